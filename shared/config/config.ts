@@ -1,0 +1,130 @@
+import type { ConfigFile } from './schema.ts';
+import { BUILT_IN, type FAILOVER_STRATEGIES, type STRATEGIES } from './service.ts';
+
+export type Strategy = (typeof STRATEGIES)[number];
+export type FailoverStrategy = (typeof FAILOVER_STRATEGIES)[number];
+export type RateLimitPolicy = NonNullable<ConfigFile['defaults']['rateLimits']>[number];
+export type AccessRule = NonNullable<ConfigFile['defaults']['access']>[number];
+export type HaproxyConfig = ConfigFile['haproxy'];
+export type InstanceConfig = ConfigFile['services'][string]['instances'][number];
+
+type HealthSection = NonNullable<ConfigFile['defaults']['health']>;
+type Group<K extends 'breaker' | 'failover' | 'affinity'> = NonNullable<ConfigFile['defaults'][K]>;
+
+/** How an instance is probed. Times in milliseconds. */
+export interface HealthCheck {
+  type: 'http' | 'tcp';
+  method: string;
+  path: string;
+  headers: Record<string, string>;
+  interval: number;
+  fastInterval: number;
+  timeout: number;
+  rise: number;
+  fall: number;
+  expect: {
+    /** Inclusive ranges of acceptable status codes. */
+    status: [number, number][];
+    body?: string;
+    json?: { path: string; equals: string | number | boolean };
+  };
+  tls?: NonNullable<HealthSection['tls']>;
+}
+
+/** Rates are fractions 0–1, times milliseconds. */
+export interface BreakerPolicy {
+  failureRate: number;
+  slowCallRate: number;
+  slowCall: number;
+  window: number;
+  minimumCalls: number;
+  openFor: number;
+  maxOpenFor: number;
+  halfOpenCalls: number;
+}
+
+export interface FailoverPolicy {
+  strategy: FailoverStrategy;
+  maxAttempts: number;
+  /** Fraction of the requests in flight that may be retries. */
+  retryBudget: number;
+  backoff: number;
+  hedge: boolean;
+  class: number;
+  staleIfError: number;
+}
+
+export interface AffinityPolicy {
+  by: 'none' | 'cookie' | 'header' | 'ip';
+  header?: string;
+  ttl: number;
+}
+
+/** One service with every default filled in. Times in milliseconds. */
+export interface ServiceConfig {
+  id: string;
+  routes: string[];
+  hosts: string[];
+  /** Per try, to the response headers. */
+  timeout: number;
+  /** For the whole client request. */
+  deadline: number;
+  /** Connections HAProxy opens to each instance at most. */
+  maxconn: number;
+  path: 'gateway' | 'direct';
+  strategy: Strategy;
+  health: HealthCheck;
+  breaker: BreakerPolicy;
+  failover: FailoverPolicy;
+  affinity: AffinityPolicy;
+  rateLimits: RateLimitPolicy[];
+  access: AccessRule[];
+  slowStart: number;
+  instances: InstanceConfig[];
+}
+
+export interface Config extends Omit<ConfigFile, 'defaults' | 'services'> {
+  services: Record<string, ServiceConfig>;
+}
+
+/** Built-in values, overlaid by `defaults`, overlaid by the service: group by group, lists as a whole. */
+export function fillDefaults(file: ConfigFile): Config {
+  const { defaults, services, ...rest } = file;
+  const filled = Object.entries(services).map(([id, service]): [string, ServiceConfig] => {
+    const timeout = service.timeout ?? BUILT_IN.timeout;
+    const slowCall = Math.max(timeout / 2, 5_000);
+    const group = <K extends 'breaker' | 'failover' | 'affinity'>(key: K): Group<K> =>
+      ({ ...defaults[key], ...service[key] }) as Group<K>;
+    return [
+      id,
+      {
+        id,
+        routes: service.routes,
+        hosts: (service.hosts ?? []).map((host) => host.toLowerCase()),
+        timeout,
+        deadline: service.deadline ?? timeout + 10_000,
+        maxconn: service.maxconn ?? BUILT_IN.maxconn,
+        path: service.path ?? defaults.path ?? BUILT_IN.path,
+        strategy: service.strategy ?? defaults.strategy ?? BUILT_IN.strategy,
+        health: fillHealth(defaults.health, service.health),
+        breaker: { ...BUILT_IN.breaker, slowCall, ...group('breaker') } as BreakerPolicy,
+        failover: { ...BUILT_IN.failover, ...group('failover') } as FailoverPolicy,
+        affinity: { ...BUILT_IN.affinity, ...group('affinity') } as AffinityPolicy,
+        rateLimits:
+          service.rateLimits ??
+          defaults.rateLimits ??
+          (structuredClone(BUILT_IN.rateLimits) as unknown as RateLimitPolicy[]),
+        access:
+          service.access ?? defaults.access ?? (structuredClone(BUILT_IN.access) as unknown as AccessRule[]),
+        slowStart: service.slowStart ?? defaults.slowStart ?? BUILT_IN.slowStart,
+        instances: service.instances,
+      },
+    ];
+  });
+  return { ...rest, services: Object.fromEntries(filled) };
+}
+
+function fillHealth(defaults: HealthSection | undefined, service: HealthSection | undefined): HealthCheck {
+  const expect = { ...structuredClone(BUILT_IN.health.expect), ...defaults?.expect, ...service?.expect };
+  return { ...BUILT_IN.health, ...defaults, ...service, expect } as HealthCheck;
+}

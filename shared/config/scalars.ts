@@ -1,0 +1,112 @@
+import ipaddr from 'ipaddr.js';
+import { z } from 'zod';
+
+const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+
+/** `250ms 10s 5m 1h 30d` as milliseconds, or null when the text is no duration. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
+  if (!match) return null;
+  return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
+}
+
+/** `20/10s`: so many requests in so long. */
+export function parseRate(text: string): { limit: number; windowMs: number } | null {
+  const match = /^(\d+)\/(.+)$/.exec(text);
+  const windowMs = match?.[2] ? parseDuration(match[2]) : null;
+  const limit = Number(match?.[1]);
+  return windowMs && limit > 0 ? { limit, windowMs } : null;
+}
+
+export function isCidr(text: string): boolean {
+  return ipaddr.isValidCIDR(text) || ipaddr.isValid(text);
+}
+
+function scalar<T>(allowed: string, parse: (text: string) => T | null | undefined) {
+  return z
+    .string({ error: allowed })
+    .meta({ description: allowed })
+    .transform((text, context) => {
+      const value = parse(text);
+      if (value !== null && value !== undefined) return value;
+      context.addIssue({ code: 'custom', message: allowed, input: text });
+      return z.NEVER;
+    });
+}
+
+/** A duration in the file, milliseconds in the program. */
+export const duration = scalar('a duration such as 250ms, 10s, 5m, 1h or 30d, above zero', (text) => {
+  const ms = parseDuration(text);
+  return ms !== null && ms > 0 ? ms : null;
+});
+
+/** A duration that may be zero. */
+export const durationOrZero = scalar('a duration such as 0s, 250ms, 10s or 5m', parseDuration);
+
+/** `50%` in the file, 0.5 in the program; from 0% to 100%. */
+export const percentage = scalar('a percentage from 0% to 100%', (text) => {
+  const match = /^(\d+(?:\.\d+)?)%$/.exec(text);
+  const value = Number(match?.[1]);
+  return match && value <= 100 ? value / 100 : null;
+});
+
+export const rate = scalar('a rate such as 20/10s', parseRate);
+
+export const cidr = scalar('an address or network such as 10.0.0.0/8 or 2001:db8::/32', (text) =>
+  isCidr(text) ? text : null,
+);
+
+/** Ids go into HAProxy's file, Redis keys, URLs and cookies: letters that none of them treats specially. */
+export const id = scalar(
+  '1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit',
+  (text) => (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text) ? text : null),
+);
+
+/** An origin: scheme, host and port, without path, query or credentials. Normalised to no trailing slash. */
+export const origin = scalar('an http:// or https:// origin without path or credentials', parseOrigin);
+
+/** An origin an instance may have: as `origin`, and `tcp://host:port` for services that speak no HTTP to probes. */
+export function parseOrigin(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  const bare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password;
+  const known = url.protocol === 'http:' || url.protocol === 'https:';
+  return bare && known && url.hostname && !text.includes('?') && !text.includes('#') ? url.origin : null;
+}
+
+export const httpUrl = scalar('an http:// or https:// URL', (text) =>
+  URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? text : null,
+);
+
+/** A path prefix: starts with "/", no query, no dot segments, no empty segments, no trailing slash but for "/". */
+export const pathPrefix = scalar(
+  'a path prefix such as /api/v1/auth (starts with "/", no query, no "." or ".." segment, no trailing "/")',
+  (text) =>
+    text === '/' || /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+$/.test(text) ? text : null,
+);
+
+/** `host:port`, `:port`, `*:port`, `[v6]:port`. */
+export const bindAddress = scalar('an address to listen on such as 127.0.0.1:8090 or *:443', (text) => {
+  const port = Number(/^(?:\*|[A-Za-z0-9.-]*|\[[0-9a-fA-F:.]+\]):(\d{1,5})$/.exec(text)?.[1]);
+  return port > 0 && port < 65_536 ? text : null;
+});
+
+export const headerName = scalar('a header name', (text) =>
+  /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(text) ? text.toLowerCase() : null,
+);
+
+/** 200, "2xx", or "200-299" → an inclusive range of status codes. */
+export const statusRange = z
+  .union([z.int().min(100).max(599), z.string()])
+  .transform((value, context): [number, number] => {
+    if (typeof value === 'number') return [value, value];
+    const family = /^([1-5])xx$/.exec(value);
+    if (family) return [Number(family[1]) * 100, Number(family[1]) * 100 + 99];
+    const range = /^([1-5]\d\d)-([1-5]\d\d)$/.exec(value);
+    if (range && Number(range[1]) <= Number(range[2])) return [Number(range[1]), Number(range[2])];
+    context.addIssue({ code: 'custom', message: 'a status such as 200, 2xx or 200-299', input: value });
+    return z.NEVER;
+  });
+
+export const positiveInt = z.int().min(1);
+export const port = z.int().min(1).max(65_535);

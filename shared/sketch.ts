@@ -1,0 +1,61 @@
+/**
+ * DDSketch (Masson, Rim, Lee, VLDB 2019) with relative error 1 %: buckets of geometric width, so sketches made by
+ * different isolates, agents and days merge exactly. Plain JSON. Values are milliseconds.
+ */
+export interface Sketch {
+  count: number;
+  sum: number;
+  max: number;
+  /** Bucket index → how many values fell in it. */
+  buckets: Record<number, number>;
+}
+
+const RELATIVE_ERROR = 0.01;
+const GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR);
+const LOG_GAMMA = Math.log(GAMMA);
+/** Below a hundredth of a millisecond all is one bucket. */
+const SMALLEST = 0.01;
+
+export const emptySketch = (): Sketch => ({ count: 0, sum: 0, max: 0, buckets: {} });
+
+export function addToSketch(sketch: Sketch, value: number, times = 1): void {
+  const index = Math.ceil(Math.log(Math.max(value, SMALLEST)) / LOG_GAMMA);
+  sketch.buckets[index] = (sketch.buckets[index] ?? 0) + times;
+  sketch.count += times;
+  sketch.sum += value * times;
+  if (value > sketch.max) sketch.max = value;
+}
+
+/** Adds `other` into `sketch`. */
+export function mergeSketch(sketch: Sketch, other: Sketch): void {
+  for (const [index, times] of Object.entries(other.buckets)) {
+    sketch.buckets[Number(index)] = (sketch.buckets[Number(index)] ?? 0) + times;
+  }
+  sketch.count += other.count;
+  sketch.sum += other.sum;
+  sketch.max = Math.max(sketch.max, other.max);
+}
+
+/** The value at quantile `q` (0–1), within 1 % of the exact one; null when nothing was added. */
+export function sketchQuantile(sketch: Sketch, q: number): number | null {
+  if (sketch.count === 0) return null;
+  const rank = q * (sketch.count - 1);
+  let seen = 0;
+  const indexes = Object.keys(sketch.buckets)
+    .map(Number)
+    .sort((a, b) => a - b);
+  for (const index of indexes) {
+    seen += sketch.buckets[index] ?? 0;
+    if (seen > rank) return Math.min((2 * GAMMA ** index) / (GAMMA + 1), sketch.max);
+  }
+  return sketch.max;
+}
+
+/** How many values were above `limit`, to within one bucket. */
+export function sketchCountAbove(sketch: Sketch, limit: number): number {
+  const edge = Math.ceil(Math.log(Math.max(limit, SMALLEST)) / LOG_GAMMA);
+  return Object.entries(sketch.buckets).reduce(
+    (sum, [index, times]) => sum + (Number(index) > edge ? times : 0),
+    0,
+  );
+}

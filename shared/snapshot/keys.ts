@@ -1,0 +1,60 @@
+import { fromBase64Url, type Key, type VerifyKey } from './seal.ts';
+
+/**
+ * Key material as it travels in the environment, all on one line:
+ *   SNAPSHOT_SIGNING_KEY   `<kid>:<base64url pkcs8>`                     (Ed25519 private, agent)
+ *   SNAPSHOT_PUBLIC_KEYS   `<site>:<kid>:<base64url raw>[,…]`            (Ed25519 public, edge; two while rotating)
+ *   GATEWAY_JWT_KEY        `<kid>:<base64url pkcs8>`                     (ES256 private, edge)
+ *   EDGE_JWT_PUBLIC_KEYS   `<kid>:<base64url spki>[,…]`                  (ES256 public, HAProxy's side)
+ *   COOKIE_KEYS            `<kid>:<base64url 32 bytes>[,…]`              (first signs, all verify)
+ */
+export interface KeyText {
+  kid: string;
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** `<kid>:<base64url>`. Throws with the variable's name, never its value. */
+export function parseKeyText(variable: string, text: string): KeyText {
+  const [kid, encoded, ...rest] = text.trim().split(':');
+  const bytes = encoded ? fromBase64Url(encoded) : null;
+  if (!kid || !bytes || rest.length > 0) throw new Error(`${variable} must be <kid>:<base64url key>`);
+  return { kid, bytes };
+}
+
+export function parseKeyList(variable: string, text: string): KeyText[] {
+  return text
+    .split(',')
+    .filter((part) => part.trim())
+    .map((part) => parseKeyText(variable, part));
+}
+
+export async function importSigningKey(text: string): Promise<{ kid: string; privateKey: Key }> {
+  const { kid, bytes } = parseKeyText('SNAPSHOT_SIGNING_KEY', text);
+  return { kid, privateKey: await crypto.subtle.importKey('pkcs8', bytes, 'Ed25519', false, ['sign']) };
+}
+
+/** The keys a Worker verifies with. A kid may sign one site only. */
+export async function importVerifyKeys(text: string): Promise<VerifyKey[]> {
+  const keys = await Promise.all(
+    text
+      .split(',')
+      .filter((part) => part.trim())
+      .map(async (part) => {
+        const colon = part.indexOf(':');
+        const site = part.slice(0, colon).trim();
+        if (colon < 1) throw new Error('SNAPSHOT_PUBLIC_KEYS must be <site>:<kid>:<base64url key>[,…]');
+        const { kid, bytes } = parseKeyText('SNAPSHOT_PUBLIC_KEYS', part.slice(colon + 1));
+        return {
+          site,
+          kid,
+          publicKey: await crypto.subtle.importKey('raw', bytes, 'Ed25519', false, ['verify']),
+        };
+      }),
+  );
+  for (const key of keys) {
+    if (keys.some((other) => other.kid === key.kid && other.site !== key.site)) {
+      throw new Error(`SNAPSHOT_PUBLIC_KEYS: key "${key.kid}" is listed for two sites`);
+    }
+  }
+  return keys;
+}
