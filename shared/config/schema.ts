@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { haproxySection } from './haproxy.ts';
 import { alertsSection, monitorSection } from './monitor.ts';
-import { cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
+import { bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
 import { defaultsSection, serviceSection } from './service.ts';
 
 /** acgs-lb.yaml, section by section. What crosses sections is in `crossCheck`. */
@@ -16,6 +16,7 @@ export const fileSchema = z.strictObject({
     /** Cloudflare colo or country codes for which this site is the near one. */
     near: z.array(z.string().min(2).max(8)).default([]),
   }),
+  agent: z.strictObject({ bind: bindAddress.default('127.0.0.1:9400') }).prefault({}),
   edge: z
     .strictObject({
       url: httpUrl.optional(),
