@@ -1,0 +1,73 @@
+import { Command, CommanderError } from 'commander';
+import { registerCommands } from './commands/index.ts';
+import { CommandFailed, EXIT_FAILED, EXIT_MISUSE, EXIT_OK, Misuse } from './errors.ts';
+
+export function buildProgram(): Command {
+  const program = new Command('acgs-lb')
+    .description('Load balancing and high availability for HTTP services.')
+    .option('--json', 'print data as JSON')
+    .option('--state-dir <dir>', "the local stack's folder (ACGS_STATE_DIR; default .acgs)")
+    .option('-y, --yes', 'do not ask before destructive steps')
+    .showHelpAfterError('(add --help for what it takes)')
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .addHelpText(
+      'after',
+      `
+Finds its agent through --state-dir or ACGS_STATE_DIR (a stack started with \`npm start\`),
+or through ACGS_AGENT_URL and ACGS_TOKEN (an agent elsewhere).
+Exit codes: 0 done, 1 failed, 2 misuse or invalid configuration.
+
+Examples:
+  acgs-lb status --watch                 the whole system, kept fresh
+  acgs-lb drain gs gs-1 --deadline 5m    no new sessions on gs-1, maintenance after five minutes
+  acgs-lb explain /api/v1/auth/login     which instance would answer, and why
+  acgs-lb check --config acgs-lb.yaml    is this configuration good?`,
+    );
+  registerCommands(program);
+  for (const command of everyCommand(program)) command.exitOverride();
+  return program;
+}
+
+function everyCommand(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(everyCommand)];
+}
+
+/** Runs one command line (without `node` and the script). Answers the exit code; never throws, never exits. */
+export async function main(argv: readonly string[]): Promise<number> {
+  const program = buildProgram();
+  try {
+    if (argv.length === 0) {
+      program.outputHelp();
+      return EXIT_OK;
+    }
+    await program.parseAsync(argv, { from: 'user' });
+    return Number(process.exitCode ?? EXIT_OK);
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_MISUSE;
+    return report(error);
+  }
+}
+
+function report(error: unknown): number {
+  if (error instanceof Misuse) {
+    process.stderr.write(`${error.message}\n`);
+    return EXIT_MISUSE;
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`acgs-lb: ${message}\n`);
+  // What no command foresaw is a fault of ours: the stack helps whoever mends it.
+  if (!(error instanceof CommandFailed) && error instanceof Error && process.env.ACGS_DEBUG) {
+    process.stderr.write(`${error.stack}\n`);
+  }
+  return EXIT_FAILED;
+}
+
+if (import.meta.main) {
+  // A reader that closes early (`acgs-lb events | head`) is no failure.
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(EXIT_OK);
+    throw error;
+  });
+  process.exitCode = await main(process.argv.slice(2));
+}

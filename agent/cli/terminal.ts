@@ -1,0 +1,101 @@
+import { stripVTControlCharacters, styleText } from 'node:util';
+
+type Style = Parameters<typeof styleText>[0];
+
+/** Where a command writes, and what that place can show. */
+export interface Terminal {
+  write(text: string): void;
+  error(text: string): void;
+  /** A person is watching: colours, progress, questions. */
+  readonly interactive: boolean;
+  readonly columns: number;
+  paint(style: Style, text: string): string;
+}
+
+/** Colours only on a terminal; NO_COLOR (no-color.org) turns them off, FORCE_COLOR on. */
+export function createTerminal(
+  stdout: NodeJS.WriteStream = process.stdout,
+  stderr: NodeJS.WriteStream = process.stderr,
+  env: NodeJS.ProcessEnv = process.env,
+): Terminal {
+  const interactive = stdout.isTTY === true;
+  const colours = env.NO_COLOR ? false : env.FORCE_COLOR ? env.FORCE_COLOR !== '0' : interactive;
+  return {
+    write: (text) => void stdout.write(text.endsWith('\n') ? text : `${text}\n`),
+    error: (text) => void stderr.write(text.endsWith('\n') ? text : `${text}\n`),
+    interactive,
+    columns: interactive ? Math.max(stdout.columns ?? 80, 40) : 160,
+    paint: (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text),
+  };
+}
+
+/** Columns a string takes up, colour codes not counted. */
+export const widthOf = (text: string): number => [...stripVTControlCharacters(text)].length;
+
+export interface Column<Row> {
+  title: string;
+  value(row: Row): string;
+  align?: 'left' | 'right';
+  style?(row: Row): Style;
+  /** How gladly this column gives up width when the table is too wide; 0 (the default) never does. */
+  shrink?: number;
+}
+
+const GAP = '  ';
+const LEAST = 8;
+
+/** A table no wider than the terminal: columns with `shrink` are cut, widest first, an ellipsis marking the cut. */
+export function table<Row>(
+  rows: readonly Row[],
+  columns: readonly Column<Row>[],
+  terminal: Terminal,
+): string {
+  const cells = rows.map((row) => columns.map((column) => column.value(row)));
+  const widths = columns.map((column, index) =>
+    Math.max(widthOf(column.title), ...cells.map((line) => widthOf(line[index] ?? ''))),
+  );
+  narrow(widths, columns, terminal.columns - GAP.length * (columns.length - 1));
+  const last = columns.length - 1;
+  const line = (texts: readonly string[], styleOf: (index: number) => Style | undefined): string =>
+    texts
+      .map((text, index) => {
+        const width = widths[index] ?? 0;
+        const cut = clip(text, width);
+        const pad = ' '.repeat(Math.max(0, width - widthOf(cut)));
+        const style = styleOf(index);
+        const shown = style ? terminal.paint(style, cut) : cut;
+        if (columns[index]?.align === 'right') return pad + shown;
+        return index === last ? shown : shown + pad;
+      })
+      .join(GAP);
+  const head = line(
+    columns.map((column) => column.title),
+    () => 'dim',
+  );
+  const body = rows.map((row, position) =>
+    line(cells[position] ?? [], (index) => columns[index]?.style?.(row)),
+  );
+  return [head, ...body].join('\n');
+}
+
+function fit<Row>(widths: number[], columns: readonly Column<Row>[], room: number): void {
+  let excess = widths.reduce((sum, width) => sum + width, 0) - room;
+  while (excess > 0) {
+    let widest = -1;
+    for (const [index, column] of columns.entries()) {
+      const width = (widths[index] ?? 0) * (column.shrink ?? 0);
+      if ((widths[index] ?? 0) > LEAST && width > 0 && (widest < 0 || width > weight(widest))) widest = index;
+    }
+    if (widest < 0) return;
+    widths[widest] = (widths[widest] ?? 0) - 1;
+    excess--;
+  }
+  function weight(index: number): number {
+    return (widths[index] ?? 0) * (columns[index]?.shrink ?? 0);
+  }
+}
+
+export function clip(text: string, width: number): string {
+  if (widthOf(text) <= width) return text;
+  return `${[...text].slice(0, Math.max(0, width - 1)).join('')}…`;
+}
