@@ -1,0 +1,52 @@
+import { randomInt } from 'node:crypto';
+import { createServer } from 'node:net';
+
+/** A port that something already listens on. The message names the port and what wanted it. */
+export class PortTakenError extends Error {
+  override name = 'PortTakenError';
+  readonly port: number;
+  readonly wantedBy: string;
+
+  constructor(port: number, wantedBy: string) {
+    super(`port ${port}, wanted by ${wantedBy}, is already taken`);
+    this.port = port;
+    this.wantedBy = wantedBy;
+  }
+}
+
+/** True when nothing listens on the port now. */
+export function portIsFree(port: number, host = '127.0.0.1'): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.unref();
+    server.once('error', () => resolve(false));
+    server.listen({ port, host, exclusive: true }, () => server.close(() => resolve(true)));
+  });
+}
+
+const given = new Set<number>();
+
+/**
+ * A port nobody listens on, never the same twice in one process. Taken below the range from which the system gives
+ * ports to outgoing connections, so that no client of a busy test can sit on it before its server does.
+ */
+export async function freePort(host = '127.0.0.1'): Promise<number> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const port = randomInt(11_000, 32_000);
+    if (given.has(port) || !(await portIsFree(port, host))) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error('no free port found between 11000 and 32000');
+}
+
+export async function freePorts(count: number): Promise<number[]> {
+  const ports: number[] = [];
+  while (ports.length < count) ports.push(await freePort());
+  return ports;
+}
+
+/** Throws PortTakenError unless the port is free. */
+export async function requireFreePort(port: number, wantedBy: string, host = '127.0.0.1'): Promise<void> {
+  if (!(await portIsFree(port, host))) throw new PortTakenError(port, wantedBy);
+}

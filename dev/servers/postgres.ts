@@ -1,0 +1,169 @@
+import { execFileSync } from 'node:child_process';
+import {
+  accessSync,
+  chmodSync,
+  chownSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { Client } from 'pg';
+import { freePort, requireFreePort } from '../ports.ts';
+import { type Child, startChild, untilReady } from './child.ts';
+import { privateFolder, removeFolder } from './folder.ts';
+import { newPassword } from './redis.ts';
+
+export interface PostgresServer {
+  /** Database `acgs_lb` as its owner `acgs_lb_user`. */
+  url: string;
+  /** Database `postgres` as the superuser. */
+  adminUrl: string;
+  port: number;
+  child: Child;
+  stop(): Promise<void>;
+}
+
+export interface PostgresOptions {
+  /** A free one when absent. */
+  port?: number;
+  /** Kept when the server stops; without one the data lives in a temporary folder and goes with the server. */
+  dataDir?: string;
+  password?: string;
+  logFile?: string;
+  /** `name=value` settings besides ours. */
+  settings?: readonly string[];
+}
+
+/** A Postgres of our own on loopback. As root it runs as the user `postgres`: initdb and postgres refuse root. */
+export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+  const port = options.port ?? (await freePort());
+  await requireFreePort(port, 'Postgres');
+  const user = process.getuid?.() === 0 ? systemUser('postgres') : undefined;
+  const folder = privateFolder('acgs-pg');
+  if (user) chownSync(folder, user.uid, user.gid);
+  const password = options.password ?? newPassword();
+  const dataDir = options.dataDir ?? join(folder, 'data');
+  try {
+    const child = await start({ ...options, port, dataDir, password, folder, user });
+    return {
+      url: `postgres://acgs_lb_user:${password}@127.0.0.1:${port}/acgs_lb`,
+      adminUrl: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
+      port,
+      child,
+      async stop() {
+        await child.stop();
+        removeFolder(folder);
+      },
+    };
+  } catch (error) {
+    removeFolder(folder);
+    throw error;
+  }
+}
+
+interface Start extends PostgresOptions {
+  port: number;
+  dataDir: string;
+  password: string;
+  folder: string;
+  user: { uid: number; gid: number } | undefined;
+}
+
+async function start({ port, dataDir, password, folder, user, ...options }: Start): Promise<Child> {
+  const bin = postgresBin();
+  if (!existsSync(join(dataDir, 'PG_VERSION'))) initialise(bin, dataDir, folder, password, user);
+  const settings = [
+    ...[
+      'listen_addresses=127.0.0.1',
+      `port=${port}`,
+      `unix_socket_directories=${folder}`,
+      'max_connections=100',
+    ],
+    // One machine, one demonstration: an fsync for every commit buys nothing here.
+    ...['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'log_min_messages=warning'],
+    ...(options.settings ?? []),
+  ];
+  const child = await startChild({
+    name: 'postgres',
+    command: join(bin, 'postgres'),
+    args: ['-D', dataDir, ...settings.flatMap((setting) => ['-c', setting])],
+    cwd: folder,
+    logFile: options.logFile ?? join(folder, 'postgres.log'),
+    // Fast shutdown: clients are cut off, nothing is lost.
+    stopSignal: 'SIGINT',
+    ...(user && { user }),
+  });
+  try {
+    await untilReady(child, () => provide(port, password));
+  } catch (error) {
+    await child.stop();
+    throw error;
+  }
+  return child;
+}
+
+function initialise(
+  bin: string,
+  dataDir: string,
+  folder: string,
+  password: string,
+  user: { uid: number; gid: number } | undefined,
+): void {
+  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  chmodSync(dataDir, 0o700);
+  const passwordFile = join(folder, 'pw');
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  for (const path of user ? [dataDir, passwordFile] : []) chownSync(path, user?.uid ?? 0, user?.gid ?? 0);
+  const args = ['-D', dataDir, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
+  execFileSync(join(bin, 'initdb'), [...args, '-E', 'UTF8', '--locale=C', '--no-sync'], {
+    cwd: folder,
+    stdio: ['ignore', 'ignore', 'pipe'],
+    ...user,
+  });
+  removeFolder(passwordFile);
+}
+
+/** The application's role and database, made once. True when the server takes connections. */
+async function provide(port: number, password: string): Promise<boolean> {
+  const client = new Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
+  try {
+    await client.connect();
+    const role = await client.query("SELECT 1 FROM pg_roles WHERE rolname = 'acgs_lb_user'");
+    if (!role.rowCount) {
+      await client.query(`CREATE ROLE acgs_lb_user LOGIN PASSWORD ${client.escapeLiteral(password)}`);
+    }
+    const database = await client.query("SELECT 1 FROM pg_database WHERE datname = 'acgs_lb'");
+    if (!database.rowCount) await client.query('CREATE DATABASE acgs_lb OWNER acgs_lb_user');
+    return true;
+  } finally {
+    await client.end();
+  }
+}
+
+function systemUser(name: string): { uid: number; gid: number } {
+  const id = (flag: string) => Number(execFileSync('id', [flag, name], { encoding: 'utf8' }));
+  return { uid: id('-u'), gid: id('-g') };
+}
+
+/** The folder of initdb and postgres: newest version first; Debian and Red Hat keep them off the PATH. */
+export function postgresBin(): string {
+  const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql') : [];
+  const debian = versions.sort((a, b) => Number(b) - Number(a)).map((v) => `/usr/lib/postgresql/${v}/bin`);
+  const onPath = (process.env.PATH ?? '').split(':').filter(Boolean);
+  for (const folder of [...debian, ...onPath, '/usr/bin', '/usr/local/pgsql/bin']) {
+    if (runnable(join(folder, 'initdb')) && runnable(join(folder, 'postgres'))) return folder;
+  }
+  throw new Error('Postgres is not installed (no initdb found)');
+}
+
+function runnable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}

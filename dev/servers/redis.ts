@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { freePort, requireFreePort } from '../ports.ts';
+import { ask } from './ask.ts';
+import { type Child, startChild, untilReady } from './child.ts';
+import { privateFolder, removeFolder } from './folder.ts';
+
+export interface RedisServer {
+  url: string;
+  port: number;
+  child: Child;
+  stop(): Promise<void>;
+}
+
+export interface RedisOptions {
+  /** A free one when absent. */
+  port?: number;
+  /** Without one, none is asked for. */
+  password?: string;
+  maxMemory?: string;
+  logFile?: string;
+  /** More of redis.conf, as arguments. */
+  settings?: readonly string[];
+}
+
+/** A Redis of our own on loopback, that keeps nothing on disk. Throws PortTakenError when the port is not free. */
+export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+  const port = options.port ?? (await freePort());
+  await requireFreePort(port, 'Redis');
+  const folder = privateFolder('acgs-redis');
+  const password = options.password;
+  try {
+    const child = await startChild({
+      name: 'redis-server',
+      command: 'redis-server',
+      args: [
+        ...[
+          '--port',
+          String(port),
+          '--bind',
+          '127.0.0.1',
+          '--dir',
+          folder,
+          '--save',
+          '',
+          '--appendonly',
+          'no',
+        ],
+        ...['--maxmemory', options.maxMemory ?? '256mb', '--maxmemory-policy', 'allkeys-lru'],
+        ...(password ? ['--requirepass', password] : []),
+        ...(options.settings ?? []),
+      ],
+      cwd: folder,
+      logFile: options.logFile ?? join(folder, 'redis.log'),
+    });
+    const hello = `${password ? `AUTH ${password}\r\n` : ''}PING\r\n`;
+    await untilReady(child, async () =>
+      (await ask({ port, host: '127.0.0.1' }, hello, { enough: (text) => text.includes('PONG') })).includes(
+        'PONG',
+      ),
+    );
+    return {
+      url: `redis://${password ? `:${password}@` : ''}127.0.0.1:${port}/0`,
+      port,
+      child,
+      async stop() {
+        await child.stop();
+        removeFolder(folder);
+      },
+    };
+  } catch (error) {
+    removeFolder(folder);
+    throw error;
+  }
+}
+
+export const newPassword = (): string => randomBytes(18).toString('hex');
