@@ -78,7 +78,7 @@ export function table<Row>(
   return [head, ...body].join('\n');
 }
 
-function fit<Row>(widths: number[], columns: readonly Column<Row>[], room: number): void {
+function narrow<Row>(widths: number[], columns: readonly Column<Row>[], room: number): void {
   let excess = widths.reduce((sum, width) => sum + width, 0) - room;
   while (excess > 0) {
     let widest = -1;
