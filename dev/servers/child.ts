@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fullPath } from '../bootstrap/run.mjs';
 
 export interface ChildOptions {
   name: string;
@@ -53,7 +54,7 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   const log = openSync(options.logFile, 'a', 0o600);
   const child = spawn(command, args, {
     stdio: ['ignore', log, log],
-    env: options.env ?? process.env,
+    env: { ...(options.env ?? process.env), PATH: fullPath() },
     // Its own process group: Ctrl-C in a terminal reaches only the one that stops the rest in order.
     detached: true,
     ...(options.cwd && { cwd: options.cwd }),

@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
+import { fullPath } from '../bootstrap/run.mjs';
 import { ask } from './ask.ts';
 import { type Child, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
@@ -51,6 +52,7 @@ export function checkHaproxyConfig(configFile: string): void {
     execFileSync('haproxy', ['-c', '-f', configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
       encoding: 'utf8',
+      env: { ...process.env, PATH: fullPath() },
     });
   } catch (cause) {
     const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr) : String(cause);

@@ -1,16 +1,8 @@
 import { execFileSync } from 'node:child_process';
-import {
-  accessSync,
-  chmodSync,
-  chownSync,
-  constants,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
+import { findPostgres } from '../bootstrap/servers.mjs';
 import { freePort, requireFreePort } from '../ports.ts';
 import { type Child, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
@@ -148,22 +140,8 @@ function systemUser(name: string): { uid: number; gid: number } {
   return { uid: id('-u'), gid: id('-g') };
 }
 
-/** The folder of initdb and postgres: newest version first; Debian and Red Hat keep them off the PATH. */
-export function postgresBin(): string {
-  const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql') : [];
-  const debian = versions.sort((a, b) => Number(b) - Number(a)).map((v) => `/usr/lib/postgresql/${v}/bin`);
-  const onPath = (process.env.PATH ?? '').split(':').filter(Boolean);
-  for (const folder of [...debian, ...onPath, '/usr/bin', '/usr/local/pgsql/bin']) {
-    if (runnable(join(folder, 'initdb')) && runnable(join(folder, 'postgres'))) return folder;
-  }
-  throw new Error('Postgres is not installed (no initdb found)');
-}
-
-function runnable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+function postgresBin(): string {
+  const folder = findPostgres();
+  if (!folder) throw new Error('Postgres is not installed (no initdb found)');
+  return folder;
 }

@@ -1,0 +1,72 @@
+// Installs what is missing, and says nothing when nothing is. Plain JavaScript for Node 18 and later: it runs before
+// node_modules exists, on whatever Node the machine has.
+import { dirname } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { installPackages, packagesAreCurrent } from './bootstrap/packages.mjs';
+import {
+  installCommand,
+  installServers,
+  mayInstall,
+  missingServers,
+  removeStalePolicy,
+} from './bootstrap/servers.mjs';
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const say = (line) => process.stdout.write(`${line}\n`);
+const fail = (line) => process.stderr.write(`${line}\n`);
+
+/**
+ * Resolves true when everything that is needed is there. With `requireServers` a missing HAProxy, Redis or Postgres
+ * is a failure; without, it is said, and the caller goes on with what there is.
+ */
+export async function bootstrap({ requireServers = false, noInstall = false, embedded = false } = {}) {
+  return (await packages(noInstall)) && (await servers({ requireServers, noInstall, embedded }));
+}
+
+async function packages(noInstall) {
+  if (packagesAreCurrent(root)) return true;
+  if (noInstall) {
+    fail('npm packages are missing or out of date. Run: npm ci');
+    return false;
+  }
+  say('Installing npm packages (about a minute) …');
+  const error = await installPackages(root);
+  if (error) fail(`npm ci failed:\n${error}`);
+  return !error;
+}
+
+async function servers({ requireServers, noInstall, embedded }) {
+  removeStalePolicy();
+  const missing = missingServers({ embedded });
+  if (missing.length === 0) return true;
+  const command = installCommand(missing);
+  if (!noInstall && mayInstall()) {
+    say(`Installing ${missing.join(', ')} with the system's package manager …`);
+    const error = await installServers(missing);
+    if (error) fail(`That failed:\n${error}`);
+    if (missingServers({ embedded }).length === 0) return true;
+  }
+  const names = missing.join(', ');
+  const how = command ? `To install: ${command}` : 'Install them with the package manager of your system.';
+  if (requireServers) {
+    fail(`The tests run against the real servers, and these are missing: ${names}.\n${how}`);
+    return false;
+  }
+  say(`Going on without ${names}.\n${how}`);
+  return true;
+}
+
+if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const known = {
+    '--require-servers': 'requireServers',
+    '--no-install': 'noInstall',
+    '--embedded': 'embedded',
+  };
+  const unknown = process.argv.slice(2).filter((arg) => !(arg in known));
+  if (unknown.length > 0) {
+    fail(`unknown option ${unknown.join(' ')}; known: ${Object.keys(known).join(' ')}`);
+    process.exit(2);
+  }
+  const options = Object.fromEntries(process.argv.slice(2).map((arg) => [known[arg], true]));
+  process.exit((await bootstrap(options)) ? 0 : 1);
+}

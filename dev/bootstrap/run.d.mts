@@ -1,0 +1,2 @@
+export function fullPath(path?: string): string;
+export function findProgram(name: string, folders?: string[]): string | null;

@@ -1,0 +1,98 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { findProgram, runQuietly } from './run.mjs';
+
+/** The servers the system's package manager provides, and the program that shows each is there. */
+const SERVERS = {
+  haproxy: { find: () => findProgram('haproxy'), apt: 'haproxy', dnf: 'haproxy' },
+  redis: { find: () => findProgram('redis-server'), apt: 'redis-server', dnf: 'redis' },
+  postgres: { find: findPostgres, apt: 'postgresql', dnf: 'postgresql-server' },
+};
+
+export function missingServers({ embedded = false } = {}) {
+  const wanted = embedded ? ['haproxy'] : Object.keys(SERVERS);
+  return wanted.filter((name) => !SERVERS[name].find());
+}
+
+/** The folder of initdb and postgres, newest version first: Debian and Red Hat keep them off the PATH. */
+export function findPostgres() {
+  const home = '/usr/lib/postgresql';
+  const versions = existsSync(home) ? readdirSync(home).sort((a, b) => Number(b) - Number(a)) : [];
+  const folders = versions.map((version) => `${home}/${version}/bin`);
+  const initdb =
+    findProgram('initdb', folders) ??
+    findProgram('initdb') ??
+    findProgram('initdb', ['/usr/local/pgsql/bin']);
+  return initdb ? initdb.replace(/\/initdb$/, '') : null;
+}
+
+/** What a person would type, with sudo unless they are root. Null on a system whose package manager we do not know. */
+export function installCommand(servers) {
+  const manager = packageManager();
+  if (!manager) return null;
+  const sudo = isRoot() ? '' : 'sudo ';
+  const names = servers.map((name) => SERVERS[name][manager.kind]).join(' ');
+  return manager.kind === 'apt'
+    ? `${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends ${names}`
+    : `${sudo}${manager.program} install -y ${names}`;
+}
+
+/** True when we can install without asking anybody for a password. */
+export function mayInstall() {
+  if (!packageManager()) return false;
+  if (isRoot()) return true;
+  const sudo = findProgram('sudo');
+  return sudo !== null && spawnSync(sudo, ['-n', 'true'], { stdio: 'ignore' }).status === 0;
+}
+
+/** Null when it went well, else what the package manager said. */
+export async function installServers(servers) {
+  const manager = packageManager();
+  const names = servers.map((name) => SERVERS[name][manager.kind]);
+  const script = manager.kind === 'apt' ? APT : `exec ${manager.program} install -y -q "$@"`;
+  const shell = ['sh', '-c', script, 'sh', ...names];
+  const [command, ...args] = isRoot() ? shell : [findProgram('sudo'), '-n', ...shell];
+  const { code, output } = await runQuietly(command, args, { what: names.join(', ') });
+  return code === 0 ? null : output.trim().split('\n').slice(-12).join('\n');
+}
+
+const POLICY = '/usr/sbin/policy-rc.d';
+const POLICY_MARK = 'acgs-lb bootstrap';
+
+/**
+ * Debian starts servers as it installs them; ours need only the programs. A policy-rc.d, where there is none, holds
+ * that back for the minute of the installation, and servers that run already are not restarted. Package lists are
+ * fetched only when installing without that fails (none yet, or too old).
+ */
+const APT = `
+set -e
+export DEBIAN_FRONTEND=noninteractive PATH="$PATH:/usr/sbin:/sbin"
+if [ ! -e ${POLICY} ]; then
+  trap 'rm -f ${POLICY}' EXIT
+  trap 'exit 130' INT TERM HUP
+  printf '#!/bin/sh\\n# ${POLICY_MARK}\\nexit 101\\n' > ${POLICY}
+  chmod 755 ${POLICY}
+fi
+install() { apt-get -o DPkg::Lock::Timeout=120 install -y -q --no-install-recommends "$@" </dev/null; }
+if ! install "$@"; then
+  apt-get -o DPkg::Lock::Timeout=120 update -q
+  install "$@"
+fi
+`;
+
+/** A policy-rc.d of ours that a killed installation left behind. */
+export function removeStalePolicy() {
+  try {
+    if (existsSync(POLICY) && readFileSync(POLICY, 'utf8').includes(POLICY_MARK)) rmSync(POLICY);
+  } catch {
+    // Not ours to remove without root; the next privileged run does.
+  }
+}
+
+function packageManager() {
+  if (findProgram('apt-get')) return { kind: 'apt', program: 'apt-get' };
+  for (const program of ['dnf', 'yum']) if (findProgram(program)) return { kind: 'dnf', program };
+  return null;
+}
+
+const isRoot = () => process.getuid?.() === 0;
