@@ -31,6 +31,13 @@ export interface Child {
   stop(graceMs?: number): Promise<void>;
 }
 
+/** A started server, with what it owns beside its process. */
+export interface Running {
+  child: Child;
+  /** Ends it and removes its private folder. */
+  stop(): Promise<void>;
+}
+
 let deathSignal: boolean | undefined;
 
 /** util-linux's setpriv lets the kernel end a child whose parent was killed; without it the next start cleans up. */

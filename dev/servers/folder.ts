@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A private (0700) folder with a short name: socket paths over 97 characters are refused. */
-export function privateFolder(prefix: string): string {
-  return mkdtempSync(join(tmpdir(), `${prefix}-`));
+export function privateFolder(prefix: string, parent = tmpdir()): string {
+  return mkdtempSync(join(parent, `${prefix}-`));
 }
 
 export function removeFolder(folder: string): void {

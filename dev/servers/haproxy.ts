@@ -2,13 +2,11 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fullPath } from '../bootstrap/run.mjs';
 import { ask } from './ask.ts';
-import { type Child, startChild, untilReady } from './child.ts';
+import { startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 
-export interface HaproxyServer {
+export interface HaproxyServer extends Running {
   masterSocket: string;
-  child: Child;
-  stop(): Promise<void>;
 }
 
 export interface HaproxyOptions {
@@ -17,12 +15,14 @@ export interface HaproxyOptions {
   /** At most 97 characters; one in a private folder when absent. */
   masterSocket?: string;
   logFile?: string;
+  /** Where the private folder is made: the system's temporary folder when absent. */
+  parent?: string;
 }
 
 /** HAProxy as a master with workers, so that it can be reloaded through the master socket. */
 export async function startHaproxy(options: HaproxyOptions): Promise<HaproxyServer> {
   checkHaproxyConfig(options.configFile);
-  const folder = privateFolder('acgs-ha');
+  const folder = privateFolder('acgs-ha', options.parent);
   const masterSocket = options.masterSocket ?? join(folder, 'master.sock');
   try {
     const child = await startChild({

@@ -1,21 +1,27 @@
 import { execFileSync } from 'node:child_process';
-import { chmodSync, chownSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { Client } from 'pg';
 import { findPostgres } from '../bootstrap/servers.mjs';
 import { freePort, requireFreePort } from '../ports.ts';
-import { type Child, startChild, untilReady } from './child.ts';
+import { type Child, type Running, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 import { newPassword } from './redis.ts';
 
-export interface PostgresServer {
+export interface PostgresServer extends Running {
   /** Database `acgs_lb` as its owner `acgs_lb_user`. */
   url: string;
   /** Database `postgres` as the superuser. */
   adminUrl: string;
   port: number;
-  child: Child;
-  stop(): Promise<void>;
 }
 
 export interface PostgresOptions {
@@ -25,6 +31,8 @@ export interface PostgresOptions {
   dataDir?: string;
   password?: string;
   logFile?: string;
+  /** Where the private folder is made: the system's temporary folder when absent. */
+  parent?: string;
   /** `name=value` settings besides ours. */
   settings?: readonly string[];
 }
@@ -34,11 +42,11 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Postgres');
   const user = process.getuid?.() === 0 ? systemUser('postgres') : undefined;
-  const folder = privateFolder('acgs-pg');
+  const folder = privateFolder('acgs-pg', options.parent);
   if (user) chownSync(folder, user.uid, user.gid);
-  const password = options.password ?? newPassword();
   const dataDir = options.dataDir ?? join(folder, 'data');
   try {
+    const password = passwordOf(dataDir) ?? options.password ?? newPassword();
     const child = await start({ ...options, port, dataDir, password, folder, user });
     return {
       url: `postgres://acgs_lb_user:${password}@127.0.0.1:${port}/acgs_lb`,
@@ -106,7 +114,7 @@ function initialise(
 ): void {
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   chmodSync(dataDir, 0o700);
-  const passwordFile = join(folder, 'pw');
+  const passwordFile = join(folder, 'password');
   writeFileSync(passwordFile, password, { mode: 0o600 });
   for (const path of user ? [dataDir, passwordFile] : []) chownSync(path, user?.uid ?? 0, user?.gid ?? 0);
   const args = ['-D', dataDir, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
@@ -115,7 +123,15 @@ function initialise(
     stdio: ['ignore', 'ignore', 'pipe'],
     ...user,
   });
-  removeFolder(passwordFile);
+  renameSync(passwordFile, join(dataDir, PASSWORD_FILE));
+}
+
+const PASSWORD_FILE = 'acgs-lb.password';
+
+/** A kept data folder keeps its password, whatever becomes of other secrets. */
+function passwordOf(dataDir: string): string | null {
+  const file = join(dataDir, PASSWORD_FILE);
+  return existsSync(file) ? readFileSync(file, 'utf8') : null;
 }
 
 /** The application's role and database, made once. True when the server takes connections. */

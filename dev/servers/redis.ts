@@ -2,14 +2,12 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { freePort, requireFreePort } from '../ports.ts';
 import { ask } from './ask.ts';
-import { type Child, startChild, untilReady } from './child.ts';
+import { startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 
-export interface RedisServer {
+export interface RedisServer extends Running {
   url: string;
   port: number;
-  child: Child;
-  stop(): Promise<void>;
 }
 
 export interface RedisOptions {
@@ -19,6 +17,8 @@ export interface RedisOptions {
   password?: string;
   maxMemory?: string;
   logFile?: string;
+  /** Where the private folder is made: the system's temporary folder when absent. */
+  parent?: string;
   /** More of redis.conf, as arguments. */
   settings?: readonly string[];
 }
@@ -27,7 +27,7 @@ export interface RedisOptions {
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Redis');
-  const folder = privateFolder('acgs-redis');
+  const folder = privateFolder('acgs-redis', options.parent);
   const password = options.password;
   try {
     const child = await startChild({
