@@ -1,4 +1,4 @@
-import type { Hono } from 'hono';
+import type { Env, Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { loadAssets } from './assets.ts';
 import type { AgentStatus, LiveView } from './live.ts';
@@ -29,7 +29,7 @@ const HEADERS: Record<string, string> = {
 const frameIntervalMs = (instances: number): number => 1_000 * Math.max(1, Math.ceil(instances / 200));
 
 /** Mounts the page at `/`, its document at `/v1/status`, and the same document as a stream at `/v1/live`. */
-export function registerDashboard(app: Pick<Hono, 'get'>, { live, status }: DashboardDeps): void {
+export function registerDashboard<E extends Env>(app: Hono<E>, { live, status }: DashboardDeps): void {
   const assets = loadAssets(FILES);
   for (const [name, asset] of assets) {
     app.get(name === 'index.html' ? '/' : `/dashboard/${name}`, (context) => {
