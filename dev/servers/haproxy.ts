@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fullPath } from '../bootstrap/run.mjs';
 import { ask } from './ask.ts';
-import { startChild, untilReady } from './child.ts';
+import { type Running, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 
 export interface HaproxyServer extends Running {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { freePort, requireFreePort } from '../ports.ts';
 import { ask } from './ask.ts';
-import { startChild, untilReady } from './child.ts';
+import { type Running, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 
 export interface RedisServer extends Running {
