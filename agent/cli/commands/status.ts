@@ -1,0 +1,72 @@
+import type { Command } from 'commander';
+import { type Context, contextOf } from '../context.ts';
+import { CommandFailed } from '../errors.ts';
+import { readAs, type Status, statusShape } from '../shapes.ts';
+import { readEvents } from '../sse.ts';
+import { statusText } from '../status-view.ts';
+
+export function registerStatus(program: Command): void {
+  program
+    .command('status')
+    .description('is everything all right, and if not, what and since when')
+    .argument('[service]', 'only this service')
+    .option('-w, --watch', 'keep the picture fresh until Ctrl-C (with --json: one document a line)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb status\n  acgs-lb status gs --watch\n  acgs-lb status --json | jq .services[].id',
+    )
+    .action(async (service: string | undefined, options: { watch?: boolean }, command: Command) => {
+      const context = contextOf(command);
+      if (options.watch) return watch(context, service);
+      const status = only(
+        readAs(statusShape, await (await context.client()).get('/v1/status'), 'status'),
+        service,
+      );
+      context.print(status, () => statusText(status, context.terminal));
+    });
+}
+
+function only(status: Status, service: string | undefined): Status {
+  if (!service) return status;
+  const services = status.services.filter((candidate) => candidate.id === service);
+  if (services.length === 0) {
+    const known = status.services.map((candidate) => candidate.id).join(', ');
+    throw new CommandFailed(`no service ${service}; there are ${known}`);
+  }
+  return { ...status, services, changes: status.changes.filter((change) => change.service === service) };
+}
+
+async function watch(context: Context, service: string | undefined): Promise<void> {
+  const client = await context.client();
+  const { terminal } = context;
+  for (;;) {
+    try {
+      const response = await client.open('/v1/live');
+      if (!response.body) throw new CommandFailed('the agent sent no stream');
+      for await (const message of readEvents(response.body)) {
+        if (message.event !== 'status') continue;
+        const status = only(readAs(statusShape, JSON.parse(message.data), 'status'), service);
+        if (context.json) terminal.write(JSON.stringify(status));
+        else show(context, statusText(status, terminal));
+      }
+    } catch (error) {
+      if (!terminal.interactive || context.json) throw error;
+      show(
+        context,
+        terminal.paint('red', `${error instanceof Error ? error.message : String(error)}; trying again`),
+      );
+    }
+    if (!terminal.interactive) throw new CommandFailed('the agent closed the stream');
+    await new Promise((resolve) => setTimeout(resolve, 1_000));
+  }
+}
+
+/** On a terminal the picture is redrawn in place, each line cleared to its end, so that nothing flickers. */
+function show({ terminal }: Context, text: string): void {
+  if (!terminal.interactive) {
+    terminal.write(`${text}\n`);
+    return;
+  }
+  const lines = text.split('\n').map((line) => `${line}\x1b[K`);
+  terminal.write(`\x1b[H${lines.join('\n')}\x1b[J`);
+}
