@@ -1,0 +1,67 @@
+import { dirname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { startLocalEdge } from './edge/miniflare.ts';
+
+/**
+ * The edge of the local stack, a process of its own: the Worker of this checkout in workerd. Its variables come from
+ * the environment under the Worker's own names, so that no secret stands on a command line.
+ */
+const VARIABLES = [
+  'SITES',
+  'SNAPSHOT_PUBLIC_KEYS',
+  'FALLBACK_ORIGIN',
+  'COOKIE_KEYS',
+  'GATEWAY_JWT_KEY',
+  'EDGE_TOKEN',
+  'CLIENT_ADDRESS_FROM',
+  'SIMULATE_CLIENTS',
+  'LOG_SAMPLE',
+];
+
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string' },
+    persist: { type: 'string' },
+    'build-dir': { type: 'string' },
+    'kv-lag-ms': { type: 'string', default: '0' },
+    'kv-down': { type: 'boolean', default: false },
+  },
+});
+const port = Number(values.port);
+const buildDir = values['build-dir'];
+if (!Number.isInteger(port) || !buildDir) {
+  process.stderr.write(
+    'usage: node dev/edge.ts --port PORT --build-dir DIR [--persist DIR] [--kv-lag-ms N] [--kv-down]\n',
+  );
+  process.exit(2);
+}
+
+const vars = Object.fromEntries(
+  VARIABLES.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+);
+const edge = await startLocalEdge({
+  root: dirname(dirname(fileURLToPath(import.meta.url))),
+  host: '127.0.0.1',
+  port,
+  vars,
+  buildDir,
+  kvLagMs: Number(values['kv-lag-ms']),
+  kvDown: values['kv-down'],
+  ...(values.persist && { persist: values.persist }),
+}).catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+});
+
+let ending = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    if (ending) return;
+    ending = true;
+    edge.dispose().then(
+      () => process.exit(0),
+      () => process.exit(1),
+    );
+  });
+}
