@@ -46,6 +46,8 @@ export const haproxySection = z.strictObject({
       http2: z.boolean().default(true),
     })
     .optional(),
+  /** This HAProxy's own name among `peers`; absent: the host's name, as HAProxy itself assumes. */
+  name: id.optional(),
   peers: z.array(z.strictObject({ name: id, address: bindAddress })).default([]),
   /** Another HAProxy of the site that this agent steers too: its admin socket, path or host:port. */
   others: z.array(z.strictObject({ name: id, socket: z.string().min(1) })).default([]),

@@ -1,0 +1,100 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import type { Config } from '../../shared/config/config.ts';
+import { haproxyPaths, type RenderedFile, type RenderInput } from './input.ts';
+import { renderHaproxyConfig } from './render.ts';
+
+/** HAProxy would not start with what was rendered. `message` holds its own words; nothing was replaced. */
+export class HaproxyConfigError extends Error {
+  override name = 'HaproxyConfigError';
+}
+
+export interface Installed {
+  files: RenderedFile[];
+  /** False: every file already stood there, byte for byte. */
+  changed: boolean;
+}
+
+/** Renders, has HAProxy judge a copy, then replaces what differs: each file whole, the configuration last. */
+export async function installHaproxyConfig(input: RenderInput): Promise<Installed> {
+  const files = [...renderHaproxyConfig(input), ...(await clientCertificates(input.config))];
+  const { state, folder } = haproxyPaths(input.config);
+  const differing: RenderedFile[] = [];
+  for (const file of files) if ((await contentOf(file.path)) !== file.content) differing.push(file);
+  if (differing.length > 0) await checkFiles(files, input.config);
+  await mkdir(folder, { recursive: true });
+  // HAProxy warns about a state file that is missing or empty; "1" is the format's version.
+  if ((await contentOf(state)) === null) await replaceFile({ path: state, content: '1\n', mode: 0o644 });
+  for (const file of differing.reverse()) await replaceFile(file);
+  return { files, changed: differing.length > 0 };
+}
+
+/** `haproxy -c` on a copy in a private folder, so that a refused configuration never stands where it would be used. */
+export async function checkFiles(files: readonly RenderedFile[], config: Config): Promise<void> {
+  const copy = await mkdtemp(join(tmpdir(), 'acgs-hc-'));
+  try {
+    const from = haproxyPaths(config).folder;
+    const relocate = (text: string) => text.replaceAll(`${from}/`, `${copy}/acgs-lb/`);
+    for (const file of files) {
+      const path = file.path.startsWith(`${from}/`) ? relocate(file.path) : join(copy, 'haproxy.cfg');
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, relocate(file.content), { mode: 0o600 });
+    }
+    await writeFile(join(copy, 'acgs-lb', 'servers.state'), '1\n');
+    await checkHaproxy(join(copy, 'haproxy.cfg'));
+  } finally {
+    await rm(copy, { recursive: true, force: true });
+  }
+}
+
+async function checkHaproxy(file: string): Promise<void> {
+  try {
+    await promisify(execFile)('haproxy', ['-c', '-q', '-f', file], {
+      timeout: 30_000,
+      env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` },
+    });
+  } catch (cause) {
+    const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : String(cause);
+    throw new HaproxyConfigError(
+      cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
+        ? 'haproxy is not installed (no such command)'
+        : `haproxy refuses the generated configuration:\n${withoutSecrets(said)}`,
+      { cause },
+    );
+  }
+}
+
+/** HAProxy quotes the words it does not like. */
+const withoutSecrets = (text: string): string => text.replace(/(stats auth)\s+\S+/g, '$1 …');
+
+/** HAProxy wants a client's certificate and key in one file; ours are two. */
+async function clientCertificates(config: Config): Promise<RenderedFile[]> {
+  const files: RenderedFile[] = [];
+  for (const service of Object.values(config.services)) {
+    const { cert, key } = service.health.tls ?? {};
+    if (!cert || !key) continue;
+    const content = `${await readFile(cert, 'utf8')}\n${await readFile(key, 'utf8')}`;
+    files.push({ path: haproxyPaths(config).clientCertificate(service.id), content, mode: 0o600 });
+  }
+  return files;
+}
+
+async function contentOf(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/** A reader sees the old file or the new one, never half of either. */
+export async function replaceFile({ path, content, mode }: RenderedFile): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  const beside = `${path}.${process.pid}.new`;
+  await writeFile(beside, content, { mode });
+  await rename(beside, path);
+}
