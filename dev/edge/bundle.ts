@@ -6,7 +6,7 @@ export function bundleWorker(root: string, outDir: string): Promise<string> {
   const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
   const args = [wrangler, 'deploy', '--dry-run', '--outdir', outDir, '--config', join(root, 'wrangler.toml')];
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { cwd: root, env: quietWrangler() }, (error, stdout, stderr) => {
+    execFile(process.execPath, args, { cwd: root, env: quietWrangler(outDir) }, (error, stdout, stderr) => {
       if (error) reject(new Error(`wrangler could not bundle the Worker:\n${stdout}${stderr}`.trim()));
       else resolve(join(outDir, 'index.js'));
     });
@@ -14,7 +14,7 @@ export function bundleWorker(root: string, outDir: string): Promise<string> {
 }
 
 /** Wrangler neither reports home nor draws banners nor looks for a newer self. */
-export function quietWrangler(): NodeJS.ProcessEnv {
+export function quietWrangler(logDir: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
     CI: 'true',
@@ -22,5 +22,6 @@ export function quietWrangler(): NodeJS.ProcessEnv {
     WRANGLER_SEND_METRICS: 'false',
     WRANGLER_SEND_ERROR_REPORTS: 'false',
     WRANGLER_HIDE_BANNER: 'true',
+    WRANGLER_LOG_PATH: logDir,
   };
 }

@@ -15,6 +15,17 @@ export interface ChildOptions {
   user?: { uid: number; gid: number };
   /** What asks this program to end in good order. */
   stopSignal?: NodeJS.Signals;
+  onSpawn?: ((child: Child) => void) | undefined;
+}
+
+/** What every starter takes. */
+export interface StartOptions {
+  /** In the server's private folder, and gone with it, when absent. */
+  logFile?: string;
+  /** Where the private folder is made: the system's temporary folder when absent. */
+  parent?: string;
+  /** Told of the process as soon as there is one, long before it is ready. */
+  onSpawn?: (child: Child) => void;
 }
 
 /** A process we started, and the only one we end. */
@@ -69,7 +80,9 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   });
   closeSync(log);
   await started(child, options.name);
-  return watched(child, options, stopSignal);
+  const watching = watched(child, options, stopSignal);
+  options.onSpawn?.(watching);
+  return watching;
 }
 
 function started(child: ChildProcess, name: string): Promise<void> {
@@ -82,14 +95,15 @@ function started(child: ChildProcess, name: string): Promise<void> {
 }
 
 function watched(child: ChildProcess, { name, logFile }: ChildOptions, stopSignal: NodeJS.Signals): Child {
+  const pid = child.pid ?? 0;
   let running = true;
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
       running = false;
+      endGroup(pid);
       resolve(signal ? `${name} was ended by ${signal}` : `${name} ended with exit code ${code}`);
     });
   });
-  const pid = child.pid ?? 0;
   const self: Child = {
     name,
     pid,
@@ -108,6 +122,15 @@ function watched(child: ChildProcess, { name, logFile }: ChildOptions, stopSigna
     },
   };
   return self;
+}
+
+/** Ends what a killed process left in its group: Miniflare's workerd would go on holding the edge's port. */
+function endGroup(pid: number): void {
+  try {
+    process.kill(-pid, 'SIGKILL');
+  } catch {
+    // Nothing was left.
+  }
 }
 
 /** Waits until `ready` holds. Throws, with the log's end, when the process ends first or the time is over. */

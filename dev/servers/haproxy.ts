@@ -2,21 +2,18 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fullPath } from '../bootstrap/run.mjs';
 import { ask } from './ask.ts';
-import { type Running, startChild, untilReady } from './child.ts';
+import { type Running, type StartOptions, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 
 export interface HaproxyServer extends Running {
   masterSocket: string;
 }
 
-export interface HaproxyOptions {
+export interface HaproxyOptions extends StartOptions {
   /** The configuration; it is checked before anything is started. */
   configFile: string;
   /** At most 97 characters; one in a private folder when absent. */
   masterSocket?: string;
-  logFile?: string;
-  /** Where the private folder is made: the system's temporary folder when absent. */
-  parent?: string;
 }
 
 /** HAProxy as a master with workers, so that it can be reloaded through the master socket. */
@@ -29,6 +26,7 @@ export async function startHaproxy(options: HaproxyOptions): Promise<HaproxyServ
       name: 'haproxy',
       command: 'haproxy',
       args: ['-W', '-S', `${masterSocket},mode,600`, '-f', options.configFile],
+      onSpawn: options.onSpawn,
       logFile: options.logFile ?? join(folder, 'haproxy.log'),
     });
     await untilReady(child, async () => /^\d+\s+worker/m.test(await askHaproxy(masterSocket, 'show proc')));

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { findPostgres } from '../bootstrap/servers.mjs';
 import { freePort, requireFreePort } from '../ports.ts';
-import { type Child, type Running, startChild, untilReady } from './child.ts';
+import { type Child, type Running, type StartOptions, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 import { newPassword } from './redis.ts';
 
@@ -24,15 +24,12 @@ export interface PostgresServer extends Running {
   port: number;
 }
 
-export interface PostgresOptions {
+export interface PostgresOptions extends StartOptions {
   /** A free one when absent. */
   port?: number;
   /** Kept when the server stops; without one the data lives in a temporary folder and goes with the server. */
   dataDir?: string;
   password?: string;
-  logFile?: string;
-  /** Where the private folder is made: the system's temporary folder when absent. */
-  parent?: string;
   /** `name=value` settings besides ours. */
   settings?: readonly string[];
 }
@@ -91,6 +88,7 @@ async function start({ port, dataDir, password, folder, user, ...options }: Star
     command: join(bin, 'postgres'),
     args: ['-D', dataDir, ...settings.flatMap((setting) => ['-c', setting])],
     cwd: folder,
+    onSpawn: options.onSpawn,
     logFile: options.logFile ?? join(folder, 'postgres.log'),
     // Fast shutdown: clients are cut off, nothing is lost.
     stopSignal: 'SIGINT',

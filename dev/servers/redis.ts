@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { freePort, requireFreePort } from '../ports.ts';
 import { ask } from './ask.ts';
-import { type Running, startChild, untilReady } from './child.ts';
+import { type Running, type StartOptions, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 
 export interface RedisServer extends Running {
@@ -10,15 +10,12 @@ export interface RedisServer extends Running {
   port: number;
 }
 
-export interface RedisOptions {
+export interface RedisOptions extends StartOptions {
   /** A free one when absent. */
   port?: number;
   /** Without one, none is asked for. */
   password?: string;
   maxMemory?: string;
-  logFile?: string;
-  /** Where the private folder is made: the system's temporary folder when absent. */
-  parent?: string;
   /** More of redis.conf, as arguments. */
   settings?: readonly string[];
 }
@@ -51,6 +48,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
         ...(options.settings ?? []),
       ],
       cwd: folder,
+      onSpawn: options.onSpawn,
       logFile: options.logFile ?? join(folder, 'redis.log'),
     });
     const hello = `${password ? `AUTH ${password}\r\n` : ''}PING\r\n`;

@@ -46,7 +46,8 @@ export function deriveConfig(text: string, config: Config, derivation: Derivatio
   document.deleteIn(['haproxy', 'others']);
   for (const service of derivation.moveInstances ? Object.values(config.services) : []) {
     for (const [index, instance] of service.instances.entries()) {
-      set(['services', service.id, 'instances', index, 'url'], moveUrl(instance.url, portOffset));
+      if (isDemoUrl(instance.url))
+        set(['services', service.id, 'instances', index, 'url'], moveUrl(instance.url, portOffset));
     }
   }
   const derivedText = document.toString();
@@ -78,6 +79,12 @@ function moveUrl(text: string, offset: number): string {
   const url = new URL(text);
   url.port = String(Number(url.port || (url.protocol === 'https:' ? 443 : 80)) + offset);
   return url.origin;
+}
+
+/** A plain HTTP address of this machine: a demo instance can stand there. */
+export function isDemoUrl(text: string): boolean {
+  const { protocol, hostname } = new URL(text);
+  return protocol === 'http:' && ['127.0.0.1', 'localhost'].includes(hostname);
 }
 
 /** The edge's local port: the config's, when its edge is on this machine. */

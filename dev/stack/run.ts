@@ -1,0 +1,67 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Config } from '../../shared/config/config.ts';
+import { missingServers } from '../bootstrap/servers.mjs';
+import { type StackOptions, UsageError } from '../options.mjs';
+import { PortTakenError } from '../ports.ts';
+import { privateFolder, removeFolder } from '../servers/folder.ts';
+import { deriveConfig } from './derive.ts';
+import { removeFile } from './files.ts';
+import { layoutOf, requireFreePorts } from './layout.ts';
+import { endLeftovers, ProcessRecord } from './processes.ts';
+import { loadSecrets } from './secrets.ts';
+import { Stack } from './stack.ts';
+
+export interface StackInput {
+  root: string;
+  options: StackOptions;
+  text: string;
+  config: Config;
+}
+
+/** Runs the stack until it is told to stop. Resolves with the exit code. Throws, with nothing started, on misuse. */
+export async function runStack({ root, options, text, config }: StackInput): Promise<number> {
+  const stateDir = resolve(options.stateDir);
+  mkdirSync(stateDir, { recursive: true });
+  const recordFile = join(stateDir, 'processes.json');
+  const other = await endLeftovers(recordFile);
+  if (other) throw new UsageError(alreadyRunning(other, options));
+  removeFile(join(stateDir, 'stack.json'));
+
+  const runFolder = privateFolder('acgs');
+  // Postgres, run by another user when we are root, walks through it; what is in it is private.
+  chmodSync(runFolder, 0o711);
+  try {
+    const layout = layoutOf(root, options, runFolder);
+    const derived = deriveConfig(text, config, {
+      portOffset: options.portOffset,
+      moveInstances: options.demo,
+      runFolder,
+    });
+    const missing = missingServers({ embedded: options.embedded });
+    const servers = {
+      haproxy: !missing.includes('haproxy'),
+      redis: !options.embedded && !missing.includes('redis'),
+      postgres: !options.embedded && !missing.includes('postgres'),
+    };
+    await requireFreePorts(derived, layout, options, servers).catch(adviseOffset);
+    const secrets = loadSecrets(join(stateDir, 'secrets.env'), config.site.id);
+    const record = new ProcessRecord(recordFile);
+    record.addFolder(runFolder);
+    return await new Stack({ layout, derived, secrets, options }, servers, record).run();
+  } finally {
+    removeFile(recordFile);
+    removeFolder(runFolder);
+  }
+}
+
+function alreadyRunning(pid: number, { stateDir }: StackOptions): string {
+  return `a stack (pid ${pid}) already runs with the state folder ${stateDir}; for a second one: --port-offset 100 --state-dir .acgs-2`;
+}
+
+function adviseOffset(error: unknown): never {
+  if (!(error instanceof PortTakenError)) throw error;
+  throw new UsageError(`${error.message}; move every port with --port-offset 100, for example`, {
+    cause: error,
+  });
+}

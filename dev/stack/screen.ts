@@ -1,0 +1,87 @@
+import type { DemoInstance } from './layout.ts';
+import { instanceCommand } from './parts.ts';
+import type { StackFile } from './stack-file.ts';
+
+export interface ScreenFacts {
+  stack: StackFile;
+  stateDir: string;
+  services: number;
+  demo: DemoInstance[];
+  firstRoute: string;
+  /** The instance, or null when none answered yet. */
+  firstAnswer: string | null;
+  seconds: number;
+}
+
+/** One screen: where everything is, and three things to try. */
+export function screen(facts: ScreenFacts): string {
+  const { stack } = facts;
+  const rows: [string, string, string][] = [
+    ['edge', stack.edge, 'send requests here'],
+    [
+      'gateway',
+      stack.gateway ?? 'not running',
+      stack.gateway ? 'HAProxy, behind the edge' : 'HAProxy is not installed',
+    ],
+    ['dashboard', `${stack.agent}/`, 'what happens, live; the API is under /v1'],
+    ...(stack.haproxyStats
+      ? [
+          ['HAProxy', stack.haproxyStats, `user:password ${stack.haproxyStatsAuth}`] as [
+            string,
+            string,
+            string,
+          ],
+        ]
+      : []),
+    [
+      'Redis',
+      stack.redis ? withoutPassword(stack.redis) : 'embedded',
+      stack.redis ? 'live state' : 'live state in memory',
+    ],
+    [
+      'Postgres',
+      stack.postgres ? withoutPassword(stack.postgres) : 'embedded',
+      stack.postgres ? 'history' : 'history in PGlite',
+    ],
+  ];
+  const width = Math.max(...rows.map(([, address]) => address.length)) + 2;
+  return [
+    '',
+    `acgs-lb runs: ${facts.services} services, ${stack.instances.length} instances. ${firstAnswer(facts)}`,
+    '',
+    ...rows.map(([name, address, note]) => `  ${name.padEnd(11)}${address.padEnd(width)}${note}`),
+    '',
+    `  tokens, pids and full URLs: ${facts.stateDir}/stack.json    logs: ${facts.stateDir}/logs/`,
+    '',
+    'Try:',
+    ...tries(facts),
+    '',
+    'Ctrl-C ends everything that was started here.',
+    '',
+  ].join('\n');
+}
+
+function firstAnswer({ firstAnswer, seconds }: ScreenFacts): string {
+  return firstAnswer
+    ? `First answer from ${firstAnswer}, after ${seconds.toFixed(1)} s.`
+    : 'No instance has answered yet: npx acgs-lb status tells why.';
+}
+
+function tries({ stack, demo, firstRoute }: ScreenFacts): string[] {
+  const url = `${stack.edge}${firstRoute === '/' ? '' : firstRoute}/health`;
+  const victim = demo[0];
+  const pid = stack.instances.find(({ id }) => id === victim?.id)?.pid;
+  return [
+    `  curl -si ${url}        # x-acgs-instance tells which instance answered`,
+    ...(victim && pid
+      ? [
+          `  kill -9 ${pid}        # ends ${victim.id}; go on asking: no request fails`,
+          `  ${instanceCommand(victim)}        # brings it back`,
+        ]
+      : ['  npx acgs-lb status', '  npx acgs-lb events']),
+  ];
+}
+
+function withoutPassword(url: string): string {
+  return url.replace(/\/\/([^:@/]*):[^@/]*@/, (_all, user: string) => (user ? `//${user}@` : '//'));
+}

@@ -1,0 +1,64 @@
+import type { Derived } from './derive.ts';
+import { loopback } from './derive.ts';
+import type { Urls } from './parts.ts';
+import type { Secrets } from './secrets.ts';
+
+/** `<state-dir>/stack.json`: what scripts and the CLI find the running stack by. Its keys are a contract. */
+export interface StackFile {
+  edge: string;
+  gateway: string | null;
+  haproxyStats: string | null;
+  haproxyStatsAuth: string | null;
+  haproxySocket: string | null;
+  agent: string;
+  redis: string | null;
+  postgres: string | null;
+  adminToken: string;
+  edgeToken: string;
+  instances: { id: string; service: string; url: string; pid: number | null }[];
+  pids: {
+    agent: number | null;
+    edge: number | null;
+    haproxy: number | null;
+    redis: number | null;
+    postgres: number | null;
+  };
+  /** ISO 8601. */
+  readyAt: string;
+}
+
+export interface Facts {
+  derived: Derived;
+  secrets: Secrets;
+  urls: Urls;
+  /** All of the config; those not started here have no pid. */
+  instances: { id: string; service: string; url: string }[];
+  haproxy: boolean;
+  readyAt: Date;
+  pid(name: string): number | null;
+}
+
+export function stackFile({ derived, secrets, urls, instances, haproxy, readyAt, pid }: Facts): StackFile {
+  const { config } = derived;
+  return {
+    edge: `http://127.0.0.1:${derived.edge.port}`,
+    gateway: haproxy ? (config.site.gateways[0] ?? null) : null,
+    haproxyStats: haproxy ? `http://${loopback(config.haproxy.stats)}/stats` : null,
+    haproxyStatsAuth: haproxy ? `${secrets.HAPROXY_STATS_USER}:${secrets.HAPROXY_STATS_PASSWORD}` : null,
+    haproxySocket: haproxy ? config.haproxy.socket : null,
+    agent: `http://${loopback(config.agent.bind)}`,
+    redis: urls.redis,
+    postgres: urls.postgres,
+    adminToken: secrets.ACGS_TOKEN,
+    edgeToken: secrets.EDGE_TOKEN,
+    instances: instances.map(({ id, service, url }) => ({ id, service, url, pid: pid(id) })),
+    pids: {
+      agent: pid('agent'),
+      edge: pid('edge'),
+      haproxy: pid('haproxy'),
+      redis: pid('redis'),
+      postgres: pid('postgres'),
+    },
+    readyAt: readyAt.toISOString(),
+  };
+}
