@@ -1,0 +1,24 @@
+/** Every name the system uses in Redis, with its time to live in seconds. Nothing in Redis is the only copy. */
+export const TTL = {
+  instances: 300,
+  health: 60,
+  metrics: 600,
+  breaker: 600,
+  pin: 3600,
+  session: 3600,
+} as const;
+
+export const EVENTS_CHANNEL = 'lb:events';
+
+export const liveKeys = {
+  instances: (service: string) => `lb:instances:${service}`,
+  health: (service: string, instance: string) => `lb:health:${service}:${instance}`,
+  metrics: (service: string, instance: string) => `lb:metrics:${service}:${instance}`,
+  breaker: (service: string, instance: string) => `lb:breaker:${service}:${instance}`,
+  /** The instance a session keeps for a service. */
+  pin: (session: string, service: string) => `lb:session:${session}:${service}`,
+  session: (id: string) => `governance_session:${id}`,
+  leader: (site: string) => `lb:leader:${site}`,
+  /** Hash: what operators asked for and what was registered at run time, shared by the agents of a site. */
+  intents: (site: string) => `lb:intents:${site}`,
+} as const;

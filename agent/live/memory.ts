@@ -1,0 +1,71 @@
+import type { Lease, LiveEntry, LiveState } from './live.ts';
+
+export interface MemoryLiveOptions {
+  now?: () => number;
+  /** Keys kept at most; the oldest written go first, as an evicting Redis would have it. */
+  maxKeys?: number;
+}
+
+/** Live state of a single agent without Redis: the same behaviour, gone with the process. */
+export function createMemoryLive({ now = Date.now, maxKeys = 100_000 }: MemoryLiveOptions = {}): LiveState {
+  const entries = new Map<string, { value: string; expiresAt: number }>();
+  const intents = new Map<string, string>();
+  const handlers = new Set<(event: unknown) => void>();
+  let lease: { owner: string; expiresAt: number } | null = null;
+
+  const publish = async (event: object): Promise<void> => {
+    const text = JSON.stringify(event);
+    for (const handler of handlers) queueMicrotask(() => handler(JSON.parse(text)));
+  };
+
+  return {
+    kind: 'memory',
+    async put(list: readonly LiveEntry[]) {
+      for (const { key, value, ttlSeconds } of list) {
+        entries.delete(key);
+        entries.set(key, { value, expiresAt: now() + ttlSeconds * 1000 });
+      }
+      for (const key of entries.keys()) {
+        if (entries.size <= maxKeys) break;
+        entries.delete(key);
+      }
+    },
+    async get(key) {
+      const entry = entries.get(key);
+      if (!entry) return null;
+      if (entry.expiresAt > now()) return entry.value;
+      entries.delete(key);
+      return null;
+    },
+    async remove(keys) {
+      for (const key of keys) entries.delete(key);
+    },
+    async readIntents() {
+      return Object.fromEntries(intents);
+    },
+    async writeIntent(field, json) {
+      if (json === null) intents.delete(field);
+      else intents.set(field, json);
+      await publish({ kind: 'intent', field });
+    },
+    publish,
+    subscribe(handler) {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+    async acquireLease(owner, ttlMs): Promise<Lease> {
+      if (!lease || lease.expiresAt <= now() || lease.owner === owner) {
+        lease = { owner, expiresAt: now() + ttlMs };
+      }
+      return { held: lease.owner === owner, holder: lease.owner };
+    },
+    async releaseLease(owner) {
+      if (lease?.owner === owner) lease = null;
+    },
+    status: () => ({ state: 'ok', lastError: null }),
+    async close() {
+      handlers.clear();
+      entries.clear();
+    },
+  };
+}

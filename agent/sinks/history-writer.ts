@@ -1,0 +1,165 @@
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Database } from '../sql/database.ts';
+import { writeBatch } from '../sql/history.ts';
+import type { HistoryRecord } from './records.ts';
+import type { SinkStatus } from './sink.ts';
+import type { Spool } from './spool.ts';
+import { isPoison } from './spool-errors.ts';
+import type { SpoolRecord } from './spool-file.ts';
+
+/** Takes history rows at once and brings them into Postgres sooner or later, each exactly once. */
+export interface HistoryWriter {
+  write(records: readonly HistoryRecord[]): void;
+  status(): SinkStatus;
+  close(timeoutMs: number): Promise<void>;
+}
+
+export interface HistoryWriterOptions {
+  database: Database;
+  spool: Spool<HistoryRecord[]>;
+  log: Logger;
+  /** Run once before the first batch, and again until it succeeds: migrations. */
+  prepare?: () => Promise<unknown>;
+  /** How long rows are gathered into one batch. */
+  flushMs?: number;
+  now?: () => number;
+}
+
+const MAX_BATCH_ROWS = 2_000;
+/** In memory only while neither Postgres nor the disk takes them. */
+const MAX_WAITING_ROWS = 50_000;
+const MAX_BACKOFF_MS = 5_000;
+
+type Batch = SpoolRecord<HistoryRecord[]>;
+
+const gather = (body: HistoryRecord[]): Batch => ({ id: randomUUID(), rows: body.length, body });
+
+/**
+ * While Postgres answers and the spool is empty, batches go straight in. Otherwise they go to the spool first, so that
+ * order is kept and a crash loses nothing, and are replayed from there. A commit whose answer was lost is safe either
+ * way: the batch's id tells.
+ */
+export function createHistoryWriter(options: HistoryWriterOptions): HistoryWriter {
+  const { database, spool, log, prepare = async () => {}, flushMs = 500, now = Date.now } = options;
+  const waiting: HistoryRecord[] = [];
+  const status = { dropped: 0, lastSuccess: null as number | null, lastError: null as string | null };
+  /** Taken from `waiting`, in nobody's safe keeping yet. */
+  let held: Batch | null = null;
+  let prepared = false;
+  let failures = 0;
+  let closed = false;
+  let running: Promise<void> | null = null;
+  let timer: NodeJS.Timeout | undefined;
+
+  const schedule = (delayMs: number): void => {
+    if (closed || timer) return;
+    timer = setTimeout(() => {
+      timer = undefined;
+      run();
+    }, delayMs);
+    timer.unref();
+  };
+
+  function run(): void {
+    if (running) return;
+    running = cycle()
+      .catch((error: Error) => log.error(`history: ${error.message}`))
+      .finally(() => {
+        running = null;
+        if (failures > 0) schedule(Math.min(100 * 2 ** failures, MAX_BACKOFF_MS));
+        else if (held || waiting.length > 0) schedule(flushMs);
+      });
+  }
+
+  /** One turn: what waits in memory is made safe, then as much as Postgres takes is brought in. */
+  async function cycle(): Promise<void> {
+    while (held || waiting.length > 0) {
+      held ??= gather(waiting.splice(0, MAX_BATCH_ROWS));
+      const direct = failures === 0 && spool.size().rows === 0;
+      const safe = (direct && (await deliver(held))) || (await keep(held));
+      if (!safe) return;
+      held = null;
+    }
+    for (let record = await spool.peek(); record; record = await spool.peek()) {
+      if (!(await deliver(record))) return;
+      await spool.done();
+      if (closed) return;
+    }
+  }
+
+  /** To the disk. False when that fails too: the batch stays in memory, under its id. */
+  async function keep(batch: Batch): Promise<boolean> {
+    try {
+      await spool.append(batch);
+      return true;
+    } catch (cause) {
+      failures += 1;
+      status.lastError = `spool: ${(cause as Error).message}`;
+      return false;
+    }
+  }
+
+  /** True when the batch is in, or can never be. */
+  async function deliver(batch: Batch): Promise<boolean> {
+    try {
+      if (!prepared) await prepare();
+      prepared = true;
+      await database.transaction((client) => writeBatch(client, batch.id, batch.body));
+    } catch (cause) {
+      const error = cause as Error;
+      if (!isPoison(error)) {
+        if (failures === 0) log.warn(`Postgres takes no history (${error.message}); rows go to the spool`);
+        failures += 1;
+        status.lastError = error.message;
+        return false;
+      }
+      log.error(`Postgres refuses ${batch.rows} history rows for good: ${error.message}`);
+      status.dropped += batch.rows;
+      status.lastError = error.message;
+      return true;
+    }
+    if (failures > 0) log.info('Postgres takes history again; the spool is being replayed');
+    failures = 0;
+    Object.assign(status, { lastSuccess: now(), lastError: null });
+    return true;
+  }
+
+  return {
+    write(records) {
+      waiting.push(...records);
+      if (waiting.length > MAX_WAITING_ROWS) {
+        status.dropped += waiting.length - MAX_WAITING_ROWS;
+        waiting.splice(0, waiting.length - MAX_WAITING_ROWS);
+      }
+      schedule(waiting.length >= MAX_BATCH_ROWS ? 0 : flushMs);
+    },
+    status() {
+      const { rows, droppedRows } = spool.size();
+      return {
+        state: failures === 0 ? 'ok' : failures > 5 ? 'down' : 'retrying',
+        pending: waiting.length + (held?.rows ?? 0) + rows,
+        dropped: status.dropped + droppedRows,
+        lastSuccess: status.lastSuccess,
+        lastError: status.lastError,
+      };
+    },
+    async close(timeoutMs) {
+      closed = true;
+      clearTimeout(timer);
+      await settleWithin(running, timeoutMs);
+      // What is still in memory goes in if Postgres answers, and to the disk if it does not.
+      if (held || waiting.length > 0) await settleWithin(cycle(), timeoutMs);
+      if (held) await keep(held);
+      if (waiting.length > 0) await keep(gather(waiting.splice(0)));
+    },
+  };
+}
+
+async function settleWithin(work: Promise<void> | null, timeoutMs: number): Promise<void> {
+  if (!work) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  await Promise.race([work.catch(() => {}), promise]);
+  clearTimeout(timer);
+}

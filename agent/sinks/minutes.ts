@@ -1,0 +1,94 @@
+import { emptySketch, mergeSketch, type Sketch } from '../../shared/sketch.ts';
+import type { HistoryRecord } from './records.ts';
+import type { Update } from './sink.ts';
+
+/** Gathers what `latency_minutes` holds: request latencies and availability samples, a row a minute. */
+export interface Minutes {
+  add(update: Update): void;
+  /** Rows of the minute that ended, when one did. */
+  take(at: number): HistoryRecord[];
+  /** Rows of whatever was gathered. */
+  rest(): HistoryRecord[];
+}
+
+interface Minute {
+  service: string;
+  /** '' is the service as a whole. */
+  instance: string;
+  samples: number;
+  upSamples: number;
+  queuedMax: number;
+  latency: Sketch | null;
+}
+
+const MINUTE_MS = 60_000;
+
+export function createMinutes(): Minutes {
+  let start: number | null = null;
+  let minutes = new Map<string, Minute>();
+
+  const of = (service: string, instance: string): Minute => {
+    const key = `${service}/${instance}`;
+    const found = minutes.get(key);
+    if (found) return found;
+    const fresh = { service, instance, samples: 0, upSamples: 0, queuedMax: 0, latency: null };
+    minutes.set(key, fresh);
+    return fresh;
+  };
+
+  const rest = (): HistoryRecord[] => {
+    const timestamp = (start ?? 0) / 1000;
+    const records = [...minutes.values()].map((minute) => toRecord(minute, timestamp));
+    minutes = new Map();
+    start = null;
+    return records;
+  };
+
+  return {
+    add(update) {
+      start ??= Math.floor(update.at / MINUTE_MS) * MINUTE_MS;
+      sample(update, of);
+      for (const delta of update.traffic ?? []) {
+        if (!delta.latency?.count) continue;
+        const minute = of(delta.service, delta.instance);
+        minute.latency ??= emptySketch();
+        mergeSketch(minute.latency, delta.latency);
+      }
+    },
+    take: (at) => (start !== null && at >= start + MINUTE_MS ? rest() : []),
+    rest,
+  };
+}
+
+/** One availability sample of each instance, and of each service: can it serve at this instant? */
+function sample(update: Update, of: (service: string, instance: string) => Minute): void {
+  const serving = new Map<string, { up: boolean; queued: number }>();
+  for (const instance of update.instances.values()) {
+    const up = instance.state === 'up' || instance.state === 'probation' || instance.state === 'draining';
+    count(of(instance.service, instance.id), up, instance.queued);
+    const service = serving.get(instance.service) ?? { up: false, queued: 0 };
+    serving.set(instance.service, { up: service.up || up, queued: service.queued + instance.queued });
+  }
+  for (const [service, { up, queued }] of serving) count(of(service, ''), up, queued);
+}
+
+function count(minute: Minute, up: boolean, queued: number): void {
+  minute.samples += 1;
+  if (up) minute.upSamples += 1;
+  minute.queuedMax = Math.max(minute.queuedMax, queued);
+}
+
+function toRecord(minute: Minute, timestamp: number): HistoryRecord {
+  return {
+    table: 'latency_minutes',
+    row: {
+      service_type: minute.service,
+      instance_id: minute.instance,
+      timestamp,
+      samples: minute.samples,
+      up_samples: minute.upSamples,
+      queued_max: minute.queuedMax,
+      latency: minute.latency,
+    },
+  };
+}

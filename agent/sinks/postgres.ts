@@ -1,0 +1,62 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Database } from '../sql/database.ts';
+import { migrate } from '../sql/migrate.ts';
+import { instanceKey } from '../state.ts';
+import { createHistoryWriter, type HistoryWriter } from './history-writer.ts';
+import { createMinutes } from './minutes.ts';
+import { changeRecord, type HistoryRecord, metricsRecord } from './records.ts';
+import type { Sink } from './sink.ts';
+import { openSpool } from './spool.ts';
+
+export interface PostgresSinkOptions {
+  database: Database;
+  /** With it, the schema is brought up to date before the first rows; without, that is somebody else's work. */
+  migrateUrl?: string;
+  /** The spool lies in `<stateDir>/spool`. */
+  stateDir: string;
+  log: Logger;
+  /** Of two agents the leader alone writes history. */
+  isLeader?: () => boolean;
+  flushMs?: number;
+}
+
+export interface PostgresSink extends Sink {
+  /** For other history: alerts, audit. Same batches, same spool. */
+  writer: HistoryWriter;
+}
+
+/** History: what was measured and what happened. The database is the caller's to close, after the sink. */
+export async function createPostgresSink(options: PostgresSinkOptions): Promise<PostgresSink> {
+  const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
+  const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
+  const prepare = migrateUrl ? () => migrate(migrateUrl) : undefined;
+  const writer = createHistoryWriter({ database, spool, log, flushMs, ...(prepare && { prepare }) });
+  const minutes = createMinutes();
+  // What an earlier run left on disk goes in first.
+  if (spool.size().rows > 0) writer.write([]);
+
+  return {
+    name: 'postgres',
+    writer,
+    accept(update) {
+      if (!isLeader()) return;
+      const ended = minutes.take(update.at);
+      minutes.add(update);
+      const changes = update.changes.map((change) =>
+        changeRecord(change, update.instances.get(instanceKey(change.service, change.instance))),
+      );
+      const metrics = (update.metrics ?? []).map(
+        (row): HistoryRecord => ({ table: 'load_balancing_metrics', row: metricsRecord(row) }),
+      );
+      const records = [...changes, ...metrics, ...ended];
+      if (records.length > 0) writer.write(records);
+    },
+    status: () => writer.status(),
+    async close(timeoutMs) {
+      const last = minutes.rest();
+      if (last.length > 0) writer.write(last);
+      await writer.close(timeoutMs);
+    },
+  };
+}

@@ -1,0 +1,60 @@
+import type { Change, Instance } from '../state.ts';
+import type { MetricsRow } from './sink.ts';
+
+/** A row on its way to one history table, in the table's own column names. */
+export interface HistoryRecord {
+  table: HistoryTable;
+  row: Record<string, unknown>;
+}
+
+export type HistoryTable =
+  | 'load_balancing_metrics'
+  | 'service_health_history'
+  | 'breaker_events'
+  | 'state_events'
+  | 'latency_minutes'
+  | 'alerts'
+  | 'audit_log';
+
+/** The row of `load_balancing_metrics`, also the value of `lb:metrics:…`. */
+export function metricsRecord(row: MetricsRow): Record<string, unknown> {
+  return {
+    service_type: row.serviceType,
+    instance_id: row.instanceId,
+    timestamp: row.timestamp,
+    response_time: row.responseTime,
+    success_count: row.successCount,
+    failure_count: row.failureCount,
+    current_connections: row.currentConnections,
+    total_requests: row.totalRequests,
+    cpu_usage: row.cpuUsage,
+    memory_usage: row.memoryUsage,
+  };
+}
+
+/** What a change leaves in history. `instance` is the instance after it, absent when it is gone. */
+export function changeRecord(change: Change, instance: Instance | undefined): HistoryRecord {
+  const about = {
+    service_type: change.service,
+    instance_id: change.instance,
+    timestamp: change.at / 1000,
+  };
+  const moved = { from_state: change.from ?? null, to_state: change.to ?? null, reason: change.reason };
+  switch (change.kind) {
+    case 'health': {
+      const healthy = change.to === 'up';
+      const latencyMs = instance?.lastProbe?.latencyMs;
+      const row = {
+        ...about,
+        is_healthy: healthy,
+        response_time: latencyMs === undefined ? null : latencyMs / 1000,
+        error_message: healthy ? null : (instance?.lastProbe?.error ?? change.reason),
+      };
+      return { table: 'service_health_history', row };
+    }
+    case 'breaker':
+      return { table: 'breaker_events', row: { ...about, ...moved } };
+    default:
+      return { table: 'state_events', row: { ...about, kind: change.kind, ...moved } };
+  }
+}

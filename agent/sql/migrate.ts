@@ -1,0 +1,65 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+
+export interface MigrateResult {
+  /** Names of the migrations that ran now. */
+  applied: string[];
+}
+
+export class MigrationError extends Error {
+  override name = 'MigrationError';
+}
+
+/** Beside this file in a checkout; beside the bundle in `migrations/` when built. */
+export function migrationsFolder(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  const folder = join(here, 'migrations');
+  if (existsSync(folder)) return folder;
+  throw new MigrationError(`the folder of SQL migrations is missing: ${folder}`);
+}
+
+/**
+ * Brings a database to the newest schema: numbered, forward-only, all in one transaction, one migrator at a time (others
+ * wait for its lock). A database of the guide's original is taken over with its rows. Throws MigrationError.
+ */
+export async function migrate(databaseUrl: string, options: { count?: number } = {}): Promise<MigrateResult> {
+  const { runner } = await import('node-pg-migrate');
+  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {});
+  try {
+    await client.connect();
+    const done = await runner({
+      dbClient: client,
+      dir: migrationsFolder(),
+      direction: 'up',
+      count: options.count ?? Number.POSITIVE_INFINITY,
+      migrationsTable: 'acgs_lb_migrations',
+      checkOrder: true,
+      singleTransaction: true,
+      advisoryLockMode: 'wait',
+      logger: silent,
+    });
+    return { applied: done.map(({ name }) => name) };
+  } catch (cause) {
+    throw new MigrationError(explain(cause as Error), { cause });
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+const ignore = (): void => {};
+const silent = { debug: ignore, info: ignore, warn: ignore, error: ignore };
+
+function explain(error: Error & { code?: string }): string {
+  switch (error.code) {
+    case '42501':
+      return `${error.message}: the role needs rights on schema public; \`acgs-lb migrate --init\` grants them`;
+    case '3D000':
+    case '28000':
+      return `${error.message}: \`acgs-lb migrate --init\` creates database and role`;
+    default:
+      return error.message || String(error.code ?? error);
+  }
+}

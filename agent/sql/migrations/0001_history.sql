@@ -1,0 +1,147 @@
+-- Up Migration
+-- The two tables of the guide's original, partitioned by day (UTC). No default partition: with one, the partition of
+-- a day whose rows already fell into it could no longer be made.
+
+CREATE FUNCTION acgs_short_service(name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE lower(name)
+    WHEN 'authentication' THEN 'auth'
+    WHEN 'constitutional_ai' THEN 'ac'
+    WHEN 'formal_verification' THEN 'fv'
+    WHEN 'governance_synthesis' THEN 'gs'
+    WHEN 'policy_governance' THEN 'pgc'
+    WHEN 'evolutionary_computation' THEN 'ec'
+    ELSE name
+  END
+$$;
+
+-- A database of the original: its tables step aside, their rows are copied below.
+DO $$
+DECLARE
+  original text;
+  item record;
+BEGIN
+  FOREACH original IN ARRAY ARRAY['load_balancing_metrics', 'service_health_history'] LOOP
+    IF (SELECT relkind FROM pg_class WHERE oid = to_regclass(original)) = 'r' THEN
+      FOR item IN SELECT indexrelid::regclass::text AS name FROM pg_index WHERE indrelid = to_regclass(original) LOOP
+        EXECUTE format('ALTER INDEX %s RENAME TO %I', item.name, left(item.name, 50) || '_original');
+      END LOOP;
+      IF to_regclass(original || '_id_seq') IS NOT NULL THEN
+        EXECUTE format('ALTER SEQUENCE %I RENAME TO %I', original || '_id_seq', original || '_original_id_seq');
+      END IF;
+      EXECUTE format('ALTER TABLE %I RENAME TO %I', original, original || '_original');
+    END IF;
+  END LOOP;
+END
+$$;
+
+CREATE TABLE load_balancing_metrics (
+  id bigserial,
+  service_type text NOT NULL,
+  instance_id text NOT NULL,
+  timestamp double precision NOT NULL,
+  response_time double precision NOT NULL,
+  success_count integer NOT NULL DEFAULT 0,
+  failure_count integer NOT NULL DEFAULT 0,
+  current_connections integer NOT NULL DEFAULT 0,
+  total_requests integer NOT NULL DEFAULT 0,
+  cpu_usage double precision,
+  memory_usage double precision,
+  created_at timestamp DEFAULT CURRENT_TIMESTAMP,
+  PRIMARY KEY (id, timestamp)
+) PARTITION BY RANGE (timestamp);
+CREATE INDEX load_balancing_metrics_time ON load_balancing_metrics (timestamp);
+CREATE INDEX load_balancing_metrics_instance ON load_balancing_metrics (service_type, instance_id, timestamp);
+
+CREATE TABLE service_health_history (
+  id bigserial,
+  service_type text NOT NULL,
+  instance_id text NOT NULL,
+  is_healthy boolean NOT NULL,
+  response_time double precision,
+  error_message text,
+  timestamp double precision NOT NULL,
+  created_at timestamp DEFAULT CURRENT_TIMESTAMP,
+  PRIMARY KEY (id, timestamp)
+) PARTITION BY RANGE (timestamp);
+CREATE INDEX service_health_history_time ON service_health_history (timestamp);
+CREATE INDEX service_health_history_instance ON service_health_history (service_type, instance_id, timestamp);
+
+-- Makes the partition of the day that holds `at` (epoch seconds). ATTACH, because CREATE … PARTITION OF would lock
+-- readers and writers of the whole table out.
+CREATE FUNCTION acgs_ensure_day(parent text, at double precision) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  first bigint := floor(at / 86400) * 86400;
+  part text := parent || '_' || to_char(to_timestamp(first) AT TIME ZONE 'UTC', 'YYYYMMDD');
+BEGIN
+  IF to_regclass(part) IS NOT NULL THEN RETURN; END IF;
+  PERFORM pg_advisory_xact_lock(hashtext('acgs_ensure_day'));
+  IF to_regclass(part) IS NOT NULL THEN RETURN; END IF;
+  EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)', part, parent);
+  EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)', parent, part, first, first + 86400);
+END
+$$;
+
+-- Every day from the one that holds `from_at` to the one that holds `to_at`, for both tables.
+CREATE FUNCTION acgs_ensure_days(from_at double precision, to_at double precision) RETURNS void LANGUAGE sql AS $$
+  SELECT acgs_ensure_day(parent, day)
+  FROM generate_series(floor(from_at / 86400)::bigint * 86400, floor(to_at / 86400)::bigint * 86400, 86400) AS day,
+       unnest(ARRAY['load_balancing_metrics', 'service_health_history']) AS parent
+$$;
+
+-- What was adopted. The original wrote running totals (requests since its process started) where our rows hold their
+-- own ten seconds: rows with ids up to last_id are kept as they are, and roll-ups take differences of them.
+CREATE TABLE adopted_tables (
+  name text PRIMARY KEY,
+  last_id bigint NOT NULL,
+  rows bigint NOT NULL,
+  adopted_at timestamptz NOT NULL DEFAULT now()
+);
+
+DO $$
+DECLARE
+  target text;
+  original text;
+  day double precision;
+  columns text;
+  extra boolean;
+  copied bigint;
+  item record;
+BEGIN
+  FOREACH target IN ARRAY ARRAY['load_balancing_metrics', 'service_health_history'] LOOP
+    original := target || '_original';
+    CONTINUE WHEN to_regclass(original) IS NULL;
+    FOR day IN EXECUTE format('SELECT DISTINCT floor(timestamp / 86400) * 86400 FROM %I', original) LOOP
+      PERFORM acgs_ensure_day(target, day);
+    END LOOP;
+    -- The columns both have; what an operator added to the original stays behind in it.
+    SELECT string_agg(quote_ident(ours.attname), ', ' ORDER BY ours.attnum) INTO columns
+    FROM pg_attribute ours JOIN pg_attribute theirs ON theirs.attname = ours.attname
+    WHERE ours.attrelid = to_regclass(target) AND theirs.attrelid = to_regclass(original)
+      AND ours.attnum > 0 AND theirs.attnum > 0 AND NOT theirs.attisdropped;
+    SELECT bool_or(ours.attname IS NULL) INTO extra
+    FROM pg_attribute theirs
+    LEFT JOIN pg_attribute ours ON ours.attrelid = to_regclass(target) AND ours.attname = theirs.attname
+    WHERE theirs.attrelid = to_regclass(original) AND theirs.attnum > 0 AND NOT theirs.attisdropped;
+    EXECUTE format('INSERT INTO %I (%s) SELECT %s FROM %I', target, columns,
+      replace(columns, 'service_type', 'acgs_short_service(service_type)'), original);
+    GET DIAGNOSTICS copied = ROW_COUNT;
+    EXECUTE format('SELECT setval(%L, greatest((SELECT max(id) FROM %I), 1))', target || '_id_seq', target);
+    EXECUTE format('INSERT INTO adopted_tables (name, last_id, rows) SELECT %L, coalesce(max(id), 0), %s FROM %I',
+      target, copied, target);
+    -- Who could read the original (a Grafana role, say) can read its heir.
+    FOR item IN
+      SELECT grantee::regrole::text AS role, privilege_type AS privilege
+      FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass(original) AND grantee <> relowner AND grantee <> 0
+    LOOP
+      EXECUTE format('GRANT %s ON %I TO %s', item.privilege, target, item.role);
+    END LOOP;
+    IF extra THEN
+      RAISE NOTICE '% has columns of its own and is kept', original;
+    ELSE
+      EXECUTE format('DROP TABLE %I', original);
+    END IF;
+  END LOOP;
+END
+$$;
+
+SELECT acgs_ensure_days(extract(epoch FROM now()), extract(epoch FROM now() + interval '7 days'));

@@ -1,0 +1,93 @@
+-- Up Migration
+-- What happens now and then: kept far longer than the rows every ten seconds.
+
+CREATE TABLE breaker_events (
+  id bigserial PRIMARY KEY,
+  service_type text NOT NULL,
+  instance_id text NOT NULL,
+  timestamp double precision NOT NULL,
+  from_state text,
+  to_state text,
+  reason text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX breaker_events_time ON breaker_events (timestamp);
+
+-- State, admin, weight, registered, deregistered: what traffic obeyed, and why.
+CREATE TABLE state_events (
+  id bigserial PRIMARY KEY,
+  service_type text NOT NULL,
+  instance_id text NOT NULL,
+  timestamp double precision NOT NULL,
+  kind text NOT NULL,
+  from_state text,
+  to_state text,
+  reason text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX state_events_time ON state_events (timestamp);
+
+CREATE TABLE alerts (
+  id text PRIMARY KEY,
+  rule text NOT NULL,
+  service_type text NOT NULL,
+  instance_id text NOT NULL DEFAULT '',
+  severity text NOT NULL,
+  state text NOT NULL,
+  value double precision,
+  threshold double precision,
+  message text NOT NULL,
+  started_at double precision NOT NULL,
+  changed_at double precision NOT NULL,
+  resolved_at double precision,
+  acknowledged_at double precision,
+  acknowledged_by text,
+  notified integer NOT NULL DEFAULT 0
+);
+CREATE INDEX alerts_started ON alerts (started_at);
+
+CREATE TABLE alert_silences (
+  id text PRIMARY KEY,
+  rule text NOT NULL DEFAULT '',
+  service_type text NOT NULL DEFAULT '',
+  instance_id text NOT NULL DEFAULT '',
+  until_at double precision NOT NULL,
+  reason text NOT NULL,
+  created_by text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE audit_log (
+  id bigserial PRIMARY KEY,
+  timestamp double precision NOT NULL,
+  actor text NOT NULL,
+  action text NOT NULL,
+  target text NOT NULL,
+  detail jsonb NOT NULL DEFAULT '{}',
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX audit_log_time ON audit_log (timestamp);
+
+-- Batches that are in: written in the transaction of their rows, so that one whose commit was never confirmed, or one
+-- replayed from the spool, counts once.
+CREATE TABLE spool_batches (
+  id text PRIMARY KEY,
+  written_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX spool_batches_written ON spool_batches (written_at);
+
+-- Sketches are DDSketch with relative error 1 % (shared/sketch.ts), as JSON:
+-- {"count","sum","max","buckets":{"<index>":times}}, values in milliseconds.
+-- Latencies of individual requests and availability samples, a row a minute; folded into hours, then dropped.
+-- instance_id '' is the service as a whole, as its clients see it.
+CREATE TABLE latency_minutes (
+  id bigserial PRIMARY KEY,
+  service_type text NOT NULL,
+  instance_id text NOT NULL DEFAULT '',
+  timestamp double precision NOT NULL,
+  samples integer NOT NULL DEFAULT 0,
+  up_samples integer NOT NULL DEFAULT 0,
+  queued_max double precision NOT NULL DEFAULT 0,
+  latency jsonb
+);
+CREATE INDEX latency_minutes_time ON latency_minutes (timestamp);

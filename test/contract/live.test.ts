@@ -1,0 +1,107 @@
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { liveKeys } from '../../agent/live/keys.ts';
+import type { LiveState } from '../../agent/live/live.ts';
+import { createMemoryLive } from '../../agent/live/memory.ts';
+import { createRedisLive } from '../../agent/live/redis.ts';
+import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+
+const log = pino({ level: 'silent' });
+let redis: RedisServer;
+beforeAll(async () => {
+  redis = await startRedis();
+});
+afterAll(() => redis.stop());
+
+/** Two agents of one site see the same store; memory serves one agent, so there both are the same. */
+const kinds: [string, () => [LiveState, LiveState]][] = [
+  [
+    'memory',
+    () => {
+      const live = createMemoryLive();
+      return [live, live];
+    },
+  ],
+  [
+    'redis',
+    () => {
+      const open = () => createRedisLive({ url: redis.url, site: 'main', log });
+      return [open(), open()];
+    },
+  ],
+];
+
+describe.each(kinds)('live state in %s', (_kind, open) => {
+  let one: LiveState;
+  let two: LiveState;
+  beforeAll(async () => {
+    [one, two] = open();
+    await vi.waitFor(() => {
+      expect([one.status().state, two.status().state]).toEqual(['ok', 'ok']);
+    });
+  });
+  afterAll(async () => {
+    await one.close();
+    await two.close();
+  });
+
+  test('what one puts the other reads, until it expires or is removed', async () => {
+    await one.put([
+      { key: 'lb:a', value: '1', ttlSeconds: 1 },
+      { key: 'lb:b', value: '2', ttlSeconds: 60 },
+    ]);
+    expect([await two.get('lb:a'), await two.get('lb:b'), await two.get('lb:c')]).toEqual(['1', '2', null]);
+    await one.put([{ key: 'lb:b', value: '3', ttlSeconds: 60 }]);
+    expect(await two.get('lb:b')).toBe('3');
+    await vi.waitFor(async () => expect(await two.get('lb:a')).toBeNull(), { timeout: 5_000 });
+    await two.remove(['lb:b', 'lb:never']);
+    expect(await one.get('lb:b')).toBeNull();
+  });
+
+  test('intents are shared, overwritten, deleted and announced', async () => {
+    const heard: unknown[] = [];
+    const stop = two.subscribe((event) => heard.push(event));
+    // A subscription takes effect a moment after it is asked for.
+    await vi.waitFor(async () => {
+      await one.publish({ kind: 'hello' });
+      expect(heard).toContainEqual({ kind: 'hello' });
+    });
+    await one.writeIntent('gs/gs-1', '{"state":"drain"}');
+    expect(await two.readIntents()).toEqual({ 'gs/gs-1': '{"state":"drain"}' });
+    await vi.waitFor(() => expect(heard).toContainEqual({ kind: 'intent', field: 'gs/gs-1' }));
+    await two.writeIntent('gs/gs-1', null);
+    expect(await one.readIntents()).toEqual({});
+    stop();
+    const before = heard.length;
+    await one.publish({ kind: 'late' });
+    expect(await two.get(liveKeys.leader('main'))).toBeNull();
+    expect(heard.length).toBe(before);
+  });
+
+  test('one owner holds the lease, extends it, frees it, or loses it when it stops extending', async () => {
+    expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' });
+    expect(await two.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
+    await two.releaseLease('b');
+    expect(await two.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
+    await one.releaseLease('a');
+    expect(await two.acquireLease('b', 200)).toEqual({ held: true, holder: 'b' });
+    await vi.waitFor(async () =>
+      expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' }),
+    );
+    await one.releaseLease('a');
+  });
+});
+
+test('without Redis commands fail at once, and work again when it is back', async () => {
+  const server = await startRedis();
+  const live = createRedisLive({ url: server.url, site: 'main', log });
+  await vi.waitFor(() => expect(live.status().state).toBe('ok'));
+  await server.stop();
+  await vi.waitFor(() => expect(live.status().state).toBe('retrying'));
+  await expect(live.get('lb:a')).rejects.toThrow();
+  await expect(live.acquireLease('a', 1_000)).rejects.toThrow();
+  const again = await startRedis({ port: server.port });
+  await vi.waitFor(async () => expect(await live.get('lb:a')).toBeNull(), { timeout: 10_000 });
+  await live.close();
+  await again.stop();
+});
