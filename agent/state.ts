@@ -52,6 +52,8 @@ export interface Instance {
   state: InstanceState;
   reason: string;
   since: number;
+  /** When it last began to take traffic; a drain or the end of a slow start does not move it. Absent: never did. */
+  servingSince?: number;
   health: Health;
   breaker: BreakerState;
   admin: AdminState;
@@ -78,6 +80,8 @@ export interface Change {
   from?: string;
   to?: string;
   reason: string;
+  /** Who asked for it, where someone did: "api", "cli", an operator's name. */
+  by?: string;
 }
 
 export interface Registration extends Omit<InstanceConfig, 'metadata'> {

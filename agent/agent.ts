@@ -1,0 +1,211 @@
+import { hostname } from 'node:os';
+import type { Config } from '../shared/config/config.ts';
+import { parseConfig } from '../shared/config/load.ts';
+import { createApp } from './api/app.ts';
+import { listen } from './api/listen.ts';
+import { describeDifference } from './config-difference.ts';
+import { createEdgeReports } from './edge-reports.ts';
+import { createEdgeTokenCheck } from './edge-token.ts';
+import type { Environment } from './env.ts';
+import { createEventLog } from './events.ts';
+import { every } from './every.ts';
+import { createHostLoad } from './host-load.ts';
+import { fileSources, initialRecords } from './judge/initial.ts';
+import { createLeader, type Leader, single } from './leader.ts';
+import { openLive } from './live/open.ts';
+import type { Log } from './log.ts';
+import { createLoop, type Loop } from './loop.ts';
+import { paceOf } from './probes/pace.ts';
+import { createProber } from './probes/scheduler.ts';
+import { targetsOf } from './probes/targets.ts';
+import { openRegistry, type Registry } from './registry/registry.ts';
+import { createRedisSink } from './sinks/redis.ts';
+import type { Sink } from './sinks/sink.ts';
+import { openSnapshotSink } from './snapshot/open.ts';
+import { instanceKey } from './state.ts';
+import { createStateFile, loadJudged } from './state-file.ts';
+
+export interface AgentOptions {
+  config: Config;
+  env: Environment;
+  stateDir: string;
+  version: string;
+  log: Log;
+}
+
+export interface Agent {
+  /** Takes a new configuration whole, or throws and keeps the old one whole. Returns what became different. */
+  reconfigure(config: Config): Promise<string[]>;
+  close(): Promise<void>;
+}
+
+const TICK_MS = 250;
+const REFRESH_MS = 5_000;
+const METRICS_MS = 10_000;
+/** The agent calls itself ready after this long even if an instance never answered. */
+const READY_AFTER_MS = 5_000;
+const CLOSE_MS = 5_000;
+
+/** Puts the parts together and sets them going. Everything started here is released by `close`, in reverse order. */
+export async function startAgent(options: AgentOptions): Promise<Agent> {
+  const { env, stateDir, version, log } = options;
+  let config = options.config;
+  const startedAt = Date.now();
+  const complain = (what: string) => (error: unknown) =>
+    log.error({ error: error instanceof Error ? error.message : String(error) }, what);
+
+  const saved = await loadJudged(stateDir, complain('saved state not used'));
+  const live = openLive({ redisUrl: env.redisUrl, site: config.site.id, log });
+  const events = createEventLog();
+
+  let leader: Leader = single;
+  const snapshot = await openSnapshotSink({ config: () => config, env, stateDir, leader: () => leader, log });
+  const sinks: Sink[] = [
+    createRedisSink({ live, config: () => config, log }),
+    ...(snapshot ? [snapshot] : []),
+  ];
+
+  const prober = createProber({ onResult: (result) => void loop.apply(result) });
+  const stateFile = createStateFile({
+    stateDir,
+    records: () => loop.records().values(),
+    onError: complain('state not saved'),
+  });
+
+  const loop: Loop = createLoop({
+    resumed: initialRecords(config, saved, startedAt),
+    policies: config.services,
+    listeners: [
+      ...sinks,
+      events,
+      {
+        accept({ changes }) {
+          registry?.accept({ changes });
+          if (changes.length > 0) stateFile.touch();
+          if (changes.some(({ kind }) => kind === 'registered' || kind === 'deregistered')) probeAll();
+          for (const change of changes) log.info({ ...change }, 'change');
+        },
+      },
+    ],
+    host: createHostLoad(),
+    onJudged(record, now) {
+      const { service, id, lastProbe } = record.instance;
+      prober.pace(instanceKey(service, id), paceOf(record.tally, lastProbe?.error, now));
+    },
+  });
+  let registry: Registry | undefined;
+  registry = await openRegistry({
+    config: () => config,
+    stateDir,
+    instances: loop.instances,
+    apply: loop.apply,
+    onError: complain('registry not saved'),
+  });
+  const commands = registry;
+
+  function probeAll(): void {
+    prober.sync(targetsOf(loop.instances().values(), config));
+  }
+
+  function waitingFor(): string[] {
+    if (Date.now() - startedAt > READY_AFTER_MS) return [];
+    return [...loop.instances().values()]
+      .filter(({ health, origin }) => health === 'unknown' && origin === 'file')
+      .map(({ id }) => id);
+  }
+
+  async function reconfigure(next: Config): Promise<string[]> {
+    const changes = describeDifference(config, next);
+    const before = config;
+    config = next;
+    const wanted = fileSources(next);
+    for (const [key, source] of fileSources(before)) {
+      if (wanted.has(key)) continue;
+      loop.apply({
+        kind: 'deregister',
+        service: source.service,
+        instance: source.id,
+        reason: 'no longer in the file',
+      });
+    }
+    for (const source of wanted.values()) {
+      loop.apply({ kind: 'register', source, known: false, reason: `in the file, ${source.url}` });
+    }
+    loop.setPolicies(next.services);
+    log.level = next.logging.level;
+    probeAll();
+    snapshot?.force();
+    stateFile.touch();
+    for (const change of changes) log.info({ change }, 'configuration changed');
+    return changes;
+  }
+
+  if (config.site.agents > 1) {
+    leader = createLeader({
+      owner: `${hostname()}/${process.pid}`,
+      lease: live,
+      onChange: (leading) => leading && snapshot?.claim(),
+      log,
+    });
+  }
+
+  const toEvidence = createEdgeReports(() => config);
+  const checkToken = createEdgeTokenCheck(env.edgeJwtPublicKeys, config.site.id);
+  const app = createApp({
+    token: env.token,
+    version,
+    context: {
+      config: () => config,
+      instances: loop.instances,
+      registry: commands,
+      events,
+      health: () => ({
+        version,
+        uptimeSeconds: Math.round((Date.now() - startedAt) / 1000),
+        leader: leader.status(),
+        probes: prober.stats(),
+        sinks: Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()])),
+      }),
+      waitingFor,
+      metrics: () => Promise.resolve({ text: '', contentType: 'text/plain' }),
+      edgeToken: (token) => checkToken(token, Date.now()),
+      edgeReport(report) {
+        for (const delta of toEvidence(report, Date.now()) ?? []) loop.apply(delta);
+      },
+      reconfigure: (text) => reconfigure(parseConfig(text)),
+      publish() {
+        snapshot?.force();
+        return snapshot?.published().order ?? null;
+      },
+      log,
+      now: Date.now,
+    },
+  });
+  const server = await listen(app.fetch, config.agent.bind);
+
+  probeAll();
+  let beat = 0;
+  const stops = [
+    every(TICK_MS, () => {
+      loop.tick();
+      if (waitingFor().length === 0) snapshot?.open();
+    }),
+    every(REFRESH_MS, () => loop.refresh(++beat % (METRICS_MS / REFRESH_MS) === 0)),
+  ];
+  loop.refresh(false);
+  log.info({ bind: config.agent.bind, instances: loop.instances().size }, 'agent runs');
+
+  return {
+    reconfigure,
+    async close() {
+      for (const stop of stops) stop();
+      prober.close();
+      await server.close();
+      await leader.close();
+      await Promise.all(sinks.map((sink) => sink.close(CLOSE_MS)));
+      await stateFile.close();
+      await commands.close();
+      await live.close();
+    },
+  };
+}

@@ -1,0 +1,46 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { MiddlewareHandler } from 'hono';
+import ipaddr from 'ipaddr.js';
+import { ProblemError } from './problem.ts';
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** Compares in a time that tells nothing, not even the length. */
+export const sameSecret = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
+
+export function isLoopback(bind: string): boolean {
+  const host = bind.slice(0, bind.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  if (host === 'localhost') return true;
+  return ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback';
+}
+
+/** These carry a credential of their own. */
+const OWN_CREDENTIAL = new Set(['/v1/edge-reports']);
+const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
+
+/**
+ * Everything under /v1 that changes something wants the bearer token. Reading wants it too unless the API listens on
+ * loopback only: then whoever can ask is on this machine.
+ */
+export function bearer(options: { token: string | undefined; bind: string }): MiddlewareHandler {
+  const { token } = options;
+  const openReads = isLoopback(options.bind);
+  return async (context, next) => {
+    const { method, path } = context.req;
+    if (OWN_CREDENTIAL.has(path) || (openReads && READS.has(method))) return next();
+    if (!token) {
+      throw new ProblemError(403, 'Not allowed', 'this agent has no ACGS_TOKEN set, so it takes no commands');
+    }
+    const given = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+    if (given === undefined || !sameSecret(given, token)) {
+      const detail =
+        given === undefined
+          ? 'send "Authorization: Bearer <ACGS_TOKEN>"'
+          : 'the bearer token is not the right one';
+      throw new ProblemError(401, 'Not authorised', detail, {
+        headers: { 'www-authenticate': 'Bearer realm="acgs-lb"' },
+      });
+    }
+    return next();
+  };
+}

@@ -1,0 +1,41 @@
+import { createServer, type Server } from 'node:http';
+import { getRequestListener } from '@hono/node-server';
+
+export interface Listening {
+  /** Stops taking requests, gives running ones a second, then ends every connection (event streams never end alone). */
+  close(): Promise<void>;
+}
+
+const GRACE_MS = 1_000;
+
+/** Listens on `host:port`. Rejects with a sentence when the address is taken or not ours. */
+export function listen(
+  fetch: (request: Request) => Response | Promise<Response>,
+  bind: string,
+): Promise<Listening> {
+  const colon = bind.lastIndexOf(':');
+  const host = bind.slice(0, colon).replace(/^\[|\]$/g, '');
+  const port = Number(bind.slice(colon + 1));
+  const server: Server = createServer(getRequestListener(fetch));
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why =
+        error.code === 'EADDRINUSE' ? 'is taken by another process' : `cannot be used (${error.code})`;
+      reject(new Error(`agent.bind: ${bind} ${why}`));
+    });
+    server.listen({ port, ...(host === '' || host === '*' ? {} : { host }) }, () =>
+      resolve({ close: () => stop(server) }),
+    );
+  });
+}
+
+function stop(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => server.closeAllConnections(), GRACE_MS);
+    server.close(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+    server.closeIdleConnections();
+  });
+}

@@ -1,0 +1,154 @@
+import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import type { Answer } from '../../registry/registry.ts';
+import type { ApiContext } from '../context.ts';
+import { ProblemError } from '../problem.ts';
+import {
+  adminSchema,
+  instanceParams,
+  instanceSchema,
+  parseDeadline,
+  problemSchema,
+  registrationSchema,
+  serviceParam,
+  toApi,
+  weightSchema,
+} from '../schemas.ts';
+
+const security = [{ bearer: [] }];
+const json = { 'application/json': { schema: instanceSchema } };
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: problemSchema } },
+});
+const refusals = {
+  400: problem('the body is wrong'),
+  401: problem('no valid token'),
+  404: problem('no such service or instance'),
+  409: problem('another instance stands in the way'),
+};
+const body = <T extends z.ZodType>(schema: T) => ({
+  required: true,
+  content: { 'application/json': { schema } },
+});
+
+const register = createRoute({
+  method: 'post',
+  path: '/v1/services/{service}/instances',
+  summary: 'Register an instance',
+  description: 'The same body again is no change (200); another body under the same id is refused (409).',
+  security,
+  request: { params: serviceParam, body: body(registrationSchema) },
+  responses: {
+    201: { description: 'registered', content: json },
+    200: { description: 'was registered so', content: json },
+    ...refusals,
+  },
+});
+const deregister = createRoute({
+  method: 'delete',
+  path: '/v1/services/{service}/instances/{id}',
+  summary: 'Take back a registration',
+  security,
+  request: { params: instanceParams },
+  responses: { 204: { description: 'gone' }, ...refusals },
+});
+const put = <P extends string, T extends z.ZodType>(path: P, summary: string, schema: T) =>
+  createRoute({
+    method: 'put',
+    path: `/v1/services/{service}/instances/{id}/${path}`,
+    summary,
+    security,
+    request: { params: instanceParams, body: body(schema) },
+    responses: { 200: { description: 'done', content: json }, ...refusals },
+  });
+const admin = put('admin', 'Ready, drain or maint', adminSchema);
+const weight = put('weight', 'Share of traffic, 1 to 256', weightSchema);
+const heartbeat = createRoute({
+  method: 'put',
+  path: '/v1/services/{service}/instances/{id}/heartbeat',
+  summary: 'Prolong a registration with a ttl',
+  security,
+  request: { params: instanceParams },
+  responses: { 200: { description: 'prolonged', content: json }, ...refusals },
+});
+
+/** What operators and instances ask for. Every route needs the bearer token. */
+export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): void {
+  const { registry } = context;
+
+  app.openapi(register, async (request) => {
+    const { service } = request.req.valid('param');
+    const { publicUrl, maxconn, ttl, ...rest } = request.req.valid('json');
+    const answer = await registry.register(
+      {
+        service,
+        ...rest,
+        ...(publicUrl === undefined ? {} : { publicUrl }),
+        ...(maxconn === undefined ? {} : { maxconn }),
+        ...(ttl === undefined ? {} : { ttl }),
+      },
+      who(request),
+    );
+    const { created, instance } = granted(answer);
+    return request.json(toApi(instance), created ? 201 : 200);
+  });
+
+  app.openapi(deregister, async (request) => {
+    const { service, id } = request.req.valid('param');
+    granted(await registry.deregister(service, id, who(request)));
+    return request.body(null, 204);
+  });
+
+  app.openapi(admin, async (request) => {
+    const { service, id } = request.req.valid('param');
+    const { state, deadline } = request.req.valid('json');
+    if (deadline !== undefined && state !== 'drain') {
+      throw new ProblemError(400, 'Bad request', 'deadline: only a drain has one');
+    }
+    const until = deadline === undefined ? undefined : parseDeadline(deadline, context.now());
+    if (until === null) {
+      throw new ProblemError(
+        400,
+        'Bad request',
+        'deadline: a duration such as 5m, or an instant that is yet to come',
+      );
+    }
+    const { instance } = granted(await registry.setAdmin(service, id, state, until, who(request)));
+    return request.json(toApi(instance), 200);
+  });
+
+  app.openapi(weight, async (request) => {
+    const { service, id } = request.req.valid('param');
+    const { instance } = granted(
+      await registry.setWeight(service, id, request.req.valid('json').weight, who(request)),
+    );
+    return request.json(toApi(instance), 200);
+  });
+
+  app.openapi(heartbeat, (request) => {
+    const { service, id } = request.req.valid('param');
+    return request.json(toApi(granted(registry.heartbeat(service, id)).instance), 200);
+  });
+}
+
+/** For the audit trail: a name the caller gives itself; the token says that it may. */
+function who(request: Context): string {
+  const name = request.req
+    .header('x-acgs-actor')
+    ?.replace(/[^\w@.+ -]/g, '')
+    .slice(0, 64);
+  return name || 'api';
+}
+
+const REFUSALS = {
+  unknown: [404, 'Not found'],
+  conflict: [409, 'Conflict'],
+  invalid: [400, 'Bad request'],
+} as const;
+
+function granted(answer: Answer): Extract<Answer, { ok: true }> {
+  if (answer.ok) return answer;
+  const [status, title] = REFUSALS[answer.why];
+  throw new ProblemError(status, title, answer.detail);
+}

@@ -1,0 +1,42 @@
+import type { Config } from '../shared/config/config.ts';
+import type { EdgeReport } from '../shared/report.ts';
+import { sketchCountAbove } from '../shared/sketch.ts';
+import type { TrafficDelta } from './state.ts';
+
+/** Isolates live minutes to hours; this many are remembered to tell a repeated report. */
+const ISOLATES = 10_000;
+
+/** Turns reports into evidence, each report once. */
+export function createEdgeReports(
+  config: () => Config,
+): (report: EdgeReport, now: number) => TrafficDelta[] | null {
+  const newest = new Map<string, number>();
+  return (report, now) => {
+    if (report.seq <= (newest.get(report.isolate) ?? -1)) return null;
+    newest.delete(report.isolate);
+    newest.set(report.isolate, report.seq);
+    const oldest = newest.keys().next();
+    if (newest.size > ISOLATES && !oldest.done) newest.delete(oldest.value);
+    return report.tries.flatMap((tries) => evidence(tries, config(), now));
+  };
+}
+
+/** What went through the gateway HAProxy has counted: of that only the latency as clients see it is news. */
+function evidence(tries: EdgeReport['tries'][number], config: Config, now: number): TrafficDelta[] {
+  const service = Object.hasOwn(config.services, tries.service) ? config.services[tries.service] : undefined;
+  if (!service) return [];
+  const counted = tries.path === 'direct';
+  return [
+    {
+      kind: 'traffic',
+      source: 'edge',
+      service: tries.service,
+      instance: tries.instance,
+      at: now,
+      success: counted ? tries.success : 0,
+      failure: counted ? tries.failure : 0,
+      slow: counted ? sketchCountAbove(tries.latency, service.breaker.slowCall) : 0,
+      ...(tries.latency.count > 0 ? { latency: tries.latency } : {}),
+    },
+  ];
+}

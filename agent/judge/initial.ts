@@ -1,0 +1,33 @@
+import type { Config } from '../../shared/config/config.ts';
+import { instanceKey } from '../state.ts';
+import { newRecord, type Record, type Source } from './record.ts';
+import { resume } from './resume.ts';
+
+/** The instances the file names, as sources of records, by `service/instance`. */
+export function fileSources(config: Config): Map<string, Source> {
+  const sources = Object.values(config.services).flatMap((service) =>
+    service.instances.map((instance): Source => ({ ...instance, service: service.id, origin: 'file' })),
+  );
+  return new Map(sources.map((source) => [instanceKey(source.service, source.id), source]));
+}
+
+/**
+ * What the agent begins with: instances of the file as they were judged before, those new to it unproven. On a first
+ * start (nothing saved) all are taken to have served before, so their first proof needs no slow start.
+ * Registrations come back through the registry; what is saved of them is kept for that moment.
+ */
+export function initialRecords(
+  config: Config,
+  saved: ReadonlyMap<string, Record> | null,
+  now: number,
+): Record[] {
+  const fromFile = [...fileSources(config)].map(([key, source]) => {
+    const before = saved?.get(key);
+    return before ? resume(before, source, now) : newRecord(source, saved === null, now);
+  });
+  const registered = [...(saved?.values() ?? [])]
+    .filter(({ source }) => source.origin === 'api' && config.services[source.service])
+    .filter(({ source }) => !fromFile.some((record) => record.source.id === source.id))
+    .map((record) => resume(record, record.source, now));
+  return [...fromFile, ...registered];
+}

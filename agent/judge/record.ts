@@ -1,0 +1,95 @@
+import { type Breaker, closedBreaker } from '../../shared/breaker.ts';
+import type { InstanceConfig, ServiceConfig } from '../../shared/config/config.ts';
+import type { Change, Instance } from '../state.ts';
+import { calm, type Flap } from './flap.ts';
+import { newTally, type Tally } from './health.ts';
+
+/** All that is known of one instance: what the world sees, and what the judgement is made of. Replaced, never mutated. */
+export interface Record {
+  /** As the file or the registration has it; `instance` may differ by what an operator asked for since. */
+  readonly source: Source;
+  readonly instance: Instance;
+  readonly tally: Tally;
+  readonly breaker: Breaker;
+  readonly flap: Flap;
+  /** When it was last proved fit for traffic: slow start counts from here. Null: not proved, or no slow start. */
+  readonly provedAt: number | null;
+  /** Known since the agent's start: its first proof needs no slow start, since it most likely served before. */
+  readonly known: boolean;
+  /** When traffic last told a latency; probes speak for it only where no traffic does. */
+  readonly measuredAt: number;
+}
+
+export type Policies = Readonly<{ [service: string]: ServiceConfig }>;
+
+/** What a judgement says: records that took the place of their predecessors, keys that are gone, and the news. */
+export interface Outcome {
+  records: Record[];
+  removed: string[];
+  changes: Change[];
+}
+
+export const noOutcome = (): Outcome => ({ records: [], removed: [], changes: [] });
+
+export interface Source extends InstanceConfig {
+  service: string;
+  origin: 'file' | 'api';
+  /** Milliseconds between heartbeats, at most. */
+  ttl?: number;
+}
+
+export function newRecord(source: Source, known: boolean, now: number): Record {
+  const { id, service, url, publicUrl, origin, weight, priority, maxconn, metadata, ttl } = source;
+  const tally = newTally(now);
+  const instance: Instance = {
+    id,
+    service,
+    url,
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    origin,
+    state: 'down',
+    reason: tally.because,
+    since: now,
+    health: 'unknown',
+    breaker: 'closed',
+    admin: 'ready',
+    weight,
+    priority,
+    ...(maxconn === undefined ? {} : { maxconn }),
+    latencyMs: null,
+    inflight: 0,
+    queued: 0,
+    ...(ttl === undefined ? {} : { expiresAt: now + ttl }),
+    metadata,
+  };
+  return {
+    source,
+    instance,
+    tally,
+    breaker: closedBreaker(),
+    flap: calm,
+    provedAt: null,
+    known,
+    measuredAt: 0,
+  };
+}
+
+/**
+ * The same instance under a changed source: where traffic goes is kept, unless its address changed, which makes it a
+ * stranger. A weight asked for by an operator holds until the file's own weight changes.
+ */
+export function withSource(record: Record, source: Source, now: number): Record {
+  if (record.source.url !== source.url) return newRecord(source, false, now);
+  const { publicUrl: _, maxconn: __, ...rest } = record.instance;
+  const weight = record.source.weight === source.weight ? rest.weight : source.weight;
+  const instance: Instance = {
+    ...rest,
+    origin: source.origin,
+    priority: source.priority,
+    metadata: source.metadata,
+    weight,
+    ...(source.publicUrl === undefined ? {} : { publicUrl: source.publicUrl }),
+    ...(source.maxconn === undefined ? {} : { maxconn: source.maxconn }),
+  };
+  return { ...record, source, instance };
+}

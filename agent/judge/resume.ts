@@ -1,0 +1,113 @@
+import { z } from 'zod';
+import { type Record, type Source, withSource } from './record.ts';
+
+/** What is saved of one judged instance, so that a restarted agent goes on where it was. */
+const count = z.number().nonnegative();
+const counts = z.object({ calls: count, failures: count, slow: count });
+const savedRecord = z.object({
+  source: z.object({
+    id: z.string(),
+    service: z.string(),
+    origin: z.enum(['file', 'api']),
+    url: z.string(),
+    publicUrl: z.string().optional(),
+    weight: z.number(),
+    priority: z.number(),
+    maxconn: z.number().optional(),
+    ttl: z.number().optional(),
+    metadata: z.record(z.string(), z.string()),
+  }),
+  instance: z.looseObject({
+    state: z.enum(['up', 'probation', 'draining', 'down']),
+    reason: z.string(),
+    since: z.number(),
+    servingSince: z.number().optional(),
+    health: z.enum(['unknown', 'up', 'down']),
+    breaker: z.enum(['closed', 'open', 'half_open']),
+    admin: z.enum(['ready', 'drain', 'maint']),
+    drainDeadline: z.number().optional(),
+    weight: z.number(),
+    latencyMs: z.number().nullable(),
+  }),
+  tally: z.object({
+    health: z.enum(['unknown', 'up', 'down']),
+    passes: count,
+    failures: count,
+    newest: z.number(),
+    since: z.number(),
+    because: z.string(),
+  }),
+  breaker: z.discriminatedUnion('state', [
+    z.object({ state: z.literal('closed'), buckets: z.array(counts.extend({ slice: z.number() })) }),
+    z.object({
+      state: z.literal('open'),
+      openedAt: z.number(),
+      until: z.number(),
+      openings: z.number(),
+      why: z.string(),
+    }),
+    z.object({ state: z.literal('half_open'), since: z.number(), openings: z.number(), counts }),
+  ]),
+  flap: z.object({
+    penalty: z.number(),
+    at: z.number(),
+    falls: z.number(),
+    heldSince: z.number().nullable(),
+  }),
+  provedAt: z.number().nullable(),
+  known: z.boolean(),
+});
+
+export const savedState = z.object({ v: z.literal(1), savedAt: z.number(), records: z.array(z.unknown()) });
+
+/** The record as it was, or null when what was saved cannot be used. */
+export function parseSavedRecord(raw: unknown): Record | null {
+  const parsed = savedRecord.safeParse(raw);
+  if (!parsed.success) return null;
+  const { source, instance, tally, ...rest } = parsed.data;
+  const { publicUrl, maxconn, ttl, ...plain } = source;
+  const own: Source = {
+    ...plain,
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(maxconn === undefined ? {} : { maxconn }),
+    ...(ttl === undefined ? {} : { ttl }),
+  };
+  return {
+    ...rest,
+    source: own,
+    measuredAt: 0,
+    tally: { ...tally, passes: 0, failures: 0, newest: 0 },
+    instance: {
+      id: own.id,
+      service: own.service,
+      url: own.url,
+      origin: own.origin,
+      priority: own.priority,
+      metadata: own.metadata,
+      ...(publicUrl === undefined ? {} : { publicUrl }),
+      ...(maxconn === undefined ? {} : { maxconn }),
+      state: instance.state,
+      reason: instance.reason,
+      since: instance.since,
+      ...(instance.servingSince === undefined ? {} : { servingSince: instance.servingSince }),
+      health: instance.health,
+      breaker: instance.breaker,
+      admin: instance.admin,
+      ...(instance.drainDeadline === undefined ? {} : { drainDeadline: instance.drainDeadline }),
+      weight: instance.weight,
+      latencyMs: instance.latencyMs,
+      inflight: 0,
+      queued: 0,
+    },
+  };
+}
+
+/**
+ * A saved record under today's source. Verdicts are kept, so traffic sees no gap; the next probes confirm or correct
+ * them as usual. A registration gets a whole TTL anew: its heartbeats had nobody to reach.
+ */
+export function resume(saved: Record, source: Source, now: number): Record {
+  const record = withSource(saved, source, now);
+  if (source.ttl === undefined) return record;
+  return { ...record, instance: { ...record.instance, expiresAt: now + source.ttl } };
+}

@@ -1,0 +1,24 @@
+import { type Logger, pino } from 'pino';
+
+export type Log = Logger;
+
+/** Anything that could hold a secret, wherever in a logged object it stands. */
+const REDACTED = [
+  'password',
+  'token',
+  'authorization',
+  'apiToken',
+  'signingKey',
+  'redisUrl',
+  'databaseUrl',
+  'smtpUrl',
+];
+
+export function createLog(level: string): Log {
+  return pino({
+    level,
+    base: { name: 'acgs-lb-agent' },
+    timestamp: pino.stdTimeFunctions.isoTime,
+    redact: { paths: REDACTED.flatMap((key) => [key, `*.${key}`, `*.*.${key}`]), censor: '[secret]' },
+  });
+}

@@ -1,0 +1,95 @@
+import type { HostLoad } from './host-load.ts';
+import type { Outcome, Policies, Record } from './judge/record.ts';
+import { type Event, step } from './judge/step.ts';
+import type { Sink } from './sinks/sink.ts';
+import { type Change, type Instance, instanceKey, type TrafficDelta } from './state.ts';
+import { createTrafficLedger } from './traffic-ledger.ts';
+
+export interface LoopDeps {
+  /** What was known before: an agent that starts again goes on where it was. */
+  resumed: Iterable<Record>;
+  policies: Policies;
+  /** Sinks, and whoever else wants the news. */
+  listeners: readonly Pick<Sink, 'accept'>[];
+  host(): HostLoad;
+  /** After every judgement that touched an instance: how soon to look again. */
+  onJudged(record: Record, now: number): void;
+  now?: () => number;
+}
+
+/** The agent's heart: evidence → step → effects. Everything here is synchronous; sinks take news and never wait. */
+export interface Loop {
+  apply(event: Event): Change[];
+  instances(): ReadonlyMap<string, Instance>;
+  records(): ReadonlyMap<string, Record>;
+  setPolicies(policies: Policies): void;
+  /** Time passed. */
+  tick(): void;
+  /** Tells every sink how things stand; `withMetrics`: with a metrics row for each instance. */
+  refresh(withMetrics: boolean): void;
+}
+
+/** More traffic evidence than this between two updates is a fault somewhere: the oldest is dropped. */
+const TRAFFIC_LIMIT = 20_000;
+
+export function createLoop(deps: LoopDeps): Loop {
+  const now = deps.now ?? Date.now;
+  const records = new Map<string, Record>();
+  const instances = new Map<string, Instance>();
+  const ledger = createTrafficLedger();
+  let policies = deps.policies;
+  let traffic: TrafficDelta[] = [];
+  for (const record of deps.resumed) keep(record);
+
+  function keep(record: Record): void {
+    const key = instanceKey(record.instance.service, record.instance.id);
+    records.set(key, record);
+    instances.set(key, record.instance);
+  }
+
+  function apply(event: Event): Change[] {
+    const at = now();
+    if (event.kind === 'traffic') collect(event);
+    const outcome = step(records, event, policies, at);
+    commit(outcome, at);
+    return outcome.changes;
+  }
+
+  function collect(delta: TrafficDelta): void {
+    ledger.add(delta);
+    traffic.push(delta);
+    if (traffic.length > TRAFFIC_LIMIT) traffic = traffic.slice(-TRAFFIC_LIMIT / 2);
+  }
+
+  function commit(outcome: Outcome, at: number): void {
+    for (const record of outcome.records) keep(record);
+    for (const key of outcome.removed) {
+      records.delete(key);
+      instances.delete(key);
+    }
+    for (const record of outcome.records) deps.onJudged(record, at);
+    if (outcome.changes.length > 0) tell({ at, changes: outcome.changes });
+  }
+
+  function tell(news: { at: number; changes: Change[]; metrics?: ReturnType<typeof ledger.rows> }): void {
+    const update = { ...news, instances, traffic };
+    traffic = [];
+    for (const listener of deps.listeners) listener.accept(update);
+  }
+
+  return {
+    apply,
+    instances: () => instances,
+    records: () => records,
+    setPolicies(next) {
+      policies = next;
+      apply({ kind: 'tick' });
+    },
+    tick: () => void apply({ kind: 'tick' }),
+    refresh(withMetrics) {
+      const at = now();
+      const metrics = withMetrics ? { metrics: ledger.rows(instances.values(), deps.host(), at) } : {};
+      tell({ at, changes: [], ...metrics });
+    },
+  };
+}

@@ -1,0 +1,87 @@
+import { mkdir, readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { ConfigError, parseConfig } from '../shared/config/load.ts';
+import { type Agent, startAgent } from './agent.ts';
+import { EnvironmentError, readEnvironment } from './env.ts';
+import { createLog } from './log.ts';
+import { packageVersion } from './version.ts';
+
+const USAGE = `usage: node agent/main.ts --config FILE [--state-dir DIR]
+
+  --config FILE     the operator's file (default: acgs-lb.yaml)
+  --state-dir DIR   where the agent keeps what must survive a restart (default: .acgs)
+
+Secrets come from the environment. SIGHUP reads the file again, SIGTERM ends the agent.`;
+
+/** Wrong use: told in plain lines, exit 2. */
+class Misuse extends Error {}
+
+function options(): { config: string; stateDir: string } {
+  try {
+    const { values } = parseArgs({
+      options: {
+        config: { type: 'string', default: 'acgs-lb.yaml' },
+        'state-dir': { type: 'string', default: '.acgs' },
+        help: { type: 'boolean', default: false },
+      },
+    });
+    if (values.help) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    return { config: values.config, stateDir: values['state-dir'] };
+  } catch (error) {
+    throw new Misuse(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new Misuse(`${path}: cannot be read (${error.code})`);
+  });
+}
+
+async function main(): Promise<void> {
+  const { config: path, stateDir } = options();
+  const config = parseConfig(await readText(path), path);
+  const env = readEnvironment(process.env, config);
+  const log = createLog(config.logging.level);
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const agent = await startAgent({ config, env, stateDir, version: packageVersion(), log });
+  obeySignals(agent, path, log);
+}
+
+function obeySignals(agent: Agent, path: string, log: ReturnType<typeof createLog>): void {
+  let ending = false;
+  const end = (signal: string) => {
+    if (ending) return;
+    ending = true;
+    log.info({ signal }, 'agent ends');
+    agent.close().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'agent did not end cleanly');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  process.on('SIGHUP', () => {
+    readText(path)
+      .then((text) => agent.reconfigure(parseConfig(text, path)))
+      .then((changes) => log.info({ changes: changes.length }, 'configuration read again'))
+      .catch((error: Error) =>
+        log.error({ problems: error.message.split('\n') }, 'configuration refused, the old one stays'),
+      );
+  });
+}
+
+main().catch((error: unknown) => {
+  const expected =
+    error instanceof ConfigError || error instanceof EnvironmentError || error instanceof Misuse;
+  console.error(
+    error instanceof Error ? (expected ? error.message : `acgs-lb agent: ${error.message}`) : String(error),
+  );
+  process.exit(expected ? 2 : 1);
+});

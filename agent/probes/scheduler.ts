@@ -1,0 +1,197 @@
+import type { ProbeResult } from '../state.ts';
+import { createHttpProbe } from './http.ts';
+import { type Pace, paceMs } from './pace.ts';
+import type { Observation, Probe, Target } from './target.ts';
+import { createTcpProbe } from './tcp.ts';
+
+export interface Prober {
+  /** Probes exactly these from now on; targets that did not change keep their rhythm and connection. */
+  sync(targets: readonly Target[]): void;
+  /** Something happened to this instance: probe at once. */
+  hint(key: string): void;
+  /** The judge's wish for the next probe. */
+  pace(key: string, pace: Pace): void;
+  stats(): ProberStats;
+  close(): void;
+}
+
+export interface ProberStats {
+  targets: number;
+  started: number;
+  failed: number;
+  hints: number;
+  running: number;
+  /** How much later than due the probes of late began: mean and worst, milliseconds. */
+  latenessMs: { mean: number; max: number };
+}
+
+interface Entry {
+  target: Target;
+  probe: Probe;
+  /** Where in its interval this target's normal probes lie. */
+  phase: number;
+  pace: Pace;
+  due: number;
+  timer: NodeJS.Timeout | undefined;
+  running: number;
+  lastHint: number;
+}
+
+export interface ProberOptions {
+  onResult(result: ProbeResult): void;
+  now?: () => number;
+  random?: () => number;
+  createProbe?: (target: Target, onClosed: () => void) => Probe;
+}
+
+/** At most so many probes of one target at a time: those that hang are waited for no longer than their timeout. */
+const OVERLAP = 8;
+/** Share of an interval by which a probe may be early or late. */
+const JITTER = 0.05;
+/** Fractions of the golden ratio fill an interval evenly, however many targets there are. */
+const GOLDEN = 0.618033988749895;
+/** An instance that closes connections all the time is not probed more often than this on that ground. */
+const HINT_GAP_MS = 100;
+
+export const defaultProbe = (target: Target, onClosed: () => void): Probe =>
+  target.check.type === 'tcp' ? createTcpProbe(target) : createHttpProbe(target, onClosed);
+
+/**
+ * When to probe whom. Normal probes lie on a grid of their own per target, spread evenly over the interval, with
+ * jitter around the grid point that never adds up; a probe that hangs does not delay the next.
+ */
+export function createProber(options: ProberOptions): Prober {
+  const { onResult, now = Date.now, random = Math.random, createProbe = defaultProbe } = options;
+  const entries = new Map<string, Entry>();
+  const counters = { added: 0, started: 0, failed: 0, hints: 0, late: 0, lateMax: 0, lateCount: 0 };
+
+  function add(target: Target, index: number, batch: number): void {
+    const phase = ((counters.added++ * GOLDEN) % 1) * target.check.interval;
+    // The first look is soon, yet a thousand first looks are no burst.
+    const spread = Math.min(target.check.interval, batch);
+    const due = now() + (index / Math.max(1, batch)) * spread;
+    const entry: Entry = {
+      target,
+      probe: failing('not made yet'),
+      phase,
+      pace: 'fast',
+      due,
+      timer: undefined,
+      running: 0,
+      lastHint: 0,
+    };
+    try {
+      entry.probe = createProbe(target, () => hint(target.key));
+    } catch (error) {
+      entry.probe = failing(error instanceof Error ? error.message : String(error));
+    }
+    entries.set(target.key, entry);
+    arm(entry);
+  }
+
+  function remove(entry: Entry): void {
+    clearTimeout(entry.timer);
+    entry.probe.close();
+    entries.delete(entry.target.key);
+  }
+
+  function arm(entry: Entry): void {
+    clearTimeout(entry.timer);
+    entry.timer = setTimeout(fire, Math.max(0, entry.due - now()), entry);
+  }
+
+  function fire(entry: Entry): void {
+    const instant = now();
+    const late = Math.max(0, instant - entry.due);
+    counters.late += late;
+    counters.lateCount++;
+    counters.lateMax = Math.max(counters.lateMax, late);
+    entry.due = nextDue(entry, instant);
+    arm(entry);
+    if (entry.running < OVERLAP) void probe(entry);
+  }
+
+  async function probe(entry: Entry): Promise<void> {
+    const { target } = entry;
+    entry.running++;
+    counters.started++;
+    const observation = await entry.probe.run();
+    entry.running--;
+    if (!observation.ok) counters.failed++;
+    if (entries.get(target.key) !== entry) return;
+    onResult({
+      kind: 'probe',
+      service: target.service,
+      instance: target.instance,
+      at: now(),
+      ...observation,
+    });
+  }
+
+  function nextDue(entry: Entry, instant: number): number {
+    const { check } = entry.target;
+    const jitter = (random() * 2 - 1) * JITTER;
+    if (entry.pace !== 'normal') return instant + paceMs(entry.pace, check) * (1 + jitter);
+    const grid =
+      Math.ceil((instant - entry.phase) / check.interval + 2 * JITTER) * check.interval + entry.phase;
+    return Math.max(instant + 1, grid + jitter * check.interval);
+  }
+
+  function hint(key: string): void {
+    const entry = entries.get(key);
+    const instant = now();
+    if (!entry || instant - entry.lastHint < HINT_GAP_MS) return;
+    entry.lastHint = instant;
+    counters.hints++;
+    entry.due = instant;
+    fire(entry);
+  }
+
+  return {
+    hint,
+    sync(targets) {
+      const wanted = new Map(targets.map((target) => [target.key, target]));
+      for (const entry of [...entries.values()]) {
+        const target = wanted.get(entry.target.key);
+        if (!target || !sameTarget(target, entry.target)) remove(entry);
+      }
+      const fresh = targets.filter((target) => !entries.has(target.key));
+      for (const [index, target] of fresh.entries()) add(target, index, fresh.length);
+    },
+    pace(key, pace) {
+      const entry = entries.get(key);
+      if (!entry || entry.pace === pace) return;
+      entry.pace = pace;
+      entry.due = nextDue(entry, now());
+      arm(entry);
+    },
+    stats() {
+      const running = [...entries.values()].reduce((sum, entry) => sum + entry.running, 0);
+      const latenessMs = {
+        mean: counters.lateCount ? counters.late / counters.lateCount : 0,
+        max: counters.lateMax,
+      };
+      counters.late = counters.lateMax = counters.lateCount = 0;
+      return {
+        targets: entries.size,
+        started: counters.started,
+        failed: counters.failed,
+        hints: counters.hints,
+        running,
+        latenessMs,
+      };
+    },
+    close() {
+      for (const entry of [...entries.values()]) remove(entry);
+    },
+  };
+}
+
+const sameTarget = (a: Target, b: Target): boolean =>
+  a.url === b.url && (a.check === b.check || JSON.stringify(a.check) === JSON.stringify(b.check));
+
+/** Stands in for a probe that could not be made, for example because a certificate file is missing. */
+const failing = (error: string): Probe => ({
+  run: (): Promise<Observation> => Promise.resolve({ ok: false, latencyMs: 0, error }),
+  close: () => {},
+});

@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import type { HealthCheck } from '../../shared/config/config.ts';
+
+/** One instance to probe, and how. */
+export interface Target {
+  /** `service/instance` */
+  key: string;
+  service: string;
+  instance: string;
+  url: string;
+  check: HealthCheck;
+}
+
+/** A probe returns evidence, never a verdict. */
+export interface Observation {
+  ok: boolean;
+  latencyMs: number;
+  timing?: { connectMs?: number; tlsMs?: number; firstByteMs?: number };
+  error?: string;
+}
+
+/** Something that can look at one instance, again and again. */
+export interface Probe {
+  /** Never rejects: whatever goes wrong is the observation. Two may run at once. */
+  run(): Promise<Observation>;
+  close(): void;
+}
+
+export interface TlsFiles {
+  ca?: Buffer;
+  cert?: Buffer;
+  key?: Buffer;
+  servername?: string;
+  rejectUnauthorized: boolean;
+}
+
+/** Reads the certificate files named in the check. Throws with the file's name when one cannot be read. */
+export function readTlsFiles(tls: NonNullable<HealthCheck['tls']>): TlsFiles {
+  return {
+    ...(tls.ca ? { ca: readFileSync(tls.ca) } : {}),
+    ...(tls.cert ? { cert: readFileSync(tls.cert) } : {}),
+    ...(tls.key ? { key: readFileSync(tls.key) } : {}),
+    ...(tls.serverName ? { servername: tls.serverName } : {}),
+    rejectUnauthorized: tls.verify ?? true,
+  };
+}

@@ -1,0 +1,40 @@
+import net from 'node:net';
+import { probeError } from './errors.ts';
+import type { Observation, Probe, Target } from './target.ts';
+
+/** A TCP probe: the instance accepts a connection within the timeout. Nothing is sent, the connection is closed. */
+export function createTcpProbe(target: Target, clock = () => performance.now()): Probe {
+  const url = new URL(target.url);
+  const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+  const host = url.hostname.replace(/^\[|\]$/g, '');
+  const sockets = new Set<net.Socket>();
+
+  function run(): Promise<Observation> {
+    return new Promise((resolve) => {
+      const began = clock();
+      const socket = net.connect({ host, port });
+      sockets.add(socket);
+      const finish = (error?: string) => {
+        clearTimeout(timer);
+        const latencyMs = clock() - began;
+        sockets.delete(socket);
+        socket.destroy();
+        resolve(
+          error ? { ok: false, latencyMs, error } : { ok: true, latencyMs, timing: { connectMs: latencyMs } },
+        );
+      };
+      const timer = setTimeout(() => {
+        finish(`no connection to ${url.host} within ${target.check.timeout} ms`);
+      }, target.check.timeout);
+      socket.once('connect', () => finish());
+      socket.once('error', (error) => finish(probeError(error, url.host)));
+    });
+  }
+
+  return {
+    run,
+    close() {
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}

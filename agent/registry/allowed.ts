@@ -1,0 +1,43 @@
+import { lookup } from 'node:dns/promises';
+import ipaddr from 'ipaddr.js';
+
+/** Addresses nobody may register, whatever the configuration allows: cloud metadata services live there. */
+const NEVER = ['169.254.0.0/16', 'fe80::/10', '0.0.0.0/32', '::/128'];
+
+const within = (address: string, networks: readonly string[]): boolean => {
+  const ip = ipaddr.process(address);
+  return networks.some((network) => {
+    const [base, bits] = network.includes('/')
+      ? ipaddr.parseCIDR(network)
+      : [ipaddr.parse(network), network.includes(':') ? 128 : 32];
+    return base.kind() === ip.kind() && ip.match(base, bits);
+  });
+};
+
+/** Whether an address may be probed on behalf of a registration. */
+export const addressAllowed = (address: string, networks: readonly string[]): boolean =>
+  !within(address, NEVER) && within(address, networks);
+
+type Lookup = (host: string) => Promise<string[]>;
+const lookUp: Lookup = async (host) => (await lookup(host, { all: true })).map(({ address }) => address);
+
+/** Why an instance's URL may not be registered, or null. A name counts by every address it resolves to. */
+export async function whyNotAllowed(
+  url: string,
+  networks: readonly string[],
+  resolve: Lookup = lookUp,
+): Promise<string | null> {
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  let addresses = [host];
+  if (!ipaddr.isValid(host)) {
+    try {
+      addresses = await resolve(host);
+    } catch {
+      return `the host name ${host} cannot be resolved`;
+    }
+  }
+  const outside = addresses.find((address) => !addressAllowed(address, networks));
+  if (outside === undefined) return null;
+  const named = outside === host ? host : `${host} (${outside})`;
+  return `${named} is outside registry.allowNetworks (${networks.join(', ')}; never link-local)`;
+}

@@ -1,0 +1,214 @@
+import { join } from 'node:path';
+import type { Config } from '../../shared/config/config.ts';
+import type { Command } from '../judge/step.ts';
+import { type AdminState, type Change, type Instance, instanceKey, type Registration } from '../state.ts';
+import { whyNotAllowed } from './allowed.ts';
+import { FORGET_REMOVAL_MS, type Intent, parseIntents } from './intent.ts';
+import { readJson, writeWhole } from './whole-file.ts';
+
+/** What a wish came to. Refusals carry the reason for the caller. */
+export type Answer =
+  | { ok: true; instance: Instance; created: boolean }
+  | { ok: false; why: 'unknown' | 'conflict' | 'invalid'; detail: string };
+
+export interface Registry {
+  register(registration: Registration, by: string): Promise<Answer>;
+  deregister(service: string, id: string, by: string): Promise<Answer>;
+  setAdmin(
+    service: string,
+    id: string,
+    admin: AdminState,
+    deadline: number | undefined,
+    by: string,
+  ): Promise<Answer>;
+  setWeight(service: string, id: string, weight: number, by: string): Promise<Answer>;
+  heartbeat(service: string, id: string): Answer;
+  /** News from the judge: a registration that ran out, a drain that became maint. */
+  accept(update: { changes: readonly Change[] }): void;
+  /** Takes over what another agent of the site was asked for. */
+  merge(raw: { [key: string]: unknown }): void;
+  close(): Promise<void>;
+}
+
+export interface RegistryDeps {
+  config(): Config;
+  stateDir: string;
+  instances(): ReadonlyMap<string, Instance>;
+  apply(command: Command): Change[];
+  /** Tells the other agent of the site. */
+  share?: (key: string, intent: Intent) => void;
+  onError(error: unknown): void;
+  now?: () => number;
+}
+
+export const registryPath = (stateDir: string): string => join(stateDir, 'registry.json');
+
+export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
+  const now = deps.now ?? Date.now;
+  const path = registryPath(deps.stateDir);
+  const intents = parseIntents(await readJson(path));
+  let saving: Promise<void> = Promise.resolve();
+
+  for (const [key, intent] of intents) enact(key, intent);
+
+  function save(): Promise<void> {
+    for (const [key, intent] of intents) {
+      if (intent.removed && now() - intent.updatedAt > FORGET_REMOVAL_MS) intents.delete(key);
+    }
+    const text = JSON.stringify(Object.fromEntries(intents), null, 1);
+    saving = saving.catch(() => {}).then(() => writeWhole(path, text));
+    return saving;
+  }
+
+  /** On disk first, then in force: an answer "created" survives a crash right after it. */
+  async function wish(key: string, by: string, change: Partial<Intent>): Promise<void> {
+    const { removed: _, ...before } = intents.get(key) ?? { by, updatedAt: 0 };
+    const intent: Intent = { ...before, ...change, by, updatedAt: now() };
+    intents.set(key, intent);
+    await save();
+    deps.share?.(key, intent);
+    enact(key, intent);
+  }
+
+  function enact(key: string, intent: Intent): void {
+    const [service = '', instance = ''] = key.split('/');
+    const by = `asked for by ${intent.by}`;
+    const known = deps.instances().get(key);
+    if (intent.removed) {
+      if (known?.origin === 'api')
+        deps.apply({ kind: 'deregister', service, instance, reason: `deregistered, ${by}` });
+      return;
+    }
+    if (intent.registration && known?.origin !== 'file' && deps.config().services[service]) {
+      const { ttl, ...rest } = intent.registration;
+      const source = { ...rest, origin: 'api' as const, ...(ttl === undefined ? {} : { ttl }) };
+      deps.apply({ kind: 'register', source, known: false, reason: `registered, ${by}` });
+    }
+    const present = deps.instances().get(key);
+    if (!present) return;
+    if (intent.weight !== undefined && intent.weight !== present.weight) {
+      deps.apply({ kind: 'weight', service, instance, weight: intent.weight, reason: by });
+    }
+    const { admin } = intent;
+    if (admin && (admin.state !== present.admin || admin.deadline !== present.drainDeadline)) {
+      const deadline = admin.deadline === undefined ? {} : { deadline: admin.deadline };
+      deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, reason: by });
+    }
+  }
+
+  function find(service: string, id: string): Instance | undefined {
+    return deps.instances().get(instanceKey(service, id));
+  }
+
+  function answer(service: string, id: string, created = false): Answer {
+    const instance = find(service, id);
+    return instance ? { ok: true, instance, created } : unknown(service, id);
+  }
+
+  return {
+    async register(registration, by) {
+      const { service, id, url } = registration;
+      if (!deps.config().services[service])
+        return { ok: false, why: 'unknown', detail: `there is no service "${service}"` };
+      const key = instanceKey(service, id);
+      const before = find(service, id);
+      if (before) {
+        const same = before.origin === 'api' && sameBody(intents.get(key)?.registration, registration);
+        if (!same) return { ok: false, why: 'conflict', detail: conflictText(before) };
+        deps.apply({ kind: 'heartbeat', service, instance: id });
+        return answer(service, id);
+      }
+      const elsewhere = [...deps.instances().values()].find(
+        (other) => other.id === id || (other.service === service && other.url === url),
+      );
+      if (elsewhere) return { ok: false, why: 'conflict', detail: conflictText(elsewhere) };
+      const refused = await whyNotAllowed(url, deps.config().registry.allowNetworks);
+      if (refused) return { ok: false, why: 'invalid', detail: refused };
+      // Another request may have registered it while the name was looked up.
+      const rival = find(service, id);
+      if (rival) return { ok: false, why: 'conflict', detail: conflictText(rival) };
+      await wish(key, by, { registration: { ...registration, metadata: registration.metadata ?? {} } });
+      return answer(service, id, true);
+    },
+    async deregister(service, id, by) {
+      const instance = find(service, id);
+      if (!instance) return unknown(service, id);
+      if (instance.origin === 'file') {
+        const detail = `${id} stands in the configuration file: take it out there, or put it in maint`;
+        return { ok: false, why: 'conflict', detail };
+      }
+      intents.set(instanceKey(service, id), { by, updatedAt: now() });
+      await wish(instanceKey(service, id), by, { removed: true });
+      return { ok: true, instance, created: false };
+    },
+    async setAdmin(service, id, state, deadline, by) {
+      if (!find(service, id)) return unknown(service, id);
+      await wish(instanceKey(service, id), by, {
+        admin: { state, ...(deadline === undefined ? {} : { deadline }) },
+      });
+      return answer(service, id);
+    },
+    async setWeight(service, id, weight, by) {
+      if (!find(service, id)) return unknown(service, id);
+      await wish(instanceKey(service, id), by, { weight });
+      return answer(service, id);
+    },
+    heartbeat(service, id) {
+      const instance = find(service, id);
+      if (!instance) return unknown(service, id);
+      if (instance.expiresAt === undefined) {
+        return {
+          ok: false,
+          why: 'conflict',
+          detail: `${id} was registered without a ttl: it needs no heartbeat`,
+        };
+      }
+      deps.apply({ kind: 'heartbeat', service, instance: id });
+      return answer(service, id);
+    },
+    accept({ changes }) {
+      for (const change of changes) {
+        const key = instanceKey(change.service, change.instance);
+        const intent = intents.get(key);
+        if (!intent || intent.removed) continue;
+        if (change.kind === 'deregistered')
+          intents.set(key, { by: 'agent', updatedAt: now(), removed: true });
+        else if (change.kind === 'admin' && change.to === 'maint' && intent.admin?.state === 'drain') {
+          intents.set(key, { ...intent, updatedAt: now(), admin: { state: 'maint' } });
+        } else continue;
+        save().catch(deps.onError);
+      }
+    },
+    merge(raw) {
+      let news = false;
+      for (const [key, intent] of parseIntents(raw)) {
+        if (intent.updatedAt <= (intents.get(key)?.updatedAt ?? 0)) continue;
+        intents.set(key, intent);
+        news = true;
+        enact(key, intent);
+      }
+      if (news) save().catch(deps.onError);
+    },
+    close: () => saving.catch(() => {}),
+  };
+}
+
+const unknown = (service: string, id: string): Answer => ({
+  ok: false,
+  why: 'unknown',
+  detail: `service "${service}" has no instance "${id}"`,
+});
+
+const conflictText = (other: Instance): string =>
+  other.origin === 'file'
+    ? `${other.id} of ${other.service} (${other.url}) stands in the configuration file`
+    : `${other.id} of ${other.service} is registered with another body (${other.url}); deregister it first`;
+
+/** Key order is no difference. */
+function sameBody(a: Registration | Intent['registration'], b: Registration): boolean {
+  const plain = (body: Registration | Intent['registration']) =>
+    JSON.stringify(
+      body && Object.entries({ ...body, metadata: Object.entries(body.metadata ?? {}).sort() }).sort(),
+    );
+  return plain(a) === plain(b);
+}

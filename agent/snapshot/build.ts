@@ -1,0 +1,91 @@
+import type { Config, ServiceConfig } from '../../shared/config/config.ts';
+import type {
+  Order,
+  Snapshot,
+  SnapshotInstance,
+  SnapshotPins,
+  SnapshotService,
+} from '../../shared/snapshot/snapshot.ts';
+import type { Instance } from '../state.ts';
+
+/** The document the edge routes from. What is at its default is left out: it is read on every isolate's first request. */
+export function buildSnapshot(
+  config: Config,
+  instances: Iterable<Instance>,
+  order: Order,
+  issuedAt: number,
+  pins?: SnapshotPins,
+): Snapshot {
+  const byService = Map.groupBy(instances, (instance) => instance.service);
+  const { id, gateways, weight, near } = config.site;
+  return {
+    v: 1,
+    site: id,
+    ...order,
+    issuedAt,
+    gateways,
+    ...(weight === 100 ? {} : { weight }),
+    ...(near.length === 0 ? {} : { near }),
+    services: Object.fromEntries(
+      Object.values(config.services).map((service) => [
+        service.id,
+        section(service, byService.get(service.id) ?? []),
+      ]),
+    ),
+    ...(pins && Object.keys(pins).length > 0 ? { pins } : {}),
+  };
+}
+
+function section(service: ServiceConfig, instances: Instance[]): SnapshotService {
+  const {
+    routes,
+    hosts,
+    timeout,
+    deadline,
+    path,
+    strategy,
+    failover,
+    affinity,
+    rateLimits,
+    access,
+    slowStart,
+  } = service;
+  return {
+    routes,
+    ...(hosts.length === 0 ? {} : { hosts }),
+    timeout,
+    deadline,
+    path,
+    strategy,
+    failover,
+    affinity: { by: affinity.by, ttl: affinity.ttl, ...(affinity.header ? { header: affinity.header } : {}) },
+    rateLimits: rateLimits.map(withoutUndefined),
+    access: access.map(withoutUndefined),
+    slowStart,
+    instances: instances.map(entry),
+  };
+}
+
+function entry(instance: Instance): SnapshotInstance {
+  const { id, url, publicUrl, state, reason, breaker, weight, priority } = instance;
+  const { admin, latencyMs, inflight, since, servingSince } = instance;
+  return {
+    id,
+    url,
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    state,
+    reason,
+    ...(breaker === 'closed' ? {} : { breaker }),
+    ...(weight === 100 ? {} : { weight }),
+    ...(priority === 1 ? {} : { priority }),
+    ...(latencyMs === null ? {} : { latencyMs }),
+    ...(inflight === 0 ? {} : { inflight }),
+    since,
+    ...(servingSince === undefined || servingSince === since ? {} : { servingSince }),
+    ...(admin === 'ready' ? {} : { admin }),
+  };
+}
+
+type Defined<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+const withoutUndefined = <T extends object>(value: T): Defined<T> =>
+  Object.fromEntries(Object.entries(value).filter(([, inner]) => inner !== undefined)) as Defined<T>;

@@ -1,0 +1,43 @@
+import { type Fetch, message, orderIn, type Published, type Publisher, retryAfterMs } from './publisher.ts';
+
+const TIMEOUT_MS = 5_000;
+
+/** Publishes to the edge itself, `PUT /__acgs/snapshot/<site>`: the signature is the credential, the Hub the arbiter. */
+export function createIngestPublisher(edgeUrl: string, site: string, fetch: Fetch): Publisher {
+  const url = new URL(`/__acgs/snapshot/${site}`, edgeUrl);
+  return {
+    name: 'ingest',
+    arbitrates: true,
+    async publish(sealed, _, kv): Promise<Published> {
+      const target = kv ? url.href : `${url.href}?kv=0`;
+      try {
+        const response = await fetch(target, {
+          method: 'PUT',
+          headers: { 'content-type': 'application/octet-stream' },
+          body: sealed,
+          signal: AbortSignal.timeout(TIMEOUT_MS),
+        });
+        const text = await response.text();
+        if (response.status >= 200 && response.status < 300) return { kind: 'accepted' };
+        const current = response.status === 409 ? orderIn(parse(text)) : null;
+        if (current) return { kind: 'superseded', current };
+        const wait = retryAfterMs(response.headers.get('retry-after'));
+        return {
+          kind: 'failed',
+          error: `${url.origin} answered ${response.status}: ${text.slice(0, 200)}`,
+          ...(wait === undefined ? {} : { retryAfterMs: wait }),
+        };
+      } catch (error) {
+        return { kind: 'failed', error: `${url.origin}: ${message(error)}` };
+      }
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

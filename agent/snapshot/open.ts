@@ -1,0 +1,75 @@
+import { join } from 'node:path';
+import { request } from 'undici';
+import type { Config } from '../../shared/config/config.ts';
+import { importSigningKey } from '../../shared/snapshot/keys.ts';
+import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
+import type { Environment } from '../env.ts';
+import type { Leader } from '../leader.ts';
+import type { Log } from '../log.ts';
+import { readJson, writeWhole } from '../registry/whole-file.ts';
+import { createSnapshotSink, type SnapshotSink } from '../sinks/snapshot.ts';
+import { createIngestPublisher } from './ingest.ts';
+import { createKvApiPublisher } from './kv-api.ts';
+import { type Fetch, orderIn, type Publisher } from './publisher.ts';
+
+export interface SnapshotOptions {
+  config(): Config;
+  env: Environment;
+  stateDir: string;
+  leader: () => Leader;
+  pins?(): SnapshotPins;
+  log: Log;
+}
+
+/** Null when the configuration or the environment names no place to publish to. */
+export async function openSnapshotSink(options: SnapshotOptions): Promise<SnapshotSink | null> {
+  const { config, env, stateDir, leader, pins, log } = options;
+  const publishers = publishersOf(config(), env);
+  if (!env.signingKey || publishers.length === 0) return null;
+  const path = join(stateDir, 'snapshot-order.json');
+  return createSnapshotSink({
+    config,
+    signing: await importSigningKey(env.signingKey),
+    publishers,
+    lastEpoch: orderIn(await readJson(path).catch(() => null))?.epoch ?? 0,
+    saveEpoch(epoch) {
+      writeWhole(path, JSON.stringify({ epoch, seq: 0 })).catch((error: Error) =>
+        log.warn({ error: error.message }, 'snapshot epoch not saved'),
+      );
+    },
+    mayPublish: () => leader().isLeader(),
+    onSuperseded: () => leader().confirm(),
+    ...(pins ? { pins } : {}),
+    log,
+  });
+}
+
+function publishersOf(config: Config, env: Environment): Publisher[] {
+  const { url, publish } = config.edge;
+  return [
+    ...(publish.ingest && url ? [createIngestPublisher(url, config.site.id, send)] : []),
+    ...(publish.kvApi && env.cloudflare
+      ? [createKvApiPublisher({ ...env.cloudflare, site: config.site.id }, send)]
+      : []),
+  ];
+}
+
+/** Redirects are not followed: a signed document goes to the configured place or nowhere. */
+const send: Fetch = async (url, { method, headers, body, signal }) => {
+  const answer = await request(url, {
+    method: method as 'PUT',
+    signal,
+    ...(headers ? { headers } : {}),
+    ...(body ? { body } : {}),
+  });
+  return {
+    status: answer.statusCode,
+    headers: {
+      get(name) {
+        const value = answer.headers[name];
+        return (Array.isArray(value) ? value[0] : value) ?? null;
+      },
+    },
+    text: () => answer.body.text(),
+  };
+};

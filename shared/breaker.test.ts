@@ -1,0 +1,92 @@
+import { expect, test } from 'vitest';
+import {
+  advanceBreaker,
+  type Breaker,
+  type BreakerLimits,
+  closedBreaker,
+  recordCalls,
+  windowCounts,
+} from './breaker.ts';
+
+const limits: BreakerLimits = {
+  failureRate: 0.5,
+  slowCallRate: 1,
+  slowCall: 5_000,
+  window: 30_000,
+  minimumCalls: 20,
+  openFor: 30_000,
+  maxOpenFor: 100_000,
+  halfOpenCalls: 5,
+};
+const calls = (total: number, failures = 0, slow = 0) => ({ calls: total, failures, slow });
+const START = 1_700_000_000_000;
+
+const opened = (): Breaker => recordCalls(closedBreaker(), calls(20, 20), limits, START);
+
+test('a rate equal to the threshold opens; one call below the minimum does not', () => {
+  expect(recordCalls(closedBreaker(), calls(19, 19), limits, START).state).toBe('closed');
+  expect(recordCalls(closedBreaker(), calls(20, 9), limits, START).state).toBe('closed');
+  expect(recordCalls(closedBreaker(), calls(20, 10), limits, START)).toMatchObject({
+    state: 'open',
+    until: START + 30_000,
+    why: '10 of 20 calls failed',
+  });
+});
+
+test('slow calls open it too', () => {
+  expect(recordCalls(closedBreaker(), calls(20, 0, 19), limits, START).state).toBe('closed');
+  expect(recordCalls(closedBreaker(), calls(20, 0, 20), limits, START)).toMatchObject({
+    state: 'open',
+    why: '20 of 20 calls took longer than 5 s',
+  });
+});
+
+test('after an idle hour one failure does not open it on old samples', () => {
+  // 19 failures sit below the minimum; an hour later the twentieth must not complete them.
+  const before = recordCalls(closedBreaker(), calls(19, 19), limits, START);
+  const after = recordCalls(before, calls(1, 1), limits, START + 3_600_000);
+  expect(after.state).toBe('closed');
+  expect(windowCounts(after, limits, START + 3_600_000)).toEqual(calls(1, 1));
+});
+
+test('samples leave the window as time passes, not as calls come', () => {
+  let breaker = closedBreaker();
+  for (let second = 0; second < 60; second++) {
+    breaker = recordCalls(breaker, calls(1, second < 15 ? 1 : 0), limits, START + second * 1000);
+  }
+  expect(breaker.state).toBe('closed');
+  expect(windowCounts(breaker, limits, START + 60_000).failures).toBe(0);
+  expect(windowCounts(breaker, limits, START + 60_000 + 30_000).calls).toBe(0);
+});
+
+test('open becomes half-open by time alone, and stragglers meanwhile count for nothing', () => {
+  const breaker = recordCalls(opened(), calls(100, 100), limits, START + 29_999);
+  expect(breaker).toEqual(opened());
+  expect(advanceBreaker(breaker, START + 29_999).state).toBe('open');
+  expect(advanceBreaker(breaker, START + 30_000).state).toBe('half_open');
+});
+
+test('half-open waits for its calls, then the same thresholds judge', () => {
+  const trial = advanceBreaker(opened(), START + 30_000);
+  const waiting = recordCalls(trial, calls(4, 4), limits, START + 30_001);
+  expect(waiting.state).toBe('half_open');
+  expect(recordCalls(waiting, calls(1), limits, START + 30_002).state).toBe('open');
+  expect(recordCalls(trial, calls(5, 2), limits, START + 30_002)).toEqual(closedBreaker());
+});
+
+test('the open time doubles with each failed half-open up to the cap, and starts anew once closed', () => {
+  let breaker = opened();
+  let now = START;
+  const openTimes: number[] = [];
+  for (let round = 0; round < 4; round++) {
+    if (breaker.state !== 'open') throw new Error('must be open');
+    openTimes.push(breaker.until - breaker.openedAt);
+    now = breaker.until;
+    breaker = recordCalls(advanceBreaker(breaker, now), calls(5, 5), limits, now);
+  }
+  expect(openTimes).toEqual([30_000, 60_000, 100_000, 100_000]);
+  if (breaker.state !== 'open') throw new Error('must be open');
+  now = breaker.until;
+  const closed = recordCalls(advanceBreaker(breaker, now), calls(5), limits, now);
+  expect(recordCalls(closed, calls(20, 20), limits, now)).toMatchObject({ until: now + 30_000 });
+});
