@@ -1,0 +1,53 @@
+const KEY = 'acgs-token';
+
+/** Kept for this tab only; nothing else on the page can be made to read it (see the page's security policy). */
+export const token = {
+  get: () => sessionStorage.getItem(KEY),
+  /** @param {string | null} value */
+  set(value) {
+    if (value === null) sessionStorage.removeItem(KEY);
+    else sessionStorage.setItem(KEY, value);
+  },
+};
+
+export class ApiError extends Error {
+  /** @param {number} status @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/**
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {string | null} [bearer]
+ * @returns {Promise<any>}
+ */
+export async function call(method, path, body, bearer = token.get()) {
+  const response = await fetch(path, {
+    method,
+    headers: {
+      ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    signal: AbortSignal.timeout(10_000),
+    cache: 'no-store',
+  });
+  const text = await response.text();
+  const answer = text ? parse(text) : null;
+  if (response.ok) return answer;
+  const said = [answer?.title, answer?.detail].filter(Boolean).join(': ');
+  throw new ApiError(response.status, said || `the agent answered ${response.status}`);
+}
+
+/** @param {string} text */
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

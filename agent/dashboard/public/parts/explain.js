@@ -1,0 +1,82 @@
+import { call } from '../api.js';
+import { byId, h, patch } from '../dom.js';
+import { stateWord } from '../format.js';
+import { pill } from './icons.js';
+
+export function setUpExplain() {
+  byId('explain').addEventListener('submit', async (event) => {
+    event.preventDefault();
+    const fields = new FormData(/** @type {HTMLFormElement} */ (event.target));
+    const query = new URLSearchParams();
+    for (const name of ['path', 'session', 'client']) {
+      const value = String(fields.get(name) ?? '').trim();
+      if (value) query.set(name, value);
+    }
+    const result = byId('explain-result');
+    try {
+      patch(result, drawExplanation(await call('GET', `/v1/explain?${query}`)));
+    } catch (error) {
+      patch(result, h('p', { class: 'error' }, error instanceof Error ? error.message : String(error)));
+    }
+  });
+}
+
+/** @param {any} answer */
+function drawExplanation(answer) {
+  const candidates = Array.isArray(answer?.candidates) ? answer.candidates : [];
+  const chosen = idOf(answer?.chosen);
+  return h(
+    'div',
+    { class: 'explanation', 'data-key': JSON.stringify(answer).length },
+    h(
+      'p',
+      {},
+      chosen ? [h('strong', {}, chosen), ' would answer'] : 'No instance would answer',
+      answer?.service ? ` for service ${answer.service}` : '',
+      answer?.route ? ` (route ${answer.route})` : '',
+      '.',
+    ),
+    answer?.why && h('p', { class: 'why' }, String(answer.why)),
+    candidates.length > 0 &&
+      h(
+        'table',
+        {},
+        h(
+          'thead',
+          {},
+          h(
+            'tr',
+            {},
+            ['Candidate', 'State', 'Why'].map((head) => h('th', { scope: 'col' }, head)),
+          ),
+        ),
+        h(
+          'tbody',
+          {},
+          candidates.map((/** @type {any} */ candidate) =>
+            h(
+              'tr',
+              { class: idOf(candidate) === chosen ? 'chosen' : null },
+              h(
+                'th',
+                { scope: 'row' },
+                idOf(candidate),
+                idOf(candidate) === chosen && h('span', { class: 'mark note' }, 'chosen'),
+              ),
+              h(
+                'td',
+                {},
+                candidate.state ? pill(String(candidate.state), stateWord(String(candidate.state))) : '',
+              ),
+              h('td', { class: 'why' }, String(candidate.why ?? candidate.reason ?? '')),
+            ),
+          ),
+        ),
+      ),
+  );
+}
+
+/** @param {any} value */
+function idOf(value) {
+  return typeof value === 'string' ? value : String(value?.id ?? value?.instance ?? '');
+}

@@ -1,0 +1,27 @@
+import { h } from '../dom.js';
+
+const SHAPES = /** @type {Record<string, string>} */ ({
+  // A state has its own shape, so that it is told without its colour.
+  up: 'M3 8.5l3.2 3.2L13 5',
+  probation: 'M8 4v4l2.6 1.8',
+  draining: 'M8 3v8M4.5 8L8 11.5 11.5 8',
+  down: 'M4 4l8 8M12 4l-8 8',
+  fine: 'M3 8.5l3.2 3.2L13 5',
+  warn: 'M8 3.5v5.5M8 12v.3',
+  bad: 'M4 4l8 8M12 4l-8 8',
+  note: 'M8 7v5M8 4v.3',
+});
+
+/** @param {string} name */
+export function icon(name) {
+  return h(
+    'svg',
+    { viewBox: '0 0 16 16', class: 'icon', 'aria-hidden': 'true' },
+    h('path', { d: SHAPES[name] ?? SHAPES.note ?? '' }),
+  );
+}
+
+/** @param {string} state @param {string} word */
+export function pill(state, word) {
+  return h('span', { class: `pill ${state}` }, icon(state), word);
+}

@@ -1,0 +1,179 @@
+import { byId, h, patch } from '../dom.js';
+import { ageText, clockText, numberText, plural, stateWord } from '../format.js';
+import { icon } from './icons.js';
+
+/** @import { LiveStatus } from '../types.d.ts' */
+
+const TONES = /** @type {Record<string, string>} */ ({
+  up: 'fine',
+  ready: 'fine',
+  closed: 'fine',
+  down: 'bad',
+  open: 'bad',
+  maint: 'note',
+  drain: 'note',
+  draining: 'note',
+  probation: 'note',
+  half_open: 'note',
+});
+
+/** @param {LiveStatus} status */
+export function drawEvents({ changes }) {
+  patch(
+    byId('events'),
+    changes.length === 0
+      ? h('p', { class: 'empty' }, 'Nothing has changed since the agent started.')
+      : h(
+          'ol',
+          { class: 'events' },
+          changes.slice(0, 40).map((change) => {
+            const tone = TONES[change.to ?? ''] ?? 'note';
+            return h(
+              'li',
+              {
+                class: tone,
+                'data-key': `${change.at} ${change.instance} ${change.kind} ${change.to ?? ''}`,
+              },
+              h('time', { datetime: new Date(change.at).toISOString() }, clockText(change.at)),
+              h('span', { class: 'finding-mark' }, icon(tone)),
+              h(
+                'span',
+                {},
+                h('strong', {}, change.instance),
+                ` ${wordOf(change)} `,
+                h('span', { class: 'why' }, change.reason),
+              ),
+            );
+          }),
+        ),
+  );
+}
+
+/** @param {LiveStatus['changes'][number]} change */
+function wordOf({ kind, to = '' }) {
+  if (kind === 'state') return stateWord(to);
+  if (kind === 'admin') return `asked to ${to}`;
+  if (kind === 'weight') return `weight ${to}`;
+  if (kind === 'registered' || kind === 'deregistered') return kind;
+  return `${kind} ${to.replace('_', '-')}`;
+}
+
+/** @param {LiveStatus} status */
+export function drawEdge({ edge, at, snapshot }) {
+  const sums = edge.requests.reduce(
+    (sum, row) => ({
+      total: sum.total + row.total,
+      errors: sum.errors + row.status5xx,
+      retries: sum.retries + row.retries,
+      failovers: sum.failovers + row.failovers,
+      degraded: sum.degraded + row.stale + row.shed + row.unavailable,
+    }),
+    { total: 0, errors: 0, retries: 0, failovers: 0, degraded: 0 },
+  );
+  const behind = edge.oldest
+    ? edge.oldest.epoch !== snapshot.epoch || edge.oldest.seq < snapshot.seq - 1
+    : false;
+  patch(
+    byId('edge'),
+    edge.isolates === 0
+      ? h('p', { class: 'empty' }, 'No edge reported in the last five minutes.')
+      : [
+          h(
+            'dl',
+            { class: 'facts-list' },
+            row(
+              'Reporting',
+              `${plural(edge.isolates, 'isolate')}, last ${edge.lastReport === null ? '–' : `${ageText(at - edge.lastReport)} ago`}`,
+            ),
+            row(
+              'Oldest snapshot',
+              edge.oldest
+                ? `${edge.oldest.epoch}.${edge.oldest.seq} from ${edge.oldest.source}${behind ? ', behind' : ''}`
+                : 'none',
+              behind,
+            ),
+            row('Requests, 5 min', `${numberText(sums.total)}, ${numberText(sums.errors)} of them 5xx`),
+            row(
+              'Saved by a retry',
+              `${numberText(sums.failovers)} moved, ${numberText(sums.retries)} retries`,
+            ),
+            row('Degraded answers', numberText(sums.degraded)),
+          ),
+          edge.limits.length > 0 &&
+            h(
+              'table',
+              { class: 'limits' },
+              h('caption', {}, 'Rate limits, last five minutes'),
+              h(
+                'thead',
+                {},
+                h(
+                  'tr',
+                  {},
+                  ['Service', 'Policy', 'Passed', 'Refused'].map((head, index) =>
+                    h('th', { scope: 'col', class: index > 1 ? 'number' : null }, head),
+                  ),
+                ),
+              ),
+              h(
+                'tbody',
+                {},
+                edge.limits
+                  .toSorted((a, b) => b.denied - a.denied)
+                  .slice(0, 12)
+                  .map((limit) =>
+                    h(
+                      'tr',
+                      { 'data-key': `${limit.service} ${limit.policy}` },
+                      h('td', {}, limit.service),
+                      h('td', {}, limit.policy),
+                      h('td', { class: 'number' }, numberText(limit.allowed)),
+                      h(
+                        'td',
+                        { class: `number${limit.denied > 0 ? ' wrong' : ''}` },
+                        numberText(limit.denied),
+                        limit.shadowDenied > 0 && h('small', {}, ` +${limit.shadowDenied} shadow`),
+                      ),
+                    ),
+                  ),
+              ),
+            ),
+        ],
+  );
+}
+
+/** @param {LiveStatus} status */
+export function drawAgent({ sinks, leader, startedAt, at, version, snapshot }) {
+  patch(
+    byId('agent'),
+    h(
+      'dl',
+      { class: 'facts-list' },
+      row(
+        'Role',
+        leader.role === 'single'
+          ? 'the only agent'
+          : leader.role === 'leader'
+            ? 'leader'
+            : `standby; ${leader.holder ?? 'nobody'} leads`,
+      ),
+      row('Running', `${ageText(at - startedAt)}, version ${version}`),
+      row('Snapshot', `${snapshot.epoch}.${snapshot.seq}`),
+      Object.entries(sinks).map(([name, sink]) => {
+        const waiting = sink.pending > 0 ? `, ${numberText(sink.pending)} waiting` : '';
+        const dropped = sink.dropped > 0 ? `, ${numberText(sink.dropped)} dropped` : '';
+        return row(name, `${sink.state}${waiting}${dropped}`, sink.state !== 'ok', sink.lastError);
+      }),
+    ),
+  );
+}
+
+/** @param {string} name @param {string} value @param {boolean} [wrong] @param {string | null} [title] */
+function row(name, value, wrong = false, title = null) {
+  return h(
+    'div',
+    { 'data-key': name },
+    h('dt', {}, name),
+    h('dd', { class: wrong ? 'wrong' : null, title: wrong ? title : null }, value),
+  );
+}

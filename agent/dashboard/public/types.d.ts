@@ -1,0 +1,1 @@
+export type { LiveInstance, LiveService, LiveStatus } from '../live.ts';
