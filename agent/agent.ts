@@ -4,11 +4,13 @@ import { parseConfig } from '../shared/config/load.ts';
 import { createApp } from './api/app.ts';
 import { listen } from './api/listen.ts';
 import { describeDifference } from './config-difference.ts';
+import { type AgentStatus, createLiveView, registerDashboard } from './dashboard/index.ts';
 import { createEdgeReports } from './edge-reports.ts';
 import { createEdgeTokenCheck } from './edge-token.ts';
 import type { Environment } from './env.ts';
 import { createEventLog } from './events.ts';
 import { every } from './every.ts';
+import { openHistory } from './history.ts';
 import { createHostLoad } from './host-load.ts';
 import { fileSources, initialRecords } from './judge/initial.ts';
 import { createLeader, type Leader, single } from './leader.ts';
@@ -60,11 +62,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   let leader: Leader = single;
   const snapshot = await openSnapshotSink({ config: () => config, env, stateDir, leader: () => leader, log });
+  const history = await openHistory({ config, env, stateDir, log, isLeader: () => leader.isLeader() });
   const sinks: Sink[] = [
     createRedisSink({ live, config: () => config, log }),
+    history.sink,
     ...(snapshot ? [snapshot] : []),
   ];
 
+  const view = createLiveView({ config: () => config });
   const prober = createProber({ onResult: (result) => void loop.apply(result) });
   const stateFile = createStateFile({
     stateDir,
@@ -78,6 +83,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     listeners: [
       ...sinks,
       events,
+      view,
       {
         accept({ changes }) {
           registry?.accept({ changes });
@@ -105,6 +111,24 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   function probeAll(): void {
     prober.sync(targetsOf(loop.instances().values(), config));
+  }
+
+  function status(): AgentStatus {
+    const published = snapshot?.published();
+    return {
+      version,
+      site: config.site.id,
+      startedAt,
+      ready: waitingFor().length === 0,
+      leader: leader.status(),
+      snapshot: {
+        epoch: published?.order?.epoch ?? 0,
+        seq: published?.order?.seq ?? 0,
+        publishedAt: published?.at ?? null,
+        error: snapshot?.status().lastError ?? null,
+      },
+      sinks: Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()])),
+    };
   }
 
   function waitingFor(): string[] {
@@ -170,7 +194,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       metrics: () => Promise.resolve({ text: '', contentType: 'text/plain' }),
       edgeToken: (token) => checkToken(token, Date.now()),
       edgeReport(report) {
-        for (const delta of toEvidence(report, Date.now()) ?? []) loop.apply(delta);
+        const evidence = toEvidence(report, Date.now());
+        if (!evidence) return;
+        for (const delta of evidence) loop.apply(delta);
+        view.edgeReport(report);
       },
       reconfigure: (text) => reconfigure(parseConfig(text)),
       publish() {
@@ -179,6 +206,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       },
       log,
       now: Date.now,
+    },
+    extend(app) {
+      registerDashboard(app, { live: view, status });
     },
   });
   const server = await listen(app.fetch, config.agent.bind);
@@ -205,6 +235,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       await Promise.all(sinks.map((sink) => sink.close(CLOSE_MS)));
       await stateFile.close();
       await commands.close();
+      await history.close();
       await live.close();
     },
   };
