@@ -75,19 +75,3 @@ CREATE TABLE spool_batches (
   written_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX spool_batches_written ON spool_batches (written_at);
-
--- Sketches are DDSketch with relative error 1 % (shared/sketch.ts), as JSON:
--- {"count","sum","max","buckets":{"<index>":times}}, values in milliseconds.
--- Latencies of individual requests and availability samples, a row a minute; folded into hours, then dropped.
--- instance_id '' is the service as a whole, as its clients see it.
-CREATE TABLE latency_minutes (
-  id bigserial PRIMARY KEY,
-  service_type text NOT NULL,
-  instance_id text NOT NULL DEFAULT '',
-  timestamp double precision NOT NULL,
-  samples integer NOT NULL DEFAULT 0,
-  up_samples integer NOT NULL DEFAULT 0,
-  queued_max double precision NOT NULL DEFAULT 0,
-  latency jsonb
-);
-CREATE INDEX latency_minutes_time ON latency_minutes (timestamp);

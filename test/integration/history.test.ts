@@ -1,0 +1,250 @@
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { createHistoryWriter } from '../../agent/sinks/history-writer.ts';
+import { createPostgresSink } from '../../agent/sinks/postgres.ts';
+import type { HistoryRecord } from '../../agent/sinks/records.ts';
+import type { Update } from '../../agent/sinks/sink.ts';
+import { openSpool } from '../../agent/sinks/spool.ts';
+import { type Database, openDatabase } from '../../agent/sql/database.ts';
+import { startEmbeddedPostgres } from '../../agent/sql/embedded.ts';
+import { writeBatch } from '../../agent/sql/history.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import type { Instance } from '../../agent/state.ts';
+import { startPostgres } from '../../dev/servers/postgres.ts';
+import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+
+const log = pino({ level: 'silent' });
+const pool = { min: 0, max: 4, idle: 10_000 };
+
+let stateDir: string;
+beforeEach(() => {
+  stateDir = mkdtempSync(join(tmpdir(), 'acgs-state-'));
+});
+afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
+
+const instance: Instance = {
+  id: 'gs-1',
+  service: 'gs',
+  url: 'http://127.0.0.1:8004',
+  origin: 'file',
+  state: 'up',
+  reason: '',
+  since: 0,
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  latencyMs: 1,
+  inflight: 0,
+  queued: 2,
+  metadata: {},
+};
+const instances = new Map([['gs/gs-1', instance]]);
+
+const metric = (timestamp: number) => ({
+  serviceType: 'gs',
+  instanceId: 'gs-1',
+  timestamp,
+  responseTime: 0.01,
+  successCount: 9,
+  failureCount: 1,
+  currentConnections: 1,
+  totalRequests: 10,
+  cpuUsage: 1,
+  memoryUsage: 2,
+});
+
+/** Ten seconds' update at `seconds`; a timestamp tells its rows from all others. */
+const tick = (seconds: number): Update => ({
+  at: seconds * 1000,
+  instances,
+  changes: [],
+  metrics: [metric(seconds)],
+});
+
+const health = (timestamp: number, healthy: boolean | null): HistoryRecord => ({
+  table: 'service_health_history',
+  row: { service_type: 'gs', instance_id: 'gs-1', timestamp, is_healthy: healthy },
+});
+
+async function counts(database: Database, from: number): Promise<{ rows: number; distinct: number }> {
+  const { rows } = await database.query<{ rows: number; distinct: number }>(
+    'SELECT count(*) AS rows, count(DISTINCT timestamp) AS distinct FROM load_balancing_metrics WHERE timestamp >= $1 AND timestamp < $1 + 86400',
+    [from],
+  );
+  return rows[0] ?? { rows: 0, distinct: 0 };
+}
+
+describe.each([
+  ['Postgres', () => startPostgres()],
+  ['the embedded database', () => startEmbeddedPostgres(mkdtempSync(join(tmpdir(), 'acgs-embedded-')))],
+])('history in %s', (_name, start) => {
+  let server: { url: string; stop(): Promise<void> };
+  let database: Database;
+  beforeAll(async () => {
+    server = await start();
+    database = openDatabase(server.url, pool);
+    await migrate(server.url);
+  });
+  afterAll(async () => {
+    await database.close();
+    await server.stop();
+  });
+
+  test('a batch counts once however often it is sent', async () => {
+    const records = [health(1_000, true), health(1_001, false)];
+    const send = () => database.transaction((client) => writeBatch(client, 'batch-1', records));
+    expect([await send(), await send()]).toEqual(['written', 'known']);
+    const { rows } = await database.query('SELECT is_healthy FROM service_health_history ORDER BY timestamp');
+    expect(rows).toEqual([{ is_healthy: true }, { is_healthy: false }]);
+  });
+
+  test('a commit whose answer was lost is not written again', async () => {
+    let lost = 0;
+    const flaky: Database = {
+      ...database,
+      async transaction(work) {
+        const result = await database.transaction(work);
+        if (lost++ < 2) throw new Error('Connection terminated unexpectedly');
+        return result;
+      },
+    };
+    const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
+    const writer = createHistoryWriter({ database: flaky, spool, log, flushMs: 1 });
+    writer.write([health(2_000, true)]);
+    await vi.waitFor(() => expect(writer.status()).toMatchObject({ state: 'ok', pending: 0 }));
+    await vi.waitFor(() => expect(lost).toBe(3));
+    const { rowCount } = await database.query('SELECT 1 FROM service_health_history WHERE timestamp = 2000');
+    expect(rowCount).toBe(1);
+    await writer.close(1_000);
+  });
+
+  test('rows Postgres refuses for good are counted and do not hold up the rest', async () => {
+    const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
+    const writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
+    writer.write([health(3_000, null)]);
+    await vi.waitFor(() => expect(writer.status()).toMatchObject({ dropped: 1, pending: 0 }));
+    writer.write([health(3_001, true)]);
+    await vi.waitFor(async () => {
+      const { rowCount } = await database.query(
+        'SELECT 1 FROM service_health_history WHERE timestamp = 3001',
+      );
+      expect(rowCount).toBe(1);
+    });
+    await writer.close(1_000);
+  });
+
+  test('every kind of change finds its table, and minutes hold latencies and availability', async () => {
+    const sink = await createPostgresSink({ database, stateDir, log, flushMs: 1 });
+    const latency = emptySketch();
+    addToSketch(latency, 20, 5);
+    const about = { at: 600_000, service: 'gs', instance: 'gs-1', reason: 'probe failed' };
+    sink.accept({
+      at: 600_000,
+      instances: new Map([['gs/gs-1', { ...instance, state: 'down' }]]),
+      changes: [
+        { ...about, kind: 'health', from: 'up', to: 'down' },
+        { ...about, kind: 'breaker', from: 'closed', to: 'open' },
+        { ...about, kind: 'state', from: 'up', to: 'down' },
+      ],
+      traffic: [
+        {
+          kind: 'traffic',
+          source: 'edge',
+          service: 'gs',
+          instance: 'gs-1',
+          at: 0,
+          success: 5,
+          failure: 0,
+          slow: 0,
+          latency,
+        },
+      ],
+    });
+    sink.accept(tick(630));
+    sink.accept(tick(660));
+    await sink.close(5_000);
+    const of = async (sql: string) => (await database.query(sql)).rows;
+    expect(
+      await of('SELECT is_healthy, error_message FROM service_health_history WHERE timestamp = 600'),
+    ).toEqual([{ is_healthy: false, error_message: 'probe failed' }]);
+    expect(await of('SELECT from_state, to_state FROM breaker_events')).toEqual([
+      { from_state: 'closed', to_state: 'open' },
+    ]);
+    expect(await of('SELECT kind, to_state, reason FROM state_events')).toEqual([
+      { kind: 'state', to_state: 'down', reason: 'probe failed' },
+    ]);
+    const minutes = await of(
+      'SELECT instance_id, samples, up_samples, queued_max, latency FROM latency_minutes ORDER BY timestamp, instance_id',
+    );
+    expect(minutes).toEqual([
+      { instance_id: '', samples: 2, up_samples: 1, queued_max: 2, latency: null },
+      { instance_id: 'gs-1', samples: 2, up_samples: 1, queued_max: 2, latency },
+      { instance_id: '', samples: 1, up_samples: 1, queued_max: 2, latency: null },
+      { instance_id: 'gs-1', samples: 1, up_samples: 1, queued_max: 2, latency: null },
+    ]);
+  });
+
+  test("the guide's maintenance runs unchanged", async () => {
+    await database.transaction((client) =>
+      writeBatch(client, 'recent', [{ table: 'load_balancing_metrics', row: { ...row(Date.now() / 1000) } }]),
+    );
+    await database.query(
+      "DELETE FROM load_balancing_metrics \nWHERE timestamp < EXTRACT(EPOCH FROM NOW() - INTERVAL '30 days')",
+    );
+    await database.query('VACUUM ANALYZE load_balancing_metrics');
+    const { rows } = await database.query('SELECT count(*) AS left FROM load_balancing_metrics');
+    expect(rows).toEqual([{ left: 1 }]);
+  });
+});
+
+const row = (timestamp: number) => ({
+  service_type: 'gs',
+  instance_id: 'gs-1',
+  timestamp,
+  response_time: 0.1,
+  success_count: 1,
+  failure_count: 0,
+  current_connections: 0,
+  total_requests: 1,
+});
+
+test('an outage of Postgres that outlives the agent loses nothing and doubles nothing', async () => {
+  const parent = mkdtempSync(join(tmpdir(), 'acgs-history-'));
+  // The postgres user must be able to enter.
+  chmodSync(parent, 0o711);
+  const dataDir = join(parent, 'data');
+  const first = await startPostgres({ dataDir, password: 'secret' });
+  const database = openDatabase(first.url, pool);
+  const open = () => createPostgresSink({ database, migrateUrl: first.url, stateDir, log, flushMs: 1 });
+  const from = 86_400 * 1_000;
+  let sink = await open();
+  for (let i = 0; i < 10; i++) sink.accept(tick(from + i * 10));
+  await vi.waitFor(async () => expect((await counts(database, from)).rows).toBe(10), { timeout: 10_000 });
+
+  await first.stop();
+  for (let i = 10; i < 40; i++) {
+    sink.accept(tick(from + i * 10));
+    if (i % 10 === 9)
+      await vi.waitFor(() => expect(readdirSync(join(stateDir, 'spool')).length).toBeGreaterThan(0));
+  }
+  await sink.close(1_000);
+  expect(readdirSync(join(stateDir, 'spool')).length).toBeGreaterThan(0);
+
+  sink = await open();
+  for (let i = 40; i < 60; i++) sink.accept(tick(from + i * 10));
+  const second = await startPostgres({ dataDir, password: 'secret', port: first.port });
+  await vi.waitFor(async () => expect(await counts(database, from)).toEqual({ rows: 60, distinct: 60 }), {
+    timeout: 20_000,
+  });
+  await vi.waitFor(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, dropped: 0 }));
+  await sink.close(1_000);
+  expect(readdirSync(join(stateDir, 'spool'))).toEqual([]);
+  await database.close();
+  await second.stop();
+  rmSync(parent, { recursive: true, force: true });
+});
