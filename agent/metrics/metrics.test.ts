@@ -1,0 +1,153 @@
+import { expect, test } from 'vitest';
+import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import type { Update } from '../sinks/sink.ts';
+import { type Instance, instanceKey } from '../state.ts';
+import { createMetrics, type MetricsStatus } from './metrics.ts';
+
+const status: MetricsStatus = {
+  ready: true,
+  leader: { role: 'leader' },
+  snapshot: { epoch: 3, seq: 7, publishedAt: 1_000_000 },
+  sinks: { postgres: { state: 'retrying', pending: 12, dropped: 1, lastSuccess: 5_000, lastError: 'away' } },
+};
+
+function instance(id: string, more: Partial<Instance> = {}): Instance {
+  return {
+    id,
+    service: 'gs',
+    url: 'http://127.0.0.1:8004',
+    origin: 'file',
+    state: 'up',
+    reason: '',
+    since: 0,
+    health: 'up',
+    breaker: 'closed',
+    admin: 'ready',
+    weight: 100,
+    priority: 1,
+    latencyMs: 3,
+    inflight: 2,
+    queued: 0,
+    metadata: {},
+    ...more,
+  };
+}
+
+const update = (instances: Instance[], more: Partial<Update> = {}): Update => ({
+  at: 0,
+  instances: new Map(instances.map((one) => [instanceKey(one.service, one.id), one])),
+  changes: [],
+  ...more,
+});
+
+const sketchOf = (...values: number[]) => {
+  const sketch = emptySketch();
+  for (const value of values) addToSketch(sketch, value);
+  return sketch;
+};
+
+const metrics = () => createMetrics({ version: '1.2.3', site: 'main', status: () => status, now: () => 0 });
+const labels = 'service="gs",instance="gs-1"';
+
+test('the names that the guide’s dashboards read', async () => {
+  const all = metrics();
+  all.accept(
+    update([instance('gs-1', { breaker: 'open', health: 'down', state: 'down' })], {
+      traffic: [
+        {
+          kind: 'traffic',
+          source: 'haproxy',
+          service: 'gs',
+          instance: 'gs-1',
+          at: 0,
+          success: 2,
+          failure: 1,
+          slow: 0,
+          latency: sketchOf(20, 200, 700),
+        },
+      ],
+      changes: [
+        { at: 0, service: 'gs', instance: 'gs-1', kind: 'state', from: 'up', to: 'down', reason: 'breaker' },
+      ],
+    }),
+  );
+  const page = await all.render();
+  expect(page).toContain(`acgs_load_balancer_requests_total{${labels},status="success"} 2`);
+  expect(page).toContain(`acgs_load_balancer_requests_total{${labels},status="failure"} 1`);
+  expect(page).toContain(`acgs_load_balancer_response_time_seconds_bucket{${labels},le="0.025"} 1`);
+  expect(page).toContain(`acgs_load_balancer_response_time_seconds_bucket{${labels},le="0.5"} 2`);
+  expect(page).toContain(`acgs_load_balancer_response_time_seconds_bucket{${labels},le="+Inf"} 3`);
+  expect(page).toContain(`acgs_load_balancer_response_time_seconds_sum{${labels}} 0.92`);
+  expect(page).toContain(`acgs_circuit_breaker_status{${labels}} 1`);
+  expect(page).toContain(`acgs_backend_server_health{${labels}} 0`);
+  expect(page).toContain('acgs_failover_events_total{service="gs",kind="instance"} 1');
+});
+
+test('an edge’s latencies count only where HAProxy has not measured the same calls', async () => {
+  const all = metrics();
+  const edge = { kind: 'traffic', source: 'edge', service: 'gs', instance: 'gs-1', at: 0, slow: 0 } as const;
+  all.accept(
+    update([instance('gs-1')], {
+      traffic: [
+        { ...edge, success: 0, failure: 0, latency: sketchOf(10, 10) },
+        { ...edge, success: 1, failure: 0, latency: sketchOf(10) },
+      ],
+    }),
+  );
+  expect(await all.render()).toContain(`acgs_load_balancer_response_time_seconds_count{${labels}} 1`);
+});
+
+test('an instance that is gone leaves no series behind', async () => {
+  const all = metrics();
+  all.accept(update([instance('gs-1'), instance('gs-2')]));
+  all.accept(update([instance('gs-2')]));
+  const page = await all.render();
+  expect(page).not.toContain('gs-1');
+  expect(page).toContain('acgs_backend_server_health{service="gs",instance="gs-2"} 1');
+});
+
+test('the agent’s own condition', async () => {
+  const page = await metrics().render();
+  expect(page).toContain('acgs_agent_info{version="1.2.3",site="main"} 1');
+  expect(page).toContain('acgs_snapshot_seq 7');
+  expect(page).toContain('acgs_snapshot_published_timestamp_seconds 1000');
+  expect(page).toContain('acgs_sink_up{sink="postgres"} 0');
+  expect(page).toContain('acgs_sink_pending{sink="postgres"} 12');
+});
+
+test('what edges report', async () => {
+  const all = metrics();
+  all.edgeReport({
+    v: 1,
+    site: 'main',
+    isolate: 'a',
+    seq: 1,
+    from: 0,
+    to: 1,
+    snapshot: { epoch: 3, seq: 7, ageMs: 4_000, source: 'hub' },
+    tries: [],
+    limits: [{ service: 'gs', policy: 'per-ip', allowed: 20, denied: 3, shadowDenied: 0 }],
+    requests: [
+      {
+        service: 'gs',
+        total: 20,
+        status2xx: 19,
+        status3xx: 0,
+        status4xx: 0,
+        status5xx: 1,
+        retries: 2,
+        failovers: 1,
+        stale: 0,
+        shed: 0,
+        unavailable: 0,
+        latency: sketchOf(10, 600),
+      },
+    ],
+  });
+  const page = await all.render();
+  expect(page).toContain('acgs_edge_requests_total{service="gs",code="5xx"} 1');
+  expect(page).toContain('acgs_failover_events_total{service="gs",kind="request"} 1');
+  expect(page).toContain('acgs_edge_rate_limited_total{service="gs",policy="per-ip",result="denied"} 3');
+  expect(page).toContain('acgs_edge_request_duration_seconds_bucket{service="gs",le="0.5"} 1');
+  expect(page).toContain('acgs_edge_snapshot_age_seconds 4');
+});

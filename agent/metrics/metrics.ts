@@ -1,0 +1,151 @@
+import { collectDefaultMetrics } from 'prom-client';
+import type { EdgeReport } from '../../shared/report.ts';
+import type { SinkStatus, Update } from '../sinks/sink.ts';
+import { type Instance, instanceKey, type ProbeResult, type TrafficDelta } from '../state.ts';
+import { createMetricSet, type MetricSet } from './registry.ts';
+
+const STATES = ['up', 'probation', 'draining', 'down'] as const;
+const ADMIN = ['ready', 'drain', 'maint'] as const;
+const BREAKER = { closed: 0, half_open: 0.5, open: 1 } as const;
+/** How long an edge's word on the age of its snapshot counts. */
+const EDGE_AGE_WINDOW_MS = 60_000;
+
+export interface MetricsStatus {
+  ready: boolean;
+  leader: { role: 'leader' | 'standby' | 'single' };
+  snapshot: { epoch: number; seq: number; publishedAt: number | null };
+  sinks: Readonly<Record<string, SinkStatus>>;
+}
+
+export interface Metrics {
+  readonly contentType: string;
+  /** Call on every update. */
+  accept(update: Update): void;
+  probe(result: ProbeResult): void;
+  edgeReport(report: EdgeReport): void;
+  /** The whole page for `/metrics`. */
+  render(): Promise<string>;
+}
+
+export interface MetricsOptions {
+  version: string;
+  site: string;
+  status: () => MetricsStatus;
+  now?: () => number;
+}
+
+export function createMetrics({ version, site, status, now = Date.now }: MetricsOptions): Metrics {
+  const set = createMetricSet();
+  collectDefaultMetrics({ register: set.registry });
+  set.info.set({ version, site }, 1);
+  let known = new Set<string>();
+  let edgeAges: { at: number; ageMs: number }[] = [];
+  return {
+    contentType: set.registry.contentType,
+    accept(update) {
+      known = forgetGone(set, known, update.instances);
+      for (const instance of update.instances.values()) showInstance(set, instance);
+      for (const delta of update.traffic ?? []) if (known.has(keyOf(delta))) addTraffic(set, delta);
+      for (const { service, kind, from, to } of update.changes) {
+        set.changes.inc({ service, kind });
+        if (kind === 'state' && to === 'down' && from !== undefined && from !== 'draining') {
+          set.failovers.inc({ service, kind: 'instance' });
+        }
+      }
+    },
+    probe({ service, instance, ok, latencyMs }) {
+      set.probes.inc({ service, instance, result: ok ? 'ok' : 'failed' });
+      set.probeDuration.observe({ service }, latencyMs / 1000);
+    },
+    edgeReport(report) {
+      addEdgeReport(set, report);
+      edgeAges = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS).slice(-999);
+      if (report.snapshot) edgeAges.push({ at: now(), ageMs: report.snapshot.ageMs });
+    },
+    async render() {
+      showStatus(set, status());
+      const recent = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS);
+      set.edgeSnapshotAge.set(Math.max(0, ...recent.map(({ ageMs }) => ageMs)) / 1000);
+      const own = [set.responseTime, set.probeDuration, set.edgeDuration].map((histogram) =>
+        histogram.text(),
+      );
+      return [await set.registry.metrics(), ...own].join('\n');
+    },
+  };
+}
+
+const keyOf = ({ service, instance }: TrafficDelta): string => instanceKey(service, instance);
+
+/** Series of instances that are no longer there would be read as instances that are down. */
+function forgetGone(set: MetricSet, known: ReadonlySet<string>, now: Update['instances']): Set<string> {
+  for (const key of known) {
+    if (now.has(key)) continue;
+    const [service = '', ...rest] = key.split('/');
+    const labels = { service, instance: rest.join('/') };
+    for (const gauge of [set.breaker, set.health, set.inflight, set.queued, set.weight]) gauge.remove(labels);
+    for (const state of STATES) set.state.remove({ ...labels, state });
+    for (const admin of ADMIN) set.admin.remove({ ...labels, admin });
+    for (const status of ['success', 'failure']) set.requests.remove({ ...labels, status });
+    for (const result of ['ok', 'failed']) set.probes.remove({ ...labels, result });
+    set.responseTime.remove((series) => series.service === service && series.instance === labels.instance);
+  }
+  return new Set(now.keys());
+}
+
+function showInstance(set: MetricSet, instance: Instance): void {
+  const labels = { service: instance.service, instance: instance.id };
+  set.health.set(labels, instance.health === 'up' ? 1 : 0);
+  set.breaker.set(labels, BREAKER[instance.breaker]);
+  set.inflight.set(labels, instance.inflight);
+  set.queued.set(labels, instance.queued);
+  set.weight.set(labels, instance.weight);
+  for (const state of STATES) set.state.set({ ...labels, state }, instance.state === state ? 1 : 0);
+  for (const admin of ADMIN) set.admin.set({ ...labels, admin }, instance.admin === admin ? 1 : 0);
+  // A counter that appears with its first failure has no rate for it: both begin at zero.
+  for (const status of ['success', 'failure']) set.requests.inc({ ...labels, status }, 0);
+}
+
+function addTraffic(set: MetricSet, delta: TrafficDelta): void {
+  const labels = { service: delta.service, instance: delta.instance };
+  set.requests.inc({ ...labels, status: 'success' }, delta.success);
+  set.requests.inc({ ...labels, status: 'failure' }, delta.failure);
+  // What went through a gateway HAProxy has measured: an edge's delta without counts would be the same calls again.
+  const countedElsewhere = delta.source === 'edge' && delta.success + delta.failure === 0;
+  if (delta.latency && !countedElsewhere) set.responseTime.add(labels, delta.latency);
+}
+
+function addEdgeReport(set: MetricSet, report: EdgeReport): void {
+  set.edgeReports.inc();
+  for (const seen of report.requests) {
+    const { service } = seen;
+    set.edgeRequests.inc({ service, code: '2xx' }, seen.status2xx);
+    set.edgeRequests.inc({ service, code: '3xx' }, seen.status3xx);
+    set.edgeRequests.inc({ service, code: '4xx' }, seen.status4xx);
+    set.edgeRequests.inc({ service, code: '5xx' }, seen.status5xx);
+    set.edgeRetries.inc({ service }, seen.retries);
+    set.failovers.inc({ service, kind: 'request' }, seen.failovers);
+    set.edgeStale.inc({ service }, seen.stale);
+    set.edgeShed.inc({ service }, seen.shed);
+    set.edgeUnavailable.inc({ service }, seen.unavailable);
+    set.edgeDuration.add({ service }, seen.latency);
+  }
+  for (const { service, policy, allowed, denied, shadowDenied } of report.limits) {
+    set.edgeLimited.inc({ service, policy, result: 'allowed' }, allowed);
+    set.edgeLimited.inc({ service, policy, result: 'denied' }, denied);
+    set.edgeLimited.inc({ service, policy, result: 'shadow_denied' }, shadowDenied);
+  }
+}
+
+function showStatus(set: MetricSet, { ready, leader, snapshot, sinks }: MetricsStatus): void {
+  set.ready.set(ready ? 1 : 0);
+  set.leader.set(leader.role === 'standby' ? 0 : 1);
+  set.epoch.set(snapshot.epoch);
+  set.seq.set(snapshot.seq);
+  set.publishedAt.set((snapshot.publishedAt ?? 0) / 1000);
+  for (const [sink, state] of Object.entries(sinks)) {
+    set.sinkUp.set({ sink }, state.state === 'ok' ? 1 : 0);
+    set.sinkPending.set({ sink }, state.pending);
+    set.sinkDropped.set({ sink }, state.dropped);
+    set.sinkSuccess.set({ sink }, (state.lastSuccess ?? 0) / 1000);
+  }
+}
