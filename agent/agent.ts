@@ -17,6 +17,7 @@ import { createLeader, type Leader, single } from './leader.ts';
 import { openLive } from './live/open.ts';
 import type { Log } from './log.ts';
 import { createLoop, type Loop } from './loop.ts';
+import { createMetrics } from './metrics/metrics.ts';
 import { paceOf } from './probes/pace.ts';
 import { createProber } from './probes/scheduler.ts';
 import { targetsOf } from './probes/targets.ts';
@@ -70,7 +71,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   ];
 
   const view = createLiveView({ config: () => config });
-  const prober = createProber({ onResult: (result) => void loop.apply(result) });
+  const metrics = createMetrics({ version, site: config.site.id, status });
+  const prober = createProber({
+    onResult(result) {
+      metrics.probe(result);
+      void loop.apply(result);
+    },
+  });
   const stateFile = createStateFile({
     stateDir,
     records: () => loop.records().values(),
@@ -84,6 +91,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       ...sinks,
       events,
       view,
+      metrics,
       {
         accept({ changes }) {
           registry?.accept({ changes });
@@ -191,13 +199,14 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         sinks: Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()])),
       }),
       waitingFor,
-      metrics: () => Promise.resolve({ text: '', contentType: 'text/plain' }),
+      metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
       edgeToken: (token) => checkToken(token, Date.now()),
       edgeReport(report) {
         const evidence = toEvidence(report, Date.now());
         if (!evidence) return;
         for (const delta of evidence) loop.apply(delta);
         view.edgeReport(report);
+        metrics.edgeReport(report);
       },
       reconfigure: (text) => reconfigure(parseConfig(text)),
       publish() {
