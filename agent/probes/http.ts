@@ -1,29 +1,17 @@
-import net from 'node:net';
-import tls from 'node:tls';
-import { Client, type Dispatcher } from 'undici';
+import type { Dispatcher } from 'undici';
+import { type Connection, connectionMaker } from './connection.ts';
 import { errorCode, probeError } from './errors.ts';
 import { checkBody, checkStatus, wantsBody } from './expect.ts';
-import { type Observation, type Probe, readTlsFiles, type Target } from './target.ts';
+import type { Observation, Probe, Target } from './target.ts';
 
 /** Of an answer's body this much is read; a health page is small, and a probe must never fill memory. */
 const BODY_LIMIT = 64 * 1024;
-/** Longer than any interval: the connection stays open between probes, so that its end can be noticed. */
-const KEEP_OPEN_MS = 3_600_000;
-
-interface Connection {
-  client: Client;
-  busy: boolean;
-  /** Whether an answer came over the present socket: then a failure may be the socket's age, not the instance. */
-  used: boolean;
-  connectMs?: number;
-  tlsMs?: number;
-  /** The next close is our own doing. */
-  expectClose: boolean;
-}
+/** What these errors break before the first byte of an answer may be the age of a reused connection. */
+const CLOSED = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /**
  * HTTP and HTTPS probes over one kept-alive connection. When the instance ends that connection between two probes,
- * `onClosed` is called: a hint that something happened, no proof. No redirects are followed.
+ * `onClosed` is called: a hint that something happened, no proof. Redirects are answers, not followed.
  */
 export function createHttpProbe(
   target: Target,
@@ -31,75 +19,14 @@ export function createHttpProbe(
   clock = () => performance.now(),
 ): Probe {
   const { check } = target;
-  const url = new URL(target.url);
-  const host = url.host;
-  const secure = url.protocol === 'https:';
-  const files = secure ? readTlsFiles(check.tls ?? {}) : undefined;
+  const host = new URL(target.url).host;
   const readsBody = wantsBody(check.expect);
-  const headers = {
-    'user-agent': 'acgs-lb-agent',
-    accept: '*/*',
-    ...(check.method === 'POST' ? { 'content-length': '0' } : {}),
-    ...check.headers,
-  };
-  const main = open();
+  const headers = { 'user-agent': 'acgs-lb-agent', accept: '*/*', ...check.headers };
+  const request = { path: check.path, method: check.method, headers };
+  const open = connectionMaker(target, onClosed, clock);
   const spare = new Set<Connection>();
+  let main = open();
   let closed = false;
-
-  function open(): Connection {
-    const connection: Connection = {
-      busy: false,
-      used: false,
-      expectClose: false,
-      client: new Client(url.origin, {
-        allowH2: false,
-        connectTimeout: 0,
-        headersTimeout: 0,
-        bodyTimeout: 0,
-        keepAliveTimeout: KEEP_OPEN_MS,
-        keepAliveMaxTimeout: KEEP_OPEN_MS,
-        // Added to the server's own Keep-Alive hint: the server shall end the connection, so that we see it end.
-        keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
-        connect: (_, done) => {
-          const began = clock();
-          const port = Number(url.port) || (secure ? 443 : 80);
-          const address = { host: url.hostname.replace(/^\[|\]$/g, ''), port, noDelay: true };
-          const name = files?.servername ?? (net.isIP(address.host) ? undefined : address.host);
-          const socket = secure
-            ? tls.connect({
-                ...address,
-                ...files,
-                ...(name ? { servername: name } : {}),
-                ALPNProtocols: ['http/1.1'],
-              })
-            : net.connect(address);
-          connection.used = false;
-          delete connection.tlsMs;
-          socket.once('connect', () => {
-            connection.connectMs = clock() - began;
-            if (!secure) done(null, socket);
-          });
-          if (secure) {
-            socket.once('secureConnect', () => {
-              connection.tlsMs = clock() - began - (connection.connectMs ?? 0);
-              done(null, socket);
-            });
-          }
-          let failed = false;
-          socket.on('error', (error) => {
-            if (!failed) done(error, null);
-            failed = true;
-          });
-        },
-      }),
-    };
-    connection.client.on('disconnect', () => {
-      const hint = !connection.busy && !connection.expectClose && !closed;
-      connection.expectClose = false;
-      if (hint) onClosed();
-    });
-    return connection;
-  }
 
   async function run(): Promise<Observation> {
     if (!main.busy) return attempt(main, true);
@@ -108,90 +35,85 @@ export function createHttpProbe(
     spare.add(extra);
     const observation = await attempt(extra, false);
     spare.delete(extra);
-    extra.expectClose = true;
-    extra.client.destroy().catch(() => {});
+    extra.destroy();
     return observation;
   }
 
   async function attempt(connection: Connection, mayRepeat: boolean): Promise<Observation> {
     const reused = connection.used;
     connection.busy = true;
-    const { observation, stale } = await ask(connection);
+    const { observation, unanswered } = await ask(connection);
     connection.busy = false;
-    // RFC 9112 §9.3.1: a reused connection may end as we write; that says nothing about the instance.
-    return stale && reused && mayRepeat && !closed ? attempt(connection, false) : observation;
+    // RFC 9112 §9.3.1: a reused connection may end just as we write; that says nothing about the instance.
+    return unanswered && reused && mayRepeat && !closed ? attempt(main, false) : observation;
   }
 
-  function ask(connection: Connection): Promise<{ observation: Observation; stale: boolean }> {
+  function ask(connection: Connection): Promise<{ observation: Observation; unanswered: boolean }> {
     return new Promise((resolve) => {
       const began = clock();
       const fresh = !connection.used;
       let firstByteMs: number | undefined;
       let body = '';
+      let received = 0;
       let wrong: string | null = null;
       let settled = false;
       let controller: Dispatcher.DispatchController | undefined;
 
-      const finish = (error: string | null, stale = false) => {
+      const finish = (error: string | null, unanswered = false) => {
         if (settled) return;
         settled = true;
         clearTimeout(timer);
-        const latencyMs = clock() - began;
         const timing = {
           ...(fresh && connection.connectMs !== undefined ? { connectMs: connection.connectMs } : {}),
           ...(fresh && connection.tlsMs !== undefined ? { tlsMs: connection.tlsMs } : {}),
           ...(firstByteMs === undefined ? {} : { firstByteMs }),
         };
-        resolve({
-          observation: { ok: error === null, latencyMs, timing, ...(error === null ? {} : { error }) },
-          stale,
-        });
+        const observation = { ok: error === null, latencyMs: clock() - began, timing };
+        resolve({ observation: error === null ? observation : { ...observation, error }, unanswered });
       };
-      const abort = (error: string) => {
+      const judge = () => wrong ?? (readsBody ? checkBody(check.expect, body) : null);
+      const giveUp = () => {
+        if (settled) return;
+        finish(`no answer from ${host} within ${check.timeout} ms`);
         connection.expectClose = true;
-        finish(error);
-        if (controller) controller.abort(new Error(error));
-        else connection.client.destroy().catch(() => {});
+        if (controller) return controller.abort(new Error('probe timed out'));
+        // Still connecting: nothing to abort, so the connection as a whole is given up.
+        connection.destroy();
+        if (connection === main && !closed) main = open();
       };
-      const timer = setTimeout(() => {
-        abort(`no answer from ${host} within ${check.timeout} ms`);
-      }, check.timeout);
+      // When this process was held up, the answer may lie in the socket: what has arrived is read first.
+      const timer = setTimeout(setImmediate, check.timeout, giveUp);
 
-      connection.client.dispatch(
-        { path: check.path, method: check.method, headers },
-        {
-          onRequestStart(started) {
-            controller = started;
-          },
-          onResponseStart(_, status) {
-            firstByteMs = clock() - began;
-            connection.used = true;
-            wrong = checkStatus(check.expect, status);
-          },
-          onResponseData(_, chunk) {
-            if (readsBody && body.length < BODY_LIMIT) body += chunk.toString('utf8');
-            received += chunk.length;
-            if (received > BODY_LIMIT) {
-              // Enough has been read to judge; the rest of a large page is not waited for.
-              const error = wrong ?? (readsBody ? checkBody(check.expect, body) : null);
-              connection.expectClose = true;
-              finish(error);
-              controller?.abort(new Error('body limit'));
-            }
-          },
-          onResponseEnd() {
-            finish(wrong ?? (readsBody ? checkBody(check.expect, body) : null));
-          },
-          onResponseError(_, error) {
-            const code = errorCode(error);
-            const stale =
-              firstByteMs === undefined &&
-              (code === 'UND_ERR_SOCKET' || code === 'ECONNRESET' || code === 'EPIPE');
-            finish(probeError(error, host), stale);
-          },
+      connection.client.dispatch(request, {
+        onRequestStart(started) {
+          controller = started;
         },
-      );
-      let received = 0;
+        onResponseStart(_, status, answer) {
+          firstByteMs = clock() - began;
+          connection.used = true;
+          wrong = checkStatus(check.expect, status);
+          if (String(answer.connection).toLowerCase() === 'close') connection.expectClose = true;
+        },
+        onResponseData(running, chunk) {
+          if (readsBody) body += chunk.toString('utf8');
+          received += chunk.length;
+          if (received <= BODY_LIMIT) return;
+          // Enough has been read to judge; the rest of a large page is not waited for.
+          finish(judge());
+          connection.expectClose = true;
+          running.abort(new Error('read enough'));
+        },
+        onResponseEnd() {
+          finish(judge());
+        },
+        onResponseError(_, error) {
+          const code = errorCode(error);
+          finish(
+            probeError(error, host),
+            firstByteMs === undefined && code !== undefined && CLOSED.has(code),
+          );
+        },
+      });
     });
   }
 
@@ -199,7 +121,7 @@ export function createHttpProbe(
     run,
     close() {
       closed = true;
-      for (const connection of [main, ...spare]) connection.client.destroy().catch(() => {});
+      for (const connection of [main, ...spare]) connection.destroy();
     },
   };
 }

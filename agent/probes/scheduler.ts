@@ -35,6 +35,7 @@ interface Entry {
   timer: NodeJS.Timeout | undefined;
   running: number;
   lastHint: number;
+  hintGap: number;
 }
 
 export interface ProberOptions {
@@ -50,7 +51,10 @@ const OVERLAP = 8;
 const JITTER = 0.05;
 /** Fractions of the golden ratio fill an interval evenly, however many targets there are. */
 const GOLDEN = 0.618033988749895;
-/** An instance that closes connections all the time is not probed more often than this on that ground. */
+/**
+ * How close hints may follow each other. An instance that closes every connection after its answer would be probed
+ * without end: each hint soon after the last doubles the gap, up to the fast interval; a quiet spell forgets that.
+ */
 const HINT_GAP_MS = 100;
 
 export const defaultProbe = (target: Target, onClosed: () => void): Probe =>
@@ -79,6 +83,7 @@ export function createProber(options: ProberOptions): Prober {
       timer: undefined,
       running: 0,
       lastHint: 0,
+      hintGap: HINT_GAP_MS,
     };
     try {
       entry.probe = createProbe(target, () => hint(target.key));
@@ -139,8 +144,15 @@ export function createProber(options: ProberOptions): Prober {
 
   function hint(key: string): void {
     const entry = entries.get(key);
+    if (!entry) return;
     const instant = now();
-    if (!entry || instant - entry.lastHint < HINT_GAP_MS) return;
+    const since = instant - entry.lastHint;
+    if (since < entry.hintGap) return;
+    const { fastInterval } = entry.target.check;
+    entry.hintGap =
+      since > 2 * fastInterval
+        ? HINT_GAP_MS
+        : Math.min(entry.hintGap * 2, Math.max(fastInterval, HINT_GAP_MS));
     entry.lastHint = instant;
     counters.hints++;
     entry.due = instant;
@@ -188,7 +200,9 @@ export function createProber(options: ProberOptions): Prober {
 }
 
 const sameTarget = (a: Target, b: Target): boolean =>
-  a.url === b.url && (a.check === b.check || JSON.stringify(a.check) === JSON.stringify(b.check));
+  a.url === b.url &&
+  a.allowNetworks === b.allowNetworks &&
+  (a.check === b.check || JSON.stringify(a.check) === JSON.stringify(b.check));
 
 /** Stands in for a probe that could not be made, for example because a certificate file is missing. */
 const failing = (error: string): Probe => ({

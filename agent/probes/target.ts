@@ -9,6 +9,8 @@ export interface Target {
   instance: string;
   url: string;
   check: HealthCheck;
+  /** Networks its host name may resolve to; absent for instances of the file, whose author is trusted. */
+  allowNetworks?: readonly string[];
 }
 
 /** A probe returns evidence, never a verdict. */

@@ -4,8 +4,10 @@ import type { Target } from './target.ts';
 
 /** What is to be probed. An instance of a service that is no longer configured is not. */
 export function targetsOf(instances: Iterable<Instance>, config: Config): Target[] {
-  return Array.from(instances).flatMap(({ service, id, url }) => {
+  return Array.from(instances).flatMap(({ service, id, url, origin }) => {
     const check = config.services[service]?.health;
-    return check ? [{ key: instanceKey(service, id), service, instance: id, url, check }] : [];
+    if (!check) return [];
+    const guard = origin === 'api' ? { allowNetworks: config.registry.allowNetworks } : {};
+    return [{ key: instanceKey(service, id), service, instance: id, url, check, ...guard }];
   });
 }

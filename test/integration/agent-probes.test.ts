@@ -1,0 +1,194 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { createHttpProbe } from '../../agent/probes/http.ts';
+import { createProber } from '../../agent/probes/scheduler.ts';
+import type { Probe, Target } from '../../agent/probes/target.ts';
+import { createTcpProbe } from '../../agent/probes/tcp.ts';
+import type { HealthCheck } from '../../shared/config/config.ts';
+
+const check: HealthCheck = {
+  type: 'http',
+  method: 'GET',
+  path: '/health',
+  headers: {},
+  interval: 60_000,
+  fastInterval: 60_000,
+  timeout: 2_000,
+  rise: 2,
+  fall: 3,
+  expect: { status: [[200, 200]] },
+};
+const target = (url: string, change: Partial<HealthCheck> = {}): Target => ({
+  key: 'gs/gs-1',
+  service: 'gs',
+  instance: 'gs-1',
+  url,
+  check: { ...check, ...change },
+});
+
+const cleanups: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
+});
+
+async function serve(server: Server, port = 0): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  cleanups.push(() => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function probeOf(aim: Target, onClosed = () => {}): Probe {
+  const probe = createHttpProbe(aim, onClosed);
+  cleanups.push(() => probe.close());
+  return probe;
+}
+
+test('judges status, body text and JSON, and says what was wrong', async () => {
+  const url = await serve(
+    createServer((request, response) => {
+      response.statusCode = request.url === '/broken' ? 503 : 200;
+      response.end(JSON.stringify({ status: 'ok', checks: [{ db: false }] }));
+    }),
+  );
+  const run = (change: Partial<HealthCheck>) => probeOf(target(url, change)).run();
+  expect(await run({})).toMatchObject({ ok: true, timing: { connectMs: expect.any(Number) } });
+  expect((await run({ path: '/broken' })).error).toBe('status 503, expected 200');
+  expect((await run({ expect: { status: [[200, 299]], body: 'fine' } })).error).toBe('body lacks "fine"');
+  const json = { path: 'checks[0].db', equals: true };
+  expect((await run({ expect: { status: [[200, 200]], json } })).error).toBe(
+    'checks[0].db is false, expected true',
+  );
+  const right = { path: '$.status', equals: 'ok' };
+  expect((await run({ expect: { status: [[200, 200]], json: right } })).ok).toBe(true);
+});
+
+test('a redirect is an answer, a huge body is not waited for, a refused connection names the address', async () => {
+  let endless: NodeJS.Timeout | undefined;
+  const url = await serve(
+    createServer((request, response) => {
+      if (request.url === '/moved') return response.writeHead(302, { location: '/health' }).end();
+      endless = setInterval(() => response.write('x'.repeat(50_000)), 1);
+    }),
+  );
+  cleanups.push(() => clearInterval(endless));
+  expect((await probeOf(target(url, { path: '/moved' })).run()).error).toBe('status 302, expected 200');
+  expect((await probeOf(target(url, { path: '/endless', timeout: 20_000 })).run()).ok).toBe(true);
+  expect((await probeOf(target('http://127.0.0.1:1')).run()).error).toBe('connect refused 127.0.0.1:1');
+});
+
+test('an instance that hangs costs its timeout, and the probe after it neither waits nor fails with it', async () => {
+  let hang = true;
+  const url = await serve(
+    createServer((_, response) => {
+      if (!hang) response.end('ok');
+    }),
+  );
+  const probe = probeOf(target(url, { timeout: 300 }));
+  const first = probe.run();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  hang = false;
+  expect((await probe.run()).ok).toBe(true);
+  expect((await first).error).toMatch(/no answer from 127\.0\.0\.1:\d+ within 300 ms/);
+  expect((await probe.run()).ok).toBe(true);
+});
+
+test('one connection is kept, its end is a hint, and a connection that aged is no failure', async () => {
+  let connections = 0;
+  const server = createServer((_, response) => response.end('ok'));
+  server.on('connection', () => connections++);
+  const url = await serve(server);
+  let hint = () => {};
+  const hinted = new Promise<void>((resolve) => {
+    hint = resolve;
+  });
+  const probe = probeOf(target(url), () => hint());
+  await probe.run();
+  await probe.run();
+  expect(connections).toBe(1);
+  server.closeAllConnections();
+  await hinted;
+  expect((await probe.run()).ok).toBe(true);
+  expect(connections).toBe(2);
+});
+
+test('a server that announces the close after each answer gives no hint', async () => {
+  const url = await serve(createServer((_, response) => response.setHeader('connection', 'close').end('ok')));
+  let hints = 0;
+  const probe = probeOf(target(url), () => hints++);
+  for (let round = 0; round < 3; round++) expect((await probe.run()).ok).toBe(true);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect(hints).toBe(0);
+});
+
+test('HTTPS: the authority is checked, the client certificate is shown, the timing is split', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-probe-'));
+  cleanups.push(() => rmSync(folder, { recursive: true }));
+  const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
+  execFileSync(
+    'openssl',
+    // biome-ignore format: one option a word is easier to read in a row
+    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=gs.test',
+      '-addext', 'subjectAltName=DNS:gs.test', '-keyout', key, '-out', cert],
+    { stdio: 'ignore' },
+  );
+  const pems = { key: readFileSync(key), cert: readFileSync(cert) };
+  const server = createTlsServer(
+    { ...pems, ca: pems.cert, requestCert: true, rejectUnauthorized: true },
+    (_, response) => response.end('ok'),
+  );
+  const url = (await serve(server as unknown as Server)).replace('http:', 'https:');
+  const tls = { ca: cert, cert, key, serverName: 'gs.test' };
+  const good = await probeOf(target(url, { tls })).run();
+  expect(good).toMatchObject({
+    ok: true,
+    timing: { tlsMs: expect.any(Number), firstByteMs: expect.any(Number) },
+  });
+  expect((await probeOf(target(url, { tls: { ...tls, serverName: 'other.test' } })).run()).error).toContain(
+    'another name',
+  );
+  expect((await probeOf(target(url)).run()).error).toContain('self-signed');
+  expect((await probeOf(target(url, { tls: { ca: cert, serverName: 'gs.test' } })).run()).ok).toBe(false);
+});
+
+test('TCP: accepted or refused', async () => {
+  const server = createTcpServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => server.close());
+  const port = (server.address() as AddressInfo).port;
+  expect((await createTcpProbe(target(`http://127.0.0.1:${port}`)).run()).ok).toBe(true);
+  expect((await createTcpProbe(target('http://127.0.0.1:1')).run()).error).toBe(
+    'connect refused 127.0.0.1:1',
+  );
+});
+
+test('the prober asks at once when the instance ends the connection, long before the interval', async () => {
+  const server = createServer((_, response) => response.end('ok'));
+  const url = await serve(server);
+  const results: boolean[] = [];
+  let wake = () => {};
+  const prober = createProber({
+    onResult: (result) => {
+      results.push(result.ok);
+      wake();
+    },
+  });
+  cleanups.push(() => prober.close());
+  const next = () => new Promise<void>((resolve) => (wake = resolve));
+  const first = next();
+  prober.sync([target(url)]);
+  await first;
+  const second = next();
+  server.closeAllConnections();
+  server.close();
+  await second;
+  expect(results).toEqual([true, false]);
+});
