@@ -12,14 +12,15 @@ export interface Sketch {
 
 const RELATIVE_ERROR = 0.01;
 const GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR);
-const LOG_GAMMA = Math.log(GAMMA);
+/** A value's bucket is ceil(ln(value) / this); roll-ups in SQL compute the same. */
+export const SKETCH_LOG_GAMMA = Math.log(GAMMA);
 /** Below a hundredth of a millisecond all is one bucket. */
-const SMALLEST = 0.01;
+export const SKETCH_SMALLEST = 0.01;
 
 export const emptySketch = (): Sketch => ({ count: 0, sum: 0, max: 0, buckets: {} });
 
 export function addToSketch(sketch: Sketch, value: number, times = 1): void {
-  const index = Math.ceil(Math.log(Math.max(value, SMALLEST)) / LOG_GAMMA);
+  const index = Math.ceil(Math.log(Math.max(value, SKETCH_SMALLEST)) / SKETCH_LOG_GAMMA);
   sketch.buckets[index] = (sketch.buckets[index] ?? 0) + times;
   sketch.count += times;
   sketch.sum += value * times;
@@ -53,7 +54,7 @@ export function sketchQuantile(sketch: Sketch, q: number): number | null {
 
 /** How many values were above `limit`, to within one bucket. */
 export function sketchCountAbove(sketch: Sketch, limit: number): number {
-  const edge = Math.ceil(Math.log(Math.max(limit, SMALLEST)) / LOG_GAMMA);
+  const edge = Math.ceil(Math.log(Math.max(limit, SKETCH_SMALLEST)) / SKETCH_LOG_GAMMA);
   return Object.entries(sketch.buckets).reduce(
     (sum, [index, times]) => sum + (Number(index) > edge ? times : 0),
     0,

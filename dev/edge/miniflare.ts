@@ -17,6 +17,8 @@ export interface LocalEdge {
   persist?: string;
   /** Where the bundle is written. */
   buildDir: string;
+  /** A bundle made before; made now when absent. */
+  bundle?: string;
   kvLagMs?: number;
   kvDown?: boolean;
 }
@@ -26,7 +28,7 @@ export interface LocalEdge {
  * thirds of the throughput. Resolves when it answers.
  */
 export async function startLocalEdge(edge: LocalEdge): Promise<Miniflare> {
-  const bundle = await bundleWorker(edge.root, edge.buildDir);
+  const bundle = edge.bundle ?? (await bundleWorker(edge.root, edge.buildDir));
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(edge.root, 'wrangler.toml'));
   const { modulesRules: _written, ...options } = workerOptions;
   const lagging = edge.kvDown || (edge.kvLagMs ?? 0) > 0;

@@ -1,5 +1,8 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
+import { parseOrigin } from './origin.ts';
+
+export { parseOrigin };
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -64,15 +67,6 @@ export const id = scalar(
 
 /** An origin: scheme, host and port, without path, query or credentials. Normalised to no trailing slash. */
 export const origin = scalar('an http:// or https:// origin without path or credentials', parseOrigin);
-
-/** An origin an instance may have: as `origin`, and `tcp://host:port` for services that speak no HTTP to probes. */
-export function parseOrigin(text: string): string | null {
-  if (!URL.canParse(text)) return null;
-  const url = new URL(text);
-  const bare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password;
-  const known = url.protocol === 'http:' || url.protocol === 'https:';
-  return bare && known && url.hostname && !text.includes('?') && !text.includes('#') ? url.origin : null;
-}
 
 export const httpUrl = scalar('an http:// or https:// URL', (text) =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? text : null,

@@ -26,6 +26,10 @@ export interface SnapshotInstance {
   inflight?: number;
   /** When `state` last changed. */
   since: number;
+  /** When it last began to serve: entered `up` or `probation` from elsewhere. Absent: `since`. */
+  servingSince?: number;
+  /** What the operator asked for, if not `ready`: panic mode ignores health, never this. */
+  admin?: 'drain' | 'maint';
 }
 
 export interface RateLimitPolicy {

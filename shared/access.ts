@@ -1,0 +1,35 @@
+import { compileNetworks, type Networks } from './address.ts';
+import { coversPath, normalisePath } from './path.ts';
+import type { AccessRule } from './snapshot/snapshot.ts';
+
+export type AccessCheck = (
+  path: string,
+  address: string,
+) => { allowed: true } | { allowed: false; rule: string };
+
+const ALLOWED = { allowed: true } as const;
+
+/**
+ * Every rule whose path covers the request must let it through: not in `deny`, and in `allow` where there is one.
+ * Lower-casing on our side only: a host that reads /ADMIN as /admin is still guarded, one that does not loses nothing.
+ */
+export function compileAccess(rules: readonly AccessRule[]): AccessCheck {
+  if (rules.length === 0) return () => ALLOWED;
+  const compiled = rules.map((rule) => ({
+    path: rule.path.toLowerCase(),
+    allow: rule.allow ? compileNetworks(rule.allow) : null,
+    deny: rule.deny ? compileNetworks(rule.deny) : null,
+  }));
+  return (rawPath, address) => {
+    const path = normalisePath(rawPath).toLowerCase();
+    for (const rule of compiled) {
+      if (coversPath(rule.path, path) && !passes(rule, address)) return { allowed: false, rule: rule.path };
+    }
+    return ALLOWED;
+  };
+}
+
+function passes(rule: { allow: Networks | null; deny: Networks | null }, address: string): boolean {
+  if (rule.deny?.(address)) return false;
+  return rule.allow ? rule.allow(address) : true;
+}

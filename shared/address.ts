@@ -1,0 +1,45 @@
+import ipaddr from 'ipaddr.js';
+
+type Address = ReturnType<typeof ipaddr.process>;
+
+/** Null when the text is no IP address. An IPv4 address written as IPv6 (`::ffff:1.2.3.4`) is IPv4. */
+function parse(text: string): Address | null {
+  return ipaddr.isValid(text) ? ipaddr.process(text) : null;
+}
+
+/** `ip:port`, `[v6]:port` or a bare address → the canonical address, or null. */
+export function parseClientAddress(text: string): string | null {
+  const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1];
+  const colon = text.lastIndexOf(':');
+  const bare = bracketed ?? (colon > 0 && text.indexOf(':') === colon ? text.slice(0, colon) : text);
+  return parse(bare)?.toString() ?? null;
+}
+
+/** What limits and placement count a client by: the address, or for IPv6 its /64, which one customer commonly holds. */
+export function clientKey(address: string): string {
+  if (!address.includes(':')) return address;
+  const parsed = parse(address);
+  if (parsed?.kind() !== 'ipv6') return parsed?.toString() ?? address;
+  const groups = parsed.toNormalizedString().split(':').slice(0, 4);
+  return `${groups.join(':')}::/64`;
+}
+
+export type Networks = (address: string) => boolean;
+
+/** A set of networks or single addresses, parsed once. */
+export function compileNetworks(networks: readonly string[]): Networks {
+  const ranges = networks.map((text): [Address, number] => {
+    if (ipaddr.isValidCIDR(text)) {
+      const [address, bits] = ipaddr.parseCIDR(text);
+      return [address, bits];
+    }
+    const address = ipaddr.parse(text);
+    return [address, address.kind() === 'ipv6' ? 128 : 32];
+  });
+  if (ranges.length === 0) return () => false;
+  return (text) => {
+    const address = parse(text);
+    if (!address) return false;
+    return ranges.some(([range, bits]) => range.kind() === address.kind() && address.match(range, bits));
+  };
+}

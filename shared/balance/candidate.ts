@@ -1,0 +1,60 @@
+import { type Ejection, newEjection } from '../ejection.ts';
+import { hashText } from '../hash.ts';
+import { type Latency, newLatency } from '../latency.ts';
+import type { BreakerState, InstanceState, SnapshotInstance } from '../snapshot/snapshot.ts';
+
+/** What one isolate itself knows of an instance. Outlives snapshots. */
+export interface LocalView {
+  /** Requests sent and not yet answered. */
+  pending: number;
+  latency: Latency;
+  ejection: Ejection;
+}
+
+export const newLocalView = (): LocalView => ({ pending: 0, latency: newLatency(), ejection: newEjection() });
+
+/** An instance as picking sees it: the snapshot's line, unpacked once per snapshot, beside the isolate's own view. */
+export interface Candidate {
+  readonly id: string;
+  readonly service: string;
+  readonly site: string;
+  /** Origin to reach it at without a gateway; null where it has none the edge could use. */
+  readonly direct: string | null;
+  readonly state: InstanceState;
+  readonly reason: string;
+  readonly breaker: BreakerState;
+  readonly weight: number;
+  readonly priority: number;
+  readonly since: number;
+  readonly servingSince: number;
+  readonly admin: 'ready' | 'drain' | 'maint';
+  readonly latencyMs: number | undefined;
+  readonly hash: number;
+  readonly local: LocalView;
+}
+
+export function toCandidate(
+  instance: SnapshotInstance,
+  place: { service: string; site: string; direct: string | null },
+  local: LocalView,
+): Candidate {
+  return {
+    id: instance.id,
+    ...place,
+    state: instance.state,
+    reason: instance.reason,
+    breaker: instance.breaker ?? 'closed',
+    weight: instance.weight ?? 100,
+    priority: instance.priority ?? 1,
+    since: instance.since,
+    servingSince: instance.servingSince ?? instance.since,
+    admin: instance.admin ?? (instance.state === 'draining' ? 'drain' : 'ready'),
+    latencyMs: instance.latencyMs,
+    hash: hashText(instance.id),
+    local,
+  };
+}
+
+/** Whether new sessions may start on it. */
+export const isServing = (candidate: Candidate): boolean =>
+  candidate.state === 'up' || candidate.state === 'probation';

@@ -1,0 +1,56 @@
+import { mix } from '../hash.ts';
+import type { Candidate } from './candidate.ts';
+import type { Member, Picker, PickInput } from './picker.ts';
+
+/**
+ * Weighted rendezvous hashing: of all members the one with the greatest −w / ln(h), h in (0, 1) from key and instance.
+ * Taking one of n away moves only its own keys. With bounded load (Mirrokni, Thorup, Zadimoghaddam 2016): a member
+ * above ceil(1.25 · pending / n) is passed over, so one hot key cannot bury its instance.
+ */
+const LOAD_FACTOR = 1.25;
+
+export function consistentHash(members: readonly Member[]): Picker {
+  const place = rendezvous(members);
+  const count = members.length;
+  return (input) => {
+    let pending = 0;
+    for (const { candidate } of members) pending += candidate.local.pending;
+    const bound = Math.ceil((LOAD_FACTOR * (pending + 1)) / count);
+    return (
+      place(input.keyHash, (candidate) => candidate.local.pending >= bound || input.skip(candidate)) ??
+      place(input.keyHash, input.skip)
+    );
+  };
+}
+
+/**
+ * Members of equal weight compare by `h` alone, so one logarithm per distinct weight is enough, whatever the number of
+ * members.
+ */
+export function rendezvous(
+  members: readonly Pick<Member, 'candidate' | 'weight'>[],
+): (keyHash: number, skip: PickInput['skip']) => Candidate | null {
+  const groups = Map.groupBy(members, (member) => member.weight);
+  return (keyHash, skip) => {
+    let winner: Candidate | null = null;
+    let winnerScore = -1;
+    for (const [weight, group] of groups) {
+      let best: Candidate | null = null;
+      let bestHash = -1;
+      for (const { candidate } of group) {
+        const hash = mix(keyHash ^ candidate.hash);
+        if (hash > bestHash && !skip(candidate)) {
+          best = candidate;
+          bestHash = hash;
+        }
+      }
+      if (!best) continue;
+      const score = -weight / Math.log((bestHash + 0.5) / 2 ** 32);
+      if (score > winnerScore) {
+        winner = best;
+        winnerScore = score;
+      }
+    }
+    return winner;
+  };
+}

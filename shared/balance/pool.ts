@@ -1,0 +1,107 @@
+import type { Strategy } from '../config/config.ts';
+import { isEjected } from '../ejection.ts';
+import { type Candidate, isServing } from './candidate.ts';
+import { createPicker, type Member, type Picker, type PickerMemory, type PickInput } from './picker.ts';
+
+/** The instances of one service, ready to be picked from. Built once per snapshot, and each second of a slow start. */
+export interface Pool {
+  readonly levels: readonly Level[];
+  /** Fewer than half look healthy, and backups do not make up for it: health and breaker are ignored. */
+  readonly panic: boolean;
+  /** When shares will have changed (epoch ms); Infinity when nothing is on probation. */
+  readonly staleAt: number;
+}
+
+export interface Level {
+  readonly priority: number;
+  /** Upper end of this level's part of [0, 1). */
+  readonly upTo: number;
+  readonly members: readonly Member[];
+  readonly pick: Picker;
+}
+
+export interface PoolPolicy {
+  strategy: Strategy;
+  /** Milliseconds. */
+  slowStart: number;
+  /** `circuit_break` never sends to what is not healthy. */
+  mayPanic: boolean;
+}
+
+const REBUILD_EVERY_MS = 1_000;
+/** Envoy's over-provisioning factor: a level counts as whole while 1/1.4 = 71 % of it is healthy. */
+const OVERPROVISION = 1.4;
+const PANIC_BELOW = 0.5;
+
+export function buildPool(
+  candidates: readonly Candidate[],
+  policy: PoolPolicy,
+  memory: PickerMemory,
+  now: number,
+): Pool {
+  const wanted = candidates.filter((candidate) => candidate.admin === 'ready');
+  const byPriority = [...Map.groupBy(wanted, (candidate) => candidate.priority)].sort(([a], [b]) => a - b);
+  const health = byPriority.map(([, level]) =>
+    Math.min(1, (OVERPROVISION * level.filter(isServing).length) / level.length),
+  );
+  const totalHealth = health.reduce((sum, part) => sum + part, 0);
+  const serving = wanted.filter(isServing);
+  const panic = policy.mayPanic && totalHealth < 1 && serving.length < wanted.length * PANIC_BELOW;
+  if (panic) {
+    const members = wanted.map((candidate) => ({ candidate, weight: candidate.weight, share: 1 }));
+    const level = { priority: 0, upTo: 1, members, pick: createPicker(policy.strategy, members, memory) };
+    return { levels: [level], panic, staleAt: Number.POSITIVE_INFINITY };
+  }
+  let used = 0;
+  const levels = byPriority.map(([priority, candidatesOfLevel], index): Level => {
+    // Each level takes what it can carry of what is left; a shortage overall is shared out in proportion.
+    const part = totalHealth < 1 ? (health[index] ?? 0) / (totalHealth || 1) : (health[index] ?? 0);
+    used = Math.min(1, used + part);
+    const members = candidatesOfLevel.filter(isServing).map((candidate) => {
+      const share = slowStartShare(candidate, policy.slowStart, now);
+      return { candidate, share, weight: candidate.weight * share };
+    });
+    return { priority, upTo: used, members, pick: createPicker(policy.strategy, members, memory) };
+  });
+  const growing = serving.some((candidate) => candidate.state === 'probation' && policy.slowStart > 0);
+  return { levels, panic, staleAt: growing ? now + REBUILD_EVERY_MS : Number.POSITIVE_INFINITY };
+}
+
+const SMALLEST_SHARE = 0.1;
+
+/** Envoy's slow start with aggression 1: max(10 %, t / window). A half-open breaker stays at the smallest share. */
+export function slowStartShare(candidate: Candidate, windowMs: number, now: number): number {
+  if (candidate.state !== 'probation') return 1;
+  if (candidate.breaker === 'half_open') return SMALLEST_SHARE;
+  if (windowMs <= 0) return 1;
+  return Math.min(1, Math.max(SMALLEST_SHARE, (now - candidate.since) / windowMs));
+}
+
+export type Selection = { candidate: Candidate; why: 'picked' | 'panic' | 'ejected' } | null;
+
+/** Picks by priority level, then strategy; what is ejected here or was tried is left out, the ejected come last. */
+export function pickFrom(pool: Pool, tried: readonly Candidate[], input: Omit<PickInput, 'skip'>): Selection {
+  const { now } = input;
+  const candidate = pickLevel(pool, {
+    ...input,
+    skip: (one) => isEjected(one.local.ejection, now) || tried.includes(one),
+  });
+  if (candidate) return { candidate, why: pool.panic ? 'panic' : 'picked' };
+  const ejected = pickLevel(pool, { ...input, skip: (one) => tried.includes(one) });
+  return ejected ? { candidate: ejected, why: 'ejected' } : null;
+}
+
+function pickLevel(pool: Pool, input: PickInput): Candidate | null {
+  const { levels } = pool;
+  const first = levels[0];
+  if (levels.length === 1 && first) return first.pick(input);
+  const roll = input.random();
+  const chosen = levels.find((level) => roll < level.upTo);
+  const candidate = chosen?.pick(input);
+  if (candidate) return candidate;
+  for (const level of levels) {
+    const next = level === chosen ? null : level.pick(input);
+    if (next) return next;
+  }
+  return null;
+}

@@ -1,0 +1,8 @@
+/** Scheme, host and port alone, without path, query or credentials; normalised to no trailing slash. Null otherwise. */
+export function parseOrigin(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  const bare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password;
+  const known = url.protocol === 'http:' || url.protocol === 'https:';
+  return bare && known && url.hostname && !text.includes('?') && !text.includes('#') ? url.origin : null;
+}

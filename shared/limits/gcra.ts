@@ -1,0 +1,55 @@
+import { type Decision, type KeyedLimiter, MAX_KEYS } from './limiter.ts';
+import { Slots } from './slots.ts';
+
+/**
+ * GCRA (ITU-T I.371), the limit for policies with a `burst`: an even rate of one unit per T = window / limit, and up to
+ * `burst` units at once. It can admit `burst + limit` within one window.
+ *   TAT' = max(now, TAT) + n·T;  deny if now < TAT' − burst·T
+ */
+export class Gcra implements KeyedLimiter {
+  readonly #windowMs: number;
+  readonly #burst: number;
+  readonly #slots: Slots;
+  #arrival = new Float64Array(0);
+
+  constructor(windowMs: number, burst: number, maxKeys = MAX_KEYS) {
+    this.#windowMs = windowMs;
+    this.#burst = burst;
+    this.#slots = new Slots(maxKeys);
+  }
+
+  take(key: string, limit: number, cost: number, now: number): Decision {
+    const slot = this.#slots.get(key) ?? this.#open(key, now);
+    const interval = this.#windowMs / limit;
+    const arrival = Math.max(now, this.#arrival[slot] ?? 0);
+    const next = arrival + cost * interval;
+    const earliest = next - this.#burst * interval;
+    if (now < earliest) {
+      return { allowed: false, remaining: this.#remaining(arrival, interval, now), resetMs: earliest - now };
+    }
+    this.#arrival[slot] = next;
+    const remaining = this.#remaining(next, interval, now);
+    return { allowed: true, remaining, resetMs: next - now - (this.#burst - remaining - 1) * interval };
+  }
+
+  undo(key: string, cost: number, now: number, limit = 1): void {
+    const slot = this.#slots.get(key);
+    if (slot === undefined) return;
+    this.#arrival[slot] = Math.max(now, (this.#arrival[slot] ?? 0) - (cost * this.#windowMs) / limit);
+  }
+
+  #remaining(arrival: number, interval: number, now: number): number {
+    return Math.max(0, Math.floor(this.#burst - (arrival - now) / interval + 1e-9));
+  }
+
+  #open(key: string, now: number): number {
+    const slot = this.#slots.add(key, (one) => Math.max(0, (this.#arrival[one] ?? 0) - now));
+    if (slot >= this.#arrival.length) {
+      const larger = new Float64Array(Math.max(64, this.#arrival.length * 2));
+      larger.set(this.#arrival);
+      this.#arrival = larger;
+    }
+    this.#arrival[slot] = 0;
+    return slot;
+  }
+}

@@ -1,0 +1,86 @@
+import { compileNetworks, type Networks } from '../address.ts';
+import { hashText } from '../hash.ts';
+import { coversPath } from '../path.ts';
+import type { RateLimitPolicy } from '../snapshot/snapshot.ts';
+
+/** A policy taken apart once per snapshot. */
+export interface CompiledPolicy {
+  readonly name: string;
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly burst: number | undefined;
+  readonly cost: number;
+  readonly scope: 'edge' | 'global';
+  readonly shadow: boolean;
+  readonly native: string | undefined;
+  readonly isExempt: Networks | null;
+  readonly appliesTo: (path: string) => boolean;
+  /** The value requests are counted by. */
+  readonly keyOf: (request: LimitedRequest) => string;
+  readonly limitOf: (key: string) => number;
+  /** The greatest limit a key may have. */
+  readonly maxLimit: number;
+  /** For the `RateLimit-Policy` field, and the start of its `RateLimit` item. */
+  readonly policyField: string;
+  readonly nameField: string;
+}
+
+/** What of a request a policy may count by. */
+export interface LimitedRequest {
+  path: string;
+  /** Address, or /64 of an IPv6 one. */
+  clientKey: string;
+  /** A governance session, the service's affinity header, or failing both the client. */
+  sessionKey: () => string;
+  header: (name: string) => string | null;
+}
+
+export function compilePolicy(policy: RateLimitPolicy): CompiledPolicy {
+  const keys = Array.isArray(policy.key) ? policy.key : [policy.key];
+  const overrides = policy.overrides ?? {};
+  const hasOverrides = Object.keys(overrides).length > 0;
+  const { routes } = policy;
+  const name = `"${policy.name}"`;
+  return {
+    name: policy.name,
+    limit: policy.limit,
+    windowMs: policy.window,
+    burst: policy.burst,
+    cost: policy.cost ?? 1,
+    scope: policy.scope,
+    shadow: policy.shadow ?? false,
+    native: policy.native,
+    isExempt: policy.exempt?.length ? compileNetworks(policy.exempt) : null,
+    appliesTo: routes ? (path) => routes.some((route) => coversPath(route, path)) : () => true,
+    keyOf: compileKey(keys),
+    limitOf: hasOverrides ? (key) => overrides[key] ?? policy.limit : () => policy.limit,
+    maxLimit: Math.max(policy.limit, ...Object.values(overrides)),
+    policyField: `${name};q=${policy.limit};w=${Math.ceil(policy.window / 1000)}`,
+    nameField: name,
+  };
+}
+
+function compileKey(keys: readonly string[]): CompiledPolicy['keyOf'] {
+  const [only] = keys;
+  if (keys.length === 1 && only === 'ip') return (request) => request.clientKey;
+  if (keys.length === 1 && only === 'global') return () => '*';
+  const parts = keys.map((key): CompiledPolicy['keyOf'] => {
+    if (key === 'ip') return (request) => request.clientKey;
+    if (key === 'session') return (request) => bounded(request.sessionKey());
+    if (key.startsWith('header:')) {
+      const name = key.slice('header:'.length);
+      // A request without the header counts too, as the empty value: leaving it out must not be a way round.
+      return (request) => bounded(request.header(name) ?? '');
+    }
+    return () => '*';
+  });
+  const [single] = parts;
+  if (parts.length === 1 && single) return single;
+  return (request) => parts.map((part) => part(request)).join('|');
+}
+
+/** Keys are kept in memory: a long value is counted by its hash. */
+function bounded(value: string): string {
+  if (value.length <= 64) return value;
+  return `${value.slice(0, 40)}#${hashText(value).toString(36)}${hashText(`${value}.`).toString(36)}`;
+}

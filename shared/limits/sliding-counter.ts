@@ -1,0 +1,86 @@
+import { type Decision, type KeyedLimiter, MAX_KEYS } from './limiter.ts';
+import { Slots } from './slots.ts';
+
+/**
+ * The sliding window for large limits: two counters a key, `previous · (1 − elapsed) + current`, which assumes the
+ * previous window was even (published: 0.003 % of 400 million requests misjudged).
+ */
+export class SlidingCounter implements KeyedLimiter {
+  readonly #windowMs: number;
+  readonly #slots: Slots;
+  #previous = new Float64Array(0);
+  #current = new Float64Array(0);
+  /** Number of the window `#current` belongs to. */
+  #window = new Float64Array(0);
+
+  constructor(windowMs: number, maxKeys = MAX_KEYS) {
+    this.#windowMs = windowMs;
+    this.#slots = new Slots(maxKeys);
+  }
+
+  take(key: string, limit: number, cost: number, now: number): Decision {
+    const slot = this.#slots.get(key) ?? this.#open(key, now);
+    this.#roll(slot, now);
+    const elapsed = (now % this.#windowMs) / this.#windowMs;
+    const previous = this.#previous[slot] ?? 0;
+    const current = this.#current[slot] ?? 0;
+    const used = previous * (1 - elapsed) + current;
+    if (used + cost <= limit) {
+      this.#current[slot] = current + cost;
+      return {
+        allowed: true,
+        remaining: Math.floor(limit - used - cost),
+        resetMs: this.#windowMs * (1 - elapsed),
+      };
+    }
+    // The previous window's share falls by previous/windowMs a millisecond; failing that, wait for the next window.
+    const excess = used + cost - limit;
+    const untilNext = this.#windowMs * (1 - elapsed);
+    const needed = previous > 0 ? (excess / previous) * this.#windowMs : Number.POSITIVE_INFINITY;
+    return {
+      allowed: false,
+      remaining: Math.max(0, Math.floor(limit - used)),
+      resetMs: Math.min(
+        needed,
+        untilNext + (this.#windowMs * Math.max(0, current + cost - limit)) / (current || 1),
+      ),
+    };
+  }
+
+  undo(key: string, cost: number): void {
+    const slot = this.#slots.get(key);
+    if (slot !== undefined) this.#current[slot] = Math.max(0, (this.#current[slot] ?? 0) - cost);
+  }
+
+  #roll(slot: number, now: number): void {
+    const window = Math.floor(now / this.#windowMs);
+    const behind = window - (this.#window[slot] ?? 0);
+    if (behind <= 0) return;
+    this.#previous[slot] = behind === 1 ? (this.#current[slot] ?? 0) : 0;
+    this.#current[slot] = 0;
+    this.#window[slot] = window;
+  }
+
+  #open(key: string, now: number): number {
+    const window = Math.floor(now / this.#windowMs);
+    const slot = this.#slots.add(key, (one) =>
+      window - (this.#window[one] ?? 0) > 1 ? 0 : 1 + (this.#current[one] ?? 0) + (this.#previous[one] ?? 0),
+    );
+    if (slot >= this.#current.length) {
+      const rows = Math.max(64, this.#current.length * 2);
+      this.#previous = grown(this.#previous, rows);
+      this.#current = grown(this.#current, rows);
+      this.#window = grown(this.#window, rows);
+    }
+    this.#previous[slot] = 0;
+    this.#current[slot] = 0;
+    this.#window[slot] = window;
+    return slot;
+  }
+}
+
+function grown(old: Float64Array, rows: number): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(rows);
+  larger.set(old);
+  return larger;
+}

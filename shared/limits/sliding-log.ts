@@ -1,0 +1,98 @@
+import { type Decision, type KeyedLimiter, MAX_KEYS } from './limiter.ts';
+import { Slots } from './slots.ts';
+
+/**
+ * An exact sliding window for small limits: the instants of the last `width` units of each key, in a ring. With a limit
+ * of 20 in 10 s, the 21st within any 10 s is denied, however they are spread. Rows are kept in one typed array that
+ * doubles as keys come, 4 bytes a unit: 20 × 32,768 keys are 2.6 MB.
+ */
+export class SlidingLog implements KeyedLimiter {
+  readonly #width: number;
+  readonly #windowMs: number;
+  readonly #slots: Slots;
+  /** Milliseconds since `#epoch`, plus one; 0 is "never". */
+  #times = new Uint32Array(0);
+  /** Next position to write in each row. */
+  #heads = new Uint16Array(0);
+  #epoch = 0;
+
+  /** `width` is the greatest limit any key may have, at most `SlidingLog.MAX_LIMIT`. */
+  constructor(width: number, windowMs: number, maxKeys = MAX_KEYS) {
+    this.#width = width;
+    this.#windowMs = windowMs;
+    this.#slots = new Slots(maxKeys);
+  }
+
+  static readonly MAX_LIMIT = 256;
+
+  take(key: string, limit: number, cost: number, now: number): Decision {
+    if (this.#epoch === 0) this.#epoch = now - 1;
+    const slot = this.#slots.get(key) ?? this.#open(key, now);
+    const oldest = now - this.#epoch - this.#windowMs;
+    const used = this.#used(slot, oldest);
+    if (used + cost > limit) {
+      // Denied until enough of the oldest have left the window.
+      const last = used + cost - limit;
+      const resetMs = last > used ? this.#windowMs : this.#nthOldest(slot, used, last) - oldest;
+      return { allowed: false, remaining: Math.max(0, limit - used), resetMs };
+    }
+    for (let unit = 0; unit < cost; unit++) this.#push(slot, now - this.#epoch);
+    return {
+      allowed: true,
+      remaining: limit - used - cost,
+      resetMs: this.#nthOldest(slot, used + cost, 1) - oldest,
+    };
+  }
+
+  undo(key: string, cost: number): void {
+    const slot = this.#slots.get(key);
+    if (slot === undefined) return;
+    for (let unit = 0; unit < cost; unit++) {
+      const head = ((this.#heads[slot] ?? 0) + this.#width - 1) % this.#width;
+      this.#heads[slot] = head;
+      this.#times[slot * this.#width + head] = 0;
+    }
+  }
+
+  /** Units within the window; at `oldest` exactly is out of it. */
+  #used(slot: number, oldest: number): number {
+    const start = slot * this.#width;
+    const head = this.#heads[slot] ?? 0;
+    let used = 0;
+    // From the newest back: stops at the first that is out.
+    for (let back = 1; back <= this.#width; back++) {
+      const time = this.#times[start + ((head + this.#width - back) % this.#width)] ?? 0;
+      if (time === 0 || time <= oldest) break;
+      used++;
+    }
+    return used;
+  }
+
+  #nthOldest(slot: number, used: number, nth: number): number {
+    const head = this.#heads[slot] ?? 0;
+    const back = used - nth + 1;
+    return this.#times[slot * this.#width + ((head + this.#width - back) % this.#width)] ?? 0;
+  }
+
+  #push(slot: number, time: number): void {
+    const head = this.#heads[slot] ?? 0;
+    this.#times[slot * this.#width + head] = time;
+    this.#heads[slot] = (head + 1) % this.#width;
+  }
+
+  #open(key: string, now: number): number {
+    const slot = this.#slots.add(key, (one) => this.#used(one, now - this.#epoch - this.#windowMs));
+    if (slot >= this.#heads.length) {
+      const rows = Math.max(64, this.#heads.length * 2);
+      const times = new Uint32Array(rows * this.#width);
+      times.set(this.#times);
+      const heads = new Uint16Array(rows);
+      heads.set(this.#heads);
+      this.#times = times;
+      this.#heads = heads;
+    }
+    this.#times.fill(0, slot * this.#width, (slot + 1) * this.#width);
+    this.#heads[slot] = 0;
+    return slot;
+  }
+}

@@ -1,0 +1,71 @@
+import { coversPath } from './path.ts';
+
+export interface Routed {
+  routes: readonly string[];
+  hosts?: readonly string[];
+}
+
+/** Picks the service for a request. `host` in lower case without port, `path` without query. */
+export type Router<T> = (host: string, path: string) => T | null;
+
+/**
+ * Longest prefix wins; among equal prefixes one bound to the request's host wins over one for any host. Prefixes are
+ * filed under their first segment, so the cost does not grow with the number of services.
+ */
+export function compileRoutes<T extends Routed>(services: Iterable<T>): Router<T> {
+  const anyHost = new Bucket<T>();
+  const byHost = new Map<string, Bucket<T>>();
+  for (const service of services) {
+    for (const prefix of service.routes) {
+      if (!service.hosts?.length) anyHost.add(prefix, service);
+      for (const host of service.hosts ?? []) {
+        let bucket = byHost.get(host);
+        if (!bucket) {
+          bucket = new Bucket<T>();
+          byHost.set(host, bucket);
+        }
+        bucket.add(prefix, service);
+      }
+    }
+  }
+  if (byHost.size === 0) return (_, path) => anyHost.find(path)?.target ?? null;
+  return (host, path) => {
+    const own = byHost.get(host)?.find(path);
+    const shared = anyHost.find(path);
+    if (own && (!shared || own.prefix.length >= shared.prefix.length)) return own.target;
+    return shared?.target ?? null;
+  };
+}
+
+interface Entry<T> {
+  prefix: string;
+  target: T;
+}
+
+class Bucket<T> {
+  readonly #bySegment = new Map<string, Entry<T>[]>();
+  #root: Entry<T> | null = null;
+
+  add(prefix: string, target: T): void {
+    if (prefix === '/') {
+      this.#root = { prefix, target };
+      return;
+    }
+    const segment = firstSegment(prefix);
+    const entries = this.#bySegment.get(segment) ?? [];
+    entries.push({ prefix, target });
+    entries.sort((a, b) => b.prefix.length - a.prefix.length);
+    this.#bySegment.set(segment, entries);
+  }
+
+  find(path: string): Entry<T> | null {
+    const entries = this.#bySegment.get(firstSegment(path));
+    if (entries) for (const entry of entries) if (coversPath(entry.prefix, path)) return entry;
+    return this.#root;
+  }
+}
+
+function firstSegment(path: string): string {
+  const end = path.indexOf('/', 1);
+  return end < 0 ? path : path.slice(0, end);
+}

@@ -1,0 +1,95 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bundleWorker } from '../../dev/edge/bundle.ts';
+import { type LocalEdge, startLocalEdge } from '../../dev/edge/miniflare.ts';
+import { freePort } from '../../dev/ports.ts';
+import { sealSnapshot, toBase64Url } from '../../shared/snapshot/seal.ts';
+import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
+
+/** The deployable bundle, made once per test process. */
+let made: Promise<{ dir: string; path: string }> | undefined;
+
+function bundleOnce(): Promise<{ dir: string; path: string }> {
+  made ??= (async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'acgs-bundle-'));
+    process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+    return { dir, path: await bundleWorker(ROOT, dir) };
+  })();
+  return made;
+}
+
+export interface TestEdge {
+  url: string;
+  stop(): Promise<void>;
+  /** Signs and publishes, with `seq` one more than last time. Returns the answer. */
+  publish(snapshot: Partial<Snapshot>): Promise<Response>;
+  sign(snapshot: Snapshot): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export interface TestEdgeOptions extends Partial<Pick<LocalEdge, 'kvLagMs' | 'kvDown' | 'persist' | 'port'>> {
+  vars?: Record<string, string>;
+  sites?: string[];
+}
+
+export const EDGE_TOKEN = 'test-edge-token';
+
+/** The bundle that deploys, in real workerd, with fresh keys. */
+export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge> {
+  const { vars, sites = ['main'], port, ...rest } = options;
+  const { dir, path } = await bundleOnce();
+  const keys = new Map(await Promise.all(sites.map(async (site) => [site, await signingPair()] as const)));
+  const listenOn = port ?? (await freePort());
+  const edge = await startLocalEdge({
+    root: ROOT,
+    host: '127.0.0.1',
+    port: listenOn,
+    buildDir: dir,
+    bundle: path,
+    vars: {
+      SITES: sites.join(','),
+      SNAPSHOT_PUBLIC_KEYS: [...keys].map(([site, key]) => `${site}:k-${site}:${key.publicText}`).join(','),
+      CLIENT_ADDRESS_FROM: 'local',
+      SIMULATE_CLIENTS: '1',
+      LOG_SAMPLE: '0',
+      EDGE_TOKEN,
+      COOKIE_KEYS: `c1:${toBase64Url(crypto.getRandomValues(new Uint8Array(32)))}`,
+      ...vars,
+    },
+    ...rest,
+  });
+  const url = `http://127.0.0.1:${listenOn}`;
+  let seq = 0;
+  const sign = async (snapshot: Snapshot): Promise<Uint8Array<ArrayBuffer>> => {
+    const key = keys.get(snapshot.site);
+    if (!key) throw new Error(`no key for site ${snapshot.site}`);
+    return sealSnapshot(snapshot, { kid: `k-${snapshot.site}`, privateKey: key.privateKey });
+  };
+  return {
+    url,
+    sign,
+    stop: () => edge.dispose(),
+    async publish(part) {
+      const snapshot: Snapshot = {
+        v: 1,
+        site: sites[0] ?? 'main',
+        epoch: 1,
+        seq: ++seq,
+        issuedAt: Date.now(),
+        gateways: [],
+        services: {},
+        ...part,
+      };
+      return fetch(`${url}/__acgs/snapshot/${snapshot.site}`, { method: 'PUT', body: await sign(snapshot) });
+    },
+  };
+}
+
+async function signingPair() {
+  const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
+  if (!('privateKey' in pair)) throw new Error('Ed25519 makes a pair');
+  const raw = await crypto.subtle.exportKey('raw', pair.publicKey);
+  return { privateKey: pair.privateKey, publicText: toBase64Url(new Uint8Array(raw)) };
+}

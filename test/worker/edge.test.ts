@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { instance, service } from '../harness/snapshot.ts';
+
+let edge: TestEdge;
+let a: Origin;
+let b: Origin;
+
+beforeAll(async () => {
+  [edge, a, b] = await Promise.all([startEdge(), startOrigin('a'), startOrigin('b')]);
+});
+afterAll(async () => {
+  await Promise.all([edge.stop(), a.stop(), b.stop()]);
+});
+
+const two = () => [instance('a', a.url), instance('b', b.url)];
+
+test('before any snapshot: 503 without a fallback, health answers', async () => {
+  expect((await fetch(`${edge.url}/x`)).status).toBe(503);
+  expect(await (await fetch(`${edge.url}/__acgs/health`)).json()).toMatchObject({ snapshot: false });
+});
+
+test('a signed snapshot is taken, an older pair and a forged one are refused', async () => {
+  const published = await edge.publish({
+    seq: 5,
+    services: { gs: service({ path: 'direct', instances: two() }) },
+  });
+  expect(published.status).toBe(200);
+  const replay = await edge.publish({ seq: 5 });
+  expect(replay.status).toBe(409);
+  expect(await replay.json()).toMatchObject({ site: 'main', epoch: 1, seq: 5 });
+  const forged = await fetch(`${edge.url}/__acgs/snapshot/main`, { method: 'PUT', body: 'k-main.AAAA\n{}' });
+  expect(forged.status).toBe(401);
+  const known = await fetch(`${edge.url}/__acgs/snapshot/main`);
+  expect(await known.json()).toEqual({ site: 'main', epoch: 1, seq: 5 });
+});
+
+test('requests are spread, and carry what a proxy adds', async () => {
+  const names = new Set<string>();
+  for (let i = 0; i < 4; i++) {
+    const response = await fetch(`${edge.url}/path?q=%20a+b&c`, { headers: { 'x-acgs-edge': 'forged' } });
+    names.add(((await response.json()) as { name: string }).name);
+    expect(response.headers.get('x-request-id')).toBeTruthy();
+    expect(response.headers.get('x-acgs-instance')).toMatch(/^[ab]$/);
+  }
+  expect(names).toEqual(new Set(['a', 'b']));
+  const seen = a.requests.at(-1);
+  expect(seen?.url).toBe('/path?q=%20a+b&c');
+  expect(seen?.headers['x-forwarded-for']).toBe('127.0.0.1');
+  expect(seen?.headers['x-acgs-edge']).toBeUndefined();
+});
+
+test('a failing instance costs no answer', async () => {
+  a.answer((_, response) => response.socket?.destroy());
+  for (let i = 0; i < 6; i++) {
+    const response = await fetch(`${edge.url}/`);
+    expect(await response.json()).toEqual({ name: 'b' });
+  }
+});
+
+test('status is for the bearer only', async () => {
+  expect((await fetch(`${edge.url}/__acgs/status`)).status).toBe(401);
+  const status = await fetch(`${edge.url}/__acgs/status`, {
+    headers: { authorization: `Bearer ${EDGE_TOKEN}` },
+  });
+  expect(await status.json()).toMatchObject({ snapshots: [{ site: 'main', epoch: 1, seq: 5 }] });
+});

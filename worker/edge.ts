@@ -1,0 +1,94 @@
+import { newLocalView } from '../shared/balance/candidate.ts';
+import type { Memory } from '../shared/view.ts';
+import { Counters } from './counters.ts';
+import type { Env } from './env.ts';
+import { Gateways } from './gateways.ts';
+import { AffinityCookies } from './io/affinity-cookie.ts';
+import { GatewayTokens } from './io/gateway-token.ts';
+import { Limiters } from './io/limiters.ts';
+import { hubSource, kvSource } from './io/snapshot-sources.ts';
+import { SnapshotStore } from './io/snapshots.ts';
+import { RetryBudgets } from './retry-budgets.ts';
+import { isSameSecret } from './same-secret.ts';
+import { readSettings, type Settings } from './settings.ts';
+
+/** Everything a request needs that outlives it: made from the environment once per isolate. */
+export interface Edge {
+  readonly env: Env;
+  readonly settings: Settings;
+  readonly snapshots: SnapshotStore;
+  readonly tokens: GatewayTokens;
+  readonly cookies: AffinityCookies;
+  readonly limiters: Limiters;
+  readonly gateways: Gateways;
+  readonly budgets: RetryBudgets;
+  readonly counters: Counters;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly newRequestId: () => string;
+  readonly mayExplain: (token: string | null) => boolean;
+  /** Colo and country a request came in at; empty off Cloudflare. */
+  readonly placeOf: (request: Request) => readonly string[];
+}
+
+export async function createEdge(env: Env): Promise<Edge> {
+  const settings = await readSettings(env);
+  const now = (): number => Date.now();
+  const { edgeToken } = settings;
+  const isolate = crypto.randomUUID().slice(0, 18);
+  let requests = 0;
+  return {
+    env,
+    settings,
+    now,
+    random: Math.random,
+    snapshots: new SnapshotStore({
+      settings,
+      now,
+      hub: hubSource(env),
+      kv: kvSource(env),
+      view: { memory: createMemory(), directOrigin: directOrigin(settings) },
+    }),
+    tokens: new GatewayTokens(settings.gatewayKey),
+    cookies: new AffinityCookies(settings.cookieKeys),
+    limiters: new Limiters(),
+    gateways: new Gateways(),
+    budgets: new RetryBudgets(),
+    counters: new Counters(isolate),
+    newRequestId: () => `${isolate}-${(requests++).toString(36)}`,
+    mayExplain: (token) => token !== null && edgeToken !== null && isSameSecret(token, edgeToken),
+    placeOf: ({ cf }) => (cf ? [String(cf.colo), String(cf.country)] : []),
+  };
+}
+
+function createMemory(): Memory {
+  const locals = remembered(newLocalView);
+  const cursors = remembered(() => ({ cursor: Math.floor(Math.random() * 1024) }));
+  return {
+    local: (site, service, instance) => locals(`${site} ${service} ${instance}`),
+    cursor: (site, service) => cursors(`${site} ${service}`),
+  };
+}
+
+/** Made when first asked for, kept by name. */
+function remembered<T>(create: () => T): (name: string) => T {
+  const made = new Map<string, T>();
+  return (name) => {
+    const known = made.get(name);
+    if (known !== undefined) return known;
+    const value = create();
+    made.set(name, value);
+    return value;
+  };
+}
+
+const IP_HOST = /^https?:\/\/(\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(:\d+)?$/;
+
+/** Cloudflare refuses to fetch a raw address: an instance that has no name is reached through its gateway only. */
+function directOrigin(settings: Settings) {
+  const deployed = settings.addressFrom === 'cloudflare';
+  return (instance: { url: string; publicUrl?: string }): string | null => {
+    const origin = instance.publicUrl ?? instance.url;
+    return deployed && IP_HOST.test(origin) ? null : origin;
+  };
+}

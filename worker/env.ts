@@ -1,0 +1,18 @@
+import type { Limiter } from './limiter.ts';
+import type { SnapshotHub } from './snapshot-hub.ts';
+
+/** Bindings and variables as wrangler.toml and `wrangler secret put` give them: text, possibly missing. */
+export interface Env {
+  SNAPSHOTS: KVNamespace;
+  SNAPSHOT_HUB: DurableObjectNamespace<SnapshotHub>;
+  LIMITER: DurableObjectNamespace<Limiter>;
+  SITES?: string;
+  SNAPSHOT_PUBLIC_KEYS?: string;
+  FALLBACK_ORIGIN?: string;
+  COOKIE_KEYS?: string;
+  GATEWAY_JWT_KEY?: string;
+  EDGE_TOKEN?: string;
+  CLIENT_ADDRESS_FROM?: string;
+  SIMULATE_CLIENTS?: string;
+  LOG_SAMPLE?: string;
+}

@@ -1,0 +1,98 @@
+import { decodePins, encodePins, type Pins } from '../../shared/affinity/pins.ts';
+import { fromBase64Url, toBase64Url } from '../../shared/snapshot/seal.ts';
+import { BoundedCache } from './bounded-cache.ts';
+
+export const COOKIE_NAME = 'acgs_affinity';
+
+const NONCE_BYTES = 12;
+const MAX_VALUE = 4_096;
+const REMEMBERED = 4_096;
+
+/**
+ * The affinity cookie: pins sealed with AES-256-GCM, so that a client can neither read nor change them, as
+ * `<kid>.<base64url nonce | ciphertext | tag>`. Expiry is inside, to the minute; so all clients with the same pins share
+ * one sealed value, and both directions are remembered: a cookie costs cryptography once a minute, not once a request.
+ */
+export class AffinityCookies {
+  readonly #keys: readonly { kid: string; key: CryptoKey }[];
+  readonly #opened = new BoundedCache<Pins | 'invalid'>(REMEMBERED);
+  readonly #sealed = new BoundedCache<string>(REMEMBERED);
+
+  constructor(keys: readonly { kid: string; key: CryptoKey }[]) {
+    this.#keys = keys;
+  }
+
+  get enabled(): boolean {
+    return this.#keys.length > 0;
+  }
+
+  /** What a Cookie header says; null when it has no cookie of ours, or one that is forged, expired or too long. */
+  open(header: string, now: number): Pins | null | Promise<Pins | null> {
+    const value = cookieValue(header);
+    if (!value || value.length > MAX_VALUE) return null;
+    const known = this.#opened.get(value);
+    if (known === 'invalid') return null;
+    if (known) return known.expires > now ? known : null;
+    return this.#unseal(value, now);
+  }
+
+  async #unseal(value: string, now: number): Promise<Pins | null> {
+    const dot = value.indexOf('.');
+    const key = this.#keys.find((one) => one.kid === value.slice(0, dot))?.key;
+    const bytes = key ? fromBase64Url(value.slice(dot + 1)) : null;
+    let pins: Pins | null = null;
+    if (key && bytes && bytes.length > NONCE_BYTES) {
+      try {
+        const algorithm = { name: 'AES-GCM', iv: bytes.subarray(0, NONCE_BYTES) };
+        const text = await crypto.subtle.decrypt(algorithm, key, bytes.subarray(NONCE_BYTES));
+        pins = decodePins(new TextDecoder().decode(text), now);
+      } catch {
+        // Forged, or sealed by a key of the same name that has been replaced: as good as none.
+      }
+    }
+    this.#opened.set(value, pins ?? 'invalid');
+    return pins;
+  }
+
+  /** A Set-Cookie value; null when it cannot be sealed (no key, or more pins than a cookie holds). */
+  seal(pins: Pins, secure: boolean, now: number): string | null | Promise<string | null> {
+    const text = encodePins(pins);
+    const first = this.#keys[0];
+    if (!first || text === null) return null;
+    const known = this.#sealed.get(text);
+    if (known) return setCookie(known, pins, secure, now);
+    return this.#seal(first, text).then((value) => setCookie(value, pins, secure, now));
+  }
+
+  async #seal({ kid, key }: { kid: string; key: CryptoKey }, text: string): Promise<string> {
+    const iv = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
+    const sealed = await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, key, new TextEncoder().encode(text));
+    const bytes = new Uint8Array(NONCE_BYTES + sealed.byteLength);
+    bytes.set(iv);
+    bytes.set(new Uint8Array(sealed), NONCE_BYTES);
+    const value = `${kid}.${toBase64Url(bytes)}`;
+    this.#sealed.set(text, value);
+    return value;
+  }
+}
+
+function setCookie(value: string, pins: Pins, secure: boolean, now: number): string {
+  const maxAge = Math.max(1, Math.floor((pins.expires - now) / 1000));
+  return `${COOKIE_NAME}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
+}
+
+/** The first cookie of our name (RFC 6265 §5.4 sends the most specific first). */
+function cookieValue(header: string): string | null {
+  let from = 0;
+  for (;;) {
+    const at = header.indexOf(`${COOKIE_NAME}=`, from);
+    if (at < 0) return null;
+    const before = header.charCodeAt(at - 1);
+    if (at === 0 || before === 32 || before === 59) {
+      const start = at + COOKIE_NAME.length + 1;
+      const end = header.indexOf(';', start);
+      return header.slice(start, end < 0 ? undefined : end).trim();
+    }
+    from = at + COOKIE_NAME.length;
+  }
+}

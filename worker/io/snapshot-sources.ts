@@ -1,0 +1,30 @@
+import { type Order, snapshotKey } from '../../shared/snapshot/snapshot.ts';
+import type { Env } from '../env.ts';
+import { within } from './within.ts';
+
+export type Sealed = Uint8Array<ArrayBuffer>;
+
+/** A place snapshots come from. `null`: it has none newer than `known`. Rejects when it is down. */
+export type Source = (site: string, known: Order) => Promise<Sealed | null>;
+
+const HUB_TIMEOUT_MS = 1_500;
+const KV_TIMEOUT_MS = 3_000;
+/** KV's minimum, and how long a change may stay unseen anyway. */
+const KV_CACHE_SECONDS = 60;
+
+/** The fast lane. */
+export const hubSource =
+  (env: Env): Source =>
+  async (site, known) => {
+    const hub = env.SNAPSHOT_HUB.getByName(site);
+    const found = await within(HUB_TIMEOUT_MS, 'SnapshotHub', Promise.resolve(hub.read(known)));
+    return found === null || found === 'unchanged' ? null : found.sealed;
+  };
+
+export const kvSource =
+  (env: Env): Source =>
+  async (site) => {
+    const read = env.SNAPSHOTS.get(snapshotKey(site), { type: 'arrayBuffer', cacheTtl: KV_CACHE_SECONDS });
+    const found = await within(KV_TIMEOUT_MS, 'KV', read);
+    return found ? new Uint8Array(found) : null;
+  };

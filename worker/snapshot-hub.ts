@@ -1,0 +1,78 @@
+import { DurableObject } from 'cloudflare:workers';
+import { compareOrder, type Order, snapshotKey } from '../shared/snapshot/snapshot.ts';
+import type { Env } from './env.ts';
+
+interface Held extends Order {
+  site: string;
+  sealed: Uint8Array<ArrayBuffer>;
+}
+
+export type Accepted = { accepted: boolean; current: Order };
+
+/** KV takes one write a second per key. */
+const KV_SPACING_MS = 1_000;
+const KV_RETRY_MS = 5_000;
+
+/**
+ * One object per site: the arbiter of (epoch, seq), and the fast lane by which isolates see a change in a second or two
+ * where KV may take a minute. The Worker has verified the signature before it calls; readers verify again. It also feeds
+ * KV, because only one place can keep to KV's limit of one write a second per key.
+ */
+export class SnapshotHub extends DurableObject<Env> {
+  #held: Held | null;
+  #kvWrittenAt = 0;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#held = ctx.storage.kv.get<Held>('held') ?? null;
+  }
+
+  /** Accepts only a greater pair. */
+  async accept(next: Held, toKv: boolean): Promise<Accepted> {
+    if (this.#held && compareOrder(next, this.#held) <= 0) {
+      return { accepted: false, current: orderOf(this.#held) };
+    }
+    this.ctx.storage.kv.put('held', next);
+    this.#held = next;
+    if (toKv) await this.#scheduleKv();
+    return { accepted: true, current: orderOf(next) };
+  }
+
+  order(): Order {
+    return this.#held ? orderOf(this.#held) : { epoch: 0, seq: 0 };
+  }
+
+  /** The sealed snapshot if it is newer than `known`, `unchanged`, or null when there is none. */
+  read(known: Order): 'unchanged' | (Order & { sealed: Uint8Array<ArrayBuffer> }) | null {
+    if (!this.#held) return null;
+    if (compareOrder(this.#held, known) <= 0) return 'unchanged';
+    return { ...orderOf(this.#held), sealed: this.#held.sealed };
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#writeKv();
+  }
+
+  async #scheduleKv(): Promise<void> {
+    const wait = this.#kvWrittenAt + KV_SPACING_MS - Date.now();
+    // An alarm rather than a background task: it survives the object and is retried.
+    if ((await this.ctx.storage.getAlarm()) === null) {
+      await this.ctx.storage.setAlarm(Date.now() + Math.max(0, wait));
+    }
+  }
+
+  /** Writes whatever is newest by now. */
+  async #writeKv(): Promise<void> {
+    const held = this.#held;
+    if (!held) return;
+    this.#kvWrittenAt = Date.now();
+    try {
+      await this.env.SNAPSHOTS.put(snapshotKey(held.site), held.sealed);
+    } catch (error) {
+      console.warn(JSON.stringify({ event: 'kv-write-failed', site: held.site, error: String(error) }));
+      await this.ctx.storage.setAlarm(Date.now() + KV_RETRY_MS);
+    }
+  }
+}
+
+const orderOf = ({ epoch, seq }: Order): Order => ({ epoch, seq });

@@ -1,0 +1,78 @@
+import type { Candidate } from '../../shared/balance/candidate.ts';
+import type { TryResult } from '../../shared/retry.ts';
+import { type Body, bodyInit } from '../io/body.ts';
+import type { Incoming } from './guard.ts';
+
+/** Where one try goes. */
+export type Way = { kind: 'gateway'; origin: string } | { kind: 'direct'; origin: string };
+
+export interface AttemptPlan {
+  readonly way: Way;
+  /** Null: untargeted, the gateway balances by itself. */
+  readonly candidate: Candidate | null;
+  readonly token: string | null;
+  readonly timeoutMs: number;
+}
+
+export interface Attempted {
+  readonly plan: AttemptPlan;
+  readonly result: TryResult;
+  readonly response: Response | null;
+  readonly ms: number;
+}
+
+/** Step 7. One request towards one instance, aborted when its headers take longer than `timeoutMs`. Never rejects. */
+export async function attempt(
+  incoming: Incoming,
+  body: Body,
+  plan: AttemptPlan,
+  now: () => number,
+): Promise<Attempted> {
+  const controller = new AbortController();
+  let timedOut = false;
+  const timer = setTimeout(() => {
+    timedOut = true;
+    controller.abort();
+  }, plan.timeoutMs);
+  const startedAt = now();
+  try {
+    const response = await fetch(plan.way.origin + incoming.target, {
+      method: incoming.method,
+      headers: address(incoming, plan),
+      body: bodyInit(body),
+      // A redirect is the client's to follow: following it here would carry its cookies to another host.
+      redirect: 'manual',
+      signal: controller.signal,
+    });
+    const result: TryResult = {
+      kind: 'response',
+      status: response.status,
+      via: plan.way.kind,
+      unsentMark: response.status === 503 && response.headers.get('x-acgs-unsent') === '1',
+    };
+    return { plan, result, response, ms: now() - startedAt };
+  } catch (error) {
+    const result: TryResult = timedOut
+      ? { kind: 'timeout' }
+      : { kind: 'thrown', message: error instanceof Error ? error.message : String(error) };
+    return { plan, result, response: null, ms: now() - startedAt };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The gateway learns its target and the client, under a token; an instance is told nothing and must not see the token. */
+function address(incoming: Incoming, plan: AttemptPlan): Headers {
+  const { headers } = incoming;
+  if (plan.way.kind === 'gateway' && plan.token !== null) {
+    headers.set('x-acgs-edge', plan.token);
+    headers.set('x-acgs-client', incoming.client);
+    if (plan.candidate) headers.set('x-acgs-instance', plan.candidate.id);
+    else headers.delete('x-acgs-instance');
+  } else {
+    headers.delete('x-acgs-edge');
+    headers.delete('x-acgs-client');
+    headers.delete('x-acgs-instance');
+  }
+  return headers;
+}

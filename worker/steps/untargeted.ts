@@ -1,0 +1,30 @@
+import type { Edge } from '../edge.ts';
+import { readBody } from '../io/body.ts';
+import { answer, unavailable } from './answer.ts';
+import { attempt } from './attempt.ts';
+import type { Incoming } from './guard.ts';
+
+/** HAProxy has its own timeouts; this one is for a host that does not answer at all. */
+const TIMEOUT_MS = 75_000;
+
+/** No snapshot was ever seen: the gateway routes, limits and balances by itself. */
+export async function untargeted(incoming: Incoming, edge: Edge): Promise<Response> {
+  const origin = edge.settings.fallbackOrigin;
+  const nothing = { attempts: [], picked: null, answer: null, failure: 'no-instance' } as const;
+  if (!origin) return unavailable(nothing, incoming);
+  const body = await readBody(incoming.request);
+  const token = await edge.tokens.current(edge.settings.sites[0] ?? '', edge.now());
+  const tried = await attempt(
+    incoming,
+    body,
+    { way: { kind: 'gateway', origin }, candidate: null, token, timeoutMs: TIMEOUT_MS },
+    edge.now,
+  );
+  const outcome = {
+    attempts: [tried],
+    picked: null,
+    answer: tried.response,
+    failure: tried.response ? null : incoming.idempotent ? 'exhausted' : 'ambiguous',
+  } as const;
+  return tried.response ? answer(tried.response, outcome, incoming) : unavailable(outcome, incoming);
+}
