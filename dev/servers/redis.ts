@@ -58,7 +58,7 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
       ),
     );
     return {
-      url: `redis://${password ? `:${password}@` : ''}127.0.0.1:${port}/0`,
+      url: `redis://${password ? `default:${password}@` : ''}127.0.0.1:${port}/0`,
       port,
       child,
       async stop() {

@@ -32,7 +32,6 @@ export function deriveConfig(text: string, config: Config, derivation: Derivatio
   set(['site', 'gateways'], [`http://${loopback(bind[0] ?? '')}`]);
   set(['edge', 'url'], `http://127.0.0.1:${edgePort}`);
   set(['edge', 'publish', 'kvApi'], false);
-  set(['edge', 'publish', 'ingest'], true);
   set(['agent', 'bind'], moved(config.agent.bind));
   set(['haproxy', 'bind'], bind);
   set(['haproxy', 'stats'], moved(config.haproxy.stats));

@@ -24,7 +24,7 @@ export async function untilARequestWentThrough({
 }: Wait): Promise<Arrival | null> {
   const deadline = Date.now() + timeoutMs;
   while (!wait.stopping() && Date.now() < deadline) {
-    if (await hasSnapshot(wait)) {
+    if (!wait.config.edge.publish.ingest || (await hasSnapshot(wait))) {
       const arrival = await tryOnce(wait);
       if (arrival) return arrival;
       await sleep(500);

@@ -1,0 +1,39 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startLoad } from '../harness/load.ts';
+import { startStack, withoutLimits } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { Findings, type Scenario } from './scenario.ts';
+
+/** The killed-instance demonstration on a machine with neither Redis nor Postgres. */
+export const embedded: Scenario = {
+  name: 'embedded',
+  what: '--embedded: kill -9 one instance under load, history in PGlite',
+  async run() {
+    const findings = new Findings();
+    const test = await startStack({ edit: withoutLimits, args: ['--embedded'] });
+    try {
+      const { stack } = test;
+      findings.check(stack.redis === null && stack.postgres === null, 'no Redis, no Postgres');
+      const victim = stack.instances.find(({ id }) => id === 'auth-1');
+      const load = startLoad(`${stack.edge}/api/v1/auth/x`, { seconds: 15 });
+      await sleep(5_000);
+      process.kill(victim?.pid ?? 0, 'SIGKILL');
+      const at = Date.now();
+      const known = await until(async () => {
+        const body = await (await fetch(`${stack.agent}/v1/services/auth/instances`)).text();
+        return (
+          /"id":"auth-1"[^}]*"state":"down"/.test(body.replace(/"metadata":\{\},?/g, '')) && Date.now() - at
+        );
+      });
+      findings.check(known !== null, `the agent says so ${known} ms after the kill`);
+      const result = await load.result;
+      findings.check(
+        result.failed === 0,
+        `${result.failed} of ${result.requests} requests failed (${result.detail})`,
+      );
+    } finally {
+      await test.stop();
+    }
+    return findings.outcome;
+  },
+};

@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Document } from 'yaml';
+import { startLoad } from '../harness/load.ts';
+import { edgeStatus } from '../harness/look.ts';
+import { startStack, withoutLimits } from '../harness/stack.ts';
+import { Findings, type Scenario } from './scenario.ts';
+
+/** No snapshot anywhere: the edge hands everything to HAProxy, untargeted. */
+export const emptyKv: Scenario = {
+  name: 'empty-kv',
+  what: 'the edge has no snapshot at all: traffic flows through HAProxy untargeted',
+  async run() {
+    const findings = new Findings();
+    // Nothing is published: neither KV nor the Hub ever holds a snapshot.
+    const test = await startStack({ edit: unpublished });
+    try {
+      const status = await edgeStatus(test.stack);
+      findings.check(!/"epoch":[1-9]/.test(status), `the edge has no snapshot`);
+      const seen = new Set<string>();
+      for (let call = 0; call < 10; call++) {
+        const response = await fetch(`${test.stack.edge}/api/v1/auth/x`);
+        await response.body?.cancel();
+        seen.add(response.headers.get('x-acgs-instance') ?? `status ${response.status}`);
+        await sleep(20);
+      }
+      findings.check(seen.size === 2, `ten calls were answered by ${[...seen].join(', ')}`);
+      const result = await startLoad(`${test.stack.edge}/api/v1/auth/x`, { seconds: 10 }).result;
+      findings.check(
+        result.failed === 0,
+        `${result.failed} of ${result.requests} requests failed (${result.detail})`,
+      );
+    } finally {
+      await test.stop();
+    }
+    return findings.outcome;
+  },
+};
+
+function unpublished(document: Document): void {
+  withoutLimits(document);
+  document.setIn(['edge', 'publish', 'ingest'], false);
+}

@@ -1,0 +1,108 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
+import { startLoad } from '../harness/load.ts';
+import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { Findings, type Scenario } from './scenario.ts';
+
+const OUTAGE_MS = 15_000;
+
+/** Redis and Postgres stand still under load; afterwards live state is whole again and no row of history is missing. */
+export const storesStopped: Scenario = {
+  name: 'stores-stopped',
+  what: 'Redis and Postgres stopped for 15 s under load, then going on',
+  async run() {
+    const findings = new Findings();
+    const test = await startStack({ edit: withoutLimits });
+    try {
+      await demonstrate(test, findings);
+    } finally {
+      await test.stop();
+    }
+    return findings.outcome;
+  },
+};
+
+async function demonstrate({ stack, output }: TestStack, findings: Findings): Promise<void> {
+  const load = startLoad(`${stack.edge}/api/v1/auth/x`, { seconds: 28 });
+  await sleep(4_000);
+  const from = Date.now();
+  // A stopped process, not a killed one: the supervisor would bring a killed one back at once.
+  const pids = [stack.pids.redis, ...(await postgresTree(stack.pids.postgres))].filter((pid) => pid !== null);
+  for (const pid of pids) process.kill(pid, 'SIGSTOP');
+  await sleep(OUTAGE_MS);
+  for (const pid of pids.reverse()) process.kill(pid, 'SIGCONT');
+  const to = Date.now();
+  const result = await load.result;
+  findings.check(
+    result.failed === 0,
+    `${result.failed} of ${result.requests} requests failed (${result.detail})`,
+  );
+  findings.say(`${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms`);
+  await liveStateIsWhole(stack.redis ?? '', stack.instances.length, findings);
+  await noRowIsMissing(stack.postgres ?? '', stack.instances.length, from, to, findings);
+  if (/ended/.test(output()))
+    findings.say(
+      output()
+        .split('\n')
+        .filter((line) => /ended/.test(line))
+        .join('; '),
+    );
+}
+
+async function postgresTree(postmaster: number | null): Promise<number[]> {
+  if (!postmaster) return [];
+  const { readFileSync } = await import('node:fs');
+  const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ');
+  return [postmaster, ...children.filter(Boolean).map(Number)];
+}
+
+async function liveStateIsWhole(url: string, instances: number, findings: Findings): Promise<void> {
+  const redis = new Redis(url);
+  const count = await until(
+    async () => {
+      const keys = await redis.keys('lb:health:*');
+      const values = keys.length > 0 ? await redis.mget(keys) : [];
+      const fresh = values.filter((value) => {
+        const { timestamp } = JSON.parse(value ?? '{}') as { timestamp?: number };
+        return timestamp !== undefined && Date.now() / 1000 - timestamp < 20;
+      });
+      return fresh.length === instances && fresh.length;
+    },
+    { withinMs: 30_000, everyMs: 500 },
+  );
+  findings.check(
+    count !== null,
+    `live state complete again: ${count ?? 'not all'} of ${instances} instances fresh in Redis`,
+  );
+  redis.disconnect();
+}
+
+async function noRowIsMissing(
+  url: string,
+  instances: number,
+  from: number,
+  to: number,
+  findings: Findings,
+): Promise<void> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  // One row per instance every 10 s: none of the outage's may be missing, none may stand there twice.
+  const query = `SELECT instance_id, count(*)::int AS rows, count(DISTINCT timestamp)::int AS times
+    FROM load_balancing_metrics WHERE timestamp BETWEEN $1 AND $2 GROUP BY instance_id`;
+  const enough = Math.floor((to - from) / 10_000);
+  const rows = await until(
+    async () => {
+      const found = (await client.query<{ rows: number; times: number }>(query, [from / 1000, to / 1000]))
+        .rows;
+      return found.length === instances && found.every((row) => row.rows >= enough) && found;
+    },
+    { withinMs: 40_000, everyMs: 500 },
+  );
+  findings.check(
+    rows?.every((row) => row.rows === row.times) ?? false,
+    `every metric row of the outage is in Postgres, once: ${rows?.reduce((sum, row) => sum + row.rows, 0) ?? 0} rows of ${instances} instances`,
+  );
+  await client.end();
+}
