@@ -46,6 +46,11 @@ export function createMetrics({ version, site, status, now = Date.now }: Metrics
       known = forgetGone(set, known, update.instances);
       for (const instance of update.instances.values()) showInstance(set, instance);
       for (const delta of update.traffic ?? []) if (known.has(keyOf(delta))) addTraffic(set, delta);
+      const host = update.metrics?.[0];
+      if (host) {
+        set.cpu.set(host.cpuUsage);
+        set.memory.set(host.memoryUsage);
+      }
       for (const { service, kind, from, to } of update.changes) {
         set.changes.inc({ service, kind });
         if (kind === 'state' && to === 'down' && from !== undefined && from !== 'draining') {

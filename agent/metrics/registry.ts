@@ -75,6 +75,9 @@ export function createMetricSet() {
       'sink',
     ]),
 
+    cpu: gauge('acgs_host_cpu_percent', "The host's processors, all of them busy is 100."),
+    memory: gauge('acgs_host_memory_percent', "The host's memory in use."),
+
     edgeReports: counter('acgs_edge_reports_total', 'Reports received from edges.'),
     edgeRequests: counter('acgs_edge_requests_total', 'Requests answered by edges.', ['service', 'code']),
     edgeDuration: createSketchHistogram(

@@ -1,0 +1,60 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { parse } from 'yaml';
+import { createMetrics } from '../../agent/metrics/metrics.ts';
+
+const here = import.meta.dirname;
+const promtool = spawnSync('promtool', ['--version']).status === 0;
+
+interface RuleFile {
+  groups: { rules: { alert?: string; record?: string; expr: string }[] }[];
+}
+
+const rules = globSync('rules/*.yml', { cwd: here }).flatMap((file) =>
+  (parse(readFileSync(join(here, file), 'utf8')) as RuleFile).groups.flatMap((group) => group.rules),
+);
+const cases = globSync('tests/*.yml', { cwd: here }).map((file) => join(here, file));
+
+test.skipIf(!promtool)('Prometheus itself accepts the configuration and the rules', () => {
+  const out = execFileSync('promtool', ['check', 'config', join(here, 'prometheus.yml')], {
+    encoding: 'utf8',
+  });
+  expect(out).toContain('is valid prometheus config file syntax');
+  execFileSync('promtool', ['check', 'rules', '--lint-fatal', ...globSync(join(here, 'rules/*.yml'))]);
+});
+
+test.skipIf(!promtool)('alerts fire when they should and not when they should not', () => {
+  const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', ...cases], { encoding: 'utf8' });
+  expect(status, stdout + stderr).toBe(0);
+});
+
+test('every alert has a case', () => {
+  const text = cases.map((file) => readFileSync(file, 'utf8')).join('\n');
+  // Opposites of alerts that have one.
+  const without = new Set(['HostMemory']);
+  const missing = rules.flatMap(({ alert }) =>
+    alert && !text.includes(alert) && !without.has(alert) ? [alert] : [],
+  );
+  expect(missing).toEqual([]);
+});
+
+test('rules read only metrics that the agent serves or other rules record', async () => {
+  const page = await createMetrics({
+    version: '0',
+    site: 'main',
+    status: () => ({
+      ready: true,
+      leader: { role: 'single' },
+      snapshot: { epoch: 0, seq: 0, publishedAt: null },
+      sinks: {},
+    }),
+  }).render();
+  const served = new Set([...page.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]));
+  const recorded = new Set(rules.map(({ record }) => record));
+  const unknown = rules
+    .flatMap(({ expr }) => [...expr.matchAll(/\b(?:service:)?acgs_[a-z0-9_:]+\b/g)].map(([name]) => name))
+    .filter((name) => !recorded.has(name) && !served.has(name.replace(/_bucket$/, '')));
+  expect([...new Set(unknown)]).toEqual([]);
+});
