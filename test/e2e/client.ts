@@ -1,0 +1,36 @@
+import type { StackFile } from '../../dev/stack/stack-file.ts';
+
+export interface Answer {
+  status: number;
+  instance: string | null;
+  headers: Headers;
+  body: { service?: string; instance_id?: string; path?: string; [key: string]: unknown };
+}
+
+/** One request through the edge as the client with this address (the stack runs with --simulate-clients). */
+export async function ask(
+  stack: StackFile,
+  path: string,
+  { client = '198.51.100.1', headers = {}, method = 'GET', via = 'edge' }: AskOptions = {},
+): Promise<Answer> {
+  const base = via === 'edge' ? stack.edge : stack.gateway;
+  const response = await fetch(`${base}${path}`, {
+    method,
+    headers: { 'x-acgs-sim-client': client, ...headers },
+    redirect: 'manual',
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    instance: response.headers.get('x-acgs-instance'),
+    headers: response.headers,
+    body: text.startsWith('{') ? (JSON.parse(text) as Answer['body']) : {},
+  };
+}
+
+export interface AskOptions {
+  client?: string;
+  headers?: Record<string, string>;
+  method?: string;
+  via?: 'edge' | 'gateway';
+}

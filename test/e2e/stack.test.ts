@@ -1,0 +1,180 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { Client } from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { portIsFree } from '../../dev/ports.ts';
+import { edgeStatus, serverStat } from '../harness/look.ts';
+import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { ask } from './client.ts';
+
+const PREFIXES = {
+  auth: '/api/v1/auth',
+  ac: '/api/v1/constitutional',
+  integrity: '/api/v1/integrity',
+  fv: '/api/v1/formal-verification',
+  gs: '/api/v1/governance',
+  pgc: '/api/v1/policy',
+  ec: '/api/v1/evolutionary',
+};
+
+let test: TestStack;
+let foldersBefore: string[];
+const folders = () => readdirSync(tmpdir()).filter((name) => /^acgs-[A-Za-z0-9]{6}$/.test(name));
+
+beforeAll(async () => {
+  foldersBefore = folders();
+  test = await startStack({ args: ['--simulate-clients'] });
+});
+afterAll(() => test?.stop());
+
+describe('the whole system on one machine', () => {
+  it.each(Object.entries(PREFIXES))(
+    '%s answers below its prefix, through edge and gateway',
+    async (service, prefix) => {
+      const edge = await ask(test.stack, `${prefix}/health`, { client: '198.51.100.2' });
+      expect(edge).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
+      expect(edge.instance).toBe(edge.body.instance_id);
+      const gateway = await ask(test.stack, `${prefix}/health`, { via: 'gateway' });
+      expect(gateway).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
+    },
+  );
+
+  it('spreads ten calls over the instances, and sends an unknown path to the default service', async () => {
+    const seen = new Set<string | null>();
+    for (let call = 0; call < 10; call++) {
+      seen.add((await ask(test.stack, '/api/v1/auth/x', { client: '198.51.100.3' })).instance);
+    }
+    expect([...seen].sort()).toEqual(['auth-1', 'auth-2']);
+    expect((await ask(test.stack, '/no/such/path', { client: '198.51.100.3' })).body.service).toBe('gs');
+  });
+
+  it('keeps a client at one instance by its cookie', async () => {
+    const first = await ask(test.stack, '/api/v1/integrity/x', { client: '198.51.100.4' });
+    const cookie = first.headers.get('set-cookie')?.split(';')[0] ?? '';
+    expect(cookie).toMatch(/^acgs_affinity=/);
+    for (let call = 0; call < 10; call++) {
+      const next = await ask(test.stack, '/api/v1/integrity/x', {
+        client: '198.51.100.4',
+        headers: { cookie },
+      });
+      expect(next.instance).toBe(first.instance);
+    }
+  });
+
+  it('answers the 21st request within 10 s with 429 and says what the limit is', async () => {
+    const client = '198.51.100.5';
+    for (let call = 1; call <= 20; call++) {
+      const { status, headers } = await ask(test.stack, '/api/v1/auth/x', { client });
+      expect({ call, status }).toEqual({ call, status: 200 });
+      expect(headers.get('ratelimit')).toMatch(new RegExp(`^"per-ip";r=${20 - call};t=\\d+$`));
+      expect(headers.get('ratelimit-policy')).toBe('"per-ip";q=20;w=10');
+    }
+    const denied = await ask(test.stack, '/api/v1/auth/x', { client });
+    expect(denied.status).toBe(429);
+    expect(denied.headers.get('content-type')).toBe('application/problem+json');
+    expect(Number(denied.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect(denied.body).toMatchObject({ status: 429, 'violated-policies': ['per-ip'] });
+    // Another client is none the worse.
+    expect((await ask(test.stack, '/api/v1/auth/x', { client: '198.51.100.6' })).status).toBe(200);
+  });
+
+  it('describes itself in stack.json, for its owner alone', () => {
+    const { stack, stateDir } = test;
+    expect(statSync(join(stateDir, 'stack.json')).mode & 0o777).toBe(0o600);
+    expect(statSync(join(stateDir, 'secrets.env')).mode & 0o777).toBe(0o600);
+    expect(stack.instances).toHaveLength(14);
+    for (const pid of [...Object.values(stack.pids), ...stack.instances.map((instance) => instance.pid)]) {
+      expect(existsSync(`/proc/${pid}`)).toBe(true);
+    }
+    expect(test.output()).toContain(stack.edge);
+    expect(test.output()).not.toMatch(/warn|error|deprecat/i);
+  });
+
+  it('survives a killed instance: no request fails, everyone knows, traffic returns after proved health', async () => {
+    const { stack } = test;
+    const victim = stack.instances.find(({ id }) => id === 'fv-2');
+    const path = '/api/v1/formal-verification/x';
+    const failures: number[] = [];
+    let clients = 0;
+    let asking = true;
+    const loop = async () => {
+      while (asking) {
+        const { status } = await ask(stack, path, { client: `203.0.113.${clients++ % 250}` });
+        if (status !== 200) failures.push(status);
+        // 250 clients of 20 requests per 10 s: far below every limit.
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    };
+    const asked = Promise.all([loop(), loop(), loop(), loop()]);
+    const killedAt = Date.now() / 1000;
+    process.kill(victim?.pid ?? 0, 'SIGKILL');
+
+    const redis = new Redis(stack.redis ?? '');
+    const postgres = new Client({ connectionString: stack.postgres ?? '' });
+    await postgres.connect();
+    const told = await Promise.all([
+      until(async () => !(await serverStat(stack, 'fv', 'fv-2')).status?.startsWith('UP')),
+      until(async () => /"id":"fv-2"[^}]*"state":"down"/.test(await edgeStatus(stack))),
+      until(async () => (await redis.get('lb:health:fv:fv-2'))?.includes('"is_healthy":false')),
+      until(async () => {
+        const { rows } = await postgres.query(
+          "SELECT error_message FROM service_health_history WHERE instance_id = 'fv-2' AND NOT is_healthy AND timestamp > $1",
+          [killedAt - 1],
+        );
+        return rows[0]?.error_message;
+      }),
+    ]);
+    redis.disconnect();
+    await postgres.end();
+    expect(told).not.toContain(null);
+
+    const restarted = spawn(
+      process.execPath,
+      ['dev/instance.ts', 'fv', 'fv-2', new URL(victim?.url ?? '').port],
+      {
+        cwd: ROOT,
+        stdio: 'ignore',
+      },
+    );
+    try {
+      const before = Number((await serverStat(stack, 'fv', 'fv-2')).stot);
+      const again = await until(async () => Number((await serverStat(stack, 'fv', 'fv-2')).stot) > before, {
+        withinMs: 25_000,
+      });
+      expect(again).toBe(true);
+      const { instances } = (await (await fetch(`${stack.agent}/v1/services/fv/instances`)).json()) as {
+        instances: { id: string; state: string }[];
+      };
+      expect(['up', 'probation']).toContain(instances.find(({ id }) => id === 'fv-2')?.state);
+    } finally {
+      asking = false;
+      await asked;
+      restarted.kill('SIGKILL');
+    }
+    expect(failures).toEqual([]);
+    expect(test.output()).toContain('node_modules/.bin/node dev/instance.ts fv fv-2');
+  });
+
+  // Last: it ends the stack.
+  it('leaves nothing behind when it is told to stop', async () => {
+    const { stack, stateDir } = test;
+    expect(await test.end('SIGINT')).toBe(0);
+    const pids = [...Object.values(stack.pids), ...stack.instances.map(({ pid }) => pid)];
+    expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
+    for (const url of [stack.edge, stack.gateway, stack.agent, stack.redis, stack.postgres]) {
+      expect(await portIsFree(Number(new URL(url ?? '').port))).toBe(true);
+    }
+    expect(existsSync(join(stateDir, 'stack.json'))).toBe(false);
+    expect(existsSync(join(stateDir, 'processes.json'))).toBe(false);
+    expect(folders().filter((name) => !foldersBefore.includes(name) && isOfThisStack(name))).toEqual([]);
+  });
+});
+
+/** Other test files run stacks of their own at the same time. */
+function isOfThisStack(folder: string): boolean {
+  return (test.stack.haproxySocket ?? '').includes(`/${folder}/`);
+}
