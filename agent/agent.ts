@@ -22,6 +22,7 @@ import { paceOf } from './probes/pace.ts';
 import { createProber } from './probes/scheduler.ts';
 import { targetsOf } from './probes/targets.ts';
 import { openRegistry, type Registry } from './registry/registry.ts';
+import { createHaproxySink } from './sinks/haproxy.ts';
 import { createRedisSink } from './sinks/redis.ts';
 import type { Sink } from './sinks/sink.ts';
 import { openSnapshotSink } from './snapshot/open.ts';
@@ -64,7 +65,18 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   let leader: Leader = single;
   const snapshot = await openSnapshotSink({ config: () => config, env, stateDir, leader: () => leader, log });
   const history = await openHistory({ config, env, stateDir, log, isLeader: () => leader.isLeader() });
+  const haproxy = createHaproxySink({
+    config,
+    secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
+    production: env.production,
+    log,
+    emit: (deltas) => {
+      for (const delta of deltas) loop.apply(delta);
+    },
+    hint: (service, instance) => prober.hint(instanceKey(service, instance)),
+  });
   const sinks: Sink[] = [
+    haproxy,
     createRedisSink({ live, config: () => config, log }),
     history.sink,
     ...(snapshot ? [snapshot] : []),
@@ -148,8 +160,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   async function reconfigure(next: Config): Promise<string[]> {
     const changes = describeDifference(config, next);
+    await haproxy.check(next);
     const before = config;
     config = next;
+    haproxy.reconfigure(next);
     const wanted = fileSources(next);
     for (const [key, source] of fileSources(before)) {
       if (wanted.has(key)) continue;
@@ -220,6 +234,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       registerDashboard(app, { live: view, status });
     },
   });
+  await haproxy.start();
   const server = await listen(app.fetch, config.agent.bind);
 
   probeAll();

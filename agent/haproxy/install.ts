@@ -18,6 +18,9 @@ export interface Installed {
   changed: boolean;
 }
 
+/** There is no HAProxy on this machine to judge anything. */
+export class HaproxyMissing extends HaproxyConfigError {}
+
 /** Renders, has HAProxy judge a copy, then replaces what differs: each file whole, the configuration last. */
 export async function installHaproxyConfig(input: RenderInput): Promise<Installed> {
   const files = [...renderHaproxyConfig(input), ...(await clientCertificates(input.config))];
@@ -57,13 +60,13 @@ async function checkHaproxy(file: string): Promise<void> {
       env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` },
     });
   } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
+      throw new HaproxyMissing('haproxy is not installed (no such command)');
+    }
     const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : String(cause);
-    throw new HaproxyConfigError(
-      cause instanceof Error && 'code' in cause && cause.code === 'ENOENT'
-        ? 'haproxy is not installed (no such command)'
-        : `haproxy refuses the generated configuration:\n${withoutSecrets(said)}`,
-      { cause },
-    );
+    throw new HaproxyConfigError(`haproxy refuses the generated configuration:\n${withoutSecrets(said)}`, {
+      cause,
+    });
   }
 }
 

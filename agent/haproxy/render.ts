@@ -1,9 +1,11 @@
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Eta } from 'eta';
 import type { Config } from '../../shared/config/config.ts';
 import { shippedErrorPages, shippedTemplate } from './assets.ts';
 import { backendLines } from './backend.ts';
 import {
+  configInstances,
   edgeKeyPems,
   haproxyPaths,
   type RenderedFile,
@@ -24,6 +26,21 @@ const withoutStatementLines = (template: string): string =>
  * no sense as a whole: edge tokens required without a key to verify them.
  */
 export function renderHaproxyConfig(input: RenderInput): RenderedFile[] {
+  return renderFiles(input, fingerprintOf(input));
+}
+
+/**
+ * What a running HAProxy was made from, but for servers that come and go at run time: it stands in the configuration
+ * as its description, and a HAProxy that shows another one needs a reload.
+ */
+export function fingerprintOf(input: RenderInput): string {
+  const hash = createHash('sha256');
+  for (const { content } of renderFiles({ ...input, instances: configInstances(input.config) }, ''))
+    hash.update(content);
+  return `acgs-lb:${hash.digest('hex').slice(0, 16)}`;
+}
+
+function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
   const { config, secrets } = input;
   const paths = haproxyPaths(config);
   const keys = edgeKeyPems(secrets);
@@ -38,6 +55,7 @@ export function renderHaproxyConfig(input: RenderInput): RenderedFile[] {
   const view = { ...settings(input), ...tables(config), hosts: maps.anyHost };
   const content = eta.renderString(template, {
     ...view,
+    fingerprint: argument(fingerprint),
     errorPages: pages.map(({ status }) => ({ status, path: argument(join(paths.errors, `${status}.http`)) })),
     edge: keys.length > 0 && {
       audience: argument(config.site.id),

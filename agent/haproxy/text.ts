@@ -41,3 +41,10 @@ export function serverAddress(url: string): { host: string; port: number; text: 
   const literal = host.includes(':') || /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
   return { host, port, text: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`, named: !literal };
 }
+
+/** A HAProxy socket as the configuration names it, a path or host:port, for `net.connect`. */
+export function socketAddress(where: string): { path: string } | { host: string; port: number } {
+  if (where.startsWith('/')) return { path: where };
+  const { host, port } = reachable(where);
+  return { host, port };
+}

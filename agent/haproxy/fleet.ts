@@ -1,0 +1,125 @@
+import type { Config } from '../../shared/config/config.ts';
+import type { Log } from '../log.ts';
+import type { TrafficDelta } from '../state.ts';
+import type { DesiredMap } from './desired.ts';
+import type { Files } from './files.ts';
+import { createGauges } from './gauges.ts';
+import { askForReload, until } from './reload.ts';
+import { createSteering, type Look, type Steering } from './steering.ts';
+
+/** All HAProxies of the site: our own, whose files we write, and the others, steered over their sockets. */
+export interface Fleet {
+  /** One look at each, with repairs. Returns what stays wrong, in words for a person. */
+  round(): Promise<string[]>;
+  release(): Promise<void>;
+  close(): void;
+}
+
+export interface FleetOptions {
+  config: () => Config;
+  desired: () => DesiredMap;
+  files: Files;
+  log: Log;
+  emit(deltas: TrafficDelta[]): void;
+  hint(service: string, instance: string): void;
+  now(): number;
+}
+
+/** A reload that did not help is not repeated at once: something else is wrong. */
+const RELOAD_PAUSE_MS = 30_000;
+const RELOAD_TIMEOUT_MS = 15_000;
+
+export function createFleet(options: FleetOptions): Fleet {
+  const { config, files, log, now } = options;
+  const gauges = createGauges();
+  const steerings = new Map<string, Steering>();
+  let saved = '';
+  let reloaded = { at: Number.NEGATIVE_INFINITY, why: '' };
+  let reloadProblem: string | null = null;
+
+  /** One steering per socket; the configuration may name others now. */
+  function current(): { own: Steering; others: Steering[] } {
+    const { socket, others } = config().haproxy;
+    const wanted = [{ name: 'own', socket }, ...others];
+    const keys = new Set(wanted.map(({ socket: path }) => path));
+    for (const [path, steering] of steerings) {
+      if (keys.has(path)) continue;
+      steering.close();
+      gauges.forget(path);
+      steerings.delete(path);
+    }
+    const [own, ...rest] = wanted.map(({ name, socket: path }) => {
+      const steering = steerings.get(path) ?? steer(name, path);
+      steerings.set(path, steering);
+      return steering;
+    });
+    if (!own) throw new Error('there is always our own HAProxy');
+    return { own, others: rest };
+  }
+
+  const steer = (name: string, socket: string): Steering =>
+    createSteering({
+      ...options,
+      name,
+      socket,
+      onTraffic: (deltas) => options.emit(gauges.summed(socket, deltas)),
+      onRefused: options.hint,
+    });
+
+  async function ownRound(own: Steering): Promise<string[]> {
+    await files.write();
+    const look = await own.look();
+    if (look.orders !== saved) {
+      await files.saveStates(look.states);
+      saved = look.orders;
+    }
+    const stale = look.description !== files.fingerprint();
+    if (!stale && !look.needsReload) {
+      reloadProblem = null;
+      return look.refused;
+    }
+    const why = [files.fingerprint(), ...look.refused].join('; ');
+    if (why === reloaded.why && now() - reloaded.at < RELOAD_PAUSE_MS) {
+      return reloadProblem ? [reloadProblem, ...look.refused] : look.refused;
+    }
+    reloaded = { at: now(), why };
+    reloadProblem = await reload(own, look).then(
+      () => null,
+      (error: unknown) => `reload: ${error instanceof Error ? error.message : String(error)}`,
+    );
+    return reloadProblem ? [reloadProblem] : [];
+  }
+
+  async function reload(own: Steering, before: Look): Promise<void> {
+    await files.saveStates(before.states);
+    await askForReload(config().haproxy.masterSocket);
+    const taken = await until(async () => {
+      own.renew();
+      const look = await own.look().catch(() => null);
+      return look !== null && look.pid !== before.pid;
+    }, RELOAD_TIMEOUT_MS);
+    if (!taken) throw new Error(`no new worker within ${RELOAD_TIMEOUT_MS / 1000} s`);
+    log.info({ before: before.description, now: files.fingerprint() }, 'HAProxy reloaded');
+  }
+
+  return {
+    async round() {
+      const { own, others } = current();
+      const rounds = [ownRound(own), ...others.map(async (other) => (await other.look()).refused)];
+      const results = await Promise.allSettled(rounds);
+      return results.flatMap((result, index) =>
+        result.status === 'fulfilled'
+          ? result.value
+          : [
+              `${index === 0 ? '' : `${others[index - 1]?.name}: `}${String(result.reason?.message ?? result.reason)}`,
+            ],
+      );
+    },
+    async release() {
+      await Promise.allSettled([...steerings.values()].map((steering) => steering.release()));
+    },
+    close() {
+      for (const steering of steerings.values()) steering.close();
+    },
+  };
+}

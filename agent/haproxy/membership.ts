@@ -1,0 +1,72 @@
+import { lookup } from 'node:dns/promises';
+import type { Config } from '../../shared/config/config.ts';
+import type { Desired } from './desired.ts';
+import type { RuntimeClient } from './runtime.ts';
+import { serverOptions } from './server-line.ts';
+import { serverAddress } from './text.ts';
+
+/**
+ * Adds a server to the running HAProxy. It begins in maintenance with its checks off; it is let in once its checks run
+ * and its verdict is known. Returns what HAProxy had against it.
+ */
+export async function addServer(
+  client: RuntimeClient,
+  config: Config,
+  desired: Desired,
+  count: number,
+): Promise<string[]> {
+  const { service, instance, url, verdict } = desired;
+  const serviceConfig = config.services[service];
+  if (!serviceConfig) return [];
+  const name = `${service}/${instance}`;
+  const { host, port, named } = serverAddress(url);
+  // HAProxy adds servers by address only; from the file it resolves names itself.
+  const address = named ? await resolve(host) : host;
+  if (!address) return [`${name}: ${host} does not resolve`];
+  const { weight, priority, maxconn } = desired;
+  const server = {
+    service,
+    id: instance,
+    url,
+    weight,
+    priority,
+    ...(maxconn === undefined ? {} : { maxconn }),
+  };
+  const options = serverOptions(config, serviceConfig, server, count).join(' ');
+  const said = await client.ask(`add server ${name} ${bracketed(address)}:${port} ${options}`);
+  if (!said.includes('New server registered')) return [`${name}: ${said}`];
+  const commands = [
+    `enable health ${name}`,
+    `enable agent ${name}`,
+    ...(verdict === 'down' ? [`set server ${name} agent down`] : []),
+    `set server ${name} state ${desired.admin}`,
+  ];
+  const answers = await Promise.all(commands.map((command) => client.ask(command)));
+  return answers.filter((answer) => answer !== '').map((answer) => `${name}: ${answer}`);
+}
+
+/**
+ * Takes a server out for good: first no new requests, and once the last one is answered it is deleted; until then
+ * HAProxy refuses, and the next look tries again.
+ */
+export async function removeServer(
+  client: RuntimeClient,
+  { service, instance }: { service: string; instance: string },
+): Promise<string[]> {
+  const name = `${service}/${instance}`;
+  await client.ask(`set server ${name} state maint`);
+  const said = await client.ask(`del server ${name}`);
+  return said.includes('deleted') || said.includes('still has') || said.includes('connections')
+    ? []
+    : [`${name}: ${said}`];
+}
+
+async function resolve(host: string): Promise<string | null> {
+  try {
+    return (await lookup(host)).address;
+  } catch {
+    return null;
+  }
+}
+
+const bracketed = (address: string): string => (address.includes(':') ? `[${address}]` : address);

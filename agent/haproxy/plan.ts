@@ -1,0 +1,86 @@
+import type { AdminState } from '../state.ts';
+import type { Desired, DesiredMap } from './desired.ts';
+import type { ServerStat, ServerState } from './parse.ts';
+import { serverAddress } from './text.ts';
+
+/** A server as HAProxy has it. */
+export interface Actual {
+  service: string;
+  instance: string;
+  admin: AdminState;
+  agentUp: boolean;
+  weight: number;
+  address: string;
+  port: number;
+}
+
+export type Step =
+  /** Runtime commands that bring one server to what is desired. */
+  | { do: 'set'; service: string; instance: string; commands: string[]; admin?: AdminState }
+  | { do: 'add'; desired: Desired }
+  | { do: 'remove'; service: string; instance: string };
+
+export function actualServers(
+  stats: readonly ServerStat[],
+  states: readonly ServerState[],
+  services: ReadonlySet<string>,
+): Map<string, Actual> {
+  const byKey = new Map(stats.map((stat) => [`${stat.service}/${stat.instance}`, stat]));
+  const actual = new Map<string, Actual>();
+  for (const state of states) {
+    const key = `${state.service}/${state.instance}`;
+    const stat = byKey.get(key);
+    if (!stat || !services.has(state.service)) continue;
+    const { service, instance, admin, address, port } = state;
+    actual.set(key, { service, instance, admin, agentUp: stat.agentUp, weight: stat.weight, address, port });
+  }
+  return actual;
+}
+
+/**
+ * The difference between what is desired and what HAProxy has, as steps. `ours` holds the admin orders this agent gave:
+ * a drain or maint that is not among them is a person's, given on the socket, and stays.
+ */
+export function planSteps(
+  desired: DesiredMap,
+  actual: ReadonlyMap<string, Actual>,
+  ours: ReadonlyMap<string, AdminState>,
+): Step[] {
+  const steps: Step[] = [];
+  for (const [key, want] of desired) {
+    const have = actual.get(key);
+    if (!have) steps.push({ do: 'add', desired: want });
+    else steps.push(...settings(want, have, ours.get(key)));
+  }
+  for (const [key, { service, instance }] of actual) {
+    if (!desired.has(key)) steps.push({ do: 'remove', service, instance });
+  }
+  return steps;
+}
+
+function settings(want: Desired, have: Actual, ordered: AdminState | undefined): Step[] {
+  const { service, instance } = want;
+  const server = `set server ${service}/${instance}`;
+  const commands: string[] = [];
+  const { host, port, named } = serverAddress(want.url);
+  if (!named && (have.address !== host || have.port !== port))
+    commands.push(`${server} addr ${host} port ${port}`);
+  // `agent up` makes HAProxy trust the server at once, dead or not, so it is said only to take back a `down`.
+  if (want.verdict === 'down' && have.agentUp) commands.push(`${server} agent down`);
+  if (want.verdict === 'up' && !have.agentUp) commands.push(`${server} agent up`);
+  if (want.weight !== have.weight) commands.push(`${server} weight ${want.weight}`);
+  const admin = adminOrder(want.admin, have.admin, ordered);
+  if (admin) commands.push(`${server} state ${admin}`);
+  return commands.length > 0 ? [{ do: 'set', service, instance, commands, ...(admin && { admin }) }] : [];
+}
+
+/** `ready` would cancel a person's maint, so it is sent only to undo an order of ours. */
+function adminOrder(
+  want: AdminState,
+  have: AdminState,
+  ordered: AdminState | undefined,
+): AdminState | undefined {
+  if (want === have) return undefined;
+  if (want !== 'ready') return want;
+  return ordered !== undefined && ordered !== 'ready' ? 'ready' : undefined;
+}

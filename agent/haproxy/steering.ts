@@ -1,0 +1,121 @@
+import type { Config } from '../../shared/config/config.ts';
+import type { AdminState, TrafficDelta } from '../state.ts';
+import { type CounterMemory, countTraffic } from './counters.ts';
+import type { DesiredMap } from './desired.ts';
+import { addServer, removeServer } from './membership.ts';
+import { parseInfo, parseServersState, parseStat } from './parse.ts';
+import { type Actual, actualServers, planSteps, type Step } from './plan.ts';
+import { releaseVerdicts } from './release.ts';
+import { createRuntimeClient, HaproxyAway, type RuntimeClient } from './runtime.ts';
+
+export interface SteeringOptions {
+  name: string;
+  /** Admin socket: a path or host:port. */
+  socket: string;
+  config: () => Config;
+  desired: () => DesiredMap;
+  onTraffic(deltas: TrafficDelta[]): void;
+  onRefused(service: string, instance: string): void;
+  now(): number;
+}
+
+/** What one look at a HAProxy showed, after it was put right. */
+export interface Look {
+  pid: number;
+  description: string;
+  /** `show servers state` as it was answered, for the state file. */
+  states: string;
+  /** Operator's orders and weights alone: the state file is worth writing anew when this changes. */
+  orders: string;
+  /** Steps HAProxy did not take, in its words. */
+  refused: string[];
+  /** A server could not be added or changed at run time: only a reload brings it in. */
+  needsReload: boolean;
+}
+
+/** Steers one HAProxy: looks at all of it, reports what traffic did, and takes the steps to what is desired. */
+export interface Steering {
+  readonly name: string;
+  look(): Promise<Look>;
+  /** A reload has put a new worker in place: the next look goes to it. */
+  renew(): void;
+  /** Hands every verdict back to HAProxy's own checks. */
+  release(): Promise<void>;
+  close(): void;
+}
+
+export function createSteering(options: SteeringOptions): Steering {
+  const client = createRuntimeClient({ socket: options.socket });
+  const ours = new Map<string, AdminState>();
+  let memory: CounterMemory | null = null;
+
+  async function look(): Promise<Look> {
+    const info = await newestWorker(client);
+    const [statText, states] = await Promise.all([
+      client.ask('show stat -1 4 -1'),
+      client.ask('show servers state'),
+    ]);
+    const services = new Set(Object.keys(options.config().services));
+    const stats = parseStat(statText).filter((stat) => services.has(stat.service));
+    const news = countTraffic(memory, info.pid, stats, options.now());
+    memory = news.memory;
+    if (news.deltas.length > 0) options.onTraffic(news.deltas);
+    for (const { service, instance } of news.refused) options.onRefused(service, instance);
+
+    const actual = actualServers(stats, parseServersState(states), services);
+    const steps = planSteps(options.desired(), actual, ours);
+    const outcomes = await Promise.all(steps.map((step) => take(step)));
+    const refused = outcomes.flatMap((outcome) => outcome.said);
+    return {
+      pid: info.pid,
+      description: info.description,
+      states,
+      orders: ordersOf(actual),
+      refused,
+      needsReload: outcomes.some((outcome) => outcome.needsReload),
+    };
+  }
+
+  async function take(step: Step): Promise<Outcome> {
+    if (step.do === 'remove') return { said: await removeServer(client, step), needsReload: false };
+    if (step.do === 'add') {
+      const said = await addServer(client, options.config(), step.desired, options.desired().size);
+      return { said, needsReload: said.length > 0 };
+    }
+    const answers = await Promise.all(step.commands.map((command) => client.ask(command)));
+    if (step.admin) ours.set(`${step.service}/${step.instance}`, step.admin);
+    // `addr` answers with what it changed; every other command says something only when it refuses.
+    const said = answers.filter(
+      (answer, index) => answer !== '' && !step.commands[index]?.includes(' addr '),
+    );
+    return { said: said.map((answer) => `${step.service}/${step.instance}: ${answer}`), needsReload: false };
+  }
+
+  return {
+    name: options.name,
+    look,
+    renew: () => client.drop(),
+    async release() {
+      await releaseVerdicts(client, new Set(Object.keys(options.config().services)));
+    },
+    close: () => client.close(),
+  };
+}
+
+interface Outcome {
+  said: string[];
+  needsReload: boolean;
+}
+
+/** A worker that a reload has replaced goes on answering those who are connected to it: leave it. */
+async function newestWorker(client: RuntimeClient): Promise<ReturnType<typeof parseInfo>> {
+  const first = parseInfo(await client.ask('show info'));
+  if (!first.stopping) return first;
+  client.drop();
+  const second = parseInfo(await client.ask('show info'));
+  if (second.stopping) throw new HaproxyAway('HAProxy is stopping');
+  return second;
+}
+
+const ordersOf = (actual: ReadonlyMap<string, Actual>): string =>
+  [...actual].map(([key, { admin, weight, address }]) => `${key} ${admin} ${weight} ${address}`).join('\n');

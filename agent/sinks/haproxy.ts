@@ -1,0 +1,121 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../../shared/config/config.ts';
+import { type AgentCheck, startAgentCheck } from '../haproxy/agent-check.ts';
+import { type Desired, desiredFor } from '../haproxy/desired.ts';
+import { createFiles } from '../haproxy/files.ts';
+import { createFleet, type Fleet } from '../haproxy/fleet.ts';
+import type { HaproxySecrets } from '../haproxy/input.ts';
+import type { Log } from '../log.ts';
+import type { TrafficDelta } from '../state.ts';
+import type { Sink, SinkStatus, Update } from './sink.ts';
+
+export interface HaproxySinkOptions {
+  config: Config;
+  secrets: HaproxySecrets;
+  production?: boolean;
+  log: Log;
+  /** Traffic HAProxy has counted since the last call. */
+  emit(deltas: TrafficDelta[]): void;
+  /** HAProxy could not connect to this instance: worth a probe at once. */
+  hint(service: string, instance: string): void;
+  now?: () => number;
+}
+
+export interface HaproxySink extends Sink {
+  readonly name: 'haproxy';
+  /** Answers agent-checks and begins to steer with the first update. Rejects when the address is taken. */
+  start(): Promise<void>;
+  /** Throws HaproxyConfigError, and changes nothing, when HAProxy would refuse what comes of the configuration. */
+  check(config: Config): Promise<void>;
+  /** Writes the files, then reloads. Call `check` first. */
+  reconfigure(config: Config): void;
+}
+
+const INTERVAL_MS = 1_000;
+/** A HAProxy that is away is tried again this much later, at most. */
+const MAX_BACKOFF_MS = 5_000;
+
+/**
+ * HAProxy as the agent wants it: every update becomes a desired state, and a round a second (at once after a change)
+ * looks at every HAProxy of the site and repairs what differs, whatever made it differ.
+ */
+export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
+  const { log, now = Date.now } = options;
+  let config = options.config;
+  let desired: ReadonlyMap<string, Desired> = new Map();
+  let settled: ReadonlySet<string> | null = null;
+  let agentCheck: AgentCheck | null = null;
+  let status: SinkStatus = { state: 'retrying', pending: 0, dropped: 0, lastSuccess: null, lastError: null };
+  const closing = new AbortController();
+
+  const files = createFiles({ ...options, config: () => config });
+  const fleet: Fleet = createFleet({ ...options, config: () => config, desired: () => desired, files, now });
+
+  let wake = new AbortController();
+  let running: Promise<void> | null = null;
+
+  async function rounds(): Promise<void> {
+    let failures = 0;
+    while (!closing.signal.aborted) {
+      wake = new AbortController();
+      const problems = await fleet.round().catch((error: unknown) => [messageOf(error)]);
+      failures = problems.length > 0 ? failures + 1 : 0;
+      report(problems);
+      const pause = Math.min(INTERVAL_MS * 2 ** Math.max(0, failures - 1), MAX_BACKOFF_MS);
+      await sleep(pause, undefined, { signal: AbortSignal.any([wake.signal, closing.signal]) }).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  function report(problems: readonly string[]): void {
+    const [first = null] = problems;
+    if (first !== status.lastError) {
+      if (first) log.warn({ problems: problems.slice(0, 5) }, 'HAProxy is not as it should be');
+      else log.info('HAProxy is as it should be');
+    }
+    status = first
+      ? { ...status, state: 'retrying', pending: problems.length, lastError: first }
+      : { ...status, state: 'ok', pending: 0, lastSuccess: now(), lastError: null };
+  }
+
+  return {
+    name: 'haproxy',
+    async start() {
+      agentCheck = await startAgentCheck(config.haproxy.agentCheck, (server) => {
+        const want = desired.get(server);
+        return want?.verdict ? { verdict: want.verdict, reason: want.reason } : null;
+      });
+    },
+    accept(update: Update) {
+      settled ??= new Set(
+        [...update.instances].filter(([, { health }]) => health === 'unknown').map(([key]) => key),
+      );
+      const values = [...update.instances.values()];
+      desired = desiredFor(values, settled);
+      files.instances(values);
+      running ??= rounds();
+      if (update.changes.length > 0) wake.abort();
+    },
+    check: (next) => files.check(next),
+    reconfigure(next) {
+      config = next;
+      files.touch();
+      wake.abort();
+    },
+    status: () => status,
+    async close(timeoutMs) {
+      closing.abort();
+      // First no more answers, or the next check would take back what is handed back.
+      await agentCheck?.close();
+      const release = running ? running.then(() => fleet.release()) : Promise.resolve();
+      await Promise.race([
+        release.catch((error: unknown) => log.warn({ error: messageOf(error) }, 'verdicts not handed back')),
+        sleep(timeoutMs, undefined, { ref: false }),
+      ]);
+      fleet.close();
+    },
+  };
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,134 @@
+import { readFile } from 'node:fs/promises';
+import { beforeAll, expect, test } from 'vitest';
+import {
+  parseServersState,
+  parseStat,
+  type ServerStat,
+  type ServerState,
+} from '../../agent/haproxy/parse.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { until } from '../harness/until.ts';
+import { releasing, type Stand, type Steered, startStand, steer } from './haproxy-stand.ts';
+
+let stand: Stand;
+let steered: Steered;
+const origins: Origin[] = [];
+
+beforeAll(async () => {
+  for (const name of ['gs-1', 'gs-2', 'gs-3']) {
+    const origin = await startOrigin(name);
+    releasing(origin.stop);
+    origins.push(origin);
+  }
+  stand = await startStand({
+    services: `gs:
+  routes: [/]
+  health: { interval: 1s }
+  instances:
+    - { id: gs-1, url: "${origins[0]?.url}" }
+    - { id: gs-2, url: "${origins[1]?.url}" }`,
+    haproxy: 'rateLimit: off',
+  });
+  steered = await steer(stand);
+});
+
+type Server = ServerStat & ServerState;
+
+async function server(id: string): Promise<Server | null> {
+  const stat = parseStat(await stand.ask('show stat -1 4 -1')).find(({ instance }) => instance === id);
+  const state = parseServersState(await stand.ask('show servers state')).find(
+    ({ instance }) => instance === id,
+  );
+  return stat && state ? { ...stat, ...state } : null;
+}
+
+const becomes = (id: string, test: (server: Server | null) => boolean | undefined) =>
+  until(async () => test(await server(id)));
+
+async function usedBy(requests: number): Promise<Set<string>> {
+  const names = new Set<string>();
+  for (let count = 0; count < requests; count++) {
+    const answer = await fetch(`${stand.gateway}/x`);
+    expect(answer.status).toBe(200);
+    names.add(((await answer.json()) as { name: string }).name);
+  }
+  return names;
+}
+
+test('a verdict takes a server out and lets it in again', async () => {
+  expect(await usedBy(4)).toEqual(new Set(['gs-1', 'gs-2']));
+  steered.change({
+    'gs/gs-1': { state: 'down', health: 'down', reason: '3 of 3 probes failed: connect refused' },
+  });
+  expect(await becomes('gs-1', (it) => it?.status.startsWith('DOWN'))).toBe(true);
+  expect(await usedBy(4)).toEqual(new Set(['gs-2']));
+  steered.change({ 'gs/gs-1': { state: 'up', health: 'up' } });
+  expect(await becomes('gs-1', (it) => it?.status.startsWith('UP'))).toBe(true);
+  expect(await usedBy(4)).toEqual(new Set(['gs-1', 'gs-2']));
+});
+
+test("a person's maint on the socket is left alone; an order of ours is undone by us", async () => {
+  await stand.ask('set server gs/gs-1 state maint');
+  steered.change({ 'gs/gs-2': { weight: 40 } });
+  expect(await becomes('gs-2', (it) => it?.weight === 40)).toBe(true);
+  steered.change({ 'gs/gs-2': { weight: 100 } });
+  expect(await becomes('gs-2', (it) => it?.weight === 100)).toBe(true);
+  expect((await server('gs-1'))?.admin).toBe('maint');
+  await stand.ask('set server gs/gs-1 state ready');
+
+  steered.change({ 'gs/gs-1': { admin: 'drain', state: 'draining' } });
+  expect(await becomes('gs-1', (it) => it?.admin === 'drain')).toBe(true);
+  steered.change({ 'gs/gs-1': { admin: 'ready', state: 'up' } });
+  expect(await becomes('gs-1', (it) => it?.admin === 'ready')).toBe(true);
+});
+
+test('what HAProxy counts becomes evidence', async () => {
+  steered.traffic.length = 0;
+  await usedBy(6);
+  const sum = () => steered.traffic.reduce((total, delta) => total + delta.success, 0);
+  expect(await until(() => sum() === 6)).toBe(true);
+  expect(steered.traffic.every((delta) => delta.failure === 0)).toBe(true);
+});
+
+test('a registered instance is added, proves itself, survives a reload and is removed', async () => {
+  const url = origins[2]?.url ?? '';
+  steered.change({ 'gs/gs-3': { id: 'gs-3', service: 'gs', url } });
+  expect(await becomes('gs-3', (it) => it?.agentUp === false && it.admin === 'ready')).toBe(true);
+  expect(await usedBy(4)).toEqual(new Set(['gs-1', 'gs-2']));
+  steered.change({ 'gs/gs-3': { state: 'up', health: 'up' } });
+  expect(await becomes('gs-3', (it) => it?.status.startsWith('UP'))).toBe(true);
+  expect(await usedBy(6)).toEqual(new Set(['gs-1', 'gs-2', 'gs-3']));
+
+  const file = await readFile(stand.config.haproxy.file, 'utf8');
+  expect(file).toContain(`server gs-3 ${url.slice('http://'.length)} `);
+  const worker = await stand.ask('show info').then((info) => /^Pid: (\d+)/m.exec(info)?.[1]);
+  steered.sink.reconfigure({ ...stand.config, haproxy: { ...stand.config.haproxy, maxconn: 2000 } });
+  const isNew = async () => {
+    const info = await stand.ask('show info');
+    return /^Maxconn: 2000$/m.test(info) && /^Pid: (\d+)/m.exec(info)?.[1] !== worker;
+  };
+  expect(await until(isNew)).toBe(true);
+  expect(await usedBy(6)).toEqual(new Set(['gs-1', 'gs-2', 'gs-3']));
+
+  steered.change({ 'gs/gs-3': null });
+  expect(await until(async () => (await server('gs-3')) === null)).toBe(true);
+});
+
+test('verdict and maint are right again after a restart of HAProxy, and a dead agent holds nothing', async () => {
+  await stand.ask('set server gs/gs-2 state maint');
+  steered.change({
+    'gs/gs-1': { state: 'down', breaker: 'open' },
+    'gs/gs-2': { health: 'down', state: 'down' },
+  });
+  const saved = async () =>
+    /gs-2 \S+ \d 1 /.test(await readFile(`${stand.folder}/acgs-lb/servers.state`, 'utf8'));
+  expect(await until(saved)).toBe(true);
+  await stand.restart();
+  expect((await server('gs-2'))?.admin).toBe('maint');
+  // Both are out by verdict, but gs-1 answers probes and is the last one that could: it stays in.
+  expect(await becomes('gs-2', (it) => it?.agentUp === false)).toBe(true);
+  expect((await server('gs-1'))?.agentUp).toBe(true);
+  await stand.ask('set server gs/gs-2 state ready');
+  await steered.sink.close(2_000);
+  expect(await becomes('gs-2', (it) => it?.agentUp && it.status.startsWith('UP'))).toBe(true);
+});
