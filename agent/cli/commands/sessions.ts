@@ -1,0 +1,236 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { type Context, contextOf } from '../context.ts';
+import { Misuse } from '../errors.ts';
+import { readAs } from '../shapes.ts';
+import { table } from '../terminal.ts';
+
+const sessionShape = z.looseObject({
+  id: z.string(),
+  workflowType: z.string(),
+  userId: z.string(),
+  state: z.string(),
+  currentStep: z.string(),
+  completedSteps: z.array(z.string()),
+  stepDurations: z.record(z.string(), z.number()),
+  pins: z.record(z.string(), z.string()),
+  moves: z.array(
+    z.object({ at: z.number(), service: z.string(), from: z.string(), to: z.string(), reason: z.string() }),
+  ),
+  createdAt: z.number(),
+  lastActivity: z.number(),
+  totalDuration: z.number().nullable(),
+  reason: z.string().nullable(),
+  version: z.number(),
+});
+type Session = z.infer<typeof sessionShape>;
+const listShape = z.object({ sessions: z.array(sessionShape) });
+const statsShape = z.looseObject({
+  total: z.number(),
+  byState: z.record(z.string(), z.number()),
+  byWorkflow: z.record(z.string(), z.number()),
+  averageAge: z.number().nullable(),
+  averageDuration: z.number().nullable(),
+  moves: z.number(),
+});
+
+export function registerSessions(program: Command): void {
+  const sessions = program
+    .command('sessions')
+    .description('governance workflows: begin, advance, suspend, list')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb sessions list --state active\n  acgs-lb sessions create policy_creation ada\n' +
+        '  acgs-lb sessions advance 0198… draft --version 1',
+    );
+  readers(sessions);
+  writers(sessions);
+}
+
+function readers(sessions: Command): void {
+  sessions
+    .command('list', { isDefault: true })
+    .description('sessions, newest first')
+    .option('--user <id>', 'only of this user')
+    .option('--state <state>', 'active, suspended, completed, expired or failed')
+    .option('--limit <n>', 'at most so many', '50')
+    .action(async (options: Record<string, string>, command: Command) => {
+      const context = contextOf(command);
+      const answer = await (await context.client()).get(`/v1/sessions?${new URLSearchParams(options)}`);
+      const { sessions: found } = readAs(listShape, answer, 'sessions');
+      context.print({ sessions: found }, () => listText(found, context));
+    });
+  sessions
+    .command('get')
+    .description('one session: steps, pins, moves')
+    .argument('<id>')
+    .action(async (id: string, _options: unknown, command: Command) => {
+      const context = contextOf(command);
+      show(context, await (await context.client()).get(`/v1/sessions/${encodeURIComponent(id)}`));
+    });
+  sessions
+    .command('stats')
+    .description('how many, in which state, how long')
+    .action(async (_options: unknown, command: Command) => {
+      const context = contextOf(command);
+      const answer = readAs(
+        statsShape,
+        await (await context.client()).get('/v1/sessions/stats'),
+        'statistics',
+      );
+      context.print(answer, (stats) => {
+        const counts = (of: Record<string, number>) =>
+          Object.entries(of)
+            .map(([name, count]) => `${name} ${count}`)
+            .join(', ') || 'none';
+        return [
+          `sessions   ${stats.total}: ${counts(stats.byState)}`,
+          `open       ${counts(stats.byWorkflow)}; on average ${spell(stats.averageAge)} old`,
+          `completed  after ${spell(stats.averageDuration)} on average`,
+          `moves      ${stats.moves}`,
+        ].join('\n');
+      });
+    });
+}
+
+function writers(sessions: Command): void {
+  sessions
+    .command('create')
+    .description('begin a workflow')
+    .argument('<workflowType>')
+    .argument('<userId>')
+    .option('--metadata <json>', 'a JSON object to keep with it')
+    .action(
+      async (workflowType: string, userId: string, options: { metadata?: string }, command: Command) => {
+        const context = contextOf(command);
+        const body = { workflowType, userId, ...optionalObject('metadata', options.metadata) };
+        show(context, await (await context.client()).post('/v1/sessions', body));
+      },
+    );
+  sessions
+    .command('advance')
+    .description('leave the current step for another')
+    .argument('<id>')
+    .argument('<step>')
+    .requiredOption('--version <n>', 'the version you have seen; another one means somebody was faster')
+    .option('--data <json>', 'a JSON object to merge into its data')
+    .action(
+      async (id: string, step: string, options: { version: string; data?: string }, command: Command) => {
+        const body = { step, ...version(options), ...optionalObject('data', options.data) };
+        await send(command, id, 'advance', body);
+      },
+    );
+  const withReason = [
+    ['suspend', 'pause a session'],
+    ['fail', 'end a session that went wrong'],
+  ] as const;
+  for (const [name, description] of withReason) {
+    sessions
+      .command(name)
+      .description(description)
+      .argument('<id>')
+      .option('--reason <text>')
+      .option('--version <n>', 'only if this is its version')
+      .action(async (id: string, options: { reason?: string; version?: string }, command: Command) => {
+        const reason = options.reason === undefined ? {} : { reason: options.reason };
+        await send(command, id, name, { ...version(options), ...reason });
+      });
+  }
+  const plain = [
+    ['resume', 'go on with a suspended session'],
+    ['complete', 'end a session well'],
+  ] as const;
+  for (const [name, description] of plain) {
+    sessions
+      .command(name)
+      .description(description)
+      .argument('<id>')
+      .option('--version <n>', 'only if this is its version')
+      .action((id: string, options: { version?: string }, command: Command) =>
+        send(command, id, name, version(options)),
+      );
+  }
+  sessions
+    .command('pin')
+    .description('move a session to another instance of a service')
+    .argument('<id>')
+    .argument('<service>')
+    .argument('<instance>')
+    .action(async (id: string, service: string, instance: string, _options: unknown, command: Command) => {
+      const context = contextOf(command);
+      const path = `/v1/sessions/${encodeURIComponent(id)}/pins/${encodeURIComponent(service)}`;
+      show(context, await (await context.client()).put(path, { instance }));
+    });
+}
+
+async function send(command: Command, id: string, what: string, body: object): Promise<void> {
+  const context = contextOf(command);
+  show(context, await (await context.client()).post(`/v1/sessions/${encodeURIComponent(id)}/${what}`, body));
+}
+
+function version(options: { version?: string }): { version?: number } {
+  if (options.version === undefined) return {};
+  const value = Number(options.version);
+  if (!Number.isInteger(value) || value < 1) throw new Misuse('--version must be a whole number from 1');
+  return { version: value };
+}
+
+function optionalObject(name: string, text: string | undefined): Record<string, unknown> {
+  if (text === undefined) return {};
+  try {
+    const value: unknown = JSON.parse(text);
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { [name]: value };
+  } catch {
+    // Said below, as for any other text that is no object.
+  }
+  throw new Misuse(`--${name} must be a JSON object`);
+}
+
+function show(context: Context, answer: unknown): void {
+  context.print(readAs(sessionShape, answer, 'session'), (session) => oneText(session));
+}
+
+function listText(list: readonly Session[], { terminal }: Context): string {
+  if (list.length === 0) return 'no such sessions';
+  return table(
+    list,
+    [
+      { title: 'ID', value: ({ id }) => id },
+      { title: 'WORKFLOW', value: ({ workflowType }) => workflowType },
+      { title: 'USER', value: ({ userId }) => userId, shrink: 1 },
+      { title: 'STATE', value: ({ state }) => state, style: ({ state }) => colour(state) },
+      { title: 'STEP', value: ({ currentStep }) => currentStep, shrink: 1 },
+      { title: 'VERSION', value: (session) => String(session.version), align: 'right' },
+      { title: 'LAST ACTIVITY', value: ({ lastActivity }) => new Date(lastActivity).toISOString() },
+    ],
+    terminal,
+  );
+}
+
+function oneText(session: Session): string {
+  const instant = (at: number) => new Date(at).toISOString();
+  const steps = session.completedSteps.map((step) => `${step} (${spell(session.stepDurations[step] ?? 0)})`);
+  const pins = Object.entries(session.pins).map(([service, instance]) => `${service} → ${instance}`);
+  const moves = session.moves.map(
+    ({ at, service, from, to, reason }) => `${instant(at)} ${service}: ${from} → ${to} (${reason})`,
+  );
+  return [
+    `session    ${session.id}, version ${session.version}`,
+    `workflow   ${session.workflowType} of ${session.userId}`,
+    `state      ${session.state}${session.reason ? `: ${session.reason}` : ''}`,
+    `step       ${session.currentStep}${steps.length > 0 ? `, after ${steps.join(', ')}` : ''}`,
+    `pins       ${pins.join(', ') || 'none'}`,
+    ...moves.map((move) => `moved      ${move}`),
+    `began      ${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`,
+  ].join('\n');
+}
+
+const colour = (state: string) =>
+  state === 'active' ? 'green' : state === 'failed' || state === 'expired' ? 'red' : 'yellow';
+
+function spell(seconds: number | null): string {
+  if (seconds === null) return '-';
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  if (seconds < 3600) return `${(seconds / 60).toFixed(1)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}

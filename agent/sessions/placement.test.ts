@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import type { Instance } from '../state.ts';
+import { createPlacement, overrides, placePins } from './placement.ts';
+import { uuid7 } from './uuid7.ts';
+
+const instance = (id: string, more: Partial<Instance> = {}): Instance => ({
+  id,
+  service: 'gs',
+  url: `http://${id}:8004`,
+  origin: 'file',
+  state: 'up',
+  reason: '',
+  since: 0,
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  latencyMs: 1,
+  inflight: 0,
+  queued: 0,
+  metadata: {},
+  ...more,
+});
+
+const NOW = 1_000_000;
+const id = uuid7(NOW);
+const all = ['gs-1', 'gs-2', 'gs-3'];
+const placement = (states: Record<string, Partial<Instance>> = {}) =>
+  createPlacement(
+    all.map((name) => instance(name, states[name])),
+    NOW,
+  );
+
+test('a pin is what the edge finds by itself, so the snapshot need not carry it', () => {
+  const { pins, moves } = placePins(id, {}, placement(), NOW);
+  expect(pins.gs).toBe(placement().own(id, 'gs'));
+  expect(moves).toEqual([]);
+  expect(overrides([{ id, pins }], placement(), 10)).toEqual({});
+});
+
+test('a session moves once when its instance dies, and stays when it comes back', () => {
+  const first = placePins(id, {}, placement(), NOW).pins.gs ?? '';
+  const dead = placement({ [first]: { state: 'down' } });
+  const moved = placePins(id, { gs: first }, dead, NOW + 1);
+  const second = moved.pins.gs ?? '';
+  expect(second).not.toBe(first);
+  expect(moved.moves).toEqual([
+    { at: NOW + 1, service: 'gs', from: first, to: second, reason: `${first} no longer serves` },
+  ]);
+  const back = placement({ [first]: { since: NOW + 2, servingSince: NOW + 2 } });
+  expect(placePins(id, moved.pins, back, NOW + 3).changed).toBe(false);
+  expect(overrides([{ id, pins: moved.pins }], back, 10)).toEqual({});
+});
+
+test('where all instances are younger than the session, the snapshot carries the pin', () => {
+  const young = { since: NOW + 5, servingSince: NOW + 5 };
+  const states = Object.fromEntries(all.map((name) => [name, young]));
+  const own = placement(states).own(id, 'gs');
+  const other = all.find((name) => name !== own) ?? '';
+  expect(placePins(id, { gs: other }, placement(states), NOW + 6).changed).toBe(false);
+  expect(overrides([{ id, pins: { gs: other } }], placement(states), 10)).toEqual({ [id]: { gs: other } });
+});
+
+test('a draining instance keeps its sessions; with nobody left a pin waits', () => {
+  const first = placePins(id, {}, placement(), NOW).pins.gs ?? '';
+  const draining = placement({
+    [first]: { state: 'draining', admin: 'drain', since: NOW + 1, servingSince: 0 },
+  });
+  expect(placePins(id, { gs: first }, draining, NOW + 2).changed).toBe(false);
+  const nobody = placement(Object.fromEntries(all.map((name) => [name, { state: 'down' as const }])));
+  expect(placePins(id, { gs: first }, nobody, NOW + 2)).toMatchObject({ changed: false, moves: [] });
+});

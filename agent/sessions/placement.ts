@@ -1,0 +1,77 @@
+import { compileSessions } from '../../shared/affinity/session-instance.ts';
+import { type Candidate, newLocalView, toCandidate } from '../../shared/balance/candidate.ts';
+import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
+import type { Instance } from '../state.ts';
+import type { PinMove } from './session.ts';
+
+/** Where the edge will send a session, computed from the same instances by the same code. */
+export interface Placement {
+  /** The instance a session belongs to by its id alone. */
+  own(session: string, service: string): string | null;
+  /** Whether an instance can go on holding a session: it serves, or drains and so keeps what it has. */
+  holds(service: string, instance: string): boolean;
+  services: readonly string[];
+}
+
+export function createPlacement(instances: Iterable<Instance>, now: number): Placement {
+  const byService = new Map<string, Candidate[]>();
+  for (const instance of instances) {
+    const list = byService.get(instance.service) ?? [];
+    list.push(candidate(instance));
+    byService.set(instance.service, list);
+  }
+  const places = new Map([...byService].map(([service, list]) => [service, compileSessions(list)]));
+  return {
+    services: [...byService.keys()],
+    own: (session, service) => places.get(service)?.(session, now)?.id ?? null,
+    holds: (service, instance) =>
+      byService.get(service)?.some(({ id, state }) => id === instance && state !== 'down') ?? false,
+  };
+}
+
+function candidate(instance: Instance): Candidate {
+  const { id, service, url, state, reason, breaker, weight, priority, since, servingSince, admin } = instance;
+  const asSnapshot = {
+    ...{ id, url, state, reason, breaker, weight, priority, since },
+    ...(servingSince === undefined ? {} : { servingSince }),
+    ...(admin === 'ready' ? {} : { admin }),
+  };
+  return toCandidate(asSnapshot, { service, site: '', direct: null }, newLocalView());
+}
+
+/** Pins of a session as they should be now; `moves` tells which changed hands. A pin whose instance holds stays. */
+export function placePins(
+  session: string,
+  pins: Readonly<Record<string, string>>,
+  placement: Placement,
+  now: number,
+): { pins: Record<string, string>; moves: PinMove[]; changed: boolean } {
+  const next = { ...pins };
+  const moves: PinMove[] = [];
+  for (const service of placement.services) {
+    const from = pins[service];
+    if (from !== undefined && placement.holds(service, from)) continue;
+    const to = placement.own(session, service);
+    // With nobody to take over, the pin waits for its instance.
+    if (to === null || to === from) continue;
+    next[service] = to;
+    if (from !== undefined) moves.push({ at: now, service, from, to, reason: `${from} no longer serves` });
+  }
+  return { pins: next, moves, changed: Object.keys(next).some((service) => next[service] !== pins[service]) };
+}
+
+/** Pins the edge would not find by itself: what the snapshot must carry. At most `limit` sessions, newest first. */
+export function overrides(
+  sessions: Iterable<{ id: string; pins: Readonly<Record<string, string>> }>,
+  placement: Placement,
+  limit: number,
+): SnapshotPins {
+  const found: [string, Record<string, string>][] = [];
+  for (const { id, pins } of sessions) {
+    const differing = Object.entries(pins).filter(
+      ([service, instance]) => placement.holds(service, instance) && placement.own(id, service) !== instance,
+    );
+    if (differing.length > 0) found.push([id, Object.fromEntries(differing)]);
+  }
+  return Object.fromEntries(found.slice(-limit));
+}

@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest';
+import { fromCached, toCached } from './cached.ts';
+import { type Command, type Session, transition } from './session.ts';
+
+const session: Session = {
+  id: '019ac000-0000-7000-8000-000000000000',
+  workflowType: 'policy_creation',
+  userId: 'u',
+  state: 'active',
+  currentStep: 'initial',
+  completedSteps: [],
+  stepDurations: {},
+  stepStartedAt: 0,
+  data: { a: 1 },
+  metadata: {},
+  pins: { gs: 'gs-1' },
+  moves: [],
+  createdAt: 0,
+  lastActivity: 0,
+  totalDuration: null,
+  reason: null,
+  version: 1,
+};
+
+const run = (from: Session, now: number, ...commands: Command[]): Session =>
+  commands.reduce((current, command) => {
+    const next = transition(current, command, now);
+    if (!next.ok) throw new Error(next.why);
+    return next.session;
+  }, from);
+
+test('steps are completed when they are left, and their time is counted, twice when done twice', () => {
+  const drafted = run(session, 2_000, { do: 'advance', step: 'draft', data: { b: 2 } });
+  expect(drafted).toMatchObject({
+    currentStep: 'draft',
+    completedSteps: ['initial'],
+    stepDurations: { initial: 2 },
+    data: { a: 1, b: 2 },
+    version: 2,
+  });
+  const back = run(run(drafted, 5_000, { do: 'advance', step: 'review' }), 6_000, {
+    do: 'advance',
+    step: 'draft',
+  });
+  const done = run(back, 10_000, { do: 'complete' });
+  expect(done).toMatchObject({
+    state: 'completed',
+    completedSteps: ['initial', 'draft', 'review'],
+    stepDurations: { initial: 2, draft: 7, review: 1 },
+    totalDuration: 10,
+    version: 5,
+  });
+});
+
+test('a command in the wrong state is refused and says why', () => {
+  const suspended = run(session, 1, { do: 'suspend', reason: 'waiting for a vote' });
+  expect(suspended).toMatchObject({ state: 'suspended', reason: 'waiting for a vote' });
+  expect(transition(suspended, { do: 'advance', step: 'x' }, 2)).toEqual({
+    ok: false,
+    why: 'cannot advance: the session is suspended',
+  });
+  expect(run(suspended, 2, { do: 'resume' })).toMatchObject({ state: 'active', reason: null, version: 3 });
+  const failed = run(suspended, 2, { do: 'fail', reason: 'rejected' });
+  for (const command of [{ do: 'resume' }, { do: 'complete' }, { do: 'fail' }] as const) {
+    expect(transition(failed, command, 3).ok).toBe(false);
+  }
+});
+
+test('an idle session is over from that moment on; a suspended one may wait longer', () => {
+  const hour = 3_600_000;
+  expect(transition(session, { do: 'advance', step: 'x' }, hour - 1).ok).toBe(true);
+  expect(transition(session, { do: 'advance', step: 'x' }, hour)).toMatchObject({ ok: false });
+  expect(transition({ ...session, state: 'suspended' }, { do: 'resume' }, 24 * hour).ok).toBe(true);
+});
+
+test('the copy reads back whole, and what is not a session is no session', () => {
+  expect(fromCached(toCached(session))).toEqual(session);
+  expect(fromCached('{"session_id":"x"}')).toBeNull();
+  expect(fromCached('nonsense')).toBeNull();
+});

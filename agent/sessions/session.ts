@@ -1,0 +1,120 @@
+/** A governance workflow that must stay where its state is. Instants are epoch milliseconds, durations seconds. */
+export interface Session {
+  /** UUIDv7: the time in it lets every edge isolate place the session with no look-up. */
+  id: string;
+  workflowType: WorkflowType;
+  userId: string;
+  state: SessionState;
+  currentStep: string;
+  completedSteps: string[];
+  stepDurations: Record<string, number>;
+  stepStartedAt: number;
+  data: Record<string, unknown>;
+  metadata: Record<string, unknown>;
+  /** Service → instance. */
+  pins: Record<string, string>;
+  /** When a pin changed hands, and why. */
+  moves: PinMove[];
+  createdAt: number;
+  lastActivity: number;
+  totalDuration: number | null;
+  /** Why it was suspended, failed or expired. */
+  reason: string | null;
+  /** Goes up by one with every change of the workflow; pins move without it. */
+  version: number;
+}
+
+export interface PinMove {
+  at: number;
+  service: string;
+  from: string;
+  to: string;
+  reason: string;
+}
+
+export const WORKFLOW_TYPES = [
+  'policy_creation',
+  'constitutional_compliance',
+  'policy_enforcement',
+  'wina_oversight',
+  'audit_transparency',
+] as const;
+export type WorkflowType = (typeof WORKFLOW_TYPES)[number];
+
+export const SESSION_STATES = ['active', 'suspended', 'completed', 'expired', 'failed'] as const;
+export type SessionState = (typeof SESSION_STATES)[number];
+
+/** An active session without a step for so long expires; a suspended one is meant to wait, so it gets a week. */
+export const IDLE_MS: Partial<Record<SessionState, number>> = {
+  active: 3_600_000,
+  suspended: 7 * 86_400_000,
+};
+
+export type Command =
+  | { do: 'advance'; step: string; data?: Record<string, unknown> }
+  | { do: 'suspend'; reason?: string }
+  | { do: 'resume' }
+  | { do: 'complete'; data?: Record<string, unknown> }
+  | { do: 'fail'; reason?: string };
+
+export type Transition = { ok: true; session: Session } | { ok: false; why: string };
+
+/** The states each command may be given in. */
+const ALLOWED: Record<Command['do'], readonly SessionState[]> = {
+  advance: ['active'],
+  suspend: ['active'],
+  resume: ['suspended'],
+  complete: ['active'],
+  fail: ['active', 'suspended'],
+};
+
+/** What a command makes of a session, or why it may not. */
+export function transition(session: Session, command: Command, now: number): Transition {
+  if (isIdle(session, now)) return { ok: false, why: 'the session has expired' };
+  if (!ALLOWED[command.do].includes(session.state)) {
+    return { ok: false, why: `cannot ${command.do}: the session is ${session.state}` };
+  }
+  const next = { ...session, version: session.version + 1, lastActivity: now };
+  switch (command.do) {
+    case 'advance': {
+      const done = finishStep(session, now);
+      const data = { ...session.data, ...command.data };
+      return { ok: true, session: { ...next, ...done, currentStep: command.step, stepStartedAt: now, data } };
+    }
+    case 'suspend':
+      return { ok: true, session: { ...next, state: 'suspended', reason: command.reason ?? null } };
+    case 'resume':
+      return { ok: true, session: { ...next, state: 'active', reason: null } };
+    case 'complete': {
+      const data = { ...session.data, ...command.data };
+      const ended = { ...finishStep(session, now), totalDuration: seconds(session.createdAt, now), data };
+      return { ok: true, session: { ...next, ...ended, state: 'completed', reason: null } };
+    }
+    case 'fail': {
+      const totalDuration = seconds(session.createdAt, now);
+      return {
+        ok: true,
+        session: { ...next, state: 'failed', totalDuration, reason: command.reason ?? null },
+      };
+    }
+  }
+}
+
+export function isIdle(session: Pick<Session, 'state' | 'lastActivity'>, now: number): boolean {
+  const limit = IDLE_MS[session.state];
+  return limit !== undefined && now - session.lastActivity >= limit;
+}
+
+/** A step done twice counts the time of both. */
+function finishStep(session: Session, now: number): Pick<Session, 'completedSteps' | 'stepDurations'> {
+  const { currentStep, completedSteps, stepDurations, stepStartedAt } = session;
+  return {
+    completedSteps: completedSteps.includes(currentStep) ? completedSteps : [...completedSteps, currentStep],
+    stepDurations: {
+      ...stepDurations,
+      [currentStep]: (stepDurations[currentStep] ?? 0) + seconds(stepStartedAt, now),
+    },
+  };
+}
+
+const seconds = (from: number, to: number): number => Math.max(0, to - from) / 1000;

@@ -1,0 +1,157 @@
+import type { Logger } from 'pino';
+import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
+import { liveKeys, TTL } from '../live/keys.ts';
+import type { LiveState } from '../live/live.ts';
+import type { Instance } from '../state.ts';
+import { fromCached, toCached } from './cached.ts';
+import { createPinKeeper, type PinKeeper } from './pin-keeper.ts';
+import { createPlacement, placePins } from './placement.ts';
+import { type Command, isIdle, type Session, transition, type WorkflowType } from './session.ts';
+import type { SessionFilter, SessionStats, SessionStore } from './store.ts';
+import { uuid7 } from './uuid7.ts';
+
+export type CommandResult =
+  | { kind: 'done'; session: Session }
+  | { kind: 'unknown' }
+  /** Somebody else changed it first, or it is in no state for the command. */
+  | { kind: 'conflict'; session: Session; why: string };
+
+/**
+ * Governance sessions. Postgres decides; the live state holds copies, so that reads go on while Postgres is away. Every
+ * method but `get`'s copy throws what the database throws.
+ */
+export interface Sessions {
+  create(workflow: {
+    workflowType: WorkflowType;
+    userId: string;
+    metadata: Record<string, unknown>;
+  }): Promise<Session>;
+  /** `stale`: Postgres did not answer, this is the copy. Throws when there is no copy either. */
+  get(id: string): Promise<{ session: Session; stale: boolean } | null>;
+  command(id: string, command: Command, version?: number): Promise<CommandResult>;
+  /** An operator moves a session. Null when there is no such session. */
+  pin(id: string, service: string, instance: string): Promise<Session | null>;
+  list(filter: SessionFilter): Promise<Session[]>;
+  stats(): Promise<SessionStats>;
+  /** What the snapshot must tell the edge, because an id alone does not. */
+  snapshotPins(): SnapshotPins;
+  /** Instances changed: pins of those that no longer serve are moved, once, and recorded. */
+  accept(update: { instances: ReadonlyMap<string, Instance>; changes: readonly unknown[] }): void;
+  close(): Promise<void>;
+}
+
+export interface SessionsOptions {
+  store: SessionStore;
+  live: LiveState;
+  instances: () => ReadonlyMap<string, Instance>;
+  log: Logger;
+  /** Of two agents the leader alone expires sessions and records moves. */
+  isLeader?: () => boolean;
+  now?: () => number;
+}
+
+export function createSessions(options: SessionsOptions): Sessions {
+  const { store, live, instances, log, isLeader = () => true, now = Date.now } = options;
+  const keeper: PinKeeper = createPinKeeper({ store, live, instances, log, isLeader, now });
+
+  /** A copy for reads without Postgres. Losing it costs nothing. */
+  async function copy(session: Session): Promise<void> {
+    const pins = Object.entries(session.pins).map(([service, instance]) => ({
+      key: liveKeys.pin(session.id, service),
+      value: instance,
+      ttlSeconds: TTL.pin,
+    }));
+    const whole = { key: liveKeys.session(session.id), value: toCached(session), ttlSeconds: TTL.session };
+    await live
+      .put([whole, ...pins])
+      .catch((error: Error) => log.debug(`session not copied: ${error.message}`));
+  }
+
+  async function kept(session: Session): Promise<Session> {
+    keeper.note(session);
+    await copy(session);
+    return session;
+  }
+
+  return {
+    async create({ workflowType, userId, metadata }) {
+      const at = now();
+      const id = uuid7(at);
+      const placement = createPlacement(instances().values(), at);
+      const { pins } = placePins(id, {}, placement, at);
+      const session: Session = {
+        ...{ id, workflowType, userId, metadata, pins },
+        ...{
+          state: 'active',
+          currentStep: 'initial',
+          completedSteps: [],
+          stepDurations: {},
+          stepStartedAt: at,
+        },
+        ...{
+          data: {},
+          moves: [],
+          createdAt: at,
+          lastActivity: at,
+          totalDuration: null,
+          reason: null,
+          version: 1,
+        },
+      };
+      await store.insert(session);
+      return kept(session);
+    },
+
+    async get(id) {
+      try {
+        const session = await store.get(id);
+        return session && { session: asOf(session, now()), stale: false };
+      } catch (error) {
+        const text = await live.get(liveKeys.session(id)).catch(() => null);
+        const session = text === null ? null : fromCached(text);
+        if (!session) throw error;
+        return { session: asOf(session, now()), stale: true };
+      }
+    },
+
+    async command(id, command, version) {
+      for (;;) {
+        const current = await store.get(id);
+        if (!current) return { kind: 'unknown' };
+        const session = asOf(current, now());
+        if (version !== undefined && version !== current.version) {
+          const why = `version ${version} is not current; it is ${current.version}`;
+          return { kind: 'conflict', session, why };
+        }
+        const next = transition(current, command, now());
+        if (!next.ok) return { kind: 'conflict', session, why: next.why };
+        if (await store.update(next.session)) return { kind: 'done', session: await kept(next.session) };
+        // Somebody was faster. With a version the caller must decide anew; without one, once more.
+      }
+    },
+
+    async pin(id, service, instance) {
+      const session = await store.get(id);
+      if (!session) return null;
+      const from = session.pins[service] ?? '';
+      if (from === instance) return session;
+      const move = { at: now(), service, from, to: instance, reason: 'set by an operator' };
+      const pins = { ...session.pins, [service]: instance };
+      await store.savePins(id, pins, [move]);
+      return kept({ ...session, pins, moves: [...session.moves, move] });
+    },
+
+    list: async (filter) => (await store.list(filter)).map((session) => asOf(session, now())),
+    stats: () => store.stats(),
+    snapshotPins: () => keeper.overrides(),
+    accept(update) {
+      if (update.changes.length > 0) keeper.changed();
+    },
+    close: () => keeper.close(),
+  };
+}
+
+/** A session that has been idle too long is expired from that moment on, whenever the sweep writes it down. */
+function asOf(session: Session, now: number): Session {
+  return isIdle(session, now) ? { ...session, state: 'expired', reason: 'idle too long' } : session;
+}

@@ -1,0 +1,188 @@
+import type { Database } from '../sql/database.ts';
+import type { PinMove, Session, SessionState, WorkflowType } from './session.ts';
+
+/** Sessions in Postgres, which decides: a change counts only if nobody changed the session since it was read. */
+export interface SessionStore {
+  insert(session: Session): Promise<void>;
+  get(id: string): Promise<Session | null>;
+  /** False when the stored version is no longer the one before `session`'s. */
+  update(session: Session): Promise<boolean>;
+  list(filter: SessionFilter): Promise<Session[]>;
+  /** Sessions that have pins to look after: active and suspended ones, newest last. */
+  open(limit: number): Promise<Session[]>;
+  savePins(id: string, pins: Record<string, string>, moves: readonly PinMove[]): Promise<void>;
+  /** Ends what has been idle too long; returns their ids. */
+  expire(idle: { state: SessionState; before: number }[], now: number): Promise<string[]>;
+  stats(): Promise<SessionStats>;
+}
+
+export interface SessionFilter {
+  user?: string | undefined;
+  state?: SessionState | undefined;
+  limit: number;
+}
+
+export interface SessionStats {
+  total: number;
+  byState: Record<string, number>;
+  /** Of open sessions. */
+  byWorkflow: Record<string, number>;
+  /** Seconds; null when there is none. */
+  averageAge: number | null;
+  /** Completed ones, seconds from creation to completion. */
+  averageDuration: number | null;
+  moves: number;
+}
+
+interface Row {
+  id: string;
+  workflow_type: WorkflowType;
+  user_id: string;
+  state: SessionState;
+  current_step: string;
+  completed_steps: string[];
+  step_durations: Record<string, number>;
+  step_started_at: number;
+  workflow_data: Record<string, unknown>;
+  metadata: Record<string, unknown>;
+  pins: Record<string, string>;
+  moves: PinMove[];
+  created_at: number;
+  last_activity: number;
+  total_duration: number | null;
+  reason: string | null;
+  version: number;
+}
+
+export function createSessionStore(database: Database): SessionStore {
+  return {
+    async insert(session) {
+      const row = toRow(session);
+      const columns = Object.keys(row);
+      const places = columns.map((_, index) => `$${index + 1}`);
+      await database.query(
+        `INSERT INTO governance_sessions (${columns.join(', ')}) VALUES (${places.join(', ')})`,
+        Object.values(row),
+      );
+    },
+    async get(id) {
+      const { rows } = await database.query<Row>('SELECT * FROM governance_sessions WHERE id = $1', [id]);
+      return rows[0] ? fromRow(rows[0]) : null;
+    },
+    async update(session) {
+      // Pins and moves are left alone: they are somebody else's to change, and without the version.
+      const { id, pins, moves, ...row } = toRow(session);
+      const columns = Object.keys(row).map((column, index) => `${column} = $${index + 3}`);
+      const { rowCount } = await database.query(
+        `UPDATE governance_sessions SET ${columns.join(', ')} WHERE id = $1 AND version = $2`,
+        [id, session.version - 1, ...Object.values(row)],
+      );
+      return rowCount === 1;
+    },
+    async list({ user, state, limit }) {
+      const { rows } = await database.query<Row>(
+        `SELECT * FROM governance_sessions
+         WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR state = $2)
+         ORDER BY created_at DESC LIMIT $3`,
+        [user ?? null, state ?? null, limit],
+      );
+      return rows.map(fromRow);
+    },
+    async open(limit) {
+      const { rows } = await database.query<Row>(
+        `SELECT * FROM governance_sessions WHERE state IN ('active', 'suspended')
+         ORDER BY created_at DESC LIMIT $1`,
+        [limit],
+      );
+      return rows.map(fromRow).reverse();
+    },
+    async savePins(id, pins, moves) {
+      await database.query(
+        'UPDATE governance_sessions SET pins = $2, moves = moves || $3::jsonb WHERE id = $1',
+        [id, JSON.stringify(pins), JSON.stringify(moves)],
+      );
+    },
+    async expire(idle, now) {
+      const expired: string[] = [];
+      for (const { state, before } of idle) {
+        const { rows } = await database.query<{ id: string }>(
+          `UPDATE governance_sessions
+           SET state = 'expired', reason = 'idle too long', version = version + 1, total_duration = $3 - created_at
+           WHERE state = $1 AND last_activity <= $2 RETURNING id`,
+          [state, before / 1000, now / 1000],
+        );
+        expired.push(...rows.map(({ id }) => id));
+      }
+      return expired;
+    },
+    stats: () => readStats(database),
+  };
+}
+
+async function readStats(database: Database): Promise<SessionStats> {
+  const { rows: states } = await database.query<{ state: string; sessions: number; moves: number }>(
+    `SELECT state, count(*) AS sessions, coalesce(sum(jsonb_array_length(moves)), 0) AS moves
+     FROM governance_sessions GROUP BY state`,
+  );
+  const { rows: workflows } = await database.query<{ workflow_type: string; sessions: number; age: number }>(
+    `SELECT workflow_type, count(*) AS sessions, sum(extract(epoch FROM now())::float8 - created_at) AS age
+     FROM governance_sessions WHERE state IN ('active', 'suspended') GROUP BY workflow_type`,
+  );
+  const { rows: done } = await database.query<{ duration: number | null }>(
+    "SELECT avg(total_duration) AS duration FROM governance_sessions WHERE state = 'completed'",
+  );
+  const open = workflows.reduce((sum, { sessions }) => sum + sessions, 0);
+  return {
+    total: states.reduce((sum, { sessions }) => sum + sessions, 0),
+    byState: Object.fromEntries(states.map(({ state, sessions }) => [state, sessions])),
+    byWorkflow: Object.fromEntries(workflows.map(({ workflow_type, sessions }) => [workflow_type, sessions])),
+    averageAge: open > 0 ? workflows.reduce((sum, { age }) => sum + age, 0) / open : null,
+    averageDuration: done[0]?.duration ?? null,
+    moves: states.reduce((sum, { moves }) => sum + Number(moves), 0),
+  };
+}
+
+function toRow(session: Session) {
+  return {
+    id: session.id,
+    workflow_type: session.workflowType,
+    user_id: session.userId,
+    state: session.state,
+    current_step: session.currentStep,
+    completed_steps: JSON.stringify(session.completedSteps),
+    step_durations: JSON.stringify(session.stepDurations),
+    step_started_at: session.stepStartedAt / 1000,
+    workflow_data: JSON.stringify(session.data),
+    metadata: JSON.stringify(session.metadata),
+    pins: JSON.stringify(session.pins),
+    moves: JSON.stringify(session.moves),
+    created_at: session.createdAt / 1000,
+    last_activity: session.lastActivity / 1000,
+    total_duration: session.totalDuration,
+    reason: session.reason,
+    version: session.version,
+  };
+}
+
+function fromRow(row: Row): Session {
+  const ms = (seconds: number): number => Math.round(seconds * 1000);
+  return {
+    id: row.id,
+    workflowType: row.workflow_type,
+    userId: row.user_id,
+    state: row.state,
+    currentStep: row.current_step,
+    completedSteps: row.completed_steps,
+    stepDurations: row.step_durations,
+    stepStartedAt: ms(row.step_started_at),
+    data: row.workflow_data,
+    metadata: row.metadata,
+    pins: row.pins,
+    moves: row.moves,
+    createdAt: ms(row.created_at),
+    lastActivity: ms(row.last_activity),
+    totalDuration: row.total_duration,
+    reason: row.reason,
+    version: row.version,
+  };
+}

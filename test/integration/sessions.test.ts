@@ -1,0 +1,170 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import pino from 'pino';
+import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { type ProblemError, problemAnswer } from '../../agent/api/problem.ts';
+import { createMemoryLive } from '../../agent/live/memory.ts';
+import { registerSessionRoutes } from '../../agent/sessions/routes.ts';
+import { createSessions, type Sessions } from '../../agent/sessions/sessions.ts';
+import { createSessionStore } from '../../agent/sessions/store.ts';
+import { type Database, openDatabase } from '../../agent/sql/database.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import type { Instance } from '../../agent/state.ts';
+import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+
+const log = pino({ level: 'silent' });
+const instance = (service: string, id: string): Instance => ({
+  ...{ id, service, url: `http://${id}:80`, origin: 'file', state: 'up', reason: '', since: 0 },
+  ...{ health: 'up', breaker: 'closed', admin: 'ready', weight: 100, priority: 1, latencyMs: 1 },
+  ...{ inflight: 0, queued: 0, metadata: {} },
+});
+
+let server: PostgresServer;
+let database: Database;
+let instances: Map<string, Instance>;
+let sessions: Sessions;
+let app: OpenAPIHono;
+const live = createMemoryLive();
+beforeAll(async () => {
+  server = await startPostgres();
+  await migrate(server.url);
+  database = openDatabase(server.url, { min: 0, max: 4, idle: 1_000 });
+});
+afterAll(async () => {
+  await database.close();
+  await server.stop();
+});
+beforeEach(() => {
+  instances = new Map(['gs-1', 'gs-2'].map((id) => [`gs/${id}`, instance('gs', id)]));
+  const store = createSessionStore(database);
+  sessions = createSessions({ store, live, instances: () => instances, log });
+  app = new OpenAPIHono();
+  app.onError((error, context) => problemAnswer(context, error as ProblemError));
+  registerSessionRoutes(app, { sessions, instances: () => instances });
+  return () => sessions.close();
+});
+
+interface Answer {
+  id: string;
+  state: string;
+  version: number;
+  pins: Record<string, string>;
+  currentStep: string;
+  moves: unknown[];
+  sessions: Answer[];
+}
+
+async function call(
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<{ response: Response; body: Answer }> {
+  const response = await app.request(path, {
+    method,
+    ...(body === undefined
+      ? {}
+      : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+  });
+  return { response, body: (await response.json()) as Answer };
+}
+const begin = async (userId = 'ada') =>
+  (await call('POST', '/v1/sessions', { workflowType: 'policy_creation', userId })).body;
+
+test('of two advances at once one wins, the other gets 409 with the session as it is', async () => {
+  const { id, version, pins } = await begin();
+  expect(['gs-1', 'gs-2']).toContain(pins.gs);
+  const both = await Promise.all(
+    ['draft', 'review'].map((step) => call('POST', `/v1/sessions/${id}/advance`, { step, version })),
+  );
+  expect(both.map(({ response }) => response.status).sort()).toEqual([200, 409]);
+  const won = both.find(({ response }) => response.status === 200)?.body;
+  const lost = both.find(({ response }) => response.status === 409);
+  expect(lost?.response.headers.get('content-type')).toContain('problem+json');
+  expect(lost?.body).toMatchObject({ status: 409, id, version: 2, currentStep: won?.currentStep });
+});
+
+test('list, statistics and the rest of the life', async () => {
+  const { id } = await begin('grace');
+  expect((await call('POST', `/v1/sessions/${id}/suspend`, { reason: 'vote' })).body.state).toBe('suspended');
+  expect((await call('POST', `/v1/sessions/${id}/advance`, { step: 'x', version: 2 })).response.status).toBe(
+    409,
+  );
+  expect((await call('POST', `/v1/sessions/${id}/resume`, { version: 2 })).body.state).toBe('active');
+  expect((await call('POST', `/v1/sessions/${id}/complete`, {})).body).toMatchObject({
+    state: 'completed',
+    version: 4,
+  });
+  const { body } = await call('GET', '/v1/sessions?user=grace&state=completed');
+  expect(body.sessions.map((session) => session.id)).toEqual([id]);
+  expect((await call('GET', '/v1/sessions?user=grace&state=active')).body.sessions).toEqual([]);
+  const stats = await call('GET', '/v1/sessions/stats');
+  expect(stats.body).toMatchObject({ byState: { completed: 1 } });
+  expect((await call('GET', '/v1/sessions/nobody')).response.status).toBe(404);
+});
+
+test('a failed instance moves its session once, in answer, database and live state', async () => {
+  const { id, pins } = await begin();
+  const first = pins.gs ?? '';
+  const second = first === 'gs-1' ? 'gs-2' : 'gs-1';
+  const kill = (name: string, state: 'up' | 'down', at: number) => {
+    instances.set(`gs/${name}`, { ...instance('gs', name), state, since: at, servingSince: at });
+    sessions.accept({ instances, changes: [{}] });
+  };
+  kill(first, 'down', Date.now());
+  await vi.waitFor(async () => {
+    expect((await call('GET', `/v1/sessions/${id}`)).body).toMatchObject({
+      pins: { gs: second },
+      moves: [{ from: first, to: second }],
+      version: 1,
+    });
+  });
+  await vi.waitFor(async () => expect(await live.get(`lb:session:${id}:gs`)).toBe(second));
+  kill(first, 'up', Date.now());
+  await call('POST', `/v1/sessions/${id}/advance`, { step: 'draft', version: 1 });
+  const after = (await call('GET', `/v1/sessions/${id}`)).body;
+  expect(after).toMatchObject({ pins: { gs: second }, version: 2 });
+  expect(after.moves).toHaveLength(1);
+  expect(sessions.snapshotPins()).toEqual({});
+});
+
+test('an idle session is expired by the sweep', async () => {
+  const { id } = await begin();
+  await database.query('UPDATE governance_sessions SET last_activity = last_activity - 3601 WHERE id = $1', [
+    id,
+  ]);
+  expect((await call('GET', `/v1/sessions/${id}`)).body.state).toBe('expired');
+  const sweeping = createSessions({
+    store: createSessionStore(database),
+    live,
+    instances: () => instances,
+    log,
+  });
+  await vi.waitFor(async () => {
+    const { rows } = await database.query('SELECT state, version FROM governance_sessions WHERE id = $1', [
+      id,
+    ]);
+    expect(rows).toEqual([{ state: 'expired', version: 2 }]);
+  });
+  await sweeping.close();
+});
+
+test('without Postgres reads go on from the copy, and writes get 503 with Retry-After', async () => {
+  const { id } = await begin();
+  const away = openDatabase('postgres://nobody@127.0.0.1:1/none', { min: 0, max: 1, idle: 1_000 });
+  const store = createSessionStore(away);
+  const cut = createSessions({ store, live, instances: () => instances, log });
+  app = new OpenAPIHono();
+  app.onError((error, context) => problemAnswer(context, error as ProblemError));
+  registerSessionRoutes(app, { sessions: cut, instances: () => instances });
+  const read = await call('GET', `/v1/sessions/${id}`);
+  expect(read.response.status).toBe(200);
+  expect(read.response.headers.get('x-acgs-stale')).toBe('1');
+  expect(read.body).toMatchObject({ id, state: 'active', version: 1 });
+  const write = await call('POST', `/v1/sessions/${id}/advance`, { step: 'x', version: 1 });
+  expect(write.response.status).toBe(503);
+  expect(Number(write.response.headers.get('retry-after'))).toBeGreaterThan(0);
+  // The copy is only a copy: when it was evicted, the read says so too.
+  await live.remove([`governance_session:${id}`]);
+  expect((await call('GET', `/v1/sessions/${id}`)).response.status).toBe(503);
+  await cut.close();
+  await away.close();
+});
