@@ -18,6 +18,7 @@ import { openLive } from './live/open.ts';
 import type { Log } from './log.ts';
 import { createLoop, type Loop } from './loop.ts';
 import { createMetrics } from './metrics/metrics.ts';
+import { openOperations } from './operations.ts';
 import { paceOf } from './probes/pace.ts';
 import { createProber } from './probes/scheduler.ts';
 import { targetsOf } from './probes/targets.ts';
@@ -63,8 +64,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const events = createEventLog();
 
   let leader: Leader = single;
-  const snapshot = await openSnapshotSink({ config: () => config, env, stateDir, leader: () => leader, log });
+  const snapshot = await openSnapshotSink({
+    ...{ config: () => config, env, stateDir, leader: () => leader, log },
+    pins: () => operations.snapshotPins(),
+  });
   const history = await openHistory({ config, env, stateDir, log, isLeader: () => leader.isLeader() });
+  const operations = openOperations({
+    ...{ history, live, log },
+    instances: () => loop.instances(),
+    isLeader: () => leader.isLeader(),
+  });
   const haproxy = createHaproxySink({
     config,
     secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
@@ -100,6 +109,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     resumed: initialRecords(config, saved, startedAt),
     policies: config.services,
     listeners: [
+      // Before the snapshot: it carries pins that just moved.
+      operations,
       ...sinks,
       events,
       view,
@@ -231,6 +242,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       now: Date.now,
     },
     extend(app) {
+      operations.register(app);
       registerDashboard(app, { live: view, status });
     },
   });
@@ -259,6 +271,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       await Promise.all(sinks.map((sink) => sink.close(CLOSE_MS)));
       await stateFile.close();
       await commands.close();
+      await operations.close();
       await history.close();
       await live.close();
     },

@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { registerCheck } from './check.ts';
 import { registerEvents } from './events.ts';
 import { registerRegistry } from './registry.ts';
+import { registerSessions } from './sessions.ts';
 import { registerStatus } from './status.ts';
 import { registerSteer } from './steer.ts';
 
@@ -11,5 +12,6 @@ export function registerCommands(program: Command): void {
   registerEvents(program);
   registerSteer(program);
   registerRegistry(program);
+  registerSessions(program);
   registerCheck(program);
 }
