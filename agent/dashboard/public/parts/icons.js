@@ -3,7 +3,7 @@ import { h } from '../dom.js';
 const SHAPES = /** @type {Record<string, string>} */ ({
   // A state has its own shape, so that it is told without its colour.
   up: 'M3 8.5l3.2 3.2L13 5',
-  probation: 'M8 4v4l2.6 1.8',
+  probation: 'M8 2.2a5.8 5.8 0 1 0 .01 0M8 5v3.2l2.2 1.4',
   draining: 'M8 3v8M4.5 8L8 11.5 11.5 8',
   down: 'M4 4l8 8M12 4l-8 8',
   fine: 'M3 8.5l3.2 3.2L13 5',

@@ -6,6 +6,7 @@ import { pill } from './icons.js';
 /** @import { LiveInstance, LiveService, LiveStatus } from '../types.d.ts' */
 
 const HEADS = ['Instance', 'State', 'Why', 'Req/s', 'Errors', 'p95', 'In flight', 'Weight', ''];
+const COLUMNS = ['name', 'state', 'why', 'number', 'number', 'number', 'number', 'number', 'steer'];
 /** More rows than this are not drawn at once; the filter finds the rest. */
 const MOST_ROWS = 300;
 
@@ -45,7 +46,11 @@ export function drawServices(status, { text, onlyBad }) {
               HEADS.map((head, index) =>
                 h(
                   'th',
-                  { scope: 'col', class: index > 2 && index < 8 ? 'number' : null },
+                  {
+                    scope: 'col',
+                    class: index > 2 && index < 8 ? 'number' : null,
+                    'data-column': COLUMNS[index] ?? null,
+                  },
                   head || h('span', { class: 'hidden' }, 'Steer'),
                 ),
               ),

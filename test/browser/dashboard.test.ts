@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { browserPath, launchBrowser } from './browser.ts';
+import { type StandIn, startStandIn } from './stand-in.ts';
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+interface AxeResult {
+  violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[];
+}
+
+describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
+  let browser: Browser;
+  let agent: StandIn;
+  /** What the page must never do, gathered while a test runs. */
+  let wrongs: string[];
+
+  beforeAll(async () => {
+    browser = await launchBrowser();
+  });
+  afterAll(() => browser?.close());
+  beforeEach(async () => {
+    agent = await startStandIn();
+    wrongs = [];
+  });
+  afterEach(async () => {
+    await agent.close();
+    for (const context of browser.contexts()) await context.close();
+    expect(wrongs).toEqual([]);
+  });
+
+  async function open(options: BrowserContextOptions = {}): Promise<Page> {
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+    const page = await context.newPage();
+    page.setDefaultTimeout(10_000);
+    page.on('pageerror', (error) => wrongs.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error' && !/ERR_CONNECTION|ERR_INCOMPLETE|401/.test(message.text()))
+        wrongs.push(message.text());
+    });
+    page.on('request', (request) => {
+      if (!request.url().startsWith(agent.url)) wrongs.push(`asked for ${request.url()}`);
+    });
+    await page.goto(agent.url);
+    await page.getByRole('button', { name: 'Steer gs-1' }).waitFor();
+    return page;
+  }
+  const heading = (page: Page, name: string | RegExp) =>
+    page.getByRole('heading', { level: 1, name }).waitFor();
+  async function signIn(page: Page, token = agent.token) {
+    await page.getByLabel('Token (ACGS_TOKEN)').fill(token);
+    await page.locator('#login').getByRole('button', { name: 'Sign in' }).click();
+  }
+
+  test('says at once that all is right, then what is not, why and since when, then that it is again', async () => {
+    const page = await open();
+    await heading(page, 'Everything is all right');
+    agent.change(
+      'gs/gs-1',
+      { state: 'down', health: 'down' },
+      '3 of 3 probes failed: connect refused 127.0.0.1:8004',
+    );
+    await heading(page, 'gs-1 is down');
+    const finding = page.locator('#verdict .finding');
+    expect(await finding.textContent()).toMatch(
+      /3 of 3 probes failed: connect refused.*since \d\d:\d\d:\d\d/,
+    );
+    expect(await page.title()).toBe('(1) acgs-lb main');
+    agent.change('gs/gs-2', { state: 'down', health: 'down' }, '3 of 3 probes failed: status 503');
+    await page.locator('#verdict.bad').getByText('gs takes no traffic').waitFor();
+    for (const id of ['gs-1', 'gs-2'])
+      agent.change(`gs/${id}`, { state: 'up', health: 'up' }, '2 of 2 probes passed');
+    await heading(page, 'Everything is all right');
+  });
+
+  test('drain asks first, wants the token, refuses a wrong one, and does what was asked', async () => {
+    const page = await open();
+    await page.getByRole('button', { name: 'Steer gs-1' }).click();
+    const dialog = page.locator('#manage');
+    await dialog.getByLabel('Then maintenance').selectOption('5m');
+    await dialog.getByRole('button', { name: 'Drain' }).click();
+    await dialog.getByText('1 other instance of gs carries on').waitFor();
+    expect(agent.writes).toEqual([]);
+    await dialog.getByRole('button', { name: 'Drain' }).click();
+    await signIn(page, 'wrong');
+    await page.getByText('The agent does not accept this token.').waitFor();
+    expect(agent.writes).toEqual([]);
+    await signIn(page);
+    await page.locator('#toast').getByText('gs-1: drain, done').waitFor();
+    expect(agent.writes).toEqual([
+      { path: '/v1/services/gs/instances/gs-1/admin', body: { state: 'drain', deadline: '5m' } },
+    ]);
+    await page.locator('tr[data-key="gs-1"]').getByText('draining').waitFor();
+  });
+
+  test('steered by keyboard alone, and a warning when nothing would be left', async () => {
+    agent.change('gs/gs-1', { state: 'down', health: 'down' }, 'gone');
+    const page = await open();
+    await page.getByRole('button', { name: 'Sign in' }).press('Enter');
+    await page.keyboard.type(agent.token);
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Sign out' }).waitFor();
+    await page.keyboard.press('/');
+    await page.keyboard.type('gs-2');
+    await page.locator('tr[data-key="auth-1"]').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Steer gs-2' }).press('Enter');
+    await page.locator('form[data-steer=maint] button').press('Enter');
+    await page.getByText('the service will be down').waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('#manage').waitFor({ state: 'hidden' });
+    expect(agent.writes).toEqual([]);
+    await page.getByRole('button', { name: 'Steer gs-2' }).press('Enter');
+    await page.getByLabel('Weight').fill('50');
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Set weight 50' }).press('Enter');
+    await page.locator('#toast').getByText('set weight 50, done').waitFor();
+    expect(agent.writes).toEqual([{ path: '/v1/services/gs/instances/gs-2/weight', body: { weight: 50 } }]);
+  });
+
+  test('what is being typed and pointed at survives the frames that come meanwhile', async () => {
+    const page = await open();
+    await page.getByRole('button', { name: 'Steer gs-1' }).click();
+    await page.getByLabel('Weight').fill('77');
+    agent.change('gs/gs-1', { state: 'probation' }, 'on its way');
+    await page.locator('#manage').getByText('on probation').waitFor();
+    expect(await page.getByLabel('Weight').inputValue()).toBe('77');
+    expect(await page.locator('input[name=weight]:focus').count()).toBe(1);
+  });
+
+  test('says when the news stops, and goes on by itself', async () => {
+    const page = await open();
+    await page.locator('#connection').getByText('live').waitFor();
+    const refuse = (route: { abort(): Promise<void> }) => route.abort();
+    await page.route('**/v1/live', refuse);
+    agent.drop();
+    await page.locator('#connection').getByText('reconnecting').waitFor();
+    await page.unroute('**/v1/live', refuse);
+    await page.locator('#connection').getByText('live').waitFor();
+  });
+
+  test('explain tells which instance would answer and why', async () => {
+    const page = await open();
+    await page.getByRole('button', { name: 'Explain' }).click();
+    await page.locator('#explain-result').getByText('power of two choices by response time').waitFor();
+    await page.locator('#explain-result .chosen').getByText('gs-2').waitFor();
+  });
+
+  test('text from the network stays text', async () => {
+    const page = await open();
+    agent.change(
+      'gs/gs-1',
+      { state: 'down' },
+      '<img src=x onerror="document.title=1"><script>document.title=2</script>',
+    );
+    await page.locator('#verdict').getByText('<img src=x').waitFor();
+    expect(await page.locator('main img, main script').count()).toBe(0);
+  });
+
+  test.each(['light', 'dark'] as const)(
+    'no accessibility fault in the %s theme, wide or narrow',
+    async (colorScheme) => {
+      agent.change('gs/gs-1', { state: 'down', breaker: 'open' }, 'breaker open: 62 % of 40 calls failed');
+      agent.change('pgc/pgc-1', { state: 'draining', admin: 'drain' }, 'operator asked for drain');
+      agent.change('ec/ec-1', { state: 'probation' }, 'share growing');
+      for (const width of [1440, 390]) {
+        const page = await open({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
+        const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+        expect(overflow, `${width} px wide`).toBeLessThanOrEqual(0);
+        expect(await faults(page)).toEqual([]);
+        await page.getByRole('button', { name: 'Steer gs-1' }).click();
+        expect(await faults(page)).toEqual([]);
+      }
+    },
+  );
+
+  async function faults(page: Page): Promise<string[]> {
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate<AxeResult>('axe.run()');
+    return violations.flatMap(({ id, nodes }) =>
+      nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 160)} ${failureSummary ?? ''}`),
+    );
+  }
+});
