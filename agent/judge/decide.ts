@@ -8,41 +8,50 @@ export interface Verdict {
   reason: string;
 }
 
-/**
- * What traffic obeys. Operator beats breaker beats health: the first of them that has something to say is the reason.
- * A drain asks for less traffic, never for more: a draining instance that is dead is down.
- */
-export function decide(record: Record, slowStartMs: number, now: number): Verdict {
-  const { instance, tally, breaker, flap, provedAt } = record;
-  if (instance.admin === 'maint') return { state: 'down', reason: 'maintenance asked for by an operator' };
-
-  const own = judged();
-  if (instance.admin === 'drain') {
-    return own.state === 'down'
-      ? { state: 'down', reason: `draining, and ${own.reason}` }
-      : { state: 'draining', reason: `drain asked for by an operator${until(instance.drainDeadline)}` };
-  }
-  return own;
-
-  function judged(): Verdict {
-    if (breaker.state === 'open') {
-      return { state: 'down', reason: `breaker open: ${breaker.why}; trial${at(breaker.until)}` };
-    }
-    if (tally.health !== 'up') return { state: 'down', reason: tally.because };
-    if (flap.heldSince !== null) {
-      return { state: 'down', reason: `held back after ${flap.falls} falls${until(releaseAt(flap))}` };
-    }
-    if (breaker.state === 'half_open') {
-      return { state: 'probation', reason: 'breaker half-open: a few calls on trial' };
-    }
-    if (provedAt !== null && now < provedAt + slowStartMs) {
-      return { state: 'probation', reason: `${tally.because}; slow start${until(provedAt + slowStartMs)}` };
-    }
-    return { state: 'up', reason: tally.because };
-  }
+export interface Circumstances {
+  now: number;
+  slowStartMs: number;
+  /** Asked only when it matters: it looks at every other instance. */
+  isLastServing(): boolean;
 }
 
-const clock = (instant: number): string => new Date(instant).toISOString().slice(11, 19);
-const at = (instant: number): string => ` at ${clock(instant)}Z`;
+/**
+ * What traffic obeys. Operator beats breaker beats health: the first of them that has something to say is the reason.
+ *
+ * A drain asks for less traffic, never for more: a draining instance that is dead is down. And what traffic or history
+ * holds against an instance (breaker, flapping) never takes the last one of a service away while it answers its
+ * probes: a bad instance is better than none.
+ */
+export function decide(record: Record, circumstances: Circumstances): Verdict {
+  const { instance } = record;
+  if (instance.admin === 'maint') return { state: 'down', reason: 'maintenance asked for by an operator' };
+  const own = judged(record, circumstances);
+  if (instance.admin === 'ready') return own;
+  return own.state === 'down'
+    ? { state: 'down', reason: `draining, and ${own.reason}` }
+    : { state: 'draining', reason: `drain asked for by an operator${until(instance.drainDeadline)}` };
+}
+
+function judged(record: Record, { now, slowStartMs, isLastServing }: Circumstances): Verdict {
+  const { tally, breaker, flap, provedAt } = record;
+  const spare = (reason: string): Verdict =>
+    tally.health === 'up' && isLastServing()
+      ? { state: 'probation', reason: `${reason}; kept in service, no other instance is up` }
+      : { state: 'down', reason };
+
+  if (breaker.state === 'open')
+    return spare(`breaker open: ${breaker.why}; trial at ${clock(breaker.until)}`);
+  if (tally.health !== 'up') return { state: 'down', reason: tally.because };
+  if (flap.heldSince !== null) return spare(`held back after ${flap.falls} falls${until(releaseAt(flap))}`);
+  if (breaker.state === 'half_open') {
+    return { state: 'probation', reason: 'breaker half-open: a few calls on trial' };
+  }
+  if (provedAt !== null && now < provedAt + slowStartMs) {
+    return { state: 'probation', reason: `${tally.because}; slow start${until(provedAt + slowStartMs)}` };
+  }
+  return { state: 'up', reason: tally.because };
+}
+
+const clock = (instant: number): string => `${new Date(instant).toISOString().slice(11, 19)}Z`;
 const until = (instant: number | undefined): string =>
-  instant === undefined ? '' : ` until ${clock(instant)}Z`;
+  instant === undefined ? '' : ` until ${clock(instant)}`;

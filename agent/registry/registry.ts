@@ -72,27 +72,26 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
 
   function enact(key: string, intent: Intent): void {
     const [service = '', instance = ''] = key.split('/');
-    const by = `asked for by ${intent.by}`;
+    const asked = { reason: `asked for by ${intent.by}`, by: intent.by };
     const known = deps.instances().get(key);
     if (intent.removed) {
-      if (known?.origin === 'api')
-        deps.apply({ kind: 'deregister', service, instance, reason: `deregistered, ${by}` });
+      if (known?.origin === 'api') deps.apply({ kind: 'deregister', service, instance, ...asked });
       return;
     }
     if (intent.registration && known?.origin !== 'file' && deps.config().services[service]) {
       const { ttl, ...rest } = intent.registration;
       const source = { ...rest, origin: 'api' as const, ...(ttl === undefined ? {} : { ttl }) };
-      deps.apply({ kind: 'register', source, known: false, reason: `registered, ${by}` });
+      deps.apply({ kind: 'register', source, known: false, ...asked });
     }
     const present = deps.instances().get(key);
     if (!present) return;
     if (intent.weight !== undefined && intent.weight !== present.weight) {
-      deps.apply({ kind: 'weight', service, instance, weight: intent.weight, reason: by });
+      deps.apply({ kind: 'weight', service, instance, weight: intent.weight, ...asked });
     }
     const { admin } = intent;
     if (admin && (admin.state !== present.admin || admin.deadline !== present.drainDeadline)) {
       const deadline = admin.deadline === undefined ? {} : { deadline: admin.deadline };
-      deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, reason: by });
+      deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...asked });
     }
   }
 

@@ -21,6 +21,7 @@ export interface SnapshotSinkOptions {
   onSuperseded(current: Order): Promise<boolean>;
   pins?(): SnapshotPins;
   log: Log;
+  seal?: typeof sealSnapshot;
   now?: () => number;
 }
 
@@ -43,7 +44,7 @@ const URGENT = new Set(['state', 'admin', 'weight', 'breaker', 'registered', 'de
 
 /** The snapshot as a sink: one write at a time, at most one a second, always the newest state, never a queue. */
 export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
-  const { publishers, log, now = Date.now } = options;
+  const { publishers, log, seal = sealSnapshot, now = Date.now } = options;
   const budget = createKvBudget(options.config().edge.publish.kvWritesPerDay, HEARTBEAT_MS);
   let instances: ReadonlyMap<string, Instance> = new Map();
   /** Null: an epoch must be claimed first. */
@@ -115,7 +116,7 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
     order = order ? { epoch: order.epoch, seq: order.seq + 1 } : await claimed();
     const kv = budget.spend(kind, now());
     const pins = options.pins?.();
-    const sealed = await sealSnapshot(
+    const sealed = await seal(
       buildSnapshot(options.config(), instances.values(), order, now(), pins),
       options.signing,
     );

@@ -1,0 +1,78 @@
+import { closedBreaker, recordCalls } from '../../shared/breaker.ts';
+import type { ServiceConfig } from '../../shared/config/config.ts';
+import type { AdminState, ProbeResult, TrafficDelta } from '../state.ts';
+import { countFall } from './flap.ts';
+import { judgeProbe } from './health.ts';
+import type { Record } from './record.ts';
+
+/** What one piece of evidence or one wish does to a record. What traffic obeys is decided afterwards. */
+
+/** After this long without a request, probes tell the latency again. */
+const TRAFFIC_SPEAKS_MS = 60_000;
+/** How much one new sample moves the mean. */
+const LATENCY_SHARE = 0.2;
+
+/** To a tenth of a millisecond: more digits would only lengthen the snapshot. */
+const blend = (mean: number | null, sample: number): number =>
+  Math.round((mean === null ? sample : mean + (sample - mean) * LATENCY_SHARE) * 10) / 10;
+
+export function afterProbe(record: Record, probe: ProbeResult, policy: ServiceConfig): Record {
+  const tally = judgeProbe(record.tally, probe, policy.health);
+  if (tally === record.tally) return record;
+  const { latencyMs } = record.instance;
+  const speaks = probe.ok && probe.at - record.measuredAt > TRAFFIC_SPEAKS_MS;
+  const instance = {
+    ...record.instance,
+    lastProbe: probe,
+    latencyMs: speaks ? blend(latencyMs, probe.latencyMs) : latencyMs,
+  };
+  const next = { ...record, tally, instance };
+  if (tally.health === record.tally.health) return next;
+  if (tally.health === 'down') {
+    const flap = record.tally.health === 'up' ? countFall(record.flap, probe.at) : record.flap;
+    return { ...next, provedAt: null, flap };
+  }
+  // A rise begins a new life: what the breaker held against the old one says nothing about it.
+  const servedBefore = record.known && record.tally.health === 'unknown';
+  return { ...next, breaker: closedBreaker(), provedAt: servedBefore ? null : probe.at, known: false };
+}
+
+export function afterTraffic(
+  record: Record,
+  delta: TrafficDelta,
+  policy: ServiceConfig,
+  now: number,
+): Record {
+  const counts = { calls: delta.success + delta.failure, failures: delta.failure, slow: delta.slow };
+  const { latencyMs, inflight, queued } = record.instance;
+  const mean = delta.latency?.count ? delta.latency.sum / delta.latency.count : null;
+  return {
+    ...record,
+    breaker: recordCalls(record.breaker, counts, policy.breaker, now),
+    measuredAt: mean === null ? record.measuredAt : now,
+    instance: {
+      ...record.instance,
+      latencyMs: mean === null ? latencyMs : blend(latencyMs, mean),
+      inflight: delta.inflight ?? inflight,
+      queued: delta.queued ?? queued,
+    },
+  };
+}
+
+export function withAdmin(record: Record, admin: AdminState, deadline?: number): Record {
+  const { drainDeadline: _, ...rest } = record.instance;
+  return {
+    ...record,
+    instance: { ...rest, admin, ...(deadline === undefined ? {} : { drainDeadline: deadline }) },
+  };
+}
+
+export const withWeight = (record: Record, weight: number): Record => ({
+  ...record,
+  instance: { ...record.instance, weight },
+});
+
+export function withHeartbeat(record: Record, now: number): Record {
+  const { ttl } = record.source;
+  return ttl === undefined ? record : { ...record, instance: { ...record.instance, expiresAt: now + ttl } };
+}

@@ -1,0 +1,155 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { parseConfig } from '../../shared/config/load.ts';
+import type { Key } from '../../shared/snapshot/seal.ts';
+import { compareOrder, type Order, type Snapshot } from '../../shared/snapshot/snapshot.ts';
+import { initialRecords } from '../judge/initial.ts';
+import type { Published, Publisher } from '../snapshot/publisher.ts';
+import type { Change } from '../state.ts';
+import { createSnapshotSink, type SnapshotSinkOptions } from './snapshot.ts';
+
+const config = parseConfig(`
+version: 1
+site: { id: main }
+edge: { publish: { kvWritesPerDay: 900 } }
+services: { gs: { routes: [/], instances: [ { id: gs-1, url: http://127.0.0.1:8004 } ] } }
+`);
+const instances = new Map(
+  initialRecords(config, null, 0).map(({ instance }) => [`gs/${instance.id}`, instance]),
+);
+const change: Change = { at: 0, service: 'gs', instance: 'gs-1', kind: 'state', reason: 'test' };
+
+/** The Hub as it is specified: only a greater pair is taken. Switched off it fails. */
+class Hub implements Publisher {
+  readonly name = 'ingest';
+  readonly arbitrates = true;
+  held: Order = { epoch: 0, seq: 0 };
+  reachable = true;
+  readonly taken: { snapshot: Snapshot; kv: boolean; at: number }[] = [];
+  async publish(sealed: Uint8Array<ArrayBuffer>, order: Order, kv: boolean): Promise<Published> {
+    if (!this.reachable) return { kind: 'failed', error: 'connect refused' };
+    if (compareOrder(order, this.held) <= 0) return { kind: 'superseded', current: this.held };
+    const snapshot: Snapshot = JSON.parse(new TextDecoder().decode(sealed));
+    this.held = order;
+    this.taken.push({ snapshot, kv, at: Date.now() });
+    return { kind: 'accepted' };
+  }
+}
+
+function agent(hub: Publisher, change: Partial<SnapshotSinkOptions> = {}) {
+  const sink = createSnapshotSink({
+    config: () => config,
+    signing: { kid: 'k1', privateKey: {} as Key },
+    // Unsigned: real signing runs on a thread that fake time does not wait for.
+    seal: async (snapshot) => new TextEncoder().encode(JSON.stringify(snapshot)),
+    publishers: [hub],
+    lastEpoch: 0,
+    saveEpoch: () => {},
+    mayPublish: () => true,
+    onSuperseded: async () => true,
+    log: pino({ level: 'silent' }),
+    ...change,
+  });
+  sink.accept({ at: 0, instances, changes: [] });
+  sinks.push(sink);
+  return sink;
+}
+
+const sinks: { close(ms: number): Promise<void> }[] = [];
+beforeEach(() =>
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: 1_700_000_000_000 }),
+);
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const sink of sinks.splice(0)) await sink.close(100);
+});
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+test('silent until opened, then claims an epoch beyond what the Hub holds', async () => {
+  const hub = new Hub();
+  hub.held = { epoch: 7, seq: 41 };
+  const sink = agent(hub);
+  await pass(5_000);
+  expect(hub.taken).toEqual([]);
+  sink.open();
+  await pass(100);
+  expect(hub.taken.map(({ snapshot: { epoch, seq } }) => [epoch, seq])).toEqual([[8, 1]]);
+  expect(hub.taken[0]?.snapshot.services.gs?.instances).toMatchObject([{ id: 'gs-1', state: 'down' }]);
+});
+
+test('changes are coalesced to one write a second, and the last state wins', async () => {
+  const hub = new Hub();
+  const sink = agent(hub);
+  sink.open();
+  await pass(10);
+  for (let count = 0; count < 50; count++) {
+    sink.accept({ at: 0, instances, changes: [change] });
+    await pass(100);
+  }
+  const gaps = hub.taken.slice(1).map(({ at }, index) => at - (hub.taken[index]?.at ?? 0));
+  expect(hub.taken.length).toBeGreaterThan(4);
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(1_000);
+});
+
+test('measurements alone ride along with the heartbeat', async () => {
+  const hub = new Hub();
+  const sink = agent(hub);
+  sink.open();
+  await pass(100);
+  const health: Change = { ...change, kind: 'health' };
+  for (let count = 0; count < 10; count++) sink.accept({ at: 0, instances, changes: [health] });
+  await pass(290_000);
+  expect(hub.taken).toHaveLength(1);
+  await pass(20_000);
+  expect(hub.taken).toHaveLength(2);
+});
+
+test('an edge that is away gets the newest state when it is back', async () => {
+  const hub = new Hub();
+  hub.reachable = false;
+  const sink = agent(hub);
+  sink.open();
+  await pass(20_000);
+  expect(sink.status()).toMatchObject({ state: 'down', lastError: 'connect refused' });
+  hub.reachable = true;
+  await pass(31_000);
+  expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 });
+  expect(hub.taken).toHaveLength(1);
+});
+
+test('a stale leader is not heard and falls silent; the new one goes on', async () => {
+  const hub = new Hub();
+  let firstLeads = true;
+  const first = agent(hub, { mayPublish: () => firstLeads, onSuperseded: async () => (firstLeads = false) });
+  first.open();
+  await pass(100);
+  const second = agent(hub);
+  second.open();
+  await pass(100);
+  expect(hub.held.epoch).toBe(2);
+  first.accept({ at: 0, instances, changes: [change] });
+  await pass(3_000);
+  expect(hub.held.epoch).toBe(2);
+  second.accept({ at: 0, instances, changes: [change] });
+  await pass(2_000);
+  expect(hub.held).toEqual({ epoch: 2, seq: 2 });
+});
+
+test('past the day’s KV writes, changes go to the Hub alone and heartbeats still reach KV', async () => {
+  const hub = new Hub();
+  const sink = agent(hub, {
+    config: () => ({
+      ...config,
+      edge: { ...config.edge, publish: { ...config.edge.publish, kvWritesPerDay: 4 } },
+    }),
+  });
+  sink.open();
+  for (let count = 0; count < 6; count++) {
+    await pass(1_100);
+    sink.accept({ at: 0, instances, changes: [change] });
+  }
+  await pass(1_100);
+  expect(hub.taken.map(({ kv }) => kv)).toEqual([true, true, false, false, false, false, false]);
+  await pass(310_000);
+  expect(hub.taken.at(-1)?.kv).toBe(true);
+});
