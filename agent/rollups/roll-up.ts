@@ -1,0 +1,81 @@
+import { SKETCH_LOG_GAMMA, SKETCH_SMALLEST } from '../../shared/sketch.ts';
+import type { Database, Queryable } from '../sql/database.ts';
+import { COUNT_HOUR, FOLD_MINUTES, SUM_DAY } from './statements.ts';
+
+export const HOUR = 3_600;
+export const DAY = 86_400;
+/** Seconds one row of load_balancing_metrics stands for. */
+export const ROW_SECONDS = 10;
+
+export interface RollUpOptions {
+  /** Told before each hour or day, with how many are left. */
+  onProgress?: (left: { hours: number; days: number }) => void;
+  /** Stops between two hours. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Brings hours and days up to date with all rows that came since: any number of callers at once, at any time, after
+ * any crash. Each hour is one short transaction.
+ */
+export async function rollUp(
+  database: Database,
+  options: RollUpOptions = {},
+): Promise<{ hours: number; days: number }> {
+  const rawFrom = await rawCompleteFrom(database);
+  const hours = await eachDirty(database, 'dirty_hours', options, async (client, start) => {
+    // An hour whose raw rows are dropped keeps the counts it has: late rows alone would replace them.
+    if (start >= rawFrom) await countHour(client, start);
+    await client.query(FOLD_MINUTES, [start]);
+    await client.query(
+      `INSERT INTO dirty_days AS d (start) VALUES ($1)
+       ON CONFLICT (start) DO UPDATE SET touched = d.touched + 1`,
+      [Math.floor(start / DAY) * DAY],
+    );
+  });
+  const days = await eachDirty(database, 'dirty_days', options, async (client, start) => {
+    for (const statement of SUM_DAY) await client.query(statement, [start]);
+  });
+  return { hours, days };
+}
+
+const countHour = (client: Queryable, start: number) =>
+  client.query(COUNT_HOUR, [start, SKETCH_LOG_GAMMA, SKETCH_SMALLEST, ROW_SECONDS]);
+
+/** Epoch seconds from when on load_balancing_metrics holds every row it ever got. */
+export async function rawCompleteFrom(database: Queryable): Promise<number> {
+  const { rows } = await database.query<{ value: number }>(
+    "SELECT value FROM upkeep_state WHERE name = 'raw_from'",
+  );
+  return rows[0]?.value ?? Number.NEGATIVE_INFINITY;
+}
+
+/**
+ * Takes the marks one by one, oldest first, only those that stood at the start: rows that keep coming must not keep
+ * the loop going. The mark is deleted before the sources are read; a writer that has set it but not committed holds
+ * its lock, and the mark is left to the next run.
+ */
+async function eachDirty(
+  database: Database,
+  table: 'dirty_hours' | 'dirty_days',
+  { onProgress, signal }: RollUpOptions,
+  work: (client: Queryable, start: number) => Promise<void>,
+): Promise<number> {
+  const { rows } = await database.query<{ start: number }>(`SELECT start FROM ${table} ORDER BY start`);
+  let done = 0;
+  for (const [index, { start }] of rows.entries()) {
+    if (signal?.aborted) break;
+    const left = rows.length - index;
+    onProgress?.(table === 'dirty_hours' ? { hours: left, days: 0 } : { hours: 0, days: left });
+    await database.transaction(async (client) => {
+      const taken = await client.query(
+        `DELETE FROM ${table} WHERE start = (SELECT start FROM ${table} WHERE start = $1 FOR UPDATE SKIP LOCKED)`,
+        [start],
+      );
+      if (taken.rowCount === 0) return;
+      await work(client, start);
+      done += 1;
+    });
+  }
+  return done;
+}

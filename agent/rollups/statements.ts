@@ -1,0 +1,152 @@
+/**
+ * The roll-up in SQL, so that a hour's five thousand rows never leave the database. Bucket indexes follow
+ * shared/sketch.ts: ceil(ln(ms) / ln γ), with ln γ and the smallest value passed in.
+ */
+
+/** Sums sketches of a relation `parts (service_type, instance_id, sketch)` into `merged (…, sketch)`. */
+const MERGE = `
+  totals AS (
+    SELECT service_type, instance_id,
+           sum((sketch->>'count')::numeric) AS count,
+           sum((sketch->>'sum')::double precision) AS sum,
+           max((sketch->>'max')::double precision) AS max
+    FROM parts GROUP BY 1, 2
+  ),
+  buckets AS (
+    SELECT service_type, instance_id, jsonb_object_agg(key, times) AS buckets
+    FROM (
+      SELECT service_type, instance_id, key, sum(value::numeric) AS times
+      FROM parts, jsonb_each_text(sketch->'buckets') GROUP BY 1, 2, 3
+    ) AS summed GROUP BY 1, 2
+  ),
+  merged AS (
+    SELECT t.service_type, t.instance_id,
+           jsonb_build_object('count', count, 'sum', sum, 'max', max, 'buckets', coalesce(buckets, '{}')) AS sketch
+    FROM totals t LEFT JOIN buckets b USING (service_type, instance_id)
+  )`;
+
+/**
+ * What load_balancing_metrics says of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4: seconds
+ * one row stands for. Rows adopted from the guide's original hold running totals, every 30 s: their own share is the
+ * difference to the row before, or all of it when the total fell (the process began anew); the first of all counts
+ * nothing, since nobody knows over which time it was gathered.
+ */
+export const COUNT_HOUR = `
+  WITH adopted AS (SELECT coalesce(max(last_id), 0) AS last_id FROM adopted_tables WHERE name = 'load_balancing_metrics'),
+  stepped AS (
+    SELECT service_type, instance_id, timestamp, response_time, current_connections, cpu_usage, memory_usage,
+           timestamp - lag(timestamp) OVER w AS gap,
+           total_requests AS total, lag(total_requests) OVER w AS total_before,
+           failure_count AS failed, lag(failure_count) OVER w AS failed_before
+    FROM load_balancing_metrics
+    WHERE (SELECT last_id FROM adopted) > 0 AND id <= (SELECT last_id FROM adopted)
+      AND timestamp >= $1::double precision - 86400 AND timestamp < $1::double precision + 3600
+    WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp, id)
+  ),
+  raw AS (
+    SELECT service_type, instance_id, timestamp, response_time, current_connections AS connections, cpu_usage AS cpu,
+           memory_usage AS memory, greatest(total_requests, success_count + failure_count)::bigint AS requests,
+           failure_count::bigint AS failures, $4::double precision AS span,
+           greatest(total_requests, success_count + failure_count)::bigint AS weight
+    FROM load_balancing_metrics
+    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+      AND id > (SELECT last_id FROM adopted)
+    UNION ALL
+    SELECT service_type, instance_id, timestamp, response_time, current_connections, cpu_usage, memory_usage,
+           coalesce(CASE WHEN total >= total_before THEN total - total_before
+                         WHEN total_before IS NOT NULL THEN total END, 0),
+           coalesce(CASE WHEN total < total_before OR failed < failed_before THEN failed
+                         ELSE failed - failed_before END, 0),
+           least(greatest(coalesce(gap, 30), 10), 300), 1
+    FROM stepped WHERE timestamp >= $1::double precision
+  ),
+  grouped AS (
+    SELECT service_type, coalesce(instance_id, '') AS instance_id, count(*) AS rows, sum(requests) AS requests,
+           sum(failures) AS failures, sum(response_time * requests) AS response_time_sum,
+           max(requests / span) AS peak_rate, max(connections) AS peak_concurrency,
+           avg(cpu) AS cpu_mean, max(cpu) AS cpu_max, avg(memory) AS memory_mean, max(memory) AS memory_max
+    FROM raw GROUP BY GROUPING SETS ((service_type, instance_id), (service_type))
+  ),
+  spans AS (
+    SELECT service_type, max(rate) AS peak_rate, max(connections) AS peak_concurrency
+    FROM (
+      SELECT service_type, floor(timestamp / span), sum(requests / span) AS rate, sum(connections) AS connections
+      FROM raw GROUP BY service_type, floor(timestamp / span)
+    ) AS sums GROUP BY service_type
+  ),
+  parts AS (
+    SELECT service_type, coalesce(instance_id, '') AS instance_id,
+           jsonb_build_object('count', sum(times), 'sum', sum(total), 'max', max(top),
+                              'buckets', jsonb_object_agg(bucket, times)) AS sketch
+    FROM (
+      SELECT service_type, instance_id, bucket, sum(weight) AS times, sum(ms * weight) AS total, max(ms) AS top
+      FROM (
+        SELECT service_type, instance_id, weight, response_time * 1000 AS ms,
+               ceil(ln(greatest(response_time * 1000, $3::double precision)) / $2::double precision)::integer AS bucket
+        FROM raw WHERE weight > 0
+      ) AS placed GROUP BY GROUPING SETS ((service_type, instance_id, bucket), (service_type, bucket))
+    ) AS counted GROUP BY service_type, coalesce(instance_id, '')
+  )
+  INSERT INTO metrics_hourly AS m
+    (start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
+     cpu_mean, cpu_max, memory_mean, memory_max, means)
+  SELECT $1::bigint, g.service_type, g.instance_id, g.rows, g.requests, g.failures, g.response_time_sum,
+         CASE WHEN g.instance_id = '' THEN s.peak_rate ELSE g.peak_rate END,
+         CASE WHEN g.instance_id = '' THEN s.peak_concurrency ELSE g.peak_concurrency END,
+         g.cpu_mean, g.cpu_max, g.memory_mean, g.memory_max, p.sketch
+  FROM grouped g JOIN spans s USING (service_type) LEFT JOIN parts p USING (service_type, instance_id)
+  ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
+    rows = excluded.rows, requests = excluded.requests, failures = excluded.failures,
+    response_time_sum = excluded.response_time_sum, peak_rate = excluded.peak_rate,
+    peak_concurrency = excluded.peak_concurrency, cpu_mean = excluded.cpu_mean, cpu_max = excluded.cpu_max,
+    memory_mean = excluded.memory_mean, memory_max = excluded.memory_max, means = excluded.means`;
+
+/** Moves the minutes of the hour at $1 into it; gone from latency_minutes in the same transaction, so none counts twice. */
+export const FOLD_MINUTES = `
+  WITH minutes AS (
+    DELETE FROM latency_minutes
+    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+    RETURNING service_type, instance_id, samples, up_samples, queued_max, latency
+  ),
+  parts AS (
+    SELECT service_type, instance_id, latency AS sketch FROM minutes WHERE latency IS NOT NULL
+    UNION ALL
+    SELECT service_type, instance_id, latency FROM metrics_hourly
+    WHERE start = $1::bigint AND latency IS NOT NULL AND EXISTS (SELECT FROM minutes)
+  ),
+  ${MERGE},
+  gathered AS (
+    SELECT service_type, instance_id, sum(samples) AS samples, sum(up_samples) AS up_samples,
+           max(queued_max) AS queued_max
+    FROM minutes GROUP BY 1, 2
+  )
+  INSERT INTO metrics_hourly AS m (start, service_type, instance_id, samples, up_samples, queued_max, latency)
+  SELECT $1::bigint, service_type, instance_id, g.samples, g.up_samples, g.queued_max, sketch
+  FROM gathered g LEFT JOIN merged USING (service_type, instance_id)
+  ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
+    samples = m.samples + excluded.samples, up_samples = m.up_samples + excluded.up_samples,
+    queued_max = greatest(m.queued_max, excluded.queued_max), latency = excluded.latency`;
+
+/** The day at $1 from its hours. */
+export const SUM_DAY = [
+  'DELETE FROM metrics_daily WHERE start = $1::bigint',
+  `INSERT INTO metrics_daily
+    (start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
+     cpu_mean, cpu_max, memory_mean, memory_max, samples, up_samples, queued_max)
+  SELECT $1::bigint, service_type, instance_id, sum(rows), sum(requests), sum(failures), sum(response_time_sum),
+         max(peak_rate), max(peak_concurrency), sum(cpu_mean * rows) / nullif(sum(rows), 0), max(cpu_max),
+         sum(memory_mean * rows) / nullif(sum(rows), 0), max(memory_max), sum(samples), sum(up_samples),
+         max(queued_max)
+  FROM metrics_hourly WHERE start >= $1::bigint AND start < $1::bigint + 86400
+  GROUP BY service_type, instance_id`,
+  ...(['latency', 'means'] as const).map(
+    (column) => `
+  WITH parts AS (
+    SELECT service_type, instance_id, ${column} AS sketch FROM metrics_hourly
+    WHERE start >= $1::bigint AND start < $1::bigint + 86400 AND ${column} IS NOT NULL
+  ),
+  ${MERGE}
+  UPDATE metrics_daily AS d SET ${column} = merged.sketch FROM merged
+  WHERE d.start = $1::bigint AND d.service_type = merged.service_type AND d.instance_id = merged.instance_id`,
+  ),
+];

@@ -1,0 +1,118 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readRollups } from '../../agent/rollups/read.ts';
+import { rollUp } from '../../agent/rollups/roll-up.ts';
+import { type Database, openDatabase } from '../../agent/sql/database.ts';
+import { startEmbeddedPostgres } from '../../agent/sql/embedded.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import { startPostgres } from '../../dev/servers/postgres.ts';
+import { addToSketch, emptySketch, type Sketch, sketchQuantile } from '../../shared/sketch.ts';
+
+const HOUR = 3_600;
+const START = Date.UTC(2026, 2, 10, 5) / 1000;
+
+describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
+  let database: Database;
+  const releases: (() => unknown)[] = [];
+
+  beforeAll(async () => {
+    const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
+    releases.push(() => server.stop());
+    await migrate(server.url);
+    database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+    releases.push(() => database.close());
+    await database.query('SELECT acgs_ensure_days($1, $2)', [START, START + 86_400]);
+  });
+
+  afterAll(async () => {
+    for (const release of releases.reverse()) await release();
+  });
+
+  it('counts an hour exactly, with the service as the sum of its instances', async () => {
+    const values = Array.from({ length: 200 }, (_, index) => ((index * 7919) % 200) / 400 + 0.001);
+    const exact = emptySketch();
+    for (const [index, seconds] of values.entries()) {
+      const requests = 1 + (index % 5);
+      addToSketch(exact, seconds * 1000, requests);
+      await insert(`gs-${(index % 2) + 1}`, START + Math.floor(index / 2) * 10, {
+        seconds,
+        requests,
+        failures: 1,
+      });
+    }
+    await rollUp(database);
+    const [service, one] = await hour(START);
+    const requests = values.reduce((sum, _, index) => sum + 1 + (index % 5), 0);
+    expect(service).toMatchObject({ instance: '', rows: 200, requests, failures: 200, peakConcurrency: 14 });
+    expect(service?.peakRate).toBeCloseTo(0.9);
+    expect(one).toMatchObject({ instance: 'gs-1', rows: 100, peakConcurrency: 7, peakRate: 0.5 });
+    expect(service?.means?.buckets).toEqual(exact.buckets);
+    expect(service?.means?.sum).toBeCloseTo(exact.sum, 6);
+    expect(sketchQuantile(service?.means as Sketch, 0.99)).toBe(sketchQuantile(exact, 0.99));
+  });
+
+  it('takes late rows in, and neither forgets nor doubles', async () => {
+    const [before] = await hour(START);
+    await insert('gs-1', START + 3_590, { seconds: 0.01, requests: 10, failures: 0 });
+    await rollUp(database);
+    await rollUp(database);
+    const [after] = await hour(START);
+    expect(after?.requests).toBe((before?.requests ?? 0) + 10);
+    const [day] = await readRollups(database, { from: day0, to: day0 + 86_400, by: 'day' });
+    expect(day).toMatchObject({ instance: '', requests: after?.requests, means: after?.means });
+  });
+
+  it('folds request latencies of minutes in whenever they come, each once', async () => {
+    const sketch = (...values: number[]) => {
+      const made = emptySketch();
+      for (const value of values) addToSketch(made, value);
+      return made;
+    };
+    const minute = (latency: Sketch | null, up: number) =>
+      database.query(
+        `INSERT INTO latency_minutes (service_type, instance_id, timestamp, samples, up_samples, queued_max, latency)
+         VALUES ('gs', 'gs-1', $1, 10, $2, 3, $3)`,
+        [START + 60, up, latency && JSON.stringify(latency)],
+      );
+    await minute(sketch(10, 20), 10);
+    await minute(sketch(30), 5);
+    await rollUp(database);
+    await minute(sketch(40), 10);
+    await minute(null, 10);
+    await rollUp(database);
+    await rollUp(database);
+    const one = (await hour(START)).find(({ instance }) => instance === 'gs-1');
+    expect(one).toMatchObject({ samples: 40, upSamples: 35, queuedMax: 3, rows: 101 });
+    expect(one?.latency).toEqual(sketch(10, 20, 30, 40));
+    expect((await database.query('SELECT 1 FROM latency_minutes')).rowCount).toBe(0);
+  });
+
+  it('leaves counts alone once their raw rows are gone', async () => {
+    const [before] = await hour(START);
+    await database.query("INSERT INTO upkeep_state VALUES ('raw_from', $1)", [START + HOUR]);
+    await insert('gs-1', START + 30, { seconds: 1, requests: 1, failures: 1 });
+    await rollUp(database);
+    expect((await hour(START))[0]).toEqual(before);
+  });
+
+  const day0 = Math.floor(START / 86_400) * 86_400;
+  const hour = (start: number) => readRollups(database, { from: start, to: start + HOUR, by: 'hour' });
+  const insert = (
+    instance: string,
+    timestamp: number,
+    row: { seconds: number; requests: number; failures: number },
+  ) =>
+    database.query(
+      `INSERT INTO load_balancing_metrics (service_type, instance_id, timestamp, response_time, success_count,
+         failure_count, current_connections, total_requests) VALUES ('gs', $1, $2, $3, $4, $5, 7, $6)`,
+      [instance, timestamp, row.seconds, row.requests - row.failures, row.failures, row.requests],
+    );
+});
+
+async function embedded(releases: (() => unknown)[]) {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-rollup-'));
+  releases.push(() => rmSync(folder, { recursive: true, force: true }));
+  return startEmbeddedPostgres(join(folder, 'db'));
+}
