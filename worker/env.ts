@@ -3,7 +3,8 @@ import type { SnapshotHub } from './snapshot-hub.ts';
 
 /** Bindings and variables as wrangler.toml and `wrangler secret put` give them: text, possibly missing. */
 export interface Env {
-  SNAPSHOTS: KVNamespace;
+  /** Absent on one's own host, where the Hub is on local disk. */
+  SNAPSHOTS?: KVNamespace;
   SNAPSHOT_HUB: DurableObjectNamespace<SnapshotHub>;
   LIMITER: DurableObjectNamespace<Limiter>;
   SITES?: string;

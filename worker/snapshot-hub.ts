@@ -34,7 +34,7 @@ export class SnapshotHub extends DurableObject<Env> {
     }
     this.ctx.storage.kv.put('held', next);
     this.#held = next;
-    if (toKv) await this.#scheduleKv();
+    if (toKv && this.env.SNAPSHOTS) await this.#scheduleKv();
     return { accepted: true, current: orderOf(next) };
   }
 
@@ -64,7 +64,7 @@ export class SnapshotHub extends DurableObject<Env> {
   /** Writes whatever is newest by now. */
   async #writeKv(): Promise<void> {
     const held = this.#held;
-    if (!held) return;
+    if (!held || !this.env.SNAPSHOTS) return;
     this.#kvWrittenAt = Date.now();
     try {
       await this.env.SNAPSHOTS.put(snapshotKey(held.site), held.sealed);

@@ -24,6 +24,7 @@ export const hubSource =
 export const kvSource =
   (env: Env): Source =>
   async (site) => {
+    if (!env.SNAPSHOTS) return null;
     const read = env.SNAPSHOTS.get(snapshotKey(site), { type: 'arrayBuffer', cacheTtl: KV_CACHE_SECONDS });
     const found = await within(KV_TIMEOUT_MS, 'KV', read);
     return found ? new Uint8Array(found) : null;

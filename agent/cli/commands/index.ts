@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { registerCheck } from './check.ts';
+import { registerEdge } from './edge.ts';
 import { registerEvents } from './events.ts';
 import { registerRegistry } from './registry.ts';
 import { registerSessions } from './sessions.ts';
@@ -14,4 +15,5 @@ export function registerCommands(program: Command): void {
   registerRegistry(program);
   registerSessions(program);
   registerCheck(program);
+  registerEdge(program);
 }

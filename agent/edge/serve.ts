@@ -1,0 +1,68 @@
+import { spawn } from 'node:child_process';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { loadWorkerBundle, workerdProgram } from './worker-bundle.ts';
+import { EDGE_VARIABLES, workerdConfig } from './workerd-config.ts';
+
+export interface ServeOptions {
+  bind: string;
+  /** Everything of this edge is kept here: the configuration it runs by, and its objects. */
+  stateDir: string;
+  /** The folder of the running program. */
+  programDir: string;
+  env: Readonly<Record<string, string | undefined>>;
+  tls?: { certificate: string; key: string };
+}
+
+export interface Prepared {
+  program: string;
+  args: string[];
+  env: Record<string, string>;
+}
+
+/** Writes what workerd needs into `stateDir` and answers how it is run. Throws with what to do. */
+export async function prepareEdge(options: ServeOptions): Promise<Prepared> {
+  const dir = resolve(options.stateDir);
+  const objectsDir = join(dir, 'objects');
+  await mkdir(objectsDir, { recursive: true, mode: 0o700 });
+  const { code, ...runtime } = await loadWorkerBundle(options.programDir);
+  await writeFile(join(dir, 'index.js'), code);
+  if (options.tls) {
+    // Copies: workerd embeds files that are beside its configuration.
+    await writeFile(join(dir, 'tls.crt'), await readFile(options.tls.certificate));
+    await writeFile(join(dir, 'tls.key'), await readFile(options.tls.key), { mode: 0o600 });
+  }
+  const config = workerdConfig({
+    ...runtime,
+    bind: options.bind,
+    objectsDir,
+    ...(options.tls && { tls: { certificate: 'tls.crt', key: 'tls.key' } }),
+  });
+  await writeFile(join(dir, 'edge.capnp'), config, { mode: 0o600 });
+  return {
+    program: workerdProgram(options.programDir),
+    args: ['serve', join(dir, 'edge.capnp'), 'config'],
+    env: edgeEnvironment(options.env),
+  };
+}
+
+/** Only what the Worker reads, and the client's address from the connection: there is nobody in front to trust. */
+function edgeEnvironment(env: ServeOptions['env']): Record<string, string> {
+  const given = EDGE_VARIABLES.flatMap((name) => {
+    const value = env[name];
+    return value ? [[name, value] as const] : [];
+  });
+  return { ...Object.fromEntries(given), CLIENT_ADDRESS_FROM: 'workerd' };
+}
+
+/** Runs until workerd ends or `signal` aborts. Resolves with its exit code; rejects when it cannot be started. */
+export function runEdge({ program, args, env }: Prepared, signal: AbortSignal): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
+    signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
+    child.once('error', (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'ENOENT' ? new Error('workerd was not found; npm install workerd') : error),
+    );
+    child.once('exit', (code) => resolve(signal.aborted ? 0 : (code ?? 1)));
+  });
+}

@@ -1,0 +1,76 @@
+/** What `workerd serve` is to run: the edge, its Durable Objects on local disk, and the way out to gateways. */
+export interface WorkerdOptions {
+  /** `*:8787`, `127.0.0.1:8787` or `[::1]:8787`. */
+  bind: string;
+  compatibilityDate: string;
+  compatibilityFlags: readonly string[];
+  /** Absolute; where the Hub and the limiters keep what they hold. */
+  objectsDir: string;
+  /** PEM files to embed, relative to the configuration. */
+  tls?: { certificate: string; key: string };
+}
+
+/** What the Worker reads; the values come from the environment at start and are never written to a file. */
+export const EDGE_VARIABLES = [
+  'SITES',
+  'SNAPSHOT_PUBLIC_KEYS',
+  'FALLBACK_ORIGIN',
+  'COOKIE_KEYS',
+  'GATEWAY_JWT_KEY',
+  'EDGE_TOKEN',
+  'CLIENT_ADDRESS_FROM',
+  'LOG_SAMPLE',
+] as const;
+
+const OBJECTS = { SNAPSHOT_HUB: 'SnapshotHub', LIMITER: 'Limiter' } as const;
+
+/** A workerd configuration in Cap'n Proto's text form. `index.js`, the bundled Worker, is beside it. */
+export function workerdConfig(options: WorkerdOptions): string {
+  const { bind, compatibilityDate, compatibilityFlags, objectsDir, tls } = options;
+  const socket = tls
+    ? `https = (options = (), tlsOptions = (keypair = (privateKey = embed ${text(tls.key)}, certificateChain = embed ${text(tls.certificate)})))`
+    : 'http = ()';
+  const variables = EDGE_VARIABLES.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`);
+  const objects = Object.entries(OBJECTS);
+  const bindings = objects.map(
+    ([name, kind]) => `(name = ${text(name)}, durableObjectNamespace = ${text(kind)})`,
+  );
+  // The key names the folder of the objects: it stays the same for good.
+  const namespaces = objects.map(
+    ([, kind]) => `(className = ${text(kind)}, uniqueKey = ${text(`acgs-lb-${kind}`)}, enableSql = true)`,
+  );
+  return `# Written by acgs-lb edge at every start: edits here are overwritten.
+using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "edge", worker = .edge),
+    # Gateways and instances are on private networks as a rule; the addresses of machine metadata never are.
+    (name = "internet", network = (
+      allow = ["public", "private"],
+      deny = ["169.254.0.0/16", "fe80::/10"],
+      tlsOptions = (trustBrowserCas = true)
+    )),
+    (name = "objects", disk = (path = ${text(objectsDir)}, writable = true)),
+  ],
+  sockets = [(name = "edge", address = ${text(bind)}, service = "edge", ${socket})],
+);
+
+const edge :Workerd.Worker = (
+  modules = [(name = "index.js", esModule = embed "index.js")],
+  compatibilityDate = ${text(compatibilityDate)},
+  compatibilityFlags = [${compatibilityFlags.map(text).join(', ')}],
+  # No KV here: the Hub is on this disk, and an edge that starts without a snapshot passes requests to FALLBACK_ORIGIN.
+  bindings = [
+    ${[...bindings, ...variables].join(',\n    ')},
+  ],
+  durableObjectNamespaces = [
+    ${namespaces.join(',\n    ')},
+  ],
+  durableObjectStorage = (localDisk = "objects"),
+);
+`;
+}
+
+/** A Cap'n Proto string: JSON's escapes are a subset of its own, but for the \\u that paths do not need. */
+const text = (value: string): string => JSON.stringify(value);
