@@ -1,0 +1,267 @@
+import { beforeAll, expect, test } from 'vitest';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { edgeKey, releasing, type Stand, signToken, startStand } from './haproxy-stand.ts';
+
+let stand: Stand;
+let agent: Origin;
+const [oldKey, newKey, strangerKey] = [edgeKey('old'), edgeKey('new/2'), edgeKey('old')];
+const origins = new Map<string, Origin>();
+
+beforeAll(async () => {
+  for (const name of ['a-1', 'a-2', 'a-3', 'b-1', 'h-1', 'agent']) {
+    const origin = await startOrigin(name);
+    releasing(origin.stop);
+    origins.set(name, origin);
+  }
+  agent = origin('agent');
+  stand = await startStand({
+    services: `a:
+  routes: [/, /api/v1/auth]
+  maxconn: 10
+  instances:
+    - { id: a-1, url: "${origin('a-1').url}" }
+    - { id: a-2, url: "${origin('a-2').url}" }
+    - { id: a-3, url: "${origin('a-3').url}", priority: 2 }
+stats:
+  routes: [/api]
+  instances: [ { id: b-1, url: "${origin('b-1').url}" } ]
+h.x:
+  routes: [/api/v1/auth]
+  hosts: [h.example]
+  instances: [ { id: h-1, url: "${origin('h-1').url}" } ]
+empty:
+  routes: [/empty]`,
+    keys: [oldKey, newKey],
+    agentBind: `:${agent.port}`,
+    haproxy: 'rateLimit: 20/10s',
+  });
+});
+
+function origin(name: string): Origin {
+  const found = origins.get(name);
+  if (!found) throw new Error(`no origin ${name}`);
+  return found;
+}
+
+/** As the edge calls: a valid token and the client's address, by default one that was never used. */
+let clients = 0;
+const edgeHeaders = (more: Record<string, string> = {}) => ({
+  'x-acgs-edge': stand.token(),
+  'x-acgs-client': `198.51.100.${++clients % 250}`,
+  ...more,
+});
+const call = (path: string, headers: Record<string, string> = edgeHeaders(), init: RequestInit = {}) =>
+  fetch(`${stand.gateway}${path}`, { headers, redirect: 'manual', ...init });
+const servedBy = async (path: string, headers?: Record<string, string>) => {
+  const answer = await call(path, headers);
+  return answer.status === 200 ? answer.headers.get('x-acgs-instance') : answer.status;
+};
+const lastSeen = (name: string) =>
+  origin(name)
+    .requests.filter(({ url }) => url !== '/health')
+    .at(-1);
+
+test('routes go by the longest prefix at a segment boundary, and by host', async () => {
+  const target = { 'x-acgs-instance': 'a-1' };
+  expect(await servedBy('/api/v1/auth', edgeHeaders(target))).toBe('a-1');
+  expect(await servedBy('/api/v1/auth/x?y', edgeHeaders(target))).toBe('a-1');
+  expect(await servedBy('/api/v1/authority')).toBe('b-1');
+  expect(await servedBy('/api')).toBe('b-1');
+  expect(await servedBy('/apix', edgeHeaders(target))).toBe('a-1');
+  const host = { 'x-forwarded-host': 'H.example:8443' };
+  expect(await servedBy('/api/v1/auth/x', edgeHeaders(host))).toBe('h-1');
+  expect(await servedBy('/api/v1/x', edgeHeaders(host))).toBe('b-1');
+  expect(await servedBy('/__acgs/status')).toBe(404);
+});
+
+test('paths that could dodge a rule are refused', async () => {
+  const { request } = await import('node:http');
+  const raw = (path: string) =>
+    new Promise<number>((resolve, reject) => {
+      request(`${stand.gateway}`, { path, headers: edgeHeaders() }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode ?? 0);
+      })
+        .on('error', reject)
+        .end();
+    });
+  for (const path of [
+    '/x/../admin',
+    '/x/%2e%2E/admin',
+    '/./admin',
+    '/x/..;/admin',
+    '/x/%252e%252e/y',
+    '/..',
+  ]) {
+    expect(`${path} ${await raw(path)}`).toBe(`${path} 400`);
+  }
+  for (const path of ['/admin', '/ADMIN/x', '/%61dmin', '//admin', '/%2561dmin/', '/admin;x=1', '/\\admin']) {
+    expect(`${path} ${await raw(path)}`).toBe(`${path} 403`);
+  }
+  expect(await raw('/administrator')).toBe(200);
+  const inside = edgeHeaders({ 'x-acgs-client': '10.1.2.3' });
+  expect((await call('/admin', inside)).status).toBe(200);
+});
+
+test('the edge is believed with a valid token alone', async () => {
+  const target = { 'x-acgs-instance': 'a-2', 'x-acgs-client': '203.0.113.9' };
+  const withToken = (token: string) => servedBy('/t', { ...target, 'x-acgs-edge': token });
+  const now = Math.floor(Date.now() / 1000);
+  for (let repeat = 0; repeat < 2; repeat++) {
+    expect(await withToken(stand.token())).toBe('a-2');
+    expect(await withToken(signToken({}, newKey))).toBe('a-2');
+    expect(await withToken(stand.token({ exp: now - 1 }))).toBe(401);
+    expect(await withToken(stand.token({ exp: undefined }))).toBe(401);
+    expect(await withToken(stand.token({ exp: now + 3600 }))).toBe(401);
+    expect(await withToken(stand.token({ aud: 'other' }))).toBe(401);
+    expect(await withToken(stand.token({ iss: 'other' }))).toBe(401);
+    expect(await withToken(signToken({}, strangerKey))).toBe(401);
+    expect(await withToken('nonsense')).toBe(401);
+    const good = stand.token();
+    expect(await withToken(good)).toBe('a-2');
+    expect(await withToken(`${good.slice(0, -6)}AAAAAA`)).toBe(401);
+  }
+  const refused = await call('/t', { ...target, 'x-acgs-edge': 'nonsense' });
+  expect(refused.headers.get('x-acgs-unsent')).toBe('1');
+  expect(refused.headers.get('content-type')).toBe('application/problem+json');
+});
+
+test('a token is remembered, and forgotten when it ends', async () => {
+  const now = Math.floor(Date.now() / 1000);
+  const token = stand.token({ exp: now + 2 });
+  const entries = async () => /used:(\d+)/.exec(await stand.ask('show table _tokens'))?.[1];
+  const before = Number(await entries());
+  expect(await servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' }))).toBe('a-1');
+  expect(Number(await entries())).toBe(before + 1);
+  expect(await servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' }))).toBe('a-1');
+  expect(Number(await entries())).toBe(before + 1);
+  await expect
+    .poll(() => servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' })), {
+      timeout: 5_000,
+    })
+    .toBe(401);
+});
+
+test('what clients send as ours never passes; what the edge sends reaches instances only where it should', async () => {
+  const forged = {
+    'x-acgs-instance': 'a-3',
+    'x-acgs-client': '10.0.0.1',
+    'x-acgs-x': '1',
+    'x-forwarded-for': '1.2.3.4',
+  };
+  const answer = await call('/admin', forged);
+  // 127.0.0.1 itself is allowed there.
+  expect(answer.headers.get('x-acgs-instance')).not.toBe('a-3');
+  const seen = lastSeen(answer.headers.get('x-acgs-instance') ?? '');
+  expect(Object.keys(seen?.headers ?? {}).filter((name) => name.startsWith('x-acgs-'))).toEqual([]);
+  expect(seen?.headers['x-forwarded-for']).toBe('1.2.3.4, 127.0.0.1');
+
+  await call(
+    '/e',
+    edgeHeaders({ 'x-acgs-instance': 'a-3', 'x-forwarded-for': '203.0.113.7', 'x-request-id': 'r1' }),
+  );
+  const fromEdge = lastSeen('a-3')?.headers;
+  expect(fromEdge?.['x-forwarded-for']).toBe('203.0.113.7');
+  expect(fromEdge?.['x-request-id']).toBe('r1');
+  expect(Object.keys(fromEdge ?? {}).filter((name) => name.startsWith('x-acgs-'))).toEqual([]);
+});
+
+test('edge reports reach the agent with a valid token alone', async () => {
+  const post = (headers: Record<string, string>, method = 'POST') =>
+    call('/__acgs/edge-reports', headers, { method, ...(method === 'POST' && { body: '{"v":1}' }) });
+  expect((await post({})).status).toBe(404);
+  expect((await post(edgeHeaders(), 'GET')).status).toBe(404);
+  expect(agent.requests).toHaveLength(0);
+  const token = stand.token();
+  expect((await post(edgeHeaders({ 'x-acgs-edge': token }))).status).toBe(200);
+  expect(agent.requests[0]).toMatchObject({ method: 'POST', url: '/v1/edge-reports', body: '{"v":1}' });
+  expect(agent.requests[0]?.headers['x-acgs-edge']).toBe(token);
+});
+
+test('the 21st request of one client within the window gets 429; the edge counts for itself', async () => {
+  // A connection the edge used is not the edge's when a request on it carries no token.
+  const { Agent, request } = await import('node:http');
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const status = (headers: Record<string, string>) =>
+    new Promise<{ status: number; retryAfter: string | undefined }>((resolve, reject) => {
+      request(`${stand.gateway}/limit`, { agent, headers }, (answer) => {
+        answer
+          .resume()
+          .on('end', () =>
+            resolve({ status: answer.statusCode ?? 0, retryAfter: answer.headers['retry-after'] }),
+          );
+      })
+        .on('error', reject)
+        .end();
+    });
+  const one = { 'x-acgs-client': '2001:db8::1' };
+  for (let count = 0; count < 30; count++) expect((await status(edgeHeaders(one))).status).toBe(200);
+  const direct = [];
+  for (let count = 0; count < 25; count++) direct.push(await status({}));
+  agent.destroy();
+  const denied = direct.filter((answer) => answer.status === 429);
+  expect(denied.length).toBeGreaterThanOrEqual(5);
+  expect(denied[0]?.retryAfter).toBe('10');
+  expect(direct.slice(-5).every((answer) => answer.status === 429)).toBe(true);
+  expect((await call('/limit')).status).toBe(200);
+  const counted = await stand.ask('show table _limit');
+  expect(counted).toContain('127.0.0.1');
+  expect(counted).not.toContain('2001:db8');
+});
+
+test('backups take over when no other is left, and an empty service says that nothing was sent', async () => {
+  expect(new Set([await servedBy('/b'), await servedBy('/b'), await servedBy('/b')])).toEqual(
+    new Set(['a-1', 'a-2']),
+  );
+  await stand.ask('set server a/a-1 state maint');
+  await stand.ask('set server a/a-2 state maint');
+  expect(await servedBy('/b')).toBe('a-3');
+  await stand.ask('set server a/a-1 state ready');
+  await stand.ask('set server a/a-2 state ready');
+  const post = await call('/empty', edgeHeaders(), { method: 'POST', body: 'x' });
+  expect(post.status).toBe(503);
+  expect(post.headers.get('x-acgs-unsent')).toBe('1');
+  expect(post.headers.get('retry-after')).toBe('5');
+  expect(await post.json()).toMatchObject({ status: 503, title: 'Service Unavailable' });
+  expect((await call('/empty')).headers.get('x-acgs-unsent')).toBeNull();
+});
+
+test("an instance's own 503 is passed on without the mark, and its x-acgs-* headers are dropped", async () => {
+  origin('b-1').answer((_, response) => {
+    response.writeHead(503, { 'x-acgs-unsent': '1', 'x-acgs-instance': 'forged', 'x-frame-options': 'DENY' });
+    response.end('mine');
+  });
+  const answer = await call('/api', edgeHeaders(), { method: 'POST', body: 'x' });
+  expect([answer.status, await answer.text()]).toEqual([503, 'mine']);
+  expect(answer.headers.get('x-acgs-unsent')).toBeNull();
+  expect(answer.headers.get('x-acgs-instance')).toBe('b-1');
+  expect(answer.headers.get('x-frame-options')).toBe('DENY');
+  expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
+});
+
+test('sessions stay, requests without one are spread', async () => {
+  const session = async (more: Record<string, string>) => {
+    const headers = edgeHeaders({ 'x-acgs-client': '203.0.113.77', ...more });
+    const used = [];
+    for (let count = 0; count < 4; count++) used.push(await servedBy('/s', headers));
+    return new Set(used).size;
+  };
+  expect(await session({})).toBe(2);
+  expect(await session({ 'x-governance-session': 'abc' })).toBe(1);
+});
+
+test('statistics ask for the password; health and metrics do not', async () => {
+  expect((await fetch(`${stand.stats}/stats`)).status).toBe(401);
+  const authorization = `Basic ${btoa(`${stand.secrets.statsUser}:${stand.secrets.statsPassword}`)}`;
+  expect((await fetch(`${stand.stats}/stats`, { headers: { authorization } })).status).toBe(200);
+  for (const path of ['/stats/prometheus', '/metrics']) {
+    expect(await (await fetch(`${stand.stats}${path}`)).text()).toContain(
+      'haproxy_server_status{proxy="a",server="a-1"',
+    );
+  }
+  const health = await fetch(`${stand.stats}/health`);
+  expect([health.status, await health.json()]).toEqual([
+    200,
+    { status: 'degraded', services: { a: 2, stats: 1, 'h.x': 1, empty: 0 } },
+  ]);
+});
