@@ -29,4 +29,9 @@ const child = spawn(join(root, 'node_modules/node/bin/node'), [join(root, 'dev/u
 });
 // A terminal's Ctrl-C reaches both of us; up.ts knows the repetition for what it is.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
+// npm passes signals on, but is itself killed now and then: then nobody is left who would tell us.
+if (process.env.npm_lifecycle_event) {
+  const npm = process.ppid;
+  setInterval(() => process.ppid !== npm && child.kill('SIGTERM'), 500).unref();
+}
 child.once('exit', (code) => process.exit(code ?? 1));

@@ -1,101 +1,107 @@
-import type { Config } from './config.ts';
+import type { Config, ServiceConfig } from './config.ts';
+import { listenerClashes } from './listeners.ts';
+import { type Problem, valueAt } from './problem.ts';
 
-/** A mistake in the file: where it is, what is there, and what may be there. */
-export interface Problem {
-  path: (string | number)[];
-  value: unknown;
-  allowed: string;
-}
-
-/** Mistakes that only show when sections are held against each other. */
-export function crossCheck(config: Config): Problem[] {
-  return [
-    ...duplicateRoutes(config),
-    ...duplicateInstances(config),
-    ...impossibleTimes(config),
+/**
+ * Mistakes that only show when values are held against each other. `raw` is the text's own data: it tells whether a
+ * value stands in the service or in `defaults`, so that the mistake is shown where it was made, and once.
+ */
+export function crossCheck(config: Config, raw: unknown): Problem[] {
+  const problems = [
+    ...Object.values(config.services).flatMap((service) => [
+      ...impossibleTimes(service, raw),
+      ...affinityHeader(service, raw),
+      ...rateLimits(service, raw),
+      ...clientCertificate(service, raw),
+    ]),
     ...unknownReceivers(config),
-    ...headerAffinity(config),
     ...poolSizes(config),
+    ...ladders(config),
+    ...listenerClashes(config),
   ];
+  const seen = new Set<string>();
+  return problems.filter(({ path }) => {
+    const key = path.join(' ');
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
-function duplicateRoutes(config: Config): Problem[] {
-  const owners = new Map<string, string>();
+/** Where the section's keys stand: in the service, else in `defaults`. */
+function home(
+  service: ServiceConfig,
+  raw: unknown,
+  section: string,
+  keys: readonly string[],
+): Problem['path'] {
+  const own = ['services', service.id, section];
+  const common = ['defaults', section];
+  const stands = (path: Problem['path']) => keys.some((key) => valueAt(raw, [...path, key]) !== undefined);
+  return !stands(own) && stands(common) ? common : own;
+}
+
+function impossibleTimes(service: ServiceConfig, raw: unknown): Problem[] {
+  const { timeout, deadline, health, breaker } = service;
   const problems: Problem[] = [];
-  for (const service of Object.values(config.services)) {
-    for (const [index, route] of service.routes.entries()) {
-      for (const host of service.hosts.length ? service.hosts : ['']) {
-        const key = `${host} ${route}`;
-        const owner = owners.get(key);
-        if (owner) {
-          problems.push({
-            path: ['services', service.id, 'routes', index],
-            value: route,
-            allowed: `a prefix no other service has (${owner} has it)`,
-          });
-        } else owners.set(key, service.id);
-      }
-    }
+  if (deadline < timeout) {
+    const allowed = `at least timeout (${text(timeout)})`;
+    problems.push({ path: ['services', service.id, 'deadline'], value: text(deadline), allowed });
+  }
+  if (health.fastInterval > health.interval) {
+    const path = [...home(service, raw, 'health', ['interval', 'fastInterval']), 'fastInterval'];
+    problems.push({
+      path,
+      value: text(health.fastInterval),
+      allowed: `at most interval (${text(health.interval)})`,
+    });
+  }
+  if (breaker.maxOpenFor < breaker.openFor) {
+    const path = [...home(service, raw, 'breaker', ['openFor', 'maxOpenFor']), 'maxOpenFor'];
+    problems.push({
+      path,
+      value: text(breaker.maxOpenFor),
+      allowed: `at least openFor (${text(breaker.openFor)})`,
+    });
   }
   return problems;
 }
 
-function duplicateInstances(config: Config): Problem[] {
-  const ids = new Set<string>();
-  const problems: Problem[] = [];
-  for (const service of Object.values(config.services)) {
-    const urls = new Set<string>();
-    for (const [index, instance] of service.instances.entries()) {
-      const path = ['services', service.id, 'instances', index];
-      if (ids.has(instance.id)) {
-        problems.push({ path: [...path, 'id'], value: instance.id, allowed: 'an id no other instance has' });
-      }
-      if (urls.has(instance.url)) {
-        problems.push({
-          path: [...path, 'url'],
-          value: instance.url,
-          allowed: 'a URL no other instance of the service has',
-        });
-      }
-      ids.add(instance.id);
-      urls.add(instance.url);
-    }
-  }
-  return problems;
+function affinityHeader(service: ServiceConfig, raw: unknown): Problem[] {
+  if (service.affinity.by !== 'header' || service.affinity.header) return [];
+  const path = [...home(service, raw, 'affinity', ['by']), 'header'];
+  return [{ path, value: undefined, allowed: 'a header name when affinity is by header' }];
 }
 
-function impossibleTimes(config: Config): Problem[] {
-  return Object.values(config.services).flatMap((service) => {
+function rateLimits(service: ServiceConfig, raw: unknown): Problem[] {
+  const own = valueAt(raw, ['services', service.id, 'rateLimits']) !== undefined;
+  const list = own ? ['services', service.id, 'rateLimits'] : ['defaults', 'rateLimits'];
+  return service.rateLimits.flatMap((limit, index) => {
     const problems: Problem[] = [];
-    const at = (...path: string[]) => ['services', service.id, ...path];
-    if (service.deadline < service.timeout) {
-      problems.push({
-        path: at('deadline'),
-        value: `${service.deadline}ms`,
-        allowed: `at least timeout (${service.timeout}ms)`,
-      });
+    const capacity = limit.burst ?? limit.limit;
+    if (limit.cost !== undefined && limit.cost > capacity) {
+      const allowed = `at most ${limit.burst === undefined ? 'limit' : 'burst'} (${capacity}), or no request ever passes`;
+      problems.push({ path: [...list, index, 'cost'], value: limit.cost, allowed });
     }
-    if (service.health.fastInterval > service.health.interval) {
-      problems.push({
-        path: at('health', 'fastInterval'),
-        value: `${service.health.fastInterval}ms`,
-        allowed: `at most interval (${service.health.interval}ms)`,
-      });
-    }
-    if (service.breaker.maxOpenFor < service.breaker.openFor) {
-      problems.push({
-        path: at('breaker', 'maxOpenFor'),
-        value: `${service.breaker.maxOpenFor}ms`,
-        allowed: `at least openFor (${service.breaker.openFor}ms)`,
-      });
+    if (limit.native !== undefined && limit.window !== 10_000 && limit.window !== 60_000) {
+      const allowed = '10s or 60s with a native binding';
+      problems.push({ path: [...list, index, 'window'], value: text(limit.window), allowed });
     }
     return problems;
   });
 }
 
-function unknownReceivers(config: Config): Problem[] {
-  const known = Object.keys(config.alerts.receivers);
-  return config.alerts.routes.flatMap((route, index) =>
+function clientCertificate(service: ServiceConfig, raw: unknown): Problem[] {
+  const { cert, key } = service.health.tls ?? {};
+  if (Boolean(cert) === Boolean(key)) return [];
+  const [missing, given] = cert ? ['key', 'cert'] : ['cert', 'key'];
+  const path = [...home(service, raw, 'health', ['tls']), 'tls', missing];
+  return [
+    { path, value: undefined, allowed: `a file: there is a ${given}, and one is no use without the other` },
+  ];
+}
+
+function unknownReceivers({ alerts }: Config): Problem[] {
+  const known = Object.keys(alerts.receivers);
+  return alerts.routes.flatMap((route, index) =>
     route.to.flatMap((name, position) =>
       known.includes(name)
         ? []
@@ -110,23 +116,26 @@ function unknownReceivers(config: Config): Problem[] {
   );
 }
 
-function headerAffinity(config: Config): Problem[] {
-  return Object.values(config.services).flatMap((service) =>
-    service.affinity.by === 'header' && !service.affinity.header
-      ? [
-          {
-            path: ['services', service.id, 'affinity', 'header'],
-            value: undefined,
-            allowed: 'a header name when affinity is by header',
-          },
-        ]
-      : [],
-  );
-}
-
-function poolSizes(config: Config): Problem[] {
-  const { min, max } = config.postgres.pool;
+function poolSizes({ postgres }: Config): Problem[] {
+  const { min, max } = postgres.pool;
   return min > max
     ? [{ path: ['postgres', 'pool', 'min'], value: min, allowed: `at most max (${max})` }]
     : [];
+}
+
+/** Thresholds climb with severity; availability's fall. */
+function ladders({ monitor }: Config): Problem[] {
+  return Object.entries(monitor.thresholds).flatMap(([metric, { warning, critical, emergency }]) => {
+    const falls = metric === 'availabilityPercent';
+    const climbs = (a: number, b: number) => (falls ? a >= b : a <= b);
+    if (climbs(warning, critical) && climbs(critical, emergency)) return [];
+    const allowed = `warning, critical and emergency ${falls ? 'falling' : 'rising'} in this order`;
+    const value = `${warning}, ${critical}, ${emergency}`;
+    return [{ path: ['monitor', 'thresholds', metric], value, allowed }];
+  });
+}
+
+/** Milliseconds as they are written in the file. */
+function text(ms: number): string {
+  return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }

@@ -1,7 +1,11 @@
 import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import { type Config, fillDefaults } from './config.ts';
-import { crossCheck, type Problem } from './cross-check.ts';
+import { crossCheck } from './cross-check.ts';
+import { duplicates } from './duplicates.ts';
+import { type Problem, pathText, valueAt } from './problem.ts';
+import { salvage } from './salvage.ts';
 import { fileSchema } from './schema.ts';
+import { schemaProblems } from './schema-problems.ts';
 
 /** The file cannot be used. `message` holds every mistake, one a line, each located. */
 export class ConfigError extends Error {
@@ -25,28 +29,43 @@ export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
   if (document.errors.length > 0) {
     throw new ConfigError(document.errors.map((error) => `${place(error.pos[0])}: ${error.message}`));
   }
-  const locate = (path: PropertyKey[]): string => {
-    for (let depth = path.length; depth >= 0; depth--) {
-      const offset = offsetOf(document, path.slice(0, depth));
-      if (offset !== null) return place(offset);
-    }
-    return fileName;
-  };
-  const describe = ({ path, value, allowed }: Problem) =>
-    `${locate(path)}: ${pathText(path)}: ${valueText(value)} is not allowed; expected ${allowed}`;
-
   const raw: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
   const parsed = fileSchema.safeParse(raw, { reportInput: true });
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap(toProblems).map(describe));
-  const config = fillDefaults(parsed.data);
-  const problems = crossCheck(config);
-  if (problems.length > 0) throw new ConfigError(problems.map(describe));
-  return deepFreeze(config);
+  const problems = parsed.success
+    ? [...duplicates(raw), ...asWritten(crossCheck(fillDefaults(parsed.data), raw), raw)]
+    : [...parsed.error.issues.flatMap(schemaProblems), ...duplicates(raw), ...salvagedProblems(raw)];
+  if (parsed.success && problems.length === 0) return deepFreeze(fillDefaults(parsed.data));
+  const located = problems.map((problem) => ({ ...problem, offset: offsetOf(document, problem.path) }));
+  located.sort((a, b) => a.offset - b.offset);
+  const describe = ({ path, value, allowed, offset }: Problem & { offset: number }) =>
+    `${place(offset)}: ${pathText(path)}: ${valueText(value)} is not allowed; expected ${allowed}`;
+  throw new ConfigError(located.map(describe));
 }
 
-/** Where a value stands in the text; for a key of a map, where the key stands. */
-function offsetOf(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): number | null {
-  if (path.length === 0) return null;
+/** A file with bad values is cross-checked all the same, without them: all mistakes show at once. */
+function salvagedProblems(raw: unknown): Problem[] {
+  const saved = salvage(raw);
+  if (!saved) return [];
+  const problems = crossCheck(fillDefaults(saved.file), raw);
+  const placed = problems.map((problem) => ({ ...problem, path: saved.original(problem.path) }));
+  return asWritten(placed, raw);
+}
+
+/** Values as they stand in the text; those that come from defaults stand nowhere and stay as they are. */
+function asWritten(problems: Problem[], raw: unknown): Problem[] {
+  return problems.map((problem) => ({ ...problem, value: valueAt(raw, problem.path) ?? problem.value }));
+}
+
+/** Where a value stands in the text; for a key of a map, where the key stands; for what is missing, its parent. */
+function offsetOf(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): number {
+  for (let depth = path.length; depth > 0; depth--) {
+    const offset = exactOffset(document, path.slice(0, depth));
+    if (offset !== null) return offset;
+  }
+  return 0;
+}
+
+function exactOffset(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): number | null {
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
   const last = path.at(-1);
   if (isMap(parent)) {
@@ -55,67 +74,6 @@ function offsetOf(document: ReturnType<typeof parseDocument>, path: PropertyKey[
   }
   const node = document.getIn(path, true);
   return isNode(node) ? (node.range?.[0] ?? null) : null;
-}
-
-type Issue = NonNullable<ReturnType<typeof fileSchema.safeParse>['error']>['issues'][number];
-
-function toProblems(issue: Issue): Problem[] {
-  const path = issue.path as (string | number)[];
-  switch (issue.code) {
-    case 'unrecognized_keys':
-      return issue.keys.map((key) => ({
-        path: [...path, key],
-        value: key,
-        allowed: `a key that is known in ${pathText(path)}`,
-      }));
-    case 'invalid_value':
-      return [{ path, value: issue.input, allowed: issue.values.map(String).join(', ') }];
-    case 'invalid_union': {
-      const allowed = issue.errors.flat().map((inner) => toProblems(inner as Issue)[0]?.allowed);
-      return [
-        {
-          path,
-          value: issue.input,
-          allowed: [...new Set(allowed)].filter(Boolean).join(', or ') || issue.message,
-        },
-      ];
-    }
-    case 'invalid_type':
-      return [
-        {
-          path,
-          value: issue.input,
-          allowed: issue.message.startsWith('Invalid input') ? `${article(issue.expected)}` : issue.message,
-        },
-      ];
-    case 'too_small':
-      return [
-        {
-          path,
-          value: issue.input,
-          allowed: `at least ${issue.minimum}${issue.origin === 'array' ? ' item(s)' : ''}`,
-        },
-      ];
-    case 'too_big':
-      return [
-        {
-          path,
-          value: issue.input,
-          allowed: `at most ${issue.maximum}${issue.origin === 'array' ? ' item(s)' : ''}`,
-        },
-      ];
-    case 'invalid_key':
-      return [{ path, value: path.at(-1), allowed: issue.issues[0]?.message ?? issue.message }];
-    default:
-      return [{ path, value: issue.input, allowed: issue.message }];
-  }
-}
-
-const article = (type: string) => (/^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`);
-
-function pathText(path: PropertyKey[]): string {
-  const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
-  return text.replace(/^\./, '') || 'the file';
 }
 
 function valueText(value: unknown): string {
