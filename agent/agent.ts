@@ -1,18 +1,17 @@
 import { hostname } from 'node:os';
 import type { Config } from '../shared/config/config.ts';
-import { parseConfig } from '../shared/config/load.ts';
 import { createApp } from './api/app.ts';
 import { listen } from './api/listen.ts';
-import { describeDifference } from './config-difference.ts';
 import { type AgentStatus, createLiveView, registerDashboard } from './dashboard/index.ts';
 import { createEdgeReports } from './edge-reports.ts';
 import { createEdgeTokenCheck } from './edge-token.ts';
 import type { Environment } from './env.ts';
 import { createEventLog } from './events.ts';
 import { every } from './every.ts';
+import { explain } from './explain.ts';
 import { openHistory } from './history.ts';
 import { createHostLoad } from './host-load.ts';
-import { fileSources, initialRecords } from './judge/initial.ts';
+import { initialRecords } from './judge/initial.ts';
 import { createLeader, type Leader, single } from './leader.ts';
 import { openLive } from './live/open.ts';
 import type { Log } from './log.ts';
@@ -22,7 +21,9 @@ import { openOperations } from './operations.ts';
 import { paceOf } from './probes/pace.ts';
 import { createProber } from './probes/scheduler.ts';
 import { targetsOf } from './probes/targets.ts';
+import { createReconfigure, type Reconfigured } from './reconfigure.ts';
 import { openRegistry, type Registry } from './registry/registry.ts';
+import { startSharing } from './registry/sharing.ts';
 import { createHaproxySink } from './sinks/haproxy.ts';
 import { createRedisSink } from './sinks/redis.ts';
 import type { Sink } from './sinks/sink.ts';
@@ -32,15 +33,19 @@ import { createStateFile, loadJudged } from './state-file.ts';
 
 export interface AgentOptions {
   config: Config;
+  /** The operator's file: a configuration given through the API is written there. */
+  configPath: string;
   env: Environment;
+  /** Throws when the environment lacks what this configuration needs. */
+  checkEnvironment(config: Config): void;
   stateDir: string;
   version: string;
   log: Log;
 }
 
 export interface Agent {
-  /** Takes a new configuration whole, or throws and keeps the old one whole. Returns what became different. */
-  reconfigure(config: Config): Promise<string[]>;
+  /** Takes the file as it reads now, whole, or throws and keeps the old configuration whole. */
+  reload(text: string): Promise<Reconfigured>;
   close(): Promise<void>;
 }
 
@@ -70,7 +75,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   const history = await openHistory({ config, env, stateDir, log, isLeader: () => leader.isLeader() });
   const operations = openOperations({
-    ...{ history, live, log },
+    ...{ config: () => config, env, history, live, log },
     instances: () => loop.instances(),
     isLeader: () => leader.isLeader(),
   });
@@ -139,6 +144,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     onError: complain('registry not saved'),
   });
   const commands = registry;
+  const sharing = startSharing({ live, own: commands.intents, merge: commands.merge, log });
+  commands.shareWith(sharing.tell);
 
   function probeAll(): void {
     prober.sync(targetsOf(loop.instances().values(), config));
@@ -169,33 +176,27 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       .map(({ id }) => id);
   }
 
-  async function reconfigure(next: Config): Promise<string[]> {
-    const changes = describeDifference(config, next);
-    await haproxy.check(next);
-    const before = config;
-    config = next;
-    haproxy.reconfigure(next);
-    const wanted = fileSources(next);
-    for (const [key, source] of fileSources(before)) {
-      if (wanted.has(key)) continue;
-      loop.apply({
-        kind: 'deregister',
-        service: source.service,
-        instance: source.id,
-        reason: 'no longer in the file',
-      });
-    }
-    for (const source of wanted.values()) {
-      loop.apply({ kind: 'register', source, known: false, reason: `in the file, ${source.url}` });
-    }
-    loop.setPolicies(next.services);
-    log.level = next.logging.level;
-    probeAll();
-    snapshot?.force();
-    stateFile.touch();
-    for (const change of changes) log.info({ change }, 'configuration changed');
-    return changes;
-  }
+  const reconfigure = createReconfigure({
+    current: () => config,
+    path: options.configPath,
+    log,
+    apply: loop.apply,
+    async check(next) {
+      options.checkEnvironment(next);
+      await haproxy.check(next);
+    },
+    adopt(next) {
+      config = next;
+      haproxy.reconfigure(next);
+      loop.setPolicies(next.services);
+      log.level = next.logging.level;
+    },
+    adopted() {
+      probeAll();
+      snapshot?.force();
+      stateFile.touch();
+    },
+  });
 
   if (config.site.agents > 1) {
     leader = createLeader({
@@ -233,8 +234,15 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         view.edgeReport(report);
         metrics.edgeReport(report);
       },
-      reconfigure: (text) => reconfigure(parseConfig(text)),
+      explain: (question) =>
+        explain(
+          question,
+          { config, instances: loop.instances().values(), pins: operations.snapshotPins() },
+          Date.now(),
+        ),
+      reconfigure: reconfigure.text,
       publish() {
+        if (!leader.isLeader()) return null;
         snapshot?.force();
         return snapshot?.published().order ?? null;
       },
@@ -262,16 +270,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   log.info({ bind: config.agent.bind, instances: loop.instances().size }, 'agent runs');
 
   return {
-    reconfigure,
+    reload: reconfigure.file,
     async close() {
       for (const stop of stops) stop();
       prober.close();
       await server.close();
       await leader.close();
+      await sharing.close();
+      await operations.close(CLOSE_MS);
       await Promise.all(sinks.map((sink) => sink.close(CLOSE_MS)));
       await stateFile.close();
       await commands.close();
-      await operations.close();
       await history.close();
       await live.close();
     },

@@ -4,6 +4,7 @@ import type { Config } from '../shared/config/config.ts';
 const NEEDS_RESTART = [
   /^site\.(id|agents)$/,
   /^agent\./,
+  /^edge\./,
   /^haproxy\.(socket|masterSocket|file|agentCheck)$/,
   /^postgres\./,
 ];

@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { type Agent, startAgent } from './agent.ts';
 import { EnvironmentError, readEnvironment } from './env.ts';
-import { createLog } from './log.ts';
+import { createLog, type Log } from './log.ts';
+import { createSystemd, type Systemd } from './systemd.ts';
 import { packageVersion } from './version.ts';
 
 const USAGE = `usage: node agent/main.ts --config FILE [--state-dir DIR]
@@ -47,16 +48,23 @@ async function main(): Promise<void> {
   const env = readEnvironment(process.env, config);
   const log = createLog(config.logging.level);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const agent = await startAgent({ config, env, stateDir, version: packageVersion(), log });
-  obeySignals(agent, path, log);
+  const agent = await startAgent({
+    ...{ config, configPath: path, env, stateDir, log },
+    checkEnvironment: (next) => void readEnvironment(process.env, next),
+    version: packageVersion(),
+  });
+  const systemd = createSystemd();
+  systemd.ready();
+  obeySignals(agent, path, log, systemd);
 }
 
-function obeySignals(agent: Agent, path: string, log: ReturnType<typeof createLog>): void {
+function obeySignals(agent: Agent, path: string, log: Log, systemd: Systemd): void {
   let ending = false;
   const end = (signal: string) => {
     if (ending) return;
     ending = true;
     log.info({ signal }, 'agent ends');
+    systemd.stopping();
     agent.close().then(
       () => process.exit(0),
       (error: unknown) => {
@@ -69,8 +77,8 @@ function obeySignals(agent: Agent, path: string, log: ReturnType<typeof createLo
   process.on('SIGINT', end);
   process.on('SIGHUP', () => {
     readText(path)
-      .then((text) => agent.reconfigure(parseConfig(text, path)))
-      .then((changes) => log.info({ changes: changes.length }, 'configuration read again'))
+      .then((text) => agent.reload(text))
+      .then(({ changes }) => log.info({ changes: changes.length }, 'configuration read again'))
       .catch((error: Error) =>
         log.error({ problems: error.message.split('\n') }, 'configuration refused, the old one stays'),
       );

@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { bearer } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { ProblemError, problemAnswer } from './problem.ts';
+import { registerControlRoutes } from './routes/control.ts';
 import { registerEdgeReportRoutes } from './routes/edge-reports.ts';
 import { registerEventRoutes } from './routes/events.ts';
 import { registerInstanceRoutes } from './routes/instances.ts';
@@ -50,6 +51,7 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
   registerServiceRoutes(app, context);
   registerInstanceRoutes(app, context);
   registerEventRoutes(app, context);
+  registerControlRoutes(app, context);
   registerEdgeReportRoutes(app, context);
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
   extend?.(app);

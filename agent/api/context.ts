@@ -1,7 +1,9 @@
 import type { Config } from '../../shared/config/config.ts';
 import type { EdgeReport } from '../../shared/report.ts';
 import type { EventLog } from '../events.ts';
+import type { Explanation, Question } from '../explain.ts';
 import type { Log } from '../log.ts';
+import type { Reconfigured } from '../reconfigure.ts';
 import type { Registry } from '../registry/registry.ts';
 import type { Instance } from '../state.ts';
 
@@ -19,8 +21,9 @@ export interface ApiContext {
   /** Whether the token is a valid edge token for this site. */
   edgeToken(token: string): boolean;
   edgeReport(report: EdgeReport): void;
-  /** Judges and applies a new configuration. Throws ConfigError; returns what became different. */
-  reconfigure(text: string): Promise<string[]>;
+  explain(question: Question): Explanation;
+  /** Takes the text of a configuration whole, or throws with every mistake. `dryRun`: only judges it. */
+  reconfigure(text: string, dryRun: boolean): Promise<Reconfigured>;
   /** Publishes the snapshot at once. */
   publish(): { epoch: number; seq: number } | null;
   log: Log;

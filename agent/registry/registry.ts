@@ -27,6 +27,9 @@ export interface Registry {
   accept(update: { changes: readonly Change[] }): void;
   /** Takes over what another agent of the site was asked for. */
   merge(raw: { [key: string]: unknown }): void;
+  intents(): ReadonlyMap<string, Intent>;
+  /** From now on the other agent of the site is told of every wish. */
+  shareWith(tell: (key: string, intent: Intent) => void): void;
   close(): Promise<void>;
 }
 
@@ -35,8 +38,6 @@ export interface RegistryDeps {
   stateDir: string;
   instances(): ReadonlyMap<string, Instance>;
   apply(command: Command): Change[];
-  /** Tells the other agent of the site. */
-  share?: (key: string, intent: Intent) => void;
   onError(error: unknown): void;
   now?: () => number;
 }
@@ -48,8 +49,18 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const path = registryPath(deps.stateDir);
   const intents = parseIntents(await readJson(path));
   let saving: Promise<void> = Promise.resolve();
+  let share: (key: string, intent: Intent) => void = () => {};
 
   for (const [key, intent] of intents) enact(key, intent);
+  for (const [key, { origin, service, id }] of deps.instances()) {
+    if (origin !== 'api' || intents.get(key)?.registration) continue;
+    deps.apply({
+      kind: 'deregister',
+      service,
+      instance: id,
+      reason: 'its registration is no longer on record',
+    });
+  }
 
   function save(): Promise<void> {
     for (const [key, intent] of intents) {
@@ -66,7 +77,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     const intent: Intent = { ...before, ...change, by, updatedAt: now() };
     intents.set(key, intent);
     await save();
-    deps.share?.(key, intent);
+    share(key, intent);
     enact(key, intent);
   }
 
@@ -82,6 +93,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       const { ttl, ...rest } = intent.registration;
       const source = { ...rest, origin: 'api' as const, ...(ttl === undefined ? {} : { ttl }) };
       deps.apply({ kind: 'register', source, known: false, ...asked });
+      if (ttl !== undefined) deps.apply({ kind: 'heartbeat', service, instance });
     }
     const present = deps.instances().get(key);
     if (!present) return;
@@ -93,6 +105,17 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       const deadline = admin.deadline === undefined ? {} : { deadline: admin.deadline };
       deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...asked });
     }
+  }
+
+  /** Not worth a write to disk: after a restart every registration gets a whole ttl anyway. */
+  function beat(service: string, id: string): void {
+    const key = instanceKey(service, id);
+    const intent = intents.get(key);
+    deps.apply({ kind: 'heartbeat', service, instance: id });
+    if (intent?.registration?.ttl === undefined) return;
+    const beaten = { ...intent, updatedAt: now() };
+    intents.set(key, beaten);
+    share(key, beaten);
   }
 
   function find(service: string, id: string): Instance | undefined {
@@ -114,7 +137,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       if (before) {
         const same = before.origin === 'api' && sameBody(intents.get(key)?.registration, registration);
         if (!same) return { ok: false, why: 'conflict', detail: conflictText(before) };
-        deps.apply({ kind: 'heartbeat', service, instance: id });
+        beat(service, id);
         return answer(service, id);
       }
       const elsewhere = [...deps.instances().values()].find(
@@ -162,19 +185,17 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
           detail: `${id} was registered without a ttl: it needs no heartbeat`,
         };
       }
-      deps.apply({ kind: 'heartbeat', service, instance: id });
+      beat(service, id);
       return answer(service, id);
     },
     accept({ changes }) {
       for (const change of changes) {
         const key = instanceKey(change.service, change.instance);
         const intent = intents.get(key);
-        if (!intent || intent.removed) continue;
-        if (change.kind === 'deregistered')
-          intents.set(key, { by: 'agent', updatedAt: now(), removed: true });
-        else if (change.kind === 'admin' && change.to === 'maint' && intent.admin?.state === 'drain') {
-          intents.set(key, { ...intent, updatedAt: now(), admin: { state: 'maint' } });
-        } else continue;
+        const next = intent && afterChange(intent, change, now());
+        if (!next) continue;
+        intents.set(key, next);
+        share(key, next);
         save().catch(deps.onError);
       }
     },
@@ -188,8 +209,29 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       }
       if (news) save().catch(deps.onError);
     },
+    intents: () => intents,
+    shareWith(tell) {
+      share = tell;
+    },
     close: () => saving.catch(() => {}),
   };
+}
+
+/** The wish as it stands after the agent itself changed something; null when that does not touch it. */
+function afterChange(intent: Intent, change: Change, now: number): Intent | null {
+  if (intent.removed || change.by !== undefined) return null;
+  const { weight: _, ...rest } = intent;
+  switch (change.kind) {
+    case 'deregistered':
+      return { by: 'agent', updatedAt: now, removed: true };
+    case 'admin':
+      return intent.admin ? { ...intent, updatedAt: now, admin: { state: 'maint' } } : null;
+    case 'weight':
+      // The file's own weight changed, which ends the wish for another.
+      return intent.weight === undefined ? null : { ...rest, updatedAt: now };
+    default:
+      return null;
+  }
 }
 
 const unknown = (service: string, id: string): Answer => ({

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { open, readFile, rename, rm } from 'node:fs/promises';
 
-/** Writes a file whole or not at all, durable, readable by its owner only. */
-export async function writeWhole(path: string, text: string): Promise<void> {
+/** Writes a file whole or not at all, durable; by default readable by its owner only. */
+export async function writeWhole(path: string, text: string, mode = 0o600): Promise<void> {
   const part = `${path}.${randomBytes(4).toString('hex')}.part`;
-  const file = await open(part, 'w', 0o600);
+  const file = await open(part, 'w', mode);
   try {
     await file.writeFile(text);
     await file.sync();

@@ -1,0 +1,106 @@
+import { stat } from 'node:fs/promises';
+import type { Config } from '../shared/config/config.ts';
+import { parseConfig } from '../shared/config/load.ts';
+import { describeDifference } from './config-difference.ts';
+import { fileSources } from './judge/initial.ts';
+import type { Command } from './judge/step.ts';
+import type { Log } from './log.ts';
+import { writeWhole } from './registry/whole-file.ts';
+
+export interface Reconfigured {
+  changes: string[];
+  /** Written to the operator's file. */
+  saved: boolean;
+  note?: string;
+}
+
+export interface ReconfigureDeps {
+  current(): Config;
+  /** Throws when environment or HAProxy would not do with it; changes nothing. */
+  check(config: Config): Promise<void>;
+  /** Makes it the configuration in force. */
+  adopt(config: Config): void;
+  apply(command: Command): unknown;
+  /** After the instances of the new file stand. */
+  adopted(): void;
+  path: string;
+  log: Log;
+}
+
+export interface Reconfigure {
+  /** New text from the API: checked, put in force, and written to the file. Throws with every mistake. */
+  text(text: string, dryRun: boolean): Promise<Reconfigured>;
+  /** The file as it stands now. */
+  file(text: string): Promise<Reconfigured>;
+}
+
+/** Takes a new configuration whole, or throws and keeps the old one whole. One at a time. */
+export function createReconfigure(deps: ReconfigureDeps): Reconfigure {
+  let turn: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const mine = turn.catch(() => {}).then(work);
+    turn = mine;
+    return mine;
+  };
+
+  async function take(text: string): Promise<string[]> {
+    const before = deps.current();
+    const parsed = parseConfig(text, deps.path);
+    const changes = describeDifference(before, parsed);
+    const next = holdBack(before, parsed);
+    await deps.check(next);
+    deps.adopt(next);
+    const wanted = fileSources(next);
+    for (const [key, { service, id }] of fileSources(before)) {
+      if (wanted.has(key)) continue;
+      deps.apply({ kind: 'deregister', service, instance: id, reason: 'no longer in the file' });
+    }
+    for (const source of wanted.values()) {
+      deps.apply({ kind: 'register', source, known: false, reason: `in the file, ${source.url}` });
+    }
+    deps.adopted();
+    for (const change of changes) deps.log.info({ change }, 'configuration changed');
+    return changes;
+  }
+
+  async function save(text: string): Promise<Pick<Reconfigured, 'saved' | 'note'>> {
+    try {
+      const { mode } = await stat(deps.path);
+      await writeWhole(deps.path, text, mode & 0o777);
+      return { saved: true };
+    } catch (error) {
+      const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+      return {
+        saved: false,
+        note: `in force until the next restart: ${deps.path} cannot be written (${why})`,
+      };
+    }
+  }
+
+  return {
+    text: (text, dryRun) =>
+      inTurn(async () => {
+        if (dryRun) {
+          const parsed = parseConfig(text, deps.path);
+          await deps.check(holdBack(deps.current(), parsed));
+          return { changes: describeDifference(deps.current(), parsed), saved: false };
+        }
+        return { changes: await take(text), ...(await save(text)) };
+      }),
+    file: (text) => inTurn(async () => ({ changes: await take(text), saved: true })),
+  };
+}
+
+/** What the rest of the system took the old value of at its start stays at that value until a restart. */
+function holdBack(before: Config, next: Config): Config {
+  const { id, agents } = before.site;
+  const { socket, masterSocket, file, agentCheck } = before.haproxy;
+  return {
+    ...next,
+    agent: before.agent,
+    edge: before.edge,
+    postgres: before.postgres,
+    site: { ...next.site, id, agents },
+    haproxy: { ...next.haproxy, socket, masterSocket, file, agentCheck },
+  };
+}

@@ -1,0 +1,92 @@
+import type { LiveState } from '../live/live.ts';
+import type { Log } from '../log.ts';
+import type { Intent } from './intent.ts';
+
+/** Keeps the wishes of a site's agents alike by way of the live state. Files decide; this only carries news. */
+export interface Sharing {
+  tell(key: string, intent: Intent): void;
+  close(): Promise<void>;
+}
+
+export interface SharingDeps {
+  live: Pick<LiveState, 'readIntents' | 'writeIntent' | 'subscribe'>;
+  own(): ReadonlyMap<string, Intent>;
+  merge(raw: { [key: string]: unknown }): void;
+  log: Log;
+}
+
+/** Messages are lost while the store is away, so everything is compared again this often. */
+const COMPARE_MS = 10_000;
+
+export function startSharing({ live, own, merge, log }: SharingDeps): Sharing {
+  let closed = false;
+  let comparing: Promise<void> | undefined;
+  let again = false;
+
+  /** The newer side of each wish wins, in both directions. */
+  async function compare(): Promise<void> {
+    const theirs = parse(await live.readIntents());
+    if (closed) return;
+    merge(theirs);
+    for (const [key, intent] of own()) {
+      if (intent.updatedAt > updatedAt(theirs[key])) await live.writeIntent(key, JSON.stringify(intent));
+    }
+  }
+
+  function trigger(): void {
+    if (closed) return;
+    if (comparing) {
+      again = true;
+      return;
+    }
+    comparing = compare()
+      .catch((error: Error) =>
+        log.debug({ error: error.message }, 'wishes not compared with the other agent'),
+      )
+      .finally(() => {
+        comparing = undefined;
+        if (again) trigger();
+        again = false;
+      });
+  }
+
+  const unsubscribe = live.subscribe((event) => {
+    if (typeof event === 'object' && event !== null && 'kind' in event && event.kind === 'intent') trigger();
+  });
+  const timer = setInterval(trigger, COMPARE_MS);
+  trigger();
+
+  return {
+    tell(key, intent) {
+      live.writeIntent(key, JSON.stringify(intent)).catch(() => {
+        // The next comparison carries it over.
+      });
+    },
+    async close() {
+      closed = true;
+      clearInterval(timer);
+      unsubscribe();
+      await comparing;
+    },
+  };
+}
+
+function parse(texts: { [key: string]: string }): { [key: string]: unknown } {
+  return Object.fromEntries(
+    Object.entries(texts).flatMap(([key, text]) => {
+      try {
+        return [[key, JSON.parse(text)]];
+      } catch {
+        return [];
+      }
+    }),
+  );
+}
+
+const updatedAt = (intent: unknown): number =>
+  typeof intent === 'object' &&
+  intent !== null &&
+  'updatedAt' in intent &&
+  typeof intent.updatedAt === 'number'
+    ? intent.updatedAt
+    : 0;
