@@ -55,8 +55,9 @@ function affinityLines(config: Config, service: ServiceConfig): string[] {
 function accessLines(rules: readonly AccessRule[]): string[] {
   if (rules.length === 0) return [];
   return [
+    'http-request set-var(txn.plain) path,lower,concat(/)',
     // Decoded twice, since some servers do; a backslash is a slash to others, and `;x` a parameter.
-    `http-request set-var(txn.plain) 'path,url_dec,url_dec,regsub(";[^/]*",,g),regsub("[/\\x5c]+",/,g),lower,concat(/)'`,
+    `http-request set-var(txn.plain) 'path,url_dec,url_dec,regsub(";[^/]*",,g),regsub("[/\\x5c]+",/,g),lower,concat(/)' if { path -m sub % ; // '\\' }`,
     ...rules.flatMap((rule) => {
       const prefix = rule.path === '/' ? '/' : `${rule.path.toLowerCase()}/`;
       const here = `{ var(txn.plain) -m beg ${argument(prefix)} }`;
