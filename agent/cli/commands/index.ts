@@ -2,7 +2,10 @@ import type { Command } from 'commander';
 import { registerCheck } from './check.ts';
 import { registerEdge } from './edge.ts';
 import { registerEvents } from './events.ts';
+import { registerKeys } from './keys.ts';
 import { registerRegistry } from './registry.ts';
+import { registerRender } from './render.ts';
+import { registerRun } from './run.ts';
 import { registerSessions } from './sessions.ts';
 import { registerStatus } from './status.ts';
 import { registerSteer } from './steer.ts';
@@ -15,5 +18,8 @@ export function registerCommands(program: Command): void {
   registerRegistry(program);
   registerSessions(program);
   registerCheck(program);
+  registerRender(program);
+  registerKeys(program);
+  registerRun(program);
   registerEdge(program);
 }

@@ -1,0 +1,125 @@
+import { writeFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import type { NewSecrets, RotationStep } from '../../keys.ts';
+import { type Context, contextOf } from '../context.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
+
+/** keys: everything secret that agent and edge need, made here and nowhere else. */
+export function registerKeys(program: Command): void {
+  const keys = program.command('keys').description('make and rotate the keys and secrets of agent and edge');
+  keys
+    .command('new')
+    .description('all secrets of a new site: the environment of its agents, and the secrets of its edge')
+    .option('--site <id>', 'site.id of the configuration', 'main')
+    .option('--out <folder>', 'write agent.env and edge.env there (mode 0600) instead of printing them')
+    .addHelpText(
+      'after',
+      '\nExample:\n  acgs-lb keys new --site main --out /etc/acgs-lb\n  wrangler secret bulk /etc/acgs-lb/edge.env',
+    )
+    .action(async (options: { site: string; out?: string }, command: Command) => {
+      const { newSecrets } = await import('../../keys.ts');
+      const secrets = newSecrets(options.site, new Date());
+      const context = contextOf(command);
+      if (options.out) await writeSecrets(context, secrets, options.out);
+      else context.print(secrets, printed);
+    });
+  keys
+    .command('rotate')
+    .description(
+      'the steps that change a key while everything runs; the present key is read from the environment',
+    )
+    .argument('<key>', 'snapshot (SNAPSHOT_SIGNING_KEY), gateway (GATEWAY_JWT_KEY) or cookie (COOKIE_KEYS)')
+    .option('--site <id>', 'site.id of the configuration', 'main')
+    .option('--ttl <duration>', 'the longest affinity.ttl in use', '1h')
+    .addHelpText('after', '\nExample:\n  SNAPSHOT_SIGNING_KEY=… acgs-lb keys rotate snapshot --site main')
+    .action(async (key: string, options: { site: string; ttl: string }, command: Command) => {
+      const context = contextOf(command);
+      const steps = await rotation(key, options);
+      context.print(steps, (all) =>
+        all
+          .map(({ where, variable, value, afterwards }, index) => {
+            const title = context.terminal.paint('bold', `${index + 1}. On the ${where}: ${variable}`);
+            return `${title}\n   ${value}\n   ${context.terminal.paint('dim', `then ${afterwards}`)}`;
+          })
+          .join('\n\n'),
+      );
+    });
+  keys
+    .command('public')
+    .description('the public halves of SNAPSHOT_SIGNING_KEY and GATEWAY_JWT_KEY in the environment')
+    .option('--site <id>', 'site.id of the configuration', 'main')
+    .action(async (options: { site: string }, command: Command) => {
+      const { gatewayPublicKey, snapshotPublicKey } = await import('../../keys.ts');
+      const { SNAPSHOT_SIGNING_KEY, GATEWAY_JWT_KEY } = process.env;
+      if (!SNAPSHOT_SIGNING_KEY && !GATEWAY_JWT_KEY) {
+        throw new Misuse('neither SNAPSHOT_SIGNING_KEY nor GATEWAY_JWT_KEY is set in the environment');
+      }
+      const found = failing(() => ({
+        ...(SNAPSHOT_SIGNING_KEY
+          ? { SNAPSHOT_PUBLIC_KEYS: snapshotPublicKey(options.site, SNAPSHOT_SIGNING_KEY) }
+          : {}),
+        ...(GATEWAY_JWT_KEY ? { EDGE_JWT_PUBLIC_KEYS: gatewayPublicKey(GATEWAY_JWT_KEY) } : {}),
+      }));
+      contextOf(command).print(found, environment);
+    });
+}
+
+async function rotation(key: string, { site, ttl }: { site: string; ttl: string }): Promise<RotationStep[]> {
+  const { rotateCookieKey, rotateGatewayKey, rotateSnapshotKey } = await import('../../keys.ts');
+  const present = (variable: string): string => {
+    const value = process.env[variable];
+    if (!value)
+      throw new Misuse(`${variable} is not set: the key to be replaced is read from the environment`);
+    return value;
+  };
+  return failing(() => {
+    switch (key) {
+      case 'snapshot':
+        return rotateSnapshotKey(site, present('SNAPSHOT_SIGNING_KEY'), new Date());
+      case 'gateway':
+        return rotateGatewayKey(present('GATEWAY_JWT_KEY'), new Date());
+      case 'cookie':
+        return rotateCookieKey(present('COOKIE_KEYS'), ttl, new Date());
+      default:
+        throw new Misuse(`${key} is no key; expected snapshot, gateway or cookie`);
+    }
+  });
+}
+
+/** A key that cannot be read is a person's mistake, not ours. */
+function failing<T>(make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof Misuse) throw error;
+    throw new CommandFailed(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
+
+const environment = (variables: Record<string, string | undefined>): string =>
+  Object.entries(variables)
+    .map(([name, value]) => `${name}=${value}`)
+    .join('\n');
+
+const AGENT_HEAD = '# The agents of the site: /etc/acgs-lb/agent.env, mode 0600';
+const EDGE_HEAD = '# The edge: wrangler secret bulk, or the environment of acgs-lb edge';
+
+const printed = ({ agent, edge }: NewSecrets): string =>
+  `${AGENT_HEAD}\n${environment(agent)}\n\n${EDGE_HEAD}\n${environment(edge)}`;
+
+async function writeSecrets(context: Context, { agent, edge }: NewSecrets, folder: string): Promise<void> {
+  const files = [`${folder}/agent.env`, `${folder}/edge.env`] as const;
+  const texts = [`${AGENT_HEAD}\n${environment(agent)}\n`, `${EDGE_HEAD}\n${environment(edge)}\n`];
+  for (const [index, file] of files.entries()) {
+    try {
+      // `wx`: keys that are in use are never written over.
+      await writeFile(file, texts[index] ?? '', { mode: 0o600, flag: 'wx' });
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      throw new CommandFailed(code === 'EEXIST' ? `${file} is there already; it was left alone` : message, {
+        cause,
+      });
+    }
+  }
+  context.print({ files }, () => files.map((file) => `wrote ${file}`).join('\n'));
+}

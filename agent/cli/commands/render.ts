@@ -1,0 +1,67 @@
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
+
+interface RenderOptions {
+  config: string;
+  install?: boolean;
+  all?: boolean;
+}
+
+export function registerRender(program: Command): void {
+  program
+    .command('render')
+    .description('the HAProxy configuration that acgs-lb.yaml makes')
+    .option('-c, --config <file>', 'the configuration', 'acgs-lb.yaml')
+    .option('--all', 'also the files beside it: route maps, error pages, public keys')
+    .option('--install', 'have `haproxy -c` judge it, then write it where haproxy.file says (asks first)')
+    .addHelpText(
+      'after',
+      '\nThe statistics password and edge keys come from the environment, as the agent has them.\n\nExamples:\n  acgs-lb render > /tmp/haproxy.cfg\n  acgs-lb render --config /etc/acgs-lb/acgs-lb.yaml --install --yes',
+    )
+    .action(async (options: RenderOptions, command: Command) => {
+      const context = contextOf(command);
+      const { loadConfigFile } = await import('../config-file.ts');
+      const { configInstances } = await import('../../haproxy/input.ts');
+      const config = await loadConfigFile(options.config);
+      const { HAPROXY_STATS_USER, HAPROXY_STATS_PASSWORD, EDGE_JWT_PUBLIC_KEYS, ENVIRONMENT } = process.env;
+      const production = ENVIRONMENT === 'production';
+      if (options.install && production && !HAPROXY_STATS_PASSWORD) {
+        throw new Misuse(
+          'HAPROXY_STATS_PASSWORD is not set; in production the stats page must have a password',
+        );
+      }
+      const input = {
+        config,
+        instances: configInstances(config),
+        production,
+        secrets: {
+          statsUser: HAPROXY_STATS_USER || 'admin',
+          statsPassword: HAPROXY_STATS_PASSWORD || 'admin',
+          edgePublicKeys: EDGE_JWT_PUBLIC_KEYS ?? '',
+        },
+      };
+      if (options.install) {
+        const { installHaproxyConfig } = await import('../../haproxy/install.ts');
+        await context.confirm(`Write ${config.haproxy.file}?`);
+        const { changed, files } = await installHaproxyConfig(input).catch(fail);
+        const paths = files.map(({ path }) => path);
+        context.print({ changed, files: paths }, () =>
+          changed ? `wrote\n  ${paths.join('\n  ')}` : `${config.haproxy.file} was so already`,
+        );
+        return;
+      }
+      const { renderHaproxyConfig } = await import('../../haproxy/render.ts');
+      const files = renderHaproxyConfig(input);
+      const shown = options.all ? files : files.slice(0, 1);
+      context.print(files, () =>
+        shown
+          .map(({ path, content }) => (options.all ? `# ==> ${path} <==\n${content}` : content))
+          .join('\n'),
+      );
+    });
+}
+
+function fail(cause: unknown): never {
+  throw new CommandFailed(cause instanceof Error ? cause.message : String(cause), { cause });
+}
