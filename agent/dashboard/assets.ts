@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 
 const TYPES: Record<string, string> = {
   html: 'text/html; charset=utf-8',
@@ -14,8 +14,14 @@ export interface Asset {
   etag: string;
 }
 
-/** The page's files by name. Read once: a bundle has them beside it in `public/`, a checkout in its own folder. */
-export function loadAssets(folder: URL = new URL('./public/', import.meta.url)): Map<string, Asset> {
+/** In a checkout the page lies in its own folder, beside a bundle in `dashboard/`. */
+function assetFolder(): URL {
+  const own = new URL('./public/', import.meta.url);
+  return existsSync(own) ? own : new URL('./dashboard/', import.meta.url);
+}
+
+/** The page's files by name, read once. */
+export function loadAssets(folder: URL = assetFolder()): Map<string, Asset> {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   return new Map(
     names.flatMap((name) => {

@@ -63,10 +63,11 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
       '3 of 3 probes failed: connect refused 127.0.0.1:8004',
     );
     await heading(page, 'gs-1 is down');
-    const finding = page.locator('#verdict .finding');
+    const finding = page.locator('#verdict .alone');
     expect(await finding.textContent()).toMatch(
       /3 of 3 probes failed: connect refused.*since \d\d:\d\d:\d\d/,
     );
+    expect(await page.locator('#announce').textContent()).toContain('gs-1 is down: 3 of 3 probes failed');
     expect(await page.title()).toBe('(1) acgs-lb main');
     agent.change('gs/gs-2', { state: 'down', health: 'down' }, '3 of 3 probes failed: status 503');
     await page.locator('#verdict.bad').getByText('gs takes no traffic').waitFor();

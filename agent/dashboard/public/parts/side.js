@@ -26,7 +26,7 @@ export function drawEvents({ changes }) {
       : h(
           'ol',
           { class: 'events' },
-          changes.slice(0, 40).map((change) => {
+          news(changes).map((change) => {
             const tone = TONES[change.to ?? ''] ?? 'note';
             return h(
               'li',
@@ -47,6 +47,19 @@ export function drawEvents({ changes }) {
           }),
         ),
   );
+}
+
+/**
+ * The newest first, without what another line says already: a state that follows from a health has its own line.
+ * @param {LiveStatus['changes']} changes
+ */
+function news(changes) {
+  const told = new Set(
+    changes.filter(({ kind }) => kind === 'state').map(({ at, instance }) => `${at} ${instance}`),
+  );
+  return changes
+    .filter(({ kind, at, instance }) => kind !== 'health' || !told.has(`${at} ${instance}`))
+    .slice(0, 40);
 }
 
 /** @param {LiveStatus['changes'][number]} change */

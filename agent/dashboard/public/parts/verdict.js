@@ -5,6 +5,7 @@ import { icon } from './icons.js';
 /** @import { LiveStatus } from '../types.d.ts' */
 /** @typedef {{ tone: 'bad' | 'warn' | 'note', title: string, why: string, since: number | null }} Finding */
 
+const MOST = 6;
 const ORDER = { bad: 0, warn: 1, note: 2 };
 
 /** Everything that is not as it should be, worst first. @param {LiveStatus} status @returns {Finding[]} */
@@ -95,7 +96,9 @@ export function drawVerdict(status) {
         : `${plural(serious.length, 'thing')} need${serious.length === 1 ? 's' : ''} a look`
       : 'Everything is all right';
   const lead = `${up} of ${plural(instances.length, 'instance')} up, ${plural(status.services.length, 'service')}`;
-  const shown = found.slice(0, 6);
+  // A single trouble is the heading itself; a list would only say it twice.
+  const alone = found.length === 1 && serious.length === 1 ? found[0] : undefined;
+  const shown = alone ? [] : found.slice(0, MOST);
   byId('verdict').className = `verdict ${tone}`;
   patch(
     byId('verdict'),
@@ -103,7 +106,13 @@ export function drawVerdict(status) {
       'div',
       { class: 'verdict-head' },
       h('span', { class: 'verdict-mark' }, icon(tone)),
-      h('div', {}, h('h1', {}, title), h('p', {}, lead, lastChange(status))),
+      h(
+        'div',
+        {},
+        h('h1', {}, title),
+        alone && h('p', { class: 'alone' }, h('span', { class: 'why' }, alone.why), sinceText(alone.since)),
+        h('p', {}, lead, lastChange(status)),
+      ),
     ),
     shown.length > 0 &&
       h(
@@ -111,9 +120,11 @@ export function drawVerdict(status) {
         { class: 'findings' },
         shown.map((finding) => drawFinding(finding)),
       ),
-    found.length > shown.length &&
+    !alone &&
+      found.length > shown.length &&
       h('p', { class: 'muted' }, `and ${found.length - shown.length} more below`),
   );
+  announce([title, ...found.slice(0, MOST).map((finding) => `${finding.title}: ${finding.why}`)].join('. '));
   document.title = `${tone === 'fine' || tone === 'note' ? '' : `(${serious.length}) `}acgs-lb ${status.site}`;
 }
 
@@ -123,19 +134,32 @@ function lastChange(status) {
   return last ? `; last change ${whenText(last.at)}` : '';
 }
 
-/** The age stands outside the text that is read out: else a screen reader would speak every second. @param {Finding} finding */
+/** @param {Finding} finding */
 function drawFinding({ tone, title, why, since }) {
   return h(
     'li',
     { class: `finding ${tone}`, 'data-key': title },
     h('span', { class: 'finding-mark' }, icon(tone)),
     h('span', {}, h('strong', {}, title), ' ', h('span', { class: 'why' }, why)),
-    since !== null &&
-      h(
-        'span',
-        { class: 'since' },
-        `since ${whenText(since)}`,
-        h('span', { class: 'age', 'aria-hidden': 'true' }, ` · ${ageText(Date.now() - since)}`),
-      ),
+    sinceText(since),
   );
+}
+
+/** @param {number | null} since */
+function sinceText(since) {
+  return (
+    since !== null &&
+    h(
+      'span',
+      { class: 'since' },
+      `since ${whenText(since)}`,
+      h('span', { class: 'age' }, ` · ${ageText(Date.now() - since)}`),
+    )
+  );
+}
+
+/** Read out only when the sentence itself is another: the page's clock must not speak every second. @param {string} sentence */
+function announce(sentence) {
+  const element = byId('announce');
+  if (element.textContent !== sentence) element.textContent = sentence;
 }
