@@ -94,6 +94,8 @@ CREATE TABLE adopted_tables (
   name text PRIMARY KEY,
   last_id bigint NOT NULL,
   rows bigint NOT NULL,
+  -- Time of the last of them, epoch seconds.
+  until double precision,
   adopted_at timestamptz NOT NULL DEFAULT now()
 );
 
@@ -126,7 +128,7 @@ BEGIN
       replace(columns, 'service_type', 'acgs_short_service(service_type)'), original);
     GET DIAGNOSTICS copied = ROW_COUNT;
     EXECUTE format('SELECT setval(%L, greatest((SELECT max(id) FROM %I), 1))', target || '_id_seq', target);
-    EXECUTE format('INSERT INTO adopted_tables (name, last_id, rows) SELECT %L, coalesce(max(id), 0), %s FROM %I',
+    EXECUTE format('INSERT INTO adopted_tables (name, last_id, rows, until) SELECT %L, coalesce(max(id), 0), %s, max(timestamp) FROM %I',
       target, copied, target);
     -- Who could read the original (a Grafana role, say) can read its heir.
     FOR item IN

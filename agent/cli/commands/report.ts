@@ -1,0 +1,107 @@
+import { writeFile } from 'node:fs/promises';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Report } from '../../reports/report.ts';
+import type { Database } from '../../sql/database.ts';
+import { type Context, contextOf } from '../context.ts';
+import { CommandFailed } from '../errors.ts';
+
+const FORMATS = ['table', 'json', 'csv', 'html'] as const;
+type Format = (typeof FORMATS)[number];
+
+interface ReportCommandOptions {
+  days: number;
+  format?: Format;
+  output?: string;
+  config?: string;
+}
+
+export function registerReport(program: Command): void {
+  program
+    .command('report')
+    .description('latency, availability and error budget, traffic, incidents, breakers of the last days')
+    .option('-d, --days <n>', 'how many days back, 1 to 400', days, 7)
+    .addOption(new Option('-f, --format <format>', 'what to make').choices(FORMATS))
+    .option('-o, --output <file>', 'write it there; .html, .csv and .json say the format')
+    .option('-c, --config <file>', 'the configuration, for its targets')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb report --days 7\n  acgs-lb report --days 30 -o report.html\n  acgs-lb report --format csv > report.csv',
+    )
+    .action(async (options: ReportCommandOptions, command: Command) => {
+      const context = contextOf(command);
+      const { configOf, openHistoryFor } = await import('../history.ts');
+      const { config } = await configOf(command, options.config);
+      const history = await openHistoryFor(command);
+      try {
+        await bringUpToDate(context, history.database);
+        const { readReport, targetsOf } = await import('../../reports/read.ts');
+        const report = await readReport(history.database, {
+          days: options.days,
+          now: Math.floor(Date.now() / 1000),
+          site: config.site.id,
+          targets: targetsOf(config),
+        });
+        await deliver(context, options, report);
+      } finally {
+        await history.close();
+      }
+    });
+}
+
+/** Rolls up what is not yet; a role that may only read gets the report of what is. */
+export async function bringUpToDate({ terminal }: Context, database: Database): Promise<void> {
+  const { rollUp } = await import('../../rollups/roll-up.ts');
+  let told = 0;
+  try {
+    await rollUp(database, {
+      onProgress({ hours }) {
+        if (hours < 50 || Date.now() - told < 1_000) return;
+        told = Date.now();
+        terminal.error(`rolling up: ${hours} hours left`);
+      },
+    });
+  } catch (cause) {
+    const { code, message } = cause as Error & { code?: string };
+    if (code === '42P01')
+      throw new CommandFailed('the database has no schema yet: run acgs-lb migrate', { cause });
+    if (code !== '42501' && code !== '25006') throw cause;
+    terminal.error(`not rolled up, the newest hours may be missing: ${message}`);
+  }
+}
+
+async function deliver(
+  context: Context,
+  { format, output }: ReportCommandOptions,
+  report: Report,
+): Promise<void> {
+  const chosen = format ?? formatOf(output) ?? (context.json ? 'json' : 'table');
+  const text = await textOf(chosen, context, report);
+  if (!output) return context.terminal.write(text);
+  await writeFile(output, text).catch((cause: Error) => {
+    throw new CommandFailed(`cannot write ${output}: ${cause.message}`, { cause });
+  });
+  context.terminal.error(`${chosen} report of ${report.services.length} services written to ${output}`);
+}
+
+async function textOf(format: Format, { terminal }: Context, report: Report): Promise<string> {
+  switch (format) {
+    case 'json':
+      return JSON.stringify(report, null, 2);
+    case 'csv':
+      return (await import('../../reports/csv.ts')).reportCsv(report);
+    case 'html':
+      return (await import('../../reports/html/page.ts')).reportPage(report);
+    case 'table':
+      return (await import('../../reports/text.ts')).reportText(report, terminal);
+  }
+}
+
+const formatOf = (output: string | undefined): Format | undefined =>
+  FORMATS.find((format) => output?.endsWith(`.${format}`));
+
+function days(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 400)
+    throw new InvalidArgumentError('1 to 400, a whole number.');
+  return value;
+}

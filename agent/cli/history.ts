@@ -1,0 +1,69 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import type { Config } from '../../shared/config/config.ts';
+import { type Database, isEmbedded, openDatabase } from '../sql/database.ts';
+import { databaseUrl } from '../sql/locate.ts';
+import { loadConfigFile } from './config-file.ts';
+import { CommandFailed } from './errors.ts';
+
+/** History as a command reads it: directly, so that it works whether an agent runs or not. */
+export interface OpenHistory {
+  database: Database;
+  url: string;
+  embedded: boolean;
+  close(): Promise<void>;
+}
+
+/** A statement over a month may take its time. */
+const STATEMENT_MS = 600_000;
+
+export const stateDirOf = (command: Command): string =>
+  resolve(command.optsWithGlobals<{ stateDir?: string }>().stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs');
+
+/** DATABASE_URL, the running stack's Postgres, a running agent's embedded database, or the embedded files themselves. */
+export async function openHistoryFor(command: Command): Promise<OpenHistory> {
+  const stateDir = stateDirOf(command);
+  const url = databaseUrl({ env: process.env, stateDir });
+  if (url) {
+    const database = openDatabase(url, { min: 0, max: 2, idle: 1_000 }, STATEMENT_MS);
+    const refused = await database.query('SELECT 1').then(
+      () => null,
+      (error: Error) => error,
+    );
+    if (!refused) return { database, url, embedded: isEmbedded(url), close: () => database.close() };
+    await database.close();
+    // A note an agent that was killed left behind: its files are free to be opened here.
+    if (!isEmbedded(url)) {
+      throw new CommandFailed(`Postgres does not answer: ${refused.message || String(refused)}`, {
+        cause: refused,
+      });
+    }
+  }
+  const folder = join(stateDir, 'pglite');
+  if (!existsSync(folder)) {
+    throw new CommandFailed(
+      `no history found: DATABASE_URL is not set, and ${stateDir} holds neither a running stack nor an embedded database`,
+    );
+  }
+  const { startEmbeddedPostgres } = await import('../sql/embedded.ts');
+  const server = await startEmbeddedPostgres(folder);
+  const database = openDatabase(server.url, { min: 0, max: 1, idle: 1_000 }, STATEMENT_MS);
+  return {
+    ...{ database, url: server.url, embedded: true },
+    async close() {
+      await database.close();
+      await server.stop();
+    },
+  };
+}
+
+/** `--config`, else the local stack's, else the one in this folder, else the machine's. */
+export async function configOf(
+  command: Command,
+  file: string | undefined,
+): Promise<{ file: string; config: Config }> {
+  const places = [join(stateDirOf(command), 'acgs-lb.yaml'), 'acgs-lb.yaml', '/etc/acgs-lb/acgs-lb.yaml'];
+  const chosen = file ?? places.find((place) => existsSync(place)) ?? 'acgs-lb.yaml';
+  return { file: chosen, config: await loadConfigFile(chosen) };
+}

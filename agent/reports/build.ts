@@ -1,0 +1,212 @@
+import { DAY, HOUR } from '../rollups/roll-up.ts';
+import { addRollup, emptyRollup, type Rollup } from '../rollups/rollup.ts';
+import { figures, point, type Span } from './figures.ts';
+import { findIncidents, type Incident, type StateEvent } from './incidents.ts';
+import type {
+  AlertReport,
+  BreakerReport,
+  Figures,
+  InstanceReport,
+  Point,
+  Report,
+  ServiceReport,
+  Targets,
+} from './report.ts';
+
+export interface ReportInput {
+  site: string;
+  /** Epoch seconds. */
+  from: number;
+  to: number;
+  generatedAt: number;
+  targets: Targets;
+  /** Hours, or days with hours at the edges. */
+  rollups: readonly Rollup[];
+  bucket: number;
+  /** For each service (instance '') and instance: hours known, and hours with availability samples. */
+  hours: readonly { service: string; instance: string; known: number; sampled: number }[];
+  events: readonly StateEvent[];
+  breakers: readonly { service: string; instance: string; at: number; reason: string }[];
+  alerts: readonly AlertReport[];
+  /** Rows of these times were adopted from another program. */
+  adoptedUntil: number | null;
+}
+
+/** Up to two weeks by the hour, beyond by the day: a chart of about 300 points reads best, and the database reads least. */
+export const bucketFor = (days: number): number => (days <= 14 ? HOUR : DAY);
+
+export function buildReport(input: ReportInput): Report {
+  const { from, to, bucket, targets } = input;
+  const rollups = withClientLatency(input.rollups);
+  const starts = bucketStarts(from, to, bucket);
+  const seconds = to - from;
+  const hours = new Map(input.hours.map((one) => [`${one.service}/${one.instance}`, one]));
+  const span = (whole: Rollup, key: string): Span => {
+    const { known = 0, sampled = 0 } = hours.get(key) ?? {};
+    return { whole, known, sampled, hours: Math.ceil(seconds / HOUR) };
+  };
+
+  const wholes = grouped(rollups, ({ service, instance }) => `${service}/${instance}`);
+  const members = new Map<string, Set<string>>();
+  for (const { service, instance } of wholes.values()) {
+    const set = members.get(service) ?? new Set();
+    if (instance) set.add(instance);
+    members.set(service, set);
+  }
+  const incidents = findIncidents(input.events, members, input);
+
+  const seriesOf = (own: readonly Rollup[]): Point[] => {
+    const byBucket = grouped(own, ({ start }) => String(bucketOf(start, from, bucket)));
+    return starts.map((start, index) => {
+      const end = starts[index + 1] ?? Math.min(start + bucket, to);
+      return point(start, Math.max(end, start + 1) - start, byBucket.get(String(start)));
+    });
+  };
+
+  const services: ServiceReport[] = [];
+  const instances: InstanceReport[] = [];
+  for (const [key, whole] of wholes) {
+    const { service, instance } = whole;
+    const own: Figures = figures(span(whole, key), seconds, targets.availability);
+    const mine = incidents.filter((one) => one.service === service && one.kind !== 'maintenance');
+    if (instance) {
+      instances.push({
+        service,
+        instance,
+        ...own,
+        incidents: mine.filter((one) => one.instance === instance).length,
+      });
+      continue;
+    }
+    services.push({
+      service,
+      ...own,
+      queuedMax: whole.queuedMax,
+      incidents: mine.filter(({ kind }) => kind === 'down').length,
+      outages: mine.filter(({ kind }) => kind === 'outage').length,
+      breakerOpenings: input.breakers.filter((one) => one.service === service).length,
+      series: seriesOf(rollups.filter((one) => one.service === service && one.instance === '')),
+    });
+  }
+  services.sort((a, b) => a.service.localeCompare(b.service));
+  instances.sort((a, b) => (b.latency?.p95 ?? -1) - (a.latency?.p95 ?? -1));
+
+  return {
+    ...{ site: input.site, from, to, generatedAt: input.generatedAt, bucket, targets },
+    total: totalOf(rollups, services, seriesOf, input),
+    ...{ services, instances, incidents },
+    breakers: breakersOf(input.breakers),
+    breakerSeries: starts.map((start, index) => ({
+      start,
+      openings: input.breakers.filter(({ at }) => at >= start && at < (starts[index + 1] ?? to)).length,
+    })),
+    alerts: [...input.alerts],
+    notes: notesOf(input, services, incidents),
+  };
+}
+
+/**
+ * A service's own latency is what its clients saw, where that was recorded for most of its requests; elsewhere that of
+ * its instances together.
+ */
+function withClientLatency(rollups: readonly Rollup[]): Rollup[] {
+  const inner = grouped(
+    rollups.filter(({ instance }) => instance !== ''),
+    ({ start, service }) => `${start}/${service}`,
+  );
+  return rollups.map((rollup) => {
+    if (rollup.instance !== '') return rollup;
+    const own = rollup.latency?.count ?? 0;
+    const theirs = inner.get(`${rollup.start}/${rollup.service}`)?.latency ?? null;
+    return theirs && own < theirs.count / 2 ? { ...rollup, latency: theirs } : rollup;
+  });
+}
+
+function grouped(rollups: readonly Rollup[], keyOf: (rollup: Rollup) => string): Map<string, Rollup> {
+  const sums = new Map<string, Rollup>();
+  for (const rollup of rollups) {
+    const key = keyOf(rollup);
+    let sum = sums.get(key);
+    if (!sum) {
+      sum = emptyRollup(rollup.start, rollup.service, rollup.instance);
+      sums.set(key, sum);
+    }
+    addRollup(sum, rollup);
+  }
+  return sums;
+}
+
+/** Buckets are whole UTC hours or days; the first begins at `from`. */
+const bucketOf = (start: number, from: number, bucket: number): number =>
+  Math.max(Math.floor(start / bucket) * bucket, from);
+
+function bucketStarts(from: number, to: number, bucket: number): number[] {
+  const starts: number[] = [];
+  for (let at = from; at < to; at = Math.floor(at / bucket) * bucket + bucket) starts.push(at);
+  return starts;
+}
+
+/** Peaks of services do not fall together, so the total's peak is that of its buckets' means. */
+function totalOf(
+  rollups: readonly Rollup[],
+  services: readonly ServiceReport[],
+  seriesOf: (own: readonly Rollup[]) => Point[],
+  { from, to, targets }: ReportInput,
+): Report['total'] {
+  const own = rollups.filter(({ instance }) => instance === '');
+  const series = seriesOf(own);
+  const whole = [...grouped(own, () => '').values()][0] ?? emptyRollup(from, '', '');
+  const coverage = Math.max(0, ...services.map((service) => service.coverage));
+  const hours = Math.ceil((to - from) / HOUR);
+  const known = Math.round(coverage * hours);
+  const total = figures({ whole, known, sampled: known, hours }, to - from, targets.availability);
+  return { ...total, peakRate: Math.max(0, ...series.map(({ meanRate }) => meanRate ?? 0)), series };
+}
+
+function breakersOf(openings: ReportInput['breakers']): BreakerReport[] {
+  return [...Map.groupBy(openings, ({ service, instance }) => `${service}/${instance}`).values()]
+    .flatMap((own) => {
+      const last = own.reduce((a, b) => (b.at >= a.at ? b : a));
+      const { service, instance, at, reason } = last;
+      return { service, instance, openings: own.length, lastAt: at, lastReason: reason };
+    })
+    .sort((a, b) => b.openings - a.openings);
+}
+
+function notesOf(
+  input: ReportInput,
+  services: readonly ServiceReport[],
+  incidents: readonly Incident[],
+): string[] {
+  const notes: string[] = [];
+  const names = (chosen: readonly ServiceReport[]) =>
+    chosen.length === services.length ? 'all services' : chosen.map(({ service }) => service).join(', ');
+  const means = services.filter(({ latency }) => latency?.basis === 'means');
+  if (means.length > 0) {
+    notes.push(
+      `Latency of ${names(means)}: percentiles of ten-second means weighted by requests, because single requests were not recorded; true percentiles are higher.`,
+    );
+  }
+  const counted = services.filter(({ availability }) => availability?.basis === 'requests');
+  if (counted.length > 0) {
+    notes.push(
+      `Availability of ${names(counted)}: the share of requests that succeeded, because uptime was not sampled.`,
+    );
+  }
+  const least = Math.min(1, ...services.map(({ coverage }) => coverage));
+  if (least < 0.99) {
+    notes.push(
+      `History covers ${(least * 100).toFixed(least < 0.1 ? 1 : 0)} % of the period; what was not recorded is shown as a gap and counts neither as up nor as down.`,
+    );
+  }
+  if (input.adoptedUntil !== null && input.adoptedUntil > input.from) {
+    const until = new Date(input.adoptedUntil * 1000).toISOString().slice(0, 16).replace('T', ' ');
+    notes.push(
+      `Until ${until} UTC the rows come from the original system: running totals every 30 s with latencies of its health checks, not of requests.`,
+    );
+  }
+  const maintenance = incidents.filter(({ kind }) => kind === 'maintenance').length;
+  if (maintenance > 0)
+    notes.push(`${maintenance} times an operator took an instance out; not counted as incidents.`);
+  return notes;
+}

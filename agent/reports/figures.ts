@@ -1,0 +1,91 @@
+import { type Sketch, sketchQuantile } from '../../shared/sketch.ts';
+import { HOUR } from '../rollups/roll-up.ts';
+import type { Rollup } from '../rollups/rollup.ts';
+import type { Availability, Figures, Percentiles, Point } from './report.ts';
+
+/** Sketches of single requests speak for a span when they hold at least this share of its requests. */
+const ENOUGH = 0.5;
+
+export function percentiles(rollup: Rollup): Percentiles | null {
+  const { latency, means, requests } = rollup;
+  const exact = latency && latency.count > 0 && latency.count >= ENOUGH * requests;
+  if (exact) return read(latency, 'requests');
+  if (means && means.count > 0) return read(means, 'means');
+  return latency && latency.count > 0 ? read(latency, 'requests') : null;
+}
+
+function read(sketch: Sketch, basis: Percentiles['basis']): Percentiles {
+  const at = (q: number) => sketchQuantile(sketch, q) ?? 0;
+  return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sketch.max, basis };
+}
+
+/**
+ * Against `target` (fraction). Time where the rollup was sampled; `observedSeconds` is how long that was, since a time
+ * nobody looked is neither up nor down. Else by requests.
+ */
+export function availability(rollup: Rollup, observedSeconds: number, target: number): Availability | null {
+  const { samples, upSamples, requests, failures } = rollup;
+  if (samples > 0) {
+    const minutes = observedSeconds / 60;
+    const down = (1 - upSamples / samples) * minutes;
+    return budget('time', upSamples / samples, minutes * (1 - target), down);
+  }
+  return requests > 0 ? budget('requests', 1 - failures / requests, requests * (1 - target), failures) : null;
+}
+
+function budget(basis: Availability['basis'], ratio: number, allowed: number, used: number): Availability {
+  return {
+    basis,
+    ratio,
+    allowed,
+    used,
+    burned: allowed > 0 ? used / allowed : used > 0 ? Number.POSITIVE_INFINITY : 0,
+  };
+}
+
+export interface Span {
+  /** All of the period in one. */
+  whole: Rollup;
+  /** Hours of which anything is known, and of these, those with availability samples. */
+  known: number;
+  sampled: number;
+  /** Hours of the period. */
+  hours: number;
+}
+
+export function figures({ whole, known, sampled, hours }: Span, seconds: number, target: number): Figures {
+  return {
+    requests: whole.requests,
+    failures: whole.failures,
+    errorRate: whole.requests > 0 ? whole.failures / whole.requests : null,
+    meanRate: known > 0 ? whole.requests / Math.min(known * HOUR, seconds) : 0,
+    peakRate: whole.peakRate,
+    peakConcurrency: whole.peakConcurrency,
+    latency: percentiles(whole),
+    availability: availability(whole, Math.min(sampled * HOUR, seconds), target),
+    coverage: hours > 0 ? Math.min(1, known / hours) : 0,
+  };
+}
+
+/** A bucket's point; `rollup` absent when nothing is known of it. */
+export function point(start: number, seconds: number, rollup: Rollup | undefined): Point {
+  if (!rollup || (rollup.rows === 0 && rollup.samples === 0)) {
+    return {
+      ...{ start, gap: true, requests: null, failures: null, meanRate: null, peakRate: null },
+      ...{ p50: null, p95: null, p99: null, availability: null },
+    };
+  }
+  const latency = percentiles(rollup);
+  return {
+    start,
+    gap: false,
+    requests: rollup.requests,
+    failures: rollup.failures,
+    meanRate: rollup.requests / seconds,
+    peakRate: rollup.peakRate,
+    p50: latency?.p50 ?? null,
+    p95: latency?.p95 ?? null,
+    p99: latency?.p99 ?? null,
+    availability: availability(rollup, seconds, 1)?.ratio ?? null,
+  };
+}

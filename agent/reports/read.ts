@@ -1,0 +1,121 @@
+import type { Config } from '../../shared/config/config.ts';
+import { readRollups } from '../rollups/read.ts';
+import { DAY, HOUR } from '../rollups/roll-up.ts';
+import type { Queryable } from '../sql/database.ts';
+import { bucketFor, buildReport } from './build.ts';
+import type { StateEvent } from './incidents.ts';
+import type { AlertReport, Report, Targets } from './report.ts';
+
+export interface ReportOptions {
+  days: number;
+  /** Epoch seconds; the end of the period. */
+  now: number;
+  site: string;
+  targets: Targets;
+}
+
+/** The guide's targets as the configuration has them. */
+export function targetsOf(config: Config): Targets {
+  const { availabilityPercent, p95Ms, errorPercent } = config.monitor.thresholds;
+  return {
+    availability: availabilityPercent.warning / 100,
+    p95Ms: p95Ms.critical,
+    errorRate: errorPercent.warning / 100,
+  };
+}
+
+/** Reads roll-ups and events, never raw rows. The period begins at a full hour, or for daily charts at a full UTC day. */
+export async function readReport(database: Queryable, options: ReportOptions): Promise<Report> {
+  const { days, now, site, targets } = options;
+  const bucket = bucketFor(days);
+  const to = now;
+  const from = Math.floor((now - days * DAY) / HOUR) * HOUR;
+  const by = bucket === DAY ? 'day' : 'hour';
+  return buildReport({
+    ...{ site, from, to, generatedAt: now, targets, bucket },
+    rollups: await readRollups(database, { from, to, by }),
+    hours: await knownHours(database, from, to),
+    events: await stateEvents(database, from, to),
+    breakers: await breakerOpenings(database, from, to),
+    alerts: await alertsIn(database, from, to),
+    adoptedUntil: await adoptedUntil(database),
+  });
+}
+
+async function knownHours(database: Queryable, from: number, to: number) {
+  const { rows } = await database.query<{
+    service: string;
+    instance: string;
+    known: number;
+    sampled: number;
+  }>(
+    `SELECT service_type AS service, instance_id AS instance, count(*) AS known,
+            count(*) FILTER (WHERE samples > 0) AS sampled
+     FROM metrics_hourly WHERE start >= $1 AND start < $2 GROUP BY 1, 2`,
+    [from, Math.ceil(to)],
+  );
+  return rows;
+}
+
+/**
+ * States of the period and, for each instance, the last one before it. Where an instance has no state events (history of
+ * the original), its health history stands in.
+ */
+async function stateEvents(database: Queryable, from: number, to: number): Promise<StateEvent[]> {
+  const { rows } = await database.query<StateEvent & { id: number }>(
+    `WITH told AS (
+       SELECT id, service_type, instance_id, timestamp, to_state IS DISTINCT FROM 'down' AS serving, reason
+       FROM state_events WHERE kind = 'state' AND timestamp < $2
+     ),
+     events AS (
+       SELECT * FROM told
+       UNION ALL
+       SELECT id, service_type, instance_id, timestamp, is_healthy, coalesce(error_message, '')
+       FROM service_health_history h
+       WHERE timestamp < $2 AND NOT EXISTS (
+         SELECT FROM state_events s
+         WHERE s.kind = 'state' AND s.service_type = h.service_type AND s.instance_id = h.instance_id)
+     ),
+     before AS (
+       SELECT DISTINCT ON (service_type, instance_id) * FROM events WHERE timestamp < $1
+       ORDER BY service_type, instance_id, timestamp DESC, id DESC
+     )
+     SELECT id, service_type AS service, instance_id AS instance, timestamp AS at, serving, reason
+     FROM (SELECT * FROM before UNION ALL SELECT * FROM events WHERE timestamp >= $1) AS both_
+     ORDER BY at, id`,
+    [from, to],
+  );
+  return rows.map(({ service, instance, at, serving, reason }) => ({
+    service,
+    instance,
+    at,
+    serving,
+    reason,
+  }));
+}
+
+async function breakerOpenings(database: Queryable, from: number, to: number) {
+  const { rows } = await database.query<{ service: string; instance: string; at: number; reason: string }>(
+    `SELECT service_type AS service, instance_id AS instance, timestamp AS at, reason
+     FROM breaker_events WHERE to_state = 'open' AND timestamp >= $1 AND timestamp < $2 ORDER BY timestamp`,
+    [from, to],
+  );
+  return rows;
+}
+
+async function alertsIn(database: Queryable, from: number, to: number): Promise<AlertReport[]> {
+  const { rows } = await database.query<AlertReport & Record<string, unknown>>(
+    `SELECT id, rule, service_type AS service, instance_id AS instance, severity, message,
+            started_at AS "startedAt", resolved_at AS "resolvedAt"
+     FROM alerts WHERE started_at < $2 AND coalesce(resolved_at, $2) >= $1 ORDER BY started_at DESC LIMIT 200`,
+    [from, to],
+  );
+  return rows;
+}
+
+async function adoptedUntil(database: Queryable): Promise<number | null> {
+  const { rows } = await database.query<{ until: number | null }>(
+    "SELECT until FROM adopted_tables WHERE name = 'load_balancing_metrics'",
+  );
+  return rows[0]?.until ?? null;
+}

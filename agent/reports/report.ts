@@ -1,0 +1,118 @@
+import type { Incident } from './incidents.ts';
+
+/** What `acgs-lb report` knows; all its outputs are made from this and nothing else. Times are epoch seconds. */
+export interface Report {
+  site: string;
+  from: number;
+  to: number;
+  generatedAt: number;
+  /** Seconds each point of a series stands for. */
+  bucket: number;
+  targets: Targets;
+  /** All services together. */
+  total: Figures & { series: Point[] };
+  services: ServiceReport[];
+  /** Slowest first; those without a latency last. */
+  instances: InstanceReport[];
+  /** Newest first. */
+  incidents: Incident[];
+  breakers: BreakerReport[];
+  /** Openings per bucket, all instances. */
+  breakerSeries: { start: number; openings: number }[];
+  alerts: AlertReport[];
+  /** What a reader must know to read the figures right. */
+  notes: string[];
+}
+
+export interface Targets {
+  /** Fraction 0–1. */
+  availability: number;
+  p95Ms: number;
+  errorRate: number;
+}
+
+export interface Figures {
+  requests: number;
+  failures: number;
+  /** Null when nothing was asked. */
+  errorRate: number | null;
+  /** Requests per second. */
+  meanRate: number;
+  peakRate: number;
+  peakConcurrency: number;
+  latency: Percentiles | null;
+  availability: Availability | null;
+  /** Share of the period's hours from which anything is known, 0–1. */
+  coverage: number;
+}
+
+/** Milliseconds. `basis` 'means': of ten-second means weighted by requests, where single requests were not recorded. */
+export interface Percentiles {
+  p50: number;
+  p95: number;
+  p99: number;
+  max: number;
+  basis: 'requests' | 'means';
+}
+
+/**
+ * `basis` 'time': the share of samples in which it could serve; 'requests': the share of requests that succeeded, for
+ * history without samples. `allowed` and `used` are the error budget and what is gone of it, in minutes or requests.
+ */
+export interface Availability {
+  basis: 'time' | 'requests';
+  ratio: number;
+  allowed: number;
+  used: number;
+  /** used / allowed. */
+  burned: number;
+}
+
+export interface ServiceReport extends Figures {
+  service: string;
+  queuedMax: number;
+  incidents: number;
+  outages: number;
+  breakerOpenings: number;
+  /** One per bucket, without holes: an unknown bucket has nulls. */
+  series: Point[];
+}
+
+export interface InstanceReport extends Figures {
+  service: string;
+  instance: string;
+  incidents: number;
+}
+
+export interface Point {
+  start: number;
+  /** Nothing is known of this bucket. */
+  gap: boolean;
+  requests: number | null;
+  failures: number | null;
+  meanRate: number | null;
+  peakRate: number | null;
+  p50: number | null;
+  p95: number | null;
+  p99: number | null;
+  availability: number | null;
+}
+
+export interface BreakerReport {
+  service: string;
+  instance: string;
+  openings: number;
+  lastAt: number;
+  lastReason: string;
+}
+
+export interface AlertReport {
+  id: string;
+  rule: string;
+  service: string;
+  instance: string;
+  severity: string;
+  message: string;
+  startedAt: number;
+  resolvedAt: number | null;
+}

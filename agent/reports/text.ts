@@ -1,0 +1,103 @@
+import { type Terminal, table } from '../cli/terminal.ts';
+import { amount, count, instant, lasting, NONE, percent, share } from './format.ts';
+import type { Report } from './report.ts';
+import { verdict } from './verdict.ts';
+
+const MAX_LINES = 10;
+
+/** The report for a terminal. */
+export function reportText(report: Report, terminal: Terminal): string {
+  const { services, targets, instances, incidents, breakers, notes } = report;
+  const bold = (text: string) => terminal.paint('bold', text);
+  const good = verdict(report).startsWith('All');
+  const parts = [
+    `${bold(`Report of site ${report.site}`)}, ${instant(report.from)} to ${instant(report.to)} UTC`,
+    terminal.paint(good ? 'green' : 'red', verdict(report)),
+  ];
+  if (services.length > 0) {
+    parts.push(
+      table(
+        services,
+        [
+          { title: 'SERVICE', value: ({ service }) => service },
+          { title: 'REQUESTS', align: 'right', value: ({ requests }) => count(requests) },
+          { title: 'MEAN/S', align: 'right', value: ({ meanRate }) => amount(meanRate) },
+          { title: 'PEAK/S', align: 'right', value: ({ peakRate }) => amount(peakRate) },
+          { title: 'P50 ms', align: 'right', value: ({ latency }) => amount(latency?.p50 ?? null) },
+          {
+            title: 'P95 ms',
+            align: 'right',
+            value: ({ latency }) => amount(latency?.p95 ?? null),
+            style: ({ latency }) => ((latency?.p95 ?? 0) > targets.p95Ms ? 'red' : 'reset'),
+          },
+          { title: 'P99 ms', align: 'right', value: ({ latency }) => amount(latency?.p99 ?? null) },
+          {
+            title: 'ERRORS',
+            align: 'right',
+            value: ({ errorRate }) => share(errorRate),
+            style: ({ errorRate }) => ((errorRate ?? 0) > targets.errorRate ? 'red' : 'reset'),
+          },
+          {
+            title: 'AVAILABLE',
+            align: 'right',
+            value: ({ availability }) => percent(availability?.ratio ?? null, 3),
+            style: ({ availability }) =>
+              (availability?.ratio ?? 1) < targets.availability ? 'red' : 'reset',
+          },
+          {
+            title: 'BUDGET USED',
+            align: 'right',
+            value: ({ availability }) => (availability ? share(availability.burned) : NONE),
+          },
+          { title: 'OUTAGES', align: 'right', value: ({ outages }) => count(outages) },
+          { title: 'BREAKERS', align: 'right', value: ({ breakerOpenings }) => count(breakerOpenings) },
+        ],
+        terminal,
+      ),
+      terminal.paint(
+        'dim',
+        `Targets: availability ${percent(targets.availability, 1)}, p95 ${targets.p95Ms} ms, errors ${share(targets.errorRate)}. Budget used: of the failures the availability target allows.`,
+      ),
+    );
+  }
+  const slow = instances.filter(({ latency }) => latency).slice(0, 5);
+  if (slow.length > 0) {
+    parts.push(
+      `${bold('Slowest instances')} (p50 / p95 / p99 ms)\n${slow
+        .map(({ instance, latency }) =>
+          latency
+            ? `  ${instance}  ${amount(latency.p50)} / ${amount(latency.p95)} / ${amount(latency.p99)}`
+            : '',
+        )
+        .join('\n')}`,
+    );
+  }
+  const real = incidents.filter(({ kind }) => kind !== 'maintenance');
+  parts.push(
+    real.length === 0
+      ? `${bold('Incidents')}: none`
+      : `${bold('Incidents')}: ${real.length}${real.length > MAX_LINES ? `, the newest ${MAX_LINES}` : ''}\n${table(
+          real.slice(0, MAX_LINES),
+          [
+            { title: 'BEGAN (UTC)', value: ({ start }) => instant(start) },
+            {
+              title: 'LASTED',
+              value: ({ seconds, end }) => `${lasting(seconds)}${end === null ? ', still' : ''}`,
+            },
+            { title: 'WHAT', value: ({ kind, service, instance }) => `${instance ?? service} ${kind}` },
+            { title: 'WHY', shrink: 1, value: ({ reason }) => reason },
+          ],
+          terminal,
+        )}`,
+  );
+  if (breakers.length > 0) {
+    parts.push(
+      `${bold('Breaker openings')}\n${breakers
+        .slice(0, MAX_LINES)
+        .map((one) => `  ${one.instance}  ${one.openings}, last ${instant(one.lastAt)}: ${one.lastReason}`)
+        .join('\n')}`,
+    );
+  }
+  if (notes.length > 0) parts.push(notes.map((note) => terminal.paint('dim', `Note: ${note}`)).join('\n'));
+  return parts.join('\n\n');
+}
