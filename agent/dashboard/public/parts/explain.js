@@ -47,7 +47,7 @@ function drawExplanation(answer) {
           h(
             'tr',
             {},
-            ['Candidate', 'State', 'Why'].map((head) => h('th', { scope: 'col' }, head)),
+            ['Candidate', 'State', 'Share', 'Why'].map((head) => h('th', { scope: 'col' }, head)),
           ),
         ),
         h(
@@ -68,7 +68,8 @@ function drawExplanation(answer) {
                 {},
                 candidate.state ? pill(String(candidate.state), stateWord(String(candidate.state))) : '',
               ),
-              h('td', { class: 'why' }, String(candidate.why ?? candidate.reason ?? '')),
+              h('td', { class: 'number' }, `${candidate.sharePercent ?? 0} %`),
+              h('td', { class: 'why' }, String(candidate.reason ?? '')),
             ),
           ),
         ),

@@ -1,0 +1,45 @@
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { contextOf } from '../context.ts';
+import { readAs } from '../shapes.ts';
+
+const answerShape = z.looseObject({
+  changes: z.array(z.string()),
+  saved: z.boolean().default(false),
+  note: z.string().optional(),
+});
+
+export function registerApply(program: Command): void {
+  program
+    .command('apply')
+    .description('give the running agent a new configuration: shows what would change, asks, then does it')
+    .option('-c, --config <file>', 'the configuration', 'acgs-lb.yaml')
+    .option('--dry-run', 'only show what would change')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb apply --dry-run\n  acgs-lb apply --config acgs-lb.yaml --yes',
+    )
+    .action(async (options: { config: string; dryRun?: boolean }, command: Command) => {
+      const context = contextOf(command);
+      const { loadConfigFile } = await import('../config-file.ts');
+      await loadConfigFile(options.config);
+      const text = await readFile(options.config, 'utf8');
+      const client = await context.client();
+      const put = async (query: string) => {
+        const init = { method: 'PUT', body: text, headers: { 'content-type': 'application/yaml' } };
+        return readAs(answerShape, await (await client.open(`/v1/config${query}`, init)).json(), 'answer');
+      };
+      const wanted = await put('?dryRun=true');
+      const list = wanted.changes.map((change) => `  ${change}`).join('\n');
+      if (options.dryRun || wanted.changes.length === 0) {
+        context.print(wanted, () => (list ? `would change\n${list}` : 'nothing would change'));
+        return;
+      }
+      if (!context.json) context.terminal.write(`would change\n${list}`);
+      await context.confirm('Apply?');
+      context.print(await put(''), ({ saved, note }) =>
+        [`done${saved ? ', and saved' : ''}`, ...(note ? [note] : [])].join('; '),
+      );
+    });
+}

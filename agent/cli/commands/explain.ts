@@ -1,0 +1,89 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { contextOf } from '../context.ts';
+import { readAs } from '../shapes.ts';
+import { type Column, type Terminal, table } from '../terminal.ts';
+import { numberText, stateStyle } from '../words.ts';
+
+const explanationShape = z.looseObject({
+  service: z.string().nullable(),
+  route: z.string().nullable(),
+  strategy: z.string().nullable(),
+  panic: z.boolean(),
+  chosen: z.string().nullable(),
+  why: z.string(),
+  limits: z.array(z.string()),
+  candidates: z.array(
+    z.looseObject({
+      id: z.string(),
+      state: z.string(),
+      reason: z.string(),
+      weight: z.number(),
+      priority: z.number(),
+      sharePercent: z.number(),
+      chosen: z.boolean(),
+    }),
+  ),
+});
+
+type Explanation = z.output<typeof explanationShape>;
+
+export function registerExplain(program: Command): void {
+  program
+    .command('explain')
+    .description('which instance a request would go to, and why')
+    .argument('<path>', 'such as /api/v1/auth/login')
+    .option('--session <id>', "the governance session's id")
+    .option('--client <address>', "the client's address")
+    .option('--host <name>', 'the host asked for')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb explain /api/v1/governance/synthesize\n  acgs-lb explain /admin --client 203.0.113.7',
+    )
+    .action(
+      async (
+        path: string,
+        options: { session?: string; client?: string; host?: string },
+        command: Command,
+      ) => {
+        const context = contextOf(command);
+        const { session, client, host } = options;
+        const query = new URLSearchParams({
+          path,
+          ...(session ? { session } : {}),
+          ...(client ? { client } : {}),
+          ...(host ? { host } : {}),
+        });
+        const answer = await (await context.client()).get(`/v1/explain?${query}`);
+        const explanation = readAs(explanationShape, answer, 'explanation');
+        context.print(explanation, () => explanationText(path, explanation, context.terminal));
+        if (explanation.chosen === null) process.exitCode = 1;
+      },
+    );
+}
+
+function explanationText(path: string, explanation: Explanation, terminal: Terminal): string {
+  const { service, route, strategy, chosen, why, limits, candidates } = explanation;
+  const head = chosen
+    ? `${path} → ${terminal.paint('green', chosen)}`
+    : `${path} → ${terminal.paint('red', 'no instance')}`;
+  const facts = [
+    `why       ${why}`,
+    ...(service ? [`service   ${service}, by route ${route ?? '?'}, ${strategy ?? ''}`] : []),
+    ...(limits.length > 0 ? [`limited   by ${limits.join(', ')}`] : []),
+  ];
+  const columns: Column<Explanation['candidates'][number]>[] = [
+    { title: '', value: (row) => (row.chosen ? '→' : ' ') },
+    { title: 'CANDIDATE', value: (row) => row.id },
+    { title: 'STATE', value: (row) => row.state, style: (row) => stateStyle(row.state) },
+    { title: 'SHARE %', value: (row) => numberText(row.sharePercent, 1), align: 'right' },
+    { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right' },
+    { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right' },
+    { title: 'WHY', value: (row) => row.reason, shrink: 1 },
+  ];
+  return [
+    head,
+    facts.join('\n'),
+    ...(candidates.length > 0 ? [table(candidates, columns, terminal)] : []),
+  ].join('\n\n');
+}

@@ -1,0 +1,21 @@
+import type { Command } from 'commander';
+import { z } from 'zod';
+import { contextOf } from '../context.ts';
+import { readAs } from '../shapes.ts';
+
+const orderShape = z.looseObject({ epoch: z.number(), seq: z.number() });
+
+export function registerPublish(program: Command): void {
+  program
+    .command('publish')
+    .description('publish the snapshot to the edge at once')
+    .addHelpText('after', '\nExample:\n  acgs-lb publish')
+    .action(async (_options: unknown, command: Command) => {
+      const context = contextOf(command);
+      const order = readAs(orderShape, await (await context.client()).post('/v1/publish'), 'answer');
+      context.print(
+        order,
+        ({ epoch, seq }) => `on its way; the last one published was epoch ${epoch} seq ${seq}`,
+      );
+    });
+}
