@@ -1,4 +1,4 @@
-import { emptySketch, mergeSketch, type Sketch } from '../../shared/sketch.ts';
+import { addLatency, emptySources, type LatencySources, oneSketch } from '../monitor/latency-sources.ts';
 import type { HistoryRecord } from './records.ts';
 import type { Update } from './sink.ts';
 
@@ -18,7 +18,7 @@ interface Minute {
   samples: number;
   upSamples: number;
   queuedMax: number;
-  latency: Sketch | null;
+  latency: LatencySources;
 }
 
 const MINUTE_MS = 60_000;
@@ -31,7 +31,7 @@ export function createMinutes(): Minutes {
     const key = `${service}/${instance}`;
     const found = minutes.get(key);
     if (found) return found;
-    const fresh = { service, instance, samples: 0, upSamples: 0, queuedMax: 0, latency: null };
+    const fresh = { service, instance, samples: 0, upSamples: 0, queuedMax: 0, latency: emptySources() };
     minutes.set(key, fresh);
     return fresh;
   };
@@ -47,12 +47,10 @@ export function createMinutes(): Minutes {
   return {
     add(update) {
       start ??= Math.floor(update.at / MINUTE_MS) * MINUTE_MS;
-      sample(update, of);
+      // A change comes between the regular looks, once for each instance that failed: it is no sample of its own.
+      if (update.changes.length === 0) sample(update, of);
       for (const delta of update.traffic ?? []) {
-        if (!delta.latency?.count) continue;
-        const minute = of(delta.service, delta.instance);
-        minute.latency ??= emptySketch();
-        mergeSketch(minute.latency, delta.latency);
+        if (delta.latency?.count) addLatency(of(delta.service, delta.instance).latency, delta);
       }
     },
     take: (at) => (start !== null && at >= start + MINUTE_MS ? rest() : []),
@@ -88,7 +86,7 @@ function toRecord(minute: Minute, timestamp: number): HistoryRecord {
       samples: minute.samples,
       up_samples: minute.upSamples,
       queued_max: minute.queuedMax,
-      latency: minute.latency,
+      latency: oneSketch(minute.latency),
     },
   };
 }

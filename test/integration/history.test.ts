@@ -165,7 +165,8 @@ describe.each([
         },
       ],
     });
-    sink.accept(tick(630));
+    sink.accept({ ...tick(630), instances: new Map([['gs/gs-1', { ...instance, state: 'down' }]]) });
+    sink.accept(tick(635));
     sink.accept(tick(660));
     await sink.close(5_000);
     const of = async (sql: string) => (await database.query(sql)).rows;

@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../../shared/config/config.ts';
+import type { Log } from '../log.ts';
+import { readings } from '../monitor/rules.ts';
+import type { Summary } from '../monitor/summary.ts';
+import type { Alert } from './alert.ts';
+import { createAlertBook } from './book.ts';
+import type { Dispatcher } from './dispatch.ts';
+import { type AlertMessage, toMessage } from './message.ts';
+import { isSilenced, type Silence } from './silences.ts';
+import type { AlertStore } from './store.ts';
+
+/** Judges summaries, tells people, remembers. */
+export interface Alerts {
+  judge(summary: Summary): Promise<void>;
+  firing(): Alert[];
+  recent(limit: number): Promise<Alert[]>;
+  acknowledge(id: string, by: string): Alert | null;
+  silences(): Silence[];
+  isSilenced(alert: Alert): boolean;
+  silence(wish: Omit<Silence, 'id'>): Silence;
+  unsilence(id: string): boolean;
+  test(only?: string): Promise<{ receiver: string; error: string | null }[]>;
+  receivers(): ReturnType<Dispatcher['status']>;
+}
+
+export interface AlertsOptions {
+  config: () => Config;
+  store: AlertStore;
+  dispatcher: Dispatcher;
+  log: Log;
+  isLeader: () => boolean;
+  /** Told of every message that goes out: for metrics and the dashboard. */
+  onMessage?: (message: AlertMessage) => void;
+  now?: () => number;
+}
+
+const LOAD_MS = 2_000;
+
+export function createAlerts(options: AlertsOptions): Alerts {
+  const { config, store, dispatcher, log, isLeader, onMessage = () => {}, now = Date.now } = options;
+  const silences = new Map<string, Silence>();
+  /** Orders the database has not taken yet. */
+  const unsaved = new Map<string, Silence | null>();
+  const book = createAlertBook({ config, silences: () => silences.values(), newId: randomUUID });
+  let loaded = false;
+  let loading: Promise<void> | null = null;
+  let syncing = Promise.resolve();
+
+  /** What an earlier run or another agent left open. Without the database alerts begin anew rather than never. */
+  function load(): Promise<void> {
+    if (loaded) return Promise.resolve();
+    loading ??= read().finally(() => {
+      loading = null;
+    });
+    return loading;
+  }
+
+  async function read(): Promise<void> {
+    try {
+      const superseded = book.load(await store.firing(), now());
+      if (superseded.length > 0) store.save(superseded);
+      loaded = true;
+    } catch (error) {
+      log.debug({ error: reason(error) }, 'open alerts not read');
+    }
+  }
+
+  /** Writes what is unsaved, then takes what all agents share. */
+  function syncSilences(): void {
+    syncing = syncing.then(shareSilences);
+  }
+
+  async function shareSilences(): Promise<void> {
+    try {
+      for (const [id, silence] of unsaved) {
+        await (silence ? store.saveSilence(silence) : store.removeSilence(id));
+        unsaved.delete(id);
+      }
+      const shared = await store.silences(now());
+      if (unsaved.size > 0) return;
+      silences.clear();
+      for (const silence of shared) silences.set(silence.id, silence);
+    } catch (error) {
+      log.debug({ error: reason(error) }, 'silences not shared');
+    }
+  }
+
+  return {
+    async judge(summary) {
+      syncSilences();
+      if (!isLeader()) {
+        // The leader's alerts are the leader's to follow; on taking over they are read anew.
+        book.clear();
+        loaded = false;
+        return;
+      }
+      // A database that hangs must not keep an alert back.
+      const patience = new AbortController();
+      await Promise.race([load(), sleep(LOAD_MS, undefined, { signal: patience.signal }).catch(() => {})]);
+      patience.abort();
+      const at = now();
+      const { notices, changed } = book.evaluate(readings(summary, config().monitor.minimumSamples), at);
+      if (changed.length > 0) store.save(changed);
+      for (const { event, alert } of notices) {
+        const message = toMessage(event, alert, config().site.id, at);
+        dispatcher.send(message);
+        onMessage(message);
+      }
+    },
+    firing: () => book.firing(),
+    recent: (limit) => store.recent(limit),
+    acknowledge(id, by) {
+      const alert = book.acknowledge(id, by, now());
+      if (alert) store.save([alert]);
+      return alert;
+    },
+    silences: () => [...silences.values()].filter(({ until }) => until > now()),
+    isSilenced: (alert) => isSilenced(silences.values(), alert, now()),
+    silence(wish) {
+      const silence = { id: randomUUID(), ...wish };
+      silences.set(silence.id, silence);
+      unsaved.set(silence.id, silence);
+      syncSilences();
+      return silence;
+    },
+    unsilence(id) {
+      if (!silences.delete(id)) return false;
+      unsaved.set(id, null);
+      syncSilences();
+      return true;
+    },
+    test(only) {
+      const at = now();
+      const alert: Alert = {
+        ...{ id: randomUUID(), rule: 'p95Ms', service: '', severity: 'warning', state: 'firing', value: 0 },
+        ...{ threshold: 0, message: 'this is a test, nothing is wrong', startedAt: at, changedAt: at },
+        ...{ resolvedAt: null, acknowledgedAt: null, acknowledgedBy: null, notified: 1 },
+        ...{ lastNotifiedAt: at, calm: 0 },
+      };
+      return dispatcher.test(toMessage('test', alert, config().site.id, at), only);
+    },
+    receivers: () => dispatcher.status(),
+  };
+}
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,117 @@
+import type { Config } from '../../shared/config/config.ts';
+import type { Reading } from '../monitor/rules.ts';
+import { type Alert, type AlertEvent, stepAlert } from './alert.ts';
+import { isSilenced, type Silence } from './silences.ts';
+
+/** A message that must go out. */
+export interface Notice {
+  event: AlertEvent;
+  alert: Alert;
+}
+
+/** All alerts that fire, and what is to be told about them. No clock, no I/O. */
+export interface AlertBook {
+  /** One evaluation. `changed` are alerts that must be written down. */
+  evaluate(list: readonly Reading[], now: number): { notices: Notice[]; changed: Alert[] };
+  firing(): Alert[];
+  acknowledge(id: string, by: string, now: number): Alert | null;
+  /** What an earlier run, or another agent, had open. Returns those that have been raised anew meanwhile: closed. */
+  load(alerts: readonly Alert[], now: number): Alert[];
+  clear(): void;
+}
+
+export interface BookOptions {
+  config: () => Config;
+  silences: () => Iterable<Silence>;
+  newId: () => string;
+}
+
+export function createAlertBook({ config, silences, newId }: BookOptions): AlertBook {
+  const alerts = new Map<string, Alert>();
+  const keyOf = ({ rule, service }: Pick<Alert, 'rule' | 'service'>): string => `${rule} ${service}`;
+
+  /** Told now, or kept back by a silence; then it is told when the silence ends. */
+  function notice(alert: Alert, event: AlertEvent, now: number): { alert: Alert; notice: Notice | null } {
+    if (isSilenced(silences(), alert, now)) return { alert, notice: null };
+    const told = { ...alert, notified: alert.notified + 1, lastNotifiedAt: now };
+    return { alert: told, notice: { event, alert: told } };
+  }
+
+  function evaluateOne(reading: Reading, now: number): { notice: Notice | null; changed: Alert | null } {
+    const key = keyOf(reading);
+    const before = alerts.get(key) ?? null;
+    const { thresholds } = config().monitor;
+    const step = stepAlert(before, reading, thresholds[reading.rule], { now, newId });
+    if (!step.alert) return { notice: null, changed: null };
+    const event = step.event ?? dueEvent(step.alert, config().alerts.repeat, now);
+    // Nobody was told of it, so nobody need be told that it is over.
+    const untold = event === 'resolved' && before?.lastNotifiedAt === null;
+    const told = event && !untold ? notice(step.alert, event, now) : { alert: step.alert, notice: null };
+    if (told.alert.state === 'resolved') alerts.delete(key);
+    else alerts.set(key, told.alert);
+    const write = step.event !== null || told.notice !== null;
+    return { notice: told.notice, changed: write ? told.alert : null };
+  }
+
+  return {
+    evaluate(list, now) {
+      const notices: Notice[] = [];
+      const changed: Alert[] = [];
+      for (const reading of list) {
+        const result = evaluateOne(reading, now);
+        if (result.notice) notices.push(result.notice);
+        if (result.changed) changed.push(result.changed);
+      }
+      return { notices, changed: [...changed, ...orphans(list, alerts, keyOf, now)] };
+    },
+    firing: () => [...alerts.values()],
+    acknowledge(id, by, now) {
+      for (const [key, alert] of alerts) {
+        if (alert.id !== id) continue;
+        const acknowledged = { ...alert, acknowledgedAt: now, acknowledgedBy: by, changedAt: now };
+        alerts.set(key, acknowledged);
+        return acknowledged;
+      }
+      return null;
+    },
+    load(list, now) {
+      return list.flatMap((alert) => {
+        const known = alerts.get(keyOf(alert));
+        if (known?.id === alert.id) return [];
+        if (known) return [ended(alert, `goes on as ${known.id}`, now)];
+        alerts.set(keyOf(alert), alert);
+        return [];
+      });
+    },
+    clear: () => alerts.clear(),
+  };
+}
+
+/** A repeat that is due, or the first message that a silence kept back. */
+function dueEvent(alert: Alert, repeat: Config['alerts']['repeat'], now: number): AlertEvent | null {
+  if (alert.state === 'resolved') return null;
+  if (alert.notified === 0) return alert.lastNotifiedAt === null ? 'raised' : 'repeated';
+  const repeats = alert.notified - 1;
+  const due = now - (alert.lastNotifiedAt ?? 0) >= repeat[alert.severity];
+  return alert.acknowledgedAt === null && due && repeats < repeat.atMost ? 'repeated' : null;
+}
+
+/** Alerts of services that are no longer configured end silently. */
+function orphans(
+  list: readonly Reading[],
+  alerts: Map<string, Alert>,
+  keyOf: (alert: Pick<Alert, 'rule' | 'service'>) => string,
+  now: number,
+): Alert[] {
+  const known = new Set(list.map(keyOf));
+  return [...alerts].flatMap(([key, alert]) => {
+    if (known.has(key)) return [];
+    alerts.delete(key);
+    return [ended(alert, `${alert.service} is no longer configured`, now)];
+  });
+}
+
+const ended = (alert: Alert, message: string, now: number): Alert => ({
+  ...alert,
+  ...{ state: 'resolved', resolvedAt: now, changedAt: now, message },
+});

@@ -1,0 +1,45 @@
+import { headline } from '../message.ts';
+import { type Deliver, TIMEOUT_MS } from './receiver.ts';
+
+/** POSTs JSON; anything but 2xx is a failure, a redirect too: an alert goes where the file says and nowhere else. */
+async function post(
+  fetch: typeof globalThis.fetch,
+  url: string,
+  headers: Record<string, string>,
+  body: unknown,
+): Promise<void> {
+  const response = await fetch(url, {
+    method: 'POST',
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+    redirect: 'error',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  await response.body?.cancel();
+  if (!response.ok) throw new Error(`answered ${response.status}`);
+}
+
+export const webhook =
+  (fetch: typeof globalThis.fetch, url: string, headers: Record<string, string>): Deliver =>
+  (message) =>
+    post(fetch, url, headers, message);
+
+const COLOURS = { warning: '#d97706', critical: '#dc2626', emergency: '#7f1d1d' } as const;
+
+/** Slack's incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
+export const slack =
+  (fetch: typeof globalThis.fetch, url: string, channel: string | undefined): Deliver =>
+  (message) => {
+    const color = message.event === 'resolved' ? '#15803d' : COLOURS[message.severity];
+    const text = headline(message);
+    return post(
+      fetch,
+      url,
+      {},
+      {
+        ...(channel ? { channel } : {}),
+        text,
+        attachments: [{ color, text: `since ${message.startedAt}`, fallback: text }],
+      },
+    );
+  };

@@ -1,0 +1,55 @@
+import type { Config } from '../../shared/config/config.ts';
+import type { Log } from '../log.ts';
+import type { Update } from '../sinks/sink.ts';
+import type { Instance } from '../state.ts';
+import { type Summary, summarise } from './summary.ts';
+import { createWindow } from './window.ts';
+
+/** Watches: gathers what passes, and every `monitor.interval` hands a summary to whoever judges it. */
+export interface Monitor {
+  accept(update: Update): void;
+  summary(): Summary;
+  start(): void;
+  stop(): Promise<void>;
+}
+
+export interface MonitorOptions {
+  config: () => Config;
+  instances: () => ReadonlyMap<string, Instance>;
+  judge: (summary: Summary) => Promise<void>;
+  log: Log;
+  now?: () => number;
+}
+
+export function createMonitor({ config, instances, judge, log, now = Date.now }: MonitorOptions): Monitor {
+  const window = createWindow(() => config().monitor.window);
+  const since = now();
+  let timer: NodeJS.Timeout | undefined;
+  let judging: Promise<void> | null = null;
+
+  const summary = (): Summary =>
+    summarise({ config: config(), window, instances: instances().values(), now: now(), since });
+
+  function schedule(): void {
+    timer = setTimeout(() => {
+      // A judge that hangs on the database must not pile up rounds.
+      judging ??= judge(summary())
+        .catch((error: Error) => log.error({ error: error.message }, 'the monitor could not judge'))
+        .finally(() => {
+          judging = null;
+        });
+      schedule();
+    }, config().monitor.interval);
+    timer.unref();
+  }
+
+  return {
+    accept: (update) => window.add(update),
+    summary,
+    start: schedule,
+    async stop() {
+      clearTimeout(timer);
+      await judging;
+    },
+  };
+}

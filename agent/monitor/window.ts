@@ -1,0 +1,150 @@
+import type { Update } from '../sinks/sink.ts';
+import { type Instance, instanceKey } from '../state.ts';
+import { addLatency, emptySources, type LatencySources, mergeSources } from './latency-sources.ts';
+
+/** What the last minutes held for one instance, one service (`instance` is '') or the whole site (both are ''). */
+export interface Figures {
+  success: number;
+  failure: number;
+  latency: LatencySources;
+  /** How often it was looked at, and how often it could take traffic then. */
+  samples: number;
+  upSamples: number;
+  /** In flight plus queued, summed over the samples; and the queue alone, at its longest. */
+  concurrencySum: number;
+  queuedMax: number;
+}
+
+export interface HostFigures {
+  samples: number;
+  cpuSum: number;
+  memorySum: number;
+}
+
+/** A sliding window in steps of ten seconds: memory is bounded by instances, whatever the traffic. */
+export interface Window {
+  add(update: Update): void;
+  /** Everything not older than the window, by `service/instance`, `service/` and `/`. */
+  read(now: number): { figures: Map<string, Figures>; host: HostFigures };
+}
+
+interface Bucket {
+  start: number;
+  figures: Map<string, Figures>;
+  host: HostFigures;
+}
+
+const STEP_MS = 10_000;
+
+export const emptyFigures = (): Figures => ({
+  ...{ success: 0, failure: 0, latency: emptySources(), samples: 0, upSamples: 0 },
+  ...{ concurrencySum: 0, queuedMax: 0 },
+});
+
+export function createWindow(windowMs: () => number): Window {
+  let buckets: Bucket[] = [];
+
+  function bucketAt(at: number): Bucket {
+    const start = Math.floor(at / STEP_MS) * STEP_MS;
+    const last = buckets.at(-1);
+    if (last && last.start >= start) return last;
+    const fresh = { start, figures: new Map(), host: { samples: 0, cpuSum: 0, memorySum: 0 } };
+    buckets = [...buckets.filter((bucket) => bucket.start + STEP_MS > at - windowMs()), fresh];
+    return fresh;
+  }
+
+  return {
+    add(update) {
+      const bucket = bucketAt(update.at);
+      for (const delta of update.traffic ?? []) {
+        const figures = of(bucket, instanceKey(delta.service, delta.instance));
+        figures.success += delta.success;
+        figures.failure += delta.failure;
+        addLatency(figures.latency, delta);
+      }
+      // A change comes between the regular looks, once for each instance that failed: it is no sample of its own.
+      if (update.changes.length === 0) sample(bucket, update.instances.values());
+      const row = update.metrics?.[0];
+      if (row) {
+        bucket.host.samples += 1;
+        bucket.host.cpuSum += row.cpuUsage;
+        bucket.host.memorySum += row.memoryUsage;
+      }
+    },
+    read(now) {
+      const figures = new Map<string, Figures>();
+      const host = { samples: 0, cpuSum: 0, memorySum: 0 };
+      for (const bucket of buckets) {
+        if (bucket.start + STEP_MS <= now - windowMs()) continue;
+        for (const [key, one] of bucket.figures) merge(figures, key, one);
+        host.samples += bucket.host.samples;
+        host.cpuSum += bucket.host.cpuSum;
+        host.memorySum += bucket.host.memorySum;
+      }
+      addTraffic(figures);
+      return { figures, host };
+    },
+  };
+}
+
+function of(bucket: Bucket, key: string): Figures {
+  const found = bucket.figures.get(key);
+  if (found) return found;
+  const fresh = emptyFigures();
+  bucket.figures.set(key, fresh);
+  return fresh;
+}
+
+/** A service can take traffic when one of its instances can; the site when all its services can. */
+function sample(bucket: Bucket, instances: Iterable<Instance>): void {
+  const services = new Map<string, { up: boolean; busy: number; queued: number }>();
+  for (const instance of instances) {
+    const up = instance.state !== 'down';
+    const busy = instance.inflight + instance.queued;
+    count(of(bucket, instanceKey(instance.service, instance.id)), up, busy, instance.queued);
+    const service = services.get(instance.service) ?? { up: false, busy: 0, queued: 0 };
+    services.set(instance.service, {
+      up: service.up || up,
+      busy: service.busy + busy,
+      queued: service.queued + instance.queued,
+    });
+  }
+  if (services.size === 0) return;
+  const site = { up: true, busy: 0, queued: 0 };
+  for (const [service, { up, busy, queued }] of services) {
+    count(of(bucket, instanceKey(service, '')), up, busy, queued);
+    site.up &&= up;
+    site.busy += busy;
+    site.queued += queued;
+  }
+  count(of(bucket, instanceKey('', '')), site.up, site.busy, site.queued);
+}
+
+function count(figures: Figures, up: boolean, busy: number, queued: number): void {
+  figures.samples += 1;
+  if (up) figures.upSamples += 1;
+  figures.concurrencySum += busy;
+  figures.queuedMax = Math.max(figures.queuedMax, queued);
+}
+
+/** Requests and latencies are told by instance; services and the site are their sums. */
+function addTraffic(figures: Map<string, Figures>): void {
+  for (const [key, { success, failure, latency }] of [...figures]) {
+    if (key.endsWith('/')) continue;
+    const traffic = { ...emptyFigures(), success, failure, latency };
+    merge(figures, key.slice(0, key.indexOf('/') + 1), traffic);
+    merge(figures, '/', traffic);
+  }
+}
+
+function merge(into: Map<string, Figures>, key: string, one: Figures): void {
+  const sum = into.get(key) ?? emptyFigures();
+  sum.success += one.success;
+  sum.failure += one.failure;
+  mergeSources(sum.latency, one.latency);
+  sum.samples += one.samples;
+  sum.upSamples += one.upSamples;
+  sum.concurrencySum += one.concurrencySum;
+  sum.queuedMax = Math.max(sum.queuedMax, one.queuedMax);
+  into.set(key, sum);
+}
