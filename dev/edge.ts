@@ -2,23 +2,12 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startLocalEdge } from './edge/miniflare.ts';
+import { EDGE_VARIABLES } from './edge/variables.ts';
 
 /**
  * The edge of the local stack, a process of its own: the Worker of this checkout in workerd. Its variables come from
  * the environment under the Worker's own names, so that no secret stands on a command line.
  */
-const VARIABLES = [
-  'SITES',
-  'SNAPSHOT_PUBLIC_KEYS',
-  'FALLBACK_ORIGIN',
-  'COOKIE_KEYS',
-  'GATEWAY_JWT_KEY',
-  'EDGE_TOKEN',
-  'CLIENT_ADDRESS_FROM',
-  'SIMULATE_CLIENTS',
-  'LOG_SAMPLE',
-];
-
 const { values } = parseArgs({
   options: {
     port: { type: 'string' },
@@ -38,7 +27,7 @@ if (!Number.isInteger(port) || !buildDir) {
 }
 
 const vars = Object.fromEntries(
-  VARIABLES.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+  EDGE_VARIABLES.flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
 );
 const edge = await startLocalEdge({
   root: dirname(dirname(fileURLToPath(import.meta.url))),

@@ -141,7 +141,8 @@ export function edgePart({ layout, derived, secrets, options }: StackParts): Par
     COOKIE_KEYS: secrets.COOKIE_KEYS,
     GATEWAY_JWT_KEY: secrets.GATEWAY_JWT_KEY,
     EDGE_TOKEN: secrets.EDGE_TOKEN,
-    CLIENT_ADDRESS_FROM: 'local',
+    // wrangler dev goes through Miniflare's own entry, which tells the client's address as Cloudflare does.
+    CLIENT_ADDRESS_FROM: options.edge === 'wrangler' ? 'cloudflare' : 'local',
     ...(options.simulateClients && { SIMULATE_CLIENTS: '1' }),
   };
   const persist = join(layout.stateDir, 'edge');

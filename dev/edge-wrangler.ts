@@ -1,0 +1,29 @@
+import { spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { quietWrangler } from './edge/bundle.ts';
+import { EDGE_VARIABLES } from './edge/variables.ts';
+
+/** The edge under `wrangler dev`: slower, but with its inspector, its reload on change and its view of the Worker. */
+const { values } = parseArgs({
+  options: { port: { type: 'string' }, persist: { type: 'string' }, 'run-dir': { type: 'string' } },
+});
+const { port = '', persist = '', 'run-dir': runDir = '' } = values;
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+// A file and not `--var`: a command line can be read by every user of the machine.
+const envFile = join(runDir, 'edge.env');
+const lines = EDGE_VARIABLES.flatMap((name) => (process.env[name] ? [`${name}=${process.env[name]}\n`] : []));
+writeFileSync(envFile, lines.join(''), { mode: 0o600 });
+const child = spawn(
+  process.execPath,
+  [
+    ...[join(root, 'node_modules/wrangler/bin/wrangler.js'), 'dev', '--config', join(root, 'wrangler.toml')],
+    ...['--env=', '--ip', '127.0.0.1', '--port', port, '--inspector-port', '0', '--persist-to', persist],
+    ...['--env-file', envFile, '--show-interactive-dev-session', 'false'],
+  ],
+  { cwd: root, env: { ...process.env, ...quietWrangler(runDir) }, stdio: 'inherit' },
+);
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
+child.once('exit', (code) => process.exit(code ?? 0));

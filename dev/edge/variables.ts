@@ -1,0 +1,12 @@
+/** The Worker's variables and secrets that the local stack sets; wrangler.toml says what each is. */
+export const EDGE_VARIABLES = [
+  'SITES',
+  'SNAPSHOT_PUBLIC_KEYS',
+  'FALLBACK_ORIGIN',
+  'COOKIE_KEYS',
+  'GATEWAY_JWT_KEY',
+  'EDGE_TOKEN',
+  'CLIENT_ADDRESS_FROM',
+  'SIMULATE_CLIENTS',
+  'LOG_SAMPLE',
+] as const;
