@@ -45,7 +45,8 @@ describe('the whole system on one machine', () => {
 
   it('spreads ten calls over the instances, and sends an unknown path to the default service', async () => {
     const seen = new Set<string | null>();
-    for (let call = 0; call < 10; call++) {
+    // Ten calls nearly always suffice; two coins may fall alike ten times.
+    for (let call = 0; call < 19 && (call < 10 || seen.size < 2); call++) {
       seen.add((await ask(test.stack, '/api/v1/auth/x', { client: '198.51.100.3' })).instance);
     }
     expect([...seen].sort()).toEqual(['auth-1', 'auth-2']);

@@ -1,0 +1,67 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { endLeftovers } from '../../dev/stack/processes.ts';
+import { edgeStatus } from '../harness/look.ts';
+import { runStart, startStack, type TestStack } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { ask } from './client.ts';
+
+let stateDir: string;
+let test: TestStack;
+beforeAll(async () => {
+  stateDir = mkdtempSync(join(tmpdir(), 'acgs-e2e-'));
+  test = await startStack({ stateDir, args: ['--embedded', '--simulate-clients', '--kv-down'] });
+});
+afterAll(async () => {
+  await test?.stop();
+  rmSync(stateDir, { recursive: true, force: true });
+});
+
+describe('the stack without Redis and Postgres, its KV down', () => {
+  it('does the same: answers, limits, survives a killed instance', async () => {
+    const { stack } = test;
+    expect(stack).toMatchObject({ redis: null, postgres: null, pids: { redis: null, postgres: null } });
+    expect((await ask(stack, '/api/v1/policy/x')).body.service).toBe('pgc');
+    const limited = { client: '198.51.100.9' };
+    for (let call = 0; call < 20; call++) await ask(stack, '/api/v1/policy/x', limited);
+    expect((await ask(stack, '/api/v1/policy/x', limited)).status).toBe(429);
+
+    process.kill(stack.instances.find(({ id }) => id === 'pgc-1')?.pid ?? 0, 'SIGKILL');
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, (_, call) =>
+        ask(stack, '/api/v1/policy/x', { client: `203.0.113.${call}` }),
+      ),
+    );
+    expect(answers.map(({ status }) => status)).toEqual(new Array(40).fill(200));
+    expect(await until(async () => /"id":"pgc-1"[^}]*"state":"down"/.test(await edgeStatus(stack)))).toBe(
+      true,
+    );
+  });
+
+  it('lets no second stack into its state folder', async () => {
+    const run = runStart(['--no-install', '--state-dir', stateDir, '--port-offset', '40000']);
+    expect(await run.ended).toBe(2);
+    expect(run.stderr()).toMatch(/^a stack \(pid \d+\) already runs with the state folder /);
+    expect(existsSync(join(stateDir, 'stack.json'))).toBe(true);
+  });
+
+  it('leaves nothing even when its supervisor is killed outright', async () => {
+    const record = join(stateDir, 'processes.json');
+    const { supervisor, folders } = JSON.parse(readFileSync(record, 'utf8')) as {
+      supervisor: { pid: number };
+      folders: string[];
+    };
+    process.kill(supervisor.pid, 'SIGKILL');
+    expect(await test.end('SIGTERM')).toBe(1);
+    // What the next start does first.
+    expect(await endLeftovers(record)).toBe(null);
+    const { stack } = test;
+    const pids = [...Object.values(stack.pids), ...stack.instances.map(({ pid }) => pid)].filter(
+      (pid) => pid !== null,
+    );
+    expect(await until(() => pids.every((pid) => !existsSync(`/proc/${pid}`)))).toBe(true);
+    expect(folders.filter(existsSync)).toEqual([]);
+  });
+});

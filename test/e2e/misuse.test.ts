@@ -1,0 +1,76 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { editedConfig, runStart, type StartRun } from '../harness/stack.ts';
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'acgs-misuse-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function refused(...args: string[]): Promise<{ code: number | null; stderr: string; stdout: string }> {
+  const run: StartRun = runStart(['--no-install', '--state-dir', join(folder, 'state'), ...args]);
+  const code = await run.ended;
+  return {
+    code,
+    stderr: run.stderr(),
+    stdout: run.output().slice(0, run.output().length - run.stderr().length),
+  };
+}
+
+describe('npm start, used wrongly', () => {
+  it('tells all mistakes of a broken config, each with its place, and starts nothing', async () => {
+    const file = join(folder, 'broken.yaml');
+    const broken = editedConfig((document) => {
+      document.setIn(['version'], 3);
+      document.setIn(['defaults', 'strategy'], 'fastest');
+      document.setIn(['services', 'auth', 'timeout'], 'soon');
+      document.setIn(['services', 'ac', 'instances', 1, 'id'], 'ac-1');
+      document.setIn(['services', 'pgc', 'routes', 0], '/api/v1/auth');
+      document.setIn(['haproxy', 'stats'], '127.0.0.1:8090');
+    });
+    writeFileSync(file, broken);
+    const { code, stderr, stdout } = await refused('--config', file);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    const lines = stderr.trim().split('\n');
+    expect(lines).toHaveLength(6);
+    for (const line of lines)
+      expect(line).toMatch(/broken\.yaml:\d+:\d+: [\w.[\]-]+: ".*" is not allowed; expected |: 3 is not/);
+    expect(readdirSync(folder)).not.toContain('state');
+  });
+
+  it.each([
+    [['--bogus'], "Unknown option '--bogus'"],
+    [['--port-offset', 'many'], '--port-offset "many" is not allowed; expected a whole number'],
+    [['--kv-lag', 'soon'], '--kv-lag "soon" is not allowed; expected a duration'],
+    [['--edge', 'cloud'], '--edge "cloud" is not allowed; expected miniflare or wrangler'],
+    [['--config', '/no/such.yaml'], '--config /no/such.yaml cannot be read: ENOENT'],
+  ])('refuses %j with one clear line', async (args, message) => {
+    const { code, stderr } = await refused(...args);
+    expect(code).toBe(2);
+    expect(stderr).toContain(message);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+  });
+
+  it('names a port that is taken, what wanted it, and the way out', async () => {
+    const server: Server = createServer();
+    const port = await new Promise<number>((resolve) => {
+      const tryNext = (candidate: number): void => {
+        server.once('error', () => tryNext(candidate + 100));
+        server.listen(candidate, '127.0.0.1', () => resolve(candidate));
+      };
+      tryNext(8090 + 23_000);
+    });
+    const { code, stderr, stdout } = await refused('--port-offset', String(port - 8090));
+    await new Promise((resolve) => server.close(resolve));
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toBe(
+      `port ${port}, wanted by the gateway, is already taken; move every port with --port-offset 100, for example\n`,
+    );
+  });
+});
