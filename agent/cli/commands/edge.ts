@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { bindAddress } from '../../../shared/config/scalars.ts';
@@ -8,6 +9,12 @@ interface EdgeOptions {
   dataDir: string;
   tlsCert?: string;
   tlsKey?: string;
+}
+
+/** Beside the bundle when installed; in a checkout the folder of the agent, from which the checkout is found. */
+function programDir(): string {
+  const here = process.env.ACGS_PROGRAM_DIR ?? import.meta.dirname;
+  return existsSync(join(here, 'edge/index.js')) ? here : join(here, '../..');
 }
 
 export function registerEdge(program: Command): void {
@@ -40,7 +47,7 @@ Example:
       const prepared = await prepareEdge({
         bind: options.bind.replace(/^:/, '*:'),
         stateDir: options.dataDir,
-        programDir: process.env.ACGS_PROGRAM_DIR ?? join(import.meta.dirname, '../..'),
+        programDir: programDir(),
         env: process.env,
         ...(options.tlsCert &&
           options.tlsKey && { tls: { certificate: options.tlsCert, key: options.tlsKey } }),

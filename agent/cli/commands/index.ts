@@ -7,6 +7,7 @@ import { registerExplain } from './explain.ts';
 import { registerKeys } from './keys.ts';
 import { registerPublish } from './publish.ts';
 import { registerRegistry } from './registry.ts';
+import { registerRelease } from './release.ts';
 import { registerRender } from './render.ts';
 import { registerReport } from './report.ts';
 import { registerRun } from './run.ts';
@@ -28,6 +29,7 @@ export function registerCommands(program: Command): void {
   registerRender(program);
   registerPublish(program);
   registerKeys(program);
+  registerRelease(program);
   registerRun(program);
   registerEdge(program);
 }
