@@ -1,0 +1,78 @@
+import {
+  chmodSync,
+  copyFileSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
+import { bundleWorker } from './edge/bundle.ts';
+
+/**
+ * `npm run build`: dist/ holds all a host needs besides Node: the program in one file (agent and CLI), the thread that
+ * runs the embedded Postgres, and the files they read: migrations, HAProxy's template, the dashboard, the Worker.
+ */
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+// Made aside and moved at the end: whoever runs dist/ never meets half of it.
+const DIST = join(ROOT, '.build/dist');
+const PGLITE = join(ROOT, 'node_modules/@electric-sql/pglite/dist');
+
+rmSync(DIST, { recursive: true, force: true });
+mkdirSync(join(DIST, 'edge'), { recursive: true });
+
+// Some packages are CommonJS and call require; a bundle that is a module has to give it to them.
+const REQUIRE = `import { createRequire as acgsCreateRequire } from 'node:module';
+const require = acgsCreateRequire(import.meta.url);`;
+const program = `#!/usr/bin/env node\n${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
+await Promise.all([
+  bundle('agent/cli/main.ts', 'acgs-lb.mjs', program),
+  bundle('agent/sql/embedded-worker.ts', 'embedded-worker.mjs', REQUIRE),
+  bundleWorker(ROOT, join(DIST, 'edge')),
+]);
+chmodSync(join(DIST, 'acgs-lb.mjs'), 0o755);
+
+for (const name of ['pglite.wasm', 'pglite.data', 'initdb.wasm'])
+  copyFileSync(join(PGLITE, name), join(DIST, name));
+cpSync(join(ROOT, 'agent/sql/migrations'), join(DIST, 'migrations'), { recursive: true });
+cpSync(join(ROOT, 'haproxy'), join(DIST, 'haproxy'), { recursive: true });
+cpSync(join(ROOT, 'agent/dashboard/public'), join(DIST, 'dashboard'), { recursive: true });
+for (const name of ['acgs-lb.yaml', 'acgs-lb.schema.json', '.env.example', 'LICENSE']) {
+  copyFileSync(join(ROOT, name), join(DIST, name));
+}
+copyFileSync(join(ROOT, 'wrangler.toml'), join(DIST, 'edge/wrangler.toml'));
+const { name, version, license } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<
+  string,
+  string
+>;
+writeFileSync(
+  join(DIST, 'package.json'),
+  `${JSON.stringify({ name, version, license, type: 'module' }, null, 2)}\n`,
+);
+for (const name of readdirSync(join(DIST, 'edge'))) {
+  if (!/^(index\.js|wrangler\.toml)/.test(name)) rmSync(join(DIST, 'edge', name));
+}
+rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
+renameSync(DIST, join(ROOT, 'dist'));
+process.stdout.write(`built ${name} ${version} into dist/\n`);
+
+async function bundle(entry: string, out: string, banner: string): Promise<void> {
+  await build({
+    entryPoints: [join(ROOT, entry)],
+    outfile: join(DIST, out),
+    bundle: true,
+    platform: 'node',
+    target: 'node24',
+    format: 'esm',
+    banner: { js: banner },
+    legalComments: 'linked',
+    // pg asks for it in vain where it is not installed.
+    external: ['pg-native'],
+    logLevel: 'warning',
+  });
+}

@@ -1,0 +1,15 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { configJsonSchema } from './json-schema.ts';
+
+it('acgs-lb.schema.json is what the schema says now (npm run schema makes it anew)', () => {
+  const file = new URL('../../acgs-lb.schema.json', import.meta.url);
+  expect(readFileSync(file, 'utf8')).toBe(configJsonSchema());
+});
+
+it('tells editors what a value may be', () => {
+  const text = configJsonSchema();
+  expect(text).toContain('a duration such as 250ms, 10s, 5m, 1h or 30d, above zero');
+  expect(text).toContain('"least_response_time"');
+  expect(JSON.parse(text)).toMatchObject({ type: 'object', required: ['version', 'site', 'services'] });
+});

@@ -1,0 +1,8 @@
+import { z } from 'zod';
+import { fileSchema } from './schema.ts';
+
+/** acgs-lb.yaml as JSON Schema: what may be written, before defaults are filled in. */
+export function configJsonSchema(): string {
+  const schema = z.toJSONSchema(fileSchema, { io: 'input', unrepresentable: 'any', reused: 'ref' });
+  return `${JSON.stringify({ title: 'acgs-lb.yaml', ...schema }, null, 2)}\n`;
+}
