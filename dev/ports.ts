@@ -7,8 +7,8 @@ export class PortTakenError extends Error {
   readonly port: number;
   readonly wantedBy: string;
 
-  constructor(port: number, wantedBy: string, more = 0) {
-    super(`port ${port}, wanted by ${wantedBy}, is already taken${more > 0 ? ` (and ${more} more)` : ''}`);
+  constructor(port: number, wantedBy: string) {
+    super(`port ${port}, wanted by ${wantedBy}, is already taken`);
     this.port = port;
     this.wantedBy = wantedBy;
   }

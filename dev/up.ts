@@ -3,7 +3,6 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { HELP, parseOptions, type StackOptions, UsageError } from './options.mjs';
-import { PortTakenError } from './ports.ts';
 import { runStack } from './stack/run.ts';
 
 /** `npm start` under the pinned Node: judges options and config, then runs the stack until it is told to stop. */
@@ -33,8 +32,7 @@ function read({ config }: StackOptions): string {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const misuse =
-    error instanceof UsageError || error instanceof ConfigError || error instanceof PortTakenError;
+  const misuse = error instanceof UsageError || error instanceof ConfigError;
   if (!misuse) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 2;

@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
-import type { StackOptions } from '../options.mjs';
-import { PortTakenError, portIsFree } from '../ports.ts';
+import { type StackOptions, UsageError } from '../options.mjs';
+import { portIsFree } from '../ports.ts';
 import { type Derived, isDemoUrl, portOf } from './derive.ts';
 
 /** Where everything of one stack is. */
@@ -48,29 +48,54 @@ export function demoInstances(config: Config): DemoInstance[] {
   );
 }
 
-/** Throws PortTakenError for the first taken port, telling how many more there are. */
+/** Throws UsageError naming the first taken port, how many more there are, and an offset at which all are free. */
 export async function requireFreePorts(
+  wanted: readonly WantedPort[],
+  { portOffset }: Pick<StackOptions, 'portOffset'>,
+): Promise<void> {
+  const taken: WantedPort[] = [];
+  for (const each of wanted) if (!(await portIsFree(each.port))) taken.push(each);
+  const [first, ...more] = taken;
+  if (!first) return;
+  const others = more.length > 0 ? ` (and ${more.length} more)` : '';
+  const offset = portOffset + (await freeShift(wanted));
+  throw new UsageError(
+    `port ${first.port}, wanted by ${first.by}, is already taken${others}; move all ports: --port-offset ${offset}`,
+  );
+}
+
+async function freeShift(wanted: readonly WantedPort[]): Promise<number> {
+  for (let shift = 100; shift < 5_000; shift += 100) {
+    const free = await Promise.all(wanted.map(({ port }) => portIsFree(port + shift)));
+    if (free.every(Boolean)) return shift;
+  }
+  return 5_000;
+}
+
+export interface WantedPort {
+  port: number;
+  by: string;
+}
+
+export function wantedPorts(
   derived: Derived,
   layout: Layout,
-  options: StackOptions,
+  demo: boolean,
   servers: { haproxy: boolean; redis: boolean; postgres: boolean },
-): Promise<void> {
+): WantedPort[] {
   const { haproxy, agent } = derived.config;
-  const wanted: [number, string][] = [
-    [derived.edge.port, 'the edge'],
-    [portOf(agent.bind), 'the agent'],
-    ...(servers.haproxy ? haproxy.bind.map((bind): [number, string] => [portOf(bind), 'the gateway']) : []),
-    ...(servers.haproxy ? [[portOf(haproxy.stats), "HAProxy's statistics"] as [number, string]] : []),
-    ...(haproxy.tls?.bind ?? []).map((bind): [number, string] => [portOf(bind), 'the gateway (TLS)']),
-    [portOf(haproxy.agentCheck), "the agent's answers to HAProxy"],
-    ...(servers.redis ? [[layout.redisPort, 'Redis'] as [number, string]] : []),
-    ...(servers.postgres ? [[layout.postgresPort, 'Postgres'] as [number, string]] : []),
-    ...(options.demo
-      ? demoInstances(derived.config).map(({ port, id }): [number, string] => [port, id])
-      : []),
+  const gateway = [
+    ...haproxy.bind.map((bind) => ({ port: portOf(bind), by: 'the gateway' })),
+    ...(haproxy.tls?.bind ?? []).map((bind) => ({ port: portOf(bind), by: 'the gateway (TLS)' })),
+    { port: portOf(haproxy.stats), by: "HAProxy's statistics" },
   ];
-  const taken: [number, string][] = [];
-  for (const [port, wantedBy] of wanted) if (!(await portIsFree(port))) taken.push([port, wantedBy]);
-  const [first, ...more] = taken;
-  if (first) throw new PortTakenError(first[0], first[1], more.length);
+  return [
+    { port: derived.edge.port, by: 'the edge' },
+    ...(servers.haproxy ? gateway : []),
+    { port: portOf(agent.bind), by: 'the agent' },
+    { port: portOf(haproxy.agentCheck), by: "the agent's answers to HAProxy" },
+    ...(servers.redis ? [{ port: layout.redisPort, by: 'Redis' }] : []),
+    ...(servers.postgres ? [{ port: layout.postgresPort, by: 'Postgres' }] : []),
+    ...(demo ? demoInstances(derived.config).map(({ port, id }) => ({ port, by: id })) : []),
+  ];
 }

@@ -3,11 +3,10 @@ import { join, resolve } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
 import { missingServers } from '../bootstrap/servers.mjs';
 import { type StackOptions, UsageError } from '../options.mjs';
-import { PortTakenError } from '../ports.ts';
 import { privateFolder, removeFolder } from '../servers/folder.ts';
 import { deriveConfig } from './derive.ts';
 import { removeFile } from './files.ts';
-import { layoutOf, requireFreePorts } from './layout.ts';
+import { layoutOf, requireFreePorts, wantedPorts } from './layout.ts';
 import { endLeftovers, ProcessRecord } from './processes.ts';
 import { loadSecrets } from './secrets.ts';
 import { Stack } from './stack.ts';
@@ -44,7 +43,7 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
       redis: !options.embedded && !missing.includes('redis'),
       postgres: !options.embedded && !missing.includes('postgres'),
     };
-    await requireFreePorts(derived, layout, options, servers).catch(adviseOffset);
+    await requireFreePorts(wantedPorts(derived, layout, options.demo, servers), options);
     const secrets = loadSecrets(join(stateDir, 'secrets.env'), config.site.id);
     const record = new ProcessRecord(recordFile);
     record.addFolder(runFolder);
@@ -57,11 +56,4 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
 
 function alreadyRunning(pid: number, { stateDir }: StackOptions): string {
   return `a stack (pid ${pid}) already runs with the state folder ${stateDir}; for a second one: --port-offset 100 --state-dir .acgs-2`;
-}
-
-function adviseOffset(error: unknown): never {
-  if (!(error instanceof PortTakenError)) throw error;
-  throw new UsageError(`${error.message}; move every port with --port-offset 100, for example`, {
-    cause: error,
-  });
 }

@@ -23,7 +23,7 @@ export function screen(facts: ScreenFacts): string {
       stack.gateway ?? 'not running',
       stack.gateway ? 'HAProxy, behind the edge' : 'HAProxy is not installed',
     ],
-    ['dashboard', `${stack.agent}/`, 'what happens, live; the API is under /v1'],
+    ['dashboard', `${stack.agent}/`, `what happens, live; steering takes the token ${stack.adminToken}`],
     ...(stack.haproxyStats
       ? [
           ['HAProxy', stack.haproxyStats, `user:password ${stack.haproxyStatsAuth}`] as [
