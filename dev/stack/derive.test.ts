@@ -1,0 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { expect, it } from 'vitest';
+import { parseConfig } from '../../shared/config/load.ts';
+import { deriveConfig } from './derive.ts';
+
+const SHIPPED = readFileSync(new URL('../../acgs-lb.yaml', import.meta.url), 'utf8');
+const derive = (text: string, moveInstances = true) =>
+  deriveConfig(text, parseConfig(text), { portOffset: 200, moveInstances, runFolder: '/tmp/r' });
+
+it('moves every port, and sockets and files into the private folder', () => {
+  const { config, edge } = derive(SHIPPED);
+  expect(edge).toEqual({ host: '127.0.0.1', port: 8987 });
+  expect(config).toMatchObject({
+    site: { gateways: ['http://127.0.0.1:8290'] },
+    edge: { url: 'http://127.0.0.1:8987' },
+    agent: { bind: '127.0.0.1:9600' },
+    haproxy: {
+      bind: ['127.0.0.1:8290'],
+      stats: '127.0.0.1:8280',
+      agentCheck: '127.0.0.1:9601',
+      socket: '/tmp/r/admin.sock',
+      masterSocket: '/tmp/r/master.sock',
+      file: '/tmp/r/haproxy.cfg',
+    },
+  });
+  expect(config.services.gs?.instances.map(({ url }) => url)).toEqual([
+    'http://127.0.0.1:8204',
+    'http://127.0.0.1:8214',
+  ]);
+});
+
+it('leaves instances that run already where they are', () => {
+  const { config } = derive(SHIPPED, false);
+  expect(config.services.gs?.instances[0]?.url).toBe('http://127.0.0.1:8004');
+});
+
+it('keeps a production file off the cloud and off other machines', () => {
+  const text = SHIPPED.replace('url: http://127.0.0.1:8787', 'url: https://edge.example.com')
+    .replace('gateways: [http://127.0.0.1:8090]', 'gateways: [https://gw.example.com]')
+    .replace('bind: [127.0.0.1:8090]', 'bind: ["*:8090"]\n  peers: [{ name: b, address: "10.0.0.2:1024" }]');
+  const { config, edge } = derive(text.replace('edge:', 'edge:\n  publish: { kvApi: true }'));
+  expect(edge.port).toBe(8987);
+  expect(config.edge).toMatchObject({
+    url: 'http://127.0.0.1:8987',
+    publish: { kvApi: false, ingest: true },
+  });
+  expect(config.site.gateways).toEqual(['http://127.0.0.1:8290']);
+  expect(config.haproxy.peers).toEqual([]);
+});
