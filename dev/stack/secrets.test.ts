@@ -25,13 +25,17 @@ it('makes keys that fit each other, once, for their owner alone', async () => {
   const pair = { name: 'ECDSA', namedCurve: 'P-256' };
   const [gateway] = parseKeyList('GATEWAY_JWT_KEY', secrets.GATEWAY_JWT_KEY);
   const [edge] = parseKeyList('EDGE_JWT_PUBLIC_KEYS', secrets.EDGE_JWT_PUBLIC_KEYS);
-  const privateKey = await crypto.subtle.importKey('pkcs8', gateway!.bytes, pair, false, ['sign']);
-  const publicKey = await crypto.subtle.importKey('spki', edge!.bytes, pair, false, ['verify']);
+  const privateKey = await crypto.subtle.importKey('pkcs8', gateway?.bytes ?? new Uint8Array(), pair, false, [
+    'sign',
+  ]);
+  const publicKey = await crypto.subtle.importKey('spki', edge?.bytes ?? new Uint8Array(), pair, false, [
+    'verify',
+  ]);
   const hash = { name: 'ECDSA', hash: 'SHA-256' };
   const signature = await crypto.subtle.sign(hash, privateKey, new Uint8Array([1]));
   expect(await crypto.subtle.verify(hash, publicKey, signature, new Uint8Array([1]))).toBe(true);
-  expect(edge!.kid).toBe(gateway!.kid);
-  expect(parseKeyList('COOKIE_KEYS', secrets.COOKIE_KEYS)[0]!.bytes).toHaveLength(32);
+  expect(edge?.kid).toBe(gateway?.kid ?? 'none');
+  expect(parseKeyList('COOKIE_KEYS', secrets.COOKIE_KEYS)[0]?.bytes).toHaveLength(32);
 });
 
 it('fills in what is missing and keeps the rest', () => {
