@@ -21,7 +21,7 @@ export function createEdgeReports(
   };
 }
 
-/** What went through the gateway HAProxy has counted: of that only the latency as clients see it is news. */
+/** What went through the gateway HAProxy has counted: of that only the times are news. */
 function evidence(tries: EdgeReport['tries'][number], config: Config, now: number): TrafficDelta[] {
   const service = Object.hasOwn(config.services, tries.service) ? config.services[tries.service] : undefined;
   if (!service) return [];
@@ -35,7 +35,7 @@ function evidence(tries: EdgeReport['tries'][number], config: Config, now: numbe
       at: now,
       success: counted ? tries.success : 0,
       failure: counted ? tries.failure : 0,
-      slow: counted ? sketchCountAbove(tries.latency, service.breaker.slowCall) : 0,
+      slow: sketchCountAbove(tries.latency, service.breaker.slowCall),
       ...(tries.latency.count > 0 ? { latency: tries.latency } : {}),
     },
   ];

@@ -18,7 +18,7 @@ const limits: BreakerLimits = {
   maxOpenFor: 100_000,
   halfOpenCalls: 5,
 };
-const calls = (total: number, failures = 0, slow = 0) => ({ calls: total, failures, slow });
+const calls = (total: number, failures = 0, slow = 0) => ({ calls: total, failures, timed: total, slow });
 const START = 1_700_000_000_000;
 
 const opened = (): Breaker => recordCalls(closedBreaker(), calls(20, 20), limits, START);
@@ -89,4 +89,15 @@ test('the open time doubles with each failed half-open up to the cap, and starts
   now = breaker.until;
   const closed = recordCalls(advanceBreaker(breaker, now), calls(5), limits, now);
   expect(recordCalls(closed, calls(20, 20), limits, now)).toMatchObject({ until: now + 30_000 });
+});
+
+test('calls counted by one and timed by another: slowness is judged over the timed ones', () => {
+  const counted = { calls: 500, failures: 0, timed: 0, slow: 0 };
+  const timed = { calls: 0, failures: 0, timed: 20, slow: 20 };
+  const before = recordCalls(closedBreaker(), counted, limits, START);
+  const open = recordCalls(before, timed, limits, START + 1_000);
+  expect(open).toMatchObject({ state: 'open', cause: 'slowness' });
+  const trial = recordCalls(advanceBreaker(open, START + 31_000), counted, limits, START + 31_000);
+  expect(trial.state).toBe('half_open');
+  expect(recordCalls(trial, { ...timed, slow: 0 }, limits, START + 32_000).state).toBe('closed');
 });

@@ -9,13 +9,19 @@ import type { BreakerState } from './snapshot/snapshot.ts';
  */
 export type Breaker =
   | { state: 'closed'; buckets: readonly Bucket[] }
-  | { state: 'open'; openedAt: number; until: number; openings: number; why: string }
-  | { state: 'half_open'; since: number; openings: number; counts: Counts };
+  | { state: 'open'; openedAt: number; until: number; openings: number; cause: Cause; why: string }
+  | { state: 'half_open'; since: number; openings: number; cause: Cause; counts: Counts };
 
-/** `slow` calls may also be failures; each call counts once in `calls`. */
+type Cause = 'failures' | 'slowness';
+
+/**
+ * Each call counts once in `calls`; a slow one may also be a failure. Who counts calls need not be who times them, so
+ * slowness is judged over the `timed` ones alone; where all are timed that is resilience4j's rate.
+ */
 export interface Counts {
   calls: number;
   failures: number;
+  timed: number;
   slow: number;
 }
 
@@ -38,7 +44,7 @@ export interface BreakerLimits {
 
 /** The window moves in steps of a tenth of its length. */
 const SLICES = 10;
-const NOTHING: Counts = { calls: 0, failures: 0, slow: 0 };
+const NOTHING: Counts = { calls: 0, failures: 0, timed: 0, slow: 0 };
 
 export const closedBreaker = (): Breaker => ({ state: 'closed', buckets: [] });
 export const breakerState = (breaker: Breaker): BreakerState => breaker.state;
@@ -46,19 +52,20 @@ export const breakerState = (breaker: Breaker): BreakerState => breaker.state;
 /** Time alone: an open breaker whose time is up becomes half-open. Returns the same object when nothing changes. */
 export function advanceBreaker(breaker: Breaker, now: number): Breaker {
   if (breaker.state !== 'open' || now < breaker.until) return breaker;
-  return { state: 'half_open', since: now, openings: breaker.openings, counts: NOTHING };
+  const { openings, cause } = breaker;
+  return { state: 'half_open', since: now, openings, cause, counts: NOTHING };
 }
 
 /** Counts calls and judges. Calls that end while the breaker is open are stragglers and prove nothing. */
 export function recordCalls(before: Breaker, counts: Counts, limits: BreakerLimits, now: number): Breaker {
   const breaker = advanceBreaker(before, now);
-  if (counts.calls === 0 || breaker.state === 'open') return breaker;
+  if ((counts.calls === 0 && counts.timed === 0) || breaker.state === 'open') return breaker;
   if (breaker.state === 'half_open') return judgeTrial(breaker, add(breaker.counts, counts), limits, now);
 
   const buckets = addToWindow(breaker.buckets, counts, limits.window, now);
   const total = buckets.reduce<Counts>(add, NOTHING);
-  const why = verdict(total, limits, limits.minimumCalls);
-  return why ? open(1, why, limits, now) : { state: 'closed', buckets };
+  const verdict = judge(total, limits, limits.minimumCalls);
+  return verdict ? open(1, verdict, limits, now) : { state: 'closed', buckets };
 }
 
 /** What the window holds at `now`; for reasons, metrics and tests. */
@@ -75,23 +82,34 @@ function judgeTrial(
   now: number,
 ): Breaker {
   const enough = Math.min(limits.halfOpenCalls, limits.minimumCalls);
-  if (counts.calls < enough) return { ...breaker, counts };
-  const why = verdict(counts, limits, enough);
-  return why ? open(breaker.openings + 1, `on trial ${why}`, limits, now) : closedBreaker();
+  // What opened for slowness is not closed by calls whose time nobody told yet.
+  const seen = breaker.cause === 'slowness' ? counts.timed : counts.calls;
+  const verdict = judge(counts, limits, enough);
+  if (verdict) return open(breaker.openings + 1, { ...verdict, why: `on trial ${verdict.why}` }, limits, now);
+  return seen < enough ? { ...breaker, counts } : closedBreaker();
 }
 
-function open(openings: number, why: string, limits: BreakerLimits, now: number): Breaker {
+function open(
+  openings: number,
+  verdict: { cause: Cause; why: string },
+  limits: BreakerLimits,
+  now: number,
+): Breaker {
   const openFor = Math.min(limits.openFor * 2 ** (openings - 1), limits.maxOpenFor);
-  return { state: 'open', openedAt: now, until: now + openFor, openings, why };
+  return { state: 'open', openedAt: now, until: now + openFor, openings, ...verdict };
 }
 
-/** Why the breaker must open, in words, or null. A rate of zero calls is never "too high". */
-function verdict(counts: Counts, limits: BreakerLimits, minimumCalls: number): string | null {
-  const { calls, failures, slow } = counts;
-  if (calls < minimumCalls) return null;
-  if (failures > 0 && failures / calls >= limits.failureRate) return `${failures} of ${calls} calls failed`;
-  if (slow > 0 && slow / calls >= limits.slowCallRate) {
-    return `${slow} of ${calls} calls took longer than ${limits.slowCall / 1000} s`;
+/** Why the breaker must open, or null. No failure, or nothing slow, is never "too much". */
+function judge(counts: Counts, limits: BreakerLimits, minimum: number): { cause: Cause; why: string } | null {
+  const { calls, failures, timed, slow } = counts;
+  if (calls >= minimum && failures > 0 && failures / calls >= limits.failureRate) {
+    return { cause: 'failures', why: `${failures} of ${calls} calls failed` };
+  }
+  if (timed >= minimum && slow > 0 && slow / timed >= limits.slowCallRate) {
+    return {
+      cause: 'slowness',
+      why: `${slow} of ${timed} calls took longer than ${limits.slowCall / 1000} s`,
+    };
   }
   return null;
 }
@@ -115,5 +133,6 @@ const live = (buckets: readonly Bucket[], window: number, now: number): Bucket[]
 const add = (a: Counts, b: Counts): Counts => ({
   calls: a.calls + b.calls,
   failures: a.failures + b.failures,
+  timed: a.timed + b.timed,
   slow: a.slow + b.slow,
 });

@@ -13,20 +13,38 @@ const TRAFFIC_SPEAKS_MS = 60_000;
 const LATENCY_SHARE = 0.2;
 
 /** To a tenth of a millisecond: more digits would only lengthen the snapshot. */
+const tenths = (ms: number): number => Math.round(ms * 10) / 10;
+
 const blend = (mean: number | null, sample: number): number =>
-  Math.round((mean === null ? sample : mean + (sample - mean) * LATENCY_SHARE) * 10) / 10;
+  tenths(mean === null ? sample : mean + (sample - mean) * LATENCY_SHARE);
+
+/** So many probes tell the latency: their median, since one cold first answer says nothing about the next. */
+const REMEMBERED = 5;
+
+function median(times: readonly number[]): number {
+  const sorted = times.toSorted((a, b) => a - b);
+  // Of an even number the lower one: the first probe is the slow one.
+  return tenths(sorted[Math.floor((sorted.length - 1) / 2)] ?? 0);
+}
+
+/** Requests come over connections that exist: what connecting took is left out. */
+const answerTime = ({ latencyMs, timing }: ProbeResult): number =>
+  latencyMs - (timing?.connectMs ?? 0) - (timing?.tlsMs ?? 0);
 
 export function afterProbe(record: Record, probe: ProbeResult, policy: ServiceConfig): Record {
   const tally = judgeProbe(record.tally, probe, policy.health);
   if (tally === record.tally) return record;
-  const { latencyMs } = record.instance;
+  const probeTimes = probe.ok
+    ? [...record.probeTimes, answerTime(probe)].slice(-REMEMBERED)
+    : record.probeTimes;
   const speaks = probe.ok && probe.at - record.measuredAt > TRAFFIC_SPEAKS_MS;
-  const instance = {
-    ...record.instance,
-    lastProbe: probe,
-    latencyMs: speaks ? blend(latencyMs, probe.latencyMs) : latencyMs,
+  const latencyMs = speaks ? median(probeTimes) : record.instance.latencyMs;
+  const next = {
+    ...record,
+    tally,
+    probeTimes,
+    instance: { ...record.instance, lastProbe: probe, latencyMs },
   };
-  const next = { ...record, tally, instance };
   if (tally.health === record.tally.health) return next;
   if (tally.health === 'down') {
     const flap = record.tally.health === 'up' ? countFall(record.flap, probe.at) : record.flap;
@@ -43,7 +61,9 @@ export function afterTraffic(
   policy: ServiceConfig,
   now: number,
 ): Record {
-  const counts = { calls: delta.success + delta.failure, failures: delta.failure, slow: delta.slow };
+  const calls = delta.success + delta.failure;
+  const timed = delta.latency?.count ?? (delta.slow > 0 ? calls : 0);
+  const counts = { calls, failures: delta.failure, timed, slow: delta.slow };
   const { latencyMs, inflight, queued } = record.instance;
   const mean = delta.latency?.count ? delta.latency.sum / delta.latency.count : null;
   return {

@@ -18,6 +18,8 @@ export interface Record {
   readonly known: boolean;
   /** When traffic last told a latency; probes speak for it only where no traffic does. */
   readonly measuredAt: number;
+  /** Of the last passed probes, milliseconds without connecting, newest last. */
+  readonly probeTimes: readonly number[];
 }
 
 export type Policies = Readonly<{ [service: string]: ServiceConfig }>;
@@ -71,6 +73,7 @@ export function newRecord(source: Source, known: boolean, now: number): Record {
     provedAt: null,
     known,
     measuredAt: 0,
+    probeTimes: [],
   };
 }
 

@@ -3,7 +3,8 @@ import { type Record, type Source, withSource } from './record.ts';
 
 /** What is saved of one judged instance, so that a restarted agent goes on where it was. */
 const count = z.number().nonnegative();
-const counts = z.object({ calls: count, failures: count, slow: count });
+const counts = z.object({ calls: count, failures: count, timed: count, slow: count });
+const cause = z.enum(['failures', 'slowness']);
 const savedRecord = z.object({
   source: z.object({
     id: z.string(),
@@ -44,9 +45,10 @@ const savedRecord = z.object({
       openedAt: z.number(),
       until: z.number(),
       openings: z.number(),
+      cause,
       why: z.string(),
     }),
-    z.object({ state: z.literal('half_open'), since: z.number(), openings: z.number(), counts }),
+    z.object({ state: z.literal('half_open'), since: z.number(), openings: z.number(), cause, counts }),
   ]),
   flap: z.object({
     penalty: z.number(),
@@ -76,6 +78,7 @@ export function parseSavedRecord(raw: unknown): Record | null {
     ...rest,
     source: own,
     measuredAt: 0,
+    probeTimes: [],
     tally: { ...tally, passes: 0, failures: 0, newest: 0 },
     instance: {
       id: own.id,

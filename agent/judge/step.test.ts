@@ -272,3 +272,14 @@ test('another address makes it a stranger; another weight or priority does not',
   });
   expect(s.see('gs-1')).toMatchObject({ state: 'down', health: 'unknown' });
 });
+
+test('one cold first answer does not mark an instance as slow, nor does connecting', () => {
+  const s = scene();
+  const at = (latencyMs: number, timing = {}) =>
+    s.tell({ kind: 'probe', service: 'gs', instance: 'gs-1', at: s.now(), latencyMs, ok: true, timing });
+  at(30);
+  at(2);
+  expect(s.see('gs-1').latencyMs).toBe(2);
+  at(9, { connectMs: 6 });
+  expect(s.see('gs-1').latencyMs).toBe(3);
+});
