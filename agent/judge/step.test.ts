@@ -278,8 +278,10 @@ test('one cold first answer does not mark an instance as slow, nor does connecti
   const at = (latencyMs: number, timing = {}) =>
     s.tell({ kind: 'probe', service: 'gs', instance: 'gs-1', at: s.now(), latencyMs, ok: true, timing });
   at(30);
+  s.wait(1_000);
   at(2);
   expect(s.see('gs-1').latencyMs).toBe(2);
+  s.wait(1_000);
   at(9, { connectMs: 6 });
   expect(s.see('gs-1').latencyMs).toBe(3);
 });
