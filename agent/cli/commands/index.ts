@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { registerApply } from './apply.ts';
 import { registerCheck } from './check.ts';
+import { registerCompletion } from './completion.ts';
+import { registerDoctor } from './doctor.ts';
 import { registerEdge } from './edge.ts';
 import { registerEvents } from './events.ts';
 import { registerExplain } from './explain.ts';
@@ -24,6 +26,7 @@ export function registerCommands(program: Command): void {
   registerRegistry(program);
   registerSessions(program);
   registerReport(program);
+  registerDoctor(program);
   registerCheck(program);
   registerApply(program);
   registerRender(program);
@@ -32,4 +35,5 @@ export function registerCommands(program: Command): void {
   registerRelease(program);
   registerRun(program);
   registerEdge(program);
+  registerCompletion(program);
 }

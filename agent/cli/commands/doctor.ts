@@ -1,0 +1,122 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { type Context, contextOf } from '../context.ts';
+import type { Finding } from '../doctor/finding.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
+import { plural } from '../words.ts';
+
+interface DoctorOptions {
+  config?: string;
+  envFile?: string;
+}
+
+export function registerDoctor(program: Command): void {
+  program
+    .command('doctor')
+    .description('check everything that is often wrong, and say how to mend it')
+    .option('-c, --config <file>', "the configuration (default: the running stack's, else acgs-lb.yaml)")
+    .option('--env-file <file>', 'the environment of the agent, such as /etc/acgs-lb/agent.env')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb doctor\n  acgs-lb doctor --config /etc/acgs-lb/acgs-lb.yaml --env-file /etc/acgs-lb/agent.env',
+    )
+    .action(async (options: DoctorOptions, command: Command) => {
+      const context = contextOf(command);
+      const { stateDir = process.env.ACGS_STATE_DIR ?? '.acgs' } = command.optsWithGlobals<{
+        stateDir?: string;
+      }>();
+      const findings = await examine(stateDir, options);
+      context.print(findings, () => findingsText(findings, context));
+      if (findings.some(({ state }) => state === 'fail')) process.exitCode = 1;
+    });
+}
+
+async function examine(stateDir: string, options: DoctorOptions): Promise<Finding[]> {
+  const { fail, ok, skip } = await import('../doctor/finding.ts');
+  const { gatherEnvironment } = await import('../doctor/facts.ts');
+  const { loadConfigFile } = await import('../config-file.ts');
+  const { env, stack } = await gatherEnvironment({
+    stateDir,
+    envFile: options.envFile,
+    env: process.env,
+  }).catch((cause: Error) => {
+    throw cause instanceof CommandFailed ? cause : new Misuse(cause.message);
+  });
+  const own = join(stateDir, 'acgs-lb.yaml');
+  const configFile = options.config ?? (stack && existsSync(own) ? own : 'acgs-lb.yaml');
+  const { checkNode } = await import('../doctor/host.ts');
+  let config: Awaited<ReturnType<typeof loadConfigFile>>;
+  try {
+    config = await loadConfigFile(configFile);
+  } catch (error) {
+    if (!(error instanceof Misuse)) throw error;
+    return [
+      checkNode(),
+      ...error.message
+        .split('\n')
+        .map((line) => fail('configuration', line, 'mend the line, then acgs-lb check')),
+    ];
+  }
+  const facts = { stateDir, stack, configFile, config, env, fetch: globalThis.fetch, now: Date.now };
+  const found = stack || env.ACGS_AGENT_URL ? [] : [skip('stack', `none runs from ${stateDir}/ (npm start)`)];
+  return [checkNode(), ...found, ok('configuration', configFile), ...(await examineAll(facts))];
+}
+
+async function examineAll(facts: import('../doctor/facts.ts').Facts): Promise<Finding[]> {
+  const [host, haproxy, stores, agent, edge, { packageVersion }] = await Promise.all([
+    import('../doctor/host.ts'),
+    import('../doctor/haproxy.ts'),
+    import('../doctor/stores.ts'),
+    import('../doctor/agent.ts'),
+    import('../doctor/edge.ts'),
+    import('../../version.ts'),
+  ]);
+  const { env, stack, config } = facts;
+  const url =
+    env.ACGS_AGENT_URL ??
+    stack?.agent ??
+    `http://${config.agent.bind.replace(/^(\*|0\.0\.0\.0)?:/, '127.0.0.1:')}`;
+  const token = env.ACGS_TOKEN ?? stack?.adminToken ?? null;
+  const looked = agent.checkAgent({ url, token, stack }, packageVersion());
+  const groups = await Promise.all([
+    host.checkEnvironment(facts),
+    host.checkStateDir(facts),
+    host.checkHaproxyVersion(),
+    haproxy.checkHaproxyConfig(facts),
+    haproxy.checkHaproxySocket(facts),
+    haproxy.checkStatsPage(facts),
+    haproxy.checkGateways(facts),
+    stores.checkRedis(facts),
+    stores.checkPostgres(facts),
+    looked.then(({ findings }) => findings),
+    looked.then(({ status }) => edge.checkEdge(facts, status)),
+    edge.checkKv(facts),
+  ]);
+  return groups.flat();
+}
+
+const MARKS = { ok: ['✓', 'green'], warn: ['!', 'yellow'], fail: ['✗', 'red'], skip: ['–', 'dim'] } as const;
+
+function findingsText(findings: readonly Finding[], { terminal }: Context): string {
+  const width = Math.max(...findings.map(({ name }) => name.length));
+  const lines = findings.map(({ name, state, detail, mend }) => {
+    const [mark, style] = MARKS[state];
+    const indent = ' '.repeat(width + 4);
+    const told = detail.replaceAll('\n', `\n${indent}`);
+    const advice = mend ? `\n${indent}${terminal.paint('bold', '→')} ${mend}` : '';
+    return `${terminal.paint(style, mark)} ${name.padEnd(width)}  ${state === 'skip' ? terminal.paint('dim', told) : told}${advice}`;
+  });
+  const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;
+  const [failed, warned] = [count('fail'), count('warn')];
+  const end =
+    failed > 0
+      ? terminal.paint(
+          'red',
+          `${plural(failed, 'thing')} to mend${warned > 0 ? `, ${plural(warned, 'warning')}` : ''}`,
+        )
+      : warned > 0
+        ? terminal.paint('yellow', `nothing is broken, ${plural(warned, 'warning')}`)
+        : terminal.paint('green', 'all is well');
+  return `${lines.join('\n')}\n\n${end}`;
+}

@@ -1,0 +1,82 @@
+import { z } from 'zod';
+import { createClient, type Target } from '../client.ts';
+import { readAs, type Status, statusShape } from '../shapes.ts';
+import { ageText, plural } from '../words.ts';
+import { type Finding, fail, ok, warn, wordsOf } from './finding.ts';
+
+export interface AgentLook {
+  findings: Finding[];
+  /** Null when the agent did not answer. */
+  status: Status | null;
+}
+
+/** The agent answers, is ready, knows the token, and gets rid of what it has to say. */
+export async function checkAgent(target: Target, version: string): Promise<AgentLook> {
+  const client = createClient(target);
+  let status: Status;
+  try {
+    status = readAs(statusShape, await client.get('/v1/status'), 'status');
+  } catch (error) {
+    const mend = 'start it (`npm start`, systemctl start acgs-lb), or set ACGS_AGENT_URL to where it listens';
+    return { findings: [fail('agent', wordsOf(error), mend)], status: null };
+  }
+  const findings = [
+    status.ready
+      ? ok('agent', `${target.url}, ready, up ${ageText(status.at - status.startedAt)}`)
+      : warn('agent', 'not ready yet', 'wait: it has not judged every instance; /ready says which'),
+    status.version === version
+      ? ok('version', version)
+      : warn(
+          'version',
+          `agent ${status.version}, command ${version}`,
+          'use agent and command of one version',
+        ),
+    await checkToken(target),
+    ...sinks(status),
+    ...instances(status),
+  ];
+  return { findings, status };
+}
+
+async function checkToken(target: Target): Promise<Finding> {
+  if (!target.token)
+    return warn('token', 'none given: commands that change something will be refused', 'set ACGS_TOKEN');
+  try {
+    await createClient(target).post('/v1/token');
+    return ok('token', 'the agent takes it');
+  } catch (error) {
+    return fail('token', wordsOf(error), 'ACGS_TOKEN here must be the one in the environment of the agent');
+  }
+}
+
+function sinks(status: Status): Finding[] {
+  return Object.entries(status.sinks).map(([name, sink]) => {
+    const label = `agent → ${name}`;
+    const waiting = sink.pending > 0 ? `, ${plural(sink.pending, 'update')} waiting` : '';
+    if (sink.state === 'ok') return ok(label, `delivers${waiting}`);
+    return fail(
+      label,
+      `${sink.state}${waiting}: ${sink.lastError ?? 'no success yet'}`,
+      'traffic goes on; the check of that part says what to mend',
+    );
+  });
+}
+
+function instances(status: Status): Finding[] {
+  return status.services.map(({ id, instances: all }) => {
+    const serving = all.filter(({ state }) => state === 'up' || state === 'probation').length;
+    const why = all
+      .filter(({ state }) => state === 'down')
+      .map((instance) => `${instance.id}: ${instance.reason}`)
+      .join('; ');
+    const detail = `${serving} of ${plural(all.length, 'instance')} serving${why ? ` (${why})` : ''}`;
+    if (all.length === 0)
+      return fail(`service ${id}`, 'has no instance', 'name one in acgs-lb.yaml, or acgs-lb register');
+    if (serving === 0) return fail(`service ${id}`, detail, 'start an instance, or mend what the probes say');
+    if (serving < all.length) return warn(`service ${id}`, detail, 'see acgs-lb status for since when');
+    return ok(`service ${id}`, detail);
+  });
+}
+
+/** What `GET /__acgs/snapshot/:site` answers. */
+export const orderShape = z.looseObject({ epoch: z.number(), seq: z.number() });
