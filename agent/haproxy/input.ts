@@ -11,8 +11,6 @@ export interface RenderInput {
   secrets: HaproxySecrets;
   /** The distribution's service: runs as user haproxy, in its chroot. Otherwise: any user, root or not. */
   production?: boolean;
-  /** `host:port` of a UDP listener that also gets the log: the agent, for latencies. */
-  requestLog?: string;
   /** The template's text; the shipped one when absent. */
   template?: string;
 }

@@ -77,7 +77,7 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
   ];
 }
 
-function settings({ config, instances, secrets, production = false, requestLog }: RenderInput) {
+function settings({ config, instances, secrets, production = false }: RenderInput) {
   const { haproxy } = config;
   const all = [...instances];
   const paths = haproxyPaths(config);
@@ -89,7 +89,7 @@ function settings({ config, instances, secrets, production = false, requestLog }
     balance: haproxy.balance,
     socket: argument(haproxy.socket),
     log: `${argument(haproxy.log)} local0 info`,
-    requestLog: requestLog && argument(requestLog),
+    requestLog: reachable(haproxy.agentCheck).text,
     stateFile: argument(paths.state),
     routesFile: argument(paths.routes),
     hostsFile: argument(paths.hosts),

@@ -5,6 +5,7 @@ import { type Desired, desiredFor } from '../haproxy/desired.ts';
 import { createFiles } from '../haproxy/files.ts';
 import { createFleet, type Fleet } from '../haproxy/fleet.ts';
 import type { HaproxySecrets } from '../haproxy/input.ts';
+import { type RequestLog, startRequestLog } from '../haproxy/request-log.ts';
 import type { Log } from '../log.ts';
 import type { TrafficDelta } from '../state.ts';
 import type { Sink, SinkStatus, Update } from './sink.ts';
@@ -14,7 +15,7 @@ export interface HaproxySinkOptions {
   secrets: HaproxySecrets;
   production?: boolean;
   log: Log;
-  /** Traffic HAProxy has counted since the last call. */
+  /** What HAProxy has counted since the last call and, as deltas of their own, the latencies it has logged. */
   emit(deltas: TrafficDelta[]): void;
   /** HAProxy could not connect to this instance: worth a probe at once. */
   hint(service: string, instance: string): void;
@@ -45,6 +46,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   let desired: ReadonlyMap<string, Desired> = new Map();
   let settled: ReadonlySet<string> | null = null;
   let agentCheck: AgentCheck | null = null;
+  let requestLog: RequestLog | null = null;
   let status: SinkStatus = { state: 'retrying', pending: 0, dropped: 0, lastSuccess: null, lastError: null };
   const closing = new AbortController();
 
@@ -59,6 +61,8 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     while (!closing.signal.aborted) {
       wake = new AbortController();
       const problems = await fleet.round().catch((error: unknown) => [messageOf(error)]);
+      const latencies = requestLog?.take(now()) ?? [];
+      if (latencies.length > 0) options.emit(latencies);
       failures = problems.length > 0 ? failures + 1 : 0;
       report(problems);
       const pause = Math.min(INTERVAL_MS * 2 ** Math.max(0, failures - 1), MAX_BACKOFF_MS);
@@ -86,6 +90,12 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
         const want = desired.get(server);
         return want?.verdict ? { verdict: want.verdict, reason: want.reason } : null;
       });
+      requestLog = await startRequestLog({
+        bind: config.haproxy.agentCheck,
+        slowCall: (service) => config.services[service]?.breaker.slowCall,
+        isKnown: (key) => desired.has(key),
+        onUnconnected: options.hint,
+      });
     },
     accept(update: Update) {
       settled ??= new Set(
@@ -105,9 +115,11 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     },
     status: () => status,
     async close(timeoutMs) {
+      if (closing.signal.aborted) return;
       closing.abort();
       // First no more answers, or the next check would take back what is handed back.
       await agentCheck?.close();
+      requestLog?.close();
       const release = running ? running.then(() => fleet.release()) : Promise.resolve();
       await Promise.race([
         release.catch((error: unknown) => log.warn({ error: messageOf(error) }, 'verdicts not handed back')),

@@ -88,6 +88,8 @@ test('what HAProxy counts becomes evidence', async () => {
   const sum = () => steered.traffic.reduce((total, delta) => total + delta.success, 0);
   expect(await until(() => sum() === 6)).toBe(true);
   expect(steered.traffic.every((delta) => delta.failure === 0)).toBe(true);
+  const timed = () => steered.traffic.reduce((total, delta) => total + (delta.latency?.count ?? 0), 0);
+  expect(await until(() => timed() === 6)).toBe(true);
 });
 
 test('a registered instance is added, proves itself, survives a reload and is removed', async () => {
