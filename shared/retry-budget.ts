@@ -26,7 +26,8 @@ export class RetryBudget {
   /** Takes one retry out of the budget; false when there is none left. */
   tryRetry(now: number): boolean {
     this.#expire(now);
-    if (this.#balance + FLOOR_PER_SECOND * WINDOW_SECONDS < 1) return false;
+    // The sum of many fractions may fall a hair short of a whole one.
+    if (this.#balance + FLOOR_PER_SECOND * WINDOW_SECONDS < 1 - 1e-6) return false;
     const slot = this.#second % WINDOW_SECONDS;
     this.#deposits[slot] = (this.#deposits[slot] ?? 0) - 1;
     this.#balance -= 1;

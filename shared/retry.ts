@@ -38,5 +38,15 @@ export function isFailure(result: TryResult): boolean {
   return result.status >= 500 && result.status !== 501 && result.status !== 505;
 }
 
+/** Whether the site took the request on, for adaptive throttling: whatever it answered, it was not overload. */
+export function isAccepted(result: TryResult): boolean {
+  return (
+    result.kind === 'response' &&
+    result.status !== 503 &&
+    result.status !== 504 &&
+    !isGatewayUnreachable(result.status)
+  );
+}
+
 /** Statuses by which Cloudflare says that it could not reach, or was not answered by, the gateway itself. */
 export const isGatewayUnreachable = (status: number): boolean => status >= 520 && status <= 530;

@@ -3,6 +3,7 @@ import { compileSessions, type SessionPlacer } from './affinity/session-instance
 import { type Candidate, isServing, type LocalView, toCandidate } from './balance/candidate.ts';
 import type { PickerMemory } from './balance/picker.ts';
 import { buildPool, type Pool } from './balance/pool.ts';
+import { FAILOVER } from './failover.ts';
 import { type CompiledPolicy, compilePolicy } from './limits/policy.ts';
 import { compileRoutes, type Router } from './route.ts';
 import type { Snapshot, SnapshotInstance, SnapshotService } from './snapshot/snapshot.ts';
@@ -114,7 +115,7 @@ function siteService(
   const poolPolicy = {
     strategy: policy.strategy,
     slowStart: policy.slowStart,
-    mayPanic: policy.failover.strategy !== 'circuit_break',
+    mayPanic: !FAILOVER[policy.failover.strategy].healthyOnly,
   };
   const cursor = memory.cursor(snapshot.site, id);
   let pool = buildPool(candidates, poolPolicy, cursor, now);

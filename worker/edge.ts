@@ -1,13 +1,18 @@
 import { newLocalView } from '../shared/balance/candidate.ts';
+import { Throttle } from '../shared/throttle.ts';
 import type { Memory } from '../shared/view.ts';
 import { Counters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Gateways } from './gateways.ts';
 import { AffinityCookies } from './io/affinity-cookie.ts';
 import { GatewayTokens } from './io/gateway-token.ts';
+import { Leases } from './io/leases.ts';
 import { Limiters } from './io/limiters.ts';
+import { RequestLog } from './io/log.ts';
+import { Reporter } from './io/reporter.ts';
 import { hubSource, kvSource } from './io/snapshot-sources.ts';
 import { SnapshotStore } from './io/snapshots.ts';
+import { StaleAnswers } from './io/stale-answers.ts';
 import { RetryBudgets } from './retry-budgets.ts';
 import { isSameSecret } from './same-secret.ts';
 import { readSettings, type Settings } from './settings.ts';
@@ -23,6 +28,11 @@ export interface Edge {
   readonly gateways: Gateways;
   readonly budgets: RetryBudgets;
   readonly counters: Counters;
+  readonly leases: Leases;
+  readonly throttle: Throttle;
+  readonly stale: StaleAnswers;
+  readonly reporter: Reporter;
+  readonly log: RequestLog;
   readonly now: () => number;
   readonly random: () => number;
   readonly newRequestId: () => string;
@@ -54,7 +64,12 @@ export async function createEdge(env: Env): Promise<Edge> {
     limiters: new Limiters(),
     gateways: new Gateways(),
     budgets: new RetryBudgets(),
-    counters: new Counters(isolate),
+    counters: new Counters(isolate, now()),
+    leases: new Leases(env, isolate),
+    throttle: new Throttle(),
+    stale: new StaleAnswers(),
+    reporter: new Reporter(),
+    log: new RequestLog(settings.logSample),
     newRequestId: () => `${isolate}-${(requests++).toString(36)}`,
     mayExplain: (token) => token !== null && edgeToken !== null && isSameSecret(token, edgeToken),
     placeOf: ({ cf }) => (cf ? [String(cf.colo), String(cf.country)] : []),

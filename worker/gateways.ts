@@ -32,6 +32,11 @@ export class Gateways {
     return null;
   }
 
+  isInUse(gateway: string, now: number): boolean {
+    const state = this.#states.get(gateway);
+    return state?.kind !== 'out' || state.until <= now;
+  }
+
   onAnswer(gateway: string): void {
     if (this.#states.size > 0) this.#states.delete(gateway);
   }

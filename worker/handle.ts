@@ -1,3 +1,7 @@
+import { FAILOVER } from '../shared/failover.ts';
+import { isGatewayUnreachable } from '../shared/retry.ts';
+import type { ServiceView, View } from '../shared/view.ts';
+import type { Ending } from './counters.ts';
 import type { Edge } from './edge.ts';
 import { ownEndpoint } from './own-endpoints.ts';
 import { problem } from './problem.ts';
@@ -10,53 +14,147 @@ import {
   unavailable,
   withLimitFields,
 } from './steps/answer.ts';
-import { failOver } from './steps/fail-over.ts';
-import { guard } from './steps/guard.ts';
+import { explain } from './steps/explain.ts';
+import { failOver, type Outcome } from './steps/fail-over.ts';
+import { guard, type Incoming } from './steps/guard.ts';
 import { applyLimits } from './steps/limit.ts';
-import { findPin } from './steps/pin.ts';
+import { findPin, type Session } from './steps/pin.ts';
 import { untargeted } from './steps/untargeted.ts';
 
 /** One request, step by step. */
 export async function handle(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> {
-  const now = edge.now();
   const own = ownEndpoint(request, edge, ctx);
   if (own) return own;
 
-  const guarded = guard(request, edge, now);
+  const guarded = guard(request, edge, edge.now());
   if (!guarded.ok) return problem({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
   const { incoming } = guarded;
 
-  if (edge.snapshots.isCheckDue(now)) {
-    const check = edge.snapshots.check();
-    if (edge.snapshots.view) ctx.waitUntil(check);
-    else await check;
-  } else if (!edge.snapshots.view) {
-    // Another request is asking: this one asks for itself, what it waits for must not end with another's client.
-    await edge.snapshots.check();
-  }
-  const { view } = edge.snapshots;
+  const loading = currentView(edge, ctx, incoming.startedAt);
+  const view = loading instanceof Promise ? await loading : loading;
   if (!view) return untargeted(incoming, edge);
 
   const service = view.route(hostOnly(incoming.host), incoming.path);
   if (!service) return notFound(incoming);
   if (!service.access(incoming.path, incoming.client).allowed) return forbidden(incoming);
 
-  const limited = applyLimits(incoming, service, edge, now);
-  if (limited.violated.length > 0) return tooManyRequests(limited, incoming);
+  const limiting = applyLimits(incoming, service, edge, ctx);
+  const limited = limiting instanceof Promise ? await limiting : limiting;
+  if (limited.violated.length > 0) {
+    edge.reporter.flushIfDue(edge, ctx);
+    return tooManyRequests(limited, incoming);
+  }
 
-  const found = findPin(incoming, service, view, edge, now);
+  const found = findPin(incoming, service, view, edge, incoming.startedAt);
   const session = found instanceof Promise ? await found : found;
-  const outcome = await failOver(incoming, service, session, edge);
+  const outcome = isShed(service, edge, incoming.startedAt)
+    ? SHED
+    : await failOver(incoming, service, session, edge);
 
-  const response = outcome.answer
-    ? answer(outcome.answer, outcome, incoming)
-    : unavailable(outcome, incoming);
+  const { response, kind } = await answerOf(outcome, incoming, service, edge, ctx);
+  finish(incoming, service, outcome, { status: response.status, kind }, edge, ctx);
   if (response.status === 101) return response;
   withLimitFields(response, limited);
-  const sealing = cookieFor(outcome, session, service, incoming, edge);
-  const cookie = sealing instanceof Promise ? await sealing : sealing;
+  const cookie = await newCookie(outcome, session, service, incoming, edge);
   if (cookie) response.headers.append('set-cookie', cookie);
+  if (incoming.explain) {
+    response.headers.set('x-acgs-trace', explain(incoming, service, session, limited, outcome, edge));
+  }
   return response;
+}
+
+/** From memory; older than a second, it is checked behind this request's back. Only a cold isolate waits. */
+function currentView(edge: Edge, ctx: ExecutionContext, now: number): View | null | Promise<View | null> {
+  const { snapshots } = edge;
+  if (snapshots.view) {
+    if (snapshots.isCheckDue(now)) ctx.waitUntil(snapshots.check());
+    return snapshots.view;
+  }
+  // Every cold request asks for itself: what it waits for must not end with another's client.
+  return snapshots.check().then(() => snapshots.view);
+}
+
+const SHED: Outcome = { attempts: [], picked: null, answer: null, failure: 'shed' };
+
+function isShed(service: ServiceView, edge: Edge, now: number): boolean {
+  const { failover } = service.policy;
+  return (
+    FAILOVER[failover.strategy].shed && edge.random() < edge.throttle.rejectProbability(failover.class, now)
+  );
+}
+
+const isUnavailable = (status: number): boolean =>
+  status === 502 || status === 503 || status === 504 || isGatewayUnreachable(status);
+
+const KIND: Record<NonNullable<Outcome['failure']>, Ending['kind']> = {
+  'no-instance': 'unavailable',
+  exhausted: 'unavailable',
+  ambiguous: 'unavailable',
+  shed: 'shed',
+  gone: 'answer',
+};
+
+interface Answered {
+  response: Response;
+  kind: Ending['kind'];
+}
+
+async function answerOf(
+  outcome: Outcome,
+  incoming: Incoming,
+  service: ServiceView,
+  edge: Edge,
+  ctx: ExecutionContext,
+): Promise<Answered> {
+  const { staleIfError } = service.policy.failover;
+  const { answer: upstream } = outcome;
+  if (upstream && upstream.status < 500) {
+    const kept = edge.stale.keep(incoming, upstream, staleIfError, ctx);
+    return { response: answer(kept, outcome, incoming, edge.now() - incoming.startedAt), kind: 'answer' };
+  }
+  const isOutage = !upstream || (upstream !== null && isUnavailable(upstream.status));
+  const stale = isOutage ? await edge.stale.find(incoming, staleIfError) : null;
+  if (stale) {
+    if (upstream?.body) await upstream.body.cancel();
+    stale.headers.set('x-request-id', incoming.requestId);
+    return { response: stale, kind: 'stale' };
+  }
+  if (upstream) {
+    return { response: answer(upstream, outcome, incoming, edge.now() - incoming.startedAt), kind: 'answer' };
+  }
+  return { response: unavailable(outcome, incoming), kind: KIND[outcome.failure ?? 'exhausted'] };
+}
+
+function newCookie(
+  outcome: Outcome,
+  session: Session,
+  service: ServiceView,
+  incoming: Incoming,
+  edge: Edge,
+): string | null | Promise<string | null> {
+  return session.by === 'cookie' ? cookieFor(outcome, session, service, incoming, edge) : null;
+}
+
+/** Step 10: counts the request, logs it perhaps, and sends a report when one is due. */
+function finish(
+  incoming: Incoming,
+  service: ServiceView,
+  { attempts }: Outcome,
+  { status, kind }: { status: number; kind: Ending['kind'] },
+  edge: Edge,
+  ctx: ExecutionContext,
+): void {
+  const last = attempts.at(-1);
+  const ending: Ending = {
+    status,
+    kind,
+    attempts: attempts.length,
+    moved: attempts.length > 1 && last?.servedBy !== attempts[0]?.plan.candidate?.id,
+    ms: edge.now() - incoming.startedAt,
+  };
+  edge.counters.ended(service.id, ending);
+  edge.log.ended(incoming, service.id, last?.servedBy ?? null, ending, edge.random);
+  edge.reporter.flushIfDue(edge, ctx);
 }
 
 /** Without port; the runtime has lower-cased it. */

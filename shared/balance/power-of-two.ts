@@ -3,55 +3,52 @@ import type { Candidate } from './candidate.ts';
 import type { Member, Picker, PickInput } from './picker.ts';
 import { weightedDraw } from './random.ts';
 
+/** Whether the second of two drawn should be taken instead of the first. */
+type Prefer = (second: Candidate, first: Candidate, input: PickInput) => boolean;
+
 /**
  * Power of two choices: draw two by weight, take the better. Never the best of all: every isolate sees the same
  * snapshot and would herd onto the same instance.
  */
-function powerOfTwo(
-  members: readonly Member[],
-  better: (a: Candidate, b: Candidate, now: number) => boolean,
-): Picker {
+function powerOfTwo(members: readonly Member[], prefer: Prefer): Picker {
   const draw = weightedDraw(members);
-  const pair = members.length === 2 ? { a: members[0], b: members[1] } : null;
+  const pair = members.length === 2 ? { a: members[0]?.candidate, b: members[1]?.candidate } : null;
   return (input) => {
     const first = draw(input);
     if (!first || members.length === 1) return first;
-    const second = pair ? other(pair.a?.candidate, pair.b?.candidate, first, input) : draw(input);
-    if (!second || second === first) return first;
-    return better(second, first, input.now) ? second : first;
+    // Of two there is only one other, no need to draw it.
+    const second = pair ? (first === pair.a ? pair.b : pair.a) : draw(input);
+    if (!second || second === first || (pair && input.skip(second))) return first;
+    return prefer(second, first, input) ? second : first;
   };
-}
-
-/** Of two there is only one other, no need to draw it; it is compared in proportion to nothing but its score. */
-function other(
-  a: Candidate | undefined,
-  b: Candidate | undefined,
-  first: Candidate,
-  input: PickInput,
-): Candidate | null {
-  const second = first === a ? b : a;
-  return second && !input.skip(second) ? second : null;
 }
 
 /** No sample, no measurement, but requests are waiting: it may well be hung (Finagle's penalty). */
 const PENALTY_MS = 60_000;
-
-/** Below this, and within a quarter of each other, latencies differ by chance: without it two equal instances would
- * not share the traffic, the one that was last a little slower would get none. */
-const NOISE_MS = 2;
-const NOISE_RATIO = 1.25;
+/** Shorter latencies differ by chance. */
+const NOISE_MS = 5;
 
 /** `c · (pending + 1)`, `c` the peak EWMA; pending counts per unit of weight. */
 function responseTimeScore(candidate: Candidate, now: number): number {
   const { local } = candidate;
   const latency = currentLatency(local.latency, candidate.latencyMs, now);
-  if (latency === 0) return local.pending === 0 ? 0 : PENALTY_MS + local.pending;
+  if (latency === 0) return local.pending === 0 ? NOISE_MS : PENALTY_MS + local.pending;
   return Math.max(latency, NOISE_MS) * ((local.pending * 100) / candidate.weight + 1);
 }
 
+/**
+ * The two share in inverse proportion to their scores. Taking the lower one always would give nothing to the second
+ * fastest of two, and so never notice that it has become the faster: one peak would decide for τ.
+ */
 export const leastResponseTime = (members: readonly Member[]): Picker =>
-  powerOfTwo(members, (a, b, now) => responseTimeScore(a, now) * NOISE_RATIO < responseTimeScore(b, now));
+  powerOfTwo(members, (second, first, { now, random }) => {
+    const firstScore = responseTimeScore(first, now);
+    return random() * (firstScore + responseTimeScore(second, now)) < firstScore;
+  });
 
 /** Fewest requests in flight from this isolate, per unit of weight; a tie keeps the weighted draw. */
 export const leastConnections = (members: readonly Member[]): Picker =>
-  powerOfTwo(members, (a, b) => a.local.pending * b.weight < b.local.pending * a.weight);
+  powerOfTwo(
+    members,
+    (second, first) => second.local.pending * first.weight < first.local.pending * second.weight,
+  );

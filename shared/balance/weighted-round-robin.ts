@@ -1,14 +1,17 @@
 import type { Member, Picker } from './picker.ts';
 
+const GOLDEN = 0.618_033_988_749_895;
+
 /**
  * Smooth weighted round robin: over a full round each member is picked `weight` times, as evenly spaced as can be.
  * nginx's formulation looks at every member on every pick; this one keeps the next due time of each (1 / weight apart)
- * in a heap, as Envoy does: same order of picks, O(log n).
+ * in a heap, as Envoy does: O(log n). Members start out of phase, by the golden ratio, so that light ones of the same
+ * weight do not all come due at once and leave the heavy ones long rows of turns in between.
  */
 export function weightedRoundRobin(members: readonly Member[]): Picker {
   const count = members.length;
   const step = Float64Array.from(members, (member) => 1 / member.weight);
-  const due = step.slice();
+  const due = step.map((length, index) => length * (((index + 1) * GOLDEN) % 1));
   const heap = Uint32Array.from(members, (_, index) => index).sort(
     (a, b) => at(due, a) - at(due, b) || a - b,
   );

@@ -32,7 +32,7 @@ export class Gcra implements KeyedLimiter {
     return { allowed: true, remaining, resetMs: next - now - (this.#burst - remaining - 1) * interval };
   }
 
-  undo(key: string, cost: number, now: number, limit = 1): void {
+  undo(key: string, limit: number, cost: number, now: number): void {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
     this.#arrival[slot] = Math.max(now, (this.#arrival[slot] ?? 0) - (cost * this.#windowMs) / limit);

@@ -12,7 +12,7 @@ export interface KeyedLimiter {
   /** Counts the request unless it is denied. */
   take(key: string, limit: number, cost: number, now: number): Decision;
   /** Takes back what `take` just counted: another policy denied the request. */
-  undo(key: string, cost: number, now: number): void;
+  undo(key: string, limit: number, cost: number, now: number): void;
 }
 
 /** Keys one limiter remembers at most; beyond that the least active make room. */

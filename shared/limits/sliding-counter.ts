@@ -47,7 +47,7 @@ export class SlidingCounter implements KeyedLimiter {
     };
   }
 
-  undo(key: string, cost: number): void {
+  undo(key: string, _limit: number, cost: number): void {
     const slot = this.#slots.get(key);
     if (slot !== undefined) this.#current[slot] = Math.max(0, (this.#current[slot] ?? 0) - cost);
   }

@@ -44,7 +44,7 @@ export class SlidingLog implements KeyedLimiter {
     };
   }
 
-  undo(key: string, cost: number): void {
+  undo(key: string, _limit: number, cost: number): void {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
     for (let unit = 0; unit < cost; unit++) {

@@ -1,7 +1,11 @@
+import { ReplayStream } from './replay-stream.ts';
+
 /** A request body that can be sent more than once, or not. */
 export type Body =
   | { kind: 'none' }
   | { kind: 'buffered'; bytes: ArrayBuffer }
+  /** Of unknown length: sent as it comes, what has passed is kept as long as it fits. */
+  | { kind: 'replayed'; replay: ReplayStream }
   /** Too long to keep: it can be sent once. */
   | { kind: 'stream'; stream: ReadableStream; used: boolean };
 
@@ -12,17 +16,27 @@ const NO_BODY: Body = { kind: 'none' };
 export function readBody(request: Request): Body | Promise<Body> {
   const stream = request.body;
   if (!stream) return NO_BODY;
-  const length = Number(request.headers.get('content-length') ?? Number.NaN);
-  if (length <= REPLAY_LIMIT_BYTES)
-    return request.arrayBuffer().then((bytes) => ({ kind: 'buffered', bytes }));
-  return { kind: 'stream', stream, used: false };
+  const length = request.headers.get('content-length');
+  if (length === null) return { kind: 'replayed', replay: new ReplayStream(stream, REPLAY_LIMIT_BYTES) };
+  if (Number(length) > REPLAY_LIMIT_BYTES) return { kind: 'stream', stream, used: false };
+  return request.arrayBuffer().then((bytes) => ({ kind: 'buffered', bytes }));
 }
 
-export const canSend = (body: Body): boolean => body.kind !== 'stream' || !body.used;
+export function canSend(body: Body): boolean {
+  if (body.kind === 'replayed') return body.replay.canSend;
+  return body.kind !== 'stream' || !body.used;
+}
 
 export function bodyInit(body: Body): ArrayBuffer | ReadableStream | null {
-  if (body.kind === 'none') return null;
-  if (body.kind === 'buffered') return body.bytes;
-  body.used = true;
-  return body.stream;
+  switch (body.kind) {
+    case 'none':
+      return null;
+    case 'buffered':
+      return body.bytes;
+    case 'replayed':
+      return body.replay.open();
+    case 'stream':
+      body.used = true;
+      return body.stream;
+  }
 }

@@ -7,8 +7,14 @@ import type { Incoming } from './guard.ts';
 import type { Limited } from './limit.ts';
 import type { Session } from './pin.ts';
 
+const SECURITY_FIELDS = [
+  ['x-content-type-options', 'nosniff'],
+  ['x-frame-options', 'SAMEORIGIN'],
+  ['referrer-policy', 'strict-origin-when-cross-origin'],
+] as const;
+
 /** Step 9. The upstream's answer, its body untouched, with what the edge has to say in its headers. */
-export function answer(upstream: Response, outcome: Outcome, incoming: Incoming): Response {
+export function answer(upstream: Response, outcome: Outcome, incoming: Incoming, tookMs: number): Response {
   if (upstream.webSocket) {
     return new Response(null, { status: 101, webSocket: upstream.webSocket, headers: upstream.headers });
   }
@@ -16,13 +22,41 @@ export function answer(upstream: Response, outcome: Outcome, incoming: Incoming)
   const { headers } = response;
   const last = outcome.attempts.at(-1);
   if (last?.plan.way.kind === 'direct') {
-    // Only a gateway of ours may speak in these names.
+    // Only a gateway of ours may speak in these names, and it has set the security fields already.
     for (const name of [...headers.keys()]) if (name.startsWith('x-acgs-')) headers.delete(name);
-    if (last.plan.candidate) headers.set('x-acgs-instance', last.plan.candidate.id);
+    if (last.servedBy) headers.set('x-acgs-instance', last.servedBy);
+    setMissing(headers, SECURITY_FIELDS);
   }
+  if (incoming.proto === 'https') setMissing(headers, [['strict-transport-security', 'max-age=31536000']]);
+  dropHopByHop(headers);
   headers.append('via', '1.1 acgs-lb');
   headers.set('x-request-id', incoming.requestId);
+  if (last) headers.append('server-timing', `edge;dur=${tookMs - last.ms}, origin;dur=${last.ms}`);
   return response;
+}
+
+/** The runtime drops Keep-Alive, Transfer-Encoding and the like; what Connection names and these it leaves to us. */
+function dropHopByHop(headers: Headers): void {
+  const connection = headers.get('connection');
+  if (connection !== null) {
+    for (const listed of connection.split(',')) {
+      const name = listed.trim().toLowerCase();
+      if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !NEVER_LISTED.has(name)) headers.delete(name);
+    }
+  }
+  headers.delete('proxy-authenticate');
+  headers.delete('proxy-connection');
+}
+
+const NEVER_LISTED: ReadonlySet<string> = new Set([
+  'set-cookie',
+  'content-type',
+  'content-length',
+  'cache-control',
+]);
+
+function setMissing(headers: Headers, fields: readonly (readonly [string, string])[]): void {
+  for (const [name, value] of fields) if (!headers.has(name)) headers.set(name, value);
 }
 
 /** The affinity cookie: when the session is new, has moved, or has used up half of its time. */
@@ -46,10 +80,8 @@ export function cookieFor(
 
 /** HAProxy may have used another instance than asked for: the pin follows where the session's state now is. */
 function usedInstance(outcome: Outcome): string | null {
-  const last = outcome.attempts.at(-1);
-  if (!last || !outcome.answer || outcome.answer.status >= 500) return null;
-  const used = last.plan.way.kind === 'gateway' ? outcome.answer.headers.get('x-acgs-instance') : null;
-  return used ?? last.plan.candidate?.id ?? null;
+  if (!outcome.answer || outcome.answer.status >= 500) return null;
+  return outcome.attempts.at(-1)?.servedBy ?? null;
 }
 
 export function withLimitFields(response: Response, limited: Limited): void {
@@ -92,6 +124,8 @@ export function notFound(incoming: Incoming): Response {
 /** Nothing could be reached. Where the request may have been processed, the client is not told to come back. */
 export function unavailable(outcome: Outcome, incoming: Incoming): Response {
   const headers = { 'x-request-id': incoming.requestId };
+  // Nobody reads it; 499 is what proxies log for a client that hung up.
+  if (outcome.failure === 'gone') return new Response(null, { status: 499 });
   const last = outcome.attempts.at(-1)?.result;
   if (outcome.failure === 'ambiguous') {
     const timedOut = last?.kind === 'timeout';
@@ -105,8 +139,9 @@ export function unavailable(outcome: Outcome, incoming: Incoming): Response {
       headers,
     );
   }
-  return problem(
-    { title: 'Service Unavailable', status: 503, detail: 'No instance of the service can answer now.' },
-    { ...headers, 'retry-after': '1' },
-  );
+  const detail =
+    outcome.failure === 'shed'
+      ? 'Too much is asked of this site: requests of this class are turned away for now.'
+      : 'No instance of the service can answer now.';
+  return problem({ title: 'Service Unavailable', status: 503, detail }, { ...headers, 'retry-after': '1' });
 }

@@ -18,6 +18,8 @@ export interface Attempted {
   readonly plan: AttemptPlan;
   readonly result: TryResult;
   readonly response: Response | null;
+  /** Which instance answered: HAProxy's word where there is one, else the one asked. */
+  readonly servedBy: string | null;
   readonly ms: number;
 }
 
@@ -27,13 +29,16 @@ export async function attempt(
   body: Body,
   plan: AttemptPlan,
   now: () => number,
+  controller = new AbortController(),
 ): Promise<Attempted> {
-  const controller = new AbortController();
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
     controller.abort();
   }, plan.timeoutMs);
+  incoming.running.push(controller);
+  const local = plan.candidate?.local;
+  if (local) local.pending++;
   const startedAt = now();
   try {
     const response = await fetch(plan.way.origin + incoming.target, {
@@ -44,20 +49,23 @@ export async function attempt(
       redirect: 'manual',
       signal: controller.signal,
     });
+    const isGateway = plan.way.kind === 'gateway';
     const result: TryResult = {
       kind: 'response',
       status: response.status,
       via: plan.way.kind,
-      unsentMark: response.status === 503 && response.headers.get('x-acgs-unsent') === '1',
+      unsentMark: response.status === 503 && isGateway && response.headers.get('x-acgs-unsent') === '1',
     };
-    return { plan, result, response, ms: now() - startedAt };
+    const named = isGateway ? response.headers.get('x-acgs-instance') : null;
+    return { plan, result, response, servedBy: named ?? plan.candidate?.id ?? null, ms: now() - startedAt };
   } catch (error) {
     const result: TryResult = timedOut
       ? { kind: 'timeout' }
       : { kind: 'thrown', message: error instanceof Error ? error.message : String(error) };
-    return { plan, result, response: null, ms: now() - startedAt };
+    return { plan, result, response: null, servedBy: plan.candidate?.id ?? null, ms: now() - startedAt };
   } finally {
     clearTimeout(timer);
+    if (local) local.pending--;
   }
 }
 
@@ -69,10 +77,11 @@ function address(incoming: Incoming, plan: AttemptPlan): Headers {
     headers.set('x-acgs-client', incoming.client);
     if (plan.candidate) headers.set('x-acgs-instance', plan.candidate.id);
     else headers.delete('x-acgs-instance');
-  } else {
+  } else if (incoming.addressed) {
     headers.delete('x-acgs-edge');
     headers.delete('x-acgs-client');
     headers.delete('x-acgs-instance');
   }
+  incoming.addressed = true;
   return headers;
 }

@@ -1,11 +1,14 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
-import { isGatewayUnreachable, reachOf } from '../../shared/retry.ts';
-import type { ServiceView, SiteService } from '../../shared/view.ts';
+import { backoffMs, FAILOVER } from '../../shared/failover.ts';
+import { isAccepted, reachOf } from '../../shared/retry.ts';
+import { sketchQuantile } from '../../shared/sketch.ts';
+import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import { canSend, readBody } from '../io/body.ts';
+import { type Body, canSend, readBody } from '../io/body.ts';
 import { type Attempted, attempt, type Way } from './attempt.ts';
 import type { Incoming } from './guard.ts';
-import { learn } from './learn.ts';
+import { type Hedge, withHedge } from './hedge.ts';
+import { gatewayFailed, learn } from './learn.ts';
 import { type Picked, pick } from './pick.ts';
 import type { Session } from './pin.ts';
 
@@ -14,8 +17,21 @@ export interface Outcome {
   readonly attempts: readonly Attempted[];
   readonly picked: Picked | null;
   readonly answer: Response | null;
-  /** Why there is none. */
-  readonly failure: 'no-instance' | 'exhausted' | 'ambiguous' | null;
+  /** Why there is none; null when there is one. `ambiguous`: it may have been processed and must not be repeated. */
+  readonly failure: 'no-instance' | 'exhausted' | 'ambiguous' | 'shed' | 'gone' | null;
+}
+
+/** One client request on its way. */
+interface Journey {
+  readonly incoming: Incoming;
+  readonly service: ServiceView;
+  readonly session: Session;
+  readonly edge: Edge;
+  readonly body: Body;
+  readonly deadlineAt: number;
+  readonly attempts: Attempted[];
+  readonly tried: Candidate[];
+  readonly deadGateways: string[];
 }
 
 /** Steps 6 to 8: picks, tries, and moves on as far as the retry table, the budget and the deadline allow. */
@@ -25,84 +41,140 @@ export async function failOver(
   session: Session,
   edge: Edge,
 ): Promise<Outcome> {
-  const { maxAttempts } = service.policy.failover;
-  const deadlineAt = incoming.startedAt + service.policy.deadline;
+  const { failover, deadline } = service.policy;
+  const rules = FAILOVER[failover.strategy];
   const budget = edge.budgets.of(service);
   budget.onRequest(incoming.startedAt);
   const read = readBody(incoming.request);
-  const body = read instanceof Promise ? await read : read;
-  const attempts: Attempted[] = [];
-  const tried: Candidate[] = [];
-  const deadGateways: string[] = [];
+  const journey: Journey = {
+    incoming,
+    service,
+    session,
+    edge,
+    body: read instanceof Promise ? await read : read,
+    deadlineAt: incoming.startedAt + deadline,
+    attempts: [],
+    tried: [],
+    deadGateways: [],
+  };
+  const { attempts, body } = journey;
   for (;;) {
-    const now = edge.now();
-    const picked = pick(incoming, service, session, tried, edge, now) ?? again(tried, service);
+    const picked = next(journey);
     if (!picked) return { attempts, picked, answer: null, failure: 'no-instance' };
-    const way = chooseWay(incoming, service, picked, deadGateways, edge, now);
-    const token = edge.tokens.current(picked.site.site, now);
-    const tryOf = await attempt(
-      incoming,
-      body,
-      {
-        way,
-        candidate: picked.candidate,
-        token: token instanceof Promise ? await token : token,
-        timeoutMs: Math.max(1, Math.min(service.policy.timeout, deadlineAt - now)),
-      },
-      edge.now,
-    );
-    attempts.push(tryOf);
-    learn(tryOf, service, edge);
-    const { result, response } = tryOf;
-    const reach = reachOf(result);
-    if (reach === 'final') return { attempts, picked, answer: response, failure: null };
-    if (gatewayFailed(tryOf)) deadGateways.push(way.origin);
-    else tried.push(picked.candidate);
+    const isFirst = attempts.length === 0;
+    const hedge = isFirst && failover.hedge ? hedgeOf(journey, picked) : null;
+    const tryOf = hedge ? await hedged(journey, picked, hedge) : await tryOnce(journey, picked).result;
+    // The client hung up: what it broke off says nothing about the instance.
+    if (incoming.gone && !tryOf.response) return { attempts, picked, answer: null, failure: 'gone' };
+    note(tryOf, journey, picked);
+    const reach = reachOf(tryOf.result);
+    if (reach === 'final') return { attempts, picked, answer: tryOf.response, failure: null };
     const mayMove = reach === 'unsent' || incoming.idempotent;
-    const goOn =
+    const now = edge.now();
+    if (
       mayMove &&
-      attempts.length < maxAttempts &&
+      attempts.length < failover.maxAttempts &&
       canSend(body) &&
-      edge.now() < deadlineAt &&
-      budget.tryRetry(edge.now());
-    if (goOn) {
-      if (response?.body) await response.body.cancel();
+      now < journey.deadlineAt &&
+      budget.tryRetry(now)
+    ) {
+      if (tryOf.response?.body) await tryOf.response.body.cancel();
+      // A session gets one more try where its state is, if the request may have arrived there at all.
+      if (isFirst && rules.secondChance && picked.why === 'pinned' && reach === 'ambiguous')
+        journey.tried.pop();
+      if (rules.backoff && failover.backoff > 0 && !gatewayFailed(tryOf)) {
+        await scheduler.wait(backoffMs(attempts.length, failover.backoff, edge.random));
+      }
       continue;
     }
     // What an application said is passed on; the gateway's own "unavailable" and a thrown error become ours.
-    const answer = response && reach === 'ambiguous' ? response : null;
-    return { attempts, picked, answer, failure: mayMove ? 'exhausted' : 'ambiguous' };
+    const answer = tryOf.response && reach === 'ambiguous' ? tryOf.response : null;
+    return { attempts, picked, answer, failure: answer ? null : mayMove ? 'exhausted' : 'ambiguous' };
   }
 }
 
-/** Everything was tried once and attempts are left: the first may have recovered, or has another way. */
-function again(tried: Candidate[], service: ServiceView): Picked | null {
+/** The next instance to try. When everything was tried and attempts are left, the first again: it may have recovered. */
+function next({ incoming, service, session, tried, edge }: Journey): Picked | null {
+  const picked = pick(incoming, service, session, tried, edge, edge.now());
+  if (picked || tried.length === 0) return picked;
   const candidate = tried.shift();
   const site = candidate && service.sites.find((one) => one.site === candidate.site);
   return candidate && site ? { candidate, site, why: 'picked' } : null;
 }
 
-/** The gateway when there is one that answers; directly when the service asks for it or no gateway is left. */
-function chooseWay(
-  incoming: Incoming,
-  service: ServiceView,
-  picked: { candidate: Candidate; site: SiteService },
-  deadGateways: readonly string[],
-  edge: Edge,
-  now: number,
-): Way {
-  const { direct } = picked.candidate;
-  // Only HAProxy knows what was never sent, so what must not be repeated goes through it.
-  if (direct && service.policy.path === 'direct' && incoming.idempotent)
-    return { kind: 'direct', origin: direct };
-  const gateway = edge.gateways.choose(picked.site.gateways, deadGateways, now);
-  if (gateway) return { kind: 'gateway', origin: gateway };
-  if (direct) return { kind: 'direct', origin: direct };
-  return { kind: 'gateway', origin: picked.site.gateways[0] ?? '' };
+interface Running {
+  result: Promise<Attempted>;
+  cancel: () => void;
 }
 
-/** Whether it was the gateway that failed, rather than the instance behind it. */
-export function gatewayFailed({ plan, result }: Attempted): boolean {
-  if (plan.way.kind !== 'gateway') return false;
-  return result.kind === 'thrown' || (result.kind === 'response' && isGatewayUnreachable(result.status));
+function tryOnce(journey: Journey, picked: Picked): Running {
+  const { incoming, service, edge, body, deadlineAt } = journey;
+  const controller = new AbortController();
+  const now = edge.now();
+  const way = chooseWay(journey, picked, now);
+  const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now));
+  const token = way.kind === 'gateway' ? edge.tokens.current(picked.site.site, now) : null;
+  const start = (made: string | null): Promise<Attempted> =>
+    attempt(
+      incoming,
+      body,
+      { way, candidate: picked.candidate, token: made, timeoutMs },
+      edge.now,
+      controller,
+    );
+  return {
+    result: token instanceof Promise ? token.then(start) : start(token),
+    cancel: () => controller.abort(),
+  };
+}
+
+/** Records a try, and keeps what failed from being tried again. */
+function note(tryOf: Attempted, journey: Journey, picked: Picked): void {
+  journey.attempts.push(tryOf);
+  const now = journey.edge.now();
+  journey.edge.throttle.onAttempt(now);
+  if (isAccepted(tryOf.result)) journey.edge.throttle.onAccept(now);
+  learn(tryOf, journey.service, journey.edge);
+  if (gatewayFailed(tryOf)) journey.deadGateways.push(tryOf.plan.way.origin);
+  else journey.tried.push(picked.candidate);
+}
+
+/** Below this many samples "usual" is not known. */
+const HEDGE_SAMPLES = 100;
+
+/** After the service's 95th percentile another instance is asked as well: only what may be repeated, within the budget. */
+function hedgeOf(journey: Journey, first: Picked): Hedge | null {
+  const { incoming, service, edge, body } = journey;
+  if (!incoming.idempotent || body.kind === 'stream' || body.kind === 'replayed') return null;
+  const latency = edge.counters.latencyOf(service.id);
+  const usual = latency && latency.count >= HEDGE_SAMPLES ? sketchQuantile(latency, 0.95) : null;
+  if (usual === null) return null;
+  return {
+    afterMs: Math.max(1, usual),
+    start: () => {
+      const now = edge.now();
+      const second = pick(incoming, service, journey.session, [first.candidate], edge, now);
+      if (!second || !edge.budgets.of(service).tryRetry(now)) return null;
+      return tryOnce(journey, second);
+    },
+  };
+}
+
+async function hedged(journey: Journey, picked: Picked, hedge: Hedge): Promise<Attempted> {
+  const { winner, loser } = await withHedge(tryOnce(journey, picked), hedge);
+  if (loser) note(loser, journey, picked);
+  return winner;
+}
+
+/** The gateway when there is one that answers; directly when the service asks for it or no gateway is left. */
+function chooseWay({ incoming, service, edge, deadGateways }: Journey, picked: Picked, now: number): Way {
+  const { direct } = picked.candidate;
+  const { gateways } = picked.site;
+  // Only HAProxy knows what was never sent, so what must not be repeated goes through it.
+  const mayGoDirectly = incoming.idempotent || gateways.length === 0;
+  if (direct && service.policy.path === 'direct' && mayGoDirectly) return { kind: 'direct', origin: direct };
+  const gateway = edge.gateways.choose(gateways, deadGateways, now);
+  if (gateway) return { kind: 'gateway', origin: gateway };
+  if (direct) return { kind: 'direct', origin: direct };
+  return { kind: 'gateway', origin: gateways[0] ?? '' };
 }

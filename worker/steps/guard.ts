@@ -29,6 +29,12 @@ export interface Incoming {
   readonly explain: boolean;
   /** To send on: the client's, less hop-by-hop and `x-acgs-*`, plus what a proxy adds. */
   readonly headers: Headers;
+  /** Whether `headers` may hold what the last try was addressed by. */
+  addressed: boolean;
+  /** The client has hung up: nobody is left to answer. */
+  gone: boolean;
+  /** What to abort when it does. */
+  readonly running: AbortController[];
 }
 
 /** Hop-by-hop fields (RFC 9110 §7.6.1): about this connection, never passed on. */
@@ -63,27 +69,32 @@ export function guard(request: Request, edge: Edge, now: number): Guarded {
   const special = dropUnwanted(from, headers, isUpgrade);
   const requestId = usableId(special.requestId) ?? edge.newRequestId();
   appendProxyFields(headers, { client: address.address, host, proto, requestId });
-  return {
-    ok: true,
-    incoming: {
-      request,
-      method,
-      startedAt: now,
-      proto,
-      host,
-      target,
-      path: query < 0 ? target : target.slice(0, query),
-      client: address.address,
-      clientKey: clientKey(address.address),
-      requestId,
-      idempotent: isIdempotent(method, special.idempotencyKey),
-      isUpgrade,
-      governance: special.governance,
-      cookie: special.cookie,
-      explain: special.explain !== null && edge.mayExplain(special.token),
-      headers,
-    },
+  const incoming: Incoming = {
+    request,
+    method,
+    startedAt: now,
+    proto,
+    host,
+    target,
+    path: query < 0 ? target : target.slice(0, query),
+    client: address.address,
+    clientKey: clientKey(address.address),
+    requestId,
+    idempotent: isIdempotent(method, special.idempotencyKey),
+    isUpgrade,
+    governance: special.governance,
+    cookie: special.cookie,
+    explain: special.explain !== null && edge.mayExplain(special.token),
+    headers,
+    addressed: false,
+    gone: false,
+    running: [],
   };
+  request.signal.onabort = () => {
+    incoming.gone = true;
+    for (const controller of incoming.running) controller.abort();
+  };
+  return { ok: true, incoming };
 }
 
 interface Special {

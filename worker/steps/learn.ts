@@ -1,16 +1,14 @@
-import type { Candidate } from '../../shared/balance/candidate.ts';
 import { isEjected, onFailure, onSuccess } from '../../shared/ejection.ts';
 import { observeLatency } from '../../shared/latency.ts';
-import { isFailure } from '../../shared/retry.ts';
+import { isFailure, isGatewayUnreachable } from '../../shared/retry.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import type { Attempted } from './attempt.ts';
-import { gatewayFailed } from './fail-over.ts';
 
 /** Step 10. What one try says about the gateway it took and the instance that served it. */
 export function learn(attempted: Attempted, service: ServiceView, edge: Edge): void {
   const now = edge.now();
-  const { plan, result, response } = attempted;
+  const { plan, result, servedBy, ms } = attempted;
   if (plan.way.kind === 'gateway') {
     if (gatewayFailed(attempted)) {
       edge.gateways.onFailure(plan.way.origin, now);
@@ -18,21 +16,27 @@ export function learn(attempted: Attempted, service: ServiceView, edge: Edge): v
     }
     if (result.kind === 'response') edge.gateways.onAnswer(plan.way.origin);
   }
-  const candidate = servedBy(attempted, service, response);
+  const candidate = servedBy === plan.candidate?.id ? plan.candidate : service.byId.get(servedBy ?? '');
   if (!candidate) return;
+  const failed = isFailure(result);
   const { local } = candidate;
-  if (isFailure(result)) {
+  if (failed) {
     const inRotation = service.candidates.filter((one) => !isEjected(one.local.ejection, now)).length;
     onFailure(local.ejection, now, service.candidates.length, inRotation);
   } else {
     onSuccess(local.ejection, now);
-    observeLatency(local.latency, attempted.ms, now);
+    observeLatency(local.latency, ms, now);
   }
+  edge.counters.tried(
+    { site: candidate.site, service: service.id, instance: candidate.id },
+    plan.way.kind,
+    !failed,
+    ms,
+  );
 }
 
-/** HAProxy says which instance it really used: its word counts, not our wish. */
-function servedBy({ plan }: Attempted, service: ServiceView, response: Response | null): Candidate | null {
-  const used = plan.way.kind === 'gateway' ? response?.headers.get('x-acgs-instance') : null;
-  if (!used || used === plan.candidate?.id) return plan.candidate;
-  return service.byId.get(used) ?? null;
+/** Whether it was the gateway that failed, rather than the instance behind it. */
+export function gatewayFailed({ plan, result }: Attempted): boolean {
+  if (plan.way.kind !== 'gateway') return false;
+  return result.kind === 'thrown' || (result.kind === 'response' && isGatewayUnreachable(result.status));
 }

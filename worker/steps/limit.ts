@@ -3,6 +3,7 @@ import type { Decision } from '../../shared/limits/limiter.ts';
 import type { CompiledPolicy, LimitedRequest } from '../../shared/limits/policy.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
+import { nativeAllows } from '../io/native-limits.ts';
 import type { Incoming } from './guard.ts';
 
 /** What the limits said: fields for every answer of a limited route, and whether this request is over one. */
@@ -14,23 +15,76 @@ export interface Limited {
   readonly fields: { limit: string; policy: string } | null;
 }
 
+interface Matching {
+  policy: CompiledPolicy;
+  key: string;
+  quota: number;
+  /** What the native binding said, for policies that have one. */
+  nativeDenied: boolean;
+}
+
 const UNLIMITED: Limited = { violated: [], retryAfterSeconds: 0, fields: null };
 
-/** Step 4. Every policy that covers the request is asked; a denied request is counted by none. */
-export function applyLimits(incoming: Incoming, service: ServiceView, edge: Edge, now: number): Limited {
+/**
+ * Step 4. Every policy that covers the request is asked; a denied request is counted by none. Nothing is awaited unless
+ * a global policy has no lease left, or a policy asks the native binding.
+ */
+export function applyLimits(
+  incoming: Incoming,
+  service: ServiceView,
+  edge: Edge,
+  ctx: ExecutionContext,
+): Limited | Promise<Limited> {
   if (service.limits.length === 0) return UNLIMITED;
   const request = limitedRequest(incoming, service);
-  const taken: { policy: CompiledPolicy; key: string }[] = [];
-  const violated: string[] = [];
-  let retryAfterSeconds = 0;
-  let limit = '';
-  let policyText = '';
+  const matching: Matching[] = [];
+  const waiting: Promise<unknown>[] = [];
   for (const policy of service.limits) {
     if (!policy.appliesTo(incoming.path) || policy.isExempt?.(incoming.client)) continue;
     const key = policy.keyOf(request);
-    const quota = policy.limitOf(key);
-    const decision = edge.limiters.of(service.id, policy).take(key, quota, policy.cost, now);
-    if (decision.allowed) taken.push({ policy, key });
+    const match: Matching = { policy, key, quota: policy.limitOf(key), nativeDenied: false };
+    matching.push(match);
+    if (policy.scope === 'edge' && policy.native === undefined) continue;
+    const wait = askOthers(match, service, incoming, edge, ctx);
+    if (wait) waiting.push(wait);
+  }
+  if (matching.length === 0) return UNLIMITED;
+  if (waiting.length === 0) return decide(matching, service, incoming, edge);
+  return Promise.all(waiting).then(() => decide(matching, service, incoming, edge));
+}
+
+function askOthers(
+  match: Matching,
+  service: ServiceView,
+  incoming: Incoming,
+  edge: Edge,
+  ctx: ExecutionContext,
+): Promise<unknown> | null {
+  const { policy, key, quota } = match;
+  if (policy.native !== undefined) {
+    return nativeAllows(edge.env, policy, key).then((allowed) => {
+      match.nativeDenied = !allowed;
+    });
+  }
+  return edge.leases.prepare(service.id, policy, key, quota, incoming.startedAt, ctx);
+}
+
+function decide(
+  matching: readonly Matching[],
+  service: ServiceView,
+  incoming: Incoming,
+  edge: Edge,
+): Limited {
+  const now = incoming.startedAt;
+  const violated: string[] = [];
+  const taken: Matching[] = [];
+  let retryAfterSeconds = 0;
+  let limit = '';
+  let policyText = '';
+  for (const match of matching) {
+    const { policy, quota } = match;
+    const decision = decideOne(match, service, edge, now);
+    if (decision.allowed) taken.push(match);
     edge.counters.limited(service.id, policy, decision.allowed);
     if (policy.shadow) continue;
     if (!decision.allowed) {
@@ -42,9 +96,32 @@ export function applyLimits(incoming: Incoming, service: ServiceView, edge: Edge
     policyText += separator + policyItem(policy, quota);
   }
   if (violated.length > 0) {
-    for (const { policy, key } of taken) edge.limiters.of(service.id, policy).undo(key, policy.cost, now);
+    for (const { policy, key, quota } of taken) {
+      edge.limiters.of(service.id, policy).undo(key, quota, policy.cost, now);
+      if (policy.scope === 'global') edge.leases.undo(service.id, policy, key);
+    }
   }
   return { violated, retryAfterSeconds, fields: limit ? { limit, policy: policyText } : null };
+}
+
+/** The isolate's own count always holds; a global policy asks its lease as well. */
+function decideOne(
+  { policy, key, quota, nativeDenied }: Matching,
+  service: ServiceView,
+  edge: Edge,
+  now: number,
+): Decision {
+  if (nativeDenied) return { allowed: false, remaining: 0, resetMs: policy.windowMs };
+  const own = edge.limiters.of(service.id, policy);
+  const decision = own.take(key, quota, policy.cost, now);
+  if (policy.scope === 'edge' || !decision.allowed) return decision;
+  const leased = edge.leases.take(service.id, policy, key, now);
+  if (!leased) return decision;
+  if (!leased.allowed) {
+    own.undo(key, quota, policy.cost, now);
+    return leased;
+  }
+  return { ...decision, remaining: Math.min(decision.remaining, leased.remaining) };
 }
 
 function limitedRequest(incoming: Incoming, service: ServiceView): LimitedRequest {
@@ -59,5 +136,3 @@ function limitedRequest(incoming: Incoming, service: ServiceView): LimitedReques
     },
   };
 }
-
-export type { Decision };

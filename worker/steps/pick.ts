@@ -1,5 +1,6 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import { pickFrom } from '../../shared/balance/pool.ts';
+import { FAILOVER } from '../../shared/failover.ts';
 import { hashText } from '../../shared/hash.ts';
 import { orderSites } from '../../shared/sites.ts';
 import type { ServiceView, SiteService } from '../../shared/view.ts';
@@ -34,10 +35,11 @@ export function pick(
     if (site) return { candidate: next, site, why: 'picked' };
   }
   const keyHash = service.policy.strategy === 'consistent_hash' ? hashText(incoming.clientKey) : 0;
+  const { healthyOnly } = FAILOVER[service.policy.failover.strategy];
   const input = { now, random: edge.random, keyHash };
   for (const site of orderSites(service.sites, edge.placeOf(incoming.request), edge.random)) {
     const selection = pickFrom(site.pool(now), tried, input);
-    if (selection) return { ...selection, site };
+    if (selection && !(healthyOnly && selection.why === 'ejected')) return { ...selection, site };
   }
   return null;
 }

@@ -26,5 +26,7 @@ export async function untargeted(incoming: Incoming, edge: Edge): Promise<Respon
     answer: tried.response,
     failure: tried.response ? null : incoming.idempotent ? 'exhausted' : 'ambiguous',
   } as const;
-  return tried.response ? answer(tried.response, outcome, incoming) : unavailable(outcome, incoming);
+  return tried.response
+    ? answer(tried.response, outcome, incoming, edge.now() - incoming.startedAt)
+    : unavailable(outcome, incoming);
 }

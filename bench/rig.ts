@@ -1,0 +1,153 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
+import { unstable_getMiniflareWorkerOptions } from 'wrangler';
+import { bundleWorker } from '../dev/edge/bundle.ts';
+import { freePort } from '../dev/ports.ts';
+import { startHaproxy } from '../dev/servers/haproxy.ts';
+import { sealSnapshot, toBase64Url } from '../shared/snapshot/seal.ts';
+import type { Snapshot } from '../shared/snapshot/snapshot.ts';
+
+/** What the benches of the edge run on: one workerd holding the edge and a Worker that only passes on, one backend. */
+export interface Rig {
+  edgeUrl: string;
+  passThroughUrl: string;
+  /** Processor time of workerd so far, microseconds. */
+  workerdCpuMicros(): number;
+  publish(snapshot: Omit<Snapshot, 'v' | 'site' | 'epoch' | 'seq' | 'issuedAt'>): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const ROOT = join(import.meta.dirname, '..');
+
+const PASS_THROUGH = `export default { fetch(request) {
+  const { url } = request;
+  return fetch('BACKEND' + url.slice(url.indexOf('/', 8)), request);
+} };`;
+
+export async function startRig(backendUrl: string, vars: Record<string, string> = {}): Promise<Rig> {
+  const dir = mkdtempSync(join(tmpdir(), 'acgs-bench-'));
+  const bundle = await bundleWorker(ROOT, dir);
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, 'wrangler.toml'));
+  const { modulesRules: _written, ...options } = workerOptions;
+  const [edgePort, passPort] = [await freePort(), await freePort()];
+  const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
+  if (!('privateKey' in pair)) throw new Error('Ed25519 makes a pair');
+  const raw = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
+  const before = new Set(workerds());
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      host: '127.0.0.1',
+      port: 0,
+      cf: false,
+      log: new Log(LogLevel.ERROR),
+      workers: [
+        {
+          ...options,
+          name: 'edge',
+          modules: [{ type: 'ESModule', path: bundle }],
+          modulesRoot: dir,
+          bindings: {
+            SITES: 'main',
+            SNAPSHOT_PUBLIC_KEYS: `main:k1:${toBase64Url(raw)}`,
+            CLIENT_ADDRESS_FROM: 'local',
+            LOG_SAMPLE: '0',
+            EDGE_TOKEN: 'bench',
+            COOKIE_KEYS: `c1:${toBase64Url(crypto.getRandomValues(new Uint8Array(32)))}`,
+            ...vars,
+          },
+          unsafeDirectSockets: [{ host: '127.0.0.1', port: edgePort }],
+        },
+        {
+          name: 'pass-through',
+          modules: [
+            { type: 'ESModule', path: 'pass.mjs', contents: PASS_THROUGH.replace('BACKEND', backendUrl) },
+          ],
+          compatibilityDate: String(options.compatibilityDate),
+          unsafeDirectSockets: [{ host: '127.0.0.1', port: passPort }],
+        },
+      ],
+    }),
+  );
+  await miniflare.ready;
+  const pids = workerds().filter((pid) => !before.has(pid));
+  const edgeUrl = `http://127.0.0.1:${edgePort}`;
+  let seq = 0;
+  return {
+    edgeUrl,
+    passThroughUrl: `http://127.0.0.1:${passPort}`,
+    workerdCpuMicros: () => pids.reduce((sum, pid) => sum + cpuMicros(pid), 0),
+    async publish(part) {
+      const snapshot: Snapshot = { v: 1, site: 'main', epoch: 1, seq: ++seq, issuedAt: Date.now(), ...part };
+      const body = await sealSnapshot(snapshot, { kid: 'k1', privateKey: pair.privateKey });
+      const answer = await fetch(`${edgeUrl}/__acgs/snapshot/main`, { method: 'PUT', body });
+      if (!answer.ok)
+        throw new Error(`publishing the bench's snapshot: ${answer.status} ${await answer.text()}`);
+    },
+    async stop() {
+      await miniflare.dispose();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Children of this process that are workerd. */
+function workerds(): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      const stat = readStat(pid);
+      return stat?.name === 'workerd' && stat.parent === process.pid;
+    });
+}
+
+function readStat(pid: number): { name: string; parent: number; ticks: number } | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const end = text.lastIndexOf(')');
+    const fields = text.slice(end + 2).split(' ');
+    return {
+      name: text.slice(text.indexOf('(') + 1, end),
+      parent: Number(fields[1]),
+      ticks: Number(fields[11]) + Number(fields[12]),
+    };
+  } catch {
+    return null;
+  }
+}
+
+const TICK_MICROS = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+const cpuMicros = (pid: number): number => (readStat(pid)?.ticks ?? 0) * TICK_MICROS;
+
+/** The fastest backend at hand: HAProxy answering by itself. */
+export async function startBackend(): Promise<{ url: string; stop(): Promise<void> }> {
+  const port = await freePort();
+  const dir = mkdtempSync(join(tmpdir(), 'acgs-backend-'));
+  const configFile = join(dir, 'backend.cfg');
+  writeFileSync(
+    configFile,
+    `global
+  nbthread 1
+defaults
+  mode http
+  timeout client 30s
+  timeout connect 5s
+  timeout server 30s
+frontend backend
+  bind 127.0.0.1:${port}
+  http-request return status 200 content-type text/plain hdr x-acgs-instance bench-1 string "an answer of a service\\n"
+`,
+  );
+  const haproxy = await startHaproxy({ configFile });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async stop() {
+      await haproxy.stop();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}

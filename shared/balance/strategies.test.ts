@@ -1,0 +1,204 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Strategy } from '../config/config.ts';
+import { hashText } from '../hash.ts';
+import { observeLatency } from '../latency.ts';
+import { AliasTable } from './alias-table.ts';
+import { type Candidate, newLocalView } from './candidate.ts';
+import { rendezvous } from './consistent-hash.ts';
+import { createPicker, type Member } from './picker.ts';
+
+const NOW = 1_000_000;
+
+function candidate(id: string, part: Partial<Candidate> = {}): Candidate {
+  return {
+    id,
+    service: 's',
+    site: 'main',
+    direct: 'http://x',
+    state: 'up',
+    reason: '',
+    breaker: 'closed',
+    weight: 100,
+    priority: 1,
+    since: 0,
+    servingSince: 0,
+    admin: 'ready',
+    latencyMs: undefined,
+    hash: hashText(id),
+    local: newLocalView(),
+    ...part,
+  };
+}
+
+const member = (one: Candidate, share = 1): Member => ({ candidate: one, weight: one.weight * share, share });
+
+/** A seeded generator (mulberry32): the same picks in every run. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+function shares(strategy: Strategy, members: Member[], picks: number, skip = (_: Candidate) => false) {
+  const random = seeded(7);
+  const pick = createPicker(strategy, members, { cursor: 0 });
+  const counts = new Map(members.map(({ candidate: one }) => [one.id, 0]));
+  for (let i = 0; i < picks; i++) {
+    const one = pick({ now: NOW, random, keyHash: hashText(`key-${i}`), skip });
+    if (one) counts.set(one.id, (counts.get(one.id) ?? 0) + 1);
+  }
+  return members.map(({ candidate: one }) => (counts.get(one.id) ?? 0) / picks);
+}
+
+const weights = fc.array(fc.integer({ min: 1, max: 256 }), { minLength: 1, maxLength: 12 });
+const byWeight = (list: number[]) => list.map((weight, i) => member(candidate(`i${i}`, { weight })));
+const ideal = (list: number[]) => list.map((weight) => weight / list.reduce((sum, one) => sum + one, 0));
+
+/** Whatever the strategy: only members, never a skipped one, and somebody as long as anybody is left. */
+describe.each<Strategy>([
+  'round_robin',
+  'weighted_round_robin',
+  'least_connections',
+  'least_response_time',
+  'consistent_hash',
+  'random',
+])('%s', (strategy) => {
+  test('finds whoever is left, and nobody when nobody is', () => {
+    fc.assert(
+      fc.property(weights, fc.nat(), fc.integer(), (list, left, key) => {
+        const members = byWeight(list);
+        const only = members[left % members.length]?.candidate;
+        const pick = createPicker(strategy, members, { cursor: left });
+        const random = seeded(key);
+        const input = { now: NOW, random, keyHash: key };
+        for (let i = 0; i < 5; i++) {
+          expect(pick({ ...input, skip: (one) => one !== only })).toBe(only);
+          expect(pick({ ...input, skip: () => true })).toBeNull();
+          expect(members.map((one) => one.candidate)).toContain(pick({ ...input, skip: () => false }));
+        }
+      }),
+      { numRuns: 60 },
+    );
+  });
+});
+
+describe.each<[Strategy, number]>([
+  ['random', 0.02],
+  ['consistent_hash', 0.025],
+  ['weighted_round_robin', 0.002],
+  ['least_connections', 0.02],
+])('%s', (strategy, tolerance) => {
+  test('idle members share in proportion to weight', () => {
+    fc.assert(
+      fc.property(weights, (list) => {
+        const found = shares(strategy, byWeight(list), 20_000);
+        ideal(list).forEach((share, i) => {
+          expect(Math.abs((found[i] ?? 0) - share)).toBeLessThan(tolerance);
+        });
+      }),
+      { numRuns: 12 },
+    );
+  });
+});
+
+test('round_robin takes turns, whatever the weights', () => {
+  expect(shares('round_robin', byWeight([1, 256, 10]), 300)).toEqual([1 / 3, 1 / 3, 1 / 3]);
+});
+
+test('round_robin passes a member on probation over in all but its share', () => {
+  const [slow] = shares('round_robin', [member(candidate('a'), 0.1), member(candidate('b'))], 20_000);
+  expect(slow).toBeGreaterThan(0.07);
+  expect(slow).toBeLessThan(0.11);
+});
+
+test('weighted_round_robin is smooth: in any full round each has its weight, and a heavy one is not picked in a row', () => {
+  const pick = createPicker('weighted_round_robin', byWeight([5, 1, 1]), { cursor: 0 });
+  const round = (): string[] =>
+    Array.from(
+      { length: 7 },
+      () => pick({ now: NOW, random: () => 0, keyHash: 0, skip: () => false })?.id ?? '',
+    );
+  for (let i = 0; i < 3; i++) {
+    const picks = round();
+    expect(picks.filter((id) => id === 'i0')).toHaveLength(5);
+    expect(picks.join('')).not.toMatch(/(i0){5}/);
+  }
+});
+
+test('least_connections avoids the busy one', () => {
+  const busy = candidate('a');
+  busy.local.pending = 50;
+  const [share = 1] = shares(
+    'least_connections',
+    [member(busy), member(candidate('b')), member(candidate('c'))],
+    9_000,
+  );
+  // Only when drawn twice, (1/3)².
+  expect(share).toBeLessThan(0.13);
+});
+
+test('least_response_time: equals share, a slower one gets less, and never nothing', () => {
+  const slow = candidate('slow');
+  const fast = candidate('fast');
+  observeLatency(slow.local.latency, 100, NOW);
+  observeLatency(fast.local.latency, 10, NOW);
+  const [slowShare = 0] = shares('least_response_time', [member(slow), member(fast)], 20_000);
+  expect(slowShare).toBeGreaterThan(0.05);
+  expect(slowShare).toBeLessThan(0.13);
+  const twins = [candidate('a', { latencyMs: 2 }), candidate('b', { latencyMs: 4 })].map((one) =>
+    member(one),
+  );
+  expect(shares('least_response_time', twins, 20_000)[0]).toBeCloseTo(0.5, 1);
+});
+
+test('least_response_time holds back from one that answers nothing', () => {
+  const hung = candidate('hung');
+  hung.local.pending = 3;
+  const known = candidate('known', { latencyMs: 50 });
+  const [share = 1] = shares('least_response_time', [member(hung), member(known)], 5_000);
+  expect(share).toBeLessThan(0.01);
+});
+
+test('rendezvous: taking one away moves only its own keys', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 2, max: 20 }), fc.nat(), (count, removed) => {
+      const members = Array.from({ length: count }, (_, i) =>
+        member(candidate(`i${i}`, { weight: 50 + (i % 3) * 50 })),
+      );
+      const place = rendezvous(members);
+      const gone = members[removed % count]?.candidate;
+      for (let key = 0; key < 200; key++) {
+        const before = place(hashText(`k${key}`), () => false);
+        const after = place(hashText(`k${key}`), (one) => one === gone);
+        if (before !== gone) expect(after).toBe(before);
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('consistent_hash passes over an overloaded member', () => {
+  const members = [0, 1, 2, 3].map((i) => member(candidate(`i${i}`)));
+  const pick = createPicker('consistent_hash', members, { cursor: 0 });
+  const input = { now: NOW, random: () => 0, keyHash: hashText('hot'), skip: () => false };
+  const home = pick(input);
+  if (home) home.local.pending = 40;
+  expect(pick(input)).not.toBe(home);
+});
+
+test('the alias table draws in proportion', () => {
+  const table = new AliasTable([1, 0, 3]);
+  const random = seeded(1);
+  const counts = [0, 0, 0];
+  for (let i = 0; i < 40_000; i++) {
+    const index = table.draw(random());
+    counts[index] = (counts[index] ?? 0) + 1;
+  }
+  expect((counts[0] ?? 0) / 40_000).toBeCloseTo(0.25, 1);
+  expect(counts[1]).toBe(0);
+});

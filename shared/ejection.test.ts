@@ -1,0 +1,43 @@
+import { expect, test } from 'vitest';
+import { EJECTION, isEjected, newEjection, onFailure, onSuccess } from './ejection.ts';
+
+const fail = (
+  ejection: ReturnType<typeof newEjection>,
+  times: number,
+  now: number,
+  total = 4,
+  inRotation = 4,
+) => {
+  let ejected = false;
+  for (let i = 0; i < times; i++) ejected = onFailure(ejection, now, total, inRotation);
+  return ejected;
+};
+
+test('the fifth failure in a row ejects; a success in between starts anew', () => {
+  const ejection = newEjection();
+  fail(ejection, 4, 0);
+  onSuccess(ejection, 0);
+  expect(fail(ejection, 4, 1)).toBe(false);
+  expect(fail(ejection, 1, 1)).toBe(true);
+  expect(isEjected(ejection, 30_000)).toBe(true);
+  expect(isEjected(ejection, 30_001)).toBe(false);
+});
+
+test('each time longer, to a cap; healthy intervals pay it off', () => {
+  const ejection = newEjection();
+  let now = 0;
+  for (let round = 1; round <= 12; round++) {
+    fail(ejection, 5, now);
+    expect(ejection.until - now).toBe(Math.min(round * EJECTION.baseMs, EJECTION.maxMs));
+    now = ejection.until + 1;
+  }
+  onSuccess(ejection, ejection.until + 3 * EJECTION.forgiveMs);
+  expect(ejection.times).toBe(9);
+});
+
+test('never the last one, at most half of a set', () => {
+  expect(fail(newEjection(), 9, 0, 1, 1)).toBe(false);
+  expect(fail(newEjection(), 5, 0, 2, 2)).toBe(true);
+  expect(fail(newEjection(), 5, 0, 2, 1)).toBe(false);
+  expect(fail(newEjection(), 5, 0, 4, 2)).toBe(false);
+});

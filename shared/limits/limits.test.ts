@@ -1,0 +1,130 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { Gcra } from './gcra.ts';
+import { lease, leaseMs, newLeaseBook } from './lease-book.ts';
+import { compilePolicy } from './policy.ts';
+import { SlidingCounter } from './sliding-counter.ts';
+import { SlidingLog } from './sliding-log.ts';
+
+const WINDOW = 10_000;
+const START = 1_700_000_000_000;
+
+const gaps = fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 30, maxLength: 120 });
+
+test('sliding log: in no window of 10 s are more than 20 admitted, and the 21st is denied however spread', () => {
+  fc.assert(
+    fc.property(gaps, (list) => {
+      const limiter = new SlidingLog(20, WINDOW);
+      const admitted: number[] = [];
+      let now = START;
+      for (const gap of list) {
+        now += gap;
+        const inWindow = admitted.filter((at) => at > now - WINDOW).length;
+        const { allowed, remaining } = limiter.take('k', 20, 1, now);
+        expect(allowed).toBe(inWindow < 20);
+        if (allowed) admitted.push(now);
+        expect(remaining).toBe(20 - Math.min(20, inWindow + 1));
+      }
+    }),
+  );
+});
+
+test('sliding log: the wait it names is exact, and a denied request is not counted', () => {
+  const limiter = new SlidingLog(3, WINDOW);
+  for (const at of [0, 1_000, 2_000]) limiter.take('k', 3, 1, START + at);
+  const denied = limiter.take('k', 3, 1, START + 3_000);
+  expect(denied).toEqual({ allowed: false, remaining: 0, resetMs: 7_000 });
+  expect(limiter.take('k', 3, 1, START + 9_999).allowed).toBe(false);
+  expect(limiter.take('k', 3, 1, START + 10_000).allowed).toBe(true);
+  expect(limiter.take('k', 3, 2, START + 10_500)).toMatchObject({ allowed: false, resetMs: 1_500 });
+});
+
+test('sliding log: what is undone was never there', () => {
+  const limiter = new SlidingLog(2, WINDOW);
+  limiter.take('k', 2, 2, START);
+  limiter.undo('k', 2, 2);
+  expect(limiter.take('k', 2, 2, START).allowed).toBe(true);
+});
+
+test('memory is bounded under many keys, and the busy ones are kept', () => {
+  const limiter = new SlidingLog(20, WINDOW, 1_000);
+  for (let i = 0; i < 20; i++) limiter.take('busy', 20, 1, START);
+  for (let i = 0; i < 5_000; i++) limiter.take(`stranger-${i}`, 20, 1, START + 1);
+  expect(limiter.take('busy', 20, 1, START + 2).allowed).toBe(false);
+});
+
+test('sliding counter: close to the limit per window, never twice', () => {
+  const limiter = new SlidingCounter(WINDOW);
+  let admitted = 0;
+  for (let now = START; now < START + WINDOW * 10; now += 5)
+    if (limiter.take('k', 1_000, 1, now).allowed) admitted++;
+  expect(admitted / 10).toBeGreaterThan(900);
+  expect(admitted / 10).toBeLessThanOrEqual(1_050);
+});
+
+test('GCRA: a burst at once, then an even rate', () => {
+  const limiter = new Gcra(WINDOW, 5);
+  const burst = Array.from({ length: 7 }, () => limiter.take('k', 10, 1, START).allowed);
+  expect(burst).toEqual([true, true, true, true, true, false, false]);
+  expect(limiter.take('k', 10, 1, START)).toMatchObject({ allowed: false, resetMs: 1_000 });
+  expect(limiter.take('k', 10, 1, START + 1_000)).toMatchObject({ allowed: true, remaining: 0 });
+  limiter.undo('k', 10, 1, START + 1_000);
+  expect(limiter.take('k', 10, 1, START + 1_000).allowed).toBe(true);
+});
+
+describe('leases', () => {
+  const ask = (book: ReturnType<typeof newLeaseBook>, isolate: string, now: number, part = {}) =>
+    lease(book, { isolate, limit: 100, windowMs: WINDOW, need: 1, want: 100, unused: 0, ...part }, now);
+
+  test('however many ask, no more than the limit is leased in a window', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.nat(9), fc.nat(300)), { minLength: 50, maxLength: 300 }), (calls) => {
+        const book = newLeaseBook();
+        const granted: { at: number; units: number }[] = [];
+        let now = START;
+        for (const [isolate, gap] of calls) {
+          now += gap;
+          const { units } = ask(book, `i${isolate}`, now);
+          granted.push({ at: now, units });
+          const inWindow = granted.filter(({ at }) => at > now - WINDOW);
+          expect(inWindow.reduce((sum, one) => sum + one.units, 0)).toBeLessThanOrEqual(100);
+        }
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test('the first does not get all, and what is handed back can be leased again', () => {
+    const book = newLeaseBook();
+    const first = ask(book, 'a', START);
+    expect(first.units).toBe(50);
+    expect(ask(book, 'b', START).units).toBe(12);
+    expect(ask(book, 'a', START, { unused: 50 }).remaining).toBe(88 - Math.floor(88 / 4));
+  });
+
+  test('when nothing is left it says for how long', () => {
+    const book = newLeaseBook();
+    let last = ask(book, 'a', START);
+    while (last.units > 0) last = ask(book, 'a', START);
+    expect(last.forMs).toBeGreaterThan(WINDOW * 0.9);
+    expect(ask(book, 'a', START + last.forMs).units).toBeGreaterThan(0);
+    expect(leaseMs(WINDOW)).toBe(1_000);
+  });
+});
+
+test('policies: keys, overrides, exemptions, routes', () => {
+  const request = {
+    path: '/a/b',
+    clientKey: '10.0.0.1',
+    header: (name: string) => (name === 'x-key' ? 'k1' : null),
+    sessionKey: () => 's',
+  };
+  const base = { name: 'p', limit: 5, window: 10_000, scope: 'edge' as const };
+  expect(compilePolicy({ ...base, key: ['ip', 'header:x-key'] }).keyOf(request)).toBe('10.0.0.1|k1');
+  expect(compilePolicy({ ...base, key: 'header:none' }).keyOf(request)).toBe('');
+  expect(compilePolicy({ ...base, key: 'global' }).keyOf(request)).toBe('*');
+  const partner = compilePolicy({ ...base, key: 'header:x-key', overrides: { k1: 50 } });
+  expect([partner.limitOf('k1'), partner.limitOf('k2'), partner.maxLimit]).toEqual([50, 5, 50]);
+  expect(compilePolicy({ ...base, key: 'ip', exempt: ['10.0.0.0/8'] }).isExempt?.('10.9.9.9')).toBe(true);
+  expect(compilePolicy({ ...base, key: 'ip', routes: ['/a'] }).appliesTo('/ab')).toBe(false);
+});

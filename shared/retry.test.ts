@@ -1,0 +1,53 @@
+import { expect, test } from 'vitest';
+import { isIdempotent, reachOf, type TryResult } from './retry.ts';
+import { RetryBudget } from './retry-budget.ts';
+
+const response = (status: number, via: 'gateway' | 'direct' = 'gateway', unsentMark = false): TryResult => ({
+  kind: 'response',
+  status,
+  via,
+  unsentMark,
+});
+
+test.each<[TryResult, string]>([
+  [response(200), 'final'],
+  [response(404), 'final'],
+  [response(429), 'final'],
+  [response(500), 'final'],
+  [response(501), 'final'],
+  [response(521), 'unsent'],
+  [response(523), 'unsent'],
+  [response(525), 'unsent'],
+  [response(526), 'unsent'],
+  [response(503, 'gateway', true), 'unsent'],
+  [response(503, 'direct', true), 'ambiguous'],
+  [response(503), 'ambiguous'],
+  [response(502), 'ambiguous'],
+  [response(504), 'ambiguous'],
+  [response(520), 'ambiguous'],
+  [response(522), 'ambiguous'],
+  [response(524), 'ambiguous'],
+  [{ kind: 'thrown', message: 'Network connection lost.' }, 'ambiguous'],
+  [{ kind: 'timeout' }, 'ambiguous'],
+])('%o is %s', (result, reach) => {
+  expect(reachOf(result)).toBe(reach);
+});
+
+test('what may be repeated', () => {
+  for (const method of ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
+    expect(isIdempotent(method, false)).toBe(true);
+  for (const method of ['POST', 'PATCH', 'CONNECT', 'get']) expect(isIdempotent(method, false)).toBe(false);
+  expect(isIdempotent('POST', true)).toBe(true);
+});
+
+test('the budget: a burst of what the last ten seconds earned, then the fraction, and a floor', () => {
+  const budget = new RetryBudget(0.2);
+  for (let i = 0; i < 1_000; i++) budget.onRequest(1_000);
+  let granted = 0;
+  while (budget.tryRetry(1_000)) granted++;
+  expect(granted).toBe(200 + 100);
+  // Ten seconds later what was earned and what was spent have both lapsed: the floor is back.
+  let later = 0;
+  while (budget.tryRetry(12_000)) later++;
+  expect(later).toBe(100);
+});

@@ -1,0 +1,54 @@
+/**
+ * Adaptive throttling ("Handling Overload", Site Reliability Engineering): reject with probability
+ *   max(0, (requests − K·accepts) / (requests + 1))
+ * over the last two minutes, both counted at the attempt. `K` is how much more than the site accepts may be sent to it;
+ * it falls with the class, so the lowest class (9) is shed while the highest (0) still gets through.
+ */
+const WINDOW_SECONDS = 120;
+const SLOTS = 12;
+const SLOT_MS = (WINDOW_SECONDS / SLOTS) * 1000;
+
+export const multiplierOf = (priorityClass: number): number => 2 + (5 - priorityClass) * 0.18;
+
+export class Throttle {
+  readonly #requests = new Float64Array(SLOTS);
+  readonly #accepts = new Float64Array(SLOTS);
+  #slot = 0;
+  #totalRequests = 0;
+  #totalAccepts = 0;
+
+  onAttempt(now: number): void {
+    this.#roll(now);
+    const index = this.#slot % SLOTS;
+    this.#requests[index] = (this.#requests[index] ?? 0) + 1;
+    this.#totalRequests++;
+  }
+
+  onAccept(now: number): void {
+    this.#roll(now);
+    const index = this.#slot % SLOTS;
+    this.#accepts[index] = (this.#accepts[index] ?? 0) + 1;
+    this.#totalAccepts++;
+  }
+
+  /** 0–1. */
+  rejectProbability(priorityClass: number, now: number): number {
+    this.#roll(now);
+    const allowed = multiplierOf(priorityClass) * this.#totalAccepts;
+    return Math.max(0, (this.#totalRequests - allowed) / (this.#totalRequests + 1));
+  }
+
+  #roll(now: number): void {
+    const slot = Math.floor(now / SLOT_MS);
+    if (slot === this.#slot) return;
+    const passed = Math.min(slot - this.#slot, SLOTS);
+    for (let step = 0; step < passed; step++) {
+      const index = (slot - step) % SLOTS;
+      this.#totalRequests -= this.#requests[index] ?? 0;
+      this.#totalAccepts -= this.#accepts[index] ?? 0;
+      this.#requests[index] = 0;
+      this.#accepts[index] = 0;
+    }
+    this.#slot = slot;
+  }
+}

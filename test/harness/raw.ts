@@ -1,0 +1,81 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+/** A TCP server that speaks no HTTP by itself: each connection's bytes are handed to the test. */
+export interface RawOrigin {
+  url: string;
+  /** Request heads seen, as text, in order. */
+  heads: string[];
+  /** Called once a request head has come in; writes what it likes. */
+  onRequest(handler: (socket: Socket, head: string, rest: Buffer) => void): void;
+  /** Connections the other side has ended. */
+  closed: number;
+  stop(): Promise<void>;
+}
+
+export async function startRawOrigin(): Promise<RawOrigin> {
+  let handler: (socket: Socket, head: string, rest: Buffer) => void = () => {};
+  const sockets = new Set<Socket>();
+  const origin: RawOrigin = {
+    url: '',
+    heads: [],
+    closed: 0,
+    onRequest: (next) => {
+      handler = next;
+    },
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+  const server = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      sockets.delete(socket);
+      origin.closed++;
+    });
+    let buffered = Buffer.alloc(0);
+    let inBody = false;
+    socket.on('data', (chunk: Buffer) => {
+      if (inBody) return;
+      buffered = Buffer.concat([buffered, chunk]);
+      const end = buffered.indexOf('\r\n\r\n');
+      if (end < 0) return;
+      const head = buffered.subarray(0, end).toString('latin1');
+      const rest = buffered.subarray(end + 4);
+      buffered = Buffer.alloc(0);
+      origin.heads.push(head);
+      inBody = /content-length: [1-9]|transfer-encoding/i.test(head);
+      handler(socket, head, rest);
+      if (/\r\nupgrade:/i.test(head)) inBody = true;
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  origin.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return origin;
+}
+
+/** Sends bytes as they are and gives everything that comes back until the other side ends or `until` matches. */
+export function rawExchange(url: string, bytes: string, until?: RegExp): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
+    let text = '';
+    socket.setTimeout(10_000, () => socket.destroy(new Error(`no more after: ${text}`)));
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+      if (until?.test(text)) socket.end();
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(text));
+  });
+}
+
+/** A header's values in a raw head, in order. */
+export function fields(head: string, name: string): string[] {
+  return head
+    .split('\r\n')
+    .slice(1)
+    .filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`))
+    .map((line) => line.slice(name.length + 1).trim());
+}

@@ -1,0 +1,124 @@
+import type { Lease } from '../../shared/limits/lease-book.ts';
+import type { Decision } from '../../shared/limits/limiter.ts';
+import type { CompiledPolicy } from '../../shared/limits/policy.ts';
+import type { Env } from '../env.ts';
+import { within } from './within.ts';
+
+/** What this isolate holds of one key of one global policy. */
+interface Held {
+  units: number;
+  expires: number;
+  /** Of the last lease: how many were used; the next one asks for twice that. */
+  used: number;
+  /** Units nobody had leased when it was last asked. */
+  left: number;
+  deniedUntil: number;
+  asking: boolean;
+}
+
+/** Keys remembered at most; a forgotten one loses its lease, which the object counts as used. */
+const MAX_HELD = 32_768;
+/** A slower answer is not waited for: the limit within the isolate holds meanwhile. */
+const PATIENCE_MS = 150;
+/** After a failure the object is left alone; overload must not be answered with more load. */
+const REST_MS = 1_000;
+
+export class Leases {
+  readonly #env: Env;
+  readonly #isolate: string;
+  readonly #held = new Map<string, Held>();
+  #restUntil = 0;
+
+  constructor(env: Env, isolate: string) {
+    this.#env = env;
+    this.#isolate = isolate;
+  }
+
+  /** A promise when the object must be asked before `take`; null when what is held decides. */
+  prepare(
+    service: string,
+    policy: CompiledPolicy,
+    key: string,
+    limit: number,
+    now: number,
+    ctx: ExecutionContext,
+  ): Promise<void> | null {
+    if (this.#restUntil > now) return null;
+    const name = nameOf(service, policy, key);
+    const held = this.#held.get(name);
+    if (held && held.deniedUntil > now) return null;
+    if (held && held.units >= policy.cost && held.expires > now) {
+      // Half used: the next lease is fetched before this one is gone.
+      if (held.units <= held.used && !held.asking) ctx.waitUntil(this.#ask(name, policy, limit, now));
+      return null;
+    }
+    if (held?.asking) return null;
+    return this.#ask(name, policy, limit, now);
+  }
+
+  /** Decides from what is held. Without any (the object is down) it allows: the isolate's own limit has the last word. */
+  take(service: string, policy: CompiledPolicy, key: string, now: number): Decision | null {
+    const held = this.#held.get(nameOf(service, policy, key));
+    if (!held) return null;
+    if (held.deniedUntil > now) return { allowed: false, remaining: 0, resetMs: held.deniedUntil - now };
+    if (held.units < policy.cost || held.expires <= now) return null;
+    held.units -= policy.cost;
+    held.used += policy.cost;
+    return { allowed: true, remaining: held.left + held.units, resetMs: held.expires - now };
+  }
+
+  undo(service: string, policy: CompiledPolicy, key: string): void {
+    const held = this.#held.get(nameOf(service, policy, key));
+    if (!held || held.units + held.used < policy.cost) return;
+    held.units += policy.cost;
+    held.used = Math.max(0, held.used - policy.cost);
+  }
+
+  async #ask(name: string, policy: CompiledPolicy, limit: number, now: number): Promise<void> {
+    const held = this.#hold(name);
+    held.asking = true;
+    const unused = held.units;
+    held.units = 0;
+    const want = Math.max(policy.cost, 2 * held.used, Math.ceil(limit / 20));
+    try {
+      const answer = await within(
+        PATIENCE_MS,
+        'Limiter',
+        this.#env.LIMITER.getByName(name).lease({
+          isolate: this.#isolate,
+          limit,
+          windowMs: policy.windowMs,
+          need: policy.cost,
+          want,
+          unused,
+        }) as Promise<Lease>,
+      );
+      held.left = Math.max(0, answer.remaining);
+      held.used = 0;
+      if (answer.units > 0) {
+        held.units = answer.units;
+        held.expires = now + answer.forMs;
+        held.deniedUntil = 0;
+      } else held.deniedUntil = now + answer.forMs;
+    } catch {
+      this.#restUntil = now + REST_MS;
+    } finally {
+      held.asking = false;
+    }
+  }
+
+  #hold(name: string): Held {
+    const known = this.#held.get(name);
+    if (known) return known;
+    if (this.#held.size >= MAX_HELD) {
+      const oldest = this.#held.keys().next().value;
+      if (oldest !== undefined) this.#held.delete(oldest);
+    }
+    const held = { units: 0, expires: 0, used: 0, left: 0, deniedUntil: 0, asking: false };
+    this.#held.set(name, held);
+    return held;
+  }
+}
+
+const nameOf = (service: string, policy: CompiledPolicy, key: string): string =>
+  `${service}/${policy.name}/${policy.windowMs}/${key}`;

@@ -1,0 +1,57 @@
+import type { Ending } from '../counters.ts';
+import type { Incoming } from '../steps/guard.ts';
+
+const PROBLEMS_PER_SECOND = 5;
+
+/**
+ * One JSON line a request: a sample of the ordinary, every problem up to a rate. Of the client only its address; no
+ * query, no headers: they may hold secrets.
+ */
+export class RequestLog {
+  readonly #sample: number;
+  #second = 0;
+  #problems = 0;
+  #suppressed = 0;
+
+  constructor(sample: number) {
+    this.#sample = sample;
+  }
+
+  ended(
+    incoming: Incoming,
+    service: string,
+    instance: string | null,
+    ending: Ending,
+    random: () => number,
+  ): void {
+    const isProblem = ending.kind !== 'answer' || ending.attempts > 1 || ending.status >= 500;
+    if (isProblem ? !this.#mayReport(incoming.startedAt) : !(this.#sample > 0 && random() < this.#sample))
+      return;
+    const line = {
+      event: 'request',
+      requestId: incoming.requestId,
+      method: incoming.method,
+      host: incoming.host,
+      path: incoming.path,
+      client: incoming.client,
+      service,
+      instance,
+      ...ending,
+      ...(this.#suppressed > 0 && { suppressed: this.#suppressed }),
+    };
+    this.#suppressed = 0;
+    if (isProblem) console.warn(JSON.stringify(line));
+    else console.log(JSON.stringify(line));
+  }
+
+  #mayReport(now: number): boolean {
+    const second = Math.floor(now / 1000);
+    if (second !== this.#second) {
+      this.#second = second;
+      this.#problems = 0;
+    }
+    if (this.#problems++ < PROBLEMS_PER_SECOND) return true;
+    this.#suppressed++;
+    return false;
+  }
+}

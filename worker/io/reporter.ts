@@ -1,0 +1,50 @@
+import type { EdgeReport } from '../../shared/report.ts';
+import type { Edge } from '../edge.ts';
+
+const EVERY_MS = 10_000;
+const TIMEOUT_MS = 5_000;
+
+/** Sends what was counted to the agents, by way of their gateways. A report that does not arrive is dropped. */
+export class Reporter {
+  #sending = 0;
+
+  /** To be called at the end of a request; the report rides along with one request in ten seconds. */
+  flushIfDue(edge: Edge, ctx: ExecutionContext): void {
+    const now = edge.now();
+    if (now - edge.counters.since < EVERY_MS || edge.counters.isEmpty) return;
+    // A gateway that does not answer holds up one report, not a row of them.
+    if (this.#sending > now) return;
+    this.#sending = now + TIMEOUT_MS;
+    const sites = edge.settings.sites.map((site) => {
+      const held = edge.snapshots.sourceOf(site);
+      if (!held) return { site, snapshot: null };
+      const { epoch, seq, issuedAt } = held.snapshot;
+      return { site, snapshot: { epoch, seq, ageMs: now - issuedAt, source: held.lane } };
+    });
+    const reports = edge.counters.take(sites, now);
+    ctx.waitUntil(
+      Promise.all(reports.map((report) => send(report, edge))).finally(() => {
+        this.#sending = 0;
+      }),
+    );
+  }
+}
+
+async function send(report: EdgeReport, edge: Edge): Promise<void> {
+  const gateways = edge.snapshots.sourceOf(report.site)?.snapshot.gateways ?? [];
+  const token = await edge.tokens.current(report.site, edge.now());
+  const gateway = gateways.find((one) => edge.gateways.isInUse(one, edge.now()));
+  if (!gateway || token === null) return;
+  try {
+    const answer = await fetch(`${gateway}/__acgs/edge-reports`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-acgs-edge': token },
+      body: JSON.stringify(report),
+      redirect: 'manual',
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    await answer.body?.cancel();
+  } catch {
+    // Evidence is welcome, not owed: the next report tells what happens from now on.
+  }
+}
