@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { portIsFree } from '../../dev/ports.ts';
+import type { StackFile } from '../../dev/stack/stack-file.ts';
 import { edgeStatus, serverStat } from '../harness/look.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
@@ -88,6 +89,7 @@ describe('the whole system on one machine', () => {
     expect(statSync(join(stateDir, 'stack.json')).mode & 0o777).toBe(0o600);
     expect(statSync(join(stateDir, 'secrets.env')).mode & 0o777).toBe(0o600);
     expect(stack.instances).toHaveLength(14);
+    expect(test.output()).not.toContain('starting it again');
     for (const pid of [...Object.values(stack.pids), ...stack.instances.map((instance) => instance.pid)]) {
       expect(existsSync(`/proc/${pid}`)).toBe(true);
     }
@@ -158,6 +160,39 @@ describe('the whole system on one machine', () => {
     }
     expect(failures).toEqual([]);
     expect(test.output()).toContain('node_modules/.bin/node dev/instance.ts fv fv-2');
+  });
+
+  it('starts its parts again when they die, and goes on answering meanwhile', async () => {
+    const now = () => readFileSync(join(test.stateDir, 'stack.json'), 'utf8');
+    const pidsNow = () => (JSON.parse(now()) as StackFile).pids;
+    const before = pidsNow();
+    for (const name of ['haproxy', 'redis', 'postgres', 'agent'] as const)
+      process.kill(before[name] ?? 0, 'SIGKILL');
+    const statuses: number[] = [];
+    let client = 0;
+    const back = await until(
+      async () => {
+        const { status } = await ask(test.stack, '/api/v1/auth/x', { client: `192.0.2.${client++ % 250}` });
+        statuses.push(status);
+        const pids = pidsNow();
+        const names = ['haproxy', 'redis', 'postgres', 'agent'] as const;
+        return names.every((name) => pids[name] !== null && pids[name] !== before[name]);
+      },
+      { withinMs: 40_000 },
+    );
+    expect(back).toBe(true);
+    expect(statuses.filter((status) => status !== 200)).toEqual([]);
+    for (const name of ['haproxy', 'redis', 'postgres', 'agent'])
+      expect(test.output()).toContain(`${name} runs again`);
+
+    process.kill(before.edge ?? 0, 'SIGKILL');
+    const edge = await until(async () => pidsNow().edge !== before.edge && pidsNow().edge, {
+      withinMs: 40_000,
+    });
+    expect(edge).not.toBe(null);
+    // It routes by the last snapshot it kept: no need to wait for a new one.
+    expect((await ask(test.stack, '/api/v1/auth/x', { client: '192.0.2.251' })).status).toBe(200);
+    test.stack.pids = pidsNow();
   });
 
   // Last: it ends the stack.
