@@ -67,16 +67,18 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
   });
 
   const standIn = { token: 'let-me-in', instances, writes: [] as StandIn['writes'], agent };
+  const made: Change[] = [];
   const change: StandIn['change'] = (key, to, reason) => {
     const before = instances.get(key);
     if (!before) throw new Error(`no instance ${key}`);
     instances.set(key, { ...before, ...to, reason, since: Date.now() });
     const kind = to.admin ? 'admin' : to.weight ? 'weight' : to.breaker ? 'breaker' : 'state';
-    const made: Change = {
+    const one: Change = {
       ...{ at: Date.now(), service: before.service, instance: before.id, kind, reason },
       ...{ from: String(before[kind]), to: String(to[kind] ?? before[kind]) },
     };
-    live.accept({ at: Date.now(), instances, changes: [made] });
+    live.accept({ at: Date.now(), instances, changes: [one] });
+    made.push(one);
   };
 
   const app = new Hono();
@@ -104,6 +106,22 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
     );
     return context.json(instances.get(`${service}/${id}`));
   });
+  const listed = () =>
+    Object.keys(config.services).map((id) => ({
+      id,
+      instances: [...instances.values()].filter(({ service }) => service === id),
+    }));
+  app.get('/v1/services', (context) => context.json({ services: listed() }));
+  app.get('/v1/services/:service/instances', (context) =>
+    context.json({
+      instances: listed().find(({ id }) => id === context.req.param('service'))?.instances ?? [],
+    }),
+  );
+  app.get('/v1/events', (context) =>
+    context.body(made.map((change) => `event: change\ndata: ${JSON.stringify(change)}\n\n`).join(''), 200, {
+      'content-type': 'text/event-stream',
+    }),
+  );
   app.get('/v1/explain', (context) => context.json(explain(context.req.query('path') ?? '/', instances)));
   app.get('/v1/alerts', (context) => context.json({ alerts: [] }));
   app.get('/v1/sessions/stats', (context) =>
@@ -132,13 +150,10 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
 function explain(path: string, instances: Map<string, Instance>) {
   const candidates = [...instances.values()].filter((instance) => instance.service === 'gs');
   return {
-    ...{ service: 'gs', route: '/', path, chosen: 'gs-2', why: 'power of two choices by response time' },
+    ...{ service: 'gs', route: '/', path, strategy: 'least_response_time', panic: false, limits: ['per-ip'] },
+    ...{ chosen: 'gs-2', why: 'power of two choices by response time' },
     candidates: candidates.map(({ id, state, reason, weight, priority }) => ({
-      id,
-      state,
-      reason,
-      weight,
-      priority,
+      ...{ id, state, reason, weight, priority, sharePercent: 50, chosen: id === 'gs-2' },
     })),
   };
 }

@@ -26,7 +26,11 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
     maxRetriesPerRequest: 0,
     retryStrategy: () => null,
   });
-  redis.on('error', () => {});
+  // The promise only says "closed"; why, the event does.
+  let why: unknown = null;
+  redis.on('error', (error) => {
+    why = error;
+  });
   try {
     await redis.connect();
     const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
@@ -51,7 +55,7 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
     }
     return found;
   } catch (error) {
-    const text = wordsOf(error);
+    const text = wordsOf(why ?? error);
     const mend = /WRONGPASS|NOAUTH/.test(text)
       ? 'the password in REDIS_URL is not the one Redis wants'
       : 'start Redis, or set REDIS_URL to where it listens (rediss:// for TLS)';

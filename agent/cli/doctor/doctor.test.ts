@@ -1,0 +1,96 @@
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseConfig } from '../../../shared/config/load.ts';
+import { newSecrets } from '../../keys.ts';
+import { checkEdge } from './edge.ts';
+import type { Facts } from './facts.ts';
+import { judgeClock } from './finding.ts';
+import { checkEnvironment, checkNode } from './host.ts';
+import { checkPostgres, checkRedis } from './stores.ts';
+
+const text = readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8');
+const secrets = newSecrets('main', new Date(0));
+const env = { ...secrets.edge, ...secrets.agent };
+const facts = (over: Partial<Facts> = {}): Facts => ({
+  stateDir: '/nowhere',
+  stack: null,
+  configFile: 'acgs-lb.yaml',
+  config: parseConfig(text),
+  env,
+  fetch: globalThis.fetch,
+  now: Date.now,
+  ...over,
+});
+
+let restore: string | undefined;
+beforeAll(() => {
+  restore = process.env.DATABASE_URL;
+  delete process.env.DATABASE_URL;
+});
+afterAll(() => {
+  if (restore) process.env.DATABASE_URL = restore;
+});
+
+/** An edge that answers as told. */
+function edge(answers: {
+  order?: object;
+  put?: number;
+  gateway?: number;
+  date?: Date;
+}): typeof globalThis.fetch {
+  const { order = { epoch: 2, seq: 5 }, put = 409, gateway = 200, date = new Date() } = answers;
+  return async (input, init) => {
+    const { pathname } = new URL(String(input));
+    if (pathname === '/__acgs/health') return Response.json({}, { headers: { date: date.toUTCString() } });
+    if (init?.method === 'PUT') return Response.json({}, { status: put });
+    if (pathname.startsWith('/__acgs/snapshot/')) return Response.json(order);
+    const tries = [{ way: 'gateway', to: 'http://gw', result: gateway }];
+    return Response.json(
+      {},
+      { headers: { 'x-acgs-trace': JSON.stringify({ tries }), 'x-acgs-instance': 'auth-1' } },
+    );
+  };
+}
+const stateOf = async (over: Partial<Facts>, name: string) =>
+  (await checkEdge(facts(over), null)).find((finding) => finding.name === name)?.state;
+
+test('an edge that agrees in everything is well', async () => {
+  const findings = await checkEdge(facts({ fetch: edge({}) }), null);
+  expect(findings.map(({ state }) => state)).toEqual(Array(6).fill('ok'));
+});
+
+test('each disagreement with the edge is found, and says what to do', async () => {
+  expect(await stateOf({ fetch: edge({ put: 401 }) }, 'signature')).toBe('fail');
+  expect(await stateOf({ fetch: edge({ gateway: 401 }) }, 'edge → gateway')).toBe('fail');
+  expect(await stateOf({ fetch: edge({ order: { epoch: 0, seq: 0 } }) }, 'snapshot')).toBe('fail');
+  expect(await stateOf({ fetch: edge({ date: new Date(Date.now() - 60_000) }) }, 'edge clock')).toBe('fail');
+  const stranger = newSecrets('main', new Date(0)).edge.GATEWAY_JWT_KEY;
+  expect(await stateOf({ fetch: edge({}), env: { ...env, GATEWAY_JWT_KEY: stranger } }, 'edge key')).toBe(
+    'fail',
+  );
+  const away = () => Promise.reject(new Error('fetch failed'));
+  const [finding] = await checkEdge(facts({ fetch: away }), null);
+  expect(finding).toMatchObject({ state: 'fail', mend: expect.stringContaining('edge.url') });
+});
+
+test('clocks: a second is nothing, ten are a warning, a minute fails', () => {
+  expect([1_000, 10_000, -60_000].map((off) => judgeClock('clock', off, 0).state)).toEqual([
+    'ok',
+    'warn',
+    'fail',
+  ]);
+});
+
+test('Node, environment, and stores that are not there', async () => {
+  expect(checkNode('20.1.0').state).toBe('fail');
+  expect(checkNode('24.0.0').state).toBe('ok');
+  expect(checkEnvironment(facts())).toEqual([{ name: 'environment', state: 'ok', detail: 'development' }]);
+  expect(checkEnvironment(facts({ env: {} }))[0]).toMatchObject({
+    state: 'fail',
+    detail: expect.stringContaining('SNAPSHOT_SIGNING_KEY'),
+  });
+  const [redis] = await checkRedis(facts({ env: { REDIS_URL: 'redis://127.0.0.1:1' } }));
+  expect(redis).toMatchObject({ state: 'fail', detail: expect.stringContaining('ECONNREFUSED') });
+  const [postgres] = await checkPostgres(facts({ env: { DATABASE_URL: 'postgres://a:b@127.0.0.1:1/c' } }));
+  expect(postgres).toMatchObject({ state: 'fail', detail: expect.stringContaining('ECONNREFUSED') });
+});

@@ -1,0 +1,124 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { type StandIn, startStandIn } from '../browser/stand-in.ts';
+
+const MAIN = new URL('../../agent/cli/main.ts', import.meta.url).pathname;
+let agent: StandIn;
+let folder: string;
+
+beforeAll(async () => {
+  agent = await startStandIn({ history: false });
+  folder = mkdtempSync(join(tmpdir(), 'acgs-cli-'));
+  writeFileSync(join(folder, 'stack.json'), JSON.stringify({ agent: agent.url, adminToken: agent.token }));
+});
+afterAll(async () => {
+  await agent.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** One command as a person runs it: a process, its exit code and what it said. */
+function run(args: string[], env: Record<string, string> = {}) {
+  return new Promise<{ code: number; out: string; err: string }>((resolve) => {
+    const { ACGS_AGENT_URL: _, ACGS_TOKEN: __, ACGS_STATE_DIR: ___, ...rest } = process.env;
+    execFile(process.execPath, [MAIN, ...args], { env: { ...rest, ...env } }, (error, out, err) =>
+      resolve({ code: typeof error?.code === 'number' ? error.code : error ? 1 : 0, out, err }),
+    );
+  });
+}
+const stack = () => ({ ACGS_STATE_DIR: folder });
+
+test('status: the verdict first, as text or data; found by folder, by variable, by URL', async () => {
+  const text = await run(['status'], stack());
+  expect(text.code).toBe(0);
+  expect(text.out).toMatch(/^✓ all 14 instances of 7 services fine\n/);
+  expect(text.out).not.toContain('\x1b[');
+  const data = await run(['--json', 'status', 'gs', '--state-dir', folder]);
+  expect(JSON.parse(data.out).services.map(({ id }: { id: string }) => id)).toEqual(['gs']);
+  expect((await run(['status'], { ACGS_AGENT_URL: agent.url })).code).toBe(0);
+  expect(await run(['status', 'nope'], stack())).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('no service nope; there are auth'),
+  });
+});
+
+test('nothing to talk to: one line that says what to do, exit 1', async () => {
+  const { code, err } = await run(['status', '--state-dir', '/nowhere']);
+  expect(code).toBe(1);
+  expect(err).toMatch(/^acgs-lb: no running stack in \/nowhere\/ .*npm start.*ACGS_AGENT_URL.*\n$/);
+  expect(await run(['status'], { ACGS_AGENT_URL: 'http://127.0.0.1:2' })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('connection refused'),
+  });
+});
+
+test('steering: done, refused without a token, asked about when it hurts', async () => {
+  expect(await run(['drain', 'gs', 'gs-1', '--deadline', '5m', '--yes'], stack())).toMatchObject({
+    code: 0,
+    out: expect.stringContaining('gs/gs-1: draining'),
+  });
+  expect(agent.writes.at(-1)).toEqual({
+    path: '/v1/services/gs/instances/gs-1/admin',
+    body: { state: 'drain', deadline: '5m' },
+  });
+  const before = agent.writes.length;
+  expect(await run(['ready', 'gs', 'gs-1'], { ACGS_AGENT_URL: agent.url })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('set ACGS_TOKEN'),
+  });
+  expect(await run(['ready', 'gs', 'gs-1'], { ACGS_AGENT_URL: agent.url, ACGS_TOKEN: 'no' })).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('the token was refused'),
+  });
+  expect(await run(['maint', 'gs', 'gs-2'], stack())).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('--yes'),
+  });
+  expect(agent.writes).toHaveLength(before);
+});
+
+test.each([
+  [['frobnicate'], "unknown command 'frobnicate'"],
+  [['weight', 'gs', 'gs-1', '300'], 'from 1 to 256'],
+  [['drain', 'gs'], "missing required argument 'instance'"],
+  [['drain', 'gs', 'gs-1', '--deadline', 'soon'], 'no duration'],
+  [['check', '--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'],
+  [['keys', 'rotate', 'snapshot'], 'SNAPSHOT_SIGNING_KEY is not set'],
+  [['completion', 'powershell'], 'bash, zsh, fish'],
+])('misuse is exit 2 and says why: %j', async (args, why) => {
+  const { code, err } = await run(args, stack());
+  expect(err).toContain(why);
+  expect(err).not.toMatch(/^\s+at /m);
+  expect(code).toBe(2);
+});
+
+test('completion asks the running system for names', async () => {
+  expect((await run(['__complete', '--', 'drain', 'g'], stack())).out).toBe('gs\n');
+  expect((await run(['__complete', '--', 'drain', 'gs', ''], stack())).out).toBe('gs-1\ngs-2\n');
+  expect(await run(['__complete', '--', 'drain', ''], { ACGS_STATE_DIR: '/nowhere' })).toMatchObject({
+    code: 0,
+    out: '',
+    err: '',
+  });
+});
+
+test('events: what the agent remembers, one a line', async () => {
+  agent.change('fv/fv-1', { state: 'down', health: 'down' }, '3 of 3 probes failed');
+  const { out } = await run(['events', '--no-follow', '--json'], stack());
+  expect(JSON.parse(out.trim().split('\n').at(-1) ?? '')).toMatchObject({ instance: 'fv-1', to: 'down' });
+});
+
+test('explain: the choice and why; exit 1 when nothing would answer', async () => {
+  expect(await run(['explain', '/api/v1/governance/x'], stack())).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/→ gs-2[\s\S]*power of two choices/),
+  });
+});
+
+test('keys are written once, for the owner alone, and never over others', async () => {
+  const args = ['keys', 'new', '--out', folder];
+  expect((await run(args)).code).toBe(0);
+  expect(await run(args)).toMatchObject({ code: 1, err: expect.stringContaining('left alone') });
+});
