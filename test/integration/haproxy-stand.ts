@@ -56,13 +56,21 @@ export interface StandOptions {
   haproxy?: string;
   keys?: EdgeKey[];
   agentBind?: string;
+  /** Instead of a port of its own choice on 127.0.0.1. */
+  bind?: string[];
 }
 
-export async function startStand({ services, haproxy = '', keys, agentBind }: StandOptions): Promise<Stand> {
+export async function startStand({
+  services,
+  haproxy = '',
+  keys,
+  agentBind,
+  bind,
+}: StandOptions): Promise<Stand> {
   const folder = privateFolder('acgs-t');
   const [gateway = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
   const edgeKeys = keys ?? [edgeKey('k1')];
-  const extra = haproxy.includes('bind:') ? '' : `bind: ["127.0.0.1:${gateway}"],`;
+  const extra = `bind: ${JSON.stringify(bind ?? [`127.0.0.1:${gateway}`])},`;
   const config = parseConfig(`
 version: 1
 site: { id: main }

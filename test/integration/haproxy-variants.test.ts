@@ -1,0 +1,166 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { connect } from 'node:http2';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { freePorts } from '../../dev/ports.ts';
+import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { startOrigin } from '../harness/origin.ts';
+import { until } from '../harness/until.ts';
+import { releasing, startStand, steer } from './haproxy-stand.ts';
+
+const folder = privateFolder('acgs-tv');
+releasing(async () => removeFolder(folder));
+
+/** A certificate for `name`, signed by the CA of the same folder, and what belongs to it. */
+function certificate(name: string): { cert: string; key: string; pem: string; ca: string } {
+  const path = (suffix: string) => join(folder, `${name}.${suffix}`);
+  const ca = join(folder, 'ca.crt');
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { stdio: 'pipe' });
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+  try {
+    execFileSync('test', ['-f', ca]);
+  } catch {
+    openssl(
+      'req',
+      '-x509',
+      ...key,
+      '-keyout',
+      join(folder, 'ca.key'),
+      '-out',
+      ca,
+      '-subj',
+      '/CN=test CA',
+      '-days',
+      '2',
+    );
+  }
+  openssl('req', ...key, '-keyout', path('key'), '-out', path('csr'), '-subj', `/CN=${name}`);
+  writeFileSync(path('ext'), `subjectAltName=DNS:${name}`);
+  const signing = ['-CA', ca, '-CAkey', join(folder, 'ca.key'), '-CAcreateserial', '-days', '2'];
+  openssl('x509', '-req', '-in', path('csr'), ...signing, '-extfile', path('ext'), '-out', path('crt'));
+  const pem = path('pem');
+  writeFileSync(pem, execFileSync('cat', [path('crt'), path('key')]));
+  return { cert: path('crt'), key: path('key'), pem, ca };
+}
+
+test('TLS with HTTP/2, plain requests sent there, but not those of the edge', async () => {
+  const origin = await startOrigin('a-1');
+  releasing(origin.stop);
+  const { pem } = certificate('gateway.test');
+  const [port = 0] = await freePorts(1);
+  const stand = await startStand({
+    services: `a: { routes: [/], instances: [ { id: a-1, url: "${origin.url}" } ] }`,
+    haproxy: `rateLimit: off, tls: { crt: ${pem}, bind: ["127.0.0.1:${port}"] }`,
+  });
+  const plain = await fetch(`${stand.gateway}/x?y=1`, {
+    redirect: 'manual',
+    headers: { host: 'gateway.test' },
+  });
+  expect(plain.status).toBe(308);
+  expect(plain.headers.get('location')).toMatch(/^https:\/\/.*\/x\?y=1$/);
+  expect((await fetch(`${stand.gateway}/x`, { headers: { 'x-acgs-edge': stand.token() } })).status).toBe(200);
+
+  const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  const headers = await new Promise<Record<string, unknown>>((resolve, reject) => {
+    session.on('error', reject);
+    session.request({ ':path': '/h2' }).on('response', resolve).on('error', reject).resume();
+  });
+  session.close();
+  expect(headers).toMatchObject({ ':status': 200, 'x-acgs-instance': 'a-1' });
+  expect(headers['strict-transport-security']).toBe('max-age=31536000');
+  expect(origin.requests.at(-1)?.headers['x-forwarded-proto']).toBe('https');
+});
+
+test('https instances: verified by CA and name, shown our certificate', async () => {
+  const [server, client, other] = [
+    certificate('gs.internal'),
+    certificate('haproxy'),
+    certificate('other.internal'),
+  ];
+  const { readFileSync } = await import('node:fs');
+  const started = async (files: { cert: string; key: string }) => {
+    const instance = createServer(
+      {
+        cert: readFileSync(files.cert),
+        key: readFileSync(files.key),
+        ca: readFileSync(server.ca),
+        requestCert: true,
+        rejectUnauthorized: true,
+      },
+      (_, response) => response.end('secret'),
+    );
+    await new Promise<void>((resolve) => instance.listen(0, '127.0.0.1', resolve));
+    releasing(async () => {
+      instance.closeAllConnections();
+      instance.close();
+    });
+    return (instance.address() as AddressInfo).port;
+  };
+  const tls = `tls: { ca: ${server.ca}, cert: ${client.cert}, key: ${client.key}, serverName: gs.internal }`;
+  const stand = await startStand({
+    services: `right: { routes: [/right], health: { ${tls} }, instances: [ { id: r-1, url: "https://127.0.0.1:${await started(server)}" } ] }
+wrong: { routes: [/wrong], health: { ${tls} }, instances: [ { id: w-1, url: "https://127.0.0.1:${await started(other)}" } ] }`,
+    haproxy: 'rateLimit: off',
+  });
+  expect(await (await fetch(`${stand.gateway}/right`)).text()).toBe('secret');
+  expect((await fetch(`${stand.gateway}/wrong`)).status).toBe(503);
+});
+
+test('names that do not resolve, odd ids and IPv6 stop nothing', async () => {
+  const origin = await startOrigin('a.b-1');
+  releasing(origin.stop);
+  const [port = 0, nobody = 0] = await freePorts(2);
+  const stand = await startStand({
+    services: `a.b_c:
+  routes: ["/a(b)/c;d,e", "/$x'y", /]
+  health: { path: "/health?q=%20\\"'$\\\\x", headers: { x-odd: "a b#c\\"$%d" } }
+  instances:
+    - { id: a.b-1, url: "http://localhost:${origin.port}" }
+    - { id: gone, url: "http://no-such-name.invalid:80" }
+    - { id: six, url: "http://[::1]:${nobody}" }`,
+    haproxy: 'rateLimit: off',
+    bind: [`127.0.0.1:${port}`, `[::1]:${port}`],
+  });
+  for (const address of ['127.0.0.1', '[::1]']) {
+    const answer = await fetch(`http://${address}:${port}/a(b)/c;d,e/x`);
+    expect(answer.status).toBe(200);
+  }
+  expect(stand.haproxy.running).toBe(true);
+  const probed = origin.requests.find(({ url }) => url.startsWith('/health'));
+  expect(probed?.headers).toMatchObject({ 'x-odd': 'a b#c"$%d', host: 'a.b_c' });
+});
+
+test('every HAProxy of the site is steered, and stick-tables are shared', async () => {
+  const origins = [await startOrigin('a-1'), await startOrigin('a-2')];
+  for (const origin of origins) releasing(origin.stop);
+  const [one = 0, two = 0] = await freePorts(2);
+  const services = `a: { routes: [/], affinity: { by: ip }, instances: [ { id: a-1, url: "${origins[0]?.url}" }, { id: a-2, url: "${origins[1]?.url}" } ] }`;
+  const peers = `rateLimit: off, peers: [ { name: one, address: "127.0.0.1:${one}" }, { name: two, address: "127.0.0.1:${two}" } ]`;
+  const second = await startStand({ services, haproxy: `${peers}, name: two` });
+  const first = await startStand({
+    services,
+    haproxy: `${peers}, name: one, others: [ { name: two, socket: ${second.config.haproxy.socket} } ]`,
+  });
+  const steered = await steer(first);
+  const states = async () =>
+    Promise.all(
+      [first, second].map(
+        async (stand) => /^a,a-1,.*?,(UP|DOWN)/m.exec(await stand.ask('show stat a 4 -1'))?.[1],
+      ),
+    );
+  steered.change({ 'a/a-1': { state: 'down', health: 'down' } });
+  expect(await until(async () => (await states()).join() === 'DOWN,DOWN')).toBe(true);
+  steered.change({ 'a/a-1': { state: 'up', health: 'up' } });
+  expect(await until(async () => (await states()).join() === 'UP,UP')).toBe(true);
+
+  const used = async (stand: typeof first) =>
+    (await fetch(`${stand.gateway}/`)).headers.get('x-acgs-instance');
+  const instance = await used(first);
+  expect(await until(async () => /used:1/.test(await second.ask('show table a')))).toBe(true);
+  for (let count = 0; count < 4; count++) expect(await used(second)).toBe(instance);
+  const total = () => steered.traffic.reduce((sum, delta) => sum + delta.success, 0);
+  expect(await until(() => total() === 5)).toBe(true);
+});
