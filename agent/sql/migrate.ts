@@ -53,13 +53,13 @@ const ignore = (): void => {};
 const silent = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
 function explain(error: Error & { code?: string }): string {
-  switch (error.code) {
-    case '42501':
-      return `${error.message}: the role needs rights on schema public; \`acgs-lb migrate --init\` grants them`;
-    case '3D000':
-    case '28000':
-      return `${error.message}: \`acgs-lb migrate --init\` creates database and role`;
-    default:
-      return error.message || String(error.code ?? error);
+  // The runner wraps some errors with the whole stack as text: its first line is the message.
+  const message = (error.message || String(error.code ?? error)).split('\n', 1)[0] ?? '';
+  if (error.code === '42501' || message.includes('permission denied')) {
+    return `${message}: the role needs rights on schema public; \`acgs-lb migrate --init\` grants them`;
   }
+  if (error.code === '3D000' || error.code === '28000') {
+    return `${message}: \`acgs-lb migrate --init\` creates database and role`;
+  }
+  return message;
 }

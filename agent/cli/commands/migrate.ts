@@ -1,0 +1,63 @@
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
+
+interface Options {
+  init?: boolean;
+  adminUrl?: string;
+  databaseUrl?: string;
+}
+
+export function registerMigrate(program: Command): void {
+  program
+    .command('migrate')
+    .description(
+      'bring the history database to the newest schema; takes over the original’s tables with their rows',
+    )
+    .option('--init', 'first create database and role and give the role its rights')
+    .option('--admin-url <url>', 'for --init: a superuser’s URL (else ADMIN_DATABASE_URL)')
+    .option('--database-url <url>', 'the database (else DATABASE_URL, else the running stack’s)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb migrate\n' +
+        '  acgs-lb migrate --init --admin-url postgresql://postgres@localhost/postgres \\\n' +
+        '    --database-url postgresql://acgs_lb_user:PASSWORD@localhost:5432/acgs_lb',
+    )
+    .action(async (options: Options, command: Command) => {
+      const context = contextOf(command);
+      const { migrate, MigrationError } = await import('../../sql/migrate.ts');
+      const { stateDir } = command.optsWithGlobals<{ stateDir?: string }>();
+      const url = options.databaseUrl ?? (await find(stateDir));
+      try {
+        const made = options.init ? await init(options, url) : [];
+        const { applied } = await migrate(url);
+        context.print({ made, applied }, () =>
+          [
+            ...made.map((what) => `created ${what}`),
+            ...applied.map((name) => `applied ${name}`),
+            ...(applied.length === 0 ? ['the schema is up to date'] : []),
+          ].join('\n'),
+        );
+      } catch (error) {
+        if (error instanceof MigrationError) throw new CommandFailed(`migrate: ${error.message}`);
+        throw error;
+      }
+    });
+}
+
+async function find(stateDir: string | undefined): Promise<string> {
+  const { databaseUrl } = await import('../../sql/locate.ts');
+  const folder = stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs';
+  const url = databaseUrl({ env: process.env, stateDir: folder });
+  if (!url) throw new CommandFailed('no database: set DATABASE_URL or give --database-url');
+  return url;
+}
+
+async function init(options: Options, url: string): Promise<string[]> {
+  const adminUrl = options.adminUrl ?? process.env.ADMIN_DATABASE_URL;
+  if (!adminUrl) {
+    throw new Misuse('--init needs a superuser: --admin-url postgresql://postgres@localhost/postgres');
+  }
+  const { initialise } = await import('../../sql/init.ts');
+  return (await initialise(adminUrl, url)).made;
+}

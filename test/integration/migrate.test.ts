@@ -1,0 +1,72 @@
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { initialise } from '../../agent/sql/init.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+
+let server: PostgresServer;
+beforeAll(async () => {
+  server = await startPostgres();
+});
+afterAll(() => server.stop());
+
+/** A URL into another database of the server. */
+const at = (database: string, user?: string): string => {
+  const url = new URL(server.adminUrl);
+  url.pathname = `/${database}`;
+  if (user) {
+    url.username = user;
+    url.password = 'not@simple';
+  }
+  return url.href;
+};
+
+async function ask(url: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+/** Columns, keys and partition bounds do not depend on the way the schema was reached. */
+const SCHEMA = `SELECT table_name, column_name, data_type, column_default, is_nullable
+  FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'acgs_lb_migrations'
+  ORDER BY table_name, ordinal_position`;
+
+test('init makes database, role and rights, again and again, and the role can migrate', async () => {
+  const target = at('fresh', 'fresh_user');
+  expect((await initialise(server.adminUrl, target)).made).toEqual(['role fresh_user', 'database fresh']);
+  expect((await initialise(server.adminUrl, target)).made).toEqual([]);
+  expect((await migrate(target)).applied.length).toBeGreaterThan(3);
+  expect((await migrate(target)).applied).toEqual([]);
+});
+
+test('the newest schema is the same from empty and from every version before it', async () => {
+  await ask(server.adminUrl, 'CREATE DATABASE whole');
+  const { applied } = await migrate(at('whole'));
+  const whole = await ask(at('whole'), SCHEMA);
+  for (let count = 1; count < applied.length; count++) {
+    await ask(server.adminUrl, `CREATE DATABASE v${count}`);
+    expect((await migrate(at(`v${count}`), { count })).applied).toEqual(applied.slice(0, count));
+    expect((await migrate(at(`v${count}`))).applied).toEqual(applied.slice(count));
+    expect(await ask(at(`v${count}`), SCHEMA)).toEqual(whole);
+  }
+});
+
+test('two that migrate at once do it once', async () => {
+  await ask(server.adminUrl, 'CREATE DATABASE twice');
+  const both = await Promise.all([migrate(at('twice')), migrate(at('twice'))]);
+  expect(both.map(({ applied }) => applied.length).sort()[0]).toBe(0);
+});
+
+test('without rights, without the database, without a server: each says what to do', async () => {
+  await ask(server.adminUrl, "CREATE ROLE poor LOGIN PASSWORD 'not@simple'");
+  await ask(server.adminUrl, 'CREATE DATABASE rich');
+  await expect(migrate(at('rich', 'poor'))).rejects.toThrow(/schema public.*migrate --init/);
+  await expect(migrate(at('nowhere'))).rejects.toThrow(/migrate --init/);
+  await expect(migrate('postgres://u:p@127.0.0.1:1/x')).rejects.toThrow(/ECONNREFUSED/);
+  await expect(initialise(server.adminUrl, 'postgres://localhost/x')).rejects.toThrow(/role and password/);
+});
