@@ -27,12 +27,15 @@ function powerOfTwo(members: readonly Member[], prefer: Prefer): Picker {
 const PENALTY_MS = 60_000;
 /** Shorter latencies differ by chance. */
 const NOISE_MS = 5;
+/** What the agent's probes say counts from here on while this isolate has no sample: a cold first probe is no verdict. */
+const TRUSTED_ABOVE_MS = 50;
 
 /** `c · (pending + 1)`, `c` the peak EWMA; pending counts per unit of weight. */
 function responseTimeScore(candidate: Candidate, now: number): number {
   const { local } = candidate;
-  const latency = currentLatency(local.latency, candidate.latencyMs, now);
-  if (latency === 0) return local.pending === 0 ? NOISE_MS : PENALTY_MS + local.pending;
+  const known = currentLatency(local.latency, candidate.latencyMs, now);
+  if (known === 0) return local.pending === 0 ? NOISE_MS : PENALTY_MS + local.pending;
+  const latency = local.latency.at === 0 ? known - TRUSTED_ABOVE_MS : known;
   return Math.max(latency, NOISE_MS) * ((local.pending * 100) / candidate.weight + 1);
 }
 

@@ -156,6 +156,29 @@ test('least_response_time: equals share, a slower one gets less, and never nothi
   expect(shares('least_response_time', twins, 20_000)[0]).toBeCloseTo(0.5, 1);
 });
 
+test('least_response_time: after a cold start, a slow first probe keeps no instance from its first requests', () => {
+  let reachedBoth = 0;
+  for (let run = 0; run < 500; run++) {
+    const cold = candidate('cold', { latencyMs: 30 });
+    const warm = candidate('warm', { latencyMs: 2 });
+    const pick = createPicker('least_response_time', [member(cold), member(warm)], { cursor: 0 });
+    const reached = new Set<string>();
+    const random = seeded(run);
+    for (let call = 0; call < 10; call++) {
+      const one = pick({ now: NOW + call, random, keyHash: 0, skip: () => false });
+      if (!one) continue;
+      reached.add(one.id);
+      observeLatency(one.local.latency, 3, NOW + call);
+    }
+    if (reached.size === 2) reachedBoth++;
+  }
+  expect(reachedBoth).toBeGreaterThan(494);
+  const dead = [candidate('slow', { latencyMs: 2_000 }), candidate('fast', { latencyMs: 2 })].map((one) =>
+    member(one),
+  );
+  expect(shares('least_response_time', dead, 5_000)[0]).toBeLessThan(0.01);
+});
+
 test('least_response_time holds back from one that answers nothing', () => {
   const hung = candidate('hung');
   hung.local.pending = 3;

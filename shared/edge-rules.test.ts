@@ -1,0 +1,114 @@
+import { expect, test } from 'vitest';
+import { compileAccess } from './access.ts';
+import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
+import { backoffMs } from './failover.ts';
+import { normalisePath } from './path.ts';
+import { compileRoutes } from './route.ts';
+import { acceptsStale, mayKeep } from './stale.ts';
+import { Throttle } from './throttle.ts';
+
+test('routes: longest prefix at a segment boundary, host first among equals', () => {
+  const route = compileRoutes([
+    { id: 'gs', routes: ['/api/v1/governance', '/'] },
+    { id: 'auth', routes: ['/api/v1/auth'] },
+    { id: 'deep', routes: ['/api/v1/auth/deep'] },
+    { id: 'tenant', routes: ['/'], hosts: ['t.example'] },
+  ]);
+  const to = (path: string, host = 'x') => route(host, path)?.id;
+  expect(to('/api/v1/auth')).toBe('auth');
+  expect(to('/api/v1/auth/x')).toBe('auth');
+  expect(to('/api/v1/authority')).toBe('gs');
+  expect(to('/api/v1/auth/deep/er')).toBe('deep');
+  expect(to('/')).toBe('gs');
+  expect(to('/', 't.example')).toBe('tenant');
+  expect(to('/api/v1/auth', 't.example')).toBe('auth');
+  expect(compileRoutes([{ id: 'a', routes: ['/a'] }])('x', '/b')).toBeNull();
+});
+
+test.each([
+  ['/admin', true],
+  ['/admin/x', true],
+  ['/ADMIN/x', true],
+  ['//admin', true],
+  ['/%61dmin', true],
+  ['/x/../admin', true],
+  ['/x/%2e%2e/admin', true],
+  ['/admin%2Fx', true],
+  ['/admin;v=1/x', true],
+  ['/./admin', true],
+  ['/%2Fadmin', true],
+  ['/administrator', false],
+  ['/x/admin', false],
+])('%s is guarded by /admin: %s', (path, guarded) => {
+  const check = compileAccess([{ path: '/admin', allow: ['10.0.0.0/8'] }]);
+  expect(check(path, '203.0.113.1').allowed).toBe(!guarded);
+  expect(check(path, '10.1.2.3').allowed).toBe(true);
+});
+
+test('deny beats allow; broken escapes are no way round', () => {
+  const check = compileAccess([{ path: '/', allow: ['10.0.0.0/8'], deny: ['10.0.0.66'] }]);
+  expect(check('/', '10.0.0.66').allowed).toBe(false);
+  expect(normalisePath('/%zz/%ff/a')).toBe('/%zz/ÿ/a');
+});
+
+test('addresses: IPv6 by /64, IPv4 in IPv6 is IPv4, ports taken off', () => {
+  expect(clientKey('2001:db8:1:2:3:4:5:6')).toBe(clientKey('2001:db8:1:2:ffff::1'));
+  expect(clientKey('2001:db8:1:2::1')).not.toBe(clientKey('2001:db8:1:3::1'));
+  expect(parseClientAddress('::ffff:10.0.0.1')).toBe('10.0.0.1');
+  expect(parseClientAddress('10.0.0.1:1234')).toBe('10.0.0.1');
+  expect(parseClientAddress('[2001:db8::1]:443')).toBe('2001:db8::1');
+  expect(parseClientAddress('evil')).toBeNull();
+  const inside = compileNetworks(['10.0.0.0/8', '2001:db8::/32', '192.0.2.1']);
+  expect(['10.9.9.9', '2001:db8::5', '192.0.2.1', '::ffff:10.0.0.1'].map(inside)).toEqual([
+    true,
+    true,
+    true,
+    true,
+  ]);
+  expect(['11.0.0.1', '2001:db9::5', '192.0.2.2', 'x'].map(inside)).toEqual([false, false, false, false]);
+});
+
+test('backoff doubles, half of it by chance, to a cap', () => {
+  expect([1, 2, 3].map((retry) => backoffMs(retry, 20, () => 0))).toEqual([10, 20, 40]);
+  expect(backoffMs(30, 20, () => 0.999)).toBeLessThanOrEqual(1_000);
+});
+
+test('the throttle lets all pass while the site accepts, sheds the lowest class first, and forgets', () => {
+  const throttle = new Throttle();
+  for (let i = 0; i < 100; i++) {
+    throttle.onAttempt(1_000_000);
+    throttle.onAccept(1_000_000);
+  }
+  expect(throttle.rejectProbability(9, 1_000_000)).toBe(0);
+  for (let i = 0; i < 60; i++) throttle.onAttempt(1_000_000);
+  expect(throttle.rejectProbability(0, 1_000_000)).toBe(0);
+  expect(throttle.rejectProbability(9, 1_000_000)).toBeGreaterThan(0.15);
+  expect(throttle.rejectProbability(9, 1_000_000 + 130_000)).toBe(0);
+});
+
+test('only what says it may be cached is kept', () => {
+  const request = { method: 'GET', headers: new Headers() };
+  const response = (headers: Record<string, string>, status = 200) => ({
+    status,
+    headers: new Headers({ 'content-length': '2', ...headers }),
+  });
+  expect(mayKeep(request, response({ 'cache-control': 'public, max-age=60' }))).toBe(true);
+  expect(mayKeep(request, response({}))).toBe(false);
+  for (const control of [
+    'private, max-age=9',
+    'no-store',
+    'max-age=0',
+    'no-cache, max-age=5',
+    'max-age=5, must-revalidate',
+  ]) {
+    expect(mayKeep(request, response({ 'cache-control': control })), control).toBe(false);
+  }
+  const cacheable = { 'cache-control': 'max-age=60' };
+  expect(mayKeep(request, response({ ...cacheable, 'set-cookie': 'a=1' }))).toBe(false);
+  expect(mayKeep(request, response({ ...cacheable, vary: 'cookie' }))).toBe(false);
+  expect(mayKeep({ ...request, headers: new Headers({ authorization: 'x' }) }, response(cacheable))).toBe(
+    false,
+  );
+  expect(mayKeep({ ...request, method: 'POST' }, response(cacheable))).toBe(false);
+  expect(acceptsStale({ method: 'GET', headers: new Headers({ 'cache-control': 'no-cache' }) })).toBe(false);
+});

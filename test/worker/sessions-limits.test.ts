@@ -1,0 +1,210 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { RateLimitPolicy, SnapshotService } from '../../shared/snapshot/snapshot.ts';
+import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { instance, service } from '../harness/snapshot.ts';
+
+let edge: TestEdge;
+let origins: Record<'a' | 'b' | 'c', Origin>;
+
+beforeAll(async () => {
+  const [started, a, b, c] = await Promise.all([
+    startEdge(),
+    startOrigin('a'),
+    startOrigin('b'),
+    startOrigin('c'),
+  ]);
+  edge = started;
+  origins = { a, b, c };
+});
+afterAll(async () => {
+  await Promise.all([edge.stop(), ...Object.values(origins).map((origin) => origin.stop())]);
+});
+
+const three = (part: Partial<Record<'a' | 'b' | 'c', object>> = {}) =>
+  (['a', 'b', 'c'] as const).map((id) => instance(id, origins[id].url, part[id]));
+
+const publish = async (part: Partial<SnapshotService> = {}) => {
+  const answer = await edge.publish({
+    services: { gs: service({ path: 'direct', instances: three(), ...part }) },
+  });
+  expect(answer.status).toBe(200);
+};
+
+const ask = async (headers: Record<string, string> = {}, path = '/') => {
+  const response = await fetch(`${edge.url}${path}`, { headers });
+  const body = (await response.json()) as { name: string };
+  return { response, name: body.name, cookie: response.headers.get('set-cookie')?.split(';')[0] ?? null };
+};
+
+test('a cookie keeps its instance; a forged, foreign or oversized one is only ignored', async () => {
+  await publish({ affinity: { by: 'cookie', ttl: 3_600_000 } });
+  const first = await ask();
+  expect(first.cookie).toMatch(/^acgs_affinity=c1\./);
+  expect(first.response.headers.get('set-cookie')).toMatch(/; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/);
+  for (let i = 0; i < 6; i++) {
+    const again = await ask({ cookie: `x=1; ${first.cookie}` });
+    expect(again.name).toBe(first.name);
+    expect(again.cookie).toBeNull();
+  }
+  const tampered = `${first.cookie?.slice(0, -2)}AA`;
+  for (const bad of [
+    tampered,
+    'acgs_affinity=',
+    'acgs_affinity=zz.AAAA',
+    `acgs_affinity=c1.${'A'.repeat(9_000)}`,
+  ]) {
+    const answer = await ask({ cookie: bad });
+    expect(answer.response.status).toBe(200);
+    expect(answer.cookie, bad).toMatch(/^acgs_affinity=c1\./);
+  }
+});
+
+test('a dead pin moves once and stays moved; a draining one is kept and gets nobody new', async () => {
+  await publish({
+    affinity: { by: 'cookie', ttl: 3_600_000 },
+    instances: three({ b: { state: 'down' }, c: { state: 'down' } }),
+  });
+  const pinned = await ask();
+  expect(pinned.name).toBe('a');
+  await publish({ affinity: { by: 'cookie', ttl: 3_600_000 }, instances: three({ a: { state: 'down' } }) });
+  const moved = await ask({ cookie: pinned.cookie ?? '' });
+  expect(moved.name).not.toBe('a');
+  expect(moved.cookie).not.toBeNull();
+  await publish({ affinity: { by: 'cookie', ttl: 3_600_000 } });
+  expect((await ask({ cookie: moved.cookie ?? '' })).name).toBe(moved.name);
+  await publish({
+    affinity: { by: 'cookie', ttl: 3_600_000 },
+    instances: three({ a: { state: 'draining' } }),
+  });
+  expect((await ask({ cookie: pinned.cookie ?? '' })).name).toBe('a');
+  for (let i = 0; i < 9; i++) expect((await ask()).name).not.toBe('a');
+});
+
+test('a governance session has one instance, and a recorded move overrides it', async () => {
+  const session = `${Date.now()
+    .toString(16)
+    .padStart(12, '0')
+    .replace(/^(.{8})(.{4})$/, '$1-$2')}-7abc-8abc-0123456789ab`;
+  await publish({ affinity: { by: 'cookie', ttl: 3_600_000 } });
+  const { name } = await ask({ 'x-governance-session': session });
+  for (let i = 0; i < 5; i++) expect((await ask({ 'x-governance-session': session })).name).toBe(name);
+  const other = name === 'a' ? 'b' : 'a';
+  await edge.publish({
+    services: { gs: service({ path: 'direct', affinity: { by: 'cookie', ttl: 1e6 }, instances: three() }) },
+    pins: { [session]: { gs: other } },
+  });
+  expect((await ask({ 'x-governance-session': session })).name).toBe(other);
+});
+
+test('by header and by address', async () => {
+  await publish({ affinity: { by: 'header', header: 'x-tenant', ttl: 1e6 } });
+  const { name } = await ask({ 'x-tenant': 't1' });
+  for (let i = 0; i < 5; i++) expect((await ask({ 'x-tenant': 't1' })).name).toBe(name);
+  await publish({ affinity: { by: 'ip', ttl: 1e6 } });
+  const owner = await ask({ 'x-acgs-sim-client': '2001:db8:1:2::1' });
+  for (let i = 0; i < 5; i++)
+    expect((await ask({ 'x-acgs-sim-client': `2001:db8:1:2::${i}` })).name).toBe(owner.name);
+});
+
+const perIp: RateLimitPolicy = { name: 'per-ip', key: 'ip', limit: 20, window: 10_000, scope: 'edge' };
+
+test('the 21st request within 10 s gets 429 with correct fields; others are not touched by it', async () => {
+  await publish({ rateLimits: [perIp] });
+  const client = { 'x-acgs-sim-client': '203.0.113.1' };
+  const first = await ask(client);
+  expect(first.response.headers.get('ratelimit-policy')).toBe('"per-ip";q=20;w=10');
+  expect(first.response.headers.get('ratelimit')).toBe('"per-ip";r=19;t=10');
+  for (let i = 0; i < 19; i++) expect((await ask(client)).response.status).toBe(200);
+  const { response } = await ask(client);
+  expect(response.status).toBe(429);
+  expect(response.headers.get('content-type')).toBe('application/problem+json');
+  expect(response.headers.get('ratelimit')).toMatch(/^"per-ip";r=0;t=\d+$/);
+  const t = Number(/t=(\d+)/.exec(response.headers.get('ratelimit') ?? '')?.[1]);
+  expect(Number(response.headers.get('retry-after'))).toBeGreaterThanOrEqual(t);
+  const body = await fetch(`${edge.url}/`, { headers: client });
+  expect(await body.json()).toMatchObject({
+    type: 'https://iana.org/assignments/http-problem-types#quota-exceeded',
+    status: 429,
+    'violated-policies': ['per-ip'],
+  });
+  expect((await ask({ 'x-acgs-sim-client': '203.0.113.2' })).response.status).toBe(200);
+});
+
+test('shadow counts without denying; exempt networks and other routes are left alone; overrides give more', async () => {
+  const limit = { ...perIp, name: 'tight', limit: 1 };
+  const client = { 'x-acgs-sim-client': '203.0.113.50' };
+  await publish({ rateLimits: [{ ...limit, shadow: true }] });
+  for (let i = 0; i < 3; i++) {
+    const { response } = await ask(client);
+    expect([response.status, response.headers.get('ratelimit')]).toEqual([200, null]);
+  }
+  await publish({ rateLimits: [{ ...limit, name: 'exempt', exempt: ['203.0.113.0/24'] }] });
+  for (let i = 0; i < 3; i++) expect((await ask(client)).response.status).toBe(200);
+  await publish({ rateLimits: [{ ...limit, name: 'route', routes: ['/heavy'] }] });
+  for (let i = 0; i < 3; i++) expect((await ask(client)).response.status).toBe(200);
+  await ask(client, '/heavy');
+  expect((await ask(client, '/heavy/x')).response.status).toBe(429);
+  await publish({ rateLimits: [{ ...limit, name: 'keys', key: 'header:x-key', overrides: { partner: 3 } }] });
+  expect((await ask({ 'x-key': 'someone' })).response.status).toBe(200);
+  expect((await ask({ 'x-key': 'someone' })).response.status).toBe(429);
+  for (let i = 0; i < 3; i++) expect((await ask({ 'x-key': 'partner' })).response.status).toBe(200);
+});
+
+test('of several policies, a denied request is counted by none', async () => {
+  await publish({
+    rateLimits: [
+      { ...perIp, name: 'wide', limit: 10 },
+      { ...perIp, name: 'narrow', key: 'header:x-k', limit: 1 },
+    ],
+  });
+  const client = { 'x-acgs-sim-client': '203.0.113.77', 'x-k': '1' };
+  expect((await ask(client)).response.headers.get('ratelimit')).toMatch(
+    /^"wide";r=9;t=\d+, "narrow";r=0;t=\d+$/,
+  );
+  for (let i = 0; i < 4; i++) expect((await ask(client)).response.status).toBe(429);
+  expect((await ask({ ...client, 'x-k': '2' })).response.headers.get('ratelimit')).toMatch(/^"wide";r=8;/);
+});
+
+test('a global limit is held by leases from the Durable Object', async () => {
+  await publish({
+    rateLimits: [{ ...perIp, name: 'shared', key: 'global', limit: 30, scope: 'global', window: 60_000 }],
+  });
+  const statuses = await Promise.all(Array.from({ length: 50 }, async () => (await ask()).response.status));
+  const later = await Promise.all(Array.from({ length: 20 }, async () => (await ask()).response.status));
+  const admitted = [...statuses, ...later].filter((status) => status === 200).length;
+  expect(admitted).toBeLessThanOrEqual(30);
+  expect(admitted).toBeGreaterThan(15);
+  expect(later.every((status) => status === 429)).toBe(true);
+});
+
+test('access rules: /admin is for the inside, however it is spelled', async () => {
+  await publish({ access: [{ path: '/admin', allow: ['10.0.0.0/8'] }] });
+  const outside = { 'x-acgs-sim-client': '203.0.113.9' };
+  for (const path of ['/admin', '/admin/x', '/%61dmin', '//admin', '/ADMIN']) {
+    expect((await fetch(`${edge.url}${path}`, { headers: outside })).status, path).toBe(403);
+  }
+  expect((await ask({ 'x-acgs-sim-client': '10.1.1.1' }, '/admin')).response.status).toBe(200);
+  expect((await ask(outside, '/administrator')).response.status).toBe(200);
+});
+
+test('explain is for the token only, and tells why', async () => {
+  await publish({ instances: three({ c: { state: 'down', reason: 'connect refused – ünknown' } }) });
+  expect((await ask({ 'x-acgs-explain': '1' })).response.headers.get('x-acgs-trace')).toBeNull();
+  expect(
+    (await ask({ 'x-acgs-explain': '1', 'x-acgs-token': 'wrong' })).response.headers.get('x-acgs-trace'),
+  ).toBeNull();
+  const { response } = await ask({ 'x-acgs-explain': '1', 'x-acgs-token': EDGE_TOKEN });
+  const trace: unknown = JSON.parse(response.headers.get('x-acgs-trace') ?? 'null');
+  expect(trace).toMatchObject({
+    service: 'gs',
+    snapshot: { site: 'main', source: 'put' },
+    picked: { why: 'picked' },
+    tries: [{ way: 'direct', result: 200 }],
+  });
+  expect(JSON.stringify(trace)).toContain('ünknown');
+  expect(response.headers.get('server-timing')).toMatch(/^edge;dur=\d+, origin;dur=\d+$/);
+  expect(origins.a.requests.concat(origins.b.requests).every((one) => !('x-acgs-token' in one.headers))).toBe(
+    true,
+  );
+});
