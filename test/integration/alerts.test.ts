@@ -1,0 +1,196 @@
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { SMTPServer } from 'smtp-server';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { createAlerts } from '../../agent/alerts/alerts.ts';
+import { createDispatcher } from '../../agent/alerts/dispatch.ts';
+import type { AlertMessage } from '../../agent/alerts/message.ts';
+import type { AlertStore } from '../../agent/alerts/store.ts';
+import { summarise } from '../../agent/monitor/summary.ts';
+import { createWindow } from '../../agent/monitor/window.ts';
+import { freePort } from '../../dev/ports.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+
+const log = pino({ level: 'silent' });
+const folder = mkdtempSync(join(tmpdir(), 'acgs-alerts-'));
+const mails: string[] = [];
+const posts: AlertMessage[] = [];
+let mailAuth = '';
+/** How many requests to the webhook fail before it takes one. */
+let refusals = 0;
+let smtp: SMTPServer;
+let web: Server;
+let deadPort: number;
+
+beforeAll(async () => {
+  deadPort = await freePort();
+  smtp = new SMTPServer({
+    disabledCommands: ['STARTTLS'],
+    allowInsecureAuth: true,
+    onAuth({ username, password }, _session, done) {
+      mailAuth = `${username}:${password}`;
+      done(null, { user: username });
+    },
+    onData(stream, _session, done) {
+      let text = '';
+      stream.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      stream.on('end', () => {
+        mails.push(text);
+        done();
+      });
+    },
+  });
+  web = createServer((request, response) => {
+    let text = '';
+    request.setEncoding('utf8').on('data', (part: string) => {
+      text += part;
+    });
+    request.on('end', () => {
+      if (refusals-- > 0) return response.writeHead(500).end();
+      posts.push(JSON.parse(text) as AlertMessage);
+      response.writeHead(204).end();
+    });
+  });
+  await Promise.all([
+    new Promise<void>((resolve) => smtp.listen(0, '127.0.0.1', resolve)),
+    new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve)),
+  ]);
+});
+afterAll(async () => {
+  await new Promise<void>((resolve) => smtp.close(resolve));
+  await new Promise((resolve) => web.close(resolve));
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const port = (server: { address(): unknown }): number => (server.address() as AddressInfo).port;
+const commandFile = () => join(folder, 'told');
+
+const configOf = () =>
+  parseConfig(`
+version: 1
+site: { id: main }
+services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
+alerts:
+  receivers:
+    hook: { type: webhook, url: 'http://127.0.0.1:${port(web)}/alert', headers: { x-key: k } }
+    chat: { type: slack, channel: '#ops' }
+    mail: { type: email, from: lb@example.net, to: [ops@example.net] }
+    call: { type: command, argv: [/bin/sh, -c, 'cat >> "$1"', sh, '${commandFile()}'] }
+    dead: { type: webhook, url: 'http://127.0.0.1:${deadPort}/' }
+    slow: { type: command, argv: [/bin/sleep, '60'], timeout: 200ms }
+  routes:
+    - { severities: [warning], to: [call] }
+    - { severities: [critical, emergency], to: [dead, slow, hook, chat, mail, call] }
+`);
+
+const store: AlertStore = {
+  save: () => {},
+  firing: async () => [],
+  recent: async () => [],
+  silences: async () => [],
+  saveSilence: async () => {},
+  removeSilence: async () => {},
+};
+
+function open() {
+  const config = configOf();
+  const dispatcher = createDispatcher({
+    config: () => config.alerts,
+    deps: {
+      smtpUrl: `smtp://lb:pass%40word@127.0.0.1:${port(smtp.server)}`,
+      slackWebhookUrl: `http://127.0.0.1:${port(web)}/slack`,
+      log,
+    },
+    log,
+    retryMs: [20, 20, 20],
+  });
+  const alerts = createAlerts({ config: () => config, store, dispatcher, log, isLeader: () => true });
+  /** A summary in which every request took `ms`. */
+  const slow = (ms: number) => {
+    const window = createWindow(() => 60_000);
+    const latency = emptySketch();
+    addToSketch(latency, ms, 100);
+    const about = { kind: 'traffic', source: 'haproxy', service: 'gs', instance: 'gs-1', at: 0 } as const;
+    const delta = { ...about, success: 100, failure: 0, slow: 0, latency };
+    window.add({ at: 1, instances: new Map(), changes: [], traffic: [delta] });
+    return summarise({ config, window, instances: [], now: 2, since: 0 });
+  };
+  return { alerts, dispatcher, slow };
+}
+
+test('raised, escalated and resolved reach mail, webhook, Slack and a program, past dead and slow receivers', async () => {
+  const { alerts, dispatcher, slow } = open();
+  refusals = 2;
+  for (const ms of [450, 450, 600, 1500, 10, 10]) await alerts.judge(slow(ms));
+  const hook = () => posts.filter((post) => 'event' in post);
+  await vi.waitFor(() => expect(hook().length).toBe(3), { timeout: 10_000 });
+  expect(hook().map(({ event, severity }) => `${event} ${severity}`)).toEqual([
+    'escalated critical',
+    'escalated emergency',
+    'resolved emergency',
+  ]);
+  expect(hook()[0]).toMatchObject({
+    site: 'main',
+    rule: 'p95Ms',
+    service: 'gs',
+    threshold: 500,
+    state: 'firing',
+  });
+  await vi.waitFor(() => expect(posts.filter((post) => 'attachments' in post)).toHaveLength(3));
+
+  await vi.waitFor(() => expect(mails).toHaveLength(3));
+  expect(mailAuth).toBe('lb:pass@word');
+  expect(mails[0]).toMatch(/^Subject: \[main\] CRITICAL escalated: gs: p95 latency/m);
+  expect(mails[0]).toContain('acgs-lb alerts ack');
+  expect(mails[2]).toMatch(/^Subject: \[main\] OK resolved: gs: p95 latency/m);
+
+  const told = () =>
+    readFileSync(commandFile(), 'utf8')
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as AlertMessage).event);
+  await vi.waitFor(() => expect(told()).toEqual(['raised', 'escalated', 'escalated', 'resolved']));
+
+  await vi.waitFor(() => expect(dispatcher.status().dead).toMatchObject({ failed: 3, delivered: 0 }));
+  expect(dispatcher.status().dead?.lastError).toContain('ECONNREFUSED');
+  await dispatcher.close(5_000);
+  expect(dispatcher.status().slow?.lastError).toMatch(/ended by SIGKILL/);
+});
+
+test('a test message tells how each receiver took it', async () => {
+  const { alerts, dispatcher } = open();
+  const results = Object.fromEntries((await alerts.test()).map(({ receiver, error }) => [receiver, error]));
+  expect(results).toMatchObject({ hook: null, chat: null, mail: null, call: null });
+  expect(results.dead).toContain('ECONNREFUSED');
+  expect(await alerts.test('mail')).toEqual([{ receiver: 'mail', error: null }]);
+  expect(await alerts.test('nobody')).toEqual([]);
+  expect(mails.at(-1)).toContain('this is a test, nothing is wrong');
+  await dispatcher.close(1_000);
+});
+
+test('an alert outlives a database that hangs: it is told all the same', async () => {
+  const config = configOf();
+  const sent: string[] = [];
+  const never = new Promise<never>(() => {});
+  const alerts = createAlerts({
+    config: () => config,
+    store: { ...store, firing: () => never, silences: () => never },
+    dispatcher: {
+      send: ({ event }) => sent.push(event),
+      test: async () => [],
+      status: () => ({}),
+      close: async () => {},
+    },
+    log,
+    isLeader: () => true,
+  });
+  await alerts.judge(open().slow(600));
+  expect(sent).toEqual(['raised']);
+});
