@@ -1,0 +1,137 @@
+import { afterEach, expect, test } from 'vitest';
+import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
+import { EDGE_TOKEN, startEdge, type TestEdge, type TestEdgeOptions } from '../harness/edge.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { instance, service } from '../harness/snapshot.ts';
+
+const running: { stop(): Promise<void> }[] = [];
+afterEach(async () => {
+  await Promise.all(running.splice(0).map((one) => one.stop()));
+});
+
+async function start(options: TestEdgeOptions = {}): Promise<{ edge: TestEdge; a: Origin; b: Origin }> {
+  const [edge, a, b] = await Promise.all([startEdge(options), startOrigin('a'), startOrigin('b')]);
+  running.push(edge, a, b);
+  return { edge, a, b };
+}
+
+const to = (origin: Origin) => ({
+  services: { gs: service({ path: 'direct' as const, instances: [instance('one', origin.url)] }) },
+});
+
+const nameAt = async (edge: TestEdge): Promise<string> =>
+  ((await (await fetch(`${edge.url}/`)).json()) as { name: string }).name;
+
+const status = async (edge: TestEdge) =>
+  (await (
+    await fetch(`${edge.url}/__acgs/status`, { headers: { authorization: `Bearer ${EDGE_TOKEN}` } })
+  ).json()) as { snapshots: { epoch: number; seq: number; source: string; lastError: string | null }[] };
+
+test('the pair is claimed by epoch: a stale leader is refused, a new one is not', async () => {
+  const { edge, a, b } = await start();
+  expect((await edge.publish({ epoch: 3, seq: 9, ...to(a) })).status).toBe(200);
+  const stale = await edge.publish({ epoch: 2, seq: 99, ...to(b) });
+  expect([stale.status, await stale.json()]).toMatchObject([409, { epoch: 3, seq: 9 }]);
+  expect((await edge.publish({ epoch: 4, seq: 0, ...to(b) })).status).toBe(200);
+  expect(await nameAt(edge)).toBe('b');
+});
+
+test('a body that is too large, of another site, or unsigned is refused', async () => {
+  const { edge } = await start();
+  const put = (site: string, body: string | Uint8Array<ArrayBuffer>) =>
+    fetch(`${edge.url}/__acgs/snapshot/${site}`, { method: 'PUT', body });
+  expect((await put('main', 'x'.repeat(2_000_001))).status).toBe(413);
+  expect((await put('elsewhere', 'x')).status).toBe(404);
+  expect((await put('main', 'no newline')).status).toBe(401);
+  const signed = await edge.sign({
+    v: 1,
+    site: 'main',
+    epoch: 1,
+    seq: 1,
+    issuedAt: 0,
+    gateways: [],
+    services: {},
+  });
+  signed[signed.length - 1] = 0x20;
+  expect((await put('main', signed)).status).toBe(401);
+});
+
+test('the fast lane: a change is seen in a second or two though KV lags by a minute', async () => {
+  const { edge, a, b } = await start({ kvLagMs: 60_000 });
+  await edge.publish(to(a));
+  expect(await nameAt(edge)).toBe('a');
+  const before = Date.now();
+  await edge.publish(to(b));
+  await expect.poll(() => nameAt(edge), { timeout: 5_000, interval: 50 }).toBe('b');
+  expect(Date.now() - before).toBeLessThan(5_000);
+});
+
+test('with KV down the Hub alone is enough', async () => {
+  const { edge, a } = await start({ kvDown: true });
+  expect((await edge.publish(to(a))).status).toBe(200);
+  expect(await nameAt(edge)).toBe('a');
+});
+
+test('no snapshot: everything goes untargeted to the fallback', async () => {
+  const { a } = await start();
+  const fallback = await startOrigin('fallback');
+  running.push(fallback);
+  const edge = await startEdge({ vars: { FALLBACK_ORIGIN: fallback.url } });
+  running.push(edge);
+  const response = await fetch(`${edge.url}/any?q=1`, { method: 'POST', body: 'hello' });
+  expect(await response.json()).toEqual({ name: 'fallback' });
+  expect(fallback.requests[0]).toMatchObject({ method: 'POST', url: '/any?q=1', body: 'hello' });
+  expect(fallback.requests[0]?.headers['x-acgs-instance']).toBeUndefined();
+  await edge.publish(to(a));
+  expect(await nameAt(edge)).toBe('a');
+});
+
+test('what the Hub and KV hold is found again after a restart', async () => {
+  const { mkdtempSync, rmSync } = await import('node:fs');
+  const persist = mkdtempSync('/tmp/acgs-persist-');
+  const key = { sites: ['main'] };
+  const a = await startOrigin('a');
+  running.push(a);
+  const first = await startEdge({ ...key, persist });
+  await first.publish(to(a));
+  const sealedOrder = await (await fetch(`${first.url}/__acgs/snapshot/main`)).json();
+  await first.stop();
+  const second = await startEdge({ ...key, persist });
+  expect(await (await fetch(`${second.url}/__acgs/snapshot/main`)).json()).toEqual(sealedOrder);
+  // Its keys are other ones: what is found is not believed, and that is said.
+  expect((await fetch(`${second.url}/`)).status).toBe(503);
+  expect((await status(second)).snapshots[0]?.lastError).toMatch(/signature does not hold/);
+  await second.stop();
+  rmSync(persist, { recursive: true });
+});
+
+test('several sites: near first, another when it serves nothing', async () => {
+  const { edge, a, b } = await start({ sites: ['east', 'west'] });
+  const site = (name: string, origin: Origin, state: 'up' | 'down'): Partial<Snapshot> => ({
+    site: name,
+    services: {
+      gs: service({
+        path: 'direct',
+        failover: { ...service({ instances: [] }).failover, strategy: 'circuit_break' },
+        instances: [instance(`${name}-1`, origin.url, { state })],
+      }),
+    },
+  });
+  await edge.publish(site('east', a, 'up'));
+  await edge.publish(site('west', b, 'up'));
+  const seen = new Set<string>();
+  for (let i = 0; i < 30; i++) seen.add(await nameAt(edge));
+  expect(seen).toEqual(new Set(['a', 'b']));
+  await edge.publish(site('east', a, 'down'));
+  for (let i = 0; i < 10; i++) expect(await nameAt(edge)).toBe('b');
+});
+
+test('a misconfigured edge says which variable, and never its value', async () => {
+  const edge = await startEdge({ vars: { COOKIE_KEYS: 'k1:c2VjcmV0', CLIENT_ADDRESS_FROM: 'local' } });
+  running.push(edge);
+  const response = await fetch(`${edge.url}/`);
+  expect(response.status).toBe(500);
+  const text = await response.text();
+  expect(text).toContain('COOKIE_KEYS');
+  expect(text).not.toContain('c2VjcmV0');
+});
