@@ -27,6 +27,8 @@ export interface TestEdge {
   /** Signs and publishes, with `seq` one more than last time. Returns the answer. */
   publish(snapshot: Partial<Snapshot>): Promise<Response>;
   sign(snapshot: Snapshot): Promise<Uint8Array<ArrayBuffer>>;
+  /** SNAPSHOT_SIGNING_KEY of the first site, for an agent that publishes here. */
+  signingKey: string;
 }
 
 export interface TestEdgeOptions extends Partial<Pick<LocalEdge, 'kvLagMs' | 'kvDown' | 'persist' | 'port'>> {
@@ -70,6 +72,7 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
   return {
     url,
     sign,
+    signingKey: keys.get(sites[0] ?? '')?.signingText(sites[0] ?? '') ?? '',
     stop: () => edge.dispose(),
     async publish(part) {
       const snapshot: Snapshot = {
@@ -91,5 +94,10 @@ async function signingPair() {
   const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
   if (!('privateKey' in pair)) throw new Error('Ed25519 makes a pair');
   const raw = await crypto.subtle.exportKey('raw', pair.publicKey);
-  return { privateKey: pair.privateKey, publicText: toBase64Url(new Uint8Array(raw)) };
+  const pkcs8 = toBase64Url(new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey)));
+  return {
+    privateKey: pair.privateKey,
+    publicText: toBase64Url(new Uint8Array(raw)),
+    signingText: (site: string) => `k-${site}:${pkcs8}`,
+  };
 }

@@ -1,0 +1,190 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../dev/ports.ts';
+import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import type { Order } from '../../shared/snapshot/snapshot.ts';
+import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { until } from '../harness/until.ts';
+
+/** Two agents of one site, real Redis for the lease, the real edge with its Hub as arbiter. */
+
+const TOKEN = 'pair-test-token';
+let redis: RedisServer;
+let edge: TestEdge;
+let origins: Origin[];
+const agents: TestAgent[] = [];
+const folders: string[] = [];
+
+beforeAll(async () => {
+  [redis, edge] = await Promise.all([startRedis(), startEdge({ kvDown: false })]);
+  origins = [await startOrigin('gs-1'), await startOrigin('gs-2')];
+  agents.push(await startAgent('a'), await startAgent('b'));
+});
+
+afterAll(async () => {
+  await Promise.all(agents.map((agent) => agent.end()));
+  await Promise.all([redis?.stop(), edge?.stop(), ...(origins ?? []).map((origin) => origin.stop())]);
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+interface TestAgent {
+  url: string;
+  child: ChildProcess;
+  log(): string;
+  role(): Promise<string>;
+  admin(instance: string, state: string): Promise<void>;
+  end(): Promise<void>;
+}
+
+async function startAgent(name: string): Promise<TestAgent> {
+  const folder = mkdtempSync(join(tmpdir(), `acgs-pair-${name}-`));
+  folders.push(folder);
+  const [bind, check] = [await freePort(), await freePort()];
+  writeFileSync(
+    join(folder, 'acgs-lb.yaml'),
+    JSON.stringify({
+      version: 1,
+      site: { id: 'main', agents: 2 },
+      agent: { bind: `127.0.0.1:${bind}` },
+      edge: { url: edge.url },
+      haproxy: {
+        ...{ file: join(folder, 'haproxy.cfg'), socket: join(folder, 'a.sock') },
+        ...{ masterSocket: join(folder, 'm.sock'), agentCheck: `127.0.0.1:${check}` },
+      },
+      services: {
+        gs: {
+          routes: ['/'],
+          health: { interval: '500ms', fastInterval: '100ms' },
+          slowStart: '0s',
+          instances: origins.map(({ url }, index) => ({ id: `gs-${index + 1}`, url })),
+        },
+      },
+    }),
+  );
+  return run(folder, `http://127.0.0.1:${bind}`);
+}
+
+function run(folder: string, url: string): TestAgent {
+  const logFile = join(folder, 'agent.log');
+  const child = spawn(
+    'sh',
+    [
+      '-c',
+      `exec "$0" agent/main.ts --config "$1/acgs-lb.yaml" --state-dir "$1/state" >>"$2" 2>&1`,
+      process.execPath,
+      folder,
+      logFile,
+    ],
+    {
+      stdio: 'ignore',
+      env: {
+        ...process.env,
+        ACGS_TOKEN: TOKEN,
+        REDIS_URL: redis.url,
+        // Nobody there: history waits in the spool and is not what is tried here.
+        DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+        SNAPSHOT_SIGNING_KEY: edge.signingKey,
+      },
+    },
+  );
+  return {
+    url,
+    child,
+    log: () => readFileSync(logFile, 'utf8'),
+    async role() {
+      const health = (await (await fetch(`${url}/health`)).json()) as { leader: { role: string } };
+      return health.leader.role;
+    },
+    async admin(instance, state) {
+      const response = await fetch(`${url}/v1/services/gs/instances/${instance}/admin`, {
+        method: 'PUT',
+        headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+        body: JSON.stringify({ state }),
+      });
+      if (!response.ok) throw new Error(await response.text());
+    },
+    async end() {
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      child.kill('SIGCONT');
+      child.kill('SIGTERM');
+      await ended;
+    },
+  };
+}
+
+async function hubOrder(): Promise<Order> {
+  return (await (await fetch(`${edge.url}/__acgs/snapshot/main`)).json()) as Order;
+}
+
+/** What the edge routes from. */
+async function edgeKnows(): Promise<string> {
+  const response = await fetch(`${edge.url}/__acgs/status`, {
+    headers: { authorization: `Bearer ${EDGE_TOKEN}` },
+  });
+  return response.text();
+}
+const edgeSays = (id: string, word: string) =>
+  until(async () => new RegExp(`"id":"${id}"[^}]*${word}`).test(await edgeKnows()));
+
+const other = (agent: TestAgent | undefined) => agents.find((one) => one !== agent) as TestAgent;
+async function leader(among = agents): Promise<TestAgent> {
+  const found = await until(async () => {
+    const roles = await Promise.all(among.map((agent) => agent.role().catch(() => 'gone')));
+    const leading = among.filter((_, index) => roles[index] === 'leader');
+    return leading.length === 1 && leading[0];
+  });
+  if (!found) throw new Error(`no leader:\n${among.map((agent) => agent.log()).join('\n')}`);
+  return found;
+}
+
+test('one leads and publishes; a wish told to the other one reaches the edge', async () => {
+  const first = await leader();
+  expect(await until(async () => (await hubOrder()).epoch > 0)).toBe(true);
+  await other(first).admin('gs-1', 'drain');
+  expect(await edgeSays('gs-1', '"state":"draining"')).toBe(true);
+});
+
+test('the leader is killed: the other takes over within seconds and the change after it is not lost', async () => {
+  const first = await leader();
+  const second = other(first);
+  const before = await hubOrder();
+  first.child.kill('SIGKILL');
+  await second.admin('gs-1', 'ready');
+  expect(await edgeSays('gs-1', '"state":"up"')).toBe(true);
+  expect((await hubOrder()).epoch).toBeGreaterThan(before.epoch);
+  const folder = folders[agents.indexOf(first)] ?? '';
+  agents[agents.indexOf(first)] = run(folder, first.url);
+  expect(await until(async () => (await agents[0]?.role()) && (await agents[1]?.role()))).toBeTruthy();
+});
+
+test('the leader is paused and comes back: what it believes is not heard, and it stands by', async () => {
+  const first = await leader();
+  const second = other(first);
+  first.child.kill('SIGSTOP');
+  expect(await leader([second])).toBe(second);
+  await second.admin('gs-2', 'maint');
+  expect(await edgeSays('gs-2', 'maintenance')).toBe(true);
+  const during = await hubOrder();
+  first.child.kill('SIGCONT');
+  expect(await until(async () => (await first.role()) === 'standby')).toBe(true);
+  await sleep(1_500);
+  const after = await hubOrder();
+  expect(after.epoch).toBe(during.epoch);
+  expect(await edgeSays('gs-2', 'maintenance')).toBe(true);
+  await second.admin('gs-2', 'ready');
+  expect(await edgeSays('gs-2', '"state":"up"')).toBe(true);
+});
+
+test('Redis is gone: the leader goes on judging and publishing', async () => {
+  const first = await leader();
+  await redis.stop();
+  await origins[1]?.stop();
+  expect(await edgeSays('gs-2', '"state":"down"')).toBe(true);
+  expect(await first.role()).toBe('leader');
+});
