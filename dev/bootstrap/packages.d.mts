@@ -1,0 +1,1 @@
+export function packagesAreCurrent(root: string): boolean;

@@ -1,0 +1,57 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, it } from 'vitest';
+import { until } from '../../test/harness/until.ts';
+import { freePort } from '../ports.ts';
+import { startLocalEdge } from './miniflare.ts';
+
+/** The bindings of wrangler.toml, and nothing of the edge but its KV. */
+const READER = `
+import { DurableObject } from 'cloudflare:workers';
+export class SnapshotHub extends DurableObject {}
+export class Limiter extends DurableObject {}
+export default { async fetch(request, env) {
+  try {
+    if (request.method === 'PUT') await env.SNAPSHOTS.put('key', await request.text());
+    const bytes = await env.SNAPSHOTS.get('key', 'arrayBuffer');
+    return new Response(bytes === null ? 'nothing' : bytes);
+  } catch (error) { return new Response(error.message, { status: 500 }); }
+} };`;
+
+const folder = mkdtempSync(join(tmpdir(), 'acgs-kv-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function withKv(settings: { kvLagMs?: number; kvDown?: boolean }, use: (url: string) => Promise<void>) {
+  const bundle = join(folder, 'index.js');
+  writeFileSync(bundle, READER);
+  const port = await freePort();
+  const root = join(import.meta.dirname, '../..');
+  const edge = await startLocalEdge({
+    root,
+    host: '127.0.0.1',
+    port,
+    vars: {},
+    buildDir: folder,
+    bundle,
+    ...settings,
+  });
+  await use(`http://127.0.0.1:${port}`).finally(() => edge.dispose());
+}
+
+const text = async (url: string, init?: RequestInit) => (await fetch(url, init)).text();
+
+it('shows a change only after the lag, also that a key is there at all', async () => {
+  await withKv({ kvLagMs: 3_000 }, async (url) => {
+    expect(await text(url)).toBe('nothing');
+    expect(await text(url, { method: 'PUT', body: 'new' })).toBe('nothing');
+    expect(await until(async () => (await text(url)) === 'new')).toBe(true);
+  });
+});
+
+it('fails every call when it is down', async () => {
+  await withKv({ kvDown: true }, async (url) => {
+    expect(await text(url)).toBe('KV GET failed: 503 Service Unavailable');
+    expect(await text(url, { method: 'PUT', body: 'x' })).toBe('KV PUT failed: 503 Service Unavailable');
+  });
+});
