@@ -120,6 +120,20 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
     expect(agent.writes).toEqual([{ path: '/v1/services/gs/instances/gs-2/weight', body: { weight: 50 } }]);
   });
 
+  test('an alert is part of the verdict until someone says that they know', async () => {
+    agent.alerts.push({
+      ...{ id: 'a1', rule: 'p95Ms', service: 'gs', severity: 'critical', acknowledgedAt: null },
+      ...{ message: 'p95 of gs is 620 ms (critical at 500)', startedAt: Date.now() - 60_000 },
+    });
+    const page = await open();
+    await heading(page, 'critical alert for gs');
+    await page.getByRole('button', { name: 'Acknowledge' }).click();
+    await signIn(page);
+    await page.locator('#alerts').getByText('acknowledged by dashboard').waitFor();
+    await heading(page, 'Everything is all right');
+    expect(agent.writes).toEqual([{ path: '/v1/alerts/a1/ack', body: { by: 'dashboard' } }]);
+  });
+
   test('what is being typed and pointed at survives the frames that come meanwhile', async () => {
     const page = await open();
     await page.getByRole('button', { name: 'Steer gs-1' }).click();

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { Hono } from 'hono';
+import type { Alert } from '../../agent/alerts/alert.ts';
 import { type AgentStatus, createLiveView, registerDashboard } from '../../agent/dashboard/index.ts';
 import type { AdminState, Change, Instance, TrafficDelta } from '../../agent/state.ts';
 import { parseConfig } from '../../shared/config/load.ts';
@@ -15,6 +16,7 @@ export interface StandIn {
   url: string;
   token: string;
   instances: Map<string, Instance>;
+  alerts: Pick<Alert, 'id' | 'rule' | 'service' | 'severity' | 'message' | 'startedAt' | 'acknowledgedAt'>[];
   /** Writes the page made, oldest first. */
   writes: { path: string; body: unknown }[];
   change(key: string, to: Partial<Instance>, reason: string): void;
@@ -66,7 +68,13 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
     ],
   });
 
-  const standIn = { token: 'let-me-in', instances, writes: [] as StandIn['writes'], agent };
+  const standIn = {
+    token: 'let-me-in',
+    instances,
+    writes: [] as StandIn['writes'],
+    alerts: [] as StandIn['alerts'],
+    agent,
+  };
   const made: Change[] = [];
   const change: StandIn['change'] = (key, to, reason) => {
     const before = instances.get(key);
@@ -123,7 +131,13 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
     }),
   );
   app.get('/v1/explain', (context) => context.json(explain(context.req.query('path') ?? '/', instances)));
-  app.get('/v1/alerts', (context) => context.json({ alerts: [] }));
+  app.get('/v1/alerts', (context) => context.json({ alerts: standIn.alerts }));
+  app.post('/v1/alerts/:id/ack', async (context) => {
+    const alert = standIn.alerts.find(({ id }) => id === context.req.param('id'));
+    standIn.writes.push({ path: context.req.path, body: await context.req.json() });
+    if (alert) Object.assign(alert, { acknowledgedAt: Date.now(), acknowledgedBy: 'dashboard' });
+    return context.json(alert);
+  });
   app.get('/v1/sessions/stats', (context) =>
     context.json({ total: 3, byState: { active: 2, completed: 1 } }),
   );

@@ -1,4 +1,4 @@
-import { call, token } from './api.js';
+import { token } from './api.js';
 import { byId } from './dom.js';
 import { ageText } from './format.js';
 import { watchCharts } from './parts/chart.js';
@@ -6,7 +6,7 @@ import { setUpExplain } from './parts/explain.js';
 import { drawFigures } from './parts/figures.js';
 import { closeOnAction, openLogin, setUpLogin } from './parts/login.js';
 import { openManage, refreshManage, setUpManage } from './parts/manage.js';
-import { refreshPanels } from './parts/panels.js';
+import { acknowledge, alerts, refreshPanels } from './parts/panels.js';
 import { drawServices } from './parts/services.js';
 import { drawAgent, drawEdge, drawEvents } from './parts/side.js';
 import { drawVerdict } from './parts/verdict.js';
@@ -31,7 +31,7 @@ function draw() {
   const run = () => {
     drawing = false;
     if (!status) return;
-    drawVerdict(status);
+    drawVerdict(status, alerts);
     if (document.visibilityState === 'hidden') return;
     byId('site').textContent = `site ${status.site}`;
     drawFigures(status);
@@ -87,9 +87,10 @@ byId('filter').addEventListener('submit', (event) => event.preventDefault());
 document.addEventListener('click', (event) => {
   const button = event.target instanceof Element ? event.target.closest('[data-action]') : null;
   if (!button) return;
-  const { action, service, instance } = /** @type {HTMLElement} */ (button).dataset;
+  const { action, service, instance, alert } = /** @type {HTMLElement} */ (button).dataset;
   if (action === 'close') closeOnAction(button);
   if (action === 'sign') sign();
+  if (action === 'acknowledge' && alert) void acknowledge(alert);
   if (action === 'manage' && status && service && instance) openManage(status, service, instance);
 });
 
@@ -127,6 +128,6 @@ setUpExplain();
 watchCharts(byId('tip'));
 showSigned();
 
-const panels = () => document.visibilityState === 'visible' && void refreshPanels(call);
+const panels = () => document.visibilityState === 'visible' && void refreshPanels();
 setInterval(panels, 5_000);
 panels();

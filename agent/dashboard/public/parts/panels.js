@@ -1,81 +1,56 @@
+import { ApiError, call, token } from '../api.js';
 import { byId, h, patch } from '../dom.js';
-import { ageText, numberText, whenText } from '../format.js';
-import { icon } from './icons.js';
+import { numberText } from '../format.js';
+import { alertsOf, drawAlerts } from './alerts.js';
+import { openLogin } from './login.js';
+import { toast } from './toast.js';
 
-/** Panels whose facts come from their own lists, asked for every few seconds. @param {typeof import('../api.js').call} call */
-export async function refreshPanels(call) {
+/** Alerts as last heard of. @type {import('./alerts.js').Alert[]} */
+export let alerts = [];
+
+/** Panels whose facts come from their own lists, asked for every few seconds. */
+export async function refreshPanels() {
   await Promise.all([
-    panel('alerts', () => call('GET', '/v1/alerts'), drawAlerts),
-    panel('sessions', () => call('GET', '/v1/sessions/stats'), drawSessions),
+    panel('alerts', '/v1/alerts', (answer) => {
+      alerts = alertsOf(answer);
+      return drawAlerts(alerts);
+    }),
+    panel('sessions', '/v1/sessions/stats', drawSessions),
   ]);
 }
 
-/** A part the agent does not have stays hidden. @param {string} id @param {() => Promise<any>} ask @param {(answer: any) => (Node | false | null)[]} draw */
-async function panel(id, ask, draw) {
+/** A part the agent does not have stays hidden. @param {string} id @param {string} path @param {(answer: any) => Node[]} draw */
+async function panel(id, path, draw) {
   try {
-    const nodes = draw(await ask());
-    patch(byId(id), nodes);
-    byId(id).hidden = nodes.length === 0;
+    patch(byId(id), draw(await call('GET', path)));
+    byId(id).hidden = false;
   } catch {
     if (!byId(id).hasChildNodes()) byId(id).hidden = true;
   }
 }
 
-/** @param {any} answer */
-function drawAlerts(answer) {
-  const all = Array.isArray(answer?.alerts) ? answer.alerts : [];
-  const open = all.filter(
-    (/** @type {any} */ alert) =>
-      !(alert.resolvedAt ?? alert.resolved_at) && alert.state !== 'resolved' && alert.status !== 'resolved',
-  );
-  return [
-    h(
-      'div',
-      { class: 'card-head' },
-      h('h2', { id: 'alerts-title' }, 'Alerts'),
-      h('p', { class: 'muted' }, open.length === 0 ? '' : String(open.length)),
-    ),
-    open.length === 0
-      ? h('p', { class: 'empty' }, 'No alert is firing.')
-      : h(
-          'ul',
-          { class: 'findings plain' },
-          open.slice(0, 20).map((/** @type {any} */ alert) => {
-            const tone = alert.severity === 'warning' ? 'warn' : 'bad';
-            const since = Number(alert.since ?? alert.startedAt ?? alert.openedAt ?? 0);
-            return h(
-              'li',
-              {
-                class: `finding ${tone}`,
-                'data-key': String(alert.id ?? `${alert.metric} ${alert.service}`),
-              },
-              h('span', { class: 'finding-mark' }, icon(tone)),
-              h(
-                'span',
-                {},
-                h(
-                  'strong',
-                  {},
-                  String(
-                    alert.title ?? alert.summary ?? [alert.service, alert.metric].filter(Boolean).join(' '),
-                  ),
-                ),
-                ' ',
-                h('span', { class: 'why' }, String(alert.message ?? alert.reason ?? alert.severity ?? '')),
-              ),
-              since > 0 &&
-                h('span', { class: 'since' }, `since ${whenText(since)} · ${ageText(Date.now() - since)}`),
-            );
-          }),
-        ),
-  ];
+/** Its repeats stop; it stays listed until it resolves. @param {string} id */
+export async function acknowledge(id) {
+  const again = () => void acknowledge(id);
+  if (token.get() === null) {
+    openLogin('', again);
+    return;
+  }
+  try {
+    await call('POST', `/v1/alerts/${encodeURIComponent(id)}/ack`, { by: 'dashboard' });
+    toast('Acknowledged: it is not told again until it gets worse');
+    await refreshPanels();
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 401)
+      openLogin('The agent does not accept this token any more.', again);
+    else toast(`Not done: ${error instanceof Error ? error.message : error}`, 'bad');
+  }
 }
 
 /** @param {any} answer */
 function drawSessions(answer) {
-  const states = Object.entries(answer?.byState ?? answer?.states ?? {}).filter(
-    ([, count]) => typeof count === 'number',
-  );
+  const states = Object.entries(answer?.byState ?? {}).filter(([, count]) => typeof count === 'number');
+  const moves = Number(answer?.moves ?? 0);
   return [
     h('div', { class: 'card-head' }, h('h2', { id: 'sessions-title' }, 'Governance sessions')),
     states.length === 0
@@ -86,6 +61,7 @@ function drawSessions(answer) {
           states.map(([state, count]) =>
             h('div', {}, h('dt', {}, state), h('dd', {}, numberText(Number(count)))),
           ),
+          moves > 0 && h('div', {}, h('dt', {}, 'moved to another instance'), h('dd', {}, numberText(moves))),
         ),
   ];
 }

@@ -1,5 +1,6 @@
 import { byId, h, patch } from '../dom.js';
 import { ageText, plural, whenText } from '../format.js';
+import { alertFindings } from './alerts.js';
 import { icon } from './icons.js';
 
 /** @import { LiveStatus } from '../types.d.ts' */
@@ -8,9 +9,13 @@ import { icon } from './icons.js';
 const MOST = 6;
 const ORDER = { bad: 0, warn: 1, note: 2 };
 
-/** Everything that is not as it should be, worst first. @param {LiveStatus} status @returns {Finding[]} */
-export function findings(status) {
+/**
+ * Everything that is not as it should be, worst first.
+ * @param {LiveStatus} status @param {import('./alerts.js').Alert[]} alerts @returns {Finding[]}
+ */
+export function findings(status, alerts) {
   return [
+    ...alertFindings(alerts),
     ...status.services.flatMap(serviceFindings),
     ...sinkFindings(status),
     ...snapshotFindings(status),
@@ -82,9 +87,9 @@ function snapshotFindings({ snapshot }) {
   ];
 }
 
-/** @param {LiveStatus} status */
-export function drawVerdict(status) {
-  const found = findings(status);
+/** @param {LiveStatus} status @param {import('./alerts.js').Alert[]} alerts */
+export function drawVerdict(status, alerts) {
+  const found = findings(status, alerts);
   const tone = found[0]?.tone ?? 'fine';
   const instances = status.services.flatMap((service) => service.instances);
   const up = instances.filter((instance) => instance.state === 'up').length;
