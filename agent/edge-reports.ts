@@ -21,11 +21,10 @@ export function createEdgeReports(
   };
 }
 
-/** What went through the gateway HAProxy has counted: of that only the times are news. */
+/** What went through the gateway HAProxy has counted and timed already. */
 function evidence(tries: EdgeReport['tries'][number], config: Config, now: number): TrafficDelta[] {
   const service = Object.hasOwn(config.services, tries.service) ? config.services[tries.service] : undefined;
-  if (!service) return [];
-  const counted = tries.path === 'direct';
+  if (!service || tries.path === 'gateway') return [];
   return [
     {
       kind: 'traffic',
@@ -33,8 +32,8 @@ function evidence(tries: EdgeReport['tries'][number], config: Config, now: numbe
       service: tries.service,
       instance: tries.instance,
       at: now,
-      success: counted ? tries.success : 0,
-      failure: counted ? tries.failure : 0,
+      success: tries.success,
+      failure: tries.failure,
       slow: sketchCountAbove(tries.latency, service.breaker.slowCall),
       ...(tries.latency.count > 0 ? { latency: tries.latency } : {}),
     },

@@ -1,0 +1,248 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { generateKeyPairSync, sign } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { freePort } from '../../dev/ports.ts';
+import { emptySketch } from '../../shared/sketch.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { until } from '../harness/until.ts';
+
+/** One agent process as it is deployed, without Redis, Postgres or HAProxy behind it: none of them may stop it. */
+
+const TOKEN = 'api-test-token';
+const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const folder = mkdtempSync(join(tmpdir(), 'acgs-api-'));
+const configFile = join(folder, 'acgs-lb.yaml');
+const stateDir = join(folder, 'state');
+let origins: Origin[];
+let url: string;
+let child: ChildProcess;
+
+beforeAll(async () => {
+  origins = [await startOrigin('gs-1'), await startOrigin('gs-2'), await startOrigin('gs-3')];
+  const [port, check] = [await freePort(), await freePort()];
+  url = `http://127.0.0.1:${port}`;
+  writeFileSync(configFile, config(port, check, ['gs-1', 'gs-2']));
+  await start();
+});
+
+afterAll(async () => {
+  await end('SIGTERM');
+  for (const origin of origins) await origin.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function config(port: number, check: number, ids: string[], more = ''): string {
+  const lines = ids.map((id) => `      - { id: ${id}, url: "${origins[Number(id.at(-1)) - 1]?.url}" }`);
+  return `version: 1
+site: { id: main }
+agent: { bind: "127.0.0.1:${port}" }
+haproxy:
+  file: ${folder}/haproxy.cfg
+  socket: ${folder}/a.sock
+  masterSocket: ${folder}/m.sock
+  agentCheck: 127.0.0.1:${check}
+services:
+  gs:
+    routes: [/]
+    slowStart: 0s
+    health: { interval: 1s, fastInterval: 100ms }
+${more}    instances:
+${lines.join('\n')}
+`;
+}
+
+async function start(): Promise<void> {
+  const spki = pair.publicKey.export({ format: 'der', type: 'spki' }).toString('base64url');
+  const script = 'exec "$0" agent/main.ts --config "$1" --state-dir "$2" >>"$3" 2>&1';
+  child = spawn('sh', ['-c', script, process.execPath, configFile, stateDir, join(folder, 'log')], {
+    stdio: 'ignore',
+    env: {
+      PATH: process.env.PATH,
+      ACGS_TOKEN: TOKEN,
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+      REDIS_URL: 'redis://127.0.0.1:1/0',
+      EDGE_JWT_PUBLIC_KEYS: `e1:${spki}`,
+    },
+  });
+  const ready = await until(async () => (await fetch(`${url}/ready`)).ok);
+  if (!ready) throw new Error(readFileSync(join(folder, 'log'), 'utf8'));
+}
+
+function end(signal: NodeJS.Signals): Promise<number | null> {
+  const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
+  child.kill(signal);
+  return ended;
+}
+
+async function call(method: string, path: string, body?: unknown, token = TOKEN) {
+  const response = await fetch(`${url}${path}`, {
+    method,
+    headers: {
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+      ...(typeof body === 'object' ? { 'content-type': 'application/json' } : {}),
+    },
+    ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    type: response.headers.get('content-type'),
+    json: text.startsWith('{') ? JSON.parse(text) : {},
+  };
+}
+
+const instances = '/v1/services/gs/instances';
+const state = async (id: string): Promise<string> => (await call('GET', `${instances}/${id}`)).json.state;
+
+test('reading is free on loopback, writing wants the token, errors are problem+json', async () => {
+  expect((await call('GET', '/v1/services', undefined, '')).json.services).toMatchObject([
+    { id: 'gs', up: 2 },
+  ]);
+  const refused = await call('PUT', `${instances}/gs-1/admin`, { state: 'maint' }, 'wrong');
+  expect(refused).toMatchObject({ status: 401, type: 'application/problem+json', json: { status: 401 } });
+  expect(await call('GET', `${instances}/nobody`)).toMatchObject({
+    status: 404,
+    json: { title: 'Not found' },
+  });
+  expect((await call('PUT', `${instances}/gs-1/weight`, { weight: 0 })).json.detail).toContain('weight');
+  expect((await call('PUT', `${instances}/gs-1/admin`, { state: 'drain', deadline: 'soon' })).status).toBe(
+    400,
+  );
+});
+
+test('a registration is idempotent, exclusive, guarded, and proves itself before it counts', async () => {
+  const body = { id: 'gs-3', url: origins[2]?.url, metadata: { zone: 'a', rack: '1' } };
+  expect(await call('POST', instances, body)).toMatchObject({
+    status: 201,
+    json: { state: 'down', health: 'unknown' },
+  });
+  const same = { ...body, metadata: { rack: '1', zone: 'a' } };
+  expect((await call('POST', instances, same)).status).toBe(200);
+  expect((await call('POST', instances, { ...body, weight: 5 })).status).toBe(409);
+  expect((await call('POST', instances, { id: 'gs-1', url: 'http://127.0.0.1:7' })).status).toBe(409);
+  const outside = await call('POST', instances, { id: 'gs-9', url: 'http://169.254.169.254' });
+  expect(outside).toMatchObject({
+    status: 400,
+    json: { detail: expect.stringContaining('never link-local') },
+  });
+  expect((await call('POST', instances, { id: 'gs-9', url: 'ftp://127.0.0.1' })).json.detail).toContain(
+    'http://',
+  );
+  expect((await call('POST', '/v1/services/nope/instances', body)).status).toBe(404);
+  expect(await until(async () => (await state('gs-3')) === 'up')).toBe(true);
+  expect((await call('DELETE', `${instances}/gs-1`)).json.detail).toContain('configuration file');
+});
+
+test('a registration without heartbeats runs out', async () => {
+  const body = { id: 'gs-4', url: 'http://127.0.0.1:1', ttl: '1s' };
+  expect((await call('POST', instances, body)).status).toBe(201);
+  expect((await call('PUT', `${instances}/gs-4/heartbeat`)).status).toBe(200);
+  expect(await until(async () => (await call('GET', `${instances}/gs-4`)).status === 404)).toBe(true);
+  expect((await call('PUT', `${instances}/gs-3/heartbeat`)).json.detail).toContain('no heartbeat');
+});
+
+test('killed and started again: states, wishes and registrations are there at once, with no fall in between', async () => {
+  await call('PUT', `${instances}/gs-2/admin`, { state: 'drain', deadline: '1h' });
+  await call('PUT', `${instances}/gs-1/weight`, { weight: 42 });
+  await until(() => readFileSync(join(stateDir, 'judged.json'), 'utf8').includes('"weight":42'));
+  await end('SIGKILL');
+  await start();
+  const { json } = await call('GET', instances);
+  expect(json.instances).toMatchObject([
+    { id: 'gs-1', state: 'up', weight: 42 },
+    { id: 'gs-2', state: 'draining', admin: 'drain', drainDeadline: expect.any(Number) },
+    { id: 'gs-3', state: 'up', origin: 'api', metadata: { zone: 'a', rack: '1' } },
+  ]);
+  const events = await (await fetch(`${url}/v1/events?limit=100&follow=false`)).text();
+  expect(events).not.toContain('"kind":"state"');
+  expect((await call('DELETE', `${instances}/gs-3`)).status).toBe(204);
+  expect((await call('GET', `${instances}/gs-3`)).status).toBe(404);
+});
+
+test('a new configuration is taken whole, told line by line and kept in the file; a wrong one changes nothing', async () => {
+  const now = readFileSync(configFile, 'utf8');
+  const wrong = await call(
+    'PUT',
+    '/v1/config',
+    now.replace('slowStart: 0s', 'slowStart: soon').replace('routes: [/]', 'routes: [x]'),
+  );
+  expect(wrong).toMatchObject({
+    status: 400,
+    json: { problems: [expect.stringContaining('routes'), expect.stringContaining('slowStart')] },
+  });
+  expect(readFileSync(configFile, 'utf8')).toBe(now);
+  const next = now.replace('routes: [/]', 'routes: [/, /extra]').replace(/ +- \{ id: gs-2.*\n/, '');
+  const dry = await call('PUT', '/v1/config?dryRun=true', next);
+  expect(dry.json.changes).toContain('services.gs.routes: ["/"] → ["/","/extra"]');
+  expect((await call('GET', `${instances}/gs-2`)).status).toBe(200);
+  expect((await call('PUT', '/v1/config', next)).json).toMatchObject({
+    saved: true,
+    changes: dry.json.changes,
+  });
+  expect((await call('GET', `${instances}/gs-2`)).status).toBe(404);
+  expect(await state('gs-1')).toBe('up');
+  expect(readFileSync(configFile, 'utf8')).toBe(next);
+  writeFileSync(configFile, now);
+  child.kill('SIGHUP');
+  // Taken out and put in again it is new: what was asked of the old one is forgotten.
+  expect(await until(async () => (await state('gs-2')) === 'up')).toBe(true);
+});
+
+test('edge reports count with a valid token for this site alone, and each once', async () => {
+  const report = {
+    ...{
+      v: 1,
+      site: 'main',
+      isolate: 'i1',
+      seq: 1,
+      from: 0,
+      to: 1,
+      snapshot: null,
+      limits: [],
+      requests: [],
+    },
+    tries: [
+      { service: 'gs', instance: 'gs-1', path: 'direct', success: 0, failure: 25, latency: emptySketch() },
+    ],
+  };
+  const send = async (token: string) =>
+    (
+      await fetch(`${url}/v1/edge-reports`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-acgs-edge': token },
+        body: JSON.stringify(report),
+      })
+    ).status;
+  const seconds = Math.floor(Date.now() / 1000);
+  const claims = { iss: 'acgs-edge', aud: 'main', iat: seconds, exp: seconds + 60 };
+  expect(await send('')).toBe(401);
+  expect(await send(token({ ...claims, aud: 'other' }))).toBe(401);
+  expect(await send(token({ ...claims, exp: seconds - 1 }))).toBe(401);
+  expect(await send(token(claims, 'HS256'))).toBe(401);
+  expect((await call('GET', `${instances}/gs-1`)).json.breaker).toBe('closed');
+  expect(await send(token(claims))).toBe(204);
+  expect((await call('GET', `${instances}/gs-1`)).json).toMatchObject({
+    breaker: 'open',
+    reason: expect.stringContaining('25 of 25 calls failed'),
+  });
+});
+
+function token(claims: object, alg = 'ES256'): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const signed = `${part({ alg, typ: 'JWT', kid: 'e1' })}.${part(claims)}`;
+  const key = { key: pair.privateKey, dsaEncoding: 'ieee-p1363' } as const;
+  return `${signed}.${sign('sha256', Buffer.from(signed), key).toString('base64url')}`;
+}
+
+test('the description of the API lists its routes, and no secret is in the log', async () => {
+  const { json } = await call('GET', '/v1/openapi.json');
+  expect(Object.keys(json.paths)).toEqual(
+    expect.arrayContaining(['/v1/services', '/v1/explain', '/v1/config']),
+  );
+  expect(readFileSync(join(folder, 'log'), 'utf8')).not.toContain(TOKEN);
+  expect(await end('SIGTERM')).toBe(0);
+  await start();
+});
