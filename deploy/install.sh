@@ -1,0 +1,175 @@
+#!/bin/sh
+# Installs acgs-lb on a Debian or Ubuntu host, beside the distribution's own HAProxy. As root, from a checkout:
+#   npm run build && deploy/install.sh [--with-edge] [--no-start] [--root DIR]
+# Run it again to upgrade: what is in /etc/acgs-lb is kept as it is. deploy/uninstall.sh takes it all away.
+set -eu
+
+usage() { sed -n '2,4s/^# //p' "$0"; }
+say() { printf '%s\n' "$*"; }
+die() { printf 'install.sh: %s\n' "$*" >&2; exit 1; }
+
+root='' start=yes edge=no
+while [ $# -gt 0 ]; do
+    case $1 in
+        --root) [ $# -gt 1 ] || { usage >&2; exit 2; }; root=${2%/}; shift ;;
+        --with-edge) edge=yes ;;
+        --no-start) start=no ;;
+        --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+
+here=$(cd "$(dirname "$0")/.." && pwd)
+lib=$root/usr/lib/acgs-lb
+etc=$root/etc/acgs-lb
+var=$root/var/lib/acgs-lb
+units=$root/etc/systemd/system
+
+# --- what must be there before anything is touched ---------------------------------------------------------------
+[ -f "$here/dist/acgs-lb.mjs" ] || die 'dist/ is missing: run npm run build first'
+if [ -z "$root" ]; then
+    [ "$(id -u)" = 0 ] || die 'run it as root (or with --root DIR to look at what it would install)'
+    command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || die 'HAProxy is missing: apt-get install haproxy'
+fi
+# Node 24 of the system's, or else the one of the checkout.
+node=$(command -v node || true)
+major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
+if [ -z "$node" ] || [ "$(major "$node")" -lt 24 ] || [ "${node#"$here"}" != "$node" ]; then
+    node=$here/node_modules/node/bin/node
+    [ -x "$node" ] || die 'Node 24 is missing: install it, or run npm ci here first'
+fi
+
+# --- the user ------------------------------------------------------------------------------------------------------
+if [ -z "$root" ]; then
+    if ! getent passwd acgs-lb >/dev/null; then
+        useradd --system --user-group --home-dir /var/lib/acgs-lb --shell /usr/sbin/nologin acgs-lb
+        say 'created the user acgs-lb'
+    fi
+    # HAProxy's sockets are its group's.
+    usermod --append --groups haproxy acgs-lb
+fi
+# own OWNER FILE…: nothing to change hands in somebody's --root.
+own() {
+    owner=$1
+    shift
+    [ -n "$root" ] || chown "$owner" "$@"
+}
+
+# --- the program: put in place whole ---------------------------------------------------------------------------------
+mkdir -p "$(dirname "$lib")" "$root/usr/bin"
+rm -rf "$lib.new"
+cp -R "$here/dist" "$lib.new"
+mkdir -p "$lib.new/bin"
+case $node in
+    "$here"/*) cp -L "$node" "$lib.new/bin/node" ;;
+    *) ln -s "$node" "$lib.new/bin/node" ;;
+esac
+if [ "$edge" = yes ]; then
+    # The binary itself: node_modules/workerd/bin may hold a script that starts it.
+    workerd=$(find "$here/node_modules/@cloudflare" -path '*/workerd-*/bin/workerd' -type f 2>/dev/null | head -n 1)
+    [ -n "$workerd" ] || die 'workerd is missing: run npm ci here first'
+    cp "$workerd" "$lib.new/edge/workerd"
+elif [ -f "$lib/edge/workerd" ]; then
+    cp "$lib/edge/workerd" "$lib.new/edge/workerd"
+fi
+chmod -R go=rX "$lib.new"
+rm -rf "$lib.old"
+[ ! -d "$lib" ] || mv "$lib" "$lib.old"
+mv "$lib.new" "$lib"
+rm -rf "$lib.old"
+printf '#!/bin/sh\nexec /usr/lib/acgs-lb/bin/node /usr/lib/acgs-lb/acgs-lb.mjs "$@"\n' >"$root/usr/bin/acgs-lb.new"
+chmod 755 "$root/usr/bin/acgs-lb.new"
+mv "$root/usr/bin/acgs-lb.new" "$root/usr/bin/acgs-lb"
+run() { "$lib/bin/node" "$lib/acgs-lb.mjs" "$@"; }
+
+# --- configuration and secrets: only what is not there yet -----------------------------------------------------------
+mkdir -p "$etc" "$var"
+own root:acgs-lb "$etc"
+# The agent writes the file that it is given over its API.
+chmod 2770 "$etc"
+own acgs-lb:acgs-lb "$var"
+chmod 700 "$var"
+if [ ! -e "$etc/acgs-lb.yaml" ]; then
+    cp "$here/dist/acgs-lb.yaml" "$etc/acgs-lb.yaml"
+    say "wrote $etc/acgs-lb.yaml: describe your services there"
+fi
+cp "$here/dist/acgs-lb.schema.json" "$etc/acgs-lb.schema.json"
+if [ ! -e "$etc/agent.env" ]; then
+    umask 077
+    fresh=$(mktemp -d)
+    run keys new --site main --out "$fresh" >/dev/null
+    {
+        printf 'ENVIRONMENT=production\n'
+        cat "$fresh/agent.env"
+        printf '\n# Live state; unset: in memory.   History; unset: embedded.   Alert receivers of these kinds.\n'
+        printf '#%s=\n' REDIS_URL DATABASE_URL SMTP_URL SLACK_WEBHOOK_URL CF_API_TOKEN CF_ACCOUNT_ID CF_KV_NAMESPACE_ID
+    } >"$etc/agent.env"
+    if [ ! -e "$etc/edge.env" ]; then
+        {
+            cat "$fresh/edge.env"
+            printf '\n# Of acgs-lb-edge.service, the edge on this host.\n'
+            printf 'EDGE_BIND=*:8787\nFALLBACK_ORIGIN=http://127.0.0.1:8090\nLOG_SAMPLE=0.01\n'
+        } >"$etc/edge.env"
+    fi
+    rm -rf "$fresh"
+    umask 022
+    say "wrote $etc/agent.env and edge.env with new secrets"
+fi
+for file in acgs-lb.yaml acgs-lb.schema.json agent.env edge.env; do
+    [ -e "$etc/$file" ] || continue
+    own root:acgs-lb "$etc/$file"
+    case $file in *.env) chmod 640 "$etc/$file" ;; acgs-lb.yaml) chmod 660 "$etc/$file" ;; *) chmod 644 "$etc/$file" ;; esac
+done
+
+# --- HAProxy: the agent writes its configuration ---------------------------------------------------------------------
+mkdir -p "$root/etc/haproxy"
+if [ -e "$root/etc/haproxy/haproxy.cfg" ] && [ ! -e "$root/etc/haproxy/haproxy.cfg.before-acgs-lb" ]; then
+    cp -p "$root/etc/haproxy/haproxy.cfg" "$root/etc/haproxy/haproxy.cfg.before-acgs-lb"
+    say 'kept the old configuration of HAProxy as /etc/haproxy/haproxy.cfg.before-acgs-lb'
+fi
+own root:acgs-lb "$root/etc/haproxy"
+chmod 2775 "$root/etc/haproxy"
+
+# --- units, log rotation, documentation --------------------------------------------------------------------------------
+mkdir -p "$units/haproxy.service.d" "$root/usr/share/doc/acgs-lb"
+cp "$here/deploy/systemd/acgs-lb-agent.service" "$here/deploy/systemd/acgs-lb-edge.service" "$units/"
+cp "$here/deploy/systemd/haproxy.service.d/acgs-lb.conf" "$units/haproxy.service.d/acgs-lb.conf"
+chmod 644 "$units"/acgs-lb-*.service "$units/haproxy.service.d/acgs-lb.conf"
+for pair in logrotate/haproxy:logrotate.d/haproxy rsyslog/49-haproxy.conf:rsyslog.d/49-haproxy.conf; do
+    from=$here/deploy/${pair%%:*} to=$root/etc/${pair#*:}
+    # The distribution ships files of these names, and an operator's changes are the operator's.
+    if [ -f "$from" ] && [ ! -e "$to" ]; then
+        mkdir -p "$(dirname "$to")"
+        cp "$from" "$to"
+        chmod 644 "$to"
+    fi
+done
+find "$here/docs" -maxdepth 1 -name '*.md' -exec cp {} "$root/usr/share/doc/acgs-lb/" \;
+
+run check --config "$etc/acgs-lb.yaml" || die "$etc/acgs-lb.yaml cannot be used; mend it and run this again"
+[ -z "$root" ] || { say "installed under $root; nothing was started"; exit 0; }
+# Before HAProxy starts anew it has a configuration to start with.
+if ! grep -qs acgs-lb /etc/haproxy/haproxy.cfg; then
+    # shellcheck source=/dev/null
+    (set -a && . /etc/acgs-lb/agent.env && run render --config /etc/acgs-lb/acgs-lb.yaml --install --yes) ||
+        die 'HAProxy refuses what was rendered; its own configuration stands as it was'
+    own acgs-lb:acgs-lb /etc/haproxy/haproxy.cfg /etc/haproxy/acgs-lb
+    find /etc/haproxy/acgs-lb -exec chown acgs-lb:acgs-lb {} +
+fi
+
+if [ -d /run/systemd/system ] && [ "$start" = yes ]; then
+    systemctl daemon-reload
+    systemctl enable --quiet haproxy acgs-lb-agent
+    systemctl restart haproxy acgs-lb-agent
+    if [ "$edge" = yes ]; then
+        systemctl enable --quiet acgs-lb-edge
+        systemctl restart acgs-lb-edge
+    fi
+    say 'acgs-lb runs: acgs-lb status, or the dashboard at http://127.0.0.1:9400/'
+else
+    say 'installed. To start it:'
+    say '  systemctl daemon-reload && systemctl enable --now haproxy acgs-lb-agent'
+    say 'or by hand, as its user:'
+    say "  setpriv --reuid=acgs-lb --regid=acgs-lb --init-groups sh -c 'set -a; . /etc/acgs-lb/agent.env; exec acgs-lb --state-dir /var/lib/acgs-lb agent --config /etc/acgs-lb/acgs-lb.yaml'"
+fi

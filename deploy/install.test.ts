@@ -1,0 +1,70 @@
+import { execFile, spawnSync } from 'node:child_process';
+import { appendFile, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+
+// Into a folder of its own: what runs as root on a real host is the same script without --root.
+const run = promisify(execFile);
+const checkout = join(import.meta.dirname, '..');
+let dir: string;
+let root: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'acgs-install-'));
+  root = join(dir, 'root');
+  await run(process.execPath, ['dev/build.ts'], { cwd: checkout });
+  await mkdir(join(root, 'etc/haproxy'), { recursive: true });
+  await writeFile(join(root, 'etc/haproxy/haproxy.cfg'), '# the distribution\n');
+}, 120_000);
+
+afterAll(async () => {
+  await rm(dir, { recursive: true, force: true });
+});
+
+const installed = (path: string) => readFile(join(root, path), 'utf8');
+
+test('installs, keeps what the operator changed when run again, and goes without a trace', async () => {
+  await run(join(checkout, 'deploy/install.sh'), ['--root', root]);
+  const secrets = await installed('etc/acgs-lb/agent.env');
+  expect(secrets).toMatch(/^ENVIRONMENT=production$/m);
+  expect(secrets).toMatch(/^ACGS_TOKEN=\S{16,}$/m);
+  expect((await stat(join(root, 'etc/acgs-lb/agent.env'))).mode & 0o007).toBe(0);
+  expect(await installed('etc/haproxy/haproxy.cfg.before-acgs-lb')).toBe('# the distribution\n');
+  const version = spawnSync(
+    join(root, 'usr/lib/acgs-lb/bin/node'),
+    [join(root, 'usr/lib/acgs-lb/acgs-lb.mjs'), '--help'],
+    { encoding: 'utf8' },
+  );
+  expect(version.stdout).toContain('Usage: acgs-lb');
+
+  await appendFile(join(root, 'etc/acgs-lb/acgs-lb.yaml'), '# changed\n');
+  await run(join(checkout, 'deploy/install.sh'), ['--root', root]);
+  expect(await installed('etc/acgs-lb/acgs-lb.yaml')).toMatch(/# changed\n$/);
+  expect(await installed('etc/acgs-lb/agent.env')).toBe(secrets);
+
+  await run(join(checkout, 'deploy/uninstall.sh'), ['--root', root]);
+  expect(await installed('etc/haproxy/haproxy.cfg')).toBe('# the distribution\n');
+  expect(await installed('etc/acgs-lb/agent.env')).toBe(secrets);
+  await expect(stat(join(root, 'usr/bin/acgs-lb'))).rejects.toThrow('ENOENT');
+  await run(join(checkout, 'deploy/uninstall.sh'), ['--root', root, '--purge']);
+  await expect(stat(join(root, 'etc/acgs-lb'))).rejects.toThrow('ENOENT');
+});
+
+test.skipIf(spawnSync('systemd-analyze', ['--version']).status !== 0)(
+  'systemd knows every word of the units',
+  async () => {
+    const units = join(dir, 'units');
+    await mkdir(units);
+    for (const name of ['acgs-lb-agent.service', 'acgs-lb-edge.service']) {
+      const text = await readFile(join(import.meta.dirname, 'systemd', name), 'utf8');
+      // The program is not installed here, and verify wants to see it.
+      await writeFile(join(units, name), text.replaceAll('/usr/bin/acgs-lb', '/bin/true'));
+      const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', join(units, name)], {
+        encoding: 'utf8',
+      });
+      expect(`${status} ${stdout}${stderr}`.trim()).toBe('0');
+    }
+  },
+);

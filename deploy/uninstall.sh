@@ -1,0 +1,55 @@
+#!/bin/sh
+# Takes acgs-lb off this host and gives HAProxy its former configuration back. As root:
+#   deploy/uninstall.sh [--purge] [--root DIR]
+# Without --purge, /etc/acgs-lb and /var/lib/acgs-lb and the user stay, so that an installation can come back.
+set -eu
+
+usage() { sed -n '2,4s/^# //p' "$0"; }
+say() { printf '%s\n' "$*"; }
+
+root='' purge=no
+while [ $# -gt 0 ]; do
+    case $1 in
+        --root) [ $# -gt 1 ] || { usage >&2; exit 2; }; root=${2%/}; shift ;;
+        --purge) purge=yes ;;
+        --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+[ -n "$root" ] || [ "$(id -u)" = 0 ] || { say 'uninstall.sh: run it as root' >&2; exit 1; }
+units=$root/etc/systemd/system
+
+if [ -z "$root" ] && [ -d /run/systemd/system ]; then
+    for unit in acgs-lb-edge acgs-lb-agent; do
+        systemctl disable --now --quiet "$unit" 2>/dev/null || true
+    done
+fi
+rm -f "$units/acgs-lb-agent.service" "$units/acgs-lb-edge.service" "$units/haproxy.service.d/acgs-lb.conf"
+rmdir "$units/haproxy.service.d" 2>/dev/null || true
+
+# The configuration from before, if there was one; otherwise HAProxy keeps the one it runs with, which stands alone.
+before=$root/etc/haproxy/haproxy.cfg.before-acgs-lb
+if [ -e "$before" ]; then
+    mv "$before" "$root/etc/haproxy/haproxy.cfg"
+    rm -rf "$root/etc/haproxy/acgs-lb"
+    say 'gave HAProxy its former configuration back'
+elif [ -e "$root/etc/haproxy/haproxy.cfg" ]; then
+    say 'HAProxy goes on with the configuration that acgs-lb wrote: /etc/haproxy/haproxy.cfg'
+fi
+if [ -z "$root" ]; then
+    [ ! -d /etc/haproxy ] || { chown -R root:root /etc/haproxy && chmod g-w,g-s /etc/haproxy; }
+    if [ -d /run/systemd/system ]; then
+        systemctl daemon-reload
+        systemctl try-restart haproxy || true
+    fi
+fi
+rm -rf "$root/usr/lib/acgs-lb" "$root/usr/bin/acgs-lb" "$root/usr/share/doc/acgs-lb"
+
+if [ "$purge" = yes ]; then
+    rm -rf "$root/etc/acgs-lb" "$root/var/lib/acgs-lb"
+    if [ -z "$root" ] && getent passwd acgs-lb >/dev/null; then userdel acgs-lb; fi
+    say 'acgs-lb is gone, its configuration, secrets and state too'
+else
+    say 'acgs-lb is gone; /etc/acgs-lb, /var/lib/acgs-lb and the user acgs-lb stay (--purge removes them)'
+fi
