@@ -1,6 +1,7 @@
 import { embedded } from './embedded.ts';
 import { emptyKv } from './empty-kv.ts';
 import { gatewayStopped } from './gateway-stopped.ts';
+import { haproxyReloaded } from './haproxy-reloaded.ts';
 import { killedInstance } from './killed-instance.ts';
 import { nginxInstances } from './nginx-instances.ts';
 import type { Scenario } from './scenario.ts';
@@ -11,6 +12,7 @@ const SCENARIOS: Scenario[] = [
   killedInstance,
   storesStopped,
   gatewayStopped,
+  haproxyReloaded,
   emptyKv,
   nginxInstances,
   embedded,

@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { askForReload } from '../../agent/haproxy/reload.ts';
+import { askHaproxy } from '../../dev/servers/haproxy.ts';
+import type { StackFile } from '../../dev/stack/stack-file.ts';
+import { startLoad } from '../harness/load.ts';
+import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { Findings, type Scenario } from './scenario.ts';
+
+/** A person took auth-2 out by hand; HAProxy is reloaded again and again, then restarted. */
+export const haproxyReloaded: Scenario = {
+  name: 'haproxy-reloaded',
+  what: "HAProxy reloaded 5 times and restarted once under GET load (64 connections), a person's maint set",
+  async run() {
+    const findings = new Findings();
+    const test = await startStack({ edit: withoutLimits });
+    try {
+      await ask(test, 'set server auth/auth-2 state maint');
+      await reloads(test, findings);
+      await restart(test, findings);
+    } finally {
+      await test.stop();
+    }
+    return findings.outcome;
+  },
+};
+
+async function reloads(test: TestStack, findings: Findings): Promise<void> {
+  const load = startLoad(`${test.stack.gateway}/api/v1/auth/x`, { seconds: 15 });
+  const master = join(dirname(test.stack.haproxySocket ?? ''), 'master.sock');
+  await sleep(2_000);
+  let workers = 0;
+  for (let count = 0; count < 5; count++) {
+    const before = await workerPid(test);
+    await askForReload(master);
+    if (await until(async () => (await workerPid(test)) !== before)) workers += 1;
+    await sleep(1_500);
+  }
+  const result = await load.result;
+  findings.check(workers === 5, `${workers} of 5 reloads gave a new worker`);
+  findings.check(
+    result.failed === 0,
+    `reloads, straight at HAProxy: ${result.failed} of ${result.requests} failed (${result.detail}); ${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms`,
+  );
+  await stillOut(test, findings, 'reloads');
+}
+
+async function restart(test: TestStack, findings: Findings): Promise<void> {
+  const load = startLoad(`${test.stack.edge}/api/v1/auth/x`, { seconds: 10 });
+  await sleep(3_000);
+  const before = await workerPid(test);
+  process.kill(haproxyPid(test), 'SIGTERM');
+  const back = await until(async () => (await workerPid(test)) !== before);
+  const result = await load.result;
+  findings.check(back !== null, 'HAProxy was restarted');
+  findings.check(
+    result.failed === 0,
+    `restart, through the edge: ${result.failed} of ${result.requests} failed (${result.detail}); p99 ${result.p99} ms, max ${result.max} ms`,
+  );
+  await stillOut(test, findings, 'the restart');
+}
+
+async function stillOut(test: TestStack, findings: Findings, after: string): Promise<void> {
+  const stat = await ask(test, 'show stat auth 4 -1');
+  const cells =
+    stat
+      .split('\n')
+      .find((row) => row.startsWith('auth,auth-2,'))
+      ?.split(',') ?? [];
+  findings.check(
+    cells[17] === 'MAINT',
+    `after ${after} the person's maint is kept (${cells[17]}, ${cells[7]} requests)`,
+  );
+}
+
+const ask = (test: TestStack, command: string): Promise<string> =>
+  askHaproxy(test.stack.haproxySocket ?? '', command);
+
+async function workerPid(test: TestStack): Promise<string | undefined> {
+  return /^Pid: (\d+)/m.exec(await ask(test, 'show info').catch(() => ''))?.[1];
+}
+
+function haproxyPid({ stateDir }: TestStack): number {
+  const { pids } = JSON.parse(readFileSync(join(stateDir, 'stack.json'), 'utf8')) as StackFile;
+  if (!pids.haproxy) throw new Error('the stack runs no HAProxy');
+  return pids.haproxy;
+}
