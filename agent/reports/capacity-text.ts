@@ -1,0 +1,123 @@
+import { type Terminal, table } from '../cli/terminal.ts';
+import { type Capacity, HEADROOM, type Outlook, type ServiceCapacity } from './capacity.ts';
+import { amount, count, day, share } from './format.ts';
+
+type Reviewed = Exclude<ServiceCapacity, { refused: string }>;
+
+const isReviewed = (one: ServiceCapacity): one is Reviewed => one.refused === undefined;
+
+const month = (at: number): string => day(at).split(' ').slice(1).join(' ');
+
+/** The capacity review for a terminal: what was, what is to come, what to do, and how far to trust it. */
+export function capacityText(capacity: Capacity, terminal: Terminal): string {
+  const bold = (text: string) => terminal.paint('bold', text);
+  const reviewed = capacity.services.filter(isReviewed);
+  const parts = [
+    `${bold(`Capacity of site ${capacity.site}`)}: ${month(capacity.from)} reviewed, forecast to ${day(capacity.forecastTo - 1)}`,
+  ];
+  if (reviewed.length > 0) {
+    parts.push(
+      `${bold(`${month(capacity.from)}: highest`)}\n${table(
+        reviewed,
+        [
+          { title: 'SERVICE', value: ({ service }) => service },
+          { title: 'DAYS', align: 'right', value: ({ review }) => count(review.days) },
+          { title: 'RATE/S', align: 'right', value: ({ review }) => amount(review.peakRate) },
+          { title: 'MEAN ms', align: 'right', value: ({ review }) => amount(review.meanResponseMs) },
+          { title: 'AT ONCE', align: 'right', value: ({ review }) => amount(review.peakConcurrency) },
+          {
+            title: "BY LITTLE'S LAW",
+            align: 'right',
+            value: ({ review }) => amount(review.littleConcurrency),
+          },
+          {
+            title: 'CAPACITY',
+            align: 'right',
+            value: ({ instances, maxconn, capacity: all }) => `${instances} × ${maxconn} = ${all}`,
+          },
+          {
+            title: 'USED',
+            align: 'right',
+            value: ({ review, capacity: all }) =>
+              share(Math.max(review.peakConcurrency, review.littleConcurrency) / (all || 1)),
+          },
+        ],
+        terminal,
+      )}`,
+      `${bold('Forecast')}: highest of the month, with the interval that holds nine of ten\n${table(
+        reviewed.flatMap((one) =>
+          one.concurrency.months.map((own, index) => ({
+            one,
+            own,
+            rate: one.rate.months[index],
+            first: index === 0,
+          })),
+        ),
+        [
+          { title: 'SERVICE', value: ({ one, first }) => (first ? one.service : '') },
+          { title: 'MONTH', value: ({ own }) => month(own.start) },
+          { title: 'RATE/S', align: 'right', value: ({ rate }) => (rate ? interval(rate) : '') },
+          { title: 'AT ONCE', align: 'right', value: ({ own }) => interval(own) },
+          {
+            title: 'OF CAPACITY',
+            align: 'right',
+            value: ({ one, own }) => share(own.peak / (one.capacity || 1)),
+          },
+        ],
+        terminal,
+      )}`,
+      `${bold('What to do')}\n${reviewed.map((one) => `  ${one.service}: ${advice(one)}`).join('\n')}`,
+      `${bold('How far to trust it')} (MASE: error on weeks held out, 1 = repeating the week before inside the history)\n${table(
+        reviewed.flatMap((one) => [
+          { service: one.service, what: 'rate', outlook: one.rate, history: one.history },
+          { service: '', what: 'at once', outlook: one.concurrency, history: one.history },
+        ]),
+        [
+          { title: 'SERVICE', value: ({ service }) => service },
+          { title: 'OF', value: ({ what }) => what },
+          { title: 'USED', value: ({ outlook }) => outlook.method },
+          {
+            title: 'MASE HOLT-WINTERS',
+            align: 'right',
+            value: ({ outlook }) => mase(outlook, 'holt-winters'),
+          },
+          { title: 'MASE NAIVE', align: 'right', value: ({ outlook }) => mase(outlook, 'seasonal-naive') },
+          {
+            title: 'ERROR, LAST WEEK HELD OUT',
+            align: 'right',
+            value: ({ outlook: { backTest, method } }) =>
+              `${share(backTest.lastError[method])} (naive ${share(backTest.lastError['seasonal-naive'])})`,
+          },
+          { title: 'WEEKS TRIED', align: 'right', value: ({ outlook }) => count(outlook.backTest.folds) },
+          {
+            title: 'HISTORY',
+            align: 'right',
+            value: ({ history }) => `${history.days} d${history.filled ? `, ${history.filled} filled` : ''}`,
+          },
+        ],
+        terminal,
+      )}`,
+    );
+  }
+  for (const one of capacity.services) {
+    if (!isReviewed(one)) parts.push(terminal.paint('yellow', `${one.service}: no forecast: ${one.refused}`));
+  }
+  return parts.join('\n\n');
+}
+
+const mase = ({ backTest }: Outlook, method: Outlook['method']): string => backTest.mase[method].toFixed(2);
+
+const interval = ({ peak, lower, upper }: { peak: number; lower: number; upper: number }): string =>
+  `${amount(peak)} (${amount(lower)}–${amount(upper)})`;
+
+function advice({ exhaustion, instancesToAdd, instances }: Reviewed): string {
+  const add =
+    instancesToAdd === 0
+      ? ''
+      : `add ${instancesToAdd} to the ${instances} instances to keep the upper bound within ${HEADROOM * 100} % of capacity`;
+  if (exhaustion.expected !== null)
+    return `capacity is expected to be exhausted on ${day(exhaustion.expected)}; ${add}`;
+  if (exhaustion.upper !== null)
+    return `capacity may be exhausted from ${day(exhaustion.upper)} on (upper bound); ${add}`;
+  return add ? `within capacity, with little to spare: ${add}` : 'enough until the end of the forecast';
+}

@@ -1,0 +1,208 @@
+import { DAY } from '../rollups/roll-up.ts';
+import type { Rollup } from '../rollups/rollup.ts';
+import { type BackTest, forecast, leastValues, type Method } from './forecast/forecast.ts';
+
+/** What `acgs-lb capacity` knows. Times are epoch seconds, rates requests per second. */
+export interface Capacity {
+  site: string;
+  /** The month reviewed: first second, and first second after it (or now). */
+  from: number;
+  to: number;
+  forecastTo: number;
+  services: ServiceCapacity[];
+}
+
+export type ServiceCapacity = { service: string; instances: number; maxconn: number; capacity: number } & (
+  | { refused: string }
+  | {
+      refused?: undefined;
+      review: {
+        peakRate: number;
+        peakConcurrency: number;
+        littleConcurrency: number;
+        meanResponseMs: number;
+        days: number;
+      };
+      rate: Outlook;
+      concurrency: Outlook;
+      /** First day on which the expected, or the upper, peak of concurrency passes capacity; null within the forecast. */
+      exhaustion: { expected: number | null; upper: number | null };
+      /** So that the upper bound stays within `HEADROOM` of capacity. */
+      instancesToAdd: number;
+      /** Days of history used, and how many of them had to be filled in. */
+      history: { days: number; filled: number };
+    }
+);
+
+export interface Outlook {
+  method: Method;
+  backTest: BackTest;
+  /** Highest day of each of the three months (of the rest of the reviewed one too): expected and 90 % interval. */
+  months: { start: number; peak: number; lower: number; upper: number }[];
+  days: { start: number; value: number; lower: number; upper: number }[];
+}
+
+/** Share of capacity a forecast may fill: queues grow without bound towards 100 %. */
+export const HEADROOM = 0.8;
+const WEEK = 7;
+/** More holes than this share and what is learnt is mostly guesses. */
+const MAX_FILLED = 0.25;
+
+export interface CapacityInput {
+  site: string;
+  /** 1–12. */
+  month: number;
+  now: number;
+  /** Hours of services (instance ''), oldest first, as far back as they go. */
+  hours: readonly Rollup[];
+  services: readonly { service: string; instances: number; maxconn: number }[];
+}
+
+/** The latest such month that has begun, and where the three months after it end. */
+export function reviewedMonth(month: number, now: number): { from: number; to: number; forecastTo: number } {
+  const today = new Date(now * 1000);
+  const year = today.getUTCFullYear() - (month > today.getUTCMonth() + 1 ? 1 : 0);
+  const first = (offset: number) => Date.UTC(year, month - 1 + offset, 1) / 1000;
+  return { from: first(0), to: Math.min(first(1), now), forecastTo: first(4) };
+}
+
+export function reviewCapacity(input: CapacityInput): Capacity {
+  const { month, now, hours } = input;
+  const period = reviewedMonth(month, now);
+  return {
+    site: input.site,
+    ...period,
+    services: input.services.map((own) => ({
+      ...own,
+      capacity: own.instances * own.maxconn,
+      ...reviewService(
+        hours.filter(({ service }) => service === own.service),
+        own,
+        period,
+      ),
+    })),
+  };
+}
+
+function reviewService(
+  hours: readonly Rollup[],
+  { instances, maxconn }: { instances: number; maxconn: number },
+  { from, to, forecastTo }: { from: number; to: number; forecastTo: number },
+) {
+  // Whole days only: half of today has half of its peak.
+  const end = Math.floor(to / DAY) * DAY;
+  const known = dailyPeaks(hours.filter(({ start }) => start < end));
+  const first = known.keys().next().value;
+  const since = first === undefined ? 'none at all' : `since ${iso(first)}`;
+  const days = first === undefined ? 0 : (end - first) / DAY;
+  if (first === undefined || days < leastValues(WEEK)) {
+    const when = first === undefined ? '' : `; try again after ${iso(first + leastValues(WEEK) * DAY)}`;
+    return {
+      refused: `history is too short: ${days} full days before ${iso(end)} (${since}), ${leastValues(WEEK)} are needed (three weeks to learn from, one to be tried on)${when}`,
+    };
+  }
+  const filled = days - known.size;
+  if (filled > days * MAX_FILLED) {
+    return {
+      refused: `history has too many holes: ${filled} of ${days} days ${since} are missing, at most a quarter may`,
+    };
+  }
+  const horizon = Math.round((forecastTo - end) / DAY);
+  const outlook = (read: (peak: DayPeak) => number): Outlook => {
+    const { points, lower, upper, method, backTest } = forecast(
+      fill(known, first, days, read),
+      WEEK,
+      horizon,
+    );
+    const daily = points.map((value, index) => ({
+      start: end + index * DAY,
+      ...{ value, lower: lower[index] ?? 0, upper: upper[index] ?? 0 },
+    }));
+    return { method, backTest, months: byMonth(daily), days: daily };
+  };
+  const concurrency = outlook((peak) => peak.concurrency);
+  const capacity = instances * maxconn;
+  const passes = (read: (day: Outlook['days'][number]) => number) =>
+    concurrency.days.find((day) => read(day) > capacity)?.start ?? null;
+  const highest = Math.max(...concurrency.days.map(({ upper }) => upper));
+  const inMonth = [...known].filter(([start]) => start >= from && start < to).map(([, peak]) => peak);
+  return {
+    review: {
+      days: inMonth.length,
+      peakRate: Math.max(0, ...inMonth.map(({ rate }) => rate)),
+      peakConcurrency: Math.max(0, ...inMonth.map(({ measured }) => measured)),
+      littleConcurrency: Math.max(0, ...inMonth.map(({ little }) => little)),
+      meanResponseMs: meanResponse(hours.filter(({ start }) => start >= from && start < to)) * 1000,
+    },
+    rate: outlook((peak) => peak.rate),
+    concurrency,
+    exhaustion: { expected: passes(({ value }) => value), upper: passes(({ upper }) => upper) },
+    instancesToAdd: Math.max(0, Math.ceil(highest / (maxconn * HEADROOM)) - instances),
+    history: { days, filled },
+  };
+}
+
+interface DayPeak {
+  rate: number;
+  measured: number;
+  little: number;
+  /** The higher of both: a gauge read every ten seconds misses short peaks, Little's law misses queues of them. */
+  concurrency: number;
+}
+
+/** By day. Little's law, hour by hour: concurrency = arrival rate × time in the system, here peak rate × mean time. */
+function dailyPeaks(hours: readonly Rollup[]): Map<number, DayPeak> {
+  const days = new Map<number, DayPeak>();
+  for (const hour of hours) {
+    if (hour.rows === 0) continue;
+    const start = Math.floor(hour.start / DAY) * DAY;
+    const day = days.get(start) ?? { rate: 0, measured: 0, little: 0, concurrency: 0 };
+    day.rate = Math.max(day.rate, hour.peakRate);
+    day.measured = Math.max(day.measured, hour.peakConcurrency);
+    day.little = Math.max(day.little, hour.peakRate * meanResponse([hour]));
+    day.concurrency = Math.max(day.measured, day.little);
+    days.set(start, day);
+  }
+  return new Map([...days].sort(([a], [b]) => a - b));
+}
+
+/** Request-weighted, seconds. */
+function meanResponse(hours: readonly Rollup[]): number {
+  const requests = hours.reduce((sum, hour) => sum + hour.requests, 0);
+  return requests > 0 ? hours.reduce((sum, hour) => sum + hour.responseTimeSum, 0) / requests : 0;
+}
+
+/** A missing day takes the mean of the same weekday before and after it. */
+function fill(
+  known: ReadonlyMap<number, DayPeak>,
+  first: number,
+  days: number,
+  read: (peak: DayPeak) => number,
+): number[] {
+  const at = (index: number): number | null => {
+    const peak = known.get(first + index * DAY);
+    return peak ? read(peak) : null;
+  };
+  return Array.from({ length: days }, (_, index) => {
+    for (let weeks = 0; weeks * WEEK < days; weeks++) {
+      const near = [at(index - weeks * WEEK), at(index + weeks * WEEK)].filter((value) => value !== null);
+      if (near.length > 0) return near.reduce((sum, value) => sum + value, 0) / near.length;
+    }
+    return 0;
+  });
+}
+
+function byMonth(days: Outlook['days']): Outlook['months'] {
+  const months = Map.groupBy(days, ({ start }) => {
+    const date = new Date(start * 1000);
+    return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1) / 1000;
+  });
+  return [...months].map(([start, own]) => ({
+    start,
+    peak: Math.max(...own.map(({ value }) => value)),
+    lower: Math.max(...own.map(({ lower }) => lower)),
+    upper: Math.max(...own.map(({ upper }) => upper)),
+  }));
+}
+
+const iso = (at: number): string => new Date(at * 1000).toISOString().slice(0, 10);

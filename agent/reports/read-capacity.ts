@@ -1,0 +1,35 @@
+import type { Config } from '../../shared/config/config.ts';
+import { readRollups } from '../rollups/read.ts';
+import { DAY } from '../rollups/roll-up.ts';
+import type { Queryable } from '../sql/database.ts';
+import { type Capacity, reviewCapacity, reviewedMonth } from './capacity.ts';
+
+/** Longer history teaches nothing about the next quarter, and costs seconds. */
+const HISTORY = 400 * DAY;
+
+/**
+ * Instances are those that history knew on the last day before the end of the month (so that registered ones count, and
+ * past months are held against what they had); the configuration's where it knew none.
+ */
+export async function readCapacity(
+  database: Queryable,
+  { config, month, now }: { config: Config; month: number; now: number },
+): Promise<Capacity> {
+  const { to } = reviewedMonth(month, now);
+  const { rows } = await database.query<{ service: string; instances: number }>(
+    `SELECT service_type AS service, count(DISTINCT instance_id) AS instances FROM metrics_hourly
+     WHERE instance_id <> '' AND rows > 0 AND start >= $1 AND start < $2 GROUP BY 1`,
+    [Math.floor(to) - DAY, Math.ceil(to)],
+  );
+  const seen = new Map(rows.map(({ service, instances }) => [service, instances]));
+  const all = await readRollups(database, { from: to - HISTORY, to, by: 'hour', sketches: false });
+  return reviewCapacity({
+    ...{ site: config.site.id, month, now },
+    hours: all.filter(({ instance }) => instance === ''),
+    services: Object.values(config.services).map(({ id, maxconn, instances }) => ({
+      service: id,
+      maxconn,
+      instances: seen.get(id) ?? instances.length,
+    })),
+  });
+}
