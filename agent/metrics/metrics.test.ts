@@ -89,12 +89,15 @@ test('an edge’s latencies count only where HAProxy has not measured the same c
   all.accept(
     update([instance('gs-1')], {
       traffic: [
+        // HAProxy has told nothing yet: these are the only ones there are.
         { ...edge, success: 0, failure: 0, latency: sketchOf(10, 10) },
+        { ...edge, source: 'haproxy', success: 1, failure: 0, latency: sketchOf(10) },
+        { ...edge, success: 0, failure: 0, latency: sketchOf(10) },
         { ...edge, success: 1, failure: 0, latency: sketchOf(10) },
       ],
     }),
   );
-  expect(await all.render()).toContain(`acgs_load_balancer_response_time_seconds_count{${labels}} 1`);
+  expect(await all.render()).toContain(`acgs_load_balancer_response_time_seconds_count{${labels}} 4`);
 });
 
 test('an instance that is gone leaves no series behind', async () => {

@@ -1,0 +1,16 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkPanels, EMPTY_IN_PEACE, type StackAddresses } from './check.ts';
+
+// node deploy/grafana/check-stack.ts [STATE_DIR]: does every panel of the dashboards show something of a stack that runs?
+const stateDir = process.argv[2] ?? '.acgs';
+const stack = JSON.parse(readFileSync(join(stateDir, 'stack.json'), 'utf8')) as StackAddresses;
+const results = await checkPanels(stack);
+let failed = 0;
+for (const { dashboard, panel, found } of results) {
+  const good = Number(found) > 0 || (found === 0 && EMPTY_IN_PEACE.has(panel));
+  if (!good) failed++;
+  process.stdout.write(`${good ? 'ok  ' : 'FAIL'} ${dashboard} / ${panel}: ${found}\n`);
+}
+process.stdout.write(`${results.length - failed} of ${results.length} queries answer\n`);
+process.exitCode = failed === 0 ? 0 : 1;

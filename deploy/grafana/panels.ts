@@ -1,0 +1,43 @@
+import { globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+export interface PanelQuery {
+  dashboard: string;
+  panel: string;
+  kind: 'prometheus' | 'postgres';
+  query: string;
+}
+
+interface Panel {
+  title: string;
+  type: string;
+  targets?: { expr?: string; rawSql?: string }[];
+}
+
+/** Every query of every panel of the shipped dashboards. */
+export function panelQueries(folder: string = join(import.meta.dirname, 'dashboards')): PanelQuery[] {
+  return globSync('*.json', { cwd: folder })
+    .sort()
+    .flatMap((file) => {
+      const board = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { title: string; panels: Panel[] };
+      return board.panels.flatMap(({ title, targets = [] }) =>
+        targets.map(({ expr, rawSql }): PanelQuery => {
+          const where = { dashboard: board.title, panel: title };
+          if (expr) return { ...where, kind: 'prometheus', query: expr };
+          if (rawSql) return { ...where, kind: 'postgres', query: rawSql };
+          throw new Error(`${file}: "${title}" has a target without a query`);
+        }),
+      );
+    });
+}
+
+/** What Grafana would send to Prometheus, with a rate interval of `seconds`. */
+export const asPromql = (query: string, seconds: number): string =>
+  query.replaceAll('$__rate_interval', `${seconds}s`).replaceAll('$service', '.*');
+
+/** What Grafana would send to Postgres for the time from `from` to `to` (epoch seconds), in steps of `step` seconds. */
+export function asSql(query: string, from: number, to: number, step: number): string {
+  return query
+    .replaceAll(/\$__unixEpochFilter\((\w+)\)/g, `$1 >= ${from} AND $1 <= ${to}`)
+    .replaceAll(/\$__unixEpochGroup\((\w+),\s*\$__interval\)/g, `floor($1 / ${step}) * ${step}`);
+}
