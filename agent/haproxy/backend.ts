@@ -12,6 +12,9 @@ export function backendLines(
 ): string[] {
   return [
     `timeout server ${duration(service.timeout)}`,
+    ...(service.health.timeout === config.haproxy.timeouts.check
+      ? []
+      : [`timeout check ${duration(service.health.timeout)}`]),
     ...checkLines(service, instances),
     ...accessLines(service.access),
     ...affinityLines(config, service),
