@@ -1,8 +1,11 @@
+import { brokenOpen } from './broken-open.ts';
 import { embedded } from './embedded.ts';
 import { emptyKv } from './empty-kv.ts';
 import { gatewayStopped } from './gateway-stopped.ts';
+import { haproxyAlone } from './haproxy-alone.ts';
 import { haproxyReloaded } from './haproxy-reloaded.ts';
 import { killedInstance } from './killed-instance.ts';
+import { killedTwenty } from './killed-twenty.ts';
 import { nginxInstances } from './nginx-instances.ts';
 import type { Scenario } from './scenario.ts';
 import { storesStopped } from './stores-stopped.ts';
@@ -13,9 +16,12 @@ const SCENARIOS: Scenario[] = [
   storesStopped,
   gatewayStopped,
   haproxyReloaded,
+  haproxyAlone,
   emptyKv,
   nginxInstances,
   embedded,
+  killedTwenty,
+  brokenOpen,
 ];
 
 const wanted = process.argv.slice(2);

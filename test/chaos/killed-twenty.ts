@@ -1,0 +1,67 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { edgeStatus, serverStat } from '../harness/look.ts';
+import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { Findings, type Scenario } from './scenario.ts';
+
+const KILLS = 20;
+
+/** How fast a killed instance is out of service when no request tells of it: only the agent's open connection does. */
+export const killedTwenty: Scenario = {
+  name: 'killed-twenty',
+  what: `kill -9 one instance after the other, ${KILLS} times, with no traffic: until HAProxy and the edge know`,
+  async run() {
+    const findings = new Findings();
+    const test = await startStack();
+    const restarted: ChildProcess[] = [];
+    try {
+      await demonstrate(test, findings, restarted);
+    } finally {
+      for (const child of restarted) child.kill('SIGTERM');
+      await test.stop();
+    }
+    return findings.outcome;
+  },
+};
+
+async function demonstrate(
+  { stack }: TestStack,
+  findings: Findings,
+  restarted: ChildProcess[],
+): Promise<void> {
+  const pids = new Map(stack.instances.map(({ id, pid }) => [id, pid]));
+  const times: { haproxy: number[]; edge: number[] } = { haproxy: [], edge: [] };
+  for (let kill = 0; kill < KILLS; kill++) {
+    const victim = stack.instances[kill % stack.instances.length];
+    const pid = victim && pids.get(victim.id);
+    if (!victim || !pid) throw new Error('no instance to kill');
+    const { service, id } = victim;
+    const began = Date.now();
+    process.kill(pid, 'SIGKILL');
+    const after = (read: () => Promise<boolean>) =>
+      until(async () => (await read()) && Date.now() - began, { everyMs: 5, withinMs: 10_000 });
+    const [haproxy, edge] = await Promise.all([
+      after(async () => !(await serverStat(stack, service, id)).status?.startsWith('UP')),
+      after(async () => new RegExp(`"id":"${id}"[^}]*"state":"down"`).test(await edgeStatus(stack))),
+    ]);
+    times.haproxy.push(haproxy ?? Number.POSITIVE_INFINITY);
+    times.edge.push(edge ?? Number.POSITIVE_INFINITY);
+    const port = new URL(victim.url).port;
+    const child = spawn(process.execPath, ['dev/instance.ts', service, id, port], {
+      cwd: ROOT,
+      stdio: 'ignore',
+    });
+    restarted.push(child);
+    pids.set(id, child.pid ?? 0);
+    const back = await until(async () => (await serverStat(stack, service, id)).status?.startsWith('UP'));
+    if (!back) findings.check(false, `${id} came back`);
+  }
+  for (const [where, list] of Object.entries({
+    'out of HAProxy': times.haproxy,
+    'known at the edge': times.edge,
+  })) {
+    const sorted = list.toSorted((a, b) => a - b);
+    const at = (q: number) => sorted[Math.min(sorted.length - 1, Math.ceil(q * sorted.length) - 1)] ?? 0;
+    findings.check(at(1) < 2_000, `${where}: p50 ${at(0.5)} ms, p99 ${at(0.99)} ms of ${KILLS} kills`);
+  }
+}
