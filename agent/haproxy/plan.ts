@@ -58,6 +58,13 @@ export function planSteps(
   return steps;
 }
 
+/** Orders of ours that HAProxy holds already, given before this agent was started. */
+export function heldOrders(desired: DesiredMap, actual: ReadonlyMap<string, Actual>): [string, AdminState][] {
+  return [...desired]
+    .filter(([key, { admin }]) => admin !== 'ready' && actual.get(key)?.admin === admin)
+    .map(([key, { admin }]) => [key, admin]);
+}
+
 function settings(want: Desired, have: Actual, ordered: AdminState | undefined): Step[] {
   const { service, instance } = want;
   const server = `set server ${service}/${instance}`;

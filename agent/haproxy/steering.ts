@@ -4,7 +4,7 @@ import { type CounterMemory, countTraffic } from './counters.ts';
 import type { DesiredMap } from './desired.ts';
 import { addServer, removeServer } from './membership.ts';
 import { parseInfo, parseServersState, parseStat } from './parse.ts';
-import { type Actual, actualServers, planSteps, type Step } from './plan.ts';
+import { type Actual, actualServers, heldOrders, planSteps, type Step } from './plan.ts';
 import { releaseVerdicts } from './release.ts';
 import { createRuntimeClient, HaproxyAway, type RuntimeClient } from './runtime.ts';
 
@@ -63,6 +63,7 @@ export function createSteering(options: SteeringOptions): Steering {
     for (const { service, instance } of news.refused) options.onRefused(service, instance);
 
     const actual = actualServers(stats, parseServersState(states), services);
+    for (const [key, admin] of heldOrders(options.desired(), actual)) ours.set(key, admin);
     const steps = planSteps(options.desired(), actual, ours);
     const outcomes = await Promise.all(steps.map((step) => take(step)));
     const refused = outcomes.flatMap((outcome) => outcome.said);
