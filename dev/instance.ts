@@ -107,7 +107,8 @@ server.once('error', (error: NodeJS.ErrnoException) => {
   process.stderr.write(`${id}: ${why}\n`);
   process.exit(1);
 });
-server.listen(port, '127.0.0.1');
+// In a container the other ones must reach it.
+server.listen(port, process.env.ACGS_DEMO_HOST ?? '127.0.0.1');
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
