@@ -63,6 +63,10 @@ export interface LiveView {
 }
 
 const KEPT_CHANGES = 100;
+/** HAProxy's counters are read once a second, so an update knows of everything but the last second. */
+const COUNTER_LAG_MS = 1_200;
+/** Without updates for this long, nothing happens: what came before is settled all the same. */
+const QUIET_MS = 10_000;
 
 export function createLiveView({
   config,
@@ -77,10 +81,12 @@ export function createLiveView({
   const perInstance = new Map<string, TrafficWindow>();
   let instances: ReadonlyMap<string, Instance> = new Map();
   let changes: Change[] = [];
+  let toldAt = 0;
 
   return {
     accept(update) {
       instances = update.instances;
+      toldAt = update.at;
       for (const key of perInstance.keys()) if (!instances.has(key)) perInstance.delete(key);
       if (update.changes.length > 0) changes = [...changes, ...update.changes].slice(-KEPT_CHANGES);
       for (const delta of update.traffic ?? []) {
@@ -93,13 +99,14 @@ export function createLiveView({
     edgeReport: (report) => addReport(edgeLog, report, now()),
     status(agent) {
       const at = now();
+      const settledAt = Math.max(toldAt - COUNTER_LAG_MS, at - QUIET_MS);
       const views = [...instances.values()].map((instance) =>
-        viewInstance(instance, perInstance.get(instanceKey(instance.service, instance.id)), at),
+        viewInstance(instance, perInstance.get(instanceKey(instance.service, instance.id)), settledAt),
       );
       return {
         ...agent,
         at,
-        total: { ...summarise(total, at), ...sumGauges(views) },
+        total: { ...summarise(total, settledAt), ...sumGauges(views) },
         services: Object.values(config().services).map((service) => {
           const own = views.filter((instance) => instance.service === service.id);
           return {
@@ -107,7 +114,7 @@ export function createLiveView({
             routes: service.routes,
             timeoutMs: service.timeout,
             maxconn: service.maxconn,
-            traffic: summarise(services.get(service.id) ?? emptyWindow(), at),
+            traffic: summarise(services.get(service.id) ?? emptyWindow(), settledAt),
             ...sumGauges(own),
             instances: own,
           };
@@ -127,8 +134,12 @@ function windowOf(windows: Map<string, TrafficWindow>, key: string): TrafficWind
   return made;
 }
 
-function viewInstance(instance: Instance, window: TrafficWindow | undefined, at: number): LiveInstance {
-  const { history: _, ...traffic } = summarise(window ?? emptyWindow(), at);
+function viewInstance(
+  instance: Instance,
+  window: TrafficWindow | undefined,
+  settledAt: number,
+): LiveInstance {
+  const { history: _, ...traffic } = summarise(window ?? emptyWindow(), settledAt);
   const { id, service, url, origin, state, reason, since, health, breaker, admin, weight, priority } =
     instance;
   const { latencyMs, inflight, queued, drainDeadline, expiresAt } = instance;

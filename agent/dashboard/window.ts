@@ -46,9 +46,12 @@ export function addTraffic(
   if (traffic.latency) mergeSketch(bucket.latency, traffic.latency);
 }
 
-/** The bucket that is still filling counts for nothing: a rate read from it would jump about. */
-export function summarise(window: TrafficWindow, now: number): Traffic {
-  const last = Math.floor(now / BUCKET_MS) - 1;
+/**
+ * `settledAt`: all that happened before it has been told. The bucket that is still filling then counts for nothing: a
+ * rate read from it would jump about.
+ */
+export function summarise(window: TrafficWindow, settledAt: number): Traffic {
+  const last = Math.floor(settledAt / BUCKET_MS) - 1;
   const recent = (count: number) =>
     Array.from({ length: count }, (_, index) => window.buckets.get(last - count + 1 + index));
   const sketch = emptySketch();

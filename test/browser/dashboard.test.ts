@@ -126,7 +126,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
       ...{ message: 'p95 of gs is 620 ms (critical at 500)', startedAt: Date.now() - 60_000 },
     });
     const page = await open();
-    await heading(page, 'critical alert for gs');
+    await heading(page, 'p95 of gs is 620 ms (critical at 500)');
     await page.getByRole('button', { name: 'Acknowledge' }).click();
     await signIn(page);
     await page.locator('#alerts').getByText('acknowledged by dashboard').waitFor();

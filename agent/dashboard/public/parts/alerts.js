@@ -22,10 +22,10 @@ export function alertsOf(answer) {
 export function alertFindings(alerts) {
   return alerts
     .filter(({ silenced, acknowledgedAt }) => !silenced && acknowledgedAt === null)
-    .map(({ service, severity, message, startedAt }) => ({
+    .map(({ severity, message, startedAt }) => ({
       tone: /** @type {'bad' | 'warn'} */ (severity === 'warning' ? 'warn' : 'bad'),
-      title: `${severity} alert${service ? ` for ${service}` : ''}`,
-      why: message,
+      title: message,
+      why: `${severity} alert`,
       since: startedAt,
     }));
 }
