@@ -22,7 +22,10 @@ export const stateDirOf = (command: Command): string =>
   resolve(command.optsWithGlobals<{ stateDir?: string }>().stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs');
 
 /** DATABASE_URL, the running stack's Postgres, a running agent's embedded database, or the embedded files themselves. */
-export async function openHistoryFor(command: Command): Promise<OpenHistory> {
+export async function openHistoryFor(
+  command: Command,
+  { create = false }: { create?: boolean } = {},
+): Promise<OpenHistory> {
   const stateDir = stateDirOf(command);
   const url = databaseUrl({ env: process.env, stateDir });
   if (url) {
@@ -41,7 +44,7 @@ export async function openHistoryFor(command: Command): Promise<OpenHistory> {
     }
   }
   const folder = join(stateDir, 'pglite');
-  if (!existsSync(folder)) {
+  if (!create && !existsSync(folder)) {
     throw new CommandFailed(
       `no history found: DATABASE_URL is not set, and ${stateDir} holds neither a running stack nor an embedded database`,
     );

@@ -1,0 +1,73 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { CommandFailed } from '../errors.ts';
+
+interface BackupOptions {
+  output: string;
+  config?: string;
+  envFile?: string;
+  only?: 'config' | 'database';
+}
+
+const ENV_FILES = ['/etc/acgs-lb/agent.env', '.env.production', '.env'];
+
+export function registerBackup(program: Command): void {
+  program
+    .command('backup')
+    .description('configuration and history, each into one file that only you can read')
+    .option('-o, --output <folder>', 'where to', '.')
+    .option('-c, --config <file>', 'the configuration')
+    .option('--env-file <file>', `the environment file (default: the first of ${ENV_FILES.join(', ')})`)
+    .option('--only <part>', 'config or database')
+    .addHelpText(
+      'after',
+      '\nMakes acgs-lb-config-YYYYMMDD.tar.gz and acgs_lb_backup_YYYYMMDD.sql. Both hold secrets or what is worth as much.\n\nExample:\n  acgs-lb backup -o /var/backups/acgs-lb',
+    )
+    .action(async (options: BackupOptions, command: Command) => {
+      const context = contextOf(command);
+      const { backupConfig, backupDatabase } = await import('../../upkeep/backup.ts');
+      const { configOf, openHistoryFor, stateDirOf } = await import('../history.ts');
+      const { registryPath } = await import('../../registry/registry.ts');
+      const folder = resolve(options.output);
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const now = new Date();
+      const made: { config?: string; contents?: string[]; database?: string; by?: string } = {};
+      const lines: string[] = [];
+      if (options.only !== 'database') {
+        const { file, config } = await configOf(command, options.config);
+        const env = options.envFile ?? ENV_FILES.find((path) => existsSync(path));
+        if (options.envFile && !existsSync(options.envFile))
+          throw new CommandFailed(`${options.envFile} is not there`);
+        const haproxy = config.haproxy.file;
+        const backup = await backupConfig({
+          ...{ site: config.site.id, folder, now },
+          files: {
+            'acgs-lb.yaml': resolve(file),
+            'haproxy.cfg': haproxy,
+            'haproxy-files': join(haproxy, '..', 'acgs-lb'),
+            ...(env && { 'environment.env': resolve(env) }),
+            'registry.json': registryPath(stateDirOf(command)),
+          },
+        });
+        made.config = backup.file;
+        made.contents = backup.manifest.files.map(({ path }) => path);
+        lines.push(`${backup.file}`, ...made.contents.map((path) => `  ${path}`));
+        if (!env) lines.push('  no environment file found: give it with --env-file');
+      }
+      if (options.only !== 'config') {
+        const history = await openHistoryFor(command);
+        try {
+          const backup = await backupDatabase({ ...history, folder, now });
+          made.database = backup.file;
+          made.by = backup.by;
+          lines.push(`${backup.file} (by ${backup.by}${backup.why ? `: ${backup.why}` : ''})`);
+        } finally {
+          await history.close();
+        }
+      }
+      context.print(made, () => lines.join('\n'));
+    });
+}

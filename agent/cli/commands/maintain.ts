@@ -1,0 +1,38 @@
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+
+export function registerMaintain(program: Command): void {
+  program
+    .command('maintain')
+    .description('roll up, drop what is older than the retention time, make partitions, vacuum and analyze')
+    .option('-c, --config <file>', 'the configuration, for its retention')
+    .addHelpText('after', '\nThe agent does this every night by itself.\n\nExample:\n  acgs-lb maintain')
+    .action(async (options: { config?: string }, command: Command) => {
+      const context = contextOf(command);
+      const { configOf, openHistoryFor } = await import('../history.ts');
+      const { config } = await configOf(command, options.config);
+      const history = await openHistoryFor(command);
+      try {
+        const { maintain } = await import('../../upkeep/maintain.ts');
+        const done = await maintain(history.database, {
+          retentionMs: config.retention,
+          now: Date.now() / 1000,
+          onStep: (step) => context.terminal.interactive && context.terminal.error(`${step} …`),
+        });
+        const gone = Object.entries(done.deleted).filter(([, rows]) => rows > 0);
+        context.print(done, () =>
+          [
+            `rolled up ${done.rolledUp.hours} hours and ${done.rolledUp.days} days`,
+            `partitions made for ${done.partitionsAhead} days ahead`,
+            done.dropped.length > 0
+              ? `dropped ${done.dropped.length} partitions older than ${config.retention / 86_400_000} days, ${done.dropped[0]} to ${done.dropped.at(-1)}`
+              : `no partition is older than ${config.retention / 86_400_000} days`,
+            ...gone.map(([table, rows]) => `deleted ${rows} old rows of ${table}`),
+            `vacuumed and analyzed ${done.vacuumed.length} tables`,
+          ].join('\n'),
+        );
+      } finally {
+        await history.close();
+      }
+    });
+}

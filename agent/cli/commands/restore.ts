@@ -1,0 +1,53 @@
+import type { Command } from 'commander';
+import { contextOf } from '../context.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
+
+interface RestoreOptions {
+  root: string;
+  overwrite?: boolean;
+}
+
+export function registerRestore(program: Command): void {
+  program
+    .command('restore')
+    .description('put a backup back: files to where they were, rows into an empty database')
+    .argument('<file...>', 'acgs-lb-config-….tar.gz, acgs_lb_backup_….sql, or both')
+    .option('--root <folder>', 'below this folder instead of /', '/')
+    .option('--overwrite', 'replace files that are there')
+    .addHelpText(
+      'after',
+      '\nExample, on a new machine:\n  acgs-lb restore acgs-lb-config-20261124.tar.gz\n  acgs-lb migrate --init --admin-url … && acgs-lb restore acgs_lb_backup_20261124.sql',
+    )
+    .action(async (files: string[], options: RestoreOptions, command: Command) => {
+      const context = contextOf(command);
+      const wrong = files.filter((file) => !/\.(tar\.gz|tgz|sql)$/.test(file));
+      if (wrong.length > 0) throw new Misuse(`neither .tar.gz nor .sql: ${wrong.join(', ')}`);
+      const { restoreConfig, restoreDatabase, RestoreError } = await import('../../upkeep/restore.ts');
+      const { openHistoryFor } = await import('../history.ts');
+      const done: { file: string; written?: string[]; by?: string; statements?: number }[] = [];
+      try {
+        for (const file of files) {
+          if (!file.endsWith('.sql')) {
+            const { manifest, written } = await restoreConfig(file, options);
+            done.push({ file, written });
+            context.terminal.error(`${file}: made ${manifest.createdAt} for site ${manifest.site}`);
+            continue;
+          }
+          const history = await openHistoryFor(command, { create: true });
+          try {
+            done.push({ file, ...(await restoreDatabase(file, history)) });
+          } finally {
+            await history.close();
+          }
+        }
+      } catch (cause) {
+        if (cause instanceof RestoreError) throw new CommandFailed(cause.message, { cause });
+        throw cause;
+      }
+      context.print(done, () =>
+        done
+          .map(({ file, written, by }) => (written ? written.join('\n') : `${file} restored by ${by}`))
+          .join('\n'),
+      );
+    });
+}

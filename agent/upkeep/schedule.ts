@@ -1,0 +1,92 @@
+import type { Config } from '../../shared/config/config.ts';
+import type { Log } from '../log.ts';
+import { DAY, rollUp } from '../rollups/roll-up.ts';
+import type { Database } from '../sql/database.ts';
+import { maintain } from './maintain.ts';
+
+export interface UpkeepOptions {
+  database: Database;
+  config: () => Config;
+  log: Log;
+  /** Of two agents the leader alone keeps up. */
+  isLeader?: () => boolean;
+  /** Epoch milliseconds. */
+  now?: () => number;
+  everyMs?: number;
+}
+
+export interface Upkeep {
+  start(): void;
+  /** Ends after the step in hand. */
+  stop(): Promise<void>;
+  status(): { lastRollUp: number | null; lastMaintained: number | null; lastError: string | null };
+}
+
+const EVERY_MS = 5 * 60_000;
+/** The hour (UTC) in which the nightly work is done: the quietest of most services. */
+const QUIET_HOUR = 3;
+
+/** Roll-ups every five minutes, the rest of upkeep once a night. A database that is away only makes it wait. */
+export function createUpkeep(options: UpkeepOptions): Upkeep {
+  const { database, config, log, isLeader = () => true, now = Date.now, everyMs = EVERY_MS } = options;
+  const status: ReturnType<Upkeep['status']> = { lastRollUp: null, lastMaintained: null, lastError: null };
+  const stopping = new AbortController();
+  let running: Promise<void> = Promise.resolve();
+  let timer: NodeJS.Timeout | undefined;
+  let busy = false;
+
+  async function turn(): Promise<void> {
+    try {
+      await rollUp(database, { signal: stopping.signal });
+      status.lastRollUp = now();
+      const last = status.lastMaintained ?? (await lastMaintained(database));
+      if (!stopping.signal.aborted && isDue(last, now())) {
+        const { dropped, deleted } = await maintain(database, {
+          retentionMs: config().retention,
+          now: now() / 1000,
+        });
+        log.info({ dropped, deleted }, 'nightly upkeep done');
+        status.lastMaintained = now();
+      } else status.lastMaintained = last;
+      status.lastError = null;
+    } catch (cause) {
+      const message = (cause as Error).message;
+      if (message !== status.lastError) log.warn({ error: message }, 'upkeep waits');
+      status.lastError = message;
+    }
+  }
+
+  function tick(): void {
+    if (busy || !isLeader()) return;
+    busy = true;
+    running = turn().finally(() => {
+      busy = false;
+    });
+  }
+
+  return {
+    start() {
+      timer ??= setInterval(tick, everyMs);
+    },
+    async stop() {
+      clearInterval(timer);
+      stopping.abort();
+      await running;
+    },
+    status: () => ({ ...status }),
+  };
+}
+
+/** At the quiet hour of a day not yet maintained, or at any hour when a night was missed. Epoch milliseconds. */
+export function isDue(last: number | null, now: number): boolean {
+  const quiet = Math.floor(now / 1000 / DAY) * DAY * 1000 + QUIET_HOUR * 3_600_000;
+  const latest = now >= quiet ? quiet : quiet - DAY * 1000;
+  return (last ?? 0) < latest;
+}
+
+async function lastMaintained(database: Database): Promise<number | null> {
+  const { rows } = await database.query<{ value: number }>(
+    "SELECT value FROM upkeep_state WHERE name = 'maintained_at'",
+  );
+  return rows[0] ? rows[0].value * 1000 : null;
+}
