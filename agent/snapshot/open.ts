@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import { request } from 'undici';
 import type { Config } from '../../shared/config/config.ts';
 import { importSigningKey } from '../../shared/snapshot/keys.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
@@ -10,7 +9,8 @@ import { readJson, writeWhole } from '../registry/whole-file.ts';
 import { createSnapshotSink, type SnapshotSink } from '../sinks/snapshot.ts';
 import { createIngestPublisher } from './ingest.ts';
 import { createKvApiPublisher } from './kv-api.ts';
-import { type Fetch, orderIn, type Publisher } from './publisher.ts';
+import { orderIn, type Publisher } from './publisher.ts';
+import { send } from './send.ts';
 
 export interface SnapshotOptions {
   config(): Config;
@@ -53,23 +53,3 @@ function publishersOf(config: Config, env: Environment): Publisher[] {
       : []),
   ];
 }
-
-/** Redirects are not followed: a signed document goes to the configured place or nowhere. */
-const send: Fetch = async (url, { method, headers, body, signal }) => {
-  const answer = await request(url, {
-    method: method as 'PUT',
-    signal,
-    ...(headers ? { headers } : {}),
-    ...(body ? { body } : {}),
-  });
-  return {
-    status: answer.statusCode,
-    headers: {
-      get(name) {
-        const value = answer.headers[name];
-        return (Array.isArray(value) ? value[0] : value) ?? null;
-      },
-    },
-    text: () => answer.body.text(),
-  };
-};
