@@ -1,0 +1,109 @@
+import { Redis } from 'ioredis';
+import pino from 'pino';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import type { LiveState } from '../../agent/live/live.ts';
+import { createRedisLive } from '../../agent/live/redis.ts';
+import { createRedisSink } from '../../agent/sinks/redis.ts';
+import type { Sink } from '../../agent/sinks/sink.ts';
+import type { Instance } from '../../agent/state.ts';
+import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+
+const log = pino({ level: 'silent' });
+const config = parseConfig(`
+version: 1
+site: { id: main }
+services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
+`);
+const instance = (id: string): Instance => ({
+  ...{ id, service: 'gs', url: 'http://127.0.0.1:1', origin: 'file', state: 'up', reason: '', since: 0 },
+  ...{ health: 'up', breaker: 'closed', admin: 'ready', weight: 100, priority: 1, latencyMs: 1 },
+  ...{ inflight: 0, queued: 0, metadata: {} },
+});
+const metrics = [
+  {
+    ...{
+      serviceType: 'gs',
+      instanceId: 'gs-1',
+      timestamp: 1,
+      responseTime: 0.1,
+      successCount: 1,
+      failureCount: 0,
+    },
+    ...{ currentConnections: 0, totalRequests: 1, cpuUsage: 1, memoryUsage: 1 },
+  },
+];
+const both = new Map(['gs-1', 'gs-2'].map((id) => [`gs/${id}`, instance(id)]));
+const one = new Map([['gs/gs-1', instance('gs-1')]]);
+const ALL = [
+  ...['lb:breaker:gs:gs-1', 'lb:breaker:gs:gs-2', 'lb:health:gs:gs-1', 'lb:health:gs:gs-2'],
+  ...['lb:instances:gs', 'lb:metrics:gs:gs-1'],
+];
+
+let server: RedisServer;
+let redis: Redis;
+let live: LiveState;
+let sink: Sink;
+beforeAll(async () => {
+  server = await startRedis();
+  redis = new Redis(server.url, { retryStrategy: () => 50, maxRetriesPerRequest: null });
+  redis.on('error', () => {});
+  live = createRedisLive({ url: server.url, site: 'main', log });
+  sink = createRedisSink({ live, config: () => config, log });
+});
+afterAll(async () => {
+  await sink.close(1_000);
+  await live.close();
+  redis.disconnect();
+  await server.stop();
+});
+const keys = async () => (await redis.keys('*')).sort();
+
+test('the whole live state is there, each key with its time to live', async () => {
+  // The very first update comes before the connection stands.
+  sink.accept({ at: 1_000, instances: both, changes: [], metrics });
+  await vi.waitFor(async () => expect(await keys()).toEqual(ALL), { timeout: 5_000 });
+  const ttl = async (key: string) => Math.ceil((await redis.pttl(key)) / 10_000) * 10;
+  expect(await Promise.all(['lb:instances:gs', 'lb:health:gs:gs-1', 'lb:metrics:gs:gs-1'].map(ttl))).toEqual([
+    300, 60, 600,
+  ]);
+});
+
+test('evicted or flushed, it is complete again with the next update', async () => {
+  await redis.flushall();
+  sink.accept({ at: 2_000, instances: both, changes: [] });
+  await vi.waitFor(async () => expect(await keys()).toEqual(ALL));
+});
+
+test('an outage is caught up, and events flow again after it', async () => {
+  const heard: string[] = [];
+  const listener = new Redis(server.url, { retryStrategy: () => 50, maxRetriesPerRequest: null });
+  listener.on('error', () => {});
+  listener.on('message', (_channel, text: string) =>
+    heard.push((JSON.parse(text) as { reason: string }).reason),
+  );
+  await listener.subscribe('lb:events');
+  const { port } = server;
+  await server.stop();
+  for (const reason of ['first', 'second']) {
+    const change = { at: 3_000, service: 'gs', instance: 'gs-1', kind: 'health' as const, reason };
+    sink.accept({ at: 3_000, instances: both, changes: [change] });
+  }
+  await vi.waitFor(() => expect(sink.status()).toMatchObject({ state: 'retrying', pending: 1 }));
+  server = await startRedis({ port });
+  await vi.waitFor(async () => expect(await keys()).toEqual(ALL), { timeout: 10_000 });
+  await vi.waitFor(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, lastError: null }));
+  // Subscribers reconnect by themselves; what was sent before they did is lost, as the channel is.
+  await vi.waitFor(async () => {
+    const reason = 'after';
+    const change = { at: 4_000, service: 'gs', instance: 'gs-1', kind: 'health' as const, reason };
+    sink.accept({ at: 4_000, instances: both, changes: [change] });
+    expect(heard).toContain('after');
+  });
+  listener.disconnect();
+});
+
+test('an instance that is gone leaves no keys', async () => {
+  sink.accept({ at: 5_000, instances: one, changes: [] });
+  await vi.waitFor(async () => expect(await keys()).toEqual(ALL.filter((key) => !key.endsWith('gs-2'))));
+});
