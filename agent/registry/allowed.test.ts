@@ -1,0 +1,37 @@
+import { expect, test } from 'vitest';
+import { addressAllowed, whyNotAllowed } from './allowed.ts';
+
+const PRIVATE = ['127.0.0.0/8', '10.0.0.0/8', '::1/128', 'fc00::/7'];
+
+test.each([
+  ['10.1.2.3', true],
+  ['::1', true],
+  ['fd00::7', true],
+  ['::ffff:10.0.0.1', true],
+  ['8.8.8.8', false],
+  ['::ffff:8.8.8.8', false],
+  ['169.254.169.254', false],
+  ['fe80::1', false],
+  ['0.0.0.0', false],
+])('%s: %s', (address, allowed) => {
+  expect(addressAllowed(address, PRIVATE)).toBe(allowed);
+});
+
+test('link-local stays out even when it is listed', () => {
+  expect(addressAllowed('169.254.169.254', ['0.0.0.0/0'])).toBe(false);
+});
+
+test('a name counts by all of its addresses', async () => {
+  const resolves =
+    (...addresses: string[]) =>
+    async () =>
+      addresses;
+  expect(
+    await whyNotAllowed('http://gs.internal:8004', PRIVATE, resolves('10.0.0.1', '10.0.0.2')),
+  ).toBeNull();
+  expect(await whyNotAllowed('http://gs.internal', PRIVATE, resolves('10.0.0.1', '1.1.1.1'))).toContain(
+    'gs.internal (1.1.1.1) is outside',
+  );
+  const fails = async () => Promise.reject(new Error('ENOTFOUND'));
+  expect(await whyNotAllowed('http://nowhere', PRIVATE, fails)).toContain('cannot be resolved');
+});
