@@ -1,10 +1,11 @@
 import pino from 'pino';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { liveKeys } from '../../agent/live/keys.ts';
 import type { LiveState } from '../../agent/live/live.ts';
 import { createMemoryLive } from '../../agent/live/memory.ts';
 import { createRedisLive } from '../../agent/live/redis.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const log = pino({ level: 'silent' });
 let redis: RedisServer;
@@ -36,7 +37,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
   let two: LiveState;
   beforeAll(async () => {
     [one, two] = open();
-    await vi.waitFor(() => {
+    await eventually(() => {
       expect([one.status().state, two.status().state]).toEqual(['ok', 'ok']);
     });
   });
@@ -53,7 +54,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
     expect([await two.get('lb:a'), await two.get('lb:b'), await two.get('lb:c')]).toEqual(['1', '2', null]);
     await one.put([{ key: 'lb:b', value: '3', ttlSeconds: 60 }]);
     expect(await two.get('lb:b')).toBe('3');
-    await vi.waitFor(async () => expect(await two.get('lb:a')).toBeNull(), { timeout: 5_000 });
+    await eventually(async () => expect(await two.get('lb:a')).toBeNull());
     await two.remove(['lb:b', 'lb:never']);
     expect(await one.get('lb:b')).toBeNull();
   });
@@ -62,13 +63,13 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
     const heard: unknown[] = [];
     const stop = two.subscribe((event) => heard.push(event));
     // A subscription takes effect a moment after it is asked for.
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       await one.publish({ kind: 'hello' });
       expect(heard).toContainEqual({ kind: 'hello' });
     });
     await one.writeIntent('gs/gs-1', '{"state":"drain"}');
     expect(await two.readIntents()).toEqual({ 'gs/gs-1': '{"state":"drain"}' });
-    await vi.waitFor(() => expect(heard).toContainEqual({ kind: 'intent', field: 'gs/gs-1' }));
+    await eventually(() => expect(heard).toContainEqual({ kind: 'intent', field: 'gs/gs-1' }));
     await two.writeIntent('gs/gs-1', null);
     expect(await one.readIntents()).toEqual({});
     stop();
@@ -85,7 +86,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
     expect(await two.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
     await one.releaseLease('a');
     expect(await two.acquireLease('b', 200)).toEqual({ held: true, holder: 'b' });
-    await vi.waitFor(async () =>
+    await eventually(async () =>
       expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' }),
     );
     await one.releaseLease('a');
@@ -95,13 +96,13 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
 test('without Redis commands fail at once, and work again when it is back', async () => {
   const server = await startRedis();
   const live = createRedisLive({ url: server.url, site: 'main', log });
-  await vi.waitFor(() => expect(live.status().state).toBe('ok'));
+  await eventually(() => expect(live.status().state).toBe('ok'));
   await server.stop();
-  await vi.waitFor(() => expect(live.status().state).toBe('retrying'));
+  await eventually(() => expect(live.status().state).toBe('retrying'));
   await expect(live.get('lb:a')).rejects.toThrow();
   await expect(live.acquireLease('a', 1_000)).rejects.toThrow();
   const again = await startRedis({ port: server.port });
-  await vi.waitFor(async () => expect(await live.get('lb:a')).toBeNull(), { timeout: 10_000 });
+  await eventually(async () => expect(await live.get('lb:a')).toBeNull());
   await live.close();
   await again.stop();
 });

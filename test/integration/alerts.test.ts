@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { SMTPServer } from 'smtp-server';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createAlerts } from '../../agent/alerts/alerts.ts';
 import { createDispatcher } from '../../agent/alerts/dispatch.ts';
 import type { AlertMessage } from '../../agent/alerts/message.ts';
@@ -15,6 +15,7 @@ import { createWindow } from '../../agent/monitor/window.ts';
 import { freePort } from '../../dev/ports.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const log = pino({ level: 'silent' });
 const folder = mkdtempSync(join(tmpdir(), 'acgs-alerts-'));
@@ -130,7 +131,7 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
   refusals = 2;
   for (const ms of [450, 450, 600, 1500, 10, 10]) await alerts.judge(slow(ms));
   const hook = () => posts.filter((post) => 'event' in post);
-  await vi.waitFor(() => expect(hook().length).toBe(3), { timeout: 10_000 });
+  await eventually(() => expect(hook().length).toBe(3));
   expect(hook().map(({ event, severity }) => `${event} ${severity}`)).toEqual([
     'escalated critical',
     'escalated emergency',
@@ -143,9 +144,9 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
     threshold: 500,
     state: 'firing',
   });
-  await vi.waitFor(() => expect(posts.filter((post) => 'attachments' in post)).toHaveLength(3));
+  await eventually(() => expect(posts.filter((post) => 'attachments' in post)).toHaveLength(3));
 
-  await vi.waitFor(() => expect(mails).toHaveLength(3));
+  await eventually(() => expect(mails).toHaveLength(3));
   expect(mailAuth).toBe('lb:pass@word');
   expect(mails[0]).toMatch(/^Subject: \[main\] CRITICAL escalated: gs: p95 latency/m);
   expect(mails[0]).toContain('acgs-lb alerts ack');
@@ -156,9 +157,9 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
       .trim()
       .split('\n')
       .map((line) => (JSON.parse(line) as AlertMessage).event);
-  await vi.waitFor(() => expect(told()).toEqual(['raised', 'escalated', 'escalated', 'resolved']));
+  await eventually(() => expect(told()).toEqual(['raised', 'escalated', 'escalated', 'resolved']));
 
-  await vi.waitFor(() => expect(dispatcher.status().dead).toMatchObject({ failed: 3, delivered: 0 }));
+  await eventually(() => expect(dispatcher.status().dead).toMatchObject({ failed: 3, delivered: 0 }));
   expect(dispatcher.status().dead?.lastError).toContain('ECONNREFUSED');
   await dispatcher.close(5_000);
   expect(dispatcher.status().slow?.lastError).toMatch(/ended by SIGKILL/);

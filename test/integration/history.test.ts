@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createHistoryWriter } from '../../agent/sinks/history-writer.ts';
 import { createPostgresSink } from '../../agent/sinks/postgres.ts';
 import type { HistoryRecord } from '../../agent/sinks/records.ts';
@@ -15,6 +15,7 @@ import { migrate } from '../../agent/sql/migrate.ts';
 import type { Instance } from '../../agent/state.ts';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const log = pino({ level: 'silent' });
 const pool = { min: 0, max: 4, idle: 10_000 };
@@ -116,8 +117,8 @@ describe.each([
     const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
     const writer = createHistoryWriter({ database: flaky, spool, log, flushMs: 1 });
     writer.write([health(2_000, true)]);
-    await vi.waitFor(() => expect(writer.status()).toMatchObject({ state: 'ok', pending: 0 }));
-    await vi.waitFor(() => expect(lost).toBe(3));
+    await eventually(() => expect(writer.status()).toMatchObject({ state: 'ok', pending: 0 }));
+    await eventually(() => expect(lost).toBe(3));
     const { rowCount } = await database.query('SELECT 1 FROM service_health_history WHERE timestamp = 2000');
     expect(rowCount).toBe(1);
     await writer.close(1_000);
@@ -127,9 +128,9 @@ describe.each([
     const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
     const writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
     writer.write([health(3_000, null)]);
-    await vi.waitFor(() => expect(writer.status()).toMatchObject({ dropped: 1, pending: 0 }));
+    await eventually(() => expect(writer.status()).toMatchObject({ dropped: 1, pending: 0 }));
     writer.write([health(3_001, true)]);
-    await vi.waitFor(async () => {
+    await eventually(async () => {
       const { rowCount } = await database.query(
         'SELECT 1 FROM service_health_history WHERE timestamp = 3001',
       );
@@ -225,13 +226,13 @@ test('an outage of Postgres that outlives the agent loses nothing and doubles no
   const from = 86_400 * 1_000;
   let sink = await open();
   for (let i = 0; i < 10; i++) sink.accept(tick(from + i * 10));
-  await vi.waitFor(async () => expect((await counts(database, from)).rows).toBe(10), { timeout: 10_000 });
+  await eventually(async () => expect((await counts(database, from)).rows).toBe(10));
 
   await first.stop();
   for (let i = 10; i < 40; i++) {
     sink.accept(tick(from + i * 10));
     if (i % 10 === 9)
-      await vi.waitFor(() => expect(readdirSync(join(stateDir, 'spool')).length).toBeGreaterThan(0));
+      await eventually(() => expect(readdirSync(join(stateDir, 'spool')).length).toBeGreaterThan(0));
   }
   await sink.close(1_000);
   expect(readdirSync(join(stateDir, 'spool')).length).toBeGreaterThan(0);
@@ -239,13 +240,11 @@ test('an outage of Postgres that outlives the agent loses nothing and doubles no
   sink = await open();
   for (let i = 40; i < 60; i++) sink.accept(tick(from + i * 10));
   const second = await startPostgres({ dataDir, password: 'secret', port: first.port });
-  await vi.waitFor(async () => expect(await counts(database, from)).toEqual({ rows: 60, distinct: 60 }), {
-    timeout: 20_000,
-  });
-  await vi.waitFor(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, dropped: 0 }));
+  await eventually(async () => expect(await counts(database, from)).toEqual({ rows: 60, distinct: 60 }));
+  await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, dropped: 0 }));
   await sink.close(1_000);
   expect(readdirSync(join(stateDir, 'spool'))).toEqual([]);
   await database.close();
   await second.stop();
   rmSync(parent, { recursive: true, force: true });
-});
+}, 90_000);

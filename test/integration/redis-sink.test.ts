@@ -1,6 +1,6 @@
 import { Redis } from 'ioredis';
 import pino from 'pino';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { LiveState } from '../../agent/live/live.ts';
 import { createRedisLive } from '../../agent/live/redis.ts';
 import { createRedisSink } from '../../agent/sinks/redis.ts';
@@ -8,6 +8,7 @@ import type { Sink } from '../../agent/sinks/sink.ts';
 import type { Instance } from '../../agent/state.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const log = pino({ level: 'silent' });
 const config = parseConfig(`
@@ -62,7 +63,7 @@ const keys = async () => (await redis.keys('*')).sort();
 test('the whole live state is there, each key with its time to live', async () => {
   // The very first update comes before the connection stands.
   sink.accept({ at: 1_000, instances: both, changes: [], metrics });
-  await vi.waitFor(async () => expect(await keys()).toEqual(ALL), { timeout: 5_000 });
+  await eventually(async () => expect(await keys()).toEqual(ALL));
   const ttl = async (key: string) => Math.ceil((await redis.pttl(key)) / 10_000) * 10;
   expect(await Promise.all(['lb:instances:gs', 'lb:health:gs:gs-1', 'lb:metrics:gs:gs-1'].map(ttl))).toEqual([
     300, 60, 600,
@@ -72,7 +73,7 @@ test('the whole live state is there, each key with its time to live', async () =
 test('evicted or flushed, it is complete again with the next update', async () => {
   await redis.flushall();
   sink.accept({ at: 2_000, instances: both, changes: [] });
-  await vi.waitFor(async () => expect(await keys()).toEqual(ALL));
+  await eventually(async () => expect(await keys()).toEqual(ALL));
 });
 
 test('an outage is caught up, and events flow again after it', async () => {
@@ -89,12 +90,12 @@ test('an outage is caught up, and events flow again after it', async () => {
     const change = { at: 3_000, service: 'gs', instance: 'gs-1', kind: 'health' as const, reason };
     sink.accept({ at: 3_000, instances: both, changes: [change] });
   }
-  await vi.waitFor(() => expect(sink.status()).toMatchObject({ state: 'retrying', pending: 1 }));
+  await eventually(() => expect(sink.status()).toMatchObject({ state: 'retrying', pending: 1 }));
   server = await startRedis({ port });
-  await vi.waitFor(async () => expect(await keys()).toEqual(ALL), { timeout: 10_000 });
-  await vi.waitFor(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, lastError: null }));
+  await eventually(async () => expect(await keys()).toEqual(ALL));
+  await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, lastError: null }));
   // Subscribers reconnect by themselves; what was sent before they did is lost, as the channel is.
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const reason = 'after';
     const change = { at: 4_000, service: 'gs', instance: 'gs-1', kind: 'health' as const, reason };
     sink.accept({ at: 4_000, instances: both, changes: [change] });
@@ -105,5 +106,5 @@ test('an outage is caught up, and events flow again after it', async () => {
 
 test('an instance that is gone leaves no keys', async () => {
   sink.accept({ at: 5_000, instances: one, changes: [] });
-  await vi.waitFor(async () => expect(await keys()).toEqual(ALL.filter((key) => !key.endsWith('gs-2'))));
+  await eventually(async () => expect(await keys()).toEqual(ALL.filter((key) => !key.endsWith('gs-2'))));
 });

@@ -1,6 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import pino from 'pino';
-import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { type ProblemError, problemAnswer } from '../../agent/api/problem.ts';
 import { createMemoryLive } from '../../agent/live/memory.ts';
 import { registerSessionRoutes } from '../../agent/sessions/routes.ts';
@@ -10,6 +10,7 @@ import { type Database, openDatabase } from '../../agent/sql/database.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
 import type { Instance } from '../../agent/state.ts';
 import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import { eventually } from '../harness/eventually.ts';
 
 const log = pino({ level: 'silent' });
 const instance = (service: string, id: string): Instance => ({
@@ -110,14 +111,14 @@ test('a failed instance moves its session once, in answer, database and live sta
     sessions.accept({ instances, changes: [{}] });
   };
   kill(first, 'down', Date.now());
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     expect((await call('GET', `/v1/sessions/${id}`)).body).toMatchObject({
       pins: { gs: second },
       moves: [{ from: first, to: second }],
       version: 1,
     });
   });
-  await vi.waitFor(async () => expect(await live.get(`lb:session:${id}:gs`)).toBe(second));
+  await eventually(async () => expect(await live.get(`lb:session:${id}:gs`)).toBe(second));
   kill(first, 'up', Date.now());
   await call('POST', `/v1/sessions/${id}/advance`, { step: 'draft', version: 1 });
   const after = (await call('GET', `/v1/sessions/${id}`)).body;
@@ -138,7 +139,7 @@ test('an idle session is expired by the sweep', async () => {
     instances: () => instances,
     log,
   });
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const { rows } = await database.query('SELECT state, version FROM governance_sessions WHERE id = $1', [
       id,
     ]);
