@@ -5,19 +5,11 @@ import type { Ending } from './counters.ts';
 import type { Edge } from './edge.ts';
 import { ownEndpoint } from './own-endpoints.ts';
 import { problem } from './problem.ts';
-import {
-  answer,
-  cookieFor,
-  forbidden,
-  notFound,
-  tooManyRequests,
-  unavailable,
-  withLimitFields,
-} from './steps/answer.ts';
+import { answer, cookieFor, forbidden, notFound, tooManyRequests, unavailable } from './steps/answer.ts';
 import { explain } from './steps/explain.ts';
 import { failOver, type Outcome } from './steps/fail-over.ts';
-import { guard, type Incoming } from './steps/guard.ts';
-import { applyLimits } from './steps/limit.ts';
+import { type Field, guard, type Incoming, watchClient } from './steps/guard.ts';
+import { applyLimits, type Limited } from './steps/limit.ts';
 import { findPin, type Session } from './steps/pin.ts';
 import { untargeted } from './steps/untargeted.ts';
 
@@ -30,7 +22,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   if (!guarded.ok) return problem({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
   const { incoming } = guarded;
 
-  const loading = currentView(edge, ctx, incoming.startedAt);
+  const loading = currentView(edge, ctx, incoming);
   const view = loading instanceof Promise ? await loading : loading;
   if (!view) return untargeted(incoming, edge);
 
@@ -51,23 +43,48 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
     ? SHED
     : await failOver(incoming, service, session, edge);
 
-  const { response, kind } = await answerOf(outcome, incoming, service, edge, ctx);
+  const said = await sayings(incoming, service, session, limited, outcome, edge);
+  const { response, kind } = await answerOf(outcome, incoming, service, said, edge, ctx);
   finish(incoming, service, outcome, { status: response.status, kind }, edge, ctx);
-  if (response.status === 101) return response;
-  withLimitFields(response, limited);
-  const cookie = await newCookie(outcome, session, service, incoming, edge);
-  if (cookie) response.headers.append('set-cookie', cookie);
-  if (incoming.explain) {
-    response.headers.set('x-acgs-trace', explain(incoming, service, session, limited, outcome, edge));
-  }
   return response;
 }
 
+/** What the edge itself adds to an answer. */
+async function sayings(
+  incoming: Incoming,
+  service: ServiceView,
+  session: Session,
+  limited: Limited,
+  outcome: Outcome,
+  edge: Edge,
+): Promise<Field[]> {
+  const said: Field[] = [];
+  if (limited.fields) {
+    said.push(['ratelimit', limited.fields.limit], ['ratelimit-policy', limited.fields.policy]);
+  }
+  const cookie = cookieFor(outcome, session, service, incoming, edge);
+  if (cookie !== null) {
+    const value = typeof cookie === 'string' ? cookie : await cookie;
+    if (value !== null) said.push(['set-cookie', value]);
+  }
+  if (incoming.explain) {
+    said.push(['x-acgs-trace', explain(incoming, service, session, limited, outcome, edge)]);
+  }
+  return said;
+}
+
 /** From memory; older than a second, it is checked behind this request's back. Only a cold isolate waits. */
-function currentView(edge: Edge, ctx: ExecutionContext, now: number): View | null | Promise<View | null> {
+function currentView(
+  edge: Edge,
+  ctx: ExecutionContext,
+  incoming: Incoming,
+): View | null | Promise<View | null> {
   const { snapshots } = edge;
   if (snapshots.view) {
-    if (snapshots.isCheckDue(now)) ctx.waitUntil(snapshots.check());
+    if (snapshots.isCheckDue(incoming.startedAt)) {
+      ctx.waitUntil(snapshots.check());
+      watchClient(incoming);
+    }
     return snapshots.view;
   }
   // Every cold request asks for itself: what it waits for must not end with another's client.
@@ -81,6 +98,11 @@ function isShed(service: ServiceView, edge: Edge, now: number): boolean {
   return (
     FAILOVER[failover.strategy].shed && edge.random() < edge.throttle.rejectProbability(failover.class, now)
   );
+}
+
+function withFields(response: Response, fields: readonly Field[]): Response {
+  for (const [name, value] of fields) response.headers.append(name, value);
+  return response;
 }
 
 const isUnavailable = (status: number): boolean =>
@@ -103,6 +125,7 @@ async function answerOf(
   outcome: Outcome,
   incoming: Incoming,
   service: ServiceView,
+  said: readonly Field[],
   edge: Edge,
   ctx: ExecutionContext,
 ): Promise<Answered> {
@@ -110,29 +133,27 @@ async function answerOf(
   const { answer: upstream } = outcome;
   if (upstream && upstream.status < 500) {
     const kept = edge.stale.keep(incoming, upstream, staleIfError, ctx);
-    return { response: answer(kept, outcome, incoming, edge.now() - incoming.startedAt), kind: 'answer' };
+    return {
+      response: answer(kept, outcome, incoming, said, edge.now() - incoming.startedAt),
+      kind: 'answer',
+    };
   }
   const isOutage = !upstream || (upstream !== null && isUnavailable(upstream.status));
   const stale = isOutage ? await edge.stale.find(incoming, staleIfError) : null;
   if (stale) {
     if (upstream?.body) await upstream.body.cancel();
-    stale.headers.set('x-request-id', incoming.requestId);
-    return { response: stale, kind: 'stale' };
+    return { response: withFields(stale, [['x-request-id', incoming.requestId], ...said]), kind: 'stale' };
   }
   if (upstream) {
-    return { response: answer(upstream, outcome, incoming, edge.now() - incoming.startedAt), kind: 'answer' };
+    return {
+      response: answer(upstream, outcome, incoming, said, edge.now() - incoming.startedAt),
+      kind: 'answer',
+    };
   }
-  return { response: unavailable(outcome, incoming), kind: KIND[outcome.failure ?? 'exhausted'] };
-}
-
-function newCookie(
-  outcome: Outcome,
-  session: Session,
-  service: ServiceView,
-  incoming: Incoming,
-  edge: Edge,
-): string | null | Promise<string | null> {
-  return session.by === 'cookie' ? cookieFor(outcome, session, service, incoming, edge) : null;
+  return {
+    response: withFields(unavailable(outcome, incoming), said),
+    kind: KIND[outcome.failure ?? 'exhausted'],
+  };
 }
 
 /** Step 10: counts the request, logs it perhaps, and sends a report when one is due. */

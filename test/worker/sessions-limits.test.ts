@@ -63,7 +63,7 @@ test('a cookie keeps its instance; a forged, foreign or oversized one is only ig
 test('a dead pin moves once and stays moved; a draining one is kept and gets nobody new', async () => {
   await publish({
     affinity: { by: 'cookie', ttl: 3_600_000 },
-    instances: three({ b: { state: 'down' }, c: { state: 'down' } }),
+    instances: three({ b: { state: 'down', admin: 'maint' }, c: { state: 'down', admin: 'maint' } }),
   });
   const pinned = await ask();
   expect(pinned.name).toBe('a');

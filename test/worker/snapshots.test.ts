@@ -1,8 +1,14 @@
-import { afterEach, expect, test } from 'vitest';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test, vi } from 'vitest';
 import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 import { EDGE_TOKEN, startEdge, type TestEdge, type TestEdgeOptions } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
+
+// Each of these starts a workerd of its own.
+vi.setConfig({ testTimeout: 90_000 });
 
 const running: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -87,8 +93,7 @@ test('no snapshot: everything goes untargeted to the fallback', async () => {
 });
 
 test('what the Hub and KV hold is found again after a restart', async () => {
-  const { mkdtempSync, rmSync } = await import('node:fs');
-  const persist = mkdtempSync('/tmp/acgs-persist-');
+  const persist = mkdtempSync(join(tmpdir(), 'acgs-persist-'));
   const key = { sites: ['main'] };
   const a = await startOrigin('a');
   running.push(a);

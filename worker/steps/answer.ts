@@ -1,62 +1,62 @@
 import { pinExpiry, repin } from '../../shared/affinity/pins.ts';
+import { isHopByHop, withoutListed } from '../../shared/hop-by-hop.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { problem } from '../problem.ts';
 import type { Outcome } from './fail-over.ts';
-import type { Incoming } from './guard.ts';
+import type { Field, Incoming } from './guard.ts';
 import type { Limited } from './limit.ts';
 import type { Session } from './pin.ts';
 
-const SECURITY_FIELDS = [
+const SECURITY_FIELDS: readonly Field[] = [
   ['x-content-type-options', 'nosniff'],
   ['x-frame-options', 'SAMEORIGIN'],
   ['referrer-policy', 'strict-origin-when-cross-origin'],
-] as const;
+];
+const TRANSPORT_SECURITY: Field = ['strict-transport-security', 'max-age=31536000'];
 
-/** Step 9. The upstream's answer, its body untouched, with what the edge has to say in its headers. */
-export function answer(upstream: Response, outcome: Outcome, incoming: Incoming, tookMs: number): Response {
+/** Step 9. The upstream's answer, its body untouched, with what the edge has to say (`said`) in its headers. */
+export function answer(
+  upstream: Response,
+  outcome: Outcome,
+  incoming: Incoming,
+  said: readonly Field[],
+  tookMs: number,
+): Response {
   if (upstream.webSocket) {
     return new Response(null, { status: 101, webSocket: upstream.webSocket, headers: upstream.headers });
   }
-  const response = new Response(upstream.body, upstream);
-  const { headers } = response;
   const last = outcome.attempts.at(-1);
-  if (last?.plan.way.kind === 'direct') {
-    // Only a gateway of ours may speak in these names, and it has set the security fields already.
-    for (const name of [...headers.keys()]) if (name.startsWith('x-acgs-')) headers.delete(name);
-    if (last.servedBy) headers.set('x-acgs-instance', last.servedBy);
-    setMissing(headers, SECURITY_FIELDS);
+  const isDirect = last?.plan.way.kind === 'direct';
+  let fields: Field[] = [];
+  let connection: string | null = null;
+  for (const field of upstream.headers) {
+    const [name, value] = field;
+    if (name === 'connection') connection = value;
+    // Only a gateway of ours may speak in the edge's own names.
+    if (isHopByHop(name) || (isDirect && name.startsWith('x-acgs-'))) continue;
+    fields.push(field as Field);
   }
-  if (incoming.proto === 'https') setMissing(headers, [['strict-transport-security', 'max-age=31536000']]);
-  dropHopByHop(headers);
-  headers.append('via', '1.1 acgs-lb');
-  headers.set('x-request-id', incoming.requestId);
-  if (last) headers.append('server-timing', `edge;dur=${tookMs - last.ms}, origin;dur=${last.ms}`);
-  return response;
+  if (connection !== null) fields = withoutListed(fields, connection);
+  if (isDirect) {
+    if (last.servedBy) fields.push(['x-acgs-instance', last.servedBy]);
+    // A gateway has set them already.
+    for (const field of SECURITY_FIELDS) pushMissing(fields, field);
+  }
+  if (incoming.proto === 'https') pushMissing(fields, TRANSPORT_SECURITY);
+  fields.push(['via', '1.1 acgs-lb'], ['x-request-id', incoming.requestId]);
+  if (last) fields.push(['server-timing', `edge;dur=${tookMs - last.ms}, origin;dur=${last.ms}`]);
+  fields.push(...said);
+  return new Response(upstream.body, {
+    status: upstream.status,
+    statusText: upstream.statusText,
+    // With the upstream's Content-Encoding among them the runtime passes a compressed body on as it is.
+    headers: fields,
+  });
 }
 
-/** The runtime drops Keep-Alive, Transfer-Encoding and the like; what Connection names and these it leaves to us. */
-function dropHopByHop(headers: Headers): void {
-  const connection = headers.get('connection');
-  if (connection !== null) {
-    for (const listed of connection.split(',')) {
-      const name = listed.trim().toLowerCase();
-      if (/^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name) && !NEVER_LISTED.has(name)) headers.delete(name);
-    }
-  }
-  headers.delete('proxy-authenticate');
-  headers.delete('proxy-connection');
-}
-
-const NEVER_LISTED: ReadonlySet<string> = new Set([
-  'set-cookie',
-  'content-type',
-  'content-length',
-  'cache-control',
-]);
-
-function setMissing(headers: Headers, fields: readonly (readonly [string, string])[]): void {
-  for (const [name, value] of fields) if (!headers.has(name)) headers.set(name, value);
+function pushMissing(fields: Field[], field: Field): void {
+  if (!fields.some(([name]) => name === field[0])) fields.push(field);
 }
 
 /** The affinity cookie: when the session is new, has moved, or has used up half of its time. */
@@ -84,16 +84,10 @@ function usedInstance(outcome: Outcome): string | null {
   return outcome.attempts.at(-1)?.servedBy ?? null;
 }
 
-export function withLimitFields(response: Response, limited: Limited): void {
-  if (!limited.fields) return;
-  response.headers.set('ratelimit', limited.fields.limit);
-  response.headers.set('ratelimit-policy', limited.fields.policy);
-}
-
 const QUOTA_EXCEEDED = 'https://iana.org/assignments/http-problem-types#quota-exceeded';
 
 export function tooManyRequests(limited: Limited, incoming: Incoming): Response {
-  const response = problem(
+  return problem(
     {
       type: QUOTA_EXCEEDED,
       title: 'Too Many Requests',
@@ -101,10 +95,12 @@ export function tooManyRequests(limited: Limited, incoming: Incoming): Response 
       detail: `Over the limit of ${limited.violated.join(', ')}; try again in ${limited.retryAfterSeconds} s.`,
       'violated-policies': limited.violated,
     },
-    { 'retry-after': String(limited.retryAfterSeconds), 'x-request-id': incoming.requestId },
+    {
+      ...(limited.fields && { ratelimit: limited.fields.limit, 'ratelimit-policy': limited.fields.policy }),
+      'retry-after': String(limited.retryAfterSeconds),
+      'x-request-id': incoming.requestId,
+    },
   );
-  withLimitFields(response, limited);
-  return response;
 }
 
 export function forbidden(incoming: Incoming): Response {

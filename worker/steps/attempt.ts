@@ -1,7 +1,7 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import type { TryResult } from '../../shared/retry.ts';
 import { type Body, bodyInit } from '../io/body.ts';
-import type { Incoming } from './guard.ts';
+import type { Field, Incoming } from './guard.ts';
 
 /** Where one try goes. */
 export type Way = { kind: 'gateway'; origin: string } | { kind: 'direct'; origin: string };
@@ -70,18 +70,9 @@ export async function attempt(
 }
 
 /** The gateway learns its target and the client, under a token; an instance is told nothing and must not see the token. */
-function address(incoming: Incoming, plan: AttemptPlan): Headers {
-  const { headers } = incoming;
-  if (plan.way.kind === 'gateway' && plan.token !== null) {
-    headers.set('x-acgs-edge', plan.token);
-    headers.set('x-acgs-client', incoming.client);
-    if (plan.candidate) headers.set('x-acgs-instance', plan.candidate.id);
-    else headers.delete('x-acgs-instance');
-  } else if (incoming.addressed) {
-    headers.delete('x-acgs-edge');
-    headers.delete('x-acgs-client');
-    headers.delete('x-acgs-instance');
-  }
-  incoming.addressed = true;
-  return headers;
+function address({ fields, client }: Incoming, { way, token, candidate }: AttemptPlan): Field[] {
+  if (way.kind === 'direct' || token === null) return fields as Field[];
+  const addressed: Field[] = [...fields, ['x-acgs-edge', token], ['x-acgs-client', client]];
+  if (candidate) addressed.push(['x-acgs-instance', candidate.id]);
+  return addressed;
 }

@@ -1,7 +1,14 @@
 import { clientKey } from '../../shared/address.ts';
+import { isHopByHop, withoutListed } from '../../shared/hop-by-hop.ts';
 import { isIdempotent } from '../../shared/retry.ts';
 import type { Edge } from '../edge.ts';
 import { clientAddress } from './client-address.ts';
+
+/**
+ * Name and value. Lists of them rather than `Headers`: each call on one of those crosses into the runtime, which was
+ * seen to cost more than the rest of the edge together.
+ */
+export type Field = [name: string, value: string];
 
 /** A client's request, read once: what later steps need, and the headers that go on. */
 export interface Incoming {
@@ -28,27 +35,12 @@ export interface Incoming {
   /** An authorised `x-acgs-explain`. */
   readonly explain: boolean;
   /** To send on: the client's, less hop-by-hop and `x-acgs-*`, plus what a proxy adds. */
-  readonly headers: Headers;
-  /** Whether `headers` may hold what the last try was addressed by. */
-  addressed: boolean;
+  readonly fields: readonly Field[];
   /** The client has hung up: nobody is left to answer. */
   gone: boolean;
   /** What to abort when it does. */
   readonly running: AbortController[];
 }
-
-/** Hop-by-hop fields (RFC 9110 §7.6.1): about this connection, never passed on. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 export type Guarded = { ok: true; incoming: Incoming } | { ok: false; why: string };
 
@@ -63,12 +55,9 @@ export function guard(request: Request, edge: Edge, now: number): Guarded {
   const host = url.slice(schemeEnd + 3, slash);
   const target = url.slice(slash);
   const query = target.indexOf('?');
-  const from = request.headers;
-  const isUpgrade = from.get('upgrade')?.toLowerCase() === 'websocket';
-  const headers = new Headers(from);
-  const special = dropUnwanted(from, headers, isUpgrade);
+  const special = readFields(request.headers);
   const requestId = usableId(special.requestId) ?? edge.newRequestId();
-  appendProxyFields(headers, { client: address.address, host, proto, requestId });
+  pushProxyFields(special.fields, { client: address.address, host, proto, requestId });
   const incoming: Incoming = {
     request,
     method,
@@ -81,23 +70,32 @@ export function guard(request: Request, edge: Edge, now: number): Guarded {
     clientKey: clientKey(address.address),
     requestId,
     idempotent: isIdempotent(method, special.idempotencyKey),
-    isUpgrade,
+    isUpgrade: special.isUpgrade,
     governance: special.governance,
     cookie: special.cookie,
     explain: special.explain !== null && edge.mayExplain(special.token),
-    headers,
-    addressed: false,
+    fields: special.fields,
     gone: false,
     running: [],
-  };
-  request.signal.onabort = () => {
-    incoming.gone = true;
-    for (const controller of incoming.running) controller.abort();
   };
   return { ok: true, incoming };
 }
 
+/**
+ * The runtime ends a request's work when its client hangs up, but not while something is left to do in the background.
+ * To be called when there is: looking at the signal costs too much to do it for every request.
+ */
+export function watchClient(incoming: Incoming): void {
+  incoming.request.signal.onabort = () => {
+    incoming.gone = true;
+    for (const controller of incoming.running) controller.abort();
+  };
+}
+
 interface Special {
+  /** What goes on. */
+  fields: Field[];
+  isUpgrade: boolean;
   requestId: string | null;
   governance: string | null;
   cookie: string | null;
@@ -106,9 +104,11 @@ interface Special {
   idempotencyKey: boolean;
 }
 
-/** One pass over the client's headers: deletes from `to` what must not go on, notes what later steps read. */
-function dropUnwanted(from: Headers, to: Headers, isUpgrade: boolean): Special {
+/** One pass over the client's headers: keeps what goes on, notes what later steps read. */
+function readFields(headers: Headers): Special {
   const special: Special = {
+    fields: [],
+    isUpgrade: false,
     requestId: null,
     governance: null,
     cookie: null,
@@ -116,54 +116,46 @@ function dropUnwanted(from: Headers, to: Headers, isUpgrade: boolean): Special {
     token: null,
     idempotencyKey: false,
   };
-  for (const [name, value] of from) {
+  let listed: string | null = null;
+  for (const field of headers) {
+    const [name, value] = field;
     switch (name) {
+      case 'x-governance-session':
+        special.governance = value;
+        break;
+      case 'cookie':
+        special.cookie = value;
+        break;
+      case 'idempotency-key':
+        special.idempotencyKey = true;
+        break;
+      case 'upgrade':
+        special.isUpgrade = value.toLowerCase() === 'websocket';
+        if (!special.isUpgrade) continue;
+        break;
       case 'x-request-id':
         special.requestId = value;
         continue;
-      case 'x-governance-session':
-        special.governance = value;
-        continue;
-      case 'cookie':
-        special.cookie = value;
-        continue;
-      case 'idempotency-key':
-        special.idempotencyKey = true;
-        continue;
       case 'x-acgs-explain':
         special.explain = value;
-        break;
+        continue;
       case 'x-acgs-token':
         special.token = value;
-        break;
+        continue;
       case 'connection':
-        // Connection also names fields that are for this hop only.
-        for (const listed of value.split(',')) deleteListed(to, listed.trim().toLowerCase());
-        break;
-      case 'upgrade':
-        if (isUpgrade) continue;
-        break;
+        listed = value;
+        continue;
+      // Set by this proxy: a client's word for them is not passed on.
+      case 'x-forwarded-proto':
+      case 'x-forwarded-host':
+        continue;
       default:
-        if (!name.startsWith('x-acgs-') && !HOP_BY_HOP.has(name)) continue;
+        if (name.startsWith('x-acgs-') || isHopByHop(name)) continue;
     }
-    to.delete(name);
+    special.fields.push(field as Field);
   }
+  if (listed !== null) special.fields = withoutListed(special.fields, listed);
   return special;
-}
-
-/** `Connection: close, upgrade` and the like name no field; nor may a client have end-to-end fields dropped (RFC 9110 §7.6.1). */
-const NEVER_LISTED: ReadonlySet<string> = new Set([
-  '',
-  'close',
-  'host',
-  'cookie',
-  'authorization',
-  'upgrade',
-  'cache-control',
-]);
-
-function deleteListed(headers: Headers, name: string): void {
-  if (!NEVER_LISTED.has(name) && /^[!#$%&'*+.^_`|~0-9a-z-]+$/.test(name)) headers.delete(name);
 }
 
 interface ProxyFields {
@@ -174,14 +166,16 @@ interface ProxyFields {
 }
 
 /** Appended to what the client claims, never believed: the last entry is the one a reader may trust. */
-function appendProxyFields(headers: Headers, { client, host, proto, requestId }: ProxyFields): void {
+function pushProxyFields(fields: Field[], { client, host, proto, requestId }: ProxyFields): void {
   const node = client.includes(':') ? `"[${client}]"` : client;
-  headers.append('x-forwarded-for', client);
-  headers.append('forwarded', `for=${node};host="${host}";proto=${proto}`);
-  headers.append('via', '1.1 acgs-lb');
-  headers.set('x-forwarded-proto', proto);
-  headers.set('x-forwarded-host', host);
-  headers.set('x-request-id', requestId);
+  fields.push(
+    ['x-forwarded-for', client],
+    ['forwarded', `for=${node};host="${host}";proto=${proto}`],
+    ['via', '1.1 acgs-lb'],
+    ['x-forwarded-proto', proto],
+    ['x-forwarded-host', host],
+    ['x-request-id', requestId],
+  );
 }
 
 /** A client's own request id is kept when it is short and plain: it ends up in logs. */

@@ -27,6 +27,6 @@ export async function untargeted(incoming: Incoming, edge: Edge): Promise<Respon
     failure: tried.response ? null : incoming.idempotent ? 'exhausted' : 'ambiguous',
   } as const;
   return tried.response
-    ? answer(tried.response, outcome, incoming, edge.now() - incoming.startedAt)
+    ? answer(tried.response, outcome, incoming, [], edge.now() - incoming.startedAt)
     : unavailable(outcome, incoming);
 }
