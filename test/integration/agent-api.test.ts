@@ -3,13 +3,15 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { emptySketch } from '../../shared/sketch.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
 /** One agent process as it is deployed, without Redis, Postgres or HAProxy behind it: none of them may stop it. */
+
+vi.setConfig({ testTimeout: 120_000 });
 
 const TOKEN = 'api-test-token';
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });

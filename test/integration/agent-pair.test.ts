@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import type { Order } from '../../shared/snapshot/snapshot.ts';
@@ -12,6 +12,8 @@ import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
 /** Two agents of one site, real Redis for the lease, the real edge with its Hub as arbiter. */
+
+vi.setConfig({ testTimeout: 120_000 });
 
 const TOKEN = 'pair-test-token';
 let redis: RedisServer;
@@ -130,7 +132,7 @@ async function edgeKnows(): Promise<string> {
   return response.text();
 }
 const edgeSays = (id: string, word: string) =>
-  until(async () => new RegExp(`"id":"${id}"[^}]*${word}`).test(await edgeKnows()));
+  until(async () => new RegExp(`"id":"${id}"[^}]*${word}`).test(await edgeKnows()), { withinMs: 60_000 });
 
 const other = (agent: TestAgent | undefined) => agents.find((one) => one !== agent) as TestAgent;
 async function leader(among = agents): Promise<TestAgent> {

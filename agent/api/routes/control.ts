@@ -118,6 +118,17 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
     return request.json(context.explain(question), 200);
   });
 
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/config',
+    summary: 'The configuration in force, every default filled in; times in milliseconds',
+    responses: {
+      200: {
+        description: 'the configuration',
+        content: { 'application/json': { schema: z.looseObject({ version: z.literal(1) }) } },
+      },
+    },
+  });
   app.get('/v1/config', (request) => request.json(context.config()));
 
   app.use('/v1/config', bodyLimit({ maxSize: CONFIG_LIMIT }));

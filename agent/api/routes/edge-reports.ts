@@ -60,6 +60,20 @@ const reportSchema = z.object({
 
 /** POST /v1/edge-reports: what the edge saw. Its token is checked here again, although HAProxy has checked it. */
 export function registerEdgeReportRoutes(app: OpenAPIHono, context: ApiContext): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/edge-reports',
+    summary: "What an edge isolate saw; the edge's own token in x-acgs-edge is the credential",
+    request: {
+      headers: z.object({ 'x-acgs-edge': z.string() }),
+      body: { content: { 'application/json': { schema: reportSchema } } },
+    },
+    responses: {
+      204: { description: 'counted' },
+      400: { description: 'not a report for this site' },
+      401: { description: 'no valid edge token' },
+    },
+  });
   app.post('/v1/edge-reports', bodyLimit({ maxSize: 2 * 1024 * 1024 }), async (request) => {
     const token = request.req.header('x-acgs-edge') ?? '';
     if (!context.edgeToken(token)) {

@@ -1,4 +1,4 @@
-import type { OpenAPIHono } from '@hono/zod-openapi';
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import { streamSSE } from 'hono/streaming';
 import type { LoggedChange } from '../../events.ts';
 import type { ApiContext } from '../context.ts';
@@ -13,6 +13,20 @@ const BACKLOG = 1_000;
  * `?limit=N` begins with the last N; `?follow=false` ends after them.
  */
 export function registerEventRoutes(app: OpenAPIHono, context: ApiContext): void {
+  app.openAPIRegistry.registerPath({
+    method: 'get',
+    path: '/v1/events',
+    summary: 'Changes as they happen, as server-sent events; Last-Event-ID goes on after that one',
+    request: {
+      query: z.object({
+        limit: z.coerce.number().optional().openapi({ description: 'begin with the last so many' }),
+        follow: z.enum(['true', 'false']).optional().openapi({ description: 'false: end after those' }),
+      }),
+    },
+    responses: {
+      200: { description: 'the stream', content: { 'text/event-stream': { schema: z.string() } } },
+    },
+  });
   app.get('/v1/events', (request) => {
     const lastId = request.req.header('last-event-id');
     const limit = Math.max(0, Number(request.req.query('limit') ?? 0) || 0);

@@ -1,0 +1,99 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import type { HealthCheck } from '../../shared/config/config.ts';
+import { createProber, type Prober } from './scheduler.ts';
+import type { Observation, Target } from './target.ts';
+
+const check: HealthCheck = {
+  ...{ type: 'http', method: 'GET', path: '/health', headers: {}, rise: 2, fall: 3 },
+  ...{ interval: 10_000, fastInterval: 1_000, timeout: 3_000, expect: { status: [[200, 200]] } },
+};
+const targetOf = (index: number): Target => ({
+  key: `gs/gs-${index}`,
+  ...{ service: 'gs', instance: `gs-${index}`, url: `http://127.0.0.1:${8000 + index}`, check },
+});
+
+let prober: Prober;
+let begun: { key: string; at: number }[];
+let closedHooks: Map<string, () => void>;
+
+beforeEach(() => {
+  vi.useFakeTimers({ now: 1_700_000_000_000 });
+  begun = [];
+  closedHooks = new Map();
+});
+afterEach(() => {
+  prober.close();
+  vi.useRealTimers();
+});
+
+/** Probes whose answers take `tookMs`; every target wants `pace` from its first result on. */
+function start(count: number, options: { tookMs?: number; random?: () => number } = {}): void {
+  const { tookMs = 1, random = () => 0.5 } = options;
+  prober = createProber({
+    random,
+    onResult: ({ instance }) => prober.pace(`gs/${instance}`, 'normal'),
+    createProbe(target, onClosed) {
+      closedHooks.set(target.key, onClosed);
+      return {
+        run() {
+          begun.push({ key: target.key, at: Date.now() });
+          return new Promise<Observation>((resolve) => {
+            setTimeout(resolve, tookMs, { ok: tookMs < check.timeout, latencyMs: tookMs });
+          });
+        },
+        close: () => {},
+      };
+    },
+  });
+  prober.sync(Array.from({ length: count }, (_, index) => targetOf(index)));
+}
+
+test('a thousand instances make no burst: every tenth of the interval holds about a tenth of the probes', async () => {
+  start(1_000, { random: Math.random });
+  await vi.advanceTimersByTimeAsync(20_000);
+  begun = [];
+  const from = Date.now();
+  await vi.advanceTimersByTimeAsync(10_000);
+  const slots = Array.from({ length: 10 }, () => 0);
+  for (const { at } of begun) {
+    const slot = Math.min(9, Math.floor((at - from) / 1_000));
+    slots[slot] = (slots[slot] ?? 0) + 1;
+  }
+  expect(Math.min(...slots)).toBeGreaterThan(70);
+  expect(Math.max(...slots)).toBeLessThan(130);
+});
+
+test('the interval is kept when probes hang, and jitter never adds up', async () => {
+  start(1, { tookMs: 25_000, random: Math.random });
+  prober.pace('gs/gs-0', 'normal');
+  await vi.advanceTimersByTimeAsync(300_000);
+  expect(begun.length).toBeGreaterThanOrEqual(30);
+  expect(begun.length).toBeLessThanOrEqual(32);
+});
+
+test('a hint probes at once; an instance that closes after every answer is not probed without end', async () => {
+  start(1);
+  await vi.advanceTimersByTimeAsync(30_000);
+  begun = [];
+  closedHooks.get('gs/gs-0')?.();
+  expect(begun).toHaveLength(1);
+  for (let closing = 0; closing < 200; closing++) {
+    await vi.advanceTimersByTimeAsync(50);
+    closedHooks.get('gs/gs-0')?.();
+  }
+  // Ten seconds of it: one a second once the gap has grown, and the regular one.
+  expect(begun.length).toBeLessThan(18);
+});
+
+test('an urgent wish is met every 100 ms, and targets that stay keep their rhythm over a sync', async () => {
+  start(2);
+  await vi.advanceTimersByTimeAsync(30_000);
+  const created = closedHooks.get('gs/gs-1');
+  prober.sync([targetOf(1), targetOf(2)]);
+  expect(closedHooks.get('gs/gs-1')).toBe(created);
+  begun = [];
+  prober.pace('gs/gs-1', 'urgent');
+  await vi.advanceTimersByTimeAsync(100);
+  expect(begun.filter(({ key }) => key === 'gs/gs-1')).toHaveLength(1);
+  expect(begun.some(({ key }) => key === 'gs/gs-0')).toBe(false);
+});
