@@ -5,7 +5,7 @@ import { migrate } from '../sql/migrate.ts';
 import { instanceKey } from '../state.ts';
 import { createHistoryWriter, type HistoryWriter } from './history-writer.ts';
 import { createMinutes } from './minutes.ts';
-import { changeRecord, type HistoryRecord, metricsRecord } from './records.ts';
+import { changeRecords, type HistoryRecord, metricsRecord } from './records.ts';
 import type { Sink } from './sink.ts';
 import { openSpool } from './spool.ts';
 
@@ -43,8 +43,8 @@ export async function createPostgresSink(options: PostgresSinkOptions): Promise<
       if (!isLeader()) return;
       const ended = minutes.take(update.at);
       minutes.add(update);
-      const changes = update.changes.map((change) =>
-        changeRecord(change, update.instances.get(instanceKey(change.service, change.instance))),
+      const changes = update.changes.flatMap((change) =>
+        changeRecords(change, update.instances.get(instanceKey(change.service, change.instance))),
       );
       const metrics = (update.metrics ?? []).map(
         (row): HistoryRecord => ({ table: 'load_balancing_metrics', row: metricsRecord(row) }),

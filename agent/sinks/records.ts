@@ -32,8 +32,23 @@ export function metricsRecord(row: MetricsRow): Record<string, unknown> {
   };
 }
 
+const BY_PEOPLE: ReadonlySet<Change['kind']> = new Set(['admin', 'weight', 'registered', 'deregistered']);
+
 /** What a change leaves in history. `instance` is the instance after it, absent when it is gone. */
-export function changeRecord(change: Change, instance: Instance | undefined): HistoryRecord {
+export function changeRecords(change: Change, instance: Instance | undefined): HistoryRecord[] {
+  const own = eventRecord(change, instance);
+  if (!BY_PEOPLE.has(change.kind) || change.by === undefined) return [own];
+  const audit = {
+    timestamp: change.at / 1000,
+    actor: change.by,
+    action: change.kind,
+    target: `${change.service}/${change.instance}`,
+    detail: { from: change.from ?? null, to: change.to ?? null, reason: change.reason },
+  };
+  return [own, { table: 'audit_log', row: audit }];
+}
+
+function eventRecord(change: Change, instance: Instance | undefined): HistoryRecord {
   const about = {
     service_type: change.service,
     instance_id: change.instance,

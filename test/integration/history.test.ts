@@ -151,6 +151,7 @@ describe.each([
         { ...about, kind: 'health', from: 'up', to: 'down' },
         { ...about, kind: 'breaker', from: 'closed', to: 'open' },
         { ...about, kind: 'state', from: 'up', to: 'down' },
+        { ...about, kind: 'admin', from: 'ready', to: 'drain', reason: 'release', by: 'ada' },
       ],
       traffic: [
         {
@@ -177,8 +178,15 @@ describe.each([
     expect(await of('SELECT from_state, to_state FROM breaker_events')).toEqual([
       { from_state: 'closed', to_state: 'open' },
     ]);
-    expect(await of('SELECT kind, to_state, reason FROM state_events')).toEqual([
+    expect(await of('SELECT actor, action, target, detail FROM audit_log')).toEqual([
+      {
+        ...{ actor: 'ada', action: 'admin', target: 'gs/gs-1' },
+        detail: { from: 'ready', to: 'drain', reason: 'release' },
+      },
+    ]);
+    expect(await of('SELECT kind, to_state, reason FROM state_events ORDER BY id')).toEqual([
       { kind: 'state', to_state: 'down', reason: 'probe failed' },
+      { kind: 'admin', to_state: 'drain', reason: 'release' },
     ]);
     const minutes = await of(
       'SELECT instance_id, samples, up_samples, queued_max, latency FROM latency_minutes ORDER BY timestamp, instance_id',
