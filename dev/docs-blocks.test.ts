@@ -1,0 +1,22 @@
+import { expect, test } from 'vitest';
+import { commandBlocks, onStack } from './docs-blocks.ts';
+
+test('only marked blocks are commands to run', () => {
+  const page = ['# x', '```sh check', 'a', 'b', '```', '```sh', 'c', '```', '```sh check', 'd', '```'].join(
+    '\n',
+  );
+  expect(commandBlocks(page)).toEqual([
+    { line: 2, text: 'a\nb' },
+    { line: 9, text: 'd' },
+  ]);
+});
+
+test('the shipped ports and paths become those of the stack, other numbers stay', () => {
+  const place = { offset: 100, stateDir: '/s', haproxySocket: '/h.sock', scratch: '/t' };
+  expect(onStack('curl http://127.0.0.1:8787/x localhost:8014 127.0.0.1:5432 :8787', place)).toBe(
+    'curl http://127.0.0.1:8887/x localhost:8114 127.0.0.1:5432 :8787',
+  );
+  expect(onStack('acgs-lb check -c /etc/acgs-lb/acgs-lb.yaml', place)).toBe(
+    'acgs-lb check -c /s/acgs-lb.yaml',
+  );
+});

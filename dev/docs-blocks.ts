@@ -1,0 +1,40 @@
+export interface CommandBlock {
+  /** Where the block begins in its page, from 1. */
+  line: number;
+  text: string;
+}
+
+/** The marked command blocks of a page, in order: fenced with ```sh check. */
+export function commandBlocks(page: string): CommandBlock[] {
+  const blocks: CommandBlock[] = [];
+  let open: { line: number; lines: string[] } | null = null;
+  for (const [index, line] of page.split('\n').entries()) {
+    if (open && line.startsWith('```')) {
+      blocks.push({ line: open.line, text: open.lines.join('\n') });
+      open = null;
+    } else if (open) open.lines.push(line);
+    else if (/^```sh check\s*$/.test(line)) open = { line: index + 1, lines: [] };
+  }
+  return blocks;
+}
+
+export interface StackPlace {
+  /** Added to every port of the shipped configuration. */
+  offset: number;
+  stateDir: string;
+  haproxySocket: string;
+  /** A folder that goes away. */
+  scratch: string;
+}
+
+/** The same commands for a stack that is elsewhere: ports, sockets and folders of the shipped configuration, replaced. */
+export function onStack(text: string, { offset, stateDir, haproxySocket, scratch }: StackPlace): string {
+  return text
+    .replaceAll(
+      /(127\.0\.0\.1|localhost):(8787|8090|8080|9400|80[01]\d|6390|5442)\b/g,
+      (_all, host: string, port: string) => `${host}:${Number(port) + offset}`,
+    )
+    .replaceAll('/run/haproxy/admin.sock', haproxySocket)
+    .replaceAll('/etc/acgs-lb/acgs-lb.yaml', `${stateDir}/acgs-lb.yaml`)
+    .replaceAll('/var/backups/acgs-lb', scratch);
+}
