@@ -37,6 +37,9 @@ export interface MetricsOptions {
 export function createMetrics({ version, site, status, now = Date.now }: MetricsOptions): Metrics {
   const set = createMetricSet();
   collectDefaultMetrics({ register: set.registry });
+  // Gauges that end in `_total`, which promtool refuses; what they add up is there by type.
+  for (const kind of ['handles', 'requests', 'resources'])
+    set.registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   set.info.set({ version, site }, 1);
   let known = new Set<string>();
   /** Instances whose latencies HAProxy tells. */
