@@ -4,8 +4,9 @@ import type { SnapshotInstance, SnapshotService } from '../../shared/snapshot/sn
 export function service(part: Partial<SnapshotService> & { instances: SnapshotInstance[] }): SnapshotService {
   return {
     routes: ['/'],
-    timeout: 2_000,
-    deadline: 5_000,
+    // Long enough for a machine that is busy with other tests.
+    timeout: 15_000,
+    deadline: 25_000,
     path: 'gateway',
     strategy: 'round_robin',
     affinity: { by: 'none', ttl: 3_600_000 },

@@ -1,0 +1,229 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type Candidate, newLocalView, toCandidate } from '../shared/balance/candidate.ts';
+import { buildPool, pickFrom } from '../shared/balance/pool.ts';
+import type { Strategy } from '../shared/config/config.ts';
+import { hashText } from '../shared/hash.ts';
+import { SlidingLog } from '../shared/limits/sliding-log.ts';
+import type { RateLimitPolicy, SnapshotInstance, SnapshotService } from '../shared/snapshot/snapshot.ts';
+import { type Rig, startBackend, startRig } from './rig.ts';
+
+/** The edge beside a Worker that only passes on: same workerd, same backend, same run, turn by turn. */
+export async function benchEdge(): Promise<void> {
+  const backend = await startBackend();
+  const rig = await startRig(backend.url);
+  try {
+    await throughput(rig, backend.url);
+    await globalLimit(rig, backend.url);
+  } finally {
+    await rig.stop();
+    await backend.stop();
+  }
+  picks();
+  isolateLimit();
+}
+
+interface Row {
+  what: string;
+  perSecond: number[];
+  cpuMicros: number[];
+  p99: number[];
+}
+
+const ROUNDS = 3;
+const SECONDS = 3;
+const CONNECTIONS = 32;
+
+const LIMIT: RateLimitPolicy = { name: 'per-ip', key: 'ip', limit: 1e9, window: 10_000, scope: 'edge' };
+
+function service(backend: string, part: Partial<SnapshotService>): SnapshotService {
+  const line = (id: string, url: string): SnapshotInstance => ({
+    id,
+    url,
+    state: 'up',
+    reason: '',
+    since: 1,
+    latencyMs: 2,
+  });
+  return {
+    routes: ['/'],
+    timeout: 30_000,
+    deadline: 40_000,
+    path: 'direct',
+    strategy: 'least_response_time',
+    failover: {
+      strategy: 'graceful',
+      maxAttempts: 3,
+      retryBudget: 0.2,
+      backoff: 25,
+      hedge: false,
+      class: 5,
+      staleIfError: 300_000,
+    },
+    affinity: { by: 'cookie', ttl: 3_600_000 },
+    rateLimits: [LIMIT],
+    access: [{ path: '/admin', allow: ['10.0.0.0/8'] }],
+    slowStart: 30_000,
+    instances: [line('bench-1', backend), line('bench-2', backend.replace('127.0.0.1', 'localhost'))],
+    ...part,
+  };
+}
+
+async function throughput(rig: Rig, backend: string): Promise<void> {
+  await rig.publish({
+    gateways: [backend],
+    services: {
+      direct: service(backend, { routes: ['/direct'] }),
+      gateway: service(backend, { routes: ['/gateway'], path: 'gateway' }),
+    },
+  });
+  const ways: [string, string][] = [
+    ['a Worker that only passes on', `${rig.passThroughUrl}/direct/x?y=1`],
+    ['edge, everything on, directly', `${rig.edgeUrl}/direct/x?y=1`],
+    ['edge, everything on, as to a gateway', `${rig.edgeUrl}/gateway/x?y=1`],
+  ];
+  const rows: Row[] = ways.map(([what]) => ({ what, perSecond: [], cpuMicros: [], p99: [] }));
+  for (const [, url] of ways) await wrk(url, 1);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [index, [, url]] of ways.entries()) {
+      const before = rig.workerdCpuMicros();
+      const result = await wrk(url, SECONDS);
+      rows[index]?.perSecond.push(result.perSecond);
+      rows[index]?.cpuMicros.push((rig.workerdCpuMicros() - before) / result.requests);
+      rows[index]?.p99.push(result.p99);
+    }
+  }
+  const base = rows[0];
+  if (!base) return;
+  console.log(`\nEdge: GET, ${CONNECTIONS} connections, median of ${ROUNDS} × ${SECONDS} s`);
+  console.table(
+    rows.map(({ what, perSecond, cpuMicros, p99 }) => ({
+      what,
+      'req/s': Math.round(median(perSecond)),
+      'of pass-through': (median(perSecond) / median(base.perSecond)).toFixed(2),
+      'workerd µs/req': Math.round(median(cpuMicros)),
+      'CPU ratio': (median(base.cpuMicros) / median(cpuMicros)).toFixed(2),
+      'p99 ms': median(p99).toFixed(1),
+    })),
+  );
+}
+
+/** A global limit by leases, beside one that asks the object every time (a lease of one unit: a limit of 1e9 split to 1). */
+async function globalLimit(rig: Rig, backend: string): Promise<void> {
+  const shared = (name: string, window: number): RateLimitPolicy => ({
+    ...LIMIT,
+    name,
+    key: 'global',
+    scope: 'global',
+    window,
+  });
+  await rig.publish({
+    gateways: [backend],
+    services: {
+      edge: service(backend, { routes: ['/edge'] }),
+      leases: service(backend, { routes: ['/leases'], rateLimits: [shared('leased', 60_000)] }),
+      asking: service(backend, {
+        routes: ['/asking'],
+        rateLimits: [{ ...shared('asked', 60_000), limit: 1e6, cost: 400_000, key: 'header:x-n' }],
+      }),
+    },
+  });
+  console.log('\nGlobal limit: requests a second through the edge');
+  const rows = [];
+  for (const [what, path] of [
+    ['limit within the isolate', '/edge'],
+    ['global limit, leases', '/leases'],
+    ['global limit, one Durable Object call a request', '/asking'],
+  ] as const) {
+    const result = await wrk(`${rig.edgeUrl}${path}`, SECONDS);
+    rows.push({ what, 'req/s': Math.round(result.perSecond), 'answered 2xx': result.failed === 0 });
+  }
+  console.table(rows);
+}
+
+const SIZES = [2, 10, 100, 1_000, 10_000];
+const STRATEGIES: Strategy[] = [
+  'round_robin',
+  'weighted_round_robin',
+  'least_connections',
+  'least_response_time',
+  'consistent_hash',
+  'random',
+];
+
+function picks(): void {
+  console.log('\nNanoseconds per pick, mixed weights, by number of instances');
+  const rows = STRATEGIES.map((strategy) => ({
+    strategy,
+    ...Object.fromEntries(SIZES.map((size) => [size, Math.round(nanosPerPick(strategy, size))])),
+  }));
+  console.table(rows);
+}
+
+function nanosPerPick(strategy: Strategy, size: number): number {
+  const candidates: Candidate[] = Array.from({ length: size }, (_, i) =>
+    toCandidate(
+      {
+        id: `instance-${i}`,
+        url: 'http://x',
+        state: 'up',
+        reason: '',
+        since: 0,
+        weight: 50 + (i % 4) * 50,
+        latencyMs: 5 + (i % 9),
+      },
+      { service: 's', site: 'main', direct: null },
+      newLocalView(),
+    ),
+  );
+  const pool = buildPool(candidates, { strategy, slowStart: 0, mayPanic: true }, { cursor: 0 }, 1);
+  const keys = Array.from({ length: 256 }, (_, i) => hashText(`client-${i}`));
+  const run = (times: number): number => {
+    const before = process.hrtime.bigint();
+    for (let i = 0; i < times; i++)
+      pickFrom(pool, [], { now: 1, random: Math.random, keyHash: keys[i & 255] ?? 0 });
+    return Number(process.hrtime.bigint() - before) / times;
+  };
+  const times = strategy === 'consistent_hash' ? Math.max(50, Math.round(2e6 / size)) : 200_000;
+  run(Math.min(times, 20_000));
+  return Math.min(run(times), run(times), run(times));
+}
+
+function isolateLimit(): void {
+  const limiter = new SlidingLog(20, 10_000);
+  const keys = Array.from({ length: 100_000 }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
+  const started = performance.now();
+  const count = 1_000_000;
+  for (let i = 0; i < count; i++)
+    limiter.take(keys[i % keys.length] ?? '', 20, 1, 1_700_000_000_000 + i / 100);
+  const seconds = (performance.now() - started) / 1000;
+  console.log(
+    `\nLimit within the isolate, 100,000 clients: ${Math.round(count / seconds / 1000)},000 decisions a second`,
+  );
+}
+
+const median = (values: number[]): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
+
+async function wrk(
+  url: string,
+  seconds: number,
+): Promise<{ requests: number; perSecond: number; p99: number; failed: number }> {
+  const child = spawn('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', url], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let text = '';
+  child.stdout.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  await once(child, 'close');
+  const find = (pattern: RegExp): string => pattern.exec(text)?.[1] ?? '0';
+  const p99 = /99%\s+([\d.]+)(us|ms|s)/.exec(text);
+  const unit = { us: 0.001, ms: 1, s: 1000 }[p99?.[2] ?? 'ms'] ?? 1;
+  return {
+    requests: Number(find(/(\d+) requests in/)),
+    perSecond: Number(find(/Requests\/sec:\s+([\d.]+)/)),
+    failed: Number(find(/Non-2xx or 3xx responses: (\d+)/)),
+    p99: Number(p99?.[1] ?? 0) * unit,
+  };
+}

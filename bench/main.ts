@@ -1,0 +1,18 @@
+import { benchEdge } from './edge.ts';
+
+/** `npm run bench [name …]`: what is measured, by name. */
+const BENCHES: Record<string, () => Promise<void>> = {
+  edge: benchEdge,
+};
+
+const wanted = process.argv.slice(2);
+const unknown = wanted.filter((name) => !(name in BENCHES));
+if (unknown.length > 0) {
+  process.stderr.write(
+    `no bench named ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}\n`,
+  );
+  process.exit(2);
+}
+for (const [name, run] of Object.entries(BENCHES)) {
+  if (wanted.length === 0 || wanted.includes(name)) await run();
+}
