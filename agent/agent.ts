@@ -30,6 +30,7 @@ import type { Sink } from './sinks/sink.ts';
 import { openSnapshotSink } from './snapshot/open.ts';
 import { instanceKey } from './state.ts';
 import { createStateFile, loadJudged } from './state-file.ts';
+import { createUpkeep } from './upkeep/schedule.ts';
 
 export interface AgentOptions {
   config: Config;
@@ -256,6 +257,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   await haproxy.start();
   const server = await listen(app.fetch, config.agent.bind);
+  const upkeep = createUpkeep({
+    ...{ database: history.database, config: () => config, log },
+    isLeader: () => leader.isLeader(),
+  });
+  upkeep.start();
 
   probeAll();
   let beat = 0;
@@ -277,6 +283,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       await server.close();
       await leader.close();
       await sharing.close();
+      await upkeep.stop();
       await operations.close(CLOSE_MS);
       await Promise.all(sinks.map((sink) => sink.close(CLOSE_MS)));
       await stateFile.close();

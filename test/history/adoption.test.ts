@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readReport } from '../../agent/reports/read.ts';
+import { rollUp } from '../../agent/rollups/roll-up.ts';
+import { type Database, openDatabase } from '../../agent/sql/database.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+
+const AT = Math.floor(Date.now() / 1000 / 3_600) * 3_600 - 7_200;
+
+/** The tables as the guide's original makes them. */
+const ORIGINAL = `
+  CREATE TABLE load_balancing_metrics (
+    id SERIAL PRIMARY KEY, service_type VARCHAR(50) NOT NULL, instance_id VARCHAR(100) NOT NULL,
+    timestamp DOUBLE PRECISION NOT NULL, response_time DOUBLE PRECISION NOT NULL,
+    success_count INTEGER NOT NULL DEFAULT 0, failure_count INTEGER NOT NULL DEFAULT 0,
+    current_connections INTEGER NOT NULL DEFAULT 0, total_requests INTEGER NOT NULL DEFAULT 0,
+    cpu_usage DOUBLE PRECISION, memory_usage DOUBLE PRECISION, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
+  CREATE INDEX idx_lb_metrics_service_timestamp ON load_balancing_metrics(service_type, timestamp);
+  CREATE INDEX idx_lb_metrics_instance_timestamp ON load_balancing_metrics(instance_id, timestamp);
+  CREATE TABLE service_health_history (
+    id SERIAL PRIMARY KEY, service_type VARCHAR(50) NOT NULL, instance_id VARCHAR(100) NOT NULL,
+    is_healthy BOOLEAN NOT NULL, response_time DOUBLE PRECISION, error_message TEXT,
+    timestamp DOUBLE PRECISION NOT NULL, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP);
+  CREATE INDEX idx_health_history_service_timestamp ON service_health_history(service_type, timestamp);`;
+
+const NAMES = {
+  auth: 'auth',
+  authentication: 'auth',
+  ac: 'ac',
+  constitutional_ai: 'ac',
+  integrity: 'integrity',
+  formal_verification: 'fv',
+  governance_synthesis: 'gs',
+  policy_governance: 'pgc',
+  evolutionary_computation: 'ec',
+};
+
+describe('a database of the original', () => {
+  let server: PostgresServer;
+  let database: Database;
+
+  beforeAll(async () => {
+    server = await startPostgres();
+    database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+    await database.query(ORIGINAL);
+    const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
+    await admin.query('CREATE ROLE grafana_reader');
+    await admin.close();
+    await database.query('GRANT SELECT ON load_balancing_metrics TO grafana_reader');
+  }, 60_000);
+
+  afterAll(async () => {
+    await database?.close();
+    await server?.stop();
+  });
+
+  it('is taken over with every row, under our names, once', async () => {
+    for (const name of Object.keys(NAMES)) {
+      // Running totals, one row long ago and three of which the last is from after a restart.
+      for (const [at, total] of [
+        [AT - 45 * 86_400, 5],
+        [AT, 100],
+        [AT + 30, 160],
+        [AT + 60, 7],
+      ]) {
+        await database.query(
+          `INSERT INTO load_balancing_metrics (service_type, instance_id, timestamp, response_time, success_count, failure_count, total_requests)
+           VALUES ($1::text, $1::text || '-default', $2, 0.05, $3::integer - 2, 2, $3::integer)`,
+          [name, at, total],
+        );
+      }
+      await database.query(
+        'INSERT INTO service_health_history (service_type, instance_id, is_healthy, timestamp) VALUES ($1, $1, false, $2)',
+        [name, AT + 10],
+      );
+    }
+    const rows =
+      'SELECT id, instance_id, timestamp, response_time, success_count, failure_count, total_requests, created_at';
+    const before = (await database.query(`${rows} FROM load_balancing_metrics ORDER BY id`)).rows;
+    expect((await migrate(server.url)).applied.length).toBeGreaterThan(0);
+    expect((await database.query(`${rows} FROM load_balancing_metrics ORDER BY id`)).rows).toEqual(before);
+    const { rows: services } = await database.query(
+      "SELECT split_part(instance_id, '-', 1) AS original, service_type AS ours FROM load_balancing_metrics GROUP BY 1, 2",
+    );
+    expect(Object.fromEntries(services.map(({ original, ours }) => [original, ours]))).toEqual(NAMES);
+    expect((await database.query('SELECT 1 FROM service_health_history')).rowCount).toBe(
+      Object.keys(NAMES).length,
+    );
+    const { rows: old } = await database.query("SELECT to_regclass('load_balancing_metrics_original') AS t");
+    expect(old[0]?.t).toBeNull();
+    const { rows: may } = await database.query(
+      "SELECT has_table_privilege('grafana_reader', 'load_balancing_metrics', 'SELECT') AS read",
+    );
+    expect(may).toEqual([{ read: true }]);
+    expect((await migrate(server.url)).applied).toEqual([]);
+  });
+
+  it('goes on with new ids, and its running totals count as what came between', async () => {
+    const { rows } = await database.query<{ id: number }>(
+      `INSERT INTO load_balancing_metrics (service_type, instance_id, timestamp, response_time, success_count, total_requests)
+       VALUES ('gs', 'gs-1', $1, 0.1, 11, 11) RETURNING id`,
+      [AT + 3_700],
+    );
+    expect(rows[0]?.id).toBe(Object.keys(NAMES).length * 4 + 1);
+    await rollUp(database);
+    const report = await readReport(database, {
+      ...{ days: 1, now: AT + 7_200, site: 'main' },
+      targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
+    });
+    // 60 between the first two, then the process began anew and had counted 7; then our own 11.
+    expect(report.services.find(({ service }) => service === 'gs')).toMatchObject({
+      requests: 78,
+      failures: 2,
+    });
+    expect(report.notes.join()).toContain('running totals');
+    expect(report.incidents.some(({ service, end }) => service === 'gs' && end === null)).toBe(true);
+  });
+});
