@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function serve(server: Server, port = 0): Promise<string> {
+async function serve(server: Server | TlsServer, port = 0): Promise<string> {
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   cleanups.push(() => {
     server.closeAllConnections();
@@ -145,7 +145,7 @@ test('HTTPS: the authority is checked, the client certificate is shown, the timi
     { ...pems, ca: pems.cert, requestCert: true, rejectUnauthorized: true },
     (_, response) => response.end('ok'),
   );
-  const url = (await serve(server as unknown as Server)).replace('http:', 'https:');
+  const url = (await serve(server)).replace('http:', 'https:');
   const tls = { ca: cert, cert, key, serverName: 'gs.test' };
   const good = await probeOf(target(url, { tls })).run();
   expect(good).toMatchObject({
