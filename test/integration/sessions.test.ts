@@ -38,11 +38,15 @@ beforeEach(() => {
   instances = new Map(['gs-1', 'gs-2'].map((id) => [`gs/${id}`, instance('gs', id)]));
   const store = createSessionStore(database);
   sessions = createSessions({ store, live, instances: () => instances, log });
-  app = new OpenAPIHono();
-  app.onError((error, context) => problemAnswer(context, error as ProblemError));
-  registerSessionRoutes(app, { sessions, instances: () => instances });
+  serve(sessions);
   return () => sessions.close();
 });
+
+function serve(served: Sessions): void {
+  app = new OpenAPIHono();
+  app.onError((error, context) => problemAnswer(context, error as ProblemError));
+  registerSessionRoutes(app, { sessions: served, instances: () => instances });
+}
 
 interface Answer {
   id: string;
@@ -73,9 +77,27 @@ const begin = async (userId = 'ada') =>
 test('of two advances at once one wins, the other gets 409 with the session as it is', async () => {
   const { id, version, pins } = await begin();
   expect(['gs-1', 'gs-2']).toContain(pins.gs);
+  // Both have read before either writes: what the version must catch.
+  const store = createSessionStore(database);
+  const bothRead = Promise.withResolvers<void>();
+  let readers = 0;
+  const together = createSessions({
+    store: {
+      ...store,
+      async get(session) {
+        const found = await store.get(session);
+        if (++readers === 2) bothRead.resolve();
+        await bothRead.promise;
+        return found;
+      },
+    },
+    ...{ live, instances: () => instances, log },
+  });
+  serve(together);
   const both = await Promise.all(
     ['draft', 'review'].map((step) => call('POST', `/v1/sessions/${id}/advance`, { step, version })),
   );
+  await together.close();
   expect(both.map(({ response }) => response.status).sort()).toEqual([200, 409]);
   const won = both.find(({ response }) => response.status === 200)?.body;
   const lost = both.find(({ response }) => response.status === 409);
@@ -153,9 +175,7 @@ test('without Postgres reads go on from the copy, and writes get 503 with Retry-
   const away = openDatabase('postgres://nobody@127.0.0.1:1/none', { min: 0, max: 1, idle: 1_000 });
   const store = createSessionStore(away);
   const cut = createSessions({ store, live, instances: () => instances, log });
-  app = new OpenAPIHono();
-  app.onError((error, context) => problemAnswer(context, error as ProblemError));
-  registerSessionRoutes(app, { sessions: cut, instances: () => instances });
+  serve(cut);
   const read = await call('GET', `/v1/sessions/${id}`);
   expect(read.response.status).toBe(200);
   expect(read.response.headers.get('x-acgs-stale')).toBe('1');
