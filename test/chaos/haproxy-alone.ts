@@ -1,0 +1,103 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { findProgram } from '../../dev/bootstrap/run.mjs';
+import { freePort } from '../../dev/ports.ts';
+import { type Child, startChild, untilReady } from '../../dev/servers/child.ts';
+import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { startLoad } from '../harness/load.ts';
+import { startStack } from '../harness/stack.ts';
+import { Findings, type Scenario } from './scenario.ts';
+
+/** Clients that come straight to HAProxy, with no edge that could try again: what HAProxy alone can save. */
+export const haproxyAlone: Scenario = {
+  name: 'haproxy-alone',
+  what: 'kill -9 nginx under load straight at HAProxy (64 connections), lighttpd and nginx being left: GET, then POST',
+  async run() {
+    const findings = new Findings();
+    const folder = privateFolder('acgs-alone');
+    const servers = await Promise.all([
+      start(folder, 'get-1', nginx),
+      start(folder, 'get-2', lighttpd),
+      start(folder, 'post-1', nginx),
+      start(folder, 'post-2', nginx),
+    ]);
+    const [getOne, getTwo, postOne, postTwo] = servers.map(
+      ({ id, port }) => `{ id: ${id}, url: "http://127.0.0.1:${port}" }`,
+    );
+    const configText = `version: 1
+site: { id: main }
+defaults: { rateLimits: [], health: { path: / } }
+services:
+  get: { routes: [/], instances: [ ${getOne}, ${getTwo} ] }
+  post: { routes: [/post], instances: [ ${postOne}, ${postTwo} ] }
+haproxy: { rateLimit: off }
+`;
+    const script = join(folder, 'post.lua');
+    writeFileSync(script, 'wrk.method = "POST"\nwrk.body = "x=1"\n');
+    try {
+      const test = await startStack({ configText, args: ['--no-demo'] });
+      try {
+        await killed(findings, servers[0]?.child, 'GET', `${test.stack.gateway}/`);
+        await killed(findings, servers[2]?.child, 'POST', `${test.stack.gateway}/post`, script);
+      } finally {
+        await test.stop();
+      }
+    } finally {
+      await Promise.all(servers.map(({ child }) => child.stop()));
+      removeFolder(folder);
+    }
+    return findings.outcome;
+  },
+};
+
+/** GETs are repeated elsewhere by HAProxy; a POST that was being answered by the killed server is lost, and only that. */
+async function killed(
+  findings: Findings,
+  victim: Child | undefined,
+  method: string,
+  url: string,
+  script?: string,
+) {
+  const load = startLoad(url, { seconds: 8, ...(script && { script }) });
+  await sleep(3_000);
+  victim?.signal('SIGKILL');
+  const result = await load.result;
+  const told = `${method}: ${result.failed} of ${result.requests} failed (${result.detail}); ${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms, max ${result.max} ms`;
+  findings.check(method === 'GET' ? result.failed === 0 : result.failed <= 64, told);
+}
+
+/** One process each, so that a kill leaves nothing of it. */
+function nginx(folder: string, id: string, port: number): { command: string; args: string[] } {
+  const file = join(folder, `${id}.conf`);
+  writeFileSync(
+    file,
+    `daemon off; master_process off; pid ${folder}/${id}.pid; error_log stderr; events { worker_connections 1024; }
+http { access_log off; server { listen 127.0.0.1:${port}; location / { return 200 "${id}\\n"; } } }\n`,
+  );
+  return { command: found('nginx', 'nginx-light'), args: ['-e', 'stderr', '-c', file] };
+}
+
+function lighttpd(folder: string, id: string, port: number): { command: string; args: string[] } {
+  const file = join(folder, `${id}.conf`);
+  writeFileSync(join(folder, 'index.html'), `${id}\n`);
+  writeFileSync(
+    file,
+    `server.document-root = "${folder}"\nserver.bind = "127.0.0.1"\nserver.port = ${port}\nindex-file.names = ("index.html")\n`,
+  );
+  return { command: found('lighttpd', 'lighttpd'), args: ['-D', '-f', file] };
+}
+
+function found(program: string, debianPackage: string): string {
+  const path = findProgram(program);
+  if (!path) throw new Error(`${program} is not installed: apt-get install ${debianPackage}`);
+  return path;
+}
+
+async function start(folder: string, id: string, server: typeof nginx) {
+  const port = await freePort();
+  const { command, args } = server(folder, id, port);
+  const child = await startChild({ name: id, command, args, logFile: join(folder, `${id}.log`) });
+  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
+  return { id, port, child };
+}
