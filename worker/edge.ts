@@ -1,10 +1,12 @@
 import { newLocalView } from '../shared/balance/candidate.ts';
+import { claimedOrder } from '../shared/snapshot/seal.ts';
 import { Throttle } from '../shared/throttle.ts';
 import type { Memory } from '../shared/view.ts';
 import { Counters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Gateways } from './gateways.ts';
 import { AffinityCookies } from './io/affinity-cookie.ts';
+import { throughColoCache } from './io/colo-cache.ts';
 import { GatewayTokens } from './io/gateway-token.ts';
 import { Leases } from './io/leases.ts';
 import { Limiters } from './io/limiters.ts';
@@ -55,7 +57,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     snapshots: new SnapshotStore({
       settings,
       now,
-      hub: hubSource(env),
+      hub: throughColoCache(hubSource(env), claimedOrder),
       kv: kvSource(env),
       view: { memory: createMemory(), directOrigin: directOrigin(settings) },
     }),

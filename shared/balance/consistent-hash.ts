@@ -13,12 +13,15 @@ export function consistentHash(members: readonly Member[]): Picker {
   const place = rendezvous(members);
   const count = members.length;
   return (input) => {
+    const home = place(input.keyHash, input.skip);
+    // One request in flight is within any bound: the sum over all members is only needed beyond.
+    if (!home || home.local.pending <= 1) return home;
     let pending = 0;
     for (const { candidate } of members) pending += candidate.local.pending;
     const bound = Math.ceil((LOAD_FACTOR * (pending + 1)) / count);
+    if (home.local.pending < bound) return home;
     return (
-      place(input.keyHash, (candidate) => candidate.local.pending >= bound || input.skip(candidate)) ??
-      place(input.keyHash, input.skip)
+      place(input.keyHash, (candidate) => candidate.local.pending >= bound || input.skip(candidate)) ?? home
     );
   };
 }
@@ -30,19 +33,24 @@ export function consistentHash(members: readonly Member[]): Picker {
 export function rendezvous(
   members: readonly Pick<Member, 'candidate' | 'weight'>[],
 ): (keyHash: number, skip: PickInput['skip']) => Candidate | null {
-  const groups = Map.groupBy(members, (member) => member.weight);
+  const groups = [...Map.groupBy(members, (member) => member.weight)].map(([weight, group]) => ({
+    weight,
+    candidates: group.map(({ candidate }) => candidate),
+    hashes: Uint32Array.from(group, ({ candidate }) => candidate.hash),
+  }));
   return (keyHash, skip) => {
     let winner: Candidate | null = null;
     let winnerScore = -1;
-    for (const [weight, group] of groups) {
+    for (const { weight, candidates, hashes } of groups) {
       let best: Candidate | null = null;
       let bestHash = -1;
-      for (const { candidate } of group) {
-        const hash = mix(keyHash ^ candidate.hash);
-        if (hash > bestHash && !skip(candidate)) {
-          best = candidate;
-          bestHash = hash;
-        }
+      for (let index = 0; index < hashes.length; index++) {
+        const hash = mix(keyHash ^ (hashes[index] ?? 0));
+        if (hash <= bestHash) continue;
+        const candidate = candidates[index];
+        if (!candidate || skip(candidate)) continue;
+        best = candidate;
+        bestHash = hash;
       }
       if (!best) continue;
       const score = -weight / Math.log((bestHash + 0.5) / 2 ** 32);

@@ -79,3 +79,12 @@ export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
     return null;
   }
 }
+
+/** The pair a sealed snapshot claims, unverified: for bookkeeping, never for trust. */
+export function claimedOrder(sealed: Uint8Array): { epoch: number; seq: number } | null {
+  // Both come first in the document; a slice of it is enough.
+  const start = new TextDecoder().decode(sealed.subarray(0, 1_024));
+  const epoch = /"epoch":(\d+)/.exec(start)?.[1];
+  const seq = /"seq":(\d+)/.exec(start)?.[1];
+  return epoch && seq ? { epoch: Number(epoch), seq: Number(seq) } : null;
+}

@@ -26,11 +26,7 @@ export class StaleAnswers {
     copy.headers.set('cache-control', `public, max-age=${Math.ceil(maxAgeMs / 1000)}`);
     copy.headers.set(STORED_AT, String(now));
     copy.headers.delete('vary');
-    ctx.waitUntil(
-      caches.default.put(key, copy).catch(() => {
-        // Losing a spare copy costs nothing now; it is stored again next time.
-      }),
-    );
+    ctx.waitUntil(put(key, copy));
     return response;
   }
 
@@ -38,7 +34,7 @@ export class StaleAnswers {
   async find(incoming: Incoming, maxAgeMs: number): Promise<Response | null> {
     if (maxAgeMs <= 0 || !acceptsStale({ method: incoming.method, headers: incoming.request.headers }))
       return null;
-    const kept = await caches.default.match(keyOf(incoming)).catch(() => undefined);
+    const kept = await match(keyOf(incoming));
     const ageMs = Date.now() - Number(kept?.headers.get(STORED_AT));
     if (!kept || !(ageMs <= maxAgeMs)) return null;
     const response = new Response(kept.body, kept);
@@ -52,6 +48,23 @@ export class StaleAnswers {
     response.headers.set('warning', '110 acgs-lb "Response is Stale"');
     response.headers.set('x-acgs-stale', '1');
     return response;
+  }
+}
+
+/** A runtime without a cache throws: losing a spare copy costs nothing now. */
+async function put(key: string, copy: Response): Promise<void> {
+  try {
+    await caches.default.put(key, copy);
+  } catch {
+    // It is stored again next time.
+  }
+}
+
+async function match(key: string): Promise<Response | undefined> {
+  try {
+    return await caches.default.match(key);
+  } catch {
+    return undefined;
   }
 }
 
