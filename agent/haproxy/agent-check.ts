@@ -59,6 +59,6 @@ function listenHost(bind: string): string | undefined {
 export function agentLine(answer: ReturnType<AgentAnswer>): string {
   if (!answer) return '';
   if (answer.verdict === 'up') return 'up\n';
-  const reason = answer.reason.replaceAll(/[^\x20-\x7e]+/g, ' ').slice(0, 100);
+  const reason = answer.reason.replaceAll(/[^\x21-\x7e]+/g, ' ').slice(0, 100);
   return `down #${reason}\n`;
 }

@@ -19,8 +19,15 @@ export interface Load {
   stop(): void;
 }
 
-/** GETs from wrk (Debian package `wrk`). A request that takes longer than 10 s counts as failed. */
-export function startLoad(url: string, { seconds = 20, connections = 64 } = {}): Load {
+/** GETs from wrk (Debian package `wrk`), or what its Lua `script` makes of them. A request that takes longer than 10 s counts as failed. */
+export function startLoad(
+  url: string,
+  {
+    seconds = 20,
+    connections = 64,
+    script,
+  }: { seconds?: number; connections?: number; script?: string } = {},
+): Load {
   const wrk = findProgram('wrk');
   if (!wrk) throw new Error('wrk is not installed: apt-get install wrk');
   const args = [
@@ -33,6 +40,7 @@ export function startLoad(url: string, { seconds = 20, connections = 64 } = {}):
     '--timeout',
     '10s',
     '--latency',
+    ...(script ? ['-s', script] : []),
     url,
   ];
   const child = spawn(wrk, args, { stdio: ['ignore', 'pipe', 'inherit'] });

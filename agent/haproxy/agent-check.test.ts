@@ -1,0 +1,44 @@
+import { connect } from 'node:net';
+import { afterEach, expect, test } from 'vitest';
+import { freePort } from '../../dev/ports.ts';
+import { type AgentCheck, agentLine, startAgentCheck } from './agent-check.ts';
+
+let check: AgentCheck | null = null;
+afterEach(async () => {
+  await check?.close();
+  check = null;
+});
+
+function ask(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = connect(port, '127.0.0.1', () => socket.write(text));
+    socket.setEncoding('utf8').on('data', (chunk) => {
+      answer += String(chunk);
+    });
+    socket.on('error', reject).on('close', () => resolve(answer));
+  });
+}
+
+test('answers what is desired, and nothing where nothing is', async () => {
+  const port = await freePort();
+  check = await startAgentCheck(`127.0.0.1:${port}`, (server) => {
+    if (server === 's/up') return { verdict: 'up', reason: 'well' };
+    return server === 's/down' ? { verdict: 'down', reason: '3 of 3 probes failed' } : null;
+  });
+  expect(await ask(port, 's/up\n')).toBe('up\n');
+  expect(await ask(port, 's/down\r\n')).toBe('down #3 of 3 probes failed\n');
+  expect(await ask(port, 's/other\n')).toBe('');
+  expect(await ask(port, 'x'.repeat(300))).toBe('');
+});
+
+test('a reason stays one short line of plain text, apart from its word', () => {
+  expect(agentLine({ verdict: 'down', reason: 'a\nup\u00e9 b' })).toBe('down #a up b\n');
+  expect(agentLine({ verdict: 'down', reason: 'x'.repeat(500) }).length).toBeLessThan(120);
+});
+
+test('an address that is taken is an error', async () => {
+  const port = await freePort();
+  check = await startAgentCheck(`127.0.0.1:${port}`, () => null);
+  await expect(startAgentCheck(`127.0.0.1:${port}`, () => null)).rejects.toThrow('EADDRINUSE');
+});

@@ -1,0 +1,89 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { createRuntimeClient, HaproxyAway, type RuntimeClient } from './runtime.ts';
+
+/** Speaks as HAProxy's socket does in interactive mode, piece by piece. */
+let releases: (() => void)[] = [];
+afterEach(() => {
+  for (const release of releases.reverse()) release();
+  releases = [];
+});
+
+async function stand(answer: (command: string, socket: Socket) => string | null) {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-rt-'));
+  const path = join(folder, 's');
+  const sockets = new Set<Socket>();
+  const commands: string[] = [];
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    let text = '';
+    socket
+      .on('error', () => undefined)
+      .on('data', (chunk) => {
+        text += String(chunk);
+        for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+          const command = text.slice(0, end);
+          text = text.slice(end + 1);
+          commands.push(command);
+          const said = command === 'prompt' ? '' : answer(command, socket);
+          if (said !== null) for (const piece of `${said}\n> `.match(/.{1,3}/gs) ?? []) socket.write(piece);
+        }
+      });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  releases.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+  return { path, commands, connections: () => sockets.size };
+}
+
+function client(socket: string, more = {}): RuntimeClient {
+  const made = createRuntimeClient({ socket, timeoutMs: 200, ...more });
+  releases.push(() => made.close());
+  return made;
+}
+
+test('answers come in order over one connection, however they are cut', async () => {
+  const { path, connections } = await stand((command) =>
+    command === 'quiet' ? '' : `said ${command}\nand more\n`,
+  );
+  const runtime = client(path);
+  const answers = await Promise.all(['a', 'quiet', 'b'].map((command) => runtime.ask(command)));
+  expect(answers).toEqual(['said a\nand more', '', 'said b\nand more']);
+  expect(connections()).toBe(1);
+});
+
+test('a command cannot smuggle in another one', async () => {
+  const { path, commands } = await stand(() => '');
+  await client(path).ask('set server a/b state ready\nshutdown');
+  expect(commands).toEqual(['prompt', 'set server a/b state ready shutdown']);
+});
+
+test('silence fails every question that waits; the next one connects anew', async () => {
+  let silent = true;
+  const { path, connections } = await stand((command) => (silent ? null : command));
+  const runtime = client(path);
+  const waiting = await Promise.allSettled([runtime.ask('a'), runtime.ask('b')]);
+  expect(waiting.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  silent = false;
+  expect(await runtime.ask('c')).toBe('c');
+  expect(connections()).toBe(2);
+});
+
+test('a closed connection, no HAProxy at all and a full queue are HaproxyAway', async () => {
+  const closing = await stand((_, socket) => {
+    socket.destroy();
+    return null;
+  });
+  await expect(client(closing.path).ask('a')).rejects.toBeInstanceOf(HaproxyAway);
+  await expect(client('/nonexistent/s').ask('a')).rejects.toBeInstanceOf(HaproxyAway);
+  const { path } = await stand(() => null);
+  const runtime = client(path, { maxPending: 2 });
+  const asked = [runtime.ask('a'), runtime.ask('b'), runtime.ask('c')].map((each) => each.catch(String));
+  expect(await asked[2]).toContain('2 questions wait already');
+});
