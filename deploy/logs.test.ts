@@ -1,0 +1,93 @@
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { describe, expect, it, vi } from 'vitest';
+
+const installed = (command: string) => spawnSync('sh', ['-c', `command -v ${command}`]).status === 0;
+
+describe('log files and Redis settings', () => {
+  it.skipIf(!installed('logrotate') || process.getuid?.() !== 0)(
+    'rotates daily, keeps 30, reloads HAProxy',
+    () => {
+      const folder = mkdtempSync(join(tmpdir(), 'acgs-rotate-'));
+      try {
+        mkdirSync(join(folder, 'log'));
+        mkdirSync(join(folder, 'bin'));
+        writeFileSync(join(folder, 'bin/systemctl'), `#!/bin/sh\necho "$@" > ${folder}/asked\n`, {
+          mode: 0o755,
+        });
+        const rules = readFileSync('deploy/logrotate/haproxy', 'utf8')
+          .replace('/var/log/haproxy/*.log', `${folder}/log/*.log`)
+          .replaceAll('/usr/lib/rsyslog/rsyslog-rotate', `${folder}/none`);
+        writeFileSync(join(folder, 'rules'), rules, { mode: 0o644 });
+        for (let turn = 0; turn < 33; turn++) {
+          writeFileSync(join(folder, 'log/haproxy.log'), `line ${turn}\n`);
+          execFileSync('logrotate', ['-f', '-s', join(folder, 'state'), join(folder, 'rules')], {
+            env: { ...process.env, PATH: `${folder}/bin:${process.env.PATH}` },
+          });
+        }
+        const kept = readdirSync(join(folder, 'log')).filter((name) => /\.\d+(\.gz)?$/.test(name));
+        expect(kept).toHaveLength(30);
+        expect(kept.filter((name) => name.endsWith('.gz'))).toHaveLength(29);
+        expect(readFileSync(join(folder, 'asked'), 'utf8')).toBe('reload haproxy\n');
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
+
+  it.skipIf(!installed('rsyslogd') || !installed('logger') || process.getuid?.() !== 0)(
+    'brings what HAProxy logs into its own file, and nothing else',
+    async () => {
+      const folder = mkdtempSync(join(tmpdir(), 'acgs-rs-'));
+      const rules = readFileSync('deploy/rsyslog/49-haproxy.conf', 'utf8')
+        .replace('/var/lib/haproxy/dev/log', `${folder}/socket`)
+        .replace('/var/log/haproxy/', `${folder}/`);
+      // Debian's own file loads the module.
+      writeFileSync(join(folder, 'conf'), `module(load="imuxsock" SysSock.Use="off")\n${rules}`);
+      const server = spawn('rsyslogd', ['-n', '-i', 'NONE', '-f', join(folder, 'conf')], { stdio: 'ignore' });
+      const gone = new Promise((resolve) => server.once('exit', resolve));
+      const log = (tag: string, text: string) =>
+        execFileSync('logger', ['-u', join(folder, 'socket'), '-p', 'local0.info', '-t', tag, text]);
+      try {
+        await vi.waitFor(() => log('haproxy[7]', 'GET /api/v1/auth 200'), { timeout: 10_000, interval: 100 });
+        log('other[8]', 'not ours');
+        const read = () => readFileSync(join(folder, 'haproxy.log'), 'utf8');
+        await vi.waitFor(() => expect(read()).toContain('GET /api/v1/auth 200'), {
+          timeout: 10_000,
+          interval: 100,
+        });
+        expect(read()).toMatch(/^\d{4}-\d\d-\d\dT.* haproxy\[7\]: GET/m);
+        expect(read()).not.toContain('not ours');
+      } finally {
+        server.kill();
+        await gone;
+        rmSync(folder, { recursive: true, force: true });
+      }
+    },
+  );
+
+  it('gives Redis the settings of the guide, and Redis takes them', {
+    skip: !installed('redis-server'),
+  }, async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'acgs-rc-'));
+    const socket = join(folder, 's');
+    const args = ['deploy/redis/acgs-lb.conf', '--port', '0', '--unixsocket', socket, '--dir', folder];
+    const server = spawn('redis-server', args, { stdio: 'ignore' });
+    const client = new Redis({ path: socket, maxRetriesPerRequest: null });
+    client.on('error', () => {});
+    try {
+      expect(await client.config('GET', 'maxmemory')).toEqual(['maxmemory', String(2 * 1024 ** 3)]);
+      expect(await client.config('GET', 'maxmemory-policy')).toContain('allkeys-lru');
+      expect(await client.config('GET', 'save')).toEqual(['save', '900 1 300 10 60 10000']);
+    } finally {
+      client.disconnect();
+      const gone = new Promise((resolve) => server.once('exit', resolve));
+      server.kill();
+      await gone;
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
