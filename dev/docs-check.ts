@@ -4,19 +4,24 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT, startStack, type TestStack } from '../test/harness/stack.ts';
+import { apiPage, type OpenApi } from './api-page.ts';
 import { commandBlocks, onStack } from './docs-blocks.ts';
 
 /**
  * `npm run docs:check`: what README and docs/operations.md tell people to type really works. Every block that is marked
- * (```sh check) runs, in order, against a stack of its own on ports of its own. `--show` prints what the commands print.
+ * (```sh check) runs, in order, against a stack of its own on ports of its own. `--show` prints what the commands
+ * print. docs/api.md must be what the agent says of itself; `--write` writes it.
  */
-const { values } = parseArgs({ options: { show: { type: 'boolean', default: false } } });
+const { values } = parseArgs({
+  options: { show: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
+});
 const pages = ['README.md', 'docs/operations.md'].filter((page) => existsSync(join(ROOT, page)));
 const scratch = mkdtempSync(join(tmpdir(), 'acgs-docs-'));
 const stack = await startStack();
 let failed = 0;
 let ran = 0;
 try {
+  await apiReference(stack.stack.agent);
   const env = environment(stack);
   for (const page of pages) {
     for (const { line, text } of commandBlocks(readFileSync(join(ROOT, page), 'utf8'))) {
@@ -36,8 +41,19 @@ try {
   await stack.stop();
   rmSync(scratch, { recursive: true, force: true });
 }
-process.stdout.write(`${ran - failed} of ${ran} command blocks work\n`);
+process.stdout.write(`${ran - failed} of ${ran} checks passed\n`);
 process.exitCode = failed === 0 && ran > 0 ? 0 : 1;
+
+async function apiReference(agent: string): Promise<void> {
+  const file = join(ROOT, 'docs/api.md');
+  const page = apiPage((await (await fetch(`${agent}/v1/openapi.json`)).json()) as OpenApi);
+  if (values.write) writeFileSync(file, page);
+  ran++;
+  const current = existsSync(file) && readFileSync(file, 'utf8') === page;
+  if (!current) failed++;
+  process.stdout.write(`${current ? 'ok  ' : 'FAIL'} docs/api.md is what the agent says of itself\n`);
+  if (!current) process.stdout.write('  npm run docs:check -- --write writes it anew\n');
+}
 
 /** What /etc/acgs-lb/agent.env would give an operator's shell, and the tools the pages call. */
 function environment({ stack, stateDir }: TestStack): NodeJS.ProcessEnv {

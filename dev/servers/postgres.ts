@@ -14,7 +14,7 @@ import { findPostgres } from '../bootstrap/servers.mjs';
 import { freePort, requireFreePort } from '../ports.ts';
 import { type Child, type Running, type StartOptions, startChild, untilReady } from './child.ts';
 import { privateFolder, removeFolder } from './folder.ts';
-import { newPassword } from './redis.ts';
+import { newPassword } from './password.ts';
 
 export interface PostgresServer extends Running {
   /** Database `acgs_lb` as its owner `acgs_lb_user`. */
@@ -71,7 +71,7 @@ interface Start extends PostgresOptions {
 
 async function start({ port, dataDir, password, folder, user, ...options }: Start): Promise<Child> {
   const bin = postgresBin();
-  if (!existsSync(join(dataDir, 'PG_VERSION'))) initialise(bin, dataDir, folder, password, user);
+  if (passwordOf(dataDir) === null) initialise(bin, dataDir, folder, password, user);
   const settings = [
     ...[
       'listen_addresses=127.0.0.1',
@@ -110,11 +110,13 @@ function initialise(
   password: string,
   user: { uid: number; gid: number } | undefined,
 ): void {
+  // Without the password, which is put there last, this is what an interrupted initdb left: it would refuse to go on.
+  removeFolder(dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   chmodSync(dataDir, 0o700);
   const passwordFile = join(folder, 'password');
   writeFileSync(passwordFile, password, { mode: 0o600 });
-  for (const path of user ? [dataDir, passwordFile] : []) chownSync(path, user?.uid ?? 0, user?.gid ?? 0);
+  if (user) for (const path of [dataDir, passwordFile]) chownSync(path, user.uid, user.gid);
   const args = ['-D', dataDir, '-U', 'postgres', '-A', 'scram-sha-256', `--pwfile=${passwordFile}`];
   execFileSync(join(bin, 'initdb'), [...args, '-E', 'UTF8', '--locale=C', '--no-sync'], {
     cwd: folder,

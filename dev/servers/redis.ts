@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { freePort, requireFreePort } from '../ports.ts';
 import { ask } from './ask.ts';
@@ -71,5 +70,3 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
     throw error;
   }
 }
-
-export const newPassword = (): string => randomBytes(18).toString('hex');

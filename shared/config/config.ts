@@ -1,5 +1,11 @@
 import type { ConfigFile } from './schema.ts';
-import { BUILT_IN, type FAILOVER_STRATEGIES, type STRATEGIES } from './service.ts';
+import {
+  BUILT_IN,
+  BUILT_IN_ACCESS,
+  BUILT_IN_RATE_LIMITS,
+  type FAILOVER_STRATEGIES,
+  type STRATEGIES,
+} from './service.ts';
 
 export type Strategy = (typeof STRATEGIES)[number];
 export type FailoverStrategy = (typeof FAILOVER_STRATEGIES)[number];
@@ -110,12 +116,8 @@ export function fillDefaults(file: ConfigFile): Config {
         breaker: { ...BUILT_IN.breaker, slowCall, ...group('breaker') } as BreakerPolicy,
         failover: { ...BUILT_IN.failover, ...group('failover') } as FailoverPolicy,
         affinity: { ...BUILT_IN.affinity, ...group('affinity') } as AffinityPolicy,
-        rateLimits:
-          service.rateLimits ??
-          defaults.rateLimits ??
-          (structuredClone(BUILT_IN.rateLimits) as unknown as RateLimitPolicy[]),
-        access:
-          service.access ?? defaults.access ?? (structuredClone(BUILT_IN.access) as unknown as AccessRule[]),
+        rateLimits: service.rateLimits ?? defaults.rateLimits ?? structuredClone(BUILT_IN_RATE_LIMITS),
+        access: service.access ?? defaults.access ?? structuredClone(BUILT_IN_ACCESS),
         slowStart: service.slowStart ?? defaults.slowStart ?? BUILT_IN.slowStart,
         instances: service.instances,
       },

@@ -190,17 +190,14 @@ export const BUILT_IN = {
     staleIfError: 300_000,
   },
   affinity: { by: 'cookie', ttl: 3_600_000 },
-  rateLimits: [
-    {
-      name: 'per-ip',
-      key: 'ip',
-      limit: 20,
-      window: 10_000,
-      scope: 'edge',
-      shadow: false,
-      exempt: [] as string[],
-    },
-  ],
-  access: [{ path: '/admin', allow: ['10.0.0.0/8', '192.168.0.0/16', '127.0.0.0/8'] }],
   slowStart: 30_000,
 } as const;
+
+/** 20 requests in 10 s of one client, as the guide has it. */
+export const BUILT_IN_RATE_LIMITS: z.output<typeof rateLimit>[] = [
+  { name: 'per-ip', key: 'ip', limit: 20, window: 10_000, scope: 'edge', shadow: false, exempt: [] },
+];
+
+export const BUILT_IN_ACCESS: z.output<typeof accessRule>[] = [
+  { path: '/admin', allow: ['10.0.0.0/8', '192.168.0.0/16', '127.0.0.0/8'] },
+];
