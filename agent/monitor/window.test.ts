@@ -99,6 +99,17 @@ test('a change between two looks is no sample of its own', () => {
   expect(summaryOf(updates, 3_000).total.availabilityPercent).toBe(100);
 });
 
+test('an agent that starts and has judged nothing yet sees no outage', () => {
+  const unknown = { state: 'down' as const, health: 'unknown' as const };
+  const updates = [
+    { at: 1_000, instances: both(unknown, unknown), changes: [] },
+    { at: 2_000, instances: both({}, unknown), changes: [] },
+  ];
+  const [service] = summaryOf(updates, 3_000).services;
+  expect(service).toMatchObject({ availabilityPercent: 100, samples: 1 });
+  expect(service?.instances).toMatchObject([{ samples: 1 }, { samples: 0, availabilityPercent: null }]);
+});
+
 test('with too few samples a reading says nothing', () => {
   const update = { at: 1_000, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 9 })] };
   const list = readings(summaryOf([update], 2_000), 10);

@@ -95,10 +95,14 @@ function of(bucket: Bucket, key: string): Figures {
   return fresh;
 }
 
+/** Before its first probes are in nobody knows whether it is there: a start of the agent is no outage. */
+export const isJudged = (instance: Pick<Instance, 'health'>): boolean => instance.health !== 'unknown';
+
 /** A service can take traffic when one of its instances can; the site when all its services can. */
 function sample(bucket: Bucket, instances: Iterable<Instance>): void {
   const services = new Map<string, { up: boolean; busy: number; queued: number }>();
   for (const instance of instances) {
+    if (!isJudged(instance)) continue;
     const up = instance.state !== 'down';
     const busy = instance.inflight + instance.queued;
     count(of(bucket, instanceKey(instance.service, instance.id)), up, busy, instance.queued);

@@ -1,4 +1,5 @@
 import { addLatency, emptySources, type LatencySources, oneSketch } from '../monitor/latency-sources.ts';
+import { isJudged } from '../monitor/window.ts';
 import type { HistoryRecord } from './records.ts';
 import type { Update } from './sink.ts';
 
@@ -62,7 +63,8 @@ export function createMinutes(): Minutes {
 function sample(update: Update, of: (service: string, instance: string) => Minute): void {
   const serving = new Map<string, { up: boolean; queued: number }>();
   for (const instance of update.instances.values()) {
-    const up = instance.state === 'up' || instance.state === 'probation' || instance.state === 'draining';
+    if (!isJudged(instance)) continue;
+    const up = instance.state !== 'down';
     count(of(instance.service, instance.id), up, instance.queued);
     const service = serving.get(instance.service) ?? { up: false, queued: 0 };
     serving.set(instance.service, { up: service.up || up, queued: service.queued + instance.queued });
