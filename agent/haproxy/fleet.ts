@@ -67,12 +67,17 @@ export function createFleet(options: FleetOptions): Fleet {
     });
 
   async function ownRound(own: Steering): Promise<string[]> {
-    await files.write();
+    // A file that cannot be written is told, and keeps no verdict from a HAProxy that runs.
+    const unwritten: string[] = [];
+    const attempt = (work: Promise<void>): Promise<void> =>
+      work.catch((error: unknown) => void unwritten.push(messageOf(error)));
+    await attempt(files.write());
     const look = await own.look();
     if (look.orders !== saved) {
-      await files.saveStates(look.states);
-      saved = look.orders;
+      await attempt(files.saveStates(look.states));
+      if (unwritten.length === 0) saved = look.orders;
     }
+    if (unwritten.length > 0) return [...unwritten, ...look.refused];
     const stale = look.description !== files.fingerprint();
     if (!stale && !look.needsReload) {
       reloadProblem = null;
@@ -85,7 +90,7 @@ export function createFleet(options: FleetOptions): Fleet {
     reloaded = { at: now(), why };
     reloadProblem = await reload(own, look).then(
       () => null,
-      (error: unknown) => `reload: ${error instanceof Error ? error.message : String(error)}`,
+      (error: unknown) => `reload: ${messageOf(error)}`,
     );
     return reloadProblem ? [reloadProblem] : [];
   }
@@ -123,3 +128,5 @@ export function createFleet(options: FleetOptions): Fleet {
     },
   };
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

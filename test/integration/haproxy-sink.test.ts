@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { beforeAll, expect, test } from 'vitest';
 import {
   parseServersState,
@@ -114,6 +114,22 @@ test('a registered instance is added, proves itself, survives a reload and is re
 
   steered.change({ 'gs/gs-3': null });
   expect(await until(async () => (await server('gs-3')) === null)).toBe(true);
+});
+
+test('files that cannot be written stop no verdict', async () => {
+  const { folder } = stand;
+  await rename(`${folder}/acgs-lb`, `${folder}/kept`);
+  await writeFile(`${folder}/acgs-lb`, 'a file where the folder was');
+  try {
+    steered.change({ 'gs/gs-1': { state: 'down', health: 'down', weight: 70 } });
+    expect(await becomes('gs-1', (it) => it?.agentUp === false && it.weight === 70)).toBe(true);
+    expect(await until(() => steered.sink.status().lastError?.includes('acgs-lb'))).toBe(true);
+  } finally {
+    await rm(`${folder}/acgs-lb`);
+    await rename(`${folder}/kept`, `${folder}/acgs-lb`);
+  }
+  steered.change({ 'gs/gs-1': { state: 'up', health: 'up', weight: 100 } });
+  expect(await until(() => steered.sink.status().state === 'ok')).toBe(true);
 });
 
 test('verdict and maint are right again after a restart of HAProxy, and a dead agent holds nothing', async () => {
