@@ -50,10 +50,12 @@ export async function maintain(database: Database, options: MaintainOptions): Pr
   onStep('retention');
   const dropped = await dropOldDays(database, now - retentionMs / 1000);
   const deleted: Record<string, number> = {};
+  // Whole seconds: some of the columns are bigint.
+  const keptFrom = Math.floor(now) - KEPT_DAYS * DAY;
   for (const [table, { column, only = 'true' }] of Object.entries(AGEING)) {
     deleted[table] =
-      (await database.query(`DELETE FROM ${table} WHERE ${column} < $1 AND ${only}`, [now - KEPT_DAYS * DAY]))
-        .rowCount ?? 0;
+      (await database.query(`DELETE FROM ${table} WHERE ${column} < $1 AND ${only}`, [keptFrom])).rowCount ??
+      0;
   }
   const batches = await database.query('DELETE FROM spool_batches WHERE written_at < to_timestamp($1)', [
     now - BATCHES_DAYS * DAY,
