@@ -1,8 +1,10 @@
 import { benchEdge } from './edge.ts';
+import { benchProbes, formatProbes } from './probes.ts';
 
 /** `npm run bench [name …]`: what is measured, by name. */
 const BENCHES: Record<string, () => Promise<void>> = {
   edge: benchEdge,
+  probes: async () => console.log(`\n${formatProbes(await benchProbes())}`),
 };
 
 const wanted = process.argv.slice(2);
