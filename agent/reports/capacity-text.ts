@@ -1,5 +1,6 @@
 import { type Terminal, table } from '../cli/terminal.ts';
 import { type Capacity, HEADROOM, type Outlook, type ServiceCapacity } from './capacity.ts';
+import type { Method } from './forecast/forecast.ts';
 import { amount, count, day, share } from './format.ts';
 
 type Reviewed = Exclude<ServiceCapacity, { refused: string }>;
@@ -86,7 +87,9 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
             title: 'ERROR, LAST WEEK HELD OUT',
             align: 'right',
             value: ({ outlook: { backTest, method } }) =>
-              `${share(backTest.lastError[method])} (naive ${share(backTest.lastError['seasonal-naive'])})`,
+              method === 'from-rate'
+                ? 'as the rate'
+                : `${share(backTest.lastError[method])} (naive ${share(backTest.lastError['seasonal-naive'])})`,
           },
           { title: 'WEEKS TRIED', align: 'right', value: ({ outlook }) => count(outlook.backTest.folds) },
           {
@@ -105,7 +108,7 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
   return parts.join('\n\n');
 }
 
-const mase = ({ backTest }: Outlook, method: Outlook['method']): string => backTest.mase[method].toFixed(2);
+const mase = ({ backTest }: Outlook, method: Method): string => backTest.mase[method].toFixed(2);
 
 const interval = ({ peak, lower, upper }: { peak: number; lower: number; upper: number }): string =>
   `${amount(peak)} (${amount(lower)}–${amount(upper)})`;

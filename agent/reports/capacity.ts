@@ -35,7 +35,8 @@ export type ServiceCapacity = { service: string; instances: number; maxconn: num
 );
 
 export interface Outlook {
-  method: Method;
+  /** 'from-rate': the forecast rate times the time a request takes, by Little's law. */
+  method: Method | 'from-rate';
   backTest: BackTest;
   /** Highest day of each of the three months (of the rest of the reviewed one too): expected and 90 % interval. */
   months: { start: number; peak: number; lower: number; upper: number }[];
@@ -120,7 +121,12 @@ function reviewService(
     }));
     return { method, backTest, months: byMonth(daily), days: daily };
   };
-  const concurrency = outlook((peak) => peak.concurrency);
+  const rate = outlook((peak) => peak.rate);
+  const concurrency = fromRate(
+    outlook((peak) => peak.concurrency),
+    rate,
+    known,
+  );
   const capacity = instances * maxconn;
   const passes = (read: (day: Outlook['days'][number]) => number) =>
     concurrency.days.find((day) => read(day) > capacity)?.start ?? null;
@@ -134,12 +140,30 @@ function reviewService(
       littleConcurrency: Math.max(0, ...inMonth.map(({ little }) => little)),
       meanResponseMs: meanResponse(hours.filter(({ start }) => start >= from && start < to)) * 1000,
     },
-    rate: outlook((peak) => peak.rate),
+    rate,
     concurrency,
     exhaustion: { expected: passes(({ value }) => value), upper: passes(({ upper }) => upper) },
     instancesToAdd: Math.max(0, Math.ceil(highest / (maxconn * HEADROOM)) - instances),
     history: { days, filled },
   };
+}
+
+/**
+ * Concurrency is a small whole number whose steps hide a trend: where nothing better than repeating last week was found in
+ * it, but a trend was found in the rate, the rate leads: L = λ·W with W as the last four weeks had it (their median).
+ */
+function fromRate(own: Outlook, rate: Outlook, known: ReadonlyMap<number, DayPeak>): Outlook {
+  if (own.method !== 'seasonal-naive' || rate.method === 'seasonal-naive') return own;
+  const ratios = [...known.values()]
+    .slice(-4 * WEEK)
+    .filter((peak) => peak.rate > 0)
+    .map((peak) => peak.concurrency / peak.rate)
+    .sort((a, b) => a - b);
+  const seconds = ratios[Math.floor(ratios.length / 2)] ?? 0;
+  const days = rate.days.map(({ start, value, lower, upper }) => ({
+    ...{ start, value: value * seconds, lower: lower * seconds, upper: upper * seconds },
+  }));
+  return { method: 'from-rate', backTest: own.backTest, months: byMonth(days), days };
 }
 
 interface DayPeak {
