@@ -66,7 +66,7 @@ export function readEnvironment(variables: Variables, config: Config): Environme
       `ENVIRONMENT: ${JSON.stringify(name)} is not allowed; expected production, staging, development or test`,
     );
   }
-  checkUrl('REDIS_URL', ['redis:', 'rediss:']);
+  checkUrl('REDIS_URL', ['redis:', 'rediss:', 'redis+sentinel:', 'rediss+sentinel:']);
   checkUrl('DATABASE_URL', ['postgres:', 'postgresql:']);
   checkUrl('SMTP_URL', ['smtp:', 'smtps:']);
   checkUrl('SLACK_WEBHOOK_URL', ['https:', 'http:']);
@@ -151,7 +151,7 @@ export function readEnvironment(variables: Variables, config: Config): Environme
     const value = get(variable);
     if (!value) return;
     // Several hosts in one URL (a failover list) are for the driver to judge.
-    const protocol = /^([a-z]+:)\/\//.exec(value)?.[1];
+    const protocol = /^([a-z+]+:)\/\//.exec(value)?.[1];
     if (!protocol || !protocols.includes(protocol)) {
       problems.push(
         `${variable}: expected a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
@@ -162,6 +162,6 @@ export function readEnvironment(variables: Variables, config: Config): Environme
 
 function isSample(value: string): boolean {
   if (SAMPLE.test(value) || WEAK.has(value.toLowerCase())) return true;
-  const password = /^[a-z]+:\/\/[^/@]*:([^/@]*)@/.exec(value)?.[1];
+  const password = /^[a-z+]+:\/\/[^/@]*:([^/@]*)@/.exec(value)?.[1];
   return password !== undefined && (SAMPLE.test(password) || WEAK.has(password.toLowerCase()));
 }

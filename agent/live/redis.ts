@@ -1,7 +1,8 @@
-import { Redis } from 'ioredis';
+import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { EVENTS_CHANNEL, liveKeys } from './keys.ts';
 import type { LiveState } from './live.ts';
+import { openRedis } from './redis-url.ts';
 
 export interface RedisLiveOptions {
   url: string;
@@ -35,7 +36,7 @@ const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call
 export function createRedisLive({ url, site, log }: RedisLiveOptions): LiveState {
   const state = { lastError: null as string | null };
   const handlers = new Set<(event: unknown) => void>();
-  const redis = new Redis(url, {
+  const redis = openRedis(url, {
     ...connection,
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -97,7 +98,7 @@ export function createRedisLive({ url, site, log }: RedisLiveOptions): LiveState
 
 /** A connection that listens cannot give commands, so it has its own. */
 function listen(url: string, handlers: Set<(event: unknown) => void>, log: Logger): Redis {
-  const redis = new Redis(url, { ...connection, maxRetriesPerRequest: null });
+  const redis = openRedis(url, { ...connection, maxRetriesPerRequest: null });
   // The other connection has told about it.
   redis.on('error', () => {});
   redis.on('message', (_channel: string, text: string) => {

@@ -1,5 +1,5 @@
 import { readdir } from 'node:fs/promises';
-import { Redis } from 'ioredis';
+import { openRedis } from '../../live/redis-url.ts';
 import { openDatabase } from '../../sql/database.ts';
 import { databaseUrl } from '../../sql/locate.ts';
 import { migrationsFolder } from '../../sql/migrate.ts';
@@ -19,7 +19,7 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
     }
     return [skip('Redis', 'REDIS_URL is not set: live state is kept in memory')];
   }
-  const redis = new Redis(env.REDIS_URL, {
+  const redis = openRedis(env.REDIS_URL, {
     lazyConnect: true,
     connectTimeout: 3_000,
     commandTimeout: 3_000,

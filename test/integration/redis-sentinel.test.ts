@@ -1,0 +1,63 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createRedisLive } from '../../agent/live/redis.ts';
+import { freePort } from '../../dev/ports.ts';
+import { type Child, startChild } from '../../dev/servers/child.ts';
+import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+
+let master: RedisServer;
+let replica: RedisServer;
+let sentinel: Child;
+let dir: string;
+let url: string;
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'acgs-sentinel-'));
+  master = await startRedis();
+  replica = await startRedis({ settings: ['--replicaof', '127.0.0.1', String(master.port)] });
+  const port = await freePort();
+  const file = join(dir, 'sentinel.conf');
+  await writeFile(
+    file,
+    `port ${port}
+bind 127.0.0.1
+dir ${dir}
+sentinel monitor lb 127.0.0.1 ${master.port} 1
+sentinel down-after-milliseconds lb 500
+sentinel failover-timeout lb 3000
+`,
+  );
+  sentinel = await startChild({
+    name: 'sentinel',
+    command: 'redis-server',
+    args: [file, '--sentinel'],
+    logFile: join(dir, 'log'),
+  });
+  url = `redis+sentinel://127.0.0.1:${port}/lb`;
+});
+
+afterAll(async () => {
+  await sentinel?.stop();
+  await replica?.stop();
+  await master?.stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+test('live state follows the master that the Sentinels name', async () => {
+  const live = createRedisLive({ url, site: 'main', log: pino({ level: 'silent' }) });
+  const lease = () => live.acquireLease('me', 60_000).catch(() => null);
+  try {
+    await expect.poll(async () => (await lease())?.held, { timeout: 15_000, interval: 100 }).toBe(true);
+    // The Sentinel has to have seen the replica before it can make a master of it.
+    await expect
+      .poll(() => sentinel.tail(40), { timeout: 15_000, interval: 100 })
+      .toContain(`+slave slave 127.0.0.1:${replica.port}`);
+    await master.stop();
+    await expect.poll(async () => (await lease())?.held, { timeout: 20_000, interval: 100 }).toBe(true);
+  } finally {
+    await live.close();
+  }
+});
