@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -118,7 +118,9 @@ test('explain: the choice and why; exit 1 when nothing would answer', async () =
 });
 
 test('keys are written once, for the owner alone, and never over others', async () => {
-  const args = ['keys', 'new', '--out', folder];
+  const made = join(folder, 'made', 'here');
+  const args = ['keys', 'new', '--out', made];
   expect((await run(args)).code).toBe(0);
+  expect(statSync(join(made, 'agent.env')).mode & 0o777).toBe(0o600);
   expect(await run(args)).toMatchObject({ code: 1, err: expect.stringContaining('left alone') });
 });

@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import type { NewSecrets, RotationStep } from '../../keys.ts';
 import { type Context, contextOf } from '../context.ts';
@@ -110,6 +110,9 @@ const printed = ({ agent, edge }: NewSecrets): string =>
 async function writeSecrets(context: Context, { agent, edge }: NewSecrets, folder: string): Promise<void> {
   const files = [`${folder}/agent.env`, `${folder}/edge.env`] as const;
   const texts = [`${AGENT_HEAD}\n${environment(agent)}\n`, `${EDGE_HEAD}\n${environment(edge)}\n`];
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+    throw new CommandFailed(cause.message, { cause });
+  });
   for (const [index, file] of files.entries()) {
     try {
       // `wx`: keys that are in use are never written over.
