@@ -1,7 +1,7 @@
 import type { HostLoad } from './host-load.ts';
 import type { Outcome, Policies, Record } from './judge/record.ts';
 import { type Event, step } from './judge/step.ts';
-import type { Sink } from './sinks/sink.ts';
+import type { MetricsRow, Sink } from './sinks/sink.ts';
 import { type Change, type Instance, instanceKey, type TrafficDelta } from './state.ts';
 import { createTrafficLedger } from './traffic-ledger.ts';
 
@@ -17,7 +17,7 @@ export interface LoopDeps {
   now?: () => number;
 }
 
-/** The agent's heart: evidence → step → effects. Everything here is synchronous; sinks take news and never wait. */
+/** The agent's heart: evidence → step → effects. Judgement is in force at once; sinks take the news and never wait. */
 export interface Loop {
   apply(event: Event): Change[];
   instances(): ReadonlyMap<string, Instance>;
@@ -61,6 +61,19 @@ export function createLoop(deps: LoopDeps): Loop {
     if (traffic.length > TRAFFIC_LIMIT) traffic = traffic.slice(-TRAFFIC_LIMIT / 2);
   }
 
+  /**
+   * News is handed on as soon as the event loop is free, together with what else came meanwhile. When handing on takes
+   * long (thousands of instances change at once), four times as long is left for probes and requests in between.
+   */
+  let pending: Change[] = [];
+  let delivery: NodeJS.Timeout | undefined;
+  let lastTook = 0;
+
+  function announce(changes: readonly Change[]): void {
+    pending.push(...changes);
+    delivery ??= setTimeout(() => tell(now()), 4 * lastTook);
+  }
+
   function commit(outcome: Outcome, at: number): void {
     for (const record of outcome.records) keep(record);
     for (const key of outcome.removed) {
@@ -68,13 +81,18 @@ export function createLoop(deps: LoopDeps): Loop {
       instances.delete(key);
     }
     for (const record of outcome.records) deps.onJudged(record, at);
-    if (outcome.changes.length > 0) tell({ at, changes: outcome.changes });
+    if (outcome.changes.length > 0) announce(outcome.changes);
   }
 
-  function tell(news: { at: number; changes: Change[]; metrics?: ReturnType<typeof ledger.rows> }): void {
-    const update = { ...news, instances, traffic };
+  function tell(at: number, metrics?: MetricsRow[]): void {
+    clearTimeout(delivery);
+    delivery = undefined;
+    const update = { at, changes: pending, instances, traffic, ...(metrics ? { metrics } : {}) };
+    pending = [];
     traffic = [];
+    const began = performance.now();
     for (const listener of deps.listeners) listener.accept(update);
+    lastTook = performance.now() - began;
   }
 
   return {
@@ -88,8 +106,7 @@ export function createLoop(deps: LoopDeps): Loop {
     tick: () => void apply({ kind: 'tick' }),
     refresh(withMetrics) {
       const at = now();
-      const metrics = withMetrics ? { metrics: ledger.rows(instances.values(), deps.host(), at) } : {};
-      tell({ at, changes: [], ...metrics });
+      tell(at, withMetrics ? ledger.rows(instances.values(), deps.host(), at) : undefined);
     },
   };
 }

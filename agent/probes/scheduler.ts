@@ -113,7 +113,9 @@ export function createProber(options: ProberOptions): Prober {
     counters.lateMax = Math.max(counters.lateMax, late);
     entry.due = nextDue(entry, instant);
     arm(entry);
-    if (entry.running < OVERLAP) void probe(entry);
+    // When it is this process that is late, a second probe beside one that waits for us would only add to the load.
+    const overloaded = late > entry.target.check.interval / 4;
+    if (entry.running < (overloaded ? 1 : OVERLAP)) void probe(entry);
   }
 
   async function probe(entry: Entry): Promise<void> {
