@@ -1,9 +1,11 @@
 import { benchEdge } from './edge.ts';
+import { benchLargeBodies } from './large-bodies.ts';
 import { benchProbes, formatProbes } from './probes.ts';
 
 /** `npm run bench [name …]`: what is measured, by name. */
 const BENCHES: Record<string, () => Promise<void>> = {
   edge: benchEdge,
+  'large-bodies': benchLargeBodies,
   probes: async () => console.log(`\n${formatProbes(await benchProbes())}`),
 };
 

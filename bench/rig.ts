@@ -16,6 +16,7 @@ export interface Rig {
   passThroughUrl: string;
   /** Processor time of workerd so far, microseconds. */
   workerdCpuMicros(): number;
+  workerdRssBytes(): number;
   publish(snapshot: Omit<Snapshot, 'v' | 'site' | 'epoch' | 'seq' | 'issuedAt'>): Promise<void>;
   stop(): Promise<void>;
 }
@@ -78,6 +79,7 @@ export async function startRig(backendUrl: string, vars: Record<string, string> 
   return {
     edgeUrl,
     passThroughUrl: `http://127.0.0.1:${passPort}`,
+    workerdRssBytes: () => pids.reduce((sum, pid) => sum + rssBytes(pid), 0),
     workerdCpuMicros: () => pids.reduce((sum, pid) => sum + cpuMicros(pid), 0),
     async publish(part) {
       const snapshot: Snapshot = { v: 1, site: 'main', epoch: 1, seq: ++seq, issuedAt: Date.now(), ...part };
@@ -122,6 +124,10 @@ function readStat(pid: number): { name: string; parent: number; ticks: number } 
 const TICK_MICROS = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
 const cpuMicros = (pid: number): number => (readStat(pid)?.ticks ?? 0) * TICK_MICROS;
+
+/** statm counts pages of 4 KiB. */
+const rssBytes = (pid: number): number =>
+  Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4_096;
 
 /** The fastest backend at hand: HAProxy answering by itself. */
 export async function startBackend(): Promise<{ url: string; stop(): Promise<void> }> {
