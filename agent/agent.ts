@@ -281,6 +281,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       for (const stop of stops) stop();
       prober.close();
       await server.close();
+      // What was decided last and not told yet.
+      loop.refresh(false);
       await leader.close();
       await sharing.close();
       await upkeep.stop();
