@@ -80,9 +80,21 @@ async function counts(database: Database, from: number): Promise<{ rows: number;
   return rows[0] ?? { rows: 0, distinct: 0 };
 }
 
+async function startEmbedded(): Promise<{ url: string; stop(): Promise<void> }> {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-embedded-'));
+  const { url, stop } = await startEmbeddedPostgres(folder);
+  return {
+    url,
+    async stop() {
+      await stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
 describe.each([
   ['Postgres', () => startPostgres()],
-  ['the embedded database', () => startEmbeddedPostgres(mkdtempSync(join(tmpdir(), 'acgs-embedded-')))],
+  ['the embedded database', startEmbedded],
 ])('history in %s', (_name, start) => {
   let server: { url: string; stop(): Promise<void> };
   let database: Database;
