@@ -18,6 +18,8 @@ export interface ChartFrame {
   atLeast?: number;
   target?: { value: number; label: string };
   format?: (value: number) => string;
+  /** Left out of small charts that stand below a big one of the same kind. */
+  legend?: boolean;
 }
 
 export interface Line {
@@ -144,11 +146,23 @@ function figure(
   const inside = target && y(target.value) >= -0.01;
   return markup`<figure class="chart">
 <figcaption><strong>${frame.title}</strong> <span class="unit">${frame.axis}</span>
-<span class="legend">${legend.map(({ name, style, kind }) => markup`<span><svg class="key" viewBox="0 0 24 10" aria-hidden="true">${kind === 'line' ? markup`<path class="line ${style}" d="M0 5h24"/>` : markup`<rect class="fill ${style}" width="24" height="10"/>`}</svg>${name}</span>`)}${target && markup`<span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><path class="line target" d="M0 5h24"/></svg>${target.label}${!inside && ' (above this scale)'}</span>`}</span></figcaption>
+${frame.legend === false ? null : legendOf(legend, target && `${target.label}${inside ? '' : ' (above this scale)'}`)}</figcaption>
 <div class="plot" style="height:${frame.height}px">
 <div class="ys">${ticks.map((tick) => markup`<span style="top:${y(tick).toFixed(2)}%">${format(tick)}</span>`)}</div>
 <svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${frame.title}, ${frame.axis}">
 ${ticks.map((tick) => markup`<path class="grid" d="M0 ${y(tick).toFixed(2)}H${WIDTH}"/>`)}${body}${inside && target && markup`<path class="line target" d="M0 ${y(target.value).toFixed(2)}H${WIDTH}"/>`}</svg>
 <div class="xs">${timeTicks(from, to).map(({ at, label, minor }) => markup`<span${minor && markup` class="minor"`} style="left:${across(at)}%">${label}</span>`)}</div>
 </div></figure>`;
+}
+
+function legendOf(
+  entries: readonly { name: string; style: string; kind: 'line' | 'box' }[],
+  target: string | undefined,
+): Markup {
+  const key = (drawing: Markup, name: string) =>
+    markup`<span><svg class="key" viewBox="0 0 24 10" aria-hidden="true">${drawing}</svg>${name}</span>`;
+  const line = (style: string) => markup`<path class="line ${style}" d="M0 5h24"/>`;
+  return markup`<span class="legend">${entries.map(({ name, style, kind }) =>
+    key(kind === 'line' ? line(style) : markup`<rect class="fill ${style}" width="24" height="10"/>`, name),
+  )}${target && key(line('target'), target)}</span>`;
 }

@@ -58,7 +58,7 @@ ${card('Requests', count(total.requests), `${amount(total.meanRate)} a second on
 ${card('Response time, p95', ms(total.latency?.p95 ?? null), missed.p95.length ? `above ${targets.p95Ms} ms: ${missed.p95.join(', ')}` : `every service within ${targets.p95Ms} ms`, missed.p95.length === 0)}
 ${card('Lowest availability', percent(worst?.availability?.ratio ?? null, 3), worst ? `${worst.service}; target ${percent(targets.availability, 1)}` : 'nothing recorded', missed.availability.length === 0)}
 ${card('Error rate', share(total.errorRate), missed.errors.length ? `above ${share(targets.errorRate)}: ${missed.errors.join(', ')}` : `every service within ${share(targets.errorRate)}`, missed.errors.length === 0)}
-${card('Incidents', count(outages + downs), `${outages} service outages, ${downs} instances down`)}
+${card('Incidents', count(outages + downs), `${outages} ${outages === 1 ? 'service outage' : 'service outages'}, ${downs} times an instance down`)}
 ${card('Breaker openings', count(breakers.reduce((sum, one) => sum + one.openings, 0)), breakers[0] ? `most: ${breakers[0].instance}` : 'none')}
 </div>`;
 }
@@ -77,7 +77,7 @@ function latencyCharts(report: Report): Markup {
   const target = { value: report.targets.p95Ms, label: `target for p95, ${report.targets.p95Ms} ms` };
   const chart = (title: string, series: Pick<ServiceReport, 'series'>, height: number) =>
     lineChart(
-      { title, axis: 'ms', height, target, from: report.from, to: report.to },
+      { title, axis: 'ms', height, target, from: report.from, to: report.to, legend: height > 150 },
       buckets(report, series),
       (['p99', 'p95', 'p50'] as const).map((name, index) => ({
         name,
@@ -98,9 +98,9 @@ const buckets = (report: Report, { series }: Pick<ServiceReport, 'series'>) => (
 function trafficCharts(report: Report): Markup {
   const per = isDaily(report) ? 'day' : 'hour';
   const frame = { from: report.from, to: report.to };
-  const services = report.services.map((service) =>
+  const services = report.services.map((service, index) =>
     lineChart(
-      { ...frame, title: service.service, axis: 'requests per second', height: 100 },
+      { ...frame, title: service.service, axis: 'requests per second', height: 100, legend: index === 0 },
       buckets(report, service),
       [
         { name: 'highest 10 s', style: 's2', values: service.series.map(({ peakRate }) => peakRate) },

@@ -8,7 +8,7 @@ export const STYLE = new Markup(`<style>
 :root{--bg:#fff;--fg:#1b1f24;--soft:#57606a;--rule:#d0d7de;--panel:#f6f8fa;--lane:#eaeef2;
 --s1:#8250c8;--s2:#c65102;--s3:#0a66b7;--ok:#0a66b7;--below:#e08700;--bad:#b3122e;--target:#1b1f24;--gap:#afb8c1;--calm:#8c959f}
 @media (prefers-color-scheme:dark){:root{--bg:#0d1117;--fg:#e6edf3;--soft:#9da7b3;--rule:#30363d;--panel:#161b22;--lane:#21262d;
---s1:#c9a4ff;--s2:#ffa657;--s3:#58b0ff;--ok:#3b9cf0;--below:#f0b429;--bad:#ff6b81;--target:#e6edf3;--gap:#4b535d;--calm:#768390}}
+--s1:#c9a4ff;--s2:#ffa657;--s3:#58b0ff;--ok:#3b9cf0;--below:#f0b429;--bad:#ff6b81;--target:#e6edf3;--gap:#8b95a1;--calm:#768390}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--fg);font:15px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 main{max-width:1120px;margin:0 auto;padding:20px 16px 60px}
@@ -30,7 +30,7 @@ thead th{color:var(--soft);font-weight:500;white-space:nowrap}thead small{margin
 td:nth-child(1),td:nth-child(2){white-space:nowrap}.num{text-align:right;white-space:nowrap}
 td.miss{color:var(--bad);font-weight:600}tr.outage td{background:color-mix(in srgb,var(--bad) 12%,transparent)}
 details{margin-top:12px}summary{cursor:pointer;color:var(--soft)}
-.chart{margin:0 0 22px}
+.chart{margin:0;padding-bottom:20px}
 figcaption{display:flex;flex-wrap:wrap;gap:2px 10px;align-items:baseline;margin-bottom:8px;font-size:.9rem}
 .unit{color:var(--soft)}
 .legend{display:flex;flex-wrap:wrap;gap:2px 14px;font-size:.82rem;color:var(--soft);margin-left:auto}
