@@ -2,21 +2,23 @@ import { Redis, type RedisOptions } from 'ioredis';
 
 const SENTINEL_PORT = 26_379;
 
+/** How replies are mapped stays the client's own way. */
+type Options = Omit<RedisOptions, 'replyMapping'>;
+
 /**
  * A client for `redis://…`, `rediss://…` (TLS), or a master that Sentinels know:
  * `redis+sentinel://[[user]:password@]host[:port][,host[:port]…]/MASTER[/DB][?sentinelPassword=…]`, and the same with
  * `rediss+sentinel://` for TLS to master and Sentinels. Throws, without the password, when the URL is neither.
  */
-export function openRedis(url: string, options: RedisOptions): Redis {
+export function openRedis(url: string, options: Options): Redis {
   const sentinel = parseSentinelUrl(url);
-  const { retryStrategy = null } = options;
-  return sentinel
-    ? new Redis({ ...sentinel, ...options, sentinelRetryStrategy: retryStrategy })
-    : new Redis(url, options);
+  if (!sentinel) return new Redis(url, options);
+  const { retryStrategy } = options;
+  return new Redis({ ...sentinel, ...options, sentinelRetryStrategy: (attempt) => retryStrategy?.(attempt) });
 }
 
 /** Null when the URL is not of a Sentinel. */
-export function parseSentinelUrl(url: string): RedisOptions | null {
+export function parseSentinelUrl(url: string): Options | null {
   const match = /^(rediss?)\+sentinel:\/\/(?:([^@]*)@)?([^/?@]+)\/([^/?]+)(?:\/(\d+))?(?:\?(.*))?$/.exec(url);
   if (!match) {
     if (/^rediss?\+sentinel:/.test(url)) {
