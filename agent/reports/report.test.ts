@@ -43,7 +43,7 @@ describe('report', () => {
     expect(gs?.latency?.p95).toBeCloseTo(100, -1);
     expect(gs?.series.map(({ gap, p50 }) => gap || p50 === null)).toEqual([false, false, true, false]);
     expect(report.notes.join()).toContain('75 %');
-    expect(verdict(report)).toBe('All 1 services met every target.');
+    expect(verdict(report)).toBe('The service met every target.');
   });
 
   it('counts the error budget in time where uptime was sampled', () => {

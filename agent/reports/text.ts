@@ -1,7 +1,7 @@
 import { type Terminal, table } from '../cli/terminal.ts';
 import { amount, count, instant, lasting, NONE, percent, share } from './format.ts';
 import type { Report } from './report.ts';
-import { verdict } from './verdict.ts';
+import { allMet, verdict } from './verdict.ts';
 
 const MAX_LINES = 10;
 
@@ -9,7 +9,7 @@ const MAX_LINES = 10;
 export function reportText(report: Report, terminal: Terminal): string {
   const { services, targets, instances, incidents, breakers, notes } = report;
   const bold = (text: string) => terminal.paint('bold', text);
-  const good = verdict(report).startsWith('All');
+  const good = allMet(report);
   const parts = [
     `${bold(`Report of site ${report.site}`)}, ${instant(report.from)} to ${instant(report.to)} UTC`,
     terminal.paint(good ? 'green' : 'red', verdict(report)),

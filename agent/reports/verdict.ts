@@ -17,6 +17,10 @@ export function misses({ services, targets }: Pick<Report, 'services' | 'targets
   };
 }
 
+/** Whether every target was met by every service. */
+export const allMet = (report: Pick<Report, 'services' | 'targets'>): boolean =>
+  Object.values(misses(report)).every((list: string[]) => list.length === 0);
+
 /** One sentence that says whether all was well. */
 export function verdict(report: Report): string {
   if (report.services.length === 0) return 'Nothing was recorded in this period.';
@@ -27,6 +31,8 @@ export function verdict(report: Report): string {
     ...(errors.length > 0 ? [`error rate by ${errors.join(', ')}`] : []),
   ];
   return parts.length === 0
-    ? `All ${report.services.length} services met every target.`
+    ? report.services.length === 1
+      ? 'The service met every target.'
+      : `All ${report.services.length} services met every target.`
     : `Targets missed: ${parts.join('; ')}.`;
 }

@@ -1,6 +1,6 @@
 import { amount, count, instant, lasting, ms, percent, share } from '../format.ts';
 import type { Report, ServiceReport } from '../report.ts';
-import { misses, verdict } from '../verdict.ts';
+import { allMet, misses, verdict } from '../verdict.ts';
 import { barChart, lineChart } from './chart.ts';
 import { type Markup, markup } from './markup.ts';
 import { availabilityStrips, budgetBars, incidentLanes, isDaily, slowestBars } from './strips.ts';
@@ -23,7 +23,6 @@ ${report.notes.length > 0 && section('notes', 'How to read this', markup`<ul>${r
 </main></body></html>`}\n`;
 }
 
-const allMet = (report: Report): boolean => Object.values(misses(report)).every((list) => list.length === 0);
 const mark = (good: boolean): Markup =>
   markup`<span class="mark-${good ? 'ok' : 'miss'}" aria-hidden="true">${good ? '✓' : '✗'}</span>`;
 
