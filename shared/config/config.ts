@@ -123,7 +123,12 @@ export function fillDefaults(file: ConfigFile): Config {
       },
     ];
   });
-  return { ...rest, services: Object.fromEntries(filled) };
+  // Names from requests are looked up here: `constructor` must be no service.
+  const byName: Record<string, ServiceConfig> = Object.assign(
+    Object.create(null),
+    Object.fromEntries(filled),
+  );
+  return { ...rest, services: byName };
 }
 
 function fillHealth(defaults: HealthSection | undefined, service: HealthSection | undefined): HealthCheck {

@@ -14,17 +14,17 @@ const ladder = (warning: number, critical: number, emergency: number) =>
 
 /** Thresholds as the guide has them; each metric climbs (or, for availability, falls) through three severities. */
 export const monitorSection = z.strictObject({
-  interval: duration.default(30_000),
-  window: duration.default(300_000),
-  minimumSamples: positiveInt.default(10),
+  interval: duration.default(30_000).meta({ title: 'time between two looks' }),
+  window: duration.default(300_000).meta({ title: 'time that is looked at' }),
+  minimumSamples: positiveInt.default(10).meta({ title: 'requests it takes to judge' }),
   thresholds: z
     .strictObject({
-      p95Ms: ladder(400, 500, 1000),
-      availabilityPercent: ladder(99.9, 99, 95),
-      errorPercent: ladder(1, 5, 10),
-      users: ladder(800, 1000, 1200),
-      cpuPercent: ladder(70, 85, 95),
-      memoryPercent: ladder(70, 85, 95),
+      p95Ms: ladder(400, 500, 1000).meta({ title: '95th percentile of answer times, in ms' }),
+      availabilityPercent: ladder(99.9, 99, 95).meta({ title: 'below this' }),
+      errorPercent: ladder(1, 5, 10).meta({ title: 'above this' }),
+      users: ladder(800, 1000, 1200).meta({ title: 'sessions in use' }),
+      cpuPercent: ladder(70, 85, 95).meta({ title: 'of the host' }),
+      memoryPercent: ladder(70, 85, 95).meta({ title: 'of the host' }),
     })
     .prefault({}),
 });
@@ -43,7 +43,7 @@ const receiver = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('command'),
     argv: z.array(z.string()).min(1),
-    timeout: duration.default(10_000),
+    timeout: duration.default(10_000).meta({ title: 'when the command is ended' }),
   }),
 ]);
 
@@ -55,10 +55,10 @@ export const alertsSection = z.strictObject({
   /** How often an unacknowledged alert is told again, and how many times at most. */
   repeat: z
     .strictObject({
-      warning: duration.default(300_000),
-      critical: duration.default(180_000),
-      emergency: duration.default(60_000),
-      atMost: positiveInt.default(10),
+      warning: duration.default(300_000).meta({ title: 'until a warning is told again' }),
+      critical: duration.default(180_000).meta({ title: 'until a critical alert is told again' }),
+      emergency: duration.default(60_000).meta({ title: 'until an emergency is told again' }),
+      atMost: positiveInt.default(10).meta({ title: 'times it is told again' }),
     })
     .prefault({}),
 });

@@ -1,0 +1,176 @@
+import { writeFileSync } from 'node:fs';
+import { z } from 'zod';
+import { fileSchema } from '../shared/config/schema.ts';
+import { BUILT_IN } from '../shared/config/service.ts';
+
+/** What of JSON Schema acgs-lb.yaml's own schema uses. */
+interface Node {
+  title?: string;
+  description?: string;
+  type?: string;
+  const?: unknown;
+  enum?: unknown[];
+  default?: unknown;
+  minimum?: number;
+  maximum?: number;
+  properties?: Record<string, Node>;
+  required?: string[];
+  additionalProperties?: boolean | Node;
+  items?: Node;
+  anyOf?: Node[];
+  oneOf?: Node[];
+}
+
+interface Row {
+  path: string;
+  allowed: string;
+  fallback: string;
+  meaning: string;
+}
+
+/** docs/configuration-reference.md: every key, from the schema that checks the file. */
+export function configReference(): string {
+  const root = z.toJSONSchema(fileSchema, {
+    io: 'input',
+    unrepresentable: 'any',
+    reused: 'inline',
+    // JSON Schema leaves out defaults in the program's form, as milliseconds for a duration; `written` undoes that.
+    override({ zodSchema, jsonSchema }) {
+      const { def } = zodSchema._zod;
+      if (def.type === 'default') jsonSchema.default ??= def.defaultValue as typeof jsonSchema.default;
+    },
+  }) as Node;
+  const sections = Object.entries(root.properties ?? {});
+  const plain = sections.filter(([, node]) => !node.properties && !isMap(node));
+  const parts = sections.filter(([, node]) => node.properties || isMap(node));
+  return `${[
+    `# Every key of acgs-lb.yaml
+
+<!-- Made from the schema by \`npm run docs:reference\`; a test holds it to the schema. -->
+
+[configuration.md](configuration.md) tells how they work together. \`<id>\` is a name of your choice, \`[]\` each item of a
+list. A key without a default may be left out unless it is marked **needed**, which
+holds where its section or item is given.
+`,
+    table(
+      'The file itself',
+      plain.flatMap(([key, node]) => rows(key, node, isNeeded(root, key))),
+    ),
+    ...parts.map(([key, node]) =>
+      key === 'defaults'
+        ? `## defaults\n\nHolds for every service that says nothing else: ${Object.keys(node.properties ?? {})
+            .map((name) => `\`${name}\``)
+            .join(', ')}, each as under [services](#services).\n`
+        : table(key, rows(key, node, isNeeded(root, key))),
+    ),
+  ].join('\n')}`;
+}
+
+function table(title: string, found: Row[]): string {
+  const lines = found.map(
+    ({ path, allowed, fallback, meaning }) =>
+      `| \`${path}\` | ${cell(allowed)} | ${fallback} | ${cell(meaning)} |`,
+  );
+  return `## ${title}\n\n| key | value | default | what |\n|---|---|---|---|\n${lines.join('\n')}\n`;
+}
+
+/** A row for each value; a section is told by what is in it. */
+function rows(path: string, node: Node, needed: boolean): Row[] {
+  if (node.properties) {
+    return Object.entries(node.properties).flatMap(([key, inner]) =>
+      rows(`${path}.${key}`, inner, isNeeded(node, key)),
+    );
+  }
+  const inside = isMap(node) ? node.additionalProperties : node.items;
+  const place = isMap(node) ? `${path}.<id>` : `${path}[]`;
+  const choices = inside?.oneOf ?? inside?.anyOf ?? [];
+  const composed = choices.some((one) => one.properties) ? choices : inside?.properties ? [inside] : [];
+  const self: Row[] =
+    composed.length > 0 && fallbackOf(path, node) === ''
+      ? []
+      : [
+          {
+            path,
+            allowed: allowed(node),
+            fallback: needed ? '**needed**' : fallbackOf(path, node),
+            meaning: node.title ?? '',
+          },
+        ];
+  return [...self, ...composed.flatMap((one) => rows(variant(place, one), one, false))];
+}
+
+/** The kinds of a receiver have keys of their own: `receivers.<id>(slack).channel`. */
+function variant(place: string, node: Node): string {
+  const kind = node.properties?.type?.const;
+  return kind === undefined ? place : `${place}(${String(kind)})`;
+}
+
+function allowed(node: Node): string {
+  if (node.description) return node.description;
+  if (node.const !== undefined) return `\`${String(node.const)}\``;
+  if (node.enum) return node.enum.map((value) => `\`${String(value)}\``).join(' ');
+  const choices = node.anyOf ?? node.oneOf;
+  if (choices) return choices.map(allowed).join(', or ');
+  if (node.type === 'array')
+    return node.items?.properties ? 'a list' : `a list, each ${allowed(node.items ?? {})}`;
+  if (node.type === 'object') return 'a map';
+  if (node.type === 'boolean') return '`true` `false`';
+  if (node.type === 'integer' || node.type === 'number') return range(node);
+  return node.type === 'string' ? 'text' : 'any value';
+}
+
+function range({ type, minimum, maximum }: Node): string {
+  const what = type === 'integer' ? 'a whole number' : 'a number';
+  const top = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? maximum : null;
+  const bottom = minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER ? minimum : null;
+  if (bottom !== null && top !== null) return `${what}, ${bottom} to ${top}`;
+  if (bottom !== null) return `${what} from ${bottom}`;
+  return top === null ? what : `${what} up to ${top}`;
+}
+
+/** What holds when the key is left out, as one would write it; a service's come from `BUILT_IN`. */
+function fallbackOf(path: string, node: Node): string {
+  const built = path.startsWith('services.<id>.')
+    ? path
+        .split('.')
+        .slice(2)
+        .reduce<unknown>((at, key) => (isRecord(at) ? at[key] : undefined), BUILT_IN)
+    : undefined;
+  const value = node.default ?? built;
+  if (value === undefined) return '';
+  if (path.endsWith('health.expect.status')) return '`[200]`';
+  return `\`${written(value, allowed(node)).replaceAll('|', '\\|')}\``;
+}
+
+/** The file's own form of a parsed value. */
+function written(value: unknown, form: string): string {
+  if (typeof value === 'number' && form.startsWith('a duration')) return duration(value);
+  if (typeof value === 'number' && form.startsWith('a percentage')) return `${value * 100}%`;
+  if (isRecord(value) && typeof value.windowMs === 'number')
+    return `${value.limit}/${duration(value.windowMs)}`;
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function duration(ms: number): string {
+  for (const [unit, size] of [
+    ['d', 86_400_000],
+    ['h', 3_600_000],
+    ['m', 60_000],
+    ['s', 1_000],
+  ] as const) {
+    // 60s reads better as 1m, 90s stays as it is.
+    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
+  }
+  return ms === 0 ? '0s' : `${ms}ms`;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const isMap = (node: Node): node is Node & { additionalProperties: Node } =>
+  typeof node.additionalProperties === 'object' && !node.properties;
+const isNeeded = (node: Node, key: string): boolean => node.required?.includes(key) ?? false;
+const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
+
+if (import.meta.main) {
+  writeFileSync(new URL('../docs/configuration-reference.md', import.meta.url), configReference());
+}
