@@ -70,4 +70,11 @@ test("a person's maint stays; an order of ours is undone, also one from before a
   expect(held).toEqual([['s/a', 'maint']]);
   expect(commands(want(), have({ admin: 'maint' }), held)).toEqual(['set server s/a state ready']);
   expect(heldOrders(want(), have({ admin: 'maint' }))).toEqual([]);
+  // Given over a drain of ours, and still there when the drain is taken back.
+  const drained: [string, AdminState][] = [['s/a', 'drain']];
+  expect(commands(want({ admin: 'drain' }), have({ admin: 'maint' }), drained)).toEqual([]);
+  expect(commands(want(), have({ admin: 'maint' }), drained)).toEqual([]);
+  expect(commands(want({ admin: 'drain' }), have({ admin: 'maint' }), held)).toEqual([
+    'set server s/a state drain',
+  ]);
 });

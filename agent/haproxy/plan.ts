@@ -81,13 +81,14 @@ function settings(want: Desired, have: Actual, ordered: AdminState | undefined):
   return commands.length > 0 ? [{ do: 'set', service, instance, commands, ...(admin && { admin }) }] : [];
 }
 
-/** `ready` would cancel a person's maint, so it is sent only to undo an order of ours. */
+/** `ready` and `drain` would cancel a person's maint, so over a maint they are sent only when it was an order of ours. */
 function adminOrder(
   want: AdminState,
   have: AdminState,
   ordered: AdminState | undefined,
 ): AdminState | undefined {
   if (want === have) return undefined;
+  if (have === 'maint' && ordered !== 'maint') return undefined;
   if (want !== 'ready') return want;
   return ordered !== undefined && ordered !== 'ready' ? 'ready' : undefined;
 }
