@@ -114,6 +114,7 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
         status.lastError = error.message;
         return false;
       }
+      if (batch.body.length > 1) return deliverHalves(batch);
       log.error(`Postgres refuses ${batch.rows} history rows for good: ${error.message}`);
       status.dropped += batch.rows;
       status.lastError = error.message;
@@ -122,6 +123,18 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
     if (failures > 0) log.info('Postgres takes history again; the spool is being replayed');
     failures = 0;
     Object.assign(status, { lastSuccess: now(), lastError: null });
+    return true;
+  }
+
+  /** One row that can never be written must not take the others with it. Ids are the same at every try. */
+  async function deliverHalves({ id, body }: Batch): Promise<boolean> {
+    const middle = Math.floor(body.length / 2);
+    for (const [name, half] of [
+      ['a', body.slice(0, middle)],
+      ['b', body.slice(middle)],
+    ] as const) {
+      if (!(await deliver({ id: `${id}/${name}`, rows: half.length, body: half }))) return false;
+    }
     return true;
   }
 

@@ -141,13 +141,12 @@ describe.each([
     const writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
     writer.write([health(3_000, null)]);
     await eventually(() => expect(writer.status()).toMatchObject({ dropped: 1, pending: 0 }));
-    writer.write([health(3_001, true)]);
-    await eventually(async () => {
-      const { rowCount } = await database.query(
-        'SELECT 1 FROM service_health_history WHERE timestamp = 3001',
-      );
-      expect(rowCount).toBe(1);
-    });
+    writer.write([health(3_001, true), health(3_002, true), health(3_003, null), health(3_004, true)]);
+    await eventually(() => expect(writer.status()).toMatchObject({ dropped: 2, pending: 0 }));
+    const { rows } = await database.query<{ timestamp: number }>(
+      'SELECT timestamp FROM service_health_history WHERE timestamp BETWEEN 3000 AND 3100 ORDER BY timestamp',
+    );
+    expect(rows.map(({ timestamp }) => timestamp)).toEqual([3_001, 3_002, 3_004]);
     await writer.close(1_000);
   });
 
