@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ProblemError } from '../api/problem.ts';
 import { problemSchema } from '../api/schemas.ts';
+import { isPoison } from '../sinks/spool-errors.ts';
 import type { Instance } from '../state.ts';
 import * as schemas from './schemas.ts';
 import { type Command, SESSION_STATES, type Session } from './session.ts';
@@ -147,12 +148,15 @@ export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }:
 
 const notFound = (id: string) => new ProblemError(404, 'Not found', `there is no session "${id}"`);
 
-/** Whatever the database throws means that it cannot be used now: our own mistakes are found by the tests. */
+/** A value no text in Postgres can hold (U+0000, half a surrogate pair) is the caller's mistake; all else means that it is away. */
 async function orUnavailable<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
+    if (cause instanceof Error && isPoison(cause)) {
+      throw new ProblemError(400, 'Bad request', `the database cannot hold this: ${why}`);
+    }
     throw new ProblemError(503, 'Database unavailable', `sessions cannot be written or read now: ${why}`, {
       headers: { 'retry-after': String(RETRY_AFTER_S) },
     });

@@ -136,9 +136,10 @@ export function createSessions(options: SessionsOptions): Sessions {
       const from = session.pins[service] ?? '';
       if (from === instance) return session;
       const move = { at: now(), service, from, to: instance, reason: 'set by an operator' };
-      const pins = { ...session.pins, [service]: instance };
-      await store.savePins(id, pins, [move]);
-      return kept({ ...session, pins, moves: [...session.moves, move] });
+      // This pin alone: another may be moved at the same time.
+      await store.savePins(id, { [service]: instance }, [move]);
+      const saved = await store.get(id);
+      return saved && kept(saved);
     },
 
     list: async (filter) => (await store.list(filter)).map((session) => asOf(session, now())),

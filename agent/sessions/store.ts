@@ -10,6 +10,7 @@ export interface SessionStore {
   list(filter: SessionFilter): Promise<Session[]>;
   /** Sessions that have pins to look after: active and suspended ones, newest last. */
   open(limit: number): Promise<Session[]>;
+  /** Sets the pins given and leaves the others as they are. */
   savePins(id: string, pins: Record<string, string>, moves: readonly PinMove[]): Promise<void>;
   /** Ends what has been idle too long; returns their ids. */
   expire(idle: { state: SessionState; before: number }[], now: number): Promise<string[]>;
@@ -98,7 +99,7 @@ export function createSessionStore(database: Database): SessionStore {
     },
     async savePins(id, pins, moves) {
       await database.query(
-        'UPDATE governance_sessions SET pins = $2, moves = moves || $3::jsonb WHERE id = $1',
+        'UPDATE governance_sessions SET pins = pins || $2::jsonb, moves = moves || $3::jsonb WHERE id = $1',
         [id, JSON.stringify(pins), JSON.stringify(moves)],
       );
     },

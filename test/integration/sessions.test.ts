@@ -105,6 +105,29 @@ test('of two advances at once one wins, the other gets 409 with the session as i
   expect(lost?.body).toMatchObject({ status: 409, id, version: 2, currentStep: won?.currentStep });
 });
 
+test('two pins moved at once both stay', async () => {
+  for (const id of ['ac-1', 'ac-2']) instances.set(`ac/${id}`, instance('ac', id));
+  const { id, pins } = await begin();
+  const other = (service: string) => (pins[service] === `${service}-1` ? `${service}-2` : `${service}-1`);
+  const wanted = { gs: other('gs'), ac: other('ac') };
+  const put = ([service, to]: [string, string]) =>
+    call('PUT', `/v1/sessions/${id}/pins/${service}`, { instance: to });
+  const answers = await Promise.all(Object.entries(wanted).map(put));
+  expect(answers.map(({ response }) => response.status)).toEqual([200, 200]);
+  const { body } = await call('GET', `/v1/sessions/${id}`);
+  expect(body.pins).toEqual(wanted);
+  expect(body.moves).toHaveLength(2);
+});
+
+test("a value Postgres cannot hold is the caller's mistake, not an outage", async () => {
+  const post = (more: object) =>
+    call('POST', '/v1/sessions', { workflowType: 'policy_creation', userId: 'ada', ...more });
+  for (const more of [{ userId: 'a\0b' }, { metadata: { a: '\0' } }, { metadata: { a: '\ud800' } }]) {
+    expect((await post(more)).response.status).toBe(400);
+  }
+  expect((await call('GET', '/v1/sessions/a%00b')).response.status).toBe(400);
+});
+
 test('list, statistics and the rest of the life', async () => {
   const { id } = await begin('grace');
   expect((await call('POST', `/v1/sessions/${id}/suspend`, { reason: 'vote' })).body.state).toBe('suspended');
