@@ -57,7 +57,14 @@ const silenceSchema = z
   })
   .openapi('Silence');
 
-const by = z.string().min(1).max(200).default('api');
+/** Postgres holds no U+0000 in a text. */
+const words = (max: number) =>
+  z
+    .string()
+    .min(1)
+    .max(max)
+    .refine((text) => !text.includes('\0'), { error: 'no U+0000' });
+const by = words(200).default('api');
 const list = createRoute({
   ...{ method: 'get', path: '/v1/alerts', summary: 'Alerts that fire, or the latest of all', tags: TAGS },
   request: {
@@ -106,7 +113,7 @@ const addSilence = createRoute({
       rule: z.string().default(''),
       service: z.string().default(''),
       for: z.string().openapi({ example: '1h', description: 'duration, at most 30d' }),
-      reason: z.string().min(1).max(1000),
+      reason: words(1000),
       by,
     }),
   ),
