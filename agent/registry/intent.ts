@@ -1,4 +1,10 @@
 import { z } from 'zod';
+import { parseOrigin } from '../../shared/config/origin.ts';
+import { instanceKey } from '../state.ts';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+/** No date lies after it (ECMA-262 §21.4.1.1). Epoch milliseconds. */
+const LAST_INSTANT = 8.64e15;
 
 /**
  * What people and programs asked for at run time about one instance: its registration, its admin state, its weight.
@@ -9,9 +15,10 @@ export const intentSchema = z.object({
   by: z.string(),
   registration: z
     .object({
-      id: z.string(),
-      service: z.string(),
-      url: z.string(),
+      // These become words of commands to HAProxy: what comes from a store is held to what the API takes.
+      id: z.string().regex(NAME),
+      service: z.string().regex(NAME),
+      url: z.string().refine((url) => parseOrigin(url) === url),
       publicUrl: z.string().optional(),
       weight: z.number(),
       priority: z.number(),
@@ -22,7 +29,9 @@ export const intentSchema = z.object({
     .optional(),
   /** The registration was taken back. */
   removed: z.boolean().optional(),
-  admin: z.object({ state: z.enum(['ready', 'drain', 'maint']), deadline: z.number().optional() }).optional(),
+  admin: z
+    .object({ state: z.enum(['ready', 'drain', 'maint']), deadline: z.number().max(LAST_INSTANT).optional() })
+    .optional(),
   weight: z.number().optional(),
 });
 
@@ -36,7 +45,10 @@ export function parseIntents(raw: unknown): Map<string, Intent> {
   const intents = new Map<string, Intent>();
   for (const [key, value] of Object.entries(parsed.success ? parsed.data : {})) {
     const intent = intentSchema.safeParse(value);
-    if (intent.success) intents.set(key, intent.data);
+    if (!intent.success) continue;
+    const { registration } = intent.data;
+    if (registration && instanceKey(registration.service, registration.id) !== key) continue;
+    intents.set(key, intent.data);
   }
   return intents;
 }

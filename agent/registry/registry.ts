@@ -127,54 +127,75 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     return instance ? { ok: true, instance, created } : unknown(service, id);
   }
 
+  /** What stands in the way of a registration, or is the same; null when nothing does. */
+  function standing(registration: Registration): Answer | null {
+    const { service, id, url } = registration;
+    const before = find(service, id);
+    if (before) {
+      const recorded = intents.get(instanceKey(service, id))?.registration;
+      const same = before.origin === 'api' && sameBody(recorded, registration);
+      if (!same) return { ok: false, why: 'conflict', detail: conflictText(before) };
+      beat(service, id);
+      return answer(service, id);
+    }
+    const elsewhere = [...deps.instances().values()].find(
+      (other) => other.id === id || (other.service === service && other.url === url),
+    );
+    return elsewhere ? { ok: false, why: 'conflict', detail: conflictText(elsewhere) } : null;
+  }
+
+  /** A wish is in force only once it is on disk: the next one is judged after that. */
+  let turn: Promise<unknown> = Promise.resolve();
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const mine = turn.then(work, work);
+    turn = mine.catch(() => {});
+    return mine;
+  }
+
   return {
     async register(registration, by) {
       const { service, id, url } = registration;
       if (!deps.config().services[service])
         return { ok: false, why: 'unknown', detail: `there is no service "${service}"` };
-      const key = instanceKey(service, id);
-      const before = find(service, id);
-      if (before) {
-        const same = before.origin === 'api' && sameBody(intents.get(key)?.registration, registration);
-        if (!same) return { ok: false, why: 'conflict', detail: conflictText(before) };
-        beat(service, id);
-        return answer(service, id);
-      }
-      const elsewhere = [...deps.instances().values()].find(
-        (other) => other.id === id || (other.service === service && other.url === url),
-      );
-      if (elsewhere) return { ok: false, why: 'conflict', detail: conflictText(elsewhere) };
+      const known = standing(registration);
+      if (known) return known;
       const refused = await whyNotAllowed(url, deps.config().registry.allowNetworks);
       if (refused) return { ok: false, why: 'invalid', detail: refused };
-      // Another request may have registered it while the name was looked up.
-      const rival = find(service, id);
-      if (rival) return { ok: false, why: 'conflict', detail: conflictText(rival) };
-      await wish(key, by, { registration: { ...registration, metadata: registration.metadata ?? {} } });
-      return answer(service, id, true);
-    },
-    async deregister(service, id, by) {
-      const instance = find(service, id);
-      if (!instance) return unknown(service, id);
-      if (instance.origin === 'file') {
-        const detail = `${id} stands in the configuration file: take it out there, or put it in maint`;
-        return { ok: false, why: 'conflict', detail };
-      }
-      intents.set(instanceKey(service, id), { by, updatedAt: now() });
-      await wish(instanceKey(service, id), by, { removed: true });
-      return { ok: true, instance, created: false };
-    },
-    async setAdmin(service, id, state, deadline, by) {
-      if (!find(service, id)) return unknown(service, id);
-      await wish(instanceKey(service, id), by, {
-        admin: { state, ...(deadline === undefined ? {} : { deadline }) },
+      return inTurn(async () => {
+        // Another request may have registered it while the name was looked up.
+        const rival = standing(registration);
+        if (rival) return rival;
+        const body = { ...registration, metadata: registration.metadata ?? {} };
+        await wish(instanceKey(service, id), by, { registration: body });
+        return answer(service, id, true);
       });
-      return answer(service, id);
     },
-    async setWeight(service, id, weight, by) {
-      if (!find(service, id)) return unknown(service, id);
-      await wish(instanceKey(service, id), by, { weight });
-      return answer(service, id);
-    },
+    deregister: (service, id, by) =>
+      inTurn(async () => {
+        const instance = find(service, id);
+        if (!instance) return unknown(service, id);
+        if (instance.origin === 'file') {
+          const detail = `${id} stands in the configuration file: take it out there, or put it in maint`;
+          return { ok: false, why: 'conflict', detail };
+        }
+        intents.set(instanceKey(service, id), { by, updatedAt: now() });
+        await wish(instanceKey(service, id), by, { removed: true });
+        return { ok: true, instance, created: false };
+      }),
+    setAdmin: (service, id, state, deadline, by) =>
+      inTurn(async () => {
+        if (!find(service, id)) return unknown(service, id);
+        await wish(instanceKey(service, id), by, {
+          admin: { state, ...(deadline === undefined ? {} : { deadline }) },
+        });
+        return answer(service, id);
+      }),
+    setWeight: (service, id, weight, by) =>
+      inTurn(async () => {
+        if (!find(service, id)) return unknown(service, id);
+        await wish(instanceKey(service, id), by, { weight });
+        return answer(service, id);
+      }),
     heartbeat(service, id) {
       const instance = find(service, id);
       if (!instance) return unknown(service, id);
