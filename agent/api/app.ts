@@ -1,4 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { bodyLimit } from 'hono/body-limit';
 import { bearer } from './auth.ts';
 import type { ApiContext } from './context.ts';
 import { ProblemError, problemAnswer } from './problem.ts';
@@ -16,6 +17,20 @@ export interface AppOptions {
   /** Routes of other parts: sessions, alerts, the dashboard. */
   extend?: (app: OpenAPIHono) => void;
 }
+
+/** Sessions may carry 64 KiB of data and as much metadata; every other body is smaller. */
+const BODY_LIMIT = 256 * 1024;
+/** These take more, and set their own limit. */
+const OWN_LIMIT = new Set(['/v1/config', '/v1/edge-reports']);
+const limited = bodyLimit({
+  maxSize: BODY_LIMIT,
+  onError: () => {
+    // The rest of the body is not read, so the connection is of no more use.
+    throw new ProblemError(413, 'Too large', `a body of this kind holds at most ${BODY_LIMIT / 1024} KiB`, {
+      headers: { connection: 'close' },
+    });
+  },
+});
 
 /** The agent's HTTP API. Every error is problem+json; the description at /v1/openapi.json is made from the routes. */
 export function createApp({ context, token, version, extend }: AppOptions): OpenAPIHono {
@@ -47,6 +62,9 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
   );
 
   app.use('/v1/*', bearer({ token, bind: context.config().agent.bind }));
+  app.use('/v1/*', async (request, next) =>
+    OWN_LIMIT.has(request.req.path) ? next() : limited(request, next),
+  );
   registerOwnRoutes(app, context);
   registerServiceRoutes(app, context);
   registerInstanceRoutes(app, context);

@@ -86,7 +86,7 @@ export const registrationSchema = z
     publicUrl: origin.optional(),
     weight: z.int().min(1).max(256).default(100),
     priority: z.int().min(1).max(16).default(1),
-    maxconn: z.int().min(1).optional(),
+    maxconn: z.int().min(1).max(1_000_000).optional(),
     ttl: duration.optional(),
     metadata: z.record(z.string().max(128), z.string().max(1024)).default({}),
   })
@@ -110,15 +110,14 @@ export const instanceParams = serviceParam.extend({
   id: z.string().openapi({ param: { name: 'id', in: 'path' } }),
 });
 
-/** The instant a drain ends, from a duration or an instant; null when the value is neither, or past. */
+/** Nobody waits longer for a drain; also far within what a date can hold. */
+const MAX_DRAIN_MS = 366 * 86_400_000;
+
+/** The instant a drain ends, from a duration or an instant; null when the value is neither, past, or over a year off. */
 export function parseDeadline(value: number | string, now: number): number | null {
-  if (typeof value === 'string') {
-    const ms = parseDuration(value);
-    if (ms !== null) return ms > 0 ? now + ms : null;
-    const parsed = Date.parse(value);
-    return parsed > now ? parsed : null;
-  }
-  return value > now ? value : null;
+  const ms = typeof value === 'string' ? parseDuration(value) : null;
+  const instant = ms !== null ? now + ms : typeof value === 'string' ? Date.parse(value) : value;
+  return instant > now && instant <= now + MAX_DRAIN_MS ? Math.round(instant) : null;
 }
 
 export function toApi(instance: Instance): z.output<typeof instanceSchema> {

@@ -115,6 +115,15 @@ test('reading is free on loopback, writing wants the token, errors are problem+j
   );
 });
 
+test('a body larger than any sensible one is refused before it is read', async () => {
+  const sent = await call('POST', instances, {
+    id: 'gs-9',
+    url: 'http://127.0.0.1:7',
+    more: 'x'.repeat(300_000),
+  });
+  expect(sent).toMatchObject({ status: 413, type: 'application/problem+json' });
+});
+
 test('a registration is idempotent, exclusive, guarded, and proves itself before it counts', async () => {
   const body = { id: 'gs-3', url: origins[2]?.url, metadata: { zone: 'a', rack: '1' } };
   expect(await call('POST', instances, body)).toMatchObject({

@@ -111,7 +111,7 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
       throw new ProblemError(
         400,
         'Bad request',
-        'deadline: a duration such as 5m, or an instant that is yet to come',
+        'deadline: a duration such as 5m, or an instant that is yet to come, at most a year off',
       );
     }
     const { instance } = granted(await registry.setAdmin(service, id, state, until, who(request)));

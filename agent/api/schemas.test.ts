@@ -1,0 +1,12 @@
+import { expect, test } from 'vitest';
+import { parseDeadline } from './schemas.ts';
+
+test('a drain ends at an instant to come, within a year', () => {
+  const now = Date.UTC(2026, 0, 1);
+  expect(parseDeadline('5m', now)).toBe(now + 300_000);
+  expect(parseDeadline(now + 1_500, now)).toBe(now + 1_500);
+  expect(parseDeadline('2026-01-01T00:01:00Z', now)).toBe(now + 60_000);
+  for (const wrong of [now, 0, -1, 1e300, Number.NaN, '0s', 'soon', '9999-01-01T00:00:00Z']) {
+    expect(parseDeadline(wrong, now), String(wrong)).toBeNull();
+  }
+});
