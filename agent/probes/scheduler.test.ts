@@ -59,15 +59,16 @@ test('a thousand instances make no burst: every tenth of the interval holds abou
     const slot = Math.min(9, Math.floor((at - from) / 1_000));
     slots[slot] = (slots[slot] ?? 0) + 1;
   }
-  expect(Math.min(...slots)).toBeGreaterThan(70);
-  expect(Math.max(...slots)).toBeLessThan(130);
+  expect(Math.min(...slots)).toBeGreaterThan(60);
+  expect(Math.max(...slots)).toBeLessThan(140);
 });
 
 test('the interval is kept when probes hang, and jitter never adds up', async () => {
   start(1, { tookMs: 25_000, random: Math.random });
   prober.pace('gs/gs-0', 'normal');
   await vi.advanceTimersByTimeAsync(300_000);
-  expect(begun.length).toBeGreaterThanOrEqual(30);
+  // 30, one more or less for where in the interval it began; waiting for the hung ones would leave 12.
+  expect(begun.length).toBeGreaterThanOrEqual(29);
   expect(begun.length).toBeLessThanOrEqual(32);
 });
 
