@@ -74,10 +74,8 @@ async function call(
 const begin = async (userId = 'ada') =>
   (await call('POST', '/v1/sessions', { workflowType: 'policy_creation', userId })).body;
 
-test('of two advances at once one wins, the other gets 409 with the session as it is', async () => {
-  const { id, version, pins } = await begin();
-  expect(['gs-1', 'gs-2']).toContain(pins.gs);
-  // Both have read before either writes: what the version must catch.
+/** Both of two requests have read before either writes. */
+function serveTwoReaders(): Sessions {
   const store = createSessionStore(database);
   const bothRead = Promise.withResolvers<void>();
   let readers = 0;
@@ -94,6 +92,13 @@ test('of two advances at once one wins, the other gets 409 with the session as i
     ...{ live, instances: () => instances, log },
   });
   serve(together);
+  return together;
+}
+
+test('of two advances at once one wins, the other gets 409 with the session as it is', async () => {
+  const { id, version, pins } = await begin();
+  expect(['gs-1', 'gs-2']).toContain(pins.gs);
+  const together = serveTwoReaders();
   const both = await Promise.all(
     ['draft', 'review'].map((step) => call('POST', `/v1/sessions/${id}/advance`, { step, version })),
   );
@@ -112,7 +117,9 @@ test('two pins moved at once both stay', async () => {
   const wanted = { gs: other('gs'), ac: other('ac') };
   const put = ([service, to]: [string, string]) =>
     call('PUT', `/v1/sessions/${id}/pins/${service}`, { instance: to });
+  const together = serveTwoReaders();
   const answers = await Promise.all(Object.entries(wanted).map(put));
+  await together.close();
   expect(answers.map(({ response }) => response.status)).toEqual([200, 200]);
   const { body } = await call('GET', `/v1/sessions/${id}`);
   expect(body.pins).toEqual(wanted);
