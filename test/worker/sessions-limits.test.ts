@@ -208,3 +208,22 @@ test('explain is for the token only, and tells why', async () => {
     true,
   );
 });
+
+test('a limit with a burst lets that many through at once, then one each window / limit', async () => {
+  const client = { 'x-acgs-sim-client': '203.0.113.80' };
+  // One every 12 s: the machine may be slow, and still no second one drips in between.
+  await publish({ rateLimits: [{ ...perIp, name: 'burst', limit: 5, window: 60_000, burst: 8 }] });
+  const answers = [];
+  for (let i = 0; i < 9; i++) answers.push((await ask(client)).response);
+  expect(answers.map((one) => one.status)).toEqual([...Array(8).fill(200), 429]);
+  // A plain window of 5 would be full again only after 60 s.
+  expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeLessThanOrEqual(13);
+  expect((await ask({ 'x-acgs-sim-client': '203.0.113.81' })).response.status).toBe(200);
+
+  const quick = { 'x-acgs-sim-client': '203.0.113.82' };
+  await publish({ rateLimits: [{ ...perIp, name: 'drip', limit: 1, window: 2_000, burst: 2 }] });
+  const statuses = [];
+  for (let i = 0; i < 3; i++) statuses.push((await ask(quick)).response.status);
+  expect(statuses.slice(0, 2)).toEqual([200, 200]);
+  await expect.poll(async () => (await ask(quick)).response.status, { timeout: 10_000 }).toBe(200);
+});

@@ -17,6 +17,8 @@ export class AffinityCookies {
   readonly #keys: readonly { kid: string; key: CryptoKey }[];
   readonly #opened = new BoundedCache<Pins | 'invalid'>(REMEMBERED);
   readonly #sealed = new BoundedCache<string>(REMEMBERED);
+  /** Opened with a key that no longer seals. */
+  readonly #outdated = new WeakSet<Pins>();
 
   constructor(keys: readonly { kid: string; key: CryptoKey }[]) {
     this.#keys = keys;
@@ -46,12 +48,18 @@ export class AffinityCookies {
         const algorithm = { name: 'AES-GCM', iv: bytes.subarray(0, NONCE_BYTES) };
         const text = await crypto.subtle.decrypt(algorithm, key, bytes.subarray(NONCE_BYTES));
         pins = decodePins(new TextDecoder().decode(text), now);
+        if (pins && key !== this.#keys[0]?.key) this.#outdated.add(pins);
       } catch {
         // Forged, or sealed by a key of the same name that has been replaced: as good as none.
       }
     }
     this.#opened.set(value, pins ?? 'invalid');
     return pins;
+  }
+
+  /** Whether these came in a cookie that should be sealed anew, so that the key it was sealed with can go. */
+  isOutdated(pins: Pins): boolean {
+    return this.#outdated.has(pins);
   }
 
   /** A Set-Cookie value; null when it cannot be sealed (no key, or more pins than a cookie holds). */

@@ -59,7 +59,7 @@ function pushMissing(fields: Field[], field: Field): void {
   if (!fields.some(([name]) => name === field[0])) fields.push(field);
 }
 
-/** The affinity cookie: when the session is new, has moved, or has used up half of its time. */
+/** The affinity cookie: when the session is new, has moved, has used up half of its time, or was sealed with an old key. */
 export function cookieFor(
   outcome: Outcome,
   session: Session,
@@ -73,7 +73,8 @@ export function cookieFor(
   const { ttl } = service.policy.affinity;
   const now = incoming.startedAt;
   const { pins } = session;
-  if (pins?.instances[service.id] === instance && pins.expires - now > ttl / 2) return null;
+  const isCurrent = pins?.instances[service.id] === instance && pins.expires - now > ttl / 2;
+  if (isCurrent && !edge.cookies.isOutdated(pins)) return null;
   const expires = Math.max(pinExpiry(now, ttl), pins?.expires ?? 0);
   return edge.cookies.seal(repin(pins, service.id, instance, expires), incoming.proto === 'https', now);
 }
