@@ -8,6 +8,7 @@ import {
   installServers,
   mayInstall,
   missingServers,
+  missingTestTools,
   removeStalePolicy,
 } from './bootstrap/servers.mjs';
 
@@ -19,8 +20,15 @@ const fail = (line) => process.stderr.write(`${line}\n`);
  * Resolves true when everything that is needed is there. With `requireServers` a missing HAProxy, Redis or Postgres
  * is a failure; without, it is said, and the caller goes on with what there is.
  */
-export async function bootstrap({ requireServers = false, noInstall = false, embedded = false } = {}) {
-  return (await packages(noInstall)) && (await servers({ requireServers, noInstall, embedded }));
+export async function bootstrap({
+  requireServers = false,
+  noInstall = false,
+  embedded = false,
+  withTestTools = false,
+} = {}) {
+  const ready = (await packages(noInstall)) && (await servers({ requireServers, noInstall, embedded }));
+  if (ready && withTestTools) await testTools(noInstall);
+  return ready;
 }
 
 async function packages(noInstall) {
@@ -56,11 +64,24 @@ async function servers({ requireServers, noInstall, embedded }) {
   return true;
 }
 
+/** Chromium and Prometheus are large, so only who asks for them gets them; without them their tests are skipped. */
+async function testTools(noInstall) {
+  const missing = missingTestTools();
+  if (missing.length === 0) return;
+  if (!noInstall && mayInstall()) {
+    say(`Installing ${missing.join(', ')} for the tests …`);
+    await installServers(missing);
+  }
+  const left = missingTestTools();
+  if (left.length > 0) say(`No ${left.join(' and no ')} here: the tests that need it are skipped.`);
+}
+
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
   const known = {
     '--require-servers': 'requireServers',
     '--no-install': 'noInstall',
     '--embedded': 'embedded',
+    '--with-test-tools': 'withTestTools',
   };
   const unknown = process.argv.slice(2).filter((arg) => !(arg in known));
   if (unknown.length > 0) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packagesAreCurrent } from './bootstrap/packages.mjs';
-import { installCommand } from './bootstrap/servers.mjs';
+import { installCommand, missingTestTools } from './bootstrap/servers.mjs';
 
 describe('packagesAreCurrent', () => {
   let root: string;
@@ -48,6 +48,21 @@ describe('node dev/bootstrap.mjs', () => {
 
   it('says nothing when nothing is missing', () => {
     expect(run('--require-servers')).toMatchObject({ status: 0, stdout: '', stderr: '' });
+  });
+
+  it('goes on without Chromium and Prometheus, and says in one line what that costs', () => {
+    const { status, stdout, stderr } = run('--require-servers', '--with-test-tools', '--no-install');
+    const line = 'the tests that need it are skipped';
+    expect([status, stderr]).toEqual([0, '']);
+    expect(stdout.trim().split('\n').at(-1)).toMatch(missingTestTools().length > 0 ? line : /^$/);
+  });
+
+  it('looks for each of the test tools, and has a package for it', () => {
+    const none = { find: () => null };
+    expect(missingTestTools({ chromium: none, prometheus: { find: () => '/usr/bin/promtool' } })).toEqual([
+      'chromium',
+    ]);
+    expect(installCommand(['chromium', 'prometheus'])).toMatch(/install -y .*chromium \S*prometheus/);
   });
 
   it('refuses what it does not know', () => {

@@ -1,4 +1,6 @@
 export type ServerName = 'haproxy' | 'redis' | 'postgres';
+export type TestTool = 'chromium' | 'prometheus';
+export function missingTestTools(tools?: Record<string, { find(): string | null }>): TestTool[];
 export function missingServers(options?: { embedded?: boolean }): ServerName[];
 export function findPostgres(): string | null;
-export function installCommand(servers: readonly ServerName[]): string | null;
+export function installCommand(servers: readonly (ServerName | TestTool)[]): string | null;

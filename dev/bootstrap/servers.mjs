@@ -9,6 +9,20 @@ const SERVERS = {
   postgres: { find: findPostgres, apt: 'postgresql', dnf: 'postgresql-server' },
 };
 
+/** What single tests use and skip themselves without. The pages' tests find a browser where test/browser looks. */
+const TEST_TOOLS = {
+  chromium: {
+    find: () => findProgram('chromium') ?? findProgram('google-chrome'),
+    apt: 'chromium',
+    dnf: 'chromium',
+  },
+  prometheus: { find: () => findProgram('promtool'), apt: 'prometheus', dnf: 'golang-github-prometheus' },
+};
+const PACKAGES = { ...SERVERS, ...TEST_TOOLS };
+
+export const missingTestTools = (tools = TEST_TOOLS) =>
+  Object.keys(tools).filter((name) => !tools[name].find());
+
 export function missingServers({ embedded = false } = {}) {
   const wanted = embedded ? ['haproxy'] : Object.keys(SERVERS);
   return wanted.filter((name) => !SERVERS[name].find());
@@ -31,7 +45,7 @@ export function installCommand(servers) {
   const manager = packageManager();
   if (!manager) return null;
   const sudo = isRoot() ? '' : 'sudo ';
-  const names = servers.map((name) => SERVERS[name][manager.kind]).join(' ');
+  const names = servers.map((name) => PACKAGES[name][manager.kind]).join(' ');
   return manager.kind === 'apt'
     ? `${sudo}apt-get update && ${sudo}apt-get install -y --no-install-recommends ${names}`
     : `${sudo}${manager.program} install -y ${names}`;
@@ -48,7 +62,7 @@ export function mayInstall() {
 /** Null when it went well, else what the package manager said. */
 export async function installServers(servers) {
   const manager = packageManager();
-  const names = servers.map((name) => SERVERS[name][manager.kind]);
+  const names = servers.map((name) => PACKAGES[name][manager.kind]);
   const script = manager.kind === 'apt' ? APT : `exec ${manager.program} install -y -q "$@"`;
   const shell = ['sh', '-c', script, 'sh', ...names];
   const [command, ...args] = isRoot() ? shell : [findProgram('sudo'), '-n', ...shell];
