@@ -207,6 +207,8 @@ function notesOf(
   }
   const maintenance = incidents.filter(({ kind }) => kind === 'maintenance').length;
   if (maintenance > 0)
-    notes.push(`${maintenance} times an operator took an instance out; not counted as incidents.`);
+    notes.push(
+      `An operator took an instance out ${maintenance === 1 ? 'once' : `${maintenance} times`}; not counted as incidents.`,
+    );
   return notes;
 }

@@ -102,10 +102,17 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
       )}`,
     );
   }
-  for (const one of capacity.services) {
-    if (!isReviewed(one)) parts.push(terminal.paint('yellow', `${one.service}: no forecast: ${one.refused}`));
-  }
+  for (const [why, services] of refusals(capacity.services))
+    parts.push(terminal.paint('yellow', `No forecast for ${services.join(', ')}: ${why}`));
   return parts.join('\n\n');
+}
+
+/** Services by the reason they have no forecast: one that all share, such as too short a history, is told once. */
+function refusals(services: readonly ServiceCapacity[]): Map<string, string[]> {
+  const byReason = new Map<string, string[]>();
+  for (const { service, refused } of services)
+    if (refused !== undefined) byReason.set(refused, [...(byReason.get(refused) ?? []), service]);
+  return byReason;
 }
 
 const mase = ({ backTest }: Outlook, method: Method): string => backTest.mase[method].toFixed(2);

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import type { Terminal } from '../cli/terminal.ts';
 import { emptyRollup } from '../rollups/rollup.ts';
 import { reviewCapacity, reviewedMonth } from './capacity.ts';
+import { capacityText } from './capacity-text.ts';
 
 const DAY = 86_400;
 const at = (year: number, month: number, day = 1) => Date.UTC(year, month - 1, day) / 1000;
@@ -62,5 +64,23 @@ describe('capacity', () => {
       services: [{ service: 'gs', instances: 2, maxconn: 30 }],
     }).services;
     expect(gs?.refused).toContain('holes');
+  });
+
+  it('tells a reason that several services share once', () => {
+    const services = ['gs', 'ac'].map((service) => ({ service, instances: 2, maxconn: 30 }));
+    const capacity = reviewCapacity({
+      site: 'main',
+      month: 11,
+      now: at(2026, 11, 24),
+      hours: [],
+      services,
+    });
+    const plain: Terminal = {
+      ...{ write() {}, error() {}, interactive: false, columns: 80 },
+      paint: (_, text) => text,
+    };
+    expect(capacityText(capacity, plain).match(/No forecast for .*/g)).toEqual([
+      expect.stringMatching(/^No forecast for gs, ac: history is too short/),
+    ]);
   });
 });

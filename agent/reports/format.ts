@@ -11,6 +11,10 @@ export const count = (value: number | null): string => (value === null ? NONE : 
 export const amount = (value: number | null): string =>
   value === null ? NONE : Math.abs(value) >= 100 ? whole.format(value) : fine.format(value);
 
+/** A latency without its unit. HAProxy counts whole milliseconds, so a sketch's trace of zero is no figure to show. */
+export const milliseconds = (value: number | null): string =>
+  value !== null && value < 0.05 ? '0' : amount(value);
+
 export const ms = (value: number | null): string => (value === null ? NONE : `${amount(value)} ms`);
 
 /** 0.9995 → "99.95 %". As many digits as keep it from being rounded up to a target it missed. */

@@ -3,7 +3,7 @@ import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { emptyRollup, type Rollup } from '../rollups/rollup.ts';
 import { buildReport, type ReportInput } from './build.ts';
 import { reportCsv } from './csv.ts';
-import { percent } from './format.ts';
+import { milliseconds, percent } from './format.ts';
 import { niceTicks, timeTicks } from './html/axes.ts';
 import { reportPage } from './html/page.ts';
 import { findIncidents } from './incidents.ts';
@@ -130,6 +130,12 @@ describe('figures for people', () => {
     expect(percent(0.99899)).toBe('99.89 %');
     expect(percent(0.999999, 3)).toBe('99.999 %');
     expect(percent(1)).toBe('100.00 %');
+  });
+
+  it('show a latency below what HAProxy can count as zero', () => {
+    expect(milliseconds(0.00995)).toBe('0');
+    expect(milliseconds(0.99)).toBe('0.99');
+    expect(milliseconds(null)).toBe('–');
   });
 
   it('have axes with few round steps', () => {

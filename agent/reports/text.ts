@@ -1,5 +1,5 @@
 import { type Terminal, table } from '../cli/terminal.ts';
-import { amount, count, instant, lasting, NONE, percent, share } from './format.ts';
+import { amount, count, instant, lasting, milliseconds, NONE, percent, share } from './format.ts';
 import type { Report } from './report.ts';
 import { allMet, verdict } from './verdict.ts';
 
@@ -23,14 +23,14 @@ export function reportText(report: Report, terminal: Terminal): string {
           { title: 'REQUESTS', align: 'right', value: ({ requests }) => count(requests) },
           { title: 'MEAN/S', align: 'right', value: ({ meanRate }) => amount(meanRate) },
           { title: 'PEAK/S', align: 'right', value: ({ peakRate }) => amount(peakRate) },
-          { title: 'P50 ms', align: 'right', value: ({ latency }) => amount(latency?.p50 ?? null) },
+          { title: 'P50 ms', align: 'right', value: ({ latency }) => milliseconds(latency?.p50 ?? null) },
           {
             title: 'P95 ms',
             align: 'right',
-            value: ({ latency }) => amount(latency?.p95 ?? null),
+            value: ({ latency }) => milliseconds(latency?.p95 ?? null),
             style: ({ latency }) => ((latency?.p95 ?? 0) > targets.p95Ms ? 'red' : 'reset'),
           },
-          { title: 'P99 ms', align: 'right', value: ({ latency }) => amount(latency?.p99 ?? null) },
+          { title: 'P99 ms', align: 'right', value: ({ latency }) => milliseconds(latency?.p99 ?? null) },
           {
             title: 'ERRORS',
             align: 'right',
@@ -66,7 +66,7 @@ export function reportText(report: Report, terminal: Terminal): string {
       `${bold('Slowest instances')} (p50 / p95 / p99 ms)\n${slow
         .map(({ instance, latency }) =>
           latency
-            ? `  ${instance}  ${amount(latency.p50)} / ${amount(latency.p95)} / ${amount(latency.p99)}`
+            ? `  ${instance}  ${milliseconds(latency.p50)} / ${milliseconds(latency.p95)} / ${milliseconds(latency.p99)}`
             : '',
         )
         .join('\n')}`,
