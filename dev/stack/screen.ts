@@ -47,7 +47,7 @@ export function screen(facts: ScreenFacts): string {
   const width = Math.max(...rows.map(([, address]) => address.length)) + 2;
   return [
     '',
-    `acgs-lb runs: ${facts.services} services, ${stack.instances.length} instances. ${firstAnswer(facts)}`,
+    `acgs-lb runs: ${several(facts.services, 'service')}, ${several(stack.instances.length, 'instance')}. ${firstAnswer(facts)}`,
     '',
     ...rows.map(([name, address, note]) => `  ${name.padEnd(11)}${address.padEnd(width)}${note}`),
     '',
@@ -61,13 +61,20 @@ export function screen(facts: ScreenFacts): string {
   ].join('\n');
 }
 
-function firstAnswer({ firstAnswer, seconds }: ScreenFacts): string {
-  return firstAnswer
-    ? `First answer from ${firstAnswer}, after ${seconds.toFixed(1)} s.`
-    : 'No instance has answered yet: npx acgs-lb status tells why.';
+const several = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
+
+/** The command as it finds this very stack: it looks in .acgs by itself. */
+const command = ({ stateDir }: ScreenFacts, words: string) =>
+  `npx acgs-lb ${words}${stateDir === '.acgs' ? '' : ` --state-dir ${stateDir}`}`;
+
+function firstAnswer(facts: ScreenFacts): string {
+  return facts.firstAnswer
+    ? `First answer from ${facts.firstAnswer}, after ${facts.seconds.toFixed(1)} s.`
+    : `No instance has answered yet: ${command(facts, 'status')} tells why.`;
 }
 
-function tries({ stack, demo, firstRoute }: ScreenFacts): string[] {
+function tries(facts: ScreenFacts): string[] {
+  const { stack, demo, firstRoute } = facts;
   const url = `${stack.edge}${firstRoute === '/' ? '' : firstRoute}/health`;
   const victim = demo[0];
   const pid = stack.instances.find(({ id }) => id === victim?.id)?.pid;
@@ -78,7 +85,7 @@ function tries({ stack, demo, firstRoute }: ScreenFacts): string[] {
           `  kill -9 ${pid}        # ends ${victim.id}; go on asking: no request fails`,
           `  ${instanceCommand(victim)}        # brings it back`,
         ]
-      : ['  npx acgs-lb status', '  npx acgs-lb events']),
+      : [`  ${command(facts, 'status')}`, `  ${command(facts, 'events')}`]),
   ];
 }
 

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { type ScreenFacts, screen } from './screen.ts';
+import type { StackFile } from './stack-file.ts';
+
+const stack: StackFile = {
+  ...{ edge: 'http://127.0.0.1:8787', gateway: null, agent: 'http://127.0.0.1:9400' },
+  ...{ haproxyStats: null, haproxyStatsAuth: null, haproxySocket: null, redis: null, postgres: null },
+  ...{ adminToken: 'token', edgeToken: 'token', readyAt: '2026-11-24T12:00:00.000Z' },
+  instances: [{ id: 'a', service: 'web', url: 'http://127.0.0.1:8000', pid: null }],
+  pids: { agent: 1, edge: 2, haproxy: null, redis: null, postgres: null },
+};
+const facts: ScreenFacts = {
+  ...{ stack, services: 1, demo: [], firstRoute: '/', firstAnswer: 'a', seconds: 1 },
+  stateDir: '.acgs',
+};
+
+test('the commands it offers find this stack, wherever its state folder is', () => {
+  expect(screen(facts)).toContain('npx acgs-lb status\n');
+  const elsewhere = { ...facts, stateDir: '../other', firstAnswer: null };
+  expect(screen(elsewhere)).toContain('  npx acgs-lb status --state-dir ../other\n');
+  expect(screen(elsewhere)).toContain('npx acgs-lb status --state-dir ../other tells why');
+});
+
+test('one of a thing is called one thing', () => {
+  expect(screen(facts)).toContain('acgs-lb runs: 1 service, 1 instance. First answer from a, after 1.0 s.');
+});
