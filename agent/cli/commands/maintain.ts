@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { plural } from '../words.ts';
 
 export function registerMaintain(program: Command): void {
   program
@@ -22,12 +23,12 @@ export function registerMaintain(program: Command): void {
         const gone = Object.entries(done.deleted).filter(([, rows]) => rows > 0);
         context.print(done, () =>
           [
-            `rolled up ${done.rolledUp.hours} hours and ${done.rolledUp.days} days`,
+            `rolled up ${plural(done.rolledUp.hours, 'hour')} and ${plural(done.rolledUp.days, 'day')}`,
             `partitions made for ${done.partitionsAhead} days ahead`,
             done.dropped.length > 0
-              ? `dropped ${done.dropped.length} partitions older than ${config.retention / 86_400_000} days, ${done.dropped[0]} to ${done.dropped.at(-1)}`
+              ? `dropped ${plural(done.dropped.length, 'partition')} older than ${config.retention / 86_400_000} days, ${done.dropped[0]} to ${done.dropped.at(-1)}`
               : `no partition is older than ${config.retention / 86_400_000} days`,
-            ...gone.map(([table, rows]) => `deleted ${rows} old rows of ${table}`),
+            ...gone.map(([table, rows]) => `deleted ${plural(rows, 'old row')} of ${table}`),
             `vacuumed and analyzed ${done.vacuumed.length} tables`,
           ].join('\n'),
         );

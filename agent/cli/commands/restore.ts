@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
@@ -22,6 +23,8 @@ export function registerRestore(program: Command): void {
       const context = contextOf(command);
       const wrong = files.filter((file) => !/\.(tar\.gz|tgz|sql)$/.test(file));
       if (wrong.length > 0) throw new Misuse(`neither .tar.gz nor .sql: ${wrong.join(', ')}`);
+      const missing = files.filter((file) => !existsSync(file));
+      if (missing.length > 0) throw new Misuse(`there is no such file: ${missing.join(', ')}`);
       const { restoreConfig, restoreDatabase, RestoreError } = await import('../../upkeep/restore.ts');
       const { openHistoryFor } = await import('../history.ts');
       const done: { file: string; written?: string[]; by?: string; statements?: number }[] = [];

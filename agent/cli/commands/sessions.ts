@@ -85,8 +85,8 @@ function readers(sessions: Command): void {
             .join(', ') || 'none';
         return [
           `sessions   ${stats.total}: ${counts(stats.byState)}`,
-          `open       ${counts(stats.byWorkflow)}; on average ${spell(stats.averageAge)} old`,
-          `completed  after ${spell(stats.averageDuration)} on average`,
+          `open       ${counts(stats.byWorkflow)}${stats.averageAge === null ? '' : `; on average ${spell(stats.averageAge)} old`}`,
+          `completed  ${stats.averageDuration === null ? 'none yet' : `after ${spell(stats.averageDuration)} on average`}`,
           `moves      ${stats.moves}`,
         ].join('\n');
       });
