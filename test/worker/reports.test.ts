@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { EdgeReport } from '../../shared/report.ts';
+import { type Key, toBase64Url } from '../../shared/snapshot/seal.ts';
+import { startEdge, type TestEdge } from '../harness/edge.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { instance, service } from '../harness/snapshot.ts';
+
+let edge: TestEdge;
+let gateway: Origin;
+let publicKey: Key;
+
+beforeAll(async () => {
+  const curve = { name: 'ECDSA', namedCurve: 'P-256' };
+  const pair = await crypto.subtle.generateKey(curve, true, ['sign', 'verify']);
+  publicKey = pair.publicKey;
+  const pkcs8 = toBase64Url(new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey)));
+  [edge, gateway] = await Promise.all([
+    startEdge({ vars: { GATEWAY_JWT_KEY: `g1:${pkcs8}` } }),
+    startOrigin('gateway'),
+  ]);
+  gateway.answer((request, response) => {
+    response.setHeader('x-acgs-instance', String(request.headers['x-acgs-instance']));
+    response.end('ok');
+  });
+});
+afterAll(async () => {
+  await Promise.all([edge.stop(), gateway.stop()]);
+});
+
+const reports = () => gateway.requests.filter((one) => one.url === '/__acgs/edge-reports');
+const parsed = () => reports().map((one) => JSON.parse(one.body) as EdgeReport);
+
+test('what the edge saw goes to the gateway with a token that verifies, once in ten seconds at most', async () => {
+  const limit = { name: 'tight', key: 'ip' as const, limit: 3, window: 60_000, scope: 'edge' as const };
+  const instances = [instance('a', 'http://127.0.0.1:1')];
+  const published = await edge.publish({
+    gateways: [gateway.url],
+    services: { gs: service({ instances, rateLimits: [limit] }) },
+  });
+  expect(published.status).toBe(200);
+  let [asked, ok] = [0, 0];
+  const ask = async () => {
+    asked++;
+    if ((await fetch(`${edge.url}/`, { headers: { 'x-acgs-sim-client': '203.0.113.9' } })).ok) ok++;
+  };
+  const untilReports = (count: number) =>
+    expect
+      .poll(async () => ask().then(() => reports().length), { timeout: 30_000, interval: 200 })
+      .toBeGreaterThanOrEqual(count);
+  await untilReports(2);
+
+  for (const { method, headers } of reports()) {
+    expect([method, headers['content-type']]).toEqual(['POST', 'application/json']);
+    expect(await claimsOf(String(headers['x-acgs-edge']))).toMatchObject({ iss: 'acgs-edge', aud: 'main' });
+  }
+  const [first, second] = parsed();
+  expect(first).toMatchObject({
+    v: 1,
+    site: 'main',
+    seq: 1,
+    snapshot: { epoch: 1, seq: 1, source: expect.any(String) },
+  });
+  expect(second).toMatchObject({ isolate: first?.isolate, seq: 2, from: first?.to });
+  for (const { from, to } of parsed()) expect(to - from).toBeGreaterThanOrEqual(10_000);
+
+  // Nothing is counted twice or lost; what came in after the second report was made waits for the third.
+  const sum = (of: (report: EdgeReport) => number | undefined) =>
+    parsed().reduce((total, report) => total + (of(report) ?? 0), 0);
+  expect(ok).toBeGreaterThanOrEqual(3);
+  expect(sum((report) => report.requests[0]?.status2xx)).toBe(ok);
+  expect(sum((report) => report.tries[0]?.success)).toBe(ok);
+  expect(first?.tries[0]).toMatchObject({ service: 'gs', instance: 'a', path: 'gateway', failure: 0 });
+  expect(sum((report) => report.limits[0]?.allowed)).toBe(ok);
+  const counted = ok + sum((report) => report.limits[0]?.denied);
+  expect(counted).toBeLessThanOrEqual(asked);
+  expect(counted).toBeGreaterThan(asked - 5);
+}, 60_000);
+
+/** The token's claims, or an error when its signature does not hold. */
+async function claimsOf(token: string): Promise<object> {
+  const [head = '', claims = '', signature = ''] = token.split('.');
+  const verified = await crypto.subtle.verify(
+    { name: 'ECDSA', hash: 'SHA-256' },
+    publicKey,
+    Buffer.from(signature, 'base64url'),
+    new TextEncoder().encode(`${head}.${claims}`),
+  );
+  if (!verified) throw new Error('the signature does not hold');
+  return JSON.parse(Buffer.from(claims, 'base64url').toString()) as object;
+}
