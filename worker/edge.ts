@@ -12,7 +12,7 @@ import { Leases } from './io/leases.ts';
 import { Limiters } from './io/limiters.ts';
 import { RequestLog } from './io/log.ts';
 import { Reporter } from './io/reporter.ts';
-import { hubSource, kvSource } from './io/snapshot-sources.ts';
+import { hubSource, kvSource, noHub } from './io/snapshot-sources.ts';
 import { SnapshotStore } from './io/snapshots.ts';
 import { StaleAnswers } from './io/stale-answers.ts';
 import { RetryBudgets } from './retry-budgets.ts';
@@ -57,7 +57,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     snapshots: new SnapshotStore({
       settings,
       now,
-      hub: throughColoCache(hubSource(env), claimedOrder),
+      hub: settings.kvOnly ? noHub : throughColoCache(hubSource(env), claimedOrder),
       kv: kvSource(env),
       view: { memory: createMemory(), directOrigin: directOrigin(settings) },
     }),

@@ -15,5 +15,6 @@ export interface Env {
   EDGE_TOKEN?: string;
   CLIENT_ADDRESS_FROM?: string;
   SIMULATE_CLIENTS?: string;
+  SNAPSHOT_LANES?: string;
   LOG_SAMPLE?: string;
 }

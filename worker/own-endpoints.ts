@@ -86,7 +86,7 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   } catch (error) {
     return hubDown(error);
   }
-  await edge.snapshots.offer(site, sealed, 'put');
+  if (!edge.settings.kvOnly) await edge.snapshots.offer(site, sealed, 'put');
   return Response.json({ site, epoch, seq, kv: toKv ? 'scheduled' : 'skipped' });
 });
 

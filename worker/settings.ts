@@ -19,6 +19,8 @@ export interface Settings {
   addressFrom: AddressSource;
   /** Believe `x-acgs-sim-client`; with `local` only. */
   simulateClients: boolean;
+  /** Learn of snapshots from KV alone, to measure what the Hub is worth; with `local` only. */
+  kvOnly: boolean;
   /** Share of ordinary requests that are logged, 0–1. */
   logSample: number;
 }
@@ -48,6 +50,7 @@ export async function readSettings(env: Env): Promise<Settings> {
     gatewayKey: env.GATEWAY_JWT_KEY ? await importGatewayKey(env.GATEWAY_JWT_KEY) : null,
     edgeToken: env.EDGE_TOKEN || null,
     simulateClients: addressFrom === 'local' && env.SIMULATE_CLIENTS === '1',
+    kvOnly: addressFrom === 'local' && env.SNAPSHOT_LANES === 'kv',
   };
 }
 

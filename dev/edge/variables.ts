@@ -8,5 +8,6 @@ export const EDGE_VARIABLES = [
   'EDGE_TOKEN',
   'CLIENT_ADDRESS_FROM',
   'SIMULATE_CLIENTS',
+  'SNAPSHOT_LANES',
   'LOG_SAMPLE',
 ] as const;

@@ -6,9 +6,11 @@ import { haproxyAlone } from './haproxy-alone.ts';
 import { haproxyReloaded } from './haproxy-reloaded.ts';
 import { killedInstance } from './killed-instance.ts';
 import { killedTwenty } from './killed-twenty.ts';
+import { kvLag } from './kv-lag.ts';
 import { nginxInstances } from './nginx-instances.ts';
 import type { Scenario } from './scenario.ts';
 import { storesStopped } from './stores-stopped.ts';
+import { users } from './users.ts';
 
 /** `node test/chaos/main.ts [NAME…]`: breaks a running stack under load and tells what clients noticed. */
 const SCENARIOS: Scenario[] = [
@@ -22,6 +24,8 @@ const SCENARIOS: Scenario[] = [
   embedded,
   killedTwenty,
   brokenOpen,
+  users,
+  kvLag,
 ];
 
 const wanted = process.argv.slice(2);

@@ -1,45 +1,39 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { findProgram } from '../../dev/bootstrap/run.mjs';
-import { freePort } from '../../dev/ports.ts';
-import { startChild, untilReady } from '../../dev/servers/child.ts';
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { startLoad } from '../harness/load.ts';
 import { startStack } from '../harness/stack.ts';
+import { type Answer, type Call, call } from './clients.ts';
 import { Findings, type Scenario } from './scenario.ts';
+import { startLighttpd, startNginx, type WebServer, writeSite } from './web-servers.ts';
 
-/** Instances we did not write: two nginx, `npm start -- --no-demo --config …`. */
+const MEGABYTES = 64;
+
+/** Instances we did not write, `npm start -- --no-demo --config …`: what a server says must reach the client as it is. */
 export const nginxInstances: Scenario = {
   name: 'nginx-instances',
-  what: 'two nginx as the instances of one service, with --no-demo',
+  what: 'nginx and lighttpd as instances: HEAD, ranges, 304, redirects, a large file; nginx killed -9 under load',
   async run() {
     const findings = new Findings();
     const folder = privateFolder('acgs-nginx');
-    const servers = await Promise.all(['web-1', 'web-2'].map((id) => startNginx(folder, id)));
-    const instances = servers
-      .map(({ id, port }) => `      - { id: ${id}, url: http://127.0.0.1:${port} }`)
-      .join('\n');
-    const configText = `version: 1\nsite: { id: main }\nservices:\n  web:\n    routes: [/]\n    health: { path: / }\n    instances:\n${instances}\n`;
+    const { root, sha256 } = writeSite(folder, MEGABYTES);
+    const servers = await Promise.all([
+      startNginx(folder, root, 'nginx-1'),
+      startLighttpd(folder, root, 'lighttpd-1'),
+    ]);
     try {
-      const test = await startStack({ configText, args: ['--no-demo'] });
+      const test = await startStack({ configText: config(servers), args: ['--no-demo'] });
       try {
-        const seen = new Map<string, string>();
-        for (let call = 0; call < 10; call++) {
-          const response = await fetch(`${test.stack.edge}/`);
-          seen.set(response.headers.get('x-acgs-instance') ?? '', (await response.text()).trim());
-        }
-        for (const [id, body] of seen) findings.check(body === `nginx ${id}`, `${id} answered "${body}"`);
-        findings.check(seen.size === 2, `both answered within ten calls`);
-        findings.check(
-          test.stack.instances.every(({ pid }) => pid === null),
-          'no demo instance was started',
-        );
+        await asItIs(findings, test.stack.edge, servers, sha256);
+        const load = startLoad(`${test.stack.edge}/index.html`, { seconds: 8 });
+        await sleep(3_000);
+        servers[0]?.child.signal('SIGKILL');
+        const { failed, requests, detail } = await load.result;
+        findings.check(failed === 0, `nginx killed: ${failed} of ${requests} GETs failed (${detail})`);
       } finally {
         await test.stop();
       }
-      findings.check(
-        servers.every(({ child }) => child.running),
-        'the two nginx still run after the stack has ended',
-      );
+      findings.check(servers[1]?.child.running === true, 'lighttpd still runs after the stack has ended');
     } finally {
       await Promise.all(servers.map(({ child }) => child.stop()));
       removeFolder(folder);
@@ -48,22 +42,60 @@ export const nginxInstances: Scenario = {
   },
 };
 
-async function startNginx(folder: string, id: string) {
-  const nginx = findProgram('nginx');
-  if (!nginx) throw new Error('nginx is not installed: apt-get install nginx-light');
-  const port = await freePort();
-  const file = join(folder, `${id}.conf`);
-  writeFileSync(
-    file,
-    `daemon off; pid ${folder}/${id}.pid; error_log stderr; events {}
-http { access_log off; server { listen 127.0.0.1:${port}; location / { return 200 "nginx ${id}\\n"; } } }\n`,
-  );
-  const child = await startChild({
-    name: id,
-    command: nginx,
-    args: ['-e', 'stderr', '-c', file],
-    logFile: join(folder, `${id}.log`),
-  });
-  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
-  return { id, port, child };
+function config(servers: WebServer[]): string {
+  const instances = servers.map(({ id, port }) => `{ id: ${id}, url: "http://127.0.0.1:${port}" }`);
+  return `version: 1
+site: { id: main }
+defaults: { strategy: round_robin, rateLimits: [], health: { path: / }, affinity: { by: none } }
+services:
+  web: { routes: [/], instances: [ ${instances.join(', ')} ] }
+haproxy: { rateLimit: off }
+`;
+}
+
+async function asItIs(findings: Findings, edge: string, servers: WebServer[], sha256: string): Promise<void> {
+  const direct = servers.map(({ port }) => call(`http://127.0.0.1:${port}/digits.txt`));
+  const etags = (await Promise.all(direct)).map(({ headers }) => String(headers.etag)).join(', ');
+  const large = (body: Buffer) => createHash('sha256').update(body).digest('hex') === sha256;
+  const kinds: [string, string, Call, (answer: Answer) => boolean][] = [
+    ['GET', '/digits.txt', {}, ({ status, body }) => status === 200 && String(body) === '0123456789'],
+    [
+      'HEAD',
+      '/digits.txt',
+      { method: 'HEAD' },
+      ({ status, body, headers }) =>
+        status === 200 && body.length === 0 && headers['content-length'] === '10',
+    ],
+    [
+      'Range',
+      '/digits.txt',
+      { headers: { range: 'bytes=2-4' } },
+      ({ status, body, headers }) =>
+        status === 206 && String(body) === '234' && headers['content-range'] === 'bytes 2-4/10',
+    ],
+    [
+      'If-None-Match',
+      '/digits.txt',
+      { headers: { 'if-none-match': etags } },
+      ({ status, body }) => status === 304 && body.length === 0,
+    ],
+    [
+      'redirect',
+      '/moved',
+      {},
+      ({ status, headers }) => status === 301 && String(headers.location).endsWith('/digits.txt?from=moved'),
+    ],
+    [`${MEGABYTES} MiB, checksum`, '/large.bin', {}, ({ status, body }) => status === 200 && large(body)],
+  ];
+  for (const [kind, path, how, holds] of kinds) {
+    const by = new Map<string, string>();
+    for (let turn = 0; turn < 12 && by.size < servers.length; turn++) {
+      const answer = await call(edge + path, how);
+      const told = `${answer.status} ${answer.error ?? ''}${JSON.stringify(answer.headers)}`;
+      by.set(String(answer.headers['x-acgs-instance']), holds(answer) ? '' : told);
+    }
+    const wrong = [...by].filter(([, told]) => told).map(([id, told]) => `${id}: ${told}`);
+    const right = wrong.length === 0 && by.size === servers.length;
+    findings.check(right, `${kind}: ${wrong.join('; ') || [...by.keys()].join(', ')}`);
+  }
 }

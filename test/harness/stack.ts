@@ -32,6 +32,7 @@ export interface TestStackOptions {
   /** The whole config instead. */
   configText?: string;
   args?: readonly string[];
+  env?: NodeJS.ProcessEnv;
   /** Kept when the stack stops. */
   stateDir?: string;
   readyWithinMs?: number;
@@ -42,10 +43,13 @@ export async function startStack(options: TestStackOptions = {}): Promise<TestSt
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'acgs-e2e-'));
   const config = join(stateDir, 'given.yaml');
   writeFileSync(config, options.configText ?? editedConfig(options.edit));
-  const run = runStart([
-    ...['--no-install', '--config', config, '--state-dir', stateDir, '--port-offset', String(offset)],
-    ...(options.args ?? []),
-  ]);
+  const run = runStart(
+    [
+      ...['--no-install', '--config', config, '--state-dir', stateDir, '--port-offset', String(offset)],
+      ...(options.args ?? []),
+    ],
+    options.env,
+  );
   const stackFile = join(stateDir, 'stack.json');
   const deadline = Date.now() + (options.readyWithinMs ?? 90_000);
   while (!existsSync(stackFile)) {

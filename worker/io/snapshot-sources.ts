@@ -21,6 +21,11 @@ export const hubSource =
     return found === null || found === 'unchanged' ? null : found.sealed;
   };
 
+/** The Hub when it is down. */
+export const noHub: Source = async () => {
+  throw new Error('SnapshotHub is switched off');
+};
+
 export const kvSource =
   (env: Env): Source =>
   async (site) => {

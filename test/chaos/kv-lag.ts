@@ -1,0 +1,134 @@
+import { Agent } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { type Answer, call, tally } from './clients.ts';
+import { DemoInstances } from './demo-instances.ts';
+import { Findings, type Scenario } from './scenario.ts';
+
+const VICTIM = 'auth-1';
+const CLIENTS = 32;
+
+/** KV tells the edge of a death a minute late: with the Hub that does not matter, without it others must know. */
+export const kvLag: Scenario = {
+  name: 'kv-lag',
+  what: `--kv-lag 60s, ${VICTIM} killed -9 under ${CLIENTS} clients, 30 % POST, with the Hub and then without it`,
+  async run() {
+    const findings = new Findings();
+    await once('with the Hub', 25, {}, findings);
+    await once('without the Hub', 100, { SNAPSHOT_LANES: 'kv' }, findings);
+    return findings.outcome;
+  },
+};
+
+async function once(
+  what: string,
+  seconds: number,
+  env: NodeJS.ProcessEnv,
+  findings: Findings,
+): Promise<void> {
+  const test = await startStack({
+    edit: withoutLimits,
+    args: ['--kv-lag', '60s'],
+    env,
+    readyWithinMs: 150_000,
+  });
+  const instances = new DemoInstances(test);
+  try {
+    const knows = await until(async () => states(await ask(test)).every((state) => state === 'up'), {
+      withinMs: 130_000,
+      everyMs: 500,
+    });
+    findings.check(knows !== null, `${what}: the edge routes by a snapshot in which both are up`);
+    await demonstrate(what, seconds, test, instances, findings);
+  } finally {
+    instances.stop();
+    await test.stop();
+  }
+}
+
+interface Sent {
+  method: string;
+  at: number;
+  answer: Answer;
+}
+
+async function demonstrate(
+  what: string,
+  seconds: number,
+  test: TestStack,
+  instances: DemoInstances,
+  findings: Findings,
+): Promise<void> {
+  const agent = new Agent({ keepAlive: true });
+  const sent: Sent[] = [];
+  const ends = Date.now() + seconds * 1_000;
+  const clients = Array.from({ length: CLIENTS }, async () => {
+    while (Date.now() < ends) {
+      const method = Math.random() < 0.3 ? 'POST' : 'GET';
+      const at = Date.now();
+      sent.push({ method, at, answer: await ask(test, method, agent) });
+      await sleep(40);
+    }
+  });
+  await sleep(4_000);
+  const killedAt = Date.now();
+  await instances.end(VICTIM, 'SIGKILL');
+  await Promise.all(clients);
+  agent.destroy();
+
+  const gets = sent.filter(({ method }) => method === 'GET');
+  const posts = sent.filter(({ method }) => method === 'POST');
+  const failedGets = gets.filter(failed);
+  const failedPosts = posts.filter(failed);
+  findings.check(
+    failedGets.length === 0,
+    `${what}: ${failedGets.length} of ${gets.length} GETs failed (${tally(failedGets.map(why))})`,
+  );
+  const unsafe = failedPosts.filter(
+    ({ at, answer }) => at <= killedAt + 50 && at + answer.ms >= killedAt - 50,
+  );
+  findings.check(
+    unsafe.length === failedPosts.length,
+    `${what}: ${failedPosts.length} of ${posts.length} POSTs failed, ${unsafe.length} of them in flight when it was killed (${tally(failedPosts.map(why))})`,
+  );
+  const after = sent.filter(({ at }) => at > killedAt);
+  const touched = after.filter(({ answer }) => tries(answer).some(({ asked }) => asked === VICTIM));
+  const last = Math.max(0, ...touched.map(({ at, answer }) => at + answer.ms - killedAt));
+  findings.check(
+    last < seconds * 1_000 - 5_000,
+    `${what}: the edge last asked for ${VICTIM} ${last.toFixed(0)} ms after the kill (${touched.length} of ${after.length} requests after it)`,
+  );
+  const knew = after.find(({ answer }) => states(answer).includes('down'));
+  findings.say(
+    `${what}: its snapshot said "down" ${knew ? `${knew.at - killedAt} ms after the kill` : 'never'}`,
+  );
+}
+
+const failed = ({ answer }: Sent): boolean => answer.status !== 200;
+
+/** The status, or what the connection said, and how each try ended. */
+function why({ answer }: Sent): string {
+  const each = tries(answer).map(({ asked, result }) => `${asked} → ${result}`);
+  return `${answer.error ?? answer.status}${each.length > 0 ? ` [${each.join('; ')}]` : ''}`;
+}
+
+function ask({ stack }: TestStack, method = 'GET', agent?: Agent): Promise<Answer> {
+  return call(`${stack.edge}/api/v1/auth/x`, {
+    method,
+    headers: { 'x-acgs-explain': '1', 'x-acgs-token': stack.edgeToken },
+    ...(method === 'POST' && { body: '{"vote":"yes"}' }),
+    ...(agent && { agent }),
+  });
+}
+
+interface Trace {
+  candidates?: { id: string; state: string }[];
+  tries?: { asked: string | null; result: number | string }[];
+}
+
+const trace = ({ headers }: Answer): Trace => JSON.parse(String(headers['x-acgs-trace'] ?? '{}')) as Trace;
+const tries = (answer: Answer) => trace(answer).tries ?? [];
+/** As the snapshot has them that this request was routed by. */
+const states = (answer: Answer) =>
+  (trace(answer).candidates ?? [{ id: '', state: 'none' }]).map(({ state }) => state);

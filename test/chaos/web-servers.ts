@@ -1,0 +1,70 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { findProgram } from '../../dev/bootstrap/run.mjs';
+import { freePort } from '../../dev/ports.ts';
+import { type Child, startChild, untilReady } from '../../dev/servers/child.ts';
+
+export interface WebServer {
+  id: string;
+  port: number;
+  child: Child;
+}
+
+/** The same files for every server, of the same age: a validator of one is not always one of the other. */
+export function writeSite(folder: string, megabytes: number): { root: string; sha256: string } {
+  const root = join(folder, 'site');
+  mkdirSync(join(root, 'old'), { recursive: true });
+  const large = randomBytes(megabytes << 20);
+  const files: Record<string, string | Buffer> = {
+    'index.html': 'hello\n',
+    'digits.txt': '0123456789',
+    'large.bin': large,
+  };
+  for (const [name, content] of Object.entries(files)) {
+    writeFileSync(join(root, name), content);
+    utimesSync(join(root, name), 1_700_000_000, 1_700_000_000);
+  }
+  return { root, sha256: createHash('sha256').update(large).digest('hex') };
+}
+
+/** One process, so that a kill leaves nothing of it. Redirects `/moved` and `/old` (a folder, by its own rule). */
+export async function startNginx(folder: string, root: string, id: string): Promise<WebServer> {
+  const port = await freePort();
+  const file = join(folder, `${id}.conf`);
+  writeFileSync(
+    file,
+    `daemon off; master_process off; pid ${folder}/${id}.pid; error_log stderr; events { worker_connections 1024; }
+http { access_log off; server { listen 127.0.0.1:${port}; root ${root}; absolute_redirect off;
+  location = /who { return 200 "nginx"; } location = /moved { return 301 /digits.txt?from=moved; } } }\n`,
+  );
+  return start('nginx', 'nginx-light', ['-e', 'stderr', '-c', file], folder, id, port);
+}
+
+export async function startLighttpd(folder: string, root: string, id: string): Promise<WebServer> {
+  const port = await freePort();
+  const file = join(folder, `${id}.conf`);
+  writeFileSync(
+    file,
+    `server.modules = ("mod_redirect")
+server.document-root = "${root}"\nserver.bind = "127.0.0.1"\nserver.port = ${port}\nindex-file.names = ("index.html")
+mimetype.assign = (".txt" => "text/plain", ".html" => "text/html")
+url.redirect = ("^/moved$" => "/digits.txt?from=moved")\n`,
+  );
+  return start('lighttpd', 'lighttpd', ['-D', '-f', file], folder, id, port);
+}
+
+async function start(
+  program: string,
+  debianPackage: string,
+  args: string[],
+  folder: string,
+  id: string,
+  port: number,
+): Promise<WebServer> {
+  const command = findProgram(program);
+  if (!command) throw new Error(`${program} is not installed: apt-get install ${debianPackage}`);
+  const child = await startChild({ name: id, command, args, logFile: join(folder, `${id}.log`) });
+  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
+  return { id, port, child };
+}
