@@ -6,17 +6,20 @@ import type { Strategy } from '../shared/config/config.ts';
 import { hashText } from '../shared/hash.ts';
 import { SlidingLog } from '../shared/limits/sliding-log.ts';
 import type { RateLimitPolicy, SnapshotInstance, SnapshotService } from '../shared/snapshot/snapshot.ts';
+import { type Gateway, startGateway } from './gateway.ts';
 import { type Rig, startBackend, startRig } from './rig.ts';
 
 /** The edge beside a Worker that only passes on: same workerd, same backend, same run, turn by turn. */
 export async function benchEdge(): Promise<void> {
   const backend = await startBackend();
-  const rig = await startRig(backend.url);
+  const gateway = await startGateway(backend.url);
+  const rig = await startRig(backend.url, { GATEWAY_JWT_KEY: gateway.jwtKey });
   try {
-    await throughput(rig, backend.url);
+    await throughput(rig, backend.url, gateway);
     await globalLimit(rig, backend.url);
   } finally {
     await rig.stop();
+    await gateway.stop();
     await backend.stop();
   }
   picks();
@@ -28,10 +31,11 @@ interface Row {
   perSecond: number[];
   cpuMicros: number[];
   p99: number[];
+  gatewayMicros: number[];
 }
 
-const ROUNDS = 3;
-const SECONDS = 3;
+const ROUNDS = 5;
+const SECONDS = 2;
 const CONNECTIONS = 32;
 
 const LIMIT: RateLimitPolicy = { name: 'per-ip', key: 'ip', limit: 1e9, window: 10_000, scope: 'edge' };
@@ -69,9 +73,9 @@ function service(backend: string, part: Partial<SnapshotService>): SnapshotServi
   };
 }
 
-async function throughput(rig: Rig, backend: string): Promise<void> {
+async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<void> {
   await rig.publish({
-    gateways: [backend],
+    gateways: [gateway.url],
     services: {
       direct: service(backend, { routes: ['/direct'] }),
       gateway: service(backend, { routes: ['/gateway'], path: 'gateway' }),
@@ -80,33 +84,47 @@ async function throughput(rig: Rig, backend: string): Promise<void> {
   const ways: [string, string][] = [
     ['a Worker that only passes on', `${rig.passThroughUrl}/direct/x?y=1`],
     ['edge, everything on, directly', `${rig.edgeUrl}/direct/x?y=1`],
-    ['edge, everything on, as to a gateway', `${rig.edgeUrl}/gateway/x?y=1`],
+    ['edge, everything on, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`],
   ];
-  const rows: Row[] = ways.map(([what]) => ({ what, perSecond: [], cpuMicros: [], p99: [] }));
+  const rows: Row[] = ways.map(([what]) => ({
+    what,
+    perSecond: [],
+    cpuMicros: [],
+    p99: [],
+    gatewayMicros: [],
+  }));
   for (const [, url] of ways) await wrk(url, 1);
   for (let round = 0; round < ROUNDS; round++) {
     for (const [index, [, url]] of ways.entries()) {
-      const before = rig.workerdCpuMicros();
+      const before = { workerd: rig.workerdCpuMicros(), haproxy: gateway.cpuMicros() };
       const result = await wrk(url, SECONDS);
-      rows[index]?.perSecond.push(result.perSecond);
-      rows[index]?.cpuMicros.push((rig.workerdCpuMicros() - before) / result.requests);
-      rows[index]?.p99.push(result.p99);
+      if (result.failed > 0) throw new Error(`${url}: ${result.failed} answers were not 2xx`);
+      const row = rows[index];
+      row?.perSecond.push(result.perSecond);
+      row?.cpuMicros.push((rig.workerdCpuMicros() - before.workerd) / result.requests);
+      row?.gatewayMicros.push((gateway.cpuMicros() - before.haproxy) / result.requests);
+      row?.p99.push(result.p99);
     }
   }
   const base = rows[0];
   if (!base) return;
   console.log(`\nEdge: GET, ${CONNECTIONS} connections, median of ${ROUNDS} × ${SECONDS} s`);
   console.table(
-    rows.map(({ what, perSecond, cpuMicros, p99 }) => ({
+    rows.map(({ what, perSecond, cpuMicros, p99, gatewayMicros }) => ({
       what,
       'req/s': Math.round(median(perSecond)),
-      'of pass-through': (median(perSecond) / median(base.perSecond)).toFixed(2),
+      'of pass-through': median(roundRatios(perSecond, base.perSecond)).toFixed(2),
       'workerd µs/req': Math.round(median(cpuMicros)),
-      'CPU ratio': (median(base.cpuMicros) / median(cpuMicros)).toFixed(2),
+      'CPU ratio': median(roundRatios(base.cpuMicros, cpuMicros)).toFixed(2),
+      'HAProxy µs/req': Math.round(median(gatewayMicros)),
       'p99 ms': median(p99).toFixed(1),
     })),
   );
 }
+
+/** Round by round: what else the machine does then meets both sides alike. */
+const roundRatios = (above: readonly number[], below: readonly number[]): number[] =>
+  above.map((value, round) => value / (below[round] ?? value));
 
 /** A global limit by leases, beside what one call of a Durable Object a request costs (the Hub's shortest, nothing proxied). */
 async function globalLimit(rig: Rig, backend: string): Promise<void> {

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import { freePort } from '../dev/ports.ts';
 import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { sealSnapshot, toBase64Url } from '../shared/snapshot/seal.ts';
 import type { Snapshot } from '../shared/snapshot/snapshot.ts';
+import { cpuMicros, readStat } from './processor-time.ts';
 
 /** What the benches of the edge run on: one workerd holding the edge and a Worker that only passes on, one backend. */
 export interface Rig {
@@ -28,7 +28,11 @@ const PASS_THROUGH = `export default { fetch(request) {
   return fetch('BACKEND' + url.slice(url.indexOf('/', 8)), request);
 } };`;
 
-export async function startRig(backendUrl: string, vars: Record<string, string> = {}): Promise<Rig> {
+export async function startRig(
+  backendUrl: string,
+  vars: Record<string, string> = {},
+  inspectorPort?: number,
+): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), 'acgs-bench-'));
   const bundle = await bundleWorker(ROOT, dir);
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, 'wrangler.toml'));
@@ -43,6 +47,7 @@ export async function startRig(backendUrl: string, vars: Record<string, string> 
       host: '127.0.0.1',
       port: 0,
       cf: false,
+      ...(inspectorPort !== undefined && { inspectorPort }),
       log: new Log(LogLevel.ERROR),
       workers: [
         {
@@ -105,25 +110,6 @@ function workerds(): number[] {
       return stat?.name === 'workerd' && stat.parent === process.pid;
     });
 }
-
-function readStat(pid: number): { name: string; parent: number; ticks: number } | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const end = text.lastIndexOf(')');
-    const fields = text.slice(end + 2).split(' ');
-    return {
-      name: text.slice(text.indexOf('(') + 1, end),
-      parent: Number(fields[1]),
-      ticks: Number(fields[11]) + Number(fields[12]),
-    };
-  } catch {
-    return null;
-  }
-}
-
-const TICK_MICROS = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
-
-const cpuMicros = (pid: number): number => (readStat(pid)?.ticks ?? 0) * TICK_MICROS;
 
 /** statm counts pages of 4 KiB. */
 const rssBytes = (pid: number): number =>

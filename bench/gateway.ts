@@ -1,0 +1,62 @@
+import { generateKeyPairSync } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { configInstances } from '../agent/haproxy/input.ts';
+import { installHaproxyConfig } from '../agent/haproxy/install.ts';
+import { freePorts } from '../dev/ports.ts';
+import { privateFolder, removeFolder } from '../dev/servers/folder.ts';
+import { startHaproxy } from '../dev/servers/haproxy.ts';
+import { parseConfig } from '../shared/config/load.ts';
+import { cpuMicros, parentOf } from './processor-time.ts';
+
+/** A gateway as it is installed: the shipped template, edge tokens verified, one thread. */
+export interface Gateway {
+  url: string;
+  /** What the edge signs with: its GATEWAY_JWT_KEY. */
+  jwtKey: string;
+  /** Processor time of HAProxy so far, microseconds. */
+  cpuMicros(): number;
+  stop(): Promise<void>;
+}
+
+export async function startGateway(backendUrl: string): Promise<Gateway> {
+  const folder = privateFolder('acgs-b');
+  const [port = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
+  // No two instances of a service may have one URL.
+  const secondUrl = backendUrl.replace('127.0.0.1', 'localhost');
+  const config = parseConfig(`
+version: 1
+site: { id: main }
+agent: { bind: "127.0.0.1:${agent}" }
+services:
+  gateway:
+    routes: [/gateway]
+    instances: [{ id: bench-1, url: "${backendUrl}" }, { id: bench-2, url: "${secondUrl}" }]
+haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}",
+  threads: 1, rateLimit: off, requireEdge: true, log: "127.0.0.1:9", socket: ${join(folder, 'admin.sock')},
+  masterSocket: ${join(folder, 'master.sock')}, file: ${join(folder, 'haproxy.cfg')} }
+`);
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const text = (der: Buffer): string => `k1:${der.toString('base64url')}`;
+  const secrets = {
+    statsUser: 'admin',
+    statsPassword: 'bench',
+    edgePublicKeys: text(publicKey.export({ type: 'spki', format: 'der' })),
+  };
+  await installHaproxyConfig({ config, instances: configInstances(config), secrets });
+  const { file: configFile, masterSocket } = config.haproxy;
+  const haproxy = await startHaproxy({ configFile, masterSocket });
+  const { pid } = haproxy.child;
+  const workers = readdirSync('/proc')
+    .map(Number)
+    .filter((one) => one > 0 && parentOf(one) === pid);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    jwtKey: text(privateKey.export({ type: 'pkcs8', format: 'der' })),
+    cpuMicros: () => [pid, ...workers].reduce((sum, one) => sum + cpuMicros(one), 0),
+    async stop() {
+      await haproxy.stop();
+      removeFolder(folder);
+    },
+  };
+}
