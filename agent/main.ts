@@ -47,6 +47,9 @@ async function main(): Promise<void> {
   const config = parseConfig(await readText(path), path);
   const env = readEnvironment(process.env, config);
   const log = createLog(config.logging.level);
+  // Until the agent runs there is nothing to reload, and without a handler the signal would end the process.
+  const early = () => log.warn('SIGHUP while starting: send it again once the agent runs');
+  process.on('SIGHUP', early);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const agent = await startAgent({
     ...{ config, configPath: path, env, stateDir, log },
@@ -55,6 +58,7 @@ async function main(): Promise<void> {
   });
   const systemd = createSystemd();
   systemd.ready();
+  process.off('SIGHUP', early);
   obeySignals(agent, path, log, systemd);
 }
 

@@ -185,7 +185,11 @@ test('a new configuration is taken whole, told line by line and kept in the file
     json: { problems: [expect.stringContaining('routes'), expect.stringContaining('slowStart')] },
   });
   expect(readFileSync(configFile, 'utf8')).toBe(now);
-  const next = now.replace('routes: [/]', 'routes: [/, /extra]').replace(/ +- \{ id: gs-2.*\n/, '');
+  const receiver =
+    '{ type: webhook, url: http://127.0.0.1:1/, headers: { authorization: credential-of-a-hook } }';
+  const next = `${now.replace('routes: [/]', 'routes: [/, /extra]').replace(/ +- \{ id: gs-2.*\n/, '')}
+alerts: { receivers: { log: { type: log }, hook: ${receiver} } }
+`;
   const dry = await call('PUT', '/v1/config?dryRun=true', next);
   expect(dry.json.changes).toContain('services.gs.routes: ["/"] → ["/","/extra"]');
   expect((await call('GET', `${instances}/gs-2`)).status).toBe(200);
@@ -193,6 +197,7 @@ test('a new configuration is taken whole, told line by line and kept in the file
     saved: true,
     changes: dry.json.changes,
   });
+  expect(JSON.stringify((await call('GET', '/v1/config')).json)).not.toContain('credential-of-a-hook');
   expect((await call('GET', `${instances}/gs-2`)).status).toBe(404);
   expect(await state('gs-1')).toBe('up');
   expect(readFileSync(configFile, 'utf8')).toBe(next);
