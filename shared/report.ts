@@ -15,9 +15,9 @@ export interface EdgeReport {
   /** Order of the snapshot in use, its age, and where it came from. */
   snapshot: { epoch: number; seq: number; ageMs: number; source: string } | null;
   tries: EdgeTries[];
-  /** Rate-limit and access outcomes: service → policy → counts. */
+  /** Decisions of rate limits: service → policy → counts. A request that several policies covered is in several. */
   limits: { service: string; policy: string; allowed: number; denied: number; shadowDenied: number }[];
-  /** Client-visible outcomes: service → counts by class, and retries, failovers, stale answers, shed requests. */
+  /** Every request that was for a service, as its client saw it end. */
   requests: EdgeRequests[];
 }
 
@@ -33,6 +33,7 @@ export interface EdgeTries {
 
 export interface EdgeRequests {
   service: string;
+  /** By status class; turned-away requests are among the 4xx. */
   total: number;
   status2xx: number;
   status3xx: number;
@@ -43,5 +44,9 @@ export interface EdgeRequests {
   stale: number;
   shed: number;
   unavailable: number;
+  /** Turned away with 429, and by access rules with 403. */
+  limited: number;
+  forbidden: number;
+  /** Of all but those turned away. */
   latency: Sketch;
 }

@@ -10,7 +10,8 @@ export interface Ending {
   attempts: number;
   /** Whether the last try went elsewhere than the first. */
   moved: boolean;
-  kind: 'answer' | 'stale' | 'shed' | 'unavailable';
+  /** `limited` and `forbidden` were turned away before any instance was chosen. */
+  kind: 'answer' | 'stale' | 'shed' | 'unavailable' | 'limited' | 'forbidden';
   ms: number;
 }
 
@@ -71,7 +72,8 @@ export class Counters {
     if (ending.attempts > 1) requests.retries += ending.attempts - 1;
     if (ending.moved) requests.failovers++;
     if (ending.kind !== 'answer') requests[ending.kind]++;
-    addToSketch(requests.latency, ending.ms);
+    // What was turned away took no time: it would make the service look faster than it is.
+    if (ending.kind !== 'limited' && ending.kind !== 'forbidden') addToSketch(requests.latency, ending.ms);
   }
 
   get isEmpty(): boolean {
@@ -125,5 +127,7 @@ const newRequests = (service: string): EdgeRequests => ({
   stale: 0,
   shed: 0,
   unavailable: 0,
+  limited: 0,
+  forbidden: 0,
   latency: emptySketch(),
 });

@@ -28,13 +28,14 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
 
   const service = view.route(hostOnly(incoming.host), incoming.path);
   if (!service) return notFound(incoming);
-  if (!service.access(incoming.path, incoming.client).allowed) return forbidden(incoming);
+  if (!service.access(incoming.path, incoming.client).allowed) {
+    return turnedAway('forbidden', forbidden(incoming), incoming, service, edge, ctx);
+  }
 
   const limiting = applyLimits(incoming, service, edge, ctx);
   const limited = limiting instanceof Promise ? await limiting : limiting;
   if (limited.violated.length > 0) {
-    edge.reporter.flushIfDue(edge, ctx);
-    return tooManyRequests(limited, incoming);
+    return turnedAway('limited', tooManyRequests(limited, incoming), incoming, service, edge, ctx);
   }
 
   const found = findPin(incoming, service, view, edge, incoming.startedAt);
@@ -156,11 +157,24 @@ async function answerOf(
   };
 }
 
+/** A request no instance had to do with: counted like any other. */
+function turnedAway(
+  kind: 'forbidden' | 'limited',
+  response: Response,
+  incoming: Incoming,
+  service: ServiceView,
+  edge: Edge,
+  ctx: ExecutionContext,
+): Response {
+  finish(incoming, service, { attempts: [] }, { status: response.status, kind }, edge, ctx);
+  return response;
+}
+
 /** Step 10: counts the request, logs it perhaps, and sends a report when one is due. */
 function finish(
   incoming: Incoming,
   service: ServiceView,
-  { attempts }: Outcome,
+  { attempts }: Pick<Outcome, 'attempts'>,
   { status, kind }: { status: number; kind: Ending['kind'] },
   edge: Edge,
   ctx: ExecutionContext,

@@ -28,6 +28,8 @@ export interface EdgeService {
   stale: number;
   shed: number;
   unavailable: number;
+  limited: number;
+  forbidden: number;
 }
 
 const KEEP_MS = 300_000;
@@ -59,7 +61,7 @@ export function viewEdges(log: EdgeLog, now: number): EdgeView {
     requests: sumBy(
       reports.flatMap((report) => report.requests),
       (row) => row.service,
-      ['total', 'status5xx', 'retries', 'failovers', 'stale', 'shed', 'unavailable'],
+      ['total', 'status5xx', 'retries', 'failovers', 'stale', 'shed', 'unavailable', 'limited', 'forbidden'],
     ).map(({ row, sums }) => ({ service: row.service, ...sums })),
     limits: sumBy(
       reports.flatMap((report) => report.limits),

@@ -83,7 +83,15 @@ test('edge reports: summed per service and policy, the oldest snapshot in use, f
     requests: [
       {
         ...{ service: 'gs', total: 12, status2xx: 10, status3xx: 0, status4xx: 2, status5xx: 0, retries: 1 },
-        ...{ failovers: 1, stale: 0, shed: 0, unavailable: 0, latency: emptySketch() },
+        ...{
+          failovers: 1,
+          stale: 0,
+          shed: 0,
+          unavailable: 0,
+          limited: 2,
+          forbidden: 0,
+          latency: emptySketch(),
+        },
       },
     ],
   });
@@ -93,7 +101,7 @@ test('edge reports: summed per service and policy, the oldest snapshot in use, f
     isolates: 2,
     oldest: { seq: 4 },
     newest: { seq: 7 },
-    requests: [{ service: 'gs', total: 24, failovers: 2 }],
+    requests: [{ service: 'gs', total: 24, failovers: 2, limited: 4 }],
     limits: [{ service: 'gs', policy: 'per-ip', allowed: 20, denied: 4 }],
   });
   now += 301_000;

@@ -133,22 +133,27 @@ test('what edges report', async () => {
     requests: [
       {
         service: 'gs',
-        total: 20,
+        total: 24,
         status2xx: 19,
         status3xx: 0,
-        status4xx: 0,
+        status4xx: 4,
         status5xx: 1,
         retries: 2,
         failovers: 1,
         stale: 0,
         shed: 0,
         unavailable: 0,
+        limited: 3,
+        forbidden: 1,
         latency: sketchOf(10, 600),
       },
     ],
   });
   const page = await all.render();
   expect(page).toContain('acgs_edge_requests_total{service="gs",code="5xx"} 1');
+  expect(page).toContain('acgs_edge_requests_total{service="gs",code="4xx"} 4');
+  expect(page).toContain('acgs_edge_turned_away_total{service="gs",reason="rate_limit"} 3');
+  expect(page).toContain('acgs_edge_turned_away_total{service="gs",reason="access"} 1');
   expect(page).toContain('acgs_failover_events_total{service="gs",kind="request"} 1');
   expect(page).toContain('acgs_edge_rate_limited_total{service="gs",policy="per-ip",result="denied"} 3');
   expect(page).toContain('acgs_edge_request_duration_seconds_bucket{service="gs",le="0.5"} 1');

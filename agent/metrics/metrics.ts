@@ -141,6 +141,8 @@ function addEdgeReport(set: MetricSet, report: EdgeReport): void {
     set.edgeStale.inc({ service }, seen.stale);
     set.edgeShed.inc({ service }, seen.shed);
     set.edgeUnavailable.inc({ service }, seen.unavailable);
+    set.edgeTurnedAway.inc({ service, reason: 'rate_limit' }, seen.limited);
+    set.edgeTurnedAway.inc({ service, reason: 'access' }, seen.forbidden);
     set.edgeDuration.add({ service }, seen.latency);
   }
   for (const { service, policy, allowed, denied, shadowDenied } of report.limits) {

@@ -79,7 +79,11 @@ export function createMetricSet() {
     memory: gauge('acgs_host_memory_percent', "The host's memory in use."),
 
     edgeReports: counter('acgs_edge_reports_total', 'Reports received from edges.'),
-    edgeRequests: counter('acgs_edge_requests_total', 'Requests answered by edges.', ['service', 'code']),
+    edgeRequests: counter(
+      'acgs_edge_requests_total',
+      'Requests answered by edges, those turned away included.',
+      ['service', 'code'],
+    ),
     edgeDuration: createSketchHistogram(
       'acgs_edge_request_duration_seconds',
       'Time to answer as clients of the edge saw it.',
@@ -90,6 +94,11 @@ export function createMetricSet() {
       'service',
     ]),
     edgeShed: counter('acgs_edge_shed_total', 'Requests refused under load.', ['service']),
+    edgeTurnedAway: counter(
+      'acgs_edge_turned_away_total',
+      'Requests answered 429 or 403 before any instance was chosen; acgs_edge_requests_total has them too.',
+      ['service', 'reason'],
+    ),
     edgeUnavailable: counter('acgs_edge_unavailable_total', 'Requests nobody could answer.', ['service']),
     edgeLimited: counter('acgs_edge_rate_limited_total', 'Decisions of rate limits.', [
       'service',

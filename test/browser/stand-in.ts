@@ -63,7 +63,8 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
     requests: [
       {
         ...{ service: 'gs', total: 5_244, status2xx: 5_200, status3xx: 0, status4xx: 40, status5xx: 4 },
-        ...{ retries: 12, failovers: 9, stale: 0, shed: 0, unavailable: 0, latency: emptySketch() },
+        ...{ retries: 12, failovers: 9, stale: 0, shed: 0, unavailable: 0, limited: 34, forbidden: 6 },
+        latency: emptySketch(),
       },
     ],
   });

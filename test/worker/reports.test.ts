@@ -35,7 +35,9 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   const instances = [instance('a', 'http://127.0.0.1:1')];
   const published = await edge.publish({
     gateways: [gateway.url],
-    services: { gs: service({ instances, rateLimits: [limit] }) },
+    services: {
+      gs: service({ instances, rateLimits: [limit], access: [{ path: '/admin', allow: ['10.0.0.0/8'] }] }),
+    },
   });
   expect(published.status).toBe(200);
   let [asked, ok] = [0, 0];
@@ -47,6 +49,8 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
     expect
       .poll(async () => ask().then(() => reports().length), { timeout: 30_000, interval: 200 })
       .toBeGreaterThanOrEqual(count);
+  const forbidden = await fetch(`${edge.url}/admin`, { headers: { 'x-acgs-sim-client': '203.0.113.9' } });
+  expect(forbidden.status).toBe(403);
   await untilReports(2);
 
   for (const { method, headers } of reports()) {
@@ -74,6 +78,17 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   const counted = ok + sum((report) => report.limits[0]?.denied);
   expect(counted).toBeLessThanOrEqual(asked);
   expect(counted).toBeGreaterThan(asked - 5);
+
+  // What was turned away is a request too, with its 4xx; it took no instance and is in no latency.
+  const [limited, total] = [
+    (of: EdgeReport) => of.requests[0]?.limited,
+    (of: EdgeReport) => of.requests[0]?.total,
+  ];
+  expect(sum(limited)).toBe(counted - ok);
+  expect(sum((report) => report.requests[0]?.forbidden)).toBe(1);
+  expect(sum((report) => report.requests[0]?.status4xx)).toBe(counted - ok + 1);
+  expect(sum(total)).toBe(counted + 1);
+  expect(sum((report) => report.requests[0]?.latency.count)).toBe(ok);
 }, 60_000);
 
 /** The token's claims, or an error when its signature does not hold. */

@@ -4,7 +4,7 @@ import type { Incoming } from '../steps/guard.ts';
 const PROBLEMS_PER_SECOND = 5;
 
 /**
- * One JSON line a request: a sample of the ordinary, every problem up to a rate. Of the client only its address; no
+ * One JSON line a request: a sample of the ordinary (a 429 is one), every problem up to a rate. Of the client only its address; no
  * query, no headers: they may hold secrets.
  */
 export class RequestLog {
@@ -24,7 +24,8 @@ export class RequestLog {
     ending: Ending,
     random: () => number,
   ): void {
-    const isProblem = ending.kind !== 'answer' || ending.attempts > 1 || ending.status >= 500;
+    const ordinary = ending.kind === 'answer' || ending.kind === 'limited' || ending.kind === 'forbidden';
+    const isProblem = !ordinary || ending.attempts > 1 || ending.status >= 500;
     if (isProblem ? !this.#mayReport(incoming.startedAt) : !(this.#sample > 0 && random() < this.#sample))
       return;
     const line = {

@@ -52,6 +52,9 @@ const reportSchema = z.object({
         stale: count,
         shed: count,
         unavailable: count,
+        // An edge deployed before the agent does not count these yet.
+        limited: count.default(0),
+        forbidden: count.default(0),
         latency: sketch,
       }),
     )

@@ -80,8 +80,10 @@ export function drawEdge({ edge, at, snapshot }) {
       retries: sum.retries + row.retries,
       failovers: sum.failovers + row.failovers,
       degraded: sum.degraded + row.stale + row.shed + row.unavailable,
+      limited: sum.limited + row.limited,
+      forbidden: sum.forbidden + row.forbidden,
     }),
-    { total: 0, errors: 0, retries: 0, failovers: 0, degraded: 0 },
+    { total: 0, errors: 0, retries: 0, failovers: 0, degraded: 0, limited: 0, forbidden: 0 },
   );
   const behind = edge.oldest
     ? edge.oldest.epoch !== snapshot.epoch || edge.oldest.seq < snapshot.seq - 1
@@ -111,6 +113,10 @@ export function drawEdge({ edge, at, snapshot }) {
               `${numberText(sums.failovers)} moved, ${numberText(sums.retries)} retries`,
             ),
             row('Degraded answers', numberText(sums.degraded)),
+            row(
+              'Turned away',
+              `${numberText(sums.limited)} by rate limits, ${numberText(sums.forbidden)} by access rules`,
+            ),
           ),
           edge.limits.length > 0 &&
             h(
