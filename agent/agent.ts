@@ -9,6 +9,7 @@ import type { Environment } from './env.ts';
 import { createEventLog } from './events.ts';
 import { every } from './every.ts';
 import { explain } from './explain.ts';
+import { createFaultReporter } from './faults.ts';
 import { openHistory } from './history.ts';
 import { createHostLoad } from './host-load.ts';
 import { initialRecords } from './judge/initial.ts';
@@ -27,7 +28,7 @@ import { startSharing } from './registry/sharing.ts';
 import { createHaproxySink } from './sinks/haproxy.ts';
 import { createRedisSink } from './sinks/redis.ts';
 import type { Sink } from './sinks/sink.ts';
-import { openSnapshotSink } from './snapshot/open.ts';
+import { openSnapshotSink, snapshotStatus } from './snapshot/open.ts';
 import { instanceKey } from './state.ts';
 import { createStateFile, loadJudged } from './state-file.ts';
 import { createUpkeep } from './upkeep/schedule.ts';
@@ -116,12 +117,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     policies: config.services,
     listeners: [
       // Before the snapshot: it carries pins that just moved.
-      operations,
+      { name: 'operations', accept: operations.accept },
       ...sinks,
-      events,
-      view,
-      metrics,
+      { name: 'events', accept: events.accept },
+      { name: 'dashboard', accept: view.accept },
+      { name: 'metrics', accept: metrics.accept },
       {
+        name: 'agent',
         accept({ changes }) {
           registry?.accept({ changes });
           if (changes.length > 0) stateFile.touch();
@@ -130,6 +132,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         },
       },
     ],
+    onFault: createFaultReporter(log, metrics.listenerFault),
     host: createHostLoad(),
     onJudged(record, now) {
       const { service, id, lastProbe } = record.instance;
@@ -153,19 +156,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   }
 
   function status(): AgentStatus {
-    const published = snapshot?.published();
     return {
       version,
       site: config.site.id,
       startedAt,
       ready: waitingFor().length === 0,
       leader: leader.status(),
-      snapshot: {
-        epoch: published?.order?.epoch ?? 0,
-        seq: published?.order?.seq ?? 0,
-        publishedAt: published?.at ?? null,
-        error: snapshot?.status().lastError ?? null,
-      },
+      snapshot: snapshotStatus(snapshot),
       sinks: Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()])),
     };
   }
@@ -193,6 +190,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       log.level = next.logging.level;
     },
     adopted() {
+      commands.judgeAddresses();
       probeAll();
       snapshot?.force();
       stateFile.touch();

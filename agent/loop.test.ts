@@ -1,16 +1,18 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../shared/config/load.ts';
-import { createLoop } from './loop.ts';
+import { createLoop, type Listener } from './loop.ts';
 import type { Update } from './sinks/sink.ts';
 
 const config = parseConfig('version: 1\nsite: { id: main }\nservices: { gs: { routes: [/] } }\n');
 
-function start() {
+function start(before: Listener[] = []) {
   const updates: Update[] = [];
+  const faults: string[] = [];
   const loop = createLoop({
     resumed: [],
     policies: config.services,
-    listeners: [{ accept: (update) => updates.push(update) }],
+    listeners: [...before, { name: 'test', accept: (update) => updates.push(update) }],
+    onFault: (listener, error) => faults.push(`${listener}: ${(error as Error).message}`),
     host: () => ({ cpuPercent: 1, memoryPercent: 2 }),
     onJudged: () => {},
   });
@@ -29,7 +31,7 @@ function start() {
         metadata: {},
       },
     });
-  return { loop, updates, register };
+  return { loop, updates, faults, register };
 }
 
 test('a thousand changes at once are in force at once, and are told together', async () => {
@@ -65,4 +67,19 @@ test('a refresh carries what waits, each thing once, and a metrics row for every
   });
   loop.refresh(true);
   expect(updates[1]).toMatchObject({ changes: [], traffic: [], metrics: [{ totalRequests: 0 }] });
+});
+
+test('a listener that throws keeps no news from the others, and is told of', () => {
+  const broken = {
+    name: 'broken',
+    accept() {
+      throw new Error('no way');
+    },
+  };
+  const { loop, updates, faults, register } = start([broken]);
+  register('gs-1');
+  loop.refresh(false);
+  loop.refresh(false);
+  expect(updates.map(({ changes }) => changes.length)).toEqual([1, 0]);
+  expect(faults).toEqual(['broken: no way', 'broken: no way']);
 });

@@ -1,16 +1,23 @@
 import type { HostLoad } from './host-load.ts';
 import type { Outcome, Policies, Record } from './judge/record.ts';
 import { type Event, step } from './judge/step.ts';
-import type { MetricsRow, Sink } from './sinks/sink.ts';
+import type { MetricsRow, Update } from './sinks/sink.ts';
 import { type Change, type Instance, instanceKey, type TrafficDelta } from './state.ts';
 import { createTrafficLedger } from './traffic-ledger.ts';
+
+/** Someone who wants the news: a sink, a view, a log. */
+export interface Listener {
+  readonly name: string;
+  accept(update: Update): void;
+}
 
 export interface LoopDeps {
   /** What was known before: an agent that starts again goes on where it was. */
   resumed: Iterable<Record>;
   policies: Policies;
-  /** Sinks, and whoever else wants the news. */
-  listeners: readonly Pick<Sink, 'accept'>[];
+  listeners: readonly Listener[];
+  /** A listener threw, which none may. The others have been told all the same. */
+  onFault(listener: string, error: unknown): void;
   host(): HostLoad;
   /** After every judgement that touched an instance: how soon to look again. */
   onJudged(record: Record, now: number): void;
@@ -91,7 +98,13 @@ export function createLoop(deps: LoopDeps): Loop {
     pending = [];
     traffic = [];
     const began = performance.now();
-    for (const listener of deps.listeners) listener.accept(update);
+    for (const listener of deps.listeners) {
+      try {
+        listener.accept(update);
+      } catch (error) {
+        deps.onFault(listener.name, error);
+      }
+    }
     lastTook = performance.now() - began;
   }
 

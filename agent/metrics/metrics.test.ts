@@ -159,3 +159,10 @@ test('what edges report', async () => {
   expect(page).toContain('acgs_edge_request_duration_seconds_bucket{service="gs",le="0.5"} 1');
   expect(page).toContain('acgs_edge_snapshot_age_seconds 4');
 });
+
+test('a part that fails to take the news is counted', async () => {
+  const all = metrics();
+  all.listenerFault('redis');
+  all.listenerFault('redis');
+  expect(await all.render()).toContain('acgs_listener_faults_total{listener="redis"} 2');
+});

@@ -23,6 +23,8 @@ export interface Metrics {
   accept(update: Update): void;
   probe(result: ProbeResult): void;
   edgeReport(report: EdgeReport): void;
+  /** A listener of the loop threw. */
+  listenerFault(listener: string): void;
   /** The whole page for `/metrics`. */
   render(): Promise<string>;
 }
@@ -72,6 +74,7 @@ export function createMetrics({ version, site, status, now = Date.now }: Metrics
       edgeAges = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS).slice(-999);
       if (report.snapshot) edgeAges.push({ at: now(), ageMs: report.snapshot.ageMs });
     },
+    listenerFault: (listener) => set.listenerFaults.inc({ listener }),
     async render() {
       showStatus(set, status());
       const recent = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS);

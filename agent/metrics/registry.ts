@@ -74,6 +74,11 @@ export function createMetricSet() {
     sinkSuccess: gauge('acgs_sink_last_success_timestamp_seconds', 'When a delivery last went through.', [
       'sink',
     ]),
+    listenerFaults: counter(
+      'acgs_listener_faults_total',
+      'News that a part of the agent failed to take: a fault of the agent, its log names it.',
+      ['listener'],
+    ),
 
     cpu: gauge('acgs_host_cpu_percent', "The host's processors, all of them busy is 100."),
     memory: gauge('acgs_host_memory_percent', "The host's memory in use."),

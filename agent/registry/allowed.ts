@@ -18,6 +18,19 @@ const within = (address: string, networks: readonly string[]): boolean => {
 export const addressAllowed = (address: string, networks: readonly string[]): boolean =>
   !within(address, NEVER) && within(address, networks);
 
+/**
+ * Why an address written out in a URL is not, or no longer, allowed; null for host names, which every probe judges by
+ * what they resolve to then.
+ */
+export function whyAddressNotAllowed(url: string, networks: readonly string[]): string | null {
+  const host = hostOf(url);
+  return ipaddr.isValid(host) && !addressAllowed(host, networks) ? outsideText(host, networks) : null;
+}
+
+const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
+const outsideText = (named: string, networks: readonly string[]): string =>
+  `${named} is outside registry.allowNetworks (${networks.join(', ')}; never link-local)`;
+
 type Lookup = (host: string) => Promise<string[]>;
 const lookUp: Lookup = async (host) => (await lookup(host, { all: true })).map(({ address }) => address);
 
@@ -27,7 +40,7 @@ export async function whyNotAllowed(
   networks: readonly string[],
   resolve: Lookup = lookUp,
 ): Promise<string | null> {
-  const host = new URL(url).hostname.replace(/^\[|\]$/g, '');
+  const host = hostOf(url);
   let addresses = [host];
   if (!ipaddr.isValid(host)) {
     try {
@@ -38,6 +51,5 @@ export async function whyNotAllowed(
   }
   const outside = addresses.find((address) => !addressAllowed(address, networks));
   if (outside === undefined) return null;
-  const named = outside === host ? host : `${host} (${outside})`;
-  return `${named} is outside registry.allowNetworks (${networks.join(', ')}; never link-local)`;
+  return outsideText(outside === host ? host : `${host} (${outside})`, networks);
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
 import type { Command } from '../judge/step.ts';
 import { type AdminState, type Change, type Instance, instanceKey, type Registration } from '../state.ts';
-import { whyNotAllowed } from './allowed.ts';
+import { whyAddressNotAllowed, whyNotAllowed } from './allowed.ts';
 import { FORGET_REMOVAL_MS, type Intent, parseIntents } from './intent.ts';
 import { readJson, writeWhole } from './whole-file.ts';
 
@@ -27,6 +27,8 @@ export interface Registry {
   accept(update: { changes: readonly Change[] }): void;
   /** Takes over what another agent of the site was asked for. */
   merge(raw: { [key: string]: unknown }): void;
+  /** After registry.allowNetworks changed: what was registered at an address outside of it goes. */
+  judgeAddresses(): void;
   intents(): ReadonlyMap<string, Intent>;
   /** From now on the other agent of the site is told of every wish. */
   shareWith(tell: (key: string, intent: Intent) => void): void;
@@ -90,6 +92,11 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       return;
     }
     if (intent.registration && known?.origin !== 'file' && deps.config().services[service]) {
+      const refused = whyAddressNotAllowed(intent.registration.url, deps.config().registry.allowNetworks);
+      if (refused) {
+        if (known) deps.apply({ kind: 'deregister', service, instance, reason: refused });
+        return;
+      }
       const { ttl, ...rest } = intent.registration;
       const source = { ...rest, origin: 'api' as const, ...(ttl === undefined ? {} : { ttl }) };
       deps.apply({ kind: 'register', source, known: false, ...asked });
@@ -229,6 +236,13 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
         enact(key, intent);
       }
       if (news) save().catch(deps.onError);
+    },
+    judgeAddresses() {
+      const { allowNetworks } = deps.config().registry;
+      for (const { origin, service, id: instance, url } of [...deps.instances().values()]) {
+        const reason = origin === 'api' ? whyAddressNotAllowed(url, allowNetworks) : null;
+        if (reason) deps.apply({ kind: 'deregister', service, instance, reason });
+      }
     },
     intents: () => intents,
     shareWith(tell) {

@@ -44,6 +44,17 @@ export async function openSnapshotSink(options: SnapshotOptions): Promise<Snapsh
   });
 }
 
+/** As `/v1/status` tells it. */
+export function snapshotStatus(sink: SnapshotSink | null) {
+  const published = sink?.published();
+  return {
+    epoch: published?.order?.epoch ?? 0,
+    seq: published?.order?.seq ?? 0,
+    publishedAt: published?.at ?? null,
+    error: sink?.status().lastError ?? null,
+  };
+}
+
 function publishersOf(config: Config, env: Environment): Publisher[] {
   const { url, publish } = config.edge;
   return [
