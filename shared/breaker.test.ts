@@ -101,3 +101,11 @@ test('calls counted by one and timed by another: slowness is judged over the tim
   expect(trial.state).toBe('half_open');
   expect(recordCalls(trial, { ...timed, slow: 0 }, limits, START + 32_000).state).toBe('closed');
 });
+
+test('a clock set back by an hour holds nothing open for an hour, nor does it keep old calls', () => {
+  const hourAgo = START - 3_600_000;
+  expect(advanceBreaker(opened(), START - 1_000).state).toBe('open');
+  expect(advanceBreaker(opened(), hourAgo).state).toBe('half_open');
+  const before = recordCalls(closedBreaker(), calls(500), limits, START);
+  expect(recordCalls(before, calls(20, 20), limits, hourAgo).state).toBe('open');
+});

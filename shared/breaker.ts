@@ -49,9 +49,14 @@ const NOTHING: Counts = { calls: 0, failures: 0, timed: 0, slow: 0 };
 export const closedBreaker = (): Breaker => ({ state: 'closed', buckets: [] });
 export const breakerState = (breaker: Breaker): BreakerState => breaker.state;
 
-/** Time alone: an open breaker whose time is up becomes half-open. Returns the same object when nothing changes. */
+/**
+ * Time alone: an open breaker whose time is up becomes half-open. Returns the same object when nothing changes. A clock
+ * that was set back by hours keeps nothing open for hours: what would last twice its time is over.
+ */
 export function advanceBreaker(breaker: Breaker, now: number): Breaker {
-  if (breaker.state !== 'open' || now < breaker.until) return breaker;
+  if (breaker.state !== 'open') return breaker;
+  const left = breaker.until - now;
+  if (left > 0 && left <= 2 * (breaker.until - breaker.openedAt)) return breaker;
   const { openings, cause } = breaker;
   return { state: 'half_open', since: now, openings, cause, counts: NOTHING };
 }
@@ -119,15 +124,16 @@ function addToWindow(buckets: readonly Bucket[], counts: Counts, window: number,
   const kept = live(buckets, window, now);
   const last = kept.at(-1);
   if (last && last.slice >= slice) {
-    // A clock that steps back adds to the newest slice rather than reviving an old one.
+    // A clock that steps back a little adds to the newest slice rather than reviving an old one.
     return [...kept.slice(0, -1), { slice: last.slice, ...add(last, counts) }];
   }
   return [...kept, { slice, ...counts }];
 }
 
+/** What lies a window or more ahead was counted before the clock was set back: nobody knows how old it is. */
 const live = (buckets: readonly Bucket[], window: number, now: number): Bucket[] => {
   const slice = Math.floor(now / (window / SLICES));
-  return buckets.filter((bucket) => bucket.slice > slice - SLICES);
+  return buckets.filter((bucket) => Math.abs(bucket.slice - slice) < SLICES);
 };
 
 const add = (a: Counts, b: Counts): Counts => ({

@@ -46,7 +46,8 @@ function judged(record: Record, { now, slowStartMs, isLastServing }: Circumstanc
   if (breaker.state === 'half_open') {
     return { state: 'probation', reason: 'breaker half-open: a few calls on trial' };
   }
-  if (provedAt !== null && now < provedAt + slowStartMs) {
+  // Not when the clock was set back to long before the proof.
+  if (provedAt !== null && Math.abs(now - provedAt) < slowStartMs) {
     return { state: 'probation', reason: `${tally.because}; slow start${until(provedAt + slowStartMs)}` };
   }
   return { state: 'up', reason: tally.because };

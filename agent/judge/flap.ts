@@ -33,7 +33,8 @@ export function countFall(flap: Flap, now: number): Flap {
 /** Lets go when the penalty has decayed or ten minutes are over. The same object when nothing changes. */
 export function settleFlap(flap: Flap, now: number): Flap {
   if (flap.heldSince === null) return flap;
-  const over = penaltyAt(flap, now) < REUSE_BELOW || now - flap.heldSince >= HOLD_AT_MOST_MS;
+  // Held "since" long after now: the clock was set back.
+  const over = penaltyAt(flap, now) < REUSE_BELOW || Math.abs(now - flap.heldSince) >= HOLD_AT_MOST_MS;
   return over ? { ...flap, heldSince: null } : flap;
 }
 

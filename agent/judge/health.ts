@@ -25,7 +25,8 @@ export const newTally = (now: number): Tally => ({
 
 export function judgeProbe(tally: Tally, probe: ProbeResult, limits: { rise: number; fall: number }): Tally {
   const began = probe.at - probe.latencyMs;
-  if (began < tally.newest) return tally;
+  // A judged probe that began after this one ended: the clock was set back, and this is the newer one.
+  if (began < tally.newest && tally.newest <= probe.at) return tally;
   const passes = probe.ok ? tally.passes + 1 : 0;
   const failures = probe.ok ? 0 : tally.failures + 1;
   const next = { ...tally, passes, failures, newest: began };

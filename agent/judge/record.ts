@@ -79,20 +79,26 @@ export function newRecord(source: Source, known: boolean, now: number): Record {
 
 /**
  * The same instance under a changed source: where traffic goes is kept, unless its address changed, which makes it a
- * stranger. A weight asked for by an operator holds until the file's own weight changes.
+ * stranger. What an operator asked for holds in any case, a weight until the source's own weight changes. A
+ * registration that has come into the file no longer runs out.
  */
 export function withSource(record: Record, source: Source, now: number): Record {
-  if (record.source.url !== source.url) return newRecord(source, false, now);
-  const { publicUrl: _, maxconn: __, ...rest } = record.instance;
+  const { admin, drainDeadline, expiresAt, publicUrl: _, maxconn: __, ...rest } = record.instance;
   const weight = record.source.weight === source.weight ? rest.weight : source.weight;
+  const asked = { admin, weight, ...(drainDeadline === undefined ? {} : { drainDeadline }) };
+  if (record.source.url !== source.url) {
+    const stranger = newRecord(source, false, now);
+    return { ...stranger, instance: { ...stranger.instance, ...asked } };
+  }
   const instance: Instance = {
     ...rest,
+    ...asked,
     origin: source.origin,
     priority: source.priority,
     metadata: source.metadata,
-    weight,
     ...(source.publicUrl === undefined ? {} : { publicUrl: source.publicUrl }),
     ...(source.maxconn === undefined ? {} : { maxconn: source.maxconn }),
+    ...(source.ttl === undefined ? {} : { expiresAt: expiresAt ?? now + source.ttl }),
   };
   return { ...record, source, instance };
 }

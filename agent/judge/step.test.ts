@@ -285,3 +285,37 @@ test('one cold first answer does not mark an instance as slow, nor does connecti
   at(9, { connectMs: 6 });
   expect(s.see('gs-1').latencyMs).toBe(3);
 });
+
+test('a clock set back by an hour leaves probes in force, and nothing held for an hour', () => {
+  const s = bothUp();
+  s.wait(-3_600_000);
+  s.probe('gs-1', false, 3);
+  expect(s.see('gs-1').state).toBe('down');
+  s.probe('gs-1', true, 2);
+  expect(s.see('gs-1').state).toBe('probation');
+  s.wait(-3_600_000);
+  expect(s.see('gs-1').state).toBe('up');
+});
+
+test('a registration that comes into the file no longer runs out', () => {
+  const s = bothUp();
+  s.register('gs-3', 10_000);
+  const { ttl: _, ...source } = s.book.get('gs/gs-3')?.source ?? bug();
+  s.tell({ kind: 'register', source: { ...source, origin: 'file' }, known: false, reason: 'reload' });
+  s.wait(60_000);
+  expect(s.see('gs-3')).toMatchObject({ origin: 'file' });
+});
+
+test('maintenance asked for survives a new address', () => {
+  const s = bothUp();
+  const source = s.book.get('gs/gs-1')?.source ?? bug();
+  s.tell({ kind: 'admin', service: 'gs', instance: 'gs-1', admin: 'maint', reason: 'asked' });
+  const moved = { ...source, url: 'http://127.0.0.1:9' };
+  s.tell({ kind: 'register', source: moved, known: false, reason: 'reload' });
+  s.probe('gs-1', true, 2);
+  expect(s.see('gs-1')).toMatchObject({ admin: 'maint', state: 'down', health: 'up' });
+});
+
+function bug(): never {
+  throw new Error('no such record');
+}
