@@ -2,11 +2,13 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../shared/config/load.ts';
 import { explain } from './explain.ts';
 import { initialRecords } from './judge/initial.ts';
+import { buildSnapshot } from './snapshot/build.ts';
 import type { Instance } from './state.ts';
 
 const config = parseConfig(`
 version: 1
 site: { id: main }
+rateLimits: [ { name: site-wide, key: ip, limit: 50, window: 10s } ]
 services:
   gs:
     routes: [/, /api/v1/governance]
@@ -24,7 +26,7 @@ const ask = (question: object, instances = up(), pins = {}) =>
 
 test('route, shares by weight, and limits', () => {
   const told = ask({ path: '/api/v1/governance/x' });
-  expect(told).toMatchObject({ service: 'gs', route: '/api/v1/governance', limits: ['per-ip'] });
+  expect(told).toMatchObject({ service: 'gs', route: '/api/v1/governance', limits: ['site-wide', 'per-ip'] });
   expect(told.candidates.map(({ sharePercent }) => sharePercent)).toEqual([66.7, 33.3]);
   expect(told.candidates.filter(({ chosen }) => chosen)).toHaveLength(1);
 });
@@ -50,4 +52,15 @@ test('a session is where it was placed, or where it was moved', () => {
   const elsewhere = first.chosen === 'gs-1' ? 'gs-2' : 'gs-1';
   expect(ask({ session }, up(), { [session]: { gs: elsewhere } })).toMatchObject({ chosen: elsewhere });
   expect(ask({ session }, up({ [first.chosen ?? '']: { state: 'down' } })).chosen).toBe(elsewhere);
+});
+
+test('limits of all services reach the edge with every service, marked as shared', () => {
+  const { services } = buildSnapshot(config, up(), { epoch: 1, seq: 1 }, NOW);
+  for (const id of ['gs', 'pgc']) {
+    expect(services[id]?.rateLimits).toMatchObject([
+      { name: 'site-wide', shared: true },
+      { name: 'per-ip', limit: 20 },
+    ]);
+    expect(services[id]?.rateLimits[1]).not.toHaveProperty('shared');
+  }
 });

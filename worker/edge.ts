@@ -11,6 +11,7 @@ import { GatewayTokens } from './io/gateway-token.ts';
 import { Leases } from './io/leases.ts';
 import { Limiters } from './io/limiters.ts';
 import { RequestLog } from './io/log.ts';
+import { NativeLimits } from './io/native-limits.ts';
 import { Reporter } from './io/reporter.ts';
 import { hubSource, kvSource, noHub } from './io/snapshot-sources.ts';
 import { SnapshotStore } from './io/snapshots.ts';
@@ -31,6 +32,7 @@ export interface Edge {
   readonly budgets: RetryBudgets;
   readonly counters: Counters;
   readonly leases: Leases;
+  readonly native: NativeLimits;
   readonly throttle: Throttle;
   readonly stale: StaleAnswers;
   readonly reporter: Reporter;
@@ -68,6 +70,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     budgets: new RetryBudgets(),
     counters: new Counters(isolate, now()),
     leases: new Leases(env, isolate),
+    native: new NativeLimits(env),
     throttle: new Throttle(),
     stale: new StaleAnswers(),
     reporter: new Reporter(),

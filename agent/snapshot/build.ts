@@ -1,4 +1,4 @@
-import type { Config, ServiceConfig } from '../../shared/config/config.ts';
+import type { Config, RateLimitPolicy, ServiceConfig } from '../../shared/config/config.ts';
 import type {
   Order,
   Snapshot,
@@ -29,14 +29,18 @@ export function buildSnapshot(
     services: Object.fromEntries(
       Object.values(config.services).map((service) => [
         service.id,
-        section(service, byService.get(service.id) ?? []),
+        section(service, config.rateLimits, byService.get(service.id) ?? []),
       ]),
     ),
     ...(pins && Object.keys(pins).length > 0 ? { pins } : {}),
   };
 }
 
-function section(service: ServiceConfig, instances: Instance[]): SnapshotService {
+function section(
+  service: ServiceConfig,
+  shared: readonly RateLimitPolicy[],
+  instances: Instance[],
+): SnapshotService {
   const {
     routes,
     hosts,
@@ -59,7 +63,10 @@ function section(service: ServiceConfig, instances: Instance[]): SnapshotService
     strategy,
     failover,
     affinity: { by: affinity.by, ttl: affinity.ttl, ...(affinity.header ? { header: affinity.header } : {}) },
-    rateLimits: rateLimits.map(withoutUndefined),
+    rateLimits: [
+      ...shared.map((policy) => ({ ...withoutUndefined(policy), shared: true })),
+      ...rateLimits.map(withoutUndefined),
+    ],
     access: access.map(withoutUndefined),
     slowStart,
     instances: instances.map(entry),

@@ -21,6 +21,10 @@ export interface LocalEdge {
   bundle?: string;
   kvLagMs?: number;
   kvDown?: boolean;
+  /** In place of wrangler.toml. */
+  config?: string;
+  /** Every line the Worker writes; to this process's own output when absent. */
+  onLog?: (line: { level: string; message: string }) => void;
 }
 
 /**
@@ -29,7 +33,9 @@ export interface LocalEdge {
  */
 export async function startLocalEdge(edge: LocalEdge): Promise<Miniflare> {
   const bundle = edge.bundle ?? (await bundleWorker(edge.root, edge.buildDir));
-  const { workerOptions } = unstable_getMiniflareWorkerOptions(join(edge.root, 'wrangler.toml'));
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(
+    edge.config ?? join(edge.root, 'wrangler.toml'),
+  );
   const { modulesRules: _written, ...options } = workerOptions;
   const lagging = edge.kvDown || (edge.kvLagMs ?? 0) > 0;
   const { SNAPSHOTS, ...otherKv } = namespaces(options.kvNamespaces);
@@ -58,6 +64,7 @@ export async function startLocalEdge(edge: LocalEdge): Promise<Miniflare> {
       port: 0,
       cf: false,
       log: new Log(LogLevel.ERROR),
+      ...(edge.onLog && { handleStructuredLogs: edge.onLog }),
       ...(edge.persist && { resourcePersistencePath: edge.persist }),
       workers: [worker, ...(lagging ? [kv] : [])],
     }),

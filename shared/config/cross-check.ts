@@ -1,4 +1,4 @@
-import type { Config, ServiceConfig } from './config.ts';
+import type { Config, RateLimitPolicy, ServiceConfig } from './config.ts';
 import { listenerClashes } from './listeners.ts';
 import { type Problem, valueAt } from './problem.ts';
 
@@ -14,6 +14,7 @@ export function crossCheck(config: Config, raw: unknown): Problem[] {
       ...rateLimits(service, raw),
       ...clientCertificate(service, raw),
     ]),
+    ...impossibleLimits(config.rateLimits, ['rateLimits']),
     ...unknownReceivers(config),
     ...poolSizes(config),
     ...ladders(config),
@@ -73,8 +74,14 @@ function affinityHeader(service: ServiceConfig, raw: unknown): Problem[] {
 
 function rateLimits(service: ServiceConfig, raw: unknown): Problem[] {
   const own = valueAt(raw, ['services', service.id, 'rateLimits']) !== undefined;
-  const list = own ? ['services', service.id, 'rateLimits'] : ['defaults', 'rateLimits'];
-  return service.rateLimits.flatMap((limit, index) => {
+  return impossibleLimits(
+    service.rateLimits,
+    own ? ['services', service.id, 'rateLimits'] : ['defaults', 'rateLimits'],
+  );
+}
+
+function impossibleLimits(limits: readonly RateLimitPolicy[], list: Problem['path']): Problem[] {
+  return limits.flatMap((limit, index) => {
     const problems: Problem[] = [];
     const capacity = limit.burst ?? limit.limit;
     if (limit.cost !== undefined && limit.cost > capacity) {

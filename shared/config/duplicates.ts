@@ -74,15 +74,20 @@ function duplicateInstances(services: Services): Problem[] {
 /** A limit is known by its name in answers, metrics and reports. */
 function duplicateLimits(raw: unknown, services: Services): Problem[] {
   const lists: Problem['path'][] = [
+    ['rateLimits'],
     ['defaults', 'rateLimits'],
     ...services.map(([id]) => ['services', id, 'rateLimits']),
   ];
+  const namesOf = (path: Problem['path']) => listAt(raw, path).map((limit) => valueAt(limit, ['name']));
+  const shared = namesOf(['rateLimits']);
   return lists.flatMap((path) => {
-    const names = listAt(raw, path).map((limit) => valueAt(limit, ['name']));
-    return names.flatMap((name, index) =>
-      typeof name === 'string' && names.indexOf(name) < index
-        ? [{ path: [...path, index, 'name'], value: name, allowed: 'a name no other limit of the list has' }]
-        : [],
-    );
+    const names = namesOf(path);
+    return names.flatMap((name, index) => {
+      const problem = (allowed: string) => [{ path: [...path, index, 'name'], value: name, allowed }];
+      if (typeof name !== 'string') return [];
+      if (names.indexOf(name) < index) return problem('a name no other limit of the list has');
+      if (path.length > 1 && shared.includes(name)) return problem('a name no limit of all services has');
+      return [];
+    });
   });
 }

@@ -171,6 +171,21 @@ defaults:
       'defaults.rateLimits[1].name: "a" is not allowed',
     ],
     [
+      'a limit of all services with a native binding of another window',
+      `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 1m }, { name: b, key: ip, limit: 5, window: 20s, native: X } ]\n`,
+      'rateLimits[1].window: "20s" is not allowed; expected 10s or 60s',
+    ],
+    [
+      'a limit of all services and of one by the same name',
+      `${MINIMAL}    rateLimits: [ { name: a, key: ip, limit: 5, window: 2s } ]\nrateLimits: [ { name: a, key: ip, limit: 5, window: 1s } ]\n`,
+      'services.web.rateLimits[0].name: "a" is not allowed; expected a name no limit of all services has',
+    ],
+    [
+      'a native binding that cannot be one',
+      `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 10s, native: "a b" } ]\n`,
+      'rateLimits[0].native: "a b" is not allowed; expected the name of a binding',
+    ],
+    [
       'a native limit of another window',
       `${MINIMAL}defaults: { rateLimits: [ { name: a, key: ip, limit: 5, window: 1s, native: X } ] }\n`,
       'defaults.rateLimits[0].window: "1s" is not allowed; expected 10s or 60s',

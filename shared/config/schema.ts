@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { haproxySection } from './haproxy.ts';
 import { alertsSection, monitorSection } from './monitor.ts';
 import { bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
-import { defaultsSection, serviceSection } from './service.ts';
+import { defaultsSection, rateLimit, serviceSection } from './service.ts';
 
 /** acgs-lb.yaml, section by section. What crosses sections is in `crossCheck`. */
 export const fileSchema = z.strictObject({
@@ -47,6 +47,11 @@ export const fileSchema = z.strictObject({
         .prefault({}),
     })
     .prefault({}),
+  rateLimits: z
+    .array(rateLimit)
+    .max(32)
+    .default([])
+    .meta({ title: 'limits that count requests to all services together, beside those of each' }),
   defaults: defaultsSection.prefault({}),
   services: z.record(id, serviceSection).refine((services) => Object.keys(services).length > 0, {
     error: 'at least one service',

@@ -130,11 +130,12 @@ export const rateLimit = z.strictObject({
     .record(z.string(), positiveInt.max(1e9))
     .optional()
     .meta({ title: 'another limit for one value of the key' }),
-  /** Name of a `[[ratelimits]]` binding to ask first; windows of 10s and 60s only. */
+  /** Name of a `[[ratelimits]]` binding to ask as well; windows of 10s and 60s only. */
   native: z
     .string()
+    .regex(/^[A-Za-z_]\w{0,63}$/, 'the name of a binding: letters, digits and "_"')
     .optional()
-    .meta({ title: 'a [[ratelimits]] binding to ask first; windows of 10s and 60s only' }),
+    .meta({ title: 'a [[ratelimits]] binding to ask as well; windows of 10s and 60s only' }),
 });
 
 export const accessRule = z

@@ -127,4 +127,10 @@ test('policies: keys, overrides, exemptions, routes', () => {
   expect([partner.limitOf('k1'), partner.limitOf('k2'), partner.maxLimit]).toEqual([50, 5, 50]);
   expect(compilePolicy({ ...base, key: 'ip', exempt: ['10.0.0.0/8'] }).isExempt?.('10.9.9.9')).toBe(true);
   expect(compilePolicy({ ...base, key: 'ip', routes: ['/a'] }).appliesTo('/ab')).toBe(false);
+  const [own, shared] = [
+    compilePolicy({ ...base, key: 'ip' }),
+    compilePolicy({ ...base, key: 'ip', shared: true }),
+  ];
+  expect(own.bookOf('gs')).not.toBe(own.bookOf('pgc'));
+  expect(shared.bookOf('gs')).toBe(shared.bookOf('pgc'));
 });

@@ -11,6 +11,8 @@ export interface CompiledPolicy {
   readonly burst: number | undefined;
   readonly cost: number;
   readonly scope: 'edge' | 'global';
+  /** The name its counts are kept under for a service: all services that share it have one. */
+  readonly bookOf: (service: string) => string;
   readonly shadow: boolean;
   readonly native: string | undefined;
   readonly isExempt: Networks | null;
@@ -48,6 +50,7 @@ export function compilePolicy(policy: RateLimitPolicy): CompiledPolicy {
     burst: policy.burst,
     cost: policy.cost ?? 1,
     scope: policy.scope,
+    bookOf: policy.shared ? () => ALL_SERVICES : (service) => service,
     shadow: policy.shadow ?? false,
     native: policy.native,
     isExempt: policy.exempt?.length ? compileNetworks(policy.exempt) : null,
@@ -59,6 +62,9 @@ export function compilePolicy(policy: RateLimitPolicy): CompiledPolicy {
     nameField: name,
   };
 }
+
+/** No service can have this name. */
+const ALL_SERVICES = '*';
 
 function compileKey(keys: readonly string[]): CompiledPolicy['keyOf'] {
   const [only] = keys;

@@ -41,6 +41,8 @@ export interface RateLimitPolicy {
   burst?: number;
   cost?: number;
   scope: 'edge' | 'global';
+  /** Counted over all services that have it, rather than by each for itself. */
+  shared?: boolean;
   shadow?: boolean;
   exempt?: string[];
   routes?: string[];

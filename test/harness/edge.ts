@@ -31,7 +31,8 @@ export interface TestEdge {
   signingKey: string;
 }
 
-export interface TestEdgeOptions extends Partial<Pick<LocalEdge, 'kvLagMs' | 'kvDown' | 'persist' | 'port'>> {
+export interface TestEdgeOptions
+  extends Partial<Pick<LocalEdge, 'kvLagMs' | 'kvDown' | 'persist' | 'port' | 'config' | 'onLog'>> {
   vars?: Record<string, string>;
   sites?: string[];
 }

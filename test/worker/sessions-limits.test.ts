@@ -178,6 +178,32 @@ test('a global limit is held by leases from the Durable Object', async () => {
   expect(later.every((status) => status === 429)).toBe(true);
 });
 
+test('a limit of all services counts them together, within the isolate and by leases; others each for itself', async () => {
+  const publishTwo = (policy: RateLimitPolicy) =>
+    edge.publish({
+      services: Object.fromEntries(
+        ['one', 'two'].map((id) => [
+          id,
+          service({ routes: [`/${id}`], path: 'direct', instances: three(), rateLimits: [policy] }),
+        ]),
+      ),
+    });
+  const turns = async (policy: RateLimitPolicy, address: string) => {
+    await publishTwo(policy);
+    const seen = [];
+    for (const path of ['/one', '/two', '/one', '/two', '/one', '/two']) {
+      seen.push((await ask({ 'x-acgs-sim-client': address }, path)).response.status);
+    }
+    return seen;
+  };
+  const three60 = { ...perIp, limit: 3, window: 60_000 };
+  expect(await turns({ ...three60, name: 'each' }, '203.0.113.90')).toEqual(Array(6).fill(200));
+  const together = [200, 200, 200, 429, 429, 429];
+  expect(await turns({ ...three60, name: 'all', shared: true }, '203.0.113.91')).toEqual(together);
+  const global = { ...three60, name: 'all-global', scope: 'global' as const, shared: true };
+  expect(await turns(global, '203.0.113.92')).toEqual(together);
+});
+
 test('access rules: /admin is for the inside, however it is spelled', async () => {
   await publish({ access: [{ path: '/admin', allow: ['10.0.0.0/8'] }] });
   const outside = { 'x-acgs-sim-client': '203.0.113.9' };

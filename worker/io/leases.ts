@@ -121,4 +121,4 @@ export class Leases {
 }
 
 const nameOf = (service: string, policy: CompiledPolicy, key: string): string =>
-  `${service}/${policy.name}/${policy.windowMs}/${key}`;
+  `${policy.bookOf(service)}/${policy.name}/${policy.windowMs}/${key}`;

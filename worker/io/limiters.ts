@@ -12,7 +12,9 @@ export class Limiters {
   of(service: string, policy: CompiledPolicy): KeyedLimiter {
     const known = this.#byPolicy.get(policy);
     if (known) return known;
-    const shape = [service, policy.name, policy.windowMs, policy.burst, policy.maxLimit].join(' ');
+    const shape = [policy.bookOf(service), policy.name, policy.windowMs, policy.burst, policy.maxLimit].join(
+      ' ',
+    );
     const limiter = this.#byShape.get(shape) ?? createLimiter(policy);
     this.#byShape.set(shape, limiter);
     this.#byPolicy.set(policy, limiter);

@@ -3,7 +3,6 @@ import type { Decision } from '../../shared/limits/limiter.ts';
 import type { CompiledPolicy, LimitedRequest } from '../../shared/limits/policy.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import { nativeAllows } from '../io/native-limits.ts';
 import type { Incoming } from './guard.ts';
 
 /** What the limits said: fields for every answer of a limited route, and whether this request is over one. */
@@ -44,29 +43,25 @@ export function applyLimits(
     const key = policy.keyOf(request);
     const match: Matching = { policy, key, quota: policy.limitOf(key), nativeDenied: false };
     matching.push(match);
-    if (policy.scope === 'edge' && policy.native === undefined) continue;
-    const wait = askOthers(match, service, incoming, edge, ctx);
-    if (wait) waiting.push(wait);
+    if (policy.native !== undefined) waiting.push(askNative(policy.native, match, service, incoming, edge));
+    if (policy.scope === 'edge') continue;
+    const lease = edge.leases.prepare(service.id, policy, key, match.quota, incoming.startedAt, ctx);
+    if (lease) waiting.push(lease);
   }
   if (matching.length === 0) return UNLIMITED;
   if (waiting.length === 0) return decide(matching, service, incoming, edge);
   return Promise.all(waiting).then(() => decide(matching, service, incoming, edge));
 }
 
-function askOthers(
+async function askNative(
+  binding: string,
   match: Matching,
   service: ServiceView,
   incoming: Incoming,
   edge: Edge,
-  ctx: ExecutionContext,
-): Promise<unknown> | null {
-  const { policy, key, quota } = match;
-  if (policy.native !== undefined) {
-    return nativeAllows(edge.env, policy, key).then((allowed) => {
-      match.nativeDenied = !allowed;
-    });
-  }
-  return edge.leases.prepare(service.id, policy, key, quota, incoming.startedAt, ctx);
+): Promise<void> {
+  const { policy, key } = match;
+  match.nativeDenied = !(await edge.native.allows(binding, service.id, policy, key, incoming.startedAt));
 }
 
 function decide(
