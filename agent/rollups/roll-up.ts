@@ -14,14 +14,18 @@ export interface RollUpOptions {
   signal?: AbortSignal;
 }
 
+export interface RolledUp {
+  hours: number;
+  days: number;
+  /** What is wrong with rows that cannot be computed with; all else is rolled up. */
+  uncounted?: string;
+}
+
 /**
  * Brings hours and days up to date with all rows that came since: any number of callers at once, at any time, after
  * any crash. Each hour is one short transaction.
  */
-export async function rollUp(
-  database: Database,
-  options: RollUpOptions = {},
-): Promise<{ hours: number; days: number }> {
+export async function rollUp(database: Database, options: RollUpOptions = {}): Promise<RolledUp> {
   const rawFrom = await rawCompleteFrom(database);
   const hours = await eachDirty(database, 'dirty_hours', options, async (client, start) => {
     // An hour whose raw rows are dropped keeps the counts it has: late rows alone would replace them.
@@ -36,7 +40,8 @@ export async function rollUp(
   const days = await eachDirty(database, 'dirty_days', options, async (client, start) => {
     for (const statement of SUM_DAY) await client.query(statement, [start]);
   });
-  return { hours, days };
+  const uncounted = hours.failed ?? days.failed;
+  return { hours: hours.done, days: days.done, ...(uncounted !== undefined && { uncounted }) };
 }
 
 const countHour = (client: Queryable, start: number) =>
@@ -50,32 +55,44 @@ export async function rawCompleteFrom(database: Queryable): Promise<number> {
   return rows[0]?.value ?? Number.NEGATIVE_INFINITY;
 }
 
+/** SQLSTATE class 22: what is stored cannot be computed with. */
+const isDataError = (cause: unknown): cause is Error =>
+  cause instanceof Error && 'code' in cause && String(cause.code).startsWith('22');
+
 /**
  * Takes the marks one by one, oldest first, only those that stood at the start: rows that keep coming must not keep
  * the loop going. The mark is deleted before the sources are read; a writer that has set it but not committed holds
- * its lock, and the mark is left to the next run.
+ * its lock, and the mark is left to the next run. One whose rows cannot be computed keeps its mark, holds up no other,
+ * and is told of at the end.
  */
 async function eachDirty(
   database: Database,
   table: 'dirty_hours' | 'dirty_days',
   { onProgress, signal }: RollUpOptions,
   work: (client: Queryable, start: number) => Promise<void>,
-): Promise<number> {
+): Promise<{ done: number; failed: string | undefined }> {
   const { rows } = await database.query<{ start: number }>(`SELECT start FROM ${table} ORDER BY start`);
   let done = 0;
+  let failed: string | undefined;
   for (const [index, { start }] of rows.entries()) {
     if (signal?.aborted) break;
     const left = rows.length - index;
     onProgress?.(table === 'dirty_hours' ? { hours: left, days: 0 } : { hours: 0, days: left });
-    await database.transaction(async (client) => {
+    const taking = database.transaction(async (client) => {
       const taken = await client.query(
         `DELETE FROM ${table} WHERE start = (SELECT start FROM ${table} WHERE start = $1 FOR UPDATE SKIP LOCKED)`,
         [start],
       );
-      if (taken.rowCount === 0) return;
+      if (taken.rowCount === 0) return 0;
       await work(client, start);
-      done += 1;
+      return 1;
+    });
+    done += await taking.catch((cause: unknown) => {
+      if (!isDataError(cause)) throw cause;
+      const at = new Date(start * 1000).toISOString();
+      failed ??= `the rows of ${at} cannot be rolled up: ${cause.message}`;
+      return 0;
     });
   }
-  return done;
+  return { done, failed };
 }

@@ -29,7 +29,8 @@ const MERGE = `
  * What load_balancing_metrics says of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4: seconds
  * one row stands for. Rows adopted from the guide's original hold running totals, every 30 s: their own share is the
  * difference to the row before, or all of it when the total fell (the process began anew); the first of all counts
- * nothing, since nobody knows over which time it was gathered.
+ * nothing, since nobody knows over which time it was gathered. Any program may write rows: a response time that is none
+ * (NaN, infinite, negative, over a day) counts as not measured.
  */
 export const COUNT_HOUR = `
   WITH adopted AS (SELECT coalesce(max(last_id), 0) AS last_id FROM adopted_tables WHERE name = 'load_balancing_metrics'),
@@ -43,11 +44,11 @@ export const COUNT_HOUR = `
       AND timestamp >= $1::double precision - 86400 AND timestamp < $1::double precision + 3600
     WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp, id)
   ),
-  raw AS (
+  told AS (
     SELECT service_type, instance_id, timestamp, response_time, current_connections AS connections, cpu_usage AS cpu,
-           memory_usage AS memory, greatest(total_requests, success_count + failure_count)::bigint AS requests,
+           memory_usage AS memory, greatest(total_requests, success_count::bigint + failure_count) AS requests,
            failure_count::bigint AS failures, $4::double precision AS span,
-           greatest(total_requests, success_count + failure_count)::bigint AS weight
+           greatest(total_requests, success_count::bigint + failure_count) AS weight
     FROM load_balancing_metrics
     WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
       AND id > (SELECT last_id FROM adopted)
@@ -60,9 +61,15 @@ export const COUNT_HOUR = `
            least(greatest(coalesce(gap, 30), 10), 300), 1
     FROM stepped WHERE timestamp >= $1::double precision
   ),
+  raw AS (
+    SELECT service_type, instance_id, timestamp, connections, requests, failures, span, weight,
+           CASE WHEN response_time >= 0 AND response_time < 86400 THEN response_time END AS response_time,
+           CASE WHEN cpu < 'infinity' THEN cpu END AS cpu, CASE WHEN memory < 'infinity' THEN memory END AS memory
+    FROM told
+  ),
   grouped AS (
     SELECT service_type, coalesce(instance_id, '') AS instance_id, count(*) AS rows, sum(requests) AS requests,
-           sum(failures) AS failures, sum(response_time * requests) AS response_time_sum,
+           sum(failures) AS failures, coalesce(sum(response_time * requests), 0) AS response_time_sum,
            max(requests / span) AS peak_rate, max(connections) AS peak_concurrency,
            avg(cpu) AS cpu_mean, max(cpu) AS cpu_max, avg(memory) AS memory_mean, max(memory) AS memory_max
     FROM raw GROUP BY GROUPING SETS ((service_type, instance_id), (service_type))
@@ -83,7 +90,7 @@ export const COUNT_HOUR = `
       FROM (
         SELECT service_type, instance_id, weight, response_time * 1000 AS ms,
                ceil(ln(greatest(response_time * 1000, $3::double precision)) / $2::double precision)::integer AS bucket
-        FROM raw WHERE weight > 0
+        FROM raw WHERE weight > 0 AND response_time IS NOT NULL
       ) AS placed GROUP BY GROUPING SETS ((service_type, instance_id, bucket), (service_type, bucket))
     ) AS counted GROUP BY service_type, coalesce(instance_id, '')
   )

@@ -1,4 +1,4 @@
-import { DAY, rawCompleteFrom, rollUp } from '../rollups/roll-up.ts';
+import { DAY, type RolledUp, rawCompleteFrom, rollUp } from '../rollups/roll-up.ts';
 import type { Database } from '../sql/database.ts';
 
 export interface MaintainOptions {
@@ -10,7 +10,7 @@ export interface MaintainOptions {
 }
 
 export interface Maintained {
-  rolledUp: { hours: number; days: number };
+  rolledUp: RolledUp;
   /** Names of the partitions that went. */
   dropped: string[];
   /** Rows deleted from tables that are not partitioned. */
@@ -33,6 +33,7 @@ const AGEING: Record<string, { column: string; only?: string }> = {
   breaker_events: { column: 'timestamp' },
   state_events: { column: 'timestamp' },
   audit_log: { column: 'timestamp' },
+  alert_silences: { column: 'until_at' },
   alerts: { column: 'started_at', only: 'resolved_at IS NOT NULL' },
   governance_sessions: { column: 'last_activity', only: "state IN ('completed', 'expired', 'failed')" },
 };

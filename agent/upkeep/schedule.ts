@@ -36,24 +36,29 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   let busy = false;
 
   async function turn(): Promise<void> {
+    const at = now();
     try {
-      await rollUp(database, { signal: stopping.signal });
-      status.lastRollUp = now();
+      const { uncounted = null } = await rollUp(database, { signal: stopping.signal });
       const last = status.lastMaintained ?? (await lastMaintained(database));
-      if (!stopping.signal.aborted && isDue(last, now())) {
+      const due = !stopping.signal.aborted && isDue(last, at);
+      if (due) {
         const { dropped, deleted } = await maintain(database, {
           retentionMs: config().retention,
-          now: now() / 1000,
+          now: at / 1000,
         });
         log.info({ dropped, deleted }, 'nightly upkeep done');
-        status.lastMaintained = now();
-      } else status.lastMaintained = last;
-      status.lastError = null;
+      }
+      Object.assign(status, { lastRollUp: at, lastMaintained: due ? at : last });
+      note(uncounted, 'upkeep left rows out');
     } catch (cause) {
-      const message = (cause as Error).message;
-      if (message !== status.lastError) log.warn({ error: message }, 'upkeep waits');
-      status.lastError = message;
+      note((cause as Error).message, 'upkeep waits');
     }
+  }
+
+  /** Told once, not every five minutes. */
+  function note(error: string | null, what: string): void {
+    if (error !== null && error !== status.lastError) log.warn({ error }, what);
+    status.lastError = error;
   }
 
   function tick(): void {
@@ -77,11 +82,14 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   };
 }
 
-/** At the quiet hour of a day not yet maintained, or at any hour when a night was missed. Epoch milliseconds. */
+/**
+ * At the quiet hour of a day not yet maintained, or at any hour when a night was missed. Epoch milliseconds. A last time
+ * that is yet to come was told by a clock that was wrong.
+ */
 export function isDue(last: number | null, now: number): boolean {
   const quiet = Math.floor(now / 1000 / DAY) * DAY * 1000 + QUIET_HOUR * 3_600_000;
   const latest = now >= quiet ? quiet : quiet - DAY * 1000;
-  return (last ?? 0) < latest;
+  return last === null || last < latest || last > now;
 }
 
 async function lastMaintained(database: Database): Promise<number | null> {

@@ -97,6 +97,41 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect((await hour(START))[0]).toEqual(before);
   });
 
+  it('keeps what an impossible row can tell, and is not held up by it', async () => {
+    const at = START + 3 * HOUR;
+    const [most, huge] = [2_000_000_000, 1e300];
+    for (const [index, seconds] of [Number.NaN, Number.POSITIVE_INFINITY, -1, huge].entries()) {
+      await insert('gs-1', at + index * 10, { seconds, requests: most, failures: most });
+    }
+    await insert('gs-1', at + 40, { seconds: 0.1, requests: 10, failures: 0 });
+    await insert('gs-1', at + HOUR, { seconds: 0.1, requests: 10, failures: 0 });
+    expect(await rollUp(database)).toMatchObject({ hours: 2 });
+    const [service, one] = await hour(at);
+    for (const rollup of [service, one]) {
+      expect(rollup).toMatchObject({ rows: 5, requests: 4 * most + 10, failures: 4 * most });
+      expect(rollup?.means).toMatchObject({ count: 10, max: 100 });
+      expect(rollup?.responseTimeSum).toBeCloseTo(1);
+    }
+    expect((await hour(at + HOUR))[0]).toMatchObject({ requests: 10 });
+  });
+
+  it('lets an hour that cannot be computed hold up no other, and tells of it', async () => {
+    const at = START + 6 * HOUR;
+    const latency = (start: number, count: unknown) =>
+      database.query(
+        `INSERT INTO latency_minutes (service_type, instance_id, timestamp, latency) VALUES ('gs', 'gs-1', $1, $2)`,
+        [start, JSON.stringify({ count, sum: 1, max: 1, buckets: {} })],
+      );
+    await latency(at, 'x');
+    await insert('gs-1', at + HOUR, { seconds: 0.1, requests: 3, failures: 0 });
+    expect((await rollUp(database)).uncounted).toContain(new Date(at * 1000).toISOString());
+    expect((await hour(at + HOUR))[0]).toMatchObject({ requests: 3 });
+    expect((await database.query('SELECT start FROM dirty_days')).rows).toEqual([]);
+    await database.query('DELETE FROM latency_minutes');
+    await latency(at, 1);
+    expect(await rollUp(database)).toEqual({ hours: 1, days: 1 });
+  });
+
   const day0 = Math.floor(START / 86_400) * 86_400;
   const hour = (start: number) => readRollups(database, { from: start, to: start + HOUR, by: 'hour' });
   const insert = (

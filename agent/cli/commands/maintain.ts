@@ -30,6 +30,7 @@ export function registerMaintain(program: Command): void {
               : `no partition is older than ${config.retention / 86_400_000} days`,
             ...gone.map(([table, rows]) => `deleted ${plural(rows, 'old row')} of ${table}`),
             `vacuumed and analyzed ${done.vacuumed.length} tables`,
+            ...(done.rolledUp.uncounted ? [`left out: ${done.rolledUp.uncounted}`] : []),
           ].join('\n'),
         );
       } finally {

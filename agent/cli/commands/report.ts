@@ -53,13 +53,14 @@ export async function bringUpToDate({ terminal }: Context, database: Database): 
   const { rollUp } = await import('../../rollups/roll-up.ts');
   let told = 0;
   try {
-    await rollUp(database, {
+    const { uncounted } = await rollUp(database, {
       onProgress({ hours }) {
         if (hours < 50 || Date.now() - told < 1_000) return;
         told = Date.now();
         terminal.error(`rolling up: ${hours} hours left`);
       },
     });
+    if (uncounted) terminal.error(`not complete: ${uncounted}`);
   } catch (cause) {
     const { code, message } = cause as Error & { code?: string };
     if (code === '42P01')

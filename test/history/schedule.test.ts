@@ -1,0 +1,116 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { afterAll, expect, it, vi } from 'vitest';
+import { readRollups } from '../../agent/rollups/read.ts';
+import { createPostgresSink } from '../../agent/sinks/postgres.ts';
+import { openDatabase } from '../../agent/sql/database.ts';
+import { createUpkeep } from '../../agent/upkeep/schedule.ts';
+import { startPostgres } from '../../dev/servers/postgres.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+
+/** The agent's own history and upkeep, on a clock that runs a day in a few seconds. */
+
+const log = pino({ level: 'silent' });
+const [HOUR, DAY] = [3_600, 86_400];
+const STEP = 30 * 60;
+const DAYS = 2;
+/** Hundreds of short waits. */
+const soon = (expectation: () => void | Promise<void>) =>
+  vi.waitFor(expectation, { timeout: 25_000, interval: 5 });
+const releases: (() => unknown)[] = [];
+afterAll(async () => {
+  for (const release of releases.reverse()) await release();
+});
+
+const config = parseConfig(`
+version: 1
+site: { id: main }
+retention: 1d
+services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
+`);
+const row = (timestamp: number) => ({
+  ...{
+    serviceType: 'gs',
+    instanceId: 'gs-1',
+    timestamp,
+    responseTime: 0.1,
+    successCount: 10,
+    failureCount: 0,
+  },
+  ...{ currentConnections: 1, totalRequests: 10, cpuUsage: 1, memoryUsage: 2 },
+});
+
+it('rolls up every hour and day, makes days ahead and drops old ones each night, over a leap day', {
+  timeout: 180_000,
+}, async () => {
+  const start = Date.UTC(2028, 1, 27, 22, 10);
+  const server = await startPostgres();
+  releases.push(() => server.stop());
+  const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
+  // A database that lives by another zone has the same days.
+  await admin.query("ALTER ROLE acgs_lb_user SET timezone = 'Europe/Berlin'");
+  await admin.close();
+  const stateDir = mkdtempSync(join(tmpdir(), 'acgs-schedule-'));
+  releases.push(() => rmSync(stateDir, { recursive: true, force: true }));
+  const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+  releases.push(() => database.close());
+  const sink = await createPostgresSink({ database, migrateUrl: server.url, stateDir, log, flushMs: 1 });
+  releases.push(() => sink.close(1_000));
+  let clock = start;
+  const upkeep = createUpkeep({ database, config: () => config, log, now: () => clock, everyMs: 2 });
+
+  const nights = new Set<number>();
+  const end = start + DAYS * DAY * 1000;
+  for (; clock < end; clock += STEP * 1000) {
+    const at = clock / 1000;
+    sink.accept({ at: clock, instances: new Map(), changes: [], metrics: [row(at)] });
+    await soon(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 }));
+    upkeep.start();
+    await soon(() => expect(upkeep.status()).toMatchObject({ lastRollUp: clock, lastError: null }));
+    nights.add(upkeep.status().lastMaintained ?? 0);
+  }
+
+  // A turn may have begun just before the last row was in.
+  const dirty = 'SELECT start FROM dirty_hours UNION ALL SELECT start FROM dirty_days';
+  await soon(async () => expect((await database.query(dirty)).rows).toEqual([]));
+  await upkeep.stop();
+
+  // The first at once, since a night was missed; then each day at the first look after three.
+  const three = Math.ceil((start / 1000 - 3 * HOUR) / DAY) * DAY + 3 * HOUR;
+  const firstAfter = (at: number) => start + Math.ceil((at * 1000 - start) / (STEP * 1000)) * STEP * 1000;
+  expect([...nights]).toEqual([start, ...[0, 1].map((day) => firstAfter(three + day * DAY))]);
+
+  const from = Math.floor(start / 1000 / DAY) * DAY;
+  const hours = await readRollups(database, { from, to: end / 1000, by: 'hour' });
+  const own = hours.filter(({ instance }) => instance === 'gs-1');
+  expect(own).toHaveLength(DAYS * 24);
+  expect(own.every(({ rows, requests }) => rows === 2 && requests === 20)).toBe(true);
+  const { rows: days } = await database.query(
+    "SELECT start, rows FROM metrics_daily WHERE instance_id = 'gs-1' ORDER BY start",
+  );
+  expect(days).toEqual([4, 48, 44].map((rows, day) => ({ start: from + day * DAY, rows })));
+
+  const { rows: partitions } = await database.query<{ day: string }>(
+    `SELECT right(relid::regclass::text, 8) AS day FROM pg_partition_tree('load_balancing_metrics')
+     WHERE isleaf ORDER BY 1`,
+  );
+  const stamp = (at: number) => new Date(at * 1000).toISOString().slice(0, 10).replaceAll('-', '');
+  const kept = partitions.map(({ day }) => day).filter((day) => day >= stamp(from - DAY));
+  const lastNight = from + DAYS * DAY;
+  const wanted = Array.from({ length: 9 }, (_, index) => stamp(lastNight + (index - 1) * DAY));
+  expect(kept).toEqual(wanted);
+
+  // Nor has the night of summer time more or fewer.
+  const night = Date.UTC(2028, 2, 25) / 1000;
+  await database.query('SELECT acgs_ensure_days($1, $2)', [night, night + 3 * DAY - 1]);
+  for (let at = night; at < night + 3 * DAY; at += HOUR) {
+    const { rows } = await database.query<{ part: string }>(
+      `INSERT INTO load_balancing_metrics (service_type, instance_id, timestamp, response_time)
+       VALUES ('gs', 'gs-1', $1, 0) RETURNING tableoid::regclass::text AS part`,
+      [at],
+    );
+    expect(rows[0]?.part).toBe(`load_balancing_metrics_${stamp(at)}`);
+  }
+});
