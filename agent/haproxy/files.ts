@@ -38,6 +38,10 @@ export function createFiles({ config, secrets, production = false }: FilesOption
   let wanted = '';
   let written: string | null = null;
 
+  const known = (): string => {
+    fingerprint ||= fingerprintOf(input());
+    return fingerprint;
+  };
   const input = (): RenderInput => ({ config: config(), instances: servers, secrets, production });
 
   return {
@@ -63,7 +67,7 @@ export function createFiles({ config, secrets, production = false }: FilesOption
     async write() {
       if (written === wanted) return;
       const now = wanted;
-      await installHaproxyConfig(input());
+      await installHaproxyConfig(input(), known());
       written = now;
     },
     async check(next) {
@@ -79,10 +83,7 @@ export function createFiles({ config, secrets, production = false }: FilesOption
         if (!(error instanceof HaproxyMissing)) throw error;
       });
     },
-    fingerprint() {
-      fingerprint ||= fingerprintOf(input());
-      return fingerprint;
-    },
+    fingerprint: known,
     saveStates: (states) =>
       replaceFile({ path: haproxyPaths(config()).state, content: `${states.trim()}\n`, mode: 0o644 }),
   };

@@ -22,8 +22,8 @@ export interface Installed {
 export class HaproxyMissing extends HaproxyConfigError {}
 
 /** Renders, has HAProxy judge a copy, then replaces what differs: each file whole, the configuration last. */
-export async function installHaproxyConfig(input: RenderInput): Promise<Installed> {
-  const files = [...renderHaproxyConfig(input), ...(await clientCertificates(input.config))];
+export async function installHaproxyConfig(input: RenderInput, fingerprint?: string): Promise<Installed> {
+  const files = [...renderHaproxyConfig(input, fingerprint), ...(await clientCertificates(input.config))];
   const { state, folder } = haproxyPaths(input.config);
   const differing: RenderedFile[] = [];
   for (const file of files) if ((await contentOf(file.path)) !== file.content) differing.push(file);

@@ -1,17 +1,18 @@
 /** How values from the operator's file become words of HAProxy's configuration. */
 
+const PLAIN = /^[A-Za-z0-9_.:/@%+=,~*()[\]{}!?&;<>|^-]+$/;
+
 /**
  * One argument. Anything HAProxy's parser could take for syntax (blank, quote, `$`, `#`, backslash) is written as
  * `\xHH`, byte by byte, so no value can end its argument or its line.
  */
 export function argument(text: string): string {
   if (text === '') return '""';
+  if (PLAIN.test(text)) return text;
   let out = '';
   for (const byte of new TextEncoder().encode(text)) {
     const char = String.fromCharCode(byte);
-    out += /[A-Za-z0-9_.:/@%+=,~*()[\]{}!?&;<>|^-]/.test(char)
-      ? char
-      : `\\x${byte.toString(16).padStart(2, '0')}`;
+    out += PLAIN.test(char) ? char : `\\x${byte.toString(16).padStart(2, '0')}`;
   }
   return out;
 }
