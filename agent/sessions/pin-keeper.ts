@@ -30,9 +30,8 @@ export interface PinKeeperOptions {
 interface Held {
   id: string;
   pins: Record<string, string>;
-  /** Moves not yet written down. */
-  unsaved: PinMove[];
-  dirty: boolean;
+  /** What is not written down yet: the pins that changed, and how. */
+  unsaved: { pins: Record<string, string>; moves: PinMove[] } | null;
 }
 
 /** Open sessions looked after at once; beyond them the edge's own placement is all there is. */
@@ -40,6 +39,11 @@ const MAX_SESSIONS = 50_000;
 /** Sessions the snapshot carries pins for: some 80 bytes each. */
 const MAX_OVERRIDES = 500;
 const SWEEP_MS = 30_000;
+
+const joined = (earlier: Held['unsaved'], later: Held['unsaved']): NonNullable<Held['unsaved']> => ({
+  pins: { ...earlier?.pins, ...later?.pins },
+  moves: [...(earlier?.moves ?? []), ...(later?.moves ?? [])],
+});
 
 export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
   const { store, live, instances, log, isLeader, now, sweepMs = SWEEP_MS } = options;
@@ -51,24 +55,28 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
   function place(): void {
     const placement = createPlacement(instances().values(), now());
     for (const session of held.values()) {
-      const { pins, moves, changed } = placePins(session.id, session.pins, placement, now());
-      if (!changed) continue;
+      const { pins, moves } = placePins(session.id, session.pins, placement, now());
+      const changed = Object.entries(pins).filter(([service, pin]) => session.pins[service] !== pin);
+      if (changed.length === 0) continue;
       session.pins = pins;
-      session.unsaved.push(...moves);
-      session.dirty = true;
+      session.unsaved = joined(session.unsaved, { pins: Object.fromEntries(changed), moves });
     }
     answer = overrides(held.values(), placement, MAX_OVERRIDES);
   }
 
   async function save(): Promise<void> {
-    if (!isLeader()) return;
     for (const session of held.values()) {
-      if (!session.dirty) continue;
-      const moves = session.unsaved;
-      await store.savePins(session.id, session.pins, moves);
-      session.unsaved = session.unsaved.slice(moves.length);
-      session.dirty = session.unsaved.length > 0;
-      const entries = Object.entries(session.pins).map(([service, value]) => ({
+      const { unsaved } = session;
+      session.unsaved = null;
+      // The leader sees the same and writes it; one that takes over reads what is written before it moves anything.
+      if (!unsaved || !isLeader()) continue;
+      try {
+        await store.savePins(session.id, unsaved.pins, unsaved.moves);
+      } catch (error) {
+        session.unsaved = joined(unsaved, session.unsaved);
+        throw error;
+      }
+      const entries = Object.entries(unsaved.pins).map(([service, value]) => ({
         key: liveKeys.pin(session.id, service),
         value,
         ttlSeconds: TTL.pin,
@@ -89,7 +97,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
     const open = new Map((await store.open(MAX_SESSIONS)).map((session) => [session.id, session]));
     for (const id of held.keys()) if (!open.has(id)) held.delete(id);
     for (const { id, pins } of open.values()) {
-      if (!held.get(id)?.dirty) held.set(id, { id, pins, unsaved: [], dirty: false });
+      if (!held.get(id)?.unsaved) held.set(id, { id, pins, unsaved: null });
     }
     place();
     await save();
@@ -120,8 +128,8 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
     note(session) {
       const open = session.state === 'active' || session.state === 'suspended';
       if (!open) held.delete(session.id);
-      else if (!held.get(session.id)?.dirty) {
-        held.set(session.id, { id: session.id, pins: session.pins, unsaved: [], dirty: false });
+      else if (!held.get(session.id)?.unsaved) {
+        held.set(session.id, { id: session.id, pins: session.pins, unsaved: null });
       }
       if (held.size > MAX_SESSIONS) held.delete(held.keys().next().value ?? '');
     },

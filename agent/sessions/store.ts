@@ -9,7 +9,7 @@ export interface SessionStore {
   update(session: Session): Promise<boolean>;
   list(filter: SessionFilter): Promise<Session[]>;
   /** Sessions that have pins to look after: active and suspended ones, newest last. */
-  open(limit: number): Promise<Session[]>;
+  open(limit: number): Promise<Pick<Session, 'id' | 'pins'>[]>;
   /** Sets the pins given and leaves the others as they are. */
   savePins(id: string, pins: Record<string, string>, moves: readonly PinMove[]): Promise<void>;
   /** Ends what has been idle too long; returns their ids. */
@@ -90,12 +90,12 @@ export function createSessionStore(database: Database): SessionStore {
       return rows.map(fromRow);
     },
     async open(limit) {
-      const { rows } = await database.query<Row>(
-        `SELECT * FROM governance_sessions WHERE state IN ('active', 'suspended')
+      const { rows } = await database.query<Pick<Row, 'id' | 'pins'>>(
+        `SELECT id, pins FROM governance_sessions WHERE state IN ('active', 'suspended')
          ORDER BY created_at DESC LIMIT $1`,
         [limit],
       );
-      return rows.map(fromRow).reverse();
+      return rows.reverse();
     },
     async savePins(id, pins, moves) {
       await database.query(

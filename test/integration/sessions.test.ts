@@ -179,6 +179,36 @@ test('a failed instance moves its session once, in answer, database and live sta
   expect(sessions.snapshotPins()).toEqual({});
 });
 
+test('an agent that takes over tells no move again, and undoes none made meanwhile', async () => {
+  let leads = 'a';
+  const agent = (name: string) =>
+    createSessions({
+      ...{ store: createSessionStore(database), live, instances: () => instances, log },
+      isLeader: () => leads === name,
+    });
+  instances.set('gs/gs-3', instance('gs', 'gs-3'));
+  const [a, b] = [agent('a'), agent('b')];
+  const { id, pins } = await b.create({ workflowType: 'policy_creation', userId: 'ada', metadata: {} });
+  await a.command(id, { do: 'suspend' });
+  const first = pins.gs ?? '';
+  instances.set(`gs/${first}`, { ...instance('gs', first), state: 'down' });
+  for (const each of [b, a]) each.accept({ instances, changes: [{}] });
+  await eventually(async () => expect((await a.get(id))?.session.moves).toHaveLength(1));
+  const moved = (await a.get(id))?.session.pins.gs ?? '';
+  const last = ['gs-1', 'gs-2', 'gs-3'].find((name) => name !== first && name !== moved) ?? '';
+  await a.pin(id, 'gs', last);
+  leads = 'b';
+  b.accept({ instances, changes: [{}] });
+  await b.close();
+  await a.close();
+  const after = (await sessions.get(id))?.session;
+  expect(after?.pins.gs).toBe(last);
+  expect(after?.moves.map(({ from, to }) => [from, to])).toEqual([
+    [first, moved],
+    [moved, last],
+  ]);
+});
+
 test('an idle session is expired by the sweep', async () => {
   const { id } = await begin();
   await database.query('UPDATE governance_sessions SET last_activity = last_activity - 3601 WHERE id = $1', [
