@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '../shared/config/config.ts';
 import { createApp } from './api/app.ts';
@@ -199,8 +200,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
 
   if (config.site.agents > 1) {
     leader = createLeader({
-      owner: `${hostname()}/${process.pid}`,
+      // Two containers may have the same host name and process id.
+      owner: `${hostname()}/${process.pid}/${randomBytes(3).toString('hex')}`,
       lease: live,
+      hub: snapshot ?? undefined,
       onChange: (leading) => leading && snapshot?.claim(),
       log,
     });

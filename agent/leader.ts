@@ -1,3 +1,4 @@
+import { compareOrder, type Order } from '../shared/snapshot/snapshot.ts';
 import type { Log } from './log.ts';
 
 /** Who writes history, alerts and the snapshot. A lease only saves double work; the order of snapshots decides. */
@@ -15,9 +16,20 @@ export interface Lease {
   releaseLease(owner: string): Promise<void>;
 }
 
+/** Where the snapshot is published; it can tell who lives when the lease cannot. */
+export interface Hub {
+  /** Publishes, so that the other agent sees this one alive. */
+  beat(): void;
+  /** The pair published last. Rejects when that cannot be learned. */
+  held(): Promise<Order | null>;
+}
+
 /** A dead leader is followed within the lease's life plus one renewal. */
 const LEASE_MS = 3_000;
 const RENEW_MS = 1_000;
+/** While the lease is out of reach: how often the leader shows itself at the Hub, and what silence there means death. */
+const BEAT_MS = 5_000;
+const SILENCE_MS = 15_000;
 
 export const single: Leader = {
   isLeader: () => true,
@@ -27,26 +39,35 @@ export const single: Leader = {
 };
 
 /**
- * One of two agents. Without Redis everyone keeps the part it has: the leader goes on publishing, and should both
- * believe they lead, the Hub hears only the one with the greater epoch, and the other falls silent.
+ * One of two agents. While Redis is away the leader goes on publishing and shows itself at the Hub; the other one leads
+ * once it has heard the Hub and nothing new in it. Should both believe they lead, the Hub hears only the one with the
+ * greater epoch, and the other falls silent.
  */
 export function createLeader(options: {
   owner: string;
   lease: Lease;
+  /** Absent: nothing is published to the edge itself, and without the lease everyone keeps the part it has. */
+  hub?: Hub | undefined;
   onChange(leading: boolean): void;
   log: Log;
+  /** Milliseconds that only ever grow. */
+  clock?: () => number;
 }): Leader {
-  const { owner, lease, log } = options;
+  const { owner, lease, hub, log, clock = () => performance.now() } = options;
   let leading = false;
   let holder: string | null = null;
   let error: string | null = null;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
+  let beaten = Number.NEGATIVE_INFINITY;
+  /** What the Hub held when it was last seen to change. */
+  let heard: { order: Order | null; at: number } | null = null;
 
   async function renew(): Promise<boolean> {
     try {
       const answer = await lease.acquireLease(owner, LEASE_MS);
       error = null;
+      heard = null;
       holder = answer.holder;
       become(answer.held);
       return answer.held;
@@ -65,8 +86,27 @@ export function createLeader(options: {
     options.onChange(next);
   }
 
+  /** The Hub in place of the lease. What cannot be heard proves no death. */
+  async function withoutLease(through: Hub): Promise<void> {
+    if (clock() - beaten < BEAT_MS) return;
+    beaten = clock();
+    if (leading) {
+      through.beat();
+      return;
+    }
+    const order = await through.held().catch(() => undefined);
+    if (order === undefined) heard = null;
+    else if (!heard || !sameOrder(heard.order, order)) heard = { order, at: clock() };
+    else if (clock() - heard.at >= SILENCE_MS) {
+      log.warn({ order }, 'no lease to be had and nothing new at the edge: this agent takes over');
+      heard = null;
+      become(true);
+    }
+  }
+
   async function turn(): Promise<void> {
     await renew();
+    if (error !== null && hub && !closed) await withoutLease(hub);
     if (!closed) timer = setTimeout(() => void turn(), RENEW_MS);
   }
   void turn();
@@ -87,3 +127,6 @@ export function createLeader(options: {
     },
   };
 }
+
+const sameOrder = (a: Order | null, b: Order | null): boolean =>
+  a === b || (a !== null && b !== null && compareOrder(a, b) === 0);

@@ -57,7 +57,7 @@ function agent(hub: Publisher, change: Partial<SnapshotSinkOptions> = {}) {
 
 const sinks: { close(ms: number): Promise<void> }[] = [];
 beforeEach(() =>
-  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'], now: 1_700_000_000_000 }),
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'], now: 1_700_000_000_000 }),
 );
 afterEach(async () => {
   vi.useRealTimers();
@@ -152,4 +152,70 @@ test('past the day’s KV writes, changes go to the Hub alone and heartbeats sti
   expect(hub.taken.map(({ kv }) => kv)).toEqual([true, true, false, false, false, false, false]);
   await pass(310_000);
   expect(hub.taken.at(-1)?.kv).toBe(true);
+});
+
+test('a clock set back by an hour puts no change off', async () => {
+  const hub = new Hub();
+  const sink = agent(hub);
+  sink.open();
+  await pass(5_000);
+  vi.setSystemTime(1_700_000_000_000 - 3_600_000);
+  sink.accept({ at: 0, instances, changes: [change] });
+  await pass(2_000);
+  expect(hub.taken).toHaveLength(2);
+});
+
+test('what failed uses up none of the day’s KV writes', async () => {
+  const hub = new Hub();
+  hub.reachable = false;
+  const sink = agent(hub);
+  sink.open();
+  await pass(3_600_000);
+  expect(sink.published().kvLeftToday).toBe(900);
+  hub.reachable = true;
+  await pass(31_000);
+  expect(hub.taken.at(-1)?.kv).toBe(true);
+  expect(sink.published().kvLeftToday).toBe(899);
+});
+
+/** Workers KV through its API: takes whatever comes. */
+class Kv implements Publisher {
+  readonly name = 'kvApi';
+  readonly arbitrates = false;
+  held: Order | null = null;
+  async publish(_: Uint8Array<ArrayBuffer>, order: Order, kv: boolean): Promise<Published> {
+    if (!kv) return { kind: 'skipped' };
+    this.held = order;
+    return { kind: 'accepted' };
+  }
+  async current() {
+    return this.held;
+  }
+}
+
+test('where the Hub cannot be reached KV is told all the same, but never what is older than it holds', async () => {
+  const [hub, kv] = [new Hub(), new Kv()];
+  hub.reachable = false;
+  const sink = agent(hub, { publishers: [kv, hub] });
+  sink.open();
+  await pass(100);
+  expect(kv.held).toEqual({ epoch: 1, seq: 1 });
+  expect(sink.status().lastError).toBe('connect refused');
+  kv.held = { epoch: 9, seq: 1 };
+  sink.accept({ at: 0, instances, changes: [change] });
+  await pass(60_000);
+  expect(kv.held).toEqual({ epoch: 9, seq: 1 });
+});
+
+test('a beat shows life to the Hub, costs KV nothing and puts no heartbeat off', async () => {
+  const hub = new Hub();
+  const sink = agent(hub);
+  sink.open();
+  for (let second = 0; second < 301; second += 5) {
+    await pass(5_000);
+    sink.beat();
+  }
+  await pass(1_100);
+  expect(hub.taken.filter(({ kv }) => kv)).toHaveLength(2);
+  expect(hub.taken.length).toBeGreaterThan(50);
 });

@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/config.ts';
 import { type Key, sealSnapshot } from '../../shared/snapshot/seal.ts';
-import type { Order, SnapshotPins } from '../../shared/snapshot/snapshot.ts';
+import { compareOrder, type Order, type SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import type { Log } from '../log.ts';
 import { buildSnapshot } from '../snapshot/build.ts';
 import { createKvBudget } from '../snapshot/kv-budget.ts';
@@ -23,6 +23,8 @@ export interface SnapshotSinkOptions {
   log: Log;
   seal?: typeof sealSnapshot;
   now?: () => number;
+  /** Milliseconds that only ever grow: a wall clock set back must not put publishing off. */
+  clock?: () => number;
 }
 
 export interface SnapshotSink extends Sink {
@@ -32,6 +34,10 @@ export interface SnapshotSink extends Sink {
   open(): void;
   /** The next publication claims a new epoch. */
   claim(): void;
+  /** Shows the Hub, and KV not, that this agent lives. */
+  beat(): void;
+  /** What the Hub holds; null: nothing yet. Rejects when it cannot be asked. */
+  held(): Promise<Order | null>;
   published(): { order: Order | null; at: number | null; kvLeftToday: number };
 }
 
@@ -44,18 +50,24 @@ const URGENT = new Set(['state', 'admin', 'weight', 'breaker', 'registered', 'de
 
 /** The snapshot as a sink: one write at a time, at most one a second, always the newest state, never a queue. */
 export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
-  const { publishers, log, seal = sealSnapshot, now = Date.now } = options;
+  const { publishers, log, seal = sealSnapshot, now = Date.now, clock = () => performance.now() } = options;
+  // The arbiter first: what it refuses must not reach a place that cannot compare.
+  const ordered = publishers.toSorted((a, b) => Number(b.arbitrates) - Number(a.arbitrates));
+  const arbiter = ordered.find(({ arbitrates }) => arbitrates);
   const budget = createKvBudget(options.config().edge.publish.kvWritesPerDay, HEARTBEAT_MS);
   let instances: ReadonlyMap<string, Instance> = new Map();
   /** Null: an epoch must be claimed first. */
   let order: Order | null = null;
   let epochSeen = options.lastEpoch;
   let dirty = false;
+  let beating = false;
   let opened = false;
   let closed = false;
   let writing: Promise<void> | undefined;
   let timer: NodeJS.Timeout | undefined;
-  let lastWrite = 0;
+  let lastWrite = Number.NEGATIVE_INFINITY;
+  /** As `lastWrite`, of those that were meant for everyone. */
+  let lastTold = Number.NEGATIVE_INFINITY;
   let lastSuccess: number | null = null;
   let lastError: string | null = null;
   let failures = 0;
@@ -65,28 +77,28 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
   function schedule(): void {
     if (closed || !opened || writing) return;
     clearTimeout(timer);
-    const wanted = dirty ? lastWrite + GAP_MS : lastWrite + HEARTBEAT_MS;
-    timer = setTimeout(start, Math.max(0, Math.max(wanted, notBefore) - now()));
+    const wanted = dirty || beating ? lastWrite + GAP_MS : lastTold + HEARTBEAT_MS;
+    timer = setTimeout(start, Math.max(0, Math.max(wanted, notBefore) - clock()));
   }
 
   function start(): void {
+    const kind = dirty ? 'change' : lastTold + HEARTBEAT_MS <= clock() ? 'heartbeat' : 'beat';
+    dirty = false;
+    beating = false;
+    lastWrite = clock();
+    if (kind !== 'beat') lastTold = lastWrite;
+    // A standby looks again when it becomes leader, or when something changes.
     if (!options.mayPublish()) {
-      // A standby looks again when it becomes leader, or when something changes.
-      dirty = false;
-      lastWrite = now();
       schedule();
       return;
     }
-    const kind = dirty ? 'change' : 'heartbeat';
-    dirty = false;
-    lastWrite = now();
     writing = write(kind).then(() => {
       writing = undefined;
       schedule();
     });
   }
 
-  async function write(kind: 'change' | 'heartbeat'): Promise<void> {
+  async function write(kind: Kind): Promise<void> {
     try {
       const outcome = await publish(kind);
       if (outcome === null) {
@@ -106,36 +118,41 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
     lastError = error;
     dirty = true;
     const backoff = Math.min(BACKOFF_MS.first * 2 ** failures++, BACKOFF_MS.most);
-    notBefore = now() + Math.max(backoff, retryAfterMs ?? 0);
+    notBefore = clock() + Math.max(backoff, retryAfterMs ?? 0);
   }
 
   /** Null when every publisher took it, otherwise what went wrong. */
-  async function publish(
-    kind: 'change' | 'heartbeat',
-  ): Promise<{ error: string; retryAfterMs?: number } | null> {
-    order = order ? { epoch: order.epoch, seq: order.seq + 1 } : await claimed();
-    const kv = budget.spend(kind, now());
-    const pins = options.pins?.();
-    const sealed = await seal(
-      buildSnapshot(options.config(), instances.values(), order, now(), pins),
-      options.signing,
-    );
-    const own = order;
-    const usable = publishers.filter((publisher) => (blockedUntil.get(publisher) ?? 0) <= now());
-    // The arbiter first: what it refuses must not reach a place that cannot compare.
-    for (const publisher of usable.toSorted((a, b) => Number(b.arbitrates) - Number(a.arbitrates))) {
+  async function publish(kind: Kind): Promise<Failure | null> {
+    const own = order ? { epoch: order.epoch, seq: order.seq + 1 } : await claimed();
+    order = own;
+    const kv = kind !== 'beat' && budget.allows(kind, now());
+    const document = buildSnapshot(options.config(), instances.values(), own, now(), options.pins?.());
+    const sealed = await seal(document, options.signing);
+    const usable = ordered.filter((publisher) => (blockedUntil.get(publisher) ?? 0) <= clock());
+    const paused = arbiter ? !usable.includes(arbiter) : usable.length === 0;
+    let failure: Failure | null = paused ? { error: 'asked to pause' } : null;
+    let toKv = false;
+    for (const publisher of usable) {
+      if (failure && !(kv && (await mayStandIn(publisher, own)))) continue;
       const result = await publisher.publish(sealed, own, kv);
       if (result.kind === 'superseded') return superseded(result.current);
-      if (result.kind === 'failed') {
-        if (result.retryAfterMs !== undefined) blockedUntil.set(publisher, now() + result.retryAfterMs);
-        const others = publishers.length > 1;
-        return others ? { error: result.error } : { error: result.error, ...pick(result.retryAfterMs) };
-      }
+      if (result.kind === 'accepted') toKv = kv;
+      if (result.kind !== 'failed') continue;
+      if (result.retryAfterMs !== undefined) blockedUntil.set(publisher, clock() + result.retryAfterMs);
+      const others = publishers.length > 1;
+      failure ??= others ? { error: result.error } : { error: result.error, ...pick(result.retryAfterMs) };
     }
-    return usable.length > 0 ? null : { error: 'every publisher asked for a pause' };
+    if (toKv) budget.spend(now());
+    return failure;
   }
 
-  async function superseded(current: Order): Promise<{ error: string } | null> {
+  /** The arbiter could not be asked: the next one is told all the same, unless what it holds is not older. */
+  async function mayStandIn(publisher: Publisher, own: Order): Promise<boolean> {
+    const there = await publisher.current?.().catch(() => own);
+    return there === null || (there !== undefined && compareOrder(there, own) < 0);
+  }
+
+  async function superseded(current: Order): Promise<Failure | null> {
     epochSeen = Math.max(epochSeen, current.epoch);
     order = null;
     if (!(await options.onSuperseded(current))) {
@@ -147,9 +164,9 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
 
   async function claimed(): Promise<Order> {
     let epoch = epochSeen;
-    if (!publishers.some(({ arbitrates }) => arbitrates)) {
-      for (const publisher of publishers) epoch = Math.max(epoch, (await publisher.current?.())?.epoch ?? 0);
-    }
+    // Where an arbiter cannot be asked now, it will say so when it refuses.
+    if (arbiter) epoch = Math.max(epoch, (await arbiter.current?.().catch(() => null))?.epoch ?? 0);
+    else for (const one of publishers) epoch = Math.max(epoch, (await one.current?.())?.epoch ?? 0);
     epochSeen = epoch + 1;
     options.saveEpoch(epochSeen);
     log.info({ epoch: epochSeen }, 'snapshot epoch claimed');
@@ -180,6 +197,14 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
       dirty = true;
       schedule();
     },
+    beat() {
+      beating = true;
+      schedule();
+    },
+    async held() {
+      if (!arbiter?.current) throw new Error('nothing is published to the edge itself');
+      return arbiter.current();
+    },
     published: () => ({ order, at: lastSuccess, kvLeftToday: Math.max(0, budget.left(now())) }),
     status(): SinkStatus {
       const state = lastError === null ? 'ok' : failures > 5 ? 'down' : 'retrying';
@@ -196,6 +221,12 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
       await Promise.race([finish(), new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
     },
   };
+}
+
+type Kind = 'change' | 'heartbeat' | 'beat';
+interface Failure {
+  error: string;
+  retryAfterMs?: number;
 }
 
 const pick = (retryAfterMs: number | undefined) => (retryAfterMs === undefined ? {} : { retryAfterMs });

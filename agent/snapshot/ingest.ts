@@ -1,3 +1,4 @@
+import type { Order } from '../../shared/snapshot/snapshot.ts';
 import { type Fetch, message, orderIn, type Published, type Publisher, retryAfterMs } from './publisher.ts';
 
 const TIMEOUT_MS = 5_000;
@@ -30,6 +31,13 @@ export function createIngestPublisher(edgeUrl: string, site: string, fetch: Fetc
       } catch (error) {
         return { kind: 'failed', error: `${url.origin}: ${message(error)}` };
       }
+    },
+    async current(): Promise<Order | null> {
+      const response = await fetch(url.href, { method: 'GET', signal: AbortSignal.timeout(TIMEOUT_MS) });
+      const text = await response.text();
+      const order = response.status === 200 ? orderIn(parse(text)) : null;
+      if (!order) throw new Error(`${url.origin} answered ${response.status}`);
+      return order;
     },
   };
 }

@@ -5,8 +5,10 @@ const DAY_MS = 86_400_000;
  * so that a busy morning does not leave KV stale until midnight.
  */
 export interface KvBudget {
-  /** Whether this write may go to KV; counts it if so. */
-  spend(kind: 'change' | 'heartbeat', now: number): boolean;
+  /** Whether this write may go to KV. */
+  allows(kind: 'change' | 'heartbeat', now: number): boolean;
+  /** One write was taken. What failed costs nothing, or an hour's outage would use up the day. */
+  spend(now: number): void;
   left(now: number): number;
 }
 
@@ -20,12 +22,15 @@ export function createKvBudget(perDay: number, heartbeatMs: number): KvBudget {
   };
   return {
     left,
-    spend(kind, now) {
+    allows(kind, now) {
       const heartbeats = Math.ceil((DAY_MS - (now % DAY_MS)) / heartbeatMs);
       const keepBack = kind === 'change' ? Math.min(heartbeats, Math.floor(perDay / 2)) : 0;
-      if (left(now) <= keepBack) return false;
+      return left(now) > keepBack;
+    },
+    spend(now) {
+      // Begins the day's count anew first, if it is another day.
+      left(now);
       spent++;
-      return true;
     },
   };
 }

@@ -1,17 +1,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { freePort } from '../../dev/ports.ts';
+import { parseStat } from '../../agent/haproxy/parse.ts';
+import { freePorts } from '../../dev/ports.ts';
+import { askHaproxy, type HaproxyServer, startHaproxy } from '../../dev/servers/haproxy.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import type { Order } from '../../shared/snapshot/snapshot.ts';
 import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
-/** Two agents of one site, real Redis for the lease, the real edge with its Hub as arbiter. */
+/** Two agents of one site, each with its HAProxy, real Redis for the lease, the real edge with its Hub as arbiter. */
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -21,15 +23,19 @@ let edge: TestEdge;
 let origins: Origin[];
 const agents: TestAgent[] = [];
 const folders: string[] = [];
+const haproxies: HaproxyServer[] = [];
 
 beforeAll(async () => {
   [redis, edge] = await Promise.all([startRedis(), startEdge({ kvDown: false })]);
   origins = [await startOrigin('gs-1'), await startOrigin('gs-2')];
-  agents.push(...(await Promise.all([startAgent('a'), startAgent('b')])));
+  for (const name of ['a', 'b']) folders.push(mkdtempSync(join(tmpdir(), `acgs-pair-${name}-`)));
+  agents.push(...(await Promise.all(folders.map(startAgent))));
+  haproxies.push(...(await Promise.all(folders.map(haproxyOf))));
 });
 
 afterAll(async () => {
   await Promise.all(agents.map((agent) => agent.end()));
+  await Promise.all(haproxies.map((haproxy) => haproxy.stop()));
   await Promise.all([redis?.stop(), edge?.stop(), ...(origins ?? []).map((origin) => origin.stop())]);
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
@@ -43,10 +49,14 @@ interface TestAgent {
   end(): Promise<void>;
 }
 
-async function startAgent(name: string): Promise<TestAgent> {
-  const folder = mkdtempSync(join(tmpdir(), `acgs-pair-${name}-`));
-  folders.push(folder);
-  const [bind, check] = [await freePort(), await freePort()];
+const sockets = (folder: string) => ({
+  socket: join(folder, 'a.sock'),
+  masterSocket: join(folder, 'm.sock'),
+});
+
+async function startAgent(folder: string): Promise<TestAgent> {
+  const [bind = 0, check = 0, gateway = 0, stats = 0] = await freePorts(4);
+  const neighbour = folders.find((one) => one !== folder) ?? '';
   writeFileSync(
     join(folder, 'acgs-lb.yaml'),
     JSON.stringify({
@@ -55,8 +65,9 @@ async function startAgent(name: string): Promise<TestAgent> {
       agent: { bind: `127.0.0.1:${bind}` },
       edge: { url: edge.url },
       haproxy: {
-        ...{ file: join(folder, 'haproxy.cfg'), socket: join(folder, 'a.sock') },
-        ...{ masterSocket: join(folder, 'm.sock'), agentCheck: `127.0.0.1:${check}` },
+        ...{ ...sockets(folder), file: join(folder, 'haproxy.cfg'), agentCheck: `127.0.0.1:${check}` },
+        ...{ bind: [`127.0.0.1:${gateway}`], stats: `127.0.0.1:${stats}`, threads: 1, log: '127.0.0.1:9' },
+        others: [{ name: 'neighbour', socket: sockets(neighbour).socket }],
       },
       services: {
         gs: {
@@ -70,6 +81,26 @@ async function startAgent(name: string): Promise<TestAgent> {
   );
   return answering(run(folder, `http://127.0.0.1:${bind}`));
 }
+
+/** From the file that the agent has written. */
+async function haproxyOf(folder: string): Promise<HaproxyServer> {
+  const configFile = join(folder, 'haproxy.cfg');
+  if (!(await until(() => existsSync(configFile), { withinMs: 60_000 }))) throw new Error('no haproxy.cfg');
+  return startHaproxy({ configFile, masterSocket: sockets(folder).masterSocket });
+}
+
+/** The instance's status at both HAProxies, `UP UP`. */
+const inBoth = (id: string, wanted: string) =>
+  until(
+    async () => {
+      const words = folders.map(async (folder) => {
+        const stats = parseStat(await askHaproxy(sockets(folder).socket, 'show stat -1 4 -1'));
+        return stats.find(({ instance }) => instance === id)?.status.split(' ')[0];
+      });
+      return (await Promise.all(words)).join(' ') === wanted;
+    },
+    { withinMs: 60_000 },
+  );
 
 /** Until its API answers: a wish sent earlier would meet nobody. */
 async function answering(agent: TestAgent): Promise<TestAgent> {
@@ -157,9 +188,10 @@ test('one leads and publishes; a wish told to the other one reaches the edge', a
   expect(await until(async () => (await hubOrder()).epoch > 0)).toBe(true);
   await other(first).admin('gs-1', 'drain');
   expect(await edgeSays('gs-1', '"state":"draining"')).toBe(true);
+  expect(await inBoth('gs-1', 'DRAIN DRAIN')).toBe(true);
 });
 
-test('the leader is killed: the other takes over within seconds and the change after it is not lost', async () => {
+test('the leader is killed: the other takes over and steers both HAProxies, and the change after it is not lost', async () => {
   const first = await leader();
   const second = other(first);
   const before = await hubOrder();
@@ -167,6 +199,7 @@ test('the leader is killed: the other takes over within seconds and the change a
   await second.admin('gs-1', 'ready');
   expect(await edgeSays('gs-1', '"state":"up"')).toBe(true);
   expect((await hubOrder()).epoch).toBeGreaterThan(before.epoch);
+  expect(await inBoth('gs-1', 'UP UP')).toBe(true);
   const folder = folders[agents.indexOf(first)] ?? '';
   agents[agents.indexOf(first)] = await answering(run(folder, first.url));
 });
@@ -189,10 +222,15 @@ test('the leader is paused and comes back: what it believes is not heard, and it
   expect(await edgeSays('gs-2', '"state":"up"')).toBe(true);
 });
 
-test('Redis is gone: the leader goes on judging and publishing', async () => {
+test('Redis is gone: the leader goes on; killed too, the other one hears it no more at the Hub and leads', async () => {
   const first = await leader();
   await redis.stop();
   await origins[1]?.stop();
   expect(await edgeSays('gs-2', '"state":"down"')).toBe(true);
+  expect(await inBoth('gs-2', 'DOWN DOWN')).toBe(true);
   expect(await first.role()).toBe('leader');
+  first.child.kill('SIGKILL');
+  await other(first).admin('gs-1', 'drain');
+  expect(await edgeSays('gs-1', '"state":"draining"')).toBe(true);
+  expect(await other(first).role()).toBe('leader');
 });
