@@ -24,6 +24,11 @@ function bundleOnce(): Promise<{ dir: string; path: string }> {
 export interface TestEdge {
   url: string;
   stop(): Promise<void>;
+  /** A request as Cloudflare hands it over: with its colo and country. */
+  fromPlace(
+    cf: { colo: string; country: 'DE' | 'US' | 'JP' },
+    request?: { method?: string; headers?: Record<string, string> },
+  ): Promise<{ status: number; body: string; headers: Map<string, string> }>;
   /** Signs and publishes, with `seq` one more than last time. Returns the answer. */
   publish(snapshot: Partial<Snapshot>): Promise<Response>;
   sign(snapshot: Snapshot): Promise<Uint8Array<ArrayBuffer>>;
@@ -75,6 +80,11 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
     sign,
     signingKey: keys.get(sites[0] ?? '')?.signingText(sites[0] ?? '') ?? '',
     stop: () => edge.dispose(),
+    async fromPlace(cf, { method = 'GET', headers = {} } = {}) {
+      const from = { 'cf-connecting-ip': '203.0.113.1', ...headers };
+      const answer = await edge.dispatchFetch(`${url}/`, { method, cf, headers: from, redirect: 'manual' });
+      return { status: answer.status, headers: new Map(answer.headers), body: await answer.text() };
+    },
     async publish(part) {
       const snapshot: Snapshot = {
         v: 1,

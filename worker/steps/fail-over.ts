@@ -11,6 +11,7 @@ import { type Hedge, withHedge } from './hedge.ts';
 import { gatewayFailed, learn } from './learn.ts';
 import { type Picked, pick } from './pick.ts';
 import type { Session } from './pin.ts';
+import { unreachable } from './reachable.ts';
 
 /** How a request ended: with an upstream's answer, or with none that may be given. */
 export interface Outcome {
@@ -94,8 +95,14 @@ export async function failOver(
 }
 
 /** The next instance to try. When everything was tried and attempts are left, the first again: it may have recovered. */
-function next({ incoming, service, session, tried, edge }: Journey): Picked | null {
-  const picked = pick(incoming, service, session, tried, edge, edge.now());
+function next({ incoming, service, session, tried, deadGateways, edge }: Journey): Picked | null {
+  const now = edge.now();
+  const cutOff = unreachable(incoming, service, deadGateways, edge, now);
+  if (cutOff.length > 0) {
+    const elsewhere = pick(incoming, service, session, [...tried, ...cutOff], edge, now);
+    if (elsewhere) return elsewhere;
+  }
+  const picked = pick(incoming, service, session, tried, edge, now);
   if (picked || tried.length === 0) return picked;
   const candidate = tried.shift();
   const site = candidate && service.sites.find((one) => one.site === candidate.site);

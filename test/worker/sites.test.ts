@@ -1,0 +1,113 @@
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { Snapshot, SnapshotService } from '../../shared/snapshot/snapshot.ts';
+import { startEdge, type TestEdge } from '../harness/edge.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { instance, service } from '../harness/snapshot.ts';
+
+/** Two sites, each with a gateway (an HTTP server that answers as HAProxy would) and no other way in, as on Cloudflare. */
+
+const FRANKFURT = { colo: 'FRA', country: 'DE' } as const;
+const MUNICH = { colo: 'MUC', country: 'DE' } as const;
+const SAN_JOSE = { colo: 'SJC', country: 'US' } as const;
+const TOKYO = { colo: 'NRT', country: 'JP' } as const;
+
+let edge: TestEdge;
+let east: Origin;
+let west: Origin;
+
+beforeAll(async () => {
+  edge = await startEdge({ sites: ['east', 'west'], vars: { CLIENT_ADDRESS_FROM: 'cloudflare' } });
+});
+afterAll(() => edge.stop());
+/** New ones each time: what the isolate learnt of the last one's gateways does not carry over. */
+beforeEach(async () => {
+  [east, west] = await Promise.all([startOrigin('east'), startOrigin('west')]);
+});
+afterEach(async () => {
+  await Promise.all([east.stop(), west.stop()]);
+});
+
+async function publish(
+  site: 'east' | 'west',
+  part: Partial<Snapshot> = {},
+  policy: Partial<SnapshotService> = {},
+) {
+  const gateway = site === 'east' ? east : west;
+  const answer = await edge.publish({
+    site,
+    gateways: [gateway.url],
+    services: { gs: service({ instances: [instance(`${site}-1`, 'http://192.0.2.1')], ...policy }) },
+    ...part,
+  });
+  expect(answer.status).toBe(200);
+}
+
+type Place = Parameters<TestEdge['fromPlace']>[0];
+
+async function asked(place: Place, times: number, method = 'GET'): Promise<Record<string, number>> {
+  const seen: Record<string, number> = {};
+  for (let i = 0; i < times; i++) {
+    const { status, body } = await edge.fromPlace(place, { method });
+    const who = status === 200 ? (JSON.parse(body) as { name: string }).name : String(status);
+    seen[who] = (seen[who] ?? 0) + 1;
+  }
+  return seen;
+}
+
+test('the near site serves, by colo or by country; where none is near, weight decides', async () => {
+  await publish('east', { near: ['FRA', 'DE'], weight: 300 });
+  await publish('west', { near: ['SJC', 'US'] });
+  expect(await asked(FRANKFURT, 10)).toEqual({ east: 10 });
+  expect(await asked(MUNICH, 10)).toEqual({ east: 10 });
+  expect(await asked(SAN_JOSE, 10)).toEqual({ west: 10 });
+  const { east: share = 0 } = await asked(TOKYO, 120);
+  // 3 of 4; five standard deviations to either side.
+  expect(share / 120).toBeGreaterThan(0.55);
+  expect(share / 120).toBeLessThan(0.95);
+  await publish('east', { near: ['FRA', 'DE'], weight: 1 });
+  const { east: few = 0 } = await asked(TOKYO, 30);
+  expect(few).toBeLessThan(8);
+});
+
+test('a near site that serves nothing comes after a far one that does, and is back with its next snapshot', async () => {
+  await publish('east', { near: ['DE'] });
+  await publish('west', { near: ['US'] });
+  expect(await asked(FRANKFURT, 3)).toEqual({ east: 3 });
+  const down = { instances: [instance('east-1', 'http://192.0.2.1', { state: 'down' })] };
+  await publish('east', { near: ['DE'] }, down);
+  expect(await asked(FRANKFURT, 5)).toEqual({ west: 5 });
+  await publish('east', { near: ['DE'] });
+  expect(await asked(FRANKFURT, 5)).toEqual({ east: 5 });
+});
+
+test('a site that dies unannounced: no GET fails, POSTs fail only until its gateway is known to be gone', async () => {
+  await publish('east', { near: ['DE'] });
+  await publish('west', { near: ['US'] });
+  expect(await asked(FRANKFURT, 3)).toEqual({ east: 3 });
+  const { port } = east;
+  await east.stop();
+  expect(await asked(FRANKFURT, 20)).toEqual({ west: 20 });
+  // Its gateway is out by now, and a request that may not be repeated does not try whether it is back.
+  expect(await asked(FRANKFURT, 20, 'POST')).toEqual({ west: 20 });
+
+  east = await startOrigin('east', port);
+  await expect.poll(() => asked(FRANKFURT, 1), { timeout: 40_000, interval: 200 }).toEqual({ east: 1 });
+  expect(await asked(FRANKFURT, 5, 'POST')).toEqual({ east: 5 });
+});
+
+test('sessions of a dead site move to the other', async () => {
+  const affinity = { by: 'cookie' as const, ttl: 3_600_000 };
+  await publish('east', { near: ['DE'] }, { affinity });
+  await publish('west', { near: ['US'] }, { affinity });
+  const first = await edge.fromPlace(FRANKFURT);
+  const cookie = String(first.headers.get('set-cookie')).split(';')[0] ?? '';
+  const far = await edge.fromPlace(SAN_JOSE, { headers: { cookie } });
+  // A session stays where its state is, however far the client goes.
+  expect(JSON.parse(far.body)).toEqual({ name: 'east' });
+  await east.stop();
+  for (let i = 0; i < 5; i++) {
+    const moved = await edge.fromPlace(FRANKFURT, { headers: { cookie } });
+    expect([moved.status, moved.body]).toEqual([200, '{"name":"west"}']);
+    expect(moved.headers.get('set-cookie')).toMatch(/^acgs_affinity=/);
+  }
+});
