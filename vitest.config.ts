@@ -5,8 +5,9 @@ export default defineConfig({
     include: ['{shared,worker,agent,dev,bench,deploy}/**/*.test.ts', 'test/**/*.test.ts'],
     // Real servers are started by these tests; two cores hold two files at a time without starving any.
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
+    // Far above what any test takes: they wait for what they test, and a busy machine is no fault of the code.
+    testTimeout: 120_000,
+    hookTimeout: 240_000,
     globalSetup: ['test/setup.ts'],
   },
 });

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Polls until the value is truthy and returns it; null when the time is over. Errors count as "not yet". */
 export async function until<T>(
   read: () => Promise<T | false | null | undefined> | T | false | null | undefined,
-  { withinMs = 20_000, everyMs = 50 } = {},
+  { withinMs = 60_000, everyMs = 50 } = {},
 ): Promise<T | null> {
   const deadline = Date.now() + withinMs;
   for (;;) {

@@ -87,7 +87,7 @@ test('a published snapshot is on disk: an edge that starts again routes by it', 
   await edge.stop();
   edge = await start();
   await expect
-    .poll(async () => (await ask()).headers.get('x-acgs-instance'), { timeout: 10_000, interval: 200 })
+    .poll(async () => (await ask()).headers.get('x-acgs-instance'), { timeout: 40_000, interval: 200 })
     .toBe('gs-1');
   expect(await publish(1)).toBe(409);
 });

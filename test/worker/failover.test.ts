@@ -229,7 +229,7 @@ test('with the gateway gone, traffic goes directly, without the token; and back 
   expect([...a.requests, ...b.requests].every((one) => one.headers['x-acgs-edge'] === undefined)).toBe(true);
   const back = await startOrigin('back', dying.port);
   back.answer((_, response) => response.end('gateway'));
-  await expect.poll(async () => (await fetch(`${edge.url}/`)).text(), { timeout: 10_000 }).toBe('gateway');
+  await expect.poll(async () => (await fetch(`${edge.url}/`)).text(), { timeout: 40_000 }).toBe('gateway');
   await back.stop();
 });
 

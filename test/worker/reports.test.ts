@@ -89,7 +89,7 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   expect(sum((report) => report.requests[0]?.status4xx)).toBe(counted - ok + 1);
   expect(sum(total)).toBe(counted + 1);
   expect(sum((report) => report.requests[0]?.latency.count)).toBe(ok);
-}, 60_000);
+}, 120_000);
 
 /** The token's claims, or an error when its signature does not hold. */
 async function claimsOf(token: string): Promise<object> {
