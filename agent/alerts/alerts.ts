@@ -44,27 +44,44 @@ export function createAlerts(options: AlertsOptions): Alerts {
   /** Orders the database has not taken yet. */
   const unsaved = new Map<string, Silence | null>();
   const book = createAlertBook({ config, silences: () => silences.values(), newId: randomUUID });
+  /** Whether the last look was a leader's, and whether it knows what was open before it. */
+  let leading = false;
   let loaded = false;
-  let loading: Promise<void> | null = null;
+  let reading: Promise<Alert[] | null> | null = null;
   let syncing = Promise.resolve();
 
-  /** What an earlier run or another agent left open. Without the database alerts begin anew rather than never. */
-  function load(): Promise<void> {
-    if (loaded) return Promise.resolve();
-    loading ??= read().finally(() => {
-      loading = null;
+  /** What all agents share, silences first. Null when the database does not answer in time: it must keep no alert back. */
+  async function shared(): Promise<Alert[] | null> {
+    syncSilences();
+    reading ??= read().finally(() => {
+      reading = null;
     });
-    return loading;
+    const patience = new AbortController();
+    const late = sleep(LOAD_MS, null, { signal: patience.signal }).catch(() => null);
+    const found = await Promise.race([reading, late]);
+    patience.abort();
+    return found;
   }
 
-  async function read(): Promise<void> {
+  async function read(): Promise<Alert[] | null> {
     try {
-      const superseded = book.load(await store.firing(), now());
-      if (superseded.length > 0) store.save(superseded);
-      loaded = true;
+      await syncing;
+      return await store.firing();
     } catch (error) {
       log.debug({ error: reason(error) }, 'open alerts not read');
+      return null;
     }
+  }
+
+  /** Follows others' word until it leads; then what it has stands, and what it found open on taking over. */
+  function follow(open: readonly Alert[], leads: boolean): void {
+    if (leads && loaded) {
+      book.hear(open);
+      return;
+    }
+    if (!leads || !leading) book.clear();
+    const superseded = book.load(open, now());
+    if (leads && superseded.length > 0) store.save(superseded);
   }
 
   /** Writes what is unsaved, then takes what all agents share. */
@@ -89,17 +106,12 @@ export function createAlerts(options: AlertsOptions): Alerts {
 
   return {
     async judge(summary) {
-      syncSilences();
-      if (!isLeader()) {
-        // The leader's alerts are the leader's to follow; on taking over they are read anew.
-        book.clear();
-        loaded = false;
-        return;
-      }
-      // A database that hangs must not keep an alert back.
-      const patience = new AbortController();
-      await Promise.race([load(), sleep(LOAD_MS, undefined, { signal: patience.signal }).catch(() => {})]);
-      patience.abort();
+      const open = await shared();
+      const leads = isLeader();
+      if (open) follow(open, leads);
+      loaded = leads && (loaded || open !== null);
+      leading = leads;
+      if (!leads) return;
       const at = now();
       const { notices, changed } = book.evaluate(readings(summary, config().monitor.minimumSamples), at);
       if (changed.length > 0) store.save(changed);

@@ -77,5 +77,28 @@ test('what another run left open goes on under its id; a service that is gone en
   expect(late.book.load(open, 2)).toMatchObject([{ id: 'a1', state: 'resolved' }]);
   const { changed, notices } = book.evaluate([], 3);
   expect(changed).toMatchObject([{ id: 'a1', state: 'resolved' }]);
+  expect(notices).toMatchObject([{ event: 'resolved', alert: { id: 'a1', notified: 1 } }]);
+});
+
+test('the end of a service whose alert nobody was told of is not told either', () => {
+  const silence = { id: 's', rule: '', service: 'gs', until: 60 * MINUTE, reason: '', createdBy: '' };
+  const { book, tell } = openBook([silence]);
+  tell(450, 0, 0);
+  silence.until = 0;
+  const { changed, notices } = book.evaluate([], MINUTE);
+  expect(changed).toMatchObject([{ state: 'resolved' }]);
   expect(notices).toEqual([]);
+});
+
+test('an acknowledgement given to another agent counts, one from before it got worse does not', () => {
+  const { book, tell } = openBook();
+  tell(450, 0, 0);
+  const [open] = book.firing();
+  if (!open) throw new Error('nothing fires');
+  const taken = { ...open, acknowledgedAt: MINUTE, acknowledgedBy: 'ada', changedAt: MINUTE };
+  book.hear([{ ...taken, id: 'other' }, taken]);
+  expect(tell(450, 2, 20)).toEqual([]);
+  expect(tell(600, 21, 21)).toEqual(['escalated@21']);
+  book.hear([taken]);
+  expect(tell(600, 22, 24)).toEqual(['repeated@24']);
 });

@@ -17,6 +17,8 @@ export interface AlertBook {
   acknowledge(id: string, by: string, now: number): Alert | null;
   /** What an earlier run, or another agent, had open. Returns those that have been raised anew meanwhile: closed. */
   load(alerts: readonly Alert[], now: number): Alert[];
+  /** Takes over acknowledgements that were given to another agent. */
+  hear(alerts: readonly Alert[]): void;
   clear(): void;
 }
 
@@ -62,7 +64,17 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
         if (result.notice) notices.push(result.notice);
         if (result.changed) changed.push(result.changed);
       }
-      return { notices, changed: [...changed, ...orphans(list, alerts, keyOf, now)] };
+      // Alerts of services that are no longer configured: whoever was told of one is told that it is over.
+      const known = new Set(list.map(keyOf));
+      for (const [key, alert] of alerts) {
+        if (known.has(key)) continue;
+        alerts.delete(key);
+        const over = ended(alert, `${alert.service} is no longer configured`, now);
+        const told = alert.lastNotifiedAt === null ? null : notice(over, 'resolved', now);
+        changed.push(told?.alert ?? over);
+        if (told?.notice) notices.push(told.notice);
+      }
+      return { notices, changed };
     },
     firing: () => [...alerts.values()],
     acknowledge(id, by, now) {
@@ -83,6 +95,14 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
         return [];
       });
     },
+    hear(list) {
+      for (const { id, acknowledgedAt, acknowledgedBy, changedAt, ...about } of list) {
+        const own = alerts.get(keyOf(about));
+        // An older row is from before it got worse.
+        if (own?.id !== id || acknowledgedAt === null || changedAt <= own.changedAt) continue;
+        alerts.set(keyOf(about), { ...own, acknowledgedAt, acknowledgedBy, changedAt });
+      }
+    },
     clear: () => alerts.clear(),
   };
 }
@@ -96,22 +116,7 @@ function dueEvent(alert: Alert, repeat: Config['alerts']['repeat'], now: number)
   return alert.acknowledgedAt === null && due && repeats < repeat.atMost ? 'repeated' : null;
 }
 
-/** Alerts of services that are no longer configured end silently. */
-function orphans(
-  list: readonly Reading[],
-  alerts: Map<string, Alert>,
-  keyOf: (alert: Pick<Alert, 'rule' | 'service'>) => string,
-  now: number,
-): Alert[] {
-  const known = new Set(list.map(keyOf));
-  return [...alerts].flatMap(([key, alert]) => {
-    if (known.has(key)) return [];
-    alerts.delete(key);
-    return [ended(alert, `${alert.service} is no longer configured`, now)];
-  });
-}
-
 const ended = (alert: Alert, message: string, now: number): Alert => ({
   ...alert,
-  ...{ state: 'resolved', resolvedAt: now, changedAt: now, message },
+  ...{ state: 'resolved', resolvedAt: now, changedAt: now, notified: 0, message },
 });

@@ -29,6 +29,7 @@ interface Row {
   acknowledged_at: number | null;
   acknowledged_by: string | null;
   notified: number;
+  told_at: number | null;
 }
 
 export function createAlertStore(database: Database, writer: Pick<HistoryWriter, 'write'>): AlertStore {
@@ -95,11 +96,12 @@ function toRow(alert: Alert) {
     acknowledged_at: toSeconds(alert.acknowledgedAt),
     acknowledged_by: alert.acknowledgedBy,
     notified: alert.notified,
+    told_at: toSeconds(alert.lastNotifiedAt),
   };
 }
 
 function fromRow(row: Row): Alert {
-  const changedAt = toMs(row.changed_at);
+  const instant = (seconds: number | null): number | null => (seconds === null ? null : toMs(seconds));
   return {
     id: row.id,
     rule: row.rule,
@@ -110,13 +112,12 @@ function fromRow(row: Row): Alert {
     threshold: row.threshold,
     message: row.message,
     startedAt: toMs(row.started_at),
-    changedAt,
-    resolvedAt: row.resolved_at === null ? null : toMs(row.resolved_at),
-    acknowledgedAt: row.acknowledged_at === null ? null : toMs(row.acknowledged_at),
+    changedAt: toMs(row.changed_at),
+    resolvedAt: instant(row.resolved_at),
+    acknowledgedAt: instant(row.acknowledged_at),
     acknowledgedBy: row.acknowledged_by,
     notified: row.notified,
-    // Not written down: no later than this, so a repeat comes rather too early than never.
-    lastNotifiedAt: row.notified > 0 ? changedAt : null,
+    lastNotifiedAt: instant(row.told_at),
     calm: 0,
   };
 }

@@ -29,6 +29,7 @@ const ALERT_COLUMNS = {
   acknowledged_at: number,
   acknowledged_by: text,
   notified: integer,
+  told_at: number,
 };
 
 const TABLES: Record<HistoryTable, TableSpec> = {

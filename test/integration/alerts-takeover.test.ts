@@ -1,0 +1,144 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { createAlerts } from '../../agent/alerts/alerts.ts';
+import type { AlertMessage } from '../../agent/alerts/message.ts';
+import { type AlertStore, createAlertStore } from '../../agent/alerts/store.ts';
+import type { Summary } from '../../agent/monitor/summary.ts';
+import { createHistoryWriter, type HistoryWriter } from '../../agent/sinks/history-writer.ts';
+import type { HistoryRecord } from '../../agent/sinks/records.ts';
+import { openSpool } from '../../agent/sinks/spool.ts';
+import { type Database, openDatabase } from '../../agent/sql/database.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import { eventually } from '../harness/eventually.ts';
+
+/** One alert, several agents: what people are told must not depend on which of them lives. */
+
+const log = pino({ level: 'silent' });
+const MINUTE = 60_000;
+const config = parseConfig(`
+version: 1
+site: { id: main }
+services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
+alerts: { repeat: { warning: 5m, critical: 3m, emergency: 1m, atMost: 10 } }
+`);
+const folder = mkdtempSync(join(tmpdir(), 'acgs-takeover-'));
+let server: PostgresServer;
+let database: Database;
+let writer: HistoryWriter;
+beforeAll(async () => {
+  server = await startPostgres();
+  await migrate(server.url);
+  database = openDatabase(server.url, { min: 0, max: 4, idle: 1_000 });
+  const spool = await openSpool<HistoryRecord[]>({ folder });
+  writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
+});
+afterAll(async () => {
+  await writer?.close(1_000);
+  await database?.close();
+  await server?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Every request of the last minutes took `p95Ms`. */
+function summary(p95Ms: number): Summary {
+  const measures = {
+    ...{
+      requests: 100,
+      perSecond: 1,
+      errorPercent: 0,
+      p50Ms: p95Ms,
+      p95Ms,
+      p99Ms: p95Ms,
+      latencySamples: 100,
+    },
+    ...{ availabilityPercent: 100, samples: 100, concurrency: 1, queuedMax: 0 },
+  };
+  const service = { id: 'gs', up: 1, of: 1, ...measures, instances: [] };
+  const host = { cpuPercent: 1, memoryPercent: 1, samples: 100 };
+  return { at: 0, site: 'main', windowSeconds: 300, total: measures, host, services: [service] };
+}
+
+let clock = Date.UTC(2027, 0, 1);
+const told: string[] = [];
+function agent(name: string, leads: () => boolean, store: AlertStore = createAlertStore(database, writer)) {
+  return createAlerts({
+    config: () => config,
+    store,
+    log,
+    isLeader: leads,
+    now: () => clock,
+    dispatcher: {
+      send: ({ event, severity, notified }: AlertMessage) =>
+        told.push(`${name} ${event} ${severity} ${notified}`),
+      test: async () => [],
+      status: () => ({}),
+      close: async () => {},
+    },
+  });
+}
+const saved = () => eventually(() => expect(writer.status()).toMatchObject({ state: 'ok', pending: 0 }));
+
+test('an alert goes on through a change of leader and a restart: nothing is told twice, repeats keep their pace', async () => {
+  let leader = 'a';
+  const a = agent('a', () => leader === 'a');
+  const b = agent('b', () => leader === 'b');
+  const look = async (agents: (typeof a)[], p95Ms: number) => {
+    for (const one of agents) await one.judge(summary(p95Ms));
+    await saved();
+    return told.splice(0);
+  };
+  expect(await look([a, b], 600)).toEqual(['a raised critical 1']);
+  const [{ id } = { id: '' }] = a.firing();
+  const said: string[] = [];
+  for (let minute = 1; minute <= 7; minute++) {
+    clock += MINUTE;
+    said.push(...(await look([a, b], 600)));
+  }
+  expect(said).toEqual(['a repeated critical 2', 'a repeated critical 3']);
+  expect(b.firing()).toMatchObject([{ id, notified: 3 }]);
+  // One minute after the last repeat a is gone.
+  leader = 'b';
+  expect(await look([a, b], 600)).toEqual([]);
+  expect(b.firing()).toMatchObject([{ id, notified: 3 }]);
+  clock += MINUTE;
+  expect(await look([a, b], 600)).toEqual([]);
+  // As is b, and begins anew.
+  const again = agent('b', () => true);
+  expect(await look([again], 600)).toEqual([]);
+  clock += MINUTE;
+  expect(await look([again], 600)).toEqual(['b repeated critical 4']);
+  expect(again.acknowledge(id, 'ada')).toMatchObject({ acknowledgedBy: 'ada' });
+  await saved();
+  const third = agent('c', () => true);
+  clock += 30 * MINUTE;
+  expect(await look([third], 600)).toEqual([]);
+  expect(await look([third], 1_200)).toEqual(['c escalated emergency 1']);
+  expect([...(await look([third], 10)), ...(await look([third], 10))]).toEqual(['c resolved emergency 1']);
+  expect(await look([agent('d', () => true)], 10)).toEqual([]);
+});
+
+test('a silence holds from the first look of an agent that starts', async () => {
+  const first = agent('a', () => true);
+  first.silence({ rule: 'p95Ms', service: '', until: clock + 60 * MINUTE, reason: 'move', createdBy: 'ada' });
+  await first.judge(summary(600));
+  await saved();
+  const store = createAlertStore(database, writer);
+  const late: AlertStore = {
+    ...store,
+    async silences(now) {
+      const found = await store.silences(now);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      return found;
+    },
+  };
+  await eventually(async () => expect(await store.silences(clock)).toHaveLength(1));
+  const second = agent('b', () => true, late);
+  await second.judge(summary(600));
+  expect(told.splice(0)).toEqual([]);
+  expect(second.firing()).toHaveLength(1);
+});
