@@ -1,9 +1,10 @@
+import { once } from 'node:events';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { editedConfig, runStart, type StartRun } from '../harness/stack.ts';
+import { editedConfig, freeOffset, runStart, type StartRun } from '../harness/stack.ts';
 
 let folder: string;
 beforeAll(() => {
@@ -57,15 +58,11 @@ describe('npm start, used wrongly', () => {
   });
 
   it('names a port that is taken, what wanted it, and the way out', async () => {
-    const server: Server = createServer();
-    const port = await new Promise<number>((resolve) => {
-      const tryNext = (candidate: number): void => {
-        server.once('error', () => tryNext(candidate + 100));
-        server.listen(candidate, '127.0.0.1', () => resolve(candidate));
-      };
-      tryNext(8090 + 23_000);
-    });
-    const { code, stderr, stdout } = await refused('--port-offset', String(port - 8090));
+    const offset = await freeOffset();
+    const port = 8090 + offset;
+    const server = createServer().listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    const { code, stderr, stdout } = await refused('--port-offset', String(offset));
     await new Promise((resolve) => server.close(resolve));
     expect(code).toBe(2);
     expect(stdout).toBe('');
