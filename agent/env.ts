@@ -1,5 +1,6 @@
 import type { Config } from '../shared/config/config.ts';
 import { parseKeyList, parseKeyText } from '../shared/snapshot/keys.ts';
+import { parseRedisUrl } from './live/redis-url.ts';
 
 /** Secrets and addresses: from the environment alone, never from the file. Unset is undefined. */
 export interface Environment {
@@ -66,7 +67,8 @@ export function readEnvironment(variables: Variables, config: Config): Environme
       `ENVIRONMENT: ${JSON.stringify(name)} is not allowed; expected production, staging, development or test`,
     );
   }
-  checkUrl('REDIS_URL', ['redis:', 'rediss:', 'redis+sentinel:', 'rediss+sentinel:']);
+  const redisUrl = get('REDIS_URL');
+  if (redisUrl) attempt(() => parseRedisUrl(redisUrl));
   checkUrl('DATABASE_URL', ['postgres:', 'postgresql:']);
   checkUrl('SMTP_URL', ['smtp:', 'smtps:']);
   checkUrl('SLACK_WEBHOOK_URL', ['https:', 'http:']);

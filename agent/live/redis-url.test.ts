@@ -1,9 +1,17 @@
 import { expect, test } from 'vitest';
-import { parseSentinelUrl } from './redis-url.ts';
+import { parseRedisUrl } from './redis-url.ts';
+
+test('one Redis', () => {
+  expect(parseRedisUrl('redis://u:p%40ss@h:1/2')).toEqual({
+    ...{ kind: 'server', hosts: [{ host: 'h', port: 1 }], username: 'u', password: 'p@ss', db: 2 },
+  });
+  expect(parseRedisUrl('rediss://')).toMatchObject({ hosts: [{ host: 'localhost', port: 6379 }], tls: {} });
+});
 
 test('a master that Sentinels know', () => {
-  expect(parseSentinelUrl('redis+sentinel://:p%40ss@s1:26380,s2/lb/2?sentinelPassword=x')).toEqual({
-    sentinels: [
+  expect(parseRedisUrl('redis+sentinel://:p%40ss@s1:26380,s2/lb/2?sentinelPassword=x')).toEqual({
+    kind: 'sentinel',
+    hosts: [
       { host: 's1', port: 26380 },
       { host: 's2', port: 26379 },
     ],
@@ -12,15 +20,39 @@ test('a master that Sentinels know', () => {
     db: 2,
     sentinelPassword: 'x',
   });
-  expect(parseSentinelUrl('rediss+sentinel://[::1]:5000/lb')).toMatchObject({
-    sentinels: [{ host: '::1', port: 5000 }],
+  expect(parseRedisUrl('rediss+sentinel://[::1]:5000/lb')).toMatchObject({
+    hosts: [{ host: '::1', port: 5000 }],
     tls: {},
-    enableTLSForSentinelMode: true,
   });
 });
 
-test('an ordinary URL is left to the client, a wrong one is told without its password', () => {
-  expect(parseSentinelUrl('rediss://u:p@h:6379/0')).toBeNull();
-  expect(() => parseSentinelUrl('redis+sentinel://:secret@host:1')).toThrow(/MASTER/);
-  expect(() => parseSentinelUrl('redis+sentinel://:secret@host:1')).not.toThrow(/secret/);
+test('a cluster', () => {
+  expect(parseRedisUrl('redis+cluster://u:p@a:7000,b:7001')).toEqual({
+    kind: 'cluster',
+    hosts: [
+      { host: 'a', port: 7000 },
+      { host: 'b', port: 7001 },
+    ],
+    username: 'u',
+    password: 'p',
+  });
+});
+
+test.each([
+  ['redis+sentinel://:secret@host:1', /MASTER/],
+  ['redis://:secret@a,b', /expected redis:\/\//],
+  ['redis+cluster://:secret@a/1', /database 0/],
+  ['redis://:sec/ret@a', /%2F/],
+  ['redis://:secret?secret@a', /%3F/],
+  ['redis://:secret#secret@a', /%23/],
+  ['redis://:secret@a:99999', /no host:port/],
+  ['redis://:secret@a/nonsense', /\/DB/],
+  ['redis://:secret@a?cacert=x', /"cacert" is not known/],
+  ['rediss://:secret@a?cacert=/nowhere', /cacert=\/nowhere cannot be read \(ENOENT\)/],
+  [`rediss://:secret@a?cacert=${import.meta.filename}`, /holds no certificate/],
+  ['rediss://:secret%@a', /%25/],
+])('%s is refused, and says why without its password', (url, why) => {
+  expect(() => parseRedisUrl(url)).toThrow(why);
+  expect(() => parseRedisUrl(url)).not.toThrow(/secret|sec/);
+  expect(() => parseRedisUrl(url)).toThrow(/^REDIS_URL/);
 });

@@ -1,48 +1,62 @@
-import { Redis, type RedisOptions } from 'ioredis';
+import type { ConnectionOptions } from 'node:tls';
+import { readTlsFiles } from '../store-tls.ts';
+import { type Host, parseStoreUrl, StoreUrlError } from '../store-url.ts';
 
-const SENTINEL_PORT = 26_379;
-
-/** How replies are mapped stays the client's own way. */
-type Options = Omit<RedisOptions, 'replyMapping'>;
-
-/**
- * A client for `redis://…`, `rediss://…` (TLS), or a master that Sentinels know:
- * `redis+sentinel://[[user]:password@]host[:port][,host[:port]…]/MASTER[/DB][?sentinelPassword=…]`, and the same with
- * `rediss+sentinel://` for TLS to master and Sentinels. Throws, without the password, when the URL is neither.
- */
-export function openRedis(url: string, options: Options): Redis {
-  const sentinel = parseSentinelUrl(url);
-  if (!sentinel) return new Redis(url, options);
-  const { retryStrategy } = options;
-  return new Redis({ ...sentinel, ...options, sentinelRetryStrategy: (attempt) => retryStrategy?.(attempt) });
+/** One Redis, a master that Sentinels know, or a Redis Cluster. */
+export interface RedisTarget {
+  kind: 'server' | 'sentinel' | 'cluster';
+  hosts: [Host, ...Host[]];
+  /** The master's name, of a Sentinel. */
+  name?: string;
+  username?: string;
+  password?: string;
+  sentinelPassword?: string;
+  db?: number;
+  tls?: ConnectionOptions;
 }
 
-/** Null when the URL is not of a Sentinel. */
-export function parseSentinelUrl(url: string): Options | null {
-  const match = /^(rediss?)\+sentinel:\/\/(?:([^@]*)@)?([^/?@]+)\/([^/?]+)(?:\/(\d+))?(?:\?(.*))?$/.exec(url);
-  if (!match) {
-    if (/^rediss?\+sentinel:/.test(url)) {
-      throw new Error(
-        'REDIS_URL: expected redis+sentinel://[user:password@]host:port[,host:port]/MASTER[/DB]',
-      );
-    }
-    return null;
-  }
-  const [, scheme, credentials = '', hosts = '', name = '', db, query] = match;
-  const colon = credentials.indexOf(':');
-  const username = decodeURIComponent(colon < 0 ? credentials : credentials.slice(0, colon));
-  const password = colon < 0 ? '' : decodeURIComponent(credentials.slice(colon + 1));
-  const sentinelPassword = new URLSearchParams(query).get('sentinelPassword');
+const FORMS = {
+  server: 'redis://[[user]:password@]host[:port][/DB]',
+  sentinel: 'redis+sentinel://[[user]:password@]host[:port][,host[:port]…]/MASTER[/DB]',
+  cluster: 'redis+cluster://[[user]:password@]host[:port][,host[:port]…]',
+} as const;
+
+/**
+ * Reads REDIS_URL; `rediss…` is the same over TLS. Parameters: `cacert`, `cert`, `key` are files, named as redis-cli names
+ * them; `sentinelPassword`. Throws StoreUrlError, without the password.
+ */
+export function parseRedisUrl(url: string): RedisTarget {
+  const [, secure, mode = 'server'] = /^redis(s?)(?:\+(sentinel|cluster))?:\/\//.exec(url) ?? [];
+  const kind = mode as RedisTarget['kind'];
+  const wrong = () => new StoreUrlError(`REDIS_URL: expected ${FORMS[kind]}, or rediss… for TLS`);
+  if (secure === undefined) throw wrong();
+  const { username, password, hosts, path, query } = parseStoreUrl('REDIS_URL', url, {
+    port: kind === 'sentinel' ? 26_379 : 6_379,
+    parameters: [
+      ...(kind === 'sentinel' ? ['sentinelPassword'] : []),
+      ...(secure ? ['cacert', 'cert', 'key'] : []),
+    ],
+    example: FORMS[kind],
+  });
+  const [first = { host: 'localhost', port: 6_379 }, ...rest] = hosts;
+  const segments = path.filter((segment) => segment !== '');
+  const name = kind === 'sentinel' ? segments.shift() : undefined;
+  const db = segments.shift() ?? '';
+  const sentinelPassword = query.get('sentinelPassword');
+  if (kind === 'server' && rest.length > 0) throw wrong();
+  if (kind === 'sentinel' && !name) throw wrong();
+  if (segments.length > 0 || !/^\d*$/.test(db)) throw wrong();
+  if (kind === 'cluster' && Number(db) > 0)
+    throw new StoreUrlError('REDIS_URL: a cluster has database 0 alone');
+  const tls = readTlsFiles('REDIS_URL', query, { ca: 'cacert', cert: 'cert', key: 'key' });
   return {
-    sentinels: hosts.split(',').map((part) => {
-      const [, host = part, port] = /^(.+?|\[.+\])(?::(\d+))?$/.exec(part) ?? [];
-      return { host: host.replace(/^\[|\]$/g, ''), port: port ? Number(port) : SENTINEL_PORT };
-    }),
-    name: decodeURIComponent(name),
+    kind,
+    hosts: [first, ...rest],
+    ...(name && { name }),
     ...(username && { username }),
     ...(password && { password }),
-    ...(db && { db: Number(db) }),
     ...(sentinelPassword && { sentinelPassword }),
-    ...(scheme === 'rediss' && { tls: {}, enableTLSForSentinelMode: true }),
+    ...(db && { db: Number(db) }),
+    ...(secure && { tls }),
   };
 }

@@ -1,8 +1,9 @@
-import type { Redis } from 'ioredis';
+import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { EVENTS_CHANNEL, liveKeys } from './keys.ts';
 import type { LiveState } from './live.ts';
-import { openRedis } from './redis-url.ts';
+import { openRedis } from './redis-client.ts';
+import { innermost, redisMend } from './redis-words.ts';
 
 export interface RedisLiveOptions {
   url: string;
@@ -14,8 +15,12 @@ export interface RedisLiveOptions {
 const TIMEOUT_MS = 2_000;
 const MAX_RECONNECT_MS = 2_000;
 
+const KEEP_ALIVE_MS = 10_000;
+
 const connection = {
   connectTimeout: TIMEOUT_MS,
+  // A host that vanished sends no farewell.
+  keepAlive: KEEP_ALIVE_MS,
   retryStrategy: (attempt: number) => Math.min(100 * 2 ** Math.min(attempt, 6), MAX_RECONNECT_MS),
   // A replica that was promoted, or a Redis that was reconfigured: connect anew.
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
@@ -42,6 +47,8 @@ export function createRedisLive({ url, site, log }: RedisLiveOptions): LiveState
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: TIMEOUT_MS,
+    // A Redis that takes commands and answers none would go on collecting them: another connection, and perhaps another host.
+    socketTimeout: TIMEOUT_MS,
   });
   const told = onceUntilReady(log, state);
   redis.on('error', told.error);
@@ -53,16 +60,11 @@ export function createRedisLive({ url, site, log }: RedisLiveOptions): LiveState
   return {
     kind: 'redis',
     async put(entries) {
-      if (entries.length === 0) return;
-      const pipeline = redis.pipeline();
-      for (const { key, value, ttlSeconds } of entries) pipeline.set(key, value, 'EX', ttlSeconds);
-      const results = await pipeline.exec();
-      const failed = results?.find(([error]) => error)?.[0];
-      if (failed) throw failed;
+      await all(entries.map(({ key, value, ttlSeconds }) => redis.set(key, value, 'EX', ttlSeconds)));
     },
     get: (key) => redis.get(key),
     async remove(keys) {
-      if (keys.length > 0) await redis.del(...keys);
+      await all(keys.map((key) => redis.del(key)));
     },
     readIntents: () => redis.hgetall(liveKeys.intents(site)),
     async writeIntent(field, json) {
@@ -96,8 +98,18 @@ export function createRedisLive({ url, site, log }: RedisLiveOptions): LiveState
   };
 }
 
+/**
+ * One command a key, all sent at once: keys of a cluster lie on several nodes, and no command may name two of them. Throws
+ * the first error, and not before all are answered.
+ */
+async function all(commands: Promise<unknown>[]): Promise<void> {
+  const results = await Promise.allSettled(commands);
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed) throw failed.reason;
+}
+
 /** A connection that listens cannot give commands, so it has its own. */
-function listen(url: string, handlers: Set<(event: unknown) => void>, log: Logger): Redis {
+function listen(url: string, handlers: Set<(event: unknown) => void>, log: Logger): Redis | Cluster {
   const redis = openRedis(url, { ...connection, maxRetriesPerRequest: null });
   // The other connection has told about it.
   redis.on('error', () => {});
@@ -130,15 +142,17 @@ function lazily<T>(make: () => T): { get(): T; peek(): T | undefined } {
 function onceUntilReady(log: Logger, state: { lastError: string | null }) {
   let away = false;
   return {
-    error(error: Error) {
+    error(outer: Error) {
+      const error = innermost(outer);
       state.lastError = error.message || 'connection refused';
       if (away) return;
       away = true;
-      log.warn(`Redis cannot be reached (${state.lastError}); going on without it`);
+      log.warn(`Redis cannot be used (${state.lastError}); going on without it: ${redisMend(error)}`);
     },
     ready() {
-      if (away) log.info('Redis is reachable again');
+      if (away) log.info('Redis is back');
       away = false;
+      state.lastError = null;
     },
   };
 }

@@ -84,7 +84,9 @@ export function createRedisSink({ live, config, log, now = Date.now }: RedisSink
     accept(update) {
       latest = update;
       for (const row of update.metrics ?? []) remember(rows, totals, row);
-      for (const key of rows.keys()) if (!update.instances.has(key)) rows.delete(key);
+      for (const known of [rows, totals]) {
+        for (const key of known.keys()) if (!update.instances.has(key)) known.delete(key);
+      }
       events.push(...update.changes);
       if (events.length > MAX_EVENTS) {
         status.dropped += events.length - MAX_EVENTS;

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
-import { openRedis } from '../../live/redis-url.ts';
+import { openRedis } from '../../live/redis-client.ts';
+import { innermost, redisMend } from '../../live/redis-words.ts';
 import { openDatabase } from '../../sql/database.ts';
 import { databaseUrl } from '../../sql/locate.ts';
 import { migrationsFolder } from '../../sql/migrate.ts';
@@ -19,17 +20,19 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
     }
     return [skip('Redis', 'REDIS_URL is not set: live state is kept in memory')];
   }
-  const redis = openRedis(env.REDIS_URL, {
-    lazyConnect: true,
-    connectTimeout: 3_000,
-    commandTimeout: 3_000,
-    maxRetriesPerRequest: 0,
-    retryStrategy: () => null,
-  });
+  let redis: ReturnType<typeof openRedis>;
+  try {
+    redis = openRedis(env.REDIS_URL, {
+      ...{ lazyConnect: true, connectTimeout: 3_000, commandTimeout: 3_000, maxRetriesPerRequest: 0 },
+      retryStrategy: () => null,
+    });
+  } catch (error) {
+    return [fail('Redis', wordsOf(error), 'put REDIS_URL right; docs/operations.md shows its forms')];
+  }
   // The promise only says "closed"; why, the event does.
-  let why: unknown = null;
-  redis.on('error', (error) => {
-    why = error;
+  let why: Error | null = null;
+  redis.on('error', (error: Error) => {
+    why ??= innermost(error);
   });
   try {
     await redis.connect();
@@ -55,11 +58,8 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
     }
     return found;
   } catch (error) {
-    const text = wordsOf(why ?? error);
-    const mend = /WRONGPASS|NOAUTH/.test(text)
-      ? 'the password in REDIS_URL is not the one Redis wants'
-      : 'start Redis, or set REDIS_URL to where it listens (rediss:// for TLS)';
-    return [fail('Redis', text, mend)];
+    const told = why ?? innermost(error as Error);
+    return [fail('Redis', wordsOf(told), redisMend(told))];
   } finally {
     redis.disconnect();
   }

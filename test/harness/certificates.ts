@@ -1,0 +1,66 @@
+import { execFileSync } from 'node:child_process';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Files of an authority made for one test, a server's certificate for 127.0.0.1 alone, and a client's. */
+export interface Certificates {
+  ca: string;
+  /** An authority that signed none of them. */
+  stranger: string;
+  server: { cert: string; key: string };
+  client: { cert: string; key: string };
+  remove(): void;
+}
+
+/** `clientName` is the client's common name. Servers that run as another user may read all of it: it is worth nothing. */
+export function makeCertificates(clientName: string): Certificates {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-tls-'));
+  chmodSync(folder, 0o755);
+  const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
+  const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+  const file = (name: string) => join(folder, name);
+  const authority = (name: string): string => {
+    openssl(
+      'req',
+      '-x509',
+      ...curve,
+      '-days',
+      '2',
+      '-subj',
+      `/CN=${name}`,
+      '-keyout',
+      `${name}.key`,
+      '-out',
+      `${name}.pem`,
+    );
+    return file(`${name}.pem`);
+  };
+  const signed = (name: string, subject: string, extensions: string) => {
+    writeFileSync(file(`${name}.ext`), extensions);
+    openssl('req', ...curve, '-subj', `/CN=${subject}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
+    const by = ['-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial'];
+    openssl(
+      'x509',
+      '-req',
+      ...by,
+      '-days',
+      '2',
+      '-in',
+      `${name}.csr`,
+      '-out',
+      `${name}.pem`,
+      '-extfile',
+      `${name}.ext`,
+    );
+    chmodSync(file(`${name}.key`), 0o644);
+    return { cert: file(`${name}.pem`), key: file(`${name}.key`) };
+  };
+  return {
+    ca: authority('ca'),
+    stranger: authority('stranger'),
+    server: signed('server', 'store', 'subjectAltName=IP:127.0.0.1\n'),
+    client: signed('client', clientName, 'extendedKeyUsage=clientAuth\n'),
+    remove: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}

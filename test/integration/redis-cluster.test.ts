@@ -1,0 +1,120 @@
+import pino from 'pino';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { LiveState } from '../../agent/live/live.ts';
+import { createRedisLive } from '../../agent/live/redis.ts';
+import { createRedisSink } from '../../agent/sinks/redis.ts';
+import { freePort } from '../../dev/ports.ts';
+import { ask } from '../../dev/servers/ask.ts';
+import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import { eventually } from '../harness/eventually.ts';
+
+/** Three masters and one replica, of the first; all as small and as quick to judge as they can be. */
+let nodes: RedisServer[] = [];
+let one: LiveState;
+let two: LiveState;
+
+const PASSWORD = 'cluster-secret';
+const command = (node: RedisServer, text: string) =>
+  ask({ host: '127.0.0.1', port: node.port }, `AUTH ${PASSWORD}\r\n${text}\r\nQUIT\r\n`);
+const address = (node: RedisServer) => `127.0.0.1:${node.port}`;
+
+async function startNode(): Promise<RedisServer> {
+  const bus = ['--cluster-port', String(await freePort())];
+  const quick = ['--cluster-node-timeout', '1000', '--cluster-replica-validity-factor', '0'];
+  const settings = ['--cluster-enabled', 'yes', ...bus, ...quick, '--masterauth', PASSWORD];
+  return startRedis({ password: PASSWORD, settings: [...settings, '--repl-diskless-sync-delay', '0'] });
+}
+
+const busOf = async (node: RedisServer): Promise<string> =>
+  /@(\d+)/.exec(await command(node, 'CLUSTER NODES'))?.[1] ?? '';
+
+beforeAll(async () => {
+  nodes = await Promise.all(Array.from({ length: 4 }, startNode));
+  const [first, second, third, replica] = nodes as [RedisServer, RedisServer, RedisServer, RedisServer];
+  await command(first, 'CLUSTER ADDSLOTSRANGE 0 5460');
+  await command(second, 'CLUSTER ADDSLOTSRANGE 5461 10922');
+  await command(third, 'CLUSTER ADDSLOTSRANGE 10923 16383');
+  for (const [index, node] of nodes.entries()) await command(node, `CLUSTER SET-CONFIG-EPOCH ${index + 1}`);
+  for (const node of [second, third, replica]) {
+    await command(node, `CLUSTER MEET 127.0.0.1 ${first.port} ${await busOf(first)}`);
+  }
+  const id = /([0-9a-f]{40})/.exec(await command(first, 'CLUSTER MYID'))?.[1];
+  await eventually(async () =>
+    expect(await command(replica, `CLUSTER REPLICATE ${id}`)).toMatch(/OK\r\n\+OK/),
+  );
+  for (const node of nodes) {
+    await eventually(async () => {
+      const info = await command(node, 'CLUSTER INFO');
+      expect(info).toContain('cluster_state:ok');
+      expect(info).toContain('cluster_known_nodes:4');
+    });
+  }
+  await eventually(async () =>
+    expect(await command(replica, 'INFO replication')).toContain('link_status:up'),
+  );
+  // The last host alone is enough, and one that is not there does no harm.
+  const url = `redis+cluster://:${PASSWORD}@127.0.0.1:1,${address(third)}`;
+  const open = () => createRedisLive({ url, site: 'main', log: pino({ level: 'silent' }) });
+  [one, two] = [open(), open()];
+  await eventually(() => expect([one.status().state, two.status().state]).toEqual(['ok', 'ok']));
+});
+
+afterAll(async () => {
+  await one?.close();
+  await two?.close();
+  await Promise.all(nodes.map((node) => node.stop()));
+});
+
+const config = parseConfig(`
+version: 1
+site: { id: main }
+services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
+`);
+const keys = Array.from({ length: 30 }, (_, index) => `lb:health:gs:gs-${index}`);
+const entries = keys.map((key) => ({ key, value: key, ttlSeconds: 60 }));
+const read = () => Promise.all(keys.map((key) => two.get(key)));
+
+test('keys of every node, wishes, events and the lease work as with one Redis', async () => {
+  await one.put(entries);
+  expect(await read()).toEqual(keys);
+  await one.remove(keys);
+  expect(await read()).toEqual(keys.map(() => null));
+  const heard: unknown[] = [];
+  two.subscribe((event) => heard.push(event));
+  await eventually(async () => {
+    await one.writeIntent('gs/gs-1', '{}');
+    expect(heard).toContainEqual({ kind: 'intent', field: 'gs/gs-1' });
+  });
+  expect(await two.readIntents()).toEqual({ 'gs/gs-1': '{}' });
+  expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' });
+  expect(await two.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
+  await one.releaseLease('a');
+});
+
+test('a master that hangs, and one that dies, is followed by its replica, and live state is whole again', async () => {
+  const sink = createRedisSink({ live: one, config: () => config, log: pino({ level: 'silent' }) });
+  const wholeAgain = async () => {
+    sink.accept({ at: 1_000, instances: new Map(), changes: [] });
+    await eventually(async () => {
+      await one.put(entries);
+      expect(await read()).toEqual(keys);
+    });
+    await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 }));
+    const held = { held: true, holder: 'a' };
+    await eventually(async () => expect(await one.acquireLease('a', 60_000)).toEqual(held));
+  };
+  const [first, , , replica] = nodes as [RedisServer, RedisServer, RedisServer, RedisServer];
+  // Takes what is sent and answers nothing.
+  first.child.signal('SIGSTOP');
+  await wholeAgain();
+  first.child.signal('SIGCONT');
+  await eventually(async () => {
+    const info = await command(first, 'INFO replication');
+    expect(info).toContain('role:slave');
+    expect(info).toContain('link_status:up');
+  });
+  replica.child.signal('SIGKILL');
+  await wholeAgain();
+  await sink.close(1_000);
+});
