@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import type { SnapshotInstance, SnapshotService } from '../../shared/snapshot/snapshot.ts';
+import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { instance, service } from '../harness/snapshot.ts';
+
+type Id = 'a' | 'b' | 'c' | 'd';
+const IDS: readonly Id[] = ['a', 'b', 'c', 'd'];
+
+let edge: TestEdge;
+let origins: Record<Id, Origin>;
+const lines: { level: string; message: string }[] = [];
+
+beforeAll(async () => {
+  const [started, a, b, c, d] = await Promise.all([
+    startEdge({ vars: { LOG_SAMPLE: '1' }, onLog: (line) => lines.push(line) }),
+    ...IDS.map((id) => startOrigin(id)),
+  ] as const);
+  edge = started;
+  origins = { a, b, c, d } as Record<Id, Origin>;
+});
+afterAll(async () => {
+  await Promise.all([edge.stop(), ...IDS.map((id) => origins[id].stop())]);
+});
+beforeEach(() => {
+  for (const id of IDS) {
+    origins[id].requests.length = 0;
+    origins[id].answer((_, response) => response.end(JSON.stringify({ name: id })));
+  }
+});
+
+let run = 0;
+/** A fresh service each time: what the isolate learnt of the last one's instances does not carry over. */
+async function publish(
+  part: Partial<Record<Id, Partial<SnapshotInstance>>>,
+  policy: Partial<SnapshotService> = {},
+) {
+  const instances = Object.entries(part).map(([id, more]) => instance(id, origins[id as Id].url, more));
+  const services = { [`gs${++run}`]: service({ path: 'direct', instances, ...policy }) };
+  expect((await edge.publish({ services })).status).toBe(200);
+}
+
+async function spread(count: number): Promise<Record<string, number>> {
+  const seen: Record<string, number> = {};
+  for (let i = 0; i < count; i++) {
+    const response = await fetch(`${edge.url}/`);
+    const text = await response.text();
+    const who = response.ok ? (JSON.parse(text) as { name: string }).name : String(response.status);
+    seen[who] = (seen[who] ?? 0) + 1;
+  }
+  return seen;
+}
+
+const failover = (part: Partial<SnapshotService['failover']>) => ({
+  failover: { ...service({ instances: [] }).failover, ...part },
+});
+
+test('backups get nothing while enough primaries are well, then what those cannot carry, then all', async () => {
+  await publish({ a: {}, b: {}, c: { priority: 2 } });
+  expect(await spread(20)).toEqual({ a: 10, b: 10 });
+  await publish({ a: {}, b: { state: 'down' }, c: { priority: 2 } });
+  const { c: spilled = 0, a: kept = 0 } = await spread(100);
+  // 1.4 × ½ stays, 30 % spills over: five standard deviations to either side.
+  expect(spilled).toBeGreaterThan(7);
+  expect(spilled).toBeLessThan(53);
+  expect(kept + spilled).toBe(100);
+  await publish({ a: { state: 'down' }, b: { state: 'down' }, c: { priority: 2 } });
+  expect(await spread(10)).toEqual({ c: 10 });
+});
+
+test('a backup is used within the request when the only primary dies unannounced', async () => {
+  await publish({ a: {}, c: { priority: 2 } });
+  origins.a.answer((_, response) => response.socket?.destroy());
+  expect(await spread(4)).toEqual({ c: 4 });
+  expect(origins.a.requests.length).toBeGreaterThan(0);
+});
+
+test('panic: with fewer than half well, health is ignored, what an operator stopped is not; circuit_break has none', async () => {
+  const states = {
+    a: {},
+    b: { state: 'down' },
+    c: { state: 'down' },
+    d: { state: 'down', admin: 'maint' },
+  } as const;
+  await publish(states);
+  expect(await spread(12)).toEqual({ a: 4, b: 4, c: 4 });
+  const status = await fetch(`${edge.url}/__acgs/status`, {
+    headers: { authorization: `Bearer ${EDGE_TOKEN}` },
+  });
+  expect(await status.json()).toMatchObject({ services: [{ panic: true }] });
+  await publish(states, failover({ strategy: 'circuit_break' }));
+  expect(await spread(6)).toEqual({ a: 6 });
+});
+
+test('the retry budget: once it is used up, requests are tried once', async () => {
+  for (const id of IDS) origins[id].answer((_, response) => response.writeHead(502).end());
+  await publish({ a: {}, b: {}, c: {}, d: {} }, failover({ retryBudget: 0, maxAttempts: 3 }));
+  const began = Date.now();
+  const requests = 150;
+  for (let i = 0; i < requests; i += 10) {
+    const answers = await Promise.all(Array.from({ length: 10 }, () => fetch(`${edge.url}/`)));
+    for (const answer of answers) expect(answer.status).toBe(502);
+  }
+  const tries = IDS.reduce((sum, id) => sum + origins[id].requests.length, 0);
+  // Ten a second is the floor, kept for ten seconds. Without a budget there were 300.
+  expect(tries - requests).toBeGreaterThanOrEqual(100);
+  expect(tries - requests).toBeLessThanOrEqual(100 * (1 + Math.ceil((Date.now() - began) / 10_000)));
+});
+
+const logged = () =>
+  lines.flatMap(({ level, message }) =>
+    message.includes('"event":"request"')
+      ? [{ level, ...(JSON.parse(message) as { path: string; kind: string; suppressed?: number }) }]
+      : [],
+  );
+
+test('the log: a line a request with LOG_SAMPLE=1, no query and no header in it; a 429 is an ordinary one', async () => {
+  const limit = { name: 'one', key: 'ip', limit: 1, window: 60_000, scope: 'edge' as const };
+  await publish({ a: {} }, { rateLimits: [limit], access: [{ path: '/admin', allow: ['10.0.0.0/8'] }] });
+  const headers = { 'x-acgs-sim-client': '203.0.113.5', authorization: 'Bearer s3cret' };
+  for (const path of ['/logged-1?token=s3cret', '/logged-2?token=s3cret', '/admin']) {
+    await fetch(edge.url + path, { headers });
+  }
+  const mine = () => logged().filter(({ path }) => path.startsWith('/logged') || path === '/admin');
+  await expect.poll(() => mine().length, { timeout: 10_000 }).toBe(3);
+  expect(mine()).toMatchObject([
+    { level: 'log', path: '/logged-1', kind: 'answer', status: 200, client: '203.0.113.5', instance: 'a' },
+    { level: 'log', path: '/logged-2', kind: 'limited', status: 429, instance: null },
+    { level: 'log', path: '/admin', kind: 'forbidden', status: 403, instance: null },
+  ]);
+  expect(JSON.stringify(mine())).not.toContain('s3cret');
+});
+
+test('the log: five problems a second at most, and the next line tells how many were left out', async () => {
+  origins.a.answer((_, response) => response.writeHead(503).end());
+  await publish({ a: {} }, failover({ maxAttempts: 1 }));
+  // What was suppressed before is told by the first line now.
+  await expect
+    .poll(
+      async () => {
+        await fetch(`${edge.url}/before`);
+        return logged().some(({ path }) => path === '/before');
+      },
+      { timeout: 10_000, interval: 300 },
+    )
+    .toBe(true);
+  const [before, began] = [logged().length, Date.now()];
+  await Promise.all(Array.from({ length: 60 }, () => fetch(`${edge.url}/problem`)));
+  const seconds = Math.ceil((Date.now() - began) / 1_000) + 1;
+  await expect
+    .poll(
+      async () => {
+        await fetch(`${edge.url}/after`);
+        return logged().some(({ path }) => path === '/after');
+      },
+      { timeout: 10_000, interval: 300 },
+    )
+    .toBe(true);
+  const mine = logged()
+    .slice(before)
+    .filter(({ path }) => path !== '/after');
+  const told = logged()
+    .slice(before)
+    .reduce((sum, { suppressed = 0 }) => sum + suppressed, 0);
+  expect(mine.length).toBeLessThanOrEqual(5 * seconds);
+  expect(mine.every(({ level }) => level === 'warn')).toBe(true);
+  // Those of `/before` and `/after` that were left out may be among them.
+  expect(mine.length + told).toBeGreaterThanOrEqual(60);
+});
