@@ -89,9 +89,10 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
   function enqueue(name: string, message: AlertMessage): void {
     const worker = workerOf(name);
     worker.queue.push(message);
-    if (worker.queue.length > MAX_QUEUE) {
-      worker.queue.shift();
+    const dropped = worker.queue.length > MAX_QUEUE ? worker.queue.shift() : undefined;
+    if (dropped) {
       worker.status.failed += 1;
+      log.error({ receiver: name, alert: dropped.id }, 'alert not delivered: too many wait');
     }
     worker.running ??= work(name, worker).finally(() => {
       worker.running = null;

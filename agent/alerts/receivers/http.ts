@@ -7,31 +7,41 @@ async function post(
   url: string,
   headers: Record<string, string>,
   body: unknown,
+  timeoutMs = TIMEOUT_MS,
 ): Promise<void> {
   const response = await fetch(url, {
     method: 'POST',
     headers: { ...headers, 'content-type': 'application/json' },
     body: JSON.stringify(body),
     redirect: 'error',
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    signal: AbortSignal.timeout(timeoutMs),
   });
   await response.body?.cancel();
   if (!response.ok) throw new Error(`answered ${response.status}`);
 }
 
 export const webhook =
-  (fetch: typeof globalThis.fetch, url: string, headers: Record<string, string>): Deliver =>
+  (
+    fetch: typeof globalThis.fetch,
+    url: string,
+    headers: Record<string, string>,
+    timeoutMs?: number,
+  ): Deliver =>
   (message) =>
-    post(fetch, url, headers, message);
+    post(fetch, url, headers, message, timeoutMs);
 
 const COLOURS = { warning: '#d97706', critical: '#dc2626', emergency: '#7f1d1d' } as const;
+
+/** https://docs.slack.dev/messaging/formatting-message-text: else words of an instance could call a whole channel. */
+const escaped = (text: string): string =>
+  text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /** Slack's incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
 export const slack =
   (fetch: typeof globalThis.fetch, url: string, channel: string | undefined): Deliver =>
   (message) => {
     const color = message.event === 'resolved' ? '#15803d' : COLOURS[message.severity];
-    const text = headline(message);
+    const text = escaped(headline(message));
     return post(
       fetch,
       url,
