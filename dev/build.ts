@@ -41,7 +41,10 @@ for (const name of ['pglite.wasm', 'pglite.data', 'initdb.wasm'])
   copyFileSync(join(PGLITE, name), join(DIST, name));
 cpSync(join(ROOT, 'agent/sql/migrations'), join(DIST, 'migrations'), { recursive: true });
 cpSync(join(ROOT, 'haproxy'), join(DIST, 'haproxy'), { recursive: true });
-cpSync(join(ROOT, 'agent/dashboard/public'), join(DIST, 'dashboard'), { recursive: true });
+cpSync(join(ROOT, 'agent/dashboard/public'), join(DIST, 'dashboard'), {
+  recursive: true,
+  filter: (path) => !path.endsWith('.test.ts'),
+});
 for (const name of ['acgs-lb.yaml', 'acgs-lb.schema.json', '.env.example', 'LICENSE']) {
   copyFileSync(join(ROOT, name), join(DIST, name));
 }

@@ -1,6 +1,7 @@
 import type { Env, Hono } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { loadAssets } from './assets.ts';
+import { createFrames } from './frames.ts';
 import type { AgentStatus, LiveView } from './live.ts';
 
 export { type AgentStatus, createLiveView, type LiveStatus, type LiveView } from './live.ts';
@@ -23,12 +24,17 @@ const HEADERS: Record<string, string> = {
   'cache-control': 'no-cache',
 };
 
-/** A frame a second up to 200 instances, then proportionally fewer: the page's traffic stays about 100 KB/s. */
+/** Whole frames: one a second up to 200 instances, then proportionally fewer, about 100 KB/s at most. */
 const frameIntervalMs = (instances: number): number => 1_000 * Math.max(1, Math.ceil(instances / 200));
 
-/** Mounts the page at `/`, its document at `/v1/status`, and the same document as a stream at `/v1/live`. */
+/**
+ * Mounts the page at `/`, its document at `/v1/status`, and the same document as a stream at `/v1/live`. With `?news` the
+ * stream sends the whole once and from then on only what differs, changes of state within a fifth of a second.
+ */
 export function registerDashboard<E extends Env>(app: Hono<E>, { live, status }: DashboardDeps): void {
   const assets = loadAssets();
+  const frames = createFrames(() => live.status(status()));
+  live.watch(frames.hurry);
   for (const [name, asset] of assets) {
     app.get(name === 'index.html' ? '/' : `/dashboard/${name}`, (context) => {
       const headers = { ...HEADERS, 'content-type': asset.type, etag: asset.etag };
@@ -46,15 +52,20 @@ export function registerDashboard<E extends Env>(app: Hono<E>, { live, status }:
 
   app.get('/v1/live', (context) =>
     streamSSE(context, async (stream) => {
+      const news = context.req.query('news') !== undefined;
       let open = true;
       stream.onAbort(() => {
         open = false;
       });
+      let told = 0;
       while (open) {
-        const frame = live.status(status());
-        await stream.writeSSE({ event: 'status', data: JSON.stringify(frame) });
-        const instances = frame.services.reduce((sum, service) => sum + service.instances.length, 0);
-        await stream.sleep(frameIntervalMs(instances));
+        const frame = await frames.next(told);
+        const part = news && frame.number === told + 1 ? frame.news : null;
+        await stream.writeSSE(
+          part === null ? { event: 'status', data: frame.whole() } : { event: 'news', data: part },
+        );
+        told = frame.number;
+        if (!news) await stream.sleep(frameIntervalMs(frame.instances));
       }
     }),
   );

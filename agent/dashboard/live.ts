@@ -3,7 +3,15 @@ import type { EdgeReport } from '../../shared/report.ts';
 import type { SinkStatus, Update } from '../sinks/sink.ts';
 import { type Change, type Instance, instanceKey, type TrafficDelta } from '../state.ts';
 import { addReport, type EdgeLog, type EdgeView, viewEdges } from './edges.ts';
-import { addTraffic, emptyWindow, summarise, type Traffic, type TrafficWindow } from './window.ts';
+import {
+  addTraffic,
+  emptyWindow,
+  type Pace,
+  paceOf,
+  summarise,
+  type Traffic,
+  type TrafficWindow,
+} from './window.ts';
 
 /** What the agent says about itself. */
 export interface AgentStatus {
@@ -53,12 +61,14 @@ export type LiveInstance = Pick<
   | 'latencyMs'
   | 'inflight'
   | 'queued'
-> & { drainDeadline?: number; expiresAt?: number; traffic: Omit<Traffic, 'history'> };
+> & { drainDeadline?: number; expiresAt?: number; traffic: Pace };
 
 export interface LiveView {
   /** Told of every update, as the sinks are. Never waits, never throws. */
   accept(update: Update & { traffic?: readonly TrafficDelta[] }): void;
   edgeReport(report: EdgeReport): void;
+  /** `tell` is called whenever an update brings changes. */
+  watch(tell: () => void): void;
   status(agent: AgentStatus): LiveStatus;
 }
 
@@ -82,6 +92,7 @@ export function createLiveView({
   let instances: ReadonlyMap<string, Instance> = new Map();
   let changes: Change[] = [];
   let toldAt = 0;
+  let changed = (): void => undefined;
 
   return {
     accept(update) {
@@ -95,20 +106,25 @@ export function createLiveView({
         const key = instanceKey(delta.service, delta.instance);
         if (instances.has(key)) addTraffic(windowOf(perInstance, key), delta.at, delta);
       }
+      if (update.changes.length > 0) changed();
     },
     edgeReport: (report) => addReport(edgeLog, report, now()),
+    watch(tell) {
+      changed = tell;
+    },
     status(agent) {
       const at = now();
       const settledAt = Math.max(toldAt - COUNTER_LAG_MS, at - QUIET_MS);
       const views = [...instances.values()].map((instance) =>
         viewInstance(instance, perInstance.get(instanceKey(instance.service, instance.id)), settledAt),
       );
+      const byService = Map.groupBy(views, (view) => view.service);
       return {
         ...agent,
         at,
         total: { ...summarise(total, settledAt), ...sumGauges(views) },
         services: Object.values(config().services).map((service) => {
-          const own = views.filter((instance) => instance.service === service.id);
+          const own = byService.get(service.id) ?? [];
           return {
             id: service.id,
             routes: service.routes,
@@ -139,7 +155,7 @@ function viewInstance(
   window: TrafficWindow | undefined,
   settledAt: number,
 ): LiveInstance {
-  const { history: _, ...traffic } = summarise(window ?? emptyWindow(), settledAt);
+  const traffic = paceOf(window ?? emptyWindow(), settledAt);
   const { id, service, url, origin, state, reason, since, health, breaker, admin, weight, priority } =
     instance;
   const { latencyMs, inflight, queued, drainDeadline, expiresAt } = instance;

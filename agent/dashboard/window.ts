@@ -3,6 +3,8 @@ import { emptySketch, mergeSketch, type Sketch, sketchQuantile } from '../../sha
 /** The last five minutes of one instance, service, or everything, in 60 buckets of 5 s. Instants are epoch milliseconds. */
 export interface TrafficWindow {
   buckets: Map<number, Bucket>;
+  /** What was reckoned last, true until a bucket up to `last` changes. */
+  reckoned?: { last: number; pace: Pace };
 }
 
 interface Bucket {
@@ -11,13 +13,17 @@ interface Bucket {
   latency: Sketch;
 }
 
-/** What the page shows of a window. Times in milliseconds; null where nothing was measured. */
-export interface Traffic {
+/** How things go now. Times in milliseconds; null where nothing was measured. */
+export interface Pace {
   perSecond: number;
   errorPercent: number | null;
   p50: number | null;
   p95: number | null;
   p99: number | null;
+}
+
+/** What the page shows of a window. */
+export interface Traffic extends Pace {
   history: { perSecond: number[]; errorPercent: (number | null)[]; p95: (number | null)[] };
 }
 
@@ -41,6 +47,7 @@ export function addTraffic(
     window.buckets.set(index, bucket);
     for (const old of window.buckets.keys()) if (old < index - BUCKETS - 1) window.buckets.delete(old);
   }
+  if (window.reckoned && index <= window.reckoned.last) delete window.reckoned;
   bucket.success += traffic.success;
   bucket.failure += traffic.failure;
   if (traffic.latency) mergeSketch(bucket.latency, traffic.latency);
@@ -51,24 +58,44 @@ export function addTraffic(
  * rate read from it would jump about.
  */
 export function summarise(window: TrafficWindow, settledAt: number): Traffic {
-  const last = Math.floor(settledAt / BUCKET_MS) - 1;
-  const recent = (count: number) =>
-    Array.from({ length: count }, (_, index) => window.buckets.get(last - count + 1 + index));
-  const sketch = emptySketch();
-  for (const bucket of recent(QUANTILE_BUCKETS)) if (bucket) mergeSketch(sketch, bucket.latency);
-  const all = recent(BUCKETS);
+  const all = recent(window, settledAt, BUCKETS);
   return {
-    perSecond: callsOf(recent(RATE_BUCKETS)) / ((RATE_BUCKETS * BUCKET_MS) / 1000),
-    errorPercent: errorPercentOf(recent(QUANTILE_BUCKETS)),
-    p50: rounded(sketchQuantile(sketch, 0.5)),
-    p95: rounded(sketchQuantile(sketch, 0.95)),
-    p99: rounded(sketchQuantile(sketch, 0.99)),
+    ...paceOf(window, settledAt),
     history: {
       perSecond: all.map((bucket) => (callsOf([bucket]) * 1000) / BUCKET_MS),
       errorPercent: all.map((bucket) => errorPercentOf([bucket])),
       p95: all.map((bucket) => rounded(bucket ? sketchQuantile(bucket.latency, 0.95) : null)),
     },
   };
+}
+
+const EMPTY: Pace = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
+
+/** The same without the history. Reckoned anew only every five seconds: hundreds of instances are asked for every second. */
+export function paceOf(window: TrafficWindow, settledAt: number): Pace {
+  const last = Math.floor(settledAt / BUCKET_MS) - 1;
+  if (window.reckoned?.last !== last) window.reckoned = { last, pace: reckonPace(window, settledAt) };
+  return window.reckoned.pace;
+}
+
+function reckonPace(window: TrafficWindow, settledAt: number): Pace {
+  const minute = recent(window, settledAt, QUANTILE_BUCKETS);
+  if (minute.every((bucket) => bucket === undefined)) return EMPTY;
+  const sketch = emptySketch();
+  for (const bucket of minute) if (bucket) mergeSketch(sketch, bucket.latency);
+  return {
+    perSecond: callsOf(recent(window, settledAt, RATE_BUCKETS)) / ((RATE_BUCKETS * BUCKET_MS) / 1000),
+    errorPercent: errorPercentOf(minute),
+    p50: rounded(sketchQuantile(sketch, 0.5)),
+    p95: rounded(sketchQuantile(sketch, 0.95)),
+    p99: rounded(sketchQuantile(sketch, 0.99)),
+  };
+}
+
+/** The last whole buckets, oldest first. */
+function recent(window: TrafficWindow, settledAt: number, count: number): (Bucket | undefined)[] {
+  const last = Math.floor(settledAt / BUCKET_MS) - 1;
+  return Array.from({ length: count }, (_, index) => window.buckets.get(last - count + 1 + index));
 }
 
 function callsOf(buckets: readonly (Bucket | undefined)[]): number {

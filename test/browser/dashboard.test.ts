@@ -148,10 +148,10 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
     const page = await open();
     await page.locator('#connection').getByText('live').waitFor();
     const refuse = (route: { abort(): Promise<void> }) => route.abort();
-    await page.route('**/v1/live', refuse);
+    await page.route('**/v1/live?news', refuse);
     agent.drop();
     await page.locator('#connection').getByText('reconnecting').waitFor();
-    await page.unroute('**/v1/live', refuse);
+    await page.unroute('**/v1/live?news', refuse);
     await page.locator('#connection').getByText('live').waitFor();
   });
 

@@ -1,6 +1,7 @@
 import { token } from './api.js';
 import { byId } from './dom.js';
 import { ageText } from './format.js';
+import { withNews } from './news.js';
 import { watchCharts } from './parts/chart.js';
 import { setUpExplain } from './parts/explain.js';
 import { drawFigures } from './parts/figures.js';
@@ -62,10 +63,11 @@ function drawConnection() {
   document.body.classList.toggle('stale', lastFrame > 0 && !live);
 }
 
-const stream = follow('/v1/live', {
+const stream = follow('/v1/live?news', {
   token: token.get,
-  frame(data) {
-    status = JSON.parse(data);
+  frame(event, data) {
+    if (event === 'status') status = JSON.parse(data);
+    else if (status) status = withNews(status, JSON.parse(data));
     lastFrame = Date.now();
     lost = '';
     draw();

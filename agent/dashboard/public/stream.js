@@ -6,7 +6,7 @@ const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
 /**
  * Keeps a stream open for ever: reconnects with growing pauses, and when nothing came for a while.
  * @param {string} path
- * @param {{ token: () => string | null, frame: (data: string) => void, lost: (why: string) => void }} to
+ * @param {{ token: () => string | null, frame: (event: string, data: string) => void, lost: (why: string) => void }} to
  * @returns {{ reconnect: () => void }}
  */
 export function follow(path, to) {
@@ -45,7 +45,7 @@ export function follow(path, to) {
 
 /**
  * @param {string} path
- * @param {{ token: () => string | null, frame: (data: string) => void }} to
+ * @param {{ token: () => string | null, frame: (event: string, data: string) => void }} to
  * @param {AbortSignal} signal
  * @param {() => void} alive
  */
@@ -71,13 +71,20 @@ async function read(path, to, signal, alive) {
       const messages = rest.split('\n\n');
       rest = messages.pop() ?? '';
       for (const message of messages) {
-        const lines = message.split('\n').filter((line) => line.startsWith('data:'));
-        if (lines.length === 0) continue;
+        const data = fieldOf(message, 'data');
+        if (data === '') continue;
         alive();
-        to.frame(lines.map((line) => line.slice(5).trimStart()).join('\n'));
+        to.frame(fieldOf(message, 'event'), data);
       }
     }
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** @param {string} message @param {string} name */
+function fieldOf(message, name) {
+  const start = `${name}:`;
+  const lines = message.split('\n').filter((line) => line.startsWith(start));
+  return lines.map((line) => line.slice(start.length).trimStart()).join('\n');
 }

@@ -1,1 +1,2 @@
+export type { News } from '../frame.ts';
 export type { LiveInstance, LiveService, LiveStatus } from '../live.ts';
