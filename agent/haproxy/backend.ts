@@ -44,7 +44,7 @@ function affinityLines(config: Config, service: ServiceConfig): string[] {
   const peers = config.haproxy.peers.length > 0 ? ' peers _site' : '';
   const session = {
     ip: [],
-    header: [`req.hdr(${header ?? 'x-governance-session'}) -m found`],
+    header: [`${argument(`req.hdr(${header ?? 'x-governance-session'})`)} -m found`],
     cookie: ['req.cook(acgs_affinity) -m found', 'req.hdr(x-governance-session) -m found'],
   }[by];
   const anyOf = session.map((test) => `!{ var(txn.target) -m found } { ${test} }`).join(' || ');

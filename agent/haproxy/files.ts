@@ -7,8 +7,8 @@ import {
   type RenderInput,
   type RenderInstance,
 } from './input.ts';
-import { checkFiles, HaproxyMissing, installHaproxyConfig, replaceFile } from './install.ts';
-import { fingerprintOf, renderHaproxyConfig } from './render.ts';
+import { HaproxyMissing, installHaproxyConfig, judgeHaproxyConfig, replaceFile } from './install.ts';
+import { fingerprintOf } from './render.ts';
 
 /** The files of our own HAProxy, written anew when what they are made from has changed. */
 export interface Files {
@@ -36,7 +36,7 @@ export function createFiles({ config, secrets, production = false }: FilesOption
   let servers: RenderInstance[] = configInstances(config());
   let fingerprint = '';
   let wanted = '';
-  let written: string | null = null;
+  let due = true;
 
   const known = (): string => {
     fingerprint ||= fingerprintOf(input());
@@ -58,17 +58,20 @@ export function createFiles({ config, secrets, production = false }: FilesOption
       if (text === wanted) return;
       wanted = text;
       servers = next;
-      written = null;
+      due = true;
     },
     touch() {
-      written = null;
+      due = true;
       fingerprint = '';
     },
     async write() {
-      if (written === wanted) return;
-      const now = wanted;
-      await installHaproxyConfig(input(), known());
-      written = now;
+      if (!due) return;
+      // What comes while this is written is due again.
+      due = false;
+      await installHaproxyConfig(input(), known()).catch((error: unknown) => {
+        due = true;
+        throw error;
+      });
     },
     async check(next) {
       const registered = servers.filter((server) => next.services[server.service]);
@@ -77,9 +80,8 @@ export function createFiles({ config, secrets, production = false }: FilesOption
         ...configInstances(next),
         ...registered.filter(({ service, id }) => !known.has(`${service}/${id}`)),
       ];
-      const files = renderHaproxyConfig({ config: next, instances, secrets, production });
       // Where no HAProxy is installed there is nothing that could refuse.
-      await checkFiles(files, next).catch((error: unknown) => {
+      await judgeHaproxyConfig({ config: next, instances, secrets, production }).catch((error: unknown) => {
         if (!(error instanceof HaproxyMissing)) throw error;
       });
     },

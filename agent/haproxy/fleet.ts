@@ -30,7 +30,7 @@ const RELOAD_PAUSE_MS = 30_000;
 const RELOAD_TIMEOUT_MS = 15_000;
 
 export function createFleet(options: FleetOptions): Fleet {
-  const { config, files, log, now } = options;
+  const { config, files, log } = options;
   const gauges = createGauges();
   const steerings = new Map<string, Steering>();
   let saved = '';
@@ -84,10 +84,10 @@ export function createFleet(options: FleetOptions): Fleet {
       return look.refused;
     }
     const why = [files.fingerprint(), ...look.refused].join('; ');
-    if (why === reloaded.why && now() - reloaded.at < RELOAD_PAUSE_MS) {
+    if (why === reloaded.why && performance.now() - reloaded.at < RELOAD_PAUSE_MS) {
       return reloadProblem ? [reloadProblem, ...look.refused] : look.refused;
     }
-    reloaded = { at: now(), why };
+    reloaded = { at: performance.now(), why };
     reloadProblem = await reload(own, look).then(
       () => null,
       (error: unknown) => `reload: ${messageOf(error)}`,

@@ -23,7 +23,7 @@ export class HaproxyMissing extends HaproxyConfigError {}
 
 /** Renders, has HAProxy judge a copy, then replaces what differs: each file whole, the configuration last. */
 export async function installHaproxyConfig(input: RenderInput, fingerprint?: string): Promise<Installed> {
-  const files = [...renderHaproxyConfig(input, fingerprint), ...(await clientCertificates(input.config))];
+  const files = await allFiles(input, fingerprint);
   const { state, folder } = haproxyPaths(input.config);
   const differing: RenderedFile[] = [];
   for (const file of files) if ((await contentOf(file.path)) !== file.content) differing.push(file);
@@ -35,8 +35,17 @@ export async function installHaproxyConfig(input: RenderInput, fingerprint?: str
   return { files, changed: differing.length > 0 };
 }
 
+/** Throws HaproxyConfigError when HAProxy would refuse what comes of the input; writes nothing. */
+export const judgeHaproxyConfig = async (input: RenderInput): Promise<void> =>
+  checkFiles(await allFiles(input), input.config);
+
+const allFiles = async (input: RenderInput, fingerprint?: string): Promise<RenderedFile[]> => [
+  ...renderHaproxyConfig(input, fingerprint),
+  ...(await clientCertificates(input.config)),
+];
+
 /** `haproxy -c` on a copy in a private folder, so that a refused configuration never stands where it would be used. */
-export async function checkFiles(files: readonly RenderedFile[], config: Config): Promise<void> {
+async function checkFiles(files: readonly RenderedFile[], config: Config): Promise<void> {
   const copy = await mkdtemp(join(tmpdir(), 'acgs-hc-'));
   try {
     const from = haproxyPaths(config).folder;
@@ -55,7 +64,7 @@ export async function checkFiles(files: readonly RenderedFile[], config: Config)
 
 async function checkHaproxy(file: string): Promise<void> {
   try {
-    await promisify(execFile)('haproxy', ['-c', '-q', '-f', file], {
+    await promisify(execFile)('haproxy', ['-c', '-f', file], {
       timeout: 30_000,
       env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` },
     });

@@ -52,13 +52,13 @@ export async function addServer(
 export async function removeServer(
   client: RuntimeClient,
   { service, instance }: { service: string; instance: string },
-): Promise<string[]> {
+): Promise<{ gone: boolean; said: string[] }> {
   const name = `${service}/${instance}`;
   await client.ask(`set server ${name} state maint`);
   const said = await client.ask(`del server ${name}`);
-  return said.includes('deleted') || said.includes('still has') || said.includes('connections')
-    ? []
-    : [`${name}: ${said}`];
+  const gone = said.includes('deleted');
+  const busy = said.includes('still has') || said.includes('connections');
+  return { gone, said: gone || busy ? [] : [`${name}: ${said}`] };
 }
 
 async function resolve(host: string): Promise<string | null> {

@@ -81,6 +81,15 @@ function settings(want: Desired, have: Actual, ordered: AdminState | undefined):
   return commands.length > 0 ? [{ do: 'set', service, instance, commands, ...(admin && { admin }) }] : [];
 }
 
+/**
+ * What of a server cannot be changed while HAProxy runs: seen to differ from before, only a reload brings it. An address
+ * that is no name can.
+ */
+export function fixedPart({ url, priority, maxconn }: Desired): string {
+  const { text, named } = serverAddress(url);
+  return [new URL(url).protocol, named ? text : '', priority, maxconn ?? ''].join(' ');
+}
+
 /** `ready` and `drain` would cancel a person's maint, so over a maint they are sent only when it was an order of ours. */
 function adminOrder(
   want: AdminState,

@@ -41,7 +41,7 @@ export async function startRequestLog(options: RequestLogOptions): Promise<Reque
   socket.on('message', (message, { address }) => {
     if (address !== host) return;
     if (++inSlice > LINES_PER_SLICE) {
-      const now = Date.now();
+      const now = performance.now();
       if (now < sliceEnds) {
         skipped += 1;
         return;

@@ -71,7 +71,7 @@ function tlsOptions(config: Config, service: ServiceConfig, instance: RenderInst
       ? ['verify none']
       : ['verify required', `ca-file ${argument(tls?.ca ?? '@system-ca')}`]),
     ...(tls?.verify !== false && name ? [`verifyhost ${argument(name)}`] : []),
-    ...(name ? [`sni str(${name})`, `check-sni ${argument(name)}`] : []),
+    ...(name ? [`sni ${argument(`str(${name})`)}`, `check-sni ${argument(name)}`] : []),
     ...(certificate ? [`crt ${argument(certificate)}`] : []),
   ];
 }

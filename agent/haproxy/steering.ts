@@ -4,7 +4,7 @@ import { type CounterMemory, countTraffic } from './counters.ts';
 import type { DesiredMap } from './desired.ts';
 import { addServer, removeServer } from './membership.ts';
 import { parseInfo, parseServersState, parseStat } from './parse.ts';
-import { type Actual, actualServers, heldOrders, planSteps, type Step } from './plan.ts';
+import { type Actual, actualServers, fixedPart, heldOrders, planSteps, type Step } from './plan.ts';
 import { releaseVerdicts } from './release.ts';
 import { createRuntimeClient, HaproxyAway, type RuntimeClient } from './runtime.ts';
 
@@ -47,6 +47,8 @@ export interface Steering {
 export function createSteering(options: SteeringOptions): Steering {
   const client = createRuntimeClient({ socket: options.socket });
   const ours = new Map<string, AdminState>();
+  /** Of each server of the worker that was looked at last, what only a reload changes. */
+  const fixed = new Map<string, string>();
   let memory: CounterMemory | null = null;
 
   async function look(): Promise<Look> {
@@ -57,6 +59,7 @@ export function createSteering(options: SteeringOptions): Steering {
     ]);
     const services = new Set(Object.keys(options.config().services));
     const stats = parseStat(statText).filter((stat) => services.has(stat.service));
+    if (memory?.pid !== info.pid) fixed.clear();
     const news = countTraffic(memory, info.pid, stats, options.now());
     memory = news.memory;
     if (news.deltas.length > 0) options.onTraffic(news.deltas);
@@ -73,12 +76,33 @@ export function createSteering(options: SteeringOptions): Steering {
       states,
       orders: ordersOf(actual),
       refused,
-      needsReload: outcomes.some((outcome) => outcome.needsReload),
+      needsReload: isOtherKind(actual) || outcomes.some((outcome) => outcome.needsReload),
     };
   }
 
+  /** Whether a server was taken back and registered as something else before HAProxy could delete it. */
+  function isOtherKind(actual: ReadonlyMap<string, Actual>): boolean {
+    for (const key of fixed.keys()) if (!actual.has(key)) fixed.delete(key);
+    let differs = false;
+    for (const [key, want] of options.desired()) {
+      if (!actual.has(key)) continue;
+      const now = fixedPart(want);
+      const before = fixed.get(key) ?? now;
+      fixed.set(key, before);
+      differs ||= before !== now;
+    }
+    return differs;
+  }
+
   async function take(step: Step): Promise<Outcome> {
-    if (step.do === 'remove') return { said: await removeServer(client, step), needsReload: false };
+    if (step.do === 'remove') {
+      const key = `${step.service}/${step.instance}`;
+      // Should it be registered again before it is gone, the maint it is put in was an order of ours.
+      ours.set(key, 'maint');
+      const { gone, said } = await removeServer(client, step);
+      if (gone) ours.delete(key);
+      return { said, needsReload: false };
+    }
     if (step.do === 'add') {
       const said = await addServer(client, options.config(), step.desired, options.desired().size);
       return { said, needsReload: said.length > 0 };

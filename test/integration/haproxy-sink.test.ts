@@ -1,4 +1,6 @@
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { beforeAll, expect, test } from 'vitest';
 import {
   parseServersState,
@@ -112,6 +114,55 @@ test('a registered instance is added, proves itself, survives a reload and is re
   expect(await until(isNew)).toBe(true);
   expect(await usedBy(6)).toEqual(new Set(['gs-1', 'gs-2', 'gs-3']));
 
+  steered.change({ 'gs/gs-3': null });
+  expect(await until(async () => (await server('gs-3')) === null)).toBe(true);
+});
+
+test('taken back while it answers and registered again, it serves; a maint of a person stays all the same', async () => {
+  const url = origins[2]?.url ?? '';
+  const slow = createServer(() => undefined);
+  await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
+  releasing(async () => {
+    slow.closeAllConnections();
+    slow.close();
+  });
+  const slowUrl = `http://127.0.0.1:${(slow.address() as AddressInfo).port}`;
+  const up = { id: 'gs-3', service: 'gs', state: 'up', health: 'up' } as const;
+  steered.change({ 'gs/gs-3': { ...up, url: slowUrl } });
+  expect(await becomes('gs-3', (it) => it?.agentUp && it.admin === 'ready')).toBe(true);
+  const held = fetch(`${stand.gateway}/x`, {
+    method: 'POST',
+    headers: { 'x-acgs-edge': stand.token(), 'x-acgs-instance': 'gs-3', 'x-acgs-client': '192.0.2.1' },
+  }).catch(() => undefined);
+  expect(await becomes('gs-3', (it) => it?.inflight === 1)).toBe(true);
+  steered.change({ 'gs/gs-3': null });
+  expect(await becomes('gs-3', (it) => it?.admin === 'maint')).toBe(true);
+  steered.change({ 'gs/gs-3': { ...up, url } });
+  expect(await becomes('gs-3', (it) => it?.admin === 'ready' && url.endsWith(`:${it.port}`))).toBe(true);
+  slow.closeAllConnections();
+  await held;
+
+  steered.change({ 'gs/gs-3': null });
+  expect(await until(async () => (await server('gs-3')) === null)).toBe(true);
+  steered.change({ 'gs/gs-3': { ...up, url } });
+  expect(await becomes('gs-3', (it) => it?.agentUp && it.admin === 'ready')).toBe(true);
+  await stand.ask('set server gs/gs-3 state maint');
+  steered.change({ 'gs/gs-2': { weight: 90 } });
+  expect(await becomes('gs-2', (it) => it?.weight === 90)).toBe(true);
+  expect((await server('gs-3'))?.admin).toBe('maint');
+  steered.change({ 'gs/gs-2': { weight: 100 }, 'gs/gs-3': null });
+  expect(await until(async () => (await server('gs-3')) === null)).toBe(true);
+});
+
+test('registered again as another kind of server it is so in HAProxy too, by a reload', async () => {
+  const url = origins[2]?.url ?? '';
+  const source = { id: 'gs-3', service: 'gs', state: 'up', health: 'up', url } as const;
+  steered.change({ 'gs/gs-3': source });
+  expect(await becomes('gs-3', (it) => it?.agentUp && it.admin === 'ready')).toBe(true);
+  /** The column `slim`. */
+  const limit = async () => /^gs,gs-3,(?:[^,]*,){4}(\d+),/m.exec(await stand.ask('show stat gs 4 -1'))?.[1];
+  steered.change({ 'gs/gs-3': { ...source, maxconn: 7 } });
+  expect(await until(async () => (await limit()) === '7')).toBe(true);
   steered.change({ 'gs/gs-3': null });
   expect(await until(async () => (await server('gs-3')) === null)).toBe(true);
 });

@@ -1,10 +1,11 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { createFiles } from '../../agent/haproxy/files.ts';
 import { freePorts } from '../../dev/ports.ts';
 import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startOrigin } from '../harness/origin.ts';
@@ -80,7 +81,6 @@ test('https instances: verified by CA and name, shown our certificate', async ()
     certificate('haproxy'),
     certificate('other.internal'),
   ];
-  const { readFileSync } = await import('node:fs');
   const started = async (files: { cert: string; key: string }) => {
     const instance = createServer(
       {
@@ -107,6 +107,23 @@ wrong: { routes: [/wrong], health: { ${tls} }, instances: [ { id: w-1, url: "htt
   });
   expect(await (await fetch(`${stand.gateway}/right`)).text()).toBe('secret');
   expect((await fetch(`${stand.gateway}/wrong`)).status).toBe(503);
+  // A new configuration with a client certificate is judged with it.
+  await createFiles({ config: () => stand.config, secrets: stand.secrets }).check(stand.config);
+});
+
+test('a configuration that comes while the last one is written is written too', async () => {
+  const stand = await startStand({ services: 'a: { routes: [/] }' });
+  let { config } = stand;
+  const files = createFiles({ config: () => config, secrets: stand.secrets });
+  const first = files.write();
+  config = { ...config, haproxy: { ...config.haproxy, maxconn: 1234 } };
+  files.touch();
+  await first;
+  await files.write();
+  expect(readFileSync(config.haproxy.file, 'utf8')).toContain('maxconn 1234');
+  const tls = { crt: '/nowhere.pem', bind: ['127.0.0.1:1'], redirect: true, http2: true };
+  const refused = { ...config, haproxy: { ...config.haproxy, tls } };
+  await expect(files.check(refused)).rejects.toThrow('/nowhere.pem');
 });
 
 test('names that do not resolve, odd ids and IPv6 stop nothing', async () => {

@@ -1,8 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { configInstances } from '../../haproxy/input.ts';
-import { checkFiles, HaproxyMissing } from '../../haproxy/install.ts';
+import { HaproxyMissing, judgeHaproxyConfig } from '../../haproxy/install.ts';
 import { parseInfo } from '../../haproxy/parse.ts';
-import { renderHaproxyConfig } from '../../haproxy/render.ts';
 import { createRuntimeClient } from '../../haproxy/runtime.ts';
 import type { Facts } from './facts.ts';
 import { type Finding, fail, ok, skip, warn, wordsOf } from './finding.ts';
@@ -22,7 +21,7 @@ function renderInput({ config, env }: Facts) {
 
 export async function checkHaproxyConfig(facts: Facts): Promise<Finding> {
   try {
-    await checkFiles(renderHaproxyConfig(renderInput(facts)), facts.config);
+    await judgeHaproxyConfig(renderInput(facts));
     return ok('HAProxy config', 'what acgs-lb.yaml makes is accepted by haproxy -c');
   } catch (error) {
     if (error instanceof HaproxyMissing) return skip('HAProxy config', 'no HAProxy here to judge it');
