@@ -13,91 +13,73 @@ export interface Incident {
   reason: string;
 }
 
-/** A state that began; `serving` is false for down. */
+/** What became of an instance; `maint` and `ready` are what an operator asked for. */
 export interface StateEvent {
   service: string;
   instance: string;
   at: number;
-  serving: boolean;
+  what: 'down' | 'serving' | 'maint' | 'ready' | 'registered' | 'gone';
   reason: string;
 }
 
+type Span = Omit<Incident, 'seconds'>;
+
 /**
- * Pairs falls with rises. `events` in order of time, from before the period where a fall began before it; `members`
- * tells which instances a service has, since one that never fell has no events and keeps its service alive.
+ * `events` in order of time, from before the period where a fall began before it; `members` tells which instances a
+ * service has, since one that never fell has no events and keeps its service alive.
  */
 export function findIncidents(
   events: readonly StateEvent[],
   members: ReadonlyMap<string, ReadonlySet<string>>,
-  period: { from: number; to: number },
-): Incident[] {
-  const downs = [
-    ...Map.groupBy(events, ({ service, instance }) => `${service}/${instance}`).values(),
-  ].flatMap((own) => pair(own, period));
-  const outages = [...Map.groupBy(downs, ({ service }) => service)].flatMap(([service, own]) =>
-    findOutages(service, own, members.get(service) ?? new Set(), period),
-  );
-  return [...downs, ...outages].sort((a, b) => b.start - a.start);
-}
-
-function pair(events: readonly StateEvent[], period: { from: number; to: number }): Incident[] {
-  const found: Incident[] = [];
-  let open: StateEvent | null = null;
-  for (const event of events) {
-    if (!event.serving) open ??= event;
-    else if (open) {
-      found.push(incident(open, event.at));
-      open = null;
-    }
-  }
-  if (open) found.push(incident(open, null));
-  return found
-    .filter(({ start, end }) => start < period.to && (end ?? period.to) > period.from)
-    .map((one) => ({ ...one, seconds: inside(one, period) }));
-}
-
-const incident = ({ service, instance, at, reason }: StateEvent, end: number | null): Incident => ({
-  kind: /^maintenance|\bmaint\b/i.test(reason) ? 'maintenance' : 'down',
-  service,
-  instance,
-  start: at,
-  end,
-  seconds: 0,
-  reason,
-});
-
-const inside = (
-  one: { start: number; end: number | null },
   { from, to }: { from: number; to: number },
-): number => Math.max(0, Math.min(one.end ?? to, to) - Math.max(one.start, from));
-
-/** Sweeps over the falls of one service: an outage is where as many instances are down as there are. */
-function findOutages(
-  service: string,
-  downs: readonly Incident[],
-  members: ReadonlySet<string>,
-  period: { from: number; to: number },
 ): Incident[] {
-  const everyone = new Set([...members, ...downs.map(({ instance }) => instance ?? '')]);
-  const edges = downs
-    .flatMap((one) => [
-      { at: one.start, step: 1, one },
-      { at: one.end ?? Number.POSITIVE_INFINITY, step: -1, one },
-    ])
-    .sort((a, b) => a.at - b.at || a.step - b.step);
-  const outages: Incident[] = [];
-  let down = 0;
-  for (const { at, step, one } of edges) {
-    down += step;
-    if (step > 0 && down === everyone.size) {
-      const reason = `no instance left; the last, ${one.instance}: ${one.reason}`;
-      outages.push({ kind: 'outage', service, instance: null, start: at, end: null, seconds: 0, reason });
-    }
-    const last = outages.at(-1);
-    if (step < 0 && last?.end === null && down === everyone.size - 1 && at !== Number.POSITIVE_INFINITY)
-      last.end = at;
+  const instances = Map.groupBy(events, ({ service, instance }) => `${service}/${instance}`).values();
+  const services = Map.groupBy(events, ({ service }) => service);
+  return [
+    ...[...instances].flatMap(falls),
+    ...[...services].flatMap(([service, own]) => outages(own, members.get(service) ?? new Set())),
+  ]
+    .map((one) => ({ ...one, seconds: Math.min(one.end ?? to, to) - Math.max(one.start, from) }))
+    .filter(({ seconds, end }) => seconds > 0 && (end === null || end > from))
+    .sort((a, b) => b.start - a.start);
+}
+
+/** When one instance was down, apart from when it was meant to be. */
+function falls(events: readonly StateEvent[]): Span[] {
+  const found: Span[] = [];
+  let [down, asked] = [false, false];
+  for (const { service, instance, at, what, reason } of events) {
+    if (what === 'down' || what === 'serving') down = what === 'down';
+    if (what === 'maint' || what === 'ready') asked = what === 'maint';
+    if (what === 'registered' || what === 'gone') [down, asked] = [false, false];
+    const kind = down ? (asked ? 'maintenance' : 'down') : null;
+    const open = found.at(-1)?.end === null ? found.at(-1) : undefined;
+    if (open?.kind === kind) continue;
+    if (open) open.end = at;
+    const why = what === 'ready' ? 'does not serve after maintenance' : reason;
+    if (kind) found.push({ kind, service, instance, start: at, end: null, reason: why });
   }
-  return outages
-    .map((one) => ({ ...one, seconds: inside(one, period) }))
-    .filter(({ seconds }) => seconds > 0);
+  return found;
+}
+
+/** When no instance of one service was left. One that was never seen to serve or fall yet, or is gone, is none. */
+function outages(events: readonly StateEvent[], members: ReadonlySet<string>): Span[] {
+  const states = new Map<string, 'serving' | 'down' | 'absent'>();
+  for (const { instance, what } of events)
+    if (!states.has(instance)) states.set(instance, what === 'registered' ? 'absent' : 'serving');
+  for (const instance of members) if (!states.has(instance)) states.set(instance, 'serving');
+  const found: Span[] = [];
+  for (const { service, instance, at, what, reason } of events) {
+    if (what === 'maint' || what === 'ready') continue;
+    states.set(instance, what === 'down' || what === 'serving' ? what : 'absent');
+    const now = [...states.values()];
+    const out = now.includes('down') && !now.includes('serving');
+    const open = found.at(-1)?.end === null ? found.at(-1) : undefined;
+    if (open && !out) open.end = at;
+    if (out && !open) {
+      const why = `no instance left; the last, ${instance}: ${reason}`;
+      found.push({ kind: 'outage', service, instance: null, start: at, end: null, reason: why });
+    }
+  }
+  return found;
 }

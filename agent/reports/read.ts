@@ -58,40 +58,36 @@ async function knownHours(database: Queryable, from: number, to: number) {
 }
 
 /**
- * States of the period and, for each instance, the last one before it. Where an instance has no state events (history of
- * the original), its health history stands in.
+ * What happened in the period and, for each instance, the last of each kind before it. Before an instance's first state
+ * event (history of the original, one that never served) its health history stands in.
  */
 async function stateEvents(database: Queryable, from: number, to: number): Promise<StateEvent[]> {
-  const { rows } = await database.query<StateEvent & { id: number }>(
-    `WITH told AS (
-       SELECT id, service_type, instance_id, timestamp, to_state IS DISTINCT FROM 'down' AS serving, reason
-       FROM state_events WHERE kind = 'state' AND timestamp < $2
+  const { rows } = await database.query<StateEvent & Record<string, unknown>>(
+    `WITH first AS (
+       SELECT service_type, instance_id, min(timestamp) AS at FROM state_events WHERE kind = 'state' GROUP BY 1, 2
      ),
      events AS (
-       SELECT * FROM told
+       SELECT id, service_type, instance_id, timestamp, reason, kind = 'admin' AS asked,
+              CASE WHEN kind = 'registered' THEN 'registered' WHEN kind = 'deregistered' THEN 'gone'
+                   WHEN kind = 'admin' THEN CASE WHEN to_state = 'maint' THEN 'maint' ELSE 'ready' END
+                   WHEN to_state = 'down' THEN 'down' ELSE 'serving' END AS what
+       FROM state_events WHERE kind IN ('state', 'admin', 'registered', 'deregistered') AND timestamp < $2
        UNION ALL
-       SELECT id, service_type, instance_id, timestamp, is_healthy, coalesce(error_message, '')
-       FROM service_health_history h
-       WHERE timestamp < $2 AND NOT EXISTS (
-         SELECT FROM state_events s
-         WHERE s.kind = 'state' AND s.service_type = h.service_type AND s.instance_id = h.instance_id)
+       SELECT id, service_type, instance_id, timestamp, coalesce(error_message, ''), false,
+              CASE WHEN is_healthy THEN 'serving' ELSE 'down' END
+       FROM service_health_history LEFT JOIN first USING (service_type, instance_id)
+       WHERE timestamp < $2 AND (first.at IS NULL OR timestamp < first.at)
      ),
      before AS (
-       SELECT DISTINCT ON (service_type, instance_id) * FROM events WHERE timestamp < $1
-       ORDER BY service_type, instance_id, timestamp DESC, id DESC
+       SELECT DISTINCT ON (service_type, instance_id, asked) * FROM events WHERE timestamp < $1
+       ORDER BY service_type, instance_id, asked, timestamp DESC, id DESC
      )
-     SELECT id, service_type AS service, instance_id AS instance, timestamp AS at, serving, reason
+     SELECT service_type AS service, instance_id AS instance, timestamp AS at, what, reason
      FROM (SELECT * FROM before UNION ALL SELECT * FROM events WHERE timestamp >= $1) AS both_
-     ORDER BY at, id`,
+     ORDER BY timestamp, id`,
     [from, to],
   );
-  return rows.map(({ service, instance, at, serving, reason }) => ({
-    service,
-    instance,
-    at,
-    serving,
-    reason,
-  }));
+  return rows;
 }
 
 async function breakerOpenings(database: Queryable, from: number, to: number) {

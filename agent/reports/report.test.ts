@@ -6,7 +6,7 @@ import { reportCsv } from './csv.ts';
 import { milliseconds, percent } from './format.ts';
 import { niceTicks, timeTicks } from './html/axes.ts';
 import { reportPage } from './html/page.ts';
-import { findIncidents } from './incidents.ts';
+import { findIncidents, type StateEvent } from './incidents.ts';
 import { verdict } from './verdict.ts';
 
 const HOUR = 3_600;
@@ -89,39 +89,72 @@ describe('report', () => {
 });
 
 describe('incidents', () => {
-  const event = (instance: string, at: number, serving: boolean, reason = 'refused') => ({
-    ...{ service: 'gs', instance, at, serving, reason },
+  const event = (instance: string, at: number, what: StateEvent['what'], reason = 'refused'): StateEvent => ({
+    ...{ service: 'gs', instance, at, what, reason },
   });
   const both = new Map([['gs', new Set(['gs-1', 'gs-2'])]]);
+  const found = (events: StateEvent[], members = both) =>
+    findIncidents(events, members, { from: 0, to: 100 })
+      .toReversed()
+      .map(
+        ({ kind, instance, start, end, seconds }) => `${instance ?? ''} ${kind} ${start}-${end} ${seconds}`,
+      );
 
   it('are an outage only while no instance is left', () => {
-    const events = [
-      event('gs-1', 10, false),
-      event('gs-2', 20, false),
-      event('gs-1', 50, true),
-      event('gs-2', 60, true),
-    ];
-    const found = findIncidents(events, both, { from: 0, to: 100 });
-    expect(found.map(({ kind, start, end }) => [kind, start, end])).toEqual([
-      ['down', 20, 60],
-      ['outage', 20, 50],
-      ['down', 10, 50],
-    ]);
+    expect(
+      found([
+        event('gs-1', 10, 'down'),
+        event('gs-2', 20, 'down'),
+        event('gs-1', 50, 'serving'),
+        event('gs-2', 60, 'serving'),
+      ]),
+    ).toEqual(['gs-1 down 10-50 40', ' outage 20-50 30', 'gs-2 down 20-60 40']);
   });
 
   it('that began before the period or still last count for what is inside it', () => {
-    const found = findIncidents(
-      [event('gs-1', -50, false), event('gs-1', 5, true), event('gs-1', 90, false)],
-      both,
-      {
-        from: 0,
-        to: 100,
-      },
-    );
-    expect(found.map(({ start, end, seconds }) => [start, end, seconds])).toEqual([
-      [90, null, 10],
-      [-50, 5, 5],
+    expect(
+      found([
+        event('gs-1', -90, 'down'),
+        event('gs-1', -80, 'serving'),
+        event('gs-1', -50, 'down'),
+        event('gs-1', 5, 'serving'),
+        event('gs-1', 90, 'down'),
+      ]),
+    ).toEqual(['gs-1 down -50-5 5', 'gs-1 down 90-null 10']);
+  });
+
+  it('are apart from maintenance, before and after it', () => {
+    expect(
+      found([
+        event('gs-1', 10, 'maint'),
+        event('gs-1', 10, 'down'),
+        event('gs-1', 20, 'ready'),
+        event('gs-1', 30, 'serving'),
+        event('gs-1', 40, 'down'),
+        event('gs-1', 50, 'maint'),
+        event('gs-1', 60, 'ready'),
+        event('gs-1', 60, 'serving'),
+      ]),
+    ).toEqual([
+      'gs-1 maintenance 10-20 10',
+      'gs-1 down 20-30 10',
+      'gs-1 down 40-50 10',
+      'gs-1 maintenance 50-60 10',
     ]);
+  });
+
+  it('end with the instance, which then keeps no service alive', () => {
+    expect(
+      found([
+        event('gs-2', 10, 'gone'),
+        event('gs-1', 20, 'down'),
+        event('gs-1', 30, 'serving'),
+        event('gs-1', 40, 'down'),
+        event('gs-1', 50, 'gone'),
+        event('gs-3', 60, 'registered'),
+        event('gs-3', 70, 'serving'),
+      ]),
+    ).toEqual([' outage 20-30 10', 'gs-1 down 20-30 10', ' outage 40-50 10', 'gs-1 down 40-50 10']);
   });
 });
 

@@ -115,4 +115,45 @@ describe('a database of the original', () => {
     expect(report.notes.join()).toContain('running totals');
     expect(report.incidents.some(({ service, end }) => service === 'gs' && end === null)).toBe(true);
   });
+  it('tells falls from maintenance, from before the period on, and one that never served', async () => {
+    const events: [string, number, string, string | null][] = [
+      ['new-1', -90_000, 'state', 'up'],
+      ['new-1', -80_000, 'admin', 'maint'],
+      ['new-1', -80_000, 'state', 'down'],
+      ['new-1', 100, 'admin', 'ready'],
+      ['new-1', 200, 'state', 'up'],
+      ['new-1', 300, 'state', 'down'],
+      ['new-1', 400, 'deregistered', null],
+    ];
+    for (const [instance, after, kind, to] of events) {
+      await database.query(
+        `INSERT INTO state_events (service_type, instance_id, timestamp, kind, to_state, reason)
+         VALUES ('new', $1, $2, $3, $4, 'why')`,
+        [instance, AT + after, kind, to],
+      );
+    }
+    await database.query(
+      `INSERT INTO service_health_history (service_type, instance_id, is_healthy, timestamp)
+       VALUES ('dead', 'dead-1', false, $1)`,
+      [AT + 5],
+    );
+    const { incidents } = await readReport(database, {
+      ...{ days: 1, now: AT + 7_200, site: 'main' },
+      targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
+    });
+    const of = (service: string) =>
+      incidents
+        .filter((one) => one.service === service)
+        .map(({ kind, start, end }) => [kind, start - AT, end && end - AT])
+        .reverse();
+    expect(of('new').filter(([kind]) => kind !== 'outage')).toEqual([
+      ['maintenance', -80_000, 100],
+      ['down', 100, 200],
+      ['down', 300, 400],
+    ]);
+    expect(of('dead')).toEqual([
+      ['outage', 5, null],
+      ['down', 5, null],
+    ]);
+  });
 });
