@@ -1,7 +1,7 @@
 import { type Terminal, table } from '../cli/terminal.ts';
 import { type Capacity, HEADROOM, type Outlook, type ServiceCapacity } from './capacity.ts';
 import type { Method } from './forecast/forecast.ts';
-import { amount, count, day, share } from './format.ts';
+import { amount, count, day, NONE, share } from './format.ts';
 
 type Reviewed = Exclude<ServiceCapacity, { refused: string }>;
 
@@ -89,7 +89,7 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
             value: ({ outlook: { backTest, method } }) =>
               method === 'from-rate'
                 ? 'as the rate'
-                : `${share(backTest.lastError[method])} (naive ${share(backTest.lastError['seasonal-naive'])})`,
+                : `${off(backTest.lastError[method])} (naive ${off(backTest.lastError['seasonal-naive'])})`,
           },
           { title: 'WEEKS TRIED', align: 'right', value: ({ outlook }) => count(outlook.backTest.folds) },
           {
@@ -115,7 +115,11 @@ function refusals(services: readonly ServiceCapacity[]): Map<string, string[]> {
   return byReason;
 }
 
-const mase = ({ backTest }: Outlook, method: Method): string => backTest.mase[method].toFixed(2);
+const mase = ({ backTest }: Outlook, method: Method): string =>
+  Number.isFinite(backTest.mase[method]) ? backTest.mase[method].toFixed(2) : NONE;
+
+/** Of a week in which there was nothing no share can be told. */
+const off = (error: number): string => share(Number.isFinite(error) ? error : null);
 
 const interval = ({ peak, lower, upper }: { peak: number; lower: number; upper: number }): string =>
   `${amount(peak)} (${amount(lower)}–${amount(upper)})`;

@@ -5,15 +5,18 @@ import { reviewCapacity, reviewedMonth } from './capacity.ts';
 import { capacityText } from './capacity-text.ts';
 
 const DAY = 86_400;
+const plain: Terminal = {
+  ...{ write() {}, error() {}, interactive: false, columns: 80 },
+  paint: (_, text) => text,
+};
 const at = (year: number, month: number, day = 1) => Date.UTC(year, month - 1, day) / 1000;
 
-/** A peak hour a day: rate grows by `perDay`, weekends at half, each request takes a second. */
-const history = (from: number, days: number, perDay: number) =>
-  Array.from({ length: days }, (_, index) => {
+/** A peak hour a day, the first; each request takes a second. */
+const peaks = (from: number, rates: readonly number[]) =>
+  rates.map((rate, index) => {
     const start = from + index * DAY;
-    const rate = (20 + perDay * index) * ([0, 6].includes(new Date(start * 1000).getUTCDay()) ? 0.5 : 1);
     return {
-      ...emptyRollup(start + 12 * 3_600, 'gs', ''),
+      ...emptyRollup(start, 'gs', ''),
       ...{
         rows: 360,
         requests: rate * 3_600,
@@ -23,6 +26,16 @@ const history = (from: number, days: number, perDay: number) =>
       },
     };
   });
+
+/** Rate grows by `perDay`, weekends at half. */
+const history = (from: number, days: number, perDay: number) =>
+  peaks(
+    from,
+    Array.from({ length: days }, (_, index) => {
+      const weekend = [0, 6].includes(new Date((from + index * DAY) * 1000).getUTCDay());
+      return (20 + perDay * index) * (weekend ? 0.5 : 1);
+    }),
+  );
 
 const review = (days: number, perDay: number, maxconn = 30) =>
   reviewCapacity({
@@ -66,6 +79,43 @@ describe('capacity', () => {
     expect(gs?.refused).toContain('holes');
   });
 
+  it('counts no day that history began in the middle of', () => {
+    const [first, ...rest] = history(at(2026, 11, 24) - 28 * DAY, 28, 0.3);
+    if (!first) throw new Error('no history');
+    const hours = [{ ...first, start: first.start + 20 * 3_600 }, ...rest];
+    const services = [{ service: 'gs', instances: 2, maxconn: 30 }];
+    const [gs] = reviewCapacity({ site: 'main', month: 11, now: at(2026, 11, 24), hours, services }).services;
+    expect(gs?.refused).toContain('27 full days');
+  });
+
+  it.each([
+    ['nothing at all', () => 0],
+    ['always the same', () => 5],
+    ['less and less', (day: number) => Math.max(0, 50 - day)],
+    ['one spike', (day: number) => (day === 50 ? 1_000 : 1)],
+    ['a sudden growth', (day: number) => (day < 80 ? 1 : Math.exp((day - 80) * 0.3))],
+    ['a sudden end', (day: number) => (day > 90 ? 0 : 50)],
+    ['every other day', (day: number) => (day % 2 ? 100 : 0)],
+  ])('shows figures, never below zero: %s', (_name, rate) => {
+    const capacity = reviewCapacity({
+      ...{ site: 'main', month: 11, now: at(2026, 11, 24) },
+      hours: peaks(
+        at(2026, 11, 24) - 100 * DAY,
+        Array.from({ length: 100 }, (_, day) => rate(day)),
+      ),
+      services: [{ service: 'gs', instances: 2, maxconn: 30 }],
+    });
+    const [gs] = capacity.services;
+    if (!gs || gs.refused !== undefined) throw new Error(gs?.refused);
+    for (const { value, lower, upper } of [...gs.rate.days, ...gs.concurrency.days]) {
+      expect(lower).toBeGreaterThanOrEqual(0);
+      expect(value).toBeGreaterThanOrEqual(lower);
+      expect(upper).toBeGreaterThanOrEqual(value);
+      expect(upper).toBeLessThan(1e6);
+    }
+    expect(capacityText(capacity, plain)).not.toMatch(/NaN|Infinity|undefined/);
+  });
+
   it('tells a reason that several services share once', () => {
     const services = ['gs', 'ac'].map((service) => ({ service, instances: 2, maxconn: 30 }));
     const capacity = reviewCapacity({
@@ -75,10 +125,6 @@ describe('capacity', () => {
       hours: [],
       services,
     });
-    const plain: Terminal = {
-      ...{ write() {}, error() {}, interactive: false, columns: 80 },
-      paint: (_, text) => text,
-    };
     expect(capacityText(capacity, plain).match(/No forecast for .*/g)).toEqual([
       expect.stringMatching(/^No forecast for gs, ac: history is too short/),
     ]);

@@ -90,9 +90,10 @@ function reviewService(
   { instances, maxconn }: { instances: number; maxconn: number },
   { from, to, forecastTo }: { from: number; to: number; forecastTo: number },
 ) {
-  // Whole days only: half of today has half of its peak.
+  // Whole days only: half of today has half of its peak, and so has the day on which history begins.
   const end = Math.floor(to / DAY) * DAY;
-  const known = dailyPeaks(hours.filter(({ start }) => start < end));
+  const begins = Math.ceil((hours.find(({ rows }) => rows > 0)?.start ?? 0) / DAY) * DAY;
+  const known = dailyPeaks(hours.filter(({ start }) => start >= begins && start < end));
   const first = known.keys().next().value;
   const since = first === undefined ? 'none at all' : `since ${iso(first)}`;
   const days = first === undefined ? 0 : (end - first) / DAY;

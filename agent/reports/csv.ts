@@ -46,6 +46,6 @@ const number = (value: number | null | undefined): string =>
 
 /** Quoted where the format needs it; a leading formula sign is defused, since spreadsheets would run it. */
 function field(text: string): string {
-  const safe = /^[=+@]/.test(text) ? `'${text}` : text;
+  const safe = /^[=+@\t\r-]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import type { Terminal } from '../cli/terminal.ts';
 import { emptyRollup, type Rollup } from '../rollups/rollup.ts';
 import { buildReport, type ReportInput } from './build.ts';
 import { reportCsv } from './csv.ts';
@@ -7,8 +8,13 @@ import { milliseconds, percent } from './format.ts';
 import { niceTicks, timeTicks } from './html/axes.ts';
 import { reportPage } from './html/page.ts';
 import { findIncidents, type StateEvent } from './incidents.ts';
+import { reportText } from './text.ts';
 import { verdict } from './verdict.ts';
 
+const plain: Terminal = {
+  ...{ write() {}, error() {}, interactive: false, columns: 100 },
+  paint: (_, text) => text,
+};
 const HOUR = 3_600;
 const FROM = Date.UTC(2026, 0, 5) / 1000;
 
@@ -79,6 +85,50 @@ describe('report', () => {
     expect(page).not.toContain('<script');
     expect(page).not.toMatch(/(?:src|href)=|url\(|@import/);
     expect(page).toContain('class="gapband"');
+  });
+
+  it('shows no NaN, whatever was or was not recorded', () => {
+    const nothing = { rows: 0, requests: 0, failures: 0, samples: 0, upSamples: 0, latency: null };
+    const cases: Partial<ReportInput>[] = [
+      { rollups: [], hours: [] },
+      { rollups: [hour(0, '', nothing), hour(0, 'gs-1', nothing)] },
+      // Watched, but asked nothing.
+      {
+        rollups: [
+          hour(0, '', { requests: 0, failures: 0 }),
+          hour(0, 'gs-1', { requests: 0, failures: 0, latency: null }),
+        ],
+      },
+      // One request, which failed; and the period began just now.
+      { rollups: [hour(0, '', { requests: 1, failures: 1, samples: 1, upSamples: 0 })], to: FROM + 1 },
+      { targets: { availability: 1, p95Ms: 500, errorRate: 0 } },
+      { events: [{ service: 'gs', instance: 'gs-1', at: FROM + 1, what: 'down', reason: '' }] },
+      { bucket: 24 * HOUR, to: FROM + 400 * 24 * HOUR },
+    ];
+    for (const change of cases) {
+      const report = buildReport(input(change));
+      for (const text of [
+        reportPage(report),
+        reportCsv(report),
+        reportText(report, plain),
+        verdict(report),
+      ]) {
+        expect(text).not.toMatch(/NaN|Infinity|undefined|null|∞/);
+      }
+      expect(JSON.parse(JSON.stringify(report))).toMatchObject({ site: 'main' });
+    }
+  });
+
+  it('defuses what a spreadsheet would run, and leaves numbers alone', () => {
+    const rollups = ['=1+2', '+1', '-1', '@a', '\t=1', 'a"b,c'].map((service) => ({
+      ...hour(0, ''),
+      service,
+    }));
+    const lines = reportCsv(buildReport(input({ rollups, hours: [] }))).split('\r\n');
+    const names = new Set(
+      lines.slice(1, -1).map((line) => line.slice(0, line.indexOf(',2026')).replace(/,total.*/, '')),
+    );
+    expect([...names].sort()).toEqual([`"a""b,c"`, "'\t=1", "'+1", "'-1", "'=1+2", "'@a"].sort());
   });
 
   it('makes CSV with nothing where nothing is known', () => {

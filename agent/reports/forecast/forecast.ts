@@ -13,7 +13,7 @@ export interface Forecast {
 
 /**
  * Both methods on weeks they had not seen. MASE (Hyndman and Koehler 2006): mean absolute error over that of repeating
- * the last period inside the training data; below 1 is better than that.
+ * the last period inside the training data; below 1 is better than that. Infinite where nothing there ever changed.
  */
 export interface BackTest {
   folds: number;
@@ -96,6 +96,9 @@ function around(
   return { points: at(0), lower: at(-1), upper: at(1) };
 }
 
+const against = (error: number, scale: number): number =>
+  scale > 0 ? error / scale : error > 0 ? Number.POSITIVE_INFINITY : 0;
+
 function backTest(values: readonly number[], period: number): BackTest {
   const folds = Math.min(MAX_FOLDS, Math.floor(values.length / period) - 3);
   const errors: Record<Method, number[]> = { 'seasonal-naive': [], 'holt-winters': [] };
@@ -108,8 +111,8 @@ function backTest(values: readonly number[], period: number): BackTest {
     for (const method of ['seasonal-naive', 'holt-winters'] as const) {
       const { points } = predict(method, known, period, period);
       const error = mean(actual.map((value, index) => Math.abs(value - (points[index] ?? 0))));
-      errors[method].push(scale > 0 ? error / scale : error > 0 ? Number.POSITIVE_INFINITY : 0);
-      if (fold === 1) lastError[method] = error / (mean(actual) || 1);
+      errors[method].push(against(error, scale));
+      if (fold === 1) lastError[method] = against(error, mean(actual));
     }
   }
   return {
