@@ -10,6 +10,8 @@ export interface Connection {
   busy: boolean;
   /** Whether an answer came over the present socket: then a failure may be the socket's age, not the instance's. */
   used: boolean;
+  /** When the present socket was begun, by the clock. */
+  begunAt: number;
   connectMs?: number;
   tlsMs?: number;
   /** The next close is our own doing, or was announced. */
@@ -31,14 +33,18 @@ export function connectionMaker(target: Target, onClosed: () => void, clock: () 
     noDelay: true,
     ...(target.allowNetworks ? { lookup: guardedLookup(target.allowNetworks) } : {}),
   };
-  const files = secure ? readTlsFiles(target.check.tls ?? {}) : undefined;
+  let files = secure ? readTlsFiles(target.check.tls ?? {}) : undefined;
   const servername = files?.servername ?? (net.isIP(host) ? undefined : host);
-  const secureAddress = {
-    ...address,
-    ...files,
-    ALPNProtocols: ['http/1.1'],
-    ...(servername ? { servername } : {}),
-  };
+
+  /** With the certificates as they are on disk by now; where they are being replaced, with the last that could be read. */
+  function secureAddress(): tls.ConnectionOptions {
+    try {
+      files = readTlsFiles(target.check.tls ?? {});
+    } catch {
+      // What is wrong with them shows at a restart or when the configuration changes.
+    }
+    return { ...address, ...files, ALPNProtocols: ['http/1.1'], ...(servername ? { servername } : {}) };
+  }
 
   return () => {
     let socket: Socket | undefined;
@@ -54,6 +60,7 @@ export function connectionMaker(target: Target, onClosed: () => void, clock: () 
       keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
       connect: (_, done) => {
         const began = clock();
+        connection.begunAt = began;
         let told = false;
         const tell = (error: Error | null) => {
           if (told) return;
@@ -63,7 +70,7 @@ export function connectionMaker(target: Target, onClosed: () => void, clock: () 
         };
         connection.used = false;
         delete connection.tlsMs;
-        const opening: Socket = secure ? tls.connect(secureAddress) : net.connect(address);
+        const opening: Socket = secure ? tls.connect(secureAddress()) : net.connect(address);
         socket = opening;
         opening.once('connect', () => {
           connection.connectMs = clock() - began;
@@ -81,6 +88,7 @@ export function connectionMaker(target: Target, onClosed: () => void, clock: () 
       client,
       busy: false,
       used: false,
+      begunAt: clock(),
       expectClose: false,
       destroy() {
         destroyed = true;

@@ -6,6 +6,11 @@ import type { Observation, Probe, Target } from './target.ts';
 
 /** Of an answer's body this much is read; a health page is small, and a probe must never fill memory. */
 const BODY_LIMIT = 64 * 1024;
+/**
+ * A connection is used no longer than this: it shows only the process it leads to, which may serve old connections and
+ * take no new ones, or stand at an address that the name has left.
+ */
+const RENEW_MS = 60_000;
 /** What these errors break before the first byte of an answer may be the age of a reused connection. */
 const CLOSED = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
@@ -29,7 +34,13 @@ export function createHttpProbe(
   let closed = false;
 
   async function run(): Promise<Observation> {
-    if (!main.busy) return attempt(main, true);
+    if (!main.busy) {
+      if (main.used && clock() - main.begunAt > RENEW_MS) {
+        main.destroy();
+        main = open();
+      }
+      return attempt(main, true);
+    }
     // The previous probe still waits for its answer: this one takes a connection of its own, to keep the interval.
     const extra = open();
     spare.add(extra);
@@ -54,6 +65,7 @@ export function createHttpProbe(
       const fresh = !connection.used;
       let firstByteMs: number | undefined;
       let body = '';
+      const text = new TextDecoder();
       let received = 0;
       let wrong: string | null = null;
       let settled = false;
@@ -95,7 +107,7 @@ export function createHttpProbe(
           if (String(answer.connection).toLowerCase() === 'close') connection.expectClose = true;
         },
         onResponseData(running, chunk) {
-          if (readsBody) body += chunk.toString('utf8');
+          if (readsBody) body += text.decode(chunk, { stream: true });
           received += chunk.length;
           if (received <= BODY_LIMIT) return;
           // Enough has been read to judge; the rest of a large page is not waited for.

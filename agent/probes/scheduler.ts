@@ -49,6 +49,8 @@ export interface ProberOptions {
 const OVERLAP = 8;
 /** Share of an interval by which a probe may be early or late. */
 const JITTER = 0.05;
+/** Node fires a timer at once that is set for longer. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Fractions of the golden ratio fill an interval evenly, however many targets there are. */
 const GOLDEN = 0.618033988749895;
 /**
@@ -102,7 +104,7 @@ export function createProber(options: ProberOptions): Prober {
 
   function arm(entry: Entry): void {
     clearTimeout(entry.timer);
-    entry.timer = setTimeout(fire, Math.max(0, entry.due - now()), entry);
+    entry.timer = setTimeout(fire, Math.min(Math.max(0, entry.due - now()), LONGEST_TIMER_MS), entry);
   }
 
   function fire(entry: Entry): void {
@@ -148,7 +150,8 @@ export function createProber(options: ProberOptions): Prober {
     const entry = entries.get(key);
     if (!entry) return;
     const instant = now();
-    const since = instant - entry.lastHint;
+    // Negative when the clock was set back: then nothing is known of the last one.
+    const since = instant >= entry.lastHint ? instant - entry.lastHint : Number.POSITIVE_INFINITY;
     if (since < entry.hintGap) return;
     const { fastInterval } = entry.target.check;
     entry.hintGap =

@@ -1,16 +1,19 @@
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { initialRecords } from '../../agent/judge/initial.ts';
 import { createHttpProbe } from '../../agent/probes/http.ts';
 import { createProber } from '../../agent/probes/scheduler.ts';
 import type { Probe, Target } from '../../agent/probes/target.ts';
+import { targetsOf } from '../../agent/probes/targets.ts';
 import { createTcpProbe } from '../../agent/probes/tcp.ts';
 import type { HealthCheck } from '../../shared/config/config.ts';
+import { parseConfig } from '../../shared/config/load.ts';
 
 const check: HealthCheck = {
   type: 'http',
@@ -120,6 +123,62 @@ test('one connection is kept, its end is a hint, and a connection that aged is n
   expect(connections).toBe(2);
 });
 
+test('a connection is renewed in time, without a hint: the one that is kept shows only the process it leads to', async () => {
+  let connections = 0;
+  const server = createServer((_, response) => response.end('ok'));
+  server.on('connection', () => connections++);
+  const url = await serve(server);
+  let [now, hints] = [0, 0];
+  const probe = createHttpProbe(
+    target(url),
+    () => hints++,
+    () => now,
+  );
+  cleanups.push(() => probe.close());
+  for (const instant of [0, 59_000, 61_000, 62_000]) {
+    now = instant;
+    expect((await probe.run()).ok).toBe(true);
+  }
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  expect([connections, hints]).toEqual([2, 0]);
+});
+
+test('text that comes in pieces is read as it was written', async () => {
+  const bytes = Buffer.from('{"état":"bien"}');
+  const url = await serve(
+    createServer((_, response) => {
+      response.write(bytes.subarray(0, 3));
+      setTimeout(() => response.end(bytes.subarray(3)), 30);
+    }),
+  );
+  const expected: HealthCheck['expect'] = { status: [[200, 200]], body: 'état' };
+  expect(await probeOf(target(url, { expect: expected })).run()).toMatchObject({ ok: true });
+});
+
+test('a service that goes by a host name is probed under it', async () => {
+  const config = parseConfig(`
+version: 1
+site: { id: main }
+services:
+  own: { routes: [/], hosts: [Shop.example], instances: [ { id: o-1, url: "http://127.0.0.1:1" } ] }
+  given: { routes: [/g], hosts: [a.example], health: { headers: { Host: b.example } }, instances: [ { id: g-1, url: "http://127.0.0.1:1" } ] }
+`);
+  const instances = initialRecords(config, null, 0).map(({ instance }) => instance);
+  expect(targetsOf(instances, config).map(({ check: { headers } }) => headers)).toEqual([
+    { host: 'shop.example' },
+    { host: 'b.example' },
+  ]);
+  const hosts: (string | undefined)[] = [];
+  const url = await serve(
+    createServer((request, response) => {
+      hosts.push(request.headers.host);
+      response.end();
+    }),
+  );
+  await probeOf(target(url, { headers: { host: 'shop.example' } })).run();
+  expect(hosts).toEqual(['shop.example']);
+});
+
 test('a server that announces the close after each answer gives no hint', async () => {
   const url = await serve(createServer((_, response) => response.setHeader('connection', 'close').end('ok')));
   let hints = 0;
@@ -157,6 +216,24 @@ test('HTTPS: the authority is checked, the client certificate is shown, the timi
   );
   expect((await probeOf(target(url)).run()).error).toContain('self-signed');
   expect((await probeOf(target(url, { tls: { ca: cert, serverName: 'gs.test' } })).run()).ok).toBe(false);
+
+  // Certificates are read anew with every connection; while they are being replaced the last ones do.
+  let now = 0;
+  const renewing = createHttpProbe(
+    target(url, { tls }),
+    () => {},
+    () => now,
+  );
+  cleanups.push(() => renewing.close());
+  for (const broken of [false, true, false]) {
+    if (broken) writeFileSync(key, 'half a key');
+    else writeFileSync(key, pems.key);
+    now += 61_000;
+    expect((await renewing.run()).ok).toBe(!broken);
+  }
+  rmSync(key);
+  now += 61_000;
+  expect((await renewing.run()).ok).toBe(true);
 });
 
 test('TCP: accepted or refused', async () => {
