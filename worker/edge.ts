@@ -51,21 +51,22 @@ export async function createEdge(env: Env): Promise<Edge> {
   const { edgeToken } = settings;
   const isolate = crypto.randomUUID().slice(0, 18);
   let requests = 0;
+  const snapshots = new SnapshotStore({
+    settings,
+    now,
+    hub: settings.kvOnly ? noHub : throughColoCache(hubSource(env), claimedOrder),
+    kv: kvSource(env),
+    view: { memory: createMemory(), directOrigin: directOrigin(settings) },
+  });
   return {
     env,
     settings,
     now,
     random: Math.random,
-    snapshots: new SnapshotStore({
-      settings,
-      now,
-      hub: settings.kvOnly ? noHub : throughColoCache(hubSource(env), claimedOrder),
-      kv: kvSource(env),
-      view: { memory: createMemory(), directOrigin: directOrigin(settings) },
-    }),
+    snapshots,
     tokens: new GatewayTokens(settings.gatewayKey),
     cookies: new AffinityCookies(settings.cookieKeys),
-    limiters: new Limiters(),
+    limiters: new Limiters(() => snapshots.view),
     gateways: new Gateways(),
     budgets: new RetryBudgets(),
     counters: new Counters(isolate, now()),

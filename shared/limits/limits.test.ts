@@ -134,3 +134,19 @@ test('policies: keys, overrides, exemptions, routes', () => {
   expect(own.bookOf('gs')).not.toBe(own.bookOf('pgc'));
   expect(shared.bookOf('gs')).toBe(shared.bookOf('pgc'));
 });
+
+test('sliding log: it goes on limiting for years, and a window that spans the day its clock is set anew is whole', () => {
+  const limiter = new SlidingLog(3, WINDOW);
+  const day = 86_400_000;
+  const admitted = (at: number) =>
+    [0, 1, 2, 3].filter((offset) => limiter.take('k', 3, 1, at + offset).allowed).length;
+  for (let days = 0; days < 400; days += 7) expect(admitted(START + days * day)).toBe(3);
+  for (let back = 0; back < 4; back++) {
+    const fresh = new SlidingLog(1, WINDOW);
+    fresh.take('k', 1, 1, START);
+    const late = START + 30 * day - 1 - back * 3_000;
+    expect(fresh.take('other', 1, 1, late).allowed).toBe(true);
+    expect(fresh.take('other', 1, 1, late + WINDOW - 1).allowed).toBe(false);
+    expect(fresh.take('other', 1, 1, late + WINDOW).allowed).toBe(true);
+  }
+});

@@ -1,6 +1,8 @@
 import { type Decision, type KeyedLimiter, MAX_KEYS } from './limiter.ts';
 import { Slots } from './slots.ts';
 
+const REBASE_AFTER_MS = 30 * 86_400_000;
+
 /**
  * An exact sliding window for small limits: the instants of the last `width` units of each key, in a ring. With a limit
  * of 20 in 10 s, the 21st within any 10 s is denied, however they are spread. Rows are kept in one typed array that
@@ -16,7 +18,7 @@ export class SlidingLog implements KeyedLimiter {
   #heads = new Uint16Array(0);
   #epoch = 0;
 
-  /** `width` is the greatest limit any key may have, at most `SlidingLog.MAX_LIMIT`. */
+  /** `width` is the greatest limit any key may have. Both have a most: `MAX_LIMIT`, `MAX_WINDOW_MS`. */
   constructor(width: number, windowMs: number, maxKeys = MAX_KEYS) {
     this.#width = width;
     this.#windowMs = windowMs;
@@ -24,9 +26,10 @@ export class SlidingLog implements KeyedLimiter {
   }
 
   static readonly MAX_LIMIT = 256;
+  static readonly MAX_WINDOW_MS = 15 * 86_400_000;
 
   take(key: string, limit: number, cost: number, now: number): Decision {
-    if (this.#epoch === 0) this.#epoch = now - 1;
+    if (now - this.#epoch > REBASE_AFTER_MS) this.#rebase(now);
     const slot = this.#slots.get(key) ?? this.#open(key, now);
     const oldest = now - this.#epoch - this.#windowMs;
     const used = this.#used(slot, oldest);
@@ -72,6 +75,14 @@ export class SlidingLog implements KeyedLimiter {
     const head = this.#heads[slot] ?? 0;
     const back = used - nth + 1;
     return this.#times[slot * this.#width + ((head + this.#width - back) % this.#width)] ?? 0;
+  }
+
+  /** Instants are kept in 32 bits, 49 days of milliseconds: on one's own host the edge runs longer than that. */
+  #rebase(now: number): void {
+    const epoch = now - this.#windowMs - 1;
+    const shift = epoch - this.#epoch;
+    for (const [at, time] of this.#times.entries()) this.#times[at] = time > shift ? time - shift : 0;
+    this.#epoch = epoch;
   }
 
   #push(slot: number, time: number): void {
