@@ -58,8 +58,9 @@ async function main(): Promise<void> {
   });
   const systemd = createSystemd();
   systemd.ready();
-  process.off('SIGHUP', early);
+  // In this order: a signal that comes in between is not lost.
   obeySignals(agent, path, log, systemd);
+  process.off('SIGHUP', early);
 }
 
 function obeySignals(agent: Agent, path: string, log: Log, systemd: Systemd): void {

@@ -1,7 +1,9 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
+import type { MiddlewareHandler } from 'hono';
 import { bearer } from './auth.ts';
 import type { ApiContext } from './context.ts';
+import { issueWords } from './issue-words.ts';
+import { limitBody } from './limit-body.ts';
 import { ProblemError, problemAnswer } from './problem.ts';
 import { registerControlRoutes } from './routes/control.ts';
 import { registerEdgeReportRoutes } from './routes/edge-reports.ts';
@@ -19,37 +21,36 @@ export interface AppOptions {
 }
 
 /** Sessions may carry 64 KiB of data and as much metadata; every other body is smaller. */
-const BODY_LIMIT = 256 * 1024;
-/** These take more, and set their own limit. */
-const OWN_LIMIT = new Set(['/v1/config', '/v1/edge-reports']);
-const limited = bodyLimit({
-  maxSize: BODY_LIMIT,
-  onError: () => {
-    // The rest of the body is not read, so the connection is of no more use.
-    throw new ProblemError(413, 'Too large', `a body of this kind holds at most ${BODY_LIMIT / 1024} KiB`, {
-      headers: { connection: 'close' },
-    });
-  },
-});
+const limited = limitBody(256);
+/** These take more, and set their own limit; the first is YAML. */
+const OWN_BODY = new Set(['/v1/config', '/v1/edge-reports']);
+const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
+
+/** Bodies are JSON, and say so: a page elsewhere cannot send that type without asking the browser's leave. */
+const jsonOnly: MiddlewareHandler = async ({ req }, next) => {
+  const type = req.header('content-type') ?? '';
+  const comes = req.header('transfer-encoding') ?? Number(req.header('content-length') ?? 0) > 0;
+  if (comes && !JSON_TYPE.test(type)) {
+    const found = type === '' ? 'this has no content-type' : `this says content-type: ${type.slice(0, 100)}`;
+    throw new ProblemError(415, 'Not JSON', `a body here must say content-type: application/json; ${found}`);
+  }
+  return next();
+};
 
 /** The agent's HTTP API. Every error is problem+json; the description at /v1/openapi.json is made from the routes. */
 export function createApp({ context, token, version, extend }: AppOptions): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result) => {
       if (result.success) return;
-      const text = result.error.issues.map(
-        ({ path, message }) => `${path.join('.') || result.target}: ${message}`,
-      );
-      throw new ProblemError(400, 'Bad request', text.join('; '), {
-        extensions: { errors: result.error.issues.map(({ path, message }) => ({ path, message })) },
-      });
+      const errors = result.error.issues.map((issue) => ({ path: issue.path, message: issueWords(issue) }));
+      const text = errors.map(({ path, message }) => `${path.join('.') || result.target}: ${message}`);
+      throw new ProblemError(400, 'Bad request', text.join('; '), { extensions: { errors } });
     },
   });
   app.onError((error, request) => {
     if (error instanceof ProblemError) return problemAnswer(request, error);
     if ('status' in error && typeof error.status === 'number' && error.status >= 400 && error.status < 500) {
-      const status = error.status === 413 ? 413 : 400;
-      return problemAnswer(request, new ProblemError(status, 'Bad request', error.message));
+      return problemAnswer(request, new ProblemError(400, 'Bad request', error.message));
     }
     context.log.error({ err: error, path: request.req.path }, 'request failed');
     return problemAnswer(
@@ -62,9 +63,11 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
   );
 
   app.use('/v1/*', bearer({ token, bind: context.config().agent.bind }));
-  app.use('/v1/*', async (request, next) =>
-    OWN_LIMIT.has(request.req.path) ? next() : limited(request, next),
-  );
+  for (const check of [limited, jsonOnly]) {
+    app.use('/v1/*', async (request, next) =>
+      OWN_BODY.has(request.req.path) ? next() : check(request, next),
+    );
+  }
   registerOwnRoutes(app, context);
   registerServiceRoutes(app, context);
   registerInstanceRoutes(app, context);

@@ -12,6 +12,7 @@ test.each([
   ['::ffff:8.8.8.8', false],
   ['169.254.169.254', false],
   ['fe80::1', false],
+  ['fd00:ec2::254', false],
   ['0.0.0.0', false],
 ])('%s: %s', (address, allowed) => {
   expect(addressAllowed(address, PRIVATE)).toBe(allowed);

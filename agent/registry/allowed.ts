@@ -1,8 +1,14 @@
 import { lookup } from 'node:dns/promises';
 import ipaddr from 'ipaddr.js';
 
-/** Addresses nobody may register, whatever the configuration allows: cloud metadata services live there. */
-const NEVER = ['169.254.0.0/16', 'fe80::/10', '0.0.0.0/32', '::/128'];
+/**
+ * Addresses nobody may register, whatever the configuration allows: cloud metadata services live there, some of them
+ * (EC2, Google, Oracle) under private IPv6 addresses.
+ */
+const NEVER = [
+  ...['169.254.0.0/16', 'fe80::/10', '0.0.0.0/32', '::/128'],
+  ...['fd00:ec2::254/128', 'fd20:ce::254/128', 'fd00:c1::a9fe:a9fe/128'],
+];
 
 const within = (address: string, networks: readonly string[]): boolean => {
   const ip = ipaddr.process(address);

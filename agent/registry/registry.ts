@@ -141,14 +141,14 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     if (before) {
       const recorded = intents.get(instanceKey(service, id))?.registration;
       const same = before.origin === 'api' && sameBody(recorded, registration);
-      if (!same) return { ok: false, why: 'conflict', detail: conflictText(before) };
+      if (!same) return { ok: false, why: 'conflict', detail: conflictText(before, registration) };
       beat(service, id);
       return answer(service, id);
     }
     const elsewhere = [...deps.instances().values()].find(
       (other) => other.id === id || (other.service === service && other.url === url),
     );
-    return elsewhere ? { ok: false, why: 'conflict', detail: conflictText(elsewhere) } : null;
+    return elsewhere ? { ok: false, why: 'conflict', detail: conflictText(elsewhere, registration) } : null;
   }
 
   /** A wish is in force only once it is on disk: the next one is judged after that. */
@@ -275,10 +275,16 @@ const unknown = (service: string, id: string): Answer => ({
   detail: `service "${service}" has no instance "${id}"`,
 });
 
-const conflictText = (other: Instance): string =>
-  other.origin === 'file'
-    ? `${other.id} of ${other.service} (${other.url}) stands in the configuration file`
-    : `${other.id} of ${other.service} is registered with another body (${other.url}); deregister it first`;
+function conflictText(other: Instance, { service, id, url }: Registration): string {
+  const fromFile = other.origin === 'file';
+  if (other.id !== id) {
+    return `${url} is the address of ${other.id} of ${other.service}, which ${fromFile ? 'stands in the configuration file' : 'is registered'}`;
+  }
+  if (other.service !== service) return `the id ${id} is taken, by an instance of ${other.service}`;
+  return fromFile
+    ? `${id} of ${service} stands in the configuration file, with ${other.url}`
+    : `${id} of ${service} is registered with another body (${other.url}); deregister it first`;
+}
 
 /** Key order is no difference. */
 function sameBody(a: Registration | Intent['registration'], b: Registration): boolean {

@@ -71,6 +71,7 @@ const command = <N extends Command['do'], B extends z.ZodType>(name: N, schema: 
       200: one,
       404: unknown,
       409: problem('not in this version or state; the body holds the current session'),
+      413: problem('the session would grow past its bounds'),
       503: away,
     },
   });
@@ -86,7 +87,8 @@ export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }:
     const result = await orUnavailable(sessions.command(id, what, version));
     if (result.kind === 'done') return result.session;
     if (result.kind === 'unknown') throw notFound(id);
-    throw new ProblemError(409, 'Conflict', result.why, {
+    if (result.kind === 'full') throw new ProblemError(413, 'The session is full', result.why);
+    throw new ProblemError(409, 'Not in this version or state', result.why, {
       extensions: { ...result.session, session: result.session },
     });
   };
@@ -113,7 +115,11 @@ export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }:
     if (!target)
       throw new ProblemError(404, 'Not found', `service "${service}" has no instance "${instance}"`);
     if (target.state === 'down' || target.state === 'draining') {
-      throw new ProblemError(409, 'Conflict', `${instance} is ${target.state}: ${target.reason}`);
+      throw new ProblemError(
+        409,
+        'The instance does not serve',
+        `${instance} is ${target.state}: ${target.reason}`,
+      );
     }
     const session = await orUnavailable(sessions.pin(id, service, instance));
     if (!session) throw notFound(id);

@@ -1,13 +1,12 @@
 import { z } from '@hono/zod-openapi';
-import { SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
+import { MAX_DATA_BYTES, SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
 
 const instant = z.number().openapi({ description: 'epoch milliseconds', example: 1_764_000_000_000 });
 const anything = z.record(z.string(), z.unknown());
-const MAX_BYTES = 65_536;
 
 /** Workflow data and metadata are the caller's own; they are kept, not looked into. */
-const payload = anything.refine((value) => JSON.stringify(value).length <= MAX_BYTES, {
-  error: `at most ${MAX_BYTES} bytes of JSON`,
+const payload = anything.refine((value) => Buffer.byteLength(JSON.stringify(value)) <= MAX_DATA_BYTES, {
+  error: `at most ${MAX_DATA_BYTES} bytes of JSON`,
 });
 
 export const sessionSchema = z

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { fromCached, toCached } from './cached.ts';
-import { type Command, type Session, transition } from './session.ts';
+import { type Command, MAX_DATA_BYTES, MAX_STEPS, type Session, transition } from './session.ts';
 
 const session: Session = {
   id: '019ac000-0000-7000-8000-000000000000',
@@ -57,6 +57,7 @@ test('a command in the wrong state is refused and says why', () => {
   expect(suspended).toMatchObject({ state: 'suspended', reason: 'waiting for a vote' });
   expect(transition(suspended, { do: 'advance', step: 'x' }, 2)).toEqual({
     ok: false,
+    kind: 'conflict',
     why: 'cannot advance: the session is suspended',
   });
   expect(run(suspended, 2, { do: 'resume' })).toMatchObject({ state: 'active', reason: null, version: 3 });
@@ -77,4 +78,23 @@ test('the copy reads back whole, and what is not a session is no session', () =>
   expect(fromCached(toCached(session))).toEqual(session);
   expect(fromCached('{"session_id":"x"}')).toBeNull();
   expect(fromCached('nonsense')).toBeNull();
+});
+
+test('a session stays within bounds over any number of changes', () => {
+  let grown = session;
+  for (let step = 0; step < MAX_STEPS; step++) grown = run(grown, 1, { do: 'advance', step: `s${step}` });
+  expect(transition(grown, { do: 'advance', step: 'one more' }, 1)).toMatchObject({
+    ok: false,
+    kind: 'full',
+    why: expect.stringContaining(`at most ${MAX_STEPS} different steps`),
+  });
+  expect(transition(grown, { do: 'complete' }, 1).ok).toBe(true);
+
+  const half = 'ä'.repeat(MAX_DATA_BYTES / 4);
+  const one = run(session, 1, { do: 'advance', step: 'a', data: { one: half } });
+  for (const command of [{ do: 'advance', step: 'b' }, { do: 'complete' }] as const) {
+    const more = { ...command, data: { two: half } };
+    expect(transition(one, more, 1)).toMatchObject({ ok: false, kind: 'full' });
+    expect(run(one, 1, { ...command, data: { one: half } }).version).toBe(3);
+  }
 });

@@ -57,7 +57,15 @@ export type Command =
   | { do: 'complete'; data?: Record<string, unknown> }
   | { do: 'fail'; reason?: string };
 
-export type Transition = { ok: true; session: Session } | { ok: false; why: string };
+/** `full`: the session would grow past its bounds. */
+export type Transition =
+  | { ok: true; session: Session }
+  | { ok: false; kind: 'conflict' | 'full'; why: string };
+
+/** Bytes of JSON: data of many steps together, as much as one body may bring. */
+export const MAX_DATA_BYTES = 65_536;
+/** Different steps; the workflows have a dozen. */
+export const MAX_STEPS = 256;
 
 /** The states each command may be given in. */
 const ALLOWED: Record<Command['do'], readonly SessionState[]> = {
@@ -70,34 +78,50 @@ const ALLOWED: Record<Command['do'], readonly SessionState[]> = {
 
 /** What a command makes of a session, or why it may not. */
 export function transition(session: Session, command: Command, now: number): Transition {
-  if (isIdle(session, now)) return { ok: false, why: 'the session has expired' };
+  if (isIdle(session, now)) return { ok: false, kind: 'conflict', why: 'the session has expired' };
   if (!ALLOWED[command.do].includes(session.state)) {
-    return { ok: false, why: `cannot ${command.do}: the session is ${session.state}` };
+    const why = `cannot ${command.do}: the session is ${session.state}`;
+    return { ok: false, kind: 'conflict', why };
   }
+  const next = changed(session, command, now);
+  const why = whyTooLarge(next, command);
+  return why === null ? { ok: true, session: next } : { ok: false, kind: 'full', why };
+}
+
+function changed(session: Session, command: Command, now: number): Session {
   const next = { ...session, version: session.version + 1, lastActivity: now };
   switch (command.do) {
     case 'advance': {
       const done = finishStep(session, now);
       const data = { ...session.data, ...command.data };
-      return { ok: true, session: { ...next, ...done, currentStep: command.step, stepStartedAt: now, data } };
+      return { ...next, ...done, currentStep: command.step, stepStartedAt: now, data };
     }
     case 'suspend':
-      return { ok: true, session: { ...next, state: 'suspended', reason: command.reason ?? null } };
+      return { ...next, state: 'suspended', reason: command.reason ?? null };
     case 'resume':
-      return { ok: true, session: { ...next, state: 'active', reason: null } };
+      return { ...next, state: 'active', reason: null };
     case 'complete': {
       const data = { ...session.data, ...command.data };
       const ended = { ...finishStep(session, now), totalDuration: seconds(session.createdAt, now), data };
-      return { ok: true, session: { ...next, ...ended, state: 'completed', reason: null } };
+      return { ...next, ...ended, state: 'completed', reason: null };
     }
     case 'fail': {
       const totalDuration = seconds(session.createdAt, now);
-      return {
-        ok: true,
-        session: { ...next, state: 'failed', totalDuration, reason: command.reason ?? null },
-      };
+      return { ...next, state: 'failed', totalDuration, reason: command.reason ?? null };
     }
   }
+}
+
+/** Every change writes and copies the whole session, so it must not grow for ever. */
+function whyTooLarge({ data, completedSteps }: Session, command: Command): string | null {
+  // Completing is always possible: it is the way out.
+  if (command.do === 'advance' && completedSteps.length > MAX_STEPS) {
+    return `a session has at most ${MAX_STEPS} different steps: complete this one and begin another`;
+  }
+  const bytes = 'data' in command ? Buffer.byteLength(JSON.stringify(data)) : 0;
+  return bytes > MAX_DATA_BYTES
+    ? `its data would be ${bytes} bytes of JSON, and at most ${MAX_DATA_BYTES} are kept: overwrite what is no longer needed, or keep it elsewhere`
+    : null;
 }
 
 export function isIdle(session: Pick<Session, 'state' | 'lastActivity'>, now: number): boolean {

@@ -14,7 +14,9 @@ export type CommandResult =
   | { kind: 'done'; session: Session }
   | { kind: 'unknown' }
   /** Somebody else changed it first, or it is in no state for the command. */
-  | { kind: 'conflict'; session: Session; why: string };
+  | { kind: 'conflict'; session: Session; why: string }
+  /** It would grow past its bounds. */
+  | { kind: 'full'; why: string };
 
 /**
  * Governance sessions. Postgres decides; the live state holds copies, so that reads go on while Postgres is away. Every
@@ -124,7 +126,7 @@ export function createSessions(options: SessionsOptions): Sessions {
           return { kind: 'conflict', session, why };
         }
         const next = transition(current, command, now());
-        if (!next.ok) return { kind: 'conflict', session, why: next.why };
+        if (!next.ok) return { kind: next.kind, session, why: next.why };
         if (await store.update(next.session)) return { kind: 'done', session: await kept(next.session) };
         // Somebody was faster. With a version the caller must decide anew; without one, once more.
       }

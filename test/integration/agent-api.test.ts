@@ -121,7 +121,33 @@ test('a body larger than any sensible one is refused before it is read', async (
     url: 'http://127.0.0.1:7',
     more: 'x'.repeat(300_000),
   });
-  expect(sent).toMatchObject({ status: 413, type: 'application/problem+json' });
+  const told = { detail: 'a body of this kind holds at most 256 KiB' };
+  expect(sent).toMatchObject({ status: 413, type: 'application/problem+json', json: told });
+  const config = await call('PUT', '/v1/config', `#${'x'.repeat(4 * 1024 * 1024)}`);
+  expect(config).toMatchObject({
+    status: 413,
+    json: { detail: 'a body of this kind holds at most 4096 KiB' },
+  });
+});
+
+test('what is wrong is told in plain words: a body that is not said to be JSON, a value, a neighbour', async () => {
+  expect(await call('PUT', `${instances}/gs-1/weight`, '{ "weight": 50 }')).toMatchObject({
+    status: 415,
+    json: { detail: expect.stringContaining('content-type: application/json') },
+  });
+  expect((await call('POST', '/v1/publish')).status).not.toBe(415);
+  expect(await call('GET', '/v1/explain?path=nowhere')).toMatchObject({
+    status: 400,
+    json: { detail: 'path: must begin with /' },
+  });
+  const url = origins[0]?.url;
+  expect(await call('POST', instances, { id: 'gs-9', url })).toMatchObject({
+    status: 409,
+    json: {
+      title: 'Another instance stands in the way',
+      detail: `${url} is the address of gs-1 of gs, which stands in the configuration file`,
+    },
+  });
 });
 
 test('a registration is idempotent, exclusive, guarded, and proves itself before it counts', async () => {

@@ -1,8 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import type { Config } from '../../../shared/config/config.ts';
 import { ConfigError } from '../../../shared/config/load.ts';
 import type { ApiContext } from '../context.ts';
+import { limitBody } from '../limit-body.ts';
 import { ProblemError } from '../problem.ts';
 import { problemSchema } from '../schemas.ts';
 
@@ -104,7 +104,7 @@ const publishRoute = createRoute({
 });
 
 /** Larger than any sensible configuration. */
-const CONFIG_LIMIT = 4 * 1024 * 1024;
+const CONFIG_KIB = 4 * 1024;
 
 /** Questions about, and changes to, the whole. */
 export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): void {
@@ -132,7 +132,7 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
   });
   app.get('/v1/config', (request) => request.json(withoutReceiverHeaders(context.config())));
 
-  app.use('/v1/config', bodyLimit({ maxSize: CONFIG_LIMIT }));
+  app.use('/v1/config', limitBody(CONFIG_KIB));
   app.openapi(putConfig, async (request) => {
     try {
       const dryRun = request.req.valid('query').dryRun === 'true';

@@ -1,7 +1,7 @@
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
-import { bodyLimit } from 'hono/body-limit';
 import type { EdgeReport } from '../../../shared/report.ts';
 import type { ApiContext } from '../context.ts';
+import { limitBody } from '../limit-body.ts';
 import { ProblemError } from '../problem.ts';
 
 const count = z.number().int().nonnegative().max(1e9);
@@ -77,7 +77,7 @@ export function registerEdgeReportRoutes(app: OpenAPIHono, context: ApiContext):
       401: { description: 'no valid edge token' },
     },
   });
-  app.post('/v1/edge-reports', bodyLimit({ maxSize: 2 * 1024 * 1024 }), async (request) => {
+  app.post('/v1/edge-reports', limitBody(2 * 1024), async (request) => {
     const token = request.req.header('x-acgs-edge') ?? '';
     if (!context.edgeToken(token)) {
       throw new ProblemError(401, 'Not authorised', 'x-acgs-edge holds no valid edge token for this site');

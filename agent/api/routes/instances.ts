@@ -90,7 +90,7 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
       },
       who(request),
     );
-    const { created, instance } = granted(answer);
+    const { created, instance } = granted(answer, 'Another instance stands in the way');
     return request.json(toApi(instance), created ? 201 : 200);
   });
 
@@ -141,14 +141,14 @@ function who(request: Context): string {
   return name || 'api';
 }
 
-const REFUSALS = {
-  unknown: [404, 'Not found'],
-  conflict: [409, 'Conflict'],
-  invalid: [400, 'Bad request'],
-} as const;
-
-function granted(answer: Answer): Extract<Answer, { ok: true }> {
+function granted(answer: Answer, conflict = 'Not possible'): Extract<Answer, { ok: true }> {
   if (answer.ok) return answer;
-  const [status, title] = REFUSALS[answer.why];
-  throw new ProblemError(status, title, answer.detail);
+  switch (answer.why) {
+    case 'unknown':
+      throw new ProblemError(404, 'Not found', answer.detail);
+    case 'conflict':
+      throw new ProblemError(409, conflict, answer.detail);
+    case 'invalid':
+      throw new ProblemError(400, 'Bad request', answer.detail);
+  }
 }
