@@ -1,4 +1,5 @@
 import type { Config } from '../shared/config/config.ts';
+import { withoutSecrets } from './config-secrets.ts';
 
 /** What only a restart can change: the rest of the system has taken its word from it already. */
 const NEEDS_RESTART = [
@@ -13,19 +14,20 @@ export const needsRestart = (path: string): boolean => NEEDS_RESTART.some((patte
 
 /** What became different between two configurations, a line each: `services.gs.timeout: 60000 → 45000`. */
 export function describeDifference(before: Config, after: Config): string[] {
-  return differences(before, after, '').map(({ path, from, to }) => {
-    const line = `${path}: ${text(from)} → ${text(to)}`;
-    return needsRestart(path) ? `${line} (takes effect when the agent is restarted)` : line;
+  return differences(before, after, []).map(({ path, from, to }) => {
+    const dotted = path.join('.');
+    const line = `${dotted}: ${text(from, path)} → ${text(to, path)}`;
+    return needsRestart(dotted) ? `${line} (takes effect when the agent is restarted)` : line;
   });
 }
 
 interface Difference {
-  path: string;
+  path: string[];
   from: unknown;
   to: unknown;
 }
 
-function differences(before: unknown, after: unknown, path: string): Difference[] {
+function differences(before: unknown, after: unknown, path: string[]): Difference[] {
   if (Object.is(before, after)) return [];
   if (Array.isArray(before) && Array.isArray(after)) {
     const named = byId(before) && byId(after);
@@ -34,7 +36,7 @@ function differences(before: unknown, after: unknown, path: string): Difference[
   }
   if (isObject(before) && isObject(after)) {
     const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
-    return keys.flatMap((key) => differences(before[key], after[key], path ? `${path}.${key}` : key));
+    return keys.flatMap((key) => differences(before[key], after[key], [...path, key]));
   }
   return [{ path, from: before, to: after }];
 }
@@ -46,8 +48,8 @@ const byId = (list: unknown[]): list is { id: string }[] =>
   list.length > 0 && list.every((item) => isObject(item) && typeof item.id === 'string');
 const keyed = (list: { id: string }[]): Plain => Object.fromEntries(list.map((item) => [item.id, item]));
 
-function text(value: unknown): string {
+function text(value: unknown, path: readonly string[]): string {
   if (value === undefined) return 'nothing';
-  const json = JSON.stringify(value);
+  const json = JSON.stringify(withoutSecrets(value, path));
   return json.length > 100 ? `${json.slice(0, 97)}...` : json;
 }
