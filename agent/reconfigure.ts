@@ -1,4 +1,4 @@
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import type { Config } from '../shared/config/config.ts';
 import { parseConfig } from '../shared/config/load.ts';
 import { describeDifference } from './config-difference.ts';
@@ -65,8 +65,10 @@ export function createReconfigure(deps: ReconfigureDeps): Reconfigure {
 
   async function save(text: string): Promise<Pick<Reconfigured, 'saved' | 'note'>> {
     try {
-      const { mode } = await stat(deps.path);
-      await writeWhole(deps.path, text, mode & 0o777);
+      // Of a link, what it points to is written: the link stays one.
+      const path = await realpath(deps.path);
+      const { mode } = await stat(path);
+      await writeWhole(path, text, mode & 0o777);
       return { saved: true };
     } catch (error) {
       const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);

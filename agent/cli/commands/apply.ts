@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { CONFIG_OPTION, CONFIG_WORDS, chosenConfig } from '../config-place.ts';
 import { contextOf } from '../context.ts';
 import { readAs } from '../shapes.ts';
 
@@ -14,17 +15,18 @@ export function registerApply(program: Command): void {
   program
     .command('apply')
     .description('give the running agent a new configuration: shows what would change, asks, then does it')
-    .option('-c, --config <file>', 'the configuration', 'acgs-lb.yaml')
+    .option(CONFIG_OPTION, CONFIG_WORDS)
     .option('--dry-run', 'only show what would change')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb apply --dry-run\n  acgs-lb apply --config acgs-lb.yaml --yes',
     )
-    .action(async (options: { config: string; dryRun?: boolean }, command: Command) => {
+    .action(async (options: { config?: string; dryRun?: boolean }, command: Command) => {
       const context = contextOf(command);
       const { loadConfigFile } = await import('../config-file.ts');
-      await loadConfigFile(options.config);
-      const text = await readFile(options.config, 'utf8');
+      const file = chosenConfig(options.config);
+      await loadConfigFile(file);
+      const text = await readFile(file, 'utf8');
       const client = await context.client();
       const put = async (query: string) => {
         const init = { method: 'PUT', body: text, headers: { 'content-type': 'application/yaml' } };

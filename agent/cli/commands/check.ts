@@ -1,28 +1,31 @@
 import type { Command } from 'commander';
+import { CONFIG_OPTION, CONFIG_WORDS, chosenConfig } from '../config-place.ts';
 import { contextOf } from '../context.ts';
 import { Misuse } from '../errors.ts';
+import { plural } from '../words.ts';
 
 export function registerCheck(program: Command): void {
   program
     .command('check')
     .description('judge a configuration: every mistake at once, each with its place')
-    .option('-c, --config <file>', 'the configuration', 'acgs-lb.yaml')
+    .option(CONFIG_OPTION, CONFIG_WORDS)
     .addHelpText('after', '\nExample:\n  acgs-lb check --config /etc/acgs-lb/acgs-lb.yaml')
-    .action(async (options: { config: string }, command: Command) => {
+    .action(async (options: { config?: string }, command: Command) => {
       const context = contextOf(command);
       const { loadConfigFile } = await import('../config-file.ts');
+      const file = chosenConfig(options.config);
       try {
-        const config = await loadConfigFile(options.config);
+        const config = await loadConfigFile(file);
         const services = Object.values(config.services);
         const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
-        const verdict = { ok: true, file: options.config, services: services.length, instances };
+        const verdict = { ok: true, file, services: services.length, instances };
         context.print(
           verdict,
-          () => `${options.config} is good: ${services.length} services, ${instances} instances`,
+          () => `${file} is good: ${plural(services.length, 'service')}, ${plural(instances, 'instance')}`,
         );
       } catch (error) {
         if (!context.json || !(error instanceof Misuse)) throw error;
-        context.print({ ok: false, file: options.config, problems: error.message.split('\n') }, () => '');
+        context.print({ ok: false, file, problems: error.message.split('\n') }, () => '');
         process.exitCode = 2;
       }
     });

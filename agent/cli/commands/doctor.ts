@@ -1,6 +1,7 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { Config } from '../../../shared/config/config.ts';
+import { chosenConfig } from '../config-place.ts';
 import { type Context, contextOf } from '../context.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
@@ -15,7 +16,7 @@ export function registerDoctor(program: Command): void {
   program
     .command('doctor')
     .description('check everything that is often wrong, and say how to mend it')
-    .option('-c, --config <file>', "the configuration (default: the running stack's, else acgs-lb.yaml)")
+    .option('-c, --config <file>', "the configuration (default: the running stack's, else as check)")
     .option('--env-file <file>', 'the environment of the agent, such as /etc/acgs-lb/agent.env')
     .addHelpText(
       'after',
@@ -44,9 +45,9 @@ async function examine(stateDir: string, options: DoctorOptions): Promise<Findin
     throw cause instanceof CommandFailed ? cause : new Misuse(cause.message);
   });
   const own = join(stateDir, 'acgs-lb.yaml');
-  const configFile = options.config ?? (stack && existsSync(own) ? own : 'acgs-lb.yaml');
+  const configFile = chosenConfig(options.config, stack ? [own] : []);
   const { checkNode } = await import('../doctor/host.ts');
-  let config: Awaited<ReturnType<typeof loadConfigFile>>;
+  let config: Config;
   try {
     config = await loadConfigFile(configFile);
   } catch (error) {

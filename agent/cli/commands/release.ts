@@ -6,17 +6,17 @@ export function registerRelease(program: Command): void {
   program
     .command('release')
     .description("give every server back to HAProxy's own checks, for when the agent is gone for good")
-    .option('-c, --config <file>', 'the configuration, which names the sockets', 'acgs-lb.yaml')
+    .option('-c, --config <file>', "which names the sockets (default: the running stack's, else as check)")
     .addHelpText(
       'after',
       '\nThe agent does this itself when it ends in order; its unit runs this after a crash.\n\nExample:\n  acgs-lb release --config /etc/acgs-lb/acgs-lb.yaml',
     )
-    .action(async (options: { config: string }, command: Command) => {
+    .action(async (options: { config?: string }, command: Command) => {
       const context = contextOf(command);
-      const { loadConfigFile } = await import('../config-file.ts');
+      const { configOf } = await import('../history.ts');
       const { createRuntimeClient } = await import('../../haproxy/runtime.ts');
       const { releaseVerdicts } = await import('../../haproxy/release.ts');
-      const config = await loadConfigFile(options.config);
+      const { config } = await configOf(command, options.config);
       const services = new Set(Object.keys(config.services));
       const sockets = [config.haproxy.socket, ...config.haproxy.others.map(({ socket }) => socket)];
       const outcomes = await Promise.allSettled(

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { CONFIG_OPTION, CONFIG_WORDS, chosenConfig } from '../config-place.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
 
 interface RenderOptions {
-  config: string;
+  config?: string;
   install?: boolean;
   all?: boolean;
 }
@@ -12,7 +13,7 @@ export function registerRender(program: Command): void {
   program
     .command('render')
     .description('the HAProxy configuration that acgs-lb.yaml makes')
-    .option('-c, --config <file>', 'the configuration', 'acgs-lb.yaml')
+    .option(CONFIG_OPTION, CONFIG_WORDS)
     .option('--all', 'also the files beside it: route maps, error pages, public keys')
     .option('--install', 'have `haproxy -c` judge it, then write it where haproxy.file says (asks first)')
     .addHelpText(
@@ -23,7 +24,7 @@ export function registerRender(program: Command): void {
       const context = contextOf(command);
       const { loadConfigFile } = await import('../config-file.ts');
       const { configInstances } = await import('../../haproxy/input.ts');
-      const config = await loadConfigFile(options.config);
+      const config = await loadConfigFile(chosenConfig(options.config));
       const { HAPROXY_STATS_USER, HAPROXY_STATS_PASSWORD, EDGE_JWT_PUBLIC_KEYS, ENVIRONMENT } = process.env;
       const production = ENVIRONMENT === 'production';
       if (options.install && production && !HAPROXY_STATS_PASSWORD) {
