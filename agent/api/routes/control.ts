@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Config } from '../../../shared/config/config.ts';
 import { ConfigError } from '../../../shared/config/load.ts';
+import { withoutSecrets } from '../../config-secrets.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
 import { ProblemError } from '../problem.ts';
@@ -130,7 +130,7 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
       },
     },
   });
-  app.get('/v1/config', (request) => request.json(withoutReceiverHeaders(context.config())));
+  app.get('/v1/config', (request) => request.json(withoutSecrets(context.config())));
 
   app.use('/v1/config', limitBody(CONFIG_KIB));
   app.openapi(putConfig, async (request) => {
@@ -161,14 +161,4 @@ function refusals(error: unknown): string[] | null {
   if (error instanceof ConfigError) return error.problems;
   const named = error instanceof Error && ['EnvironmentError', 'HaproxyConfigError'].includes(error.name);
   return named ? error.message.split('\n') : null;
-}
-
-/** Reads need no token, and people put credentials into a webhook's headers. */
-function withoutReceiverHeaders(config: Config): Config {
-  const receivers = Object.entries(config.alerts.receivers).map(([name, receiver]) => {
-    if (receiver.type !== 'webhook') return [name, receiver];
-    const headers = Object.fromEntries(Object.keys(receiver.headers).map((header) => [header, '(hidden)']));
-    return [name, { ...receiver, headers }];
-  });
-  return { ...config, alerts: { ...config.alerts, receivers: Object.fromEntries(receivers) } };
 }
