@@ -59,6 +59,13 @@ test("the guide's settings are all there", () => {
   expect(text).toContain('deny_status 429 if !edge { sc_http_req_rate(0) gt 20 }');
 });
 
+test('a log on standard output is plain lines; others keep syslog’s', () => {
+  expect(configOf(inputOf(withHaproxy({ log: 'stdout' })))).toContain(
+    '    log stdout format raw local0 info\n',
+  );
+  expect(configOf(inputOf(shipped))).toContain('    log /dev/log local0 info\n');
+});
+
 test('passwords cannot break out of their argument, and only the main file holds them', () => {
   const secrets = { statsUser: 'op', statsPassword: 'a b"c$d\\e#f\'g\nuser x', edgePublicKeys: '' };
   const [main, ...others] = renderHaproxyConfig(inputOf(shipped, { secrets }));

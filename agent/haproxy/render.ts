@@ -89,7 +89,8 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     threads: haproxy.threads,
     balance: haproxy.balance,
     socket: argument(haproxy.socket),
-    log: `${argument(haproxy.log)} local0 info`,
+    // In a container standard output is the log: lines as they are, without syslog's head.
+    log: `${argument(haproxy.log)}${haproxy.log === 'stdout' ? ' format raw' : ''} local0 info`,
     requestLog: reachable(haproxy.agentCheck).text,
     stateFile: argument(paths.state),
     routesFile: argument(paths.routes),

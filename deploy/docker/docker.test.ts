@@ -6,8 +6,18 @@ import { parseConfig } from '../../shared/config/load.ts';
 
 const read = (name: string) => readFileSync(join(import.meta.dirname, name), 'utf8');
 
+interface Container {
+  image: string;
+  restart: string;
+  command?: string[];
+  healthcheck?: object;
+  environment?: Record<string, string>;
+  network_mode?: string;
+  networks?: { default: { aliases: string[] } };
+}
+
 interface Compose {
-  services: Record<string, { image: string; restart: string; command?: string[]; healthcheck?: object }>;
+  services: Record<string, Container>;
 }
 
 test('every instance of the containers’ configuration is a container that listens there', () => {
@@ -21,6 +31,21 @@ test('every instance of the containers’ configuration is a container that list
   }
   for (const gateway of [...config.site.gateways, config.edge.url ?? '']) {
     expect(compose.services).toHaveProperty([new URL(gateway).hostname]);
+  }
+});
+
+test('HAProxy and agent share a network that outlives both, under HAProxy’s name', () => {
+  const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
+  for (const name of ['haproxy_load_balancer', 'agent']) {
+    expect(services[name]?.network_mode).toBe('service:site_network');
+  }
+  expect(services.site_network?.networks?.default.aliases).toEqual(['haproxy_load_balancer']);
+});
+
+test('HAProxy’s first configuration is as the agent makes it: one without the group’s socket would keep it out', () => {
+  const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
+  for (const name of ['haproxy_config', 'agent']) {
+    expect(services[name]?.environment?.ENVIRONMENT).toBe('production');
   }
 });
 

@@ -76,6 +76,6 @@ export const haproxySection = z.strictObject({
   agentCheck: bindAddress
     .default('127.0.0.1:9401')
     .meta({ title: "where the agent answers HAProxy's agent-checks" }),
-  /** Where HAProxy sends its log: a syslog socket path or host:port. */
-  log: z.string().min(1).default('/dev/log').meta({ title: 'a syslog socket or host:port' }),
+  /** Where HAProxy sends its log: a syslog socket path, host:port, or stdout (in a container). */
+  log: z.string().min(1).default('/dev/log').meta({ title: 'a syslog socket, host:port or stdout' }),
 });
