@@ -1,6 +1,7 @@
 import type { Config } from '../shared/config/config.ts';
 import { parseKeyList, parseKeyText } from '../shared/snapshot/keys.ts';
 import { parseRedisUrl } from './live/redis-url.ts';
+import { parsePostgresUrl } from './sql/postgres-url.ts';
 
 /** Secrets and addresses: from the environment alone, never from the file. Unset is undefined. */
 export interface Environment {
@@ -69,7 +70,8 @@ export function readEnvironment(variables: Variables, config: Config): Environme
   }
   const redisUrl = get('REDIS_URL');
   if (redisUrl) attempt(() => parseRedisUrl(redisUrl));
-  checkUrl('DATABASE_URL', ['postgres:', 'postgresql:']);
+  const databaseUrl = get('DATABASE_URL');
+  if (databaseUrl) attempt(() => parsePostgresUrl(databaseUrl));
   checkUrl('SMTP_URL', ['smtp:', 'smtps:']);
   checkUrl('SLACK_WEBHOOK_URL', ['https:', 'http:']);
   const signingKey = get('SNAPSHOT_SIGNING_KEY');
@@ -152,7 +154,6 @@ export function readEnvironment(variables: Variables, config: Config): Environme
   function checkUrl(variable: string, protocols: string[]): void {
     const value = get(variable);
     if (!value) return;
-    // Several hosts in one URL (a failover list) are for the driver to judge.
     const protocol = /^([a-z+]+:)\/\//.exec(value)?.[1];
     if (!protocol || !protocols.includes(protocol)) {
       problems.push(

@@ -4,7 +4,9 @@ import type { Command } from 'commander';
 import type { Config } from '../../shared/config/config.ts';
 import { type Database, isEmbedded, openDatabase } from '../sql/database.ts';
 import { databaseUrl } from '../sql/locate.ts';
+import { postgresMend } from '../sql/words.ts';
 import { loadConfigFile } from './config-file.ts';
+import { chosenConfig } from './config-place.ts';
 import { CommandFailed } from './errors.ts';
 
 /** History as a command reads it: directly, so that it works whether an agent runs or not. */
@@ -38,7 +40,8 @@ export async function openHistoryFor(
     await database.close();
     // A note an agent that was killed left behind: its files are free to be opened here.
     if (!isEmbedded(url)) {
-      throw new CommandFailed(`Postgres does not answer: ${refused.message || String(refused)}`, {
+      const words = refused.message || String(refused);
+      throw new CommandFailed(`Postgres does not answer (${words}): ${postgresMend(refused)}`, {
         cause: refused,
       });
     }
@@ -66,7 +69,6 @@ export async function configOf(
   command: Command,
   file: string | undefined,
 ): Promise<{ file: string; config: Config }> {
-  const places = [join(stateDirOf(command), 'acgs-lb.yaml'), 'acgs-lb.yaml', '/etc/acgs-lb/acgs-lb.yaml'];
-  const chosen = file ?? places.find((place) => existsSync(place)) ?? 'acgs-lb.yaml';
+  const chosen = chosenConfig(file, [join(stateDirOf(command), 'acgs-lb.yaml')]);
   return { file: chosen, config: await loadConfigFile(chosen) };
 }

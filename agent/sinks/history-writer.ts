@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Database } from '../sql/database.ts';
+import type { Database, Queryable } from '../sql/database.ts';
 import { writeBatch } from '../sql/history.ts';
+import { postgresMend } from '../sql/words.ts';
 import type { HistoryRecord } from './records.ts';
 import type { SinkStatus } from './sink.ts';
 import type { Spool } from './spool.ts';
@@ -30,6 +31,10 @@ const MAX_BATCH_ROWS = 2_000;
 /** In memory only while neither Postgres nor the disk takes them. */
 const MAX_WAITING_ROWS = 50_000;
 const MAX_BACKOFF_MS = 5_000;
+/** A batch takes milliseconds; a server that hangs must not keep rows from the disk. */
+const DELIVER_MS = 10_000;
+/** Migrations may take minutes: meanwhile rows go to the disk. */
+const PREPARE_MS = 2_000;
 
 type Batch = SpoolRecord<HistoryRecord[]>;
 
@@ -47,6 +52,9 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
   /** Taken from `waiting`, in nobody's safe keeping yet. */
   let held: Batch | null = null;
   let prepared = false;
+  let preparing: Promise<unknown> | null = null;
+  /** Of the disk alone. */
+  let diskError: string | null = null;
   let failures = 0;
   let closed = false;
   let running: Promise<void> | null = null;
@@ -64,7 +72,8 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
   function run(): void {
     if (running) return;
     running = cycle()
-      .catch((error: Error) => log.error(`history: ${error.message}`))
+      // Such as a segment that cannot be read.
+      .catch((error: Error) => failed(`spool: ${error.message}`))
       .finally(() => {
         running = null;
         if (failures > 0) schedule(Math.min(100 * 2 ** failures, MAX_BACKOFF_MS));
@@ -72,13 +81,18 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
       });
   }
 
-  /** One turn: what waits in memory is made safe, then as much as Postgres takes is brought in. */
+  function failed(error: string): void {
+    failures += 1;
+    status.lastError = error;
+  }
+
+  /** One turn: what waits in memory is made safe, then as much as Postgres takes is brought in, the oldest first. */
   async function cycle(): Promise<void> {
     while (held || waiting.length > 0) {
       held ??= gather(waiting.splice(0, MAX_BATCH_ROWS));
       const direct = failures === 0 && spool.size().rows === 0;
-      const safe = (direct && (await deliver(held))) || (await keep(held));
-      if (!safe) return;
+      // With a full disk too the spool is to be emptied: nothing else would make room.
+      if (!(direct && (await deliver(held))) && !(await keep(held))) break;
       held = null;
     }
     for (let record = await spool.peek(); record; record = await spool.peek()) {
@@ -86,32 +100,53 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
       await spool.done();
       if (closed) return;
     }
+    if (held && (await deliver(held))) held = null;
   }
 
   /** To the disk. False when that fails too: the batch stays in memory, under its id. */
   async function keep(batch: Batch): Promise<boolean> {
     try {
       await spool.append(batch);
-      return true;
     } catch (cause) {
+      const { message } = cause as Error;
+      if (!diskError) log.error(`the spool cannot be written (${message}); history rows wait in memory`);
+      diskError = `spool: ${message}`;
       failures += 1;
-      status.lastError = `spool: ${(cause as Error).message}`;
       return false;
     }
+    if (diskError) log.info('the spool can be written again');
+    diskError = null;
+    return true;
+  }
+
+  /** Migrations, once. They go on in the background when they take longer than a turn may. */
+  async function prepareOnce(): Promise<void> {
+    if (prepared) return;
+    preparing ??= prepare()
+      .then(() => {
+        prepared = true;
+      })
+      .finally(() => {
+        preparing = null;
+      });
+    await within(preparing, PREPARE_MS);
+    if (!prepared) throw new Error('the schema is still being brought up to date');
   }
 
   /** True when the batch is in, or can never be. */
   async function deliver(batch: Batch): Promise<boolean> {
     try {
-      if (!prepared) await prepare();
-      prepared = true;
-      await database.transaction((client) => writeBatch(client, batch.id, batch.body));
+      await prepareOnce();
+      const write = (client: Queryable) => writeBatch(client, batch.id, batch.body);
+      await database.transaction(write, { timeoutMs: DELIVER_MS });
     } catch (cause) {
       const error = cause as Error;
       if (!isPoison(error)) {
-        if (failures === 0) log.warn(`Postgres takes no history (${error.message}); rows go to the spool`);
-        failures += 1;
-        status.lastError = error.message;
+        const words = error.message || String((error as NodeJS.ErrnoException).code);
+        if (failures === 0) {
+          log.warn(`Postgres takes no history (${words}); rows go to the spool: ${postgresMend(error)}`);
+        }
+        failed(words);
         return false;
       }
       if (batch.body.length > 1) return deliverHalves(batch);
@@ -142,6 +177,8 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
     write(records) {
       waiting.push(...records);
       if (waiting.length > MAX_WAITING_ROWS) {
+        if (status.dropped === 0)
+          log.error('history rows are lost: neither Postgres nor the spool takes them');
         status.dropped += waiting.length - MAX_WAITING_ROWS;
         waiting.splice(0, waiting.length - MAX_WAITING_ROWS);
       }
@@ -154,25 +191,31 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
         pending: waiting.length + (held?.rows ?? 0) + rows,
         dropped: status.dropped + droppedRows,
         lastSuccess: status.lastSuccess,
-        lastError: status.lastError,
+        lastError: [status.lastError, diskError].filter(Boolean).join('; ') || null,
       };
     },
     async close(timeoutMs) {
       closed = true;
       clearTimeout(timer);
-      await settleWithin(running, timeoutMs);
-      // What is still in memory goes in if Postgres answers, and to the disk if it does not.
-      if (held || waiting.length > 0) await settleWithin(cycle(), timeoutMs);
+      await within(
+        running?.catch(() => {}),
+        timeoutMs,
+      );
+      // What is still in memory goes in if Postgres answers, and to the disk if it does not. Never two turns at once.
+      if (!running && (held || waiting.length > 0))
+        await within(
+          cycle().catch(() => {}),
+          timeoutMs,
+        );
       if (held) await keep(held);
       if (waiting.length > 0) await keep(gather(waiting.splice(0)));
     },
   };
 }
 
-async function settleWithin(work: Promise<void> | null, timeoutMs: number): Promise<void> {
-  if (!work) return;
+/** Waits for it, but not longer. Throws what it throws. */
+async function within(work: Promise<unknown> | undefined, timeoutMs: number): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
   const timer = setTimeout(resolve, timeoutMs);
-  await Promise.race([work.catch(() => {}), promise]);
-  clearTimeout(timer);
+  await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }

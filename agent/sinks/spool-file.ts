@@ -32,9 +32,12 @@ export function encodeRecord<T>(record: SpoolRecord<T>): Buffer {
   return Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} ${json}\n`);
 }
 
-/** Every whole record of a segment, in order. Torn and damaged lines are left out. */
+/** Every whole record of a segment, in order. Torn and damaged lines are left out; a file that somebody removed is empty. */
 export async function readSegment<T>(path: string): Promise<SpoolRecord<T>[]> {
-  const text = await readFile(path, 'utf8');
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
   return text.split('\n').flatMap((line) => {
     const json = line.slice(9);
     if (line[8] !== ' ' || crc32(json) !== Number.parseInt(line.slice(0, 8), 16)) return [];

@@ -1,4 +1,12 @@
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -73,4 +81,21 @@ test('over its bytes the oldest goes, and is counted', async () => {
   expect(rows + droppedRows).toBe(40);
   expect(droppedRows).toBeGreaterThan(0);
   expect((await drain(spool)).at(-1)).toBe('r19');
+});
+
+test('a disk that fails and comes back leaves nothing that cannot be read', async () => {
+  const spool = await openSpool<string>({ folder });
+  rmSync(folder, { recursive: true });
+  for (let i = 0; i < 3; i++) await expect(spool.append(record('lost'))).rejects.toThrow('ENOENT');
+  mkdirSync(folder);
+  await spool.append(record('a'));
+  expect(await drain(spool)).toEqual(['a']);
+  expect(spool.size()).toMatchObject({ rows: 0, bytes: 0 });
+});
+
+test('records appended at once do not mix', async () => {
+  const spool = await openSpool<string>({ folder, segmentBytes: 500 });
+  const ids = Array.from({ length: 50 }, (_, index) => `r${index}`);
+  await Promise.all(ids.map((id) => spool.append(record(id))));
+  expect(await drain(spool)).toEqual(ids);
 });

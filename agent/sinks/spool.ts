@@ -51,27 +51,37 @@ export async function openSpool<T>({
     await rm(join(folder, segmentName(segment.number)), { force: true });
   };
 
+  async function append(record: SpoolRecord<T>): Promise<void> {
+    const bytes = encodeRecord(record);
+    if (!writing || writing.bytes + bytes.length > segmentBytes) {
+      writing = { number: next++, bytes: 0, rows: 0 };
+      segments.push(writing);
+    }
+    const segment = writing;
+    try {
+      await appendDurably(folder, segment.number, bytes);
+    } catch (error) {
+      // Half a line may be there now: the next record starts another segment. One without a whole line is none.
+      writing = null;
+      if (segment.bytes === 0) await forget(segment).catch(() => {});
+      throw error;
+    }
+    segment.bytes += bytes.length;
+    segment.rows += record.rows;
+    while (total(segments, 'bytes') > maxBytes && segments[0] && segments[0] !== segment) {
+      droppedRows += segments[0].rows;
+      await forget(segments[0]);
+    }
+  }
+
+  let appending: Promise<unknown> = Promise.resolve();
+
   return {
-    async append(record) {
-      const bytes = encodeRecord(record);
-      if (!writing || writing.bytes + bytes.length > segmentBytes) {
-        writing = { number: next++, bytes: 0, rows: 0 };
-        segments.push(writing);
-      }
-      const segment = writing;
-      try {
-        await appendDurably(folder, segment.number, bytes);
-      } catch (error) {
-        // Half a line may be there now: the next record starts another segment.
-        writing = null;
-        throw error;
-      }
-      segment.bytes += bytes.length;
-      segment.rows += record.rows;
-      while (total(segments, 'bytes') > maxBytes && segments[0] && segments[0] !== segment) {
-        droppedRows += segments[0].rows;
-        await forget(segments[0]);
-      }
+    // One after the other: what two wrote at once into one segment could mix.
+    append(record) {
+      const appended = appending.then(() => append(record));
+      appending = appended.catch(() => {});
+      return appended;
     },
     async peek() {
       while (!reading?.records.length) {

@@ -1,5 +1,8 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { connectPostgres } from './connect.ts';
 import { MigrationError } from './migrate.ts';
+import { parsePostgresUrl } from './postgres-url.ts';
+import { postgresMend } from './words.ts';
 
 export interface InitResult {
   database: string;
@@ -31,9 +34,7 @@ export async function initialise(adminUrl: string, targetUrl: string): Promise<I
       `GRANT ALL PRIVILEGES ON DATABASE ${admin.escapeIdentifier(target.database)} TO ${role}`,
     );
   });
-  const inside = new URL(adminUrl);
-  inside.pathname = `/${encodeURIComponent(target.database)}`;
-  await withClient(inside.href, async (admin) => {
+  const inside = async (admin: pg.Client): Promise<void> => {
     // Since Postgres 15 rights on the database give none on its schema public.
     await admin.query(`GRANT ALL ON SCHEMA public TO ${admin.escapeIdentifier(target.role)}`);
     // Tables of the original that a superuser made must belong to whoever migrates them.
@@ -47,18 +48,14 @@ export async function initialise(adminUrl: string, targetUrl: string): Promise<I
       await admin.query(`ALTER TABLE ${table} OWNER TO ${admin.escapeIdentifier(target.role)}`);
       made.push(`ownership of ${tablename}`);
     }
-  });
+  };
+  await withClient(adminUrl, inside, target.database);
   return { database: target.database, role: target.role, made };
 }
 
 function readTarget(targetUrl: string): { role: string; password: string; database: string } {
-  const url = URL.canParse(targetUrl) ? new URL(targetUrl) : null;
-  const part = (text: string | undefined) => decodeURIComponent(text ?? '');
-  const target = {
-    role: part(url?.username),
-    password: part(url?.password),
-    database: part(url?.pathname.slice(1)),
-  };
+  const { user = '', password = '', database = '' } = parsePostgresUrl(targetUrl);
+  const target = { role: user, password, database };
   const missing = Object.entries(target).flatMap(([name, value]) => (value ? [] : [name]));
   if (missing.length === 0) return target;
   throw new MigrationError(
@@ -66,16 +63,20 @@ function readTarget(targetUrl: string): { role: string; password: string; databa
   );
 }
 
-async function withClient(url: string, work: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => {});
+async function withClient(
+  url: string,
+  work: (client: pg.Client) => Promise<void>,
+  database?: string,
+): Promise<void> {
+  let client: pg.Client | undefined;
   try {
-    await client.connect();
+    client = await connectPostgres(url, database ? { database } : {});
     await work(client);
   } catch (cause) {
     const error = cause as Error & { code?: string };
-    throw new MigrationError(error.message || String(error.code ?? error), { cause });
+    const words = error.message || String(error.code ?? error);
+    throw new MigrationError(client ? words : `${words}: ${postgresMend(error)}`, { cause });
   } finally {
-    await client.end().catch(() => {});
+    await client?.end().catch(() => {});
   }
 }

@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import pg from 'pg';
+import type pg from 'pg';
+import { connectPostgres } from './connect.ts';
+import { postgresMend } from './words.ts';
 
 export interface MigrateResult {
   /** Names of the migrations that ran now. */
@@ -26,10 +28,9 @@ export function migrationsFolder(): string {
  */
 export async function migrate(databaseUrl: string, options: { count?: number } = {}): Promise<MigrateResult> {
   const { runner } = await import('node-pg-migrate');
-  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => {});
+  let client: pg.Client | undefined;
   try {
-    await client.connect();
+    client = await connectPostgres(databaseUrl);
     const done = await runner({
       dbClient: client,
       dir: migrationsFolder(),
@@ -45,7 +46,7 @@ export async function migrate(databaseUrl: string, options: { count?: number } =
   } catch (cause) {
     throw new MigrationError(explain(cause as Error), { cause });
   } finally {
-    await client.end().catch(() => {});
+    await client?.end().catch(() => {});
   }
 }
 
@@ -55,11 +56,6 @@ const silent = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 function explain(error: Error & { code?: string }): string {
   // The runner wraps some errors with the whole stack as text: its first line is the message.
   const message = (error.message || String(error.code ?? error)).split('\n', 1)[0] ?? '';
-  if (error.code === '42501' || message.includes('permission denied')) {
-    return `${message}: the role needs rights on schema public; \`acgs-lb migrate --init\` grants them`;
-  }
-  if (error.code === '3D000' || error.code === '28000') {
-    return `${message}: \`acgs-lb migrate --init\` creates database and role`;
-  }
-  return message;
+  const denied = message.includes('permission denied');
+  return `${message}: ${postgresMend(denied ? Object.assign(error, { code: '42501' }) : error)}`;
 }

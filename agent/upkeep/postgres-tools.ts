@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { parsePostgresUrl } from '../sql/postgres-url.ts';
 
 /** A tool is missing, too old, or said no; its own words are in the message. */
 export class ToolError extends Error {
@@ -8,17 +9,7 @@ export class ToolError extends Error {
 
 /** The database for pg_dump and psql by environment: an address on the command line would show its password to `ps`. */
 export function connectionEnvironment(databaseUrl: string): Record<string, string> {
-  const url = new URL(databaseUrl);
-  const set: Record<string, string> = {
-    PGHOST: url.searchParams.get('host') ?? url.hostname,
-    PGDATABASE: decodeURIComponent(url.pathname.slice(1)),
-  };
-  if (url.port) set.PGPORT = url.port;
-  if (url.username) set.PGUSER = decodeURIComponent(url.username);
-  if (url.password) set.PGPASSWORD = decodeURIComponent(url.password);
-  const ssl = url.searchParams.get('sslmode');
-  if (ssl) set.PGSSLMODE = ssl;
-  return set;
+  return parsePostgresUrl(databaseUrl).environment;
 }
 
 /** Runs a tool to its end, nothing on standard input. Throws ToolError with what it wrote to standard error. */

@@ -1,9 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { openRedis } from '../../live/redis-client.ts';
 import { innermost, redisMend } from '../../live/redis-words.ts';
-import { openDatabase } from '../../sql/database.ts';
+import { type Database, openDatabase } from '../../sql/database.ts';
 import { databaseUrl } from '../../sql/locate.ts';
 import { migrationsFolder } from '../../sql/migrate.ts';
+import { postgresMend } from '../../sql/words.ts';
 import type { Facts } from './facts.ts';
 import { type Finding, fail, judgeClock, ok, skip, warn, wordsOf } from './finding.ts';
 
@@ -68,12 +69,15 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
 export async function checkPostgres({ env, stateDir, now }: Facts): Promise<Finding[]> {
   const url = databaseUrl({ env, stateDir });
   if (!url) return [skip('Postgres', 'DATABASE_URL is not set: history is kept in the embedded database')];
-  const database = openDatabase(url, { min: 0, max: 1, idle: 1_000 }, 5_000);
+  let database: Database;
   try {
-    const { rows } = await database.query<{ now: Date; version: string }>(
-      "SELECT now(), current_setting('server_version') AS version",
-    );
-    const found = [ok('Postgres', `answers, version ${rows[0]?.version ?? 'unknown'}`)];
+    database = openDatabase(url, { min: 0, max: 1, idle: 1_000 }, 5_000);
+  } catch (error) {
+    return [fail('Postgres', wordsOf(error), postgresMend(error))];
+  }
+  try {
+    const { rows } = await database.query<Answer>(QUESTION);
+    const found = rows.map(judgePostgres);
     if (rows[0]) found.push(judgeClock('Postgres clock', rows[0].now.getTime(), now()));
     const done = await database
       .query<{ name: string }>('SELECT name FROM acgs_lb_migrations')
@@ -95,14 +99,22 @@ export async function checkPostgres({ env, stateDir, now }: Facts): Promise<Find
   }
 }
 
-function postgresMend(error: unknown): string {
-  switch ((error as { code?: string }).code) {
-    case '28P01':
-    case '28000':
-      return 'the user or password in DATABASE_URL is not the right one; `acgs-lb migrate --init` makes the role';
-    case '3D000':
-      return '`acgs-lb migrate --init` makes the database acgs_lb';
-    default:
-      return 'start Postgres, or set DATABASE_URL to where it listens';
-  }
+interface Answer {
+  now: Date;
+  version: string;
+  read_only: string;
+  tls: string | null;
+  server: string | null;
+}
+
+const QUESTION = `SELECT now(), current_setting('server_version') AS version,
+  current_setting('transaction_read_only') AS read_only,
+  host(inet_server_addr()) || ':' || inet_server_port() AS server,
+  (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls`;
+
+function judgePostgres({ version, read_only, tls, server }: Answer): Finding {
+  const where = server ? ` at ${server}` : '';
+  const detail = `answers${where}, version ${version}, ${tls ?? 'no TLS'}`;
+  if (read_only !== 'on') return ok('Postgres', detail);
+  return fail('Postgres', `${detail}; it takes no writes`, postgresMend({ code: '25006' }));
 }

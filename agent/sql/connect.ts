@@ -1,0 +1,108 @@
+import pg from 'pg';
+import { type PostgresTarget, type PostgresUrl, parsePostgresUrl } from './postgres-url.ts';
+
+/** No server of several would do. `reasons` has what each said, in order. */
+export class NoServerError extends Error {
+  override name = 'NoServerError';
+  readonly reasons: readonly Error[];
+
+  constructor(reasons: readonly Error[], text: string) {
+    super(text);
+    this.reasons = reasons;
+  }
+}
+
+/** A server that answers and takes no writes. */
+export class ReadOnlyError extends Error {
+  override name = 'ReadOnlyError';
+}
+
+const CONNECT_MS = 3_000;
+const KEEP_ALIVE_MS = 10_000;
+
+/** For the driver, one connection or a pool of them. */
+export function clientOptions(url: PostgresUrl, target: PostgresTarget): pg.ClientConfig {
+  const { host, port, ssl } = target;
+  const { user, password, database, options } = url;
+  return {
+    ...{ host, port, ssl, application_name: 'acgs-lb', connectionTimeoutMillis: CONNECT_MS },
+    ...(user && { user }),
+    ...(password && { password }),
+    ...(database && { database }),
+    ...(options && { options }),
+    enableChannelBinding: true,
+    // A host that vanished sends no farewell.
+    ...{ keepAlive: true, keepAliveInitialDelayMillis: KEEP_ALIVE_MS },
+  };
+}
+
+/** Throws ReadOnlyError at a standby, or wherever else nothing can be written. */
+export async function requireWritable(client: pg.ClientBase, { host, port }: PostgresTarget): Promise<void> {
+  const query: pg.QueryConfig & { query_timeout: number } = {
+    ...{ text: 'SHOW transaction_read_only', query_timeout: CONNECT_MS },
+  };
+  const { rows } = await client.query<{ transaction_read_only: string }>(query);
+  if (rows[0]?.transaction_read_only === 'on') {
+    throw new ReadOnlyError(`${host}:${port} takes no writes: it is a standby, or set to be read-only`);
+  }
+}
+
+/**
+ * Tries the ways to each server in turn, from `start` on and round, until `open` succeeds. Throws what the only server
+ * said, or NoServerError.
+ */
+export async function firstThatOpens<T>(
+  { targets }: PostgresUrl,
+  open: (index: number, target: PostgresTarget) => Promise<T>,
+  start = 0,
+): Promise<T> {
+  const reasons = new Map<PostgresTarget, Error>();
+  let previous: Error | undefined;
+  for (let step = 0; step < targets.length; step++) {
+    const index = (start + step) % targets.length;
+    const target = targets[index] ?? targets[0];
+    if (target.otherwise && step > 0 && !wants(target.otherwise, previous)) continue;
+    try {
+      return await open(index, target);
+    } catch (error) {
+      previous = error as Error;
+      reasons.set(target, previous);
+    }
+  }
+  // Of two ways to one server the one that got farther tells more: the later.
+  const servers = [...new Map([...reasons].map(([{ host, port }, error]) => [`${host}:${port}`, error]))];
+  const [only] = servers;
+  if (only && servers.length === 1) throw only[1];
+  throw new NoServerError(
+    servers.map(([, error]) => error),
+    servers.map(([name, error]) => `${name}: ${wordsOf(error)}`).join('; '),
+  );
+}
+
+const wordsOf = (error: Error & { code?: string }): string => error.message || error.code || error.name;
+
+/** Did the way before fail for want or for excess of encryption? 28000: pg_hba.conf has a line for the other kind alone. */
+function wants(other: 'plain' | 'tls', error: (Error & { code?: string }) | undefined): boolean {
+  if (error?.code === '28000') return true;
+  return other === 'plain' && /does not support SSL/.test(error?.message ?? '');
+}
+
+/** One connection, the caller's to end. `database` in place of the URL's own. */
+export async function connectPostgres(
+  url: string,
+  { database }: { database?: string } = {},
+): Promise<pg.Client> {
+  const parsed = parsePostgresUrl(url);
+  return firstThatOpens(parsed, async (_index, target) => {
+    const client = new pg.Client({ ...clientOptions(parsed, target), ...(database && { database }) });
+    client.on('error', () => {});
+    try {
+      await client.connect();
+      if (parsed.readWrite) await requireWritable(client, target);
+      return client;
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+  });
+}
