@@ -38,7 +38,7 @@ export async function dumpRows(database: Database, out: Writable): Promise<{ tab
         const { rows } = await client.query<{ row: string }>(`FETCH ${PAGE} FROM dump`);
         if (rows.length === 0) break;
         total += rows.length;
-        const json = JSON.stringify(rows.map(({ row }) => row)).replaceAll("'", "''");
+        const json = oneLine(JSON.stringify(rows.map(({ row }) => row))).replaceAll("'", "''");
         await write(
           out,
           `INSERT INTO ${name} (${columns}) SELECT ${columns} FROM jsonb_populate_recordset(NULL::${name}, '${json}') ON CONFLICT DO NOTHING;\n`,
@@ -57,6 +57,10 @@ export async function dumpRows(database: Database, out: Writable): Promise<{ tab
   });
   return { tables, rows: total };
 }
+
+/** Line and paragraph separators end a line for some readers, Node's readline among them; JSON lets them stand. */
+const oneLine = (json: string): string =>
+  json.replace(/[\u2028\u2029]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16)}`);
 
 async function tablesOf(client: Pick<Database, 'query'>) {
   const { rows } = await client.query<{

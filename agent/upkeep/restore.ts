@@ -68,7 +68,7 @@ export async function restoreConfig(
 
 async function readManifest(archive: string, work: string): Promise<Manifest> {
   const text = await readFile(join(work, 'manifest.json'), 'utf8').catch(() => '{}');
-  const parsed = manifestShape.safeParse(JSON.parse(text));
+  const parsed = manifestShape.safeParse(parsedJson(text));
   if (!parsed.success) throw new RestoreError(`${archive} has no manifest of acgs-lb backup`);
   for (const { name, path } of parsed.data.files) {
     const tidy = normalize(name);
@@ -79,32 +79,66 @@ async function readManifest(archive: string, work: string): Promise<Manifest> {
   return parsed.data;
 }
 
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 async function asyncFilter<T>(list: readonly T[], keep: (one: T) => Promise<boolean>): Promise<T[]> {
   const kept = await Promise.all(list.map(keep));
   return list.filter((_, index) => kept[index]);
 }
 
+/** Of the newest schema; what else a database holds is not ours to judge or to drop. */
+export const OUR_TABLES = [
+  ...['acgs_lb_migrations', 'adopted_tables', 'alert_silences', 'alerts', 'audit_log', 'breaker_events'],
+  ...['dirty_days', 'dirty_hours', 'governance_sessions', 'latency_minutes', 'load_balancing_metrics'],
+  ...[
+    'metrics_daily',
+    'metrics_hourly',
+    'service_health_history',
+    'spool_batches',
+    'state_events',
+    'upkeep_state',
+  ],
+];
+
+/** A dump of pg_dump brings its schema along: one that `migrate` made makes way for it. */
+const DROP_SCHEMA = `DO $$
+DECLARE item record;
+BEGIN
+  EXECUTE 'DROP TABLE IF EXISTS ${OUR_TABLES.join(', ')}';
+  FOR item IN SELECT oid::regprocedure::text AS name FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'acgs\\_%' LOOP
+    EXECUTE 'DROP FUNCTION ' || item.name;
+  END LOOP;
+END $$`;
+
 /**
- * Replays a database backup into an empty database: one of pg_dump by psql, one of our own over the connection, after the
- * migrations. A database that holds anything of ours is left alone.
+ * Replays a database backup: one of pg_dump by psql, one of our own over the connection, after the migrations. A
+ * database whose tables of ours hold any row is left alone.
  */
 export async function restoreDatabase(
   file: string,
   { database, url }: { database: Database; url: string },
 ): Promise<{ by: 'psql' | 'acgs-lb'; statements?: number }> {
-  const { rows } = await database.query<{ holds: boolean }>(
-    "SELECT to_regclass('load_balancing_metrics') IS NOT NULL AND EXISTS (SELECT FROM pg_class WHERE relname = 'metrics_hourly') AS holds",
-  );
   const ours = await isOurs(file);
-  if (rows[0]?.holds && (!ours || (await holdsRows(database)))) {
+  const full = await tableWithRows(database);
+  if (full) {
     throw new RestoreError(
-      'the database is not empty: restore into a new one (createdb, or another --state-dir)',
+      `the database is not empty (${full} holds rows): restore into a new one (createdb, or another --state-dir)`,
     );
   }
   if (!ours) {
     await runTool(
       'psql',
-      ['-q', '-X', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '-o', '/dev/null', '-f', file],
+      [
+        ...['-q', '-X', '-v', 'ON_ERROR_STOP=1', '--single-transaction', '-o', '/dev/null'],
+        ...['-c', 'SET client_min_messages = warning', '-c', DROP_SCHEMA, '-f', file],
+      ],
       connectionEnvironment(url),
     ).catch((cause: ToolError) => {
       throw new RestoreError(cause.message, { cause });
@@ -121,12 +155,14 @@ async function isOurs(file: string): Promise<boolean> {
   throw new RestoreError(`${file} is empty`);
 }
 
-async function holdsRows(database: Database): Promise<boolean> {
-  for (const table of ['load_balancing_metrics', 'metrics_hourly', 'governance_sessions', 'state_events']) {
-    const found = await database.query(`SELECT 1 FROM ${table} LIMIT 1`);
-    if ((found.rowCount ?? 0) > 0) return true;
+async function tableWithRows(database: Database): Promise<string | null> {
+  for (const table of OUR_TABLES.filter((name) => name !== 'acgs_lb_migrations')) {
+    const { rows } = await database.query<{ there: boolean }>('SELECT to_regclass($1) IS NOT NULL AS there', [
+      table,
+    ]);
+    if (rows[0]?.there && (await database.query(`SELECT 1 FROM ${table} LIMIT 1`)).rowCount) return table;
   }
-  return false;
+  return null;
 }
 
 /** A statement a line, all in one transaction: our own BEGIN and COMMIT stand in for the file's. */

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,7 @@ import { startEmbeddedPostgres } from '../../agent/sql/embedded.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
 import { backupConfig, backupDatabase } from '../../agent/upkeep/backup.ts';
 import { maintain } from '../../agent/upkeep/maintain.ts';
-import { restoreConfig, restoreDatabase } from '../../agent/upkeep/restore.ts';
+import { OUR_TABLES, restoreConfig, restoreDatabase } from '../../agent/upkeep/restore.ts';
 import { isDue } from '../../agent/upkeep/schedule.ts';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 
@@ -50,7 +51,7 @@ describe.each(['postgres', 'pglite'] as const)('upkeep of %s', (kind) => {
     for (const age of [40, 31, 29, 0]) await insert(database, NOW - age * DAY);
     await database.query(
       `INSERT INTO breaker_events (service_type, instance_id, timestamp, from_state, to_state, reason)
-       VALUES ('gs', 'gs-1', $1, 'closed', 'open', 'it''s ' || chr(10) || 'so'), ('gs', 'gs-1', $2, 'closed', 'open', 'new')`,
+       VALUES ('gs', 'gs-1', $1, 'closed', 'open', 'it''s ' || chr(10) || 'so'), ('gs', 'gs-1', $2, 'closed', 'open', 'a line ' || chr(8232) || ' goes on'), ('gs', 'gs-1', $2, 'closed', 'open', 'new')`,
       [NOW - 401 * DAY, NOW],
     );
   });
@@ -110,6 +111,53 @@ describe.each(['postgres', 'pglite'] as const)('upkeep of %s', (kind) => {
   });
 });
 
+describe('restoring where migrate has run', () => {
+  let migrated: Awaited<ReturnType<typeof fresh>>;
+  let dump: string;
+  beforeAll(async () => {
+    const source = await fresh('postgres');
+    await migrate(source.url);
+    await source.database.query('SELECT acgs_ensure_days($1, $1)', [NOW]);
+    await insert(source.database, NOW);
+    ({ file: dump } = await backupDatabase({
+      ...source,
+      embedded: false,
+      folder,
+      now: new Date(NOW * 1000),
+    }));
+    migrated = await fresh('postgres');
+    await migrate(migrated.url);
+    await migrated.database.query('CREATE TABLE somebody_elses AS SELECT 1 AS one');
+  });
+
+  it('knows all tables of the schema', async () => {
+    const { rows } = await migrated.database.query<{ name: string }>(
+      `SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
+       AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'somebody_elses'`,
+    );
+    expect(rows.map(({ name }) => name).sort()).toEqual([...OUR_TABLES].sort());
+  });
+
+  it('leaves rows of any table alone', async () => {
+    const { database } = migrated;
+    await database.query(
+      "INSERT INTO audit_log (timestamp, actor, action, target) VALUES (1, 'a', 'b', 'c')",
+    );
+    await expect(restoreDatabase(dump, migrated)).rejects.toThrow(/not empty.*audit_log/);
+    await database.query('DELETE FROM audit_log');
+  });
+
+  it('a dump of pg_dump takes the place of an empty schema, and of nothing else', async () => {
+    const { database, url } = migrated;
+    await restoreDatabase(dump, migrated);
+    expect((await database.query('SELECT timestamp FROM load_balancing_metrics')).rows).toEqual([
+      { timestamp: NOW },
+    ]);
+    expect((await database.query('SELECT one FROM somebody_elses')).rows).toEqual([{ one: 1 }]);
+    expect((await migrate(url)).applied).toEqual([]);
+  });
+});
+
 it('restores rows of our own dump into a real Postgres too', { timeout: 120_000 }, async () => {
   const source = await fresh('pglite');
   await migrate(source.url);
@@ -160,6 +208,9 @@ describe('configuration archive', () => {
     const file = join(folder, 'other.tar.gz');
     writeFileSync(file, 'no');
     await expect(restoreConfig(file)).rejects.toThrow('is no archive of acgs-lb backup');
+    writeFileSync(join(folder, 'manifest.json'), '{ "version":');
+    execFileSync('tar', ['-czf', file, '-C', folder, 'manifest.json']);
+    await expect(restoreConfig(file)).rejects.toThrow('has no manifest of acgs-lb backup');
   });
 });
 
