@@ -37,13 +37,13 @@ export function clientOptions(url: PostgresUrl, target: PostgresTarget): pg.Clie
 }
 
 /** Throws ReadOnlyError at a standby, or wherever else nothing can be written. */
-export async function requireWritable(client: pg.ClientBase, { host, port }: PostgresTarget): Promise<void> {
+export async function requireWritable(client: pg.ClientBase): Promise<void> {
   const query: pg.QueryConfig & { query_timeout: number } = {
     ...{ text: 'SHOW transaction_read_only', query_timeout: CONNECT_MS },
   };
   const { rows } = await client.query<{ transaction_read_only: string }>(query);
   if (rows[0]?.transaction_read_only === 'on') {
-    throw new ReadOnlyError(`${host}:${port} takes no writes: it is a standby, or set to be read-only`);
+    throw new ReadOnlyError('it takes no writes: it is a standby, or set to be read-only');
   }
 }
 
@@ -98,7 +98,7 @@ export async function connectPostgres(
     client.on('error', () => {});
     try {
       await client.connect();
-      if (parsed.readWrite) await requireWritable(client, target);
+      if (parsed.readWrite) await requireWritable(client);
       return client;
     } catch (error) {
       await client.end().catch(() => {});

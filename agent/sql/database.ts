@@ -58,7 +58,7 @@ export function openDatabase(url: string, pool: PoolOptions, statementMs = STATE
       types,
       // The embedded database knows no statement timeout of its own.
       ...(embedded ? {} : { statement_timeout: statementMs, query_timeout: statementMs + 1_000 }),
-      ...(parsed.readWrite && { onConnect: (client: pg.ClientBase) => requireWritable(client, target) }),
+      ...(parsed.readWrite && { onConnect: requireWritable }),
     });
     // A connection that dies while idle is replaced by the pool; without a listener it would end the process.
     connections.on('error', () => {});

@@ -17,6 +17,7 @@ import { privateFolder, removeFolder } from './folder.ts';
 import { newPassword } from './password.ts';
 
 export interface PostgresServer extends Running {
+  dataDir: string;
   /** Database `acgs_lb` as its owner `acgs_lb_user`. */
   url: string;
   /** Database `postgres` as the superuser. */
@@ -32,6 +33,10 @@ export interface PostgresOptions extends StartOptions {
   password?: string;
   /** `name=value` settings besides ours. */
   settings?: readonly string[];
+  /** Who may come how, in place of initdb's pg_hba.conf. The superuser must be let in without TLS. */
+  access?: string;
+  /** PEM files; the authority is for certificates of clients. */
+  tls?: { ca: string; cert: string; key: string };
 }
 
 /** A Postgres of our own on loopback. As root it runs as the user `postgres`: initdb and postgres refuse root. */
@@ -49,6 +54,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
       url: `postgres://acgs_lb_user:${password}@127.0.0.1:${port}/acgs_lb`,
       adminUrl: `postgres://postgres:${password}@127.0.0.1:${port}/postgres`,
       port,
+      dataDir,
       child,
       async stop() {
         await child.stop();
@@ -81,6 +87,7 @@ async function start({ port, dataDir, password, folder, user, ...options }: Star
     ],
     // One machine, one demonstration: an fsync for every commit buys nothing here.
     ...['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'log_min_messages=warning'],
+    ...ownFiles(options, folder, user),
     ...(options.settings ?? []),
   ];
   const child = await startChild({
@@ -101,6 +108,32 @@ async function start({ port, dataDir, password, folder, user, ...options }: Star
     throw error;
   }
   return child;
+}
+
+/** Copies that the server's user owns: it refuses a key that others could read. */
+function ownFiles(
+  { access, tls }: PostgresOptions,
+  folder: string,
+  user: { uid: number; gid: number } | undefined,
+): string[] {
+  const own = (name: string, text: string): string => {
+    const path = join(folder, name);
+    writeFileSync(path, text, { mode: 0o600 });
+    if (user) chownSync(path, user.uid, user.gid);
+    return path;
+  };
+  const copy = (name: string, path: string): string => own(name, readFileSync(path, 'utf8'));
+  return [
+    ...(access ? [`hba_file=${own('pg_hba.conf', access)}`] : []),
+    ...(tls
+      ? [
+          'ssl=on',
+          `ssl_ca_file=${copy('ca.pem', tls.ca)}`,
+          `ssl_cert_file=${copy('server.pem', tls.cert)}`,
+          `ssl_key_file=${copy('server.key', tls.key)}`,
+        ]
+      : []),
+  ];
 }
 
 function initialise(
@@ -151,12 +184,12 @@ async function provide(port: number, password: string): Promise<boolean> {
   }
 }
 
-function systemUser(name: string): { uid: number; gid: number } {
+export function systemUser(name: string): { uid: number; gid: number } {
   const id = (flag: string) => Number(execFileSync('id', [flag, name], { encoding: 'utf8' }));
   return { uid: id('-u'), gid: id('-g') };
 }
 
-function postgresBin(): string {
+export function postgresBin(): string {
   const folder = findPostgres();
   if (!folder) throw new Error('Postgres is not installed (no initdb found)');
   return folder;

@@ -1,0 +1,47 @@
+import { expect, test } from 'vitest';
+import { parsePostgresUrl } from './postgres-url.ts';
+
+const parse = (url: string) => parsePostgresUrl(url, undefined);
+
+test('one host, several, and the folder of a socket', () => {
+  expect(parse('postgres://u:p%40ss@h:1/d?sslmode=disable')).toMatchObject({
+    ...{ targets: [{ host: 'h', port: 1, ssl: false }], readWrite: false },
+    ...{ user: 'u', password: 'p@ss', database: 'd' },
+  });
+  expect(parse('postgresql://u@a,b:2,[::1]/d?sslmode=disable')).toMatchObject({
+    targets: [
+      { host: 'a', port: 5432 },
+      { host: 'b', port: 2 },
+      { host: '::1', port: 5432 },
+    ],
+    readWrite: true,
+  });
+  expect(parse('postgresql://a,b/d?target_session_attrs=any').readWrite).toBe(false);
+  expect(parse('postgresql://postgres@/postgres?host=%2Frun%2Fpg').targets).toEqual([
+    { host: '/run/pg', port: 5432, ssl: false },
+  ]);
+  expect(parse('postgresql:///d?host=a,b&port=1,2&sslmode=disable').environment).toMatchObject({
+    ...{ PGHOST: 'a,b', PGPORT: '1,2', PGDATABASE: 'd', PGTARGETSESSIONATTRS: 'read-write' },
+  });
+});
+
+test('a mode may come from PGSSLMODE, and the URL has the last word', () => {
+  expect(parsePostgresUrl('postgres://h/d', 'require').targets).toHaveLength(1);
+  expect(parsePostgresUrl('postgres://h/d?sslmode=disable', 'require').targets[0].ssl).toBe(false);
+});
+
+test.each([
+  ['mysql://u:secret@h/d', /postgres:\/\/ or postgresql/],
+  ['postgres://u:sec/ret@h/d', /%2F/],
+  ['postgres://u:secret@h/d?sslmode=no-verify', /sslmode is one of disable allow prefer/],
+  ['postgres://u:secret@h/d?sslrootcrt=x', /"sslrootcrt" is not known/],
+  ['postgres://u:secret@h/d?target_session_attrs=standby', /target_session_attrs is one of any/],
+  ['postgres://u:secret@h/d?sslrootcert=/nowhere', /sslrootcert=\/nowhere cannot be read \(ENOENT\)/],
+  [`postgres://u:secret@h/d?sslcert=${import.meta.filename}`, /no certificate/],
+  ['postgres://u:secret@h/d?sslmode=require&sslrootcert=system', /wants sslmode=verify-full/],
+  ['postgres://u:secret@/d?host=a&port=none', /port is a number/],
+])('%s is refused, and says why without its password', (url, why) => {
+  expect(() => parse(url)).toThrow(why);
+  expect(() => parse(url)).not.toThrow(/secret|sec/);
+  expect(() => parse(url)).toThrow(/^DATABASE_URL/);
+});

@@ -1,0 +1,103 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkPostgres } from '../../agent/cli/doctor/stores.ts';
+import { openDatabase } from '../../agent/sql/database.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import { connectionEnvironment, runTool } from '../../agent/upkeep/postgres-tools.ts';
+import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import { type Certificates, makeCertificates } from '../harness/certificates.ts';
+import { doctorFacts } from '../harness/facts.ts';
+
+let files: Certificates;
+let server: PostgresServer;
+
+/** The application by TLS alone, by password or by certificate; the superuser as the starter needs it. */
+const ACCESS = `host postgres postgres 127.0.0.1/32 scram-sha-256
+hostssl acgs_lb acgs_lb_user 127.0.0.1/32 scram-sha-256
+hostssl acgs_lb certified 127.0.0.1/32 cert
+hostnossl acgs_lb plain 127.0.0.1/32 scram-sha-256
+`;
+
+beforeAll(async () => {
+  files = makeCertificates('certified');
+  server = await startPostgres({ access: ACCESS, tls: { ca: files.ca, ...files.server } });
+  const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
+  await admin.query('CREATE ROLE certified LOGIN');
+  await admin.query("CREATE ROLE plain LOGIN PASSWORD 'plain-secret'");
+  await admin.close();
+});
+afterAll(async () => {
+  await server?.stop();
+  files?.remove();
+});
+
+const certified = () => `sslcert=${files.client.cert}&sslkey=${files.client.key}`;
+/** `user` with or without its password, `host` as the client is to know it. */
+const urlOf = (query: string, { user = '', host = '127.0.0.1' } = {}) => {
+  const { password } = new URL(server.url);
+  return `postgresql://${user || `acgs_lb_user:${password}`}@${host}:${server.port}/acgs_lb?${query}`;
+};
+
+test.each([
+  ['no word of TLS', () => urlOf('')],
+  ['prefer', () => urlOf('sslmode=prefer')],
+  ['prefer, where TLS is refused', () => urlOf('sslmode=prefer', { user: 'plain:plain-secret' })],
+  ['allow, where TLS is wanted', () => urlOf('sslmode=allow')],
+  ['require, whoever signed', () => urlOf('sslmode=require', { host: 'localhost' })],
+  ['require, with an authority', () => urlOf(`sslmode=require&sslrootcert=${files.ca}`)],
+  [
+    'verify-ca, under any name',
+    () => urlOf(`sslmode=verify-ca&sslrootcert=${files.ca}`, { host: 'localhost' }),
+  ],
+  ['verify-full', () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}`)],
+  ['an authority alone', () => urlOf(`sslrootcert=${files.ca}`)],
+  [
+    'a client certificate',
+    () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}&${certified()}`, { user: 'certified' }),
+  ],
+  [
+    'several hosts',
+    () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}`, { host: '127.0.0.1:1,127.0.0.1' }),
+  ],
+])('%s connects, as with psql', async (name, url) => {
+  const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
+  const tls = name.endsWith('refused') ? /no TLS/ : /TLSv1\.3/;
+  expect(found).toMatchObject({ name: 'Postgres', state: 'ok', detail: expect.stringMatching(tls) });
+  // psql asks for a key nobody else can read, which these are not.
+  if (url().includes('sslkey')) return;
+  expect(await runTool('psql', ['-XAtc', 'SELECT 1'], connectionEnvironment(url()))).toBe('1\n');
+});
+
+test.each([
+  ['disable', () => urlOf('sslmode=disable'), /add sslmode=require/],
+  [
+    'require, another authority',
+    () => urlOf(`sslmode=require&sslrootcert=${files.stranger}`),
+    /sslrootcert= in DATABASE_URL/,
+  ],
+  [
+    'verify-ca, another authority',
+    () => urlOf(`sslmode=verify-ca&sslrootcert=${files.stranger}`),
+    /sslrootcert=/,
+  ],
+  ['verify-full, no authority', () => urlOf('sslmode=verify-full'), /sslrootcert= in DATABASE_URL/],
+  [
+    'verify-full, another name',
+    () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}`, { host: 'localhost' }),
+    /other names than the host in DATABASE_URL/,
+  ],
+  [
+    'no client certificate',
+    () => urlOf('sslmode=require', { user: 'certified' }),
+    /sslcert= and sslkey= in DATABASE_URL/,
+  ],
+  [
+    'a wrong password',
+    () => urlOf('', { user: 'acgs_lb_user:wrong-secret' }),
+    /user or password in DATABASE_URL/,
+  ],
+])('%s is refused, and it is said what to do', async (_name, url, mend) => {
+  const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
+  expect(found).toMatchObject({ name: 'Postgres', state: 'fail', mend: expect.stringMatching(mend) });
+  await expect(migrate(url())).rejects.toThrow(mend);
+  expect(JSON.stringify(found)).not.toMatch(new RegExp(`secret|${new URL(server.url).password}`));
+});
