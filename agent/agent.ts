@@ -269,6 +269,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const stops = [
     every(TICK_MS, () => {
       loop.tick();
+      if (leader.status().error !== null) commands.prolong();
       if (waitingFor().length === 0) snapshot?.open();
     }),
     every(REFRESH_MS, () => loop.refresh(++beat % (METRICS_MS / REFRESH_MS) === 0)),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseOrigin } from '../../shared/config/origin.ts';
-import { instanceKey } from '../state.ts';
+import { type Change, instanceKey, type Registration } from '../state.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** No date lies after it (ECMA-262 §21.4.1.1). Epoch milliseconds. */
@@ -11,7 +11,10 @@ const LAST_INSTANT = 8.64e15;
  * Survives restarts, and is shared by the agents of a site: the newer one wins, so a removal is kept for a while too.
  */
 export const intentSchema = z.object({
+  /** Grows with every wish, whatever the clocks of two agents say. */
   updatedAt: z.number(),
+  /** Of a registration with a ttl: when its last heartbeat came. No wish, so it outranks none. */
+  beatenAt: z.number().optional(),
   by: z.string(),
   registration: z
     .object({
@@ -29,6 +32,8 @@ export const intentSchema = z.object({
     .optional(),
   /** The registration was taken back. */
   removed: z.boolean().optional(),
+  /** Nobody asked for that: an agent heard no heartbeat. The other one may have. */
+  expired: z.boolean().optional(),
   admin: z
     .object({ state: z.enum(['ready', 'drain', 'maint']), deadline: z.number().max(LAST_INSTANT).optional() })
     .optional(),
@@ -36,6 +41,19 @@ export const intentSchema = z.object({
 });
 
 export type Intent = z.output<typeof intentSchema>;
+
+/** Whether the one agent's record of an instance takes the place of the other's. */
+export function outranks(theirs: Intent, ours: Intent | undefined): boolean {
+  if (!ours) return true;
+  const rank = theirs.expired || ours.expired ? lastSign : ({ updatedAt }: Intent) => updatedAt;
+  return rank(theirs) > rank(ours);
+}
+
+/** Whether it holds a heartbeat that the other has not heard of. */
+export const beatLater = (theirs: Intent, ours: Intent): boolean =>
+  !ours.removed && !theirs.removed && (theirs.beatenAt ?? 0) > (ours.beatenAt ?? 0);
+
+const lastSign = ({ updatedAt, beatenAt = 0 }: Intent): number => Math.max(updatedAt, beatenAt);
 
 /** A removal is remembered this long, so that the other agent learns of it. */
 export const FORGET_REMOVAL_MS = 86_400_000;
@@ -51,4 +69,41 @@ export function parseIntents(raw: unknown): Map<string, Intent> {
     intents.set(key, intent.data);
   }
   return intents;
+}
+
+/** Takes back all that was asked for. */
+export const NOTHING_ASKED = {
+  registration: undefined,
+  admin: undefined,
+  weight: undefined,
+  beatenAt: undefined,
+} as const;
+
+/** The wish as it stands after the agent itself changed something; null when that does not touch it. */
+export function afterChange(intent: Intent, change: Change, now: number): Intent | null {
+  if (intent.removed || change.by !== undefined) return null;
+  const { weight: _, ...rest } = intent;
+  switch (change.kind) {
+    case 'deregistered':
+      return { by: 'agent', updatedAt: now, removed: true, expired: true };
+    case 'admin':
+      return intent.admin ? { ...intent, updatedAt: now, admin: { state: 'maint' } } : null;
+    case 'weight':
+      // The file's own weight changed, which ends the wish for another.
+      return intent.weight === undefined ? null : { ...rest, updatedAt: now };
+    default:
+      return null;
+  }
+}
+
+/** Key order is no difference. */
+export function sameBody(
+  a: Registration | Intent['registration'],
+  b: Registration | Intent['registration'],
+): boolean {
+  const plain = (body: Registration | Intent['registration']) =>
+    JSON.stringify(
+      body && Object.entries({ ...body, metadata: Object.entries(body.metadata ?? {}).sort() }).sort(),
+    );
+  return plain(a) === plain(b);
 }

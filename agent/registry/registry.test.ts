@@ -112,3 +112,9 @@ test('what was registered before the networks were narrowed is not taken up at t
   registry = await open();
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1']);
 });
+
+test('a wish that could not be saved is refused for good', async () => {
+  rmSync(stateDir, { recursive: true });
+  await expect(registry.setAdmin('gs', 'gs-1', 'maint', undefined, 'test')).rejects.toThrow();
+  expect(registry.intents().size).toBe(0);
+});

@@ -3,13 +3,18 @@ import type { Config } from '../../shared/config/config.ts';
 import type { Command } from '../judge/step.ts';
 import { type AdminState, type Change, type Instance, instanceKey, type Registration } from '../state.ts';
 import { whyAddressNotAllowed, whyNotAllowed } from './allowed.ts';
-import { FORGET_REMOVAL_MS, type Intent, parseIntents } from './intent.ts';
+import { type Answer, conflictText, unknown } from './answer.ts';
+import {
+  afterChange,
+  beatLater,
+  FORGET_REMOVAL_MS,
+  type Intent,
+  NOTHING_ASKED,
+  outranks,
+  parseIntents,
+  sameBody,
+} from './intent.ts';
 import { readJson, writeWhole } from './whole-file.ts';
-
-/** What a wish came to. Refusals carry the reason for the caller. */
-export type Answer =
-  | { ok: true; instance: Instance; created: boolean }
-  | { ok: false; why: 'unknown' | 'conflict' | 'invalid'; detail: string };
 
 export interface Registry {
   register(registration: Registration, by: string): Promise<Answer>;
@@ -26,7 +31,9 @@ export interface Registry {
   /** News from the judge: a registration that ran out, a drain that became maint. */
   accept(update: { changes: readonly Change[] }): void;
   /** Takes over what another agent of the site was asked for. */
-  merge(raw: { [key: string]: unknown }): void;
+  merge(theirs: ReadonlyMap<string, Intent>): void;
+  /** The other agent cannot be heard: what sends its heartbeats there does not run out here. */
+  prolong(): void;
   /** After registry.allowNetworks changed: what was registered at an address outside of it goes. */
   judgeAddresses(): void;
   intents(): ReadonlyMap<string, Intent>;
@@ -52,6 +59,8 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const intents = parseIntents(await readJson(path));
   let saving: Promise<void> = Promise.resolve();
   let share: (key: string, intent: Intent) => void = () => {};
+  /** Registrations whose last sign of life came from the other agent. */
+  const beatenElsewhere = new Set<string>();
 
   for (const [key, intent] of intents) enact(key, intent);
   for (const [key, { origin, service, id }] of deps.instances()) {
@@ -75,15 +84,28 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
 
   /** On disk first, then in force: an answer "created" survives a crash right after it. */
   async function wish(key: string, by: string, change: Partial<Intent>): Promise<void> {
-    const { removed: _, ...before } = intents.get(key) ?? { by, updatedAt: 0 };
-    const intent: Intent = { ...before, ...change, by, updatedAt: now() };
+    const last = intents.get(key);
+    const { removed: _, expired: __, ...before } = last ?? {};
+    const intent: Intent = { ...before, ...change, by, updatedAt: after(last) };
     intents.set(key, intent);
-    await save();
+    try {
+      await save();
+    } catch (error) {
+      // Refused, so it must not come into force with the next wish that is saved.
+      if (last) intents.set(key, last);
+      else intents.delete(key);
+      throw error;
+    }
+    beatenElsewhere.delete(key);
     share(key, intent);
     enact(key, intent);
   }
 
-  function enact(key: string, intent: Intent): void {
+  /** Newer than the wish before it, also when that was made by an agent whose clock is ahead. */
+  const after = (last: Intent | undefined): number => Math.max(now(), (last?.updatedAt ?? 0) + 1);
+
+  /** `last`: the wish it takes the place of, when wishes in between may have been missed. */
+  function enact(key: string, intent: Intent, last?: Intent): void {
     const [service = '', instance = ''] = key.split('/');
     const asked = { reason: `asked for by ${intent.by}`, by: intent.by };
     const known = deps.instances().get(key);
@@ -104,10 +126,11 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     }
     const present = deps.instances().get(key);
     if (!present) return;
-    if (intent.weight !== undefined && intent.weight !== present.weight) {
-      deps.apply({ kind: 'weight', service, instance, weight: intent.weight, ...asked });
+    const weight = intent.weight ?? (last?.weight === undefined ? undefined : intent.registration?.weight);
+    if (weight !== undefined && weight !== present.weight) {
+      deps.apply({ kind: 'weight', service, instance, weight, ...asked });
     }
-    const { admin } = intent;
+    const admin = intent.admin ?? (last?.admin && { state: 'ready', deadline: undefined });
     if (admin && (admin.state !== present.admin || admin.deadline !== present.drainDeadline)) {
       const deadline = admin.deadline === undefined ? {} : { deadline: admin.deadline };
       deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...asked });
@@ -120,9 +143,21 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     const intent = intents.get(key);
     deps.apply({ kind: 'heartbeat', service, instance: id });
     if (intent?.registration?.ttl === undefined) return;
-    const beaten = { ...intent, updatedAt: now() };
+    const beaten = { ...intent, beatenAt: Math.max(now(), intent.beatenAt ?? 0) };
     intents.set(key, beaten);
+    beatenElsewhere.delete(key);
     share(key, beaten);
+  }
+
+  function takeOver(key: string, intent: Intent, ours: Intent | undefined): void {
+    intents.set(key, intent);
+    const { registration } = intent;
+    if (registration && ours?.registration && !sameBody(ours.registration, registration)) {
+      // Taken back and registered anew while nobody told us.
+      const { service, id: instance } = registration;
+      deps.apply({ kind: 'deregister', service, instance, reason: 'registered anew', by: intent.by });
+    }
+    enact(key, intent, ours);
   }
 
   function find(service: string, id: string): Instance | undefined {
@@ -185,8 +220,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
           const detail = `${id} stands in the configuration file: take it out there, or put it in maint`;
           return { ok: false, why: 'conflict', detail };
         }
-        intents.set(instanceKey(service, id), { by, updatedAt: now() });
-        await wish(instanceKey(service, id), by, { removed: true });
+        await wish(instanceKey(service, id), by, { ...NOTHING_ASKED, removed: true });
         return { ok: true, instance, created: false };
       }),
     setAdmin: (service, id, state, deadline, by) =>
@@ -220,22 +254,35 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       for (const change of changes) {
         const key = instanceKey(change.service, change.instance);
         const intent = intents.get(key);
-        const next = intent && afterChange(intent, change, now());
+        const next = intent && afterChange(intent, change, after(intent));
         if (!next) continue;
         intents.set(key, next);
         share(key, next);
         save().catch(deps.onError);
       }
     },
-    merge(raw) {
+    merge(theirs) {
       let news = false;
-      for (const [key, intent] of parseIntents(raw)) {
-        if (intent.updatedAt <= (intents.get(key)?.updatedAt ?? 0)) continue;
-        intents.set(key, intent);
-        news = true;
-        enact(key, intent);
+      for (const [key, intent] of theirs) {
+        const ours = intents.get(key);
+        const isBeat = ours !== undefined && beatLater(intent, ours);
+        if (intent.registration?.ttl !== undefined && (isBeat || !ours)) beatenElsewhere.add(key);
+        if (outranks(intent, ours)) {
+          news = true;
+          takeOver(key, isBeat || !ours?.beatenAt ? intent : { ...intent, beatenAt: ours.beatenAt }, ours);
+        } else if (isBeat) {
+          const { service = '', id = '' } = ours.registration ?? {};
+          intents.set(key, { ...ours, beatenAt: intent.beatenAt });
+          deps.apply({ kind: 'heartbeat', service, instance: id });
+        }
       }
       if (news) save().catch(deps.onError);
+    },
+    prolong() {
+      for (const key of beatenElsewhere) {
+        const [service = '', instance = ''] = key.split('/');
+        deps.apply({ kind: 'heartbeat', service, instance });
+      }
     },
     judgeAddresses() {
       const { allowNetworks } = deps.config().registry;
@@ -250,47 +297,4 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     },
     close: () => saving.catch(() => {}),
   };
-}
-
-/** The wish as it stands after the agent itself changed something; null when that does not touch it. */
-function afterChange(intent: Intent, change: Change, now: number): Intent | null {
-  if (intent.removed || change.by !== undefined) return null;
-  const { weight: _, ...rest } = intent;
-  switch (change.kind) {
-    case 'deregistered':
-      return { by: 'agent', updatedAt: now, removed: true };
-    case 'admin':
-      return intent.admin ? { ...intent, updatedAt: now, admin: { state: 'maint' } } : null;
-    case 'weight':
-      // The file's own weight changed, which ends the wish for another.
-      return intent.weight === undefined ? null : { ...rest, updatedAt: now };
-    default:
-      return null;
-  }
-}
-
-const unknown = (service: string, id: string): Answer => ({
-  ok: false,
-  why: 'unknown',
-  detail: `service "${service}" has no instance "${id}"`,
-});
-
-function conflictText(other: Instance, { service, id, url }: Registration): string {
-  const fromFile = other.origin === 'file';
-  if (other.id !== id) {
-    return `${url} is the address of ${other.id} of ${other.service}, which ${fromFile ? 'stands in the configuration file' : 'is registered'}`;
-  }
-  if (other.service !== service) return `the id ${id} is taken, by an instance of ${other.service}`;
-  return fromFile
-    ? `${id} of ${service} stands in the configuration file, with ${other.url}`
-    : `${id} of ${service} is registered with another body (${other.url}); deregister it first`;
-}
-
-/** Key order is no difference. */
-function sameBody(a: Registration | Intent['registration'], b: Registration): boolean {
-  const plain = (body: Registration | Intent['registration']) =>
-    JSON.stringify(
-      body && Object.entries({ ...body, metadata: Object.entries(body.metadata ?? {}).sort() }).sort(),
-    );
-  return plain(a) === plain(b);
 }

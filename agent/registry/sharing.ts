@@ -1,6 +1,6 @@
 import type { LiveState } from '../live/live.ts';
 import type { Log } from '../log.ts';
-import type { Intent } from './intent.ts';
+import { beatLater, type Intent, outranks, parseIntents } from './intent.ts';
 
 /** Keeps the wishes of a site's agents alike by way of the live state. Files decide; this only carries news. */
 export interface Sharing {
@@ -11,7 +11,7 @@ export interface Sharing {
 export interface SharingDeps {
   live: Pick<LiveState, 'readIntents' | 'writeIntent' | 'subscribe'>;
   own(): ReadonlyMap<string, Intent>;
-  merge(raw: { [key: string]: unknown }): void;
+  merge(theirs: ReadonlyMap<string, Intent>): void;
   log: Log;
 }
 
@@ -25,11 +25,14 @@ export function startSharing({ live, own, merge, log }: SharingDeps): Sharing {
 
   /** The newer side of each wish wins, in both directions. */
   async function compare(): Promise<void> {
-    const theirs = parse(await live.readIntents());
+    const theirs = parseIntents(parse(await live.readIntents()));
     if (closed) return;
     merge(theirs);
     for (const [key, intent] of own()) {
-      if (intent.updatedAt > updatedAt(theirs[key])) await live.writeIntent(key, JSON.stringify(intent));
+      const stored = theirs.get(key);
+      if (!stored || outranks(intent, stored) || beatLater(intent, stored)) {
+        await live.writeIntent(key, JSON.stringify(intent));
+      }
     }
   }
 
@@ -82,11 +85,3 @@ function parse(texts: { [key: string]: string }): { [key: string]: unknown } {
     }),
   );
 }
-
-const updatedAt = (intent: unknown): number =>
-  typeof intent === 'object' &&
-  intent !== null &&
-  'updatedAt' in intent &&
-  typeof intent.updatedAt === 'number'
-    ? intent.updatedAt
-    : 0;

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { Answer } from '../../registry/registry.ts';
+import type { Answer } from '../../registry/answer.ts';
 import type { ApiContext } from '../context.ts';
 import { ProblemError } from '../problem.ts';
 import {
