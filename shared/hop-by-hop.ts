@@ -11,9 +11,6 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'upgrade',
 ]);
 
-/** `name` in lower case. */
-export const isHopByHop = (name: string): boolean => HOP_BY_HOP.has(name);
-
 /**
  * What Connection may not name: neither side may have an end-to-end field dropped by listing it, least of all one that
  * carries trust.
@@ -32,13 +29,16 @@ const NEVER_LISTED: ReadonlySet<string> = new Set([
   'via',
 ]);
 
-/** Without the fields that a Connection field names. */
-export function withoutListed<T extends readonly [string, string]>(fields: T[], connection: string): T[] {
-  const listed = new Set(
-    connection
-      .split(',')
-      .map((name) => name.trim().toLowerCase())
-      .filter((name) => !NEVER_LISTED.has(name)),
-  );
-  return fields.filter(([name]) => !listed.has(name) || name === 'upgrade');
+/** The names a Connection field lists, as far as it may; `upgrade` is told apart elsewhere. */
+function listed(connection: string): ReadonlySet<string> {
+  const names = connection.split(',').map((name) => name.trim().toLowerCase());
+  return new Set(names.filter((name) => name !== 'upgrade' && !NEVER_LISTED.has(name)));
 }
+
+/** Which of a message's fields may not be passed on; `names` in lower case, `connection` its Connection field. */
+export function endingHere(names: readonly string[], connection: string | null): string[] {
+  const named = connection === null ? NONE : listed(connection);
+  return names.filter((name) => HOP_BY_HOP.has(name) || named.has(name));
+}
+
+const NONE: ReadonlySet<string> = new Set();

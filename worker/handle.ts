@@ -5,10 +5,18 @@ import type { Ending } from './counters.ts';
 import type { Edge } from './edge.ts';
 import { ownEndpoint } from './own-endpoints.ts';
 import { problem } from './problem.ts';
-import { answer, cookieFor, forbidden, notFound, tooManyRequests, unavailable } from './steps/answer.ts';
+import {
+  answer,
+  cookieFor,
+  type Field,
+  forbidden,
+  notFound,
+  tooManyRequests,
+  unavailable,
+} from './steps/answer.ts';
 import { explain } from './steps/explain.ts';
 import { failOver, type Outcome } from './steps/fail-over.ts';
-import { type Field, guard, type Incoming, watchClient } from './steps/guard.ts';
+import { guard, type Incoming, watchClient } from './steps/guard.ts';
 import { applyLimits, type Limited } from './steps/limit.ts';
 import { findPin, type Session } from './steps/pin.ts';
 import { untargeted } from './steps/untargeted.ts';

@@ -1,12 +1,15 @@
 import { pinExpiry, repin } from '../../shared/affinity/pins.ts';
-import { isHopByHop, withoutListed } from '../../shared/hop-by-hop.ts';
+import { endingHere } from '../../shared/hop-by-hop.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { problem } from '../problem.ts';
 import type { Outcome } from './fail-over.ts';
-import type { Field, Incoming } from './guard.ts';
+import type { Incoming } from './guard.ts';
 import type { Limited } from './limit.ts';
 import type { Session } from './pin.ts';
+
+/** Name and value. */
+export type Field = readonly [name: string, value: string];
 
 const SECURITY_FIELDS: readonly Field[] = [
   ['x-content-type-options', 'nosniff'],
@@ -28,35 +31,27 @@ export function answer(
   }
   const last = outcome.attempts.at(-1);
   const isDirect = last?.plan.way.kind === 'direct';
-  let fields: Field[] = [];
-  let connection: string | null = null;
-  for (const field of upstream.headers) {
-    const [name, value] = field;
-    if (name === 'connection') connection = value;
-    // Only a gateway of ours may speak in the edge's own names.
-    if (isHopByHop(name) || (isDirect && name.startsWith('x-acgs-'))) continue;
-    fields.push(field as Field);
-  }
-  if (connection !== null) fields = withoutListed(fields, connection);
+  const response = new Response(upstream.body, upstream);
+  const { headers } = response;
+  const names = [...headers.keys()];
+  const connection = names.includes('connection') ? headers.get('connection') : null;
+  for (const name of endingHere(names, connection)) headers.delete(name);
+  const addMissing = ([name, value]: Field): void => {
+    if (!names.includes(name)) headers.set(name, value);
+  };
   if (isDirect) {
-    if (last.servedBy) fields.push(['x-acgs-instance', last.servedBy]);
+    // Only a gateway of ours may speak in the edge's own names.
+    for (const name of names) if (name.startsWith('x-acgs-')) headers.delete(name);
+    if (last.servedBy) headers.set('x-acgs-instance', last.servedBy);
     // A gateway has set them already.
-    for (const field of SECURITY_FIELDS) pushMissing(fields, field);
+    SECURITY_FIELDS.forEach(addMissing);
   }
-  if (incoming.proto === 'https') pushMissing(fields, TRANSPORT_SECURITY);
-  fields.push(['via', '1.1 acgs-lb'], ['x-request-id', incoming.requestId]);
-  if (last) fields.push(['server-timing', `edge;dur=${tookMs - last.ms}, origin;dur=${last.ms}`]);
-  fields.push(...said);
-  return new Response(upstream.body, {
-    status: upstream.status,
-    statusText: upstream.statusText,
-    // With the upstream's Content-Encoding among them the runtime passes a compressed body on as it is.
-    headers: fields,
-  });
-}
-
-function pushMissing(fields: Field[], field: Field): void {
-  if (!fields.some(([name]) => name === field[0])) fields.push(field);
+  if (incoming.proto === 'https') addMissing(TRANSPORT_SECURITY);
+  headers.append('via', '1.1 acgs-lb');
+  headers.set('x-request-id', incoming.requestId);
+  if (last) headers.append('server-timing', `edge;dur=${tookMs - last.ms}, origin;dur=${last.ms}`);
+  for (const [name, value] of said) headers.append(name, value);
+  return response;
 }
 
 /** The affinity cookie: when the session is new, has moved, has used up half of its time, or was sealed with an old key. */

@@ -1,7 +1,7 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import type { TryResult } from '../../shared/retry.ts';
 import { type Body, bodyInit } from '../io/body.ts';
-import type { Field, Incoming } from './guard.ts';
+import type { Incoming } from './guard.ts';
 
 /** Where one try goes. */
 export type Way = { kind: 'gateway'; origin: string } | { kind: 'direct'; origin: string };
@@ -70,9 +70,11 @@ export async function attempt(
 }
 
 /** The gateway learns its target and the client, under a token; an instance is told nothing and must not see the token. */
-function address({ fields, client }: Incoming, { way, token, candidate }: AttemptPlan): Field[] {
-  if (way.kind === 'direct' || token === null) return fields as Field[];
-  const addressed: Field[] = [...fields, ['x-acgs-edge', token], ['x-acgs-client', client]];
-  if (candidate) addressed.push(['x-acgs-instance', candidate.id]);
+function address({ headers, client }: Incoming, { way, token, candidate }: AttemptPlan): Headers {
+  if (way.kind === 'direct' || token === null) return headers;
+  const addressed = new Headers(headers);
+  addressed.set('x-acgs-edge', token);
+  addressed.set('x-acgs-client', client);
+  if (candidate) addressed.set('x-acgs-instance', candidate.id);
   return addressed;
 }

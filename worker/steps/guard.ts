@@ -1,14 +1,8 @@
 import { clientKey } from '../../shared/address.ts';
-import { isHopByHop, withoutListed } from '../../shared/hop-by-hop.ts';
+import { endingHere } from '../../shared/hop-by-hop.ts';
 import { isIdempotent } from '../../shared/retry.ts';
 import type { Edge } from '../edge.ts';
 import { clientAddress } from './client-address.ts';
-
-/**
- * Name and value. Lists of them rather than `Headers`: each call on one of those crosses into the runtime, which was
- * seen to cost more than the rest of the edge together.
- */
-export type Field = [name: string, value: string];
 
 /** A client's request, read once: what later steps need, and the headers that go on. */
 export interface Incoming {
@@ -28,14 +22,13 @@ export interface Incoming {
   readonly clientKey: string;
   readonly requestId: string;
   readonly idempotent: boolean;
-  readonly isUpgrade: boolean;
   /** `x-governance-session`. */
   readonly governance: string | null;
   readonly cookie: string | null;
   /** An authorised `x-acgs-explain`. */
   readonly explain: boolean;
   /** To send on: the client's, less hop-by-hop and `x-acgs-*`, plus what a proxy adds. */
-  readonly fields: readonly Field[];
+  readonly headers: Headers;
   /** The client has hung up: nobody is left to answer. */
   gone: boolean;
   /** What to abort when it does. */
@@ -55,9 +48,14 @@ export function guard(request: Request, edge: Edge, now: number): Guarded {
   const host = url.slice(schemeEnd + 3, slash);
   const target = url.slice(slash);
   const query = target.indexOf('?');
-  const special = readFields(request.headers);
-  const requestId = usableId(special.requestId) ?? edge.newRequestId();
-  pushProxyFields(special.fields, { client: address.address, host, proto, requestId });
+  const sent = request.headers;
+  const names = [...sent.keys()];
+  /** Asking the runtime costs more than looking through the list. */
+  const fieldOf = (name: string): string | null => (names.includes(name) ? sent.get(name) : null);
+  const requestId = usableId(fieldOf('x-request-id')) ?? edge.newRequestId();
+  const headers = onward(sent, names, fieldOf);
+  addProxyFields(headers, { client: address.address, host, proto, requestId });
+  const explain = fieldOf('x-acgs-explain') !== null && edge.mayExplain(fieldOf('x-acgs-token'));
   const incoming: Incoming = {
     request,
     method,
@@ -69,12 +67,11 @@ export function guard(request: Request, edge: Edge, now: number): Guarded {
     client: address.address,
     clientKey: clientKey(address.address),
     requestId,
-    idempotent: isIdempotent(method, special.idempotencyKey),
-    isUpgrade: special.isUpgrade,
-    governance: special.governance,
-    cookie: special.cookie,
-    explain: special.explain !== null && edge.mayExplain(special.token),
-    fields: special.fields,
+    idempotent: isIdempotent(method, names.includes('idempotency-key')),
+    governance: fieldOf('x-governance-session'),
+    cookie: fieldOf('cookie'),
+    explain,
+    headers,
     gone: false,
     running: [],
   };
@@ -92,70 +89,18 @@ export function watchClient(incoming: Incoming): void {
   };
 }
 
-interface Special {
-  /** What goes on. */
-  fields: Field[];
-  isUpgrade: boolean;
-  requestId: string | null;
-  governance: string | null;
-  cookie: string | null;
-  explain: string | null;
-  token: string | null;
-  idempotencyKey: boolean;
-}
-
-/** One pass over the client's headers: keeps what goes on, notes what later steps read. */
-function readFields(headers: Headers): Special {
-  const special: Special = {
-    fields: [],
-    isUpgrade: false,
-    requestId: null,
-    governance: null,
-    cookie: null,
-    explain: null,
-    token: null,
-    idempotencyKey: false,
-  };
-  let listed: string | null = null;
-  for (const field of headers) {
-    const [name, value] = field;
-    switch (name) {
-      case 'x-governance-session':
-        special.governance = value;
-        break;
-      case 'cookie':
-        special.cookie = value;
-        break;
-      case 'idempotency-key':
-        special.idempotencyKey = true;
-        break;
-      case 'upgrade':
-        special.isUpgrade = value.toLowerCase() === 'websocket';
-        if (!special.isUpgrade) continue;
-        break;
-      case 'x-request-id':
-        special.requestId = value;
-        continue;
-      case 'x-acgs-explain':
-        special.explain = value;
-        continue;
-      case 'x-acgs-token':
-        special.token = value;
-        continue;
-      case 'connection':
-        listed = value;
-        continue;
-      // Set by this proxy: a client's word for them is not passed on.
-      case 'x-forwarded-proto':
-      case 'x-forwarded-host':
-        continue;
-      default:
-        if (name.startsWith('x-acgs-') || isHopByHop(name)) continue;
-    }
-    special.fields.push(field as Field);
+/**
+ * What goes on of the client's fields. A copy made by the runtime, less what must not go on: handed over one by one, the
+ * fields cost as much as all the rest of the request.
+ */
+function onward(sent: Headers, names: readonly string[], fieldOf: (name: string) => string | null): Headers {
+  const headers = new Headers(sent);
+  const ownNames = names.filter((name) => name.startsWith('x-acgs-'));
+  const isWebSocket = fieldOf('upgrade')?.toLowerCase() === 'websocket';
+  for (const name of [...ownNames, ...endingHere(names, fieldOf('connection'))]) {
+    if (name !== 'upgrade' || !isWebSocket) headers.delete(name);
   }
-  if (listed !== null) special.fields = withoutListed(special.fields, listed);
-  return special;
+  return headers;
 }
 
 interface ProxyFields {
@@ -166,16 +111,15 @@ interface ProxyFields {
 }
 
 /** Appended to what the client claims, never believed: the last entry is the one a reader may trust. */
-function pushProxyFields(fields: Field[], { client, host, proto, requestId }: ProxyFields): void {
+function addProxyFields(headers: Headers, { client, host, proto, requestId }: ProxyFields): void {
   const node = client.includes(':') ? `"[${client}]"` : client;
-  fields.push(
-    ['x-forwarded-for', client],
-    ['forwarded', `for=${node};host="${host}";proto=${proto}`],
-    ['via', '1.1 acgs-lb'],
-    ['x-forwarded-proto', proto],
-    ['x-forwarded-host', host],
-    ['x-request-id', requestId],
-  );
+  headers.append('x-forwarded-for', client);
+  headers.append('forwarded', `for=${node};host="${host}";proto=${proto}`);
+  headers.append('via', '1.1 acgs-lb');
+  // A client's word for these is replaced.
+  headers.set('x-forwarded-proto', proto);
+  headers.set('x-forwarded-host', host);
+  headers.set('x-request-id', requestId);
 }
 
 /** A client's own request id is kept when it is short and plain: it ends up in logs. */
