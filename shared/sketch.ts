@@ -37,6 +37,14 @@ export function mergeSketch(sketch: Sketch, other: Sketch): void {
   sketch.max = Math.max(sketch.max, other.max);
 }
 
+/** `into` with `other` added; where there is no `into` yet, a copy. */
+export function joinSketch(into: Sketch | null, other: Sketch | null | undefined): Sketch | null {
+  if (!other?.count) return into;
+  const sum = into ?? emptySketch();
+  mergeSketch(sum, other);
+  return sum;
+}
+
 /** The value at quantile `q` (0–1), within 1 % of the exact one; null when nothing was added. */
 export function sketchQuantile(sketch: Sketch, q: number): number | null {
   if (sketch.count === 0) return null;

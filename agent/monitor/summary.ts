@@ -1,7 +1,6 @@
 import type { Config } from '../../shared/config/config.ts';
 import { sketchQuantile } from '../../shared/sketch.ts';
 import { type Instance, instanceKey } from '../state.ts';
-import { oneSketch } from './latency-sources.ts';
 import { emptyFigures, type Figures, type Window } from './window.ts';
 
 /** Null where there is nothing to tell from. */
@@ -87,7 +86,7 @@ export function summarise({ config, window, instances, now, since }: SummaryInpu
 
 function measure(figures: Figures, windowSeconds: number): Measures {
   const requests = figures.success + figures.failure;
-  const sketch = oneSketch(figures.latency);
+  const sketch = figures.latency;
   const quantile = (q: number) => (sketch ? sketchQuantile(sketch, q) : null);
   return {
     requests,

@@ -66,21 +66,18 @@ test('a service is available while one instance is, and its figures are the sum 
   expect(summary.total).toMatchObject({ requests: 20, perSecond: 2, concurrency: 8 });
 });
 
-test('a request timed by HAProxy and by the edge counts once; one straight from the edge counts too', () => {
-  const edge = { source: 'edge' as const };
+test('latencies of HAProxy and of requests around it are put together, and left as they were', () => {
+  const told = sketch(100, 10);
   const traffic = [
-    delta('gs-1', { success: 10, latency: sketch(100, 10) }),
-    delta('gs-1', { ...edge, latency: sketch(900, 10) }),
-    delta('gs-1', { ...edge, success: 5, latency: sketch(300, 5) }),
+    delta('gs-1', { success: 10, latency: told }),
+    delta('gs-1', { source: 'edge', success: 5, latency: sketch(300, 5) }),
+    delta('gs-2', { success: 5, latency: sketch(900, 5) }),
   ];
   const summary = summaryOf([{ at: 1_000, instances: both(), changes: [], traffic }], 2_000);
-  expect(summary.total.latencySamples).toBe(15);
-  expect(summary.total.p99Ms).toBeCloseTo(300, -1);
-  const alone = summaryOf(
-    [{ at: 1_000, instances: both(), changes: [], traffic: traffic.slice(1, 2) }],
-    2_000,
-  );
-  expect(alone.total.p50Ms).toBeCloseTo(900, -1);
+  expect(summary.total.latencySamples).toBe(20);
+  expect(summary.total.p99Ms).toBeCloseTo(900, -1);
+  expect(summary.services[0]?.instances).toMatchObject([{ latencySamples: 15 }, { latencySamples: 5 }]);
+  expect(told).toEqual(sketch(100, 10));
 });
 
 test('what is older than the window is gone', () => {

@@ -1,12 +1,13 @@
+import { joinSketch, type Sketch } from '../../shared/sketch.ts';
 import type { Update } from '../sinks/sink.ts';
 import { type Instance, instanceKey } from '../state.ts';
-import { addLatency, emptySources, type LatencySources, mergeSources } from './latency-sources.ts';
 
 /** What the last minutes held for one instance, one service (`instance` is '') or the whole site (both are ''). */
 export interface Figures {
   success: number;
   failure: number;
-  latency: LatencySources;
+  /** Each request once: of what passes HAProxy it tells, of what goes around it the edge. */
+  latency: Sketch | null;
   /** How often it was looked at, and how often it could take traffic then. */
   samples: number;
   upSamples: number;
@@ -37,7 +38,7 @@ interface Bucket {
 const STEP_MS = 10_000;
 
 export const emptyFigures = (): Figures => ({
-  ...{ success: 0, failure: 0, latency: emptySources(), samples: 0, upSamples: 0 },
+  ...{ success: 0, failure: 0, latency: null, samples: 0, upSamples: 0 },
   ...{ concurrencySum: 0, queuedMax: 0 },
 });
 
@@ -60,7 +61,7 @@ export function createWindow(windowMs: () => number): Window {
         const figures = of(bucket, instanceKey(delta.service, delta.instance));
         figures.success += delta.success;
         figures.failure += delta.failure;
-        addLatency(figures.latency, delta);
+        figures.latency = joinSketch(figures.latency, delta.latency);
       }
       // A change comes between the regular looks, once for each instance that failed: it is no sample of its own.
       if (update.changes.length === 0) sample(bucket, update.instances.values());
@@ -145,7 +146,7 @@ function merge(into: Map<string, Figures>, key: string, one: Figures): void {
   const sum = into.get(key) ?? emptyFigures();
   sum.success += one.success;
   sum.failure += one.failure;
-  mergeSources(sum.latency, one.latency);
+  sum.latency = joinSketch(sum.latency, one.latency);
   sum.samples += one.samples;
   sum.upSamples += one.upSamples;
   sum.concurrencySum += one.concurrencySum;

@@ -1,4 +1,4 @@
-import { emptySketch, mergeSketch, type Sketch } from '../../shared/sketch.ts';
+import { joinSketch, type Sketch } from '../../shared/sketch.ts';
 
 /** One hour or day (or several, merged) of one instance; of a service as a whole when `instance` is ''. */
 export interface Rollup {
@@ -61,16 +61,9 @@ export function addRollup(rollup: Rollup, other: Rollup): void {
   rollup.queuedMax = Math.max(rollup.queuedMax, other.queuedMax);
   rollup.cpuMax = higher(rollup.cpuMax, other.cpuMax);
   rollup.memoryMax = higher(rollup.memoryMax, other.memoryMax);
-  rollup.latency = joined(rollup.latency, other.latency);
-  rollup.means = joined(rollup.means, other.means);
+  rollup.latency = joinSketch(rollup.latency, other.latency);
+  rollup.means = joinSketch(rollup.means, other.means);
 }
 
 const higher = (a: number | null, b: number | null): number | null =>
   a === null ? b : b === null ? a : Math.max(a, b);
-
-function joined(into: Sketch | null, other: Sketch | null): Sketch | null {
-  if (!other) return into;
-  const sum = into ?? emptySketch();
-  mergeSketch(sum, other);
-  return sum;
-}

@@ -1,4 +1,4 @@
-import { addLatency, emptySources, type LatencySources, oneSketch } from '../monitor/latency-sources.ts';
+import { joinSketch, type Sketch } from '../../shared/sketch.ts';
 import { isJudged } from '../monitor/window.ts';
 import type { HistoryRecord } from './records.ts';
 import type { Update } from './sink.ts';
@@ -19,7 +19,7 @@ interface Minute {
   samples: number;
   upSamples: number;
   queuedMax: number;
-  latency: LatencySources;
+  latency: Sketch | null;
 }
 
 const MINUTE_MS = 60_000;
@@ -32,7 +32,7 @@ export function createMinutes(): Minutes {
     const key = `${service}/${instance}`;
     const found = minutes.get(key);
     if (found) return found;
-    const fresh = { service, instance, samples: 0, upSamples: 0, queuedMax: 0, latency: emptySources() };
+    const fresh = { service, instance, samples: 0, upSamples: 0, queuedMax: 0, latency: null };
     minutes.set(key, fresh);
     return fresh;
   };
@@ -51,7 +51,9 @@ export function createMinutes(): Minutes {
       // A change comes between the regular looks, once for each instance that failed: it is no sample of its own.
       if (update.changes.length === 0) sample(update, of);
       for (const delta of update.traffic ?? []) {
-        if (delta.latency?.count) addLatency(of(delta.service, delta.instance).latency, delta);
+        if (!delta.latency?.count) continue;
+        const minute = of(delta.service, delta.instance);
+        minute.latency = joinSketch(minute.latency, delta.latency);
       }
     },
     take: (at) => (start !== null && at >= start + MINUTE_MS ? rest() : []),
@@ -88,7 +90,7 @@ function toRecord(minute: Minute, timestamp: number): HistoryRecord {
       samples: minute.samples,
       up_samples: minute.upSamples,
       queued_max: minute.queuedMax,
-      latency: oneSketch(minute.latency),
+      latency: minute.latency,
     },
   };
 }
