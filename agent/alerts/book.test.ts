@@ -34,6 +34,11 @@ test('an alert nobody takes is repeated by its severity, and not for ever', () =
   expect(openBook().tell(2000, 0, 30)).toEqual(['raised@0', 'repeated@1', 'repeated@2']);
 });
 
+test('what is well again at this look is not said to go on', () => {
+  const { tell } = openBook();
+  expect([...tell(450, 0, 4), ...tell(10, 5, 6)]).toEqual(['raised@0', 'resolved@6']);
+});
+
 test('an acknowledged one is not repeated, but its end is told', () => {
   const { book, tell } = openBook();
   tell(450, 0, 0);

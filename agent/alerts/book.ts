@@ -109,7 +109,8 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
 
 /** A repeat that is due, or the first message that a silence kept back. */
 function dueEvent(alert: Alert, repeat: Config['alerts']['repeat'], now: number): AlertEvent | null {
-  if (alert.state === 'resolved') return null;
+  // Better than it is said to be: the next look tells whether that lasts.
+  if (alert.state === 'resolved' || alert.calm > 0) return null;
   if (alert.notified === 0) return alert.lastNotifiedAt === null ? 'raised' : 'repeated';
   const repeats = alert.notified - 1;
   const due = now - (alert.lastNotifiedAt ?? 0) >= repeat[alert.severity];
