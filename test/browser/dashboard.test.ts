@@ -4,6 +4,7 @@ import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { browserPath, launchBrowser } from './browser.ts';
 import { type StandIn, startStandIn } from './stand-in.ts';
+import { sessionOf } from './stand-in-sessions.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -37,7 +38,10 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
     page.setDefaultTimeout(10_000);
     page.on('pageerror', (error) => wrongs.push(error.message));
     page.on('console', (message) => {
-      if (message.type() === 'error' && !/ERR_CONNECTION|ERR_INCOMPLETE|401/.test(message.text()))
+      if (
+        message.type() === 'error' &&
+        !/ERR_CONNECTION|ERR_INCOMPLETE|ERR_FAILED|401|409|503/.test(message.text())
+      )
         wrongs.push(message.text());
     });
     page.on('request', (request) => {
@@ -132,6 +136,74 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
     await page.locator('#alerts').getByText('acknowledged by dashboard').waitFor();
     await heading(page, 'Everything is all right');
     expect(agent.writes).toEqual([{ path: '/v1/alerts/a1/ack', body: { by: 'dashboard' } }]);
+  });
+
+  test('of hundreds of instances the page stays small, tells what is wrong in one line each, and finds any one', async () => {
+    await agent.close();
+    agent = await startStandIn({ fleet: 100, history: false });
+    const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
+    const page = await context.newPage();
+    page.setDefaultTimeout(20_000);
+    await page.goto(agent.url);
+    await heading(page, 'Everything is all right');
+    for (let number = 1; number <= 48; number++) {
+      const reason = `3 of 3 probes failed: connect refused 10.0.0.${number}:8000`;
+      agent.change(`ac/ac-${number}`, { state: 'down', health: 'down' }, reason);
+    }
+    await heading(page, 'ac: 48 of 100 instances are down');
+    await page.locator('#verdict .alone').getByText('3 of 3 probes failed: connect refused').waitFor();
+    await page.locator('#events').getByText('48 instances of ac').waitFor();
+    expect(await page.locator('tr.instance.down').count()).toBe(3);
+    await page.locator('tr.rest').getByText('and 45 down, 52 up').waitFor();
+    expect(await page.evaluate<number>('document.querySelectorAll("*").length')).toBeLessThan(1_500);
+    await page.getByRole('button', { name: 'Show all of ac' }).click();
+    await page.locator('tr[data-key="ac-100"]').waitFor();
+    await page.getByRole('button', { name: 'Show fewer of ac' }).click();
+    await page.locator('tr[data-key="ac-100"]').waitFor({ state: 'detached' });
+    await page.keyboard.press('/');
+    await page.keyboard.type('gs-77');
+    await page.locator('tr[data-key="gs-77"]').waitFor();
+    expect(await page.locator('tr.instance').count()).toBe(1);
+    await page.locator('#filter-count').getByText('1 match').waitFor();
+  });
+
+  test('sessions: listed, filtered, opened; without Postgres it says so and opens the copy', async () => {
+    agent.sessions.push(sessionOf(1), sessionOf(2, { state: 'suspended', currentStep: '<b>vote</b>' }));
+    const page = await open();
+    await page.locator('#sessions-body').getByText('<b>vote</b>').waitFor();
+    await page.getByLabel('State', { exact: true }).selectOption('active');
+    await page.locator('#sessions-body').getByText('<b>vote</b>').waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: '…000000000001' }).click();
+    await page.locator('#session').getByText('gs → gs-1, pgc → pgc-2').waitFor();
+    await page.locator('#session').getByRole('button', { name: 'Close' }).click();
+    agent.away.postgres = true;
+    await page.getByLabel('State', { exact: true }).selectOption('');
+    await page.locator('#sessions-body').getByText('Database unavailable').waitFor();
+    await page.getByLabel('Session id, or a word to filter by').fill(sessionOf(2).id);
+    await page.keyboard.press('Enter');
+    await page.locator('#session').getByText('this is the copy').waitFor();
+    await page.locator('#session').getByText('<b>vote</b>').waitFor();
+  });
+
+  test('a steering that is refused, or meets no agent, says why and changes nothing', async () => {
+    const page = await open();
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page);
+    await page.getByRole('button', { name: 'Steer gs-1' }).click();
+    await page.locator('form[data-steer=maint] button').click();
+    const answer = { title: 'Conflict', detail: 'another operator was faster', status: 409 };
+    await page.route('**/admin', (route) => route.fulfill({ status: 409, json: answer }));
+    const confirm = page.locator('form[data-steer=confirmed]').getByRole('button', { name: 'Maintenance' });
+    await confirm.click();
+    await page.locator('#manage').getByText('Not done: Conflict: another operator was faster').waitFor();
+    await page.unroute('**/admin');
+    await page.route('**/admin', (route) => route.abort());
+    await confirm.click();
+    await page.locator('#manage').getByText('Not done: the agent does not answer').waitFor();
+    await page.unroute('**/admin');
+    await confirm.click();
+    await page.locator('#toast').getByText('gs-1: maintenance, done').waitFor();
+    expect(agent.writes).toHaveLength(1);
   });
 
   test('what is being typed and pointed at survives the frames that come meanwhile', async () => {

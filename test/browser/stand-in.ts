@@ -7,6 +7,7 @@ import { type AgentStatus, createLiveView, registerDashboard } from '../../agent
 import type { AdminState, Change, Instance, TrafficDelta } from '../../agent/state.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { registerSessions, type Session } from './stand-in-sessions.ts';
 
 /**
  * An agent's API with made-up instances behind the real live view and the real page: every state of the system can be
@@ -17,6 +18,9 @@ export interface StandIn {
   token: string;
   instances: Map<string, Instance>;
   alerts: Pick<Alert, 'id' | 'rule' | 'service' | 'severity' | 'message' | 'startedAt' | 'acknowledgedAt'>[];
+  sessions: Session[];
+  /** Stores that do not answer. */
+  away: { postgres: boolean };
   /** Writes the page made, oldest first. */
   writes: { path: string; body: unknown }[];
   change(key: string, to: Partial<Instance>, reason: string): void;
@@ -26,12 +30,23 @@ export interface StandIn {
   close(): Promise<void>;
 }
 
-export async function startStandIn({ port = 0, history = true } = {}): Promise<StandIn> {
+/** `fleet`: every service has so many instances. */
+export async function startStandIn({ port = 0, history = true, fleet = 0 } = {}): Promise<StandIn> {
   const config = parseConfig(readFileSync(new URL('../../acgs-lb.yaml', import.meta.url), 'utf8'));
   const now = Date.now();
   const instances = new Map<string, Instance>();
   for (const service of Object.values(config.services)) {
-    for (const { id, url, weight, priority } of service.instances) {
+    const listed = fleet
+      ? Array.from({ length: fleet }, (_, index) => ({
+          ...{
+            id: `${service.id}-${index + 1}`,
+            url: `http://10.0.0.${index + 1}:8000`,
+            weight: 100,
+            priority: 1,
+          },
+        }))
+      : service.instances;
+    for (const { id, url, weight, priority } of listed) {
       instances.set(`${service.id}/${id}`, {
         ...{ id, service: service.id, url, origin: 'file', state: 'up', reason: '2 of 2 probes passed' },
         ...{ since: now - 3 * 3_600_000, health: 'up', breaker: 'closed', admin: 'ready', weight, priority },
@@ -74,6 +89,8 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
     instances,
     writes: [] as StandIn['writes'],
     alerts: [] as StandIn['alerts'],
+    sessions: [] as Session[],
+    away: { postgres: false },
     agent,
   };
   const made: Change[] = [];
@@ -139,9 +156,7 @@ export async function startStandIn({ port = 0, history = true } = {}): Promise<S
     if (alert) Object.assign(alert, { acknowledgedAt: Date.now(), acknowledgedBy: 'dashboard' });
     return context.json(alert);
   });
-  app.get('/v1/sessions/stats', (context) =>
-    context.json({ total: 3, byState: { active: 2, completed: 1 } }),
-  );
+  registerSessions(app, standIn);
   registerDashboard(app, { live, status: () => agent });
 
   const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' });

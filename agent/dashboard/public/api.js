@@ -25,8 +25,20 @@ export class ApiError extends Error {
  * @param {string | null} [bearer]
  * @returns {Promise<any>}
  */
-export async function call(method, path, body, bearer = token.get()) {
-  const response = await fetch(path, {
+export async function call(method, path, body, bearer) {
+  return (await ask(method, path, body, bearer)).answer;
+}
+
+/**
+ * The same, with the answer's headers.
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} [body]
+ * @param {string | null} [bearer]
+ * @returns {Promise<{ answer: any, headers: Headers }>}
+ */
+export async function ask(method, path, body, bearer = token.get()) {
+  const response = await reach(path, {
     method,
     headers: {
       ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
@@ -38,9 +50,18 @@ export async function call(method, path, body, bearer = token.get()) {
   });
   const text = await response.text();
   const answer = text ? parse(text) : null;
-  if (response.ok) return answer;
+  if (response.ok) return { answer, headers: response.headers };
   const said = [answer?.title, answer?.detail].filter(Boolean).join(': ');
   throw new ApiError(response.status, said || `the agent answered ${response.status}`);
+}
+
+/** @param {string} path @param {RequestInit} init */
+async function reach(path, init) {
+  try {
+    return await fetch(path, init);
+  } catch (cause) {
+    throw new Error('the agent does not answer; try again in a moment', { cause });
+  }
 }
 
 /** @param {string} text */

@@ -1,15 +1,18 @@
 import { token } from './api.js';
+import { setAgentTime } from './clock.js';
 import { byId } from './dom.js';
 import { ageText } from './format.js';
 import { withNews } from './news.js';
 import { watchCharts } from './parts/chart.js';
+import { drawEvents } from './parts/events.js';
 import { setUpExplain } from './parts/explain.js';
 import { drawFigures } from './parts/figures.js';
 import { closeOnAction, openLogin, setUpLogin } from './parts/login.js';
 import { openManage, refreshManage, setUpManage } from './parts/manage.js';
 import { acknowledge, alerts, refreshPanels } from './parts/panels.js';
-import { drawServices } from './parts/services.js';
-import { drawAgent, drawEdge, drawEvents } from './parts/side.js';
+import { drawServices, toggleAll } from './parts/services.js';
+import { refreshSessions, setUpSessions } from './parts/sessions.js';
+import { drawAgent, drawEdge } from './parts/side.js';
 import { drawVerdict } from './parts/verdict.js';
 import { follow } from './stream.js';
 import { setUpTheme } from './theme.js';
@@ -32,7 +35,7 @@ function draw() {
   const run = () => {
     drawing = false;
     if (!status) return;
-    drawVerdict(status, alerts);
+    drawVerdict(status, alerts, silence());
     if (document.visibilityState === 'hidden') return;
     byId('site').textContent = `site ${status.site}`;
     drawFigures(status);
@@ -46,10 +49,16 @@ function draw() {
   else requestAnimationFrame(run);
 }
 
+/** For how long there has been no news, milliseconds; 0 while it comes. */
+function silence() {
+  const silentMs = Date.now() - lastFrame;
+  return lastFrame > 0 && (lost || silentMs > 8_000) ? Math.max(1, silentMs) : 0;
+}
+
 function drawConnection() {
   const element = byId('connection');
-  const silentMs = Date.now() - lastFrame;
-  const live = lastFrame > 0 && !lost && silentMs < 8_000;
+  const silentMs = silence();
+  const live = lastFrame > 0 && silentMs === 0;
   const text = live
     ? 'live'
     : lastFrame > 0
@@ -60,7 +69,8 @@ function drawConnection() {
   if (element.textContent !== text) element.textContent = text;
   element.className = `connection ${live ? 'live' : 'lost'}`;
   element.title = live ? '' : lost;
-  document.body.classList.toggle('stale', lastFrame > 0 && !live);
+  document.body.classList.toggle('stale', silentMs > 0);
+  if (silentMs > 0 && status) drawVerdict(status, alerts, silentMs);
 }
 
 const stream = follow('/v1/live?news', {
@@ -69,6 +79,7 @@ const stream = follow('/v1/live?news', {
     if (event === 'status') status = JSON.parse(data);
     else if (status) status = withNews(status, JSON.parse(data));
     lastFrame = Date.now();
+    if (status) setAgentTime(status.at);
     lost = '';
     draw();
     drawConnection();
@@ -91,6 +102,10 @@ document.addEventListener('click', (event) => {
   if (!button) return;
   const { action, service, instance, alert } = /** @type {HTMLElement} */ (button).dataset;
   if (action === 'close') closeOnAction(button);
+  if (action === 'all' && service) {
+    toggleAll(service);
+    draw();
+  }
   if (action === 'sign') sign();
   if (action === 'acknowledge' && alert) void acknowledge(alert);
   if (action === 'manage' && status && service && instance) openManage(status, service, instance);
@@ -123,13 +138,20 @@ function showSigned() {
 setUpTheme(byId('theme'));
 setUpLogin(() => {
   showSigned();
+  void refreshSessions();
   stream.reconnect();
 });
 setUpManage();
 setUpExplain();
+setUpSessions();
 watchCharts(byId('tip'));
 showSigned();
 
-const panels = () => document.visibilityState === 'visible' && void refreshPanels();
-setInterval(panels, 5_000);
-panels();
+/** Asked for again and again, but not for a page nobody looks at. @param {() => Promise<void>} refresh @param {number} everyMs */
+function keepFresh(refresh, everyMs) {
+  const run = () => document.visibilityState === 'visible' && void refresh();
+  setInterval(run, everyMs);
+  run();
+}
+keepFresh(refreshPanels, 5_000);
+keepFresh(refreshSessions, 15_000);

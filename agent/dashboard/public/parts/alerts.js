@@ -1,3 +1,4 @@
+import { agentNow } from '../clock.js';
 import { h } from '../dom.js';
 import { ageText, numberText, whenText } from '../format.js';
 import { icon } from './icons.js';
@@ -60,7 +61,7 @@ function drawAlert({ id, service, severity, message, startedAt, silenced, acknow
       silenced && h('span', { class: 'mark note' }, 'silenced'),
       known && h('span', { class: 'mark note' }, `acknowledged by ${acknowledgedBy ?? 'someone'}`),
       h('p', { class: 'why' }, message),
-      h('p', { class: 'since' }, `since ${whenText(startedAt)} · ${ageText(Date.now() - startedAt)}`),
+      h('p', { class: 'since' }, `since ${whenText(startedAt)} · ${ageText(agentNow() - startedAt)}`),
       !known &&
         h(
           'button',

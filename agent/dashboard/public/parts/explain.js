@@ -1,7 +1,9 @@
 import { call } from '../api.js';
 import { byId, h, patch } from '../dom.js';
-import { stateWord } from '../format.js';
+import { plural, stateWord } from '../format.js';
 import { pill } from './icons.js';
+
+const MOST = 12;
 
 export function setUpExplain() {
   byId('explain').addEventListener('submit', async (event) => {
@@ -25,6 +27,12 @@ export function setUpExplain() {
 function drawExplanation(answer) {
   const candidates = Array.isArray(answer?.candidates) ? answer.candidates : [];
   const chosen = idOf(answer?.chosen);
+  const shown = candidates
+    .toSorted(
+      (/** @type {any} */ a, /** @type {any} */ b) =>
+        Number(idOf(b) === chosen) - Number(idOf(a) === chosen) || b.sharePercent - a.sharePercent,
+    )
+    .slice(0, MOST);
   return h(
     'div',
     { class: 'explanation', 'data-key': JSON.stringify(answer).length },
@@ -53,7 +61,7 @@ function drawExplanation(answer) {
         h(
           'tbody',
           {},
-          candidates.map((/** @type {any} */ candidate) =>
+          shown.map((/** @type {any} */ candidate) =>
             h(
               'tr',
               { class: idOf(candidate) === chosen ? 'chosen' : null },
@@ -74,6 +82,8 @@ function drawExplanation(answer) {
           ),
         ),
       ),
+    candidates.length > shown.length &&
+      h('p', { class: 'muted' }, `and ${plural(candidates.length - shown.length, 'other candidate')}`),
   );
 }
 

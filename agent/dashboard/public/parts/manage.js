@@ -1,4 +1,5 @@
 import { ApiError, call, token } from '../api.js';
+import { agentNow } from '../clock.js';
 import { byId, h, patch } from '../dom.js';
 import { ageText, plural, stateWord, whenText } from '../format.js';
 import { pill } from './icons.js';
@@ -12,6 +13,10 @@ const dialog = () => /** @type {HTMLDialogElement} */ (byId('manage'));
 let shown = null;
 /** What was asked for and waits for a second yes. @type {{ label: string, warning: string, path: string, body: unknown } | null} */
 let pending = null;
+/** A second press while the first is under way asks for nothing. */
+let sending = false;
+/** Why it was not done. */
+let trouble = '';
 /** @type {LiveStatus | null} */
 let latest = null;
 
@@ -68,7 +73,7 @@ function facts({
       pill(state, stateWord(state)),
       ' ',
       h('span', { class: 'why' }, reason),
-      h('span', { class: 'age' }, ` · ${ageText(Date.now() - since)}`),
+      h('span', { class: 'age' }, ` · ${ageText(agentNow() - since)}`),
     ),
     h(
       'dl',
@@ -165,6 +170,7 @@ function confirmation({ label, warning }) {
     'form',
     { class: 'confirm', 'data-key': 'confirm', 'data-steer': 'confirmed' },
     h('p', { role: 'alert' }, warning),
+    trouble && h('p', { role: 'alert', class: 'error' }, trouble),
     h(
       'p',
       { class: 'dialog-actions' },
@@ -206,6 +212,7 @@ function ask(form) {
   if (!instance || !latest) return;
   const fields = new FormData(form);
   const steer = form.dataset.steer ?? '';
+  trouble = '';
   const base = `/v1/services/${encodeURIComponent(instance.service)}/instances/${encodeURIComponent(instance.id)}`;
   const others = latest.services
     .find(({ id }) => id === instance.service)
@@ -245,11 +252,12 @@ function ask(form) {
 
 async function send() {
   const asked = pending;
-  if (!asked) return;
+  if (!asked || sending) return;
   if (token.get() === null) {
     openLogin('', () => void send());
     return;
   }
+  sending = true;
   try {
     await call('PUT', asked.path, asked.body);
     toast(`${shown?.instance}: ${asked.label.toLowerCase()}, done`);
@@ -261,7 +269,10 @@ async function send() {
       openLogin('The agent does not accept this token any more.', () => void send());
       return;
     }
-    toast(`Not done: ${error instanceof Error ? error.message : error}`, 'bad');
+    trouble = `Not done: ${error instanceof Error ? error.message : error}`;
+    redraw();
+  } finally {
+    sending = false;
   }
 }
 

@@ -1,39 +1,34 @@
 import { byId, h, patch } from '../dom.js';
-import { ageText, msText, numberText, percentText, plural, stateWord, whenText } from '../format.js';
+import { countText, layOut, SMALL, serving } from '../fleet.js';
+import { msText, numberText, percentText, plural } from '../format.js';
 import { chart } from './chart.js';
-import { pill } from './icons.js';
+import { fleetMap } from './map.js';
+import { bad, drawInstance, number } from './rows.js';
 
-/** @import { LiveInstance, LiveService, LiveStatus } from '../types.d.ts' */
+/** @import { LiveService, LiveStatus } from '../types.d.ts' */
+/** @import { Shown } from '../fleet.js' */
 
 const HEADS = ['Instance', 'State', 'Why', 'Req/s', 'Errors', 'p95', 'In flight', 'Weight', ''];
 const COLUMNS = ['name', 'state', 'why', 'number', 'number', 'number', 'number', 'number', 'steer'];
-/** More rows than this are not drawn at once; the filter finds the rest. */
-const MOST_ROWS = 300;
+/** Services whose every instance is asked for. @type {Set<string>} */
+const all = new Set();
+
+/** @param {string} service */
+export function toggleAll(service) {
+  if (!all.delete(service)) all.add(service);
+}
 
 /** @param {LiveStatus} status @param {{ text: string, onlyBad: boolean }} filter */
-export function drawServices(status, { text, onlyBad }) {
-  const wanted = text.trim().toLowerCase();
-  let room = MOST_ROWS;
-  let hidden = 0;
-  const groups = status.services.flatMap((service) => {
-    const own = service.instances.filter(
-      (instance) =>
-        (!onlyBad || instance.state !== 'up') &&
-        (!wanted ||
-          [service.id, instance.id, instance.url, instance.state, ...service.routes].some((word) =>
-            word.toLowerCase().includes(wanted),
-          )),
-    );
-    if (own.length === 0 && (wanted || onlyBad)) return [];
-    const shown = own.slice(0, room);
-    room -= shown.length;
-    hidden += own.length - shown.length;
-    return [drawService(service, shown, status.at)];
-  });
+export function drawServices(status, filter) {
+  const groups = layOut(status.services, { ...filter, all });
+  const large = status.services.reduce((sum, { instances }) => sum + instances.length, 0) > SMALL;
+  const filtered = filter.text.trim() !== '' || filter.onlyBad;
+  const matches = groups.reduce((sum, { rows, rest }) => sum + rows.length + rest.length, 0);
+  byId('filter-count').textContent = filtered ? plural(matches, 'match').replace('matchs', 'matches') : '';
   patch(
     byId('services-body'),
     groups.length === 0
-      ? h('p', { class: 'empty' }, onlyBad ? 'Everything is up.' : 'Nothing matches the filter.')
+      ? h('p', { class: 'empty' }, filter.text.trim() ? 'Nothing matches the filter.' : 'Everything is up.')
       : h(
           'table',
           { class: 'instances' },
@@ -56,18 +51,15 @@ export function drawServices(status, { text, onlyBad }) {
               ),
             ),
           ),
-          groups,
+          groups.map((group) => drawService(group, status.at, large, filtered)),
         ),
-    hidden > 0 &&
-      h('p', { class: 'muted' }, `${plural(hidden, 'more instance')}; narrow the filter to see them`),
   );
 }
 
-/** @param {LiveService} service @param {LiveInstance[]} instances @param {number} at */
-function drawService(service, instances, at) {
-  const serving = service.instances.filter((instance) => ['up', 'probation'].includes(instance.state)).length;
-  const all = service.instances.length;
-  const tone = serving === 0 ? 'bad' : serving < all ? 'warn' : 'fine';
+/** @param {Shown & { service: LiveService }} group @param {number} at @param {boolean} large @param {boolean} filtered */
+function drawService({ service, rows, rest, tone, open }, at, large, filtered) {
+  const { instances } = service;
+  const asUsual = large && rows.length === 0 && !open && !filtered;
   return h(
     'tbody',
     { 'data-key': service.id },
@@ -79,7 +71,13 @@ function drawService(service, instances, at) {
         { scope: 'rowgroup', colspan: 3 },
         h('span', { class: 'service-name' }, service.id),
         h('span', { class: 'routes' }, service.routes.join('  ')),
-        h('span', { class: `serving ${tone}` }, `${serving} of ${all} serving`),
+        h(
+          'span',
+          { class: `serving ${tone}` },
+          `${instances.filter(serving).length} of ${instances.length} serving`,
+        ),
+        asUsual && showButton(service.id, false),
+        large && fleetMap(instances, `${service.id}: ${countText(instances)}`),
       ),
       number('Req/s', numberText(service.traffic.perSecond)),
       number('Errors', percentText(service.traffic.errorPercent), bad(service.traffic.errorPercent)),
@@ -98,74 +96,37 @@ function drawService(service, instances, at) {
         }),
       ),
     ),
-    instances.map((instance) => drawInstance(instance, at)),
+    rows.map((instance) => drawInstance(instance, at)),
+    !asUsual &&
+      (rest.length > 0 || (open && !filtered)) &&
+      restRow(service.id, rows.length, rest, open, filtered),
   );
 }
 
-/** @param {LiveInstance} instance @param {number} at */
-function drawInstance(instance, at) {
-  const { id, service, state, reason, since, traffic } = instance;
+/**
+ * What is not drawn, in numbers, and the button that draws it.
+ * @param {string} service @param {number} shown @param {Shown['rest']} rest @param {boolean} open @param {boolean} filtered
+ */
+function restRow(service, shown, rest, open, filtered) {
+  const more = rest.length === 0 ? '' : `${shown > 0 ? 'and ' : ''}${countText(rest)}`;
   return h(
     'tr',
-    { class: `instance ${state}`, 'data-key': id },
-    h(
-      'th',
-      { scope: 'row' },
-      h('span', { class: 'instance-name' }, id),
-      h('span', { class: 'url' }, instance.url.replace(/^https?:\/\//, '')),
-    ),
-    h('td', { class: 'state' }, pill(state, stateWord(state)), marks(instance)),
+    { class: 'rest', 'data-key': ' rest' },
     h(
       'td',
-      { class: 'reason', title: `since ${whenText(since)}` },
-      reason,
-      h('span', { class: 'age' }, ` · ${ageText(at - since)}`),
-    ),
-    number('Req/s', numberText(traffic.perSecond)),
-    number('Errors', percentText(traffic.errorPercent), bad(traffic.errorPercent)),
-    number('p95', msText(traffic.p95)),
-    number(
-      'In flight',
-      `${numberText(instance.inflight)}${instance.queued > 0 ? ` +${instance.queued}` : ''}`,
-    ),
-    number('Weight', `${instance.weight}${instance.priority > 1 ? ` (backup ${instance.priority})` : ''}`),
-    h(
-      'td',
-      { class: 'steer' },
-      h(
-        'button',
-        {
-          type: 'button',
-          class: 'quiet small',
-          'data-action': 'manage',
-          'data-service': service,
-          'data-instance': id,
-        },
-        'Steer',
-        h('span', { class: 'hidden' }, ` ${id}`),
-      ),
+      { colspan: COLUMNS.length },
+      h('span', {}, more, more && (open || filtered) ? '; narrow the filter to see them' : ''),
+      !filtered && showButton(service, open),
     ),
   );
 }
 
-/** What stands apart from the plain state. @param {LiveInstance} instance */
-function marks({ breaker, admin, origin }) {
-  return [
-    breaker !== 'closed' &&
-      h(
-        'span',
-        { class: `mark ${breaker === 'open' ? 'bad' : 'warn'}` },
-        `breaker ${breaker.replace('_', '-')}`,
-      ),
-    admin !== 'ready' && h('span', { class: 'mark note' }, `asked: ${admin}`),
-    origin === 'api' && h('span', { class: 'mark note' }, 'registered'),
-  ];
+/** @param {string} service @param {boolean} open */
+function showButton(service, open) {
+  return h(
+    'button',
+    { type: 'button', class: 'quiet small', 'data-action': 'all', 'data-service': service },
+    open ? 'Show fewer' : 'Show all',
+    h('span', { class: 'hidden' }, ` of ${service}`),
+  );
 }
-
-/** @param {string} label @param {string} text @param {boolean} [wrong] */
-function number(label, text, wrong = false) {
-  return h('td', { class: `number${wrong ? ' wrong' : ''}`, 'data-label': label }, text);
-}
-
-/** @param {number | null} percent */
-const bad = (percent) => percent !== null && percent >= 1;

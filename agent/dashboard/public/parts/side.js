@@ -1,75 +1,11 @@
+import { aheadMs } from '../clock.js';
 import { byId, h, patch } from '../dom.js';
-import { ageText, clockText, numberText, plural, stateWord } from '../format.js';
-import { icon } from './icons.js';
+import { ageText, numberText, plural } from '../format.js';
 
 /** @import { LiveStatus } from '../types.d.ts' */
 
-const TONES = /** @type {Record<string, string>} */ ({
-  up: 'fine',
-  ready: 'fine',
-  closed: 'fine',
-  down: 'bad',
-  open: 'bad',
-  maint: 'note',
-  drain: 'note',
-  draining: 'note',
-  probation: 'note',
-  half_open: 'note',
-});
-
-/** @param {LiveStatus} status */
-export function drawEvents({ changes }) {
-  patch(
-    byId('events'),
-    changes.length === 0
-      ? h('p', { class: 'empty' }, 'Nothing has changed since the agent started.')
-      : h(
-          'ol',
-          { class: 'events' },
-          news(changes).map((change) => {
-            const tone = TONES[change.to ?? ''] ?? 'note';
-            return h(
-              'li',
-              {
-                class: tone,
-                'data-key': `${change.at} ${change.instance} ${change.kind} ${change.to ?? ''}`,
-              },
-              h('time', { datetime: new Date(change.at).toISOString() }, clockText(change.at)),
-              h('span', { class: 'finding-mark' }, icon(tone)),
-              h(
-                'span',
-                {},
-                h('strong', {}, change.instance),
-                ` ${wordOf(change)} `,
-                h('span', { class: 'why' }, change.reason),
-              ),
-            );
-          }),
-        ),
-  );
-}
-
-/**
- * The newest first, without what another line says already: a state that follows from a health has its own line.
- * @param {LiveStatus['changes']} changes
- */
-function news(changes) {
-  const told = new Set(
-    changes.filter(({ kind }) => kind === 'state').map(({ at, instance }) => `${at} ${instance}`),
-  );
-  return changes
-    .filter(({ kind, at, instance }) => kind !== 'health' || !told.has(`${at} ${instance}`))
-    .slice(0, 40);
-}
-
-/** @param {LiveStatus['changes'][number]} change */
-function wordOf({ kind, to = '' }) {
-  if (kind === 'state') return stateWord(to);
-  if (kind === 'admin') return `asked to ${to}`;
-  if (kind === 'weight') return `weight ${to}`;
-  if (kind === 'registered' || kind === 'deregistered') return kind;
-  return `${kind} ${to.replace('_', '-')}`;
-}
+/** Clocks this far apart are worth a word; instants on the page are the agent's. */
+const SKEW_MS = 5_000;
 
 /** @param {LiveStatus} status */
 export function drawEdge({ edge, at, snapshot }) {
@@ -178,6 +114,12 @@ export function drawAgent({ sinks, leader, startedAt, at, version, snapshot }) {
       ),
       row('Running', `${ageText(at - startedAt)}, version ${version}`),
       row('Snapshot', `${snapshot.epoch}.${snapshot.seq}`),
+      Math.abs(aheadMs()) > SKEW_MS &&
+        row(
+          'Clock',
+          `${ageText(Math.abs(aheadMs()))} ${aheadMs() > 0 ? 'behind' : 'ahead of'} this browser’s`,
+          true,
+        ),
       Object.entries(sinks).map(([name, sink]) => {
         const waiting = sink.pending > 0 ? `, ${numberText(sink.pending)} waiting` : '';
         const dropped = sink.dropped > 0 ? `, ${numberText(sink.dropped)} dropped` : '';

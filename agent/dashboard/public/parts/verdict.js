@@ -1,95 +1,20 @@
+import { agentNow } from '../clock.js';
 import { byId, h, patch } from '../dom.js';
+import { findings } from '../findings.js';
 import { ageText, plural, whenText } from '../format.js';
-import { alertFindings } from './alerts.js';
 import { icon } from './icons.js';
 
 /** @import { LiveStatus } from '../types.d.ts' */
-/** @typedef {{ tone: 'bad' | 'warn' | 'note', title: string, why: string, since: number | null }} Finding */
+/** @import { Finding } from '../findings.js' */
 
 const MOST = 6;
-const ORDER = { bad: 0, warn: 1, note: 2 };
 
-/**
- * Everything that is not as it should be, worst first.
- * @param {LiveStatus} status @param {import('./alerts.js').Alert[]} alerts @returns {Finding[]}
- */
-export function findings(status, alerts) {
-  return [
-    ...alertFindings(alerts),
-    ...status.services.flatMap(serviceFindings),
-    ...sinkFindings(status),
-    ...snapshotFindings(status),
-  ].sort((a, b) => ORDER[a.tone] - ORDER[b.tone]);
-}
+/** A lost line is told from this long on: a restart of the agent takes a second or two. */
+const SILENCE_MS = 3_000;
 
-/** @param {LiveStatus['services'][number]} service @returns {Finding[]} */
-function serviceFindings({ id, instances }) {
-  if (instances.length === 0) {
-    return [
-      { tone: 'bad', title: `${id} has no instance`, why: 'none in the file, none registered', since: null },
-    ];
-  }
-  const serving = instances.filter((instance) => ['up', 'probation'].includes(instance.state));
-  /** @type {Finding[]} */
-  const found = [];
-  if (serving.length === 0) {
-    const since = Math.max(...instances.map((instance) => instance.since));
-    found.push({
-      tone: 'bad',
-      title: `${id} takes no traffic`,
-      why: `none of its ${plural(instances.length, 'instance')} is up`,
-      since,
-    });
-  }
-  for (const { id: instance, state, admin, reason, since } of instances) {
-    if (state === 'up') continue;
-    const asked = admin !== 'ready';
-    const word =
-      state === 'probation'
-        ? 'is on probation'
-        : state === 'draining'
-          ? 'is draining'
-          : asked
-            ? 'is in maintenance'
-            : 'is down';
-    const tone = asked || state === 'probation' ? 'note' : 'warn';
-    found.push({ tone, title: `${instance} ${word}`, why: reason, since });
-  }
-  return found;
-}
-
-/** @param {LiveStatus} status @returns {Finding[]} */
-function sinkFindings(status) {
-  return Object.entries(status.sinks)
-    .filter(([, sink]) => sink.state !== 'ok')
-    .map(([name, sink]) => {
-      const waiting = sink.pending > 0 ? `; ${plural(sink.pending, 'update')} waiting` : '';
-      const why = `${sink.lastError ?? 'no success yet'}${waiting}. Traffic is not held up by it.`;
-      return {
-        tone: 'warn',
-        title: `${name} ${sink.state === 'down' ? 'is down' : 'is not answering'}`,
-        why,
-        since: sink.lastSuccess,
-      };
-    });
-}
-
-/** @param {LiveStatus} status @returns {Finding[]} */
-function snapshotFindings({ snapshot }) {
-  if (!snapshot.error) return [];
-  return [
-    {
-      tone: 'warn',
-      title: 'The snapshot is not getting out',
-      why: snapshot.error,
-      since: snapshot.publishedAt,
-    },
-  ];
-}
-
-/** @param {LiveStatus} status @param {import('./alerts.js').Alert[]} alerts */
-export function drawVerdict(status, alerts) {
-  const found = findings(status, alerts);
+/** @param {LiveStatus} status @param {import('./alerts.js').Alert[]} alerts @param {number} silentMs since the last news; 0: it comes */
+export function drawVerdict(status, alerts, silentMs) {
+  const found = [...silenceFindings(status, silentMs), ...findings(status, alerts)];
   const tone = found[0]?.tone ?? 'fine';
   const instances = status.services.flatMap((service) => service.instances);
   const up = instances.filter((instance) => instance.state === 'up').length;
@@ -115,7 +40,8 @@ export function drawVerdict(status, alerts) {
         'div',
         {},
         h('h1', {}, title),
-        alone && h('p', { class: 'alone' }, h('span', { class: 'why' }, alone.why), sinceText(alone.since)),
+        alone &&
+          h('p', { class: 'alone' }, h('span', { class: 'why' }, clipped(alone.why)), sinceText(alone.since)),
         h('p', {}, lead, lastChange(status)),
       ),
     ),
@@ -133,11 +59,21 @@ export function drawVerdict(status, alerts) {
   document.title = `${tone === 'fine' || tone === 'note' ? '' : `(${serious.length}) `}acgs-lb ${status.site}`;
 }
 
+/** What follows is then only what was. @param {LiveStatus} status @param {number} silentMs @returns {Finding[]} */
+function silenceFindings({ at }, silentMs) {
+  if (silentMs < SILENCE_MS) return [];
+  const why = 'This page shows how things stood then. Traffic does not pass through the agent.';
+  return [{ tone: 'warn', title: 'No news from the agent', why, since: at }];
+}
+
 /** @param {LiveStatus} status */
 function lastChange(status) {
   const last = status.changes[0];
   return last ? `; last change ${whenText(last.at)}` : '';
 }
+
+/** Its row has the rest. @param {string} why */
+const clipped = (why) => (why.length > 240 ? `${why.slice(0, 240)}…` : why);
 
 /** @param {Finding} finding */
 function drawFinding({ tone, title, why, since }) {
@@ -145,7 +81,7 @@ function drawFinding({ tone, title, why, since }) {
     'li',
     { class: `finding ${tone}`, 'data-key': title },
     h('span', { class: 'finding-mark' }, icon(tone)),
-    h('span', {}, h('strong', {}, title), ' ', h('span', { class: 'why' }, why)),
+    h('span', {}, h('strong', {}, title), ' ', h('span', { class: 'why' }, clipped(why))),
     sinceText(since),
   );
 }
@@ -158,7 +94,7 @@ function sinceText(since) {
       'span',
       { class: 'since' },
       `since ${whenText(since)}`,
-      h('span', { class: 'age' }, ` · ${ageText(Date.now() - since)}`),
+      h('span', { class: 'age' }, ` · ${ageText(agentNow() - since)}`),
     )
   );
 }
