@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import type { Update } from '../sinks/sink.ts';
@@ -98,6 +99,27 @@ test('an edge’s latencies count only where HAProxy has not measured the same c
     }),
   );
   expect(await all.render()).toContain(`acgs_load_balancer_response_time_seconds_count{${labels}} 4`);
+});
+
+const promtool = spawnSync('promtool', ['--version']).status === 0;
+test.skipIf(!promtool)('Prometheus itself finds nothing to mend in the page', async () => {
+  const all = metrics();
+  all.accept(
+    update([instance('gs-1'), instance('gs-2', { state: 'down' })], {
+      traffic: [
+        {
+          ...{ kind: 'traffic', source: 'haproxy', service: 'gs', instance: 'gs-1', at: 0, slow: 0 },
+          ...{ success: 2, failure: 1, latency: sketchOf(20, 700) },
+        },
+      ],
+    }),
+  );
+  const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
+    input: await all.render(),
+    encoding: 'utf8',
+  });
+  expect(`${stdout}${stderr}`).toBe('');
+  expect(status).toBe(0);
 });
 
 test('an instance that is gone leaves no series behind', async () => {

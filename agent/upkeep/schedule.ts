@@ -46,7 +46,13 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
           retentionMs: config().retention,
           now: at / 1000,
         });
-        log.info({ dropped, deleted }, 'nightly upkeep done');
+        const size = await sizeOf(database);
+        log.info({ dropped, deleted, ...size }, 'nightly upkeep done');
+        if (hasOutgrown(size))
+          log.warn(
+            size,
+            'the embedded database is large: set DATABASE_URL to a Postgres, or a shorter retention',
+          );
       }
       Object.assign(status, { lastRollUp: at, lastMaintained: due ? at : last });
       note(uncounted, 'upkeep left rows out');
@@ -90,6 +96,23 @@ export function isDue(last: number | null, now: number): boolean {
   const quiet = Math.floor(now / 1000 / DAY) * DAY * 1000 + QUIET_HOUR * 3_600_000;
   const latest = now >= quiet ? quiet : quiet - DAY * 1000;
   return last === null || last < latest || last > now;
+}
+
+interface Size {
+  embedded: boolean;
+  bytes: number;
+}
+
+/** 18 instances for 30 days. The embedded database does one thing at a time: beyond, reports and nights hold up rows. */
+const EMBEDDED_BYTES = 1024 ** 3;
+
+export const hasOutgrown = ({ embedded, bytes }: Size): boolean => embedded && bytes > EMBEDDED_BYTES;
+
+async function sizeOf(database: Database): Promise<Size> {
+  const { rows } = await database.query<Size & Record<string, unknown>>(
+    "SELECT version() LIKE '%PGlite%' AS embedded, pg_database_size(current_database()) AS bytes",
+  );
+  return rows[0] ?? { embedded: false, bytes: 0 };
 }
 
 async function lastMaintained(database: Database): Promise<number | null> {

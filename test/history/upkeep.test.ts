@@ -11,7 +11,7 @@ import { migrate } from '../../agent/sql/migrate.ts';
 import { backupConfig, backupDatabase } from '../../agent/upkeep/backup.ts';
 import { maintain } from '../../agent/upkeep/maintain.ts';
 import { OUR_TABLES, restoreConfig, restoreDatabase } from '../../agent/upkeep/restore.ts';
-import { isDue } from '../../agent/upkeep/schedule.ts';
+import { hasOutgrown, isDue } from '../../agent/upkeep/schedule.ts';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 
 const DAY = 86_400;
@@ -221,4 +221,12 @@ it('is due once a night, and at once when a night was missed', () => {
   expect(isDue(at(1, 3), at(2, 2))).toBe(false);
   expect(isDue(at(1, 3), at(2, 4))).toBe(true);
   expect(isDue(at(1, 3), at(4, 1))).toBe(true);
+  // Told by a clock that was wrong.
+  expect(isDue(at(9, 3), at(2, 1))).toBe(true);
+});
+
+it('the embedded database alone can be too large', () => {
+  expect(hasOutgrown({ embedded: true, bytes: 2 ** 31 })).toBe(true);
+  expect(hasOutgrown({ embedded: true, bytes: 2 ** 29 })).toBe(false);
+  expect(hasOutgrown({ embedded: false, bytes: 2 ** 40 })).toBe(false);
 });
