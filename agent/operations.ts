@@ -16,6 +16,7 @@ import { registerSessionRoutes } from './sessions/routes.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSessionStore } from './sessions/store.ts';
 import type { Update } from './sinks/sink.ts';
+import { answeringWithin } from './sql/database.ts';
 import type { Instance } from './state.ts';
 
 /** What people and their workflows lean on beside the loop: governance sessions, the monitor, its alerts. */
@@ -38,10 +39,19 @@ export interface OperationsOptions {
   onAlert?: (message: AlertMessage) => void;
 }
 
+/** Whoever asks for a session waits no longer for a database that hangs. */
+const ANSWER_MS = 5_000;
+
 export function openOperations(options: OperationsOptions): Operations {
   const { config, env, history, live, instances, log, isLeader, onAlert } = options;
   const sessions = createSessions({
-    ...{ store: createSessionStore(history.database), live, instances, log, isLeader },
+    ...{
+      store: createSessionStore(answeringWithin(history.database, ANSWER_MS)),
+      live,
+      instances,
+      log,
+      isLeader,
+    },
   });
   const dispatcher = createDispatcher({ config: () => config().alerts, deps: { ...env, log }, log });
   const store = createAlertStore(history.database, history.sink.writer);

@@ -5,6 +5,7 @@ import type { Explanation, Question } from '../explain.ts';
 import type { Log } from '../log.ts';
 import type { Reconfigured } from '../reconfigure.ts';
 import type { Registry } from '../registry/registry.ts';
+import type { SinkStatus } from '../sinks/sink.ts';
 import type { Instance } from '../state.ts';
 
 /** What the agent's own routes stand on. */
@@ -14,7 +15,7 @@ export interface ApiContext {
   registry: Registry;
   events: EventLog;
   /** Health of the agent itself and of its sinks. */
-  health(): { version: string; uptimeSeconds: number; sinks: { [name: string]: unknown } };
+  health(): { version: string; uptimeSeconds: number; sinks: { [name: string]: SinkStatus } };
   /** Instances that have not been judged yet; empty when the agent is ready. */
   waitingFor(): string[];
   metrics(): Promise<{ text: string; contentType: string }>;

@@ -137,6 +137,11 @@ export function openDatabase(url: string, pool: PoolOptions, statementMs = STATE
   };
 }
 
+/** The same database for whoever cannot wait longer for a statement of its own: a request somebody waits for. */
+export function answeringWithin(database: Database, timeoutMs: number): Database {
+  return { ...database, query: (text, values) => database.query(text, values, { timeoutMs }) };
+}
+
 function ask<R extends pg.QueryResultRow>(
   client: pg.ClientBase,
   text: string,
