@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { type Candidate, newLocalView, toCandidate } from '../shared/balance/candidate.ts';
 import { buildPool, pickFrom } from '../shared/balance/pool.ts';
 import type { Strategy } from '../shared/config/config.ts';
@@ -8,6 +6,7 @@ import { SlidingLog } from '../shared/limits/sliding-log.ts';
 import type { RateLimitPolicy, SnapshotInstance, SnapshotService } from '../shared/snapshot/snapshot.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import { type Rig, startBackend, startRig } from './rig.ts';
+import { CONNECTIONS, median, wrk } from './wrk.ts';
 
 /** The edge beside a Worker that only passes on: same workerd, same backend, same run, turn by turn. */
 export async function benchEdge(): Promise<void> {
@@ -16,7 +15,6 @@ export async function benchEdge(): Promise<void> {
   const rig = await startRig(backend.url, { GATEWAY_JWT_KEY: gateway.jwtKey });
   try {
     await throughput(rig, backend.url, gateway);
-    await globalLimit(rig, backend.url);
   } finally {
     await rig.stop();
     await gateway.stop();
@@ -36,11 +34,16 @@ interface Row {
 
 const ROUNDS = 5;
 const SECONDS = 2;
-const CONNECTIONS = 32;
 
-const LIMIT: RateLimitPolicy = { name: 'per-ip', key: 'ip', limit: 1e9, window: 10_000, scope: 'edge' };
+export const LIMIT: RateLimitPolicy = {
+  name: 'per-ip',
+  key: 'ip',
+  limit: 1e9,
+  window: 10_000,
+  scope: 'edge',
+};
 
-function service(backend: string, part: Partial<SnapshotService>): SnapshotService {
+export function service(backend: string, part: Partial<SnapshotService>): SnapshotService {
   const line = (id: string, url: string): SnapshotInstance => ({
     id,
     url,
@@ -126,35 +129,6 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
 const roundRatios = (above: readonly number[], below: readonly number[]): number[] =>
   above.map((value, round) => value / (below[round] ?? value));
 
-/** A global limit by leases, beside what one call of a Durable Object a request costs (the Hub's shortest, nothing proxied). */
-async function globalLimit(rig: Rig, backend: string): Promise<void> {
-  const shared = (name: string, window: number): RateLimitPolicy => ({
-    ...LIMIT,
-    name,
-    key: 'global',
-    scope: 'global',
-    window,
-  });
-  await rig.publish({
-    gateways: [backend],
-    services: {
-      edge: service(backend, { routes: ['/edge'] }),
-      leases: service(backend, { routes: ['/leases'], rateLimits: [shared('leased', 60_000)] }),
-    },
-  });
-  console.log('\nGlobal limit: requests a second through the edge');
-  const rows = [];
-  for (const [what, path] of [
-    ['limit within the isolate', '/edge'],
-    ['global limit, leases', '/leases'],
-    ['one Durable Object call a request', '/__acgs/snapshot/main'],
-  ] as const) {
-    const result = await wrk(`${rig.edgeUrl}${path}`, SECONDS);
-    rows.push({ what, 'req/s': Math.round(result.perSecond), 'answered 2xx': result.failed === 0 });
-  }
-  console.table(rows);
-}
-
 const SIZES = [2, 10, 100, 1_000, 10_000];
 const STRATEGIES: Strategy[] = [
   'round_robin',
@@ -214,30 +188,4 @@ function isolateLimit(): void {
   console.log(
     `\nLimit within the isolate, 100,000 clients: ${Math.round(count / seconds / 1000)},000 decisions a second`,
   );
-}
-
-const median = (values: number[]): number =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
-
-async function wrk(
-  url: string,
-  seconds: number,
-): Promise<{ requests: number; perSecond: number; p99: number; failed: number }> {
-  const child = spawn('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let text = '';
-  child.stdout.on('data', (chunk) => {
-    text += String(chunk);
-  });
-  await once(child, 'close');
-  const find = (pattern: RegExp): string => pattern.exec(text)?.[1] ?? '0';
-  const p99 = /99%\s+([\d.]+)(us|ms|s)/.exec(text);
-  const unit = { us: 0.001, ms: 1, s: 1000 }[p99?.[2] ?? 'ms'] ?? 1;
-  return {
-    requests: Number(find(/(\d+) requests in/)),
-    perSecond: Number(find(/Requests\/sec:\s+([\d.]+)/)),
-    failed: Number(find(/Non-2xx or 3xx responses: (\d+)/)),
-    p99: Number(p99?.[1] ?? 0) * unit,
-  };
 }

@@ -1,10 +1,13 @@
 import { benchEdge } from './edge.ts';
 import { benchLargeBodies } from './large-bodies.ts';
+import { benchGlobalLimit, benchMillionClients } from './limits.ts';
 import { benchProbes, formatProbes } from './probes.ts';
 
 /** `npm run bench [name …]`: what is measured, by name. */
 const BENCHES: Record<string, () => Promise<void>> = {
   edge: benchEdge,
+  'global-limit': benchGlobalLimit,
+  'million-clients': benchMillionClients,
   'large-bodies': benchLargeBodies,
   probes: async () => console.log(`\n${formatProbes(await benchProbes())}`),
 };

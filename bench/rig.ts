@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { bundleWorker } from '../dev/edge/bundle.ts';
@@ -28,13 +29,21 @@ const PASS_THROUGH = `export default { fetch(request) {
   return fetch('BACKEND' + url.slice(url.indexOf('/', 8)), request);
 } };`;
 
+/** A Worker of the bench's own in place of the deployable one. */
+export interface BenchWorker {
+  /** From the root of the checkout. */
+  entry: string;
+  /** Its further Durable Objects: binding → class. */
+  objects: Record<string, string>;
+}
+
 export async function startRig(
   backendUrl: string,
   vars: Record<string, string> = {},
-  inspectorPort?: number,
+  { inspectorPort, worker }: { inspectorPort?: number; worker?: BenchWorker } = {},
 ): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), 'acgs-bench-'));
-  const bundle = await bundleWorker(ROOT, dir);
+  const bundle = worker ? await bundleBenchWorker(worker, dir) : await bundleWorker(ROOT, dir);
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, 'wrangler.toml'));
   const { modulesRules: _written, ...options } = workerOptions;
   const [edgePort, passPort] = [await freePort(), await freePort()];
@@ -55,6 +64,7 @@ export async function startRig(
           name: 'edge',
           modules: [{ type: 'ESModule', path: bundle }],
           modulesRoot: dir,
+          durableObjects: { ...(options.durableObjects as object), ...worker?.objects },
           bindings: {
             SITES: 'main',
             SNAPSHOT_PUBLIC_KEYS: `main:k1:${toBase64Url(raw)}`,
@@ -98,6 +108,19 @@ export async function startRig(
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+async function bundleBenchWorker({ entry }: BenchWorker, dir: string): Promise<string> {
+  const outfile = join(dir, 'index.js');
+  await build({
+    entryPoints: [join(ROOT, entry)],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    target: 'es2024',
+    external: ['cloudflare:*'],
+  });
+  return outfile;
 }
 
 /** Children of this process that are workerd. */

@@ -8,7 +8,7 @@ import { Gateways } from './gateways.ts';
 import { AffinityCookies } from './io/affinity-cookie.ts';
 import { throughColoCache } from './io/colo-cache.ts';
 import { GatewayTokens } from './io/gateway-token.ts';
-import { Leases } from './io/leases.ts';
+import { type AskLimiter, Leases } from './io/leases.ts';
 import { Limiters } from './io/limiters.ts';
 import { RequestLog } from './io/log.ts';
 import { NativeLimits } from './io/native-limits.ts';
@@ -70,7 +70,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     gateways: new Gateways(),
     budgets: new RetryBudgets(),
     counters: new Counters(isolate, now()),
-    leases: new Leases(env, isolate),
+    leases: new Leases(askLimiter(env), isolate),
     native: new NativeLimits(env),
     throttle: new Throttle(),
     stale: new StaleAnswers(),
@@ -81,6 +81,11 @@ export async function createEdge(env: Env): Promise<Edge> {
     placeOf: ({ cf }) => (cf ? [String(cf.colo), String(cf.country)] : []),
   };
 }
+
+const askLimiter =
+  (env: Env): AskLimiter =>
+  async (name, request) =>
+    env.LIMITER.getByName(name).lease(request);
 
 function createMemory(): Memory {
   const locals = remembered(newLocalView);

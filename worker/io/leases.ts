@@ -1,7 +1,6 @@
-import type { Lease } from '../../shared/limits/lease-book.ts';
+import type { Lease, LeaseRequest } from '../../shared/limits/lease-book.ts';
 import type { Decision } from '../../shared/limits/limiter.ts';
 import type { CompiledPolicy } from '../../shared/limits/policy.ts';
-import type { Env } from '../env.ts';
 import { within } from './within.ts';
 
 /** What this isolate holds of one key of one global policy. */
@@ -23,14 +22,17 @@ const PATIENCE_MS = 150;
 /** After a failure the object is left alone; overload must not be answered with more load. */
 const REST_MS = 1_000;
 
+/** Asks the object that keeps the book of this name. */
+export type AskLimiter = (name: string, request: LeaseRequest) => Promise<Lease>;
+
 export class Leases {
-  readonly #env: Env;
+  readonly #limiter: AskLimiter;
   readonly #isolate: string;
   readonly #held = new Map<string, Held>();
   #restUntil = 0;
 
-  constructor(env: Env, isolate: string) {
-    this.#env = env;
+  constructor(limiter: AskLimiter, isolate: string) {
+    this.#limiter = limiter;
     this.#isolate = isolate;
   }
 
@@ -41,7 +43,7 @@ export class Leases {
     key: string,
     limit: number,
     now: number,
-    ctx: ExecutionContext,
+    ctx: { waitUntil(work: Promise<unknown>): void },
   ): Promise<void> | null {
     if (this.#restUntil > now) return null;
     const name = nameOf(service, policy, key);
@@ -84,14 +86,14 @@ export class Leases {
       const answer = await within(
         PATIENCE_MS,
         'Limiter',
-        this.#env.LIMITER.getByName(name).lease({
+        this.#limiter(name, {
           isolate: this.#isolate,
           limit,
           windowMs: policy.windowMs,
           need: policy.cost,
           want,
           unused,
-        }) as Promise<Lease>,
+        }),
       );
       held.left = Math.max(0, answer.remaining);
       held.used = 0;

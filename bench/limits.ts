@@ -1,0 +1,96 @@
+import type { RateLimitPolicy } from '../shared/snapshot/snapshot.ts';
+import { LIMIT, service } from './edge.ts';
+import { type BenchWorker, startBackend, startRig } from './rig.ts';
+import { CONNECTIONS, median, wrk } from './wrk.ts';
+
+const WORKER: BenchWorker = {
+  entry: 'bench/worker/limits.ts',
+  objects: { PER_REQUEST: 'CallPerRequest' },
+};
+const ROUNDS = 5;
+const SECONDS = 2;
+
+/**
+ * A global limit by leases, in the isolate, beside one Durable Object call a request: the same requests through the same
+ * edge in the same workerd, turn by turn; and the bare decisions of both. The object of the usual way counts in memory
+ * and stores nothing, which is the cheapest it can be.
+ */
+export async function benchGlobalLimit(): Promise<void> {
+  const backend = await startBackend();
+  const rig = await startRig(backend.url, {}, { worker: WORKER });
+  const leased: RateLimitPolicy = { ...LIMIT, name: 'leased', key: 'global', scope: 'global', limit: 1e7 };
+  try {
+    await rig.publish({
+      gateways: [],
+      services: {
+        leases: service(backend.url, { routes: ['/leases'], rateLimits: [leased] }),
+        none: service(backend.url, { routes: ['/per-request'], rateLimits: [] }),
+      },
+    });
+    const bare = (path: string, count: number) => async (): Promise<number> => {
+      const answer = await fetch(`${rig.edgeUrl}/bare/${path}?count=${count}`);
+      const { decisions, ms } = (await answer.json()) as { decisions: number; ms: number };
+      return (decisions / ms) * 1000;
+    };
+    const proxied = (path: string) => async (): Promise<number> => {
+      const { perSecond, failed } = await wrk(`${rig.edgeUrl}${path}`, SECONDS);
+      if (failed > 0) throw new Error(`${path}: ${failed} answers were not 2xx`);
+      return perSecond;
+    };
+    const rows: [string, () => Promise<number>, () => Promise<number>][] = [
+      ['requests through the edge', proxied('/leases'), proxied('/per-request')],
+      ['decisions alone', bare('leases', 1_000_000), bare('per-request', 10_000)],
+    ];
+    console.log(`\nGlobal limit, ${CONNECTIONS} at a time, a second; median of ${ROUNDS} rounds in turn`);
+    const table = [];
+    for (const [what, leases, perRequest] of rows) {
+      await leases();
+      await perRequest();
+      const seen: { leases: number; perRequest: number }[] = [];
+      for (let round = 0; round < ROUNDS; round++) {
+        seen.push({ leases: await leases(), perRequest: await perRequest() });
+      }
+      table.push({
+        what,
+        leases: Math.round(median(seen.map((one) => one.leases))),
+        'one call a request': Math.round(median(seen.map((one) => one.perRequest))),
+        ratio: median(seen.map((one) => one.leases / one.perRequest)).toFixed(1),
+      });
+    }
+    console.table(table);
+  } finally {
+    await rig.stop();
+    await backend.stop();
+  }
+}
+
+const CLIENTS = 1_000_000;
+const STEP = 50_000;
+
+/** A million clients, each with its own address and cookie, through all that an isolate keeps by client. */
+export async function benchMillionClients(): Promise<void> {
+  const rig = await startRig('http://127.0.0.1:9', {}, { worker: WORKER });
+  const pass = async (from: number, count: number): Promise<number> => {
+    const answer = await fetch(`${rig.edgeUrl}/clients?from=${from}&count=${count}`);
+    return ((await answer.json()) as { ms: number }).ms;
+  };
+  try {
+    await rig.publish({ gateways: [], services: {} });
+    const rss: [clients: number, mib: number][] = [];
+    const look = (clients: number) => rss.push([clients, Math.round(rig.workerdRssBytes() / 1024 / 1024)]);
+    look(0);
+    let ms = 0;
+    for (let from = 0; from < CLIENTS; from += STEP) {
+      ms += await pass(from, STEP);
+      look(from + STEP);
+    }
+    const shown = rss.filter(([clients]) => clients <= STEP || clients % (5 * STEP) === 0);
+    console.log(
+      `\nA million clients (limit per client, lease, cookie): ${Math.round((CLIENTS / ms) * 1000)} a second; ` +
+        `workerd, MiB: ${shown.map(([clients, mib]) => `${mib} after ${clients.toLocaleString('en')}`).join(', ')}; ` +
+        `at most ${Math.max(...rss.map(([, mib]) => mib))}`,
+    );
+  } finally {
+    await rig.stop();
+  }
+}

@@ -1,0 +1,111 @@
+import { DurableObject } from 'cloudflare:workers';
+import { compilePolicy } from '../../shared/limits/policy.ts';
+import { Counters } from '../../worker/counters.ts';
+import type { Env } from '../../worker/env.ts';
+import edge, { Limiter, SnapshotHub } from '../../worker/index.ts';
+import { AffinityCookies } from '../../worker/io/affinity-cookie.ts';
+import { Leases } from '../../worker/io/leases.ts';
+import { Limiters } from '../../worker/io/limiters.ts';
+
+export { Limiter, SnapshotHub };
+
+/**
+ * The edge as it deploys, with doors beside it for the benches of its limits: what the usual way costs (one Durable
+ * Object call a request, in front of the very same edge), bare decisions of both, and clients by the million.
+ */
+
+/** The usual way at its best: counts in memory, stores nothing. */
+export class CallPerRequest extends DurableObject {
+  #window = 0;
+  #count = 0;
+
+  async take(limit: number, windowMs: number): Promise<boolean> {
+    const window = Math.floor(Date.now() / windowMs);
+    if (window !== this.#window) [this.#window, this.#count] = [window, 0];
+    if (this.#count >= limit) return false;
+    this.#count++;
+    return true;
+  }
+}
+
+interface BenchEnv extends Env {
+  PER_REQUEST: DurableObjectNamespace<CallPerRequest>;
+}
+
+const POLICY = compilePolicy({ name: 'bench', key: 'global', limit: 1e7, window: 10_000, scope: 'global' });
+const PER_CLIENT = compilePolicy({ name: 'client', key: 'ip', limit: 20, window: 10_000, scope: 'edge' });
+
+export default {
+  async fetch(request, env, ctx): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url);
+    const count = Number(searchParams.get('count'));
+    switch (pathname) {
+      case '/per-request': {
+        const allowed = await env.PER_REQUEST.getByName('*').take(POLICY.limit, POLICY.windowMs);
+        return allowed ? edge.fetch(request, env, ctx) : new Response(null, { status: 429 });
+      }
+      case '/bare/leases':
+        return Response.json(await bareLeases(count, env, ctx));
+      case '/bare/per-request':
+        return Response.json(await bareCalls(count, env));
+      case '/clients':
+        return Response.json(await clients(Number(searchParams.get('from')), count));
+      default:
+        return edge.fetch(request, env, ctx);
+    }
+  },
+} satisfies ExportedHandler<BenchEnv>;
+
+interface Rate {
+  decisions: number;
+  ms: number;
+}
+
+/** As applyLimits has it: the isolate's count, then the lease, which is waited for when there is none. */
+async function bareLeases(count: number, env: BenchEnv, ctx: ExecutionContext): Promise<Rate> {
+  const limiters = new Limiters(() => null);
+  const leases = new Leases(async (name, request) => env.LIMITER.getByName(name).lease(request), 'bench');
+  const began = Date.now();
+  for (let i = 0; i < count; i++) {
+    const now = Date.now();
+    const wait = leases.prepare('bench', POLICY, '*', POLICY.limit, now, ctx);
+    if (wait) await wait;
+    limiters.of('bench', POLICY).take('*', POLICY.limit, 1, now);
+    leases.take('bench', POLICY, '*', now);
+  }
+  return { decisions: count, ms: Date.now() - began };
+}
+
+/** 32 at a time, as many as the connections of the proxied rows. */
+async function bareCalls(count: number, env: BenchEnv): Promise<Rate> {
+  const stub = env.PER_REQUEST.getByName('*');
+  const began = Date.now();
+  let left = count;
+  await Promise.all(
+    Array.from({ length: 32 }, async () => {
+      while (left-- > 0) await stub.take(POLICY.limit, POLICY.windowMs);
+    }),
+  );
+  return { decisions: count, ms: Date.now() - began };
+}
+
+const limiters = new Limiters(() => null);
+/** Objects that always grant: what is measured is what an isolate keeps. */
+const granting = new Leases(async () => ({ units: 1, forMs: 1_000, remaining: 9 }), 'bench');
+const cookies = new AffinityCookies([]);
+const counters = new Counters('bench', 0);
+
+/** Each with an address and a forged cookie of its own, all within one window: nothing may be forgotten for idleness. */
+async function clients(from: number, count: number): Promise<Rate> {
+  const began = Date.now();
+  const now = 1_800_000_000_000;
+  const ctx = { waitUntil() {} };
+  for (let client = from; client < from + count; client++) {
+    const key = `10.${client >> 16}.${(client >> 8) & 255}.${client & 255}`;
+    counters.limited('gs', PER_CLIENT, limiters.of('gs', PER_CLIENT).take(key, 20, 1, now).allowed);
+    await granting.prepare('gs', PER_CLIENT, key, 20, now, ctx);
+    granting.take('gs', PER_CLIENT, key, now);
+    await cookies.open(`acgs_affinity=x.${key}`, now);
+  }
+  return { decisions: count, ms: Date.now() - began };
+}
