@@ -110,6 +110,8 @@ export function createClient(target: Target, fetch: typeof globalThis.fetch = gl
   };
 }
 
+const PLAIN_TITLES = new Set(['Bad request', 'Not found', 'Not possible', 'Not in this version or state']);
+
 async function toApiError(response: Response, target: Target): Promise<ApiError> {
   const text = await response.text().catch(() => '');
   let problem: Problem = {};
@@ -119,9 +121,13 @@ async function toApiError(response: Response, target: Target): Promise<ApiError>
   } catch {
     // Not problem+json: something other than the agent answered; the status has to do.
   }
-  const said = [problem.title, problem.detail].filter(
-    (part): part is string => typeof part === 'string' && part !== '',
-  );
+  const { detail, problems } = problem;
+  // A title that only says the status over again tells a person nothing.
+  const title = detail && PLAIN_TITLES.has(problem.title ?? '') ? undefined : problem.title;
+  const said = [title, detail].filter((part): part is string => typeof part === 'string' && part !== '');
+  if (Array.isArray(problems) && problems.length > 1) {
+    return new ApiError(response.status, problem, [`${title}:`, ...problems].join('\n'));
+  }
   const unique = [...new Set(said)].join(': ');
   const where =
     response.status === 401 || response.status === 403

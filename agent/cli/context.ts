@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { type Client, createClient, findTarget, type Target } from './client.ts';
 import { CommandFailed, Misuse } from './errors.ts';
+import { type Tell, withProgress } from './progress.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** What every command's action needs; made from the command it runs for. */
@@ -14,6 +15,8 @@ export interface Context {
   client(): Promise<Client>;
   /** Prints `data` under --json, else what `human` makes of it. */
   print<T>(data: T, human: (data: T) => string): void;
+  /** Shows how far long work is: on a terminal, and not under --json. */
+  progress<T>(work: (tell: Tell) => Promise<T>): Promise<T>;
   /** Asks before something that hurts; `--yes` answers. Without a terminal and without --yes it is misuse. */
   confirm(question: string): Promise<void>;
 }
@@ -28,20 +31,33 @@ export function contextOf(command: Command): Context {
   const options = command.optsWithGlobals<GlobalOptions>();
   const terminal = createTerminal();
   const target = () => findTarget({ stateDir: options.stateDir });
+  const progress: Context['progress'] = (work) =>
+    options.json ? work(() => {}) : withProgress(terminal, work);
   return {
     json: options.json === true,
     terminal,
     target,
-    client: async () => createClient(await target()),
+    client: async () => {
+      const found = await target();
+      return createClient(found, (input, init) =>
+        progress((tell) => {
+          tell('waiting for the agent');
+          return fetch(input, init);
+        }),
+      );
+    },
     print: (data, human) => terminal.write(options.json ? JSON.stringify(data, null, 2) : human(data)),
+    progress,
     confirm: async (question) => {
       if (options.yes) return;
-      if (!terminal.interactive || process.stdin.isTTY !== true) {
+      if (process.stderr.isTTY !== true || process.stdin.isTTY !== true) {
         throw new Misuse(`${question} Give --yes to say so where nobody can be asked.`);
       }
       const ask = createInterface({ input: process.stdin, output: process.stderr });
       try {
-        const answer = await ask.question(`${question} [y/N] `);
+        // Ctrl-C and Ctrl-D end the question without an answer.
+        const closed = new Promise<string>((resolve) => ask.once('close', () => resolve('')));
+        const answer = await Promise.race([ask.question(`${question} [y/N] `), closed]);
         if (!/^y(es)?$/i.test(answer.trim())) throw new CommandFailed('nothing was done');
       } finally {
         ask.close();

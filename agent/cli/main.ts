@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { ApiError } from './client.ts';
 import { registerCommands } from './commands/index.ts';
 import { CommandFailed, EXIT_FAILED, EXIT_MISUSE, EXIT_OK, Misuse } from './errors.ts';
 
@@ -56,6 +57,8 @@ function report(error: unknown): number {
   }
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`acgs-lb: ${message}\n`);
+  // What the agent finds wrong with the question itself, configurations too, is as wrong as what is found wrong here.
+  if (error instanceof ApiError && error.status === 400) return EXIT_MISUSE;
   // What no command foresaw is a fault of ours: the stack helps whoever mends it.
   if (!(error instanceof CommandFailed) && error instanceof Error && process.env.ACGS_DEBUG) {
     process.stderr.write(`${error.stack}\n`);

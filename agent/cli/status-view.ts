@@ -8,13 +8,24 @@ type Service = Status['services'][number];
 /** The whole system as text: the verdict first, then what is wrong, then everything. */
 export function statusText(status: Status, terminal: Terminal): string {
   const parts = [verdict(status, terminal), facts(status, terminal), instancesText(status, terminal)];
-  const recent = status.changes.slice(0, 5);
+  const recent = news(status.changes).slice(0, 5);
   if (recent.length > 0) {
     parts.push(
       [terminal.paint('bold', 'Lately'), ...recent.map((change) => changeText(change, terminal))].join('\n'),
     );
   }
   return parts.join('\n\n');
+}
+
+/** A change of state tells what its health or breaker did as well, when both came at once and for one reason. */
+function news(changes: Status['changes']): Status['changes'] {
+  const same = (a: Status['changes'][number], b: Status['changes'][number]) =>
+    a.at === b.at && a.service === b.service && a.instance === b.instance && a.reason === b.reason;
+  return changes.filter(
+    (change) =>
+      !['health', 'breaker'].includes(change.kind) ||
+      !changes.some((other) => other.kind === 'state' && same(other, change)),
+  );
 }
 
 function verdict(status: Status, terminal: Terminal): string {
@@ -42,25 +53,37 @@ function verdict(status: Status, terminal: Terminal): string {
       `! traffic is fine; ${sinks.map(([name, sink]) => `${name} ${sink.state}`).join(', ')}`,
     );
   }
+  const services =
+    status.services.length === 1 ? status.services[0]?.id : plural(status.services.length, 'service');
+  const less = (['draining', 'probation'] as const)
+    .map((state) => ({ state, count: instances.filter((instance) => instance.state === state).length }))
+    .filter(({ count }) => count > 0);
+  if (less.length > 0) {
+    const told = less.map(({ state, count }) => `${count} ${state === 'draining' ? state : 'on probation'}`);
+    const up = instances.filter((instance) => instance.state === 'up').length;
+    return terminal.paint(
+      'yellow',
+      `✓ every service answers; ${up} of ${plural(instances.length, 'instance')} of ${services} up, ${told.join(', ')}`,
+    );
+  }
   return terminal.paint(
     'green',
-    `✓ all ${plural(instances.length, 'instance')} of ${plural(status.services.length, 'service')} fine`,
+    instances.length === 1
+      ? `✓ the one instance of ${services} is fine`
+      : `✓ all ${plural(instances.length, 'instance')} of ${services} fine`,
   );
 }
 
 function facts(status: Status, terminal: Terminal): string {
   const { total, snapshot, edge } = status;
+  // Of one service, its own figures.
+  const [only, other] = status.services;
   const lines: [string, string][] = [
     [
       'site',
       `${status.site}, ${status.leader.role}, up ${ageText(status.at - status.startedAt)}, version ${status.version}`,
     ],
-    [
-      'traffic',
-      `${numberText(total.perSecond, 1)}/s, errors ${numberText(total.errorPercent, 2)} %, ` +
-        `p50 ${numberText(total.p50)} p95 ${numberText(total.p95)} p99 ${numberText(total.p99)} ms, ` +
-        `${total.inflight} in flight, ${total.queued} queued`,
-    ],
+    ['traffic', trafficText(only && !other ? { ...only, ...only.traffic } : total)],
     [
       'snapshot',
       `epoch ${snapshot.epoch} seq ${snapshot.seq}, ` +
@@ -86,6 +109,19 @@ function facts(status: Status, terminal: Terminal): string {
     ],
   ];
   return lines.map(([name, text]) => `${terminal.paint('dim', name.padEnd(9))}${text}`).join('\n');
+}
+
+function trafficText(total: Status['total']): string {
+  const { perSecond, errorPercent, p50, p95, p99, inflight, queued } = total;
+  const waiting = `${inflight} in flight, ${queued} queued`;
+  if (perSecond === 0 && errorPercent === null) {
+    return `no traffic in the last minute${inflight + queued > 0 ? `, ${waiting}` : ''}`;
+  }
+  const latency =
+    p50 === null
+      ? 'latency not measured'
+      : `p50 ${numberText(p50)} p95 ${numberText(p95)} p99 ${numberText(p99)} ms`;
+  return `${numberText(perSecond, 1)}/s, errors ${numberText(errorPercent, 2)} %, ${latency}, ${waiting}`;
 }
 
 interface Row {

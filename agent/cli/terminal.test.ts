@@ -5,7 +5,9 @@ import { type Column, createTerminal, type Terminal, table, widthOf } from './te
 const plain = (columns: number): Terminal => ({
   write() {},
   error() {},
+  transient() {},
   interactive: true,
+  watched: true,
   columns,
   paint: (_, text) => text,
 });

@@ -6,8 +6,12 @@ type Style = Parameters<typeof styleText>[0];
 export interface Terminal {
   write(text: string): void;
   error(text: string): void;
-  /** A person is watching: colours, progress, questions. */
+  /** A line on standard error in the place of the one before, until anything else is written; '' takes it away. */
+  transient(line: string): void;
+  /** A person reads what is written. */
   readonly interactive: boolean;
+  /** A person sees `transient`. */
+  readonly watched: boolean;
   readonly columns: number;
   paint(style: Style, text: string): string;
 }
@@ -20,10 +24,23 @@ export function createTerminal(
 ): Terminal {
   const interactive = stdout.isTTY === true;
   const colours = env.NO_COLOR ? false : env.FORCE_COLOR ? env.FORCE_COLOR !== '0' : interactive;
+  const watched = stderr.isTTY === true && env.TERM !== 'dumb';
+  let shown = false;
+  const transient = (line: string): void => {
+    if (!watched || (line === '' && !shown)) return;
+    stderr.write(`\r${line}\x1b[K`);
+    shown = line !== '';
+  };
+  const writeTo = (stream: NodeJS.WriteStream) => (text: string) => {
+    transient('');
+    stream.write(text.endsWith('\n') ? text : `${text}\n`);
+  };
   return {
-    write: (text) => void stdout.write(text.endsWith('\n') ? text : `${text}\n`),
-    error: (text) => void stderr.write(text.endsWith('\n') ? text : `${text}\n`),
+    write: writeTo(stdout),
+    error: writeTo(stderr),
+    transient,
     interactive,
+    watched,
     columns: interactive ? Math.max(stdout.columns ?? 80, 40) : 160,
     paint: (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text),
   };

@@ -28,7 +28,7 @@ export function decide(record: Record, circumstances: Circumstances): Verdict {
   const own = judged(record, circumstances);
   if (instance.admin === 'ready') return own;
   return own.state === 'down'
-    ? { state: 'down', reason: `draining, and ${own.reason}` }
+    ? { state: 'down', reason: `${own.reason} (a drain is asked for as well)` }
     : { state: 'draining', reason: `drain asked for by an operator${until(instance.drainDeadline)}` };
 }
 

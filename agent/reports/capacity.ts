@@ -57,6 +57,8 @@ export interface CapacityInput {
   /** Hours of services (instance ''), oldest first, as far back as they go. */
   hours: readonly Rollup[];
   services: readonly { service: string; instances: number; maxconn: number }[];
+  /** Told before each service: a forecast computes for a good part of a second. */
+  onService?: (done: number, total: number) => void;
 }
 
 /** The latest such month that has begun, and where the three months after it end. */
@@ -68,20 +70,16 @@ export function reviewedMonth(month: number, now: number): { from: number; to: n
 }
 
 export function reviewCapacity(input: CapacityInput): Capacity {
-  const { month, now, hours } = input;
+  const { month, now, hours, services, onService } = input;
   const period = reviewedMonth(month, now);
   return {
     site: input.site,
     ...period,
-    services: input.services.map((own) => ({
-      ...own,
-      capacity: own.instances * own.maxconn,
-      ...reviewService(
-        hours.filter(({ service }) => service === own.service),
-        own,
-        period,
-      ),
-    })),
+    services: services.map((own, index) => {
+      onService?.(index, services.length);
+      const mine = hours.filter(({ service }) => service === own.service);
+      return { ...own, capacity: own.instances * own.maxconn, ...reviewService(mine, own, period) };
+    }),
   };
 }
 

@@ -13,8 +13,9 @@ const HISTORY = 400 * DAY;
  */
 export async function readCapacity(
   database: Queryable,
-  { config, month, now }: { config: Config; month: number; now: number },
+  options: { config: Config; month: number; now: number; onService?: (done: number, total: number) => void },
 ): Promise<Capacity> {
+  const { config, month, now, onService } = options;
   const { to } = reviewedMonth(month, now);
   const { rows } = await database.query<{ service: string; instances: number }>(
     `SELECT service_type AS service, count(DISTINCT instance_id) AS instances FROM metrics_hourly
@@ -25,6 +26,7 @@ export async function readCapacity(
   const all = await readRollups(database, { from: to - HISTORY, to, by: 'hour', sketches: false });
   return reviewCapacity({
     ...{ site: config.site.id, month, now },
+    ...(onService && { onService }),
     hours: all.filter(({ instance }) => instance === ''),
     services: Object.values(config.services).map(({ id, maxconn, instances }) => ({
       service: id,

@@ -66,8 +66,10 @@ export async function backupDatabase(options: {
   embedded: boolean;
   folder: string;
   now: Date;
+  /** Told while rows are written by our own dump; pg_dump tells nothing. */
+  onRows?: (done: number, total: number) => void;
 }): Promise<{ file: string; by: 'pg_dump' | 'acgs-lb'; why?: string }> {
-  const { database, url, embedded, folder, now } = options;
+  const { database, url, embedded, folder, now, onRows } = options;
   const file = join(folder, `acgs_lb_backup_${stamp(now)}.sql`);
   const obstacle = embedded ? 'the database is embedded' : await pgDumpObstacle(database);
   if (!obstacle) {
@@ -78,7 +80,7 @@ export async function backupDatabase(options: {
   }
   await placed(file, async (part) => {
     const out = createWriteStream(part, { mode: 0o600 });
-    await dumpRows(database, out);
+    await dumpRows(database, out, onRows);
     out.end();
     await finished(out);
   });

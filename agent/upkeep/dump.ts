@@ -12,7 +12,11 @@ const LEFT_OUT = new Set(['acgs_lb_migrations']);
  * All rows as SQL, one statement a line, for the embedded database and for machines without a fitting pg_dump. To be
  * replayed onto an empty schema of the same version (`acgs-lb restore`, or `acgs-lb migrate` and psql).
  */
-export async function dumpRows(database: Database, out: Writable): Promise<{ tables: number; rows: number }> {
+export async function dumpRows(
+  database: Database,
+  out: Writable,
+  onRows: (done: number, total: number) => void = () => {},
+): Promise<{ tables: number; rows: number }> {
   let total = 0;
   const tables = await database.transaction(async (client) => {
     // One picture of all tables, however long it takes.
@@ -21,6 +25,7 @@ export async function dumpRows(database: Database, out: Writable): Promise<{ tab
       'SELECT name FROM acgs_lb_migrations ORDER BY id',
     );
     const list = await tablesOf(client);
+    const all = await countRows(client, list);
     await write(out, `${DUMP_MARK} ${migrations.at(-1)?.name ?? ''}\nBEGIN;\n`);
     // Restoring marks no hour dirty: roll-ups come along.
     for (const table of list)
@@ -38,6 +43,7 @@ export async function dumpRows(database: Database, out: Writable): Promise<{ tab
         const { rows } = await client.query<{ row: string }>(`FETCH ${PAGE} FROM dump`);
         if (rows.length === 0) break;
         total += rows.length;
+        onRows(total, all);
         const json = oneLine(JSON.stringify(rows.map(({ row }) => row))).replaceAll("'", "''");
         await write(
           out,
@@ -61,6 +67,15 @@ export async function dumpRows(database: Database, out: Writable): Promise<{ tab
 /** Line and paragraph separators end a line for some readers, Node's readline among them; JSON lets them stand. */
 const oneLine = (json: string): string =>
   json.replace(/[\u2028\u2029]/g, (letter) => `\\u${letter.charCodeAt(0).toString(16)}`);
+
+async function countRows(
+  client: Pick<Database, 'query'>,
+  list: readonly { name: string }[],
+): Promise<number> {
+  const counts = list.map(({ name }) => `(SELECT count(*) FROM ${name})`);
+  const { rows } = await client.query<{ all: number }>(`SELECT (0 + ${counts.join(' + ')})::float8 AS all`);
+  return rows[0]?.all ?? 0;
+}
 
 async function tablesOf(client: Pick<Database, 'query'>) {
   const { rows } = await client.query<{

@@ -1,4 +1,4 @@
-import { DAY, type RolledUp, rawCompleteFrom, rollUp } from '../rollups/roll-up.ts';
+import { DAY, type RolledUp, type RollUpOptions, rawCompleteFrom, rollUp } from '../rollups/roll-up.ts';
 import type { Database } from '../sql/database.ts';
 
 export interface MaintainOptions {
@@ -6,7 +6,8 @@ export interface MaintainOptions {
   retentionMs: number;
   /** Epoch seconds. */
   now: number;
-  onStep?: (step: string) => void;
+  onStep?: (step: string, done?: number, total?: number, unit?: string) => void;
+  onRollUp?: RollUpOptions['onProgress'];
 }
 
 export interface Maintained {
@@ -18,6 +19,8 @@ export interface Maintained {
   partitionsAhead: number;
   vacuumed: string[];
 }
+
+type OnDone = (done: number, total: number) => void;
 
 const PARTITIONED = ['load_balancing_metrics', 'service_health_history'] as const;
 const DAYS_AHEAD = 7;
@@ -43,13 +46,16 @@ const AGEING: Record<string, { column: string; only?: string }> = {
  * rolled up before their partition goes, and every step can be repeated.
  */
 export async function maintain(database: Database, options: MaintainOptions): Promise<Maintained> {
-  const { retentionMs, now, onStep = () => {} } = options;
+  const { retentionMs, now, onStep = () => {}, onRollUp } = options;
   onStep('rolling up');
-  const rolledUp = await rollUp(database);
-  onStep('partitions of the days ahead');
+  const rolledUp = await rollUp(database, onRollUp ? { onProgress: onRollUp } : {});
+  onStep('making partitions for the days ahead');
   await database.query('SELECT acgs_ensure_days($1, $2)', [now, now + DAYS_AHEAD * DAY]);
-  onStep('retention');
-  const dropped = await dropOldDays(database, now - retentionMs / 1000);
+  onStep('dropping old days');
+  const dropped = await dropOldDays(database, now - retentionMs / 1000, (done, total) =>
+    onStep('dropping old days', done, total, 'partitions'),
+  );
+  onStep('deleting old rows');
   const deleted: Record<string, number> = {};
   // Whole seconds: some of the columns are bigint.
   const keptFrom = Math.floor(now) - KEPT_DAYS * DAY;
@@ -62,8 +68,9 @@ export async function maintain(database: Database, options: MaintainOptions): Pr
     now - BATCHES_DAYS * DAY,
   ]);
   deleted.spool_batches = batches.rowCount ?? 0;
-  onStep('vacuum and analyze');
-  const vacuumed = await vacuum(database);
+  const vacuumed = await vacuum(database, (done, total) =>
+    onStep('vacuuming and analyzing', done, total, 'tables'),
+  );
   await remember(database, 'maintained_at', now);
   return { rolledUp, dropped, deleted, partitionsAhead: DAYS_AHEAD, vacuumed };
 }
@@ -72,7 +79,7 @@ export async function maintain(database: Database, options: MaintainOptions): Pr
  * Whole days that ended before `before` (epoch seconds). What raw rows are complete from is remembered first, so that a
  * row that comes late for such a day does not make its hour anew out of itself alone.
  */
-async function dropOldDays(database: Database, before: number): Promise<string[]> {
+async function dropOldDays(database: Database, before: number, onDone: OnDone): Promise<string[]> {
   const firstKept = Math.floor(before / DAY) * DAY;
   const { rows } = await database.query<{ name: string; day: string }>(
     `SELECT relid::regclass::text AS name, right(relid::regclass::text, 8) AS day
@@ -83,7 +90,8 @@ async function dropOldDays(database: Database, before: number): Promise<string[]
   const old = rows.filter(({ day }) => dayStart(day) < firstKept);
   if (old.length === 0) return [];
   await remember(database, 'raw_from', Math.max(firstKept, await rawCompleteFrom(database)));
-  for (const { name } of old) {
+  for (const [done, { name }] of old.entries()) {
+    onDone(done, old.length);
     await database.transaction(async (client) => {
       // The lock on the whole table is short, but a long report in front of it would hold up every writer behind it.
       await client.query("SET LOCAL lock_timeout = '5s'");
@@ -100,10 +108,16 @@ const dayStart = (day: string): number =>
     : Number.NaN;
 
 /** Tables that lose rows; partitions lose none, so of those only the statistics are renewed, by the parent. */
-async function vacuum(database: Database): Promise<string[]> {
+async function vacuum(database: Database, onDone: OnDone): Promise<string[]> {
   const tables = [...Object.keys(AGEING), 'latency_minutes', 'dirty_hours', 'dirty_days', 'spool_batches'];
-  for (const table of tables) await database.query(`VACUUM (ANALYZE) ${table}`);
-  for (const table of PARTITIONED) await database.query(`ANALYZE ${table}`);
+  const statements = [
+    ...tables.map((table) => `VACUUM (ANALYZE) ${table}`),
+    ...PARTITIONED.map((table) => `ANALYZE ${table}`),
+  ];
+  for (const [done, statement] of statements.entries()) {
+    onDone(done, statements.length);
+    await database.query(statement);
+  }
   return [...tables, ...PARTITIONED];
 }
 

@@ -123,8 +123,9 @@ END $$`;
  */
 export async function restoreDatabase(
   file: string,
-  { database, url }: { database: Database; url: string },
+  options: { database: Database; url: string; onBytes?: (done: number, total: number) => void },
 ): Promise<{ by: 'psql' | 'acgs-lb'; statements?: number }> {
+  const { database, url, onBytes } = options;
   const ours = await isOurs(file);
   const full = await tableWithRows(database);
   if (full) {
@@ -146,7 +147,7 @@ export async function restoreDatabase(
     return { by: 'psql' };
   }
   await migrate(url);
-  return { by: 'acgs-lb', statements: await replay(file, database) };
+  return { by: 'acgs-lb', statements: await replay(file, database, onBytes) };
 }
 
 async function isOurs(file: string): Promise<boolean> {
@@ -166,13 +167,20 @@ async function tableWithRows(database: Database): Promise<string | null> {
 }
 
 /** A statement a line, all in one transaction: our own BEGIN and COMMIT stand in for the file's. */
-async function replay(file: string, database: Database): Promise<number> {
+async function replay(
+  file: string,
+  database: Database,
+  onBytes: (done: number, total: number) => void = () => {},
+): Promise<number> {
   let statements = 0;
+  const { size } = await stat(file);
   await database.transaction(async (client) => {
+    const source = createReadStream(file);
     for await (const line of createInterface({
-      input: createReadStream(file),
+      input: source,
       crlfDelay: Number.POSITIVE_INFINITY,
     })) {
+      onBytes(source.bytesRead, size);
       if (line === '' || line.startsWith('--') || line === 'BEGIN;' || line === 'COMMIT;') continue;
       await client.query(line);
       statements += 1;

@@ -1,9 +1,11 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
+import { noSuchCommand, wholeNumber } from '../arguments.ts';
 import { type Context, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 import { readAs } from '../shapes.ts';
 import { table } from '../terminal.ts';
+import { plural } from '../words.ts';
 
 const alertShape = z.looseObject({
   id: z.string(),
@@ -48,10 +50,15 @@ export function registerAlerts(program: Command): void {
     .command('list', { isDefault: true })
     .description('alerts that fire')
     .option('--all', 'the latest of all, resolved ones too')
-    .option('--limit <n>', 'at most so many', '50')
-    .action(async (options: { all?: boolean; limit: string }, command: Command) => {
+    .option('--limit <n>', 'at most so many', wholeNumber(1, 1000), 50)
+    .allowExcessArguments()
+    .action(async (options: { all?: boolean; limit: number }, command: Command) => {
+      noSuchCommand(command);
       const context = contextOf(command);
-      const query = new URLSearchParams({ state: options.all ? 'all' : 'firing', limit: options.limit });
+      const query = new URLSearchParams({
+        state: options.all ? 'all' : 'firing',
+        limit: String(options.limit),
+      });
       const answer = readAs(alertsShape, await (await context.client()).get(`/v1/alerts?${query}`), 'alerts');
       context.print(answer, ({ alerts: list }) => listText(list, context));
     });
@@ -138,7 +145,7 @@ function listText(list: readonly Alert[], { terminal }: Context): string {
   const note = (alert: Alert): string => {
     if (alert.resolvedAt !== null) return `resolved ${new Date(alert.resolvedAt).toISOString()}`;
     if (alert.acknowledgedBy !== null) return `taken by ${alert.acknowledgedBy}`;
-    return alert.silenced ? 'silenced' : `told ${alert.notified} times`;
+    return alert.silenced ? 'silenced' : `told ${plural(alert.notified, 'time')}`;
   };
   return table(
     list,

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
-import { CommandFailed } from '../errors.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
 
 interface BackupOptions {
   output: string;
@@ -32,25 +32,31 @@ export function registerBackup(program: Command): void {
       const { configOf, openHistoryFor, stateDirOf } = await import('../history.ts');
       const { registryPath } = await import('../../registry/registry.ts');
       const folder = resolve(options.output);
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+        throw new CommandFailed(`cannot make ${folder}: ${cause.message}`, { cause });
+      });
       const now = new Date();
       const made: { config?: string; contents?: string[]; database?: string; by?: string } = {};
       const lines: string[] = [];
+      if (options.only !== undefined && !['config', 'database'].includes(options.only)) {
+        throw new Misuse(`--only: ${options.only} is neither config nor database`);
+      }
       if (options.only !== 'database') {
         const { file, config } = await configOf(command, options.config);
         const env = options.envFile ?? ENV_FILES.find((path) => existsSync(path));
         if (options.envFile && !existsSync(options.envFile))
           throw new CommandFailed(`${options.envFile} is not there`);
         const haproxy = config.haproxy.file;
-        const backup = await backupConfig({
-          ...{ site: config.site.id, folder, now },
-          files: {
-            'acgs-lb.yaml': resolve(file),
-            'haproxy.cfg': haproxy,
-            'haproxy-files': join(haproxy, '..', 'acgs-lb'),
-            ...(env && { 'environment.env': resolve(env) }),
-            'registry.json': registryPath(stateDirOf(command)),
-          },
+        const files = {
+          'acgs-lb.yaml': resolve(file),
+          'haproxy.cfg': haproxy,
+          'haproxy-files': join(haproxy, '..', 'acgs-lb'),
+          ...(env && { 'environment.env': resolve(env) }),
+          'registry.json': registryPath(stateDirOf(command)),
+        };
+        const backup = await context.progress((tell) => {
+          tell('packing the configuration');
+          return backupConfig({ site: config.site.id, folder, now, files });
         });
         made.config = backup.file;
         made.contents = backup.manifest.files.map(({ path }) => path);
@@ -58,15 +64,20 @@ export function registerBackup(program: Command): void {
         if (!env) lines.push('  no environment file found: give it with --env-file');
       }
       if (options.only !== 'config') {
-        const history = await openHistoryFor(command);
-        try {
-          const backup = await backupDatabase({ ...history, folder, now });
-          made.database = backup.file;
-          made.by = backup.by;
-          lines.push(`${backup.file} (by ${backup.by}${backup.why ? `: ${backup.why}` : ''})`);
-        } finally {
-          await history.close();
-        }
+        const backup = await context.progress(async (tell) => {
+          tell('opening the history');
+          const history = await openHistoryFor(command);
+          try {
+            tell('writing the history');
+            const onRows = (done: number, total: number) => tell('writing the history', done, total, 'rows');
+            return await backupDatabase({ ...history, folder, now, onRows });
+          } finally {
+            await history.close();
+          }
+        });
+        made.database = backup.file;
+        made.by = backup.by;
+        lines.push(`${backup.file} (by ${backup.by}${backup.why ? `: ${backup.why}` : ''})`);
       }
       context.print(made, () => lines.join('\n'));
     });

@@ -16,20 +16,25 @@ export function registerCapacity(program: Command): void {
       const { configOf, openHistoryFor } = await import('../history.ts');
       const { bringUpToDate } = await import('./report.ts');
       const { config } = await configOf(command, options.config);
-      const history = await openHistoryFor(command);
-      try {
-        await bringUpToDate(context, history.database);
-        const { readCapacity } = await import('../../reports/read-capacity.ts');
-        const { capacityText } = await import('../../reports/capacity-text.ts');
-        const now = Math.floor(Date.now() / 1000);
-        const chosen = options.month ?? new Date(now * 1000).getUTCMonth() + 1;
-        const capacity = await readCapacity(history.database, { config, month: chosen, now });
-        context.print(capacity, () => capacityText(capacity, context.terminal));
-        // Nothing could be forecast at all: the reasons are printed, the exit code says so too.
-        if (capacity.services.every(({ refused }) => refused !== undefined)) process.exitCode = 1;
-      } finally {
-        await history.close();
-      }
+      const capacity = await context.progress(async (tell) => {
+        tell('opening the history');
+        const history = await openHistoryFor(command);
+        try {
+          await bringUpToDate(context, history.database, tell);
+          tell('reading a year of hours');
+          const { readCapacity } = await import('../../reports/read-capacity.ts');
+          const now = Math.floor(Date.now() / 1000);
+          const month = options.month ?? new Date(now * 1000).getUTCMonth() + 1;
+          const onService = (done: number, total: number) => tell('forecasting', done, total, 'services');
+          return await readCapacity(history.database, { config, month, now, onService });
+        } finally {
+          await history.close();
+        }
+      });
+      const { capacityText } = await import('../../reports/capacity-text.ts');
+      context.print(capacity, () => capacityText(capacity, context.terminal));
+      // Nothing could be forecast at all: the reasons are printed, the exit code says so too.
+      if (capacity.services.every(({ refused }) => refused !== undefined)) process.exitCode = 1;
     });
 }
 

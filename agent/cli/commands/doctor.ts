@@ -5,6 +5,7 @@ import { chosenConfig } from '../config-place.ts';
 import { type Context, contextOf } from '../context.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
+import type { Tell } from '../progress.ts';
 import { plural } from '../words.ts';
 
 interface DoctorOptions {
@@ -27,13 +28,13 @@ export function registerDoctor(program: Command): void {
       const { stateDir = process.env.ACGS_STATE_DIR ?? '.acgs' } = command.optsWithGlobals<{
         stateDir?: string;
       }>();
-      const findings = await examine(stateDir, options);
+      const findings = await context.progress((tell) => examine(stateDir, options, tell));
       context.print(findings, () => findingsText(findings, context));
       if (findings.some(({ state }) => state === 'fail')) process.exitCode = 1;
     });
 }
 
-async function examine(stateDir: string, options: DoctorOptions): Promise<Finding[]> {
+async function examine(stateDir: string, options: DoctorOptions, tell: Tell): Promise<Finding[]> {
   const { fail, ok, skip } = await import('../doctor/finding.ts');
   const { gatherEnvironment } = await import('../doctor/facts.ts');
   const { loadConfigFile } = await import('../config-file.ts');
@@ -61,10 +62,10 @@ async function examine(stateDir: string, options: DoctorOptions): Promise<Findin
   }
   const facts = { stateDir, stack, configFile, config, env, fetch: globalThis.fetch, now: Date.now };
   const found = stack || env.ACGS_AGENT_URL ? [] : [skip('stack', `none runs from ${stateDir}/ (npm start)`)];
-  return [checkNode(), ...found, ok('configuration', configFile), ...(await examineAll(facts))];
+  return [checkNode(), ...found, ok('configuration', configFile), ...(await examineAll(facts, tell))];
 }
 
-async function examineAll(facts: import('../doctor/facts.ts').Facts): Promise<Finding[]> {
+async function examineAll(facts: import('../doctor/facts.ts').Facts, tell: Tell): Promise<Finding[]> {
   const [host, haproxy, stores, agent, edge, { packageVersion }] = await Promise.all([
     import('../doctor/host.ts'),
     import('../doctor/haproxy.ts'),
@@ -80,7 +81,7 @@ async function examineAll(facts: import('../doctor/facts.ts').Facts): Promise<Fi
     `http://${config.agent.bind.replace(/^(\*|0\.0\.0\.0)?:/, '127.0.0.1:')}`;
   const token = env.ACGS_TOKEN ?? stack?.adminToken ?? null;
   const looked = agent.checkAgent({ url, token, stack }, packageVersion());
-  const groups = await Promise.all([
+  const checks = [
     host.checkEnvironment(facts),
     host.checkStateDir(facts),
     host.checkHaproxyVersion(),
@@ -93,7 +94,15 @@ async function examineAll(facts: import('../doctor/facts.ts').Facts): Promise<Fi
     looked.then(({ findings }) => findings),
     looked.then(({ status }) => edge.checkEdge(facts, status)),
     edge.checkKv(facts),
-  ]);
+  ];
+  let done = 0;
+  const groups = await Promise.all(
+    checks.map(async (check) => {
+      const found = await check;
+      tell('checking', ++done, checks.length);
+      return found;
+    }),
+  );
   return groups.flat();
 }
 

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { wholeNumber } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 import { changeShape, readAs } from '../shapes.ts';
@@ -10,13 +11,13 @@ export function registerEvents(program: Command): void {
     .command('events')
     .description('what happens to instances, as it happens, until Ctrl-C')
     .option('--no-follow', 'only what the agent remembers, then end')
-    .option('--limit <n>', 'begin with at most this many past ones', '20')
+    .option('--limit <n>', 'begin with at most this many past ones', wholeNumber(0, 1000), 20)
     .addHelpText('after', '\nExamples:\n  acgs-lb events\n  acgs-lb events --no-follow --limit 100 --json')
-    .action(async (options: { follow: boolean; limit: string }, command: Command) => {
+    .action(async (options: { follow: boolean; limit: number }, command: Command) => {
       const context = contextOf(command);
       const client = await context.client();
       const query = new URLSearchParams({
-        limit: options.limit,
+        limit: String(options.limit),
         ...(options.follow ? {} : { follow: 'false' }),
       });
       const response = await client.open(`/v1/events?${query}`);

@@ -1,6 +1,8 @@
+import { isIP } from 'node:net';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { contextOf } from '../context.ts';
+import { Misuse } from '../errors.ts';
 import { readAs } from '../shapes.ts';
 import { type Column, type Terminal, table } from '../terminal.ts';
 import { numberText, stateStyle } from '../words.ts';
@@ -46,6 +48,11 @@ export function registerExplain(program: Command): void {
         options: { session?: string; client?: string; host?: string },
         command: Command,
       ) => {
+        if (!path.startsWith('/'))
+          throw new Misuse(`${path} is no path: it begins with /, such as /api/v1/auth/login`);
+        if (options.client !== undefined && isIP(options.client) === 0) {
+          throw new Misuse(`--client: ${options.client} is no address such as 203.0.113.7`);
+        }
         const context = contextOf(command);
         const { session, client, host } = options;
         const query = new URLSearchParams({

@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { id as siteId } from '../../../shared/config/scalars.ts';
 import type { NewSecrets, RotationStep } from '../../keys.ts';
 import { type Context, contextOf } from '../context.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
@@ -17,6 +18,7 @@ export function registerKeys(program: Command): void {
       '\nExample:\n  acgs-lb keys new --site main --out /etc/acgs-lb\n  wrangler secret bulk /etc/acgs-lb/edge.env',
     )
     .action(async (options: { site: string; out?: string }, command: Command) => {
+      siteOf(options.site);
       const { newSecrets } = await import('../../keys.ts');
       const secrets = newSecrets(options.site, new Date());
       const context = contextOf(command);
@@ -65,6 +67,7 @@ export function registerKeys(program: Command): void {
 }
 
 async function rotation(key: string, { site, ttl }: { site: string; ttl: string }): Promise<RotationStep[]> {
+  siteOf(site);
   const { rotateCookieKey, rotateGatewayKey, rotateSnapshotKey } = await import('../../keys.ts');
   const present = (variable: string): string => {
     const value = process.env[variable];
@@ -84,6 +87,13 @@ async function rotation(key: string, { site, ttl }: { site: string; ttl: string 
         throw new Misuse(`${key} is no key; expected snapshot, gateway or cookie`);
     }
   });
+}
+
+/** As site.id of a configuration may be; it stands in every public key. */
+function siteOf(site: string): void {
+  const parsed = siteId.safeParse(site);
+  if (!parsed.success)
+    throw new Misuse(`--site: ${site} is no site.id; expected ${parsed.error.issues[0]?.message}`);
 }
 
 /** A key that cannot be read is a person's mistake, not ours. */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { rollUpProgress } from '../progress.ts';
 import { plural } from '../words.ts';
 
 export function registerMaintain(program: Command): void {
@@ -12,29 +13,33 @@ export function registerMaintain(program: Command): void {
       const context = contextOf(command);
       const { configOf, openHistoryFor } = await import('../history.ts');
       const { config } = await configOf(command, options.config);
-      const history = await openHistoryFor(command);
-      try {
-        const { maintain } = await import('../../upkeep/maintain.ts');
-        const done = await maintain(history.database, {
-          retentionMs: config.retention,
-          now: Date.now() / 1000,
-          onStep: (step) => context.terminal.interactive && context.terminal.error(`${step} …`),
-        });
-        const gone = Object.entries(done.deleted).filter(([, rows]) => rows > 0);
-        context.print(done, () =>
-          [
-            `rolled up ${plural(done.rolledUp.hours, 'hour')} and ${plural(done.rolledUp.days, 'day')}`,
-            `partitions made for ${done.partitionsAhead} days ahead`,
-            done.dropped.length > 0
-              ? `dropped ${plural(done.dropped.length, 'partition')} older than ${config.retention / 86_400_000} days, ${done.dropped[0]} to ${done.dropped.at(-1)}`
-              : `no partition is older than ${config.retention / 86_400_000} days`,
-            ...gone.map(([table, rows]) => `deleted ${plural(rows, 'old row')} of ${table}`),
-            `vacuumed and analyzed ${done.vacuumed.length} tables`,
-            ...(done.rolledUp.uncounted ? [`left out: ${done.rolledUp.uncounted}`] : []),
-          ].join('\n'),
-        );
-      } finally {
-        await history.close();
-      }
+      const done = await context.progress(async (tell) => {
+        tell('opening the history');
+        const history = await openHistoryFor(command);
+        try {
+          const { maintain } = await import('../../upkeep/maintain.ts');
+          return await maintain(history.database, {
+            retentionMs: config.retention,
+            now: Date.now() / 1000,
+            onStep: tell,
+            onRollUp: rollUpProgress(tell),
+          });
+        } finally {
+          await history.close();
+        }
+      });
+      const gone = Object.entries(done.deleted).filter(([, rows]) => rows > 0);
+      context.print(done, () =>
+        [
+          `rolled up ${plural(done.rolledUp.hours, 'hour')} and ${plural(done.rolledUp.days, 'day')}`,
+          `partitions made for ${done.partitionsAhead} days ahead`,
+          done.dropped.length > 0
+            ? `dropped ${plural(done.dropped.length, 'partition')} older than ${config.retention / 86_400_000} days, ${done.dropped[0]} to ${done.dropped.at(-1)}`
+            : `no partition is older than ${config.retention / 86_400_000} days`,
+          ...gone.map(([table, rows]) => `deleted ${plural(rows, 'old row')} of ${table}`),
+          `vacuumed and analyzed ${done.vacuumed.length} tables`,
+          ...(done.rolledUp.uncounted ? [`left out: ${done.rolledUp.uncounted}`] : []),
+        ].join('\n'),
+      );
     });
 }

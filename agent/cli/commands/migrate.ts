@@ -29,8 +29,11 @@ export function registerMigrate(program: Command): void {
       const { stateDir } = command.optsWithGlobals<{ stateDir?: string }>();
       const url = options.databaseUrl ?? (await find(stateDir));
       try {
-        const made = options.init ? await init(options, url) : [];
-        const { applied } = await migrate(url);
+        const { made, applied } = await context.progress(async (tell) => {
+          tell('migrating');
+          const made = options.init ? await init(options, url) : [];
+          return { made, ...(await migrate(url)) };
+        });
         context.print({ made, applied }, () =>
           [
             ...made.map((what) => `created ${what}`),

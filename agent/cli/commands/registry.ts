@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
+import { wholeNumber } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { Misuse } from '../errors.ts';
 import { instanceShape, readAs } from '../shapes.ts';
@@ -7,8 +8,8 @@ import { instanceShape, readAs } from '../shapes.ts';
 interface RegisterOptions {
   id: string;
   url: string;
-  weight?: string;
-  priority?: string;
+  weight?: number;
+  priority?: number;
   publicUrl?: string;
   ttl?: string;
   metadata: Record<string, string>;
@@ -24,8 +25,8 @@ export function registerRegistry(program: Command): void {
     .argument('<service>')
     .requiredOption('--id <id>', 'its name, such as gs-3')
     .requiredOption('--url <url>', 'where it answers, such as http://10.0.0.7:8004')
-    .option('--weight <n>', 'from 1 to 256')
-    .option('--priority <n>', '1 is first, 2 a backup')
+    .option('--weight <n>', 'from 1 to 256', wholeNumber(1, 256))
+    .option('--priority <n>', '1 is first, 2 a backup', wholeNumber(1, 16))
     .option('--public-url <url>', 'where the edge reaches it directly')
     .option('--ttl <duration>', 'it must send heartbeats within this time, or it is taken out')
     .option('--metadata <key=value>', 'may be given several times', pair, {})
@@ -39,8 +40,8 @@ export function registerRegistry(program: Command): void {
       const answer = await client.post(instancesPath(service), {
         id: options.id,
         url: options.url,
-        ...(options.weight ? { weight: Number(options.weight) } : {}),
-        ...(options.priority ? { priority: Number(options.priority) } : {}),
+        ...(options.weight ? { weight: options.weight } : {}),
+        ...(options.priority ? { priority: options.priority } : {}),
         ...(options.publicUrl ? { publicUrl: options.publicUrl } : {}),
         ...(options.ttl ? { ttl: options.ttl } : {}),
         ...(Object.keys(options.metadata).length > 0 ? { metadata: options.metadata } : {}),

@@ -45,7 +45,10 @@ export function registerRender(program: Command): void {
       if (options.install) {
         const { installHaproxyConfig } = await import('../../haproxy/install.ts');
         await context.confirm(`Write ${config.haproxy.file}?`);
-        const { changed, files } = await installHaproxyConfig(input).catch(fail);
+        const { changed, files } = await context.progress((tell) => {
+          tell('haproxy -c judges it');
+          return installHaproxyConfig(input).catch(fail);
+        });
         const paths = files.map(({ path }) => path);
         context.print({ changed, files: paths }, () =>
           changed ? `wrote\n  ${paths.join('\n  ')}` : `${config.haproxy.file} was so already`,

@@ -4,6 +4,8 @@ import type { Report } from '../../reports/report.ts';
 import type { Database } from '../../sql/database.ts';
 import { type Context, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
+import { rollUpProgress, type Tell } from '../progress.ts';
+import { plural } from '../words.ts';
 
 const FORMATS = ['table', 'json', 'csv', 'html'] as const;
 type Format = (typeof FORMATS)[number];
@@ -31,35 +33,32 @@ export function registerReport(program: Command): void {
       const context = contextOf(command);
       const { configOf, openHistoryFor } = await import('../history.ts');
       const { config } = await configOf(command, options.config);
-      const history = await openHistoryFor(command);
-      try {
-        await bringUpToDate(context, history.database);
-        const { readReport, targetsOf } = await import('../../reports/read.ts');
-        const report = await readReport(history.database, {
-          days: options.days,
-          now: Math.floor(Date.now() / 1000),
-          site: config.site.id,
-          targets: targetsOf(config),
-        });
-        await deliver(context, options, report);
-      } finally {
-        await history.close();
-      }
+      const report = await context.progress(async (tell) => {
+        tell('opening the history');
+        const history = await openHistoryFor(command);
+        try {
+          await bringUpToDate(context, history.database, tell);
+          tell(`reading ${plural(options.days, 'day')} of history`);
+          const { readReport, targetsOf } = await import('../../reports/read.ts');
+          return await readReport(history.database, {
+            days: options.days,
+            now: Math.floor(Date.now() / 1000),
+            site: config.site.id,
+            targets: targetsOf(config),
+          });
+        } finally {
+          await history.close();
+        }
+      });
+      await deliver(context, options, report);
     });
 }
 
 /** Rolls up what is not yet; a role that may only read gets the report of what is. */
-export async function bringUpToDate({ terminal }: Context, database: Database): Promise<void> {
+export async function bringUpToDate({ terminal }: Context, database: Database, tell: Tell): Promise<void> {
   const { rollUp } = await import('../../rollups/roll-up.ts');
-  let told = 0;
   try {
-    const { uncounted } = await rollUp(database, {
-      onProgress({ hours }) {
-        if (hours < 50 || Date.now() - told < 1_000) return;
-        told = Date.now();
-        terminal.error(`rolling up: ${hours} hours left`);
-      },
-    });
+    const { uncounted } = await rollUp(database, { onProgress: rollUpProgress(tell) });
     if (uncounted) terminal.error(`not complete: ${uncounted}`);
   } catch (cause) {
     const { code, message } = cause as Error & { code?: string };
@@ -81,7 +80,9 @@ async function deliver(
   await writeFile(output, text).catch((cause: Error) => {
     throw new CommandFailed(`cannot write ${output}: ${cause.message}`, { cause });
   });
-  context.terminal.error(`${chosen} report of ${report.services.length} services written to ${output}`);
+  context.terminal.error(
+    `${chosen} report of ${plural(report.services.length, 'service')} written to ${output}`,
+  );
 }
 
 async function textOf(format: Format, { terminal }: Context, report: Report): Promise<string> {

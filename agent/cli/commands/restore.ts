@@ -1,12 +1,16 @@
 import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
+import type { Tell } from '../progress.ts';
 
 interface RestoreOptions {
   root: string;
   overwrite?: boolean;
 }
+
+const toMiB = (bytes: number): number => Math.round(bytes / 104_857.6) / 10;
 
 export function registerRestore(program: Command): void {
   program
@@ -28,21 +32,29 @@ export function registerRestore(program: Command): void {
       const { restoreConfig, restoreDatabase, RestoreError } = await import('../../upkeep/restore.ts');
       const { openHistoryFor } = await import('../history.ts');
       const done: { file: string; written?: string[]; by?: string; statements?: number }[] = [];
-      try {
-        for (const file of files) {
-          if (!file.endsWith('.sql')) {
-            const { manifest, written } = await restoreConfig(file, options);
-            done.push({ file, written });
-            context.terminal.error(`${file}: made ${manifest.createdAt} for site ${manifest.site}`);
-            continue;
-          }
-          const history = await openHistoryFor(command, { create: true });
-          try {
-            done.push({ file, ...(await restoreDatabase(file, history)) });
-          } finally {
-            await history.close();
-          }
+      const one = async (file: string, tell: Tell) => {
+        if (!file.endsWith('.sql')) {
+          tell(`unpacking ${basename(file)}`);
+          const { manifest, written } = await restoreConfig(file, options);
+          done.push({ file, written });
+          context.terminal.error(`${file}: made ${manifest.createdAt} for site ${manifest.site}`);
+          return;
         }
+        const step = `replaying ${basename(file)}`;
+        tell('opening the history');
+        const history = await openHistoryFor(command, { create: true });
+        try {
+          tell(step);
+          const onBytes = (read: number, size: number) => tell(step, toMiB(read), toMiB(size), 'MiB');
+          done.push({ file, ...(await restoreDatabase(file, { ...history, onBytes })) });
+        } finally {
+          await history.close();
+        }
+      };
+      try {
+        await context.progress(async (tell) => {
+          for (const file of files) await one(file, tell);
+        });
       } catch (cause) {
         if (cause instanceof RestoreError) throw new CommandFailed(cause.message, { cause });
         throw cause;

@@ -1,5 +1,7 @@
-import type { Command } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import { z } from 'zod';
+import { SESSION_STATES, WORKFLOW_TYPES } from '../../sessions/session.ts';
+import { noSuchCommand, wholeNumber } from '../arguments.ts';
 import { type Context, contextOf } from '../context.ts';
 import { Misuse } from '../errors.ts';
 import { readAs } from '../shapes.ts';
@@ -52,11 +54,14 @@ function readers(sessions: Command): void {
     .command('list', { isDefault: true })
     .description('sessions, newest first')
     .option('--user <id>', 'only of this user')
-    .option('--state <state>', 'active, suspended, completed, expired or failed')
-    .option('--limit <n>', 'at most so many', '50')
-    .action(async (options: Record<string, string>, command: Command) => {
+    .addOption(new Option('--state <state>', 'only in this state').choices(SESSION_STATES))
+    .option('--limit <n>', 'at most so many', wholeNumber(1, 1000), 50)
+    .allowExcessArguments()
+    .action(async (options: { limit: number; user?: string; state?: string }, command: Command) => {
+      noSuchCommand(command);
       const context = contextOf(command);
-      const answer = await (await context.client()).get(`/v1/sessions?${new URLSearchParams(options)}`);
+      const query = new URLSearchParams({ ...options, limit: String(options.limit) });
+      const answer = await (await context.client()).get(`/v1/sessions?${query}`);
       const { sessions: found } = readAs(listShape, answer, 'sessions');
       context.print({ sessions: found }, () => listText(found, context));
     });
@@ -97,7 +102,7 @@ function writers(sessions: Command): void {
   sessions
     .command('create')
     .description('begin a workflow')
-    .argument('<workflowType>')
+    .addArgument(new Argument('<workflowType>').choices(WORKFLOW_TYPES))
     .argument('<userId>')
     .option('--metadata <json>', 'a JSON object to keep with it')
     .action(
@@ -112,7 +117,10 @@ function writers(sessions: Command): void {
     .description('leave the current step for another')
     .argument('<id>')
     .argument('<step>')
-    .requiredOption('--version <n>', 'the version you have seen; another one means somebody was faster')
+    .requiredOption(
+      '--version <n>',
+      'the version you have seen (acgs-lb sessions get <id> tells it); another one means somebody was faster',
+    )
     .option('--data <json>', 'a JSON object to merge into its data')
     .action(
       async (id: string, step: string, options: { version: string; data?: string }, command: Command) => {
@@ -171,7 +179,11 @@ async function send(command: Command, id: string, what: string, body: object): P
 function version(options: { version?: string }): { version?: number } {
   if (options.version === undefined) return {};
   const value = Number(options.version);
-  if (!Number.isInteger(value) || value < 1) throw new Misuse('--version must be a whole number from 1');
+  if (!Number.isInteger(value) || value < 1) {
+    throw new Misuse(
+      '--version must be a whole number from 1; `acgs-lb sessions get <id>` tells the present one',
+    );
+  }
   return { version: value };
 }
 
@@ -209,7 +221,11 @@ function listText(list: readonly Session[], { terminal }: Context): string {
 
 function oneText(session: Session): string {
   const instant = (at: number) => new Date(at).toISOString();
-  const steps = session.completedSteps.map((step) => `${step} (${spell(session.stepDurations[step] ?? 0)})`);
+  const over = session.completedSteps.filter(
+    (step) => session.state !== 'completed' || step !== session.currentStep,
+  );
+  const time = (step: string) => spell(session.stepDurations[step] ?? 0);
+  const steps = over.map((step) => `${step} (${time(step)})`);
   const pins = Object.entries(session.pins).map(([service, instance]) => `${service} → ${instance}`);
   const moves = session.moves.map(
     ({ at, service, from, to, reason }) => `${instant(at)} ${service}: ${from} → ${to} (${reason})`,
@@ -218,7 +234,7 @@ function oneText(session: Session): string {
     `session    ${session.id}, version ${session.version}`,
     `workflow   ${session.workflowType} of ${session.userId}`,
     `state      ${session.state}${session.reason ? `: ${session.reason}` : ''}`,
-    `step       ${session.currentStep}${steps.length > 0 ? `, after ${steps.join(', ')}` : ''}`,
+    `step       ${session.currentStep}${session.state === 'completed' ? ` (${time(session.currentStep)})` : ''}${steps.length > 0 ? `, after ${steps.join(', ')}` : ''}`,
     `pins       ${pins.join(', ') || 'none'}`,
     ...moves.map((move) => `moved      ${move}`),
     `began      ${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`,

@@ -1,0 +1,20 @@
+import { type Command, InvalidArgumentError } from 'commander';
+import { Misuse } from './errors.ts';
+
+/** For commander: a whole number within bounds. */
+export const wholeNumber =
+  (least: number, most: number) =>
+  (text: string): number => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isInteger(value) && value >= least && value <= most) return value;
+    throw new InvalidArgumentError(`A whole number from ${least} to ${most}.`);
+  };
+
+/** `sessions nope` reaches the default of its commands, with `nope` as one argument too many. */
+export function noSuchCommand(command: Command): void {
+  const [word] = command.args;
+  if (word === undefined) return;
+  const above = command.parent?.name() ?? '';
+  const known = (command.parent?.commands ?? []).map((one) => one.name()).filter((name) => name !== 'help');
+  throw new Misuse(`acgs-lb ${above}: there is no command ${word}; there are ${known.join(', ')}`);
+}

@@ -1,0 +1,72 @@
+import { expect, test } from 'vitest';
+import type { Status } from './shapes.ts';
+import { statusText } from './status-view.ts';
+import type { Terminal } from './terminal.ts';
+
+const terminal: Terminal = {
+  ...{ interactive: true, watched: true, columns: 100 },
+  write() {},
+  error() {},
+  transient() {},
+  paint: (_, text) => text,
+};
+const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null, inflight: 0, queued: 0 };
+const instance = (id: string, state: string) => ({
+  ...{ id, service: 'gs', url: 'http://127.0.0.1:1', state, reason: 'as it is', health: 'up' },
+  ...{ breaker: 'closed', admin: 'ready', weight: 100, priority: 1, since: 0 },
+  ...{ traffic: quiet, inflight: 0, queued: 0 },
+});
+const status = (states: string[], more: Partial<Status> = {}): Status => ({
+  ...{ at: 60_000, version: '1', site: 'main', startedAt: 0, ready: true },
+  leader: { role: 'single', holder: null },
+  snapshot: { epoch: 1, seq: 2, publishedAt: 0, error: null },
+  sinks: {},
+  total: quiet,
+  services: [
+    {
+      ...{ id: 'gs', routes: ['/'], traffic: quiet, inflight: 0, queued: 0 },
+      instances: states.map((state, index) => instance(`gs-${index + 1}`, state)),
+    },
+  ],
+  edge: { isolates: 0, lastReport: null, oldest: null, newest: null },
+  changes: [],
+  ...more,
+});
+const first = (states: string[]) => statusText(status(states), terminal).split('\n')[0];
+
+test('the verdict says no more than is so', () => {
+  expect(first(['up', 'up'])).toBe('✓ all 2 instances of gs fine');
+  expect(first(['up'])).toBe('✓ the one instance of gs is fine');
+  expect(first(['up', 'draining'])).toBe('✓ every service answers; 1 of 2 instances of gs up, 1 draining');
+  expect(first(['up', 'probation', 'draining'])).toContain(
+    '1 of 3 instances of gs up, 1 draining, 1 on probation',
+  );
+  expect(first(['up', 'down'])).toBe('! 1 instance of 2 down, every service answers');
+  expect(first(['draining', 'down'])).toBe('✗ no instance takes traffic for gs');
+});
+
+test('without traffic there are no figures; of one service its own are told', () => {
+  expect(statusText(status(['up']), terminal)).toContain('traffic  no traffic in the last minute\n');
+  const total = { ...quiet, perSecond: 40, errorPercent: 1, p50: 3, p95: 5, p99: 9, inflight: 2 };
+  const busy = status(['up'], { total });
+  const [service] = busy.services;
+  if (service) service.traffic = { ...total, perSecond: 7 };
+  expect(statusText(busy, terminal)).toContain('7.0/s, errors 1.00 %, p50 3.0 p95 5.0 p99 9.0 ms');
+});
+
+test('what came with a change of state, for the same reason, is not told twice', () => {
+  const change = { at: 1, service: 'gs', instance: 'gs-1', reason: '2 of 2 probes passed' };
+  const text = statusText(
+    status(['up'], {
+      changes: [
+        { ...change, kind: 'state', from: 'down', to: 'up' },
+        { ...change, kind: 'health', from: 'unknown', to: 'up' },
+        { ...change, at: 0, kind: 'health', from: 'up', to: 'down', reason: 'other' },
+      ],
+    }),
+    terminal,
+  );
+  expect(text.match(/state down → up/g)).toHaveLength(1);
+  expect(text).not.toContain('health unknown');
+  expect(text).toContain('health up → down');
+});
