@@ -135,7 +135,7 @@ export function editedConfig(edit?: (document: Document) => void): string {
 /** An offset at which the stack's ports are free; files that run side by side draw from different ones. */
 export async function freeOffset(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const offset = (randomInt(2, 110) * 2 + (Number(process.env.VITEST_POOL_ID) % 2)) * 100;
+    const offset = (randomInt(2, 110) * 2 + (Number(process.env.VITEST_POOL_ID ?? 0) % 2)) * 100;
     const ports = [8787, 8090, 8080, 9400, 9401, 6390, 5442, 8000, 8016].map((port) => port + offset);
     const free = await Promise.all(ports.map((port) => portIsFree(port)));
     if (free.every(Boolean)) return offset;
