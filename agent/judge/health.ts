@@ -36,7 +36,10 @@ export function judgeProbe(tally: Tally, probe: ProbeResult, limits: { rise: num
     const because = `${Math.min(passes, limits.rise)} of ${limits.rise} probes passed`;
     return passes >= limits.rise
       ? { ...next, health: 'up', since: probe.at, because }
-      : { ...next, because: tally.health === 'down' ? `coming back: ${because}` : `not proven yet: ${because}` };
+      : {
+          ...next,
+          because: tally.health === 'down' ? `coming back: ${because}` : `not proven yet: ${because}`,
+        };
   }
   if (!probe.ok && tally.health !== 'down') {
     const because = `${Math.min(failures, limits.fall)} of ${limits.fall} probes failed: ${error}`;
