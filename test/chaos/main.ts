@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { brokenOpen } from './broken-open.ts';
 import { embedded } from './embedded.ts';
 import { emptyKv } from './empty-kv.ts';
@@ -8,11 +9,15 @@ import { killedInstance } from './killed-instance.ts';
 import { killedTwenty } from './killed-twenty.ts';
 import { kvLag } from './kv-lag.ts';
 import { nginxInstances } from './nginx-instances.ts';
-import type { Scenario } from './scenario.ts';
+import type { Options, Scenario } from './scenario.ts';
 import { storesStopped } from './stores-stopped.ts';
 import { users } from './users.ts';
 
-/** `node test/chaos/main.ts [NAME…]`: breaks a running stack under load and tells what clients noticed. */
+/**
+ * `node test/chaos/main.ts [--think 1-5] [NAME…]`: breaks a running stack under load and tells what clients noticed.
+ * `--think`: seconds between an answer and the next request of a simulated user, anything from A to B (`A-B`), or N on
+ * average, exponentially (`N`).
+ */
 const SCENARIOS: Scenario[] = [
   killedInstance,
   storesStopped,
@@ -28,20 +33,17 @@ const SCENARIOS: Scenario[] = [
   kvLag,
 ];
 
-const wanted = process.argv.slice(2);
+const { think, wanted } = given();
 const unknown = wanted.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name));
 if (unknown.length > 0) {
-  process.stderr.write(
-    `unknown ${unknown.join(' ')}; there are ${SCENARIOS.map(({ name }) => name).join(' ')}\n`,
-  );
-  process.exit(2);
+  misuse(`unknown ${unknown.join(' ')}; there are ${SCENARIOS.map(({ name }) => name).join(' ')}`);
 }
 let broken = 0;
 for (const scenario of SCENARIOS) {
   if (wanted.length > 0 && !wanted.includes(scenario.name)) continue;
   process.stdout.write(`\n${scenario.name}: ${scenario.what}\n`);
   try {
-    const outcome = await scenario.run();
+    const outcome = await scenario.run(think);
     broken += outcome.broken.length;
     for (const line of outcome.lines) process.stdout.write(`  ${line}\n`);
   } catch (error) {
@@ -50,3 +52,32 @@ for (const scenario of SCENARIOS) {
   }
 }
 process.exitCode = broken > 0 ? 1 : 0;
+
+function given(): { think: Options; wanted: string[] } {
+  try {
+    const { values, positionals } = parseArgs({
+      options: { think: { type: 'string', default: '1-5' } },
+      allowPositionals: true,
+    });
+    return { think: thinkOf(values.think), wanted: positionals };
+  } catch (error) {
+    return misuse(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function thinkOf(text: string): Options {
+  const [, from, to] = /^(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?$/.exec(text) ?? [];
+  if (from === undefined) return misuse(`--think ${text}: seconds are wanted, such as 1 or 1-5`);
+  const least = Number(from) * 1_000;
+  if (to !== undefined) {
+    const span = Number(to) * 1_000 - least;
+    return { think: () => least + Math.random() * span, thinkText: `${from} to ${to} s, evenly spread` };
+  }
+  const think = () => Math.min(10 * least, -Math.log(1 - Math.random()) * least);
+  return { think, thinkText: `${from} s on average` };
+}
+
+function misuse(why: string): never {
+  process.stderr.write(`${why}\n`);
+  process.exit(2);
+}

@@ -4,10 +4,18 @@ export interface Outcome {
   broken: string[];
 }
 
+/** What the command line may change. */
+export interface Options {
+  /** Milliseconds a simulated user waits between an answer and its next request. */
+  think: () => number;
+  /** How that is told. */
+  thinkText: string;
+}
+
 export interface Scenario {
   name: string;
   what: string;
-  run(): Promise<Outcome>;
+  run(options: Options): Promise<Outcome>;
 }
 
 /** Collects findings and checks in the order they are made. */

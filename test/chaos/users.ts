@@ -1,28 +1,29 @@
-import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startStack, type TestStack } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
-import { type Answer, call, quantile, tally } from './clients.ts';
+import { quantile, tally } from './clients.ts';
+import { Connection, type Reply } from './connection.ts';
 import { DemoInstances } from './demo-instances.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { Findings, type Options, type Scenario } from './scenario.ts';
 
 const USERS = 1_000;
 const SECONDS = 120;
-const THINK_MS = 1_000;
+const VICTIM = 'auth-1';
 const PATHS = ['auth', 'constitutional', 'integrity', 'governance', 'policy'].map(
   (name) => `/api/v1/${name}/x`,
 );
+const BODY = '{"vote":"yes"}';
 
 /** A thousand people at work while instances die and are restarted: what the guide promises them. */
 export const users: Scenario = {
   name: 'users',
-  what: `${USERS} users, each with its own address and cookie, ${SECONDS} s; auth-1 killed -9 and brought back, both of integrity restarted in turn; limits as shipped`,
-  async run() {
+  what: `${USERS} users, each with its own connection, address and cookie, ${SECONDS} s; ${VICTIM} killed -9 and brought back, then every instance restarted in turn; limits as shipped`,
+  async run(options) {
     const findings = new Findings();
-    const test = await startStack({ args: ['--simulate-clients'] });
+    const test = await startStack({ args: ['--simulate-clients'], readyWithinMs: 180_000 });
     const instances = new DemoInstances(test);
     try {
-      await demonstrate(test, instances, findings);
+      await demonstrate(test, instances, findings, options);
     } finally {
       instances.stop();
       await test.stop();
@@ -31,32 +32,48 @@ export const users: Scenario = {
   },
 };
 
-async function demonstrate(test: TestStack, instances: DemoInstances, findings: Findings): Promise<void> {
-  const agent = new Agent({ keepAlive: true });
-  const until = Date.now() + SECONDS * 1_000;
-  const met: Met = { ms: [], bad: [], limited: 0, lostCookies: 0 };
-  const people = Array.from({ length: USERS }, (_, index) => user(test.stack.edge, index, until, agent, met));
-  await sleep(20_000);
-  await instances.end('auth-1', 'SIGKILL');
-  await sleep(15_000);
-  findings.check(
-    await instances.start('auth-1'),
-    'auth-1 killed -9 at 20 s, started again 15 s later: healthy',
-  );
-  for (const id of ['integrity-1', 'integrity-2']) {
-    await sleep(5_000);
-    await instances.end(id, 'SIGTERM');
-    findings.check(await instances.start(id), `${id} restarted: healthy again`);
-    await takesNew(test, id);
+async function demonstrate(
+  test: TestStack,
+  instances: DemoInstances,
+  findings: Findings,
+  { think, thinkText }: Options,
+): Promise<void> {
+  const began = Date.now();
+  const ends = began + SECONDS * 1_000;
+  const met: Met = { ms: [], bad: [], limited: 0 };
+  let restarting = true;
+  const goesOn = (): boolean => restarting || Date.now() < ends;
+  const people = Array.from({ length: USERS }, (_, index) => user(test, index, goesOn, think, met));
+  try {
+    await sleep(10_000);
+    await instances.end(VICTIM, 'SIGKILL');
+    await sleep(10_000);
+    findings.check(await instances.start(VICTIM), `${VICTIM} killed -9, started again 10 s later: healthy`);
+    const others = test.stack.instances.filter(({ id }) => id !== VICTIM);
+    const well: boolean[] = [];
+    for (const { service, id } of others) {
+      await takesNew(test, service);
+      await instances.end(id, 'SIGTERM');
+      well.push(await instances.start(id));
+    }
+    findings.check(
+      well.every(Boolean),
+      `the other ${others.length} restarted one after another: all healthy`,
+    );
+  } finally {
+    restarting = false;
   }
   await Promise.all(people);
-  agent.destroy();
+  tell(met, (Date.now() - began) / 1_000, thinkText, findings);
+}
+
+function tell(met: Met, seconds: number, thinkText: string, findings: Findings): void {
   const total = met.ms.length;
   const failed = met.bad.length;
   const at = (share: number) => quantile(met.ms, share).toFixed(0);
   const errors = (failed / total) * 100;
   findings.say(
-    `${total} requests, ${(total / SECONDS).toFixed(0)} a second, one in ten a POST with Idempotency-Key`,
+    `${total} requests in ${seconds.toFixed(0)} s, ${(total / seconds).toFixed(0)} a second, thinking ${thinkText}; one in ten a POST with Idempotency-Key`,
   );
   findings.check(
     quantile(met.ms, 0.95) < 500,
@@ -74,42 +91,48 @@ interface Met {
   ms: number[];
   bad: string[];
   limited: number;
-  lostCookies: number;
 }
 
-/** Comes within the first two seconds, then asks and thinks, exponentially long, until the time is over. */
-async function user(edge: string, index: number, until: number, agent: Agent, met: Met): Promise<void> {
+/** Comes within the first two seconds, then asks and thinks until it is over. */
+async function user(
+  { stack }: TestStack,
+  index: number,
+  goesOn: () => boolean,
+  think: () => number,
+  met: Met,
+): Promise<void> {
+  const connection = new Connection(stack.edge);
   const address = `10.${100 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
   let cookie = '';
   await sleep(Math.random() * 2_000);
-  for (let turn = 0; Date.now() < until; turn++) {
-    const post = Math.random() < 0.1;
-    const answer = await call(edge + (PATHS[(index + turn) % PATHS.length] ?? '/'), {
-      agent,
-      method: post ? 'POST' : 'GET',
-      headers: {
-        'x-acgs-sim-client': address,
-        ...(cookie && { cookie }),
-        ...(post && { 'idempotency-key': `${index}-${turn}` }),
-      },
-      ...(post && { body: '{"vote":"yes"}' }),
-    });
-    count(answer, met);
-    cookie = answer.headers['set-cookie']?.[0]?.split(';')[0] ?? cookie;
-    await sleep(Math.min(10_000, -Math.log(1 - Math.random()) * THINK_MS));
+  for (let turn = 0; goesOn(); turn++) {
+    const path = PATHS[(index + turn) % PATHS.length] ?? '/';
+    const fields = `x-acgs-sim-client: ${address}${cookie && `\r\ncookie: ${cookie}`}`;
+    const reply =
+      Math.random() < 0.1
+        ? await connection.ask(
+            `POST ${path} HTTP/1.1\r\n${fields}\r\nidempotency-key: ${index}-${turn}\r\ncontent-length: ${BODY.length}`,
+            BODY,
+          )
+        : await connection.ask(`GET ${path} HTTP/1.1\r\n${fields}`);
+    count(reply, met);
+    if (reply.cookie) cookie = reply.cookie;
+    await sleep(think());
   }
+  connection.close();
 }
 
-function count(answer: Answer, met: Met): void {
-  met.ms.push(answer.ms);
-  if (answer.status === 429) met.limited++;
-  else if (answer.status !== 200) met.bad.push(answer.error ?? String(answer.status));
+function count({ status, ms, error }: Reply, met: Met): void {
+  met.ms.push(ms);
+  if (status === 429) met.limited++;
+  else if (status !== 200) met.bad.push(error || String(status));
 }
 
-/** Until the agent lets new sessions reach it. */
-async function takesNew({ stack }: TestStack, id: string): Promise<void> {
+/** Until the agent lets new sessions reach every instance of the service: whoever restarts things waits for that. */
+async function takesNew({ stack }: TestStack, service: string): Promise<void> {
   await until(async () => {
-    const response = await fetch(`${stack.agent}/v1/services/integrity/instances/${id}`);
-    return ['up', 'probation'].includes(((await response.json()) as { state: string }).state);
+    const response = await fetch(`${stack.agent}/v1/services/${service}/instances`);
+    const { instances } = (await response.json()) as { instances: { state: string }[] };
+    return instances.every(({ state }) => state === 'up' || state === 'probation');
   });
 }
