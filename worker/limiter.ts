@@ -6,14 +6,13 @@ import {
   lease,
   newLeaseBook,
 } from '../shared/limits/lease-book.ts';
-import type { Env } from './env.ts';
 
 /** One object per key of a global limit: hands out leases. What it knows survives its eviction. */
-export class Limiter extends DurableObject<Env> {
+export class Limiter extends DurableObject {
   #book: LeaseBook;
   #cleaning = false;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: unknown) {
     super(ctx, env);
     this.#book = ctx.storage.kv.get<LeaseBook>('book') ?? newLeaseBook();
   }

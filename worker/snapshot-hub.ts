@@ -1,6 +1,9 @@
 import { DurableObject } from 'cloudflare:workers';
 import { compareOrder, type Order, snapshotKey } from '../shared/snapshot/snapshot.ts';
-import type { Env } from './env.ts';
+
+interface Bindings {
+  SNAPSHOTS?: KVNamespace;
+}
 
 interface Held extends Order {
   site: string;
@@ -18,11 +21,11 @@ const KV_RETRY_MS = 5_000;
  * where KV may take a minute. The Worker has verified the signature before it calls; readers verify again. It also feeds
  * KV, because only one place can keep to KV's limit of one write a second per key.
  */
-export class SnapshotHub extends DurableObject<Env> {
+export class SnapshotHub extends DurableObject<Bindings> {
   #held: Held | null;
   #kvWrittenAt = 0;
 
-  constructor(ctx: DurableObjectState, env: Env) {
+  constructor(ctx: DurableObjectState, env: Bindings) {
     super(ctx, env);
     this.#held = ctx.storage.kv.get<Held>('held') ?? null;
   }

@@ -1,7 +1,8 @@
 import type { Strategy } from '../config/config.ts';
 import { isEjected } from '../ejection.ts';
 import { type Candidate, isServing } from './candidate.ts';
-import { createPicker, type Member, type Picker, type PickerMemory, type PickInput } from './picker.ts';
+import type { Member, Picker, PickerMemory, PickInput } from './picker.ts';
+import { createPicker } from './strategies.ts';
 
 /** The instances of one service, ready to be picked from. Built once per snapshot, and each second of a slow start. */
 export interface Pool {

@@ -6,7 +6,8 @@ import { observeLatency } from '../latency.ts';
 import { AliasTable } from './alias-table.ts';
 import { type Candidate, newLocalView } from './candidate.ts';
 import { rendezvous } from './consistent-hash.ts';
-import { createPicker, type Member } from './picker.ts';
+import type { Member } from './picker.ts';
+import { createPicker } from './strategies.ts';
 
 const NOW = 1_000_000;
 
