@@ -8,7 +8,7 @@ import {
 } from '../shared/limits/lease-book.ts';
 
 /** One object per key of a global limit: hands out leases. What it knows survives its eviction. */
-export class Limiter extends DurableObject {
+export class Limiter extends DurableObject<unknown> {
   #book: LeaseBook;
   #cleaning = false;
 
