@@ -124,11 +124,13 @@ const off = (error: number): string => share(Number.isFinite(error) ? error : nu
 const interval = ({ peak, lower, upper }: { peak: number; lower: number; upper: number }): string =>
   `${amount(peak)} (${amount(lower)}–${amount(upper)})`;
 
-function advice({ exhaustion, instancesToAdd, instances }: Reviewed): string {
+function advice({ exhaustion, instancesToAdd, instances, concurrency }: Reviewed): string {
   const add =
     instancesToAdd === 0
       ? ''
       : `add ${instancesToAdd} to the ${instances} instances to keep the upper bound within ${HEADROOM * 100} % of capacity`;
+  if (exhaustion.expected !== null && exhaustion.expected === concurrency.days[0]?.start)
+    return `more is asked than there is capacity for already; ${add}`;
   if (exhaustion.expected !== null)
     return `capacity is expected to be exhausted on ${day(exhaustion.expected)}; ${add}`;
   if (exhaustion.upper !== null)

@@ -63,6 +63,17 @@ describe('capacity', () => {
     expect(gs.review.littleConcurrency).toBeCloseTo(gs.review.peakRate);
   });
 
+  it('says so when capacity is passed already', () => {
+    const capacity = reviewCapacity({
+      ...{ site: 'main', month: 11, now: at(2026, 11, 24) },
+      hours: history(at(2026, 11, 24) - 40 * DAY, 40, 1),
+      services: [{ service: 'gs', instances: 1, maxconn: 10 }],
+    });
+    expect(capacityText(capacity, plain)).toMatch(
+      /gs: more is asked than there is capacity for already; add \d+ to/,
+    );
+  });
+
   it('leaves a steady service alone', () => {
     const gs = review(100, 0, 100);
     expect(gs).toMatchObject({ exhaustion: { expected: null, upper: null }, instancesToAdd: 0 });

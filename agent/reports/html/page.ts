@@ -129,7 +129,7 @@ function incidentPart(report: Report): Markup {
   const shown = report.incidents.slice(0, MAX_ROWS);
   if (shown.length === 0)
     return markup`<p class="none">None: every instance served all the time it was watched.</p>`;
-  return markup`${incidentLanes(report)}<details${shown.length <= 12 && markup` open`}><summary>The newest ${shown.length} of ${report.incidents.length}</summary><div class="scroll"><table><thead><tr><th>Began, UTC</th><th>Lasted</th><th>Service</th><th>What</th><th>Why</th></tr></thead><tbody>
+  return markup`${incidentLanes(report)}<details${shown.length <= 12 && markup` open`}><summary>${shown.length < report.incidents.length ? `The newest ${shown.length} of ${report.incidents.length}` : 'Each of them'}</summary><div class="scroll"><table><thead><tr><th>Began, UTC</th><th>Lasted</th><th>Service</th><th>What</th><th>Why</th></tr></thead><tbody>
 ${shown.map(
   ({ start, end, seconds, service, instance, kind, reason }) =>
     markup`<tr${kind === 'outage' && markup` class="outage"`}><td>${instant(start)}</td><td>${lasting(seconds)}${end === null && ', still'}</td><td>${service}</td><td>${kind === 'outage' ? markup`<strong>outage</strong>` : `${instance} ${kind}`}</td><td>${reason}</td></tr>`,

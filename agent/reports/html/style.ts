@@ -60,6 +60,6 @@ p.legend{margin:10px 0 0}
 .track{height:14px;background:var(--lane);border-radius:3px;overflow:hidden}.used{height:100%}
 .used.met{background:var(--ok)}.used.below{background:var(--below)}.used.bad{background:var(--bad)}
 .grid2{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:0 28px}
-@media (max-width:640px){.xs .minor{display:none}.legend{margin-left:0}.strips{gap:6px 8px}.strips.budget{grid-template-columns:minmax(64px,max-content) 1fr}.strips.budget .value{grid-column:2;text-align:left}}
+@media (max-width:640px){.scroll table{min-width:760px}.xs .minor{display:none}.legend{margin-left:0}.strips{gap:6px 8px}.strips.budget{grid-template-columns:minmax(64px,max-content) 1fr}.strips.budget .value{grid-column:2;text-align:left}}
 @media print{:root{color-scheme:light}section{break-inside:avoid}}
 </style>`);
