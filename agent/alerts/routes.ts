@@ -1,8 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { SEVERITIES } from '../../shared/config/monitor.ts';
 import { parseDuration } from '../../shared/config/scalars.ts';
+import { body, json, problem } from '../api/describe.ts';
 import { ProblemError } from '../api/problem.ts';
-import { problemSchema } from '../api/schemas.ts';
 import type { Alerts } from './alerts.ts';
 
 export interface AlertRouteDeps {
@@ -15,17 +15,6 @@ export interface AlertRouteDeps {
 const TAGS = ['alerts'];
 const MAX_SILENCE_MS = 30 * 86_400_000;
 const instant = z.number().openapi({ description: 'epoch milliseconds' });
-const json = <T extends z.ZodType>(schema: T, description: string) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: problemSchema } },
-});
-const body = <T extends z.ZodType>(schema: T) => ({
-  body: { required: true, content: { 'application/json': { schema } } },
-});
 
 const alertSchema = z
   .object({

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { body, json, problem } from '../api/describe.ts';
 import { ProblemError } from '../api/problem.ts';
-import { problemSchema } from '../api/schemas.ts';
 import { isPoison } from '../sinks/spool-errors.ts';
 import type { Instance } from '../state.ts';
 import * as schemas from './schemas.ts';
@@ -16,17 +16,6 @@ const TAGS = ['sessions'];
 const RETRY_AFTER_S = 5;
 const DEFAULT_LIMIT = 100;
 
-const json = <T extends z.ZodType>(schema: T, description: string) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: problemSchema } },
-});
-const body = <T extends z.ZodType>(schema: T) => ({
-  body: { required: true, content: { 'application/json': { schema } } },
-});
 const params = z.object({ id: z.string().max(100) });
 const one = json(schemas.sessionSchema, 'the session');
 const away = problem('the database is away; Retry-After tells when to come again');

@@ -2,15 +2,11 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ConfigError } from '../../../shared/config/load.ts';
 import { withoutSecrets } from '../../config-secrets.ts';
 import type { ApiContext } from '../context.ts';
+import { problem } from '../describe.ts';
 import { limitBody } from '../limit-body.ts';
 import { ProblemError } from '../problem.ts';
-import { problemSchema } from '../schemas.ts';
 
 const security = [{ bearer: [] }];
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: problemSchema } },
-});
 
 const explainRoute = createRoute({
   method: 'get',

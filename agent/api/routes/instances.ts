@@ -2,13 +2,13 @@ import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Answer } from '../../registry/answer.ts';
 import type { ApiContext } from '../context.ts';
+import { body, problem } from '../describe.ts';
 import { ProblemError } from '../problem.ts';
 import {
   adminSchema,
   instanceParams,
   instanceSchema,
   parseDeadline,
-  problemSchema,
   registrationSchema,
   serviceParam,
   toApi,
@@ -17,20 +17,12 @@ import {
 
 const security = [{ bearer: [] }];
 const json = { 'application/json': { schema: instanceSchema } };
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: problemSchema } },
-});
 const refusals = {
   400: problem('the body is wrong'),
   401: problem('no valid token'),
   404: problem('no such service or instance'),
   409: problem('another instance stands in the way'),
 };
-const body = <T extends z.ZodType>(schema: T) => ({
-  required: true,
-  content: { 'application/json': { schema } },
-});
 
 const register = createRoute({
   method: 'post',
@@ -38,7 +30,7 @@ const register = createRoute({
   summary: 'Register an instance',
   description: 'The same body again is no change (200); another body under the same id is refused (409).',
   security,
-  request: { params: serviceParam, body: body(registrationSchema) },
+  request: { params: serviceParam, ...body(registrationSchema) },
   responses: {
     201: { description: 'registered', content: json },
     200: { description: 'was registered so', content: json },
@@ -59,7 +51,7 @@ const put = <P extends string, T extends z.ZodType>(path: P, summary: string, sc
     path: `/v1/services/{service}/instances/{id}/${path}`,
     summary,
     security,
-    request: { params: instanceParams, body: body(schema) },
+    request: { params: instanceParams, ...body(schema) },
     responses: { 200: { description: 'done', content: json }, ...refusals },
   });
 const admin = put('admin', 'Ready, drain or maint', adminSchema);

@@ -1,24 +1,9 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { ServiceConfig } from '../../../shared/config/config.ts';
 import type { ApiContext } from '../context.ts';
+import { json, problem } from '../describe.ts';
 import { ProblemError } from '../problem.ts';
-import {
-  instanceParams,
-  instanceSchema,
-  problemSchema,
-  serviceParam,
-  serviceSchema,
-  toApi,
-} from '../schemas.ts';
-
-const json = <T extends z.ZodType>(schema: T, description: string) => ({
-  description,
-  content: { 'application/json': { schema } },
-});
-const problem = (description: string) => ({
-  description,
-  content: { 'application/problem+json': { schema: problemSchema } },
-});
+import { instanceParams, instanceSchema, serviceParam, serviceSchema, toApi } from '../schemas.ts';
 
 const listServices = createRoute({
   method: 'get',
