@@ -1,11 +1,8 @@
 import { type Order, snapshotKey } from '../../shared/snapshot/snapshot.ts';
+import { type KvNamespace, kvErrorWords, kvNamespaceUrl } from './kv-url.ts';
 import { type Fetch, message, orderIn, type Published, type Publisher, retryAfterMs } from './publisher.ts';
 
-export interface KvApiOptions {
-  /** `https://api.cloudflare.com/client/v4` */
-  apiUrl: string;
-  accountId: string;
-  namespaceId: string;
+export interface KvApiOptions extends KvNamespace {
   apiToken: string;
   site: string;
 }
@@ -16,11 +13,9 @@ const BLOCKED_MS = 300_000;
 
 /** Writes the snapshot to Workers KV through Cloudflare's REST API. It cannot compare orders, only hold the last one. */
 export function createKvApiPublisher(options: KvApiOptions, fetch: Fetch): Publisher {
-  const { apiUrl, accountId, namespaceId, apiToken, site } = options;
-  // Wrangler's local API has no accounts: its base already ends in the path below `/namespaces`.
-  const base = apiUrl.includes('/cdn-cgi/') ? apiUrl : `${apiUrl}/accounts/${encodeURIComponent(accountId)}`;
+  const { apiToken, site } = options;
   const key = encodeURIComponent(snapshotKey(site));
-  const url = `${base.replace(/\/$/, '')}/storage/kv/namespaces/${encodeURIComponent(namespaceId)}/values/${key}`;
+  const url = `${kvNamespaceUrl(options)}/values/${key}`;
   const headers = { authorization: `Bearer ${apiToken}` };
 
   return {
@@ -42,7 +37,7 @@ export function createKvApiPublisher(options: KvApiOptions, fetch: Fetch): Publi
           (response.status === 429 ? BLOCKED_MS : undefined);
         return {
           kind: 'failed',
-          error: `KV API answered ${response.status}: ${text.slice(0, 200)}`,
+          error: `KV API answered ${response.status}: ${kvErrorWords(text)}`,
           ...(wait === undefined ? {} : { retryAfterMs: wait }),
         };
       } catch (error) {
@@ -54,7 +49,7 @@ export function createKvApiPublisher(options: KvApiOptions, fetch: Fetch): Publi
       const text = await response.text();
       if (response.status === 404) return null;
       if (response.status !== 200)
-        throw new Error(`KV API answered ${response.status}: ${text.slice(0, 200)}`);
+        throw new Error(`KV API answered ${response.status}: ${kvErrorWords(text)}`);
       const newline = text.indexOf('\n');
       try {
         return orderIn(JSON.parse(text.slice(newline + 1)));

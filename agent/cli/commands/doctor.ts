@@ -66,12 +66,13 @@ async function examine(stateDir: string, options: DoctorOptions, tell: Tell): Pr
 }
 
 async function examineAll(facts: import('../doctor/facts.ts').Facts, tell: Tell): Promise<Finding[]> {
-  const [host, haproxy, stores, agent, edge, { packageVersion }] = await Promise.all([
+  const [host, haproxy, stores, agent, edge, kv, { packageVersion }] = await Promise.all([
     import('../doctor/host.ts'),
     import('../doctor/haproxy.ts'),
     import('../doctor/stores.ts'),
     import('../doctor/agent.ts'),
     import('../doctor/edge.ts'),
+    import('../doctor/kv.ts'),
     import('../../version.ts'),
   ]);
   const { env, stack, config } = facts;
@@ -93,7 +94,7 @@ async function examineAll(facts: import('../doctor/facts.ts').Facts, tell: Tell)
     stores.checkPostgres(facts),
     looked.then(({ findings }) => findings),
     looked.then(({ status }) => edge.checkEdge(facts, status)),
-    edge.checkKv(facts),
+    kv.checkKv(facts),
   ];
   let done = 0;
   const groups = await Promise.all(

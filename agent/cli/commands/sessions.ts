@@ -36,6 +36,8 @@ const statsShape = z.looseObject({
   moves: z.number(),
 });
 
+const WHERE_VERSION = '`acgs-lb sessions get <id>` tells the present one';
+
 export function registerSessions(program: Command): void {
   const sessions = program
     .command('sessions')
@@ -117,13 +119,14 @@ function writers(sessions: Command): void {
     .description('leave the current step for another')
     .argument('<id>')
     .argument('<step>')
-    .requiredOption(
+    .option(
       '--version <n>',
       'the version you have seen (acgs-lb sessions get <id> tells it); another one means somebody was faster',
     )
     .option('--data <json>', 'a JSON object to merge into its data')
     .action(
-      async (id: string, step: string, options: { version: string; data?: string }, command: Command) => {
+      async (id: string, step: string, options: { version?: string; data?: string }, command: Command) => {
+        if (options.version === undefined) throw new Misuse(`--version is missing: ${WHERE_VERSION}`);
         const body = { step, ...version(options), ...optionalObject('data', options.data) };
         await send(command, id, 'advance', body);
       },
@@ -180,9 +183,7 @@ function version(options: { version?: string }): { version?: number } {
   if (options.version === undefined) return {};
   const value = Number(options.version);
   if (!Number.isInteger(value) || value < 1) {
-    throw new Misuse(
-      '--version must be a whole number from 1; `acgs-lb sessions get <id>` tells the present one',
-    );
+    throw new Misuse(`--version must be a whole number from 1: ${WHERE_VERSION}`);
   }
   return { version: value };
 }

@@ -1,0 +1,177 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseConfig } from '../../../shared/config/load.ts';
+import { createKvApiPublisher } from '../../snapshot/kv-api.ts';
+import { send } from '../../snapshot/send.ts';
+import type { Facts } from './facts.ts';
+import { checkKv } from './kv.ts';
+
+/*
+ * A small stand-in for the KV part of Cloudflare's REST API, with its envelope, statuses and error codes: a malformed
+ * token is 400, an unknown one 401, one without the permission 403, an account's id that is none 404, and so on.
+ */
+const ACCOUNT = '0123456789abcdef0123456789abcdef';
+const NAMESPACE = 'fedcba9876543210fedcba9876543210';
+const TOKENS: Record<string, 'edit' | 'read' | 'none'> = {
+  ['e'.repeat(40)]: 'edit',
+  ['r'.repeat(40)]: 'read',
+  ['n'.repeat(40)]: 'none',
+};
+const [EDIT, READ, NONE] = Object.keys(TOKENS) as [string, string, string];
+const stored = new Map<string, string>();
+let throttled = false;
+let server: Server;
+let apiUrl: string;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks).toString();
+      const { status, text } = answer(
+        request.method ?? '',
+        request.url ?? '',
+        request.headers.authorization,
+        body,
+      );
+      response.writeHead(status, { 'content-type': 'application/json' }).end(text);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  apiUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/client/v4`;
+});
+afterAll(() => new Promise((resolve) => server.close(resolve)));
+
+const envelope = (result: unknown, more = {}) =>
+  JSON.stringify({ result, success: true, errors: [], messages: [], ...more });
+const refusal = (status: number, code: number, message: string, chain?: object[]) => ({
+  status,
+  text: JSON.stringify({
+    success: false,
+    errors: [{ code, message, ...(chain && { error_chain: chain }) }],
+    messages: [],
+    result: null,
+  }),
+});
+
+function answer(
+  method: string,
+  url: string,
+  authorization = '',
+  body: string,
+): { status: number; text: string } {
+  const { pathname, searchParams } = new URL(url, 'http://api');
+  const token = /^Bearer ([\w-]{40})$/.exec(authorization)?.[1];
+  if (!token) {
+    const chain = [{ code: 6111, message: 'Invalid format for Authorization header' }];
+    return refusal(400, 6003, 'Invalid request headers', chain);
+  }
+  if (throttled) return refusal(429, 971, 'Please wait and consider throttling your request speed');
+  const right = TOKENS[token];
+  if (!right) return refusal(401, 1000, 'Invalid API Token');
+  const [, account, namespace, rest = ''] =
+    /^\/client\/v4\/accounts\/([^/]+)\/storage\/kv\/namespaces\/([^/]+)(\/.*)$/.exec(pathname) ?? [];
+  if (!account || !/^[0-9a-f]{32}$/.test(account)) {
+    return refusal(404, 7003, `Could not route to ${pathname}, perhaps your object identifier is invalid?`);
+  }
+  if (right === 'none' || account !== ACCOUNT) return refusal(403, 10_000, 'Authentication error');
+  if (namespace !== NAMESPACE) return refusal(404, 10_013, "get namespace: 'namespace not found'");
+  const key = /^\/values\/(.+)$/.exec(rest)?.[1];
+  if (rest === '/keys') {
+    if (Number(searchParams.get('limit')) < 10)
+      return refusal(400, 10_005, 'invalid limit: must be at least 10');
+    const result = [...stored.keys()].map((name) => ({ name }));
+    return { status: 200, text: envelope(result, { result_info: { count: result.length, cursor: '' } }) };
+  }
+  if (!key) return refusal(404, 7003, 'Could not route');
+  if (method === 'GET') {
+    const value = stored.get(decodeURIComponent(key));
+    return value === undefined ? refusal(404, 10_009, "get: 'key not found'") : { status: 200, text: value };
+  }
+  if (right !== 'edit') return refusal(403, 10_000, 'Authentication error');
+  stored.set(decodeURIComponent(key), body);
+  return { status: 200, text: envelope(null) };
+}
+
+const config = parseConfig(
+  'version: 1\nsite: { id: main }\nedge: { publish: { kvApi: true } }\nservices: { gs: { routes: [/] } }\n',
+);
+const look = (env: Record<string, string>, fetch = globalThis.fetch) => {
+  const facts: Facts = {
+    ...{ stateDir: '/nowhere', stack: null, configFile: '', config, fetch, now: Date.now },
+    env: {
+      CF_API_TOKEN: READ,
+      CF_ACCOUNT_ID: ACCOUNT,
+      CF_KV_NAMESPACE_ID: NAMESPACE,
+      CF_API_URL: apiUrl,
+      ...env,
+    },
+  };
+  return checkKv(facts);
+};
+
+test('what may be read is well, whether it holds anything or not', async () => {
+  expect((await look({})).state).toBe('ok');
+  expect((await look({ CF_API_TOKEN: EDIT })).state).toBe('ok');
+});
+
+test.each([
+  ['a token with a piece missing', { CF_API_TOKEN: 'short' }, '6003', 'CF_API_TOKEN is no API token'],
+  ['a token that was rolled', { CF_API_TOKEN: 'x'.repeat(40) }, '401', 'expired nor rolled'],
+  ['a token without the permission', { CF_API_TOKEN: NONE }, '403', 'Workers KV Storage: Edit'],
+  ['the name of an account', { CF_ACCOUNT_ID: 'My account' }, '7003', 'CF_ACCOUNT_ID'],
+  ['the account of somebody else', { CF_ACCOUNT_ID: 'a'.repeat(32) }, '403', 'on this account'],
+  [
+    'another namespace',
+    { CF_KV_NAMESPACE_ID: 'b'.repeat(32) },
+    'namespace not found',
+    'wrangler kv namespace list',
+  ],
+] as [string, Record<string, string>, string, string][])('%s', async (_, env, detail, mend) => {
+  const finding = await look(env);
+  expect(finding).toMatchObject({
+    state: 'fail',
+    detail: expect.stringContaining(detail),
+    mend: expect.stringContaining(mend),
+  });
+  expect(JSON.stringify(finding)).not.toContain(env.CF_API_TOKEN ?? READ);
+});
+
+test('a host that cannot reach the API is told which', async () => {
+  const away = () =>
+    Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') }));
+  expect(await look({}, away)).toMatchObject({
+    state: 'fail',
+    detail: 'connect ECONNREFUSED',
+    mend: expect.stringContaining('must reach 127.0.0.1'),
+  });
+});
+
+test('a blocked token is told to wait', async () => {
+  throttled = true;
+  try {
+    expect(await look({})).toMatchObject({ state: 'warn', mend: expect.stringContaining('five minutes') });
+  } finally {
+    throttled = false;
+  }
+});
+
+test('the publisher writes there, reads its order back, and says in words why it may not', async () => {
+  const publisher = (apiToken: string) =>
+    createKvApiPublisher(
+      { apiUrl, accountId: ACCOUNT, namespaceId: NAMESPACE, apiToken, site: 'main' },
+      send,
+    );
+  const sealed = new TextEncoder().encode('k1.signature\n{"v":1,"epoch":4,"seq":2}');
+  const order = { epoch: 4, seq: 2 };
+  expect(await publisher(EDIT).current?.()).toBeNull();
+  expect(await publisher(EDIT).publish(sealed, order, true)).toEqual({ kind: 'accepted' });
+  expect(stored.get('snapshot:main')).toContain('"epoch":4');
+  expect(await publisher(READ).current?.()).toEqual(order);
+  expect(await publisher(READ).publish(sealed, order, true)).toEqual({
+    kind: 'failed',
+    error: 'KV API answered 403: Authentication error (10000)',
+  });
+});
