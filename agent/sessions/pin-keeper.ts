@@ -50,6 +50,8 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
   const held = new Map<string, Held>();
   let working: Promise<void> | null = null;
   let again = false;
+  /** Whether this agent led when it last read or wrote. */
+  let led = false;
   let answer: SnapshotPins = {};
 
   function place(): void {
@@ -64,12 +66,26 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
     answer = overrides(held.values(), placement, MAX_OVERRIDES);
   }
 
+  /** What another agent made or moved, and what ended there. */
+  async function read(): Promise<void> {
+    const open = new Map((await store.open(MAX_SESSIONS)).map((session) => [session.id, session]));
+    for (const id of held.keys()) if (!open.has(id)) held.delete(id);
+    for (const { id, pins } of open.values()) {
+      // One that takes over knows what was written only from here on.
+      if (!led || !held.get(id)?.unsaved) held.set(id, { id, pins, unsaved: null });
+    }
+    led = isLeader();
+    place();
+  }
+
   async function save(): Promise<void> {
+    if (isLeader() && !led) await read();
+    led = isLeader();
     for (const session of held.values()) {
       const { unsaved } = session;
       session.unsaved = null;
-      // The leader sees the same and writes it; one that takes over reads what is written before it moves anything.
-      if (!unsaved || !isLeader()) continue;
+      // The leader sees the same, and writes it.
+      if (!unsaved || !led) continue;
       try {
         await store.savePins(session.id, unsaved.pins, unsaved.moves);
       } catch (error) {
@@ -93,13 +109,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
       }));
       for (const id of await store.expire(idle, now())) held.delete(id);
     }
-    // What another agent made, and what ended there.
-    const open = new Map((await store.open(MAX_SESSIONS)).map((session) => [session.id, session]));
-    for (const id of held.keys()) if (!open.has(id)) held.delete(id);
-    for (const { id, pins } of open.values()) {
-      if (!held.get(id)?.unsaved) held.set(id, { id, pins, unsaved: null });
-    }
-    place();
+    await read();
     await save();
   }
 

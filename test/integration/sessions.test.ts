@@ -198,6 +198,8 @@ test('an agent that takes over tells no move again, and undoes none made meanwhi
   const last = ['gs-1', 'gs-2', 'gs-3'].find((name) => name !== first && name !== moved) ?? '';
   await a.pin(id, 'gs', last);
   leads = 'b';
+  // What b remembers of the session falls at the very moment it takes over.
+  instances.set(`gs/${moved}`, { ...instance('gs', moved), state: 'down' });
   b.accept({ instances, changes: [{}] });
   await b.close();
   await a.close();
