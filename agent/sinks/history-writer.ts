@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Database, Queryable } from '../sql/database.ts';
 import { writeBatch } from '../sql/history.ts';
+import { MigrationError } from '../sql/migrate.ts';
 import { postgresMend } from '../sql/words.ts';
 import type { HistoryRecord } from './records.ts';
 import type { SinkStatus } from './sink.ts';
@@ -33,8 +34,8 @@ const MAX_WAITING_ROWS = 50_000;
 const MAX_BACKOFF_MS = 5_000;
 /** A batch takes milliseconds; a server that hangs must not keep rows from the disk. */
 const DELIVER_MS = 10_000;
-/** Migrations may take minutes: meanwhile rows go to the disk. */
-const PREPARE_MS = 2_000;
+/** Longer than a connection is tried. Migrations may take minutes: meanwhile rows go to the disk. */
+const PREPARE_MS = 4_000;
 
 type Batch = SpoolRecord<HistoryRecord[]>;
 
@@ -53,6 +54,7 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
   let held: Batch | null = null;
   let prepared = false;
   let preparing: Promise<unknown> | null = null;
+  let prepareError: Error | null = null;
   /** Of the disk alone. */
   let diskError: string | null = null;
   let failures = 0;
@@ -123,14 +125,19 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
   async function prepareOnce(): Promise<void> {
     if (prepared) return;
     preparing ??= prepare()
-      .then(() => {
-        prepared = true;
-      })
+      .then(
+        () => {
+          prepared = true;
+        },
+        (error: Error) => {
+          prepareError = error;
+        },
+      )
       .finally(() => {
         preparing = null;
       });
     await within(preparing, PREPARE_MS);
-    if (!prepared) throw new Error('the schema is still being brought up to date');
+    if (!prepared) throw prepareError ?? new MigrationError('the schema is still being brought up to date');
   }
 
   /** True when the batch is in, or can never be. */
@@ -143,9 +150,9 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
       const error = cause as Error;
       if (!isPoison(error)) {
         const words = error.message || String((error as NodeJS.ErrnoException).code);
-        if (failures === 0) {
-          log.warn(`Postgres takes no history (${words}); rows go to the spool: ${postgresMend(error)}`);
-        }
+        // One of migrations says what to do by itself.
+        const told = error instanceof MigrationError ? words : `${words}: ${postgresMend(error)}`;
+        if (failures === 0) log.warn(`Postgres takes no history, rows go to the spool (${told})`);
         failed(words);
         return false;
       }
@@ -157,6 +164,8 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
     }
     if (failures > 0) log.info('Postgres takes history again; the spool is being replayed');
     failures = 0;
+    // Nothing needs the disk now; the next outage tells whether it can be written.
+    diskError = null;
     Object.assign(status, { lastSuccess: now(), lastError: null });
     return true;
   }

@@ -69,7 +69,9 @@ export function createRedisSink({ live, config, log, now = Date.now }: RedisSink
       .catch((error: Error) => {
         failures += 1;
         status.pending = 1;
-        Object.assign(status, { state: failures > 3 ? 'down' : 'retrying', lastError: error.message });
+        // Why the connection is gone tells more than that it is.
+        const lastError = live.status().lastError ?? error.message;
+        Object.assign(status, { state: failures > 3 ? 'down' : 'retrying', lastError });
         log.debug(`live state not written: ${error.message}`);
       })
       .finally(() => {
