@@ -12,7 +12,7 @@ interface AxeResult {
   violations: { id: string; nodes: { html: string; failureSummary?: string }[] }[];
 }
 
-describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
+describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_000 }, () => {
   let browser: Browser;
   let agent: StandIn;
   /** What the page must never do, gathered while a test runs. */
@@ -35,7 +35,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
   async function open(options: BrowserContextOptions = {}): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
     const page = await context.newPage();
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
     page.on('pageerror', (error) => wrongs.push(error.message));
     page.on('console', (message) => {
       if (
@@ -143,7 +143,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
     agent = await startStandIn({ fleet: 100, history: false });
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
     const page = await context.newPage();
-    page.setDefaultTimeout(20_000);
+    page.setDefaultTimeout(30_000);
     await page.goto(agent.url);
     await heading(page, 'Everything is all right');
     for (let number = 1; number <= 48; number++) {
@@ -243,6 +243,9 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', () => {
     );
     await page.locator('#verdict').getByText('<img src=x').waitFor();
     expect(await page.locator('main img, main script').count()).toBe(0);
+    const policy = (await fetch(agent.url)).headers.get('content-security-policy') ?? '';
+    expect(policy).toContain("default-src 'none'; script-src 'self'");
+    expect(policy).not.toMatch(/unsafe|https?:|\*/);
   });
 
   test.each(['light', 'dark'] as const)(
