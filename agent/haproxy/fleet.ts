@@ -83,7 +83,7 @@ export function createFleet(options: FleetOptions): Fleet {
       reloadProblem = null;
       return look.refused;
     }
-    const why = [files.fingerprint(), ...look.refused].join('; ');
+    const why = [files.fingerprint(), ...look.changed, ...look.refused].join('; ');
     if (why === reloaded.why && performance.now() - reloaded.at < RELOAD_PAUSE_MS) {
       return reloadProblem ? [reloadProblem, ...look.refused] : look.refused;
     }

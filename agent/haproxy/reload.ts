@@ -4,16 +4,35 @@ import { socketAddress } from './text.ts';
 
 /**
  * Asks HAProxy's master for new workers; the old ones finish what they have. The master starts itself anew, so it
- * closes the connection and says nothing of the outcome (2.6): a look at the admin socket must tell. Rejects when
- * there is no master to ask.
+ * closes the connection and says nothing of the outcome (2.6): a look at the admin socket must tell. While it starts it
+ * refuses connections, though the new worker of the last reload may answer already: it is asked again. Rejects when there
+ * is no master to ask.
  */
-export function askForReload(masterSocket: string, timeoutMs = 5_000): Promise<void> {
+export async function askForReload(masterSocket: string, timeoutMs = 5_000): Promise<void> {
+  const deadline = performance.now() + STARTING_MS;
+  for (;;) {
+    try {
+      return await askOnce(masterSocket, timeoutMs);
+    } catch (error) {
+      if (errorCode(error) !== 'ECONNREFUSED' || performance.now() > deadline) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new Error(`HAProxy's master socket ${masterSocket}: ${why}`, { cause: error });
+      }
+      await sleep(50);
+    }
+  }
+}
+
+const STARTING_MS = 3_000;
+const errorCode = (error: unknown): unknown =>
+  error instanceof Error && 'code' in error ? error.code : undefined;
+
+function askOnce(masterSocket: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketAddress(masterSocket));
-    const fail = (why: string) => reject(new Error(`HAProxy's master socket ${masterSocket}: ${why}`));
     socket.setTimeout(timeoutMs, () => {
       socket.destroy();
-      fail(`no answer within ${timeoutMs} ms`);
+      reject(new Error(`no answer within ${timeoutMs} ms`));
     });
     let asked = false;
     socket.on('connect', () => {
@@ -21,7 +40,7 @@ export function askForReload(masterSocket: string, timeoutMs = 5_000): Promise<v
       socket.write('reload\n');
     });
     // Reset instead of closed: it is already starting anew.
-    socket.on('error', (error) => (asked ? resolve() : fail(error.message)));
+    socket.on('error', (error) => (asked ? resolve() : reject(error)));
     socket.on('close', () => resolve());
     socket.resume();
   });

@@ -31,6 +31,8 @@ export interface Look {
   refused: string[];
   /** A server could not be added or changed at run time: only a reload brings it in. */
   needsReload: boolean;
+  /** Those that were registered anew as another kind of server, and as which. */
+  changed: string[];
 }
 
 /** Steers one HAProxy: looks at all of it, reports what traffic did, and takes the steps to what is desired. */
@@ -69,6 +71,7 @@ export function createSteering(options: SteeringOptions): Steering {
     for (const [key, admin] of heldOrders(options.desired(), actual)) ours.set(key, admin);
     const steps = planSteps(options.desired(), actual, ours);
     const outcomes = await Promise.all(steps.map((step) => take(step)));
+    const changed = otherKinds(actual);
     const refused = outcomes.flatMap((outcome) => outcome.said);
     return {
       pid: info.pid,
@@ -76,22 +79,23 @@ export function createSteering(options: SteeringOptions): Steering {
       states,
       orders: ordersOf(actual),
       refused,
-      needsReload: isOtherKind(actual) || outcomes.some((outcome) => outcome.needsReload),
+      needsReload: changed.length > 0 || outcomes.some((outcome) => outcome.needsReload),
+      changed,
     };
   }
 
-  /** Whether a server was taken back and registered as something else before HAProxy could delete it. */
-  function isOtherKind(actual: ReadonlyMap<string, Actual>): boolean {
+  /** Servers that were taken back and registered as something else before HAProxy could delete them. */
+  function otherKinds(actual: ReadonlyMap<string, Actual>): string[] {
     for (const key of fixed.keys()) if (!actual.has(key)) fixed.delete(key);
-    let differs = false;
+    const changed: string[] = [];
     for (const [key, want] of options.desired()) {
       if (!actual.has(key)) continue;
       const now = fixedPart(want);
       const before = fixed.get(key) ?? now;
       fixed.set(key, before);
-      differs ||= before !== now;
+      if (before !== now) changed.push(`${key} ${now}`);
     }
-    return differs;
+    return changed;
   }
 
   async function take(step: Step): Promise<Outcome> {

@@ -8,6 +8,7 @@ import {
   type ServerStat,
   type ServerState,
 } from '../../agent/haproxy/parse.ts';
+import { askForReload } from '../../agent/haproxy/reload.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 import { releasing, type Stand, type Steered, startStand, steer } from './haproxy-stand.ts';
@@ -165,6 +166,15 @@ test('registered again as another kind of server it is so in HAProxy too, by a r
   expect(await until(async () => (await limit()) === '7')).toBe(true);
   steered.change({ 'gs/gs-3': null });
   expect(await until(async () => (await server('gs-3')) === null)).toBe(true);
+});
+
+test('one reload right after another finds the master, which starts itself anew each time', async () => {
+  const worker = async () => /^Pid: (\d+)/m.exec(await stand.ask('show info'))?.[1];
+  for (let reload = 0; reload < 4; reload++) {
+    const before = await worker();
+    await askForReload(stand.config.haproxy.masterSocket);
+    expect(await until(async () => (await worker()) !== before, { everyMs: 5 })).toBe(true);
+  }
 });
 
 test('files that cannot be written stop no verdict', async () => {
