@@ -23,10 +23,11 @@ import { untargeted } from './steps/untargeted.ts';
 
 /** One request, step by step. */
 export async function handle(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> {
-  const own = ownEndpoint(request, edge, ctx);
+  const { url } = request;
+  const own = ownEndpoint(url, request, edge, ctx);
   if (own) return own;
 
-  const guarded = guard(request, edge, edge.now());
+  const guarded = guard(url, request, edge, edge.now());
   if (!guarded.ok) return problem({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
   const { incoming } = guarded;
 

@@ -11,8 +11,12 @@ const MAX_SNAPSHOT_BYTES = 2_000_000;
 const HUB_TIMEOUT_MS = 5_000;
 
 /** The edge's own endpoints, or null when the request is for a service. */
-export function ownEndpoint(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> | null {
-  const { url } = request;
+export function ownEndpoint(
+  url: string,
+  request: Request,
+  edge: Edge,
+  ctx: ExecutionContext,
+): Promise<Response> | null {
   const path = url.indexOf('/', url.indexOf('://') + 3);
   if (!url.startsWith(PREFIX, path)) return null;
   return router.fetch(request, edge, ctx);

@@ -37,11 +37,11 @@ export interface Incoming {
 
 export type Guarded = { ok: true; incoming: Incoming } | { ok: false; why: string };
 
-/** Step 1. Who asks, for what, and which of its headers may go on. */
-export function guard(request: Request, edge: Edge, now: number): Guarded {
+/** Step 1. Who asks, for what, and which of its headers may go on. `url` is the request's, which is dear to read. */
+export function guard(url: string, request: Request, edge: Edge, now: number): Guarded {
   const address = clientAddress(request, edge.settings);
   if (!address.ok) return address;
-  const { url, method } = request;
+  const { method } = request;
   const schemeEnd = url.indexOf('://');
   const slash = url.indexOf('/', schemeEnd + 3);
   const proto = url.slice(0, schemeEnd);

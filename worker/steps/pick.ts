@@ -37,7 +37,8 @@ export function pick(
   const keyHash = service.policy.strategy === 'consistent_hash' ? hashText(incoming.clientKey) : 0;
   const { healthyOnly } = FAILOVER[service.policy.failover.strategy];
   const input = { now, random: edge.random, keyHash };
-  for (const site of orderSites(service.sites, edge.placeOf(incoming.request), edge.random)) {
+  const place = service.sites.length > 1 ? edge.placeOf(incoming.request) : [];
+  for (const site of orderSites(service.sites, place, edge.random)) {
     const selection = pickFrom(site.pool(now), tried, input);
     if (selection && !(healthyOnly && selection.why === 'ejected')) return { ...selection, site };
   }
