@@ -24,6 +24,8 @@ export interface Alert {
   /** How often it was told since it last changed. */
   notified: number;
   lastNotifiedAt: number | null;
+  /** The severities at which it was told: those who heard of it as one hear of its end. */
+  toldAs: readonly Severity[];
   /** Evaluations in a row at which it was better than it is said to be. */
   calm: number;
 }
@@ -72,7 +74,8 @@ export function stepAlert(
     const alert: Alert = {
       ...{ id: newId(), rule, service, ...told(severity), state: 'firing', value },
       ...{ message: describe(severity), startedAt: now, changedAt: now, resolvedAt: null },
-      ...{ acknowledgedAt: null, acknowledgedBy: null, notified: 0, lastNotifiedAt: null, calm: 0 },
+      ...{ acknowledgedAt: null, acknowledgedBy: null, notified: 0, lastNotifiedAt: null },
+      ...{ toldAs: [], calm: 0 },
     };
     return { alert, event: 'raised' };
   }

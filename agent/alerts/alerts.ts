@@ -117,7 +117,9 @@ export function createAlerts(options: AlertsOptions): Alerts {
       if (changed.length > 0) store.save(changed);
       for (const { event, alert } of notices) {
         const message = toMessage(event, alert, config().site.id, at);
-        dispatcher.send(message);
+        // Better news goes to all who had the worse.
+        const better = event === 'eased' || event === 'resolved';
+        dispatcher.send(message, better ? alert.toldAs : [alert.severity]);
         onMessage(message);
       }
     },
@@ -149,7 +151,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
         ...{ id: randomUUID(), rule: 'p95Ms', service: '', severity: 'warning', state: 'firing', value: 0 },
         ...{ threshold: 0, message: 'this is a test, nothing is wrong', startedAt: at, changedAt: at },
         ...{ resolvedAt: null, acknowledgedAt: null, acknowledgedBy: null, notified: 1 },
-        ...{ lastNotifiedAt: at, calm: 0 },
+        ...{ lastNotifiedAt: at, toldAs: [], calm: 0 },
       };
       return dispatcher.test(toMessage('test', alert, config().site.id, at), only);
     },

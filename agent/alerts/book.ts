@@ -35,7 +35,8 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
   /** Told now, or kept back by a silence; then it is told when the silence ends. */
   function notice(alert: Alert, event: AlertEvent, now: number): { alert: Alert; notice: Notice | null } {
     if (isSilenced(silences(), alert, now)) return { alert, notice: null };
-    const told = { ...alert, notified: alert.notified + 1, lastNotifiedAt: now };
+    const toldAs = [...new Set([...alert.toldAs, alert.severity])];
+    const told = { ...alert, notified: alert.notified + 1, lastNotifiedAt: now, toldAs };
     return { alert: told, notice: { event, alert: told } };
   }
 

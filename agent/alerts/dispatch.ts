@@ -14,7 +14,8 @@ export interface ReceiverStatus {
 
 /** Brings messages to receivers. Each has a queue and retries of its own: a dead one delays nothing and nobody. */
 export interface Dispatcher {
-  send(message: AlertMessage): void;
+  /** To the routes of these severities, each receiver once. */
+  send(message: AlertMessage, severities?: readonly AlertMessage['severity'][]): void;
   /** Once, at once, and tells how it went. */
   test(message: AlertMessage, only?: string): Promise<{ receiver: string; error: string | null }[]>;
   status(): Record<string, ReceiverStatus>;
@@ -100,8 +101,8 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
   }
 
   return {
-    send(message) {
-      const routes = config().routes.filter(({ severities }) => severities.includes(message.severity));
+    send(message, as = [message.severity]) {
+      const routes = config().routes.filter(({ severities }) => severities.some((one) => as.includes(one)));
       for (const name of new Set(routes.flatMap(({ to }) => to))) enqueue(name, message);
     },
     test: (message, only) =>

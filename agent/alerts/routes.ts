@@ -117,7 +117,7 @@ const removeSilence = createRoute({
 export function registerAlertRoutes(app: OpenAPIHono, deps: AlertRouteDeps): void {
   const { alerts, rules, services, now = Date.now } = deps;
   const shown = (alert: ReturnType<Alerts['firing']>[number]) => {
-    const { lastNotifiedAt: _told, calm: _calm, ...rest } = alert;
+    const { lastNotifiedAt: _told, toldAs: _as, calm: _calm, ...rest } = alert;
     return { ...rest, silenced: alerts.isSilenced(alert) };
   };
 

@@ -1,3 +1,4 @@
+import { SEVERITIES } from '../../shared/config/monitor.ts';
 import type { RuleName } from '../monitor/rules.ts';
 import type { HistoryWriter } from '../sinks/history-writer.ts';
 import type { Database } from '../sql/database.ts';
@@ -30,6 +31,7 @@ interface Row {
   acknowledged_by: string | null;
   notified: number;
   told_at: number | null;
+  told_as: string | null;
 }
 
 export function createAlertStore(database: Database, writer: Pick<HistoryWriter, 'write'>): AlertStore {
@@ -97,6 +99,7 @@ function toRow(alert: Alert) {
     acknowledged_by: alert.acknowledgedBy,
     notified: alert.notified,
     told_at: toSeconds(alert.lastNotifiedAt),
+    told_as: alert.toldAs.join(','),
   };
 }
 
@@ -118,6 +121,7 @@ function fromRow(row: Row): Alert {
     acknowledgedBy: row.acknowledged_by,
     notified: row.notified,
     lastNotifiedAt: instant(row.told_at),
+    toldAs: SEVERITIES.filter((severity) => row.told_as?.split(',').includes(severity)),
     calm: 0,
   };
 }

@@ -30,6 +30,7 @@ const ALERT_COLUMNS = {
   acknowledged_by: text,
   notified: integer,
   told_at: number,
+  told_as: text,
 };
 
 const TABLES: Record<HistoryTable, TableSpec> = {

@@ -73,8 +73,8 @@ function agent(name: string, leads: () => boolean, store: AlertStore = createAle
     isLeader: leads,
     now: () => clock,
     dispatcher: {
-      send: ({ event, severity, notified }: AlertMessage) =>
-        told.push(`${name} ${event} ${severity} ${notified}`),
+      send: ({ event, severity, notified }: AlertMessage, as) =>
+        told.push(`${name} ${event} ${severity} ${notified}${event === 'resolved' ? ` to ${as}` : ''}`),
       test: async () => [],
       status: () => ({}),
       close: async () => {},
@@ -118,7 +118,9 @@ test('an alert goes on through a change of leader and a restart: nothing is told
   clock += 30 * MINUTE;
   expect(await look([third], 600)).toEqual([]);
   expect(await look([third], 1_200)).toEqual(['c escalated emergency 1']);
-  expect([...(await look([third], 10)), ...(await look([third], 10))]).toEqual(['c resolved emergency 1']);
+  expect([...(await look([third], 10)), ...(await look([third], 10))]).toEqual([
+    'c resolved emergency 1 to critical,emergency',
+  ]);
   expect(await look([agent('d', () => true)], 10)).toEqual([]);
 });
 

@@ -159,7 +159,18 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
       .map((line) => (JSON.parse(line) as AlertMessage).event);
   await eventually(() => expect(told()).toEqual(['raised', 'escalated', 'escalated', 'resolved']));
 
-  await eventually(() => expect(dispatcher.status().dead).toMatchObject({ failed: 3, delivered: 0 }));
+  // It is eased to a warning, then over: who heard of it as critical hears both.
+  for (const ms of [600, 420, 420, 10, 10]) await alerts.judge(slow(ms));
+  await eventually(() =>
+    expect(hook().slice(3)).toMatchObject([
+      { event: 'raised', severity: 'critical' },
+      { event: 'eased', severity: 'warning' },
+      { event: 'resolved', severity: 'warning' },
+    ]),
+  );
+  await eventually(() => expect(told().slice(4)).toEqual(['raised', 'eased', 'resolved']));
+
+  await eventually(() => expect(dispatcher.status().dead).toMatchObject({ failed: 6, delivered: 0 }));
   expect(dispatcher.status().dead?.lastError).toContain('ECONNREFUSED');
   await dispatcher.close(5_000);
   expect(dispatcher.status().slow?.lastError).toMatch(/ended by SIGKILL/);
