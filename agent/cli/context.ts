@@ -56,7 +56,12 @@ export function contextOf(command: Command): Context {
       const ask = createInterface({ input: process.stdin, output: process.stderr });
       try {
         // Ctrl-C and Ctrl-D end the question without an answer.
-        const closed = new Promise<string>((resolve) => ask.once('close', () => resolve('')));
+        const closed = new Promise<string>((resolve) =>
+          ask.once('close', () => {
+            process.stderr.write('\n');
+            resolve('');
+          }),
+        );
         const answer = await Promise.race([ask.question(`${question} [y/N] `), closed]);
         if (!/^y(es)?$/i.test(answer.trim())) throw new CommandFailed('nothing was done');
       } finally {

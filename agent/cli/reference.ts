@@ -13,8 +13,8 @@ export function commandReference(program: Command): string {
 In a checkout it is \`npx acgs-lb\`. It finds a running stack through \`--state-dir\` or \`ACGS_STATE_DIR\` (default
 \`.acgs/\`), an agent elsewhere through \`ACGS_AGENT_URL\` and \`ACGS_TOKEN\`. Every command takes \`--json\` (data instead of
 words) and \`--help\`; what hurts asks first, and \`--yes\` answers. Exit codes: 0 done, 1 failed, 2 misuse or invalid
-configuration; 130 ended by Ctrl-C. Long work shows how far it is, on a terminal alone. Colours only on a terminal, never with \`NO_COLOR\`. \`source <(acgs-lb completion bash)\` completes commands,
-options, and the services and instances that run.
+configuration, 130 ended by Ctrl-C. Colours and progress only on a terminal; no colours with \`NO_COLOR\`.
+\`source <(acgs-lb completion bash)\` completes commands, options, and the services and instances that run.
 `,
     `| command | what it does |\n|---|---|\n${commands.map((command) => `| [\`${command.name()}\`](#${command.name()}) | ${cell(command.description())} |`).join('\n')}\n`,
     ...commands.map((command) => section(command, 2)),

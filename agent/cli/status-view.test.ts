@@ -4,7 +4,7 @@ import { statusText } from './status-view.ts';
 import type { Terminal } from './terminal.ts';
 
 const terminal: Terminal = {
-  ...{ interactive: true, watched: true, columns: 100 },
+  ...{ interactive: true, watched: true, columns: 100, rows: 24 },
   write() {},
   error() {},
   transient() {},

@@ -1,5 +1,5 @@
 import type { Status } from './shapes.ts';
-import { type Column, type Terminal, table } from './terminal.ts';
+import { type Column, type Terminal, table, wrap } from './terminal.ts';
 import { ageText, clockText, numberText, plural, stateStyle } from './words.ts';
 
 type Instance = Status['services'][number]['instances'][number];
@@ -108,7 +108,9 @@ function facts(status: Status, terminal: Terminal): string {
         .join('  '),
     ],
   ];
-  return lines.map(([name, text]) => `${terminal.paint('dim', name.padEnd(9))}${text}`).join('\n');
+  return lines
+    .map(([name, text]) => `${terminal.paint('dim', name.padEnd(9))}${wrap(text, 9, terminal)}`)
+    .join('\n');
 }
 
 function trafficText(total: Status['total']): string {
@@ -148,10 +150,25 @@ function instancesText(status: Status, terminal: Terminal): string {
       style: (row) => stateStyle(row.instance?.state ?? ''),
     },
     { title: 'FOR', value: of((instance) => ageText(status.at - instance.since)), align: 'right' },
-    { title: 'REQ/S', value: of((instance) => numberText(instance.traffic.perSecond, 1)), align: 'right' },
-    { title: 'ERR %', value: of((instance) => numberText(instance.traffic.errorPercent, 1)), align: 'right' },
-    { title: 'P95 MS', value: of((instance) => numberText(instance.traffic.p95)), align: 'right' },
-    { title: 'WEIGHT', value: of((instance) => String(instance.weight)), align: 'right' },
+    {
+      title: 'REQ/S',
+      value: of((instance) => numberText(instance.traffic.perSecond, 1)),
+      align: 'right',
+      optional: 3,
+    },
+    {
+      title: 'ERR %',
+      value: of((instance) => numberText(instance.traffic.errorPercent, 1)),
+      align: 'right',
+      optional: 2,
+    },
+    {
+      title: 'P95 MS',
+      value: of((instance) => numberText(instance.traffic.p95)),
+      align: 'right',
+      optional: 2,
+    },
+    { title: 'WEIGHT', value: of((instance) => String(instance.weight)), align: 'right', optional: 4 },
     { title: 'WHY', value: of((instance) => instance.reason), shrink: 1 },
   ];
   return table(rows, columns, terminal);
@@ -160,5 +177,7 @@ function instancesText(status: Status, terminal: Terminal): string {
 export function changeText(change: Status['changes'][number], terminal: Terminal): string {
   const move = change.to === undefined ? '' : ` ${change.from ?? '?'} → ${change.to}`;
   const style = stateStyle(change.to ?? '');
-  return `${terminal.paint('dim', clockText(change.at))}  ${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${change.reason}`;
+  const indent = 10;
+  const text = `${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${change.reason}`;
+  return `${terminal.paint('dim', clockText(change.at))}  ${wrap(text, indent, terminal)}`;
 }

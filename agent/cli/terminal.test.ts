@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Column, createTerminal, type Terminal, table, widthOf } from './terminal.ts';
+import { type Column, createTerminal, type Terminal, table, widthOf, wrap } from './terminal.ts';
 
 const plain = (columns: number): Terminal => ({
   write() {},
@@ -8,6 +8,7 @@ const plain = (columns: number): Terminal => ({
   transient() {},
   interactive: true,
   watched: true,
+  rows: 24,
   columns,
   paint: (_, text) => text,
 });
@@ -49,4 +50,25 @@ test('colours: on a terminal only, never with NO_COLOR, always with FORCE_COLOR'
   expect(painted(false, {})).toBe(false);
   expect(painted(true, { NO_COLOR: '1' })).toBe(false);
   expect(painted(false, { FORCE_COLOR: '1' })).toBe(true);
+});
+
+test('what cannot be cut is left out when it is optional, the least needed first', () => {
+  const wide: Column<string>[] = [
+    { title: 'FIRST', value: () => 'a'.repeat(20) },
+    { title: 'SECOND', value: () => 'b'.repeat(20), optional: 1 },
+    { title: 'THIRD', value: () => 'c'.repeat(20), optional: 2 },
+  ];
+  const titles = (columns: number) => table([''], wide, plain(columns)).split('\n')[0]?.trim().split(/\s+/);
+  expect([64, 63, 42, 41].map(titles)).toEqual([
+    ['FIRST', 'SECOND', 'THIRD'],
+    ['FIRST', 'SECOND'],
+    ['FIRST', 'SECOND'],
+    ['FIRST'],
+  ]);
+});
+
+test('long lines go on below, indented; nothing is broken where nobody looks', () => {
+  const text = 'published 4m ago, and some more';
+  expect(wrap(text, 9, plain(30))).toBe(`published 4m ago, and${' '.repeat(0)}\n         some more`);
+  expect(wrap(text, 9, { ...plain(30), interactive: false })).toBe(text);
 });

@@ -13,6 +13,8 @@ export interface Terminal {
   /** A person sees `transient`. */
   readonly watched: boolean;
   readonly columns: number;
+  /** Lines that are seen at once; without a terminal as many as one likes. */
+  readonly rows: number;
   paint(style: Style, text: string): string;
 }
 
@@ -41,7 +43,13 @@ export function createTerminal(
     transient,
     interactive,
     watched,
-    columns: interactive ? Math.max(stdout.columns ?? 80, 40) : 160,
+    // Asked each time: a window changes its size.
+    get columns() {
+      return interactive ? Math.max(stdout.columns ?? 80, 40) : 160;
+    },
+    get rows() {
+      return interactive ? (stdout.rows ?? 24) : Number.POSITIVE_INFINITY;
+    },
     paint: (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text),
   };
 }
@@ -56,17 +64,19 @@ export interface Column<Row> {
   style?(row: Row): Style;
   /** How gladly this column gives up width when the table is too wide; 0 (the default) never does. */
   shrink?: number;
+  /** Left out when the table is still too wide with everything cut; the highest goes first. */
+  optional?: number;
 }
 
 const GAP = '  ';
 const LEAST = 8;
 
-/** A table no wider than the terminal: columns with `shrink` are cut, widest first, an ellipsis marking the cut. */
-export function table<Row>(
-  rows: readonly Row[],
-  columns: readonly Column<Row>[],
-  terminal: Terminal,
-): string {
+/**
+ * A table no wider than the terminal: columns with `shrink` are cut, widest first, an ellipsis marking the cut; where
+ * that does not do, columns that are optional are left out.
+ */
+export function table<Row>(rows: readonly Row[], wanted: readonly Column<Row>[], terminal: Terminal): string {
+  const columns = fitting(rows, wanted, terminal.columns);
   const cells = rows.map((row) => columns.map((column) => column.value(row)));
   const widths = columns.map((column, index) =>
     Math.max(widthOf(column.title), ...cells.map((line) => widthOf(line[index] ?? ''))),
@@ -95,6 +105,21 @@ export function table<Row>(
   return [head, ...body].join('\n');
 }
 
+function fitting<Row>(rows: readonly Row[], wanted: readonly Column<Row>[], room: number): Column<Row>[] {
+  const least = ({ title, value, shrink }: Column<Row>): number => {
+    const width = Math.max(widthOf(title), ...rows.map((row) => widthOf(value(row))));
+    return shrink ? Math.min(width, LEAST) : width;
+  };
+  let kept = wanted.map((column) => ({ column, width: least(column) }));
+  const tooWide = () => kept.reduce((sum, { width }) => sum + width + GAP.length, -GAP.length) > room;
+  while (tooWide()) {
+    const first = Math.max(...kept.map(({ column }) => column.optional ?? 0));
+    if (first === 0) break;
+    kept = kept.filter(({ column }) => column.optional !== first);
+  }
+  return kept.map(({ column }) => column);
+}
+
 function narrow<Row>(widths: number[], columns: readonly Column<Row>[], room: number): void {
   let excess = widths.reduce((sum, width) => sum + width, 0) - room;
   while (excess > 0) {
@@ -110,6 +135,22 @@ function narrow<Row>(widths: number[], columns: readonly Column<Row>[], room: nu
   function weight(index: number): number {
     return (widths[index] ?? 0) * (columns[index]?.shrink ?? 0);
   }
+}
+
+/** Words that do not fit go on below, indented; without a terminal nothing is broken. */
+export function wrap(
+  text: string,
+  indent: number,
+  { columns, interactive }: Pick<Terminal, 'columns' | 'interactive'>,
+): string {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1) ?? '';
+    const longer = last === '' ? word : `${last} ${word}`;
+    if (interactive && last !== '' && indent + widthOf(longer) > columns) lines.push(word);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines.join(`\n${' '.repeat(indent)}`);
 }
 
 export function clip(text: string, width: number): string {

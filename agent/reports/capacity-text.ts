@@ -22,12 +22,18 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
         reviewed,
         [
           { title: 'SERVICE', value: ({ service }) => service },
-          { title: 'DAYS', align: 'right', value: ({ review }) => count(review.days) },
-          { title: 'RATE/S', align: 'right', value: ({ review }) => amount(review.peakRate) },
-          { title: 'MEAN ms', align: 'right', value: ({ review }) => amount(review.meanResponseMs) },
+          { title: 'DAYS', optional: 3, align: 'right', value: ({ review }) => count(review.days) },
+          { title: 'RATE/S', optional: 1, align: 'right', value: ({ review }) => amount(review.peakRate) },
+          {
+            title: 'MEAN ms',
+            optional: 2,
+            align: 'right',
+            value: ({ review }) => amount(review.meanResponseMs),
+          },
           { title: 'AT ONCE', align: 'right', value: ({ review }) => amount(review.peakConcurrency) },
           {
             title: "BY LITTLE'S LAW",
+            optional: 3,
             align: 'right',
             value: ({ review }) => amount(review.littleConcurrency),
           },
@@ -57,7 +63,7 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
         [
           { title: 'SERVICE', value: ({ one, first }) => (first ? one.service : '') },
           { title: 'MONTH', value: ({ own }) => month(own.start) },
-          { title: 'RATE/S', align: 'right', value: ({ rate }) => (rate ? interval(rate) : '') },
+          { title: 'RATE/S', optional: 1, align: 'right', value: ({ rate }) => (rate ? interval(rate) : '') },
           { title: 'AT ONCE', align: 'right', value: ({ own }) => interval(own) },
           {
             title: 'OF CAPACITY',
@@ -79,10 +85,16 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
           { title: 'USED', value: ({ outlook }) => outlook.method },
           {
             title: 'MASE HOLT-WINTERS',
+            optional: 3,
             align: 'right',
             value: ({ outlook }) => mase(outlook, 'holt-winters'),
           },
-          { title: 'MASE NAIVE', align: 'right', value: ({ outlook }) => mase(outlook, 'seasonal-naive') },
+          {
+            title: 'MASE NAIVE',
+            optional: 3,
+            align: 'right',
+            value: ({ outlook }) => mase(outlook, 'seasonal-naive'),
+          },
           {
             title: 'ERROR, LAST WEEK HELD OUT',
             align: 'right',
@@ -91,9 +103,15 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
                 ? 'as the rate'
                 : `${off(backTest.lastError[method])} (naive ${off(backTest.lastError['seasonal-naive'])})`,
           },
-          { title: 'WEEKS TRIED', align: 'right', value: ({ outlook }) => count(outlook.backTest.folds) },
+          {
+            title: 'WEEKS TRIED',
+            optional: 2,
+            align: 'right',
+            value: ({ outlook }) => count(outlook.backTest.folds),
+          },
           {
             title: 'HISTORY',
+            optional: 1,
             align: 'right',
             value: ({ history }) => `${history.days} d${history.filled ? `, ${history.filled} filled` : ''}`,
           },

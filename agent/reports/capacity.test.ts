@@ -6,7 +6,7 @@ import { capacityText } from './capacity-text.ts';
 
 const DAY = 86_400;
 const plain: Terminal = {
-  ...{ write() {}, error() {}, transient() {}, watched: false, interactive: false, columns: 80 },
+  ...{ write() {}, error() {}, transient() {}, watched: false, rows: 24, interactive: false, columns: 80 },
   paint: (_, text) => text,
 };
 const at = (year: number, month: number, day = 1) => Date.UTC(year, month - 1, day) / 1000;

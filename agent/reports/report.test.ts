@@ -12,7 +12,7 @@ import { reportText } from './text.ts';
 import { verdict } from './verdict.ts';
 
 const plain: Terminal = {
-  ...{ write() {}, error() {}, transient() {}, watched: false, interactive: false, columns: 100 },
+  ...{ write() {}, error() {}, transient() {}, watched: false, rows: 24, interactive: false, columns: 100 },
   paint: (_, text) => text,
 };
 const HOUR = 3_600;

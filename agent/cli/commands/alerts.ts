@@ -157,8 +157,8 @@ function listText(list: readonly Alert[], { terminal }: Context): string {
         style: ({ severity, state }) =>
           state === 'resolved' ? 'dim' : severity === 'warning' ? 'yellow' : 'red',
       },
-      { title: 'SINCE', value: ({ startedAt }) => new Date(startedAt).toISOString() },
-      { title: 'NOTE', value: note },
+      { title: 'SINCE', value: ({ startedAt }) => new Date(startedAt).toISOString(), optional: 2 },
+      { title: 'NOTE', value: note, optional: 1 },
       { title: 'MESSAGE', value: ({ message }) => message, shrink: 1 },
     ],
     terminal,

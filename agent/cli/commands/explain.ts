@@ -84,8 +84,8 @@ function explanationText(path: string, explanation: Explanation, terminal: Termi
     { title: 'CANDIDATE', value: (row) => row.id },
     { title: 'STATE', value: (row) => row.state, style: (row) => stateStyle(row.state) },
     { title: 'SHARE %', value: (row) => numberText(row.sharePercent, 1), align: 'right' },
-    { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right' },
-    { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right' },
+    { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right', optional: 2 },
+    { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right', optional: 3 },
     { title: 'WHY', value: (row) => row.reason, shrink: 1 },
   ];
   return [

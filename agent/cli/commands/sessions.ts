@@ -209,12 +209,16 @@ function listText(list: readonly Session[], { terminal }: Context): string {
     list,
     [
       { title: 'ID', value: ({ id }) => id },
-      { title: 'WORKFLOW', value: ({ workflowType }) => workflowType },
-      { title: 'USER', value: ({ userId }) => userId, shrink: 1 },
+      { title: 'WORKFLOW', value: ({ workflowType }) => workflowType, shrink: 1 },
+      { title: 'USER', value: ({ userId }) => userId, shrink: 1, optional: 1 },
       { title: 'STATE', value: ({ state }) => state, style: ({ state }) => colour(state) },
       { title: 'STEP', value: ({ currentStep }) => currentStep, shrink: 1 },
-      { title: 'VERSION', value: (session) => String(session.version), align: 'right' },
-      { title: 'LAST ACTIVITY', value: ({ lastActivity }) => new Date(lastActivity).toISOString() },
+      { title: 'VERSION', value: (session) => String(session.version), align: 'right', optional: 2 },
+      {
+        title: 'LAST ACTIVITY',
+        value: ({ lastActivity }) => new Date(lastActivity).toISOString(),
+        optional: 3,
+      },
     ],
     terminal,
   );

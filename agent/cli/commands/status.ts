@@ -39,6 +39,9 @@ function only(status: Status, service: string | undefined): Status {
 async function watch(context: Context, service: string | undefined): Promise<void> {
   const client = await context.client();
   const { terminal } = context;
+  // What is wrong from the start is told at once: an unknown service, no agent.
+  only(readAs(statusShape, await client.get('/v1/status'), 'status'), service);
+  if (!context.json) ownScreen(context);
   for (;;) {
     try {
       const response = await client.open('/v1/live');
@@ -61,12 +64,33 @@ async function watch(context: Context, service: string | undefined): Promise<voi
   }
 }
 
-/** On a terminal the picture is redrawn in place, each line cleared to its end, so that nothing flickers. */
+/**
+ * On a terminal the picture is redrawn in place, each line cleared to its end, so that nothing flickers. What does not
+ * fit the window is left out: a picture that scrolls could not be drawn over.
+ */
 function show({ terminal }: Context, text: string): void {
   if (!terminal.interactive) {
     terminal.write(`${text}\n`);
     return;
   }
-  const lines = text.split('\n').map((line) => `${line}\x1b[K`);
+  const all = text.split('\n');
+  const fits = all.length < terminal.rows;
+  const seen = fits ? all : all.slice(0, Math.max(1, terminal.rows - 2));
+  const rest = `${all.length - seen.length} more lines: make the window higher, or name a service`;
+  const lines = [...seen, ...(fits ? [] : [terminal.paint('dim', rest)])].map((line) => `${line}\x1b[K`);
   terminal.write(`\x1b[H${lines.join('\n')}\x1b[J`);
+}
+
+/** A screen of its own, as `less` has one: what was there before comes back at the end. */
+function ownScreen({ terminal }: Context): void {
+  if (!terminal.interactive) return;
+  process.stdout.write('\x1b[?1049h\x1b[?25l');
+  const leave = () => process.stdout.write('\x1b[?25h\x1b[?1049l');
+  process.once('exit', leave);
+  for (const [signal, code] of [
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const) {
+    process.once(signal, () => process.exit(code));
+  }
 }
