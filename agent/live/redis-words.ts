@@ -5,6 +5,8 @@ export function innermost(error: Error): Error {
   return 'lastNodeError' in error && error.lastNodeError instanceof Error ? error.lastNodeError : error;
 }
 
+export const IS_CLUSTER = 'this Redis is a node of a cluster: write redis+cluster:// in REDIS_URL';
+
 /** What to do about an error of Redis. */
 export function redisMend(error: Error): string {
   const { message } = error;
@@ -19,6 +21,7 @@ export function redisMend(error: Error): string {
   if (tls) return tls;
   if (/cluster support disabled/i.test(message))
     return 'this Redis is no cluster: write redis:// in REDIS_URL';
+  if (/^MOVED/.test(message)) return IS_CLUSTER;
   if (/CLUSTERDOWN/.test(message))
     return 'the cluster has lost a part of its nodes: redis-cli --cluster check';
   if (/OOM|MISCONF/.test(message)) return 'Redis takes no writes: look at its memory and its disk';

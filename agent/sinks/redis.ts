@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../shared/config/config.ts';
 import type { LiveState } from '../live/live.ts';
+import { redisMend } from '../live/redis-words.ts';
 import type { Change } from '../state.ts';
 import { liveEntries, type Totals } from './redis-entries.ts';
 import type { MetricsRow, Sink, SinkStatus, Update } from './sink.ts';
@@ -69,10 +70,13 @@ export function createRedisSink({ live, config, log, now = Date.now }: RedisSink
       .catch((error: Error) => {
         failures += 1;
         status.pending = 1;
-        // Why the connection is gone tells more than that it is.
-        const lastError = live.status().lastError ?? error.message;
+        // Why the connection is gone tells more than that it is, and has been logged.
+        const { state, lastError: away } = live.status();
+        const lastError = away ?? error.message;
+        if (state === 'ok' && failures === 1) {
+          log.warn(`live state not written (${lastError}): ${redisMend(error)}`);
+        }
         Object.assign(status, { state: failures > 3 ? 'down' : 'retrying', lastError });
-        log.debug(`live state not written: ${error.message}`);
       })
       .finally(() => {
         writing = null;

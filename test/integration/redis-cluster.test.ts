@@ -1,5 +1,6 @@
 import pino from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkRedis } from '../../agent/cli/doctor/stores.ts';
 import type { LiveState } from '../../agent/live/live.ts';
 import { createRedisLive } from '../../agent/live/redis.ts';
 import { createRedisSink } from '../../agent/sinks/redis.ts';
@@ -8,6 +9,7 @@ import { ask } from '../../dev/servers/ask.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
+import { doctorFacts } from '../harness/facts.ts';
 
 /** Three masters and one replica, of the first; all as small and as quick to judge as they can be. */
 let nodes: RedisServer[] = [];
@@ -90,6 +92,17 @@ test('keys of every node, wishes, events and the lease work as with one Redis', 
   expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' });
   expect(await two.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
   await one.releaseLease('a');
+});
+
+test('doctor knows a cluster, and a URL that takes it for one Redis', async () => {
+  const first = address(nodes[0] as RedisServer);
+  const doctor = async (scheme: string) =>
+    (await checkRedis(doctorFacts({ REDIS_URL: `${scheme}://:${PASSWORD}@${first}` })))[0];
+  expect(await doctor('redis+cluster')).toMatchObject({ name: 'Redis', state: 'ok' });
+  expect(await doctor('redis')).toMatchObject({
+    state: 'fail',
+    mend: expect.stringContaining('redis+cluster://'),
+  });
 });
 
 test('a master that hangs, and one that dies, is followed by its replica, and live state is whole again', async () => {

@@ -108,3 +108,20 @@ test('an instance that is gone leaves no keys', async () => {
   sink.accept({ at: 5_000, instances: one, changes: [] });
   await eventually(async () => expect(await keys()).toEqual(ALL.filter((key) => !key.endsWith('gs-2'))));
 });
+
+test('a Redis that answers and takes no writes is told of once, with what to do', async () => {
+  let logged = '';
+  const write = (line: string): void => {
+    logged += line;
+  };
+  const full = createRedisSink({ live, config: () => config, log: pino({ level: 'info' }, { write }) });
+  await redis.config('SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '1');
+  full.accept({ at: 6_000, instances: one, changes: [] });
+  await eventually(() => expect(full.status()).toMatchObject({ state: 'down', pending: 1 }));
+  expect(full.status().lastError).toContain('OOM');
+  await redis.config('SET', 'maxmemory-policy', 'allkeys-lru', 'maxmemory', '0');
+  await eventually(() => expect(full.status()).toMatchObject({ state: 'ok', pending: 0, lastError: null }));
+  expect(logged.match(/live state not written \(OOM.*look at its memory/g)).toHaveLength(1);
+  expect(logged.split('\n').filter(Boolean)).toHaveLength(1);
+  await full.close(1_000);
+});

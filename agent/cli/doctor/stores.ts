@@ -1,6 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { openRedis } from '../../live/redis-client.ts';
-import { innermost, redisMend } from '../../live/redis-words.ts';
+import { IS_CLUSTER, innermost, redisMend } from '../../live/redis-words.ts';
 import { type Database, openDatabase } from '../../sql/database.ts';
 import { databaseUrl } from '../../sql/locate.ts';
 import { migrationsFolder } from '../../sql/migrate.ts';
@@ -38,6 +38,9 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
   try {
     await redis.connect();
     const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
+    if (!redis.isCluster && /cluster_enabled:1/.test(await redis.info('cluster'))) {
+      return [fail('Redis', 'answers, as a node of a cluster', IS_CLUSTER)];
+    }
     const info = await redis.info('memory');
     const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1] ?? 'unknown';
     const limit = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
