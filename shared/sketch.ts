@@ -19,7 +19,9 @@ export const SKETCH_SMALLEST = 0.01;
 
 export const emptySketch = (): Sketch => ({ count: 0, sum: 0, max: 0, buckets: {} });
 
+/** A value that is none (a clock that failed) is left out: one NaN would spoil all that it is ever merged into. */
 export function addToSketch(sketch: Sketch, value: number, times = 1): void {
+  if (!Number.isFinite(value)) return;
   const index = Math.ceil(Math.log(Math.max(value, SKETCH_SMALLEST)) / SKETCH_LOG_GAMMA);
   sketch.buckets[index] = (sketch.buckets[index] ?? 0) + times;
   sketch.count += times;
