@@ -84,23 +84,6 @@ test('the names that the guide’s dashboards read', async () => {
   expect(page).toContain('acgs_failover_events_total{service="gs",kind="instance"} 1');
 });
 
-test('an edge’s latencies count only where HAProxy has not measured the same calls', async () => {
-  const all = metrics();
-  const edge = { kind: 'traffic', source: 'edge', service: 'gs', instance: 'gs-1', at: 0, slow: 0 } as const;
-  all.accept(
-    update([instance('gs-1')], {
-      traffic: [
-        // HAProxy has told nothing yet: these are the only ones there are.
-        { ...edge, success: 0, failure: 0, latency: sketchOf(10, 10) },
-        { ...edge, source: 'haproxy', success: 1, failure: 0, latency: sketchOf(10) },
-        { ...edge, success: 0, failure: 0, latency: sketchOf(10) },
-        { ...edge, success: 1, failure: 0, latency: sketchOf(10) },
-      ],
-    }),
-  );
-  expect(await all.render()).toContain(`acgs_load_balancer_response_time_seconds_count{${labels}} 4`);
-});
-
 const promtool = spawnSync('promtool', ['--version']).status === 0;
 test.skipIf(!promtool)('Prometheus itself finds nothing to mend in the page', async () => {
   const all = metrics();

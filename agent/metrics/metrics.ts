@@ -45,14 +45,13 @@ export function createMetrics({ version, site, status, now = Date.now }: Metrics
   set.info.set({ version, site }, 1);
   let known = new Set<string>();
   /** Instances whose latencies HAProxy tells. */
-  const timed = new Set<string>();
   let edgeAges: { at: number; ageMs: number }[] = [];
   return {
     contentType: set.registry.contentType,
     accept(update) {
       known = forgetGone(set, known, update.instances);
       for (const instance of update.instances.values()) showInstance(set, instance);
-      for (const delta of update.traffic ?? []) if (known.has(keyOf(delta))) addTraffic(set, timed, delta);
+      for (const delta of update.traffic ?? []) if (known.has(keyOf(delta))) addTraffic(set, delta);
       const host = update.metrics?.[0];
       if (host) {
         set.cpu.set(host.cpuUsage);
@@ -118,17 +117,11 @@ function showInstance(set: MetricSet, instance: Instance): void {
   for (const status of ['success', 'failure']) set.requests.inc({ ...labels, status }, 0);
 }
 
-function addTraffic(set: MetricSet, timed: Set<string>, delta: TrafficDelta): void {
+function addTraffic(set: MetricSet, delta: TrafficDelta): void {
   const labels = { service: delta.service, instance: delta.instance };
   set.requests.inc({ ...labels, status: 'success' }, delta.success);
   set.requests.inc({ ...labels, status: 'failure' }, delta.failure);
-  if (!delta.latency) return;
-  // What went through a gateway HAProxy measures where its log reaches us: an edge's delta without counts would then be
-  // the same calls again.
-  if (delta.source === 'haproxy') timed.add(keyOf(delta));
-  const measuredTwice =
-    delta.source === 'edge' && delta.success + delta.failure === 0 && timed.has(keyOf(delta));
-  if (!measuredTwice) set.responseTime.add(labels, delta.latency);
+  if (delta.latency) set.responseTime.add(labels, delta.latency);
 }
 
 function addEdgeReport(set: MetricSet, report: EdgeReport): void {
