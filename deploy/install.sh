@@ -78,7 +78,16 @@ rm -rf "$lib.old"
 [ ! -d "$lib" ] || mv "$lib" "$lib.old"
 mv "$lib.new" "$lib"
 rm -rf "$lib.old"
-printf '#!/bin/sh\nexec /usr/lib/acgs-lb/bin/node /usr/lib/acgs-lb/acgs-lb.mjs "$@"\n' >"$root/usr/bin/acgs-lb.new"
+cat >"$root/usr/bin/acgs-lb.new" <<'EOF'
+#!/bin/sh
+# This host's agent and state, unless others are named; who may read the agent's environment need not give it.
+if [ -z "${ACGS_AGENT_URL-}${ACGS_STATE_DIR-}" ]; then
+    export ACGS_AGENT_URL=http://127.0.0.1:9400 ACGS_STATE_DIR=/var/lib/acgs-lb
+fi
+# Not for the edge: the agent's secrets are none of its business.
+if [ "${1-}" != edge ] && [ -r /etc/acgs-lb/agent.env ]; then environment=--env-file=/etc/acgs-lb/agent.env; fi
+exec /usr/lib/acgs-lb/bin/node ${environment:+"$environment"} /usr/lib/acgs-lb/acgs-lb.mjs "$@"
+EOF
 chmod 755 "$root/usr/bin/acgs-lb.new"
 mv "$root/usr/bin/acgs-lb.new" "$root/usr/bin/acgs-lb"
 run() { "$lib/bin/node" "$lib/acgs-lb.mjs" "$@"; }
@@ -109,7 +118,7 @@ if [ ! -e "$etc/agent.env" ]; then
         {
             cat "$fresh/edge.env"
             printf '\n# Of acgs-lb-edge.service, the edge on this host.\n'
-            printf 'EDGE_BIND=*:8787\nFALLBACK_ORIGIN=http://127.0.0.1:8090\nLOG_SAMPLE=0.01\n'
+            printf 'SITES=main\nEDGE_BIND=*:8787\nFALLBACK_ORIGIN=http://127.0.0.1:8090\nLOG_SAMPLE=0.01\n'
         } >"$etc/edge.env"
     fi
     rm -rf "$fresh"
@@ -133,6 +142,9 @@ chmod 2775 "$root/etc/haproxy"
 
 # --- units, log rotation, documentation --------------------------------------------------------------------------------
 mkdir -p "$units/haproxy.service.d" "$root/usr/share/doc/acgs-lb"
+# An upgrade leaves a running HAProxy alone: the agent reloads it if its configuration changes.
+haproxy=start
+cmp -s "$here/deploy/systemd/haproxy.service.d/acgs-lb.conf" "$units/haproxy.service.d/acgs-lb.conf" || haproxy=restart
 cp "$here/deploy/systemd/acgs-lb-agent.service" "$here/deploy/systemd/acgs-lb-edge.service" "$units/"
 cp "$here/deploy/systemd/haproxy.service.d/acgs-lb.conf" "$units/haproxy.service.d/acgs-lb.conf"
 chmod 644 "$units"/acgs-lb-*.service "$units/haproxy.service.d/acgs-lb.conf"
@@ -161,11 +173,11 @@ fi
 if [ -d /run/systemd/system ] && [ "$start" = yes ]; then
     systemctl daemon-reload
     systemctl enable --quiet haproxy acgs-lb-agent
-    systemctl restart haproxy acgs-lb-agent
-    if [ "$edge" = yes ]; then
-        systemctl enable --quiet acgs-lb-edge
-        systemctl restart acgs-lb-edge
-    fi
+    systemctl $haproxy haproxy
+    systemctl restart acgs-lb-agent
+    [ "$edge" = no ] || systemctl enable --quiet acgs-lb-edge
+    # One that runs is of the version before.
+    if [ "$edge" = yes ] || systemctl --quiet is-active acgs-lb-edge; then systemctl restart acgs-lb-edge; fi
     say 'acgs-lb runs: acgs-lb status, or the dashboard at http://127.0.0.1:9400/'
 else
     say 'installed. To start it:'

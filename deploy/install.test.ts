@@ -30,6 +30,10 @@ test('installs, keeps what the operator changed when run again, and goes without
   const secrets = await installed('etc/acgs-lb/agent.env');
   expect(secrets).toMatch(/^ENVIRONMENT=production$/m);
   expect(secrets).toMatch(/^ACGS_TOKEN=\S{16,}$/m);
+  expect(await installed('etc/acgs-lb/edge.env')).toMatch(/^SITES=main$/m);
+  const command = await readFile(join(root, 'usr/bin/acgs-lb'), 'utf8');
+  expect(command).toContain('ACGS_AGENT_URL=http://127.0.0.1:9400');
+  expect(spawnSync('sh', ['-n'], { input: command }).status).toBe(0);
   expect((await stat(join(root, 'etc/acgs-lb/agent.env'))).mode & 0o007).toBe(0);
   expect(await installed('etc/haproxy/haproxy.cfg.before-acgs-lb')).toBe('# the distribution\n');
   const version = spawnSync(

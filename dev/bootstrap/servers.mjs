@@ -17,6 +17,7 @@ const TEST_TOOLS = {
     dnf: 'chromium',
   },
   prometheus: { find: () => findProgram('promtool'), apt: 'prometheus', dnf: 'golang-github-prometheus' },
+  keepalived: { find: () => findProgram('keepalived'), apt: 'keepalived', dnf: 'keepalived' },
 };
 const PACKAGES = { ...SERVERS, ...TEST_TOOLS };
 
