@@ -19,7 +19,10 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
-export async function startGateway(backendUrl: string): Promise<Gateway> {
+export async function startGateway(
+  backendUrl: string,
+  { requireEdge = true, template }: { requireEdge?: boolean; template?: string } = {},
+): Promise<Gateway> {
   const folder = privateFolder('acgs-b');
   const [port = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
   // No two instances of a service may have one URL.
@@ -33,7 +36,7 @@ services:
     routes: [/gateway]
     instances: [{ id: bench-1, url: "${backendUrl}" }, { id: bench-2, url: "${secondUrl}" }]
 haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}",
-  threads: 1, rateLimit: off, requireEdge: true, log: "127.0.0.1:9", socket: ${join(folder, 'admin.sock')},
+  threads: 1, rateLimit: off, requireEdge: ${requireEdge}, log: "127.0.0.1:9", socket: ${join(folder, 'admin.sock')},
   masterSocket: ${join(folder, 'master.sock')}, file: ${join(folder, 'haproxy.cfg')} }
 `);
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -43,7 +46,10 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
     statsPassword: 'bench',
     edgePublicKeys: text(publicKey.export({ type: 'spki', format: 'der' })),
   };
-  await installHaproxyConfig({ config, instances: configInstances(config), secrets });
+  await installHaproxyConfig({
+    ...{ config, instances: configInstances(config), secrets },
+    ...(template === undefined ? {} : { template }),
+  });
   const { file: configFile, masterSocket } = config.haproxy;
   const haproxy = await startHaproxy({ configFile, masterSocket });
   const { pid } = haproxy.child;

@@ -1,4 +1,6 @@
 import { benchEdge } from './edge.ts';
+import { benchEdgeToken } from './edge-token.ts';
+import { benchHaproxy } from './haproxy.ts';
 import { benchLargeBodies } from './large-bodies.ts';
 import { benchGlobalLimit, benchMillionClients } from './limits.ts';
 import { benchProbes, formatProbes } from './probes.ts';
@@ -6,6 +8,8 @@ import { benchProbes, formatProbes } from './probes.ts';
 /** `npm run bench [name …]`: what is measured, by name. */
 const BENCHES: Record<string, () => Promise<void>> = {
   edge: benchEdge,
+  'edge-token': benchEdgeToken,
+  haproxy: benchHaproxy,
   'global-limit': benchGlobalLimit,
   'million-clients': benchMillionClients,
   'large-bodies': benchLargeBodies,

@@ -10,10 +10,11 @@ export const median = (values: readonly number[]): number =>
 export async function wrk(
   url: string,
   seconds: number,
+  headers: readonly string[] = [],
 ): Promise<{ requests: number; perSecond: number; p99: number; failed: number }> {
-  const child = spawn('wrk', ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', url], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const more = headers.flatMap((header) => ['-H', header]);
+  const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...more, url];
+  const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (chunk) => {
     text += String(chunk);

@@ -1,26 +1,9 @@
 import { expect, test } from 'vitest';
+import { sampleInstance } from '../../test/harness/instance.ts';
 import type { Instance } from '../state.ts';
 import { desiredFor } from './desired.ts';
 
-const instance = (id: string, more: Partial<Instance> = {}): Instance => ({
-  id,
-  service: 's',
-  url: 'http://10.0.0.1',
-  origin: 'file',
-  state: 'up',
-  reason: '',
-  since: 0,
-  health: 'up',
-  breaker: 'closed',
-  admin: 'ready',
-  weight: 100,
-  priority: 1,
-  latencyMs: null,
-  inflight: 0,
-  queued: 0,
-  metadata: {},
-  ...more,
-});
+const instance = (id: string, more: Partial<Instance> = {}) => sampleInstance({ id, service: 's', ...more });
 const verdicts = (instances: Instance[], settled: string[] = []) =>
   [...desiredFor(instances, new Set(settled)).values()].map(({ verdict }) => verdict);
 const down: Partial<Instance> = { state: 'down', health: 'down' };

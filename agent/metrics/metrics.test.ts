@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { sampleInstance } from '../../test/harness/instance.ts';
 import type { Update } from '../sinks/sink.ts';
 import { type Instance, instanceKey } from '../state.ts';
 import { createMetrics, type MetricsStatus } from './metrics.ts';
@@ -12,27 +13,8 @@ const status: MetricsStatus = {
   sinks: { postgres: { state: 'retrying', pending: 12, dropped: 1, lastSuccess: 5_000, lastError: 'away' } },
 };
 
-function instance(id: string, more: Partial<Instance> = {}): Instance {
-  return {
-    id,
-    service: 'gs',
-    url: 'http://127.0.0.1:8004',
-    origin: 'file',
-    state: 'up',
-    reason: '',
-    since: 0,
-    health: 'up',
-    breaker: 'closed',
-    admin: 'ready',
-    weight: 100,
-    priority: 1,
-    latencyMs: 3,
-    inflight: 2,
-    queued: 0,
-    metadata: {},
-    ...more,
-  };
-}
+const instance = (id: string, more: Partial<Instance> = {}) =>
+  sampleInstance({ id, latencyMs: 3, inflight: 2, ...more });
 
 const update = (instances: Instance[], more: Partial<Update> = {}): Update => ({
   at: 0,

@@ -44,7 +44,6 @@ export function createMetrics({ version, site, status, now = Date.now }: Metrics
     set.registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   set.info.set({ version, site }, 1);
   let known = new Set<string>();
-  /** Instances whose latencies HAProxy tells. */
   let edgeAges: { at: number; ageMs: number }[] = [];
   return {
     contentType: set.registry.contentType,

@@ -1,27 +1,11 @@
 import { expect, test } from 'vitest';
+import { sampleInstance } from '../../test/harness/instance.ts';
 import type { Instance } from '../state.ts';
 import { createPlacement, overrides, placePins } from './placement.ts';
 import { uuid7 } from './uuid7.ts';
 
-const instance = (id: string, more: Partial<Instance> = {}): Instance => ({
-  id,
-  service: 'gs',
-  url: `http://${id}:8004`,
-  origin: 'file',
-  state: 'up',
-  reason: '',
-  since: 0,
-  health: 'up',
-  breaker: 'closed',
-  admin: 'ready',
-  weight: 100,
-  priority: 1,
-  latencyMs: 1,
-  inflight: 0,
-  queued: 0,
-  metadata: {},
-  ...more,
-});
+const instance = (id: string, more: Partial<Instance> = {}) =>
+  sampleInstance({ id, url: `http://${id}:8004`, latencyMs: 1, ...more });
 
 const NOW = 1_000_000;
 const id = uuid7(NOW);

@@ -11,6 +11,7 @@ import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { askHaproxy, startHaproxy } from '../../dev/servers/haproxy.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { sampleInstance } from '../harness/instance.ts';
 
 /** A HAProxy of its own on free ports, made from a small configuration, for tests of what it really does. */
 export interface Stand {
@@ -181,27 +182,12 @@ export async function steer(stand: Stand): Promise<Steered> {
   return steered;
 }
 
-function instanceOf(parts: Partial<Instance>): Instance {
-  return {
-    id: '',
-    service: '',
-    url: 'http://127.0.0.1:1',
-    origin: 'api',
-    state: 'down',
-    reason: 'for a test',
-    since: 0,
-    health: 'unknown',
-    breaker: 'closed',
-    admin: 'ready',
-    weight: 100,
-    priority: 1,
-    latencyMs: null,
-    inflight: 0,
-    queued: 0,
-    metadata: {},
+/** One that was registered and has proved nothing yet, unless the test says more of it. */
+const instanceOf = (parts: Partial<Instance>): Instance =>
+  sampleInstance({
+    ...{ id: '', service: '', url: 'http://127.0.0.1:1', origin: 'api', state: 'down', health: 'unknown' },
     ...parts,
-  };
-}
+  });
 
 const releases: (() => Promise<unknown>)[] = [];
 /** Registers what ends with the test file, in reverse order. */

@@ -1,0 +1,157 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { configInstances, type RenderInput } from '../agent/haproxy/input.ts';
+import { installHaproxyConfig } from '../agent/haproxy/install.ts';
+import { parseInfo } from '../agent/haproxy/parse.ts';
+import { askForReload, until } from '../agent/haproxy/reload.ts';
+import { renderHaproxyConfig } from '../agent/haproxy/render.ts';
+import { freePorts } from '../dev/ports.ts';
+import { privateFolder, removeFolder } from '../dev/servers/folder.ts';
+import { askHaproxy, checkHaproxyConfig, startHaproxy } from '../dev/servers/haproxy.ts';
+import { parseConfig } from '../shared/config/load.ts';
+import { median } from './wrk.ts';
+
+const SERVICES = 100;
+const EACH = 10;
+const RELOADS = 5;
+
+interface Row {
+  what: string;
+  fileKb: number;
+  renderMs: number | null;
+  checkMs: number;
+  reloadMs: number;
+  workerMb: number;
+}
+
+/** What a thousand instances cost HAProxy, beside the same servers, checked too, in a file that holds nothing else. */
+export async function benchHaproxy(): Promise<void> {
+  const folder = privateFolder('acgs-bf');
+  // Every instance is this one server, under an address of its own.
+  const server = createServer((_, response) => response.end('ok'));
+  await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
+  try {
+    const { port } = server.address() as AddressInfo;
+    const rows = [await bareRow(folder, port), await ourRow(folder, port)];
+    console.log(
+      `\nHAProxy: ${SERVICES * EACH} instances of ${SERVICES} services, median of ${RELOADS} reloads`,
+    );
+    console.table(
+      rows.map(({ what, fileKb, renderMs, checkMs, reloadMs, workerMb }) => ({
+        what,
+        'file KB': Math.round(fileKb),
+        'render ms': renderMs === null ? '' : Math.round(renderMs),
+        'haproxy -c ms': Math.round(checkMs),
+        'reload ms': Math.round(reloadMs),
+        'worker MB': Math.round(workerMb),
+      })),
+    );
+  } finally {
+    server.closeAllConnections();
+    server.close();
+    removeFolder(folder);
+  }
+}
+
+const addressOf = (service: number, index: number): string => `127.1.${service}.${index + 1}`;
+const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
+
+async function ourRow(folder: string, port: number): Promise<Row> {
+  const [bind = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
+  const [socket, masterSocket] = [join(folder, 'a.sock'), join(folder, 'm.sock')];
+  const config = parseConfig(
+    JSON.stringify({
+      version: 1,
+      site: { id: 'main' },
+      agent: { bind: `127.0.0.1:${agent}` },
+      haproxy: {
+        ...{ bind: [`127.0.0.1:${bind}`], stats: `127.0.0.1:${stats}`, agentCheck: `127.0.0.1:${check}` },
+        ...{ socket, masterSocket, file: join(folder, 'haproxy.cfg'), log: '127.0.0.1:9', threads: 2 },
+      },
+      services: Object.fromEntries(
+        numbers(SERVICES).map((service) => [
+          `s${service}`,
+          {
+            routes: [`/s${service}`],
+            instances: numbers(EACH).map((index) => ({
+              id: `s${service}-${index}`,
+              url: `http://${addressOf(service, index)}:${port}`,
+            })),
+          },
+        ]),
+      ),
+    }),
+  );
+  const secrets = { statsUser: 'admin', statsPassword: 'bench', edgePublicKeys: '' };
+  const input: RenderInput = { config, instances: configInstances(config), secrets };
+  const times = numbers(RELOADS).map(() => millisecondsOf(() => renderHaproxyConfig(input)));
+  await installHaproxyConfig(input);
+  const row = await measured(config.haproxy.file, socket, masterSocket);
+  return { what: 'acgs-lb, as rendered', renderMs: median(times), ...row };
+}
+
+async function bareRow(folder: string, port: number): Promise<Row> {
+  const [bind = 0] = await freePorts(1);
+  const [file, socket, masterSocket] = ['bare.cfg', 'b.sock', 'bm.sock'].map((name) => join(folder, name));
+  if (!file || !socket || !masterSocket) throw new Error('three names, three paths');
+  const backends = numbers(SERVICES).map((service) => {
+    const servers = numbers(EACH).map(
+      (index) => `  server s${service}-${index} ${addressOf(service, index)}:${port} check inter 10s\n`,
+    );
+    return `backend s${service}\n  option httpchk GET /health\n${servers.join('')}`;
+  });
+  writeFileSync(
+    file,
+    `global
+  nbthread 2
+  stats socket ${socket} mode 600 level admin expose-fd listeners
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 60s
+  timeout server 30s
+frontend all
+  bind 127.0.0.1:${bind}
+  use_backend %[path,field(2,/)]
+${backends.join('')}`,
+  );
+  return {
+    what: 'the same servers, checked',
+    renderMs: null,
+    ...(await measured(file, socket, masterSocket)),
+  };
+}
+
+/** Judged, started, reloaded some times under the checks of all servers. */
+async function measured(configFile: string, socket: string, masterSocket: string) {
+  const checkMs = millisecondsOf(() => checkHaproxyConfig(configFile));
+  const haproxy = await startHaproxy({ configFile, masterSocket });
+  const worker = async () => parseInfo(await askHaproxy(socket, 'show info').catch(() => '')).pid;
+  try {
+    const times: number[] = [];
+    for (let reload = 0; reload < RELOADS; reload++) {
+      const before = await worker();
+      const began = performance.now();
+      await askForReload(masterSocket);
+      const isNew = async () => ![0, before].includes(await worker());
+      if (!(await until(isNew, 20_000))) throw new Error('no new worker');
+      times.push(performance.now() - began);
+    }
+    const workerMb = residentMb(await worker());
+    return { fileKb: statSync(configFile).size / 1024, checkMs, reloadMs: median(times), workerMb };
+  } finally {
+    await haproxy.stop();
+  }
+}
+
+function millisecondsOf(work: () => unknown): number {
+  const began = performance.now();
+  work();
+  return performance.now() - began;
+}
+
+/** statm counts pages of 4 KiB. */
+const residentMb = (pid: number): number =>
+  (Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4_096) / 2 ** 20;

@@ -1,0 +1,21 @@
+import type { Instance } from '../../agent/state.ts';
+
+/** An instance that is up, has served nothing yet, and is otherwise as the test wants it. */
+export const sampleInstance = (more: Partial<Instance> & { id: string }): Instance => ({
+  service: 'gs',
+  url: 'http://127.0.0.1:8004',
+  origin: 'file',
+  state: 'up',
+  reason: '',
+  since: 0,
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  latencyMs: null,
+  inflight: 0,
+  queued: 0,
+  metadata: {},
+  ...more,
+});
