@@ -5,6 +5,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createRedisLive } from '../../agent/live/redis.ts';
 import { freePort } from '../../dev/ports.ts';
+import { ask } from '../../dev/servers/ask.ts';
 import { type Child, startChild } from '../../dev/servers/child.ts';
 import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -17,7 +18,7 @@ let url: string;
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'acgs-sentinel-'));
-  master = await startRedis();
+  master = await startRedis({ settings: ['--repl-diskless-sync-delay', '0'] });
   replica = await startRedis({ settings: ['--replicaof', '127.0.0.1', String(master.port)] });
   const port = await freePort();
   const file = join(dir, 'sentinel.conf');
@@ -62,12 +63,17 @@ test('live state follows the master that the Sentinels name, also away from one 
     await hears('before');
     // The Sentinel has to have seen the replica before it can make a master of it.
     await eventually(() => expect(sentinel.tail(40)).toContain(`+slave slave 127.0.0.1:${replica.port}`));
+    // And the replica a copy of the master, or it is no candidate.
+    const info = () => ask({ host: '127.0.0.1', port: replica.port }, 'INFO replication\r\nQUIT\r\n');
+    await eventually(async () => expect(await info()).toContain('master_link_status:up'));
     // Takes what is sent and answers nothing: no connection breaks.
     master.child.signal('SIGSTOP');
-    await eventually(async () => expect((await lease())?.held).toBe(true));
+    // A Sentinel that was kept from its work for two seconds does nothing for thirty ("tilt").
+    const within = { timeout: 100_000, interval: 100 };
+    await expect.poll(async () => (await lease())?.held, within).toBe(true);
     await hears('after');
   } finally {
     master.child.signal('SIGCONT');
     await live.close();
   }
-});
+}, 180_000);
