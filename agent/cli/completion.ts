@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 export type Shell = (typeof SHELLS)[number];
@@ -17,15 +17,27 @@ export async function complete(
   const typed = words.at(-1) ?? '';
   let command = program;
   const given: string[] = [];
+  // The option whose value comes next, when one does.
+  let open: Option | undefined;
   for (const word of words.slice(0, -1)) {
+    if (open) {
+      open = undefined;
+      continue;
+    }
     const inner = command.commands.find((candidate) => candidate.name() === word);
     if (inner && given.length === 0) command = inner;
     else if (!word.startsWith('-')) given.push(word);
+    else
+      open = [...command.options, ...program.options].find(
+        (option) => option.required && [option.short, option.long].includes(word),
+      );
   }
+  if (open) return plain(open.argChoices ?? []).filter(({ value }) => value.startsWith(typed));
   const options = [...command.options, ...(command === program ? [] : program.options)]
     .filter((option) => !option.hidden && option.long)
     .map(({ long, description }) => ({ value: long ?? '', about: description }));
-  const wanted = command.registeredArguments[given.length]?.name();
+  const argument = command.registeredArguments[given.length];
+  const wanted = argument?.name();
   const named = async (): Promise<Completion[]> => {
     if (command.commands.length > 0) {
       return command.commands
@@ -34,7 +46,7 @@ export async function complete(
     }
     if (wanted === 'service') return plain(await live.services());
     if (wanted === 'instance' && given[0]) return plain(await live.instances(given[0]));
-    return [];
+    return plain(argument?.argChoices ?? []);
   };
   const all = typed.startsWith('-') ? options : await named();
   return all.filter(({ value }) => value.startsWith(typed));

@@ -1,5 +1,7 @@
 import { execFile } from 'node:child_process';
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -87,6 +89,12 @@ test.each([
   [['check', '--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'],
   [['keys', 'rotate', 'snapshot'], 'SNAPSHOT_SIGNING_KEY is not set'],
   [['completion', 'powershell'], 'bash, zsh, fish'],
+  [['explain', 'nowhere'], 'is no path'],
+  [['sessions', 'nope'], 'there is no command nope; there are list'],
+  [['sessions', 'create', 'nope', 'ada'], 'policy_creation'],
+  [['sessions', 'advance', 'x', 'draft'], '`acgs-lb sessions get <id>` tells the present one'],
+  [['alerts', 'list', '--limit', 'abc'], 'whole number from 1 to 1000'],
+  [['keys', 'new', '--site', 'a b'], 'no site.id'],
 ])('misuse is exit 2 and says why: %j', async (args, why) => {
   const { code, err } = await run(args, stack());
   expect(err).toContain(why);
@@ -97,11 +105,49 @@ test.each([
 test('completion asks the running system for names', async () => {
   expect((await run(['__complete', '--', 'drain', 'g'], stack())).out).toBe('gs\n');
   expect((await run(['__complete', '--', 'drain', 'gs', ''], stack())).out).toBe('gs-1\ngs-2\n');
+  expect((await run(['__complete', '--', '--json', 'stat'], stack())).out).toMatch(/^status\t/);
+  expect((await run(['__complete', '--', 'sessions', 'create', 'pol'], stack())).out).toBe(
+    'policy_creation\npolicy_enforcement\n',
+  );
+  // The value of an option is no argument, and has its own words.
+  expect((await run(['__complete', '--', 'report', '--format', 'h'], stack())).out).toBe('html\n');
+  expect((await run(['__complete', '--', 'drain', '--deadline', '5m', 'gs', ''], stack())).out).toBe(
+    'gs-1\ngs-2\n',
+  );
   expect(await run(['__complete', '--', 'drain', ''], { ACGS_STATE_DIR: '/nowhere' })).toMatchObject({
     code: 0,
     out: '',
     err: '',
   });
+});
+
+test('what the agent finds wrong with a request is misuse too; what stands in the way is not', async () => {
+  const problems: Record<string, object> = {
+    400: { title: 'Configuration refused', detail: 'a\nb', problems: ['line 1', 'line 2'] },
+    409: { title: 'Another instance stands in the way', detail: 'gs-1 has this address' },
+    404: { title: 'Not found', detail: 'there is no service "x"' },
+  };
+  let status = '';
+  const server = createServer((_, response) => {
+    response.writeHead(Number(status), { 'content-type': 'application/problem+json' });
+    response.end(JSON.stringify(problems[status]));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const answer = (code: string) => {
+    status = code;
+    return run(['publish'], { ACGS_AGENT_URL: `http://127.0.0.1:${port}` });
+  };
+  expect(await answer('400')).toMatchObject({
+    code: 2,
+    err: 'acgs-lb: Configuration refused:\nline 1\nline 2\n',
+  });
+  expect(await answer('409')).toMatchObject({
+    code: 1,
+    err: 'acgs-lb: Another instance stands in the way: gs-1 has this address\n',
+  });
+  expect(await answer('404')).toMatchObject({ code: 1, err: 'acgs-lb: there is no service "x"\n' });
+  await new Promise((resolve) => server.close(resolve));
 });
 
 test('events: what the agent remembers, one a line', async () => {

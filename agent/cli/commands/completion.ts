@@ -1,21 +1,19 @@
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { complete, SCRIPTS, SHELLS } from '../completion.ts';
 import { type Context, contextOf } from '../context.ts';
-import { Misuse } from '../errors.ts';
 
 export function registerCompletion(program: Command): void {
   program
     .command('completion')
     .description('completion for your shell: commands, options, running services and instances')
-    .argument('<shell>', SHELLS.join(', '))
+    .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(SHELLS))
     .addHelpText(
       'after',
       '\nExamples:\n  source <(acgs-lb completion bash)          # in ~/.bashrc to keep it\n  acgs-lb completion fish > ~/.config/fish/completions/acgs-lb.fish',
     )
     .action((shell: string, _options: unknown, command: Command) => {
       const found = SHELLS.find((known) => known === shell);
-      if (!found) throw new Misuse(`${shell} is not known here; expected ${SHELLS.join(', ')}`);
-      contextOf(command).terminal.write(SCRIPTS[found]);
+      if (found) contextOf(command).terminal.write(SCRIPTS[found]);
     });
   program
     .command('__complete', { hidden: true })

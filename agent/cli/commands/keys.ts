@@ -1,5 +1,5 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { id as siteId } from '../../../shared/config/scalars.ts';
 import type { NewSecrets, RotationStep } from '../../keys.ts';
 import { type Context, contextOf } from '../context.ts';
@@ -30,7 +30,12 @@ export function registerKeys(program: Command): void {
     .description(
       'the steps that change a key while everything runs; the present key is read from the environment',
     )
-    .argument('<key>', 'snapshot (SNAPSHOT_SIGNING_KEY), gateway (GATEWAY_JWT_KEY) or cookie (COOKIE_KEYS)')
+    .addArgument(
+      new Argument(
+        '<key>',
+        'snapshot (SNAPSHOT_SIGNING_KEY), gateway (GATEWAY_JWT_KEY) or cookie (COOKIE_KEYS)',
+      ).choices(['snapshot', 'gateway', 'cookie']),
+    )
     .option('--site <id>', 'site.id of the configuration', 'main')
     .option('--ttl <duration>', 'the longest affinity.ttl in use', '1h')
     .addHelpText('after', '\nExample:\n  SNAPSHOT_SIGNING_KEY=… acgs-lb keys rotate snapshot --site main')

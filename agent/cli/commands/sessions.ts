@@ -209,7 +209,7 @@ function listText(list: readonly Session[], { terminal }: Context): string {
     list,
     [
       { title: 'ID', value: ({ id }) => id },
-      { title: 'WORKFLOW', value: ({ workflowType }) => workflowType, shrink: 1 },
+      { title: 'WORKFLOW', value: ({ workflowType }) => workflowType, shrink: 1, optional: 1 },
       { title: 'USER', value: ({ userId }) => userId, shrink: 1, optional: 1 },
       { title: 'STATE', value: ({ state }) => state, style: ({ state }) => colour(state) },
       { title: 'STEP', value: ({ currentStep }) => currentStep, shrink: 1 },
