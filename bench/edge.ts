@@ -86,6 +86,7 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
   });
   const ways: [string, string][] = [
     ['a Worker that only passes on', `${rig.passThroughUrl}/direct/x?y=1`],
+    ['a Worker that only rewrites the same fields', `${rig.rewritingUrl}/direct/x?y=1`],
     ['edge, everything on, directly', `${rig.edgeUrl}/direct/x?y=1`],
     ['edge, everything on, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`],
   ];

@@ -5,16 +5,18 @@ import { build } from 'esbuild';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { bundleWorker } from '../dev/edge/bundle.ts';
-import { freePort } from '../dev/ports.ts';
+import { freePort, freePorts } from '../dev/ports.ts';
 import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { sealSnapshot, toBase64Url } from '../shared/snapshot/seal.ts';
 import type { Snapshot } from '../shared/snapshot/snapshot.ts';
+import { passingOn, rewriting } from './plain-workers.ts';
 import { cpuMicros, readStat } from './processor-time.ts';
 
-/** What the benches of the edge run on: one workerd holding the edge and a Worker that only passes on, one backend. */
+/** What the benches of the edge run on: one workerd holding the edge and Workers without its logic, one backend. */
 export interface Rig {
   edgeUrl: string;
   passThroughUrl: string;
+  rewritingUrl: string;
   /** Processor time of workerd so far, microseconds. */
   workerdCpuMicros(): number;
   workerdRssBytes(): number;
@@ -23,11 +25,6 @@ export interface Rig {
 }
 
 const ROOT = join(import.meta.dirname, '..');
-
-const PASS_THROUGH = `export default { fetch(request) {
-  const { url } = request;
-  return fetch('BACKEND' + url.slice(url.indexOf('/', 8)), request);
-} };`;
 
 /** A Worker of the bench's own in place of the deployable one. */
 export interface BenchWorker {
@@ -46,7 +43,13 @@ export async function startRig(
   const bundle = worker ? await bundleBenchWorker(worker, dir) : await bundleWorker(ROOT, dir);
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, 'wrangler.toml'));
   const { modulesRules: _written, ...options } = workerOptions;
-  const [edgePort, passPort] = [await freePort(), await freePort()];
+  const [edgePort = 0, passPort = 0, rewritePort = 0] = await freePorts(3);
+  const plain = (name: string, contents: string, port: number) => ({
+    name,
+    modules: [{ type: 'ESModule' as const, path: `${name}.mjs`, contents }],
+    compatibilityDate: String(options.compatibilityDate),
+    unsafeDirectSockets: [{ host: '127.0.0.1', port }],
+  });
   const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
   if (!('privateKey' in pair)) throw new Error('Ed25519 makes a pair');
   const raw = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
@@ -76,14 +79,8 @@ export async function startRig(
           },
           unsafeDirectSockets: [{ host: '127.0.0.1', port: edgePort }],
         },
-        {
-          name: 'pass-through',
-          modules: [
-            { type: 'ESModule', path: 'pass.mjs', contents: PASS_THROUGH.replace('BACKEND', backendUrl) },
-          ],
-          compatibilityDate: String(options.compatibilityDate),
-          unsafeDirectSockets: [{ host: '127.0.0.1', port: passPort }],
-        },
+        plain('pass-through', passingOn(backendUrl), passPort),
+        plain('rewriting', rewriting(backendUrl), rewritePort),
       ],
     }),
   );
@@ -94,6 +91,7 @@ export async function startRig(
   return {
     edgeUrl,
     passThroughUrl: `http://127.0.0.1:${passPort}`,
+    rewritingUrl: `http://127.0.0.1:${rewritePort}`,
     workerdRssBytes: () => pids.reduce((sum, pid) => sum + rssBytes(pid), 0),
     workerdCpuMicros: () => pids.reduce((sum, pid) => sum + cpuMicros(pid), 0),
     async publish(part) {

@@ -240,20 +240,29 @@ test('hedging: after the usual time another is asked, and the first answer wins'
     deadline: 60_000,
     failover: { ...service({ instances: [] }).failover, hedge: true },
   });
-  gatewayAnswers(() => 'ok');
-  for (let i = 0; i < 120; i++) await (await fetch(`${edge.url}/`)).text();
   let slow = 0;
   gateway.answer((request, response) => {
     const target = String(request.headers['x-acgs-instance']);
     response.setHeader('x-acgs-instance', target);
-    if (target.startsWith('a')) {
+    if (target.startsWith('a') && !request.headers['x-usual']) {
       slow++;
       return void request.socket.once('close', () => {});
     }
     response.end(JSON.stringify({ name: target }));
   });
-  for (let i = 0; i < 2; i++) {
-    expect((await fetch(`${edge.url}/`)).headers.get('x-acgs-instance')).toMatch(/^b/);
+  const usual = async () => (await fetch(`${edge.url}/`, { headers: { 'x-usual': '1' } })).text();
+  const answeredBy = async (): Promise<string | null> => {
+    // What is usual is forgotten with each report: on a slow machine one may come between this and the request below.
+    await Promise.all(Array.from({ length: 120 }, usual));
+    try {
+      const response = await fetch(`${edge.url}/`, { signal: AbortSignal.timeout(5_000) });
+      return response.headers.get('x-acgs-instance');
+    } catch {
+      return null;
+    }
+  };
+  for (let i = 0; i < 20 && slow === 0; i++) {
+    await expect.poll(answeredBy, { timeout: 30_000 }).toMatch(/^b/);
   }
   expect(slow).toBeGreaterThan(0);
 });

@@ -43,7 +43,7 @@ test('the request line and end-to-end fields go on byte for byte', async () => {
 
 test('hop-by-hop fields, those Connection lists, and the edge’s own names stay behind', async () => {
   const head = await seenFor(
-    'GET / HTTP/1.1\r\nHost: www.example\r\nConnection: keep-alive, X-Hop\r\nKeep-Alive: timeout=5\r\nX-Hop: secret\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\nX-Acgs-Edge: forged\r\nX-Acgs-Client: 10.0.0.1\r\nX-ACGS-Anything: 1\r\n\r\n',
+    'GET / HTTP/1.1\r\nHost: www.example\r\nConnection: keep-alive, X-Hop, no token\r\nKeep-Alive: timeout=5\r\nX-Hop: secret\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\nX-Acgs-Edge: forged\r\nX-Acgs-Client: 10.0.0.1\r\nX-ACGS-Anything: 1\r\n\r\n',
   );
   for (const name of ['keep-alive', 'x-hop', 'te', 'proxy-connection', 'proxy-authorization', 'upgrade']) {
     expect(fields(head, name), name).toEqual([]);
