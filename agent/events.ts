@@ -30,7 +30,9 @@ export function createEventLog(): EventLog {
       if (kept.length > 2 * KEPT) kept = kept.slice(-KEPT);
     },
     after(seq, limit = KEPT) {
-      return kept.filter((entry) => entry.seq > seq).slice(-Math.min(limit, KEPT));
+      // A number that was never given out is from before a restart, when counting began anew.
+      const from = seq > last ? 0 : seq;
+      return kept.filter((entry) => entry.seq > from).slice(-Math.min(limit, KEPT));
     },
     subscribe(handler) {
       handlers.add(handler);

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import { getRequestListener } from '@hono/node-server';
+import { listenError } from '../listen-error.ts';
 
 export interface Listening {
   /** Stops taking requests, gives running ones a second, then ends every connection (event streams never end alone). */
@@ -18,11 +19,7 @@ export function listen(
   const port = Number(bind.slice(colon + 1));
   const server: Server = createServer(getRequestListener(fetch));
   return new Promise((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why =
-        error.code === 'EADDRINUSE' ? 'is taken by another process' : `cannot be used (${error.code})`;
-      reject(new Error(`agent.bind: ${bind} ${why}`));
-    });
+    server.once('error', (error: NodeJS.ErrnoException) => reject(listenError('agent.bind', bind, error)));
     server.listen({ port, ...(host === '' || host === '*' ? {} : { host }) }, () =>
       resolve({ close: () => stop(server) }),
     );

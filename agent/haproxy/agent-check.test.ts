@@ -40,5 +40,7 @@ test('a reason stays one short line of plain text, apart from its word', () => {
 test('an address that is taken is an error', async () => {
   const port = await freePort();
   check = await startAgentCheck(`127.0.0.1:${port}`, () => null);
-  await expect(startAgentCheck(`127.0.0.1:${port}`, () => null)).rejects.toThrow('EADDRINUSE');
+  await expect(startAgentCheck(`127.0.0.1:${port}`, () => null)).rejects.toThrow(
+    'is taken by another process',
+  );
 });

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { listenError } from '../listen-error.ts';
 import { reachable } from './text.ts';
 
 export interface AgentCheck {
@@ -37,7 +38,9 @@ export async function startAgentCheck(bind: string, answer: AgentAnswer): Promis
   const { port } = reachable(bind);
   const host = listenHost(bind);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(listenError('haproxy.agentCheck', bind, error)),
+    );
     server.listen({ port, ...(host && { host }) }, resolve);
   });
   return {

@@ -1,5 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { listenError } from '../listen-error.ts';
 import { instanceKey, type TrafficDelta } from '../state.ts';
 import { parseRequestLine } from './request-line.ts';
 import { reachable } from './text.ts';
@@ -70,7 +71,9 @@ export async function startRequestLog(options: RequestLogOptions): Promise<Reque
   }
 
   await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject);
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      reject(listenError('haproxy.agentCheck (UDP)', options.bind, error)),
+    );
     socket.bind({ address: host, port }, resolve);
   });
   socket.removeAllListeners('error');
