@@ -9,6 +9,7 @@ import { killedInstance } from './killed-instance.ts';
 import { killedTwenty } from './killed-twenty.ts';
 import { kvLag } from './kv-lag.ts';
 import { nginxInstances } from './nginx-instances.ts';
+import { parts } from './parts.ts';
 import type { Options, Scenario } from './scenario.ts';
 import { storesStopped } from './stores-stopped.ts';
 import { users } from './users.ts';
@@ -26,6 +27,7 @@ const SCENARIOS: Scenario[] = [
   haproxyAlone,
   emptyKv,
   nginxInstances,
+  parts,
   embedded,
   killedTwenty,
   brokenOpen,

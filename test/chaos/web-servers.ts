@@ -41,6 +41,10 @@ http { access_log off; server { listen 127.0.0.1:${port}; root ${root}; absolute
   return start('nginx', 'nginx-light', ['-e', 'stderr', '-c', file], folder, id, port);
 }
 
+/** The same once more, on the same port, after its end. */
+export const restartNginx = (folder: string, { id, port }: WebServer): Promise<WebServer> =>
+  start('nginx', 'nginx-light', ['-e', 'stderr', '-c', join(folder, `${id}.conf`)], folder, id, port);
+
 export async function startLighttpd(folder: string, root: string, id: string): Promise<WebServer> {
   const port = await freePort();
   const file = join(folder, `${id}.conf`);
