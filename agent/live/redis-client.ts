@@ -32,8 +32,6 @@ export function openRedis(url: string, options: Options): Redis | Cluster {
     sentinels: hosts,
     name: name ?? '',
     sentinelRetryStrategy: (attempt) => retryStrategy?.(attempt),
-    // A Sentinel tells of a new master, so a connection to an old one that hangs is left.
-    failoverDetector: true,
     ...(options.connectTimeout && { sentinelCommandTimeout: options.connectTimeout }),
     ...(sentinelPassword && { sentinelPassword }),
     ...(tls && { enableTLSForSentinelMode: true, sentinelTLS: tls }),

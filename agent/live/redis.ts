@@ -16,6 +16,7 @@ const TIMEOUT_MS = 2_000;
 const MAX_RECONNECT_MS = 2_000;
 
 const KEEP_ALIVE_MS = 10_000;
+const LISTEN_MS = 3_000;
 
 const connection = {
   connectTimeout: TIMEOUT_MS,
@@ -110,7 +111,7 @@ async function all(commands: Promise<unknown>[]): Promise<void> {
 
 /** A connection that listens cannot give commands, so it has its own. */
 function listen(url: string, handlers: Set<(event: unknown) => void>, log: Logger): Redis | Cluster {
-  const redis = openRedis(url, { ...connection, maxRetriesPerRequest: null });
+  const redis = openRedis(url, { ...connection, maxRetriesPerRequest: null, socketTimeout: TIMEOUT_MS });
   // The other connection has told about it.
   redis.on('error', () => {});
   redis.on('message', (_channel: string, text: string) => {
@@ -124,6 +125,11 @@ function listen(url: string, handlers: Set<(event: unknown) => void>, log: Logge
     for (const handler of handlers) handler(event);
   });
   redis.subscribe(EVENTS_CHANNEL).catch((error: Error) => log.warn(`cannot listen: ${error.message}`));
+  // Asked for again and again, which changes nothing: one that hangs gives no answer, and is left.
+  const asking = setInterval(() => {
+    if (redis.status === 'ready') redis.subscribe(EVENTS_CHANNEL).catch(() => {});
+  }, LISTEN_MS).unref();
+  redis.once('end', () => clearInterval(asking));
   return redis;
 }
 
