@@ -9,6 +9,7 @@ import { killedInstance } from './killed-instance.ts';
 import { killedTwenty } from './killed-twenty.ts';
 import { kvLag } from './kv-lag.ts';
 import { nginxInstances } from './nginx-instances.ts';
+import { nginxTls } from './nginx-tls.ts';
 import { parts } from './parts.ts';
 import type { Options, Scenario } from './scenario.ts';
 import { storesStopped } from './stores-stopped.ts';
@@ -27,6 +28,7 @@ const SCENARIOS: Scenario[] = [
   haproxyAlone,
   emptyKv,
   nginxInstances,
+  nginxTls,
   parts,
   embedded,
   killedTwenty,

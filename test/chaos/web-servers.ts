@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { findProgram } from '../../dev/bootstrap/run.mjs';
 import { freePort } from '../../dev/ports.ts';
 import { type Child, startChild, untilReady } from '../../dev/servers/child.ts';
+import type { Certificates } from '../harness/certificates.ts';
 
 export interface WebServer {
   id: string;
@@ -29,13 +30,22 @@ export function writeSite(folder: string, megabytes: number): { root: string; sh
 }
 
 /** One process, so that a kill leaves nothing of it. Redirects `/moved` and `/old` (a folder, by its own rule). */
-export async function startNginx(folder: string, root: string, id: string): Promise<WebServer> {
+export async function startNginx(
+  folder: string,
+  root: string,
+  id: string,
+  certificates?: Certificates,
+): Promise<WebServer> {
   const port = await freePort();
+  const tls = certificates
+    ? `ssl_certificate ${certificates.server.cert}; ssl_certificate_key ${certificates.server.key};
+  ssl_client_certificate ${certificates.ca}; ssl_verify_client on;`
+    : '';
   const file = join(folder, `${id}.conf`);
   writeFileSync(
     file,
     `daemon off; master_process off; pid ${folder}/${id}.pid; error_log stderr; events { worker_connections 1024; }
-http { access_log off; server { listen 127.0.0.1:${port}; root ${root}; absolute_redirect off;
+http { access_log off; server { listen 127.0.0.1:${port}${tls && ' ssl'}; ${tls} root ${root}; absolute_redirect off;
   location = /who { return 200 "nginx"; } location = /moved { return 301 /digits.txt?from=moved; } } }\n`,
   );
   return start('nginx', 'nginx-light', ['-e', 'stderr', '-c', file], folder, id, port);
@@ -69,6 +79,7 @@ async function start(
   const command = findProgram(program);
   if (!command) throw new Error(`${program} is not installed: apt-get install ${debianPackage}`);
   const child = await startChild({ name: id, command, args, logFile: join(folder, `${id}.log`) });
-  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
+  // Over TLS it answers a plain request too, with a 400.
+  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).status < 500);
   return { id, port, child };
 }

@@ -1,0 +1,90 @@
+import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { type Certificates, makeCertificates } from '../harness/certificates.ts';
+import { serverStat } from '../harness/look.ts';
+import { startStack, type TestStack } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+import { call } from './clients.ts';
+import { Findings, type Scenario } from './scenario.ts';
+import { startLighttpd, startNginx, type WebServer, writeSite } from './web-servers.ts';
+
+/** Instances behind TLS of their own, and one that is only connected to: who is taken in, who is kept out, and why. */
+export const nginxTls: Scenario = {
+  name: 'nginx-tls',
+  what: 'nginx over HTTPS with an authority of its own, asking for our certificate; lighttpd probed by TCP; both stopped',
+  async run() {
+    const findings = new Findings();
+    const folder = privateFolder('acgs-ntls');
+    const { root } = writeSite(folder, 1);
+    const certificates = makeCertificates('acgs-lb');
+    const servers = await Promise.all([
+      startNginx(folder, root, 'tls-1', certificates),
+      startNginx(folder, root, 'other-1', certificates),
+      startLighttpd(folder, root, 'tcp-1'),
+    ]);
+    try {
+      const configText = config(servers, certificates);
+      const test = await startStack({ configText, args: ['--no-demo'] });
+      try {
+        await demonstrate(test, findings, servers);
+      } finally {
+        await test.stop();
+      }
+    } finally {
+      await Promise.all(servers.map(({ child }) => child.stop()));
+      certificates.remove();
+      removeFolder(folder);
+    }
+    return findings.outcome;
+  },
+};
+
+function config([tls, other, tcp]: WebServer[], { ca, stranger, client }: Certificates): string {
+  const health = (authority: string) =>
+    `{ path: /, interval: 1s, fastInterval: 200ms, tls: { ca: ${authority}, cert: ${client.cert}, key: ${client.key} } }`;
+  return `version: 1
+site: { id: main }
+defaults: { rateLimits: [], slowStart: 0s }
+services:
+  tls: { routes: [/], health: ${health(ca)}, instances: [ { id: tls-1, url: "https://127.0.0.1:${tls?.port}" } ] }
+  other: { routes: [/other], health: ${health(stranger)}, instances: [ { id: other-1, url: "https://127.0.0.1:${other?.port}" } ] }
+  tcp: { routes: [/old], health: { type: tcp, interval: 1s, fastInterval: 200ms }, instances: [ { id: tcp-1, url: "http://127.0.0.1:${tcp?.port}" } ] }
+haproxy: { rateLimit: off }
+`;
+}
+
+async function demonstrate({ stack }: TestStack, findings: Findings, servers: WebServer[]): Promise<void> {
+  const reason = async (service: string) => {
+    const response = await fetch(`${stack.agent}/v1/services/${service}/instances/${service}-1`);
+    const { state, reason: why } = (await response.json()) as { state: string; reason: string };
+    return `${state}: ${why}`;
+  };
+  const answered = async (path: string) => {
+    const { status, headers } = await call(stack.edge + path);
+    return `${status} ${headers['x-acgs-instance'] ?? ''}`;
+  };
+  findings.check(
+    (await answered('/digits.txt')) === '200 tls-1',
+    `HTTPS, own authority, our certificate: ${await reason('tls')}`,
+  );
+  findings.check((await answered('/old/')).endsWith(' tcp-1'), `TCP: ${await reason('tcp')}`);
+  const refused = await reason('other');
+  findings.check(/^down: .*unknown authority/.test(refused), `signed by a stranger: ${refused}`);
+  findings.check((await answered('/other')).startsWith('503'), 'and no request goes there');
+
+  for (const [index, service] of [
+    [0, 'tls'],
+    [2, 'tcp'],
+  ] as const) {
+    const began = Date.now();
+    servers[index]?.child.signal('SIGKILL');
+    const out = await until(
+      async () =>
+        !(await serverStat(stack, service, `${service}-1`)).status?.startsWith('UP') && Date.now() - began,
+      { everyMs: 10 },
+    );
+    findings.check(
+      out !== null,
+      `${service}-1 killed: out of HAProxy after ${out} ms, ${await reason(service)}`,
+    );
+  }
+}
