@@ -36,5 +36,6 @@ export function onStack(text: string, { offset, stateDir, haproxySocket, scratch
     )
     .replaceAll('/run/haproxy/admin.sock', haproxySocket)
     .replaceAll('/etc/acgs-lb/acgs-lb.yaml', `${stateDir}/acgs-lb.yaml`)
+    .replaceAll('/etc/haproxy/acgs.', `${scratch}/acgs.`)
     .replaceAll('/var/backups/acgs-lb', scratch);
 }
