@@ -89,16 +89,21 @@ test('a redirect is an answer, a huge body is not waited for, a refused connecti
 });
 
 test('an instance that hangs costs its timeout, and the probe after it neither waits nor fails with it', async () => {
-  let hang = true;
+  let asked = 0;
+  let reached = () => {};
+  const hangs = new Promise<void>((resolve) => {
+    reached = resolve;
+  });
   const url = await serve(
     createServer((_, response) => {
-      if (!hang) response.end('ok');
+      asked += 1;
+      if (asked === 1) reached();
+      else response.end('ok');
     }),
   );
   const probe = probeOf(target(url, { timeout: 3_000 }));
   const first = probe.run();
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  hang = false;
+  await hangs;
   expect((await probe.run()).ok).toBe(true);
   expect((await first).error).toMatch(/no answer from 127\.0\.0\.1:\d+ within 3000 ms/);
   expect((await probe.run()).ok).toBe(true);
