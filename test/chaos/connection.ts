@@ -21,7 +21,9 @@ export class Connection {
   readonly #port: number;
   #socket: Socket | null = null;
   #received = '';
-  #waiting: { began: number; settle: (reply: Reply) => void } | null = null;
+  #waiting: { began: number; text: string; reused: boolean; settle: (reply: Reply) => void } | null = null;
+  /** Requests sent anew because the kept-alive connection was closed under them (RFC 9112 §9.3.1). */
+  sentAgain = 0;
 
   constructor(origin: string) {
     const { hostname, port } = new URL(origin);
@@ -29,13 +31,14 @@ export class Connection {
     this.#port = Number(port);
   }
 
-  /** `head`: request line and fields, without `Host` and the closing empty line. Never rejects. */
+  /** `head`: request line and fields, without `Host` and the closing empty line. For what may be repeated. Never rejects. */
   ask(head: string, body = ''): Promise<Reply> {
     return new Promise((settle) => {
-      this.#waiting = { began: performance.now(), settle };
+      const text = `${head}\r\nhost: ${this.#host}:${this.#port}\r\n\r\n${body}`;
+      this.#waiting = { began: performance.now(), text, reused: this.#socket !== null, settle };
       this.#received = '';
       this.#socket ??= this.#open();
-      this.#socket.write(`${head}\r\nhost: ${this.#host}:${this.#port}\r\n\r\n${body}`);
+      this.#socket.write(text);
     });
   }
 
@@ -45,14 +48,23 @@ export class Connection {
 
   #open(): Socket {
     const socket = connect({ host: this.#host, port: this.#port, noDelay: true });
-    const gone = (error: string): void => {
+    const gone = (error: string, closed = true): void => {
       socket.destroy();
       if (this.#socket !== socket) return;
       this.#socket = null;
-      this.#settle(0, error);
+      const waiting = this.#waiting;
+      if (!closed || !waiting?.reused || this.#received !== '') {
+        this.#settle(0, error);
+        return;
+      }
+      // The server's idle time was over as the request came: every client sends what may be repeated once more.
+      waiting.reused = false;
+      this.sentAgain++;
+      this.#socket = this.#open();
+      this.#socket.write(waiting.text);
     };
     socket.setEncoding('latin1');
-    socket.setTimeout(TIMEOUT_MS, () => this.#waiting && gone(`no answer in ${TIMEOUT_MS / 1_000} s`));
+    socket.setTimeout(TIMEOUT_MS, () => this.#waiting && gone(`no answer in ${TIMEOUT_MS / 1_000} s`, false));
     socket.on('data', (chunk: string) => {
       this.#received += chunk;
       const status = completeStatus(this.#received);
