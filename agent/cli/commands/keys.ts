@@ -15,7 +15,7 @@ export function registerKeys(program: Command): void {
     .option('--out <folder>', 'write agent.env and edge.env there (mode 0600) instead of printing them')
     .addHelpText(
       'after',
-      '\nExample:\n  acgs-lb keys new --site main --out /etc/acgs-lb\n  wrangler secret bulk /etc/acgs-lb/edge.env',
+      '\nExample:\n  acgs-lb keys new --site main --out /etc/acgs-lb\n  wrangler secret put COOKIE_KEYS    # likewise GATEWAY_JWT_KEY and EDGE_TOKEN; SNAPSHOT_PUBLIC_KEYS is public: wrangler.toml',
     )
     .action(async (options: { site: string; out?: string }, command: Command) => {
       siteOf(options.site);
@@ -117,7 +117,8 @@ const environment = (variables: Record<string, string | undefined>): string =>
     .join('\n');
 
 const AGENT_HEAD = '# The agents of the site: /etc/acgs-lb/agent.env, mode 0600';
-const EDGE_HEAD = '# The edge: wrangler secret bulk, or the environment of acgs-lb edge';
+const EDGE_HEAD =
+  '# The edge: wrangler secret put (the public keys: wrangler.toml), or the environment of acgs-lb edge';
 
 const printed = ({ agent, edge }: NewSecrets): string =>
   `${AGENT_HEAD}\n${environment(agent)}\n\n${EDGE_HEAD}\n${environment(edge)}`;
