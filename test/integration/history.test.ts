@@ -266,4 +266,4 @@ test('an outage of Postgres that outlives the agent loses nothing and doubles no
   await database.close();
   await second.stop();
   rmSync(parent, { recursive: true, force: true });
-}, 90_000);
+}, 120_000);

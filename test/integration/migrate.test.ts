@@ -54,7 +54,7 @@ test('the newest schema is the same from empty and from every version before it'
     expect((await migrate(at(`v${count}`))).applied).toEqual(applied.slice(count));
     expect(await ask(at(`v${count}`), SCHEMA)).toEqual(whole);
   }
-}, 90_000);
+}, 120_000);
 
 test('two that migrate at once do it once', async () => {
   await ask(server.adminUrl, 'CREATE DATABASE twice');
