@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { soleUser } from './sole-user.ts';
 
 export interface EmbeddedPostgres {
   /** For the same `pg` client as any other Postgres. */
@@ -13,10 +14,12 @@ const STOP_MS = 5_000;
 
 /**
  * PGlite (Postgres in WebAssembly) with its data in `dir`, behind a Unix socket in a private folder: it knows no
- * password, so it must not be on a port where any user of the machine could reach it. About three seconds to start.
+ * password, so it must not be on a port where any user of the machine could reach it. Two processes on the same data
+ * would spoil it: the second is refused. About three seconds to start.
  */
 export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgres> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const release = await soleUser(dir);
   // A short path of its own: the kernel refuses socket paths over 107 bytes, and state folders can lie deep.
   const folder = mkdtempSync(join(tmpdir(), 'acgs-pglite-'));
   const worker = new Worker(workerFile(), { workerData: { dir, folder } });
@@ -28,6 +31,7 @@ export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgr
       worker.once('exit', () => reject(new Error(`the embedded database in ${dir} did not start`)));
     });
   } catch (error) {
+    release();
     rmSync(folder, { recursive: true, force: true });
     throw error;
   }
@@ -39,6 +43,7 @@ export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgr
       await ended;
       clearTimeout(late);
       rmSync(folder, { recursive: true, force: true });
+      release();
     },
   };
 }
