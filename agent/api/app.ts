@@ -1,3 +1,4 @@
+import { getConnInfo } from '@hono/node-server/conninfo';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import { bearer } from './auth.ts';
@@ -62,7 +63,17 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
     problemAnswer(request, new ProblemError(404, 'Not found', `there is nothing at ${request.req.path}`)),
   );
 
-  app.use('/v1/*', bearer({ token, bind: context.config().agent.bind }));
+  app.use(
+    '/v1/*',
+    bearer({
+      token,
+      bind: context.config().agent.bind,
+      addressOf: (request) => getConnInfo(request).remote.address ?? '',
+      now: context.now,
+      onGuessing: (address) =>
+        context.log.warn({ address }, 'held off for up to a minute: ten wrong tokens came from this address'),
+    }),
+  );
   for (const check of [limited, jsonOnly]) {
     app.use('/v1/*', async (request, next) =>
       OWN_BODY.has(request.req.path) ? next() : check(request, next),

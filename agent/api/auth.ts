@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { MiddlewareHandler } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import ipaddr from 'ipaddr.js';
+import { createGuesses } from './guesses.ts';
 import { ProblemError } from './problem.ts';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
@@ -18,12 +19,24 @@ export function isLoopback(bind: string): boolean {
 const OWN_CREDENTIAL = new Set(['/v1/edge-reports']);
 const READS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
+export interface BearerOptions {
+  token: string | undefined;
+  bind: string;
+  /** The peer's address. */
+  addressOf(context: Context): string;
+  now(): number;
+  /** Called when an address begins to be held off. */
+  onGuessing(address: string): void;
+}
+
 /**
  * Everything under /v1 that changes something wants the bearer token. Reading wants it too unless the API listens on
- * loopback only: then whoever can ask is on this machine.
+ * loopback only: then whoever can ask is on this machine. An address that guesses is held off with 429, the right token too:
+ * otherwise the guessing would go on.
  */
-export function bearer(options: { token: string | undefined; bind: string }): MiddlewareHandler {
+export function bearer(options: BearerOptions): MiddlewareHandler {
   const { token } = options;
+  const guesses = createGuesses();
   const openReads = isLoopback(options.bind);
   return async (context, next) => {
     const { method, path } = context.req;
@@ -32,7 +45,14 @@ export function bearer(options: { token: string | undefined; bind: string }): Mi
       throw new ProblemError(403, 'Not allowed', 'this agent has no ACGS_TOKEN set, so it takes no commands');
     }
     const given = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+    const address = options.addressOf(context);
+    const wait = given === undefined ? 0 : guesses.waitSeconds(address, options.now());
+    if (wait > 0) {
+      const detail = `too many wrong tokens came from ${address}; try again in ${wait} s`;
+      throw new ProblemError(429, 'Held off', detail, { headers: { 'retry-after': String(wait) } });
+    }
     if (given === undefined || !sameSecret(given, token)) {
+      if (given !== undefined && guesses.wrong(address, given, options.now())) options.onGuessing(address);
       const detail =
         given === undefined
           ? 'send "Authorization: Bearer <ACGS_TOKEN>"'

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
@@ -115,18 +116,52 @@ test('reading is free on loopback, writing wants the token, errors are problem+j
   );
 });
 
+test('an address that guesses the token is held off, and nobody else', async () => {
+  const from = (
+    localAddress: string,
+    token: string,
+  ): Promise<{ status: number | undefined; wait: string | undefined }> =>
+    new Promise((resolve, reject) => {
+      const headers = { authorization: `Bearer ${token}` };
+      request(`${url}/v1/token`, { method: 'POST', localAddress, headers, agent: false }, (response) => {
+        response.resume();
+        resolve({ status: response.statusCode, wait: response.headers['retry-after'] });
+      })
+        .on('error', reject)
+        .end();
+    });
+  for (let n = 0; n < 10; n++) expect((await from('127.0.0.9', `guess-${n}`)).status).toBe(401);
+  const held = await from('127.0.0.9', TOKEN);
+  expect(held.status).toBe(429);
+  expect(Number(held.wait)).toBeGreaterThan(0);
+  expect((await from('127.0.0.1', TOKEN)).status).toBe(204);
+});
+
 test('a body larger than any sensible one is refused before it is read', async () => {
-  const sent = await call('POST', instances, {
-    id: 'gs-9',
-    url: 'http://127.0.0.1:7',
-    more: 'x'.repeat(300_000),
-  });
-  const told = { detail: 'a body of this kind holds at most 256 KiB' };
-  expect(sent).toMatchObject({ status: 413, type: 'application/problem+json', json: told });
-  const config = await call('PUT', '/v1/config', `#${'x'.repeat(4 * 1024 * 1024)}`);
-  expect(config).toMatchObject({
+  // Only its first byte is ever sent: whoever waited for the rest would wait for ever.
+  const announce = (method: string, path: string, length: number): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const headers = {
+        authorization: `Bearer ${TOKEN}`,
+        'content-type': 'application/json',
+        'content-length': length,
+      };
+      const sent = request(`${url}${path}`, { method, headers, agent: false }, async (response) => {
+        const { statusCode: status, headers } = response;
+        const text = await response.setEncoding('utf8').reduce((all, part) => all + part, '');
+        sent.destroy();
+        resolve({ status, type: headers['content-type'], detail: JSON.parse(text).detail });
+      });
+      sent.on('error', reject).write('{');
+    });
+  expect(await announce('POST', instances, 300_000)).toEqual({
     status: 413,
-    json: { detail: 'a body of this kind holds at most 4096 KiB' },
+    type: 'application/problem+json',
+    detail: 'a body of this kind holds at most 256 KiB',
+  });
+  expect(await announce('PUT', '/v1/config', 4 * 1024 * 1024 + 1)).toMatchObject({
+    status: 413,
+    detail: 'a body of this kind holds at most 4096 KiB',
   });
 });
 
