@@ -29,7 +29,8 @@ const HEAD = `# API
 
 The agent's HTTP API on \`agent.bind\` (127.0.0.1:9400). Made from \`/v1/openapi.json\` by \`npm run docs:check -- --write\`;
 edits here are overwritten. Writes take \`Authorization: Bearer $ACGS_TOKEN\`; reads need it only where the API does not
-listen on loopback. Errors are \`application/problem+json\`.
+listen on loopback. Errors are \`application/problem+json\`. An address that
+guesses tokens is 429 for up to a minute, with \`Retry-After\` ([security](security.md)).
 
 Not described there, since they are no JSON: \`GET /health\`, \`GET /ready\`, \`GET /metrics\` (Prometheus), \`GET /\` (the
 dashboard), \`GET /v1/events\` and \`GET /v1/live\` (server-sent events), \`GET /v1/status\`, \`POST /v1/edge-reports\` (edges only).

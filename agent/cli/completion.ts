@@ -68,9 +68,11 @@ complete -F _acgs_lb acgs-lb
 # acgs-lb completion for zsh. Load it:  source <(acgs-lb completion zsh)
 _acgs_lb() {
   local -a found
-  local line
+  local line about
   for line in \${(f)"$("\${words[1]}" __complete -- "\${(@)words[2,CURRENT]}" 2>/dev/null)"}; do
-    found+=("\${\${line%%$'\\t'*}//:/\\\\:}:\${line#*$'\\t'}")
+    about=
+    [[ $line == *$'\\t'* ]] && about=":\${line#*$'\\t'}"
+    found+=("\${\${line%%$'\\t'*}//:/\\\\:}$about")
   done
   if (( \${#found} )); then _describe 'acgs-lb' found; else _files; fi
 }

@@ -43,12 +43,12 @@ export function createTerminal(
     transient,
     interactive,
     watched,
-    // Asked each time: a window changes its size.
+    // Asked each time: a window changes its size. One that nobody has given a size says 0.
     get columns() {
-      return interactive ? Math.max(stdout.columns ?? 80, 40) : 160;
+      return interactive ? Math.max(stdout.columns || 80, 40) : 160;
     },
     get rows() {
-      return interactive ? (stdout.rows ?? 24) : Number.POSITIVE_INFINITY;
+      return interactive ? stdout.rows || 24 : Number.POSITIVE_INFINITY;
     },
     paint: (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text),
   };

@@ -1,4 +1,4 @@
-import { type Terminal, table } from '../cli/terminal.ts';
+import { type Terminal, table, wrap } from '../cli/terminal.ts';
 import { type Capacity, HEADROOM, type Outlook, type ServiceCapacity } from './capacity.ts';
 import type { Method } from './forecast/forecast.ts';
 import { amount, count, day, NONE, share } from './format.ts';
@@ -73,7 +73,7 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
         ],
         terminal,
       )}`,
-      `${bold('What to do')}\n${reviewed.map((one) => `  ${one.service}: ${advice(one)}`).join('\n')}`,
+      `${bold('What to do')}\n${reviewed.map((one) => `  ${wrap(`${one.service}: ${advice(one)}`, 4, terminal)}`).join('\n')}`,
       `${bold('How far to trust it')} (MASE: error on weeks held out, 1 = repeating the week before inside the history)\n${table(
         reviewed.flatMap((one) => [
           { service: one.service, what: 'rate', outlook: one.rate, history: one.history },
@@ -121,7 +121,7 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
     );
   }
   for (const [why, services] of refusals(capacity.services))
-    parts.push(terminal.paint('yellow', `No forecast for ${services.join(', ')}: ${why}`));
+    parts.push(terminal.paint('yellow', wrap(`No forecast for ${services.join(', ')}: ${why}`, 0, terminal)));
   return parts.join('\n\n');
 }
 

@@ -1,4 +1,4 @@
-import { type Terminal, table } from '../cli/terminal.ts';
+import { type Terminal, table, wrap } from '../cli/terminal.ts';
 import { amount, count, instant, lasting, milliseconds, NONE, percent, share } from './format.ts';
 import type { Report } from './report.ts';
 import { allMet, verdict } from './verdict.ts';
@@ -12,7 +12,7 @@ export function reportText(report: Report, terminal: Terminal): string {
   const good = allMet(report);
   const parts = [
     `${bold(`Report of site ${report.site}`)}, ${instant(report.from)} to ${instant(report.to)} UTC`,
-    terminal.paint(good ? 'green' : 'red', verdict(report)),
+    terminal.paint(good ? 'green' : 'red', wrap(verdict(report), 0, terminal)),
   ];
   if (services.length > 0) {
     parts.push(
@@ -72,7 +72,11 @@ export function reportText(report: Report, terminal: Terminal): string {
       ),
       terminal.paint(
         'dim',
-        `Targets: availability ${percent(targets.availability, 1)}, p95 ${targets.p95Ms} ms, errors ${share(targets.errorRate)}. Budget used: of the failures the availability target allows.`,
+        wrap(
+          `Targets: availability ${percent(targets.availability, 1)}, p95 ${targets.p95Ms} ms, errors ${share(targets.errorRate)}. Budget used: of the failures the availability target allows.`,
+          0,
+          terminal,
+        ),
       ),
     );
   }
@@ -110,10 +114,14 @@ export function reportText(report: Report, terminal: Terminal): string {
     parts.push(
       `${bold('Breaker openings')}\n${breakers
         .slice(0, MAX_LINES)
-        .map((one) => `  ${one.instance}  ${one.openings}, last ${instant(one.lastAt)}: ${one.lastReason}`)
+        .map(
+          (one) =>
+            `  ${wrap(`${one.instance}  ${one.openings}, last ${instant(one.lastAt)}: ${one.lastReason}`, 4, terminal)}`,
+        )
         .join('\n')}`,
     );
   }
-  if (notes.length > 0) parts.push(notes.map((note) => terminal.paint('dim', `Note: ${note}`)).join('\n'));
+  if (notes.length > 0)
+    parts.push(notes.map((note) => terminal.paint('dim', wrap(`Note: ${note}`, 0, terminal))).join('\n'));
   return parts.join('\n\n');
 }

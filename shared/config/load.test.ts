@@ -93,7 +93,7 @@ defaults:
     [
       'a missing key',
       'site: { id: main }\nservices: { web: { routes: [/] } }\n',
-      'f.yaml:1:1: version: nothing is not allowed; expected 1',
+      'f.yaml:1:1: version: missing; expected 1',
     ],
     [
       'another type',
@@ -148,7 +148,7 @@ defaults:
     [
       'affinity by no header',
       MINIMAL.replace('[/]', '[/]\n    affinity: { by: header }'),
-      'services.web.affinity.header: nothing is not allowed; expected a header name',
+      'services.web.affinity.header: missing; expected a header name',
     ],
     [
       'a pool upside down',
@@ -193,7 +193,7 @@ defaults:
     [
       'a certificate without its key',
       MINIMAL.replace('[/]', '[/]\n    health: { tls: { cert: /c.pem } }'),
-      'services.web.health.tls.key: nothing is not allowed',
+      'services.web.health.tls.key: missing',
     ],
     [
       'two servers on one port',
@@ -265,7 +265,7 @@ defaults:
   ])('refuses %s', (_what, text) => {
     const problems = problemsOf(text);
     expect(problems.length).toBeGreaterThan(0);
-    expect(problems[0]).toMatch(/^f\.yaml:1:1: (the file: .* expected a map|version: nothing)/);
+    expect(problems[0]).toMatch(/^f\.yaml:1:1: (the file: .* expected a map|version: missing)/);
   });
 
   it('never shows a mistake as a crash, whatever value stands wherever', () => {

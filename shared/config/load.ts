@@ -38,7 +38,7 @@ export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
   const located = problems.map((problem) => ({ ...problem, offset: offsetOf(document, problem.path) }));
   located.sort((a, b) => a.offset - b.offset);
   const describe = ({ path, value, allowed, offset }: Problem & { offset: number }) =>
-    `${place(offset)}: ${pathText(path)}: ${valueText(value)} is not allowed; expected ${allowed}`;
+    `${place(offset)}: ${pathText(path)}: ${value === undefined ? 'missing' : `${valueText(value)} is not allowed`}; expected ${allowed}`;
   throw new ConfigError(located.map(describe));
 }
 
@@ -77,7 +77,6 @@ function exactOffset(document: ReturnType<typeof parseDocument>, path: PropertyK
 }
 
 function valueText(value: unknown): string {
-  if (value === undefined) return 'nothing';
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }

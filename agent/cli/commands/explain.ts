@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { contextOf } from '../context.ts';
 import { Misuse } from '../errors.ts';
 import { readAs } from '../shapes.ts';
-import { type Column, type Terminal, table } from '../terminal.ts';
+import { type Column, type Terminal, table, wrap } from '../terminal.ts';
 import { numberText, stateStyle } from '../words.ts';
 
 const explanationShape = z.looseObject({
@@ -69,16 +69,17 @@ export function registerExplain(program: Command): void {
     );
 }
 
-function explanationText(path: string, explanation: Explanation, terminal: Terminal): string {
+/** The answer for a terminal. */
+export function explanationText(path: string, explanation: Explanation, terminal: Terminal): string {
   const { service, route, strategy, chosen, why, limits, candidates } = explanation;
   const head = chosen
     ? `${path} → ${terminal.paint('green', chosen)}`
     : `${path} → ${terminal.paint('red', 'no instance')}`;
   const facts = [
-    `why       ${why}`,
-    ...(service ? [`service   ${service}, by route ${route ?? '?'}, ${strategy ?? ''}`] : []),
-    ...(limits.length > 0 ? [`limited   by ${limits.join(', ')}`] : []),
-  ];
+    ['why', why],
+    ...(service ? [['service', `${service}, by route ${route ?? '?'}, ${strategy ?? ''}`]] : []),
+    ...(limits.length > 0 ? [['limited', `by ${limits.join(', ')}`]] : []),
+  ].map(([name = '', text = '']) => `${name.padEnd(10)}${wrap(text, 10, terminal)}`);
   const columns: Column<Explanation['candidates'][number]>[] = [
     { title: '', value: (row) => (row.chosen ? '→' : ' ') },
     { title: 'CANDIDATE', value: (row) => row.id },

@@ -5,7 +5,7 @@ import { noSuchCommand, wholeNumber } from '../arguments.ts';
 import { type Context, contextOf } from '../context.ts';
 import { Misuse } from '../errors.ts';
 import { readAs } from '../shapes.ts';
-import { table } from '../terminal.ts';
+import { type Terminal, table, wrap } from '../terminal.ts';
 
 const sessionShape = z.looseObject({
   id: z.string(),
@@ -41,7 +41,7 @@ const WHERE_VERSION = '`acgs-lb sessions get <id>` tells the present one';
 export function registerSessions(program: Command): void {
   const sessions = program
     .command('sessions')
-    .description('governance workflows: begin, advance, suspend, list')
+    .description('governance workflows: create, advance, suspend, list')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb sessions list --state active\n  acgs-lb sessions create policy_creation ada\n' +
@@ -200,11 +200,11 @@ function optionalObject(name: string, text: string | undefined): Record<string, 
 }
 
 function show(context: Context, answer: unknown): void {
-  context.print(readAs(sessionShape, answer, 'session'), (session) => oneText(session));
+  context.print(readAs(sessionShape, answer, 'session'), (session) => oneText(session, context.terminal));
 }
 
 function listText(list: readonly Session[], { terminal }: Context): string {
-  if (list.length === 0) return 'no such sessions';
+  if (list.length === 0) return 'no sessions';
   return table(
     list,
     [
@@ -224,26 +224,33 @@ function listText(list: readonly Session[], { terminal }: Context): string {
   );
 }
 
-function oneText(session: Session): string {
+/** One session for a terminal. */
+export function oneText(session: Session, terminal: Terminal): string {
   const instant = (at: number) => new Date(at).toISOString();
   const over = session.completedSteps.filter(
     (step) => session.state !== 'completed' || step !== session.currentStep,
   );
   const time = (step: string) => spell(session.stepDurations[step] ?? 0);
   const steps = over.map((step) => `${step} (${time(step)})`);
-  const pins = Object.entries(session.pins).map(([service, instance]) => `${service} → ${instance}`);
+  const pins = Object.entries(session.pins)
+    .sort()
+    .map(([service, instance]) => `${service} → ${instance}`);
   const moves = session.moves.map(
     ({ at, service, from, to, reason }) => `${instant(at)} ${service}: ${from} → ${to} (${reason})`,
   );
-  return [
-    `session    ${session.id}, version ${session.version}`,
-    `workflow   ${session.workflowType} of ${session.userId}`,
-    `state      ${session.state}${session.reason ? `: ${session.reason}` : ''}`,
-    `step       ${session.currentStep}${session.state === 'completed' ? ` (${time(session.currentStep)})` : ''}${steps.length > 0 ? `, after ${steps.join(', ')}` : ''}`,
-    `pins       ${pins.join(', ') || 'none'}`,
-    ...moves.map((move) => `moved      ${move}`),
-    `began      ${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`,
-  ].join('\n');
+  const lines: [string, string][] = [
+    ['session', `${session.id}, version ${session.version}`],
+    ['workflow', `${session.workflowType} of ${session.userId}`],
+    ['state', `${session.state}${session.reason ? `: ${session.reason}` : ''}`],
+    [
+      'step',
+      `${session.currentStep}${session.state === 'completed' ? ` (${time(session.currentStep)})` : ''}${steps.length > 0 ? `, after ${steps.join(', ')}` : ''}`,
+    ],
+    ['pins', pins.join(', ') || 'none'],
+    ...moves.map((move): [string, string] => ['moved', move]),
+    ['began', `${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`],
+  ];
+  return lines.map(([name, text]) => `${name.padEnd(11)}${wrap(text, 11, terminal)}`).join('\n');
 }
 
 const colour = (state: string) =>

@@ -89,7 +89,7 @@ function news(changes) {
 /** @param {Change} change */
 function wordOf({ kind, to = '' }) {
   if (kind === 'state') return stateWord(to);
-  if (kind === 'admin') return `asked to ${to}`;
+  if (kind === 'admin') return to === 'ready' ? 'asked back' : `${to} asked for`;
   if (kind === 'weight') return `weight ${to}`;
   if (kind === 'registered' || kind === 'deregistered') return kind;
   return `${kind} ${to.replace('_', '-')}`;
