@@ -68,7 +68,8 @@ export function buildView(snapshots: readonly Snapshot[], options: ViewOptions):
     services,
     snapshots,
     route: compileRoutes(services.values()),
-    pins: new Map(freshestFirst.flatMap((snapshot) => Object.entries(snapshot.pins ?? {}))),
+    // The freshest last: of two moves of one session it is the one that counts.
+    pins: new Map(freshestFirst.toReversed().flatMap((snapshot) => Object.entries(snapshot.pins ?? {}))),
   };
 }
 

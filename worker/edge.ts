@@ -8,6 +8,7 @@ import { Gateways } from './gateways.ts';
 import { AffinityCookies } from './io/affinity-cookie.ts';
 import { throughColoCache } from './io/colo-cache.ts';
 import { GatewayTokens } from './io/gateway-token.ts';
+import { InFlight } from './io/in-flight.ts';
 import { type AskLimiter, Leases } from './io/leases.ts';
 import { Limiters } from './io/limiters.ts';
 import { RequestLog } from './io/log.ts';
@@ -29,6 +30,7 @@ export interface Edge {
   readonly cookies: AffinityCookies;
   readonly limiters: Limiters;
   readonly gateways: Gateways;
+  readonly inFlight: InFlight;
   readonly budgets: RetryBudgets;
   readonly counters: Counters;
   readonly leases: Leases;
@@ -68,6 +70,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     cookies: new AffinityCookies(settings.cookieKeys),
     limiters: new Limiters(() => snapshots.view),
     gateways: new Gateways(),
+    inFlight: new InFlight(),
     budgets: new RetryBudgets(),
     counters: new Counters(isolate, now()),
     leases: new Leases(askLimiter(env), isolate),

@@ -7,10 +7,12 @@ import { ownEndpoint } from './own-endpoints.ts';
 import { problem } from './problem.ts';
 import {
   answer,
+  bodyRefused,
   cookieFor,
   type Field,
   forbidden,
   notFound,
+  staleAnswer,
   tooManyRequests,
   unavailable,
 } from './steps/answer.ts';
@@ -30,6 +32,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const guarded = guard(url, request, edge, edge.now());
   if (!guarded.ok) return problem({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
   const { incoming } = guarded;
+  if (hasBodyItMayNot(incoming)) return bodyRefused(incoming);
 
   const loading = currentView(edge, ctx, incoming);
   const view = loading instanceof Promise ? await loading : loading;
@@ -58,6 +61,11 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   finish(incoming, service, outcome, { status: response.status, kind }, edge, ctx);
   return response;
 }
+
+const hasBodyItMayNot = ({ method, request }: Incoming): boolean =>
+  (method === 'GET' || method === 'HEAD') &&
+  request.body !== null &&
+  request.headers.get('content-length') !== '0';
 
 /** What the edge itself adds to an answer. */
 async function sayings(
@@ -152,7 +160,7 @@ async function answerOf(
   const stale = isOutage ? await edge.stale.find(incoming, staleIfError) : null;
   if (stale) {
     if (upstream?.body) await upstream.body.cancel();
-    return { response: withFields(stale, [['x-request-id', incoming.requestId], ...said]), kind: 'stale' };
+    return { response: staleAnswer(stale, incoming, said), kind: 'stale' };
   }
   if (upstream) {
     return {

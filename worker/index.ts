@@ -11,7 +11,11 @@ let edge: Edge | undefined;
 export default {
   async fetch(request, env, ctx): Promise<Response> {
     try {
-      edge ??= await createEdge(env);
+      if (!edge) {
+        const made = await createEdge(env);
+        // Requests that came meanwhile made their own: the first stays, with what it has counted.
+        edge ??= made;
+      }
     } catch (error) {
       // A variable or secret that cannot be read: says which and what it must be, never its value.
       const detail = error instanceof Error ? error.message : String(error);

@@ -1,5 +1,6 @@
 import { DurableObject } from 'cloudflare:workers';
 import {
+  forgottenAt,
   type Lease,
   type LeaseBook,
   type LeaseRequest,
@@ -10,19 +11,22 @@ import {
 /** One object per key of a global limit: hands out leases. What it knows survives its eviction. */
 export class Limiter extends DurableObject<unknown> {
   #book: LeaseBook;
+  #windowMs: number;
   #cleaning = false;
 
   constructor(ctx: DurableObjectState, env: unknown) {
     super(ctx, env);
     this.#book = ctx.storage.kv.get<LeaseBook>('book') ?? newLeaseBook();
+    this.#windowMs = ctx.storage.kv.get<number>('windowMs') ?? 0;
   }
 
   async lease(request: LeaseRequest): Promise<Lease> {
     const granted = lease(this.#book, request, Date.now());
     this.ctx.storage.kv.put('book', this.#book);
     if (!this.#cleaning) {
-      this.#cleaning = true;
-      await this.ctx.storage.setAlarm(Date.now() + 2 * request.windowMs + 60_000);
+      this.#windowMs = request.windowMs;
+      this.ctx.storage.kv.put('windowMs', request.windowMs);
+      await this.#cleanLater();
     }
     return granted;
   }
@@ -30,13 +34,13 @@ export class Limiter extends DurableObject<unknown> {
   /** A key that has been quiet for two windows is forgotten, object and all: there may be one per client. */
   override async alarm(): Promise<void> {
     this.#cleaning = false;
-    const newest = Math.max(0, ...Object.values(this.#book.holders));
-    if (Date.now() - newest < 60_000) {
-      this.#cleaning = true;
-      await this.ctx.storage.setAlarm(Date.now() + 60_000);
-      return;
-    }
+    if (Date.now() < forgottenAt(this.#book, this.#windowMs)) return this.#cleanLater();
     this.#book = newLeaseBook();
     await this.ctx.storage.deleteAll();
+  }
+
+  async #cleanLater(): Promise<void> {
+    this.#cleaning = true;
+    await this.ctx.storage.setAlarm(forgottenAt(this.#book, this.#windowMs));
   }
 }

@@ -65,6 +65,10 @@ export function lease(book: LeaseBook, request: LeaseRequest, now: number): Leas
   return { units, forMs, remaining: remaining - units };
 }
 
+/** Epoch ms from when on a book says nothing that still counts. */
+export const forgottenAt = (book: LeaseBook, windowMs: number): number =>
+  Math.max(0, ...Object.values(book.holders)) + 2 * windowMs + 60_000;
+
 function roll(book: LeaseBook, bucket: number): void {
   for (let next = Math.max(book.bucket + 1, bucket - BUCKETS + 1); next <= bucket; next++) {
     book.counts[next % BUCKETS] = 0;

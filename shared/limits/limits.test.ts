@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Gcra } from './gcra.ts';
-import { lease, leaseMs, newLeaseBook } from './lease-book.ts';
+import { forgottenAt, lease, leaseMs, newLeaseBook } from './lease-book.ts';
 import { compilePolicy } from './policy.ts';
 import { SlidingCounter } from './sliding-counter.ts';
 import { SlidingLog } from './sliding-log.ts';
@@ -149,4 +149,24 @@ test('sliding log: it goes on limiting for years, and a window that spans the da
     expect(fresh.take('other', 1, 1, late + WINDOW - 1).allowed).toBe(false);
     expect(fresh.take('other', 1, 1, late + WINDOW).allowed).toBe(true);
   }
+});
+
+test('an override is looked up by the client’s word, and no word but a configured one gives more', () => {
+  const base = { name: 'plan', key: 'header:x-plan', limit: 2, window: WINDOW, scope: 'edge' } as const;
+  const { limitOf } = compilePolicy({ ...base, overrides: { gold: 50 } });
+  expect(['gold', 'lead', 'constructor', '__proto__', 'toString'].map(limitOf)).toEqual([50, 2, 2, 2, 2]);
+});
+
+test('a limit of some routes holds however the path is spelled', () => {
+  const base = { name: 'login', key: 'ip', limit: 2, window: WINDOW, scope: 'edge' } as const;
+  const { appliesTo } = compilePolicy({ ...base, routes: ['/login'] });
+  const paths = ['/login', '/log%69n', '//login', '/a/../login/x', '/login;v=1', '/loginx', '/other'];
+  expect(paths.filter(appliesTo)).toEqual(paths.slice(0, 5));
+});
+
+test('the book of a long window is not forgotten while what was leased still counts', () => {
+  const book = newLeaseBook();
+  const hour = 3_600_000;
+  lease(book, { isolate: 'a', limit: 10, windowMs: hour, need: 1, want: 1, unused: 0 }, START);
+  expect(forgottenAt(book, hour)).toBeGreaterThan(START + hour);
 });

@@ -1,6 +1,6 @@
 import { compileNetworks, type Networks } from '../address.ts';
 import { hashText } from '../hash.ts';
-import { coversPath } from '../path.ts';
+import { coversPath, normalisePath } from '../path.ts';
 import type { RateLimitPolicy } from '../snapshot/snapshot.ts';
 
 /** A policy taken apart once per snapshot. */
@@ -40,7 +40,7 @@ export interface LimitedRequest {
 export function compilePolicy(policy: RateLimitPolicy): CompiledPolicy {
   const keys = Array.isArray(policy.key) ? policy.key : [policy.key];
   const overrides = policy.overrides ?? {};
-  const hasOverrides = Object.keys(overrides).length > 0;
+  const ofKey = new Map(Object.entries(overrides));
   const { routes } = policy;
   const name = `"${policy.name}"`;
   return {
@@ -54,13 +54,20 @@ export function compilePolicy(policy: RateLimitPolicy): CompiledPolicy {
     shadow: policy.shadow ?? false,
     native: policy.native,
     isExempt: policy.exempt?.length ? compileNetworks(policy.exempt) : null,
-    appliesTo: routes ? (path) => routes.some((route) => coversPath(route, path)) : () => true,
+    appliesTo: routes ? (path) => covers(routes, path) : () => true,
     keyOf: compileKey(keys),
-    limitOf: hasOverrides ? (key) => overrides[key] ?? policy.limit : () => policy.limit,
+    // A map: keys are the client's words, and every plain object has a "constructor".
+    limitOf: ofKey.size > 0 ? (key) => ofKey.get(key) ?? policy.limit : () => policy.limit,
     maxLimit: Math.max(policy.limit, ...Object.values(overrides)),
     policyField: `${name};q=${policy.limit};w=${Math.ceil(policy.window / 1000)}`,
     nameField: name,
   };
+}
+
+/** However the path is spelled: an instance may read /log%69n as /login. */
+function covers(routes: readonly string[], path: string): boolean {
+  const normal = normalisePath(path);
+  return routes.some((route) => coversPath(route, path) || (normal !== path && coversPath(route, normal)));
 }
 
 /** No service can have this name. */

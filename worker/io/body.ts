@@ -17,6 +17,8 @@ export function readBody(request: Request): Body | Promise<Body> {
   const stream = request.body;
   if (!stream) return NO_BODY;
   const length = request.headers.get('content-length');
+  // A GET that says so has a stream all the same, but must not be sent with one.
+  if (length === '0') return NO_BODY;
   if (length === null) return { kind: 'replayed', replay: new ReplayStream(stream, REPLAY_LIMIT_BYTES) };
   if (Number(length) > REPLAY_LIMIT_BYTES) return { kind: 'stream', stream, used: false };
   return request.arrayBuffer().then((bytes) => ({ kind: 'buffered', bytes }));

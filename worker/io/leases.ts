@@ -12,7 +12,8 @@ interface Held {
   /** Units nobody had leased when it was last asked. */
   left: number;
   deniedUntil: number;
-  asking: boolean;
+  /** An ask has begun and not ended. By then (epoch ms) it has, or its request was ended by its client. */
+  askingUntil: number;
 }
 
 /** Keys remembered at most; a forgotten one loses its lease, which the object counts as used. */
@@ -51,10 +52,11 @@ export class Leases {
     if (held && held.deniedUntil > now) return null;
     if (held && held.units >= policy.cost && held.expires > now) {
       // Half used: the next lease is fetched before this one is gone.
-      if (held.units <= held.used && !held.asking) ctx.waitUntil(this.#ask(name, policy, limit, now));
+      if (held.units <= held.used && held.askingUntil <= now)
+        ctx.waitUntil(this.#ask(name, policy, limit, now));
       return null;
     }
-    if (held?.asking) return null;
+    if (held && held.askingUntil > now) return null;
     return this.#ask(name, policy, limit, now);
   }
 
@@ -78,8 +80,9 @@ export class Leases {
 
   async #ask(name: string, policy: CompiledPolicy, limit: number, now: number): Promise<void> {
     const held = this.#hold(name);
-    held.asking = true;
-    const unused = held.units;
+    held.askingUntil = now + 2 * PATIENCE_MS;
+    // Of a lease that has run out nothing is handed back: by now the units may have left the window.
+    const unused = held.expires > now ? held.units : 0;
     held.units = 0;
     const want = Math.max(policy.cost, 2 * held.used, Math.ceil(limit / 20));
     try {
@@ -105,7 +108,7 @@ export class Leases {
     } catch {
       this.#restUntil = now + REST_MS;
     } finally {
-      held.asking = false;
+      held.askingUntil = 0;
     }
   }
 
@@ -116,7 +119,7 @@ export class Leases {
       const oldest = this.#held.keys().next().value;
       if (oldest !== undefined) this.#held.delete(oldest);
     }
-    const held = { units: 0, expires: 0, used: 0, left: 0, deniedUntil: 0, asking: false };
+    const held = { units: 0, expires: 0, used: 0, left: 0, deniedUntil: 0, askingUntil: 0 };
     this.#held.set(name, held);
     return held;
   }

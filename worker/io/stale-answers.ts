@@ -1,3 +1,4 @@
+import { endingHere } from '../../shared/hop-by-hop.ts';
 import { acceptsStale, mayKeep } from '../../shared/stale.ts';
 import type { Incoming } from '../steps/guard.ts';
 import { BoundedCache } from './bounded-cache.ts';
@@ -22,6 +23,10 @@ export class StaleAnswers {
     if (now - (this.#storedAt.get(key) ?? 0) < RESTORE_AFTER_MS) return response;
     this.#storedAt.set(key, now);
     const copy = new Response(response.clone().body, response);
+    const names = [...copy.headers.keys()];
+    const own = names.filter((name) => name.startsWith('x-acgs-'));
+    for (const name of [...own, ...endingHere(names, copy.headers.get('connection'))])
+      copy.headers.delete(name);
     copy.headers.set(ORIGINAL_CONTROL, copy.headers.get('cache-control') ?? '');
     copy.headers.set('cache-control', `public, max-age=${Math.ceil(maxAgeMs / 1000)}`);
     copy.headers.set(STORED_AT, String(now));
@@ -69,6 +74,8 @@ async function match(key: string): Promise<Response | undefined> {
 }
 
 function keyOf(incoming: Incoming): string {
-  const encoding = /\bgzip\b/.test(incoming.request.headers.get('accept-encoding') ?? '') ? 'gzip' : 'plain';
-  return `https://stale.acgs-lb.invalid/${encoding}/${incoming.host}${incoming.target}`;
+  const accepted = incoming.request.headers.get('accept-encoding') ?? '';
+  // A copy is only for those who accept the same codings.
+  const codings = encodeURIComponent(accepted.replaceAll(' ', '').toLowerCase().slice(0, 100));
+  return `https://stale.acgs-lb.invalid/~${codings}/${incoming.host}${incoming.target}`;
 }

@@ -26,12 +26,12 @@ export function answer(
   said: readonly Field[],
   tookMs: number,
 ): Response {
-  if (upstream.webSocket) {
-    return new Response(null, { status: 101, webSocket: upstream.webSocket, headers: upstream.headers });
-  }
+  if (upstream.status > 599) return noStatus(upstream, incoming);
   const last = outcome.attempts.at(-1);
   const isDirect = last?.plan.way.kind === 'direct';
-  const response = new Response(upstream.body, upstream);
+  const response = upstream.webSocket
+    ? new Response(null, { status: 101, webSocket: upstream.webSocket, headers: upstream.headers })
+    : new Response(upstream.body, upstream);
   const { headers } = response;
   const names = [...headers.keys()];
   const connection = names.includes('connection') ? headers.get('connection') : null;
@@ -52,6 +52,25 @@ export function answer(
   if (last) headers.append('server-timing', `edge;dur=${tookMs - last.ms}, origin;dur=${last.ms}`);
   for (const [name, value] of said) headers.append(name, value);
   return response;
+}
+
+/** No Response of the runtime can have such a status. */
+function noStatus(upstream: Response, incoming: Incoming): Response {
+  void upstream.body?.cancel();
+  return problem(
+    { title: 'Bad Gateway', status: 502, detail: `The answer had status ${upstream.status}, which is none.` },
+    { 'x-request-id': incoming.requestId },
+  );
+}
+
+/** A kept answer, which the gateway or the instance gave to someone else. */
+export function staleAnswer(kept: Response, incoming: Incoming, said: readonly Field[]): Response {
+  const { headers } = kept;
+  for (const [name, value] of SECURITY_FIELDS) if (!headers.has(name)) headers.set(name, value);
+  headers.append('via', '1.1 acgs-lb');
+  headers.set('x-request-id', incoming.requestId);
+  for (const [name, value] of said) headers.append(name, value);
+  return kept;
 }
 
 /** The affinity cookie: when the session is new, has moved, has used up half of its time, or was sealed with an old key. */
@@ -96,6 +115,14 @@ export function tooManyRequests(limited: Limited, incoming: Incoming): Response 
       'retry-after': String(limited.retryAfterSeconds),
       'x-request-id': incoming.requestId,
     },
+  );
+}
+
+/** The runtime refuses to send such a request, and to leave the body out would ask for something else. */
+export function bodyRefused(incoming: Incoming): Response {
+  return problem(
+    { title: 'Bad Request', status: 400, detail: `A ${incoming.method} request may not have a body here.` },
+    { 'x-request-id': incoming.requestId },
   );
 }
 

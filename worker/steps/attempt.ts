@@ -1,5 +1,6 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import type { TryResult } from '../../shared/retry.ts';
+import type { Edge } from '../edge.ts';
 import { type Body, bodyInit } from '../io/body.ts';
 import type { Incoming } from './guard.ts';
 
@@ -28,7 +29,7 @@ export async function attempt(
   incoming: Incoming,
   body: Body,
   plan: AttemptPlan,
-  now: () => number,
+  { now, inFlight }: Pick<Edge, 'now' | 'inFlight'>,
   controller = new AbortController(),
 ): Promise<Attempted> {
   let timedOut = false;
@@ -38,8 +39,8 @@ export async function attempt(
   }, plan.timeoutMs);
   incoming.running.push(controller);
   const local = plan.candidate?.local;
-  if (local) local.pending++;
   const startedAt = now();
+  const started = local && inFlight.begin(local, plan.timeoutMs, startedAt);
   try {
     const response = await fetch(plan.way.origin + incoming.target, {
       method: incoming.method,
@@ -65,7 +66,7 @@ export async function attempt(
     return { plan, result, response: null, servedBy: plan.candidate?.id ?? null, ms: now() - startedAt };
   } finally {
     clearTimeout(timer);
-    if (local) local.pending--;
+    if (started) inFlight.end(started);
   }
 }
 

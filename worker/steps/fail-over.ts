@@ -47,18 +47,20 @@ export async function failOver(
   const budget = edge.budgets.of(service);
   budget.onRequest(incoming.startedAt);
   const read = readBody(incoming.request);
+  const body = read instanceof Promise ? await read : read;
   const journey: Journey = {
     incoming,
     service,
     session,
     edge,
-    body: read instanceof Promise ? await read : read,
-    deadlineAt: incoming.startedAt + deadline,
+    body,
+    // From here: how slowly a client sends is not the instance's fault.
+    deadlineAt: edge.now() + deadline,
     attempts: [],
     tried: [],
     deadGateways: [],
   };
-  const { attempts, body } = journey;
+  const { attempts } = journey;
   for (;;) {
     const picked = next(journey);
     if (!picked) return { attempts, picked, answer: null, failure: 'no-instance' };
@@ -67,7 +69,7 @@ export async function failOver(
     const tryOf = hedge ? await hedged(journey, picked, hedge) : await tryOnce(journey, picked).result;
     // The client hung up: what it broke off says nothing about the instance.
     if (incoming.gone && !tryOf.response) return { attempts, picked, answer: null, failure: 'gone' };
-    note(tryOf, journey, picked);
+    note(tryOf, journey);
     const reach = reachOf(tryOf.result);
     if (reach === 'final') return { attempts, picked, answer: tryOf.response, failure: null };
     const mayMove = reach === 'unsent' || incoming.idempotent;
@@ -122,13 +124,7 @@ function tryOnce(journey: Journey, picked: Picked): Running {
   const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now));
   const token = way.kind === 'gateway' ? edge.tokens.current(picked.site.site, now) : null;
   const start = (made: string | null): Promise<Attempted> =>
-    attempt(
-      incoming,
-      body,
-      { way, candidate: picked.candidate, token: made, timeoutMs },
-      edge.now,
-      controller,
-    );
+    attempt(incoming, body, { way, candidate: picked.candidate, token: made, timeoutMs }, edge, controller);
   return {
     result: token instanceof Promise ? token.then(start) : start(token),
     cancel: () => controller.abort(),
@@ -136,14 +132,14 @@ function tryOnce(journey: Journey, picked: Picked): Running {
 }
 
 /** Records a try, and keeps what failed from being tried again. */
-function note(tryOf: Attempted, journey: Journey, picked: Picked): void {
+function note(tryOf: Attempted, journey: Journey): void {
   journey.attempts.push(tryOf);
   const now = journey.edge.now();
   journey.edge.throttle.onAttempt(now);
   if (isAccepted(tryOf.result)) journey.edge.throttle.onAccept(now);
   learn(tryOf, journey.service, journey.edge);
   if (gatewayFailed(tryOf)) journey.deadGateways.push(tryOf.plan.way.origin);
-  else journey.tried.push(picked.candidate);
+  else if (tryOf.plan.candidate) journey.tried.push(tryOf.plan.candidate);
 }
 
 /** Below this many samples "usual" is not known. */
@@ -169,7 +165,7 @@ function hedgeOf(journey: Journey, first: Picked): Hedge | null {
 
 async function hedged(journey: Journey, picked: Picked, hedge: Hedge): Promise<Attempted> {
   const { winner, loser } = await withHedge(tryOnce(journey, picked), hedge);
-  if (loser) note(loser, journey, picked);
+  if (loser) note(loser, journey);
   return winner;
 }
 

@@ -67,7 +67,7 @@ export function guard(url: string, request: Request, edge: Edge, now: number): G
     client: address.address,
     clientKey: clientKey(address.address),
     requestId,
-    idempotent: isIdempotent(method, names.includes('idempotency-key')),
+    idempotent: isIdempotent(method, Boolean(fieldOf('idempotency-key'))),
     governance: fieldOf('x-governance-session'),
     cookie: fieldOf('cookie'),
     explain,

@@ -18,7 +18,7 @@ export async function untargeted(incoming: Incoming, edge: Edge): Promise<Respon
     incoming,
     body,
     { way: { kind: 'gateway', origin }, candidate: null, token, timeoutMs: TIMEOUT_MS },
-    edge.now,
+    edge,
   );
   const outcome = {
     attempts: [tried],
