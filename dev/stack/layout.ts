@@ -57,10 +57,11 @@ export async function requireFreePorts(
   for (const each of wanted) if (!(await portIsFree(each.port))) taken.push(each);
   const [first, ...more] = taken;
   if (!first) return;
+  const hint = first.hint ? `; ${first.hint}` : '';
   const others = more.length > 0 ? ` (and ${more.length} more)` : '';
   const offset = portOffset + (await freeShift(wanted));
   throw new UsageError(
-    `port ${first.port}, wanted by ${first.by}, is already taken${others}; move all ports: --port-offset ${offset}`,
+    `port ${first.port}, wanted by ${first.by}, is already taken${others}${hint}; move all ports: --port-offset ${offset}`,
   );
 }
 
@@ -75,6 +76,8 @@ async function freeShift(wanted: readonly WantedPort[]): Promise<number> {
 export interface WantedPort {
   port: number;
   by: string;
+  /** What may hold it, when that is not plain. */
+  hint?: string;
 }
 
 export function wantedPorts(
@@ -96,6 +99,11 @@ export function wantedPorts(
     { port: portOf(haproxy.agentCheck), by: "the agent's answers to HAProxy" },
     ...(servers.redis ? [{ port: layout.redisPort, by: 'Redis' }] : []),
     ...(servers.postgres ? [{ port: layout.postgresPort, by: 'Postgres' }] : []),
-    ...(demo ? demoInstances(derived.config).map(({ port, id }) => ({ port, by: id })) : []),
+    ...(demo
+      ? demoInstances(derived.config).map(({ port, id }) => ({
+          ...{ port, by: id },
+          hint: `is ${id} still running where you brought it back? Ctrl-C there`,
+        }))
+      : []),
   ];
 }

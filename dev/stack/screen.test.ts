@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { type ScreenFacts, screen } from './screen.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import { pathOf, type ScreenFacts, screen } from './screen.ts';
 import type { StackFile } from './stack-file.ts';
 
 const stack: StackFile = {
@@ -10,7 +11,7 @@ const stack: StackFile = {
   pids: { agent: 1, edge: 2, haproxy: null, redis: null, postgres: null },
 };
 const facts: ScreenFacts = {
-  ...{ stack, services: 1, demo: [], firstRoute: '/', firstAnswer: 'a', seconds: 1 },
+  ...{ stack, services: 1, demo: [], firstPath: '/', firstAnswer: 'a', seconds: 1 },
   stateDir: '.acgs',
 };
 
@@ -23,4 +24,12 @@ test('the commands it offers find this stack, wherever its state folder is', () 
 
 test('one of a thing is called one thing', () => {
   expect(screen(facts)).toContain('acgs-lb runs: 1 service, 1 instance. First answer from a, after 1.0 s.');
+});
+
+test('the request it offers is one that the service answers', () => {
+  const file = 'version: 1\nsite: { id: main }\nservices: { web: { routes: [/], health: { path: /up } } }\n';
+  const web = parseConfig(file).services.web;
+  expect(web && pathOf(web)).toBe('/up');
+  expect(web && pathOf({ ...web, routes: ['/api/v1/auth'] })).toBe('/api/v1/auth/health');
+  expect(screen({ ...facts, firstPath: '/up' })).toContain('curl -si http://127.0.0.1:8787/up ');
 });

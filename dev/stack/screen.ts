@@ -1,3 +1,4 @@
+import type { Config } from '../../shared/config/config.ts';
 import type { DemoInstance } from './layout.ts';
 import { instanceCommand } from './parts.ts';
 import type { StackFile } from './stack-file.ts';
@@ -7,7 +8,8 @@ export interface ScreenFacts {
   stateDir: string;
   services: number;
   demo: DemoInstance[];
-  firstRoute: string;
+  /** What the first service is asked for. */
+  firstPath: string;
   /** The instance, or null when none answered yet. */
   firstAnswer: string | null;
   seconds: number;
@@ -61,6 +63,12 @@ export function screen(facts: ScreenFacts): string {
   ].join('\n');
 }
 
+/** A path that the service answers, as far as its configuration tells. */
+export function pathOf({ routes, health }: Pick<Config['services'][string], 'routes' | 'health'>): string {
+  const route = (routes[0] ?? '/').replace(/\/$/, '');
+  return route === '' && health.type === 'http' ? health.path : `${route}/health`;
+}
+
 const several = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
 
 /** The command as it finds this very stack: it looks in .acgs by itself. */
@@ -74,8 +82,8 @@ function firstAnswer(facts: ScreenFacts): string {
 }
 
 function tries(facts: ScreenFacts): string[] {
-  const { stack, demo, firstRoute } = facts;
-  const url = `${stack.edge}${firstRoute === '/' ? '' : firstRoute}/health`;
+  const { stack, demo, firstPath } = facts;
+  const url = `${stack.edge}${firstPath}`;
   const victim = demo[0];
   const pid = stack.instances.find(({ id }) => id === victim?.id)?.pid;
   return [

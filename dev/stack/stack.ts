@@ -8,7 +8,7 @@ import * as parts from './parts.ts';
 import type { ProcessRecord } from './processes.ts';
 import { type Arrival, untilARequestWentThrough } from './ready.ts';
 import { say } from './say.ts';
-import { screen } from './screen.ts';
+import { pathOf, screen } from './screen.ts';
 import { type StackFile, stackFile } from './stack-file.ts';
 import { untilToldToStop } from './stop.ts';
 import { Supervisor } from './supervisor.ts';
@@ -116,7 +116,7 @@ export class Stack {
         stateDir: relative(process.cwd(), layout.stateDir) || '.',
         services: services.length,
         demo: this.#demo,
-        firstRoute: services[0]?.routes[0] ?? '/',
+        firstPath: services[0] ? pathOf(services[0]) : '/',
         firstAnswer: arrival?.instance ?? null,
         seconds: (Date.now() - this.#begun) / 1000,
       }),
