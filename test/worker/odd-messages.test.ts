@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { connect } from 'node:net';
+import { createServer } from 'node:http';
+import { type AddressInfo, connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
@@ -168,4 +169,30 @@ test('a client that takes longer to send than the deadline is not held against t
   const [data] = await once(socket, 'data');
   socket.destroy();
   expect(String(data)).toMatch(/^HTTP\/1\.1 200/);
+});
+
+test('nor is the time that a long body takes', async () => {
+  const answering = createServer((request, response) => {
+    request.resume().on('end', () => response.end('ok'));
+  });
+  await once(answering.listen(0, '127.0.0.1'), 'listening');
+  const { port } = answering.address() as AddressInfo;
+  const long = service({
+    path: 'direct',
+    timeout: 2_000,
+    deadline: 2_000,
+    instances: [instance('long-1', `http://127.0.0.1:${port}`)],
+  });
+  expect((await edge.publish({ services: { long } })).status).toBe(200);
+  const socket = connect(Number(new URL(edge.url).port), '127.0.0.1');
+  // 800 kB may take twelve seconds more than the timeout.
+  socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 800000\r\n\r\n');
+  const answered = once(socket, 'data');
+  for (let part = 0; part < 4; part++) {
+    socket.write('x'.repeat(200_000));
+    await sleep(1_000);
+  }
+  expect(String((await answered)[0])).toMatch(/^HTTP\/1\.1 200/);
+  socket.destroy();
+  answering.close();
 });

@@ -7,7 +7,7 @@ export type Body =
   /** Of unknown length: sent as it comes, what has passed is kept as long as it fits. */
   | { kind: 'replayed'; replay: ReplayStream }
   /** Too long to keep: it can be sent once. */
-  | { kind: 'stream'; stream: ReadableStream; used: boolean };
+  | { kind: 'stream'; stream: ReadableStream; bytes: number; used: boolean };
 
 export const REPLAY_LIMIT_BYTES = 64 * 1024;
 
@@ -20,9 +20,17 @@ export function readBody(request: Request): Body | Promise<Body> {
   // A GET that says so has a stream all the same, but must not be sent with one.
   if (length === '0') return NO_BODY;
   if (length === null) return { kind: 'replayed', replay: new ReplayStream(stream, REPLAY_LIMIT_BYTES) };
-  if (Number(length) > REPLAY_LIMIT_BYTES) return { kind: 'stream', stream, used: false };
+  if (Number(length) > REPLAY_LIMIT_BYTES)
+    return { kind: 'stream', stream, bytes: Number(length), used: false };
   return request.arrayBuffer().then((bytes) => ({ kind: 'buffered', bytes }));
 }
+
+/** A client that sends a long body slower than this is too slow: 64 KB a second. */
+const SLOWEST_BYTES_PER_MS = 64;
+
+/** Milliseconds that a client may take to send what is not in yet: they are not the instance's. */
+export const sendingMs = (body: Body): number =>
+  body.kind === 'stream' ? Math.ceil(body.bytes / SLOWEST_BYTES_PER_MS) : 0;
 
 export function canSend(body: Body): boolean {
   if (body.kind === 'replayed') return body.replay.canSend;

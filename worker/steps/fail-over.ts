@@ -4,7 +4,7 @@ import { isAccepted, reachOf } from '../../shared/retry.ts';
 import { sketchQuantile } from '../../shared/sketch.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import { type Body, canSend, readBody } from '../io/body.ts';
+import { type Body, canSend, readBody, sendingMs } from '../io/body.ts';
 import { type Attempted, attempt, type Way } from './attempt.ts';
 import type { Incoming } from './guard.ts';
 import { type Hedge, withHedge } from './hedge.ts';
@@ -121,7 +121,7 @@ function tryOnce(journey: Journey, picked: Picked): Running {
   const controller = new AbortController();
   const now = edge.now();
   const way = chooseWay(journey, picked, now);
-  const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now));
+  const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now)) + sendingMs(body);
   const token = way.kind === 'gateway' ? edge.tokens.current(picked.site.site, now) : null;
   const start = (made: string | null): Promise<Attempted> =>
     attempt(incoming, body, { way, candidate: picked.candidate, token: made, timeoutMs }, edge, controller);
