@@ -64,7 +64,7 @@ function parse(argv) {
     return parseArgs({ args: argv, options: SPEC, strict: true, allowPositionals: false }).values;
   } catch (cause) {
     // Node adds advice about positionals after the first sentence.
-    throw new UsageError(`${cause.message.split('. ')[0]}. Options: npm start -- --help`, { cause });
+    throw new UsageError(`${cause.message.split('. ')[0]}; npm start -- --help lists the options`, { cause });
   }
 }
 

@@ -12,7 +12,7 @@ interface RegisterOptions {
   priority?: number;
   publicUrl?: string;
   ttl?: string;
-  metadata: Record<string, string>;
+  metadata?: Record<string, string>;
 }
 
 const instancesPath = (service: string): string => `/v1/services/${encodeURIComponent(service)}/instances`;
@@ -29,7 +29,7 @@ export function registerRegistry(program: Command): void {
     .option('--priority <n>', '1 is first, 2 a backup', wholeNumber(1, 16))
     .option('--public-url <url>', 'where the edge reaches it directly')
     .option('--ttl <duration>', 'it must send heartbeats within this time, or it is taken out')
-    .option('--metadata <key=value>', 'may be given several times', pair, {})
+    .option('--metadata <key=value>', 'may be given several times', pair)
     .addHelpText('after', '\nExample:\n  acgs-lb register gs --id gs-3 --url http://127.0.0.1:8024 --ttl 30s')
     .action(async (service: string, options: RegisterOptions, command: Command) => {
       const context = contextOf(command);
@@ -44,7 +44,7 @@ export function registerRegistry(program: Command): void {
         ...(options.priority ? { priority: options.priority } : {}),
         ...(options.publicUrl ? { publicUrl: options.publicUrl } : {}),
         ...(options.ttl ? { ttl: options.ttl } : {}),
-        ...(Object.keys(options.metadata).length > 0 ? { metadata: options.metadata } : {}),
+        ...(options.metadata ? { metadata: options.metadata } : {}),
       });
       const instance = readAs(instanceShape, answer, 'instance');
       context.print(
@@ -86,7 +86,7 @@ export function registerRegistry(program: Command): void {
     });
 }
 
-function pair(text: string, before: Record<string, string>): Record<string, string> {
+function pair(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [key, ...value] = text.split('=');
   if (!key || value.length === 0) throw new Misuse(`--metadata: ${text} is not key=value`);
   return { ...before, [key]: value.join('=') };
