@@ -65,7 +65,7 @@ export function createHttpProbe(
       const fresh = !connection.used;
       let firstByteMs: number | undefined;
       let body = '';
-      const text = new TextDecoder();
+      const text = readsBody ? new TextDecoder() : null;
       let received = 0;
       let wrong: string | null = null;
       let settled = false;
@@ -83,7 +83,7 @@ export function createHttpProbe(
         const observation = { ok: error === null, latencyMs: clock() - began, timing };
         resolve({ observation: error === null ? observation : { ...observation, error }, unanswered });
       };
-      const judge = () => wrong ?? (readsBody ? checkBody(check.expect, body) : null);
+      const judge = () => wrong ?? (text ? checkBody(check.expect, body) : null);
       const giveUp = () => {
         if (settled) return;
         finish(`no answer from ${host} within ${check.timeout} ms`);
@@ -107,7 +107,7 @@ export function createHttpProbe(
           if (String(answer.connection).toLowerCase() === 'close') connection.expectClose = true;
         },
         onResponseData(running, chunk) {
-          if (readsBody) body += text.decode(chunk, { stream: true });
+          if (text) body += text.decode(chunk, { stream: true });
           received += chunk.length;
           if (received <= BODY_LIMIT) return;
           // Enough has been read to judge; the rest of a large page is not waited for.
