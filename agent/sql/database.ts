@@ -60,8 +60,9 @@ export function openDatabase(url: string, pool: PoolOptions, statementMs = STATE
       ...(embedded ? {} : { statement_timeout: statementMs, query_timeout: statementMs + 1_000 }),
       ...(parsed.readWrite && { onConnect: requireWritable }),
     });
-    // A connection that dies while idle is replaced by the pool; without a listener it would end the process.
+    // A connection that dies is replaced by the pool; without a listener, idle or at work, it would end the process.
     connections.on('error', () => {});
+    connections.on('connect', (client) => client.on('error', () => {}));
     return connections;
   };
 
@@ -97,7 +98,6 @@ export function openDatabase(url: string, pool: PoolOptions, statementMs = STATE
     async transaction(work, { timeoutMs } = {}) {
       const client = await checkOut();
       let broken = false;
-      // As for idle ones, while it is checked out.
       const onError = () => {
         broken = true;
       };

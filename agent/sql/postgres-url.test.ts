@@ -1,3 +1,7 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { expect, test } from 'vitest';
 import { parsePostgresUrl } from './postgres-url.ts';
 
@@ -23,6 +27,25 @@ test('one host, several, and the folder of a socket', () => {
   expect(parse('postgresql:///d?host=a,b&port=1,2&sslmode=disable').environment).toMatchObject({
     ...{ PGHOST: 'a,b', PGPORT: '1,2', PGDATABASE: 'd', PGTARGETSESSIONATTRS: 'read-write' },
   });
+});
+
+test('the name is left out of it only where one authority of our own is named', () => {
+  const named = (query: string) => {
+    const { ssl } = parse(`postgres://h/d?${query}`).targets[0];
+    expect(ssl).not.toHaveProperty('rejectUnauthorized');
+    return ssl && ssl.checkServerIdentity === undefined;
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-url-'));
+  const ca = join(folder, 'ca.pem');
+  writeFileSync(ca, rootCertificates[0] ?? '');
+  try {
+    expect(named('sslmode=verify-ca')).toBe(true);
+    expect(named(`sslmode=verify-ca&sslrootcert=${ca}`)).toBe(false);
+    expect(named(`sslmode=require&sslrootcert=${ca}`)).toBe(false);
+    expect(named(`sslmode=verify-full&sslrootcert=${ca}`)).toBe(true);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('a mode may come from PGSSLMODE, and the URL has the last word', () => {

@@ -142,7 +142,8 @@ function ways(server: Host, mode: Mode, files: ConnectionOptions): PostgresTarge
     case 'require':
       return [{ ...server, ssl: files.ca ? byAuthority : unverified }];
     case 'verify-ca':
-      return [{ ...server, ssl: byAuthority }];
+      // The authorities that all the world trusts give anybody a certificate: then the name counts too.
+      return [{ ...server, ssl: files.ca ? byAuthority : files }];
     case 'verify-full':
       return [{ ...server, ssl: files }];
   }

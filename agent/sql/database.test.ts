@@ -1,0 +1,40 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
+import { expect, test } from 'vitest';
+import { openDatabase } from './database.ts';
+
+/** AuthenticationOk and ReadyForQuery, in the bytes of Postgres' protocol. */
+const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
+
+/** Lets everybody in, and hangs up at the first statement, as a server does that is killed. */
+async function dyingServer() {
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', () => {
+      socket.write(WELCOME);
+      socket.once('data', () => socket.destroy());
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+test('a server that dies under a statement fails it, and does not end the process', async () => {
+  const { server, port } = await dyingServer();
+  const uncaught: unknown[] = [];
+  const others = process.listeners('uncaughtException');
+  process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => uncaught.push(error));
+  const url = `postgresql://u@127.0.0.1:${port}/d?sslmode=disable`;
+  const database = openDatabase(url, { min: 0, max: 2, idle: 1_000 });
+  try {
+    await expect(database.query('SELECT 1')).rejects.toThrow();
+    await expect(database.transaction(({ query }) => query('SELECT 1'))).rejects.toThrow();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(uncaught).toEqual([]);
+  } finally {
+    process.removeAllListeners('uncaughtException');
+    for (const listener of others) process.on('uncaughtException', listener);
+    await database.close();
+    server.close();
+  }
+});
