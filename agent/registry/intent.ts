@@ -13,7 +13,10 @@ const LAST_INSTANT = 8.64e15;
 export const intentSchema = z.object({
   /** Grows with every wish, whatever the clocks of two agents say. */
   updatedAt: z.number(),
-  /** Of a registration with a ttl: when its last heartbeat came. No wish, so it outranks none. */
+  /**
+   * Of a registration with a ttl: when its last heartbeat came; of one that ran out, its last sign of any kind. No wish, so
+   * it outranks none.
+   */
   beatenAt: z.number().optional(),
   by: z.string(),
   registration: z
@@ -53,7 +56,9 @@ export function outranks(theirs: Intent, ours: Intent | undefined): boolean {
 export const beatLater = (theirs: Intent, ours: Intent): boolean =>
   !ours.removed && !theirs.removed && (theirs.beatenAt ?? 0) > (ours.beatenAt ?? 0);
 
-const lastSign = ({ updatedAt, beatenAt = 0 }: Intent): number => Math.max(updatedAt, beatenAt);
+/** Of one that ran out: the last that was heard before. When that was noticed proves nothing; the agent may have slept. */
+const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
+  expired ? beatenAt : Math.max(updatedAt, beatenAt);
 
 /** A removal is remembered this long, so that the other agent learns of it. */
 export const FORGET_REMOVAL_MS = 86_400_000;
@@ -85,7 +90,7 @@ export function afterChange(intent: Intent, change: Change, now: number): Intent
   const { weight: _, ...rest } = intent;
   switch (change.kind) {
     case 'deregistered':
-      return { by: 'agent', updatedAt: now, removed: true, expired: true };
+      return { by: 'agent', updatedAt: now, beatenAt: lastSign(intent), removed: true, expired: true };
     case 'admin':
       return intent.admin ? { ...intent, updatedAt: now, admin: { state: 'maint' } } : null;
     case 'weight':

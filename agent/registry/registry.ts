@@ -255,6 +255,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
         const key = instanceKey(change.service, change.instance);
         const intent = intents.get(key);
         const next = intent && afterChange(intent, change, after(intent));
+        if (!(next ?? intent)?.registration) beatenElsewhere.delete(key);
         if (!next) continue;
         intents.set(key, next);
         share(key, next);
@@ -266,10 +267,12 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       for (const [key, intent] of theirs) {
         const ours = intents.get(key);
         const isBeat = ours !== undefined && beatLater(intent, ours);
-        if (intent.registration?.ttl !== undefined && (isBeat || !ours)) beatenElsewhere.add(key);
+        const isNew = !ours?.registration && outranks(intent, ours);
+        if (intent.registration?.ttl !== undefined && (isBeat || isNew)) beatenElsewhere.add(key);
         if (outranks(intent, ours)) {
           news = true;
-          takeOver(key, isBeat || !ours?.beatenAt ? intent : { ...intent, beatenAt: ours.beatenAt }, ours);
+          const beatenAt = Math.max(ours?.beatenAt ?? 0, intent.beatenAt ?? 0);
+          takeOver(key, beatenAt > 0 ? { ...intent, beatenAt } : intent, ours);
         } else if (isBeat) {
           const { service = '', id = '' } = ours.registration ?? {};
           intents.set(key, { ...ours, beatenAt: intent.beatenAt });

@@ -56,10 +56,10 @@ async function pair() {
     a.registry.merge(new Map(b.registry.intents()));
   };
   const see = (id: string) => [a, b].map(({ loop }) => loop.instances().get(`gs/${id}`)?.admin);
-  const later = (seconds: number) => {
+  const later = (seconds: number, awake: 'a' | 'both' = 'both') => {
     clocks.a += seconds;
     clocks.b += seconds;
-    for (const { loop } of [a, b]) {
+    for (const { loop } of awake === 'a' ? [a] : [a, b]) {
       loop.tick();
       loop.refresh(false);
     }
@@ -113,6 +113,28 @@ test('what runs out with the agent that heard no heartbeat comes back from the o
   exchange();
   later(0);
   expect(see('s')).toEqual([undefined, undefined]);
+});
+
+test('an agent that was paused takes back nothing that the other one heard of', async () => {
+  const { a, b, exchange, see, later } = await pair();
+  await a.register({ ...registration('s', 2), ttl: 10_000 }, 'test');
+  exchange();
+  for (let beat = 0; beat < 4; beat++) {
+    later(4, 'a');
+    a.heartbeat('gs', 's');
+  }
+  // It wakes, finds it run out, and tells so, seconds after the last heartbeat.
+  later(2);
+  expect(see('s')).toEqual(['ready', undefined]);
+  a.merge(new Map(b.intents()));
+  expect(see('s')).toEqual(['ready', undefined]);
+  b.merge(new Map(a.intents()));
+  expect(see('s')).toEqual(['ready', 'ready']);
+  // What came back is heard of through the other, too.
+  later(9);
+  b.prolong();
+  later(9);
+  expect(see('s')).toEqual([undefined, 'ready']);
 });
 
 test('taken back and registered anew between two looks, it is another instance for the other agent too', async () => {
