@@ -59,3 +59,15 @@ test('a receiver dead for hours holds the newest hundred, delays no other, and i
   expect(lines.join()).toContain('ECONNREFUSED');
   expect(lines.join()).not.toContain('hush');
 });
+
+test('a message that comes just as the queue has run empty goes out too', async () => {
+  for (let turns = 0; turns < 40; turns++) {
+    const fetch = async (): Promise<Response> => new Response(null, { status: 204 });
+    const log = pino({ level: 'silent' });
+    const dispatcher = createDispatcher({ ...{ config: () => config.alerts, deps: { log, fetch }, log } });
+    dispatcher.send(message(1));
+    for (let turn = 0; turn < turns; turn++) await null;
+    dispatcher.send(message(2));
+    await eventually(() => expect(dispatcher.status().well).toMatchObject({ pending: 0, delivered: 2 }));
+  }
+});

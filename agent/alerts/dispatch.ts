@@ -85,6 +85,8 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
     for (let message = worker.queue.shift(); message; message = worker.queue.shift()) {
       await deliver(name, worker, message);
     }
+    // At once, not when a promise has settled: what comes in between would wait for the message after it.
+    worker.running = null;
   }
 
   function enqueue(name: string, message: AlertMessage): void {
@@ -95,9 +97,7 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
       worker.status.failed += 1;
       log.error({ receiver: name, alert: dropped.id }, 'alert not delivered: too many wait');
     }
-    worker.running ??= work(name, worker).finally(() => {
-      worker.running = null;
-    });
+    worker.running ??= work(name, worker);
   }
 
   return {

@@ -59,7 +59,8 @@ async function knownHours(database: Queryable, from: number, to: number) {
 
 /**
  * What happened in the period and, for each instance, the last of each kind before it. Before an instance's first state
- * event (history of the original, one that never served) its health history stands in.
+ * event (history of the original, one that never served) its health history stands in. What was asked of one that has been
+ * taken away since does not hold for the one that came under its name.
  */
 async function stateEvents(database: Queryable, from: number, to: number): Promise<StateEvent[]> {
   const { rows } = await database.query<StateEvent & Record<string, unknown>>(
@@ -78,12 +79,21 @@ async function stateEvents(database: Queryable, from: number, to: number): Promi
        FROM service_health_history LEFT JOIN first USING (service_type, instance_id)
        WHERE timestamp < $2 AND (first.at IS NULL OR timestamp < first.at)
      ),
+     lives AS (
+       SELECT *, max(timestamp) FILTER (WHERE what IN ('registered', 'gone'))
+                   OVER (PARTITION BY service_type, instance_id) AS began
+       FROM events WHERE timestamp < $1
+     ),
      before AS (
-       SELECT DISTINCT ON (service_type, instance_id, asked) * FROM events WHERE timestamp < $1
+       SELECT DISTINCT ON (service_type, instance_id, asked) id, service_type, instance_id, timestamp, reason, what
+       FROM lives WHERE began IS NULL OR timestamp >= began
        ORDER BY service_type, instance_id, asked, timestamp DESC, id DESC
      )
      SELECT service_type AS service, instance_id AS instance, timestamp AS at, what, reason
-     FROM (SELECT * FROM before UNION ALL SELECT * FROM events WHERE timestamp >= $1) AS both_
+     FROM (
+       SELECT * FROM before UNION ALL
+       SELECT id, service_type, instance_id, timestamp, reason, what FROM events WHERE timestamp >= $1
+     ) AS both_
      ORDER BY timestamp, id`,
     [from, to],
   );

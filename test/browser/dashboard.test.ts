@@ -100,6 +100,29 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.locator('tr[data-key="gs-1"]').getByText('draining').waitFor();
   });
 
+  test('what is under way for one instance neither speaks for the next one nor closes its dialog', async () => {
+    const page = await open();
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await signIn(page);
+    await page.getByRole('button', { name: 'Sign out' }).waitFor();
+    const under = Promise.withResolvers<void>();
+    await page.route('**/gs-1/admin', async (route) => {
+      await under.promise;
+      await route.continue();
+    });
+    const dialog = page.locator('#manage');
+    await page.getByRole('button', { name: 'Steer gs-1' }).click();
+    for (let press = 0; press < 2; press++)
+      await dialog.getByRole('button', { name: 'Maintenance', exact: true }).click();
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Steer gs-2' }).click();
+    await dialog.getByRole('button', { name: 'Drain', exact: true }).click();
+    under.resolve();
+    await page.locator('#toast').getByText('gs-1: maintenance, done').waitFor();
+    await dialog.getByText('Drain gs-2?').waitFor();
+    expect(agent.writes.map(({ path }) => path)).toEqual(['/v1/services/gs/instances/gs-1/admin']);
+  });
+
   test('steered by keyboard alone, and a warning when nothing would be left', async () => {
     agent.change('gs/gs-1', { state: 'down', health: 'down' }, 'gone');
     const page = await open();

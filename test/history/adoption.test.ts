@@ -124,6 +124,12 @@ describe('a database of the original', () => {
       ['new-1', 200, 'state', 'up'],
       ['new-1', 300, 'state', 'down'],
       ['new-1', 400, 'deregistered', null],
+      ['new-2', -90_000, 'admin', 'maint'],
+      ['new-2', -89_000, 'deregistered', null],
+      ['new-2', -88_000, 'registered', null],
+      ['new-2', -87_000, 'state', 'up'],
+      ['new-2', 500, 'state', 'down'],
+      ['new-2', 600, 'state', 'up'],
     ];
     for (const [instance, after, kind, to] of events) {
       await database.query(
@@ -150,6 +156,7 @@ describe('a database of the original', () => {
       ['maintenance', -80_000, 100],
       ['down', 100, 200],
       ['down', 300, 400],
+      ['down', 500, 600],
     ]);
     expect(of('dead')).toEqual([
       ['outage', 5, null],

@@ -79,6 +79,8 @@ async function read(path, to, signal, alive) {
     }
   } finally {
     clearTimeout(timer);
+    // Also what a frame that did not fit left open: a browser has six connections for a host, and the next takes one.
+    silence.abort();
   }
 }
 

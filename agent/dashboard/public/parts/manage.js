@@ -252,6 +252,7 @@ function ask(form) {
 
 async function send() {
   const asked = pending;
+  const of = shown?.instance;
   if (!asked || sending) return;
   if (token.get() === null) {
     openLogin('', () => void send());
@@ -260,16 +261,21 @@ async function send() {
   sending = true;
   try {
     await call('PUT', asked.path, asked.body);
-    toast(`${shown?.instance}: ${asked.label.toLowerCase()}, done`);
-    pending = null;
-    dialog().close();
+    toast(`${of}: ${asked.label.toLowerCase()}, done`);
+    // The dialog may have been closed meanwhile, and be another instance's by now.
+    if (pending === asked) dialog().close();
   } catch (error) {
+    const why = `Not done: ${error instanceof Error ? error.message : error}`;
+    if (pending !== asked) {
+      toast(`${of}: ${asked.label.toLowerCase()}. ${why}`, 'bad');
+      return;
+    }
     if (error instanceof ApiError && error.status === 401) {
       token.set(null);
       openLogin('The agent does not accept this token any more.', () => void send());
       return;
     }
-    trouble = `Not done: ${error instanceof Error ? error.message : error}`;
+    trouble = why;
     redraw();
   } finally {
     sending = false;
