@@ -61,7 +61,10 @@ const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
   expired ? beatenAt : Math.max(updatedAt, beatenAt);
 
 /** A removal is remembered this long, so that the other agent learns of it. */
-export const FORGET_REMOVAL_MS = 86_400_000;
+const FORGET_REMOVAL_MS = 86_400_000;
+
+export const isForgotten = ({ removed, updatedAt }: Intent, now: number): boolean =>
+  removed === true && now - updatedAt > FORGET_REMOVAL_MS;
 
 export function parseIntents(raw: unknown): Map<string, Intent> {
   const parsed = z.record(z.string(), z.unknown()).safeParse(raw ?? {});

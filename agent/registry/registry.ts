@@ -7,8 +7,8 @@ import { type Answer, conflictText, unknown } from './answer.ts';
 import {
   afterChange,
   beatLater,
-  FORGET_REMOVAL_MS,
   type Intent,
+  isForgotten,
   NOTHING_ASKED,
   outranks,
   parseIntents,
@@ -75,7 +75,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
 
   function save(): Promise<void> {
     for (const [key, intent] of intents) {
-      if (intent.removed && now() - intent.updatedAt > FORGET_REMOVAL_MS) intents.delete(key);
+      if (isForgotten(intent, now())) intents.delete(key);
     }
     const text = JSON.stringify(Object.fromEntries(intents), null, 1);
     saving = saving.catch(() => {}).then(() => writeWhole(path, text));

@@ -1,6 +1,6 @@
 import type { LiveState } from '../live/live.ts';
 import type { Log } from '../log.ts';
-import { beatLater, type Intent, outranks, parseIntents } from './intent.ts';
+import { beatLater, type Intent, isForgotten, outranks, parseIntents } from './intent.ts';
 
 /** Keeps the wishes of a site's agents alike by way of the live state. Files decide; this only carries news. */
 export interface Sharing {
@@ -13,12 +13,13 @@ export interface SharingDeps {
   own(): ReadonlyMap<string, Intent>;
   merge(theirs: ReadonlyMap<string, Intent>): void;
   log: Log;
+  now?: () => number;
 }
 
 /** Messages are lost while the store is away, so everything is compared again this often. */
 const COMPARE_MS = 10_000;
 
-export function startSharing({ live, own, merge, log }: SharingDeps): Sharing {
+export function startSharing({ live, own, merge, log, now = Date.now }: SharingDeps): Sharing {
   let closed = false;
   let comparing: Promise<void> | undefined;
   let again = false;
@@ -27,8 +28,14 @@ export function startSharing({ live, own, merge, log }: SharingDeps): Sharing {
   async function compare(): Promise<void> {
     const theirs = parseIntents(parse(await live.readIntents()));
     if (closed) return;
+    for (const [key, intent] of theirs) {
+      if (!isForgotten(intent, now())) continue;
+      theirs.delete(key);
+      await live.writeIntent(key, null);
+    }
     merge(theirs);
     for (const [key, intent] of own()) {
+      if (isForgotten(intent, now())) continue;
       const stored = theirs.get(key);
       if (!stored || outranks(intent, stored) || beatLater(intent, stored)) {
         await live.writeIntent(key, JSON.stringify(intent));
