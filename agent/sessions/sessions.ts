@@ -127,7 +127,8 @@ export function createSessions(options: SessionsOptions): Sessions {
         }
         const next = transition(current, command, now());
         if (!next.ok) return { kind: next.kind, session, why: next.why };
-        if (await store.update(next.session)) return { kind: 'done', session: await kept(next.session) };
+        const updated = await store.update(next.session);
+        if (updated) return { kind: 'done', session: await kept(updated) };
         // Somebody was faster. With a version the caller must decide anew; without one, once more.
       }
     },

@@ -5,8 +5,11 @@ import type { PinMove, Session, SessionState, WorkflowType } from './session.ts'
 export interface SessionStore {
   insert(session: Session): Promise<void>;
   get(id: string): Promise<Session | null>;
-  /** False when the stored version is no longer the one before `session`'s. */
-  update(session: Session): Promise<boolean>;
+  /**
+   * The session as it is then, its pins and moves as they stand by now; null when the stored version is no longer the one
+   * before `session`'s.
+   */
+  update(session: Session): Promise<Session | null>;
   list(filter: SessionFilter): Promise<Session[]>;
   /** Sessions that have pins to look after: active and suspended ones, newest last. */
   open(limit: number): Promise<Pick<Session, 'id' | 'pins'>[]>;
@@ -74,11 +77,11 @@ export function createSessionStore(database: Database): SessionStore {
       // Pins and moves are left alone: they are somebody else's to change, and without the version.
       const { id, pins, moves, ...row } = toRow(session);
       const columns = Object.keys(row).map((column, index) => `${column} = $${index + 3}`);
-      const { rowCount } = await database.query(
-        `UPDATE governance_sessions SET ${columns.join(', ')} WHERE id = $1 AND version = $2`,
+      const { rows } = await database.query<Row>(
+        `UPDATE governance_sessions SET ${columns.join(', ')} WHERE id = $1 AND version = $2 RETURNING *`,
         [id, session.version - 1, ...Object.values(row)],
       );
-      return rowCount === 1;
+      return rows[0] ? fromRow(rows[0]) : null;
     },
     async list({ user, state, limit }) {
       const { rows } = await database.query<Row>(

@@ -126,6 +126,44 @@ test('two pins moved at once both stay', async () => {
   expect(body.moves).toHaveLength(2);
 });
 
+test('an instance that falls while a step is taken moves the session once, and the step tells where it is now', async () => {
+  const { id, version, pins } = await begin();
+  const first = pins.gs ?? '';
+  const store = createSessionStore(database);
+  // Its own view: the agent of the other tests goes on seeing all of them up.
+  const seen = new Map(instances);
+  const [read, moved] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const slow = createSessions({
+    store: {
+      ...store,
+      async get(session) {
+        const found = await store.get(session);
+        read.resolve();
+        await moved.promise;
+        return found;
+      },
+    },
+    ...{ live, instances: () => seen, log },
+  });
+  serve(slow);
+  const fall = () => {
+    seen.set(`gs/${first}`, { ...instance('gs', first), state: 'down' });
+    slow.accept({ instances: seen, changes: [{}] });
+  };
+  const step = call('POST', `/v1/sessions/${id}/advance`, { step: 'draft', version });
+  await read.promise;
+  await eventually(async () => {
+    fall();
+    expect((await store.get(id))?.moves).toHaveLength(1);
+  });
+  moved.resolve();
+  const now = (await step).body;
+  expect(now).toMatchObject({ currentStep: 'draft', pins: { gs: first === 'gs-1' ? 'gs-2' : 'gs-1' } });
+  slow.accept({ instances: seen, changes: [{}] });
+  await slow.close();
+  expect((await store.get(id))?.moves).toHaveLength(1);
+});
+
 test("a value Postgres cannot hold is the caller's mistake, not an outage", async () => {
   const post = (more: object) =>
     call('POST', '/v1/sessions', { workflowType: 'policy_creation', userId: 'ada', ...more });
