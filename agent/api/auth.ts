@@ -31,8 +31,8 @@ export interface BearerOptions {
 
 /**
  * Everything under /v1 that changes something wants the bearer token. Reading wants it too unless the API listens on
- * loopback only: then whoever can ask is on this machine. An address that guesses is held off with 429, the right token too:
- * otherwise the guessing would go on.
+ * loopback only: then whoever can ask is on this machine. An address that guesses is held off with 429, the right token too,
+ * otherwise the guessing would go on; but not where the right token came from lately.
  */
 export function bearer(options: BearerOptions): MiddlewareHandler {
   const { token } = options;
@@ -46,13 +46,15 @@ export function bearer(options: BearerOptions): MiddlewareHandler {
     }
     const given = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
     const address = options.addressOf(context);
-    const wait = given === undefined ? 0 : guesses.waitSeconds(address, options.now());
-    if (wait > 0) {
+    const now = options.now();
+    const right = given !== undefined && sameSecret(given, token);
+    const wait = given === undefined ? 0 : guesses.waitSeconds(address, now);
+    if (wait > 0 && !(right && guesses.isKnown(address, now))) {
       const detail = `too many wrong tokens came from ${address}; try again in ${wait} s`;
       throw new ProblemError(429, 'Held off', detail, { headers: { 'retry-after': String(wait) } });
     }
-    if (given === undefined || !sameSecret(given, token)) {
-      if (given !== undefined && guesses.wrong(address, given, options.now())) options.onGuessing(address);
+    if (!right) {
+      if (given !== undefined && guesses.wrong(address, given, now)) options.onGuessing(address);
       const detail =
         given === undefined
           ? 'send "Authorization: Bearer <ACGS_TOKEN>"'
@@ -61,6 +63,7 @@ export function bearer(options: BearerOptions): MiddlewareHandler {
         headers: { 'www-authenticate': 'Bearer realm="acgs-lb"' },
       });
     }
+    guesses.right(address, now);
     return next();
   };
 }

@@ -79,4 +79,20 @@ test('held off, even the right token is 429 with Retry-After; told once; afterwa
   expect((await ask('right', '192.0.2.2')).status).toBe(200);
   now += 40_000;
   expect((await ask('right')).status).toBe(200);
+  // A neighbour at the same address guesses: who gave the right token lately is heard, the guesses are not.
+  for (let n = 0; n < 10; n++) await ask(`other-${n}`);
+  expect((await ask('other')).status).toBe(429);
+  expect((await ask('right')).status).toBe(200);
+  now += 30_000;
+  expect((await ask('right')).status).toBe(200);
+});
+
+test('an address counts as known for ten minutes, and of more than 1024 the oldest is forgotten', () => {
+  const guesses = createGuesses();
+  guesses.right('192.0.2.1', T);
+  expect(guesses.isKnown('192.0.2.1', T + 599_999)).toBe(true);
+  expect(guesses.isKnown('192.0.2.1', T + 600_000)).toBe(false);
+  for (let n = 0; n < 1_024; n++) guesses.right(`10.0.${n >> 8}.${n & 255}`, T);
+  expect(guesses.isKnown('192.0.2.1', T)).toBe(false);
+  expect(guesses.isKnown('10.0.0.0', T)).toBe(true);
 });

@@ -3,11 +3,16 @@ import { clientKey } from '../../shared/address.ts';
 
 const LIMIT = 10;
 const WINDOW_MS = 60_000;
+const KNOWN_MS = 600_000;
 const MAX_ADDRESSES = 1_024;
 
 export interface Guesses {
   /** Whole seconds until this address may present a token again; 0 when it may now. */
   waitSeconds(address: string, now: number): number;
+  /** The right token was given. */
+  right(address: string, now: number): void;
+  /** Whether this address gave the right token within the last ten minutes. */
+  isKnown(address: string, now: number): boolean;
   /** A token that was not the right one. True when it is the one that closes the door. */
   wrong(address: string, token: string, now: number): boolean;
 }
@@ -19,12 +24,14 @@ interface Tried {
 
 /**
  * Slows the guessing of a token: an address (IPv6: its /64) that gave ten different wrong ones is held off until a minute
- * after the first. The same wrong one again is no guess, so a program with yesterday's token does not lock out its host.
- * Memory is bounded: of more than 1024 addresses the oldest is forgotten. `now` in milliseconds.
+ * after the first. The same wrong one again is no guess, so a program with yesterday's token does not lock out its host;
+ * and an address that lately gave the right one goes on being heard, so a neighbour behind the same proxy cannot stop its
+ * heartbeats. Memory is bounded: of more than 1024 addresses the oldest is forgotten. `now` in milliseconds.
  */
 export function createGuesses(): Guesses {
-  // Oldest first.
+  // Both oldest first.
   const tried = new Map<string, Tried>();
+  const known = new Map<string, number>();
   const recent = (key: string, now: number): Tried | undefined => {
     const entry = tried.get(key);
     // A clock set back must not hold anybody off for longer.
@@ -38,12 +45,20 @@ export function createGuesses(): Guesses {
       if (!entry || entry.tokens.size < LIMIT) return 0;
       return Math.ceil((entry.since + WINDOW_MS - now) / 1000);
     },
+    right(address, now) {
+      const key = clientKey(address);
+      if (!known.delete(key)) makeRoom(known);
+      known.set(key, now);
+    },
+    isKnown(address, now) {
+      const at = known.get(clientKey(address));
+      return at !== undefined && now >= at && now < at + KNOWN_MS;
+    },
     wrong(address, token, now) {
       const key = clientKey(address);
       let entry = recent(key, now);
       if (!entry) {
-        const oldest = tried.keys().next();
-        if (tried.size >= MAX_ADDRESSES && !oldest.done) tried.delete(oldest.value);
+        makeRoom(tried);
         entry = { since: now, tokens: new Set() };
         tried.set(key, entry);
       }
@@ -53,4 +68,9 @@ export function createGuesses(): Guesses {
       return before < entry.tokens.size && entry.tokens.size === LIMIT;
     },
   };
+}
+
+function makeRoom(addresses: Map<string, unknown>): void {
+  const oldest = addresses.keys().next();
+  if (addresses.size >= MAX_ADDRESSES && !oldest.done) addresses.delete(oldest.value);
 }
