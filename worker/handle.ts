@@ -156,7 +156,7 @@ async function answerOf(
       kind: 'answer',
     };
   }
-  const isOutage = !upstream || (upstream !== null && isUnavailable(upstream.status));
+  const isOutage = !upstream || isUnavailable(upstream.status);
   const stale = isOutage ? await edge.stale.find(incoming, staleIfError) : null;
   if (stale) {
     if (upstream?.body) await upstream.body.cancel();

@@ -1,9 +1,8 @@
 import { join } from 'node:path';
-import type { Config } from '../../shared/config/config.ts';
-import type { Command } from '../judge/step.ts';
 import { type AdminState, type Change, type Instance, instanceKey, type Registration } from '../state.ts';
 import { whyAddressNotAllowed, whyNotAllowed } from './allowed.ts';
 import { type Answer, conflictText, unknown } from './answer.ts';
+import { type Enacting, enact } from './enact.ts';
 import {
   afterChange,
   beatLater,
@@ -42,11 +41,8 @@ export interface Registry {
   close(): Promise<void>;
 }
 
-export interface RegistryDeps {
-  config(): Config;
+export interface RegistryDeps extends Enacting {
   stateDir: string;
-  instances(): ReadonlyMap<string, Instance>;
-  apply(command: Command): Change[];
   onError(error: unknown): void;
   now?: () => number;
 }
@@ -62,7 +58,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   /** Registrations whose last sign of life came from the other agent. */
   const beatenElsewhere = new Set<string>();
 
-  for (const [key, intent] of intents) enact(key, intent);
+  for (const [key, intent] of intents) enact(deps, key, intent);
   for (const [key, { origin, service, id }] of deps.instances()) {
     if (origin !== 'api' || intents.get(key)?.registration) continue;
     deps.apply({
@@ -98,44 +94,11 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     }
     beatenElsewhere.delete(key);
     share(key, intent);
-    enact(key, intent);
+    enact(deps, key, intent);
   }
 
   /** Newer than the wish before it, also when that was made by an agent whose clock is ahead. */
   const after = (last: Intent | undefined): number => Math.max(now(), (last?.updatedAt ?? 0) + 1);
-
-  /** `last`: the wish it takes the place of, when wishes in between may have been missed. */
-  function enact(key: string, intent: Intent, last?: Intent): void {
-    const [service = '', instance = ''] = key.split('/');
-    const asked = { reason: `asked for by ${intent.by}`, by: intent.by };
-    const known = deps.instances().get(key);
-    if (intent.removed) {
-      if (known?.origin === 'api') deps.apply({ kind: 'deregister', service, instance, ...asked });
-      return;
-    }
-    if (intent.registration && known?.origin !== 'file' && deps.config().services[service]) {
-      const refused = whyAddressNotAllowed(intent.registration.url, deps.config().registry.allowNetworks);
-      if (refused) {
-        if (known) deps.apply({ kind: 'deregister', service, instance, reason: refused });
-        return;
-      }
-      const { ttl, ...rest } = intent.registration;
-      const source = { ...rest, origin: 'api' as const, ...(ttl === undefined ? {} : { ttl }) };
-      deps.apply({ kind: 'register', source, known: false, ...asked });
-      if (ttl !== undefined) deps.apply({ kind: 'heartbeat', service, instance });
-    }
-    const present = deps.instances().get(key);
-    if (!present) return;
-    const weight = intent.weight ?? (last?.weight === undefined ? undefined : intent.registration?.weight);
-    if (weight !== undefined && weight !== present.weight) {
-      deps.apply({ kind: 'weight', service, instance, weight, ...asked });
-    }
-    const admin = intent.admin ?? (last?.admin && { state: 'ready', deadline: undefined });
-    if (admin && (admin.state !== present.admin || admin.deadline !== present.drainDeadline)) {
-      const deadline = admin.deadline === undefined ? {} : { deadline: admin.deadline };
-      deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...asked });
-    }
-  }
 
   /** Not worth a write to disk: after a restart every registration gets a whole ttl anyway. */
   function beat(service: string, id: string): void {
@@ -157,7 +120,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       const { service, id: instance } = registration;
       deps.apply({ kind: 'deregister', service, instance, reason: 'registered anew', by: intent.by });
     }
-    enact(key, intent, ours);
+    enact(deps, key, intent, ours);
   }
 
   function find(service: string, id: string): Instance | undefined {
