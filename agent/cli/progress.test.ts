@@ -27,12 +27,8 @@ test.each([80, 60, 45, 20, 8])('in %i columns it stays one line', (columns) => {
 /** A terminal whose standard error is kept. */
 function terminal(isTTY: boolean, env: NodeJS.ProcessEnv = {}): { terminal: Terminal; said: string[] } {
   const said: string[] = [];
-  const stream = { isTTY, columns: 80, write: (text: string) => said.push(text) > 0 };
-  const made = createTerminal(
-    { ...stream, isTTY: false } as unknown as NodeJS.WriteStream,
-    stream as unknown as NodeJS.WriteStream,
-    env,
-  );
+  const stream = { isTTY, columns: 80, rows: 24, write: (text: string) => said.push(text) > 0 };
+  const made = createTerminal({ ...stream, isTTY: false }, stream, env);
   return { terminal: made, said };
 }
 

@@ -18,10 +18,16 @@ export interface Terminal {
   paint(style: Style, text: string): string;
 }
 
+/** As much of a standard stream as is used. */
+export type Stream = Pick<NodeJS.WriteStream, 'columns' | 'rows'> & {
+  isTTY?: boolean;
+  write(text: string): boolean;
+};
+
 /** Colours only on a terminal; NO_COLOR (no-color.org) turns them off, FORCE_COLOR on. */
 export function createTerminal(
-  stdout: NodeJS.WriteStream = process.stdout,
-  stderr: NodeJS.WriteStream = process.stderr,
+  stdout: Stream = process.stdout,
+  stderr: Stream = process.stderr,
   env: NodeJS.ProcessEnv = process.env,
 ): Terminal {
   const interactive = stdout.isTTY === true;
@@ -33,7 +39,7 @@ export function createTerminal(
     stderr.write(`\r${line}\x1b[K`);
     shown = line !== '';
   };
-  const writeTo = (stream: NodeJS.WriteStream) => (text: string) => {
+  const writeTo = (stream: Stream) => (text: string) => {
     transient('');
     stream.write(text.endsWith('\n') ? text : `${text}\n`);
   };

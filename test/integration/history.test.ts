@@ -12,10 +12,10 @@ import { type Database, openDatabase } from '../../agent/sql/database.ts';
 import { startEmbeddedPostgres } from '../../agent/sql/embedded.ts';
 import { writeBatch } from '../../agent/sql/history.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
-import type { Instance } from '../../agent/state.ts';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { eventually } from '../harness/eventually.ts';
+import { sampleInstance } from '../harness/instance.ts';
 
 const log = pino({ level: 'silent' });
 const pool = { min: 0, max: 4, idle: 10_000 };
@@ -26,24 +26,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(stateDir, { recursive: true, force: true }));
 
-const instance: Instance = {
-  id: 'gs-1',
-  service: 'gs',
-  url: 'http://127.0.0.1:8004',
-  origin: 'file',
-  state: 'up',
-  reason: '',
-  since: 0,
-  health: 'up',
-  breaker: 'closed',
-  admin: 'ready',
-  weight: 100,
-  priority: 1,
-  latencyMs: 1,
-  inflight: 0,
-  queued: 2,
-  metadata: {},
-};
+const instance = sampleInstance({ id: 'gs-1', latencyMs: 1, queued: 2 });
 const instances = new Map([['gs/gs-1', instance]]);
 
 const metric = (timestamp: number) => ({
