@@ -72,3 +72,15 @@ function parse(text) {
     return null;
   }
 }
+
+/**
+ * For questions of one kind asked one after another: `begin()` at each, what it returns says whether no newer one was
+ * begun since. An answer to an older one comes too late to be shown.
+ */
+export function newestOnly() {
+  let newest = 0;
+  return () => {
+    const mine = ++newest;
+    return () => mine === newest;
+  };
+}

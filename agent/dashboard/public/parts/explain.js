@@ -1,9 +1,10 @@
-import { call } from '../api.js';
+import { call, newestOnly } from '../api.js';
 import { byId, h, patch } from '../dom.js';
 import { plural, stateWord } from '../format.js';
 import { pill } from './icons.js';
 
 const MOST = 12;
+const beginExplaining = newestOnly();
 
 export function setUpExplain() {
   byId('explain').addEventListener('submit', async (event) => {
@@ -14,12 +15,11 @@ export function setUpExplain() {
       const value = String(fields.get(name) ?? '').trim();
       if (value) query.set(name, value);
     }
-    const result = byId('explain-result');
-    try {
-      patch(result, drawExplanation(await call('GET', `/v1/explain?${query}`)));
-    } catch (error) {
-      patch(result, h('p', { class: 'error' }, error instanceof Error ? error.message : String(error)));
-    }
+    const isNewest = beginExplaining();
+    const drawn = await call('GET', `/v1/explain?${query}`).then(drawExplanation, (error) =>
+      h('p', { class: 'error' }, error instanceof Error ? error.message : String(error)),
+    );
+    if (isNewest()) patch(byId('explain-result'), drawn);
   });
 }
 

@@ -1,4 +1,4 @@
-import { ApiError, ask, call } from '../api.js';
+import { ApiError, ask, call, newestOnly } from '../api.js';
 import { agentNow } from '../clock.js';
 import { byId, h, patch } from '../dom.js';
 import { ageText, numberText, whenText } from '../format.js';
@@ -12,6 +12,9 @@ const HEADS = ['Session', 'State', 'Step', 'Instances', 'Last active'];
 
 /** What was heard last. @type {{ sessions: Session[], at: number, trouble: string, counts: string }} */
 let heard = { sessions: [], at: 0, trouble: '', counts: '' };
+
+const beginList = newestOnly();
+const beginOpening = newestOnly();
 
 const filter = () => /** @type {HTMLInputElement} */ (byId('session-filter'));
 const state = () => /** @type {HTMLSelectElement} */ (byId('session-state'));
@@ -35,15 +38,18 @@ export function setUpSessions() {
 
 export async function refreshSessions() {
   const chosen = state().value;
+  const isNewest = beginList();
   try {
     const [list, stats] = await Promise.all([
       call('GET', `/v1/sessions?limit=${LISTED}${chosen ? `&state=${chosen}` : ''}`),
       call('GET', '/v1/sessions/stats'),
     ]);
+    if (!isNewest()) return;
     heard = { sessions: list?.sessions ?? [], at: agentNow(), trouble: '', counts: countsOf(stats) };
   } catch (error) {
     // An agent without sessions has no such panel.
     if (error instanceof ApiError && error.status === 404) return;
+    if (!isNewest()) return;
     heard.trouble = error instanceof Error ? error.message : String(error);
   }
   byId('sessions').hidden = false;
@@ -132,11 +138,12 @@ function drawRow(session) {
 /** @param {string} id */
 async function open(id) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('session'));
-  try {
-    const { answer, headers } = await ask('GET', `/v1/sessions/${encodeURIComponent(id)}`);
-    patch(dialog, drawSession(answer, headers.get('x-acgs-stale') !== null));
-  } catch (error) {
-    patch(dialog, drawSession(null, false, error instanceof Error ? error.message : String(error)));
-  }
+  const isNewest = beginOpening();
+  const drawn = await ask('GET', `/v1/sessions/${encodeURIComponent(id)}`).then(
+    ({ answer, headers }) => drawSession(answer, headers.get('x-acgs-stale') !== null),
+    (error) => drawSession(null, false, error instanceof Error ? error.message : String(error)),
+  );
+  if (!isNewest()) return;
+  patch(dialog, drawn);
   if (!dialog.open) dialog.showModal();
 }
