@@ -26,18 +26,27 @@ export function portIsFree(port: number, host = '127.0.0.1'): Promise<boolean> {
 
 const given = new Set<number>();
 
+const FIRST = 11_000;
+const SHARE = 6_500;
+/**
+ * Two test files run at a time. Each draws from ports of its own: one that is free because the other's server was killed
+ * for a moment, or has yet to start, is not free at all.
+ */
+export const testWorker = Number(process.env.VITEST_POOL_ID ?? 0) % 2;
+
 /**
  * A port nobody listens on, never the same twice in one process. Taken below the range from which the system gives
  * ports to outgoing connections, so that no client of a busy test can sit on it before its server does.
  */
 export async function freePort(host = '127.0.0.1'): Promise<number> {
+  const first = FIRST + testWorker * SHARE;
   for (let attempt = 0; attempt < 200; attempt++) {
-    const port = randomInt(11_000, 32_000);
+    const port = first + randomInt(SHARE);
     if (given.has(port) || !(await portIsFree(port, host))) continue;
     given.add(port);
     return port;
   }
-  throw new Error('no free port found between 11000 and 32000');
+  throw new Error(`no free port found from ${first} to ${first + SHARE - 1}`);
 }
 
 export async function freePorts(count: number): Promise<number[]> {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Document, parseDocument } from 'yaml';
-import { portIsFree } from '../../dev/ports.ts';
+import { portIsFree, testWorker } from '../../dev/ports.ts';
 import type { StackFile } from '../../dev/stack/stack-file.ts';
 
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -132,10 +132,13 @@ export function editedConfig(edit?: (document: Document) => void): string {
   return document.toString();
 }
 
-/** An offset at which the stack's ports are free; files that run side by side draw from different ones. */
+/**
+ * An offset at which the stack's ports are free, above those of `freePort` and below the system's own. Modulo 100 no two
+ * ports of stacks that are shifted against each other by 50 are the same: files that run side by side never meet.
+ */
 export async function freeOffset(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
-    const offset = (randomInt(2, 110) * 2 + (Number(process.env.VITEST_POOL_ID ?? 0) % 2)) * 100;
+    const offset = randomInt(190, 233) * 100 + testWorker * 50;
     const ports = [8787, 8090, 8080, 9400, 9401, 6390, 5442, 8000, 8016].map((port) => port + offset);
     const free = await Promise.all(ports.map((port) => portIsFree(port)));
     if (free.every(Boolean)) return offset;
