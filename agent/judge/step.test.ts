@@ -173,6 +173,24 @@ test('the breaker never takes the last instance that answers, and lets go of it 
   expect(s.see('gs-1').state).toBe('up');
 });
 
+test('of several that are out, one is kept in service when the last good one dies, and stays the one', () => {
+  const s = bothUp();
+  s.register('gs-3');
+  s.probe('gs-3', true, 2);
+  s.wait(30_000);
+  s.traffic('gs-1', 0, 10);
+  s.traffic('gs-2', 0, 10);
+  s.probe('gs-3', false, 3);
+  s.wait(250);
+  const states = () => ['gs-1', 'gs-2', 'gs-3'].map((id) => s.see(id).state);
+  expect(states()).toEqual(['probation', 'down', 'down']);
+  const before = s.changes.length;
+  s.wait(250);
+  s.wait(250);
+  expect(states()).toEqual(['probation', 'down', 'down']);
+  expect(s.changes.slice(before)).toEqual([]);
+});
+
 test('operator beats breaker beats health', () => {
   const s = bothUp();
   s.probe('gs-1', false, 3);

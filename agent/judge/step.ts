@@ -63,13 +63,15 @@ function register(scene: Scene, event: Extract<Event, { kind: 'register' }>): Ou
   return { records: [record], removed: [], changes: [news(record, 'registered', scene.now, event)] };
 }
 
-function tick(scene: Scene): Outcome {
-  const { now } = scene;
+function tick({ book, policies, now }: Scene): Outcome {
   const outcome = noOutcome();
-  for (const [key, record] of scene.book) {
+  // Each is judged by what has become of those before it, or two that are spared as the last one would both be.
+  const current = new Map(book);
+  for (const [key, record] of book) {
     if (!waitsForTime(record)) continue;
     const { expiresAt, drainDeadline } = record.instance;
     if (expiresAt !== undefined && now >= expiresAt) {
+      current.delete(key);
       outcome.removed.push(key);
       outcome.changes.push(
         news(record, 'deregistered', now, { reason: 'registration ran out: no heartbeat in time' }),
@@ -78,7 +80,9 @@ function tick(scene: Scene): Outcome {
     }
     const over = drainDeadline !== undefined && now >= drainDeadline;
     const next = over ? withAdmin(record, 'maint') : record;
+    const scene = { book: current, policies, now };
     const settled = settle(record, next, scene, over ? { reason: 'drain deadline reached' } : undefined);
+    for (const changed of settled.records) current.set(key, changed);
     outcome.records.push(...settled.records);
     outcome.changes.push(...settled.changes);
   }
