@@ -59,7 +59,7 @@ const origin = z
     if (value !== null) return value;
     context.addIssue({
       code: 'custom',
-      message: 'an http:// or https:// origin without path or credentials',
+      message: 'an http:// or https:// origin without path, credentials or port 0',
     });
     return z.NEVER;
   })

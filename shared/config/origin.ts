@@ -1,8 +1,12 @@
-/** Scheme, host and port alone, without path, query or credentials; normalised to no trailing slash. Null otherwise. */
+/**
+ * Scheme, host and port alone, without path, query or credentials; normalised to no trailing slash. Null otherwise, and for
+ * port 0, which nothing listens on and HAProxy takes in no file.
+ */
 export function parseOrigin(text: string): string | null {
   if (!URL.canParse(text)) return null;
   const url = new URL(text);
   const bare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password;
+  if (url.port === '0') return null;
   const known = url.protocol === 'http:' || url.protocol === 'https:';
   return bare && known && url.hostname && !text.includes('?') && !text.includes('#') ? url.origin : null;
 }
