@@ -183,6 +183,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     async check(next) {
       options.checkEnvironment(next);
       await haproxy.check(next);
+      commands.checkFile(next);
     },
     adopt(next) {
       config = next;
@@ -268,8 +269,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   let beat = 0;
   const stops = [
     every(TICK_MS, () => {
+      commands.keepAlive(leader.status().error !== null);
       loop.tick();
-      if (leader.status().error !== null) commands.prolong();
       if (waitingFor().length === 0) snapshot?.open();
     }),
     every(REFRESH_MS, () => loop.refresh(++beat % (METRICS_MS / REFRESH_MS) === 0)),

@@ -1,4 +1,4 @@
-import type { Instance, Registration } from '../state.ts';
+import type { Instance } from '../state.ts';
 
 /** What a wish came to. Refusals carry the reason for the caller. */
 export type Answer =
@@ -11,7 +11,13 @@ export const unknown = (service: string, id: string): Answer => ({
   detail: `service "${service}" has no instance "${id}"`,
 });
 
-export function conflictText(other: Instance, { service, id, url }: Registration): string {
+type Named = Pick<Instance, 'service' | 'id' | 'url'>;
+
+/** Whether two instances cannot stand side by side: an id is one instance's in the whole site, an address in its service. */
+export const clash = (a: Named, b: Named): boolean =>
+  a.id === b.id ? a.service !== b.service : a.service === b.service && a.url === b.url;
+
+export function conflictText(other: Instance, { service, id, url }: Named): string {
   const fromFile = other.origin === 'file';
   if (other.id !== id) {
     return `${url} is the address of ${other.id} of ${other.service}, which ${fromFile ? 'stands in the configuration file' : 'is registered'}`;

@@ -2,6 +2,7 @@ import type { Config } from '../../shared/config/config.ts';
 import type { Command } from '../judge/step.ts';
 import type { Change, Instance } from '../state.ts';
 import { whyAddressNotAllowed } from './allowed.ts';
+import { clash, conflictText } from './answer.ts';
 import type { Intent } from './intent.ts';
 
 export interface Enacting {
@@ -23,7 +24,7 @@ export function enact(deps: Enacting, key: string, intent: Intent, last?: Intent
     return;
   }
   if (intent.registration && known?.origin !== 'file' && deps.config().services[service]) {
-    const refused = whyAddressNotAllowed(intent.registration.url, deps.config().registry.allowNetworks);
+    const refused = whyRefused(deps, intent.registration);
     if (refused) {
       if (known) deps.apply({ kind: 'deregister', service, instance, reason: refused });
       return;
@@ -44,4 +45,13 @@ export function enact(deps: Enacting, key: string, intent: Intent, last?: Intent
     const deadline = admin.deadline === undefined ? {} : { deadline: admin.deadline };
     deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...asked });
   }
+}
+
+/** What the file says by now against a registration of before. */
+function whyRefused(deps: Enacting, registration: NonNullable<Intent['registration']>): string | null {
+  const { allowNetworks } = deps.config().registry;
+  for (const other of deps.instances().values()) {
+    if (other.origin === 'file' && clash(other, registration)) return conflictText(other, registration);
+  }
+  return whyAddressNotAllowed(registration.url, allowNetworks);
 }

@@ -19,6 +19,9 @@ let loop: Loop;
 let told: Change[];
 let stateDir: string;
 let registry: Registry;
+let clock = 1_700_000_000_000;
+/** The event loop goes round once: what was asked for is being written by now. */
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 beforeEach(async () => {
   stateDir = mkdtempSync(join(tmpdir(), 'acgs-registry-'));
@@ -42,12 +45,14 @@ async function open(): Promise<Registry> {
     },
     host: () => ({ cpuPercent: 0, memoryPercent: 0 }),
     onJudged() {},
+    now: () => clock,
   });
   return openRegistry({
     config: () => config,
     stateDir,
     instances: loop.instances,
     apply: loop.apply,
+    now: () => clock,
     onError(error) {
       throw error;
     },
@@ -117,4 +122,69 @@ test('a wish that could not be saved is refused for good', async () => {
   rmSync(stateDir, { recursive: true });
   await expect(registry.setAdmin('gs', 'gs-1', 'maint', undefined, 'test')).rejects.toThrow();
   expect(registry.intents().size).toBe(0);
+});
+
+/** As the agent does it: a look at the clock, then what has run out goes. */
+function tick(): void {
+  registry.keepAlive(false);
+  loop.tick();
+}
+
+test('a registration does not run out because the agent did not run, only because nobody sent a heartbeat', async () => {
+  await registry.register({ ...registration('a', 2), ttl: 5_000 }, 'test');
+  clock += 60_000;
+  tick();
+  expect(loop.instances().has('gs/a')).toBe(true);
+  for (let passed = 0; passed < 5_000; passed += 250) {
+    clock += 250;
+    tick();
+  }
+  expect(loop.instances().has('gs/a')).toBe(false);
+});
+
+test('what happens while a wish is written is neither undone by it nor undoes it', async () => {
+  await registry.setAdmin('gs', 'gs-1', 'drain', clock + 100, 'test');
+  const undrained = registry.setAdmin('gs', 'gs-1', 'ready', undefined, 'test');
+  await nextTurn();
+  clock += 200;
+  loop.tick();
+  loop.refresh(false);
+  registry.accept({ changes: told });
+  await undrained;
+  expect(loop.instances().get('gs/gs-1')?.admin).toBe('ready');
+  expect(registry.intents().get('gs/gs-1')?.admin).toEqual({ state: 'ready' });
+
+  const weighed = registry.setWeight('gs', 'gs-1', 7, 'test');
+  await nextTurn();
+  const theirs = { by: 'other', updatedAt: clock + 1_000, admin: { state: 'maint' as const } };
+  registry.merge(new Map([['gs/gs-1', theirs]]));
+  await weighed;
+  expect(loop.instances().get('gs/gs-1')).toMatchObject({ admin: 'maint', weight: 7 });
+  expect(registry.intents().get('gs/gs-1')).toMatchObject({ admin: { state: 'maint' }, weight: 7 });
+  await registry.close();
+  const saved = JSON.parse(readFileSync(registryPath(stateDir), 'utf8'));
+  expect(saved['gs/gs-1']).toMatchObject({ admin: { state: 'maint' }, weight: 7 });
+});
+
+test('a file may not add what is registered otherwise; at a start the file goes first', async () => {
+  await registry.register(registration('a', 2), 'test');
+  const withFile = (gs: string, ac: string) =>
+    parseConfig(
+      `version: 1\nsite: { id: main }\nservices: { gs: { routes: [/], instances: [${gs}] }, ac: { routes: [/ac], instances: [${ac}] } }`,
+    );
+  const refusal = (gs: string, ac: string) => () => registry.checkFile(withFile(gs, ac));
+  expect(refusal('', '{ id: a, url: "http://127.0.0.1:9" }')).toThrow(
+    'services.ac.instances: the id a is taken, by an instance of gs',
+  );
+  expect(refusal('{ id: b, url: "http://127.0.0.1:2" }', '')).toThrow(
+    'services.gs.instances: http://127.0.0.1:2 is the address of a of gs, which is registered',
+  );
+  expect(
+    refusal('{ id: a, url: "http://127.0.0.1:2" }', '{ id: b, url: "http://127.0.0.1:2" }'),
+  ).not.toThrow();
+
+  await registry.close();
+  config = withFile('', '{ id: a, url: "http://127.0.0.1:9" }');
+  registry = await open();
+  expect([...loop.instances().keys()]).toEqual(['ac/a']);
 });

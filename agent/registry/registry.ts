@@ -1,7 +1,10 @@
 import { join } from 'node:path';
+import type { Config } from '../../shared/config/config.ts';
+import { ConfigError } from '../../shared/config/load.ts';
+import { fileSources } from '../judge/initial.ts';
 import { type AdminState, type Change, type Instance, instanceKey, type Registration } from '../state.ts';
 import { whyAddressNotAllowed, whyNotAllowed } from './allowed.ts';
-import { type Answer, conflictText, unknown } from './answer.ts';
+import { type Answer, clash, conflictText, unknown } from './answer.ts';
 import { type Enacting, enact } from './enact.ts';
 import {
   afterChange,
@@ -31,8 +34,13 @@ export interface Registry {
   accept(update: { changes: readonly Change[] }): void;
   /** Takes over what another agent of the site was asked for. */
   merge(theirs: ReadonlyMap<string, Intent>): void;
-  /** The other agent cannot be heard: what sends its heartbeats there does not run out here. */
-  prolong(): void;
+  /**
+   * Called all the time, before anything is let run out: heartbeats that could not be heard are not held against anybody.
+   * Those sent to the other agent while it is out of reach, and all of them while this process did not run.
+   */
+  keepAlive(otherOutOfReach: boolean): void;
+  /** Throws ConfigError when something registered has the id or address of an instance of this file. */
+  checkFile(config: Config): void;
   /** After registry.allowNetworks changed: what was registered at an address outside of it goes. */
   judgeAddresses(): void;
   intents(): ReadonlyMap<string, Intent>;
@@ -47,6 +55,9 @@ export interface RegistryDeps extends Enacting {
   now?: () => number;
 }
 
+/** Stopped, asleep with its machine, or the clock was set forward: nobody was heard for so long. */
+const HELD_UP_MS = 1_000;
+
 export const registryPath = (stateDir: string): string => join(stateDir, 'registry.json');
 
 export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
@@ -57,6 +68,9 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   let share: (key: string, intent: Intent) => void = () => {};
   /** Registrations whose last sign of life came from the other agent. */
   const beatenElsewhere = new Set<string>();
+  /** The wish that is being written and not in force yet. */
+  let underway: [string, Intent] | undefined;
+  let aliveAt = now();
 
   for (const [key, intent] of intents) enact(deps, key, intent);
   for (const [key, { origin, service, id }] of deps.instances()) {
@@ -73,25 +87,33 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     for (const [key, intent] of intents) {
       if (isForgotten(intent, now())) intents.delete(key);
     }
-    const text = JSON.stringify(Object.fromEntries(intents), null, 1);
+    const text = JSON.stringify(Object.fromEntries(underway ? [...intents, underway] : intents), null, 1);
     saving = saving.catch(() => {}).then(() => writeWhole(path, text));
     return saving;
   }
 
   /** On disk first, then in force: an answer "created" survives a crash right after it. */
   async function wish(key: string, by: string, change: Partial<Intent>): Promise<void> {
+    const made = (last: Intent | undefined): Intent => {
+      const { removed: _, expired: __, ...before } = last ?? {};
+      return { ...before, ...change, by, updatedAt: after(last) };
+    };
     const last = intents.get(key);
-    const { removed: _, expired: __, ...before } = last ?? {};
-    const intent: Intent = { ...before, ...change, by, updatedAt: after(last) };
-    intents.set(key, intent);
+    let intent = made(last);
+    underway = [key, intent];
     try {
       await save();
-    } catch (error) {
-      // Refused, so it must not come into force with the next wish that is saved.
-      if (last) intents.set(key, last);
-      else intents.delete(key);
-      throw error;
+    } finally {
+      underway = undefined;
     }
+    const meanwhile = intents.get(key);
+    if (meanwhile !== last) {
+      if (meanwhile?.removed && !change.registration) return;
+      // Of the other agent, or a drain that ran out: the older wish, and this one is added to it.
+      intent = made(meanwhile);
+    }
+    intents.set(key, intent);
+    if (meanwhile !== last) save().catch(deps.onError);
     beatenElsewhere.delete(key);
     share(key, intent);
     enact(deps, key, intent);
@@ -134,7 +156,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
 
   /** What stands in the way of a registration, or is the same; null when nothing does. */
   function standing(registration: Registration): Answer | null {
-    const { service, id, url } = registration;
+    const { service, id } = registration;
     const before = find(service, id);
     if (before) {
       const recorded = intents.get(instanceKey(service, id))?.registration;
@@ -143,9 +165,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       beat(service, id);
       return answer(service, id);
     }
-    const elsewhere = [...deps.instances().values()].find(
-      (other) => other.id === id || (other.service === service && other.url === url),
-    );
+    const elsewhere = [...deps.instances().values()].find((other) => clash(other, registration));
     return elsewhere ? { ok: false, why: 'conflict', detail: conflictText(elsewhere, registration) } : null;
   }
 
@@ -244,11 +264,24 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       }
       if (news) save().catch(deps.onError);
     },
-    prolong() {
-      for (const key of beatenElsewhere) {
-        const [service = '', instance = ''] = key.split('/');
+    keepAlive(otherOutOfReach) {
+      const heldUp = now() - aliveAt > HELD_UP_MS;
+      aliveAt = now();
+      if (!heldUp && !otherOutOfReach) return;
+      for (const [key, { service, id: instance, expiresAt }] of [...deps.instances()]) {
+        if (expiresAt === undefined || !(heldUp || beatenElsewhere.has(key))) continue;
         deps.apply({ kind: 'heartbeat', service, instance });
       }
+    },
+    checkFile(config) {
+      const registered = [...deps.instances().values()].filter(
+        ({ origin, service }) => origin === 'api' && config.services[service],
+      );
+      const problems = [...fileSources(config).values()].flatMap((source) => {
+        const other = registered.find((each) => clash(each, source));
+        return other ? [`services.${source.service}.instances: ${conflictText(other, source)}`] : [];
+      });
+      if (problems.length > 0) throw new ConfigError(problems);
     },
     judgeAddresses() {
       const { allowNetworks } = deps.config().registry;

@@ -105,7 +105,7 @@ test('what runs out with the agent that heard no heartbeat comes back from the o
   for (let beat = 0; beat < 4; beat++) {
     later(4);
     a.heartbeat('gs', 's');
-    b.prolong();
+    b.keepAlive(true);
   }
   expect(see('s')).toEqual(['ready', 'ready']);
   // Nobody is told: it runs out with both.
@@ -132,7 +132,7 @@ test('an agent that was paused takes back nothing that the other one heard of', 
   expect(see('s')).toEqual(['ready', 'ready']);
   // What came back is heard of through the other, too.
   later(9);
-  b.prolong();
+  b.keepAlive(true);
   later(9);
   expect(see('s')).toEqual([undefined, 'ready']);
 });
