@@ -50,8 +50,10 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
   const held = new Map<string, Held>();
   let working: Promise<void> | null = null;
   let again = false;
-  /** Whether this agent led when it last read or wrote. */
+  /** Whether this agent led when it last began to read, or wrote. */
   let led = false;
+  /** Told of since the last read began: what that brings of them is older. */
+  const noted = new Set<string>();
   let answer: SnapshotPins = {};
 
   function place(): void {
@@ -68,13 +70,17 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
 
   /** What another agent made or moved, and what ended there. */
   async function read(): Promise<void> {
+    // One that begins to lead meanwhile may be brought what is older than the last word of the leader before.
+    const leads = isLeader();
+    noted.clear();
     const open = new Map((await store.open(MAX_SESSIONS)).map((session) => [session.id, session]));
-    for (const id of held.keys()) if (!open.has(id)) held.delete(id);
+    for (const id of held.keys()) if (!open.has(id) && !noted.has(id)) held.delete(id);
     for (const { id, pins } of open.values()) {
+      const unsaved = held.get(id)?.unsaved;
       // One that takes over knows what was written only from here on.
-      if (!led || !held.get(id)?.unsaved) held.set(id, { id, pins, unsaved: null });
+      if (unsaved ? !led : !noted.has(id)) held.set(id, { id, pins, unsaved: null });
     }
-    led = isLeader();
+    led = leads;
     place();
   }
 
@@ -136,6 +142,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
 
   return {
     note(session) {
+      noted.add(session.id);
       const open = session.state === 'active' || session.state === 'suspended';
       if (!open) held.delete(session.id);
       else if (!held.get(session.id)?.unsaved) {
