@@ -34,7 +34,7 @@ const MAX_WAITING_ROWS = 50_000;
 const MAX_BACKOFF_MS = 5_000;
 /** A batch takes milliseconds; a server that hangs must not keep rows from the disk. */
 const DELIVER_MS = 10_000;
-/** Longer than a connection is tried. Migrations may take minutes: meanwhile rows go to the disk. */
+/** Longer than a connection is tried, unless the URL says otherwise. Migrations may take minutes: meanwhile rows go to the disk. */
 const PREPARE_MS = 4_000;
 
 type Batch = SpoolRecord<HistoryRecord[]>;

@@ -17,15 +17,16 @@ export class ReadOnlyError extends Error {
   override name = 'ReadOnlyError';
 }
 
+/** Unless the URL says otherwise. */
 const CONNECT_MS = 3_000;
 const KEEP_ALIVE_MS = 10_000;
 
 /** For the driver, one connection or a pool of them. */
 export function clientOptions(url: PostgresUrl, target: PostgresTarget): pg.ClientConfig {
   const { host, port, ssl } = target;
-  const { user, password, database, options } = url;
+  const { user, password, database, options, connectTimeoutMs = CONNECT_MS } = url;
   return {
-    ...{ host, port, ssl, application_name: 'acgs-lb', connectionTimeoutMillis: CONNECT_MS },
+    ...{ host, port, ssl, application_name: 'acgs-lb', connectionTimeoutMillis: connectTimeoutMs },
     ...(user && { user }),
     ...(password && { password }),
     ...(database && { database }),
@@ -37,9 +38,9 @@ export function clientOptions(url: PostgresUrl, target: PostgresTarget): pg.Clie
 }
 
 /** Throws ReadOnlyError at a standby, or wherever else nothing can be written. */
-export async function requireWritable(client: pg.ClientBase): Promise<void> {
+export async function requireWritable(client: pg.ClientBase, timeoutMs = CONNECT_MS): Promise<void> {
   const query: pg.QueryConfig & { query_timeout: number } = {
-    ...{ text: 'SHOW transaction_read_only', query_timeout: CONNECT_MS },
+    ...{ text: 'SHOW transaction_read_only', query_timeout: timeoutMs },
   };
   const { rows } = await client.query<{ transaction_read_only: string }>(query);
   if (rows[0]?.transaction_read_only === 'on') {
@@ -98,7 +99,7 @@ export async function connectPostgres(
     client.on('error', () => {});
     try {
       await client.connect();
-      if (parsed.readWrite) await requireWritable(client);
+      if (parsed.readWrite) await requireWritable(client, parsed.connectTimeoutMs);
       return client;
     } catch (error) {
       await client.end().catch(() => {});

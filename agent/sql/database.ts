@@ -58,7 +58,9 @@ export function openDatabase(url: string, pool: PoolOptions, statementMs = STATE
       types,
       // The embedded database knows no statement timeout of its own.
       ...(embedded ? {} : { statement_timeout: statementMs, query_timeout: statementMs + 1_000 }),
-      ...(parsed.readWrite && { onConnect: requireWritable }),
+      ...(parsed.readWrite && {
+        onConnect: (client: pg.ClientBase) => requireWritable(client, parsed.connectTimeoutMs),
+      }),
     });
     // A connection that dies is replaced by the pool; without a listener, idle or at work, it would end the process.
     connections.on('error', () => {});

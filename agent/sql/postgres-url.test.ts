@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { rootCertificates } from 'node:tls';
 import { expect, test } from 'vitest';
+import { clientOptions } from './connect.ts';
 import { parsePostgresUrl } from './postgres-url.ts';
 
 const parse = (url: string) => parsePostgresUrl(url, undefined);
@@ -48,6 +49,16 @@ test('the name is left out of it only where one authority of our own is named', 
   }
 });
 
+test('how long a server is waited for, here and by the tools', () => {
+  const given = parse('postgres://h/d?connect_timeout=15');
+  expect(given).toMatchObject({ connectTimeoutMs: 15_000, environment: { PGCONNECT_TIMEOUT: '15' } });
+  expect(clientOptions(given, given.targets[0]).connectionTimeoutMillis).toBe(15_000);
+  for (const none of [parse('postgres://h/d?connect_timeout=0'), parse('postgres://h/d')]) {
+    expect(none).not.toHaveProperty('connectTimeoutMs');
+    expect(none.environment).not.toHaveProperty('PGCONNECT_TIMEOUT');
+  }
+});
+
 test('a mode may come from PGSSLMODE, and the URL has the last word', () => {
   expect(parsePostgresUrl('postgres://h/d', 'require').targets).toHaveLength(1);
   expect(parsePostgresUrl('postgres://h/d?sslmode=disable', 'require').targets[0].ssl).toBe(false);
@@ -63,6 +74,7 @@ test.each([
   [`postgres://u:secret@h/d?sslcert=${import.meta.filename}`, /no certificate/],
   ['postgres://u:secret@h/d?sslmode=require&sslrootcert=system', /wants sslmode=verify-full/],
   ['postgres://u:secret@/d?host=a&port=none', /port is a number/],
+  ['postgres://u:secret@h/d?connect_timeout=soon', /connect_timeout is a whole number/],
 ])('%s is refused, and says why without its password', (url, why) => {
   expect(() => parse(url)).toThrow(why);
   expect(() => parse(url)).not.toThrow(/secret|sec/);

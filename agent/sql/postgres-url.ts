@@ -19,6 +19,8 @@ export interface PostgresUrl {
   database?: string;
   /** Settings of the session, `-c name=value`. */
   options?: string;
+  /** How long one server is waited for; absent when the URL does not say. */
+  connectTimeoutMs?: number;
   /** For libpq's tools: what the URL says, by the names of their environment. */
   environment: Record<string, string>;
 }
@@ -28,10 +30,11 @@ type Mode = (typeof MODES)[number];
 const ATTRIBUTES = ['any', 'read-write', 'primary'];
 const TLS = { ca: 'sslrootcert', cert: 'sslcert', key: 'sslkey' } as const;
 /** What libpq knows and what needs nothing done here. */
-const WITHOUT_EFFECT = ['connect_timeout', 'gssencmode', 'keepalives', 'keepalives_idle', 'sslsni'];
+const WITHOUT_EFFECT = ['gssencmode', 'keepalives', 'keepalives_idle', 'sslsni'];
 const PARAMETERS = [
   ...['host', 'port', 'user', 'password', 'dbname', 'options', 'application_name', 'target_session_attrs'],
-  ...['sslmode', ...Object.values(TLS), 'channel_binding', 'uselibpqcompat', ...WITHOUT_EFFECT],
+  ...['connect_timeout', 'sslmode', ...Object.values(TLS), 'channel_binding', 'uselibpqcompat'],
+  ...WITHOUT_EFFECT,
 ];
 
 /**
@@ -54,6 +57,7 @@ export function parsePostgresUrl(url: string, defaultMode = process.env.PGSSLMOD
   if (attributes !== null && !ATTRIBUTES.includes(attributes)) {
     throw new StoreUrlError(`DATABASE_URL: target_session_attrs is one of ${ATTRIBUTES.join(' ')}`);
   }
+  const connectTimeout = readWhole(query, 'connect_timeout');
   const files = readTlsFiles('DATABASE_URL', query, TLS);
   const servers = withQuery(hosts, query);
   const [first, ...rest] = servers.flatMap((server) => ways(server, mode, files));
@@ -71,6 +75,7 @@ export function parsePostgresUrl(url: string, defaultMode = process.env.PGSSLMOD
     ...(given.password && { password: given.password }),
     ...(given.database && { database: given.database }),
     ...(given.options && { options: given.options }),
+    ...(connectTimeout > 0 && { connectTimeoutMs: connectTimeout * 1000 }),
     environment: {
       PGHOST: servers.map(({ host }) => host).join(','),
       PGPORT: servers.map(({ port }) => port).join(','),
@@ -78,6 +83,7 @@ export function parsePostgresUrl(url: string, defaultMode = process.env.PGSSLMOD
       ...(given.password && { PGPASSWORD: given.password }),
       ...(given.database && { PGDATABASE: given.database }),
       ...(given.options && { PGOPTIONS: given.options }),
+      ...(connectTimeout > 0 && { PGCONNECT_TIMEOUT: String(connectTimeout) }),
       PGSSLMODE: mode,
       ...(readWrite && { PGTARGETSESSIONATTRS: 'read-write' }),
       ...named(query, 'PGSSLROOTCERT', TLS.ca),
@@ -90,6 +96,13 @@ export function parsePostgresUrl(url: string, defaultMode = process.env.PGSSLMOD
 function named(query: URLSearchParams, variable: string, parameter: string): Record<string, string> {
   const value = query.get(parameter);
   return value === null ? {} : { [variable]: value };
+}
+
+/** 0, as if it were not there, when it is not. */
+function readWhole(query: URLSearchParams, parameter: string): number {
+  const text = query.get(parameter) ?? '0';
+  if (/^\d{1,6}$/.test(text)) return Number(text);
+  throw new StoreUrlError(`DATABASE_URL: ${parameter} is a whole number`);
 }
 
 function readMode(query: URLSearchParams, defaultMode: string | undefined): Mode {
