@@ -1,6 +1,6 @@
 import { vi } from 'vitest';
 
-const PATIENCE_MS = 25_000;
+const PATIENCE_MS = 60_000;
 const PAUSE_MS = 20;
 
 /** Until the expectation holds. Patient, because a busy machine is slow and that is no failure. */

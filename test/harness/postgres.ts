@@ -1,0 +1,14 @@
+import {
+  type PostgresOptions,
+  type PostgresServer,
+  startPostgres as startServer,
+} from '../../dev/servers/postgres.ts';
+
+/** Waits a minute for the server instead of the agent's three seconds: a busy machine is slow and that is no failure. */
+export const patientUrl = (url: string): string => `${url}${url.includes('?') ? '&' : '?'}connect_timeout=60`;
+
+/** A Postgres that tests connect to with patience. */
+export async function startPostgres(options?: PostgresOptions): Promise<PostgresServer> {
+  const server = await startServer(options);
+  return { ...server, url: patientUrl(server.url), adminUrl: patientUrl(server.adminUrl) };
+}
