@@ -95,6 +95,7 @@ describe('log files and Redis settings', () => {
     const socket = join(folder, 's');
     const args = ['deploy/redis/acgs-lb.conf', '--port', '0', '--unixsocket', socket, '--dir', folder];
     const server = spawn('redis-server', args, { stdio: 'ignore' });
+    const gone = new Promise((resolve) => server.once('exit', resolve));
     const client = new Redis({ path: socket, maxRetriesPerRequest: null });
     client.on('error', () => {});
     try {
@@ -103,7 +104,6 @@ describe('log files and Redis settings', () => {
       expect(await client.config('GET', 'save')).toEqual(['save', '900 1 300 10 60 10000']);
     } finally {
       client.disconnect();
-      const gone = new Promise((resolve) => server.once('exit', resolve));
       server.kill();
       await gone;
       rmSync(folder, { recursive: true, force: true });

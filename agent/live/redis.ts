@@ -9,23 +9,24 @@ export interface RedisLiveOptions {
   url: string;
   site: string;
   log: Logger;
+  /** Longest wait for a connection or an answer. */
+  timeoutMs?: number;
 }
 
-/** Longest wait for a connection or an answer. */
 const TIMEOUT_MS = 2_000;
 const MAX_RECONNECT_MS = 2_000;
 
 const KEEP_ALIVE_MS = 10_000;
 const LISTEN_MS = 3_000;
 
-const connection = {
-  connectTimeout: TIMEOUT_MS,
+const connection = (timeoutMs: number) => ({
+  connectTimeout: timeoutMs,
   // A host that vanished sends no farewell.
   keepAlive: KEEP_ALIVE_MS,
   retryStrategy: (attempt: number) => Math.min(100 * 2 ** Math.min(attempt, 6), MAX_RECONNECT_MS),
   // A replica that was promoted, or a Redis that was reconfigured: connect anew.
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
-};
+});
 
 /** Takes the lease when free, extends it when ours; answers who holds it. One script, so no one slips in between. */
 const ACQUIRE = `
@@ -39,24 +40,24 @@ return holder`;
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
 
 /** Live state in Redis. Connects in the background and reconnects for ever; commands fail at once while it is away. */
-export function createRedisLive({ url, site, log }: RedisLiveOptions): LiveState {
+export function createRedisLive({ url, site, log, timeoutMs = TIMEOUT_MS }: RedisLiveOptions): LiveState {
   const state = { lastError: null as string | null };
   const handlers = new Set<(event: unknown) => void>();
   const redis = openRedis(url, {
-    ...connection,
+    ...connection(timeoutMs),
     lazyConnect: true,
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
-    commandTimeout: TIMEOUT_MS,
+    commandTimeout: timeoutMs,
     // A Redis that takes commands and answers none would go on collecting them: another connection, and perhaps another host.
-    socketTimeout: TIMEOUT_MS,
+    socketTimeout: timeoutMs,
   });
   const told = onceUntilReady(log, state);
   redis.on('error', told.error);
   redis.on('ready', told.ready);
   redis.connect().catch(told.error);
 
-  const listener = lazily(() => listen(url, handlers, log));
+  const listener = lazily(() => listen(url, timeoutMs, handlers, log));
 
   return {
     kind: 'redis',
@@ -110,8 +111,17 @@ async function all(commands: Promise<unknown>[]): Promise<void> {
 }
 
 /** A connection that listens cannot give commands, so it has its own. */
-function listen(url: string, handlers: Set<(event: unknown) => void>, log: Logger): Redis | Cluster {
-  const redis = openRedis(url, { ...connection, maxRetriesPerRequest: null, socketTimeout: TIMEOUT_MS });
+function listen(
+  url: string,
+  timeoutMs: number,
+  handlers: Set<(event: unknown) => void>,
+  log: Logger,
+): Redis | Cluster {
+  const redis = openRedis(url, {
+    ...connection(timeoutMs),
+    maxRetriesPerRequest: null,
+    socketTimeout: timeoutMs,
+  });
   // The other connection has told about it.
   redis.on('error', () => {});
   redis.on('message', (_channel: string, text: string) => {

@@ -8,5 +8,6 @@ export function privateFolder(prefix: string, parent = tmpdir()): string {
 }
 
 export function removeFolder(folder: string): void {
-  rmSync(folder, { recursive: true, force: true });
+  // Again, when a process that is just being killed has put something into it meanwhile.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
+import { until } from '../../test/harness/until.ts';
 import { freePort, PortTakenError } from '../ports.ts';
 import { privateFolder, removeFolder } from './folder.ts';
 import { askHaproxy, startHaproxy } from './haproxy.ts';
@@ -41,11 +42,12 @@ describe('server starters', () => {
     const port = await freePort();
     writeFileSync(
       configFile,
-      `defaults\n  mode http\n  timeout client 1s\n  timeout connect 1s\n  timeout server 1s\nfrontend f\n  bind 127.0.0.1:${port}\n  http-request return status 200\n`,
+      `defaults\n  mode http\n  timeout client 1m\n  timeout connect 1m\n  timeout server 1m\nfrontend f\n  bind 127.0.0.1:${port}\n  http-request return status 200\n`,
     );
     const haproxy = await startHaproxy({ configFile });
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
-    expect(await askHaproxy(haproxy.masterSocket, 'show proc')).toContain('worker');
+    const worker = async () => (await askHaproxy(haproxy.masterSocket, 'show proc')).includes('worker');
+    expect(await until(worker)).toBe(true);
     await haproxy.stop();
     expect(gone(haproxy.child.pid)).toBe(true);
     writeFileSync(configFile, 'nonsense\n');

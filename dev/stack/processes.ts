@@ -56,11 +56,17 @@ export async function endLeftovers(file: string): Promise<number | null> {
   if (isAlive(left.supervisor)) return left.supervisor.pid;
   const alive = left.processes.filter(isAlive);
   for (const { pid } of alive) signal(pid, 'SIGTERM');
-  for (let waited = 0; waited < 3_000 && alive.some(isAlive); waited += 50) await sleep(50);
+  await untilGone(alive);
   for (const process of alive.filter(isAlive)) signal(process.pid, 'SIGKILL');
+  // One that is not gone yet may still write into its folder.
+  await untilGone(alive);
   for (const folder of left.folders) removeFolder(folder);
   removeFile(file);
   return null;
+}
+
+async function untilGone(processes: Left['processes']): Promise<void> {
+  for (let waited = 0; waited < 3_000 && processes.some(isAlive); waited += 50) await sleep(50);
 }
 
 function read(file: string): Left | null {

@@ -16,7 +16,8 @@ export async function ask(
   const base = via === 'edge' ? stack.edge : stack.gateway;
   const response = await fetch(`${base}${path}`, {
     method,
-    headers: { 'x-acgs-sim-client': client, ...headers },
+    // One that was kept open may be closed by the other side while this process is held up: no fault of the system.
+    headers: { 'x-acgs-sim-client': client, connection: 'close', ...headers },
     redirect: 'manual',
   });
   const text = await response.text();

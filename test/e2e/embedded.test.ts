@@ -25,10 +25,14 @@ describe('the stack without Redis and Postgres, its KV down', () => {
     expect(stack).toMatchObject({ redis: null, postgres: null, pids: { redis: null, postgres: null } });
     expect((await ask(stack, '/api/v1/policy/x')).body.service).toBe('pgc');
     const limited = { client: '198.51.100.9' };
-    for (let call = 0; call < 20; call++) await ask(stack, '/api/v1/policy/x', limited);
-    expect((await ask(stack, '/api/v1/policy/x', limited)).status).toBe(429);
+    const denied = async () => (await ask(stack, '/api/v1/policy/x', limited)).status === 429;
+    // After twenty within ten seconds; a machine that is slower than that gets there when it is faster.
+    expect(await until(denied, { everyMs: 0 })).toBe(true);
 
-    process.kill(stack.instances.find(({ id }) => id === 'pgc-1')?.pid ?? 0, 'SIGKILL');
+    const pid = stack.instances.find(({ id }) => id === 'pgc-1')?.pid;
+    // 0 would be everybody here.
+    if (!pid) throw new Error('pgc-1 does not run');
+    process.kill(pid, 'SIGKILL');
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, call) =>
         ask(stack, '/api/v1/policy/x', { client: `203.0.113.${call}` }),
