@@ -62,6 +62,7 @@ export function createFleet(options: FleetOptions): Fleet {
       ...options,
       name,
       socket,
+      shared: socket !== config().haproxy.socket,
       onTraffic: (deltas) => options.emit(gauges.summed(socket, deltas)),
       onRefused: options.hint,
     });

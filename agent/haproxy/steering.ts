@@ -4,6 +4,7 @@ import { type CounterMemory, countTraffic } from './counters.ts';
 import type { DesiredMap } from './desired.ts';
 import { addServer, removeServer } from './membership.ts';
 import { parseInfo, parseServersState, parseStat } from './parse.ts';
+import { createPatience } from './patience.ts';
 import { type Actual, actualServers, fixedPart, heldOrders, planSteps, type Step } from './plan.ts';
 import { releaseVerdicts } from './release.ts';
 import { createRuntimeClient, HaproxyAway, type RuntimeClient } from './runtime.ts';
@@ -12,6 +13,8 @@ export interface SteeringOptions {
   name: string;
   /** Admin socket: a path or host:port. */
   socket: string;
+  /** An agent of its own stands beside that HAProxy: it has the last word there. */
+  shared: boolean;
   config: () => Config;
   desired: () => DesiredMap;
   onTraffic(deltas: TrafficDelta[]): void;
@@ -51,6 +54,7 @@ export function createSteering(options: SteeringOptions): Steering {
   const ours = new Map<string, AdminState>();
   /** Of each server of the worker that was looked at last, what only a reload changes. */
   const fixed = new Map<string, string>();
+  const patience = createPatience();
   let memory: CounterMemory | null = null;
 
   async function look(): Promise<Look> {
@@ -61,7 +65,10 @@ export function createSteering(options: SteeringOptions): Steering {
     ]);
     const services = new Set(Object.keys(options.config().services));
     const stats = parseStat(statText).filter((stat) => services.has(stat.service));
-    if (memory?.pid !== info.pid) fixed.clear();
+    if (memory?.pid !== info.pid) {
+      fixed.clear();
+      patience.forget();
+    }
     const news = countTraffic(memory, info.pid, stats, options.now());
     memory = news.memory;
     if (news.deltas.length > 0) options.onTraffic(news.deltas);
@@ -69,7 +76,9 @@ export function createSteering(options: SteeringOptions): Steering {
 
     const actual = actualServers(stats, parseServersState(states), services);
     for (const [key, admin] of heldOrders(options.desired(), actual)) ours.set(key, admin);
-    const steps = planSteps(options.desired(), actual, ours);
+    const steps = planSteps(options.desired(), actual, ours).filter(
+      (step) => !options.shared || patience.allows(stepWords(step)),
+    );
     const outcomes = await Promise.all(steps.map((step) => take(step)));
     const changed = otherKinds(actual);
     const refused = outcomes.flatMap((outcome) => outcome.said);
@@ -129,6 +138,11 @@ export function createSteering(options: SteeringOptions): Steering {
     },
     close: () => client.close(),
   };
+}
+
+function stepWords(step: Step): string {
+  if (step.do === 'add') return `add ${step.desired.service}/${step.desired.instance}`;
+  return `${step.do} ${step.service}/${step.instance} ${step.do === 'set' ? step.commands.join() : ''}`;
 }
 
 interface Outcome {

@@ -6,6 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createFiles } from '../../agent/haproxy/files.ts';
+import { parseStat } from '../../agent/haproxy/parse.ts';
+import { createSteering } from '../../agent/haproxy/steering.ts';
 import { freePorts } from '../../dev/ports.ts';
 import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startOrigin } from '../harness/origin.ts';
@@ -180,4 +182,35 @@ test('every HAProxy of the site is steered, and stick-tables are shared', async 
   for (let count = 0; count < 4; count++) expect(await used(second)).toBe(instance);
   const total = () => steered.traffic.reduce((sum, delta) => sum + delta.success, 0);
   expect(await until(() => total() === 5)).toBe(true);
+});
+
+test('at a HAProxy with an agent of its own, what that agent takes back is not ordered again at once', async () => {
+  const services = 'a: { routes: [/], instances: [ { id: a-1, url: "http://127.0.0.1:1" } ] }';
+  const stand = await startStand({ services });
+  const down = {
+    service: 'a',
+    instance: 'a-1',
+    url: 'http://127.0.0.1:1',
+    verdict: 'down',
+    reason: '',
+  } as const;
+  const desired = new Map([['a/a-1', { ...down, admin: 'ready', weight: 100, priority: 1 } as const]]);
+  /** Whether a second look, within the first second, takes out again what was let in by hand; null: it came too late. */
+  const insists = async (shared: boolean) => {
+    const steering = createSteering({
+      ...{ name: 'test', socket: stand.config.haproxy.socket, shared, config: () => stand.config },
+      ...{ desired: () => desired, onTraffic() {}, onRefused() {}, now: Date.now },
+    });
+    const began = performance.now();
+    await steering.look();
+    await stand.ask('set server a/a-1 agent up');
+    await steering.look();
+    const took = performance.now() - began;
+    steering.close();
+    const [stat] = parseStat(await stand.ask('show stat a 4 -1'));
+    await stand.ask('set server a/a-1 agent up');
+    return took < 900 ? { agentUp: stat?.agentUp } : null;
+  };
+  expect(await until(() => insists(false))).toEqual({ agentUp: false });
+  expect(await until(() => insists(true))).toEqual({ agentUp: true });
 });
