@@ -19,6 +19,8 @@ let answer: 'yes' | 'no' | 'never';
 let logged: string;
 /** Transactions that hung. */
 let asked: number;
+/** A row of this name is refused for good; so many times Postgres goes away right after. */
+let poison: { name: string; outages: number } | undefined;
 
 beforeEach(async () => {
   folder = join(mkdtempSync(join(tmpdir(), 'acgs-writer-')), 'spool');
@@ -27,10 +29,11 @@ beforeEach(async () => {
   answer = 'yes';
   logged = '';
   asked = 0;
+  poison = undefined;
 });
 afterEach(async () => {
   answer = 'yes';
-  await writer.close(1_000);
+  await writer.close(60_000);
   rmSync(join(folder, '..'), { recursive: true, force: true });
 });
 
@@ -51,6 +54,10 @@ function database(): Database {
         }
         const rows = JSON.parse(String(values?.[0])) as { kind: string }[];
         names.push(...rows.map(({ kind }) => kind));
+        if (poison && names.includes(poison.name)) {
+          if (names.length === 1 && poison.outages-- > 0) answer = 'no';
+          throw Object.assign(new Error('invalid'), { code: '22P02' });
+        }
         return { rows: [], rowCount: rows.length };
       };
       const result = await work({ query });
@@ -130,6 +137,18 @@ test('while migrations take their time, or never end, rows go to the disk', asyn
   expect(writer.status()).toMatchObject({ state: 'retrying', lastError: expect.stringContaining('schema') });
   resolve();
   await eventually(() => expect(arrived).toEqual(['a']));
+});
+
+test('a row that can never be written is counted once, also when the rest of its batch has to be tried again', async () => {
+  open();
+  poison = { name: 'a', outages: 2 };
+  writer.write([event('a'), event('b')]);
+  for (let outage = 0; outage < 2; outage++) {
+    await eventually(() => expect(answer).toBe('no'));
+    answer = 'yes';
+  }
+  await eventually(() => expect(arrived).toEqual(['b']));
+  expect(writer.status().dropped).toBe(1);
 });
 
 test('closing while a replay hangs loses no row', async () => {

@@ -52,6 +52,8 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
   const status = { dropped: 0, lastSuccess: null as number | null, lastError: null as string | null };
   /** Taken from `waiting`, in nobody's safe keeping yet. */
   let held: Batch | null = null;
+  /** Rows of the batch in hand that can never be written: told of and counted once, however often the rest is tried. */
+  const refused = new Set<string>();
   let prepared = false;
   let preparing: Promise<unknown> | null = null;
   let prepareError: Error | null = null;
@@ -94,15 +96,15 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
       held ??= gather(waiting.splice(0, MAX_BATCH_ROWS));
       const direct = failures === 0 && spool.size().rows === 0;
       // With a full disk too the spool is to be emptied: nothing else would make room.
-      if (!(direct && (await deliver(held))) && !(await keep(held))) break;
+      if (!(direct && (await bringIn(held))) && !(await keep(held))) break;
       held = null;
     }
     for (let record = await spool.peek(); record; record = await spool.peek()) {
-      if (!(await deliver(record))) return;
+      if (!(await bringIn(record))) return;
       await spool.done();
       if (closed) return;
     }
-    if (held && (await deliver(held))) held = null;
+    if (held && (await bringIn(held))) held = null;
   }
 
   /** To the disk. False when that fails too: the batch stays in memory, under its id. */
@@ -140,6 +142,13 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
     if (!prepared) throw prepareError ?? new MigrationError('the schema is still being brought up to date');
   }
 
+  /** A whole batch. True when it is in but for what can never be. */
+  async function bringIn(batch: Batch): Promise<boolean> {
+    const done = await deliver(batch);
+    if (done) refused.clear();
+    return done;
+  }
+
   /** True when the batch is in, or can never be. */
   async function deliver(batch: Batch): Promise<boolean> {
     try {
@@ -157,9 +166,11 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
         return false;
       }
       if (batch.body.length > 1) return deliverHalves(batch);
+      status.lastError = error.message;
+      if (refused.has(batch.id)) return true;
+      refused.add(batch.id);
       log.error(`Postgres refuses ${batch.rows} history rows for good: ${error.message}`);
       status.dropped += batch.rows;
-      status.lastError = error.message;
       return true;
     }
     if (failures > 0) log.info('Postgres takes history again; the spool is being replayed');
