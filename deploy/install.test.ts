@@ -17,7 +17,7 @@ beforeAll(async () => {
   await run(process.execPath, ['dev/build.ts'], { cwd: checkout });
   await mkdir(join(root, 'etc/haproxy'), { recursive: true });
   await writeFile(join(root, 'etc/haproxy/haproxy.cfg'), '# the distribution\n');
-}, 120_000);
+});
 
 afterAll(async () => {
   await rm(dir, { recursive: true, force: true });

@@ -24,8 +24,9 @@ afterAll(async () => {
 /** One command as a person runs it: a process, its exit code and what it said. */
 function run(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    const { ACGS_AGENT_URL: _, ACGS_TOKEN: __, ACGS_STATE_DIR: ___, ...rest } = process.env;
-    execFile(process.execPath, [MAIN, ...args], { env: { ...rest, ...env } }, (error, out, err) =>
+    // Nothing else of what is set here: keys, an agent elsewhere, colours.
+    const { PATH, HOME, TMPDIR } = process.env;
+    execFile(process.execPath, [MAIN, ...args], { env: { PATH, HOME, TMPDIR, ...env } }, (error, out, err) =>
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? 1 : 0, out, err }),
     );
   });
@@ -147,6 +148,7 @@ test('what the agent finds wrong with a request is misuse too; what stands in th
     err: 'acgs-lb: Another instance stands in the way: gs-1 has this address\n',
   });
   expect(await answer('404')).toMatchObject({ code: 1, err: 'acgs-lb: there is no service "x"\n' });
+  server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
+import { eventually } from '../../../test/harness/eventually.ts';
 import { newSecrets } from '../../keys.ts';
 import { checkEdge } from './edge.ts';
 import type { Facts } from './facts.ts';
@@ -11,6 +12,8 @@ import { checkPostgres, checkRedis } from './stores.ts';
 const text = readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8');
 const secrets = newSecrets('main', new Date(0));
 const env = { ...secrets.edge, ...secrets.agent };
+/** On all clocks here at once: doctor compares the edge's with this host's. */
+const NOW = Date.UTC(2026, 10, 24, 12);
 const facts = (over: Partial<Facts> = {}): Facts => ({
   stateDir: '/nowhere',
   stack: null,
@@ -18,7 +21,7 @@ const facts = (over: Partial<Facts> = {}): Facts => ({
   config: parseConfig(text),
   env,
   fetch: globalThis.fetch,
-  now: Date.now,
+  now: () => NOW,
   ...over,
 });
 
@@ -38,7 +41,7 @@ function edge(answers: {
   gateway?: number;
   date?: Date;
 }): typeof globalThis.fetch {
-  const { order = { epoch: 2, seq: 5 }, put = 409, gateway = 200, date = new Date() } = answers;
+  const { order = { epoch: 2, seq: 5 }, put = 409, gateway = 200, date = new Date(NOW) } = answers;
   return async (input, init) => {
     const { pathname } = new URL(String(input));
     if (pathname === '/__acgs/health') return Response.json({}, { headers: { date: date.toUTCString() } });
@@ -63,7 +66,7 @@ test('each disagreement with the edge is found, and says what to do', async () =
   expect(await stateOf({ fetch: edge({ put: 401 }) }, 'signature')).toBe('fail');
   expect(await stateOf({ fetch: edge({ gateway: 401 }) }, 'edge → gateway')).toBe('fail');
   expect(await stateOf({ fetch: edge({ order: { epoch: 0, seq: 0 } }) }, 'snapshot')).toBe('fail');
-  expect(await stateOf({ fetch: edge({ date: new Date(Date.now() - 60_000) }) }, 'edge clock')).toBe('fail');
+  expect(await stateOf({ fetch: edge({ date: new Date(NOW - 60_000) }) }, 'edge clock')).toBe('fail');
   const stranger = newSecrets('main', new Date(0)).edge.GATEWAY_JWT_KEY;
   expect(await stateOf({ fetch: edge({}), env: { ...env, GATEWAY_JWT_KEY: stranger } }, 'edge key')).toBe(
     'fail',
@@ -89,8 +92,14 @@ test('Node, environment, and stores that are not there', async () => {
     state: 'fail',
     detail: expect.stringContaining('SNAPSHOT_SIGNING_KEY'),
   });
-  const [redis] = await checkRedis(facts({ env: { REDIS_URL: 'redis://127.0.0.1:1' } }));
-  expect(redis).toMatchObject({ state: 'fail', detail: expect.stringContaining('ECONNREFUSED') });
-  const [postgres] = await checkPostgres(facts({ env: { DATABASE_URL: 'postgres://a:b@127.0.0.1:1/c' } }));
-  expect(postgres).toMatchObject({ state: 'fail', detail: expect.stringContaining('ECONNREFUSED') });
+  const refused = { state: 'fail', detail: expect.stringContaining('ECONNREFUSED') };
+  // Doctor waits for seconds only: held up for longer, it has waited in vain.
+  await eventually(async () => {
+    const [redis] = await checkRedis(facts({ env: { REDIS_URL: 'redis://127.0.0.1:1' } }));
+    expect(redis).toMatchObject(refused);
+  });
+  await eventually(async () => {
+    const [postgres] = await checkPostgres(facts({ env: { DATABASE_URL: 'postgres://a:b@127.0.0.1:1/c' } }));
+    expect(postgres).toMatchObject(refused);
+  });
 });
