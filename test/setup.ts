@@ -14,6 +14,7 @@ export default function setup(): () => void {
   return () => {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
-    rmSync(folder, { recursive: true, force: true });
+    // More than once: a process that is just ending may still write there.
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   };
 }

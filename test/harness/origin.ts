@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { freePort } from '../../dev/ports.ts';
 
 export interface Origin {
   url: string;
@@ -17,7 +18,7 @@ export interface Origin {
 }
 
 /** An HTTP server that remembers what it was asked; answers its name by default. */
-export async function startOrigin(name: string, port = 0): Promise<Origin> {
+export async function startOrigin(name: string, wanted?: number): Promise<Origin> {
   let handler: Parameters<Origin['answer']>[0] = (_, response) => {
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify({ name }));
@@ -34,18 +35,22 @@ export async function startOrigin(name: string, port = 0): Promise<Origin> {
       handler(request, response, body);
     });
   });
-  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
-  const { port: bound } = server.address() as AddressInfo;
+  // It never ends an idle connection: a client that is about to use it again would take that for a failure.
+  server.keepAliveTimeout = 0;
+  // Not of the system's choice: once this one has stopped, nobody else may be found there.
+  const port = wanted ?? (await freePort());
+  await once(server.listen(port, '127.0.0.1'), 'listening');
   return {
-    url: `http://127.0.0.1:${bound}`,
-    port: bound,
+    url: `http://127.0.0.1:${port}`,
+    port,
     requests,
     answer(next) {
       handler = next;
     },
     async stop() {
+      const closed = new Promise((resolve) => server.close(resolve));
       server.closeAllConnections();
-      await new Promise((resolve) => server.close(resolve));
+      await closed;
     },
   };
 }

@@ -35,19 +35,22 @@ export async function startRawOrigin(): Promise<RawOrigin> {
       origin.closed++;
     });
     let buffered = Buffer.alloc(0);
-    let inBody = false;
+    /** Bytes of a body that are still to come: after them another request may. */
+    let bodyLeft = 0;
     socket.on('data', (chunk: Buffer) => {
-      if (inBody) return;
-      buffered = Buffer.concat([buffered, chunk]);
+      const ofBody = Math.min(bodyLeft, chunk.length);
+      bodyLeft -= ofBody;
+      buffered = Buffer.concat([buffered, chunk.subarray(ofBody)]);
       const end = buffered.indexOf('\r\n\r\n');
       if (end < 0) return;
       const head = buffered.subarray(0, end).toString('latin1');
       const rest = buffered.subarray(end + 4);
       buffered = Buffer.alloc(0);
       origin.heads.push(head);
-      inBody = /content-length: [1-9]|transfer-encoding/i.test(head);
+      const isEndless = /\r\n(upgrade|transfer-encoding):/i.test(head);
+      const length = Number(fields(head, 'content-length')[0] ?? 0);
+      bodyLeft = isEndless ? Number.POSITIVE_INFINITY : Math.max(0, length - rest.length);
       handler(socket, head, rest);
-      if (/\r\nupgrade:/i.test(head)) inBody = true;
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -55,13 +58,15 @@ export async function startRawOrigin(): Promise<RawOrigin> {
   return origin;
 }
 
+const PATIENCE_MS = 60_000;
+
 /** Sends bytes as they are and gives everything that comes back until the other side ends or `until` matches. */
 export function rawExchange(url: string, bytes: string, until?: RegExp): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
     let text = '';
-    socket.setTimeout(10_000, () => socket.destroy(new Error(`no more after: ${text}`)));
+    socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error(`no more after: ${text}`)));
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1');
       if (until?.test(text)) socket.end();

@@ -4,9 +4,9 @@ import type { SnapshotInstance, SnapshotService } from '../../shared/snapshot/sn
 export function service(part: Partial<SnapshotService> & { instances: SnapshotInstance[] }): SnapshotService {
   return {
     routes: ['/'],
-    // Long enough for a machine that is busy with other tests.
-    timeout: 15_000,
-    deadline: 25_000,
+    // Long enough for a machine that is busy with other tests: the instances live in the tests' own process.
+    timeout: 60_000,
+    deadline: 100_000,
     path: 'gateway',
     strategy: 'round_robin',
     affinity: { by: 'none', ttl: 3_600_000 },

@@ -51,7 +51,7 @@ export async function startStack(options: TestStackOptions = {}): Promise<TestSt
     options.env,
   );
   const stackFile = join(stateDir, 'stack.json');
-  const deadline = Date.now() + (options.readyWithinMs ?? 90_000);
+  const deadline = Date.now() + (options.readyWithinMs ?? 180_000);
   while (!existsSync(stackFile)) {
     if (run.code() !== undefined) throw new Error(`the stack ended with ${run.code()}:\n${run.output()}`);
     if (Date.now() > deadline) {
@@ -69,7 +69,7 @@ export async function startStack(options: TestStackOptions = {}): Promise<TestSt
     end: run.end,
     async stop() {
       await run.end('SIGTERM');
-      if (!options.stateDir) rmSync(stateDir, { recursive: true, force: true });
+      if (!options.stateDir) rmSync(stateDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }

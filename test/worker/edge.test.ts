@@ -14,6 +14,9 @@ afterAll(async () => {
   await Promise.all([edge.stop(), a.stop(), b.stop()]);
 });
 
+/** Of the snapshot that was taken last. */
+let seq = 0;
+
 const two = () => [instance('a', a.url), instance('b', b.url)];
 
 test('before any snapshot: 503 without a fallback, health answers', async () => {
@@ -22,18 +25,19 @@ test('before any snapshot: 503 without a fallback, health answers', async () => 
 });
 
 test('a signed snapshot is taken, an older pair and a forged one are refused', async () => {
+  seq += 5;
   const published = await edge.publish({
-    seq: 5,
+    seq,
     services: { gs: service({ path: 'direct', instances: two() }) },
   });
   expect(published.status).toBe(200);
-  const replay = await edge.publish({ seq: 5 });
+  const replay = await edge.publish({ seq });
   expect(replay.status).toBe(409);
-  expect(await replay.json()).toMatchObject({ site: 'main', epoch: 1, seq: 5 });
+  expect(await replay.json()).toMatchObject({ site: 'main', epoch: 1, seq });
   const forged = await fetch(`${edge.url}/__acgs/snapshot/main`, { method: 'PUT', body: 'k-main.AAAA\n{}' });
   expect(forged.status).toBe(401);
   const known = await fetch(`${edge.url}/__acgs/snapshot/main`);
-  expect(await known.json()).toEqual({ site: 'main', epoch: 1, seq: 5 });
+  expect(await known.json()).toEqual({ site: 'main', epoch: 1, seq });
 });
 
 test('requests are spread, and carry what a proxy adds', async () => {
@@ -64,5 +68,5 @@ test('status is for the bearer only', async () => {
   const status = await fetch(`${edge.url}/__acgs/status`, {
     headers: { authorization: `Bearer ${EDGE_TOKEN}` },
   });
-  expect(await status.json()).toMatchObject({ snapshots: [{ site: 'main', epoch: 1, seq: 5 }] });
+  expect(await status.json()).toMatchObject({ snapshots: [{ site: 'main', epoch: 1, seq }] });
 });

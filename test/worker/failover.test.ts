@@ -3,6 +3,7 @@ import { reachOf } from '../../shared/retry.ts';
 import { type Key, toBase64Url } from '../../shared/snapshot/seal.ts';
 import type { SnapshotService } from '../../shared/snapshot/snapshot.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
+import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
@@ -67,14 +68,23 @@ beforeEach(() => {
   }
 });
 
-const names = () => gateway.requests.map((one) => String(one.headers['x-acgs-instance'])[0]);
+/**
+ * What came for the service at hand: the edge also sends its reports here, every ten seconds, and of a try that was
+ * given up the request may come late.
+ */
+const asked = () =>
+  gateway.requests.filter(({ headers }) => String(headers['x-acgs-instance']).slice(1) === String(run));
+const names = () => asked().map((one) => String(one.headers['x-acgs-instance'])[0]);
+const get = (path = '/', headers: Record<string, string> = {}) => fetch(edge.url + path, { headers });
+const post = (body = 'x', headers: Record<string, string> = {}) =>
+  fetch(edge.url, { method: 'POST', body, headers });
 
 test('through the gateway: target, client and a token that verifies', async () => {
   gatewayAnswers(() => 'ok');
   await publish();
-  const response = await fetch(`${edge.url}/`, { headers: { 'x-acgs-sim-client': '203.0.113.8' } });
+  const response = await get('/', { 'x-acgs-sim-client': '203.0.113.8' });
   expect(response.headers.get('x-acgs-instance')).toMatch(/^[ab]\d/);
-  const headers = gateway.requests[0]?.headers ?? {};
+  const headers = asked()[0]?.headers ?? {};
   expect(headers['x-acgs-client']).toBe('203.0.113.8');
   const [head = '', claims = '', signature = ''] = String(headers['x-acgs-edge']).split('.');
   const decode = (part: string): Record<string, unknown> =>
@@ -89,31 +99,23 @@ test('through the gateway: target, client and a token that verifies', async () =
     new TextEncoder().encode(`${head}.${claims}`),
   );
   expect(verified).toBe(true);
-  await fetch(`${edge.url}/`);
-  expect(gateway.requests[1]?.headers['x-acgs-edge']).toBe(headers['x-acgs-edge']);
+  await get();
+  expect(asked()[1]?.headers['x-acgs-edge']).toBe(headers['x-acgs-edge']);
 });
 
 test('unsent moves any method; ambiguous only what is idempotent or has a key', async () => {
   await publish();
   gatewayAnswers((name) => (name.startsWith('a') ? 'unsent' : 'ok'));
-  for (let i = 0; i < 2; i++)
-    expect((await fetch(`${edge.url}/`, { method: 'POST', body: 'x' })).status).toBe(200);
+  for (let i = 0; i < 2; i++) expect((await post()).status).toBe(200);
   expect(names()).toContain('a');
   await publish();
   gatewayAnswers((name) => (name.startsWith('a') ? 502 : 'ok'));
-  const get = [await fetch(`${edge.url}/`), await fetch(`${edge.url}/`)];
-  expect(get.map((one) => one.status)).toEqual([200, 200]);
-  const post = [
-    await fetch(`${edge.url}/`, { method: 'POST', body: 'x' }),
-    await fetch(`${edge.url}/`, { method: 'POST', body: 'x' }),
-  ];
-  expect(post.map((one) => one.status).sort()).toEqual([200, 502]);
-  const keyed = { method: 'POST', body: 'y', headers: { 'idempotency-key': 'k' } };
+  expect([(await get()).status, (await get()).status]).toEqual([200, 200]);
+  expect([(await post()).status, (await post()).status].sort()).toEqual([200, 502]);
+  const keyed = () => post('y', { 'idempotency-key': 'k' });
   gateway.requests.length = 0;
-  expect([(await fetch(`${edge.url}/`, keyed)).status, (await fetch(`${edge.url}/`, keyed)).status]).toEqual([
-    200, 200,
-  ]);
-  expect(gateway.requests.every((one) => one.body === 'y')).toBe(true);
+  expect([(await keyed()).status, (await keyed()).status]).toEqual([200, 200]);
+  expect(asked().every((one) => one.body === 'y')).toBe(true);
 });
 
 test('bodies: a chunked one is replayed while it is small; a large one is not retried', async () => {
@@ -132,9 +134,8 @@ test('bodies: a chunked one is replayed while it is small; a large one is not re
       duplex: 'half',
     } as RequestInit);
   expect([(await chunked()).status, (await chunked()).status]).toEqual([200, 200]);
-  expect(gateway.requests.length).toBeGreaterThanOrEqual(3);
-  expect(new Set(gateway.requests.map((one) => one.body))).toEqual(new Set(['one two']));
-  gateway.requests.length = 0;
+  expect(asked().length).toBeGreaterThanOrEqual(3);
+  expect(new Set(asked().map((one) => one.body))).toEqual(new Set(['one two']));
   const large = { method: 'PUT', body: 'x'.repeat(70_000) };
   const statuses = [(await fetch(`${edge.url}/`, large)).status, (await fetch(`${edge.url}/`, large)).status];
   expect(statuses.sort()).toEqual([200, 503]);
@@ -143,24 +144,30 @@ test('bodies: a chunked one is replayed while it is small; a large one is not re
 test('all fail: 503 problem+json with Retry-After, after maxAttempts tries', async () => {
   await publish();
   gatewayAnswers(() => 'unsent');
-  const response = await fetch(`${edge.url}/`);
+  const response = await get();
   expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
   expect(response.headers.get('content-type')).toBe('application/problem+json');
-  expect(gateway.requests).toHaveLength(3);
+  expect(asked()).toHaveLength(3);
 });
 
 test('a try that takes too long is aborted and repeated elsewhere, within the deadline', async () => {
-  await publish({ timeout: 1_000, deadline: 25_000 });
   gateway.answer((request, response) => {
     const target = String(request.headers['x-acgs-instance']);
     if (target.startsWith('a')) return;
     response.end(JSON.stringify({ name: target }));
   });
-  for (let i = 0; i < 2; i++) expect((await fetch(`${edge.url}/`)).status).toBe(200);
-  const before = gateway.requests.length;
-  const post = await Promise.all([0, 1].map(() => fetch(`${edge.url}/`, { method: 'POST', body: 'x' })));
-  expect(post.map((one) => one.status).sort()).toEqual([200, 504]);
-  expect(gateway.requests.length).toBe(before + 2);
+  // On a busy machine the one that does answer may take too long as well: not every time.
+  await eventually(async () => {
+    await publish({ timeout: 1_000, deadline: 25_000 });
+    expect([(await get()).status, (await get()).status]).toEqual([200, 200]);
+    expect(names().join('')).toMatch(/^(ab|bab)/);
+  });
+  await eventually(async () => {
+    await publish({ timeout: 1_000, deadline: 25_000 });
+    const answers = await Promise.all([post(), post()]);
+    expect(answers.map((one) => one.status).sort()).toEqual([200, 504]);
+    expect(names().sort()).toEqual(['a', 'b']);
+  });
 });
 
 test('graceful gives a session a second chance where its state is; immediate moves it at once', async () => {
@@ -176,12 +183,12 @@ test('graceful gives a session a second chance where its state is; immediate mov
     let session = 0;
     // Find a session that lives on a.
     for (; session < 50; session++) {
-      await fetch(`${edge.url}/`, { headers: { 'x-s': `s${session}` } });
+      await get('/', { 'x-s': `s${session}` });
       if (names().at(-1) === 'a') break;
     }
     gateway.requests.length = 0;
     gatewayAnswers((name) => (name.startsWith('a') ? 502 : 'ok'));
-    expect((await fetch(`${edge.url}/`, { headers: { 'x-s': `s${session}` } })).status).toBe(200);
+    expect((await get('/', { 'x-s': `s${session}` })).status).toBe(200);
     expect(names().join('')).toBe(expected);
   }
 });
@@ -189,47 +196,59 @@ test('graceful gives a session a second chance where its state is; immediate mov
 test('five failures in a row eject an instance for this isolate', async () => {
   await publish();
   gatewayAnswers((name) => (name.startsWith('a') ? 502 : 'ok'));
-  for (let i = 0; i < 10; i++) expect((await fetch(`${edge.url}/`)).status).toBe(200);
+  for (let i = 0; i < 10; i++) expect((await get()).status).toBe(200);
   gateway.requests.length = 0;
-  for (let i = 0; i < 10; i++) await fetch(`${edge.url}/`);
+  for (let i = 0; i < 10; i++) await get();
   expect(new Set(names())).toEqual(new Set(['b']));
 });
 
 test('the last good cacheable answer is given, marked stale, when nothing else answers', async () => {
-  await publish({ failover: { ...service({ instances: [] }).failover, staleIfError: 60_000 } });
+  await publish({ failover: { ...service({ instances: [] }).failover, staleIfError: 600_000 } });
+  const path = `/cacheable-${run}`;
   gateway.answer((_, response) => {
     response.setHeader('cache-control', 'public, max-age=1');
     response.setHeader('etag', '"1"');
     response.end('good');
   });
-  const good = await fetch(`${edge.url}/cacheable?q=1`);
+  const good = await get(`${path}?q=1`);
   expect(await good.text()).toBe('good');
   gatewayAnswers(() => 'unsent');
-  const stale = await fetch(`${edge.url}/cacheable?q=1`);
-  expect([stale.status, await stale.text()]).toEqual([200, 'good']);
+  // It is stored behind the answer's back.
+  const stale = await eventually(async () => {
+    const answer = await get(`${path}?q=1`);
+    expect([answer.status, await answer.text()]).toEqual([200, 'good']);
+    return answer;
+  });
   expect(stale.headers.get('x-acgs-stale')).toBe('1');
   expect(stale.headers.get('cache-control')).toBe('public, max-age=1');
   expect(stale.headers.get('age')).toMatch(/^\d+$/);
-  expect((await fetch(`${edge.url}/cacheable?q=2`)).status).toBe(503);
-  expect(
-    (await fetch(`${edge.url}/cacheable?q=1`, { headers: { 'cache-control': 'no-cache' } })).status,
-  ).toBe(503);
+  expect((await get(`${path}?q=2`)).status).toBe(503);
+  expect((await get(`${path}?q=1`, { 'cache-control': 'no-cache' })).status).toBe(503);
 });
 
 test('with the gateway gone, traffic goes directly, without the token; and back when it answers again', async () => {
   const dying = await startOrigin('dying');
   dying.answer((_, response) => response.end('gateway'));
   await publish({}, [dying.url]);
-  expect(await (await fetch(`${edge.url}/`)).text()).toBe('gateway');
+  expect(await (await get()).text()).toBe('gateway');
   await dying.stop();
-  for (let i = 0; i < 8; i++) expect((await fetch(`${edge.url}/`)).status).toBe(200);
-  // Known to be gone by now: even what may not be repeated goes directly, once.
-  expect((await fetch(`${edge.url}/`, { method: 'POST', body: 'x' })).status).toBe(200);
-  expect(a.requests.length + b.requests.length).toBe(9);
-  expect([...a.requests, ...b.requests].every((one) => one.headers['x-acgs-edge'] === undefined)).toBe(true);
+  const direct = () => [...a.requests, ...b.requests];
+  for (let i = 0; i < 8; i++) expect((await get()).status).toBe(200);
+  expect(direct()).toHaveLength(8);
+  // Known to be gone by now: even what may not be repeated goes directly, once. Unless it is the one that tries the
+  // gateway again, as one request does after a second, two, four: then it is lost, and not repeated either.
+  let taken = 0;
+  await eventually(async () => {
+    expect((await get()).status).toBe(200);
+    const { status } = await post();
+    if (status === 200) taken++;
+    expect(direct().filter(({ method }) => method === 'POST')).toHaveLength(taken);
+    expect(status).toBe(200);
+  });
+  expect(direct().every((one) => one.headers['x-acgs-edge'] === undefined)).toBe(true);
   const back = await startOrigin('back', dying.port);
   back.answer((_, response) => response.end('gateway'));
-  await expect.poll(async () => (await fetch(`${edge.url}/`)).text(), { timeout: 40_000 }).toBe('gateway');
+  await expect.poll(async () => (await get()).text(), { timeout: 90_000 }).toBe('gateway');
   await back.stop();
 });
 
@@ -250,7 +269,7 @@ test('hedging: after the usual time another is asked, and the first answer wins'
     }
     response.end(JSON.stringify({ name: target }));
   });
-  const usual = async () => (await fetch(`${edge.url}/`, { headers: { 'x-usual': '1' } })).text();
+  const usual = async () => (await get('/', { 'x-usual': '1' })).text();
   const answeredBy = async (): Promise<string | null> => {
     // What is usual is forgotten with each report: on a slow machine one may come between this and the request below.
     await Promise.all(Array.from({ length: 120 }, usual));
@@ -262,7 +281,7 @@ test('hedging: after the usual time another is asked, and the first answer wins'
     }
   };
   for (let i = 0; i < 20 && slow === 0; i++) {
-    await expect.poll(answeredBy, { timeout: 30_000 }).toMatch(/^b/);
+    await expect.poll(answeredBy, { timeout: 90_000 }).toMatch(/^b/);
   }
   expect(slow).toBeGreaterThan(0);
 });
@@ -273,13 +292,9 @@ test('load_shed turns the lowest class away while the site is overloaded', async
   });
   gatewayAnswers(() => 503);
   // What this isolate saw accepted in the tests before has to be outweighed first.
+  const until = Date.now() + 90_000;
   let shed = false;
-  for (let i = 0; i < 2_000 && !shed; i++) {
-    const response = await fetch(`${edge.url}/`);
-    if (response.headers.get('content-type') === 'application/problem+json') {
-      shed = ((await response.json()) as { detail: string }).detail.includes('this class');
-    }
-  }
+  while (!shed && Date.now() < until) shed = (await (await get()).text()).includes('this class');
   expect(shed).toBe(true);
 });
 

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { EdgeReport } from '../../shared/report.ts';
 import { type Key, toBase64Url } from '../../shared/snapshot/seal.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
@@ -9,7 +9,7 @@ let edge: TestEdge;
 let gateway: Origin;
 let publicKey: Key;
 
-beforeAll(async () => {
+beforeEach(async () => {
   const curve = { name: 'ECDSA', namedCurve: 'P-256' };
   const pair = await crypto.subtle.generateKey(curve, true, ['sign', 'verify']);
   publicKey = pair.publicKey;
@@ -23,7 +23,7 @@ beforeAll(async () => {
     response.end('ok');
   });
 });
-afterAll(async () => {
+afterEach(async () => {
   await Promise.all([edge.stop(), gateway.stop()]);
 });
 
@@ -31,7 +31,7 @@ const reports = () => gateway.requests.filter((one) => one.url === '/__acgs/edge
 const parsed = () => reports().map((one) => JSON.parse(one.body) as EdgeReport);
 
 test('what the edge saw goes to the gateway with a token that verifies, once in ten seconds at most', async () => {
-  const limit = { name: 'tight', key: 'ip' as const, limit: 3, window: 60_000, scope: 'edge' as const };
+  const limit = { name: 'tight', key: 'ip' as const, limit: 3, window: 600_000, scope: 'edge' as const };
   const instances = [instance('a', 'http://127.0.0.1:1')];
   const published = await edge.publish({
     gateways: [gateway.url],
@@ -40,14 +40,16 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
     },
   });
   expect(published.status).toBe(200);
-  let [asked, ok] = [0, 0];
+  let ok = 0;
+  /** When each was answered. */
+  const answered: number[] = [];
   const ask = async () => {
-    asked++;
     if ((await fetch(`${edge.url}/`, { headers: { 'x-acgs-sim-client': '203.0.113.9' } })).ok) ok++;
+    answered.push(Date.now());
   };
   const untilReports = (count: number) =>
     expect
-      .poll(async () => ask().then(() => reports().length), { timeout: 30_000, interval: 200 })
+      .poll(async () => ask().then(() => reports().length), { timeout: 100_000, interval: 200 })
       .toBeGreaterThanOrEqual(count);
   const forbidden = await fetch(`${edge.url}/admin`, { headers: { 'x-acgs-sim-client': '203.0.113.9' } });
   expect(forbidden.status).toBe(403);
@@ -70,14 +72,15 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   // Nothing is counted twice or lost; what came in after the second report was made waits for the third.
   const sum = (of: (report: EdgeReport) => number | undefined) =>
     parsed().reduce((total, report) => total + (of(report) ?? 0), 0);
-  expect(ok).toBeGreaterThanOrEqual(3);
+  expect(ok).toBe(3);
   expect(sum((report) => report.requests[0]?.status2xx)).toBe(ok);
   expect(sum((report) => report.tries[0]?.success)).toBe(ok);
   expect(first?.tries[0]).toMatchObject({ service: 'gs', instance: 'a', path: 'gateway', failure: 0 });
   expect(sum((report) => report.limits[0]?.allowed)).toBe(ok);
   const counted = ok + sum((report) => report.limits[0]?.denied);
-  expect(counted).toBeLessThanOrEqual(asked);
-  expect(counted).toBeGreaterThan(asked - 5);
+  expect(counted).toBeLessThanOrEqual(answered.length);
+  const last = parsed().at(-1)?.to ?? Number.POSITIVE_INFINITY;
+  expect(counted).toBeGreaterThanOrEqual(answered.filter((at) => at < last).length);
 
   // What was turned away is a request too, with its 4xx; it took no instance and is in no latency.
   const [limited, total] = [
@@ -89,7 +92,7 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   expect(sum((report) => report.requests[0]?.status4xx)).toBe(counted - ok + 1);
   expect(sum(total)).toBe(counted + 1);
   expect(sum((report) => report.requests[0]?.latency.count)).toBe(ok);
-}, 120_000);
+}, 180_000);
 
 /** The token's claims, or an error when its signature does not hold. */
 async function claimsOf(token: string): Promise<object> {

@@ -24,6 +24,10 @@ afterAll(async () => {
 const three = (part: Partial<Record<'a' | 'b' | 'c', object>> = {}) =>
   (['a', 'b', 'c'] as const).map((id) => instance(id, origins[id].url, part[id]));
 
+let clients = 0;
+/** One that no limit has counted yet. */
+const newClient = () => `203.0.113.${++clients}`;
+
 const publish = async (part: Partial<SnapshotService> = {}) => {
   const answer = await edge.publish({
     services: { gs: service({ path: 'direct', instances: three(), ...part }) },
@@ -47,7 +51,8 @@ test('a cookie keeps its instance; a forged, foreign or oversized one is only ig
     expect(again.name).toBe(first.name);
     expect(again.cookie).toBeNull();
   }
-  const tampered = `${first.cookie?.slice(0, -2)}AA`;
+  const [cookie = '', changed = ''] = [first.cookie ?? '', first.cookie?.at(20) === 'A' ? 'B' : 'A'];
+  const tampered = cookie.slice(0, 20) + changed + cookie.slice(21);
   for (const bad of [
     tampered,
     'acgs_affinity=',
@@ -107,14 +112,15 @@ test('by header and by address', async () => {
     expect((await ask({ 'x-acgs-sim-client': `2001:db8:1:2::${i}` })).name).toBe(owner.name);
 });
 
-const perIp: RateLimitPolicy = { name: 'per-ip', key: 'ip', limit: 20, window: 10_000, scope: 'edge' };
+/** With a window that no slow machine leaves in the middle of a test. */
+const perIp: RateLimitPolicy = { name: 'per-ip', key: 'ip', limit: 20, window: 600_000, scope: 'edge' };
 
-test('the 21st request within 10 s gets 429 with correct fields; others are not touched by it', async () => {
+test('the 21st request within the window gets 429 with correct fields; others are not touched by it', async () => {
   await publish({ rateLimits: [perIp] });
-  const client = { 'x-acgs-sim-client': '203.0.113.1' };
+  const client = { 'x-acgs-sim-client': newClient() };
   const first = await ask(client);
-  expect(first.response.headers.get('ratelimit-policy')).toBe('"per-ip";q=20;w=10');
-  expect(first.response.headers.get('ratelimit')).toBe('"per-ip";r=19;t=10');
+  expect(first.response.headers.get('ratelimit-policy')).toBe('"per-ip";q=20;w=600');
+  expect(first.response.headers.get('ratelimit')).toBe('"per-ip";r=19;t=600');
   for (let i = 0; i < 19; i++) expect((await ask(client)).response.status).toBe(200);
   const { response } = await ask(client);
   expect(response.status).toBe(429);
@@ -128,12 +134,12 @@ test('the 21st request within 10 s gets 429 with correct fields; others are not 
     status: 429,
     'violated-policies': ['per-ip'],
   });
-  expect((await ask({ 'x-acgs-sim-client': '203.0.113.2' })).response.status).toBe(200);
+  expect((await ask({ 'x-acgs-sim-client': newClient() })).response.status).toBe(200);
 });
 
 test('shadow counts without denying; exempt networks and other routes are left alone; overrides give more', async () => {
   const limit = { ...perIp, name: 'tight', limit: 1 };
-  const client = { 'x-acgs-sim-client': '203.0.113.50' };
+  const client = { 'x-acgs-sim-client': newClient() };
   await publish({ rateLimits: [{ ...limit, shadow: true }] });
   for (let i = 0; i < 3; i++) {
     const { response } = await ask(client);
@@ -145,10 +151,13 @@ test('shadow counts without denying; exempt networks and other routes are left a
   for (let i = 0; i < 3; i++) expect((await ask(client)).response.status).toBe(200);
   await ask(client, '/heavy');
   expect((await ask(client, '/heavy/x')).response.status).toBe(429);
-  await publish({ rateLimits: [{ ...limit, name: 'keys', key: 'header:x-key', overrides: { partner: 3 } }] });
-  expect((await ask({ 'x-key': 'someone' })).response.status).toBe(200);
-  expect((await ask({ 'x-key': 'someone' })).response.status).toBe(429);
-  for (let i = 0; i < 3; i++) expect((await ask({ 'x-key': 'partner' })).response.status).toBe(200);
+  const [someone, partner] = [newClient(), newClient()];
+  await publish({
+    rateLimits: [{ ...limit, name: 'keys', key: 'header:x-key', overrides: { [partner]: 3 } }],
+  });
+  expect((await ask({ 'x-key': someone })).response.status).toBe(200);
+  expect((await ask({ 'x-key': someone })).response.status).toBe(429);
+  for (let i = 0; i < 3; i++) expect((await ask({ 'x-key': partner })).response.status).toBe(200);
 });
 
 test('of several policies, a denied request is counted by none', async () => {
@@ -158,17 +167,20 @@ test('of several policies, a denied request is counted by none', async () => {
       { ...perIp, name: 'narrow', key: 'header:x-k', limit: 1 },
     ],
   });
-  const client = { 'x-acgs-sim-client': '203.0.113.77', 'x-k': '1' };
+  const address = newClient();
+  const client = { 'x-acgs-sim-client': address, 'x-k': `${address}-1` };
   expect((await ask(client)).response.headers.get('ratelimit')).toMatch(
     /^"wide";r=9;t=\d+, "narrow";r=0;t=\d+$/,
   );
   for (let i = 0; i < 4; i++) expect((await ask(client)).response.status).toBe(429);
-  expect((await ask({ ...client, 'x-k': '2' })).response.headers.get('ratelimit')).toMatch(/^"wide";r=8;/);
+  expect((await ask({ ...client, 'x-k': `${address}-2` })).response.headers.get('ratelimit')).toMatch(
+    /^"wide";r=8;/,
+  );
 });
 
 test('a global limit is held by leases from the Durable Object', async () => {
   await publish({
-    rateLimits: [{ ...perIp, name: 'shared', key: 'global', limit: 30, scope: 'global', window: 60_000 }],
+    rateLimits: [{ ...perIp, name: `shared-${newClient()}`, key: 'global', limit: 30, scope: 'global' }],
   });
   const statuses = await Promise.all(Array.from({ length: 50 }, async () => (await ask()).response.status));
   const later = await Promise.all(Array.from({ length: 20 }, async () => (await ask()).response.status));
@@ -188,7 +200,8 @@ test('a limit of all services counts them together, within the isolate and by le
         ]),
       ),
     });
-  const turns = async (policy: RateLimitPolicy, address: string) => {
+  const turns = async (policy: RateLimitPolicy) => {
+    const address = newClient();
     await publishTwo(policy);
     const seen = [];
     for (const path of ['/one', '/two', '/one', '/two', '/one', '/two']) {
@@ -196,12 +209,12 @@ test('a limit of all services counts them together, within the isolate and by le
     }
     return seen;
   };
-  const three60 = { ...perIp, limit: 3, window: 60_000 };
-  expect(await turns({ ...three60, name: 'each' }, '203.0.113.90')).toEqual(Array(6).fill(200));
+  const few = { ...perIp, limit: 3 };
+  expect(await turns({ ...few, name: 'each' })).toEqual(Array(6).fill(200));
   const together = [200, 200, 200, 429, 429, 429];
-  expect(await turns({ ...three60, name: 'all', shared: true }, '203.0.113.91')).toEqual(together);
-  const global = { ...three60, name: 'all-global', scope: 'global' as const, shared: true };
-  expect(await turns(global, '203.0.113.92')).toEqual(together);
+  expect(await turns({ ...few, name: 'all', shared: true })).toEqual(together);
+  const global = { ...few, name: 'all-global', scope: 'global' as const, shared: true };
+  expect(await turns(global)).toEqual(together);
 });
 
 test('access rules: /admin is for the inside, however it is spelled', async () => {
@@ -224,7 +237,8 @@ test('explain is for the token only, and tells why', async () => {
   const trace: unknown = JSON.parse(response.headers.get('x-acgs-trace') ?? 'null');
   expect(trace).toMatchObject({
     service: 'gs',
-    snapshot: { site: 'main', source: 'put' },
+    // A check that went on in the background may have brought it first.
+    snapshot: { site: 'main', source: expect.stringMatching(/^(put|hub|kv)$/) },
     picked: { why: 'picked' },
     tries: [{ way: 'direct', result: 200 }],
   });
@@ -236,20 +250,20 @@ test('explain is for the token only, and tells why', async () => {
 });
 
 test('a limit with a burst lets that many through at once, then one each window / limit', async () => {
-  const client = { 'x-acgs-sim-client': '203.0.113.80' };
-  // One every 12 s: the machine may be slow, and still no second one drips in between.
-  await publish({ rateLimits: [{ ...perIp, name: 'burst', limit: 5, window: 60_000, burst: 8 }] });
+  const client = { 'x-acgs-sim-client': newClient() };
+  // One every two minutes: the machine may be slow, and still no second one drips in between.
+  await publish({ rateLimits: [{ ...perIp, name: 'burst', limit: 5, burst: 8 }] });
   const answers = [];
   for (let i = 0; i < 9; i++) answers.push((await ask(client)).response);
   expect(answers.map((one) => one.status)).toEqual([...Array(8).fill(200), 429]);
-  // A plain window of 5 would be full again only after 60 s.
-  expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeLessThanOrEqual(13);
-  expect((await ask({ 'x-acgs-sim-client': '203.0.113.81' })).response.status).toBe(200);
+  // A plain window of 5 would let the next through only after ten minutes.
+  expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeLessThanOrEqual(121);
+  expect((await ask({ 'x-acgs-sim-client': newClient() })).response.status).toBe(200);
 
-  const quick = { 'x-acgs-sim-client': '203.0.113.82' };
+  const quick = { 'x-acgs-sim-client': newClient() };
   await publish({ rateLimits: [{ ...perIp, name: 'drip', limit: 1, window: 2_000, burst: 2 }] });
   const statuses = [];
   for (let i = 0; i < 3; i++) statuses.push((await ask(quick)).response.status);
   expect(statuses.slice(0, 2)).toEqual([200, 200]);
-  await expect.poll(async () => (await ask(quick)).response.status, { timeout: 40_000 }).toBe(200);
+  await expect.poll(async () => (await ask(quick)).response.status, { timeout: 60_000 }).toBe(200);
 });

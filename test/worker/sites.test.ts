@@ -91,7 +91,7 @@ test('a site that dies unannounced: no GET fails, POSTs fail only until its gate
   expect(await asked(FRANKFURT, 20, 'POST')).toEqual({ west: 20 });
 
   east = await startOrigin('east', port);
-  await expect.poll(() => asked(FRANKFURT, 1), { timeout: 40_000, interval: 200 }).toEqual({ east: 1 });
+  await expect.poll(() => asked(FRANKFURT, 1), { timeout: 90_000, interval: 200 }).toEqual({ east: 1 });
   expect(await asked(FRANKFURT, 5, 'POST')).toEqual({ east: 5 });
 });
 

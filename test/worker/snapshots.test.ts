@@ -1,18 +1,17 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, expect, test, vi } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 import { EDGE_TOKEN, startEdge, type TestEdge, type TestEdgeOptions } from '../harness/edge.ts';
+import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
+import { rawExchange } from '../harness/raw.ts';
 import { instance, service } from '../harness/snapshot.ts';
-
-// Each of these starts a workerd of its own.
-vi.setConfig({ testTimeout: 90_000 });
 
 const running: { stop(): Promise<void> }[] = [];
 afterEach(async () => {
-  await Promise.all(running.splice(0).map((one) => one.stop()));
+  for (const one of running.splice(0).reverse()) await one.stop();
 });
 
 async function start(options: TestEdgeOptions = {}): Promise<{ edge: TestEdge; a: Origin; b: Origin }> {
@@ -46,7 +45,9 @@ test('a body that is too large, of another site, or unsigned is refused', async 
   const { edge } = await start();
   const put = (site: string, body: string | Uint8Array<ArrayBuffer>) =>
     fetch(`${edge.url}/__acgs/snapshot/${site}`, { method: 'PUT', body });
-  expect((await put('main', 'x'.repeat(2_000_001))).status).toBe(413);
+  // Refused by its length alone: it need not be sent.
+  const tooLarge = 'PUT /__acgs/snapshot/main HTTP/1.1\r\nHost: x\r\nContent-Length: 2000001\r\n\r\n';
+  expect(await rawExchange(edge.url, tooLarge, /\r\n\r\n/)).toMatch(/^HTTP\/1\.1 413/);
   expect((await put('elsewhere', 'x')).status).toBe(404);
   expect((await put('main', 'no newline')).status).toBe(401);
   const signed = await edge.sign({
@@ -62,14 +63,12 @@ test('a body that is too large, of another site, or unsigned is refused', async 
   expect((await put('main', signed)).status).toBe(401);
 });
 
-test('the fast lane: a change is seen in a second or two though KV lags by a minute', async () => {
-  const { edge, a, b } = await start({ kvLagMs: 60_000 });
+test('the fast lane: a change is seen though KV will not show it for an hour', async () => {
+  const { edge, a, b } = await start({ kvLagMs: 3_600_000 });
   await edge.publish(to(a));
   expect(await nameAt(edge)).toBe('a');
-  const before = Date.now();
   await edge.publish(to(b));
-  await expect.poll(() => nameAt(edge), { timeout: 40_000, interval: 50 }).toBe('b');
-  expect(Date.now() - before).toBeLessThan(5_000);
+  await expect.poll(() => nameAt(edge), { timeout: 60_000, interval: 50 }).toBe('b');
 });
 
 test('with KV down the Hub alone is enough', async () => {
@@ -81,10 +80,10 @@ test('with KV down the Hub alone is enough', async () => {
 test('SNAPSHOT_LANES=kv: the Hub is neither asked nor heard, on the local stack only', async () => {
   const { edge, a, b } = await start({ vars: { SNAPSHOT_LANES: 'kv' } });
   await edge.publish(to(a));
-  await expect.poll(() => nameAt(edge), { timeout: 15_000 }).toBe('a');
+  await expect.poll(() => nameAt(edge), { timeout: 60_000 }).toBe('a');
   expect((await status(edge)).snapshots[0]).toMatchObject({ source: 'kv', lastError: expect.any(String) });
   await edge.publish(to(b));
-  await expect.poll(() => nameAt(edge), { timeout: 30_000, interval: 300 }).toBe('b');
+  await expect.poll(() => nameAt(edge), { timeout: 60_000, interval: 300 }).toBe('b');
   expect((await status(edge)).snapshots[0]?.source).toBe('kv');
 
   const deaf = await startEdge({ vars: { SNAPSHOT_LANES: 'kv' }, kvDown: true });
@@ -117,6 +116,7 @@ test('no snapshot: everything goes untargeted to the fallback', async () => {
 
 test('what the Hub and KV hold is found again after a restart', async () => {
   const persist = mkdtempSync(join(tmpdir(), 'acgs-persist-'));
+  running.push({ stop: async () => rmSync(persist, { recursive: true, force: true, maxRetries: 5 }) });
   const key = { sites: ['main'] };
   const a = await startOrigin('a');
   running.push(a);
@@ -125,12 +125,13 @@ test('what the Hub and KV hold is found again after a restart', async () => {
   const sealedOrder = await (await fetch(`${first.url}/__acgs/snapshot/main`)).json();
   await first.stop();
   const second = await startEdge({ ...key, persist });
+  running.push(second);
   expect(await (await fetch(`${second.url}/__acgs/snapshot/main`)).json()).toEqual(sealedOrder);
   // Its keys are other ones: what is found is not believed, and that is said.
   expect((await fetch(`${second.url}/`)).status).toBe(503);
-  expect((await status(second)).snapshots[0]?.lastError).toMatch(/signature does not hold/);
-  await second.stop();
-  rmSync(persist, { recursive: true });
+  await eventually(async () =>
+    expect((await status(second)).snapshots[0]?.lastError).toMatch(/signature does not hold/),
+  );
 });
 
 test('several sites: near first, another when it serves nothing', async () => {
