@@ -127,7 +127,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
     recent: (limit) => store.recent(limit),
     acknowledge(id, by) {
       const alert = book.acknowledge(id, by, now());
-      if (alert) store.save([alert]);
+      if (alert) store.acknowledge(alert);
       return alert;
     },
     silences: () => [...silences.values()].filter(({ until }) => until > now()),

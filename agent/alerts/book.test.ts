@@ -60,6 +60,24 @@ test('what began and ended inside a silence is never told', () => {
   expect(book.firing()).toEqual([]);
 });
 
+test('the end of what was told before a silence is told inside it, to those who heard', () => {
+  const silence = { id: 's', rule: '', service: 'gs', until: 60 * MINUTE, reason: '', createdBy: '' };
+  const silences: Silence[] = [];
+  const { book, tell } = openBook(silences);
+  expect(tell(450, 0, 0)).toEqual(['raised@0']);
+  silences.push(silence);
+  expect(tell(600, 1, 3)).toEqual([]);
+  const { notices } = [4, 5].map((minute) => book.evaluate([reading(10)], minute * MINUTE))[1] ?? {};
+  expect(notices).toMatchObject([{ event: 'resolved', alert: { toldAs: ['warning'] } }]);
+  expect([...tell(450, 6, 8), ...tell(10, 9, 70)]).toEqual([]);
+});
+
+test('the first that is told of an alert is that it is there, even if it changes as its silence ends', () => {
+  const silence = { id: 's', rule: '', service: 'gs', until: 2 * MINUTE, reason: '', createdBy: '' };
+  const { tell } = openBook([silence]);
+  expect([...tell(450, 0, 1), ...tell(600, 2, 2)]).toEqual(['raised@2']);
+});
+
 test('a silence for something else changes nothing', () => {
   const silence = { id: 's', rule: '', service: 'ec', until: 60 * MINUTE, reason: '', createdBy: '' };
   expect(openBook([silence]).tell(450, 0, 0)).toEqual(['raised@0']);

@@ -32,10 +32,14 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
   const alerts = new Map<string, Alert>();
   const keyOf = ({ rule, service }: Pick<Alert, 'rule' | 'service'>): string => `${rule} ${service}`;
 
-  /** Told now, or kept back by a silence; then it is told when the silence ends. */
+  /**
+   * Told now, or kept back by a silence; then it is told when the silence ends. That something is over is told at once:
+   * whoever heard of it must not go on looking, and later it would be no news.
+   */
   function notice(alert: Alert, event: AlertEvent, now: number): { alert: Alert; notice: Notice | null } {
-    if (isSilenced(silences(), alert, now)) return { alert, notice: null };
-    const toldAs = [...new Set([...alert.toldAs, alert.severity])];
+    if (event !== 'resolved' && isSilenced(silences(), alert, now)) return { alert, notice: null };
+    // What it became in a silence nobody heard of.
+    const toldAs = event === 'resolved' ? alert.toldAs : [...new Set([...alert.toldAs, alert.severity])];
     const told = { ...alert, notified: alert.notified + 1, lastNotifiedAt: now, toldAs };
     return { alert: told, notice: { event, alert: told } };
   }
@@ -46,10 +50,8 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
     const { thresholds } = config().monitor;
     const step = stepAlert(before, reading, thresholds[reading.rule], { now, newId });
     if (!step.alert) return { notice: null, changed: null };
-    const event = step.event ?? dueEvent(step.alert, config().alerts.repeat, now);
-    // Nobody was told of it, so nobody need be told that it is over.
-    const untold = event === 'resolved' && before?.lastNotifiedAt === null;
-    const told = event && !untold ? notice(step.alert, event, now) : { alert: step.alert, notice: null };
+    const event = toTell(step.alert, step.event ?? dueEvent(step.alert, config().alerts.repeat, now));
+    const told = event ? notice(step.alert, event, now) : { alert: step.alert, notice: null };
     if (told.alert.state === 'resolved') alerts.delete(key);
     else alerts.set(key, told.alert);
     const write = step.event !== null || told.notice !== null;
@@ -71,9 +73,10 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
         if (known.has(key)) continue;
         alerts.delete(key);
         const over = ended(alert, `${alert.service} is no longer configured`, now);
-        const told = alert.lastNotifiedAt === null ? null : notice(over, 'resolved', now);
-        changed.push(told?.alert ?? over);
-        if (told?.notice) notices.push(told.notice);
+        const event = toTell(over, 'resolved');
+        const told = event ? notice(over, event, now) : { alert: over, notice: null };
+        changed.push(told.alert);
+        if (told.notice) notices.push(told.notice);
       }
       return { notices, changed };
     },
@@ -97,15 +100,22 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
       });
     },
     hear(list) {
-      for (const { id, acknowledgedAt, acknowledgedBy, changedAt, ...about } of list) {
+      for (const { id, severity, acknowledgedAt, acknowledgedBy, changedAt, ...about } of list) {
         const own = alerts.get(keyOf(about));
-        // An older row is from before it got worse.
-        if (own?.id !== id || acknowledgedAt === null || changedAt <= own.changedAt) continue;
-        alerts.set(keyOf(about), { ...own, acknowledgedAt, acknowledgedBy, changedAt });
+        // Another severity is from before it got worse.
+        if (own?.id !== id || own.severity !== severity || acknowledgedAt === null) continue;
+        const latest = Math.max(changedAt, own.changedAt);
+        alerts.set(keyOf(about), { ...own, acknowledgedAt, acknowledgedBy, changedAt: latest });
       }
     },
     clear: () => alerts.clear(),
   };
+}
+
+/** Of an alert nobody was told of nobody need be told that it is over; whatever else is told of it first is that it is there. */
+function toTell(alert: Alert, event: AlertEvent | null): AlertEvent | null {
+  if (event === null || alert.lastNotifiedAt !== null) return event;
+  return event === 'resolved' ? null : 'raised';
 }
 
 /** A repeat that is due, or the first message that a silence kept back. */

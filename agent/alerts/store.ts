@@ -8,6 +8,8 @@ import type { Silence } from './silences.ts';
 /** Alerts are history: they go through the writer and its spool. Silences are orders: few, read back by all agents. */
 export interface AlertStore {
   save(alerts: readonly Alert[]): void;
+  /** Writes down that it is acknowledged, at the severity it has, and nothing else of it. */
+  acknowledge(alert: Alert): void;
   firing(): Promise<Alert[]>;
   recent(limit: number): Promise<Alert[]>;
   silences(now: number): Promise<Silence[]>;
@@ -37,6 +39,10 @@ interface Row {
 export function createAlertStore(database: Database, writer: Pick<HistoryWriter, 'write'>): AlertStore {
   return {
     save: (alerts) => writer.write(alerts.map((alert) => ({ table: 'alerts', row: toRow(alert) }))),
+    acknowledge(alert) {
+      const { id, severity, acknowledged_at, acknowledged_by } = toRow(alert);
+      writer.write([{ table: 'alert_acks', row: { id, severity, acknowledged_at, acknowledged_by } }]);
+    },
     async firing() {
       const { rows } = await database.query<Row>("SELECT * FROM alerts WHERE state = 'firing'");
       return rows.map(fromRow);
@@ -105,6 +111,8 @@ function toRow(alert: Alert) {
 
 function fromRow(row: Row): Alert {
   const instant = (seconds: number | null): number | null => (seconds === null ? null : toMs(seconds));
+  // Null: told before that was written down, so as what it is.
+  const toldAs = (row.told_as ?? (row.told_at === null ? '' : row.severity)).split(',');
   return {
     id: row.id,
     rule: row.rule,
@@ -121,7 +129,7 @@ function fromRow(row: Row): Alert {
     acknowledgedBy: row.acknowledged_by,
     notified: row.notified,
     lastNotifiedAt: instant(row.told_at),
-    toldAs: SEVERITIES.filter((severity) => row.told_as?.split(',').includes(severity)),
+    toldAs: SEVERITIES.filter((severity) => toldAs.includes(severity)),
     calm: 0,
   };
 }

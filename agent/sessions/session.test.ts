@@ -52,6 +52,18 @@ test('steps are completed when they are left, and their time is counted, twice w
   });
 });
 
+test('a step may be called like something every object has', () => {
+  const named = run(session, 1_000, { do: 'advance', step: 'constructor' });
+  const next = run(named, 3_000, { do: 'advance', step: '__proto__' });
+  const done = run(next, 6_000, { do: 'complete' });
+  expect(Object.entries(done.stepDurations)).toEqual([
+    ['initial', 1],
+    ['constructor', 2],
+    ['__proto__', 3],
+  ]);
+  expect(done.completedSteps).toEqual(['initial', 'constructor', '__proto__']);
+});
+
 test('a command in the wrong state is refused and says why', () => {
   const suspended = run(session, 1, { do: 'suspend', reason: 'waiting for a vote' });
   expect(suspended).toMatchObject({ state: 'suspended', reason: 'waiting for a vote' });

@@ -132,11 +132,13 @@ export function isIdle(session: Pick<Session, 'state' | 'lastActivity'>, now: nu
 /** A step done twice counts the time of both. */
 function finishStep(session: Session, now: number): Pick<Session, 'completedSteps' | 'stepDurations'> {
   const { currentStep, completedSteps, stepDurations, stepStartedAt } = session;
+  // A step may have any name, that of something every object has too: `constructor`.
+  const before = Object.hasOwn(stepDurations, currentStep) ? (stepDurations[currentStep] ?? 0) : 0;
   return {
     completedSteps: completedSteps.includes(currentStep) ? completedSteps : [...completedSteps, currentStep],
     stepDurations: {
       ...stepDurations,
-      [currentStep]: (stepDurations[currentStep] ?? 0) + seconds(stepStartedAt, now),
+      [currentStep]: before + seconds(stepStartedAt, now),
     },
   };
 }

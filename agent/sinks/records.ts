@@ -1,7 +1,7 @@
 import type { Change, Instance } from '../state.ts';
 import type { MetricsRow } from './sink.ts';
 
-/** A row on its way to one history table, in the table's own column names. */
+/** A row on its way to one history table, in the table's own column names; `alert_acks` change rows of `alerts`. */
 export interface HistoryRecord {
   table: HistoryTable;
   row: Record<string, unknown>;
@@ -14,6 +14,7 @@ export type HistoryTable =
   | 'state_events'
   | 'latency_minutes'
   | 'alerts'
+  | 'alert_acks'
   | 'audit_log';
 
 /** The row of `load_balancing_metrics`, also the value of `lb:metrics:…`. */

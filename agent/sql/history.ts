@@ -1,10 +1,11 @@
 import type { HistoryRecord, HistoryTable } from '../sinks/records.ts';
 import type { Queryable } from './database.ts';
 
-/** Columns a record may have, with the type its JSON is read as; what stands after the values. */
+/** Columns a record may have, with the type its JSON is read as; what stands after the values, or the whole statement. */
 interface TableSpec {
   columns: Record<string, string>;
   suffix?: string;
+  statement?: (rows: string) => string;
 }
 
 const text = 'text';
@@ -61,6 +62,15 @@ const TABLES: Record<HistoryTable, TableSpec> = {
       .map((column) => `${column} = excluded.${column}`)
       .join(', ')} WHERE alerts.changed_at <= excluded.changed_at`,
   },
+  // Nothing else of the alert: the agent that was told may have an older picture of it than the one that leads. What has
+  // got worse since, or is over, was not what it was given for.
+  alert_acks: {
+    columns: { id: text, severity: text, acknowledged_at: number, acknowledged_by: text },
+    statement: (rows) =>
+      `UPDATE alerts AS a SET acknowledged_at = r.acknowledged_at, acknowledged_by = r.acknowledged_by,
+              changed_at = greatest(a.changed_at, r.acknowledged_at)
+       FROM ${rows} WHERE a.id = r.id AND a.severity = r.severity AND a.state = 'firing'`,
+  },
   audit_log: { columns: { timestamp: number, actor: text, action: text, target: text, detail: 'jsonb' } },
 };
 
@@ -78,12 +88,13 @@ export async function writeBatch(
   const byTable = Map.groupBy(records, (record) => record.table);
   await ensurePartitions(client, byTable);
   for (const [table, list] of byTable) {
-    const { columns, suffix = '' } = TABLES[table];
+    const { columns, suffix = '', statement } = TABLES[table];
     const names = Object.keys(columns).join(', ');
     const typed = Object.entries(columns).map(([name, type]) => `${name} ${type}`);
+    const source = `jsonb_to_recordset($1::jsonb) AS r(${typed.join(', ')})`;
     const rows = table === 'alerts' ? lastOfEach(list) : list.map((record) => record.row);
     await client.query(
-      `INSERT INTO ${table} (${names}) SELECT ${names} FROM jsonb_to_recordset($1::jsonb) AS r(${typed.join(', ')}) ${suffix}`,
+      statement?.(source) ?? `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${source} ${suffix}`,
       [JSON.stringify(rows)],
     );
   }

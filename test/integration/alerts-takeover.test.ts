@@ -124,6 +124,37 @@ test('an alert goes on through a change of leader and a restart: nothing is told
   expect(await look([agent('d', () => true)], 10)).toEqual([]);
 });
 
+test('an acknowledgement given to the agent that follows counts for what that agent showed, and changes nothing else', async () => {
+  const leads = agent('a', () => true);
+  const follows = agent('b', () => false);
+  const look = async (one: typeof leads, p95Ms: number) => {
+    await one.judge(summary(p95Ms));
+    await saved();
+    clock += MINUTE;
+  };
+  await look(leads, 450);
+  await look(follows, 450);
+  const [{ id } = { id: '' }] = follows.firing();
+  const row = async () => (await createAlertStore(database, writer).recent(100)).find((one) => one.id === id);
+  await look(leads, 600);
+  follows.acknowledge(id, 'ada');
+  await saved();
+  expect(await row()).toMatchObject({ severity: 'critical', threshold: 500, acknowledgedBy: null });
+  await look(follows, 600);
+  follows.acknowledge(id, 'ada');
+  await saved();
+  told.splice(0);
+  for (let minute = 0; minute < 5; minute++) await look(leads, 600);
+  expect(told.splice(0)).toEqual([]);
+  expect(leads.firing()).toMatchObject([{ id, severity: 'critical', acknowledgedBy: 'ada' }]);
+  await look(leads, 10);
+  await look(leads, 10);
+  follows.acknowledge(id, 'eve');
+  await saved();
+  expect(await row()).toMatchObject({ state: 'resolved', acknowledgedBy: 'ada' });
+  told.splice(0);
+});
+
 test('a silence holds from the first look of an agent that starts', async () => {
   const first = agent('a', () => true);
   first.silence({ rule: 'p95Ms', service: '', until: clock + 60 * MINUTE, reason: 'move', createdBy: 'ada' });

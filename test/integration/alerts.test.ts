@@ -93,6 +93,7 @@ alerts:
 
 const store: AlertStore = {
   save: () => {},
+  acknowledge: () => {},
   firing: async () => [],
   recent: async () => [],
   silences: async () => [],
