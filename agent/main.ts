@@ -1,4 +1,5 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { type Agent, startAgent } from './agent.ts';
@@ -38,8 +39,20 @@ function options(): { config: string; stateDir: string } {
 
 async function readText(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Misuse(`${path}: cannot be read (${error.code})`);
+    throw new Misuse(`--config ${path}: cannot be read (${error.code})`);
   });
+}
+
+/** With its parents. Node's own way to do so never ends below a folder that takes none, such as /proc. */
+async function makeFolder(path: string): Promise<void> {
+  const make = () => mkdir(path, { mode: 0o700 });
+  await make().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EEXIST' && (await stat(path)).isDirectory()) return;
+    if (error.code !== 'ENOENT' || dirname(path) === path) throw error;
+    await makeFolder(dirname(path));
+    await make();
+  });
+  await access(path, constants.W_OK);
 }
 
 async function main(): Promise<void> {
@@ -50,7 +63,9 @@ async function main(): Promise<void> {
   // Until the agent runs there is nothing to reload, and without a handler the signal would end the process.
   const early = () => log.warn('SIGHUP while starting: send it again once the agent runs');
   process.on('SIGHUP', early);
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  await makeFolder(stateDir).catch((error: NodeJS.ErrnoException) => {
+    throw new Misuse(`--state-dir ${stateDir || '""'}: cannot be used as a folder (${error.code})`);
+  });
   const agent = await startAgent({
     ...{ config, configPath: path, env, stateDir, log },
     checkEnvironment: (next) => void readEnvironment(process.env, next),

@@ -1,4 +1,4 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:fs';
 import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -58,4 +58,27 @@ test('a hang-up while the agent starts ends nothing; once it runs, the file is r
     await ended;
     await rm(folder, { recursive: true, force: true });
   }
+}, 120_000);
+
+test('a file or folder that cannot be used is told in one line, and nothing starts', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'acgs-signals-'));
+  const file = await configFile(folder);
+  const told = (...args: string[]) => {
+    const env = { PATH: process.env.PATH, ACGS_TOKEN: 'x' };
+    const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', ...args], {
+      env,
+      encoding: 'utf8',
+    });
+    return [status, stderr];
+  };
+  const missing = join(folder, 'none.yaml');
+  expect(told('--config', missing)).toEqual([2, `--config ${missing}: cannot be read (ENOENT)\n`]);
+  const state = (path: string, code: string) => {
+    const line = `--state-dir ${path}: cannot be used as a folder (${code})\n`;
+    expect(told('--config', file, '--state-dir', path)).toEqual([2, line]);
+  };
+  state(file, 'EEXIST');
+  state(join(file, 'state'), 'ENOTDIR');
+  state('/proc/none/state', 'ENOENT');
+  await rm(folder, { recursive: true });
 }, 120_000);
