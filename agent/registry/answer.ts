@@ -3,7 +3,7 @@ import type { Instance } from '../state.ts';
 /** What a wish came to. Refusals carry the reason for the caller. */
 export type Answer =
   | { ok: true; instance: Instance; created: boolean }
-  | { ok: false; why: 'unknown' | 'conflict' | 'invalid'; detail: string };
+  | { ok: false; why: 'unknown' | 'conflict' | 'invalid' | 'unsaved'; detail: string };
 
 export const unknown = (service: string, id: string): Answer => ({
   ok: false,

@@ -19,6 +19,10 @@ let loop: Loop;
 let told: Change[];
 let stateDir: string;
 let registry: Registry;
+const fail = (error: unknown): void => {
+  throw error;
+};
+let onError = fail;
 let clock = 1_700_000_000_000;
 /** The event loop goes round once: what was asked for is being written by now. */
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
@@ -26,6 +30,7 @@ const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 beforeEach(async () => {
   stateDir = mkdtempSync(join(tmpdir(), 'acgs-registry-'));
   config = configWith('');
+  onError = fail;
   registry = await open();
 });
 afterEach(async () => {
@@ -53,9 +58,7 @@ async function open(): Promise<Registry> {
     instances: loop.instances,
     apply: loop.apply,
     now: () => clock,
-    onError(error) {
-      throw error;
-    },
+    onError: (error) => onError(error),
   });
 }
 
@@ -118,9 +121,11 @@ test('what was registered before the networks were narrowed is not taken up at t
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1']);
 });
 
-test('a wish that could not be saved is refused for good', async () => {
+test('a wish that could not be saved is refused for good, with the reason', async () => {
   rmSync(stateDir, { recursive: true });
-  await expect(registry.setAdmin('gs', 'gs-1', 'maint', undefined, 'test')).rejects.toThrow();
+  onError = () => {};
+  const answer = await registry.setAdmin('gs', 'gs-1', 'maint', undefined, 'test');
+  expect(answer).toMatchObject({ ok: false, why: 'unsaved', detail: expect.stringContaining('ENOENT') });
   expect(registry.intents().size).toBe(0);
 });
 

@@ -5,18 +5,9 @@ import { fileSources } from '../judge/initial.ts';
 import { type AdminState, type Change, type Instance, instanceKey, type Registration } from '../state.ts';
 import { whyAddressNotAllowed, whyNotAllowed } from './allowed.ts';
 import { type Answer, clash, conflictText, unknown } from './answer.ts';
+import { openBook } from './book.ts';
 import { type Enacting, enact } from './enact.ts';
-import {
-  afterChange,
-  beatLater,
-  type Intent,
-  isForgotten,
-  NOTHING_ASKED,
-  outranks,
-  parseIntents,
-  sameBody,
-} from './intent.ts';
-import { readJson, writeWhole } from './whole-file.ts';
+import { afterChange, beatLater, type Intent, NOTHING_ASKED, outranks, sameBody } from './intent.ts';
 
 export interface Registry {
   register(registration: Registration, by: string): Promise<Answer>;
@@ -58,18 +49,19 @@ export interface RegistryDeps extends Enacting {
 /** Stopped, asleep with its machine, or the clock was set forward: nobody was heard for so long. */
 const HELD_UP_MS = 1_000;
 
+/** What was asked for could not be written down, and was not done. */
+class Unsaved extends Error {}
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 export const registryPath = (stateDir: string): string => join(stateDir, 'registry.json');
 
 export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const now = deps.now ?? Date.now;
   const path = registryPath(deps.stateDir);
-  const intents = parseIntents(await readJson(path));
-  let saving: Promise<void> = Promise.resolve();
+  const { intents, save, settled } = await openBook(path, now);
   let share: (key: string, intent: Intent) => void = () => {};
   /** Registrations whose last sign of life came from the other agent. */
   const beatenElsewhere = new Set<string>();
-  /** The wish that is being written and not in force yet. */
-  let underway: [string, Intent] | undefined;
   let aliveAt = now();
 
   for (const [key, intent] of intents) enact(deps, key, intent);
@@ -83,15 +75,6 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     });
   }
 
-  function save(): Promise<void> {
-    for (const [key, intent] of intents) {
-      if (isForgotten(intent, now())) intents.delete(key);
-    }
-    const text = JSON.stringify(Object.fromEntries(underway ? [...intents, underway] : intents), null, 1);
-    saving = saving.catch(() => {}).then(() => writeWhole(path, text));
-    return saving;
-  }
-
   /** On disk first, then in force: an answer "created" survives a crash right after it. */
   async function wish(key: string, by: string, change: Partial<Intent>): Promise<void> {
     const made = (last: Intent | undefined): Intent => {
@@ -100,12 +83,12 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     };
     const last = intents.get(key);
     let intent = made(last);
-    underway = [key, intent];
-    try {
-      await save();
-    } finally {
-      underway = undefined;
-    }
+    await save([key, intent]).catch((error: unknown) => {
+      deps.onError(error);
+      throw new Unsaved(`nothing was done: ${path} cannot be written (${messageOf(error)})`, {
+        cause: error,
+      });
+    });
     const meanwhile = intents.get(key);
     if (meanwhile !== last) {
       if (meanwhile?.removed && !change.registration) return;
@@ -171,8 +154,11 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
 
   /** A wish is in force only once it is on disk: the next one is judged after that. */
   let turn: Promise<unknown> = Promise.resolve();
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const mine = turn.then(work, work);
+  function inTurn(work: () => Promise<Answer>): Promise<Answer> {
+    const mine = turn.then(work, work).catch((error: unknown): Answer => {
+      if (error instanceof Unsaved) return { ok: false, why: 'unsaved', detail: error.message };
+      throw error;
+    });
     turn = mine.catch(() => {});
     return mine;
   }
@@ -294,6 +280,6 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     shareWith(tell) {
       share = tell;
     },
-    close: () => saving.catch(() => {}),
+    close: settled,
   };
 }

@@ -23,6 +23,7 @@ const refusals = {
   404: problem('no such service or instance'),
   409: problem('another instance stands in the way'),
 };
+const kept = { ...refusals, 503: problem('it cannot be written to disk, so nothing was done') };
 
 const register = createRoute({
   method: 'post',
@@ -34,7 +35,7 @@ const register = createRoute({
   responses: {
     201: { description: 'registered', content: json },
     200: { description: 'was registered so', content: json },
-    ...refusals,
+    ...kept,
   },
 });
 const deregister = createRoute({
@@ -43,7 +44,7 @@ const deregister = createRoute({
   summary: 'Take back a registration',
   security,
   request: { params: instanceParams },
-  responses: { 204: { description: 'gone' }, ...refusals },
+  responses: { 204: { description: 'gone' }, ...kept },
 });
 const put = <P extends string, T extends z.ZodType>(path: P, summary: string, schema: T) =>
   createRoute({
@@ -52,7 +53,7 @@ const put = <P extends string, T extends z.ZodType>(path: P, summary: string, sc
     summary,
     security,
     request: { params: instanceParams, ...body(schema) },
-    responses: { 200: { description: 'done', content: json }, ...refusals },
+    responses: { 200: { description: 'done', content: json }, ...kept },
   });
 const admin = put('admin', 'Ready, drain or maint', adminSchema);
 const weight = put('weight', 'Share of traffic, 1 to 256', weightSchema);
@@ -142,5 +143,7 @@ function granted(answer: Answer, conflict = 'Not possible'): Extract<Answer, { o
       throw new ProblemError(409, conflict, answer.detail);
     case 'invalid':
       throw new ProblemError(400, 'Bad request', answer.detail);
+    case 'unsaved':
+      throw new ProblemError(503, 'Not saved', answer.detail, { headers: { 'retry-after': '10' } });
   }
 }
