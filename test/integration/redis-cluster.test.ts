@@ -11,20 +11,23 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
 import { doctorFacts } from '../harness/facts.ts';
 
-/** Three masters and one replica, of the first; all as small and as quick to judge as they can be. */
+/** Three masters and one replica, of the first; all as small as they can be. */
 let nodes: RedisServer[] = [];
 let one: LiveState;
 let two: LiveState;
 
 const PASSWORD = 'cluster-secret';
 const command = (node: RedisServer, text: string) =>
-  ask({ host: '127.0.0.1', port: node.port }, `AUTH ${PASSWORD}\r\n${text}\r\nQUIT\r\n`);
+  ask({ host: '127.0.0.1', port: node.port }, `AUTH ${PASSWORD}\r\n${text}\r\nQUIT\r\n`, {
+    timeoutMs: 60_000,
+  });
 const address = (node: RedisServer) => `127.0.0.1:${node.port}`;
 
 async function startNode(): Promise<RedisServer> {
   const bus = ['--cluster-port', String(await freePort())];
-  const quick = ['--cluster-node-timeout', '1000', '--cluster-replica-validity-factor', '0'];
-  const settings = ['--cluster-enabled', 'yes', ...bus, ...quick, '--masterauth', PASSWORD];
+  // No node is given up before the test means it: a busy machine may hold one up for long.
+  const patient = ['--cluster-node-timeout', '60000', '--cluster-replica-validity-factor', '0'];
+  const settings = ['--cluster-enabled', 'yes', ...bus, ...patient, '--masterauth', PASSWORD];
   return startRedis({ password: PASSWORD, settings: [...settings, '--repl-diskless-sync-delay', '0'] });
 }
 
@@ -74,35 +77,37 @@ site: { id: main }
 services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
 `);
 const keys = Array.from({ length: 30 }, (_, index) => `lb:health:gs:gs-${index}`);
-const entries = keys.map((key) => ({ key, value: key, ttlSeconds: 60 }));
+const LEASE_MS = 600_000;
+const entries = keys.map((key) => ({ key, value: key, ttlSeconds: 600 }));
 const read = () => Promise.all(keys.map((key) => two.get(key)));
 
 test('keys of every node, wishes, events and the lease work as with one Redis', async () => {
-  await one.put(entries);
-  expect(await read()).toEqual(keys);
-  await one.remove(keys);
-  expect(await read()).toEqual(keys.map(() => null));
+  await eventually(() => one.put(entries));
+  await eventually(async () => expect(await read()).toEqual(keys));
+  await eventually(() => one.remove(keys));
+  await eventually(async () => expect(await read()).toEqual(keys.map(() => null)));
   const heard: unknown[] = [];
   two.subscribe((event) => heard.push(event));
   await eventually(async () => {
     await one.writeIntent('gs/gs-1', '{}');
     expect(heard).toContainEqual({ kind: 'intent', field: 'gs/gs-1' });
   });
-  expect(await two.readIntents()).toEqual({ 'gs/gs-1': '{}' });
-  expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' });
-  expect(await two.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
-  await one.releaseLease('a');
+  await eventually(async () => expect(await two.readIntents()).toEqual({ 'gs/gs-1': '{}' }));
+  const lease = (live: LiveState, owner: string) => eventually(() => live.acquireLease(owner, LEASE_MS));
+  expect(await lease(one, 'a')).toEqual({ held: true, holder: 'a' });
+  expect(await lease(two, 'b')).toEqual({ held: false, holder: 'a' });
+  await eventually(() => one.releaseLease('a'));
 });
 
 test('doctor knows a cluster, and a URL that takes it for one Redis', async () => {
   const first = address(nodes[0] as RedisServer);
-  const doctor = async (scheme: string) =>
-    (await checkRedis(doctorFacts({ REDIS_URL: `${scheme}://:${PASSWORD}@${first}` })))[0];
-  expect(await doctor('redis+cluster')).toMatchObject({ name: 'Redis', state: 'ok' });
-  expect(await doctor('redis')).toMatchObject({
-    state: 'fail',
-    mend: expect.stringContaining('redis+cluster://'),
-  });
+  const doctorSays = (scheme: string, finding: object) =>
+    eventually(async () => {
+      const env = { REDIS_URL: `${scheme}://:${PASSWORD}@${first}` };
+      expect((await checkRedis(doctorFacts(env)))[0]).toMatchObject(finding);
+    });
+  await doctorSays('redis+cluster', { name: 'Redis', state: 'ok' });
+  await doctorSays('redis', { state: 'fail', mend: expect.stringContaining('redis+cluster://') });
 });
 
 test('a master that hangs, and one that dies, is followed by its replica, and live state is whole again', async () => {
@@ -115,9 +120,10 @@ test('a master that hangs, and one that dies, is followed by its replica, and li
     });
     await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 }));
     const held = { held: true, holder: 'a' };
-    await eventually(async () => expect(await one.acquireLease('a', 60_000)).toEqual(held));
+    await eventually(async () => expect(await one.acquireLease('a', LEASE_MS)).toEqual(held));
   };
   const [first, , , replica] = nodes as [RedisServer, RedisServer, RedisServer, RedisServer];
+  for (const node of nodes) await command(node, 'CONFIG SET cluster-node-timeout 1000');
   // Takes what is sent and answers nothing.
   first.child.signal('SIGSTOP');
   await wholeAgain();
@@ -129,5 +135,5 @@ test('a master that hangs, and one that dies, is followed by its replica, and li
   });
   replica.child.signal('SIGKILL');
   await wholeAgain();
-  await sink.close(1_000);
-});
+  await sink.close(60_000);
+}, 300_000);

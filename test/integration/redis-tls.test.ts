@@ -85,13 +85,17 @@ const works = async (live: LiveState) => {
   await live.put([{ key: 'lb:a', value: '1', ttlSeconds: 60 }]);
   expect(await live.get('lb:a')).toBe('1');
   await live.writeIntent('a', '{}');
-  expect((await live.acquireLease('me', 1_000)).held).toBe(true);
+  expect((await live.acquireLease('me', 60_000)).held).toBe(true);
 };
 
 test('TLS with an own authority, a client certificate and a user with few rights', async () => {
-  expect(await lines(urlOf(`cacert=${files.ca}&${client()}`), works)).toBe('');
-  const [found] = await checkRedis(doctorFacts({ REDIS_URL: urlOf(`cacert=${files.ca}&${client()}`) }));
-  expect(found).toMatchObject({ state: 'ok', detail: expect.stringContaining('answers') });
+  const url = urlOf(`cacert=${files.ca}&${client()}`);
+  // On a busy machine a first try may come too late, which is told.
+  await eventually(async () => expect(await lines(url, works)).toBe(''));
+  await eventually(async () => {
+    const [found] = await checkRedis(doctorFacts({ REDIS_URL: url }));
+    expect(found).toMatchObject({ state: 'ok', detail: expect.stringContaining('answers') });
+  });
 });
 
 test('a master and its Sentinel, both by TLS alone', async () => {
@@ -116,12 +120,20 @@ test.each([
   ['TLS to a port without', () => `rediss://acgs:acl-secret@127.0.0.1:${server.port}`, /may speak no TLS/],
   ['no TLS to a port with', () => `redis://acgs:acl-secret@127.0.0.1:${tlsPort}`, /wants rediss:/],
 ])('%s: told once, in the log and by doctor, with what to do and no secret', async (_what, url, mend) => {
-  const text = await lines(url(), async (live) => {
-    expect(live.status()).toMatchObject({ state: 'retrying', lastError: expect.any(String) });
-    await expect(live.get('lb:a')).rejects.toThrow();
+  let told = '';
+  await eventually(async () => {
+    const text = await lines(url(), async (live) => {
+      expect(live.status()).toMatchObject({ state: 'retrying', lastError: expect.any(String) });
+      await expect(live.get('lb:a')).rejects.toThrow();
+    });
+    told += text;
+    expect(text).toMatch(mend);
+    expect(text.match(/cannot be used/g)).toHaveLength(1);
   });
-  expect(text).toMatch(mend);
-  const [found] = await checkRedis(doctorFacts({ REDIS_URL: url() }));
-  expect(found).toMatchObject({ name: 'Redis', state: 'fail', mend: expect.stringMatching(mend) });
-  expect(text + JSON.stringify(found)).not.toContain('secret');
+  await eventually(async () => {
+    const [found] = await checkRedis(doctorFacts({ REDIS_URL: url() }));
+    told += JSON.stringify(found);
+    expect(found).toMatchObject({ name: 'Redis', state: 'fail', mend: expect.stringMatching(mend) });
+  });
+  expect(told).not.toContain('secret');
 });
