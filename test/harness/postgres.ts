@@ -1,3 +1,4 @@
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../agent/sql/embedded.ts';
 import {
   type PostgresOptions,
   type PostgresServer,
@@ -11,4 +12,10 @@ export const patientUrl = (url: string): string => `${url}${url.includes('?') ? 
 export async function startPostgres(options?: PostgresOptions): Promise<PostgresServer> {
   const server = await startServer(options);
   return { ...server, url: patientUrl(server.url), adminUrl: patientUrl(server.adminUrl) };
+}
+
+/** The embedded database in `dir`, likewise. */
+export async function startEmbedded(dir: string): Promise<EmbeddedPostgres> {
+  const { url, stop } = await startEmbeddedPostgres(dir);
+  return { url: patientUrl(url), stop };
 }

@@ -3,7 +3,8 @@ import { readReport } from '../../agent/reports/read.ts';
 import { rollUp } from '../../agent/rollups/roll-up.ts';
 import { type Database, openDatabase } from '../../agent/sql/database.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
-import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 const AT = Math.floor(Date.now() / 1000 / 3_600) * 3_600 - 7_200;
 
@@ -47,7 +48,7 @@ describe('a database of the original', () => {
     await admin.query('CREATE ROLE grafana_reader');
     await admin.close();
     await database.query('GRANT SELECT ON load_balancing_metrics TO grafana_reader');
-  }, 60_000);
+  });
 
   afterAll(async () => {
     await database?.close();

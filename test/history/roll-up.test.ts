@@ -5,10 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readRollups } from '../../agent/rollups/read.ts';
 import { rollUp } from '../../agent/rollups/roll-up.ts';
 import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { startEmbeddedPostgres } from '../../agent/sql/embedded.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
-import { startPostgres } from '../../dev/servers/postgres.ts';
 import { addToSketch, emptySketch, type Sketch, sketchQuantile } from '../../shared/sketch.ts';
+import { startEmbedded, startPostgres } from '../harness/postgres.ts';
 
 const HOUR = 3_600;
 const START = Date.UTC(2026, 2, 10, 5) / 1000;
@@ -149,5 +148,5 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
 async function embedded(releases: (() => unknown)[]) {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-rollup-'));
   releases.push(() => rmSync(folder, { recursive: true, force: true }));
-  return startEmbeddedPostgres(join(folder, 'db'));
+  return startEmbedded(join(folder, 'db'));
 }

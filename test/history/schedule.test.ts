@@ -7,8 +7,8 @@ import { readRollups } from '../../agent/rollups/read.ts';
 import { createPostgresSink } from '../../agent/sinks/postgres.ts';
 import { openDatabase } from '../../agent/sql/database.ts';
 import { createUpkeep } from '../../agent/upkeep/schedule.ts';
-import { startPostgres } from '../../dev/servers/postgres.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 /** The agent's own history and upkeep, on a clock that runs a day in a few seconds. */
 
@@ -18,7 +18,7 @@ const STEP = 30 * 60;
 const DAYS = 2;
 /** Hundreds of short waits. */
 const soon = (expectation: () => void | Promise<void>) =>
-  vi.waitFor(expectation, { timeout: 25_000, interval: 5 });
+  vi.waitFor(expectation, { timeout: 60_000, interval: 5 });
 const releases: (() => unknown)[] = [];
 afterAll(async () => {
   for (const release of releases.reverse()) await release();
@@ -43,7 +43,7 @@ const row = (timestamp: number) => ({
 });
 
 it('rolls up every hour and day, makes days ahead and drops old ones each night, over a leap day', {
-  timeout: 180_000,
+  timeout: 240_000,
 }, async () => {
   const start = Date.UTC(2028, 1, 27, 22, 10);
   const server = await startPostgres();

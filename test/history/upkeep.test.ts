@@ -6,13 +6,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readRollups } from '../../agent/rollups/read.ts';
 import { rollUp } from '../../agent/rollups/roll-up.ts';
 import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { startEmbeddedPostgres } from '../../agent/sql/embedded.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
 import { backupConfig, backupDatabase } from '../../agent/upkeep/backup.ts';
 import { maintain } from '../../agent/upkeep/maintain.ts';
 import { OUR_TABLES, restoreConfig, restoreDatabase } from '../../agent/upkeep/restore.ts';
 import { hasOutgrown, isDue } from '../../agent/upkeep/schedule.ts';
-import { startPostgres } from '../../dev/servers/postgres.ts';
+import { startEmbedded, startPostgres } from '../harness/postgres.ts';
 
 const DAY = 86_400;
 const NOW = Date.UTC(2026, 5, 20, 12) / 1000;
@@ -24,9 +23,7 @@ afterAll(async () => {
 
 async function fresh(kind: 'postgres' | 'pglite'): Promise<{ url: string; database: Database }> {
   const server =
-    kind === 'postgres'
-      ? await startPostgres()
-      : await startEmbeddedPostgres(mkdtempSync(join(folder, 'db-')));
+    kind === 'postgres' ? await startPostgres() : await startEmbedded(mkdtempSync(join(folder, 'db-')));
   releases.push(() => server.stop());
   const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
@@ -56,9 +53,7 @@ describe.each(['postgres', 'pglite'] as const)('upkeep of %s', (kind) => {
     );
   });
 
-  it('drops days past retention, keeps their roll-ups, and can be repeated', {
-    timeout: 60_000,
-  }, async () => {
+  it('drops days past retention, keeps their roll-ups, and can be repeated', async () => {
     const done = await maintain(database, { retentionMs: 30 * DAY * 1000, now: NOW });
     expect(done.dropped.length).toBeGreaterThanOrEqual(18);
     expect(done.deleted.breaker_events).toBe(1);
@@ -79,7 +74,7 @@ describe.each(['postgres', 'pglite'] as const)('upkeep of %s', (kind) => {
     await database.query('VACUUM ANALYZE load_balancing_metrics');
   });
 
-  it('backs up, and restores into an empty machine', { timeout: 120_000 }, async () => {
+  it('backs up, and restores into an empty machine', async () => {
     const out = mkdtempSync(join(folder, 'out-'));
     const embedded = kind === 'pglite';
     // The guide's DELETE goes by the clock and took what there was.
@@ -158,7 +153,7 @@ describe('restoring where migrate has run', () => {
   });
 });
 
-it('restores rows of our own dump into a real Postgres too', { timeout: 120_000 }, async () => {
+it('restores rows of our own dump into a real Postgres too', async () => {
   const source = await fresh('pglite');
   await migrate(source.url);
   await source.database.query('SELECT acgs_ensure_days($1, $1)', [NOW]);

@@ -2,7 +2,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { initialise } from '../../agent/sql/init.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
-import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 let server: PostgresServer;
 beforeAll(async () => {

@@ -9,12 +9,14 @@ import type { Update } from '../../agent/sinks/sink.ts';
 import { type Database, openDatabase } from '../../agent/sql/database.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
 import { postgresMend } from '../../agent/sql/words.ts';
-import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import type { PostgresServer } from '../../dev/servers/postgres.ts';
 import { startStandby } from '../../dev/servers/postgres-standby.ts';
 import { eventually } from '../harness/eventually.ts';
 import { doctorFacts } from '../harness/facts.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
-const pool = { min: 0, max: 4, idle: 10_000 };
+/** Connections stay, however slow the machine. */
+const pool = { min: 0, max: 4, idle: 600_000 };
 let primary: PostgresServer;
 let standby: PostgresServer;
 let stateDir: string;
@@ -40,7 +42,10 @@ const database = (url: string): Database => {
 const password = () => new URL(primary.url).password;
 const urlOf = (...ports: number[]) =>
   `postgresql://acgs_lb_user:${password()}@${ports.map((port) => `127.0.0.1:${port}`).join(',')}/acgs_lb`;
-const doctor = async (url: string) => (await checkPostgres(doctorFacts({ DATABASE_URL: url })))[0];
+const doctorSays = (url: string, finding: object) =>
+  eventually(async () =>
+    expect((await checkPostgres(doctorFacts({ DATABASE_URL: url })))[0]).toMatchObject(finding),
+  );
 const row = (timestamp: number): Update => ({
   ...{ at: timestamp * 1000, instances: new Map(), changes: [] },
   metrics: [
@@ -57,35 +62,46 @@ const timestamps = async (from: Database): Promise<number[]> => {
   return rows.map(({ timestamp }) => timestamp);
 };
 
-/** The server and every process it made, which are in groups of their own. */
+/** The server, so that it makes no more, and every process it made, which are in groups of their own. */
 function signalAll({ child: { pid } }: PostgresServer, signal: NodeJS.Signals): void {
+  process.kill(pid, signal);
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
-  for (const each of [String(pid), ...children]) process.kill(Number(each), signal);
+  for (const each of children) {
+    try {
+      process.kill(Number(each), signal);
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
 }
 
 test('a server that hangs is left after the time given, and works again when it answers', async () => {
-  const one = database(primary.url);
-  await one.query('SELECT 1');
+  // With the time that the agent gives a connection.
+  const url = urlOf(primary.port);
+  const one = database(url);
+  await eventually(() => one.query('SELECT 1'));
   signalAll(primary, 'SIGSTOP');
   try {
     const held = one.transaction((client) => client.query('SELECT 1'), { timeoutMs: 200 });
     await expect(held).rejects.toThrow('no answer within 0.2 s');
-    const fresh = database(primary.url).query('SELECT 1');
+    const fresh = database(url).query('SELECT 1');
     await expect(fresh).rejects.toThrow(/timeout/);
     expect(await fresh.catch(postgresMend)).toContain('does not answer');
   } finally {
     signalAll(primary, 'SIGCONT');
   }
-  expect((await one.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
+  await eventually(async () => expect((await one.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]));
 });
 
 test('a standby alone takes no history, and doctor says what to do', async () => {
-  expect(await doctor(urlOf(standby.port))).toMatchObject({
+  await doctorSays(urlOf(standby.port), {
     ...{ state: 'fail', detail: expect.stringContaining('takes no writes') },
     mend: expect.stringContaining('name the primary in DATABASE_URL, or all hosts'),
   });
-  await expect(migrate(`${urlOf(standby.port)}?target_session_attrs=read-write`)).rejects.toThrow(/standby/);
-  expect(await doctor(`${urlOf(primary.port)}?sslmode=require`)).toMatchObject({
+  await eventually(() =>
+    expect(migrate(`${urlOf(standby.port)}?target_session_attrs=read-write`)).rejects.toThrow(/standby/),
+  );
+  await doctorSays(`${urlOf(primary.port)}?sslmode=require`, {
     ...{ state: 'fail', mend: expect.stringContaining('sslmode=disable') },
   });
 });
@@ -93,17 +109,20 @@ test('a standby alone takes no history, and doctor says what to do', async () =>
 test('of several hosts the one that takes writes is found, before and after a failover, and no row is lost', async () => {
   // The standby first, and one where nobody is.
   const url = urlOf(1, standby.port, primary.port);
-  const history = database(url);
+  const [history, onPrimary, onStandby] = [url, primary.url, standby.url].map(database) as [
+    Database,
+    Database,
+    Database,
+  ];
   const sink = await createPostgresSink({
     ...{ database: history, migrateUrl: url, stateDir, log: pino({ level: 'silent' }), flushMs: 10 },
   });
   sink.accept(row(1_000));
-  await eventually(async () => expect(await timestamps(database(primary.url))).toEqual([1_000]));
-  expect(await doctor(url)).toMatchObject({
-    state: 'ok',
-    detail: expect.stringContaining(`:${primary.port}`),
-  });
-  await eventually(async () => expect(await timestamps(database(standby.url))).toEqual([1_000]));
+  await eventually(async () => expect(await timestamps(onPrimary)).toEqual([1_000]));
+  await doctorSays(url, { state: 'ok', detail: expect.stringContaining(`:${primary.port}`) });
+  await eventually(async () => expect(await timestamps(onStandby)).toEqual([1_000]));
+  // Otherwise it waits for an answer when the next row comes.
+  await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 }));
 
   primary.child.signal('SIGKILL');
   await primary.child.ended;
@@ -113,11 +132,15 @@ test('of several hosts the one that takes writes is found, before and after a fa
     expect(sink.status()).toMatchObject({ pending: 1 });
     expect(sink.status().lastError).toMatch(/:1: connect ECONNREFUSED.*it is a standby/);
   });
-  expect(await doctor(url)).toMatchObject({ state: 'fail', mend: expect.stringContaining('pg_ctl promote') });
+  await doctorSays(url, { state: 'fail', mend: expect.stringContaining('pg_ctl promote') });
 
-  await database(standby.adminUrl).query('SELECT pg_promote()');
+  const admin = database(standby.adminUrl);
+  await eventually(async () => {
+    await admin.query('SELECT pg_promote()').catch(() => {});
+    expect((await admin.query('SELECT pg_is_in_recovery() AS standby')).rows).toEqual([{ standby: false }]);
+  });
   sink.accept(row(1_020));
   await eventually(async () => expect(await timestamps(history)).toEqual([1_000, 1_010, 1_020]));
   await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, dropped: 0 }));
-  await sink.close(1_000);
+  await sink.close(60_000);
 });

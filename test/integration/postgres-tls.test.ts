@@ -3,9 +3,11 @@ import { checkPostgres } from '../../agent/cli/doctor/stores.ts';
 import { openDatabase } from '../../agent/sql/database.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
 import { connectionEnvironment, runTool } from '../../agent/upkeep/postgres-tools.ts';
-import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import type { PostgresServer } from '../../dev/servers/postgres.ts';
 import { type Certificates, makeCertificates } from '../harness/certificates.ts';
+import { eventually } from '../harness/eventually.ts';
 import { doctorFacts } from '../harness/facts.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 let files: Certificates;
 let server: PostgresServer;
@@ -34,7 +36,7 @@ const certified = () => `sslcert=${files.client.cert}&sslkey=${files.client.key}
 /** `user` with or without its password, `host` as the client is to know it. */
 const urlOf = (query: string, { user = '', host = '127.0.0.1' } = {}) => {
   const { password } = new URL(server.url);
-  return `postgresql://${user || `acgs_lb_user:${password}`}@${host}:${server.port}/acgs_lb?${query}`;
+  return `postgresql://${user || `acgs_lb_user:${password}`}@${host}:${server.port}/acgs_lb?connect_timeout=60&${query}`;
 };
 
 test.each([
@@ -59,9 +61,11 @@ test.each([
     () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}`, { host: '127.0.0.1:1,127.0.0.1' }),
   ],
 ])('%s connects, as with psql', async (name, url) => {
-  const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
   const tls = name.endsWith('refused') ? /no TLS/ : /TLSv1\.3/;
-  expect(found).toMatchObject({ name: 'Postgres', state: 'ok', detail: expect.stringMatching(tls) });
+  await eventually(async () => {
+    const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
+    expect(found).toMatchObject({ name: 'Postgres', state: 'ok', detail: expect.stringMatching(tls) });
+  });
   // psql asks for a key nobody else can read, which these are not.
   if (url().includes('sslkey')) return;
   expect(await runTool('psql', ['-XAtc', 'SELECT 1'], connectionEnvironment(url()))).toBe('1\n');
@@ -96,8 +100,12 @@ test.each([
     /user or password in DATABASE_URL/,
   ],
 ])('%s is refused, and it is said what to do', async (_name, url, mend) => {
-  const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
-  expect(found).toMatchObject({ name: 'Postgres', state: 'fail', mend: expect.stringMatching(mend) });
-  await expect(migrate(url())).rejects.toThrow(mend);
-  expect(JSON.stringify(found)).not.toMatch(new RegExp(`secret|${new URL(server.url).password}`));
+  let told = '';
+  await eventually(async () => {
+    const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
+    told += JSON.stringify(found);
+    expect(found).toMatchObject({ name: 'Postgres', state: 'fail', mend: expect.stringMatching(mend) });
+  });
+  await eventually(() => expect(migrate(url())).rejects.toThrow(mend));
+  expect(told).not.toMatch(new RegExp(`secret|${new URL(server.url).password}`));
 });

@@ -9,8 +9,9 @@ import { createSessionStore } from '../../agent/sessions/store.ts';
 import { type Database, openDatabase } from '../../agent/sql/database.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
 import type { Instance } from '../../agent/state.ts';
-import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import type { PostgresServer } from '../../dev/servers/postgres.ts';
 import { eventually } from '../harness/eventually.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 const log = pino({ level: 'silent' });
 const instance = (service: string, id: string): Instance => ({
@@ -34,7 +35,8 @@ afterAll(async () => {
   await database.close();
   await server.stop();
 });
-beforeEach(() => {
+beforeEach(async () => {
+  await database.query('TRUNCATE governance_sessions');
   instances = new Map(['gs-1', 'gs-2'].map((id) => [`gs/${id}`, instance('gs', id)]));
   const store = createSessionStore(database);
   sessions = createSessions({ store, live, instances: () => instances, log });

@@ -1,0 +1,83 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { type Database, openDatabase } from '../../agent/sql/database.ts';
+import { migrate } from '../../agent/sql/migrate.ts';
+import { backupDatabase } from '../../agent/upkeep/backup.ts';
+import { OUR_FUNCTIONS, restoreDatabase } from '../../agent/upkeep/restore.ts';
+import { startPostgres } from '../harness/postgres.ts';
+
+/** Restoring into a database that is not ours alone: an agent is connected to it, or somebody has made things of their own. */
+
+const PATIENT_MS = 60_000;
+const folder = mkdtempSync(join(tmpdir(), 'acgs-restore-'));
+const releases: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
+afterAll(async () => {
+  for (const release of releases.reverse()) await release();
+});
+
+type Open = { url: string; database: Database };
+let source: Open;
+let target: Open;
+let dump: string;
+
+async function fresh(): Promise<Open> {
+  const server = await startPostgres();
+  releases.push(() => server.stop());
+  await migrate(server.url);
+  const database = openDatabase(server.url, { min: 0, max: 1, idle: 1_000 });
+  releases.push(() => database.close());
+  return { url: server.url, database };
+}
+const addRow = ({ database }: Open) =>
+  database.query("INSERT INTO audit_log (timestamp, actor, action, target) VALUES (1, 'a', 'b', 'c')");
+const rows = async ({ database }: Open) => (await database.query('SELECT FROM audit_log')).rowCount;
+
+beforeAll(async () => {
+  source = await fresh();
+  await addRow(source);
+  const sizes: number[] = [];
+  ({ file: dump } = await backupDatabase({
+    ...{ ...source, embedded: false, folder, now: new Date() },
+    onBytes: (size) => sizes.push(size),
+  }));
+  expect(sizes.at(-1)).toBeGreaterThan(0);
+  target = await fresh();
+});
+
+it('knows all functions of the schema', async () => {
+  const { rows: found } = await target.database.query<{ name: string }>(
+    "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+  );
+  expect(found.map(({ name }) => name.replaceAll(', ', ',')).sort()).toEqual([...OUR_FUNCTIONS].sort());
+});
+
+it('refuses while an agent is connected, and says where it is', async () => {
+  const agent = new pg.Client({ connectionString: target.url, application_name: 'acgs-lb' });
+  await agent.connect();
+  try {
+    await expect(restoreDatabase(dump, { ...target, patienceMs: 0 })).rejects.toThrow(
+      /an agent, or another acgs-lb command, on 127\.0\.0\.1 is connected to this database: stop it/,
+    );
+    expect(await rows(target)).toBe(0);
+  } finally {
+    await agent.end();
+  }
+});
+
+it('rows that came after it looked are not dropped', async () => {
+  // It looks into one database and writes into the other, as if the rows had come in between.
+  await expect(
+    restoreDatabase(dump, { url: source.url, database: target.database, patienceMs: PATIENT_MS }),
+  ).rejects.toThrow('rows came into audit_log meanwhile: stop the agent first');
+  expect(await rows(source)).toBe(1);
+});
+
+it('leaves functions of others alone, whatever their names begin with', async () => {
+  await target.database.query('CREATE FUNCTION acgs_of_mine() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$');
+  await restoreDatabase(dump, { ...target, patienceMs: PATIENT_MS });
+  expect((await target.database.query('SELECT acgs_of_mine() AS seven')).rows).toEqual([{ seven: 7 }]);
+  expect(await rows(target)).toBe(1);
+});
