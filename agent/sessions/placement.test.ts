@@ -8,7 +8,8 @@ const instance = (id: string, more: Partial<Instance> = {}) =>
   sampleInstance({ id, url: `http://${id}:8004`, latencyMs: 1, ...more });
 
 const NOW = 1_000_000;
-const id = uuid7(NOW);
+/** One id of many, the same in every run. */
+const id = uuid7(NOW, (size) => Buffer.alloc(size, 7));
 const all = ['gs-1', 'gs-2', 'gs-3'];
 const placement = (states: Record<string, Partial<Instance>> = {}) =>
   createPlacement(
