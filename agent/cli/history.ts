@@ -14,6 +14,8 @@ export interface OpenHistory {
   database: Database;
   url: string;
   embedded: boolean;
+  /** It is the embedded database of an agent that runs. */
+  shared: boolean;
   close(): Promise<void>;
 }
 
@@ -36,7 +38,10 @@ export async function openHistoryFor(
       () => null,
       (error: Error) => error,
     );
-    if (!refused) return { database, url, embedded: isEmbedded(url), close: () => database.close() };
+    if (!refused) {
+      const embedded = isEmbedded(url);
+      return { database, url, embedded, shared: embedded, close: () => database.close() };
+    }
     await database.close();
     // A note an agent that was killed left behind: its files are free to be opened here.
     if (!isEmbedded(url)) {
@@ -56,7 +61,7 @@ export async function openHistoryFor(
   const server = await startEmbeddedPostgres(folder);
   const database = openDatabase(server.url, { min: 0, max: 1, idle: 1_000 }, STATEMENT_MS);
   return {
-    ...{ database, url: server.url, embedded: true },
+    ...{ database, url: server.url, embedded: true, shared: false },
     async close() {
       await database.close();
       await server.stop();

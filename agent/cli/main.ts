@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { StoreUrlError } from '../store-url.ts';
 import { ApiError } from './client.ts';
 import { registerCommands } from './commands/index.ts';
 import { CommandFailed, EXIT_FAILED, EXIT_MISUSE, EXIT_OK, Misuse } from './errors.ts';
@@ -59,12 +60,16 @@ function report(error: unknown): number {
   process.stderr.write(`acgs-lb: ${message}\n`);
   // What the agent finds wrong with the question itself, configurations too, is as wrong as what is found wrong here.
   if (error instanceof ApiError && error.status === 400) return EXIT_MISUSE;
+  if (rootOf(error) instanceof StoreUrlError) return EXIT_MISUSE;
   // What no command foresaw is a fault of ours: the stack helps whoever mends it.
   if (!(error instanceof CommandFailed) && error instanceof Error && process.env.ACGS_DEBUG) {
     process.stderr.write(`${error.stack}\n`);
   }
   return EXIT_FAILED;
 }
+
+const rootOf = (error: unknown): unknown =>
+  error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : error;
 
 if (import.meta.main) {
   // A reader that closes early (`acgs-lb events | head`) is no failure.

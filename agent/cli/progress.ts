@@ -9,6 +9,8 @@ import { ageText } from './words.ts';
 /** What long work tells of itself: the step it is at, and how much of that is done, where it can be counted. */
 export type Tell = (step: string, done?: number, total?: number, unit?: string) => void;
 
+export const toMiB = (bytes: number): number => Math.round(bytes / 104_857.6) / 10;
+
 /** Work that is done sooner shows nothing. */
 const QUIET_MS = 300;
 const REDRAW_MS = 100;

@@ -70,8 +70,13 @@ export async function firstThatOpens<T>(
       reasons.set(target, previous);
     }
   }
-  // Of two ways to one server the one that got farther tells more: the later.
-  const servers = [...new Map([...reasons].map(([{ host, port }, error]) => [`${host}:${port}`, error]))];
+  const told = new Map<string, Error>();
+  for (const [{ host, port }, error] of reasons) {
+    const before = told.get(`${host}:${port}`);
+    // Of two ways to one server the one that got farther tells more: not the one that was of the wrong kind, else the later.
+    if (!before || isAboutKind(before) || !isAboutKind(error)) told.set(`${host}:${port}`, error);
+  }
+  const servers = [...told];
   const [only] = servers;
   if (only && servers.length === 1) throw only[1];
   throw new NoServerError(
@@ -82,11 +87,15 @@ export async function firstThatOpens<T>(
 
 const wordsOf = (error: Error & { code?: string }): string => error.message || error.code || error.name;
 
-/** Did the way before fail for want or for excess of encryption? 28000: pg_hba.conf has a line for the other kind alone. */
+/** Did the way before fail for want or for excess of encryption? */
 function wants(other: 'plain' | 'tls', error: (Error & { code?: string }) | undefined): boolean {
-  if (error?.code === '28000') return true;
-  return other === 'plain' && /does not support SSL/.test(error?.message ?? '');
+  if (error === undefined || !isAboutKind(error)) return false;
+  return other === 'plain' || error.code === '28000';
 }
+
+/** 28000: pg_hba.conf has a line for the other kind alone. */
+const isAboutKind = (error: Error & { code?: string }): boolean =>
+  error.code === '28000' || /does not support SSL/.test(error.message);
 
 /** One connection, the caller's to end. `database` in place of the URL's own. */
 export async function connectPostgres(

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { linkSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -30,4 +31,15 @@ await soleUser(${JSON.stringify(folder)}); console.log('held'); setInterval(() =
   other.kill('SIGKILL');
   await once(other, 'exit');
   (await soleUser(folder))();
+});
+
+test('of two that find what a killed process left, one holds it', async () => {
+  const left = createServer().listen(join(folder, '../../left'));
+  await once(left, 'listening');
+  // Linked, so that it stays when its server has closed: nobody answers there any more.
+  linkSync(join(folder, '../../left'), `${folder}.lock`);
+  left.close();
+  const both = await Promise.allSettled([soleUser(folder), soleUser(folder)]);
+  expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+  for (const one of both) if (one.status === 'fulfilled') one.value();
 });

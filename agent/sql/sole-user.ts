@@ -1,4 +1,5 @@
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { closeSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 
@@ -14,9 +15,11 @@ export async function soleUser(folder: string): Promise<() => void> {
   try {
     const server = await hold(socket).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') throw error;
-      if (await answers(socket)) throw new Error(`${path} is in use by another process`);
-      rmSync(socket, { force: true });
-      return hold(socket);
+      if ((await answers(socket)) || !(await cleared(socket))) return inUse(path);
+      return hold(socket).catch((late: NodeJS.ErrnoException) => {
+        if (late.code !== 'EADDRINUSE') throw late;
+        return inUse(path);
+      });
     });
     return () => {
       server.close();
@@ -26,6 +29,28 @@ export async function soleUser(folder: string): Promise<() => void> {
     closeSync(parent);
     throw error;
   }
+}
+
+const inUse = (path: string): never => {
+  throw new Error(`${path} is in use by another process`);
+};
+
+/**
+ * Takes away what a process that was killed left. Another that starts at the same moment may have done so since we
+ * looked, and hold its own there: what was taken is looked at once more, and put back if it lives.
+ */
+async function cleared(socket: string): Promise<boolean> {
+  const aside = `${socket}-${randomBytes(4).toString('hex')}`;
+  try {
+    renameSync(socket, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
+    throw error;
+  }
+  const lives = await answers(aside);
+  if (lives) linkSync(aside, socket);
+  rmSync(aside, { force: true });
+  return !lives;
 }
 
 function hold(socket: string): Promise<Server> {

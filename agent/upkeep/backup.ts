@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, statSync } from 'node:fs';
 import { chmod, copyFile, cp, mkdir, mkdtemp, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -59,6 +59,8 @@ export async function backupConfig({
   }
 }
 
+const WATCH_MS = 250;
+
 /** `acgs_lb_backup_YYYYMMDD.sql`, mode 0600: by pg_dump where it fits the server, else rows as SQL of our own. */
 export async function backupDatabase(options: {
   database: Database;
@@ -66,16 +68,22 @@ export async function backupDatabase(options: {
   embedded: boolean;
   folder: string;
   now: Date;
-  /** Told while rows are written by our own dump; pg_dump tells nothing. */
+  /** Told while rows are written by our own dump. */
   onRows?: (done: number, total: number) => void;
+  /** Told while pg_dump writes, which itself tells nothing: the size of its file so far. */
+  onBytes?: (done: number) => void;
 }): Promise<{ file: string; by: 'pg_dump' | 'acgs-lb'; why?: string }> {
-  const { database, url, embedded, folder, now, onRows } = options;
+  const { database, url, embedded, folder, now, onRows, onBytes = () => {} } = options;
   const file = join(folder, `acgs_lb_backup_${stamp(now)}.sql`);
   const obstacle = embedded ? 'the database is embedded' : await pgDumpObstacle(database);
   if (!obstacle) {
-    await placed(file, (part) =>
-      runTool('pg_dump', ['--no-owner', '--no-privileges', '--file', part], connectionEnvironment(url)),
-    );
+    await placed(file, async (part) => {
+      const size = () => onBytes(statSync(part, { throwIfNoEntry: false })?.size ?? 0);
+      const watch = setInterval(size, WATCH_MS);
+      const args = ['--no-owner', '--no-privileges', '--file', part];
+      await runTool('pg_dump', args, connectionEnvironment(url)).finally(() => clearInterval(watch));
+      size();
+    });
     return { file, by: 'pg_dump' };
   }
   await placed(file, async (part) => {

@@ -3,6 +3,7 @@ import { chmod, cp, mkdir, mkdtemp, readFile, rm, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os';
 import { dirname, join, normalize } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Database } from '../sql/database.ts';
 import { migrate } from '../sql/migrate.ts';
@@ -106,15 +107,30 @@ export const OUR_TABLES = [
   ],
 ];
 
-/** A dump of pg_dump brings its schema along: one that `migrate` made makes way for it. */
+/** What the schema calls: others' functions may begin with acgs_ too. */
+export const OUR_FUNCTIONS = [
+  ...['acgs_ensure_day(text,double precision)', 'acgs_ensure_days(double precision,double precision)'],
+  ...['acgs_mark_dirty()', 'acgs_short_service(text)'],
+];
+
+/**
+ * A dump of pg_dump brings its schema along: one that `migrate` made makes way for it. Rows that came since they were
+ * looked for would go with it, so they are looked for once more when nobody can write any.
+ */
 const DROP_SCHEMA = `DO $$
-DECLARE item record;
+DECLARE
+  item text;
+  held boolean;
 BEGIN
-  EXECUTE 'DROP TABLE IF EXISTS ${OUR_TABLES.join(', ')}';
-  FOR item IN SELECT oid::regprocedure::text AS name FROM pg_proc
-    WHERE pronamespace = 'public'::regnamespace AND proname LIKE 'acgs\\_%' LOOP
-    EXECUTE 'DROP FUNCTION ' || item.name;
+  FOREACH item IN ARRAY ARRAY['${OUR_TABLES.join("', '")}'] LOOP
+    CONTINUE WHEN to_regclass(item) IS NULL;
+    EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', item);
+    CONTINUE WHEN item = 'acgs_lb_migrations';
+    EXECUTE format('SELECT EXISTS (SELECT FROM %I)', item) INTO held;
+    IF held THEN RAISE EXCEPTION 'rows came into % meanwhile: stop the agent first', item; END IF;
   END LOOP;
+  DROP TABLE IF EXISTS ${OUR_TABLES.join(', ')};
+  DROP FUNCTION IF EXISTS ${OUR_FUNCTIONS.join(', ')};
 END $$`;
 
 /**
@@ -123,10 +139,16 @@ END $$`;
  */
 export async function restoreDatabase(
   file: string,
-  options: { database: Database; url: string; onBytes?: (done: number, total: number) => void },
+  options: {
+    database: Database;
+    url: string;
+    onBytes?: (done: number, total: number) => void;
+    patienceMs?: number;
+  },
 ): Promise<{ by: 'psql' | 'acgs-lb'; statements?: number }> {
-  const { database, url, onBytes } = options;
+  const { database, url, onBytes, patienceMs = PATIENCE_MS } = options;
   const ours = await isOurs(file);
+  await requireAlone(database, patienceMs);
   const full = await tableWithRows(database);
   if (full) {
     throw new RestoreError(
@@ -148,6 +170,27 @@ export async function restoreDatabase(
   }
   await migrate(url);
   return { by: 'acgs-lb', statements: await replay(file, database, onBytes) };
+}
+
+/** A connection that was just closed is seen by the server for a moment longer. */
+const PATIENCE_MS = 5_000;
+const LOOK_MS = 200;
+
+/** Throws when an agent, or another of our commands, is connected to the database: what it writes would mix with the backup's rows. */
+async function requireAlone(database: Database, patienceMs: number): Promise<void> {
+  for (let left = patienceMs; ; left -= LOOK_MS) {
+    const { rows } = await database.query<{ at: string }>(
+      `SELECT coalesce(host(client_addr), 'this machine') AS at FROM pg_stat_activity
+       WHERE application_name = 'acgs-lb' AND datname = current_database() AND pid <> pg_backend_pid() LIMIT 1`,
+    );
+    if (!rows[0]) return;
+    if (left <= 0) {
+      throw new RestoreError(
+        `an agent, or another acgs-lb command, on ${rows[0].at} is connected to this database: stop it, then restore`,
+      );
+    }
+    await sleep(LOOK_MS);
+  }
 }
 
 async function isOurs(file: string): Promise<boolean> {

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -54,6 +54,34 @@ test('nothing to talk to: one line that says what to do, exit 1', async () => {
   expect(await run(['status'], { ACGS_AGENT_URL: 'http://127.0.0.1:2' })).toMatchObject({
     code: 1,
     err: expect.stringContaining('connection refused'),
+  });
+});
+
+test('what cannot be meant is misuse, exit 2, and nothing is done', async () => {
+  const before = agent.writes.length;
+  expect(await run(['alerts', 'ack', ''], stack())).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('the id is empty'),
+  });
+  expect(agent.writes.length).toBe(before);
+  const output = join(folder, 'backup');
+  expect(await run(['backup', '--only', 'nonsense', '-o', output])).toMatchObject({
+    code: 2,
+    err: expect.stringContaining('Allowed choices are config, database'),
+  });
+  expect(existsSync(output)).toBe(false);
+  for (const command of ['migrate', 'report']) {
+    expect(await run([command], { DATABASE_URL: 'mysql://h/d' })).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('DATABASE_URL: expected'),
+    });
+  }
+});
+
+test('a folder that cannot be made is told, exit 1', async () => {
+  expect(await run(['backup', '-o', '/proc/no/such/folder'])).toMatchObject({
+    code: 1,
+    err: expect.stringContaining('cannot make /proc/no/such/folder: ENOENT'),
   });
 });
 

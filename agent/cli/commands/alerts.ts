@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { z } from 'zod';
 import { noSuchCommand, wholeNumber } from '../arguments.ts';
 import { type Context, contextOf } from '../context.ts';
-import { CommandFailed } from '../errors.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
 import { readAs } from '../shapes.ts';
 import { table } from '../terminal.ts';
 import { plural } from '../words.ts';
@@ -67,6 +67,8 @@ export function registerAlerts(program: Command): void {
     .description('stop the repeats of an alert; its end is still told')
     .argument('<id>', 'or the first letters of it')
     .action(async (id: string, _options: unknown, command: Command) => {
+      // All ids begin with nothing: an empty variable in a script must not take what happens to fire.
+      if (id === '') throw new Misuse('the id is empty: `acgs-lb alerts` tells it');
       const context = contextOf(command);
       const client = await context.client();
       const { alerts: firing } = readAs(alertsShape, await client.get('/v1/alerts'), 'alerts');

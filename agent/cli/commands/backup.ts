@@ -1,9 +1,10 @@
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
-import type { Command } from 'commander';
+import { dirname, join, resolve } from 'node:path';
+import { type Command, Option } from 'commander';
 import { contextOf } from '../context.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
+import { CommandFailed } from '../errors.ts';
+import { toMiB } from '../progress.ts';
 
 interface BackupOptions {
   output: string;
@@ -21,7 +22,7 @@ export function registerBackup(program: Command): void {
     .option('-o, --output <folder>', 'where to', '.')
     .option('-c, --config <file>', 'the configuration')
     .option('--env-file <file>', `the environment file (default: the first of ${ENV_FILES.join(', ')})`)
-    .option('--only <part>', 'config or database')
+    .addOption(new Option('--only <part>', 'config or database').choices(['config', 'database']))
     .addHelpText(
       'after',
       '\nMakes acgs-lb-config-YYYYMMDD.tar.gz and acgs_lb_backup_YYYYMMDD.sql. Both hold secrets or what is worth as much.\n\nExample:\n  acgs-lb backup -o /var/backups/acgs-lb',
@@ -31,21 +32,18 @@ export function registerBackup(program: Command): void {
       const { backupConfig, backupDatabase } = await import('../../upkeep/backup.ts');
       const { configOf, openHistoryFor, stateDirOf } = await import('../history.ts');
       const { registryPath } = await import('../../registry/registry.ts');
+      if (options.envFile && !existsSync(options.envFile))
+        throw new CommandFailed(`${options.envFile} is not there`);
       const folder = resolve(options.output);
-      await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
+      await makeFolder(folder).catch((cause: Error) => {
         throw new CommandFailed(`cannot make ${folder}: ${cause.message}`, { cause });
       });
       const now = new Date();
       const made: { config?: string; contents?: string[]; database?: string; by?: string } = {};
       const lines: string[] = [];
-      if (options.only !== undefined && !['config', 'database'].includes(options.only)) {
-        throw new Misuse(`--only: ${options.only} is neither config nor database`);
-      }
       if (options.only !== 'database') {
         const { file, config } = await configOf(command, options.config);
         const env = options.envFile ?? ENV_FILES.find((path) => existsSync(path));
-        if (options.envFile && !existsSync(options.envFile))
-          throw new CommandFailed(`${options.envFile} is not there`);
         const haproxy = config.haproxy.file;
         const files = {
           'acgs-lb.yaml': resolve(file),
@@ -70,7 +68,8 @@ export function registerBackup(program: Command): void {
           try {
             tell('writing the history');
             const onRows = (done: number, total: number) => tell('writing the history', done, total, 'rows');
-            return await backupDatabase({ ...history, folder, now, onRows });
+            const onBytes = (done: number) => tell(`writing the history: ${toMiB(done)} MiB`);
+            return await backupDatabase({ ...history, folder, now, onRows, onBytes });
           } finally {
             await history.close();
           }
@@ -81,4 +80,17 @@ export function registerBackup(program: Command): void {
       }
       context.print(made, () => lines.join('\n'));
     });
+}
+
+/** With all folders above. Node's own `recursive` never ends where a folder is there and takes none: in /proc, say. */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && statSync(folder).isDirectory()) return;
+    if (code !== 'ENOENT' || existsSync(dirname(folder))) throw error;
+    await makeFolder(dirname(folder));
+    await mkdir(folder, { mode: 0o700 });
+  }
 }

@@ -42,7 +42,8 @@ export function registerMigrate(program: Command): void {
           ].join('\n'),
         );
       } catch (error) {
-        if (error instanceof MigrationError) throw new CommandFailed(`migrate: ${error.message}`);
+        if (error instanceof MigrationError)
+          throw new CommandFailed(`migrate: ${error.message}`, { cause: error });
         throw error;
       }
     });

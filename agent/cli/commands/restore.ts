@@ -3,14 +3,12 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
-import type { Tell } from '../progress.ts';
+import { type Tell, toMiB } from '../progress.ts';
 
 interface RestoreOptions {
   root: string;
   overwrite?: boolean;
 }
-
-const toMiB = (bytes: number): number => Math.round(bytes / 104_857.6) / 10;
 
 export function registerRestore(program: Command): void {
   program
@@ -44,6 +42,9 @@ export function registerRestore(program: Command): void {
         tell('opening the history');
         const history = await openHistoryFor(command, { create: true });
         try {
+          if (history.shared) {
+            throw new RestoreError('an agent runs on this embedded database: stop it, then restore');
+          }
           tell(step);
           const onBytes = (read: number, size: number) => tell(step, toMiB(read), toMiB(size), 'MiB');
           done.push({ file, ...(await restoreDatabase(file, { ...history, onBytes })) });
