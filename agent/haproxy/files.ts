@@ -16,6 +16,10 @@ export interface Files {
   instances(instances: readonly Instance[]): void;
   /** The configuration may have changed. */
   touch(): void;
+  /** Something has changed since the files were last written. */
+  isDue(): boolean;
+  /** The servers that stand in the files. */
+  written(): readonly RenderInstance[];
   /** Writes what is due. Throws HaproxyConfigError, nothing written, when HAProxy would refuse it. */
   write(): Promise<void>;
   /** Judges a configuration without writing anything. */
@@ -34,6 +38,7 @@ export interface FilesOptions {
 
 export function createFiles({ config, secrets, production = false }: FilesOptions): Files {
   let servers: RenderInstance[] = configInstances(config());
+  let written = servers;
   let fingerprint = '';
   let wanted = '';
   let due = true;
@@ -64,14 +69,18 @@ export function createFiles({ config, secrets, production = false }: FilesOption
       due = true;
       fingerprint = '';
     },
+    isDue: () => due,
+    written: () => written,
     async write() {
       if (!due) return;
       // What comes while this is written is due again.
       due = false;
+      const writing = servers;
       await installHaproxyConfig(input(), known()).catch((error: unknown) => {
         due = true;
         throw error;
       });
+      written = writing;
     },
     async check(next) {
       const registered = servers.filter((server) => next.services[server.service]);

@@ -57,15 +57,18 @@ export function createFleet(options: FleetOptions): Fleet {
     return { own, others: rest };
   }
 
-  const steer = (name: string, socket: string): Steering =>
-    createSteering({
+  const steer = (name: string, socket: string): Steering => {
+    const shared = socket !== config().haproxy.socket;
+    return createSteering({
       ...options,
       name,
       socket,
-      shared: socket !== config().haproxy.socket,
+      shared,
+      ...(!shared && { startedWith: files.written }),
       onTraffic: (deltas) => options.emit(gauges.summed(socket, deltas)),
       onRefused: options.hint,
     });
+  };
 
   async function ownRound(own: Steering): Promise<string[]> {
     // A file that cannot be written is told, and keeps no verdict from a HAProxy that runs.
@@ -79,6 +82,8 @@ export function createFleet(options: FleetOptions): Fleet {
       if (unwritten.length === 0) saved = look.orders;
     }
     if (unwritten.length > 0) return [...unwritten, ...look.refused];
+    // What came meanwhile is written in the next round, which has been asked for: a reload now would bring the old files.
+    if (files.isDue()) return look.refused;
     const stale = look.description !== files.fingerprint();
     if (!stale && !look.needsReload) {
       reloadProblem = null;

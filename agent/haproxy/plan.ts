@@ -85,7 +85,7 @@ function settings(want: Desired, have: Actual, ordered: AdminState | undefined):
  * What of a server cannot be changed while HAProxy runs: seen to differ from before, only a reload brings it. An address
  * that is no name can.
  */
-export function fixedPart({ url, priority, maxconn }: Desired): string {
+export function fixedPart({ url, priority, maxconn }: Pick<Desired, 'url' | 'priority' | 'maxconn'>): string {
   const { text, named } = serverAddress(url);
   return [new URL(url).protocol, named ? text : '', priority, maxconn ?? ''].join(' ');
 }

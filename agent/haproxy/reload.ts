@@ -8,8 +8,11 @@ import { socketAddress } from './text.ts';
  * refuses connections, though the new worker of the last reload may answer already: it is asked again. Rejects when there
  * is no master to ask.
  */
-export async function askForReload(masterSocket: string, timeoutMs = 5_000): Promise<void> {
-  const deadline = performance.now() + STARTING_MS;
+export async function askForReload(
+  masterSocket: string,
+  { timeoutMs = 5_000, startingMs = 3_000 } = {},
+): Promise<void> {
+  const deadline = performance.now() + startingMs;
   for (;;) {
     try {
       return await askOnce(masterSocket, timeoutMs);
@@ -23,17 +26,18 @@ export async function askForReload(masterSocket: string, timeoutMs = 5_000): Pro
   }
 }
 
-const STARTING_MS = 3_000;
 const errorCode = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined;
 
 function askOnce(masterSocket: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketAddress(masterSocket));
-    socket.setTimeout(timeoutMs, () => {
-      socket.destroy();
+    const giveUp = () => {
       reject(new Error(`no answer within ${timeoutMs} ms`));
-    });
+      socket.destroy();
+    };
+    // When this process was held up, the master may have closed the connection by now: that is seen first.
+    socket.setTimeout(timeoutMs, () => setImmediate(giveUp));
     let asked = false;
     socket.on('connect', () => {
       asked = true;

@@ -1,7 +1,8 @@
 import type { Config } from '../../shared/config/config.ts';
-import type { AdminState, TrafficDelta } from '../state.ts';
+import { type AdminState, instanceKey, type TrafficDelta } from '../state.ts';
 import { type CounterMemory, countTraffic } from './counters.ts';
 import type { DesiredMap } from './desired.ts';
+import type { RenderInstance } from './input.ts';
 import { addServer, removeServer } from './membership.ts';
 import { parseInfo, parseServersState, parseStat } from './parse.ts';
 import { createPatience } from './patience.ts';
@@ -20,6 +21,8 @@ export interface SteeringOptions {
   onTraffic(deltas: TrafficDelta[]): void;
   onRefused(service: string, instance: string): void;
   now(): number;
+  /** The servers of the files that a new worker was started with; absent where the files are not ours to know. */
+  startedWith?: () => readonly RenderInstance[];
 }
 
 /** What one look at a HAProxy showed, after it was put right. */
@@ -65,10 +68,7 @@ export function createSteering(options: SteeringOptions): Steering {
     ]);
     const services = new Set(Object.keys(options.config().services));
     const stats = parseStat(statText).filter((stat) => services.has(stat.service));
-    if (memory?.pid !== info.pid) {
-      fixed.clear();
-      patience.forget();
-    }
+    if (memory?.pid !== info.pid) beginAnew();
     const news = countTraffic(memory, info.pid, stats, options.now());
     memory = news.memory;
     if (news.deltas.length > 0) options.onTraffic(news.deltas);
@@ -91,6 +91,15 @@ export function createSteering(options: SteeringOptions): Steering {
       needsReload: changed.length > 0 || outcomes.some((outcome) => outcome.needsReload),
       changed,
     };
+  }
+
+  /** Another worker has each server as its files do, also where something else is desired by now. */
+  function beginAnew(): void {
+    patience.forget();
+    fixed.clear();
+    for (const server of options.startedWith?.() ?? []) {
+      fixed.set(instanceKey(server.service, server.id), fixedPart(server));
+    }
   }
 
   /** Servers that were taken back and registered as something else before HAProxy could delete them. */
