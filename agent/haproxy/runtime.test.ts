@@ -1,8 +1,10 @@
+import { spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { eventually } from '../../test/harness/eventually.ts';
 import { createRuntimeClient, HaproxyAway, type RuntimeClient } from './runtime.ts';
 
 /** Speaks as HAProxy's socket does in interactive mode, piece by piece. */
@@ -43,7 +45,7 @@ async function stand(answer: (command: string, socket: Socket) => string | null)
 }
 
 function client(socket: string, more = {}): RuntimeClient {
-  const made = createRuntimeClient({ socket, timeoutMs: 200, ...more });
+  const made = createRuntimeClient({ socket, timeoutMs: 60_000, ...more });
   releases.push(() => made.close());
   return made;
 }
@@ -67,12 +69,32 @@ test('a command cannot smuggle in another one', async () => {
 test('silence fails every question that waits; the next one connects anew', async () => {
   let silent = true;
   const { path, connections } = await stand((command) => (silent ? null : command));
-  const runtime = client(path);
+  const runtime = client(path, { timeoutMs: 200 });
   const waiting = await Promise.allSettled([runtime.ask('a'), runtime.ask('b')]);
   expect(waiting.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   silent = false;
-  expect(await runtime.ask('c')).toBe('c');
-  expect(connections()).toBe(2);
+  // Once more where the server, which runs in this process, was held up for as long.
+  await eventually(async () => expect(await runtime.ask('c')).toBe('c'));
+  expect(connections()).toBeGreaterThan(1);
+});
+
+test('a process that was held up reads what has arrived before it calls HAProxy silent', async () => {
+  // A server of its own process, for it is this one that is held up.
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-rt-'));
+  const path = join(folder, 's');
+  const answering = `require('net').createServer((s) => s.on('data', (text) => s.write(String(text).replace(/.*\\n/g, 'said\\n> ')))).listen(${JSON.stringify(path)})`;
+  const server = spawn(process.execPath, ['-e', answering], { stdio: 'ignore' });
+  releases.push(() => {
+    server.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
+  });
+  const runtime = client(path, { timeoutMs: 300 });
+  await eventually(async () => {
+    await runtime.ask('a');
+    const answer = runtime.ask('b');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+    expect(await answer).toBe('said');
+  });
 });
 
 test('a closed connection, no HAProxy at all and a full queue are HaproxyAway', async () => {

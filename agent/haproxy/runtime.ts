@@ -57,8 +57,12 @@ export function createRuntimeClient(options: RuntimeOptions): RuntimeClient {
     socket.setTimeout(timeoutMs);
     const current = () => socket === connection;
     socket.on('timeout', () => {
-      if (!current()) return;
-      if (pending.length > 0) fail(`no answer within ${timeoutMs} ms`);
+      const before = socket.bytesRead;
+      // When this process was held up, the answer may lie in the socket: what has arrived is read first.
+      setImmediate(() => {
+        const silent = current() && socket.bytesRead === before;
+        if (silent && pending.length > 0) fail(`no answer within ${timeoutMs} ms`);
+      });
     });
     socket.on('error', (error) => current() && fail(error.message));
     socket.on('close', () => current() && fail('closed by HAProxy'));
