@@ -1,5 +1,6 @@
 import { beforeAll, expect, test } from 'vitest';
 import { type Origin, startOrigin } from '../harness/origin.ts';
+import { until } from '../harness/until.ts';
 import { edgeKey, releasing, type Stand, signToken, startStand } from './haproxy-stand.ts';
 
 let stand: Stand;
@@ -78,7 +79,7 @@ test('paths that could dodge a rule are refused', async () => {
   const { request } = await import('node:http');
   const raw = (path: string) =>
     new Promise<number>((resolve, reject) => {
-      request(`${stand.gateway}`, { path, headers: edgeHeaders() }, (answer) => {
+      request(`${stand.gateway}`, { path, headers: edgeHeaders(), agent: false }, (answer) => {
         answer.resume();
         resolve(answer.statusCode ?? 0);
       })
@@ -127,19 +128,20 @@ test('the edge is believed with a valid token alone', async () => {
 });
 
 test('a token is remembered, and forgotten when it ends', async () => {
-  const now = Math.floor(Date.now() / 1000);
-  const token = stand.token({ exp: now + 4 });
-  const entries = async () => /used:(\d+)/.exec(await stand.ask('show table _tokens'))?.[1];
-  const before = Number(await entries());
-  expect(await servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' }))).toBe('a-1');
-  expect(Number(await entries())).toBe(before + 1);
-  expect(await servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' }))).toBe('a-1');
-  expect(Number(await entries())).toBe(before + 1);
-  await expect
-    .poll(() => servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' })), {
-      timeout: 20_000,
-    })
-    .toBe(401);
+  const entries = async () => Number(/used:(\d+)/.exec(await stand.ask('show table _tokens'))?.[1]);
+  let ask = (): ReturnType<typeof servedBy> => Promise.reject(new Error('no token was tried'));
+  // Where the machine is held up for as long as a token lives, the next one is tried.
+  const news = await until(async () => {
+    const exp = Math.floor(Date.now() / 1000) + 4;
+    const token = stand.token({ exp });
+    ask = () => servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' }));
+    const before = await entries();
+    const said = [];
+    for (let use = 0; use < 2; use++) said.push(await ask(), (await entries()) - before);
+    return (Date.now() / 1000 < exp || !said.includes(401)) && said;
+  });
+  expect(news).toEqual(['a-1', 1, 'a-1', 1]);
+  await expect.poll(ask, { timeout: 60_000 }).toBe(401);
 });
 
 test('what clients send as ours never passes; what the edge sends reaches instances only where it should', async () => {
@@ -196,13 +198,17 @@ test('the 21st request of one client within the window gets 429; the edge counts
     });
   const one = { 'x-acgs-client': '2001:db8::1' };
   for (let count = 0; count < 30; count++) expect((await status(edgeHeaders(one))).status).toBe(200);
-  const direct = [];
-  for (let count = 0; count < 25; count++) direct.push(await status({}));
+  // Some more than 21: HAProxy counts what lies before the present ten seconds by an estimate. And all of them again
+  // where the machine was held up, since the window went on meanwhile.
+  const last = await until(async () => {
+    const began = performance.now();
+    const answers = [];
+    for (let count = 0; count < 30; count++) answers.push(await status({}));
+    const last = answers.slice(-5);
+    return (performance.now() - began < 1_000 || last.every((answer) => answer.status === 429)) && last;
+  });
   agent.destroy();
-  const denied = direct.filter((answer) => answer.status === 429);
-  expect(denied.length).toBeGreaterThanOrEqual(5);
-  expect(denied[0]?.retryAfter).toBe('10');
-  expect(direct.slice(-5).every((answer) => answer.status === 429)).toBe(true);
+  expect(last).toEqual(Array(5).fill({ status: 429, retryAfter: '10' }));
   expect((await call('/limit')).status).toBe(200);
   const counted = await stand.ask('show table _limit');
   expect(counted).toContain('127.0.0.1');
@@ -227,7 +233,9 @@ test('backups take over when no other is left, and an empty service says that no
 });
 
 test("an instance's own 503 is passed on without the mark, and its x-acgs-* headers are dropped", async () => {
-  origin('b-1').answer((_, response) => {
+  origin('b-1').answer(({ url }, response) => {
+    // It is well, or HAProxy would take it out sooner or later.
+    if (url === '/health') return response.end();
     response.writeHead(503, { 'x-acgs-unsent': '1', 'x-acgs-instance': 'forged', 'x-frame-options': 'DENY' });
     response.end('mine');
   });

@@ -1,7 +1,8 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rmdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { beforeAll, expect, test } from 'vitest';
+import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { haproxyPaths } from '../../agent/haproxy/input.ts';
 import {
   parseServersState,
   parseStat,
@@ -11,10 +12,12 @@ import {
 import { askForReload } from '../../agent/haproxy/reload.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
-import { releasing, type Stand, type Steered, startStand, steer } from './haproxy-stand.ts';
+import { CLOSE_MS, releasing, type Stand, type Steered, startStand, steer } from './haproxy-stand.ts';
 
 let stand: Stand;
 let steered: Steered;
+/** The agent's part is closed. */
+let ended = false;
 const origins: Origin[] = [];
 
 beforeAll(async () => {
@@ -47,6 +50,21 @@ async function server(id: string): Promise<Server | null> {
 
 const becomes = (id: string, test: (server: Server | null) => boolean | undefined) =>
   until(async () => test(await server(id)));
+
+/** Each test begins with two instances in service, also where the one before it, or its own first try, failed. */
+beforeEach(async () => {
+  if (ended) steered = await steer(stand);
+  ended = false;
+  const well = { state: 'up', health: 'up', breaker: 'closed', admin: 'ready', weight: 100 } as const;
+  steered.change({ 'gs/gs-1': well, 'gs/gs-2': well, 'gs/gs-3': null });
+  for (const id of ['gs-1', 'gs-2']) {
+    await stand.ask(`set server gs/${id} state ready`);
+    const isWell = (it: Server | null) =>
+      it?.agentUp && it.admin === 'ready' && it.weight === 100 && it.status.startsWith('UP');
+    if (!(await becomes(id, isWell))) throw new Error(`${id} is not in service`);
+  }
+  if (!(await becomes('gs-3', (it) => it === null))) throw new Error('gs-3 is still there');
+});
 
 async function usedBy(requests: number): Promise<Set<string>> {
   const names = new Set<string>();
@@ -172,22 +190,22 @@ test('one reload right after another finds the master, which starts itself anew 
   const worker = async () => /^Pid: (\d+)/m.exec(await stand.ask('show info'))?.[1];
   for (let reload = 0; reload < 4; reload++) {
     const before = await worker();
-    await askForReload(stand.config.haproxy.masterSocket);
+    await askForReload(stand.config.haproxy.masterSocket, { timeoutMs: 60_000, startingMs: 60_000 });
     expect(await until(async () => (await worker()) !== before, { everyMs: 5 })).toBe(true);
   }
 });
 
 test('files that cannot be written stop no verdict', async () => {
-  const { folder } = stand;
-  await rename(`${folder}/acgs-lb`, `${folder}/kept`);
-  await writeFile(`${folder}/acgs-lb`, 'a file where the folder was');
+  const { file } = stand.config.haproxy;
+  // Folders that stand where the new files would be written, before they take the old ones' place.
+  const inTheWay = [file, haproxyPaths(stand.config).state].map((path) => `${path}.${process.pid}.new`);
+  for (const path of inTheWay) expect(await until(() => mkdir(path).then(() => true))).toBe(true);
   try {
     steered.change({ 'gs/gs-1': { state: 'down', health: 'down', weight: 70 } });
     expect(await becomes('gs-1', (it) => it?.agentUp === false && it.weight === 70)).toBe(true);
-    expect(await until(() => steered.sink.status().lastError?.includes('acgs-lb'))).toBe(true);
+    expect(await until(() => steered.sink.status().lastError?.includes(`${file}.`))).toBe(true);
   } finally {
-    await rm(`${folder}/acgs-lb`);
-    await rename(`${folder}/kept`, `${folder}/acgs-lb`);
+    for (const path of inTheWay) await rmdir(path);
   }
   steered.change({ 'gs/gs-1': { state: 'up', health: 'up', weight: 100 } });
   expect(await until(() => steered.sink.status().state === 'ok')).toBe(true);
@@ -208,6 +226,7 @@ test('verdict and maint are right again after a restart of HAProxy, and a dead a
   expect(await becomes('gs-2', (it) => it?.agentUp === false)).toBe(true);
   expect((await server('gs-1'))?.agentUp).toBe(true);
   await stand.ask('set server gs/gs-2 state ready');
-  await steered.sink.close(2_000);
+  ended = true;
+  await steered.sink.close(CLOSE_MS);
   expect(await becomes('gs-2', (it) => it?.agentUp && it.status.startsWith('UP'))).toBe(true);
 });

@@ -8,9 +8,10 @@ import { createHaproxySink, type HaproxySink } from '../../agent/sinks/haproxy.t
 import { type Instance, instanceKey, type TrafficDelta } from '../../agent/state.ts';
 import { freePorts } from '../../dev/ports.ts';
 import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
-import { askHaproxy, startHaproxy } from '../../dev/servers/haproxy.ts';
+import { startHaproxy } from '../../dev/servers/haproxy.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { tellHaproxy } from '../harness/haproxy.ts';
 import { sampleInstance } from '../harness/instance.ts';
 
 /** A HAProxy of its own on free ports, made from a small configuration, for tests of what it really does. */
@@ -21,7 +22,7 @@ export interface Stand {
   folder: string;
   haproxy: { pid: number; running: boolean; log(): string };
   secrets: { statsUser: string; statsPassword: string; edgePublicKeys: string };
-  /** One runtime command, as a person would give it. */
+  /** One runtime command, as a person would give it (and give again, where no answer came). */
   ask(command: string): Promise<string>;
   /** An edge token; every claim may be made wrong. */
   token(claims?: Record<string, unknown>, key?: EdgeKey): string;
@@ -72,13 +73,16 @@ export async function startStand({
   const [gateway = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
   const edgeKeys = keys ?? [edgeKey('k1')];
   const extra = `bind: ${JSON.stringify(bind ?? [`127.0.0.1:${gateway}`])},`;
+  // Instances and agent live in the test's own process: a moment in which it is held up is no death of theirs.
   const config = parseConfig(`
 version: 1
 site: { id: main }
+defaults: { health: { timeout: 60s } }
 agent: { bind: "${agentBind ?? `127.0.0.1:${agent}`}" }
 services:
 ${services.replaceAll(/^/gm, '  ')}
 haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}", threads: 2,
+  timeouts: { connect: 30s, request: 60s },
   socket: ${join(folder, 'admin.sock')}, masterSocket: ${join(folder, 'master.sock')},
   file: ${join(folder, 'haproxy.cfg')}, log: "127.0.0.1:9", ${haproxy} }
 `);
@@ -110,7 +114,7 @@ haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}
       log: () => server.child.tail(200),
     },
     secrets,
-    ask: (command) => askHaproxy(config.haproxy.socket, command).then((answer) => answer.trim()),
+    ask: (command) => tellHaproxy(config.haproxy.socket, command),
     token: (claims = {}, key = edgeKeys[0] ?? edgeKey('none')) => signToken(claims, key),
     async restart() {
       await server.stop();
@@ -178,7 +182,7 @@ export async function steer(stand: Stand): Promise<Steered> {
       tell(1);
     },
   };
-  releases.push(() => sink.close(2_000));
+  releases.push(() => sink.close(CLOSE_MS));
   return steered;
 }
 
@@ -188,6 +192,9 @@ const instanceOf = (parts: Partial<Instance>): Instance =>
     ...{ id: '', service: '', url: 'http://127.0.0.1:1', origin: 'api', state: 'down', health: 'unknown' },
     ...parts,
   });
+
+/** More than it takes: a round that still ran would write into a folder that is being removed. */
+export const CLOSE_MS = 60_000;
 
 const releases: (() => Promise<unknown>)[] = [];
 /** Registers what ends with the test file, in reverse order. */
