@@ -5,7 +5,7 @@ import { dirname, join, normalize } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Database } from '../sql/database.ts';
+import { type Database, isEmbedded } from '../sql/database.ts';
 import { migrate } from '../sql/migrate.ts';
 import type { Manifest } from './backup.ts';
 import { DUMP_MARK } from './dump.ts';
@@ -148,6 +148,11 @@ export async function restoreDatabase(
 ): Promise<{ by: 'psql' | 'acgs-lb'; statements?: number }> {
   const { database, url, onBytes, patienceMs = PATIENCE_MS } = options;
   const ours = await isOurs(file);
+  if (!ours && isEmbedded(url)) {
+    throw new RestoreError(
+      `${file} is by pg_dump, which the embedded database cannot read: set DATABASE_URL to a Postgres`,
+    );
+  }
   await requireAlone(database, patienceMs);
   const full = await tableWithRows(database);
   if (full) {

@@ -75,6 +75,13 @@ it('rows that came after it looked are not dropped', async () => {
   expect(await rows(source)).toBe(1);
 });
 
+it('a dump of pg_dump is not for the embedded database, and says so', async () => {
+  const url = 'postgresql://postgres@/postgres?host=%2Ftmp%2Facgs-pglite-x';
+  await expect(restoreDatabase(dump, { url, database: target.database })).rejects.toThrow(
+    /is by pg_dump, which the embedded database cannot read: set DATABASE_URL/,
+  );
+});
+
 it('leaves functions of others alone, whatever their names begin with', async () => {
   await target.database.query('CREATE FUNCTION acgs_of_mine() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$');
   await restoreDatabase(dump, { ...target, patienceMs: PATIENT_MS });
