@@ -55,11 +55,13 @@ test('samples are fine where nothing is at stake', () => {
 test('what the configuration needs must be there', () => {
   const more = `
 edge: { publish: { kvApi: true } }
+haproxy: { requireEdge: true }
 alerts: { receivers: { log: { type: log }, ops: { type: slack }, mail: { type: email, from: a@b.test, to: [c@d.test] } } }`;
   const names = problems({}, more).map((problem) => problem.split(':')[0]);
   expect(new Set(names)).toEqual(
     new Set([
       'SNAPSHOT_SIGNING_KEY',
+      'EDGE_JWT_PUBLIC_KEYS',
       'CF_API_TOKEN',
       'CF_ACCOUNT_ID',
       'CF_KV_NAMESPACE_ID',

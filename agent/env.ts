@@ -88,6 +88,8 @@ export function readEnvironment(variables: Variables, config: Config): Environme
       if (!get(variable)) missing(variable, 'edge.publish.kvApi needs it');
     }
   }
+  if (config.haproxy.requireEdge && !edgeJwtPublicKeys)
+    missing('EDGE_JWT_PUBLIC_KEYS', 'haproxy.requireEdge needs it: every request would be refused');
   const receivers = Object.entries(config.alerts.receivers);
   for (const [receiver, { type }] of receivers) {
     if (type === 'email' && !get('SMTP_URL'))

@@ -88,10 +88,17 @@ async function clientCertificates(config: Config): Promise<RenderedFile[]> {
   for (const service of Object.values(config.services)) {
     const { cert, key } = service.health.tls ?? {};
     if (!cert || !key) continue;
-    const content = `${await readFile(cert, 'utf8')}\n${await readFile(key, 'utf8')}`;
+    const place = `services.${service.id}.health.tls`;
+    const content = `${await pemOf(`${place}.cert`, cert)}\n${await pemOf(`${place}.key`, key)}`;
     files.push({ path: haproxyPaths(config).clientCertificate(service.id), content, mode: 0o600 });
   }
   return files;
+}
+
+async function pemOf(place: string, path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new HaproxyConfigError(`${place}: ${path} cannot be read (${cause.code})`, { cause });
+  });
 }
 
 async function contentOf(path: string): Promise<string | null> {
