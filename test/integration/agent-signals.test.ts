@@ -36,7 +36,10 @@ test('a hang-up while the agent starts ends nothing; once it runs, the file is r
     ['agent/main.ts', '--config', await configFile(folder), '--state-dir', state],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, ACGS_TOKEN: 'x', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
+      env: {
+        ...{ PATH: process.env.PATH, TMPDIR: process.env.TMPDIR },
+        ...{ ACGS_TOKEN: 'x', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
+      },
     },
   );
   let said = '';
