@@ -81,6 +81,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     ...{ config: () => config, env, history, live, log },
     instances: () => loop.instances(),
     isLeader: () => leader.isLeader(),
+    onPins: () => snapshot?.force(),
   });
   const haproxy = createHaproxySink({
     config,

@@ -35,6 +35,8 @@ export interface OperationsOptions {
   instances: () => ReadonlyMap<string, Instance>;
   log: Log;
   isLeader(): boolean;
+  /** The snapshot must tell of pins that it does not yet tell of. */
+  onPins(): void;
   /** Told of every alert message that goes out. */
   onAlert?: (message: AlertMessage) => void;
 }
@@ -43,7 +45,7 @@ export interface OperationsOptions {
 const ANSWER_MS = 5_000;
 
 export function openOperations(options: OperationsOptions): Operations {
-  const { config, env, history, live, instances, log, isLeader, onAlert } = options;
+  const { config, env, history, live, instances, log, isLeader, onPins, onAlert } = options;
   const sessions = createSessions({
     ...{
       store: createSessionStore(answeringWithin(history.database, ANSWER_MS)),
@@ -51,6 +53,7 @@ export function openOperations(options: OperationsOptions): Operations {
       instances,
       log,
       isLeader,
+      onOverrides: onPins,
     },
   });
   const dispatcher = createDispatcher({ config: () => config().alerts, deps: { ...env, log }, log });

@@ -4,6 +4,7 @@ import { eventually } from '../../test/harness/eventually.ts';
 import { sampleInstance } from '../../test/harness/instance.ts';
 import { createMemoryLive } from '../live/memory.ts';
 import { createPinKeeper } from './pin-keeper.ts';
+import { createPlacement } from './placement.ts';
 import type { Session } from './session.ts';
 import type { SessionStore } from './store.ts';
 import { uuid7 } from './uuid7.ts';
@@ -11,10 +12,17 @@ import { uuid7 } from './uuid7.ts';
 const id = uuid7(1_000);
 const session = { id, state: 'active', pins: { gs: 'gs-1' } } as unknown as Session;
 
+const ownInstance = () =>
+  createPlacement(
+    ['gs-1', 'gs-2'].map((name) => sampleInstance({ id: name })),
+    2_000,
+  ).own(id, 'gs');
+
 /** A keeper whose reads answer when and what the test says. */
 function open(leads = () => true) {
   const reads: ((sessions: { id: string; pins: Record<string, string> }[]) => void)[] = [];
   const saved: unknown[] = [];
+  const told: unknown[] = [];
   const store: Partial<SessionStore> = {
     open: () => new Promise((resolve) => reads.push(resolve)),
     expire: async () => [],
@@ -26,6 +34,7 @@ function open(leads = () => true) {
   const keeper = createPinKeeper({
     ...{ store: store as SessionStore, live: createMemoryLive(), instances: () => instances },
     ...{ log: pino({ level: 'silent' }), isLeader: leads, now: () => 2_000 },
+    onOverrides: () => told.push(keeper.overrides()),
   });
   const fall = (name: string) => {
     instances.set(`gs/${name}`, sampleInstance({ id: name, state: 'down' }));
@@ -37,7 +46,7 @@ function open(leads = () => true) {
     meanwhile();
     reads.shift()?.(brought);
   };
-  return { keeper, answer, fall, saved };
+  return { keeper, answer, fall, saved, told };
 }
 
 test('a session that is made while the open ones are read is looked after, and an older read changes nothing about it', async () => {
@@ -60,4 +69,20 @@ test('who begins to lead while it reads reads again before it writes', async () 
   await answer([{ id, pins: { gs: 'gs-2' } }]);
   await keeper.close();
   expect(saved).toEqual([]);
+});
+
+test('a pin that the id alone does not tell is told of at once, and once', async () => {
+  const { keeper, answer, told } = open();
+  await answer([]);
+  const [other] = ['gs-1', 'gs-2'].filter((name) => name !== ownInstance());
+  for (const gs of [ownInstance(), other, other]) {
+    keeper.note({ ...session, pins: { gs } } as Session);
+    keeper.changed();
+  }
+  expect(told).toEqual([{ [id]: { gs: other } }]);
+  // It ends: nobody asks for it any more.
+  keeper.note({ ...session, state: 'completed' });
+  keeper.changed();
+  expect(told).toHaveLength(1);
+  await keeper.close();
 });

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import { liveKeys, TTL } from '../live/keys.ts';
@@ -11,7 +12,7 @@ import type { SessionStore } from './store.ts';
 export interface PinKeeper {
   /** A session was made or changed. */
   note(session: Session): void;
-  /** Instances changed. */
+  /** Instances changed, or an operator moved a session. */
   changed(): void;
   overrides(): SnapshotPins;
   close(): Promise<void>;
@@ -24,6 +25,8 @@ export interface PinKeeperOptions {
   log: Logger;
   isLeader: () => boolean;
   now: () => number;
+  /** The snapshot must tell the edge of pins that it does not yet tell of. */
+  onOverrides?: () => void;
   sweepMs?: number;
 }
 
@@ -46,7 +49,7 @@ const joined = (earlier: Held['unsaved'], later: Held['unsaved']): NonNullable<H
 });
 
 export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
-  const { store, live, instances, log, isLeader, now, sweepMs = SWEEP_MS } = options;
+  const { store, live, instances, log, isLeader, now, onOverrides = () => {}, sweepMs = SWEEP_MS } = options;
   const held = new Map<string, Held>();
   let working: Promise<void> | null = null;
   let again = false;
@@ -65,7 +68,9 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
       session.pins = pins;
       session.unsaved = joined(session.unsaved, { pins: Object.fromEntries(changed), moves });
     }
+    const before = answer;
     answer = overrides(held.values(), placement, MAX_OVERRIDES);
+    if (Object.entries(answer).some(([id, pins]) => !isDeepStrictEqual(pins, before[id]))) onOverrides();
   }
 
   /** What another agent made or moved, and what ended there. */

@@ -49,12 +49,17 @@ export interface SessionsOptions {
   log: Logger;
   /** Of two agents the leader alone expires sessions and records moves. */
   isLeader?: () => boolean;
+  /** The snapshot must tell of pins that it does not yet tell of. */
+  onOverrides?: () => void;
   now?: () => number;
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, live, instances, log, isLeader = () => true, now = Date.now } = options;
-  const keeper: PinKeeper = createPinKeeper({ store, live, instances, log, isLeader, now });
+  const { store, live, instances, log, isLeader = () => true, onOverrides, now = Date.now } = options;
+  const keeper: PinKeeper = createPinKeeper({
+    ...{ store, live, instances, log, isLeader, now },
+    ...(onOverrides && { onOverrides }),
+  });
 
   /** A copy for reads without Postgres. Losing it costs nothing. */
   async function copy(session: Session): Promise<void> {
@@ -142,7 +147,11 @@ export function createSessions(options: SessionsOptions): Sessions {
       // This pin alone: another may be moved at the same time.
       await store.savePins(id, { [service]: instance }, [move]);
       const saved = await store.get(id);
-      return saved && kept(saved);
+      if (!saved) return null;
+      keeper.note(saved);
+      keeper.changed();
+      await copy(saved);
+      return saved;
     },
 
     list: async (filter) => (await store.list(filter)).map((session) => asOf(session, now())),

@@ -128,6 +128,21 @@ test('two pins moved at once both stay', async () => {
   expect(body.moves).toHaveLength(2);
 });
 
+test('what an operator pins elsewhere is to be told to the edge before the answer is given', async () => {
+  const { id, pins } = await begin();
+  const other = pins.gs === 'gs-1' ? 'gs-2' : 'gs-1';
+  const told: unknown[] = [];
+  const telling = createSessions({
+    ...{ store: createSessionStore(database), live, instances: () => instances, log },
+    onOverrides: () => told.push(telling.snapshotPins()),
+  });
+  serve(telling);
+  const { response } = await call('PUT', `/v1/sessions/${id}/pins/gs`, { instance: other });
+  expect(response.status).toBe(200);
+  expect(told).toContainEqual({ [id]: { gs: other } });
+  await telling.close();
+});
+
 test('an instance that falls while a step is taken moves the session once, and the step tells where it is now', async () => {
   const { id, version, pins } = await begin();
   const first = pins.gs ?? '';
