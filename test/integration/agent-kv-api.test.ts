@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createKvApiPublisher } from '../../agent/snapshot/kv-api.ts';
+import type { Fetch } from '../../agent/snapshot/publisher.ts';
 import { send } from '../../agent/snapshot/send.ts';
 import { importSigningKey, importVerifyKeys } from '../../shared/snapshot/keys.ts';
 import { openSnapshot, sealSnapshot } from '../../shared/snapshot/seal.ts';
@@ -15,6 +16,8 @@ const NAMESPACE = 'snapshots-test';
 const pair = generateKeyPairSync('ed25519');
 const spki = pair.publicKey.export({ format: 'der', type: 'spki' });
 const pkcs8 = pair.privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64url');
+/** As long as it takes: how long the agent waits is not what is tried here. */
+const patiently: Fetch = (url, init) => send(url, { ...init, signal: new AbortController().signal });
 let miniflare: Miniflare;
 let apiUrl: string;
 
@@ -49,7 +52,9 @@ afterAll(() => miniflare?.dispose());
 
 test('what is published is what the edge opens, and its order can be read back', async () => {
   const options = { apiUrl, accountId: 'local', namespaceId: NAMESPACE, apiToken: 'local', site: 'main' };
-  const publisher = createKvApiPublisher(options, send);
+  const publisher = createKvApiPublisher(options, patiently);
+  const kv = await miniflare.getKVNamespace('SNAPSHOTS', 'edge');
+  await kv.delete('snapshot:main');
   expect(await publisher.current?.()).toBeNull();
   const snapshot: Snapshot = {
     v: 1,
@@ -63,7 +68,6 @@ test('what is published is what the edge opens, and its order can be read back',
   const sealed = await sealSnapshot(snapshot, await importSigningKey(`k1:${pkcs8}`));
   expect(await publisher.publish(sealed, snapshot, true)).toEqual({ kind: 'accepted' });
   expect(await publisher.current?.()).toEqual({ epoch: 4, seq: 2 });
-  const kv = await miniflare.getKVNamespace('SNAPSHOTS', 'edge');
   const stored = await kv.get('snapshot:main', 'arrayBuffer');
   const keys = await importVerifyKeys(`main:k1:${spki.subarray(-32).toString('base64url')}`);
   expect(await openSnapshot(new Uint8Array(stored ?? new ArrayBuffer(0)), 'main', keys)).toEqual({
@@ -84,7 +88,7 @@ test('a spent budget writes nothing; a block of the token is told with its lengt
       apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
       ...{ accountId: 'a', namespaceId: 'n', apiToken: 'secret-token', site: 'main' },
     },
-    send,
+    patiently,
   );
   const order = { epoch: 1, seq: 1 };
   expect(await blocked.publish(new Uint8Array(1), order, false)).toEqual({ kind: 'skipped' });

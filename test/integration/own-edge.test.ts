@@ -35,7 +35,8 @@ async function start(): Promise<Child> {
       CLIENT_ADDRESS_FROM: 'cloudflare',
     },
   });
-  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/__acgs/health`)).ok);
+  const health = async () => (await fetch(`http://127.0.0.1:${port}/__acgs/health`)).ok;
+  await untilReady(child, health, { timeoutMs: 120_000 });
   return child;
 }
 
@@ -82,14 +83,17 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
+let published = 0;
+
 test('a published snapshot is on disk: an edge that starts again routes by it', async () => {
-  expect(await publish(1)).toBe(200);
+  const seq = ++published;
+  expect(await publish(seq)).toBe(200);
   await edge.stop();
   edge = await start();
   await expect
-    .poll(async () => (await ask()).headers.get('x-acgs-instance'), { timeout: 40_000, interval: 200 })
+    .poll(async () => (await ask()).headers.get('x-acgs-instance'), { timeout: 90_000, interval: 200 })
     .toBe('gs-1');
-  expect(await publish(1)).toBe(409);
+  expect(await publish(seq)).toBe(409);
 });
 
 test('a client is its connection, whatever its headers claim', async () => {
