@@ -30,7 +30,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   if (own) return own;
 
   const guarded = guard(url, request, edge, edge.now());
-  if (!guarded.ok) return problem({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
+  if (!guarded.ok) return refused(guarded);
   const { incoming } = guarded;
   if (hasBodyItMayNot(incoming)) return bodyRefused(incoming);
 
@@ -61,6 +61,9 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   finish(incoming, service, outcome, { status: response.status, kind }, edge, ctx);
   return response;
 }
+
+const refused = ({ status, why }: { status: 400 | 500; why: string }): Response =>
+  problem({ title: status === 400 ? 'Bad Request' : 'Misconfigured edge', status, detail: why });
 
 const hasBodyItMayNot = ({ method, request }: Incoming): boolean =>
   (method === 'GET' || method === 'HEAD') &&
@@ -131,6 +134,8 @@ const KIND: Record<NonNullable<Outcome['failure']>, Ending['kind']> = {
   exhausted: 'unavailable',
   ambiguous: 'unavailable',
   shed: 'shed',
+  broken: 'answer',
+  slow: 'answer',
   gone: 'answer',
 };
 

@@ -7,7 +7,9 @@ export type Body =
   /** Of unknown length: sent as it comes, what has passed is kept as long as it fits. */
   | { kind: 'replayed'; replay: ReplayStream }
   /** Too long to keep: it can be sent once. */
-  | { kind: 'stream'; stream: ReadableStream; bytes: number; used: boolean };
+  | { kind: 'stream'; stream: ReadableStream; bytes: number; used: boolean }
+  /** The client stopped before it was whole. */
+  | { kind: 'broken' };
 
 export const REPLAY_LIMIT_BYTES = 64 * 1024;
 
@@ -22,7 +24,10 @@ export function readBody(request: Request): Body | Promise<Body> {
   if (length === null) return { kind: 'replayed', replay: new ReplayStream(stream, REPLAY_LIMIT_BYTES) };
   if (Number(length) > REPLAY_LIMIT_BYTES)
     return { kind: 'stream', stream, bytes: Number(length), used: false };
-  return request.arrayBuffer().then((bytes) => ({ kind: 'buffered', bytes }));
+  return request.arrayBuffer().then(
+    (bytes) => ({ kind: 'buffered', bytes }),
+    () => ({ kind: 'broken' }),
+  );
 }
 
 /** A client that sends a long body slower than this is too slow: 64 KB a second. */
@@ -37,14 +42,24 @@ export function canSend(body: Body): boolean {
   return body.kind !== 'stream' || !body.used;
 }
 
-export function bodyInit(body: Body): ArrayBuffer | ReadableStream | null {
+/** Whether the client broke it off, or is still to send the rest. Of a long one, which the runtime passes on, unknown. */
+export function missingPart(body: Body): 'broken' | 'awaited' | null {
+  if (body.kind === 'broken') return 'broken';
+  if (body.kind !== 'replayed') return null;
+  if (body.replay.isBroken) return 'broken';
+  return body.replay.isAwaited ? 'awaited' : null;
+}
+
+/** `breakOff` ends the request it is sent with. */
+export function bodyInit(body: Body, breakOff: () => void): ArrayBuffer | ReadableStream | null {
   switch (body.kind) {
     case 'none':
+    case 'broken':
       return null;
     case 'buffered':
       return body.bytes;
     case 'replayed':
-      return body.replay.open();
+      return body.replay.open(breakOff);
     case 'stream':
       body.used = true;
       return body.stream;

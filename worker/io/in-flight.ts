@@ -9,9 +9,9 @@ interface Try {
 const SWEEP_EVERY_MS = 1_000;
 
 /**
- * The tries of this isolate that are not answered yet; keeps `pending` of each instance. When a client hangs up, the
- * runtime ends its request's work there and then, without a last word to the code: such a try is taken out when its own
- * timeout is over.
+ * The tries of this isolate that are not answered yet; keeps `pending` of each instance. When a client hangs up before
+ * anyone watches it, the runtime ends its request's work there and then, without a last word to the code: such a try is
+ * taken out when its own timeout is over.
  */
 export class InFlight {
   readonly #tries = new Set<Try>();

@@ -10,6 +10,7 @@ export class ReplayStream {
   #keptBytes = 0;
   #overflowed = false;
   #ended = false;
+  #broken = false;
   #opened = 0;
   /** A read that the stream opened before had started. */
   #reading: Promise<void> | null = null;
@@ -23,7 +24,21 @@ export class ReplayStream {
     return !this.#overflowed;
   }
 
-  open(): ReadableStream<Uint8Array> {
+  /** The source failed before its end. */
+  get isBroken(): boolean {
+    return this.#broken;
+  }
+
+  /** More is wanted of the source than has come. */
+  get isAwaited(): boolean {
+    return this.#reading !== null;
+  }
+
+  /**
+   * `breakOff` must end the request it is sent with. It is called where the stream cannot go on: were the stream to fail
+   * instead, the runtime would write the end of a whole body, and half an upload be taken for all of it.
+   */
+  open(breakOff: () => void): ReadableStream<Uint8Array> {
     const turn = ++this.#opened;
     let next = 0;
     return new ReadableStream<Uint8Array>({
@@ -31,7 +46,7 @@ export class ReplayStream {
         while (next >= this.#kept.length && !this.#ended) {
           this.#reading ??= this.#readOne();
           await this.#reading;
-          if (turn !== this.#opened) return controller.error(new Error('sent again elsewhere'));
+          if (this.#broken || turn !== this.#opened) return breakOff();
         }
         const chunk = this.#kept[next];
         if (!chunk) return controller.close();
@@ -51,6 +66,8 @@ export class ReplayStream {
         this.#keptBytes += value.length;
         if (this.#keptBytes > this.#limit) this.#overflowed = true;
       }
+    } catch {
+      this.#broken = true;
     } finally {
       this.#reading = null;
     }

@@ -145,6 +145,18 @@ export function unavailable(outcome: Outcome, incoming: Incoming): Response {
   const headers = { 'x-request-id': incoming.requestId };
   // Nobody reads it; 499 is what proxies log for a client that hung up.
   if (outcome.failure === 'gone') return new Response(null, { status: 499 });
+  if (outcome.failure === 'broken') {
+    return problem(
+      { title: 'Bad Request', status: 400, detail: 'The body ended before it was whole.' },
+      headers,
+    );
+  }
+  if (outcome.failure === 'slow') {
+    return problem(
+      { title: 'Request Timeout', status: 408, detail: 'The body did not come in time.' },
+      headers,
+    );
+  }
   const last = outcome.attempts.at(-1)?.result;
   if (outcome.failure === 'ambiguous') {
     const timedOut = last?.kind === 'timeout';

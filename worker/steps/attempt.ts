@@ -2,7 +2,7 @@ import type { Candidate } from '../../shared/balance/candidate.ts';
 import type { TryResult } from '../../shared/retry.ts';
 import type { Edge } from '../edge.ts';
 import { type Body, bodyInit } from '../io/body.ts';
-import type { Incoming } from './guard.ts';
+import { type Incoming, watchClient } from './guard.ts';
 
 /** Where one try goes. */
 export type Way = { kind: 'gateway'; origin: string } | { kind: 'direct'; origin: string };
@@ -24,6 +24,9 @@ export interface Attempted {
   readonly ms: number;
 }
 
+/** From then on it is worth looking whether the client still waits. */
+const LONG_MS = 100;
+
 /** Step 7. One request towards one instance, aborted when its headers take longer than `timeoutMs`. Never rejects. */
 export async function attempt(
   incoming: Incoming,
@@ -33,19 +36,30 @@ export async function attempt(
   controller = new AbortController(),
 ): Promise<Attempted> {
   let timedOut = false;
-  const timer = setTimeout(() => {
+  const giveUp = (): void => {
     timedOut = true;
     controller.abort();
-  }, plan.timeoutMs);
-  incoming.running.push(controller);
+  };
+  const { timeoutMs } = plan;
+  let timer =
+    timeoutMs <= LONG_MS
+      ? setTimeout(giveUp, timeoutMs)
+      : setTimeout(() => {
+          watchClient(incoming);
+          timer = setTimeout(giveUp, timeoutMs - LONG_MS);
+        }, LONG_MS);
   const local = plan.candidate?.local;
   const startedAt = now();
-  const started = local && inFlight.begin(local, plan.timeoutMs, startedAt);
+  const started = local && inFlight.begin(local, timeoutMs, startedAt);
+  incoming.running.push(() => {
+    controller.abort();
+    if (started) inFlight.end(started);
+  });
   try {
     const response = await fetch(plan.way.origin + incoming.target, {
       method: incoming.method,
       headers: address(incoming, plan),
-      body: bodyInit(body),
+      body: bodyInit(body, () => controller.abort()),
       // A redirect is the client's to follow: following it here would carry its cookies to another host.
       redirect: 'manual',
       signal: controller.signal,

@@ -4,7 +4,8 @@ import { isAccepted, reachOf } from '../../shared/retry.ts';
 import { sketchQuantile } from '../../shared/sketch.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import { type Body, canSend, readBody, sendingMs } from '../io/body.ts';
+import { answersStill } from '../io/answers-still.ts';
+import { type Body, canSend, missingPart, readBody, sendingMs } from '../io/body.ts';
 import { type Attempted, attempt, type Way } from './attempt.ts';
 import type { Incoming } from './guard.ts';
 import { type Hedge, withHedge } from './hedge.ts';
@@ -18,9 +19,14 @@ export interface Outcome {
   readonly attempts: readonly Attempted[];
   readonly picked: Picked | null;
   readonly answer: Response | null;
-  /** Why there is none; null when there is one. `ambiguous`: it may have been processed and must not be repeated. */
-  readonly failure: 'no-instance' | 'exhausted' | 'ambiguous' | 'shed' | 'gone' | null;
+  /**
+   * Why there is none; null when there is one. `ambiguous`: it may have been processed and must not be repeated.
+   * The client's own: `broken` off its body, too `slow` in sending it, `gone`.
+   */
+  readonly failure: 'no-instance' | 'exhausted' | 'ambiguous' | 'shed' | ClientFailure | null;
 }
+
+export type ClientFailure = 'broken' | 'slow' | 'gone';
 
 /** One client request on its way. */
 interface Journey {
@@ -61,15 +67,19 @@ export async function failOver(
     deadGateways: [],
   };
   const { attempts } = journey;
+  if (body.kind === 'broken') return { attempts, picked: null, answer: null, failure: 'broken' };
   for (;;) {
     const picked = next(journey);
     if (!picked) return { attempts, picked, answer: null, failure: 'no-instance' };
     const isFirst = attempts.length === 0;
     const hedge = isFirst && failover.hedge ? hedgeOf(journey, picked) : null;
     const tryOf = hedge ? await hedged(journey, picked, hedge) : await tryOnce(journey, picked).result;
-    // The client hung up: what it broke off says nothing about the instance.
-    if (incoming.gone && !tryOf.response) return { attempts, picked, answer: null, failure: 'gone' };
-    note(tryOf, journey);
+    // What failed for the client's sake says nothing about the instance.
+    const failure = clientFailure(tryOf, incoming, body);
+    if (failure) return { attempts, picked, answer: null, failure };
+    // Of a long body the runtime does not say at which end it got stuck or broke: to blame is who no longer answers.
+    const isUnclear = body.kind === 'stream' && !tryOf.response;
+    note(tryOf, journey, isUnclear && (await answersStill(tryOf.plan.way.origin)));
     const reach = reachOf(tryOf.result);
     if (reach === 'final') return { attempts, picked, answer: tryOf.response, failure: null };
     const mayMove = reach === 'unsent' || incoming.idempotent;
@@ -94,6 +104,18 @@ export async function failOver(
     const answer = tryOf.response && reach === 'ambiguous' ? tryOf.response : null;
     return { attempts, picked, answer, failure: answer ? null : mayMove ? 'exhausted' : 'ambiguous' };
   }
+}
+
+export function clientFailure(
+  { response, result }: Attempted,
+  incoming: Incoming,
+  body: Body,
+): ClientFailure | null {
+  if (response) return null;
+  if (incoming.gone) return 'gone';
+  const missing = missingPart(body);
+  if (missing === 'broken') return 'broken';
+  return missing === 'awaited' && result.kind === 'timeout' ? 'slow' : null;
 }
 
 /** The next instance to try. When everything was tried and attempts are left, the first again: it may have recovered. */
@@ -131,12 +153,13 @@ function tryOnce(journey: Journey, picked: Picked): Running {
   };
 }
 
-/** Records a try, and keeps what failed from being tried again. */
-function note(tryOf: Attempted, journey: Journey): void {
+/** Records a try, and keeps what failed from being tried again. `blameless`: the failure was not the upstream's. */
+function note(tryOf: Attempted, journey: Journey, blameless = false): void {
   journey.attempts.push(tryOf);
   const now = journey.edge.now();
   journey.edge.throttle.onAttempt(now);
-  if (isAccepted(tryOf.result)) journey.edge.throttle.onAccept(now);
+  if (isAccepted(tryOf.result) || blameless) journey.edge.throttle.onAccept(now);
+  if (blameless) return;
   learn(tryOf, journey.service, journey.edge);
   if (gatewayFailed(tryOf)) journey.deadGateways.push(tryOf.plan.way.origin);
   else if (tryOf.plan.candidate) journey.tried.push(tryOf.plan.candidate);

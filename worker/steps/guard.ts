@@ -31,19 +31,21 @@ export interface Incoming {
   readonly headers: Headers;
   /** The client has hung up: nobody is left to answer. */
   gone: boolean;
-  /** What to abort when it does. */
-  readonly running: AbortController[];
+  /** What to call when it does. */
+  readonly running: (() => void)[];
 }
 
-export type Guarded = { ok: true; incoming: Incoming } | { ok: false; why: string };
+export type Guarded = { ok: true; incoming: Incoming } | { ok: false; status: 400 | 500; why: string };
 
 /** Step 1. Who asks, for what, and which of its headers may go on. `url` is the request's, which is dear to read. */
 export function guard(url: string, request: Request, edge: Edge, now: number): Guarded {
-  const address = clientAddress(request, edge.settings);
-  if (!address.ok) return address;
-  const { method } = request;
   const schemeEnd = url.indexOf('://');
   const slash = url.indexOf('/', schemeEnd + 3);
+  // `OPTIONS *` asks about the server as a whole, and can be sent on to none.
+  if (slash < 0) return { ok: false, status: 400, why: 'What is asked for must be a path.' };
+  const address = clientAddress(request, edge.settings);
+  if (!address.ok) return { ok: false, status: 500, why: address.why };
+  const { method } = request;
   const proto = url.slice(0, schemeEnd);
   const host = url.slice(schemeEnd + 3, slash);
   const target = url.slice(slash);
@@ -80,12 +82,13 @@ export function guard(url: string, request: Request, edge: Edge, now: number): G
 
 /**
  * The runtime ends a request's work when its client hangs up, but not while something is left to do in the background.
- * To be called when there is: looking at the signal costs too much to do it for every request.
+ * To be called when there is, or when a try takes long, which then leaves the in-flight count at once: looking at the
+ * signal costs too much to do it for every request.
  */
 export function watchClient(incoming: Incoming): void {
   incoming.request.signal.onabort = () => {
     incoming.gone = true;
-    for (const controller of incoming.running) controller.abort();
+    for (const stop of incoming.running) stop();
   };
 }
 

@@ -2,6 +2,7 @@ import type { Edge } from '../edge.ts';
 import { readBody } from '../io/body.ts';
 import { answer, unavailable } from './answer.ts';
 import { attempt } from './attempt.ts';
+import { clientFailure } from './fail-over.ts';
 import type { Incoming } from './guard.ts';
 
 /** HAProxy has its own timeouts; this one is for a host that does not answer at all. */
@@ -13,6 +14,7 @@ export async function untargeted(incoming: Incoming, edge: Edge): Promise<Respon
   const nothing = { attempts: [], picked: null, answer: null, failure: 'no-instance' } as const;
   if (!origin) return unavailable(nothing, incoming);
   const body = await readBody(incoming.request);
+  if (body.kind === 'broken') return unavailable({ ...nothing, failure: 'broken' }, incoming);
   const token = await edge.tokens.current(edge.settings.sites[0] ?? '', edge.now());
   const tried = await attempt(
     incoming,
@@ -24,7 +26,9 @@ export async function untargeted(incoming: Incoming, edge: Edge): Promise<Respon
     attempts: [tried],
     picked: null,
     answer: tried.response,
-    failure: tried.response ? null : incoming.idempotent ? 'exhausted' : 'ambiguous',
+    failure: tried.response
+      ? null
+      : (clientFailure(tried, incoming, body) ?? (incoming.idempotent ? 'exhausted' : 'ambiguous')),
   } as const;
   return tried.response
     ? answer(tried.response, outcome, incoming, [], edge.now() - incoming.startedAt)
