@@ -21,13 +21,16 @@ afterAll(async () => {
   for (const release of releases.reverse()) await release();
 });
 
-async function fresh(kind: 'postgres' | 'pglite'): Promise<{ url: string; database: Database }> {
+/** `patienceMs` is for `restoreDatabase`: how long the server may see a connection that was closed. */
+async function fresh(
+  kind: 'postgres' | 'pglite',
+): Promise<{ url: string; database: Database; patienceMs: number }> {
   const server =
     kind === 'postgres' ? await startPostgres() : await startEmbedded(mkdtempSync(join(folder, 'db-')));
   releases.push(() => server.stop());
   const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
-  return { url: server.url, database };
+  return { url: server.url, database, patienceMs: 60_000 };
 }
 
 const insert = (database: Database, at: number) =>
