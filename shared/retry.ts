@@ -7,6 +7,7 @@
 export type Reach = 'final' | 'unsent' | 'ambiguous';
 
 export type TryResult =
+  /** `unsentMark`: `x-acgs-unsent`, on a 503, or on a 401 by which a gateway refuses the edge's own token. */
   | { kind: 'response'; status: number; via: 'gateway' | 'direct'; unsentMark: boolean }
   /** Refused, reset, DNS, TLS, garbage: the runtime does not say which, so it proves nothing about what was sent. */
   | { kind: 'thrown'; message: string }
@@ -19,11 +20,11 @@ const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([502, 503, 504, 520, 522, 
 
 export function reachOf(result: TryResult): Reach {
   if (result.kind !== 'response') return 'ambiguous';
+  // Only our own gateway can vouch that nothing was sent; an instance that says so is not believed.
+  if (result.unsentMark && result.via === 'gateway') return 'unsent';
   // Below 500 is every common answer: out before any look-up.
   if (result.status < 502) return 'final';
   if (UNSENT_STATUS.has(result.status)) return 'unsent';
-  // Only our own gateway can vouch that nothing was sent; an instance that says so is not believed.
-  if (result.status === 503 && result.via === 'gateway' && result.unsentMark) return 'unsent';
   return AMBIGUOUS_STATUS.has(result.status) ? 'ambiguous' : 'final';
 }
 
@@ -42,6 +43,7 @@ export function isFailure(result: TryResult): boolean {
 export function isAccepted(result: TryResult): boolean {
   return (
     result.kind === 'response' &&
+    !result.unsentMark &&
     result.status !== 503 &&
     result.status !== 504 &&
     !isGatewayUnreachable(result.status)

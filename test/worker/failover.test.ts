@@ -252,6 +252,22 @@ test('with the gateway gone, traffic goes directly, without the token; and back 
   await back.stop();
 });
 
+test('a gateway that refuses the edge’s token is gone round by every method; an application’s own 401 is an answer', async () => {
+  const refusing = await startOrigin('refusing');
+  refusing.answer((_, response) => response.writeHead(401, { 'x-acgs-unsent': '1' }).end());
+  await publish({}, [refusing.url, gateway.url]);
+  gatewayAnswers(() => 'ok');
+  for (let i = 0; i < 5; i++) expect((await post()).status).toBe(200);
+  expect(refusing.requests.length).toBeGreaterThan(0);
+  await publish({ failover: { ...service({ instances: [] }).failover, maxAttempts: 1 } }, [refusing.url]);
+  // Not the client's to mend: it is told that nothing answers.
+  await eventually(async () => expect((await get()).status).toBe(503));
+  await refusing.stop();
+  await publish();
+  gatewayAnswers(() => 401);
+  expect([(await get()).status, (await post()).status]).toEqual([401, 401]);
+});
+
 test('hedging: after the usual time another is asked, and the first answer wins', async () => {
   // Without a hedge the one that never answers would hold its request for a minute.
   await publish({

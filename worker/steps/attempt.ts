@@ -69,7 +69,10 @@ export async function attempt(
       kind: 'response',
       status: response.status,
       via: plan.way.kind,
-      unsentMark: response.status === 503 && isGateway && response.headers.get('x-acgs-unsent') === '1',
+      unsentMark:
+        isGateway &&
+        (response.status === 503 || response.status === 401) &&
+        response.headers.get('x-acgs-unsent') === '1',
     };
     const named = isGateway ? response.headers.get('x-acgs-instance') : null;
     return { plan, result, response, servedBy: named ?? plan.candidate?.id ?? null, ms: now() - startedAt };

@@ -37,6 +37,8 @@ export function learn(attempted: Attempted, service: ServiceView, edge: Edge): v
 
 /** Whether it was the gateway that failed, rather than the instance behind it. */
 export function gatewayFailed({ plan, result }: Attempted): boolean {
-  if (plan.way.kind !== 'gateway') return false;
-  return result.kind === 'thrown' || (result.kind === 'response' && isGatewayUnreachable(result.status));
+  if (plan.way.kind !== 'gateway' || result.kind === 'timeout') return false;
+  if (result.kind === 'thrown' || isGatewayUnreachable(result.status)) return true;
+  // It does not know the edge's key, or its clock is wrong.
+  return result.status === 401 && result.unsentMark;
 }
