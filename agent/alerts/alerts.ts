@@ -34,12 +34,13 @@ export interface AlertsOptions {
   /** Told of every message that goes out: for metrics and the dashboard. */
   onMessage?: (message: AlertMessage) => void;
   now?: () => number;
+  /** How long a look waits for the database. */
+  loadMs?: number;
 }
 
-const LOAD_MS = 2_000;
-
 export function createAlerts(options: AlertsOptions): Alerts {
-  const { config, store, dispatcher, log, isLeader, onMessage = () => {}, now = Date.now } = options;
+  const { config, store, dispatcher, log, isLeader, onMessage = () => {} } = options;
+  const { now = Date.now, loadMs = 2_000 } = options;
   const silences = new Map<string, Silence>();
   /** Orders the database has not taken yet. */
   const unsaved = new Map<string, Silence | null>();
@@ -57,7 +58,7 @@ export function createAlerts(options: AlertsOptions): Alerts {
       reading = null;
     });
     const patience = new AbortController();
-    const late = sleep(LOAD_MS, null, { signal: patience.signal }).catch(() => null);
+    const late = sleep(loadMs, null, { signal: patience.signal }).catch(() => null);
     const found = await Promise.race([reading, late]);
     patience.abort();
     return found;

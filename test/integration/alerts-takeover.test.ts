@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createAlerts } from '../../agent/alerts/alerts.ts';
 import type { AlertMessage } from '../../agent/alerts/message.ts';
 import { type AlertStore, createAlertStore } from '../../agent/alerts/store.ts';
@@ -12,9 +12,10 @@ import type { HistoryRecord } from '../../agent/sinks/records.ts';
 import { openSpool } from '../../agent/sinks/spool.ts';
 import { type Database, openDatabase } from '../../agent/sql/database.ts';
 import { migrate } from '../../agent/sql/migrate.ts';
-import { type PostgresServer, startPostgres } from '../../dev/servers/postgres.ts';
+import type { PostgresServer } from '../../dev/servers/postgres.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 /** One alert, several agents: what people are told must not depend on which of them lives. */
 
@@ -36,6 +37,13 @@ beforeAll(async () => {
   database = openDatabase(server.url, { min: 0, max: 4, idle: 1_000 });
   const spool = await openSpool<HistoryRecord[]>({ folder });
   writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
+});
+/** Each test begins with nothing on record, also where it is tried again. */
+beforeEach(async () => {
+  await saved();
+  await database.query('DELETE FROM alerts');
+  await database.query('DELETE FROM alert_silences');
+  told.length = 0;
 });
 afterAll(async () => {
   await writer?.close(1_000);
@@ -72,6 +80,8 @@ function agent(name: string, leads: () => boolean, store: AlertStore = createAle
     log,
     isLeader: leads,
     now: () => clock,
+    // What an agent does that cannot learn what is open is another story.
+    loadMs: 60_000,
     dispatcher: {
       send: ({ event, severity, notified }: AlertMessage, as) =>
         told.push(`${name} ${event} ${severity} ${notified}${event === 'resolved' ? ` to ${as}` : ''}`),
