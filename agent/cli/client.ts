@@ -1,4 +1,4 @@
-import { CommandFailed } from './errors.ts';
+import { CommandFailed, Misuse } from './errors.ts';
 import { readStack, type Stack } from './stack.ts';
 
 /** Where the agent's API is, and the right to write. */
@@ -16,10 +16,15 @@ export interface TargetOptions {
 
 /**
  * ACGS_AGENT_URL wins (a production agent), unless --state-dir names a local stack; then ACGS_STATE_DIR; then `.acgs`.
- * Throws CommandFailed, saying how to point the command at an agent.
+ * Throws CommandFailed or Misuse, saying how to point the command at an agent.
  */
 export async function findTarget({ stateDir, env = process.env }: TargetOptions = {}): Promise<Target> {
   if (!stateDir && env.ACGS_AGENT_URL) {
+    if (!/^https?:$/.test(URL.parse(env.ACGS_AGENT_URL)?.protocol ?? '')) {
+      throw new Misuse(
+        `ACGS_AGENT_URL: ${JSON.stringify(env.ACGS_AGENT_URL)} is no address such as http://127.0.0.1:9400`,
+      );
+    }
     return { url: env.ACGS_AGENT_URL.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? null, stack: null };
   }
   const folder = stateDir ?? env.ACGS_STATE_DIR ?? '.acgs';

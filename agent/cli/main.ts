@@ -1,4 +1,4 @@
-import { Command, CommanderError } from 'commander';
+import { type Argument, Command, CommanderError } from 'commander';
 import { StoreUrlError } from '../store-url.ts';
 import { ApiError } from './client.ts';
 import { registerCommands } from './commands/index.ts';
@@ -12,23 +12,35 @@ export function buildProgram(): Command {
     .option('-y, --yes', 'do not ask before destructive steps')
     .showHelpAfterError('(add --help for what it takes)')
     .showSuggestionAfterError()
-    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureHelp({
+      showGlobalOptions: true,
+      sortSubcommands: false,
+      // Without `[options]`, which nearly all have, so that there is room for what a command does.
+      subcommandTerm: (command) =>
+        [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
+      minWidthToWrap: 20,
+    })
     .addHelpText(
       'after',
       `
-Finds its agent through --state-dir or ACGS_STATE_DIR (a stack started with \`npm start\`),
-or through ACGS_AGENT_URL and ACGS_TOKEN (an agent elsewhere).
+Finds its agent through --state-dir or ACGS_STATE_DIR (a stack started with
+\`npm start\`), or through ACGS_AGENT_URL and ACGS_TOKEN (an agent elsewhere).
 Exit codes: 0 done, 1 failed, 2 misuse or invalid configuration.
 
 Examples:
-  acgs-lb status --watch                 the whole system, kept fresh
-  acgs-lb drain gs gs-1 --deadline 5m    no new sessions on gs-1, maintenance after five minutes
-  acgs-lb explain /api/v1/auth/login     which instance would answer, and why
-  acgs-lb check --config acgs-lb.yaml    is this configuration good?`,
+  acgs-lb status --watch                the whole system, kept fresh
+  acgs-lb drain gs gs-1 --deadline 5m   no new sessions, later maintenance
+  acgs-lb explain /api/v1/auth/login    which instance would answer, and why
+  acgs-lb check --config acgs-lb.yaml   is this configuration good?`,
     );
   registerCommands(program);
   for (const command of everyCommand(program)) command.exitOverride();
   return program;
+}
+
+function argumentTerm(argument: Argument): string {
+  const inner = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${inner}>` : `[${inner}]`;
 }
 
 function everyCommand(command: Command): Command[] {
@@ -72,10 +84,11 @@ const rootOf = (error: unknown): unknown =>
   error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : error;
 
 if (import.meta.main) {
-  // A reader that closes early (`acgs-lb events | head`) is no failure.
+  // A reader that closes early (`acgs-lb events | head`) is no failure; a disk that is full is.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT_OK);
-    throw error;
+    process.stderr.write(`acgs-lb: cannot write the output: ${error.message}\n`);
+    process.exit(EXIT_FAILED);
   });
   process.exitCode = await main(process.argv.slice(2));
 }

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Status } from './shapes.ts';
 import { statusText } from './status-view.ts';
-import type { Terminal } from './terminal.ts';
+import { type Terminal, widthOf } from './terminal.ts';
 
 const terminal: Terminal = {
   ...{ interactive: true, watched: true, columns: 100, rows: 24 },
@@ -41,8 +41,32 @@ test('the verdict says no more than is so', () => {
   expect(first(['up', 'probation', 'draining'])).toContain(
     '1 of 3 instances of gs up, 1 draining, 1 on probation',
   );
-  expect(first(['up', 'down'])).toBe('! 1 instance of 2 down, every service answers');
+  expect(first(['up', 'down'])).toBe('! 1 instance of 2 down (gs-2), every service answers');
+  expect(first(['up', 'down', 'down', 'down', 'down'])).toContain('down (gs-2, gs-3, gs-4, …), every');
   expect(first(['draining', 'down'])).toBe('✗ no instance takes traffic for gs');
+});
+
+test('what an operator took out is not wrong', () => {
+  const [service] = status(['up', 'down']).services;
+  const instances = service?.instances.map((one) => ({
+    ...one,
+    admin: one.state === 'down' ? 'maint' : 'ready',
+  }));
+  const services = service && instances ? [{ ...service, instances }] : [];
+  expect(statusText(status([], { services }), terminal).split('\n')[0]).toBe(
+    '✓ every service answers; 1 of 2 instances of gs up, 1 in maintenance',
+  );
+});
+
+test('a long name leaves room for the reason, on any terminal', () => {
+  const [service] = status(['up', 'down']).services;
+  const instances = service?.instances.map((one) => ({ ...one, id: `${one.id}-${'x'.repeat(50)}` }));
+  const services = service && instances ? [{ ...service, instances }] : [];
+  for (const columns of [60, 80, 120, 200]) {
+    const text = statusText(status([], { services }), { ...terminal, columns });
+    for (const line of text.split('\n')) expect(widthOf(line), line).toBeLessThanOrEqual(columns);
+    expect(text).toContain('as it is');
+  }
 });
 
 test('without traffic there are no figures; of one service its own are told', () => {

@@ -1,5 +1,5 @@
 import type { Status } from './shapes.ts';
-import { type Column, type Terminal, table, wrap } from './terminal.ts';
+import { type Column, harmless, type Terminal, table, wrap } from './terminal.ts';
 import { ageText, clockText, numberText, plural, stateStyle } from './words.ts';
 
 type Instance = Status['services'][number]['instances'][number];
@@ -7,7 +7,11 @@ type Service = Status['services'][number];
 
 /** The whole system as text: the verdict first, then what is wrong, then everything. */
 export function statusText(status: Status, terminal: Terminal): string {
-  const parts = [verdict(status, terminal), facts(status, terminal), instancesText(status, terminal)];
+  const parts = [
+    wrap(verdict(status, terminal), 2, terminal),
+    facts(status, terminal),
+    instancesText(status, terminal),
+  ];
   const recent = news(status.changes).slice(0, 5);
   if (recent.length > 0) {
     parts.push(
@@ -30,7 +34,9 @@ function news(changes: Status['changes']): Status['changes'] {
 
 function verdict(status: Status, terminal: Terminal): string {
   const instances = status.services.flatMap((service) => service.instances);
-  const bad = instances.filter((instance) => instance.state === 'down');
+  // What an operator took out is down, but nothing is wrong with it.
+  const isOut = ({ state, admin }: Instance) => state === 'down' && admin !== 'ready';
+  const bad = instances.filter((instance) => instance.state === 'down' && !isOut(instance));
   const dark = status.services.filter(
     (service) => !service.instances.some((instance) => ['up', 'probation'].includes(instance.state)),
   );
@@ -44,7 +50,7 @@ function verdict(status: Status, terminal: Terminal): string {
   if (bad.length > 0) {
     return terminal.paint(
       'yellow',
-      `! ${plural(bad.length, 'instance')} of ${instances.length} down, every service answers`,
+      `! ${plural(bad.length, 'instance')} of ${instances.length} down (${namesOf(bad)}), every service answers`,
     );
   }
   if (sinks.length > 0) {
@@ -55,11 +61,13 @@ function verdict(status: Status, terminal: Terminal): string {
   }
   const services =
     status.services.length === 1 ? status.services[0]?.id : plural(status.services.length, 'service');
-  const less = (['draining', 'probation'] as const)
-    .map((state) => ({ state, count: instances.filter((instance) => instance.state === state).length }))
-    .filter(({ count }) => count > 0);
-  if (less.length > 0) {
-    const told = less.map(({ state, count }) => `${count} ${state === 'draining' ? state : 'on probation'}`);
+  const less = [
+    ['draining', instances.filter(({ state }) => state === 'draining')],
+    ['in maintenance', instances.filter(isOut)],
+    ['on probation', instances.filter(({ state }) => state === 'probation')],
+  ] as const;
+  const told = less.filter(([, of]) => of.length > 0).map(([word, of]) => `${of.length} ${word}`);
+  if (told.length > 0) {
     const up = instances.filter((instance) => instance.state === 'up').length;
     return terminal.paint(
       'yellow',
@@ -72,6 +80,11 @@ function verdict(status: Status, terminal: Terminal): string {
       ? `✓ the one instance of ${services} is fine`
       : `✓ all ${plural(instances.length, 'instance')} of ${services} fine`,
   );
+}
+
+function namesOf(instances: readonly Instance[]): string {
+  const names = instances.slice(0, 3).map(({ id }) => id);
+  return [...names, ...(instances.length > 3 ? ['…'] : [])].join(', ');
 }
 
 function facts(status: Status, terminal: Terminal): string {
@@ -143,7 +156,7 @@ function instancesText(status: Status, terminal: Terminal): string {
   const of = (read: (instance: Instance) => string) => (row: Row) => (row.instance ? read(row.instance) : '');
   const columns: Column<Row>[] = [
     { title: 'SERVICE', value: (row) => (row.first ? row.service.id : '') },
-    { title: 'INSTANCE', value: (row) => row.instance?.id ?? '(none)' },
+    { title: 'INSTANCE', value: (row) => row.instance?.id ?? '(none)', shrink: 0.6, least: 16 },
     {
       title: 'STATE',
       value: of((instance) => instance.state),
@@ -169,7 +182,7 @@ function instancesText(status: Status, terminal: Terminal): string {
       optional: 2,
     },
     { title: 'WEIGHT', value: of((instance) => String(instance.weight)), align: 'right', optional: 4 },
-    { title: 'WHY', value: of((instance) => instance.reason), shrink: 1 },
+    { title: 'WHY', value: of((instance) => instance.reason), shrink: 1, least: 16 },
   ];
   return table(rows, columns, terminal);
 }
@@ -178,6 +191,6 @@ export function changeText(change: Status['changes'][number], terminal: Terminal
   const move = change.to === undefined ? '' : ` ${change.from ?? '?'} → ${change.to}`;
   const style = stateStyle(change.to ?? '');
   const indent = 10;
-  const text = `${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${change.reason}`;
+  const text = `${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${harmless(change.reason)}`;
   return `${terminal.paint('dim', clockText(change.at))}  ${wrap(text, indent, terminal)}`;
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Column, createTerminal, type Terminal, table, widthOf, wrap } from './terminal.ts';
+import { type Column, clip, createTerminal, type Terminal, table, widthOf, wrap } from './terminal.ts';
 
 const plain = (columns: number): Terminal => ({
   write() {},
@@ -72,4 +72,18 @@ test('long lines go on below, indented; nothing is broken where nobody looks', (
   const text = 'published 4m ago, and some more';
   expect(wrap(text, 9, plain(30))).toBe(`published 4m ago, and${' '.repeat(0)}\n         some more`);
   expect(wrap(text, 9, { ...plain(30), interactive: false })).toBe(text);
+});
+
+test('columns are counted as a terminal counts them', () => {
+  expect(['gs-1', 'ünï', '用户', '🙂', 'e\u0301', '\x1b[31mred\x1b[39m'].map(widthOf)).toEqual([
+    4, 3, 4, 2, 1, 3,
+  ]);
+  expect(clip('用户-1', 4)).toBe('用…');
+  const rows = ['用户', 'ada'].map((id) => ({ id, count: '7', why: 'x' }));
+  expect(table(rows, columns, plain(40))).toBe('ID    N  WHY\n用户  7  x\nada   7  x');
+});
+
+test('what somebody else wrote neither moves the cursor nor breaks a table', () => {
+  const text = table([{ id: 'a\x1b[2J', count: '1', why: 'b\nc\u202ed' }], columns, plain(40));
+  expect(text.split('\n')[1]).toBe('a�[2J  1  b�c�d');
 });

@@ -60,8 +60,28 @@ export function createTerminal(
   };
 }
 
+// Two columns wide: East Asian scripts, full-width forms, emoji. No column: what is drawn over the character before it.
+const WIDE =
+  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]/u;
+const DRAWN_OVER = /[\p{Mn}\p{Me}\p{Cf}]/u;
+const PLAIN = /^[\x20-\x7e]*$/;
+
+const columnsOf = (character: string): number =>
+  DRAWN_OVER.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
+
 /** Columns a string takes up, colour codes not counted. */
-export const widthOf = (text: string): number => [...stripVTControlCharacters(text)].length;
+export function widthOf(text: string): number {
+  const bare = stripVTControlCharacters(text);
+  if (PLAIN.test(bare)) return bare.length;
+  return [...bare].reduce((sum, character) => sum + columnsOf(character), 0);
+}
+
+/**
+ * Text somebody else chose (a user's id, an instance's reason): its control characters could move the cursor, change what
+ * stands elsewhere or break a table, so each is shown as �.
+ */
+export const harmless = (text: string): string =>
+  text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
 
 export interface Column<Row> {
   title: string;
@@ -70,6 +90,8 @@ export interface Column<Row> {
   style?(row: Row): Style;
   /** How gladly this column gives up width when the table is too wide; 0 (the default) never does. */
   shrink?: number;
+  /** Cut no further than this (default 8) as long as there is a column to leave out. */
+  least?: number;
   /** Left out when the table is still too wide with everything cut; the highest goes first. */
   optional?: number;
 }
@@ -79,9 +101,10 @@ const LEAST = 8;
 
 /**
  * A table no wider than the terminal: columns with `shrink` are cut, widest first, an ellipsis marking the cut; where
- * that does not do, columns that are optional are left out.
+ * that does not do, columns that are optional are left out. Control characters in cells are made harmless.
  */
-export function table<Row>(rows: readonly Row[], wanted: readonly Column<Row>[], terminal: Terminal): string {
+export function table<Row>(rows: readonly Row[], given: readonly Column<Row>[], terminal: Terminal): string {
+  const wanted = given.map((column) => ({ ...column, value: (row: Row) => harmless(column.value(row)) }));
   const columns = fitting(rows, wanted, terminal.columns);
   const cells = rows.map((row) => columns.map((column) => column.value(row)));
   const widths = columns.map((column, index) =>
@@ -112,11 +135,11 @@ export function table<Row>(rows: readonly Row[], wanted: readonly Column<Row>[],
 }
 
 function fitting<Row>(rows: readonly Row[], wanted: readonly Column<Row>[], room: number): Column<Row>[] {
-  const least = ({ title, value, shrink }: Column<Row>): number => {
+  const needed = ({ title, value, shrink, least = LEAST }: Column<Row>): number => {
     const width = Math.max(widthOf(title), ...rows.map((row) => widthOf(value(row))));
-    return shrink ? Math.min(width, LEAST) : width;
+    return shrink ? Math.min(width, least) : width;
   };
-  let kept = wanted.map((column) => ({ column, width: least(column) }));
+  let kept = wanted.map((column) => ({ column, width: needed(column) }));
   const tooWide = () => kept.reduce((sum, { width }) => sum + width + GAP.length, -GAP.length) > room;
   while (tooWide()) {
     const first = Math.max(...kept.map(({ column }) => column.optional ?? 0));
@@ -161,5 +184,10 @@ export function wrap(
 
 export function clip(text: string, width: number): string {
   if (widthOf(text) <= width) return text;
-  return `${[...text].slice(0, Math.max(0, width - 1)).join('')}…`;
+  let room = width - 1;
+  const kept = [...text].filter((character) => {
+    room -= columnsOf(character);
+    return room >= 0;
+  });
+  return `${kept.join('')}…`;
 }

@@ -14,7 +14,11 @@ export function capacityText(capacity: Capacity, terminal: Terminal): string {
   const bold = (text: string) => terminal.paint('bold', text);
   const reviewed = capacity.services.filter(isReviewed);
   const parts = [
-    `${bold(`Capacity of site ${capacity.site}`)}: ${month(capacity.from)} reviewed, forecast to ${day(capacity.forecastTo - 1)}`,
+    wrap(
+      `${bold(`Capacity of site ${capacity.site}`)}: ${month(capacity.from)} reviewed, forecast to ${day(capacity.forecastTo - 1)}`,
+      0,
+      terminal,
+    ),
   ];
   if (reviewed.length > 0) {
     parts.push(

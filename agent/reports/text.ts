@@ -11,7 +11,11 @@ export function reportText(report: Report, terminal: Terminal): string {
   const bold = (text: string) => terminal.paint('bold', text);
   const good = allMet(report);
   const parts = [
-    `${bold(`Report of site ${report.site}`)}, ${instant(report.from)} to ${instant(report.to)} UTC`,
+    wrap(
+      `${bold(`Report of site ${report.site}`)}, ${instant(report.from)} to ${instant(report.to)} UTC`,
+      0,
+      terminal,
+    ),
     terminal.paint(good ? 'green' : 'red', wrap(verdict(report), 0, terminal)),
   ];
   if (services.length > 0) {
@@ -83,13 +87,16 @@ export function reportText(report: Report, terminal: Terminal): string {
   const slow = instances.filter(({ latency }) => latency).slice(0, 5);
   if (slow.length > 0) {
     parts.push(
-      `${bold('Slowest instances')} (p50 / p95 / p99 ms)\n${slow
-        .map(({ instance, latency }) =>
-          latency
-            ? `  ${instance}  ${milliseconds(latency.p50)} / ${milliseconds(latency.p95)} / ${milliseconds(latency.p99)}`
-            : '',
-        )
-        .join('\n')}`,
+      `${bold('Slowest instances')}\n${table(
+        slow,
+        [
+          { title: 'INSTANCE', shrink: 1, value: ({ instance }) => instance },
+          { title: 'P50 ms', align: 'right', value: ({ latency }) => milliseconds(latency?.p50 ?? null) },
+          { title: 'P95 ms', align: 'right', value: ({ latency }) => milliseconds(latency?.p95 ?? null) },
+          { title: 'P99 ms', align: 'right', value: ({ latency }) => milliseconds(latency?.p99 ?? null) },
+        ],
+        terminal,
+      )}`,
     );
   }
   const real = incidents.filter(({ kind }) => kind !== 'maintenance');
@@ -102,10 +109,16 @@ export function reportText(report: Report, terminal: Terminal): string {
             { title: 'BEGAN (UTC)', value: ({ start }) => instant(start) },
             {
               title: 'LASTED',
+              optional: 1,
               value: ({ seconds, end }) => `${lasting(seconds)}${end === null ? ', still' : ''}`,
             },
-            { title: 'WHAT', value: ({ kind, service, instance }) => `${instance ?? service} ${kind}` },
-            { title: 'WHY', shrink: 1, value: ({ reason }) => reason },
+            {
+              title: 'WHAT',
+              shrink: 0.6,
+              least: 16,
+              value: ({ kind, service, instance }) => `${instance ?? service} ${kind}`,
+            },
+            { title: 'WHY', shrink: 1, least: 16, value: ({ reason }) => reason },
           ],
           terminal,
         )}`,

@@ -31,5 +31,5 @@ test('the request it offers is one that the service answers', () => {
   const web = parseConfig(file).services.web;
   expect(web && pathOf(web)).toBe('/up');
   expect(web && pathOf({ ...web, routes: ['/api/v1/auth'] })).toBe('/api/v1/auth/health');
-  expect(screen({ ...facts, firstPath: '/up' })).toContain('curl -si http://127.0.0.1:8787/up ');
+  expect(screen({ ...facts, firstPath: '/up' })).toContain('  curl -si http://127.0.0.1:8787/up\n');
 });

@@ -15,24 +15,24 @@ export interface ScreenFacts {
   seconds: number;
 }
 
+type Row = [name: string, value: string, note: string];
+
 /** One screen: where everything is, and three things to try. */
 export function screen(facts: ScreenFacts): string {
   const { stack } = facts;
-  const rows: [string, string, string][] = [
+  const rows: Row[] = [
     ['edge', stack.edge, 'send requests here'],
     [
       'gateway',
       stack.gateway ?? 'not running',
       stack.gateway ? 'HAProxy, behind the edge' : 'HAProxy is not installed',
     ],
-    ['dashboard', `${stack.agent}/`, `what happens, live; steering takes the token ${stack.adminToken}`],
+    ['dashboard', `${stack.agent}/`, 'what happens, live'],
+    ['', stack.adminToken, 'the token to steer there'],
     ...(stack.haproxyStats
       ? [
-          ['HAProxy', stack.haproxyStats, `user:password ${stack.haproxyStatsAuth}`] as [
-            string,
-            string,
-            string,
-          ],
+          ['HAProxy', stack.haproxyStats, 'its own page, log in with'] as Row,
+          ['', stack.haproxyStatsAuth ?? '', 'user:password'] as Row,
         ]
       : []),
     [
@@ -53,7 +53,8 @@ export function screen(facts: ScreenFacts): string {
     '',
     ...rows.map(([name, address, note]) => `  ${name.padEnd(11)}${address.padEnd(width)}${note}`),
     '',
-    `  tokens, pids and full URLs: ${facts.stateDir}/stack.json    logs: ${facts.stateDir}/logs/`,
+    `  tokens, pids and full URLs: ${facts.stateDir}/stack.json`,
+    `  logs: ${facts.stateDir}/logs/`,
     '',
     'Try:',
     ...tries(facts),
@@ -87,11 +88,14 @@ function tries(facts: ScreenFacts): string[] {
   const victim = demo[0];
   const pid = stack.instances.find(({ id }) => id === victim?.id)?.pid;
   return [
-    `  curl -si ${url}        # x-acgs-instance tells which instance answered`,
+    '  # x-acgs-instance tells which instance answered',
+    `  curl -si ${url}`,
     ...(victim && pid
       ? [
-          `  kill -9 ${pid}        # ends ${victim.id}; go on asking: no request fails`,
-          `  ${instanceCommand(victim)}        # brings it back`,
+          `  # ends ${victim.id}; go on asking: no request fails`,
+          `  kill -9 ${pid}`,
+          '  # brings it back',
+          `  ${instanceCommand(victim)}`,
         ]
       : [`  ${command(facts, 'status')}`, `  ${command(facts, 'events')}`]),
   ];

@@ -113,7 +113,7 @@ export class Stack {
     say(
       screen({
         stack,
-        stateDir: relative(process.cwd(), layout.stateDir) || '.',
+        stateDir: shortPath(layout.stateDir),
         services: services.length,
         demo: this.#demo,
         firstPath: services[0] ? pathOf(services[0]) : '/',
@@ -145,4 +145,10 @@ export class Stack {
     writeWhole(this.#stackFile, `${JSON.stringify(stack, null, 2)}\n`);
     return stack;
   }
+}
+
+/** As one would type it here: relative inside this folder, else whole. */
+function shortPath(path: string): string {
+  const short = relative(process.cwd(), path);
+  return short.startsWith('..') ? path : short || '.';
 }

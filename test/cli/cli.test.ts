@@ -63,6 +63,17 @@ test('what cannot be meant is misuse, exit 2, and nothing is done', async () => 
     code: 2,
     err: expect.stringContaining('the id is empty'),
   });
+  for (const [args, said] of [
+    [['weight', 'gs', 'gs-1', '0x10'], 'weight: "0x10" is not a whole number'],
+    [['heartbeat', 'gs', 'gs-1', '--every', '0s'], '--every: "0s" is no duration'],
+    [['register', 'gs', '--id', 'a', '--url', 'http://127.0.0.1:1', '--ttl', ''], '--ttl: "" is no duration'],
+  ] as const) {
+    expect(await run([...args], stack())).toMatchObject({ code: 2, err: expect.stringContaining(said) });
+  }
+  expect(await run(['status'], { ACGS_AGENT_URL: '127.0.0.1:9400' })).toMatchObject({
+    code: 2,
+    err: 'ACGS_AGENT_URL: "127.0.0.1:9400" is no address such as http://127.0.0.1:9400\n',
+  });
   expect(agent.writes.length).toBe(before);
   const output = join(folder, 'backup');
   expect(await run(['backup', '--only', 'nonsense', '-o', output])).toMatchObject({

@@ -4,7 +4,7 @@ import { noSuchCommand, wholeNumber } from '../arguments.ts';
 import { type Context, contextOf } from '../context.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
 import { readAs } from '../shapes.ts';
-import { table } from '../terminal.ts';
+import { harmless, table, wrap } from '../terminal.ts';
 import { plural } from '../words.ts';
 
 const alertShape = z.looseObject({
@@ -114,7 +114,7 @@ function registerSilences(alerts: Command): void {
       const context = contextOf(command);
       const body = { ...options, by: whoami() };
       const answer = await (await context.client()).post('/v1/alerts/silences', body);
-      context.print(readAs(silenceShape, answer, 'silence'), silenceText);
+      context.print(readAs(silenceShape, answer, 'silence'), (made) => silenceText(made, context));
     });
   alerts
     .command('silences')
@@ -124,7 +124,7 @@ function registerSilences(alerts: Command): void {
       const answer = await (await context.client()).get('/v1/alerts/silences');
       context.print(
         readAs(silencesShape, answer, 'silences'),
-        ({ silences }) => silences.map(silenceText).join('\n') || 'no silences',
+        ({ silences }) => silences.map((one) => silenceText(one, context)).join('\n') || 'no silences',
       );
     });
   alerts
@@ -138,9 +138,11 @@ function registerSilences(alerts: Command): void {
     });
 }
 
-const silenceText = ({ id, rule, service, until, reason, createdBy }: z.infer<typeof silenceShape>): string =>
-  `${id}: ${rule || 'every rule'} of ${service || 'every service'} until ${new Date(until).toISOString()}, ` +
-  `by ${createdBy}: ${reason}`;
+function silenceText(silence: z.infer<typeof silenceShape>, { terminal }: Context): string {
+  const { id, rule, service, until, reason, createdBy } = silence;
+  const what = `${rule || 'every rule'} of ${service || 'every service'} until ${new Date(until).toISOString()}`;
+  return wrap(harmless(`${id}: ${what}, by ${createdBy}: ${reason}`), 2, terminal);
+}
 
 function listText(list: readonly Alert[], { terminal }: Context): string {
   if (list.length === 0) return terminal.paint('green', 'no alerts');

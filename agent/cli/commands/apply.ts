@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CONFIG_OPTION, CONFIG_WORDS, chosenConfig } from '../config-place.ts';
 import { contextOf } from '../context.ts';
 import { readAs } from '../shapes.ts';
+import { wrap } from '../terminal.ts';
 
 const answerShape = z.looseObject({
   changes: z.array(z.string()),
@@ -33,7 +34,7 @@ export function registerApply(program: Command): void {
         return readAs(answerShape, await (await client.open(`/v1/config${query}`, init)).json(), 'answer');
       };
       const wanted = await put('?dryRun=true');
-      const list = wanted.changes.map((change) => `  ${change}`).join('\n');
+      const list = wanted.changes.map((change) => `  ${wrap(change, 4, context.terminal)}`).join('\n');
       if (options.dryRun || wanted.changes.length === 0) {
         context.print(wanted, () => (list ? `would change\n${list}` : 'nothing would change'));
         return;

@@ -6,6 +6,7 @@ import { type Context, contextOf } from '../context.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
 import type { Tell } from '../progress.ts';
+import { wrap } from '../terminal.ts';
 import { plural } from '../words.ts';
 
 interface DoctorOptions {
@@ -113,9 +114,13 @@ function findingsText(findings: readonly Finding[], { terminal }: Context): stri
   const width = Math.max(...findings.map(({ name }) => name.length));
   const lines = findings.map(({ name, state, detail, mend }) => {
     const [mark, style] = MARKS[state];
-    const indent = ' '.repeat(width + 4);
-    const told = detail.replaceAll('\n', `\n${indent}`);
-    const advice = mend ? `\n${indent}${terminal.paint('bold', '→')} ${mend}` : '';
+    const indent = width + 4;
+    const below = `\n${' '.repeat(indent)}`;
+    const told = detail
+      .split('\n')
+      .map((line) => wrap(line, indent, terminal))
+      .join(below);
+    const advice = mend ? `${below}${terminal.paint('bold', '→')} ${wrap(mend, indent + 2, terminal)}` : '';
     return `${terminal.paint(style, mark)} ${name.padEnd(width)}  ${state === 'skip' ? terminal.paint('dim', told) : told}${advice}`;
   });
   const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;

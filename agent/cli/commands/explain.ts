@@ -82,12 +82,12 @@ export function explanationText(path: string, explanation: Explanation, terminal
   ].map(([name = '', text = '']) => `${name.padEnd(10)}${wrap(text, 10, terminal)}`);
   const columns: Column<Explanation['candidates'][number]>[] = [
     { title: '', value: (row) => (row.chosen ? '→' : ' ') },
-    { title: 'CANDIDATE', value: (row) => row.id },
+    { title: 'CANDIDATE', value: (row) => row.id, shrink: 0.6, least: 16 },
     { title: 'STATE', value: (row) => row.state, style: (row) => stateStyle(row.state) },
     { title: 'SHARE %', value: (row) => numberText(row.sharePercent, 1), align: 'right' },
     { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right', optional: 2 },
     { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right', optional: 3 },
-    { title: 'WHY', value: (row) => row.reason, shrink: 1 },
+    { title: 'WHY', value: (row) => row.reason, shrink: 1, least: 16 },
   ];
   return [
     head,

@@ -29,16 +29,17 @@ export function registerMigrate(program: Command): void {
       const { stateDir } = command.optsWithGlobals<{ stateDir?: string }>();
       const url = options.databaseUrl ?? (await find(stateDir));
       try {
-        const { made, applied } = await context.progress(async (tell) => {
+        const { made, applied, warnings } = await context.progress(async (tell) => {
           tell('migrating');
           const made = options.init ? await init(options, url) : [];
           return { made, ...(await migrate(url)) };
         });
-        context.print({ made, applied }, () =>
+        context.print({ made, applied, warnings }, () =>
           [
             ...made.map((what) => `created ${what}`),
             ...applied.map((name) => `applied ${name}`),
             ...(applied.length === 0 ? ['the schema is up to date'] : []),
+            ...warnings.map((warning) => `note: ${warning}`),
           ].join('\n'),
         );
       } catch (error) {

@@ -15,6 +15,7 @@ interface RegisterOptions {
   metadata?: Record<string, string>;
 }
 
+const DAY_MS = 86_400_000;
 const instancesPath = (service: string): string => `/v1/services/${encodeURIComponent(service)}/instances`;
 
 /** register, deregister, heartbeat: instances that come and go at run time. */
@@ -33,8 +34,8 @@ export function registerRegistry(program: Command): void {
     .addHelpText('after', '\nExample:\n  acgs-lb register gs --id gs-3 --url http://127.0.0.1:8024 --ttl 30s')
     .action(async (service: string, options: RegisterOptions, command: Command) => {
       const context = contextOf(command);
-      if (options.ttl && parseDuration(options.ttl) === null) {
-        throw new Misuse(`--ttl: ${options.ttl} is no duration such as 30s or 5m`);
+      if (options.ttl !== undefined && parseDuration(options.ttl) === null) {
+        throw new Misuse(`--ttl: ${JSON.stringify(options.ttl)} is no duration such as 30s or 5m`);
       }
       const client = await context.client();
       const answer = await client.post(instancesPath(service), {
@@ -74,15 +75,17 @@ export function registerRegistry(program: Command): void {
     .action(async (service: string, instance: string, options: { every?: string }, command: Command) => {
       const context = contextOf(command);
       const client = await context.client();
-      const everyMs = options.every ? parseDuration(options.every) : 0;
-      if (everyMs === null) throw new Misuse(`--every: ${options.every} is no duration such as 10s`);
+      const everyMs = options.every === undefined ? null : parseDuration(options.every);
+      if (options.every !== undefined && (!everyMs || everyMs > DAY_MS)) {
+        throw new Misuse(`--every: ${JSON.stringify(options.every)} is no duration such as 10s, at most 24h`);
+      }
       do {
         const answer = await client.put(
           `${instancesPath(service)}/${encodeURIComponent(instance)}/heartbeat`,
         );
         context.print(answer, () => `${service}/${instance} lives`);
-        if (everyMs > 0) await new Promise((resolve) => setTimeout(resolve, everyMs));
-      } while (everyMs > 0);
+        if (everyMs) await new Promise((resolve) => setTimeout(resolve, everyMs));
+      } while (everyMs);
     });
 }
 

@@ -5,7 +5,7 @@ import { noSuchCommand, wholeNumber } from '../arguments.ts';
 import { type Context, contextOf } from '../context.ts';
 import { Misuse } from '../errors.ts';
 import { readAs } from '../shapes.ts';
-import { type Terminal, table, wrap } from '../terminal.ts';
+import { harmless, type Terminal, table, wrap } from '../terminal.ts';
 
 const sessionShape = z.looseObject({
   id: z.string(),
@@ -92,7 +92,7 @@ function readers(sessions: Command): void {
             .join(', ') || 'none';
         return [
           `sessions   ${stats.total}: ${counts(stats.byState)}`,
-          `open       ${counts(stats.byWorkflow)}${stats.averageAge === null ? '' : `; on average ${spell(stats.averageAge)} old`}`,
+          `open       ${wrap(`${counts(stats.byWorkflow)}${stats.averageAge === null ? '' : `; on average ${spell(stats.averageAge)} old`}`, 11, context.terminal)}`,
           `completed  ${stats.averageDuration === null ? 'none yet' : `after ${spell(stats.averageDuration)} on average`}`,
           `moves      ${stats.moves}`,
         ].join('\n');
@@ -250,7 +250,7 @@ export function oneText(session: Session, terminal: Terminal): string {
     ...moves.map((move): [string, string] => ['moved', move]),
     ['began', `${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`],
   ];
-  return lines.map(([name, text]) => `${name.padEnd(11)}${wrap(text, 11, terminal)}`).join('\n');
+  return lines.map(([name, text]) => `${name.padEnd(11)}${wrap(harmless(text), 11, terminal)}`).join('\n');
 }
 
 const colour = (state: string) =>

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
+import { wholeNumber } from '../arguments.ts';
 import { type Context, contextOf } from '../context.ts';
 import { Misuse } from '../errors.ts';
 import { instanceShape, readAs } from '../shapes.ts';
@@ -93,16 +94,16 @@ async function warnIfLast(context: Context, service: string, instance: string, v
 
 function durationText(text: string): string {
   if (parseDuration(text) === null)
-    throw new Misuse(`--deadline: ${text} is no duration such as 30s, 5m or 1h`);
+    throw new Misuse(`--deadline: ${JSON.stringify(text)} is no duration such as 30s, 5m or 1h`);
   return text;
 }
 
 function weightOf(text: string): number {
-  const weight = Number(text);
-  if (!Number.isInteger(weight) || weight < 1 || weight > 256) {
+  try {
+    return wholeNumber(1, 256)(text);
+  } catch {
     throw new Misuse(
-      `weight: ${text} is not a whole number from 1 to 256 (to stop traffic: acgs-lb drain or maint)`,
+      `weight: ${JSON.stringify(text)} is not a whole number from 1 to 256 (to stop traffic: acgs-lb drain or maint)`,
     );
   }
-  return weight;
 }

@@ -17,7 +17,8 @@ export async function checkAgent(target: Target, version: string): Promise<Agent
   try {
     status = readAs(statusShape, await client.get('/v1/status'), 'status');
   } catch (error) {
-    const mend = 'start it (`npm start`, systemctl start acgs-lb), or set ACGS_AGENT_URL to where it listens';
+    const mend =
+      'start it (`npm start`, systemctl start acgs-lb-agent), or set ACGS_AGENT_URL to where it listens';
     return { findings: [fail('agent', wordsOf(error), mend)], status: null };
   }
   const findings = [
