@@ -30,7 +30,11 @@ export interface PostgresSink extends Sink {
 export async function createPostgresSink(options: PostgresSinkOptions): Promise<PostgresSink> {
   const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
   const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
-  const prepare = migrateUrl ? () => migrate(migrateUrl) : undefined;
+  const prepare = migrateUrl
+    ? async () => {
+        for (const warning of (await migrate(migrateUrl)).warnings) log.warn(warning);
+      }
+    : undefined;
   const writer = createHistoryWriter({ database, spool, log, flushMs, ...(prepare && { prepare }) });
   const minutes = createMinutes();
   // What an earlier run left on disk goes in first.

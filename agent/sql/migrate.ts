@@ -8,6 +8,8 @@ import { postgresMend } from './words.ts';
 export interface MigrateResult {
   /** Names of the migrations that ran now. */
   applied: string[];
+  /** What a person should know of what they did. */
+  warnings: string[];
 }
 
 export class MigrationError extends Error {
@@ -29,8 +31,12 @@ export function migrationsFolder(): string {
 export async function migrate(databaseUrl: string, options: { count?: number } = {}): Promise<MigrateResult> {
   const { runner } = await import('node-pg-migrate');
   let client: pg.Client | undefined;
+  const warnings: string[] = [];
   try {
     client = await connectPostgres(databaseUrl);
+    client.on('notice', ({ severity, message }) => {
+      if (severity === 'WARNING' && message) warnings.push(message);
+    });
     const done = await runner({
       dbClient: client,
       dir: migrationsFolder(),
@@ -42,7 +48,7 @@ export async function migrate(databaseUrl: string, options: { count?: number } =
       advisoryLockMode: 'wait',
       logger: silent,
     });
-    return { applied: done.map(({ name }) => name) };
+    return { applied: done.map(({ name }) => name), warnings };
   } catch (cause) {
     throw new MigrationError(explain(cause as Error), { cause });
   } finally {

@@ -47,6 +47,8 @@ export function postgresMend(error: unknown): string {
   if (/time(d )?out|no answer/i.test(message)) {
     return 'something listens there and does not answer: look at the Postgres host';
   }
+  // SQLSTATE, but of class 08: it is there, and refused a statement.
+  if (/^(?!08)[0-9A-Z]{5}$/.test(code)) return 'Postgres refused this statement; its log tells which';
   return 'start Postgres, or set DATABASE_URL to where it listens';
 }
 

@@ -165,3 +165,31 @@ describe('a database of the original', () => {
     ]);
   });
 });
+
+it('a database of the original that others have built on is taken over too', async () => {
+  const server = await startPostgres();
+  const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+  try {
+    await database.query(ORIGINAL);
+    await database.query(`
+      INSERT INTO load_balancing_metrics (service_type, instance_id, timestamp, response_time) VALUES ('auth', 'a', ${AT}, 2);
+      CREATE VIEW slow AS SELECT * FROM load_balancing_metrics WHERE response_time > 1;
+      CREATE INDEX idx_load_balancing_metrics_by_service_and_by_instance_one ON load_balancing_metrics (service_type);
+      CREATE INDEX idx_load_balancing_metrics_by_service_and_by_instance_two ON load_balancing_metrics (instance_id);
+      GRANT SELECT ON service_health_history TO PUBLIC`);
+    const { warnings } = await migrate(server.url);
+    expect(warnings).toEqual([
+      expect.stringMatching(/^a view or a foreign key stands on load_balancing_metrics_original: it is kept/),
+    ]);
+    for (const table of ['load_balancing_metrics', 'slow']) {
+      expect((await database.query(`SELECT timestamp FROM ${table}`)).rows).toEqual([{ timestamp: AT }]);
+    }
+    const { rows } = await database.query(
+      "SELECT has_table_privilege('public', 'service_health_history', 'SELECT') AS read",
+    );
+    expect(rows).toEqual([{ read: true }]);
+  } finally {
+    await database.close();
+    await server.stop();
+  }
+});

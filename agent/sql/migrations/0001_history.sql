@@ -22,8 +22,12 @@ DECLARE
 BEGIN
   FOREACH original IN ARRAY ARRAY['load_balancing_metrics', 'service_health_history'] LOOP
     IF (SELECT relkind FROM pg_class WHERE oid = to_regclass(original)) = 'r' THEN
-      FOR item IN SELECT indexrelid::regclass::text AS name FROM pg_index WHERE indrelid = to_regclass(original) LOOP
-        EXECUTE format('ALTER INDEX %s RENAME TO %I', item.name, left(item.name, 50) || '_original');
+      FOR item IN
+        SELECT indexrelid::regclass::text AS name, relname, indexrelid::text AS oid
+        FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = to_regclass(original)
+      LOOP
+        -- The oid, because long names may differ at their end alone.
+        EXECUTE format('ALTER INDEX %s RENAME TO %I', item.name, 'original_' || item.oid || '_' || left(item.relname, 40));
       END LOOP;
       IF to_regclass(original || '_id_seq') IS NOT NULL THEN
         EXECUTE format('ALTER SEQUENCE %I RENAME TO %I', original || '_id_seq', original || '_original_id_seq');
@@ -132,15 +136,20 @@ BEGIN
       target, copied, target);
     -- Who could read the original (a Grafana role, say) can read its heir.
     FOR item IN
-      SELECT grantee::regrole::text AS role, privilege_type AS privilege
-      FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass(original) AND grantee <> relowner AND grantee <> 0
+      SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role, privilege_type AS privilege
+      FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass(original) AND grantee <> relowner
     LOOP
       EXECUTE format('GRANT %s ON %I TO %s', item.privilege, target, item.role);
     END LOOP;
     IF extra THEN
-      RAISE NOTICE '% has columns of its own and is kept', original;
+      RAISE WARNING '% has columns of its own: it is kept', original;
     ELSE
-      EXECUTE format('DROP TABLE %I', original);
+      BEGIN
+        EXECUTE format('DROP TABLE %I', original);
+      EXCEPTION WHEN dependent_objects_still_exist THEN
+        RAISE WARNING 'a view or a foreign key stands on %: it is kept, no new row comes into it; let them stand on % instead',
+          original, target;
+      END;
     END IF;
   END LOOP;
 END
