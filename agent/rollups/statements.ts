@@ -30,7 +30,8 @@ const MERGE = `
  * one row stands for. Rows adopted from the guide's original hold running totals, every 30 s: their own share is the
  * difference to the row before, or all of it when the total fell (the process began anew); the first of all counts
  * nothing, since nobody knows over which time it was gathered. Any program may write rows: a response time that is none
- * (NaN, infinite, negative, over a day) counts as not measured.
+ * (NaN, infinite, negative, over a day) counts as not measured, a count below zero as none, and a row that names no
+ * instance not at all: '' is the service as a whole.
  */
 export const COUNT_HOUR = `
   WITH adopted AS (SELECT coalesce(max(last_id), 0) AS last_id FROM adopted_tables WHERE name = 'load_balancing_metrics'),
@@ -41,16 +42,16 @@ export const COUNT_HOUR = `
            failure_count AS failed, lag(failure_count) OVER w AS failed_before
     FROM load_balancing_metrics
     WHERE (SELECT last_id FROM adopted) > 0 AND id <= (SELECT last_id FROM adopted)
-      AND timestamp >= $1::double precision - 86400 AND timestamp < $1::double precision + 3600
+      AND timestamp >= $1::double precision - 86400 AND timestamp < $1::double precision + 3600 AND instance_id <> ''
     WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp, id)
   ),
   told AS (
     SELECT service_type, instance_id, timestamp, response_time, current_connections AS connections, cpu_usage AS cpu,
-           memory_usage AS memory, greatest(total_requests, success_count::bigint + failure_count) AS requests,
-           failure_count::bigint AS failures, $4::double precision AS span,
+           memory_usage AS memory, greatest(total_requests, success_count::bigint + failure_count, 0) AS requests,
+           greatest(failure_count, 0)::bigint AS failures, $4::double precision AS span,
            greatest(total_requests, success_count::bigint + failure_count) AS weight
     FROM load_balancing_metrics
-    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600 AND instance_id <> ''
       AND id > (SELECT last_id FROM adopted)
     UNION ALL
     SELECT service_type, instance_id, timestamp, response_time, current_connections, cpu_usage, memory_usage,

@@ -114,6 +114,16 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect((await hour(at + HOUR))[0]).toMatchObject({ requests: 10 });
   });
 
+  it('a row that names no instance is none, and a count below zero is zero', async () => {
+    const at = START + 9 * HOUR;
+    await insert('', at, { seconds: 1, requests: 5, failures: 5 });
+    await insert('gs-1', at + 10, { seconds: 0.1, requests: 10, failures: 1 });
+    await insert('gs-1', at + 20, { seconds: 0.1, requests: -7, failures: -3 });
+    expect(await rollUp(database)).toMatchObject({ hours: 1 });
+    for (const rollup of await hour(at)) expect(rollup).toMatchObject({ requests: 10, failures: 1, rows: 2 });
+    expect(await hour(at)).toHaveLength(2);
+  });
+
   it('lets an hour that cannot be computed hold up no other, and tells of it', async () => {
     const at = START + 6 * HOUR;
     const latency = (start: number, count: unknown) =>
