@@ -9,10 +9,16 @@ import { createSteering, type Look, type Steering } from './steering.ts';
 
 /** All HAProxies of the site: our own, whose files we write, and the others, steered over their sockets. */
 export interface Fleet {
-  /** One look at each, with repairs. Returns what stays wrong, in words for a person. */
-  round(): Promise<string[]>;
+  /** One look at each, with repairs. Only our own is waited for; of the others the last look tells. */
+  round(): Promise<Wrong>;
   release(): Promise<void>;
   close(): void;
+}
+
+/** What stays wrong, in words for a person. */
+export interface Wrong {
+  own: string[];
+  others: string[];
 }
 
 export interface FleetOptions {
@@ -33,6 +39,7 @@ export function createFleet(options: FleetOptions): Fleet {
   const { config, files, log } = options;
   const gauges = createGauges();
   const steerings = new Map<string, Steering>();
+  const visits = new WeakMap<Steering, { running: boolean; again: boolean; wrong: string[] }>();
   let saved = '';
   let reloaded = { at: Number.NEGATIVE_INFINITY, why: '' };
   let reloadProblem: string | null = null;
@@ -101,6 +108,23 @@ export function createFleet(options: FleetOptions): Fleet {
     return reloadProblem ? [reloadProblem] : [];
   }
 
+  /** Nobody waits for it: one that hangs must not hold up a verdict at our own. What is asked meanwhile is done after. */
+  async function visit(other: Steering): Promise<void> {
+    const visit = visits.get(other) ?? { running: false, again: false, wrong: [] };
+    visits.set(other, visit);
+    visit.again = true;
+    if (visit.running) return;
+    visit.running = true;
+    while (visit.again) {
+      visit.again = false;
+      visit.wrong = await other.look().then(
+        ({ refused }) => refused,
+        (error: unknown) => [`${other.name}: ${messageOf(error)}`],
+      );
+    }
+    visit.running = false;
+  }
+
   async function reload(own: Steering, before: Look): Promise<void> {
     await files.saveStates(before.states);
     await askForReload(config().haproxy.masterSocket);
@@ -116,15 +140,11 @@ export function createFleet(options: FleetOptions): Fleet {
   return {
     async round() {
       const { own, others } = current();
-      const rounds = [ownRound(own), ...others.map(async (other) => (await other.look()).refused)];
-      const results = await Promise.allSettled(rounds);
-      return results.flatMap((result, index) =>
-        result.status === 'fulfilled'
-          ? result.value
-          : [
-              `${index === 0 ? '' : `${others[index - 1]?.name}: `}${String(result.reason?.message ?? result.reason)}`,
-            ],
-      );
+      for (const other of others) void visit(other);
+      return {
+        own: await ownRound(own).catch((error: unknown) => [messageOf(error)]),
+        others: others.flatMap((other) => visits.get(other)?.wrong ?? []),
+      };
     },
     async release() {
       await Promise.allSettled([...steerings.values()].map((steering) => steering.release()));

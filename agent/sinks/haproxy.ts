@@ -60,11 +60,11 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     let failures = 0;
     while (!closing.signal.aborted) {
       wake = new AbortController();
-      const problems = await fleet.round().catch((error: unknown) => [messageOf(error)]);
+      const { own, others } = await fleet.round();
       const latencies = requestLog?.take(now()) ?? [];
       if (latencies.length > 0) options.emit(latencies);
-      failures = problems.length > 0 ? failures + 1 : 0;
-      report(problems);
+      failures = own.length > 0 ? failures + 1 : 0;
+      report([...own, ...others]);
       const pause = Math.min(INTERVAL_MS * 2 ** Math.max(0, failures - 1), MAX_BACKOFF_MS);
       await sleep(pause, undefined, { signal: AbortSignal.any([wake.signal, closing.signal]) }).catch(
         () => undefined,

@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import type { Desired } from '../../agent/haproxy/desired.ts';
@@ -94,4 +96,24 @@ test('so is what was registered anew as another kind of server, in the middle of
   during.saveStates = () => want(8);
   expect(await settles(maxconn, '1234')).toBe(true);
   expect(await settles(limit, '8')).toBe(true);
+});
+
+test('a HAProxy of another host that answers and never ends holds up nothing at our own', async () => {
+  const { round, reconfigure } = await rounds();
+  // Not silent, so that no timeout lets go of it.
+  const sockets = new Set<Socket>();
+  const drip = setInterval(() => {
+    for (const socket of sockets) socket.write('x');
+  }, 100);
+  const server = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  releasing(async () => {
+    clearInterval(drip);
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  reconfigure({ others: [{ name: 'drip', socket: `127.0.0.1:${port}` }] });
+  for (let count = 0; count < 3; count++) expect(await round()).toBeDefined();
 });
