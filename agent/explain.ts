@@ -1,5 +1,5 @@
 import { uuid7Time } from '../shared/affinity/uuid7.ts';
-import { type Candidate, newLocalView } from '../shared/balance/candidate.ts';
+import type { Candidate } from '../shared/balance/candidate.ts';
 import { type Level, pickFrom } from '../shared/balance/pool.ts';
 import type { Config } from '../shared/config/config.ts';
 import { hashText } from '../shared/hash.ts';
@@ -61,10 +61,10 @@ export function explain(
   now: number,
 ): Explanation {
   const snapshot = buildSnapshot(world.config, world.instances, { epoch: 0, seq: 0 }, now, world.pins);
-  const cursor = { cursor: 0 };
   const view = buildView([snapshot], {
     now,
-    memory: { local: newLocalView, cursor: () => cursor },
+    previous: null,
+    newCursor: () => ({ cursor: 0 }),
     directOrigin: ({ publicUrl, url }) => publicUrl ?? url,
   });
   const service = view.route(question.host, question.path);
@@ -121,7 +121,7 @@ function place(
   now: number,
 ): { candidate: Candidate; why: string } | null {
   const moved = pins.get(session)?.[service.id];
-  const recorded = moved === undefined ? undefined : service.byId.get(moved);
+  const recorded = moved === undefined ? undefined : service.byKey.get(moved);
   if (recorded && recorded.state !== 'down') {
     return { candidate: recorded, why: 'the session was moved here, which is recorded' };
   }

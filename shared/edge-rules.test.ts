@@ -1,14 +1,11 @@
 import { expect, test } from 'vitest';
 import { compileAccess } from './access.ts';
 import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
-import { newLocalView } from './balance/candidate.ts';
 import { backoffMs } from './failover.ts';
 import { normalisePath } from './path.ts';
 import { compileRoutes } from './route.ts';
-import type { Snapshot } from './snapshot/snapshot.ts';
 import { acceptsStale, mayKeep } from './stale.ts';
 import { Throttle } from './throttle.ts';
-import { buildView } from './view.ts';
 
 test('routes: longest prefix at a segment boundary, host first among equals', () => {
   const route = compileRoutes([
@@ -114,23 +111,4 @@ test('only what says it may be cached is kept', () => {
   );
   expect(mayKeep({ ...request, method: 'POST' }, response(cacheable))).toBe(false);
   expect(acceptsStale({ method: 'GET', headers: new Headers({ 'cache-control': 'no-cache' }) })).toBe(false);
-});
-
-test('two sites that recorded a move of one session: the fresher word counts', () => {
-  const snapshot = (site: string, issuedAt: number, instance: string): Snapshot => ({
-    v: 1,
-    site,
-    epoch: 1,
-    seq: 1,
-    issuedAt,
-    gateways: [],
-    services: {},
-    pins: { s: { gs: instance } },
-  });
-  const memory = { local: () => newLocalView(), cursor: () => ({ cursor: 0 }) };
-  const options = { memory, now: 0, directOrigin: () => null };
-  const sites = [snapshot('a', 2_000, 'new'), snapshot('b', 1_000, 'old')];
-  for (const order of [sites, sites.toReversed()]) {
-    expect(buildView(order, options).pins.get('s')).toEqual({ gs: 'new' });
-  }
 });

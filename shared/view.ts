@@ -1,6 +1,6 @@
 import { type AccessCheck, compileAccess } from './access.ts';
 import { compileSessions, type SessionPlacer } from './affinity/session-instance.ts';
-import { type Candidate, isServing, type LocalView, toCandidate } from './balance/candidate.ts';
+import { type Candidate, isServing, newLocalView, toCandidate } from './balance/candidate.ts';
 import type { PickerMemory } from './balance/picker.ts';
 import { buildPool, type Pool } from './balance/pool.ts';
 import { FAILOVER } from './failover.ts';
@@ -13,8 +13,16 @@ export interface View {
   readonly route: Router<ServiceView>;
   readonly services: ReadonlyMap<string, ServiceView>;
   readonly snapshots: readonly Snapshot[];
-  /** Session id → service → instance: recorded moves that override rendezvous. */
+  /** Instance ids that several sites use for one service. */
+  readonly sharedIds: readonly SharedId[];
+  /** Session id → service → key of the instance: recorded moves that override rendezvous. */
   readonly pins: ReadonlyMap<string, Readonly<Record<string, string>>>;
+}
+
+export interface SharedId {
+  readonly service: string;
+  readonly id: string;
+  readonly sites: readonly string[];
 }
 
 export interface ServiceView {
@@ -25,7 +33,7 @@ export interface ServiceView {
   readonly limits: readonly CompiledPolicy[];
   readonly access: AccessCheck;
   readonly candidates: readonly Candidate[];
-  readonly byId: ReadonlyMap<string, Candidate>;
+  readonly byKey: ReadonlyMap<string, Candidate>;
   readonly sessions: SessionPlacer;
   /** Where the service runs, one entry a site. */
   readonly sites: readonly SiteService[];
@@ -39,59 +47,47 @@ export interface SiteService {
   readonly near: readonly string[];
   /** Whether anything of it may take new sessions, as of the snapshot. */
   readonly serving: boolean;
+  readonly byId: ReadonlyMap<string, Candidate>;
+  readonly cursor: PickerMemory;
   /** The pool as of `now`: rebuilt while a slow start goes on. */
   readonly pool: (now: number) => Pool;
 }
 
-/** State of the isolate that outlives snapshots, found by name. */
-export interface Memory {
-  local: (site: string, service: string, instance: string) => LocalView;
-  cursor: (site: string, service: string) => PickerMemory;
-}
-
 export interface ViewOptions {
-  memory: Memory;
   now: number;
+  /** What the isolate knows of the instances, and where its pickers stand, is taken over from it. */
+  previous: View | null;
+  newCursor: () => PickerMemory;
   /** Where the edge reaches an instance without a gateway; null when it cannot. */
   directOrigin: (instance: SnapshotInstance) => string | null;
 }
 
 /**
- * Merges sites: a service that several serve has the policy of the freshest snapshot, and the instances of all. Age only
- * orders; an old snapshot of the only site is as good as a new one.
+ * Merges sites, given in the order of SITES: a service that several serve has the policy of the freshest snapshot, and
+ * the instances of all. Age only orders; an old snapshot of the only site is as good as a new one.
  */
 export function buildView(snapshots: readonly Snapshot[], options: ViewOptions): View {
-  const freshestFirst = snapshots.toSorted((a, b) => b.issuedAt - a.issuedAt);
-  const ids = new Set(freshestFirst.flatMap((snapshot) => Object.keys(snapshot.services)));
-  const services = new Map([...ids].map((id) => [id, buildService(id, freshestFirst, options)]));
+  const oldestFirst = snapshots.toSorted((a, b) => a.issuedAt - b.issuedAt);
+  const ids = new Set(snapshots.flatMap((snapshot) => Object.keys(snapshot.services)));
+  const services = new Map([...ids].map((id) => [id, buildService(id, snapshots, options)]));
   return {
     services,
     snapshots,
     route: compileRoutes(services.values()),
+    sharedIds: [...services.values()].flatMap(sharedIdsOf),
     // The freshest last: of two moves of one session it is the one that counts.
-    pins: new Map(freshestFirst.toReversed().flatMap((snapshot) => Object.entries(snapshot.pins ?? {}))),
+    pins: new Map(oldestFirst.flatMap((snapshot) => pinsOf(snapshot, services))),
   };
 }
 
-function buildService(id: string, freshestFirst: readonly Snapshot[], options: ViewOptions): ServiceView {
-  const candidates: Candidate[] = [];
-  const sites: SiteService[] = [];
-  let policy: SnapshotService | undefined;
-  for (const snapshot of freshestFirst) {
-    const service = snapshot.services[id];
-    if (!service) continue;
-    policy ??= service;
-    const own = service.instances.map((instance) =>
-      toCandidate(
-        instance,
-        { service: id, site: snapshot.site, direct: options.directOrigin(instance) },
-        options.memory.local(snapshot.site, id, instance.id),
-      ),
-    );
-    candidates.push(...own);
-    sites.push(siteService(snapshot, id, policy, own, options));
-  }
+function buildService(id: string, snapshots: readonly Snapshot[], options: ViewOptions): ServiceView {
+  const having = snapshots.filter((snapshot) => snapshot.services[id]);
+  const freshest = having.reduce((a, b) => (b.issuedAt > a.issuedAt ? b : a));
+  const policy = freshest.services[id];
   if (!policy) throw new Error(`no snapshot has service ${id}`);
+  const byKey = new Map<string, Candidate>();
+  const sites = having.map((snapshot) => siteService(snapshot, id, policy, byKey, options));
+  const candidates = [...byKey.values()];
   return {
     id,
     policy,
@@ -100,35 +96,72 @@ function buildService(id: string, freshestFirst: readonly Snapshot[], options: V
     limits: policy.rateLimits.map(compilePolicy),
     access: compileAccess(policy.access),
     candidates,
-    byId: new Map(candidates.map((candidate) => [candidate.id, candidate])),
+    byKey,
     sessions: compileSessions(candidates),
     sites,
   };
 }
 
+/** Enters its instances in `byKey`; those whose id an earlier site has taken as `<id>@<site>`. */
 function siteService(
   snapshot: Snapshot,
   id: string,
   policy: SnapshotService,
-  candidates: readonly Candidate[],
-  { memory, now }: ViewOptions,
+  byKey: Map<string, Candidate>,
+  { previous, newCursor, directOrigin, now }: ViewOptions,
 ): SiteService {
+  const { site } = snapshot;
+  const before = previous?.services.get(id)?.sites.find((one) => one.site === site);
+  const candidates = (snapshot.services[id]?.instances ?? []).map((instance) => {
+    const key = byKey.has(instance.id) ? `${instance.id}@${site}` : instance.id;
+    const place = { service: id, site, direct: directOrigin(instance), key };
+    const candidate = toCandidate(instance, place, before?.byId.get(instance.id)?.local ?? newLocalView());
+    byKey.set(key, candidate);
+    return candidate;
+  });
   const poolPolicy = {
     strategy: policy.strategy,
     slowStart: policy.slowStart,
     mayPanic: !FAILOVER[policy.failover.strategy].healthyOnly,
   };
-  const cursor = memory.cursor(snapshot.site, id);
+  const cursor = before?.cursor ?? newCursor();
   let pool = buildPool(candidates, poolPolicy, cursor, now);
   return {
-    site: snapshot.site,
+    site,
     gateways: snapshot.gateways,
     weight: snapshot.weight ?? 100,
     near: snapshot.near ?? [],
     serving: candidates.some(isServing),
+    byId: new Map(candidates.map((candidate) => [candidate.id, candidate])),
+    cursor,
     pool: (at) => {
       if (at >= pool.staleAt) pool = buildPool(candidates, poolPolicy, cursor, at);
       return pool;
     },
   };
+}
+
+function sharedIdsOf({ id: service, candidates, sites }: ServiceView): SharedId[] {
+  const ids = new Set(candidates.filter(({ id, key }) => id !== key).map(({ id }) => id));
+  return [...ids].map((id) => ({
+    service,
+    id,
+    sites: sites.filter(({ byId }) => byId.has(id)).map(({ site }) => site),
+  }));
+}
+
+/** A site's snapshot names instances by their ids. */
+function pinsOf(
+  { site, pins = {} }: Snapshot,
+  services: ReadonlyMap<string, ServiceView>,
+): [string, Readonly<Record<string, string>>][] {
+  const keyOf = (service: string, id: string): string =>
+    services
+      .get(service)
+      ?.sites.find((one) => one.site === site)
+      ?.byId.get(id)?.key ?? id;
+  return Object.entries(pins).map(([session, places]) => [
+    session,
+    Object.fromEntries(Object.entries(places).map(([service, id]) => [service, keyOf(service, id)])),
+  ]);
 }

@@ -35,7 +35,7 @@ export class Counters {
     success: boolean,
     ms: number,
   ): void {
-    const key = `${place.service} ${place.instance} ${path}`;
+    const key = `${place.site} ${place.service} ${place.instance} ${path}`;
     let tries = this.#tries.get(key);
     if (!tries) {
       tries = { ...place, path, success: 0, failure: 0, latency: emptySketch() };

@@ -1,7 +1,5 @@
-import { newLocalView } from '../shared/balance/candidate.ts';
 import { claimedOrder } from '../shared/snapshot/seal.ts';
 import { Throttle } from '../shared/throttle.ts';
-import type { Memory } from '../shared/view.ts';
 import { Counters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Gateways } from './gateways.ts';
@@ -58,7 +56,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     now,
     hub: settings.kvOnly ? noHub : throughColoCache(hubSource(env), claimedOrder),
     kv: kvSource(env),
-    view: { memory: createMemory(), directOrigin: directOrigin(settings) },
+    view: { newCursor, directOrigin: directOrigin(settings) },
   });
   return {
     env,
@@ -90,26 +88,8 @@ const askLimiter =
   async (name, request) =>
     env.LIMITER.getByName(name).lease(request);
 
-function createMemory(): Memory {
-  const locals = remembered(newLocalView);
-  const cursors = remembered(() => ({ cursor: Math.floor(Math.random() * 1024) }));
-  return {
-    local: (site, service, instance) => locals(`${site} ${service} ${instance}`),
-    cursor: (site, service) => cursors(`${site} ${service}`),
-  };
-}
-
-/** Made when first asked for, kept by name. */
-function remembered<T>(create: () => T): (name: string) => T {
-  const made = new Map<string, T>();
-  return (name) => {
-    const known = made.get(name);
-    if (known !== undefined) return known;
-    const value = create();
-    made.set(name, value);
-    return value;
-  };
-}
+/** Isolates start their rounds at different instances. */
+const newCursor = () => ({ cursor: Math.floor(Math.random() * 1024) });
 
 const IP_HOST = /^https?:\/\/(\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(:\d+)?$/;
 

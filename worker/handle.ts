@@ -201,12 +201,14 @@ function finish(
   edge: Edge,
   ctx: ExecutionContext,
 ): void {
+  const first = attempts[0]?.plan.candidate;
   const last = attempts.at(-1);
   const ending: Ending = {
     status,
     kind,
     attempts: attempts.length,
-    moved: attempts.length > 1 && last?.servedBy !== attempts[0]?.plan.candidate?.id,
+    moved:
+      attempts.length > 1 && (last?.servedBy !== first?.id || last?.plan.candidate?.site !== first?.site),
     ms: edge.now() - incoming.startedAt,
   };
   edge.counters.ended(service.id, ending);

@@ -69,6 +69,8 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   }
   const opened = await openSnapshot(sealed, site, edge.settings.verifyKeys);
   if (!opened.ok) return problem({ title: 'Unauthorized', status: 401, detail: opened.why });
+  const why = edge.snapshots.whyUnusable(opened.snapshot);
+  if (why) return problem({ title: 'Unprocessable Content', status: 422, detail: why });
   const { epoch, seq } = opened.snapshot;
   const toKv = request.query.kv !== '0';
   try {
@@ -119,6 +121,7 @@ function statusOf(edge: Edge) {
     isolate: edge.counters.isolate,
     snapshots: edge.snapshots.status(now),
     gateways: edge.gateways.status(now),
+    sharedIds: edge.snapshots.view?.sharedIds ?? [],
     services,
   };
 }

@@ -16,6 +16,8 @@ export const newLocalView = (): LocalView => ({ pending: 0, latency: newLatency(
 /** An instance as picking sees it: the snapshot's line, unpacked once per snapshot, beside the isolate's own view. */
 export interface Candidate {
   readonly id: string;
+  /** Its name within the service: the id, but for an instance whose id another site has as well. */
+  readonly key: string;
   readonly service: string;
   readonly site: string;
   /** Origin to reach it at without a gateway; null where it has none the edge could use. */
@@ -35,12 +37,14 @@ export interface Candidate {
 
 export function toCandidate(
   instance: SnapshotInstance,
-  place: { service: string; site: string; direct: string | null },
+  place: { service: string; site: string; direct: string | null; key?: string },
   local: LocalView,
 ): Candidate {
+  const key = place.key ?? instance.id;
   return {
     id: instance.id,
     ...place,
+    key,
     state: instance.state,
     reason: instance.reason,
     breaker: instance.breaker ?? 'closed',
@@ -50,7 +54,7 @@ export function toCandidate(
     servingSince: instance.servingSince ?? instance.since,
     admin: instance.admin ?? (instance.state === 'draining' ? 'drain' : 'ready'),
     latencyMs: instance.latencyMs,
-    hash: hashText(instance.id),
+    hash: hashText(key),
     local,
   };
 }

@@ -16,6 +16,7 @@ const SEEDED = { seed: 7 };
 function candidate(id: string, part: Partial<Candidate> = {}): Candidate {
   return {
     id,
+    key: id,
     service: 's',
     site: 'main',
     direct: 'http://x',

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { Snapshot, SnapshotService } from '../../shared/snapshot/snapshot.ts';
-import { startEdge, type TestEdge } from '../harness/edge.ts';
+import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
@@ -14,9 +14,14 @@ const TOKYO = { colo: 'NRT', country: 'JP' } as const;
 let edge: TestEdge;
 let east: Origin;
 let west: Origin;
+const logged: string[] = [];
 
 beforeAll(async () => {
-  edge = await startEdge({ sites: ['east', 'west'], vars: { CLIENT_ADDRESS_FROM: 'cloudflare' } });
+  edge = await startEdge({
+    sites: ['east', 'west'],
+    vars: { CLIENT_ADDRESS_FROM: 'cloudflare' },
+    onLog: ({ message }) => logged.push(message),
+  });
 });
 afterAll(() => edge.stop());
 /** New ones each time: what the isolate learnt of the last one's gateways does not carry over. */
@@ -110,4 +115,29 @@ test('sessions of a dead site move to the other', async () => {
     expect([moved.status, moved.body]).toEqual([200, '{"name":"west"}']);
     expect(moved.headers.get('set-cookie')).toMatch(/^acgs_affinity=/);
   }
+});
+
+test('two sites whose instances have the same id: each keeps its own sessions, and the edge says so', async () => {
+  const policy = {
+    affinity: { by: 'cookie' as const, ttl: 3_600_000 },
+    instances: [instance('gs-1', 'http://192.0.2.1')],
+  };
+  await publish('east', { near: ['DE'] }, policy);
+  await publish('west', { near: ['US'] }, policy);
+  const token = { 'x-acgs-explain': '1', 'x-acgs-token': EDGE_TOKEN };
+  for (const [place, away, site, key] of [
+    [FRANKFURT, SAN_JOSE, 'east', 'gs-1'],
+    [SAN_JOSE, FRANKFURT, 'west', 'gs-1@west'],
+  ] as const) {
+    const first = await edge.fromPlace(place);
+    expect(JSON.parse(first.body)).toEqual({ name: site });
+    const cookie = String(first.headers.get('set-cookie')).split(';')[0] ?? '';
+    const again = await edge.fromPlace(away, { headers: { cookie, ...token } });
+    expect(JSON.parse(again.body)).toEqual({ name: site });
+    expect(JSON.parse(String(again.headers.get('x-acgs-trace')))).toMatchObject({
+      picked: { id: key, why: 'pinned' },
+      sharedIds: [{ service: 'gs', id: 'gs-1', sites: ['east', 'west'] }],
+    });
+  }
+  await expect.poll(() => logged.filter((line) => line.includes('shared-instance-ids')).length).toBe(1);
 });

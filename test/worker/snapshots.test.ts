@@ -164,3 +164,16 @@ test('a misconfigured edge says which variable, and never its value', async () =
   expect(text).toContain('COOKIE_KEYS');
   expect(text).not.toContain('c2VjcmV0');
 });
+
+test('a signed snapshot that cannot be routed from is refused, and stands in nobody’s way', async () => {
+  const { edge, a, b } = await start({ sites: ['main', 'other'] });
+  expect((await edge.publish(to(a))).status).toBe(200);
+  const broken = await edge.publish({ services: { gs: {} } } as unknown as Partial<Snapshot>);
+  expect([broken.status, broken.headers.get('content-type')]).toEqual([422, 'application/problem+json']);
+  expect(await nameAt(edge)).toBe('a');
+  expect(await (await fetch(`${edge.url}/__acgs/snapshot/main`)).json()).toMatchObject({ seq: 1 });
+  const policy = { path: 'direct' as const, routes: ['/b'], instances: [instance('b', b.url)] };
+  const other = { site: 'other', services: { other: service(policy) } };
+  expect((await edge.publish(other)).status).toBe(200);
+  expect(await (await fetch(`${edge.url}/b`)).json()).toEqual({ name: 'b' });
+});

@@ -10,8 +10,6 @@ export type Lane = 'hub' | 'kv' | 'colo' | 'put';
 interface Held {
   snapshot: Snapshot | null;
   lane: Lane | null;
-  /** When this isolate got it, epoch ms. */
-  receivedAt: number;
   kvCheckedAt: number;
   lastError: string | null;
 }
@@ -29,7 +27,7 @@ export interface SnapshotStoreOptions {
   hub: Source;
   kv: Source;
   now: () => number;
-  view: Omit<ViewOptions, 'now'>;
+  view: Omit<ViewOptions, 'now' | 'previous'>;
 }
 
 /** Isolate memory in front of Hub and KV, stale-while-revalidate. Every document is verified here, whatever it came by. */
@@ -39,13 +37,14 @@ export class SnapshotStore {
   #view: View | null = null;
   #checkedAt = 0;
   #checking = false;
+  #toldSharedIds = '';
 
   constructor(options: SnapshotStoreOptions) {
     this.#options = options;
     this.#held = new Map(
       options.settings.sites.map((site) => [
         site,
-        { snapshot: null, lane: null, receivedAt: 0, kvCheckedAt: 0, lastError: null },
+        { snapshot: null, lane: null, kvCheckedAt: 0, lastError: null },
       ]),
     );
   }
@@ -72,7 +71,8 @@ export class SnapshotStore {
   }
 
   isCheckDue(now: number): boolean {
-    return now - this.#checkedAt > (this.#checking ? CHECK_LIMIT_MS : CHECK_EVERY_MS);
+    // A clock that was set back must not put it off.
+    return Math.abs(now - this.#checkedAt) > (this.#checking ? CHECK_LIMIT_MS : CHECK_EVERY_MS);
   }
 
   /** Asks the lanes of every site. Never rejects. */
@@ -90,7 +90,7 @@ export class SnapshotStore {
     const hubAnswered = await fromHub;
     const now = this.#options.now();
     const wait = hubAnswered && held.lane !== 'kv' ? KV_WHEN_HUB_ANSWERS_MS : KV_WHEN_HUB_FAILS_MS;
-    if (now - held.kvCheckedAt > wait) await this.#ask('kv', site, held);
+    if (Math.abs(now - held.kvCheckedAt) > wait) await this.#ask('kv', site, held);
   }
 
   /** Whether the lane answered. */
@@ -107,24 +107,55 @@ export class SnapshotStore {
   }
 
   /** Takes a sealed snapshot if its signature holds and it is newer than what is held. */
-  async offer(site: string, sealed: Sealed, lane: Lane): Promise<Snapshot | null> {
+  async offer(site: string, sealed: Sealed, lane: Lane): Promise<void> {
     const held = this.#held.get(site);
-    if (!held) return null;
+    if (!held) return;
     const opened = await openSnapshot(sealed, site, this.#options.settings.verifyKeys);
     if (!opened.ok) {
       held.lastError = `${lane}: ${opened.why}`;
-      return null;
+      return;
     }
     // Looked at after the await: another request may have brought a newer one meanwhile.
-    if (held.snapshot && compareOrder(opened.snapshot, held.snapshot) <= 0) return opened.snapshot;
+    if (held.snapshot && compareOrder(opened.snapshot, held.snapshot) <= 0) return;
+    const view = this.#viewWith(opened.snapshot);
+    if (typeof view === 'string') {
+      held.lastError = `${lane}: ${view}`;
+      return;
+    }
     held.snapshot = opened.snapshot;
     held.lane = lane;
-    held.receivedAt = this.#options.now();
     held.lastError = null;
-    this.#view = buildView(
-      [...this.#held.values()].flatMap((one) => (one.snapshot ? [one.snapshot] : [])),
-      { ...this.#options.view, now: this.#options.now() },
+    if (view.sharedIds.length > 0) this.#tellSharedIds(view.sharedIds);
+    this.#view = view;
+  }
+
+  /** Why no requests could be routed from it, or null. */
+  whyUnusable(snapshot: Snapshot): string | null {
+    const view = this.#viewWith(snapshot);
+    return typeof view === 'string' ? view : null;
+  }
+
+  /** This snapshot in the place of its site's last; or why that cannot be: what is held goes on to be used. */
+  #viewWith(snapshot: Snapshot): View | string {
+    const snapshots = [...this.#held].flatMap(([site, held]) =>
+      site === snapshot.site ? [snapshot] : (held.snapshot ?? []),
     );
-    return opened.snapshot;
+    try {
+      return buildView(snapshots, {
+        ...this.#options.view,
+        previous: this.#view,
+        now: this.#options.now(),
+      });
+    } catch (error) {
+      return `it cannot be routed from: ${error instanceof Error ? error.message : String(error)}`;
+    }
+  }
+
+  /** It works, but where `x-acgs-instance` or a log names one of them, nobody can tell which is meant. */
+  #tellSharedIds(sharedIds: View['sharedIds']): void {
+    const ids = JSON.stringify(sharedIds);
+    if (ids === this.#toldSharedIds) return;
+    this.#toldSharedIds = ids;
+    console.warn(JSON.stringify({ event: 'shared-instance-ids', sharedIds }));
   }
 }

@@ -5,6 +5,7 @@ import type { Edge } from '../edge.ts';
 import { problem } from '../problem.ts';
 import type { Outcome } from './fail-over.ts';
 import type { Incoming } from './guard.ts';
+import { servedCandidate } from './learn.ts';
 import type { Limited } from './limit.ts';
 import type { Session } from './pin.ts';
 
@@ -82,7 +83,7 @@ export function cookieFor(
   edge: Edge,
 ): string | null | Promise<string | null> {
   if (session.by !== 'cookie' || !edge.cookies.enabled || !outcome.picked) return null;
-  const instance = usedInstance(outcome);
+  const instance = usedInstance(outcome, service);
   if (!instance) return null;
   const { ttl } = service.policy.affinity;
   const now = incoming.startedAt;
@@ -94,9 +95,10 @@ export function cookieFor(
 }
 
 /** HAProxy may have used another instance than asked for: the pin follows where the session's state now is. */
-function usedInstance(outcome: Outcome): string | null {
-  if (!outcome.answer || outcome.answer.status >= 500) return null;
-  return outcome.attempts.at(-1)?.servedBy ?? null;
+function usedInstance({ answer, attempts }: Outcome, service: ServiceView): string | null {
+  const last = attempts.at(-1);
+  if (!last || !answer || answer.status >= 500) return null;
+  return servedCandidate(last, service)?.key ?? last.servedBy;
 }
 
 const QUOTA_EXCEEDED = 'https://iana.org/assignments/http-problem-types#quota-exceeded';

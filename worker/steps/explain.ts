@@ -36,10 +36,12 @@ export function explain(
     strategy: service.policy.strategy,
     failover: service.policy.failover.strategy,
     rateLimit: limited.fields?.limit ?? null,
-    session: { by: session.by, instance: session.instance?.id ?? null },
+    session: { by: session.by, instance: session.instance?.key ?? null },
+    sharedIds: edge.snapshots.view?.sharedIds.filter((one) => one.service === service.id) ?? [],
     panic: service.sites.some((one) => one.pool(now).panic),
     candidates: service.candidates.slice(0, MAX_CANDIDATES).map((one) => ({
       id: one.id,
+      site: one.site,
       state: one.state,
       reason: one.reason,
       priority: one.priority,
@@ -48,7 +50,7 @@ export function explain(
       pending: one.local.pending,
       ejected: isEjected(one.local.ejection, now),
     })),
-    picked: outcome.picked && { id: outcome.picked.candidate.id, why: outcome.picked.why },
+    picked: outcome.picked && { id: outcome.picked.candidate.key, why: outcome.picked.why },
     tries: outcome.attempts.map(tellAttempt),
     failure: outcome.failure,
     tookMs: now - incoming.startedAt,
@@ -64,7 +66,7 @@ function tellAttempt({ plan, result, ms, servedBy }: Attempted) {
   return {
     way: plan.way.kind,
     to: plan.way.origin,
-    asked: plan.candidate?.id ?? null,
+    asked: plan.candidate?.key ?? null,
     served: servedBy,
     result:
       result.kind === 'response' ? result.status : result.kind === 'timeout' ? 'timeout' : result.message,

@@ -1,3 +1,4 @@
+import type { Candidate } from '../../shared/balance/candidate.ts';
 import { isEjected, onFailure, onSuccess } from '../../shared/ejection.ts';
 import { observeLatency } from '../../shared/latency.ts';
 import { isFailure, isGatewayUnreachable } from '../../shared/retry.ts';
@@ -8,7 +9,7 @@ import type { Attempted } from './attempt.ts';
 /** Step 10. What one try says about the gateway it took and the instance that served it. */
 export function learn(attempted: Attempted, service: ServiceView, edge: Edge): void {
   const now = edge.now();
-  const { plan, result, servedBy, ms } = attempted;
+  const { plan, result, ms } = attempted;
   if (plan.way.kind === 'gateway') {
     if (gatewayFailed(attempted)) {
       edge.gateways.onFailure(plan.way.origin, now);
@@ -16,7 +17,7 @@ export function learn(attempted: Attempted, service: ServiceView, edge: Edge): v
     }
     if (result.kind === 'response') edge.gateways.onAnswer(plan.way.origin);
   }
-  const candidate = servedBy === plan.candidate?.id ? plan.candidate : service.byId.get(servedBy ?? '');
+  const candidate = servedCandidate(attempted, service);
   if (!candidate) return;
   const failed = isFailure(result);
   const { local } = candidate;
@@ -33,6 +34,14 @@ export function learn(attempted: Attempted, service: ServiceView, edge: Edge): v
     !failed,
     ms,
   );
+}
+
+/** Who answered: HAProxy may have used another instance of its site than asked for; null when the snapshot has none such. */
+export function servedCandidate({ plan, servedBy }: Attempted, service: ServiceView): Candidate | null {
+  const { candidate } = plan;
+  if (!candidate || servedBy === candidate.id) return candidate;
+  const site = service.sites.find((one) => one.site === candidate.site);
+  return site?.byId.get(servedBy ?? '') ?? null;
 }
 
 /** Whether it was the gateway that failed, rather than the instance behind it. */

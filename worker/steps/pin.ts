@@ -48,14 +48,14 @@ function placed(
   now: number,
 ): Session {
   const moved = view.pins.get(id)?.[service.id];
-  const recorded = moved ? service.byId.get(moved) : undefined;
+  const recorded = moved ? service.byKey.get(moved) : undefined;
   const instance = recorded && holds(recorded, now) ? recorded : service.sessions(id, now);
   return { by, id, pins: null, instance };
 }
 
 function fromCookie(pins: Pins | null, service: ServiceView, now: number): Session {
   const id = pins?.instances[service.id];
-  const pinned = id === undefined ? undefined : service.byId.get(id);
+  const pinned = id === undefined ? undefined : service.byKey.get(id);
   return { by: 'cookie', id: null, pins, instance: pinned && holds(pinned, now) ? pinned : null };
 }
 
