@@ -1,20 +1,35 @@
 import type { EdgeReport } from '../../shared/report.ts';
-import type { Edge } from '../edge.ts';
+import type { Counters } from '../counters.ts';
+import type { Gateways } from '../gateways.ts';
+import type { GatewayTokens } from './gateway-token.ts';
+import type { SnapshotStore } from './snapshots.ts';
 
 const EVERY_MS = 10_000;
 const TIMEOUT_MS = 5_000;
 
+/** What it needs of the edge. */
+interface Reporting {
+  readonly counters: Counters;
+  readonly gateways: Gateways;
+  readonly snapshots: SnapshotStore;
+  readonly tokens: GatewayTokens;
+  readonly settings: { readonly sites: readonly string[] };
+  readonly now: () => number;
+}
+
 /** Sends what was counted to the agents, by way of their gateways. A report that does not arrive is dropped. */
 export class Reporter {
-  #sending = 0;
+  /** When a report was begun that has not ended; 0: none. */
+  #sentAt = 0;
 
   /** To be called at the end of a request; the report rides along with one request in ten seconds. */
-  flushIfDue(edge: Edge, ctx: ExecutionContext): void {
+  flushIfDue(edge: Reporting, ctx: ExecutionContext): void {
     const now = edge.now();
-    if (now - edge.counters.since < EVERY_MS || edge.counters.isEmpty) return;
+    // Either way: a clock that was set back must not hold them up.
+    if (Math.abs(now - edge.counters.since) < EVERY_MS || edge.counters.isEmpty) return;
     // A gateway that does not answer holds up one report, not a row of them.
-    if (this.#sending > now) return;
-    this.#sending = now + TIMEOUT_MS;
+    if (Math.abs(now - this.#sentAt) < TIMEOUT_MS) return;
+    this.#sentAt = now;
     const sites = edge.settings.sites.map((site) => {
       const held = edge.snapshots.sourceOf(site);
       if (!held) return { site, snapshot: null };
@@ -24,13 +39,13 @@ export class Reporter {
     const reports = edge.counters.take(sites, now);
     ctx.waitUntil(
       Promise.all(reports.map((report) => send(report, edge))).finally(() => {
-        this.#sending = 0;
+        this.#sentAt = 0;
       }),
     );
   }
 }
 
-async function send(report: EdgeReport, edge: Edge): Promise<void> {
+async function send(report: EdgeReport, edge: Reporting): Promise<void> {
   const gateways = edge.snapshots.sourceOf(report.site)?.snapshot.gateways ?? [];
   const token = await edge.tokens.current(report.site, edge.now());
   const gateway = gateways.find((one) => edge.gateways.isInUse(one, edge.now()));

@@ -1,7 +1,7 @@
 import { clientKey } from '../../shared/address.ts';
 import { endingHere } from '../../shared/hop-by-hop.ts';
 import { isIdempotent } from '../../shared/retry.ts';
-import type { Edge } from '../edge.ts';
+import type { Settings } from '../settings.ts';
 import { clientAddress } from './client-address.ts';
 
 /** A client's request, read once: what later steps need, and the headers that go on. */
@@ -35,10 +35,17 @@ export interface Incoming {
   readonly running: (() => void)[];
 }
 
+/** What it needs of the edge. */
+interface Gate {
+  readonly settings: Settings;
+  readonly newRequestId: () => string;
+  readonly mayExplain: (token: string | null) => boolean;
+}
+
 export type Guarded = { ok: true; incoming: Incoming } | { ok: false; status: 400 | 500; why: string };
 
 /** Step 1. Who asks, for what, and which of its headers may go on. `url` is the request's, which is dear to read. */
-export function guard(url: string, request: Request, edge: Edge, now: number): Guarded {
+export function guard(url: string, request: Request, edge: Gate, now: number): Guarded {
   const schemeEnd = url.indexOf('://');
   const slash = url.indexOf('/', schemeEnd + 3);
   // `OPTIONS *` asks about the server as a whole, and can be sent on to none.
