@@ -299,6 +299,20 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     },
   );
 
+  test('on a narrow screen words stay whole: sessions and explain become lists', async () => {
+    const pins = { ac: 'ac-1', auth: 'auth-2', ec: 'ec-2', fv: 'fv-2', gs: 'gs-1', integrity: 'integrity-1' };
+    agent.sessions.push(sessionOf(1, { pins }));
+    const page = await open({ viewport: { width: 380, height: 800 } });
+    await page.getByRole('button', { name: 'Explain' }).click();
+    for (const place of ['#sessions-body', '.explanation']) {
+      const name = page.locator(`${place} tbody th`).first();
+      await name.waitFor();
+      for (const cell of [name, page.locator(`${place} tbody td.why`).first()]) {
+        expect((await cell.boundingBox())?.width, place).toBeGreaterThan(120);
+      }
+    }
+  });
+
   async function faults(page: Page): Promise<string[]> {
     await page.evaluate(axe);
     const { violations } = await page.evaluate<AxeResult>('axe.run()');
