@@ -1,4 +1,6 @@
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { connect, createServer, type Socket } from 'node:net';
+import { freePort } from '../../dev/ports.ts';
 
 /** A TCP server that speaks no HTTP by itself: each connection's bytes are handed to the test. */
 export interface RawOrigin {
@@ -53,8 +55,9 @@ export async function startRawOrigin(): Promise<RawOrigin> {
       handler(socket, head, rest);
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  origin.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const port = await freePort();
+  await once(server.listen(port, '127.0.0.1'), 'listening');
+  origin.url = `http://127.0.0.1:${port}`;
   return origin;
 }
 

@@ -1,12 +1,14 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:http';
-import { type AddressInfo, connect, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
+import { eventually } from '../harness/eventually.ts';
+import { startOrigin } from '../harness/origin.ts';
 import { fields, type RawOrigin, rawExchange, startRawOrigin } from '../harness/raw.ts';
 import { instance, service } from '../harness/snapshot.ts';
+import { until } from '../harness/until.ts';
 
 /** What seldom comes, from clients and from instances that nobody of ours wrote. */
 
@@ -28,7 +30,7 @@ beforeAll(async () => {
           backoff: 0,
           hedge: false,
           class: 5,
-          staleIfError: 60_000,
+          staleIfError: 600_000,
         },
       }),
       slow: service({
@@ -68,6 +70,12 @@ async function edgeStatus(): Promise<Status> {
 }
 
 const instances = async () => (await edgeStatus()).services.flatMap((one) => one.instances);
+
+/** A connection to the edge. That it may be reset at any time is no wrong of the test. */
+function toEdge(): Socket {
+  const { hostname, port } = new URL(edge.url);
+  return connect(Number(port), hostname).on('error', () => {});
+}
 
 test('a GET with a body, which the runtime cannot send, is refused and held against no instance', async () => {
   origin.onRequest((socket) => socket.write(OK));
@@ -110,9 +118,9 @@ test('what is asked for is no path: refused, and held against nobody', async () 
 async function hangUpOn(path: string, afterMs: number): Promise<void> {
   origin.onRequest(() => {});
   const before = origin.heads.length;
-  const socket = connect(Number(new URL(edge.url).port), '127.0.0.1');
+  const socket = toEdge();
   socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
-  await vi.waitFor(() => expect(origin.heads.length).toBeGreaterThan(before), 10_000);
+  await eventually(() => expect(origin.heads.length).toBeGreaterThan(before));
   await sleep(afterMs);
   socket.resetAndDestroy();
   await once(socket, 'close');
@@ -123,10 +131,10 @@ const pendingOf = async (id: string) => (await instances()).find((one) => one.id
 
 test('what a client hung up on early is in flight no longer than its timeout', async () => {
   for (let i = 0; i < 3; i++) await hangUpOn('/slow', 0);
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     await fetch(`${edge.url}/`);
     expect(await pendingOf('slow-1')).toBe(0);
-  }, 30_000);
+  });
 });
 
 test('what a client hung up on after it had waited is in flight no longer', async () => {
@@ -134,8 +142,7 @@ test('what a client hung up on after it had waited is in flight no longer', asyn
   for (let waitMs = 500; waitMs < 20_000; waitMs *= 2) {
     const before = await pendingOf('patient-1');
     await hangUpOn('/patient', waitMs);
-    await sleep(500);
-    if ((await pendingOf('patient-1')) === before) return;
+    if (await until(async () => (await pendingOf('patient-1')) === before, { withinMs: 5_000 })) return;
   }
   throw new Error('still in flight');
 });
@@ -179,7 +186,7 @@ test('a kept answer carries nothing hop-by-hop or in the edge’s name, and goes
     'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nVary: Accept-Encoding\r\nContent-Encoding: br\r\nX-Acgs-Trace: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nbrbr!';
   let attempt = 0;
   // It is stored behind the answer's back: a path of its own each time until it is found.
-  const same = await vi.waitFor(async () => {
+  const same = await eventually(async () => {
     const path = `/kept-${attempt++}`;
     origin.onRequest((socket) => socket.write(kept));
     await ask(path, 'Accept-Encoding: br\r\n');
@@ -188,7 +195,7 @@ test('a kept answer carries nothing hop-by-hop or in the edge’s name, and goes
     const answer = await ask(path, 'Accept-Encoding: br\r\n');
     expect(fields(answer, 'x-acgs-stale')).toEqual(['1']);
     return answer;
-  }, 30_000);
+  });
   for (const name of ['x-acgs-trace', 'x-hop']) expect(fields(same, name), name).toEqual([]);
   expect(fields(same, 'content-encoding')).toEqual(['br']);
   expect(fields(same, 'x-content-type-options')).toEqual(['nosniff']);
@@ -200,7 +207,7 @@ test('an empty Idempotency-Key is none', async () => {
   origin.onRequest((socket) => socket.destroy());
   const triesWith = async (key: string): Promise<number> => {
     const before = origin.heads.length;
-    const head = `POST /slow HTTP/1.1\r\nHost: x\r\nIdempotency-Key: ${key}\r\nContent-Length: 0\r\n\r\n`;
+    const head = `POST /patient HTTP/1.1\r\nHost: x\r\nIdempotency-Key: ${key}\r\nContent-Length: 0\r\n\r\n`;
     expect(await rawExchange(edge.url, head, /\}\n$/)).toMatch(/^HTTP\/1\.1 50[23]/);
     return origin.heads.length - before;
   };
@@ -210,32 +217,38 @@ test('an empty Idempotency-Key is none', async () => {
 
 test('a client that takes longer to send than the deadline is not held against the instance', async () => {
   origin.onRequest((socket) => socket.write(OK));
-  const socket = connect(Number(new URL(edge.url).port), '127.0.0.1');
-  socket.write('POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe');
-  await sleep(3_500);
-  socket.write('llo');
-  const [data] = await once(socket, 'data');
-  socket.destroy();
-  expect(String(data)).toMatch(/^HTTP\/1\.1 200/);
+  // On a busy machine the instance itself may take longer than the deadline: not every time.
+  await eventually(async () => {
+    const socket = toEdge();
+    socket.write('POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe');
+    await sleep(3_500);
+    socket.write('llo');
+    const [data] = await once(socket, 'data');
+    socket.destroy();
+    expect(String(data)).toMatch(/^HTTP\/1\.1 200/);
+  });
 });
 
 /** Sends a part of a body without a length, and with `goOn` what comes then. */
 async function partOfUpload(path: string, goOn: (socket: Socket) => void) {
   let received = '';
-  const ended = Promise.withResolvers<void>();
+  let ended = false;
   origin.onRequest((upstream, _, rest) => {
     received += rest.toString();
     upstream.on('data', (chunk: Buffer) => {
       received += chunk.toString();
       if (received.includes('hello')) goOn(socket);
     });
-    upstream.on('close', () => ended.resolve());
+    upstream.on('close', () => {
+      ended = true;
+    });
     if (received.includes('hello')) goOn(socket);
   });
-  const socket = connect(Number(new URL(edge.url).port), '127.0.0.1');
+  const socket = toEdge();
   socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`);
   const [answer] = await once(socket, 'data');
-  await ended.promise;
+  // It ends nowhere when it timed out before it was sent.
+  await until(() => ended, { withinMs: 10_000 });
   socket.destroy();
   return { answer: String(answer), received };
 }
@@ -244,55 +257,56 @@ test('half an upload is never taken for all of it: one without a length that bre
   const broken = await partOfUpload('/patient', (socket) => socket.end());
   expect(broken.answer).toMatch(/^HTTP\/1\.1 400/);
   expect(broken.received).toBe('5\r\nhello\r\n');
-  await vi.waitFor(async () => {
+  await eventually(async () => {
     const late = await partOfUpload('/slow', () => {});
     expect(late.received).not.toContain('0\r\n');
     expect(late.answer).toMatch(/^HTTP\/1\.1 408/);
-  }, 60_000);
+  });
 });
 
 test('nor is the time that a long body takes', async () => {
-  const answering = createServer((request, response) => {
-    request.resume().on('end', () => response.end('ok'));
-  });
-  await once(answering.listen(0, '127.0.0.1'), 'listening');
-  const { port } = answering.address() as AddressInfo;
+  const answering = await startOrigin('long');
   const long = service({
     path: 'direct',
     timeout: 2_000,
     deadline: 2_000,
-    instances: [instance('long-1', `http://127.0.0.1:${port}`)],
+    instances: [instance('long-1', answering.url)],
   });
   expect((await edge.publish({ services: { long } })).status).toBe(200);
-  const socket = connect(Number(new URL(edge.url).port), '127.0.0.1');
-  // 800 kB may take twelve seconds more than the timeout.
-  socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 800000\r\n\r\n');
+  const socket = toEdge();
+  // 4 MB may take a minute more than the timeout.
+  socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n');
   const answered = once(socket, 'data');
   for (let part = 0; part < 4; part++) {
-    socket.write('x'.repeat(200_000));
+    socket.write('x'.repeat(1_000_000));
     await sleep(1_000);
   }
   expect(String((await answered)[0])).toMatch(/^HTTP\/1\.1 200/);
   socket.destroy();
-  answering.close();
+  await answering.stop();
 });
 
 test('a client that breaks off a long body is held against nobody; a gateway that no longer answers is', async () => {
-  const upstream = await startRawOrigin();
-  const published = await edge.publish({
-    gateways: [upstream.url],
-    services: { up: service({ routes: ['/up'], instances: [instance('up-1', upstream.url)] }) },
-  });
-  expect(published.status).toBe(200);
   const failed = async (): Promise<string[]> => (await edgeStatus()).gateways.map(({ gateway }) => gateway);
-  upstream.onRequest((socket, head) => {
-    if (head.startsWith('HEAD')) socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
-  });
   const part = 'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhello';
-  for (let i = 0; i < 3; i++) expect(await halfClosed(part)).toMatch(/^HTTP\/1\.1 502/);
-  expect(upstream.heads.some((head) => head.startsWith('HEAD'))).toBe(true);
-  expect(await failed()).not.toContain(upstream.url);
-  await upstream.stop();
+  // The edge waits a second to see whether the gateway answers: a busy machine may once take longer.
+  const upstream = await eventually(async () => {
+    const gateway = await startRawOrigin();
+    const published = await edge.publish({
+      gateways: [gateway.url],
+      services: { up: service({ routes: ['/up'], instances: [instance('up-1', gateway.url)] }) },
+    });
+    expect(published.status).toBe(200);
+    gateway.onRequest((socket, head) => {
+      if (head.startsWith('HEAD')) socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+    });
+    for (let i = 0; i < 3; i++) expect(await halfClosed(part)).toMatch(/^HTTP\/1\.1 502/);
+    expect(gateway.heads.some((head) => head.startsWith('HEAD'))).toBe(true);
+    const held = await failed();
+    await gateway.stop();
+    expect(held).not.toContain(gateway.url);
+    return gateway;
+  });
   const whole = await fetch(`${edge.url}/up`, { method: 'POST', body: 'x'.repeat(100_000) });
   expect(whole.status).toBe(502);
   expect(await failed()).toContain(upstream.url);

@@ -154,6 +154,7 @@ test('a client that hangs up ends the upstream request', async () => {
   });
   const { hostname, port } = new URL(edge.url);
   const client = connect(Number(port), hostname, () => client.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n'));
+  client.on('error', () => {});
   await arrived.promise;
   const before = origin.heads.length;
   // A reset: a mere FIN is a half-closed connection, whose client may well be waiting for its answer.

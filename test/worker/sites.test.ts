@@ -139,5 +139,6 @@ test('two sites whose instances have the same id: each keeps its own sessions, a
       sharedIds: [{ service: 'gs', id: 'gs-1', sites: ['east', 'west'] }],
     });
   }
-  await expect.poll(() => logged.filter((line) => line.includes('shared-instance-ids')).length).toBe(1);
+  const said = () => logged.filter((line) => line.includes('shared-instance-ids')).length;
+  await expect.poll(said, { timeout: 60_000 }).toBe(1);
 });
