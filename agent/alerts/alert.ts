@@ -54,6 +54,10 @@ export function severityOf(rule: RuleName, value: number, ladder: Ladder, margin
 
 const rank = (severity: Severity | null): number => (severity ? 3 - LADDER.indexOf(severity) : 0);
 
+/** When a change is said to be: an older one than what is written down would not count, whatever became of the clock. */
+export const changeAfter = (before: Pick<Alert, 'changedAt'>, now: number): number =>
+  Math.max(now, before.changedAt);
+
 /** One evaluation. `event` is what people must be told, if anything; `alert` null: all is well and was well. */
 export function stepAlert(
   before: Alert | null,
@@ -79,7 +83,7 @@ export function stepAlert(
     };
     return { alert, event: 'raised' };
   }
-  const changed = { changedAt: now, notified: 0, calm: 0, value };
+  const changed = { changedAt: changeAfter(before, now), notified: 0, calm: 0, value };
   // Worse than an operator has seen: the acknowledgement was for less.
   if (severity && rank(severity) > rank(before.severity)) {
     const unseen = { acknowledgedAt: null, acknowledgedBy: null };

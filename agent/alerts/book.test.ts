@@ -125,3 +125,14 @@ test('an acknowledgement given to another agent counts, one from before it got w
   book.hear([taken]);
   expect(tell(600, 22, 24)).toEqual(['repeated@24']);
 });
+
+test('a clock that was set back holds up no repeat, and no change is older than the one before', () => {
+  const { book, tell } = openBook();
+  tell(450, 100, 100);
+  expect(tell(450, 10, 12)).toEqual(['repeated@10']);
+  expect(book.acknowledge('a1', 'ada', 13 * MINUTE)).toMatchObject({ changedAt: 100 * MINUTE });
+  book.evaluate([reading(10)], 14 * MINUTE);
+  expect(book.evaluate([reading(10)], 15 * MINUTE).changed).toMatchObject([
+    { state: 'resolved', resolvedAt: 15 * MINUTE, changedAt: 100 * MINUTE },
+  ]);
+});

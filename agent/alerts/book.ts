@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/config.ts';
 import type { Reading } from '../monitor/rules.ts';
-import { type Alert, type AlertEvent, stepAlert } from './alert.ts';
+import { type Alert, type AlertEvent, changeAfter, stepAlert } from './alert.ts';
 import { isSilenced, type Silence } from './silences.ts';
 
 /** A message that must go out. */
@@ -84,7 +84,8 @@ export function createAlertBook({ config, silences, newId }: BookOptions): Alert
     acknowledge(id, by, now) {
       for (const [key, alert] of alerts) {
         if (alert.id !== id) continue;
-        const acknowledged = { ...alert, acknowledgedAt: now, acknowledgedBy: by, changedAt: now };
+        const changedAt = changeAfter(alert, now);
+        const acknowledged = { ...alert, acknowledgedAt: now, acknowledgedBy: by, changedAt };
         alerts.set(key, acknowledged);
         return acknowledged;
       }
@@ -124,11 +125,13 @@ function dueEvent(alert: Alert, repeat: Config['alerts']['repeat'], now: number)
   if (alert.state === 'resolved' || alert.calm > 0) return null;
   if (alert.notified === 0) return alert.lastNotifiedAt === null ? 'raised' : 'repeated';
   const repeats = alert.notified - 1;
-  const due = now - (alert.lastNotifiedAt ?? 0) >= repeat[alert.severity];
+  const since = now - (alert.lastNotifiedAt ?? 0);
+  // Below zero the clock was set back: it must hold up no repeat.
+  const due = since >= repeat[alert.severity] || since < 0;
   return alert.acknowledgedAt === null && due && repeats < repeat.atMost ? 'repeated' : null;
 }
 
 const ended = (alert: Alert, message: string, now: number): Alert => ({
   ...alert,
-  ...{ state: 'resolved', resolvedAt: now, changedAt: now, notified: 0, message },
+  ...{ state: 'resolved', resolvedAt: now, changedAt: changeAfter(alert, now), notified: 0, message },
 });

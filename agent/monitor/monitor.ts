@@ -23,7 +23,7 @@ export interface MonitorOptions {
 
 export function createMonitor({ config, instances, judge, log, now = Date.now }: MonitorOptions): Monitor {
   const window = createWindow(() => config().monitor.window);
-  const since = now();
+  let since = now();
   let timer: NodeJS.Timeout | undefined;
   let judging: Promise<void> | null = null;
 
@@ -44,7 +44,11 @@ export function createMonitor({ config, instances, judge, log, now = Date.now }:
   }
 
   return {
-    accept: (update) => window.add(update),
+    accept(update) {
+      // The clock was set back.
+      since = Math.min(since, update.at);
+      window.add(update);
+    },
     summary,
     start: schedule,
     async stop() {

@@ -86,6 +86,15 @@ test('what is older than the window is gone', () => {
   expect(summary.total).toMatchObject({ requests: 0, errorPercent: null, samples: 1 });
 });
 
+test('a clock that was set back leaves nothing behind that counts for hours', () => {
+  const hour = 3_600_000;
+  const later = { at: hour, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 5 })] };
+  const back = { at: 5_000, instances: both(), changes: [], traffic: [delta('gs-1', { success: 3 })] };
+  expect(summaryOf([later, back], 6_000).total).toMatchObject({ requests: 3, errorPercent: 0, samples: 1 });
+  const old = summaryOf([later, back, { at: 90_000, instances: both(), changes: [] }], 95_000);
+  expect(old.total).toMatchObject({ requests: 0, samples: 1 });
+});
+
 test('a change between two looks is no sample of its own', () => {
   const change = { at: 1, service: 'gs', instance: 'gs-1', kind: 'state' as const, reason: '' };
   const down = both({ state: 'down' }, { state: 'down' });

@@ -47,6 +47,9 @@ export function createWindow(windowMs: () => number): Window {
 
   function bucketAt(at: number): Bucket {
     const start = Math.floor(at / STEP_MS) * STEP_MS;
+    // A clock that was set back: what it called later would count for as long as it went back.
+    if ((buckets.at(-1)?.start ?? start) > start + STEP_MS)
+      buckets = buckets.filter((bucket) => bucket.start <= start);
     const last = buckets.at(-1);
     if (last && last.start >= start) return last;
     const fresh = { start, figures: new Map(), host: { samples: 0, cpuSum: 0, memorySum: 0 } };

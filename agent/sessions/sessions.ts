@@ -154,7 +154,11 @@ export function createSessions(options: SessionsOptions): Sessions {
       return saved;
     },
 
-    list: async (filter) => (await store.list(filter)).map((session) => asOf(session, now())),
+    async list(filter) {
+      const found = (await store.list(filter)).map((session) => asOf(session, now()));
+      // One that has just been idle too long is active in the database until the next sweep.
+      return found.filter(({ state }) => filter.state === undefined || state === filter.state);
+    },
     stats: () => store.stats(),
     snapshotPins: () => keeper.overrides(),
     accept(update) {

@@ -56,7 +56,8 @@ export function createMinutes(): Minutes {
         minute.latency = joinSketch(minute.latency, delta.latency);
       }
     },
-    take: (at) => (start !== null && at >= start + MINUTE_MS ? rest() : []),
+    // Before it began: the clock was set back.
+    take: (at) => (start !== null && (at >= start + MINUTE_MS || at < start) ? rest() : []),
     rest,
   };
 }

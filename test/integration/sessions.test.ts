@@ -274,6 +274,7 @@ test('an idle session is expired by the sweep', async () => {
     id,
   ]);
   expect((await call('GET', `/v1/sessions/${id}`)).body.state).toBe('expired');
+  expect((await call('GET', '/v1/sessions?state=active')).body.sessions).toEqual([]);
   const sweeping = createSessions({
     store: createSessionStore(database),
     live,
