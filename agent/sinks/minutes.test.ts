@@ -3,7 +3,11 @@ import { sampleInstance } from '../../test/harness/instance.ts';
 import { createMinutes } from './minutes.ts';
 
 const MINUTE = 60_000;
-const look = (at: number) => ({ at, instances: new Map([['gs/gs-1', sampleInstance({ id: 'gs-1' })]]), changes: [] });
+const look = (at: number) => ({
+  at,
+  instances: new Map([['gs/gs-1', sampleInstance({ id: 'gs-1' })]]),
+  changes: [],
+});
 
 /** Timestamps of the rows of the service, and how often it had been looked at, when it is looked at then. */
 function rowsOf(...looks: number[]) {
