@@ -1,5 +1,6 @@
 import { claimedOrder } from '../shared/snapshot/seal.ts';
 import { Throttle } from '../shared/throttle.ts';
+import { Clock } from './clock.ts';
 import { Counters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Gateways } from './gateways.ts';
@@ -28,6 +29,7 @@ export interface Edge {
   readonly cookies: AffinityCookies;
   readonly limiters: Limiters;
   readonly gateways: Gateways;
+  readonly clock: Clock;
   readonly inFlight: InFlight;
   readonly budgets: RetryBudgets;
   readonly counters: Counters;
@@ -68,6 +70,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     cookies: new AffinityCookies(settings.cookieKeys),
     limiters: new Limiters(() => snapshots.view),
     gateways: new Gateways(),
+    clock: new Clock(),
     inFlight: new InFlight(),
     budgets: new RetryBudgets(),
     counters: new Counters(isolate, now()),

@@ -58,6 +58,10 @@ export class Gateways {
     // Out and not probing: a request from before it was taken out, which says nothing new.
   }
 
+  forget(): void {
+    this.#states.clear();
+  }
+
   status(now: number) {
     return [...this.#states].map(([gateway, state]) => ({
       gateway,

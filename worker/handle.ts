@@ -32,6 +32,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const guarded = guard(url, request, edge, edge.now());
   if (!guarded.ok) return refused(guarded);
   const { incoming } = guarded;
+  edge.clock.saw(incoming.startedAt, edge);
   if (hasBodyItMayNot(incoming)) return bodyRefused(incoming);
 
   const loading = currentView(edge, ctx, incoming);

@@ -57,7 +57,8 @@ export class SnapshotHub extends DurableObject<Bindings> {
   }
 
   async #scheduleKv(): Promise<void> {
-    const wait = this.#kvWrittenAt + KV_SPACING_MS - Date.now();
+    // No longer than that: the clock may have been set back.
+    const wait = Math.min(KV_SPACING_MS, this.#kvWrittenAt + KV_SPACING_MS - Date.now());
     // An alarm rather than a background task: it survives the object and is retried.
     if ((await this.ctx.storage.getAlarm()) === null) {
       await this.ctx.storage.setAlarm(Date.now() + Math.max(0, wait));

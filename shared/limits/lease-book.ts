@@ -70,6 +70,10 @@ export const forgottenAt = (book: LeaseBook, windowMs: number): number =>
   Math.max(0, ...Object.values(book.holders)) + 2 * windowMs + 60_000;
 
 function roll(book: LeaseBook, bucket: number): void {
+  if (bucket < book.bucket - BUCKETS) {
+    // The clock was set back: what was leased "then" would count until it is as late again.
+    Object.assign(book, newLeaseBook());
+  }
   for (let next = Math.max(book.bucket + 1, bucket - BUCKETS + 1); next <= bucket; next++) {
     book.counts[next % BUCKETS] = 0;
   }

@@ -18,7 +18,7 @@ export class InFlight {
   #sweptAt = 0;
 
   begin(local: LocalView, timeoutMs: number, now: number): Try {
-    if (now - this.#sweptAt >= SWEEP_EVERY_MS) {
+    if (Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
       for (const one of this.#tries) if (one.until < now) this.end(one);
     }

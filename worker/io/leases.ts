@@ -78,6 +78,11 @@ export class Leases {
     held.used = Math.max(0, held.used - policy.cost);
   }
 
+  forget(): void {
+    this.#held.clear();
+    this.#restUntil = 0;
+  }
+
   async #ask(name: string, policy: CompiledPolicy, limit: number, now: number): Promise<void> {
     const held = this.#hold(name);
     held.askingUntil = now + 2 * PATIENCE_MS;

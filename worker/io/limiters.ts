@@ -39,6 +39,11 @@ export class Limiters {
     return limiter;
   }
 
+  forget(): void {
+    this.#byPolicy = new WeakMap();
+    this.#byShape.clear();
+  }
+
   #create(policy: CompiledPolicy): KeyedLimiter {
     const live = new Set(
       [...(this.#view()?.services.values() ?? [])].flatMap(({ id, limits }) =>
