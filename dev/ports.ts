@@ -42,9 +42,10 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
   const first = FIRST + testWorker * SHARE;
   for (let attempt = 0; attempt < 200; attempt++) {
     const port = first + randomInt(SHARE);
-    if (given.has(port) || !(await portIsFree(port, host))) continue;
+    if (given.has(port)) continue;
+    // Before it is looked at: another that asks meanwhile must not be given it too.
     given.add(port);
-    return port;
+    if (await portIsFree(port, host)) return port;
   }
   throw new Error(`no free port found from ${first} to ${first + SHARE - 1}`);
 }
