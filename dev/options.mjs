@@ -63,8 +63,10 @@ function parse(argv) {
   try {
     return parseArgs({ args: argv, options: SPEC, strict: true, allowPositionals: false }).values;
   } catch (cause) {
-    // Node adds advice about positionals after the first sentence.
-    throw new UsageError(`${cause.message.split('. ')[0]}; npm start -- --help lists the options`, { cause });
+    // Node adds advice after the first sentence, and calls `--port-offset -1` ambiguous.
+    const [said = ''] = cause.message.split(/\. |\.?\n/);
+    const plain = said.replace('is ambiguous', 'must not begin with "-"');
+    throw new UsageError(`${plain}; npm start -- --help lists the options`, { cause });
   }
 }
 

@@ -47,3 +47,8 @@ it('keeps a production file off the cloud and off other machines', () => {
   expect(config.site.gateways).toEqual(['http://127.0.0.1:8290']);
   expect(config.haproxy.peers).toEqual([]);
 });
+
+it('refuses to move a port beyond the last one', () => {
+  const text = SHIPPED.replace('127.0.0.1:8000', '127.0.0.1:65400');
+  expect(() => derive(text)).toThrow('--port-offset 200 is too much for port 65400: ports end at 65535');
+});

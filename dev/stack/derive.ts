@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { UsageError } from '../options.mjs';
 
 export interface Derivation {
   portOffset: number;
@@ -27,7 +28,7 @@ export function deriveConfig(text: string, config: Config, derivation: Derivatio
   const set = (path: (string | number)[], value: unknown) => document.setIn(path, value);
   const moved = (address: string) => moveBind(address, portOffset);
   const bind = config.haproxy.bind.map(moved);
-  const edgePort = portOfUrl(config.edge.url) + portOffset;
+  const edgePort = movedPort(portOfUrl(config.edge.url), portOffset);
 
   set(['site', 'gateways'], [`http://${loopback(bind[0] ?? '')}`]);
   set(['edge', 'url'], `http://127.0.0.1:${edgePort}`);
@@ -60,7 +61,12 @@ export function deriveConfig(text: string, config: Config, derivation: Derivatio
 /** `host:port` with another port. */
 function moveBind(address: string, offset: number): string {
   const colon = address.lastIndexOf(':');
-  return `${address.slice(0, colon)}:${Number(address.slice(colon + 1)) + offset}`;
+  return `${address.slice(0, colon)}:${movedPort(Number(address.slice(colon + 1)), offset)}`;
+}
+
+function movedPort(port: number, offset: number): number {
+  if (port + offset <= 65_535) return port + offset;
+  throw new UsageError(`--port-offset ${offset} is too much for port ${port}: ports end at 65535`);
 }
 
 /** Where a local client reaches what listens on `address`. */
@@ -76,7 +82,7 @@ export function portOf(address: string): number {
 
 function moveUrl(text: string, offset: number): string {
   const url = new URL(text);
-  url.port = String(Number(url.port || (url.protocol === 'https:' ? 443 : 80)) + offset);
+  url.port = String(movedPort(Number(url.port || (url.protocol === 'https:' ? 443 : 80)), offset));
   return url.origin;
 }
 

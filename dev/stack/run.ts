@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { accessSync, chmodSync, constants } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
 import { missingServers } from '../bootstrap/servers.mjs';
 import { type StackOptions, UsageError } from '../options.mjs';
 import { privateFolder, removeFolder } from '../servers/folder.ts';
 import { deriveConfig } from './derive.ts';
-import { removeFile } from './files.ts';
+import { makeFolder, removeFile } from './files.ts';
 import { layoutOf, requireFreePorts, wantedPorts } from './layout.ts';
 import { endLeftovers, ProcessRecord } from './processes.ts';
 import { loadSecrets } from './secrets.ts';
@@ -21,7 +21,7 @@ export interface StackInput {
 /** Runs the stack until it is told to stop. Resolves with the exit code. Throws, with nothing started, on misuse. */
 export async function runStack({ root, options, text, config }: StackInput): Promise<number> {
   const stateDir = resolve(options.stateDir);
-  mkdirSync(stateDir, { recursive: true });
+  requireFolder(stateDir);
   const recordFile = join(stateDir, 'processes.json');
   const other = await endLeftovers(recordFile);
   if (other) throw new UsageError(alreadyRunning(other, options));
@@ -51,6 +51,16 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
   } finally {
     removeFile(recordFile);
     removeFolder(runFolder);
+  }
+}
+
+function requireFolder(path: string): void {
+  try {
+    makeFolder(path);
+    accessSync(path, constants.W_OK);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new UsageError(`--state-dir ${path} cannot be used as a folder: ${code}`, { cause });
   }
 }
 

@@ -47,9 +47,12 @@ describe('npm start, used wrongly', () => {
   it.each([
     [['--bogus'], "Unknown option '--bogus'"],
     [['--port-offset', 'many'], '--port-offset "many" is not allowed; expected a whole number'],
+    [['--port-offset', '-1'], `Option '--port-offset' argument must not begin with "-"`],
     [['--kv-lag', 'soon'], '--kv-lag "soon" is not allowed; expected a duration'],
     [['--edge', 'cloud'], '--edge "cloud" is not allowed; expected miniflare or wrangler'],
     [['--config', '/no/such.yaml'], '--config /no/such.yaml cannot be read: ENOENT'],
+    [['--state-dir', 'README.md'], 'README.md cannot be used as a folder: EEXIST'],
+    [['--state-dir', '/proc/none/state'], '--state-dir /proc/none/state cannot be used as a folder: ENOENT'],
   ])('refuses %j with one clear line', async (args, message) => {
     const { code, stderr } = await refused(...args);
     expect(code).toBe(2);
