@@ -31,9 +31,11 @@ export function compileNetworks(networks: readonly string[]): Networks {
   const ranges = networks.map((text): [Address, number] => {
     if (ipaddr.isValidCIDR(text)) {
       const [address, bits] = ipaddr.parseCIDR(text);
-      return [address, bits];
+      // Clients that come as ::ffff:1.2.3.4 are counted as IPv4, so the network is taken as that too.
+      const isMapped = address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96;
+      return isMapped ? [address.toIPv4Address(), bits - 96] : [address, bits];
     }
-    const address = ipaddr.parse(text);
+    const address = ipaddr.process(text);
     return [address, address.kind() === 'ipv6' ? 128 : 32];
   });
   if (ranges.length === 0) return () => false;

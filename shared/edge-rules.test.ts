@@ -58,7 +58,14 @@ test('addresses: IPv6 by /64, IPv4 in IPv6 is IPv4, ports taken off', () => {
   expect(parseClientAddress('10.0.0.1:1234')).toBe('10.0.0.1');
   expect(parseClientAddress('[2001:db8::1]:443')).toBe('2001:db8::1');
   expect(parseClientAddress('evil')).toBeNull();
-  const inside = compileNetworks(['10.0.0.0/8', '2001:db8::/32', '192.0.2.1']);
+  const inside = compileNetworks([
+    ...['10.0.0.0/8', '2001:db8::/32', '192.0.2.1'],
+    ...['::ffff:198.51.100.0/120', '::ffff:203.0.113.9'],
+  ]);
+  expect(['198.51.100.7', '203.0.113.9', '198.51.101.7', '203.0.113.10'].map(inside)).toEqual([
+    ...[true, true],
+    ...[false, false],
+  ]);
   expect(['10.9.9.9', '2001:db8::5', '192.0.2.1', '::ffff:10.0.0.1'].map(inside)).toEqual([
     true,
     true,

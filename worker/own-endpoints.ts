@@ -19,7 +19,12 @@ export function ownEndpoint(
 ): Promise<Response> | null {
   const path = url.indexOf('/', url.indexOf('://') + 3);
   if (!url.startsWith(PREFIX, path)) return null;
-  return router.fetch(request, edge, ctx);
+  // The runtime leaves the body of the answer to a HEAD out.
+  return router.fetch(
+    request.method === 'HEAD' ? new Request(request, { method: 'GET' }) : request,
+    edge,
+    ctx,
+  );
 }
 
 const router = Router<IRequest, [Edge, ExecutionContext], Response>();
@@ -30,7 +35,7 @@ router.get('/__acgs/health', async (_, edge) =>
 
 router.get('/__acgs/status', async (request, edge) => {
   const { edgeToken } = edge.settings;
-  const given = /^Bearer (.+)$/.exec(request.headers.get('authorization') ?? '')?.[1];
+  const given = /^Bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
   if (!edgeToken || !given || !isSameSecret(given, edgeToken)) {
     return problem(
       { title: 'Unauthorized', status: 401, detail: 'A bearer EDGE_TOKEN is needed.' },
@@ -96,6 +101,12 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   return Response.json({ site, epoch, seq, kv: toKv ? 'scheduled' : 'skipped' });
 });
 
+const allows = (methods: string) => async (): Promise<Response> =>
+  problem({ title: 'Method Not Allowed', status: 405, detail: `Allowed: ${methods}.` }, { allow: methods });
+
+router.all('/__acgs/health', allows('GET, HEAD'));
+router.all('/__acgs/status', allows('GET, HEAD'));
+router.all('/__acgs/snapshot/:site', allows('GET, HEAD, PUT'));
 router.all('*', async () => problem({ title: 'Not Found', status: 404 }));
 
 function statusOf(edge: Edge) {

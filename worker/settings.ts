@@ -31,10 +31,8 @@ export async function readSettings(env: Env): Promise<Settings> {
   if (addressFrom !== 'cloudflare' && addressFrom !== 'workerd' && addressFrom !== 'local') {
     throw new Error(`CLIENT_ADDRESS_FROM is "${addressFrom}"; it must be cloudflare, workerd or local`);
   }
-  const sites = (env.SITES ?? '')
-    .split(',')
-    .map((site) => site.trim())
-    .filter(Boolean);
+  const named = (env.SITES ?? '').split(',').map((site) => site.trim());
+  const sites = [...new Set(named.filter(Boolean))];
   const fallbackOrigin = env.FALLBACK_ORIGIN ? parseOrigin(env.FALLBACK_ORIGIN) : null;
   if (env.FALLBACK_ORIGIN && !fallbackOrigin) throw new Error('FALLBACK_ORIGIN must be an http(s) origin');
   if (sites.length === 0 && !fallbackOrigin) throw new Error('SITES or FALLBACK_ORIGIN must be set');

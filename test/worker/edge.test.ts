@@ -63,6 +63,23 @@ test('a failing instance costs no answer', async () => {
   }
 });
 
+test('its own endpoints answer HEAD as GET, say what else is allowed, and read the scheme in any case', async () => {
+  const ask = (path: string, method: string, headers = {}) =>
+    fetch(`${edge.url}/__acgs/${path}`, { method, headers });
+  const head = await ask('health', 'HEAD');
+  expect([head.status, await head.text()]).toEqual([200, '']);
+  for (const [path, allowed] of [
+    ['health', 'GET, HEAD'],
+    ['status', 'GET, HEAD'],
+    ['snapshot/main', 'GET, HEAD, PUT'],
+  ] as const) {
+    const refused = await ask(path, 'DELETE');
+    expect([refused.status, refused.headers.get('allow')]).toEqual([405, allowed]);
+  }
+  expect((await ask('nothing', 'GET')).status).toBe(404);
+  expect((await ask('status', 'GET', { authorization: `bearer ${EDGE_TOKEN}` })).status).toBe(200);
+});
+
 test('status is for the bearer only', async () => {
   expect((await fetch(`${edge.url}/__acgs/status`)).status).toBe(401);
   const status = await fetch(`${edge.url}/__acgs/status`, {

@@ -15,7 +15,9 @@ export async function untargeted(incoming: Incoming, edge: Edge): Promise<Respon
   if (!origin) return unavailable(nothing, incoming);
   const body = await readBody(incoming.request);
   if (body.kind === 'broken') return unavailable({ ...nothing, failure: 'broken' }, incoming);
-  const token = await edge.tokens.current(edge.settings.sites[0] ?? '', edge.now());
+  // Without a site there is no gateway that a token could be for.
+  const [site] = edge.settings.sites;
+  const token = site === undefined ? null : await edge.tokens.current(site, edge.now());
   const tried = await attempt(
     incoming,
     body,
