@@ -148,6 +148,7 @@ export async function restoreDatabase(
 ): Promise<{ by: 'psql' | 'acgs-lb'; statements?: number }> {
   const { database, url, onBytes, patienceMs = PATIENCE_MS } = options;
   const ours = await isOurs(file);
+  await requireWhole(file, ours);
   if (!ours && isEmbedded(url)) {
     throw new RestoreError(
       `${file} is by pg_dump, which the embedded database cannot read: set DATABASE_URL to a Postgres`,
@@ -202,6 +203,17 @@ async function isOurs(file: string): Promise<boolean> {
   for await (const line of createInterface({ input: createReadStream(file) }))
     return line.startsWith(DUMP_MARK);
   throw new RestoreError(`${file} is empty`);
+}
+
+const TAIL_BYTES = 1_000;
+
+/** What was cut off between two statements would go in without a word. */
+async function requireWhole(file: string, ours: boolean): Promise<void> {
+  const { size } = await stat(file);
+  let tail = '';
+  for await (const part of createReadStream(file, { start: Math.max(0, size - TAIL_BYTES) })) tail += part;
+  if (ours ? tail.endsWith('\nCOMMIT;\n') : tail.includes('\n-- PostgreSQL database dump complete')) return;
+  throw new RestoreError(`${file} is cut off, or neither a dump of pg_dump nor of acgs-lb backup`);
 }
 
 async function tableWithRows(database: Database): Promise<string | null> {

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -80,6 +80,19 @@ it('a dump of pg_dump is not for the embedded database, and says so', async () =
   await expect(restoreDatabase(dump, { url, database: target.database })).rejects.toThrow(
     /is by pg_dump, which the embedded database cannot read: set DATABASE_URL/,
   );
+});
+
+it('what is cut off between two statements, or no dump at all, is refused', async () => {
+  const text = readFileSync(dump, 'utf8');
+  const cut = join(folder, 'cut.sql');
+  const ours = '-- acgs-lb data 0006_alert_told_as\nBEGIN;\nDELETE FROM dirty_hours;\n';
+  for (const part of [text.slice(0, text.lastIndexOf('CREATE TRIGGER')), 'SELECT 1;\n', ours]) {
+    writeFileSync(cut, part);
+    await expect(restoreDatabase(cut, { ...target, patienceMs: PATIENT_MS })).rejects.toThrow(
+      `${cut} is cut off, or neither a dump of pg_dump nor of acgs-lb backup`,
+    );
+  }
+  expect(await rows(target)).toBe(0);
 });
 
 it('leaves functions of others alone, whatever their names begin with', async () => {
