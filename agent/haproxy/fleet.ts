@@ -4,6 +4,7 @@ import type { TrafficDelta } from '../state.ts';
 import type { DesiredMap } from './desired.ts';
 import type { Files } from './files.ts';
 import { createGauges } from './gauges.ts';
+import type { Orders } from './orders.ts';
 import { askForReload, until } from './reload.ts';
 import { createSteering, type Look, type Steering } from './steering.ts';
 
@@ -24,6 +25,8 @@ export interface Wrong {
 export interface FleetOptions {
   config: () => Config;
   desired: () => DesiredMap;
+  /** Told of every `desired` there was. */
+  orders?: Orders;
   files: Files;
   log: Log;
   emit(deltas: TrafficDelta[]): void;

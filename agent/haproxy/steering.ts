@@ -4,6 +4,7 @@ import { type CounterMemory, countTraffic } from './counters.ts';
 import type { DesiredMap } from './desired.ts';
 import type { RenderInstance } from './input.ts';
 import { addServer, removeServer } from './membership.ts';
+import { createOrders, type Orders } from './orders.ts';
 import { parseInfo, parseServersState, parseStat } from './parse.ts';
 import { createPatience } from './patience.ts';
 import { type Actual, actualServers, fixedPart, heldOrders, planSteps, type Step } from './plan.ts';
@@ -18,6 +19,8 @@ export interface SteeringOptions {
   shared: boolean;
   config: () => Config;
   desired: () => DesiredMap;
+  /** Told of every `desired` there was. */
+  orders?: Orders;
   onTraffic(deltas: TrafficDelta[]): void;
   onRefused(service: string, instance: string): void;
   now(): number;
@@ -58,9 +61,13 @@ export function createSteering(options: SteeringOptions): Steering {
   /** Of each server of the worker that was looked at last, what only a reload changes. */
   const fixed = new Map<string, string>();
   const patience = createPatience();
+  const { orders = createOrders() } = options;
+  /** When the last look began. */
+  let looked = orders.mark();
   let memory: CounterMemory | null = null;
 
   async function look(): Promise<Look> {
+    const began = orders.mark();
     const info = await newestWorker(client);
     const [statText, states] = await Promise.all([
       client.ask('show stat -1 4 -1'),
@@ -76,6 +83,8 @@ export function createSteering(options: SteeringOptions): Steering {
 
     const actual = actualServers(stats, parseServersState(states), services);
     for (const [key, admin] of heldOrders(options.desired(), actual)) ours.set(key, admin);
+    for (const [key, { admin }] of actual) if (orders.askedSince(looked, key, admin)) ours.set(key, admin);
+    looked = began;
     const steps = planSteps(options.desired(), actual, ours).filter(
       (step) => !options.shared || patience.allows(stepWords(step)),
     );

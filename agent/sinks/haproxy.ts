@@ -5,6 +5,7 @@ import { type Desired, desiredFor } from '../haproxy/desired.ts';
 import { createFiles } from '../haproxy/files.ts';
 import { createFleet, type Fleet } from '../haproxy/fleet.ts';
 import type { HaproxySecrets } from '../haproxy/input.ts';
+import { createOrders } from '../haproxy/orders.ts';
 import { type RequestLog, startRequestLog } from '../haproxy/request-log.ts';
 import type { Log } from '../log.ts';
 import type { TrafficDelta } from '../state.ts';
@@ -51,7 +52,10 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   const closing = new AbortController();
 
   const files = createFiles({ ...options, config: () => config });
-  const fleet: Fleet = createFleet({ ...options, config: () => config, desired: () => desired, files, now });
+  const orders = createOrders();
+  const fleet: Fleet = createFleet({
+    ...{ ...options, config: () => config, desired: () => desired, orders, files, now },
+  });
 
   let wake = new AbortController();
   let running: Promise<void> | null = null;
@@ -103,6 +107,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
       );
       const values = [...update.instances.values()];
       desired = desiredFor(values, settled);
+      orders.note(desired);
       files.instances(values);
       running ??= rounds();
       if (update.changes.length > 0) wake.abort();

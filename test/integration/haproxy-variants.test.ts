@@ -5,11 +5,14 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import type { Desired } from '../../agent/haproxy/desired.ts';
 import { createFiles } from '../../agent/haproxy/files.ts';
-import { parseStat } from '../../agent/haproxy/parse.ts';
+import { createOrders } from '../../agent/haproxy/orders.ts';
+import { parseServersState, parseStat } from '../../agent/haproxy/parse.ts';
 import { createSteering } from '../../agent/haproxy/steering.ts';
 import { freePorts } from '../../dev/ports.ts';
 import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { eventually } from '../harness/eventually.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 import { releasing, startStand, steer } from './haproxy-stand.ts';
@@ -215,4 +218,40 @@ test('at a HAProxy with an agent of its own, what that agent takes back is not o
   };
   expect(await until(() => insists(false))).toEqual({ agentUp: false });
   expect(await until(() => insists(true))).toEqual({ agentUp: true });
+});
+
+test('a drain that another agent gave, and that was taken back before we looked, is no order of a person', async () => {
+  const url = 'http://127.0.0.1:1';
+  const stand = await startStand({
+    services: `a: { routes: [/], instances: [ { id: a-1, url: "${url}" } ] }`,
+  });
+  const orders = createOrders();
+  let desired = new Map<string, Desired>();
+  const want = (admin: Desired['admin']) => {
+    const a1 = { service: 'a', instance: 'a-1', url, verdict: null, reason: '', weight: 100, priority: 1 };
+    desired = new Map([['a/a-1', { ...a1, admin }]]);
+    orders.note(desired);
+  };
+  const steering = createSteering({
+    ...{ name: 'test', socket: stand.config.haproxy.socket, shared: true, config: () => stand.config },
+    ...{ desired: () => desired, orders, onTraffic() {}, onRefused() {}, now: Date.now },
+  });
+  releasing(async () => steering.close());
+  const look = () => eventually(() => steering.look());
+  const admin = async () => parseServersState(await stand.ask('show servers state a'))[0]?.admin;
+  want('ready');
+  await look();
+  await stand.ask('set server a/a-1 state drain');
+  await look();
+  expect(await admin()).toBe('drain');
+  await stand.ask('set server a/a-1 state ready');
+  await look();
+  want('drain');
+  await stand.ask('set server a/a-1 state drain');
+  want('ready');
+  await look();
+  expect(await admin()).toBe('ready');
+  await stand.ask('set server a/a-1 state drain');
+  await look();
+  expect(await admin()).toBe('drain');
 });

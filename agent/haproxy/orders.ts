@@ -1,0 +1,32 @@
+import type { AdminState } from '../state.ts';
+import type { DesiredMap } from './desired.ts';
+
+/**
+ * The drains and maints that were asked of us. One may be given to a HAProxy by the other agent of the site, and taken
+ * back, between two looks of ours: it is an order of ours all the same, and no person's on the socket.
+ */
+export interface Orders {
+  /** What is asked by now. */
+  note(desired: DesiredMap): void;
+  /** This moment, to ask from later. */
+  mark(): number;
+  askedSince(mark: number, key: string, admin: AdminState): boolean;
+}
+
+export function createOrders(): Orders {
+  const last = new Map<string, number>();
+  let noted = 0;
+  return {
+    note(desired) {
+      noted += 1;
+      for (const [key, { admin }] of desired) if (admin !== 'ready') last.set(`${key} ${admin}`, noted);
+      if (last.size <= 2 * desired.size) return;
+      // Of instances that are gone.
+      for (const name of last.keys()) {
+        if (!desired.has(name.slice(0, name.lastIndexOf(' ')))) last.delete(name);
+      }
+    },
+    mark: () => noted,
+    askedSince: (mark, key, admin) => (last.get(`${key} ${admin}`) ?? 0) > mark,
+  };
+}
