@@ -19,12 +19,9 @@ export function ownEndpoint(
 ): Promise<Response> | null {
   const path = url.indexOf('/', url.indexOf('://') + 3);
   if (!url.startsWith(PREFIX, path)) return null;
-  // The runtime leaves the body of the answer to a HEAD out.
-  return router.fetch(
-    request.method === 'HEAD' ? new Request(request, { method: 'GET' }) : request,
-    edge,
-    ctx,
-  );
+  // Made without its body, which a HEAD may have and a GET may not; the answer's is left out by the runtime.
+  const asked = request.method === 'HEAD' ? new Request(url, { headers: request.headers }) : request;
+  return router.fetch(asked, edge, ctx);
 }
 
 const router = Router<IRequest, [Edge, ExecutionContext], Response>();

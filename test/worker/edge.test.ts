@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
+import { rawExchange } from '../harness/raw.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
 let edge: TestEdge;
@@ -68,6 +69,8 @@ test('its own endpoints answer HEAD as GET, say what else is allowed, and read t
     fetch(`${edge.url}/__acgs/${path}`, { method, headers });
   const head = await ask('health', 'HEAD');
   expect([head.status, await head.text()]).toEqual([200, '']);
+  const withLength = 'HEAD /__acgs/health HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n';
+  expect(await rawExchange(edge.url, withLength, /\r\n\r\n/)).toMatch(/^HTTP\/1\.1 200/);
   for (const [path, allowed] of [
     ['health', 'GET, HEAD'],
     ['status', 'GET, HEAD'],
