@@ -21,6 +21,8 @@ export interface ProbeResult {
   timing?: { connectMs?: number; tlsMs?: number; firstByteMs?: number };
   /** What went wrong, for a person: "connect refused 127.0.0.1:8004", "status 503, expected 200". */
   error?: string;
+  /** The probe could not be made, for want of something of our own: it proves nothing. */
+  blind?: boolean;
 }
 
 /** What real traffic did to one instance since the last delta from the same source. */

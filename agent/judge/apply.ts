@@ -32,6 +32,7 @@ const answerTime = ({ latencyMs, timing }: ProbeResult): number =>
   latencyMs - (timing?.connectMs ?? 0) - (timing?.tlsMs ?? 0);
 
 export function afterProbe(record: Record, probe: ProbeResult, policy: ServiceConfig): Record {
+  if (probe.blind) return { ...record, instance: { ...record.instance, lastProbe: probe } };
   const tally = judgeProbe(record.tally, probe, policy.health);
   if (tally === record.tally) return record;
   const probeTimes = probe.ok

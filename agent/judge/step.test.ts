@@ -142,6 +142,16 @@ test('an answer that began before the newest judged one is old news', () => {
   expect(s.see('gs-1').state).toBe('up');
 });
 
+test('a probe that could not be made proves nothing, and says why', () => {
+  const s = bothUp();
+  const blind = { ok: false, blind: true, error: 'this agent has no file descriptor left' };
+  for (let count = 0; count < 9; count++)
+    s.tell({ kind: 'probe', service: 'gs', instance: 'gs-1', at: s.now(), latencyMs: 1, ...blind });
+  expect(s.see('gs-1')).toMatchObject({ state: 'up', lastProbe: blind });
+  s.probe('gs-1', false, 3);
+  expect(s.see('gs-1').state).toBe('down');
+});
+
 test('the breaker opens on real traffic, tries again after its time, and closes on good calls', () => {
   const s = bothUp();
   s.traffic('gs-1', 5, 5);

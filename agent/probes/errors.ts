@@ -11,6 +11,9 @@ const WORDS: { [code: string]: string } = {
   EAI_AGAIN: 'host name could not be looked up',
   EADDRNOTAVAIL: 'no local address left',
   EMFILE: 'this agent has no file descriptor left',
+  ENFILE: 'this machine has no file descriptor left',
+  ENOBUFS: 'this machine has no memory left for a connection',
+  ENOMEM: 'this machine has no memory left for a connection',
   CERT_HAS_EXPIRED: 'certificate expired',
   DEPTH_ZERO_SELF_SIGNED_CERT: 'certificate is self-signed',
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: 'certificate signed by an unknown authority',
@@ -30,6 +33,10 @@ export function probeError(error: unknown, host: string): string {
   if (code?.startsWith('HPE_')) return `answer of ${host} is not HTTP (${code})`;
   return `${error instanceof Error ? error.message : String(error)} ${host}`.slice(0, 200);
 }
+
+/** The probe was not made: it tells of this machine, and nothing of the instance. */
+export const isOwnWant = (error: string | undefined): boolean =>
+  error !== undefined && /^this (agent|machine) has no /.test(error);
 
 /** The instance itself said no, at once: worth asking again in a tenth of a second, not in a second. */
 export const isPlainRefusal = (error: string | undefined): boolean =>

@@ -1,4 +1,5 @@
 import type { ProbeResult } from '../state.ts';
+import { isOwnWant } from './errors.ts';
 import { createHttpProbe } from './http.ts';
 import { type Pace, paceMs } from './pace.ts';
 import type { Observation, Probe, Target } from './target.ts';
@@ -134,6 +135,7 @@ export function createProber(options: ProberOptions): Prober {
       instance: target.instance,
       at: now(),
       ...observation,
+      ...(isOwnWant(observation.error) && { blind: true }),
     });
   }
 

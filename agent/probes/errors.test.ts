@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { parseConfig } from '../../shared/config/load.ts';
+import type { ProbeResult } from '../state.ts';
+import { probeError } from './errors.ts';
+import { createProber } from './scheduler.ts';
+
+const config = parseConfig('version: 1\nsite: { id: main }\nservices: { gs: { routes: [/] } }');
+
+/** What a probe that fails with this system error tells. */
+const resultOf = (code: string) =>
+  new Promise<ProbeResult>((resolve) => {
+    const error = probeError(Object.assign(new Error(code), { code }), '127.0.0.1:8004');
+    const prober = createProber({
+      createProbe: () => ({ run: async () => ({ ok: false, latencyMs: 1, error }), close() {} }),
+      onResult(result) {
+        prober.close();
+        resolve(result);
+      },
+    });
+    const { health: check } = config.services.gs ?? {};
+    if (check)
+      prober.sync([{ key: 'gs/gs-1', service: 'gs', instance: 'gs-1', url: 'http://127.0.0.1:8004', check }]);
+  });
+
+test('what this machine lacks is told apart from what the instance does', async () => {
+  for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
+    expect(await resultOf(code)).toMatchObject({ ok: false, blind: true });
+  const refused = await resultOf('ECONNREFUSED');
+  expect(refused.error).toBe('connect refused 127.0.0.1:8004');
+  expect(refused.blind).toBeUndefined();
+});
