@@ -9,7 +9,7 @@ const SERVERS = {
   postgres: { find: findPostgres, apt: 'postgresql', dnf: 'postgresql-server' },
 };
 
-/** What single tests use and skip themselves without. The pages' tests find a browser where test/browser looks. */
+/** What single tests use and skip themselves without, and socat, which docs/operations.md calls. The pages' tests find a browser where test/browser looks. */
 const TEST_TOOLS = {
   chromium: {
     find: () => findProgram('chromium') ?? findProgram('google-chrome'),
@@ -18,6 +18,7 @@ const TEST_TOOLS = {
   },
   prometheus: { find: () => findProgram('promtool'), apt: 'prometheus', dnf: 'golang-github-prometheus' },
   keepalived: { find: () => findProgram('keepalived'), apt: 'keepalived', dnf: 'keepalived' },
+  socat: { find: () => findProgram('socat'), apt: 'socat', dnf: 'socat' },
 };
 const PACKAGES = { ...SERVERS, ...TEST_TOOLS };
 
