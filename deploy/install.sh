@@ -86,11 +86,11 @@ if [ -z "${ACGS_AGENT_URL-}${ACGS_STATE_DIR-}" ]; then
 fi
 # Not for the edge: the agent's secrets are none of its business.
 if [ "${1-}" != edge ] && [ -r /etc/acgs-lb/agent.env ]; then environment=--env-file=/etc/acgs-lb/agent.env; fi
-exec /usr/lib/acgs-lb/bin/node ${environment:+"$environment"} /usr/lib/acgs-lb/acgs-lb.mjs "$@"
+exec /usr/lib/acgs-lb/bin/node ${environment:+"$environment"} -- /usr/lib/acgs-lb/acgs-lb.mjs "$@"
 EOF
 chmod 755 "$root/usr/bin/acgs-lb.new"
 mv "$root/usr/bin/acgs-lb.new" "$root/usr/bin/acgs-lb"
-run() { "$lib/bin/node" "$lib/acgs-lb.mjs" "$@"; }
+run() { "$lib/bin/node" -- "$lib/acgs-lb.mjs" "$@"; }
 
 # --- configuration and secrets: only what is not there yet -----------------------------------------------------------
 mkdir -p "$etc" "$var"

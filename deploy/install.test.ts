@@ -52,6 +52,7 @@ test('installs, keeps what the operator changed when run again, and goes without
   expect(await installed('etc/haproxy/haproxy.cfg')).toBe('# the distribution\n');
   expect(await installed('etc/acgs-lb/agent.env')).toBe(secrets);
   await expect(stat(join(root, 'usr/bin/acgs-lb'))).rejects.toThrow('ENOENT');
+  await expect(stat(join(root, 'etc/logrotate.d/haproxy'))).rejects.toThrow('ENOENT');
   await run(join(checkout, 'deploy/uninstall.sh'), ['--root', root, '--purge']);
   await expect(stat(join(root, 'etc/acgs-lb'))).rejects.toThrow('ENOENT');
 });

@@ -44,6 +44,11 @@ if [ -z "$root" ]; then
         systemctl try-restart haproxy || true
     fi
 fi
+# What the installer put where the distribution had nothing, unless somebody changed it.
+here=$(dirname "$0")
+for pair in logrotate/haproxy:logrotate.d/haproxy rsyslog/49-haproxy.conf:rsyslog.d/49-haproxy.conf; do
+    if cmp -s "$here/${pair%%:*}" "$root/etc/${pair#*:}"; then rm -f "$root/etc/${pair#*:}"; fi
+done
 rm -rf "$root/usr/lib/acgs-lb" "$root/usr/bin/acgs-lb" "$root/usr/share/doc/acgs-lb"
 
 if [ "$purge" = yes ]; then

@@ -29,7 +29,7 @@ mkdirSync(join(DIST, 'edge'), { recursive: true });
 // Some packages are CommonJS and call require; a bundle that is a module has to give it to them.
 const REQUIRE = `import { createRequire as acgsCreateRequire } from 'node:module';
 const require = acgsCreateRequire(import.meta.url);`;
-const program = `#!/usr/bin/env node\n${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
+const program = `#!/usr/bin/env -S node --\n${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
 await Promise.all([
   bundle('agent/cli/main.ts', 'acgs-lb.mjs', program),
   bundle('agent/sql/embedded-worker.ts', 'embedded-worker.mjs', REQUIRE),

@@ -1,4 +1,4 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type StandIn, startStandIn } from '../browser/stand-in.ts';
 
+const BIN = new URL('../../bin/acgs-lb.mjs', import.meta.url).pathname;
 const MAIN = new URL('../../agent/cli/main.ts', import.meta.url).pathname;
 let agent: StandIn;
 let folder: string;
@@ -75,6 +76,9 @@ test('what cannot be meant is misuse, exit 2, and nothing is done', async () => 
     err: 'ACGS_AGENT_URL: "127.0.0.1:9400" is no address such as http://127.0.0.1:9400\n',
   });
   expect(agent.writes.length).toBe(before);
+  // By the program as it is installed: Node itself has an option of this name.
+  const doctor = spawnSync(BIN, ['doctor', '--env-file', '/none'], { encoding: 'utf8' });
+  expect(doctor).toMatchObject({ status: 2, stderr: '--env-file /none cannot be read: ENOENT\n' });
   const output = join(folder, 'backup');
   expect(await run(['backup', '--only', 'nonsense', '-o', output])).toMatchObject({
     code: 2,

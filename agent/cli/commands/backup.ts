@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
 import { contextOf } from '../context.ts';
-import { CommandFailed } from '../errors.ts';
+import { CommandFailed, Misuse } from '../errors.ts';
 import { toMiB } from '../progress.ts';
 
 interface BackupOptions {
@@ -14,6 +14,16 @@ interface BackupOptions {
 }
 
 const ENV_FILES = ['/etc/acgs-lb/agent.env', '.env.production', '.env'];
+
+/** It is kept in the backup, and tells where the history is, unless the environment here does. */
+function readEnvironment(file: string): void {
+  try {
+    process.loadEnvFile(file);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Misuse(`--env-file ${file} cannot be read: ${code}`, { cause });
+  }
+}
 
 export function registerBackup(program: Command): void {
   program
@@ -32,8 +42,7 @@ export function registerBackup(program: Command): void {
       const { backupConfig, backupDatabase } = await import('../../upkeep/backup.ts');
       const { configOf, openHistoryFor, stateDirOf } = await import('../history.ts');
       const { registryPath } = await import('../../registry/registry.ts');
-      if (options.envFile && !existsSync(options.envFile))
-        throw new CommandFailed(`${options.envFile} is not there`);
+      if (options.envFile !== undefined) readEnvironment(options.envFile);
       const folder = resolve(options.output);
       await makeFolder(folder).catch((cause: Error) => {
         throw new CommandFailed(`cannot make ${folder}: ${cause.message}`, { cause });

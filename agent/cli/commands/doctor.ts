@@ -4,7 +4,7 @@ import type { Config } from '../../../shared/config/config.ts';
 import { chosenConfig } from '../config-place.ts';
 import { type Context, contextOf } from '../context.ts';
 import type { Finding } from '../doctor/finding.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
+import { Misuse } from '../errors.ts';
 import type { Tell } from '../progress.ts';
 import { wrap } from '../terminal.ts';
 import { plural } from '../words.ts';
@@ -43,8 +43,6 @@ async function examine(stateDir: string, options: DoctorOptions, tell: Tell): Pr
     stateDir,
     envFile: options.envFile,
     env: process.env,
-  }).catch((cause: Error) => {
-    throw cause instanceof CommandFailed ? cause : new Misuse(cause.message);
   });
   const own = join(stateDir, 'acgs-lb.yaml');
   const configFile = chosenConfig(options.config, stack ? [own] : []);
