@@ -1,4 +1,5 @@
 import { FAILOVER } from '../shared/failover.ts';
+import { readUrl } from '../shared/request-url.ts';
 import { isGatewayUnreachable } from '../shared/retry.ts';
 import type { ServiceView, View } from '../shared/view.ts';
 import type { Ending } from './counters.ts';
@@ -25,12 +26,14 @@ import { untargeted } from './steps/untargeted.ts';
 
 /** One request, step by step. */
 export async function handle(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> {
-  const { url } = request;
+  const url = readUrl(request.url);
+  if (!url)
+    return problem({ title: 'Bad Request', status: 400, detail: 'What is asked for must be a path.' });
   const own = ownEndpoint(url, request, edge, ctx);
   if (own) return own;
 
   const guarded = guard(url, request, edge, edge.now());
-  if (!guarded.ok) return refused(guarded);
+  if (!guarded.ok) return problem({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
   const { incoming } = guarded;
   edge.clock.saw(incoming.startedAt, edge);
   if (hasBodyItMayNot(incoming)) return bodyRefused(incoming);
@@ -62,9 +65,6 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   finish(incoming, service, outcome, { status: response.status, kind }, edge, ctx);
   return response;
 }
-
-const refused = ({ status, why }: { status: 400 | 500; why: string }): Response =>
-  problem({ title: status === 400 ? 'Bad Request' : 'Misconfigured edge', status, detail: why });
 
 const hasBodyItMayNot = ({ method, request }: Incoming): boolean =>
   (method === 'GET' || method === 'HEAD') &&

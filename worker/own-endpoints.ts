@@ -1,4 +1,5 @@
 import { type IRequest, Router } from 'itty-router';
+import type { RequestUrl } from '../shared/request-url.ts';
 import { openSnapshot } from '../shared/snapshot/seal.ts';
 import type { Edge } from './edge.ts';
 import { within } from './io/within.ts';
@@ -12,15 +13,17 @@ const HUB_TIMEOUT_MS = 5_000;
 
 /** The edge's own endpoints, or null when the request is for a service. */
 export function ownEndpoint(
-  url: string,
+  { proto, host, target }: RequestUrl,
   request: Request,
   edge: Edge,
   ctx: ExecutionContext,
 ): Promise<Response> | null {
-  const path = url.indexOf('/', url.indexOf('://') + 3);
-  if (!url.startsWith(PREFIX, path)) return null;
+  if (!target.startsWith(PREFIX)) return null;
   // Made without its body, which a HEAD may have and a GET may not; the answer's is left out by the runtime.
-  const asked = request.method === 'HEAD' ? new Request(url, { headers: request.headers }) : request;
+  const asked =
+    request.method === 'HEAD'
+      ? new Request(`${proto}://${host}${target}`, { headers: request.headers })
+      : request;
   return router.fetch(asked, edge, ctx);
 }
 

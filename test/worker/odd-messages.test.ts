@@ -105,6 +105,26 @@ function halfClosed(bytes: string): Promise<string> {
   });
 }
 
+test('what a path comes to when it is sent on decides: the way to the agent is closed however it is spelled', async () => {
+  origin.onRequest((socket) => socket.write(OK));
+  const before = origin.heads.length;
+  for (const [target, host] of [
+    ['/y/../__acgs/edge-reports', 'x'],
+    ['/y/%2E%2e/__acgs/edge-reports', 'x'],
+    ['/./__acgs/edge-reports', 'x'],
+    ['/__acgs/edge-reports', 'x/y/..'],
+    ['/', 'x/y/../__acgs/edge-reports#'],
+  ]) {
+    const head = `POST ${target} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`;
+    expect(await rawExchange(edge.url, head, /\}\n$/), target).toMatch(/^HTTP\/1\.1 404/);
+  }
+  const forged = 'GET / HTTP/1.1\r\nHost: x";for="192.0.2.1\r\n\r\n';
+  expect(await rawExchange(edge.url, forged, /\}\n$/)).toMatch(/^HTTP\/1\.1 400/);
+  expect(origin.heads.length).toBe(before);
+  await rawExchange(edge.url, 'GET /slow/../a/./b?c=/../d HTTP/1.1\r\nHost: x\r\n\r\n', /ok$/);
+  expect(origin.heads.at(-1)).toMatch(/^GET \/a\/b\?c=\/\.\.\/d HTTP/);
+});
+
 test('what is asked for is no path: refused, and held against nobody', async () => {
   const before = origin.heads.length;
   for (const method of ['OPTIONS', 'GET']) {

@@ -1,5 +1,6 @@
 import { clientKey } from '../../shared/address.ts';
 import { endingHere } from '../../shared/hop-by-hop.ts';
+import type { RequestUrl } from '../../shared/request-url.ts';
 import { isIdempotent } from '../../shared/retry.ts';
 import type { Settings } from '../settings.ts';
 import { clientAddress } from './client-address.ts';
@@ -42,20 +43,14 @@ interface Gate {
   readonly mayExplain: (token: string | null) => boolean;
 }
 
-export type Guarded = { ok: true; incoming: Incoming } | { ok: false; status: 400 | 500; why: string };
+export type Guarded = { ok: true; incoming: Incoming } | { ok: false; why: string };
 
-/** Step 1. Who asks, for what, and which of its headers may go on. `url` is the request's, which is dear to read. */
-export function guard(url: string, request: Request, edge: Gate, now: number): Guarded {
-  const schemeEnd = url.indexOf('://');
-  const slash = url.indexOf('/', schemeEnd + 3);
-  // `OPTIONS *` asks about the server as a whole, and can be sent on to none.
-  if (slash < 0) return { ok: false, status: 400, why: 'What is asked for must be a path.' };
+/** Step 1. Who asks, for what, and which of its headers may go on. */
+export function guard(url: RequestUrl, request: Request, edge: Gate, now: number): Guarded {
   const address = clientAddress(request, edge.settings);
-  if (!address.ok) return { ok: false, status: 500, why: address.why };
+  if (!address.ok) return address;
   const { method } = request;
-  const proto = url.slice(0, schemeEnd);
-  const host = url.slice(schemeEnd + 3, slash);
-  const target = url.slice(slash);
+  const { proto, host, target } = url;
   const query = target.indexOf('?');
   const sent = request.headers;
   const names = [...sent.keys()];
