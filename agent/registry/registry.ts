@@ -213,7 +213,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
         return {
           ok: false,
           why: 'conflict',
-          detail: `${id} was registered without a ttl: it needs no heartbeat`,
+          detail: `${id} ${instance.origin === 'file' ? 'stands in the configuration file' : 'was registered without a ttl'}: it needs no heartbeat`,
         };
       }
       beat(service, id);
