@@ -28,7 +28,8 @@ server.requestTimeout = 0;
 server.maxRequestsPerSocket = 0;
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = new URL(request.url ?? '/', 'http://demo').pathname;
+  // Not relative to a URL: there, what follows `//` is a host.
+  const { pathname: path } = new URL(`http://demo${request.url ?? '/'}`);
   if (path === '/metrics') return text(response, metrics());
   if (path === '/__demo' && request.method === 'POST') return turnKnobs(request, response);
   if (path === '/health') return json(response, 200, { status: 'healthy', service, instance_id: id });
