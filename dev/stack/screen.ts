@@ -31,8 +31,8 @@ export function screen(facts: ScreenFacts): string {
     ['', stack.adminToken, 'the token to steer there'],
     ...(stack.haproxyStats
       ? [
-          ['HAProxy', stack.haproxyStats, 'its own page, log in with'] as Row,
-          ['', stack.haproxyStatsAuth ?? '', 'user:password'] as Row,
+          ['HAProxy', stack.haproxyStats, 'its own page'] as Row,
+          ['', stack.haproxyStatsAuth ?? '', 'user:password there'] as Row,
         ]
       : []),
     [

@@ -92,7 +92,11 @@ export async function checkPostgres({ env, stateDir, now }: Facts): Promise<Find
     found.push(
       missing.length === 0
         ? ok('schema', `newest (${known.length} migrations)`)
-        : fail('schema', `not there yet: ${missing.join(', ')}`, 'acgs-lb migrate'),
+        : fail(
+            'schema',
+            `not there yet: ${missing.join(', ')}`,
+            'the agent makes it as soon as it has Postgres; where none runs, acgs-lb migrate',
+          ),
     );
     return found;
   } catch (error) {
