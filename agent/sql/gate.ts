@@ -8,7 +8,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
  */
 export function createGate(path: string, databasePath: string): Promise<Server> {
   const turns = createTurns();
-  const server = createServer((client) => passThrough(client, connect(databasePath), turns));
+  const server = createServer((client) => passThrough(client, databasePath, turns));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, () => resolve(server));
@@ -38,9 +38,9 @@ function createTurns(): Turns {
 }
 
 const SSL_REQUEST = 80877103;
-const ROLLBACK = Buffer.from('Q\0\0\0\rROLLBACK\0', 'latin1');
 
-function passThrough(client: Socket, database: Socket, turns: Turns): void {
+function passThrough(client: Socket, databasePath: string, turns: Turns): void {
+  const database = connect(databasePath);
   const reader = createReadyReader();
   let turn: 'none' | 'asked' | 'mine' = 'none';
   let waiting: Buffer[] = [];
@@ -76,29 +76,46 @@ function passThrough(client: Socket, database: Socket, turns: Turns): void {
 
   database.on('data', (bytes) => {
     client.write(bytes);
-    const status = reader.read(bytes);
-    if (gone && status === 'I') {
-      leave();
-      database.destroy();
-    } else if (status === 'I') leave();
+    if (reader.read(bytes) === 'I') leave();
   });
 
-  // A client that vanishes inside a transaction must not leave it to the next one.
+  // A client that vanishes inside a transaction, or half a message, must not leave it to the next one.
   const onGone = (): void => {
     if (gone) return;
     gone = true;
     waiting = [];
-    if (turn === 'mine' && !database.destroyed) database.write(ROLLBACK);
-    else database.destroy();
+    database.destroy();
+    if (turn === 'mine') void tidyUp(databasePath).then(leave);
   };
   client.on('close', onGone);
   client.on('error', onGone);
   const onDatabaseGone = (): void => {
-    leave();
+    if (!gone) leave();
     client.destroy();
   };
   database.on('close', onDatabaseGone);
   database.on('error', onDatabaseGone);
+}
+
+const SYNC = Buffer.from('S\0\0\0\x04', 'latin1');
+const ROLLBACK = Buffer.from('Q\0\0\0\rROLLBACK\0', 'latin1');
+const STARTUP = Buffer.from('\0\0\0\x17\0\x03\0\0user\0postgres\0\0', 'latin1');
+
+/** Leaves the one session as it was: out of a transaction, and of an exchange that would wait for its Sync for ever. */
+function tidyUp(databasePath: string): Promise<void> {
+  return new Promise((resolve) => {
+    const reader = createReadyReader();
+    const steps = [SYNC, ROLLBACK];
+    const database = connect(databasePath, () => database.write(STARTUP));
+    database.on('data', (bytes) => {
+      if (reader.read(bytes) === null) return;
+      const next = steps.shift();
+      if (next) database.write(next);
+      else database.destroy();
+    });
+    database.on('error', () => {});
+    database.on('close', () => resolve());
+  });
 }
 
 const READY = 'Z'.charCodeAt(0);
