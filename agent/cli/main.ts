@@ -1,5 +1,6 @@
 import { type Argument, Command, CommanderError } from 'commander';
 import { StoreUrlError } from '../store-url.ts';
+import { packageVersion } from '../version.ts';
 import { ApiError } from './client.ts';
 import { registerCommands } from './commands/index.ts';
 import { CommandFailed, EXIT_FAILED, EXIT_MISUSE, EXIT_OK, Misuse } from './errors.ts';
@@ -26,6 +27,7 @@ export function buildProgram(): Command {
 Finds its agent through --state-dir or ACGS_STATE_DIR (a stack started with
 \`npm start\`), or through ACGS_AGENT_URL and ACGS_TOKEN (an agent elsewhere).
 Exit codes: 0 done, 1 failed, 2 misuse or invalid configuration.
+\`acgs-lb --version\` tells which this is.
 
 Examples:
   acgs-lb status --watch                the whole system, kept fresh
@@ -53,6 +55,11 @@ export async function main(argv: readonly string[]): Promise<number> {
   try {
     if (argv.length === 0) {
       program.outputHelp();
+      return EXIT_OK;
+    }
+    // Not an option of the program: it would take that of `sessions advance --version <n>` away.
+    if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+      process.stdout.write(`acgs-lb ${packageVersion()}\n`);
       return EXIT_OK;
     }
     await program.parseAsync(argv, { from: 'user' });

@@ -48,6 +48,15 @@ test('status: the verdict first, as text or data; found by folder, by variable, 
   });
 });
 
+test('--version: which one it is; the option of the same name of a command stays that', async () => {
+  expect(await run(['--version'])).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/^acgs-lb \d+\.\d+\.\d+\n$/),
+  });
+  const { out } = await run(['sessions', 'advance', '--help']);
+  expect(out).toContain('--version <n>');
+});
+
 test('nothing to talk to: one line that says what to do, exit 1', async () => {
   const { code, err } = await run(['status', '--state-dir', '/nowhere']);
   expect(code).toBe(1);
