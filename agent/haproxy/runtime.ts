@@ -57,6 +57,7 @@ export function createRuntimeClient(options: RuntimeOptions): RuntimeClient {
     socket.setTimeout(timeoutMs);
     const current = () => socket === connection;
     socket.on('timeout', () => {
+      if (pending.length === 0) return;
       const before = socket.bytesRead;
       // When this process was held up, the answer may lie in the socket: what has arrived is read first.
       setImmediate(() => {
