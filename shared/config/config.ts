@@ -1,3 +1,4 @@
+import { SEVERITIES } from './monitor.ts';
 import type { ConfigFile } from './schema.ts';
 import {
   BUILT_IN,
@@ -89,13 +90,16 @@ export interface ServiceConfig {
   instances: InstanceConfig[];
 }
 
-export interface Config extends Omit<ConfigFile, 'defaults' | 'services'> {
+type AlertsSection = ConfigFile['alerts'];
+
+export interface Config extends Omit<ConfigFile, 'defaults' | 'services' | 'alerts'> {
   services: Record<string, ServiceConfig>;
+  alerts: Omit<AlertsSection, 'routes'> & { routes: NonNullable<AlertsSection['routes']> };
 }
 
 /** Built-in values, overlaid by `defaults`, overlaid by the service: group by group, lists as a whole. */
 export function fillDefaults(file: ConfigFile): Config {
-  const { defaults, services, ...rest } = file;
+  const { defaults, services, alerts, ...rest } = file;
   const filled = Object.entries(services).map(([id, service]): [string, ServiceConfig] => {
     const timeout = service.timeout ?? BUILT_IN.timeout;
     const slowCall = Math.max(timeout / 2, 5_000);
@@ -128,7 +132,8 @@ export function fillDefaults(file: ConfigFile): Config {
     Object.create(null),
     Object.fromEntries(filled),
   );
-  return { ...rest, services: byName };
+  const toAll = { severities: [...SEVERITIES], to: Object.keys(alerts.receivers) };
+  return { ...rest, services: byName, alerts: { ...alerts, routes: alerts.routes ?? [toAll] } };
 }
 
 function fillHealth(defaults: HealthSection | undefined, service: HealthSection | undefined): HealthCheck {

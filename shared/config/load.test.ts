@@ -69,6 +69,13 @@ defaults:
     expect(config.services.web?.access).toEqual([]);
   });
 
+  it('without routes every receiver is told everything', () => {
+    const told = (text: string) => parseConfig(MINIMAL + text).alerts.routes.flatMap(({ to }) => to);
+    expect(told('')).toEqual(['log']);
+    const ops = 'ops: { type: webhook, url: https://example.org/in }';
+    expect(told(`alerts: { receivers: { ${ops}, log: { type: log } } }\n`)).toEqual(['ops', 'log']);
+  });
+
   it.each([
     [
       'a wrong scalar',

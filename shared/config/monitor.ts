@@ -51,7 +51,8 @@ export const alertsSection = z.strictObject({
   receivers: z.record(id, receiver).default({ log: { type: 'log' } }),
   routes: z
     .array(z.strictObject({ severities: z.array(z.enum(SEVERITIES)).min(1), to: z.array(id).min(1) }))
-    .default([{ severities: [...SEVERITIES], to: ['log'] }]),
+    .optional()
+    .meta({ title: 'which severities go to whom; without it all of them to every receiver' }),
   /** How often an unacknowledged alert is told again, and how many times at most. */
   repeat: z
     .strictObject({

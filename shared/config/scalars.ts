@@ -66,7 +66,10 @@ export const id = scalar(
 );
 
 /** An origin: scheme, host and port, without path, query or credentials. Normalised to no trailing slash. */
-export const origin = scalar('an http:// or https:// origin without path, credentials or port 0', parseOrigin);
+export const origin = scalar(
+  'an http:// or https:// origin without path, credentials or port 0',
+  parseOrigin,
+);
 
 export const httpUrl = scalar('an http:// or https:// URL', (text) =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? text : null,
