@@ -168,15 +168,16 @@ test('what clients send as ours never passes; what the edge sends reaches instan
   expect(Object.keys(fromEdge ?? {}).filter((name) => name.startsWith('x-acgs-'))).toEqual([]);
 });
 
-test('edge reports reach the agent with a valid token alone', async () => {
+test('edge reports reach the agent with a valid token alone, and never from a client of the edge', async () => {
   const post = (headers: Record<string, string>, method = 'POST') =>
     call('/__acgs/edge-reports', headers, { method, ...(method === 'POST' && { body: '{"v":1}' }) });
   const before = agent.requests.length;
-  expect((await post({})).status).toBe(404);
-  expect((await post(edgeHeaders(), 'GET')).status).toBe(404);
-  expect(agent.requests).toHaveLength(before);
   const token = stand.token();
-  expect((await post(edgeHeaders({ 'x-acgs-edge': token }))).status).toBe(200);
+  expect((await post({})).status).toBe(404);
+  expect((await post({ 'x-acgs-edge': token }, 'GET')).status).toBe(404);
+  expect((await post({ 'x-acgs-edge': token, 'x-acgs-client': '203.0.113.7' })).status).toBe(404);
+  expect(agent.requests).toHaveLength(before);
+  expect((await post({ 'x-acgs-edge': token })).status).toBe(200);
   expect(agent.requests.at(-1)).toMatchObject({ method: 'POST', url: '/v1/edge-reports', body: '{"v":1}' });
   expect(agent.requests.at(-1)?.headers['x-acgs-edge']).toBe(token);
 });
