@@ -86,6 +86,12 @@ describe.each([
     database = openDatabase(server.url, pool);
     await migrate(server.url);
   });
+  beforeEach(() =>
+    database.query(
+      `TRUNCATE spool_batches, load_balancing_metrics, service_health_history, breaker_events, audit_log,
+         state_events, latency_minutes`,
+    ),
+  );
   afterAll(async () => {
     await database.close();
     await server.stop();

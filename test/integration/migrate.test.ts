@@ -32,6 +32,12 @@ async function ask(url: string, sql: string): Promise<unknown[]> {
   }
 }
 
+/** An empty database of the server. */
+async function create(database: string): Promise<void> {
+  await ask(server.adminUrl, `DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+  await ask(server.adminUrl, `CREATE DATABASE ${database}`);
+}
+
 /** Columns, keys and partition bounds do not depend on the way the schema was reached. */
 const SCHEMA = `SELECT table_name, column_name, data_type, column_default, is_nullable
   FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'acgs_lb_migrations'
@@ -39,6 +45,8 @@ const SCHEMA = `SELECT table_name, column_name, data_type, column_default, is_nu
 
 test('init makes database, role and rights, again and again, and the role can migrate', async () => {
   const target = at('fresh', 'fresh_user');
+  await ask(server.adminUrl, 'DROP DATABASE IF EXISTS fresh WITH (FORCE)');
+  await ask(server.adminUrl, 'DROP ROLE IF EXISTS fresh_user');
   expect((await initialise(server.adminUrl, target)).made).toEqual(['role fresh_user', 'database fresh']);
   expect((await initialise(server.adminUrl, target)).made).toEqual([]);
   expect((await migrate(target)).applied.length).toBeGreaterThan(3);
@@ -46,11 +54,11 @@ test('init makes database, role and rights, again and again, and the role can mi
 });
 
 test('the newest schema is the same from empty and from every version before it', async () => {
-  await ask(server.adminUrl, 'CREATE DATABASE whole');
+  await create('whole');
   const { applied } = await migrate(at('whole'));
   const whole = await ask(at('whole'), SCHEMA);
   for (let count = 1; count < applied.length; count++) {
-    await ask(server.adminUrl, `CREATE DATABASE v${count}`);
+    await create(`v${count}`);
     expect((await migrate(at(`v${count}`), { count })).applied).toEqual(applied.slice(0, count));
     expect((await migrate(at(`v${count}`))).applied).toEqual(applied.slice(count));
     expect(await ask(at(`v${count}`), SCHEMA)).toEqual(whole);
@@ -58,14 +66,15 @@ test('the newest schema is the same from empty and from every version before it'
 }, 120_000);
 
 test('two that migrate at once do it once', async () => {
-  await ask(server.adminUrl, 'CREATE DATABASE twice');
+  await create('twice');
   const both = await Promise.all([migrate(at('twice')), migrate(at('twice'))]);
   expect(both.map(({ applied }) => applied.length).sort()[0]).toBe(0);
 });
 
 test('without rights, without the database, without a server: each says what to do', async () => {
+  await ask(server.adminUrl, 'DROP ROLE IF EXISTS poor');
   await ask(server.adminUrl, "CREATE ROLE poor LOGIN PASSWORD 'not@simple'");
-  await ask(server.adminUrl, 'CREATE DATABASE rich');
+  await create('rich');
   await expect(migrate(at('rich', 'poor'))).rejects.toThrow(/schema public.*migrate --init/);
   await expect(migrate(at('nowhere'))).rejects.toThrow(/migrate --init/);
   await expect(migrate('postgres://u:p@127.0.0.1:1/x')).rejects.toThrow(/ECONNREFUSED/);
