@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeEach, expect, test } from 'vitest';
 import { checkPostgres } from '../../agent/cli/doctor/stores.ts';
 import { createPostgresSink } from '../../agent/sinks/postgres.ts';
 import type { Update } from '../../agent/sinks/sink.ts';
@@ -22,17 +22,23 @@ let standby: PostgresServer;
 let stateDir: string;
 const open: Database[] = [];
 
-beforeAll(async () => {
+/** A test has ended the primary: the next try begins with another. */
+let spent = true;
+beforeEach(async () => {
+  if (!spent) return;
+  await end();
   stateDir = mkdtempSync(join(tmpdir(), 'acgs-hosts-'));
   primary = await startPostgres();
   standby = await startStandby(primary);
+  spent = false;
 });
-afterAll(async () => {
-  await Promise.all(open.map((database) => database.close()));
+afterAll(end);
+async function end(): Promise<void> {
+  await Promise.all(open.splice(0).map((database) => database.close()));
   await standby?.stop();
   await primary?.stop();
-  rmSync(stateDir, { recursive: true, force: true });
-});
+  if (stateDir) rmSync(stateDir, { recursive: true, force: true });
+}
 
 const database = (url: string): Database => {
   const opened = openDatabase(url, pool);
@@ -107,6 +113,7 @@ test('a standby alone takes no history, and doctor says what to do', async () =>
 });
 
 test('of several hosts the one that takes writes is found, before and after a failover, and no row is lost', async () => {
+  spent = true;
   // The standby first, and one where nobody is.
   const url = urlOf(1, standby.port, primary.port);
   const [history, onPrimary, onStandby] = [url, primary.url, standby.url].map(database) as [

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import { createRedisLive } from '../../agent/live/redis.ts';
 import { freePort } from '../../dev/ports.ts';
 import { ask } from '../../dev/servers/ask.ts';
@@ -17,7 +17,7 @@ let sentinelPort: number;
 let dir: string;
 let url: string;
 
-beforeAll(async () => {
+beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'acgs-sentinel-'));
   master = await startRedis({ settings: ['--repl-diskless-sync-delay', '0'] });
   replica = await startRedis({ settings: ['--replicaof', '127.0.0.1', String(master.port)] });
@@ -42,7 +42,7 @@ sentinel failover-timeout lb 3000
   url = `redis+sentinel://127.0.0.1:${sentinelPort}/lb`;
 });
 
-afterAll(async () => {
+afterEach(async () => {
   await sentinel?.stop();
   await replica?.stop();
   await master?.stop();
