@@ -83,7 +83,11 @@ export function createSteering(options: SteeringOptions): Steering {
 
     const actual = actualServers(stats, parseServersState(states), services);
     for (const [key, admin] of heldOrders(options.desired(), actual)) ours.set(key, admin);
-    for (const [key, { admin }] of actual) if (orders.askedSince(looked, key, admin)) ours.set(key, admin);
+    for (const [key, { admin }] of actual) {
+      if (orders.askedSince(looked, key, admin)) ours.set(key, admin);
+      // Nothing of ours is there any more, whoever undid it: the next order may be a person's.
+      if (admin === 'ready' && options.desired().get(key)?.admin === 'ready') ours.delete(key);
+    }
     looked = began;
     const steps = planSteps(options.desired(), actual, ours).filter(
       (step) => !options.shared || patience.allows(stepWords(step)),
@@ -138,8 +142,9 @@ export function createSteering(options: SteeringOptions): Steering {
       const said = await addServer(client, options.config(), step.desired, options.desired().size);
       return { said, needsReload: said.length > 0 };
     }
+    // Ours from now on: HAProxy may take it, and its word on that be lost.
+    if (step.admin && step.admin !== 'ready') ours.set(`${step.service}/${step.instance}`, step.admin);
     const answers = await Promise.all(step.commands.map((command) => client.ask(command)));
-    if (step.admin) ours.set(`${step.service}/${step.instance}`, step.admin);
     // `addr` answers with what it changed; every other command says something only when it refuses.
     const said = answers.filter(
       (answer, index) => answer !== '' && !step.commands[index]?.includes(' addr '),
