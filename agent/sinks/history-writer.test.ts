@@ -75,7 +75,9 @@ function open(prepare?: () => Promise<void>): void {
     logged += line;
   };
   const log = pino({ level: 'info' }, { write });
-  writer = createHistoryWriter({ database: database(), spool, log, flushMs: 1, ...(prepare && { prepare }) });
+  writer = createHistoryWriter({
+    ...{ database: database(), spool, log, flushMs: 1, prepareMs: 200, ...(prepare && { prepare }) },
+  });
 }
 
 const event = (kind: string): HistoryRecord => ({ table: 'state_events', row: { kind } });
@@ -137,6 +139,19 @@ test('while migrations take their time, or never end, rows go to the disk', asyn
   expect(writer.status()).toMatchObject({ state: 'retrying', lastError: expect.stringContaining('schema') });
   resolve();
   await eventually(() => expect(arrived).toEqual(['a']));
+});
+
+test('why migrations fail is told once, also when they took long to', async () => {
+  const { promise, reject } = Promise.withResolvers<void>();
+  let mayRun = false;
+  open(() => (mayRun ? Promise.resolve() : promise));
+  writer.write([event('a')]);
+  await eventually(() => expect(logged).toContain('still being brought up to date'));
+  reject(new Error('permission denied'));
+  await eventually(() => expect(logged).toContain('permission denied'));
+  mayRun = true;
+  await eventually(() => expect(arrived).toEqual(['a']));
+  expect(logged.split('permission denied')).toHaveLength(2);
 });
 
 test('a row that can never be written is counted once, also when the rest of its batch has to be tried again', async () => {

@@ -26,6 +26,11 @@ export interface HistoryWriterOptions {
   /** How long rows are gathered into one batch. */
   flushMs?: number;
   now?: () => number;
+  /**
+   * How long a turn waits for `prepare`: longer than a connection is tried, unless the URL says otherwise. Migrations may
+   * take minutes: meanwhile rows go to the disk.
+   */
+  prepareMs?: number;
 }
 
 const MAX_BATCH_ROWS = 2_000;
@@ -34,8 +39,8 @@ const MAX_WAITING_ROWS = 50_000;
 const MAX_BACKOFF_MS = 5_000;
 /** A batch takes milliseconds; a server that hangs must not keep rows from the disk. */
 const DELIVER_MS = 10_000;
-/** Longer than a connection is tried, unless the URL says otherwise. Migrations may take minutes: meanwhile rows go to the disk. */
-const PREPARE_MS = 4_000;
+
+const STILL_PREPARING = 'the schema is still being brought up to date';
 
 type Batch = SpoolRecord<HistoryRecord[]>;
 
@@ -48,6 +53,7 @@ const gather = (body: HistoryRecord[]): Batch => ({ id: randomUUID(), rows: body
  */
 export function createHistoryWriter(options: HistoryWriterOptions): HistoryWriter {
   const { database, spool, log, prepare = async () => {}, flushMs = 500, now = Date.now } = options;
+  const { prepareMs = 4_000 } = options;
   const waiting: HistoryRecord[] = [];
   const status = { dropped: 0, lastSuccess: null as number | null, lastError: null as string | null };
   /** Taken from `waiting`, in nobody's safe keeping yet. */
@@ -57,6 +63,8 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
   let prepared = false;
   let preparing: Promise<unknown> | null = null;
   let prepareError: Error | null = null;
+  /** What the log has told of this outage. */
+  let toldOf: string | null = null;
   /** Of the disk alone. */
   let diskError: string | null = null;
   let failures = 0;
@@ -138,8 +146,8 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
       .finally(() => {
         preparing = null;
       });
-    await within(preparing, PREPARE_MS);
-    if (!prepared) throw prepareError ?? new MigrationError('the schema is still being brought up to date');
+    await within(preparing, prepareMs);
+    if (!prepared) throw prepareError ?? new MigrationError(STILL_PREPARING);
   }
 
   /** A whole batch. True when it is in but for what can never be. */
@@ -161,7 +169,12 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
         const words = error.message || String((error as NodeJS.ErrnoException).code);
         // One of migrations says what to do by itself.
         const told = error instanceof MigrationError ? words : `${words}: ${postgresMend(error)}`;
-        if (failures === 0) log.warn(`Postgres takes no history, rows go to the spool (${told})`);
+        // That migrations take long is no reason yet: why they fail is told once it is known.
+        const isFirst = failures === 0 || (toldOf === STILL_PREPARING && words !== STILL_PREPARING);
+        if (isFirst) {
+          log.warn(`Postgres takes no history, rows go to the spool (${told})`);
+          toldOf = words;
+        }
         failed(words);
         return false;
       }
