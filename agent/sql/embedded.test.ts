@@ -34,6 +34,7 @@ const startup = message('-', '\0\x03\0\0user\0postgres\0\0').subarray(1);
 async function vanish(bytes: Buffer, answered: boolean): Promise<void> {
   const folder = new URLSearchParams(server.url.slice(server.url.indexOf('?'))).get('host') ?? '';
   const client = connect(join(folder, '.s.PGSQL.5432'));
+  client.on('error', () => {});
   const reader = createReadyReader();
   const ready = new Promise<void>((resolve) => {
     client.on('data', (part) => reader.read(part) !== null && resolve());
