@@ -1,4 +1,4 @@
-import type { AdminState } from '../state.ts';
+import { type AdminState, type Change, instanceKey } from '../state.ts';
 import type { DesiredMap } from './desired.ts';
 
 /**
@@ -6,8 +6,8 @@ import type { DesiredMap } from './desired.ts';
  * back, between two looks of ours: it is an order of ours all the same, and no person's on the socket.
  */
 export interface Orders {
-  /** What is asked by now. */
-  note(desired: DesiredMap): void;
+  /** What is asked by now, and what was asked and taken back since the last time. */
+  note(desired: DesiredMap, changes: readonly Change[]): void;
   /** This moment, to ask from later. */
   mark(): number;
   askedSince(mark: number, key: string, admin: AdminState): boolean;
@@ -17,9 +17,12 @@ export function createOrders(): Orders {
   const last = new Map<string, number>();
   let noted = 0;
   return {
-    note(desired) {
+    note(desired, changes) {
       noted += 1;
       for (const [key, { admin }] of desired) if (admin !== 'ready') last.set(`${key} ${admin}`, noted);
+      for (const { kind, service, instance, to } of changes) {
+        if (kind === 'admin' && to !== 'ready') last.set(`${instanceKey(service, instance)} ${to}`, noted);
+      }
       if (last.size <= 2 * desired.size) return;
       // Of instances that are gone.
       for (const name of last.keys()) {

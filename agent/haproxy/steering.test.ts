@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../../test/harness/eventually.ts';
-import type { AdminState } from '../state.ts';
+import type { AdminState, Change } from '../state.ts';
 import type { Desired } from './desired.ts';
 import { createOrders } from './orders.ts';
 import { createSteering } from './steering.ts';
@@ -74,10 +74,10 @@ function steer(socket: string) {
   return {
     look: () => eventually(() => steering.look()),
     steering,
-    want(admin: AdminState) {
+    want(admin: AdminState, changes: readonly Change[] = []) {
       const a = { service: 's', instance: 'a', url: 'http://127.0.0.1:1', verdict: null, reason: '' };
       desired = new Map([['s/a', { ...a, admin, weight: 100, priority: 1 }]]);
-      orders.note(desired);
+      orders.note(desired, changes);
     },
   };
 }
@@ -117,4 +117,19 @@ test("a person's order stays, also where one of ours never got to HAProxy, or wa
   state.admin = 'drain';
   await look();
   expect(state.admin).toBe('drain');
+});
+
+test('an order that came and went in one piece of news, and that the other agent gave, is ours too', async () => {
+  const { path, state } = await haproxy();
+  const { look, want } = steer(path);
+  want('ready');
+  await look();
+  const news = { kind: 'admin', service: 's', instance: 'a', at: 0, reason: 'test' } as const;
+  want('ready', [
+    { ...news, from: 'ready', to: 'drain' },
+    { ...news, from: 'drain', to: 'ready' },
+  ]);
+  state.admin = 'drain';
+  await look();
+  expect(state.admin).toBe('ready');
 });

@@ -107,7 +107,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
       );
       const values = [...update.instances.values()];
       desired = desiredFor(values, settled);
-      orders.note(desired);
+      orders.note(desired, update.changes);
       files.instances(values);
       running ??= rounds();
       if (update.changes.length > 0) wake.abort();

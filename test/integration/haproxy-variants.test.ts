@@ -230,7 +230,7 @@ test('a drain that another agent gave, and that was taken back before we looked,
   const want = (admin: Desired['admin']) => {
     const a1 = { service: 'a', instance: 'a-1', url, verdict: null, reason: '', weight: 100, priority: 1 };
     desired = new Map([['a/a-1', { ...a1, admin }]]);
-    orders.note(desired);
+    orders.note(desired, []);
   };
   const steering = createSteering({
     ...{ name: 'test', socket: stand.config.haproxy.socket, shared: true, config: () => stand.config },
