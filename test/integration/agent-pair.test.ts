@@ -29,7 +29,7 @@ beforeAll(async () => {
   [redis, edge] = await Promise.all([startRedis(), startEdge({ kvDown: false })]);
   origins = [await startOrigin('gs-1'), await startOrigin('gs-2')];
   for (const name of ['a', 'b']) folders.push(mkdtempSync(join(tmpdir(), `acgs-pair-${name}-`)));
-  agents.push(...(await Promise.all(folders.map(startAgent))));
+  await Promise.all(folders.map(startAgent));
   haproxies.push(...(await Promise.all(folders.map(haproxyOf))));
 });
 
@@ -65,7 +65,7 @@ const sockets = (folder: string) => ({
   masterSocket: join(folder, 'm.sock'),
 });
 
-async function startAgent(folder: string): Promise<TestAgent> {
+async function startAgent(folder: string): Promise<void> {
   const [bind = 0, check = 0, gateway = 0, stats = 0] = await freePorts(4);
   const neighbour = folders.find((one) => one !== folder) ?? '';
   writeFileSync(
@@ -91,7 +91,10 @@ async function startAgent(folder: string): Promise<TestAgent> {
       },
     }),
   );
-  return answering(run(folder, `http://127.0.0.1:${bind}`));
+  const agent = run(folder, `http://127.0.0.1:${bind}`);
+  // Known at once: it is ended at the end, also where it never answers.
+  agents[folders.indexOf(folder)] = agent;
+  await answering(agent);
 }
 
 /** From the file that the agent has written. */
