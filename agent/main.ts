@@ -1,10 +1,11 @@
-import { access, constants, mkdir, readFile, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { accessSync, constants } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { type Agent, startAgent } from './agent.ts';
 import { EnvironmentError, readEnvironment } from './env.ts';
 import { createLog, type Log } from './log.ts';
+import { makeFolder } from './make-folder.ts';
 import { createSystemd, type Systemd } from './systemd.ts';
 import { packageVersion } from './version.ts';
 
@@ -43,16 +44,14 @@ async function readText(path: string): Promise<string> {
   });
 }
 
-/** With its parents. Node's own way to do so never ends below a folder that takes none, such as /proc. */
-async function makeFolder(path: string): Promise<void> {
-  const make = () => mkdir(path, { mode: 0o700 });
-  await make().catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EEXIST' && (await stat(path)).isDirectory()) return;
-    if (error.code !== 'ENOENT' || dirname(path) === path) throw error;
-    await makeFolder(dirname(path));
-    await make();
-  });
-  await access(path, constants.W_OK);
+function requireFolder(path: string): void {
+  try {
+    makeFolder(path, 0o700);
+    accessSync(path, constants.W_OK);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Misuse(`--state-dir ${path || '""'}: cannot be used as a folder (${code})`);
+  }
 }
 
 async function main(): Promise<void> {
@@ -63,9 +62,7 @@ async function main(): Promise<void> {
   // Until the agent runs there is nothing to reload, and without a handler the signal would end the process.
   const early = () => log.warn('SIGHUP while starting: send it again once the agent runs');
   process.on('SIGHUP', early);
-  await makeFolder(stateDir).catch((error: NodeJS.ErrnoException) => {
-    throw new Misuse(`--state-dir ${stateDir || '""'}: cannot be used as a folder (${error.code})`);
-  });
+  requireFolder(stateDir);
   const agent = await startAgent({
     ...{ config, configPath: path, env, stateDir, log },
     checkEnvironment: (next) => void readEnvironment(process.env, next),

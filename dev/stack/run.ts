@@ -1,11 +1,12 @@
 import { accessSync, chmodSync, constants } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { makeFolder } from '../../agent/make-folder.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { missingServers } from '../bootstrap/servers.mjs';
 import { type StackOptions, UsageError } from '../options.mjs';
 import { privateFolder, removeFolder } from '../servers/folder.ts';
 import { deriveConfig } from './derive.ts';
-import { makeFolder, removeFile } from './files.ts';
+import { removeFile } from './files.ts';
 import { layoutOf, requireFreePorts, wantedPorts } from './layout.ts';
 import { endLeftovers, ProcessRecord } from './processes.ts';
 import { loadSecrets } from './secrets.ts';

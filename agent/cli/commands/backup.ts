@@ -1,7 +1,7 @@
-import { existsSync, statSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
+import { makeFolder } from '../../make-folder.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed, Misuse } from '../errors.ts';
 import { toMiB } from '../progress.ts';
@@ -44,9 +44,11 @@ export function registerBackup(program: Command): void {
       const { registryPath } = await import('../../registry/registry.ts');
       if (options.envFile !== undefined) readEnvironment(options.envFile);
       const folder = resolve(options.output);
-      await makeFolder(folder).catch((cause: Error) => {
-        throw new CommandFailed(`cannot make ${folder}: ${cause.message}`, { cause });
-      });
+      try {
+        makeFolder(folder, 0o700);
+      } catch (cause) {
+        throw new CommandFailed(`cannot make ${folder}: ${(cause as Error).message}`, { cause });
+      }
       const now = new Date();
       const made: { config?: string; contents?: string[]; database?: string; by?: string } = {};
       const lines: string[] = [];
@@ -89,17 +91,4 @@ export function registerBackup(program: Command): void {
       }
       context.print(made, () => lines.join('\n'));
     });
-}
-
-/** With all folders above. Node's own `recursive` never ends where a folder is there and takes none: in /proc, say. */
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { mode: 0o700 });
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST' && statSync(folder).isDirectory()) return;
-    if (code !== 'ENOENT' || existsSync(dirname(folder))) throw error;
-    await makeFolder(dirname(folder));
-    await mkdir(folder, { mode: 0o700 });
-  }
 }
