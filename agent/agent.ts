@@ -1,38 +1,38 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '../shared/config/config.ts';
-import { createApp } from './api/app.ts';
-import { listen } from './api/listen.ts';
-import { type AgentStatus, createLiveView, registerDashboard } from './dashboard/index.ts';
-import { createEdgeReports } from './edge-reports.ts';
-import { createEdgeTokenCheck } from './edge-token.ts';
+import { createReconfigurer, type ReconfigureResult } from './configuration/reconfigure.ts';
+import { createEventLog } from './core/event-log.ts';
+import { createHostLoad } from './core/host-load.ts';
+import { createLeader, type Leader, singleAgent } from './core/leader.ts';
+import { createListenerErrorReporter } from './core/listener-errors.ts';
+import { createLoop, type Loop } from './core/loop.ts';
+import type { Sink } from './core/sink.ts';
+import { instanceKey } from './core/state.ts';
+import { createStateFile, loadSavedRecords } from './core/state-file.ts';
+import { createEdgeReportReader } from './edge/reports.ts';
+import { createEdgeTokenVerifier } from './edge/token.ts';
 import type { Environment } from './env.ts';
-import { createEventLog } from './events.ts';
-import { every } from './every.ts';
-import { explain } from './explain.ts';
-import { createFaultReporter } from './faults.ts';
-import { openHistory } from './history.ts';
-import { createHostLoad } from './host-load.ts';
+import { createHaproxySink } from './haproxy/sink.ts';
+import { createMaintenanceSchedule } from './history/maintenance/schedule.ts';
+import { openHistoryStore } from './history/open.ts';
+import { createApp } from './http/api/app.ts';
+import { listen } from './http/api/listen.ts';
+import { type AgentStatus, createStatusView, registerDashboard } from './http/dashboard/routes.ts';
+import { explain } from './http/explain.ts';
 import { initialRecords } from './judge/initial.ts';
-import { createLeader, type Leader, single } from './leader.ts';
-import { openLive } from './live/open.ts';
-import type { Log } from './log.ts';
-import { createLoop, type Loop } from './loop.ts';
+import { every } from './lib/every.ts';
+import type { Log } from './lib/log.ts';
+import { openLiveState } from './live/open.ts';
+import { createLiveSink } from './live/sink.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import { openOperations } from './operations.ts';
-import { paceOf } from './probes/pace.ts';
+import { probeIntervalFor } from './probes/interval.ts';
 import { createProber } from './probes/scheduler.ts';
-import { targetsOf } from './probes/targets.ts';
-import { createReconfigure, type Reconfigured } from './reconfigure.ts';
+import { probeTargetsOf } from './probes/targets.ts';
 import { openRegistry, type Registry } from './registry/registry.ts';
-import { startSharing } from './registry/sharing.ts';
-import { createHaproxySink } from './sinks/haproxy.ts';
-import { createRedisSink } from './sinks/redis.ts';
-import type { Sink } from './sinks/sink.ts';
+import { startReplication } from './registry/replication.ts';
 import { openSnapshotSink, snapshotStatus } from './snapshot/open.ts';
-import { instanceKey } from './state.ts';
-import { createStateFile, loadJudged } from './state-file.ts';
-import { createUpkeep } from './upkeep/schedule.ts';
 
 export interface AgentOptions {
   config: Config;
@@ -48,7 +48,7 @@ export interface AgentOptions {
 
 export interface Agent {
   /** Takes the file as it reads now, whole, or throws and keeps the old configuration whole. */
-  reload(text: string): Promise<Reconfigured>;
+  reload(text: string): Promise<ReconfigureResult>;
   close(): Promise<void>;
 }
 
@@ -67,21 +67,21 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const complain = (what: string) => (error: unknown) =>
     log.error({ error: error instanceof Error ? error.message : String(error) }, what);
 
-  const saved = await loadJudged(stateDir, complain('saved state not used'));
-  const live = openLive({ redisUrl: env.redisUrl, site: config.site.id, log });
+  const saved = await loadSavedRecords(stateDir, complain('saved state not used'));
+  const live = openLiveState({ redisUrl: env.redisUrl, site: config.site.id, log });
   const events = createEventLog();
 
-  let leader: Leader = single;
+  let leader: Leader = singleAgent;
   const snapshot = await openSnapshotSink({
     ...{ config: () => config, env, stateDir, leader: () => leader, log },
     pins: () => operations.snapshotPins(),
   });
-  const history = await openHistory({ config, env, stateDir, log, isLeader: () => leader.isLeader() });
+  const history = await openHistoryStore({ config, env, stateDir, log, isLeader: () => leader.isLeader() });
   const operations = openOperations({
     ...{ config: () => config, env, history, live, log },
     instances: () => loop.instances(),
     isLeader: () => leader.isLeader(),
-    onPins: () => snapshot?.force(),
+    onPinsChanged: () => snapshot?.publishNow(),
   });
   const haproxy = createHaproxySink({
     config,
@@ -91,16 +91,16 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     emit: (deltas) => {
       for (const delta of deltas) loop.apply(delta);
     },
-    hint: (service, instance) => prober.hint(instanceKey(service, instance)),
+    hint: (service, instance) => prober.probeNow(instanceKey(service, instance)),
   });
   const sinks: Sink[] = [
     haproxy,
-    createRedisSink({ live, config: () => config, log }),
+    createLiveSink({ live, config: () => config, log }),
     history.sink,
     ...(snapshot ? [snapshot] : []),
   ];
 
-  const view = createLiveView({ config: () => config });
+  const view = createStatusView({ config: () => config });
   const metrics = createMetrics({ version, site: config.site.id, status });
   const prober = createProber({
     onResult(result) {
@@ -115,7 +115,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
 
   const loop: Loop = createLoop({
-    resumed: initialRecords(config, saved, startedAt),
+    initialRecords: initialRecords(config, saved, startedAt),
     policies: config.services,
     listeners: [
       // Before the snapshot: it carries pins that just moved.
@@ -128,17 +128,20 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         name: 'agent',
         accept({ changes }) {
           registry?.accept({ changes });
-          if (changes.length > 0) stateFile.touch();
+          if (changes.length > 0) stateFile.scheduleWrite();
           if (changes.some(({ kind }) => kind === 'registered' || kind === 'deregistered')) probeAll();
           for (const change of changes) log.info({ ...change }, 'change');
         },
       },
     ],
-    onFault: createFaultReporter(log, metrics.listenerFault),
-    host: createHostLoad(),
-    onJudged(record, now) {
+    onListenerError: createListenerErrorReporter(log, metrics.listenerError),
+    hostLoad: createHostLoad(),
+    onRecordUpdated(record, now) {
       const { service, id, lastProbe } = record.instance;
-      prober.pace(instanceKey(service, id), paceOf(record.tally, lastProbe?.error, now));
+      prober.setProbeInterval(
+        instanceKey(service, id),
+        probeIntervalFor(record.tally, lastProbe?.error, now),
+      );
     },
   });
   let registry: Registry | undefined;
@@ -150,11 +153,11 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     onError: complain('registry not saved'),
   });
   const commands = registry;
-  const sharing = startSharing({ live, own: commands.intents, merge: commands.merge, log });
-  commands.shareWith(sharing.tell);
+  const sharing = startReplication({ live, localIntents: commands.intents, merge: commands.merge, log });
+  commands.replicateTo(sharing.publish);
 
   function probeAll(): void {
-    prober.sync(targetsOf(loop.instances().values(), config));
+    prober.sync(probeTargetsOf(loop.instances().values(), config));
   }
 
   function status(): AgentStatus {
@@ -176,7 +179,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       .map(({ id }) => id);
   }
 
-  const reconfigure = createReconfigure({
+  const reconfigure = createReconfigurer({
     current: () => config,
     path: options.configPath,
     log,
@@ -186,17 +189,17 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       await haproxy.check(next);
       commands.checkFile(next);
     },
-    adopt(next) {
+    activate(next) {
       config = next;
       haproxy.reconfigure(next);
       loop.setPolicies(next.services);
       log.level = next.logging.level;
     },
-    adopted() {
-      commands.judgeAddresses();
+    onActivated() {
+      commands.enforceAddressPolicy();
       probeAll();
-      snapshot?.force();
-      stateFile.touch();
+      snapshot?.publishNow();
+      stateFile.scheduleWrite();
     },
   });
 
@@ -206,13 +209,13 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
       owner: `${hostname()}/${process.pid}/${randomBytes(3).toString('hex')}`,
       lease: live,
       hub: snapshot ?? undefined,
-      onChange: (leading) => leading && snapshot?.claim(),
+      onChange: (leading) => leading && snapshot?.claimEpoch(),
       log,
     });
   }
 
-  const toEvidence = createEdgeReports(() => config);
-  const checkToken = createEdgeTokenCheck(env.edgeJwtPublicKeys, config.site.id);
+  const toEvidence = createEdgeReportReader(() => config);
+  const checkToken = createEdgeTokenVerifier(env.edgeJwtPublicKeys, config.site.id);
   const app = createApp({
     token: env.token,
     version,
@@ -228,10 +231,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
         probes: prober.stats(),
         sinks: Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()])),
       }),
-      waitingFor,
+      instancesWithoutState: waitingFor,
       metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
-      edgeToken: (token) => checkToken(token, Date.now()),
-      edgeReport(report) {
+      isValidEdgeToken: (token) => checkToken(token, Date.now()),
+      acceptEdgeReport(report) {
         const evidence = toEvidence(report, Date.now());
         if (!evidence) return;
         for (const delta of evidence) loop.apply(delta);
@@ -244,10 +247,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
           { config, instances: loop.instances().values(), pins: operations.snapshotPins() },
           Date.now(),
         ),
-      reconfigure: reconfigure.text,
+      reconfigure: reconfigure.applyText,
       publish() {
         if (!leader.isLeader()) return null;
-        snapshot?.force();
+        snapshot?.publishNow();
         return snapshot?.published().order ?? null;
       },
       log,
@@ -260,7 +263,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   });
   await haproxy.start();
   const server = await listen(app.fetch, config.agent.bind);
-  const upkeep = createUpkeep({
+  const upkeep = createMaintenanceSchedule({
     ...{ database: history.database, config: () => config, log },
     isLeader: () => leader.isLeader(),
   });
@@ -270,9 +273,9 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   let beat = 0;
   const stops = [
     every(TICK_MS, () => {
-      commands.keepAlive(leader.status().error !== null);
+      commands.creditMissedHeartbeats(leader.status().error !== null);
       loop.tick();
-      if (waitingFor().length === 0) snapshot?.open();
+      if (waitingFor().length === 0) snapshot?.enable();
     }),
     every(REFRESH_MS, () => loop.refresh(++beat % (METRICS_MS / REFRESH_MS) === 0)),
   ];
@@ -280,7 +283,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   log.info({ bind: config.agent.bind, instances: loop.instances().size }, 'agent runs');
 
   return {
-    reload: reconfigure.file,
+    reload: reconfigure.applyFile,
     async close() {
       for (const stop of stops) stop();
       prober.close();

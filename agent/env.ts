@@ -1,7 +1,7 @@
 import type { Config } from '../shared/config/config.ts';
-import { parseKeyList, parseKeyText } from '../shared/snapshot/keys.ts';
+import { parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
+import { parsePostgresUrl } from './history/sql/postgres-url.ts';
 import { parseRedisUrl } from './live/redis-url.ts';
-import { parsePostgresUrl } from './sql/postgres-url.ts';
 
 /** Secrets and addresses: from the environment alone, never from the file. Unset is undefined. */
 export interface Environment {
@@ -44,8 +44,18 @@ const SECRETS = [
 ] as const;
 
 /** What documentation and .env.example show; a production agent that still has one is open to anyone who reads them. */
-const SAMPLE = /change[-_ ]?me|secure_password|your[-_]|example\.|sample|placeholder|<[^>]*>/i;
-const WEAK = new Set(['admin', 'password', 'secret', 'acgs', 'acgs_lb', 'test', 'token', 'user', '123456']);
+const SAMPLE_VALUE = /change[-_ ]?me|secure_password|your[-_]|example\.|sample|placeholder|<[^>]*>/i;
+const WEAK_VALUES = new Set([
+  'admin',
+  'password',
+  'secret',
+  'acgs',
+  'acgs_lb',
+  'test',
+  'token',
+  'user',
+  '123456',
+]);
 
 type Variables = { readonly [name: string]: string | undefined };
 
@@ -75,7 +85,7 @@ export function readEnvironment(variables: Variables, config: Config): Environme
   checkUrl('SMTP_URL', ['smtp:', 'smtps:']);
   checkUrl('SLACK_WEBHOOK_URL', ['https:', 'http:']);
   const signingKey = get('SNAPSHOT_SIGNING_KEY');
-  if (signingKey) attempt(() => parseKeyText('SNAPSHOT_SIGNING_KEY', signingKey));
+  if (signingKey) attempt(() => parseEncodedKey('SNAPSHOT_SIGNING_KEY', signingKey));
   const edgeJwtPublicKeys = get('EDGE_JWT_PUBLIC_KEYS') ?? '';
   attempt(() => parseKeyList('EDGE_JWT_PUBLIC_KEYS', edgeJwtPublicKeys));
 
@@ -166,7 +176,7 @@ export function readEnvironment(variables: Variables, config: Config): Environme
 }
 
 function isSample(value: string): boolean {
-  if (SAMPLE.test(value) || WEAK.has(value.toLowerCase())) return true;
+  if (SAMPLE_VALUE.test(value) || WEAK_VALUES.has(value.toLowerCase())) return true;
   const password = /^[a-z+]+:\/\/[^/@]*:([^/@]*)@/.exec(value)?.[1];
-  return password !== undefined && (SAMPLE.test(password) || WEAK.has(password.toLowerCase()));
+  return password !== undefined && (SAMPLE_VALUE.test(password) || WEAK_VALUES.has(password.toLowerCase()));
 }

@@ -4,10 +4,10 @@ import { parseArgs } from 'node:util';
 import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { type Agent, startAgent } from './agent.ts';
 import { EnvironmentError, readEnvironment } from './env.ts';
-import { createLog, type Log } from './log.ts';
-import { makeFolder } from './make-folder.ts';
-import { createSystemd, type Systemd } from './systemd.ts';
-import { packageVersion } from './version.ts';
+import { createLog, type Log } from './lib/log.ts';
+import { makeFolder } from './lib/make-folder.ts';
+import { createSystemd, type Systemd } from './lib/systemd.ts';
+import { packageVersion } from './lib/version.ts';
 
 const USAGE = `usage: node agent/main.ts --config FILE [--state-dir DIR]
 
@@ -17,7 +17,7 @@ const USAGE = `usage: node agent/main.ts --config FILE [--state-dir DIR]
 Secrets come from the environment. SIGHUP reads the file again, SIGTERM ends the agent.`;
 
 /** Wrong use: told in plain lines, exit 2. */
-class Misuse extends Error {}
+class AgentUsageError extends Error {}
 
 function options(): { config: string; stateDir: string } {
   try {
@@ -34,13 +34,13 @@ function options(): { config: string; stateDir: string } {
     }
     return { config: values.config, stateDir: values['state-dir'] };
   } catch (error) {
-    throw new Misuse(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    throw new AgentUsageError(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
   }
 }
 
 async function readText(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new Misuse(`--config ${path}: cannot be read (${error.code})`);
+    throw new AgentUsageError(`--config ${path}: cannot be read (${error.code})`);
   });
 }
 
@@ -50,7 +50,7 @@ function requireFolder(path: string): void {
     accessSync(path, constants.W_OK);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    throw new Misuse(`--state-dir ${path || '""'}: cannot be used as a folder (${code})`);
+    throw new AgentUsageError(`--state-dir ${path || '""'}: cannot be used as a folder (${code})`);
   }
 }
 
@@ -104,7 +104,7 @@ function obeySignals(agent: Agent, path: string, log: Log, systemd: Systemd): vo
 
 main().catch((error: unknown) => {
   const expected =
-    error instanceof ConfigError || error instanceof EnvironmentError || error instanceof Misuse;
+    error instanceof ConfigError || error instanceof EnvironmentError || error instanceof AgentUsageError;
   console.error(
     error instanceof Error ? (expected ? error.message : `acgs-lb agent: ${error.message}`) : String(error),
   );

@@ -1,23 +1,23 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Config } from '../shared/config/config.ts';
 import type { SnapshotPins } from '../shared/snapshot/snapshot.ts';
-import { createAlerts } from './alerts/alerts.ts';
-import { createDispatcher } from './alerts/dispatch.ts';
-import type { AlertMessage } from './alerts/message.ts';
-import { registerAlertRoutes } from './alerts/routes.ts';
-import { createAlertStore } from './alerts/store.ts';
+import { createAlertManager } from './alerting/alert-manager.ts';
+import { createDispatcher } from './alerting/dispatcher.ts';
+import type { AlertMessage } from './alerting/message.ts';
+import { createMonitor } from './alerting/monitor.ts';
+import { createAlertStore } from './alerting/store.ts';
+import type { Update } from './core/sink.ts';
+import type { Instance } from './core/state.ts';
 import type { Environment } from './env.ts';
-import type { History } from './history.ts';
-import type { LiveState } from './live/live.ts';
-import type { Log } from './log.ts';
-import { createMonitor } from './monitor/monitor.ts';
-import { registerSummaryRoutes } from './monitor/routes.ts';
-import { registerSessionRoutes } from './sessions/routes.ts';
+import type { HistoryStore } from './history/open.ts';
+import { withStatementTimeout } from './history/sql/database.ts';
+import { registerAlertRoutes } from './http/api/routes/alerts.ts';
+import { registerSessionRoutes } from './http/api/routes/sessions.ts';
+import { registerSummaryRoutes } from './http/api/routes/summary.ts';
+import type { Log } from './lib/log.ts';
+import type { LiveState } from './live/live-state.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSessionStore } from './sessions/store.ts';
-import type { Update } from './sinks/sink.ts';
-import { answeringWithin } from './sql/database.ts';
-import type { Instance } from './state.ts';
 
 /** What people and their workflows lean on beside the loop: governance sessions, the monitor, its alerts. */
 export interface Operations {
@@ -30,13 +30,13 @@ export interface Operations {
 export interface OperationsOptions {
   config: () => Config;
   env: Pick<Environment, 'smtpUrl' | 'slackWebhookUrl'>;
-  history: History;
+  history: HistoryStore;
   live: LiveState;
   instances: () => ReadonlyMap<string, Instance>;
   log: Log;
   isLeader(): boolean;
   /** The snapshot must tell of pins that it does not yet tell of. */
-  onPins(): void;
+  onPinsChanged(): void;
   /** Told of every alert message that goes out. */
   onAlert?: (message: AlertMessage) => void;
 }
@@ -45,10 +45,10 @@ export interface OperationsOptions {
 const ANSWER_MS = 5_000;
 
 export function openOperations(options: OperationsOptions): Operations {
-  const { config, env, history, live, instances, log, isLeader, onPins, onAlert } = options;
+  const { config, env, history, live, instances, log, isLeader, onPinsChanged: onPins, onAlert } = options;
   const sessions = createSessions({
     ...{
-      store: createSessionStore(answeringWithin(history.database, ANSWER_MS)),
+      store: createSessionStore(withStatementTimeout(history.database, ANSWER_MS)),
       live,
       instances,
       log,
@@ -58,11 +58,11 @@ export function openOperations(options: OperationsOptions): Operations {
   });
   const dispatcher = createDispatcher({ config: () => config().alerts, deps: { ...env, log }, log });
   const store = createAlertStore(history.database, history.sink.writer);
-  const alerts = createAlerts({
+  const alerts = createAlertManager({
     ...{ config, store, dispatcher, log, isLeader },
     ...(onAlert && { onMessage: onAlert }),
   });
-  const monitor = createMonitor({ config, instances, log, judge: (summary) => alerts.judge(summary) });
+  const monitor = createMonitor({ config, instances, log, evaluate: (summary) => alerts.evaluate(summary) });
   monitor.start();
 
   return {

@@ -1,5 +1,5 @@
 import { createPrivateKey, sign } from 'node:crypto';
-import { shippedTemplate } from '../agent/haproxy/assets.ts';
+import { shippedTemplate } from '../agent/haproxy/render/assets.ts';
 import { startGateway } from './gateway.ts';
 import { startBackend } from './rig.ts';
 import { CONNECTIONS, median, wrk } from './wrk.ts';

@@ -1,9 +1,9 @@
-import { type Candidate, newLocalView, toCandidate } from '../shared/balance/candidate.ts';
+import { type Candidate, newIsolateState, toCandidate } from '../shared/balance/candidate.ts';
 import { buildPool, pickFrom } from '../shared/balance/pool.ts';
 import type { Strategy } from '../shared/config/config.ts';
 import { hashText } from '../shared/hash.ts';
 import { SlidingLog } from '../shared/limits/sliding-log.ts';
-import type { RateLimitPolicy, SnapshotInstance, SnapshotService } from '../shared/snapshot/snapshot.ts';
+import type { SnapshotInstance, SnapshotRateLimit, SnapshotService } from '../shared/snapshot/snapshot.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import { type Rig, startBackend, startRig } from './rig.ts';
 import { CONNECTIONS, median, wrk } from './wrk.ts';
@@ -24,7 +24,7 @@ export async function benchEdge(): Promise<void> {
   isolateLimit();
 }
 
-interface Row {
+interface EdgeBenchRow {
   what: string;
   perSecond: number[];
   cpuMicros: number[];
@@ -35,7 +35,7 @@ interface Row {
 const ROUNDS = 5;
 const SECONDS = 2;
 
-export const LIMIT: RateLimitPolicy = {
+export const LIMIT: SnapshotRateLimit = {
   name: 'per-ip',
   key: 'ip',
   limit: 1e9,
@@ -90,7 +90,7 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
     ['edge, everything on, directly', `${rig.edgeUrl}/direct/x?y=1`],
     ['edge, everything on, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`],
   ];
-  const rows: Row[] = ways.map(([what]) => ({
+  const rows: EdgeBenchRow[] = ways.map(([what]) => ({
     what,
     perSecond: [],
     cpuMicros: [],
@@ -162,7 +162,7 @@ function nanosPerPick(strategy: Strategy, size: number): number {
         latencyMs: 5 + (i % 9),
       },
       { service: 's', site: 'main', direct: null },
-      newLocalView(),
+      newIsolateState(),
     ),
   );
   const pool = buildPool(candidates, { strategy, slowStart: 0, mayPanic: true }, { cursor: 0 }, 1);

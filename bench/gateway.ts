@@ -1,13 +1,13 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { configInstances } from '../agent/haproxy/input.ts';
-import { installHaproxyConfig } from '../agent/haproxy/install.ts';
+import { configInstances } from '../agent/haproxy/render/input.ts';
+import { installHaproxyConfig } from '../agent/haproxy/render/install.ts';
 import { freePorts } from '../dev/ports.ts';
-import { privateFolder, removeFolder } from '../dev/servers/folder.ts';
+import { createPrivateFolder, removeFolder } from '../dev/servers/folder.ts';
 import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { parseConfig } from '../shared/config/load.ts';
-import { cpuMicros, parentOf } from './processor-time.ts';
+import { cpuMicros, parentOf } from './cpu-time.ts';
 
 /** A gateway as it is installed: the shipped template, edge tokens verified, one thread. */
 export interface Gateway {
@@ -23,7 +23,7 @@ export async function startGateway(
   backendUrl: string,
   { requireEdge = true, template }: { requireEdge?: boolean; template?: string } = {},
 ): Promise<Gateway> {
-  const folder = privateFolder('acgs-b');
+  const folder = createPrivateFolder('acgs-b');
   const [port = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
   // No two instances of a service may have one URL.
   const secondUrl = backendUrl.replace('127.0.0.1', 'localhost');

@@ -2,14 +2,14 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { configInstances, type RenderInput } from '../agent/haproxy/input.ts';
-import { installHaproxyConfig } from '../agent/haproxy/install.ts';
-import { parseInfo } from '../agent/haproxy/parse.ts';
-import { askForReload, until } from '../agent/haproxy/reload.ts';
-import { renderHaproxyConfig } from '../agent/haproxy/render.ts';
+import { configInstances, type RenderInput } from '../agent/haproxy/render/input.ts';
+import { installHaproxyConfig } from '../agent/haproxy/render/install.ts';
+import { renderHaproxyConfig } from '../agent/haproxy/render/render.ts';
+import { requestReload, waitUntil } from '../agent/haproxy/socket/master.ts';
+import { parseInfo } from '../agent/haproxy/socket/parse.ts';
 import { freePorts } from '../dev/ports.ts';
-import { privateFolder, removeFolder } from '../dev/servers/folder.ts';
-import { askHaproxy, checkHaproxyConfig, startHaproxy } from '../dev/servers/haproxy.ts';
+import { createPrivateFolder, removeFolder } from '../dev/servers/folder.ts';
+import { haproxyCommand, startHaproxy, validateHaproxyConfig } from '../dev/servers/haproxy.ts';
 import { parseConfig } from '../shared/config/load.ts';
 import { median } from './wrk.ts';
 
@@ -17,7 +17,7 @@ const SERVICES = 100;
 const EACH = 10;
 const RELOADS = 5;
 
-interface Row {
+interface HaproxyBenchRow {
   what: string;
   fileKb: number;
   renderMs: number | null;
@@ -28,7 +28,7 @@ interface Row {
 
 /** What a thousand instances cost HAProxy, beside the same servers, checked too, in a file that holds nothing else. */
 export async function benchHaproxy(): Promise<void> {
-  const folder = privateFolder('acgs-bf');
+  const folder = createPrivateFolder('acgs-bf');
   // Every instance is this one server, under an address of its own.
   const server = createServer((_, response) => response.end('ok'));
   await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
@@ -58,7 +58,7 @@ export async function benchHaproxy(): Promise<void> {
 const addressOf = (service: number, index: number): string => `127.1.${service}.${index + 1}`;
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-async function ourRow(folder: string, port: number): Promise<Row> {
+async function ourRow(folder: string, port: number): Promise<HaproxyBenchRow> {
   const [bind = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
   const [socket, masterSocket] = [join(folder, 'a.sock'), join(folder, 'm.sock')];
   const config = parseConfig(
@@ -92,7 +92,7 @@ async function ourRow(folder: string, port: number): Promise<Row> {
   return { what: 'acgs-lb, as rendered', renderMs: median(times), ...row };
 }
 
-async function bareRow(folder: string, port: number): Promise<Row> {
+async function bareRow(folder: string, port: number): Promise<HaproxyBenchRow> {
   const [bind = 0] = await freePorts(1);
   const [file, socket, masterSocket] = ['bare.cfg', 'b.sock', 'bm.sock'].map((name) => join(folder, name));
   if (!file || !socket || !masterSocket) throw new Error('three names, three paths');
@@ -126,17 +126,17 @@ ${backends.join('')}`,
 
 /** Judged, started, reloaded some times under the checks of all servers. */
 async function measured(configFile: string, socket: string, masterSocket: string) {
-  const checkMs = millisecondsOf(() => checkHaproxyConfig(configFile));
+  const checkMs = millisecondsOf(() => validateHaproxyConfig(configFile));
   const haproxy = await startHaproxy({ configFile, masterSocket });
-  const worker = async () => parseInfo(await askHaproxy(socket, 'show info').catch(() => '')).pid;
+  const worker = async () => parseInfo(await haproxyCommand(socket, 'show info').catch(() => '')).pid;
   try {
     const times: number[] = [];
     for (let reload = 0; reload < RELOADS; reload++) {
       const before = await worker();
       const began = performance.now();
-      await askForReload(masterSocket);
+      await requestReload(masterSocket);
       const isNew = async () => ![0, before].includes(await worker());
-      if (!(await until(isNew, 20_000))) throw new Error('no new worker');
+      if (!(await waitUntil(isNew, 20_000))) throw new Error('no new worker');
       times.push(performance.now() - began);
     }
     const workerMb = residentMb(await worker());

@@ -1,4 +1,4 @@
-import type { RateLimitPolicy } from '../shared/snapshot/snapshot.ts';
+import type { SnapshotRateLimit } from '../shared/snapshot/snapshot.ts';
 import { LIMIT, service } from './edge.ts';
 import { type BenchWorker, startBackend, startRig } from './rig.ts';
 import { CONNECTIONS, median, wrk } from './wrk.ts';
@@ -18,7 +18,7 @@ const SECONDS = 2;
 export async function benchGlobalLimit(): Promise<void> {
   const backend = await startBackend();
   const rig = await startRig(backend.url, {}, { worker: WORKER });
-  const leased: RateLimitPolicy = { ...LIMIT, name: 'leased', key: 'global', scope: 'global', limit: 1e7 };
+  const leased: SnapshotRateLimit = { ...LIMIT, name: 'leased', key: 'global', scope: 'global', limit: 1e7 };
   try {
     await rig.publish({
       gateways: [],

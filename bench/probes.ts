@@ -6,7 +6,7 @@ import { initialRecords } from '../agent/judge/initial.ts';
 import { step } from '../agent/judge/step.ts';
 import { createHttpProbe } from '../agent/probes/http.ts';
 import { createProber } from '../agent/probes/scheduler.ts';
-import { targetsOf } from '../agent/probes/targets.ts';
+import { probeTargetsOf } from '../agent/probes/targets.ts';
 import { parseConfig } from '../shared/config/load.ts';
 
 /**
@@ -79,13 +79,13 @@ async function startServers(): Promise<{ child: ChildProcess; ports: number[] }>
   return { child, ports };
 }
 
-interface Load {
+interface ProbeLoad {
   one(index: number): Promise<void>;
   close(): void;
 }
 
 /** What undici does at best with one request after the other on each connection. */
-function bareClients(url: string): Load {
+function bareClients(url: string): ProbeLoad {
   const clients = Array.from({ length: CONNECTIONS }, () => new Client(url));
   return {
     async one(index) {
@@ -99,9 +99,9 @@ function bareClients(url: string): Load {
 }
 
 /** The agent's probe and the agent's judgement of it. */
-function judgedProbes(url: string): Load {
+function judgedProbes(url: string): ProbeLoad {
   const { config, records } = fleetOf(CONNECTIONS, () => url);
-  const probes = targetsOf(
+  const probes = probeTargetsOf(
     [...records.values()].map(({ instance }) => instance),
     config,
   ).map((target) => ({ target, probe: createHttpProbe(target, () => {}) }));
@@ -123,7 +123,7 @@ function judgedProbes(url: string): Load {
 }
 
 /** Requests per second of CPU time: on a shared machine wall time tells more about the neighbours. */
-async function throughput(load: Load): Promise<number> {
+async function throughput(load: ProbeLoad): Promise<number> {
   let done = 0;
   let running = true;
   const loops = Array.from({ length: CONNECTIONS }, async (_, index) => {
@@ -156,12 +156,12 @@ async function fleet(ports: number[]): Promise<FleetResult> {
       const outcome = step(records, event, config.services, event.at);
       for (const record of outcome.records) {
         records.set(`${event.service}/${event.instance}`, record);
-        prober.pace(`${event.service}/${event.instance}`, 'normal');
+        prober.setProbeInterval(`${event.service}/${event.instance}`, 'normal');
       }
     },
   });
   prober.sync(
-    targetsOf(
+    probeTargetsOf(
       [...records.values()].map(({ instance }) => instance),
       config,
     ),

@@ -7,10 +7,10 @@ import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { bundleWorker } from '../dev/edge/bundle.ts';
 import { freePort, freePorts } from '../dev/ports.ts';
 import { startHaproxy } from '../dev/servers/haproxy.ts';
-import { sealSnapshot, toBase64Url } from '../shared/snapshot/seal.ts';
+import { signSnapshot, toBase64Url } from '../shared/snapshot/signature.ts';
 import type { Snapshot } from '../shared/snapshot/snapshot.ts';
-import { passingOn, rewriting } from './plain-workers.ts';
-import { cpuMicros, readStat } from './processor-time.ts';
+import { headerRewritingWorker, passThroughWorker } from './baseline-workers.ts';
+import { cpuMicros, readProcessStat } from './cpu-time.ts';
 
 /** What the benches of the edge run on: one workerd holding the edge and Workers without its logic, one backend. */
 export interface Rig {
@@ -79,8 +79,8 @@ export async function startRig(
           },
           unsafeDirectSockets: [{ host: '127.0.0.1', port: edgePort }],
         },
-        plain('pass-through', passingOn(backendUrl), passPort),
-        plain('rewriting', rewriting(backendUrl), rewritePort),
+        plain('pass-through', passThroughWorker(backendUrl), passPort),
+        plain('rewriting', headerRewritingWorker(backendUrl), rewritePort),
       ],
     }),
   );
@@ -96,7 +96,7 @@ export async function startRig(
     workerdCpuMicros: () => pids.reduce((sum, pid) => sum + cpuMicros(pid), 0),
     async publish(part) {
       const snapshot: Snapshot = { v: 1, site: 'main', epoch: 1, seq: ++seq, issuedAt: Date.now(), ...part };
-      const body = await sealSnapshot(snapshot, { kid: 'k1', privateKey: pair.privateKey });
+      const body = await signSnapshot(snapshot, { kid: 'k1', privateKey: pair.privateKey });
       const answer = await fetch(`${edgeUrl}/__acgs/snapshot/main`, { method: 'PUT', body });
       if (!answer.ok)
         throw new Error(`publishing the bench's snapshot: ${answer.status} ${await answer.text()}`);
@@ -127,7 +127,7 @@ function workerds(): number[] {
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
     .filter((pid) => {
-      const stat = readStat(pid);
+      const stat = readProcessStat(pid);
       return stat?.name === 'workerd' && stat.parent === process.pid;
     });
 }

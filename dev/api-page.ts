@@ -1,28 +1,28 @@
 /** The parts of an OpenAPI document that the page shows. */
-export interface OpenApi {
-  paths: Record<string, Record<string, Operation>>;
-  components?: { schemas?: Record<string, Schema> };
+export interface OpenApiDocument {
+  paths: Record<string, Record<string, OpenApiOperation>>;
+  components?: { schemas?: Record<string, OpenApiSchema> };
 }
 
-interface Operation {
+interface OpenApiOperation {
   summary?: string;
   description?: string;
   security?: unknown[];
-  parameters?: { name: string; in: string; required?: boolean; schema?: Schema }[];
-  requestBody?: { content: Record<string, { schema?: Schema }> };
+  parameters?: { name: string; in: string; required?: boolean; schema?: OpenApiSchema }[];
+  requestBody?: { content: Record<string, { schema?: OpenApiSchema }> };
   responses: Record<string, { description: string }>;
 }
 
-interface Schema {
+interface OpenApiSchema {
   $ref?: string;
   type?: string | string[];
   enum?: unknown[];
-  anyOf?: Schema[];
-  items?: Schema;
-  properties?: Record<string, Schema>;
+  anyOf?: OpenApiSchema[];
+  items?: OpenApiSchema;
+  properties?: Record<string, OpenApiSchema>;
   required?: string[];
   description?: string;
-  additionalProperties?: Schema | boolean;
+  additionalProperties?: OpenApiSchema | boolean;
 }
 
 const HEAD = `# API
@@ -37,7 +37,7 @@ dashboard), \`GET /v1/events\` and \`GET /v1/live\` (server-sent events), \`GET 
 `;
 
 /** docs/api.md. */
-export function apiPage(document: OpenApi): string {
+export function renderApiPage(document: OpenApiDocument): string {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => operationText(method, path, operation)),
   );
@@ -47,7 +47,7 @@ export function apiPage(document: OpenApi): string {
   return `${[HEAD, ...operations, '## Documents\n', ...schemas].join('\n').trimEnd()}\n`;
 }
 
-function operationText(method: string, path: string, operation: Operation): string {
+function operationText(method: string, path: string, operation: OpenApiOperation): string {
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query');
   const body = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
   return [
@@ -63,7 +63,7 @@ function operationText(method: string, path: string, operation: Operation): stri
   ].join('\n');
 }
 
-function schemaText(name: string, schema: Schema): string {
+function schemaText(name: string, schema: OpenApiSchema): string {
   const required = new Set(schema.required);
   const rows = Object.entries(schema.properties ?? {}).map(
     ([key, value]) =>
@@ -72,7 +72,7 @@ function schemaText(name: string, schema: Schema): string {
   return [`### ${name}\n`, '| field | type | |\n|---|---|---|', ...rows, ''].join('\n');
 }
 
-function typeText(schema: Schema): string {
+function typeText(schema: OpenApiSchema): string {
   if (schema.$ref) {
     const name = schema.$ref.split('/').at(-1) ?? '';
     return `[${name}](#${name.toLowerCase()})`;

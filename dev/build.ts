@@ -32,16 +32,16 @@ const require = acgsCreateRequire(import.meta.url);`;
 const program = `#!/usr/bin/env -S node --\n${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
 await Promise.all([
   bundle('agent/cli/main.ts', 'acgs-lb.mjs', program),
-  bundle('agent/sql/embedded-worker.ts', 'embedded-worker.mjs', REQUIRE),
+  bundle('agent/history/sql/embedded-worker.ts', 'embedded-worker.mjs', REQUIRE),
   bundleWorker(ROOT, join(DIST, 'edge')),
 ]);
 chmodSync(join(DIST, 'acgs-lb.mjs'), 0o755);
 
 for (const name of ['pglite.wasm', 'pglite.data', 'initdb.wasm'])
   copyFileSync(join(PGLITE, name), join(DIST, name));
-cpSync(join(ROOT, 'agent/sql/migrations'), join(DIST, 'migrations'), { recursive: true });
+cpSync(join(ROOT, 'agent/history/sql/migrations'), join(DIST, 'migrations'), { recursive: true });
 cpSync(join(ROOT, 'haproxy'), join(DIST, 'haproxy'), { recursive: true });
-cpSync(join(ROOT, 'agent/dashboard/public'), join(DIST, 'dashboard'), {
+cpSync(join(ROOT, 'agent/http/dashboard/public'), join(DIST, 'dashboard'), {
   recursive: true,
   filter: (path) => !path.endsWith('.test.ts'),
 });

@@ -4,7 +4,7 @@ import { fileSchema } from '../shared/config/schema.ts';
 import { BUILT_IN } from '../shared/config/service.ts';
 
 /** What of JSON Schema acgs-lb.yaml's own schema uses. */
-interface Node {
+interface SchemaNode {
   title?: string;
   description?: string;
   type?: string;
@@ -13,15 +13,15 @@ interface Node {
   default?: unknown;
   minimum?: number;
   maximum?: number;
-  properties?: Record<string, Node>;
+  properties?: Record<string, SchemaNode>;
   required?: string[];
-  additionalProperties?: boolean | Node;
-  items?: Node;
-  anyOf?: Node[];
-  oneOf?: Node[];
+  additionalProperties?: boolean | SchemaNode;
+  items?: SchemaNode;
+  anyOf?: SchemaNode[];
+  oneOf?: SchemaNode[];
 }
 
-interface Row {
+interface ReferenceRow {
   path: string;
   allowed: string;
   fallback: string;
@@ -39,7 +39,7 @@ export function configReference(): string {
       const { def } = zodSchema._zod;
       if (def.type === 'default') jsonSchema.default ??= def.defaultValue as typeof jsonSchema.default;
     },
-  }) as Node;
+  }) as SchemaNode;
   const sections = Object.entries(root.properties ?? {});
   const plain = sections.filter(([, node]) => !node.properties && !isMap(node));
   const parts = sections.filter(([, node]) => node.properties || isMap(node));
@@ -66,7 +66,7 @@ holds where its section or item is given.
   ].join('\n')}`;
 }
 
-function table(title: string, found: Row[]): string {
+function table(title: string, found: ReferenceRow[]): string {
   const lines = found.map(
     ({ path, allowed, fallback, meaning }) =>
       `| \`${path}\` | ${cell(allowed)} | ${fallback} | ${cell(meaning)} |`,
@@ -75,7 +75,7 @@ function table(title: string, found: Row[]): string {
 }
 
 /** A row for each value; a section is told by what is in it. */
-function rows(path: string, node: Node, needed: boolean): Row[] {
+function rows(path: string, node: SchemaNode, needed: boolean): ReferenceRow[] {
   if (node.properties) {
     return Object.entries(node.properties).flatMap(([key, inner]) =>
       rows(`${path}.${key}`, inner, isNeeded(node, key)),
@@ -85,7 +85,7 @@ function rows(path: string, node: Node, needed: boolean): Row[] {
   const place = isMap(node) ? `${path}.<id>` : `${path}[]`;
   const choices = inside?.oneOf ?? inside?.anyOf ?? [];
   const composed = choices.some((one) => one.properties) ? choices : inside?.properties ? [inside] : [];
-  const self: Row[] =
+  const self: ReferenceRow[] =
     composed.length > 0 && fallbackOf(path, node) === ''
       ? []
       : [
@@ -100,12 +100,12 @@ function rows(path: string, node: Node, needed: boolean): Row[] {
 }
 
 /** The kinds of a receiver have keys of their own: `receivers.<id>(slack).channel`. */
-function variant(place: string, node: Node): string {
+function variant(place: string, node: SchemaNode): string {
   const kind = node.properties?.type?.const;
   return kind === undefined ? place : `${place}(${String(kind)})`;
 }
 
-function allowed(node: Node): string {
+function allowed(node: SchemaNode): string {
   if (node.description) return node.description;
   if (node.const !== undefined) return `\`${String(node.const)}\``;
   if (node.enum) return node.enum.map((value) => `\`${String(value)}\``).join(' ');
@@ -119,7 +119,7 @@ function allowed(node: Node): string {
   return node.type === 'string' ? 'text' : 'any value';
 }
 
-function range({ type, minimum, maximum }: Node): string {
+function range({ type, minimum, maximum }: SchemaNode): string {
   const what = type === 'integer' ? 'a whole number' : 'a number';
   const top = maximum !== undefined && maximum < Number.MAX_SAFE_INTEGER ? maximum : null;
   const bottom = minimum !== undefined && minimum > Number.MIN_SAFE_INTEGER ? minimum : null;
@@ -129,7 +129,7 @@ function range({ type, minimum, maximum }: Node): string {
 }
 
 /** What holds when the key is left out, as one would write it; a service's come from `BUILT_IN`. */
-function fallbackOf(path: string, node: Node): string {
+function fallbackOf(path: string, node: SchemaNode): string {
   const built = path.startsWith('services.<id>.')
     ? path
         .split('.')
@@ -166,9 +166,9 @@ function duration(ms: number): string {
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const isMap = (node: Node): node is Node & { additionalProperties: Node } =>
+const isMap = (node: SchemaNode): node is SchemaNode & { additionalProperties: SchemaNode } =>
   typeof node.additionalProperties === 'object' && !node.properties;
-const isNeeded = (node: Node, key: string): boolean => node.required?.includes(key) ?? false;
+const isNeeded = (node: SchemaNode, key: string): boolean => node.required?.includes(key) ?? false;
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 
 if (import.meta.main) {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { commandBlocks, onStack } from './docs-blocks.ts';
+import { commandBlocks, rewriteForStack } from './docs-blocks.ts';
 
 test('only marked blocks are commands to run', () => {
   const page = ['# x', '```sh check', 'a', 'b', '```', '```sh', 'c', '```', '```sh check', 'd', '```'].join(
@@ -13,10 +13,10 @@ test('only marked blocks are commands to run', () => {
 
 test('the shipped ports and paths become those of the stack, other numbers stay', () => {
   const place = { offset: 100, stateDir: '/s', haproxySocket: '/h.sock', scratch: '/t' };
-  expect(onStack('curl http://127.0.0.1:8787/x localhost:8014 127.0.0.1:5432 :8787', place)).toBe(
+  expect(rewriteForStack('curl http://127.0.0.1:8787/x localhost:8014 127.0.0.1:5432 :8787', place)).toBe(
     'curl http://127.0.0.1:8887/x localhost:8114 127.0.0.1:5432 :8787',
   );
-  expect(onStack('acgs-lb check -c /etc/acgs-lb/acgs-lb.yaml', place)).toBe(
+  expect(rewriteForStack('acgs-lb check -c /etc/acgs-lb/acgs-lb.yaml', place)).toBe(
     'acgs-lb check -c /s/acgs-lb.yaml',
   );
 });

@@ -18,7 +18,7 @@ export function commandBlocks(page: string): CommandBlock[] {
   return blocks;
 }
 
-export interface StackPlace {
+export interface StackAddresses {
   /** Added to every port of the shipped configuration. */
   offset: number;
   stateDir: string;
@@ -28,7 +28,10 @@ export interface StackPlace {
 }
 
 /** The same commands for a stack that is elsewhere: ports, sockets and folders of the shipped configuration, replaced. */
-export function onStack(text: string, { offset, stateDir, haproxySocket, scratch }: StackPlace): string {
+export function rewriteForStack(
+  text: string,
+  { offset, stateDir, haproxySocket, scratch }: StackAddresses,
+): string {
   return text
     .replaceAll(
       /(127\.0\.0\.1|localhost):(8787|8090|8080|9400|80[01]\d|6390|5442)\b/g,

@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ROOT, startStack, type TestStack } from '../test/harness/stack.ts';
-import { apiPage, type OpenApi } from './api-page.ts';
-import { commandBlocks, onStack } from './docs-blocks.ts';
+import { type OpenApiDocument, renderApiPage } from './api-page.ts';
+import { commandBlocks, rewriteForStack } from './docs-blocks.ts';
 
 /**
  * `npm run docs:check`: what README and docs/operations.md tell people to type really works. Every block that is marked
@@ -26,7 +26,7 @@ try {
   for (const page of pages) {
     for (const { line, text } of commandBlocks(readFileSync(join(ROOT, page), 'utf8'))) {
       ran++;
-      const script = onStack(text, {
+      const script = rewriteForStack(text, {
         ...stack,
         haproxySocket: stack.stack.haproxySocket ?? '/run/haproxy/admin.sock',
         scratch,
@@ -46,7 +46,7 @@ process.exitCode = failed === 0 && ran > 0 ? 0 : 1;
 
 async function apiReference(agent: string): Promise<void> {
   const file = join(ROOT, 'docs/api.md');
-  const page = apiPage((await (await fetch(`${agent}/v1/openapi.json`)).json()) as OpenApi);
+  const page = renderApiPage((await (await fetch(`${agent}/v1/openapi.json`)).json()) as OpenApiDocument);
   if (values.write) writeFileSync(file, page);
   ran++;
   const current = existsSync(file) && readFileSync(file, 'utf8') === page;

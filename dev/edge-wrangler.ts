@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { quietWrangler } from './edge/bundle.ts';
+import { quietWranglerEnv } from './edge/bundle.ts';
 import { EDGE_VARIABLES } from './edge/variables.ts';
 
 /** The edge under `wrangler dev`: slower, but with its inspector, its reload on change and its view of the Worker. */
@@ -23,7 +23,7 @@ const child = spawn(
     ...['--env=', '--ip', '127.0.0.1', '--port', port, '--inspector-port', '0', '--persist-to', persist],
     ...['--env-file', envFile, '--show-interactive-dev-session', 'false'],
   ],
-  { cwd: root, env: { ...process.env, ...quietWrangler(runDir) }, stdio: 'inherit' },
+  { cwd: root, env: { ...process.env, ...quietWranglerEnv(runDir) }, stdio: 'inherit' },
 );
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => child.kill(signal));
 child.once('exit', (code) => process.exit(code ?? 0));

@@ -5,17 +5,17 @@ import { createServer } from 'node:net';
 export class PortTakenError extends Error {
   override name = 'PortTakenError';
   readonly port: number;
-  readonly wantedBy: string;
+  readonly usedBy: string;
 
   constructor(port: number, wantedBy: string) {
     super(`port ${port}, wanted by ${wantedBy}, is already taken`);
     this.port = port;
-    this.wantedBy = wantedBy;
+    this.usedBy = wantedBy;
   }
 }
 
 /** True when nothing listens on the port now. */
-export function portIsFree(port: number, host = '127.0.0.1'): Promise<boolean> {
+export function isPortFree(port: number, host = '127.0.0.1'): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.unref();
@@ -45,7 +45,7 @@ export async function freePort(host = '127.0.0.1'): Promise<number> {
     if (given.has(port)) continue;
     // Before it is looked at: another that asks meanwhile must not be given it too.
     given.add(port);
-    if (await portIsFree(port, host)) return port;
+    if (await isPortFree(port, host)) return port;
   }
   throw new Error(`no free port found from ${first} to ${first + SHARE - 1}`);
 }
@@ -58,5 +58,5 @@ export async function freePorts(count: number): Promise<number[]> {
 
 /** Throws PortTakenError unless the port is free. */
 export async function requireFreePort(port: number, wantedBy: string, host = '127.0.0.1'): Promise<void> {
-  if (!(await portIsFree(port, host))) throw new PortTakenError(port, wantedBy);
+  if (!(await isPortFree(port, host))) throw new PortTakenError(port, wantedBy);
 }

@@ -1,6 +1,6 @@
-import { compileNetworks, type Networks } from './address.ts';
+import { compileNetworks, type NetworkMatcher } from './address.ts';
 import { coversPath, normalisePath } from './path.ts';
-import type { AccessRule } from './snapshot/snapshot.ts';
+import type { SnapshotAccessRule } from './snapshot/snapshot.ts';
 
 export type AccessCheck = (
   path: string,
@@ -13,7 +13,7 @@ const ALLOWED = { allowed: true } as const;
  * Every rule whose path covers the request must let it through: not in `deny`, and in `allow` where there is one.
  * Lower-casing on our side only: a host that reads /ADMIN as /admin is still guarded, one that does not loses nothing.
  */
-export function compileAccess(rules: readonly AccessRule[]): AccessCheck {
+export function compileAccess(rules: readonly SnapshotAccessRule[]): AccessCheck {
   if (rules.length === 0) return () => ALLOWED;
   const compiled = rules.map((rule) => ({
     path: rule.path.toLowerCase(),
@@ -29,7 +29,10 @@ export function compileAccess(rules: readonly AccessRule[]): AccessCheck {
   };
 }
 
-function passes(rule: { allow: Networks | null; deny: Networks | null }, address: string): boolean {
+function passes(
+  rule: { allow: NetworkMatcher | null; deny: NetworkMatcher | null },
+  address: string,
+): boolean {
   if (rule.deny?.(address)) return false;
   return rule.allow ? rule.allow(address) : true;
 }

@@ -24,10 +24,10 @@ export function clientKey(address: string): string {
   return `${groups.join(':')}::/64`;
 }
 
-export type Networks = (address: string) => boolean;
+export type NetworkMatcher = (address: string) => boolean;
 
 /** A set of networks or single addresses, parsed once. */
-export function compileNetworks(networks: readonly string[]): Networks {
+export function compileNetworks(networks: readonly string[]): NetworkMatcher {
   const ranges = networks.map((text): [Address, number] => {
     if (ipaddr.isValidCIDR(text)) {
       const [address, bits] = ipaddr.parseCIDR(text);

@@ -8,24 +8,24 @@ import type { BreakerState } from './snapshot/snapshot.ts';
  * The window expires by time, never by call count: after an idle hour one failure meets an empty window.
  */
 export type Breaker =
-  | { state: 'closed'; buckets: readonly Bucket[] }
-  | { state: 'open'; openedAt: number; until: number; openings: number; cause: Cause; why: string }
-  | { state: 'half_open'; since: number; openings: number; cause: Cause; counts: Counts };
+  | { state: 'closed'; buckets: readonly WindowBucket[] }
+  | { state: 'open'; openedAt: number; until: number; openings: number; cause: OpenCause; why: string }
+  | { state: 'half_open'; since: number; openings: number; cause: OpenCause; counts: CallCounts };
 
-type Cause = 'failures' | 'slowness';
+type OpenCause = 'failures' | 'slowness';
 
 /**
  * Each call counts once in `calls`; a slow one may also be a failure. Who counts calls need not be who times them, so
  * slowness is judged over the `timed` ones alone; where all are timed that is resilience4j's rate.
  */
-export interface Counts {
+export interface CallCounts {
   calls: number;
   failures: number;
   timed: number;
   slow: number;
 }
 
-interface Bucket extends Counts {
+interface WindowBucket extends CallCounts {
   /** Which slice of time: `floor(now / width)`. */
   slice: number;
 }
@@ -44,7 +44,7 @@ export interface BreakerLimits {
 
 /** The window moves in steps of a tenth of its length. */
 const SLICES = 10;
-const NOTHING: Counts = { calls: 0, failures: 0, timed: 0, slow: 0 };
+const NOTHING: CallCounts = { calls: 0, failures: 0, timed: 0, slow: 0 };
 
 export const closedBreaker = (): Breaker => ({ state: 'closed', buckets: [] });
 export const breakerState = (breaker: Breaker): BreakerState => breaker.state;
@@ -62,27 +62,32 @@ export function advanceBreaker(breaker: Breaker, now: number): Breaker {
 }
 
 /** Counts calls and judges. Calls that end while the breaker is open are stragglers and prove nothing. */
-export function recordCalls(before: Breaker, counts: Counts, limits: BreakerLimits, now: number): Breaker {
+export function recordCalls(
+  before: Breaker,
+  counts: CallCounts,
+  limits: BreakerLimits,
+  now: number,
+): Breaker {
   const breaker = advanceBreaker(before, now);
   if ((counts.calls === 0 && counts.timed === 0) || breaker.state === 'open') return breaker;
   if (breaker.state === 'half_open') return judgeTrial(breaker, add(breaker.counts, counts), limits, now);
 
   const buckets = addToWindow(breaker.buckets, counts, limits.window, now);
-  const total = buckets.reduce<Counts>(add, NOTHING);
+  const total = buckets.reduce<CallCounts>(add, NOTHING);
   const verdict = judge(total, limits, limits.minimumCalls);
   return verdict ? open(1, verdict, limits, now) : { state: 'closed', buckets };
 }
 
 /** What the window holds at `now`; for reasons, metrics and tests. */
-export function windowCounts(breaker: Breaker, limits: BreakerLimits, now: number): Counts {
+export function windowCounts(breaker: Breaker, limits: BreakerLimits, now: number): CallCounts {
   if (breaker.state === 'open') return NOTHING;
   if (breaker.state === 'half_open') return breaker.counts;
-  return live(breaker.buckets, limits.window, now).reduce<Counts>(add, NOTHING);
+  return live(breaker.buckets, limits.window, now).reduce<CallCounts>(add, NOTHING);
 }
 
 function judgeTrial(
   breaker: Extract<Breaker, { state: 'half_open' }>,
-  counts: Counts,
+  counts: CallCounts,
   limits: BreakerLimits,
   now: number,
 ): Breaker {
@@ -96,7 +101,7 @@ function judgeTrial(
 
 function open(
   openings: number,
-  verdict: { cause: Cause; why: string },
+  verdict: { cause: OpenCause; why: string },
   limits: BreakerLimits,
   now: number,
 ): Breaker {
@@ -105,7 +110,11 @@ function open(
 }
 
 /** Why the breaker must open, or null. No failure, or nothing slow, is never "too much". */
-function judge(counts: Counts, limits: BreakerLimits, minimum: number): { cause: Cause; why: string } | null {
+function judge(
+  counts: CallCounts,
+  limits: BreakerLimits,
+  minimum: number,
+): { cause: OpenCause; why: string } | null {
   const { calls, failures, timed, slow } = counts;
   if (calls >= minimum && failures > 0 && failures / calls >= limits.failureRate) {
     return { cause: 'failures', why: `${failures} of ${calls} calls failed` };
@@ -119,7 +128,12 @@ function judge(counts: Counts, limits: BreakerLimits, minimum: number): { cause:
   return null;
 }
 
-function addToWindow(buckets: readonly Bucket[], counts: Counts, window: number, now: number): Bucket[] {
+function addToWindow(
+  buckets: readonly WindowBucket[],
+  counts: CallCounts,
+  window: number,
+  now: number,
+): WindowBucket[] {
   const slice = Math.floor(now / (window / SLICES));
   const kept = live(buckets, window, now);
   const last = kept.at(-1);
@@ -131,12 +145,12 @@ function addToWindow(buckets: readonly Bucket[], counts: Counts, window: number,
 }
 
 /** What lies a window or more ahead was counted before the clock was set back: nobody knows how old it is. */
-const live = (buckets: readonly Bucket[], window: number, now: number): Bucket[] => {
+const live = (buckets: readonly WindowBucket[], window: number, now: number): WindowBucket[] => {
   const slice = Math.floor(now / (window / SLICES));
   return buckets.filter((bucket) => Math.abs(bucket.slice - slice) < SLICES);
 };
 
-const add = (a: Counts, b: Counts): Counts => ({
+const add = (a: CallCounts, b: CallCounts): CallCounts => ({
   calls: a.calls + b.calls,
   failures: a.failures + b.failures,
   timed: a.timed + b.timed,

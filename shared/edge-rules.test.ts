@@ -4,8 +4,8 @@ import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
 import { backoffMs } from './failover.ts';
 import { normalisePath } from './path.ts';
 import { compileRoutes } from './route.ts';
-import { acceptsStale, mayKeep } from './stale.ts';
-import { Throttle } from './throttle.ts';
+import { acceptsStale, isStorable } from './stale-cache.ts';
+import { AdaptiveThrottle } from './throttle.ts';
 
 test('routes: longest prefix at a segment boundary, host first among equals', () => {
   const route = compileRoutes([
@@ -81,7 +81,7 @@ test('backoff doubles, half of it by chance, to a cap', () => {
 });
 
 test('the throttle lets all pass while the site accepts, sheds the lowest class first, and forgets', () => {
-  const throttle = new Throttle();
+  const throttle = new AdaptiveThrottle();
   for (let i = 0; i < 100; i++) {
     throttle.onAttempt(1_000_000);
     throttle.onAccept(1_000_000);
@@ -99,8 +99,8 @@ test('only what says it may be cached is kept', () => {
     status,
     headers: new Headers({ 'content-length': '2', ...headers }),
   });
-  expect(mayKeep(request, response({ 'cache-control': 'public, max-age=60' }))).toBe(true);
-  expect(mayKeep(request, response({}))).toBe(false);
+  expect(isStorable(request, response({ 'cache-control': 'public, max-age=60' }))).toBe(true);
+  expect(isStorable(request, response({}))).toBe(false);
   for (const control of [
     'private, max-age=9',
     'no-store',
@@ -108,14 +108,14 @@ test('only what says it may be cached is kept', () => {
     'no-cache, max-age=5',
     'max-age=5, must-revalidate',
   ]) {
-    expect(mayKeep(request, response({ 'cache-control': control })), control).toBe(false);
+    expect(isStorable(request, response({ 'cache-control': control })), control).toBe(false);
   }
   const cacheable = { 'cache-control': 'max-age=60' };
-  expect(mayKeep(request, response({ ...cacheable, 'set-cookie': 'a=1' }))).toBe(false);
-  expect(mayKeep(request, response({ ...cacheable, vary: 'cookie' }))).toBe(false);
-  expect(mayKeep({ ...request, headers: new Headers({ authorization: 'x' }) }, response(cacheable))).toBe(
+  expect(isStorable(request, response({ ...cacheable, 'set-cookie': 'a=1' }))).toBe(false);
+  expect(isStorable(request, response({ ...cacheable, vary: 'cookie' }))).toBe(false);
+  expect(isStorable({ ...request, headers: new Headers({ authorization: 'x' }) }, response(cacheable))).toBe(
     false,
   );
-  expect(mayKeep({ ...request, method: 'POST' }, response(cacheable))).toBe(false);
+  expect(isStorable({ ...request, method: 'POST' }, response(cacheable))).toBe(false);
   expect(acceptsStale({ method: 'GET', headers: new Headers({ 'cache-control': 'no-cache' }) })).toBe(false);
 });

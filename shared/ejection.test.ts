@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { EJECTION, isEjected, newEjection, onFailure, onSuccess } from './ejection.ts';
+import { EJECTION, isEjected, newEjection, recordFailure, recordSuccess } from './ejection.ts';
 
 const fail = (
   ejection: ReturnType<typeof newEjection>,
@@ -9,14 +9,14 @@ const fail = (
   inRotation = 4,
 ) => {
   let ejected = false;
-  for (let i = 0; i < times; i++) ejected = onFailure(ejection, now, total, inRotation);
+  for (let i = 0; i < times; i++) ejected = recordFailure(ejection, now, total, inRotation);
   return ejected;
 };
 
 test('the fifth failure in a row ejects; a success in between starts anew', () => {
   const ejection = newEjection();
   fail(ejection, 4, 0);
-  onSuccess(ejection, 0);
+  recordSuccess(ejection, 0);
   expect(fail(ejection, 4, 1)).toBe(false);
   expect(fail(ejection, 1, 1)).toBe(true);
   expect(isEjected(ejection, 30_000)).toBe(true);
@@ -28,11 +28,11 @@ test('each time longer, to a cap; healthy intervals pay it off', () => {
   let now = 0;
   for (let round = 1; round <= 12; round++) {
     fail(ejection, 5, now);
-    expect(ejection.until - now).toBe(Math.min(round * EJECTION.baseMs, EJECTION.maxMs));
-    now = ejection.until + 1;
+    expect(ejection.ejectedUntil - now).toBe(Math.min(round * EJECTION.baseMs, EJECTION.maxMs));
+    now = ejection.ejectedUntil + 1;
   }
-  onSuccess(ejection, ejection.until + 3 * EJECTION.forgiveMs);
-  expect(ejection.times).toBe(9);
+  recordSuccess(ejection, ejection.ejectedUntil + 3 * EJECTION.forgiveMs);
+  expect(ejection.ejectionCount).toBe(9);
 });
 
 test('never the last one, at most half of a set', () => {

@@ -4,11 +4,11 @@
  */
 export interface Ejection {
   /** Failures in a row. */
-  consecutive: number;
+  consecutiveFailures: number;
   /** Out of rotation until then (epoch ms); in the past or 0: in rotation. */
-  until: number;
+  ejectedUntil: number;
   /** How often ejected of late; multiplies the time out, falls by one per healthy interval. */
-  times: number;
+  ejectionCount: number;
 }
 
 export const EJECTION = {
@@ -21,18 +21,18 @@ export const EJECTION = {
   forgiveMs: 30_000,
 } as const;
 
-export const newEjection = (): Ejection => ({ consecutive: 0, until: 0, times: 0 });
+export const newEjection = (): Ejection => ({ consecutiveFailures: 0, ejectedUntil: 0, ejectionCount: 0 });
 
-export const isEjected = (ejection: Ejection, now: number): boolean => ejection.until > now;
+export const isEjected = (ejection: Ejection, now: number): boolean => ejection.ejectedUntil > now;
 
 /** A success ends the row of failures, and pays off past ejections interval by interval. */
-export function onSuccess(ejection: Ejection, now: number): void {
-  ejection.consecutive = 0;
-  if (ejection.times === 0 || ejection.until > now) return;
-  const forgiven = Math.floor((now - ejection.until) / EJECTION.forgiveMs);
+export function recordSuccess(ejection: Ejection, now: number): void {
+  ejection.consecutiveFailures = 0;
+  if (ejection.ejectionCount === 0 || ejection.ejectedUntil > now) return;
+  const forgiven = Math.floor((now - ejection.ejectedUntil) / EJECTION.forgiveMs);
   if (forgiven > 0) {
-    ejection.times = Math.max(0, ejection.times - forgiven);
-    ejection.until += forgiven * EJECTION.forgiveMs;
+    ejection.ejectionCount = Math.max(0, ejection.ejectionCount - forgiven);
+    ejection.ejectedUntil += forgiven * EJECTION.forgiveMs;
   }
 }
 
@@ -40,13 +40,13 @@ export function onSuccess(ejection: Ejection, now: number): void {
  * Counts a failure and ejects on the fifth in a row, unless that would leave too few: never the last instance, at most
  * half of the set (of two, one may go). `inRotation` counts this one. Returns whether it was ejected now.
  */
-export function onFailure(ejection: Ejection, now: number, total: number, inRotation: number): boolean {
-  ejection.consecutive++;
-  if (ejection.consecutive < EJECTION.consecutiveFailures || isEjected(ejection, now)) return false;
+export function recordFailure(ejection: Ejection, now: number, total: number, inRotation: number): boolean {
+  ejection.consecutiveFailures++;
+  if (ejection.consecutiveFailures < EJECTION.consecutiveFailures || isEjected(ejection, now)) return false;
   const out = total - inRotation;
   if (inRotation <= 1 || out + 1 > Math.max(1, Math.floor(total * EJECTION.maxShare))) return false;
-  ejection.times++;
-  ejection.until = now + Math.min(EJECTION.baseMs * ejection.times, EJECTION.maxMs);
-  ejection.consecutive = 0;
+  ejection.ejectionCount++;
+  ejection.ejectedUntil = now + Math.min(EJECTION.baseMs * ejection.ejectionCount, EJECTION.maxMs);
+  ejection.consecutiveFailures = 0;
   return true;
 }

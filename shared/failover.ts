@@ -6,7 +6,7 @@ import type { FailoverStrategy } from './config/config.ts';
  */
 export interface FailoverRules {
   /** A session is given a second chance where its state is, before it is moved. */
-  readonly secondChance: boolean;
+  readonly retrySameInstance: boolean;
   /** Waits between tries. */
   readonly backoff: boolean;
   /** Sends only to what looks healthy: no panic mode, nothing that is ejected. */
@@ -15,15 +15,15 @@ export interface FailoverRules {
   readonly shed: boolean;
 }
 
-export const FAILOVER: Record<FailoverStrategy, FailoverRules> = {
+export const FAILOVER_RULES: Record<FailoverStrategy, FailoverRules> = {
   /** The next instance at once. */
-  immediate: { secondChance: false, backoff: false, healthyOnly: false, shed: false },
+  immediate: { retrySameInstance: false, backoff: false, healthyOnly: false, shed: false },
   /** The same again after a pause for a session, then others, pausing in between. */
-  graceful: { secondChance: true, backoff: true, healthyOnly: false, shed: false },
+  graceful: { retrySameInstance: true, backoff: true, healthyOnly: false, shed: false },
   /** The breaker decides: fails at once rather than knock at what is broken. */
-  circuit_break: { secondChance: false, backoff: false, healthyOnly: true, shed: false },
+  circuit_break: { retrySameInstance: false, backoff: false, healthyOnly: true, shed: false },
   /** Under overload the lowest class goes first, so that the rest is answered in time. */
-  load_shed: { secondChance: false, backoff: false, healthyOnly: false, shed: true },
+  load_shed: { retrySameInstance: false, backoff: false, healthyOnly: false, shed: true },
 };
 
 const MAX_BACKOFF_MS = 1_000;

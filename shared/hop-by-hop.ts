@@ -36,7 +36,7 @@ function listed(connection: string): ReadonlySet<string> {
 }
 
 /** Which of a message's fields may not be passed on; `names` in lower case, `connection` its Connection field. */
-export function endingHere(names: readonly string[], connection: string | null): string[] {
+export function hopByHopFields(names: readonly string[], connection: string | null): string[] {
   const named = connection === null ? NONE : listed(connection);
   return names.filter((name) => HOP_BY_HOP.has(name) || named.has(name));
 }

@@ -3,7 +3,7 @@
  *   w = e^(−Δt/τ);  rtt > c: c = rtt;  otherwise c = c·w + rtt·(1 − w)
  * Without samples it decays toward what the agent measures, so a bad minute is not held against an instance for ever.
  */
-export interface Latency {
+export interface LatencyEstimate {
   /** Milliseconds; 0 with `at` 0: no sample yet. */
   estimate: number;
   /** Epoch milliseconds of the last sample. */
@@ -12,9 +12,9 @@ export interface Latency {
 
 const TAU_MS = 10_000;
 
-export const newLatency = (): Latency => ({ estimate: 0, at: 0 });
+export const newLatencyEstimate = (): LatencyEstimate => ({ estimate: 0, at: 0 });
 
-export function observeLatency(latency: Latency, rttMs: number, now: number): void {
+export function recordLatency(latency: LatencyEstimate, rttMs: number, now: number): void {
   if (latency.at === 0 || rttMs > latency.estimate) latency.estimate = rttMs;
   else {
     const weight = Math.exp((latency.at - now) / TAU_MS);
@@ -24,7 +24,7 @@ export function observeLatency(latency: Latency, rttMs: number, now: number): vo
 }
 
 /** The estimate now; `baseline` is the snapshot's latency, or undefined. 0 when nothing is known. */
-export function currentLatency(latency: Latency, baseline: number | undefined, now: number): number {
+export function currentLatency(latency: LatencyEstimate, baseline: number | undefined, now: number): number {
   if (latency.at === 0) return baseline ?? 0;
   if (baseline === undefined) return latency.estimate;
   return baseline + (latency.estimate - baseline) * Math.exp((latency.at - now) / TAU_MS);

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { readUrl } from './request-url.ts';
+import { parseRequestUrl } from './request-url.ts';
 
 test.each([
   ['http://x/a/b?c=/d', 'x', '/a/b?c=/d'],
@@ -23,12 +23,12 @@ test.each([
   ['http://a b/', null, null],
   ['http:///a', null, null],
 ])('%s asks %s for %s', (raw, host, target) => {
-  expect(readUrl(raw)).toEqual(host === null ? null : { proto: raw.split(':')[0], host, target });
+  expect(parseRequestUrl(raw)).toEqual(host === null ? null : { proto: raw.split(':')[0], host, target });
 });
 
 test('what is read is what a URL parser makes of it', () => {
   for (const raw of ['http://x/a/../b/%2E%2e/c', 'http://x/.', 'http://x/..//a', 'http://x/a\\..\\b?c\\d']) {
     const { pathname, search } = new URL(raw);
-    expect(readUrl(raw)?.target).toBe(pathname + search);
+    expect(parseRequestUrl(raw)?.target).toBe(pathname + search);
   }
 });

@@ -16,7 +16,7 @@ export interface RequestUrl {
  * resolves it only in `fetch`: whatever is decided by the path must be decided by what comes out of that. Null when it
  * names no path (`OPTIONS *`), or its host is none.
  */
-export function readUrl(raw: string): RequestUrl | null {
+export function parseRequestUrl(raw: string): RequestUrl | null {
   const url = UNRESOLVED.test(raw) ? resolve(raw) : raw;
   if (url === null) return null;
   const schemeEnd = url.indexOf('://');

@@ -16,7 +16,7 @@ export class RetryBudget {
     this.#fraction = fraction;
   }
 
-  onRequest(now: number): void {
+  deposit(now: number): void {
     this.#expire(now);
     const slot = this.#second % WINDOW_SECONDS;
     this.#deposits[slot] = (this.#deposits[slot] ?? 0) + this.#fraction;
@@ -24,7 +24,7 @@ export class RetryBudget {
   }
 
   /** Takes one retry out of the budget; false when there is none left. */
-  tryRetry(now: number): boolean {
+  tryWithdraw(now: number): boolean {
     this.#expire(now);
     // The sum of many fractions may fall a hair short of a whole one.
     if (this.#balance + FLOOR_PER_SECOND * WINDOW_SECONDS < 1 - 1e-6) return false;

@@ -1,15 +1,19 @@
 import { expect, test } from 'vitest';
-import { isIdempotent, reachOf, type TryResult } from './retry.ts';
+import { type AttemptResult, classifyAttempt, isIdempotent } from './retry.ts';
 import { RetryBudget } from './retry-budget.ts';
 
-const response = (status: number, via: 'gateway' | 'direct' = 'gateway', unsentMark = false): TryResult => ({
+const response = (
+  status: number,
+  via: 'gateway' | 'direct' = 'gateway',
+  unsentMark = false,
+): AttemptResult => ({
   kind: 'response',
   status,
   via,
   unsentMark,
 });
 
-test.each<[TryResult, string]>([
+test.each<[AttemptResult, string]>([
   [response(200), 'final'],
   [response(404), 'final'],
   [response(429), 'final'],
@@ -33,7 +37,7 @@ test.each<[TryResult, string]>([
   [{ kind: 'thrown', message: 'Network connection lost.' }, 'ambiguous'],
   [{ kind: 'timeout' }, 'ambiguous'],
 ])('%o is %s', (result, reach) => {
-  expect(reachOf(result)).toBe(reach);
+  expect(classifyAttempt(result)).toBe(reach);
 });
 
 test('what may be repeated', () => {
@@ -45,12 +49,12 @@ test('what may be repeated', () => {
 
 test('the budget: a burst of what the last ten seconds earned, then the fraction, and a floor', () => {
   const budget = new RetryBudget(0.2);
-  for (let i = 0; i < 1_000; i++) budget.onRequest(1_000);
+  for (let i = 0; i < 1_000; i++) budget.deposit(1_000);
   let granted = 0;
-  while (budget.tryRetry(1_000)) granted++;
+  while (budget.tryWithdraw(1_000)) granted++;
   expect(granted).toBe(200 + 100);
   // Ten seconds later what was earned and what was spent have both lapsed: the floor is back.
   let later = 0;
-  while (budget.tryRetry(12_000)) later++;
+  while (budget.tryWithdraw(12_000)) later++;
   expect(later).toBe(100);
 });

@@ -4,9 +4,9 @@
  *   ambiguous   it may have been processed: only idempotent methods (RFC 9110 §9.2.2) or an Idempotency-Key may
  *   final       it is the answer
  */
-export type Reach = 'final' | 'unsent' | 'ambiguous';
+export type AttemptOutcome = 'final' | 'unsent' | 'ambiguous';
 
-export type TryResult =
+export type AttemptResult =
   /** `unsentMark`: `x-acgs-unsent`, on a 503, or on a 401 by which a gateway refuses the edge's own token. */
   | { kind: 'response'; status: number; via: 'gateway' | 'direct'; unsentMark: boolean }
   /** Refused, reset, DNS, TLS, garbage: the runtime does not say which, so it proves nothing about what was sent. */
@@ -18,7 +18,7 @@ const UNSENT_STATUS: ReadonlySet<number> = new Set([521, 523, 525, 526]);
 /** Bad gateway, gateway timeout, and Cloudflare's unknown, connect timeout (also: no answer once connected), read timeout. */
 const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([502, 503, 504, 520, 522, 524]);
 
-export function reachOf(result: TryResult): Reach {
+export function classifyAttempt(result: AttemptResult): AttemptOutcome {
   if (result.kind !== 'response') return 'ambiguous';
   // Only our own gateway can vouch that nothing was sent; an instance that says so is not believed.
   if (result.unsentMark && result.via === 'gateway') return 'unsent';
@@ -34,13 +34,13 @@ export const isIdempotent = (method: string, idempotencyKey: boolean): boolean =
   IDEMPOTENT_METHODS.has(method) || idempotencyKey;
 
 /** Whether the result counts against the instance: every 5xx but "not implemented" and "version not supported". */
-export function isFailure(result: TryResult): boolean {
+export function isFailure(result: AttemptResult): boolean {
   if (result.kind !== 'response') return true;
   return result.status >= 500 && result.status !== 501 && result.status !== 505;
 }
 
 /** Whether the site took the request on, for adaptive throttling: whatever it answered, it was not overload. */
-export function isAccepted(result: TryResult): boolean {
+export function isAccepted(result: AttemptResult): boolean {
   return (
     result.kind === 'response' &&
     !result.unsentMark &&

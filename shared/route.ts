@@ -1,6 +1,6 @@
 import { coversPath } from './path.ts';
 
-export interface Routed {
+export interface RouteTarget {
   routes: readonly string[];
   hosts?: readonly string[];
 }
@@ -12,16 +12,16 @@ export type Router<T> = (host: string, path: string) => T | null;
  * Longest prefix wins; among equal prefixes one bound to the request's host wins over one for any host. Prefixes are
  * filed under their first segment, so the cost does not grow with the number of services.
  */
-export function compileRoutes<T extends Routed>(services: Iterable<T>): Router<T> {
-  const anyHost = new Bucket<T>();
-  const byHost = new Map<string, Bucket<T>>();
+export function compileRoutes<T extends RouteTarget>(services: Iterable<T>): Router<T> {
+  const anyHost = new PrefixIndex<T>();
+  const byHost = new Map<string, PrefixIndex<T>>();
   for (const service of services) {
     for (const prefix of service.routes) {
       if (!service.hosts?.length) anyHost.add(prefix, service);
       for (const host of service.hosts ?? []) {
         let bucket = byHost.get(host);
         if (!bucket) {
-          bucket = new Bucket<T>();
+          bucket = new PrefixIndex<T>();
           byHost.set(host, bucket);
         }
         bucket.add(prefix, service);
@@ -37,14 +37,14 @@ export function compileRoutes<T extends Routed>(services: Iterable<T>): Router<T
   };
 }
 
-interface Entry<T> {
+interface RouteEntry<T> {
   prefix: string;
   target: T;
 }
 
-class Bucket<T> {
-  readonly #bySegment = new Map<string, Entry<T>[]>();
-  #root: Entry<T> | null = null;
+class PrefixIndex<T> {
+  readonly #bySegment = new Map<string, RouteEntry<T>[]>();
+  #root: RouteEntry<T> | null = null;
 
   add(prefix: string, target: T): void {
     if (prefix === '/') {
@@ -58,7 +58,7 @@ class Bucket<T> {
     this.#bySegment.set(segment, entries);
   }
 
-  find(path: string): Entry<T> | null {
+  find(path: string): RouteEntry<T> | null {
     const entries = this.#bySegment.get(firstSegment(path));
     if (entries) for (const entry of entries) if (coversPath(entry.prefix, path)) return entry;
     return this.#root;

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import {
   addToSketch,
   emptySketch,
-  joinSketch,
+  mergeOptionalSketch,
   mergeSketch,
   type Sketch,
   sketchCountAbove,
@@ -53,11 +53,11 @@ test('parts merged in any order, across JSON, are the whole', () => {
 
 test('joining copies, so that what is joined first is not changed by what comes later', () => {
   const first = of([10]);
-  const both = joinSketch(joinSketch(null, first), of([20]));
+  const both = mergeOptionalSketch(mergeOptionalSketch(null, first), of([20]));
   expect(both).toEqual(of([10, 20]));
   expect(first).toEqual(of([10]));
-  expect(joinSketch(null, emptySketch())).toBeNull();
-  expect(joinSketch(first, null)).toBe(first);
+  expect(mergeOptionalSketch(null, emptySketch())).toBeNull();
+  expect(mergeOptionalSketch(first, null)).toBe(first);
 });
 
 test('nothing, zero and what is no number', () => {

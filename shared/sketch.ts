@@ -15,14 +15,14 @@ const GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR);
 /** A value's bucket is ceil(ln(value) / this); roll-ups in SQL compute the same. */
 export const SKETCH_LOG_GAMMA = Math.log(GAMMA);
 /** Below a hundredth of a millisecond all is one bucket. */
-export const SKETCH_SMALLEST = 0.01;
+export const SKETCH_MIN_VALUE = 0.01;
 
 export const emptySketch = (): Sketch => ({ count: 0, sum: 0, max: 0, buckets: {} });
 
 /** A value that is none (a clock that failed) is left out: one NaN would spoil all that it is ever merged into. */
 export function addToSketch(sketch: Sketch, value: number, times = 1): void {
   if (!Number.isFinite(value)) return;
-  const index = Math.ceil(Math.log(Math.max(value, SKETCH_SMALLEST)) / SKETCH_LOG_GAMMA);
+  const index = Math.ceil(Math.log(Math.max(value, SKETCH_MIN_VALUE)) / SKETCH_LOG_GAMMA);
   sketch.buckets[index] = (sketch.buckets[index] ?? 0) + times;
   sketch.count += times;
   sketch.sum += value * times;
@@ -40,7 +40,7 @@ export function mergeSketch(sketch: Sketch, other: Sketch): void {
 }
 
 /** `into` with `other` added; where there is no `into` yet, a copy. */
-export function joinSketch(into: Sketch | null, other: Sketch | null | undefined): Sketch | null {
+export function mergeOptionalSketch(into: Sketch | null, other: Sketch | null | undefined): Sketch | null {
   if (!other?.count) return into;
   const sum = into ?? emptySketch();
   mergeSketch(sum, other);
@@ -64,7 +64,7 @@ export function sketchQuantile(sketch: Sketch, q: number): number | null {
 
 /** How many values were above `limit`, to within one bucket. */
 export function sketchCountAbove(sketch: Sketch, limit: number): number {
-  const edge = Math.ceil(Math.log(Math.max(limit, SKETCH_SMALLEST)) / SKETCH_LOG_GAMMA);
+  const edge = Math.ceil(Math.log(Math.max(limit, SKETCH_MIN_VALUE)) / SKETCH_LOG_GAMMA);
   return Object.entries(sketch.buckets).reduce(
     (sum, [index, times]) => sum + (Number(index) > edge ? times : 0),
     0,

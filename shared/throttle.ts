@@ -8,9 +8,9 @@ const WINDOW_SECONDS = 120;
 const SLOTS = 12;
 const SLOT_MS = (WINDOW_SECONDS / SLOTS) * 1000;
 
-export const multiplierOf = (priorityClass: number): number => 2 + (5 - priorityClass) * 0.18;
+export const throttleMultiplier = (priorityClass: number): number => 2 + (5 - priorityClass) * 0.18;
 
-export class Throttle {
+export class AdaptiveThrottle {
   readonly #requests = new Float64Array(SLOTS);
   readonly #accepts = new Float64Array(SLOTS);
   #slot = 0;
@@ -34,7 +34,7 @@ export class Throttle {
   /** 0–1. */
   rejectProbability(priorityClass: number, now: number): number {
     this.#roll(now);
-    const allowed = multiplierOf(priorityClass) * this.#totalAccepts;
+    const allowed = throttleMultiplier(priorityClass) * this.#totalAccepts;
     return Math.max(0, (this.#totalRequests - allowed) / (this.#totalRequests + 1));
   }
 

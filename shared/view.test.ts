@@ -28,7 +28,7 @@ function snapshot(site: string, part: Partial<Snapshot>, ids: readonly string[] 
 }
 
 const view = (snapshots: readonly Snapshot[], previous: View | null = null): View =>
-  buildView(snapshots, { previous, newCursor: () => ({ cursor: 0 }), now: 0, directOrigin: () => null });
+  buildView(snapshots, { previous, newPickerState: () => ({ cursor: 0 }), now: 0, directOrigin: () => null });
 
 const gs = (of: View) => of.services.get('gs') ?? expect.unreachable('no gs');
 
@@ -52,13 +52,15 @@ test('an id that two sites use: the first site of SITES has it, whichever is fre
       ['gs-1@west', 'west'],
       ['gs-3', 'west'],
     ]);
-    expect(both.sharedIds).toEqual([{ service: 'gs', id: 'gs-1', sites: ['east', 'west'] }]);
+    expect(both.duplicateInstanceIds).toEqual([{ service: 'gs', id: 'gs-1', sites: ['east', 'west'] }]);
     expect([both.pins.get('s1'), both.pins.get('s2')]).toEqual([{ gs: 'gs-1' }, { gs: 'gs-1@west' }]);
     // Either gets sessions of its own.
     const placed = Array.from({ length: 100 }, (_, n) => gs(both).sessions(`session-${n}`, 0)?.key);
     expect(new Set(placed)).toEqual(new Set(['gs-1', 'gs-2', 'gs-1@west', 'gs-3']));
   }
-  expect(view([snapshot('east', {}, ['gs-1']), snapshot('west', {}, ['gs-2'])]).sharedIds).toEqual([]);
+  expect(view([snapshot('east', {}, ['gs-1']), snapshot('west', {}, ['gs-2'])]).duplicateInstanceIds).toEqual(
+    [],
+  );
 });
 
 test('what the isolate knows of an instance is kept from view to view, and forgotten with it', () => {
@@ -66,7 +68,7 @@ test('what the isolate knows of an instance is kept from view to view, and forgo
   const first = view([snapshot('east', {}, ['gs-1', 'gs-2'])]);
   const second = view([snapshot('east', { seq: 2 }, ['gs-1']), snapshot('west', {}, ['gs-1'])], first);
   expect(local(second)).toBe(local(first));
-  expect(gs(second).sites[0]?.cursor).toBe(gs(first).sites[0]?.cursor);
+  expect(gs(second).sites[0]?.pickerState).toBe(gs(first).sites[0]?.pickerState);
   expect(gs(second).byKey.get('gs-1@west')?.local).not.toBe(local(first));
   const without = view([snapshot('east', { seq: 3 }, ['gs-2'])], second);
   const back = view([snapshot('east', { seq: 4 }, ['gs-1'])], without);

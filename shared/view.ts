@@ -1,10 +1,10 @@
 import { type AccessCheck, compileAccess } from './access.ts';
-import { compileSessions, type SessionPlacer } from './affinity/session-instance.ts';
-import { type Candidate, isServing, newLocalView, toCandidate } from './balance/candidate.ts';
-import type { PickerMemory } from './balance/picker.ts';
+import { compileSessionPlacer, type SessionPlacer } from './affinity/session-placement.ts';
+import { type Candidate, isServing, newIsolateState, toCandidate } from './balance/candidate.ts';
+import type { PickerState } from './balance/picker.ts';
 import { buildPool, type Pool } from './balance/pool.ts';
-import { FAILOVER } from './failover.ts';
-import { type CompiledPolicy, compilePolicy } from './limits/policy.ts';
+import { FAILOVER_RULES } from './failover.ts';
+import { type CompiledRateLimit, compileRateLimit } from './limits/policy.ts';
 import { compileRoutes, type Router } from './route.ts';
 import type { Snapshot, SnapshotInstance, SnapshotService } from './snapshot/snapshot.ts';
 
@@ -14,12 +14,12 @@ export interface View {
   readonly services: ReadonlyMap<string, ServiceView>;
   readonly snapshots: readonly Snapshot[];
   /** Instance ids that several sites use for one service. */
-  readonly sharedIds: readonly SharedId[];
+  readonly duplicateInstanceIds: readonly DuplicateInstanceId[];
   /** Session id → service → key of the instance: recorded moves that override rendezvous. */
   readonly pins: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
-export interface SharedId {
+export interface DuplicateInstanceId {
   readonly service: string;
   readonly id: string;
   readonly sites: readonly string[];
@@ -30,7 +30,7 @@ export interface ServiceView {
   readonly routes: readonly string[];
   readonly hosts: readonly string[];
   readonly policy: Omit<SnapshotService, 'instances'>;
-  readonly limits: readonly CompiledPolicy[];
+  readonly limits: readonly CompiledRateLimit[];
   readonly access: AccessCheck;
   readonly candidates: readonly Candidate[];
   readonly byKey: ReadonlyMap<string, Candidate>;
@@ -48,7 +48,7 @@ export interface SiteService {
   /** Whether anything of it may take new sessions, as of the snapshot. */
   readonly serving: boolean;
   readonly byId: ReadonlyMap<string, Candidate>;
-  readonly cursor: PickerMemory;
+  readonly pickerState: PickerState;
   /** The pool as of `now`: rebuilt while a slow start goes on. */
   readonly pool: (now: number) => Pool;
 }
@@ -57,7 +57,7 @@ export interface ViewOptions {
   now: number;
   /** What the isolate knows of the instances, and where its pickers stand, is taken over from it. */
   previous: View | null;
-  newCursor: () => PickerMemory;
+  newPickerState: () => PickerState;
   /** Where the edge reaches an instance without a gateway; null when it cannot. */
   directOrigin: (instance: SnapshotInstance) => string | null;
 }
@@ -74,7 +74,7 @@ export function buildView(snapshots: readonly Snapshot[], options: ViewOptions):
     services,
     snapshots,
     route: compileRoutes(services.values()),
-    sharedIds: [...services.values()].flatMap(sharedIdsOf),
+    duplicateInstanceIds: [...services.values()].flatMap(sharedIdsOf),
     // The freshest last: of two moves of one session it is the one that counts.
     pins: new Map(oldestFirst.flatMap((snapshot) => pinsOf(snapshot, services))),
   };
@@ -93,11 +93,11 @@ function buildService(id: string, snapshots: readonly Snapshot[], options: ViewO
     policy,
     routes: policy.routes,
     hosts: policy.hosts ?? [],
-    limits: policy.rateLimits.map(compilePolicy),
+    limits: policy.rateLimits.map(compileRateLimit),
     access: compileAccess(policy.access),
     candidates,
     byKey,
-    sessions: compileSessions(candidates),
+    sessions: compileSessionPlacer(candidates),
     sites,
   };
 }
@@ -108,23 +108,23 @@ function siteService(
   id: string,
   policy: SnapshotService,
   byKey: Map<string, Candidate>,
-  { previous, newCursor, directOrigin, now }: ViewOptions,
+  { previous, newPickerState: newCursor, directOrigin, now }: ViewOptions,
 ): SiteService {
   const { site } = snapshot;
   const before = previous?.services.get(id)?.sites.find((one) => one.site === site);
   const candidates = (snapshot.services[id]?.instances ?? []).map((instance) => {
     const key = byKey.has(instance.id) ? `${instance.id}@${site}` : instance.id;
     const place = { service: id, site, direct: directOrigin(instance), key };
-    const candidate = toCandidate(instance, place, before?.byId.get(instance.id)?.local ?? newLocalView());
+    const candidate = toCandidate(instance, place, before?.byId.get(instance.id)?.local ?? newIsolateState());
     byKey.set(key, candidate);
     return candidate;
   });
   const poolPolicy = {
     strategy: policy.strategy,
     slowStart: policy.slowStart,
-    mayPanic: !FAILOVER[policy.failover.strategy].healthyOnly,
+    mayPanic: !FAILOVER_RULES[policy.failover.strategy].healthyOnly,
   };
-  const cursor = before?.cursor ?? newCursor();
+  const cursor = before?.pickerState ?? newCursor();
   let pool = buildPool(candidates, poolPolicy, cursor, now);
   return {
     site,
@@ -133,7 +133,7 @@ function siteService(
     near: snapshot.near ?? [],
     serving: candidates.some(isServing),
     byId: new Map(candidates.map((candidate) => [candidate.id, candidate])),
-    cursor,
+    pickerState: cursor,
     pool: (at) => {
       if (at >= pool.staleAt) pool = buildPool(candidates, poolPolicy, cursor, at);
       return pool;
@@ -141,7 +141,7 @@ function siteService(
   };
 }
 
-function sharedIdsOf({ id: service, candidates, sites }: ServiceView): SharedId[] {
+function sharedIdsOf({ id: service, candidates, sites }: ServiceView): DuplicateInstanceId[] {
   const ids = new Set(candidates.filter(({ id, key }) => id !== key).map(({ id }) => id));
   return [...ids].map((id) => ({
     service,

@@ -1,11 +1,11 @@
-import type { CompiledPolicy } from '../shared/limits/policy.ts';
-import type { EdgeReport, EdgeRequests, EdgeTries } from '../shared/report.ts';
+import type { EdgeAttempts, EdgeReport, EdgeRequests } from '../shared/edge-report.ts';
+import type { CompiledRateLimit } from '../shared/limits/policy.ts';
 import { addToSketch, emptySketch } from '../shared/sketch.ts';
 
 type LimitCounts = EdgeReport['limits'][number];
 
 /** How a client's request ended, as it saw it. */
-export interface Ending {
+export interface RequestOutcome {
   status: number;
   attempts: number;
   /** Whether the last try went elsewhere than the first. */
@@ -16,11 +16,11 @@ export interface Ending {
 }
 
 /** What this isolate has seen since its last report. Bounded by the number of services, instances and policies. */
-export class Counters {
+export class EdgeCounters {
   readonly isolate: string;
   #seq = 0;
   #from: number;
-  #tries = new Map<string, EdgeTries & { site: string }>();
+  #tries = new Map<string, EdgeAttempts & { site: string }>();
   #limits = new Map<string, LimitCounts>();
   #requests = new Map<string, EdgeRequests>();
 
@@ -29,7 +29,7 @@ export class Counters {
     this.#from = now;
   }
 
-  tried(
+  countAttempt(
     place: { site: string; service: string; instance: string },
     path: 'gateway' | 'direct',
     success: boolean,
@@ -46,7 +46,7 @@ export class Counters {
     addToSketch(tries.latency, ms);
   }
 
-  limited(service: string, policy: CompiledPolicy, allowed: boolean): void {
+  countLimitDecision(service: string, policy: CompiledRateLimit, allowed: boolean): void {
     const key = `${service} ${policy.name}`;
     let counts = this.#limits.get(key);
     if (!counts) {
@@ -58,7 +58,7 @@ export class Counters {
     else counts.denied++;
   }
 
-  ended(service: string, ending: Ending): void {
+  countRequest(service: string, ending: RequestOutcome): void {
     let requests = this.#requests.get(service);
     if (!requests) {
       requests = newRequests(service);
@@ -85,12 +85,15 @@ export class Counters {
   }
 
   /** The latency below which 95 % of a service's recent requests were answered is read from this; null: none seen. */
-  latencyOf(service: string): EdgeRequests['latency'] | null {
+  latencySketch(service: string): EdgeRequests['latency'] | null {
     return this.#requests.get(service)?.latency ?? null;
   }
 
   /** One report a site, each with that site's tries; what is not bound to a site goes with the first. Starts anew. */
-  take(sites: readonly { site: string; snapshot: EdgeReport['snapshot'] }[], now: number): EdgeReport[] {
+  takeReports(
+    sites: readonly { site: string; snapshot: EdgeReport['snapshot'] }[],
+    now: number,
+  ): EdgeReport[] {
     const tries = [...this.#tries.values()];
     this.#seq++;
     const reports = sites.map(

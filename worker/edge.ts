@@ -1,50 +1,50 @@
-import { claimedOrder } from '../shared/snapshot/seal.ts';
-import { Throttle } from '../shared/throttle.ts';
-import { Clock } from './clock.ts';
-import { Counters } from './counters.ts';
+import { unverifiedOrder } from '../shared/snapshot/signature.ts';
+import { AdaptiveThrottle } from '../shared/throttle.ts';
+import { ClockGuard } from './clock-guard.ts';
+import { EdgeCounters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Gateways } from './gateways.ts';
 import { AffinityCookies } from './io/affinity-cookie.ts';
-import { throughColoCache } from './io/colo-cache.ts';
-import { GatewayTokens } from './io/gateway-token.ts';
-import { InFlight } from './io/in-flight.ts';
-import { type AskLimiter, Leases } from './io/leases.ts';
+import { withColoCache } from './io/colo-cache.ts';
+import { GatewayTokens } from './io/gateway-tokens.ts';
+import { InFlightTracker } from './io/in-flight.ts';
+import { LimitLeases, type RequestLease } from './io/limit-leases.ts';
 import { Limiters } from './io/limiters.ts';
-import { RequestLog } from './io/log.ts';
 import { NativeLimits } from './io/native-limits.ts';
 import { Reporter } from './io/reporter.ts';
-import { hubSource, kvSource, noHub } from './io/snapshot-sources.ts';
-import { SnapshotStore } from './io/snapshots.ts';
-import { StaleAnswers } from './io/stale-answers.ts';
+import { EdgeRequestLog } from './io/request-log.ts';
+import { disabledHubFetcher, hubFetcher, kvFetcher } from './io/snapshot-fetchers.ts';
+import { SnapshotStore } from './io/snapshot-store.ts';
+import { StaleCache } from './io/stale-cache.ts';
 import { RetryBudgets } from './retry-budgets.ts';
-import { isSameSecret } from './same-secret.ts';
-import { readSettings, type Settings } from './settings.ts';
+import { type EdgeSettings, readSettings } from './settings.ts';
+import { timingSafeEqual } from './timing-safe-equal.ts';
 
 /** Everything a request needs that outlives it: made from the environment once per isolate. */
 export interface Edge {
   readonly env: Env;
-  readonly settings: Settings;
+  readonly settings: EdgeSettings;
   readonly snapshots: SnapshotStore;
-  readonly tokens: GatewayTokens;
-  readonly cookies: AffinityCookies;
+  readonly gatewayTokens: GatewayTokens;
+  readonly affinityCookies: AffinityCookies;
   readonly limiters: Limiters;
   readonly gateways: Gateways;
-  readonly clock: Clock;
-  readonly inFlight: InFlight;
-  readonly budgets: RetryBudgets;
-  readonly counters: Counters;
-  readonly leases: Leases;
+  readonly clockGuard: ClockGuard;
+  readonly inFlight: InFlightTracker;
+  readonly retryBudgets: RetryBudgets;
+  readonly counters: EdgeCounters;
+  readonly leases: LimitLeases;
   readonly native: NativeLimits;
-  readonly throttle: Throttle;
-  readonly stale: StaleAnswers;
+  readonly throttle: AdaptiveThrottle;
+  readonly staleCache: StaleCache;
   readonly reporter: Reporter;
-  readonly log: RequestLog;
+  readonly requestLog: EdgeRequestLog;
   readonly now: () => number;
   readonly random: () => number;
   readonly newRequestId: () => string;
-  readonly mayExplain: (token: string | null) => boolean;
+  readonly isExplainAuthorized: (token: string | null) => boolean;
   /** Colo and country a request came in at; empty off Cloudflare. */
-  readonly placeOf: (request: Request) => readonly string[];
+  readonly locationOf: (request: Request) => readonly string[];
 }
 
 export async function createEdge(env: Env): Promise<Edge> {
@@ -56,9 +56,9 @@ export async function createEdge(env: Env): Promise<Edge> {
   const snapshots = new SnapshotStore({
     settings,
     now,
-    hub: settings.kvOnly ? noHub : throughColoCache(hubSource(env), claimedOrder),
-    kv: kvSource(env),
-    view: { newCursor, directOrigin: directOrigin(settings) },
+    hub: settings.kvOnly ? disabledHubFetcher : withColoCache(hubFetcher(env), unverifiedOrder),
+    kv: kvFetcher(env),
+    view: { newPickerState: newCursor, directOrigin: directOrigin(settings) },
   });
   return {
     env,
@@ -66,28 +66,28 @@ export async function createEdge(env: Env): Promise<Edge> {
     now,
     random: Math.random,
     snapshots,
-    tokens: new GatewayTokens(settings.gatewayKey),
-    cookies: new AffinityCookies(settings.cookieKeys),
+    gatewayTokens: new GatewayTokens(settings.gatewayKey),
+    affinityCookies: new AffinityCookies(settings.cookieKeys),
     limiters: new Limiters(() => snapshots.view),
     gateways: new Gateways(),
-    clock: new Clock(),
-    inFlight: new InFlight(),
-    budgets: new RetryBudgets(),
-    counters: new Counters(isolate, now()),
-    leases: new Leases(askLimiter(env), isolate),
+    clockGuard: new ClockGuard(),
+    inFlight: new InFlightTracker(),
+    retryBudgets: new RetryBudgets(),
+    counters: new EdgeCounters(isolate, now()),
+    leases: new LimitLeases(leaseRequester(env), isolate),
     native: new NativeLimits(env),
-    throttle: new Throttle(),
-    stale: new StaleAnswers(),
+    throttle: new AdaptiveThrottle(),
+    staleCache: new StaleCache(),
     reporter: new Reporter(),
-    log: new RequestLog(settings.logSample),
+    requestLog: new EdgeRequestLog(settings.logSample),
     newRequestId: () => `${isolate}-${(requests++).toString(36)}`,
-    mayExplain: (token) => token !== null && edgeToken !== null && isSameSecret(token, edgeToken),
-    placeOf: ({ cf }) => (cf ? [String(cf.colo), String(cf.country)] : []),
+    isExplainAuthorized: (token) => token !== null && edgeToken !== null && timingSafeEqual(token, edgeToken),
+    locationOf: ({ cf }) => (cf ? [String(cf.colo), String(cf.country)] : []),
   };
 }
 
-const askLimiter =
-  (env: Env): AskLimiter =>
+const leaseRequester =
+  (env: Env): RequestLease =>
   async (name, request) =>
     env.LIMITER.getByName(name).lease(request);
 
@@ -97,8 +97,8 @@ const newCursor = () => ({ cursor: Math.floor(Math.random() * 1024) });
 const IP_HOST = /^https?:\/\/(\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(:\d+)?$/;
 
 /** Cloudflare refuses to fetch a raw address: an instance that has no name is reached through its gateway only. */
-function directOrigin(settings: Settings) {
-  const deployed = settings.addressFrom === 'cloudflare';
+function directOrigin(settings: EdgeSettings) {
+  const deployed = settings.clientAddressSource === 'cloudflare';
   return (instance: { url: string; publicUrl?: string }): string | null => {
     const origin = instance.publicUrl ?? instance.url;
     return deployed && IP_HOST.test(origin) ? null : origin;

@@ -8,7 +8,7 @@ type GatewayState =
  * In a row, since the last answer. One alone proves little: HAProxy also closes the connection when a kept-alive
  * connection of its own to an instance turns out dead.
  */
-const FAILURES = 3;
+const MAX_CONSECUTIVE_FAILURES = 3;
 const FIRST_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 30_000;
 
@@ -37,7 +37,7 @@ export class Gateways {
     return state?.kind !== 'out' || state.until <= now;
   }
 
-  onAnswer(gateway: string): void {
+  onResponse(gateway: string): void {
     if (this.#states.size > 0) this.#states.delete(gateway);
   }
 
@@ -47,7 +47,7 @@ export class Gateways {
       const consecutive = state.consecutive + 1;
       this.#states.set(
         gateway,
-        consecutive < FAILURES
+        consecutive < MAX_CONSECUTIVE_FAILURES
           ? { kind: 'in-use', consecutive }
           : { kind: 'out', until: now + FIRST_BACKOFF_MS, backoffMs: FIRST_BACKOFF_MS, probing: false },
       );
@@ -58,7 +58,7 @@ export class Gateways {
     // Out and not probing: a request from before it was taken out, which says nothing new.
   }
 
-  forget(): void {
+  reset(): void {
     this.#states.clear();
   }
 

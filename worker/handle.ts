@@ -1,95 +1,99 @@
-import { FAILOVER } from '../shared/failover.ts';
-import { readUrl } from '../shared/request-url.ts';
+import { FAILOVER_RULES } from '../shared/failover.ts';
+import { parseRequestUrl } from '../shared/request-url.ts';
 import { isGatewayUnreachable } from '../shared/retry.ts';
 import type { ServiceView, View } from '../shared/view.ts';
-import type { Ending } from './counters.ts';
+import { adminEndpoint } from './admin-endpoints.ts';
+import type { RequestOutcome } from './counters.ts';
 import type { Edge } from './edge.ts';
-import { ownEndpoint } from './own-endpoints.ts';
-import { problem } from './problem.ts';
+import { problemResponse } from './problem.ts';
 import {
-  answer,
+  affinityCookie,
   bodyRefused,
-  cookieFor,
-  type Field,
   forbidden,
   notFound,
-  staleAnswer,
+  type ResponseHeader,
+  staleResponse,
   tooManyRequests,
   unavailable,
+  upstreamResponse,
 } from './steps/answer.ts';
 import { explain } from './steps/explain.ts';
-import { failOver, type Outcome } from './steps/fail-over.ts';
-import { guard, type Incoming, watchClient } from './steps/guard.ts';
-import { applyLimits, type Limited } from './steps/limit.ts';
-import { findPin, type Session } from './steps/pin.ts';
-import { untargeted } from './steps/untargeted.ts';
+import { type FailoverOutcome, failOver } from './steps/fail-over.ts';
+import { sendToFallback } from './steps/fallback.ts';
+import { guard, type IncomingRequest, watchClientDisconnect } from './steps/guard.ts';
+import { applyLimits, type LimitResult } from './steps/limit.ts';
+import { type AffinitySession, findPin } from './steps/pin.ts';
 
 /** One request, step by step. */
 export async function handle(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> {
-  const url = readUrl(request.url);
+  const url = parseRequestUrl(request.url);
   if (!url)
-    return problem({ title: 'Bad Request', status: 400, detail: 'What is asked for must be a path.' });
-  const own = ownEndpoint(url, request, edge, ctx);
+    return problemResponse({
+      title: 'Bad Request',
+      status: 400,
+      detail: 'What is asked for must be a path.',
+    });
+  const own = adminEndpoint(url, request, edge, ctx);
   if (own) return own;
 
   const guarded = guard(url, request, edge, edge.now());
-  if (!guarded.ok) return problem({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
+  if (!guarded.ok) return problemResponse({ title: 'Misconfigured edge', status: 500, detail: guarded.why });
   const { incoming } = guarded;
-  edge.clock.saw(incoming.startedAt, edge);
-  if (hasBodyItMayNot(incoming)) return bodyRefused(incoming);
+  edge.clockGuard.observe(incoming.startedAt, edge);
+  if (hasForbiddenBody(incoming)) return bodyRefused(incoming);
 
   const loading = currentView(edge, ctx, incoming);
   const view = loading instanceof Promise ? await loading : loading;
-  if (!view) return untargeted(incoming, edge);
+  if (!view) return sendToFallback(incoming, edge);
 
   const service = view.route(hostOnly(incoming.host), incoming.path);
   if (!service) return notFound(incoming);
-  if (!service.access(incoming.path, incoming.client).allowed) {
-    return turnedAway('forbidden', forbidden(incoming), incoming, service, edge, ctx);
+  if (!service.access(incoming.path, incoming.clientAddress).allowed) {
+    return reject('forbidden', forbidden(incoming), incoming, service, edge, ctx);
   }
 
   const limiting = applyLimits(incoming, service, edge, ctx);
   const limited = limiting instanceof Promise ? await limiting : limiting;
   if (limited.violated.length > 0) {
-    return turnedAway('limited', tooManyRequests(limited, incoming), incoming, service, edge, ctx);
+    return reject('limited', tooManyRequests(limited, incoming), incoming, service, edge, ctx);
   }
 
   const found = findPin(incoming, service, view, edge, incoming.startedAt);
   const session = found instanceof Promise ? await found : found;
-  const outcome = isShed(service, edge, incoming.startedAt)
-    ? SHED
+  const outcome = shouldShed(service, edge, incoming.startedAt)
+    ? SHED_OUTCOME
     : await failOver(incoming, service, session, edge);
 
-  const said = await sayings(incoming, service, session, limited, outcome, edge);
-  const { response, kind } = await answerOf(outcome, incoming, service, said, edge, ctx);
-  finish(incoming, service, outcome, { status: response.status, kind }, edge, ctx);
+  const said = await responseHeaders(incoming, service, session, limited, outcome, edge);
+  const { response, kind } = await buildResponse(outcome, incoming, service, said, edge, ctx);
+  recordRequest(incoming, service, outcome, { status: response.status, kind }, edge, ctx);
   return response;
 }
 
-const hasBodyItMayNot = ({ method, request }: Incoming): boolean =>
+const hasForbiddenBody = ({ method, request }: IncomingRequest): boolean =>
   (method === 'GET' || method === 'HEAD') &&
   request.body !== null &&
   request.headers.get('content-length') !== '0';
 
 /** What the edge itself adds to an answer. */
-async function sayings(
-  incoming: Incoming,
+async function responseHeaders(
+  incoming: IncomingRequest,
   service: ServiceView,
-  session: Session,
-  limited: Limited,
-  outcome: Outcome,
+  session: AffinitySession,
+  limited: LimitResult,
+  outcome: FailoverOutcome,
   edge: Edge,
-): Promise<Field[]> {
-  const said: Field[] = [];
+): Promise<ResponseHeader[]> {
+  const said: ResponseHeader[] = [];
   if (limited.fields) {
     said.push(['ratelimit', limited.fields.limit], ['ratelimit-policy', limited.fields.policy]);
   }
-  const cookie = cookieFor(outcome, session, service, incoming, edge);
+  const cookie = affinityCookie(outcome, session, service, incoming, edge);
   if (cookie !== null) {
     const value = typeof cookie === 'string' ? cookie : await cookie;
     if (value !== null) said.push(['set-cookie', value]);
   }
-  if (incoming.explain) {
+  if (incoming.explainRequested) {
     said.push(['x-acgs-trace', explain(incoming, service, session, limited, outcome, edge)]);
   }
   return said;
@@ -99,30 +103,31 @@ async function sayings(
 function currentView(
   edge: Edge,
   ctx: ExecutionContext,
-  incoming: Incoming,
+  incoming: IncomingRequest,
 ): View | null | Promise<View | null> {
   const { snapshots } = edge;
   if (snapshots.view) {
-    if (snapshots.isCheckDue(incoming.startedAt)) {
-      ctx.waitUntil(snapshots.check());
-      watchClient(incoming);
+    if (snapshots.isRefreshDue(incoming.startedAt)) {
+      ctx.waitUntil(snapshots.refresh());
+      watchClientDisconnect(incoming);
     }
     return snapshots.view;
   }
   // Every cold request asks for itself: what it waits for must not end with another's client.
-  return snapshots.check().then(() => snapshots.view);
+  return snapshots.refresh().then(() => snapshots.view);
 }
 
-const SHED: Outcome = { attempts: [], picked: null, answer: null, failure: 'shed' };
+const SHED_OUTCOME: FailoverOutcome = { attempts: [], picked: null, response: null, failure: 'shed' };
 
-function isShed(service: ServiceView, edge: Edge, now: number): boolean {
+function shouldShed(service: ServiceView, edge: Edge, now: number): boolean {
   const { failover } = service.policy;
   return (
-    FAILOVER[failover.strategy].shed && edge.random() < edge.throttle.rejectProbability(failover.class, now)
+    FAILOVER_RULES[failover.strategy].shed &&
+    edge.random() < edge.throttle.rejectProbability(failover.class, now)
   );
 }
 
-function withFields(response: Response, fields: readonly Field[]): Response {
+function withHeaders(response: Response, fields: readonly ResponseHeader[]): Response {
   for (const [name, value] of fields) response.headers.append(name, value);
   return response;
 }
@@ -130,7 +135,7 @@ function withFields(response: Response, fields: readonly Field[]): Response {
 const isUnavailable = (status: number): boolean =>
   status === 502 || status === 503 || status === 504 || isGatewayUnreachable(status);
 
-const KIND: Record<NonNullable<Outcome['failure']>, Ending['kind']> = {
+const OUTCOME_BY_FAILURE: Record<NonNullable<FailoverOutcome['failure']>, RequestOutcome['kind']> = {
   'no-instance': 'unavailable',
   exhausted: 'unavailable',
   ambiguous: 'unavailable',
@@ -140,71 +145,71 @@ const KIND: Record<NonNullable<Outcome['failure']>, Ending['kind']> = {
   gone: 'answer',
 };
 
-interface Answered {
+interface ClientResponse {
   response: Response;
-  kind: Ending['kind'];
+  kind: RequestOutcome['kind'];
 }
 
-async function answerOf(
-  outcome: Outcome,
-  incoming: Incoming,
+async function buildResponse(
+  outcome: FailoverOutcome,
+  incoming: IncomingRequest,
   service: ServiceView,
-  said: readonly Field[],
+  said: readonly ResponseHeader[],
   edge: Edge,
   ctx: ExecutionContext,
-): Promise<Answered> {
+): Promise<ClientResponse> {
   const { staleIfError } = service.policy.failover;
-  const { answer: upstream } = outcome;
+  const { response: upstream } = outcome;
   if (upstream && upstream.status < 500) {
-    const kept = edge.stale.keep(incoming, upstream, staleIfError, ctx);
+    const kept = edge.staleCache.store(incoming, upstream, staleIfError, ctx);
     return {
-      response: answer(kept, outcome, incoming, said, edge.now() - incoming.startedAt),
+      response: upstreamResponse(kept, outcome, incoming, said, edge.now() - incoming.startedAt),
       kind: 'answer',
     };
   }
   const isOutage = !upstream || isUnavailable(upstream.status);
-  const stale = isOutage ? await edge.stale.find(incoming, staleIfError) : null;
+  const stale = isOutage ? await edge.staleCache.find(incoming, staleIfError) : null;
   if (stale) {
     if (upstream?.body) await upstream.body.cancel();
-    return { response: staleAnswer(stale, incoming, said), kind: 'stale' };
+    return { response: staleResponse(stale, incoming, said), kind: 'stale' };
   }
   if (upstream) {
     return {
-      response: answer(upstream, outcome, incoming, said, edge.now() - incoming.startedAt),
+      response: upstreamResponse(upstream, outcome, incoming, said, edge.now() - incoming.startedAt),
       kind: 'answer',
     };
   }
   return {
-    response: withFields(unavailable(outcome, incoming), said),
-    kind: KIND[outcome.failure ?? 'exhausted'],
+    response: withHeaders(unavailable(outcome, incoming), said),
+    kind: OUTCOME_BY_FAILURE[outcome.failure ?? 'exhausted'],
   };
 }
 
 /** A request no instance had to do with: counted like any other. */
-function turnedAway(
+function reject(
   kind: 'forbidden' | 'limited',
   response: Response,
-  incoming: Incoming,
+  incoming: IncomingRequest,
   service: ServiceView,
   edge: Edge,
   ctx: ExecutionContext,
 ): Response {
-  finish(incoming, service, { attempts: [] }, { status: response.status, kind }, edge, ctx);
+  recordRequest(incoming, service, { attempts: [] }, { status: response.status, kind }, edge, ctx);
   return response;
 }
 
 /** Step 10: counts the request, logs it perhaps, and sends a report when one is due. */
-function finish(
-  incoming: Incoming,
+function recordRequest(
+  incoming: IncomingRequest,
   service: ServiceView,
-  { attempts }: Pick<Outcome, 'attempts'>,
-  { status, kind }: { status: number; kind: Ending['kind'] },
+  { attempts }: Pick<FailoverOutcome, 'attempts'>,
+  { status, kind }: { status: number; kind: RequestOutcome['kind'] },
   edge: Edge,
   ctx: ExecutionContext,
 ): void {
   const first = attempts[0]?.plan.candidate;
   const last = attempts.at(-1);
-  const ending: Ending = {
+  const ending: RequestOutcome = {
     status,
     kind,
     attempts: attempts.length,
@@ -212,8 +217,8 @@ function finish(
       attempts.length > 1 && (last?.servedBy !== first?.id || last?.plan.candidate?.site !== first?.site),
     ms: edge.now() - incoming.startedAt,
   };
-  edge.counters.ended(service.id, ending);
-  edge.log.ended(incoming, service.id, last?.servedBy ?? null, ending, edge.random);
+  edge.counters.countRequest(service.id, ending);
+  edge.requestLog.log(incoming, service.id, last?.servedBy ?? null, ending, edge.random);
   edge.reporter.flushIfDue(edge, ctx);
 }
 

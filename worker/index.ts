@@ -1,7 +1,7 @@
 import { createEdge, type Edge } from './edge.ts';
 import type { Env } from './env.ts';
 import { handle } from './handle.ts';
-import { problem } from './problem.ts';
+import { problemResponse } from './problem.ts';
 
 export { Limiter } from './limiter.ts';
 export { SnapshotHub } from './snapshot-hub.ts';
@@ -20,7 +20,7 @@ export default {
       // A variable or secret that cannot be read: says which and what it must be, never its value.
       const detail = error instanceof Error ? error.message : String(error);
       console.error(JSON.stringify({ event: 'misconfigured', detail }));
-      return problem({ title: 'Misconfigured edge', status: 500, detail });
+      return problemResponse({ title: 'Misconfigured edge', status: 500, detail });
     }
     return handle(request, edge, ctx);
   },

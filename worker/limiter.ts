@@ -1,27 +1,27 @@
 import { DurableObject } from 'cloudflare:workers';
 import {
-  forgottenAt,
-  type Lease,
-  type LeaseBook,
-  type LeaseRequest,
-  lease,
-  newLeaseBook,
-} from '../shared/limits/lease-book.ts';
+  grantLease,
+  type LeaseLedger,
+  ledgerExpiresAt,
+  newLeaseLedger,
+  type QuotaLease,
+  type QuotaLeaseRequest,
+} from '../shared/limits/lease-ledger.ts';
 
 /** One object per key of a global limit: hands out leases. What it knows survives its eviction. */
 export class Limiter extends DurableObject<unknown> {
-  #book: LeaseBook;
+  #book: LeaseLedger;
   #windowMs: number;
   #cleaning = false;
 
   constructor(ctx: DurableObjectState, env: unknown) {
     super(ctx, env);
-    this.#book = ctx.storage.kv.get<LeaseBook>('book') ?? newLeaseBook();
+    this.#book = ctx.storage.kv.get<LeaseLedger>('book') ?? newLeaseLedger();
     this.#windowMs = ctx.storage.kv.get<number>('windowMs') ?? 0;
   }
 
-  async lease(request: LeaseRequest): Promise<Lease> {
-    const granted = lease(this.#book, request, Date.now());
+  async lease(request: QuotaLeaseRequest): Promise<QuotaLease> {
+    const granted = grantLease(this.#book, request, Date.now());
     this.ctx.storage.kv.put('book', this.#book);
     if (!this.#cleaning) {
       this.#windowMs = request.windowMs;
@@ -34,13 +34,13 @@ export class Limiter extends DurableObject<unknown> {
   /** A key that has been quiet for two windows is forgotten, object and all: there may be one per client. */
   override async alarm(): Promise<void> {
     this.#cleaning = false;
-    if (Date.now() < forgottenAt(this.#book, this.#windowMs)) return this.#cleanLater();
-    this.#book = newLeaseBook();
+    if (Date.now() < ledgerExpiresAt(this.#book, this.#windowMs)) return this.#cleanLater();
+    this.#book = newLeaseLedger();
     await this.ctx.storage.deleteAll();
   }
 
   async #cleanLater(): Promise<void> {
     this.#cleaning = true;
-    await this.ctx.storage.setAlarm(forgottenAt(this.#book, this.#windowMs));
+    await this.ctx.storage.setAlarm(ledgerExpiresAt(this.#book, this.#windowMs));
   }
 }

@@ -7,7 +7,7 @@ export interface ProblemDetails {
 }
 
 /** An `application/problem+json` answer (RFC 9457). */
-export function problem(details: ProblemDetails, headers: Record<string, string> = {}): Response {
+export function problemResponse(details: ProblemDetails, headers: Record<string, string> = {}): Response {
   return new Response(`${JSON.stringify({ type: 'about:blank', ...details })}\n`, {
     status: details.status,
     headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headers },

@@ -5,7 +5,7 @@ import type { ServiceView } from '../shared/view.ts';
 export class RetryBudgets {
   readonly #byService = new Map<string, { fraction: number; budget: RetryBudget }>();
 
-  of(service: ServiceView): RetryBudget {
+  forService(service: ServiceView): RetryBudget {
     const fraction = service.policy.failover.retryBudget;
     const known = this.#byService.get(service.id);
     if (known?.fraction === fraction) return known.budget;

@@ -1,14 +1,14 @@
 import { parseOrigin } from '../shared/config/origin.ts';
-import { importVerifyKeys, parseKeyList, parseKeyText } from '../shared/snapshot/keys.ts';
-import type { VerifyKey } from '../shared/snapshot/seal.ts';
+import { importVerifyKeys, parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
+import type { SnapshotVerifyKey } from '../shared/snapshot/signature.ts';
 import type { Env } from './env.ts';
 
-export type AddressSource = 'cloudflare' | 'workerd' | 'local';
+export type ClientAddressSource = 'cloudflare' | 'workerd' | 'local';
 
 /** The environment, checked. Made once per isolate. */
-export interface Settings {
+export interface EdgeSettings {
   sites: readonly string[];
-  verifyKeys: readonly VerifyKey[];
+  verifyKeys: readonly SnapshotVerifyKey[];
   /** Where everything goes, untargeted, while there is no snapshot. */
   fallbackOrigin: string | null;
   /** The first seals, all open. Empty: no affinity by cookie. */
@@ -16,7 +16,7 @@ export interface Settings {
   /** Signs `x-acgs-edge`; null: gateways see an ordinary client. */
   gatewayKey: { kid: string; key: CryptoKey } | null;
   edgeToken: string | null;
-  addressFrom: AddressSource;
+  clientAddressSource: ClientAddressSource;
   /** Believe `x-acgs-sim-client`; with `local` only. */
   simulateClients: boolean;
   /** Learn of snapshots from KV alone, to measure what the Hub is worth; with `local` only. */
@@ -26,7 +26,7 @@ export interface Settings {
 }
 
 /** Throws with the variable's name and what it must be; never with a secret's value. */
-export async function readSettings(env: Env): Promise<Settings> {
+export async function readSettings(env: Env): Promise<EdgeSettings> {
   const addressFrom = env.CLIENT_ADDRESS_FROM || 'cloudflare';
   if (addressFrom !== 'cloudflare' && addressFrom !== 'workerd' && addressFrom !== 'local') {
     throw new Error(`CLIENT_ADDRESS_FROM is "${addressFrom}"; it must be cloudflare, workerd or local`);
@@ -41,7 +41,7 @@ export async function readSettings(env: Env): Promise<Settings> {
   return {
     sites,
     fallbackOrigin,
-    addressFrom,
+    clientAddressSource: addressFrom,
     logSample,
     verifyKeys: await importVerifyKeys(env.SNAPSHOT_PUBLIC_KEYS ?? ''),
     cookieKeys: await importCookieKeys(env.COOKIE_KEYS ?? ''),
@@ -63,7 +63,7 @@ async function importCookieKeys(text: string): Promise<{ kid: string; key: Crypt
 }
 
 async function importGatewayKey(text: string): Promise<{ kid: string; key: CryptoKey }> {
-  const { kid, bytes } = parseKeyText('GATEWAY_JWT_KEY', text);
+  const { kid, bytes } = parseEncodedKey('GATEWAY_JWT_KEY', text);
   try {
     const algorithm = { name: 'ECDSA', namedCurve: 'P-256' };
     return { kid, key: await crypto.subtle.importKey('pkcs8', bytes, algorithm, false, ['sign']) };

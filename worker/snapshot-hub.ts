@@ -1,16 +1,16 @@
 import { DurableObject } from 'cloudflare:workers';
-import { compareOrder, type Order, snapshotKey } from '../shared/snapshot/snapshot.ts';
+import { compareSnapshotOrder, type SnapshotOrder, snapshotKey } from '../shared/snapshot/snapshot.ts';
 
-interface Bindings {
+interface HubBindings {
   SNAPSHOTS?: KVNamespace;
 }
 
-interface Held extends Order {
+interface StoredSnapshot extends SnapshotOrder {
   site: string;
   sealed: Uint8Array<ArrayBuffer>;
 }
 
-export type Accepted = { accepted: boolean; current: Order };
+export type HubAcceptResult = { accepted: boolean; current: SnapshotOrder };
 
 /** KV takes one write a second per key. */
 const KV_SPACING_MS = 1_000;
@@ -21,18 +21,18 @@ const KV_RETRY_MS = 5_000;
  * where KV may take a minute. The Worker has verified the signature before it calls; readers verify again. It also feeds
  * KV, because only one place can keep to KV's limit of one write a second per key.
  */
-export class SnapshotHub extends DurableObject<Bindings> {
-  #held: Held | null;
+export class SnapshotHub extends DurableObject<HubBindings> {
+  #held: StoredSnapshot | null;
   #kvWrittenAt = 0;
 
-  constructor(ctx: DurableObjectState, env: Bindings) {
+  constructor(ctx: DurableObjectState, env: HubBindings) {
     super(ctx, env);
-    this.#held = ctx.storage.kv.get<Held>('held') ?? null;
+    this.#held = ctx.storage.kv.get<StoredSnapshot>('held') ?? null;
   }
 
   /** Accepts only a greater pair. */
-  async accept(next: Held, toKv: boolean): Promise<Accepted> {
-    if (this.#held && compareOrder(next, this.#held) <= 0) {
+  async accept(next: StoredSnapshot, toKv: boolean): Promise<HubAcceptResult> {
+    if (this.#held && compareSnapshotOrder(next, this.#held) <= 0) {
       return { accepted: false, current: orderOf(this.#held) };
     }
     this.ctx.storage.kv.put('held', next);
@@ -41,14 +41,14 @@ export class SnapshotHub extends DurableObject<Bindings> {
     return { accepted: true, current: orderOf(next) };
   }
 
-  order(): Order {
+  order(): SnapshotOrder {
     return this.#held ? orderOf(this.#held) : { epoch: 0, seq: 0 };
   }
 
   /** The sealed snapshot if it is newer than `known`, `unchanged`, or null when there is none. */
-  read(known: Order): 'unchanged' | (Order & { sealed: Uint8Array<ArrayBuffer> }) | null {
+  read(known: SnapshotOrder): 'unchanged' | (SnapshotOrder & { sealed: Uint8Array<ArrayBuffer> }) | null {
     if (!this.#held) return null;
-    if (compareOrder(this.#held, known) <= 0) return 'unchanged';
+    if (compareSnapshotOrder(this.#held, known) <= 0) return 'unchanged';
     return { ...orderOf(this.#held), sealed: this.#held.sealed };
   }
 
@@ -79,4 +79,4 @@ export class SnapshotHub extends DurableObject<Bindings> {
   }
 }
 
-const orderOf = ({ epoch, seq }: Order): Order => ({ epoch, seq });
+const orderOf = ({ epoch, seq }: SnapshotOrder): SnapshotOrder => ({ epoch, seq });

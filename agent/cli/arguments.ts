@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { Misuse } from './errors.ts';
+import { CliUsageError } from './errors.ts';
 
 /** For commander: a whole number within bounds. */
-export const wholeNumber =
+export const integerBetween =
   (least: number, most: number) =>
   (text: string): number => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -11,10 +11,10 @@ export const wholeNumber =
   };
 
 /** `sessions nope` reaches the default of its commands, with `nope` as one argument too many. */
-export function noSuchCommand(command: Command): void {
+export function rejectUnknownSubcommand(command: Command): void {
   const [word] = command.args;
   if (word === undefined) return;
   const above = command.parent?.name() ?? '';
   const known = (command.parent?.commands ?? []).map((one) => one.name()).filter((name) => name !== 'help');
-  throw new Misuse(`acgs-lb ${above}: there is no command ${word}; there are ${known.join(', ')}`);
+  throw new CliUsageError(`acgs-lb ${above}: there is no command ${word}; there are ${known.join(', ')}`);
 }

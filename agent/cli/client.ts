@@ -1,15 +1,15 @@
-import { CommandFailed, Misuse } from './errors.ts';
-import { readStack, type Stack } from './stack.ts';
+import { CliUsageError, CommandFailed } from './errors.ts';
+import { type RunningStack, readStackFile } from './stack-file.ts';
 
 /** Where the agent's API is, and the right to write. */
-export interface Target {
+export interface AgentTarget {
   url: string;
   token: string | null;
   /** Present when the target was found through a local stack's file. */
-  stack: Stack | null;
+  stack: RunningStack | null;
 }
 
-export interface TargetOptions {
+export interface AgentTargetOptions {
   stateDir?: string | undefined;
   env?: NodeJS.ProcessEnv;
 }
@@ -18,17 +18,20 @@ export interface TargetOptions {
  * ACGS_AGENT_URL wins (a production agent), unless --state-dir names a local stack; then ACGS_STATE_DIR; then `.acgs`.
  * Throws CommandFailed or Misuse, saying how to point the command at an agent.
  */
-export async function findTarget({ stateDir, env = process.env }: TargetOptions = {}): Promise<Target> {
+export async function findAgentTarget({
+  stateDir,
+  env = process.env,
+}: AgentTargetOptions = {}): Promise<AgentTarget> {
   if (!stateDir && env.ACGS_AGENT_URL) {
     if (!/^https?:$/.test(URL.parse(env.ACGS_AGENT_URL)?.protocol ?? '')) {
-      throw new Misuse(
+      throw new CliUsageError(
         `ACGS_AGENT_URL: ${JSON.stringify(env.ACGS_AGENT_URL)} is no address such as http://127.0.0.1:9400`,
       );
     }
     return { url: env.ACGS_AGENT_URL.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? null, stack: null };
   }
   const folder = stateDir ?? env.ACGS_STATE_DIR ?? '.acgs';
-  const stack = await readStack(folder);
+  const stack = await readStackFile(folder);
   if (!stack) {
     throw new CommandFailed(
       `no running stack in ${folder}/ (start one with \`npm start\`, name its folder with --state-dir, ` +
@@ -46,23 +49,23 @@ export async function findTarget({ stateDir, env = process.env }: TargetOptions 
 export class ApiError extends CommandFailed {
   override name = 'ApiError';
   readonly status: number;
-  readonly problem: Problem;
+  readonly problem: ProblemBody;
 
-  constructor(status: number, problem: Problem, message: string) {
+  constructor(status: number, problem: ProblemBody, message: string) {
     super(message);
     this.status = status;
     this.problem = problem;
   }
 }
 
-interface Problem {
+interface ProblemBody {
   title?: string;
   detail?: string;
   [key: string]: unknown;
 }
 
-export interface Client {
-  readonly target: Target;
+export interface ApiClient {
+  readonly target: AgentTarget;
   get(path: string): Promise<unknown>;
   post(path: string, body?: unknown): Promise<unknown>;
   put(path: string, body?: unknown): Promise<unknown>;
@@ -74,7 +77,10 @@ export interface Client {
 const TIMEOUT_MS = 15_000;
 
 /** The agent's API as commands use it. Every failure is a CommandFailed whose message is one clear line. */
-export function createClient(target: Target, fetch: typeof globalThis.fetch = globalThis.fetch): Client {
+export function createApiClient(
+  target: AgentTarget,
+  fetch: typeof globalThis.fetch = globalThis.fetch,
+): ApiClient {
   const open = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers);
     if (target.token) headers.set('authorization', `Bearer ${target.token}`);
@@ -82,7 +88,9 @@ export function createClient(target: Target, fetch: typeof globalThis.fetch = gl
     try {
       response = await fetch(target.url + path, { ...init, headers });
     } catch (cause) {
-      throw new CommandFailed(`no answer from the agent at ${target.url}: ${reasonOf(cause)}`, { cause });
+      throw new CommandFailed(`no answer from the agent at ${target.url}: ${fetchFailureReason(cause)}`, {
+        cause,
+      });
     }
     if (!response.ok) throw await toApiError(response, target);
     return response;
@@ -117,12 +125,12 @@ export function createClient(target: Target, fetch: typeof globalThis.fetch = gl
 
 const PLAIN_TITLES = new Set(['Bad request', 'Not found', 'Not possible', 'Not in this version or state']);
 
-async function toApiError(response: Response, target: Target): Promise<ApiError> {
+async function toApiError(response: Response, target: AgentTarget): Promise<ApiError> {
   const text = await response.text().catch(() => '');
-  let problem: Problem = {};
+  let problem: ProblemBody = {};
   try {
     const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === 'object' && parsed !== null) problem = parsed as Problem;
+    if (typeof parsed === 'object' && parsed !== null) problem = parsed as ProblemBody;
   } catch {
     // Not problem+json: something other than the agent answered; the status has to do.
   }
@@ -141,7 +149,7 @@ async function toApiError(response: Response, target: Target): Promise<ApiError>
   return new ApiError(response.status, problem, where.replaceAll('\n', ' '));
 }
 
-function reasonOf(cause: unknown): string {
+function fetchFailureReason(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   if (cause.name === 'TimeoutError') return `nothing within ${TIMEOUT_MS / 1000} s`;
   const inner = cause.cause instanceof Error ? cause.cause : cause;

@@ -5,7 +5,7 @@ export type Shell = (typeof SHELLS)[number];
 
 export interface Completion {
   value: string;
-  about: string;
+  description: string;
 }
 
 /** What may stand after `words` (the line so far, without the program's name; the last one is being typed). */
@@ -35,14 +35,14 @@ export async function complete(
   if (open) return plain(open.argChoices ?? []).filter(({ value }) => value.startsWith(typed));
   const options = [...command.options, ...(command === program ? [] : program.options)]
     .filter((option) => !option.hidden && option.long)
-    .map(({ long, description }) => ({ value: long ?? '', about: description }));
+    .map(({ long, description }) => ({ value: long ?? '', description: description }));
   const argument = command.registeredArguments[given.length];
   const wanted = argument?.name();
   const named = async (): Promise<Completion[]> => {
     if (command.commands.length > 0) {
       return command.commands
         .filter((candidate) => !candidate.name().startsWith('_'))
-        .map((candidate) => ({ value: candidate.name(), about: candidate.description() }));
+        .map((candidate) => ({ value: candidate.name(), description: candidate.description() }));
     }
     if (wanted === 'service') return plain(await live.services());
     if (wanted === 'instance' && given[0]) return plain(await live.instances(given[0]));
@@ -52,7 +52,8 @@ export async function complete(
   return all.filter(({ value }) => value.startsWith(typed));
 }
 
-const plain = (values: readonly string[]): Completion[] => values.map((value) => ({ value, about: '' }));
+const plain = (values: readonly string[]): Completion[] =>
+  values.map((value) => ({ value, description: '' }));
 
 /** The shell's own part is small: it asks the command itself, so that services and instances are the running ones. */
 export const SCRIPTS: Record<Shell, string> = {

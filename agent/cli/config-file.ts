@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../../shared/config/config.ts';
 import { ConfigError, parseConfig } from '../../shared/config/load.ts';
-import { Misuse } from './errors.ts';
+import { CliUsageError } from './errors.ts';
 
 /** The operator's file, judged. Throws Misuse with every mistake, one a line. */
 export async function loadConfigFile(file: string): Promise<Config> {
@@ -9,12 +9,12 @@ export async function loadConfigFile(file: string): Promise<Config> {
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new Misuse(`cannot read ${file}: ${(cause as Error).message}`, { cause });
+    throw new CliUsageError(`cannot read ${file}: ${(cause as Error).message}`, { cause });
   }
   try {
     return parseConfig(text, file);
   } catch (error) {
-    if (error instanceof ConfigError) throw new Misuse(error.message, { cause: error });
+    if (error instanceof ConfigError) throw new CliUsageError(error.message, { cause: error });
     throw error;
   }
 }

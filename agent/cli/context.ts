@@ -1,22 +1,22 @@
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { type Client, createClient, findTarget, type Target } from './client.ts';
-import { CommandFailed, Misuse } from './errors.ts';
-import { type Tell, withProgress } from './progress.ts';
+import { type AgentTarget, type ApiClient, createApiClient, findAgentTarget } from './client.ts';
+import { CliUsageError, CommandFailed } from './errors.ts';
+import { type ReportProgress, withProgress } from './progress.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** What every command's action needs; made from the command it runs for. */
-export interface Context {
+export interface CommandContext {
   /** `--json` was given: print data, no words for people. */
   json: boolean;
   terminal: Terminal;
   /** Throws CommandFailed when no agent can be found. */
-  target(): Promise<Target>;
-  client(): Promise<Client>;
+  target(): Promise<AgentTarget>;
+  client(): Promise<ApiClient>;
   /** Prints `data` under --json, else what `human` makes of it. */
   print<T>(data: T, human: (data: T) => string): void;
   /** Shows how far long work is: on a terminal, and not under --json. */
-  progress<T>(work: (tell: Tell) => Promise<T>): Promise<T>;
+  progress<T>(work: (tell: ReportProgress) => Promise<T>): Promise<T>;
   /** Asks before something that hurts; `--yes` answers. Without a terminal and without --yes it is misuse. */
   confirm(question: string): Promise<void>;
 }
@@ -27,11 +27,11 @@ interface GlobalOptions {
   yes?: boolean;
 }
 
-export function contextOf(command: Command): Context {
+export function contextOf(command: Command): CommandContext {
   const options = command.optsWithGlobals<GlobalOptions>();
   const terminal = createTerminal();
-  const target = () => findTarget({ stateDir: options.stateDir });
-  const progress: Context['progress'] = (work) =>
+  const target = () => findAgentTarget({ stateDir: options.stateDir });
+  const progress: CommandContext['progress'] = (work) =>
     options.json ? work(() => {}) : withProgress(terminal, work);
   return {
     json: options.json === true,
@@ -39,7 +39,7 @@ export function contextOf(command: Command): Context {
     target,
     client: async () => {
       const found = await target();
-      return createClient(found, (input, init) =>
+      return createApiClient(found, (input, init) =>
         progress((tell) => {
           tell('waiting for the agent');
           return fetch(input, init);
@@ -51,7 +51,7 @@ export function contextOf(command: Command): Context {
     confirm: async (question) => {
       if (options.yes) return;
       if (process.stderr.isTTY !== true || process.stdin.isTTY !== true) {
-        throw new Misuse(`${question} Give --yes to say so where nobody can be asked.`);
+        throw new CliUsageError(`${question} Give --yes to say so where nobody can be asked.`);
       }
       const ask = createInterface({ input: process.stdin, output: process.stderr });
       try {

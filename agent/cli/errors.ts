@@ -4,10 +4,10 @@ export class CommandFailed extends Error {
 }
 
 /** The command was asked for wrongly, or the configuration is invalid: exit code 2. */
-export class Misuse extends Error {
+export class CliUsageError extends Error {
   override name = 'Misuse';
 }
 
 export const EXIT_OK = 0;
 export const EXIT_FAILED = 1;
-export const EXIT_MISUSE = 2;
+export const EXIT_USAGE = 2;

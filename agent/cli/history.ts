@@ -2,11 +2,11 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../../shared/config/config.ts';
-import { type Database, isEmbedded, openDatabase } from '../sql/database.ts';
-import { databaseUrl } from '../sql/locate.ts';
-import { postgresMend } from '../sql/words.ts';
+import { type Database, isEmbedded, openDatabase } from '../history/sql/database.ts';
+import { postgresErrorHint } from '../history/sql/error-hints.ts';
+import { findDatabaseUrl } from '../history/sql/find-database.ts';
 import { loadConfigFile } from './config-file.ts';
-import { chosenConfig } from './config-place.ts';
+import { resolveConfigPath } from './config-path.ts';
 import { CommandFailed } from './errors.ts';
 
 /** History as a command reads it: directly, so that it works whether an agent runs or not. */
@@ -26,12 +26,12 @@ export const stateDirOf = (command: Command): string =>
   resolve(command.optsWithGlobals<{ stateDir?: string }>().stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs');
 
 /** DATABASE_URL, the running stack's Postgres, a running agent's embedded database, or the embedded files themselves. */
-export async function openHistoryFor(
+export async function openCommandHistory(
   command: Command,
   { create = false }: { create?: boolean } = {},
 ): Promise<OpenHistory> {
   const stateDir = stateDirOf(command);
-  const url = databaseUrl({ env: process.env, stateDir });
+  const url = findDatabaseUrl({ env: process.env, stateDir });
   if (url) {
     const database = openDatabase(url, { min: 0, max: 2, idle: 1_000 }, STATEMENT_MS);
     const refused = await database.query('SELECT 1').then(
@@ -46,7 +46,7 @@ export async function openHistoryFor(
     // A note an agent that was killed left behind: its files are free to be opened here.
     if (!isEmbedded(url)) {
       const words = refused.message || String(refused);
-      throw new CommandFailed(`Postgres does not answer (${words}): ${postgresMend(refused)}`, {
+      throw new CommandFailed(`Postgres does not answer (${words}): ${postgresErrorHint(refused)}`, {
         cause: refused,
       });
     }
@@ -57,7 +57,7 @@ export async function openHistoryFor(
       `no history found: DATABASE_URL is not set, and ${stateDir} holds neither a running stack nor an embedded database`,
     );
   }
-  const { startEmbeddedPostgres } = await import('../sql/embedded.ts');
+  const { startEmbeddedPostgres } = await import('../history/sql/embedded.ts');
   const server = await startEmbeddedPostgres(folder);
   const database = openDatabase(server.url, { min: 0, max: 1, idle: 1_000 }, STATEMENT_MS);
   return {
@@ -70,10 +70,10 @@ export async function openHistoryFor(
 }
 
 /** `--config`, else the local stack's, else the one in this folder, else the machine's. */
-export async function configOf(
+export async function loadCommandConfig(
   command: Command,
   file: string | undefined,
 ): Promise<{ file: string; config: Config }> {
-  const chosen = chosenConfig(file, [join(stateDirOf(command), 'acgs-lb.yaml')]);
+  const chosen = resolveConfigPath(file, [join(stateDirOf(command), 'acgs-lb.yaml')]);
   return { file: chosen, config: await loadConfigFile(chosen) };
 }

@@ -1,9 +1,9 @@
 import { type Argument, Command, CommanderError } from 'commander';
-import { StoreUrlError } from '../store-url.ts';
-import { packageVersion } from '../version.ts';
+import { StoreUrlError } from '../lib/store-url.ts';
+import { packageVersion } from '../lib/version.ts';
 import { ApiError } from './client.ts';
 import { registerCommands } from './commands/index.ts';
-import { CommandFailed, EXIT_FAILED, EXIT_MISUSE, EXIT_OK, Misuse } from './errors.ts';
+import { CliUsageError, CommandFailed, EXIT_FAILED, EXIT_OK, EXIT_USAGE } from './errors.ts';
 
 export function buildProgram(): Command {
   const program = new Command('acgs-lb')
@@ -65,21 +65,21 @@ export async function main(argv: readonly string[]): Promise<number> {
     await program.parseAsync(argv, { from: 'user' });
     return Number(process.exitCode ?? EXIT_OK);
   } catch (error) {
-    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_MISUSE;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
     return report(error);
   }
 }
 
 function report(error: unknown): number {
-  if (error instanceof Misuse) {
+  if (error instanceof CliUsageError) {
     process.stderr.write(`${error.message}\n`);
-    return EXIT_MISUSE;
+    return EXIT_USAGE;
   }
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`acgs-lb: ${message}\n`);
   // What the agent finds wrong with the question itself, configurations too, is as wrong as what is found wrong here.
-  if (error instanceof ApiError && error.status === 400) return EXIT_MISUSE;
-  if (rootOf(error) instanceof StoreUrlError) return EXIT_MISUSE;
+  if (error instanceof ApiError && error.status === 400) return EXIT_USAGE;
+  if (rootOf(error) instanceof StoreUrlError) return EXIT_USAGE;
   // What no command foresaw is a fault of ours: the stack helps whoever mends it.
   if (!(error instanceof CommandFailed) && error instanceof Error && process.env.ACGS_DEBUG) {
     process.stderr.write(`${error.stack}\n`);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { progressLine, rollUpProgress, withProgress } from './progress.ts';
-import { createTerminal, type Terminal, widthOf } from './terminal.ts';
+import { createTerminal, displayWidth, type Terminal } from './terminal.ts';
 
 const look = (columns: number) => ({ columns, paint: (_: unknown, text: string) => text });
 const count = { done: 167, total: 288, unit: 'hours' };
@@ -20,7 +20,7 @@ test.each([80, 60, 45, 20, 8])('in %i columns it stays one line', (columns) => {
       9_000,
       look(columns),
     );
-    expect(widthOf(line)).toBeLessThan(columns);
+    expect(displayWidth(line)).toBeLessThan(columns);
   }
 });
 
@@ -63,7 +63,7 @@ test('nobody looks on, or the terminal cannot: nothing is written', async () => 
 
 test('work that fails leaves nothing behind, and what is written meanwhile stands on a line of its own', async () => {
   const { terminal: shown, said } = terminal(true);
-  shown.transient('busy');
+  shown.progressLine('busy');
   shown.error('a note');
   expect(said).toEqual(['\rbusy\x1b[K', '\r\x1b[K', 'a note\n']);
   const failing = withProgress(shown, () => Promise.reject(new Error('no')));

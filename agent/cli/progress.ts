@@ -1,5 +1,5 @@
-import { clip, type Terminal, widthOf } from './terminal.ts';
-import { ageText } from './words.ts';
+import { formatAge } from './format.ts';
+import { displayWidth, type Terminal, truncate } from './terminal.ts';
 
 /*
  * Our own lines and not a library's: cli-progress had its last release in 2023, ora draws no bar, listr2 brings a
@@ -7,7 +7,7 @@ import { ageText } from './words.ts';
  */
 
 /** What long work tells of itself: the step it is at, and how much of that is done, where it can be counted. */
-export type Tell = (step: string, done?: number, total?: number, unit?: string) => void;
+export type ReportProgress = (step: string, done?: number, total?: number, unit?: string) => void;
 
 export const toMiB = (bytes: number): number => Math.round(bytes / 104_857.6) / 10;
 
@@ -20,22 +20,22 @@ const BAR = 24;
 /** Shows how far `work` is while a person looks on; whatever becomes of it, nothing of that stays on the screen. */
 export async function withProgress<T>(
   terminal: Terminal,
-  work: (tell: Tell) => Promise<T>,
+  work: (tell: ReportProgress) => Promise<T>,
   now: () => number = Date.now,
 ): Promise<T> {
-  if (!terminal.watched) return work(() => {});
+  if (!terminal.showsProgress) return work(() => {});
   const began = now();
-  let state: Step | null = null;
+  let state: ProgressStep | null = null;
   let drawnAt = 0;
   const draw = () => {
     const at = now();
     if (state === null || at - began < QUIET_MS || at - drawnAt < REDRAW_MS) return;
     drawnAt = at;
-    terminal.transient(progressLine(state, at, terminal));
+    terminal.progressLine(progressLine(state, at, terminal));
   };
   const timer = setInterval(draw, REDRAW_MS);
   const interrupted = () => {
-    terminal.transient('');
+    terminal.progressLine('');
     process.exit(130);
   };
   process.once('SIGINT', interrupted);
@@ -49,11 +49,11 @@ export async function withProgress<T>(
   } finally {
     clearInterval(timer);
     process.off('SIGINT', interrupted);
-    terminal.transient('');
+    terminal.progressLine('');
   }
 }
 
-export interface Step {
+export interface ProgressStep {
   step: string;
   since: number;
   count?: { done: number; total: number; unit: string | undefined };
@@ -61,29 +61,29 @@ export interface Step {
 
 /** `⠋ reading  4s`, or `rolling up  ━━━━━━────  58 %  167 of 288 hours, 12s left`, as much of it as fits. */
 export function progressLine(
-  { step, since, count }: Step,
+  { step, since, count }: ProgressStep,
   now: number,
   { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
 ): string {
   const passed = now - since;
   if (!count) {
     const spinner = SPINNER[Math.floor(now / REDRAW_MS) % SPINNER.length] ?? '';
-    return clip(`${spinner} ${step}${passed < 1_000 ? '' : `  ${ageText(passed)}`}`, columns - 1);
+    return truncate(`${spinner} ${step}${passed < 1_000 ? '' : `  ${formatAge(passed)}`}`, columns - 1);
   }
   const share = Math.min(1, count.done / count.total);
   const filled = Math.round(share * BAR);
   const bar = paint('green', '━'.repeat(filled)) + paint('dim', '─'.repeat(BAR - filled));
   const left =
-    passed > 2_000 && share > 0.02 && share < 1 ? `, ${ageText((passed / share) * (1 - share))} left` : '';
+    passed > 2_000 && share > 0.02 && share < 1 ? `, ${formatAge((passed / share) * (1 - share))} left` : '';
   const unit = count.unit ? ` ${count.unit}` : '';
   const figures = `${count.done} of ${count.total}${unit}`;
   const percent = `${String(Math.floor(share * 100)).padStart(3)} %`;
   const ways = [`${step}  ${bar} ${percent}  ${figures}${left}`, `${step}  ${bar} ${percent}`];
-  return ways.find((line) => widthOf(line) < columns) ?? clip(`${step} ${percent}`, columns - 1);
+  return ways.find((line) => displayWidth(line) < columns) ?? truncate(`${step} ${percent}`, columns - 1);
 }
 
 /** The rolling up tells what is left of hours, then of days; the first of each is all there is. */
-export function rollUpProgress(tell: Tell): (left: { hours: number; days: number }) => void {
+export function rollUpProgress(tell: ReportProgress): (left: { hours: number; days: number }) => void {
   const all = { hours: 0, days: 0 };
   return (left) => {
     const unit = left.hours > 0 ? 'hours' : 'days';

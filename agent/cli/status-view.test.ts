@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest';
-import type { Status } from './shapes.ts';
-import { statusText } from './status-view.ts';
-import { type Terminal, widthOf } from './terminal.ts';
+import type { StatusResponse } from './response-schemas.ts';
+import { formatStatus } from './status-view.ts';
+import { displayWidth, type Terminal } from './terminal.ts';
 
 const terminal: Terminal = {
-  ...{ interactive: true, watched: true, columns: 100, rows: 24 },
+  ...{ interactive: true, showsProgress: true, columns: 100, rows: 24 },
   write() {},
   error() {},
-  transient() {},
+  progressLine() {},
   paint: (_, text) => text,
 };
 const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null, inflight: 0, queued: 0 };
@@ -16,7 +16,7 @@ const instance = (id: string, state: string) => ({
   ...{ breaker: 'closed', admin: 'ready', weight: 100, priority: 1, since: 0 },
   ...{ traffic: quiet, inflight: 0, queued: 0 },
 });
-const status = (states: string[], more: Partial<Status> = {}): Status => ({
+const status = (states: string[], more: Partial<StatusResponse> = {}): StatusResponse => ({
   ...{ at: 60_000, version: '1', site: 'main', startedAt: 0, ready: true },
   leader: { role: 'single', holder: null },
   snapshot: { epoch: 1, seq: 2, publishedAt: 0, error: null },
@@ -32,7 +32,7 @@ const status = (states: string[], more: Partial<Status> = {}): Status => ({
   changes: [],
   ...more,
 });
-const first = (states: string[]) => statusText(status(states), terminal).split('\n')[0];
+const first = (states: string[]) => formatStatus(status(states), terminal).split('\n')[0];
 
 test('the verdict says no more than is so', () => {
   expect(first(['up', 'up'])).toBe('✓ all 2 instances of gs fine');
@@ -53,7 +53,7 @@ test('what an operator took out is not wrong', () => {
     admin: one.state === 'down' ? 'maint' : 'ready',
   }));
   const services = service && instances ? [{ ...service, instances }] : [];
-  expect(statusText(status([], { services }), terminal).split('\n')[0]).toBe(
+  expect(formatStatus(status([], { services }), terminal).split('\n')[0]).toBe(
     '✓ every service answers; 1 of 2 instances of gs up, 1 in maintenance',
   );
 });
@@ -63,24 +63,24 @@ test('a long name leaves room for the reason, on any terminal', () => {
   const instances = service?.instances.map((one) => ({ ...one, id: `${one.id}-${'x'.repeat(50)}` }));
   const services = service && instances ? [{ ...service, instances }] : [];
   for (const columns of [60, 80, 120, 200]) {
-    const text = statusText(status([], { services }), { ...terminal, columns });
-    for (const line of text.split('\n')) expect(widthOf(line), line).toBeLessThanOrEqual(columns);
+    const text = formatStatus(status([], { services }), { ...terminal, columns });
+    for (const line of text.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(columns);
     expect(text).toContain('as it is');
   }
 });
 
 test('without traffic there are no figures; of one service its own are told', () => {
-  expect(statusText(status(['up']), terminal)).toContain('traffic  no traffic in the last minute\n');
+  expect(formatStatus(status(['up']), terminal)).toContain('traffic  no traffic in the last minute\n');
   const total = { ...quiet, perSecond: 40, errorPercent: 1, p50: 3, p95: 5, p99: 9, inflight: 2 };
   const busy = status(['up'], { total });
   const [service] = busy.services;
   if (service) service.traffic = { ...total, perSecond: 7 };
-  expect(statusText(busy, terminal)).toContain('7.0/s, errors 1.00 %, p50 3.0 p95 5.0 p99 9.0 ms');
+  expect(formatStatus(busy, terminal)).toContain('7.0/s, errors 1.00 %, p50 3.0 p95 5.0 p99 9.0 ms');
 });
 
 test('what came with a change of state, for the same reason, is not told twice', () => {
   const change = { at: 1, service: 'gs', instance: 'gs-1', reason: '2 of 2 probes passed' };
-  const text = statusText(
+  const text = formatStatus(
     status(['up'], {
       changes: [
         { ...change, kind: 'state', from: 'down', to: 'up' },

@@ -1,29 +1,37 @@
-import type { Status } from './shapes.ts';
-import { type Column, harmless, type Terminal, table, wrap } from './terminal.ts';
-import { ageText, clockText, numberText, plural, stateStyle } from './words.ts';
+import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
+import type { StatusResponse } from './response-schemas.ts';
+import {
+  formatTable,
+  replaceControlCharacters,
+  type TableColumn,
+  type Terminal,
+  wrapText,
+} from './terminal.ts';
 
-type Instance = Status['services'][number]['instances'][number];
-type Service = Status['services'][number];
+type InstanceStatus = StatusResponse['services'][number]['instances'][number];
+type ServiceStatus = StatusResponse['services'][number];
 
 /** The whole system as text: the verdict first, then what is wrong, then everything. */
-export function statusText(status: Status, terminal: Terminal): string {
+export function formatStatus(status: StatusResponse, terminal: Terminal): string {
   const parts = [
-    wrap(verdict(status, terminal), 2, terminal),
+    wrapText(verdict(status, terminal), 2, terminal),
     facts(status, terminal),
     instancesText(status, terminal),
   ];
-  const recent = news(status.changes).slice(0, 5);
+  const recent = withoutDuplicateChanges(status.changes).slice(0, 5);
   if (recent.length > 0) {
     parts.push(
-      [terminal.paint('bold', 'Lately'), ...recent.map((change) => changeText(change, terminal))].join('\n'),
+      [terminal.paint('bold', 'Lately'), ...recent.map((change) => formatChange(change, terminal))].join(
+        '\n',
+      ),
     );
   }
   return parts.join('\n\n');
 }
 
 /** A change of state tells what its health or breaker did as well, when both came at once and for one reason. */
-function news(changes: Status['changes']): Status['changes'] {
-  const same = (a: Status['changes'][number], b: Status['changes'][number]) =>
+function withoutDuplicateChanges(changes: StatusResponse['changes']): StatusResponse['changes'] {
+  const same = (a: StatusResponse['changes'][number], b: StatusResponse['changes'][number]) =>
     a.at === b.at && a.service === b.service && a.instance === b.instance && a.reason === b.reason;
   return changes.filter(
     (change) =>
@@ -32,10 +40,10 @@ function news(changes: Status['changes']): Status['changes'] {
   );
 }
 
-function verdict(status: Status, terminal: Terminal): string {
+function verdict(status: StatusResponse, terminal: Terminal): string {
   const instances = status.services.flatMap((service) => service.instances);
   // What an operator took out is down, but nothing is wrong with it.
-  const isOut = ({ state, admin }: Instance) => state === 'down' && admin !== 'ready';
+  const isOut = ({ state, admin }: InstanceStatus) => state === 'down' && admin !== 'ready';
   const bad = instances.filter((instance) => instance.state === 'down' && !isOut(instance));
   const dark = status.services.filter(
     (service) => !service.instances.some((instance) => ['up', 'probation'].includes(instance.state)),
@@ -82,19 +90,19 @@ function verdict(status: Status, terminal: Terminal): string {
   );
 }
 
-function namesOf(instances: readonly Instance[]): string {
+function namesOf(instances: readonly InstanceStatus[]): string {
   const names = instances.slice(0, 3).map(({ id }) => id);
   return [...names, ...(instances.length > 3 ? ['…'] : [])].join(', ');
 }
 
-function facts(status: Status, terminal: Terminal): string {
+function facts(status: StatusResponse, terminal: Terminal): string {
   const { total, snapshot, edge } = status;
   // Of one service, its own figures.
   const [only, other] = status.services;
   const lines: [string, string][] = [
     [
       'site',
-      `${status.site}, ${status.leader.role}, up ${ageText(status.at - status.startedAt)}, version ${status.version}`,
+      `${status.site}, ${status.leader.role}, up ${formatAge(status.at - status.startedAt)}, version ${status.version}`,
     ],
     ['traffic', trafficText(only && !other ? { ...only, ...only.traffic } : total)],
     [
@@ -102,7 +110,7 @@ function facts(status: Status, terminal: Terminal): string {
       `epoch ${snapshot.epoch} seq ${snapshot.seq}, ` +
         (snapshot.publishedAt === null
           ? 'never published'
-          : `published ${ageText(status.at - snapshot.publishedAt)} ago`) +
+          : `published ${formatAge(status.at - snapshot.publishedAt)} ago`) +
         (snapshot.error ? ` (${snapshot.error})` : ''),
     ],
     [
@@ -122,11 +130,11 @@ function facts(status: Status, terminal: Terminal): string {
     ],
   ];
   return lines
-    .map(([name, text]) => `${terminal.paint('dim', name.padEnd(9))}${wrap(text, 9, terminal)}`)
+    .map(([name, text]) => `${terminal.paint('dim', name.padEnd(9))}${wrapText(text, 9, terminal)}`)
     .join('\n');
 }
 
-function trafficText(total: Status['total']): string {
+function trafficText(total: StatusResponse['total']): string {
   const { perSecond, errorPercent, p50, p95, p99, inflight, queued } = total;
   const waiting = `${inflight} in flight, ${queued} queued`;
   if (perSecond === 0 && errorPercent === null) {
@@ -135,62 +143,63 @@ function trafficText(total: Status['total']): string {
   const latency =
     p50 === null
       ? 'latency not measured'
-      : `p50 ${numberText(p50)} p95 ${numberText(p95)} p99 ${numberText(p99)} ms`;
-  return `${numberText(perSecond, 1)}/s, errors ${numberText(errorPercent, 2)} %, ${latency}, ${waiting}`;
+      : `p50 ${formatNumber(p50)} p95 ${formatNumber(p95)} p99 ${formatNumber(p99)} ms`;
+  return `${formatNumber(perSecond, 1)}/s, errors ${formatNumber(errorPercent, 2)} %, ${latency}, ${waiting}`;
 }
 
-interface Row {
-  service: Service;
-  instance: Instance | null;
+interface StatusRow {
+  service: ServiceStatus;
+  instance: InstanceStatus | null;
   first: boolean;
 }
 
-function instancesText(status: Status, terminal: Terminal): string {
-  const rows: Row[] = status.services.flatMap((service) =>
+function instancesText(status: StatusResponse, terminal: Terminal): string {
+  const rows: StatusRow[] = status.services.flatMap((service) =>
     (service.instances.length > 0 ? service.instances : [null]).map((instance, index) => ({
       service,
       instance,
       first: index === 0,
     })),
   );
-  const of = (read: (instance: Instance) => string) => (row: Row) => (row.instance ? read(row.instance) : '');
-  const columns: Column<Row>[] = [
+  const of = (read: (instance: InstanceStatus) => string) => (row: StatusRow) =>
+    row.instance ? read(row.instance) : '';
+  const columns: TableColumn<StatusRow>[] = [
     { title: 'SERVICE', value: (row) => (row.first ? row.service.id : '') },
-    { title: 'INSTANCE', value: (row) => row.instance?.id ?? '(none)', shrink: 0.6, least: 16 },
+    { title: 'INSTANCE', value: (row) => row.instance?.id ?? '(none)', shrinkFactor: 0.6, minWidth: 16 },
     {
       title: 'STATE',
       value: of((instance) => instance.state),
       style: (row) => stateStyle(row.instance?.state ?? ''),
     },
-    { title: 'FOR', value: of((instance) => ageText(status.at - instance.since)), align: 'right' },
+    { title: 'FOR', value: of((instance) => formatAge(status.at - instance.since)), align: 'right' },
     {
       title: 'REQ/S',
-      value: of((instance) => numberText(instance.traffic.perSecond, 1)),
+      value: of((instance) => formatNumber(instance.traffic.perSecond, 1)),
       align: 'right',
-      optional: 3,
+      dropPriority: 3,
     },
     {
       title: 'ERR %',
-      value: of((instance) => numberText(instance.traffic.errorPercent, 1)),
+      value: of((instance) => formatNumber(instance.traffic.errorPercent, 1)),
       align: 'right',
-      optional: 2,
+      dropPriority: 2,
     },
     {
       title: 'P95 MS',
-      value: of((instance) => numberText(instance.traffic.p95)),
+      value: of((instance) => formatNumber(instance.traffic.p95)),
       align: 'right',
-      optional: 2,
+      dropPriority: 2,
     },
-    { title: 'WEIGHT', value: of((instance) => String(instance.weight)), align: 'right', optional: 4 },
-    { title: 'WHY', value: of((instance) => instance.reason), shrink: 1, least: 16 },
+    { title: 'WEIGHT', value: of((instance) => String(instance.weight)), align: 'right', dropPriority: 4 },
+    { title: 'WHY', value: of((instance) => instance.reason), shrinkFactor: 1, minWidth: 16 },
   ];
-  return table(rows, columns, terminal);
+  return formatTable(rows, columns, terminal);
 }
 
-export function changeText(change: Status['changes'][number], terminal: Terminal): string {
+export function formatChange(change: StatusResponse['changes'][number], terminal: Terminal): string {
   const move = change.to === undefined ? '' : ` ${change.from ?? '?'} → ${change.to}`;
   const style = stateStyle(change.to ?? '');
   const indent = 10;
-  const text = `${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${harmless(change.reason)}`;
-  return `${terminal.paint('dim', clockText(change.at))}  ${wrap(text, indent, terminal)}`;
+  const text = `${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${replaceControlCharacters(change.reason)}`;
+  return `${terminal.paint('dim', formatClock(change.at))}  ${wrapText(text, indent, terminal)}`;
 }

@@ -1,21 +1,29 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type Column, clip, createTerminal, type Terminal, table, widthOf, wrap } from './terminal.ts';
+import {
+  createTerminal,
+  displayWidth,
+  formatTable,
+  type TableColumn,
+  type Terminal,
+  truncate,
+  wrapText,
+} from './terminal.ts';
 
 const plain = (columns: number): Terminal => ({
   write() {},
   error() {},
-  transient() {},
+  progressLine() {},
   interactive: true,
-  watched: true,
+  showsProgress: true,
   rows: 24,
   columns,
   paint: (_, text) => text,
 });
-const columns: Column<{ id: string; count: string; why: string }>[] = [
+const columns: TableColumn<{ id: string; count: string; why: string }>[] = [
   { title: 'ID', value: (row) => row.id },
   { title: 'N', value: (row) => row.count, align: 'right' },
-  { title: 'WHY', value: (row) => row.why, shrink: 1 },
+  { title: 'WHY', value: (row) => row.why, shrinkFactor: 1 },
 ];
 
 test('a table never grows wider than the terminal, and only what may shrink is cut', () => {
@@ -26,10 +34,10 @@ test('a table never grows wider than the terminal, and only what may shrink is c
   });
   fc.assert(
     fc.property(fc.array(row), fc.integer({ min: 40, max: 200 }), (rows, width) => {
-      const lines = table(rows, columns, plain(width)).split('\n');
+      const lines = formatTable(rows, columns, plain(width)).split('\n');
       expect(lines).toHaveLength(rows.length + 1);
       for (const [index, line] of lines.entries()) {
-        expect(widthOf(line)).toBeLessThanOrEqual(width);
+        expect(displayWidth(line)).toBeLessThanOrEqual(width);
         expect(line).toContain(rows[index - 1]?.id ?? 'ID');
       }
     }),
@@ -38,7 +46,7 @@ test('a table never grows wider than the terminal, and only what may shrink is c
 });
 
 test('numbers stand right, what was cut says so', () => {
-  const text = table([{ id: 'gs-1', count: '7', why: 'x'.repeat(80) }], columns, plain(40));
+  const text = formatTable([{ id: 'gs-1', count: '7', why: 'x'.repeat(80) }], columns, plain(40));
   expect(text).toBe(`ID    N  WHY\ngs-1  7  ${'x'.repeat(30)}…`);
 });
 
@@ -54,12 +62,13 @@ test('colours: on a terminal only, never with NO_COLOR, always with FORCE_COLOR'
 });
 
 test('what cannot be cut is left out when it is optional, the least needed first', () => {
-  const wide: Column<string>[] = [
+  const wide: TableColumn<string>[] = [
     { title: 'FIRST', value: () => 'a'.repeat(20) },
-    { title: 'SECOND', value: () => 'b'.repeat(20), optional: 1 },
-    { title: 'THIRD', value: () => 'c'.repeat(20), optional: 2 },
+    { title: 'SECOND', value: () => 'b'.repeat(20), dropPriority: 1 },
+    { title: 'THIRD', value: () => 'c'.repeat(20), dropPriority: 2 },
   ];
-  const titles = (columns: number) => table([''], wide, plain(columns)).split('\n')[0]?.trim().split(/\s+/);
+  const titles = (columns: number) =>
+    formatTable([''], wide, plain(columns)).split('\n')[0]?.trim().split(/\s+/);
   expect([64, 63, 42, 41].map(titles)).toEqual([
     ['FIRST', 'SECOND', 'THIRD'],
     ['FIRST', 'SECOND'],
@@ -70,20 +79,20 @@ test('what cannot be cut is left out when it is optional, the least needed first
 
 test('long lines go on below, indented; nothing is broken where nobody looks', () => {
   const text = 'published 4m ago, and some more';
-  expect(wrap(text, 9, plain(30))).toBe(`published 4m ago, and${' '.repeat(0)}\n         some more`);
-  expect(wrap(text, 9, { ...plain(30), interactive: false })).toBe(text);
+  expect(wrapText(text, 9, plain(30))).toBe(`published 4m ago, and${' '.repeat(0)}\n         some more`);
+  expect(wrapText(text, 9, { ...plain(30), interactive: false })).toBe(text);
 });
 
 test('columns are counted as a terminal counts them', () => {
-  expect(['gs-1', 'ünï', '用户', '🙂', 'e\u0301', '\x1b[31mred\x1b[39m'].map(widthOf)).toEqual([
+  expect(['gs-1', 'ünï', '用户', '🙂', 'e\u0301', '\x1b[31mred\x1b[39m'].map(displayWidth)).toEqual([
     4, 3, 4, 2, 1, 3,
   ]);
-  expect(clip('用户-1', 4)).toBe('用…');
+  expect(truncate('用户-1', 4)).toBe('用…');
   const rows = ['用户', 'ada'].map((id) => ({ id, count: '7', why: 'x' }));
-  expect(table(rows, columns, plain(40))).toBe('ID    N  WHY\n用户  7  x\nada   7  x');
+  expect(formatTable(rows, columns, plain(40))).toBe('ID    N  WHY\n用户  7  x\nada   7  x');
 });
 
 test('what somebody else wrote neither moves the cursor nor breaks a table', () => {
-  const text = table([{ id: 'a\x1b[2J', count: '1', why: 'b\nc\u202ed' }], columns, plain(40));
+  const text = formatTable([{ id: 'a\x1b[2J', count: '1', why: 'b\nc\u202ed' }], columns, plain(40));
   expect(text.split('\n')[1]).toBe('a�[2J  1  b�c�d');
 });

@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import { loadWorkerBundle, workerdProgram } from './worker-bundle.ts';
 import { EDGE_VARIABLES, workerdConfig } from './workerd-config.ts';
 
-export interface ServeOptions {
+export interface EdgeServeOptions {
   bind: string;
   /** Everything of this edge is kept here: the configuration it runs by, and its objects. */
   stateDir: string;
@@ -14,14 +14,14 @@ export interface ServeOptions {
   tls?: { certificate: string; key: string };
 }
 
-export interface Prepared {
+export interface EdgeCommand {
   program: string;
   args: string[];
   env: Record<string, string>;
 }
 
 /** Writes what workerd needs into `stateDir` and answers how it is run. Throws with what to do. */
-export async function prepareEdge(options: ServeOptions): Promise<Prepared> {
+export async function prepareEdge(options: EdgeServeOptions): Promise<EdgeCommand> {
   const dir = resolve(options.stateDir);
   const objectsDir = join(dir, 'objects');
   await mkdir(objectsDir, { recursive: true, mode: 0o700 });
@@ -47,7 +47,7 @@ export async function prepareEdge(options: ServeOptions): Promise<Prepared> {
 }
 
 /** Only what the Worker reads, and the client's address from the connection: there is nobody in front to trust. */
-function edgeEnvironment(env: ServeOptions['env']): Record<string, string> {
+function edgeEnvironment(env: EdgeServeOptions['env']): Record<string, string> {
   const given = EDGE_VARIABLES.flatMap((name) => {
     const value = env[name];
     return value ? [[name, value] as const] : [];
@@ -56,7 +56,7 @@ function edgeEnvironment(env: ServeOptions['env']): Record<string, string> {
 }
 
 /** Runs until workerd ends or `signal` aborts. Resolves with its exit code; rejects when it cannot be started. */
-export function runEdge({ program, args, env }: Prepared, signal: AbortSignal): Promise<number> {
+export function runEdge({ program, args, env }: EdgeCommand, signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
     signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });

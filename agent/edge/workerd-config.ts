@@ -28,16 +28,19 @@ const OBJECTS = { SNAPSHOT_HUB: 'SnapshotHub', LIMITER: 'Limiter' } as const;
 export function workerdConfig(options: WorkerdOptions): string {
   const { bind, compatibilityDate, compatibilityFlags, objectsDir, tls } = options;
   const socket = tls
-    ? `https = (options = (), tlsOptions = (keypair = (privateKey = embed ${text(tls.key)}, certificateChain = embed ${text(tls.certificate)})))`
+    ? `https = (options = (), tlsOptions = (keypair = (privateKey = embed ${capnpString(tls.key)}, certificateChain = embed ${capnpString(tls.certificate)})))`
     : 'http = ()';
-  const variables = EDGE_VARIABLES.map((name) => `(name = ${text(name)}, fromEnvironment = ${text(name)})`);
+  const variables = EDGE_VARIABLES.map(
+    (name) => `(name = ${capnpString(name)}, fromEnvironment = ${capnpString(name)})`,
+  );
   const objects = Object.entries(OBJECTS);
   const bindings = objects.map(
-    ([name, kind]) => `(name = ${text(name)}, durableObjectNamespace = ${text(kind)})`,
+    ([name, kind]) => `(name = ${capnpString(name)}, durableObjectNamespace = ${capnpString(kind)})`,
   );
   // The key names the folder of the objects: it stays the same for good.
   const namespaces = objects.map(
-    ([, kind]) => `(className = ${text(kind)}, uniqueKey = ${text(`acgs-lb-${kind}`)}, enableSql = true)`,
+    ([, kind]) =>
+      `(className = ${capnpString(kind)}, uniqueKey = ${capnpString(`acgs-lb-${kind}`)}, enableSql = true)`,
   );
   return `# Written by acgs-lb edge at every start: edits here are overwritten.
 using Workerd = import "/workerd/workerd.capnp";
@@ -51,15 +54,15 @@ const config :Workerd.Config = (
       deny = ["169.254.0.0/16", "fe80::/10"],
       tlsOptions = (trustBrowserCas = true)
     )),
-    (name = "objects", disk = (path = ${text(objectsDir)}, writable = true)),
+    (name = "objects", disk = (path = ${capnpString(objectsDir)}, writable = true)),
   ],
-  sockets = [(name = "edge", address = ${text(bind)}, service = "edge", ${socket})],
+  sockets = [(name = "edge", address = ${capnpString(bind)}, service = "edge", ${socket})],
 );
 
 const edge :Workerd.Worker = (
   modules = [(name = "index.js", esModule = embed "index.js")],
-  compatibilityDate = ${text(compatibilityDate)},
-  compatibilityFlags = [${compatibilityFlags.map(text).join(', ')}],
+  compatibilityDate = ${capnpString(compatibilityDate)},
+  compatibilityFlags = [${compatibilityFlags.map(capnpString).join(', ')}],
   # No KV here: the Hub is on this disk, and an edge that starts without a snapshot passes requests to FALLBACK_ORIGIN.
   bindings = [
     ${[...bindings, ...variables].join(',\n    ')},
@@ -73,4 +76,4 @@ const edge :Workerd.Worker = (
 }
 
 /** A Cap'n Proto string: JSON's escapes are a subset of its own, but for the \\u that paths do not need. */
-const text = (value: string): string => JSON.stringify(value);
+const capnpString = (value: string): string => JSON.stringify(value);

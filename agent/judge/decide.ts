@@ -1,6 +1,6 @@
 import type { InstanceState } from '../../shared/snapshot/snapshot.ts';
-import { releaseAt } from './flap.ts';
-import type { Record } from './record.ts';
+import { suppressedUntil } from './flap.ts';
+import type { InstanceRecord } from './instance-record.ts';
 
 export interface Verdict {
   state: InstanceState;
@@ -8,7 +8,7 @@ export interface Verdict {
   reason: string;
 }
 
-export interface Circumstances {
+export interface DecisionContext {
   now: number;
   slowStartMs: number;
   /** Asked only when it matters: it looks at every other instance. */
@@ -22,17 +22,20 @@ export interface Circumstances {
  * holds against an instance (breaker, flapping) never takes the last one of a service away while it answers its
  * probes: a bad instance is better than none.
  */
-export function decide(record: Record, circumstances: Circumstances): Verdict {
+export function decide(record: InstanceRecord, circumstances: DecisionContext): Verdict {
   const { instance } = record;
   if (instance.admin === 'maint') return { state: 'down', reason: 'maintenance asked for by an operator' };
-  const own = judged(record, circumstances);
+  const own = automaticVerdict(record, circumstances);
   if (instance.admin === 'ready') return own;
   return own.state === 'down'
     ? { state: 'down', reason: `${own.reason} (a drain is asked for as well)` }
     : { state: 'draining', reason: `drain asked for by an operator${until(instance.drainDeadline)}` };
 }
 
-function judged(record: Record, { now, slowStartMs, isLastServing }: Circumstances): Verdict {
+function automaticVerdict(
+  record: InstanceRecord,
+  { now, slowStartMs, isLastServing }: DecisionContext,
+): Verdict {
   const { tally, breaker, flap, provedAt } = record;
   const spare = (reason: string): Verdict =>
     tally.health === 'up' && isLastServing()
@@ -42,7 +45,8 @@ function judged(record: Record, { now, slowStartMs, isLastServing }: Circumstanc
   if (breaker.state === 'open')
     return spare(`breaker open: ${breaker.why}; trial at ${clock(breaker.until)}`);
   if (tally.health !== 'up') return { state: 'down', reason: tally.because };
-  if (flap.heldSince !== null) return spare(`held back after ${flap.falls} falls${until(releaseAt(flap))}`);
+  if (flap.heldSince !== null)
+    return spare(`held back after ${flap.falls} falls${until(suppressedUntil(flap))}`);
   if (breaker.state === 'half_open') {
     return { state: 'probation', reason: 'breaker half-open: a few calls on trial' };
   }

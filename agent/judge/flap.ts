@@ -17,13 +17,13 @@ const SUPPRESS_ABOVE = 2_000;
 const REUSE_BELOW = 750;
 const HOLD_AT_MOST_MS = 600_000;
 
-export const calm: Flap = { penalty: 0, at: 0, falls: 0, heldSince: null };
+export const noFlaps: Flap = { penalty: 0, at: 0, falls: 0, heldSince: null };
 
 export const penaltyAt = (flap: Flap, now: number): number =>
   flap.penalty * 2 ** (-Math.max(0, now - flap.at) / HALF_LIFE_MS);
 
 /** The instance went from up to down. */
-export function countFall(flap: Flap, now: number): Flap {
+export function recordFall(flap: Flap, now: number): Flap {
   const penalty = penaltyAt(flap, now) + PER_FALL;
   const falls = penalty > PER_FALL + 1 ? flap.falls + 1 : 1;
   const heldSince = flap.heldSince ?? (penalty > SUPPRESS_ABOVE ? now : null);
@@ -31,7 +31,7 @@ export function countFall(flap: Flap, now: number): Flap {
 }
 
 /** Lets go when the penalty has decayed or ten minutes are over. The same object when nothing changes. */
-export function settleFlap(flap: Flap, now: number): Flap {
+export function updateSuppression(flap: Flap, now: number): Flap {
   if (flap.heldSince === null) return flap;
   // Held "since" long after now: the clock was set back.
   const over = penaltyAt(flap, now) < REUSE_BELOW || Math.abs(now - flap.heldSince) >= HOLD_AT_MOST_MS;
@@ -39,7 +39,7 @@ export function settleFlap(flap: Flap, now: number): Flap {
 }
 
 /** When a held instance is let go if it does not fall again. */
-export function releaseAt(flap: Flap): number {
+export function suppressedUntil(flap: Flap): number {
   const decayed = flap.at + HALF_LIFE_MS * Math.log2(flap.penalty / REUSE_BELOW);
   return Math.min(decayed, (flap.heldSince ?? flap.at) + HOLD_AT_MOST_MS);
 }

@@ -1,12 +1,14 @@
 import type { Config } from '../../shared/config/config.ts';
-import { instanceKey } from '../state.ts';
-import { newRecord, type Record, type Source } from './record.ts';
+import { instanceKey } from '../core/state.ts';
+import { type InstanceRecord, type InstanceSource, newRecord } from './instance-record.ts';
 import { resume } from './resume.ts';
 
 /** The instances the file names, as sources of records, by `service/instance`. */
-export function fileSources(config: Config): Map<string, Source> {
+export function fileSources(config: Config): Map<string, InstanceSource> {
   const sources = Object.values(config.services).flatMap((service) =>
-    service.instances.map((instance): Source => ({ ...instance, service: service.id, origin: 'file' })),
+    service.instances.map(
+      (instance): InstanceSource => ({ ...instance, service: service.id, origin: 'file' }),
+    ),
   );
   return new Map(sources.map((source) => [instanceKey(source.service, source.id), source]));
 }
@@ -18,9 +20,9 @@ export function fileSources(config: Config): Map<string, Source> {
  */
 export function initialRecords(
   config: Config,
-  saved: ReadonlyMap<string, Record> | null,
+  saved: ReadonlyMap<string, InstanceRecord> | null,
   now: number,
-): Record[] {
+): InstanceRecord[] {
   const fromFile = [...fileSources(config)].map(([key, source]) => {
     const before = saved?.get(key);
     return before?.source.url === source.url ? resume(before, source, now) : newRecord(source, true, now);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { initialRecords } from './initial.ts';
-import type { Record } from './record.ts';
+import type { InstanceRecord } from './instance-record.ts';
 import { parseSavedRecord } from './resume.ts';
 import { step } from './step.ts';
 
@@ -16,7 +16,7 @@ services:
 const config = parseConfig(yaml('http://127.0.0.1:8004'));
 const START = 1_700_000_000_000;
 
-function judged(): Map<string, Record> {
+function judged(): Map<string, InstanceRecord> {
   const book = new Map(
     initialRecords(config, null, START).map((record) => [`gs/${record.instance.id}`, record]),
   );
@@ -45,7 +45,7 @@ function judged(): Map<string, Record> {
 }
 
 /** Through JSON and the parser, as the file does it. */
-const saved = (book: Map<string, Record>) =>
+const saved = (book: Map<string, InstanceRecord>) =>
   new Map(
     [...book].flatMap(([key, record]) => {
       const back = parseSavedRecord(JSON.parse(JSON.stringify(record)));

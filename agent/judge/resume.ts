@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { type Record, type Source, withSource } from './record.ts';
+import { type InstanceRecord, type InstanceSource, withSource } from './instance-record.ts';
 
 /** What is saved of one judged instance, so that a restarted agent goes on where it was. */
 const count = z.number().nonnegative();
 const counts = z.object({ calls: count, failures: count, timed: count, slow: count });
 const cause = z.enum(['failures', 'slowness']);
-const savedRecord = z.object({
+const savedRecordSchema = z.object({
   source: z.object({
     id: z.string(),
     service: z.string(),
@@ -60,15 +60,19 @@ const savedRecord = z.object({
   known: z.boolean(),
 });
 
-export const savedState = z.object({ v: z.literal(1), savedAt: z.number(), records: z.array(z.unknown()) });
+export const savedStateSchema = z.object({
+  v: z.literal(1),
+  savedAt: z.number(),
+  records: z.array(z.unknown()),
+});
 
 /** The record as it was, or null when what was saved cannot be used. */
-export function parseSavedRecord(raw: unknown): Record | null {
-  const parsed = savedRecord.safeParse(raw);
+export function parseSavedRecord(raw: unknown): InstanceRecord | null {
+  const parsed = savedRecordSchema.safeParse(raw);
   if (!parsed.success) return null;
   const { source, instance, tally, ...rest } = parsed.data;
   const { publicUrl, maxconn, ttl, ...plain } = source;
-  const own: Source = {
+  const own: InstanceSource = {
     ...plain,
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(maxconn === undefined ? {} : { maxconn }),
@@ -109,7 +113,7 @@ export function parseSavedRecord(raw: unknown): Record | null {
  * A saved record under today's source. Verdicts are kept, so traffic sees no gap; the next probes confirm or correct
  * them as usual. A registration gets a whole TTL anew: its heartbeats had nobody to reach.
  */
-export function resume(saved: Record, source: Source, now: number): Record {
+export function resume(saved: InstanceRecord, source: InstanceSource, now: number): InstanceRecord {
   const record = withSource(saved, source, now);
   if (source.ttl === undefined) return record;
   return { ...record, instance: { ...record.instance, expiresAt: now + source.ttl } };

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
-import { type Change, instanceKey } from '../state.ts';
-import type { Record } from './record.ts';
-import { type Event, step } from './step.ts';
+import { type Change, instanceKey } from '../core/state.ts';
+import type { InstanceRecord } from './instance-record.ts';
+import { type JudgeEvent, step } from './step.ts';
 
 const config = parseConfig(`
 version: 1
@@ -18,10 +18,10 @@ const START = 1_700_000_000_000;
 
 /** A judge with two instances, and time in our hands. */
 function scene(known = true) {
-  const book = new Map<string, Record>();
+  const book = new Map<string, InstanceRecord>();
   const changes: Change[] = [];
   let now = START;
-  const tell = (event: Event) => {
+  const tell = (event: JudgeEvent) => {
     const outcome = step(book, event, config.services, now);
     for (const record of outcome.records)
       book.set(instanceKey(record.instance.service, record.instance.id), record);

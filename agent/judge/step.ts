@@ -1,45 +1,54 @@
-import { type AdminState, type Evidence, instanceKey } from '../state.ts';
-import { afterProbe, afterTraffic, withAdmin, withHeartbeat, withWeight } from './apply.ts';
-import { type Asked, news } from './news.ts';
+import { type AdminState, type Evidence, instanceKey } from '../core/state.ts';
+import { createChange, type Reason } from './change.ts';
 import {
+  emptyResult,
+  type InstanceRecord,
+  type InstanceSource,
   newRecord,
-  noOutcome,
-  type Outcome,
-  type Policies,
-  type Record,
-  type Source,
+  type ServicePolicies,
+  type StepResult,
   withSource,
-} from './record.ts';
-import { type Book, type Scene, settle } from './settle.ts';
+} from './instance-record.ts';
+import { afterProbe, afterTraffic, withAdmin, withHeartbeat, withWeight } from './reducers.ts';
+import { type InstanceRecords, type StepContext, transition } from './transition.ts';
 
 /** What an operator, or an instance speaking for itself, asks for. */
-export type Command =
-  | ({ kind: 'register'; source: Source; known: boolean } & Asked)
-  | ({ kind: 'deregister'; service: string; instance: string } & Asked)
-  | ({ kind: 'admin'; service: string; instance: string; admin: AdminState; deadline?: number } & Asked)
-  | ({ kind: 'weight'; service: string; instance: string; weight: number } & Asked)
+export type JudgeCommand =
+  | ({ kind: 'register'; source: InstanceSource; known: boolean } & Reason)
+  | ({ kind: 'deregister'; service: string; instance: string } & Reason)
+  | ({ kind: 'admin'; service: string; instance: string; admin: AdminState; deadline?: number } & Reason)
+  | ({ kind: 'weight'; service: string; instance: string; weight: number } & Reason)
   | { kind: 'heartbeat'; service: string; instance: string };
 
 /** `tick`: time passes: breakers half-open, slow starts end, drains and registrations run out. */
-export type Event = Evidence | Command | { kind: 'tick' };
+export type JudgeEvent = Evidence | JudgeCommand | { kind: 'tick' };
 
 /** The judgement: one event, held against what is known, at one instant. Pure; an unknown instance is no news. */
-export function step(book: Book, event: Event, policies: Policies, now: number): Outcome {
-  const scene = { book, policies, now };
+export function step(
+  book: InstanceRecords,
+  event: JudgeEvent,
+  policies: ServicePolicies,
+  now: number,
+): StepResult {
+  const scene = { records: book, policies, now };
   if (event.kind === 'tick') return tick(scene);
   if (event.kind === 'register') return register(scene, event);
   const key = instanceKey(event.service, event.instance);
   const before = book.get(key);
-  if (!before) return noOutcome();
+  if (!before) return emptyResult();
   if (event.kind === 'deregister') {
-    return { records: [], removed: [key], changes: [news(before, 'deregistered', now, event)] };
+    return { records: [], removed: [key], changes: [createChange(before, 'deregistered', now, event)] };
   }
-  return settle(before, applied(before, event, scene), scene, 'reason' in event ? event : undefined);
+  return transition(before, reduce(before, event, scene), scene, 'reason' in event ? event : undefined);
 }
 
-type Touching = Exclude<Event, { kind: 'tick' | 'register' | 'deregister' }>;
+type InstanceEvent = Exclude<JudgeEvent, { kind: 'tick' | 'register' | 'deregister' }>;
 
-function applied(record: Record, event: Touching, { policies, now }: Scene): Record {
+function reduce(
+  record: InstanceRecord,
+  event: InstanceEvent,
+  { policies, now }: StepContext,
+): InstanceRecord {
   const policy = policies[event.service];
   switch (event.kind) {
     case 'probe':
@@ -55,33 +64,33 @@ function applied(record: Record, event: Touching, { policies, now }: Scene): Rec
   }
 }
 
-function register(scene: Scene, event: Extract<Event, { kind: 'register' }>): Outcome {
+function register(scene: StepContext, event: Extract<JudgeEvent, { kind: 'register' }>): StepResult {
   const { source, known } = event;
-  const before = scene.book.get(instanceKey(source.service, source.id));
-  if (before) return settle(before, withSource(before, source, scene.now), scene, event);
+  const before = scene.records.get(instanceKey(source.service, source.id));
+  if (before) return transition(before, withSource(before, source, scene.now), scene, event);
   const record = newRecord(source, known, scene.now);
-  return { records: [record], removed: [], changes: [news(record, 'registered', scene.now, event)] };
+  return { records: [record], removed: [], changes: [createChange(record, 'registered', scene.now, event)] };
 }
 
-function tick({ book, policies, now }: Scene): Outcome {
-  const outcome = noOutcome();
+function tick({ records: book, policies, now }: StepContext): StepResult {
+  const outcome = emptyResult();
   // Each is judged by what has become of those before it, or two that are spared as the last one would both be.
   const current = new Map(book);
   for (const [key, record] of book) {
-    if (!waitsForTime(record)) continue;
+    if (!isTimeDependent(record)) continue;
     const { expiresAt, drainDeadline } = record.instance;
     if (expiresAt !== undefined && now >= expiresAt) {
       current.delete(key);
       outcome.removed.push(key);
       outcome.changes.push(
-        news(record, 'deregistered', now, { reason: 'registration ran out: no heartbeat in time' }),
+        createChange(record, 'deregistered', now, { reason: 'registration ran out: no heartbeat in time' }),
       );
       continue;
     }
     const over = drainDeadline !== undefined && now >= drainDeadline;
     const next = over ? withAdmin(record, 'maint') : record;
-    const scene = { book: current, policies, now };
-    const settled = settle(record, next, scene, over ? { reason: 'drain deadline reached' } : undefined);
+    const scene = { records: current, policies, now };
+    const settled = transition(record, next, scene, over ? { reason: 'drain deadline reached' } : undefined);
     for (const changed of settled.records) current.set(key, changed);
     outcome.records.push(...settled.records);
     outcome.changes.push(...settled.changes);
@@ -90,7 +99,7 @@ function tick({ book, policies, now }: Scene): Outcome {
 }
 
 /** Whether time alone can change this record: most of thousands need no look at every tick. */
-const waitsForTime = ({ instance, breaker, flap }: Record): boolean =>
+const isTimeDependent = ({ instance, breaker, flap }: InstanceRecord): boolean =>
   instance.state === 'probation' ||
   breaker.state === 'open' ||
   flap.heldSince !== null ||

@@ -1,5 +1,5 @@
 /** Every name the system uses in Redis, with its time to live in seconds. Nothing in Redis is the only copy. */
-export const TTL = {
+export const TTL_SECONDS = {
   instances: 300,
   health: 60,
   metrics: 600,

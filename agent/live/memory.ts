@@ -1,13 +1,16 @@
-import type { Lease, LiveEntry, LiveState } from './live.ts';
+import type { LeaseResult, LiveEntry, LiveState } from './live-state.ts';
 
-export interface MemoryLiveOptions {
+export interface MemoryLiveStateOptions {
   now?: () => number;
   /** Keys kept at most; the oldest written go first, as an evicting Redis would have it. */
   maxKeys?: number;
 }
 
 /** Live state of a single agent without Redis: the same behaviour, gone with the process. */
-export function createMemoryLive({ now = Date.now, maxKeys = 100_000 }: MemoryLiveOptions = {}): LiveState {
+export function createMemoryLiveState({
+  now = Date.now,
+  maxKeys = 100_000,
+}: MemoryLiveStateOptions = {}): LiveState {
   const entries = new Map<string, { value: string; expiresAt: number }>();
   const intents = new Map<string, string>();
   const handlers = new Set<(event: unknown) => void>();
@@ -53,7 +56,7 @@ export function createMemoryLive({ now = Date.now, maxKeys = 100_000 }: MemoryLi
       handlers.add(handler);
       return () => handlers.delete(handler);
     },
-    async acquireLease(owner, ttlMs): Promise<Lease> {
+    async acquireLease(owner, ttlMs): Promise<LeaseResult> {
       if (!lease || lease.expiresAt <= now() || lease.owner === owner) {
         lease = { owner, expiresAt: now() + ttlMs };
       }

@@ -2,13 +2,13 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { parseRedisUrl } from './redis-url.ts';
 
 /** How replies are mapped stays the client's own way. */
-type Options = Omit<RedisOptions, 'replyMapping'>;
+type RedisClientOptions = Omit<RedisOptions, 'replyMapping'>;
 
 /** How often a cluster's map is read anew: a node that hangs answers no MOVED, so nothing else would tell. */
 const MAP_MS = 5_000;
 
 /** A client for what REDIS_URL names. Of several hosts each is tried in turn. Throws as `parseRedisUrl` does. */
-export function openRedis(url: string, options: Options): Redis | Cluster {
+export function createRedisClient(url: string, options: RedisClientOptions): Redis | Cluster {
   const target = parseRedisUrl(url);
   const { kind, hosts, name, db, username, password, sentinelPassword, tls } = target;
   const { retryStrategy, lazyConnect = false, enableOfflineQueue = true, ...common } = options;

@@ -1,11 +1,11 @@
 import type { ConnectionOptions } from 'node:tls';
-import { readTlsFiles } from '../store-tls.ts';
-import { type Host, parseStoreUrl, StoreUrlError } from '../store-url.ts';
+import { readStoreTlsFiles } from '../lib/store-tls.ts';
+import { parseStoreUrl, type StoreHost, StoreUrlError } from '../lib/store-url.ts';
 
 /** One Redis, a master that Sentinels know, or a Redis Cluster. */
 export interface RedisTarget {
   kind: 'server' | 'sentinel' | 'cluster';
-  hosts: [Host, ...Host[]];
+  hosts: [StoreHost, ...StoreHost[]];
   /** The master's name, of a Sentinel. */
   name?: string;
   username?: string;
@@ -48,7 +48,7 @@ export function parseRedisUrl(url: string): RedisTarget {
   if (segments.length > 0 || !/^\d*$/.test(db)) throw wrong();
   if (kind === 'cluster' && Number(db) > 0)
     throw new StoreUrlError('REDIS_URL: a cluster has database 0 alone');
-  const tls = readTlsFiles('REDIS_URL', query, { ca: 'cacert', cert: 'cert', key: 'key' });
+  const tls = readStoreTlsFiles('REDIS_URL', query, { ca: 'cacert', cert: 'cert', key: 'key' });
   return {
     kind,
     hosts: [first, ...rest],

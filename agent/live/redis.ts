@@ -1,11 +1,11 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { EVENTS_CHANNEL, liveKeys } from './keys.ts';
-import type { LiveState } from './live.ts';
-import { openRedis } from './redis-client.ts';
-import { innermost, redisMend } from './redis-words.ts';
+import type { LiveState } from './live-state.ts';
+import { createRedisClient } from './redis-client.ts';
+import { clusterNodeError, redisErrorHint } from './redis-error-hints.ts';
 
-export interface RedisLiveOptions {
+export interface RedisLiveStateOptions {
   url: string;
   site: string;
   log: Logger;
@@ -40,10 +40,15 @@ return holder`;
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
 
 /** Live state in Redis. Connects in the background and reconnects for ever; commands fail at once while it is away. */
-export function createRedisLive({ url, site, log, timeoutMs = TIMEOUT_MS }: RedisLiveOptions): LiveState {
+export function createRedisLiveState({
+  url,
+  site,
+  log,
+  timeoutMs = TIMEOUT_MS,
+}: RedisLiveStateOptions): LiveState {
   const state = { lastError: null as string | null };
   const handlers = new Set<(event: unknown) => void>();
-  const redis = openRedis(url, {
+  const redis = createRedisClient(url, {
     ...connection(timeoutMs),
     lazyConnect: true,
     enableOfflineQueue: false,
@@ -117,7 +122,7 @@ function listen(
   handlers: Set<(event: unknown) => void>,
   log: Logger,
 ): Redis | Cluster {
-  const redis = openRedis(url, {
+  const redis = createRedisClient(url, {
     ...connection(timeoutMs),
     maxRetriesPerRequest: null,
     socketTimeout: timeoutMs,
@@ -159,11 +164,11 @@ function onceUntilReady(log: Logger, state: { lastError: string | null }) {
   let away = false;
   return {
     error(outer: Error) {
-      const error = innermost(outer);
+      const error = clusterNodeError(outer);
       state.lastError = error.message || 'connection refused';
       if (away) return;
       away = true;
-      log.warn(`Redis cannot be used (${state.lastError}); going on without it: ${redisMend(error)}`);
+      log.warn(`Redis cannot be used (${state.lastError}); going on without it: ${redisErrorHint(error)}`);
     },
     ready() {
       if (away) log.info('Redis is back');

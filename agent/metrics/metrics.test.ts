@@ -2,8 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { sampleInstance } from '../../test/harness/instance.ts';
-import type { Update } from '../sinks/sink.ts';
-import { type Instance, instanceKey } from '../state.ts';
+import type { Update } from '../core/sink.ts';
+import { type Instance, instanceKey } from '../core/state.ts';
 import { createMetrics, type MetricsStatus } from './metrics.ts';
 
 const status: MetricsStatus = {
@@ -149,7 +149,7 @@ test('what edges report', async () => {
 
 test('a part that fails to take the news is counted', async () => {
   const all = metrics();
-  all.listenerFault('redis');
-  all.listenerFault('redis');
+  all.listenerError('redis');
+  all.listenerError('redis');
   expect(await all.render()).toContain('acgs_listener_faults_total{listener="redis"} 2');
 });

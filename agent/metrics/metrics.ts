@@ -1,8 +1,8 @@
 import { collectDefaultMetrics } from 'prom-client';
-import type { EdgeReport } from '../../shared/report.ts';
-import type { SinkStatus, Update } from '../sinks/sink.ts';
-import { type Instance, instanceKey, type ProbeResult, type TrafficDelta } from '../state.ts';
-import { createMetricSet, type MetricSet } from './registry.ts';
+import type { EdgeReport } from '../../shared/edge-report.ts';
+import type { SinkStatus, Update } from '../core/sink.ts';
+import { type Instance, instanceKey, type ProbeResult, type TrafficDelta } from '../core/state.ts';
+import { createMetricSet, type MetricSet } from './metric-set.ts';
 
 const STATES = ['up', 'probation', 'draining', 'down'] as const;
 const ADMIN = ['ready', 'drain', 'maint'] as const;
@@ -24,7 +24,7 @@ export interface Metrics {
   probe(result: ProbeResult): void;
   edgeReport(report: EdgeReport): void;
   /** A listener of the loop threw. */
-  listenerFault(listener: string): void;
+  listenerError(listener: string): void;
   /** The whole page for `/metrics`. */
   render(): Promise<string>;
 }
@@ -72,7 +72,7 @@ export function createMetrics({ version, site, status, now = Date.now }: Metrics
       edgeAges = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS).slice(-999);
       if (report.snapshot) edgeAges.push({ at: now(), ageMs: report.snapshot.ageMs });
     },
-    listenerFault: (listener) => set.listenerFaults.inc({ listener }),
+    listenerError: (listener) => set.listenerFaults.inc({ listener }),
     async render() {
       showStatus(set, status());
       const recent = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS);

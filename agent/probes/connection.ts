@@ -2,16 +2,16 @@ import net, { type Socket } from 'node:net';
 import tls from 'node:tls';
 import { Client } from 'undici';
 import { guardedLookup } from './guarded-lookup.ts';
-import { readTlsFiles, type Target } from './target.ts';
+import { type ProbeTarget, readProbeTlsOptions } from './target.ts';
 
 /** One kept-alive HTTP connection to an instance, and what is known of its life. */
-export interface Connection {
+export interface ProbeConnection {
   readonly client: Client;
   busy: boolean;
   /** Whether an answer came over the present socket: then a failure may be the socket's age, not the instance's. */
   used: boolean;
   /** When the present socket was begun, by the clock. */
-  begunAt: number;
+  startedAt: number;
   connectMs?: number;
   tlsMs?: number;
   /** The next close is our own doing, or was announced. */
@@ -23,7 +23,11 @@ export interface Connection {
 const KEEP_OPEN_MS = 3_600_000;
 
 /** Makes connections to one instance. Throws when a certificate file cannot be read. */
-export function connectionMaker(target: Target, onClosed: () => void, clock: () => number): () => Connection {
+export function createConnectionFactory(
+  target: ProbeTarget,
+  onClosed: () => void,
+  clock: () => number,
+): () => ProbeConnection {
   const url = new URL(target.url);
   const secure = url.protocol === 'https:';
   const host = url.hostname.replace(/^\[|\]$/g, '');
@@ -33,13 +37,13 @@ export function connectionMaker(target: Target, onClosed: () => void, clock: () 
     noDelay: true,
     ...(target.allowNetworks ? { lookup: guardedLookup(target.allowNetworks) } : {}),
   };
-  let files = secure ? readTlsFiles(target.check.tls ?? {}) : undefined;
+  let files = secure ? readProbeTlsOptions(target.check.tls ?? {}) : undefined;
   const servername = files?.servername ?? (net.isIP(host) ? undefined : host);
 
   /** With the certificates as they are on disk by now; where they are being replaced, with the last that could be read. */
   function secureAddress(): tls.ConnectionOptions {
     try {
-      files = readTlsFiles(target.check.tls ?? {});
+      files = readProbeTlsOptions(target.check.tls ?? {});
     } catch {
       // What is wrong with them shows at a restart or when the configuration changes.
     }
@@ -60,7 +64,7 @@ export function connectionMaker(target: Target, onClosed: () => void, clock: () 
       keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
       connect: (_, done) => {
         const began = clock();
-        connection.begunAt = began;
+        connection.startedAt = began;
         let told = false;
         const tell = (error: Error | null) => {
           if (told) return;
@@ -84,11 +88,11 @@ export function connectionMaker(target: Target, onClosed: () => void, clock: () 
         opening.once('close', () => tell(new Error('connection closed')));
       },
     });
-    const connection: Connection = {
+    const connection: ProbeConnection = {
       client,
       busy: false,
       used: false,
-      begunAt: clock(),
+      startedAt: clock(),
       expectClose: false,
       destroy() {
         destroyed = true;

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
-import type { ProbeResult } from '../state.ts';
+import type { ProbeResult } from '../core/state.ts';
 import { probeError } from './errors.ts';
 import { createProber } from './scheduler.ts';
 

@@ -1,5 +1,5 @@
 /** System errors as an operator reads them; what is not listed keeps its own message. */
-const WORDS: { [code: string]: string } = {
+const ERROR_TEXT: { [code: string]: string } = {
   ECONNREFUSED: 'connect refused',
   ECONNRESET: 'connection reset',
   EPIPE: 'connection reset',
@@ -28,16 +28,16 @@ export function errorCode(error: unknown): string | undefined {
 /** "connect refused 127.0.0.1:8004" */
 export function probeError(error: unknown, host: string): string {
   const code = errorCode(error);
-  const known = code ? WORDS[code] : undefined;
+  const known = code ? ERROR_TEXT[code] : undefined;
   if (known) return `${known} ${host}`;
   if (code?.startsWith('HPE_')) return `answer of ${host} is not HTTP (${code})`;
   return `${error instanceof Error ? error.message : String(error)} ${host}`.slice(0, 200);
 }
 
 /** The probe was not made: it tells of this machine, and nothing of the instance. */
-export const isOwnWant = (error: string | undefined): boolean =>
+export const isLocalShortage = (error: string | undefined): boolean =>
   error !== undefined && /^this (agent|machine) has no /.test(error);
 
 /** The instance itself said no, at once: worth asking again in a tenth of a second, not in a second. */
-export const isPlainRefusal = (error: string | undefined): boolean =>
+export const isImmediateRefusal = (error: string | undefined): boolean =>
   error !== undefined && /^connect(ion)? (refused|reset|closed)/.test(error);

@@ -1,6 +1,6 @@
 import { lookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
-import { addressAllowed } from '../registry/allowed.ts';
+import { isAddressAllowed } from '../registry/address-policy.ts';
 
 /**
  * Name resolution for registered instances: a name that was inside the allowed networks when it was registered may
@@ -11,7 +11,7 @@ export const guardedLookup =
   (hostname, options, callback) => {
     lookup(hostname, { ...options, all: true }, (error, found) => {
       if (error) return callback(error, []);
-      const allowed = found.filter(({ address }) => addressAllowed(address, networks));
+      const allowed = found.filter(({ address }) => isAddressAllowed(address, networks));
       const first = allowed[0];
       if (!first) {
         const refusal = new Error(`${hostname} resolves outside registry.allowNetworks`);

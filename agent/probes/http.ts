@@ -1,41 +1,41 @@
 import type { Dispatcher } from 'undici';
-import { type Connection, connectionMaker } from './connection.ts';
+import { createConnectionFactory, type ProbeConnection } from './connection.ts';
 import { errorCode, probeError } from './errors.ts';
-import { checkBody, checkStatus, wantsBody } from './expect.ts';
-import type { Observation, Probe, Target } from './target.ts';
+import { checkBody, checkStatus, needsBody } from './expectation.ts';
+import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 
 /** Of an answer's body this much is read; a health page is small, and a probe must never fill memory. */
-const BODY_LIMIT = 64 * 1024;
+const MAX_BODY_BYTES = 64 * 1024;
 /**
  * A connection is used no longer than this: it shows only the process it leads to, which may serve old connections and
  * take no new ones, or stand at an address that the name has left.
  */
-const RENEW_MS = 60_000;
+const MAX_CONNECTION_AGE_MS = 60_000;
 /** What these errors break before the first byte of an answer may be the age of a reused connection. */
-const CLOSED = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+const CLOSED_CODES = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /**
  * HTTP and HTTPS probes over one kept-alive connection. When the instance ends that connection between two probes,
  * `onClosed` is called: a hint that something happened, no proof. Redirects are answers, not followed.
  */
 export function createHttpProbe(
-  target: Target,
+  target: ProbeTarget,
   onClosed: () => void,
   clock = () => performance.now(),
 ): Probe {
   const { check } = target;
   const host = new URL(target.url).host;
-  const readsBody = wantsBody(check.expect);
+  const readsBody = needsBody(check.expect);
   const headers = { 'user-agent': 'acgs-lb-agent', accept: '*/*', ...check.headers };
   const request = { path: check.path, method: check.method, headers };
-  const open = connectionMaker(target, onClosed, clock);
-  const spare = new Set<Connection>();
+  const open = createConnectionFactory(target, onClosed, clock);
+  const spare = new Set<ProbeConnection>();
   let main = open();
   let closed = false;
 
-  async function run(): Promise<Observation> {
+  async function run(): Promise<ProbeObservation> {
     if (!main.busy) {
-      if (main.used && clock() - main.begunAt > RENEW_MS) {
+      if (main.used && clock() - main.startedAt > MAX_CONNECTION_AGE_MS) {
         main.destroy();
         main = open();
       }
@@ -50,7 +50,7 @@ export function createHttpProbe(
     return observation;
   }
 
-  async function attempt(connection: Connection, mayRepeat: boolean): Promise<Observation> {
+  async function attempt(connection: ProbeConnection, mayRepeat: boolean): Promise<ProbeObservation> {
     const reused = connection.used;
     connection.busy = true;
     const { observation, unanswered } = await ask(connection);
@@ -59,7 +59,7 @@ export function createHttpProbe(
     return unanswered && reused && mayRepeat && !closed ? attempt(main, false) : observation;
   }
 
-  function ask(connection: Connection): Promise<{ observation: Observation; unanswered: boolean }> {
+  function ask(connection: ProbeConnection): Promise<{ observation: ProbeObservation; unanswered: boolean }> {
     return new Promise((resolve) => {
       const began = clock();
       const fresh = !connection.used;
@@ -109,7 +109,7 @@ export function createHttpProbe(
         onResponseData(running, chunk) {
           if (text) body += text.decode(chunk, { stream: true });
           received += chunk.length;
-          if (received <= BODY_LIMIT) return;
+          if (received <= MAX_BODY_BYTES) return;
           // Enough has been read to judge; the rest of a large page is not waited for.
           finish(judge());
           connection.expectClose = true;
@@ -122,7 +122,7 @@ export function createHttpProbe(
           const code = errorCode(error);
           finish(
             probeError(error, host),
-            firstByteMs === undefined && code !== undefined && CLOSED.has(code),
+            firstByteMs === undefined && code !== undefined && CLOSED_CODES.has(code),
           );
         },
       });

@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { HealthCheck } from '../../shared/config/config.ts';
 import { createProber, type Prober } from './scheduler.ts';
-import type { Observation, Target } from './target.ts';
+import type { ProbeObservation, ProbeTarget } from './target.ts';
 
 const check: HealthCheck = {
   ...{ type: 'http', method: 'GET', path: '/health', headers: {}, rise: 2, fall: 3 },
   ...{ interval: 10_000, fastInterval: 1_000, timeout: 3_000, expect: { status: [[200, 200]] } },
 };
-const targetOf = (index: number): Target => ({
+const targetOf = (index: number): ProbeTarget => ({
   key: `gs/gs-${index}`,
   ...{ service: 'gs', instance: `gs-${index}`, url: `http://127.0.0.1:${8000 + index}`, check },
 });
@@ -42,13 +42,13 @@ function start(count: number, options: { tookMs?: number; random?: () => number 
   const { tookMs = 1, random = () => 0.5 } = options;
   prober = createProber({
     random,
-    onResult: ({ instance }) => prober.pace(`gs/${instance}`, 'normal'),
+    onResult: ({ instance }) => prober.setProbeInterval(`gs/${instance}`, 'normal'),
     createProbe(target, onClosed) {
       closedHooks.set(target.key, onClosed);
       return {
         run() {
           begun.push({ key: target.key, at: Date.now() });
-          return new Promise<Observation>((resolve) => {
+          return new Promise<ProbeObservation>((resolve) => {
             setTimeout(resolve, tookMs, { ok: tookMs < check.timeout, latencyMs: tookMs });
           });
         },
@@ -76,7 +76,7 @@ test('a thousand instances make no burst: every tenth of the interval holds abou
 
 test('the interval is kept when probes hang, and jitter never adds up', async () => {
   start(1, { tookMs: 25_000, random: seeded(1) });
-  prober.pace('gs/gs-0', 'normal');
+  prober.setProbeInterval('gs/gs-0', 'normal');
   await vi.advanceTimersByTimeAsync(300_000);
   // 30, one more or less for where in the interval it began; waiting for the hung ones would leave 12.
   expect(begun.length).toBeGreaterThanOrEqual(29);
@@ -104,7 +104,7 @@ test('an urgent wish is met every 100 ms, and targets that stay keep their rhyth
   prober.sync([targetOf(1), targetOf(2)]);
   expect(closedHooks.get('gs/gs-1')).toBe(created);
   begun = [];
-  prober.pace('gs/gs-1', 'urgent');
+  prober.setProbeInterval('gs/gs-1', 'urgent');
   await vi.advanceTimersByTimeAsync(100);
   expect(begun.filter(({ key }) => key === 'gs/gs-1')).toHaveLength(1);
   expect(begun.some(({ key }) => key === 'gs/gs-0')).toBe(false);

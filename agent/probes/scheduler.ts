@@ -1,17 +1,17 @@
-import type { ProbeResult } from '../state.ts';
-import { isOwnWant } from './errors.ts';
+import type { ProbeResult } from '../core/state.ts';
+import { isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
-import { type Pace, paceMs } from './pace.ts';
-import type { Observation, Probe, Target } from './target.ts';
+import { type ProbeInterval, probeIntervalMs } from './interval.ts';
+import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 import { createTcpProbe } from './tcp.ts';
 
 export interface Prober {
   /** Probes exactly these from now on; targets that did not change keep their rhythm and connection. */
-  sync(targets: readonly Target[]): void;
+  sync(targets: readonly ProbeTarget[]): void;
   /** Something happened to this instance: probe at once. */
-  hint(key: string): void;
+  probeNow(key: string): void;
   /** The judge's wish for the next probe. */
-  pace(key: string, pace: Pace): void;
+  setProbeInterval(key: string, pace: ProbeInterval): void;
   stats(): ProberStats;
   close(): void;
 }
@@ -26,12 +26,12 @@ export interface ProberStats {
   latenessMs: { mean: number; max: number };
 }
 
-interface Entry {
-  target: Target;
+interface ScheduledTarget {
+  target: ProbeTarget;
   probe: Probe;
   /** Where in its interval this target's normal probes lie. */
   phase: number;
-  pace: Pace;
+  pace: ProbeInterval;
   due: number;
   timer: NodeJS.Timeout | undefined;
   running: number;
@@ -43,24 +43,24 @@ export interface ProberOptions {
   onResult(result: ProbeResult): void;
   now?: () => number;
   random?: () => number;
-  createProbe?: (target: Target, onClosed: () => void) => Probe;
+  createProbe?: (target: ProbeTarget, onClosed: () => void) => Probe;
 }
 
 /** At most so many probes of one target at a time: those that hang are waited for no longer than their timeout. */
-const OVERLAP = 8;
+const MAX_CONCURRENT = 8;
 /** Share of an interval by which a probe may be early or late. */
 const JITTER = 0.05;
 /** Node fires a timer at once that is set for longer. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const MAX_TIMER_MS = 2 ** 31 - 1;
 /** Fractions of the golden ratio fill an interval evenly, however many targets there are. */
 const GOLDEN = 0.618033988749895;
 /**
  * How close hints may follow each other. An instance that closes every connection after its answer would be probed
  * without end: each hint soon after the last doubles the gap, up to the fast interval; a quiet spell forgets that.
  */
-const HINT_GAP_MS = 100;
+const MIN_HINT_GAP_MS = 100;
 
-export const defaultProbe = (target: Target, onClosed: () => void): Probe =>
+export const defaultProbe = (target: ProbeTarget, onClosed: () => void): Probe =>
   target.check.type === 'tcp' ? createTcpProbe(target) : createHttpProbe(target, onClosed);
 
 /**
@@ -69,15 +69,15 @@ export const defaultProbe = (target: Target, onClosed: () => void): Probe =>
  */
 export function createProber(options: ProberOptions): Prober {
   const { onResult, now = Date.now, random = Math.random, createProbe = defaultProbe } = options;
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, ScheduledTarget>();
   const counters = { added: 0, started: 0, failed: 0, hints: 0, late: 0, lateMax: 0, lateCount: 0 };
 
-  function add(target: Target, index: number, batch: number): void {
+  function add(target: ProbeTarget, index: number, batch: number): void {
     const phase = ((counters.added++ * GOLDEN) % 1) * target.check.interval;
     // The first look is soon, yet a thousand first looks are no burst.
     const spread = Math.min(target.check.interval, batch);
     const due = now() + (index / Math.max(1, batch)) * spread;
-    const entry: Entry = {
+    const entry: ScheduledTarget = {
       target,
       probe: failing('not made yet'),
       phase,
@@ -86,7 +86,7 @@ export function createProber(options: ProberOptions): Prober {
       timer: undefined,
       running: 0,
       lastHint: 0,
-      hintGap: HINT_GAP_MS,
+      hintGap: MIN_HINT_GAP_MS,
     };
     try {
       entry.probe = createProbe(target, () => hint(target.key));
@@ -97,18 +97,18 @@ export function createProber(options: ProberOptions): Prober {
     arm(entry);
   }
 
-  function remove(entry: Entry): void {
+  function remove(entry: ScheduledTarget): void {
     clearTimeout(entry.timer);
     entry.probe.close();
     entries.delete(entry.target.key);
   }
 
-  function arm(entry: Entry): void {
+  function arm(entry: ScheduledTarget): void {
     clearTimeout(entry.timer);
-    entry.timer = setTimeout(fire, Math.min(Math.max(0, entry.due - now()), LONGEST_TIMER_MS), entry);
+    entry.timer = setTimeout(fire, Math.min(Math.max(0, entry.due - now()), MAX_TIMER_MS), entry);
   }
 
-  function fire(entry: Entry): void {
+  function fire(entry: ScheduledTarget): void {
     const instant = now();
     const late = Math.max(0, instant - entry.due);
     counters.late += late;
@@ -118,10 +118,10 @@ export function createProber(options: ProberOptions): Prober {
     arm(entry);
     // When it is this process that is late, a second probe beside one that waits for us would only add to the load.
     const overloaded = late > entry.target.check.interval / 4;
-    if (entry.running < (overloaded ? 1 : OVERLAP)) void probe(entry);
+    if (entry.running < (overloaded ? 1 : MAX_CONCURRENT)) void probe(entry);
   }
 
-  async function probe(entry: Entry): Promise<void> {
+  async function probe(entry: ScheduledTarget): Promise<void> {
     const { target } = entry;
     entry.running++;
     counters.started++;
@@ -135,14 +135,14 @@ export function createProber(options: ProberOptions): Prober {
       instance: target.instance,
       at: now(),
       ...observation,
-      ...(isOwnWant(observation.error) && { blind: true }),
+      ...(isLocalShortage(observation.error) && { blind: true }),
     });
   }
 
-  function nextDue(entry: Entry, instant: number): number {
+  function nextDue(entry: ScheduledTarget, instant: number): number {
     const { check } = entry.target;
     const jitter = (random() * 2 - 1) * JITTER;
-    if (entry.pace !== 'normal') return instant + paceMs(entry.pace, check) * (1 + jitter);
+    if (entry.pace !== 'normal') return instant + probeIntervalMs(entry.pace, check) * (1 + jitter);
     const grid =
       Math.ceil((instant - entry.phase) / check.interval + 2 * JITTER) * check.interval + entry.phase;
     return Math.max(instant + 1, grid + jitter * check.interval);
@@ -158,8 +158,8 @@ export function createProber(options: ProberOptions): Prober {
     const { fastInterval } = entry.target.check;
     entry.hintGap =
       since > 2 * fastInterval
-        ? HINT_GAP_MS
-        : Math.min(entry.hintGap * 2, Math.max(fastInterval, HINT_GAP_MS));
+        ? MIN_HINT_GAP_MS
+        : Math.min(entry.hintGap * 2, Math.max(fastInterval, MIN_HINT_GAP_MS));
     entry.lastHint = instant;
     counters.hints++;
     entry.due = instant;
@@ -167,7 +167,7 @@ export function createProber(options: ProberOptions): Prober {
   }
 
   return {
-    hint,
+    probeNow: hint,
     sync(targets) {
       const wanted = new Map(targets.map((target) => [target.key, target]));
       for (const entry of [...entries.values()]) {
@@ -177,7 +177,7 @@ export function createProber(options: ProberOptions): Prober {
       const fresh = targets.filter((target) => !entries.has(target.key));
       for (const [index, target] of fresh.entries()) add(target, index, fresh.length);
     },
-    pace(key, pace) {
+    setProbeInterval(key, pace) {
       const entry = entries.get(key);
       if (!entry || entry.pace === pace) return;
       entry.pace = pace;
@@ -206,13 +206,13 @@ export function createProber(options: ProberOptions): Prober {
   };
 }
 
-const sameTarget = (a: Target, b: Target): boolean =>
+const sameTarget = (a: ProbeTarget, b: ProbeTarget): boolean =>
   a.url === b.url &&
   a.allowNetworks === b.allowNetworks &&
   (a.check === b.check || JSON.stringify(a.check) === JSON.stringify(b.check));
 
 /** Stands in for a probe that could not be made, for example because a certificate file is missing. */
 const failing = (error: string): Probe => ({
-  run: (): Promise<Observation> => Promise.resolve({ ok: false, latencyMs: 0, error }),
+  run: (): Promise<ProbeObservation> => Promise.resolve({ ok: false, latencyMs: 0, error }),
   close: () => {},
 });

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { HealthCheck } from '../../shared/config/config.ts';
 
 /** One instance to probe, and how. */
-export interface Target {
+export interface ProbeTarget {
   /** `service/instance` */
   key: string;
   service: string;
@@ -14,7 +14,7 @@ export interface Target {
 }
 
 /** A probe returns evidence, never a verdict. */
-export interface Observation {
+export interface ProbeObservation {
   ok: boolean;
   latencyMs: number;
   timing?: { connectMs?: number; tlsMs?: number; firstByteMs?: number };
@@ -24,11 +24,11 @@ export interface Observation {
 /** Something that can look at one instance, again and again. */
 export interface Probe {
   /** Never rejects: whatever goes wrong is the observation. Two may run at once. */
-  run(): Promise<Observation>;
+  run(): Promise<ProbeObservation>;
   close(): void;
 }
 
-export interface TlsFiles {
+export interface ProbeTlsOptions {
   ca?: Buffer;
   cert?: Buffer;
   key?: Buffer;
@@ -37,7 +37,7 @@ export interface TlsFiles {
 }
 
 /** Reads the certificate files named in the check. Throws with the file's name when one cannot be read. */
-export function readTlsFiles(tls: NonNullable<HealthCheck['tls']>): TlsFiles {
+export function readProbeTlsOptions(tls: NonNullable<HealthCheck['tls']>): ProbeTlsOptions {
   return {
     ...(tls.ca ? { ca: readFileSync(tls.ca) } : {}),
     ...(tls.cert ? { cert: readFileSync(tls.cert) } : {}),

@@ -1,6 +1,6 @@
 import type { Config, HealthCheck, ServiceConfig } from '../../shared/config/config.ts';
-import { type Instance, instanceKey } from '../state.ts';
-import type { Target } from './target.ts';
+import { type Instance, instanceKey } from '../core/state.ts';
+import type { ProbeTarget } from './target.ts';
 
 /** Under the name that HAProxy's checks use too: a server of several sites answers for the right one. */
 function checkOf({ health, hosts }: ServiceConfig): HealthCheck {
@@ -11,7 +11,7 @@ function checkOf({ health, hosts }: ServiceConfig): HealthCheck {
 }
 
 /** What is to be probed. An instance of a service that is no longer configured is not. */
-export function targetsOf(instances: Iterable<Instance>, config: Config): Target[] {
+export function probeTargetsOf(instances: Iterable<Instance>, config: Config): ProbeTarget[] {
   const checks = new Map(Object.values(config.services).map((service) => [service.id, checkOf(service)]));
   return Array.from(instances).flatMap(({ service, id, url, origin }) => {
     const check = checks.get(service);

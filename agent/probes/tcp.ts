@@ -1,17 +1,17 @@
 import net from 'node:net';
 import { probeError } from './errors.ts';
 import { guardedLookup } from './guarded-lookup.ts';
-import type { Observation, Probe, Target } from './target.ts';
+import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 
 /** A TCP probe: the instance accepts a connection within the timeout. Nothing is sent, the connection is closed. */
-export function createTcpProbe(target: Target, clock = () => performance.now()): Probe {
+export function createTcpProbe(target: ProbeTarget, clock = () => performance.now()): Probe {
   const url = new URL(target.url);
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
   const host = url.hostname.replace(/^\[|\]$/g, '');
   const lookup = target.allowNetworks ? { lookup: guardedLookup(target.allowNetworks) } : {};
   const sockets = new Set<net.Socket>();
 
-  function run(): Promise<Observation> {
+  function run(): Promise<ProbeObservation> {
     return new Promise((resolve) => {
       const began = clock();
       const socket = net.connect({ host, port, ...lookup });

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { parseOrigin } from '../../shared/config/origin.ts';
-import { type Change, instanceKey, type Registration } from '../state.ts';
+import { type Change, instanceKey, type Registration } from '../core/state.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** No date lies after it (ECMA-262 §21.4.1.1). Epoch milliseconds. */
@@ -46,14 +46,14 @@ export const intentSchema = z.object({
 export type Intent = z.output<typeof intentSchema>;
 
 /** Whether the one agent's record of an instance takes the place of the other's. */
-export function outranks(theirs: Intent, ours: Intent | undefined): boolean {
+export function supersedes(theirs: Intent, ours: Intent | undefined): boolean {
   if (!ours) return true;
   const rank = theirs.expired || ours.expired ? lastSign : ({ updatedAt }: Intent) => updatedAt;
   return rank(theirs) > rank(ours);
 }
 
 /** Whether it holds a heartbeat that the other has not heard of. */
-export const beatLater = (theirs: Intent, ours: Intent): boolean =>
+export const hasNewerHeartbeat = (theirs: Intent, ours: Intent): boolean =>
   !ours.removed && !theirs.removed && (theirs.beatenAt ?? 0) > (ours.beatenAt ?? 0);
 
 /** Of one that ran out: the last that was heard before. When that was noticed proves nothing; the agent may have slept. */
@@ -63,7 +63,7 @@ const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
 /** A removal is remembered this long, so that the other agent learns of it. */
 const FORGET_REMOVAL_MS = 86_400_000;
 
-export const isForgotten = ({ removed, updatedAt }: Intent, now: number): boolean =>
+export const isExpiredRemoval = ({ removed, updatedAt }: Intent, now: number): boolean =>
   removed === true && now - updatedAt > FORGET_REMOVAL_MS;
 
 export function parseIntents(raw: unknown): Map<string, Intent> {
@@ -80,7 +80,7 @@ export function parseIntents(raw: unknown): Map<string, Intent> {
 }
 
 /** Takes back all that was asked for. */
-export const NOTHING_ASKED = {
+export const CLEARED_INTENT = {
   registration: undefined,
   admin: undefined,
   weight: undefined,
@@ -88,7 +88,7 @@ export const NOTHING_ASKED = {
 } as const;
 
 /** The wish as it stands after the agent itself changed something; null when that does not touch it. */
-export function afterChange(intent: Intent, change: Change, now: number): Intent | null {
+export function intentAfterChange(intent: Intent, change: Change, now: number): Intent | null {
   if (intent.removed || change.by !== undefined) return null;
   const { weight: _, ...rest } = intent;
   switch (change.kind) {
@@ -105,7 +105,7 @@ export function afterChange(intent: Intent, change: Change, now: number): Intent
 }
 
 /** Key order is no difference. */
-export function sameBody(
+export function sameRegistration(
   a: Registration | Intent['registration'],
   b: Registration | Intent['registration'],
 ): boolean {

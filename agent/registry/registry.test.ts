@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
+import { createLoop, type Loop } from '../core/loop.ts';
+import type { Change } from '../core/state.ts';
 import { initialRecords } from '../judge/initial.ts';
-import { createLoop, type Loop } from '../loop.ts';
-import type { Change } from '../state.ts';
 import { parseIntents } from './intent.ts';
 import { openRegistry, type Registry, registryPath } from './registry.ts';
 
@@ -42,14 +42,14 @@ afterEach(async () => {
 async function open(): Promise<Registry> {
   told = [];
   loop = createLoop({
-    resumed: initialRecords(config, null, 0),
+    initialRecords: initialRecords(config, null, 0),
     policies: config.services,
     listeners: [{ name: 'test', accept: ({ changes }) => void told.push(...changes) }],
-    onFault(_, error) {
+    onListenerError(_, error) {
       throw error;
     },
-    host: () => ({ cpuPercent: 0, memoryPercent: 0 }),
-    onJudged() {},
+    hostLoad: () => ({ cpuPercent: 0, memoryPercent: 0 }),
+    onRecordUpdated() {},
     now: () => clock,
   });
   return openRegistry({
@@ -100,7 +100,7 @@ test('an address that allowNetworks no longer holds goes, with the reason, and d
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1', 'gs/far', 'gs/near']);
 
   config = configWith('registry: { allowNetworks: [127.0.0.0/8] }');
-  registry.judgeAddresses();
+  registry.enforceAddressPolicy();
   loop.refresh(false);
   registry.accept({ changes: told });
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1', 'gs/near']);
@@ -131,7 +131,7 @@ test('a wish that could not be saved is refused for good, with the reason', asyn
 
 /** As the agent does it: a look at the clock, then what has run out goes. */
 function tick(): void {
-  registry.keepAlive(false);
+  registry.creditMissedHeartbeats(false);
   loop.tick();
 }
 

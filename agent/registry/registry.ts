@@ -1,26 +1,39 @@
 import { join } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
 import { ConfigError } from '../../shared/config/load.ts';
+import {
+  type AdminState,
+  type Change,
+  type Instance,
+  instanceKey,
+  type Registration,
+} from '../core/state.ts';
 import { fileSources } from '../judge/initial.ts';
-import { type AdminState, type Change, type Instance, instanceKey, type Registration } from '../state.ts';
-import { whyAddressNotAllowed, whyNotAllowed } from './allowed.ts';
-import { type Answer, clash, conflictText, unknown } from './answer.ts';
-import { openBook } from './book.ts';
-import { type Enacting, enact } from './enact.ts';
-import { afterChange, beatLater, type Intent, NOTHING_ASKED, outranks, sameBody } from './intent.ts';
+import { addressPolicyViolation, urlPolicyViolation } from './address-policy.ts';
+import { type ApplyIntentDeps, applyIntent } from './apply-intent.ts';
+import {
+  CLEARED_INTENT,
+  hasNewerHeartbeat,
+  type Intent,
+  intentAfterChange,
+  sameRegistration,
+  supersedes,
+} from './intent.ts';
+import { openIntentStore } from './intent-store.ts';
+import { conflictDetail, conflictsWith, type RegistryResult, unknownInstance } from './result.ts';
 
 export interface Registry {
-  register(registration: Registration, by: string): Promise<Answer>;
-  deregister(service: string, id: string, by: string): Promise<Answer>;
+  register(registration: Registration, by: string): Promise<RegistryResult>;
+  deregister(service: string, id: string, by: string): Promise<RegistryResult>;
   setAdmin(
     service: string,
     id: string,
     admin: AdminState,
     deadline: number | undefined,
     by: string,
-  ): Promise<Answer>;
-  setWeight(service: string, id: string, weight: number, by: string): Promise<Answer>;
-  heartbeat(service: string, id: string): Answer;
+  ): Promise<RegistryResult>;
+  setWeight(service: string, id: string, weight: number, by: string): Promise<RegistryResult>;
+  heartbeat(service: string, id: string): RegistryResult;
   /** News from the judge: a registration that ran out, a drain that became maint. */
   accept(update: { changes: readonly Change[] }): void;
   /** Takes over what another agent of the site was asked for. */
@@ -29,28 +42,28 @@ export interface Registry {
    * Called all the time, before anything is let run out: heartbeats that could not be heard are not held against anybody.
    * Those sent to the other agent while it is out of reach, and all of them while this process did not run.
    */
-  keepAlive(otherOutOfReach: boolean): void;
+  creditMissedHeartbeats(otherOutOfReach: boolean): void;
   /** Throws ConfigError when something registered has the id or address of an instance of this file. */
   checkFile(config: Config): void;
   /** After registry.allowNetworks changed: what was registered at an address outside of it goes. */
-  judgeAddresses(): void;
+  enforceAddressPolicy(): void;
   intents(): ReadonlyMap<string, Intent>;
   /** From now on the other agent of the site is told of every wish. */
-  shareWith(tell: (key: string, intent: Intent) => void): void;
+  replicateTo(tell: (key: string, intent: Intent) => void): void;
   close(): Promise<void>;
 }
 
-export interface RegistryDeps extends Enacting {
+export interface RegistryDeps extends ApplyIntentDeps {
   stateDir: string;
   onError(error: unknown): void;
   now?: () => number;
 }
 
 /** Stopped, asleep with its machine, or the clock was set forward: nobody was heard for so long. */
-const HELD_UP_MS = 1_000;
+const STALL_MS = 1_000;
 
 /** What was asked for could not be written down, and was not done. */
-class Unsaved extends Error {}
+class UnsavedIntentError extends Error {}
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export const registryPath = (stateDir: string): string => join(stateDir, 'registry.json');
@@ -58,13 +71,13 @@ export const registryPath = (stateDir: string): string => join(stateDir, 'regist
 export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const now = deps.now ?? Date.now;
   const path = registryPath(deps.stateDir);
-  const { intents, save, settled } = await openBook(path, now);
+  const { intents, save, whenIdle: settled } = await openIntentStore(path, now);
   let share: (key: string, intent: Intent) => void = () => {};
   /** Registrations whose last sign of life came from the other agent. */
   const beatenElsewhere = new Set<string>();
   let aliveAt = now();
 
-  for (const [key, intent] of intents) enact(deps, key, intent);
+  for (const [key, intent] of intents) applyIntent(deps, key, intent);
   for (const [key, { origin, service, id }] of deps.instances()) {
     if (origin !== 'api' || intents.get(key)?.registration) continue;
     deps.apply({
@@ -85,7 +98,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     let intent = made(last);
     await save([key, intent]).catch((error: unknown) => {
       deps.onError(error);
-      throw new Unsaved(`nothing was done: ${path} cannot be written (${messageOf(error)})`, {
+      throw new UnsavedIntentError(`nothing was done: ${path} cannot be written (${messageOf(error)})`, {
         cause: error,
       });
     });
@@ -99,7 +112,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     if (meanwhile !== last) save().catch(deps.onError);
     beatenElsewhere.delete(key);
     share(key, intent);
-    enact(deps, key, intent);
+    applyIntent(deps, key, intent);
   }
 
   /** Newer than the wish before it, also when that was made by an agent whose clock is ahead. */
@@ -120,43 +133,43 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   function takeOver(key: string, intent: Intent, ours: Intent | undefined): void {
     intents.set(key, intent);
     const { registration } = intent;
-    if (registration && ours?.registration && !sameBody(ours.registration, registration)) {
+    if (registration && ours?.registration && !sameRegistration(ours.registration, registration)) {
       // Taken back and registered anew while nobody told us.
       const { service, id: instance } = registration;
       deps.apply({ kind: 'deregister', service, instance, reason: 'registered anew', by: intent.by });
     }
-    enact(deps, key, intent, ours);
+    applyIntent(deps, key, intent, ours);
   }
 
   function find(service: string, id: string): Instance | undefined {
     return deps.instances().get(instanceKey(service, id));
   }
 
-  function answer(service: string, id: string, created = false): Answer {
+  function answer(service: string, id: string, created = false): RegistryResult {
     const instance = find(service, id);
-    return instance ? { ok: true, instance, created } : unknown(service, id);
+    return instance ? { ok: true, instance, created } : unknownInstance(service, id);
   }
 
   /** What stands in the way of a registration, or is the same; null when nothing does. */
-  function standing(registration: Registration): Answer | null {
+  function standing(registration: Registration): RegistryResult | null {
     const { service, id } = registration;
     const before = find(service, id);
     if (before) {
       const recorded = intents.get(instanceKey(service, id))?.registration;
-      const same = before.origin === 'api' && sameBody(recorded, registration);
-      if (!same) return { ok: false, why: 'conflict', detail: conflictText(before, registration) };
+      const same = before.origin === 'api' && sameRegistration(recorded, registration);
+      if (!same) return { ok: false, why: 'conflict', detail: conflictDetail(before, registration) };
       beat(service, id);
       return answer(service, id);
     }
-    const elsewhere = [...deps.instances().values()].find((other) => clash(other, registration));
-    return elsewhere ? { ok: false, why: 'conflict', detail: conflictText(elsewhere, registration) } : null;
+    const elsewhere = [...deps.instances().values()].find((other) => conflictsWith(other, registration));
+    return elsewhere ? { ok: false, why: 'conflict', detail: conflictDetail(elsewhere, registration) } : null;
   }
 
   /** A wish is in force only once it is on disk: the next one is judged after that. */
   let turn: Promise<unknown> = Promise.resolve();
-  function inTurn(work: () => Promise<Answer>): Promise<Answer> {
-    const mine = turn.then(work, work).catch((error: unknown): Answer => {
-      if (error instanceof Unsaved) return { ok: false, why: 'unsaved', detail: error.message };
+  function inTurn(work: () => Promise<RegistryResult>): Promise<RegistryResult> {
+    const mine = turn.then(work, work).catch((error: unknown): RegistryResult => {
+      if (error instanceof UnsavedIntentError) return { ok: false, why: 'unsaved', detail: error.message };
       throw error;
     });
     turn = mine.catch(() => {});
@@ -170,7 +183,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
         return { ok: false, why: 'unknown', detail: `there is no service "${service}"` };
       const known = standing(registration);
       if (known) return known;
-      const refused = await whyNotAllowed(url, deps.config().registry.allowNetworks);
+      const refused = await urlPolicyViolation(url, deps.config().registry.allowNetworks);
       if (refused) return { ok: false, why: 'invalid', detail: refused };
       return inTurn(async () => {
         // Another request may have registered it while the name was looked up.
@@ -184,17 +197,17 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     deregister: (service, id, by) =>
       inTurn(async () => {
         const instance = find(service, id);
-        if (!instance) return unknown(service, id);
+        if (!instance) return unknownInstance(service, id);
         if (instance.origin === 'file') {
           const detail = `${id} stands in the configuration file: take it out there, or put it in maint`;
           return { ok: false, why: 'conflict', detail };
         }
-        await wish(instanceKey(service, id), by, { ...NOTHING_ASKED, removed: true });
+        await wish(instanceKey(service, id), by, { ...CLEARED_INTENT, removed: true });
         return { ok: true, instance, created: false };
       }),
     setAdmin: (service, id, state, deadline, by) =>
       inTurn(async () => {
-        if (!find(service, id)) return unknown(service, id);
+        if (!find(service, id)) return unknownInstance(service, id);
         await wish(instanceKey(service, id), by, {
           admin: { state, ...(deadline === undefined ? {} : { deadline }) },
         });
@@ -202,13 +215,13 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       }),
     setWeight: (service, id, weight, by) =>
       inTurn(async () => {
-        if (!find(service, id)) return unknown(service, id);
+        if (!find(service, id)) return unknownInstance(service, id);
         await wish(instanceKey(service, id), by, { weight });
         return answer(service, id);
       }),
     heartbeat(service, id) {
       const instance = find(service, id);
-      if (!instance) return unknown(service, id);
+      if (!instance) return unknownInstance(service, id);
       if (instance.expiresAt === undefined) {
         return {
           ok: false,
@@ -223,7 +236,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       for (const change of changes) {
         const key = instanceKey(change.service, change.instance);
         const intent = intents.get(key);
-        const next = intent && afterChange(intent, change, after(intent));
+        const next = intent && intentAfterChange(intent, change, after(intent));
         if (!(next ?? intent)?.registration) beatenElsewhere.delete(key);
         if (!next) continue;
         intents.set(key, next);
@@ -235,10 +248,10 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       let news = false;
       for (const [key, intent] of theirs) {
         const ours = intents.get(key);
-        const isBeat = ours !== undefined && beatLater(intent, ours);
-        const isNew = !ours?.registration && outranks(intent, ours);
+        const isBeat = ours !== undefined && hasNewerHeartbeat(intent, ours);
+        const isNew = !ours?.registration && supersedes(intent, ours);
         if (intent.registration?.ttl !== undefined && (isBeat || isNew)) beatenElsewhere.add(key);
-        if (outranks(intent, ours)) {
+        if (supersedes(intent, ours)) {
           news = true;
           const beatenAt = Math.max(ours?.beatenAt ?? 0, intent.beatenAt ?? 0);
           takeOver(key, beatenAt > 0 ? { ...intent, beatenAt } : intent, ours);
@@ -250,8 +263,8 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
       }
       if (news) save().catch(deps.onError);
     },
-    keepAlive(otherOutOfReach) {
-      const heldUp = now() - aliveAt > HELD_UP_MS;
+    creditMissedHeartbeats(otherOutOfReach) {
+      const heldUp = now() - aliveAt > STALL_MS;
       aliveAt = now();
       if (!heldUp && !otherOutOfReach) return;
       for (const [key, { service, id: instance, expiresAt }] of [...deps.instances()]) {
@@ -264,20 +277,20 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
         ({ origin, service }) => origin === 'api' && config.services[service],
       );
       const problems = [...fileSources(config).values()].flatMap((source) => {
-        const other = registered.find((each) => clash(each, source));
-        return other ? [`services.${source.service}.instances: ${conflictText(other, source)}`] : [];
+        const other = registered.find((each) => conflictsWith(each, source));
+        return other ? [`services.${source.service}.instances: ${conflictDetail(other, source)}`] : [];
       });
       if (problems.length > 0) throw new ConfigError(problems);
     },
-    judgeAddresses() {
+    enforceAddressPolicy() {
       const { allowNetworks } = deps.config().registry;
       for (const { origin, service, id: instance, url } of [...deps.instances().values()]) {
-        const reason = origin === 'api' ? whyAddressNotAllowed(url, allowNetworks) : null;
+        const reason = origin === 'api' ? addressPolicyViolation(url, allowNetworks) : null;
         if (reason) deps.apply({ kind: 'deregister', service, instance, reason });
       }
     },
     intents: () => intents,
-    shareWith(tell) {
+    replicateTo(tell) {
       share = tell;
     },
     close: settled,

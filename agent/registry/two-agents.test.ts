@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
+import { createLoop } from '../core/loop.ts';
 import { initialRecords } from '../judge/initial.ts';
-import { createLoop } from '../loop.ts';
 import { openRegistry, type Registry } from './registry.ts';
 
 const config = parseConfig(`
@@ -28,12 +28,12 @@ async function open(now: () => number) {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-registry-'));
   stateDirs.push(folder);
   const loop = createLoop({
-    resumed: initialRecords(config, null, 0),
+    initialRecords: initialRecords(config, null, 0),
     policies: config.services,
     listeners: [{ name: 'registry', accept: (update) => opening?.accept(update) }],
-    host: () => ({ cpuPercent: 0, memoryPercent: 0 }),
-    onJudged() {},
-    onFault() {},
+    hostLoad: () => ({ cpuPercent: 0, memoryPercent: 0 }),
+    onRecordUpdated() {},
+    onListenerError() {},
     now,
   });
   let opening: Registry | undefined;
@@ -105,7 +105,7 @@ test('what runs out with the agent that heard no heartbeat comes back from the o
   for (let beat = 0; beat < 4; beat++) {
     later(4);
     a.heartbeat('gs', 's');
-    b.keepAlive(true);
+    b.creditMissedHeartbeats(true);
   }
   expect(see('s')).toEqual(['ready', 'ready']);
   // Nobody is told: it runs out with both.
@@ -132,7 +132,7 @@ test('an agent that was paused takes back nothing that the other one heard of', 
   expect(see('s')).toEqual(['ready', 'ready']);
   // What came back is heard of through the other, too.
   later(9);
-  b.keepAlive(true);
+  b.creditMissedHeartbeats(true);
   later(9);
   expect(see('s')).toEqual([undefined, 'ready']);
 });

@@ -1,16 +1,16 @@
-import { DAY, HOUR } from '../rollups/roll-up.ts';
-import { addRollup, emptyRollup, type Rollup } from '../rollups/rollup.ts';
-import { figures, point, type Span } from './figures.ts';
+import { addRollup, emptyRollup, type Rollup } from '../history/rollups/rollup.ts';
+import { DAY_SECONDS, HOUR_SECONDS } from '../history/rollups/run.ts';
+import { type RollupSpan, toFigures, toPoint } from './figures.ts';
 import { findIncidents, type Incident, type StateEvent } from './incidents.ts';
 import type {
   AlertReport,
   BreakerReport,
-  Figures,
   InstanceReport,
-  Point,
   Report,
+  ReportFigures,
+  ReportPoint,
+  ReportTargets,
   ServiceReport,
-  Targets,
 } from './report.ts';
 
 export interface ReportInput {
@@ -19,7 +19,7 @@ export interface ReportInput {
   from: number;
   to: number;
   generatedAt: number;
-  targets: Targets;
+  targets: ReportTargets;
   /** Hours, or days with hours at the edges. */
   rollups: readonly Rollup[];
   bucket: number;
@@ -33,7 +33,7 @@ export interface ReportInput {
 }
 
 /** Up to two weeks by the hour, beyond by the day: a chart of about 300 points reads best, and the database reads least. */
-export const bucketFor = (days: number): number => (days <= 14 ? HOUR : DAY);
+export const bucketFor = (days: number): number => (days <= 14 ? HOUR_SECONDS : DAY_SECONDS);
 
 export function buildReport(input: ReportInput): Report {
   const { from, to, bucket, targets } = input;
@@ -41,9 +41,9 @@ export function buildReport(input: ReportInput): Report {
   const starts = bucketStarts(from, to, bucket);
   const seconds = to - from;
   const hours = new Map(input.hours.map((one) => [`${one.service}/${one.instance}`, one]));
-  const span = (whole: Rollup, key: string): Span => {
+  const span = (whole: Rollup, key: string): RollupSpan => {
     const { known = 0, sampled = 0 } = hours.get(key) ?? {};
-    return { whole, known, sampled, hours: Math.ceil(seconds / HOUR) };
+    return { whole, known, sampled, hours: Math.ceil(seconds / HOUR_SECONDS) };
   };
 
   const wholes = grouped(rollups, ({ service, instance }) => `${service}/${instance}`);
@@ -55,11 +55,11 @@ export function buildReport(input: ReportInput): Report {
   }
   const incidents = findIncidents(input.events, members, input);
 
-  const seriesOf = (own: readonly Rollup[]): Point[] => {
+  const seriesOf = (own: readonly Rollup[]): ReportPoint[] => {
     const byBucket = grouped(own, ({ start }) => String(bucketOf(start, from, bucket)));
     return starts.map((start, index) => {
       const end = starts[index + 1] ?? Math.min(start + bucket, to);
-      return point(start, Math.max(end, start + 1) - start, byBucket.get(String(start)));
+      return toPoint(start, Math.max(end, start + 1) - start, byBucket.get(String(start)));
     });
   };
 
@@ -67,7 +67,7 @@ export function buildReport(input: ReportInput): Report {
   const instances: InstanceReport[] = [];
   for (const [key, whole] of wholes) {
     const { service, instance } = whole;
-    const own: Figures = figures(span(whole, key), seconds, targets.availability);
+    const own: ReportFigures = toFigures(span(whole, key), seconds, targets.availability);
     const mine = incidents.filter((one) => one.service === service && one.kind !== 'maintenance');
     if (instance) {
       instances.push({
@@ -150,16 +150,16 @@ function bucketStarts(from: number, to: number, bucket: number): number[] {
 function totalOf(
   rollups: readonly Rollup[],
   services: readonly ServiceReport[],
-  seriesOf: (own: readonly Rollup[]) => Point[],
+  seriesOf: (own: readonly Rollup[]) => ReportPoint[],
   { from, to, targets }: ReportInput,
 ): Report['total'] {
   const own = rollups.filter(({ instance }) => instance === '');
   const series = seriesOf(own);
   const whole = [...grouped(own, () => '').values()][0] ?? emptyRollup(from, '', '');
   const coverage = Math.max(0, ...services.map((service) => service.coverage));
-  const hours = Math.ceil((to - from) / HOUR);
+  const hours = Math.ceil((to - from) / HOUR_SECONDS);
   const known = Math.round(coverage * hours);
-  const total = figures({ whole, known, sampled: known, hours }, to - from, targets.availability);
+  const total = toFigures({ whole, known, sampled: known, hours }, to - from, targets.availability);
   return { ...total, peakRate: Math.max(0, ...series.map(({ meanRate }) => meanRate ?? 0)), series };
 }
 

@@ -1,12 +1,20 @@
 import { describe, expect, it } from 'vitest';
+import { capacityText } from '../cli/capacity-text.ts';
 import type { Terminal } from '../cli/terminal.ts';
-import { emptyRollup } from '../rollups/rollup.ts';
+import { emptyRollup } from '../history/rollups/rollup.ts';
 import { reviewCapacity, reviewedMonth } from './capacity.ts';
-import { capacityText } from './capacity-text.ts';
 
 const DAY = 86_400;
 const plain: Terminal = {
-  ...{ write() {}, error() {}, transient() {}, watched: false, rows: 24, interactive: false, columns: 80 },
+  ...{
+    write() {},
+    error() {},
+    progressLine() {},
+    showsProgress: false,
+    rows: 24,
+    interactive: false,
+    columns: 80,
+  },
   paint: (_, text) => text,
 };
 const at = (year: number, month: number, day = 1) => Date.UTC(year, month - 1, day) / 1000;

@@ -1,6 +1,6 @@
-import { DAY } from '../rollups/roll-up.ts';
-import type { Rollup } from '../rollups/rollup.ts';
-import { type BackTest, forecast, leastValues, type Method } from './forecast/forecast.ts';
+import type { Rollup } from '../history/rollups/rollup.ts';
+import { DAY_SECONDS } from '../history/rollups/run.ts';
+import { type BackTest, type ForecastMethod, forecast, minimumValues } from './forecast/forecast.ts';
 
 /** What `acgs-lb capacity` knows. Times are epoch seconds, rates requests per second. */
 export interface Capacity {
@@ -23,8 +23,8 @@ export type ServiceCapacity = { service: string; instances: number; maxconn: num
         meanResponseMs: number;
         days: number;
       };
-      rate: Outlook;
-      concurrency: Outlook;
+      rate: CapacityForecast;
+      concurrency: CapacityForecast;
       /** First day on which the expected, or the upper, peak of concurrency passes capacity; null within the forecast. */
       exhaustion: { expected: number | null; upper: number | null };
       /** So that the upper bound stays within `HEADROOM` of capacity. */
@@ -34,9 +34,9 @@ export type ServiceCapacity = { service: string; instances: number; maxconn: num
     }
 );
 
-export interface Outlook {
+export interface CapacityForecast {
   /** 'from-rate': the forecast rate times the time a request takes, by Little's law. */
-  method: Method | 'from-rate';
+  method: ForecastMethod | 'from-rate';
   backTest: BackTest;
   /** Highest day of each of the three months (of the rest of the reviewed one too): expected and 90 % interval. */
   months: { start: number; peak: number; lower: number; upper: number }[];
@@ -44,7 +44,7 @@ export interface Outlook {
 }
 
 /** Share of capacity a forecast may fill: queues grow without bound towards 100 %. */
-export const HEADROOM = 0.8;
+export const MAX_UTILIZATION = 0.8;
 const WEEK = 7;
 /** More holes than this share and what is learnt is mostly guesses. */
 const MAX_FILLED = 0.25;
@@ -89,16 +89,17 @@ function reviewService(
   { from, to, forecastTo }: { from: number; to: number; forecastTo: number },
 ) {
   // Whole days only: half of today has half of its peak, and so has the day on which history begins.
-  const end = Math.floor(to / DAY) * DAY;
-  const begins = Math.ceil((hours.find(({ rows }) => rows > 0)?.start ?? 0) / DAY) * DAY;
+  const end = Math.floor(to / DAY_SECONDS) * DAY_SECONDS;
+  const begins = Math.ceil((hours.find(({ rows }) => rows > 0)?.start ?? 0) / DAY_SECONDS) * DAY_SECONDS;
   const known = dailyPeaks(hours.filter(({ start }) => start >= begins && start < end));
   const first = known.keys().next().value;
   const since = first === undefined ? 'none at all' : `since ${iso(first)}`;
-  const days = first === undefined ? 0 : (end - first) / DAY;
-  if (first === undefined || days < leastValues(WEEK)) {
-    const when = first === undefined ? '' : `; try again after ${iso(first + leastValues(WEEK) * DAY)}`;
+  const days = first === undefined ? 0 : (end - first) / DAY_SECONDS;
+  if (first === undefined || days < minimumValues(WEEK)) {
+    const when =
+      first === undefined ? '' : `; try again after ${iso(first + minimumValues(WEEK) * DAY_SECONDS)}`;
     return {
-      refused: `history is too short: ${days} full days before ${iso(end)} (${since}), ${leastValues(WEEK)} are needed (three weeks to learn from, one to be tried on)${when}`,
+      refused: `history is too short: ${days} full days before ${iso(end)} (${since}), ${minimumValues(WEEK)} are needed (three weeks to learn from, one to be tried on)${when}`,
     };
   }
   const filled = days - known.size;
@@ -107,15 +108,15 @@ function reviewService(
       refused: `history has too many holes: ${filled} of ${days} days ${since} are missing, at most a quarter may`,
     };
   }
-  const horizon = Math.round((forecastTo - end) / DAY);
-  const outlook = (read: (peak: DayPeak) => number): Outlook => {
+  const horizon = Math.round((forecastTo - end) / DAY_SECONDS);
+  const outlook = (read: (peak: DayPeak) => number): CapacityForecast => {
     const { points, lower, upper, method, backTest } = forecast(
       fill(known, first, days, read),
       WEEK,
       horizon,
     );
     const daily = points.map((value, index) => ({
-      start: end + index * DAY,
+      start: end + index * DAY_SECONDS,
       ...{ value, lower: lower[index] ?? 0, upper: upper[index] ?? 0 },
     }));
     return { method, backTest, months: byMonth(daily), days: daily };
@@ -127,7 +128,7 @@ function reviewService(
     known,
   );
   const capacity = instances * maxconn;
-  const passes = (read: (day: Outlook['days'][number]) => number) =>
+  const passes = (read: (day: CapacityForecast['days'][number]) => number) =>
     concurrency.days.find((day) => read(day) > capacity)?.start ?? null;
   const highest = Math.max(...concurrency.days.map(({ upper }) => upper));
   const inMonth = [...known].filter(([start]) => start >= from && start < to).map(([, peak]) => peak);
@@ -142,7 +143,7 @@ function reviewService(
     rate,
     concurrency,
     exhaustion: { expected: passes(({ value }) => value), upper: passes(({ upper }) => upper) },
-    instancesToAdd: Math.max(0, Math.ceil(highest / (maxconn * HEADROOM)) - instances),
+    instancesToAdd: Math.max(0, Math.ceil(highest / (maxconn * MAX_UTILIZATION)) - instances),
     history: { days, filled },
   };
 }
@@ -151,7 +152,11 @@ function reviewService(
  * Concurrency is a small whole number whose steps hide a trend: where nothing better than repeating last week was found in
  * it, but a trend was found in the rate, the rate leads: L = λ·W with W as the last four weeks had it (their median).
  */
-function fromRate(own: Outlook, rate: Outlook, known: ReadonlyMap<number, DayPeak>): Outlook {
+function fromRate(
+  own: CapacityForecast,
+  rate: CapacityForecast,
+  known: ReadonlyMap<number, DayPeak>,
+): CapacityForecast {
   if (own.method !== 'seasonal-naive' || rate.method === 'seasonal-naive') return own;
   const ratios = [...known.values()]
     .slice(-4 * WEEK)
@@ -178,7 +183,7 @@ function dailyPeaks(hours: readonly Rollup[]): Map<number, DayPeak> {
   const days = new Map<number, DayPeak>();
   for (const hour of hours) {
     if (hour.rows === 0) continue;
-    const start = Math.floor(hour.start / DAY) * DAY;
+    const start = Math.floor(hour.start / DAY_SECONDS) * DAY_SECONDS;
     const day = days.get(start) ?? { rate: 0, measured: 0, little: 0, concurrency: 0 };
     day.rate = Math.max(day.rate, hour.peakRate);
     day.measured = Math.max(day.measured, hour.peakConcurrency);
@@ -203,7 +208,7 @@ function fill(
   read: (peak: DayPeak) => number,
 ): number[] {
   const at = (index: number): number | null => {
-    const peak = known.get(first + index * DAY);
+    const peak = known.get(first + index * DAY_SECONDS);
     return peak ? read(peak) : null;
   };
   return Array.from({ length: days }, (_, index) => {
@@ -215,7 +220,7 @@ function fill(
   });
 }
 
-function byMonth(days: Outlook['days']): Outlook['months'] {
+function byMonth(days: CapacityForecast['days']): CapacityForecast['months'] {
   const months = Map.groupBy(days, ({ start }) => {
     const date = new Date(start * 1000);
     return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1) / 1000;

@@ -1,12 +1,12 @@
 import { type Sketch, sketchQuantile } from '../../shared/sketch.ts';
-import { HOUR } from '../rollups/roll-up.ts';
-import type { Rollup } from '../rollups/rollup.ts';
-import type { Availability, Figures, Percentiles, Point } from './report.ts';
+import type { Rollup } from '../history/rollups/rollup.ts';
+import { HOUR_SECONDS } from '../history/rollups/run.ts';
+import type { AvailabilityFigure, LatencyFigure, ReportFigures, ReportPoint } from './report.ts';
 
 /** Sketches of single requests speak for a span when they hold at least this share of its requests. */
 const ENOUGH = 0.5;
 
-export function percentiles(rollup: Rollup): Percentiles | null {
+export function percentiles(rollup: Rollup): LatencyFigure | null {
   const { latency, means, requests } = rollup;
   const exact = latency && latency.count > 0 && latency.count >= ENOUGH * requests;
   if (exact) return read(latency, 'requests');
@@ -14,7 +14,7 @@ export function percentiles(rollup: Rollup): Percentiles | null {
   return latency && latency.count > 0 ? read(latency, 'requests') : null;
 }
 
-function read(sketch: Sketch, basis: Percentiles['basis']): Percentiles {
+function read(sketch: Sketch, basis: LatencyFigure['basis']): LatencyFigure {
   const at = (q: number) => sketchQuantile(sketch, q) ?? 0;
   return { p50: at(0.5), p95: at(0.95), p99: at(0.99), max: sketch.max, basis };
 }
@@ -23,7 +23,11 @@ function read(sketch: Sketch, basis: Percentiles['basis']): Percentiles {
  * Against `target` (fraction). Time where the rollup was sampled; `observedSeconds` is how long that was, since a time
  * nobody looked is neither up nor down. Else by requests.
  */
-export function availability(rollup: Rollup, observedSeconds: number, target: number): Availability | null {
+export function availability(
+  rollup: Rollup,
+  observedSeconds: number,
+  target: number,
+): AvailabilityFigure | null {
   const { samples, upSamples, requests, failures } = rollup;
   if (samples > 0) {
     const minutes = observedSeconds / 60;
@@ -33,7 +37,12 @@ export function availability(rollup: Rollup, observedSeconds: number, target: nu
   return requests > 0 ? budget('requests', 1 - failures / requests, requests * (1 - target), failures) : null;
 }
 
-function budget(basis: Availability['basis'], ratio: number, allowed: number, used: number): Availability {
+function budget(
+  basis: AvailabilityFigure['basis'],
+  ratio: number,
+  allowed: number,
+  used: number,
+): AvailabilityFigure {
   return {
     basis,
     ratio,
@@ -43,7 +52,7 @@ function budget(basis: Availability['basis'], ratio: number, allowed: number, us
   };
 }
 
-export interface Span {
+export interface RollupSpan {
   /** All of the period in one. */
   whole: Rollup;
   /** Hours of which anything is known, and of these, those with availability samples. */
@@ -53,22 +62,26 @@ export interface Span {
   hours: number;
 }
 
-export function figures({ whole, known, sampled, hours }: Span, seconds: number, target: number): Figures {
+export function toFigures(
+  { whole, known, sampled, hours }: RollupSpan,
+  seconds: number,
+  target: number,
+): ReportFigures {
   return {
     requests: whole.requests,
     failures: whole.failures,
     errorRate: whole.requests > 0 ? whole.failures / whole.requests : null,
-    meanRate: known > 0 ? whole.requests / Math.min(known * HOUR, seconds) : 0,
+    meanRate: known > 0 ? whole.requests / Math.min(known * HOUR_SECONDS, seconds) : 0,
     peakRate: whole.peakRate,
     peakConcurrency: whole.peakConcurrency,
     latency: percentiles(whole),
-    availability: availability(whole, Math.min(sampled * HOUR, seconds), target),
+    availability: availability(whole, Math.min(sampled * HOUR_SECONDS, seconds), target),
     coverage: hours > 0 ? Math.min(1, known / hours) : 0,
   };
 }
 
 /** A bucket's point; `rollup` absent when nothing is known of it. */
-export function point(start: number, seconds: number, rollup: Rollup | undefined): Point {
+export function toPoint(start: number, seconds: number, rollup: Rollup | undefined): ReportPoint {
   if (!rollup || (rollup.rows === 0 && rollup.samples === 0)) {
     return {
       ...{ start, gap: true, requests: null, failures: null, meanRate: null, peakRate: null },

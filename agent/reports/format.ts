@@ -34,7 +34,7 @@ export function share(ratio: number | null): string {
 }
 
 /** 42 s, 3 min 20 s, 2 h 5 min, 3 d 4 h. */
-export function lasting(seconds: number): string {
+export function formatDuration(seconds: number): string {
   const s = Math.round(seconds);
   const two = (a: number, unitA: string, b: number, unitB: string) =>
     b > 0 ? `${a} ${unitA} ${b} ${unitB}` : `${a} ${unitA}`;

@@ -22,7 +22,7 @@ export interface StateEvent {
   reason: string;
 }
 
-type Span = Omit<Incident, 'seconds'>;
+type IncidentSpan = Omit<Incident, 'seconds'>;
 
 /**
  * `events` in order of time, from before the period where a fall began before it; `members` tells which instances a
@@ -45,8 +45,8 @@ export function findIncidents(
 }
 
 /** When one instance was down, apart from when it was meant to be. */
-function falls(events: readonly StateEvent[]): Span[] {
-  const found: Span[] = [];
+function falls(events: readonly StateEvent[]): IncidentSpan[] {
+  const found: IncidentSpan[] = [];
   let [down, asked] = [false, false];
   for (const { service, instance, at, what, reason } of events) {
     if (what === 'down' || what === 'serving') down = what === 'down';
@@ -63,12 +63,12 @@ function falls(events: readonly StateEvent[]): Span[] {
 }
 
 /** When no instance of one service was left. One that was never seen to serve or fall yet, or is gone, is none. */
-function outages(events: readonly StateEvent[], members: ReadonlySet<string>): Span[] {
+function outages(events: readonly StateEvent[], members: ReadonlySet<string>): IncidentSpan[] {
   const states = new Map<string, 'serving' | 'down' | 'absent'>();
   for (const { instance, what } of events)
     if (!states.has(instance)) states.set(instance, what === 'registered' ? 'absent' : 'serving');
   for (const instance of members) if (!states.has(instance)) states.set(instance, 'serving');
-  const found: Span[] = [];
+  const found: IncidentSpan[] = [];
   for (const { service, instance, at, what, reason } of events) {
     if (what === 'maint' || what === 'ready') continue;
     states.set(instance, what === 'down' || what === 'serving' ? what : 'absent');

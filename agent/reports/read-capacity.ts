@@ -1,11 +1,11 @@
 import type { Config } from '../../shared/config/config.ts';
-import { readRollups } from '../rollups/read.ts';
-import { DAY } from '../rollups/roll-up.ts';
-import type { Queryable } from '../sql/database.ts';
+import { readRollups } from '../history/rollups/read.ts';
+import { DAY_SECONDS } from '../history/rollups/run.ts';
+import type { Queryable } from '../history/sql/database.ts';
 import { type Capacity, reviewCapacity, reviewedMonth } from './capacity.ts';
 
 /** Longer history teaches nothing about the next quarter, and costs seconds. */
-const HISTORY = 400 * DAY;
+const HISTORY = 400 * DAY_SECONDS;
 
 /**
  * Instances are those that history knew on the last day before the end of the month (so that registered ones count, and
@@ -20,7 +20,7 @@ export async function readCapacity(
   const { rows } = await database.query<{ service: string; instances: number }>(
     `SELECT service_type AS service, count(DISTINCT instance_id) AS instances FROM metrics_hourly
      WHERE instance_id <> '' AND rows > 0 AND start >= $1 AND start < $2 GROUP BY 1`,
-    [Math.floor(to) - DAY, Math.ceil(to)],
+    [Math.floor(to) - DAY_SECONDS, Math.ceil(to)],
   );
   const seen = new Map(rows.map(({ service, instances }) => [service, instances]));
   const all = await readRollups(database, { from: to - HISTORY, to, by: 'hour', sketches: false });

@@ -1,21 +1,21 @@
 import type { Config } from '../../shared/config/config.ts';
-import { readRollups } from '../rollups/read.ts';
-import { DAY, HOUR } from '../rollups/roll-up.ts';
-import type { Queryable } from '../sql/database.ts';
+import { readRollups } from '../history/rollups/read.ts';
+import { DAY_SECONDS, HOUR_SECONDS } from '../history/rollups/run.ts';
+import type { Queryable } from '../history/sql/database.ts';
 import { bucketFor, buildReport } from './build.ts';
 import type { StateEvent } from './incidents.ts';
-import type { AlertReport, Report, Targets } from './report.ts';
+import type { AlertReport, Report, ReportTargets } from './report.ts';
 
 export interface ReportOptions {
   days: number;
   /** Epoch seconds; the end of the period. */
   now: number;
   site: string;
-  targets: Targets;
+  targets: ReportTargets;
 }
 
 /** The guide's targets as the configuration has them. */
-export function targetsOf(config: Config): Targets {
+export function targetsOf(config: Config): ReportTargets {
   const { availabilityPercent, p95Ms, errorPercent } = config.monitor.thresholds;
   return {
     availability: availabilityPercent.warning / 100,
@@ -29,8 +29,8 @@ export async function readReport(database: Queryable, options: ReportOptions): P
   const { days, now, site, targets } = options;
   const bucket = bucketFor(days);
   const to = now;
-  const from = Math.floor((now - days * DAY) / HOUR) * HOUR;
-  const by = bucket === DAY ? 'day' : 'hour';
+  const from = Math.floor((now - days * DAY_SECONDS) / HOUR_SECONDS) * HOUR_SECONDS;
+  const by = bucket === DAY_SECONDS ? 'day' : 'hour';
   return buildReport({
     ...{ site, from, to, generatedAt: now, targets, bucket },
     rollups: await readRollups(database, { from, to, by }),

@@ -1,18 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { reportText } from '../cli/report-text.ts';
 import type { Terminal } from '../cli/terminal.ts';
-import { emptyRollup, type Rollup } from '../rollups/rollup.ts';
+import { emptyRollup, type Rollup } from '../history/rollups/rollup.ts';
 import { buildReport, type ReportInput } from './build.ts';
 import { reportCsv } from './csv.ts';
 import { milliseconds, percent } from './format.ts';
 import { niceTicks, timeTicks } from './html/axes.ts';
 import { reportPage } from './html/page.ts';
 import { findIncidents, type StateEvent } from './incidents.ts';
-import { reportText } from './text.ts';
 import { verdict } from './verdict.ts';
 
 const plain: Terminal = {
-  ...{ write() {}, error() {}, transient() {}, watched: false, rows: 24, interactive: false, columns: 100 },
+  ...{
+    write() {},
+    error() {},
+    progressLine() {},
+    showsProgress: false,
+    rows: 24,
+    interactive: false,
+    columns: 100,
+  },
   paint: (_, text) => text,
 };
 const HOUR = 3_600;

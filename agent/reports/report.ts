@@ -8,9 +8,9 @@ export interface Report {
   generatedAt: number;
   /** Seconds each point of a series stands for. */
   bucket: number;
-  targets: Targets;
+  targets: ReportTargets;
   /** All services together. */
-  total: Figures & { series: Point[] };
+  total: ReportFigures & { series: ReportPoint[] };
   services: ServiceReport[];
   /** Slowest first; those without a latency last. */
   instances: InstanceReport[];
@@ -24,14 +24,14 @@ export interface Report {
   notes: string[];
 }
 
-export interface Targets {
+export interface ReportTargets {
   /** Fraction 0–1. */
   availability: number;
   p95Ms: number;
   errorRate: number;
 }
 
-export interface Figures {
+export interface ReportFigures {
   requests: number;
   failures: number;
   /** Null when nothing was asked. */
@@ -40,14 +40,14 @@ export interface Figures {
   meanRate: number;
   peakRate: number;
   peakConcurrency: number;
-  latency: Percentiles | null;
-  availability: Availability | null;
+  latency: LatencyFigure | null;
+  availability: AvailabilityFigure | null;
   /** Share of the period's hours from which anything is known, 0–1. */
   coverage: number;
 }
 
 /** Milliseconds. `basis` 'means': of ten-second means weighted by requests, where single requests were not recorded. */
-export interface Percentiles {
+export interface LatencyFigure {
   p50: number;
   p95: number;
   p99: number;
@@ -59,7 +59,7 @@ export interface Percentiles {
  * `basis` 'time': the share of samples in which it could serve; 'requests': the share of requests that succeeded, for
  * history without samples. `allowed` and `used` are the error budget and what is gone of it, in minutes or requests.
  */
-export interface Availability {
+export interface AvailabilityFigure {
   basis: 'time' | 'requests';
   ratio: number;
   allowed: number;
@@ -68,23 +68,23 @@ export interface Availability {
   burned: number;
 }
 
-export interface ServiceReport extends Figures {
+export interface ServiceReport extends ReportFigures {
   service: string;
   queuedMax: number;
   incidents: number;
   outages: number;
   breakerOpenings: number;
   /** One per bucket, without holes: an unknown bucket has nulls. */
-  series: Point[];
+  series: ReportPoint[];
 }
 
-export interface InstanceReport extends Figures {
+export interface InstanceReport extends ReportFigures {
   service: string;
   instance: string;
   incidents: number;
 }
 
-export interface Point {
+export interface ReportPoint {
   start: number;
   /** Nothing is known of this bucket. */
   gap: boolean;

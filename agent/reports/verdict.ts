@@ -1,14 +1,14 @@
-import type { Figures, Report, Targets } from './report.ts';
+import type { Report, ReportFigures, ReportTargets } from './report.ts';
 
-export interface Misses {
+export interface MissedTargets {
   availability: string[];
   p95: string[];
   errors: string[];
 }
 
 /** Which services missed which target. A figure nobody has is no miss. */
-export function misses({ services, targets }: Pick<Report, 'services' | 'targets'>): Misses {
-  const missing = (judge: (one: Figures, targets: Targets) => boolean) =>
+export function missedTargets({ services, targets }: Pick<Report, 'services' | 'targets'>): MissedTargets {
+  const missing = (judge: (one: ReportFigures, targets: ReportTargets) => boolean) =>
     services.filter((one) => judge(one, targets)).map(({ service }) => service);
   return {
     availability: missing(({ availability }) => (availability?.ratio ?? 1) < targets.availability),
@@ -18,13 +18,13 @@ export function misses({ services, targets }: Pick<Report, 'services' | 'targets
 }
 
 /** Whether every target was met by every service. */
-export const allMet = (report: Pick<Report, 'services' | 'targets'>): boolean =>
-  Object.values(misses(report)).every((list: string[]) => list.length === 0);
+export const allTargetsMet = (report: Pick<Report, 'services' | 'targets'>): boolean =>
+  Object.values(missedTargets(report)).every((list: string[]) => list.length === 0);
 
 /** One sentence that says whether all was well. */
 export function verdict(report: Report): string {
   if (report.services.length === 0) return 'Nothing was recorded in this period.';
-  const { availability, p95, errors } = misses(report);
+  const { availability, p95, errors } = missedTargets(report);
   const parts = [
     ...(availability.length > 0 ? [`availability by ${availability.join(', ')}`] : []),
     ...(p95.length > 0 ? [`response time by ${p95.join(', ')}`] : []),

@@ -1,19 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
-import { liveKeys, TTL } from '../live/keys.ts';
-import type { LiveState } from '../live/live.ts';
-import type { Instance } from '../state.ts';
-import { createPlacement, overrides, placePins } from './placement.ts';
-import { IDLE_MS, type PinMove, type Session, type SessionState } from './session.ts';
+import type { Instance } from '../core/state.ts';
+import { liveKeys, TTL_SECONDS } from '../live/keys.ts';
+import type { LiveState } from '../live/live-state.ts';
+import { createPlacement, pinOverrides, placePins } from './placement.ts';
+import { type GovernanceSession, IDLE_LIMIT_MS, type PinMove, type SessionState } from './session.ts';
 import type { SessionStore } from './store.ts';
 
 /** Keeps the pins of open sessions true: in memory at once, in Postgres and the live state as soon as they take it. */
 export interface PinKeeper {
   /** A session was made or changed. */
-  note(session: Session): void;
+  sessionChanged(session: GovernanceSession): void;
   /** Instances changed, or an operator moved a session. */
-  changed(): void;
+  instancesChanged(): void;
   overrides(): SnapshotPins;
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ export interface PinKeeperOptions {
   sweepMs?: number;
 }
 
-interface Held {
+interface TrackedSession {
   id: string;
   pins: Record<string, string>;
   /** What is not written down yet: the pins that changed, and how. */
@@ -43,14 +43,17 @@ const MAX_SESSIONS = 50_000;
 const MAX_OVERRIDES = 500;
 const SWEEP_MS = 30_000;
 
-const joined = (earlier: Held['unsaved'], later: Held['unsaved']): NonNullable<Held['unsaved']> => ({
+const joined = (
+  earlier: TrackedSession['unsaved'],
+  later: TrackedSession['unsaved'],
+): NonNullable<TrackedSession['unsaved']> => ({
   pins: { ...earlier?.pins, ...later?.pins },
   moves: [...(earlier?.moves ?? []), ...(later?.moves ?? [])],
 });
 
 export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
   const { store, live, instances, log, isLeader, now, onOverrides = () => {}, sweepMs = SWEEP_MS } = options;
-  const held = new Map<string, Held>();
+  const held = new Map<string, TrackedSession>();
   let working: Promise<void> | null = null;
   let again = false;
   /** Whether this agent led when it last began to read, or wrote. */
@@ -69,7 +72,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
       session.unsaved = joined(session.unsaved, { pins: Object.fromEntries(changed), moves });
     }
     const before = answer;
-    answer = overrides(held.values(), placement, MAX_OVERRIDES);
+    answer = pinOverrides(held.values(), placement, MAX_OVERRIDES);
     if (Object.entries(answer).some(([id, pins]) => !isDeepStrictEqual(pins, before[id]))) onOverrides();
   }
 
@@ -78,7 +81,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
     // One that begins to lead meanwhile may be brought what is older than the last word of the leader before.
     const leads = isLeader();
     noted.clear();
-    const open = new Map((await store.open(MAX_SESSIONS)).map((session) => [session.id, session]));
+    const open = new Map((await store.listOpen(MAX_SESSIONS)).map((session) => [session.id, session]));
     for (const id of held.keys()) if (!open.has(id) && !noted.has(id)) held.delete(id);
     for (const { id, pins } of open.values()) {
       const unsaved = held.get(id)?.unsaved;
@@ -106,7 +109,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
       const entries = Object.entries(unsaved.pins).map(([service, value]) => ({
         key: liveKeys.pin(session.id, service),
         value,
-        ttlSeconds: TTL.pin,
+        ttlSeconds: TTL_SECONDS.pin,
       }));
       await live.put(entries).catch(() => {});
     }
@@ -114,7 +117,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
 
   async function sweep(): Promise<void> {
     if (isLeader()) {
-      const idle = Object.entries(IDLE_MS).map(([state, limit]) => ({
+      const idle = Object.entries(IDLE_LIMIT_MS).map(([state, limit]) => ({
         state: state as SessionState,
         before: now() - limit,
       }));
@@ -146,7 +149,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
   run(sweep);
 
   return {
-    note(session) {
+    sessionChanged(session) {
       noted.add(session.id);
       const open = session.state === 'active' || session.state === 'suspended';
       if (!open) held.delete(session.id);
@@ -155,7 +158,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
       }
       if (held.size > MAX_SESSIONS) held.delete(held.keys().next().value ?? '');
     },
-    changed() {
+    instancesChanged() {
       if (held.size === 0) return;
       place();
       run(save);

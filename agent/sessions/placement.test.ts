@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
 import { sampleInstance } from '../../test/harness/instance.ts';
-import type { Instance } from '../state.ts';
-import { createPlacement, overrides, placePins } from './placement.ts';
-import { uuid7 } from './uuid7.ts';
+import type { Instance } from '../core/state.ts';
+import { uuid7 } from '../lib/uuid7.ts';
+import { createPlacement, pinOverrides, placePins } from './placement.ts';
 
 const instance = (id: string, more: Partial<Instance> = {}) =>
   sampleInstance({ id, url: `http://${id}:8004`, latencyMs: 1, ...more });
@@ -19,9 +19,9 @@ const placement = (states: Record<string, Partial<Instance>> = {}) =>
 
 test('a pin is what the edge finds by itself, so the snapshot need not carry it', () => {
   const { pins, moves } = placePins(id, {}, placement(), NOW);
-  expect(pins.gs).toBe(placement().own(id, 'gs'));
+  expect(pins.gs).toBe(placement().instanceFor(id, 'gs'));
   expect(moves).toEqual([]);
-  expect(overrides([{ id, pins }], placement(), 10)).toEqual({});
+  expect(pinOverrides([{ id, pins }], placement(), 10)).toEqual({});
 });
 
 test('a session moves once when its instance dies, and stays when it comes back', () => {
@@ -35,16 +35,16 @@ test('a session moves once when its instance dies, and stays when it comes back'
   ]);
   const back = placement({ [first]: { since: NOW + 2, servingSince: NOW + 2 } });
   expect(placePins(id, moved.pins, back, NOW + 3).changed).toBe(false);
-  expect(overrides([{ id, pins: moved.pins }], back, 10)).toEqual({});
+  expect(pinOverrides([{ id, pins: moved.pins }], back, 10)).toEqual({});
 });
 
 test('where all instances are younger than the session, the snapshot carries the pin', () => {
   const young = { since: NOW + 5, servingSince: NOW + 5 };
   const states = Object.fromEntries(all.map((name) => [name, young]));
-  const own = placement(states).own(id, 'gs');
+  const own = placement(states).instanceFor(id, 'gs');
   const other = all.find((name) => name !== own) ?? '';
   expect(placePins(id, { gs: other }, placement(states), NOW + 6).changed).toBe(false);
-  expect(overrides([{ id, pins: { gs: other } }], placement(states), 10)).toEqual({ [id]: { gs: other } });
+  expect(pinOverrides([{ id, pins: { gs: other } }], placement(states), 10)).toEqual({ [id]: { gs: other } });
 });
 
 test('a draining instance keeps its sessions; with nobody left a pin waits', () => {

@@ -1,15 +1,15 @@
-import { compileSessions } from '../../shared/affinity/session-instance.ts';
-import { type Candidate, newLocalView, toCandidate } from '../../shared/balance/candidate.ts';
+import { compileSessionPlacer } from '../../shared/affinity/session-placement.ts';
+import { type Candidate, newIsolateState, toCandidate } from '../../shared/balance/candidate.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
-import type { Instance } from '../state.ts';
+import type { Instance } from '../core/state.ts';
 import type { PinMove } from './session.ts';
 
 /** Where the edge will send a session, computed from the same instances by the same code. */
 export interface Placement {
   /** The instance a session belongs to by its id alone. */
-  own(session: string, service: string): string | null;
+  instanceFor(session: string, service: string): string | null;
   /** Whether an instance can go on holding a session: it serves, or drains and so keeps what it has. */
-  holds(service: string, instance: string): boolean;
+  canHold(service: string, instance: string): boolean;
   services: readonly string[];
 }
 
@@ -20,11 +20,11 @@ export function createPlacement(instances: Iterable<Instance>, now: number): Pla
     list.push(candidate(instance));
     byService.set(instance.service, list);
   }
-  const places = new Map([...byService].map(([service, list]) => [service, compileSessions(list)]));
+  const places = new Map([...byService].map(([service, list]) => [service, compileSessionPlacer(list)]));
   return {
     services: [...byService.keys()],
-    own: (session, service) => places.get(service)?.(session, now)?.id ?? null,
-    holds: (service, instance) =>
+    instanceFor: (session, service) => places.get(service)?.(session, now)?.id ?? null,
+    canHold: (service, instance) =>
       byService.get(service)?.some(({ id, state }) => id === instance && state !== 'down') ?? false,
   };
 }
@@ -36,7 +36,7 @@ function candidate(instance: Instance): Candidate {
     ...(servingSince === undefined ? {} : { servingSince }),
     ...(admin === 'ready' ? {} : { admin }),
   };
-  return toCandidate(asSnapshot, { service, site: '', direct: null }, newLocalView());
+  return toCandidate(asSnapshot, { service, site: '', direct: null }, newIsolateState());
 }
 
 /** Pins of a session as they should be now; `moves` tells which changed hands. A pin whose instance holds stays. */
@@ -50,8 +50,8 @@ export function placePins(
   const moves: PinMove[] = [];
   for (const service of placement.services) {
     const from = pins[service];
-    if (from !== undefined && placement.holds(service, from)) continue;
-    const to = placement.own(session, service);
+    if (from !== undefined && placement.canHold(service, from)) continue;
+    const to = placement.instanceFor(session, service);
     // With nobody to take over, the pin waits for its instance.
     if (to === null || to === from) continue;
     next[service] = to;
@@ -61,7 +61,7 @@ export function placePins(
 }
 
 /** Pins the edge would not find by itself: what the snapshot must carry. At most `limit` sessions, newest first. */
-export function overrides(
+export function pinOverrides(
   sessions: Iterable<{ id: string; pins: Readonly<Record<string, string>> }>,
   placement: Placement,
   limit: number,
@@ -69,7 +69,8 @@ export function overrides(
   const found: [string, Record<string, string>][] = [];
   for (const { id, pins } of sessions) {
     const differing = Object.entries(pins).filter(
-      ([service, instance]) => placement.holds(service, instance) && placement.own(id, service) !== instance,
+      ([service, instance]) =>
+        placement.canHold(service, instance) && placement.instanceFor(id, service) !== instance,
     );
     if (differing.length > 0) found.push([id, Object.fromEntries(differing)]);
   }

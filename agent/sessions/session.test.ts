@@ -1,8 +1,14 @@
 import { expect, test } from 'vitest';
-import { fromCached, toCached } from './cached.ts';
-import { type Command, MAX_DATA_BYTES, MAX_STEPS, type Session, transition } from './session.ts';
+import {
+  applyCommand,
+  type GovernanceSession,
+  MAX_DATA_BYTES,
+  MAX_STEPS,
+  type SessionCommand,
+} from './session.ts';
+import { parseSession, serializeSession } from './session-cache.ts';
 
-const session: Session = {
+const session: GovernanceSession = {
   id: '019ac000-0000-7000-8000-000000000000',
   workflowType: 'policy_creation',
   userId: 'u',
@@ -22,9 +28,9 @@ const session: Session = {
   version: 1,
 };
 
-const run = (from: Session, now: number, ...commands: Command[]): Session =>
+const run = (from: GovernanceSession, now: number, ...commands: SessionCommand[]): GovernanceSession =>
   commands.reduce((current, command) => {
-    const next = transition(current, command, now);
+    const next = applyCommand(current, command, now);
     if (!next.ok) throw new Error(next.why);
     return next.session;
   }, from);
@@ -67,7 +73,7 @@ test('a step may be called like something every object has', () => {
 test('a command in the wrong state is refused and says why', () => {
   const suspended = run(session, 1, { do: 'suspend', reason: 'waiting for a vote' });
   expect(suspended).toMatchObject({ state: 'suspended', reason: 'waiting for a vote' });
-  expect(transition(suspended, { do: 'advance', step: 'x' }, 2)).toEqual({
+  expect(applyCommand(suspended, { do: 'advance', step: 'x' }, 2)).toEqual({
     ok: false,
     kind: 'conflict',
     why: 'cannot advance: the session is suspended',
@@ -75,38 +81,38 @@ test('a command in the wrong state is refused and says why', () => {
   expect(run(suspended, 2, { do: 'resume' })).toMatchObject({ state: 'active', reason: null, version: 3 });
   const failed = run(suspended, 2, { do: 'fail', reason: 'rejected' });
   for (const command of [{ do: 'resume' }, { do: 'complete' }, { do: 'fail' }] as const) {
-    expect(transition(failed, command, 3).ok).toBe(false);
+    expect(applyCommand(failed, command, 3).ok).toBe(false);
   }
 });
 
 test('an idle session is over from that moment on; a suspended one may wait longer', () => {
   const hour = 3_600_000;
-  expect(transition(session, { do: 'advance', step: 'x' }, hour - 1).ok).toBe(true);
-  expect(transition(session, { do: 'advance', step: 'x' }, hour)).toMatchObject({ ok: false });
-  expect(transition({ ...session, state: 'suspended' }, { do: 'resume' }, 24 * hour).ok).toBe(true);
+  expect(applyCommand(session, { do: 'advance', step: 'x' }, hour - 1).ok).toBe(true);
+  expect(applyCommand(session, { do: 'advance', step: 'x' }, hour)).toMatchObject({ ok: false });
+  expect(applyCommand({ ...session, state: 'suspended' }, { do: 'resume' }, 24 * hour).ok).toBe(true);
 });
 
 test('the copy reads back whole, and what is not a session is no session', () => {
-  expect(fromCached(toCached(session))).toEqual(session);
-  expect(fromCached('{"session_id":"x"}')).toBeNull();
-  expect(fromCached('nonsense')).toBeNull();
+  expect(parseSession(serializeSession(session))).toEqual(session);
+  expect(parseSession('{"session_id":"x"}')).toBeNull();
+  expect(parseSession('nonsense')).toBeNull();
 });
 
 test('a session stays within bounds over any number of changes', () => {
   let grown = session;
   for (let step = 0; step < MAX_STEPS; step++) grown = run(grown, 1, { do: 'advance', step: `s${step}` });
-  expect(transition(grown, { do: 'advance', step: 'one more' }, 1)).toMatchObject({
+  expect(applyCommand(grown, { do: 'advance', step: 'one more' }, 1)).toMatchObject({
     ok: false,
     kind: 'full',
     why: expect.stringContaining(`at most ${MAX_STEPS} different steps`),
   });
-  expect(transition(grown, { do: 'complete' }, 1).ok).toBe(true);
+  expect(applyCommand(grown, { do: 'complete' }, 1).ok).toBe(true);
 
   const half = 'ä'.repeat(MAX_DATA_BYTES / 4);
   const one = run(session, 1, { do: 'advance', step: 'a', data: { one: half } });
   for (const command of [{ do: 'advance', step: 'b' }, { do: 'complete' }] as const) {
     const more = { ...command, data: { two: half } };
-    expect(transition(one, more, 1)).toMatchObject({ ok: false, kind: 'full' });
+    expect(applyCommand(one, more, 1)).toMatchObject({ ok: false, kind: 'full' });
     expect(run(one, 1, { ...command, data: { one: half } }).version).toBe(3);
   }
 });

@@ -1,5 +1,5 @@
 /** A governance workflow that must stay where its state is. Instants are epoch milliseconds, durations seconds. */
-export interface Session {
+export interface GovernanceSession {
   /** UUIDv7: the time in it lets every edge isolate place the session with no look-up. */
   id: string;
   workflowType: WorkflowType;
@@ -45,12 +45,12 @@ export const SESSION_STATES = ['active', 'suspended', 'completed', 'expired', 'f
 export type SessionState = (typeof SESSION_STATES)[number];
 
 /** An active session without a step for so long expires; a suspended one is meant to wait, so it gets a week. */
-export const IDLE_MS: Partial<Record<SessionState, number>> = {
+export const IDLE_LIMIT_MS: Partial<Record<SessionState, number>> = {
   active: 3_600_000,
   suspended: 7 * 86_400_000,
 };
 
-export type Command =
+export type SessionCommand =
   | { do: 'advance'; step: string; data?: Record<string, unknown> }
   | { do: 'suspend'; reason?: string }
   | { do: 'resume' }
@@ -58,8 +58,8 @@ export type Command =
   | { do: 'fail'; reason?: string };
 
 /** `full`: the session would grow past its bounds. */
-export type Transition =
-  | { ok: true; session: Session }
+export type SessionCommandOutcome =
+  | { ok: true; session: GovernanceSession }
   | { ok: false; kind: 'conflict' | 'full'; why: string };
 
 /** Bytes of JSON: data of many steps together, as much as one body may bring. */
@@ -68,7 +68,7 @@ export const MAX_DATA_BYTES = 65_536;
 export const MAX_STEPS = 256;
 
 /** The states each command may be given in. */
-const ALLOWED: Record<Command['do'], readonly SessionState[]> = {
+const ALLOWED: Record<SessionCommand['do'], readonly SessionState[]> = {
   advance: ['active'],
   suspend: ['active'],
   resume: ['suspended'],
@@ -77,7 +77,11 @@ const ALLOWED: Record<Command['do'], readonly SessionState[]> = {
 };
 
 /** What a command makes of a session, or why it may not. */
-export function transition(session: Session, command: Command, now: number): Transition {
+export function applyCommand(
+  session: GovernanceSession,
+  command: SessionCommand,
+  now: number,
+): SessionCommandOutcome {
   if (isIdle(session, now)) return { ok: false, kind: 'conflict', why: 'the session has expired' };
   if (!ALLOWED[command.do].includes(session.state)) {
     const why = `cannot ${command.do}: the session is ${session.state}`;
@@ -88,7 +92,7 @@ export function transition(session: Session, command: Command, now: number): Tra
   return why === null ? { ok: true, session: next } : { ok: false, kind: 'full', why };
 }
 
-function changed(session: Session, command: Command, now: number): Session {
+function changed(session: GovernanceSession, command: SessionCommand, now: number): GovernanceSession {
   const next = { ...session, version: session.version + 1, lastActivity: now };
   switch (command.do) {
     case 'advance': {
@@ -113,7 +117,7 @@ function changed(session: Session, command: Command, now: number): Session {
 }
 
 /** Every change writes and copies the whole session, so it must not grow for ever. */
-function whyTooLarge({ data, completedSteps }: Session, command: Command): string | null {
+function whyTooLarge({ data, completedSteps }: GovernanceSession, command: SessionCommand): string | null {
   // Completing is always possible: it is the way out.
   if (command.do === 'advance' && completedSteps.length > MAX_STEPS) {
     return `a session has at most ${MAX_STEPS} different steps: complete this one and begin another`;
@@ -124,13 +128,16 @@ function whyTooLarge({ data, completedSteps }: Session, command: Command): strin
     : null;
 }
 
-export function isIdle(session: Pick<Session, 'state' | 'lastActivity'>, now: number): boolean {
-  const limit = IDLE_MS[session.state];
+export function isIdle(session: Pick<GovernanceSession, 'state' | 'lastActivity'>, now: number): boolean {
+  const limit = IDLE_LIMIT_MS[session.state];
   return limit !== undefined && now - session.lastActivity >= limit;
 }
 
 /** A step done twice counts the time of both. */
-function finishStep(session: Session, now: number): Pick<Session, 'completedSteps' | 'stepDurations'> {
+function finishStep(
+  session: GovernanceSession,
+  now: number,
+): Pick<GovernanceSession, 'completedSteps' | 'stepDurations'> {
   const { currentStep, completedSteps, stepDurations, stepStartedAt } = session;
   // A step may have any name, that of something every object has too: `constructor`.
   const before = Object.hasOwn(stepDurations, currentStep) ? (stepDurations[currentStep] ?? 0) : 0;

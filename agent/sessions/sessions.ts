@@ -1,20 +1,26 @@
 import type { Logger } from 'pino';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
-import { liveKeys, TTL } from '../live/keys.ts';
-import type { LiveState } from '../live/live.ts';
-import type { Instance } from '../state.ts';
-import { fromCached, toCached } from './cached.ts';
+import type { Instance } from '../core/state.ts';
+import { uuid7 } from '../lib/uuid7.ts';
+import { liveKeys, TTL_SECONDS } from '../live/keys.ts';
+import type { LiveState } from '../live/live-state.ts';
 import { createPinKeeper, type PinKeeper } from './pin-keeper.ts';
 import { createPlacement, placePins } from './placement.ts';
-import { type Command, isIdle, type Session, transition, type WorkflowType } from './session.ts';
+import {
+  applyCommand,
+  type GovernanceSession,
+  isIdle,
+  type SessionCommand,
+  type WorkflowType,
+} from './session.ts';
+import { parseSession, serializeSession } from './session-cache.ts';
 import type { SessionFilter, SessionStats, SessionStore } from './store.ts';
-import { uuid7 } from './uuid7.ts';
 
-export type CommandResult =
-  | { kind: 'done'; session: Session }
+export type SessionCommandResult =
+  | { kind: 'done'; session: GovernanceSession }
   | { kind: 'unknown' }
   /** Somebody else changed it first, or it is in no state for the command. */
-  | { kind: 'conflict'; session: Session; why: string }
+  | { kind: 'conflict'; session: GovernanceSession; why: string }
   /** It would grow past its bounds. */
   | { kind: 'full'; why: string };
 
@@ -27,13 +33,13 @@ export interface Sessions {
     workflowType: WorkflowType;
     userId: string;
     metadata: Record<string, unknown>;
-  }): Promise<Session>;
+  }): Promise<GovernanceSession>;
   /** `stale`: Postgres did not answer, this is the copy. Throws when there is no copy either. */
-  get(id: string): Promise<{ session: Session; stale: boolean } | null>;
-  command(id: string, command: Command, version?: number): Promise<CommandResult>;
+  get(id: string): Promise<{ session: GovernanceSession; stale: boolean } | null>;
+  command(id: string, command: SessionCommand, version?: number): Promise<SessionCommandResult>;
   /** An operator moves a session. Null when there is no such session. */
-  pin(id: string, service: string, instance: string): Promise<Session | null>;
-  list(filter: SessionFilter): Promise<Session[]>;
+  pin(id: string, service: string, instance: string): Promise<GovernanceSession | null>;
+  list(filter: SessionFilter): Promise<GovernanceSession[]>;
   stats(): Promise<SessionStats>;
   /** What the snapshot must tell the edge, because an id alone does not. */
   snapshotPins(): SnapshotPins;
@@ -62,20 +68,24 @@ export function createSessions(options: SessionsOptions): Sessions {
   });
 
   /** A copy for reads without Postgres. Losing it costs nothing. */
-  async function copy(session: Session): Promise<void> {
+  async function copy(session: GovernanceSession): Promise<void> {
     const pins = Object.entries(session.pins).map(([service, instance]) => ({
       key: liveKeys.pin(session.id, service),
       value: instance,
-      ttlSeconds: TTL.pin,
+      ttlSeconds: TTL_SECONDS.pin,
     }));
-    const whole = { key: liveKeys.session(session.id), value: toCached(session), ttlSeconds: TTL.session };
+    const whole = {
+      key: liveKeys.session(session.id),
+      value: serializeSession(session),
+      ttlSeconds: TTL_SECONDS.session,
+    };
     await live
       .put([whole, ...pins])
       .catch((error: Error) => log.debug(`session not copied: ${error.message}`));
   }
 
-  async function kept(session: Session): Promise<Session> {
-    keeper.note(session);
+  async function kept(session: GovernanceSession): Promise<GovernanceSession> {
+    keeper.sessionChanged(session);
     await copy(session);
     return session;
   }
@@ -86,7 +96,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       const id = uuid7(at);
       const placement = createPlacement(instances().values(), at);
       const { pins } = placePins(id, {}, placement, at);
-      const session: Session = {
+      const session: GovernanceSession = {
         ...{ id, workflowType, userId, metadata, pins },
         ...{
           state: 'active',
@@ -115,7 +125,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         return session && { session: asOf(session, now()), stale: false };
       } catch (error) {
         const text = await live.get(liveKeys.session(id)).catch(() => null);
-        const session = text === null ? null : fromCached(text);
+        const session = text === null ? null : parseSession(text);
         if (!session) throw error;
         return { session: asOf(session, now()), stale: true };
       }
@@ -130,7 +140,7 @@ export function createSessions(options: SessionsOptions): Sessions {
           const why = `version ${version} is not current; it is ${current.version}`;
           return { kind: 'conflict', session, why };
         }
-        const next = transition(current, command, now());
+        const next = applyCommand(current, command, now());
         if (!next.ok) return { kind: next.kind, session, why: next.why };
         const updated = await store.update(next.session);
         if (updated) return { kind: 'done', session: await kept(updated) };
@@ -148,8 +158,8 @@ export function createSessions(options: SessionsOptions): Sessions {
       await store.savePins(id, { [service]: instance }, [move]);
       const saved = await store.get(id);
       if (!saved) return null;
-      keeper.note(saved);
-      keeper.changed();
+      keeper.sessionChanged(saved);
+      keeper.instancesChanged();
       await copy(saved);
       return saved;
     },
@@ -162,13 +172,13 @@ export function createSessions(options: SessionsOptions): Sessions {
     stats: () => store.stats(),
     snapshotPins: () => keeper.overrides(),
     accept(update) {
-      if (update.changes.length > 0) keeper.changed();
+      if (update.changes.length > 0) keeper.instancesChanged();
     },
     close: () => keeper.close(),
   };
 }
 
 /** A session that has been idle too long is expired from that moment on, whenever the sweep writes it down. */
-function asOf(session: Session, now: number): Session {
+function asOf(session: GovernanceSession, now: number): GovernanceSession {
   return isIdle(session, now) ? { ...session, state: 'expired', reason: 'idle too long' } : session;
 }

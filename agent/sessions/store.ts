@@ -1,18 +1,18 @@
-import type { Database } from '../sql/database.ts';
-import type { PinMove, Session, SessionState, WorkflowType } from './session.ts';
+import type { Database } from '../history/sql/database.ts';
+import type { GovernanceSession, PinMove, SessionState, WorkflowType } from './session.ts';
 
 /** Sessions in Postgres, which decides: a change counts only if nobody changed the session since it was read. */
 export interface SessionStore {
-  insert(session: Session): Promise<void>;
-  get(id: string): Promise<Session | null>;
+  insert(session: GovernanceSession): Promise<void>;
+  get(id: string): Promise<GovernanceSession | null>;
   /**
    * The session as it is then, its pins and moves as they stand by now; null when the stored version is no longer the one
    * before `session`'s.
    */
-  update(session: Session): Promise<Session | null>;
-  list(filter: SessionFilter): Promise<Session[]>;
+  update(session: GovernanceSession): Promise<GovernanceSession | null>;
+  list(filter: SessionFilter): Promise<GovernanceSession[]>;
   /** Sessions that have pins to look after: active and suspended ones, newest last. */
-  open(limit: number): Promise<Pick<Session, 'id' | 'pins'>[]>;
+  listOpen(limit: number): Promise<Pick<GovernanceSession, 'id' | 'pins'>[]>;
   /** Sets the pins given and leaves the others as they are. */
   savePins(id: string, pins: Record<string, string>, moves: readonly PinMove[]): Promise<void>;
   /** Ends what has been idle too long; returns their ids. */
@@ -38,7 +38,7 @@ export interface SessionStats {
   moves: number;
 }
 
-interface Row {
+interface SessionRow {
   id: string;
   workflow_type: WorkflowType;
   user_id: string;
@@ -70,21 +70,23 @@ export function createSessionStore(database: Database): SessionStore {
       );
     },
     async get(id) {
-      const { rows } = await database.query<Row>('SELECT * FROM governance_sessions WHERE id = $1', [id]);
+      const { rows } = await database.query<SessionRow>('SELECT * FROM governance_sessions WHERE id = $1', [
+        id,
+      ]);
       return rows[0] ? fromRow(rows[0]) : null;
     },
     async update(session) {
       // Pins and moves are left alone: they are somebody else's to change, and without the version.
       const { id, pins, moves, ...row } = toRow(session);
       const columns = Object.keys(row).map((column, index) => `${column} = $${index + 3}`);
-      const { rows } = await database.query<Row>(
+      const { rows } = await database.query<SessionRow>(
         `UPDATE governance_sessions SET ${columns.join(', ')} WHERE id = $1 AND version = $2 RETURNING *`,
         [id, session.version - 1, ...Object.values(row)],
       );
       return rows[0] ? fromRow(rows[0]) : null;
     },
     async list({ user, state, limit }) {
-      const { rows } = await database.query<Row>(
+      const { rows } = await database.query<SessionRow>(
         `SELECT * FROM governance_sessions
          WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR state = $2)
          ORDER BY created_at DESC LIMIT $3`,
@@ -92,8 +94,8 @@ export function createSessionStore(database: Database): SessionStore {
       );
       return rows.map(fromRow);
     },
-    async open(limit) {
-      const { rows } = await database.query<Pick<Row, 'id' | 'pins'>>(
+    async listOpen(limit) {
+      const { rows } = await database.query<Pick<SessionRow, 'id' | 'pins'>>(
         `SELECT id, pins FROM governance_sessions WHERE state IN ('active', 'suspended')
          ORDER BY created_at DESC LIMIT $1`,
         [limit],
@@ -146,7 +148,7 @@ async function readStats(database: Database): Promise<SessionStats> {
   };
 }
 
-function toRow(session: Session) {
+function toRow(session: GovernanceSession) {
   return {
     id: session.id,
     workflow_type: session.workflowType,
@@ -168,7 +170,7 @@ function toRow(session: Session) {
   };
 }
 
-function fromRow(row: Row): Session {
+function fromRow(row: SessionRow): GovernanceSession {
   const ms = (seconds: number): number => Math.round(seconds * 1000);
   return {
     id: row.id,

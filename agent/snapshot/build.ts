@@ -1,18 +1,18 @@
-import type { Config, RateLimitPolicy, ServiceConfig } from '../../shared/config/config.ts';
+import type { Config, RateLimitConfig, ServiceConfig } from '../../shared/config/config.ts';
 import type {
-  Order,
   Snapshot,
   SnapshotInstance,
+  SnapshotOrder,
   SnapshotPins,
   SnapshotService,
 } from '../../shared/snapshot/snapshot.ts';
-import type { Instance } from '../state.ts';
+import type { Instance } from '../core/state.ts';
 
 /** The document the edge routes from. What is at its default is left out: it is read on every isolate's first request. */
 export function buildSnapshot(
   config: Config,
   instances: Iterable<Instance>,
-  order: Order,
+  order: SnapshotOrder,
   issuedAt: number,
   pins?: SnapshotPins,
 ): Snapshot {
@@ -38,7 +38,7 @@ export function buildSnapshot(
 
 function section(
   service: ServiceConfig,
-  shared: readonly RateLimitPolicy[],
+  shared: readonly RateLimitConfig[],
   instances: Instance[],
 ): SnapshotService {
   const {

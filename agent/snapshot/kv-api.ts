@@ -1,6 +1,13 @@
-import { type Order, snapshotKey } from '../../shared/snapshot/snapshot.ts';
-import { type KvNamespace, kvErrorWords, kvNamespaceUrl } from './kv-url.ts';
-import { type Fetch, message, orderIn, type Published, type Publisher, retryAfterMs } from './publisher.ts';
+import { type SnapshotOrder, snapshotKey } from '../../shared/snapshot/snapshot.ts';
+import { type KvNamespace, kvErrorText, kvNamespaceUrl } from './kv-rest.ts';
+import {
+  errorWithCause,
+  type HttpFetch,
+  type PublishResult,
+  parseOrder,
+  parseRetryAfter,
+  type SnapshotPublisher,
+} from './publisher.ts';
 
 export interface KvApiOptions extends KvNamespace {
   apiToken: string;
@@ -12,7 +19,7 @@ const TIMEOUT_MS = 10_000;
 const BLOCKED_MS = 300_000;
 
 /** Writes the snapshot to Workers KV through Cloudflare's REST API. It cannot compare orders, only hold the last one. */
-export function createKvApiPublisher(options: KvApiOptions, fetch: Fetch): Publisher {
+export function createKvApiPublisher(options: KvApiOptions, fetch: HttpFetch): SnapshotPublisher {
   const { apiToken, site } = options;
   const key = encodeURIComponent(snapshotKey(site));
   const url = `${kvNamespaceUrl(options)}/values/${key}`;
@@ -21,7 +28,7 @@ export function createKvApiPublisher(options: KvApiOptions, fetch: Fetch): Publi
   return {
     name: 'kvApi',
     arbitrates: false,
-    async publish(sealed, _, kv): Promise<Published> {
+    async publish(sealed, _, kv): Promise<PublishResult> {
       if (!kv) return { kind: 'skipped' };
       try {
         const response = await fetch(url, {
@@ -33,26 +40,26 @@ export function createKvApiPublisher(options: KvApiOptions, fetch: Fetch): Publi
         const text = await response.text();
         if (response.status >= 200 && response.status < 300) return { kind: 'accepted' };
         const wait =
-          retryAfterMs(response.headers.get('retry-after')) ??
+          parseRetryAfter(response.headers.get('retry-after')) ??
           (response.status === 429 ? BLOCKED_MS : undefined);
         return {
           kind: 'failed',
-          error: `KV API answered ${response.status}: ${kvErrorWords(text)}`,
+          error: `KV API answered ${response.status}: ${kvErrorText(text)}`,
           ...(wait === undefined ? {} : { retryAfterMs: wait }),
         };
       } catch (error) {
-        return { kind: 'failed', error: `KV API: ${message(error)}` };
+        return { kind: 'failed', error: `KV API: ${errorWithCause(error)}` };
       }
     },
-    async current(): Promise<Order | null> {
+    async readOrder(): Promise<SnapshotOrder | null> {
       const response = await fetch(url, { method: 'GET', headers, signal: AbortSignal.timeout(TIMEOUT_MS) });
       const text = await response.text();
       if (response.status === 404) return null;
       if (response.status !== 200)
-        throw new Error(`KV API answered ${response.status}: ${kvErrorWords(text)}`);
+        throw new Error(`KV API answered ${response.status}: ${kvErrorText(text)}`);
       const newline = text.indexOf('\n');
       try {
-        return orderIn(JSON.parse(text.slice(newline + 1)));
+        return parseOrder(JSON.parse(text.slice(newline + 1)));
       } catch {
         return null;
       }

@@ -2,17 +2,17 @@ import { join } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
 import { importSigningKey } from '../../shared/snapshot/keys.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
+import type { Leader } from '../core/leader.ts';
 import type { Environment } from '../env.ts';
-import type { Leader } from '../leader.ts';
-import type { Log } from '../log.ts';
-import { readJson, writeWhole } from '../registry/whole-file.ts';
-import { createSnapshotSink, type SnapshotSink } from '../sinks/snapshot.ts';
+import { readJsonFile, writeFileAtomic } from '../lib/atomic-file.ts';
+import type { Log } from '../lib/log.ts';
+import { httpFetch } from './http-fetch.ts';
 import { createIngestPublisher } from './ingest.ts';
 import { createKvApiPublisher } from './kv-api.ts';
-import { orderIn, type Publisher } from './publisher.ts';
-import { send } from './send.ts';
+import { parseOrder, type SnapshotPublisher } from './publisher.ts';
+import { createSnapshotSink, type SnapshotSink } from './sink.ts';
 
-export interface SnapshotOptions {
+export interface OpenSnapshotSinkOptions {
   config(): Config;
   env: Environment;
   stateDir: string;
@@ -22,7 +22,7 @@ export interface SnapshotOptions {
 }
 
 /** Null when the configuration or the environment names no place to publish to. */
-export async function openSnapshotSink(options: SnapshotOptions): Promise<SnapshotSink | null> {
+export async function openSnapshotSink(options: OpenSnapshotSinkOptions): Promise<SnapshotSink | null> {
   const { config, env, stateDir, leader, pins, log } = options;
   const publishers = publishersOf(config(), env);
   if (!env.signingKey || publishers.length === 0) return null;
@@ -31,9 +31,9 @@ export async function openSnapshotSink(options: SnapshotOptions): Promise<Snapsh
     config,
     signing: await importSigningKey(env.signingKey),
     publishers,
-    lastEpoch: orderIn(await readJson(path).catch(() => null))?.epoch ?? 0,
+    lastEpoch: parseOrder(await readJsonFile(path).catch(() => null))?.epoch ?? 0,
     saveEpoch(epoch) {
-      writeWhole(path, JSON.stringify({ epoch, seq: 0 })).catch((error: Error) =>
+      writeFileAtomic(path, JSON.stringify({ epoch, seq: 0 })).catch((error: Error) =>
         log.warn({ error: error.message }, 'snapshot epoch not saved'),
       );
     },
@@ -55,12 +55,12 @@ export function snapshotStatus(sink: SnapshotSink | null) {
   };
 }
 
-function publishersOf(config: Config, env: Environment): Publisher[] {
+function publishersOf(config: Config, env: Environment): SnapshotPublisher[] {
   const { url, publish } = config.edge;
   return [
-    ...(publish.ingest && url ? [createIngestPublisher(url, config.site.id, send)] : []),
+    ...(publish.ingest && url ? [createIngestPublisher(url, config.site.id, httpFetch)] : []),
     ...(publish.kvApi && env.cloudflare
-      ? [createKvApiPublisher({ ...env.cloudflare, site: config.site.id }, send)]
+      ? [createKvApiPublisher({ ...env.cloudflare, site: config.site.id }, httpFetch)]
       : []),
   ];
 }

@@ -1,23 +1,23 @@
-import type { Order } from '../../shared/snapshot/snapshot.ts';
+import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 
 /** A place the snapshot is published to. */
-export interface Publisher {
+export interface SnapshotPublisher {
   readonly name: 'ingest' | 'kvApi';
   /** Refuses a pair that is not greater than the one it holds, and says which that is. */
   readonly arbitrates: boolean;
   /** Never rejects. `kv: false`: the fast lane only, the day's KV writes are spent. */
-  publish(sealed: Uint8Array<ArrayBuffer>, order: Order, kv: boolean): Promise<Published>;
+  publish(sealed: Uint8Array<ArrayBuffer>, order: SnapshotOrder, kv: boolean): Promise<PublishResult>;
   /** The order held there; null: none. Throws when it cannot be learned. */
-  current?(): Promise<Order | null>;
+  readOrder?(): Promise<SnapshotOrder | null>;
 }
 
-export type Published =
+export type PublishResult =
   | { kind: 'accepted' }
   | { kind: 'skipped' }
-  | { kind: 'superseded'; current: Order }
+  | { kind: 'superseded'; current: SnapshotOrder }
   | { kind: 'failed'; error: string; retryAfterMs?: number };
 
-export type Fetch = (
+export type HttpFetch = (
   url: string,
   init: {
     method: string;
@@ -27,7 +27,7 @@ export type Fetch = (
   },
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>;
 
-export function orderIn(document: unknown): Order | null {
+export function parseOrder(document: unknown): SnapshotOrder | null {
   if (typeof document !== 'object' || document === null) return null;
   const { epoch, seq } = document as { epoch?: unknown; seq?: unknown };
   return typeof epoch === 'number' &&
@@ -38,12 +38,12 @@ export function orderIn(document: unknown): Order | null {
     : null;
 }
 
-export function retryAfterMs(value: string | null): number | undefined {
+export function parseRetryAfter(value: string | null): number | undefined {
   const seconds = Number(value);
   return value !== null && Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
 }
 
-export const message = (error: unknown): string => {
+export const errorWithCause = (error: unknown): string => {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
 };

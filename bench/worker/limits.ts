@@ -1,10 +1,10 @@
 import { DurableObject } from 'cloudflare:workers';
-import { compilePolicy } from '../../shared/limits/policy.ts';
-import { Counters } from '../../worker/counters.ts';
+import { compileRateLimit } from '../../shared/limits/policy.ts';
+import { EdgeCounters } from '../../worker/counters.ts';
 import type { Env } from '../../worker/env.ts';
 import edge, { Limiter, SnapshotHub } from '../../worker/index.ts';
 import { AffinityCookies } from '../../worker/io/affinity-cookie.ts';
-import { Leases } from '../../worker/io/leases.ts';
+import { LimitLeases } from '../../worker/io/limit-leases.ts';
 import { Limiters } from '../../worker/io/limiters.ts';
 
 export { Limiter, SnapshotHub };
@@ -32,8 +32,14 @@ interface BenchEnv extends Env {
   PER_REQUEST: DurableObjectNamespace<CallPerRequest>;
 }
 
-const POLICY = compilePolicy({ name: 'bench', key: 'global', limit: 1e7, window: 10_000, scope: 'global' });
-const PER_CLIENT = compilePolicy({ name: 'client', key: 'ip', limit: 20, window: 10_000, scope: 'edge' });
+const POLICY = compileRateLimit({
+  name: 'bench',
+  key: 'global',
+  limit: 1e7,
+  window: 10_000,
+  scope: 'global',
+});
+const PER_CLIENT = compileRateLimit({ name: 'client', key: 'ip', limit: 20, window: 10_000, scope: 'edge' });
 
 export default {
   async fetch(request, env, ctx): Promise<Response> {
@@ -64,13 +70,16 @@ interface Rate {
 /** As applyLimits has it: the isolate's count, then the lease, which is waited for when there is none. */
 async function bareLeases(count: number, env: BenchEnv, ctx: ExecutionContext): Promise<Rate> {
   const limiters = new Limiters(() => null);
-  const leases = new Leases(async (name, request) => env.LIMITER.getByName(name).lease(request), 'bench');
+  const leases = new LimitLeases(
+    async (name, request) => env.LIMITER.getByName(name).lease(request),
+    'bench',
+  );
   const began = Date.now();
   for (let i = 0; i < count; i++) {
     const now = Date.now();
     const wait = leases.prepare('bench', POLICY, '*', POLICY.limit, now, ctx);
     if (wait) await wait;
-    limiters.of('bench', POLICY).take('*', POLICY.limit, 1, now);
+    limiters.forPolicy('bench', POLICY).take('*', POLICY.limit, 1, now);
     leases.take('bench', POLICY, '*', now);
   }
   return { decisions: count, ms: Date.now() - began };
@@ -91,9 +100,9 @@ async function bareCalls(count: number, env: BenchEnv): Promise<Rate> {
 
 const limiters = new Limiters(() => null);
 /** Objects that always grant: what is measured is what an isolate keeps. */
-const granting = new Leases(async () => ({ units: 1, forMs: 1_000, remaining: 9 }), 'bench');
+const granting = new LimitLeases(async () => ({ units: 1, forMs: 1_000, remaining: 9 }), 'bench');
 const cookies = new AffinityCookies([]);
-const counters = new Counters('bench', 0);
+const counters = new EdgeCounters('bench', 0);
 
 /** Each with an address and a forged cookie of its own, all within one window: nothing may be forgotten for idleness. */
 async function clients(from: number, count: number): Promise<Rate> {
@@ -102,7 +111,11 @@ async function clients(from: number, count: number): Promise<Rate> {
   const ctx = { waitUntil() {} };
   for (let client = from; client < from + count; client++) {
     const key = `10.${client >> 16}.${(client >> 8) & 255}.${client & 255}`;
-    counters.limited('gs', PER_CLIENT, limiters.of('gs', PER_CLIENT).take(key, 20, 1, now).allowed);
+    counters.countLimitDecision(
+      'gs',
+      PER_CLIENT,
+      limiters.forPolicy('gs', PER_CLIENT).take(key, 20, 1, now).allowed,
+    );
     await granting.prepare('gs', PER_CLIENT, key, 20, now, ctx);
     granting.take('gs', PER_CLIENT, key, now);
     await cookies.open(`acgs_affinity=x.${key}`, now);

@@ -21,7 +21,7 @@ export interface PanelResult {
 }
 
 /** Without an incident these have nothing to show, and that is what they should show. */
-export const EMPTY_IN_PEACE = new Set(['Breakers']);
+export const EMPTY_WITHOUT_INCIDENT = new Set(['Breakers']);
 
 /**
  * Puts a real Prometheus, with the shipped configuration and rules, in front of a running stack that gets some traffic,
@@ -69,7 +69,7 @@ async function untilAllAnswer(stack: StackAddresses, url: string, withinMs: numb
   const deadline = Date.now() + withinMs;
   for (;;) {
     const results = await askAll(stack, url);
-    const unanswered = results.filter(({ panel, found }) => !(Number(found) > 0) && !EMPTY_IN_PEACE.has(panel));
+    const unanswered = results.filter(({ panel, found }) => !(Number(found) > 0) && !EMPTY_WITHOUT_INCIDENT.has(panel));
     if (unanswered.length === 0 || Date.now() > deadline) return results;
     await sleep(2_000);
   }

@@ -2,9 +2,9 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse, stringify } from 'yaml';
-import { startChild, untilReady } from '../../dev/servers/child.ts';
+import { startChild, waitUntilReady } from '../../dev/servers/child.ts';
 
-interface Targets {
+interface ScrapeTargets {
   haproxyStats: string;
   agent: string;
   instances: { service: string; url: string }[];
@@ -20,7 +20,7 @@ interface ScrapeConfig {
 
 /** A real Prometheus with the shipped configuration and rules, pointed at a stack's own ports and in more of a hurry. */
 export async function startPrometheus(
-  stack: Targets,
+  stack: ScrapeTargets,
   port: number,
 ): Promise<{ url: string; stop(): Promise<void> }> {
   const dir = mkdtempSync(join(tmpdir(), 'acgs-prom-'));
@@ -44,16 +44,18 @@ export async function startPrometheus(
     await child.stop();
     rmSync(dir, { recursive: true, force: true });
   };
-  await untilReady(child, async () => (await fetch(`${url}/-/ready`)).ok).catch(async (error: unknown) => {
-    await stop();
-    throw error;
-  });
+  await waitUntilReady(child, async () => (await fetch(`${url}/-/ready`)).ok).catch(
+    async (error: unknown) => {
+      await stop();
+      throw error;
+    },
+  );
   return { url, stop };
 }
 
 function targetsOf(
   job: string,
-  stack: Targets,
+  stack: ScrapeTargets,
   own: number,
 ): ScrapeConfig['scrape_configs'][0]['static_configs'] {
   switch (job) {

@@ -6,15 +6,20 @@ export function bundleWorker(root: string, outDir: string): Promise<string> {
   const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
   const args = [wrangler, 'deploy', '--dry-run', '--outdir', outDir, '--config', join(root, 'wrangler.toml')];
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, args, { cwd: root, env: quietWrangler(outDir) }, (error, stdout, stderr) => {
-      if (error) reject(new Error(`wrangler could not bundle the Worker:\n${stdout}${stderr}`.trim()));
-      else resolve(join(outDir, 'index.js'));
-    });
+    execFile(
+      process.execPath,
+      args,
+      { cwd: root, env: quietWranglerEnv(outDir) },
+      (error, stdout, stderr) => {
+        if (error) reject(new Error(`wrangler could not bundle the Worker:\n${stdout}${stderr}`.trim()));
+        else resolve(join(outDir, 'index.js'));
+      },
+    );
   });
 }
 
 /** Wrangler neither reports home nor draws banners nor looks for a newer self. */
-export function quietWrangler(logDir: string): NodeJS.ProcessEnv {
+export function quietWranglerEnv(logDir: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
     CI: 'true',

@@ -4,9 +4,9 @@ import { unstable_getMiniflareWorkerOptions } from 'wrangler';
 import { bundleWorker } from './bundle.ts';
 import { LAGGING_KV } from './lagging-kv.ts';
 
-type Bindings = Record<string, string>;
+type WorkerBindings = Record<string, string>;
 
-export interface LocalEdge {
+export interface LocalEdgeOptions {
   /** The checkout: wrangler.toml and worker/ are in it. */
   root: string;
   host: string;
@@ -31,7 +31,7 @@ export interface LocalEdge {
  * The Worker in workerd, configured by wrangler.toml alone, on a socket of its own: Miniflare's usual entry costs two
  * thirds of the throughput. Resolves when it answers.
  */
-export async function startLocalEdge(edge: LocalEdge): Promise<Miniflare> {
+export async function startLocalEdge(edge: LocalEdgeOptions): Promise<Miniflare> {
   const bundle = edge.bundle ?? (await bundleWorker(edge.root, edge.buildDir));
   const { workerOptions } = unstable_getMiniflareWorkerOptions(
     edge.config ?? join(edge.root, 'wrangler.toml'),
@@ -44,11 +44,11 @@ export async function startLocalEdge(edge: LocalEdge): Promise<Miniflare> {
     name: 'edge',
     modules: [{ type: 'ESModule' as const, path: bundle }],
     modulesRoot: edge.buildDir,
-    bindings: { ...(options.bindings as Bindings), ...edge.vars },
+    bindings: { ...(options.bindings as WorkerBindings), ...edge.vars },
     unsafeDirectSockets: [{ host: edge.host, port: edge.port }],
     ...(lagging && {
       kvNamespaces: otherKv,
-      serviceBindings: { ...(options.serviceBindings as Bindings), SNAPSHOTS: 'lagging-kv' },
+      serviceBindings: { ...(options.serviceBindings as WorkerBindings), SNAPSHOTS: 'lagging-kv' },
     }),
   };
   const kv = {

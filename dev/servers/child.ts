@@ -43,7 +43,7 @@ export interface Child {
 }
 
 /** A started server, with what it owns beside its process. */
-export interface Running {
+export interface RunningServer {
   child: Child;
   /** Ends it and removes its private folder. */
   stop(): Promise<void>;
@@ -134,7 +134,7 @@ function endGroup(pid: number): void {
 }
 
 /** Waits until `ready` holds. Throws, with the log's end, when the process ends first or the time is over. */
-export async function untilReady(
+export async function waitUntilReady(
   child: Child,
   ready: () => Promise<boolean>,
   { timeoutMs = 30_000, everyMs = 25 } = {},

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /** A private (0700) folder with a short name: socket paths over 97 characters are refused. */
-export function privateFolder(prefix: string, parent = tmpdir()): string {
+export function createPrivateFolder(prefix: string, parent = tmpdir()): string {
   return mkdtempSync(join(parent, `${prefix}-`));
 }
 

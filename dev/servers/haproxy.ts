@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fullPath } from '../bootstrap/run.mjs';
-import { ask } from './ask.ts';
-import { type Running, type StartOptions, startChild, untilReady } from './child.ts';
-import { privateFolder, removeFolder } from './folder.ts';
+import { type RunningServer, type StartOptions, startChild, waitUntilReady } from './child.ts';
+import { createPrivateFolder, removeFolder } from './folder.ts';
+import { tcpRequest } from './tcp-request.ts';
 
-export interface HaproxyServer extends Running {
+export interface LocalHaproxy extends RunningServer {
   masterSocket: string;
 }
 
-export interface HaproxyOptions extends StartOptions {
+export interface LocalHaproxyOptions extends StartOptions {
   /** The configuration; it is checked before anything is started. */
   configFile: string;
   /** At most 97 characters; one in a private folder when absent. */
@@ -17,9 +17,9 @@ export interface HaproxyOptions extends StartOptions {
 }
 
 /** HAProxy as a master with workers, so that it can be reloaded through the master socket. */
-export async function startHaproxy(options: HaproxyOptions): Promise<HaproxyServer> {
-  checkHaproxyConfig(options.configFile);
-  const folder = privateFolder('acgs-ha', options.parent);
+export async function startHaproxy(options: LocalHaproxyOptions): Promise<LocalHaproxy> {
+  validateHaproxyConfig(options.configFile);
+  const folder = createPrivateFolder('acgs-ha', options.parent);
   const masterSocket = options.masterSocket ?? join(folder, 'master.sock');
   try {
     const child = await startChild({
@@ -29,7 +29,9 @@ export async function startHaproxy(options: HaproxyOptions): Promise<HaproxyServ
       onSpawn: options.onSpawn,
       logFile: options.logFile ?? join(folder, 'haproxy.log'),
     });
-    await untilReady(child, async () => /^\d+\s+worker/m.test(await askHaproxy(masterSocket, 'show proc')));
+    await waitUntilReady(child, async () =>
+      /^\d+\s+worker/m.test(await haproxyCommand(masterSocket, 'show proc')),
+    );
     return {
       masterSocket,
       child,
@@ -45,7 +47,7 @@ export async function startHaproxy(options: HaproxyOptions): Promise<HaproxyServ
 }
 
 /** Throws with HAProxy's own words when it would refuse the file. */
-export function checkHaproxyConfig(configFile: string): void {
+export function validateHaproxyConfig(configFile: string): void {
   try {
     execFileSync('haproxy', ['-c', '-f', configFile], {
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -59,6 +61,8 @@ export function checkHaproxyConfig(configFile: string): void {
 }
 
 /** One command to a HAProxy socket; an answer ends with an empty line. */
-export function askHaproxy(socket: string, command: string): Promise<string> {
-  return ask({ path: socket }, `${command}\n`, { enough: (text) => text.endsWith('\n\n') || text === '\n' });
+export function haproxyCommand(socket: string, command: string): Promise<string> {
+  return tcpRequest({ path: socket }, `${command}\n`, {
+    enough: (text) => text.endsWith('\n\n') || text === '\n',
+  });
 }

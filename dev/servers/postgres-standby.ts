@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import { chownSync } from 'node:fs';
 import { join } from 'node:path';
-import { privateFolder, removeFolder } from './folder.ts';
-import { type PostgresServer, postgresBin, startPostgres, systemUser } from './postgres.ts';
+import { createPrivateFolder, removeFolder } from './folder.ts';
+import { type LocalPostgres, postgresBin, startPostgres, systemUser } from './postgres.ts';
 
 /** A copy of a running server that follows it by streaming, and takes no writes until it is promoted. */
-export async function startStandby(primary: PostgresServer): Promise<PostgresServer> {
+export async function startStandby(primary: LocalPostgres): Promise<LocalPostgres> {
   const user = process.getuid?.() === 0 ? systemUser('postgres') : undefined;
-  const folder = privateFolder('acgs-pg-standby');
+  const folder = createPrivateFolder('acgs-pg-standby');
   if (user) chownSync(folder, user.uid, user.gid);
   const dataDir = join(folder, 'data');
   try {

@@ -12,11 +12,11 @@ import { join } from 'node:path';
 import { Client } from 'pg';
 import { findPostgres } from '../bootstrap/servers.mjs';
 import { freePort, requireFreePort } from '../ports.ts';
-import { type Child, type Running, type StartOptions, startChild, untilReady } from './child.ts';
-import { privateFolder, removeFolder } from './folder.ts';
+import { type Child, type RunningServer, type StartOptions, startChild, waitUntilReady } from './child.ts';
+import { createPrivateFolder, removeFolder } from './folder.ts';
 import { newPassword } from './password.ts';
 
-export interface PostgresServer extends Running {
+export interface LocalPostgres extends RunningServer {
   dataDir: string;
   /** Database `acgs_lb` as its owner `acgs_lb_user`. */
   url: string;
@@ -25,7 +25,7 @@ export interface PostgresServer extends Running {
   port: number;
 }
 
-export interface PostgresOptions extends StartOptions {
+export interface LocalPostgresOptions extends StartOptions {
   /** A free one when absent. */
   port?: number;
   /** Kept when the server stops; without one the data lives in a temporary folder and goes with the server. */
@@ -40,11 +40,11 @@ export interface PostgresOptions extends StartOptions {
 }
 
 /** A Postgres of our own on loopback. As root it runs as the user `postgres`: initdb and postgres refuse root. */
-export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
+export async function startPostgres(options: LocalPostgresOptions = {}): Promise<LocalPostgres> {
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Postgres');
   const user = process.getuid?.() === 0 ? systemUser('postgres') : undefined;
-  const folder = privateFolder('acgs-pg', options.parent);
+  const folder = createPrivateFolder('acgs-pg', options.parent);
   if (user) chownSync(folder, user.uid, user.gid);
   const dataDir = options.dataDir ?? join(folder, 'data');
   try {
@@ -67,7 +67,7 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   }
 }
 
-interface Start extends PostgresOptions {
+interface PostgresStart extends LocalPostgresOptions {
   port: number;
   dataDir: string;
   password: string;
@@ -75,7 +75,7 @@ interface Start extends PostgresOptions {
   user: { uid: number; gid: number } | undefined;
 }
 
-async function start({ port, dataDir, password, folder, user, ...options }: Start): Promise<Child> {
+async function start({ port, dataDir, password, folder, user, ...options }: PostgresStart): Promise<Child> {
   const bin = postgresBin();
   if (passwordOf(dataDir) === null) initialise(bin, dataDir, folder, password, user);
   const settings = [
@@ -102,7 +102,7 @@ async function start({ port, dataDir, password, folder, user, ...options }: Star
     ...(user && { user }),
   });
   try {
-    await untilReady(child, () => provide(port, password));
+    await waitUntilReady(child, () => provide(port, password));
   } catch (error) {
     await child.stop();
     throw error;
@@ -112,7 +112,7 @@ async function start({ port, dataDir, password, folder, user, ...options }: Star
 
 /** Copies that the server's user owns: it refuses a key that others could read. */
 function ownFiles(
-  { access, tls }: PostgresOptions,
+  { access, tls }: LocalPostgresOptions,
   folder: string,
   user: { uid: number; gid: number } | undefined,
 ): string[] {

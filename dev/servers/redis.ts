@@ -1,15 +1,15 @@
 import { join } from 'node:path';
 import { freePort, requireFreePort } from '../ports.ts';
-import { ask } from './ask.ts';
-import { type Running, type StartOptions, startChild, untilReady } from './child.ts';
-import { privateFolder, removeFolder } from './folder.ts';
+import { type RunningServer, type StartOptions, startChild, waitUntilReady } from './child.ts';
+import { createPrivateFolder, removeFolder } from './folder.ts';
+import { tcpRequest } from './tcp-request.ts';
 
-export interface RedisServer extends Running {
+export interface LocalRedis extends RunningServer {
   url: string;
   port: number;
 }
 
-export interface RedisOptions extends StartOptions {
+export interface LocalRedisOptions extends StartOptions {
   /** A free one when absent. */
   port?: number;
   /** Without one, none is asked for. */
@@ -20,10 +20,10 @@ export interface RedisOptions extends StartOptions {
 }
 
 /** A Redis of our own on loopback, that keeps nothing on disk. Throws PortTakenError when the port is not free. */
-export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
+export async function startRedis(options: LocalRedisOptions = {}): Promise<LocalRedis> {
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Redis');
-  const folder = privateFolder('acgs-redis', options.parent);
+  const folder = createPrivateFolder('acgs-redis', options.parent);
   const password = options.password;
   try {
     const child = await startChild({
@@ -51,10 +51,10 @@ export async function startRedis(options: RedisOptions = {}): Promise<RedisServe
       logFile: options.logFile ?? join(folder, 'redis.log'),
     });
     const hello = `${password ? `AUTH ${password}\r\n` : ''}PING\r\n`;
-    await untilReady(child, async () =>
-      (await ask({ port, host: '127.0.0.1' }, hello, { enough: (text) => text.includes('PONG') })).includes(
-        'PONG',
-      ),
+    await waitUntilReady(child, async () =>
+      (
+        await tcpRequest({ port, host: '127.0.0.1' }, hello, { enough: (text) => text.includes('PONG') })
+      ).includes('PONG'),
     );
     return {
       url: `redis://${password ? `default:${password}@` : ''}127.0.0.1:${port}/0`,

@@ -6,8 +6,8 @@ import { Client } from 'pg';
 import { describe, expect, it } from 'vitest';
 import { until } from '../../test/harness/until.ts';
 import { freePort, PortTakenError } from '../ports.ts';
-import { privateFolder, removeFolder } from './folder.ts';
-import { askHaproxy, startHaproxy } from './haproxy.ts';
+import { createPrivateFolder, removeFolder } from './folder.ts';
+import { haproxyCommand, startHaproxy } from './haproxy.ts';
 import { startPostgres } from './postgres.ts';
 import { startRedis } from './redis.ts';
 
@@ -37,7 +37,7 @@ describe('server starters', () => {
   });
 
   it('start and stop HAProxy behind its master socket', async () => {
-    const folder = privateFolder('acgs-t');
+    const folder = createPrivateFolder('acgs-t');
     const configFile = join(folder, 'h.cfg');
     const port = await freePort();
     writeFileSync(
@@ -46,7 +46,7 @@ describe('server starters', () => {
     );
     const haproxy = await startHaproxy({ configFile });
     expect((await fetch(`http://127.0.0.1:${port}/`)).status).toBe(200);
-    const worker = async () => (await askHaproxy(haproxy.masterSocket, 'show proc')).includes('worker');
+    const worker = async () => (await haproxyCommand(haproxy.masterSocket, 'show proc')).includes('worker');
     expect(await until(worker)).toBe(true);
     await haproxy.stop();
     expect(gone(haproxy.child.pid)).toBe(true);

@@ -4,7 +4,7 @@ import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { UsageError } from '../options.mjs';
 
-export interface Derivation {
+export interface DeriveOptions {
   portOffset: number;
   /** Demo instances listen on moved ports; instances that run already stay where they are. */
   moveInstances: boolean;
@@ -12,7 +12,7 @@ export interface Derivation {
   runFolder: string;
 }
 
-export interface Derived {
+export interface DerivedConfig {
   /** The text the agent, HAProxy's renderer and the edge are given. */
   text: string;
   config: Config;
@@ -22,7 +22,7 @@ export interface Derived {
 const EDGE_PORT = 8787;
 
 /** The operator's file, moved to this machine: ports shifted, sockets and files in a private folder, no cloud. */
-export function deriveConfig(text: string, config: Config, derivation: Derivation): Derived {
+export function deriveConfig(text: string, config: Config, derivation: DeriveOptions): DerivedConfig {
   const { portOffset, runFolder } = derivation;
   const document = parseDocument(text);
   const set = (path: (string | number)[], value: unknown) => document.setIn(path, value);

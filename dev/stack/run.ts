@@ -1,16 +1,16 @@
 import { accessSync, chmodSync, constants } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { makeFolder } from '../../agent/make-folder.ts';
+import { makeFolder } from '../../agent/lib/make-folder.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { missingServers } from '../bootstrap/servers.mjs';
 import { type StackOptions, UsageError } from '../options.mjs';
-import { privateFolder, removeFolder } from '../servers/folder.ts';
+import { createPrivateFolder, removeFolder } from '../servers/folder.ts';
 import { deriveConfig } from './derive.ts';
 import { removeFile } from './files.ts';
-import { layoutOf, requireFreePorts, wantedPorts } from './layout.ts';
-import { endLeftovers, ProcessRecord } from './processes.ts';
+import { layoutOf, requiredPorts, requireFreePorts } from './layout.ts';
+import { ProcessRecord, stopLeftovers } from './process-record.ts';
 import { loadSecrets } from './secrets.ts';
-import { Stack } from './stack.ts';
+import { LocalStack } from './stack.ts';
 
 export interface StackInput {
   root: string;
@@ -24,11 +24,11 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
   const stateDir = resolve(options.stateDir);
   requireFolder(stateDir);
   const recordFile = join(stateDir, 'processes.json');
-  const other = await endLeftovers(recordFile);
+  const other = await stopLeftovers(recordFile);
   if (other) throw new UsageError(alreadyRunning(other, options));
   removeFile(join(stateDir, 'stack.json'));
 
-  const runFolder = privateFolder('acgs');
+  const runFolder = createPrivateFolder('acgs');
   // Postgres, run by another user when we are root, walks through it; what is in it is private.
   chmodSync(runFolder, 0o711);
   try {
@@ -44,11 +44,11 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
       redis: !options.embedded && !missing.includes('redis'),
       postgres: !options.embedded && !missing.includes('postgres'),
     };
-    await requireFreePorts(wantedPorts(derived, layout, options.demo, servers), options);
+    await requireFreePorts(requiredPorts(derived, layout, options.demo, servers), options);
     const secrets = loadSecrets(join(stateDir, 'secrets.env'), config.site.id);
     const record = new ProcessRecord(recordFile);
     record.addFolder(runFolder);
-    return await new Stack({ layout, derived, secrets, options }, servers, record).run();
+    return await new LocalStack({ layout, derived, secrets, options }, servers, record).run();
   } finally {
     removeFile(recordFile);
     removeFolder(runFolder);

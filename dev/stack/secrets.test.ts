@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { importSigningKey, importVerifyKeys, parseKeyList } from '../../shared/snapshot/keys.ts';
-import { openSnapshot, sealSnapshot } from '../../shared/snapshot/seal.ts';
+import { signSnapshot, verifySnapshot } from '../../shared/snapshot/signature.ts';
 import { loadSecrets } from './secrets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'acgs-secrets-'));
@@ -18,7 +18,7 @@ it('makes keys that fit each other, once, for their owner alone', async () => {
   const signing = await importSigningKey(secrets.SNAPSHOT_SIGNING_KEY);
   const verify = await importVerifyKeys(secrets.SNAPSHOT_PUBLIC_KEYS);
   const snapshot = { v: 1 as const, site: 'main', epoch: 1, seq: 1, issuedAt: 0, gateways: [], services: {} };
-  expect(await openSnapshot(await sealSnapshot(snapshot, signing), 'main', verify)).toMatchObject({
+  expect(await verifySnapshot(await signSnapshot(snapshot, signing), 'main', verify)).toMatchObject({
     ok: true,
   });
 

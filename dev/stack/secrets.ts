@@ -3,7 +3,7 @@ import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
 /** Secrets of the local stack, made once per state folder. Formats: shared/snapshot/keys.ts. */
-export interface Secrets {
+export interface StackSecrets {
   ACGS_TOKEN: string;
   EDGE_TOKEN: string;
   HAPROXY_STATS_USER: string;
@@ -20,11 +20,11 @@ const token = (): string => randomBytes(24).toString('base64url');
 const kid = (): string => `local-${randomBytes(3).toString('hex')}`;
 
 /** Reads the file, makes what is missing, derives the public keys, and writes it back with mode 0600. */
-export function loadSecrets(file: string, site: string): Secrets {
+export function loadSecrets(file: string, site: string): StackSecrets {
   const kept = existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
   const signing = kept.SNAPSHOT_SIGNING_KEY || `${kid()}:${privateKey('ed25519')}`;
   const gateway = kept.GATEWAY_JWT_KEY || `${kid()}:${privateKey('ec')}`;
-  const secrets: Secrets = {
+  const secrets: StackSecrets = {
     ACGS_TOKEN: kept.ACGS_TOKEN || token(),
     EDGE_TOKEN: kept.EDGE_TOKEN || token(),
     HAPROXY_STATS_USER: kept.HAPROXY_STATS_USER || 'admin',

@@ -1,7 +1,7 @@
-import type { Derived } from './derive.ts';
+import type { DerivedConfig } from './derive.ts';
 import { loopback } from './derive.ts';
-import type { Urls } from './parts.ts';
-import type { Secrets } from './secrets.ts';
+import type { StackSecrets } from './secrets.ts';
+import type { StoreUrls } from './services.ts';
 
 /** `<state-dir>/stack.json`: what scripts and the CLI find the running stack by. Its keys are a contract. */
 export interface StackFile {
@@ -27,10 +27,10 @@ export interface StackFile {
   readyAt: string;
 }
 
-export interface Facts {
-  derived: Derived;
-  secrets: Secrets;
-  urls: Urls;
+export interface StackFileInput {
+  derived: DerivedConfig;
+  secrets: StackSecrets;
+  urls: StoreUrls;
   /** All of the config; those not started here have no pid. */
   instances: { id: string; service: string; url: string }[];
   haproxy: boolean;
@@ -38,7 +38,15 @@ export interface Facts {
   pid(name: string): number | null;
 }
 
-export function stackFile({ derived, secrets, urls, instances, haproxy, readyAt, pid }: Facts): StackFile {
+export function buildStackFile({
+  derived,
+  secrets,
+  urls,
+  instances,
+  haproxy,
+  readyAt,
+  pid,
+}: StackFileInput): StackFile {
   const { config } = derived;
   return {
     edge: `http://127.0.0.1:${derived.edge.port}`,

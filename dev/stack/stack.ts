@@ -1,45 +1,45 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { configInstances } from '../../agent/haproxy/input.ts';
-import { installHaproxyConfig } from '../../agent/haproxy/install.ts';
+import { configInstances } from '../../agent/haproxy/render/input.ts';
+import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
+import { banner, pathOf } from './banner.ts';
+import { printLine } from './console.ts';
 import { removeFile, writeWhole } from './files.ts';
 import { type DemoInstance, demoInstances } from './layout.ts';
-import * as parts from './parts.ts';
-import type { ProcessRecord } from './processes.ts';
-import { type Arrival, untilARequestWentThrough } from './ready.ts';
-import { say } from './say.ts';
-import { pathOf, screen } from './screen.ts';
-import { type StackFile, stackFile } from './stack-file.ts';
-import { untilToldToStop } from './stop.ts';
+import type { ProcessRecord } from './process-record.ts';
+import { type FirstResponse, waitForFirstResponse } from './readiness.ts';
+import * as parts from './services.ts';
+import { buildStackFile, type StackFile } from './stack-file.ts';
+import { waitForStopSignal } from './stop-signal.ts';
 import { Supervisor } from './supervisor.ts';
 
 /** Which servers there are on this machine and wanted. */
-export interface Servers {
+export interface StackServers {
   haproxy: boolean;
   redis: boolean;
   postgres: boolean;
 }
 
 /** One run of the whole system on one machine: start, wait until it works, tell, stay, end everything. */
-export class Stack {
-  readonly #parts: parts.StackParts;
-  readonly #servers: Servers;
+export class LocalStack {
+  readonly #parts: parts.StackContext;
+  readonly #servers: StackServers;
   readonly #supervisor: Supervisor;
-  readonly #urls: parts.Urls = { redis: null, postgres: null };
+  readonly #urls: parts.StoreUrls = { redis: null, postgres: null };
   readonly #demo: DemoInstance[];
   readonly #begun = Date.now();
   #readyAt: Date | null = null;
 
-  constructor(stackParts: parts.StackParts, servers: Servers, record: ProcessRecord) {
+  constructor(stackParts: parts.StackContext, servers: StackServers, record: ProcessRecord) {
     this.#parts = stackParts;
     this.#servers = servers;
     this.#demo = stackParts.options.demo ? demoInstances(stackParts.derived.config) : [];
-    this.#supervisor = new Supervisor(say, record, () => this.#writeStackFile());
+    this.#supervisor = new Supervisor(printLine, record, () => this.#writeStackFile());
   }
 
   /** Resolves with the exit code: 0 when asked to stop, 1 when it could not start. */
   async run(): Promise<number> {
-    const told = untilToldToStop(() => this.#supervisor.kill());
+    const told = waitForStopSignal(() => this.#supervisor.kill());
     const started = this.#start().then(
       () => null,
       (error: unknown) => (error instanceof Error ? error.message : String(error)),
@@ -48,7 +48,7 @@ export class Stack {
     if (failure === null) await told;
     else if (typeof failure === 'string')
       process.stderr.write(`${failure}\nlogs: ${this.#parts.layout.logs}\n`);
-    say('stopping …');
+    printLine('stopping …');
     removeFile(this.#stackFile);
     await this.#supervisor.stop([
       ['edge', 'agent'],
@@ -65,17 +65,18 @@ export class Stack {
     writeWhole(layout.configFile, derived.text);
     const supervisor = this.#supervisor;
     await Promise.all([
-      ...this.#demo.map((instance) => supervisor.start(parts.instancePart(this.#parts, instance))),
-      this.#servers.redis && this.#step('Redis', supervisor.start(parts.redisPart(this.#parts, this.#urls))),
+      ...this.#demo.map((instance) => supervisor.start(parts.instanceService(this.#parts, instance))),
+      this.#servers.redis &&
+        this.#step('Redis', supervisor.start(parts.redisService(this.#parts, this.#urls))),
       this.#servers.postgres &&
-        this.#step('Postgres', supervisor.start(parts.postgresPart(this.#parts, this.#urls))),
+        this.#step('Postgres', supervisor.start(parts.postgresService(this.#parts, this.#urls))),
       this.#servers.haproxy && this.#step('HAProxy', this.#startHaproxy()),
-      this.#step('edge', supervisor.start(parts.edgePart(this.#parts))),
+      this.#step('edge', supervisor.start(parts.edgeService(this.#parts))),
     ]);
-    if (this.#demo.length > 0) say(`  ${this.#demo.length} demo instances are up`);
-    await this.#step('agent', supervisor.start(parts.agentPart(this.#parts, this.#urls)));
-    say('  waiting until a request goes all the way …');
-    const arrival = await untilARequestWentThrough({
+    if (this.#demo.length > 0) printLine(`  ${this.#demo.length} demo instances are up`);
+    await this.#step('agent', supervisor.start(parts.agentService(this.#parts, this.#urls)));
+    printLine('  waiting until a request goes all the way …');
+    const arrival = await waitForFirstResponse({
       edge: `http://127.0.0.1:${derived.edge.port}`,
       edgeToken: secrets.EDGE_TOKEN,
       config: derived.config,
@@ -95,23 +96,23 @@ export class Stack {
         edgePublicKeys: secrets.EDGE_JWT_PUBLIC_KEYS,
       },
     });
-    await this.#supervisor.start(parts.haproxyPart(this.#parts));
+    await this.#supervisor.start(parts.haproxyService(this.#parts));
   }
 
   async #step(name: string, work: Promise<void>): Promise<void> {
     await work;
-    if (!this.#supervisor.stopping) say(`  ${name} is up`);
+    if (!this.#supervisor.stopping) printLine(`  ${name} is up`);
   }
 
   /** Nothing answering is said, not fatal: with `--no-demo` the instances may come up later. */
-  #tell(arrival: Arrival | null): void {
+  #tell(arrival: FirstResponse | null): void {
     const { layout, derived } = this.#parts;
     this.#readyAt = new Date();
     const stack = this.#writeStackFile();
     if (!stack) return;
     const services = Object.values(derived.config.services);
-    say(
-      screen({
+    printLine(
+      banner({
         stack,
         stateDir: shortPath(layout.stateDir),
         services: services.length,
@@ -133,7 +134,7 @@ export class Stack {
     const all = Object.values(derived.config.services).flatMap((service) =>
       service.instances.map(({ id, url }) => ({ service: service.id, id, url })),
     );
-    const stack = stackFile({
+    const stack = buildStackFile({
       derived,
       secrets,
       urls: this.#urls,

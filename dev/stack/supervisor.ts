@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Child, Running } from '../servers/child.ts';
-import type { ProcessRecord } from './processes.ts';
+import type { Child, RunningServer } from '../servers/child.ts';
+import type { ProcessRecord } from './process-record.ts';
 
-export interface Part {
+export interface StackService {
   name: string;
   /** Starts it and resolves when it is ready; `onSpawn` is told of its process at once. */
-  start(onSpawn: (child: Child) => void): Promise<Running>;
+  start(onSpawn: (child: Child) => void): Promise<RunningServer>;
   /** What to say instead of starting it again. A part without this is restarted. */
-  whenEnded?: string;
+  exitHint?: string;
 }
 
 const FIRST_WAIT_MS = 500;
@@ -20,7 +20,7 @@ export class Supervisor {
   readonly #say: (line: string) => void;
   readonly #record: ProcessRecord;
   readonly #onChange: () => void;
-  readonly #running = new Map<string, Running>();
+  readonly #running = new Map<string, RunningServer>();
   readonly #children = new Set<Child>();
   #stopping = false;
 
@@ -40,12 +40,12 @@ export class Supervisor {
   }
 
   /** Resolves when the part is ready, and looks after it from then on. */
-  async start(part: Part): Promise<void> {
+  async start(part: StackService): Promise<void> {
     await this.#launch(part);
     void this.#lookAfter(part);
   }
 
-  async #launch(part: Part): Promise<void> {
+  async #launch(part: StackService): Promise<void> {
     if (this.#stopping) throw new Error('stopping');
     const running = await part.start((child) => {
       this.#children.add(child);
@@ -55,7 +55,7 @@ export class Supervisor {
     this.#running.set(part.name, running);
   }
 
-  async #lookAfter(part: Part): Promise<void> {
+  async #lookAfter(part: StackService): Promise<void> {
     let waitMs = FIRST_WAIT_MS;
     for (;;) {
       const begun = Date.now();
@@ -64,8 +64,8 @@ export class Supervisor {
       if (this.#stopping) return;
       await running?.stop();
       this.#onChange();
-      if (part.whenEnded) {
-        this.#say(`${why}. ${part.whenEnded}`);
+      if (part.exitHint) {
+        this.#say(`${why}. ${part.exitHint}`);
         return;
       }
       if (Date.now() - begun > SETTLED_MS) waitMs = FIRST_WAIT_MS;
@@ -75,7 +75,7 @@ export class Supervisor {
   }
 
   /** Tries until the part runs again. Returns how long the next wait would be. */
-  async #bringBack(part: Part, why: string, firstWaitMs: number): Promise<number> {
+  async #bringBack(part: StackService, why: string, firstWaitMs: number): Promise<number> {
     let reason = why;
     let waitMs = firstWaitMs;
     for (;;) {

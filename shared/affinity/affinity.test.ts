@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { newLocalView, toCandidate } from '../balance/candidate.ts';
+import { newIsolateState, toCandidate } from '../balance/candidate.ts';
 import type { SnapshotInstance } from '../snapshot/snapshot.ts';
-import { decodePins, encodePins, pinExpiry, repin } from './pins.ts';
-import { compileSessions } from './session-instance.ts';
+import { decodePins, encodePins, pinExpiry, withPin } from './pins.ts';
+import { compileSessionPlacer } from './session-placement.ts';
 import { uuid7Time } from './uuid7.ts';
 
 const NOW = 1_800_000_000_000;
@@ -16,11 +16,12 @@ const one = (id: string, part: Partial<SnapshotInstance> = {}) =>
   toCandidate(
     { id, url: 'http://x', state: 'up', reason: '', since: NOW - 86_400_000, ...part },
     { service: 's', site: 'main', direct: null },
-    newLocalView(),
+    newIsolateState(),
   );
 
 const ids = Array.from({ length: 60 }, (_, tail) => uuid7(NOW - 1_000, tail));
-const owner = (candidates: ReturnType<typeof one>[], id: string) => compileSessions(candidates)(id, NOW)?.id;
+const owner = (candidates: ReturnType<typeof one>[], id: string) =>
+  compileSessionPlacer(candidates)(id, NOW)?.id;
 
 test('a UUIDv7 tells its time; anything else tells none', () => {
   expect(uuid7Time(uuid7(NOW, 1))).toBe(NOW);
@@ -63,7 +64,7 @@ test('other ids return when their instance does', () => {
 });
 
 test('pins: to text and back, expired and foreign ones are nothing, too many do not fit', () => {
-  const pins = repin(null, 'gs', 'gs-1', pinExpiry(NOW, 3_600_000));
+  const pins = withPin(null, 'gs', 'gs-1', pinExpiry(NOW, 3_600_000));
   const text = encodePins(pins) ?? '';
   expect(decodePins(text, NOW)).toEqual(pins);
   expect(decodePins(text, pins.expires)).toBeNull();

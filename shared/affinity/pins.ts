@@ -1,5 +1,5 @@
 /** What an affinity cookie says: which instance each service is pinned to, and until when. */
-export interface Pins {
+export interface AffinityPins {
   /** Epoch milliseconds. */
   expires: number;
   /** Service id → instance id. */
@@ -16,13 +16,13 @@ const STEP_MS = 60_000;
 export const pinExpiry = (now: number, ttlMs: number): number => Math.ceil((now + ttlMs) / STEP_MS) * STEP_MS;
 
 /** Text to be sealed, null when it would not fit a cookie. */
-export function encodePins(pins: Pins): string | null {
+export function encodePins(pins: AffinityPins): string | null {
   const text = JSON.stringify([pins.expires / STEP_MS, pins.instances]);
   return text.length <= MAX_TEXT ? text : null;
 }
 
 /** Null when the text is not ours or has expired. */
-export function decodePins(text: string, now: number): Pins | null {
+export function decodePins(text: string, now: number): AffinityPins | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -41,6 +41,11 @@ export function decodePins(text: string, now: number): Pins | null {
 }
 
 /** The same pins with one service's changed. */
-export function repin(pins: Pins | null, service: string, instance: string, expires: number): Pins {
+export function withPin(
+  pins: AffinityPins | null,
+  service: string,
+  instance: string,
+  expires: number,
+): AffinityPins {
   return { expires, instances: { ...pins?.instances, [service]: instance } };
 }

@@ -1,17 +1,21 @@
 import { type Ejection, newEjection } from '../ejection.ts';
 import { hashText } from '../hash.ts';
-import { type Latency, newLatency } from '../latency.ts';
+import { type LatencyEstimate, newLatencyEstimate } from '../latency.ts';
 import type { BreakerState, InstanceState, SnapshotInstance } from '../snapshot/snapshot.ts';
 
 /** What one isolate itself knows of an instance. Outlives snapshots. */
-export interface LocalView {
+export interface IsolateState {
   /** Requests sent and not yet answered. */
   pending: number;
-  latency: Latency;
+  latency: LatencyEstimate;
   ejection: Ejection;
 }
 
-export const newLocalView = (): LocalView => ({ pending: 0, latency: newLatency(), ejection: newEjection() });
+export const newIsolateState = (): IsolateState => ({
+  pending: 0,
+  latency: newLatencyEstimate(),
+  ejection: newEjection(),
+});
 
 /** An instance as picking sees it: the snapshot's line, unpacked once per snapshot, beside the isolate's own view. */
 export interface Candidate {
@@ -32,13 +36,13 @@ export interface Candidate {
   readonly admin: 'ready' | 'drain' | 'maint';
   readonly latencyMs: number | undefined;
   readonly hash: number;
-  readonly local: LocalView;
+  readonly local: IsolateState;
 }
 
 export function toCandidate(
   instance: SnapshotInstance,
   place: { service: string; site: string; direct: string | null; key?: string },
-  local: LocalView,
+  local: IsolateState,
 ): Candidate {
   const key = place.key ?? instance.id;
   return {

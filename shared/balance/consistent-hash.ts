@@ -1,6 +1,6 @@
 import { mix } from '../hash.ts';
 import type { Candidate } from './candidate.ts';
-import type { Member, Picker, PickInput } from './picker.ts';
+import type { Picker, PickInput, PoolMember } from './picker.ts';
 
 /**
  * Weighted rendezvous hashing: of all members the one with the greatest −w / ln(h), h in (0, 1) from key and instance.
@@ -9,7 +9,7 @@ import type { Member, Picker, PickInput } from './picker.ts';
  */
 const LOAD_FACTOR = 1.25;
 
-export function consistentHash(members: readonly Member[]): Picker {
+export function consistentHash(members: readonly PoolMember[]): Picker {
   const place = rendezvous(members);
   const count = members.length;
   return (input) => {
@@ -31,7 +31,7 @@ export function consistentHash(members: readonly Member[]): Picker {
  * members.
  */
 export function rendezvous(
-  members: readonly Pick<Member, 'candidate' | 'weight'>[],
+  members: readonly Pick<PoolMember, 'candidate' | 'weight'>[],
 ): (keyHash: number, skip: PickInput['skip']) => Candidate | null {
   const groups = [...Map.groupBy(members, (member) => member.weight)].map(([weight, group]) => ({
     weight,

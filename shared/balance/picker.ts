@@ -1,7 +1,7 @@
 import type { Candidate } from './candidate.ts';
 
 /** A candidate with the weight it has right now: its own times its slow-start share. */
-export interface Member {
+export interface PoolMember {
   readonly candidate: Candidate;
   readonly weight: number;
   /** Slow-start share, 0–1. */
@@ -24,6 +24,6 @@ export interface PickInput {
 export type Picker = (input: PickInput) => Candidate | null;
 
 /** Small state that outlives a rebuild of the members, such as a rotation's position. */
-export interface PickerMemory {
+export interface PickerState {
   cursor: number;
 }

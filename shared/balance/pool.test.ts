@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { EJECTION, onFailure } from '../ejection.ts';
+import { EJECTION, recordFailure } from '../ejection.ts';
 import type { SnapshotInstance } from '../snapshot/snapshot.ts';
-import { type Candidate, newLocalView, toCandidate } from './candidate.ts';
+import { type Candidate, newIsolateState, toCandidate } from './candidate.ts';
 import { buildPool, pickFrom, slowStartShare } from './pool.ts';
 
 const NOW = 1_000_000;
@@ -9,7 +9,7 @@ const POLICY = { strategy: 'random', slowStart: 30_000, mayPanic: true } as cons
 
 function one(id: string, part: Partial<SnapshotInstance> = {}): Candidate {
   const line: SnapshotInstance = { id, url: 'http://x', state: 'up', reason: '', since: 0, ...part };
-  return toCandidate(line, { service: 's', site: 'main', direct: null }, newLocalView());
+  return toCandidate(line, { service: 's', site: 'main', direct: null }, newIsolateState());
 }
 
 /** Repeatable numbers in [0, 1): the same picks in every run. */
@@ -83,7 +83,7 @@ test('probation: a tenth at first, growing with time; a half-open breaker stays 
 test('draining and tried instances are not picked; ejected ones only when nobody else is left', () => {
   const [a, b] = [one('a'), one('b')];
   const pool = buildPool([a, b, one('c', { state: 'draining' })], POLICY, { cursor: 0 }, NOW);
-  for (let i = 0; i < EJECTION.consecutiveFailures; i++) onFailure(a.local.ejection, NOW, 2, 2);
+  for (let i = 0; i < EJECTION.consecutiveFailures; i++) recordFailure(a.local.ejection, NOW, 2, 2);
   const input = { now: NOW, random: seeded(7), keyHash: 0 };
   for (let i = 0; i < 20; i++) expect(pickFrom(pool, [], input)?.candidate).toBe(b);
   expect(pickFrom(pool, [b], input)).toEqual({ candidate: a, why: 'ejected' });

@@ -1,23 +1,23 @@
 import type { Strategy } from '../config/config.ts';
 import { isEjected } from '../ejection.ts';
 import { type Candidate, isServing } from './candidate.ts';
-import type { Member, Picker, PickerMemory, PickInput } from './picker.ts';
+import type { Picker, PickerState, PickInput, PoolMember } from './picker.ts';
 import { createPicker } from './strategies.ts';
 
 /** The instances of one service, ready to be picked from. Built once per snapshot, and each second of a slow start. */
 export interface Pool {
-  readonly levels: readonly Level[];
+  readonly levels: readonly PriorityLevel[];
   /** Fewer than half look healthy, and backups do not make up for it: health and breaker are ignored. */
   readonly panic: boolean;
   /** When shares will have changed (epoch ms); Infinity when nothing is on probation. */
   readonly staleAt: number;
 }
 
-export interface Level {
+export interface PriorityLevel {
   readonly priority: number;
   /** Upper end of this level's part of [0, 1). */
   readonly upTo: number;
-  readonly members: readonly Member[];
+  readonly members: readonly PoolMember[];
   readonly pick: Picker;
 }
 
@@ -37,7 +37,7 @@ const PANIC_BELOW = 0.5;
 export function buildPool(
   candidates: readonly Candidate[],
   policy: PoolPolicy,
-  memory: PickerMemory,
+  memory: PickerState,
   now: number,
 ): Pool {
   const wanted = candidates.filter((candidate) => candidate.admin === 'ready');
@@ -54,7 +54,7 @@ export function buildPool(
     return { levels: [level], panic, staleAt: Number.POSITIVE_INFINITY };
   }
   let used = 0;
-  const levels = byPriority.map(([priority, candidatesOfLevel], index): Level => {
+  const levels = byPriority.map(([priority, candidatesOfLevel], index): PriorityLevel => {
     // Each level takes what it can carry of what is left; a shortage overall is shared out in proportion.
     const part = totalHealth < 1 ? (health[index] ?? 0) / (totalHealth || 1) : (health[index] ?? 0);
     used = Math.min(1, used + part);

@@ -1,6 +1,6 @@
 import { currentLatency } from '../latency.ts';
 import type { Candidate } from './candidate.ts';
-import type { Member, Picker, PickInput } from './picker.ts';
+import type { Picker, PickInput, PoolMember } from './picker.ts';
 import { weightedDraw } from './random.ts';
 
 /** Whether the second of two drawn should be taken instead of the first. */
@@ -10,7 +10,7 @@ type Prefer = (second: Candidate, first: Candidate, input: PickInput) => boolean
  * Power of two choices: draw two by weight, take the better. Never the best of all: every isolate sees the same
  * snapshot and would herd onto the same instance.
  */
-function powerOfTwo(members: readonly Member[], prefer: Prefer): Picker {
+function powerOfTwo(members: readonly PoolMember[], prefer: Prefer): Picker {
   const draw = weightedDraw(members);
   const pair = members.length === 2 ? { a: members[0]?.candidate, b: members[1]?.candidate } : null;
   return (input) => {
@@ -43,14 +43,14 @@ function responseTimeScore(candidate: Candidate, now: number): number {
  * The two share in inverse proportion to their scores. Taking the lower one always would give nothing to the second
  * fastest of two, and so never notice that it has become the faster: one peak would decide for τ.
  */
-export const leastResponseTime = (members: readonly Member[]): Picker =>
+export const leastResponseTime = (members: readonly PoolMember[]): Picker =>
   powerOfTwo(members, (second, first, { now, random }) => {
     const firstScore = responseTimeScore(first, now);
     return random() * (firstScore + responseTimeScore(second, now)) < firstScore;
   });
 
 /** Fewest requests in flight from this isolate, per unit of weight; a tie keeps the weighted draw. */
-export const leastConnections = (members: readonly Member[]): Picker =>
+export const leastConnections = (members: readonly PoolMember[]): Picker =>
   powerOfTwo(
     members,
     (second, first) => second.local.pending * first.weight < first.local.pending * second.weight,

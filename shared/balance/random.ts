@@ -1,9 +1,9 @@
 import { AliasTable } from './alias-table.ts';
 import type { Candidate } from './candidate.ts';
-import type { Member, Picker, PickInput } from './picker.ts';
+import type { Picker, PickInput, PoolMember } from './picker.ts';
 
 /** In proportion to weight. */
-export function random(members: readonly Member[]): Picker {
+export function weightedRandom(members: readonly PoolMember[]): Picker {
   const draw = weightedDraw(members);
   return (input) => draw(input);
 }
@@ -12,7 +12,7 @@ export function random(members: readonly Member[]): Picker {
 const REDRAWS = 4;
 
 /** One weighted draw that skips; shared by every strategy that samples. */
-export function weightedDraw(members: readonly Member[]): Picker {
+export function weightedDraw(members: readonly PoolMember[]): Picker {
   const only = members.length === 1 ? members[0] : undefined;
   if (only) return ({ skip }) => (skip(only.candidate) ? null : only.candidate);
   if (members.length === 0) return () => null;
@@ -26,7 +26,7 @@ export function weightedDraw(members: readonly Member[]): Picker {
   };
 }
 
-function drawAmongRest(members: readonly Member[], input: PickInput): Candidate | null {
+function drawAmongRest(members: readonly PoolMember[], input: PickInput): Candidate | null {
   let total = 0;
   let chosen: Candidate | null = null;
   // Weighted reservoir of one: keeps each with probability weight / sum so far.

@@ -1,7 +1,7 @@
-import type { Member, Picker, PickerMemory } from './picker.ts';
+import type { Picker, PickerState, PoolMember } from './picker.ts';
 
 /** One after another, whatever the weights. A member on probation is passed over in all but its share of the rounds. */
-export function roundRobin(members: readonly Member[], memory: PickerMemory): Picker {
+export function roundRobin(members: readonly PoolMember[], memory: PickerState): Picker {
   return (input) => {
     const count = members.length;
     for (let step = 0; step < 2 * count; step++) {

@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Strategy } from '../config/config.ts';
 import { hashText } from '../hash.ts';
-import { observeLatency } from '../latency.ts';
+import { recordLatency } from '../latency.ts';
 import { AliasTable } from './alias-table.ts';
-import { type Candidate, newLocalView } from './candidate.ts';
+import { type Candidate, newIsolateState } from './candidate.ts';
 import { rendezvous } from './consistent-hash.ts';
-import type { Member } from './picker.ts';
+import type { PoolMember } from './picker.ts';
 import { createPicker } from './strategies.ts';
 
 const NOW = 1_000_000;
@@ -30,12 +30,16 @@ function candidate(id: string, part: Partial<Candidate> = {}): Candidate {
     admin: 'ready',
     latencyMs: undefined,
     hash: hashText(id),
-    local: newLocalView(),
+    local: newIsolateState(),
     ...part,
   };
 }
 
-const member = (one: Candidate, share = 1): Member => ({ candidate: one, weight: one.weight * share, share });
+const member = (one: Candidate, share = 1): PoolMember => ({
+  candidate: one,
+  weight: one.weight * share,
+  share,
+});
 
 /** A seeded generator (mulberry32): the same picks in every run. */
 function seeded(seed: number): () => number {
@@ -48,7 +52,7 @@ function seeded(seed: number): () => number {
   };
 }
 
-function shares(strategy: Strategy, members: Member[], picks: number, skip = (_: Candidate) => false) {
+function shares(strategy: Strategy, members: PoolMember[], picks: number, skip = (_: Candidate) => false) {
   const random = seeded(7);
   const pick = createPicker(strategy, members, { cursor: 0 });
   const counts = new Map(members.map(({ candidate: one }) => [one.id, 0]));
@@ -149,8 +153,8 @@ test('least_connections avoids the busy one', () => {
 test('least_response_time: equals share, a slower one gets less, and never nothing', () => {
   const slow = candidate('slow');
   const fast = candidate('fast');
-  observeLatency(slow.local.latency, 100, NOW);
-  observeLatency(fast.local.latency, 10, NOW);
+  recordLatency(slow.local.latency, 100, NOW);
+  recordLatency(fast.local.latency, 10, NOW);
   const [slowShare = 0] = shares('least_response_time', [member(slow), member(fast)], 20_000);
   expect(slowShare).toBeGreaterThan(0.05);
   expect(slowShare).toBeLessThan(0.13);
@@ -172,7 +176,7 @@ test('least_response_time: after a cold start, a slow first probe keeps no insta
       const one = pick({ now: NOW + call, random, keyHash: 0, skip: () => false });
       if (!one) continue;
       reached.add(one.id);
-      observeLatency(one.local.latency, 3, NOW + call);
+      recordLatency(one.local.latency, 3, NOW + call);
     }
     if (reached.size === 2) reachedBoth++;
   }

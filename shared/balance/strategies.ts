@@ -1,20 +1,24 @@
 import type { Strategy } from '../config/config.ts';
 import { consistentHash } from './consistent-hash.ts';
-import type { Member, Picker, PickerMemory } from './picker.ts';
+import type { Picker, PickerState, PoolMember } from './picker.ts';
 import { leastConnections, leastResponseTime } from './power-of-two.ts';
-import { random } from './random.ts';
+import { weightedRandom } from './random.ts';
 import { roundRobin } from './round-robin.ts';
 import { weightedRoundRobin } from './weighted-round-robin.ts';
 
-const STRATEGIES: Record<Strategy, (members: readonly Member[], memory: PickerMemory) => Picker> = {
+const STRATEGIES: Record<Strategy, (members: readonly PoolMember[], memory: PickerState) => Picker> = {
   least_response_time: leastResponseTime,
   least_connections: leastConnections,
   round_robin: roundRobin,
   weighted_round_robin: weightedRoundRobin,
   consistent_hash: consistentHash,
-  random,
+  random: weightedRandom,
 };
 
-export function createPicker(strategy: Strategy, members: readonly Member[], memory: PickerMemory): Picker {
+export function createPicker(
+  strategy: Strategy,
+  members: readonly PoolMember[],
+  memory: PickerState,
+): Picker {
   return STRATEGIES[strategy](members, memory);
 }

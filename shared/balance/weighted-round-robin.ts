@@ -1,4 +1,4 @@
-import type { Member, Picker } from './picker.ts';
+import type { Picker, PoolMember } from './picker.ts';
 
 const GOLDEN = 0.618_033_988_749_895;
 
@@ -8,7 +8,7 @@ const GOLDEN = 0.618_033_988_749_895;
  * in a heap, as Envoy does: O(log n). Members start out of phase, by the golden ratio, so that light ones of the same
  * weight do not all come due at once and leave the heavy ones long rows of turns in between.
  */
-export function weightedRoundRobin(members: readonly Member[]): Picker {
+export function weightedRoundRobin(members: readonly PoolMember[]): Picker {
   const count = members.length;
   const step = Float64Array.from(members, (member) => 1 / member.weight);
   const due = step.map((length, index) => length * (((index + 1) * GOLDEN) % 1));
@@ -45,7 +45,7 @@ export function weightedRoundRobin(members: readonly Member[]): Picker {
       if (member && !skip(member.candidate)) return member.candidate;
     }
     // A heavy member that is skipped can take many turns in a row: look for whoever is left, the first due.
-    let first: Member | undefined;
+    let first: PoolMember | undefined;
     for (let position = 0; position < count; position++) {
       const index = at(heap, position);
       const member = members[index];

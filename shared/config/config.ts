@@ -10,8 +10,8 @@ import {
 
 export type Strategy = (typeof STRATEGIES)[number];
 export type FailoverStrategy = (typeof FAILOVER_STRATEGIES)[number];
-export type RateLimitPolicy = NonNullable<ConfigFile['defaults']['rateLimits']>[number];
-export type AccessRule = NonNullable<ConfigFile['defaults']['access']>[number];
+export type RateLimitConfig = NonNullable<ConfigFile['defaults']['rateLimits']>[number];
+export type AccessRuleConfig = NonNullable<ConfigFile['defaults']['access']>[number];
 export type HaproxyConfig = ConfigFile['haproxy'];
 export type InstanceConfig = ConfigFile['services'][string]['instances'][number];
 
@@ -84,8 +84,8 @@ export interface ServiceConfig {
   breaker: BreakerPolicy;
   failover: FailoverPolicy;
   affinity: AffinityPolicy;
-  rateLimits: RateLimitPolicy[];
-  access: AccessRule[];
+  rateLimits: RateLimitConfig[];
+  access: AccessRuleConfig[];
   slowStart: number;
   instances: InstanceConfig[];
 }

@@ -1,12 +1,12 @@
-import type { Config, RateLimitPolicy, ServiceConfig } from './config.ts';
-import { listenerClashes } from './listeners.ts';
-import { type Problem, valueAt } from './problem.ts';
+import type { Config, RateLimitConfig, ServiceConfig } from './config.ts';
+import { listenerConflicts } from './listener-conflicts.ts';
+import { type ConfigProblem, valueAt } from './problem.ts';
 
 /**
  * Mistakes that only show when values are held against each other. `raw` is the text's own data: it tells whether a
  * value stands in the service or in `defaults`, so that the mistake is shown where it was made, and once.
  */
-export function crossCheck(config: Config, raw: unknown): Problem[] {
+export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
   const problems = [
     ...Object.values(config.services).flatMap((service) => [
       ...impossibleTimes(service, raw),
@@ -18,7 +18,7 @@ export function crossCheck(config: Config, raw: unknown): Problem[] {
     ...unknownReceivers(config),
     ...poolSizes(config),
     ...ladders(config),
-    ...listenerClashes(config),
+    ...listenerConflicts(config),
   ];
   const seen = new Set<string>();
   return problems.filter(({ path }) => {
@@ -33,16 +33,17 @@ function home(
   raw: unknown,
   section: string,
   keys: readonly string[],
-): Problem['path'] {
+): ConfigProblem['path'] {
   const own = ['services', service.id, section];
   const common = ['defaults', section];
-  const stands = (path: Problem['path']) => keys.some((key) => valueAt(raw, [...path, key]) !== undefined);
+  const stands = (path: ConfigProblem['path']) =>
+    keys.some((key) => valueAt(raw, [...path, key]) !== undefined);
   return !stands(own) && stands(common) ? common : own;
 }
 
-function impossibleTimes(service: ServiceConfig, raw: unknown): Problem[] {
+function impossibleTimes(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   const { timeout, deadline, health, breaker } = service;
-  const problems: Problem[] = [];
+  const problems: ConfigProblem[] = [];
   if (deadline < timeout) {
     const allowed = `at least timeout (${text(timeout)})`;
     problems.push({ path: ['services', service.id, 'deadline'], value: text(deadline), allowed });
@@ -66,13 +67,13 @@ function impossibleTimes(service: ServiceConfig, raw: unknown): Problem[] {
   return problems;
 }
 
-function affinityHeader(service: ServiceConfig, raw: unknown): Problem[] {
+function affinityHeader(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   if (service.affinity.by !== 'header' || service.affinity.header) return [];
   const path = [...home(service, raw, 'affinity', ['by']), 'header'];
   return [{ path, value: undefined, allowed: 'a header name when affinity is by header' }];
 }
 
-function rateLimits(service: ServiceConfig, raw: unknown): Problem[] {
+function rateLimits(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   const own = valueAt(raw, ['services', service.id, 'rateLimits']) !== undefined;
   return impossibleLimits(
     service.rateLimits,
@@ -80,9 +81,9 @@ function rateLimits(service: ServiceConfig, raw: unknown): Problem[] {
   );
 }
 
-function impossibleLimits(limits: readonly RateLimitPolicy[], list: Problem['path']): Problem[] {
+function impossibleLimits(limits: readonly RateLimitConfig[], list: ConfigProblem['path']): ConfigProblem[] {
   return limits.flatMap((limit, index) => {
-    const problems: Problem[] = [];
+    const problems: ConfigProblem[] = [];
     const capacity = limit.burst ?? limit.limit;
     if (limit.cost !== undefined && limit.cost > capacity) {
       const allowed = `at most ${limit.burst === undefined ? 'limit' : 'burst'} (${capacity}), or no request ever passes`;
@@ -96,7 +97,7 @@ function impossibleLimits(limits: readonly RateLimitPolicy[], list: Problem['pat
   });
 }
 
-function clientCertificate(service: ServiceConfig, raw: unknown): Problem[] {
+function clientCertificate(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   const { cert, key } = service.health.tls ?? {};
   if (Boolean(cert) === Boolean(key)) return [];
   const [missing, given] = cert ? ['key', 'cert'] : ['cert', 'key'];
@@ -106,7 +107,7 @@ function clientCertificate(service: ServiceConfig, raw: unknown): Problem[] {
   ];
 }
 
-function unknownReceivers({ alerts }: Config): Problem[] {
+function unknownReceivers({ alerts }: Config): ConfigProblem[] {
   const known = Object.keys(alerts.receivers);
   return alerts.routes.flatMap((route, index) =>
     route.to.flatMap((name, position) =>
@@ -123,7 +124,7 @@ function unknownReceivers({ alerts }: Config): Problem[] {
   );
 }
 
-function poolSizes({ postgres }: Config): Problem[] {
+function poolSizes({ postgres }: Config): ConfigProblem[] {
   const { min, max } = postgres.pool;
   return min > max
     ? [{ path: ['postgres', 'pool', 'min'], value: min, allowed: `at most max (${max})` }]
@@ -131,7 +132,7 @@ function poolSizes({ postgres }: Config): Problem[] {
 }
 
 /** Thresholds climb with severity; availability's fall. */
-function ladders({ monitor }: Config): Problem[] {
+function ladders({ monitor }: Config): ConfigProblem[] {
   return Object.entries(monitor.thresholds).flatMap(([metric, { warning, critical, emergency }]) => {
     const falls = metric === 'availabilityPercent';
     const climbs = (a: number, b: number) => (falls ? a >= b : a <= b);

@@ -1,11 +1,11 @@
 import { parseOrigin } from './origin.ts';
-import { type Problem, valueAt } from './problem.ts';
+import { type ConfigProblem, valueAt } from './problem.ts';
 
 /**
  * What stands twice, judged on the text's own values: a second `gs-1` is a mistake even where the first one has
  * another mistake beside its id.
  */
-export function duplicates(raw: unknown): Problem[] {
+export function findDuplicates(raw: unknown): ConfigProblem[] {
   const services = mapAt(raw, ['services']);
   return [...duplicateRoutes(services), ...duplicateInstances(services), ...duplicateLimits(raw, services)];
 }
@@ -22,9 +22,9 @@ function listAt(raw: unknown, path: PropertyKey[]): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function duplicateRoutes(services: Services): Problem[] {
+function duplicateRoutes(services: Services): ConfigProblem[] {
   const owners = new Map<string, string>();
-  const problems: Problem[] = [];
+  const problems: ConfigProblem[] = [];
   for (const [id, service] of services) {
     const hosts = listAt(service, ['hosts']).map((host) => String(host).toLowerCase());
     for (const [index, route] of listAt(service, ['routes']).entries()) {
@@ -43,9 +43,9 @@ function duplicateRoutes(services: Services): Problem[] {
   return problems;
 }
 
-function duplicateInstances(services: Services): Problem[] {
+function duplicateInstances(services: Services): ConfigProblem[] {
   const owners = new Map<string, string>();
-  const problems: Problem[] = [];
+  const problems: ConfigProblem[] = [];
   for (const [serviceId, service] of services) {
     const urls = new Map<string, string>();
     for (const [index, instance] of listAt(service, ['instances']).entries()) {
@@ -72,13 +72,13 @@ function duplicateInstances(services: Services): Problem[] {
 }
 
 /** A limit is known by its name in answers, metrics and reports. */
-function duplicateLimits(raw: unknown, services: Services): Problem[] {
-  const lists: Problem['path'][] = [
+function duplicateLimits(raw: unknown, services: Services): ConfigProblem[] {
+  const lists: ConfigProblem['path'][] = [
     ['rateLimits'],
     ['defaults', 'rateLimits'],
     ...services.map(([id]) => ['services', id, 'rateLimits']),
   ];
-  const namesOf = (path: Problem['path']) => listAt(raw, path).map((limit) => valueAt(limit, ['name']));
+  const namesOf = (path: ConfigProblem['path']) => listAt(raw, path).map((limit) => valueAt(limit, ['name']));
   const shared = namesOf(['rateLimits']);
   return lists.flatMap((path) => {
     const names = namesOf(path);

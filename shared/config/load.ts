@@ -1,8 +1,8 @@
 import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import { type Config, fillDefaults } from './config.ts';
 import { crossCheck } from './cross-check.ts';
-import { duplicates } from './duplicates.ts';
-import { type Problem, pathText, valueAt } from './problem.ts';
+import { findDuplicates } from './duplicates.ts';
+import { type ConfigProblem, formatConfigPath, valueAt } from './problem.ts';
 import { salvage } from './salvage.ts';
 import { fileSchema } from './schema.ts';
 import { schemaProblems } from './schema-problems.ts';
@@ -32,18 +32,18 @@ export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
   const raw: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
   const parsed = fileSchema.safeParse(raw, { reportInput: true });
   const problems = parsed.success
-    ? [...duplicates(raw), ...asWritten(crossCheck(fillDefaults(parsed.data), raw), raw)]
-    : [...parsed.error.issues.flatMap(schemaProblems), ...duplicates(raw), ...salvagedProblems(raw)];
+    ? [...findDuplicates(raw), ...asWritten(crossCheck(fillDefaults(parsed.data), raw), raw)]
+    : [...parsed.error.issues.flatMap(schemaProblems), ...findDuplicates(raw), ...salvagedProblems(raw)];
   if (parsed.success && problems.length === 0) return deepFreeze(fillDefaults(parsed.data));
   const located = problems.map((problem) => ({ ...problem, offset: offsetOf(document, problem.path) }));
   located.sort((a, b) => a.offset - b.offset);
-  const describe = ({ path, value, allowed, offset }: Problem & { offset: number }) =>
-    `${place(offset)}: ${pathText(path)}: ${value === undefined ? 'missing' : `${valueText(value)} is not allowed`}; expected ${allowed}`;
+  const describe = ({ path, value, allowed, offset }: ConfigProblem & { offset: number }) =>
+    `${place(offset)}: ${formatConfigPath(path)}: ${value === undefined ? 'missing' : `${valueText(value)} is not allowed`}; expected ${allowed}`;
   throw new ConfigError(located.map(describe));
 }
 
 /** A file with bad values is cross-checked all the same, without them: all mistakes show at once. */
-function salvagedProblems(raw: unknown): Problem[] {
+function salvagedProblems(raw: unknown): ConfigProblem[] {
   const saved = salvage(raw);
   if (!saved) return [];
   const problems = crossCheck(fillDefaults(saved.file), raw);
@@ -52,7 +52,7 @@ function salvagedProblems(raw: unknown): Problem[] {
 }
 
 /** Values as they stand in the text; those that come from defaults stand nowhere and stay as they are. */
-function asWritten(problems: Problem[], raw: unknown): Problem[] {
+function asWritten(problems: ConfigProblem[], raw: unknown): ConfigProblem[] {
   return problems.map((problem) => ({ ...problem, value: valueAt(raw, problem.path) ?? problem.value }));
 }
 

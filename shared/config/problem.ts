@@ -1,11 +1,11 @@
 /** A mistake in the file: where it is, what is there, and what may be there. */
-export interface Problem {
+export interface ConfigProblem {
   path: (string | number)[];
   value: unknown;
   allowed: string;
 }
 
-export function pathText(path: readonly PropertyKey[]): string {
+export function formatConfigPath(path: readonly PropertyKey[]): string {
   const text = path.map((part) => (typeof part === 'number' ? `[${part}]` : `.${String(part)}`)).join('');
   return text.replace(/^\./, '') || 'the file';
 }

@@ -1,4 +1,4 @@
-import type { Problem } from './problem.ts';
+import type { ConfigProblem } from './problem.ts';
 import { type ConfigFile, fileSchema } from './schema.ts';
 import { schemaProblems } from './schema-problems.ts';
 
@@ -6,7 +6,7 @@ import { schemaProblems } from './schema-problems.ts';
 export interface Salvage {
   file: ConfigFile;
   /** The same place in the original: list items that were left out shift those behind them. */
-  original(path: Problem['path']): Problem['path'];
+  original(path: ConfigProblem['path']): ConfigProblem['path'];
 }
 
 /** Stand-ins for what no file can do without; nothing is reported about them. */
@@ -33,7 +33,7 @@ function withNeeded(value: unknown): unknown {
 }
 
 /** Marks the value at the path; when it is missing already, marks its parent, which cannot be without it. */
-function leaveOut(data: unknown, path: Problem['path']): unknown {
+function leaveOut(data: unknown, path: ConfigProblem['path']): unknown {
   const [first, ...rest] = path;
   if (first === undefined || typeof data !== 'object' || data === null) return MISSING;
   const holder = data as Record<PropertyKey, unknown>;
@@ -45,7 +45,7 @@ function leaveOut(data: unknown, path: Problem['path']): unknown {
 
 interface Compact {
   value: unknown;
-  original(path: Problem['path']): Problem['path'];
+  original(path: ConfigProblem['path']): ConfigProblem['path'];
 }
 
 /** The data without what is marked. */

@@ -1,23 +1,23 @@
-import { type Problem, pathText } from './problem.ts';
+import { type ConfigProblem, formatConfigPath } from './problem.ts';
 import type { fileSchema } from './schema.ts';
 
-type Issue = NonNullable<ReturnType<typeof fileSchema.safeParse>['error']>['issues'][number];
+type SchemaIssue = NonNullable<ReturnType<typeof fileSchema.safeParse>['error']>['issues'][number];
 
 /** The schema's findings in our own words: one problem per mistake, at the value that is wrong. */
-export function schemaProblems(issue: Issue): Problem[] {
+export function schemaProblems(issue: SchemaIssue): ConfigProblem[] {
   const path = issue.path as (string | number)[];
-  const at = (allowed: string): Problem[] => [{ path, value: issue.input, allowed }];
+  const at = (allowed: string): ConfigProblem[] => [{ path, value: issue.input, allowed }];
   switch (issue.code) {
     case 'unrecognized_keys':
       return issue.keys.map((key) => ({
         path: [...path, key],
         value: key,
-        allowed: `a key that is known in ${pathText(path)}`,
+        allowed: `a key that is known in ${formatConfigPath(path)}`,
       }));
     case 'invalid_value':
       return at(issue.values.map(String).join(', '));
     case 'invalid_union': {
-      const allowed = issue.errors.flat().map((inner) => schemaProblems(inner as Issue)[0]?.allowed);
+      const allowed = issue.errors.flat().map((inner) => schemaProblems(inner as SchemaIssue)[0]?.allowed);
       return at([...new Set(allowed)].filter(Boolean).join(', or ') || issue.message);
     }
     case 'invalid_type':

@@ -1,5 +1,5 @@
-import { type Decision, type KeyedLimiter, MAX_KEYS } from './limiter.ts';
-import { Slots } from './slots.ts';
+import { ClockCache } from './clock-cache.ts';
+import { type KeyedLimiter, type LimitDecision, MAX_KEYS } from './limiter.ts';
 
 /**
  * GCRA (ITU-T I.371), the limit for policies with a `burst`: an even rate of one unit per T = window / limit, and up to
@@ -9,16 +9,16 @@ import { Slots } from './slots.ts';
 export class Gcra implements KeyedLimiter {
   readonly #windowMs: number;
   readonly #burst: number;
-  readonly #slots: Slots;
+  readonly #slots: ClockCache;
   #arrival = new Float64Array(0);
 
   constructor(windowMs: number, burst: number, maxKeys = MAX_KEYS) {
     this.#windowMs = windowMs;
     this.#burst = burst;
-    this.#slots = new Slots(maxKeys);
+    this.#slots = new ClockCache(maxKeys);
   }
 
-  take(key: string, limit: number, cost: number, now: number): Decision {
+  take(key: string, limit: number, cost: number, now: number): LimitDecision {
     const slot = this.#slots.get(key) ?? this.#open(key, now);
     const interval = this.#windowMs / limit;
     const arrival = Math.max(now, this.#arrival[slot] ?? 0);
@@ -32,7 +32,7 @@ export class Gcra implements KeyedLimiter {
     return { allowed: true, remaining, resetMs: next - now - (this.#burst - remaining - 1) * interval };
   }
 
-  undo(key: string, limit: number, cost: number, now: number): void {
+  refund(key: string, limit: number, cost: number, now: number): void {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
     this.#arrival[slot] = Math.max(now, (this.#arrival[slot] ?? 0) - (cost * this.#windowMs) / limit);

@@ -1,5 +1,5 @@
 /** What a limit says of one request. */
-export interface Decision {
+export interface LimitDecision {
   allowed: boolean;
   /** Units left, never negative. */
   remaining: number;
@@ -10,9 +10,9 @@ export interface Decision {
 /** Counts per key within one isolate. Memory is bounded whatever the number of keys. */
 export interface KeyedLimiter {
   /** Counts the request unless it is denied. */
-  take(key: string, limit: number, cost: number, now: number): Decision;
+  take(key: string, limit: number, cost: number, now: number): LimitDecision;
   /** Takes back what `take` just counted: another policy denied the request. */
-  undo(key: string, limit: number, cost: number, now: number): void;
+  refund(key: string, limit: number, cost: number, now: number): void;
 }
 
 /** Keys one limiter remembers at most; beyond that the least active make room. */

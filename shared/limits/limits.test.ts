@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Gcra } from './gcra.ts';
-import { forgottenAt, lease, leaseMs, newLeaseBook } from './lease-book.ts';
-import { compilePolicy } from './policy.ts';
+import { grantLease, leaseDurationMs, ledgerExpiresAt, newLeaseLedger } from './lease-ledger.ts';
+import { compileRateLimit } from './policy.ts';
 import { SlidingCounter } from './sliding-counter.ts';
 import { SlidingLog } from './sliding-log.ts';
 
@@ -45,7 +45,7 @@ test('sliding log: the wait it names is exact, and a denied request is not count
 test('sliding log: what is undone was never there', () => {
   const limiter = new SlidingLog(2, WINDOW);
   limiter.take('k', 2, 2, START);
-  limiter.undo('k', 2, 2);
+  limiter.refund('k', 2, 2);
   expect(limiter.take('k', 2, 2, START).allowed).toBe(true);
 });
 
@@ -71,18 +71,18 @@ test('GCRA: a burst at once, then an even rate', () => {
   expect(burst).toEqual([true, true, true, true, true, false, false]);
   expect(limiter.take('k', 10, 1, START)).toMatchObject({ allowed: false, resetMs: 1_000 });
   expect(limiter.take('k', 10, 1, START + 1_000)).toMatchObject({ allowed: true, remaining: 0 });
-  limiter.undo('k', 10, 1, START + 1_000);
+  limiter.refund('k', 10, 1, START + 1_000);
   expect(limiter.take('k', 10, 1, START + 1_000).allowed).toBe(true);
 });
 
 describe('leases', () => {
-  const ask = (book: ReturnType<typeof newLeaseBook>, isolate: string, now: number, part = {}) =>
-    lease(book, { isolate, limit: 100, windowMs: WINDOW, need: 1, want: 100, unused: 0, ...part }, now);
+  const ask = (book: ReturnType<typeof newLeaseLedger>, isolate: string, now: number, part = {}) =>
+    grantLease(book, { isolate, limit: 100, windowMs: WINDOW, need: 1, want: 100, unused: 0, ...part }, now);
 
   test('however many ask, no more than the limit is leased in a window', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(9), fc.nat(300)), { minLength: 50, maxLength: 300 }), (calls) => {
-        const book = newLeaseBook();
+        const book = newLeaseLedger();
         const granted: { at: number; units: number }[] = [];
         let now = START;
         for (const [isolate, gap] of calls) {
@@ -98,7 +98,7 @@ describe('leases', () => {
   });
 
   test('the first does not get all, and what is handed back can be leased again', () => {
-    const book = newLeaseBook();
+    const book = newLeaseLedger();
     const first = ask(book, 'a', START);
     expect(first.units).toBe(50);
     expect(ask(book, 'b', START).units).toBe(12);
@@ -106,12 +106,12 @@ describe('leases', () => {
   });
 
   test('when nothing is left it says for how long', () => {
-    const book = newLeaseBook();
+    const book = newLeaseLedger();
     let last = ask(book, 'a', START);
     while (last.units > 0) last = ask(book, 'a', START);
     expect(last.forMs).toBeGreaterThan(WINDOW * 0.9);
     expect(ask(book, 'a', START + last.forMs).units).toBeGreaterThan(0);
-    expect(leaseMs(WINDOW)).toBe(1_000);
+    expect(leaseDurationMs(WINDOW)).toBe(1_000);
   });
 });
 
@@ -123,19 +123,19 @@ test('policies: keys, overrides, exemptions, routes', () => {
     sessionKey: () => 's',
   };
   const base = { name: 'p', limit: 5, window: 10_000, scope: 'edge' as const };
-  expect(compilePolicy({ ...base, key: ['ip', 'header:x-key'] }).keyOf(request)).toBe('10.0.0.1|k1');
-  expect(compilePolicy({ ...base, key: 'header:none' }).keyOf(request)).toBe('');
-  expect(compilePolicy({ ...base, key: 'global' }).keyOf(request)).toBe('*');
-  const partner = compilePolicy({ ...base, key: 'header:x-key', overrides: { k1: 50 } });
+  expect(compileRateLimit({ ...base, key: ['ip', 'header:x-key'] }).keyOf(request)).toBe('10.0.0.1|k1');
+  expect(compileRateLimit({ ...base, key: 'header:none' }).keyOf(request)).toBe('');
+  expect(compileRateLimit({ ...base, key: 'global' }).keyOf(request)).toBe('*');
+  const partner = compileRateLimit({ ...base, key: 'header:x-key', overrides: { k1: 50 } });
   expect([partner.limitOf('k1'), partner.limitOf('k2'), partner.maxLimit]).toEqual([50, 5, 50]);
-  expect(compilePolicy({ ...base, key: 'ip', exempt: ['10.0.0.0/8'] }).isExempt?.('10.9.9.9')).toBe(true);
-  expect(compilePolicy({ ...base, key: 'ip', routes: ['/a'] }).appliesTo('/ab')).toBe(false);
+  expect(compileRateLimit({ ...base, key: 'ip', exempt: ['10.0.0.0/8'] }).isExempt?.('10.9.9.9')).toBe(true);
+  expect(compileRateLimit({ ...base, key: 'ip', routes: ['/a'] }).appliesTo('/ab')).toBe(false);
   const [own, shared] = [
-    compilePolicy({ ...base, key: 'ip' }),
-    compilePolicy({ ...base, key: 'ip', shared: true }),
+    compileRateLimit({ ...base, key: 'ip' }),
+    compileRateLimit({ ...base, key: 'ip', shared: true }),
   ];
-  expect(own.bookOf('gs')).not.toBe(own.bookOf('pgc'));
-  expect(shared.bookOf('gs')).toBe(shared.bookOf('pgc'));
+  expect(own.counterNamespace('gs')).not.toBe(own.counterNamespace('pgc'));
+  expect(shared.counterNamespace('gs')).toBe(shared.counterNamespace('pgc'));
 });
 
 test('sliding log: it goes on limiting for years, and a window that spans the day its clock is set anew is whole', () => {
@@ -156,20 +156,20 @@ test('sliding log: it goes on limiting for years, and a window that spans the da
 
 test('an override is looked up by the client’s word, and no word but a configured one gives more', () => {
   const base = { name: 'plan', key: 'header:x-plan', limit: 2, window: WINDOW, scope: 'edge' } as const;
-  const { limitOf } = compilePolicy({ ...base, overrides: { gold: 50 } });
+  const { limitOf } = compileRateLimit({ ...base, overrides: { gold: 50 } });
   expect(['gold', 'lead', 'constructor', '__proto__', 'toString'].map(limitOf)).toEqual([50, 2, 2, 2, 2]);
 });
 
 test('a limit of some routes holds however the path is spelled', () => {
   const base = { name: 'login', key: 'ip', limit: 2, window: WINDOW, scope: 'edge' } as const;
-  const { appliesTo } = compilePolicy({ ...base, routes: ['/login'] });
+  const { appliesTo } = compileRateLimit({ ...base, routes: ['/login'] });
   const paths = ['/login', '/log%69n', '//login', '/a/../login/x', '/login;v=1', '/loginx', '/other'];
   expect(paths.filter(appliesTo)).toEqual(paths.slice(0, 5));
 });
 
 test('the book of a long window is not forgotten while what was leased still counts', () => {
-  const book = newLeaseBook();
+  const book = newLeaseLedger();
   const hour = 3_600_000;
-  lease(book, { isolate: 'a', limit: 10, windowMs: hour, need: 1, want: 1, unused: 0 }, START);
-  expect(forgottenAt(book, hour)).toBeGreaterThan(START + hour);
+  grantLease(book, { isolate: 'a', limit: 10, windowMs: hour, need: 1, want: 1, unused: 0 }, START);
+  expect(ledgerExpiresAt(book, hour)).toBeGreaterThan(START + hour);
 });

@@ -1,10 +1,10 @@
-import { compileNetworks, type Networks } from '../address.ts';
+import { compileNetworks, type NetworkMatcher } from '../address.ts';
 import { hashText } from '../hash.ts';
 import { coversPath, normalisePath } from '../path.ts';
-import type { RateLimitPolicy } from '../snapshot/snapshot.ts';
+import type { SnapshotRateLimit } from '../snapshot/snapshot.ts';
 
 /** A policy taken apart once per snapshot. */
-export interface CompiledPolicy {
+export interface CompiledRateLimit {
   readonly name: string;
   readonly limit: number;
   readonly windowMs: number;
@@ -12,13 +12,13 @@ export interface CompiledPolicy {
   readonly cost: number;
   readonly scope: 'edge' | 'global';
   /** The name its counts are kept under for a service: all services that share it have one. */
-  readonly bookOf: (service: string) => string;
+  readonly counterNamespace: (service: string) => string;
   readonly shadow: boolean;
   readonly native: string | undefined;
-  readonly isExempt: Networks | null;
+  readonly isExempt: NetworkMatcher | null;
   readonly appliesTo: (path: string) => boolean;
   /** The value requests are counted by. */
-  readonly keyOf: (request: LimitedRequest) => string;
+  readonly keyOf: (request: RateLimitInput) => string;
   readonly limitOf: (key: string) => number;
   /** The greatest limit a key may have. */
   readonly maxLimit: number;
@@ -28,7 +28,7 @@ export interface CompiledPolicy {
 }
 
 /** What of a request a policy may count by. */
-export interface LimitedRequest {
+export interface RateLimitInput {
   path: string;
   /** Address, or /64 of an IPv6 one. */
   clientKey: string;
@@ -37,7 +37,7 @@ export interface LimitedRequest {
   header: (name: string) => string | null;
 }
 
-export function compilePolicy(policy: RateLimitPolicy): CompiledPolicy {
+export function compileRateLimit(policy: SnapshotRateLimit): CompiledRateLimit {
   const keys = Array.isArray(policy.key) ? policy.key : [policy.key];
   const overrides = policy.overrides ?? {};
   const ofKey = new Map(Object.entries(overrides));
@@ -50,7 +50,7 @@ export function compilePolicy(policy: RateLimitPolicy): CompiledPolicy {
     burst: policy.burst,
     cost: policy.cost ?? 1,
     scope: policy.scope,
-    bookOf: policy.shared ? () => ALL_SERVICES : (service) => service,
+    counterNamespace: policy.shared ? () => ALL_SERVICES : (service) => service,
     shadow: policy.shadow ?? false,
     native: policy.native,
     isExempt: policy.exempt?.length ? compileNetworks(policy.exempt) : null,
@@ -73,11 +73,11 @@ function covers(routes: readonly string[], path: string): boolean {
 /** No service can have this name. */
 const ALL_SERVICES = '*';
 
-function compileKey(keys: readonly string[]): CompiledPolicy['keyOf'] {
+function compileKey(keys: readonly string[]): CompiledRateLimit['keyOf'] {
   const [only] = keys;
   if (keys.length === 1 && only === 'ip') return (request) => request.clientKey;
   if (keys.length === 1 && only === 'global') return () => '*';
-  const parts = keys.map((key): CompiledPolicy['keyOf'] => {
+  const parts = keys.map((key): CompiledRateLimit['keyOf'] => {
     if (key === 'ip') return (request) => request.clientKey;
     if (key === 'session') return (request) => bounded(request.sessionKey());
     if (key.startsWith('header:')) {

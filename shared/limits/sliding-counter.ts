@@ -1,5 +1,5 @@
-import { type Decision, type KeyedLimiter, MAX_KEYS } from './limiter.ts';
-import { Slots } from './slots.ts';
+import { ClockCache } from './clock-cache.ts';
+import { type KeyedLimiter, type LimitDecision, MAX_KEYS } from './limiter.ts';
 
 /**
  * The sliding window for large limits: two counters a key, `previous · (1 − elapsed) + current`, which assumes the
@@ -7,7 +7,7 @@ import { Slots } from './slots.ts';
  */
 export class SlidingCounter implements KeyedLimiter {
   readonly #windowMs: number;
-  readonly #slots: Slots;
+  readonly #slots: ClockCache;
   #previous = new Float64Array(0);
   #current = new Float64Array(0);
   /** Number of the window `#current` belongs to. */
@@ -15,10 +15,10 @@ export class SlidingCounter implements KeyedLimiter {
 
   constructor(windowMs: number, maxKeys = MAX_KEYS) {
     this.#windowMs = windowMs;
-    this.#slots = new Slots(maxKeys);
+    this.#slots = new ClockCache(maxKeys);
   }
 
-  take(key: string, limit: number, cost: number, now: number): Decision {
+  take(key: string, limit: number, cost: number, now: number): LimitDecision {
     const slot = this.#slots.get(key) ?? this.#open(key, now);
     this.#roll(slot, now);
     const elapsed = (now % this.#windowMs) / this.#windowMs;
@@ -47,7 +47,7 @@ export class SlidingCounter implements KeyedLimiter {
     };
   }
 
-  undo(key: string, _limit: number, cost: number): void {
+  refund(key: string, _limit: number, cost: number): void {
     const slot = this.#slots.get(key);
     if (slot !== undefined) this.#current[slot] = Math.max(0, (this.#current[slot] ?? 0) - cost);
   }

@@ -1,5 +1,5 @@
-import { type Decision, type KeyedLimiter, MAX_KEYS } from './limiter.ts';
-import { Slots } from './slots.ts';
+import { ClockCache } from './clock-cache.ts';
+import { type KeyedLimiter, type LimitDecision, MAX_KEYS } from './limiter.ts';
 
 const REBASE_AFTER_MS = 30 * 86_400_000;
 
@@ -11,7 +11,7 @@ const REBASE_AFTER_MS = 30 * 86_400_000;
 export class SlidingLog implements KeyedLimiter {
   readonly #width: number;
   readonly #windowMs: number;
-  readonly #slots: Slots;
+  readonly #slots: ClockCache;
   /** Milliseconds since `#epoch`, plus one; 0 is "never". */
   #times = new Uint32Array(0);
   /** Next position to write in each row. */
@@ -22,13 +22,13 @@ export class SlidingLog implements KeyedLimiter {
   constructor(width: number, windowMs: number, maxKeys = MAX_KEYS) {
     this.#width = width;
     this.#windowMs = windowMs;
-    this.#slots = new Slots(maxKeys);
+    this.#slots = new ClockCache(maxKeys);
   }
 
   static readonly MAX_LIMIT = 256;
   static readonly MAX_WINDOW_MS = 15 * 86_400_000;
 
-  take(key: string, limit: number, cost: number, now: number): Decision {
+  take(key: string, limit: number, cost: number, now: number): LimitDecision {
     if (now - this.#epoch > REBASE_AFTER_MS) this.#rebase(now);
     const slot = this.#slots.get(key) ?? this.#open(key, now);
     const oldest = now - this.#epoch - this.#windowMs;
@@ -47,7 +47,7 @@ export class SlidingLog implements KeyedLimiter {
     };
   }
 
-  undo(key: string, _limit: number, cost: number): void {
+  refund(key: string, _limit: number, cost: number): void {
     const slot = this.#slots.get(key);
     if (slot === undefined) return;
     for (let unit = 0; unit < cost; unit++) {

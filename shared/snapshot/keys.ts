@@ -1,4 +1,4 @@
-import { fromBase64Url, type Key, type VerifyKey } from './seal.ts';
+import { fromBase64Url, type SnapshotVerifyKey, type WebCryptoKey } from './signature.ts';
 
 /**
  * Key material as it travels in the environment, all on one line:
@@ -8,33 +8,33 @@ import { fromBase64Url, type Key, type VerifyKey } from './seal.ts';
  *   EDGE_JWT_PUBLIC_KEYS   `<kid>:<base64url spki>[,…]`                  (ES256 public, HAProxy's side)
  *   COOKIE_KEYS            `<kid>:<base64url 32 bytes>[,…]`              (first signs, all verify)
  */
-export interface KeyText {
+export interface EncodedKey {
   kid: string;
   bytes: Uint8Array<ArrayBuffer>;
 }
 
 /** `<kid>:<base64url>`. Throws with the variable's name, never its value. */
-export function parseKeyText(variable: string, text: string): KeyText {
+export function parseEncodedKey(variable: string, text: string): EncodedKey {
   const [kid, encoded, ...rest] = text.trim().split(':');
   const bytes = encoded ? fromBase64Url(encoded) : null;
   if (!kid || !bytes || rest.length > 0) throw new Error(`${variable} must be <kid>:<base64url key>`);
   return { kid, bytes };
 }
 
-export function parseKeyList(variable: string, text: string): KeyText[] {
+export function parseKeyList(variable: string, text: string): EncodedKey[] {
   return text
     .split(',')
     .filter((part) => part.trim())
-    .map((part) => parseKeyText(variable, part));
+    .map((part) => parseEncodedKey(variable, part));
 }
 
-export async function importSigningKey(text: string): Promise<{ kid: string; privateKey: Key }> {
-  const { kid, bytes } = parseKeyText('SNAPSHOT_SIGNING_KEY', text);
+export async function importSigningKey(text: string): Promise<{ kid: string; privateKey: WebCryptoKey }> {
+  const { kid, bytes } = parseEncodedKey('SNAPSHOT_SIGNING_KEY', text);
   return { kid, privateKey: await crypto.subtle.importKey('pkcs8', bytes, 'Ed25519', false, ['sign']) };
 }
 
 /** The keys a Worker verifies with. A kid may sign one site only. */
-export async function importVerifyKeys(text: string): Promise<VerifyKey[]> {
+export async function importVerifyKeys(text: string): Promise<SnapshotVerifyKey[]> {
   const keys = await Promise.all(
     text
       .split(',')
@@ -43,7 +43,7 @@ export async function importVerifyKeys(text: string): Promise<VerifyKey[]> {
         const colon = part.indexOf(':');
         const site = part.slice(0, colon).trim();
         if (colon < 1) throw new Error('SNAPSHOT_PUBLIC_KEYS must be <site>:<kid>:<base64url key>[,…]');
-        const { kid, bytes } = parseKeyText('SNAPSHOT_PUBLIC_KEYS', part.slice(colon + 1));
+        const { kid, bytes } = parseEncodedKey('SNAPSHOT_PUBLIC_KEYS', part.slice(colon + 1));
         return {
           site,
           kid,

@@ -32,7 +32,7 @@ export interface SnapshotInstance {
   admin?: 'drain' | 'maint';
 }
 
-export interface RateLimitPolicy {
+export interface SnapshotRateLimit {
   name: string;
   /** `ip`, `session`, `global`, `header:<name>`; several are combined. */
   key: string | string[];
@@ -50,7 +50,7 @@ export interface RateLimitPolicy {
   native?: string;
 }
 
-export interface AccessRule {
+export interface SnapshotAccessRule {
   path: string;
   allow?: string[];
   deny?: string[];
@@ -82,8 +82,8 @@ export interface SnapshotService {
     staleIfError: number;
   };
   affinity: { by: 'none' | 'cookie' | 'header' | 'ip'; header?: string; ttl: number };
-  rateLimits: RateLimitPolicy[];
-  access: AccessRule[];
+  rateLimits: SnapshotRateLimit[];
+  access: SnapshotAccessRule[];
   slowStart: number;
   instances: SnapshotInstance[];
 }
@@ -105,13 +105,13 @@ export interface Snapshot {
 }
 
 /** Total order of one site's snapshots: epoch first, then seq. */
-export interface Order {
+export interface SnapshotOrder {
   epoch: number;
   seq: number;
 }
 
 /** Negative when `a` is older than `b`, 0 when the same, positive when newer. */
-export function compareOrder(a: Order, b: Order): number {
+export function compareSnapshotOrder(a: SnapshotOrder, b: SnapshotOrder): number {
   return a.epoch - b.epoch || a.seq - b.seq;
 }
 

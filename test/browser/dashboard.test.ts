@@ -3,8 +3,8 @@ import { createRequire } from 'node:module';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { browserPath, launchBrowser } from './browser.ts';
-import { type StandIn, startStandIn } from './stand-in.ts';
-import { sessionOf } from './stand-in-sessions.ts';
+import { type FakeAgent, startFakeAgent } from './fake-agent.ts';
+import { makeSession } from './fake-sessions.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
@@ -17,7 +17,7 @@ interface AxeResult {
 
 describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_000 }, () => {
   let browser: Browser;
-  let agent: StandIn;
+  let agent: FakeAgent;
   /** What the page must never do, gathered while a test runs. */
   let wrongs: string[];
 
@@ -26,7 +26,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   });
   afterAll(() => browser?.close());
   beforeEach(async () => {
-    agent = await startStandIn();
+    agent = await startFakeAgent();
     wrongs = [];
   });
   afterEach(async () => {
@@ -75,7 +75,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   test('says at once that all is right, then what is not, why and since when, then that it is again', async () => {
     const page = await open();
     await heading(page, 'Everything is all right');
-    agent.change(
+    agent.changeInstance(
       'gs/gs-1',
       { state: 'down', health: 'down' },
       '3 of 3 probes failed: connect refused 127.0.0.1:8004',
@@ -86,10 +86,10 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     );
     await text(page, '#announce').toContain('gs-1 is down: 3 of 3 probes failed');
     await expect.poll(() => page.title(), soon).toBe('(1) acgs-lb main');
-    agent.change('gs/gs-2', { state: 'down', health: 'down' }, '3 of 3 probes failed: status 503');
+    agent.changeInstance('gs/gs-2', { state: 'down', health: 'down' }, '3 of 3 probes failed: status 503');
     await page.locator('#verdict.bad').getByText('gs takes no traffic').waitFor();
     for (const id of ['gs-1', 'gs-2'])
-      agent.change(`gs/${id}`, { state: 'up', health: 'up' }, '2 of 2 probes passed');
+      agent.changeInstance(`gs/${id}`, { state: 'up', health: 'up' }, '2 of 2 probes passed');
     await heading(page, 'Everything is all right');
   });
 
@@ -137,7 +137,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   });
 
   test('steered by keyboard alone, and a warning when nothing would be left', async () => {
-    agent.change('gs/gs-1', { state: 'down', health: 'down' }, 'gone');
+    agent.changeInstance('gs/gs-1', { state: 'down', health: 'down' }, 'gone');
     const page = await open();
     await page.getByRole('button', { name: 'Sign in' }).press('Enter');
     await page.keyboard.type(agent.token);
@@ -176,12 +176,12 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
 
   test('of hundreds of instances the page stays small, tells what is wrong in one line each, and finds any one', async () => {
     await agent.close();
-    agent = await startStandIn({ fleet: 100, history: false });
+    agent = await startFakeAgent({ fleet: 100, history: false });
     const page = await visit();
     await heading(page, 'Everything is all right');
     for (let number = 1; number <= 48; number++) {
       const reason = `3 of 3 probes failed: connect refused 10.0.0.${number}:8000`;
-      agent.change(`ac/ac-${number}`, { state: 'down', health: 'down' }, reason);
+      agent.changeInstance(`ac/ac-${number}`, { state: 'down', health: 'down' }, reason);
     }
     await heading(page, 'ac: 48 of 100 instances are down');
     await page.locator('#verdict .alone').getByText('3 of 3 probes failed: connect refused').waitFor();
@@ -202,7 +202,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   });
 
   test('sessions: listed, filtered, opened; without Postgres it says so and opens the copy', async () => {
-    agent.sessions.push(sessionOf(1), sessionOf(2, { state: 'suspended', currentStep: '<b>vote</b>' }));
+    agent.sessions.push(makeSession(1), makeSession(2, { state: 'suspended', currentStep: '<b>vote</b>' }));
     const page = await open();
     await page.locator('#sessions-body').getByText('<b>vote</b>').waitFor();
     await page.getByLabel('State', { exact: true }).selectOption('active');
@@ -210,10 +210,10 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.getByRole('button', { name: '…000000000001' }).click();
     await page.locator('#session').getByText('gs → gs-1, pgc → pgc-2').waitFor();
     await page.locator('#session').getByRole('button', { name: 'Close' }).click();
-    agent.away.postgres = true;
+    agent.unavailable.postgres = true;
     await page.getByLabel('State', { exact: true }).selectOption('');
     await page.locator('#sessions-body').getByText('Database unavailable').waitFor();
-    await page.getByLabel('Session id, or a word to filter by').fill(sessionOf(2).id);
+    await page.getByLabel('Session id, or a word to filter by').fill(makeSession(2).id);
     await page.keyboard.press('Enter');
     await page.locator('#session').getByText('this is the copy').waitFor();
     await page.locator('#session').getByText('<b>vote</b>').waitFor();
@@ -244,7 +244,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     const page = await open();
     await page.getByRole('button', { name: 'Steer gs-1' }).click();
     await page.getByLabel('Weight').fill('77');
-    agent.change('gs/gs-1', { state: 'probation' }, 'on its way');
+    agent.changeInstance('gs/gs-1', { state: 'probation' }, 'on its way');
     await page.locator('#manage').getByText('on probation').waitFor();
     expect(await page.getByLabel('Weight').inputValue()).toBe('77');
     await count(page, 'input[name=weight]:focus').toBe(1);
@@ -255,7 +255,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.locator('#connection').getByText('live').waitFor();
     const refuse = (route: { abort(): Promise<void> }) => route.abort();
     await page.route('**/v1/live?news', refuse);
-    agent.drop();
+    agent.dropConnections();
     await page.locator('#connection').getByText('reconnecting').waitFor();
     await page.unroute('**/v1/live?news', refuse);
     await page.locator('#connection').getByText('live').waitFor();
@@ -270,7 +270,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
 
   test('text from the network stays text', async () => {
     const page = await open();
-    agent.change(
+    agent.changeInstance(
       'gs/gs-1',
       { state: 'down' },
       '<img src=x onerror="document.title=1"><script>document.title=2</script>',
@@ -285,9 +285,13 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   test.each(['light', 'dark'] as const)(
     'no accessibility fault in the %s theme, wide or narrow',
     async (colorScheme) => {
-      agent.change('gs/gs-1', { state: 'down', breaker: 'open' }, 'breaker open: 62 % of 40 calls failed');
-      agent.change('pgc/pgc-1', { state: 'draining', admin: 'drain' }, 'operator asked for drain');
-      agent.change('ec/ec-1', { state: 'probation' }, 'share growing');
+      agent.changeInstance(
+        'gs/gs-1',
+        { state: 'down', breaker: 'open' },
+        'breaker open: 62 % of 40 calls failed',
+      );
+      agent.changeInstance('pgc/pgc-1', { state: 'draining', admin: 'drain' }, 'operator asked for drain');
+      agent.changeInstance('ec/ec-1', { state: 'probation' }, 'share growing');
       for (const width of [1440, 390]) {
         const page = await open({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
         const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
@@ -301,7 +305,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
 
   test('on a narrow screen words stay whole: sessions and explain become lists', async () => {
     const pins = { ac: 'ac-1', auth: 'auth-2', ec: 'ec-2', fv: 'fv-2', gs: 'gs-1', integrity: 'integrity-1' };
-    agent.sessions.push(sessionOf(1, { pins }));
+    agent.sessions.push(makeSession(1, { pins }));
     const page = await open({ viewport: { width: 380, height: 800 } });
     await page.getByRole('button', { name: 'Explain' }).click();
     for (const place of ['#sessions-body', '.explanation']) {

@@ -1,14 +1,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 /** An instance that answers its probes but serves badly: the breaker sees what health cannot. */
 export const brokenOpen: Scenario = {
   name: 'broken-open',
-  what: 'one instance fails half its requests, then one answers too late, under load; both are mended later',
+  description:
+    'one instance fails half its requests, then one answers too late, under load; both are mended later',
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack({
       edit(document) {
         withoutLimits(document);
@@ -34,7 +35,7 @@ export const brokenOpen: Scenario = {
         { delayMs: 0 },
       );
       const { total, failed } = await load();
-      findings.say(`${failed} of ${total} requests got a 5xx or nothing while the breaker was not yet open`);
+      findings.note(`${failed} of ${total} requests got a 5xx or nothing while the breaker was not yet open`);
     } finally {
       await load();
       await test.stop();
@@ -45,7 +46,7 @@ export const brokenOpen: Scenario = {
 
 async function demonstrate(
   { stack }: TestStack,
-  findings: Findings,
+  findings: ScenarioFindings,
   what: string,
   bad: object,
   good: object,

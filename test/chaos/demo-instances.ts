@@ -15,7 +15,7 @@ export class DemoInstances {
   }
 
   /** Resolves when the process is gone. */
-  async end(id: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
+  async kill(id: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const pid = this.#pids.get(id);
     if (!pid) throw new Error(`${id} does not run`);
     process.kill(pid, signal);

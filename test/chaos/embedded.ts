@@ -2,14 +2,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startLoad } from '../harness/load.ts';
 import { startStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 /** The killed-instance demonstration on a machine with neither Redis nor Postgres. */
 export const embedded: Scenario = {
   name: 'embedded',
-  what: '--embedded: kill -9 one instance under load, history in PGlite',
+  description: '--embedded: kill -9 one instance under load, history in PGlite',
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack({ edit: withoutLimits, args: ['--embedded'] });
     try {
       const { stack } = test;

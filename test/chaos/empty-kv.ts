@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Document } from 'yaml';
 import { startLoad } from '../harness/load.ts';
-import { edgeStatus } from '../harness/look.ts';
 import { startStack, withoutLimits } from '../harness/stack.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { edgeStatus } from '../harness/status.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 /** No snapshot anywhere: the edge hands everything to HAProxy, untargeted. */
 export const emptyKv: Scenario = {
   name: 'empty-kv',
-  what: 'the edge has no snapshot at all: traffic flows through HAProxy untargeted',
+  description: 'the edge has no snapshot at all: traffic flows through HAProxy untargeted',
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     // Nothing is published: neither KV nor the Hub ever holds a snapshot.
     const test = await startStack({ edit: unpublished });
     try {

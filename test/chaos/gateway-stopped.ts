@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startLoad } from '../harness/load.ts';
 import { startStack, withoutLimits } from '../harness/stack.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 /** HAProxy dies under load: the edge goes straight to the instances, and back when the supervisor has restarted it. */
 export const gatewayStopped: Scenario = {
   name: 'gateway-stopped',
-  what: 'HAProxy killed again and again for 10 s under GET load (64 connections, 20 s)',
+  description: 'HAProxy killed again and again for 10 s under GET load (64 connections, 20 s)',
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack({ edit: withoutLimits });
     try {
       const load = startLoad(`${test.stack.edge}/api/v1/auth/x`);
@@ -33,7 +33,7 @@ export const gatewayStopped: Scenario = {
         await sleep(250);
       }
       const result = await load.result;
-      findings.say(`HAProxy ended ${kills} times; of 40 looks, ${direct} found it gone`);
+      findings.note(`HAProxy ended ${kills} times; of 40 looks, ${direct} found it gone`);
       findings.check(direct > 20, 'HAProxy was away most of the time');
       findings.check(
         result.failed === 0,

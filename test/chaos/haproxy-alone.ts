@@ -3,19 +3,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { findProgram } from '../../dev/bootstrap/run.mjs';
 import { freePort } from '../../dev/ports.ts';
-import { type Child, startChild, untilReady } from '../../dev/servers/child.ts';
-import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { type Child, startChild, waitUntilReady } from '../../dev/servers/child.ts';
+import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startLoad } from '../harness/load.ts';
 import { startStack } from '../harness/stack.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 /** Clients that come straight to HAProxy, with no edge that could try again: what HAProxy alone can save. */
 export const haproxyAlone: Scenario = {
   name: 'haproxy-alone',
-  what: 'kill -9 nginx under load straight at HAProxy (64 connections), lighttpd and nginx being left: GET, then POST',
+  description:
+    'kill -9 nginx under load straight at HAProxy (64 connections), lighttpd and nginx being left: GET, then POST',
   async run() {
-    const findings = new Findings();
-    const folder = privateFolder('acgs-alone');
+    const findings = new ScenarioFindings();
+    const folder = createPrivateFolder('acgs-alone');
     const servers = await Promise.all([
       start(folder, 'get-1', nginx),
       start(folder, 'get-2', lighttpd),
@@ -53,7 +54,7 @@ haproxy: { rateLimit: off }
 
 /** GETs are repeated elsewhere by HAProxy; a POST that was being answered by the killed server is lost, and only that. */
 async function killed(
-  findings: Findings,
+  findings: ScenarioFindings,
   victim: Child | undefined,
   method: string,
   url: string,
@@ -98,6 +99,6 @@ async function start(folder: string, id: string, server: typeof nginx) {
   const port = await freePort();
   const { command, args } = server(folder, id, port);
   const child = await startChild({ name: id, command, args, logFile: join(folder, `${id}.log`) });
-  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
+  await waitUntilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
   return { id, port, child };
 }

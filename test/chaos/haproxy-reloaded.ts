@@ -1,20 +1,21 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { askForReload } from '../../agent/haproxy/reload.ts';
-import { askHaproxy } from '../../dev/servers/haproxy.ts';
+import { requestReload } from '../../agent/haproxy/socket/master.ts';
+import { haproxyCommand } from '../../dev/servers/haproxy.ts';
 import type { StackFile } from '../../dev/stack/stack-file.ts';
 import { startLoad } from '../harness/load.ts';
 import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 /** A person took auth-2 out by hand; HAProxy is reloaded again and again, then restarted. */
 export const haproxyReloaded: Scenario = {
   name: 'haproxy-reloaded',
-  what: "HAProxy reloaded 5 times and restarted once under GET load (64 connections), a person's maint set",
+  description:
+    "HAProxy reloaded 5 times and restarted once under GET load (64 connections), a person's maint set",
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack({ edit: withoutLimits });
     try {
       await ask(test, 'set server auth/auth-2 state maint');
@@ -27,14 +28,14 @@ export const haproxyReloaded: Scenario = {
   },
 };
 
-async function reloads(test: TestStack, findings: Findings): Promise<void> {
+async function reloads(test: TestStack, findings: ScenarioFindings): Promise<void> {
   const load = startLoad(`${test.stack.gateway}/api/v1/auth/x`, { seconds: 15 });
   const master = join(dirname(test.stack.haproxySocket ?? ''), 'master.sock');
   await sleep(2_000);
   let workers = 0;
   for (let count = 0; count < 5; count++) {
     const before = await workerPid(test);
-    await askForReload(master);
+    await requestReload(master);
     if (await until(async () => (await workerPid(test)) !== before)) workers += 1;
     await sleep(1_500);
   }
@@ -47,7 +48,7 @@ async function reloads(test: TestStack, findings: Findings): Promise<void> {
   await stillOut(test, findings, 'reloads');
 }
 
-async function restart(test: TestStack, findings: Findings): Promise<void> {
+async function restart(test: TestStack, findings: ScenarioFindings): Promise<void> {
   const load = startLoad(`${test.stack.edge}/api/v1/auth/x`, { seconds: 10 });
   await sleep(3_000);
   const before = await workerPid(test);
@@ -62,7 +63,7 @@ async function restart(test: TestStack, findings: Findings): Promise<void> {
   await stillOut(test, findings, 'the restart');
 }
 
-async function stillOut(test: TestStack, findings: Findings, after: string): Promise<void> {
+async function stillOut(test: TestStack, findings: ScenarioFindings, after: string): Promise<void> {
   const stat = await ask(test, 'show stat auth 4 -1');
   const cells =
     stat
@@ -76,7 +77,7 @@ async function stillOut(test: TestStack, findings: Findings, after: string): Pro
 }
 
 const ask = (test: TestStack, command: string): Promise<string> =>
-  askHaproxy(test.stack.haproxySocket ?? '', command);
+  haproxyCommand(test.stack.haproxySocket ?? '', command);
 
 async function workerPid(test: TestStack): Promise<string | undefined> {
   return /^Pid: (\d+)/m.exec(await ask(test, 'show info').catch(() => ''))?.[1];

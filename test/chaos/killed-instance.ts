@@ -3,17 +3,17 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { startLoad } from '../harness/load.ts';
-import { edgeStatus, serverStat } from '../harness/look.ts';
 import { ROOT, startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
+import { edgeStatus, serverStat } from '../harness/status.ts';
 import { until } from '../harness/until.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 /** An instance is killed outright under load, and comes back: no client notices, and everyone tells the same story. */
 export const killedInstance: Scenario = {
   name: 'killed-instance',
-  what: 'kill -9 one instance under load (64 connections, 20 s), then start it again',
+  description: 'kill -9 one instance under load (64 connections, 20 s), then start it again',
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack({ edit: withoutLimits });
     try {
       await demonstrate(test, findings);
@@ -24,7 +24,7 @@ export const killedInstance: Scenario = {
   },
 };
 
-async function demonstrate(test: TestStack, findings: Findings): Promise<void> {
+async function demonstrate(test: TestStack, findings: ScenarioFindings): Promise<void> {
   const { stack } = test;
   const victim = stack.instances.find(({ id }) => id === 'auth-1');
   if (!victim?.pid) throw new Error('no auth-1');

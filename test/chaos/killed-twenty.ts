@@ -1,17 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { edgeStatus, serverStat } from '../harness/look.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
+import { edgeStatus, serverStat } from '../harness/status.ts';
 import { until } from '../harness/until.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 const KILLS = 20;
 
 /** How fast a killed instance is out of service when no request tells of it: only the agent's open connection does. */
 export const killedTwenty: Scenario = {
   name: 'killed-twenty',
-  what: `kill -9 one instance after the other, ${KILLS} times, with no traffic: until HAProxy and the edge know`,
+  description: `kill -9 one instance after the other, ${KILLS} times, with no traffic: until HAProxy and the edge know`,
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack();
     const restarted: ChildProcess[] = [];
     try {
@@ -26,7 +26,7 @@ export const killedTwenty: Scenario = {
 
 async function demonstrate(
   { stack }: TestStack,
-  findings: Findings,
+  findings: ScenarioFindings,
   restarted: ChildProcess[],
 ): Promise<void> {
   const pids = new Map(stack.instances.map(({ id, pid }) => [id, pid]));

@@ -2,9 +2,9 @@ import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
-import { type Answer, call, tally } from './clients.ts';
 import { DemoInstances } from './demo-instances.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { countOccurrences, type RawResponse, sendRequest } from './http-request.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 const VICTIM = 'auth-1';
 const CLIENTS = 32;
@@ -12,9 +12,9 @@ const CLIENTS = 32;
 /** KV tells the edge of a death a minute late: with the Hub that does not matter, without it others must know. */
 export const kvLag: Scenario = {
   name: 'kv-lag',
-  what: `--kv-lag 60s, ${VICTIM} killed -9 under ${CLIENTS} clients, 30 % POST, with the Hub and then without it`,
+  description: `--kv-lag 60s, ${VICTIM} killed -9 under ${CLIENTS} clients, 30 % POST, with the Hub and then without it`,
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     await once('with the Hub', 25, {}, findings);
     await once('without the Hub', 100, { SNAPSHOT_LANES: 'kv' }, findings);
     return findings.outcome;
@@ -25,7 +25,7 @@ async function once(
   what: string,
   seconds: number,
   env: NodeJS.ProcessEnv,
-  findings: Findings,
+  findings: ScenarioFindings,
 ): Promise<void> {
   const test = await startStack({
     edit: withoutLimits,
@@ -50,7 +50,7 @@ async function once(
 interface Sent {
   method: string;
   at: number;
-  answer: Answer;
+  answer: RawResponse;
 }
 
 async function demonstrate(
@@ -58,7 +58,7 @@ async function demonstrate(
   seconds: number,
   test: TestStack,
   instances: DemoInstances,
-  findings: Findings,
+  findings: ScenarioFindings,
 ): Promise<void> {
   const agent = new Agent({ keepAlive: true });
   const sent: Sent[] = [];
@@ -73,7 +73,7 @@ async function demonstrate(
   });
   await sleep(4_000);
   const killedAt = Date.now();
-  await instances.end(VICTIM, 'SIGKILL');
+  await instances.kill(VICTIM, 'SIGKILL');
   await Promise.all(clients);
   agent.destroy();
 
@@ -83,14 +83,14 @@ async function demonstrate(
   const failedPosts = posts.filter(failed);
   findings.check(
     failedGets.length === 0,
-    `${what}: ${failedGets.length} of ${gets.length} GETs failed (${tally(failedGets.map(why))})`,
+    `${what}: ${failedGets.length} of ${gets.length} GETs failed (${countOccurrences(failedGets.map(why))})`,
   );
   const unsafe = failedPosts.filter(
     ({ at, answer }) => at <= killedAt + 50 && at + answer.ms >= killedAt - 50,
   );
   findings.check(
     unsafe.length === failedPosts.length,
-    `${what}: ${failedPosts.length} of ${posts.length} POSTs failed, ${unsafe.length} of them in flight when it was killed (${tally(failedPosts.map(why))})`,
+    `${what}: ${failedPosts.length} of ${posts.length} POSTs failed, ${unsafe.length} of them in flight when it was killed (${countOccurrences(failedPosts.map(why))})`,
   );
   const after = sent.filter(({ at }) => at > killedAt);
   const touched = after.filter(({ answer }) => tries(answer).some(({ asked }) => asked === VICTIM));
@@ -100,7 +100,7 @@ async function demonstrate(
     `${what}: the edge last asked for ${VICTIM} ${last.toFixed(0)} ms after the kill (${touched.length} of ${after.length} requests after it)`,
   );
   const knew = after.find(({ answer }) => states(answer).includes('down'));
-  findings.say(
+  findings.note(
     `${what}: its snapshot said "down" ${knew ? `${knew.at - killedAt} ms after the kill` : 'never'}`,
   );
 }
@@ -113,8 +113,8 @@ function why({ answer }: Sent): string {
   return `${answer.error ?? answer.status}${each.length > 0 ? ` [${each.join('; ')}]` : ''}`;
 }
 
-function ask({ stack }: TestStack, method = 'GET', agent?: Agent): Promise<Answer> {
-  return call(`${stack.edge}/api/v1/auth/x`, {
+function ask({ stack }: TestStack, method = 'GET', agent?: Agent): Promise<RawResponse> {
+  return sendRequest(`${stack.edge}/api/v1/auth/x`, {
     method,
     headers: { 'x-acgs-explain': '1', 'x-acgs-token': stack.edgeToken },
     ...(method === 'POST' && { body: '{"vote":"yes"}' }),
@@ -127,8 +127,9 @@ interface Trace {
   tries?: { asked: string | null; result: number | string }[];
 }
 
-const trace = ({ headers }: Answer): Trace => JSON.parse(String(headers['x-acgs-trace'] ?? '{}')) as Trace;
-const tries = (answer: Answer) => trace(answer).tries ?? [];
+const trace = ({ headers }: RawResponse): Trace =>
+  JSON.parse(String(headers['x-acgs-trace'] ?? '{}')) as Trace;
+const tries = (answer: RawResponse) => trace(answer).tries ?? [];
 /** As the snapshot has them that this request was routed by. */
-const states = (answer: Answer) =>
+const states = (answer: RawResponse) =>
   (trace(answer).candidates ?? [{ id: '', state: 'none' }]).map(({ state }) => state);

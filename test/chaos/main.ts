@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { brokenOpen } from './broken-open.ts';
+import { edgeFeatures } from './edge-features.ts';
 import { embedded } from './embedded.ts';
 import { emptyKv } from './empty-kv.ts';
 import { gatewayStopped } from './gateway-stopped.ts';
@@ -10,8 +11,7 @@ import { killedTwenty } from './killed-twenty.ts';
 import { kvLag } from './kv-lag.ts';
 import { nginxInstances } from './nginx-instances.ts';
 import { nginxTls } from './nginx-tls.ts';
-import { parts } from './parts.ts';
-import type { Options, Scenario } from './scenario.ts';
+import type { Scenario, ScenarioOptions } from './scenario.ts';
 import { storesStopped } from './stores-stopped.ts';
 import { users } from './users.ts';
 
@@ -29,7 +29,7 @@ const SCENARIOS: Scenario[] = [
   emptyKv,
   nginxInstances,
   nginxTls,
-  parts,
+  edgeFeatures,
   embedded,
   killedTwenty,
   brokenOpen,
@@ -45,7 +45,7 @@ if (unknown.length > 0) {
 let broken = 0;
 for (const scenario of SCENARIOS) {
   if (wanted.length > 0 && !wanted.includes(scenario.name)) continue;
-  process.stdout.write(`\n${scenario.name}: ${scenario.what}\n`);
+  process.stdout.write(`\n${scenario.name}: ${scenario.description}\n`);
   try {
     const outcome = await scenario.run(think);
     broken += outcome.broken.length;
@@ -57,7 +57,7 @@ for (const scenario of SCENARIOS) {
 }
 process.exitCode = broken > 0 ? 1 : 0;
 
-function given(): { think: Options; wanted: string[] } {
+function given(): { think: ScenarioOptions; wanted: string[] } {
   try {
     const { values, positionals } = parseArgs({
       options: { think: { type: 'string', default: '1-5' } },
@@ -69,7 +69,7 @@ function given(): { think: Options; wanted: string[] } {
   }
 }
 
-function thinkOf(text: string): Options {
+function thinkOf(text: string): ScenarioOptions {
   const [, from, to] = /^(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?$/.exec(text) ?? [];
   if (from === undefined) return misuse(`--think ${text}: seconds are wanted, such as 1 or 1-5`);
   const least = Number(from) * 1_000;

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startLoad } from '../harness/load.ts';
 import { startStack } from '../harness/stack.ts';
-import { type Answer, type Call, call } from './clients.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type RawRequest, type RawResponse, sendRequest } from './http-request.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 import { startLighttpd, startNginx, type WebServer, writeSite } from './web-servers.ts';
 
 const MEGABYTES = 64;
@@ -12,10 +12,11 @@ const MEGABYTES = 64;
 /** Instances we did not write, `npm start -- --no-demo --config …`: what a server says must reach the client as it is. */
 export const nginxInstances: Scenario = {
   name: 'nginx-instances',
-  what: 'nginx and lighttpd as instances: HEAD, ranges, 304, redirects, a large file; nginx killed -9 under load',
+  description:
+    'nginx and lighttpd as instances: HEAD, ranges, 304, redirects, a large file; nginx killed -9 under load',
   async run() {
-    const findings = new Findings();
-    const folder = privateFolder('acgs-nginx');
+    const findings = new ScenarioFindings();
+    const folder = createPrivateFolder('acgs-nginx');
     const { root, sha256 } = writeSite(folder, MEGABYTES);
     const servers = await Promise.all([
       startNginx(folder, root, 'nginx-1'),
@@ -53,11 +54,16 @@ haproxy: { rateLimit: off }
 `;
 }
 
-async function asItIs(findings: Findings, edge: string, servers: WebServer[], sha256: string): Promise<void> {
-  const direct = servers.map(({ port }) => call(`http://127.0.0.1:${port}/digits.txt`));
+async function asItIs(
+  findings: ScenarioFindings,
+  edge: string,
+  servers: WebServer[],
+  sha256: string,
+): Promise<void> {
+  const direct = servers.map(({ port }) => sendRequest(`http://127.0.0.1:${port}/digits.txt`));
   const etags = (await Promise.all(direct)).map(({ headers }) => String(headers.etag)).join(', ');
   const large = (body: Buffer) => createHash('sha256').update(body).digest('hex') === sha256;
-  const kinds: [string, string, Call, (answer: Answer) => boolean][] = [
+  const kinds: [string, string, RawRequest, (answer: RawResponse) => boolean][] = [
     ['GET', '/digits.txt', {}, ({ status, body }) => status === 200 && String(body) === '0123456789'],
     [
       'HEAD',
@@ -90,7 +96,7 @@ async function asItIs(findings: Findings, edge: string, servers: WebServer[], sh
   for (const [kind, path, how, holds] of kinds) {
     const by = new Map<string, string>();
     for (let turn = 0; turn < 12 && by.size < servers.length; turn++) {
-      const answer = await call(edge + path, how);
+      const answer = await sendRequest(edge + path, how);
       const told = `${answer.status} ${answer.error ?? ''}${JSON.stringify(answer.headers)}`;
       by.set(String(answer.headers['x-acgs-instance']), holds(answer) ? '' : told);
     }

@@ -1,19 +1,20 @@
-import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { type Certificates, makeCertificates } from '../harness/certificates.ts';
-import { serverStat } from '../harness/look.ts';
 import { startStack, type TestStack } from '../harness/stack.ts';
+import { serverStat } from '../harness/status.ts';
 import { until } from '../harness/until.ts';
-import { call } from './clients.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { sendRequest } from './http-request.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 import { startLighttpd, startNginx, type WebServer, writeSite } from './web-servers.ts';
 
 /** Instances behind TLS of their own, and one that is only connected to: who is taken in, who is kept out, and why. */
 export const nginxTls: Scenario = {
   name: 'nginx-tls',
-  what: 'nginx over HTTPS with an authority of its own, asking for our certificate; lighttpd probed by TCP; both stopped',
+  description:
+    'nginx over HTTPS with an authority of its own, asking for our certificate; lighttpd probed by TCP; both stopped',
   async run() {
-    const findings = new Findings();
-    const folder = privateFolder('acgs-ntls');
+    const findings = new ScenarioFindings();
+    const folder = createPrivateFolder('acgs-ntls');
     const { root } = writeSite(folder, 1);
     const certificates = makeCertificates('acgs-lb');
     const servers = await Promise.all([
@@ -52,14 +53,18 @@ haproxy: { rateLimit: off }
 `;
 }
 
-async function demonstrate({ stack }: TestStack, findings: Findings, servers: WebServer[]): Promise<void> {
+async function demonstrate(
+  { stack }: TestStack,
+  findings: ScenarioFindings,
+  servers: WebServer[],
+): Promise<void> {
   const reason = async (service: string) => {
     const response = await fetch(`${stack.agent}/v1/services/${service}/instances/${service}-1`);
     const { state, reason: why } = (await response.json()) as { state: string; reason: string };
     return `${state}: ${why}`;
   };
   const answered = async (path: string) => {
-    const { status, headers } = await call(stack.edge + path);
+    const { status, headers } = await sendRequest(stack.edge + path);
     return `${status} ${headers['x-acgs-instance'] ?? ''}`;
   };
   findings.check(

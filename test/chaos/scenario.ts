@@ -1,11 +1,11 @@
 /** One demonstration under load: what it found, for a person, and whether everything held. */
-export interface Outcome {
+export interface ScenarioOutcome {
   lines: string[];
   broken: string[];
 }
 
 /** What the command line may change. */
-export interface Options {
+export interface ScenarioOptions {
   /** Milliseconds a simulated user waits between an answer and its next request. */
   think: () => number;
   /** How that is told. */
@@ -14,16 +14,16 @@ export interface Options {
 
 export interface Scenario {
   name: string;
-  what: string;
-  run(options: Options): Promise<Outcome>;
+  description: string;
+  run(options: ScenarioOptions): Promise<ScenarioOutcome>;
 }
 
 /** Collects findings and checks in the order they are made. */
-export class Findings {
+export class ScenarioFindings {
   readonly lines: string[] = [];
   readonly broken: string[] = [];
 
-  say(line: string): void {
+  note(line: string): void {
     this.lines.push(line);
   }
 
@@ -32,7 +32,7 @@ export class Findings {
     if (!holds) this.broken.push(claim);
   }
 
-  get outcome(): Outcome {
+  get outcome(): ScenarioOutcome {
     return { lines: this.lines, broken: this.broken };
   }
 }

@@ -4,16 +4,16 @@ import { Client } from 'pg';
 import { startLoad } from '../harness/load.ts';
 import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
-import { Findings, type Scenario } from './scenario.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 const OUTAGE_MS = 15_000;
 
 /** Redis and Postgres stand still under load; afterwards live state is whole again and no row of history is missing. */
 export const storesStopped: Scenario = {
   name: 'stores-stopped',
-  what: 'Redis and Postgres stopped for 15 s under load, then going on',
+  description: 'Redis and Postgres stopped for 15 s under load, then going on',
   async run() {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack({ edit: withoutLimits });
     try {
       await demonstrate(test, findings);
@@ -24,7 +24,7 @@ export const storesStopped: Scenario = {
   },
 };
 
-async function demonstrate({ stack, output }: TestStack, findings: Findings): Promise<void> {
+async function demonstrate({ stack, output }: TestStack, findings: ScenarioFindings): Promise<void> {
   const load = startLoad(`${stack.edge}/api/v1/auth/x`, { seconds: 28 });
   await sleep(4_000);
   const from = Date.now();
@@ -39,11 +39,11 @@ async function demonstrate({ stack, output }: TestStack, findings: Findings): Pr
     result.failed === 0,
     `${result.failed} of ${result.requests} requests failed (${result.detail})`,
   );
-  findings.say(`${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms`);
+  findings.note(`${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms`);
   await liveStateIsWhole(stack.redis ?? '', stack.instances.length, findings);
   await noRowIsMissing(stack.postgres ?? '', stack.instances.length, from, to, findings);
   if (/ended/.test(output()))
-    findings.say(
+    findings.note(
       output()
         .split('\n')
         .filter((line) => /ended/.test(line))
@@ -58,7 +58,7 @@ async function postgresTree(postmaster: number | null): Promise<number[]> {
   return [postmaster, ...children.filter(Boolean).map(Number)];
 }
 
-async function liveStateIsWhole(url: string, instances: number, findings: Findings): Promise<void> {
+async function liveStateIsWhole(url: string, instances: number, findings: ScenarioFindings): Promise<void> {
   const redis = new Redis(url);
   const count = await until(
     async () => {
@@ -84,7 +84,7 @@ async function noRowIsMissing(
   instances: number,
   from: number,
   to: number,
-  findings: Findings,
+  findings: ScenarioFindings,
 ): Promise<void> {
   const client = new Client({ connectionString: url });
   await client.connect();

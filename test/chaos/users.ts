@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startStack, type TestStack } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
-import { quantile, tally } from './clients.ts';
-import { Connection, type Reply } from './connection.ts';
 import { DemoInstances } from './demo-instances.ts';
-import { Findings, type Options, type Scenario } from './scenario.ts';
+import { countOccurrences, quantile } from './http-request.ts';
+import { KeepAliveConnection, type KeepAliveResponse } from './keep-alive-connection.ts';
+import { type Scenario, ScenarioFindings, type ScenarioOptions } from './scenario.ts';
 
 const USERS = 1_000;
 const SECONDS = 120;
@@ -17,9 +17,9 @@ const BODY = '{"vote":"yes"}';
 /** A thousand people at work while instances die and are restarted: what the guide promises them. */
 export const users: Scenario = {
   name: 'users',
-  what: `${USERS} users, each with its own connection, address and cookie, ${SECONDS} s; ${VICTIM} killed -9 and brought back, then every instance restarted in turn; limits as shipped`,
+  description: `${USERS} users, each with its own connection, address and cookie, ${SECONDS} s; ${VICTIM} killed -9 and brought back, then every instance restarted in turn; limits as shipped`,
   async run(options) {
-    const findings = new Findings();
+    const findings = new ScenarioFindings();
     const test = await startStack({ args: ['--simulate-clients'], readyWithinMs: 180_000 });
     const instances = new DemoInstances(test);
     try {
@@ -35,25 +35,25 @@ export const users: Scenario = {
 async function demonstrate(
   test: TestStack,
   instances: DemoInstances,
-  findings: Findings,
-  { think, thinkText }: Options,
+  findings: ScenarioFindings,
+  { think, thinkText }: ScenarioOptions,
 ): Promise<void> {
   const began = Date.now();
   const ends = began + SECONDS * 1_000;
-  const met: Met = { ms: [], bad: [], limited: 0, sentAgain: 0 };
+  const met: UserStats = { ms: [], bad: [], limited: 0, sentAgain: 0 };
   let restarting = true;
   const goesOn = (): boolean => restarting || Date.now() < ends;
   const people = Array.from({ length: USERS }, (_, index) => user(test, index, goesOn, think, met));
   try {
     await sleep(15_000);
-    await instances.end(VICTIM, 'SIGKILL');
+    await instances.kill(VICTIM, 'SIGKILL');
     await sleep(10_000);
     findings.check(await instances.start(VICTIM), `${VICTIM} killed -9, started again 10 s later: healthy`);
     const others = test.stack.instances.filter(({ id }) => id !== VICTIM);
     const well: boolean[] = [];
     for (const { service, id } of others) {
       await takesNew(test, service);
-      await instances.end(id, 'SIGTERM');
+      await instances.kill(id, 'SIGTERM');
       well.push(await instances.start(id));
     }
     findings.check(
@@ -67,12 +67,12 @@ async function demonstrate(
   tell(met, (Date.now() - began) / 1_000, thinkText, findings);
 }
 
-function tell(met: Met, seconds: number, thinkText: string, findings: Findings): void {
+function tell(met: UserStats, seconds: number, thinkText: string, findings: ScenarioFindings): void {
   const total = met.ms.length;
   const failed = met.bad.length;
   const at = (share: number) => quantile(met.ms, share).toFixed(0);
   const errors = (failed / total) * 100;
-  findings.say(
+  findings.note(
     `${total} requests in ${seconds.toFixed(0)} s, ${(total / seconds).toFixed(0)} a second, thinking ${thinkText}; one in ten a POST with Idempotency-Key`,
   );
   findings.check(
@@ -81,15 +81,15 @@ function tell(met: Met, seconds: number, thinkText: string, findings: Findings):
   );
   findings.check(
     errors < 1 && 100 - errors > 99.9,
-    `${failed} failed (${tally(met.bad)}): errors ${errors.toFixed(3)} % (goal: < 1), availability ${(100 - errors).toFixed(3)} % (goal: > 99.9)`,
+    `${failed} failed (${countOccurrences(met.bad)}): errors ${errors.toFixed(3)} % (goal: < 1), availability ${(100 - errors).toFixed(3)} % (goal: > 99.9)`,
   );
   findings.check(failed === 0, 'no request failed');
-  findings.say(
+  findings.note(
     `${met.limited} requests were turned away by the rate limits (429), ${met.sentAgain} sent again because their idle connection had just been closed; neither counts as failed`,
   );
 }
 
-interface Met {
+interface UserStats {
   ms: number[];
   bad: string[];
   limited: number;
@@ -102,9 +102,9 @@ async function user(
   index: number,
   goesOn: () => boolean,
   think: () => number,
-  met: Met,
+  met: UserStats,
 ): Promise<void> {
-  const connection = new Connection(stack.edge);
+  const connection = new KeepAliveConnection(stack.edge);
   const address = `10.${100 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
   let cookie = '';
   await sleep(Math.random() * 10_000);
@@ -113,20 +113,20 @@ async function user(
     const fields = `x-acgs-sim-client: ${address}${cookie && `\r\ncookie: ${cookie}`}`;
     const reply =
       Math.random() < 0.1
-        ? await connection.ask(
+        ? await connection.request(
             `POST ${path} HTTP/1.1\r\n${fields}\r\nidempotency-key: ${index}-${turn}\r\ncontent-length: ${BODY.length}`,
             BODY,
           )
-        : await connection.ask(`GET ${path} HTTP/1.1\r\n${fields}`);
+        : await connection.request(`GET ${path} HTTP/1.1\r\n${fields}`);
     count(reply, met);
     if (reply.cookie) cookie = reply.cookie;
     await sleep(think());
   }
-  met.sentAgain += connection.sentAgain;
+  met.sentAgain += connection.resends;
   connection.close();
 }
 
-function count({ status, ms, error }: Reply, met: Met): void {
+function count({ status, ms, error }: KeepAliveResponse, met: UserStats): void {
   met.ms.push(ms);
   if (status === 429) met.limited++;
   else if (status !== 200) met.bad.push(error || String(status));

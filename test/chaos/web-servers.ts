@@ -3,7 +3,7 @@ import { mkdirSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { findProgram } from '../../dev/bootstrap/run.mjs';
 import { freePort } from '../../dev/ports.ts';
-import { type Child, startChild, untilReady } from '../../dev/servers/child.ts';
+import { type Child, startChild, waitUntilReady } from '../../dev/servers/child.ts';
 import type { Certificates } from '../harness/certificates.ts';
 
 export interface WebServer {
@@ -80,6 +80,6 @@ async function start(
   if (!command) throw new Error(`${program} is not installed: apt-get install ${debianPackage}`);
   const child = await startChild({ name: id, command, args, logFile: join(folder, `${id}.log`) });
   // Over TLS it answers a plain request too, with a 400.
-  await untilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).status < 500);
+  await waitUntilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).status < 500);
   return { id, port, child };
 }

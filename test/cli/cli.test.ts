@@ -5,15 +5,15 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { type StandIn, startStandIn } from '../browser/stand-in.ts';
+import { type FakeAgent, startFakeAgent } from '../browser/fake-agent.ts';
 
 const BIN = new URL('../../bin/acgs-lb.mjs', import.meta.url).pathname;
 const MAIN = new URL('../../agent/cli/main.ts', import.meta.url).pathname;
-let agent: StandIn;
+let agent: FakeAgent;
 let folder: string;
 
 beforeAll(async () => {
-  agent = await startStandIn({ history: false });
+  agent = await startFakeAgent({ history: false });
   folder = mkdtempSync(join(tmpdir(), 'acgs-cli-'));
   writeFileSync(join(folder, 'stack.json'), JSON.stringify({ agent: agent.url, adminToken: agent.token }));
 });
@@ -205,7 +205,7 @@ test('what the agent finds wrong with a request is misuse too; what stands in th
 });
 
 test('events: what the agent remembers, one a line', async () => {
-  agent.change('fv/fv-1', { state: 'down', health: 'down' }, '3 of 3 probes failed');
+  agent.changeInstance('fv/fv-1', { state: 'down', health: 'down' }, '3 of 3 probes failed');
   const { out } = await run(['events', '--no-follow', '--json'], stack());
   expect(JSON.parse(out.trim().split('\n').at(-1) ?? '')).toMatchObject({ instance: 'fv-1', to: 'down' });
 });

@@ -1,16 +1,16 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { liveKeys } from '../../agent/live/keys.ts';
-import type { LiveState } from '../../agent/live/live.ts';
-import { createMemoryLive } from '../../agent/live/memory.ts';
-import { createRedisLive } from '../../agent/live/redis.ts';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import type { LiveState } from '../../agent/live/live-state.ts';
+import { createMemoryLiveState } from '../../agent/live/memory.ts';
+import { createRedisLiveState } from '../../agent/live/redis.ts';
+import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
 import { eventually } from '../harness/eventually.ts';
 
 const log = pino({ level: 'silent' });
 /** A Redis that is held up for a moment has not gone. */
 const patient = { site: 'main', log, timeoutMs: 60_000 };
-let redis: RedisServer;
+let redis: LocalRedis;
 beforeAll(async () => {
   redis = await startRedis();
 });
@@ -21,14 +21,14 @@ const kinds: [string, () => [LiveState, LiveState]][] = [
   [
     'memory',
     () => {
-      const live = createMemoryLive();
+      const live = createMemoryLiveState();
       return [live, live];
     },
   ],
   [
     'redis',
     () => {
-      const open = () => createRedisLive({ url: redis.url, ...patient });
+      const open = () => createRedisLiveState({ url: redis.url, ...patient });
       return [open(), open()];
     },
   ],
@@ -103,7 +103,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
 
 test('without Redis commands fail at once, and work again when it is back', async () => {
   const server = await startRedis();
-  const live = createRedisLive({ url: server.url, ...patient });
+  const live = createRedisLiveState({ url: server.url, ...patient });
   await eventually(() => expect(live.status().state).toBe('ok'));
   await server.stop();
   await eventually(() => expect(live.status().state).toBe('retrying'));

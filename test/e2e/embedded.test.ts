@@ -2,11 +2,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { endLeftovers } from '../../dev/stack/processes.ts';
-import { edgeStatus } from '../harness/look.ts';
+import { stopLeftovers } from '../../dev/stack/process-record.ts';
 import { runStart, startStack, type TestStack } from '../harness/stack.ts';
+import { edgeStatus } from '../harness/status.ts';
 import { until } from '../harness/until.ts';
-import { ask } from './client.ts';
+import { requestEdge } from './edge-request.ts';
 
 let stateDir: string;
 let test: TestStack;
@@ -23,9 +23,9 @@ describe('the stack without Redis and Postgres, its KV down', () => {
   it('does the same: answers, limits, survives a killed instance', async () => {
     const { stack } = test;
     expect(stack).toMatchObject({ redis: null, postgres: null, pids: { redis: null, postgres: null } });
-    expect((await ask(stack, '/api/v1/policy/x')).body.service).toBe('pgc');
+    expect((await requestEdge(stack, '/api/v1/policy/x')).body.service).toBe('pgc');
     const limited = { client: '198.51.100.9' };
-    const denied = async () => (await ask(stack, '/api/v1/policy/x', limited)).status === 429;
+    const denied = async () => (await requestEdge(stack, '/api/v1/policy/x', limited)).status === 429;
     // After twenty within ten seconds; a machine that is slower than that gets there when it is faster.
     expect(await until(denied, { everyMs: 0 })).toBe(true);
 
@@ -35,7 +35,7 @@ describe('the stack without Redis and Postgres, its KV down', () => {
     process.kill(pid, 'SIGKILL');
     const answers = await Promise.all(
       Array.from({ length: 40 }, (_, call) =>
-        ask(stack, '/api/v1/policy/x', { client: `203.0.113.${call}` }),
+        requestEdge(stack, '/api/v1/policy/x', { client: `203.0.113.${call}` }),
       ),
     );
     expect(answers.map(({ status }) => status)).toEqual(new Array(40).fill(200));
@@ -60,7 +60,7 @@ describe('the stack without Redis and Postgres, its KV down', () => {
     process.kill(supervisor.pid, 'SIGKILL');
     expect(await test.end('SIGTERM')).toBe(1);
     // What the next start does first.
-    expect(await endLeftovers(record)).toBe(null);
+    expect(await stopLeftovers(record)).toBe(null);
     const { stack } = test;
     const pids = [...Object.values(stack.pids), ...stack.instances.map(({ pid }) => pid)].filter(
       (pid) => pid !== null,

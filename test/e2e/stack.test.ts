@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { portIsFree } from '../../dev/ports.ts';
+import { isPortFree } from '../../dev/ports.ts';
 import type { StackFile } from '../../dev/stack/stack-file.ts';
-import { edgeStatus, serverStat } from '../harness/look.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
+import { edgeStatus, serverStat } from '../harness/status.ts';
 import { until } from '../harness/until.ts';
-import { ask } from './client.ts';
+import { requestEdge } from './edge-request.ts';
 
 const PREFIXES = {
   auth: '/api/v1/auth',
@@ -46,10 +46,10 @@ describe('the whole system on one machine', () => {
   it.each(Object.entries(PREFIXES))(
     '%s answers below its prefix, through edge and gateway',
     async (service, prefix) => {
-      const edge = await ask(test.stack, `${prefix}/health`, { client: '198.51.100.2' });
+      const edge = await requestEdge(test.stack, `${prefix}/health`, { client: '198.51.100.2' });
       expect(edge).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
       expect(edge.instance).toBe(edge.body.instance_id);
-      const gateway = await ask(test.stack, `${prefix}/health`, { via: 'gateway' });
+      const gateway = await requestEdge(test.stack, `${prefix}/health`, { via: 'gateway' });
       expect(gateway).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
     },
   );
@@ -58,19 +58,21 @@ describe('the whole system on one machine', () => {
     const seen = new Set<string | null>();
     // Ten calls nearly always suffice; one whose first answer was slow is asked seldom for a while.
     await until(async () => {
-      seen.add((await ask(test.stack, '/api/v1/auth/x', { client: someone() })).instance);
+      seen.add((await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() })).instance);
       return seen.size > 1;
     });
     expect([...seen].sort()).toEqual(['auth-1', 'auth-2']);
-    expect((await ask(test.stack, '/no/such/path', { client: '198.51.100.3' })).body.service).toBe('gs');
+    expect((await requestEdge(test.stack, '/no/such/path', { client: '198.51.100.3' })).body.service).toBe(
+      'gs',
+    );
   });
 
   it('keeps a client at one instance by its cookie', async () => {
-    const first = await ask(test.stack, '/api/v1/integrity/x', { client: '198.51.100.4' });
+    const first = await requestEdge(test.stack, '/api/v1/integrity/x', { client: '198.51.100.4' });
     const cookie = first.headers.get('set-cookie')?.split(';')[0] ?? '';
     expect(cookie).toMatch(/^acgs_affinity=/);
     for (let call = 0; call < 10; call++) {
-      const next = await ask(test.stack, '/api/v1/integrity/x', {
+      const next = await requestEdge(test.stack, '/api/v1/integrity/x', {
         client: '198.51.100.4',
         headers: { cookie },
       });
@@ -81,18 +83,18 @@ describe('the whole system on one machine', () => {
   it('answers the 21st request within the window with 429 and says what the limit is', async () => {
     const client = someone();
     for (let call = 1; call <= 20; call++) {
-      const { status, headers } = await ask(test.stack, '/api/v1/auth/x', { client });
+      const { status, headers } = await requestEdge(test.stack, '/api/v1/auth/x', { client });
       expect({ call, status }).toEqual({ call, status: 200 });
       expect(headers.get('ratelimit')).toMatch(new RegExp(`^"per-ip";r=${20 - call};t=\\d+$`));
       expect(headers.get('ratelimit-policy')).toBe('"per-ip";q=20;w=600');
     }
-    const denied = await ask(test.stack, '/api/v1/auth/x', { client });
+    const denied = await requestEdge(test.stack, '/api/v1/auth/x', { client });
     expect(denied.status).toBe(429);
     expect(denied.headers.get('content-type')).toBe('application/problem+json');
     expect(Number(denied.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(denied.body).toMatchObject({ status: 429, 'violated-policies': ['per-ip'] });
     // Another client is none the worse.
-    expect((await ask(test.stack, '/api/v1/auth/x', { client: someone() })).status).toBe(200);
+    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() })).status).toBe(200);
   });
 
   it('describes itself in stack.json, for its owner alone', () => {
@@ -117,7 +119,7 @@ describe('the whole system on one machine', () => {
     let asking = true;
     const loop = async () => {
       while (asking) {
-        const asked = ask(stack, path, { client: `203.0.113.${calls++ % 250}` });
+        const asked = requestEdge(stack, path, { client: `203.0.113.${calls++ % 250}` });
         const status = await asked.then((answer) => answer.status, String);
         if (status !== 200) failures.push(status);
         // 250 clients of 20 requests per 10 s: far below every limit.
@@ -160,7 +162,7 @@ describe('the whole system on one machine', () => {
     const statuses: number[] = [];
     const back = await until(
       async () => {
-        const { status } = await ask(test.stack, '/api/v1/auth/x', { client: someone() });
+        const { status } = await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() });
         statuses.push(status);
         const pids = pidsNow();
         return names.every((name) => pids[name] !== null && pids[name] !== before[name]);
@@ -178,7 +180,7 @@ describe('the whole system on one machine', () => {
     });
     expect(edge).not.toBe(null);
     // It routes by the last snapshot it kept: no need to wait for a new one.
-    expect((await ask(test.stack, '/api/v1/auth/x', { client: someone() })).status).toBe(200);
+    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() })).status).toBe(200);
     test.stack.pids = pidsNow();
   });
 
@@ -190,7 +192,7 @@ describe('the whole system on one machine', () => {
     expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
     for (const url of [stack.edge, stack.gateway, stack.agent, stack.redis, stack.postgres]) {
       // What a part left in its group has been killed, and may take a moment to be gone.
-      expect(await until(() => portIsFree(Number(new URL(url ?? '').port)))).toBe(true);
+      expect(await until(() => isPortFree(Number(new URL(url ?? '').port)))).toBe(true);
     }
     expect(existsSync(join(stateDir, 'stack.json'))).toBe(false);
     expect(existsSync(join(stateDir, 'processes.json'))).toBe(false);

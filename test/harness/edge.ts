@@ -2,9 +2,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bundleWorker } from '../../dev/edge/bundle.ts';
-import { type LocalEdge, startLocalEdge } from '../../dev/edge/miniflare.ts';
+import { type LocalEdgeOptions, startLocalEdge } from '../../dev/edge/miniflare.ts';
 import { freePort } from '../../dev/ports.ts';
-import { sealSnapshot, toBase64Url } from '../../shared/snapshot/seal.ts';
+import { signSnapshot, toBase64Url } from '../../shared/snapshot/signature.ts';
 import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -37,7 +37,7 @@ export interface TestEdge {
 }
 
 export interface TestEdgeOptions
-  extends Partial<Pick<LocalEdge, 'kvLagMs' | 'kvDown' | 'persist' | 'port' | 'config' | 'onLog'>> {
+  extends Partial<Pick<LocalEdgeOptions, 'kvLagMs' | 'kvDown' | 'persist' | 'port' | 'config' | 'onLog'>> {
   vars?: Record<string, string>;
   sites?: string[];
 }
@@ -73,7 +73,7 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
   const sign = async (snapshot: Snapshot): Promise<Uint8Array<ArrayBuffer>> => {
     const key = keys.get(snapshot.site);
     if (!key) throw new Error(`no key for site ${snapshot.site}`);
-    return sealSnapshot(snapshot, { kid: `k-${snapshot.site}`, privateKey: key.privateKey });
+    return signSnapshot(snapshot, { kid: `k-${snapshot.site}`, privateKey: key.privateKey });
   };
   return {
     url,

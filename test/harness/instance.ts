@@ -1,4 +1,4 @@
-import type { Instance } from '../../agent/state.ts';
+import type { Instance } from '../../agent/core/state.ts';
 
 /** An instance that is up, has served nothing yet, and is otherwise as the test wants it. */
 export const sampleInstance = (more: Partial<Instance> & { id: string }): Instance => ({

@@ -14,7 +14,7 @@ export interface LoadResult {
   max: number;
 }
 
-export interface Load {
+export interface LoadRun {
   result: Promise<LoadResult>;
   stop(): void;
 }
@@ -27,7 +27,7 @@ export function startLoad(
     connections = 64,
     script,
   }: { seconds?: number; connections?: number; script?: string } = {},
-): Load {
+): LoadRun {
   const wrk = findProgram('wrk');
   if (!wrk) throw new Error('wrk is not installed: apt-get install wrk');
   const args = [

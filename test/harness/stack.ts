@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { type Document, parseDocument } from 'yaml';
-import { portIsFree, testWorker } from '../../dev/ports.ts';
+import { isPortFree, testWorker } from '../../dev/ports.ts';
 import type { StackFile } from '../../dev/stack/stack-file.ts';
 
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -140,7 +140,7 @@ export async function freeOffset(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
     const offset = randomInt(190, 233) * 100 + testWorker * 50;
     const ports = [8787, 8090, 8080, 9400, 9401, 6390, 5442, 8000, 8016].map((port) => port + offset);
-    const free = await Promise.all(ports.map((port) => portIsFree(port)));
+    const free = await Promise.all(ports.map((port) => isPortFree(port)));
     if (free.every(Boolean)) return offset;
   }
   throw new Error('no free port offset found');

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { rollUp } from '../../agent/history/rollups/run.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
 import { readReport } from '../../agent/reports/read.ts';
-import { rollUp } from '../../agent/rollups/roll-up.ts';
-import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
-import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 const AT = Math.floor(Date.now() / 1000 / 3_600) * 3_600 - 7_200;
@@ -37,7 +37,7 @@ const NAMES = {
 };
 
 describe('a database of the original', () => {
-  let server: PostgresServer;
+  let server: LocalPostgres;
   let database: Database;
 
   beforeAll(async () => {

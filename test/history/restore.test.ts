@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
-import { backupDatabase } from '../../agent/upkeep/backup.ts';
-import { OUR_FUNCTIONS, restoreDatabase } from '../../agent/upkeep/restore.ts';
+import { backupDatabase } from '../../agent/history/maintenance/backup.ts';
+import { restoreDatabase, SCHEMA_FUNCTIONS } from '../../agent/history/maintenance/restore.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 /** Restoring into a database that is not ours alone: an agent is connected to it, or somebody has made things of their own. */
@@ -51,7 +51,7 @@ it('knows all functions of the schema', async () => {
   const { rows: found } = await target.database.query<{ name: string }>(
     "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
   );
-  expect(found.map(({ name }) => name.replaceAll(', ', ',')).sort()).toEqual([...OUR_FUNCTIONS].sort());
+  expect(found.map(({ name }) => name.replaceAll(', ', ',')).sort()).toEqual([...SCHEMA_FUNCTIONS].sort());
 });
 
 it('refuses while an agent is connected, and says where it is', async () => {

@@ -2,10 +2,10 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readRollups } from '../../agent/rollups/read.ts';
-import { rollUp } from '../../agent/rollups/roll-up.ts';
-import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
+import { readRollups } from '../../agent/history/rollups/read.ts';
+import { rollUp } from '../../agent/history/rollups/run.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
 import { addToSketch, emptySketch, type Sketch, sketchQuantile } from '../../shared/sketch.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
 

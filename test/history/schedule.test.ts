@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, expect, it, vi } from 'vitest';
-import { readRollups } from '../../agent/rollups/read.ts';
-import { createPostgresSink } from '../../agent/sinks/postgres.ts';
-import { openDatabase } from '../../agent/sql/database.ts';
-import { createUpkeep } from '../../agent/upkeep/schedule.ts';
+import { createMaintenanceSchedule } from '../../agent/history/maintenance/schedule.ts';
+import { readRollups } from '../../agent/history/rollups/read.ts';
+import { createHistorySink } from '../../agent/history/sink.ts';
+import { openDatabase } from '../../agent/history/sql/database.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
@@ -56,10 +56,16 @@ it('rolls up every hour and day, makes days ahead and drops old ones each night,
   releases.push(() => rmSync(stateDir, { recursive: true, force: true }));
   const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
-  const sink = await createPostgresSink({ database, migrateUrl: server.url, stateDir, log, flushMs: 1 });
+  const sink = await createHistorySink({ database, migrateUrl: server.url, stateDir, log, flushMs: 1 });
   releases.push(() => sink.close(1_000));
   let clock = start;
-  const upkeep = createUpkeep({ database, config: () => config, log, now: () => clock, everyMs: 2 });
+  const upkeep = createMaintenanceSchedule({
+    database,
+    config: () => config,
+    log,
+    now: () => clock,
+    everyMs: 2,
+  });
 
   const nights = new Set<number>();
   const end = start + DAYS * DAY * 1000;

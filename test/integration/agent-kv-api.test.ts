@@ -3,11 +3,11 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { convertV4MiniflareOptions, Log, LogLevel, Miniflare } from 'miniflare';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { httpFetch } from '../../agent/snapshot/http-fetch.ts';
 import { createKvApiPublisher } from '../../agent/snapshot/kv-api.ts';
-import type { Fetch } from '../../agent/snapshot/publisher.ts';
-import { send } from '../../agent/snapshot/send.ts';
+import type { HttpFetch } from '../../agent/snapshot/publisher.ts';
 import { importSigningKey, importVerifyKeys } from '../../shared/snapshot/keys.ts';
-import { openSnapshot, sealSnapshot } from '../../shared/snapshot/seal.ts';
+import { signSnapshot, verifySnapshot } from '../../shared/snapshot/signature.ts';
 import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 
 /** Publishing through the KV REST API, against the one that Wrangler's local runtime serves. */
@@ -17,7 +17,7 @@ const pair = generateKeyPairSync('ed25519');
 const spki = pair.publicKey.export({ format: 'der', type: 'spki' });
 const pkcs8 = pair.privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64url');
 /** As long as it takes: how long the agent waits is not what is tried here. */
-const patiently: Fetch = (url, init) => send(url, { ...init, signal: new AbortController().signal });
+const patiently: HttpFetch = (url, init) => httpFetch(url, { ...init, signal: new AbortController().signal });
 let miniflare: Miniflare;
 let apiUrl: string;
 
@@ -55,7 +55,7 @@ test('what is published is what the edge opens, and its order can be read back',
   const publisher = createKvApiPublisher(options, patiently);
   const kv = await miniflare.getKVNamespace('SNAPSHOTS', 'edge');
   await kv.delete('snapshot:main');
-  expect(await publisher.current?.()).toBeNull();
+  expect(await publisher.readOrder?.()).toBeNull();
   const snapshot: Snapshot = {
     v: 1,
     site: 'main',
@@ -65,12 +65,12 @@ test('what is published is what the edge opens, and its order can be read back',
     gateways: [],
     services: {},
   };
-  const sealed = await sealSnapshot(snapshot, await importSigningKey(`k1:${pkcs8}`));
+  const sealed = await signSnapshot(snapshot, await importSigningKey(`k1:${pkcs8}`));
   expect(await publisher.publish(sealed, snapshot, true)).toEqual({ kind: 'accepted' });
-  expect(await publisher.current?.()).toEqual({ epoch: 4, seq: 2 });
+  expect(await publisher.readOrder?.()).toEqual({ epoch: 4, seq: 2 });
   const stored = await kv.get('snapshot:main', 'arrayBuffer');
   const keys = await importVerifyKeys(`main:k1:${spki.subarray(-32).toString('base64url')}`);
-  expect(await openSnapshot(new Uint8Array(stored ?? new ArrayBuffer(0)), 'main', keys)).toEqual({
+  expect(await verifySnapshot(new Uint8Array(stored ?? new ArrayBuffer(0)), 'main', keys)).toEqual({
     ok: true,
     snapshot,
   });

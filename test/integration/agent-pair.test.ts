@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest';
-import { parseStat } from '../../agent/haproxy/parse.ts';
+import { parseStat } from '../../agent/haproxy/socket/parse.ts';
 import { freePorts } from '../../dev/ports.ts';
-import { askHaproxy, type HaproxyServer, startHaproxy } from '../../dev/servers/haproxy.ts';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
-import type { Order } from '../../shared/snapshot/snapshot.ts';
+import { haproxyCommand, type LocalHaproxy, startHaproxy } from '../../dev/servers/haproxy.ts';
+import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
+import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
@@ -18,12 +18,12 @@ import { until } from '../harness/until.ts';
 vi.setConfig({ testTimeout: 300_000 });
 
 const TOKEN = 'pair-test-token';
-let redis: RedisServer;
+let redis: LocalRedis;
 let edge: TestEdge;
 let origins: Origin[];
 const agents: TestAgent[] = [];
 const folders: string[] = [];
-const haproxies: HaproxyServer[] = [];
+const haproxies: LocalHaproxy[] = [];
 
 beforeAll(async () => {
   [redis, edge] = await Promise.all([startRedis(), startEdge({ kvDown: false })]);
@@ -98,7 +98,7 @@ async function startAgent(folder: string): Promise<void> {
 }
 
 /** From the file that the agent has written. */
-async function haproxyOf(folder: string): Promise<HaproxyServer> {
+async function haproxyOf(folder: string): Promise<LocalHaproxy> {
   const configFile = join(folder, 'haproxy.cfg');
   if (!(await until(() => existsSync(configFile), PATIENCE))) {
     throw new Error(`no haproxy.cfg:\n${readFileSync(join(folder, 'agent.log'), 'utf8')}`);
@@ -110,7 +110,7 @@ async function haproxyOf(folder: string): Promise<HaproxyServer> {
 const inBoth = (id: string, wanted: string) =>
   vi.waitFor(async () => {
     const words = folders.map(async (folder) => {
-      const stats = parseStat(await askHaproxy(sockets(folder).socket, 'show stat -1 4 -1'));
+      const stats = parseStat(await haproxyCommand(sockets(folder).socket, 'show stat -1 4 -1'));
       return stats.find(({ instance }) => instance === id)?.status.split(' ')[0];
     });
     expect((await Promise.all(words)).join(' ')).toBe(wanted);
@@ -174,8 +174,8 @@ function run(folder: string, url: string): TestAgent {
   };
 }
 
-async function hubOrder(): Promise<Order> {
-  return (await (await fetch(`${edge.url}/__acgs/snapshot/main`)).json()) as Order;
+async function hubOrder(): Promise<SnapshotOrder> {
+  return (await (await fetch(`${edge.url}/__acgs/snapshot/main`)).json()) as SnapshotOrder;
 }
 
 /** What the edge routes from. */

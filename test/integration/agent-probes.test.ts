@@ -9,8 +9,8 @@ import { afterEach, expect, test, vi } from 'vitest';
 import { initialRecords } from '../../agent/judge/initial.ts';
 import { createHttpProbe } from '../../agent/probes/http.ts';
 import { createProber } from '../../agent/probes/scheduler.ts';
-import type { Probe, Target } from '../../agent/probes/target.ts';
-import { targetsOf } from '../../agent/probes/targets.ts';
+import type { Probe, ProbeTarget } from '../../agent/probes/target.ts';
+import { probeTargetsOf } from '../../agent/probes/targets.ts';
 import { createTcpProbe } from '../../agent/probes/tcp.ts';
 import type { HealthCheck } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
@@ -26,7 +26,7 @@ const check: HealthCheck = {
   fall: 3,
   expect: { status: [[200, 200]] },
 };
-const target = (url: string, change: Partial<HealthCheck> = {}): Target => ({
+const target = (url: string, change: Partial<HealthCheck> = {}): ProbeTarget => ({
   key: 'gs/gs-1',
   service: 'gs',
   instance: 'gs-1',
@@ -50,7 +50,7 @@ async function serve(server: Server | TlsServer, port = 0): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-function probeOf(aim: Target, onClosed = () => {}): Probe {
+function probeOf(aim: ProbeTarget, onClosed = () => {}): Probe {
   const probe = createHttpProbe(aim, onClosed);
   cleanups.push(() => probe.close());
   return probe;
@@ -176,7 +176,7 @@ services:
   given: { routes: [/g], hosts: [a.example], health: { headers: { Host: b.example } }, instances: [ { id: g-1, url: "http://127.0.0.1:1" } ] }
 `);
   const instances = initialRecords(config, null, 0).map(({ instance }) => instance);
-  expect(targetsOf(instances, config).map(({ check: { headers } }) => headers)).toEqual([
+  expect(probeTargetsOf(instances, config).map(({ check: { headers } }) => headers)).toEqual([
     { host: 'shop.example' },
     { host: 'b.example' },
   ]);

@@ -6,7 +6,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
-import { privateFolder } from '../../dev/servers/folder.ts';
+import { createPrivateFolder } from '../../dev/servers/folder.ts';
 import { eventually } from '../harness/eventually.ts';
 import { until } from '../harness/until.ts';
 
@@ -23,7 +23,7 @@ let child: ChildProcess;
 const log = () => readFileSync(join(folder, 'log'), 'utf8');
 
 beforeAll(async () => {
-  folder = privateFolder('acgs-stores');
+  folder = createPrivateFolder('acgs-stores');
   hole.listen(0, '127.0.0.1');
   origin = createHttpServer((_request, response) => response.end('ok')).listen(0, '127.0.0.1');
   await Promise.all([once(hole, 'listening'), once(origin, 'listening')]);

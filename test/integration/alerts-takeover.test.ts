@@ -3,16 +3,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createAlerts } from '../../agent/alerts/alerts.ts';
-import type { AlertMessage } from '../../agent/alerts/message.ts';
-import { type AlertStore, createAlertStore } from '../../agent/alerts/store.ts';
-import type { Summary } from '../../agent/monitor/summary.ts';
-import { createHistoryWriter, type HistoryWriter } from '../../agent/sinks/history-writer.ts';
-import type { HistoryRecord } from '../../agent/sinks/records.ts';
-import { openSpool } from '../../agent/sinks/spool.ts';
-import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
-import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import { createAlertManager } from '../../agent/alerting/alert-manager.ts';
+import type { AlertMessage } from '../../agent/alerting/message.ts';
+import { type AlertStore, createAlertStore } from '../../agent/alerting/store.ts';
+import type { SiteSummary } from '../../agent/alerting/summary.ts';
+import type { HistoryRecord } from '../../agent/history/records.ts';
+import { openSpool } from '../../agent/history/spool.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
+import { createHistoryWriter, type HistoryWriter } from '../../agent/history/writer.ts';
+import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startPostgres } from '../harness/postgres.ts';
@@ -28,7 +28,7 @@ services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1'
 alerts: { repeat: { warning: 5m, critical: 3m, emergency: 1m, atMost: 10 } }
 `);
 const folder = mkdtempSync(join(tmpdir(), 'acgs-takeover-'));
-let server: PostgresServer;
+let server: LocalPostgres;
 let database: Database;
 let writer: HistoryWriter;
 beforeAll(async () => {
@@ -53,7 +53,7 @@ afterAll(async () => {
 });
 
 /** Every request of the last minutes took `p95Ms`. */
-function summary(p95Ms: number): Summary {
+function summary(p95Ms: number): SiteSummary {
   const measures = {
     ...{
       requests: 100,
@@ -74,7 +74,7 @@ function summary(p95Ms: number): Summary {
 let clock = Date.UTC(2027, 0, 1);
 const told: string[] = [];
 function agent(name: string, leads: () => boolean, store: AlertStore = createAlertStore(database, writer)) {
-  return createAlerts({
+  return createAlertManager({
     config: () => config,
     store,
     log,
@@ -98,7 +98,7 @@ test('an alert goes on through a change of leader and a restart: nothing is told
   const a = agent('a', () => leader === 'a');
   const b = agent('b', () => leader === 'b');
   const look = async (agents: (typeof a)[], p95Ms: number) => {
-    for (const one of agents) await one.judge(summary(p95Ms));
+    for (const one of agents) await one.evaluate(summary(p95Ms));
     await saved();
     return told.splice(0);
   };
@@ -138,7 +138,7 @@ test('an acknowledgement given to the agent that follows counts for what that ag
   const leads = agent('a', () => true);
   const follows = agent('b', () => false);
   const look = async (one: typeof leads, p95Ms: number) => {
-    await one.judge(summary(p95Ms));
+    await one.evaluate(summary(p95Ms));
     await saved();
     clock += MINUTE;
   };
@@ -167,8 +167,14 @@ test('an acknowledgement given to the agent that follows counts for what that ag
 
 test('a silence holds from the first look of an agent that starts', async () => {
   const first = agent('a', () => true);
-  first.silence({ rule: 'p95Ms', service: '', until: clock + 60 * MINUTE, reason: 'move', createdBy: 'ada' });
-  await first.judge(summary(600));
+  first.addSilence({
+    rule: 'p95Ms',
+    service: '',
+    until: clock + 60 * MINUTE,
+    reason: 'move',
+    createdBy: 'ada',
+  });
+  await first.evaluate(summary(600));
   await saved();
   const store = createAlertStore(database, writer);
   const late: AlertStore = {
@@ -181,7 +187,7 @@ test('a silence holds from the first look of an agent that starts', async () => 
   };
   await eventually(async () => expect(await store.silences(clock)).toHaveLength(1));
   const second = agent('b', () => true, late);
-  await second.judge(summary(600));
+  await second.evaluate(summary(600));
   expect(told.splice(0)).toEqual([]);
   expect(second.firing()).toHaveLength(1);
 });

@@ -6,12 +6,12 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { SMTPServer } from 'smtp-server';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { createAlerts } from '../../agent/alerts/alerts.ts';
-import { createDispatcher, type Dispatcher } from '../../agent/alerts/dispatch.ts';
-import type { AlertMessage } from '../../agent/alerts/message.ts';
-import type { AlertStore } from '../../agent/alerts/store.ts';
-import { summarise } from '../../agent/monitor/summary.ts';
-import { createWindow } from '../../agent/monitor/window.ts';
+import { createAlertManager } from '../../agent/alerting/alert-manager.ts';
+import { createDispatcher, type Dispatcher } from '../../agent/alerting/dispatcher.ts';
+import type { AlertMessage } from '../../agent/alerting/message.ts';
+import type { AlertStore } from '../../agent/alerting/store.ts';
+import { summarizeTraffic } from '../../agent/alerting/summary.ts';
+import { createTrafficWindow } from '../../agent/core/traffic-window.ts';
 import { freePort } from '../../dev/ports.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
@@ -128,16 +128,16 @@ function open() {
     retryMs: [20, 20, 20],
   });
   opened.push(dispatcher);
-  const alerts = createAlerts({ config: () => config, store, dispatcher, log, isLeader: () => true });
+  const alerts = createAlertManager({ config: () => config, store, dispatcher, log, isLeader: () => true });
   /** A summary in which every request took `ms`. */
   const slow = (ms: number) => {
-    const window = createWindow(() => 60_000);
+    const window = createTrafficWindow(() => 60_000);
     const latency = emptySketch();
     addToSketch(latency, ms, 100);
     const about = { kind: 'traffic', source: 'haproxy', service: 'gs', instance: 'gs-1', at: 0 } as const;
     const delta = { ...about, success: 100, failure: 0, slow: 0, latency };
     window.add({ at: 1, instances: new Map(), changes: [], traffic: [delta] });
-    return summarise({ config, window, instances: [], now: 2, since: 0 });
+    return summarizeTraffic({ config, window, instances: [], now: 2, since: 0 });
   };
   return { alerts, dispatcher, slow };
 }
@@ -145,7 +145,7 @@ function open() {
 test('raised, escalated and resolved reach mail, webhook, Slack and a program, past dead and slow receivers', async () => {
   const { alerts, dispatcher, slow } = open();
   refusals = 2;
-  for (const ms of [450, 450, 600, 1500, 10, 10]) await alerts.judge(slow(ms));
+  for (const ms of [450, 450, 600, 1500, 10, 10]) await alerts.evaluate(slow(ms));
   const hook = () => posts.filter((post) => 'event' in post);
   await eventually(() => expect(hook().length).toBe(3));
   expect(hook().map(({ event, severity }) => `${event} ${severity}`)).toEqual([
@@ -178,7 +178,7 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
   await eventually(() => expect(told()).toEqual(['raised', 'escalated', 'escalated', 'resolved']));
 
   // It is eased to a warning, then over: who heard of it as critical hears both.
-  for (const ms of [600, 420, 420, 10, 10]) await alerts.judge(slow(ms));
+  for (const ms of [600, 420, 420, 10, 10]) await alerts.evaluate(slow(ms));
   await eventually(() =>
     expect(hook().slice(3)).toMatchObject([
       { event: 'raised', severity: 'critical' },
@@ -196,7 +196,7 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
 test('a test message tells how each receiver took it', async () => {
   const { alerts } = open();
   const test = async (only?: string) =>
-    Object.fromEntries((await alerts.test(only)).map(({ receiver, error }) => [receiver, error]));
+    Object.fromEntries((await alerts.sendTest(only)).map(({ receiver, error }) => [receiver, error]));
   // Once more where a server, which runs in this process, was held up for as long as mail is waited for.
   await eventually(async () =>
     expect(await test()).toMatchObject({
@@ -207,14 +207,14 @@ test('a test message tells how each receiver took it', async () => {
   mails.length = 0;
   await eventually(async () => expect(await test('mail')).toEqual({ mail: null }));
   expect(mails.at(-1)).toContain('this is a test, nothing is wrong');
-  expect(await alerts.test('nobody')).toEqual([]);
+  expect(await alerts.sendTest('nobody')).toEqual([]);
 });
 
 test('an alert outlives a database that hangs: it is told all the same', async () => {
   const config = configOf();
   const sent: string[] = [];
   const never = new Promise<never>(() => {});
-  const alerts = createAlerts({
+  const alerts = createAlertManager({
     config: () => config,
     store: { ...store, firing: () => never, silences: () => never },
     dispatcher: {
@@ -226,6 +226,6 @@ test('an alert outlives a database that hangs: it is told all the same', async (
     log,
     isLeader: () => true,
   });
-  await alerts.judge(open().slow(600));
+  await alerts.evaluate(open().slow(600));
   expect(sent).toEqual(['raised']);
 });

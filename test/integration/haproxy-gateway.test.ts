@@ -1,9 +1,15 @@
 import { beforeAll, expect, test } from 'vitest';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
-import { edgeKey, releasing, type Stand, signToken, startStand } from './haproxy-stand.ts';
+import {
+  edgeKey,
+  type HaproxyHarness,
+  releaseAfterTests,
+  signToken,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
-let stand: Stand;
+let stand: HaproxyHarness;
 let agent: Origin;
 const [oldKey, newKey, strangerKey] = [edgeKey('old'), edgeKey('new/2'), edgeKey('old')];
 const origins = new Map<string, Origin>();
@@ -11,11 +17,11 @@ const origins = new Map<string, Origin>();
 beforeAll(async () => {
   for (const name of ['a-1', 'a-2', 'a-3', 'b-1', 'h-1', 'agent']) {
     const origin = await startOrigin(name);
-    releasing(origin.stop);
+    releaseAfterTests(origin.stop);
     origins.set(name, origin);
   }
   agent = origin('agent');
-  stand = await startStand({
+  stand = await startHaproxyHarness({
     services: `a:
   routes: [/, /api/v1/auth]
   maxconn: 10

@@ -2,31 +2,31 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import type { Desired } from '../../agent/haproxy/desired.ts';
-import { createFiles, type Files } from '../../agent/haproxy/files.ts';
-import { createFleet } from '../../agent/haproxy/fleet.ts';
+import type { DesiredServer } from '../../agent/haproxy/reconciler/desired.ts';
+import { createFleet } from '../../agent/haproxy/reconciler/fleet.ts';
+import { createHaproxyFiles, type HaproxyFiles } from '../../agent/haproxy/render/haproxy-files.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { sampleInstance } from '../harness/instance.ts';
 import { until } from '../harness/until.ts';
-import { releasing, startStand } from './haproxy-stand.ts';
+import { releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 const URL_OF = { 'a-1': 'http://127.0.0.1:1', 'a-2': 'http://127.0.0.1:2' };
 
 /** A fleet over a real HAProxy whose rounds are taken by hand, and in whose rounds something can happen. */
 async function rounds() {
-  const stand = await startStand({
+  const stand = await startHaproxyHarness({
     services: `a: { routes: [/], instances: [ { id: a-1, url: "${URL_OF['a-1']}" }, { id: a-2, url: "${URL_OF['a-2']}" } ] }`,
   });
   let config: Config = stand.config;
-  let desired = new Map<string, Desired>();
-  const files = createFiles({ config: () => config, secrets: stand.secrets });
+  let desired = new Map<string, DesiredServer>();
+  const files = createHaproxyFiles({ config: () => config, secrets: stand.secrets });
   /** Registers a-1 with so many connections. */
   const want = (maxconn?: number) => {
     const more = maxconn === undefined ? {} : { maxconn };
     const instances = Object.entries(URL_OF).map(([id, url]) =>
       sampleInstance({ id, url, service: 'a', ...(id === 'a-1' && more) }),
     );
-    files.instances(instances);
+    files.setInstances(instances);
     desired = new Map(
       instances.map(({ id, url, service, maxconn: most }) => [
         `a/${id}`,
@@ -46,30 +46,30 @@ async function rounds() {
     delete during[name];
     happen?.();
   };
-  const watched: Files = {
+  const watched: HaproxyFiles = {
     ...files,
     write: () => then('write', files.write()),
-    saveStates: (states) => then('saveStates', files.saveStates(states)),
+    saveServerStates: (states) => then('saveStates', files.saveServerStates(states)),
   };
   const fleet = createFleet({
     ...{ config: () => config, desired: () => desired, files: watched, log: pino({ level: 'silent' }) },
     ...{ emit() {}, hint() {}, now: Date.now },
   });
-  releasing(async () => fleet.close());
+  releaseAfterTests(async () => fleet.close());
   return {
-    ...{ during, want, round: () => fleet.round() },
+    ...{ during, want, round: () => fleet.reconcile() },
     /** Rounds until it reads so, for less long than a reload that did not help is held back. */
     settles: (read: () => Promise<string | undefined>, wanted: string) =>
       until(
         async () => {
-          await fleet.round();
+          await fleet.reconcile();
           return (await read()) === wanted;
         },
         { withinMs: 25_000 },
       ),
     reconfigure(haproxy: Partial<Config['haproxy']>) {
       config = { ...config, haproxy: { ...config.haproxy, ...haproxy } };
-      files.touch();
+      files.markStale();
     },
     maxconn: async () => /^Maxconn: (\d+)$/m.exec(await stand.ask('show info'))?.[1],
     /** The column `slim`. */
@@ -108,7 +108,7 @@ test('a HAProxy of another host that answers and never ends holds up nothing at 
   const server = createServer((socket) => sockets.add(socket.on('error', () => undefined)));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  releasing(async () => {
+  releaseAfterTests(async () => {
     clearInterval(drip);
     for (const socket of sockets) socket.destroy();
     server.close();

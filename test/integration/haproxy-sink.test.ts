@@ -2,20 +2,27 @@ import { mkdir, readFile, rmdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { beforeAll, beforeEach, expect, test } from 'vitest';
-import { haproxyPaths } from '../../agent/haproxy/input.ts';
+import { haproxyPaths } from '../../agent/haproxy/render/input.ts';
+import { requestReload } from '../../agent/haproxy/socket/master.ts';
 import {
   parseServersState,
   parseStat,
   type ServerStat,
   type ServerState,
-} from '../../agent/haproxy/parse.ts';
-import { askForReload } from '../../agent/haproxy/reload.ts';
+} from '../../agent/haproxy/socket/parse.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
-import { CLOSE_MS, releasing, type Stand, type Steered, startStand, steer } from './haproxy-stand.ts';
+import {
+  CLOSE_MS,
+  type HaproxyHarness,
+  type ReconciledHaproxy,
+  releaseAfterTests,
+  startHaproxyHarness,
+  startSink,
+} from './haproxy-harness.ts';
 
-let stand: Stand;
-let steered: Steered;
+let stand: HaproxyHarness;
+let steered: ReconciledHaproxy;
 /** The agent's part is closed. */
 let ended = false;
 const origins: Origin[] = [];
@@ -23,10 +30,10 @@ const origins: Origin[] = [];
 beforeAll(async () => {
   for (const name of ['gs-1', 'gs-2', 'gs-3']) {
     const origin = await startOrigin(name);
-    releasing(origin.stop);
+    releaseAfterTests(origin.stop);
     origins.push(origin);
   }
-  stand = await startStand({
+  stand = await startHaproxyHarness({
     services: `gs:
   routes: [/]
   health: { interval: 1s }
@@ -35,7 +42,7 @@ beforeAll(async () => {
     - { id: gs-2, url: "${origins[1]?.url}" }`,
     haproxy: 'rateLimit: off',
   });
-  steered = await steer(stand);
+  steered = await startSink(stand);
 });
 
 type Server = ServerStat & ServerState;
@@ -53,7 +60,7 @@ const becomes = (id: string, test: (server: Server | null) => boolean | undefine
 
 /** Each test begins with two instances in service, also where the one before it, or its own first try, failed. */
 beforeEach(async () => {
-  if (ended) steered = await steer(stand);
+  if (ended) steered = await startSink(stand);
   ended = false;
   const well = { state: 'up', health: 'up', breaker: 'closed', admin: 'ready', weight: 100 } as const;
   steered.change({ 'gs/gs-1': well, 'gs/gs-2': well, 'gs/gs-3': null });
@@ -141,7 +148,7 @@ test('taken back while it answers and registered again, it serves; a maint of a 
   const url = origins[2]?.url ?? '';
   const slow = createServer(() => undefined);
   await new Promise<void>((resolve) => slow.listen(0, '127.0.0.1', resolve));
-  releasing(async () => {
+  releaseAfterTests(async () => {
     slow.closeAllConnections();
     slow.close();
   });
@@ -190,7 +197,7 @@ test('one reload right after another finds the master, which starts itself anew 
   const worker = async () => /^Pid: (\d+)/m.exec(await stand.ask('show info'))?.[1];
   for (let reload = 0; reload < 4; reload++) {
     const before = await worker();
-    await askForReload(stand.config.haproxy.masterSocket, { timeoutMs: 60_000, startingMs: 60_000 });
+    await requestReload(stand.config.haproxy.masterSocket, { timeoutMs: 60_000, startingMs: 60_000 });
     expect(await until(async () => (await worker()) !== before, { everyMs: 5 })).toBe(true);
   }
 });

@@ -5,20 +5,20 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Desired } from '../../agent/haproxy/desired.ts';
-import { createFiles } from '../../agent/haproxy/files.ts';
-import { createOrders } from '../../agent/haproxy/orders.ts';
-import { parseServersState, parseStat } from '../../agent/haproxy/parse.ts';
-import { createSteering } from '../../agent/haproxy/steering.ts';
+import { createAdminCommandLog } from '../../agent/haproxy/reconciler/admin-commands.ts';
+import type { DesiredServer } from '../../agent/haproxy/reconciler/desired.ts';
+import { createReconciler } from '../../agent/haproxy/reconciler/reconciler.ts';
+import { createHaproxyFiles } from '../../agent/haproxy/render/haproxy-files.ts';
+import { parseServersState, parseStat } from '../../agent/haproxy/socket/parse.ts';
 import { freePorts } from '../../dev/ports.ts';
-import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
-import { releasing, startStand, steer } from './haproxy-stand.ts';
+import { releaseAfterTests, startHaproxyHarness, startSink } from './haproxy-harness.ts';
 
-const folder = privateFolder('acgs-tv');
-releasing(async () => removeFolder(folder));
+const folder = createPrivateFolder('acgs-tv');
+releaseAfterTests(async () => removeFolder(folder));
 
 /** A certificate for `name`, signed by the CA of the same folder, and what belongs to it. */
 function certificate(name: string): { cert: string; key: string; pem: string; ca: string } {
@@ -54,10 +54,10 @@ function certificate(name: string): { cert: string; key: string; pem: string; ca
 
 test('TLS with HTTP/2, plain requests sent there, but not those of the edge', async () => {
   const origin = await startOrigin('a-1');
-  releasing(origin.stop);
+  releaseAfterTests(origin.stop);
   const { pem } = certificate('gateway.test');
   const [port = 0] = await freePorts(1);
-  const stand = await startStand({
+  const stand = await startHaproxyHarness({
     services: `a: { routes: [/], instances: [ { id: a-1, url: "${origin.url}" } ] }`,
     haproxy: `rateLimit: off, tls: { crt: ${pem}, bind: ["127.0.0.1:${port}"] }`,
   });
@@ -100,14 +100,14 @@ test('https instances: verified by CA and name, shown our certificate', async ()
       (_, response) => response.end('secret'),
     );
     await new Promise<void>((resolve) => instance.listen(0, '127.0.0.1', resolve));
-    releasing(async () => {
+    releaseAfterTests(async () => {
       instance.closeAllConnections();
       instance.close();
     });
     return (instance.address() as AddressInfo).port;
   };
   const tls = `tls: { ca: ${server.ca}, cert: ${client.cert}, key: ${client.key}, serverName: gs.internal }`;
-  const stand = await startStand({
+  const stand = await startHaproxyHarness({
     services: `right: { routes: [/right], health: { ${tls} }, instances: [ { id: r-1, url: "https://127.0.0.1:${await started(server)}" } ] }
 wrong: { routes: [/wrong], health: { ${tls} }, instances: [ { id: w-1, url: "https://127.0.0.1:${await started(other)}" } ] }`,
     haproxy: 'rateLimit: off',
@@ -115,29 +115,29 @@ wrong: { routes: [/wrong], health: { ${tls} }, instances: [ { id: w-1, url: "htt
   expect(await (await fetch(`${stand.gateway}/right`)).text()).toBe('secret');
   expect((await fetch(`${stand.gateway}/wrong`)).status).toBe(503);
   // A new configuration with a client certificate is judged with it.
-  await createFiles({ config: () => stand.config, secrets: stand.secrets }).check(stand.config);
+  await createHaproxyFiles({ config: () => stand.config, secrets: stand.secrets }).validate(stand.config);
 });
 
 test('a configuration that comes while the last one is written is written too', async () => {
-  const stand = await startStand({ services: 'a: { routes: [/] }' });
+  const stand = await startHaproxyHarness({ services: 'a: { routes: [/] }' });
   let { config } = stand;
-  const files = createFiles({ config: () => config, secrets: stand.secrets });
+  const files = createHaproxyFiles({ config: () => config, secrets: stand.secrets });
   const first = files.write();
   config = { ...config, haproxy: { ...config.haproxy, maxconn: 1234 } };
-  files.touch();
+  files.markStale();
   await first;
   await files.write();
   expect(readFileSync(config.haproxy.file, 'utf8')).toContain('maxconn 1234');
   const tls = { crt: '/nowhere.pem', bind: ['127.0.0.1:1'], redirect: true, http2: true };
   const refused = { ...config, haproxy: { ...config.haproxy, tls } };
-  await expect(files.check(refused)).rejects.toThrow('/nowhere.pem');
+  await expect(files.validate(refused)).rejects.toThrow('/nowhere.pem');
 });
 
 test('names that do not resolve, odd ids and IPv6 stop nothing', async () => {
   const origin = await startOrigin('a.b-1');
-  releasing(origin.stop);
+  releaseAfterTests(origin.stop);
   const [port = 0, nobody = 0] = await freePorts(2);
-  const stand = await startStand({
+  const stand = await startHaproxyHarness({
     services: `a.b_c:
   routes: ["/a(b)/c;d,e", "/$x'y", /]
   health: { path: "/health?q=%20\\"'$\\\\x", headers: { x-odd: "a b#c\\"$%d" } }
@@ -159,16 +159,16 @@ test('names that do not resolve, odd ids and IPv6 stop nothing', async () => {
 
 test('every HAProxy of the site is steered, and stick-tables are shared', async () => {
   const origins = [await startOrigin('a-1'), await startOrigin('a-2')];
-  for (const origin of origins) releasing(origin.stop);
+  for (const origin of origins) releaseAfterTests(origin.stop);
   const [one = 0, two = 0] = await freePorts(2);
   const services = `a: { routes: [/], affinity: { by: ip }, instances: [ { id: a-1, url: "${origins[0]?.url}" }, { id: a-2, url: "${origins[1]?.url}" } ] }`;
   const peers = `rateLimit: off, peers: [ { name: one, address: "127.0.0.1:${one}" }, { name: two, address: "127.0.0.1:${two}" } ]`;
-  const second = await startStand({ services, haproxy: `${peers}, name: two` });
-  const first = await startStand({
+  const second = await startHaproxyHarness({ services, haproxy: `${peers}, name: two` });
+  const first = await startHaproxyHarness({
     services,
     haproxy: `${peers}, name: one, others: [ { name: two, socket: ${second.config.haproxy.socket} } ]`,
   });
-  const steered = await steer(first);
+  const steered = await startSink(first);
   const states = async () =>
     Promise.all(
       [first, second].map(
@@ -191,7 +191,7 @@ test('every HAProxy of the site is steered, and stick-tables are shared', async 
 
 test('at a HAProxy with an agent of its own, what that agent takes back is not ordered again at once', async () => {
   const services = 'a: { routes: [/], instances: [ { id: a-1, url: "http://127.0.0.1:1" } ] }';
-  const stand = await startStand({ services });
+  const stand = await startHaproxyHarness({ services });
   const down = {
     service: 'a',
     instance: 'a-1',
@@ -202,14 +202,14 @@ test('at a HAProxy with an agent of its own, what that agent takes back is not o
   const desired = new Map([['a/a-1', { ...down, admin: 'ready', weight: 100, priority: 1 } as const]]);
   /** Whether a second look, within the first second, takes out again what was let in by hand; null: it came too late. */
   const insists = async (shared: boolean) => {
-    const steering = createSteering({
+    const steering = createReconciler({
       ...{ name: 'test', socket: stand.config.haproxy.socket, shared, config: () => stand.config },
       ...{ desired: () => desired, onTraffic() {}, onRefused() {}, now: Date.now },
     });
     const began = performance.now();
-    await steering.look();
+    await steering.poll();
     await stand.ask('set server a/a-1 agent up');
-    await steering.look();
+    await steering.poll();
     const took = performance.now() - began;
     steering.close();
     const [stat] = parseStat(await stand.ask('show stat a 4 -1'));
@@ -222,22 +222,22 @@ test('at a HAProxy with an agent of its own, what that agent takes back is not o
 
 test('a drain that another agent gave, and that was taken back before we looked, is no order of a person', async () => {
   const url = 'http://127.0.0.1:1';
-  const stand = await startStand({
+  const stand = await startHaproxyHarness({
     services: `a: { routes: [/], instances: [ { id: a-1, url: "${url}" } ] }`,
   });
-  const orders = createOrders();
-  let desired = new Map<string, Desired>();
-  const want = (admin: Desired['admin']) => {
+  const orders = createAdminCommandLog();
+  let desired = new Map<string, DesiredServer>();
+  const want = (admin: DesiredServer['admin']) => {
     const a1 = { service: 'a', instance: 'a-1', url, verdict: null, reason: '', weight: 100, priority: 1 };
     desired = new Map([['a/a-1', { ...a1, admin }]]);
-    orders.note(desired, []);
+    orders.record(desired, []);
   };
-  const steering = createSteering({
+  const steering = createReconciler({
     ...{ name: 'test', socket: stand.config.haproxy.socket, shared: true, config: () => stand.config },
     ...{ desired: () => desired, orders, onTraffic() {}, onRefused() {}, now: Date.now },
   });
-  releasing(async () => steering.close());
-  const look = () => eventually(() => steering.look());
+  releaseAfterTests(async () => steering.close());
+  const look = () => eventually(() => steering.poll());
   const admin = async () => parseServersState(await stand.ask('show servers state a'))[0]?.admin;
   want('ready');
   await look();

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createHistoryWriter } from '../../agent/sinks/history-writer.ts';
-import { createPostgresSink } from '../../agent/sinks/postgres.ts';
-import type { HistoryRecord } from '../../agent/sinks/records.ts';
-import type { Update } from '../../agent/sinks/sink.ts';
-import { openSpool } from '../../agent/sinks/spool.ts';
-import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { writeBatch } from '../../agent/sql/history.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
+import type { Update } from '../../agent/core/sink.ts';
+import type { HistoryRecord } from '../../agent/history/records.ts';
+import { createHistorySink } from '../../agent/history/sink.ts';
+import { openSpool } from '../../agent/history/spool.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
+import { writeBatch } from '../../agent/history/sql/write-batch.ts';
+import { createHistoryWriter } from '../../agent/history/writer.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { eventually } from '../harness/eventually.ts';
 import { sampleInstance } from '../harness/instance.ts';
@@ -140,7 +140,7 @@ describe.each([
   });
 
   test('every kind of change finds its table, and minutes hold latencies and availability', async () => {
-    const sink = await createPostgresSink({ database, stateDir, log, flushMs: 1 });
+    const sink = await createHistorySink({ database, stateDir, log, flushMs: 1 });
     const latency = emptySketch();
     addToSketch(latency, 20, 5);
     const about = { at: 600_000, service: 'gs', instance: 'gs-1', reason: 'probe failed' };
@@ -172,7 +172,7 @@ describe.each([
     sink.accept(tick(660));
     await sink.close(PATIENCE_MS);
     // What a slow machine kept on the disk goes in now.
-    const rest = await createPostgresSink({ database, stateDir, log, flushMs: 1 });
+    const rest = await createHistorySink({ database, stateDir, log, flushMs: 1 });
     await eventually(() => expect(rest.status()).toMatchObject({ pending: 0 }));
     await rest.close(PATIENCE_MS);
     const of = async (sql: string) => (await database.query(sql)).rows;
@@ -234,7 +234,7 @@ test('an outage of Postgres that outlives the agent loses nothing and doubles no
   const dataDir = join(parent, 'data');
   const first = await startPostgres({ dataDir, password: 'secret' });
   const database = openDatabase(first.url, pool);
-  const open = () => createPostgresSink({ database, migrateUrl: first.url, stateDir, log, flushMs: 1 });
+  const open = () => createHistorySink({ database, migrateUrl: first.url, stateDir, log, flushMs: 1 });
   const from = 86_400 * 1_000;
   let sink = await open();
   for (let i = 0; i < 10; i++) sink.accept(tick(from + i * 10));

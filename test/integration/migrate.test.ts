@@ -1,11 +1,11 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { initialise } from '../../agent/sql/init.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
-import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import { initialiseDatabase } from '../../agent/history/sql/init.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
+import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
-let server: PostgresServer;
+let server: LocalPostgres;
 beforeAll(async () => {
   server = await startPostgres();
 });
@@ -47,8 +47,11 @@ test('init makes database, role and rights, again and again, and the role can mi
   const target = at('fresh', 'fresh_user');
   await ask(server.adminUrl, 'DROP DATABASE IF EXISTS fresh WITH (FORCE)');
   await ask(server.adminUrl, 'DROP ROLE IF EXISTS fresh_user');
-  expect((await initialise(server.adminUrl, target)).made).toEqual(['role fresh_user', 'database fresh']);
-  expect((await initialise(server.adminUrl, target)).made).toEqual([]);
+  expect((await initialiseDatabase(server.adminUrl, target)).made).toEqual([
+    'role fresh_user',
+    'database fresh',
+  ]);
+  expect((await initialiseDatabase(server.adminUrl, target)).made).toEqual([]);
   expect((await migrate(target)).applied.length).toBeGreaterThan(3);
   expect((await migrate(target)).applied).toEqual([]);
 });
@@ -78,5 +81,7 @@ test('without rights, without the database, without a server: each says what to 
   await expect(migrate(at('rich', 'poor'))).rejects.toThrow(/schema public.*migrate --init/);
   await expect(migrate(at('nowhere'))).rejects.toThrow(/migrate --init/);
   await expect(migrate('postgres://u:p@127.0.0.1:1/x')).rejects.toThrow(/ECONNREFUSED/);
-  await expect(initialise(server.adminUrl, 'postgres://localhost/x')).rejects.toThrow(/role and password/);
+  await expect(initialiseDatabase(server.adminUrl, 'postgres://localhost/x')).rejects.toThrow(
+    /role and password/,
+  );
 });

@@ -4,21 +4,21 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { checkPostgres } from '../../agent/cli/doctor/stores.ts';
-import { createPostgresSink } from '../../agent/sinks/postgres.ts';
-import type { Update } from '../../agent/sinks/sink.ts';
-import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
-import { postgresMend } from '../../agent/sql/words.ts';
-import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import type { Update } from '../../agent/core/sink.ts';
+import { createHistorySink } from '../../agent/history/sink.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { postgresErrorHint } from '../../agent/history/sql/error-hints.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
+import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { startStandby } from '../../dev/servers/postgres-standby.ts';
+import { doctorFacts } from '../harness/doctor-facts.ts';
 import { eventually } from '../harness/eventually.ts';
-import { doctorFacts } from '../harness/facts.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 /** Connections stay, however slow the machine. */
 const pool = { min: 0, max: 4, idle: 600_000 };
-let primary: PostgresServer;
-let standby: PostgresServer;
+let primary: LocalPostgres;
+let standby: LocalPostgres;
 let stateDir: string;
 const open: Database[] = [];
 
@@ -69,7 +69,7 @@ const timestamps = async (from: Database): Promise<number[]> => {
 };
 
 /** The server, so that it makes no more, and every process it made, which are in groups of their own. */
-function signalAll({ child: { pid } }: PostgresServer, signal: NodeJS.Signals): void {
+function signalAll({ child: { pid } }: LocalPostgres, signal: NodeJS.Signals): void {
   process.kill(pid, signal);
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
   for (const each of children) {
@@ -92,7 +92,7 @@ test('a server that hangs is left after the time given, and works again when it 
     await expect(held).rejects.toThrow('no answer within 0.2 s');
     const fresh = database(url).query('SELECT 1');
     await expect(fresh).rejects.toThrow(/timeout/);
-    expect(await fresh.catch(postgresMend)).toContain('does not answer');
+    expect(await fresh.catch(postgresErrorHint)).toContain('does not answer');
   } finally {
     signalAll(primary, 'SIGCONT');
   }
@@ -121,7 +121,7 @@ test('of several hosts the one that takes writes is found, before and after a fa
     Database,
     Database,
   ];
-  const sink = await createPostgresSink({
+  const sink = await createHistorySink({
     ...{ database: history, migrateUrl: url, stateDir, log: pino({ level: 'silent' }), flushMs: 10 },
   });
   sink.accept(row(1_000));

@@ -1,16 +1,16 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkPostgres } from '../../agent/cli/doctor/stores.ts';
-import { openDatabase } from '../../agent/sql/database.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
-import { connectionEnvironment, runTool } from '../../agent/upkeep/postgres-tools.ts';
-import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import { libpqEnvironment, runTool } from '../../agent/history/maintenance/postgres-tools.ts';
+import { openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
+import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { type Certificates, makeCertificates } from '../harness/certificates.ts';
+import { doctorFacts } from '../harness/doctor-facts.ts';
 import { eventually } from '../harness/eventually.ts';
-import { doctorFacts } from '../harness/facts.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 let files: Certificates;
-let server: PostgresServer;
+let server: LocalPostgres;
 
 /** The application by TLS alone, by password or by certificate; the superuser as the starter needs it. */
 const ACCESS = `host postgres postgres 127.0.0.1/32 scram-sha-256
@@ -68,7 +68,7 @@ test.each([
   });
   // psql asks for a key nobody else can read, which these are not.
   if (url().includes('sslkey')) return;
-  expect(await runTool('psql', ['-XAtc', 'SELECT 1'], connectionEnvironment(url()))).toBe('1\n');
+  expect(await runTool('psql', ['-XAtc', 'SELECT 1'], libpqEnvironment(url()))).toBe('1\n');
 });
 
 test.each([

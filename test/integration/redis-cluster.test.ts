@@ -1,29 +1,29 @@
 import pino from 'pino';
 import { afterAll, beforeEach, expect, test } from 'vitest';
 import { checkRedis } from '../../agent/cli/doctor/stores.ts';
-import type { LiveState } from '../../agent/live/live.ts';
-import { createRedisLive } from '../../agent/live/redis.ts';
-import { createRedisSink } from '../../agent/sinks/redis.ts';
+import type { LiveState } from '../../agent/live/live-state.ts';
+import { createRedisLiveState } from '../../agent/live/redis.ts';
+import { createLiveSink } from '../../agent/live/sink.ts';
 import { freePort } from '../../dev/ports.ts';
-import { ask } from '../../dev/servers/ask.ts';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
+import { tcpRequest } from '../../dev/servers/tcp-request.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { doctorFacts } from '../harness/doctor-facts.ts';
 import { eventually } from '../harness/eventually.ts';
-import { doctorFacts } from '../harness/facts.ts';
 
 /** Three masters and one replica, of the first; all as small as they can be. */
-let nodes: RedisServer[] = [];
+let nodes: LocalRedis[] = [];
 let one: LiveState;
 let two: LiveState;
 
 const PASSWORD = 'cluster-secret';
-const command = (node: RedisServer, text: string) =>
-  ask({ host: '127.0.0.1', port: node.port }, `AUTH ${PASSWORD}\r\n${text}\r\nQUIT\r\n`, {
+const command = (node: LocalRedis, text: string) =>
+  tcpRequest({ host: '127.0.0.1', port: node.port }, `AUTH ${PASSWORD}\r\n${text}\r\nQUIT\r\n`, {
     timeoutMs: 60_000,
   });
-const address = (node: RedisServer) => `127.0.0.1:${node.port}`;
+const address = (node: LocalRedis) => `127.0.0.1:${node.port}`;
 
-async function startNode(): Promise<RedisServer> {
+async function startNode(): Promise<LocalRedis> {
   const bus = ['--cluster-port', String(await freePort())];
   // No node is given up before the test means it: a busy machine may hold one up for long.
   const patient = ['--cluster-node-timeout', '60000', '--cluster-replica-validity-factor', '0'];
@@ -31,7 +31,7 @@ async function startNode(): Promise<RedisServer> {
   return startRedis({ password: PASSWORD, settings: [...settings, '--repl-diskless-sync-delay', '0'] });
 }
 
-const busOf = async (node: RedisServer): Promise<string> =>
+const busOf = async (node: LocalRedis): Promise<string> =>
   /@(\d+)/.exec(await command(node, 'CLUSTER NODES'))?.[1] ?? '';
 
 /** A test has broken it: the next try begins with another. */
@@ -40,7 +40,7 @@ beforeEach(async () => {
   if (!spent) return;
   await end();
   nodes = await Promise.all(Array.from({ length: 4 }, startNode));
-  const [first, second, third, replica] = nodes as [RedisServer, RedisServer, RedisServer, RedisServer];
+  const [first, second, third, replica] = nodes as [LocalRedis, LocalRedis, LocalRedis, LocalRedis];
   await command(first, 'CLUSTER ADDSLOTSRANGE 0 5460');
   await command(second, 'CLUSTER ADDSLOTSRANGE 5461 10922');
   await command(third, 'CLUSTER ADDSLOTSRANGE 10923 16383');
@@ -64,7 +64,7 @@ beforeEach(async () => {
   );
   // The last host alone is enough, and one that is not there does no harm.
   const url = `redis+cluster://:${PASSWORD}@127.0.0.1:1,${address(third)}`;
-  const open = () => createRedisLive({ url, site: 'main', log: pino({ level: 'silent' }) });
+  const open = () => createRedisLiveState({ url, site: 'main', log: pino({ level: 'silent' }) });
   [one, two] = [open(), open()];
   await eventually(() => expect([one.status().state, two.status().state]).toEqual(['ok', 'ok']));
   spent = false;
@@ -106,7 +106,7 @@ test('keys of every node, wishes, events and the lease work as with one Redis', 
 });
 
 test('doctor knows a cluster, and a URL that takes it for one Redis', async () => {
-  const first = address(nodes[0] as RedisServer);
+  const first = address(nodes[0] as LocalRedis);
   const doctorSays = (scheme: string, finding: object) =>
     eventually(async () => {
       const env = { REDIS_URL: `${scheme}://:${PASSWORD}@${first}` };
@@ -118,7 +118,7 @@ test('doctor knows a cluster, and a URL that takes it for one Redis', async () =
 
 test('a master that hangs, and one that dies, is followed by its replica, and live state is whole again', async () => {
   spent = true;
-  const sink = createRedisSink({ live: one, config: () => config, log: pino({ level: 'silent' }) });
+  const sink = createLiveSink({ live: one, config: () => config, log: pino({ level: 'silent' }) });
   const wholeAgain = async () => {
     sink.accept({ at: 1_000, instances: new Map(), changes: [] });
     await eventually(async () => {
@@ -129,7 +129,7 @@ test('a master that hangs, and one that dies, is followed by its replica, and li
     const held = { held: true, holder: 'a' };
     await eventually(async () => expect(await one.acquireLease('a', LEASE_MS)).toEqual(held));
   };
-  const [first, , , replica] = nodes as [RedisServer, RedisServer, RedisServer, RedisServer];
+  const [first, , , replica] = nodes as [LocalRedis, LocalRedis, LocalRedis, LocalRedis];
   for (const node of nodes) await command(node, 'CONFIG SET cluster-node-timeout 1000');
   // Takes what is sent and answers nothing.
   first.child.signal('SIGSTOP');

@@ -3,15 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { createRedisLive } from '../../agent/live/redis.ts';
+import { createRedisLiveState } from '../../agent/live/redis.ts';
 import { freePort } from '../../dev/ports.ts';
-import { ask } from '../../dev/servers/ask.ts';
 import { type Child, startChild } from '../../dev/servers/child.ts';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
+import { tcpRequest } from '../../dev/servers/tcp-request.ts';
 import { eventually } from '../harness/eventually.ts';
 
-let master: RedisServer;
-let replica: RedisServer;
+let master: LocalRedis;
+let replica: LocalRedis;
 let sentinel: Child;
 let sentinelPort: number;
 let dir: string;
@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 
 test('live state follows the master that the Sentinels name, also away from one that hangs', async () => {
-  const live = createRedisLive({ url, site: 'main', log: pino({ level: 'silent' }) });
+  const live = createRedisLiveState({ url, site: 'main', log: pino({ level: 'silent' }) });
   const lease = () => live.acquireLease('me', 600_000).catch(() => null);
   const heard: unknown[] = [];
   live.subscribe((event) => heard.push(event));
@@ -65,13 +65,13 @@ test('live state follows the master that the Sentinels name, also away from one 
     // The Sentinel has to have seen the replica before it can make a master of it.
     await eventually(() => expect(sentinel.tail(40)).toContain(`+slave slave 127.0.0.1:${replica.port}`));
     // And the replica a copy of the master, or it is no candidate.
-    const info = () => ask({ host: '127.0.0.1', port: replica.port }, 'INFO replication\r\nQUIT\r\n');
+    const info = () => tcpRequest({ host: '127.0.0.1', port: replica.port }, 'INFO replication\r\nQUIT\r\n');
     await eventually(async () => expect(await info()).toContain('master_link_status:up'));
     // Not before: on a busy machine the master may be silent for long.
     const hurry = 'SENTINEL SET lb down-after-milliseconds 500\r\n';
     const enough = (answer: string) => answer.includes('\r\n');
     await eventually(async () =>
-      expect(await ask({ host: '127.0.0.1', port: sentinelPort }, hurry, { enough })).toContain('OK'),
+      expect(await tcpRequest({ host: '127.0.0.1', port: sentinelPort }, hurry, { enough })).toContain('OK'),
     );
     // Takes what is sent and answers nothing: no connection breaks.
     master.child.signal('SIGSTOP');

@@ -1,12 +1,12 @@
 import { Redis } from 'ioredis';
 import pino from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { LiveState } from '../../agent/live/live.ts';
-import { createRedisLive } from '../../agent/live/redis.ts';
-import { createRedisSink } from '../../agent/sinks/redis.ts';
-import type { Sink } from '../../agent/sinks/sink.ts';
-import type { Instance } from '../../agent/state.ts';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import type { Sink } from '../../agent/core/sink.ts';
+import type { Instance } from '../../agent/core/state.ts';
+import type { LiveState } from '../../agent/live/live-state.ts';
+import { createRedisLiveState } from '../../agent/live/redis.ts';
+import { createLiveSink } from '../../agent/live/sink.ts';
+import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
 
@@ -41,7 +41,7 @@ const ALL = [
   ...['lb:instances:gs', 'lb:metrics:gs:gs-1'],
 ];
 
-let server: RedisServer;
+let server: LocalRedis;
 let redis: Redis;
 let live: LiveState;
 let sink: Sink;
@@ -49,8 +49,8 @@ beforeAll(async () => {
   server = await startRedis();
   redis = new Redis(server.url, { retryStrategy: () => 50, maxRetriesPerRequest: null });
   redis.on('error', () => {});
-  live = createRedisLive({ url: server.url, site: 'main', log, timeoutMs: 60_000 });
-  sink = createRedisSink({ live, config: () => config, log });
+  live = createRedisLiveState({ url: server.url, site: 'main', log, timeoutMs: 60_000 });
+  sink = createLiveSink({ live, config: () => config, log });
 });
 afterAll(async () => {
   await sink.close(1_000);
@@ -118,7 +118,7 @@ test('a Redis that answers and takes no writes is told of once, with what to do'
   const write = (line: string): void => {
     logged += line;
   };
-  const full = createRedisSink({ live, config: () => config, log: pino({ level: 'info' }, { write }) });
+  const full = createLiveSink({ live, config: () => config, log: pino({ level: 'info' }, { write }) });
   await redis.config('SET', 'maxmemory-policy', 'noeviction', 'maxmemory', '1');
   full.accept({ at: 6_000, instances: one, changes: [] });
   await eventually(() => expect(full.status()).toMatchObject({ state: 'down', pending: 1 }));

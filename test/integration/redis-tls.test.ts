@@ -3,18 +3,18 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkRedis } from '../../agent/cli/doctor/stores.ts';
-import type { LiveState } from '../../agent/live/live.ts';
-import { createRedisLive } from '../../agent/live/redis.ts';
+import type { LiveState } from '../../agent/live/live-state.ts';
+import { createRedisLiveState } from '../../agent/live/redis.ts';
 import { freePort } from '../../dev/ports.ts';
 import { type Child, startChild } from '../../dev/servers/child.ts';
-import { privateFolder, removeFolder } from '../../dev/servers/folder.ts';
-import { type RedisServer, startRedis } from '../../dev/servers/redis.ts';
+import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
 import { type Certificates, makeCertificates } from '../harness/certificates.ts';
+import { doctorFacts } from '../harness/doctor-facts.ts';
 import { eventually } from '../harness/eventually.ts';
-import { doctorFacts } from '../harness/facts.ts';
 
 let files: Certificates;
-let server: RedisServer;
+let server: LocalRedis;
 let tlsPort: number;
 let sentinel: Child;
 let sentinelPort: number;
@@ -25,7 +25,7 @@ const RIGHTS = ['~lb:*', '~governance_session:*', '&lb:events', '+@all', '-@dang
 
 beforeAll(async () => {
   files = makeCertificates('agent');
-  folder = privateFolder('acgs-tls');
+  folder = createPrivateFolder('acgs-tls');
   [tlsPort, sentinelPort] = [await freePort(), await freePort()];
   const tls = [
     ...['--tls-cert-file', files.server.cert, '--tls-key-file', files.server.key],
@@ -76,7 +76,7 @@ async function lines(
     text += line;
   };
   const log = pino({ level: 'info' }, { write });
-  const live = createRedisLive({ url, site: 'main', log, ...more });
+  const live = createRedisLiveState({ url, site: 'main', log, ...more });
   try {
     await eventually(() => enough(live));
     return text;

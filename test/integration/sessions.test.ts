@@ -1,15 +1,15 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import pino from 'pino';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { type ProblemError, problemAnswer } from '../../agent/api/problem.ts';
-import { createMemoryLive } from '../../agent/live/memory.ts';
-import { registerSessionRoutes } from '../../agent/sessions/routes.ts';
+import type { Instance } from '../../agent/core/state.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
+import { type ProblemError, problemResponse } from '../../agent/http/api/problem.ts';
+import { registerSessionRoutes } from '../../agent/http/api/routes/sessions.ts';
+import { createMemoryLiveState } from '../../agent/live/memory.ts';
 import { createSessions, type Sessions } from '../../agent/sessions/sessions.ts';
 import { createSessionStore } from '../../agent/sessions/store.ts';
-import { type Database, openDatabase } from '../../agent/sql/database.ts';
-import { migrate } from '../../agent/sql/migrate.ts';
-import type { Instance } from '../../agent/state.ts';
-import type { PostgresServer } from '../../dev/servers/postgres.ts';
+import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
@@ -20,12 +20,12 @@ const instance = (service: string, id: string): Instance => ({
   ...{ inflight: 0, queued: 0, metadata: {} },
 });
 
-let server: PostgresServer;
+let server: LocalPostgres;
 let database: Database;
 let instances: Map<string, Instance>;
 let sessions: Sessions;
 let app: OpenAPIHono;
-const live = createMemoryLive();
+const live = createMemoryLiveState();
 beforeAll(async () => {
   server = await startPostgres();
   await migrate(server.url);
@@ -46,7 +46,7 @@ beforeEach(async () => {
 
 function serve(served: Sessions): void {
   app = new OpenAPIHono();
-  app.onError((error, context) => problemAnswer(context, error as ProblemError));
+  app.onError((error, context) => problemResponse(context, error as ProblemError));
   registerSessionRoutes(app, { sessions: served, instances: () => instances });
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
-import { rawExchange } from '../harness/raw.ts';
+import { rawExchange } from '../harness/raw-tcp.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
 let edge: TestEdge;

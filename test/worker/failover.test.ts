@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
-import { reachOf } from '../../shared/retry.ts';
-import { type Key, toBase64Url } from '../../shared/snapshot/seal.ts';
+import { classifyAttempt } from '../../shared/retry.ts';
+import { toBase64Url, type WebCryptoKey } from '../../shared/snapshot/signature.ts';
 import type { SnapshotService } from '../../shared/snapshot/snapshot.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -13,7 +13,7 @@ let edge: TestEdge;
 let gateway: Origin;
 let a: Origin;
 let b: Origin;
-let publicKey: Key;
+let publicKey: WebCryptoKey;
 
 beforeAll(async () => {
   const pair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
@@ -315,5 +315,5 @@ test('load_shed turns the lowest class away while the site is overloaded', async
 });
 
 test('what workerd throws for a refused connection proves nothing', () => {
-  expect(reachOf({ kind: 'thrown', message: 'Network connection lost.' })).toBe('ambiguous');
+  expect(classifyAttempt({ kind: 'thrown', message: 'Network connection lost.' })).toBe('ambiguous');
 });

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest';
-import { sealSnapshot, toBase64Url } from '../../shared/snapshot/seal.ts';
+import { signSnapshot, toBase64Url } from '../../shared/snapshot/signature.ts';
 import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 import { startEdge } from '../harness/edge.ts';
 import { startOrigin } from '../harness/origin.ts';
@@ -68,7 +68,7 @@ test('SNAPSHOT_PUBLIC_KEYS: two at once both publish, a retired one is refused a
   const put = async (url: string, at: number, seq: number) => {
     const key = keys[at];
     if (!key) throw new Error('no such key');
-    const body = await sealSnapshot(snapshot(seq), key);
+    const body = await signSnapshot(snapshot(seq), key);
     return (await fetch(`${url}/__acgs/snapshot/main`, { method: 'PUT', body })).status;
   };
   expect([await put(both.url, 0, 1), await put(both.url, 1, 2), await put(both.url, 0, 3)]).toEqual([

@@ -3,8 +3,8 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { beforeAll, expect, test } from 'vitest';
 import { MAX_KEYS } from '../../shared/limits/limiter.ts';
-import { compilePolicy } from '../../shared/limits/policy.ts';
-import type { RateLimitPolicy } from '../../shared/snapshot/snapshot.ts';
+import { compileRateLimit } from '../../shared/limits/policy.ts';
+import type { SnapshotRateLimit } from '../../shared/snapshot/snapshot.ts';
 import { BoundedCache } from '../../worker/io/bounded-cache.ts';
 import { Limiters } from '../../worker/io/limiters.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -41,15 +41,15 @@ async function heldAfter(work: () => unknown): Promise<number> {
 
 const addressOf = (client: number): string => `10.${client >> 16}.${(client >> 8) & 255}.${client & 255}`;
 
-const policy = (part: Partial<RateLimitPolicy> = {}) =>
-  compilePolicy({ name: 'p', key: 'ip', limit: 20, window: 10_000, scope: 'edge', ...part });
+const policy = (part: Partial<SnapshotRateLimit> = {}) =>
+  compileRateLimit({ name: 'p', key: 'ip', limit: 20, window: 10_000, scope: 'edge', ...part });
 
 test('a million clients in 50 s: the limiter holds no more than its table, and the busy one stays limited', async () => {
   const perIp = policy();
   const limiters = new Limiters(() => null);
   let denied = 0;
   const bytes = await heldAfter(() => {
-    const limiter = limiters.of('gs', perIp);
+    const limiter = limiters.forPolicy('gs', perIp);
     for (let client = 0; client < CLIENTS; client++) {
       const now = START + client / 20;
       limiter.take(addressOf(client), 20, 1, now);
@@ -70,7 +70,7 @@ test('fifty policies with the widest rows share one budget', async () => {
   const bytes = await heldAfter(() => {
     for (let client = 0; client < 150_000; client++) {
       const one = policies[client % policies.length];
-      if (one) limiters.of('gs', one).take(addressOf(client), 256, 1, START + client);
+      if (one) limiters.forPolicy('gs', one).take(addressOf(client), 256, 1, START + client);
     }
     return limiters;
   });
@@ -81,7 +81,7 @@ test('fifty policies with the widest rows share one budget', async () => {
 test('what no policy has any more is let go when a new one comes, and one that is unchanged goes on counting', async () => {
   let limits = [policy({ name: 'old', limit: 200 }), policy({ name: 'kept', limit: 1 })];
   const limiters = new Limiters(() => ({ services: new Map([['gs', { id: 'gs', limits }]]) }));
-  const at = (index: number) => limiters.of('gs', limits[index] ?? policy());
+  const at = (index: number) => limiters.forPolicy('gs', limits[index] ?? policy());
   // In a function of its own: a policy that a variable here still named would be kept, and its limiter with it.
   const fill = () => {
     const old = at(0);

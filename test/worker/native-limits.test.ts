@@ -2,14 +2,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { RateLimitPolicy } from '../../shared/snapshot/snapshot.ts';
+import type { SnapshotRateLimit } from '../../shared/snapshot/snapshot.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 /** Ours would never deny: what is denied, the binding denied. */
-const POLICY: RateLimitPolicy = {
+const POLICY: SnapshotRateLimit = {
   ...{ name: 'native', key: 'ip', limit: 1e6, window: 10_000, scope: 'edge', native: 'NATIVE_PER_IP' },
 };
 
@@ -36,7 +36,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const publish = async (...rateLimits: RateLimitPolicy[]) => {
+const publish = async (...rateLimits: SnapshotRateLimit[]) => {
   const instances = [instance('a', origin.url)];
   const answer = await edge.publish({ services: { gs: service({ path: 'direct', instances, rateLimits }) } });
   expect(answer.status).toBe(200);

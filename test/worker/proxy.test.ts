@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
-import { fields, type RawOrigin, rawExchange, startRawOrigin } from '../harness/raw.ts';
+import { headerValues, type RawOrigin, rawExchange, startRawOrigin } from '../harness/raw-tcp.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
 /** RFC 9110 and 9112 for intermediaries, byte by byte: the origin and the client here are bare TCP. */
@@ -34,11 +34,11 @@ test('the request line and end-to-end fields go on byte for byte', async () => {
     'GET /a%2Fb//c?q=%20a+b&c=%zz&d=|{}&&e HTTP/1.1\r\nHost: www.example\r\nX-Twice: 1\r\nX-Twice: 2\r\nCookie: a=1; b=2\r\nAuthorization: Bearer t\r\nAccept-Encoding: br;q=0.1\r\nIf-None-Match: W/"x"\r\n\r\n',
   );
   expect(head.split('\r\n')[0]).toBe('GET /a%2Fb//c?q=%20a+b&c=%zz&d=|{}&&e HTTP/1.1');
-  expect(fields(head, 'x-twice').join(', ')).toBe('1, 2');
-  expect(fields(head, 'cookie')).toEqual(['a=1; b=2']);
-  expect(fields(head, 'authorization')).toEqual(['Bearer t']);
-  expect(fields(head, 'accept-encoding')).toEqual(['br;q=0.1']);
-  expect(fields(head, 'if-none-match')).toEqual(['W/"x"']);
+  expect(headerValues(head, 'x-twice').join(', ')).toBe('1, 2');
+  expect(headerValues(head, 'cookie')).toEqual(['a=1; b=2']);
+  expect(headerValues(head, 'authorization')).toEqual(['Bearer t']);
+  expect(headerValues(head, 'accept-encoding')).toEqual(['br;q=0.1']);
+  expect(headerValues(head, 'if-none-match')).toEqual(['W/"x"']);
 });
 
 test('hop-by-hop fields, those Connection lists, and the edge’s own names stay behind', async () => {
@@ -46,7 +46,7 @@ test('hop-by-hop fields, those Connection lists, and the edge’s own names stay
     'GET / HTTP/1.1\r\nHost: www.example\r\nConnection: keep-alive, X-Hop, no token\r\nKeep-Alive: timeout=5\r\nX-Hop: secret\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\nX-Acgs-Edge: forged\r\nX-Acgs-Client: 10.0.0.1\r\nX-ACGS-Anything: 1\r\n\r\n',
   );
   for (const name of ['keep-alive', 'x-hop', 'te', 'proxy-connection', 'proxy-authorization', 'upgrade']) {
-    expect(fields(head, name), name).toEqual([]);
+    expect(headerValues(head, name), name).toEqual([]);
   }
   expect(head.toLowerCase()).not.toContain('x-acgs-');
 });
@@ -55,24 +55,26 @@ test('a client cannot have end-to-end fields dropped by listing them in Connecti
   const head = await seenFor(
     'GET / HTTP/1.1\r\nHost: www.example\r\nConnection: authorization, x-forwarded-for, cookie\r\nAuthorization: Bearer t\r\nCookie: a=1\r\n\r\n',
   );
-  expect(fields(head, 'authorization')).toEqual(['Bearer t']);
-  expect(fields(head, 'cookie')).toEqual(['a=1']);
-  expect(fields(head, 'x-forwarded-for')).toEqual(['127.0.0.1']);
+  expect(headerValues(head, 'authorization')).toEqual(['Bearer t']);
+  expect(headerValues(head, 'cookie')).toEqual(['a=1']);
+  expect(headerValues(head, 'x-forwarded-for')).toEqual(['127.0.0.1']);
 });
 
 test('forwarding fields are appended to, the client’s address last; Host travels in X-Forwarded-Host', async () => {
   const head = await seenFor(
     'GET / HTTP/1.1\r\nHost: www.example\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nVia: 1.0 before\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nx-acgs-sim-client: 203.0.113.9\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n',
   );
-  expect(fields(head, 'x-forwarded-for').join(', ')).toBe('6.6.6.6, 203.0.113.9');
-  expect(fields(head, 'forwarded').join(', ')).toBe(
+  expect(headerValues(head, 'x-forwarded-for').join(', ')).toBe('6.6.6.6, 203.0.113.9');
+  expect(headerValues(head, 'forwarded').join(', ')).toBe(
     'for=6.6.6.6, for=203.0.113.9;host="www.example";proto=http',
   );
-  expect(fields(head, 'via').join(', ')).toBe('1.0 before, 1.1 acgs-lb');
-  expect(fields(head, 'x-forwarded-proto')).toEqual(['http']);
-  expect(fields(head, 'x-forwarded-host')).toEqual(['www.example']);
-  expect(fields(head, 'host')).toEqual([new URL(origin.url).host]);
-  expect(fields(head, 'traceparent')).toEqual(['00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01']);
+  expect(headerValues(head, 'via').join(', ')).toBe('1.0 before, 1.1 acgs-lb');
+  expect(headerValues(head, 'x-forwarded-proto')).toEqual(['http']);
+  expect(headerValues(head, 'x-forwarded-host')).toEqual(['www.example']);
+  expect(headerValues(head, 'host')).toEqual([new URL(origin.url).host]);
+  expect(headerValues(head, 'traceparent')).toEqual([
+    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  ]);
 });
 
 test('the answer keeps repeated Set-Cookie, odd fields and its status text; loses hop-by-hop ones', async () => {
@@ -83,12 +85,12 @@ test('the answer keeps repeated Set-Cookie, odd fields and its status text; lose
   );
   const answer = await rawExchange(edge.url, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', /ok$/);
   expect(answer).toMatch(/^HTTP\/1\.1 299 Odd\r\n/);
-  expect(fields(answer, 'set-cookie')).toEqual(['a=1', 'b=2; Path=/']);
-  expect(fields(answer, 'etag')).toEqual(['"e"']);
+  expect(headerValues(answer, 'set-cookie')).toEqual(['a=1', 'b=2; Path=/']);
+  expect(headerValues(answer, 'etag')).toEqual(['"e"']);
   for (const name of ['keep-alive', 'proxy-authenticate', 'x-acgs-unsent', 'x-hop']) {
-    expect(fields(answer, name), name).toEqual([]);
+    expect(headerValues(answer, name), name).toEqual([]);
   }
-  expect(fields(answer, 'x-content-type-options')).toEqual(['nosniff']);
+  expect(headerValues(answer, 'x-content-type-options')).toEqual(['nosniff']);
 });
 
 test('HEAD keeps the length and sends no body; 204 and 304 have none', async () => {
@@ -108,7 +110,7 @@ test('Range and redirects are the client’s business', async () => {
   );
   const part = await fetch(`${edge.url}/`, { headers: { range: 'bytes=0-1' } });
   expect([part.status, part.headers.get('content-range')]).toEqual([206, 'bytes 0-1/9']);
-  expect(fields(origin.heads.at(-1) ?? '', 'range')).toEqual(['bytes=0-1']);
+  expect(headerValues(origin.heads.at(-1) ?? '', 'range')).toEqual(['bytes=0-1']);
   origin.onRequest((socket) =>
     socket.write('HTTP/1.1 302 Found\r\nLocation: http://elsewhere.invalid/\r\nContent-Length: 0\r\n\r\n'),
   );
@@ -125,8 +127,8 @@ test('a compressed body passes as it is', async () => {
     'GET / HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n',
     /gzip!$/,
   );
-  expect(fields(answer, 'content-encoding')).toEqual(['gzip']);
-  expect(fields(answer, 'content-length')).toEqual(['9']);
+  expect(headerValues(answer, 'content-encoding')).toEqual(['gzip']);
+  expect(headerValues(answer, 'content-length')).toEqual(['9']);
 });
 
 test('an upstream that dies mid-body breaks the client’s body', async () => {
@@ -182,7 +184,7 @@ test('server-sent events arrive one by one', async () => {
 
 test('WebSocket messages pass both ways', async () => {
   origin.onRequest((socket, head) => {
-    const key = fields(head, 'sec-websocket-key')[0] ?? '';
+    const key = headerValues(head, 'sec-websocket-key')[0] ?? '';
     void crypto.subtle
       .digest('SHA-1', new TextEncoder().encode(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`))
       .then((digest) => {
@@ -210,7 +212,7 @@ test('WebSocket messages pass both ways', async () => {
 test('a body larger than the replay buffer streams up and down', async () => {
   const size = 32 * 1024 * 1024;
   origin.onRequest((socket, head, rest) => {
-    expect(fields(head, 'content-length')).toEqual([String(size)]);
+    expect(headerValues(head, 'content-length')).toEqual([String(size)]);
     let received = rest.length;
     const answer = () => {
       if (received < size) return;

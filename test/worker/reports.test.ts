@@ -1,13 +1,13 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { EdgeReport } from '../../shared/report.ts';
-import { type Key, toBase64Url } from '../../shared/snapshot/seal.ts';
+import type { EdgeReport } from '../../shared/edge-report.ts';
+import { toBase64Url, type WebCryptoKey } from '../../shared/snapshot/signature.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
 let edge: TestEdge;
 let gateway: Origin;
-let publicKey: Key;
+let publicKey: WebCryptoKey;
 
 beforeEach(async () => {
   const curve = { name: 'ECDSA', namedCurve: 'P-256' };

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import type { RateLimitPolicy, SnapshotService } from '../../shared/snapshot/snapshot.ts';
+import type { SnapshotRateLimit, SnapshotService } from '../../shared/snapshot/snapshot.ts';
 import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
@@ -113,7 +113,7 @@ test('by header and by address', async () => {
 });
 
 /** With a window that no slow machine leaves in the middle of a test. */
-const perIp: RateLimitPolicy = { name: 'per-ip', key: 'ip', limit: 20, window: 600_000, scope: 'edge' };
+const perIp: SnapshotRateLimit = { name: 'per-ip', key: 'ip', limit: 20, window: 600_000, scope: 'edge' };
 
 test('the 21st request within the window gets 429 with correct fields; others are not touched by it', async () => {
   await publish({ rateLimits: [perIp] });
@@ -191,7 +191,7 @@ test('a global limit is held by leases from the Durable Object', async () => {
 });
 
 test('a limit of all services counts them together, within the isolate and by leases; others each for itself', async () => {
-  const publishTwo = (policy: RateLimitPolicy) =>
+  const publishTwo = (policy: SnapshotRateLimit) =>
     edge.publish({
       services: Object.fromEntries(
         ['one', 'two'].map((id) => [
@@ -200,7 +200,7 @@ test('a limit of all services counts them together, within the isolate and by le
         ]),
       ),
     });
-  const turns = async (policy: RateLimitPolicy) => {
+  const turns = async (policy: SnapshotRateLimit) => {
     const address = newClient();
     await publishTwo(policy);
     const seen = [];

@@ -6,7 +6,7 @@ import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 import { EDGE_TOKEN, startEdge, type TestEdge, type TestEdgeOptions } from '../harness/edge.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
-import { rawExchange } from '../harness/raw.ts';
+import { rawExchange } from '../harness/raw-tcp.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
 const running: { stop(): Promise<void> }[] = [];

@@ -1,12 +1,12 @@
-import { decodePins, encodePins, type Pins } from '../../shared/affinity/pins.ts';
-import { fromBase64Url, toBase64Url } from '../../shared/snapshot/seal.ts';
+import { type AffinityPins, decodePins, encodePins } from '../../shared/affinity/pins.ts';
+import { fromBase64Url, toBase64Url } from '../../shared/snapshot/signature.ts';
 import { BoundedCache } from './bounded-cache.ts';
 
 export const COOKIE_NAME = 'acgs_affinity';
 
 const NONCE_BYTES = 12;
-const MAX_VALUE = 4_096;
-const REMEMBERED = 4_096;
+const MAX_VALUE_LENGTH = 4_096;
+const CACHE_SIZE = 4_096;
 
 /**
  * The affinity cookie: pins sealed with AES-256-GCM, so that a client can neither read nor change them, as
@@ -15,10 +15,10 @@ const REMEMBERED = 4_096;
  */
 export class AffinityCookies {
   readonly #keys: readonly { kid: string; key: CryptoKey }[];
-  readonly #opened = new BoundedCache<Pins | 'invalid'>(REMEMBERED);
-  readonly #sealed = new BoundedCache<string>(REMEMBERED);
+  readonly #opened = new BoundedCache<AffinityPins | 'invalid'>(CACHE_SIZE);
+  readonly #sealed = new BoundedCache<string>(CACHE_SIZE);
   /** Opened with a key that no longer seals. */
-  readonly #outdated = new WeakSet<Pins>();
+  readonly #outdated = new WeakSet<AffinityPins>();
 
   constructor(keys: readonly { kid: string; key: CryptoKey }[]) {
     this.#keys = keys;
@@ -29,20 +29,20 @@ export class AffinityCookies {
   }
 
   /** What a Cookie header says; null when it has no cookie of ours, or one that is forged, expired or too long. */
-  open(header: string, now: number): Pins | null | Promise<Pins | null> {
+  open(header: string, now: number): AffinityPins | null | Promise<AffinityPins | null> {
     const value = cookieValue(header);
-    if (!value || value.length > MAX_VALUE) return null;
+    if (!value || value.length > MAX_VALUE_LENGTH) return null;
     const known = this.#opened.get(value);
     if (known === 'invalid') return null;
     if (known) return known.expires > now ? known : null;
     return this.#unseal(value, now);
   }
 
-  async #unseal(value: string, now: number): Promise<Pins | null> {
+  async #unseal(value: string, now: number): Promise<AffinityPins | null> {
     const dot = value.indexOf('.');
     const key = this.#keys.find((one) => one.kid === value.slice(0, dot))?.key;
     const bytes = key ? fromBase64Url(value.slice(dot + 1)) : null;
-    let pins: Pins | null = null;
+    let pins: AffinityPins | null = null;
     if (key && bytes && bytes.length > NONCE_BYTES) {
       try {
         const algorithm = { name: 'AES-GCM', iv: bytes.subarray(0, NONCE_BYTES) };
@@ -58,12 +58,12 @@ export class AffinityCookies {
   }
 
   /** Whether these came in a cookie that should be sealed anew, so that the key it was sealed with can go. */
-  isOutdated(pins: Pins): boolean {
+  needsResealing(pins: AffinityPins): boolean {
     return this.#outdated.has(pins);
   }
 
   /** A Set-Cookie value; null when it cannot be sealed (no key, or more pins than a cookie holds). */
-  seal(pins: Pins, secure: boolean, now: number): string | null | Promise<string | null> {
+  seal(pins: AffinityPins, secure: boolean, now: number): string | null | Promise<string | null> {
     const text = encodePins(pins);
     const first = this.#keys[0];
     if (!first || text === null) return null;
@@ -84,7 +84,7 @@ export class AffinityCookies {
   }
 }
 
-function setCookie(value: string, pins: Pins, secure: boolean, now: number): string {
+function setCookie(value: string, pins: AffinityPins, secure: boolean, now: number): string {
   const maxAge = Math.max(1, Math.floor((pins.expires - now) / 1000));
   return `${COOKIE_NAME}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
 }

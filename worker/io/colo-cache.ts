@@ -1,22 +1,25 @@
-import { compareOrder, type Order } from '../../shared/snapshot/snapshot.ts';
-import type { Sealed, Source } from './snapshot-sources.ts';
+import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
+import type { SealedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
 
 const FRESH_MS = 2_000;
 
-interface Kept extends Order {
-  sealed: Sealed;
+interface CachedSnapshot extends SnapshotOrder {
+  sealed: SealedSnapshot;
 }
 
 /**
  * The colo's cache before a source: isolates of one place ask the source once in two seconds between them. What comes
  * out of it is verified like everything else, and a cache that does not work is only passed by.
  */
-export function throughColoCache(source: Source, orderOf: (sealed: Sealed) => Order | null): Source {
+export function withColoCache(
+  source: SnapshotFetcher,
+  orderOf: (sealed: SealedSnapshot) => SnapshotOrder | null,
+): SnapshotFetcher {
   /** What this isolate saw last, to be put back when the source has nothing newer. */
-  const last = new Map<string, Kept>();
+  const last = new Map<string, CachedSnapshot>();
   return async (site, known) => {
     const kept = await read(site);
-    if (kept) return compareOrder(kept, known) > 0 ? kept.sealed : null;
+    if (kept) return compareSnapshotOrder(kept, known) > 0 ? kept.sealed : null;
     const sealed = await source(site, known);
     const order = sealed && orderOf(sealed);
     if (sealed && order) last.set(site, { ...order, sealed });
@@ -28,7 +31,7 @@ export function throughColoCache(source: Source, orderOf: (sealed: Sealed) => Or
 
 const keyOf = (site: string): string => `https://snapshot.acgs-lb.invalid/${encodeURIComponent(site)}`;
 
-async function read(site: string): Promise<Kept | null> {
+async function read(site: string): Promise<CachedSnapshot | null> {
   try {
     const found = await caches.default.match(keyOf(site));
     const age = Date.now() - Number(found?.headers.get('x-at'));
@@ -43,7 +46,7 @@ async function read(site: string): Promise<Kept | null> {
   }
 }
 
-async function write(site: string, { epoch, seq, sealed }: Kept): Promise<void> {
+async function write(site: string, { epoch, seq, sealed }: CachedSnapshot): Promise<void> {
   try {
     const headers = {
       'cache-control': `public, max-age=${FRESH_MS / 1000}`,

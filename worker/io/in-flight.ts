@@ -1,7 +1,7 @@
-import type { LocalView } from '../../shared/balance/candidate.ts';
+import type { IsolateState } from '../../shared/balance/candidate.ts';
 
-interface Try {
-  readonly local: LocalView;
+interface InFlightAttempt {
+  readonly local: IsolateState;
   /** Epoch ms. */
   readonly until: number;
 }
@@ -13,11 +13,11 @@ const SWEEP_EVERY_MS = 1_000;
  * anyone watches it, the runtime ends its request's work there and then, without a last word to the code: such a try is
  * taken out when its own timeout is over.
  */
-export class InFlight {
-  readonly #tries = new Set<Try>();
+export class InFlightTracker {
+  readonly #tries = new Set<InFlightAttempt>();
   #sweptAt = 0;
 
-  begin(local: LocalView, timeoutMs: number, now: number): Try {
+  begin(local: IsolateState, timeoutMs: number, now: number): InFlightAttempt {
     if (Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
       this.#sweptAt = now;
       for (const one of this.#tries) if (one.until < now) this.end(one);
@@ -28,7 +28,7 @@ export class InFlight {
     return started;
   }
 
-  end(one: Try): void {
+  end(one: InFlightAttempt): void {
     if (this.#tries.delete(one)) one.local.pending--;
   }
 }

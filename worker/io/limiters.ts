@@ -1,6 +1,6 @@
 import { Gcra } from '../../shared/limits/gcra.ts';
 import { type KeyedLimiter, MAX_KEYS } from '../../shared/limits/limiter.ts';
-import type { CompiledPolicy } from '../../shared/limits/policy.ts';
+import type { CompiledRateLimit } from '../../shared/limits/policy.ts';
 import { SlidingCounter } from '../../shared/limits/sliding-counter.ts';
 import { SlidingLog } from '../../shared/limits/sliding-log.ts';
 import type { ServiceView } from '../../shared/view.ts';
@@ -9,10 +9,10 @@ import type { ServiceView } from '../../shared/view.ts';
 const BUDGET_BYTES = 48 * 1024 * 1024;
 /** Of one key in the table from keys to rows, as measured with IPv4 addresses: a string, a map's entry. */
 const TABLE_BYTES_PER_KEY = 140;
-const FEWEST_KEYS = 1_024;
+const MIN_KEYS = 1_024;
 
 /** What of a view tells which policies there are. */
-interface Policies {
+interface PolicySource {
   services: { values(): Iterable<Pick<ServiceView, 'id' | 'limits'>> };
 }
 
@@ -21,15 +21,15 @@ interface Policies {
  * any more is let go when a new one comes. The policies share a budget of memory, whatever the number of clients.
  */
 export class Limiters {
-  readonly #view: () => Policies | null;
-  #byPolicy = new WeakMap<CompiledPolicy, KeyedLimiter>();
+  readonly #view: () => PolicySource | null;
+  #byPolicy = new WeakMap<CompiledRateLimit, KeyedLimiter>();
   readonly #byShape = new Map<string, KeyedLimiter>();
 
-  constructor(view: () => Policies | null) {
+  constructor(view: () => PolicySource | null) {
     this.#view = view;
   }
 
-  of(service: string, policy: CompiledPolicy): KeyedLimiter {
+  forPolicy(service: string, policy: CompiledRateLimit): KeyedLimiter {
     const known = this.#byPolicy.get(policy);
     if (known) return known;
     const shape = shapeOf(service, policy);
@@ -39,12 +39,12 @@ export class Limiters {
     return limiter;
   }
 
-  forget(): void {
+  reset(): void {
     this.#byPolicy = new WeakMap();
     this.#byShape.clear();
   }
 
-  #create(policy: CompiledPolicy): KeyedLimiter {
+  #create(policy: CompiledRateLimit): KeyedLimiter {
     const live = new Set(
       [...(this.#view()?.services.values() ?? [])].flatMap(({ id, limits }) =>
         limits.map((one) => shapeOf(id, one)),
@@ -55,14 +55,14 @@ export class Limiters {
   }
 }
 
-const shapeOf = (service: string, policy: CompiledPolicy): string =>
-  [policy.bookOf(service), policy.name, policy.windowMs, policy.burst, policy.maxLimit].join(' ');
+const shapeOf = (service: string, policy: CompiledRateLimit): string =>
+  [policy.counterNamespace(service), policy.name, policy.windowMs, policy.burst, policy.maxLimit].join(' ');
 
 /** A limiter that takes `bytes` at most, or what the fewest keys take. */
-export function createLimiter(policy: CompiledPolicy, bytes: number): KeyedLimiter {
+export function createLimiter(policy: CompiledRateLimit, bytes: number): KeyedLimiter {
   const { burst, maxLimit, windowMs } = policy;
   const keys = (rowBytes: number): number =>
-    Math.max(FEWEST_KEYS, Math.min(MAX_KEYS, Math.floor(bytes / (rowBytes + TABLE_BYTES_PER_KEY))));
+    Math.max(MIN_KEYS, Math.min(MAX_KEYS, Math.floor(bytes / (rowBytes + TABLE_BYTES_PER_KEY))));
   if (burst !== undefined) return new Gcra(windowMs, burst, keys(8));
   const isExact = maxLimit <= SlidingLog.MAX_LIMIT && windowMs <= SlidingLog.MAX_WINDOW_MS;
   if (isExact) return new SlidingLog(maxLimit, windowMs, keys(4 * maxLimit + 2));

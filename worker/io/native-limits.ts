@@ -1,6 +1,6 @@
-import type { CompiledPolicy } from '../../shared/limits/policy.ts';
+import type { CompiledRateLimit } from '../../shared/limits/policy.ts';
 import type { Env } from '../env.ts';
-import { within } from './within.ts';
+import { withTimeout } from './with-timeout.ts';
 
 /** A slower answer is not waited for: our own limits hold meanwhile. */
 const PATIENCE_MS = 150;
@@ -23,7 +23,7 @@ export class NativeLimits {
   async allows(
     name: string,
     service: string,
-    policy: CompiledPolicy,
+    policy: CompiledRateLimit,
     key: string,
     now: number,
   ): Promise<boolean> {
@@ -37,8 +37,8 @@ export class NativeLimits {
       return true;
     }
     try {
-      const asked = binding.limit({ key: `${policy.bookOf(service)}/${policy.name}/${key}` });
-      return (await within(PATIENCE_MS, name, asked)).success;
+      const asked = binding.limit({ key: `${policy.counterNamespace(service)}/${policy.name}/${key}` });
+      return (await withTimeout(PATIENCE_MS, name, asked)).success;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       this.#warn(name, `${why}; policy ${policy.name} is held by our own limits`, now);

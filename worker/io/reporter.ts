@@ -1,18 +1,18 @@
-import type { EdgeReport } from '../../shared/report.ts';
-import type { Counters } from '../counters.ts';
+import type { EdgeReport } from '../../shared/edge-report.ts';
+import type { EdgeCounters } from '../counters.ts';
 import type { Gateways } from '../gateways.ts';
-import type { GatewayTokens } from './gateway-token.ts';
-import type { SnapshotStore } from './snapshots.ts';
+import type { GatewayTokens } from './gateway-tokens.ts';
+import type { SnapshotStore } from './snapshot-store.ts';
 
 const EVERY_MS = 10_000;
 const TIMEOUT_MS = 5_000;
 
 /** What it needs of the edge. */
-interface Reporting {
-  readonly counters: Counters;
+interface ReporterContext {
+  readonly counters: EdgeCounters;
   readonly gateways: Gateways;
   readonly snapshots: SnapshotStore;
-  readonly tokens: GatewayTokens;
+  readonly gatewayTokens: GatewayTokens;
   readonly settings: { readonly sites: readonly string[] };
   readonly now: () => number;
 }
@@ -23,7 +23,7 @@ export class Reporter {
   #sentAt = 0;
 
   /** To be called at the end of a request; the report rides along with one request in ten seconds. */
-  flushIfDue(edge: Reporting, ctx: ExecutionContext): void {
+  flushIfDue(edge: ReporterContext, ctx: ExecutionContext): void {
     const now = edge.now();
     // Either way: a clock that was set back must not hold them up.
     if (Math.abs(now - edge.counters.since) < EVERY_MS || edge.counters.isEmpty) return;
@@ -31,12 +31,12 @@ export class Reporter {
     if (Math.abs(now - this.#sentAt) < TIMEOUT_MS) return;
     this.#sentAt = now;
     const sites = edge.settings.sites.map((site) => {
-      const held = edge.snapshots.sourceOf(site);
+      const held = edge.snapshots.forSite(site);
       if (!held) return { site, snapshot: null };
       const { epoch, seq, issuedAt } = held.snapshot;
       return { site, snapshot: { epoch, seq, ageMs: now - issuedAt, source: held.lane } };
     });
-    const reports = edge.counters.take(sites, now);
+    const reports = edge.counters.takeReports(sites, now);
     ctx.waitUntil(
       Promise.all(reports.map((report) => send(report, edge))).finally(() => {
         this.#sentAt = 0;
@@ -45,9 +45,9 @@ export class Reporter {
   }
 }
 
-async function send(report: EdgeReport, edge: Reporting): Promise<void> {
-  const gateways = edge.snapshots.sourceOf(report.site)?.snapshot.gateways ?? [];
-  const token = await edge.tokens.current(report.site, edge.now());
+async function send(report: EdgeReport, edge: ReporterContext): Promise<void> {
+  const gateways = edge.snapshots.forSite(report.site)?.snapshot.gateways ?? [];
+  const token = await edge.gatewayTokens.tokenFor(report.site, edge.now());
   const gateway = gateways.find((one) => edge.gateways.isInUse(one, edge.now()));
   if (!gateway || token === null) return;
   try {

@@ -1,16 +1,16 @@
 import { parseClientAddress } from '../../shared/address.ts';
-import type { Settings } from '../settings.ts';
+import type { EdgeSettings } from '../settings.ts';
 
-export type ClientAddress = { ok: true; address: string } | { ok: false; why: string };
+export type ClientAddressResult = { ok: true; address: string } | { ok: false; why: string };
 
-const LOOPBACK: ClientAddress = { ok: true, address: '127.0.0.1' };
+const LOOPBACK: ClientAddressResult = { ok: true, address: '127.0.0.1' };
 
 /**
  * The client's address, from the one place the operator named and no other: every header a client could write itself is
  * believed only where the platform overwrites it.
  */
-export function clientAddress(request: Request, settings: Settings): ClientAddress {
-  switch (settings.addressFrom) {
+export function readClientAddress(request: Request, settings: EdgeSettings): ClientAddressResult {
+  switch (settings.clientAddressSource) {
     case 'cloudflare': {
       const header = request.headers.get('cf-connecting-ip');
       const address = header ? parseClientAddress(header) : null;
@@ -35,4 +35,4 @@ export function clientAddress(request: Request, settings: Settings): ClientAddre
   }
 }
 
-const refused = (why: string): ClientAddress => ({ ok: false, why });
+const refused = (why: string): ClientAddressResult => ({ ok: false, why });

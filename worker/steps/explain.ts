@@ -2,29 +2,29 @@ import { isEjected } from '../../shared/ejection.ts';
 import { currentLatency } from '../../shared/latency.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import type { Attempted } from './attempt.ts';
-import type { Outcome } from './fail-over.ts';
-import type { Incoming } from './guard.ts';
-import type { Limited } from './limit.ts';
-import type { Session } from './pin.ts';
+import type { CompletedAttempt } from './attempt.ts';
+import type { FailoverOutcome } from './fail-over.ts';
+import type { IncomingRequest } from './guard.ts';
+import type { LimitResult } from './limit.ts';
+import type { AffinitySession } from './pin.ts';
 
 /** Header values have a limit: of a large service only the first instances are told. */
 const MAX_CANDIDATES = 24;
 
 /** `x-acgs-trace`: why this request went where it went, as one line of JSON. */
 export function explain(
-  incoming: Incoming,
+  incoming: IncomingRequest,
   service: ServiceView,
-  session: Session,
-  limited: Limited,
-  outcome: Outcome,
+  session: AffinitySession,
+  limited: LimitResult,
+  outcome: FailoverOutcome,
   edge: Edge,
 ): string {
   const now = edge.now();
-  const site = edge.snapshots.sourceOf(outcome.picked?.site.site ?? edge.settings.sites[0] ?? '');
+  const site = edge.snapshots.forSite(outcome.picked?.site.site ?? edge.settings.sites[0] ?? '');
   const trace = {
     requestId: incoming.requestId,
-    client: incoming.client,
+    client: incoming.clientAddress,
     service: service.id,
     snapshot: site && {
       site: site.snapshot.site,
@@ -37,7 +37,7 @@ export function explain(
     failover: service.policy.failover.strategy,
     rateLimit: limited.fields?.limit ?? null,
     session: { by: session.by, instance: session.instance?.key ?? null },
-    sharedIds: edge.snapshots.view?.sharedIds.filter((one) => one.service === service.id) ?? [],
+    sharedIds: edge.snapshots.view?.duplicateInstanceIds.filter((one) => one.service === service.id) ?? [],
     panic: service.sites.some((one) => one.pool(now).panic),
     candidates: service.candidates.slice(0, MAX_CANDIDATES).map((one) => ({
       id: one.id,
@@ -51,7 +51,7 @@ export function explain(
       ejected: isEjected(one.local.ejection, now),
     })),
     picked: outcome.picked && { id: outcome.picked.candidate.key, why: outcome.picked.why },
-    tries: outcome.attempts.map(tellAttempt),
+    tries: outcome.attempts.map(describeAttempt),
     failure: outcome.failure,
     tookMs: now - incoming.startedAt,
   };
@@ -62,10 +62,10 @@ export function explain(
   );
 }
 
-function tellAttempt({ plan, result, ms, servedBy }: Attempted) {
+function describeAttempt({ plan, result, ms, servedBy }: CompletedAttempt) {
   return {
-    way: plan.way.kind,
-    to: plan.way.origin,
+    way: plan.route.kind,
+    to: plan.route.origin,
     asked: plan.candidate?.key ?? null,
     served: servedBy,
     result:

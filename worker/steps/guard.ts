@@ -1,12 +1,12 @@
 import { clientKey } from '../../shared/address.ts';
-import { endingHere } from '../../shared/hop-by-hop.ts';
+import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import type { RequestUrl } from '../../shared/request-url.ts';
 import { isIdempotent } from '../../shared/retry.ts';
-import type { Settings } from '../settings.ts';
-import { clientAddress } from './client-address.ts';
+import type { EdgeSettings } from '../settings.ts';
+import { readClientAddress } from './client-address.ts';
 
 /** A client's request, read once: what later steps need, and the headers that go on. */
-export interface Incoming {
+export interface IncomingRequest {
   readonly request: Request;
   readonly method: string;
   readonly startedAt: number;
@@ -18,36 +18,36 @@ export interface Incoming {
   readonly path: string;
   /** Byte for byte as it came. */
   readonly target: string;
-  readonly client: string;
+  readonly clientAddress: string;
   /** The client as limits and placement count it. */
   readonly clientKey: string;
   readonly requestId: string;
   readonly idempotent: boolean;
   /** `x-governance-session`. */
-  readonly governance: string | null;
-  readonly cookie: string | null;
+  readonly governanceSessionId: string | null;
+  readonly cookieHeader: string | null;
   /** An authorised `x-acgs-explain`. */
-  readonly explain: boolean;
+  readonly explainRequested: boolean;
   /** To send on: the client's, less hop-by-hop and `x-acgs-*`, plus what a proxy adds. */
   readonly headers: Headers;
   /** The client has hung up: nobody is left to answer. */
-  gone: boolean;
+  clientGone: boolean;
   /** What to call when it does. */
-  readonly running: (() => void)[];
+  readonly abortCallbacks: (() => void)[];
 }
 
 /** What it needs of the edge. */
-interface Gate {
-  readonly settings: Settings;
+interface GuardContext {
+  readonly settings: EdgeSettings;
   readonly newRequestId: () => string;
-  readonly mayExplain: (token: string | null) => boolean;
+  readonly isExplainAuthorized: (token: string | null) => boolean;
 }
 
-export type Guarded = { ok: true; incoming: Incoming } | { ok: false; why: string };
+export type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; why: string };
 
 /** Step 1. Who asks, for what, and which of its headers may go on. */
-export function guard(url: RequestUrl, request: Request, edge: Gate, now: number): Guarded {
-  const address = clientAddress(request, edge.settings);
+export function guard(url: RequestUrl, request: Request, edge: GuardContext, now: number): GuardResult {
+  const address = readClientAddress(request, edge.settings);
   if (!address.ok) return address;
   const { method } = request;
   const { proto, host, target } = url;
@@ -56,11 +56,11 @@ export function guard(url: RequestUrl, request: Request, edge: Gate, now: number
   const names = [...sent.keys()];
   /** Asking the runtime costs more than looking through the list. */
   const fieldOf = (name: string): string | null => (names.includes(name) ? sent.get(name) : null);
-  const requestId = usableId(fieldOf('x-request-id')) ?? edge.newRequestId();
-  const headers = onward(sent, names, fieldOf);
-  addProxyFields(headers, { client: address.address, host, proto, requestId });
-  const explain = fieldOf('x-acgs-explain') !== null && edge.mayExplain(fieldOf('x-acgs-token'));
-  const incoming: Incoming = {
+  const requestId = validRequestId(fieldOf('x-request-id')) ?? edge.newRequestId();
+  const headers = forwardedHeaders(sent, names, fieldOf);
+  addProxyHeaders(headers, { client: address.address, host, proto, requestId });
+  const explain = fieldOf('x-acgs-explain') !== null && edge.isExplainAuthorized(fieldOf('x-acgs-token'));
+  const incoming: IncomingRequest = {
     request,
     method,
     startedAt: now,
@@ -68,16 +68,16 @@ export function guard(url: RequestUrl, request: Request, edge: Gate, now: number
     host,
     target,
     path: query < 0 ? target : target.slice(0, query),
-    client: address.address,
+    clientAddress: address.address,
     clientKey: clientKey(address.address),
     requestId,
     idempotent: isIdempotent(method, Boolean(fieldOf('idempotency-key'))),
-    governance: fieldOf('x-governance-session'),
-    cookie: fieldOf('cookie'),
-    explain,
+    governanceSessionId: fieldOf('x-governance-session'),
+    cookieHeader: fieldOf('cookie'),
+    explainRequested: explain,
     headers,
-    gone: false,
-    running: [],
+    clientGone: false,
+    abortCallbacks: [],
   };
   return { ok: true, incoming };
 }
@@ -87,10 +87,10 @@ export function guard(url: RequestUrl, request: Request, edge: Gate, now: number
  * To be called when there is, or when a try takes long, which then leaves the in-flight count at once: looking at the
  * signal costs too much to do it for every request.
  */
-export function watchClient(incoming: Incoming): void {
+export function watchClientDisconnect(incoming: IncomingRequest): void {
   incoming.request.signal.onabort = () => {
-    incoming.gone = true;
-    for (const stop of incoming.running) stop();
+    incoming.clientGone = true;
+    for (const stop of incoming.abortCallbacks) stop();
   };
 }
 
@@ -98,17 +98,21 @@ export function watchClient(incoming: Incoming): void {
  * What goes on of the client's fields. A copy made by the runtime, less what must not go on: handed over one by one, the
  * fields cost as much as all the rest of the request.
  */
-function onward(sent: Headers, names: readonly string[], fieldOf: (name: string) => string | null): Headers {
+function forwardedHeaders(
+  sent: Headers,
+  names: readonly string[],
+  fieldOf: (name: string) => string | null,
+): Headers {
   const headers = new Headers(sent);
   const ownNames = names.filter((name) => name.startsWith('x-acgs-'));
   const isWebSocket = fieldOf('upgrade')?.toLowerCase() === 'websocket';
-  for (const name of [...ownNames, ...endingHere(names, fieldOf('connection'))]) {
+  for (const name of [...ownNames, ...hopByHopFields(names, fieldOf('connection'))]) {
     if (name !== 'upgrade' || !isWebSocket) headers.delete(name);
   }
   return headers;
 }
 
-interface ProxyFields {
+interface ProxyHeaderValues {
   client: string;
   host: string;
   proto: string;
@@ -116,7 +120,7 @@ interface ProxyFields {
 }
 
 /** Appended to what the client claims, never believed: the last entry is the one a reader may trust. */
-function addProxyFields(headers: Headers, { client, host, proto, requestId }: ProxyFields): void {
+function addProxyHeaders(headers: Headers, { client, host, proto, requestId }: ProxyHeaderValues): void {
   const node = client.includes(':') ? `"[${client}]"` : client;
   headers.append('x-forwarded-for', client);
   headers.append('forwarded', `for=${node};host="${host}";proto=${proto}`);
@@ -128,6 +132,6 @@ function addProxyFields(headers: Headers, { client, host, proto, requestId }: Pr
 }
 
 /** A client's own request id is kept when it is short and plain: it ends up in logs. */
-function usableId(id: string | null): string | null {
+function validRequestId(id: string | null): string | null {
   return id !== null && /^[A-Za-z0-9._:/+=-]{1,128}$/.test(id) ? id : null;
 }

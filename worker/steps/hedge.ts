@@ -1,11 +1,11 @@
 import { isFailure } from '../../shared/retry.ts';
-import type { Attempted } from './attempt.ts';
+import type { CompletedAttempt } from './attempt.ts';
 
 /** A second try that is started when the first takes longer than is usual. */
-export interface Hedge {
+export interface HedgePlan {
   afterMs: number;
   /** Null when there is no one else to ask, or no budget left. */
-  start: () => { result: Promise<Attempted>; cancel: () => void } | null;
+  start: () => { result: Promise<CompletedAttempt>; cancel: () => void } | null;
 }
 
 /**
@@ -13,9 +13,9 @@ export interface Hedge {
  * ended with.
  */
 export async function withHedge(
-  first: { result: Promise<Attempted>; cancel: () => void },
-  hedge: Hedge,
-): Promise<{ winner: Attempted; loser: Attempted | null }> {
+  first: { result: Promise<CompletedAttempt>; cancel: () => void },
+  hedge: HedgePlan,
+): Promise<{ winner: CompletedAttempt; loser: CompletedAttempt | null }> {
   const late = Promise.withResolvers<'late'>();
   const timer = setTimeout(() => late.resolve('late'), hedge.afterMs);
   const early = await Promise.race([first.result, late.promise]);

@@ -1,12 +1,12 @@
-import { policyItem, rateLimitItem, resetSeconds } from '../../shared/limits/fields.ts';
-import type { Decision } from '../../shared/limits/limiter.ts';
-import type { CompiledPolicy, LimitedRequest } from '../../shared/limits/policy.ts';
+import { rateLimitHeaderItem, rateLimitPolicyHeaderItem, resetSeconds } from '../../shared/limits/headers.ts';
+import type { LimitDecision } from '../../shared/limits/limiter.ts';
+import type { CompiledRateLimit, RateLimitInput } from '../../shared/limits/policy.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import type { Incoming } from './guard.ts';
+import type { IncomingRequest } from './guard.ts';
 
 /** What the limits said: fields for every answer of a limited route, and whether this request is over one. */
-export interface Limited {
+export interface LimitResult {
   /** Policies that deny it, by name; empty: it may pass. */
   readonly violated: readonly string[];
   readonly retryAfterSeconds: number;
@@ -14,34 +14,34 @@ export interface Limited {
   readonly fields: { limit: string; policy: string } | null;
 }
 
-interface Matching {
-  policy: CompiledPolicy;
+interface MatchedPolicy {
+  policy: CompiledRateLimit;
   key: string;
   quota: number;
   /** What the native binding said, for policies that have one. */
   nativeDenied: boolean;
 }
 
-const UNLIMITED: Limited = { violated: [], retryAfterSeconds: 0, fields: null };
+const UNLIMITED: LimitResult = { violated: [], retryAfterSeconds: 0, fields: null };
 
 /**
  * Step 4. Every policy that covers the request is asked; a denied request is counted by none. Nothing is awaited unless
  * a global policy has no lease left, or a policy asks the native binding.
  */
 export function applyLimits(
-  incoming: Incoming,
+  incoming: IncomingRequest,
   service: ServiceView,
   edge: Edge,
   ctx: ExecutionContext,
-): Limited | Promise<Limited> {
+): LimitResult | Promise<LimitResult> {
   if (service.limits.length === 0) return UNLIMITED;
-  const request = limitedRequest(incoming, service);
-  const matching: Matching[] = [];
+  const request = toLimitedRequest(incoming, service);
+  const matching: MatchedPolicy[] = [];
   const waiting: Promise<unknown>[] = [];
   for (const policy of service.limits) {
-    if (!policy.appliesTo(incoming.path) || policy.isExempt?.(incoming.client)) continue;
+    if (!policy.appliesTo(incoming.path) || policy.isExempt?.(incoming.clientAddress)) continue;
     const key = policy.keyOf(request);
-    const match: Matching = { policy, key, quota: policy.limitOf(key), nativeDenied: false };
+    const match: MatchedPolicy = { policy, key, quota: policy.limitOf(key), nativeDenied: false };
     matching.push(match);
     if (policy.native !== undefined) waiting.push(askNative(policy.native, match, service, incoming, edge));
     if (policy.scope === 'edge') continue;
@@ -55,9 +55,9 @@ export function applyLimits(
 
 async function askNative(
   binding: string,
-  match: Matching,
+  match: MatchedPolicy,
   service: ServiceView,
-  incoming: Incoming,
+  incoming: IncomingRequest,
   edge: Edge,
 ): Promise<void> {
   const { policy, key } = match;
@@ -65,34 +65,34 @@ async function askNative(
 }
 
 function decide(
-  matching: readonly Matching[],
+  matching: readonly MatchedPolicy[],
   service: ServiceView,
-  incoming: Incoming,
+  incoming: IncomingRequest,
   edge: Edge,
-): Limited {
+): LimitResult {
   const now = incoming.startedAt;
   const violated: string[] = [];
-  const taken: Matching[] = [];
+  const taken: MatchedPolicy[] = [];
   let retryAfterSeconds = 0;
   let limit = '';
   let policyText = '';
   for (const match of matching) {
     const { policy, quota } = match;
-    const decision = decideOne(match, service, edge, now);
+    const decision = decidePolicy(match, service, edge, now);
     if (decision.allowed) taken.push(match);
-    edge.counters.limited(service.id, policy, decision.allowed);
+    edge.counters.countLimitDecision(service.id, policy, decision.allowed);
     if (policy.shadow) continue;
     if (!decision.allowed) {
       violated.push(policy.name);
       retryAfterSeconds = Math.max(retryAfterSeconds, resetSeconds(decision.resetMs));
     }
     const separator = limit ? ', ' : '';
-    limit += separator + rateLimitItem(policy, decision);
-    policyText += separator + policyItem(policy, quota);
+    limit += separator + rateLimitHeaderItem(policy, decision);
+    policyText += separator + rateLimitPolicyHeaderItem(policy, quota);
   }
   if (violated.length > 0) {
     for (const { policy, key, quota } of taken) {
-      edge.limiters.of(service.id, policy).undo(key, quota, policy.cost, now);
+      edge.limiters.forPolicy(service.id, policy).refund(key, quota, policy.cost, now);
       if (policy.scope === 'global') edge.leases.undo(service.id, policy, key);
     }
   }
@@ -100,32 +100,32 @@ function decide(
 }
 
 /** The isolate's own count always holds; a global policy asks its lease as well. */
-function decideOne(
-  { policy, key, quota, nativeDenied }: Matching,
+function decidePolicy(
+  { policy, key, quota, nativeDenied }: MatchedPolicy,
   service: ServiceView,
   edge: Edge,
   now: number,
-): Decision {
+): LimitDecision {
   if (nativeDenied) return { allowed: false, remaining: 0, resetMs: policy.windowMs };
-  const own = edge.limiters.of(service.id, policy);
+  const own = edge.limiters.forPolicy(service.id, policy);
   const decision = own.take(key, quota, policy.cost, now);
   if (policy.scope === 'edge' || !decision.allowed) return decision;
   const leased = edge.leases.take(service.id, policy, key, now);
   if (!leased) return decision;
   if (!leased.allowed) {
-    own.undo(key, quota, policy.cost, now);
+    own.refund(key, quota, policy.cost, now);
     return leased;
   }
   return { ...decision, remaining: Math.min(decision.remaining, leased.remaining) };
 }
 
-function limitedRequest(incoming: Incoming, service: ServiceView): LimitedRequest {
+function toLimitedRequest(incoming: IncomingRequest, service: ServiceView): RateLimitInput {
   return {
     path: incoming.path,
     clientKey: incoming.clientKey,
     header: (name) => incoming.request.headers.get(name),
     sessionKey: () => {
-      if (incoming.governance) return incoming.governance;
+      if (incoming.governanceSessionId) return incoming.governanceSessionId;
       const { by, header } = service.policy.affinity;
       return (by === 'header' && header && incoming.request.headers.get(header)) || incoming.clientKey;
     },

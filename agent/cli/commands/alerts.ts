@@ -1,13 +1,13 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { noSuchCommand, wholeNumber } from '../arguments.ts';
-import { type Context, contextOf } from '../context.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
-import { readAs } from '../shapes.ts';
-import { harmless, table, wrap } from '../terminal.ts';
-import { plural } from '../words.ts';
+import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
+import { type CommandContext, contextOf } from '../context.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
+import { plural } from '../format.ts';
+import { parseResponse } from '../response-schemas.ts';
+import { formatTable, replaceControlCharacters, wrapText } from '../terminal.ts';
 
-const alertShape = z.looseObject({
+const alertResponseSchema = z.looseObject({
   id: z.string(),
   rule: z.string(),
   service: z.string(),
@@ -20,8 +20,8 @@ const alertShape = z.looseObject({
   notified: z.number(),
   silenced: z.boolean(),
 });
-const alertsShape = z.looseObject({ alerts: z.array(alertShape) });
-const silenceShape = z.looseObject({
+const alertListResponseSchema = z.looseObject({ alerts: z.array(alertResponseSchema) });
+const silenceResponseSchema = z.looseObject({
   id: z.string(),
   rule: z.string(),
   service: z.string(),
@@ -29,11 +29,11 @@ const silenceShape = z.looseObject({
   reason: z.string(),
   createdBy: z.string(),
 });
-const silencesShape = z.looseObject({ silences: z.array(silenceShape) });
-const resultsShape = z.looseObject({
+const silenceListResponseSchema = z.looseObject({ silences: z.array(silenceResponseSchema) });
+const testResultsSchema = z.looseObject({
   results: z.array(z.object({ receiver: z.string(), error: z.string().nullable() })),
 });
-type Alert = z.infer<typeof alertShape>;
+type AlertResponse = z.infer<typeof alertResponseSchema>;
 
 const whoami = (): string => process.env.SUDO_USER ?? process.env.USER ?? 'cli';
 
@@ -50,16 +50,20 @@ export function registerAlerts(program: Command): void {
     .command('list', { isDefault: true })
     .description('alerts that fire')
     .option('--all', 'the latest of all, resolved ones too')
-    .option('--limit <n>', 'at most so many', wholeNumber(1, 1000), 50)
+    .option('--limit <n>', 'at most so many', integerBetween(1, 1000), 50)
     .allowExcessArguments()
     .action(async (options: { all?: boolean; limit: number }, command: Command) => {
-      noSuchCommand(command);
+      rejectUnknownSubcommand(command);
       const context = contextOf(command);
       const query = new URLSearchParams({
         state: options.all ? 'all' : 'firing',
         limit: String(options.limit),
       });
-      const answer = readAs(alertsShape, await (await context.client()).get(`/v1/alerts?${query}`), 'alerts');
+      const answer = parseResponse(
+        alertListResponseSchema,
+        await (await context.client()).get(`/v1/alerts?${query}`),
+        'alerts',
+      );
       context.print(answer, ({ alerts: list }) => listText(list, context));
     });
   alerts
@@ -68,17 +72,24 @@ export function registerAlerts(program: Command): void {
     .argument('<id>', 'or the first letters of it')
     .action(async (id: string, _options: unknown, command: Command) => {
       // All ids begin with nothing: an empty variable in a script must not take what happens to fire.
-      if (id === '') throw new Misuse('the id is empty: `acgs-lb alerts` tells it');
+      if (id === '') throw new CliUsageError('the id is empty: `acgs-lb alerts` tells it');
       const context = contextOf(command);
       const client = await context.client();
-      const { alerts: firing } = readAs(alertsShape, await client.get('/v1/alerts'), 'alerts');
+      const { alerts: firing } = parseResponse(
+        alertListResponseSchema,
+        await client.get('/v1/alerts'),
+        'alerts',
+      );
       const found = firing.filter((alert) => alert.id.startsWith(id));
       const [first] = found;
       if (!first || found.length > 1) {
         throw new CommandFailed(first ? `more than one alert begins with ${id}` : `no alert ${id} fires`);
       }
       const answer = await client.post(`/v1/alerts/${first.id}/ack`, { by: whoami() });
-      context.print(readAs(alertShape, answer, 'alert'), (alert) => `acknowledged: ${alert.message}`);
+      context.print(
+        parseResponse(alertResponseSchema, answer, 'alert'),
+        (alert) => `acknowledged: ${alert.message}`,
+      );
     });
   registerTest(alerts);
   registerSilences(alerts);
@@ -93,7 +104,7 @@ function registerTest(alerts: Command): void {
       const context = contextOf(command);
       const body = receiver === undefined ? {} : { receiver };
       const answer = await (await context.client()).post('/v1/alerts/test', body);
-      const { results } = readAs(resultsShape, answer, 'results');
+      const { results } = parseResponse(testResultsSchema, answer, 'results');
       context.print({ results }, () =>
         results.map(({ receiver: name, error }) => `${name}: ${error ?? 'delivered'}`).join('\n'),
       );
@@ -114,7 +125,9 @@ function registerSilences(alerts: Command): void {
       const context = contextOf(command);
       const body = { ...options, by: whoami() };
       const answer = await (await context.client()).post('/v1/alerts/silences', body);
-      context.print(readAs(silenceShape, answer, 'silence'), (made) => silenceText(made, context));
+      context.print(parseResponse(silenceResponseSchema, answer, 'silence'), (made) =>
+        silenceText(made, context),
+      );
     });
   alerts
     .command('silences')
@@ -123,7 +136,7 @@ function registerSilences(alerts: Command): void {
       const context = contextOf(command);
       const answer = await (await context.client()).get('/v1/alerts/silences');
       context.print(
-        readAs(silencesShape, answer, 'silences'),
+        parseResponse(silenceListResponseSchema, answer, 'silences'),
         ({ silences }) => silences.map((one) => silenceText(one, context)).join('\n') || 'no silences',
       );
     });
@@ -138,20 +151,20 @@ function registerSilences(alerts: Command): void {
     });
 }
 
-function silenceText(silence: z.infer<typeof silenceShape>, { terminal }: Context): string {
+function silenceText(silence: z.infer<typeof silenceResponseSchema>, { terminal }: CommandContext): string {
   const { id, rule, service, until, reason, createdBy } = silence;
   const what = `${rule || 'every rule'} of ${service || 'every service'} until ${new Date(until).toISOString()}`;
-  return wrap(harmless(`${id}: ${what}, by ${createdBy}: ${reason}`), 2, terminal);
+  return wrapText(replaceControlCharacters(`${id}: ${what}, by ${createdBy}: ${reason}`), 2, terminal);
 }
 
-function listText(list: readonly Alert[], { terminal }: Context): string {
+function listText(list: readonly AlertResponse[], { terminal }: CommandContext): string {
   if (list.length === 0) return terminal.paint('green', 'no alerts');
-  const note = (alert: Alert): string => {
+  const note = (alert: AlertResponse): string => {
     if (alert.resolvedAt !== null) return `resolved ${new Date(alert.resolvedAt).toISOString()}`;
     if (alert.acknowledgedBy !== null) return `taken by ${alert.acknowledgedBy}`;
     return alert.silenced ? 'silenced' : `told ${plural(alert.notified, 'time')}`;
   };
-  return table(
+  return formatTable(
     list,
     [
       { title: 'ID', value: ({ id }) => id.slice(0, 8) },
@@ -161,9 +174,9 @@ function listText(list: readonly Alert[], { terminal }: Context): string {
         style: ({ severity, state }) =>
           state === 'resolved' ? 'dim' : severity === 'warning' ? 'yellow' : 'red',
       },
-      { title: 'SINCE', value: ({ startedAt }) => new Date(startedAt).toISOString(), optional: 2 },
-      { title: 'NOTE', value: note, optional: 1 },
-      { title: 'MESSAGE', value: ({ message }) => message, shrink: 1 },
+      { title: 'SINCE', value: ({ startedAt }) => new Date(startedAt).toISOString(), dropPriority: 2 },
+      { title: 'NOTE', value: note, dropPriority: 1 },
+      { title: 'MESSAGE', value: ({ message }) => message, shrinkFactor: 1 },
     ],
     terminal,
   );

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { z } from 'zod';
-import { CONFIG_OPTION, CONFIG_WORDS, chosenConfig } from '../config-place.ts';
+import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { contextOf } from '../context.ts';
-import { readAs } from '../shapes.ts';
-import { wrap } from '../terminal.ts';
+import { parseResponse } from '../response-schemas.ts';
+import { wrapText } from '../terminal.ts';
 
-const answerShape = z.looseObject({
+const configResponseSchema = z.looseObject({
   changes: z.array(z.string()),
   saved: z.boolean().default(false),
   note: z.string().optional(),
@@ -16,7 +16,7 @@ export function registerApply(program: Command): void {
   program
     .command('apply')
     .description('give the running agent a new configuration: shows what would change, asks, then does it')
-    .option(CONFIG_OPTION, CONFIG_WORDS)
+    .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
     .option('--dry-run', 'only show what would change')
     .addHelpText(
       'after',
@@ -25,16 +25,20 @@ export function registerApply(program: Command): void {
     .action(async (options: { config?: string; dryRun?: boolean }, command: Command) => {
       const context = contextOf(command);
       const { loadConfigFile } = await import('../config-file.ts');
-      const file = chosenConfig(options.config);
+      const file = resolveConfigPath(options.config);
       await loadConfigFile(file);
       const text = await readFile(file, 'utf8');
       const client = await context.client();
       const put = async (query: string) => {
         const init = { method: 'PUT', body: text, headers: { 'content-type': 'application/yaml' } };
-        return readAs(answerShape, await (await client.open(`/v1/config${query}`, init)).json(), 'answer');
+        return parseResponse(
+          configResponseSchema,
+          await (await client.open(`/v1/config${query}`, init)).json(),
+          'answer',
+        );
       };
       const wanted = await put('?dryRun=true');
-      const list = wanted.changes.map((change) => `  ${wrap(change, 4, context.terminal)}`).join('\n');
+      const list = wanted.changes.map((change) => `  ${wrapText(change, 4, context.terminal)}`).join('\n');
       if (options.dryRun || wanted.changes.length === 0) {
         context.print(wanted, () => (list ? `would change\n${list}` : 'nothing would change'));
         return;

@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { type Command, Option } from 'commander';
-import { makeFolder } from '../../make-folder.ts';
+import { makeFolder } from '../../lib/make-folder.ts';
 import { contextOf } from '../context.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
 import { toMiB } from '../progress.ts';
 
 interface BackupOptions {
@@ -21,7 +21,7 @@ function readEnvironment(file: string): void {
     process.loadEnvFile(file);
   } catch (cause) {
     const { code } = cause as NodeJS.ErrnoException;
-    throw new Misuse(`--env-file ${file} cannot be read: ${code}`, { cause });
+    throw new CliUsageError(`--env-file ${file} cannot be read: ${code}`, { cause });
   }
 }
 
@@ -39,8 +39,8 @@ export function registerBackup(program: Command): void {
     )
     .action(async (options: BackupOptions, command: Command) => {
       const context = contextOf(command);
-      const { backupConfig, backupDatabase } = await import('../../upkeep/backup.ts');
-      const { configOf, openHistoryFor, stateDirOf } = await import('../history.ts');
+      const { backupConfig, backupDatabase } = await import('../../history/maintenance/backup.ts');
+      const { loadCommandConfig, openCommandHistory, stateDirOf } = await import('../history.ts');
       const { registryPath } = await import('../../registry/registry.ts');
       if (options.envFile !== undefined) readEnvironment(options.envFile);
       const folder = resolve(options.output);
@@ -53,7 +53,7 @@ export function registerBackup(program: Command): void {
       const made: { config?: string; contents?: string[]; database?: string; by?: string } = {};
       const lines: string[] = [];
       if (options.only !== 'database') {
-        const { file, config } = await configOf(command, options.config);
+        const { file, config } = await loadCommandConfig(command, options.config);
         const env = options.envFile ?? ENV_FILES.find((path) => existsSync(path));
         const haproxy = config.haproxy.file;
         const files = {
@@ -75,7 +75,7 @@ export function registerBackup(program: Command): void {
       if (options.only !== 'config') {
         const backup = await context.progress(async (tell) => {
           tell('opening the history');
-          const history = await openHistoryFor(command);
+          const history = await openCommandHistory(command);
           try {
             tell('writing the history');
             const onRows = (done: number, total: number) => tell('writing the history', done, total, 'rows');

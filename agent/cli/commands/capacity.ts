@@ -13,14 +13,14 @@ export function registerCapacity(program: Command): void {
     )
     .action(async (options: { month?: number; config?: string }, command: Command) => {
       const context = contextOf(command);
-      const { configOf, openHistoryFor } = await import('../history.ts');
-      const { bringUpToDate } = await import('./report.ts');
-      const { config } = await configOf(command, options.config);
+      const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
+      const { rollUpBeforeReport } = await import('./report.ts');
+      const { config } = await loadCommandConfig(command, options.config);
       const capacity = await context.progress(async (tell) => {
         tell('opening the history');
-        const history = await openHistoryFor(command);
+        const history = await openCommandHistory(command);
         try {
-          await bringUpToDate(context, history.database, tell);
+          await rollUpBeforeReport(context, history.database, tell);
           tell('reading a year of hours');
           const { readCapacity } = await import('../../reports/read-capacity.ts');
           const now = Math.floor(Date.now() / 1000);
@@ -31,7 +31,7 @@ export function registerCapacity(program: Command): void {
           await history.close();
         }
       });
-      const { capacityText } = await import('../../reports/capacity-text.ts');
+      const { capacityText } = await import('../capacity-text.ts');
       context.print(capacity, () => capacityText(capacity, context.terminal));
       // Nothing could be forecast at all: the reasons are printed, the exit code says so too.
       if (capacity.services.every(({ refused }) => refused !== undefined)) process.exitCode = 1;

@@ -1,19 +1,19 @@
 import type { Command } from 'commander';
-import { CONFIG_OPTION, CONFIG_WORDS, chosenConfig } from '../config-place.ts';
+import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { contextOf } from '../context.ts';
-import { Misuse } from '../errors.ts';
-import { plural } from '../words.ts';
+import { CliUsageError } from '../errors.ts';
+import { plural } from '../format.ts';
 
 export function registerCheck(program: Command): void {
   program
     .command('check')
     .description('judge a configuration: every mistake at once, each with its place')
-    .option(CONFIG_OPTION, CONFIG_WORDS)
+    .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
     .addHelpText('after', '\nExample:\n  acgs-lb check --config /etc/acgs-lb/acgs-lb.yaml')
     .action(async (options: { config?: string }, command: Command) => {
       const context = contextOf(command);
       const { loadConfigFile } = await import('../config-file.ts');
-      const file = chosenConfig(options.config);
+      const file = resolveConfigPath(options.config);
       try {
         const config = await loadConfigFile(file);
         const services = Object.values(config.services);
@@ -24,7 +24,7 @@ export function registerCheck(program: Command): void {
           () => `${file} is good: ${plural(services.length, 'service')}, ${plural(instances, 'instance')}`,
         );
       } catch (error) {
-        if (!context.json || !(error instanceof Misuse)) throw error;
+        if (!context.json || !(error instanceof CliUsageError)) throw error;
         context.print({ ok: false, file, problems: error.message.split('\n') }, () => '');
         process.exitCode = 2;
       }

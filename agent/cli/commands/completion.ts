@@ -1,6 +1,6 @@
 import { Argument, type Command } from 'commander';
 import { complete, SCRIPTS, SHELLS } from '../completion.ts';
-import { type Context, contextOf } from '../context.ts';
+import { type CommandContext, contextOf } from '../context.ts';
 
 export function registerCompletion(program: Command): void {
   program
@@ -22,13 +22,13 @@ export function registerCompletion(program: Command): void {
     .action(async (words: string[], _options: unknown, command: Command) => {
       const context = contextOf(command);
       const found = await complete(program, words.length > 0 ? words : [''], namesOf(context));
-      const lines = found.map(({ value, about }) => (about ? `${value}\t${about}` : value));
+      const lines = found.map(({ value, description: about }) => (about ? `${value}\t${about}` : value));
       if (lines.length > 0) context.terminal.write(lines.join('\n'));
     });
 }
 
 /** Names from the running agent; none when it cannot be asked: completion never complains. */
-function namesOf(context: Context) {
+function namesOf(context: CommandContext) {
   const names = async (path: string, list: string): Promise<string[]> => {
     try {
       const answer = (await (await context.client()).get(path)) as Record<string, { id: string }[]> | null;

@@ -1,13 +1,13 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../../../shared/config/config.ts';
-import { chosenConfig } from '../config-place.ts';
-import { type Context, contextOf } from '../context.ts';
+import { resolveConfigPath } from '../config-path.ts';
+import { type CommandContext, contextOf } from '../context.ts';
 import type { Finding } from '../doctor/finding.ts';
-import { Misuse } from '../errors.ts';
-import type { Tell } from '../progress.ts';
-import { wrap } from '../terminal.ts';
-import { plural } from '../words.ts';
+import { CliUsageError } from '../errors.ts';
+import { plural } from '../format.ts';
+import type { ReportProgress } from '../progress.ts';
+import { wrapText } from '../terminal.ts';
 
 interface DoctorOptions {
   config?: string;
@@ -35,23 +35,23 @@ export function registerDoctor(program: Command): void {
     });
 }
 
-async function examine(stateDir: string, options: DoctorOptions, tell: Tell): Promise<Finding[]> {
+async function examine(stateDir: string, options: DoctorOptions, tell: ReportProgress): Promise<Finding[]> {
   const { fail, ok, skip } = await import('../doctor/finding.ts');
-  const { gatherEnvironment } = await import('../doctor/facts.ts');
+  const { loadAgentEnvironment } = await import('../doctor/input.ts');
   const { loadConfigFile } = await import('../config-file.ts');
-  const { env, stack } = await gatherEnvironment({
+  const { env, stack } = await loadAgentEnvironment({
     stateDir,
     envFile: options.envFile,
     env: process.env,
   });
   const own = join(stateDir, 'acgs-lb.yaml');
-  const configFile = chosenConfig(options.config, stack ? [own] : []);
+  const configFile = resolveConfigPath(options.config, stack ? [own] : []);
   const { checkNode } = await import('../doctor/host.ts');
   let config: Config;
   try {
     config = await loadConfigFile(configFile);
   } catch (error) {
-    if (!(error instanceof Misuse)) throw error;
+    if (!(error instanceof CliUsageError)) throw error;
     return [
       checkNode(),
       ...error.message
@@ -64,7 +64,10 @@ async function examine(stateDir: string, options: DoctorOptions, tell: Tell): Pr
   return [checkNode(), ...found, ok('configuration', configFile), ...(await examineAll(facts, tell))];
 }
 
-async function examineAll(facts: import('../doctor/facts.ts').Facts, tell: Tell): Promise<Finding[]> {
+async function examineAll(
+  facts: import('../doctor/input.ts').DoctorInput,
+  tell: ReportProgress,
+): Promise<Finding[]> {
   const [host, haproxy, stores, agent, edge, kv, { packageVersion }] = await Promise.all([
     import('../doctor/host.ts'),
     import('../doctor/haproxy.ts'),
@@ -72,7 +75,7 @@ async function examineAll(facts: import('../doctor/facts.ts').Facts, tell: Tell)
     import('../doctor/agent.ts'),
     import('../doctor/edge.ts'),
     import('../doctor/kv.ts'),
-    import('../../version.ts'),
+    import('../../lib/version.ts'),
   ]);
   const { env, stack, config } = facts;
   const url =
@@ -108,7 +111,7 @@ async function examineAll(facts: import('../doctor/facts.ts').Facts, tell: Tell)
 
 const MARKS = { ok: ['✓', 'green'], warn: ['!', 'yellow'], fail: ['✗', 'red'], skip: ['–', 'dim'] } as const;
 
-function findingsText(findings: readonly Finding[], { terminal }: Context): string {
+function findingsText(findings: readonly Finding[], { terminal }: CommandContext): string {
   const width = Math.max(...findings.map(({ name }) => name.length));
   const lines = findings.map(({ name, state, detail, mend }) => {
     const [mark, style] = MARKS[state];
@@ -116,9 +119,11 @@ function findingsText(findings: readonly Finding[], { terminal }: Context): stri
     const below = `\n${' '.repeat(indent)}`;
     const told = detail
       .split('\n')
-      .map((line) => wrap(line, indent, terminal))
+      .map((line) => wrapText(line, indent, terminal))
       .join(below);
-    const advice = mend ? `${below}${terminal.paint('bold', '→')} ${wrap(mend, indent + 2, terminal)}` : '';
+    const advice = mend
+      ? `${below}${terminal.paint('bold', '→')} ${wrapText(mend, indent + 2, terminal)}`
+      : '';
     return `${terminal.paint(style, mark)} ${name.padEnd(width)}  ${state === 'skip' ? terminal.paint('dim', told) : told}${advice}`;
   });
   const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;

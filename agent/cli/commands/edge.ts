@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { bindAddress } from '../../../shared/config/scalars.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
 
 interface EdgeOptions {
   bind: string;
@@ -36,12 +36,14 @@ Example:
     )
     .action(async (options: EdgeOptions) => {
       const bind = bindAddress.safeParse(options.bind);
-      if (!bind.success) throw new Misuse(`--bind: ${options.bind} is no address such as *:8787`);
+      if (!bind.success) throw new CliUsageError(`--bind: ${options.bind} is no address such as *:8787`);
       if (Boolean(options.tlsCert) !== Boolean(options.tlsKey)) {
-        throw new Misuse('--tls-cert and --tls-key go together');
+        throw new CliUsageError('--tls-cert and --tls-key go together');
       }
       if (!process.env.SITES && !process.env.FALLBACK_ORIGIN) {
-        throw new Misuse('SITES and FALLBACK_ORIGIN are both unset: there is nowhere to send requests');
+        throw new CliUsageError(
+          'SITES and FALLBACK_ORIGIN are both unset: there is nowhere to send requests',
+        );
       }
       const { prepareEdge, runEdge } = await import('../../edge/serve.ts');
       const prepared = await prepareEdge({

@@ -1,17 +1,17 @@
 import type { Command } from 'commander';
-import { wholeNumber } from '../arguments.ts';
+import { integerBetween } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
-import { changeShape, readAs } from '../shapes.ts';
-import { readEvents } from '../sse.ts';
-import { changeText } from '../status-view.ts';
+import { readEventStream } from '../event-stream.ts';
+import { changeResponseSchema, parseResponse } from '../response-schemas.ts';
+import { formatChange } from '../status-view.ts';
 
 export function registerEvents(program: Command): void {
   program
     .command('events')
     .description('what happens to instances, as it happens, until Ctrl-C')
     .option('--no-follow', 'only what the agent remembers, then end')
-    .option('--limit <n>', 'begin with at most this many past ones', wholeNumber(0, 1000), 20)
+    .option('--limit <n>', 'begin with at most this many past ones', integerBetween(0, 1000), 20)
     .addHelpText('after', '\nExamples:\n  acgs-lb events\n  acgs-lb events --no-follow --limit 100 --json')
     .action(async (options: { follow: boolean; limit: number }, command: Command) => {
       const context = contextOf(command);
@@ -22,10 +22,12 @@ export function registerEvents(program: Command): void {
       });
       const response = await client.open(`/v1/events?${query}`);
       if (!response.body) throw new CommandFailed('the agent sent no stream');
-      for await (const message of readEvents(response.body)) {
+      for await (const message of readEventStream(response.body)) {
         if (message.event !== 'change') continue;
-        const change = readAs(changeShape, JSON.parse(message.data), 'event');
-        context.terminal.write(context.json ? JSON.stringify(change) : changeText(change, context.terminal));
+        const change = parseResponse(changeResponseSchema, JSON.parse(message.data), 'event');
+        context.terminal.write(
+          context.json ? JSON.stringify(change) : formatChange(change, context.terminal),
+        );
       }
       if (options.follow) throw new CommandFailed('the agent closed the stream');
     });

@@ -2,12 +2,12 @@ import { isIP } from 'node:net';
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { contextOf } from '../context.ts';
-import { Misuse } from '../errors.ts';
-import { readAs } from '../shapes.ts';
-import { type Column, type Terminal, table, wrap } from '../terminal.ts';
-import { numberText, stateStyle } from '../words.ts';
+import { CliUsageError } from '../errors.ts';
+import { formatNumber, stateStyle } from '../format.ts';
+import { parseResponse } from '../response-schemas.ts';
+import { formatTable, type TableColumn, type Terminal, wrapText } from '../terminal.ts';
 
-const explanationShape = z.looseObject({
+const explanationResponseSchema = z.looseObject({
   service: z.string().nullable(),
   route: z.string().nullable(),
   strategy: z.string().nullable(),
@@ -28,7 +28,7 @@ const explanationShape = z.looseObject({
   ),
 });
 
-type Explanation = z.output<typeof explanationShape>;
+type ExplanationResponse = z.output<typeof explanationResponseSchema>;
 
 export function registerExplain(program: Command): void {
   program
@@ -49,9 +49,9 @@ export function registerExplain(program: Command): void {
         command: Command,
       ) => {
         if (!path.startsWith('/'))
-          throw new Misuse(`${path} is no path: it begins with /, such as /api/v1/auth/login`);
+          throw new CliUsageError(`${path} is no path: it begins with /, such as /api/v1/auth/login`);
         if (options.client !== undefined && isIP(options.client) === 0) {
-          throw new Misuse(`--client: ${options.client} is no address such as 203.0.113.7`);
+          throw new CliUsageError(`--client: ${options.client} is no address such as 203.0.113.7`);
         }
         const context = contextOf(command);
         const { session, client, host } = options;
@@ -62,15 +62,19 @@ export function registerExplain(program: Command): void {
           ...(host ? { host } : {}),
         });
         const answer = await (await context.client()).get(`/v1/explain?${query}`);
-        const explanation = readAs(explanationShape, answer, 'explanation');
-        context.print(explanation, () => explanationText(path, explanation, context.terminal));
+        const explanation = parseResponse(explanationResponseSchema, answer, 'explanation');
+        context.print(explanation, () => formatExplanation(path, explanation, context.terminal));
         if (explanation.chosen === null) process.exitCode = 1;
       },
     );
 }
 
 /** The answer for a terminal. */
-export function explanationText(path: string, explanation: Explanation, terminal: Terminal): string {
+export function formatExplanation(
+  path: string,
+  explanation: ExplanationResponse,
+  terminal: Terminal,
+): string {
   const { service, route, strategy, chosen, why, limits, candidates } = explanation;
   const head = chosen
     ? `${path} → ${terminal.paint('green', chosen)}`
@@ -79,19 +83,19 @@ export function explanationText(path: string, explanation: Explanation, terminal
     ['why', why],
     ...(service ? [['service', `${service}, by route ${route ?? '?'}, ${strategy ?? ''}`]] : []),
     ...(limits.length > 0 ? [['limited', `by ${limits.join(', ')}`]] : []),
-  ].map(([name = '', text = '']) => `${name.padEnd(10)}${wrap(text, 10, terminal)}`);
-  const columns: Column<Explanation['candidates'][number]>[] = [
+  ].map(([name = '', text = '']) => `${name.padEnd(10)}${wrapText(text, 10, terminal)}`);
+  const columns: TableColumn<ExplanationResponse['candidates'][number]>[] = [
     { title: '', value: (row) => (row.chosen ? '→' : ' ') },
-    { title: 'CANDIDATE', value: (row) => row.id, shrink: 0.6, least: 16 },
+    { title: 'CANDIDATE', value: (row) => row.id, shrinkFactor: 0.6, minWidth: 16 },
     { title: 'STATE', value: (row) => row.state, style: (row) => stateStyle(row.state) },
-    { title: 'SHARE %', value: (row) => numberText(row.sharePercent, 1), align: 'right' },
-    { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right', optional: 2 },
-    { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right', optional: 3 },
-    { title: 'WHY', value: (row) => row.reason, shrink: 1, least: 16 },
+    { title: 'SHARE %', value: (row) => formatNumber(row.sharePercent, 1), align: 'right' },
+    { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right', dropPriority: 2 },
+    { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right', dropPriority: 3 },
+    { title: 'WHY', value: (row) => row.reason, shrinkFactor: 1, minWidth: 16 },
   ];
   return [
     head,
     facts.join('\n'),
-    ...(candidates.length > 0 ? [table(candidates, columns, terminal)] : []),
+    ...(candidates.length > 0 ? [formatTable(candidates, columns, terminal)] : []),
   ].join('\n\n');
 }

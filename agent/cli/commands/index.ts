@@ -9,6 +9,7 @@ import { registerDoctor } from './doctor.ts';
 import { registerEdge } from './edge.ts';
 import { registerEvents } from './events.ts';
 import { registerExplain } from './explain.ts';
+import { registerInstanceAdmin } from './instance-admin.ts';
 import { registerKeys } from './keys.ts';
 import { registerMaintain } from './maintain.ts';
 import { registerMigrate } from './migrate.ts';
@@ -21,14 +22,13 @@ import { registerRestore } from './restore.ts';
 import { registerRun } from './run.ts';
 import { registerSessions } from './sessions.ts';
 import { registerStatus } from './status.ts';
-import { registerSteer } from './steer.ts';
 
 /** Every command, in the order `--help` lists them. One file each; heavy imports belong inside the action. */
 export function registerCommands(program: Command): void {
   registerStatus(program);
   registerEvents(program);
   registerExplain(program);
-  registerSteer(program);
+  registerInstanceAdmin(program);
   registerRegistry(program);
   registerSessions(program);
   registerAlerts(program);

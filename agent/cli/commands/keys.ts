@@ -1,9 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { Argument, type Command } from 'commander';
 import { id as siteId } from '../../../shared/config/scalars.ts';
-import type { NewSecrets, RotationStep } from '../../keys.ts';
-import { type Context, contextOf } from '../context.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
+import type { RotationStep, SiteSecrets } from '../../snapshot/signing-keys.ts';
+import { type CommandContext, contextOf } from '../context.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
 
 /** keys: everything secret that agent and edge need, made here and nowhere else. */
 export function registerKeys(program: Command): void {
@@ -19,8 +19,8 @@ export function registerKeys(program: Command): void {
     )
     .action(async (options: { site: string; out?: string }, command: Command) => {
       siteOf(options.site);
-      const { newSecrets } = await import('../../keys.ts');
-      const secrets = newSecrets(options.site, new Date());
+      const { generateSiteSecrets } = await import('../../snapshot/signing-keys.ts');
+      const secrets = generateSiteSecrets(options.site, new Date());
       const context = contextOf(command);
       if (options.out) await writeSecrets(context, secrets, options.out);
       else context.print(secrets, printed);
@@ -56,10 +56,10 @@ export function registerKeys(program: Command): void {
     .description('the public halves of SNAPSHOT_SIGNING_KEY and GATEWAY_JWT_KEY in the environment')
     .option('--site <id>', 'site.id of the configuration', 'main')
     .action(async (options: { site: string }, command: Command) => {
-      const { gatewayPublicKey, snapshotPublicKey } = await import('../../keys.ts');
+      const { gatewayPublicKey, snapshotPublicKey } = await import('../../snapshot/signing-keys.ts');
       const { SNAPSHOT_SIGNING_KEY, GATEWAY_JWT_KEY } = process.env;
       if (!SNAPSHOT_SIGNING_KEY && !GATEWAY_JWT_KEY) {
-        throw new Misuse('neither SNAPSHOT_SIGNING_KEY nor GATEWAY_JWT_KEY is set in the environment');
+        throw new CliUsageError('neither SNAPSHOT_SIGNING_KEY nor GATEWAY_JWT_KEY is set in the environment');
       }
       const found = failing(() => ({
         ...(SNAPSHOT_SIGNING_KEY
@@ -73,11 +73,13 @@ export function registerKeys(program: Command): void {
 
 async function rotation(key: string, { site, ttl }: { site: string; ttl: string }): Promise<RotationStep[]> {
   siteOf(site);
-  const { rotateCookieKey, rotateGatewayKey, rotateSnapshotKey } = await import('../../keys.ts');
+  const { rotateCookieKey, rotateGatewayKey, rotateSnapshotKey } = await import(
+    '../../snapshot/signing-keys.ts'
+  );
   const present = (variable: string): string => {
     const value = process.env[variable];
     if (!value)
-      throw new Misuse(`${variable} is not set: the key to be replaced is read from the environment`);
+      throw new CliUsageError(`${variable} is not set: the key to be replaced is read from the environment`);
     return value;
   };
   return failing(() => {
@@ -89,7 +91,7 @@ async function rotation(key: string, { site, ttl }: { site: string; ttl: string 
       case 'cookie':
         return rotateCookieKey(present('COOKIE_KEYS'), ttl, new Date());
       default:
-        throw new Misuse(`${key} is no key; expected snapshot, gateway or cookie`);
+        throw new CliUsageError(`${key} is no key; expected snapshot, gateway or cookie`);
     }
   });
 }
@@ -98,7 +100,7 @@ async function rotation(key: string, { site, ttl }: { site: string; ttl: string 
 function siteOf(site: string): void {
   const parsed = siteId.safeParse(site);
   if (!parsed.success)
-    throw new Misuse(`--site: ${site} is no site.id; expected ${parsed.error.issues[0]?.message}`);
+    throw new CliUsageError(`--site: ${site} is no site.id; expected ${parsed.error.issues[0]?.message}`);
 }
 
 /** A key that cannot be read is a person's mistake, not ours. */
@@ -106,7 +108,7 @@ function failing<T>(make: () => T): T {
   try {
     return make();
   } catch (error) {
-    if (error instanceof Misuse) throw error;
+    if (error instanceof CliUsageError) throw error;
     throw new CommandFailed(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
@@ -120,10 +122,14 @@ const AGENT_HEAD = '# The agents of the site: /etc/acgs-lb/agent.env, mode 0600'
 const EDGE_HEAD =
   '# The edge: wrangler secret put (the public keys: wrangler.toml), or the environment of acgs-lb edge';
 
-const printed = ({ agent, edge }: NewSecrets): string =>
+const printed = ({ agent, edge }: SiteSecrets): string =>
   `${AGENT_HEAD}\n${environment(agent)}\n\n${EDGE_HEAD}\n${environment(edge)}`;
 
-async function writeSecrets(context: Context, { agent, edge }: NewSecrets, folder: string): Promise<void> {
+async function writeSecrets(
+  context: CommandContext,
+  { agent, edge }: SiteSecrets,
+  folder: string,
+): Promise<void> {
   const files = [`${folder}/agent.env`, `${folder}/edge.env`] as const;
   const texts = [`${AGENT_HEAD}\n${environment(agent)}\n`, `${EDGE_HEAD}\n${environment(edge)}\n`];
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: Error) => {

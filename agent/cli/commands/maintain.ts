@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
+import { plural } from '../format.ts';
 import { rollUpProgress } from '../progress.ts';
-import { plural } from '../words.ts';
 
 export function registerMaintain(program: Command): void {
   program
@@ -11,13 +11,13 @@ export function registerMaintain(program: Command): void {
     .addHelpText('after', '\nThe agent does this every night by itself.\n\nExample:\n  acgs-lb maintain')
     .action(async (options: { config?: string }, command: Command) => {
       const context = contextOf(command);
-      const { configOf, openHistoryFor } = await import('../history.ts');
-      const { config } = await configOf(command, options.config);
+      const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
+      const { config } = await loadCommandConfig(command, options.config);
       const done = await context.progress(async (tell) => {
         tell('opening the history');
-        const history = await openHistoryFor(command);
+        const history = await openCommandHistory(command);
         try {
-          const { maintain } = await import('../../upkeep/maintain.ts');
+          const { maintain } = await import('../../history/maintenance/maintain.ts');
           return await maintain(history.database, {
             retentionMs: config.retention,
             now: Date.now() / 1000,

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
 
-interface Options {
+interface MigrateOptions {
   init?: boolean;
   adminUrl?: string;
   databaseUrl?: string;
@@ -23,9 +23,9 @@ export function registerMigrate(program: Command): void {
         '  acgs-lb migrate --init --admin-url postgresql://postgres@localhost/postgres \\\n' +
         '    --database-url postgresql://acgs_lb_user:PASSWORD@localhost:5432/acgs_lb',
     )
-    .action(async (options: Options, command: Command) => {
+    .action(async (options: MigrateOptions, command: Command) => {
       const context = contextOf(command);
-      const { migrate, MigrationError } = await import('../../sql/migrate.ts');
+      const { migrate, MigrationError } = await import('../../history/sql/migrate.ts');
       const { stateDir } = command.optsWithGlobals<{ stateDir?: string }>();
       const url = options.databaseUrl ?? (await find(stateDir));
       try {
@@ -51,18 +51,18 @@ export function registerMigrate(program: Command): void {
 }
 
 async function find(stateDir: string | undefined): Promise<string> {
-  const { databaseUrl } = await import('../../sql/locate.ts');
+  const { findDatabaseUrl } = await import('../../history/sql/find-database.ts');
   const folder = stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs';
-  const url = databaseUrl({ env: process.env, stateDir: folder });
+  const url = findDatabaseUrl({ env: process.env, stateDir: folder });
   if (!url) throw new CommandFailed('no database: set DATABASE_URL or give --database-url');
   return url;
 }
 
-async function init(options: Options, url: string): Promise<string[]> {
+async function init(options: MigrateOptions, url: string): Promise<string[]> {
   const adminUrl = options.adminUrl ?? process.env.ADMIN_DATABASE_URL;
   if (!adminUrl) {
-    throw new Misuse('--init needs a superuser: --admin-url postgresql://postgres@localhost/postgres');
+    throw new CliUsageError('--init needs a superuser: --admin-url postgresql://postgres@localhost/postgres');
   }
-  const { initialise } = await import('../../sql/init.ts');
-  return (await initialise(adminUrl, url)).made;
+  const { initialiseDatabase } = await import('../../history/sql/init.ts');
+  return (await initialiseDatabase(adminUrl, url)).made;
 }

@@ -1,14 +1,14 @@
 import { expect, test } from 'vitest';
-import { type Terminal, widthOf } from '../terminal.ts';
-import { explanationText } from './explain.ts';
-import { oneText } from './sessions.ts';
+import { displayWidth, type Terminal } from '../terminal.ts';
+import { formatExplanation } from './explain.ts';
+import { formatSession } from './sessions.ts';
 
 const terminal: Terminal = {
   write: () => {},
   error: () => {},
-  transient: () => {},
+  progressLine: () => {},
   interactive: true,
-  watched: false,
+  showsProgress: false,
   columns: 60,
   rows: 24,
   paint: (_style, text) => text,
@@ -16,12 +16,12 @@ const terminal: Terminal = {
 
 /** Nothing is wider than the terminal, so that it breaks no word; what goes on below stands under its beginning. */
 function expectNarrow(text: string, indent: number): void {
-  for (const line of text.split('\n')) expect(widthOf(line), line).toBeLessThanOrEqual(terminal.columns);
+  for (const line of text.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(terminal.columns);
   expect(text).toMatch(new RegExp(`^ {${indent}}\\S`, 'm'));
 }
 
 test('explain on a narrow terminal', () => {
-  const text = explanationText(
+  const text = formatExplanation(
     '/api/v1/governance/x',
     {
       service: 'gs',
@@ -40,7 +40,7 @@ test('explain on a narrow terminal', () => {
 });
 
 test('a session on a narrow terminal, its pins in the order of their names', () => {
-  const text = oneText(
+  const text = formatSession(
     {
       id: '01a20f3f-412e-7a3c-9c04-5f553d47a578',
       workflowType: 'policy_creation',

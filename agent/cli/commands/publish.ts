@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { z } from 'zod';
 import { contextOf } from '../context.ts';
-import { readAs } from '../shapes.ts';
+import { parseResponse } from '../response-schemas.ts';
 
-const orderShape = z.looseObject({ epoch: z.number(), seq: z.number() });
+const snapshotOrderSchema = z.looseObject({ epoch: z.number(), seq: z.number() });
 
 export function registerPublish(program: Command): void {
   program
@@ -12,7 +12,11 @@ export function registerPublish(program: Command): void {
     .addHelpText('after', '\nExample:\n  acgs-lb publish')
     .action(async (_options: unknown, command: Command) => {
       const context = contextOf(command);
-      const order = readAs(orderShape, await (await context.client()).post('/v1/publish'), 'answer');
+      const order = parseResponse(
+        snapshotOrderSchema,
+        await (await context.client()).post('/v1/publish'),
+        'answer',
+      );
       context.print(
         order,
         ({ epoch, seq }) => `on its way; the last one published was epoch ${epoch} seq ${seq}`,

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
-import { wholeNumber } from '../arguments.ts';
+import { integerBetween } from '../arguments.ts';
 import { contextOf } from '../context.ts';
-import { Misuse } from '../errors.ts';
-import { instanceShape, readAs } from '../shapes.ts';
+import { CliUsageError } from '../errors.ts';
+import { instanceResponseSchema, parseResponse } from '../response-schemas.ts';
 
 interface RegisterOptions {
   id: string;
@@ -26,8 +26,8 @@ export function registerRegistry(program: Command): void {
     .argument('<service>')
     .requiredOption('--id <id>', 'its name, such as gs-3')
     .requiredOption('--url <url>', 'where it answers, such as http://10.0.0.7:8004')
-    .option('--weight <n>', 'from 1 to 256', wholeNumber(1, 256))
-    .option('--priority <n>', '1 is first, 2 a backup', wholeNumber(1, 16))
+    .option('--weight <n>', 'from 1 to 256', integerBetween(1, 256))
+    .option('--priority <n>', '1 is first, 2 a backup', integerBetween(1, 16))
     .option('--public-url <url>', 'where the edge reaches it directly')
     .option('--ttl <duration>', 'it must send heartbeats within this time, or it is taken out')
     .option('--metadata <key=value>', 'may be given several times', pair)
@@ -35,7 +35,7 @@ export function registerRegistry(program: Command): void {
     .action(async (service: string, options: RegisterOptions, command: Command) => {
       const context = contextOf(command);
       if (options.ttl !== undefined && parseDuration(options.ttl) === null) {
-        throw new Misuse(`--ttl: ${JSON.stringify(options.ttl)} is no duration such as 30s or 5m`);
+        throw new CliUsageError(`--ttl: ${JSON.stringify(options.ttl)} is no duration such as 30s or 5m`);
       }
       const client = await context.client();
       const answer = await client.post(instancesPath(service), {
@@ -47,7 +47,7 @@ export function registerRegistry(program: Command): void {
         ...(options.ttl ? { ttl: options.ttl } : {}),
         ...(options.metadata ? { metadata: options.metadata } : {}),
       });
-      const instance = readAs(instanceShape, answer, 'instance');
+      const instance = parseResponse(instanceResponseSchema, answer, 'instance');
       context.print(
         instance,
         () => `${service}/${instance.id} registered: ${instance.state} (${instance.reason})`,
@@ -77,7 +77,9 @@ export function registerRegistry(program: Command): void {
       const client = await context.client();
       const everyMs = options.every === undefined ? null : parseDuration(options.every);
       if (options.every !== undefined && (!everyMs || everyMs > DAY_MS)) {
-        throw new Misuse(`--every: ${JSON.stringify(options.every)} is no duration such as 10s, at most 24h`);
+        throw new CliUsageError(
+          `--every: ${JSON.stringify(options.every)} is no duration such as 10s, at most 24h`,
+        );
       }
       do {
         const answer = await client.put(
@@ -91,6 +93,6 @@ export function registerRegistry(program: Command): void {
 
 function pair(text: string, before: Record<string, string> = {}): Record<string, string> {
   const [key, ...value] = text.split('=');
-  if (!key || value.length === 0) throw new Misuse(`--metadata: ${text} is not key=value`);
+  if (!key || value.length === 0) throw new CliUsageError(`--metadata: ${text} is not key=value`);
   return { ...before, [key]: value.join('=') };
 }

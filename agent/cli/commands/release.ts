@@ -13,10 +13,10 @@ export function registerRelease(program: Command): void {
     )
     .action(async (options: { config?: string }, command: Command) => {
       const context = contextOf(command);
-      const { configOf } = await import('../history.ts');
-      const { createRuntimeClient } = await import('../../haproxy/runtime.ts');
-      const { releaseVerdicts } = await import('../../haproxy/release.ts');
-      const { config } = await configOf(command, options.config);
+      const { loadCommandConfig } = await import('../history.ts');
+      const { createRuntimeClient } = await import('../../haproxy/socket/runtime-client.ts');
+      const { releaseVerdicts } = await import('../../haproxy/reconciler/release.ts');
+      const { config } = await loadCommandConfig(command, options.config);
       const services = new Set(Object.keys(config.services));
       const sockets = [config.haproxy.socket, ...config.haproxy.others.map(({ socket }) => socket)];
       const outcomes = await Promise.allSettled(

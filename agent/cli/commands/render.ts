@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
-import { CONFIG_OPTION, CONFIG_WORDS, chosenConfig } from '../config-place.ts';
+import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { contextOf } from '../context.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
 
 interface RenderOptions {
   config?: string;
@@ -13,7 +13,7 @@ export function registerRender(program: Command): void {
   program
     .command('render')
     .description('the HAProxy configuration that acgs-lb.yaml makes')
-    .option(CONFIG_OPTION, CONFIG_WORDS)
+    .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
     .option('--all', 'also the files beside it: route maps, error pages, public keys')
     .option('--install', 'have `haproxy -c` judge it, then write it where haproxy.file says (asks first)')
     .addHelpText(
@@ -23,12 +23,12 @@ export function registerRender(program: Command): void {
     .action(async (options: RenderOptions, command: Command) => {
       const context = contextOf(command);
       const { loadConfigFile } = await import('../config-file.ts');
-      const { configInstances } = await import('../../haproxy/input.ts');
-      const config = await loadConfigFile(chosenConfig(options.config));
+      const { configInstances } = await import('../../haproxy/render/input.ts');
+      const config = await loadConfigFile(resolveConfigPath(options.config));
       const { HAPROXY_STATS_USER, HAPROXY_STATS_PASSWORD, EDGE_JWT_PUBLIC_KEYS, ENVIRONMENT } = process.env;
       const production = ENVIRONMENT === 'production';
       if (options.install && production && !HAPROXY_STATS_PASSWORD) {
-        throw new Misuse(
+        throw new CliUsageError(
           'HAPROXY_STATS_PASSWORD is not set; in production the stats page must have a password',
         );
       }
@@ -43,7 +43,7 @@ export function registerRender(program: Command): void {
         },
       };
       if (options.install) {
-        const { installHaproxyConfig } = await import('../../haproxy/install.ts');
+        const { installHaproxyConfig } = await import('../../haproxy/render/install.ts');
         await context.confirm(`Write ${config.haproxy.file}?`);
         const { changed, files } = await context.progress((tell) => {
           tell('haproxy -c judges it');
@@ -55,7 +55,7 @@ export function registerRender(program: Command): void {
         );
         return;
       }
-      const { renderHaproxyConfig } = await import('../../haproxy/render.ts');
+      const { renderHaproxyConfig } = await import('../../haproxy/render/render.ts');
       const files = renderHaproxyConfig(input);
       const shown = options.all ? files : files.slice(0, 1);
       context.print(files, () =>

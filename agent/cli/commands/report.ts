@@ -1,11 +1,11 @@
 import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import type { Database } from '../../history/sql/database.ts';
 import type { Report } from '../../reports/report.ts';
-import type { Database } from '../../sql/database.ts';
-import { type Context, contextOf } from '../context.ts';
+import { type CommandContext, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
-import { rollUpProgress, type Tell } from '../progress.ts';
-import { plural } from '../words.ts';
+import { plural } from '../format.ts';
+import { type ReportProgress, rollUpProgress } from '../progress.ts';
 
 const FORMATS = ['table', 'json', 'csv', 'html'] as const;
 type Format = (typeof FORMATS)[number];
@@ -31,13 +31,13 @@ export function registerReport(program: Command): void {
     )
     .action(async (options: ReportCommandOptions, command: Command) => {
       const context = contextOf(command);
-      const { configOf, openHistoryFor } = await import('../history.ts');
-      const { config } = await configOf(command, options.config);
+      const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
+      const { config } = await loadCommandConfig(command, options.config);
       const report = await context.progress(async (tell) => {
         tell('opening the history');
-        const history = await openHistoryFor(command);
+        const history = await openCommandHistory(command);
         try {
-          await bringUpToDate(context, history.database, tell);
+          await rollUpBeforeReport(context, history.database, tell);
           tell(`reading ${plural(options.days, 'day')} of history`);
           const { readReport, targetsOf } = await import('../../reports/read.ts');
           return await readReport(history.database, {
@@ -55,8 +55,12 @@ export function registerReport(program: Command): void {
 }
 
 /** Rolls up what is not yet; a role that may only read gets the report of what is. */
-export async function bringUpToDate({ terminal }: Context, database: Database, tell: Tell): Promise<void> {
-  const { rollUp } = await import('../../rollups/roll-up.ts');
+export async function rollUpBeforeReport(
+  { terminal }: CommandContext,
+  database: Database,
+  tell: ReportProgress,
+): Promise<void> {
+  const { rollUp } = await import('../../history/rollups/run.ts');
   try {
     const { uncounted } = await rollUp(database, { onProgress: rollUpProgress(tell) });
     if (uncounted) terminal.error(`not complete: ${uncounted}`);
@@ -70,7 +74,7 @@ export async function bringUpToDate({ terminal }: Context, database: Database, t
 }
 
 async function deliver(
-  context: Context,
+  context: CommandContext,
   { format, output }: ReportCommandOptions,
   report: Report,
 ): Promise<void> {
@@ -85,7 +89,7 @@ async function deliver(
   );
 }
 
-async function textOf(format: Format, { terminal }: Context, report: Report): Promise<string> {
+async function textOf(format: Format, { terminal }: CommandContext, report: Report): Promise<string> {
   switch (format) {
     case 'json':
       return JSON.stringify(report, null, 2);
@@ -94,7 +98,7 @@ async function textOf(format: Format, { terminal }: Context, report: Report): Pr
     case 'html':
       return (await import('../../reports/html/page.ts')).reportPage(report);
     case 'table':
-      return (await import('../../reports/text.ts')).reportText(report, terminal);
+      return (await import('../report-text.ts')).reportText(report, terminal);
   }
 }
 

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { contextOf } from '../context.ts';
-import { CommandFailed, Misuse } from '../errors.ts';
-import { type Tell, toMiB } from '../progress.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
+import { type ReportProgress, toMiB } from '../progress.ts';
 
 interface RestoreOptions {
   root: string;
@@ -24,13 +24,15 @@ export function registerRestore(program: Command): void {
     .action(async (files: string[], options: RestoreOptions, command: Command) => {
       const context = contextOf(command);
       const wrong = files.filter((file) => !/\.(tar\.gz|tgz|sql)$/.test(file));
-      if (wrong.length > 0) throw new Misuse(`neither .tar.gz nor .sql: ${wrong.join(', ')}`);
+      if (wrong.length > 0) throw new CliUsageError(`neither .tar.gz nor .sql: ${wrong.join(', ')}`);
       const missing = files.filter((file) => !existsSync(file));
-      if (missing.length > 0) throw new Misuse(`there is no such file: ${missing.join(', ')}`);
-      const { restoreConfig, restoreDatabase, RestoreError } = await import('../../upkeep/restore.ts');
-      const { openHistoryFor } = await import('../history.ts');
+      if (missing.length > 0) throw new CliUsageError(`there is no such file: ${missing.join(', ')}`);
+      const { restoreConfig, restoreDatabase, RestoreError } = await import(
+        '../../history/maintenance/restore.ts'
+      );
+      const { openCommandHistory } = await import('../history.ts');
       const done: { file: string; written?: string[]; by?: string; statements?: number }[] = [];
-      const one = async (file: string, tell: Tell) => {
+      const one = async (file: string, tell: ReportProgress) => {
         if (!file.endsWith('.sql')) {
           tell(`unpacking ${basename(file)}`);
           const { manifest, written } = await restoreConfig(file, options);
@@ -40,7 +42,7 @@ export function registerRestore(program: Command): void {
         }
         const step = `replaying ${basename(file)}`;
         tell('opening the history');
-        const history = await openHistoryFor(command, { create: true });
+        const history = await openCommandHistory(command, { create: true });
         try {
           if (history.shared) {
             throw new RestoreError('an agent runs on this embedded database: stop it, then restore');

@@ -1,13 +1,13 @@
 import { Argument, type Command, Option } from 'commander';
 import { z } from 'zod';
 import { SESSION_STATES, WORKFLOW_TYPES } from '../../sessions/session.ts';
-import { noSuchCommand, wholeNumber } from '../arguments.ts';
-import { type Context, contextOf } from '../context.ts';
-import { Misuse } from '../errors.ts';
-import { readAs } from '../shapes.ts';
-import { harmless, type Terminal, table, wrap } from '../terminal.ts';
+import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
+import { type CommandContext, contextOf } from '../context.ts';
+import { CliUsageError } from '../errors.ts';
+import { parseResponse } from '../response-schemas.ts';
+import { formatTable, replaceControlCharacters, type Terminal, wrapText } from '../terminal.ts';
 
-const sessionShape = z.looseObject({
+const sessionResponseSchema = z.looseObject({
   id: z.string(),
   workflowType: z.string(),
   userId: z.string(),
@@ -25,8 +25,8 @@ const sessionShape = z.looseObject({
   reason: z.string().nullable(),
   version: z.number(),
 });
-type Session = z.infer<typeof sessionShape>;
-const listShape = z.object({ sessions: z.array(sessionShape) });
+type SessionResponse = z.infer<typeof sessionResponseSchema>;
+const listShape = z.object({ sessions: z.array(sessionResponseSchema) });
 const statsShape = z.looseObject({
   total: z.number(),
   byState: z.record(z.string(), z.number()),
@@ -57,14 +57,14 @@ function readers(sessions: Command): void {
     .description('sessions, newest first')
     .option('--user <id>', 'only of this user')
     .addOption(new Option('--state <state>', 'only in this state').choices(SESSION_STATES))
-    .option('--limit <n>', 'at most so many', wholeNumber(1, 1000), 50)
+    .option('--limit <n>', 'at most so many', integerBetween(1, 1000), 50)
     .allowExcessArguments()
     .action(async (options: { limit: number; user?: string; state?: string }, command: Command) => {
-      noSuchCommand(command);
+      rejectUnknownSubcommand(command);
       const context = contextOf(command);
       const query = new URLSearchParams({ ...options, limit: String(options.limit) });
       const answer = await (await context.client()).get(`/v1/sessions?${query}`);
-      const { sessions: found } = readAs(listShape, answer, 'sessions');
+      const { sessions: found } = parseResponse(listShape, answer, 'sessions');
       context.print({ sessions: found }, () => listText(found, context));
     });
   sessions
@@ -80,7 +80,7 @@ function readers(sessions: Command): void {
     .description('how many, in which state, how long')
     .action(async (_options: unknown, command: Command) => {
       const context = contextOf(command);
-      const answer = readAs(
+      const answer = parseResponse(
         statsShape,
         await (await context.client()).get('/v1/sessions/stats'),
         'statistics',
@@ -92,7 +92,7 @@ function readers(sessions: Command): void {
             .join(', ') || 'none';
         return [
           `sessions   ${stats.total}: ${counts(stats.byState)}`,
-          `open       ${wrap(`${counts(stats.byWorkflow)}${stats.averageAge === null ? '' : `; on average ${spell(stats.averageAge)} old`}`, 11, context.terminal)}`,
+          `open       ${wrapText(`${counts(stats.byWorkflow)}${stats.averageAge === null ? '' : `; on average ${spell(stats.averageAge)} old`}`, 11, context.terminal)}`,
           `completed  ${stats.averageDuration === null ? 'none yet' : `after ${spell(stats.averageDuration)} on average`}`,
           `moves      ${stats.moves}`,
         ].join('\n');
@@ -126,7 +126,7 @@ function writers(sessions: Command): void {
     .option('--data <json>', 'a JSON object to merge into its data')
     .action(
       async (id: string, step: string, options: { version?: string; data?: string }, command: Command) => {
-        if (options.version === undefined) throw new Misuse(`--version is missing: ${WHERE_VERSION}`);
+        if (options.version === undefined) throw new CliUsageError(`--version is missing: ${WHERE_VERSION}`);
         const body = { step, ...version(options), ...optionalObject('data', options.data) };
         await send(command, id, 'advance', body);
       },
@@ -183,7 +183,7 @@ function version(options: { version?: string }): { version?: number } {
   if (options.version === undefined) return {};
   const value = Number(options.version);
   if (!Number.isInteger(value) || value < 1) {
-    throw new Misuse(`--version must be a whole number from 1: ${WHERE_VERSION}`);
+    throw new CliUsageError(`--version must be a whole number from 1: ${WHERE_VERSION}`);
   }
   return { version: value };
 }
@@ -196,28 +196,30 @@ function optionalObject(name: string, text: string | undefined): Record<string, 
   } catch {
     // Said below, as for any other text that is no object.
   }
-  throw new Misuse(`--${name} must be a JSON object`);
+  throw new CliUsageError(`--${name} must be a JSON object`);
 }
 
-function show(context: Context, answer: unknown): void {
-  context.print(readAs(sessionShape, answer, 'session'), (session) => oneText(session, context.terminal));
+function show(context: CommandContext, answer: unknown): void {
+  context.print(parseResponse(sessionResponseSchema, answer, 'session'), (session) =>
+    formatSession(session, context.terminal),
+  );
 }
 
-function listText(list: readonly Session[], { terminal }: Context): string {
+function listText(list: readonly SessionResponse[], { terminal }: CommandContext): string {
   if (list.length === 0) return 'no sessions';
-  return table(
+  return formatTable(
     list,
     [
       { title: 'ID', value: ({ id }) => id },
-      { title: 'WORKFLOW', value: ({ workflowType }) => workflowType, shrink: 1, optional: 1 },
-      { title: 'USER', value: ({ userId }) => userId, shrink: 1, optional: 1 },
+      { title: 'WORKFLOW', value: ({ workflowType }) => workflowType, shrinkFactor: 1, dropPriority: 1 },
+      { title: 'USER', value: ({ userId }) => userId, shrinkFactor: 1, dropPriority: 1 },
       { title: 'STATE', value: ({ state }) => state, style: ({ state }) => colour(state) },
-      { title: 'STEP', value: ({ currentStep }) => currentStep, shrink: 1 },
-      { title: 'VERSION', value: (session) => String(session.version), align: 'right', optional: 2 },
+      { title: 'STEP', value: ({ currentStep }) => currentStep, shrinkFactor: 1 },
+      { title: 'VERSION', value: (session) => String(session.version), align: 'right', dropPriority: 2 },
       {
         title: 'LAST ACTIVITY',
         value: ({ lastActivity }) => new Date(lastActivity).toISOString(),
-        optional: 3,
+        dropPriority: 3,
       },
     ],
     terminal,
@@ -225,7 +227,7 @@ function listText(list: readonly Session[], { terminal }: Context): string {
 }
 
 /** One session for a terminal. */
-export function oneText(session: Session, terminal: Terminal): string {
+export function formatSession(session: SessionResponse, terminal: Terminal): string {
   const instant = (at: number) => new Date(at).toISOString();
   const over = session.completedSteps.filter(
     (step) => session.state !== 'completed' || step !== session.currentStep,
@@ -250,7 +252,9 @@ export function oneText(session: Session, terminal: Terminal): string {
     ...moves.map((move): [string, string] => ['moved', move]),
     ['began', `${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`],
   ];
-  return lines.map(([name, text]) => `${name.padEnd(11)}${wrap(harmless(text), 11, terminal)}`).join('\n');
+  return lines
+    .map(([name, text]) => `${name.padEnd(11)}${wrapText(replaceControlCharacters(text), 11, terminal)}`)
+    .join('\n');
 }
 
 const colour = (state: string) =>

@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { type Context, contextOf } from '../context.ts';
+import { type CommandContext, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
-import { readAs, type Status, statusShape } from '../shapes.ts';
-import { readEvents } from '../sse.ts';
-import { statusText } from '../status-view.ts';
+import { readEventStream } from '../event-stream.ts';
+import { parseResponse, type StatusResponse, statusResponseSchema } from '../response-schemas.ts';
+import { formatStatus } from '../status-view.ts';
 
 export function registerStatus(program: Command): void {
   program
@@ -19,14 +19,14 @@ export function registerStatus(program: Command): void {
       const context = contextOf(command);
       if (options.watch) return watch(context, service);
       const status = only(
-        readAs(statusShape, await (await context.client()).get('/v1/status'), 'status'),
+        parseResponse(statusResponseSchema, await (await context.client()).get('/v1/status'), 'status'),
         service,
       );
-      context.print(status, () => statusText(status, context.terminal));
+      context.print(status, () => formatStatus(status, context.terminal));
     });
 }
 
-function only(status: Status, service: string | undefined): Status {
+function only(status: StatusResponse, service: string | undefined): StatusResponse {
   if (!service) return status;
   const services = status.services.filter((candidate) => candidate.id === service);
   if (services.length === 0) {
@@ -36,21 +36,21 @@ function only(status: Status, service: string | undefined): Status {
   return { ...status, services, changes: status.changes.filter((change) => change.service === service) };
 }
 
-async function watch(context: Context, service: string | undefined): Promise<void> {
+async function watch(context: CommandContext, service: string | undefined): Promise<void> {
   const client = await context.client();
   const { terminal } = context;
   // What is wrong from the start is told at once: an unknown service, no agent.
-  only(readAs(statusShape, await client.get('/v1/status'), 'status'), service);
+  only(parseResponse(statusResponseSchema, await client.get('/v1/status'), 'status'), service);
   if (!context.json) ownScreen(context);
   for (;;) {
     try {
       const response = await client.open('/v1/live');
       if (!response.body) throw new CommandFailed('the agent sent no stream');
-      for await (const message of readEvents(response.body)) {
+      for await (const message of readEventStream(response.body)) {
         if (message.event !== 'status') continue;
-        const status = only(readAs(statusShape, JSON.parse(message.data), 'status'), service);
+        const status = only(parseResponse(statusResponseSchema, JSON.parse(message.data), 'status'), service);
         if (context.json) terminal.write(JSON.stringify(status));
-        else show(context, statusText(status, terminal));
+        else show(context, formatStatus(status, terminal));
       }
     } catch (error) {
       if (!terminal.interactive || context.json) throw error;
@@ -68,7 +68,7 @@ async function watch(context: Context, service: string | undefined): Promise<voi
  * On a terminal the picture is redrawn in place, each line cleared to its end, so that nothing flickers. What does not
  * fit the window is left out: a picture that scrolls could not be drawn over.
  */
-function show({ terminal }: Context, text: string): void {
+function show({ terminal }: CommandContext, text: string): void {
   if (!terminal.interactive) {
     terminal.write(`${text}\n`);
     return;
@@ -82,7 +82,7 @@ function show({ terminal }: Context, text: string): void {
 }
 
 /** A screen of its own, as `less` has one: what was there before comes back at the end. */
-function ownScreen({ terminal }: Context): void {
+function ownScreen({ terminal }: CommandContext): void {
   if (!terminal.interactive) return;
   process.stdout.write('\x1b[?1049h\x1b[?25l');
   const leave = () => process.stdout.write('\x1b[?25h\x1b[?1049l');

@@ -1,29 +1,29 @@
 import { z } from 'zod';
-import { createClient, type Target } from '../client.ts';
-import { readAs, type Status, statusShape } from '../shapes.ts';
-import { ageText, plural } from '../words.ts';
-import { type Finding, fail, ok, warn, wordsOf } from './finding.ts';
+import { type AgentTarget, createApiClient } from '../client.ts';
+import { formatAge, plural } from '../format.ts';
+import { parseResponse, type StatusResponse, statusResponseSchema } from '../response-schemas.ts';
+import { errorSummary, type Finding, fail, ok, warn } from './finding.ts';
 
-export interface AgentLook {
+export interface AgentCheckResult {
   findings: Finding[];
   /** Null when the agent did not answer. */
-  status: Status | null;
+  status: StatusResponse | null;
 }
 
 /** The agent answers, is ready, knows the token, and gets rid of what it has to say. */
-export async function checkAgent(target: Target, version: string): Promise<AgentLook> {
-  const client = createClient(target);
-  let status: Status;
+export async function checkAgent(target: AgentTarget, version: string): Promise<AgentCheckResult> {
+  const client = createApiClient(target);
+  let status: StatusResponse;
   try {
-    status = readAs(statusShape, await client.get('/v1/status'), 'status');
+    status = parseResponse(statusResponseSchema, await client.get('/v1/status'), 'status');
   } catch (error) {
     const mend =
       'start it (`npm start`, systemctl start acgs-lb-agent), or set ACGS_AGENT_URL to where it listens';
-    return { findings: [fail('agent', wordsOf(error), mend)], status: null };
+    return { findings: [fail('agent', errorSummary(error), mend)], status: null };
   }
   const findings = [
     status.ready
-      ? ok('agent', `${target.url}, ready, up ${ageText(status.at - status.startedAt)}`)
+      ? ok('agent', `${target.url}, ready, up ${formatAge(status.at - status.startedAt)}`)
       : warn('agent', 'not ready yet', 'wait: it has not judged every instance; /ready says which'),
     status.version === version
       ? ok('version', version)
@@ -39,18 +39,22 @@ export async function checkAgent(target: Target, version: string): Promise<Agent
   return { findings, status };
 }
 
-async function checkToken(target: Target): Promise<Finding> {
+async function checkToken(target: AgentTarget): Promise<Finding> {
   if (!target.token)
     return warn('token', 'none given: commands that change something will be refused', 'set ACGS_TOKEN');
   try {
-    await createClient(target).post('/v1/token');
+    await createApiClient(target).post('/v1/token');
     return ok('token', 'the agent takes it');
   } catch (error) {
-    return fail('token', wordsOf(error), 'ACGS_TOKEN here must be the one in the environment of the agent');
+    return fail(
+      'token',
+      errorSummary(error),
+      'ACGS_TOKEN here must be the one in the environment of the agent',
+    );
   }
 }
 
-function sinks(status: Status): Finding[] {
+function sinks(status: StatusResponse): Finding[] {
   return Object.entries(status.sinks).map(([name, sink]) => {
     const label = `agent → ${name}`;
     const waiting = sink.pending > 0 ? `, ${plural(sink.pending, 'update')} waiting` : '';
@@ -63,7 +67,7 @@ function sinks(status: Status): Finding[] {
   });
 }
 
-function instances(status: Status): Finding[] {
+function instances(status: StatusResponse): Finding[] {
   return status.services.map(({ id, instances: all }) => {
     const serving = all.filter(({ state }) => state === 'up' || state === 'probation').length;
     const why = all
@@ -80,4 +84,4 @@ function instances(status: Status): Finding[] {
 }
 
 /** What `GET /__acgs/snapshot/:site` answers. */
-export const orderShape = z.looseObject({ epoch: z.number(), seq: z.number() });
+export const edgeOrderSchema = z.looseObject({ epoch: z.number(), seq: z.number() });

@@ -2,19 +2,19 @@ import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
-import { newSecrets } from '../../keys.ts';
+import { generateSiteSecrets } from '../../snapshot/signing-keys.ts';
 import { checkEdge } from './edge.ts';
-import type { Facts } from './facts.ts';
-import { judgeClock } from './finding.ts';
+import { checkClock } from './finding.ts';
 import { checkEnvironment, checkNode } from './host.ts';
+import type { DoctorInput } from './input.ts';
 import { checkPostgres, checkRedis } from './stores.ts';
 
 const text = readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8');
-const secrets = newSecrets('main', new Date(0));
+const secrets = generateSiteSecrets('main', new Date(0));
 const env = { ...secrets.edge, ...secrets.agent };
 /** On all clocks here at once: doctor compares the edge's with this host's. */
 const NOW = Date.UTC(2026, 10, 24, 12);
-const facts = (over: Partial<Facts> = {}): Facts => ({
+const facts = (over: Partial<DoctorInput> = {}): DoctorInput => ({
   stateDir: '/nowhere',
   stack: null,
   configFile: 'acgs-lb.yaml',
@@ -54,7 +54,7 @@ function edge(answers: {
     );
   };
 }
-const stateOf = async (over: Partial<Facts>, name: string) =>
+const stateOf = async (over: Partial<DoctorInput>, name: string) =>
   (await checkEdge(facts(over), null)).find((finding) => finding.name === name)?.state;
 
 test('an edge that agrees in everything is well', async () => {
@@ -67,7 +67,7 @@ test('each disagreement with the edge is found, and says what to do', async () =
   expect(await stateOf({ fetch: edge({ gateway: 401 }) }, 'edge → gateway')).toBe('fail');
   expect(await stateOf({ fetch: edge({ order: { epoch: 0, seq: 0 } }) }, 'snapshot')).toBe('fail');
   expect(await stateOf({ fetch: edge({ date: new Date(NOW - 60_000) }) }, 'edge clock')).toBe('fail');
-  const stranger = newSecrets('main', new Date(0)).edge.GATEWAY_JWT_KEY;
+  const stranger = generateSiteSecrets('main', new Date(0)).edge.GATEWAY_JWT_KEY;
   expect(await stateOf({ fetch: edge({}), env: { ...env, GATEWAY_JWT_KEY: stranger } }, 'edge key')).toBe(
     'fail',
   );
@@ -77,7 +77,7 @@ test('each disagreement with the edge is found, and says what to do', async () =
 });
 
 test('clocks: a second is nothing, ten are a warning, a minute fails', () => {
-  expect([1_000, 10_000, -60_000].map((off) => judgeClock('clock', off, 0).state)).toEqual([
+  expect([1_000, 10_000, -60_000].map((off) => checkClock('clock', off, 0).state)).toEqual([
     'ok',
     'warn',
     'fail',

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { importSigningKey } from '../../../shared/snapshot/keys.ts';
-import { sealSnapshot } from '../../../shared/snapshot/seal.ts';
-import { gatewayPublicKey } from '../../keys.ts';
-import type { Status } from '../shapes.ts';
-import { orderShape } from './agent.ts';
-import type { Facts } from './facts.ts';
-import { type Finding, fail, judgeClock, ok, skip, warn, wordsOf } from './finding.ts';
+import { signSnapshot } from '../../../shared/snapshot/signature.ts';
+import { gatewayPublicKey } from '../../snapshot/signing-keys.ts';
+import type { StatusResponse } from '../response-schemas.ts';
+import { edgeOrderSchema } from './agent.ts';
+import { checkClock, errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
+import type { DoctorInput } from './input.ts';
 
 const traceShape = z.looseObject({
   tries: z.array(
@@ -14,7 +14,7 @@ const traceShape = z.looseObject({
 });
 
 /** The edge answers, holds the newest snapshot, believes our signature, and HAProxy believes the edge's token. */
-export async function checkEdge(facts: Facts, status: Status | null): Promise<Finding[]> {
+export async function checkEdge(facts: DoctorInput, status: StatusResponse | null): Promise<Finding[]> {
   const { config, fetch, now } = facts;
   const edge = config.edge.url?.replace(/\/$/, '');
   if (!edge) return [skip('edge', 'edge.url is not set: nothing is published by ingest')];
@@ -34,14 +34,14 @@ export async function checkEdge(facts: Facts, status: Status | null): Promise<Fi
     return [
       fail(
         'edge',
-        `${edge}: ${wordsOf(error)}`,
+        `${edge}: ${errorSummary(error)}`,
         'edge.url must be where the Worker answers, reachable from this host',
       ),
     ];
   }
   return [
     ok('edge', `${edge} answers`),
-    ...(date ? [judgeClock('edge clock', Date.parse(date) + 500, now())] : []),
+    ...(date ? [checkClock('edge clock', Date.parse(date) + 500, now())] : []),
     ...(await Promise.all([
       checkSnapshot(facts, edge, status),
       checkSignature(facts, edge),
@@ -52,9 +52,9 @@ export async function checkEdge(facts: Facts, status: Status | null): Promise<Fi
 }
 
 async function checkSnapshot(
-  { config, fetch }: Facts,
+  { config, fetch }: DoctorInput,
   edge: string,
-  status: Status | null,
+  status: StatusResponse | null,
 ): Promise<Finding> {
   const { id } = config.site;
   try {
@@ -63,7 +63,7 @@ async function checkSnapshot(
     });
     if (response.status === 404)
       return fail('snapshot', `the edge does not know site ${id}`, `add ${id} to the Worker's SITES`);
-    const held = orderShape.parse(await response.json());
+    const held = edgeOrderSchema.parse(await response.json());
     const detail = `the edge holds epoch ${held.epoch} seq ${held.seq}`;
     if (held.epoch === 0)
       return fail(
@@ -92,14 +92,14 @@ async function checkSnapshot(
   } catch (error) {
     return fail(
       'snapshot',
-      wordsOf(error),
+      errorSummary(error),
       'the SnapshotHub of the Worker does not answer: wrangler tail shows why',
     );
   }
 }
 
 /** An empty snapshot of order (0, 0) is never accepted, yet its signature is looked at first. */
-async function checkSignature({ config, env, fetch }: Facts, edge: string): Promise<Finding> {
+async function checkSignature({ config, env, fetch }: DoctorInput, edge: string): Promise<Finding> {
   if (!env.SNAPSHOT_SIGNING_KEY)
     return skip(
       'signature',
@@ -108,7 +108,7 @@ async function checkSignature({ config, env, fetch }: Facts, edge: string): Prom
   const site = config.site.id;
   try {
     const key = await importSigningKey(env.SNAPSHOT_SIGNING_KEY);
-    const sealed = await sealSnapshot(
+    const sealed = await signSnapshot(
       { v: 1, site, epoch: 0, seq: 0, issuedAt: 0, gateways: [], services: {} },
       key,
     );
@@ -128,13 +128,13 @@ async function checkSignature({ config, env, fetch }: Facts, edge: string): Prom
   } catch (error) {
     return fail(
       'signature',
-      wordsOf(error),
+      errorSummary(error),
       'SNAPSHOT_SIGNING_KEY must be <kid>:<base64url pkcs8>; `acgs-lb keys new` makes one',
     );
   }
 }
 
-function checkGatewayKeys({ env }: Facts): Finding {
+function checkGatewayKeys({ env }: DoctorInput): Finding {
   const { GATEWAY_JWT_KEY, EDGE_JWT_PUBLIC_KEYS = '' } = env;
   if (!GATEWAY_JWT_KEY)
     return skip('edge key', 'GATEWAY_JWT_KEY is not known here: only the request below can tell');
@@ -149,12 +149,12 @@ function checkGatewayKeys({ env }: Facts): Finding {
       'set it to what `acgs-lb keys public` prints, and restart the agent',
     );
   } catch (error) {
-    return fail('edge key', wordsOf(error), '`acgs-lb keys new` makes one');
+    return fail('edge key', errorSummary(error), '`acgs-lb keys new` makes one');
   }
 }
 
 /** A real request, with the edge's own account of its tries: HAProxy says 401 to a token it does not believe. */
-async function checkThrough({ config, env, fetch }: Facts, edge: string): Promise<Finding> {
+async function checkThrough({ config, env, fetch }: DoctorInput, edge: string): Promise<Finding> {
   const [service] = Object.values(config.services);
   if (!service || !env.EDGE_TOKEN)
     return skip('edge → gateway', 'EDGE_TOKEN is not known here: the edge would not tell');
@@ -191,6 +191,6 @@ async function checkThrough({ config, env, fetch }: Facts, edge: string): Promis
       'the edge could not use the gateway: see the checks of gateway and HAProxy',
     );
   } catch (error) {
-    return fail('edge → gateway', wordsOf(error), 'see the checks of edge and gateway');
+    return fail('edge → gateway', errorSummary(error), 'see the checks of edge and gateway');
   }
 }

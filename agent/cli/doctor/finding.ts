@@ -24,7 +24,7 @@ export const fail = (name: string, detail: string, mend: string): Finding => ({
 });
 
 /** One line of what went wrong, with the system's code where it has one. */
-export function wordsOf(error: unknown): string {
+export function errorSummary(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof CommandFailed) return error.message;
   const inner = error.cause instanceof Error ? error.cause : error;
@@ -34,7 +34,7 @@ export function wordsOf(error: unknown): string {
 }
 
 /** How far another clock is from ours. Edge tokens live for 60 s, so half of that is already dangerous. */
-export function judgeClock(name: string, theirs: number, ours: number): Finding {
+export function checkClock(name: string, theirs: number, ours: number): Finding {
   const seconds = Math.round((theirs - ours) / 100) / 10;
   const detail = `${Math.abs(seconds)} s ${seconds >= 0 ? 'ahead of' : 'behind'} this host`;
   const mend = 'run an NTP client (chrony, systemd-timesyncd) on both hosts: edge tokens are valid for 60 s';

@@ -1,12 +1,12 @@
 import { readFile } from 'node:fs/promises';
-import { configInstances } from '../../haproxy/input.ts';
-import { HaproxyMissing, judgeHaproxyConfig } from '../../haproxy/install.ts';
-import { parseInfo } from '../../haproxy/parse.ts';
-import { createRuntimeClient } from '../../haproxy/runtime.ts';
-import type { Facts } from './facts.ts';
-import { type Finding, fail, ok, skip, warn, wordsOf } from './finding.ts';
+import { configInstances } from '../../haproxy/render/input.ts';
+import { HaproxyNotInstalled, validateHaproxyConfig } from '../../haproxy/render/install.ts';
+import { parseInfo } from '../../haproxy/socket/parse.ts';
+import { createRuntimeClient } from '../../haproxy/socket/runtime-client.ts';
+import { errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
+import type { DoctorInput } from './input.ts';
 
-function renderInput({ config, env }: Facts) {
+function renderInput({ config, env }: DoctorInput) {
   return {
     config,
     instances: configInstances(config),
@@ -19,12 +19,12 @@ function renderInput({ config, env }: Facts) {
   };
 }
 
-export async function checkHaproxyConfig(facts: Facts): Promise<Finding> {
+export async function checkHaproxyConfig(facts: DoctorInput): Promise<Finding> {
   try {
-    await judgeHaproxyConfig(renderInput(facts));
+    await validateHaproxyConfig(renderInput(facts));
     return ok('HAProxy config', 'what acgs-lb.yaml makes is accepted by haproxy -c');
   } catch (error) {
-    if (error instanceof HaproxyMissing) return skip('HAProxy config', 'no HAProxy here to judge it');
+    if (error instanceof HaproxyNotInstalled) return skip('HAProxy config', 'no HAProxy here to judge it');
     const detail = error instanceof Error ? error.message : String(error);
     return fail(
       'HAProxy config',
@@ -35,11 +35,11 @@ export async function checkHaproxyConfig(facts: Facts): Promise<Finding> {
 }
 
 /** The admin socket answers, and belongs to a HAProxy that runs what acgs-lb.yaml says. */
-export async function checkHaproxySocket(facts: Facts): Promise<Finding[]> {
+export async function checkHaproxySocket(facts: DoctorInput): Promise<Finding[]> {
   const { socket } = facts.config.haproxy;
   const client = createRuntimeClient({ socket, timeoutMs: 3_000 });
   try {
-    const info = parseInfo(await client.ask('show info'));
+    const info = parseInfo(await client.execute('show info'));
     const answers = ok('HAProxy socket', `${socket} answers, version ${info.version}, pid ${info.pid}`);
     if (!info.description.startsWith('acgs-lb:')) {
       const mend =
@@ -48,14 +48,14 @@ export async function checkHaproxySocket(facts: Facts): Promise<Finding[]> {
     }
     return [answers, await checkRunning(facts, info.description)];
   } catch (error) {
-    return [fail('HAProxy socket', wordsOf(error), socketMend(error, socket))];
+    return [fail('HAProxy socket', errorSummary(error), socketMend(error, socket))];
   } finally {
     client.close();
   }
 }
 
 /** HAProxy shows what it was made from; a reload that was refused or forgotten shows as a difference to the file. */
-async function checkRunning({ config }: Facts, running: string): Promise<Finding> {
+async function checkRunning({ config }: DoctorInput, running: string): Promise<Finding> {
   const { file } = config.haproxy;
   try {
     const written = /^\s*description (\S+)/m.exec(await readFile(file, 'utf8'))?.[1];
@@ -64,12 +64,12 @@ async function checkRunning({ config }: Facts, running: string): Promise<Finding
       'a running agent reloads it within seconds; else look at its log for a refused reload, or systemctl reload haproxy';
     return warn('HAProxy runs', `something older than what stands in ${file}`, mend);
   } catch (error) {
-    return skip('HAProxy runs', `${file} cannot be read: ${wordsOf(error)}`);
+    return skip('HAProxy runs', `${file} cannot be read: ${errorSummary(error)}`);
   }
 }
 
 function socketMend(error: unknown, socket: string): string {
-  const text = wordsOf(error);
+  const text = errorSummary(error);
   if (/EACCES/.test(text)) return `give the agent's user the group that owns ${socket} (Debian: haproxy)`;
   if (/ENOENT|ECONNREFUSED/.test(text))
     return 'start HAProxy (systemctl start haproxy), with haproxy.socket as acgs-lb.yaml names it';
@@ -77,7 +77,7 @@ function socketMend(error: unknown, socket: string): string {
 }
 
 /** The gateway the edge is told to use must be reachable, first of all from here. */
-export async function checkGateways({ config, fetch }: Facts): Promise<Finding[]> {
+export async function checkGateways({ config, fetch }: DoctorInput): Promise<Finding[]> {
   return Promise.all(
     config.site.gateways.map(async (gateway) => {
       try {
@@ -86,7 +86,7 @@ export async function checkGateways({ config, fetch }: Facts): Promise<Finding[]
       } catch (error) {
         return fail(
           'gateway',
-          `${gateway}: ${wordsOf(error)}`,
+          `${gateway}: ${errorSummary(error)}`,
           'site.gateways must be where HAProxy listens (haproxy.bind), by a name the edge can resolve',
         );
       }
@@ -94,7 +94,7 @@ export async function checkGateways({ config, fetch }: Facts): Promise<Finding[]
   );
 }
 
-export async function checkStatsPage({ config, env, fetch }: Facts): Promise<Finding> {
+export async function checkStatsPage({ config, env, fetch }: DoctorInput): Promise<Finding> {
   const host = config.haproxy.stats.replace(/^(\*|0\.0\.0\.0)?:/, '127.0.0.1:');
   const user = env.HAPROXY_STATS_USER || 'admin';
   const password = env.HAPROXY_STATS_PASSWORD || 'admin';
@@ -113,7 +113,7 @@ export async function checkStatsPage({ config, env, fetch }: Facts): Promise<Fin
   } catch (error) {
     return fail(
       'HAProxy stats',
-      `${host}: ${wordsOf(error)}`,
+      `${host}: ${errorSummary(error)}`,
       'start HAProxy, or set haproxy.stats to where it listens',
     );
   }

@@ -2,8 +2,8 @@ import { execFile } from 'node:child_process';
 import { access, constants, statfs } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { EnvironmentError, readEnvironment } from '../../env.ts';
-import type { Facts } from './facts.ts';
-import { type Finding, fail, ok, warn, wordsOf } from './finding.ts';
+import { errorSummary, type Finding, fail, ok, warn } from './finding.ts';
+import type { DoctorInput } from './input.ts';
 
 export function checkNode(version: string = process.versions.node): Finding {
   const major = Number(version.split('.')[0]);
@@ -15,7 +15,7 @@ export function checkNode(version: string = process.versions.node): Finding {
   );
 }
 
-export function checkEnvironment({ env, config }: Facts): Finding[] {
+export function checkEnvironment({ env, config }: DoctorInput): Finding[] {
   try {
     const { production, token } = readEnvironment(env, config);
     const kind = production ? 'production' : (env.ENVIRONMENT ?? 'development');
@@ -34,7 +34,7 @@ export function checkEnvironment({ env, config }: Facts): Finding[] {
 const LEAST_FREE = 1024 ** 3;
 
 /** The spool must have room for what Postgres misses while it is away. */
-export async function checkStateDir({ stateDir }: Facts): Promise<Finding> {
+export async function checkStateDir({ stateDir }: DoctorInput): Promise<Finding> {
   try {
     await access(stateDir, constants.R_OK | constants.W_OK);
     const { bavail, bsize } = await statfs(stateDir);
@@ -43,7 +43,11 @@ export async function checkStateDir({ stateDir }: Facts): Promise<Finding> {
     if (free > LEAST_FREE) return ok('state folder', detail);
     return warn('state folder', detail, 'free some space: history is spooled here while Postgres is away');
   } catch (error) {
-    return fail('state folder', wordsOf(error), `make ${stateDir} a folder that the agent's user may write`);
+    return fail(
+      'state folder',
+      errorSummary(error),
+      `make ${stateDir} a folder that the agent's user may write`,
+    );
   }
 }
 
@@ -60,6 +64,6 @@ export async function checkHaproxyVersion(): Promise<Finding> {
     const enough = Number(major) > 2 || (Number(major) === 2 && Number(minor) >= 6);
     return enough ? ok('HAProxy', text) : fail('HAProxy', `${text} is too old`, mend);
   } catch (error) {
-    return fail('HAProxy', wordsOf(error), mend);
+    return fail('HAProxy', errorSummary(error), mend);
   }
 }

@@ -2,9 +2,9 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
+import { httpFetch } from '../../snapshot/http-fetch.ts';
 import { createKvApiPublisher } from '../../snapshot/kv-api.ts';
-import { send } from '../../snapshot/send.ts';
-import type { Facts } from './facts.ts';
+import type { DoctorInput } from './input.ts';
 import { checkKv } from './kv.ts';
 
 /*
@@ -102,7 +102,7 @@ const config = parseConfig(
 const patiently = { signal: new AbortController().signal };
 const patient: typeof fetch = (input, init) => fetch(input, { ...init, ...patiently });
 const look = (env: Record<string, string>, fetch = patient) => {
-  const facts: Facts = {
+  const facts: DoctorInput = {
     ...{ stateDir: '/nowhere', stack: null, configFile: '', config, fetch, now: Date.now },
     env: {
       CF_API_TOKEN: READ,
@@ -165,14 +165,14 @@ test('the publisher writes there, reads its order back, and says in words why it
   const publisher = (apiToken: string) =>
     createKvApiPublisher(
       { apiUrl, accountId: ACCOUNT, namespaceId: NAMESPACE, apiToken, site: 'main' },
-      (url, options) => send(url, { ...options, ...patiently }),
+      (url, options) => httpFetch(url, { ...options, ...patiently }),
     );
   const sealed = new TextEncoder().encode('k1.signature\n{"v":1,"epoch":4,"seq":2}');
   const order = { epoch: 4, seq: 2 };
-  expect(await publisher(EDIT).current?.()).toBeNull();
+  expect(await publisher(EDIT).readOrder?.()).toBeNull();
   expect(await publisher(EDIT).publish(sealed, order, true)).toEqual({ kind: 'accepted' });
   expect(stored.get('snapshot:main')).toContain('"epoch":4');
-  expect(await publisher(READ).current?.()).toEqual(order);
+  expect(await publisher(READ).readOrder?.()).toEqual(order);
   expect(await publisher(READ).publish(sealed, order, true)).toEqual({
     kind: 'failed',
     error: 'KV API answered 403: Authentication error (10000)',

@@ -1,11 +1,11 @@
-import { kvErrorWords, kvNamespaceUrl } from '../../snapshot/kv-url.ts';
-import type { Facts } from './facts.ts';
-import { type Finding, fail, ok, skip, warn, wordsOf } from './finding.ts';
+import { kvErrorText, kvNamespaceUrl } from '../../snapshot/kv-rest.ts';
+import { errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
+import type { DoctorInput } from './input.ts';
 
 const NAME = 'Workers KV';
 
 /** The token may read the namespace; each mistake that people make answers in a way of its own. */
-export async function checkKv({ config, env, fetch }: Facts): Promise<Finding> {
+export async function checkKv({ config, env, fetch }: DoctorInput): Promise<Finding> {
   if (!config.edge.publish.kvApi) return skip(NAME, 'edge.publish.kvApi is off');
   const {
     CF_API_TOKEN,
@@ -23,7 +23,7 @@ export async function checkKv({ config, env, fetch }: Facts): Promise<Finding> {
     });
     return judge(response.status, await response.text());
   } catch (error) {
-    return fail(NAME, wordsOf(error), `this host must reach ${new URL(apiUrl).host}`);
+    return fail(NAME, errorSummary(error), `this host must reach ${new URL(apiUrl).host}`);
   }
 }
 
@@ -31,7 +31,7 @@ function judge(status: number, text: string): Finding {
   if (status === 200 && /"success":\s*true/.test(text)) {
     return ok(NAME, 'the token may read the namespace; agent → snapshot tells whether it writes');
   }
-  const detail = `the API answers ${status}: ${kvErrorWords(text)}`;
+  const detail = `the API answers ${status}: ${kvErrorText(text)}`;
   const codes = new Set([...detail.matchAll(/\((\d+)\)/g)].map(([, code]) => code));
   if (codes.has('6003') || codes.has('6111')) {
     return fail(

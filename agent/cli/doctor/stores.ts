@@ -1,14 +1,14 @@
 import { readdir } from 'node:fs/promises';
-import { openRedis } from '../../live/redis-client.ts';
-import { IS_CLUSTER, innermost, redisMend } from '../../live/redis-words.ts';
-import { type Database, openDatabase } from '../../sql/database.ts';
-import { databaseUrl } from '../../sql/locate.ts';
-import { migrationsFolder } from '../../sql/migrate.ts';
-import { postgresMend } from '../../sql/words.ts';
-import type { Facts } from './facts.ts';
-import { type Finding, fail, judgeClock, ok, skip, warn, wordsOf } from './finding.ts';
+import { type Database, openDatabase } from '../../history/sql/database.ts';
+import { postgresErrorHint } from '../../history/sql/error-hints.ts';
+import { findDatabaseUrl } from '../../history/sql/find-database.ts';
+import { migrationsFolder } from '../../history/sql/migrate.ts';
+import { createRedisClient } from '../../live/redis-client.ts';
+import { CLUSTER_NODE_HINT, clusterNodeError, redisErrorHint } from '../../live/redis-error-hints.ts';
+import { checkClock, errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
+import type { DoctorInput } from './input.ts';
 
-export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]> {
+export async function checkRedis({ env, config, now }: DoctorInput): Promise<Finding[]> {
   if (!env.REDIS_URL) {
     if (config.site.agents > 1) {
       return [
@@ -21,25 +21,25 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
     }
     return [skip('Redis', 'REDIS_URL is not set: live state is kept in memory')];
   }
-  let redis: ReturnType<typeof openRedis>;
+  let redis: ReturnType<typeof createRedisClient>;
   try {
-    redis = openRedis(env.REDIS_URL, {
+    redis = createRedisClient(env.REDIS_URL, {
       ...{ lazyConnect: true, connectTimeout: 3_000, commandTimeout: 3_000, maxRetriesPerRequest: 0 },
       retryStrategy: () => null,
     });
   } catch (error) {
-    return [fail('Redis', wordsOf(error), 'put REDIS_URL right; docs/operations.md shows its forms')];
+    return [fail('Redis', errorSummary(error), 'put REDIS_URL right; docs/operations.md shows its forms')];
   }
   // The promise only says "closed"; why, the event does.
   let why: Error | null = null;
   redis.on('error', (error: Error) => {
-    why ??= innermost(error);
+    why ??= clusterNodeError(error);
   });
   try {
     await redis.connect();
     const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
     if (!redis.isCluster && /cluster_enabled:1/.test(await redis.info('cluster'))) {
-      return [fail('Redis', 'answers, as a node of a cluster', IS_CLUSTER)];
+      return [fail('Redis', 'answers, as a node of a cluster', CLUSTER_NODE_HINT)];
     }
     const info = await redis.info('memory');
     const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1] ?? 'unknown';
@@ -49,7 +49,7 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
         'Redis',
         `answers; maxmemory ${limit ? `${Math.round(limit / 1024 ** 2)} MiB` : 'without limit'}, ${policy}`,
       ),
-      judgeClock('Redis clock', seconds * 1000 + micros / 1000, now()),
+      checkClock('Redis clock', seconds * 1000 + micros / 1000, now()),
     ];
     if (limit > 0 && policy === 'noeviction') {
       found.push(
@@ -62,26 +62,26 @@ export async function checkRedis({ env, config, now }: Facts): Promise<Finding[]
     }
     return found;
   } catch (error) {
-    const told = why ?? innermost(error as Error);
-    return [fail('Redis', wordsOf(told), redisMend(told))];
+    const told = why ?? clusterNodeError(error as Error);
+    return [fail('Redis', errorSummary(told), redisErrorHint(told))];
   } finally {
     redis.disconnect();
   }
 }
 
-export async function checkPostgres({ env, stateDir, now }: Facts): Promise<Finding[]> {
-  const url = databaseUrl({ env, stateDir });
+export async function checkPostgres({ env, stateDir, now }: DoctorInput): Promise<Finding[]> {
+  const url = findDatabaseUrl({ env, stateDir });
   if (!url) return [skip('Postgres', 'DATABASE_URL is not set: history is kept in the embedded database')];
   let database: Database;
   try {
     database = openDatabase(url, { min: 0, max: 1, idle: 1_000 }, 5_000);
   } catch (error) {
-    return [fail('Postgres', wordsOf(error), postgresMend(error))];
+    return [fail('Postgres', errorSummary(error), postgresErrorHint(error))];
   }
   try {
-    const { rows } = await database.query<Answer>(QUESTION);
+    const { rows } = await database.query<PostgresProperties>(QUESTION);
     const found = rows.map(judgePostgres);
-    if (rows[0]) found.push(judgeClock('Postgres clock', rows[0].now.getTime(), now()));
+    if (rows[0]) found.push(checkClock('Postgres clock', rows[0].now.getTime(), now()));
     const done = await database
       .query<{ name: string }>('SELECT name FROM acgs_lb_migrations')
       .catch(() => ({ rows: [] }));
@@ -100,13 +100,13 @@ export async function checkPostgres({ env, stateDir, now }: Facts): Promise<Find
     );
     return found;
   } catch (error) {
-    return [fail('Postgres', wordsOf(error), postgresMend(error))];
+    return [fail('Postgres', errorSummary(error), postgresErrorHint(error))];
   } finally {
     await database.close();
   }
 }
 
-interface Answer {
+interface PostgresProperties {
   now: Date;
   version: string;
   read_only: string;
@@ -119,9 +119,9 @@ const QUESTION = `SELECT now(), current_setting('server_version') AS version,
   host(inet_server_addr()) || ':' || inet_server_port() AS server,
   (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls`;
 
-function judgePostgres({ version, read_only, tls, server }: Answer): Finding {
+function judgePostgres({ version, read_only, tls, server }: PostgresProperties): Finding {
   const where = server ? ` at ${server}` : '';
   const detail = `answers${where}, version ${version}, ${tls ?? 'no TLS'}`;
   if (read_only !== 'on') return ok('Postgres', detail);
-  return fail('Postgres', `${detail}; it takes no writes`, postgresMend({ code: '25006' }));
+  return fail('Postgres', `${detail}; it takes no writes`, postgresErrorHint({ code: '25006' }));
 }

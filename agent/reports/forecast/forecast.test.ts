@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { forecast, leastValues } from './forecast.ts';
+import { forecast, minimumValues } from './forecast.ts';
 import { fitHoltWinters, holtWintersPoints } from './holt-winters.ts';
 
 const random = (seed: number) => () => {
@@ -51,6 +51,6 @@ describe('forecast', () => {
   });
 
   it('says how much it needs', () => {
-    expect(leastValues(7)).toBe(28);
+    expect(minimumValues(7)).toBe(28);
   });
 });

@@ -1,9 +1,9 @@
 import { fitHoltWinters, holtWintersPoints, holtWintersSpread, mean } from './holt-winters.ts';
 
-export type Method = 'seasonal-naive' | 'holt-winters';
+export type ForecastMethod = 'seasonal-naive' | 'holt-winters';
 
 export interface Forecast {
-  method: Method;
+  method: ForecastMethod;
   points: number[];
   /** 90 % interval; never below zero. */
   lower: number[];
@@ -18,9 +18,9 @@ export interface Forecast {
 export interface BackTest {
   folds: number;
   horizon: number;
-  mase: Record<Method, number>;
+  mase: Record<ForecastMethod, number>;
   /** Mean absolute error over the last held-out period, as a share of its mean. */
-  lastError: Record<Method, number>;
+  lastError: Record<ForecastMethod, number>;
 }
 
 /** Standard normal deviate of a 90 % interval. */
@@ -28,12 +28,12 @@ const Z = 1.645;
 const MAX_FOLDS = 4;
 
 /** Least number of values: three periods to learn from and one to be tried on. */
-export const leastValues = (period: number): number => 4 * period;
+export const minimumValues = (period: number): number => 4 * period;
 
 /** Values at equal steps, without holes, at least `leastValues(period)` of them. */
 export function forecast(values: readonly number[], period: number, horizon: number): Forecast {
   const tried = backTest(values, period);
-  const method: Method =
+  const method: ForecastMethod =
     tried.mase['holt-winters'] < tried.mase['seasonal-naive'] ? 'holt-winters' : 'seasonal-naive';
   return { method, ...predict(method, values, period, horizon), backTest: tried };
 }
@@ -45,7 +45,7 @@ interface Prediction {
 }
 
 export function predict(
-  method: Method,
+  method: ForecastMethod,
   values: readonly number[],
   period: number,
   horizon: number,
@@ -101,8 +101,8 @@ const against = (error: number, scale: number): number =>
 
 function backTest(values: readonly number[], period: number): BackTest {
   const folds = Math.min(MAX_FOLDS, Math.floor(values.length / period) - 3);
-  const errors: Record<Method, number[]> = { 'seasonal-naive': [], 'holt-winters': [] };
-  const lastError: Record<Method, number> = { 'seasonal-naive': 0, 'holt-winters': 0 };
+  const errors: Record<ForecastMethod, number[]> = { 'seasonal-naive': [], 'holt-winters': [] };
+  const lastError: Record<ForecastMethod, number> = { 'seasonal-naive': 0, 'holt-winters': 0 };
   for (let fold = folds; fold >= 1; fold--) {
     const cut = values.length - fold * period;
     const known = values.slice(0, cut);

@@ -22,7 +22,7 @@ export interface ChartFrame {
   legend?: boolean;
 }
 
-export interface Line {
+export interface ChartLine {
   name: string;
   /** Class of its colour and dash: `s1` to `s4`, `bad`. */
   style: string;
@@ -31,7 +31,7 @@ export interface Line {
   area?: boolean;
 }
 
-export interface Bar {
+export interface ChartBar {
   name: string;
   style: string;
   values: readonly (number | null)[];
@@ -40,7 +40,7 @@ export interface Bar {
 const WIDTH = 1_000;
 const HEIGHT = 100;
 
-interface Buckets {
+interface ChartBuckets {
   /** Epoch seconds; one per value. */
   starts: readonly number[];
   bucket: number;
@@ -49,8 +49,8 @@ interface Buckets {
 
 export function lineChart(
   frame: ChartFrame,
-  { starts, bucket, gaps }: Buckets,
-  lines: readonly Line[],
+  { starts, bucket, gaps }: ChartBuckets,
+  lines: readonly ChartLine[],
 ): Markup {
   const { x, y, ticks } = scales(frame, lines);
   // A value stands for its bucket, so it is drawn at the middle of it.
@@ -76,7 +76,11 @@ export function lineChart(
   ]);
 }
 
-export function barChart(frame: ChartFrame, { starts, bucket, gaps }: Buckets, bars: readonly Bar[]): Markup {
+export function barChart(
+  frame: ChartFrame,
+  { starts, bucket, gaps }: ChartBuckets,
+  bars: readonly ChartBar[],
+): Markup {
   const { x, y, ticks } = scales(frame, bars);
   const drawn = bars.map((bar) =>
     bar.values.map((value, index) => {

@@ -9,7 +9,7 @@ export class Markup {
   }
 }
 
-type Part = Markup | string | number | null | undefined | false | readonly Part[];
+type MarkupPart = Markup | string | number | null | undefined | false | readonly MarkupPart[];
 
 const ESCAPES: Record<string, string> = {
   '&': '&amp;',
@@ -19,7 +19,7 @@ const ESCAPES: Record<string, string> = {
   "'": '&#39;',
 };
 
-const render = (part: Part): string => {
+const render = (part: MarkupPart): string => {
   if (part === null || part === undefined || part === false) return '';
   if (part instanceof Markup) return part.text;
   if (Array.isArray(part)) return part.map(render).join('');
@@ -27,6 +27,6 @@ const render = (part: Part): string => {
 };
 
 /** A tagged template that makes HTML or SVG; values are escaped unless they are Markup. */
-export function markup(strings: TemplateStringsArray, ...parts: Part[]): Markup {
+export function markup(strings: TemplateStringsArray, ...parts: MarkupPart[]): Markup {
   return new Markup(strings.reduce((text, piece, index) => text + render(parts[index - 1]) + piece));
 }

@@ -1,6 +1,6 @@
-import { amount, count, instant, lasting, ms, percent, share } from '../format.ts';
+import { amount, count, formatDuration, instant, ms, percent, share } from '../format.ts';
 import type { Report, ServiceReport } from '../report.ts';
-import { allMet, misses, verdict } from '../verdict.ts';
+import { allTargetsMet, missedTargets, verdict } from '../verdict.ts';
 import { barChart, lineChart } from './chart.ts';
 import { type Markup, markup } from './markup.ts';
 import { availabilityStrips, budgetBars, incidentLanes, isDaily, slowestBars } from './strips.ts';
@@ -16,8 +16,8 @@ export function reportPage(report: Report): string {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark"><title>${title}</title>${STYLE}</head><body><main>
 <header><h1>${title}</h1>
-<p>${instant(report.from)} to ${instant(report.to)} UTC (${lasting(report.to - report.from)}). Made ${instant(report.generatedAt)} UTC.</p>
-<p class="verdict ${allMet(report) ? 'ok' : 'miss'}">${mark(allMet(report))} ${verdict(report)}</p></header>
+<p>${instant(report.from)} to ${instant(report.to)} UTC (${formatDuration(report.to - report.from)}). Made ${instant(report.generatedAt)} UTC.</p>
+<p class="verdict ${allTargetsMet(report) ? 'ok' : 'miss'}">${mark(allTargetsMet(report))} ${verdict(report)}</p></header>
 ${report.services.length > 0 && body(report)}
 ${report.notes.length > 0 && section('notes', 'How to read this', markup`<ul>${report.notes.map((note) => markup`<li>${note}</li>`)}</ul>`)}
 </main></body></html>`}\n`;
@@ -44,7 +44,7 @@ ${report.alerts.length > 0 && section('alerts', 'Alerts', alertTable(report))}`;
 
 function cards(report: Report): Markup {
   const { total, services, targets, incidents, breakers } = report;
-  const missed = misses(report);
+  const missed = missedTargets(report);
   const worst = services
     .filter(({ availability }) => availability)
     .sort((a, b) => (a.availability?.ratio ?? 1) - (b.availability?.ratio ?? 1))[0];
@@ -132,7 +132,7 @@ function incidentPart(report: Report): Markup {
   return markup`${incidentLanes(report)}<details${shown.length <= 12 && markup` open`}><summary>${shown.length < report.incidents.length ? `The newest ${shown.length} of ${report.incidents.length}` : 'Each of them'}</summary><div class="scroll"><table><thead><tr><th>Began, UTC</th><th>Lasted</th><th>Service</th><th>What</th><th>Why</th></tr></thead><tbody>
 ${shown.map(
   ({ start, end, seconds, service, instance, kind, reason }) =>
-    markup`<tr${kind === 'outage' && markup` class="outage"`}><td>${instant(start)}</td><td>${lasting(seconds)}${end === null && ', still'}</td><td>${service}</td><td>${kind === 'outage' ? markup`<strong>outage</strong>` : `${instance} ${kind}`}</td><td>${reason}</td></tr>`,
+    markup`<tr${kind === 'outage' && markup` class="outage"`}><td>${instant(start)}</td><td>${formatDuration(seconds)}${end === null && ', still'}</td><td>${service}</td><td>${kind === 'outage' ? markup`<strong>outage</strong>` : `${instance} ${kind}`}</td><td>${reason}</td></tr>`,
 )}</tbody></table></div></details>`;
 }
 

@@ -1,7 +1,7 @@
-import { DAY } from '../../rollups/roll-up.ts';
-import { instant, lasting, percent } from '../format.ts';
+import { DAY_SECONDS } from '../../history/rollups/run.ts';
+import { formatDuration, instant, percent } from '../format.ts';
 import type { Incident } from '../incidents.ts';
-import type { Point, Report, ServiceReport } from '../report.ts';
+import type { Report, ReportPoint, ServiceReport } from '../report.ts';
 import { timeTicks } from './axes.ts';
 import { type Markup, markup } from './markup.ts';
 
@@ -44,7 +44,7 @@ function cellsOf(service: ServiceReport, from: number, to: number, cell: number)
   }));
 }
 
-function weighted(points: readonly Point[], basis: 'time' | 'requests'): number | null {
+function weighted(points: readonly ReportPoint[], basis: 'time' | 'requests'): number | null {
   const known = points.flatMap(({ availability, requests }) =>
     availability === null ? [] : [{ availability, weight: basis === 'time' ? 1 : (requests ?? 0) }],
   );
@@ -61,7 +61,7 @@ export function budgetBars({ services }: Report): Markup {
     const part = Math.min(burned, 1) * 100;
     const amounts =
       basis === 'time'
-        ? `${lasting(used * 60)} of ${lasting(allowed * 60)} down`
+        ? `${formatDuration(used * 60)} of ${formatDuration(allowed * 60)} down`
         : `${Math.round(used).toLocaleString('en-US')} of ${Math.round(allowed).toLocaleString('en-US')} failed`;
     return markup`<div class="name">${service}</div>
 <div class="track"><div class="used ${burned > 1 ? 'bad' : burned > 0.75 ? 'below' : 'met'}" style="width:${part.toFixed(1)}%"></div></div>
@@ -77,7 +77,7 @@ export function incidentLanes(report: Report): Markup {
     const left = at(one.start);
     const width = Math.max(at(one.end ?? to) - left, 3);
     const full = one.kind === 'outage';
-    return markup`<rect class="cell ${full ? 'bad' : one.kind === 'maintenance' ? 'calm' : 'below'}" x="${left.toFixed(1)}" width="${width.toFixed(1)}" y="${full ? 0 : 5}" height="${full ? 20 : 10}"><title>${one.instance ?? one.service} ${one.kind}, ${instant(one.start)} UTC, ${lasting(one.seconds)}: ${one.reason}</title></rect>`;
+    return markup`<rect class="cell ${full ? 'bad' : one.kind === 'maintenance' ? 'calm' : 'below'}" x="${left.toFixed(1)}" width="${width.toFixed(1)}" y="${full ? 0 : 5}" height="${full ? 20 : 10}"><title>${one.instance ?? one.service} ${one.kind}, ${instant(one.start)} UTC, ${formatDuration(one.seconds)}: ${one.reason}</title></rect>`;
   };
   return markup`<div class="strips lanes">${services.map(({ service }) => {
     const own = report.incidents.filter((one) => one.service === service);
@@ -117,4 +117,4 @@ export function slowestBars(report: Report, atMost = 10): Markup {
   })}</div><p class="legend boxes"><span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><rect class="cell range" width="24" height="10"/></svg>from p50 to p99</span><span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><rect class="mark" x="10" width="4" height="10"/></svg>p95</span><span>figures: p50 / p95 / p99, ms; full width is ${Math.round(top)} ms</span></p>`;
 }
 
-export const isDaily = (report: Report): boolean => report.bucket === DAY;
+export const isDaily = (report: Report): boolean => report.bucket === DAY_SECONDS;

@@ -1,0 +1,70 @@
+import type { AlertEvent, AlertRecord, Severity } from './alert.ts';
+
+/** What every receiver is told, and what a command reads as JSON on its standard input. */
+export interface AlertMessage {
+  event: AlertEvent;
+  site: string;
+  /** ISO 8601. */
+  at: string;
+  id: string;
+  rule: string;
+  /** Null for the site as a whole and its host. */
+  service: string | null;
+  severity: Severity;
+  state: AlertRecord['state'];
+  value: number;
+  threshold: number;
+  message: string;
+  startedAt: string;
+  resolvedAt: string | null;
+  /** How often it has been told since it last changed, this time included. */
+  notified: number;
+}
+
+export function toMessage(event: AlertEvent, alert: AlertRecord, site: string, now: number): AlertMessage {
+  const instant = (at: number): string => new Date(at).toISOString();
+  return {
+    event,
+    site,
+    at: instant(now),
+    id: alert.id,
+    rule: alert.rule,
+    service: alert.service || null,
+    severity: alert.severity,
+    state: alert.state,
+    value: alert.value,
+    threshold: alert.threshold,
+    message: alert.message,
+    startedAt: instant(alert.startedAt),
+    resolvedAt: alert.resolvedAt === null ? null : instant(alert.resolvedAt),
+    notified: alert.notified,
+  };
+}
+
+const VERB: Record<AlertEvent, string> = {
+  raised: '',
+  escalated: 'escalated: ',
+  eased: 'eased: ',
+  repeated: 'still: ',
+  resolved: 'resolved: ',
+  test: 'test: ',
+};
+
+/** One line: "[main] CRITICAL escalated: gs: p95 latency is 612 ms (…)". */
+export const headline = ({ event, site, severity, message }: AlertMessage): string =>
+  `[${site}] ${event === 'resolved' ? 'OK' : severity.toUpperCase()} ${VERB[event]}${message}`;
+
+/** For e-mail: the line, then what one asks next. */
+export function bodyText(message: AlertMessage): string {
+  const { rule, service, value, threshold, startedAt, resolvedAt, notified, id } = message;
+  return [
+    headline(message),
+    '',
+    `what       ${rule}${service ? ` of ${service}` : ''}`,
+    `value      ${Number(value.toFixed(3))}, threshold ${threshold}`,
+    `since      ${startedAt}${resolvedAt ? `, until ${resolvedAt}` : ''}`,
+    ...(notified > 1 ? [`told       ${notified} times`] : []),
+    '',
+    ...(resolvedAt ? [] : [`acknowledge with: acgs-lb alerts ack ${id}`]),
+  ].join('\n');
+}

@@ -1,0 +1,18 @@
+import type { Config } from '../../../shared/config/config.ts';
+import type { Log } from '../../lib/log.ts';
+import type { AlertMessage } from '../message.ts';
+
+/** Delivers one message or throws, within ten seconds. Whether to try again is not its business. */
+export type DeliverAlert = (message: AlertMessage) => Promise<void>;
+
+export type ReceiverConfig = Config['alerts']['receivers'][string];
+
+/** What receivers need beside the file: secrets from the environment, and the world. */
+export interface ReceiverDeps {
+  smtpUrl?: string | undefined;
+  slackWebhookUrl?: string | undefined;
+  log: Log;
+  fetch?: typeof globalThis.fetch;
+}
+
+export const RECEIVER_TIMEOUT_MS = 10_000;

@@ -1,0 +1,61 @@
+import type { Config } from '../../shared/config/config.ts';
+import type { ServiceSummary, SiteSummary, TrafficMeasures } from './summary.ts';
+
+export type RuleName = keyof Config['monitor']['thresholds'];
+
+/** One measured value against one rule. `value` null: too few samples to say anything. */
+export interface RuleReading {
+  rule: RuleName;
+  /** '' for the site and its host. */
+  service: string;
+  value: number | null;
+  /** For a person: where it comes from, which instance is worst. */
+  detail: string;
+}
+
+/** What the thresholds are held against: latency, availability and errors by service; users, CPU and memory once. */
+export function readRules(summary: SiteSummary, minimumSamples: number): RuleReading[] {
+  const enough = (value: number | null, samples: number) => (samples >= minimumSamples ? value : null);
+  const { total, host } = summary;
+  const site = [
+    { rule: 'users', value: enough(total.concurrency, total.samples) },
+    { rule: 'cpuPercent', value: enough(host.cpuPercent, host.samples) },
+    { rule: 'memoryPercent', value: enough(host.memoryPercent, host.samples) },
+  ] as const;
+  return [
+    ...summary.services.flatMap((service): RuleReading[] => [
+      {
+        rule: 'p95Ms',
+        service: service.id,
+        value: enough(service.p95Ms, service.latencySamples),
+        detail: `over ${service.latencySamples} requests${worst(service, 'p95Ms', 'ms')}`,
+      },
+      {
+        rule: 'availabilityPercent',
+        service: service.id,
+        value: enough(service.availabilityPercent, service.samples),
+        detail: `${service.up} of ${service.of} instances serve${downReasons(service)}`,
+      },
+      {
+        rule: 'errorPercent',
+        service: service.id,
+        value: enough(service.errorPercent, service.requests),
+        detail: `over ${service.requests} requests${worst(service, 'errorPercent', '%')}`,
+      },
+    ]),
+    ...site.map((one): RuleReading => ({ ...one, service: '', detail: '' })),
+  ];
+}
+
+function worst(service: ServiceSummary, measure: keyof TrafficMeasures, unit: string): string {
+  const [first] = service.instances
+    .filter((instance) => instance[measure] !== null)
+    .sort((a, b) => Number(b[measure]) - Number(a[measure]));
+  if (!first || service.instances.length < 2) return '';
+  return `; worst is ${first.id} with ${Number(first[measure]).toFixed(1)} ${unit}`;
+}
+
+function downReasons(service: ServiceSummary): string {
+  const down = service.instances.filter(({ state }) => state === 'down');
+  return down.map(({ id, reason }) => `; ${id}: ${reason}`).join('');
+}

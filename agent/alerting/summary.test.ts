@@ -1,0 +1,125 @@
+import { expect, test } from 'vitest';
+import { parseConfig } from '../../shared/config/load.ts';
+import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import type { Update } from '../core/sink.ts';
+import type { Instance, TrafficDelta } from '../core/state.ts';
+import { createTrafficWindow } from '../core/traffic-window.ts';
+import { readRules } from './rules.ts';
+import { summarizeTraffic } from './summary.ts';
+
+const config = parseConfig(`
+version: 1
+site: { id: main }
+services:
+  gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }, { id: gs-2, url: 'http://127.0.0.1:2' }] }
+`);
+const instance = (id: string, more: Partial<Instance> = {}): Instance => ({
+  ...{ id, service: 'gs', url: 'http://127.0.0.1:1', origin: 'file', state: 'up', reason: '', since: 0 },
+  ...{ health: 'up', breaker: 'closed', admin: 'ready', weight: 100, priority: 1, latencyMs: 1 },
+  ...{ inflight: 3, queued: 1, metadata: {}, ...more },
+});
+const both = (first: Partial<Instance> = {}, second: Partial<Instance> = {}) =>
+  new Map([
+    ['gs/gs-1', instance('gs-1', first)],
+    ['gs/gs-2', instance('gs-2', second)],
+  ]);
+const delta = (name: string, more: Partial<TrafficDelta>): TrafficDelta => ({
+  ...{
+    kind: 'traffic',
+    source: 'haproxy',
+    service: 'gs',
+    instance: name,
+    at: 0,
+    success: 0,
+    failure: 0,
+    slow: 0,
+  },
+  ...more,
+});
+const sketch = (ms: number, times: number) => {
+  const made = emptySketch();
+  addToSketch(made, ms, times);
+  return made;
+};
+
+function summaryOf(updates: Update[], now: number) {
+  const window = createTrafficWindow(() => 60_000);
+  for (const update of updates) window.add(update);
+  return summarizeTraffic({ config, window, instances: both().values(), now, since: 0 });
+}
+
+test('a service is available while one instance is, and its figures are the sum of its instances', () => {
+  const dead = { state: 'down' as const };
+  const summary = summaryOf(
+    [
+      { at: 1_000, instances: both(dead), changes: [], traffic: [delta('gs-1', { success: 6, failure: 4 })] },
+      { at: 2_000, instances: both(dead, dead), changes: [], traffic: [delta('gs-2', { success: 10 })] },
+    ],
+    10_000,
+  );
+  const [service] = summary.services;
+  expect(service).toMatchObject({ requests: 20, errorPercent: 20, availabilityPercent: 50, concurrency: 8 });
+  expect(service?.instances).toMatchObject([
+    { id: 'gs-1', errorPercent: 40, availabilityPercent: 0 },
+    { id: 'gs-2', errorPercent: 0, availabilityPercent: 50 },
+  ]);
+  expect(summary.total).toMatchObject({ requests: 20, perSecond: 2, concurrency: 8 });
+});
+
+test('latencies of HAProxy and of requests around it are put together, and left as they were', () => {
+  const told = sketch(100, 10);
+  const traffic = [
+    delta('gs-1', { success: 10, latency: told }),
+    delta('gs-1', { source: 'edge', success: 5, latency: sketch(300, 5) }),
+    delta('gs-2', { success: 5, latency: sketch(900, 5) }),
+  ];
+  const summary = summaryOf([{ at: 1_000, instances: both(), changes: [], traffic }], 2_000);
+  expect(summary.total.latencySamples).toBe(20);
+  expect(summary.total.p99Ms).toBeCloseTo(900, -1);
+  expect(summary.services[0]?.instances).toMatchObject([{ latencySamples: 15 }, { latencySamples: 5 }]);
+  expect(told).toEqual(sketch(100, 10));
+});
+
+test('what is older than the window is gone', () => {
+  const old = { at: 0, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 5 })] };
+  const summary = summaryOf([old, { at: 90_000, instances: both(), changes: [] }], 95_000);
+  expect(summary.total).toMatchObject({ requests: 0, errorPercent: null, samples: 1 });
+});
+
+test('a clock that was set back leaves nothing behind that counts for hours', () => {
+  const hour = 3_600_000;
+  const later = { at: hour, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 5 })] };
+  const back = { at: 5_000, instances: both(), changes: [], traffic: [delta('gs-1', { success: 3 })] };
+  expect(summaryOf([later, back], 6_000).total).toMatchObject({ requests: 3, errorPercent: 0, samples: 1 });
+  const old = summaryOf([later, back, { at: 90_000, instances: both(), changes: [] }], 95_000);
+  expect(old.total).toMatchObject({ requests: 0, samples: 1 });
+});
+
+test('a change between two looks is no sample of its own', () => {
+  const change = { at: 1, service: 'gs', instance: 'gs-1', kind: 'state' as const, reason: '' };
+  const down = both({ state: 'down' }, { state: 'down' });
+  const updates = [
+    { at: 1_000, instances: down, changes: [change] },
+    { at: 2_000, instances: both(), changes: [] },
+  ];
+  expect(summaryOf(updates, 3_000).total.availabilityPercent).toBe(100);
+});
+
+test('an agent that starts and has judged nothing yet sees no outage', () => {
+  const unknown = { state: 'down' as const, health: 'unknown' as const };
+  const updates = [
+    { at: 1_000, instances: both(unknown, unknown), changes: [] },
+    { at: 2_000, instances: both({}, unknown), changes: [] },
+  ];
+  const [service] = summaryOf(updates, 3_000).services;
+  expect(service).toMatchObject({ availabilityPercent: 100, samples: 1 });
+  expect(service?.instances).toMatchObject([{ samples: 1 }, { samples: 0, availabilityPercent: null }]);
+});
+
+test('with too few samples a reading says nothing', () => {
+  const update = { at: 1_000, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 9 })] };
+  const list = readRules(summaryOf([update], 2_000), 10);
+  expect(list.map(({ value }) => value)).toEqual(list.map(() => null));
+  const enough = readRules(summaryOf([update], 2_000), 9).find(({ rule }) => rule === 'errorPercent');
+  expect(enough).toMatchObject({ service: 'gs', value: 100 });
+});

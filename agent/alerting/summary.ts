@@ -1,0 +1,104 @@
+import type { Config } from '../../shared/config/config.ts';
+import { sketchQuantile } from '../../shared/sketch.ts';
+import { type Instance, instanceKey } from '../core/state.ts';
+import { emptyTotals, type TrafficWindow, type WindowTotals } from '../core/traffic-window.ts';
+
+/** Null where there is nothing to tell from. */
+export interface TrafficMeasures {
+  requests: number;
+  perSecond: number;
+  errorPercent: number | null;
+  /** Milliseconds; `latencySamples` tells of how many requests. */
+  p50Ms: number | null;
+  p95Ms: number | null;
+  p99Ms: number | null;
+  latencySamples: number;
+  /** Share of the looks at which it could take traffic. */
+  availabilityPercent: number | null;
+  samples: number;
+  /** Mean of requests in flight plus queued. */
+  concurrency: number | null;
+  queuedMax: number;
+}
+
+export interface InstanceSummary extends TrafficMeasures {
+  id: string;
+  state: Instance['state'];
+  reason: string;
+}
+
+export interface ServiceSummary extends TrafficMeasures {
+  id: string;
+  up: number;
+  of: number;
+  instances: InstanceSummary[];
+}
+
+export interface SiteSummary {
+  at: number;
+  site: string;
+  windowSeconds: number;
+  total: TrafficMeasures;
+  host: { cpuPercent: number | null; memoryPercent: number | null; samples: number };
+  services: ServiceSummary[];
+}
+
+export interface SiteSummaryInput {
+  config: Config;
+  window: TrafficWindow;
+  instances: Iterable<Instance>;
+  now: number;
+  /** When watching began: rates of a window that is not full yet are over the time there was. */
+  since: number;
+}
+
+export function summarizeTraffic({ config, window, instances, now, since }: SiteSummaryInput): SiteSummary {
+  const { figures, host } = window.read(now);
+  const windowSeconds = Math.max(1, Math.min(config.monitor.window, now - since) / 1000);
+  const of = (service: string, instance: string): TrafficMeasures =>
+    measure(figures.get(instanceKey(service, instance)) ?? emptyTotals(), windowSeconds);
+  const byService = Map.groupBy(instances, (instance) => instance.service);
+  return {
+    at: now,
+    site: config.site.id,
+    windowSeconds: Math.round(windowSeconds),
+    total: of('', ''),
+    host: {
+      cpuPercent: host.samples > 0 ? host.cpuSum / host.samples : null,
+      memoryPercent: host.samples > 0 ? host.memorySum / host.samples : null,
+      samples: host.samples,
+    },
+    services: Object.keys(config.services).map((id) => {
+      const list = byService.get(id) ?? [];
+      return {
+        id,
+        up: list.filter(({ state }) => state === 'up' || state === 'probation').length,
+        of: list.length,
+        ...of(id, ''),
+        instances: list.map(({ id: instance, state, reason }) => ({
+          ...{ id: instance, state, reason },
+          ...of(id, instance),
+        })),
+      };
+    }),
+  };
+}
+
+function measure(figures: WindowTotals, windowSeconds: number): TrafficMeasures {
+  const requests = figures.success + figures.failure;
+  const sketch = figures.latency;
+  const quantile = (q: number) => (sketch ? sketchQuantile(sketch, q) : null);
+  return {
+    requests,
+    perSecond: requests / windowSeconds,
+    errorPercent: requests > 0 ? (100 * figures.failure) / requests : null,
+    p50Ms: quantile(0.5),
+    p95Ms: quantile(0.95),
+    p99Ms: quantile(0.99),
+    latencySamples: sketch?.count ?? 0,
+    availabilityPercent: figures.samples > 0 ? (100 * figures.upSamples) / figures.samples : null,
+    samples: figures.samples,
+    concurrency: figures.samples > 0 ? figures.concurrencySum / figures.samples : null,
+    queuedMax: figures.queuedMax,
+  };
+}

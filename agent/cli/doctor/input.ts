@@ -1,0 +1,46 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import type { Config } from '../../../shared/config/config.ts';
+import { CliUsageError } from '../errors.ts';
+import { type RunningStack, readStackFile } from '../stack-file.ts';
+
+/** What the checks are made about. */
+export interface DoctorInput {
+  stateDir: string;
+  stack: RunningStack | null;
+  configFile: string;
+  config: Config;
+  env: NodeJS.ProcessEnv;
+  fetch: typeof globalThis.fetch;
+  now: () => number;
+}
+
+async function textOf(envFile: string): Promise<string> {
+  return readFile(envFile, 'utf8').catch((cause: NodeJS.ErrnoException) => {
+    throw new CliUsageError(`--env-file ${envFile} cannot be read: ${cause.code}`, { cause });
+  });
+}
+
+/** The environment the agent runs with: this one, an --env-file over it, and what a local stack made for itself. */
+export async function loadAgentEnvironment(options: {
+  stateDir: string;
+  envFile?: string | undefined;
+  env: NodeJS.ProcessEnv;
+}): Promise<{ env: NodeJS.ProcessEnv; stack: RunningStack | null }> {
+  const { stateDir, envFile, env } = options;
+  const fromFile = envFile === undefined ? {} : parseEnv(await textOf(envFile));
+  const stack = env.ACGS_AGENT_URL ? null : await readStackFile(stateDir);
+  if (!stack) return { env: { ...env, ...fromFile }, stack };
+  const made = parseEnv(await readFile(join(stateDir, 'secrets.env'), 'utf8').catch(() => ''));
+  return {
+    stack,
+    env: {
+      ...env,
+      ...made,
+      ...(stack.redis ? { REDIS_URL: stack.redis } : {}),
+      ...(stack.postgres ? { DATABASE_URL: stack.postgres } : {}),
+      ...fromFile,
+    },
+  };
+}

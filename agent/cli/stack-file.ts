@@ -1,0 +1,49 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { CommandFailed } from './errors.ts';
+
+const url = z.string().nullish();
+
+/** `<state-dir>/stack.json`: what `npm start` writes while it runs. */
+const stackFile = z.object({
+  edge: url,
+  gateway: url,
+  haproxyStats: url,
+  haproxyStatsAuth: url,
+  haproxySocket: url,
+  agent: z.string(),
+  redis: url,
+  postgres: url,
+  adminToken: url,
+  edgeToken: url,
+  instances: z
+    .array(z.object({ id: z.string(), service: z.string(), url: z.string(), pid: z.number().nullish() }))
+    .default([]),
+  pids: z.record(z.string(), z.number().nullish()).default({}),
+});
+
+export type RunningStack = z.output<typeof stackFile>;
+
+/** The running local stack, or null when no stack has written its file there. */
+export async function readStackFile(stateDir: string): Promise<RunningStack | null> {
+  const file = join(stateDir, 'stack.json');
+  let text: string;
+  try {
+    text = await readFile(file, 'utf8');
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw new CommandFailed(`cannot read ${file}: ${(cause as Error).message}`, { cause });
+  }
+  const parsed = stackFile.safeParse(parseJson(text));
+  if (!parsed.success) throw new CommandFailed(`${file} is not a stack file of this version`);
+  return parsed.data;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,55 @@
+import type { Config } from '../../shared/config/config.ts';
+import { redactSecrets } from './secrets.ts';
+
+/** What only a restart can change: the rest of the system has taken its word from it already. */
+const NEEDS_RESTART = [
+  /^site\.(id|agents)$/,
+  /^agent\./,
+  /^edge\./,
+  /^haproxy\.(socket|masterSocket|file|agentCheck)$/,
+  /^postgres\./,
+];
+
+export const needsRestart = (path: string): boolean => NEEDS_RESTART.some((pattern) => pattern.test(path));
+
+/** What became different between two configurations, a line each: `services.gs.timeout: 60000 → 45000`. */
+export function describeConfigChanges(before: Config, after: Config): string[] {
+  return differences(before, after, []).map(({ path, from, to }) => {
+    const dotted = path.join('.');
+    const line = `${dotted}: ${text(from, path)} → ${text(to, path)}`;
+    return needsRestart(dotted) ? `${line} (takes effect when the agent is restarted)` : line;
+  });
+}
+
+interface ConfigDifference {
+  path: string[];
+  from: unknown;
+  to: unknown;
+}
+
+function differences(before: unknown, after: unknown, path: string[]): ConfigDifference[] {
+  if (Object.is(before, after)) return [];
+  if (Array.isArray(before) && Array.isArray(after)) {
+    const named = byId(before) && byId(after);
+    if (named) return differences(keyed(before), keyed(after), path);
+    return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ path, from: before, to: after }];
+  }
+  if (isObject(before) && isObject(after)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+    return keys.flatMap((key) => differences(before[key], after[key], [...path, key]));
+  }
+  return [{ path, from: before, to: after }];
+}
+
+type Plain = { [key: string]: unknown };
+const isObject = (value: unknown): value is Plain =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const byId = (list: unknown[]): list is { id: string }[] =>
+  list.length > 0 && list.every((item) => isObject(item) && typeof item.id === 'string');
+const keyed = (list: { id: string }[]): Plain => Object.fromEntries(list.map((item) => [item.id, item]));
+
+function text(value: unknown, path: readonly string[]): string {
+  if (value === undefined) return 'nothing';
+  const json = JSON.stringify(redactSecrets(value, path));
+  return json.length > 100 ? `${json.slice(0, 97)}...` : json;
+}

@@ -1,0 +1,85 @@
+import { expect, test } from 'vitest';
+import { parseConfig } from '../../shared/config/load.ts';
+import { createLoop, type UpdateListener } from './loop.ts';
+import type { Update } from './sink.ts';
+
+const config = parseConfig('version: 1\nsite: { id: main }\nservices: { gs: { routes: [/] } }\n');
+
+function start(before: UpdateListener[] = []) {
+  const updates: Update[] = [];
+  const faults: string[] = [];
+  const loop = createLoop({
+    initialRecords: [],
+    policies: config.services,
+    listeners: [...before, { name: 'test', accept: (update) => updates.push(update) }],
+    onListenerError: (listener, error) => faults.push(`${listener}: ${(error as Error).message}`),
+    hostLoad: () => ({ cpuPercent: 1, memoryPercent: 2 }),
+    onRecordUpdated: () => {},
+  });
+  const register = (id: string) =>
+    loop.apply({
+      kind: 'register',
+      known: true,
+      reason: 'test',
+      source: {
+        id,
+        service: 'gs',
+        url: `http://${id}`,
+        origin: 'file',
+        weight: 100,
+        priority: 1,
+        metadata: {},
+      },
+    });
+  return { loop, updates, faults, register };
+}
+
+test('a thousand changes at once are in force at once, and are told together', async () => {
+  const { loop, updates, register } = start();
+  for (let index = 0; index < 1_000; index++) register(`gs-${index}`);
+  expect(loop.instances().size).toBe(1_000);
+  expect(updates).toHaveLength(0);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(updates).toHaveLength(1);
+  expect(updates[0]?.changes).toHaveLength(1_000);
+});
+
+test('a refresh carries what waits, each thing once, and a metrics row for every instance', async () => {
+  const { loop, updates, register } = start();
+  register('gs-1');
+  loop.apply({
+    kind: 'traffic',
+    source: 'haproxy',
+    service: 'gs',
+    instance: 'gs-1',
+    at: 1,
+    success: 3,
+    failure: 1,
+    slow: 0,
+  });
+  loop.refresh(true);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(updates).toHaveLength(1);
+  expect(updates[0]).toMatchObject({
+    changes: [{ kind: 'registered' }],
+    traffic: [{ success: 3 }],
+    metrics: [{ instanceId: 'gs-1', successCount: 3, failureCount: 1, totalRequests: 4 }],
+  });
+  loop.refresh(true);
+  expect(updates[1]).toMatchObject({ changes: [], traffic: [], metrics: [{ totalRequests: 0 }] });
+});
+
+test('a listener that throws keeps no news from the others, and is told of', () => {
+  const broken = {
+    name: 'broken',
+    accept() {
+      throw new Error('no way');
+    },
+  };
+  const { loop, updates, faults, register } = start([broken]);
+  register('gs-1');
+  loop.refresh(false);
+  loop.refresh(false);
+  expect(updates.map(({ changes }) => changes.length)).toEqual([1, 0]);
+  expect(faults).toEqual(['broken: no way', 'broken: no way']);
+});

@@ -1,0 +1,80 @@
+import { expect, test } from 'vitest';
+import type { AdminState } from '../../core/state.ts';
+import type { DesiredServer } from './desired.ts';
+import { type ActualServer, adminStatesInPlace, diffServers } from './diff.ts';
+
+const want = (more: Partial<DesiredServer> = {}): Map<string, DesiredServer> =>
+  new Map([
+    [
+      's/a',
+      {
+        service: 's',
+        instance: 'a',
+        url: 'http://10.0.0.1:80',
+        verdict: 'up',
+        reason: '',
+        admin: 'ready',
+        weight: 100,
+        priority: 1,
+        ...more,
+      },
+    ],
+  ]);
+const have = (more: Partial<ActualServer> = {}): Map<string, ActualServer> =>
+  new Map([
+    [
+      's/a',
+      {
+        service: 's',
+        instance: 'a',
+        admin: 'ready',
+        agentUp: true,
+        weight: 100,
+        address: '10.0.0.1',
+        port: 80,
+        ...more,
+      },
+    ],
+  ]);
+const commands = (
+  desired: Map<string, DesiredServer>,
+  actual: Map<string, ActualServer>,
+  ours: [string, AdminState][] = [],
+) =>
+  diffServers(desired, actual, new Map(ours)).flatMap((step) =>
+    step.do === 'set' ? step.commands : [step.do],
+  );
+
+test('nothing is said when nothing differs', () => {
+  expect(commands(want(), have())).toEqual([]);
+  expect(commands(want({ verdict: null }), have({ agentUp: false }))).toEqual([]);
+});
+
+test('each axis by its own command', () => {
+  expect(commands(want({ verdict: 'down' }), have())).toEqual(['set server s/a agent down']);
+  expect(commands(want(), have({ agentUp: false }))).toEqual(['set server s/a agent up']);
+  expect(commands(want({ weight: 30 }), have())).toEqual(['set server s/a weight 30']);
+  expect(commands(want({ url: 'http://[fd00::1]:81' }), have())).toEqual([
+    'set server s/a addr fd00::1 port 81',
+  ]);
+  expect(commands(want({ url: 'http://by-name:80' }), have())).toEqual([]);
+  expect(commands(want({ admin: 'drain' }), have())).toEqual(['set server s/a state drain']);
+  expect(commands(want(), new Map())).toEqual(['add']);
+  expect(commands(new Map(), have())).toEqual(['remove']);
+});
+
+test("a person's maint stays; an order of ours is undone, also one from before a restart of the agent", () => {
+  expect(commands(want(), have({ admin: 'maint' }))).toEqual([]);
+  expect(commands(want(), have({ admin: 'maint' }), [['s/a', 'ready']])).toEqual([]);
+  const held = adminStatesInPlace(want({ admin: 'maint' }), have({ admin: 'maint' }));
+  expect(held).toEqual([['s/a', 'maint']]);
+  expect(commands(want(), have({ admin: 'maint' }), held)).toEqual(['set server s/a state ready']);
+  expect(adminStatesInPlace(want(), have({ admin: 'maint' }))).toEqual([]);
+  // Given over a drain of ours, and still there when the drain is taken back.
+  const drained: [string, AdminState][] = [['s/a', 'drain']];
+  expect(commands(want({ admin: 'drain' }), have({ admin: 'maint' }), drained)).toEqual([]);
+  expect(commands(want(), have({ admin: 'maint' }), drained)).toEqual([]);
+  expect(commands(want({ admin: 'drain' }), have({ admin: 'maint' }), held)).toEqual([
+    'set server s/a state drain',
+  ]);
+});

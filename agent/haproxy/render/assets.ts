@@ -1,0 +1,23 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The shipped template and error pages: beside the source in a checkout, beside the bundle when deployed. */
+function folder(): string {
+  const candidates = ['../../../haproxy', './haproxy', '../haproxy'].map(
+    (path) => new URL(path, import.meta.url).pathname,
+  );
+  const found = candidates.find((path) => existsSync(join(path, 'haproxy.cfg.eta')));
+  if (!found) throw new Error(`haproxy/haproxy.cfg.eta is missing; looked in ${candidates.join(', ')}`);
+  return found;
+}
+
+export const shippedTemplate = (): string => readFileSync(join(folder(), 'haproxy.cfg.eta'), 'utf8');
+
+/** Complete HTTP answers by status, as HAProxy's `errorfile` wants them. */
+export function shippedErrorPages(): { status: number; content: string }[] {
+  const errors = join(folder(), 'errors');
+  return readdirSync(errors)
+    .filter((name) => /^\d{3}\.http$/.test(name))
+    .sort()
+    .map((name) => ({ status: Number(name.slice(0, 3)), content: readFileSync(join(errors, name), 'utf8') }));
+}

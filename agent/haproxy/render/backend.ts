@@ -1,0 +1,87 @@
+import type { AccessRuleConfig, Config, ServiceConfig } from '../../../shared/config/config.ts';
+import type { RenderInstance } from './input.ts';
+import { formatDuration, quoteArgument } from './quoting.ts';
+import { checkLines, serverLine } from './server-line.ts';
+
+/** The lines of one service's backend. `count` is how many servers there are in all. */
+export function backendLines(
+  config: Config,
+  service: ServiceConfig,
+  instances: readonly RenderInstance[],
+  count: number,
+): string[] {
+  return [
+    `timeout server ${formatDuration(service.timeout)}`,
+    ...(service.health.timeout === config.haproxy.timeouts.check
+      ? []
+      : [`timeout check ${formatDuration(service.health.timeout)}`]),
+    ...checkLines(service, instances),
+    ...accessLines(service.access),
+    ...affinityLines(config, service),
+    // The edge's choice; an unknown, full or failed one falls back to balancing, and x-acgs-instance tells.
+    'use-server %[var(txn.target)] if { var(txn.target) -m found }',
+    ...backupLines(instances),
+    ...sorted(instances).map((instance) => serverLine(config, service, instance, count)),
+  ];
+}
+
+/** Backups in order of priority: HAProxy takes the first that is left, or all of them when they are equals. */
+const sorted = (instances: readonly RenderInstance[]): RenderInstance[] =>
+  [...instances].sort((a, b) => a.priority - b.priority);
+
+function backupLines(instances: readonly RenderInstance[]): string[] {
+  const levels = instances.map((instance) => instance.priority).filter((priority) => priority > 1);
+  return levels.length > 1 && new Set(levels).size === 1 ? ['option allbackups'] : [];
+}
+
+/**
+ * The guide's affinity table. A session that says who it is stays where it is; requests without one are spread, so
+ * that an office behind one address does not all land on one instance.
+ */
+function affinityLines(config: Config, service: ServiceConfig): string[] {
+  const { by, header } = service.affinity;
+  if (!config.haproxy.affinity || by === 'none') return [];
+  const peers = config.haproxy.peers.length > 0 ? ' peers _site' : '';
+  const session = {
+    ip: [],
+    header: [`${quoteArgument(`req.hdr(${header ?? 'x-governance-session'})`)} -m found`],
+    cookie: ['req.cook(acgs_affinity) -m found', 'req.hdr(x-governance-session) -m found'],
+  }[by];
+  const anyOf = session.map((test) => `!{ var(txn.target) -m found } { ${test} }`).join(' || ');
+  return [
+    `stick-table type ipv6 size 100k expire 30s${peers}`,
+    `stick on src if ${anyOf || '!{ var(txn.target) -m found }'}`,
+  ];
+}
+
+/** Rules go by the path as an instance may read it: decoded, slashes merged, in lower case. */
+function accessLines(rules: readonly AccessRuleConfig[]): string[] {
+  if (rules.length === 0) return [];
+  return [
+    'http-request set-var(txn.plain) path,lower,concat(/)',
+    // Decoded twice, since some servers do; a backslash is a slash to others, and `;x` a parameter.
+    `http-request set-var(txn.plain) 'path,url_dec,url_dec,regsub(";[^/]*",,g),regsub("[/\\x5c]+",/,g),lower,concat(/)' if { path -m sub % ; // '\\' }`,
+    ...rules.flatMap((rule) => {
+      const prefix = rule.path === '/' ? '/' : `${rule.path.toLowerCase()}/`;
+      const here = `{ var(txn.plain) -m beg ${quoteArgument(prefix)} }`;
+      return [
+        ...chunks(rule.deny ?? []).map(
+          (networks) => `http-request deny deny_status 403 if ${here} { src ${networks} }`,
+        ),
+        ...(rule.allow ? [denyOthers(here, rule.allow)] : []),
+      ];
+    }),
+  ];
+}
+
+/** Every list of networks is a condition of its own, and a line holds only so many words. */
+const denyOthers = (here: string, networks: readonly string[]): string =>
+  `http-request deny deny_status 403 if ${here} ${chunks(networks)
+    .map((chunk) => `!{ src ${chunk} }`)
+    .join(' ')}`;
+
+function chunks(networks: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < networks.length; at += 16) lines.push(networks.slice(at, at + 16).join(' '));
+  return lines;
+}

@@ -1,0 +1,32 @@
+import type { Config, ServiceConfig } from '../../../shared/config/config.ts';
+
+/**
+ * Routes as maps that HAProxy searches for the longest matching beginning. Every prefix ends with "/" and so does the
+ * path that is looked up, so `/api/v1/auth` covers `/api/v1/auth` and `/api/v1/auth/x` but never `/api/v1/authx`.
+ */
+export function routeMaps(config: Config): { routes: string; hosts: string; anyHost: boolean } {
+  const services = Object.values(config.services);
+  const open = services.filter((service) => service.hosts.length === 0).flatMap(routesOf);
+  const hosts = [...new Set(services.flatMap((service) => service.hosts))].sort();
+  const lines = new Map(open.map(({ prefix, service }) => [prefix, service]));
+  for (const host of hosts) {
+    // What holds for every host holds here too, unless the host has a route of its own for the same prefix.
+    const table = new Map(open.map(({ prefix, service }) => [prefix, service]));
+    for (const { prefix, service } of services
+      .filter((each) => each.hosts.includes(host))
+      .flatMap(routesOf)) {
+      table.set(prefix, service);
+    }
+    for (const [prefix, service] of table) lines.set(host + prefix, service);
+  }
+  return {
+    routes: text([...lines].map(([prefix, service]) => `${prefix} ${service}`)),
+    hosts: text(hosts.map((host) => `${host} 1`)),
+    anyHost: hosts.length > 0,
+  };
+}
+
+const routesOf = (service: ServiceConfig) =>
+  service.routes.map((route) => ({ prefix: route === '/' ? '/' : `${route}/`, service: service.id }));
+
+const text = (lines: string[]): string => lines.map((line) => `${line}\n`).join('');

@@ -1,0 +1,113 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, expect, test } from 'vitest';
+import { eventually } from '../../../test/harness/eventually.ts';
+import { createRuntimeClient, HaproxyUnreachable, type RuntimeClient } from './runtime-client.ts';
+
+/** Speaks as HAProxy's socket does in interactive mode, piece by piece. */
+let releases: (() => void)[] = [];
+afterEach(() => {
+  for (const release of releases.reverse()) release();
+  releases = [];
+});
+
+async function stand(answer: (command: string, socket: Socket) => string | null) {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-rt-'));
+  const path = join(folder, 's');
+  const sockets = new Set<Socket>();
+  const commands: string[] = [];
+  const server: Server = createServer((socket) => {
+    sockets.add(socket);
+    let text = '';
+    socket
+      .on('error', () => undefined)
+      .on('data', (chunk) => {
+        text += String(chunk);
+        for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n')) {
+          const command = text.slice(0, end);
+          text = text.slice(end + 1);
+          commands.push(command);
+          const said = command === 'prompt' ? '' : answer(command, socket);
+          if (said !== null) for (const piece of `${said}\n> `.match(/.{1,3}/gs) ?? []) socket.write(piece);
+        }
+      });
+  });
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  releases.push(() => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    rmSync(folder, { recursive: true });
+  });
+  return { path, commands, connections: () => sockets.size };
+}
+
+function client(socket: string, more = {}): RuntimeClient {
+  const made = createRuntimeClient({ socket, timeoutMs: 60_000, ...more });
+  releases.push(() => made.close());
+  return made;
+}
+
+test('answers come in order over one connection, however they are cut', async () => {
+  const { path, connections } = await stand((command) =>
+    command === 'quiet' ? '' : `said ${command}\nand more\n`,
+  );
+  const runtime = client(path);
+  const answers = await Promise.all(['a', 'quiet', 'b'].map((command) => runtime.execute(command)));
+  expect(answers).toEqual(['said a\nand more', '', 'said b\nand more']);
+  expect(connections()).toBe(1);
+});
+
+test('a command cannot smuggle in another one', async () => {
+  const { path, commands } = await stand(() => '');
+  await client(path).execute('set server a/b state ready\nshutdown');
+  expect(commands).toEqual(['prompt', 'set server a/b state ready shutdown']);
+});
+
+test('silence fails every question that waits; the next one connects anew', async () => {
+  let silent = true;
+  const { path, connections } = await stand((command) => (silent ? null : command));
+  const runtime = client(path, { timeoutMs: 200 });
+  const waiting = await Promise.allSettled([runtime.execute('a'), runtime.execute('b')]);
+  expect(waiting.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+  silent = false;
+  // Once more where the server, which runs in this process, was held up for as long.
+  await eventually(async () => expect(await runtime.execute('c')).toBe('c'));
+  expect(connections()).toBeGreaterThan(1);
+});
+
+test('a process that was held up reads what has arrived before it calls HAProxy silent', async () => {
+  // A server of its own process, for it is this one that is held up.
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-rt-'));
+  const path = join(folder, 's');
+  const answering = `require('net').createServer((s) => s.on('data', (text) => s.write(String(text).replace(/.*\\n/g, 'said\\n> ')))).listen(${JSON.stringify(path)})`;
+  const server = spawn(process.execPath, ['-e', answering], { stdio: 'ignore' });
+  releases.push(() => {
+    server.kill('SIGKILL');
+    rmSync(folder, { recursive: true });
+  });
+  const runtime = client(path, { timeoutMs: 300 });
+  await eventually(async () => {
+    await runtime.execute('a');
+    const answer = runtime.execute('b');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+    expect(await answer).toBe('said');
+  });
+});
+
+test('a closed connection, no HAProxy at all and a full queue are HaproxyAway', async () => {
+  const closing = await stand((_, socket) => {
+    socket.destroy();
+    return null;
+  });
+  await expect(client(closing.path).execute('a')).rejects.toBeInstanceOf(HaproxyUnreachable);
+  await expect(client('/nonexistent/s').execute('a')).rejects.toBeInstanceOf(HaproxyUnreachable);
+  const { path } = await stand(() => null);
+  const runtime = client(path, { maxPending: 2 });
+  const asked = [runtime.execute('a'), runtime.execute('b'), runtime.execute('c')].map((each) =>
+    each.catch(String),
+  );
+  expect(await asked[2]).toContain('2 questions wait already');
+});

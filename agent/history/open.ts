@@ -1,0 +1,42 @@
+import { join } from 'node:path';
+import type { Config } from '../../shared/config/config.ts';
+import type { Environment } from '../env.ts';
+import type { Log } from '../lib/log.ts';
+import { createHistorySink, type HistorySink } from './sink.ts';
+import { type Database, openDatabase } from './sql/database.ts';
+import { startEmbeddedPostgres } from './sql/embedded.ts';
+import { saveEmbeddedUrl } from './sql/find-database.ts';
+
+/** Where history goes: the Postgres of DATABASE_URL, or one embedded in this process when there is none. */
+export interface HistoryStore {
+  sink: HistorySink;
+  database: Database;
+  url: string;
+  /** After the sink was closed. */
+  close(): Promise<void>;
+}
+
+export async function openHistoryStore(options: {
+  config: Config;
+  env: Environment;
+  stateDir: string;
+  log: Log;
+  isLeader(): boolean;
+}): Promise<HistoryStore> {
+  const { config, env, stateDir, log, isLeader } = options;
+  const embedded = env.databaseUrl ? null : await startEmbeddedPostgres(join(stateDir, 'pglite'));
+  const url = env.databaseUrl ?? embedded?.url ?? '';
+  const forget = embedded ? saveEmbeddedUrl(stateDir, url) : () => {};
+  const database = openDatabase(url, config.postgres.pool);
+  const sink = await createHistorySink({ database, migrateUrl: url, stateDir, log, isLeader });
+  return {
+    sink,
+    database,
+    url,
+    async close() {
+      await database.close();
+      forget();
+      await embedded?.stop();
+    },
+  };
+}

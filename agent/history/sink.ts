@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import type { Sink } from '../core/sink.ts';
+import { instanceKey } from '../core/state.ts';
+import { createMinuteAggregator } from './minutes.ts';
+import { changeRecords, type HistoryRecord, metricsColumns } from './records.ts';
+import { openSpool } from './spool.ts';
+import type { Database } from './sql/database.ts';
+import { migrate } from './sql/migrate.ts';
+import { createHistoryWriter, type HistoryWriter } from './writer.ts';
+
+export interface HistorySinkOptions {
+  database: Database;
+  /** With it, the schema is brought up to date before the first rows; without, that is somebody else's work. */
+  migrateUrl?: string;
+  /** The spool lies in `<stateDir>/spool`. */
+  stateDir: string;
+  log: Logger;
+  /** Of two agents the leader alone writes history. */
+  isLeader?: () => boolean;
+  flushMs?: number;
+}
+
+export interface HistorySink extends Sink {
+  /** For other history: alerts, audit. Same batches, same spool. */
+  writer: HistoryWriter;
+}
+
+/** History: what was measured and what happened. The database is the caller's to close, after the sink. */
+export async function createHistorySink(options: HistorySinkOptions): Promise<HistorySink> {
+  const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
+  const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
+  const prepare = migrateUrl
+    ? async () => {
+        for (const warning of (await migrate(migrateUrl)).warnings) log.warn(warning);
+      }
+    : undefined;
+  const writer = createHistoryWriter({
+    database,
+    spool,
+    log,
+    flushMs,
+    ...(prepare && { prepareSchema: prepare }),
+  });
+  const minutes = createMinuteAggregator();
+  // What an earlier run left on disk goes in first.
+  if (spool.size().rows > 0) writer.write([]);
+
+  return {
+    name: 'postgres',
+    writer,
+    accept(update) {
+      if (!isLeader()) return;
+      const ended = minutes.takeEnded(update.at);
+      minutes.add(update);
+      const changes = update.changes.flatMap((change) =>
+        changeRecords(change, update.instances.get(instanceKey(change.service, change.instance))),
+      );
+      const metrics = (update.metrics ?? []).map(
+        (row): HistoryRecord => ({ table: 'load_balancing_metrics', row: metricsColumns(row) }),
+      );
+      const records = [...changes, ...metrics, ...ended];
+      if (records.length > 0) writer.write(records);
+    },
+    status: () => writer.status(),
+    async close(timeoutMs) {
+      const last = minutes.takeAll();
+      if (last.length > 0) writer.write(last);
+      await writer.close(timeoutMs);
+    },
+  };
+}

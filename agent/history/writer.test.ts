@@ -1,0 +1,195 @@
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pino from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { eventually } from '../../test/harness/eventually.ts';
+import type { HistoryRecord } from './records.ts';
+import { openSpool, type Spool } from './spool.ts';
+import type { Database, Queryable } from './sql/database.ts';
+import { createHistoryWriter, type HistoryWriter } from './writer.ts';
+
+let folder: string;
+let spool: Spool<HistoryRecord[]>;
+let writer: HistoryWriter;
+/** Names of events in the order they came in; one is never counted twice: the batch's id tells. */
+let arrived: string[];
+let answer: 'yes' | 'no' | 'never';
+let logged: string;
+/** Transactions that hung. */
+let asked: number;
+/** A row of this name is refused for good; so many times Postgres goes away right after. */
+let poison: { name: string; outages: number } | undefined;
+
+beforeEach(async () => {
+  folder = join(mkdtempSync(join(tmpdir(), 'acgs-writer-')), 'spool');
+  spool = await openSpool({ folder });
+  arrived = [];
+  answer = 'yes';
+  logged = '';
+  asked = 0;
+  poison = undefined;
+});
+afterEach(async () => {
+  answer = 'yes';
+  await writer.close(60_000);
+  rmSync(join(folder, '..'), { recursive: true, force: true });
+});
+
+/** Takes rows as `answer` says, commits whole batches. */
+function database(): Database {
+  const known = new Set<unknown>();
+  return {
+    query: () => Promise.reject(new Error('not asked for')),
+    close: async () => {},
+    async transaction(work) {
+      if (answer === 'no') throw new Error('connect ECONNREFUSED');
+      const names: string[] = [];
+      let batch: unknown;
+      const query: Queryable['query'] = async (text, values) => {
+        if (text.includes('spool_batches')) {
+          batch = values?.[0];
+          return { rows: [], rowCount: known.has(batch) ? 0 : 1 };
+        }
+        const rows = JSON.parse(String(values?.[0])) as { kind: string }[];
+        names.push(...rows.map(({ kind }) => kind));
+        if (poison && names.includes(poison.name)) {
+          if (names.length === 1 && poison.outages-- > 0) answer = 'no';
+          throw Object.assign(new Error('invalid'), { code: '22P02' });
+        }
+        return { rows: [], rowCount: rows.length };
+      };
+      const result = await work({ query });
+      if (answer === 'never') asked += 1;
+      while (answer === 'never') await new Promise((resolve) => setTimeout(resolve, 10));
+      known.add(batch);
+      arrived.push(...names);
+      return result;
+    },
+  };
+}
+
+function open(prepare?: () => Promise<void>): void {
+  const write = (line: string): void => {
+    logged += line;
+  };
+  const log = pino({ level: 'info' }, { write });
+  writer = createHistoryWriter({
+    ...{
+      database: database(),
+      spool,
+      log,
+      flushMs: 1,
+      prepareTimeoutMs: 200,
+      ...(prepare && { prepareSchema: prepare }),
+    },
+  });
+}
+
+const event = (kind: string): HistoryRecord => ({ table: 'state_events', row: { kind } });
+const onDisk = () => (existsSync(folder) ? readdirSync(folder).length : 0);
+/** A folder that is gone takes no file, also from root. */
+const breakDisk = () => rm(folder, { recursive: true });
+
+test('neither Postgres nor the disk takes rows: they wait, are told of, and go in once Postgres is back', async () => {
+  open();
+  answer = 'no';
+  await breakDisk();
+  writer.write([event('a')]);
+  await eventually(() =>
+    expect(writer.status()).toMatchObject({
+      pending: 1,
+      lastError: expect.stringContaining('spool: ENOENT'),
+    }),
+  );
+  writer.write([event('b')]);
+  expect(logged).toContain('the spool cannot be written');
+  answer = 'yes';
+  await eventually(() => expect(arrived).toEqual(['a', 'b']));
+  const well = { state: 'ok', pending: 0, dropped: 0, lastError: null };
+  await eventually(() => expect(writer.status()).toMatchObject(well));
+});
+
+test('a disk that fails while rows lie on it: they and those in memory go in, in order', async () => {
+  open();
+  answer = 'no';
+  writer.write([event('a')]);
+  await eventually(() => expect(onDisk()).toBe(1));
+  const append = spool.append;
+  spool.append = () => Promise.reject(new Error('ENOSPC: no space left on device, write'));
+  writer.write([event('b')]);
+  await eventually(() => expect(writer.status().lastError).toContain('ENOSPC'));
+  answer = 'yes';
+  await eventually(() => expect(arrived).toEqual(['a', 'b']));
+  spool.append = append;
+});
+
+test('after the disk failed it is written again', async () => {
+  open();
+  answer = 'no';
+  await breakDisk();
+  writer.write([event('a')]);
+  await eventually(() => expect(writer.status().lastError).toContain('ENOENT'));
+  await mkdir(folder);
+  await eventually(() => expect(onDisk()).toBe(1));
+  answer = 'yes';
+  await eventually(() => expect(arrived).toEqual(['a']));
+  await eventually(() => expect(onDisk()).toBe(0));
+});
+
+test('while migrations take their time, or never end, rows go to the disk', async () => {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  open(() => promise);
+  writer.write([event('a')]);
+  await eventually(() => expect(onDisk()).toBe(1));
+  expect(writer.status()).toMatchObject({ state: 'retrying', lastError: expect.stringContaining('schema') });
+  resolve();
+  await eventually(() => expect(arrived).toEqual(['a']));
+});
+
+test('why migrations fail is told once, also when they took long to', async () => {
+  const { promise, reject } = Promise.withResolvers<void>();
+  let mayRun = false;
+  open(() => (mayRun ? Promise.resolve() : promise));
+  writer.write([event('a')]);
+  await eventually(() => expect(logged).toContain('still being brought up to date'));
+  reject(new Error('permission denied'));
+  await eventually(() => expect(logged).toContain('permission denied'));
+  mayRun = true;
+  await eventually(() => expect(arrived).toEqual(['a']));
+  expect(logged.split('permission denied')).toHaveLength(2);
+});
+
+test('a row that can never be written is counted once, also when the rest of its batch has to be tried again', async () => {
+  open();
+  poison = { name: 'a', outages: 2 };
+  writer.write([event('a'), event('b')]);
+  for (let outage = 0; outage < 2; outage++) {
+    await eventually(() => expect(answer).toBe('no'));
+    answer = 'yes';
+  }
+  await eventually(() => expect(arrived).toEqual(['b']));
+  expect(writer.status().dropped).toBe(1);
+});
+
+test('closing while a replay hangs loses no row', async () => {
+  for (const name of ['a', 'b']) await spool.append({ id: name, rows: 1, body: [event(name)] });
+  open();
+  answer = 'never';
+  writer.write([]);
+  await eventually(() => expect(asked).toBeGreaterThan(0));
+  writer.write([event('c')]);
+  await writer.close(100);
+  answer = 'yes';
+  await eventually(() => expect(arrived).toContain('a'));
+  // Whatever else the end of the hanging turn sets off has had its time.
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  const next = await openSpool<HistoryRecord[]>({ folder });
+  const kept: string[] = [];
+  for (let record = await next.peek(); record; record = await next.peek()) {
+    kept.push(...record.body.map(({ row }) => String(row.kind)));
+    await next.acknowledge();
+  }
+  expect(new Set([...arrived, ...kept])).toEqual(new Set(['a', 'b', 'c']));
+});

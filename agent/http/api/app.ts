@@ -1,0 +1,102 @@
+import { getConnInfo } from '@hono/node-server/conninfo';
+import { OpenAPIHono } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { bearerAuth } from './auth.ts';
+import type { ApiContext } from './context.ts';
+import { limitBody } from './limit-body.ts';
+import { ProblemError, problemResponse } from './problem.ts';
+import { registerControlRoutes } from './routes/control.ts';
+import { registerEdgeReportRoutes } from './routes/edge-reports.ts';
+import { registerEventRoutes } from './routes/events.ts';
+import { registerHealthRoutes } from './routes/health.ts';
+import { registerInstanceRoutes } from './routes/instances.ts';
+import { registerServiceRoutes } from './routes/services.ts';
+import { describeIssue } from './zod-errors.ts';
+
+export interface AppOptions {
+  context: ApiContext;
+  token: string | undefined;
+  version: string;
+  /** Routes of other parts: sessions, alerts, the dashboard. */
+  extend?: (app: OpenAPIHono) => void;
+}
+
+/** Sessions may carry 64 KiB of data and as much metadata; every other body is smaller. */
+const limitBodySize = limitBody(256);
+/** These take more, and set their own limit; the first is YAML. */
+const OTHER_BODY_PATHS = new Set(['/v1/config', '/v1/edge-reports']);
+const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
+
+/** Bodies are JSON, and say so: a page elsewhere cannot send that type without asking the browser's leave. */
+const requireJson: MiddlewareHandler = async ({ req }, next) => {
+  const type = req.header('content-type') ?? '';
+  const comes = req.header('transfer-encoding') ?? Number(req.header('content-length') ?? 0) > 0;
+  if (comes && !JSON_TYPE.test(type)) {
+    const found = type === '' ? 'this has no content-type' : `this says content-type: ${type.slice(0, 100)}`;
+    throw new ProblemError(415, 'Not JSON', `a body here must say content-type: application/json; ${found}`);
+  }
+  return next();
+};
+
+/** The agent's HTTP API. Every error is problem+json; the description at /v1/openapi.json is made from the routes. */
+export function createApp({ context, token, version, extend }: AppOptions): OpenAPIHono {
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (result.success) return;
+      const errors = result.error.issues.map((issue) => ({
+        path: issue.path,
+        message: describeIssue(issue),
+      }));
+      const text = errors.map(({ path, message }) => `${path.join('.') || result.target}: ${message}`);
+      throw new ProblemError(400, 'Bad request', text.join('; '), { extensions: { errors } });
+    },
+  });
+  app.onError((error, request) => {
+    if (error instanceof ProblemError) return problemResponse(request, error);
+    if ('status' in error && typeof error.status === 'number' && error.status >= 400 && error.status < 500) {
+      return problemResponse(request, new ProblemError(400, 'Bad request', error.message));
+    }
+    context.log.error({ err: error, path: request.req.path }, 'request failed');
+    return problemResponse(
+      request,
+      new ProblemError(500, 'Internal error', 'the agent failed to answer; its log says why'),
+    );
+  });
+  app.notFound((request) =>
+    problemResponse(request, new ProblemError(404, 'Not found', `there is nothing at ${request.req.path}`)),
+  );
+
+  app.use(
+    '/v1/*',
+    bearerAuth({
+      token,
+      bind: context.config().agent.bind,
+      addressOf: (request) => getConnInfo(request).remote.address ?? '',
+      now: context.now,
+      onThrottled: (address) =>
+        context.log.warn({ address }, 'held off for up to a minute: ten wrong tokens came from this address'),
+    }),
+  );
+  for (const check of [limitBodySize, requireJson]) {
+    app.use('/v1/*', async (request, next) =>
+      OTHER_BODY_PATHS.has(request.req.path) ? next() : check(request, next),
+    );
+  }
+  registerHealthRoutes(app, context);
+  registerServiceRoutes(app, context);
+  registerInstanceRoutes(app, context);
+  registerEventRoutes(app, context);
+  registerControlRoutes(app, context);
+  registerEdgeReportRoutes(app, context);
+  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
+  extend?.(app);
+  app.doc31('/v1/openapi.json', {
+    openapi: '3.1.0',
+    info: {
+      title: 'acgs-lb agent',
+      version,
+      description: 'Load balancer agent: services, instances, evidence, control',
+    },
+  });
+  return app;
+}

@@ -1,0 +1,101 @@
+import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { EdgeReport } from '../../../../shared/edge-report.ts';
+import type { ApiContext } from '../context.ts';
+import { limitBody } from '../limit-body.ts';
+import { ProblemError } from '../problem.ts';
+
+const count = z.number().int().nonnegative().max(1e9);
+const sketch = z.object({
+  count,
+  sum: z.number().nonnegative(),
+  max: z.number().nonnegative(),
+  buckets: z.record(z.string().regex(/^-?\d{1,5}$/), count),
+});
+const name = z.string().max(64);
+
+const reportSchema = z.object({
+  v: z.literal(1),
+  site: name,
+  isolate: z.string().max(64),
+  seq: count,
+  from: z.number(),
+  to: z.number(),
+  snapshot: z
+    .object({ epoch: z.number(), seq: z.number(), ageMs: z.number(), source: z.string().max(32) })
+    .nullable(),
+  tries: z
+    .array(
+      z.object({
+        service: name,
+        instance: name,
+        path: z.enum(['gateway', 'direct']),
+        success: count,
+        failure: count,
+        latency: sketch,
+      }),
+    )
+    .max(20_000),
+  limits: z
+    .array(z.object({ service: name, policy: name, allowed: count, denied: count, shadowDenied: count }))
+    .max(5_000),
+  requests: z
+    .array(
+      z.object({
+        service: name,
+        total: count,
+        status2xx: count,
+        status3xx: count,
+        status4xx: count,
+        status5xx: count,
+        retries: count,
+        failovers: count,
+        stale: count,
+        shed: count,
+        unavailable: count,
+        // An edge deployed before the agent does not count these yet.
+        limited: count.default(0),
+        forbidden: count.default(0),
+        latency: sketch,
+      }),
+    )
+    .max(5_000),
+});
+
+/** POST /v1/edge-reports: what the edge saw. Its token is checked here again, although HAProxy has checked it. */
+export function registerEdgeReportRoutes(app: OpenAPIHono, context: ApiContext): void {
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: '/v1/edge-reports',
+    summary: "What an edge isolate saw; the edge's own token in x-acgs-edge is the credential",
+    request: {
+      headers: z.object({ 'x-acgs-edge': z.string() }),
+      body: { content: { 'application/json': { schema: reportSchema } } },
+    },
+    responses: {
+      204: { description: 'counted' },
+      400: { description: 'not a report for this site' },
+      401: { description: 'no valid edge token' },
+    },
+  });
+  app.post('/v1/edge-reports', limitBody(2 * 1024), async (request) => {
+    const token = request.req.header('x-acgs-edge') ?? '';
+    if (!context.isValidEdgeToken(token)) {
+      throw new ProblemError(401, 'Not authorised', 'x-acgs-edge holds no valid edge token for this site');
+    }
+    const parsed = reportSchema.safeParse(await request.req.json().catch(() => null));
+    if (!parsed.success) {
+      const issue = parsed.error.issues[0];
+      throw new ProblemError(
+        400,
+        'Bad request',
+        `${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'not a report'}`,
+      );
+    }
+    const report: EdgeReport = parsed.data;
+    if (report.site !== context.config().site.id) {
+      throw new ProblemError(400, 'Bad request', `the report is for site "${report.site}"`);
+    }
+    context.acceptEdgeReport(report);
+    return request.body(null, 204);
+  });
+}

@@ -1,0 +1,77 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { ServiceConfig } from '../../../../shared/config/config.ts';
+import type { ApiContext } from '../context.ts';
+import { jsonContent, problemContent } from '../openapi-helpers.ts';
+import { ProblemError } from '../problem.ts';
+import { instanceParams, instanceSchema, serviceParam, serviceSchema, toApiInstance } from '../schemas.ts';
+
+const listServices = createRoute({
+  method: 'get',
+  path: '/v1/services',
+  summary: 'All services with their instances',
+  responses: { 200: jsonContent(z.object({ services: z.array(serviceSchema) }), 'services') },
+});
+const getService = createRoute({
+  method: 'get',
+  path: '/v1/services/{service}',
+  summary: 'One service',
+  request: { params: serviceParam },
+  responses: { 200: jsonContent(serviceSchema, 'the service'), 404: problemContent('no such service') },
+});
+const listInstances = createRoute({
+  method: 'get',
+  path: '/v1/services/{service}/instances',
+  summary: "A service's instances",
+  request: { params: serviceParam },
+  responses: {
+    200: jsonContent(z.object({ instances: z.array(instanceSchema) }), 'instances'),
+    404: problemContent('no such service'),
+  },
+});
+const getInstance = createRoute({
+  method: 'get',
+  path: '/v1/services/{service}/instances/{id}',
+  summary: 'One instance',
+  request: { params: instanceParams },
+  responses: { 200: jsonContent(instanceSchema, 'the instance'), 404: problemContent('no such instance') },
+});
+
+/** What there is and how it is. */
+export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): void {
+  const known = (id: string): ServiceConfig => {
+    const service = Object.hasOwn(context.config().services, id) ? context.config().services[id] : undefined;
+    if (!service) throw new ProblemError(404, 'Not found', `there is no service "${id}"`);
+    return service;
+  };
+  const instancesOf = (service: string) =>
+    [...context.instances().values()]
+      .filter((instance) => instance.service === service)
+      .sort((a, b) => a.id.localeCompare(b.id, 'en', { numeric: true }))
+      .map(toApiInstance);
+  const view = (service: ServiceConfig) => {
+    const instances = instancesOf(service.id);
+    return {
+      id: service.id,
+      routes: service.routes,
+      strategy: service.strategy,
+      timeoutMs: service.timeout,
+      maxconn: service.maxconn,
+      up: instances.filter(({ state }) => state === 'up' || state === 'probation').length,
+      instances,
+    };
+  };
+
+  app.openapi(listServices, (request) =>
+    request.json({ services: Object.values(context.config().services).map(view) }, 200),
+  );
+  app.openapi(getService, (request) => request.json(view(known(request.req.valid('param').service)), 200));
+  app.openapi(listInstances, (request) =>
+    request.json({ instances: instancesOf(known(request.req.valid('param').service).id) }, 200),
+  );
+  app.openapi(getInstance, (request) => {
+    const { service, id } = request.req.valid('param');
+    const instance = context.instances().get(`${known(service).id}/${id}`);
+    if (!instance) throw new ProblemError(404, 'Not found', `service "${service}" has no instance "${id}"`);
+    return request.json(toApiInstance(instance), 200);
+  });
+}

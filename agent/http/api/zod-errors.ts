@@ -1,0 +1,55 @@
+import type { z } from '@hono/zod-openapi';
+
+type ZodIssue = z.core.$ZodIssue;
+
+/** What is wrong with one value of a request, in words a caller understands without knowing how it was checked. */
+export function describeIssue(issue: ZodIssue): string {
+  switch (issue.code) {
+    case 'invalid_value':
+      return `must be ${issue.values.length > 1 ? 'one of ' : ''}${issue.values.map(String).join(', ')}`;
+    case 'invalid_type':
+      if (!issue.message.startsWith('Invalid input')) return issue.message;
+      return issue.message.endsWith('received undefined') ? 'is missing' : `must be ${typeName(issue)}`;
+    case 'invalid_union':
+      return [...new Set(issue.errors.flat().map(describeIssue))].join(', or ') || issue.message;
+    case 'invalid_format':
+      return describeFormat(issue);
+    case 'too_small':
+      return issue.origin === 'string' && issue.minimum === 1
+        ? 'must not be empty'
+        : `must be at least ${issue.minimum}${unit(issue.origin)}`;
+    case 'too_big':
+      return `must be at most ${issue.maximum}${unit(issue.origin)}`;
+    case 'unrecognized_keys':
+      return `takes no ${issue.keys.join(', ')}`;
+    case 'invalid_key':
+      return issue.issues[0] ? `has a key that ${describeIssue(issue.issues[0])}` : issue.message;
+    default:
+      return issue.message;
+  }
+}
+
+const TYPES: Record<string, string> = {
+  object: 'an object',
+  record: 'an object',
+  array: 'a list',
+  string: 'text',
+  boolean: 'true or false',
+  int: 'a whole number',
+};
+
+const typeName = ({ expected }: { expected: string }): string => TYPES[expected] ?? `a ${expected}`;
+
+function describeFormat(issue: Extract<ZodIssue, { code: 'invalid_format' }>): string {
+  // What the schema itself says about its pattern.
+  if (!issue.message.startsWith('Invalid')) return issue.message;
+  if (issue.format === 'starts_with' && 'prefix' in issue) return `must begin with ${String(issue.prefix)}`;
+  return `must be ${FORMATS[issue.format] ?? `a valid ${issue.format}`}`;
+}
+
+const FORMATS: Record<string, string> = { ipv4: 'an IPv4 address', ipv6: 'an IPv6 address' };
+
+function unit(origin: string): string {
+  if (origin === 'array') return ' items long';
+  return origin === 'string' ? ' characters long' : '';
+}

@@ -1,0 +1,87 @@
+import type { EdgeReport } from '../../../shared/edge-report.ts';
+
+/** What the edges told, kept for five minutes. */
+export interface EdgeSummary {
+  /** Isolates that reported lately. */
+  isolates: number;
+  lastReport: number | null;
+  /** The oldest and the newest snapshot in use among them. */
+  oldest: SnapshotUse | null;
+  newest: SnapshotUse | null;
+  requests: EdgeServiceTotals[];
+  limits: { service: string; policy: string; allowed: number; denied: number; shadowDenied: number }[];
+}
+
+export interface SnapshotUse {
+  epoch: number;
+  seq: number;
+  ageMs: number;
+  source: string;
+}
+
+export interface EdgeServiceTotals {
+  service: string;
+  total: number;
+  status5xx: number;
+  retries: number;
+  failovers: number;
+  stale: number;
+  shed: number;
+  unavailable: number;
+  limited: number;
+  forbidden: number;
+}
+
+const KEEP_MS = 300_000;
+const MAX_REPORTS = 2_000;
+
+export interface EdgeReportLog {
+  reports: EdgeReport[];
+}
+
+export function recordEdgeReport(log: EdgeReportLog, report: EdgeReport, now: number): void {
+  log.reports.push(report);
+  const fresh = log.reports.filter((kept) => kept.to > now - KEEP_MS);
+  log.reports = fresh.slice(-MAX_REPORTS);
+}
+
+export function summariseEdgeReports(log: EdgeReportLog, now: number): EdgeSummary {
+  const reports = log.reports.filter((report) => report.to > now - KEEP_MS);
+  const latest = new Map(reports.map((report) => [report.isolate, report]));
+  const uses = [...latest.values()]
+    .flatMap((report) =>
+      report.snapshot ? [{ ...report.snapshot, ageMs: report.snapshot.ageMs + now - report.to }] : [],
+    )
+    .sort((a, b) => a.epoch - b.epoch || a.seq - b.seq);
+  return {
+    isolates: latest.size,
+    lastReport: reports.length > 0 ? Math.max(...reports.map((report) => report.to)) : null,
+    oldest: uses[0] ?? null,
+    newest: uses.at(-1) ?? null,
+    requests: sumBy(
+      reports.flatMap((report) => report.requests),
+      (row) => row.service,
+      ['total', 'status5xx', 'retries', 'failovers', 'stale', 'shed', 'unavailable', 'limited', 'forbidden'],
+    ).map(({ row, sums }) => ({ service: row.service, ...sums })),
+    limits: sumBy(
+      reports.flatMap((report) => report.limits),
+      (row) => `${row.service} ${row.policy}`,
+      ['allowed', 'denied', 'shadowDenied'],
+    ).map(({ row, sums }) => ({ service: row.service, policy: row.policy, ...sums })),
+  };
+}
+
+function sumBy<Row, Key extends keyof Row & string>(
+  rows: readonly Row[],
+  group: (row: Row) => string,
+  keys: readonly Key[],
+): { row: Row; sums: Record<Key, number> }[] {
+  const groups = new Map<string, { row: Row; sums: Record<Key, number> }>();
+  for (const row of rows) {
+    const found = groups.get(group(row));
+    const sums = found?.sums ?? (Object.fromEntries(keys.map((key) => [key, 0])) as Record<Key, number>);
+    for (const key of keys) sums[key] += Number(row[key]);
+    if (!found) groups.set(group(row), { row, sums });
+  }
+  return [...groups.values()];
+}

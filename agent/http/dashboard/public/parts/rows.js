@@ -1,0 +1,73 @@
+import { h } from '../dom.js';
+import { ageText, msText, numberText, percentText, stateWord, whenText } from '../format.js';
+import { pill } from './icons.js';
+
+/** @import { StatusInstance } from '../types.d.ts' */
+
+/** @param {StatusInstance} instance @param {number} at */
+export function drawInstance(instance, at) {
+  const { id, service, state, reason, since, traffic } = instance;
+  return h(
+    'tr',
+    { class: `instance ${state}`, 'data-key': id },
+    h(
+      'th',
+      { scope: 'row' },
+      h('span', { class: 'instance-name' }, id),
+      h('span', { class: 'url' }, instance.url.replace(/^https?:\/\//, '')),
+    ),
+    h('td', { class: 'state' }, pill(state, stateWord(state)), marks(instance)),
+    h(
+      'td',
+      { class: 'reason', title: `since ${whenText(since)}` },
+      reason,
+      h('span', { class: 'age' }, ` · ${ageText(at - since)}`),
+    ),
+    number('Req/s', numberText(traffic.perSecond)),
+    number('Errors', percentText(traffic.errorPercent), bad(traffic.errorPercent)),
+    number('p95', msText(traffic.p95)),
+    number(
+      'In flight',
+      `${numberText(instance.inflight)}${instance.queued > 0 ? ` +${instance.queued}` : ''}`,
+    ),
+    number('Weight', `${instance.weight}${instance.priority > 1 ? ` (backup ${instance.priority})` : ''}`),
+    h(
+      'td',
+      { class: 'steer' },
+      h(
+        'button',
+        {
+          type: 'button',
+          class: 'quiet small',
+          'data-action': 'manage',
+          'data-service': service,
+          'data-instance': id,
+        },
+        'Steer',
+        h('span', { class: 'hidden' }, ` ${id}`),
+      ),
+    ),
+  );
+}
+
+/** What stands apart from the plain state. @param {StatusInstance} instance */
+function marks({ breaker, admin, origin }) {
+  return [
+    breaker !== 'closed' &&
+      h(
+        'span',
+        { class: `mark ${breaker === 'open' ? 'bad' : 'warn'}` },
+        `breaker ${breaker.replace('_', '-')}`,
+      ),
+    admin !== 'ready' && h('span', { class: 'mark note' }, `asked: ${admin}`),
+    origin === 'api' && h('span', { class: 'mark note' }, 'registered'),
+  ];
+}
+
+/** @param {string} label @param {string} text @param {boolean} [wrong] */
+export function number(label, text, wrong = false) {
+  return h('td', { class: `number${wrong ? ' wrong' : ''}`, 'data-label': label }, text);
+}
+
+/** @param {number | null} percent */
+export const bad = (percent) => percent !== null && percent >= 1;

@@ -1,0 +1,79 @@
+import type { MetricsRow, Update } from '../core/sink.ts';
+import type { Instance } from '../core/state.ts';
+import { metricsColumns } from '../history/records.ts';
+import { liveKeys, TTL_SECONDS } from './keys.ts';
+import type { LiveEntry } from './live-state.ts';
+
+/** Requests since the agent started, by `service/instance`. */
+export type RequestTotals = Map<string, { requests: number; failures: number }>;
+
+export interface LiveEntriesInput {
+  update: Update;
+  /** Also those without any instance: their list is empty, not missing. */
+  services: readonly string[];
+  rows: ReadonlyMap<string, MetricsRow>;
+  totals: RequestTotals;
+}
+
+const seconds = (ms: number | null | undefined): number | null => (ms == null ? null : ms / 1000);
+
+/** The live state as the original wrote it: snake_case JSON, times in seconds, instants in epoch seconds. */
+export function liveEntries({ update, services, rows, totals }: LiveEntriesInput): LiveEntry[] {
+  const byService = new Map<string, [string, Instance][]>(services.map((id) => [id, []]));
+  for (const entry of update.instances) {
+    const list = byService.get(entry[1].service) ?? [];
+    list.push(entry);
+    byService.set(entry[1].service, list);
+  }
+  const lists = [...byService].map(([service, list]) => ({
+    key: liveKeys.instances(service),
+    ttlSeconds: TTL_SECONDS.instances,
+    value: JSON.stringify(list.map(([key, instance]) => listed(instance, totals.get(key)))),
+  }));
+  return [
+    ...lists,
+    ...[...update.instances].flatMap(([key, instance]) => own(instance, update.at, rows.get(key))),
+  ];
+}
+
+function listed(instance: Instance, total = { requests: 0, failures: 0 }) {
+  const url = new URL(instance.url);
+  return {
+    instance_id: instance.id,
+    base_url: instance.url,
+    port: Number(url.port) || (url.protocol === 'https:' ? 443 : 80),
+    status: statusOf(instance),
+    response_time: seconds(instance.latencyMs),
+    weight: instance.weight,
+    current_connections: instance.inflight,
+    total_requests: total.requests,
+    failed_requests: total.failures,
+    last_check: seconds(instance.lastProbe?.at),
+  };
+}
+
+/** A reader of the original picks only `healthy` ones, so the word follows what traffic obeys, not the probe alone. */
+function statusOf(instance: Instance): 'healthy' | 'unhealthy' | 'unknown' {
+  if (instance.state === 'up' || instance.state === 'probation') return 'healthy';
+  return instance.health === 'unknown' ? 'unknown' : 'unhealthy';
+}
+
+function own(instance: Instance, at: number, row: MetricsRow | undefined): LiveEntry[] {
+  const { service, id } = instance;
+  const health = {
+    is_healthy: instance.health === 'up',
+    response_time: seconds(instance.lastProbe?.latencyMs),
+    timestamp: seconds(instance.lastProbe?.at ?? at),
+  };
+  const breaker = { state: instance.breaker, reason: instance.reason, timestamp: at / 1000 };
+  const entries = [
+    { key: liveKeys.health(service, id), ttlSeconds: TTL_SECONDS.health, value: JSON.stringify(health) },
+    { key: liveKeys.breaker(service, id), ttlSeconds: TTL_SECONDS.breaker, value: JSON.stringify(breaker) },
+  ];
+  if (!row) return entries;
+  const metrics = JSON.stringify(metricsColumns(row));
+  return [
+    ...entries,
+    { key: liveKeys.metrics(service, id), ttlSeconds: TTL_SECONDS.metrics, value: metrics },
+  ];
+}

@@ -1,0 +1,33 @@
+import pino from 'pino';
+import { expect, test } from 'vitest';
+import { eventually } from '../../test/harness/eventually.ts';
+import type { Intent } from './intent.ts';
+import { startReplication } from './replication.ts';
+
+const DAY_MS = 86_400_000;
+const removal = (updatedAt: number): Intent => ({ by: 'test', updatedAt, removed: true });
+
+test('a removal of long ago leaves the store, is taken over by nobody and does not come back', async () => {
+  const stored = new Map([
+    ['gs/old', JSON.stringify(removal(0))],
+    ['gs/new', JSON.stringify(removal(DAY_MS))],
+  ]);
+  const merged: string[][] = [];
+  const sharing = startReplication({
+    live: {
+      readIntents: async () => Object.fromEntries(stored),
+      async writeIntent(key, json) {
+        if (json === null) stored.delete(key);
+        else stored.set(key, json);
+      },
+      subscribe: () => () => {},
+    },
+    localIntents: () => new Map([['gs/old', removal(0)]]),
+    merge: (theirs) => void merged.push([...theirs.keys()]),
+    log: pino({ level: 'silent' }),
+    now: () => DAY_MS + 1,
+  });
+  await eventually(() => expect(merged).toEqual([['gs/new']]));
+  await sharing.close();
+  expect([...stored.keys()]).toEqual(['gs/new']);
+});

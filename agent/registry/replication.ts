@@ -1,0 +1,100 @@
+import type { Log } from '../lib/log.ts';
+import type { LiveState } from '../live/live-state.ts';
+import { hasNewerHeartbeat, type Intent, isExpiredRemoval, parseIntents, supersedes } from './intent.ts';
+
+/** Keeps the wishes of a site's agents alike by way of the live state. Files decide; this only carries news. */
+export interface Replication {
+  publish(key: string, intent: Intent): void;
+  close(): Promise<void>;
+}
+
+export interface ReplicationDeps {
+  live: Pick<LiveState, 'readIntents' | 'writeIntent' | 'subscribe'>;
+  localIntents(): ReadonlyMap<string, Intent>;
+  merge(theirs: ReadonlyMap<string, Intent>): void;
+  log: Log;
+  now?: () => number;
+}
+
+/** Messages are lost while the store is away, so everything is compared again this often. */
+const COMPARE_MS = 10_000;
+
+export function startReplication({
+  live,
+  localIntents: own,
+  merge,
+  log,
+  now = Date.now,
+}: ReplicationDeps): Replication {
+  let closed = false;
+  let comparing: Promise<void> | undefined;
+  let again = false;
+
+  /** The newer side of each wish wins, in both directions. */
+  async function compare(): Promise<void> {
+    const theirs = parseIntents(parse(await live.readIntents()));
+    if (closed) return;
+    for (const [key, intent] of theirs) {
+      if (!isExpiredRemoval(intent, now())) continue;
+      theirs.delete(key);
+      await live.writeIntent(key, null);
+    }
+    merge(theirs);
+    for (const [key, intent] of own()) {
+      if (isExpiredRemoval(intent, now())) continue;
+      const stored = theirs.get(key);
+      if (!stored || supersedes(intent, stored) || hasNewerHeartbeat(intent, stored)) {
+        await live.writeIntent(key, JSON.stringify(intent));
+      }
+    }
+  }
+
+  function trigger(): void {
+    if (closed) return;
+    if (comparing) {
+      again = true;
+      return;
+    }
+    comparing = compare()
+      .catch((error: Error) =>
+        log.debug({ error: error.message }, 'wishes not compared with the other agent'),
+      )
+      .finally(() => {
+        comparing = undefined;
+        if (again) trigger();
+        again = false;
+      });
+  }
+
+  const unsubscribe = live.subscribe((event) => {
+    if (typeof event === 'object' && event !== null && 'kind' in event && event.kind === 'intent') trigger();
+  });
+  const timer = setInterval(trigger, COMPARE_MS);
+  trigger();
+
+  return {
+    publish(key, intent) {
+      live.writeIntent(key, JSON.stringify(intent)).catch(() => {
+        // The next comparison carries it over.
+      });
+    },
+    async close() {
+      closed = true;
+      clearInterval(timer);
+      unsubscribe();
+      await comparing;
+    },
+  };
+}
+
+function parse(texts: { [key: string]: string }): { [key: string]: unknown } {
+  return Object.fromEntries(
+    Object.entries(texts).flatMap(([key, text]) => {
+      try {
+        return [[key, JSON.parse(text)]];
+      } catch {
+        return [];
+      }
+    }),
+  );
+}

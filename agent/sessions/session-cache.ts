@@ -1,0 +1,79 @@
+import { z } from 'zod';
+import { type GovernanceSession, type PinMove, SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
+
+/** What `governance_session:<id>` holds: the original's names, instants in epoch seconds, and ours beside them. */
+const cachedShape = z.object({
+  session_id: z.string(),
+  workflow_type: z.enum(WORKFLOW_TYPES),
+  user_id: z.string(),
+  created_at: z.number(),
+  last_activity: z.number(),
+  state: z.enum(SESSION_STATES),
+  service_affinities: z.record(z.string(), z.string()),
+  current_step: z.string(),
+  completed_steps: z.array(z.string()),
+  workflow_data: z.record(z.string(), z.unknown()),
+  step_durations: z.record(z.string(), z.number()),
+  total_duration: z.number().nullable(),
+  metadata: z.record(z.string(), z.unknown()),
+  step_started_at: z.number(),
+  reason: z.string().nullable(),
+  moves: z.array(z.custom<PinMove>()),
+  version: z.number(),
+});
+
+export function serializeSession(session: GovernanceSession): string {
+  return JSON.stringify({
+    session_id: session.id,
+    workflow_type: session.workflowType,
+    user_id: session.userId,
+    created_at: session.createdAt / 1000,
+    last_activity: session.lastActivity / 1000,
+    state: session.state,
+    service_affinities: session.pins,
+    current_step: session.currentStep,
+    completed_steps: session.completedSteps,
+    workflow_data: session.data,
+    step_durations: session.stepDurations,
+    total_duration: session.totalDuration,
+    metadata: session.metadata,
+    step_started_at: session.stepStartedAt / 1000,
+    reason: session.reason,
+    moves: session.moves,
+    version: session.version,
+  } satisfies z.input<typeof cachedShape>);
+}
+
+/** Null when the text is not a session as we write it: a cache is never trusted further than that. */
+export function parseSession(text: string): GovernanceSession | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  const parsed = cachedShape.safeParse(value);
+  if (!parsed.success) return null;
+  const row = parsed.data;
+  return {
+    id: row.session_id,
+    workflowType: row.workflow_type,
+    userId: row.user_id,
+    state: row.state,
+    currentStep: row.current_step,
+    completedSteps: row.completed_steps,
+    stepDurations: row.step_durations,
+    stepStartedAt: ms(row.step_started_at),
+    data: row.workflow_data,
+    metadata: row.metadata,
+    pins: row.service_affinities,
+    moves: row.moves,
+    createdAt: ms(row.created_at),
+    lastActivity: ms(row.last_activity),
+    totalDuration: row.total_duration,
+    reason: row.reason,
+    version: row.version,
+  };
+}
+
+const ms = (seconds: number): number => Math.round(seconds * 1000);

@@ -1,0 +1,221 @@
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { parseConfig } from '../../shared/config/load.ts';
+import type { WebCryptoKey } from '../../shared/snapshot/signature.ts';
+import { compareSnapshotOrder, type Snapshot, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
+import type { Change } from '../core/state.ts';
+import { initialRecords } from '../judge/initial.ts';
+import type { PublishResult, SnapshotPublisher } from './publisher.ts';
+import { createSnapshotSink, type SnapshotSinkOptions } from './sink.ts';
+
+const config = parseConfig(`
+version: 1
+site: { id: main }
+edge: { publish: { kvWritesPerDay: 900 } }
+services: { gs: { routes: [/], instances: [ { id: gs-1, url: http://127.0.0.1:8004 } ] } }
+`);
+const instances = new Map(
+  initialRecords(config, null, 0).map(({ instance }) => [`gs/${instance.id}`, instance]),
+);
+const change: Change = { at: 0, service: 'gs', instance: 'gs-1', kind: 'state', reason: 'test' };
+
+/** The Hub as it is specified: only a greater pair is taken. Switched off it fails. */
+class FakeHub implements SnapshotPublisher {
+  readonly name = 'ingest';
+  readonly arbitrates = true;
+  held: SnapshotOrder = { epoch: 0, seq: 0 };
+  reachable = true;
+  readonly taken: { snapshot: Snapshot; kv: boolean; at: number }[] = [];
+  async publish(sealed: Uint8Array<ArrayBuffer>, order: SnapshotOrder, kv: boolean): Promise<PublishResult> {
+    if (!this.reachable) return { kind: 'failed', error: 'connect refused' };
+    if (compareSnapshotOrder(order, this.held) <= 0) return { kind: 'superseded', current: this.held };
+    const snapshot: Snapshot = JSON.parse(new TextDecoder().decode(sealed));
+    this.held = order;
+    this.taken.push({ snapshot, kv, at: Date.now() });
+    return { kind: 'accepted' };
+  }
+}
+
+function agent(hub: SnapshotPublisher, change: Partial<SnapshotSinkOptions> = {}) {
+  const sink = createSnapshotSink({
+    config: () => config,
+    signing: { kid: 'k1', privateKey: {} as WebCryptoKey },
+    // Unsigned: real signing runs on a thread that fake time does not wait for.
+    seal: async (snapshot) => new TextEncoder().encode(JSON.stringify(snapshot)),
+    publishers: [hub],
+    lastEpoch: 0,
+    saveEpoch: () => {},
+    mayPublish: () => true,
+    onSuperseded: async () => true,
+    log: pino({ level: 'silent' }),
+    ...change,
+  });
+  sink.accept({ at: 0, instances, changes: [] });
+  sinks.push(sink);
+  return sink;
+}
+
+const sinks: { close(ms: number): Promise<void> }[] = [];
+beforeEach(() =>
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'], now: 1_700_000_000_000 }),
+);
+afterEach(async () => {
+  vi.useRealTimers();
+  for (const sink of sinks.splice(0)) await sink.close(100);
+});
+const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
+
+test('silent until opened, then claims an epoch beyond what the Hub holds', async () => {
+  const hub = new FakeHub();
+  hub.held = { epoch: 7, seq: 41 };
+  const sink = agent(hub);
+  await pass(5_000);
+  expect(hub.taken).toEqual([]);
+  sink.enable();
+  await pass(100);
+  expect(hub.taken.map(({ snapshot: { epoch, seq } }) => [epoch, seq])).toEqual([[8, 1]]);
+  expect(hub.taken[0]?.snapshot.services.gs?.instances).toMatchObject([{ id: 'gs-1', state: 'down' }]);
+});
+
+test('changes are coalesced to one write a second, and the last state wins', async () => {
+  const hub = new FakeHub();
+  const sink = agent(hub);
+  sink.enable();
+  await pass(10);
+  for (let count = 0; count < 50; count++) {
+    sink.accept({ at: 0, instances, changes: [change] });
+    await pass(100);
+  }
+  const gaps = hub.taken.slice(1).map(({ at }, index) => at - (hub.taken[index]?.at ?? 0));
+  expect(hub.taken.length).toBeGreaterThan(4);
+  expect(Math.min(...gaps)).toBeGreaterThanOrEqual(1_000);
+});
+
+test('measurements alone ride along with the heartbeat', async () => {
+  const hub = new FakeHub();
+  const sink = agent(hub);
+  sink.enable();
+  await pass(100);
+  const health: Change = { ...change, kind: 'health' };
+  for (let count = 0; count < 10; count++) sink.accept({ at: 0, instances, changes: [health] });
+  await pass(290_000);
+  expect(hub.taken).toHaveLength(1);
+  await pass(20_000);
+  expect(hub.taken).toHaveLength(2);
+});
+
+test('an edge that is away gets the newest state when it is back', async () => {
+  const hub = new FakeHub();
+  hub.reachable = false;
+  const sink = agent(hub);
+  sink.enable();
+  await pass(20_000);
+  expect(sink.status()).toMatchObject({ state: 'down', lastError: 'connect refused' });
+  hub.reachable = true;
+  await pass(31_000);
+  expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 });
+  expect(hub.taken).toHaveLength(1);
+});
+
+test('a stale leader is not heard and falls silent; the new one goes on', async () => {
+  const hub = new FakeHub();
+  let firstLeads = true;
+  const first = agent(hub, { mayPublish: () => firstLeads, onSuperseded: async () => (firstLeads = false) });
+  first.enable();
+  await pass(100);
+  const second = agent(hub);
+  second.enable();
+  await pass(100);
+  expect(hub.held.epoch).toBe(2);
+  first.accept({ at: 0, instances, changes: [change] });
+  await pass(3_000);
+  expect(hub.held.epoch).toBe(2);
+  second.accept({ at: 0, instances, changes: [change] });
+  await pass(2_000);
+  expect(hub.held).toEqual({ epoch: 2, seq: 2 });
+});
+
+test('past the day’s KV writes, changes go to the Hub alone and heartbeats still reach KV', async () => {
+  const hub = new FakeHub();
+  const sink = agent(hub, {
+    config: () => ({
+      ...config,
+      edge: { ...config.edge, publish: { ...config.edge.publish, kvWritesPerDay: 4 } },
+    }),
+  });
+  sink.enable();
+  for (let count = 0; count < 6; count++) {
+    await pass(1_100);
+    sink.accept({ at: 0, instances, changes: [change] });
+  }
+  await pass(1_100);
+  expect(hub.taken.map(({ kv }) => kv)).toEqual([true, true, false, false, false, false, false]);
+  await pass(310_000);
+  expect(hub.taken.at(-1)?.kv).toBe(true);
+});
+
+test('a clock set back by an hour puts no change off', async () => {
+  const hub = new FakeHub();
+  const sink = agent(hub);
+  sink.enable();
+  await pass(5_000);
+  vi.setSystemTime(1_700_000_000_000 - 3_600_000);
+  sink.accept({ at: 0, instances, changes: [change] });
+  await pass(2_000);
+  expect(hub.taken).toHaveLength(2);
+});
+
+test('what failed uses up none of the day’s KV writes', async () => {
+  const hub = new FakeHub();
+  hub.reachable = false;
+  const sink = agent(hub);
+  sink.enable();
+  await pass(3_600_000);
+  expect(sink.published().kvLeftToday).toBe(900);
+  hub.reachable = true;
+  await pass(31_000);
+  expect(hub.taken.at(-1)?.kv).toBe(true);
+  expect(sink.published().kvLeftToday).toBe(899);
+});
+
+/** Workers KV through its API: takes whatever comes. */
+class FakeKv implements SnapshotPublisher {
+  readonly name = 'kvApi';
+  readonly arbitrates = false;
+  held: SnapshotOrder | null = null;
+  async publish(_: Uint8Array<ArrayBuffer>, order: SnapshotOrder, kv: boolean): Promise<PublishResult> {
+    if (!kv) return { kind: 'skipped' };
+    this.held = order;
+    return { kind: 'accepted' };
+  }
+  async readOrder() {
+    return this.held;
+  }
+}
+
+test('where the Hub cannot be reached KV is told all the same, but never what is older than it holds', async () => {
+  const [hub, kv] = [new FakeHub(), new FakeKv()];
+  hub.reachable = false;
+  const sink = agent(hub, { publishers: [kv, hub] });
+  sink.enable();
+  await pass(100);
+  expect(kv.held).toEqual({ epoch: 1, seq: 1 });
+  expect(sink.status().lastError).toBe('connect refused');
+  kv.held = { epoch: 9, seq: 1 };
+  sink.accept({ at: 0, instances, changes: [change] });
+  await pass(60_000);
+  expect(kv.held).toEqual({ epoch: 9, seq: 1 });
+});
+
+test('a beat shows life to the Hub, costs KV nothing and puts no heartbeat off', async () => {
+  const hub = new FakeHub();
+  const sink = agent(hub);
+  sink.enable();
+  for (let second = 0; second < 301; second += 5) {
+    await pass(5_000);
+    sink.publishHeartbeat();
+  }
+  await pass(1_100);
+  expect(hub.taken.filter(({ kv }) => kv)).toHaveLength(2);
+  expect(hub.taken.length).toBeGreaterThan(50);
+});

@@ -1,0 +1,31 @@
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+interface ProcessStat {
+  name: string;
+  parent: number;
+  ticks: number;
+}
+
+/** Of a process that is still there. */
+export function readProcessStat(pid: number): ProcessStat | null {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const end = text.lastIndexOf(')');
+    const fields = text.slice(end + 2).split(' ');
+    return {
+      name: text.slice(text.indexOf('(') + 1, end),
+      parent: Number(fields[1]),
+      ticks: Number(fields[11]) + Number(fields[12]),
+    };
+  } catch {
+    return null;
+  }
+}
+
+export const parentOf = (pid: number): number | null => readProcessStat(pid)?.parent ?? null;
+
+const TICK_MICROS = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** User and system time so far, microseconds; steps of a tick, usually 10 ms. */
+export const cpuMicros = (pid: number): number => (readProcessStat(pid)?.ticks ?? 0) * TICK_MICROS;

@@ -1,0 +1,197 @@
+import { mkdirSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { StackOptions } from '../options.mjs';
+import { type Child, type RunningServer, startChild, waitUntilReady } from '../servers/child.ts';
+import { startHaproxy } from '../servers/haproxy.ts';
+import { startPostgres } from '../servers/postgres.ts';
+import { startRedis } from '../servers/redis.ts';
+import { tcpRequest } from '../servers/tcp-request.ts';
+import { type DerivedConfig, portOf } from './derive.ts';
+import type { DemoInstance, StackLayout } from './layout.ts';
+import type { StackSecrets } from './secrets.ts';
+import type { StackService } from './supervisor.ts';
+
+/** How each part of the stack is started. Every one is ready when its promise resolves. */
+
+export interface StackContext {
+  layout: StackLayout;
+  derived: DerivedConfig;
+  secrets: StackSecrets;
+  options: StackOptions;
+}
+
+/** Filled as the servers start, for the agent's environment and stack.json. */
+export interface StoreUrls {
+  redis: string | null;
+  postgres: string | null;
+}
+
+export function redisService({ layout, secrets }: StackContext, urls: StoreUrls): StackService {
+  return {
+    name: 'redis',
+    async start(onSpawn) {
+      const redis = await startRedis({
+        port: layout.redisPort,
+        password: secrets.REDIS_PASSWORD,
+        logFile: join(layout.logs, 'redis.log'),
+        parent: layout.runFolder,
+        onSpawn,
+      });
+      urls.redis = redis.url;
+      return redis;
+    },
+  };
+}
+
+export function postgresService({ layout }: StackContext, urls: StoreUrls): StackService {
+  const kept = join(layout.stateDir, 'postgres');
+  const dataDir = canBeEntered(layout.stateDir) ? kept : join(layout.runFolder, 'postgres');
+  return {
+    name: 'postgres',
+    async start(onSpawn) {
+      const postgres = await startPostgres({
+        port: layout.postgresPort,
+        dataDir,
+        logFile: join(layout.logs, 'postgres.log'),
+        parent: layout.runFolder,
+        onSpawn,
+      });
+      urls.postgres = postgres.url;
+      return postgres;
+    },
+  };
+}
+
+/** As root, Postgres runs as another user, who must be able to walk to its data: not so under /root. */
+function canBeEntered(folder: string): boolean {
+  if (process.getuid?.() !== 0) return true;
+  for (let path = folder; path !== dirname(path); path = dirname(path)) {
+    if ((statSync(path).mode & 0o001) === 0) return false;
+  }
+  return true;
+}
+
+export function haproxyService({ layout, derived }: StackContext): StackService {
+  return {
+    name: 'haproxy',
+    start: (onSpawn) =>
+      startHaproxy({
+        configFile: derived.config.haproxy.file,
+        masterSocket: derived.config.haproxy.masterSocket,
+        logFile: join(layout.logs, 'haproxy.log'),
+        parent: layout.runFolder,
+        onSpawn,
+      }),
+  };
+}
+
+/** The line that starts an instance by hand, as it is shown. */
+export function instanceCommand({ service, id, port }: DemoInstance): string {
+  return `node_modules/.bin/node dev/instance.ts ${service} ${id} ${port}`;
+}
+
+export function instanceService({ layout }: StackContext, instance: DemoInstance): StackService {
+  const { service, id, port } = instance;
+  return {
+    name: id,
+    exitHint: `Bring it back with: ${instanceCommand(instance)}`,
+    start: (onSpawn) =>
+      script(layout, id, ['dev/instance.ts', service, id, String(port)], {}, onSpawn, async () =>
+        (await tcpRequest({ port, host: '127.0.0.1' }, 'GET /health HTTP/1.0\r\n\r\n')).includes(' 200 '),
+      ),
+  };
+}
+
+export function agentService({ layout, derived, secrets }: StackContext, urls: StoreUrls): StackService {
+  const env = {
+    ENVIRONMENT: 'development',
+    ACGS_TOKEN: secrets.ACGS_TOKEN,
+    EDGE_TOKEN: secrets.EDGE_TOKEN,
+    SNAPSHOT_SIGNING_KEY: secrets.SNAPSHOT_SIGNING_KEY,
+    EDGE_JWT_PUBLIC_KEYS: secrets.EDGE_JWT_PUBLIC_KEYS,
+    HAPROXY_STATS_USER: secrets.HAPROXY_STATS_USER,
+    HAPROXY_STATS_PASSWORD: secrets.HAPROXY_STATS_PASSWORD,
+    // The operator's own cloud account is none of the local stack's business.
+    CF_API_TOKEN: undefined,
+    CF_ACCOUNT_ID: undefined,
+    CF_KV_NAMESPACE_ID: undefined,
+  };
+  const args = ['agent/main.ts', '--config', layout.configFile, '--state-dir', layout.stateDir];
+  const url = `http://127.0.0.1:${portOf(derived.config.agent.bind)}/health`;
+  return {
+    name: 'agent',
+    start: (onSpawn) =>
+      script(
+        layout,
+        'agent',
+        args,
+        { ...env, REDIS_URL: urls.redis ?? undefined, DATABASE_URL: urls.postgres ?? undefined },
+        onSpawn,
+        async () => (await fetch(url)).ok,
+      ),
+  };
+}
+
+export function edgeService({ layout, derived, secrets, options }: StackContext): StackService {
+  const { port } = derived.edge;
+  const vars = {
+    SITES: derived.config.site.id,
+    SNAPSHOT_PUBLIC_KEYS: secrets.SNAPSHOT_PUBLIC_KEYS,
+    FALLBACK_ORIGIN: derived.config.site.gateways[0] ?? '',
+    COOKIE_KEYS: secrets.COOKIE_KEYS,
+    GATEWAY_JWT_KEY: secrets.GATEWAY_JWT_KEY,
+    EDGE_TOKEN: secrets.EDGE_TOKEN,
+    // wrangler dev goes through Miniflare's own entry, which tells the client's address as Cloudflare does.
+    CLIENT_ADDRESS_FROM: options.edge === 'wrangler' ? 'cloudflare' : 'local',
+    ...(options.simulateClients && { SIMULATE_CLIENTS: '1' }),
+  };
+  const persist = join(layout.stateDir, 'edge');
+  mkdirSync(persist, { recursive: true });
+  const args =
+    options.edge === 'wrangler'
+      ? ['dev/edge-wrangler.ts', '--port', String(port), '--persist', persist, '--run-dir', layout.runFolder]
+      : [
+          ...['dev/edge.ts', '--port', String(port), '--persist', persist],
+          ...['--build-dir', join(layout.runFolder, 'worker'), '--kv-lag-ms', String(options.kvLagMs)],
+          ...(options.kvDown ? ['--kv-down'] : []),
+        ];
+  return {
+    name: 'edge',
+    start: (onSpawn) =>
+      script(
+        layout,
+        'edge',
+        args,
+        vars,
+        onSpawn,
+        async () => (await fetch(`http://127.0.0.1:${port}/__acgs/health`)).ok,
+      ),
+  };
+}
+
+async function script(
+  layout: StackLayout,
+  name: string,
+  args: string[],
+  env: NodeJS.ProcessEnv,
+  onSpawn: (child: Child) => void,
+  ready: () => Promise<boolean>,
+): Promise<RunningServer> {
+  const child = await startChild({
+    name,
+    command: process.execPath,
+    args,
+    cwd: layout.root,
+    // Type stripping's notice of being new is nothing a user can act on.
+    env: {
+      ...process.env,
+      NODE_NO_WARNINGS: '1',
+      NODE_COMPILE_CACHE: join(layout.root, '.build/node'),
+      ...env,
+    },
+    logFile: join(layout.logs, `${name}.log`),
+    onSpawn,
+  });
+  await waitUntilReady(child, ready, { timeoutMs: 60_000 });
+  return { child, stop: () => child.stop() };
+}

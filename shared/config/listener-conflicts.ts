@@ -1,0 +1,84 @@
+import type { Config } from './config.ts';
+import type { ConfigProblem } from './problem.ts';
+
+interface ListenAddress {
+  path: ConfigProblem['path'];
+  what: string;
+  host: string;
+  port: number;
+  text: string;
+}
+
+/** Two of our own servers on one port, or an instance where one of them listens. */
+export function listenerConflicts(config: Config): ConfigProblem[] {
+  const listeners = listenersOf(config);
+  return [
+    ...listeners.flatMap((listener, index) => {
+      const earlier = listeners.slice(0, index).find((other) => overlap(other, listener));
+      return earlier ? [clash(listener, earlier)] : [];
+    }),
+    ...instanceClashes(config, listeners),
+    ...edgeClashes(config, listeners),
+  ];
+}
+
+function listenersOf({ haproxy, agent }: Config): ListenAddress[] {
+  const at = (path: ConfigProblem['path'], what: string, text: string): ListenAddress => {
+    const colon = text.lastIndexOf(':');
+    return { path, what, text, host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
+  };
+  return [
+    ...haproxy.bind.map((text, index) => at(['haproxy', 'bind', index], 'the gateway', text)),
+    ...(haproxy.tls?.bind ?? []).map((text, index) =>
+      at(['haproxy', 'tls', 'bind', index], 'the gateway (TLS)', text),
+    ),
+    at(['haproxy', 'stats'], "HAProxy's statistics", haproxy.stats),
+    at(['agent', 'bind'], "the agent's API", agent.bind),
+    at(['haproxy', 'agentCheck'], 'the agent-check', haproxy.agentCheck),
+  ];
+}
+
+const ANY = new Set(['', '*', '0.0.0.0', '[::]']);
+const LOCAL = new Set(['127.0.0.1', 'localhost', '[::1]']);
+
+function overlap(a: ListenAddress, b: ListenAddress): boolean {
+  return a.port === b.port && (a.host === b.host || ANY.has(a.host) || ANY.has(b.host));
+}
+
+function clash({ path, text }: ListenAddress, other: ListenAddress): ConfigProblem {
+  return { path, value: text, allowed: `a port of its own (${other.what} has ${other.text})` };
+}
+
+function instanceClashes(config: Config, listeners: readonly ListenAddress[]): ConfigProblem[] {
+  return Object.values(config.services).flatMap((service) =>
+    service.instances.flatMap((instance, index) => {
+      const other = at(instance.url, listeners);
+      const path = ['services', service.id, 'instances', index, 'url'];
+      const allowed = `an address where none of our own servers listens (${other?.what} has ${other?.text})`;
+      return other ? [{ path, value: instance.url, allowed }] : [];
+    }),
+  );
+}
+
+function edgeClashes({ edge }: Config, listeners: readonly ListenAddress[]): ConfigProblem[] {
+  const other = edge.url ? at(edge.url, listeners) : undefined;
+  return other
+    ? [
+        {
+          path: ['edge', 'url'],
+          value: edge.url,
+          allowed: `the Worker's address (${other.what} has ${other.text})`,
+        },
+      ]
+    : [];
+}
+
+/** Our server that a URL of this machine leads to. */
+function at(text: string, listeners: readonly ListenAddress[]): ListenAddress | undefined {
+  const { hostname, port, protocol } = new URL(text);
+  if (!LOCAL.has(hostname)) return undefined;
+  const number = Number(port || (protocol === 'https:' ? 443 : 80));
+  return listeners.find(
+    (listener) => listener.port === number && (ANY.has(listener.host) || LOCAL.has(listener.host)),
+  );
+}

@@ -1,0 +1,90 @@
+import type { Snapshot } from './snapshot.ts';
+
+/** A WebCrypto key, named the same way under Node's types and the Worker's. */
+export type WebCryptoKey = Parameters<typeof crypto.subtle.verify>[1];
+
+/**
+ * Envelope: `<kid>.<base64url Ed25519 signature>`, newline, then the JSON bytes that are signed, as they are.
+ * The bytes are signed, never a re-serialisation, so no canonical form is needed.
+ */
+export async function signSnapshot(
+  snapshot: Snapshot,
+  key: { kid: string; privateKey: WebCryptoKey },
+): Promise<Uint8Array<ArrayBuffer>> {
+  const body = new TextEncoder().encode(JSON.stringify(snapshot));
+  const signature = await crypto.subtle.sign('Ed25519', key.privateKey, body);
+  const head = new TextEncoder().encode(`${key.kid}.${toBase64Url(new Uint8Array(signature))}\n`);
+  const sealed = new Uint8Array(head.length + body.length);
+  sealed.set(head);
+  sealed.set(body, head.length);
+  return sealed;
+}
+
+/** A public key and the one site it may sign for. */
+export interface SnapshotVerifyKey {
+  kid: string;
+  site: string;
+  publicKey: WebCryptoKey;
+}
+
+export type SnapshotVerification = { ok: true; snapshot: Snapshot } | { ok: false; why: string };
+
+/** Verifies and parses. Nothing of the body is looked at before its signature holds. */
+export async function verifySnapshot(
+  sealed: Uint8Array<ArrayBuffer>,
+  site: string,
+  keys: readonly SnapshotVerifyKey[],
+): Promise<SnapshotVerification> {
+  const newline = sealed.indexOf(10);
+  if (newline < 0 || newline > 256) return { ok: false, why: 'no signature line' };
+  const [kid = '', signatureText = ''] = new TextDecoder().decode(sealed.subarray(0, newline)).split('.');
+  const key = keys.find((candidate) => candidate.kid === kid && candidate.site === site);
+  if (!key) return { ok: false, why: `no public key "${kid}" for site "${site}"` };
+  const signature = fromBase64Url(signatureText);
+  const body = sealed.subarray(newline + 1);
+  // A signature of another length throws in workerd instead of being false.
+  if (signature?.length !== 64 || !(await crypto.subtle.verify('Ed25519', key.publicKey, signature, body))) {
+    return { ok: false, why: 'signature does not hold' };
+  }
+  return checked(body, site);
+}
+
+function checked(body: Uint8Array, site: string): SnapshotVerification {
+  let snapshot: Snapshot;
+  try {
+    snapshot = JSON.parse(new TextDecoder().decode(body)) as Snapshot;
+  } catch (cause) {
+    return { ok: false, why: `signed body is not JSON: ${String(cause)}` };
+  }
+  if (snapshot?.v !== 1) return { ok: false, why: `version ${String(snapshot?.v)}, expected 1` };
+  if (snapshot.site !== site) return { ok: false, why: `for site "${snapshot.site}", not "${site}"` };
+  if (!Number.isSafeInteger(snapshot.epoch) || !Number.isSafeInteger(snapshot.seq))
+    return { ok: false, why: 'no order' };
+  return { ok: true, snapshot };
+}
+
+export function toBase64Url(bytes: Uint8Array): string {
+  let binary = '';
+  for (const byte of bytes) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+}
+
+/** Null when the text is not base64url. For short texts: atob is slow on large ones. */
+export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
+  try {
+    return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) =>
+      char.charCodeAt(0),
+    );
+  } catch {
+    return null;
+  }
+}
+
+/** The pair a sealed snapshot claims, unverified: for bookkeeping, never for trust. */
+export function unverifiedOrder(sealed: Uint8Array): { epoch: number; seq: number } | null {
+  // Both come first in the document; a slice of it is enough.
+  const start = new TextDecoder().decode(sealed.subarray(0, 1_024));
+  const epoch = /"epoch":(\d+)/.exec(start)?.[1];
+  const seq = /"seq":(\d+)/.exec(start)?.[1];
+  return epoch && seq ? { epoch: Number(epoch), seq: Number(seq) } : null;
+}

@@ -1,0 +1,32 @@
+import { balancing, balancingServices } from './edge-features/balancing.ts';
+import { explainAndMetrics } from './edge-features/explain-and-metrics.ts';
+import { failoverFeature, failoverServices } from './edge-features/failover.ts';
+import { limitServices, limits } from './edge-features/limits.ts';
+import { sessionServices, sessions } from './edge-features/sessions.ts';
+import { startTestBed } from './edge-features/test-bed.ts';
+import { trust, trustServices } from './edge-features/trust.ts';
+import { type Scenario, ScenarioFindings } from './scenario.ts';
+
+/** Each part of the edge once, on the running stack, with instances we did not write. */
+export const edgeFeatures: Scenario = {
+  name: 'parts',
+  description:
+    'every part of the edge on the running stack, with nginx, lighttpd and a demo instance behind each service',
+  async run() {
+    const findings = new ScenarioFindings();
+    const stand = await startTestBed({
+      ...balancingServices,
+      ...sessionServices,
+      ...limitServices,
+      ...failoverServices,
+      ...trustServices,
+    });
+    try {
+      for (const part of [balancing, sessions, limits, failoverFeature, trust, explainAndMetrics])
+        await part(stand, findings);
+    } finally {
+      await stand.stop();
+    }
+    return findings.outcome;
+  },
+};

@@ -1,0 +1,38 @@
+import { countOccurrences } from '../http-request.ts';
+import type { ScenarioFindings } from '../scenario.ts';
+import { answeringServer, type TestBed } from './test-bed.ts';
+
+const ASKED = 60;
+
+/** Service → its strategy, and what its spread over the three must look like. */
+const STRATEGIES: Record<string, [strategy: string, holds: (counts: Map<string, number>) => boolean]> = {
+  robin: ['round_robin', (counts) => [...counts.values()].every((count) => count === ASKED / 3)],
+  weighted: ['weighted_round_robin', (counts) => counts.get('nginx') === ASKED / 2],
+  connections: ['least_connections', (counts) => counts.size === 3],
+  latency: ['least_response_time', (counts) => counts.size === 3],
+  hashed: ['consistent_hash', (counts) => counts.size === 3],
+  random: ['random', (counts) => counts.size === 3],
+};
+
+export const balancingServices = Object.fromEntries(
+  Object.entries(STRATEGIES).map(([name, [strategy]]) => [name, `strategy: ${strategy}`]),
+);
+
+export async function balancing(stand: TestBed, findings: ScenarioFindings): Promise<void> {
+  for (const [name, [strategy, holds]] of Object.entries(STRATEGIES)) {
+    const seen: string[] = [];
+    for (let client = 0; client < ASKED; client++) {
+      seen.push(
+        answeringServer(
+          await stand.request(`/${name}/`, { headers: { 'x-acgs-sim-client': `198.51.100.${client}` } }),
+        ),
+      );
+    }
+    const counts = new Map([...Map.groupBy(seen, (one) => one)].map(([one, all]) => [one, all.length]));
+    findings.check(holds(counts), `${strategy}: ${countOccurrences(seen)}`);
+  }
+  const headers = { 'x-acgs-sim-client': '198.51.100.7' };
+  const again = new Set<string>();
+  for (let i = 0; i < 10; i++) again.add(answeringServer(await stand.request('/hashed/', { headers })));
+  findings.check(again.size === 1, `consistent_hash: one client, ten times ${[...again].join(', ')}`);
+}

@@ -1,0 +1,36 @@
+import { until } from '../../harness/until.ts';
+import type { ScenarioFindings } from '../scenario.ts';
+import type { TestBed } from './test-bed.ts';
+
+/** Explain for the token alone, and the edge's counters in the agent's metrics. */
+export async function explainAndMetrics(stand: TestBed, findings: ScenarioFindings): Promise<void> {
+  const { stack } = stand;
+  const explain = { 'x-acgs-explain': '1', 'x-acgs-token': stack.edgeToken };
+  const told = await stand.request('/robin/', { headers: explain });
+  const trace = JSON.parse(String(told.headers['x-acgs-trace'] ?? '{}')) as {
+    candidates?: unknown[];
+    tries?: { way: string; result: unknown }[];
+  };
+  const untold = await stand.request('/robin/', { headers: { ...explain, 'x-acgs-token': 'wrong' } });
+  findings.check(
+    trace.candidates?.length === 3 && trace.tries?.[0]?.result === 200 && !untold.headers['x-acgs-trace'],
+    `explain: ${trace.candidates?.length} candidates, tried ${trace.tries?.map(({ way }) => way).join(', ')}; nothing with a wrong token`,
+  );
+  const wanted = [
+    'acgs_edge_requests_total{service="robin",code="2xx"}',
+    'acgs_edge_turned_away_total{service="limited-edge",reason="rate_limit"}',
+    'acgs_edge_turned_away_total{service="guarded",reason="access"}',
+    'acgs_load_balancer_requests_total{service="robin",instance="robin-nginx",status="success"}',
+  ];
+  const figures = await until(async () => {
+    // A report rides along with a request.
+    await stand.request('/robin/');
+    const page = await (await fetch(`${stack.agent}/metrics`)).text();
+    const values = wanted.map((name) => Number(page.split(`${name} `)[1]?.split('\n')[0] ?? 0));
+    return values.every((value) => value > 0) && values;
+  });
+  findings.check(
+    figures !== null,
+    `reported to the agent's metrics: ${figures === null ? 'not within a minute' : wanted.map((name, index) => `${name} ${figures[index]}`).join(', ')}`,
+  );
+}

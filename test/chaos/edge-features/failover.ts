@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { countOccurrences } from '../http-request.ts';
+import type { ScenarioFindings } from '../scenario.ts';
+import type { TestBed } from './test-bed.ts';
+
+const STRATEGIES = ['immediate', 'graceful', 'circuit_break', 'load_shed'] as const;
+const SECONDS = 6;
+
+const nameOf = (strategy: string): string => `fails-${strategy.replace('_', '-')}`;
+
+export const failoverServices = Object.fromEntries(
+  STRATEGIES.map((strategy) => [nameOf(strategy), `failover: { strategy: ${strategy} }`]),
+);
+
+/** nginx is killed while four clients of each strategy ask. */
+export async function failoverFeature(stand: TestBed, findings: ScenarioFindings): Promise<void> {
+  const ends = Date.now() + SECONDS * 1_000;
+  const load = STRATEGIES.map(async (strategy) => {
+    const seen: string[] = [];
+    await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        while (Date.now() < ends) {
+          const { status, error } = await stand.request(`/${nameOf(strategy)}/`);
+          seen.push(error ?? String(status));
+          await sleep(10);
+        }
+      }),
+    );
+    return seen;
+  });
+  await sleep(1_500);
+  await stand.kill('nginx');
+  const results = await Promise.all(load);
+  for (const [index, strategy] of STRATEGIES.entries()) {
+    const seen = results[index] ?? [];
+    findings.check(
+      seen.length > 0 && seen.every((status) => status === '200'),
+      `${strategy}, nginx killed -9 under load: ${countOccurrences(seen)}`,
+    );
+  }
+  await stand.restart('nginx');
+}

@@ -1,0 +1,72 @@
+import { uuid7 } from '../../../agent/lib/uuid7.ts';
+import type { ScenarioFindings } from '../scenario.ts';
+import { answeringServer, type TestBed } from './test-bed.ts';
+
+export const sessionServices = {
+  cookies: 'strategy: round_robin, affinity: { by: cookie, ttl: 1h }',
+  tenants: 'strategy: round_robin, affinity: { by: header, header: x-tenant }',
+};
+
+/** Sessions of nginx: they move when it is killed, and what happens when it is back depends on what keeps them. */
+export async function sessions(stand: TestBed, findings: ScenarioFindings): Promise<void> {
+  const cookie = await cookieOf(stand, 'nginx');
+  const governance = await find(
+    stand,
+    '/cookies/',
+    () => ({ 'x-governance-session': uuid7(Date.now()) }),
+    'nginx',
+  );
+  const tenant = await find(stand, '/tenants/', (turn) => ({ 'x-tenant': `t${turn}` }), 'nginx');
+  const kept: [what: string, path: string, headers: Record<string, string>, returns: boolean][] = [
+    ['cookie', '/cookies/', { cookie }, false],
+    ['governance session', '/cookies/', governance, false],
+    ['header', '/tenants/', tenant, true],
+  ];
+  const look = async (path: string, headers: Record<string, string>) => {
+    const seen = new Set<string>();
+    for (let i = 0; i < 6; i++) {
+      const answer = await stand.request(path, { headers });
+      seen.add(answer.status === 200 ? answeringServer(answer) : String(answer.status));
+      const set = answer.headers['set-cookie']?.[0]?.split(';')[0];
+      if (set && headers.cookie) headers.cookie = set;
+    }
+    return [...seen].join(', ');
+  };
+  const story = new Map<string, string[]>(kept.map(([what]) => [what, []]));
+  const all = async () => {
+    for (const [what, path, headers] of kept) story.get(what)?.push(await look(path, headers));
+  };
+  await all();
+  await stand.kill('nginx');
+  await all();
+  await stand.restart('nginx');
+  await all();
+  for (const [what, , , returns] of kept) {
+    const [before, during, after] = story.get(what) ?? [];
+    const moved = during === 'lighttpd' || during === 'demo';
+    const holds = before === 'nginx' && moved && after === (returns ? 'nginx' : during);
+    findings.check(holds, `${what}: on ${before}; nginx killed: ${during}; nginx back: ${after}`);
+  }
+}
+
+async function cookieOf(stand: TestBed, wanted: string): Promise<string> {
+  for (let turn = 0; turn < 30; turn++) {
+    const answer = await stand.request('/cookies/');
+    const cookie = answer.headers['set-cookie']?.[0]?.split(';')[0];
+    if (cookie && answeringServer(answer) === wanted) return cookie;
+  }
+  throw new Error(`no cookie for ${wanted} in 30 requests`);
+}
+
+async function find(
+  stand: TestBed,
+  path: string,
+  headersOf: (turn: number) => Record<string, string>,
+  wanted: string,
+): Promise<Record<string, string>> {
+  for (let turn = 0; turn < 60; turn++) {
+    const headers = headersOf(turn);
+    if (answeringServer(await stand.request(path, { headers })) === wanted) return headers;
+  }
+  throw new Error(`no session on ${wanted} in 60 tries`);
+}

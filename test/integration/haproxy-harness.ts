@@ -1,0 +1,205 @@
+import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll } from 'vitest';
+import { type Instance, instanceKey, type TrafficDelta } from '../../agent/core/state.ts';
+import { configInstances } from '../../agent/haproxy/render/input.ts';
+import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
+import { createHaproxySink, type HaproxySink } from '../../agent/haproxy/sink.ts';
+import { freePorts } from '../../dev/ports.ts';
+import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { startHaproxy } from '../../dev/servers/haproxy.ts';
+import type { Config } from '../../shared/config/config.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import { haproxyCommand } from '../harness/haproxy.ts';
+import { sampleInstance } from '../harness/instance.ts';
+
+/** A HAProxy of its own on free ports, made from a small configuration, for tests of what it really does. */
+export interface HaproxyHarness {
+  config: Config;
+  gateway: string;
+  stats: string;
+  folder: string;
+  haproxy: { pid: number; running: boolean; log(): string };
+  secrets: { statsUser: string; statsPassword: string; edgePublicKeys: string };
+  /** One runtime command, as a person would give it (and give again, where no answer came). */
+  ask(command: string): Promise<string>;
+  /** An edge token; every claim may be made wrong. */
+  token(claims?: Record<string, unknown>, key?: EdgeKey): string;
+  restart(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export interface EdgeKey {
+  kid: string;
+  privateKey: KeyObject;
+  publicText: string;
+}
+
+export function edgeKey(kid: string): EdgeKey {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const spki = publicKey.export({ type: 'spki', format: 'der' }).toString('base64url');
+  return { kid, privateKey, publicText: `${kid}:${spki}` };
+}
+
+export function signToken(claims: Record<string, unknown>, key: EdgeKey): string {
+  const now = Math.floor(Date.now() / 1000);
+  const part = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const header = part({ alg: 'ES256', typ: 'JWT', kid: key.kid });
+  const signed = `${header}.${part({ iss: 'acgs-edge', aud: 'main', iat: now, exp: now + 60, ...claims })}`;
+  const signature = sign('sha256', Buffer.from(signed), { key: key.privateKey, dsaEncoding: 'ieee-p1363' });
+  return `${signed}.${signature.toString('base64url')}`;
+}
+
+export interface HaproxyHarnessOptions {
+  /** The `services:` section, as YAML indented by nothing. */
+  services: string;
+  /** More keys of `haproxy:`, as YAML flow entries: `rateLimit: off, requireEdge: true`. */
+  haproxy?: string;
+  keys?: EdgeKey[];
+  agentBind?: string;
+  /** Instead of a port of its own choice on 127.0.0.1. */
+  bind?: string[];
+}
+
+export async function startHaproxyHarness({
+  services,
+  haproxy = '',
+  keys,
+  agentBind,
+  bind,
+}: HaproxyHarnessOptions): Promise<HaproxyHarness> {
+  const folder = createPrivateFolder('acgs-t');
+  const [gateway = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
+  const edgeKeys = keys ?? [edgeKey('k1')];
+  const extra = `bind: ${JSON.stringify(bind ?? [`127.0.0.1:${gateway}`])},`;
+  // Instances and agent live in the test's own process: a moment in which it is held up is no death of theirs.
+  const config = parseConfig(`
+version: 1
+site: { id: main }
+defaults: { health: { timeout: 60s } }
+agent: { bind: "${agentBind ?? `127.0.0.1:${agent}`}" }
+services:
+${services.replaceAll(/^/gm, '  ')}
+haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}", threads: 2,
+  timeouts: { connect: 30s, request: 60s },
+  socket: ${join(folder, 'admin.sock')}, masterSocket: ${join(folder, 'master.sock')},
+  file: ${join(folder, 'haproxy.cfg')}, log: "127.0.0.1:9", ${haproxy} }
+`);
+  const secrets = {
+    statsUser: 'admin',
+    statsPassword: 'se cret"$#',
+    edgePublicKeys: edgeKeys.map(({ publicText }) => publicText).join(','),
+  };
+  const start = () =>
+    startHaproxy({
+      configFile: config.haproxy.file,
+      masterSocket: config.haproxy.masterSocket,
+      logFile: join(folder, 'haproxy.log'),
+    });
+  await installHaproxyConfig({ config, instances: configInstances(config), secrets });
+  let server = await start();
+  const stand: HaproxyHarness = {
+    config,
+    gateway: `http://127.0.0.1:${gateway}`,
+    stats: `http://127.0.0.1:${stats}`,
+    folder,
+    haproxy: {
+      get pid() {
+        return server.child.pid;
+      },
+      get running() {
+        return server.child.running;
+      },
+      log: () => server.child.tail(200),
+    },
+    secrets,
+    ask: (command) => haproxyCommand(config.haproxy.socket, command),
+    token: (claims = {}, key = edgeKeys[0] ?? edgeKey('none')) => signToken(claims, key),
+    async restart() {
+      await server.stop();
+      server = await start();
+    },
+    async stop() {
+      await server.stop();
+      removeFolder(folder);
+    },
+  };
+  releases.push(stand.stop);
+  return stand;
+}
+
+/** A sink for a stand, fed by hand, with all it has said. */
+export interface ReconciledHaproxy {
+  sink: HaproxySink;
+  traffic: TrafficDelta[];
+  hints: string[];
+  instances: Map<string, Instance>;
+  /** Changes some instances (null removes) and tells the sink. */
+  change(changes: Record<string, Partial<Instance> | null>): void;
+}
+
+export async function startSink(stand: HaproxyHarness): Promise<ReconciledHaproxy> {
+  const traffic: TrafficDelta[] = [];
+  const hints: string[] = [];
+  const sink = createHaproxySink({
+    config: stand.config,
+    secrets: stand.secrets,
+    log: pino({ level: process.env.HAPROXY_TEST_LOG ?? 'silent' }),
+    emit: (deltas) => traffic.push(...deltas),
+    hint: (service, instance) => hints.push(instanceKey(service, instance)),
+  });
+  await sink.start();
+  const instances = new Map(
+    configInstances(stand.config).map((source) => [
+      instanceKey(source.service, source.id),
+      instanceOf({ ...source, state: 'up', health: 'up', origin: 'file' }),
+    ]),
+  );
+  const tell = (changed: number) =>
+    sink.accept({
+      at: Date.now(),
+      instances,
+      changes: Array.from({ length: changed }, () => ({
+        at: 0,
+        service: '',
+        instance: '',
+        kind: 'state',
+        reason: '',
+      })),
+    });
+  tell(1);
+  const steered: ReconciledHaproxy = {
+    sink,
+    traffic,
+    hints,
+    instances,
+    change(changes) {
+      for (const [key, change] of Object.entries(changes)) {
+        if (change === null) instances.delete(key);
+        else instances.set(key, instanceOf({ ...instances.get(key), ...change }));
+      }
+      tell(1);
+    },
+  };
+  releases.push(() => sink.close(CLOSE_MS));
+  return steered;
+}
+
+/** One that was registered and has proved nothing yet, unless the test says more of it. */
+const instanceOf = (parts: Partial<Instance>): Instance =>
+  sampleInstance({
+    ...{ id: '', service: '', url: 'http://127.0.0.1:1', origin: 'api', state: 'down', health: 'unknown' },
+    ...parts,
+  });
+
+/** More than it takes: a round that still ran would write into a folder that is being removed. */
+export const CLOSE_MS = 60_000;
+
+const releases: (() => Promise<unknown>)[] = [];
+/** Registers what ends with the test file, in reverse order. */
+export const releaseAfterTests = (release: () => Promise<unknown>): void => void releases.push(release);
+
+afterAll(async () => {
+  for (const release of releases.splice(0).reverse()) await release();
+});

@@ -1,0 +1,337 @@
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
+import { eventually } from '../harness/eventually.ts';
+import { startOrigin } from '../harness/origin.ts';
+import { headerValues, type RawOrigin, rawExchange, startRawOrigin } from '../harness/raw-tcp.ts';
+import { instance, service } from '../harness/snapshot.ts';
+import { until } from '../harness/until.ts';
+
+/** What seldom comes, from clients and from instances that nobody of ours wrote. */
+
+let edge: TestEdge;
+let origin: RawOrigin;
+
+beforeAll(async () => {
+  [edge, origin] = await Promise.all([startEdge(), startRawOrigin()]);
+  const published = await edge.publish({
+    services: {
+      gs: service({
+        path: 'direct',
+        affinity: { by: 'cookie', ttl: 3_600_000 },
+        instances: [instance('raw-1', origin.url)],
+        failover: {
+          strategy: 'immediate',
+          maxAttempts: 1,
+          retryBudget: 0.2,
+          backoff: 0,
+          hedge: false,
+          class: 5,
+          staleIfError: 600_000,
+        },
+      }),
+      slow: service({
+        path: 'direct',
+        routes: ['/slow'],
+        timeout: 3_000,
+        deadline: 3_000,
+        instances: [instance('slow-1', origin.url)],
+      }),
+      patient: service({
+        path: 'direct',
+        routes: ['/patient'],
+        timeout: 90_000,
+        deadline: 120_000,
+        instances: [instance('patient-1', origin.url)],
+      }),
+    },
+  });
+  expect(published.status).toBe(200);
+});
+afterAll(async () => {
+  await Promise.all([edge.stop(), origin.stop()]);
+});
+
+const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
+
+interface EdgeStatus {
+  gateways: { gateway: string; outForMs: number }[];
+  services: { id: string; instances: { id: string; pending: number; ejectedForMs: number }[] }[];
+}
+
+async function edgeStatus(): Promise<EdgeStatus> {
+  const answer = await fetch(`${edge.url}/__acgs/status`, {
+    headers: { authorization: `Bearer ${EDGE_TOKEN}` },
+  });
+  return (await answer.json()) as EdgeStatus;
+}
+
+const instances = async () => (await edgeStatus()).services.flatMap((one) => one.instances);
+
+/** A connection to the edge. That it may be reset at any time is no wrong of the test. */
+function toEdge(): Socket {
+  const { hostname, port } = new URL(edge.url);
+  return connect(Number(port), hostname).on('error', () => {});
+}
+
+test('a GET with a body, which the runtime cannot send, is refused and held against no instance', async () => {
+  origin.onRequest((socket) => socket.write(OK));
+  const before = origin.heads.length;
+  const answer = await rawExchange(
+    edge.url,
+    'GET /q HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello',
+    /\r\n\r\n/,
+  );
+  expect(answer).toMatch(/^HTTP\/1\.1 400/);
+  expect(origin.heads.length).toBe(before);
+  const empty = await rawExchange(edge.url, 'GET /q HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n', /ok$/);
+  expect(empty).toMatch(/^HTTP\/1\.1 200/);
+});
+
+/** Says that nothing more will come, and waits for the answer. */
+function halfClosed(bytes: string): Promise<string> {
+  const { hostname, port } = new URL(edge.url);
+  const socket = connect(Number(port), hostname, () => socket.end(bytes));
+  let text = '';
+  socket.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+  });
+  return new Promise((resolve, reject) => {
+    socket.on('error', reject);
+    socket.on('close', () => resolve(text));
+  });
+}
+
+test('what a path comes to when it is sent on decides: the way to the agent is closed however it is spelled', async () => {
+  origin.onRequest((socket) => socket.write(OK));
+  const before = origin.heads.length;
+  for (const [target, host] of [
+    ['/y/../__acgs/edge-reports', 'x'],
+    ['/y/%2E%2e/__acgs/edge-reports', 'x'],
+    ['/./__acgs/edge-reports', 'x'],
+    ['/__acgs/edge-reports', 'x/y/..'],
+    ['/', 'x/y/../__acgs/edge-reports#'],
+  ]) {
+    const head = `POST ${target} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`;
+    expect(await rawExchange(edge.url, head, /\}\n$/), target).toMatch(/^HTTP\/1\.1 404/);
+  }
+  const forged = 'GET / HTTP/1.1\r\nHost: x";for="192.0.2.1\r\n\r\n';
+  expect(await rawExchange(edge.url, forged, /\}\n$/)).toMatch(/^HTTP\/1\.1 400/);
+  expect(origin.heads.length).toBe(before);
+  await rawExchange(edge.url, 'GET /slow/../a/./b?c=/../d HTTP/1.1\r\nHost: x\r\n\r\n', /ok$/);
+  expect(origin.heads.at(-1)).toMatch(/^GET \/a\/b\?c=\/\.\.\/d HTTP/);
+});
+
+test('what is asked for is no path: refused, and held against nobody', async () => {
+  const before = origin.heads.length;
+  for (const method of ['OPTIONS', 'GET']) {
+    const answer = await rawExchange(edge.url, `${method} * HTTP/1.1\r\nHost: x\r\n\r\n`, /\}\n$/);
+    expect(answer).toMatch(/^HTTP\/1\.1 400/);
+  }
+  expect(origin.heads.length).toBe(before);
+});
+
+/** Sends a request to `path` and resets the connection `afterMs` after it came to the origin. */
+async function hangUpOn(path: string, afterMs: number): Promise<void> {
+  origin.onRequest(() => {});
+  const before = origin.heads.length;
+  const socket = toEdge();
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
+  await eventually(() => expect(origin.heads.length).toBeGreaterThan(before));
+  await sleep(afterMs);
+  socket.resetAndDestroy();
+  await once(socket, 'close');
+  origin.onRequest((other) => other.write(OK));
+}
+
+const pendingOf = async (id: string) => (await instances()).find((one) => one.id === id)?.pending;
+
+test('what a client hung up on early is in flight no longer than its timeout', async () => {
+  for (let i = 0; i < 3; i++) await hangUpOn('/slow', 0);
+  await eventually(async () => {
+    await fetch(`${edge.url}/`);
+    expect(await pendingOf('slow-1')).toBe(0);
+  });
+});
+
+test('what a client hung up on after it had waited is in flight no longer', async () => {
+  // A machine that stands still may see both at once, and the hang-up first: then it is tried again.
+  for (let waitMs = 500; waitMs < 20_000; waitMs *= 2) {
+    const before = await pendingOf('patient-1');
+    await hangUpOn('/patient', waitMs);
+    if (await until(async () => (await pendingOf('patient-1')) === before, { withinMs: 5_000 })) return;
+  }
+  throw new Error('still in flight');
+});
+
+test('a status the runtime has no answer for becomes 502; 205 is one like any other', async () => {
+  const statusOf = async (line: string): Promise<number> => {
+    origin.onRequest((socket) => socket.write(`HTTP/1.1 ${line}\r\nContent-Length: 0\r\n\r\n`));
+    const answer = await fetch(`${edge.url}/`);
+    expect(answer.headers.get('x-request-id')).not.toBeNull();
+    return answer.status;
+  };
+  expect(await statusOf('205 Reset Content')).toBe(205);
+  expect(await statusOf('999 Denied')).toBe(502);
+});
+
+test('the answer to a WebSocket handshake: fields and session like any other, nothing in the edge’s name', async () => {
+  origin.onRequest((socket, head) => {
+    const key = headerValues(head, 'sec-websocket-key')[0] ?? '';
+    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\nX-Acgs-Trace: forged\r\nX-Mine: 1\r\n\r\n`,
+    );
+  });
+  const answer = await rawExchange(
+    edge.url,
+    'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n',
+    /\r\n\r\n/,
+  );
+  expect(answer).toMatch(/^HTTP\/1\.1 101/);
+  expect(headerValues(answer, 'upgrade')).toEqual(['websocket']);
+  expect(headerValues(answer, 'x-mine')).toEqual(['1']);
+  expect(headerValues(answer, 'x-acgs-trace')).toEqual([]);
+  expect(headerValues(answer, 'x-request-id')).toHaveLength(1);
+  expect(headerValues(answer, 'set-cookie').map((value) => value.split('=')[0])).toEqual(['acgs_affinity']);
+});
+
+test('a kept answer carries nothing hop-by-hop or in the edge’s name, and goes to nobody who cannot read it', async () => {
+  const ask = (path: string, more: string): Promise<string> =>
+    rawExchange(edge.url, `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`, /\r\n\r\n.*[!\n]$/s);
+  const kept =
+    'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nVary: Accept-Encoding\r\nContent-Encoding: br\r\nX-Acgs-Trace: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nbrbr!';
+  let attempt = 0;
+  // It is stored behind the answer's back: a path of its own each time until it is found.
+  const same = await eventually(async () => {
+    const path = `/kept-${attempt++}`;
+    origin.onRequest((socket) => socket.write(kept));
+    await ask(path, 'Accept-Encoding: br\r\n');
+    await sleep(100 * attempt);
+    origin.onRequest((socket) => socket.destroy());
+    const answer = await ask(path, 'Accept-Encoding: br\r\n');
+    expect(headerValues(answer, 'x-acgs-stale')).toEqual(['1']);
+    return answer;
+  });
+  for (const name of ['x-acgs-trace', 'x-hop']) expect(headerValues(same, name), name).toEqual([]);
+  expect(headerValues(same, 'content-encoding')).toEqual(['br']);
+  expect(headerValues(same, 'x-content-type-options')).toEqual(['nosniff']);
+  expect(headerValues(same, 'via')).toEqual(['1.1 acgs-lb']);
+  expect(await ask(`/kept-${attempt - 1}`, '')).toMatch(/^HTTP\/1\.1 503/);
+});
+
+test('an empty Idempotency-Key is none', async () => {
+  origin.onRequest((socket) => socket.destroy());
+  const triesWith = async (key: string): Promise<number> => {
+    const before = origin.heads.length;
+    const head = `POST /patient HTTP/1.1\r\nHost: x\r\nIdempotency-Key: ${key}\r\nContent-Length: 0\r\n\r\n`;
+    expect(await rawExchange(edge.url, head, /\}\n$/)).toMatch(/^HTTP\/1\.1 50[23]/);
+    return origin.heads.length - before;
+  };
+  expect(await triesWith('k-1')).toBe(3);
+  expect(await triesWith('')).toBe(1);
+});
+
+test('a client that takes longer to send than the deadline is not held against the instance', async () => {
+  origin.onRequest((socket) => void setTimeout(() => socket.write(OK), 200));
+  // On a busy machine the instance itself may take longer than the deadline: not every time.
+  await eventually(async () => {
+    const socket = toEdge();
+    socket.write('POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe');
+    await sleep(3_500);
+    socket.write('llo');
+    const [data] = await once(socket, 'data');
+    socket.destroy();
+    expect(String(data)).toMatch(/^HTTP\/1\.1 200/);
+  });
+});
+
+/** Sends a part of a body without a length, and with `goOn` what comes then. */
+async function partOfUpload(path: string, goOn: (socket: Socket) => void) {
+  let received = '';
+  let ended = false;
+  origin.onRequest((upstream, _, rest) => {
+    received += rest.toString();
+    upstream.on('data', (chunk: Buffer) => {
+      received += chunk.toString();
+      if (received.includes('hello')) goOn(socket);
+    });
+    upstream.on('close', () => {
+      ended = true;
+    });
+    if (received.includes('hello')) goOn(socket);
+  });
+  const socket = toEdge();
+  socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`);
+  const [answer] = await once(socket, 'data');
+  // It ends nowhere when it timed out before it was sent.
+  await until(() => ended, { withinMs: 10_000 });
+  socket.destroy();
+  return { answer: String(answer), received };
+}
+
+test('half an upload is never taken for all of it: one without a length that breaks off, or never comes', async () => {
+  const broken = await partOfUpload('/patient', (socket) => socket.end());
+  expect(broken.answer).toMatch(/^HTTP\/1\.1 400/);
+  expect(broken.received).toBe('5\r\nhello\r\n');
+  await eventually(async () => {
+    const late = await partOfUpload('/slow', () => {});
+    expect(late.received).not.toContain('0\r\n');
+    expect(late.answer).toMatch(/^HTTP\/1\.1 408/);
+  });
+});
+
+test('nor is the time that a long body takes', async () => {
+  const answering = await startOrigin('long');
+  const long = service({
+    path: 'direct',
+    timeout: 2_000,
+    deadline: 2_000,
+    instances: [instance('long-1', answering.url)],
+  });
+  expect((await edge.publish({ services: { long } })).status).toBe(200);
+  const socket = toEdge();
+  // 4 MB may take a minute more than the timeout.
+  socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n');
+  const answered = once(socket, 'data');
+  for (let part = 0; part < 4; part++) {
+    socket.write('x'.repeat(1_000_000));
+    await sleep(1_000);
+  }
+  expect(String((await answered)[0])).toMatch(/^HTTP\/1\.1 200/);
+  socket.destroy();
+  await answering.stop();
+});
+
+test('a client that breaks off a long body is held against nobody; a gateway that no longer answers is', async () => {
+  const published = async (upstream: RawOrigin): Promise<void> => {
+    const up = service({ routes: ['/up'], instances: [instance('up-1', upstream.url)] });
+    expect((await edge.publish({ gateways: [upstream.url], services: { up } })).status).toBe(200);
+  };
+  const failed = async (): Promise<string[]> => (await edgeStatus()).gateways.map(({ gateway }) => gateway);
+  // On a machine that stands still the gateway may be asked whether it still answers, and take too long: not every time.
+  await eventually(async () => {
+    const upstream = await startRawOrigin();
+    try {
+      await published(upstream);
+      upstream.onRequest((socket, head) => {
+        if (head.startsWith('HEAD')) socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
+      });
+      const part = 'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhello';
+      for (let i = 0; i < 3; i++) expect(await halfClosed(part)).toMatch(/^HTTP\/1\.1 502/);
+      expect(upstream.heads.some((head) => head.startsWith('HEAD'))).toBe(true);
+      expect(await failed()).not.toContain(upstream.url);
+    } finally {
+      await upstream.stop();
+    }
+  });
+  const dead = await startRawOrigin();
+  await published(dead);
+  await dead.stop();
+  const whole = await fetch(`${edge.url}/up`, { method: 'POST', body: 'x'.repeat(100_000) });
+  expect(whole.status).toBe(502);
+  expect(await failed()).toContain(dead.url);
+});

@@ -1,0 +1,173 @@
+import { type IRequest, Router } from 'itty-router';
+import type { RequestUrl } from '../shared/request-url.ts';
+import { verifySnapshot } from '../shared/snapshot/signature.ts';
+import type { Edge } from './edge.ts';
+import { withTimeout } from './io/with-timeout.ts';
+import { problemResponse } from './problem.ts';
+import { timingSafeEqual } from './timing-safe-equal.ts';
+
+const PREFIX = '/__acgs/';
+/** A Durable Object stores values up to 2 MB: about 8,000 instances. */
+const MAX_SNAPSHOT_BYTES = 2_000_000;
+const HUB_TIMEOUT_MS = 5_000;
+
+/** The edge's own endpoints, or null when the request is for a service. */
+export function adminEndpoint(
+  { proto, host, target }: RequestUrl,
+  request: Request,
+  edge: Edge,
+  ctx: ExecutionContext,
+): Promise<Response> | null {
+  if (!target.startsWith(PREFIX)) return null;
+  // Made without its body, which a HEAD may have and a GET may not; the answer's is left out by the runtime.
+  const asked =
+    request.method === 'HEAD'
+      ? new Request(`${proto}://${host}${target}`, { headers: request.headers })
+      : request;
+  return router.fetch(asked, edge, ctx);
+}
+
+const router = Router<IRequest, [Edge, ExecutionContext], Response>();
+
+router.get('/__acgs/health', async (_, edge) =>
+  Response.json({ status: 'ok', snapshot: edge.snapshots.view !== null }),
+);
+
+router.get('/__acgs/status', async (request, edge) => {
+  const { edgeToken } = edge.settings;
+  const given = /^Bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+  if (!edgeToken || !given || !timingSafeEqual(given, edgeToken)) {
+    return problemResponse(
+      { title: 'Unauthorized', status: 401, detail: 'A bearer EDGE_TOKEN is needed.' },
+      { 'www-authenticate': 'Bearer' },
+    );
+  }
+  await edge.snapshots.refresh();
+  return Response.json(statusOf(edge), { headers: { 'cache-control': 'no-store' } });
+});
+
+router.get('/__acgs/snapshot/:site', async (request, edge) => {
+  const site = String(request.params.site);
+  if (!edge.settings.sites.includes(site)) return unknownSite(site);
+  try {
+    const hub = edge.env.SNAPSHOT_HUB.getByName(site);
+    return Response.json({
+      site,
+      ...(await withTimeout(HUB_TIMEOUT_MS, 'SnapshotHub', Promise.resolve(hub.order()))),
+    });
+  } catch (error) {
+    return hubUnavailable(error);
+  }
+});
+
+/** The signature is the credential: whoever holds the site's signing key may publish. */
+router.put('/__acgs/snapshot/:site', async (request, edge) => {
+  const site = String(request.params.site);
+  if (!edge.settings.sites.includes(site)) return unknownSite(site);
+  const sealed = await readBounded(request, MAX_SNAPSHOT_BYTES);
+  if (!sealed) {
+    return problemResponse({
+      title: 'Content Too Large',
+      status: 413,
+      detail: `At most ${MAX_SNAPSHOT_BYTES} bytes.`,
+    });
+  }
+  const opened = await verifySnapshot(sealed, site, edge.settings.verifyKeys);
+  if (!opened.ok) return problemResponse({ title: 'Unauthorized', status: 401, detail: opened.why });
+  const why = edge.snapshots.routingError(opened.snapshot);
+  if (why) return problemResponse({ title: 'Unprocessable Content', status: 422, detail: why });
+  const { epoch, seq } = opened.snapshot;
+  const toKv = request.query.kv !== '0';
+  try {
+    const hub = edge.env.SNAPSHOT_HUB.getByName(site);
+    const { accepted, current } = await withTimeout(
+      HUB_TIMEOUT_MS,
+      'SnapshotHub',
+      Promise.resolve(hub.accept({ site, epoch, seq, sealed }, toKv)),
+    );
+    if (!accepted) {
+      return problemResponse({
+        title: 'Conflict',
+        status: 409,
+        detail: `(${epoch}, ${seq}) is not newer than (${current.epoch}, ${current.seq}).`,
+        site,
+        ...current,
+      });
+    }
+  } catch (error) {
+    return hubUnavailable(error);
+  }
+  if (!edge.settings.kvOnly) await edge.snapshots.offer(site, sealed, 'put');
+  return Response.json({ site, epoch, seq, kv: toKv ? 'scheduled' : 'skipped' });
+});
+
+const methodNotAllowed = (methods: string) => async (): Promise<Response> =>
+  problemResponse(
+    { title: 'Method Not Allowed', status: 405, detail: `Allowed: ${methods}.` },
+    { allow: methods },
+  );
+
+router.all('/__acgs/health', methodNotAllowed('GET, HEAD'));
+router.all('/__acgs/status', methodNotAllowed('GET, HEAD'));
+router.all('/__acgs/snapshot/:site', methodNotAllowed('GET, HEAD, PUT'));
+router.all('*', async () => problemResponse({ title: 'Not Found', status: 404 }));
+
+function statusOf(edge: Edge) {
+  const now = edge.now();
+  const services = [...(edge.snapshots.view?.services.values() ?? [])].map((service) => ({
+    id: service.id,
+    strategy: service.policy.strategy,
+    panic: service.sites.some((site) => site.pool(now).panic),
+    instances: service.candidates.map(({ id, site, state, reason, breaker, weight, priority, local }) => ({
+      id,
+      site,
+      state,
+      reason,
+      breaker,
+      weight,
+      priority,
+      latencyMs: local.latency.at === 0 ? null : Math.round(local.latency.estimate * 100) / 100,
+      pending: local.pending,
+      ejectedForMs: Math.max(0, local.ejection.ejectedUntil - now),
+    })),
+  }));
+  return {
+    isolate: edge.counters.isolate,
+    snapshots: edge.snapshots.status(now),
+    gateways: edge.gateways.status(now),
+    sharedIds: edge.snapshots.view?.duplicateInstanceIds ?? [],
+    services,
+  };
+}
+
+const unknownSite = (site: string): Response =>
+  problemResponse({ title: 'Not Found', status: 404, detail: `Site "${site}" is not in SITES.` });
+
+function hubUnavailable(error: unknown): Response {
+  const detail = error instanceof Error ? error.message : String(error);
+  return problemResponse({ title: 'Service Unavailable', status: 503, detail }, { 'retry-after': '2' });
+}
+
+/** Null when the body is longer; no more than `limit` bytes are ever held. */
+async function readBounded(
+  request: Request | IRequest,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer> | null> {
+  if (Number(request.headers.get('content-length') ?? 0) > limit) return null;
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  if (request.body) {
+    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+      length += chunk.length;
+      if (length > limit) return null;
+      chunks.push(chunk);
+    }
+  }
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, at);
+    at += chunk.length;
+  }
+  return all;
+}

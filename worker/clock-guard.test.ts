@@ -1,0 +1,73 @@
+import { expect, test } from 'vitest';
+import { newIsolateState } from '../shared/balance/candidate.ts';
+import { isEjected, recordFailure } from '../shared/ejection.ts';
+import { recordLatency } from '../shared/latency.ts';
+import { grantLease, newLeaseLedger } from '../shared/limits/lease-ledger.ts';
+import { compileRateLimit } from '../shared/limits/policy.ts';
+import type { SnapshotRateLimit } from '../shared/snapshot/snapshot.ts';
+import type { ServiceView } from '../shared/view.ts';
+import { ClockGuard } from './clock-guard.ts';
+import { Gateways } from './gateways.ts';
+import { LimitLeases } from './io/limit-leases.ts';
+import { Limiters } from './io/limiters.ts';
+
+const START = 1_800_000_000_000;
+const HOUR = 3_600_000;
+
+const policy = (name: string, part: Partial<SnapshotRateLimit> = {}) =>
+  compileRateLimit({ name, key: 'global', limit: 10, window: 10_000, scope: 'edge', ...part });
+
+/** A log, a counter, and GCRA. */
+const POLICIES = [policy('log'), policy('counter', { limit: 1_000 }), policy('burst', { burst: 10 })];
+
+test('a clock set back an hour keeps no limit used up, and no instance or gateway out', async () => {
+  const limiters = new Limiters(() => null);
+  const book = newLeaseLedger();
+  let now = START;
+  const leases = new LimitLeases(async (_, request) => grantLease(book, request, now), 'isolate');
+  const gateways = new Gateways();
+  const local = newIsolateState();
+  const services = new Map([['gs', { candidates: [{ local }] } as unknown as ServiceView]]);
+  const parts = { limiters, leases, gateways, snapshots: { view: { services } } };
+  const clock = new ClockGuard();
+  const global = policy('everywhere', { scope: 'global' });
+
+  const taken = async (): Promise<number[]> => {
+    clock.observe(now, parts);
+    const counts = POLICIES.map((one) => {
+      let passed = 0;
+      while (limiters.forPolicy('gs', one).take('*', one.limit, 1, now).allowed) passed++;
+      return passed;
+    });
+    let leased = 0;
+    let asking: Promise<unknown> = Promise.resolve();
+    const ctx = {
+      waitUntil: (work: Promise<unknown>) => {
+        asking = work;
+      },
+    };
+    for (;;) {
+      await leases.prepare('gs', global, '*', 10, now, ctx);
+      await asking;
+      const decision = leases.take('gs', global, '*', now);
+      if (decision?.allowed === false) return [...counts, leased];
+      if (decision) leased++;
+    }
+  };
+  expect(await taken()).toEqual([10, 1_000, 10, 10]);
+  for (let i = 0; i < 5; i++) {
+    gateways.onFailure('http://g', now);
+    recordFailure(local.ejection, now, 2, 2);
+  }
+  recordLatency(local.latency, 5, now);
+  expect([gateways.isInUse('http://g', now), isEjected(local.ejection, now)]).toEqual([false, true]);
+  // A little back is no set-back: what is used up stays so.
+  now = START - 500;
+  expect(await taken()).toEqual([0, 0, 0, 0]);
+
+  now = START - HOUR;
+  expect(await taken()).toEqual([10, 1_000, 10, 10]);
+  expect([gateways.isInUse('http://g', now), isEjected(local.ejection, now)]).toEqual([true, false]);
+  recordLatency(local.latency, 3, now);
+  expect(local.latency.estimate).toBe(3);
+});
