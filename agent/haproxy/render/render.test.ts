@@ -31,7 +31,7 @@ const backendOf = (text: string, name: string): string =>
 
 test('the generated example is what the template gives for the shipped acgs-lb.yaml', async () => {
   await expect(configOf(inputOf(shipped, { production: true }))).toMatchFileSnapshot(
-    '../../haproxy/haproxy.cfg',
+    '../../../haproxy/haproxy.cfg',
   );
 });
 
