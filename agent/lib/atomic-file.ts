@@ -1,23 +1,16 @@
-import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import writeAtomic from 'write-file-atomic';
 
-/** Writes a file whole or not at all, durable; by default readable by its owner only. */
+/** Replaces a file durably, or leaves it as it was. By default only its owner can read it. Follows symbolic links. */
 export async function writeFileAtomic(path: string, text: string, mode = 0o600): Promise<void> {
-  const part = `${path}.${randomBytes(4).toString('hex')}.part`;
-  const file = await open(part, 'w', mode);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-    await file.close();
-    await rename(part, path);
-  } catch (error) {
-    await file.close().catch(() => {});
-    await rm(part, { force: true });
-    throw error;
-  }
+  await writeAtomic(path, '', {
+    mode,
+    // write-file-atomic ignores a short write, which a full disk causes; Node's own writeFile reports it.
+    tmpfileCreated: (temporaryPath) => writeFile(temporaryPath, text),
+  });
 }
 
-/** The parsed JSON of a file; undefined when there is none. Throws with the path when it is damaged. */
+/** The parsed JSON of a file; undefined when there is none. Throws an error that names a damaged file. */
 export async function readJsonFile(path: string): Promise<unknown> {
   let text: string;
   try {
