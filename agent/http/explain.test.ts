@@ -55,7 +55,13 @@ test('a session is where it was placed, or where it was moved', () => {
 });
 
 test('limits of all services reach the edge with every service, marked as shared', () => {
-  const { services } = buildSnapshot(config, up(), { epoch: 1, seq: 1 }, NOW);
+  const { services } = buildSnapshot({
+    config,
+    instances: up(),
+    order: { epoch: 1, seq: 1 },
+    issuedAt: NOW,
+    pins: undefined,
+  });
   for (const id of ['gs', 'pgc']) {
     expect(services[id]?.rateLimits).toMatchObject([
       { name: 'site-wide', shared: true },

@@ -60,7 +60,13 @@ export function explain(
   world: { config: Config; instances: Iterable<Instance>; pins: SnapshotPins },
   now: number,
 ): RouteExplanation {
-  const snapshot = buildSnapshot(world.config, world.instances, { epoch: 0, seq: 0 }, now, world.pins);
+  const snapshot = buildSnapshot({
+    config: world.config,
+    instances: world.instances,
+    order: { epoch: 0, seq: 0 },
+    issuedAt: now,
+    pins: world.pins,
+  });
   const view = buildView([snapshot], {
     now,
     previous: null,

@@ -8,14 +8,20 @@ import type {
 } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
 
-/** The document the edge routes from. What is at its default is left out: it is read on every isolate's first request. */
-export function buildSnapshot(
-  config: Config,
-  instances: Iterable<Instance>,
-  order: SnapshotOrder,
-  issuedAt: number,
-  pins?: SnapshotPins,
-): Snapshot {
+export interface BuildSnapshotInput {
+  config: Config;
+  instances: Iterable<Instance>;
+  order: SnapshotOrder;
+  /** Epoch milliseconds. */
+  issuedAt: number;
+  pins: SnapshotPins | undefined;
+}
+
+/**
+ * The document that the edge routes by. Values at their defaults are omitted to keep it small: every isolate parses it
+ * on its first request.
+ */
+export function buildSnapshot({ config, instances, order, issuedAt, pins }: BuildSnapshotInput): Snapshot {
   const byService = Map.groupBy(instances, (instance) => instance.service);
   const { id, gateways, weight, near } = config.site;
   return {
@@ -29,14 +35,14 @@ export function buildSnapshot(
     services: Object.fromEntries(
       Object.values(config.services).map((service) => [
         service.id,
-        section(service, config.rateLimits, byService.get(service.id) ?? []),
+        serviceSection(service, config.rateLimits, byService.get(service.id) ?? []),
       ]),
     ),
     ...(pins && Object.keys(pins).length > 0 ? { pins } : {}),
   };
 }
 
-function section(
+function serviceSection(
   service: ServiceConfig,
   shared: readonly RateLimitConfig[],
   instances: Instance[],
@@ -69,11 +75,11 @@ function section(
     ],
     access: access.map(withoutUndefined),
     slowStart,
-    instances: instances.map(entry),
+    instances: instances.map(instanceEntry),
   };
 }
 
-function entry(instance: Instance): SnapshotInstance {
+function instanceEntry(instance: Instance): SnapshotInstance {
   const { id, url, publicUrl, state, reason, breaker, weight, priority } = instance;
   const { admin, latencyMs, inflight, since, servingSince } = instance;
   return {

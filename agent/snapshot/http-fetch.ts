@@ -1,22 +1,22 @@
 import { request } from 'undici';
 import type { HttpFetch } from './publisher.ts';
 
-/** Redirects are not followed: a signed document goes to the configured place or nowhere. */
+/** Does not follow redirects: a signed document goes only to the configured address. */
 export const httpFetch: HttpFetch = async (url, { method, headers, body, signal }) => {
-  const answer = await request(url, {
+  const response = await request(url, {
     method: method as 'PUT',
     signal,
     ...(headers ? { headers } : {}),
     ...(body ? { body } : {}),
   });
   return {
-    status: answer.statusCode,
+    status: response.statusCode,
     headers: {
       get(name) {
-        const value = answer.headers[name];
+        const value = response.headers[name];
         return (Array.isArray(value) ? value[0] : value) ?? null;
       },
     },
-    text: () => answer.body.text(),
+    text: () => response.body.text(),
   };
 };

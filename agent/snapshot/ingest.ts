@@ -10,7 +10,7 @@ import {
 
 const TIMEOUT_MS = 5_000;
 
-/** Publishes to the edge itself, `PUT /__acgs/snapshot/<site>`: the signature is the credential, the Hub the arbiter. */
+/** Publishes to the Hub with `PUT /__acgs/snapshot/<site>`. The snapshot's signature authenticates the request. */
 export function createIngestPublisher(edgeUrl: string, site: string, fetch: HttpFetch): SnapshotPublisher {
   const url = new URL(`/__acgs/snapshot/${site}`, edgeUrl);
   return {

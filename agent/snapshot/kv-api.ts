@@ -15,10 +15,10 @@ export interface KvApiOptions extends KvNamespace {
 }
 
 const TIMEOUT_MS = 10_000;
-/** Past 1,200 calls in five minutes Cloudflare blocks the token for five minutes: after a 429 there is no use in asking. */
+/** After 1,200 calls in five minutes Cloudflare blocks the token for five minutes: retrying earlier is useless. */
 const BLOCKED_MS = 300_000;
 
-/** Writes the snapshot to Workers KV through Cloudflare's REST API. It cannot compare orders, only hold the last one. */
+/** Writes the snapshot to Workers KV through Cloudflare's REST API. KV keeps the last write and compares no orders. */
 export function createKvApiPublisher(options: KvApiOptions, fetch: HttpFetch): SnapshotPublisher {
   const { apiToken, site } = options;
   const key = encodeURIComponent(snapshotKey(site));

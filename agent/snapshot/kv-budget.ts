@@ -1,18 +1,17 @@
 const DAY_MS = 86_400_000;
 
 /**
- * The day's writes to KV (UTC days, as Cloudflare bills them). What the day's remaining heartbeats need is kept back,
- * so that a busy morning does not leave KV stale until midnight.
+ * Limits the KV writes of a day (UTC, as Cloudflare bills). Writes for the remaining refreshes of the day are reserved, up
+ * to half of the limit, so that a busy morning does not leave KV stale until midnight.
  */
 export interface KvBudget {
-  /** Whether this write may go to KV. */
-  allows(kind: 'change' | 'heartbeat', now: number): boolean;
-  /** One write was taken. What failed costs nothing, or an hour's outage would use up the day. */
+  allows(kind: 'change' | 'refresh', now: number): boolean;
+  /** Counts one successful write. Failed writes are not counted, so an outage does not use up the budget. */
   spend(now: number): void;
   left(now: number): number;
 }
 
-export function createKvBudget(perDay: number, heartbeatMs: number): KvBudget {
+export function createKvBudget(perDay: number, refreshMs: number): KvBudget {
   let day = -1;
   let spent = 0;
   const left = (now: number): number => {
@@ -23,13 +22,12 @@ export function createKvBudget(perDay: number, heartbeatMs: number): KvBudget {
   return {
     left,
     allows(kind, now) {
-      const heartbeats = Math.ceil((DAY_MS - (now % DAY_MS)) / heartbeatMs);
-      const keepBack = kind === 'change' ? Math.min(heartbeats, Math.floor(perDay / 2)) : 0;
-      return left(now) > keepBack;
+      const refreshes = Math.ceil((DAY_MS - (now % DAY_MS)) / refreshMs);
+      const reserved = kind === 'change' ? Math.min(refreshes, Math.floor(perDay / 2)) : 0;
+      return left(now) > reserved;
     },
     spend(now) {
-      // Begins the day's count anew first, if it is another day.
-      left(now);
+      left(now); // resets the count on a new day
       spent++;
     },
   };

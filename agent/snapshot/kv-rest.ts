@@ -5,21 +5,24 @@ export interface KvNamespace {
   namespaceId: string;
 }
 
-/** Where the REST API has the namespace; its keys and values lie below. */
+/** The base URL of a namespace in the REST API, without a trailing slash. */
 export function kvNamespaceUrl({ apiUrl, accountId, namespaceId }: KvNamespace): string {
-  // Wrangler's local API has no accounts: its base already ends in the path below `/namespaces`.
+  // Wrangler's local API has no accounts: its base URL contains the whole path.
   const base = apiUrl.includes('/cdn-cgi/') ? apiUrl : `${apiUrl}/accounts/${encodeURIComponent(accountId)}`;
   return `${base.replace(/\/$/, '')}/storage/kv/namespaces/${encodeURIComponent(namespaceId)}`;
 }
 
-/** What Cloudflare says in its envelope: `Authentication error (10000)`; the text's beginning when it is no envelope. */
+/**
+ * The errors of a Cloudflare API response, such as `Authentication error (10000)`; the first 200 characters of any other
+ * response.
+ */
 export function kvErrorText(text: string): string {
   try {
     const { errors } = JSON.parse(text) as { errors?: { code?: unknown; message?: unknown }[] };
-    const said = (errors ?? []).map(({ code, message }) => `${String(message)} (${String(code)})`);
-    if (said.length > 0) return said.join('; ').slice(0, 300);
+    const messages = (errors ?? []).map(({ code, message }) => `${String(message)} (${String(code)})`);
+    if (messages.length > 0) return messages.join('; ').slice(0, 300);
   } catch {
-    // Not Cloudflare's API, or a proxy before it.
+    // Not a response of Cloudflare's API; perhaps from a proxy in front of it.
   }
   return text.slice(0, 200).replaceAll('\n', ' ');
 }

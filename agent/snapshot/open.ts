@@ -21,10 +21,10 @@ export interface OpenSnapshotSinkOptions {
   log: Log;
 }
 
-/** Null when the configuration or the environment names no place to publish to. */
+/** Null when no publisher is configured or SNAPSHOT_SIGNING_KEY is not set. */
 export async function openSnapshotSink(options: OpenSnapshotSinkOptions): Promise<SnapshotSink | null> {
   const { config, env, stateDir, leader, pins, log } = options;
-  const publishers = publishersOf(config(), env);
+  const publishers = createPublishers(config(), env);
   if (!env.signingKey || publishers.length === 0) return null;
   const path = join(stateDir, 'snapshot-order.json');
   return createSnapshotSink({
@@ -44,7 +44,7 @@ export async function openSnapshotSink(options: OpenSnapshotSinkOptions): Promis
   });
 }
 
-/** As `/v1/status` tells it. */
+/** The `snapshot` member of `/v1/status`. */
 export function snapshotStatus(sink: SnapshotSink | null) {
   const published = sink?.published();
   return {
@@ -55,7 +55,7 @@ export function snapshotStatus(sink: SnapshotSink | null) {
   };
 }
 
-function publishersOf(config: Config, env: Environment): SnapshotPublisher[] {
+function createPublishers(config: Config, env: Environment): SnapshotPublisher[] {
   const { url, publish } = config.edge;
   return [
     ...(publish.ingest && url ? [createIngestPublisher(url, config.site.id, httpFetch)] : []),

@@ -1,13 +1,13 @@
 import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 
-/** A place the snapshot is published to. */
+/** A destination of the snapshot. */
 export interface SnapshotPublisher {
   readonly name: 'ingest' | 'kvApi';
-  /** Refuses a pair that is not greater than the one it holds, and says which that is. */
+  /** Refuses an order that is not greater than the one it holds, and returns the one it holds. */
   readonly arbitrates: boolean;
-  /** Never rejects. `kv: false`: the fast lane only, the day's KV writes are spent. */
+  /** Never rejects. `kv: false`: do not write to KV. */
   publish(sealed: Uint8Array<ArrayBuffer>, order: SnapshotOrder, kv: boolean): Promise<PublishResult>;
-  /** The order held there; null: none. Throws when it cannot be learned. */
+  /** The order it holds; null: none. Rejects when it cannot be read. */
   readOrder?(): Promise<SnapshotOrder | null>;
 }
 
@@ -27,6 +27,7 @@ export type HttpFetch = (
   },
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>;
 
+/** The `epoch` and `seq` of a JSON document; null when they are missing or invalid. */
 export function parseOrder(document: unknown): SnapshotOrder | null {
   if (typeof document !== 'object' || document === null) return null;
   const { epoch, seq } = document as { epoch?: unknown; seq?: unknown };
@@ -38,6 +39,7 @@ export function parseOrder(document: unknown): SnapshotOrder | null {
     : null;
 }
 
+/** Milliseconds of a Retry-After header in seconds; undefined for a missing header or an HTTP date. */
 export function parseRetryAfter(value: string | null): number | undefined {
   const seconds = Number(value);
   return value !== null && Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;

@@ -10,7 +10,7 @@ const seal = async (signingKey: string) =>
 const opens = async (sealed: Uint8Array<ArrayBuffer>, publicKeys: string) =>
   (await verifySnapshot(sealed, 'main', await importVerifyKeys(publicKeys))).ok;
 
-test('new secrets fit together: the edge opens what the agent seals', async () => {
+test('generated secrets match: the edge verifies what the agent signs', async () => {
   const { agent, edge } = generateSiteSecrets('main', NOW);
   expect(await opens(await seal(agent.SNAPSHOT_SIGNING_KEY ?? ''), edge.SNAPSHOT_PUBLIC_KEYS ?? '')).toBe(
     true,
@@ -19,7 +19,7 @@ test('new secrets fit together: the edge opens what the agent seals', async () =
   expect(agent.EDGE_JWT_PUBLIC_KEYS?.split(':')[0]).toBe(edge.GATEWAY_JWT_KEY?.split(':')[0]);
 });
 
-test('at every step of a rotation the edge opens what the agent signs then, and at the end the old key is refused', async () => {
+test('the edge verifies the signature at every step of a rotation and rejects the old key at the end', async () => {
   const old = generateSiteSecrets('main', NOW).agent.SNAPSHOT_SIGNING_KEY ?? '';
   const [both, signing, after] = rotateSnapshotKey('main', old, NOW).map((step) => step.value);
   if (!both || !signing || !after) throw new Error('three steps');
@@ -29,7 +29,7 @@ test('at every step of a rotation the edge opens what the agent signs then, and 
   expect(await opens(await seal(old), after)).toBe(false);
 });
 
-test('gateway and cookie keys: both known before either signs alone', () => {
+test('gateway and cookie keys: the verifier accepts both keys before the signer uses the new one', () => {
   const { GATEWAY_JWT_KEY = '', COOKIE_KEYS = '' } = generateSiteSecrets('main', NOW).edge;
   const gateway = rotateGatewayKey(GATEWAY_JWT_KEY, NOW);
   expect(gateway.map((step) => step.where)).toEqual(['agent', 'edge', 'agent']);
@@ -41,6 +41,6 @@ test('gateway and cookie keys: both known before either signs alone', () => {
   expect(cookie[2]).toEqual([cookie[1]?.[0]]);
 });
 
-test('a key that is none is named, its value is not', () => {
-  expect(() => rotateGatewayKey('k1:c2VjcmV0', NOW)).toThrow('GATEWAY_JWT_KEY holds no PKCS #8 private key');
+test('an invalid key: the error names the variable but does not print the value', () => {
+  expect(() => rotateGatewayKey('k1:c2VjcmV0', NOW)).toThrow('GATEWAY_JWT_KEY is not a PKCS #8 private key');
 });

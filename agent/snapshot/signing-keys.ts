@@ -1,14 +1,14 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { parseEncodedKey } from '../../shared/snapshot/keys.ts';
 
-/** New keys and secrets in the forms that shared/snapshot/keys.ts reads. */
+/** Generates keys and secrets in the formats that shared/snapshot/keys.ts parses. */
 
-/** A name for a key that tells when it was made: `k20261124-3f9a`. */
+/** A key id with its date of creation: `k20261124-3f9a`. */
 export function generateKeyId(now: Date, random: (size: number) => Buffer = randomBytes): string {
   return `k${now.toISOString().slice(0, 10).replaceAll('-', '')}-${random(2).toString('hex')}`;
 }
 
-/** 24 random bytes, as a bearer token or password. */
+/** A bearer token or password: 24 random bytes. */
 export const generateToken = (): string => randomBytes(24).toString('base64url');
 
 /** SNAPSHOT_SIGNING_KEY: Ed25519, PKCS #8. */
@@ -26,14 +26,14 @@ export function generateGatewayKey(kid: string): string {
 /** One of COOKIE_KEYS: 32 random bytes. */
 export const generateCookieKey = (kid: string): string => `${kid}:${randomBytes(32).toString('base64url')}`;
 
-/** The entry of SNAPSHOT_PUBLIC_KEYS that belongs to a signing key: raw, since a Worker imports that. */
+/** The entry of SNAPSHOT_PUBLIC_KEYS for a signing key, in the raw format that a Worker imports. */
 export function snapshotPublicKey(site: string, signingKey: string): string {
   const { kid, spki } = publicHalf('SNAPSHOT_SIGNING_KEY', signingKey);
   // The last 32 bytes of an Ed25519 SubjectPublicKeyInfo are the key (RFC 8410 §4).
   return `${site}:${kid}:${spki.subarray(-32).toString('base64url')}`;
 }
 
-/** The entry of EDGE_JWT_PUBLIC_KEYS that belongs to a gateway key. */
+/** The entry of EDGE_JWT_PUBLIC_KEYS for a gateway key. */
 export function gatewayPublicKey(gatewayKey: string): string {
   const { kid, spki } = publicHalf('GATEWAY_JWT_KEY', gatewayKey);
   return `${kid}:${spki.toString('base64url')}`;
@@ -45,11 +45,11 @@ function publicHalf(variable: string, text: string): { kid: string; spki: Buffer
     const key = createPublicKey(createPrivateKey({ key: Buffer.from(bytes), format: 'der', type: 'pkcs8' }));
     return { kid, spki: key.export({ type: 'spki', format: 'der' }) };
   } catch (cause) {
-    throw new Error(`${variable} holds no PKCS #8 private key`, { cause });
+    throw new Error(`${variable} is not a PKCS #8 private key`, { cause });
   }
 }
 
-/** Everything a new site needs, by the place it goes. What both sides need stands in both. */
+/** All secrets of a new site by program. A secret that both programs need is in both. */
 export interface SiteSecrets {
   agent: Record<string, string>;
   edge: Record<string, string>;
@@ -77,7 +77,7 @@ export function generateSiteSecrets(site: string, now: Date): SiteSecrets {
   };
 }
 
-/** One thing to set, somewhere, before the next step is taken. */
+/** One variable to set. `afterwards`: what to do before the next step. */
 export interface RotationStep {
   where: 'agent' | 'edge';
   variable: string;
@@ -86,8 +86,8 @@ export interface RotationStep {
 }
 
 /**
- * The steps that change a key with no moment at which a valid signature is refused: who verifies learns the new key
- * first, then who signs uses it, then the old one is forgotten.
+ * The steps that replace a key without rejecting a valid signature: first the verifier accepts both keys, then the signer
+ * uses the new key, then the verifier drops the old key.
  */
 export function rotateSnapshotKey(site: string, signingKey: string, now: Date): RotationStep[] {
   const before = snapshotPublicKey(site, signingKey);
@@ -109,7 +109,7 @@ export function rotateSnapshotKey(site: string, signingKey: string, now: Date): 
     {
       ...publicKeys,
       value: after,
-      afterwards: 'deploy the edge again; the old key is worth nothing from now on',
+      afterwards: 'deploy the edge again; the old key is no longer accepted',
     },
   ];
 }
@@ -123,18 +123,18 @@ export function rotateGatewayKey(gatewayKey: string, now: Date): RotationStep[] 
     {
       ...publicKeys,
       value: `${before},${after}`,
-      afterwards: 'restart every agent of the site: HAProxy is reloaded with both',
+      afterwards: 'restart every agent of the site; HAProxy reloads with both keys',
     },
     {
       where: 'edge',
       variable: 'GATEWAY_JWT_KEY',
       value: gateway,
-      afterwards: 'deploy the edge; wait two minutes, a token lives for one',
+      afterwards: 'deploy the edge; wait two minutes (a token is valid for one)',
     },
     {
       ...publicKeys,
       value: after,
-      afterwards: 'restart every agent again; the old key is worth nothing from now on',
+      afterwards: 'restart every agent again; the old key is no longer accepted',
     },
   ];
 }
@@ -149,12 +149,12 @@ export function rotateCookieKey(cookieKeys: string, ttl: string, now: Date): Rot
     {
       ...keys,
       value: `${next},${current}`,
-      afterwards: `deploy the edge: new cookies bear the new key; wait for affinity.ttl (${ttl})`,
+      afterwards: `deploy the edge: new cookies use the new key; wait for affinity.ttl (${ttl})`,
     },
     {
       ...keys,
       value: next,
-      afterwards: 'deploy the edge again; cookies of the old key count for nothing from now on',
+      afterwards: 'deploy the edge again; cookies sealed with the old key are no longer accepted',
     },
   ];
 }

@@ -19,7 +19,7 @@ const instances = new Map(
 );
 const change: Change = { at: 0, service: 'gs', instance: 'gs-1', kind: 'state', reason: 'test' };
 
-/** The Hub as it is specified: only a greater pair is taken. Switched off it fails. */
+/** The Hub as specified: accepts only a greater order. Fails while it is not reachable. */
 class FakeHub implements SnapshotPublisher {
   readonly name = 'ingest';
   readonly arbitrates = true;
@@ -40,7 +40,7 @@ function agent(hub: SnapshotPublisher, change: Partial<SnapshotSinkOptions> = {}
   const sink = createSnapshotSink({
     config: () => config,
     signing: { kid: 'k1', privateKey: {} as WebCryptoKey },
-    // Unsigned: real signing runs on a thread that fake time does not wait for.
+    // Unsigned: real signing runs on a thread that fake timers do not wait for.
     seal: async (snapshot) => new TextEncoder().encode(JSON.stringify(snapshot)),
     publishers: [hub],
     lastEpoch: 0,
@@ -65,7 +65,7 @@ afterEach(async () => {
 });
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
-test('silent until opened, then claims an epoch beyond what the Hub holds', async () => {
+test('publishes nothing until enabled, then claims an epoch greater than the one of the Hub', async () => {
   const hub = new FakeHub();
   hub.held = { epoch: 7, seq: 41 };
   const sink = agent(hub);
@@ -77,7 +77,7 @@ test('silent until opened, then claims an epoch beyond what the Hub holds', asyn
   expect(hub.taken[0]?.snapshot.services.gs?.instances).toMatchObject([{ id: 'gs-1', state: 'down' }]);
 });
 
-test('changes are coalesced to one write a second, and the last state wins', async () => {
+test('changes are combined into one write a second', async () => {
   const hub = new FakeHub();
   const sink = agent(hub);
   sink.enable();
@@ -91,7 +91,7 @@ test('changes are coalesced to one write a second, and the last state wins', asy
   expect(Math.min(...gaps)).toBeGreaterThanOrEqual(1_000);
 });
 
-test('measurements alone ride along with the heartbeat', async () => {
+test('a health change without a state change waits for the next refresh', async () => {
   const hub = new FakeHub();
   const sink = agent(hub);
   sink.enable();
@@ -104,7 +104,7 @@ test('measurements alone ride along with the heartbeat', async () => {
   expect(hub.taken).toHaveLength(2);
 });
 
-test('an edge that is away gets the newest state when it is back', async () => {
+test('publishes the newest state when the edge is reachable again', async () => {
   const hub = new FakeHub();
   hub.reachable = false;
   const sink = agent(hub);
@@ -117,7 +117,7 @@ test('an edge that is away gets the newest state when it is back', async () => {
   expect(hub.taken).toHaveLength(1);
 });
 
-test('a stale leader is not heard and falls silent; the new one goes on', async () => {
+test('a stale leader is refused and stops publishing; the new leader continues', async () => {
   const hub = new FakeHub();
   let firstLeads = true;
   const first = agent(hub, { mayPublish: () => firstLeads, onSuperseded: async () => (firstLeads = false) });
@@ -127,15 +127,17 @@ test('a stale leader is not heard and falls silent; the new one goes on', async 
   second.enable();
   await pass(100);
   expect(hub.held.epoch).toBe(2);
+  const { at } = first.published();
   first.accept({ at: 0, instances, changes: [change] });
   await pass(3_000);
   expect(hub.held.epoch).toBe(2);
+  expect(first.published().at).toBe(at);
   second.accept({ at: 0, instances, changes: [change] });
   await pass(2_000);
   expect(hub.held).toEqual({ epoch: 2, seq: 2 });
 });
 
-test('past the day’s KV writes, changes go to the Hub alone and heartbeats still reach KV', async () => {
+test('when the KV budget is spent, changes go to the Hub only and refreshes still go to KV', async () => {
   const hub = new FakeHub();
   const sink = agent(hub, {
     config: () => ({
@@ -154,7 +156,7 @@ test('past the day’s KV writes, changes go to the Hub alone and heartbeats sti
   expect(hub.taken.at(-1)?.kv).toBe(true);
 });
 
-test('a clock set back by an hour puts no change off', async () => {
+test('a wall clock set back by an hour delays no change', async () => {
   const hub = new FakeHub();
   const sink = agent(hub);
   sink.enable();
@@ -165,7 +167,7 @@ test('a clock set back by an hour puts no change off', async () => {
   expect(hub.taken).toHaveLength(2);
 });
 
-test('what failed uses up none of the day’s KV writes', async () => {
+test('failed writes do not count against the KV budget', async () => {
   const hub = new FakeHub();
   hub.reachable = false;
   const sink = agent(hub);
@@ -178,7 +180,7 @@ test('what failed uses up none of the day’s KV writes', async () => {
   expect(sink.published().kvLeftToday).toBe(899);
 });
 
-/** Workers KV through its API: takes whatever comes. */
+/** Workers KV through its API: accepts every write. */
 class FakeKv implements SnapshotPublisher {
   readonly name = 'kvApi';
   readonly arbitrates = false;
@@ -193,7 +195,7 @@ class FakeKv implements SnapshotPublisher {
   }
 }
 
-test('where the Hub cannot be reached KV is told all the same, but never what is older than it holds', async () => {
+test('while the Hub is unreachable KV is still written, unless it holds a newer snapshot', async () => {
   const [hub, kv] = [new FakeHub(), new FakeKv()];
   hub.reachable = false;
   const sink = agent(hub, { publishers: [kv, hub] });
@@ -207,7 +209,7 @@ test('where the Hub cannot be reached KV is told all the same, but never what is
   expect(kv.held).toEqual({ epoch: 9, seq: 1 });
 });
 
-test('a beat shows life to the Hub, costs KV nothing and puts no heartbeat off', async () => {
+test('a heartbeat goes to the Hub only and does not delay the next refresh', async () => {
   const hub = new FakeHub();
   const sink = agent(hub);
   sink.enable();
