@@ -18,8 +18,10 @@ import { createMaintenanceSchedule } from './history/maintenance/schedule.ts';
 import { openHistoryStore } from './history/open.ts';
 import { createApp } from './http/api/app.ts';
 import { listen } from './http/api/listen.ts';
-import { type AgentStatus, createStatusView, registerDashboard } from './http/dashboard/routes.ts';
+import { registerDashboard } from './http/dashboard/routes.ts';
+import { createStatusView } from './http/dashboard/status.ts';
 import { explain } from './http/explain.ts';
+import type { AgentStatus } from './http/schemas.ts';
 import { initialRecords } from './judge/initial.ts';
 import { every } from './lib/every.ts';
 import type { Log } from './lib/log.ts';
@@ -258,7 +260,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     },
     extend(app) {
       operations.register(app);
-      registerDashboard(app, { live: view, status });
+      registerDashboard(app, { view, status });
     },
   });
   await haproxy.start();

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { StatusResponse } from './response-schemas.ts';
+import type { StatusDocument, StatusInstance } from '../http/schemas.ts';
 import { formatStatus } from './status-view.ts';
 import { displayWidth, type Terminal } from './terminal.ts';
 
@@ -10,29 +10,54 @@ const terminal: Terminal = {
   progressLine() {},
   paint: (_, text) => text,
 };
-const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null, inflight: 0, queued: 0 };
-const instance = (id: string, state: string) => ({
-  ...{ id, service: 'gs', url: 'http://127.0.0.1:1', state, reason: 'as it is', health: 'up' },
-  ...{ breaker: 'closed', admin: 'ready', weight: 100, priority: 1, since: 0 },
-  ...{ traffic: quiet, inflight: 0, queued: 0 },
+const noHistory = { history: { perSecond: [], errorPercent: [], p95: [] } };
+const rates = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
+const quiet = { ...rates, ...noHistory, inflight: 0, queued: 0 };
+const instance = (id: string, state: StatusInstance['state']): StatusInstance => ({
+  id,
+  service: 'gs',
+  url: 'http://127.0.0.1:1',
+  origin: 'file',
+  state,
+  reason: 'as it is',
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  since: 0,
+  latencyMs: null,
+  traffic: rates,
+  inflight: 0,
+  queued: 0,
 });
-const status = (states: string[], more: Partial<StatusResponse> = {}): StatusResponse => ({
-  ...{ at: 60_000, version: '1', site: 'main', startedAt: 0, ready: true },
+const status = (states: StatusInstance['state'][], more: Partial<StatusDocument> = {}): StatusDocument => ({
+  at: 60_000,
+  version: '1',
+  site: 'main',
+  startedAt: 0,
+  ready: true,
   leader: { role: 'single', holder: null },
   snapshot: { epoch: 1, seq: 2, publishedAt: 0, error: null },
   sinks: {},
   total: quiet,
   services: [
     {
-      ...{ id: 'gs', routes: ['/'], traffic: quiet, inflight: 0, queued: 0 },
+      id: 'gs',
+      routes: ['/'],
+      timeoutMs: 1,
+      maxconn: 1,
+      traffic: quiet,
+      inflight: 0,
+      queued: 0,
       instances: states.map((state, index) => instance(`gs-${index + 1}`, state)),
     },
   ],
-  edge: { isolates: 0, lastReport: null, oldest: null, newest: null },
+  edge: { isolates: 0, lastReport: null, oldest: null, newest: null, requests: [], limits: [] },
   changes: [],
   ...more,
 });
-const first = (states: string[]) => formatStatus(status(states), terminal).split('\n')[0];
+const first = (states: StatusInstance['state'][]) => formatStatus(status(states), terminal).split('\n')[0];
 
 test('the verdict says no more than is so', () => {
   expect(first(['up', 'up'])).toBe('✓ all 2 instances of gs fine');
@@ -50,7 +75,7 @@ test('what an operator took out is not wrong', () => {
   const [service] = status(['up', 'down']).services;
   const instances = service?.instances.map((one) => ({
     ...one,
-    admin: one.state === 'down' ? 'maint' : 'ready',
+    admin: one.state === 'down' ? ('maint' as const) : ('ready' as const),
   }));
   const services = service && instances ? [{ ...service, instances }] : [];
   expect(formatStatus(status([], { services }), terminal).split('\n')[0]).toBe(

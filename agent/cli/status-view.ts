@@ -1,5 +1,5 @@
+import type { StatusDocument } from '../http/schemas.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
-import type { StatusResponse } from './response-schemas.ts';
 import {
   formatTable,
   replaceControlCharacters,
@@ -8,11 +8,11 @@ import {
   wrapText,
 } from './terminal.ts';
 
-type InstanceStatus = StatusResponse['services'][number]['instances'][number];
-type ServiceStatus = StatusResponse['services'][number];
+type InstanceStatus = StatusDocument['services'][number]['instances'][number];
+type ServiceStatus = StatusDocument['services'][number];
 
 /** The whole system as text: the verdict first, then what is wrong, then everything. */
-export function formatStatus(status: StatusResponse, terminal: Terminal): string {
+export function formatStatus(status: StatusDocument, terminal: Terminal): string {
   const parts = [
     wrapText(verdict(status, terminal), 2, terminal),
     facts(status, terminal),
@@ -30,8 +30,8 @@ export function formatStatus(status: StatusResponse, terminal: Terminal): string
 }
 
 /** A change of state tells what its health or breaker did as well, when both came at once and for one reason. */
-function withoutDuplicateChanges(changes: StatusResponse['changes']): StatusResponse['changes'] {
-  const same = (a: StatusResponse['changes'][number], b: StatusResponse['changes'][number]) =>
+function withoutDuplicateChanges(changes: StatusDocument['changes']): StatusDocument['changes'] {
+  const same = (a: StatusDocument['changes'][number], b: StatusDocument['changes'][number]) =>
     a.at === b.at && a.service === b.service && a.instance === b.instance && a.reason === b.reason;
   return changes.filter(
     (change) =>
@@ -40,7 +40,7 @@ function withoutDuplicateChanges(changes: StatusResponse['changes']): StatusResp
   );
 }
 
-function verdict(status: StatusResponse, terminal: Terminal): string {
+function verdict(status: StatusDocument, terminal: Terminal): string {
   const instances = status.services.flatMap((service) => service.instances);
   // What an operator took out is down, but nothing is wrong with it.
   const isOut = ({ state, admin }: InstanceStatus) => state === 'down' && admin !== 'ready';
@@ -95,7 +95,7 @@ function namesOf(instances: readonly InstanceStatus[]): string {
   return [...names, ...(instances.length > 3 ? ['…'] : [])].join(', ');
 }
 
-function facts(status: StatusResponse, terminal: Terminal): string {
+function facts(status: StatusDocument, terminal: Terminal): string {
   const { total, snapshot, edge } = status;
   // Of one service, its own figures.
   const [only, other] = status.services;
@@ -134,7 +134,7 @@ function facts(status: StatusResponse, terminal: Terminal): string {
     .join('\n');
 }
 
-function trafficText(total: StatusResponse['total']): string {
+function trafficText(total: StatusDocument['total']): string {
   const { perSecond, errorPercent, p50, p95, p99, inflight, queued } = total;
   const waiting = `${inflight} in flight, ${queued} queued`;
   if (perSecond === 0 && errorPercent === null) {
@@ -153,7 +153,7 @@ interface StatusRow {
   first: boolean;
 }
 
-function instancesText(status: StatusResponse, terminal: Terminal): string {
+function instancesText(status: StatusDocument, terminal: Terminal): string {
   const rows: StatusRow[] = status.services.flatMap((service) =>
     (service.instances.length > 0 ? service.instances : [null]).map((instance, index) => ({
       service,
@@ -196,7 +196,7 @@ function instancesText(status: StatusResponse, terminal: Terminal): string {
   return formatTable(rows, columns, terminal);
 }
 
-export function formatChange(change: StatusResponse['changes'][number], terminal: Terminal): string {
+export function formatChange(change: StatusDocument['changes'][number], terminal: Terminal): string {
   const move = change.to === undefined ? '' : ` ${change.from ?? '?'} → ${change.to}`;
   const style = stateStyle(change.to ?? '');
   const indent = 10;

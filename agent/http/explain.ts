@@ -8,37 +8,13 @@ import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type ServiceView } from '../../shared/view.ts';
 import type { Instance } from '../core/state.ts';
 import { buildSnapshot } from '../snapshot/build.ts';
+import type { RouteExplanation } from './schemas.ts';
 
 export interface ExplainQuery {
   path: string;
   host: string;
   session?: string;
   client?: string;
-}
-
-export interface RouteExplanation {
-  service: string | null;
-  /** The prefix that matched. */
-  route: string | null;
-  strategy: string | null;
-  /** Fewer than half are healthy: the edge ignores health and breaker. */
-  panic: boolean;
-  chosen: string | null;
-  why: string;
-  candidates: RouteCandidate[];
-  /** Rate-limit policies that count the request. */
-  limits: string[];
-}
-
-export interface RouteCandidate {
-  id: string;
-  state: string;
-  reason: string;
-  weight: number;
-  priority: number;
-  /** Part of new traffic, percent, were all equally fast and idle. */
-  sharePercent: number;
-  chosen: boolean;
 }
 
 const NOTHING = {

@@ -254,10 +254,10 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     const page = await open();
     await page.locator('#connection').getByText('live').waitFor();
     const refuse = (route: { abort(): Promise<void> }) => route.abort();
-    await page.route('**/v1/live?news', refuse);
+    await page.route('**/v1/live', refuse);
     agent.dropConnections();
     await page.locator('#connection').getByText('reconnecting').waitFor();
-    await page.unroute('**/v1/live?news', refuse);
+    await page.unroute('**/v1/live', refuse);
     await page.locator('#connection').getByText('live').waitFor();
   });
 

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
-import { Hono } from 'hono';
+import { OpenAPIHono } from '@hono/zod-openapi';
 import type { AlertRecord } from '../../agent/alerting/alert.ts';
 import type { AdminState, Change, Instance, TrafficDelta } from '../../agent/core/state.ts';
-import { type AgentStatus, createStatusView, registerDashboard } from '../../agent/http/dashboard/routes.ts';
+import { registerDashboard } from '../../agent/http/dashboard/routes.ts';
+import { createStatusView } from '../../agent/http/dashboard/status.ts';
+import type { AgentStatus } from '../../agent/http/schemas.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { type GovernanceSession, registerFakeSessions } from './fake-sessions.ts';
@@ -110,7 +112,7 @@ export async function startFakeAgent({ port = 0, history = true, fleet = 0 } = {
     made.push(one);
   };
 
-  const app = new Hono();
+  const app = new OpenAPIHono();
   app.use('/v1/*', async (context, next) => {
     const open = context.req.method === 'GET';
     if (!open && context.req.header('authorization') !== `Bearer ${standIn.token}`) {
@@ -160,7 +162,7 @@ export async function startFakeAgent({ port = 0, history = true, fleet = 0 } = {
     return context.json(alert);
   });
   registerFakeSessions(app, standIn);
-  registerDashboard(app, { live, status: () => agent });
+  registerDashboard(app, { view: live, status: () => agent });
 
   const server = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' });
   await new Promise((resolve) => server.once('listening', resolve));

@@ -1,11 +1,12 @@
-import type { Context, Hono } from 'hono';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
 import type { GovernanceSession } from '../../agent/sessions/session.ts';
 
 export type { GovernanceSession };
 
 /** Sessions as the agent's API has them; without Postgres only their copies can be had. */
 export function registerFakeSessions(
-  app: Hono,
+  app: OpenAPIHono,
   { sessions, unavailable: down }: { sessions: GovernanceSession[]; unavailable: { postgres: boolean } },
 ): void {
   const unavailable = (context: Context) =>

@@ -1,39 +1,19 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
+import {
+  type ApiAlert,
+  type ApiSilence,
+  alertListSchema,
+  alertSchema,
+  alertTestSchema,
+  silenceListSchema,
+  silenceSchema,
+} from '../../http/schemas.ts';
 import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 import { plural } from '../format.ts';
 import { parseResponse } from '../response-schemas.ts';
 import { formatTable, replaceControlCharacters, wrapText } from '../terminal.ts';
-
-const alertResponseSchema = z.looseObject({
-  id: z.string(),
-  rule: z.string(),
-  service: z.string(),
-  severity: z.enum(['warning', 'critical', 'emergency']),
-  state: z.string(),
-  message: z.string(),
-  startedAt: z.number(),
-  resolvedAt: z.number().nullable(),
-  acknowledgedBy: z.string().nullable(),
-  notified: z.number(),
-  silenced: z.boolean(),
-});
-const alertListResponseSchema = z.looseObject({ alerts: z.array(alertResponseSchema) });
-const silenceResponseSchema = z.looseObject({
-  id: z.string(),
-  rule: z.string(),
-  service: z.string(),
-  until: z.number(),
-  reason: z.string(),
-  createdBy: z.string(),
-});
-const silenceListResponseSchema = z.looseObject({ silences: z.array(silenceResponseSchema) });
-const testResultsSchema = z.looseObject({
-  results: z.array(z.object({ receiver: z.string(), error: z.string().nullable() })),
-});
-type AlertResponse = z.infer<typeof alertResponseSchema>;
 
 const whoami = (): string => process.env.SUDO_USER ?? process.env.USER ?? 'cli';
 
@@ -60,7 +40,7 @@ export function registerAlerts(program: Command): void {
         limit: String(options.limit),
       });
       const answer = parseResponse(
-        alertListResponseSchema,
+        alertListSchema,
         await (await context.client()).get(`/v1/alerts?${query}`),
         'alerts',
       );
@@ -75,21 +55,14 @@ export function registerAlerts(program: Command): void {
       if (id === '') throw new CliUsageError('the id is empty: `acgs-lb alerts` tells it');
       const context = contextOf(command);
       const client = await context.client();
-      const { alerts: firing } = parseResponse(
-        alertListResponseSchema,
-        await client.get('/v1/alerts'),
-        'alerts',
-      );
+      const { alerts: firing } = parseResponse(alertListSchema, await client.get('/v1/alerts'), 'alerts');
       const found = firing.filter((alert) => alert.id.startsWith(id));
       const [first] = found;
       if (!first || found.length > 1) {
         throw new CommandFailed(first ? `more than one alert begins with ${id}` : `no alert ${id} fires`);
       }
       const answer = await client.post(`/v1/alerts/${first.id}/ack`, { by: whoami() });
-      context.print(
-        parseResponse(alertResponseSchema, answer, 'alert'),
-        (alert) => `acknowledged: ${alert.message}`,
-      );
+      context.print(parseResponse(alertSchema, answer, 'alert'), (alert) => `acknowledged: ${alert.message}`);
     });
   registerTest(alerts);
   registerSilences(alerts);
@@ -104,7 +77,7 @@ function registerTest(alerts: Command): void {
       const context = contextOf(command);
       const body = receiver === undefined ? {} : { receiver };
       const answer = await (await context.client()).post('/v1/alerts/test', body);
-      const { results } = parseResponse(testResultsSchema, answer, 'results');
+      const { results } = parseResponse(alertTestSchema, answer, 'results');
       context.print({ results }, () =>
         results.map(({ receiver: name, error }) => `${name}: ${error ?? 'delivered'}`).join('\n'),
       );
@@ -125,9 +98,7 @@ function registerSilences(alerts: Command): void {
       const context = contextOf(command);
       const body = { ...options, by: whoami() };
       const answer = await (await context.client()).post('/v1/alerts/silences', body);
-      context.print(parseResponse(silenceResponseSchema, answer, 'silence'), (made) =>
-        silenceText(made, context),
-      );
+      context.print(parseResponse(silenceSchema, answer, 'silence'), (made) => silenceText(made, context));
     });
   alerts
     .command('silences')
@@ -136,7 +107,7 @@ function registerSilences(alerts: Command): void {
       const context = contextOf(command);
       const answer = await (await context.client()).get('/v1/alerts/silences');
       context.print(
-        parseResponse(silenceListResponseSchema, answer, 'silences'),
+        parseResponse(silenceListSchema, answer, 'silences'),
         ({ silences }) => silences.map((one) => silenceText(one, context)).join('\n') || 'no silences',
       );
     });
@@ -151,15 +122,15 @@ function registerSilences(alerts: Command): void {
     });
 }
 
-function silenceText(silence: z.infer<typeof silenceResponseSchema>, { terminal }: CommandContext): string {
+function silenceText(silence: ApiSilence, { terminal }: CommandContext): string {
   const { id, rule, service, until, reason, createdBy } = silence;
   const what = `${rule || 'every rule'} of ${service || 'every service'} until ${new Date(until).toISOString()}`;
   return wrapText(replaceControlCharacters(`${id}: ${what}, by ${createdBy}: ${reason}`), 2, terminal);
 }
 
-function listText(list: readonly AlertResponse[], { terminal }: CommandContext): string {
+function listText(list: readonly ApiAlert[], { terminal }: CommandContext): string {
   if (list.length === 0) return terminal.paint('green', 'no alerts');
-  const note = (alert: AlertResponse): string => {
+  const note = (alert: ApiAlert): string => {
     if (alert.resolvedAt !== null) return `resolved ${new Date(alert.resolvedAt).toISOString()}`;
     if (alert.acknowledgedBy !== null) return `taken by ${alert.acknowledgedBy}`;
     return alert.silenced ? 'silenced' : `told ${plural(alert.notified, 'time')}`;

@@ -1,16 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { configChangesSchema } from '../../http/schemas.ts';
 import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 import { parseResponse } from '../response-schemas.ts';
 import { wrapText } from '../terminal.ts';
-
-const configResponseSchema = z.looseObject({
-  changes: z.array(z.string()),
-  saved: z.boolean().default(false),
-  note: z.string().optional(),
-});
 
 export function registerApply(program: Command): void {
   program
@@ -32,7 +26,7 @@ export function registerApply(program: Command): void {
       const put = async (query: string) => {
         const init = { method: 'PUT', body: text, headers: { 'content-type': 'application/yaml' } };
         return parseResponse(
-          configResponseSchema,
+          configChangesSchema,
           await (await client.open(`/v1/config${query}`, init)).json(),
           'answer',
         );

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
+import { changeSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 import { readEventStream } from '../event-stream.ts';
-import { changeResponseSchema, parseResponse } from '../response-schemas.ts';
+import { parseResponse } from '../response-schemas.ts';
 import { formatChange } from '../status-view.ts';
 
 export function registerEvents(program: Command): void {
@@ -24,7 +25,7 @@ export function registerEvents(program: Command): void {
       if (!response.body) throw new CommandFailed('the agent sent no stream');
       for await (const message of readEventStream(response.body)) {
         if (message.event !== 'change') continue;
-        const change = parseResponse(changeResponseSchema, JSON.parse(message.data), 'event');
+        const change = parseResponse(changeSchema, JSON.parse(message.data), 'event');
         context.terminal.write(
           context.json ? JSON.stringify(change) : formatChange(change, context.terminal),
         );

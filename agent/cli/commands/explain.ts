@@ -1,34 +1,11 @@
 import { isIP } from 'node:net';
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { explanationSchema, type RouteExplanation } from '../../http/schemas.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { formatNumber, stateStyle } from '../format.ts';
 import { parseResponse } from '../response-schemas.ts';
 import { formatTable, type TableColumn, type Terminal, wrapText } from '../terminal.ts';
-
-const explanationResponseSchema = z.looseObject({
-  service: z.string().nullable(),
-  route: z.string().nullable(),
-  strategy: z.string().nullable(),
-  panic: z.boolean(),
-  chosen: z.string().nullable(),
-  why: z.string(),
-  limits: z.array(z.string()),
-  candidates: z.array(
-    z.looseObject({
-      id: z.string(),
-      state: z.string(),
-      reason: z.string(),
-      weight: z.number(),
-      priority: z.number(),
-      sharePercent: z.number(),
-      chosen: z.boolean(),
-    }),
-  ),
-});
-
-type ExplanationResponse = z.output<typeof explanationResponseSchema>;
 
 export function registerExplain(program: Command): void {
   program
@@ -62,7 +39,7 @@ export function registerExplain(program: Command): void {
           ...(host ? { host } : {}),
         });
         const answer = await (await context.client()).get(`/v1/explain?${query}`);
-        const explanation = parseResponse(explanationResponseSchema, answer, 'explanation');
+        const explanation = parseResponse(explanationSchema, answer, 'explanation');
         context.print(explanation, () => formatExplanation(path, explanation, context.terminal));
         if (explanation.chosen === null) process.exitCode = 1;
       },
@@ -70,11 +47,7 @@ export function registerExplain(program: Command): void {
 }
 
 /** The answer for a terminal. */
-export function formatExplanation(
-  path: string,
-  explanation: ExplanationResponse,
-  terminal: Terminal,
-): string {
+export function formatExplanation(path: string, explanation: RouteExplanation, terminal: Terminal): string {
   const { service, route, strategy, chosen, why, limits, candidates } = explanation;
   const head = chosen
     ? `${path} → ${terminal.paint('green', chosen)}`
@@ -84,7 +57,7 @@ export function formatExplanation(
     ...(service ? [['service', `${service}, by route ${route ?? '?'}, ${strategy ?? ''}`]] : []),
     ...(limits.length > 0 ? [['limited', `by ${limits.join(', ')}`]] : []),
   ].map(([name = '', text = '']) => `${name.padEnd(10)}${wrapText(text, 10, terminal)}`);
-  const columns: TableColumn<ExplanationResponse['candidates'][number]>[] = [
+  const columns: TableColumn<RouteExplanation['candidates'][number]>[] = [
     { title: '', value: (row) => (row.chosen ? '→' : ' ') },
     { title: 'CANDIDATE', value: (row) => row.id, shrinkFactor: 0.6, minWidth: 16 },
     { title: 'STATE', value: (row) => row.state, style: (row) => stateStyle(row.state) },

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
+import { instanceSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { stateStyle } from '../format.ts';
-import { instanceResponseSchema, parseResponse } from '../response-schemas.ts';
+import { parseResponse } from '../response-schemas.ts';
 
 const pathOf = (service: string, instance: string): string =>
   `/v1/services/${encodeURIComponent(service)}/instances/${encodeURIComponent(instance)}`;
@@ -69,7 +70,7 @@ async function put(
 ): Promise<void> {
   const client = await context.client();
   const answer = parseResponse(
-    instanceResponseSchema,
+    instanceSchema,
     await client.put(`${pathOf(service, instance)}/${what}`, body),
     'instance',
   );

@@ -1,9 +1,7 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
+import { snapshotOrderSchema } from '../../http/schemas.ts';
 import { contextOf } from '../context.ts';
 import { parseResponse } from '../response-schemas.ts';
-
-const snapshotOrderSchema = z.looseObject({ epoch: z.number(), seq: z.number() });
 
 export function registerPublish(program: Command): void {
   program

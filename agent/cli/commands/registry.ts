@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
+import { instanceSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
-import { instanceResponseSchema, parseResponse } from '../response-schemas.ts';
+import { parseResponse } from '../response-schemas.ts';
 
 interface RegisterOptions {
   id: string;
@@ -47,7 +48,7 @@ export function registerRegistry(program: Command): void {
         ...(options.ttl ? { ttl: options.ttl } : {}),
         ...(options.metadata ? { metadata: options.metadata } : {}),
       });
-      const instance = parseResponse(instanceResponseSchema, answer, 'instance');
+      const instance = parseResponse(instanceSchema, answer, 'instance');
       context.print(
         instance,
         () => `${service}/${instance.id} registered: ${instance.state} (${instance.reason})`,

@@ -1,40 +1,11 @@
 import { Argument, type Command, Option } from 'commander';
-import { z } from 'zod';
+import { type ApiSession, sessionListSchema, sessionSchema, sessionStatsSchema } from '../../http/schemas.ts';
 import { SESSION_STATES, WORKFLOW_TYPES } from '../../sessions/session.ts';
 import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { parseResponse } from '../response-schemas.ts';
 import { formatTable, replaceControlCharacters, type Terminal, wrapText } from '../terminal.ts';
-
-const sessionResponseSchema = z.looseObject({
-  id: z.string(),
-  workflowType: z.string(),
-  userId: z.string(),
-  state: z.string(),
-  currentStep: z.string(),
-  completedSteps: z.array(z.string()),
-  stepDurations: z.record(z.string(), z.number()),
-  pins: z.record(z.string(), z.string()),
-  moves: z.array(
-    z.object({ at: z.number(), service: z.string(), from: z.string(), to: z.string(), reason: z.string() }),
-  ),
-  createdAt: z.number(),
-  lastActivity: z.number(),
-  totalDuration: z.number().nullable(),
-  reason: z.string().nullable(),
-  version: z.number(),
-});
-type SessionResponse = z.infer<typeof sessionResponseSchema>;
-const listShape = z.object({ sessions: z.array(sessionResponseSchema) });
-const statsShape = z.looseObject({
-  total: z.number(),
-  byState: z.record(z.string(), z.number()),
-  byWorkflow: z.record(z.string(), z.number()),
-  averageAge: z.number().nullable(),
-  averageDuration: z.number().nullable(),
-  moves: z.number(),
-});
 
 const WHERE_VERSION = '`acgs-lb sessions get <id>` tells the present one';
 
@@ -64,7 +35,7 @@ function readers(sessions: Command): void {
       const context = contextOf(command);
       const query = new URLSearchParams({ ...options, limit: String(options.limit) });
       const answer = await (await context.client()).get(`/v1/sessions?${query}`);
-      const { sessions: found } = parseResponse(listShape, answer, 'sessions');
+      const { sessions: found } = parseResponse(sessionListSchema, answer, 'sessions');
       context.print({ sessions: found }, () => listText(found, context));
     });
   sessions
@@ -81,7 +52,7 @@ function readers(sessions: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const context = contextOf(command);
       const answer = parseResponse(
-        statsShape,
+        sessionStatsSchema,
         await (await context.client()).get('/v1/sessions/stats'),
         'statistics',
       );
@@ -200,12 +171,12 @@ function optionalObject(name: string, text: string | undefined): Record<string, 
 }
 
 function show(context: CommandContext, answer: unknown): void {
-  context.print(parseResponse(sessionResponseSchema, answer, 'session'), (session) =>
+  context.print(parseResponse(sessionSchema, answer, 'session'), (session) =>
     formatSession(session, context.terminal),
   );
 }
 
-function listText(list: readonly SessionResponse[], { terminal }: CommandContext): string {
+function listText(list: readonly ApiSession[], { terminal }: CommandContext): string {
   if (list.length === 0) return 'no sessions';
   return formatTable(
     list,
@@ -227,7 +198,7 @@ function listText(list: readonly SessionResponse[], { terminal }: CommandContext
 }
 
 /** One session for a terminal. */
-export function formatSession(session: SessionResponse, terminal: Terminal): string {
+export function formatSession(session: ApiSession, terminal: Terminal): string {
   const instant = (at: number) => new Date(at).toISOString();
   const over = session.completedSteps.filter(
     (step) => session.state !== 'completed' || step !== session.currentStep,

@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
+import { type StatusDocument, statusSchema } from '../../http/schemas.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 import { readEventStream } from '../event-stream.ts';
-import { parseResponse, type StatusResponse, statusResponseSchema } from '../response-schemas.ts';
+import { parseResponse } from '../response-schemas.ts';
 import { formatStatus } from '../status-view.ts';
 
 export function registerStatus(program: Command): void {
@@ -19,14 +20,14 @@ export function registerStatus(program: Command): void {
       const context = contextOf(command);
       if (options.watch) return watch(context, service);
       const status = only(
-        parseResponse(statusResponseSchema, await (await context.client()).get('/v1/status'), 'status'),
+        parseResponse(statusSchema, await (await context.client()).get('/v1/status'), 'status'),
         service,
       );
       context.print(status, () => formatStatus(status, context.terminal));
     });
 }
 
-function only(status: StatusResponse, service: string | undefined): StatusResponse {
+function only(status: StatusDocument, service: string | undefined): StatusDocument {
   if (!service) return status;
   const services = status.services.filter((candidate) => candidate.id === service);
   if (services.length === 0) {
@@ -40,7 +41,7 @@ async function watch(context: CommandContext, service: string | undefined): Prom
   const client = await context.client();
   const { terminal } = context;
   // What is wrong from the start is told at once: an unknown service, no agent.
-  only(parseResponse(statusResponseSchema, await client.get('/v1/status'), 'status'), service);
+  only(parseResponse(statusSchema, await client.get('/v1/status'), 'status'), service);
   if (!context.json) ownScreen(context);
   for (;;) {
     try {
@@ -48,7 +49,7 @@ async function watch(context: CommandContext, service: string | undefined): Prom
       if (!response.body) throw new CommandFailed('the agent sent no stream');
       for await (const message of readEventStream(response.body)) {
         if (message.event !== 'status') continue;
-        const status = only(parseResponse(statusResponseSchema, JSON.parse(message.data), 'status'), service);
+        const status = only(parseResponse(statusSchema, JSON.parse(message.data), 'status'), service);
         if (context.json) terminal.write(JSON.stringify(status));
         else show(context, formatStatus(status, terminal));
       }

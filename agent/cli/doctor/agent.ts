@@ -1,21 +1,22 @@
 import { z } from 'zod';
+import { type StatusDocument, statusSchema } from '../../http/schemas.ts';
 import { type AgentTarget, createApiClient } from '../client.ts';
 import { formatAge, plural } from '../format.ts';
-import { parseResponse, type StatusResponse, statusResponseSchema } from '../response-schemas.ts';
+import { parseResponse } from '../response-schemas.ts';
 import { errorSummary, type Finding, fail, ok, warn } from './finding.ts';
 
 export interface AgentCheckResult {
   findings: Finding[];
   /** Null when the agent did not answer. */
-  status: StatusResponse | null;
+  status: StatusDocument | null;
 }
 
 /** The agent answers, is ready, knows the token, and gets rid of what it has to say. */
 export async function checkAgent(target: AgentTarget, version: string): Promise<AgentCheckResult> {
   const client = createApiClient(target);
-  let status: StatusResponse;
+  let status: StatusDocument;
   try {
-    status = parseResponse(statusResponseSchema, await client.get('/v1/status'), 'status');
+    status = parseResponse(statusSchema, await client.get('/v1/status'), 'status');
   } catch (error) {
     const mend =
       'start it (`npm start`, systemctl start acgs-lb-agent), or set ACGS_AGENT_URL to where it listens';
@@ -54,7 +55,7 @@ async function checkToken(target: AgentTarget): Promise<Finding> {
   }
 }
 
-function sinks(status: StatusResponse): Finding[] {
+function sinks(status: StatusDocument): Finding[] {
   return Object.entries(status.sinks).map(([name, sink]) => {
     const label = `agent → ${name}`;
     const waiting = sink.pending > 0 ? `, ${plural(sink.pending, 'update')} waiting` : '';
@@ -67,7 +68,7 @@ function sinks(status: StatusResponse): Finding[] {
   });
 }
 
-function instances(status: StatusResponse): Finding[] {
+function instances(status: StatusDocument): Finding[] {
   return status.services.map(({ id, instances: all }) => {
     const serving = all.filter(({ state }) => state === 'up' || state === 'probation').length;
     const why = all

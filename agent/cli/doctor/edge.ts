@@ -1,8 +1,8 @@
 import { z } from 'zod';
 import { importSigningKey } from '../../../shared/snapshot/keys.ts';
 import { signSnapshot } from '../../../shared/snapshot/signature.ts';
+import type { StatusDocument } from '../../http/schemas.ts';
 import { gatewayPublicKey } from '../../snapshot/signing-keys.ts';
-import type { StatusResponse } from '../response-schemas.ts';
 import { edgeOrderSchema } from './agent.ts';
 import { checkClock, errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
 import type { DoctorInput } from './input.ts';
@@ -14,7 +14,7 @@ const traceShape = z.looseObject({
 });
 
 /** The edge answers, holds the newest snapshot, believes our signature, and HAProxy believes the edge's token. */
-export async function checkEdge(facts: DoctorInput, status: StatusResponse | null): Promise<Finding[]> {
+export async function checkEdge(facts: DoctorInput, status: StatusDocument | null): Promise<Finding[]> {
   const { config, fetch, now } = facts;
   const edge = config.edge.url?.replace(/\/$/, '');
   if (!edge) return [skip('edge', 'edge.url is not set: nothing is published by ingest')];
@@ -54,7 +54,7 @@ export async function checkEdge(facts: DoctorInput, status: StatusResponse | nul
 async function checkSnapshot(
   { config, fetch }: DoctorInput,
   edge: string,
-  status: StatusResponse | null,
+  status: StatusDocument | null,
 ): Promise<Finding> {
   const { id } = config.site;
   try {

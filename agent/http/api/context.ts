@@ -6,7 +6,8 @@ import type { SinkStatus } from '../../core/sink.ts';
 import type { Instance } from '../../core/state.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Registry } from '../../registry/registry.ts';
-import type { ExplainQuery, RouteExplanation } from '../explain.ts';
+import type { ExplainQuery } from '../explain.ts';
+import type { RouteExplanation } from '../schemas.ts';
 
 /** What the agent's own routes stand on. */
 export interface ApiContext {

@@ -1,5 +1,5 @@
 import type { z } from '@hono/zod-openapi';
-import { problemSchema } from './schemas.ts';
+import { problemSchema } from '../schemas.ts';
 
 /** Parts of a route's description that all routes share. */
 

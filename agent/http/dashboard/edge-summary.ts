@@ -1,36 +1,5 @@
 import type { EdgeReport } from '../../../shared/edge-report.ts';
-
-/** What the edges told, kept for five minutes. */
-export interface EdgeSummary {
-  /** Isolates that reported lately. */
-  isolates: number;
-  lastReport: number | null;
-  /** The oldest and the newest snapshot in use among them. */
-  oldest: SnapshotUse | null;
-  newest: SnapshotUse | null;
-  requests: EdgeServiceTotals[];
-  limits: { service: string; policy: string; allowed: number; denied: number; shadowDenied: number }[];
-}
-
-export interface SnapshotUse {
-  epoch: number;
-  seq: number;
-  ageMs: number;
-  source: string;
-}
-
-export interface EdgeServiceTotals {
-  service: string;
-  total: number;
-  status5xx: number;
-  retries: number;
-  failovers: number;
-  stale: number;
-  shed: number;
-  unavailable: number;
-  limited: number;
-  forbidden: number;
-}
+import type { EdgeSummary } from '../schemas.ts';
 
 const KEEP_MS = 300_000;
 const MAX_REPORTS = 2_000;

@@ -1,17 +1,18 @@
-import type { Env, Hono } from 'hono';
+import type { OpenAPIHono } from '@hono/zod-openapi';
 import { streamSSE } from 'hono/streaming';
+import { z } from 'zod';
+import { jsonContent } from '../api/openapi-helpers.ts';
+import { type AgentStatus, statusSchema } from '../schemas.ts';
 import { loadAssets } from './assets.ts';
-import type { AgentStatus, StatusView } from './status.ts';
-import { createStatusFrames } from './status-frames.ts';
-
-export { type AgentStatus, createStatusView, type StatusDocument, type StatusView } from './status.ts';
+import type { StatusView } from './status.ts';
+import { createStatusStream } from './status-stream.ts';
 
 export interface DashboardOptions {
-  live: StatusView;
+  view: StatusView;
   status(): AgentStatus;
 }
 
-/** No inline script or style, nothing from elsewhere, no frame around it: what an injected text could do is nothing. */
+/** No inline script or style, no other origin, no framing: injected text cannot run. */
 const HEADERS: Record<string, string> = {
   'content-security-policy':
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
@@ -24,49 +25,65 @@ const HEADERS: Record<string, string> = {
   'cache-control': 'no-cache',
 };
 
-/** Whole frames: one a second up to 200 instances, then proportionally fewer, about 100 KB/s at most. */
-const frameIntervalMs = (instances: number): number => 1_000 * Math.max(1, Math.ceil(instances / 200));
+/** The dashboard page and the three routes it needs besides the API's own. */
+export function registerDashboard(app: OpenAPIHono, { view, status }: DashboardOptions): void {
+  registerAssets(app);
+  describeRoutes(app);
 
-/**
- * Mounts the page at `/`, its document at `/v1/status`, and the same document as a stream at `/v1/live`. With `?news` the
- * stream sends the whole once and from then on only what differs, changes of state within a fifth of a second.
- */
-export function registerDashboard<E extends Env>(app: Hono<E>, { live, status }: DashboardOptions): void {
-  const assets = loadAssets();
-  const frames = createStatusFrames(() => live.status(status()));
-  live.onChange(frames.hurry);
-  for (const [name, asset] of assets) {
+  // The bearer middleware has already checked the token.
+  app.post('/v1/token', (context) => context.body(null, 204));
+
+  app.get('/v1/status', (context) =>
+    context.json(view.status(status()), 200, { 'cache-control': 'no-store' }),
+  );
+
+  const messages = createStatusStream(() => view.status(status()));
+  view.onChange(messages.changed);
+  app.get('/v1/live', (context) =>
+    streamSSE(context, async (stream) => {
+      let sent = 0;
+      while (!stream.aborted) {
+        const { number, text } = await messages.next(sent);
+        await stream.writeSSE({ event: 'status', data: text });
+        sent = number;
+      }
+    }),
+  );
+}
+
+function registerAssets(app: OpenAPIHono): void {
+  for (const [name, asset] of loadAssets()) {
     app.get(name === 'index.html' ? '/' : `/dashboard/${name}`, (context) => {
       const headers = { ...HEADERS, 'content-type': asset.type, etag: asset.etag };
       if (context.req.header('if-none-match') === asset.etag) return context.body(null, 304, headers);
       return context.body(asset.body, 200, headers);
     });
   }
+}
 
-  // The right to write, asked before it is used: the API's guard has let this through, or it would not be here.
-  app.post('/v1/token', (context) => context.body(null, 204));
-
-  app.get('/v1/status', (context) =>
-    context.json(live.status(status()), 200, { 'cache-control': 'no-store' }),
-  );
-
-  app.get('/v1/live', (context) =>
-    streamSSE(context, async (stream) => {
-      const news = context.req.query('news') !== undefined;
-      let open = true;
-      stream.onAbort(() => {
-        open = false;
-      });
-      let told = 0;
-      while (open) {
-        const frame = await frames.next(told);
-        const part = news && frame.number === told + 1 ? frame.news : null;
-        await stream.writeSSE(
-          part === null ? { event: 'status', data: frame.whole() } : { event: 'news', data: part },
-        );
-        told = frame.number;
-        if (!news) await stream.sleep(frameIntervalMs(frame.instances));
-      }
-    }),
-  );
+function describeRoutes({ openAPIRegistry: registry }: OpenAPIHono): void {
+  registry.registerPath({
+    method: 'get',
+    path: '/v1/status',
+    summary: 'The document the dashboard and `acgs-lb status` show',
+    responses: { 200: jsonContent(statusSchema, 'the status') },
+  });
+  registry.registerPath({
+    method: 'get',
+    path: '/v1/live',
+    summary: 'The status as server-sent events',
+    description:
+      'Every event is named `status` and holds the whole document of `/v1/status`. The agent sends one per second up to ' +
+      '200 instances, proportionally fewer above, and sends changes of state early.',
+    responses: {
+      200: { description: 'the stream', content: { 'text/event-stream': { schema: z.string() } } },
+    },
+  });
+  registry.registerPath({
+    method: 'post',
+    path: '/v1/token',
+    summary: 'Check the bearer token',
+    security: [{ bearer: [] }],
+    responses: { 204: { description: 'the token is valid' }, 401: { description: 'the token is not valid' } },
+  });
 }

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
 import { emptySketch } from '../../../shared/sketch.ts';
 import type { Instance, TrafficDelta } from '../../core/state.ts';
-import { type AgentStatus, createStatusView } from './status.ts';
+import type { AgentStatus } from '../schemas.ts';
+import { createStatusView } from './status.ts';
 
 const config = parseConfig(readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8'));
 const START = 1_000_000_000_000;

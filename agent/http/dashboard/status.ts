@@ -1,72 +1,16 @@
 import type { Config } from '../../../shared/config/config.ts';
 import type { EdgeReport } from '../../../shared/edge-report.ts';
-import type { SinkStatus, Update } from '../../core/sink.ts';
+import type { Update } from '../../core/sink.ts';
 import { type Change, type Instance, instanceKey, type TrafficDelta } from '../../core/state.ts';
-import {
-  type EdgeReportLog,
-  type EdgeSummary,
-  recordEdgeReport,
-  summariseEdgeReports,
-} from './edge-summary.ts';
+import type { AgentStatus, StatusDocument, StatusInstance } from '../schemas.ts';
+import { type EdgeReportLog, recordEdgeReport, summariseEdgeReports } from './edge-summary.ts';
 import {
   addTraffic,
   currentRates,
   type DashboardWindow,
   emptyWindow,
   summariseTraffic,
-  type TrafficRates,
-  type TrafficSummary,
 } from './traffic-window.ts';
-
-/** What the agent says about itself. */
-export interface AgentStatus {
-  version: string;
-  site: string;
-  startedAt: number;
-  ready: boolean;
-  leader: { role: 'leader' | 'standby' | 'single'; holder: string | null };
-  snapshot: { epoch: number; seq: number; publishedAt: number | null; error: string | null };
-  sinks: Record<string, SinkStatus>;
-}
-
-/** Everything the page shows, in one document: `GET /v1/status`. */
-export interface StatusDocument extends AgentStatus {
-  at: number;
-  total: TrafficSummary & { inflight: number; queued: number };
-  services: StatusService[];
-  edge: EdgeSummary;
-  changes: Change[];
-}
-
-export interface StatusService {
-  id: string;
-  routes: string[];
-  timeoutMs: number;
-  maxconn: number;
-  traffic: TrafficSummary;
-  inflight: number;
-  queued: number;
-  instances: StatusInstance[];
-}
-
-export type StatusInstance = Pick<
-  Instance,
-  | 'id'
-  | 'service'
-  | 'url'
-  | 'origin'
-  | 'state'
-  | 'reason'
-  | 'since'
-  | 'health'
-  | 'breaker'
-  | 'admin'
-  | 'weight'
-  | 'priority'
-  | 'latencyMs'
-  | 'inflight'
-  | 'queued'
-> & { drainDeadline?: number; expiresAt?: number; traffic: TrafficRates };
 
 export interface StatusView {
   /** Told of every update, as the sinks are. Never waits, never throws. */

@@ -1,5 +1,7 @@
 import { emptySketch, mergeSketch, type Sketch, sketchQuantile } from '../../../shared/sketch.ts';
 
+import type { TrafficRates, TrafficSummary } from '../schemas.ts';
+
 /** The last five minutes of one instance, service, or everything, in 60 buckets of 5 s. Instants are epoch milliseconds. */
 export interface DashboardWindow {
   buckets: Map<number, TrafficBucket>;
@@ -11,20 +13,6 @@ interface TrafficBucket {
   success: number;
   failure: number;
   latency: Sketch;
-}
-
-/** How things go now. Times in milliseconds; null where nothing was measured. */
-export interface TrafficRates {
-  perSecond: number;
-  errorPercent: number | null;
-  p50: number | null;
-  p95: number | null;
-  p99: number | null;
-}
-
-/** What the page shows of a window. */
-export interface TrafficSummary extends TrafficRates {
-  history: { perSecond: number[]; errorPercent: (number | null)[]; p95: (number | null)[] };
 }
 
 export const BUCKET_MS = 5_000;

@@ -1,7 +1,13 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
-import { SEVERITIES } from '../../../../shared/config/monitor.ts';
 import { parseDuration } from '../../../../shared/config/scalars.ts';
 import type { AlertManager } from '../../../alerting/alert-manager.ts';
+import {
+  alertListSchema,
+  alertSchema,
+  alertTestSchema,
+  silenceListSchema,
+  silenceSchema,
+} from '../../schemas.ts';
 import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 
@@ -14,38 +20,6 @@ export interface AlertRouteDeps {
 
 const TAGS = ['alerts'];
 const MAX_SILENCE_MS = 30 * 86_400_000;
-const instant = z.number().openapi({ description: 'epoch milliseconds' });
-
-const alertSchema = z
-  .object({
-    id: z.string(),
-    rule: z.string(),
-    service: z.string().openapi({ description: 'empty for the site and its host' }),
-    severity: z.enum(SEVERITIES),
-    state: z.enum(['firing', 'resolved']),
-    value: z.number(),
-    threshold: z.number(),
-    message: z.string(),
-    startedAt: instant,
-    changedAt: instant,
-    resolvedAt: instant.nullable(),
-    acknowledgedAt: instant.nullable(),
-    acknowledgedBy: z.string().nullable(),
-    notified: z.number(),
-    silenced: z.boolean(),
-  })
-  .openapi('Alert');
-const silenceSchema = z
-  .object({
-    id: z.string(),
-    rule: z.string().openapi({ description: 'empty: every rule' }),
-    service: z.string().openapi({ description: 'empty: every service' }),
-    until: instant,
-    reason: z.string(),
-    createdBy: z.string(),
-  })
-  .openapi('Silence');
-
 /** Postgres holds no U+0000 in a text. */
 const words = (max: number) =>
   z
@@ -63,10 +37,7 @@ const list = createRoute({
     }),
   },
   responses: {
-    200: jsonContent(
-      z.object({ alerts: z.array(alertSchema), receivers: z.record(z.string(), z.unknown()) }),
-      'alerts',
-    ),
+    200: jsonContent(alertListSchema, 'alerts'),
     503: problemContent('the database is away'),
   },
 });
@@ -84,16 +55,13 @@ const test = createRoute({
   },
   request: jsonBody(z.strictObject({ receiver: z.string().optional() })),
   responses: {
-    200: jsonContent(
-      z.object({ results: z.array(z.object({ receiver: z.string(), error: z.string().nullable() })) }),
-      'how each went',
-    ),
+    200: jsonContent(alertTestSchema, 'how each went'),
     404: problemContent('no such receiver'),
   },
 });
 const listSilences = createRoute({
   ...{ method: 'get', path: '/v1/alerts/silences', summary: 'Silences that hold', tags: TAGS },
-  responses: { 200: jsonContent(z.object({ silences: z.array(silenceSchema) }), 'silences') },
+  responses: { 200: jsonContent(silenceListSchema, 'silences') },
 });
 const addSilence = createRoute({
   ...{ method: 'post', path: '/v1/alerts/silences', summary: 'Keep alerts back for a while', tags: TAGS },

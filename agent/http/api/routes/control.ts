@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ConfigError } from '../../../../shared/config/load.ts';
 import { redactSecrets } from '../../../configuration/secrets.ts';
+import { configChangesSchema, explanationSchema, snapshotOrderSchema } from '../../schemas.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
 import { problemContent } from '../openapi-helpers.ts';
@@ -25,28 +26,7 @@ const explainRoute = createRoute({
       description: 'the explanation',
       content: {
         'application/json': {
-          schema: z
-            .object({
-              service: z.string().nullable(),
-              route: z.string().nullable(),
-              strategy: z.string().nullable(),
-              panic: z.boolean(),
-              chosen: z.string().nullable(),
-              why: z.string(),
-              limits: z.array(z.string()),
-              candidates: z.array(
-                z.object({
-                  id: z.string(),
-                  state: z.string(),
-                  reason: z.string(),
-                  weight: z.number(),
-                  priority: z.number(),
-                  sharePercent: z.number(),
-                  chosen: z.boolean(),
-                }),
-              ),
-            })
-            .openapi('Explanation'),
+          schema: explanationSchema,
         },
       },
     },
@@ -69,11 +49,7 @@ const putConfig = createRoute({
       description: 'taken',
       content: {
         'application/json': {
-          schema: z.object({
-            changes: z.array(z.string()),
-            saved: z.boolean().openapi({ description: 'written to the configuration file too' }),
-            note: z.string().optional(),
-          }),
+          schema: configChangesSchema,
         },
       },
     },
@@ -91,7 +67,7 @@ const publishRoute = createRoute({
     202: {
       description: 'on its way; the order last published',
       content: {
-        'application/json': { schema: z.object({ epoch: z.number(), seq: z.number() }) },
+        'application/json': { schema: snapshotOrderSchema },
       },
     },
     401: problemContent('no valid token'),

@@ -1,19 +1,18 @@
 import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { RegistryResult } from '../../../registry/result.ts';
+import { instanceSchema, toApiInstance } from '../../schemas.ts';
 import type { ApiContext } from '../context.ts';
 import { jsonBody, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 import {
   adminSchema,
   instanceParams,
-  instanceSchema,
   parseDrainDeadline,
   registrationSchema,
   serviceParam,
-  toApiInstance,
   weightSchema,
-} from '../schemas.ts';
+} from '../request-schemas.ts';
 
 const security = [{ bearer: [] }];
 const json = { 'application/json': { schema: instanceSchema } };

@@ -1,15 +1,22 @@
-import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ServiceConfig } from '../../../../shared/config/config.ts';
+import {
+  instanceListSchema,
+  instanceSchema,
+  serviceListSchema,
+  serviceSchema,
+  toApiInstance,
+} from '../../schemas.ts';
 import type { ApiContext } from '../context.ts';
 import { jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
-import { instanceParams, instanceSchema, serviceParam, serviceSchema, toApiInstance } from '../schemas.ts';
+import { instanceParams, serviceParam } from '../request-schemas.ts';
 
 const listServices = createRoute({
   method: 'get',
   path: '/v1/services',
   summary: 'All services with their instances',
-  responses: { 200: jsonContent(z.object({ services: z.array(serviceSchema) }), 'services') },
+  responses: { 200: jsonContent(serviceListSchema, 'services') },
 });
 const getService = createRoute({
   method: 'get',
@@ -24,7 +31,7 @@ const listInstances = createRoute({
   summary: "A service's instances",
   request: { params: serviceParam },
   responses: {
-    200: jsonContent(z.object({ instances: z.array(instanceSchema) }), 'instances'),
+    200: jsonContent(instanceListSchema, 'instances'),
     404: problemContent('no such service'),
   },
 });

@@ -3,6 +3,7 @@ import type { Instance } from '../../../core/state.ts';
 import { isPermanentError } from '../../../history/permanent-error.ts';
 import { type GovernanceSession, SESSION_STATES, type SessionCommand } from '../../../sessions/session.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
+import { sessionListSchema, sessionSchema, sessionStatsSchema } from '../../schemas.ts';
 import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 import * as schemas from './session-schemas.ts';
@@ -17,7 +18,7 @@ const RETRY_AFTER_S = 5;
 const DEFAULT_LIMIT = 100;
 
 const params = z.object({ id: z.string().max(100) });
-const one = jsonContent(schemas.sessionSchema, 'the session');
+const one = jsonContent(sessionSchema, 'the session');
 const away = problemContent('the database is away; Retry-After tells when to come again');
 const unknown = problemContent('no such session');
 
@@ -36,13 +37,13 @@ const list = createRoute({
     }),
   },
   responses: {
-    200: jsonContent(z.object({ sessions: z.array(schemas.sessionSchema) }), 'sessions'),
+    200: jsonContent(sessionListSchema, 'sessions'),
     503: away,
   },
 });
 const stats = createRoute({
   ...{ method: 'get', path: '/v1/sessions/stats', summary: 'Sessions in figures', tags: TAGS },
-  responses: { 200: jsonContent(schemas.statsSchema, 'figures'), 503: away },
+  responses: { 200: jsonContent(sessionStatsSchema, 'figures'), 503: away },
 });
 const get = createRoute({
   ...{ method: 'get', path: '/v1/sessions/{id}', summary: 'One session', tags: TAGS },

@@ -2,7 +2,6 @@ import { token } from './api.js';
 import { setAgentTime } from './clock.js';
 import { byId } from './dom.js';
 import { ageText } from './format.js';
-import { withNews } from './news.js';
 import { watchCharts } from './parts/chart.js';
 import { drawEvents } from './parts/events.js';
 import { setUpExplain } from './parts/explain.js';
@@ -88,11 +87,11 @@ function drawConnection() {
   if (silentMs > 0 && status) drawVerdict(status, alerts, silentMs);
 }
 
-const stream = follow('/v1/live?news', {
+const stream = follow('/v1/live', {
   token: token.get,
   frame(event, data) {
-    if (event === 'status') status = JSON.parse(data);
-    else if (status) status = withNews(status, JSON.parse(data));
+    if (event !== 'status') return;
+    status = JSON.parse(data);
     lastFrame = Date.now();
     if (status) setAgentTime(status.at);
     lost = '';

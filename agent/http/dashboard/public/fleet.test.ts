@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { StatusInstance, StatusService } from '../status.ts';
+import type { StatusInstance, StatusService } from '../../schemas.ts';
 import { findings, reasonsOf } from './findings.js';
 import { countText, layOut } from './fleet.js';
 

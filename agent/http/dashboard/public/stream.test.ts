@@ -11,7 +11,7 @@ test('a stream that was given up is closed before the next is opened', async () 
   vi.stubGlobal('fetch', async (_path: string, { signal }: RequestInit) => {
     expect(opened.every((earlier) => earlier?.aborted)).toBe(true);
     opened.push(signal);
-    const frame = new TextEncoder().encode('event: news\ndata: {}\n\n');
+    const frame = new TextEncoder().encode('event: status\ndata: {}\n\n');
     return new Response(new ReadableStream({ start: (controller) => controller.enqueue(frame) }));
   });
   let frames = 0;

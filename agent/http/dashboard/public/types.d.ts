@@ -1,2 +1,9 @@
-export type { StateDelta } from '../state-delta.ts';
-export type { StatusDocument, StatusInstance, StatusService } from '../status.ts';
+export type {
+  ApiAlert,
+  ApiChange,
+  ApiSession,
+  RouteExplanation,
+  StatusDocument,
+  StatusInstance,
+  StatusService,
+} from '../../schemas.ts';

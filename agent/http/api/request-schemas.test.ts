@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseDrainDeadline, registrationSchema } from './schemas.ts';
+import { parseDrainDeadline, registrationSchema } from './request-schemas.ts';
 
 test('a drain ends at an instant to come, within a year', () => {
   const now = Date.UTC(2026, 0, 1);
