@@ -2,20 +2,22 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { configReference } from './config-reference.ts';
 
-it('docs/configuration-reference.md is what the schema says now (npm run docs:reference makes it anew)', () => {
+it('docs/configuration-reference.md is current (update: npm run docs:reference)', () => {
   const file = new URL('../docs/configuration-reference.md', import.meta.url);
   expect(readFileSync(file, 'utf8')).toBe(configReference());
 });
 
-it('tells each key with its form, its default as one writes it, and what it is for', () => {
+it('lists each key with its form, its default as the file writes it, and its meaning', () => {
   const lines = configReference().split('\n');
-  const row = (path: string) => lines.find((line) => line.startsWith(`| \`${path}\` |`));
+  const row = (path: string) => lines.find((line) => line.startsWith(`| \`${path}\``));
   expect(row('services.<id>.health.interval')).toContain(
-    '250ms, 10s, 5m, 1h or 30d, above zero | `10s` | time between',
+    '250ms, 10s, 5m, 1h or 30d, above zero | `10s` | Time between',
   );
   expect(row('services.<id>.failover.retryBudget')).toContain('| `20%` |');
-  expect(row('services.<id>.instances[].url')).toContain('| **needed** |');
+  expect(row('services.<id>.instances[].url')).toContain('| **required** |');
   expect(row('haproxy.rateLimit')).toContain('| `20/10s` |');
   expect(row('retention')).toContain('| `30d` |');
+  expect(row('agent.bind')).toContain('↻');
+  expect(row('haproxy.bind')).not.toContain('↻');
   expect(row('alerts.receivers.<id>(slack).channel')).toBeDefined();
 });

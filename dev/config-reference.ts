@@ -1,9 +1,10 @@
 import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
+import { isRestartOnly } from '../shared/config/restart-only.ts';
 import { fileSchema } from '../shared/config/schema.ts';
 import { BUILT_IN } from '../shared/config/service.ts';
 
-/** What of JSON Schema acgs-lb.yaml's own schema uses. */
+/** The part of JSON Schema that the schema of acgs-lb.yaml uses. */
 interface SchemaNode {
   title?: string;
   description?: string;
@@ -28,13 +29,13 @@ interface ReferenceRow {
   meaning: string;
 }
 
-/** docs/configuration-reference.md: every key, from the schema that checks the file. */
+/** The text of docs/configuration-reference.md: every key, from the schema that validates the file. */
 export function configReference(): string {
   const root = z.toJSONSchema(fileSchema, {
     io: 'input',
     unrepresentable: 'any',
     reused: 'inline',
-    // JSON Schema leaves out defaults in the program's form, as milliseconds for a duration; `written` undoes that.
+    // Zod omits defaults that are not in the file's form, such as milliseconds for a duration. `written` converts them back.
     override({ zodSchema, jsonSchema }) {
       const { def } = zodSchema._zod;
       if (def.type === 'default') jsonSchema.default ??= def.defaultValue as typeof jsonSchema.default;
@@ -46,22 +47,24 @@ export function configReference(): string {
   return `${[
     `# Every key of acgs-lb.yaml
 
-<!-- Made from the schema by \`npm run docs:reference\`; a test holds it to the schema. -->
+<!-- Generated from the schema by \`npm run docs:reference\`. Do not edit. -->
 
-[configuration.md](configuration.md) tells how they work together. \`<id>\` is a name of your choice, \`[]\` each item of a
-list. A key without a default may be left out unless it is marked **needed**, which
-holds where its section or item is given.
+[configuration.md](configuration.md) explains how the keys work together. \`<id>\` is a name you choose, \`[]\` is each item of
+a list. A key without a default is optional, unless it is **required** where its section or item is present. A change to
+a key marked ↻ takes effect when the agent restarts; every other change applies at once.
 `,
     table(
-      'The file itself',
-      plain.flatMap(([key, node]) => rows(key, node, isNeeded(root, key))),
+      'Top level',
+      plain.flatMap(([key, node]) => rows(key, node, isRequired(root, key))),
     ),
     ...parts.map(([key, node]) =>
       key === 'defaults'
-        ? `## defaults\n\nHolds for every service that says nothing else: ${Object.keys(node.properties ?? {})
+        ? `## defaults\n\nDefaults for every service. The keys are those under [services](#services):\n${Object.keys(
+            node.properties ?? {},
+          )
             .map((name) => `\`${name}\``)
-            .join(', ')}, each as under [services](#services).\n`
-        : table(key, rows(key, node, isNeeded(root, key))),
+            .join(', ')}.\n`
+        : table(key, rows(key, node, isRequired(root, key))),
     ),
   ].join('\n')}`;
 }
@@ -69,16 +72,16 @@ holds where its section or item is given.
 function table(title: string, found: ReferenceRow[]): string {
   const lines = found.map(
     ({ path, allowed, fallback, meaning }) =>
-      `| \`${path}\` | ${cell(allowed)} | ${fallback} | ${cell(meaning)} |`,
+      `| \`${path}\`${isRestartOnly(path) ? ' ↻' : ''} | ${cell(allowed)} | ${fallback} | ${cell(meaning)} |`,
   );
-  return `## ${title}\n\n| key | value | default | what |\n|---|---|---|---|\n${lines.join('\n')}\n`;
+  return `## ${title}\n\n| key | value | default | meaning |\n|---|---|---|---|\n${lines.join('\n')}\n`;
 }
 
-/** A row for each value; a section is told by what is in it. */
-function rows(path: string, node: SchemaNode, needed: boolean): ReferenceRow[] {
+/** One row per value. A section has no row; its keys have. */
+function rows(path: string, node: SchemaNode, required: boolean): ReferenceRow[] {
   if (node.properties) {
     return Object.entries(node.properties).flatMap(([key, inner]) =>
-      rows(`${path}.${key}`, inner, isNeeded(node, key)),
+      rows(`${path}.${key}`, inner, isRequired(node, key)),
     );
   }
   const inside = isMap(node) ? node.additionalProperties : node.items;
@@ -92,14 +95,14 @@ function rows(path: string, node: SchemaNode, needed: boolean): ReferenceRow[] {
           {
             path,
             allowed: allowed(node),
-            fallback: needed ? '**needed**' : fallbackOf(path, node),
+            fallback: required ? '**required**' : fallbackOf(path, node),
             meaning: node.title ?? '',
           },
         ];
   return [...self, ...composed.flatMap((one) => rows(variant(place, one), one, false))];
 }
 
-/** The kinds of a receiver have keys of their own: `receivers.<id>(slack).channel`. */
+/** The keys of a receiver depend on its type: `receivers.<id>(slack).channel`. */
 function variant(place: string, node: SchemaNode): string {
   const kind = node.properties?.type?.const;
   return kind === undefined ? place : `${place}(${String(kind)})`;
@@ -128,7 +131,7 @@ function range({ type, minimum, maximum }: SchemaNode): string {
   return top === null ? what : `${what} up to ${top}`;
 }
 
-/** What holds when the key is left out, as one would write it; a service's come from `BUILT_IN`. */
+/** The default, as the file would write it. Defaults of a service come from `BUILT_IN`. */
 function fallbackOf(path: string, node: SchemaNode): string {
   const built = path.startsWith('services.<id>.')
     ? path
@@ -142,7 +145,7 @@ function fallbackOf(path: string, node: SchemaNode): string {
   return `\`${written(value, allowed(node)).replaceAll('|', '\\|')}\``;
 }
 
-/** The file's own form of a parsed value. */
+/** A parsed value in the file's form. */
 function written(value: unknown, form: string): string {
   if (typeof value === 'number' && form.startsWith('a duration')) return duration(value);
   if (typeof value === 'number' && form.startsWith('a percentage')) return `${value * 100}%`;
@@ -158,7 +161,7 @@ function duration(ms: number): string {
     ['m', 60_000],
     ['s', 1_000],
   ] as const) {
-    // 60s reads better as 1m, 90s stays as it is.
+    // The largest unit that divides it: 60s becomes 1m, 90s stays.
     if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
   }
   return ms === 0 ? '0s' : `${ms}ms`;
@@ -168,7 +171,7 @@ const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const isMap = (node: SchemaNode): node is SchemaNode & { additionalProperties: SchemaNode } =>
   typeof node.additionalProperties === 'object' && !node.properties;
-const isNeeded = (node: SchemaNode, key: string): boolean => node.required?.includes(key) ?? false;
+const isRequired = (node: SchemaNode, key: string): boolean => node.required?.includes(key) ?? false;
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('<', '&lt;');
 
 if (import.meta.main) {

@@ -1,23 +1,13 @@
 import type { Config } from '../../shared/config/config.ts';
+import { isRestartOnly } from '../../shared/config/restart-only.ts';
 import { redactSecrets } from './secrets.ts';
-
-/** What only a restart can change: the rest of the system has taken its word from it already. */
-const NEEDS_RESTART = [
-  /^site\.(id|agents)$/,
-  /^agent\./,
-  /^edge\./,
-  /^haproxy\.(socket|masterSocket|file|agentCheck)$/,
-  /^postgres\./,
-];
-
-export const needsRestart = (path: string): boolean => NEEDS_RESTART.some((pattern) => pattern.test(path));
 
 /** What became different between two configurations, a line each: `services.gs.timeout: 60000 → 45000`. */
 export function describeConfigChanges(before: Config, after: Config): string[] {
   return differences(before, after, []).map(({ path, from, to }) => {
     const dotted = path.join('.');
     const line = `${dotted}: ${text(from, path)} → ${text(to, path)}`;
-    return needsRestart(dotted) ? `${line} (takes effect when the agent is restarted)` : line;
+    return isRestartOnly(dotted) ? `${line} (takes effect when the agent is restarted)` : line;
   });
 }
 

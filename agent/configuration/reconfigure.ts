@@ -1,6 +1,7 @@
 import { realpath, stat } from 'node:fs/promises';
 import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { keepRestartOnlyValues } from '../../shared/config/restart-only.ts';
 import { fileSources } from '../judge/initial.ts';
 import type { JudgeCommand } from '../judge/step.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
@@ -47,7 +48,7 @@ export function createReconfigurer(deps: ReconfigureDeps): Reconfigurer {
     const before = deps.current();
     const parsed = parseConfig(text, deps.path);
     const changes = describeConfigChanges(before, parsed);
-    const next = keepRestartOnlySettings(before, parsed);
+    const next = keepRestartOnlyValues(before, parsed);
     await deps.check(next);
     deps.activate(next);
     const wanted = fileSources(next);
@@ -84,25 +85,11 @@ export function createReconfigurer(deps: ReconfigureDeps): Reconfigurer {
       inTurn(async () => {
         if (dryRun) {
           const parsed = parseConfig(text, deps.path);
-          await deps.check(keepRestartOnlySettings(deps.current(), parsed));
+          await deps.check(keepRestartOnlyValues(deps.current(), parsed));
           return { changes: describeConfigChanges(deps.current(), parsed), saved: false };
         }
         return { changes: await take(text), ...(await save(text)) };
       }),
     applyFile: (text) => inTurn(async () => ({ changes: await take(text), saved: true })),
-  };
-}
-
-/** What the rest of the system took the old value of at its start stays at that value until a restart. */
-function keepRestartOnlySettings(before: Config, next: Config): Config {
-  const { id, agents } = before.site;
-  const { socket, masterSocket, file, agentCheck } = before.haproxy;
-  return {
-    ...next,
-    agent: before.agent,
-    edge: before.edge,
-    postgres: before.postgres,
-    site: { ...next.site, id, agents },
-    haproxy: { ...next.haproxy, socket, masterSocket, file, agentCheck },
   };
 }

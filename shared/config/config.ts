@@ -38,7 +38,7 @@ export interface HealthCheck {
   tls?: NonNullable<HealthSection['tls']>;
 }
 
-/** Rates are fractions 0–1, times milliseconds. */
+/** When the breaker opens and closes. Rates are fractions 0–1, times are milliseconds. */
 export interface BreakerPolicy {
   failureRate: number;
   slowCallRate: number;
@@ -47,13 +47,14 @@ export interface BreakerPolicy {
   minimumCalls: number;
   openFor: number;
   maxOpenFor: number;
+  /** Finished calls that end a half-open phase, at most `minimumCalls`. */
   halfOpenCalls: number;
 }
 
 export interface FailoverPolicy {
   strategy: FailoverStrategy;
   maxAttempts: number;
-  /** Fraction of the requests in flight that may be retries. */
+  /** Retries that each request earns, a fraction 0–1. */
   retryBudget: number;
   backoff: number;
   hedge: boolean;
@@ -72,11 +73,11 @@ export interface ServiceConfig {
   id: string;
   routes: string[];
   hosts: string[];
-  /** Per try, to the response headers. */
+  /** Per attempt, to the response headers. */
   timeout: number;
   /** For the whole client request. */
   deadline: number;
-  /** Connections HAProxy opens to each instance at most. */
+  /** Maximum HAProxy connections to each instance. */
   maxconn: number;
   path: 'gateway' | 'direct';
   strategy: Strategy;
@@ -97,7 +98,7 @@ export interface Config extends Omit<ConfigFile, 'defaults' | 'services' | 'aler
   alerts: Omit<AlertsSection, 'routes'> & { routes: NonNullable<AlertsSection['routes']> };
 }
 
-/** Built-in values, overlaid by `defaults`, overlaid by the service: group by group, lists as a whole. */
+/** The service overrides `defaults`, which override the built-in values: key by key within a section, lists as a whole. */
 export function fillDefaults(file: ConfigFile): Config {
   const { defaults, services, alerts, ...rest } = file;
   const filled = Object.entries(services).map(([id, service]): [string, ServiceConfig] => {
@@ -127,7 +128,7 @@ export function fillDefaults(file: ConfigFile): Config {
       },
     ];
   });
-  // Names from requests are looked up here: `constructor` must be no service.
+  // Looked up by names from requests: without a prototype, `constructor` is not found.
   const byName: Record<string, ServiceConfig> = Object.assign(
     Object.create(null),
     Object.fromEntries(filled),

@@ -3,21 +3,21 @@ import { listenerConflicts } from './listener-conflicts.ts';
 import { type ConfigProblem, valueAt } from './problem.ts';
 
 /**
- * Mistakes that only show when values are held against each other. `raw` is the text's own data: it tells whether a
- * value stands in the service or in `defaults`, so that the mistake is shown where it was made, and once.
+ * Errors between values that are valid alone. `raw` is the data of the text: it shows whether a value is in the service
+ * or in `defaults`, so that each error is reported once, where the value is.
  */
 export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
   const problems = [
     ...Object.values(config.services).flatMap((service) => [
-      ...impossibleTimes(service, raw),
+      ...timeOrder(service, raw),
       ...affinityHeader(service, raw),
       ...rateLimits(service, raw),
       ...clientCertificate(service, raw),
     ]),
-    ...impossibleLimits(config.rateLimits, ['rateLimits']),
+    ...limitProblems(config.rateLimits, ['rateLimits']),
     ...unknownReceivers(config),
     ...poolSizes(config),
-    ...ladders(config),
+    ...thresholdOrder(config),
     ...listenerConflicts(config),
   ];
   const seen = new Set<string>();
@@ -27,8 +27,8 @@ export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
   });
 }
 
-/** Where the section's keys stand: in the service, else in `defaults`. */
-function home(
+/** The section that has one of the keys: in the service, else in `defaults`. */
+function sectionPath(
   service: ServiceConfig,
   raw: unknown,
   section: string,
@@ -36,32 +36,32 @@ function home(
 ): ConfigProblem['path'] {
   const own = ['services', service.id, section];
   const common = ['defaults', section];
-  const stands = (path: ConfigProblem['path']) =>
+  const hasKey = (path: ConfigProblem['path']) =>
     keys.some((key) => valueAt(raw, [...path, key]) !== undefined);
-  return !stands(own) && stands(common) ? common : own;
+  return !hasKey(own) && hasKey(common) ? common : own;
 }
 
-function impossibleTimes(service: ServiceConfig, raw: unknown): ConfigProblem[] {
+function timeOrder(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   const { timeout, deadline, health, breaker } = service;
   const problems: ConfigProblem[] = [];
   if (deadline < timeout) {
-    const allowed = `at least timeout (${text(timeout)})`;
-    problems.push({ path: ['services', service.id, 'deadline'], value: text(deadline), allowed });
+    const allowed = `at least timeout (${msText(timeout)})`;
+    problems.push({ path: ['services', service.id, 'deadline'], value: msText(deadline), allowed });
   }
   if (health.fastInterval > health.interval) {
-    const path = [...home(service, raw, 'health', ['interval', 'fastInterval']), 'fastInterval'];
+    const path = [...sectionPath(service, raw, 'health', ['interval', 'fastInterval']), 'fastInterval'];
     problems.push({
       path,
-      value: text(health.fastInterval),
-      allowed: `at most interval (${text(health.interval)})`,
+      value: msText(health.fastInterval),
+      allowed: `at most interval (${msText(health.interval)})`,
     });
   }
   if (breaker.maxOpenFor < breaker.openFor) {
-    const path = [...home(service, raw, 'breaker', ['openFor', 'maxOpenFor']), 'maxOpenFor'];
+    const path = [...sectionPath(service, raw, 'breaker', ['openFor', 'maxOpenFor']), 'maxOpenFor'];
     problems.push({
       path,
-      value: text(breaker.maxOpenFor),
-      allowed: `at least openFor (${text(breaker.openFor)})`,
+      value: msText(breaker.maxOpenFor),
+      allowed: `at least openFor (${msText(breaker.openFor)})`,
     });
   }
   return problems;
@@ -69,29 +69,29 @@ function impossibleTimes(service: ServiceConfig, raw: unknown): ConfigProblem[] 
 
 function affinityHeader(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   if (service.affinity.by !== 'header' || service.affinity.header) return [];
-  const path = [...home(service, raw, 'affinity', ['by']), 'header'];
+  const path = [...sectionPath(service, raw, 'affinity', ['by']), 'header'];
   return [{ path, value: undefined, allowed: 'a header name when affinity is by header' }];
 }
 
 function rateLimits(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   const own = valueAt(raw, ['services', service.id, 'rateLimits']) !== undefined;
-  return impossibleLimits(
+  return limitProblems(
     service.rateLimits,
     own ? ['services', service.id, 'rateLimits'] : ['defaults', 'rateLimits'],
   );
 }
 
-function impossibleLimits(limits: readonly RateLimitConfig[], list: ConfigProblem['path']): ConfigProblem[] {
+function limitProblems(limits: readonly RateLimitConfig[], list: ConfigProblem['path']): ConfigProblem[] {
   return limits.flatMap((limit, index) => {
     const problems: ConfigProblem[] = [];
     const capacity = limit.burst ?? limit.limit;
     if (limit.cost !== undefined && limit.cost > capacity) {
-      const allowed = `at most ${limit.burst === undefined ? 'limit' : 'burst'} (${capacity}), or no request ever passes`;
+      const allowed = `at most ${limit.burst === undefined ? 'limit' : 'burst'} (${capacity}); with more, no request passes`;
       problems.push({ path: [...list, index, 'cost'], value: limit.cost, allowed });
     }
     if (limit.native !== undefined && limit.window !== 10_000 && limit.window !== 60_000) {
       const allowed = '10s or 60s with a native binding';
-      problems.push({ path: [...list, index, 'window'], value: text(limit.window), allowed });
+      problems.push({ path: [...list, index, 'window'], value: msText(limit.window), allowed });
     }
     return problems;
   });
@@ -101,10 +101,8 @@ function clientCertificate(service: ServiceConfig, raw: unknown): ConfigProblem[
   const { cert, key } = service.health.tls ?? {};
   if (Boolean(cert) === Boolean(key)) return [];
   const [missing, given] = cert ? ['key', 'cert'] : ['cert', 'key'];
-  const path = [...home(service, raw, 'health', ['tls']), 'tls', missing];
-  return [
-    { path, value: undefined, allowed: `a file: there is a ${given}, and one is no use without the other` },
-  ];
+  const path = [...sectionPath(service, raw, 'health', ['tls']), 'tls', missing];
+  return [{ path, value: undefined, allowed: `a file: ${given} is set, and each requires the other` }];
 }
 
 function unknownReceivers({ alerts }: Config): ConfigProblem[] {
@@ -131,19 +129,19 @@ function poolSizes({ postgres }: Config): ConfigProblem[] {
     : [];
 }
 
-/** Thresholds climb with severity; availability's fall. */
-function ladders({ monitor }: Config): ConfigProblem[] {
+/** Thresholds rise with severity; those of availability fall. */
+function thresholdOrder({ monitor }: Config): ConfigProblem[] {
   return Object.entries(monitor.thresholds).flatMap(([metric, { warning, critical, emergency }]) => {
     const falls = metric === 'availabilityPercent';
-    const climbs = (a: number, b: number) => (falls ? a >= b : a <= b);
-    if (climbs(warning, critical) && climbs(critical, emergency)) return [];
+    const inOrder = (a: number, b: number) => (falls ? a >= b : a <= b);
+    if (inOrder(warning, critical) && inOrder(critical, emergency)) return [];
     const allowed = `warning, critical and emergency ${falls ? 'falling' : 'rising'} in this order`;
     const value = `${warning}, ${critical}, ${emergency}`;
     return [{ path: ['monitor', 'thresholds', metric], value, allowed }];
   });
 }
 
-/** Milliseconds as they are written in the file. */
-function text(ms: number): string {
+/** Milliseconds as the file writes them. */
+function msText(ms: number): string {
   return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }

@@ -2,17 +2,22 @@ import { parseOrigin } from './origin.ts';
 import { type ConfigProblem, valueAt } from './problem.ts';
 
 /**
- * What stands twice, judged on the text's own values: a second `gs-1` is a mistake even where the first one has
- * another mistake beside its id.
+ * Routes, instances and limits that occur twice. Reads the raw data, so that a second `gs-1` is reported even when the
+ * first one has a schema error.
  */
 export function findDuplicates(raw: unknown): ConfigProblem[] {
-  const services = mapAt(raw, ['services']);
-  return [...duplicateRoutes(services), ...duplicateInstances(services), ...duplicateLimits(raw, services)];
+  const services = entriesAt(raw, ['services']);
+  return [
+    ...duplicateRoutes(services),
+    ...duplicateInstanceIds(services),
+    ...services.flatMap(([id, service]) => duplicateUrls(id, service)),
+    ...duplicateLimits(raw, services),
+  ];
 }
 
-type Services = [id: string, service: unknown][];
+type ServiceEntries = [id: string, service: unknown][];
 
-function mapAt(raw: unknown, path: PropertyKey[]): Services {
+function entriesAt(raw: unknown, path: PropertyKey[]): ServiceEntries {
   const value = valueAt(raw, path);
   return typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
 }
@@ -22,57 +27,57 @@ function listAt(raw: unknown, path: PropertyKey[]): unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-function duplicateRoutes(services: Services): ConfigProblem[] {
+/** Enters `owner` under `key`; returns the owner that is there already, or undefined. */
+function claim(owners: Map<string, string>, key: string, owner: string): string | undefined {
+  const earlier = owners.get(key);
+  if (earlier === undefined) owners.set(key, owner);
+  return earlier;
+}
+
+function duplicateRoutes(services: ServiceEntries): ConfigProblem[] {
   const owners = new Map<string, string>();
-  const problems: ConfigProblem[] = [];
-  for (const [id, service] of services) {
+  return services.flatMap(([id, service]) => {
     const hosts = listAt(service, ['hosts']).map((host) => String(host).toLowerCase());
-    for (const [index, route] of listAt(service, ['routes']).entries()) {
-      if (typeof route !== 'string') continue;
-      for (const host of hosts.length > 0 ? hosts : ['']) {
-        const owner = owners.get(`${host} ${route}`);
-        if (owner === undefined) owners.set(`${host} ${route}`, id);
-        else {
-          const allowed =
-            owner === id ? 'each prefix once' : `a prefix no other service has (${owner} has it)`;
-          problems.push({ path: ['services', id, 'routes', index], value: route, allowed });
-        }
-      }
-    }
-  }
-  return problems;
+    return listAt(service, ['routes']).flatMap((route, index) => {
+      if (typeof route !== 'string') return [];
+      return (hosts.length > 0 ? hosts : ['']).flatMap((host) => {
+        const owner = claim(owners, `${host} ${route}`, id);
+        if (owner === undefined) return [];
+        const allowed = owner === id ? 'each prefix once' : `a prefix no other service has (${owner} has it)`;
+        return [{ path: ['services', id, 'routes', index], value: route, allowed }];
+      });
+    });
+  });
 }
 
-function duplicateInstances(services: Services): ConfigProblem[] {
+function duplicateInstanceIds(services: ServiceEntries): ConfigProblem[] {
   const owners = new Map<string, string>();
-  const problems: ConfigProblem[] = [];
-  for (const [serviceId, service] of services) {
-    const urls = new Map<string, string>();
-    for (const [index, instance] of listAt(service, ['instances']).entries()) {
-      const path = ['services', serviceId, 'instances', index];
+  return services.flatMap(([service, section]) =>
+    listAt(section, ['instances']).flatMap((instance, index) => {
       const id = valueAt(instance, ['id']);
-      const url = valueAt(instance, ['url']);
-      if (typeof id === 'string') {
-        const owner = owners.get(id);
-        if (owner) {
-          const allowed = `an id no other instance has (service ${owner} has it)`;
-          problems.push({ path: [...path, 'id'], value: id, allowed });
-        } else owners.set(id, serviceId);
-      }
-      const origin = typeof url === 'string' ? parseOrigin(url) : null;
-      if (origin === null) continue;
-      const other = urls.get(origin);
-      if (other !== undefined) {
-        const allowed = `a URL no other instance of the service has (${other} has it)`;
-        problems.push({ path: [...path, 'url'], value: url, allowed });
-      } else urls.set(origin, String(id));
-    }
-  }
-  return problems;
+      const owner = typeof id === 'string' ? claim(owners, id, service) : undefined;
+      if (owner === undefined) return [];
+      const allowed = `an id no other instance has (service ${owner} has it)`;
+      return [{ path: ['services', service, 'instances', index, 'id'], value: id, allowed }];
+    }),
+  );
 }
 
-/** A limit is known by its name in answers, metrics and reports. */
-function duplicateLimits(raw: unknown, services: Services): ConfigProblem[] {
+function duplicateUrls(service: string, section: unknown): ConfigProblem[] {
+  const owners = new Map<string, string>();
+  return listAt(section, ['instances']).flatMap((instance, index) => {
+    const url = valueAt(instance, ['url']);
+    const origin = typeof url === 'string' ? parseOrigin(url) : null;
+    if (origin === null) return [];
+    const owner = claim(owners, origin, String(valueAt(instance, ['id'])));
+    if (owner === undefined) return [];
+    const allowed = `a URL no other instance of the service has (${owner} has it)`;
+    return [{ path: ['services', service, 'instances', index, 'url'], value: url, allowed }];
+  });
+}
+
+/** Responses, metrics and reports identify a limit by its name. */
+function duplicateLimits(raw: unknown, services: ServiceEntries): ConfigProblem[] {
   const lists: ConfigProblem['path'][] = [
     ['rateLimits'],
     ['defaults', 'rateLimits'],
@@ -86,7 +91,8 @@ function duplicateLimits(raw: unknown, services: Services): ConfigProblem[] {
       const problem = (allowed: string) => [{ path: [...path, index, 'name'], value: name, allowed }];
       if (typeof name !== 'string') return [];
       if (names.indexOf(name) < index) return problem('a name no other limit of the list has');
-      if (path.length > 1 && shared.includes(name)) return problem('a name no limit of all services has');
+      if (path.length > 1 && shared.includes(name))
+        return problem('a name no limit in the top-level rateLimits has');
       return [];
     });
   });

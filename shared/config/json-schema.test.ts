@@ -2,12 +2,12 @@ import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { configJsonSchema } from './json-schema.ts';
 
-it('acgs-lb.schema.json is what the schema says now (npm run schema makes it anew)', () => {
+it('acgs-lb.schema.json is current (update: npm run schema)', () => {
   const file = new URL('../../acgs-lb.schema.json', import.meta.url);
   expect(readFileSync(file, 'utf8')).toBe(configJsonSchema());
 });
 
-it('tells editors what a value may be', () => {
+it('describes the allowed form of each value', () => {
   const text = configJsonSchema();
   expect(text).toContain('a duration such as 250ms, 10s, 5m, 1h or 30d, above zero');
   expect(text).toContain('"least_response_time"');

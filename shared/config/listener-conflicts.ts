@@ -9,32 +9,32 @@ interface ListenAddress {
   text: string;
 }
 
-/** Two of our own servers on one port, or an instance where one of them listens. */
+/** Two of our own servers on one port, or an instance or the edge at the address of one of them. */
 export function listenerConflicts(config: Config): ConfigProblem[] {
   const listeners = listenersOf(config);
   return [
     ...listeners.flatMap((listener, index) => {
       const earlier = listeners.slice(0, index).find((other) => overlap(other, listener));
-      return earlier ? [clash(listener, earlier)] : [];
+      return earlier ? [conflict(listener, earlier)] : [];
     }),
-    ...instanceClashes(config, listeners),
-    ...edgeClashes(config, listeners),
+    ...instanceConflicts(config, listeners),
+    ...edgeConflicts(config, listeners),
   ];
 }
 
 function listenersOf({ haproxy, agent }: Config): ListenAddress[] {
-  const at = (path: ConfigProblem['path'], what: string, text: string): ListenAddress => {
+  const address = (path: ConfigProblem['path'], what: string, text: string): ListenAddress => {
     const colon = text.lastIndexOf(':');
     return { path, what, text, host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
   };
   return [
-    ...haproxy.bind.map((text, index) => at(['haproxy', 'bind', index], 'the gateway', text)),
+    ...haproxy.bind.map((text, index) => address(['haproxy', 'bind', index], 'the gateway', text)),
     ...(haproxy.tls?.bind ?? []).map((text, index) =>
-      at(['haproxy', 'tls', 'bind', index], 'the gateway (TLS)', text),
+      address(['haproxy', 'tls', 'bind', index], 'the gateway (TLS)', text),
     ),
-    at(['haproxy', 'stats'], "HAProxy's statistics", haproxy.stats),
-    at(['agent', 'bind'], "the agent's API", agent.bind),
-    at(['haproxy', 'agentCheck'], 'the agent-check', haproxy.agentCheck),
+    address(['haproxy', 'stats'], "HAProxy's statistics", haproxy.stats),
+    address(['agent', 'bind'], "the agent's API", agent.bind),
+    address(['haproxy', 'agentCheck'], 'the agent-check', haproxy.agentCheck),
   ];
 }
 
@@ -45,23 +45,23 @@ function overlap(a: ListenAddress, b: ListenAddress): boolean {
   return a.port === b.port && (a.host === b.host || ANY.has(a.host) || ANY.has(b.host));
 }
 
-function clash({ path, text }: ListenAddress, other: ListenAddress): ConfigProblem {
+function conflict({ path, text }: ListenAddress, other: ListenAddress): ConfigProblem {
   return { path, value: text, allowed: `a port of its own (${other.what} has ${other.text})` };
 }
 
-function instanceClashes(config: Config, listeners: readonly ListenAddress[]): ConfigProblem[] {
+function instanceConflicts(config: Config, listeners: readonly ListenAddress[]): ConfigProblem[] {
   return Object.values(config.services).flatMap((service) =>
     service.instances.flatMap((instance, index) => {
-      const other = at(instance.url, listeners);
+      const other = listenerAt(instance.url, listeners);
       const path = ['services', service.id, 'instances', index, 'url'];
-      const allowed = `an address where none of our own servers listens (${other?.what} has ${other?.text})`;
+      const allowed = `an address that HAProxy and the agent do not listen on (${other?.what} has ${other?.text})`;
       return other ? [{ path, value: instance.url, allowed }] : [];
     }),
   );
 }
 
-function edgeClashes({ edge }: Config, listeners: readonly ListenAddress[]): ConfigProblem[] {
-  const other = edge.url ? at(edge.url, listeners) : undefined;
+function edgeConflicts({ edge }: Config, listeners: readonly ListenAddress[]): ConfigProblem[] {
+  const other = edge.url ? listenerAt(edge.url, listeners) : undefined;
   return other
     ? [
         {
@@ -73,8 +73,8 @@ function edgeClashes({ edge }: Config, listeners: readonly ListenAddress[]): Con
     : [];
 }
 
-/** Our server that a URL of this machine leads to. */
-function at(text: string, listeners: readonly ListenAddress[]): ListenAddress | undefined {
+/** The listener of ours that a loopback URL reaches. */
+function listenerAt(text: string, listeners: readonly ListenAddress[]): ListenAddress | undefined {
   const { hostname, port, protocol } = new URL(text);
   if (!LOCAL.has(hostname)) return undefined;
   const number = Number(port || (protocol === 'https:' ? 443 : 80));

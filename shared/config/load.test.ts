@@ -47,7 +47,7 @@ describe('parseConfig', () => {
     expect(Object.isFrozen(config.services.web?.health.expect.status)).toBe(true);
   });
 
-  it('lays the service over defaults over what is built in: group by group, lists as a whole', () => {
+  it('overrides built-in values by defaults and both by the service: key by key, lists as a whole', () => {
     const config = parseConfig(`${MINIMAL}    health: { interval: 5s, expect: { body: ok } }
     access: []
 defaults:
@@ -69,11 +69,11 @@ defaults:
     expect(config.services.web?.access).toEqual([]);
   });
 
-  it('without routes every receiver is told everything', () => {
-    const told = (text: string) => parseConfig(MINIMAL + text).alerts.routes.flatMap(({ to }) => to);
-    expect(told('')).toEqual(['log']);
+  it('without alert routes sends every severity to every receiver', () => {
+    const receivers = (text: string) => parseConfig(MINIMAL + text).alerts.routes.flatMap(({ to }) => to);
+    expect(receivers('')).toEqual(['log']);
     const ops = 'ops: { type: webhook, url: https://example.org/in }';
-    expect(told(`alerts: { receivers: { ${ops}, log: { type: log } } }\n`)).toEqual(['ops', 'log']);
+    expect(receivers(`alerts: { receivers: { ${ops}, log: { type: log } } }\n`)).toEqual(['ops', 'log']);
   });
 
   it.each([
@@ -85,7 +85,7 @@ defaults:
     [
       'an unknown key',
       `${MINIMAL}colour: red\n`,
-      'f.yaml:6:1: colour: "colour" is not allowed; expected a key that is known in the file',
+      'f.yaml:6:1: colour: "colour" is not allowed; expected a known key of the file',
     ],
     [
       'a value out of a list',
@@ -143,7 +143,7 @@ defaults:
       'f.yaml:6:23: defaults.health.fastInterval: "20s" is not allowed; expected at most interval (10s)',
     ],
     [
-      'a breaker that closes too soon',
+      'a maxOpenFor below openFor',
       MINIMAL.replace('[/]', '[/]\n    breaker: { openFor: 10m }'),
       'services.web.breaker.maxOpenFor: "300s" is not allowed; expected at least openFor (600s)',
     ],
@@ -153,17 +153,17 @@ defaults:
       'alerts.routes[0].to[0]: "pager" is not allowed; expected one of log',
     ],
     [
-      'affinity by no header',
+      'affinity by header without a header name',
       MINIMAL.replace('[/]', '[/]\n    affinity: { by: header }'),
       'services.web.affinity.header: missing; expected a header name',
     ],
     [
-      'a pool upside down',
+      'a pool with min above max',
       `${MINIMAL}postgres: { pool: { min: 5, max: 2 } }\n`,
       'postgres.pool.min: 5 is not allowed; expected at most max (2)',
     ],
     [
-      'thresholds upside down',
+      'thresholds that do not rise',
       `${MINIMAL}monitor: { thresholds: { errorPercent: { warning: 9, critical: 5, emergency: 10 } } }\n`,
       'monitor.thresholds.errorPercent:',
     ],
@@ -178,22 +178,22 @@ defaults:
       'defaults.rateLimits[1].name: "a" is not allowed',
     ],
     [
-      'a limit of all services with a native binding of another window',
+      'a top-level limit with a native binding and another window',
       `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 1m }, { name: b, key: ip, limit: 5, window: 20s, native: X } ]\n`,
       'rateLimits[1].window: "20s" is not allowed; expected 10s or 60s',
     ],
     [
-      'a limit of all services and of one by the same name',
+      'a top-level limit and a limit of a service with the same name',
       `${MINIMAL}    rateLimits: [ { name: a, key: ip, limit: 5, window: 2s } ]\nrateLimits: [ { name: a, key: ip, limit: 5, window: 1s } ]\n`,
-      'services.web.rateLimits[0].name: "a" is not allowed; expected a name no limit of all services has',
+      'services.web.rateLimits[0].name: "a" is not allowed; expected a name no limit in the top-level rateLimits has',
     ],
     [
-      'a native binding that cannot be one',
+      'an invalid binding name',
       `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 10s, native: "a b" } ]\n`,
       'rateLimits[0].native: "a b" is not allowed; expected the name of a binding',
     ],
     [
-      'a native limit of another window',
+      'a limit with a native binding and another window',
       `${MINIMAL}defaults: { rateLimits: [ { name: a, key: ip, limit: 5, window: 1s, native: X } ] }\n`,
       'defaults.rateLimits[0].window: "1s" is not allowed; expected 10s or 60s',
     ],
@@ -210,7 +210,7 @@ defaults:
     [
       'an instance where the gateway listens',
       `${MINIMAL}    instances: [ { id: a, url: "http://127.0.0.1:8090" } ]\n`,
-      'services.web.instances[0].url: "http://127.0.0.1:8090" is not allowed; expected an address where none of our own servers listens (the gateway',
+      'services.web.instances[0].url: "http://127.0.0.1:8090" is not allowed; expected an address that HAProxy and the agent do not listen on (the gateway',
     ],
     [
       'the edge where the agent listens',
@@ -223,15 +223,15 @@ defaults:
     expect(problems[0]).toContain(expected);
   });
 
-  it('tells a mistake in defaults once, not for every service', () => {
+  it('reports an error in defaults once, not for every service', () => {
     expect(problemsOf(SHIPPED.replace('fastInterval: 1s', 'fastInterval: 1m'))).toEqual([
-      // pgc has an interval of its own, and so a mistake of its own.
+      // pgc sets its own interval, so the error is also in pgc.
       expect.stringContaining('defaults.health.fastInterval: "1m"'),
       expect.stringContaining('services.pgc.health.fastInterval: "60s"'),
     ]);
   });
 
-  it('tells six mistakes of both kinds at once, in the order of the text', () => {
+  it('reports schema errors and cross-check errors at once, in the order of the text', () => {
     const broken = SHIPPED.replace('version: 1', 'version: 2')
       .replace('strategy: least_response_time', 'strategy: fastest')
       .replace('timeout: 30s\n    maxconn: 200', 'timeout: 30\n    maxconn: 200')
@@ -250,17 +250,20 @@ defaults:
     ]);
   });
 
-  it('finds the right list item behind one that was left out', () => {
-    const problems = problemsOf(`${MINIMAL}    instances:
-      - { id: "?", url: "http://a:1" }
+  it('cross-checks a list once it has no schema error', () => {
+    const withInstances = (id: string) => `${MINIMAL}    instances:
+      - { id: "${id}", url: "http://a:1" }
       - { id: b, url: "http://127.0.0.1:9400" }
-`);
-    expect(problems).toHaveLength(2);
-    expect(problems[0]).toContain('f.yaml:7:11: services.web.instances[0].id: "?"');
-    expect(problems[1]).toContain('f.yaml:8:18: services.web.instances[1].url: "http://127.0.0.1:9400"');
+`;
+    expect(problemsOf(withInstances('?'))).toEqual([
+      expect.stringContaining('f.yaml:7:11: services.web.instances[0].id: "?"'),
+    ]);
+    expect(problemsOf(withInstances('a'))).toEqual([
+      expect.stringContaining('f.yaml:8:18: services.web.instances[1].url: "http://127.0.0.1:9400"'),
+    ]);
   });
 
-  it('tells what is wrong with YAML itself, and where', () => {
+  it('locates syntax errors', () => {
     expect(problemsOf('version: 1\nsite: [\n')[0]).toMatch(/^f\.yaml:3:1: /);
     expect(problemsOf('version: 1\nversion: 1\n')[0]).toMatch(/^f\.yaml:2:1: Map keys must be unique/);
   });
@@ -275,7 +278,7 @@ defaults:
     expect(problems[0]).toMatch(/^f\.yaml:1:1: (the file: .* expected a map|version: missing)/);
   });
 
-  it('never shows a mistake as a crash, whatever value stands wherever', () => {
+  it('throws nothing but a ConfigError, whatever value a section has', () => {
     const keys = [
       'version',
       'site',

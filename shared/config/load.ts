@@ -3,11 +3,10 @@ import { type Config, fillDefaults } from './config.ts';
 import { crossCheck } from './cross-check.ts';
 import { findDuplicates } from './duplicates.ts';
 import { type ConfigProblem, formatConfigPath, valueAt } from './problem.ts';
-import { salvage } from './salvage.ts';
-import { fileSchema } from './schema.ts';
+import { type ConfigFile, fileSchema } from './schema.ts';
 import { schemaProblems } from './schema-problems.ts';
 
-/** The file cannot be used. `message` holds every mistake, one a line, each located. */
+/** The file is invalid. `message` lists all errors, one per line, each with its line and column. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
   readonly problems: string[];
@@ -18,45 +17,80 @@ export class ConfigError extends Error {
   }
 }
 
-/** Parses, defaults, cross-checks and freezes the text of acgs-lb.yaml. Throws ConfigError with all mistakes at once. */
+/**
+ * Parses the text of acgs-lb.yaml, fills in defaults, cross-checks and freezes the result.
+ * Throws a ConfigError that reports all errors at once.
+ */
 export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const place = (offset: number) => {
+  const locationOf = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${fileName}:${line}:${col}`;
   };
   if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map((error) => `${place(error.pos[0])}: ${error.message}`));
+    throw new ConfigError(document.errors.map((error) => `${locationOf(error.pos[0])}: ${error.message}`));
   }
   const raw: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
-  const parsed = fileSchema.safeParse(raw, { reportInput: true });
-  const problems = parsed.success
-    ? [...findDuplicates(raw), ...asWritten(crossCheck(fillDefaults(parsed.data), raw), raw)]
-    : [...parsed.error.issues.flatMap(schemaProblems), ...findDuplicates(raw), ...salvagedProblems(raw)];
-  if (parsed.success && problems.length === 0) return deepFreeze(fillDefaults(parsed.data));
+  const { config, problems } = checkData(raw);
+  if (config) return deepFreeze(config);
   const located = problems.map((problem) => ({ ...problem, offset: offsetOf(document, problem.path) }));
   located.sort((a, b) => a.offset - b.offset);
-  const describe = ({ path, value, allowed, offset }: ConfigProblem & { offset: number }) =>
-    `${place(offset)}: ${formatConfigPath(path)}: ${value === undefined ? 'missing' : `${valueText(value)} is not allowed`}; expected ${allowed}`;
-  throw new ConfigError(located.map(describe));
+  throw new ConfigError(located.map((problem) => `${locationOf(problem.offset)}: ${describe(problem)}`));
 }
 
-/** A file with bad values is cross-checked all the same, without them: all mistakes show at once. */
-function salvagedProblems(raw: unknown): ConfigProblem[] {
-  const saved = salvage(raw);
-  if (!saved) return [];
-  const problems = crossCheck(fillDefaults(saved.file), raw);
-  const placed = problems.map((problem) => ({ ...problem, path: saved.original(problem.path) }));
-  return asWritten(placed, raw);
+function checkData(raw: unknown): { config: Config | null; problems: ConfigProblem[] } {
+  const parsed = fileSchema.safeParse(raw, { reportInput: true });
+  const schemaErrors = parsed.success ? [] : parsed.error.issues.flatMap(schemaProblems);
+  const file = parsed.success ? parsed.data : validPart(raw);
+  const config = file && fillDefaults(file);
+  // Values as they are in the text. A default is not in the text and stays as it is.
+  const crossErrors = (config ? crossCheck(config, raw) : []).map((problem) => ({
+    ...problem,
+    value: valueAt(raw, problem.path) ?? problem.value,
+  }));
+  const problems = [...schemaErrors, ...findDuplicates(raw), ...crossErrors];
+  return { config: problems.length > 0 ? null : config, problems };
 }
 
-/** Values as they stand in the text; those that come from defaults stand nowhere and stay as they are. */
-function asWritten(problems: ConfigProblem[], raw: unknown): ConfigProblem[] {
-  return problems.map((problem) => ({ ...problem, value: valueAt(raw, problem.path) ?? problem.value }));
+/** Placeholders for keys that every file needs. */
+const REQUIRED = { version: 1, site: { id: 'unknown' }, services: { unknown: { routes: ['/'] } } };
+
+/**
+ * A file with schema errors, less the values that have them, so that the rest can be cross-checked. An error inside a list
+ * removes the whole list: the indexes of the others must not change. Null when nothing valid is left.
+ */
+function validPart(raw: unknown): ConfigFile | null {
+  if (typeof raw !== 'object' || raw === null) return null;
+  const data: unknown = { ...REQUIRED, ...structuredClone(raw) };
+  // Each round may remove the parent of what the round before removed.
+  for (let round = 0; round < 12; round++) {
+    const parsed = fileSchema.safeParse(data);
+    if (parsed.success) return parsed.data;
+    for (const { path } of parsed.error.issues.flatMap(schemaProblems)) remove(data, path);
+    Object.assign(data as object, { ...REQUIRED, ...(data as object) });
+  }
+  return null;
 }
 
-/** Where a value stands in the text; for a key of a map, where the key stands; for what is missing, its parent. */
+/** Removes the value at `path`, or its nearest ancestor when the value is missing or inside a list. */
+function remove(data: unknown, path: ConfigProblem['path']): void {
+  const listIndex = path.findIndex((part) => typeof part === 'number');
+  for (let depth = listIndex < 0 ? path.length : listIndex; depth > 0; depth--) {
+    const key = path[depth - 1] ?? '';
+    const parent = valueAt(data, path.slice(0, depth - 1));
+    if (typeof parent !== 'object' || parent === null || !(key in parent)) continue;
+    delete (parent as Record<PropertyKey, unknown>)[key];
+    return;
+  }
+}
+
+function describe({ path, value, allowed }: ConfigProblem): string {
+  const found = value === undefined ? 'missing' : `${valueText(value)} is not allowed`;
+  return `${formatConfigPath(path)}: ${found}; expected ${allowed}`;
+}
+
+/** Offset of the value in the text; of the key for a map entry; of the parent for a missing value. */
 function offsetOf(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): number {
   for (let depth = path.length; depth > 0; depth--) {
     const offset = exactOffset(document, path.slice(0, depth));

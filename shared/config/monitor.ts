@@ -3,63 +3,81 @@ import { duration, httpUrl, id, positiveInt } from './scalars.ts';
 
 export const SEVERITIES = ['warning', 'critical', 'emergency'] as const;
 
-const ladder = (warning: number, critical: number, emergency: number) =>
+const thresholds = (title: string, warning: number, critical: number, emergency: number) =>
   z
     .strictObject({
-      warning: z.number().default(warning),
-      critical: z.number().default(critical),
-      emergency: z.number().default(emergency),
+      warning: z.number().default(warning).meta({ title }),
+      critical: z.number().default(critical).meta({ title }),
+      emergency: z.number().default(emergency).meta({ title }),
     })
     .prefault({});
 
-/** Thresholds as the guide has them; each metric climbs (or, for availability, falls) through three severities. */
+/** Thresholds default to the guide's. They rise with severity; those of availability fall. */
 export const monitorSection = z.strictObject({
-  interval: duration.default(30_000).meta({ title: 'time between two looks' }),
-  window: duration.default(300_000).meta({ title: 'time that is looked at' }),
-  minimumSamples: positiveInt.default(10).meta({ title: 'requests it takes to judge' }),
+  interval: duration.default(30_000).meta({ title: 'Time between two evaluations' }),
+  window: duration.default(300_000).meta({ title: 'Time window that the rules evaluate' }),
+  minimumSamples: positiveInt
+    .default(10)
+    .meta({ title: 'Minimum samples in the window; a rule with fewer is not evaluated' }),
   thresholds: z
     .strictObject({
-      p95Ms: ladder(400, 500, 1000).meta({ title: '95th percentile of answer times, in ms' }),
-      availabilityPercent: ladder(99.9, 99, 95).meta({ title: 'below this' }),
-      errorPercent: ladder(1, 5, 10).meta({ title: 'above this' }),
-      users: ladder(800, 1000, 1200).meta({ title: 'sessions in use' }),
-      cpuPercent: ladder(70, 85, 95).meta({ title: 'of the host' }),
-      memoryPercent: ladder(70, 85, 95).meta({ title: 'of the host' }),
+      p95Ms: thresholds('95th percentile of response times above this, milliseconds', 400, 500, 1000),
+      availabilityPercent: thresholds('Availability below this, percent', 99.9, 99, 95),
+      errorPercent: thresholds('Error rate above this, percent', 1, 5, 10),
+      users: thresholds('Average number of concurrent requests at the site above this', 800, 1000, 1200),
+      cpuPercent: thresholds('CPU usage of the host above this, percent', 70, 85, 95),
+      memoryPercent: thresholds('Memory usage of the host above this, percent', 70, 85, 95),
     })
     .prefault({}),
 });
 
 const receiver = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('log') }),
+  z.strictObject({ type: z.literal('log').meta({ title: "Writes to the agent's log" }) }),
   z.strictObject({
-    type: z.literal('webhook'),
-    url: httpUrl,
-    headers: z.record(z.string(), z.string()).default({}),
+    type: z.literal('webhook').meta({ title: 'Posts the alert as JSON' }),
+    url: httpUrl.meta({ title: 'URL to post to' }),
+    headers: z.record(z.string(), z.string()).default({}).meta({ title: 'Header fields to send' }),
   }),
-  /** The URL is the secret, so it comes from SLACK_WEBHOOK_URL. */
-  z.strictObject({ type: z.literal('slack'), channel: z.string().optional() }),
-  /** The server comes from SMTP_URL. */
-  z.strictObject({ type: z.literal('email'), from: z.email(), to: z.array(z.email()).min(1) }),
   z.strictObject({
-    type: z.literal('command'),
-    argv: z.array(z.string()).min(1),
-    timeout: duration.default(10_000).meta({ title: 'when the command is ended' }),
+    type: z.literal('slack').meta({ title: 'Posts to SLACK_WEBHOOK_URL' }),
+    channel: z.string().optional().meta({ title: 'Channel to post to' }),
+  }),
+  z.strictObject({
+    type: z.literal('email').meta({ title: 'Sends mail through SMTP_URL' }),
+    from: z.email().meta({ title: 'Sender' }),
+    to: z.array(z.email()).min(1).meta({ title: 'Recipients' }),
+  }),
+  z.strictObject({
+    type: z.literal('command').meta({ title: 'Runs a command with the alert as JSON on its standard input' }),
+    argv: z.array(z.string()).min(1).meta({ title: 'Program and arguments' }),
+    timeout: duration.default(10_000).meta({ title: 'Time after which the command is killed' }),
   }),
 ]);
 
 export const alertsSection = z.strictObject({
-  receivers: z.record(id, receiver).default({ log: { type: 'log' } }),
+  receivers: z
+    .record(id, receiver)
+    .default({ log: { type: 'log' } })
+    .meta({ title: 'Receivers by name' }),
   routes: z
-    .array(z.strictObject({ severities: z.array(z.enum(SEVERITIES)).min(1), to: z.array(id).min(1) }))
+    .array(
+      z.strictObject({
+        severities: z.array(z.enum(SEVERITIES)).min(1).meta({ title: 'Severities to send' }),
+        to: z.array(id).min(1).meta({ title: 'Receivers to send them to' }),
+      }),
+    )
     .optional()
-    .meta({ title: 'which severities go to whom; without it all of them to every receiver' }),
-  /** How often an unacknowledged alert is told again, and how many times at most. */
+    .meta({ title: 'Which severities go to which receivers; default: all severities to every receiver' }),
   repeat: z
     .strictObject({
-      warning: duration.default(300_000).meta({ title: 'until a warning is told again' }),
-      critical: duration.default(180_000).meta({ title: 'until a critical alert is told again' }),
-      emergency: duration.default(60_000).meta({ title: 'until an emergency is told again' }),
-      atMost: positiveInt.default(10).meta({ title: 'times it is told again' }),
+      warning: duration.default(300_000).meta({ title: 'Time between repeats of an unacknowledged warning' }),
+      critical: duration
+        .default(180_000)
+        .meta({ title: 'Time between repeats of an unacknowledged critical alert' }),
+      emergency: duration
+        .default(60_000)
+        .meta({ title: 'Time between repeats of an unacknowledged emergency' }),
+      atMost: positiveInt.default(10).meta({ title: 'Maximum number of repeats' }),
     })
     .prefault({}),
 });

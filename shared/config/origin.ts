@@ -1,6 +1,6 @@
 /**
- * Scheme, host and port alone, without path, query or credentials; normalised to no trailing slash. Null otherwise, and for
- * port 0, which nothing listens on and HAProxy takes in no file.
+ * An http or https URL of scheme, host and port only, without a trailing slash. Null for any other text, and for port 0,
+ * which HAProxy rejects.
  */
 export function parseOrigin(text: string): string | null {
   if (!URL.canParse(text)) return null;

@@ -1,6 +1,7 @@
-/** A mistake in the file: where it is, what is there, and what may be there. */
+/** An error in the file: the path of the value, the value, and what the path may hold. */
 export interface ConfigProblem {
   path: (string | number)[];
+  /** Undefined when the value is missing. */
   value: unknown;
   allowed: string;
 }
@@ -10,7 +11,7 @@ export function formatConfigPath(path: readonly PropertyKey[]): string {
   return text.replace(/^\./, '') || 'the file';
 }
 
-/** The value at a path of plain data, or undefined. */
+/** The value at a path of plain data; undefined when there is none. */
 export function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
   let value = data;
   for (const part of path) {

@@ -6,14 +6,14 @@ export { parseOrigin };
 
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** `250ms 10s 5m 1h 30d` as milliseconds, or null when the text is no duration. */
+/** `250ms 10s 5m 1h 30d` in milliseconds; null when the text is not a duration. */
 export function parseDuration(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text);
   if (!match) return null;
   return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
 }
 
-/** `20/10s`: so many requests in so long. */
+/** `20/10s`: 20 requests in 10 seconds. Null when the text is not a rate. */
 export function parseRate(text: string): { limit: number; windowMs: number } | null {
   const match = /^(\d+)\/(.+)$/.exec(text);
   const windowMs = match?.[2] ? parseDuration(match[2]) : null;
@@ -37,7 +37,7 @@ function scalar<T>(allowed: string, parse: (text: string) => T | null | undefine
     });
 }
 
-/** A duration in the file, milliseconds in the program. */
+/** Text such as `10s` in the file, milliseconds in the program. */
 export const duration = scalar('a duration such as 250ms, 10s, 5m, 1h or 30d, above zero', (text) => {
   const ms = parseDuration(text);
   return ms !== null && ms > 0 ? ms : null;
@@ -59,13 +59,12 @@ export const cidr = scalar('an address or network such as 10.0.0.0/8 or 2001:db8
   isCidr(text) ? text : null,
 );
 
-/** Ids go into HAProxy's file, Redis keys, URLs and cookies: letters that none of them treats specially. */
+/** Ids are used in HAProxy's configuration, Redis keys, URLs and cookies; none of these characters is special there. */
 export const id = scalar(
   '1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit',
   (text) => (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text) ? text : null),
 );
 
-/** An origin: scheme, host and port, without path, query or credentials. Normalised to no trailing slash. */
 export const origin = scalar(
   'an http:// or https:// origin without path, credentials or port 0',
   parseOrigin,
@@ -75,7 +74,6 @@ export const httpUrl = scalar('an http:// or https:// URL', (text) =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? text : null,
 );
 
-/** A path prefix: starts with "/", no query, no dot segments, no empty segments, no trailing slash but for "/". */
 export const pathPrefix = scalar(
   'a path prefix such as /api/v1/auth (starts with "/", no query, no "." or ".." segment, no trailing "/")',
   (text) =>
@@ -92,7 +90,7 @@ export const headerName = scalar('a header name', (text) =>
   /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(text) ? text.toLowerCase() : null,
 );
 
-/** 200, "2xx", or "200-299" → an inclusive range of status codes. */
+/** 200, `2xx` or `200-299` in the file; an inclusive range of status codes in the program. */
 export const statusRange = z
   .union([z.int().min(100).max(599), z.string()])
   .transform((value, context): [number, number] => {
@@ -106,4 +104,3 @@ export const statusRange = z
   });
 
 export const positiveInt = z.int().min(1);
-export const port = z.int().min(1).max(65_535);

@@ -3,7 +3,7 @@ import type { fileSchema } from './schema.ts';
 
 type SchemaIssue = NonNullable<ReturnType<typeof fileSchema.safeParse>['error']>['issues'][number];
 
-/** The schema's findings in our own words: one problem per mistake, at the value that is wrong. */
+/** Turns a Zod issue into problems, one for each wrong value. */
 export function schemaProblems(issue: SchemaIssue): ConfigProblem[] {
   const path = issue.path as (string | number)[];
   const at = (allowed: string): ConfigProblem[] => [{ path, value: issue.input, allowed }];
@@ -12,7 +12,7 @@ export function schemaProblems(issue: SchemaIssue): ConfigProblem[] {
       return issue.keys.map((key) => ({
         path: [...path, key],
         value: key,
-        allowed: `a key that is known in ${formatConfigPath(path)}`,
+        allowed: `a known key of ${formatConfigPath(path)}`,
       }));
     case 'invalid_value':
       return at(issue.values.map(String).join(', '));

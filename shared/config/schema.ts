@@ -4,54 +4,60 @@ import { alertsSection, monitorSection } from './monitor.ts';
 import { bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
 import { defaultsSection, rateLimit, serviceSection } from './service.ts';
 
-/** acgs-lb.yaml, section by section. What crosses sections is in `crossCheck`. */
+/** The schema of acgs-lb.yaml. `crossCheck` holds the rules that compare values with each other. */
 export const fileSchema = z.strictObject({
-  version: z.literal(1).meta({ title: 'of this file format' }),
+  version: z.literal(1).meta({ title: 'Version of the file format' }),
   site: z.strictObject({
-    id: id.meta({ title: 'name of this place; the snapshot is stored under it' }),
+    id: id.meta({ title: 'Name of the site; the snapshot is stored under it' }),
     gateways: z
       .array(origin)
       .min(1)
       .default(['http://127.0.0.1:8090'])
-      .meta({ title: 'where the edge reaches the HAProxies of this site' }),
-    agents: z.int().min(1).max(2).default(1).meta({ title: 'how many agents run here; of two, one leads' }),
-    /** Share of traffic among sites that serve the same service. */
+      .meta({ title: 'Where the edge reaches the HAProxies of the site' }),
+    agents: z
+      .int()
+      .min(1)
+      .max(2)
+      .default(1)
+      .meta({ title: 'Number of agents at the site; one of two leads' }),
     weight: z
       .int()
       .min(1)
       .max(1000)
       .default(100)
-      .meta({ title: 'share of traffic among sites that serve the same service' }),
-    /** Cloudflare colo or country codes for which this site is the near one. */
+      .meta({ title: 'Relative share of traffic among sites that serve the same service' }),
     near: z
       .array(z.string().min(2).max(8))
       .default([])
-      .meta({ title: 'Cloudflare colo or country codes for which this site is the near one' }),
+      .meta({ title: 'Cloudflare colo or country codes whose clients prefer this site' }),
   }),
   agent: z
     .strictObject({
-      bind: bindAddress.default('127.0.0.1:9400').meta({ title: 'API, dashboard and metrics' }),
+      bind: bindAddress
+        .default('127.0.0.1:9400')
+        .meta({ title: 'Address of the API, the dashboard and the metrics' }),
     })
     .prefault({}),
   edge: z
     .strictObject({
-      url: httpUrl.optional().meta({ title: 'where the agent publishes the snapshot' }),
+      url: httpUrl.optional().meta({ title: 'URL of the Worker that the agent publishes the snapshot to' }),
       publish: z
         .strictObject({
-          ingest: z.boolean().default(true).meta({ title: 'publish to the Worker' }),
-          kvApi: z.boolean().default(false).meta({ title: "publish by Cloudflare's REST API as well" }),
+          ingest: z.boolean().default(true).meta({ title: 'Publish the snapshot to the Worker at edge.url' }),
+          kvApi: z
+            .boolean()
+            .default(false)
+            .meta({ title: "Publish the snapshot through Cloudflare's REST API as well" }),
           kvWritesPerDay: positiveInt
             .default(900)
-            .meta({ title: 'writes to KV a day; past it changes go to the Durable Object alone' }),
+            .meta({ title: 'KV writes per day; further changes reach only the Durable Object' }),
         })
         .prefault({}),
     })
     .prefault({}),
-  rateLimits: z
-    .array(rateLimit)
-    .max(32)
-    .default([])
-    .meta({ title: 'limits that count requests to all services together, beside those of each' }),
+  rateLimits: z.array(rateLimit).max(32).default([]).meta({
+    title: 'Limits that count requests to all services together, in addition to the limits of each service',
+  }),
   defaults: defaultsSection.prefault({}),
   services: z.record(id, serviceSection).refine((services) => Object.keys(services).length > 0, {
     error: 'at least one service',
@@ -61,23 +67,23 @@ export const fileSchema = z.strictObject({
     .strictObject({
       pool: z
         .strictObject({
-          min: z.int().min(0).default(1).meta({ title: 'connections kept open' }),
-          max: positiveInt.max(1000).default(10).meta({ title: 'connections opened at most' }),
-          idle: duration.default(300_000).meta({ title: 'when a spare connection is closed' }),
+          min: z.int().min(0).default(1).meta({ title: 'Connections kept open' }),
+          max: positiveInt.max(1000).default(10).meta({ title: 'Maximum number of connections' }),
+          idle: duration.default(300_000).meta({ title: 'Time after which an idle connection is closed' }),
         })
         .prefault({}),
     })
     .prefault({}),
   monitor: monitorSection.prefault({}),
   alerts: alertsSection.prefault({}),
-  retention: duration.default(30 * 86_400_000).meta({ title: 'how long raw history is kept' }),
+  retention: duration.default(30 * 86_400_000).meta({ title: 'How long raw history is kept' }),
   registry: z
     .strictObject({
       allowNetworks: z
         .array(cidr)
         .min(1)
         .default(['127.0.0.0/8', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '::1/128', 'fc00::/7'])
-        .meta({ title: 'where instances that register at run time may be' }),
+        .meta({ title: 'Networks that instances registered at run time may be in' }),
     })
     .prefault({}),
   logging: z
@@ -85,7 +91,7 @@ export const fileSchema = z.strictObject({
       level: z
         .enum(['trace', 'debug', 'info', 'warn', 'error'])
         .default('info')
-        .meta({ title: 'least important line that is written' }),
+        .meta({ title: 'Lowest level that is logged' }),
     })
     .prefault({}),
 });

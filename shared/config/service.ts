@@ -12,7 +12,10 @@ import {
   statusRange,
 } from './scalars.ts';
 
-/** The sections a service shares with `defaults`. Every key is optional in the file; `BUILT_IN` has the last word. */
+/**
+ * The sections of a service; most may also stand in `defaults`. A key that is in neither has its value from `BUILT_IN`. The
+ * titles are what editors show and what docs/configuration-reference.md is generated from.
+ */
 
 export const STRATEGIES = [
   'least_response_time',
@@ -25,81 +28,119 @@ export const STRATEGIES = [
 export const FAILOVER_STRATEGIES = ['graceful', 'immediate', 'circuit_break', 'load_shed'] as const;
 
 const health = z.strictObject({
-  type: z.enum(['http', 'tcp']).optional().meta({ title: 'how an instance is probed' }),
-  method: z.enum(['GET', 'HEAD', 'OPTIONS', 'POST']).optional().meta({ title: 'of the probe' }),
+  type: z.enum(['http', 'tcp']).optional().meta({ title: 'Probe type; tcp only opens a connection' }),
+  method: z
+    .enum(['GET', 'HEAD', 'OPTIONS', 'POST'])
+    .optional()
+    .meta({ title: 'Method of the probe request' }),
   path: z
     .string()
     .regex(/^\/[^\s#]*$/, 'a path that starts with "/"')
     .optional()
-    .meta({ title: 'asked for, with its query' }),
+    .meta({ title: 'Path of the probe request, with its query' }),
   headers: z
     .record(headerName, z.string().regex(/^[^\r\n\0]*$/, 'text without line breaks'))
     .optional()
-    .meta({ title: 'sent with the probe' }),
-  interval: duration.optional().meta({ title: 'time between probes' }),
-  fastInterval: duration.optional().meta({ title: 'time between probes while the state is undecided' }),
-  timeout: duration.optional().meta({ title: 'when a probe counts as failed' }),
-  rise: positiveInt.max(100).optional().meta({ title: 'passes in a row until it is up' }),
-  fall: positiveInt.max(100).optional().meta({ title: 'failures in a row until it is down' }),
+    .meta({ title: 'Header fields of the probe request' }),
+  interval: duration.optional().meta({ title: 'Time between two probes' }),
+  fastInterval: duration.optional().meta({
+    title: 'Time between two probes while health is undecided, and in the minute after an instance went down',
+  }),
+  timeout: duration.optional().meta({ title: 'Time after which a probe has failed' }),
+  rise: positiveInt.max(100).optional().meta({ title: 'Consecutive passed probes that turn an instance up' }),
+  fall: positiveInt
+    .max(100)
+    .optional()
+    .meta({ title: 'Consecutive failed probes that turn an instance down' }),
   expect: z
     .strictObject({
-      status: z.array(statusRange).min(1).optional().meta({ title: 'what passes: 200, 2xx or 200-299' }),
-      body: z.string().min(1).optional().meta({ title: 'text the answer must contain' }),
+      status: z
+        .array(statusRange)
+        .min(1)
+        .optional()
+        .meta({ title: 'Status codes that pass: 200, 2xx or 200-299' }),
+      body: z.string().min(1).optional().meta({ title: 'Text that the response body must contain' }),
       json: z
-        .strictObject({ path: z.string().min(1), equals: z.union([z.string(), z.number(), z.boolean()]) })
+        .strictObject({
+          path: z.string().min(1).meta({ title: 'Path in the JSON body, such as status or checks.db.ok' }),
+          equals: z.union([z.string(), z.number(), z.boolean()]).meta({ title: 'Value the path must have' }),
+        })
         .optional(),
     })
     .optional(),
   tls: z
     .strictObject({
-      ca: z.string().optional().meta({ title: 'file of the authority to trust' }),
-      cert: z.string().optional().meta({ title: 'file of the client certificate' }),
-      key: z.string().optional().meta({ title: 'file of its key' }),
-      serverName: z.string().optional().meta({ title: 'name to ask for and to verify' }),
-      verify: z.boolean().optional().meta({ title: 'whether the certificate must be valid' }),
+      ca: z.string().optional().meta({ title: 'File with the CA certificate to trust' }),
+      cert: z.string().optional().meta({ title: 'File with the client certificate; requires key' }),
+      key: z
+        .string()
+        .optional()
+        .meta({ title: 'File with the key of the client certificate; requires cert' }),
+      serverName: z.string().optional().meta({ title: 'Server name for SNI and certificate verification' }),
+      verify: z.boolean().optional().meta({ title: 'Whether the probe verifies the certificate' }),
     })
     .optional(),
 });
 
 const breaker = z.strictObject({
-  failureRate: percentage.optional().meta({ title: 'share of failed calls at which it opens' }),
-  slowCallRate: percentage.optional().meta({ title: 'share of slow calls at which it opens' }),
+  failureRate: percentage.optional().meta({ title: 'Share of failed calls that opens the breaker' }),
+  slowCallRate: percentage
+    .optional()
+    .meta({ title: 'Share of slow calls, among calls with a known duration, that opens the breaker' }),
   slowCall: duration
     .optional()
-    .meta({ title: 'from when a call is slow; without it half of the timeout, at least 5s' }),
-  window: duration.optional().meta({ title: 'time over which calls are counted' }),
-  minimumCalls: positiveInt.optional().meta({ title: 'calls it takes to judge' }),
-  openFor: duration.optional().meta({ title: 'how long it stays open at first' }),
-  maxOpenFor: duration.optional().meta({ title: 'how long it stays open at most' }),
-  halfOpenCalls: positiveInt.optional().meta({ title: 'calls admitted to try it again' }),
+    .meta({ title: 'Duration that makes a call slow; default: half of timeout, at least 5s' }),
+  window: duration.optional().meta({ title: 'Sliding time window that the rates are computed over' }),
+  minimumCalls: positiveInt
+    .optional()
+    .meta({ title: 'Calls the window must hold before the breaker can open' }),
+  openFor: duration
+    .optional()
+    .meta({ title: 'How long the breaker stays open; doubles each time a half-open phase fails' }),
+  maxOpenFor: duration.optional().meta({ title: 'Upper bound of the doubled open time' }),
+  halfOpenCalls: positiveInt.optional().meta({
+    title:
+      'Finished calls that end the half-open phase, at most minimumCalls; it does not limit how many calls are sent',
+  }),
 });
 
 const failover = z.strictObject({
-  strategy: z.enum(FAILOVER_STRATEGIES).optional().meta({ title: 'what follows a failed try' }),
-  maxAttempts: positiveInt.max(6).optional().meta({ title: 'tries of one request' }),
-  retryBudget: percentage.optional().meta({ title: 'retries as a share of the requests in flight' }),
-  backoff: durationOrZero.optional().meta({ title: 'wait before a retry' }),
-  hedge: z.boolean().optional().meta({ title: 'ask a second instance when the first is unusually slow' }),
-  /** load_shed: the class a request belongs to, 0 (kept longest) to 9 (shed first). */
+  strategy: z
+    .enum(FAILOVER_STRATEGIES)
+    .optional()
+    .meta({ title: 'What the edge does after a failed attempt' }),
+  maxAttempts: positiveInt.max(6).optional().meta({ title: 'Attempts per request, the first one included' }),
+  retryBudget: percentage.optional().meta({
+    title:
+      'Retries that each request earns: 20% allows one retry for every five requests of the last 10s; 10 retries a second are always allowed',
+  }),
+  backoff: durationOrZero.optional().meta({
+    title: 'Base wait before a retry, doubled for each further one, up to 1s; used by graceful only',
+  }),
+  hedge: z.boolean().optional().meta({
+    title:
+      "Send an idempotent request to a second instance when the first takes longer than the service's 95th percentile",
+  }),
   class: z
     .int()
     .min(0)
     .max(9)
     .optional()
-    .meta({ title: 'which requests go first when load is shed: 0 is kept longest' }),
-  /** How old a cached answer may be to be served, marked stale, when nothing else answers. 0s: never. */
-  staleIfError: durationOrZero
-    .optional()
-    .meta({ title: 'how old a cached answer may be when nothing else answers; 0s: never' }),
+    .meta({ title: 'Priority class for load_shed: 9 is rejected first, 0 last' }),
+  staleIfError: durationOrZero.optional().meta({
+    title: 'Maximum age of a cached response that is served when no instance responds; 0s disables it',
+  }),
 });
 
 const affinity = z.strictObject({
   by: z
     .enum(['none', 'cookie', 'header', 'ip'])
     .optional()
-    .meta({ title: 'what ties a client to an instance' }),
-  header: headerName.optional().meta({ title: 'the header, with `by: header`' }),
-  ttl: duration.optional().meta({ title: 'how long the tie holds' }),
+    .meta({ title: 'What identifies a client to keep it on one instance' }),
+  header: headerName
+    .optional()
+    .meta({ title: 'Header field that identifies the client; required with by: header' }),
+  ttl: duration.optional().meta({ title: 'Lifetime of the affinity' }),
 });
 
 const rateLimitKey = z.string().refine((key) => /^(ip|session|global|header:[A-Za-z0-9-]{1,64})$/.test(key), {
@@ -107,96 +148,107 @@ const rateLimitKey = z.string().refine((key) => /^(ip|session|global|header:[A-Z
 });
 
 export const rateLimit = z.strictObject({
-  name: id.meta({ title: 'told to the client when it is refused' }),
+  name: id.meta({ title: 'Name of the limit in responses, metrics and reports' }),
   key: z
     .union([rateLimitKey, z.array(rateLimitKey).min(1).max(4)])
-    .meta({ title: 'what is counted by, one or several' }),
-  limit: positiveInt.max(1e9).meta({ title: 'requests in each window' }),
-  window: duration.meta({ title: 'length of the window' }),
+    .meta({ title: 'What requests are counted by; a list combines several keys' }),
+  limit: positiveInt.max(1e9).meta({ title: 'Units allowed in each window; one request costs cost units' }),
+  window: duration.meta({ title: 'Length of the window' }),
   burst: positiveInt
     .max(1e9)
     .optional()
-    .meta({ title: 'how many at once; the limit is then a leaky bucket' }),
-  cost: positiveInt.max(1e6).optional().meta({ title: 'what one request counts for; without it 1' }),
+    .meta({ title: 'Units allowed at once; the limit then becomes a leaky bucket (GCRA)' }),
+  cost: positiveInt.max(1e6).optional().meta({ title: 'Units that one request costs; default: 1' }),
   scope: z
     .enum(['edge', 'global'])
     .default('edge')
-    .meta({ title: 'where it is counted; global holds across all of Cloudflare' }),
-  shadow: z.boolean().default(false).meta({ title: 'count, but refuse nobody' }),
-  exempt: z.array(cidr).default([]).meta({ title: 'networks that are not counted' }),
-  routes: z.array(pathPrefix).min(1).optional().meta({ title: 'only for these paths' }),
-  /** Another limit for one value of the key, for example a partner's address or API key. */
+    .meta({ title: 'Where units are counted: edge is per isolate, global is across all of Cloudflare' }),
+  shadow: z.boolean().default(false).meta({ title: 'Count and report, but never reject' }),
+  exempt: z.array(cidr).default([]).meta({ title: 'Networks that the limit does not apply to' }),
+  routes: z
+    .array(pathPrefix)
+    .min(1)
+    .optional()
+    .meta({ title: 'Apply the limit only to these path prefixes' }),
   overrides: z
     .record(z.string(), positiveInt.max(1e9))
     .optional()
-    .meta({ title: 'another limit for one value of the key' }),
-  /** Name of a `[[ratelimits]]` binding to ask as well; windows of 10s and 60s only. */
+    .meta({ title: "A different limit for one value of the key, such as a partner's address" }),
   native: z
     .string()
     .regex(/^[A-Za-z_]\w{0,63}$/, 'the name of a binding: letters, digits and "_"')
     .optional()
-    .meta({ title: 'a [[ratelimits]] binding to ask as well; windows of 10s and 60s only' }),
+    .meta({ title: 'Cloudflare [[ratelimits]] binding to check as well; requires a window of 10s or 60s' }),
 });
 
 export const accessRule = z
   .strictObject({
-    path: pathPrefix.meta({ title: 'what the rule is about' }),
-    allow: z.array(cidr).min(1).optional().meta({ title: 'networks that may, and no others' }),
-    deny: z.array(cidr).min(1).optional().meta({ title: 'networks that may not' }),
+    path: pathPrefix.meta({ title: 'Path prefix that the rule applies to' }),
+    allow: z.array(cidr).min(1).optional().meta({ title: 'Only these networks have access' }),
+    deny: z.array(cidr).min(1).optional().meta({ title: 'These networks have no access' }),
   })
-  .refine((rule) => rule.allow || rule.deny, { error: 'an allow or a deny list' });
+  .refine((rule) => rule.allow || rule.deny, { error: 'an "allow" list, a "deny" list, or both' });
 
 export const policySections = {
   path: z
     .enum(['gateway', 'direct'])
     .optional()
-    .meta({ title: 'the way to an instance: through HAProxy, or straight to its publicUrl' }),
-  strategy: z.enum(STRATEGIES).optional().meta({ title: 'how the edge chooses an instance' }),
+    .meta({ title: 'How the edge reaches an instance: through HAProxy, or directly at its publicUrl' }),
+  strategy: z.enum(STRATEGIES).optional().meta({ title: 'How the edge chooses an instance' }),
   health: health.optional(),
   breaker: breaker.optional(),
   failover: failover.optional(),
   affinity: affinity.optional(),
   rateLimits: z.array(rateLimit).max(32).optional(),
   access: z.array(accessRule).max(128).optional(),
-  /** How long a new or recovered instance stays on probation, its share growing. 0s: none. */
-  slowStart: durationOrZero
-    .optional()
-    .meta({ title: 'how long a recovered instance is on probation, its share growing; 0s: none' }),
+  slowStart: durationOrZero.optional().meta({
+    title:
+      'How long a new or recovered instance stays on probation while its traffic share grows; 0s disables it',
+  }),
 };
 
 export const defaultsSection = z.strictObject(policySections);
 
 export const instanceSection = z.strictObject({
-  id,
-  url: origin.meta({ title: 'where HAProxy and the probes reach it' }),
-  publicUrl: origin.optional().meta({ title: 'where the edge reaches it directly' }),
-  weight: z.int().min(1).max(256).default(100).meta({ title: 'its share among the others' }),
-  priority: z.int().min(1).max(16).default(1).meta({ title: '2 and above are backups' }),
-  maxconn: positiveInt.optional().meta({ title: 'connections to this instance at most' }),
+  id: id.meta({ title: 'Name of the instance, unique in the file' }),
+  url: origin.meta({ title: 'Where HAProxy and the probes reach the instance' }),
+  publicUrl: origin.optional().meta({ title: 'Where the edge reaches the instance with path: direct' }),
+  weight: z.int().min(1).max(256).default(100).meta({ title: 'Relative share of traffic' }),
+  priority: z
+    .int()
+    .min(1)
+    .max(16)
+    .default(1)
+    .meta({ title: 'Priority level; instances with 2 and above are backups' }),
+  maxconn: positiveInt
+    .optional()
+    .meta({ title: "Maximum HAProxy connections to this instance; default: the service's maxconn" }),
   metadata: z
     .record(z.string(), z.string())
     .default({})
-    .meta({ title: 'your own notes; passed on as they are' }),
+    .meta({ title: 'Free-form labels; the agent returns them unchanged in its API' }),
 });
 
 export const serviceSection = z.strictObject({
   routes: z
     .array(pathPrefix)
     .min(1)
-    .meta({ title: 'path prefixes, whole segments, longest first; / takes what is left' }),
+    .meta({ title: 'Path prefixes, matched at segment boundaries, longest first; / matches every path' }),
   hosts: z
     .array(z.string().regex(/^[A-Za-z0-9.-]+$/, 'a host name'))
     .min(1)
     .optional()
-    .meta({ title: 'only for these host names' }),
-  timeout: duration.optional().meta({ title: 'one try, to the response headers' }),
-  deadline: duration.optional().meta({ title: "the client's whole request; without it timeout + 10s" }),
-  maxconn: positiveInt.optional().meta({ title: 'connections HAProxy opens to each instance' }),
+    .meta({ title: 'Match only these host names; default: any' }),
+  timeout: duration.optional().meta({ title: 'Time limit of one attempt, until the response headers' }),
+  deadline: duration
+    .optional()
+    .meta({ title: 'Time limit of the whole client request, all attempts included; default: timeout + 10s' }),
+  maxconn: positiveInt.optional().meta({ title: 'Maximum HAProxy connections to each instance' }),
   ...policySections,
   instances: z.array(instanceSection).default([]),
 });
 
-/** What holds where neither the service nor `defaults` says anything. */
+/** Values for keys that neither the service nor `defaults` sets. `deadline` and `breaker.slowCall` derive from `timeout`. */
 export const BUILT_IN = {
   timeout: 30_000,
   maxconn: 100,
@@ -236,7 +288,7 @@ export const BUILT_IN = {
   slowStart: 30_000,
 } as const;
 
-/** 20 requests in 10 s of one client, as the guide has it. */
+/** The guide's limit: 20 requests in 10 s per client. */
 export const BUILT_IN_RATE_LIMITS: z.output<typeof rateLimit>[] = [
   { name: 'per-ip', key: 'ip', limit: 20, window: 10_000, scope: 'edge', shadow: false, exempt: [] },
 ];
