@@ -10,6 +10,7 @@ import { createLoop, type Loop } from './core/loop.ts';
 import type { Sink } from './core/sink.ts';
 import { instanceKey } from './core/state.ts';
 import { createStateFile, loadSavedRecords } from './core/state-file.ts';
+import { createTrafficWindow } from './core/traffic-window.ts';
 import { createEdgeReportReader } from './edge/reports.ts';
 import { createEdgeTokenVerifier } from './edge/token.ts';
 import type { Environment } from './env.ts';
@@ -72,15 +73,23 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const saved = await loadSavedRecords(stateDir, complain('saved state not used'));
   const live = openLiveState({ redisUrl: env.redisUrl, site: config.site.id, log });
   const events = createEventLog();
+  const window = createTrafficWindow(() => config.monitor.window);
 
   let leader: Leader = singleAgent;
   const snapshot = await openSnapshotSink({
     ...{ config: () => config, env, stateDir, leader: () => leader, log },
     pins: () => operations.snapshotPins(),
   });
-  const history = await openHistoryStore({ config, env, stateDir, log, isLeader: () => leader.isLeader() });
+  const history = await openHistoryStore({
+    config,
+    env,
+    stateDir,
+    window,
+    log,
+    isLeader: () => leader.isLeader(),
+  });
   const operations = openOperations({
-    ...{ config: () => config, env, history, live, log },
+    ...{ config: () => config, env, history, live, window, log },
     instances: () => loop.instances(),
     isLeader: () => leader.isLeader(),
     onPinsChanged: () => snapshot?.publishNow(),
@@ -102,8 +111,8 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     ...(snapshot ? [snapshot] : []),
   ];
 
-  const view = createStatusView({ config: () => config });
-  const metrics = createMetrics({ version, site: config.site.id, status });
+  const view = createStatusView({ config: () => config, window });
+  const metrics = createMetrics({ version, site: config.site.id, status, window });
   const prober = createProber({
     onResult(result) {
       metrics.probe(result);
@@ -138,6 +147,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     ],
     onListenerError: createListenerErrorReporter(log, metrics.listenerError),
     hostLoad: createHostLoad(),
+    window,
     onRecordUpdated(record, now) {
       const { service, id, lastProbe } = record.instance;
       prober.setProbeInterval(

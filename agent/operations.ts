@@ -8,6 +8,7 @@ import { createMonitor } from './alerting/monitor.ts';
 import { createAlertStore } from './alerting/store.ts';
 import type { Update } from './core/sink.ts';
 import type { Instance } from './core/state.ts';
+import type { TrafficWindow } from './core/traffic-window.ts';
 import type { Environment } from './env.ts';
 import type { HistoryStore } from './history/open.ts';
 import { withStatementTimeout } from './history/sql/database.ts';
@@ -32,6 +33,7 @@ export interface OperationsOptions {
   env: Pick<Environment, 'smtpUrl' | 'slackWebhookUrl'>;
   history: HistoryStore;
   live: LiveState;
+  window: TrafficWindow;
   instances: () => ReadonlyMap<string, Instance>;
   log: Log;
   isLeader(): boolean;
@@ -45,7 +47,18 @@ export interface OperationsOptions {
 const ANSWER_MS = 5_000;
 
 export function openOperations(options: OperationsOptions): Operations {
-  const { config, env, history, live, instances, log, isLeader, onPinsChanged: onPins, onAlert } = options;
+  const {
+    config,
+    env,
+    history,
+    live,
+    window,
+    instances,
+    log,
+    isLeader,
+    onPinsChanged: onPins,
+    onAlert,
+  } = options;
   const sessions = createSessions({
     ...{
       store: createSessionStore(withStatementTimeout(history.database, ANSWER_MS)),
@@ -62,13 +75,18 @@ export function openOperations(options: OperationsOptions): Operations {
     ...{ config, store, dispatcher, log, isLeader },
     ...(onAlert && { onMessage: onAlert }),
   });
-  const monitor = createMonitor({ config, instances, log, evaluate: (summary) => alerts.evaluate(summary) });
+  const monitor = createMonitor({
+    config,
+    window,
+    instances,
+    log,
+    evaluate: (summary) => alerts.evaluate(summary),
+  });
   monitor.start();
 
   return {
     accept(update) {
       sessions.accept(update);
-      monitor.accept(update);
     },
     register(app) {
       registerSessionRoutes(app, { sessions, instances });

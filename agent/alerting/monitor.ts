@@ -1,13 +1,11 @@
 import type { Config } from '../../shared/config/config.ts';
-import type { Update } from '../core/sink.ts';
 import type { Instance } from '../core/state.ts';
-import { createTrafficWindow } from '../core/traffic-window.ts';
+import type { TrafficWindow } from '../core/traffic-window.ts';
 import type { Log } from '../lib/log.ts';
 import { type SiteSummary, summarizeTraffic } from './summary.ts';
 
-/** Watches: gathers what passes, and every `monitor.interval` hands a summary to whoever judges it. */
+/** Summarizes the traffic window every `monitor.interval` and passes the summary to `evaluate`. */
 export interface Monitor {
-  accept(update: Update): void;
   summary(): SiteSummary;
   start(): void;
   stop(): Promise<void>;
@@ -15,34 +13,39 @@ export interface Monitor {
 
 export interface MonitorOptions {
   config: () => Config;
+  window: TrafficWindow;
   instances: () => ReadonlyMap<string, Instance>;
   evaluate: (summary: SiteSummary) => Promise<void>;
   log: Log;
   now?: () => number;
 }
 
-export function createMonitor({
-  config,
-  instances,
-  evaluate: judge,
-  log,
-  now = Date.now,
-}: MonitorOptions): Monitor {
-  const window = createTrafficWindow(() => config().monitor.window);
+export function createMonitor(options: MonitorOptions): Monitor {
+  const { config, window, instances, evaluate, log, now = Date.now } = options;
   let since = now();
   let timer: NodeJS.Timeout | undefined;
-  let judging: Promise<void> | null = null;
+  let evaluation: Promise<void> | null = null;
 
-  const summary = (): SiteSummary =>
-    summarizeTraffic({ config: config(), window, instances: instances().values(), now: now(), since });
+  function summary(): SiteSummary {
+    const at = now();
+    // The clock may be set back.
+    since = Math.min(since, at);
+    return summarizeTraffic({
+      config: config(),
+      window,
+      instances: instances().values(),
+      now: at,
+      since,
+    });
+  }
 
   function schedule(): void {
     timer = setTimeout(() => {
-      // A judge that hangs on the database must not pile up rounds.
-      judging ??= judge(summary())
-        .catch((error: Error) => log.error({ error: error.message }, 'the monitor could not judge'))
+      // One evaluation at a time, even when the database hangs.
+      evaluation ??= evaluate(summary())
+        .catch((error: Error) => log.error({ error: error.message }, 'alert evaluation failed'))
         .finally(() => {
-          judging = null;
+          evaluation = null;
         });
       schedule();
     }, config().monitor.interval);
@@ -50,16 +53,11 @@ export function createMonitor({
   }
 
   return {
-    accept(update) {
-      // The clock was set back.
-      since = Math.min(since, update.at);
-      window.add(update);
-    },
     summary,
     start: schedule,
     async stop() {
       clearTimeout(timer);
-      await judging;
+      await evaluation;
     },
   };
 }

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
-import type { Update } from '../core/sink.ts';
 import type { Instance, TrafficDelta } from '../core/state.ts';
 import { createTrafficWindow } from '../core/traffic-window.ts';
 import { readRules } from './rules.ts';
@@ -10,6 +9,7 @@ import { summarizeTraffic } from './summary.ts';
 const config = parseConfig(`
 version: 1
 site: { id: main }
+monitor: { window: 1m }
 services:
   gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }, { id: gs-2, url: 'http://127.0.0.1:2' }] }
 `);
@@ -42,9 +42,18 @@ const sketch = (ms: number, times: number) => {
   return made;
 };
 
-function summaryOf(updates: Update[], now: number) {
-  const window = createTrafficWindow(() => 60_000);
-  for (const update of updates) window.add(update);
+interface Refresh {
+  at: number;
+  instances: ReadonlyMap<string, Instance>;
+  traffic?: TrafficDelta[];
+}
+
+function summaryOf(refreshes: Refresh[], now: number) {
+  const window = createTrafficWindow();
+  for (const { at, instances, traffic = [] } of refreshes) {
+    for (const one of traffic) window.addTraffic({ ...one, at });
+    window.addSample(instances.values(), at);
+  }
   return summarizeTraffic({ config, window, instances: both().values(), now, since: 0 });
 }
 
@@ -52,8 +61,8 @@ test('a service is available while one instance is, and its figures are the sum 
   const dead = { state: 'down' as const };
   const summary = summaryOf(
     [
-      { at: 1_000, instances: both(dead), changes: [], traffic: [delta('gs-1', { success: 6, failure: 4 })] },
-      { at: 2_000, instances: both(dead, dead), changes: [], traffic: [delta('gs-2', { success: 10 })] },
+      { at: 1_000, instances: both(dead), traffic: [delta('gs-1', { success: 6, failure: 4 })] },
+      { at: 2_000, instances: both(dead, dead), traffic: [delta('gs-2', { success: 10 })] },
     ],
     10_000,
   );
@@ -73,7 +82,7 @@ test('latencies of HAProxy and of requests around it are put together, and left 
     delta('gs-1', { source: 'edge', success: 5, latency: sketch(300, 5) }),
     delta('gs-2', { success: 5, latency: sketch(900, 5) }),
   ];
-  const summary = summaryOf([{ at: 1_000, instances: both(), changes: [], traffic }], 2_000);
+  const summary = summaryOf([{ at: 1_000, instances: both(), traffic }], 2_000);
   expect(summary.total.latencySamples).toBe(20);
   expect(summary.total.p99Ms).toBeCloseTo(900, -1);
   expect(summary.services[0]?.instances).toMatchObject([{ latencySamples: 15 }, { latencySamples: 5 }]);
@@ -81,35 +90,25 @@ test('latencies of HAProxy and of requests around it are put together, and left 
 });
 
 test('what is older than the window is gone', () => {
-  const old = { at: 0, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 5 })] };
-  const summary = summaryOf([old, { at: 90_000, instances: both(), changes: [] }], 95_000);
+  const old = { at: 0, instances: both(), traffic: [delta('gs-1', { failure: 5 })] };
+  const summary = summaryOf([old, { at: 90_000, instances: both() }], 95_000);
   expect(summary.total).toMatchObject({ requests: 0, errorPercent: null, samples: 1 });
 });
 
 test('a clock that was set back leaves nothing behind that counts for hours', () => {
   const hour = 3_600_000;
-  const later = { at: hour, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 5 })] };
-  const back = { at: 5_000, instances: both(), changes: [], traffic: [delta('gs-1', { success: 3 })] };
+  const later = { at: hour, instances: both(), traffic: [delta('gs-1', { failure: 5 })] };
+  const back = { at: 5_000, instances: both(), traffic: [delta('gs-1', { success: 3 })] };
   expect(summaryOf([later, back], 6_000).total).toMatchObject({ requests: 3, errorPercent: 0, samples: 1 });
-  const old = summaryOf([later, back, { at: 90_000, instances: both(), changes: [] }], 95_000);
+  const old = summaryOf([later, back, { at: 90_000, instances: both() }], 95_000);
   expect(old.total).toMatchObject({ requests: 0, samples: 1 });
-});
-
-test('a change between two looks is no sample of its own', () => {
-  const change = { at: 1, service: 'gs', instance: 'gs-1', kind: 'state' as const, reason: '' };
-  const down = both({ state: 'down' }, { state: 'down' });
-  const updates = [
-    { at: 1_000, instances: down, changes: [change] },
-    { at: 2_000, instances: both(), changes: [] },
-  ];
-  expect(summaryOf(updates, 3_000).total.availabilityPercent).toBe(100);
 });
 
 test('an agent that starts and has judged nothing yet sees no outage', () => {
   const unknown = { state: 'down' as const, health: 'unknown' as const };
   const updates = [
-    { at: 1_000, instances: both(unknown, unknown), changes: [] },
-    { at: 2_000, instances: both({}, unknown), changes: [] },
+    { at: 1_000, instances: both(unknown, unknown) },
+    { at: 2_000, instances: both({}, unknown) },
   ];
   const [service] = summaryOf(updates, 3_000).services;
   expect(service).toMatchObject({ availabilityPercent: 100, samples: 1 });
@@ -117,7 +116,7 @@ test('an agent that starts and has judged nothing yet sees no outage', () => {
 });
 
 test('with too few samples a reading says nothing', () => {
-  const update = { at: 1_000, instances: both(), changes: [], traffic: [delta('gs-1', { failure: 9 })] };
+  const update = { at: 1_000, instances: both(), traffic: [delta('gs-1', { failure: 9 })] };
   const list = readRules(summaryOf([update], 2_000), 10);
   expect(list.map(({ value }) => value)).toEqual(list.map(() => null));
   const enough = readRules(summaryOf([update], 2_000), 9).find(({ rule }) => rule === 'errorPercent');

@@ -1,7 +1,7 @@
 import type { Config } from '../../shared/config/config.ts';
 import { sketchQuantile } from '../../shared/sketch.ts';
 import { type Instance, instanceKey } from '../core/state.ts';
-import { emptyTotals, type TrafficWindow, type WindowTotals } from '../core/traffic-window.ts';
+import { emptyTotals, type TrafficTotals, type TrafficWindow } from '../core/traffic-window.ts';
 
 /** Null where there is nothing to tell from. */
 export interface TrafficMeasures {
@@ -53,10 +53,10 @@ export interface SiteSummaryInput {
 }
 
 export function summarizeTraffic({ config, window, instances, now, since }: SiteSummaryInput): SiteSummary {
-  const { figures, host } = window.read(now);
+  const { totals, host } = window.read(now, config.monitor.window);
   const windowSeconds = Math.max(1, Math.min(config.monitor.window, now - since) / 1000);
   const of = (service: string, instance: string): TrafficMeasures =>
-    measure(figures.get(instanceKey(service, instance)) ?? emptyTotals(), windowSeconds);
+    measure(totals.get(instanceKey(service, instance)) ?? emptyTotals(), windowSeconds);
   const byService = Map.groupBy(instances, (instance) => instance.service);
   return {
     at: now,
@@ -84,7 +84,7 @@ export function summarizeTraffic({ config, window, instances, now, since }: Site
   };
 }
 
-function measure(figures: WindowTotals, windowSeconds: number): TrafficMeasures {
+function measure(figures: TrafficTotals, windowSeconds: number): TrafficMeasures {
   const requests = figures.success + figures.failure;
   const sketch = figures.latency;
   const quantile = (q: number) => (sketch ? sketchQuantile(sketch, q) : null);

@@ -2,12 +2,14 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { createLoop, type UpdateListener } from './loop.ts';
 import type { Update } from './sink.ts';
+import { createTrafficWindow } from './traffic-window.ts';
 
 const config = parseConfig('version: 1\nsite: { id: main }\nservices: { gs: { routes: [/] } }\n');
 
 function start(before: UpdateListener[] = []) {
   const updates: Update[] = [];
   const faults: string[] = [];
+  const window = createTrafficWindow();
   const loop = createLoop({
     initialRecords: [],
     policies: config.services,
@@ -15,6 +17,7 @@ function start(before: UpdateListener[] = []) {
     onListenerError: (listener, error) => faults.push(`${listener}: ${(error as Error).message}`),
     hostLoad: () => ({ cpuPercent: 1, memoryPercent: 2 }),
     onRecordUpdated: () => {},
+    window,
   });
   const register = (id: string) =>
     loop.apply({
@@ -31,7 +34,7 @@ function start(before: UpdateListener[] = []) {
         metadata: {},
       },
     });
-  return { loop, updates, faults, register };
+  return { loop, updates, faults, register, window };
 }
 
 test('a thousand changes at once are in force at once, and are told together', async () => {
@@ -62,11 +65,10 @@ test('a refresh carries what waits, each thing once, and a metrics row for every
   expect(updates).toHaveLength(1);
   expect(updates[0]).toMatchObject({
     changes: [{ kind: 'registered' }],
-    traffic: [{ success: 3 }],
     metrics: [{ instanceId: 'gs-1', successCount: 3, failureCount: 1, totalRequests: 4 }],
   });
   loop.refresh(true);
-  expect(updates[1]).toMatchObject({ changes: [], traffic: [], metrics: [{ totalRequests: 0 }] });
+  expect(updates[1]).toMatchObject({ changes: [], metrics: [{ totalRequests: 0 }] });
 });
 
 test('a listener that throws keeps no news from the others, and is told of', () => {
@@ -82,4 +84,19 @@ test('a listener that throws keeps no news from the others, and is told of', () 
   loop.refresh(false);
   expect(updates.map(({ changes }) => changes.length)).toEqual([1, 0]);
   expect(faults).toEqual(['broken: no way', 'broken: no way']);
+});
+
+test('only a refresh takes an availability sample, an update between two refreshes does not', async () => {
+  const { loop, updates, register, window } = start();
+  register('gs-1');
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  for (let at = 1; at <= 3; at++) {
+    loop.apply({ kind: 'probe', service: 'gs', instance: 'gs-1', at, ok: true, latencyMs: 1 });
+  }
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(updates.length).toBeGreaterThan(0);
+  const samples = () => window.read(Date.now(), 60_000).totals.get('gs/gs-1')?.samples;
+  expect(samples()).toBeUndefined();
+  loop.refresh(false);
+  expect(samples()).toBe(1);
 });

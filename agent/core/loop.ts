@@ -1,9 +1,10 @@
 import type { InstanceRecord, ServicePolicies, StepResult } from '../judge/instance-record.ts';
 import { type JudgeEvent, step } from '../judge/step.ts';
 import type { HostLoad } from './host-load.ts';
+import { metricsRows } from './metrics-rows.ts';
 import type { MetricsRow, Update } from './sink.ts';
-import { type Change, type Instance, instanceKey, type TrafficDelta } from './state.ts';
-import { createTrafficLedger } from './traffic-ledger.ts';
+import { type Change, type Instance, instanceKey } from './state.ts';
+import { createTrafficWindow, type TrafficWindow } from './traffic-window.ts';
 
 /** Someone who wants the news: a sink, a view, a log. */
 export interface UpdateListener {
@@ -19,6 +20,8 @@ export interface LoopDeps {
   /** A listener threw, which none may. The others have been told all the same. */
   onListenerError(listener: string, error: unknown): void;
   hostLoad(): HostLoad;
+  /** Receives all traffic, and an availability sample with every refresh. */
+  window?: TrafficWindow;
   /** After every judgement that touched an instance: how soon to look again. */
   onRecordUpdated(record: InstanceRecord, now: number): void;
   now?: () => number;
@@ -36,16 +39,13 @@ export interface Loop {
   refresh(withMetrics: boolean): void;
 }
 
-/** More traffic evidence than this between two updates is a fault somewhere: the oldest is dropped. */
-const MAX_TRAFFIC_DELTAS = 20_000;
-
 export function createLoop(deps: LoopDeps): Loop {
   const now = deps.now ?? Date.now;
   const records = new Map<string, InstanceRecord>();
   const instances = new Map<string, Instance>();
-  const ledger = createTrafficLedger();
+  const { window = createTrafficWindow() } = deps;
+  const sinceLastRows = window.accumulate();
   let policies = deps.policies;
-  let traffic: TrafficDelta[] = [];
   for (const record of deps.initialRecords) keep(record);
 
   function keep(record: InstanceRecord): void {
@@ -56,16 +56,10 @@ export function createLoop(deps: LoopDeps): Loop {
 
   function apply(event: JudgeEvent): Change[] {
     const at = now();
-    if (event.kind === 'traffic') collect(event);
+    if (event.kind === 'traffic') window.addTraffic(event);
     const outcome = step(records, event, policies, at);
     commit(outcome, at);
     return outcome.changes;
-  }
-
-  function collect(delta: TrafficDelta): void {
-    ledger.add(delta);
-    traffic.push(delta);
-    if (traffic.length > MAX_TRAFFIC_DELTAS) traffic = traffic.slice(-MAX_TRAFFIC_DELTAS / 2);
   }
 
   /**
@@ -94,9 +88,8 @@ export function createLoop(deps: LoopDeps): Loop {
   function tell(at: number, metrics?: MetricsRow[]): void {
     clearTimeout(delivery);
     delivery = undefined;
-    const update = { at, changes: pending, instances, traffic, ...(metrics ? { metrics } : {}) };
+    const update = { at, changes: pending, instances, ...(metrics ? { metrics } : {}) };
     pending = [];
-    traffic = [];
     const began = performance.now();
     for (const listener of deps.listeners) {
       try {
@@ -106,6 +99,12 @@ export function createLoop(deps: LoopDeps): Loop {
       }
     }
     lastTook = performance.now() - began;
+  }
+
+  function takeMetricsRows(at: number): MetricsRow[] {
+    const host = deps.hostLoad();
+    window.addHostLoad(host, at);
+    return metricsRows(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, at);
   }
 
   return {
@@ -119,7 +118,8 @@ export function createLoop(deps: LoopDeps): Loop {
     tick: () => void apply({ kind: 'tick' }),
     refresh(withMetrics) {
       const at = now();
-      tell(at, withMetrics ? ledger.rows(instances.values(), deps.hostLoad(), at) : undefined);
+      window.addSample(instances.values(), at);
+      tell(at, withMetrics ? takeMetricsRows(at) : undefined);
     },
   };
 }

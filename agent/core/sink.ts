@@ -1,4 +1,4 @@
-import type { Change, Instance, TrafficDelta } from './state.ts';
+import type { Change, Instance } from './state.ts';
 
 /**
  * Where judgement goes. A sink is told of every change and holds its own bounded queue and backoff: `accept` never
@@ -21,8 +21,6 @@ export interface Update {
   changes: readonly Change[];
   /** Rows for `load_balancing_metrics`, once every 10 s. */
   metrics?: readonly MetricsRow[];
-  /** All traffic evidence since the update before. */
-  traffic?: readonly TrafficDelta[];
 }
 
 /** One row of `load_balancing_metrics`; counts are this row's own, `responseTime` their mean in seconds. */

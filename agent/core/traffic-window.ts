@@ -1,18 +1,19 @@
 import { mergeOptionalSketch, type Sketch } from '../../shared/sketch.ts';
-import type { Update } from './sink.ts';
-import { type Instance, instanceKey } from './state.ts';
+import type { HostLoad } from './host-load.ts';
+import { type Instance, instanceKey, type TrafficDelta } from './state.ts';
 
-/** What the last minutes held for one instance, one service (`instance` is '') or the whole site (both are ''). */
-export interface WindowTotals {
+/** Totals of one instance, one service (`instance` is '') or the whole site (both are ''). */
+export interface TrafficTotals {
   success: number;
   failure: number;
-  /** Each request once: of what passes HAProxy it tells, of what goes around it the edge. */
+  /** Milliseconds. HAProxy times what passes through it, the edge times what bypasses it: each request counts once. */
   latency: Sketch | null;
-  /** How often it was looked at, and how often it could take traffic then. */
+  /** Availability samples, and how many of them found it able to take traffic. */
   samples: number;
   upSamples: number;
-  /** In flight plus queued, summed over the samples; and the queue alone, at its longest. */
+  /** Requests in flight plus queued, summed over the samples. */
   concurrencySum: number;
+  /** The longest queue of any sample. */
   queuedMax: number;
 }
 
@@ -22,137 +23,218 @@ export interface HostTotals {
   memorySum: number;
 }
 
-/** A sliding window in steps of ten seconds: memory is bounded by instances, whatever the traffic. */
+/** Instances only: services and the site have samples here, but their traffic is the sum of their instances'. */
+export interface TrafficPeriod {
+  /** Epoch milliseconds; 0 when the accumulator has one endless period. */
+  start: number;
+  totals: ReadonlyMap<string, TrafficTotals>;
+}
+
+/** Hands each request and each sample to one consumer exactly once. */
+export interface TrafficAccumulator {
+  /** Removes and returns the periods that ended by `now`, oldest first. */
+  takeEnded(now: number): TrafficPeriod[];
+  /** Removes and returns everything. */
+  takeAll(): TrafficPeriod[];
+}
+
+/**
+ * The traffic of the last minutes, in buckets of five seconds. The monitor, the dashboard, the metrics, the rows of
+ * `load_balancing_metrics` and the minutes of history all read this window, so their numbers agree. Keys are
+ * `service/instance`, `service/` and `/`. Memory depends on the number of instances, not on the traffic.
+ */
 export interface TrafficWindow {
-  add(update: Update): void;
-  /** Everything not older than the window, by `service/instance`, `service/` and `/`. */
-  read(now: number): { figures: Map<string, WindowTotals>; host: HostTotals };
+  addTraffic(delta: TrafficDelta): void;
+  /** Takes one availability sample of every instance, every service and the site. */
+  addSample(instances: Iterable<Instance>, at: number): void;
+  addHostLoad(load: HostLoad, at: number): void;
+  /** Totals of the last `spanMs`, rounded up to whole buckets. */
+  read(now: number, spanMs: number): { totals: ReadonlyMap<string, TrafficTotals>; host: HostTotals };
+  /** The last `count` whole buckets that ended by `end`, oldest first; undefined where nothing happened. */
+  buckets(key: string, end: number, count: number): (TrafficTotals | undefined)[];
+  /** Collects from now on, in periods of `periodMs`. */
+  accumulate(periodMs?: number): TrafficAccumulator;
 }
 
 interface TrafficBucket {
   start: number;
-  figures: Map<string, WindowTotals>;
+  totals: Map<string, TrafficTotals>;
   host: HostTotals;
 }
 
-const STEP_MS = 10_000;
+export const BUCKET_MS = 5_000;
+/** What the dashboard draws; the monitor may need more. */
+const MIN_RETENTION_MS = 310_000;
+/** Entries may arrive this late. A step further back than this means that the clock was set back. */
+const MAX_LATENESS_MS = 15_000;
 
-export const emptyTotals = (): WindowTotals => ({
-  ...{ success: 0, failure: 0, latency: null, samples: 0, upSamples: 0 },
-  ...{ concurrencySum: 0, queuedMax: 0 },
+export const emptyTotals = (): TrafficTotals => ({
+  success: 0,
+  failure: 0,
+  latency: null,
+  samples: 0,
+  upSamples: 0,
+  concurrencySum: 0,
+  queuedMax: 0,
 });
 
-export function createTrafficWindow(windowMs: () => number): TrafficWindow {
-  let buckets: TrafficBucket[] = [];
+export function createTrafficWindow(retentionMs: () => number = () => 0): TrafficWindow {
+  let kept: TrafficBucket[] = [];
+  const accumulators: PeriodAccumulator[] = [];
 
   function bucketAt(at: number): TrafficBucket {
-    const start = Math.floor(at / STEP_MS) * STEP_MS;
-    // A clock that was set back: what it called later would count for as long as it went back.
-    if ((buckets.at(-1)?.start ?? start) > start + STEP_MS)
-      buckets = buckets.filter((bucket) => bucket.start <= start);
-    const last = buckets.at(-1);
-    if (last && last.start >= start) return last;
-    const fresh = { start, figures: new Map(), host: { samples: 0, cpuSum: 0, memorySum: 0 } };
-    buckets = [...buckets.filter((bucket) => bucket.start + STEP_MS > at - windowMs()), fresh];
-    return fresh;
+    const start = startOf(at, BUCKET_MS);
+    // After the clock was set back, buckets from the future would count until the clock reaches them again.
+    if ((kept.at(-1)?.start ?? start) > start + MAX_LATENESS_MS) {
+      kept = kept.filter((bucket) => bucket.start <= start);
+    }
+    const found = kept.findLast((bucket) => bucket.start <= start);
+    if (found?.start === start) return found;
+    const created: TrafficBucket = {
+      start,
+      totals: new Map(),
+      host: { samples: 0, cpuSum: 0, memorySum: 0 },
+    };
+    const oldest = start - Math.max(retentionMs(), MIN_RETENTION_MS) - BUCKET_MS;
+    kept = [...kept.filter((bucket) => bucket.start > oldest), created].sort((a, b) => a.start - b.start);
+    return created;
   }
 
   return {
-    add(update) {
-      const bucket = bucketAt(update.at);
-      for (const delta of update.traffic ?? []) {
-        const figures = of(bucket, instanceKey(delta.service, delta.instance));
-        figures.success += delta.success;
-        figures.failure += delta.failure;
-        figures.latency = mergeOptionalSketch(figures.latency, delta.latency);
+    addTraffic(delta) {
+      const { totals } = bucketAt(delta.at);
+      const key = instanceKey(delta.service, delta.instance);
+      for (const each of [key, instanceKey(delta.service, ''), instanceKey('', '')]) {
+        addDelta(totalsOf(totals, each), delta);
       }
-      // A change comes between the regular looks, once for each instance that failed: it is no sample of its own.
-      if (update.changes.length === 0) sample(bucket, update.instances.values());
-      const row = update.metrics?.[0];
-      if (row) {
-        bucket.host.samples += 1;
-        bucket.host.cpuSum += row.cpuUsage;
-        bucket.host.memorySum += row.memoryUsage;
+      for (const accumulator of accumulators) addDelta(accumulator.totals(key, delta.at), delta);
+    },
+    addSample(instances, at) {
+      const { totals } = bucketAt(at);
+      for (const [key, sample] of samplesOf(instances)) {
+        countSample(totalsOf(totals, key), sample);
+        for (const accumulator of accumulators) countSample(accumulator.totals(key, at), sample);
       }
     },
-    read(now) {
-      const figures = new Map<string, WindowTotals>();
+    addHostLoad({ cpuPercent, memoryPercent }, at) {
+      const { host } = bucketAt(at);
+      host.samples += 1;
+      host.cpuSum += cpuPercent;
+      host.memorySum += memoryPercent;
+    },
+    read(now, spanMs) {
+      const totals = new Map<string, TrafficTotals>();
       const host = { samples: 0, cpuSum: 0, memorySum: 0 };
-      for (const bucket of buckets) {
-        if (bucket.start + STEP_MS <= now - windowMs()) continue;
-        for (const [key, one] of bucket.figures) merge(figures, key, one);
+      for (const bucket of kept) {
+        if (bucket.start + BUCKET_MS <= now - spanMs) continue;
+        for (const [key, one] of bucket.totals) mergeTotals(totalsOf(totals, key), one);
         host.samples += bucket.host.samples;
         host.cpuSum += bucket.host.cpuSum;
         host.memorySum += bucket.host.memorySum;
       }
-      addTraffic(figures);
-      return { figures, host };
+      return { totals, host };
+    },
+    buckets(key, end, count) {
+      const last = startOf(end, BUCKET_MS) - BUCKET_MS;
+      const byStart = new Map(kept.map((bucket) => [bucket.start, bucket.totals.get(key)]));
+      return Array.from({ length: count }, (_, index) => byStart.get(last - (count - 1 - index) * BUCKET_MS));
+    },
+    accumulate(periodMs = Number.POSITIVE_INFINITY) {
+      const accumulator = createAccumulator(periodMs);
+      accumulators.push(accumulator);
+      return accumulator;
     },
   };
 }
 
-function of(bucket: TrafficBucket, key: string): WindowTotals {
-  const found = bucket.figures.get(key);
-  if (found) return found;
-  const fresh = emptyTotals();
-  bucket.figures.set(key, fresh);
-  return fresh;
+interface PeriodAccumulator extends TrafficAccumulator {
+  totals(key: string, at: number): TrafficTotals;
 }
 
-/** Before its first probes are in nobody knows whether it is there: a start of the agent is no outage. */
-export const isHealthKnown = (instance: Pick<Instance, 'health'>): boolean => instance.health !== 'unknown';
+function createAccumulator(periodMs: number): PeriodAccumulator {
+  const periods = new Map<number, Map<string, TrafficTotals>>();
+  const take = (ended: (start: number) => boolean): TrafficPeriod[] => {
+    const taken = [...periods].filter(([start]) => ended(start)).sort(([a], [b]) => a - b);
+    for (const [start] of taken) periods.delete(start);
+    return taken.map(([start, totals]) => ({ start, totals }));
+  };
+  return {
+    totals(key, at) {
+      const start = startOf(at, periodMs);
+      const period = periods.get(start) ?? new Map<string, TrafficTotals>();
+      periods.set(start, period);
+      return totalsOf(period, key);
+    },
+    // A period that starts after `now` was written before the clock was set back.
+    takeEnded: (now) => take((start) => start + periodMs <= now || start > now),
+    takeAll: () => take(() => true),
+  };
+}
 
-/** A service can take traffic when one of its instances can; the site when all its services can. */
-function sample(bucket: TrafficBucket, instances: Iterable<Instance>): void {
-  const services = new Map<string, { up: boolean; busy: number; queued: number }>();
-  for (const instance of instances) {
-    if (!isHealthKnown(instance)) continue;
-    const up = instance.state !== 'down';
-    const busy = instance.inflight + instance.queued;
-    count(of(bucket, instanceKey(instance.service, instance.id)), up, busy, instance.queued);
-    const service = services.get(instance.service) ?? { up: false, busy: 0, queued: 0 };
-    services.set(instance.service, {
-      up: service.up || up,
-      busy: service.busy + busy,
-      queued: service.queued + instance.queued,
+const startOf = (at: number, periodMs: number): number =>
+  Number.isFinite(periodMs) ? Math.floor(at / periodMs) * periodMs : 0;
+
+function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
+  const found = map.get(key);
+  if (found) return found;
+  const created = emptyTotals();
+  map.set(key, created);
+  return created;
+}
+
+function addDelta(totals: TrafficTotals, { success, failure, latency }: TrafficDelta): void {
+  totals.success += success;
+  totals.failure += failure;
+  totals.latency = mergeOptionalSketch(totals.latency, latency);
+}
+
+function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
+  into.success += other.success;
+  into.failure += other.failure;
+  into.latency = mergeOptionalSketch(into.latency, other.latency);
+  into.samples += other.samples;
+  into.upSamples += other.upSamples;
+  into.concurrencySum += other.concurrencySum;
+  into.queuedMax = Math.max(into.queuedMax, other.queuedMax);
+}
+
+interface AvailabilitySample {
+  up: boolean;
+  concurrency: number;
+  queued: number;
+}
+
+/** Instances that no probe has judged yet are left out: the start of an agent is no outage. */
+function samplesOf(instances: Iterable<Instance>): Map<string, AvailabilitySample> {
+  const samples = new Map<string, AvailabilitySample>();
+  const services = new Map<string, AvailabilitySample>();
+  for (const { service, id, health, state, inflight, queued } of instances) {
+    if (health === 'unknown') continue;
+    const own = { up: state !== 'down', concurrency: inflight + queued, queued };
+    samples.set(instanceKey(service, id), own);
+    const sum = services.get(instanceKey(service, ''));
+    // A service can take traffic while one of its instances can.
+    services.set(instanceKey(service, ''), {
+      up: own.up || (sum?.up ?? false),
+      concurrency: own.concurrency + (sum?.concurrency ?? 0),
+      queued: own.queued + (sum?.queued ?? 0),
     });
   }
-  if (services.size === 0) return;
-  const site = { up: true, busy: 0, queued: 0 };
-  for (const [service, { up, busy, queued }] of services) {
-    count(of(bucket, instanceKey(service, '')), up, busy, queued);
-    site.up &&= up;
-    site.busy += busy;
-    site.queued += queued;
-  }
-  count(of(bucket, instanceKey('', '')), site.up, site.busy, site.queued);
+  if (services.size === 0) return samples;
+  const all = [...services.values()];
+  for (const [key, sample] of services) samples.set(key, sample);
+  // The site is available while all its services are.
+  samples.set(instanceKey('', ''), {
+    up: all.every(({ up }) => up),
+    concurrency: all.reduce((sum, { concurrency }) => sum + concurrency, 0),
+    queued: all.reduce((sum, { queued }) => sum + queued, 0),
+  });
+  return samples;
 }
 
-function count(figures: WindowTotals, up: boolean, busy: number, queued: number): void {
-  figures.samples += 1;
-  if (up) figures.upSamples += 1;
-  figures.concurrencySum += busy;
-  figures.queuedMax = Math.max(figures.queuedMax, queued);
-}
-
-/** Requests and latencies are told by instance; services and the site are their sums. */
-function addTraffic(figures: Map<string, WindowTotals>): void {
-  for (const [key, { success, failure, latency }] of [...figures]) {
-    if (key.endsWith('/')) continue;
-    const traffic = { ...emptyTotals(), success, failure, latency };
-    merge(figures, key.slice(0, key.indexOf('/') + 1), traffic);
-    merge(figures, '/', traffic);
-  }
-}
-
-function merge(into: Map<string, WindowTotals>, key: string, one: WindowTotals): void {
-  const sum = into.get(key) ?? emptyTotals();
-  sum.success += one.success;
-  sum.failure += one.failure;
-  sum.latency = mergeOptionalSketch(sum.latency, one.latency);
-  sum.samples += one.samples;
-  sum.upSamples += one.upSamples;
-  sum.concurrencySum += one.concurrencySum;
-  sum.queuedMax = Math.max(sum.queuedMax, one.queuedMax);
-  into.set(key, sum);
+function countSample(totals: TrafficTotals, { up, concurrency, queued }: AvailabilitySample): void {
+  totals.samples += 1;
+  if (up) totals.upSamples += 1;
+  totals.concurrencySum += concurrency;
+  totals.queuedMax = Math.max(totals.queuedMax, queued);
 }

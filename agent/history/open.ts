@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
+import type { TrafficWindow } from '../core/traffic-window.ts';
 import type { Environment } from '../env.ts';
 import type { Log } from '../lib/log.ts';
 import { createHistorySink, type HistorySink } from './sink.ts';
@@ -20,15 +21,16 @@ export async function openHistoryStore(options: {
   config: Config;
   env: Environment;
   stateDir: string;
+  window: TrafficWindow;
   log: Log;
   isLeader(): boolean;
 }): Promise<HistoryStore> {
-  const { config, env, stateDir, log, isLeader } = options;
+  const { config, env, stateDir, window, log, isLeader } = options;
   const embedded = env.databaseUrl ? null : await startEmbeddedPostgres(join(stateDir, 'pglite'));
   const url = env.databaseUrl ?? embedded?.url ?? '';
   const forget = embedded ? saveEmbeddedUrl(stateDir, url) : () => {};
   const database = openDatabase(url, config.postgres.pool);
-  const sink = await createHistorySink({ database, migrateUrl: url, stateDir, log, isLeader });
+  const sink = await createHistorySink({ database, migrateUrl: url, stateDir, window, log, isLeader });
   return {
     sink,
     database,

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Sink } from '../core/sink.ts';
 import { instanceKey } from '../core/state.ts';
+import { createTrafficWindow, type TrafficWindow } from '../core/traffic-window.ts';
 import { createMinuteAggregator } from './minutes.ts';
 import { changeRecords, type HistoryRecord, metricsColumns } from './records.ts';
 import { openSpool } from './spool.ts';
@@ -16,6 +17,8 @@ export interface HistorySinkOptions {
   /** The spool lies in `<stateDir>/spool`. */
   stateDir: string;
   log: Logger;
+  /** Source of `latency_minutes`. */
+  window?: TrafficWindow;
   /** Of two agents the leader alone writes history. */
   isLeader?: () => boolean;
   flushMs?: number;
@@ -29,6 +32,7 @@ export interface HistorySink extends Sink {
 /** History: what was measured and what happened. The database is the caller's to close, after the sink. */
 export async function createHistorySink(options: HistorySinkOptions): Promise<HistorySink> {
   const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
+  const { window = createTrafficWindow() } = options;
   const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
   const prepare = migrateUrl
     ? async () => {
@@ -42,7 +46,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     flushMs,
     ...(prepare && { prepareSchema: prepare }),
   });
-  const minutes = createMinuteAggregator();
+  const minutes = createMinuteAggregator(window);
   // What an earlier run left on disk goes in first.
   if (spool.size().rows > 0) writer.write([]);
 
@@ -50,9 +54,11 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     name: 'postgres',
     writer,
     accept(update) {
-      if (!isLeader()) return;
+      if (!isLeader()) {
+        minutes.takeAll();
+        return;
+      }
       const ended = minutes.takeEnded(update.at);
-      minutes.add(update);
       const changes = update.changes.flatMap((change) =>
         changeRecords(change, update.instances.get(instanceKey(change.service, change.instance))),
       );

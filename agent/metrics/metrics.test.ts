@@ -3,7 +3,8 @@ import { expect, test } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { sampleInstance } from '../../test/harness/instance.ts';
 import type { Update } from '../core/sink.ts';
-import { type Instance, instanceKey } from '../core/state.ts';
+import { type Instance, instanceKey, type TrafficDelta } from '../core/state.ts';
+import { createTrafficWindow } from '../core/traffic-window.ts';
 import { createMetrics, type MetricsStatus } from './metrics.ts';
 
 const status: MetricsStatus = {
@@ -29,26 +30,36 @@ const sketchOf = (...values: number[]) => {
   return sketch;
 };
 
-const metrics = () => createMetrics({ version: '1.2.3', site: 'main', status: () => status, now: () => 0 });
+const traffic = (...latencies: number[]): TrafficDelta => ({
+  kind: 'traffic',
+  source: 'haproxy',
+  service: 'gs',
+  instance: 'gs-1',
+  at: 0,
+  success: 2,
+  failure: 1,
+  slow: 0,
+  latency: sketchOf(...latencies),
+});
+
+function metrics() {
+  const window = createTrafficWindow();
+  const all = createMetrics({
+    version: '1.2.3',
+    site: 'main',
+    status: () => status,
+    window,
+    now: () => 0,
+  });
+  return { ...all, window };
+}
 const labels = 'service="gs",instance="gs-1"';
 
 test('the names that the guide’s dashboards read', async () => {
   const all = metrics();
+  all.window.addTraffic(traffic(20, 200, 700));
   all.accept(
     update([instance('gs-1', { breaker: 'open', health: 'down', state: 'down' })], {
-      traffic: [
-        {
-          kind: 'traffic',
-          source: 'haproxy',
-          service: 'gs',
-          instance: 'gs-1',
-          at: 0,
-          success: 2,
-          failure: 1,
-          slow: 0,
-          latency: sketchOf(20, 200, 700),
-        },
-      ],
       changes: [
         { at: 0, service: 'gs', instance: 'gs-1', kind: 'state', from: 'up', to: 'down', reason: 'breaker' },
       ],
@@ -69,16 +80,8 @@ test('the names that the guide’s dashboards read', async () => {
 const promtool = spawnSync('promtool', ['--version']).status === 0;
 test.skipIf(!promtool)('Prometheus itself finds nothing to mend in the page', async () => {
   const all = metrics();
-  all.accept(
-    update([instance('gs-1'), instance('gs-2', { state: 'down' })], {
-      traffic: [
-        {
-          ...{ kind: 'traffic', source: 'haproxy', service: 'gs', instance: 'gs-1', at: 0, slow: 0 },
-          ...{ success: 2, failure: 1, latency: sketchOf(20, 700) },
-        },
-      ],
-    }),
-  );
+  all.window.addTraffic(traffic(20, 700));
+  all.accept(update([instance('gs-1'), instance('gs-2', { state: 'down' })]));
   const { status, stdout, stderr } = spawnSync('promtool', ['check', 'metrics'], {
     input: await all.render(),
     encoding: 'utf8',

@@ -1,7 +1,8 @@
 import { collectDefaultMetrics } from 'prom-client';
 import type { EdgeReport } from '../../shared/edge-report.ts';
 import type { SinkStatus, Update } from '../core/sink.ts';
-import { type Instance, instanceKey, type ProbeResult, type TrafficDelta } from '../core/state.ts';
+import type { Instance, ProbeResult } from '../core/state.ts';
+import type { TrafficTotals, TrafficWindow } from '../core/traffic-window.ts';
 import { createMetricSet, type MetricSet } from './metric-set.ts';
 
 const STATES = ['up', 'probation', 'draining', 'down'] as const;
@@ -33,16 +34,18 @@ export interface MetricsOptions {
   version: string;
   site: string;
   status: () => MetricsStatus;
+  window: TrafficWindow;
   now?: () => number;
 }
 
-export function createMetrics({ version, site, status, now = Date.now }: MetricsOptions): Metrics {
+export function createMetrics({ version, site, status, window, now = Date.now }: MetricsOptions): Metrics {
   const set = createMetricSet();
   collectDefaultMetrics({ register: set.registry });
   // Gauges that end in `_total`, which promtool refuses; what they add up is there by type.
   for (const kind of ['handles', 'requests', 'resources'])
     set.registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   set.info.set({ version, site }, 1);
+  const sinceLastUpdate = window.accumulate();
   let known = new Set<string>();
   let edgeAges: { at: number; ageMs: number }[] = [];
   return {
@@ -50,7 +53,12 @@ export function createMetrics({ version, site, status, now = Date.now }: Metrics
     accept(update) {
       known = forgetGone(set, known, update.instances);
       for (const instance of update.instances.values()) showInstance(set, instance);
-      for (const delta of update.traffic ?? []) if (known.has(keyOf(delta))) addTraffic(set, delta);
+      for (const { totals } of sinceLastUpdate.takeAll()) {
+        for (const [key, one] of totals) {
+          const instance = update.instances.get(key);
+          if (instance) addTraffic(set, instance, one);
+        }
+      }
       const host = update.metrics?.[0];
       if (host) {
         set.cpu.set(host.cpuUsage);
@@ -85,8 +93,6 @@ export function createMetrics({ version, site, status, now = Date.now }: Metrics
   };
 }
 
-const keyOf = ({ service, instance }: TrafficDelta): string => instanceKey(service, instance);
-
 /** Series of instances that are no longer there would be read as instances that are down. */
 function forgetGone(set: MetricSet, known: ReadonlySet<string>, now: Update['instances']): Set<string> {
   for (const key of known) {
@@ -116,11 +122,11 @@ function showInstance(set: MetricSet, instance: Instance): void {
   for (const status of ['success', 'failure']) set.requests.inc({ ...labels, status }, 0);
 }
 
-function addTraffic(set: MetricSet, delta: TrafficDelta): void {
-  const labels = { service: delta.service, instance: delta.instance };
-  set.requests.inc({ ...labels, status: 'success' }, delta.success);
-  set.requests.inc({ ...labels, status: 'failure' }, delta.failure);
-  if (delta.latency) set.responseTime.add(labels, delta.latency);
+function addTraffic(set: MetricSet, { service, id }: Instance, totals: TrafficTotals): void {
+  const labels = { service, instance: id };
+  set.requests.inc({ ...labels, status: 'success' }, totals.success);
+  set.requests.inc({ ...labels, status: 'failure' }, totals.failure);
+  if (totals.latency) set.responseTime.add(labels, totals.latency);
 }
 
 function addEdgeReport(set: MetricSet, report: EdgeReport): void {

@@ -3,6 +3,7 @@ import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
+import { createTrafficWindow } from '../../agent/core/traffic-window.ts';
 import { createMetrics } from '../../agent/metrics/metrics.ts';
 
 const here = import.meta.dirname;
@@ -42,6 +43,7 @@ test('every alert has a case', () => {
 
 test('rules read only metrics that the agent serves or other rules record', async () => {
   const page = await createMetrics({
+    window: createTrafficWindow(),
     version: '0',
     site: 'main',
     status: () => ({

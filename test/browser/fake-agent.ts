@@ -4,6 +4,7 @@ import { serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { AlertRecord } from '../../agent/alerting/alert.ts';
 import type { AdminState, Change, Instance, TrafficDelta } from '../../agent/core/state.ts';
+import { createTrafficWindow } from '../../agent/core/traffic-window.ts';
 import { registerDashboard } from '../../agent/http/dashboard/routes.ts';
 import { createStatusView } from '../../agent/http/dashboard/status.ts';
 import type { AgentStatus } from '../../agent/http/schemas.ts';
@@ -59,10 +60,13 @@ export async function startFakeAgent({ port = 0, history = true, fleet = 0 } = {
       });
     }
   }
-  const live = createStatusView({ config: () => config });
+  const window = createTrafficWindow();
+  const live = createStatusView({ config: () => config, window });
   const random = seeded(7);
-  const tick = (at: number) =>
-    live.accept({ at, instances, changes: [], traffic: traffic(instances, at, random) });
+  const tick = (at: number) => {
+    for (const delta of traffic(instances, at, random)) window.addTraffic(delta);
+    live.accept({ at, instances, changes: [] });
+  };
   if (history) for (let at = now - 300_000; at < now; at += 1_000) tick(at);
   else live.accept({ at: now, instances, changes: [] });
 

@@ -131,12 +131,12 @@ function open() {
   const alerts = createAlertManager({ config: () => config, store, dispatcher, log, isLeader: () => true });
   /** A summary in which every request took `ms`. */
   const slow = (ms: number) => {
-    const window = createTrafficWindow(() => 60_000);
+    const window = createTrafficWindow();
     const latency = emptySketch();
     addToSketch(latency, ms, 100);
     const about = { kind: 'traffic', source: 'haproxy', service: 'gs', instance: 'gs-1', at: 0 } as const;
     const delta = { ...about, success: 100, failure: 0, slow: 0, latency };
-    window.add({ at: 1, instances: new Map(), changes: [], traffic: [delta] });
+    window.addTraffic(delta);
     return summarizeTraffic({ config, window, instances: [], now: 2, since: 0 });
   };
   return { alerts, dispatcher, slow };

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Update } from '../../agent/core/sink.ts';
+import { createTrafficWindow } from '../../agent/core/traffic-window.ts';
 import type { HistoryRecord } from '../../agent/history/records.ts';
 import { createHistorySink } from '../../agent/history/sink.ts';
 import { openSpool } from '../../agent/history/spool.ts';
@@ -140,9 +141,25 @@ describe.each([
   });
 
   test('every kind of change finds its table, and minutes hold latencies and availability', async () => {
-    const sink = await createHistorySink({ database, stateDir, log, flushMs: 1 });
+    const window = createTrafficWindow();
+    const sink = await createHistorySink({ database, stateDir, window, log, flushMs: 1 });
     const latency = emptySketch();
     addToSketch(latency, 20, 5);
+    window.addTraffic({
+      kind: 'traffic',
+      source: 'edge',
+      service: 'gs',
+      instance: 'gs-1',
+      at: 600_000,
+      success: 5,
+      failure: 0,
+      slow: 0,
+      latency,
+    });
+    const refresh = (update: ReturnType<typeof tick>) => {
+      window.addSample(update.instances.values(), update.at);
+      sink.accept(update);
+    };
     const about = { at: 600_000, service: 'gs', instance: 'gs-1', reason: 'probe failed' };
     sink.accept({
       at: 600_000,
@@ -153,23 +170,10 @@ describe.each([
         { ...about, kind: 'state', from: 'up', to: 'down' },
         { ...about, kind: 'admin', from: 'ready', to: 'drain', reason: 'release', by: 'ada' },
       ],
-      traffic: [
-        {
-          kind: 'traffic',
-          source: 'edge',
-          service: 'gs',
-          instance: 'gs-1',
-          at: 0,
-          success: 5,
-          failure: 0,
-          slow: 0,
-          latency,
-        },
-      ],
     });
-    sink.accept({ ...tick(630), instances: new Map([['gs/gs-1', { ...instance, state: 'down' }]]) });
-    sink.accept(tick(635));
-    sink.accept(tick(660));
+    refresh({ ...tick(630), instances: new Map([['gs/gs-1', { ...instance, state: 'down' }]]) });
+    refresh(tick(635));
+    refresh(tick(660));
     await sink.close(PATIENCE_MS);
     // What a slow machine kept on the disk goes in now.
     const rest = await createHistorySink({ database, stateDir, log, flushMs: 1 });

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
+import { createTrafficWindow } from '../../core/traffic-window.ts';
 import type { AgentStatus } from '../schemas.ts';
 import { createStatusView } from './status.ts';
 import { createStatusStream } from './status-stream.ts';
@@ -17,7 +18,7 @@ const agent: AgentStatus = {
 };
 
 test('all viewers share one document; a late viewer gets the latest; a change sends the next one early', async () => {
-  const view = createStatusView({ config: () => config });
+  const view = createStatusView({ config: () => config, window: createTrafficWindow() });
   let made = 0;
   const stream = createStatusStream(
     () => {

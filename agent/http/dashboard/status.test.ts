@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
 import { emptySketch } from '../../../shared/sketch.ts';
 import type { Instance, TrafficDelta } from '../../core/state.ts';
+import { createTrafficWindow } from '../../core/traffic-window.ts';
 import type { AgentStatus } from '../schemas.ts';
 import { createStatusView } from './status.ts';
 
@@ -30,27 +31,27 @@ const calls = (at: number, success: number, id = 'gs-1'): TrafficDelta => ({
   ...{ kind: 'traffic', source: 'haproxy', service: 'gs', instance: id, at, success, failure: 0, slow: 0 },
 });
 
-test('steady traffic shows as a steady rate at every moment, although it is told of only every five seconds', () => {
+test('steady traffic shows as a steady rate at every moment', () => {
   let now = START;
-  const live = createStatusView({ config: () => config, now: () => now });
+  const window = createTrafficWindow();
+  const live = createStatusView({ config: () => config, window, now: () => now });
   const seen = new Set<number>();
   for (let second = 0; second < 60; second++) {
     now = START + second * 1_000;
-    if (second % 5 === 2) {
-      const traffic = [5, 4, 3, 2, 1].map((ago) => calls(now - ago * 1_000, 30));
-      live.accept({ at: now, instances, changes: [], traffic });
-    }
+    window.addTraffic(calls(now, 30));
     if (second > 25) seen.add(live.status(agent).total.perSecond);
   }
   expect([...seen]).toEqual([30]);
 });
 
-test('gauges and instances stand with their service; traffic of instances nobody knows is the service’s alone', () => {
+test('traffic of an unknown instance counts for its service only', () => {
   let now = START;
-  const live = createStatusView({ config: () => config, now: () => now });
-  live.accept({ at: now, instances, changes: [], traffic: [calls(now, 50), calls(now, 50, 'gone')] });
-  now += 10_000;
+  const window = createTrafficWindow();
+  const live = createStatusView({ config: () => config, window, now: () => now });
   live.accept({ at: now, instances, changes: [] });
+  window.addTraffic(calls(now, 50));
+  window.addTraffic(calls(now, 50, 'gone'));
+  now += 7_000;
   const gs = live.status(agent).services.find(({ id }) => id === 'gs');
   expect(gs).toMatchObject({ inflight: 2, queued: 1, traffic: { perSecond: 10 } });
   expect(gs?.traffic.history.perSecond.at(-1)).toBe(20);
@@ -58,7 +59,8 @@ test('gauges and instances stand with their service; traffic of instances nobody
 });
 
 test('changes: the newest first, a hundred at most', () => {
-  const live = createStatusView({ config: () => config, now: () => START });
+  const window = createTrafficWindow();
+  const live = createStatusView({ config: () => config, window, now: () => START });
   for (let index = 0; index < 150; index++) {
     const change = {
       at: index,
@@ -76,7 +78,8 @@ test('changes: the newest first, a hundred at most', () => {
 
 test('edge reports: summed per service and policy, the oldest snapshot in use, forgotten after five minutes', () => {
   let now = START;
-  const live = createStatusView({ config: () => config, now: () => now });
+  const window = createTrafficWindow();
+  const live = createStatusView({ config: () => config, window, now: () => now });
   const report = (isolate: string, seq: number) => ({
     ...{ v: 1 as const, site: 'main', isolate, seq: 1, from: now - 1_000, to: now, tries: [] },
     snapshot: { epoch: 1, seq, ageMs: 10, source: 'hub' },

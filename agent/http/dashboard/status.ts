@@ -1,20 +1,15 @@
 import type { Config } from '../../../shared/config/config.ts';
 import type { EdgeReport } from '../../../shared/edge-report.ts';
 import type { Update } from '../../core/sink.ts';
-import { type Change, type Instance, instanceKey, type TrafficDelta } from '../../core/state.ts';
-import type { AgentStatus, StatusDocument, StatusInstance } from '../schemas.ts';
+import { type Change, type Instance, instanceKey } from '../../core/state.ts';
+import type { TrafficWindow } from '../../core/traffic-window.ts';
+import type { AgentStatus, StatusDocument, StatusInstance, TrafficRates } from '../schemas.ts';
 import { type EdgeReportLog, recordEdgeReport, summariseEdgeReports } from './edge-summary.ts';
-import {
-  addTraffic,
-  currentRates,
-  type DashboardWindow,
-  emptyWindow,
-  summariseTraffic,
-} from './traffic-window.ts';
+import { createRateReader, summariseTraffic } from './traffic-window.ts';
 
 export interface StatusView {
   /** Told of every update, as the sinks are. Never waits, never throws. */
-  accept(update: Update & { traffic?: readonly TrafficDelta[] }): void;
+  accept(update: Update): void;
   edgeReport(report: EdgeReport): void;
   /** `tell` is called whenever an update brings changes. */
   onChange(tell: () => void): void;
@@ -22,39 +17,28 @@ export interface StatusView {
 }
 
 const KEPT_CHANGES = 100;
-/** HAProxy's counters are read once a second, so an update knows of everything but the last second. */
+/** HAProxy's counters are read once a second: traffic older than this is in the window. */
 const COUNTER_LAG_MS = 1_200;
-/** Without updates for this long, nothing happens: what came before is settled all the same. */
-const QUIET_MS = 10_000;
 
 export function createStatusView({
   config,
+  window,
   now = Date.now,
 }: {
   config: () => Config;
+  window: TrafficWindow;
   now?: () => number;
 }): StatusView {
   const edgeLog: EdgeReportLog = { reports: [] };
-  const total = emptyWindow();
-  const services = new Map<string, DashboardWindow>();
-  const perInstance = new Map<string, DashboardWindow>();
+  const ratesOf = createRateReader(window);
   let instances: ReadonlyMap<string, Instance> = new Map();
   let changes: Change[] = [];
-  let toldAt = 0;
   let changed = (): void => undefined;
 
   return {
     accept(update) {
       instances = update.instances;
-      toldAt = update.at;
-      for (const key of perInstance.keys()) if (!instances.has(key)) perInstance.delete(key);
       if (update.changes.length > 0) changes = [...changes, ...update.changes].slice(-KEPT_CHANGES);
-      for (const delta of update.traffic ?? []) {
-        addTraffic(total, delta.at, delta);
-        addTraffic(windowOf(services, delta.service), delta.at, delta);
-        const key = instanceKey(delta.service, delta.instance);
-        if (instances.has(key)) addTraffic(windowOf(perInstance, key), delta.at, delta);
-      }
       if (update.changes.length > 0) changed();
     },
     edgeReport: (report) => recordEdgeReport(edgeLog, report, now()),
@@ -63,15 +47,15 @@ export function createStatusView({
     },
     status(agent) {
       const at = now();
-      const settledAt = Math.max(toldAt - COUNTER_LAG_MS, at - QUIET_MS);
+      const completeUntil = at - COUNTER_LAG_MS;
       const views = [...instances.values()].map((instance) =>
-        toStatusInstance(instance, perInstance.get(instanceKey(instance.service, instance.id)), settledAt),
+        toStatusInstance(instance, ratesOf(instanceKey(instance.service, instance.id), completeUntil)),
       );
       const byService = Map.groupBy(views, (view) => view.service);
       return {
         ...agent,
         at,
-        total: { ...summariseTraffic(total, settledAt), ...sumGauges(views) },
+        total: { ...summariseTraffic(window, instanceKey('', ''), completeUntil), ...sumGauges(views) },
         services: Object.values(config().services).map((service) => {
           const own = byService.get(service.id) ?? [];
           return {
@@ -79,7 +63,7 @@ export function createStatusView({
             routes: service.routes,
             timeoutMs: service.timeout,
             maxconn: service.maxconn,
-            traffic: summariseTraffic(services.get(service.id) ?? emptyWindow(), settledAt),
+            traffic: summariseTraffic(window, instanceKey(service.id, ''), completeUntil),
             ...sumGauges(own),
             instances: own,
           };
@@ -91,20 +75,7 @@ export function createStatusView({
   };
 }
 
-function windowOf(windows: Map<string, DashboardWindow>, key: string): DashboardWindow {
-  const found = windows.get(key);
-  if (found) return found;
-  const made = emptyWindow();
-  windows.set(key, made);
-  return made;
-}
-
-function toStatusInstance(
-  instance: Instance,
-  window: DashboardWindow | undefined,
-  settledAt: number,
-): StatusInstance {
-  const traffic = currentRates(window ?? emptyWindow(), settledAt);
+function toStatusInstance(instance: Instance, traffic: TrafficRates): StatusInstance {
   const { id, service, url, origin, state, reason, since, health, breaker, admin, weight, priority } =
     instance;
   const { latencyMs, inflight, queued, drainDeadline, expiresAt } = instance;

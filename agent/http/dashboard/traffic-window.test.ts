@@ -1,8 +1,26 @@
 import { expect, test } from 'vitest';
-import { addToSketch, emptySketch } from '../../../shared/sketch.ts';
-import { addTraffic, BUCKET_MS, BUCKETS, emptyWindow, summariseTraffic } from './traffic-window.ts';
+import { addToSketch, emptySketch, type Sketch } from '../../../shared/sketch.ts';
+import { BUCKET_MS, createTrafficWindow } from '../../core/traffic-window.ts';
+import { createRateReader, HISTORY_BUCKETS, summariseTraffic } from './traffic-window.ts';
 
 const START = 1_000 * BUCKET_MS;
+
+function open() {
+  const window = createTrafficWindow();
+  const add = (at: number, success: number, failure = 0, latency?: Sketch) =>
+    window.addTraffic({
+      kind: 'traffic',
+      source: 'haproxy',
+      service: 'gs',
+      instance: 'gs-1',
+      at,
+      success,
+      failure,
+      slow: 0,
+      ...(latency && { latency }),
+    });
+  return { window, add, summary: (at: number) => summariseTraffic(window, 'gs/', at) };
+}
 
 function latencies(...values: number[]) {
   const sketch = emptySketch();
@@ -10,31 +28,39 @@ function latencies(...values: number[]) {
   return sketch;
 }
 
-test('the rate is of whole buckets, the filling one counts for nothing', () => {
-  const window = emptyWindow();
-  addTraffic(window, START, { success: 90, failure: 10 });
-  expect(summariseTraffic(window, START + 1_000).perSecond).toBe(0);
-  expect(summariseTraffic(window, START + BUCKET_MS)).toMatchObject({ perSecond: 10, errorPercent: 10 });
-  expect(summariseTraffic(window, START + 3 * BUCKET_MS).perSecond).toBe(0);
+test('rates cover whole buckets and leave out the one that is filling', () => {
+  const { add, summary } = open();
+  add(START, 90, 10);
+  expect(summary(START + 1_000).perSecond).toBe(0);
+  expect(summary(START + BUCKET_MS)).toMatchObject({ perSecond: 10, errorPercent: 10 });
+  expect(summary(START + 3 * BUCKET_MS).perSecond).toBe(0);
 });
 
-test('percentiles come from the last minute and say nothing when nothing was measured', () => {
-  const window = emptyWindow();
-  expect(summariseTraffic(window, START)).toMatchObject({ p50: null, p95: null, errorPercent: null });
-  addTraffic(window, START, { success: 3, failure: 0, latency: latencies(10, 20, 400) });
-  const { p50, p99 } = summariseTraffic(window, START + BUCKET_MS);
+test('percentiles come from the last minute and are null when nothing was measured', () => {
+  const { add, summary } = open();
+  expect(summary(START)).toMatchObject({ p50: null, p95: null, errorPercent: null });
+  add(START, 3, 0, latencies(10, 20, 400));
+  const { p50, p99 } = summary(START + BUCKET_MS);
   expect(p50).toBeCloseTo(20, 0);
   expect(p99).toBeGreaterThan(19);
-  expect(summariseTraffic(window, START + 30 * BUCKET_MS).p50).toBeNull();
+  expect(summary(START + 30 * BUCKET_MS).p50).toBeNull();
 });
 
-test('five minutes of history, oldest first, and nothing older is kept', () => {
-  const window = emptyWindow();
-  for (let index = 0; index < 500; index++) {
-    addTraffic(window, START + index * BUCKET_MS, { success: 5, failure: 0 });
-  }
-  const { history } = summariseTraffic(window, START + 500 * BUCKET_MS);
-  expect(history.perSecond).toHaveLength(BUCKETS);
+test('history covers five minutes, oldest first', () => {
+  const { add, summary } = open();
+  for (let index = 0; index < 500; index++) add(START + index * BUCKET_MS, 5);
+  const { history } = summary(START + 500 * BUCKET_MS);
+  expect(history.perSecond).toHaveLength(HISTORY_BUCKETS);
   expect(history.perSecond.every((rate) => rate === 1)).toBe(true);
-  expect(window.buckets.size).toBeLessThan(BUCKETS + 3);
+});
+
+test('the rate reader gives the same rates as the summary, in every bucket', () => {
+  const { window, add, summary } = open();
+  const ratesOf = createRateReader(window);
+  for (let index = 0; index < 20; index++) {
+    add(START + index * BUCKET_MS, index, index % 3, latencies(index));
+    const { history: _, ...rates } = summary(START + (index + 1) * BUCKET_MS);
+    expect(ratesOf('gs/gs-1', START + (index + 1) * BUCKET_MS)).toEqual(rates);
+    expect(ratesOf('gs/gs-1', START + (index + 1) * BUCKET_MS + 1)).toEqual(rates);
+  }
 });

@@ -1,100 +1,68 @@
-import { emptySketch, mergeSketch, type Sketch, sketchQuantile } from '../../../shared/sketch.ts';
-
+import { emptySketch, mergeSketch, sketchQuantile } from '../../../shared/sketch.ts';
+import { BUCKET_MS, type TrafficTotals, type TrafficWindow } from '../../core/traffic-window.ts';
 import type { TrafficRates, TrafficSummary } from '../schemas.ts';
 
-/** The last five minutes of one instance, service, or everything, in 60 buckets of 5 s. Instants are epoch milliseconds. */
-export interface DashboardWindow {
-  buckets: Map<number, TrafficBucket>;
-  /** What was reckoned last, true until a bucket up to `last` changes. */
-  cachedRates?: { last: number; pace: TrafficRates };
-}
-
-interface TrafficBucket {
-  success: number;
-  failure: number;
-  latency: Sketch;
-}
-
-export const BUCKET_MS = 5_000;
-export const BUCKETS = 60;
-/** Rates are of the last two whole buckets, percentiles and errors of the last minute. */
+export const HISTORY_BUCKETS = 60;
+/** Rates cover the last two whole buckets, percentiles and errors the last minute. */
 const RATE_BUCKETS = 2;
 const QUANTILE_BUCKETS = 12;
 
-export const emptyWindow = (): DashboardWindow => ({ buckets: new Map() });
-
-export function addTraffic(
-  window: DashboardWindow,
-  at: number,
-  traffic: { success: number; failure: number; latency?: Sketch },
-): void {
-  const index = Math.floor(at / BUCKET_MS);
-  let bucket = window.buckets.get(index);
-  if (!bucket) {
-    bucket = { success: 0, failure: 0, latency: emptySketch() };
-    window.buckets.set(index, bucket);
-    for (const old of window.buckets.keys()) if (old < index - BUCKETS - 1) window.buckets.delete(old);
-  }
-  if (window.cachedRates && index <= window.cachedRates.last) delete window.cachedRates;
-  bucket.success += traffic.success;
-  bucket.failure += traffic.failure;
-  if (traffic.latency) mergeSketch(bucket.latency, traffic.latency);
-}
-
-/**
- * `settledAt`: all that happened before it has been told. The bucket that is still filling then counts for nothing: a
- * rate read from it would jump about.
- */
-export function summariseTraffic(window: DashboardWindow, settledAt: number): TrafficSummary {
-  const all = recent(window, settledAt, BUCKETS);
+/** All figures cover buckets that ended by `completeUntil`: the rate of a bucket that is still filling would jump. */
+export function summariseTraffic(window: TrafficWindow, key: string, completeUntil: number): TrafficSummary {
+  const history = window.buckets(key, completeUntil, HISTORY_BUCKETS);
   return {
-    ...currentRates(window, settledAt),
+    ...ratesOf(history),
     history: {
-      perSecond: all.map((bucket) => (callsOf([bucket]) * 1000) / BUCKET_MS),
-      errorPercent: all.map((bucket) => errorPercentOf([bucket])),
-      p95: all.map((bucket) => rounded(bucket ? sketchQuantile(bucket.latency, 0.95) : null)),
+      perSecond: history.map((bucket) => (requestsOf([bucket]) * 1000) / BUCKET_MS),
+      errorPercent: history.map((bucket) => errorPercentOf([bucket])),
+      p95: history.map((bucket) => rounded(bucket?.latency ? sketchQuantile(bucket.latency, 0.95) : null)),
     },
   };
 }
 
-const EMPTY: TrafficRates = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
-
-/** The same without the history. Reckoned anew only every five seconds: hundreds of instances are asked for every second. */
-export function currentRates(window: DashboardWindow, settledAt: number): TrafficRates {
-  const last = Math.floor(settledAt / BUCKET_MS) - 1;
-  if (window.cachedRates?.last !== last) window.cachedRates = { last, pace: computeRates(window, settledAt) };
-  return window.cachedRates.pace;
-}
-
-function computeRates(window: DashboardWindow, settledAt: number): TrafficRates {
-  const minute = recent(window, settledAt, QUANTILE_BUCKETS);
-  if (minute.every((bucket) => bucket === undefined)) return EMPTY;
-  const sketch = emptySketch();
-  for (const bucket of minute) if (bucket) mergeSketch(sketch, bucket.latency);
-  return {
-    perSecond: callsOf(recent(window, settledAt, RATE_BUCKETS)) / ((RATE_BUCKETS * BUCKET_MS) / 1000),
-    errorPercent: errorPercentOf(minute),
-    p50: rounded(sketchQuantile(sketch, 0.5)),
-    p95: rounded(sketchQuantile(sketch, 0.95)),
-    p99: rounded(sketchQuantile(sketch, 0.99)),
+/**
+ * Current rates by key. Remembers each until the next bucket is whole: hundreds of instances are read every second, and
+ * their rates change every five.
+ */
+export function createRateReader(
+  window: TrafficWindow,
+): (key: string, completeUntil: number) => TrafficRates {
+  let bucket = 0;
+  const known = new Map<string, TrafficRates>();
+  return (key, completeUntil) => {
+    const current = Math.floor(completeUntil / BUCKET_MS);
+    if (current !== bucket) known.clear();
+    bucket = current;
+    const rates = known.get(key) ?? ratesOf(window.buckets(key, completeUntil, QUANTILE_BUCKETS));
+    known.set(key, rates);
+    return rates;
   };
 }
 
-/** The last whole buckets, oldest first. */
-function recent(window: DashboardWindow, settledAt: number, count: number): (TrafficBucket | undefined)[] {
-  const last = Math.floor(settledAt / BUCKET_MS) - 1;
-  return Array.from({ length: count }, (_, index) => window.buckets.get(last - count + 1 + index));
+type MaybeTotals = TrafficTotals | undefined;
+
+function ratesOf(buckets: readonly MaybeTotals[]): TrafficRates {
+  const minute = buckets.slice(-QUANTILE_BUCKETS);
+  const latency = emptySketch();
+  for (const bucket of minute) if (bucket?.latency) mergeSketch(latency, bucket.latency);
+  return {
+    perSecond: requestsOf(buckets.slice(-RATE_BUCKETS)) / ((RATE_BUCKETS * BUCKET_MS) / 1000),
+    errorPercent: errorPercentOf(minute),
+    p50: rounded(sketchQuantile(latency, 0.5)),
+    p95: rounded(sketchQuantile(latency, 0.95)),
+    p99: rounded(sketchQuantile(latency, 0.99)),
+  };
 }
 
-function callsOf(buckets: readonly (TrafficBucket | undefined)[]): number {
+function requestsOf(buckets: readonly MaybeTotals[]): number {
   return buckets.reduce((sum, bucket) => sum + (bucket ? bucket.success + bucket.failure : 0), 0);
 }
 
-function errorPercentOf(buckets: readonly (TrafficBucket | undefined)[]): number | null {
-  const calls = callsOf(buckets);
-  if (calls === 0) return null;
+function errorPercentOf(buckets: readonly MaybeTotals[]): number | null {
+  const requests = requestsOf(buckets);
+  if (requests === 0) return null;
   const failures = buckets.reduce((sum, bucket) => sum + (bucket?.failure ?? 0), 0);
-  return Math.round((failures / calls) * 10_000) / 100;
+  return Math.round((failures / requests) * 10_000) / 100;
 }
 
 function rounded(value: number | null): number | null {

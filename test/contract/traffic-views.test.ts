@@ -1,0 +1,137 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { summarizeTraffic } from '../../agent/alerting/summary.ts';
+import { metricsRows } from '../../agent/core/metrics-rows.ts';
+import { instanceKey } from '../../agent/core/state.ts';
+import { BUCKET_MS, createTrafficWindow } from '../../agent/core/traffic-window.ts';
+import { createMinuteAggregator } from '../../agent/history/minutes.ts';
+import { createStatusView } from '../../agent/http/dashboard/status.ts';
+import { createMetrics } from '../../agent/metrics/metrics.ts';
+import { parseConfig } from '../../shared/config/load.ts';
+import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { sampleInstance } from '../harness/instance.ts';
+
+const START = 1_000_000_000_000;
+const sketchOf = (ms: number, times: number) => {
+  const sketch = emptySketch();
+  addToSketch(sketch, ms, times);
+  return sketch;
+};
+
+const config = parseConfig(`
+version: 1
+site: { id: main }
+services:
+  gs: { routes: [/], instances: [{ id: a, url: 'http://127.0.0.1:1' }, { id: b, url: 'http://127.0.0.1:2' }] }
+  ec: { routes: [/ec], instances: [{ id: c, url: 'http://127.0.0.1:3' }] }
+`);
+const instances = new Map(
+  Object.values(config.services).flatMap((service) =>
+    service.instances.map(({ id }) => [
+      instanceKey(service.id, id),
+      sampleInstance({ id, service: service.id }),
+    ]),
+  ),
+);
+
+/** One stream of traffic and refreshes, in order of time, within five minutes. */
+const streams = fc.array(
+  fc.record({
+    waitMs: fc.integer({ min: 0, max: 4_000 }),
+    key: fc.constantFrom(...instances.keys()),
+    success: fc.nat(50),
+    failure: fc.nat(5),
+    timed: fc.nat(20),
+    refresh: fc.boolean(),
+  }),
+  { maxLength: 60 },
+);
+
+test('monitor, dashboard, metrics, history rows and minutes count the same requests', async () => {
+  const property = fc.asyncProperty(streams, async (stream) => {
+    let now = START;
+    const window = createTrafficWindow(() => config.monitor.window);
+    const sinceLastRows = window.accumulate();
+    const minutes = createMinuteAggregator(window);
+    const metrics = createMetrics({
+      version: '',
+      site: 'main',
+      window,
+      status: () => ({
+        ready: true,
+        leader: { role: 'single' },
+        snapshot: { epoch: 0, seq: 0, publishedAt: null },
+        sinks: {},
+      }),
+    });
+    const dashboard = createStatusView({ config: () => config, window, now: () => now });
+    const rows: ReturnType<typeof metricsRows> = [];
+    const minuteRows: ReturnType<typeof minutes.takeAll> = [];
+    const refresh = () => {
+      const update = { at: now, instances, changes: [] };
+      window.addSample(instances.values(), now);
+      const host = { cpuPercent: 0, memoryPercent: 0 };
+      rows.push(...metricsRows(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, now));
+      minuteRows.push(...minutes.takeEnded(now));
+      metrics.accept(update);
+      dashboard.accept(update);
+    };
+    let [success, failure, timed] = [0, 0, 0];
+    for (const entry of stream) {
+      now += entry.waitMs;
+      const [service = '', instance = ''] = entry.key.split('/');
+      const { timed: count } = entry;
+      window.addTraffic({
+        kind: 'traffic',
+        source: 'haproxy',
+        service,
+        instance,
+        at: now,
+        success: entry.success,
+        failure: entry.failure,
+        slow: 0,
+        ...(count > 0 && { latency: sketchOf(20, count) }),
+      });
+      [success, failure, timed] = [success + entry.success, failure + entry.failure, timed + count];
+      if (entry.refresh) refresh();
+    }
+    refresh();
+    minuteRows.push(...minutes.takeAll());
+
+    const requests = success + failure;
+    const summary = summarizeTraffic({ config, window, instances: instances.values(), now, since: START });
+    expect(summary.total).toMatchObject({ requests, latencySamples: timed });
+    expect(summary.services.reduce((sum, service) => sum + service.requests, 0)).toBe(requests);
+
+    expect(rows.reduce((sum, { successCount }) => sum + successCount, 0)).toBe(success);
+    expect(rows.reduce((sum, { failureCount }) => sum + failureCount, 0)).toBe(failure);
+
+    const latencies = minuteRows.map(({ row }) => (row.latency as { count: number } | null)?.count ?? 0);
+    expect(latencies.reduce((sum, count) => sum + count, 0)).toBe(timed);
+
+    const page = await metrics.render();
+    const counted = (name: string, only = '') =>
+      [...page.matchAll(new RegExp(`^${name}{.*${only}.*} (\\d+)$`, 'gm'))].reduce(
+        (sum, [, value]) => sum + Number(value),
+        0,
+      );
+    expect(counted('acgs_load_balancer_requests_total', 'status="success"')).toBe(success);
+    expect(counted('acgs_load_balancer_requests_total', 'status="failure"')).toBe(failure);
+    expect(counted('acgs_load_balancer_response_time_seconds_count')).toBe(timed);
+
+    // The dashboard shows whole buckets, once the counters' lag has passed.
+    now += BUCKET_MS + 1_200;
+    const { total } = dashboard.status({
+      version: '',
+      site: 'main',
+      startedAt: START,
+      ready: true,
+      leader: { role: 'single', holder: null },
+      snapshot: { epoch: 0, seq: 0, publishedAt: null, error: null },
+      sinks: {},
+    });
+    const shown = total.history.perSecond.reduce((sum, rate) => sum + (rate * BUCKET_MS) / 1000, 0);
+    expect(Math.round(shown)).toBe(requests);
+  });
+  await fc.assert(property, { numRuns: 60 });
+});
