@@ -7,6 +7,7 @@ import {
   installCommand,
   installServers,
   mayInstall,
+  missingPeers,
   missingServers,
   missingTestTools,
   removeStalePolicy,
@@ -25,9 +26,12 @@ export async function bootstrap({
   noInstall = false,
   embedded = false,
   withTestTools = false,
+  withPeers = false,
 } = {}) {
   const ready = (await packages(noInstall)) && (await servers({ requireServers, noInstall, embedded }));
   if (ready && withTestTools) await testTools(noInstall);
+  const missing = withPeers ? missingPeers() : [];
+  if (ready && missing.length > 0 && !noInstall && mayInstall()) await installServers(missing);
   return ready;
 }
 
@@ -82,6 +86,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
     '--no-install': 'noInstall',
     '--embedded': 'embedded',
     '--with-test-tools': 'withTestTools',
+    '--with-peers': 'withPeers',
   };
   const unknown = process.argv.slice(2).filter((arg) => !(arg in known));
   if (unknown.length > 0) {

@@ -20,7 +20,15 @@ const TEST_TOOLS = {
   keepalived: { find: () => findProgram('keepalived'), apt: 'keepalived', dnf: 'keepalived' },
   socat: { find: () => findProgram('socat'), apt: 'socat', dnf: 'socat' },
 };
-const PACKAGES = { ...SERVERS, ...TEST_TOOLS };
+/** The load balancers that `npm run compare` runs beside ours. */
+const PEERS = {
+  nginx: { find: () => findProgram('nginx'), apt: 'nginx-light', dnf: 'nginx' },
+  caddy: { find: () => findProgram('caddy'), apt: 'caddy', dnf: 'caddy' },
+  iproute2: { find: () => findProgram('ip'), apt: 'iproute2', dnf: 'iproute' },
+};
+const PACKAGES = { ...SERVERS, ...TEST_TOOLS, ...PEERS };
+
+export const missingPeers = () => Object.keys(PEERS).filter((name) => !PEERS[name].find());
 
 export const missingTestTools = (tools = TEST_TOOLS) =>
   Object.keys(tools).filter((name) => !tools[name].find());
