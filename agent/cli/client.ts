@@ -123,7 +123,7 @@ export function createApiClient(
   };
 }
 
-const PLAIN_TITLES = new Set(['Bad request', 'Not found', 'Not possible', 'Not in this version or state']);
+const PLAIN_TITLES = new Set(['Bad request', 'Not found', 'Conflict', 'Not in this version or state']);
 
 async function toApiError(response: Response, target: AgentTarget): Promise<ApiError> {
   const text = await response.text().catch(() => '');

@@ -21,40 +21,46 @@ const up = (change: Record<string, Partial<Instance>> = {}) =>
   initialRecords(config, null, 0).map(
     ({ instance }): Instance => ({ ...instance, state: 'up', ...change[instance.id] }),
   );
-const ask = (question: object, instances = up(), pins = {}) =>
-  explain({ path: '/x', host: '', ...question }, { config, instances, pins }, NOW);
+const explainFor = (query: object, instances = up(), pins = {}) =>
+  explain({ path: '/x', host: '', ...query }, { config, instances, pins }, NOW);
 
 test('route, shares by weight, and limits', () => {
-  const told = ask({ path: '/api/v1/governance/x' });
-  expect(told).toMatchObject({ service: 'gs', route: '/api/v1/governance', limits: ['site-wide', 'per-ip'] });
-  expect(told.candidates.map(({ sharePercent }) => sharePercent)).toEqual([66.7, 33.3]);
-  expect(told.candidates.filter(({ chosen }) => chosen)).toHaveLength(1);
+  const explanation = explainFor({ path: '/api/v1/governance/x' });
+  expect(explanation).toMatchObject({
+    service: 'gs',
+    route: '/api/v1/governance',
+    limits: ['site-wide', 'per-ip'],
+  });
+  expect(explanation.candidates.map(({ sharePercent }) => sharePercent)).toEqual([66.7, 33.3]);
+  expect(explanation.candidates.filter(({ chosen }) => chosen)).toHaveLength(1);
 });
 
-test('nobody to answer, and a client that is not let in', () => {
-  expect(ask({ path: '/api/v1/policy/x' })).toMatchObject({
+test('no instance is left: 503; an access rule denies the client: 403', () => {
+  expect(explainFor({ path: '/api/v1/policy/x' })).toMatchObject({
     service: 'pgc',
     chosen: null,
     why: expect.stringContaining('503'),
   });
-  expect(ask({ path: '/admin', client: '8.8.8.8' })).toMatchObject({
+  expect(explainFor({ path: '/admin', client: '8.8.8.8' })).toMatchObject({
     chosen: null,
     why: expect.stringContaining('/admin'),
   });
-  expect(ask({ path: '/admin', client: '10.1.1.1' }).chosen).not.toBeNull();
+  expect(explainFor({ path: '/admin', client: '10.1.1.1' }).chosen).not.toBeNull();
 });
 
-test('a session is where it was placed, or where it was moved', () => {
+test('a session stays where its hash placed it, or where it was moved', () => {
   const session = '0192f0c0-0000-7000-8000-000000000001';
-  const first = ask({ session });
-  expect(first.why).toContain('when it began');
-  expect(ask({ session }).chosen).toBe(first.chosen);
+  const first = explainFor({ session });
+  expect(first.why).toContain('when the session began');
+  expect(explainFor({ session }).chosen).toBe(first.chosen);
   const elsewhere = first.chosen === 'gs-1' ? 'gs-2' : 'gs-1';
-  expect(ask({ session }, up(), { [session]: { gs: elsewhere } })).toMatchObject({ chosen: elsewhere });
-  expect(ask({ session }, up({ [first.chosen ?? '']: { state: 'down' } })).chosen).toBe(elsewhere);
+  expect(explainFor({ session }, up(), { [session]: { gs: elsewhere } })).toMatchObject({
+    chosen: elsewhere,
+  });
+  expect(explainFor({ session }, up({ [first.chosen ?? '']: { state: 'down' } })).chosen).toBe(elsewhere);
 });
 
-test('limits of all services reach the edge with every service, marked as shared', () => {
+test('a site-wide limit is part of every service in the snapshot, marked as shared', () => {
   const { services } = buildSnapshot({
     config,
     instances: up(),

@@ -17,7 +17,13 @@ export interface ExplainQuery {
   client?: string;
 }
 
-const NOTHING = {
+export interface ExplainInput {
+  config: Config;
+  instances: Iterable<Instance>;
+  pins: SnapshotPins;
+}
+
+const NO_SERVICE = {
   service: null,
   route: null,
   strategy: null,
@@ -27,21 +33,22 @@ const NOTHING = {
   limits: [],
 };
 
+interface Decision {
+  candidate: Candidate | null;
+  why: string;
+}
+
 /**
- * What an edge isolate without observations of its own would do with a request, reckoned with the edge's own code from
- * the snapshot as it would be published now.
+ * What an edge isolate without traffic history would do with a request, computed with the edge's own code from the snapshot
+ * as it would be published now.
  */
-export function explain(
-  question: ExplainQuery,
-  world: { config: Config; instances: Iterable<Instance>; pins: SnapshotPins },
-  now: number,
-): RouteExplanation {
+export function explain(query: ExplainQuery, input: ExplainInput, now: number): RouteExplanation {
   const snapshot = buildSnapshot({
-    config: world.config,
-    instances: world.instances,
+    config: input.config,
+    instances: input.instances,
     order: { epoch: 0, seq: 0 },
     issuedAt: now,
-    pins: world.pins,
+    pins: input.pins,
   });
   const view = buildView([snapshot], {
     now,
@@ -49,72 +56,86 @@ export function explain(
     newPickerState: () => ({ cursor: 0 }),
     directOrigin: ({ publicUrl, url }) => publicUrl ?? url,
   });
-  const service = view.route(question.host, question.path);
-  if (!service) return { ...NOTHING, why: `no service has a route that covers ${question.path}` };
+  const service = view.route(query.host, query.path);
+  if (!service) return { ...NO_SERVICE, why: `no service has a route that covers ${query.path}` };
 
   const pool = service.sites[0]?.pool(now);
   const shares = sharesOf(pool?.levels ?? []);
-  const finish = (chosen: Candidate | null, why: string): RouteExplanation => ({
+  const { candidate: chosen, why } =
+    deniedByAccessRule(query, service) ??
+    placeSession(query.session, service, view.pins, now) ??
+    pickWithoutSession(query, service, shares, now);
+  return {
     service: service.id,
-    route: longestPrefix(service.routes, question.path),
+    route: longestPrefix(service.routes, query.path),
     strategy: service.policy.strategy,
     panic: pool?.panic ?? false,
     chosen: chosen?.id ?? null,
     why,
-    candidates: service.candidates.map((one) => ({
-      id: one.id,
-      state: one.state,
-      reason: one.reason,
-      weight: one.weight,
-      priority: one.priority,
-      sharePercent: Math.round((shares.get(one) ?? 0) * 1000) / 10,
-      chosen: one === chosen,
+    candidates: service.candidates.map((candidate) => ({
+      id: candidate.id,
+      state: candidate.state,
+      reason: candidate.reason,
+      weight: candidate.weight,
+      priority: candidate.priority,
+      sharePercent: Math.round((shares.get(candidate) ?? 0) * 1000) / 10,
+      chosen: candidate === chosen,
     })),
     limits: service.policy.rateLimits
-      .filter((limit) => limit.routes?.some((prefix) => coversPath(prefix, question.path)) ?? true)
+      .filter((limit) => limit.routes?.some((prefix) => coversPath(prefix, query.path)) ?? true)
       .map(({ name }) => name),
-  });
+  };
+}
 
-  if (question.client) {
-    const access = service.access(question.path, question.client);
-    if (!access.allowed)
-      return finish(null, `403: the access rule for ${access.rule} does not let ${question.client} in`);
-  }
-  const placed = question.session ? placeSession(question.session, service, view.pins, now) : null;
-  if (placed) return finish(placed.candidate, placed.why);
-  const picked = pool
-    ? pickFrom(pool, [], { now, random: () => 0.5, keyHash: hashText(question.client ?? '') })
-    : null;
-  if (!picked) return finish(null, '503: no instance can take the request');
-  const names = [...shares]
-    .filter(([, share]) => share > 0)
-    .map(([{ id }, share]) => `${id} ${Math.round(share * 100)} %`);
-  const panic = pool?.panic ? 'fewer than half are healthy, so health is ignored; ' : '';
-  return finish(
-    picked.candidate,
-    `${panic}no session: ${service.policy.strategy} among ${names.join(', ')}; for example this one`,
-  );
+function deniedByAccessRule({ path, client }: ExplainQuery, service: ServiceView): Decision | null {
+  if (!client) return null;
+  const access = service.access(path, client);
+  return access.allowed
+    ? null
+    : { candidate: null, why: `403: the access rule for ${access.rule} denies ${client}` };
 }
 
 function placeSession(
-  session: string,
+  session: string | undefined,
   service: ServiceView,
   pins: ReadonlyMap<string, Readonly<Record<string, string>>>,
   now: number,
-): { candidate: Candidate; why: string } | null {
-  const moved = pins.get(session)?.[service.id];
-  const recorded = moved === undefined ? undefined : service.byKey.get(moved);
-  if (recorded && recorded.state !== 'down') {
-    return { candidate: recorded, why: 'the session was moved here, which is recorded' };
+): Decision | null {
+  if (!session) return null;
+  const pinnedKey = pins.get(session)?.[service.id];
+  const pinned = pinnedKey === undefined ? undefined : service.byKey.get(pinnedKey);
+  if (pinned && pinned.state !== 'down') {
+    return { candidate: pinned, why: 'the session was moved here; the snapshot records its pin' };
   }
   const candidate = service.sessions(session, now);
   if (!candidate) return null;
   const began = uuid7Time(session);
   const why =
     began === null
-      ? 'placed by the hash of the session id over all that serve'
-      : `placed by the hash of the session id over those that served when it began (${new Date(began).toISOString()})`;
+      ? 'hash of the session id over all serving instances'
+      : `hash of the session id over the instances that served when the session began (${new Date(began).toISOString()})`;
   return { candidate, why };
+}
+
+function pickWithoutSession(
+  { client }: ExplainQuery,
+  service: ServiceView,
+  shares: ReadonlyMap<Candidate, number>,
+  now: number,
+): Decision {
+  const pool = service.sites[0]?.pool(now);
+  const picked = pool
+    ? pickFrom(pool, [], { now, random: () => 0.5, keyHash: hashText(client ?? '') })
+    : null;
+  if (!pool || !picked) return { candidate: null, why: '503: no instance can take the request' };
+  const names = [...shares]
+    .filter(([, share]) => share > 0)
+    .map(([{ id }, share]) => `${id} ${Math.round(share * 100)} %`);
+  const panic = pool.panic ? 'fewer than half of the instances are healthy, so health is ignored; ' : '';
+  return {
+    candidate: picked.candidate,
+    why: `${panic}no session: ${service.policy.strategy} among ${names.join(', ')}; the chosen one is an example`,
+  };
 }
 
 function sharesOf(levels: readonly PriorityLevel[]): Map<Candidate, number> {

@@ -175,7 +175,7 @@ const edgeSummarySchema = z
   })
   .meta({ id: 'EdgeSummary', description: 'sums of the edge reports of the last five minutes' });
 
-const sinkSchema = z
+export const sinkSchema = z
   .object({
     state: z.enum(['ok', 'retrying', 'down']),
     pending: count,

@@ -11,7 +11,7 @@ import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
-/** One agent process as it is deployed, without Redis, Postgres or HAProxy behind it: none of them may stop it. */
+/** One agent process as deployed, without Redis, Postgres or HAProxy: it must run without each of them. */
 
 vi.setConfig({ testTimeout: 120_000 });
 
@@ -32,7 +32,7 @@ beforeAll(async () => {
   given = config(port, check, ['gs-1', 'gs-2']);
   writeFileSync(configFile, given);
   await start();
-  // Ready it is after five seconds in any case.
+  // /ready answers 200 after five seconds even without probe results.
   const judged = await until(async () => (await state('gs-1')) === 'up' && (await state('gs-2')) === 'up');
   if (!judged) throw new Error(readFileSync(join(folder, 'log'), 'utf8'));
 });
@@ -57,7 +57,7 @@ services:
   gs:
     routes: [/]
     slowStart: 0s
-    # The instances live in the test's own process: held up for a moment, they have not fallen.
+    # The instances run in the test's process: a pause of that process must not mark them down.
     health: { interval: 1s, fastInterval: 100ms, timeout: 60s }
     instances:
 ${lines.join('\n')}
@@ -107,7 +107,7 @@ async function call(method: string, path: string, body?: unknown, token = TOKEN)
 const instances = '/v1/services/gs/instances';
 const state = async (id: string): Promise<string> => (await call('GET', `${instances}/${id}`)).json.state;
 
-test('reading is free on loopback, writing wants the token, errors are problem+json', async () => {
+test('reads on loopback need no token, writes do, errors are problem+json', async () => {
   expect((await call('GET', '/v1/services', undefined, '')).json.services).toMatchObject([
     { id: 'gs', up: 2 },
   ]);
@@ -123,9 +123,9 @@ test('reading is free on loopback, writing wants the token, errors are problem+j
   );
 });
 
-let guessers = 9;
+let nextAddress = 9;
 
-test('an address that guesses the token is held off, and nobody else', async () => {
+test('an address that guesses tokens is blocked; other addresses are not', async () => {
   const from = (
     localAddress: string,
     token: string,
@@ -139,17 +139,17 @@ test('an address that guesses the token is held off, and nobody else', async () 
         .on('error', reject)
         .end();
     });
-  const guesser = `127.0.0.${guessers++}`;
-  for (let n = 0; n < 10; n++) expect((await from(guesser, `guess-${n}`)).status).toBe(401);
-  const held = await from(guesser, TOKEN);
-  expect(held.status).toBe(429);
-  expect(Number(held.wait)).toBeGreaterThan(0);
+  const attacker = `127.0.0.${nextAddress++}`;
+  for (let n = 0; n < 10; n++) expect((await from(attacker, `guess-${n}`)).status).toBe(401);
+  const blocked = await from(attacker, TOKEN);
+  expect(blocked.status).toBe(429);
+  expect(Number(blocked.wait)).toBeGreaterThan(0);
   expect((await from('127.0.0.1', TOKEN)).status).toBe(204);
 });
 
-test('a body larger than any sensible one is refused before it is read', async () => {
-  // Only its first byte is ever sent: whoever waited for the rest would wait for ever.
-  const announce = (method: string, path: string, length: number): Promise<unknown> =>
+test('a body over the limit is rejected before it is read', async () => {
+  // The client sends only the first byte, so a server that waits for the rest never answers.
+  const sendFirstByte = (method: string, path: string, length: number): Promise<unknown> =>
     new Promise((resolve, reject) => {
       const headers = {
         authorization: `Bearer ${TOKEN}`,
@@ -164,18 +164,18 @@ test('a body larger than any sensible one is refused before it is read', async (
       });
       sent.on('error', reject).write('{');
     });
-  expect(await announce('POST', instances, 300_000)).toEqual({
+  expect(await sendFirstByte('POST', instances, 300_000)).toEqual({
     status: 413,
     type: 'application/problem+json',
-    detail: 'a body of this kind holds at most 256 KiB',
+    detail: 'the request body exceeds the limit of 256 KiB',
   });
-  expect(await announce('PUT', '/v1/config', 4 * 1024 * 1024 + 1)).toMatchObject({
+  expect(await sendFirstByte('PUT', '/v1/config', 4 * 1024 * 1024 + 1)).toMatchObject({
     status: 413,
-    detail: 'a body of this kind holds at most 4096 KiB',
+    detail: 'the request body exceeds the limit of 4096 KiB',
   });
 });
 
-test('what is wrong is told in plain words: a body that is not said to be JSON, a value, a neighbour', async () => {
+test('errors say what is wrong: content type, query value, conflicting instance', async () => {
   expect(await call('PUT', `${instances}/gs-1/weight`, '{ "weight": 50 }')).toMatchObject({
     status: 415,
     json: { detail: expect.stringContaining('content-type: application/json') },
@@ -189,7 +189,7 @@ test('what is wrong is told in plain words: a body that is not said to be JSON, 
   expect(await call('POST', instances, { id: 'gs-9', url })).toMatchObject({
     status: 409,
     json: {
-      title: 'Another instance stands in the way',
+      title: 'Conflict with another instance',
       detail: `${url} is the address of gs-1 of gs, which stands in the configuration file`,
     },
   });
@@ -197,9 +197,9 @@ test('what is wrong is told in plain words: a body that is not said to be JSON, 
 
 const third = () => ({ id: 'gs-3', url: origins[2]?.url, metadata: { zone: 'a', rack: '1' } });
 
-test('a registration is idempotent, exclusive, guarded, and proves itself before it counts', async () => {
+test('registration: idempotent, conflicts rejected, addresses restricted, down until probes pass', async () => {
   const body = third();
-  // Where a first try left it.
+  // A previous attempt of this test may have left it registered.
   await call('DELETE', `${instances}/gs-3`);
   expect(await call('POST', instances, body)).toMatchObject({
     status: 201,
@@ -222,19 +222,19 @@ test('a registration is idempotent, exclusive, guarded, and proves itself before
   expect((await call('DELETE', `${instances}/gs-1`)).json.detail).toContain('configuration file');
 });
 
-test('a registration without heartbeats runs out', async () => {
+test('a registration without heartbeats expires', async () => {
   const body = { id: 'gs-4', url: 'http://127.0.0.1:1', ttl: '1s' };
-  // Registered once more where the machine was held up for longer than it lives.
-  const beaten = async () => {
+  // Retried, because on a slow machine the registration may expire before the heartbeat.
+  const registerAndRenew = async () => {
     const { status } = await call('POST', instances, body);
     return [status, (await call('PUT', `${instances}/gs-4/heartbeat`)).status];
   };
-  await eventually(async () => expect(await beaten()).toEqual([201, 200]));
+  await eventually(async () => expect(await registerAndRenew()).toEqual([201, 200]));
   expect(await until(async () => (await call('GET', `${instances}/gs-4`)).status === 404)).toBe(true);
   expect((await call('PUT', `${instances}/gs-3/heartbeat`)).json.detail).toContain('no heartbeat');
 });
 
-test('killed and started again: states, wishes and registrations are there at once, with no fall in between', async () => {
+test('after a crash, states, admin states, weights and registrations are restored without a state change', async () => {
   await call('POST', instances, third());
   expect(await until(async () => (await state('gs-3')) === 'up')).toBe(true);
   await call('PUT', `${instances}/gs-2/admin`, { state: 'drain', deadline: '1h' });
@@ -254,7 +254,7 @@ test('killed and started again: states, wishes and registrations are there at on
   expect((await call('GET', `${instances}/gs-3`)).status).toBe(404);
 });
 
-test('a new configuration is taken whole, told line by line and kept in the file; a wrong one changes nothing', async () => {
+test('a configuration is applied completely, reported line by line and saved; an invalid one changes nothing', async () => {
   const now = given;
   expect((await call('PUT', '/v1/config', now)).status).toBe(200);
   const wrong = await call(
@@ -285,11 +285,11 @@ alerts: { receivers: { log: { type: log }, hook: ${receiver} } }
   expect(readFileSync(configFile, 'utf8')).toBe(next);
   writeFileSync(configFile, now);
   child.kill('SIGHUP');
-  // Taken out and put in again it is new: what was asked of the old one is forgotten.
+  // A removed and re-added instance is new: its earlier admin state is gone.
   expect(await until(async () => (await state('gs-2')) === 'up')).toBe(true);
 });
 
-test('edge reports count with a valid token for this site alone, and each once', async () => {
+test('edge reports count only with a valid token for this site', async () => {
   const report = {
     ...{
       v: 1,
@@ -335,7 +335,7 @@ function token(claims: object, alg = 'ES256'): string {
   return `${signed}.${sign('sha256', Buffer.from(signed), key).toString('base64url')}`;
 }
 
-test('the description of the API lists its routes, and no secret is in the log', async () => {
+test('openapi.json lists the routes; the log contains no token', async () => {
   const { json } = await call('GET', '/v1/openapi.json');
   expect(Object.keys(json.paths)).toEqual(
     expect.arrayContaining(['/v1/services', '/v1/explain', '/v1/config']),

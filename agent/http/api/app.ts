@@ -17,28 +17,32 @@ export interface AppOptions {
   context: ApiContext;
   token: string | undefined;
   version: string;
-  /** Routes of other parts: sessions, alerts, the dashboard. */
+  /** Adds routes of other subjects: sessions, alerts, the dashboard. */
   extend?: (app: OpenAPIHono) => void;
 }
 
-/** Sessions may carry 64 KiB of data and as much metadata; every other body is smaller. */
+/** The largest JSON body is a session: 64 KiB of data and 64 KiB of metadata. */
 const limitBodySize = limitBody(256);
-/** These take more, and set their own limit; the first is YAML. */
+/** These set their own limit; the first accepts YAML. */
 const OTHER_BODY_PATHS = new Set(['/v1/config', '/v1/edge-reports']);
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
-/** Bodies are JSON, and say so: a page elsewhere cannot send that type without asking the browser's leave. */
+/** CSRF protection: a page of another origin cannot send this content type without a CORS preflight. */
 const requireJson: MiddlewareHandler = async ({ req }, next) => {
   const type = req.header('content-type') ?? '';
-  const comes = req.header('transfer-encoding') ?? Number(req.header('content-length') ?? 0) > 0;
-  if (comes && !JSON_TYPE.test(type)) {
-    const found = type === '' ? 'this has no content-type' : `this says content-type: ${type.slice(0, 100)}`;
-    throw new ProblemError(415, 'Not JSON', `a body here must say content-type: application/json; ${found}`);
+  const hasBody = req.header('transfer-encoding') ?? Number(req.header('content-length') ?? 0) > 0;
+  if (hasBody && !JSON_TYPE.test(type)) {
+    const found = type === '' ? 'no content-type' : `content-type: ${type.slice(0, 100)}`;
+    throw new ProblemError(
+      415,
+      'Not JSON',
+      `the request body needs content-type: application/json, found ${found}`,
+    );
   }
   return next();
 };
 
-/** The agent's HTTP API. Every error is problem+json; the description at /v1/openapi.json is made from the routes. */
+/** The agent's HTTP API. Every error is problem+json; /v1/openapi.json is generated from the routes. */
 export function createApp({ context, token, version, extend }: AppOptions): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result) => {
@@ -59,11 +63,11 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
     context.log.error({ err: error, path: request.req.path }, 'request failed');
     return problemResponse(
       request,
-      new ProblemError(500, 'Internal error', 'the agent failed to answer; its log says why'),
+      new ProblemError(500, 'Internal error', 'the agent failed to answer; see its log'),
     );
   });
   app.notFound((request) =>
-    problemResponse(request, new ProblemError(404, 'Not found', `there is nothing at ${request.req.path}`)),
+    problemResponse(request, new ProblemError(404, 'Not found', `no route for ${request.req.path}`)),
   );
 
   app.use(
@@ -74,7 +78,7 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
       addressOf: (request) => getConnInfo(request).remote.address ?? '',
       now: context.now,
       onThrottled: (address) =>
-        context.log.warn({ address }, 'held off for up to a minute: ten wrong tokens came from this address'),
+        context.log.warn({ address }, 'ten wrong tokens from this address: blocked for up to a minute'),
     }),
   );
   for (const check of [limitBodySize, requireJson]) {

@@ -6,66 +6,67 @@ const WINDOW_MS = 60_000;
 const TRUST_MS = 600_000;
 const MAX_ADDRESSES = 1_024;
 
+/** `now` is epoch milliseconds throughout. */
 export interface AuthThrottle {
   /** Whole seconds until this address may present a token again; 0 when it may now. */
   retryAfterSeconds(address: string, now: number): number;
-  /** The right token was given. */
   recordSuccess(address: string, now: number): void;
-  /** Whether this address gave the right token within the last ten minutes. */
+  /** Whether this address presented the right token in the last ten minutes. */
   hasRecentSuccess(address: string, now: number): boolean;
-  /** A token that was not the right one. True when it is the one that closes the door. */
+  /** Returns true when this failure starts a block. */
   recordFailure(address: string, token: string, now: number): boolean;
 }
 
 interface FailedAttempts {
   since: number;
-  tokens: Set<string>;
+  tokenHashes: Set<string>;
 }
 
 /**
- * Slows the guessing of a token: an address (IPv6: its /64) that gave ten different wrong ones is held off until a minute
- * after the first. The same wrong one again is no guess, so a program with yesterday's token does not lock out its host;
- * and an address that lately gave the right one goes on being heard, so a neighbour behind the same proxy cannot stop its
- * heartbeats. Memory is bounded: of more than 1024 addresses the oldest is forgotten. `now` in milliseconds.
+ * Brute-force protection for the bearer token. An address (IPv6: its /64) that presents ten different wrong tokens is
+ * blocked until one minute after the first. The same wrong token counts once, so a program with an outdated token does not
+ * block its host. The caller may exempt an address with a recent success, so that a neighbour behind the same proxy cannot
+ * stop its heartbeats. Both tables keep the latest 1024 addresses.
  */
 export function createAuthThrottle(): AuthThrottle {
-  // Both oldest first.
-  const tried = new Map<string, FailedAttempts>();
-  const known = new Map<string, number>();
-  const recent = (key: string, now: number): FailedAttempts | undefined => {
-    const entry = tried.get(key);
-    // A clock set back must not hold anybody off for longer.
+  // Map order is insertion order, so the first entry is the oldest.
+  const failures = new Map<string, FailedAttempts>();
+  const successes = new Map<string, number>();
+
+  function currentFailures(key: string, now: number): FailedAttempts | undefined {
+    const entry = failures.get(key);
+    // `now` before `since`: the clock was set back. End the block instead of extending it.
     if (entry && now >= entry.since && now < entry.since + WINDOW_MS) return entry;
-    tried.delete(key);
+    failures.delete(key);
     return undefined;
-  };
+  }
+
   return {
     retryAfterSeconds(address, now) {
-      const entry = recent(clientKey(address), now);
-      if (!entry || entry.tokens.size < MAX_FAILURES) return 0;
+      const entry = currentFailures(clientKey(address), now);
+      if (!entry || entry.tokenHashes.size < MAX_FAILURES) return 0;
       return Math.ceil((entry.since + WINDOW_MS - now) / 1000);
     },
     recordSuccess(address, now) {
       const key = clientKey(address);
-      if (!known.delete(key)) evictOldest(known);
-      known.set(key, now);
+      if (!successes.delete(key)) evictOldest(successes);
+      successes.set(key, now);
     },
     hasRecentSuccess(address, now) {
-      const at = known.get(clientKey(address));
+      const at = successes.get(clientKey(address));
       return at !== undefined && now >= at && now < at + TRUST_MS;
     },
     recordFailure(address, token, now) {
       const key = clientKey(address);
-      let entry = recent(key, now);
+      let entry = currentFailures(key, now);
       if (!entry) {
-        evictOldest(tried);
-        entry = { since: now, tokens: new Set() };
-        tried.set(key, entry);
+        evictOldest(failures);
+        entry = { since: now, tokenHashes: new Set() };
+        failures.set(key, entry);
       }
-      const before = entry.tokens.size;
-      if (before >= MAX_FAILURES) return false;
-      entry.tokens.add(createHash('sha256').update(token).digest('base64'));
-      return before < entry.tokens.size && entry.tokens.size === MAX_FAILURES;
+      if (entry.tokenHashes.size >= MAX_FAILURES) return false;
+      entry.tokenHashes.add(createHash('sha256').update(token).digest('base64'));
+      return entry.tokenHashes.size === MAX_FAILURES;
     },
   };
 }

@@ -6,64 +6,76 @@ import { ProblemError } from './problem.ts';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** Compares in a time that tells nothing, not even the length. */
-export const timingSafeEqualText = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
+/** Compares digests, so that the time reveals neither content nor length. */
+const timingSafeEqualText = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
 
-export function isLoopback(bind: string): boolean {
+function isLoopback(bind: string): boolean {
   const host = bind.slice(0, bind.lastIndexOf(':')).replace(/^\[|\]$/g, '');
   if (host === 'localhost') return true;
   return ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback';
 }
 
-/** These carry a credential of their own. */
+/** Paths that check a credential other than the bearer token. */
 const OTHER_CREDENTIAL_PATHS = new Set(['/v1/edge-reports']);
 const READ_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export interface BearerAuthOptions {
   token: string | undefined;
   bind: string;
-  /** The peer's address. */
+  /** The address of the peer. */
   addressOf(context: Context): string;
   now(): number;
-  /** Called when an address begins to be held off. */
+  /** Called when an address becomes blocked. */
   onThrottled(address: string): void;
 }
 
 /**
- * Everything under /v1 that changes something wants the bearer token. Reading wants it too unless the API listens on
- * loopback only: then whoever can ask is on this machine. An address that guesses is held off with 429, the right token too,
- * otherwise the guessing would go on; but not where the right token came from lately.
+ * Requires the bearer token for every write under /v1. Reads require it too unless the API listens on loopback only, where
+ * every client is on this machine. A blocked address gets 429 even with the right token, because otherwise an attacker
+ * could go on guessing; an address that presented the right token recently is exempt.
  */
 export function bearerAuth(options: BearerAuthOptions): MiddlewareHandler {
   const { token } = options;
-  const guesses = createAuthThrottle();
+  const throttle = createAuthThrottle();
   const openReads = isLoopback(options.bind);
+
+  function authenticate(presented: string, expected: string, address: string): void {
+    const now = options.now();
+    const valid = timingSafeEqualText(presented, expected);
+    const waitSeconds = throttle.retryAfterSeconds(address, now);
+    if (waitSeconds > 0 && !(valid && throttle.hasRecentSuccess(address, now))) {
+      throw new ProblemError(
+        429,
+        'Too many attempts',
+        `too many wrong tokens from ${address}; try again in ${waitSeconds} s`,
+        { headers: { 'retry-after': String(waitSeconds) } },
+      );
+    }
+    if (!valid) {
+      if (throttle.recordFailure(address, presented, now)) options.onThrottled(address);
+      throw unauthorized('the bearer token is wrong');
+    }
+    throttle.recordSuccess(address, now);
+  }
+
   return async (context, next) => {
     const { method, path } = context.req;
     if (OTHER_CREDENTIAL_PATHS.has(path) || (openReads && READ_METHODS.has(method))) return next();
     if (!token) {
-      throw new ProblemError(403, 'Not allowed', 'this agent has no ACGS_TOKEN set, so it takes no commands');
+      throw new ProblemError(
+        403,
+        'Not allowed',
+        'ACGS_TOKEN is not set on this agent, so it accepts no writes',
+      );
     }
-    const given = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
-    const address = options.addressOf(context);
-    const now = options.now();
-    const right = given !== undefined && timingSafeEqualText(given, token);
-    const wait = given === undefined ? 0 : guesses.retryAfterSeconds(address, now);
-    if (wait > 0 && !(right && guesses.hasRecentSuccess(address, now))) {
-      const detail = `too many wrong tokens came from ${address}; try again in ${wait} s`;
-      throw new ProblemError(429, 'Held off', detail, { headers: { 'retry-after': String(wait) } });
-    }
-    if (!right) {
-      if (given !== undefined && guesses.recordFailure(address, given, now)) options.onThrottled(address);
-      const detail =
-        given === undefined
-          ? 'send "Authorization: Bearer <ACGS_TOKEN>"'
-          : 'the bearer token is not the right one';
-      throw new ProblemError(401, 'Not authorised', detail, {
-        headers: { 'www-authenticate': 'Bearer realm="acgs-lb"' },
-      });
-    }
-    guesses.recordSuccess(address, now);
+    const presented = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
+    if (presented === undefined) throw unauthorized('send "Authorization: Bearer <ACGS_TOKEN>"');
+    authenticate(presented, token, options.addressOf(context));
     return next();
   };
 }
+
+const unauthorized = (detail: string): ProblemError =>
+  new ProblemError(401, 'Not authorised', detail, {
+    headers: { 'www-authenticate': 'Bearer realm="acgs-lb"' },
+  });

@@ -9,7 +9,7 @@ import type { Registry } from '../../registry/registry.ts';
 import type { ExplainQuery } from '../explain.ts';
 import type { RouteExplanation } from '../schemas.ts';
 
-/** What the agent's own routes stand on. */
+/** What the API's routes need from the agent. */
 export interface ApiContext {
   config(): Config;
   instances(): ReadonlyMap<string, Instance>;
@@ -17,16 +17,15 @@ export interface ApiContext {
   events: EventLog;
   /** Health of the agent itself and of its sinks. */
   health(): { version: string; uptimeSeconds: number; sinks: { [name: string]: SinkStatus } };
-  /** Instances that have not been judged yet; empty when the agent is ready. */
+  /** Instances of the file without a probe result. Empty once the agent is ready: five seconds after start at the latest. */
   instancesWithoutState(): string[];
   metrics(): Promise<{ text: string; contentType: string }>;
-  /** Whether the token is a valid edge token for this site. */
   isValidEdgeToken(token: string): boolean;
   acceptEdgeReport(report: EdgeReport): void;
-  explain(question: ExplainQuery): RouteExplanation;
-  /** Takes the text of a configuration whole, or throws with every mistake. `dryRun`: only judges it. */
+  explain(query: ExplainQuery): RouteExplanation;
+  /** Applies a configuration text completely, or throws an error that lists every problem. `dryRun` only checks it. */
   reconfigure(text: string, dryRun: boolean): Promise<ReconfigureResult>;
-  /** Publishes the snapshot at once. */
+  /** Publishes the snapshot now. Null when this agent does not publish. */
   publish(): { epoch: number; seq: number } | null;
   log: Log;
   now(): number;

@@ -1,13 +1,13 @@
 import { bodyLimit } from 'hono/body-limit';
 import { ProblemError } from './problem.ts';
 
-/** Bodies over `maxKiB` are refused unread. */
+/** Answers 413 to a body larger than `maxKiB`, without reading the rest of it. */
 export const limitBody = (maxKiB: number) =>
   bodyLimit({
     maxSize: maxKiB * 1024,
     onError: () => {
-      // The rest of the body is not read, so the connection is of no more use.
-      throw new ProblemError(413, 'Too large', `a body of this kind holds at most ${maxKiB} KiB`, {
+      // The unread rest of the body makes the connection unusable for another request.
+      throw new ProblemError(413, 'Too large', `the request body exceeds the limit of ${maxKiB} KiB`, {
         headers: { connection: 'close' },
       });
     },

@@ -3,13 +3,13 @@ import { getRequestListener } from '@hono/node-server';
 import { listenError } from '../../lib/listen-error.ts';
 
 export interface HttpServerHandle {
-  /** Stops taking requests, gives running ones a second, then ends every connection (event streams never end alone). */
+  /** Stops accepting, gives running requests a second, then closes every connection; event streams never end alone. */
   close(): Promise<void>;
 }
 
 const GRACE_MS = 1_000;
 
-/** Listens on `host:port`. Rejects with a sentence when the address is taken or not ours. */
+/** Listens on `host:port`. Rejects with a readable error when the address is in use or not local. */
 export function listen(
   fetch: (request: Request) => Response | Promise<Response>,
   bind: string,

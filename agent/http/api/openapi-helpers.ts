@@ -1,7 +1,8 @@
 import type { z } from '@hono/zod-openapi';
 import { problemSchema } from '../schemas.ts';
 
-/** Parts of a route's description that all routes share. */
+/** What a route declares in `security` when it requires the bearer token. */
+export const BEARER = [{ bearer: [] }];
 
 export const jsonContent = <T extends z.ZodType>(schema: T, description: string) => ({
   description,

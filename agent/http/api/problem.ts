@@ -1,16 +1,7 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 
-/** RFC 9457. */
-export interface ProblemDetails {
-  type: string;
-  title: string;
-  status: number;
-  detail: string;
-  [extension: string]: unknown;
-}
-
-/** Thrown by a route, answered as problem+json. */
+/** An error that a route throws and the client receives as problem+json (RFC 9457). */
 export class ProblemError extends Error {
   override name = 'ProblemError';
   readonly status: ContentfulStatusCode;
@@ -33,7 +24,7 @@ export class ProblemError extends Error {
 }
 
 export function problemResponse(context: Context, error: ProblemError): Response {
-  const problem: ProblemDetails = {
+  const problem = {
     type: 'about:blank',
     title: error.title,
     status: error.status,

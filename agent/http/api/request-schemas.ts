@@ -1,7 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { parseDuration, parseOrigin } from '../../../shared/config/scalars.ts';
 
-/** The API's own words, from which /v1/openapi.json is made. */
+/** Bodies and parameters of requests. Answers are in ../schemas.ts. */
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
@@ -12,7 +12,7 @@ const origin = z
     if (value !== null) return value;
     context.addIssue({
       code: 'custom',
-      message: 'an http:// or https:// origin without path, credentials or port 0',
+      message: 'must be an http:// or https:// origin without path, credentials or port 0',
     });
     return z.NEVER;
   })
@@ -26,7 +26,7 @@ const duration = z
     if (ms !== null && ms >= 1_000 && ms <= 30 * 86_400_000) return ms;
     context.addIssue({
       code: 'custom',
-      message: 'a duration from 1s to 30d, such as 30s or 5m, or milliseconds',
+      message: 'must be a duration from 1s to 30d, such as 30s or 5m, or milliseconds',
     });
     return z.NEVER;
   })
@@ -34,7 +34,9 @@ const duration = z
 
 export const registrationSchema = z
   .strictObject({
-    id: z.string().regex(ID, '1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit'),
+    id: z
+      .string()
+      .regex(ID, 'must be 1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit'),
     url: origin,
     publicUrl: origin.optional(),
     weight: z.int().min(1).max(256).default(100),
@@ -49,7 +51,8 @@ export const adminSchema = z
   .strictObject({
     state: z.enum(['ready', 'drain', 'maint']),
     deadline: z.union([z.number(), z.string()]).optional().openapi({
-      description: 'drain only: after this becomes maint. Duration from now (5m) or epoch milliseconds',
+      description:
+        'only for drain: when it becomes maint. A duration from now (5m), an ISO date, or epoch milliseconds',
     }),
   })
   .openapi('Admin');

@@ -4,15 +4,13 @@ import { redactSecrets } from '../../../configuration/secrets.ts';
 import { configChangesSchema, explanationSchema, snapshotOrderSchema } from '../../schemas.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
-import { problemContent } from '../openapi-helpers.ts';
+import { BEARER, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
-
-const security = [{ bearer: [] }];
 
 const explainRoute = createRoute({
   method: 'get',
   path: '/v1/explain',
-  summary: 'Which instance a request would go to, and why',
+  summary: 'Explain which instance the edge would choose for a request',
   request: {
     query: z.object({
       path: z.string().startsWith('/').max(2048),
@@ -22,38 +20,27 @@ const explainRoute = createRoute({
     }),
   },
   responses: {
-    200: {
-      description: 'the explanation',
-      content: {
-        'application/json': {
-          schema: explanationSchema,
-        },
-      },
-    },
-    400: problemContent('the question is wrong'),
+    200: jsonContent(explanationSchema, 'the explanation'),
+    400: problemContent('invalid query'),
   },
 });
 
 const putConfig = createRoute({
   method: 'put',
   path: '/v1/config',
-  summary: 'Take a new configuration (the text of acgs-lb.yaml), whole or not at all',
-  security,
+  summary: 'Apply a configuration (the text of acgs-lb.yaml), completely or not at all',
+  security: BEARER,
   request: {
     query: z.object({
-      dryRun: z.enum(['true', 'false']).optional().openapi({ description: 'only say what would change' }),
+      dryRun: z
+        .enum(['true', 'false'])
+        .optional()
+        .openapi({ description: 'true: only report what would change' }),
     }),
   },
   responses: {
-    200: {
-      description: 'taken',
-      content: {
-        'application/json': {
-          schema: configChangesSchema,
-        },
-      },
-    },
-    400: problemContent('refused, with every mistake'),
+    200: jsonContent(configChangesSchema, 'applied'),
+    400: problemContent('invalid configuration; lists every problem'),
     401: problemContent('no valid token'),
   },
 });
@@ -61,45 +48,36 @@ const putConfig = createRoute({
 const publishRoute = createRoute({
   method: 'post',
   path: '/v1/publish',
-  summary: 'Publish the snapshot at once',
-  security,
+  summary: 'Publish the snapshot now',
+  security: BEARER,
   responses: {
-    202: {
-      description: 'on its way; the order last published',
-      content: {
-        'application/json': { schema: snapshotOrderSchema },
-      },
-    },
+    202: jsonContent(snapshotOrderSchema, 'accepted; epoch and seq of the previous snapshot'),
     401: problemContent('no valid token'),
-    409: problemContent('this agent publishes nothing'),
+    409: problemContent('this agent does not publish'),
   },
 });
 
-/** Larger than any sensible configuration. */
 const CONFIG_KIB = 4 * 1024;
 
-/** Questions about, and changes to, the whole. */
+/** Routes that concern all services: explain, configuration, publish. */
 export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): void {
   app.openapi(explainRoute, (request) => {
     const { path, host, session, client } = request.req.valid('query');
-    const question = {
+    const query = {
       path,
       host: host?.toLowerCase() ?? '',
       ...(session ? { session } : {}),
       ...(client ? { client } : {}),
     };
-    return request.json(context.explain(question), 200);
+    return request.json(context.explain(query), 200);
   });
 
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/v1/config',
-    summary: 'The configuration in force, every default filled in; times in milliseconds',
+    summary: 'Get the active configuration with all defaults; times in milliseconds',
     responses: {
-      200: {
-        description: 'the configuration',
-        content: { 'application/json': { schema: z.looseObject({ version: z.literal(1) }) } },
-      },
+      200: jsonContent(z.looseObject({ version: z.literal(1) }), 'the configuration'),
     },
   });
   app.get('/v1/config', (request) => request.json(redactSecrets(context.config())));
@@ -112,7 +90,7 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
     } catch (error) {
       const problems = configErrors(error);
       if (!problems) throw error;
-      throw new ProblemError(400, 'Configuration refused', problems.join('\n'), { extensions: { problems } });
+      throw new ProblemError(400, 'Invalid configuration', problems.join('\n'), { extensions: { problems } });
     }
   });
 
@@ -122,13 +100,13 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
       throw new ProblemError(
         409,
         'Not publishing',
-        'this agent publishes no snapshot: it stands by, or nothing names where to publish',
+        'this agent does not publish snapshots: it is on standby, or no publisher is configured',
       );
     return request.json(order, 202);
   });
 }
 
-/** The mistakes, when it was the configuration that was at fault. */
+/** The problems of the configuration; null when `error` has another cause. */
 function configErrors(error: unknown): string[] | null {
   if (error instanceof ConfigError) return error.problems;
   const named = error instanceof Error && ['EnvironmentError', 'HaproxyConfigError'].includes(error.name);

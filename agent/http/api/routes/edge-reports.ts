@@ -2,7 +2,9 @@ import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { EdgeReport } from '../../../../shared/edge-report.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
+import { problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
+import { describeIssue } from '../zod-errors.ts';
 
 const count = z.number().int().nonnegative().max(1e9);
 const sketch = z.object({
@@ -52,7 +54,7 @@ const reportSchema = z.object({
         stale: count,
         shed: count,
         unavailable: count,
-        // An edge deployed before the agent does not count these yet.
+        // An older edge does not send these.
         limited: count.default(0),
         forbidden: count.default(0),
         latency: sketch,
@@ -61,39 +63,41 @@ const reportSchema = z.object({
     .max(5_000),
 });
 
-/** POST /v1/edge-reports: what the edge saw. Its token is checked here again, although HAProxy has checked it. */
+/** POST /v1/edge-reports: counters of the edge. HAProxy checks the token too; this check covers direct access. */
 export function registerEdgeReportRoutes(app: OpenAPIHono, context: ApiContext): void {
   app.openAPIRegistry.registerPath({
     method: 'post',
     path: '/v1/edge-reports',
-    summary: "What an edge isolate saw; the edge's own token in x-acgs-edge is the credential",
+    summary: 'Counters of one edge isolate',
+    description: 'The credential is the edge token in x-acgs-edge.',
     request: {
       headers: z.object({ 'x-acgs-edge': z.string() }),
       body: { content: { 'application/json': { schema: reportSchema } } },
     },
     responses: {
-      204: { description: 'counted' },
-      400: { description: 'not a report for this site' },
-      401: { description: 'no valid edge token' },
+      204: { description: 'accepted' },
+      400: problemContent('not a report for this site'),
+      401: problemContent('no valid edge token'),
     },
   });
   app.post('/v1/edge-reports', limitBody(2 * 1024), async (request) => {
     const token = request.req.header('x-acgs-edge') ?? '';
     if (!context.isValidEdgeToken(token)) {
-      throw new ProblemError(401, 'Not authorised', 'x-acgs-edge holds no valid edge token for this site');
+      throw new ProblemError(401, 'Not authorised', 'x-acgs-edge needs a valid edge token for this site');
     }
     const parsed = reportSchema.safeParse(await request.req.json().catch(() => null));
     if (!parsed.success) {
-      const issue = parsed.error.issues[0];
-      throw new ProblemError(
-        400,
-        'Bad request',
-        `${issue?.path.join('.') || 'body'}: ${issue?.message ?? 'not a report'}`,
-      );
+      const [issue] = parsed.error.issues;
+      const detail = issue && `${issue.path.join('.') || 'body'}: ${describeIssue(issue)}`;
+      throw new ProblemError(400, 'Bad request', detail ?? 'not an edge report');
     }
     const report: EdgeReport = parsed.data;
     if (report.site !== context.config().site.id) {
-      throw new ProblemError(400, 'Bad request', `the report is for site "${report.site}"`);
+      throw new ProblemError(
+        400,
+        'Bad request',
+        `the report is for site "${report.site}", this agent serves "${context.config().site.id}"`,
+      );
     }
     context.acceptEdgeReport(report);
     return request.body(null, 204);

@@ -3,7 +3,7 @@ import type { Context } from 'hono';
 import type { RegistryResult } from '../../../registry/result.ts';
 import { instanceSchema, toApiInstance } from '../../schemas.ts';
 import type { ApiContext } from '../context.ts';
-import { jsonBody, problemContent } from '../openapi-helpers.ts';
+import { BEARER, jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 import {
   adminSchema,
@@ -14,58 +14,57 @@ import {
   weightSchema,
 } from '../request-schemas.ts';
 
-const security = [{ bearer: [] }];
-const json = { 'application/json': { schema: instanceSchema } };
-const refusals = {
-  400: problemContent('the body is wrong'),
+const errors = {
+  400: problemContent('invalid body'),
   401: problemContent('no valid token'),
-  404: problemContent('no such service or instance'),
-  409: problemContent('another instance stands in the way'),
+  404: problemContent('unknown service or instance'),
+  409: problemContent('conflict with another instance'),
 };
-const kept = { ...refusals, 503: problemContent('it cannot be written to disk, so nothing was done') };
+const writeErrors = { ...errors, 503: problemContent('the change cannot be saved to disk; nothing changed') };
 
 const register = createRoute({
   method: 'post',
   path: '/v1/services/{service}/instances',
   summary: 'Register an instance',
-  description: 'The same body again is no change (200); another body under the same id is refused (409).',
-  security,
+  description:
+    'Repeating the same body changes nothing (200). A different body for the same id is a conflict (409).',
+  security: BEARER,
   request: { params: serviceParam, ...jsonBody(registrationSchema) },
   responses: {
-    201: { description: 'registered', content: json },
-    200: { description: 'was registered so', content: json },
-    ...kept,
+    201: jsonContent(instanceSchema, 'registered'),
+    200: jsonContent(instanceSchema, 'already registered with this body'),
+    ...writeErrors,
   },
 });
 const deregister = createRoute({
   method: 'delete',
   path: '/v1/services/{service}/instances/{id}',
-  summary: 'Take back a registration',
-  security,
+  summary: 'Deregister an instance',
+  security: BEARER,
   request: { params: instanceParams },
-  responses: { 204: { description: 'gone' }, ...kept },
+  responses: { 204: { description: 'deregistered' }, ...writeErrors },
 });
 const put = <P extends string, T extends z.ZodType>(path: P, summary: string, schema: T) =>
   createRoute({
     method: 'put',
     path: `/v1/services/{service}/instances/{id}/${path}`,
     summary,
-    security,
+    security: BEARER,
     request: { params: instanceParams, ...jsonBody(schema) },
-    responses: { 200: { description: 'done', content: json }, ...kept },
+    responses: { 200: jsonContent(instanceSchema, 'done'), ...writeErrors },
   });
-const admin = put('admin', 'Ready, drain or maint', adminSchema);
-const weight = put('weight', 'Share of traffic, 1 to 256', weightSchema);
+const admin = put('admin', 'Set the admin state: ready, drain or maint', adminSchema);
+const weight = put('weight', 'Set the weight, 1 to 256', weightSchema);
 const heartbeat = createRoute({
   method: 'put',
   path: '/v1/services/{service}/instances/{id}/heartbeat',
-  summary: 'Prolong a registration with a ttl',
-  security,
+  summary: 'Renew a registration that has a ttl',
+  security: BEARER,
   request: { params: instanceParams },
-  responses: { 200: { description: 'prolonged', content: json }, ...refusals },
+  responses: { 200: jsonContent(instanceSchema, 'renewed'), ...errors },
 });
 
-/** What operators and instances ask for. Every route needs the bearer token. */
+/** Registration, admin state and weight. Every route requires the bearer token. */
 export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): void {
   const { registry } = context;
 
@@ -82,7 +81,7 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
       },
       actorOf(request),
     );
-    const { created, instance } = unwrapResult(answer, 'Another instance stands in the way');
+    const { created, instance } = unwrapResult(answer, 'Conflict with another instance');
     return request.json(toApiInstance(instance), created ? 201 : 200);
   });
 
@@ -96,14 +95,14 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
     const { service, id } = request.req.valid('param');
     const { state, deadline } = request.req.valid('json');
     if (deadline !== undefined && state !== 'drain') {
-      throw new ProblemError(400, 'Bad request', 'deadline: only a drain has one');
+      throw new ProblemError(400, 'Bad request', 'deadline: only valid with state "drain"');
     }
     const until = deadline === undefined ? undefined : parseDrainDeadline(deadline, context.now());
     if (until === null) {
       throw new ProblemError(
         400,
         'Bad request',
-        'deadline: a duration such as 5m, or an instant that is yet to come, at most a year off',
+        'deadline: must be a duration such as 5m, or a future time at most a year away',
       );
     }
     const { instance } = unwrapResult(await registry.setAdmin(service, id, state, until, actorOf(request)));
@@ -124,7 +123,7 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
   });
 }
 
-/** For the audit trail: a name the caller gives itself; the token says that it may. */
+/** The author recorded with the change. The token authorises the caller; the name is unverified. */
 function actorOf(request: Context): string {
   const name = request.req
     .header('x-acgs-actor')
@@ -135,14 +134,14 @@ function actorOf(request: Context): string {
 
 function unwrapResult(
   answer: RegistryResult,
-  conflict = 'Not possible',
+  conflictTitle = 'Conflict',
 ): Extract<RegistryResult, { ok: true }> {
   if (answer.ok) return answer;
   switch (answer.why) {
     case 'unknown':
       throw new ProblemError(404, 'Not found', answer.detail);
     case 'conflict':
-      throw new ProblemError(409, conflict, answer.detail);
+      throw new ProblemError(409, conflictTitle, answer.detail);
     case 'invalid':
       throw new ProblemError(400, 'Bad request', answer.detail);
     case 'unsaved':

@@ -15,39 +15,38 @@ import { instanceParams, serviceParam } from '../request-schemas.ts';
 const listServices = createRoute({
   method: 'get',
   path: '/v1/services',
-  summary: 'All services with their instances',
+  summary: 'List services with their instances',
   responses: { 200: jsonContent(serviceListSchema, 'services') },
 });
 const getService = createRoute({
   method: 'get',
   path: '/v1/services/{service}',
-  summary: 'One service',
+  summary: 'Get one service',
   request: { params: serviceParam },
-  responses: { 200: jsonContent(serviceSchema, 'the service'), 404: problemContent('no such service') },
+  responses: { 200: jsonContent(serviceSchema, 'the service'), 404: problemContent('unknown service') },
 });
 const listInstances = createRoute({
   method: 'get',
   path: '/v1/services/{service}/instances',
-  summary: "A service's instances",
+  summary: 'List the instances of a service',
   request: { params: serviceParam },
   responses: {
     200: jsonContent(instanceListSchema, 'instances'),
-    404: problemContent('no such service'),
+    404: problemContent('unknown service'),
   },
 });
 const getInstance = createRoute({
   method: 'get',
   path: '/v1/services/{service}/instances/{id}',
-  summary: 'One instance',
+  summary: 'Get one instance',
   request: { params: instanceParams },
-  responses: { 200: jsonContent(instanceSchema, 'the instance'), 404: problemContent('no such instance') },
+  responses: { 200: jsonContent(instanceSchema, 'the instance'), 404: problemContent('unknown instance') },
 });
 
-/** What there is and how it is. */
 export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): void {
-  const known = (id: string): ServiceConfig => {
+  const serviceOf = (id: string): ServiceConfig => {
     const service = Object.hasOwn(context.config().services, id) ? context.config().services[id] : undefined;
-    if (!service) throw new ProblemError(404, 'Not found', `there is no service "${id}"`);
+    if (!service) throw new ProblemError(404, 'Not found', `unknown service "${id}"`);
     return service;
   };
   const instancesOf = (service: string) =>
@@ -55,7 +54,7 @@ export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): vo
       .filter((instance) => instance.service === service)
       .sort((a, b) => a.id.localeCompare(b.id, 'en', { numeric: true }))
       .map(toApiInstance);
-  const view = (service: ServiceConfig) => {
+  const toApiService = (service: ServiceConfig) => {
     const instances = instancesOf(service.id);
     return {
       id: service.id,
@@ -69,15 +68,17 @@ export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): vo
   };
 
   app.openapi(listServices, (request) =>
-    request.json({ services: Object.values(context.config().services).map(view) }, 200),
+    request.json({ services: Object.values(context.config().services).map(toApiService) }, 200),
   );
-  app.openapi(getService, (request) => request.json(view(known(request.req.valid('param').service)), 200));
+  app.openapi(getService, (request) =>
+    request.json(toApiService(serviceOf(request.req.valid('param').service)), 200),
+  );
   app.openapi(listInstances, (request) =>
-    request.json({ instances: instancesOf(known(request.req.valid('param').service).id) }, 200),
+    request.json({ instances: instancesOf(serviceOf(request.req.valid('param').service).id) }, 200),
   );
   app.openapi(getInstance, (request) => {
     const { service, id } = request.req.valid('param');
-    const instance = context.instances().get(`${known(service).id}/${id}`);
+    const instance = context.instances().get(`${serviceOf(service).id}/${id}`);
     if (!instance) throw new ProblemError(404, 'Not found', `service "${service}" has no instance "${id}"`);
     return request.json(toApiInstance(instance), 200);
   });
