@@ -8,12 +8,12 @@ import { type Database, openDatabase } from './sql/database.ts';
 import { startEmbeddedPostgres } from './sql/embedded.ts';
 import { saveEmbeddedUrl } from './sql/find-database.ts';
 
-/** Where history goes: the Postgres of DATABASE_URL, or one embedded in this process when there is none. */
+/** The database of history: the Postgres of DATABASE_URL, or an embedded one when DATABASE_URL is not set. */
 export interface HistoryStore {
   sink: HistorySink;
   database: Database;
   url: string;
-  /** After the sink was closed. */
+  /** Call after the sink is closed. */
   close(): Promise<void>;
 }
 
@@ -28,7 +28,7 @@ export async function openHistoryStore(options: {
   const { config, env, stateDir, window, log, isLeader } = options;
   const embedded = env.databaseUrl ? null : await startEmbeddedPostgres(join(stateDir, 'pglite'));
   const url = env.databaseUrl ?? embedded?.url ?? '';
-  const forget = embedded ? saveEmbeddedUrl(stateDir, url) : () => {};
+  const removeSavedUrl = embedded ? saveEmbeddedUrl(stateDir, url) : () => {};
   const database = openDatabase(url, config.postgres.pool);
   const sink = await createHistorySink({ database, migrateUrl: url, stateDir, window, log, isLeader });
   return {
@@ -37,7 +37,7 @@ export async function openHistoryStore(options: {
     url,
     async close() {
       await database.close();
-      forget();
+      removeSavedUrl();
       await embedded?.stop();
     },
   };

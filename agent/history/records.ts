@@ -1,7 +1,7 @@
 import type { MetricsRow } from '../core/sink.ts';
 import type { Change, Instance } from '../core/state.ts';
 
-/** A row on its way to one history table, in the table's own column names; `alert_acks` change rows of `alerts`. */
+/** A row for a history table, by column name. `alert_acks` is not a table: it updates rows of `alerts`. */
 export interface HistoryRecord {
   table: HistoryTable;
   row: Record<string, unknown>;
@@ -17,7 +17,7 @@ export type HistoryTable =
   | 'alert_acks'
   | 'audit_log';
 
-/** The row of `load_balancing_metrics`, also the value of `lb:metrics:…`. */
+/** A row of `load_balancing_metrics`, also the value of the Redis key `lb:metrics:…`. */
 export function metricsColumns(row: MetricsRow): Record<string, unknown> {
   return {
     service_type: row.serviceType,
@@ -33,12 +33,12 @@ export function metricsColumns(row: MetricsRow): Record<string, unknown> {
   };
 }
 
-const BY_PEOPLE: ReadonlySet<Change['kind']> = new Set(['admin', 'weight', 'registered', 'deregistered']);
+const AUDITED: ReadonlySet<Change['kind']> = new Set(['admin', 'weight', 'registered', 'deregistered']);
 
-/** What a change leaves in history. `instance` is the instance after it, absent when it is gone. */
+/** The history of a change: an event and, if an operator made it, an audit record. `instance`: after the change, if it still exists. */
 export function changeRecords(change: Change, instance: Instance | undefined): HistoryRecord[] {
-  const own = eventRecord(change, instance);
-  if (!BY_PEOPLE.has(change.kind) || change.by === undefined) return [own];
+  const event = eventRecord(change, instance);
+  if (!AUDITED.has(change.kind) || change.by === undefined) return [event];
   const audit = {
     timestamp: change.at / 1000,
     actor: change.by,
@@ -46,22 +46,22 @@ export function changeRecords(change: Change, instance: Instance | undefined): H
     target: `${change.service}/${change.instance}`,
     detail: { from: change.from ?? null, to: change.to ?? null, reason: change.reason },
   };
-  return [own, { table: 'audit_log', row: audit }];
+  return [event, { table: 'audit_log', row: audit }];
 }
 
 function eventRecord(change: Change, instance: Instance | undefined): HistoryRecord {
-  const about = {
+  const subject = {
     service_type: change.service,
     instance_id: change.instance,
     timestamp: change.at / 1000,
   };
-  const moved = { from_state: change.from ?? null, to_state: change.to ?? null, reason: change.reason };
+  const transition = { from_state: change.from ?? null, to_state: change.to ?? null, reason: change.reason };
   switch (change.kind) {
     case 'health': {
       const healthy = change.to === 'up';
       const latencyMs = instance?.lastProbe?.latencyMs;
       const row = {
-        ...about,
+        ...subject,
         is_healthy: healthy,
         response_time: latencyMs === undefined ? null : latencyMs / 1000,
         error_message: healthy ? null : (instance?.lastProbe?.error ?? change.reason),
@@ -69,8 +69,8 @@ function eventRecord(change: Change, instance: Instance | undefined): HistoryRec
       return { table: 'service_health_history', row };
     }
     case 'breaker':
-      return { table: 'breaker_events', row: { ...about, ...moved } };
+      return { table: 'breaker_events', row: { ...subject, ...transition } };
     default:
-      return { table: 'state_events', row: { ...about, kind: change.kind, ...moved } };
+      return { table: 'state_events', row: { ...subject, kind: change.kind, ...transition } };
   }
 }

@@ -12,24 +12,24 @@ import { createHistoryWriter, type HistoryWriter } from './writer.ts';
 
 export interface HistorySinkOptions {
   database: Database;
-  /** With it, the schema is brought up to date before the first rows; without, that is somebody else's work. */
+  /** When set, the sink migrates the schema of this database before its first write. */
   migrateUrl?: string;
-  /** The spool lies in `<stateDir>/spool`. */
+  /** The spool is in `<stateDir>/spool`. */
   stateDir: string;
   log: Logger;
   /** Source of `latency_minutes`. */
   window?: TrafficWindow;
-  /** Of two agents the leader alone writes history. */
+  /** Only the leader writes history. */
   isLeader?: () => boolean;
   flushMs?: number;
 }
 
 export interface HistorySink extends Sink {
-  /** For other history: alerts, audit. Same batches, same spool. */
+  /** Writes other history (alerts, audit log) through the same batches and spool. */
   writer: HistoryWriter;
 }
 
-/** History: what was measured and what happened. The database is the caller's to close, after the sink. */
+/** Writes metrics and changes to Postgres. The caller closes the database after the sink. */
 export async function createHistorySink(options: HistorySinkOptions): Promise<HistorySink> {
   const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
   const { window = createTrafficWindow() } = options;
@@ -47,7 +47,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     ...(prepare && { prepareSchema: prepare }),
   });
   const minutes = createMinuteAggregator(window);
-  // What an earlier run left on disk goes in first.
+  // Replay what an earlier run left in the spool.
   if (spool.size().rows > 0) writer.write([]);
 
   return {

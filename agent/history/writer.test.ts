@@ -13,14 +13,14 @@ import { createHistoryWriter, type HistoryWriter } from './writer.ts';
 let folder: string;
 let spool: Spool<HistoryRecord[]>;
 let writer: HistoryWriter;
-/** Names of events in the order they came in; one is never counted twice: the batch's id tells. */
+/** Kinds of the written events in order. A batch id that is already known is not written again. */
 let arrived: string[];
 let answer: 'yes' | 'no' | 'never';
 let logged: string;
-/** Transactions that hung. */
-let asked: number;
-/** A row of this name is refused for good; so many times Postgres goes away right after. */
-let poison: { name: string; outages: number } | undefined;
+/** Number of transactions that hang. */
+let hanging: number;
+/** Postgres rejects this row permanently, and becomes unavailable `outages` times right after. */
+let unwritable: { name: string; outages: number } | undefined;
 
 beforeEach(async () => {
   folder = join(mkdtempSync(join(tmpdir(), 'acgs-writer-')), 'spool');
@@ -28,8 +28,8 @@ beforeEach(async () => {
   arrived = [];
   answer = 'yes';
   logged = '';
-  asked = 0;
-  poison = undefined;
+  hanging = 0;
+  unwritable = undefined;
 });
 afterEach(async () => {
   answer = 'yes';
@@ -37,11 +37,11 @@ afterEach(async () => {
   rmSync(join(folder, '..'), { recursive: true, force: true });
 });
 
-/** Takes rows as `answer` says, commits whole batches. */
+/** A database that behaves as `answer` says and commits whole batches. */
 function database(): Database {
   const known = new Set<unknown>();
   return {
-    query: () => Promise.reject(new Error('not asked for')),
+    query: () => Promise.reject(new Error('not expected')),
     close: async () => {},
     async transaction(work) {
       if (answer === 'no') throw new Error('connect ECONNREFUSED');
@@ -54,14 +54,14 @@ function database(): Database {
         }
         const rows = JSON.parse(String(values?.[0])) as { kind: string }[];
         names.push(...rows.map(({ kind }) => kind));
-        if (poison && names.includes(poison.name)) {
-          if (names.length === 1 && poison.outages-- > 0) answer = 'no';
+        if (unwritable && names.includes(unwritable.name)) {
+          if (names.length === 1 && unwritable.outages-- > 0) answer = 'no';
           throw Object.assign(new Error('invalid'), { code: '22P02' });
         }
         return { rows: [], rowCount: rows.length };
       };
       const result = await work({ query });
-      if (answer === 'never') asked += 1;
+      if (answer === 'never') hanging += 1;
       while (answer === 'never') await new Promise((resolve) => setTimeout(resolve, 10));
       known.add(batch);
       arrived.push(...names);
@@ -76,26 +76,24 @@ function open(prepare?: () => Promise<void>): void {
   };
   const log = pino({ level: 'info' }, { write });
   writer = createHistoryWriter({
-    ...{
-      database: database(),
-      spool,
-      log,
-      flushMs: 1,
-      prepareTimeoutMs: 200,
-      ...(prepare && { prepareSchema: prepare }),
-    },
+    database: database(),
+    spool,
+    log,
+    flushMs: 1,
+    prepareTimeoutMs: 200,
+    ...(prepare && { prepareSchema: prepare }),
   });
 }
 
 const event = (kind: string): HistoryRecord => ({ table: 'state_events', row: { kind } });
 const onDisk = () => (existsSync(folder) ? readdirSync(folder).length : 0);
-/** A folder that is gone takes no file, also from root. */
-const breakDisk = () => rm(folder, { recursive: true });
+/** Without its folder no file can be created, even by root. */
+const removeFolder = () => rm(folder, { recursive: true });
 
-test('neither Postgres nor the disk takes rows: they wait, are told of, and go in once Postgres is back', async () => {
+test('rows wait in memory while neither Postgres nor the disk accepts them', async () => {
   open();
   answer = 'no';
-  await breakDisk();
+  await removeFolder();
   writer.write([event('a')]);
   await eventually(() =>
     expect(writer.status()).toMatchObject({
@@ -104,14 +102,14 @@ test('neither Postgres nor the disk takes rows: they wait, are told of, and go i
     }),
   );
   writer.write([event('b')]);
-  expect(logged).toContain('the spool cannot be written');
+  expect(logged).toContain('the spool is not writable');
   answer = 'yes';
   await eventually(() => expect(arrived).toEqual(['a', 'b']));
-  const well = { state: 'ok', pending: 0, dropped: 0, lastError: null };
-  await eventually(() => expect(writer.status()).toMatchObject(well));
+  const healthy = { state: 'ok', pending: 0, dropped: 0, lastError: null };
+  await eventually(() => expect(writer.status()).toMatchObject(healthy));
 });
 
-test('a disk that fails while rows lie on it: they and those in memory go in, in order', async () => {
+test('when the disk fails, rows from the spool and from memory are written in order', async () => {
   open();
   answer = 'no';
   writer.write([event('a')]);
@@ -125,10 +123,10 @@ test('a disk that fails while rows lie on it: they and those in memory go in, in
   spool.append = append;
 });
 
-test('after the disk failed it is written again', async () => {
+test('the spool is used again after a failure of the disk', async () => {
   open();
   answer = 'no';
-  await breakDisk();
+  await removeFolder();
   writer.write([event('a')]);
   await eventually(() => expect(writer.status().lastError).toContain('ENOENT'));
   await mkdir(folder);
@@ -138,7 +136,7 @@ test('after the disk failed it is written again', async () => {
   await eventually(() => expect(onDisk()).toBe(0));
 });
 
-test('while migrations take their time, or never end, rows go to the disk', async () => {
+test('while migrations run, rows go to the spool', async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   open(() => promise);
   writer.write([event('a')]);
@@ -148,12 +146,12 @@ test('while migrations take their time, or never end, rows go to the disk', asyn
   await eventually(() => expect(arrived).toEqual(['a']));
 });
 
-test('why migrations fail is told once, also when they took long to', async () => {
+test('the cause of a slow failed migration is logged once', async () => {
   const { promise, reject } = Promise.withResolvers<void>();
   let mayRun = false;
   open(() => (mayRun ? Promise.resolve() : promise));
   writer.write([event('a')]);
-  await eventually(() => expect(logged).toContain('still being brought up to date'));
+  await eventually(() => expect(logged).toContain('migration is still running'));
   reject(new Error('permission denied'));
   await eventually(() => expect(logged).toContain('permission denied'));
   mayRun = true;
@@ -161,9 +159,9 @@ test('why migrations fail is told once, also when they took long to', async () =
   expect(logged.split('permission denied')).toHaveLength(2);
 });
 
-test('a row that can never be written is counted once, also when the rest of its batch has to be tried again', async () => {
+test('a row that Postgres rejects is counted once, also when the rest of its batch is retried', async () => {
   open();
-  poison = { name: 'a', outages: 2 };
+  unwritable = { name: 'a', outages: 2 };
   writer.write([event('a'), event('b')]);
   for (let outage = 0; outage < 2; outage++) {
     await eventually(() => expect(answer).toBe('no'));
@@ -178,12 +176,12 @@ test('closing while a replay hangs loses no row', async () => {
   open();
   answer = 'never';
   writer.write([]);
-  await eventually(() => expect(asked).toBeGreaterThan(0));
+  await eventually(() => expect(hanging).toBeGreaterThan(0));
   writer.write([event('c')]);
   await writer.close(100);
   answer = 'yes';
   await eventually(() => expect(arrived).toContain('a'));
-  // Whatever else the end of the hanging turn sets off has had its time.
+  // Time for whatever the end of the hanging transaction triggers.
   await new Promise((resolve) => setTimeout(resolve, 100));
   const next = await openSpool<HistoryRecord[]>({ folder });
   const kept: string[] = [];

@@ -92,7 +92,7 @@ test('stores that take connections and answer nothing stop neither the loop nor 
   expect(metrics).toMatch(/acgs_sink_pending\{.*postgres.*\} [1-9]/);
   await eventually(() => expect(log()).toMatch(/Redis cannot be used \(.*nothing answers there/));
   await eventually(() =>
-    expect(log()).toMatch(/Postgres takes no history, rows go to the spool \(.*does not answer/),
+    expect(log()).toMatch(/Postgres does not accept history rows; they go to the spool \(.*does not answer/),
   );
   expect(log()).not.toContain('hidden-word');
   expect(log()).not.toMatch(/"level":[56]0.*(redis|postgres)/i);

@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Instance } from '../../../core/state.ts';
-import { isPermanentError } from '../../../history/permanent-error.ts';
+import { isPermanentError } from '../../../history/sql/permanent-error.ts';
 import { type GovernanceSession, SESSION_STATES, type SessionCommand } from '../../../sessions/session.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
 import { sessionListSchema, sessionSchema, sessionStatsSchema } from '../../schemas.ts';
