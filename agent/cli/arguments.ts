@@ -1,20 +1,22 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { CliUsageError } from './errors.ts';
 
-/** For commander: a whole number within bounds. */
+/** Parser for commander: an integer from `min` to `max`. */
 export const integerBetween =
-  (least: number, most: number) =>
+  (min: number, max: number) =>
   (text: string): number => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (value >= least && value <= most) return value;
-    throw new InvalidArgumentError(`A whole number from ${least} to ${most}.`);
+    if (value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
   };
 
-/** `sessions nope` reaches the default of its commands, with `nope` as one argument too many. */
+/** Commander passes `sessions nope` to the default command with `nope` as an extra argument. Throws CliUsageError. */
 export function rejectUnknownSubcommand(command: Command): void {
-  const [word] = command.args;
-  if (word === undefined) return;
-  const above = command.parent?.name() ?? '';
-  const known = (command.parent?.commands ?? []).map((one) => one.name()).filter((name) => name !== 'help');
-  throw new CliUsageError(`acgs-lb ${above}: there is no command ${word}; there are ${known.join(', ')}`);
+  const [unknown] = command.args;
+  if (unknown === undefined) return;
+  const parent = command.parent?.name() ?? '';
+  const known = (command.parent?.commands ?? []).map((sub) => sub.name()).filter((name) => name !== 'help');
+  throw new CliUsageError(
+    `acgs-lb ${parent}: unknown command ${unknown}; expected one of ${known.join(', ')}`,
+  );
 }

@@ -1,11 +1,12 @@
+import { z } from 'zod';
 import { CliUsageError, CommandFailed } from './errors.ts';
 import { type RunningStack, readStackFile } from './stack-file.ts';
 
-/** Where the agent's API is, and the right to write. */
+/** The agent's API address and the token for writes. */
 export interface AgentTarget {
   url: string;
   token: string | null;
-  /** Present when the target was found through a local stack's file. */
+  /** Set when the target comes from the stack.json of a local stack. */
   stack: RunningStack | null;
 }
 
@@ -15,8 +16,8 @@ export interface AgentTargetOptions {
 }
 
 /**
- * ACGS_AGENT_URL wins (a production agent), unless --state-dir names a local stack; then ACGS_STATE_DIR; then `.acgs`.
- * Throws CommandFailed or Misuse, saying how to point the command at an agent.
+ * Finds the agent by --state-dir, else ACGS_AGENT_URL, else ACGS_STATE_DIR, else `.acgs`. Throws CommandFailed when no
+ * local stack runs there, and CliUsageError when ACGS_AGENT_URL is not a URL.
  */
 export async function findAgentTarget({
   stateDir,
@@ -25,7 +26,7 @@ export async function findAgentTarget({
   if (!stateDir && env.ACGS_AGENT_URL) {
     if (!/^https?:$/.test(URL.parse(env.ACGS_AGENT_URL)?.protocol ?? '')) {
       throw new CliUsageError(
-        `ACGS_AGENT_URL: ${JSON.stringify(env.ACGS_AGENT_URL)} is no address such as http://127.0.0.1:9400`,
+        `ACGS_AGENT_URL: ${JSON.stringify(env.ACGS_AGENT_URL)} is not a URL such as http://127.0.0.1:9400`,
       );
     }
     return { url: env.ACGS_AGENT_URL.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? null, stack: null };
@@ -34,8 +35,8 @@ export async function findAgentTarget({
   const stack = await readStackFile(folder);
   if (!stack) {
     throw new CommandFailed(
-      `no running stack in ${folder}/ (start one with \`npm start\`, name its folder with --state-dir, ` +
-        'or set ACGS_AGENT_URL and ACGS_TOKEN for an agent elsewhere)',
+      `no running stack in ${folder}/: start one with \`npm start\`, give its state folder with --state-dir, ` +
+        'or set ACGS_AGENT_URL and ACGS_TOKEN for a remote agent',
     );
   }
   return {
@@ -45,7 +46,7 @@ export async function findAgentTarget({
   };
 }
 
-/** An answer outside 2xx, with what the problem document said. */
+/** A response outside 2xx, with its problem document. */
 export class ApiError extends CommandFailed {
   override name = 'ApiError';
   readonly status: number;
@@ -66,17 +67,35 @@ interface ProblemBody {
 
 export interface ApiClient {
   readonly target: AgentTarget;
-  get(path: string): Promise<unknown>;
-  post(path: string, body?: unknown): Promise<unknown>;
-  put(path: string, body?: unknown): Promise<unknown>;
-  delete(path: string): Promise<unknown>;
-  /** The raw response, checked for 2xx: for streams and text. */
+  get<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>>;
+  post<Schema extends z.ZodType>(path: string, schema: Schema, body?: unknown): Promise<z.output<Schema>>;
+  put<Schema extends z.ZodType>(path: string, schema: Schema, body?: unknown): Promise<z.output<Schema>>;
+  delete(path: string): Promise<void>;
+  /** Returns the raw response, for streams and text. Throws ApiError outside 2xx. */
   open(path: string, init?: RequestInit): Promise<Response>;
+}
+
+/**
+ * Validates a response and returns it unchanged, so that `--json` keeps the fields of a newer agent. Throws CommandFailed
+ * when the response does not match the schema.
+ */
+export function parseResponse<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  request: string,
+): z.output<Schema> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return value as z.output<Schema>;
+  const issue = parsed.error.issues[0];
+  throw new CommandFailed(
+    `unexpected response of the agent to ${request} (${issue?.path.join('.')}: ${issue?.message}); ` +
+      'check that agent and command have the same version',
+  );
 }
 
 const TIMEOUT_MS = 15_000;
 
-/** The agent's API as commands use it. Every failure is a CommandFailed whose message is one clear line. */
+/** Client of the agent's API. Every failure is a CommandFailed with a message for the operator. */
 export function createApiClient(
   target: AgentTarget,
   fetch: typeof globalThis.fetch = globalThis.fetch,
@@ -95,7 +114,12 @@ export function createApiClient(
     if (!response.ok) throw await toApiError(response, target);
     return response;
   };
-  const call = async (method: string, path: string, body?: unknown): Promise<unknown> => {
+  const call = async <Schema extends z.ZodType>(
+    method: string,
+    path: string,
+    schema: Schema,
+    body?: unknown,
+  ): Promise<z.output<Schema>> => {
     const response = await open(path, {
       method,
       signal: AbortSignal.timeout(TIMEOUT_MS),
@@ -104,26 +128,28 @@ export function createApiClient(
         : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     });
     const text = await response.text();
-    if (!text) return null;
+    let value: unknown = null;
     try {
-      return JSON.parse(text);
+      if (text) value = JSON.parse(text);
     } catch (cause) {
-      throw new CommandFailed(`the agent at ${target.url} answered ${path} with something other than JSON`, {
+      throw new CommandFailed(`the agent at ${target.url} answered ${path} with invalid JSON`, {
         cause,
       });
     }
+    return parseResponse(schema, value, `${method} ${path}`);
   };
   return {
     target,
     open,
-    get: (path) => call('GET', path),
-    post: (path, body) => call('POST', path, body),
-    put: (path, body) => call('PUT', path, body),
-    delete: (path) => call('DELETE', path),
+    get: (path, schema) => call('GET', path, schema),
+    post: (path, schema, body) => call('POST', path, schema, body),
+    put: (path, schema, body) => call('PUT', path, schema, body),
+    delete: async (path) => void (await call('DELETE', path, z.unknown())),
   };
 }
 
-const PLAIN_TITLES = new Set(['Bad request', 'Not found', 'Conflict', 'Not in this version or state']);
+/** Titles that only repeat the status. */
+const GENERIC_TITLES = new Set(['Bad request', 'Not found', 'Conflict', 'Not in this version or state']);
 
 async function toApiError(response: Response, target: AgentTarget): Promise<ApiError> {
   const text = await response.text().catch(() => '');
@@ -132,26 +158,26 @@ async function toApiError(response: Response, target: AgentTarget): Promise<ApiE
     const parsed: unknown = JSON.parse(text);
     if (typeof parsed === 'object' && parsed !== null) problem = parsed as ProblemBody;
   } catch {
-    // Not problem+json: something other than the agent answered; the status has to do.
+    // Not problem+json, for example from a proxy: the message below names the status.
   }
   const { detail, problems } = problem;
-  // A title that only says the status over again tells a person nothing.
-  const title = detail && PLAIN_TITLES.has(problem.title ?? '') ? undefined : problem.title;
-  const said = [title, detail].filter((part): part is string => typeof part === 'string' && part !== '');
+  // A title that only repeats the status adds nothing.
+  const title = detail && GENERIC_TITLES.has(problem.title ?? '') ? undefined : problem.title;
+  const texts = [title, detail].filter((part): part is string => typeof part === 'string' && part !== '');
   if (Array.isArray(problems) && problems.length > 1) {
     return new ApiError(response.status, problem, [`${title}:`, ...problems].join('\n'));
   }
-  const unique = [...new Set(said)].join(': ');
-  const where =
+  const summary = [...new Set(texts)].join(': ');
+  const message =
     response.status === 401 || response.status === 403
-      ? `${unique || 'not allowed'} (${target.token ? 'the token was refused' : 'set ACGS_TOKEN'})`
-      : unique || `the agent at ${target.url} answered ${response.status}`;
-  return new ApiError(response.status, problem, where.replaceAll('\n', ' '));
+      ? `${summary || 'not allowed'} (${target.token ? 'the token was refused' : 'set ACGS_TOKEN'})`
+      : summary || `the agent at ${target.url} answered ${response.status}`;
+  return new ApiError(response.status, problem, message.replaceAll('\n', ' '));
 }
 
 function fetchFailureReason(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
-  if (cause.name === 'TimeoutError') return `nothing within ${TIMEOUT_MS / 1000} s`;
+  if (cause.name === 'TimeoutError') return `timeout after ${TIMEOUT_MS / 1000} s`;
   const inner = cause.cause instanceof Error ? cause.cause : cause;
   const code = (inner as NodeJS.ErrnoException).code;
   if (code === 'ECONNREFUSED') return 'connection refused (is it running?)';

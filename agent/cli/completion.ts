@@ -8,7 +8,7 @@ export interface Completion {
   description: string;
 }
 
-/** What may stand after `words` (the line so far, without the program's name; the last one is being typed). */
+/** Completions for the last of `words`, the command line so far without the program's name. */
 export async function complete(
   program: Command,
   words: readonly string[],
@@ -16,27 +16,28 @@ export async function complete(
 ): Promise<Completion[]> {
   const typed = words.at(-1) ?? '';
   let command = program;
-  const given: string[] = [];
-  // The option whose value comes next, when one does.
-  let open: Option | undefined;
+  const positionals: string[] = [];
+  // The option whose value comes next.
+  let pendingOption: Option | undefined;
   for (const word of words.slice(0, -1)) {
-    if (open) {
-      open = undefined;
+    if (pendingOption) {
+      pendingOption = undefined;
       continue;
     }
-    const inner = command.commands.find((candidate) => candidate.name() === word);
-    if (inner && given.length === 0) command = inner;
-    else if (!word.startsWith('-')) given.push(word);
+    const subcommand = command.commands.find((candidate) => candidate.name() === word);
+    if (subcommand && positionals.length === 0) command = subcommand;
+    else if (!word.startsWith('-')) positionals.push(word);
     else
-      open = [...command.options, ...program.options].find(
+      pendingOption = [...command.options, ...program.options].find(
         (option) => option.required && [option.short, option.long].includes(word),
       );
   }
-  if (open) return plain(open.argChoices ?? []).filter(({ value }) => value.startsWith(typed));
+  if (pendingOption)
+    return plain(pendingOption.argChoices ?? []).filter(({ value }) => value.startsWith(typed));
   const options = [...command.options, ...(command === program ? [] : program.options)]
     .filter((option) => !option.hidden && option.long)
     .map(({ long, description }) => ({ value: long ?? '', description: description }));
-  const argument = command.registeredArguments[given.length];
+  const argument = command.registeredArguments[positionals.length];
   const wanted = argument?.name();
   const named = async (): Promise<Completion[]> => {
     if (command.commands.length > 0) {
@@ -45,7 +46,7 @@ export async function complete(
         .map((candidate) => ({ value: candidate.name(), description: candidate.description() }));
     }
     if (wanted === 'service') return plain(await live.services());
-    if (wanted === 'instance' && given[0]) return plain(await live.instances(given[0]));
+    if (wanted === 'instance' && positionals[0]) return plain(await live.instances(positionals[0]));
     return plain(argument?.argChoices ?? []);
   };
   const all = typed.startsWith('-') ? options : await named();
@@ -55,7 +56,7 @@ export async function complete(
 const plain = (values: readonly string[]): Completion[] =>
   values.map((value) => ({ value, description: '' }));
 
-/** The shell's own part is small: it asks the command itself, so that services and instances are the running ones. */
+/** Each script calls `acgs-lb __complete`, so that services and instances come from the running agent. */
 export const SCRIPTS: Record<Shell, string> = {
   bash: `# acgs-lb completion for bash. Load it:  source <(acgs-lb completion bash)
 _acgs_lb() {

@@ -3,7 +3,7 @@ import type { Config } from '../../shared/config/config.ts';
 import { ConfigError, parseConfig } from '../../shared/config/load.ts';
 import { CliUsageError } from './errors.ts';
 
-/** The operator's file, judged. Throws Misuse with every mistake, one a line. */
+/** Reads and validates a configuration. Throws CliUsageError with all errors, one per line. */
 export async function loadConfigFile(file: string): Promise<Config> {
   let text: string;
   try {

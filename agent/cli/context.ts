@@ -5,19 +5,22 @@ import { CliUsageError, CommandFailed } from './errors.ts';
 import { type ReportProgress, withProgress } from './progress.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
-/** What every command's action needs; made from the command it runs for. */
+/** What a command's action needs: output, the agent's API, confirmation. */
 export interface CommandContext {
-  /** `--json` was given: print data, no words for people. */
+  /** `--json` was given: print data instead of text. */
   json: boolean;
   terminal: Terminal;
   /** Throws CommandFailed when no agent can be found. */
   target(): Promise<AgentTarget>;
   client(): Promise<ApiClient>;
-  /** Prints `data` under --json, else what `human` makes of it. */
-  print<T>(data: T, human: (data: T) => string): void;
-  /** Shows how far long work is: on a terminal, and not under --json. */
-  progress<T>(work: (tell: ReportProgress) => Promise<T>): Promise<T>;
-  /** Asks before something that hurts; `--yes` answers. Without a terminal and without --yes it is misuse. */
+  /** Prints `data` as JSON under --json, else the text that `format` returns. */
+  print<T>(data: T, format: (data: T) => string): void;
+  /** Shows the progress of long work on a terminal. Shows nothing under --json. */
+  progress<T>(work: (report: ReportProgress) => Promise<T>): Promise<T>;
+  /**
+   * Asks before a destructive step, unless --yes is given. Throws CommandFailed when the answer is no, and
+   * CliUsageError when there is no terminal to ask on.
+   */
   confirm(question: string): Promise<void>;
 }
 
@@ -40,32 +43,32 @@ export function contextOf(command: Command): CommandContext {
     client: async () => {
       const found = await target();
       return createApiClient(found, (input, init) =>
-        progress((tell) => {
-          tell('waiting for the agent');
+        progress((report) => {
+          report('waiting for the agent');
           return fetch(input, init);
         }),
       );
     },
-    print: (data, human) => terminal.write(options.json ? JSON.stringify(data, null, 2) : human(data)),
+    print: (data, format) => terminal.write(options.json ? JSON.stringify(data, null, 2) : format(data)),
     progress,
     confirm: async (question) => {
       if (options.yes) return;
       if (process.stderr.isTTY !== true || process.stdin.isTTY !== true) {
-        throw new CliUsageError(`${question} Give --yes to say so where nobody can be asked.`);
+        throw new CliUsageError(`${question} Not a terminal: confirm with --yes.`);
       }
-      const ask = createInterface({ input: process.stdin, output: process.stderr });
+      const prompt = createInterface({ input: process.stdin, output: process.stderr });
       try {
-        // Ctrl-C and Ctrl-D end the question without an answer.
+        // Ctrl-C and Ctrl-D close the prompt without an answer.
         const closed = new Promise<string>((resolve) =>
-          ask.once('close', () => {
+          prompt.once('close', () => {
             process.stderr.write('\n');
             resolve('');
           }),
         );
-        const answer = await Promise.race([ask.question(`${question} [y/N] `), closed]);
-        if (!/^y(es)?$/i.test(answer.trim())) throw new CommandFailed('nothing was done');
+        const answer = await Promise.race([prompt.question(`${question} [y/N] `), closed]);
+        if (!/^y(es)?$/i.test(answer.trim())) throw new CommandFailed('cancelled; nothing was changed');
       } finally {
-        ask.close();
+        prompt.close();
       }
     },
   };

@@ -1,11 +1,11 @@
-/** Something the command set out to do did not succeed: one clear line, exit code 1. */
+/** The command failed. The message is one clear line; the exit code is 1. */
 export class CommandFailed extends Error {
   override name = 'CommandFailed';
 }
 
-/** The command was asked for wrongly, or the configuration is invalid: exit code 2. */
+/** Wrong arguments or an invalid configuration. The exit code is 2. */
 export class CliUsageError extends Error {
-  override name = 'Misuse';
+  override name = 'CliUsageError';
 }
 
 export const EXIT_OK = 0;

@@ -2,7 +2,7 @@ import type { Terminal } from './terminal.ts';
 
 type StateStyle = Parameters<Terminal['paint']>[0];
 
-/** One colour a state, the same in every command. */
+/** Colour of a state, the same in every command. */
 export function stateStyle(state: string): StateStyle {
   if (['up', 'ready', 'closed', 'ok', 'leader', 'single'].includes(state)) return 'green';
   if (['probation', 'draining', 'drain', 'half_open', 'retrying', 'standby', 'unknown'].includes(state))
@@ -11,7 +11,7 @@ export function stateStyle(state: string): StateStyle {
   return 'reset';
 }
 
-/** How long: `4s`, `12m`, `3h`, `9d`. */
+/** Formats a duration: `4s`, `12m`, `3h`, `9d`. */
 export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.round(ms / 1000));
   if (seconds < 120) return `${seconds}s`;
@@ -20,6 +20,7 @@ export function formatAge(ms: number): string {
   return `${Math.round(seconds / 86_400)}d`;
 }
 
+/** Formats a number; `–` when it is missing. Values below 10 get at least one decimal. */
 export function formatNumber(value: number | null | undefined, digits = 0): string {
   return value === null || value === undefined
     ? '–'
@@ -28,7 +29,7 @@ export function formatNumber(value: number | null | undefined, digits = 0): stri
 
 export const plural = (count: number, word: string): string => `${count} ${word}${count === 1 ? '' : 's'}`;
 
-/** `14:03:07` in the terminal's time zone. */
+/** Formats a time as `14:03:07` in the local time zone. */
 export function formatClock(at: number): string {
   const date = new Date(at);
   return [date.getHours(), date.getMinutes(), date.getSeconds()]

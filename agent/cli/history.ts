@@ -9,23 +9,26 @@ import { loadConfigFile } from './config-file.ts';
 import { resolveConfigPath } from './config-path.ts';
 import { CommandFailed } from './errors.ts';
 
-/** History as a command reads it: directly, so that it works whether an agent runs or not. */
+/** A direct connection to the history database. It works without a running agent. */
 export interface OpenHistory {
   database: Database;
   url: string;
   embedded: boolean;
-  /** It is the embedded database of an agent that runs. */
+  /** This is the embedded database of a running agent. */
   shared: boolean;
   close(): Promise<void>;
 }
 
-/** A statement over a month may take its time. */
+/** Statements over a month of history can take minutes. */
 const STATEMENT_MS = 600_000;
 
 export const stateDirOf = (command: Command): string =>
   resolve(command.optsWithGlobals<{ stateDir?: string }>().stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs');
 
-/** DATABASE_URL, the running stack's Postgres, a running agent's embedded database, or the embedded files themselves. */
+/**
+ * Opens DATABASE_URL, else the running stack's Postgres, else the embedded database through a running agent, else the
+ * embedded database files. Throws CommandFailed when there is no history or Postgres does not answer.
+ */
 export async function openCommandHistory(
   command: Command,
   { create = false }: { create?: boolean } = {},
@@ -34,20 +37,20 @@ export async function openCommandHistory(
   const url = findDatabaseUrl({ env: process.env, stateDir });
   if (url) {
     const database = openDatabase(url, { min: 0, max: 2, idle: 1_000 }, STATEMENT_MS);
-    const refused = await database.query('SELECT 1').then(
+    const failure = await database.query('SELECT 1').then(
       () => null,
       (error: Error) => error,
     );
-    if (!refused) {
+    if (!failure) {
       const embedded = isEmbedded(url);
       return { database, url, embedded, shared: embedded, close: () => database.close() };
     }
     await database.close();
-    // A note an agent that was killed left behind: its files are free to be opened here.
+    // The address of an embedded database can be left over from a killed agent: then open its files below.
     if (!isEmbedded(url)) {
-      const words = refused.message || String(refused);
-      throw new CommandFailed(`Postgres does not answer (${words}): ${postgresErrorHint(refused)}`, {
-        cause: refused,
+      const reason = failure.message || String(failure);
+      throw new CommandFailed(`Postgres does not answer (${reason}): ${postgresErrorHint(failure)}`, {
+        cause: failure,
       });
     }
   }
@@ -61,7 +64,10 @@ export async function openCommandHistory(
   const server = await startEmbeddedPostgres(folder);
   const database = openDatabase(server.url, { min: 0, max: 1, idle: 1_000 }, STATEMENT_MS);
   return {
-    ...{ database, url: server.url, embedded: true, shared: false },
+    database,
+    url: server.url,
+    embedded: true,
+    shared: false,
     async close() {
       await database.close();
       await server.stop();
@@ -69,7 +75,7 @@ export async function openCommandHistory(
   };
 }
 
-/** `--config`, else the local stack's, else the one in this folder, else the machine's. */
+/** Loads `--config`, else the configuration in the state folder, else a default path. */
 export async function loadCommandConfig(
   command: Command,
   file: string | undefined,

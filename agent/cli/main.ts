@@ -1,22 +1,32 @@
 import { type Argument, Command, CommanderError } from 'commander';
+import wrapAnsi from 'wrap-ansi';
 import { StoreUrlError } from '../lib/store-url.ts';
 import { packageVersion } from '../lib/version.ts';
 import { ApiError } from './client.ts';
 import { registerCommands } from './commands/index.ts';
 import { CliUsageError, CommandFailed, EXIT_FAILED, EXIT_OK, EXIT_USAGE } from './errors.ts';
 
+/** Shown by `--help` and in docs/cli.md. */
+export const AGENT_LOOKUP =
+  'The command finds a local stack (`npm start`) by --state-dir or ACGS_STATE_DIR, default .acgs. ' +
+  'It finds a remote agent by ACGS_AGENT_URL and ACGS_TOKEN.';
+export const EXIT_CODES =
+  'Exit codes: 0 success, 1 failure, 2 wrong usage or invalid configuration, 130 Ctrl-C.';
+
+const HELP_COLUMNS = 78;
+
 export function buildProgram(): Command {
   const program = new Command('acgs-lb')
     .description('Load balancing and high availability for HTTP services.')
-    .option('--json', 'print data as JSON')
-    .option('--state-dir <dir>', "the local stack's folder (ACGS_STATE_DIR; default .acgs)")
-    .option('-y, --yes', 'do not ask before destructive steps')
-    .showHelpAfterError('(add --help for what it takes)')
+    .option('--json', 'print JSON instead of text')
+    .option('--state-dir <dir>', 'state folder of the local stack (default: ACGS_STATE_DIR, else .acgs)')
+    .option('-y, --yes', 'answer yes to confirmation prompts')
+    .showHelpAfterError('(see --help)')
     .showSuggestionAfterError()
     .configureHelp({
       showGlobalOptions: true,
       sortSubcommands: false,
-      // Without `[options]`, which nearly all have, so that there is room for what a command does.
+      // Omit `[options]`: it stands on nearly every line and takes the room of the description.
       subcommandTerm: (command) =>
         [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
       minWidthToWrap: 20,
@@ -24,32 +34,31 @@ export function buildProgram(): Command {
     .addHelpText(
       'after',
       `
-Finds its agent through --state-dir or ACGS_STATE_DIR (a stack started with
-\`npm start\`), or through ACGS_AGENT_URL and ACGS_TOKEN (an agent elsewhere).
-Exit codes: 0 done, 1 failed, 2 misuse or invalid configuration.
-\`acgs-lb --version\` tells which this is.
+${wrapAnsi(AGENT_LOOKUP, HELP_COLUMNS)}
+${wrapAnsi(EXIT_CODES, HELP_COLUMNS)}
+\`acgs-lb --version\` prints the version.
 
 Examples:
-  acgs-lb status --watch                the whole system, kept fresh
-  acgs-lb drain gs gs-1 --deadline 5m   no new sessions, later maintenance
-  acgs-lb explain /api/v1/auth/login    which instance would answer, and why
-  acgs-lb check --config acgs-lb.yaml   is this configuration good?`,
+  acgs-lb status --watch                watch the whole system
+  acgs-lb drain gs gs-1 --deadline 5m   stop new sessions; maintenance after 5 minutes
+  acgs-lb explain /api/v1/auth/login    show which instance would get a request, and why
+  acgs-lb check --config acgs-lb.yaml   validate a configuration`,
     );
   registerCommands(program);
-  for (const command of everyCommand(program)) command.exitOverride();
+  for (const command of withSubcommands(program)) command.exitOverride();
   return program;
 }
 
 function argumentTerm(argument: Argument): string {
-  const inner = `${argument.name()}${argument.variadic ? '...' : ''}`;
-  return argument.required ? `<${inner}>` : `[${inner}]`;
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
-function everyCommand(command: Command): Command[] {
-  return [command, ...command.commands.flatMap(everyCommand)];
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
-/** Runs one command line (without `node` and the script). Answers the exit code; never throws, never exits. */
+/** Runs one command line (arguments only) and returns the exit code. It never throws. */
 export async function main(argv: readonly string[]): Promise<number> {
   const program = buildProgram();
   try {
@@ -57,7 +66,7 @@ export async function main(argv: readonly string[]): Promise<number> {
       program.outputHelp();
       return EXIT_OK;
     }
-    // Not an option of the program: it would take that of `sessions advance --version <n>` away.
+    // A program option would shadow `sessions advance --version <n>`.
     if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
       process.stdout.write(`acgs-lb ${packageVersion()}\n`);
       return EXIT_OK;
@@ -66,21 +75,21 @@ export async function main(argv: readonly string[]): Promise<number> {
     return Number(process.exitCode ?? EXIT_OK);
   } catch (error) {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
-    return report(error);
+    return reportError(error);
   }
 }
 
-function report(error: unknown): number {
+function reportError(error: unknown): number {
   if (error instanceof CliUsageError) {
     process.stderr.write(`${error.message}\n`);
     return EXIT_USAGE;
   }
   const message = error instanceof Error ? error.message : String(error);
   process.stderr.write(`acgs-lb: ${message}\n`);
-  // What the agent finds wrong with the question itself, configurations too, is as wrong as what is found wrong here.
+  // The agent rejected the request or the configuration: wrong usage, as if the command had found it.
   if (error instanceof ApiError && error.status === 400) return EXIT_USAGE;
   if (rootOf(error) instanceof StoreUrlError) return EXIT_USAGE;
-  // What no command foresaw is a fault of ours: the stack helps whoever mends it.
+  // An unexpected error is a bug: print the stack trace on request.
   if (!(error instanceof CommandFailed) && error instanceof Error && process.env.ACGS_DEBUG) {
     process.stderr.write(`${error.stack}\n`);
   }
@@ -91,7 +100,7 @@ const rootOf = (error: unknown): unknown =>
   error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : error;
 
 if (import.meta.main) {
-  // A reader that closes early (`acgs-lb events | head`) is no failure; a disk that is full is.
+  // EPIPE means that the reader closed early (`acgs-lb events | head`): success. A full disk is a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT_OK);
     process.stderr.write(`acgs-lb: cannot write the output: ${error.message}\n`);

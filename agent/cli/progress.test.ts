@@ -1,45 +1,46 @@
+import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { progressLine, rollUpProgress, withProgress } from './progress.ts';
-import { createTerminal, displayWidth, type Terminal } from './terminal.ts';
+import { formatProgress, rollUpProgress, withProgress } from './progress.ts';
+import { createTerminal, type Terminal } from './terminal.ts';
 
 const look = (columns: number) => ({ columns, paint: (_: unknown, text: string) => text });
 const count = { done: 167, total: 288, unit: 'hours' };
 
-test('what can be counted is a bar with its figures, what cannot a spinner with its age', () => {
-  expect(progressLine({ step: 'rolling up', since: 0, count }, 1_000, look(100))).toBe(
+test('countable work shows a bar, other work a spinner with its age', () => {
+  expect(formatProgress({ step: 'rolling up', since: 0, count }, 1_000, look(100))).toBe(
     `rolling up  ${'━'.repeat(14)}${'─'.repeat(10)}  57 %  167 of 288 hours`,
   );
-  expect(progressLine({ step: 'rolling up', since: 0, count }, 16_700, look(100))).toMatch(/, 12s left$/);
-  expect(progressLine({ step: 'reading', since: 0 }, 4_000, look(100))).toMatch(/^. reading {2}4s$/);
+  expect(formatProgress({ step: 'rolling up', since: 0, count }, 16_700, look(100))).toMatch(/, 12s left$/);
+  expect(formatProgress({ step: 'reading', since: 0 }, 4_000, look(100))).toMatch(/^. reading {2}4s$/);
 });
 
-test.each([80, 60, 45, 20, 8])('in %i columns it stays one line', (columns) => {
+test.each([80, 60, 45, 20, 8])('fits one line of %i columns', (columns) => {
   for (const one of [{}, { count }]) {
-    const line = progressLine(
+    const line = formatProgress(
       { step: 'a step with a rather long name', since: 0, ...one },
       9_000,
       look(columns),
     );
-    expect(displayWidth(line)).toBeLessThan(columns);
+    expect(stringWidth(line)).toBeLessThan(columns);
   }
 });
 
-/** A terminal whose standard error is kept. */
-function terminal(isTTY: boolean, env: NodeJS.ProcessEnv = {}): { terminal: Terminal; said: string[] } {
-  const said: string[] = [];
-  const stream = { isTTY, columns: 80, rows: 24, write: (text: string) => said.push(text) > 0 };
+/** A terminal that records standard error. */
+function terminal(isTTY: boolean, env: NodeJS.ProcessEnv = {}): { terminal: Terminal; written: string[] } {
+  const written: string[] = [];
+  const stream = { isTTY, columns: 80, rows: 24, write: (text: string) => written.push(text) > 0 };
   const made = createTerminal({ ...stream, isTTY: false }, stream, env);
-  return { terminal: made, said };
+  return { terminal: made, written };
 }
 
 async function work(terminal: Terminal): Promise<string> {
   let clock = 0;
   return withProgress(
     terminal,
-    async (tell) => {
+    async (report) => {
       for (let done = 0; done < 5; done++) {
         clock += 250;
-        tell('counting', done, 5);
+        report('counting', done, 5);
       }
       return 'done';
     },
@@ -47,40 +48,40 @@ async function work(terminal: Terminal): Promise<string> {
   );
 }
 
-test('on a terminal it is shown, and taken away at the end', async () => {
-  const { terminal: shown, said } = terminal(true);
+test('progress appears on a terminal and is removed at the end', async () => {
+  const { terminal: shown, written } = terminal(true);
   expect(await work(shown)).toBe('done');
-  expect(said.join('')).toContain('counting  ━');
-  expect(said.at(-1)).toBe('\r\x1b[K');
+  expect(written.join('')).toContain('counting  ━');
+  expect(written.at(-1)).toBe('\r\x1b[K');
 });
 
-test('nobody looks on, or the terminal cannot: nothing is written', async () => {
-  for (const { terminal: blind, said } of [terminal(false), terminal(true, { TERM: 'dumb' })]) {
-    expect(await work(blind)).toBe('done');
-    expect(said).toEqual([]);
+test('nothing is written without a terminal or on a dumb terminal', async () => {
+  for (const { terminal: dumb, written } of [terminal(false), terminal(true, { TERM: 'dumb' })]) {
+    expect(await work(dumb)).toBe('done');
+    expect(written).toEqual([]);
   }
 });
 
-test('work that fails leaves nothing behind, and what is written meanwhile stands on a line of its own', async () => {
-  const { terminal: shown, said } = terminal(true);
+test('failed work removes its progress line, and other output gets its own line', async () => {
+  const { terminal: shown, written } = terminal(true);
   shown.progressLine('busy');
   shown.error('a note');
-  expect(said).toEqual(['\rbusy\x1b[K', '\r\x1b[K', 'a note\n']);
+  expect(written).toEqual(['\rbusy\x1b[K', '\r\x1b[K', 'a note\n']);
   const failing = withProgress(shown, () => Promise.reject(new Error('no')));
   await expect(failing).rejects.toThrow('no');
-  expect(said).toHaveLength(3);
+  expect(written).toHaveLength(3);
 });
 
-test('of what is left the first word says how much there is', () => {
-  const told: unknown[] = [];
-  const onProgress = rollUpProgress((...all) => void told.push(all));
+test('the first report of remaining hours or days is the total', () => {
+  const reports: unknown[] = [];
+  const onProgress = rollUpProgress((...all) => void reports.push(all));
   for (const left of [
     { hours: 2, days: 0 },
     { hours: 1, days: 0 },
     { hours: 0, days: 1 },
   ])
     onProgress(left);
-  expect(told).toEqual([
+  expect(reports).toEqual([
     ['rolling up hours', 0, 2],
     ['rolling up hours', 1, 2],
     ['rolling up days', 0, 1],

@@ -1,37 +1,33 @@
+import stringWidth from 'string-width';
 import { formatAge } from './format.ts';
-import { displayWidth, type Terminal, truncate } from './terminal.ts';
+import { type Terminal, truncate } from './terminal.ts';
 
-/*
- * Our own lines and not a library's: cli-progress had its last release in 2023, ora draws no bar, listr2 brings a
- * renderer with a log of its own. This is one line, redrawn in place.
- */
-
-/** What long work tells of itself: the step it is at, and how much of that is done, where it can be counted. */
+/** Reports the current step of long work and, when it can be counted, how much of the step is done. */
 export type ReportProgress = (step: string, done?: number, total?: number, unit?: string) => void;
 
 export const toMiB = (bytes: number): number => Math.round(bytes / 104_857.6) / 10;
 
-/** Work that is done sooner shows nothing. */
-const QUIET_MS = 300;
+/** Work that ends earlier shows no progress. */
+const DELAY_MS = 300;
 const REDRAW_MS = 100;
 const SPINNER = '⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏';
-const BAR = 24;
+const BAR_WIDTH = 24;
 
-/** Shows how far `work` is while a person looks on; whatever becomes of it, nothing of that stays on the screen. */
+/** Shows the progress of `work` on a terminal, and removes it when the work ends or fails. */
 export async function withProgress<T>(
   terminal: Terminal,
-  work: (tell: ReportProgress) => Promise<T>,
+  work: (report: ReportProgress) => Promise<T>,
   now: () => number = Date.now,
 ): Promise<T> {
   if (!terminal.showsProgress) return work(() => {});
-  const began = now();
+  const startedAt = now();
   let state: ProgressStep | null = null;
   let drawnAt = 0;
   const draw = () => {
     const at = now();
-    if (state === null || at - began < QUIET_MS || at - drawnAt < REDRAW_MS) return;
+    if (state === null || at - startedAt < DELAY_MS || at - drawnAt < REDRAW_MS) return;
     drawnAt = at;
-    terminal.progressLine(progressLine(state, at, terminal));
+    terminal.progressLine(formatProgress(state, at, terminal));
   };
   const timer = setInterval(draw, REDRAW_MS);
   const interrupted = () => {
@@ -43,7 +39,7 @@ export async function withProgress<T>(
     return await work((step, done, total, unit) => {
       const since = state?.step === step ? state.since : now();
       state = { step, since, ...(done !== undefined && total ? { count: { done, total, unit } } : {}) };
-      // Work that computes for long lets no timer run.
+      // Work that blocks the event loop also blocks the timer.
       draw();
     });
   } finally {
@@ -59,35 +55,37 @@ export interface ProgressStep {
   count?: { done: number; total: number; unit: string | undefined };
 }
 
-/** `⠋ reading  4s`, or `rolling up  ━━━━━━────  58 %  167 of 288 hours, 12s left`, as much of it as fits. */
-export function progressLine(
+/** Formats one line that fits: `⠋ reading  4s` or `rolling up  ━━━━━━────  58 %  167 of 288 hours, 12s left`. */
+export function formatProgress(
   { step, since, count }: ProgressStep,
   now: number,
   { columns, paint }: Pick<Terminal, 'columns' | 'paint'>,
 ): string {
-  const passed = now - since;
+  const elapsed = now - since;
   if (!count) {
     const spinner = SPINNER[Math.floor(now / REDRAW_MS) % SPINNER.length] ?? '';
-    return truncate(`${spinner} ${step}${passed < 1_000 ? '' : `  ${formatAge(passed)}`}`, columns - 1);
+    return truncate(`${spinner} ${step}${elapsed < 1_000 ? '' : `  ${formatAge(elapsed)}`}`, columns - 1);
   }
   const share = Math.min(1, count.done / count.total);
-  const filled = Math.round(share * BAR);
-  const bar = paint('green', '━'.repeat(filled)) + paint('dim', '─'.repeat(BAR - filled));
+  const filled = Math.round(share * BAR_WIDTH);
+  const bar = paint('green', '━'.repeat(filled)) + paint('dim', '─'.repeat(BAR_WIDTH - filled));
   const left =
-    passed > 2_000 && share > 0.02 && share < 1 ? `, ${formatAge((passed / share) * (1 - share))} left` : '';
+    elapsed > 2_000 && share > 0.02 && share < 1
+      ? `, ${formatAge((elapsed / share) * (1 - share))} left`
+      : '';
   const unit = count.unit ? ` ${count.unit}` : '';
   const figures = `${count.done} of ${count.total}${unit}`;
   const percent = `${String(Math.floor(share * 100)).padStart(3)} %`;
-  const ways = [`${step}  ${bar} ${percent}  ${figures}${left}`, `${step}  ${bar} ${percent}`];
-  return ways.find((line) => displayWidth(line) < columns) ?? truncate(`${step} ${percent}`, columns - 1);
+  const variants = [`${step}  ${bar} ${percent}  ${figures}${left}`, `${step}  ${bar} ${percent}`];
+  return variants.find((line) => stringWidth(line) < columns) ?? truncate(`${step} ${percent}`, columns - 1);
 }
 
-/** The rolling up tells what is left of hours, then of days; the first of each is all there is. */
-export function rollUpProgress(tell: ReportProgress): (left: { hours: number; days: number }) => void {
-  const all = { hours: 0, days: 0 };
+/** Roll-up reports the remaining hours, then the remaining days. The first number of each is the total. */
+export function rollUpProgress(report: ReportProgress): (left: { hours: number; days: number }) => void {
+  const total = { hours: 0, days: 0 };
   return (left) => {
     const unit = left.hours > 0 ? 'hours' : 'days';
-    all[unit] = Math.max(all[unit], left[unit]);
-    tell(`rolling up ${unit}`, all[unit] - left[unit], all[unit]);
+    total[unit] = Math.max(total[unit], left[unit]);
+    report(`rolling up ${unit}`, total[unit] - left[unit], total[unit]);
   };
 }

@@ -5,7 +5,7 @@ import { CommandFailed } from './errors.ts';
 
 const url = z.string().nullish();
 
-/** `<state-dir>/stack.json`: what `npm start` writes while it runs. */
+/** `<state-dir>/stack.json`, which `npm start` writes while it runs. */
 const stackFile = z.object({
   edge: url,
   gateway: url,
@@ -25,7 +25,7 @@ const stackFile = z.object({
 
 export type RunningStack = z.output<typeof stackFile>;
 
-/** The running local stack, or null when no stack has written its file there. */
+/** The local stack that runs with this state folder, or null. Throws CommandFailed when the file is unreadable. */
 export async function readStackFile(stateDir: string): Promise<RunningStack | null> {
   const file = join(stateDir, 'stack.json');
   let text: string;
@@ -36,7 +36,7 @@ export async function readStackFile(stateDir: string): Promise<RunningStack | nu
     throw new CommandFailed(`cannot read ${file}: ${(cause as Error).message}`, { cause });
   }
   const parsed = stackFile.safeParse(parseJson(text));
-  if (!parsed.success) throw new CommandFailed(`${file} is not a stack file of this version`);
+  if (!parsed.success) throw new CommandFailed(`${file} is damaged or belongs to another version`);
   return parsed.data;
 }
 

@@ -1,10 +1,14 @@
+import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
 import type { StatusDocument, StatusInstance } from '../http/schemas.ts';
 import { formatStatus } from './status-view.ts';
-import { displayWidth, type Terminal } from './terminal.ts';
+import type { Terminal } from './terminal.ts';
 
 const terminal: Terminal = {
-  ...{ interactive: true, showsProgress: true, columns: 100, rows: 24 },
+  interactive: true,
+  showsProgress: true,
+  columns: 100,
+  rows: 24,
   write() {},
   error() {},
   progressLine() {},
@@ -57,21 +61,23 @@ const status = (states: StatusInstance['state'][], more: Partial<StatusDocument>
   changes: [],
   ...more,
 });
-const first = (states: StatusInstance['state'][]) => formatStatus(status(states), terminal).split('\n')[0];
+const verdict = (states: StatusInstance['state'][]) => formatStatus(status(states), terminal).split('\n')[0];
 
-test('the verdict says no more than is so', () => {
-  expect(first(['up', 'up'])).toBe('✓ all 2 instances of gs fine');
-  expect(first(['up'])).toBe('✓ the one instance of gs is fine');
-  expect(first(['up', 'draining'])).toBe('✓ every service answers; 1 of 2 instances of gs up, 1 draining');
-  expect(first(['up', 'probation', 'draining'])).toContain(
+test('the verdict names what is reduced or failed', () => {
+  expect(verdict(['up', 'up'])).toBe('✓ all 2 instances of gs up');
+  expect(verdict(['up'])).toBe('✓ 1 of 1 instance of gs up');
+  expect(verdict(['up', 'draining'])).toBe(
+    '✓ every service is served; 1 of 2 instances of gs up, 1 draining',
+  );
+  expect(verdict(['up', 'probation', 'draining'])).toContain(
     '1 of 3 instances of gs up, 1 draining, 1 on probation',
   );
-  expect(first(['up', 'down'])).toBe('! 1 instance of 2 down (gs-2), every service answers');
-  expect(first(['up', 'down', 'down', 'down', 'down'])).toContain('down (gs-2, gs-3, gs-4, …), every');
-  expect(first(['draining', 'down'])).toBe('✗ no instance takes traffic for gs');
+  expect(verdict(['up', 'down'])).toBe('! 1 instance of 2 down (gs-2); every service is served');
+  expect(verdict(['up', 'down', 'down', 'down', 'down'])).toContain('down (gs-2, gs-3, gs-4, …); every');
+  expect(verdict(['draining', 'down'])).toBe('✗ no instance serves gs');
 });
 
-test('what an operator took out is not wrong', () => {
+test('an instance in maintenance is not a failure', () => {
   const [service] = status(['up', 'down']).services;
   const instances = service?.instances.map((one) => ({
     ...one,
@@ -79,22 +85,22 @@ test('what an operator took out is not wrong', () => {
   }));
   const services = service && instances ? [{ ...service, instances }] : [];
   expect(formatStatus(status([], { services }), terminal).split('\n')[0]).toBe(
-    '✓ every service answers; 1 of 2 instances of gs up, 1 in maintenance',
+    '✓ every service is served; 1 of 2 instances of gs up, 1 in maintenance',
   );
 });
 
-test('a long name leaves room for the reason, on any terminal', () => {
+test('long names leave room for the reason at any width', () => {
   const [service] = status(['up', 'down']).services;
   const instances = service?.instances.map((one) => ({ ...one, id: `${one.id}-${'x'.repeat(50)}` }));
   const services = service && instances ? [{ ...service, instances }] : [];
   for (const columns of [60, 80, 120, 200]) {
     const text = formatStatus(status([], { services }), { ...terminal, columns });
-    for (const line of text.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(columns);
+    for (const line of text.split('\n')) expect(stringWidth(line), line).toBeLessThanOrEqual(columns);
     expect(text).toContain('as it is');
   }
 });
 
-test('without traffic there are no figures; of one service its own are told', () => {
+test('no traffic shows no figures; a single service shows its own figures', () => {
   expect(formatStatus(status(['up']), terminal)).toContain('traffic  no traffic in the last minute\n');
   const total = { ...quiet, perSecond: 40, errorPercent: 1, p50: 3, p95: 5, p99: 9, inflight: 2 };
   const busy = status(['up'], { total });
@@ -103,7 +109,7 @@ test('without traffic there are no figures; of one service its own are told', ()
   expect(formatStatus(busy, terminal)).toContain('7.0/s, errors 1.00 %, p50 3.0 p95 5.0 p99 9.0 ms');
 });
 
-test('what came with a change of state, for the same reason, is not told twice', () => {
+test('a health change with the same reason as a state change is not repeated', () => {
   const change = { at: 1, service: 'gs', instance: 'gs-1', reason: '2 of 2 probes passed' };
   const text = formatStatus(
     status(['up'], {

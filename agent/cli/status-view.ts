@@ -1,4 +1,4 @@
-import type { StatusDocument } from '../http/schemas.ts';
+import type { ApiChange, StatusDocument, StatusInstance, StatusService } from '../http/schemas.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
 import {
   formatTable,
@@ -8,30 +8,28 @@ import {
   wrapText,
 } from './terminal.ts';
 
-type InstanceStatus = StatusDocument['services'][number]['instances'][number];
-type ServiceStatus = StatusDocument['services'][number];
-
-/** The whole system as text: the verdict first, then what is wrong, then everything. */
+/** Formats the status: the verdict, the main facts, all instances, the latest changes. */
 export function formatStatus(status: StatusDocument, terminal: Terminal): string {
   const parts = [
     wrapText(verdict(status, terminal), 2, terminal),
-    facts(status, terminal),
+    factsText(status, terminal),
     instancesText(status, terminal),
   ];
   const recent = withoutDuplicateChanges(status.changes).slice(0, 5);
   if (recent.length > 0) {
     parts.push(
-      [terminal.paint('bold', 'Lately'), ...recent.map((change) => formatChange(change, terminal))].join(
-        '\n',
-      ),
+      [
+        terminal.paint('bold', 'Recent changes'),
+        ...recent.map((change) => formatChange(change, terminal)),
+      ].join('\n'),
     );
   }
   return parts.join('\n\n');
 }
 
-/** A change of state tells what its health or breaker did as well, when both came at once and for one reason. */
+/** Drops a health or breaker change that repeats a state change of the same instance, time and reason. */
 function withoutDuplicateChanges(changes: StatusDocument['changes']): StatusDocument['changes'] {
-  const same = (a: StatusDocument['changes'][number], b: StatusDocument['changes'][number]) =>
+  const same = (a: ApiChange, b: ApiChange) =>
     a.at === b.at && a.service === b.service && a.instance === b.instance && a.reason === b.reason;
   return changes.filter(
     (change) =>
@@ -42,62 +40,64 @@ function withoutDuplicateChanges(changes: StatusDocument['changes']): StatusDocu
 
 function verdict(status: StatusDocument, terminal: Terminal): string {
   const instances = status.services.flatMap((service) => service.instances);
-  // What an operator took out is down, but nothing is wrong with it.
-  const isOut = ({ state, admin }: InstanceStatus) => state === 'down' && admin !== 'ready';
-  const bad = instances.filter((instance) => instance.state === 'down' && !isOut(instance));
-  const dark = status.services.filter(
+  // An instance that the operator took out is down on purpose.
+  const inMaintenance = ({ state, admin }: StatusInstance) => state === 'down' && admin !== 'ready';
+  const failed = instances.filter((instance) => instance.state === 'down' && !inMaintenance(instance));
+  const withoutInstance = status.services.filter(
     (service) => !service.instances.some((instance) => ['up', 'probation'].includes(instance.state)),
   );
   const sinks = Object.entries(status.sinks).filter(([, sink]) => sink.state !== 'ok');
-  if (dark.length > 0) {
+  if (withoutInstance.length > 0) {
     return terminal.paint(
       'red',
-      `✗ no instance takes traffic for ${dark.map((service) => service.id).join(', ')}`,
+      `✗ no instance serves ${withoutInstance.map((service) => service.id).join(', ')}`,
     );
   }
-  if (bad.length > 0) {
+  if (failed.length > 0) {
     return terminal.paint(
       'yellow',
-      `! ${plural(bad.length, 'instance')} of ${instances.length} down (${namesOf(bad)}), every service answers`,
+      `! ${plural(failed.length, 'instance')} of ${instances.length} down (${namesOf(failed)}); every service is served`,
     );
   }
   if (sinks.length > 0) {
     return terminal.paint(
       'yellow',
-      `! traffic is fine; ${sinks.map(([name, sink]) => `${name} ${sink.state}`).join(', ')}`,
+      `! traffic is served; ${sinks.map(([name, sink]) => `${name} ${sink.state}`).join(', ')}`,
     );
   }
   const services =
     status.services.length === 1 ? status.services[0]?.id : plural(status.services.length, 'service');
-  const less = [
+  const reduced = [
     ['draining', instances.filter(({ state }) => state === 'draining')],
-    ['in maintenance', instances.filter(isOut)],
+    ['in maintenance', instances.filter(inMaintenance)],
     ['on probation', instances.filter(({ state }) => state === 'probation')],
   ] as const;
-  const told = less.filter(([, of]) => of.length > 0).map(([word, of]) => `${of.length} ${word}`);
-  if (told.length > 0) {
+  const reducedTexts = reduced
+    .filter(([, list]) => list.length > 0)
+    .map(([label, list]) => `${list.length} ${label}`);
+  if (reducedTexts.length > 0) {
     const up = instances.filter((instance) => instance.state === 'up').length;
     return terminal.paint(
       'yellow',
-      `✓ every service answers; ${up} of ${plural(instances.length, 'instance')} of ${services} up, ${told.join(', ')}`,
+      `✓ every service is served; ${up} of ${plural(instances.length, 'instance')} of ${services} up, ${reducedTexts.join(', ')}`,
     );
   }
   return terminal.paint(
     'green',
     instances.length === 1
-      ? `✓ the one instance of ${services} is fine`
-      : `✓ all ${plural(instances.length, 'instance')} of ${services} fine`,
+      ? `✓ 1 of 1 instance of ${services} up`
+      : `✓ all ${plural(instances.length, 'instance')} of ${services} up`,
   );
 }
 
-function namesOf(instances: readonly InstanceStatus[]): string {
+function namesOf(instances: readonly StatusInstance[]): string {
   const names = instances.slice(0, 3).map(({ id }) => id);
   return [...names, ...(instances.length > 3 ? ['…'] : [])].join(', ');
 }
 
-function facts(status: StatusDocument, terminal: Terminal): string {
+function factsText(status: StatusDocument, terminal: Terminal): string {
   const { total, snapshot, edge } = status;
-  // Of one service, its own figures.
+  // With `status <service>` show the figures of that service.
   const [only, other] = status.services;
   const lines: [string, string][] = [
     [
@@ -148,8 +148,8 @@ function trafficText(total: StatusDocument['total']): string {
 }
 
 interface StatusRow {
-  service: ServiceStatus;
-  instance: InstanceStatus | null;
+  service: StatusService;
+  instance: StatusInstance | null;
   first: boolean;
 }
 
@@ -161,7 +161,7 @@ function instancesText(status: StatusDocument, terminal: Terminal): string {
       first: index === 0,
     })),
   );
-  const of = (read: (instance: InstanceStatus) => string) => (row: StatusRow) =>
+  const of = (read: (instance: StatusInstance) => string) => (row: StatusRow) =>
     row.instance ? read(row.instance) : '';
   const columns: TableColumn<StatusRow>[] = [
     { title: 'SERVICE', value: (row) => (row.first ? row.service.id : '') },
@@ -196,7 +196,7 @@ function instancesText(status: StatusDocument, terminal: Terminal): string {
   return formatTable(rows, columns, terminal);
 }
 
-export function formatChange(change: StatusDocument['changes'][number], terminal: Terminal): string {
+export function formatChange(change: ApiChange, terminal: Terminal): string {
   const move = change.to === undefined ? '' : ` ${change.from ?? '?'} → ${change.to}`;
   const style = stateStyle(change.to ?? '');
   const indent = 10;

@@ -1,30 +1,40 @@
-import { stripVTControlCharacters, styleText } from 'node:util';
+import { styleText } from 'node:util';
+import stringWidth from 'string-width';
+import wrapAnsi from 'wrap-ansi';
 
 type TextStyle = Parameters<typeof styleText>[0];
 
-/** Where a command writes, and what that place can show. */
+/** Output of a command, and what the output device can show. */
 export interface Terminal {
+  /** Writes to standard output, with a newline at the end. */
   write(text: string): void;
+  /** Writes to standard error, with a newline at the end. */
   error(text: string): void;
-  /** A line on standard error in the place of the one before, until anything else is written; '' takes it away. */
+  /** Shows one line on standard error and replaces the previous one; '' removes it. Any other output removes it too. */
   progressLine(line: string): void;
-  /** A person reads what is written. */
+  /** Standard output is a terminal. */
   readonly interactive: boolean;
-  /** A person sees `transient`. */
+  /** Standard error can show `progressLine`. */
   readonly showsProgress: boolean;
+  /** Width in columns; 160 when standard output is not a terminal. */
   readonly columns: number;
-  /** Lines that are seen at once; without a terminal as many as one likes. */
+  /** Height in lines; infinite when standard output is not a terminal. */
   readonly rows: number;
   paint(style: TextStyle, text: string): string;
 }
 
-/** As much of a standard stream as is used. */
+/** The part of a standard stream that a terminal uses. */
 export type TerminalStream = Pick<NodeJS.WriteStream, 'columns' | 'rows'> & {
   isTTY?: boolean;
   write(text: string): boolean;
 };
 
-/** Colours only on a terminal; NO_COLOR (no-color.org) turns them off, FORCE_COLOR on. */
+const DEFAULT_COLUMNS = 80;
+const MIN_COLUMNS = 40;
+const DEFAULT_ROWS = 24;
+const COLUMNS_WITHOUT_TERMINAL = 160;
+
+/** Colours appear only on a terminal. NO_COLOR (no-color.org) turns them off, FORCE_COLOR turns them on. */
 export function createTerminal(
   stdout: TerminalStream = process.stdout,
   stderr: TerminalStream = process.stderr,
@@ -32,53 +42,39 @@ export function createTerminal(
 ): Terminal {
   const interactive = stdout.isTTY === true;
   const colours = env.NO_COLOR ? false : env.FORCE_COLOR ? env.FORCE_COLOR !== '0' : interactive;
-  const watched = stderr.isTTY === true && env.TERM !== 'dumb';
+  const showsProgress = stderr.isTTY === true && env.TERM !== 'dumb';
   let shown = false;
-  const transient = (line: string): void => {
-    if (!watched || (line === '' && !shown)) return;
+  const progressLine = (line: string): void => {
+    if (!showsProgress || (line === '' && !shown)) return;
     stderr.write(`\r${line}\x1b[K`);
     shown = line !== '';
   };
   const writeTo = (stream: TerminalStream) => (text: string) => {
-    transient('');
+    progressLine('');
     stream.write(text.endsWith('\n') ? text : `${text}\n`);
   };
   return {
     write: writeTo(stdout),
     error: writeTo(stderr),
-    progressLine: transient,
+    progressLine,
     interactive,
-    showsProgress: watched,
-    // Asked each time: a window changes its size. One that nobody has given a size says 0.
+    showsProgress,
+    // Read on each use: the window can be resized. A terminal of unknown size reports 0.
     get columns() {
-      return interactive ? Math.max(stdout.columns || 80, 40) : 160;
+      return interactive
+        ? Math.max(stdout.columns || DEFAULT_COLUMNS, MIN_COLUMNS)
+        : COLUMNS_WITHOUT_TERMINAL;
     },
     get rows() {
-      return interactive ? stdout.rows || 24 : Number.POSITIVE_INFINITY;
+      return interactive ? stdout.rows || DEFAULT_ROWS : Number.POSITIVE_INFINITY;
     },
     paint: (style, text) => (colours ? styleText(style, text, { validateStream: false }) : text),
   };
 }
 
-// Two columns wide: East Asian scripts, full-width forms, emoji. No column: what is drawn over the character before it.
-const WIDE =
-  /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]/u;
-const DRAWN_OVER = /[\p{Mn}\p{Me}\p{Cf}]/u;
-const PLAIN = /^[\x20-\x7e]*$/;
-
-const columnsOf = (character: string): number =>
-  DRAWN_OVER.test(character) ? 0 : WIDE.test(character) ? 2 : 1;
-
-/** Columns a string takes up, colour codes not counted. */
-export function displayWidth(text: string): number {
-  const bare = stripVTControlCharacters(text);
-  if (PLAIN.test(bare)) return bare.length;
-  return [...bare].reduce((sum, character) => sum + columnsOf(character), 0);
-}
-
 /**
- * Text somebody else chose (a user's id, an instance's reason): its control characters could move the cursor, change what
- * stands elsewhere or break a table, so each is shown as �.
+ * Replaces control characters with �. Apply it to text from outside (a user id, an instance's reason): control
+ * characters could move the cursor, overwrite other output or break a table.
  */
 export const replaceControlCharacters = (text: string): string =>
   text.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu, '\ufffd');
@@ -88,11 +84,11 @@ export interface TableColumn<Row> {
   value(row: Row): string;
   align?: 'left' | 'right';
   style?(row: Row): TextStyle;
-  /** How gladly this column gives up width when the table is too wide; 0 (the default) never does. */
+  /** The column with the largest width × factor is cut first when the table is too wide. 0 (default): never cut. */
   shrinkFactor?: number;
-  /** Cut no further than this (default 8) as long as there is a column to leave out. */
+  /** Optional columns are dropped before this column is cut below this width. Default 8. */
   minWidth?: number;
-  /** Left out when the table is still too wide with everything cut; the highest goes first. */
+  /** Makes the column optional. When the table is still too wide, the columns with the highest priority go first. */
   dropPriority?: number;
 }
 
@@ -100,111 +96,102 @@ const GAP = '  ';
 const MIN_COLUMN_WIDTH = 8;
 
 /**
- * A table no wider than the terminal: columns with `shrink` are cut, widest first, an ellipsis marking the cut; where
- * that does not do, columns that are optional are left out. Control characters in cells are made harmless.
+ * Formats a table that fits the terminal. It first drops optional columns until every column fits at its minimum
+ * width, then cuts columns that have a `shrinkFactor` and marks each cut with an ellipsis. Control characters in cells
+ * are replaced. A table without such columns can be wider than the terminal.
  */
 export function formatTable<Row>(
   rows: readonly Row[],
-  given: readonly TableColumn<Row>[],
+  allColumns: readonly TableColumn<Row>[],
   terminal: Terminal,
 ): string {
-  const wanted = given.map((column) => ({
+  const sanitized = allColumns.map((column) => ({
     ...column,
     value: (row: Row) => replaceControlCharacters(column.value(row)),
   }));
-  const columns = dropColumnsToFit(rows, wanted, terminal.columns);
+  const columns = dropColumnsToFit(rows, sanitized, terminal.columns);
   const cells = rows.map((row) => columns.map((column) => column.value(row)));
   const widths = columns.map((column, index) =>
-    Math.max(displayWidth(column.title), ...cells.map((line) => displayWidth(line[index] ?? ''))),
+    Math.max(stringWidth(column.title), ...cells.map((line) => stringWidth(line[index] ?? ''))),
   );
   shrinkColumns(widths, columns, terminal.columns - GAP.length * (columns.length - 1));
-  const last = columns.length - 1;
-  const line = (texts: readonly string[], styleOf: (index: number) => TextStyle | undefined): string =>
+  const formatLine = (texts: readonly string[], styleOf: (index: number) => TextStyle | undefined): string =>
     texts
       .map((text, index) => {
         const width = widths[index] ?? 0;
         const cut = truncate(text, width);
-        const pad = ' '.repeat(Math.max(0, width - displayWidth(cut)));
+        const padding = ' '.repeat(Math.max(0, width - stringWidth(cut)));
         const style = styleOf(index);
-        const shown = style ? terminal.paint(style, cut) : cut;
-        if (columns[index]?.align === 'right') return pad + shown;
-        return index === last ? shown : shown + pad;
+        const painted = style ? terminal.paint(style, cut) : cut;
+        if (columns[index]?.align === 'right') return padding + painted;
+        return index === columns.length - 1 ? painted : painted + padding;
       })
       .join(GAP);
-  const head = line(
+  const head = formatLine(
     columns.map((column) => column.title),
     () => 'dim',
   );
   const body = rows.map((row, position) =>
-    line(cells[position] ?? [], (index) => columns[index]?.style?.(row)),
+    formatLine(cells[position] ?? [], (index) => columns[index]?.style?.(row)),
   );
   return [head, ...body].join('\n');
 }
 
 function dropColumnsToFit<Row>(
   rows: readonly Row[],
-  wanted: readonly TableColumn<Row>[],
-  room: number,
+  columns: readonly TableColumn<Row>[],
+  available: number,
 ): TableColumn<Row>[] {
-  const needed = ({
+  const requiredWidth = ({
     title,
     value,
-    shrinkFactor: shrink,
-    minWidth: least = MIN_COLUMN_WIDTH,
+    shrinkFactor,
+    minWidth = MIN_COLUMN_WIDTH,
   }: TableColumn<Row>): number => {
-    const width = Math.max(displayWidth(title), ...rows.map((row) => displayWidth(value(row))));
-    return shrink ? Math.min(width, least) : width;
+    const width = Math.max(stringWidth(title), ...rows.map((row) => stringWidth(value(row))));
+    return shrinkFactor ? Math.min(width, minWidth) : width;
   };
-  let kept = wanted.map((column) => ({ column, width: needed(column) }));
-  const tooWide = () => kept.reduce((sum, { width }) => sum + width + GAP.length, -GAP.length) > room;
+  let kept = columns.map((column) => ({ column, width: requiredWidth(column) }));
+  const tooWide = () => kept.reduce((sum, { width }) => sum + width + GAP.length, -GAP.length) > available;
   while (tooWide()) {
-    const first = Math.max(...kept.map(({ column }) => column.dropPriority ?? 0));
-    if (first === 0) break;
-    kept = kept.filter(({ column }) => column.dropPriority !== first);
+    const highest = Math.max(...kept.map(({ column }) => column.dropPriority ?? 0));
+    if (highest === 0) break;
+    kept = kept.filter(({ column }) => column.dropPriority !== highest);
   }
   return kept.map(({ column }) => column);
 }
 
-function shrinkColumns<Row>(widths: number[], columns: readonly TableColumn<Row>[], room: number): void {
-  let excess = widths.reduce((sum, width) => sum + width, 0) - room;
+function shrinkColumns<Row>(widths: number[], columns: readonly TableColumn<Row>[], available: number): void {
+  const weightOf = (index: number): number =>
+    (widths[index] ?? 0) > MIN_COLUMN_WIDTH ? (widths[index] ?? 0) * (columns[index]?.shrinkFactor ?? 0) : 0;
+  let excess = widths.reduce((sum, width) => sum + width, 0) - available;
   while (excess > 0) {
-    let widest = -1;
-    for (const [index, column] of columns.entries()) {
-      const width = (widths[index] ?? 0) * (column.shrinkFactor ?? 0);
-      if ((widths[index] ?? 0) > MIN_COLUMN_WIDTH && width > 0 && (widest < 0 || width > weight(widest)))
-        widest = index;
-    }
-    if (widest < 0) return;
+    const widest = widths.reduce((best, _, index) => (weightOf(index) > weightOf(best) ? index : best), 0);
+    if (weightOf(widest) === 0) return;
     widths[widest] = (widths[widest] ?? 0) - 1;
     excess--;
   }
-  function weight(index: number): number {
-    return (widths[index] ?? 0) * (columns[index]?.shrinkFactor ?? 0);
-  }
 }
 
-/** Words that do not fit go on below, indented; without a terminal nothing is broken. */
+/** Wraps at spaces and indents every line but the first. Without a terminal the text stays on one line. */
 export function wrapText(
   text: string,
   indent: number,
   { columns, interactive }: Pick<Terminal, 'columns' | 'interactive'>,
 ): string {
-  const lines = [''];
-  for (const word of text.split(' ')) {
-    const last = lines.at(-1) ?? '';
-    const longer = last === '' ? word : `${last} ${word}`;
-    if (interactive && last !== '' && indent + displayWidth(longer) > columns) lines.push(word);
-    else lines[lines.length - 1] = longer;
-  }
-  return lines.join(`\n${' '.repeat(indent)}`);
+  if (!interactive) return text;
+  return wrapAnsi(text, columns - indent).replaceAll('\n', `\n${' '.repeat(indent)}`);
 }
 
+/** Cuts plain text to a width in columns and marks the cut with an ellipsis. */
 export function truncate(text: string, width: number): string {
-  if (displayWidth(text) <= width) return text;
-  let room = width - 1;
-  const kept = [...text].filter((character) => {
-    room -= columnsOf(character);
-    return room >= 0;
-  });
-  return `${kept.join('')}…`;
+  if (stringWidth(text) <= width) return text;
+  let available = width - 1;
+  let kept = '';
+  for (const { segment } of new Intl.Segmenter().segment(text)) {
+    available -= stringWidth(segment);
+    if (available < 0) break;
+    kept += segment;
+  }
+  return `${kept}…`;
 }

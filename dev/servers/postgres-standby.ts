@@ -17,7 +17,9 @@ export async function startStandby(primary: LocalPostgres): Promise<LocalPostgre
       join(postgresBin(), 'pg_basebackup'),
       [...args, '-h', '127.0.0.1', '-p', port, '-U', username],
       {
-        ...{ cwd: folder, stdio: ['ignore', 'ignore', 'pipe'], ...user },
+        cwd: folder,
+        stdio: ['ignore', 'ignore', 'pipe'],
+        ...user,
         env: { ...process.env, PGPASSWORD: password },
       },
     );

@@ -4,14 +4,27 @@ import { type BannerInput, banner, pathOf } from './banner.ts';
 import type { StackFile } from './stack-file.ts';
 
 const stack: StackFile = {
-  ...{ edge: 'http://127.0.0.1:8787', gateway: null, agent: 'http://127.0.0.1:9400' },
-  ...{ haproxyStats: null, haproxyStatsAuth: null, haproxySocket: null, redis: null, postgres: null },
-  ...{ adminToken: 'token', edgeToken: 'token', readyAt: '2026-11-24T12:00:00.000Z' },
+  edge: 'http://127.0.0.1:8787',
+  gateway: null,
+  agent: 'http://127.0.0.1:9400',
+  haproxyStats: null,
+  haproxyStatsAuth: null,
+  haproxySocket: null,
+  redis: null,
+  postgres: null,
+  adminToken: 'token',
+  edgeToken: 'token',
+  readyAt: '2026-11-24T12:00:00.000Z',
   instances: [{ id: 'a', service: 'web', url: 'http://127.0.0.1:8000', pid: null }],
   pids: { agent: 1, edge: 2, haproxy: null, redis: null, postgres: null },
 };
 const facts: BannerInput = {
-  ...{ stack, services: 1, demo: [], firstPath: '/', firstAnswer: 'a', seconds: 1 },
+  stack,
+  services: 1,
+  demo: [],
+  firstPath: '/',
+  firstAnswer: 'a',
+  seconds: 1,
   stateDir: '.acgs',
 };
 

@@ -101,7 +101,8 @@ export function requiredPorts(
     ...(servers.postgres ? [{ port: layout.postgresPort, usedBy: 'Postgres' }] : []),
     ...(demo
       ? demoInstances(derived.config).map(({ port, id }) => ({
-          ...{ port, usedBy: id },
+          port,
+          usedBy: id,
           hint: `is ${id} still running where you brought it back? Ctrl-C there`,
         }))
       : []),

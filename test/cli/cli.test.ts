@@ -22,33 +22,33 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-/** One command as a person runs it: a process, its exit code and what it said. */
+/** Runs one command as a process. */
 function run(args: string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number; out: string; err: string }>((resolve) => {
-    // Nothing else of what is set here: keys, an agent elsewhere, colours.
+    // A clean environment: no keys, no remote agent, no colours.
     const { PATH, HOME, TMPDIR } = process.env;
     execFile(process.execPath, [MAIN, ...args], { env: { PATH, HOME, TMPDIR, ...env } }, (error, out, err) =>
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? 1 : 0, out, err }),
     );
   });
 }
-const stack = () => ({ ACGS_STATE_DIR: folder });
+const stackEnv = () => ({ ACGS_STATE_DIR: folder });
 
-test('status: the verdict first, as text or data; found by folder, by variable, by URL', async () => {
-  const text = await run(['status'], stack());
+test('status prints the verdict first, as text or JSON; the agent is found by folder, variable or URL', async () => {
+  const text = await run(['status'], stackEnv());
   expect(text.code).toBe(0);
-  expect(text.out).toMatch(/^✓ all 14 instances of 7 services fine\n/);
+  expect(text.out).toMatch(/^✓ all 14 instances of 7 services up\n/);
   expect(text.out).not.toContain('\x1b[');
   const data = await run(['--json', 'status', 'gs', '--state-dir', folder]);
   expect(JSON.parse(data.out).services.map(({ id }: { id: string }) => id)).toEqual(['gs']);
   expect((await run(['status'], { ACGS_AGENT_URL: agent.url })).code).toBe(0);
-  expect(await run(['status', 'nope'], stack())).toMatchObject({
+  expect(await run(['status', 'nope'], stackEnv())).toMatchObject({
     code: 1,
-    err: expect.stringContaining('no service nope; there are auth'),
+    err: expect.stringContaining('unknown service nope; expected one of auth'),
   });
 });
 
-test('--version: which one it is; the option of the same name of a command stays that', async () => {
+test('--version prints the version and does not shadow the --version of a command', async () => {
   expect(await run(['--version'])).toMatchObject({
     code: 0,
     out: expect.stringMatching(/^acgs-lb \d+\.\d+\.\d+\n$/),
@@ -57,35 +57,41 @@ test('--version: which one it is; the option of the same name of a command stays
   expect(out).toContain('--version <n>');
 });
 
-test('nothing to talk to: one line that says what to do, exit 1', async () => {
+test('an unreachable agent is one line with advice, exit 1', async () => {
   const { code, err } = await run(['status', '--state-dir', '/nowhere']);
   expect(code).toBe(1);
-  expect(err).toMatch(/^acgs-lb: no running stack in \/nowhere\/ .*npm start.*ACGS_AGENT_URL.*\n$/);
+  expect(err).toMatch(/^acgs-lb: no running stack in \/nowhere\/: .*npm start.*ACGS_AGENT_URL.*\n$/);
   expect(await run(['status'], { ACGS_AGENT_URL: 'http://127.0.0.1:2' })).toMatchObject({
     code: 1,
     err: expect.stringContaining('connection refused'),
   });
 });
 
-test('what cannot be meant is misuse, exit 2, and nothing is done', async () => {
+test('invalid arguments are a usage error, exit 2, and change nothing', async () => {
   const before = agent.writes.length;
-  expect(await run(['alerts', 'ack', ''], stack())).toMatchObject({
+  expect(await run(['alerts', 'ack', ''], stackEnv())).toMatchObject({
     code: 2,
     err: expect.stringContaining('the id is empty'),
   });
-  for (const [args, said] of [
+  for (const [args, message] of [
     [['weight', 'gs', 'gs-1', '0x10'], 'weight: "0x10" is not a whole number'],
-    [['heartbeat', 'gs', 'gs-1', '--every', '0s'], '--every: "0s" is no duration'],
-    [['register', 'gs', '--id', 'a', '--url', 'http://127.0.0.1:1', '--ttl', ''], '--ttl: "" is no duration'],
+    [['heartbeat', 'gs', 'gs-1', '--every', '0s'], '--every: "0s" is not a duration'],
+    [
+      ['register', 'gs', '--id', 'a', '--url', 'http://127.0.0.1:1', '--ttl', ''],
+      '--ttl: "" is not a duration',
+    ],
   ] as const) {
-    expect(await run([...args], stack())).toMatchObject({ code: 2, err: expect.stringContaining(said) });
+    expect(await run([...args], stackEnv())).toMatchObject({
+      code: 2,
+      err: expect.stringContaining(message),
+    });
   }
   expect(await run(['status'], { ACGS_AGENT_URL: '127.0.0.1:9400' })).toMatchObject({
     code: 2,
-    err: 'ACGS_AGENT_URL: "127.0.0.1:9400" is no address such as http://127.0.0.1:9400\n',
+    err: 'ACGS_AGENT_URL: "127.0.0.1:9400" is not a URL such as http://127.0.0.1:9400\n',
   });
   expect(agent.writes.length).toBe(before);
-  // By the program as it is installed: Node itself has an option of this name.
+  // Run the installed program: Node itself has an --env-file option.
   const doctor = spawnSync(BIN, ['doctor', '--env-file', '/none'], { encoding: 'utf8' });
   expect(doctor).toMatchObject({ status: 2, stderr: '--env-file /none cannot be read: ENOENT\n' });
   const output = join(folder, 'backup');
@@ -102,15 +108,15 @@ test('what cannot be meant is misuse, exit 2, and nothing is done', async () => 
   }
 });
 
-test('a folder that cannot be made is told, exit 1', async () => {
+test('a folder that cannot be created is an error, exit 1', async () => {
   expect(await run(['backup', '-o', '/proc/no/such/folder'])).toMatchObject({
     code: 1,
     err: expect.stringContaining('cannot make /proc/no/such/folder: ENOENT'),
   });
 });
 
-test('steering: done, refused without a token, asked about when it hurts', async () => {
-  expect(await run(['drain', 'gs', 'gs-1', '--deadline', '5m', '--yes'], stack())).toMatchObject({
+test('admin commands: success, rejected without a token, confirmation when destructive', async () => {
+  expect(await run(['drain', 'gs', 'gs-1', '--deadline', '5m', '--yes'], stackEnv())).toMatchObject({
     code: 0,
     out: expect.stringContaining('gs/gs-1: draining'),
   });
@@ -127,7 +133,7 @@ test('steering: done, refused without a token, asked about when it hurts', async
     code: 1,
     err: expect.stringContaining('the token was refused'),
   });
-  expect(await run(['maint', 'gs', 'gs-2'], stack())).toMatchObject({
+  expect(await run(['maint', 'gs', 'gs-2'], stackEnv())).toMatchObject({
     code: 2,
     err: expect.stringContaining('--yes'),
   });
@@ -138,33 +144,33 @@ test.each([
   [['frobnicate'], "unknown command 'frobnicate'"],
   [['weight', 'gs', 'gs-1', '300'], 'from 1 to 256'],
   [['drain', 'gs'], "missing required argument 'instance'"],
-  [['drain', 'gs', 'gs-1', '--deadline', 'soon'], 'no duration'],
+  [['drain', 'gs', 'gs-1', '--deadline', 'soon'], 'is not a duration'],
   [['check', '--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'],
   [['keys', 'rotate', 'snapshot'], 'SNAPSHOT_SIGNING_KEY is not set'],
   [['completion', 'powershell'], 'bash, zsh, fish'],
-  [['explain', 'nowhere'], 'is no path'],
-  [['sessions', 'nope'], 'there is no command nope; there are list'],
+  [['explain', 'nowhere'], 'is not a path'],
+  [['sessions', 'nope'], 'unknown command nope; expected one of list'],
   [['sessions', 'create', 'nope', 'ada'], 'policy_creation'],
-  [['sessions', 'advance', 'x', 'draft'], '`acgs-lb sessions get <id>` tells the present one'],
+  [['sessions', 'advance', 'x', 'draft'], '`acgs-lb sessions get <id>` shows the current version'],
   [['alerts', 'list', '--limit', 'abc'], 'whole number from 1 to 1000'],
-  [['keys', 'new', '--site', 'a b'], 'no site.id'],
-])('misuse is exit 2 and says why: %j', async (args, why) => {
-  const { code, err } = await run(args, stack());
+  [['keys', 'new', '--site', 'a b'], 'is not a site id'],
+])('usage error with exit 2: %j', async (args, why) => {
+  const { code, err } = await run(args, stackEnv());
   expect(err).toContain(why);
   expect(err).not.toMatch(/^\s+at /m);
   expect(code).toBe(2);
 });
 
-test('completion asks the running system for names', async () => {
-  expect((await run(['__complete', '--', 'drain', 'g'], stack())).out).toBe('gs\n');
-  expect((await run(['__complete', '--', 'drain', 'gs', ''], stack())).out).toBe('gs-1\ngs-2\n');
-  expect((await run(['__complete', '--', '--json', 'stat'], stack())).out).toMatch(/^status\t/);
-  expect((await run(['__complete', '--', 'sessions', 'create', 'pol'], stack())).out).toBe(
+test('completion gets names from the running agent', async () => {
+  expect((await run(['__complete', '--', 'drain', 'g'], stackEnv())).out).toBe('gs\n');
+  expect((await run(['__complete', '--', 'drain', 'gs', ''], stackEnv())).out).toBe('gs-1\ngs-2\n');
+  expect((await run(['__complete', '--', '--json', 'stat'], stackEnv())).out).toMatch(/^status\t/);
+  expect((await run(['__complete', '--', 'sessions', 'create', 'pol'], stackEnv())).out).toBe(
     'policy_creation\npolicy_enforcement\n',
   );
-  // The value of an option is no argument, and has its own words.
-  expect((await run(['__complete', '--', 'report', '--format', 'h'], stack())).out).toBe('html\n');
-  expect((await run(['__complete', '--', 'drain', '--deadline', '5m', 'gs', ''], stack())).out).toBe(
+  // The value of an option is not a positional argument and has its own completions.
+  expect((await run(['__complete', '--', 'report', '--format', 'h'], stackEnv())).out).toBe('html\n');
+  expect((await run(['__complete', '--', 'drain', '--deadline', '5m', 'gs', ''], stackEnv())).out).toBe(
     'gs-1\ngs-2\n',
   );
   expect(await run(['__complete', '--', 'drain', ''], { ACGS_STATE_DIR: '/nowhere' })).toMatchObject({
@@ -174,10 +180,10 @@ test('completion asks the running system for names', async () => {
   });
 });
 
-test('what the agent finds wrong with a request is misuse too; what stands in the way is not', async () => {
+test('a 400 of the agent is a usage error; other errors are failures', async () => {
   const problems: Record<string, object> = {
     400: { title: 'Configuration refused', detail: 'a\nb', problems: ['line 1', 'line 2'] },
-    409: { title: 'Another instance stands in the way', detail: 'gs-1 has this address' },
+    409: { title: 'Address in use', detail: 'gs-1 has this address' },
     404: { title: 'Not found', detail: 'there is no service "x"' },
   };
   let status = '';
@@ -187,40 +193,43 @@ test('what the agent finds wrong with a request is misuse too; what stands in th
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const { port } = server.address() as AddressInfo;
-  const answer = (code: string) => {
+  const publishWithStatus = (code: string) => {
     status = code;
     return run(['publish'], { ACGS_AGENT_URL: `http://127.0.0.1:${port}` });
   };
-  expect(await answer('400')).toMatchObject({
+  expect(await publishWithStatus('400')).toMatchObject({
     code: 2,
     err: 'acgs-lb: Configuration refused:\nline 1\nline 2\n',
   });
-  expect(await answer('409')).toMatchObject({
+  expect(await publishWithStatus('409')).toMatchObject({
     code: 1,
-    err: 'acgs-lb: Another instance stands in the way: gs-1 has this address\n',
+    err: 'acgs-lb: Address in use: gs-1 has this address\n',
   });
-  expect(await answer('404')).toMatchObject({ code: 1, err: 'acgs-lb: there is no service "x"\n' });
+  expect(await publishWithStatus('404')).toMatchObject({
+    code: 1,
+    err: 'acgs-lb: there is no service "x"\n',
+  });
   server.closeAllConnections();
   await new Promise((resolve) => server.close(resolve));
 });
 
-test('events: what the agent remembers, one a line', async () => {
+test('events prints recent changes, one per line', async () => {
   agent.changeInstance('fv/fv-1', { state: 'down', health: 'down' }, '3 of 3 probes failed');
-  const { out } = await run(['events', '--no-follow', '--json'], stack());
+  const { out } = await run(['events', '--no-follow', '--json'], stackEnv());
   expect(JSON.parse(out.trim().split('\n').at(-1) ?? '')).toMatchObject({ instance: 'fv-1', to: 'down' });
 });
 
-test('explain: the choice and why; exit 1 when nothing would answer', async () => {
-  expect(await run(['explain', '/api/v1/governance/x'], stack())).toMatchObject({
+test('explain prints the chosen instance and the reason', async () => {
+  expect(await run(['explain', '/api/v1/governance/x'], stackEnv())).toMatchObject({
     code: 0,
     out: expect.stringMatching(/→ gs-2[\s\S]*power of two choices/),
   });
 });
 
-test('keys are written once, for the owner alone, and never over others', async () => {
-  const made = join(folder, 'made', 'here');
-  const args = ['keys', 'new', '--out', made];
+test('keys are written once, readable by the owner only, and never overwritten', async () => {
+  const output = join(folder, 'made', 'here');
+  const args = ['keys', 'new', '--out', output];
   expect((await run(args)).code).toBe(0);
-  expect(statSync(join(made, 'agent.env')).mode & 0o777).toBe(0o600);
-  expect(await run(args)).toMatchObject({ code: 1, err: expect.stringContaining('left alone') });
+  expect(statSync(join(output, 'agent.env')).mode & 0o777).toBe(0o600);
+  expect(await run(args)).toMatchObject({ code: 1, err: expect.stringContaining('was not changed') });
 });

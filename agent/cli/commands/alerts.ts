@@ -12,15 +12,15 @@ import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 import { plural } from '../format.ts';
-import { parseResponse } from '../response-schemas.ts';
 import { formatTable, replaceControlCharacters, wrapText } from '../terminal.ts';
 
-const whoami = (): string => process.env.SUDO_USER ?? process.env.USER ?? 'cli';
+/** Recorded as the author of an acknowledgement or a silence. */
+const currentUser = (): string => process.env.SUDO_USER ?? process.env.USER ?? 'cli';
 
 export function registerAlerts(program: Command): void {
   const alerts = program
     .command('alerts')
-    .description('what is wrong now; acknowledge, silence, test the receivers')
+    .description('list, acknowledge and silence alerts; test the receivers')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb alerts\n  acgs-lb alerts ack 3f0c…\n' +
@@ -28,9 +28,9 @@ export function registerAlerts(program: Command): void {
     );
   alerts
     .command('list', { isDefault: true })
-    .description('alerts that fire')
-    .option('--all', 'the latest of all, resolved ones too')
-    .option('--limit <n>', 'at most so many', integerBetween(1, 1000), 50)
+    .description('list firing alerts')
+    .option('--all', 'include resolved alerts')
+    .option('--limit <n>', 'maximum number of alerts', integerBetween(1, 1000), 50)
     .allowExcessArguments()
     .action(async (options: { all?: boolean; limit: number }, command: Command) => {
       rejectUnknownSubcommand(command);
@@ -39,30 +39,31 @@ export function registerAlerts(program: Command): void {
         state: options.all ? 'all' : 'firing',
         limit: String(options.limit),
       });
-      const answer = parseResponse(
-        alertListSchema,
-        await (await context.client()).get(`/v1/alerts?${query}`),
-        'alerts',
-      );
-      context.print(answer, ({ alerts: list }) => listText(list, context));
+      const client = await context.client();
+      const response = await client.get(`/v1/alerts?${query}`, alertListSchema);
+      context.print(response, ({ alerts: list }) => listText(list, context));
     });
   alerts
     .command('ack')
-    .description('stop the repeats of an alert; its end is still told')
-    .argument('<id>', 'or the first letters of it')
+    .description('acknowledge an alert: no more repeats, but the resolved message is still sent')
+    .argument('<id>', 'id of the alert, or its first characters')
     .action(async (id: string, _options: unknown, command: Command) => {
-      // All ids begin with nothing: an empty variable in a script must not take what happens to fire.
-      if (id === '') throw new CliUsageError('the id is empty: `acgs-lb alerts` tells it');
+      // Every id starts with '': an empty variable in a script must not acknowledge an arbitrary alert.
+      if (id === '') throw new CliUsageError('the id is empty; `acgs-lb alerts` lists the ids');
       const context = contextOf(command);
       const client = await context.client();
-      const { alerts: firing } = parseResponse(alertListSchema, await client.get('/v1/alerts'), 'alerts');
-      const found = firing.filter((alert) => alert.id.startsWith(id));
-      const [first] = found;
-      if (!first || found.length > 1) {
-        throw new CommandFailed(first ? `more than one alert begins with ${id}` : `no alert ${id} fires`);
+      const { alerts: firing } = await client.get('/v1/alerts', alertListSchema);
+      const [first, second] = firing.filter((alert) => alert.id.startsWith(id));
+      if (!first || second) {
+        throw new CommandFailed(
+          first
+            ? `more than one firing alert has an id that starts with ${id}`
+            : `no firing alert has the id ${id}`,
+        );
       }
-      const answer = await client.post(`/v1/alerts/${first.id}/ack`, { by: whoami() });
-      context.print(parseResponse(alertSchema, answer, 'alert'), (alert) => `acknowledged: ${alert.message}`);
+      const body = { by: currentUser() };
+      const acknowledged = await client.post(`/v1/alerts/${first.id}/ack`, alertSchema, body);
+      context.print(acknowledged, ({ message }) => `acknowledged: ${message}`);
     });
   registerTest(alerts);
   registerSilences(alerts);
@@ -71,13 +72,13 @@ export function registerAlerts(program: Command): void {
 function registerTest(alerts: Command): void {
   alerts
     .command('test')
-    .description('send a test message to every receiver of the file, and tell how it went')
-    .argument('[receiver]', 'only this one')
+    .description('send a test message to every configured receiver and show the results')
+    .argument('[receiver]', 'only this receiver')
     .action(async (receiver: string | undefined, _options: unknown, command: Command) => {
       const context = contextOf(command);
       const body = receiver === undefined ? {} : { receiver };
-      const answer = await (await context.client()).post('/v1/alerts/test', body);
-      const { results } = parseResponse(alertTestSchema, answer, 'results');
+      const client = await context.client();
+      const { results } = await client.post('/v1/alerts/test', alertTestSchema, body);
       context.print({ results }, () =>
         results.map(({ receiver: name, error }) => `${name}: ${error ?? 'delivered'}`).join('\n'),
       );
@@ -89,51 +90,53 @@ function registerTest(alerts: Command): void {
 function registerSilences(alerts: Command): void {
   alerts
     .command('silence')
-    .description('keep alerts back for a while')
-    .requiredOption('--for <duration>', 'such as 30m or 2h')
-    .requiredOption('--reason <text>', 'why')
-    .option('--rule <rule>', 'only of this rule, such as p95Ms')
-    .option('--service <service>', 'only of this service')
+    .description('send no messages for matching alerts for a time')
+    .requiredOption('--for <duration>', 'how long, for example 30m or 2h')
+    .requiredOption('--reason <text>', 'reason, shown with the silence')
+    .option('--rule <rule>', 'only alerts of this rule, for example p95Ms')
+    .option('--service <service>', 'only alerts of this service')
     .action(async (options: Record<string, string>, command: Command) => {
       const context = contextOf(command);
-      const body = { ...options, by: whoami() };
-      const answer = await (await context.client()).post('/v1/alerts/silences', body);
-      context.print(parseResponse(silenceSchema, answer, 'silence'), (made) => silenceText(made, context));
+      const body = { ...options, by: currentUser() };
+      const client = await context.client();
+      const silence = await client.post('/v1/alerts/silences', silenceSchema, body);
+      context.print(silence, () => silenceText(silence, context));
     });
   alerts
     .command('silences')
-    .description('silences that hold')
+    .description('list active silences')
     .action(async (_options: unknown, command: Command) => {
       const context = contextOf(command);
-      const answer = await (await context.client()).get('/v1/alerts/silences');
+      const client = await context.client();
       context.print(
-        parseResponse(silenceListSchema, answer, 'silences'),
-        ({ silences }) => silences.map((one) => silenceText(one, context)).join('\n') || 'no silences',
+        await client.get('/v1/alerts/silences', silenceListSchema),
+        ({ silences }) =>
+          silences.map((silence) => silenceText(silence, context)).join('\n') || 'no silences',
       );
     });
   alerts
     .command('unsilence')
     .description('end a silence')
-    .argument('<id>')
+    .argument('<id>', 'id that `acgs-lb alerts silences` shows')
     .action(async (id: string, _options: unknown, command: Command) => {
       const context = contextOf(command);
       await (await context.client()).delete(`/v1/alerts/silences/${encodeURIComponent(id)}`);
-      context.print({ id }, () => `ended ${id}`);
+      context.print({ id }, () => `ended silence ${id}`);
     });
 }
 
 function silenceText(silence: ApiSilence, { terminal }: CommandContext): string {
   const { id, rule, service, until, reason, createdBy } = silence;
-  const what = `${rule || 'every rule'} of ${service || 'every service'} until ${new Date(until).toISOString()}`;
-  return wrapText(replaceControlCharacters(`${id}: ${what}, by ${createdBy}: ${reason}`), 2, terminal);
+  const scope = `${rule || 'every rule'} of ${service || 'every service'} until ${new Date(until).toISOString()}`;
+  return wrapText(replaceControlCharacters(`${id}: ${scope}, by ${createdBy}: ${reason}`), 2, terminal);
 }
 
 function listText(list: readonly ApiAlert[], { terminal }: CommandContext): string {
   if (list.length === 0) return terminal.paint('green', 'no alerts');
   const note = (alert: ApiAlert): string => {
     if (alert.resolvedAt !== null) return `resolved ${new Date(alert.resolvedAt).toISOString()}`;
-    if (alert.acknowledgedBy !== null) return `taken by ${alert.acknowledgedBy}`;
-    return alert.silenced ? 'silenced' : `told ${plural(alert.notified, 'time')}`;
+    if (alert.acknowledgedBy !== null) return `acknowledged by ${alert.acknowledgedBy}`;
+    return alert.silenced ? 'silenced' : `sent ${plural(alert.notified, 'time')}`;
   };
   return formatTable(
     list,

@@ -1,17 +1,17 @@
 import { readFile } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { configChangesSchema } from '../../http/schemas.ts';
+import { parseResponse } from '../client.ts';
 import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { contextOf } from '../context.ts';
-import { parseResponse } from '../response-schemas.ts';
 import { wrapText } from '../terminal.ts';
 
 export function registerApply(program: Command): void {
   program
     .command('apply')
-    .description('give the running agent a new configuration: shows what would change, asks, then does it')
+    .description('apply a configuration to the running agent: show the changes, ask, then apply')
     .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
-    .option('--dry-run', 'only show what would change')
+    .option('--dry-run', 'only show the changes')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb apply --dry-run\n  acgs-lb apply --config acgs-lb.yaml --yes',
@@ -28,19 +28,19 @@ export function registerApply(program: Command): void {
         return parseResponse(
           configChangesSchema,
           await (await client.open(`/v1/config${query}`, init)).json(),
-          'answer',
+          `PUT /v1/config${query}`,
         );
       };
-      const wanted = await put('?dryRun=true');
-      const list = wanted.changes.map((change) => `  ${wrapText(change, 4, context.terminal)}`).join('\n');
-      if (options.dryRun || wanted.changes.length === 0) {
-        context.print(wanted, () => (list ? `would change\n${list}` : 'nothing would change'));
+      const preview = await put('?dryRun=true');
+      const list = preview.changes.map((change) => `  ${wrapText(change, 4, context.terminal)}`).join('\n');
+      if (options.dryRun || preview.changes.length === 0) {
+        context.print(preview, () => (list ? `changes\n${list}` : 'no changes'));
         return;
       }
-      if (!context.json) context.terminal.write(`would change\n${list}`);
+      if (!context.json) context.terminal.write(`changes\n${list}`);
       await context.confirm('Apply?');
       context.print(await put(''), ({ saved, note }) =>
-        [`done${saved ? ', and saved' : ''}`, ...(note ? [note] : [])].join('; '),
+        [`applied${saved ? ' and saved' : ''}`, ...(note ? [note] : [])].join('; '),
       );
     });
 }

@@ -1,12 +1,17 @@
 import { type Command, InvalidArgumentError } from 'commander';
+import { STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 
 export function registerCapacity(program: Command): void {
   program
     .command('capacity')
-    .description('how full each service was in a month, and when the next three will exhaust it')
-    .option('-m, --month <month>', 'the latest such month is reviewed: 01 to 12 (default: this one)', month)
-    .option('-c, --config <file>', 'the configuration, for maxconn')
+    .description('review the capacity of each service in a month and forecast the next three months')
+    .option(
+      '-m, --month <month>',
+      'month to review, 01 to 12; the most recent one (default: the current month)',
+      month,
+    )
+    .option('-c, --config <file>', `${STACK_CONFIG_DESCRIPTION}; gives maxconn`)
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb capacity --month 12\n  acgs-lb capacity --month $(date +%m) --json',
@@ -16,16 +21,16 @@ export function registerCapacity(program: Command): void {
       const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
       const { rollUpBeforeReport } = await import('./report.ts');
       const { config } = await loadCommandConfig(command, options.config);
-      const capacity = await context.progress(async (tell) => {
-        tell('opening the history');
+      const capacity = await context.progress(async (report) => {
+        report('opening the history');
         const history = await openCommandHistory(command);
         try {
-          await rollUpBeforeReport(context, history.database, tell);
-          tell('reading a year of hours');
+          await rollUpBeforeReport(context, history.database, report);
+          report('reading a year of history');
           const { readCapacity } = await import('../../reports/read-capacity.ts');
           const now = Math.floor(Date.now() / 1000);
           const month = options.month ?? new Date(now * 1000).getUTCMonth() + 1;
-          const onService = (done: number, total: number) => tell('forecasting', done, total, 'services');
+          const onService = (done: number, total: number) => report('forecasting', done, total, 'services');
           return await readCapacity(history.database, { config, month, now, onService });
         } finally {
           await history.close();
@@ -33,12 +38,12 @@ export function registerCapacity(program: Command): void {
       });
       const { capacityText } = await import('../capacity-text.ts');
       context.print(capacity, () => capacityText(capacity, context.terminal));
-      // Nothing could be forecast at all: the reasons are printed, the exit code says so too.
+      // No service has a forecast: the output gives the reasons.
       if (capacity.services.every(({ refused }) => refused !== undefined)) process.exitCode = 1;
     });
 }
 
 function month(text: string): number {
-  if (!/^(0?[1-9]|1[0-2])$/.test(text)) throw new InvalidArgumentError('01 to 12.');
+  if (!/^(0?[1-9]|1[0-2])$/.test(text)) throw new InvalidArgumentError('Expected 01 to 12.');
   return Number(text);
 }

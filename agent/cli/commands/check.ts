@@ -7,7 +7,7 @@ import { plural } from '../format.ts';
 export function registerCheck(program: Command): void {
   program
     .command('check')
-    .description('judge a configuration: every mistake at once, each with its place')
+    .description('validate a configuration and list all errors with their positions')
     .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
     .addHelpText('after', '\nExample:\n  acgs-lb check --config /etc/acgs-lb/acgs-lb.yaml')
     .action(async (options: { config?: string }, command: Command) => {
@@ -18,10 +18,10 @@ export function registerCheck(program: Command): void {
         const config = await loadConfigFile(file);
         const services = Object.values(config.services);
         const instances = services.reduce((sum, service) => sum + service.instances.length, 0);
-        const verdict = { ok: true, file, services: services.length, instances };
+        const result = { ok: true, file, services: services.length, instances };
         context.print(
-          verdict,
-          () => `${file} is good: ${plural(services.length, 'service')}, ${plural(instances, 'instance')}`,
+          result,
+          () => `${file} is valid: ${plural(services.length, 'service')}, ${plural(instances, 'instance')}`,
         );
       } catch (error) {
         if (!context.json || !(error instanceof CliUsageError)) throw error;

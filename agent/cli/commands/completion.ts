@@ -1,15 +1,16 @@
 import { Argument, type Command } from 'commander';
+import { z } from 'zod';
 import { complete, SCRIPTS, SHELLS } from '../completion.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 
 export function registerCompletion(program: Command): void {
   program
     .command('completion')
-    .description('completion for your shell: commands, options, running services and instances')
+    .description('print the shell completion script for commands, options, services and instances')
     .addArgument(new Argument('<shell>', 'bash, zsh or fish').choices(SHELLS))
     .addHelpText(
       'after',
-      '\nExamples:\n  source <(acgs-lb completion bash)          # in ~/.bashrc to keep it\n  acgs-lb completion fish > ~/.config/fish/completions/acgs-lb.fish',
+      '\nExamples:\n  source <(acgs-lb completion bash)          # add it to ~/.bashrc\n  acgs-lb completion fish > ~/.config/fish/completions/acgs-lb.fish',
     )
     .action((shell: string, _options: unknown, command: Command) => {
       const found = SHELLS.find((known) => known === shell);
@@ -27,12 +28,14 @@ export function registerCompletion(program: Command): void {
     });
 }
 
-/** Names from the running agent; none when it cannot be asked: completion never complains. */
+const namesSchema = z.record(z.string(), z.array(z.looseObject({ id: z.string() })));
+
+/** Names from the running agent. Empty when the agent does not answer: completion never fails. */
 function namesOf(context: CommandContext) {
   const names = async (path: string, list: string): Promise<string[]> => {
     try {
-      const answer = (await (await context.client()).get(path)) as Record<string, { id: string }[]> | null;
-      return (answer?.[list] ?? []).map(({ id }) => id);
+      const response = await (await context.client()).get(path, namesSchema);
+      return (response[list] ?? []).map(({ id }) => id);
     } catch {
       return [];
     }

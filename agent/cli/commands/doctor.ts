@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../../../shared/config/config.ts';
-import { resolveConfigPath } from '../config-path.ts';
+import { resolveConfigPath, STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import type { Finding } from '../doctor/finding.ts';
 import { CliUsageError } from '../errors.ts';
@@ -17,9 +17,9 @@ interface DoctorOptions {
 export function registerDoctor(program: Command): void {
   program
     .command('doctor')
-    .description('check everything that is often wrong, and say how to mend it')
-    .option('-c, --config <file>', "the configuration (default: the running stack's, else as check)")
-    .option('--env-file <file>', 'the environment of the agent, such as /etc/acgs-lb/agent.env')
+    .description('check the installation and show how to fix each problem')
+    .option('-c, --config <file>', STACK_CONFIG_DESCRIPTION)
+    .option('--env-file <file>', 'environment file of the agent, for example /etc/acgs-lb/agent.env')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb doctor\n  acgs-lb doctor --config /etc/acgs-lb/acgs-lb.yaml --env-file /etc/acgs-lb/agent.env',
@@ -29,13 +29,17 @@ export function registerDoctor(program: Command): void {
       const { stateDir = process.env.ACGS_STATE_DIR ?? '.acgs' } = command.optsWithGlobals<{
         stateDir?: string;
       }>();
-      const findings = await context.progress((tell) => examine(stateDir, options, tell));
+      const findings = await context.progress((report) => runChecks(stateDir, options, report));
       context.print(findings, () => findingsText(findings, context));
       if (findings.some(({ state }) => state === 'fail')) process.exitCode = 1;
     });
 }
 
-async function examine(stateDir: string, options: DoctorOptions, tell: ReportProgress): Promise<Finding[]> {
+async function runChecks(
+  stateDir: string,
+  options: DoctorOptions,
+  report: ReportProgress,
+): Promise<Finding[]> {
   const { fail, ok, skip } = await import('../doctor/finding.ts');
   const { loadAgentEnvironment } = await import('../doctor/input.ts');
   const { loadConfigFile } = await import('../config-file.ts');
@@ -44,8 +48,8 @@ async function examine(stateDir: string, options: DoctorOptions, tell: ReportPro
     envFile: options.envFile,
     env: process.env,
   });
-  const own = join(stateDir, 'acgs-lb.yaml');
-  const configFile = resolveConfigPath(options.config, stack ? [own] : []);
+  const stackConfig = join(stateDir, 'acgs-lb.yaml');
+  const configFile = resolveConfigPath(options.config, stack ? [stackConfig] : []);
   const { checkNode } = await import('../doctor/host.ts');
   let config: Config;
   try {
@@ -56,17 +60,20 @@ async function examine(stateDir: string, options: DoctorOptions, tell: ReportPro
       checkNode(),
       ...error.message
         .split('\n')
-        .map((line) => fail('configuration', line, 'mend the line, then acgs-lb check')),
+        .map((line) => fail('configuration', line, 'correct it, then run `acgs-lb check`')),
     ];
   }
-  const facts = { stateDir, stack, configFile, config, env, fetch: globalThis.fetch, now: Date.now };
-  const found = stack || env.ACGS_AGENT_URL ? [] : [skip('stack', `none runs from ${stateDir}/ (npm start)`)];
-  return [checkNode(), ...found, ok('configuration', configFile), ...(await examineAll(facts, tell))];
+  const input = { stateDir, stack, configFile, config, env, fetch: globalThis.fetch, now: Date.now };
+  const noStack =
+    stack || env.ACGS_AGENT_URL
+      ? []
+      : [skip('stack', `no stack runs with state folder ${stateDir}/ (start one with npm start)`)];
+  return [checkNode(), ...noStack, ok('configuration', configFile), ...(await runAllChecks(input, report))];
 }
 
-async function examineAll(
-  facts: import('../doctor/input.ts').DoctorInput,
-  tell: ReportProgress,
+async function runAllChecks(
+  input: import('../doctor/input.ts').DoctorInput,
+  report: ReportProgress,
 ): Promise<Finding[]> {
   const [host, haproxy, stores, agent, edge, kv, { packageVersion }] = await Promise.all([
     import('../doctor/host.ts'),
@@ -77,32 +84,32 @@ async function examineAll(
     import('../doctor/kv.ts'),
     import('../../lib/version.ts'),
   ]);
-  const { env, stack, config } = facts;
+  const { env, stack, config } = input;
   const url =
     env.ACGS_AGENT_URL ??
     stack?.agent ??
     `http://${config.agent.bind.replace(/^(\*|0\.0\.0\.0)?:/, '127.0.0.1:')}`;
   const token = env.ACGS_TOKEN ?? stack?.adminToken ?? null;
-  const looked = agent.checkAgent({ url, token, stack }, packageVersion());
+  const agentCheck = agent.checkAgent({ url, token, stack }, packageVersion());
   const checks = [
-    host.checkEnvironment(facts),
-    host.checkStateDir(facts),
+    host.checkEnvironment(input),
+    host.checkStateDir(input),
     host.checkHaproxyVersion(),
-    haproxy.checkHaproxyConfig(facts),
-    haproxy.checkHaproxySocket(facts),
-    haproxy.checkStatsPage(facts),
-    haproxy.checkGateways(facts),
-    stores.checkRedis(facts),
-    stores.checkPostgres(facts),
-    looked.then(({ findings }) => findings),
-    looked.then(({ status }) => edge.checkEdge(facts, status)),
-    kv.checkKv(facts),
+    haproxy.checkHaproxyConfig(input),
+    haproxy.checkHaproxySocket(input),
+    haproxy.checkStatsPage(input),
+    haproxy.checkGateways(input),
+    stores.checkRedis(input),
+    stores.checkPostgres(input),
+    agentCheck.then(({ findings }) => findings),
+    agentCheck.then(({ status }) => edge.checkEdge(input, status)),
+    kv.checkKv(input),
   ];
   let done = 0;
   const groups = await Promise.all(
     checks.map(async (check) => {
       const found = await check;
-      tell('checking', ++done, checks.length);
+      report('checking', ++done, checks.length);
       return found;
     }),
   );
@@ -116,26 +123,26 @@ function findingsText(findings: readonly Finding[], { terminal }: CommandContext
   const lines = findings.map(({ name, state, detail, mend }) => {
     const [mark, style] = MARKS[state];
     const indent = width + 4;
-    const below = `\n${' '.repeat(indent)}`;
-    const told = detail
+    const newLine = `\n${' '.repeat(indent)}`;
+    const text = detail
       .split('\n')
       .map((line) => wrapText(line, indent, terminal))
-      .join(below);
+      .join(newLine);
     const advice = mend
-      ? `${below}${terminal.paint('bold', '→')} ${wrapText(mend, indent + 2, terminal)}`
+      ? `${newLine}${terminal.paint('bold', '→')} ${wrapText(mend, indent + 2, terminal)}`
       : '';
-    return `${terminal.paint(style, mark)} ${name.padEnd(width)}  ${state === 'skip' ? terminal.paint('dim', told) : told}${advice}`;
+    return `${terminal.paint(style, mark)} ${name.padEnd(width)}  ${state === 'skip' ? terminal.paint('dim', text) : text}${advice}`;
   });
   const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;
   const [failed, warned] = [count('fail'), count('warn')];
-  const end =
+  const summary =
     failed > 0
       ? terminal.paint(
           'red',
-          `${plural(failed, 'thing')} to mend${warned > 0 ? `, ${plural(warned, 'warning')}` : ''}`,
+          `${plural(failed, 'failure')}${warned > 0 ? `, ${plural(warned, 'warning')}` : ''}`,
         )
       : warned > 0
-        ? terminal.paint('yellow', `nothing is broken, ${plural(warned, 'warning')}`)
-        : terminal.paint('green', 'all is well');
-  return `${lines.join('\n')}\n\n${end}`;
+        ? terminal.paint('yellow', `no failures, ${plural(warned, 'warning')}`)
+        : terminal.paint('green', 'no problems found');
+  return `${lines.join('\n')}\n\n${summary}`;
 }

@@ -1,18 +1,18 @@
 import type { Command } from 'commander';
 import { changeSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
+import { parseResponse } from '../client.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 import { readEventStream } from '../event-stream.ts';
-import { parseResponse } from '../response-schemas.ts';
 import { formatChange } from '../status-view.ts';
 
 export function registerEvents(program: Command): void {
   program
     .command('events')
-    .description('what happens to instances, as it happens, until Ctrl-C')
-    .option('--no-follow', 'only what the agent remembers, then end')
-    .option('--limit <n>', 'begin with at most this many past ones', integerBetween(0, 1000), 20)
+    .description('follow the state changes of instances, until Ctrl-C')
+    .option('--no-follow', 'print recent events and exit')
+    .option('--limit <n>', 'maximum number of past events', integerBetween(0, 1000), 20)
     .addHelpText('after', '\nExamples:\n  acgs-lb events\n  acgs-lb events --no-follow --limit 100 --json')
     .action(async (options: { follow: boolean; limit: number }, command: Command) => {
       const context = contextOf(command);
@@ -22,10 +22,10 @@ export function registerEvents(program: Command): void {
         ...(options.follow ? {} : { follow: 'false' }),
       });
       const response = await client.open(`/v1/events?${query}`);
-      if (!response.body) throw new CommandFailed('the agent sent no stream');
+      if (!response.body) throw new CommandFailed('the agent sent an empty response');
       for await (const message of readEventStream(response.body)) {
         if (message.event !== 'change') continue;
-        const change = parseResponse(changeSchema, JSON.parse(message.data), 'event');
+        const change = parseResponse(changeSchema, JSON.parse(message.data), 'GET /v1/events');
         context.terminal.write(
           context.json ? JSON.stringify(change) : formatChange(change, context.terminal),
         );

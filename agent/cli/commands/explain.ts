@@ -4,17 +4,16 @@ import { explanationSchema, type RouteExplanation } from '../../http/schemas.ts'
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { formatNumber, stateStyle } from '../format.ts';
-import { parseResponse } from '../response-schemas.ts';
 import { formatTable, type TableColumn, type Terminal, wrapText } from '../terminal.ts';
 
 export function registerExplain(program: Command): void {
   program
     .command('explain')
-    .description('which instance a request would go to, and why')
-    .argument('<path>', 'such as /api/v1/auth/login')
-    .option('--session <id>', "the governance session's id")
-    .option('--client <address>', "the client's address")
-    .option('--host <name>', 'the host asked for')
+    .description('show which instance would get a request, and why')
+    .argument('<path>', 'request path, for example /api/v1/auth/login')
+    .option('--session <id>', 'id of a governance session')
+    .option('--client <address>', 'client address')
+    .option('--host <name>', 'request host')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb explain /api/v1/governance/synthesize\n  acgs-lb explain /admin --client 203.0.113.7',
@@ -26,9 +25,11 @@ export function registerExplain(program: Command): void {
         command: Command,
       ) => {
         if (!path.startsWith('/'))
-          throw new CliUsageError(`${path} is no path: it begins with /, such as /api/v1/auth/login`);
+          throw new CliUsageError(
+            `${path} is not a path; a path starts with /, for example /api/v1/auth/login`,
+          );
         if (options.client !== undefined && isIP(options.client) === 0) {
-          throw new CliUsageError(`--client: ${options.client} is no address such as 203.0.113.7`);
+          throw new CliUsageError(`--client: ${options.client} is not an IP address such as 203.0.113.7`);
         }
         const context = contextOf(command);
         const { session, client, host } = options;
@@ -38,15 +39,14 @@ export function registerExplain(program: Command): void {
           ...(client ? { client } : {}),
           ...(host ? { host } : {}),
         });
-        const answer = await (await context.client()).get(`/v1/explain?${query}`);
-        const explanation = parseResponse(explanationSchema, answer, 'explanation');
+        const apiClient = await context.client();
+        const explanation = await apiClient.get(`/v1/explain?${query}`, explanationSchema);
         context.print(explanation, () => formatExplanation(path, explanation, context.terminal));
         if (explanation.chosen === null) process.exitCode = 1;
       },
     );
 }
 
-/** The answer for a terminal. */
 export function formatExplanation(path: string, explanation: RouteExplanation, terminal: Terminal): string {
   const { service, route, strategy, chosen, why, limits, candidates } = explanation;
   const head = chosen

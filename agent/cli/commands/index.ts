@@ -23,7 +23,7 @@ import { registerRun } from './run.ts';
 import { registerSessions } from './sessions.ts';
 import { registerStatus } from './status.ts';
 
-/** Every command, in the order `--help` lists them. One file each; heavy imports belong inside the action. */
+/** Registers every command in the order of `--help`. Each action loads its heavy imports itself. */
 export function registerCommands(program: Command): void {
   registerStatus(program);
   registerEvents(program);

@@ -1,110 +1,101 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
-import { instanceSchema } from '../../http/schemas.ts';
+import { instanceListSchema, instanceSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { stateStyle } from '../format.ts';
-import { parseResponse } from '../response-schemas.ts';
 
-const pathOf = (service: string, instance: string): string =>
-  `/v1/services/${encodeURIComponent(service)}/instances/${encodeURIComponent(instance)}`;
+const instancesPath = (service: string): string => `/v1/services/${encodeURIComponent(service)}/instances`;
 
-/** drain, ready, maint, weight: what an operator asks of one instance. */
+/** drain, ready, maint, weight: the operator's settings of one instance. */
 export function registerInstanceAdmin(program: Command): void {
   program
     .command('drain')
-    .description('no new sessions for an instance; those it has stay')
+    .description('send no new sessions to an instance; existing sessions stay')
     .argument('<service>')
     .argument('<instance>')
-    .option('--deadline <duration>', 'maintenance after this long, such as 5m', durationText)
+    .option(
+      '--deadline <duration>',
+      'switch to maintenance after this time, for example 5m',
+      parseDeadlineOption,
+    )
     .addHelpText('after', '\nExample:\n  acgs-lb drain gs gs-1 --deadline 5m')
     .action(async (service: string, instance: string, options: { deadline?: string }, command: Command) => {
       const context = contextOf(command);
-      await warnIfLast(context, service, instance, 'drain');
-      await put(context, service, instance, 'admin', {
-        state: 'drain',
-        ...(options.deadline ? { deadline: options.deadline } : {}),
+      await confirmIfLast(context, service, instance);
+      await putSetting(context, service, instance, {
+        setting: 'admin',
+        body: { state: 'drain', deadline: options.deadline },
       });
     });
   program
     .command('ready')
-    .description('take an instance back after drain or maint')
+    .description('end drain or maintenance of an instance')
     .argument('<service>')
     .argument('<instance>')
     .addHelpText('after', '\nExample:\n  acgs-lb ready gs gs-1')
     .action(async (service: string, instance: string, _options: unknown, command: Command) => {
-      await put(contextOf(command), service, instance, 'admin', { state: 'ready' });
+      const body = { state: 'ready' };
+      await putSetting(contextOf(command), service, instance, { setting: 'admin', body });
     });
   program
     .command('maint')
-    .description('no traffic at all for an instance, its sessions move')
+    .description('send no traffic to an instance; its sessions move to other instances')
     .argument('<service>')
     .argument('<instance>')
     .addHelpText('after', '\nExample:\n  acgs-lb maint gs gs-1 --yes')
     .action(async (service: string, instance: string, _options: unknown, command: Command) => {
       const context = contextOf(command);
-      await context.confirm(`Take all traffic and sessions from ${service}/${instance} now?`);
-      await put(context, service, instance, 'admin', { state: 'maint' });
+      await context.confirm(`Stop all traffic to ${service}/${instance} now and move its sessions?`);
+      await putSetting(context, service, instance, { setting: 'admin', body: { state: 'maint' } });
     });
   program
     .command('weight')
-    .description('how much of the traffic an instance gets, from 1 to 256 (100 is the default)')
+    .description('set the weight of an instance, its relative share of the traffic (default 100)')
     .argument('<service>')
     .argument('<instance>')
-    .argument('<weight>', 'from 1 to 256', weightOf)
+    .argument('<weight>', 'from 1 to 256', parseWeightArgument)
     .addHelpText('after', '\nExample:\n  acgs-lb weight gs gs-2 50')
     .action(
       async (service: string, instance: string, weight: number, _options: unknown, command: Command) => {
-        await put(contextOf(command), service, instance, 'weight', { weight });
+        await putSetting(contextOf(command), service, instance, { setting: 'weight', body: { weight } });
       },
     );
 }
 
-async function put(
+async function putSetting(
   context: CommandContext,
   service: string,
   instance: string,
-  what: 'admin' | 'weight',
-  body: unknown,
+  { setting, body }: { setting: 'admin' | 'weight'; body: object },
 ): Promise<void> {
   const client = await context.client();
-  const answer = parseResponse(
-    instanceSchema,
-    await client.put(`${pathOf(service, instance)}/${what}`, body),
-    'instance',
+  const path = `${instancesPath(service)}/${encodeURIComponent(instance)}/${setting}`;
+  context.print(
+    await client.put(path, instanceSchema, body),
+    ({ state, reason, admin, weight }) =>
+      `${service}/${instance}: ${context.terminal.paint(stateStyle(state), state)} (${reason}), admin ${admin}, weight ${weight}`,
   );
-  context.print(answer, ({ state, reason, admin, weight }) => {
-    const shown = context.terminal.paint(stateStyle(state), state);
-    return `${service}/${instance}: ${shown} (${reason}), admin ${admin}, weight ${weight}`;
-  });
 }
 
-/** Draining the only instance that takes new sessions is an outage for new ones: ask first. */
-async function warnIfLast(
-  context: CommandContext,
-  service: string,
-  instance: string,
-  verb: string,
-): Promise<void> {
+/** Draining the last serving instance is an outage for new sessions. */
+async function confirmIfLast(context: CommandContext, service: string, instance: string): Promise<void> {
   const client = await context.client();
-  const list = await client.get(`/v1/services/${encodeURIComponent(service)}/instances`);
-  const instances = (list as { instances?: { id: string; state: string }[] } | null)?.instances ?? [];
-  const others = instances.filter(
-    (other) => other.id !== instance && ['up', 'probation'].includes(other.state),
-  );
+  const { instances } = await client.get(instancesPath(service), instanceListSchema);
+  const others = instances.filter(({ id, state }) => id !== instance && ['up', 'probation'].includes(state));
   if (others.length === 0) {
-    await context.confirm(`No other instance of ${service} takes traffic; ${verb} ${instance} all the same?`);
+    await context.confirm(`${instance} is the last serving instance of ${service}. Drain it anyway?`);
   }
 }
 
-function durationText(text: string): string {
+function parseDeadlineOption(text: string): string {
   if (parseDuration(text) === null)
-    throw new CliUsageError(`--deadline: ${JSON.stringify(text)} is no duration such as 30s, 5m or 1h`);
+    throw new CliUsageError(`--deadline: ${JSON.stringify(text)} is not a duration such as 30s, 5m or 1h`);
   return text;
 }
 
-function weightOf(text: string): number {
+function parseWeightArgument(text: string): number {
   try {
     return integerBetween(1, 256)(text);
   } catch {

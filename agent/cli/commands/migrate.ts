@@ -12,11 +12,11 @@ export function registerMigrate(program: Command): void {
   program
     .command('migrate')
     .description(
-      'bring the history database to the newest schema; takes over the original’s tables with their rows',
+      'migrate the history database to the latest schema; tables of the original system are kept with their rows',
     )
-    .option('--init', 'first create database and role and give the role its rights')
-    .option('--admin-url <url>', 'for --init: a superuser’s URL (else ADMIN_DATABASE_URL)')
-    .option('--database-url <url>', 'the database (else DATABASE_URL, else the running stack’s)')
+    .option('--init', 'first create the database and the role, and grant the role its privileges')
+    .option('--admin-url <url>', 'URL of a superuser, for --init (default: ADMIN_DATABASE_URL)')
+    .option('--database-url <url>', 'URL of the database (default: DATABASE_URL, else the running stack)')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb migrate\n' +
@@ -27,16 +27,16 @@ export function registerMigrate(program: Command): void {
       const context = contextOf(command);
       const { migrate, MigrationError } = await import('../../history/sql/migrate.ts');
       const { stateDir } = command.optsWithGlobals<{ stateDir?: string }>();
-      const url = options.databaseUrl ?? (await find(stateDir));
+      const url = options.databaseUrl ?? (await findUrl(stateDir));
       try {
-        const { made, applied, warnings } = await context.progress(async (tell) => {
-          tell('migrating');
-          const made = options.init ? await init(options, url) : [];
-          return { made, ...(await migrate(url)) };
+        const { created, applied, warnings } = await context.progress(async (report) => {
+          report('migrating');
+          const created = options.init ? await init(options, url) : [];
+          return { created, ...(await migrate(url)) };
         });
-        context.print({ made, applied, warnings }, () =>
+        context.print({ made: created, applied, warnings }, () =>
           [
-            ...made.map((what) => `created ${what}`),
+            ...created.map((name) => `created ${name}`),
             ...applied.map((name) => `applied ${name}`),
             ...(applied.length === 0 ? ['the schema is up to date'] : []),
             ...warnings.map((warning) => `note: ${warning}`),
@@ -50,18 +50,20 @@ export function registerMigrate(program: Command): void {
     });
 }
 
-async function find(stateDir: string | undefined): Promise<string> {
+async function findUrl(stateDir: string | undefined): Promise<string> {
   const { findDatabaseUrl } = await import('../../history/sql/find-database.ts');
   const folder = stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs';
   const url = findDatabaseUrl({ env: process.env, stateDir: folder });
-  if (!url) throw new CommandFailed('no database: set DATABASE_URL or give --database-url');
+  if (!url) throw new CommandFailed('no database found: set DATABASE_URL or give --database-url');
   return url;
 }
 
 async function init(options: MigrateOptions, url: string): Promise<string[]> {
   const adminUrl = options.adminUrl ?? process.env.ADMIN_DATABASE_URL;
   if (!adminUrl) {
-    throw new CliUsageError('--init needs a superuser: --admin-url postgresql://postgres@localhost/postgres');
+    throw new CliUsageError(
+      '--init needs the URL of a superuser: --admin-url postgresql://postgres@localhost/postgres',
+    );
   }
   const { initialiseDatabase } = await import('../../history/sql/init.ts');
   return (await initialiseDatabase(adminUrl, url)).made;

@@ -1,5 +1,6 @@
+import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
-import { displayWidth, type Terminal } from '../terminal.ts';
+import type { Terminal } from '../terminal.ts';
 import { formatExplanation } from './explain.ts';
 import { formatSession } from './sessions.ts';
 
@@ -16,7 +17,7 @@ const terminal: Terminal = {
 
 /** Nothing is wider than the terminal, so that it breaks no word; what goes on below stands under its beginning. */
 function expectNarrow(text: string, indent: number): void {
-  for (const line of text.split('\n')) expect(displayWidth(line), line).toBeLessThanOrEqual(terminal.columns);
+  for (const line of text.split('\n')) expect(stringWidth(line), line).toBeLessThanOrEqual(terminal.columns);
   expect(text).toMatch(new RegExp(`^ {${indent}}\\S`, 'm'));
 }
 

@@ -1,15 +1,16 @@
 import type { Command } from 'commander';
+import { STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 
 export function registerRelease(program: Command): void {
   program
     .command('release')
-    .description("give every server back to HAProxy's own checks, for when the agent is gone for good")
-    .option('-c, --config <file>', "which names the sockets (default: the running stack's, else as check)")
+    .description("return every server to HAProxy's own health checks, when no agent runs any more")
+    .option('-c, --config <file>', `${STACK_CONFIG_DESCRIPTION}; names the HAProxy sockets`)
     .addHelpText(
       'after',
-      '\nThe agent does this itself when it ends in order; its unit runs this after a crash.\n\nExample:\n  acgs-lb release --config /etc/acgs-lb/acgs-lb.yaml',
+      '\nThe agent releases the servers when it stops. Its systemd unit runs this command\nafter a crash.\n\nExample:\n  acgs-lb release --config /etc/acgs-lb/acgs-lb.yaml',
     )
     .action(async (options: { config?: string }, command: Command) => {
       const context = contextOf(command);
@@ -31,7 +32,7 @@ export function registerRelease(program: Command): void {
       );
       const released = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
       context.print({ released }, () =>
-        released.length > 0 ? `released: ${released.join(' ')}` : 'nothing was held',
+        released.length > 0 ? `released: ${released.join(' ')}` : 'no server was held by the agent',
       );
       const failed = outcomes.filter((outcome) => outcome.status === 'rejected');
       if (failed.length > 0) throw new CommandFailed(failed.map(({ reason }) => String(reason)).join('; '));

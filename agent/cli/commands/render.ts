@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { errorMessage } from '../../lib/error-message.ts';
 import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
@@ -12,13 +13,13 @@ interface RenderOptions {
 export function registerRender(program: Command): void {
   program
     .command('render')
-    .description('the HAProxy configuration that acgs-lb.yaml makes')
+    .description('print or install the HAProxy configuration that acgs-lb.yaml generates')
     .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
-    .option('--all', 'also the files beside it: route maps, error pages, public keys')
-    .option('--install', 'have `haproxy -c` judge it, then write it where haproxy.file says (asks first)')
+    .option('--all', 'include the files beside it: route maps, error pages, public keys')
+    .option('--install', 'check it with `haproxy -c`, then write it to haproxy.file (asks first)')
     .addHelpText(
       'after',
-      '\nThe statistics password and edge keys come from the environment, as the agent has them.\n\nExamples:\n  acgs-lb render > /tmp/haproxy.cfg\n  acgs-lb render --config /etc/acgs-lb/acgs-lb.yaml --install --yes',
+      '\nThe password of the statistics page and the public keys of the edge come from\nthe environment, as for the agent.\n\nExamples:\n  acgs-lb render > /tmp/haproxy.cfg\n  acgs-lb render --config /etc/acgs-lb/acgs-lb.yaml --install --yes',
     )
     .action(async (options: RenderOptions, command: Command) => {
       const context = contextOf(command);
@@ -29,7 +30,7 @@ export function registerRender(program: Command): void {
       const production = ENVIRONMENT === 'production';
       if (options.install && production && !HAPROXY_STATS_PASSWORD) {
         throw new CliUsageError(
-          'HAPROXY_STATS_PASSWORD is not set; in production the stats page must have a password',
+          'HAPROXY_STATS_PASSWORD is not set; production requires a password for the statistics page',
         );
       }
       const input = {
@@ -45,13 +46,13 @@ export function registerRender(program: Command): void {
       if (options.install) {
         const { installHaproxyConfig } = await import('../../haproxy/render/install.ts');
         await context.confirm(`Write ${config.haproxy.file}?`);
-        const { changed, files } = await context.progress((tell) => {
-          tell('haproxy -c judges it');
+        const { changed, files } = await context.progress((report) => {
+          report('checking with haproxy -c');
           return installHaproxyConfig(input).catch(fail);
         });
         const paths = files.map(({ path }) => path);
         context.print({ changed, files: paths }, () =>
-          changed ? `wrote\n  ${paths.join('\n  ')}` : `${config.haproxy.file} was so already`,
+          changed ? `wrote\n  ${paths.join('\n  ')}` : `${config.haproxy.file} is already current`,
         );
         return;
       }
@@ -67,5 +68,5 @@ export function registerRender(program: Command): void {
 }
 
 function fail(cause: unknown): never {
-  throw new CommandFailed(cause instanceof Error ? cause.message : String(cause), { cause });
+  throw new CommandFailed(errorMessage(cause), { cause });
 }

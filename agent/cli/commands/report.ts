@@ -2,6 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Database } from '../../history/sql/database.ts';
 import type { Report } from '../../reports/report.ts';
+import { STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 import { plural } from '../format.ts';
@@ -20,11 +21,11 @@ interface ReportCommandOptions {
 export function registerReport(program: Command): void {
   program
     .command('report')
-    .description('latency, availability and error budget, traffic, incidents, breakers of the last days')
-    .option('-d, --days <n>', 'how many days back, 1 to 400', days, 7)
-    .addOption(new Option('-f, --format <format>', 'what to make').choices(FORMATS))
-    .option('-o, --output <file>', 'write it there; .html, .csv and .json say the format')
-    .option('-c, --config <file>', 'the configuration, for its targets')
+    .description('report on the last days: latency, availability, error budget, traffic, incidents, breakers')
+    .option('-d, --days <n>', 'number of days, 1 to 400', days, 7)
+    .addOption(new Option('-f, --format <format>', 'output format').choices(FORMATS))
+    .option('-o, --output <file>', 'output file; the extension .html, .csv or .json sets the format')
+    .option('-c, --config <file>', `${STACK_CONFIG_DESCRIPTION}; gives the targets`)
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb report --days 7\n  acgs-lb report --days 30 -o report.html\n  acgs-lb report --format csv > report.csv',
@@ -33,12 +34,12 @@ export function registerReport(program: Command): void {
       const context = contextOf(command);
       const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
       const { config } = await loadCommandConfig(command, options.config);
-      const report = await context.progress(async (tell) => {
-        tell('opening the history');
+      const report = await context.progress(async (report) => {
+        report('opening the history');
         const history = await openCommandHistory(command);
         try {
-          await rollUpBeforeReport(context, history.database, tell);
-          tell(`reading ${plural(options.days, 'day')} of history`);
+          await rollUpBeforeReport(context, history.database, report);
+          report(`reading ${plural(options.days, 'day')} of history`);
           const { readReport, targetsOf } = await import('../../reports/read.ts');
           return await readReport(history.database, {
             days: options.days,
@@ -54,22 +55,22 @@ export function registerReport(program: Command): void {
     });
 }
 
-/** Rolls up what is not yet; a role that may only read gets the report of what is. */
+/** Rolls up the newest history. With a read-only role it only warns that the newest hours can be missing. */
 export async function rollUpBeforeReport(
   { terminal }: CommandContext,
   database: Database,
-  tell: ReportProgress,
+  report: ReportProgress,
 ): Promise<void> {
   const { rollUp } = await import('../../history/rollups/run.ts');
   try {
-    const { uncounted } = await rollUp(database, { onProgress: rollUpProgress(tell) });
-    if (uncounted) terminal.error(`not complete: ${uncounted}`);
+    const { uncounted } = await rollUp(database, { onProgress: rollUpProgress(report) });
+    if (uncounted) terminal.error(`incomplete: ${uncounted}`);
   } catch (cause) {
     const { code, message } = cause as Error & { code?: string };
     if (code === '42P01')
       throw new CommandFailed('the database has no schema yet: run acgs-lb migrate', { cause });
     if (code !== '42501' && code !== '25006') throw cause;
-    terminal.error(`not rolled up, the newest hours may be missing: ${message}`);
+    terminal.error(`roll-up failed, the newest hours may be missing: ${message}`);
   }
 }
 
@@ -108,6 +109,6 @@ const formatOf = (output: string | undefined): Format | undefined =>
 function days(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 400)
-    throw new InvalidArgumentError('1 to 400, a whole number.');
+    throw new InvalidArgumentError('Expected a whole number from 1 to 400.');
   return value;
 }

@@ -4,28 +4,27 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CommandFailed } from '../errors.ts';
 
-/** agent and up: the programs themselves, started through the one command people know. */
 export function registerRun(program: Command): void {
   program
     .command('agent')
-    .description('run the agent in the foreground, until SIGTERM or Ctrl-C')
-    .option('-c, --config <file>', 'the configuration', 'acgs-lb.yaml')
+    .description('run the agent in the foreground until SIGTERM or Ctrl-C')
+    .option('-c, --config <file>', 'configuration file', 'acgs-lb.yaml')
     .addHelpText(
       'after',
-      '\nSecrets and URLs come from the environment. SIGHUP reads the configuration again.\n\nExample:\n  acgs-lb agent --config /etc/acgs-lb/acgs-lb.yaml --state-dir /var/lib/acgs-lb',
+      '\nSecrets and URLs come from the environment. SIGHUP reloads the configuration.\n\nExample:\n  acgs-lb agent --config /etc/acgs-lb/acgs-lb.yaml --state-dir /var/lib/acgs-lb',
     )
     .action(async (options: { config: string }, command: Command) => {
       const { stateDir = process.env.ACGS_STATE_DIR } = command.optsWithGlobals<{ stateDir?: string }>();
       const [node = process.execPath, script = ''] = process.argv;
-      const where = stateDir ? ['--state-dir', stateDir] : [];
-      process.argv = [node, script, '--config', options.config, ...where];
-      // In this very process: a supervisor's signals, notifications and limits meet the agent itself.
+      const stateDirArgs = stateDir ? ['--state-dir', stateDir] : [];
+      process.argv = [node, script, '--config', options.config, ...stateDirArgs];
+      // The agent runs in this process, so that signals, notifications and limits of systemd apply to it.
       await import('../../main.ts');
     });
   program
     .command('up')
-    .description('the whole system on this machine, as `npm start`; needs a checkout')
-    .argument('[options...]', 'as `npm start -- …` takes them')
+    .description('run the whole system on this machine, as `npm start`; needs a checkout')
+    .argument('[options...]', 'options of `npm start`')
     .allowUnknownOption()
     .helpOption(false)
     .addHelpText('after', '\nExample:\n  acgs-lb up --port-offset 100')
@@ -42,8 +41,8 @@ export function registerRun(program: Command): void {
           stdio: 'inherit',
         },
       );
-      const pass = (signal: NodeJS.Signals) => child.kill(signal);
-      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, pass);
+      const forward = (signal: NodeJS.Signals) => child.kill(signal);
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, forward);
       process.exitCode = await new Promise<number>((resolve) =>
         child.once('exit', (code) => resolve(code ?? 1)),
       );

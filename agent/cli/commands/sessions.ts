@@ -2,178 +2,193 @@ import { Argument, type Command, Option } from 'commander';
 import { type ApiSession, sessionListSchema, sessionSchema, sessionStatsSchema } from '../../http/schemas.ts';
 import { SESSION_STATES, WORKFLOW_TYPES } from '../../sessions/session.ts';
 import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
+import type { ApiClient } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
-import { parseResponse } from '../response-schemas.ts';
 import { formatTable, replaceControlCharacters, type Terminal, wrapText } from '../terminal.ts';
 
-const WHERE_VERSION = '`acgs-lb sessions get <id>` tells the present one';
+const VERSION_HINT = '`acgs-lb sessions get <id>` shows the current version';
+const VERSION_OPTION = ['--version <n>', 'change the session only if it has this version'] as const;
+
+const sessionPath = (id: string): string => `/v1/sessions/${encodeURIComponent(id)}`;
 
 export function registerSessions(program: Command): void {
   const sessions = program
     .command('sessions')
-    .description('governance workflows: create, advance, suspend, list')
+    .description('create, advance, suspend and list governance sessions')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb sessions list --state active\n  acgs-lb sessions create policy_creation ada\n' +
         '  acgs-lb sessions advance 0198… draft --version 1',
     );
-  readers(sessions);
-  writers(sessions);
+  registerList(sessions);
+  registerGet(sessions);
+  registerStats(sessions);
+  registerCreate(sessions);
+  registerAdvance(sessions);
+  registerTransition(sessions, 'suspend', 'pause a session');
+  registerTransition(sessions, 'fail', 'end a session as failed');
+  registerTransition(sessions, 'resume', 'continue a suspended session');
+  registerTransition(sessions, 'complete', 'end a session as completed');
+  registerPin(sessions);
 }
 
-function readers(sessions: Command): void {
+function registerList(sessions: Command): void {
   sessions
     .command('list', { isDefault: true })
-    .description('sessions, newest first')
-    .option('--user <id>', 'only of this user')
-    .addOption(new Option('--state <state>', 'only in this state').choices(SESSION_STATES))
-    .option('--limit <n>', 'at most so many', integerBetween(1, 1000), 50)
+    .description('list sessions, newest first')
+    .option('--user <id>', 'only sessions of this user')
+    .addOption(new Option('--state <state>', 'only sessions in this state').choices(SESSION_STATES))
+    .option('--limit <n>', 'maximum number of sessions', integerBetween(1, 1000), 50)
     .allowExcessArguments()
     .action(async (options: { limit: number; user?: string; state?: string }, command: Command) => {
       rejectUnknownSubcommand(command);
       const context = contextOf(command);
       const query = new URLSearchParams({ ...options, limit: String(options.limit) });
-      const answer = await (await context.client()).get(`/v1/sessions?${query}`);
-      const { sessions: found } = parseResponse(sessionListSchema, answer, 'sessions');
-      context.print({ sessions: found }, () => listText(found, context));
+      const client = await context.client();
+      const response = await client.get(`/v1/sessions?${query}`, sessionListSchema);
+      context.print(response, ({ sessions: list }) => listText(list, context));
     });
+}
+
+function registerGet(sessions: Command): void {
   sessions
     .command('get')
-    .description('one session: steps, pins, moves')
+    .description('show one session with its steps, pins and moves')
     .argument('<id>')
-    .action(async (id: string, _options: unknown, command: Command) => {
-      const context = contextOf(command);
-      show(context, await (await context.client()).get(`/v1/sessions/${encodeURIComponent(id)}`));
-    });
+    .action((id: string, _options: unknown, command: Command) =>
+      printSession(command, (client) => client.get(sessionPath(id), sessionSchema)),
+    );
+}
+
+function registerStats(sessions: Command): void {
   sessions
     .command('stats')
-    .description('how many, in which state, how long')
+    .description('show the number of sessions by state and workflow, and their durations')
     .action(async (_options: unknown, command: Command) => {
       const context = contextOf(command);
-      const answer = parseResponse(
-        sessionStatsSchema,
-        await (await context.client()).get('/v1/sessions/stats'),
-        'statistics',
-      );
-      context.print(answer, (stats) => {
-        const counts = (of: Record<string, number>) =>
-          Object.entries(of)
-            .map(([name, count]) => `${name} ${count}`)
-            .join(', ') || 'none';
+      const client = await context.client();
+      context.print(await client.get('/v1/sessions/stats', sessionStatsSchema), (stats) => {
+        const age = stats.averageAge === null ? '' : `; average age ${formatDuration(stats.averageAge)}`;
+        const open = `${formatCounts(stats.byWorkflow)}${age}`;
+        const completed =
+          stats.averageDuration === null
+            ? 'none yet'
+            : `after ${formatDuration(stats.averageDuration)} on average`;
         return [
-          `sessions   ${stats.total}: ${counts(stats.byState)}`,
-          `open       ${wrapText(`${counts(stats.byWorkflow)}${stats.averageAge === null ? '' : `; on average ${spell(stats.averageAge)} old`}`, 11, context.terminal)}`,
-          `completed  ${stats.averageDuration === null ? 'none yet' : `after ${spell(stats.averageDuration)} on average`}`,
+          `sessions   ${stats.total}: ${formatCounts(stats.byState)}`,
+          `open       ${wrapText(open, 11, context.terminal)}`,
+          `completed  ${completed}`,
           `moves      ${stats.moves}`,
         ].join('\n');
       });
     });
 }
 
-function writers(sessions: Command): void {
+const formatCounts = (counts: Record<string, number>): string =>
+  Object.entries(counts)
+    .map(([name, count]) => `${name} ${count}`)
+    .join(', ') || 'none';
+
+function registerCreate(sessions: Command): void {
   sessions
     .command('create')
-    .description('begin a workflow')
+    .description('start a workflow')
     .addArgument(new Argument('<workflowType>').choices(WORKFLOW_TYPES))
     .argument('<userId>')
-    .option('--metadata <json>', 'a JSON object to keep with it')
+    .option('--metadata <json>', 'JSON object to store with the session')
     .action(
       async (workflowType: string, userId: string, options: { metadata?: string }, command: Command) => {
-        const context = contextOf(command);
-        const body = { workflowType, userId, ...optionalObject('metadata', options.metadata) };
-        show(context, await (await context.client()).post('/v1/sessions', body));
+        const metadata = parseObjectOption('metadata', options.metadata);
+        const body = { workflowType, userId, metadata };
+        await printSession(command, (client) => client.post('/v1/sessions', sessionSchema, body));
       },
     );
+}
+
+function registerAdvance(sessions: Command): void {
   sessions
     .command('advance')
-    .description('leave the current step for another')
+    .description('complete the current step and go to another')
     .argument('<id>')
     .argument('<step>')
     .option(
       '--version <n>',
-      'the version you have seen (acgs-lb sessions get <id> tells it); another one means somebody was faster',
+      `the version you have seen; fails if the session has changed since. ${VERSION_HINT}`,
     )
-    .option('--data <json>', 'a JSON object to merge into its data')
+    .option('--data <json>', 'JSON object to merge into the data of the session')
     .action(
       async (id: string, step: string, options: { version?: string; data?: string }, command: Command) => {
-        if (options.version === undefined) throw new CliUsageError(`--version is missing: ${WHERE_VERSION}`);
-        const body = { step, ...version(options), ...optionalObject('data', options.data) };
-        await send(command, id, 'advance', body);
+        if (options.version === undefined) {
+          throw new CliUsageError(`--version is missing; ${VERSION_HINT}`);
+        }
+        const version = parseVersion(options.version);
+        const data = parseObjectOption('data', options.data);
+        await postTransition(command, id, 'advance', { step, version, data });
       },
     );
-  const withReason = [
-    ['suspend', 'pause a session'],
-    ['fail', 'end a session that went wrong'],
-  ] as const;
-  for (const [name, description] of withReason) {
-    sessions
-      .command(name)
-      .description(description)
-      .argument('<id>')
-      .option('--reason <text>')
-      .option('--version <n>', 'only if this is its version')
-      .action(async (id: string, options: { reason?: string; version?: string }, command: Command) => {
-        const reason = options.reason === undefined ? {} : { reason: options.reason };
-        await send(command, id, name, { ...version(options), ...reason });
-      });
-  }
-  const plain = [
-    ['resume', 'go on with a suspended session'],
-    ['complete', 'end a session well'],
-  ] as const;
-  for (const [name, description] of plain) {
-    sessions
-      .command(name)
-      .description(description)
-      .argument('<id>')
-      .option('--version <n>', 'only if this is its version')
-      .action((id: string, options: { version?: string }, command: Command) =>
-        send(command, id, name, version(options)),
-      );
-  }
+}
+
+function registerTransition(
+  sessions: Command,
+  name: 'suspend' | 'fail' | 'resume' | 'complete',
+  description: string,
+): void {
+  const command = sessions
+    .command(name)
+    .description(description)
+    .argument('<id>')
+    .option(...VERSION_OPTION);
+  if (name === 'suspend' || name === 'fail')
+    command.option('--reason <text>', 'reason, shown with the session');
+  command.action((id: string, { reason, version }: { reason?: string; version?: string }) =>
+    postTransition(command, id, name, { version: parseVersion(version), reason }),
+  );
+}
+
+function registerPin(sessions: Command): void {
   sessions
     .command('pin')
     .description('move a session to another instance of a service')
     .argument('<id>')
     .argument('<service>')
     .argument('<instance>')
-    .action(async (id: string, service: string, instance: string, _options: unknown, command: Command) => {
-      const context = contextOf(command);
-      const path = `/v1/sessions/${encodeURIComponent(id)}/pins/${encodeURIComponent(service)}`;
-      show(context, await (await context.client()).put(path, { instance }));
-    });
+    .action((id: string, service: string, instance: string, _options: unknown, command: Command) =>
+      printSession(command, (client) =>
+        client.put(`${sessionPath(id)}/pins/${encodeURIComponent(service)}`, sessionSchema, {
+          instance,
+        }),
+      ),
+    );
 }
 
-async function send(command: Command, id: string, what: string, body: object): Promise<void> {
+const postTransition = (command: Command, id: string, name: string, body: object): Promise<void> =>
+  printSession(command, (client) => client.post(`${sessionPath(id)}/${name}`, sessionSchema, body));
+
+async function printSession(
+  command: Command,
+  request: (client: ApiClient) => Promise<ApiSession>,
+): Promise<void> {
   const context = contextOf(command);
-  show(context, await (await context.client()).post(`/v1/sessions/${encodeURIComponent(id)}/${what}`, body));
+  context.print(await request(await context.client()), (session) => formatSession(session, context.terminal));
 }
 
-function version(options: { version?: string }): { version?: number } {
-  if (options.version === undefined) return {};
-  const value = Number(options.version);
-  if (!Number.isInteger(value) || value < 1) {
-    throw new CliUsageError(`--version must be a whole number from 1: ${WHERE_VERSION}`);
-  }
-  return { version: value };
+function parseVersion(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const version = Number(text);
+  if (Number.isInteger(version) && version >= 1) return version;
+  throw new CliUsageError(`--version must be a whole number from 1; ${VERSION_HINT}`);
 }
 
-function optionalObject(name: string, text: string | undefined): Record<string, unknown> {
-  if (text === undefined) return {};
+function parseObjectOption(name: string, text: string | undefined): object | undefined {
+  if (text === undefined) return undefined;
   try {
     const value: unknown = JSON.parse(text);
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { [name]: value };
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   } catch {
-    // Said below, as for any other text that is no object.
+    // Invalid JSON: the error below.
   }
   throw new CliUsageError(`--${name} must be a JSON object`);
-}
-
-function show(context: CommandContext, answer: unknown): void {
-  context.print(parseResponse(sessionSchema, answer, 'session'), (session) =>
-    formatSession(session, context.terminal),
-  );
 }
 
 function listText(list: readonly ApiSession[], { terminal }: CommandContext): string {
@@ -184,7 +199,7 @@ function listText(list: readonly ApiSession[], { terminal }: CommandContext): st
       { title: 'ID', value: ({ id }) => id },
       { title: 'WORKFLOW', value: ({ workflowType }) => workflowType, shrinkFactor: 1, dropPriority: 1 },
       { title: 'USER', value: ({ userId }) => userId, shrinkFactor: 1, dropPriority: 1 },
-      { title: 'STATE', value: ({ state }) => state, style: ({ state }) => colour(state) },
+      { title: 'STATE', value: ({ state }) => state, style: ({ state }) => sessionStateStyle(state) },
       { title: 'STEP', value: ({ currentStep }) => currentStep, shrinkFactor: 1 },
       { title: 'VERSION', value: (session) => String(session.version), align: 'right', dropPriority: 2 },
       {
@@ -197,14 +212,13 @@ function listText(list: readonly ApiSession[], { terminal }: CommandContext): st
   );
 }
 
-/** One session for a terminal. */
 export function formatSession(session: ApiSession, terminal: Terminal): string {
   const instant = (at: number) => new Date(at).toISOString();
-  const over = session.completedSteps.filter(
+  const finishedSteps = session.completedSteps.filter(
     (step) => session.state !== 'completed' || step !== session.currentStep,
   );
-  const time = (step: string) => spell(session.stepDurations[step] ?? 0);
-  const steps = over.map((step) => `${step} (${time(step)})`);
+  const time = (step: string) => formatDuration(session.stepDurations[step] ?? 0);
+  const steps = finishedSteps.map((step) => `${step} (${time(step)})`);
   const pins = Object.entries(session.pins)
     .sort()
     .map(([service, instance]) => `${service} → ${instance}`);
@@ -221,18 +235,17 @@ export function formatSession(session: ApiSession, terminal: Terminal): string {
     ],
     ['pins', pins.join(', ') || 'none'],
     ...moves.map((move): [string, string] => ['moved', move]),
-    ['began', `${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`],
+    ['started', `${instant(session.createdAt)}, last activity ${instant(session.lastActivity)}`],
   ];
   return lines
     .map(([name, text]) => `${name.padEnd(11)}${wrapText(replaceControlCharacters(text), 11, terminal)}`)
     .join('\n');
 }
 
-const colour = (state: string) =>
+const sessionStateStyle = (state: string) =>
   state === 'active' ? 'green' : state === 'failed' || state === 'expired' ? 'red' : 'yellow';
 
-function spell(seconds: number | null): string {
-  if (seconds === null) return '-';
+function formatDuration(seconds: number): string {
   if (seconds < 60) return `${seconds.toFixed(1)} s`;
   if (seconds < 3600) return `${(seconds / 60).toFixed(1)} min`;
   return `${(seconds / 3600).toFixed(1)} h`;

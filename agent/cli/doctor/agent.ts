@@ -2,7 +2,6 @@ import { z } from 'zod';
 import { type StatusDocument, statusSchema } from '../../http/schemas.ts';
 import { type AgentTarget, createApiClient } from '../client.ts';
 import { formatAge, plural } from '../format.ts';
-import { parseResponse } from '../response-schemas.ts';
 import { errorSummary, type Finding, fail, ok, warn } from './finding.ts';
 
 export interface AgentCheckResult {
@@ -11,27 +10,31 @@ export interface AgentCheckResult {
   status: StatusDocument | null;
 }
 
-/** The agent answers, is ready, knows the token, and gets rid of what it has to say. */
+/** Checks that the agent answers, is ready, accepts the token and delivers to its sinks. */
 export async function checkAgent(target: AgentTarget, version: string): Promise<AgentCheckResult> {
   const client = createApiClient(target);
   let status: StatusDocument;
   try {
-    status = parseResponse(statusSchema, await client.get('/v1/status'), 'status');
+    status = await client.get('/v1/status', statusSchema);
   } catch (error) {
     const mend =
-      'start it (`npm start`, systemctl start acgs-lb-agent), or set ACGS_AGENT_URL to where it listens';
+      'start it (`npm start`, or `systemctl start acgs-lb-agent`), or set ACGS_AGENT_URL to its address';
     return { findings: [fail('agent', errorSummary(error), mend)], status: null };
   }
   const findings = [
     status.ready
       ? ok('agent', `${target.url}, ready, up ${formatAge(status.at - status.startedAt)}`)
-      : warn('agent', 'not ready yet', 'wait: it has not judged every instance; /ready says which'),
+      : warn(
+          'agent',
+          'not ready yet',
+          'wait until it has probed every instance; /ready names the missing ones',
+        ),
     status.version === version
       ? ok('version', version)
       : warn(
           'version',
           `agent ${status.version}, command ${version}`,
-          'use agent and command of one version',
+          'install the same version of agent and command',
         ),
     await checkToken(target),
     ...sinks(status),
@@ -42,16 +45,12 @@ export async function checkAgent(target: AgentTarget, version: string): Promise<
 
 async function checkToken(target: AgentTarget): Promise<Finding> {
   if (!target.token)
-    return warn('token', 'none given: commands that change something will be refused', 'set ACGS_TOKEN');
+    return warn('token', 'not set: the agent will refuse commands that change anything', 'set ACGS_TOKEN');
   try {
-    await createApiClient(target).post('/v1/token');
-    return ok('token', 'the agent takes it');
+    await createApiClient(target).post('/v1/token', z.unknown());
+    return ok('token', 'accepted by the agent');
   } catch (error) {
-    return fail(
-      'token',
-      errorSummary(error),
-      'ACGS_TOKEN here must be the one in the environment of the agent',
-    );
+    return fail('token', errorSummary(error), 'set ACGS_TOKEN to the value in the environment of the agent');
   }
 }
 
@@ -59,11 +58,11 @@ function sinks(status: StatusDocument): Finding[] {
   return Object.entries(status.sinks).map(([name, sink]) => {
     const label = `agent → ${name}`;
     const waiting = sink.pending > 0 ? `, ${plural(sink.pending, 'update')} waiting` : '';
-    if (sink.state === 'ok') return ok(label, `delivers${waiting}`);
+    if (sink.state === 'ok') return ok(label, `delivering${waiting}`);
     return fail(
       label,
       `${sink.state}${waiting}: ${sink.lastError ?? 'no success yet'}`,
-      'traffic goes on; the check of that part says what to mend',
+      'traffic is not affected; see the check of this store or edge',
     );
   });
 }
@@ -71,18 +70,16 @@ function sinks(status: StatusDocument): Finding[] {
 function instances(status: StatusDocument): Finding[] {
   return status.services.map(({ id, instances: all }) => {
     const serving = all.filter(({ state }) => state === 'up' || state === 'probation').length;
-    const why = all
+    const failures = all
       .filter(({ state }) => state === 'down')
       .map((instance) => `${instance.id}: ${instance.reason}`)
       .join('; ');
-    const detail = `${serving} of ${plural(all.length, 'instance')} serving${why ? ` (${why})` : ''}`;
+    const detail = `${serving} of ${plural(all.length, 'instance')} serving${failures ? ` (${failures})` : ''}`;
     if (all.length === 0)
-      return fail(`service ${id}`, 'has no instance', 'name one in acgs-lb.yaml, or acgs-lb register');
-    if (serving === 0) return fail(`service ${id}`, detail, 'start an instance, or mend what the probes say');
-    if (serving < all.length) return warn(`service ${id}`, detail, 'see acgs-lb status for since when');
+      return fail(`service ${id}`, 'no instance', 'add one to acgs-lb.yaml or with `acgs-lb register`');
+    if (serving === 0)
+      return fail(`service ${id}`, detail, 'start an instance, or fix what the probes report');
+    if (serving < all.length) return warn(`service ${id}`, detail, '`acgs-lb status` shows since when');
     return ok(`service ${id}`, detail);
   });
 }
-
-/** What `GET /__acgs/snapshot/:site` answers. */
-export const edgeOrderSchema = z.looseObject({ epoch: z.number(), seq: z.number() });

@@ -12,9 +12,9 @@ import { checkPostgres, checkRedis } from './stores.ts';
 const text = readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8');
 const secrets = generateSiteSecrets('main', new Date(0));
 const env = { ...secrets.edge, ...secrets.agent };
-/** On all clocks here at once: doctor compares the edge's with this host's. */
+/** All clocks of these tests: doctor compares the edge's clock with this host's. */
 const NOW = Date.UTC(2026, 10, 24, 12);
-const facts = (over: Partial<DoctorInput> = {}): DoctorInput => ({
+const input = (over: Partial<DoctorInput> = {}): DoctorInput => ({
   stateDir: '/nowhere',
   stack: null,
   configFile: 'acgs-lb.yaml',
@@ -34,7 +34,7 @@ afterAll(() => {
   if (restore) process.env.DATABASE_URL = restore;
 });
 
-/** An edge that answers as told. */
+/** A fake edge with the given responses. */
 function edge(answers: {
   order?: object;
   put?: number;
@@ -55,28 +55,28 @@ function edge(answers: {
   };
 }
 const stateOf = async (over: Partial<DoctorInput>, name: string) =>
-  (await checkEdge(facts(over), null)).find((finding) => finding.name === name)?.state;
+  (await checkEdge(input(over), null)).find((finding) => finding.name === name)?.state;
 
-test('an edge that agrees in everything is well', async () => {
-  const findings = await checkEdge(facts({ fetch: edge({}) }), null);
+test('a correct edge passes every check', async () => {
+  const findings = await checkEdge(input({ fetch: edge({}) }), null);
   expect(findings.map(({ state }) => state)).toEqual(Array(6).fill('ok'));
 });
 
-test('each disagreement with the edge is found, and says what to do', async () => {
+test('each mismatch with the edge is a failure with a fix', async () => {
   expect(await stateOf({ fetch: edge({ put: 401 }) }, 'signature')).toBe('fail');
   expect(await stateOf({ fetch: edge({ gateway: 401 }) }, 'edge → gateway')).toBe('fail');
   expect(await stateOf({ fetch: edge({ order: { epoch: 0, seq: 0 } }) }, 'snapshot')).toBe('fail');
   expect(await stateOf({ fetch: edge({ date: new Date(NOW - 60_000) }) }, 'edge clock')).toBe('fail');
-  const stranger = generateSiteSecrets('main', new Date(0)).edge.GATEWAY_JWT_KEY;
-  expect(await stateOf({ fetch: edge({}), env: { ...env, GATEWAY_JWT_KEY: stranger } }, 'edge key')).toBe(
+  const otherKey = generateSiteSecrets('main', new Date(0)).edge.GATEWAY_JWT_KEY;
+  expect(await stateOf({ fetch: edge({}), env: { ...env, GATEWAY_JWT_KEY: otherKey } }, 'edge key')).toBe(
     'fail',
   );
-  const away = () => Promise.reject(new Error('fetch failed'));
-  const [finding] = await checkEdge(facts({ fetch: away }), null);
+  const unreachable = () => Promise.reject(new Error('fetch failed'));
+  const [finding] = await checkEdge(input({ fetch: unreachable }), null);
   expect(finding).toMatchObject({ state: 'fail', mend: expect.stringContaining('edge.url') });
 });
 
-test('clocks: a second is nothing, ten are a warning, a minute fails', () => {
+test('clocks: one second apart is ok, ten seconds a warning, one minute a failure', () => {
   expect([1_000, 10_000, -60_000].map((off) => checkClock('clock', off, 0).state)).toEqual([
     'ok',
     'warn',
@@ -84,22 +84,22 @@ test('clocks: a second is nothing, ten are a warning, a minute fails', () => {
   ]);
 });
 
-test('Node, environment, and stores that are not there', async () => {
+test('Node, environment, and unreachable stores', async () => {
   expect(checkNode('20.1.0').state).toBe('fail');
   expect(checkNode('24.0.0').state).toBe('ok');
-  expect(checkEnvironment(facts())).toEqual([{ name: 'environment', state: 'ok', detail: 'development' }]);
-  expect(checkEnvironment(facts({ env: {} }))[0]).toMatchObject({
+  expect(checkEnvironment(input())).toEqual([{ name: 'environment', state: 'ok', detail: 'development' }]);
+  expect(checkEnvironment(input({ env: {} }))[0]).toMatchObject({
     state: 'fail',
     detail: expect.stringContaining('SNAPSHOT_SIGNING_KEY'),
   });
   const refused = { state: 'fail', detail: expect.stringContaining('ECONNREFUSED') };
-  // Doctor waits for seconds only: held up for longer, it has waited in vain.
+  // Doctor waits only a few seconds: retry on a busy machine.
   await eventually(async () => {
-    const [redis] = await checkRedis(facts({ env: { REDIS_URL: 'redis://127.0.0.1:1' } }));
+    const [redis] = await checkRedis(input({ env: { REDIS_URL: 'redis://127.0.0.1:1' } }));
     expect(redis).toMatchObject(refused);
   });
   await eventually(async () => {
-    const [postgres] = await checkPostgres(facts({ env: { DATABASE_URL: 'postgres://a:b@127.0.0.1:1/c' } }));
+    const [postgres] = await checkPostgres(input({ env: { DATABASE_URL: 'postgres://a:b@127.0.0.1:1/c' } }));
     expect(postgres).toMatchObject(refused);
   });
 });

@@ -1,6 +1,6 @@
 import { CommandFailed } from '../errors.ts';
 
-/** What a check found. `mend` says what to do about it, whenever something is to be done. */
+/** Result of a check. Warnings and failures have `mend`: how to fix the problem. */
 export interface Finding {
   name: string;
   state: 'ok' | 'warn' | 'fail' | 'skip';
@@ -23,7 +23,7 @@ export const fail = (name: string, detail: string, mend: string): Finding => ({
   mend,
 });
 
-/** One line of what went wrong, with the system's code where it has one. */
+/** The first line of the error message, or the system's error code. */
 export function errorSummary(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof CommandFailed) return error.message;
@@ -33,11 +33,11 @@ export function errorSummary(error: unknown): string {
   return text.split('\n')[0] ?? text;
 }
 
-/** How far another clock is from ours. Edge tokens live for 60 s, so half of that is already dangerous. */
+/** Compares another clock with ours. Edge tokens are valid for 60 s: over 30 s apart is a failure, over 5 s a warning. */
 export function checkClock(name: string, theirs: number, ours: number): Finding {
   const seconds = Math.round((theirs - ours) / 100) / 10;
   const detail = `${Math.abs(seconds)} s ${seconds >= 0 ? 'ahead of' : 'behind'} this host`;
-  const mend = 'run an NTP client (chrony, systemd-timesyncd) on both hosts: edge tokens are valid for 60 s';
+  const mend = 'run an NTP client (chrony, systemd-timesyncd) on both hosts; edge tokens are valid for 60 s';
   if (Math.abs(seconds) > 30) return fail(name, detail, mend);
   if (Math.abs(seconds) > 5) return warn(name, detail, mend);
   return ok(name, Math.abs(seconds) <= 1 ? 'agrees with this host' : detail);

@@ -3,6 +3,7 @@ import { configInstances } from '../../haproxy/render/input.ts';
 import { HaproxyNotInstalled, validateHaproxyConfig } from '../../haproxy/render/install.ts';
 import { parseInfo } from '../../haproxy/socket/parse.ts';
 import { createRuntimeClient } from '../../haproxy/socket/runtime-client.ts';
+import { errorMessage } from '../../lib/error-message.ts';
 import { errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
 import type { DoctorInput } from './input.ts';
 
@@ -19,34 +20,30 @@ function renderInput({ config, env }: DoctorInput) {
   };
 }
 
-export async function checkHaproxyConfig(facts: DoctorInput): Promise<Finding> {
+export async function checkHaproxyConfig(input: DoctorInput): Promise<Finding> {
   try {
-    await validateHaproxyConfig(renderInput(facts));
-    return ok('HAProxy config', 'what acgs-lb.yaml makes is accepted by haproxy -c');
+    await validateHaproxyConfig(renderInput(input));
+    return ok('HAProxy config', 'haproxy -c accepts the configuration generated from acgs-lb.yaml');
   } catch (error) {
-    if (error instanceof HaproxyNotInstalled) return skip('HAProxy config', 'no HAProxy here to judge it');
-    const detail = error instanceof Error ? error.message : String(error);
-    return fail(
-      'HAProxy config',
-      detail,
-      'the line named above tells which setting of acgs-lb.yaml HAProxy refuses',
-    );
+    if (error instanceof HaproxyNotInstalled) return skip('HAProxy config', 'HAProxy is not installed here');
+    const detail = errorMessage(error);
+    return fail('HAProxy config', detail, 'correct the setting of acgs-lb.yaml that generates this line');
   }
 }
 
-/** The admin socket answers, and belongs to a HAProxy that runs what acgs-lb.yaml says. */
-export async function checkHaproxySocket(facts: DoctorInput): Promise<Finding[]> {
-  const { socket } = facts.config.haproxy;
+/** Checks that the admin socket answers and that this HAProxy runs the generated configuration. */
+export async function checkHaproxySocket(input: DoctorInput): Promise<Finding[]> {
+  const { socket } = input.config.haproxy;
   const client = createRuntimeClient({ socket, timeoutMs: 3_000 });
   try {
     const info = parseInfo(await client.execute('show info'));
     const answers = ok('HAProxy socket', `${socket} answers, version ${info.version}, pid ${info.pid}`);
     if (!info.description.startsWith('acgs-lb:')) {
       const mend =
-        'let the agent write haproxy.file and reload (`acgs-lb render --install`), or name the right socket in haproxy.socket';
+        'write the configuration with `acgs-lb render --install` and reload HAProxy, or correct haproxy.socket';
       return [answers, fail('HAProxy runs', 'a configuration that acgs-lb did not write', mend)];
     }
-    return [answers, await checkRunning(facts, info.description)];
+    return [answers, await checkRunning(input, info.description)];
   } catch (error) {
     return [fail('HAProxy socket', errorSummary(error), socketMend(error, socket))];
   } finally {
@@ -54,15 +51,15 @@ export async function checkHaproxySocket(facts: DoctorInput): Promise<Finding[]>
   }
 }
 
-/** HAProxy shows what it was made from; a reload that was refused or forgotten shows as a difference to the file. */
+/** Compares the `description` of the running HAProxy with the file. They differ after a missed or rejected reload. */
 async function checkRunning({ config }: DoctorInput, running: string): Promise<Finding> {
   const { file } = config.haproxy;
   try {
     const written = /^\s*description (\S+)/m.exec(await readFile(file, 'utf8'))?.[1];
-    if (written === running) return ok('HAProxy runs', `what stands in ${file}`);
+    if (written === running) return ok('HAProxy runs', `the configuration in ${file}`);
     const mend =
-      'a running agent reloads it within seconds; else look at its log for a refused reload, or systemctl reload haproxy';
-    return warn('HAProxy runs', `something older than what stands in ${file}`, mend);
+      'a running agent reloads HAProxy within seconds; else see its log for a rejected reload, or run `systemctl reload haproxy`';
+    return warn('HAProxy runs', `an older configuration than ${file}`, mend);
   } catch (error) {
     return skip('HAProxy runs', `${file} cannot be read: ${errorSummary(error)}`);
   }
@@ -72,11 +69,11 @@ function socketMend(error: unknown, socket: string): string {
   const text = errorSummary(error);
   if (/EACCES/.test(text)) return `give the agent's user the group that owns ${socket} (Debian: haproxy)`;
   if (/ENOENT|ECONNREFUSED/.test(text))
-    return 'start HAProxy (systemctl start haproxy), with haproxy.socket as acgs-lb.yaml names it';
-  return 'HAProxy is there but does not answer: look at its log';
+    return 'start HAProxy (`systemctl start haproxy`), or correct haproxy.socket in acgs-lb.yaml';
+  return 'HAProxy runs but does not answer; see its log';
 }
 
-/** The gateway the edge is told to use must be reachable, first of all from here. */
+/** Checks that each gateway in site.gateways is reachable from this host. */
 export async function checkGateways({ config, fetch }: DoctorInput): Promise<Finding[]> {
   return Promise.all(
     config.site.gateways.map(async (gateway) => {
@@ -87,7 +84,7 @@ export async function checkGateways({ config, fetch }: DoctorInput): Promise<Fin
         return fail(
           'gateway',
           `${gateway}: ${errorSummary(error)}`,
-          'site.gateways must be where HAProxy listens (haproxy.bind), by a name the edge can resolve',
+          'set site.gateways to the address of HAProxy (haproxy.bind), with a name that the edge can resolve',
         );
       }
     }),
@@ -104,17 +101,17 @@ export async function checkStatsPage({ config, env, fetch }: DoctorInput): Promi
       headers: { authorization },
       signal: AbortSignal.timeout(5_000),
     });
-    if (status === 200) return ok('HAProxy stats', `http://${host}/stats lets ${user} in`);
+    if (status === 200) return ok('HAProxy stats', `http://${host}/stats accepts user ${user}`);
     return fail(
       'HAProxy stats',
       `http://${host}/stats answers ${status}`,
-      'HAPROXY_STATS_USER and HAPROXY_STATS_PASSWORD here are not those HAProxy was given: restart the agent',
+      'HAPROXY_STATS_USER and HAPROXY_STATS_PASSWORD differ from the running configuration; restart the agent',
     );
   } catch (error) {
     return fail(
       'HAProxy stats',
       `${host}: ${errorSummary(error)}`,
-      'start HAProxy, or set haproxy.stats to where it listens',
+      'start HAProxy, or correct haproxy.stats',
     );
   }
 }

@@ -8,11 +8,7 @@ import type { DoctorInput } from './input.ts';
 export function checkNode(version: string = process.versions.node): Finding {
   const major = Number(version.split('.')[0]);
   if (major >= 24) return ok('Node', version);
-  return fail(
-    'Node',
-    `${version} is too old`,
-    'the agent needs Node 24 or newer (`npm ci` brings it in a checkout)',
-  );
+  return fail('Node', `${version} is too old`, 'install Node 24 or newer (in a checkout: `npm ci`)');
 }
 
 export function checkEnvironment({ env, config }: DoctorInput): Finding[] {
@@ -21,32 +17,40 @@ export function checkEnvironment({ env, config }: DoctorInput): Finding[] {
     const kind = production ? 'production' : (env.ENVIRONMENT ?? 'development');
     if (!token)
       return [
-        warn('environment', `${kind}, no ACGS_TOKEN`, 'set ACGS_TOKEN: without it the API takes no commands'),
+        warn(
+          'environment',
+          `${kind}, no ACGS_TOKEN`,
+          'set ACGS_TOKEN; without it the API rejects all writes',
+        ),
       ];
     return [ok('environment', kind)];
   } catch (error) {
     if (!(error instanceof EnvironmentError)) throw error;
-    const mend = 'set it in the environment of the agent (`acgs-lb keys new` makes every secret)';
+    const mend = 'set it in the environment of the agent (`acgs-lb keys new` creates all secrets)';
     return error.problems.map((problem) => fail('environment', problem, mend));
   }
 }
 
-const LEAST_FREE = 1024 ** 3;
+const MIN_FREE_BYTES = 1024 ** 3;
 
-/** The spool must have room for what Postgres misses while it is away. */
+/** The state folder needs room for the spool, which holds history while Postgres is unavailable. */
 export async function checkStateDir({ stateDir }: DoctorInput): Promise<Finding> {
   try {
     await access(stateDir, constants.R_OK | constants.W_OK);
     const { bavail, bsize } = await statfs(stateDir);
     const free = bavail * bsize;
     const detail = `${stateDir}, ${(free / 1024 ** 3).toFixed(1)} GiB free`;
-    if (free > LEAST_FREE) return ok('state folder', detail);
-    return warn('state folder', detail, 'free some space: history is spooled here while Postgres is away');
+    if (free > MIN_FREE_BYTES) return ok('state folder', detail);
+    return warn(
+      'state folder',
+      detail,
+      'free some disk space; history is spooled here while Postgres is unavailable',
+    );
   } catch (error) {
     return fail(
       'state folder',
       errorSummary(error),
-      `make ${stateDir} a folder that the agent's user may write`,
+      `create ${stateDir} as a folder that the user of the agent can write`,
     );
   }
 }

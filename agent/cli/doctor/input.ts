@@ -5,7 +5,7 @@ import type { Config } from '../../../shared/config/config.ts';
 import { CliUsageError } from '../errors.ts';
 import { type RunningStack, readStackFile } from '../stack-file.ts';
 
-/** What the checks are made about. */
+/** Input of the checks. */
 export interface DoctorInput {
   stateDir: string;
   stack: RunningStack | null;
@@ -16,28 +16,28 @@ export interface DoctorInput {
   now: () => number;
 }
 
-async function textOf(envFile: string): Promise<string> {
+async function readEnvFile(envFile: string): Promise<string> {
   return readFile(envFile, 'utf8').catch((cause: NodeJS.ErrnoException) => {
     throw new CliUsageError(`--env-file ${envFile} cannot be read: ${cause.code}`, { cause });
   });
 }
 
-/** The environment the agent runs with: this one, an --env-file over it, and what a local stack made for itself. */
+/** The environment of the agent: this process, overridden by the secrets of a local stack, overridden by --env-file. */
 export async function loadAgentEnvironment(options: {
   stateDir: string;
   envFile?: string | undefined;
   env: NodeJS.ProcessEnv;
 }): Promise<{ env: NodeJS.ProcessEnv; stack: RunningStack | null }> {
   const { stateDir, envFile, env } = options;
-  const fromFile = envFile === undefined ? {} : parseEnv(await textOf(envFile));
+  const fromFile = envFile === undefined ? {} : parseEnv(await readEnvFile(envFile));
   const stack = env.ACGS_AGENT_URL ? null : await readStackFile(stateDir);
   if (!stack) return { env: { ...env, ...fromFile }, stack };
-  const made = parseEnv(await readFile(join(stateDir, 'secrets.env'), 'utf8').catch(() => ''));
+  const stackSecrets = parseEnv(await readFile(join(stateDir, 'secrets.env'), 'utf8').catch(() => ''));
   return {
     stack,
     env: {
       ...env,
-      ...made,
+      ...stackSecrets,
       ...(stack.redis ? { REDIS_URL: stack.redis } : {}),
       ...(stack.postgres ? { DATABASE_URL: stack.postgres } : {}),
       ...fromFile,

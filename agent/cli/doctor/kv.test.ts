@@ -8,8 +8,8 @@ import type { DoctorInput } from './input.ts';
 import { checkKv } from './kv.ts';
 
 /*
- * A small stand-in for the KV part of Cloudflare's REST API, with its envelope, statuses and error codes: a malformed
- * token is 400, an unknown one 401, one without the permission 403, an account's id that is none 404, and so on.
+ * A fake of the KV part of Cloudflare's REST API with its envelope, status and error codes: 400 for a malformed token,
+ * 401 for an unknown token, 403 for a missing permission, 404 for an invalid account id, and so on.
  */
 const ACCOUNT = '0123456789abcdef0123456789abcdef';
 const NAMESPACE = 'fedcba9876543210fedcba9876543210';
@@ -98,12 +98,17 @@ function answer(
 const config = parseConfig(
   'version: 1\nsite: { id: main }\nedge: { publish: { kvApi: true } }\nservices: { gs: { routes: [/] } }\n',
 );
-/** The API answers from this very process: when it is held up, both sides are, and nobody has waited in vain. */
-const patiently = { signal: new AbortController().signal };
-const patient: typeof fetch = (input, init) => fetch(input, { ...init, ...patiently });
-const look = (env: Record<string, string>, fetch = patient) => {
-  const facts: DoctorInput = {
-    ...{ stateDir: '/nowhere', stack: null, configFile: '', config, fetch, now: Date.now },
+/** The API runs in this process, so a busy machine delays both sides: no timeout. */
+const noTimeout = { signal: new AbortController().signal };
+const fetchWithoutTimeout: typeof fetch = (input, init) => fetch(input, { ...init, ...noTimeout });
+const check = (env: Record<string, string>, fetch = fetchWithoutTimeout) => {
+  const input: DoctorInput = {
+    stateDir: '/nowhere',
+    stack: null,
+    configFile: '',
+    config,
+    fetch,
+    now: Date.now,
     env: {
       CF_API_TOKEN: READ,
       CF_ACCOUNT_ID: ACCOUNT,
@@ -112,28 +117,28 @@ const look = (env: Record<string, string>, fetch = patient) => {
       ...env,
     },
   };
-  return checkKv(facts);
+  return checkKv(input);
 };
 
-test('what may be read is well, whether it holds anything or not', async () => {
-  expect((await look({})).state).toBe('ok');
-  expect((await look({ CF_API_TOKEN: EDIT })).state).toBe('ok');
+test('a token that can read the namespace passes, with or without write permission', async () => {
+  expect((await check({})).state).toBe('ok');
+  expect((await check({ CF_API_TOKEN: EDIT })).state).toBe('ok');
 });
 
 test.each([
-  ['a token with a piece missing', { CF_API_TOKEN: 'short' }, '6003', 'CF_API_TOKEN is no API token'],
-  ['a token that was rolled', { CF_API_TOKEN: 'x'.repeat(40) }, '401', 'expired nor rolled'],
+  ['a truncated token', { CF_API_TOKEN: 'short' }, '6003', 'CF_API_TOKEN is not an API token'],
+  ['a rolled token', { CF_API_TOKEN: 'x'.repeat(40) }, '401', 'not expired, not rolled'],
   ['a token without the permission', { CF_API_TOKEN: NONE }, '403', 'Workers KV Storage: Edit'],
-  ['the name of an account', { CF_ACCOUNT_ID: 'My account' }, '7003', 'CF_ACCOUNT_ID'],
-  ['the account of somebody else', { CF_ACCOUNT_ID: 'a'.repeat(32) }, '403', 'on this account'],
+  ['an account name instead of its id', { CF_ACCOUNT_ID: 'My account' }, '7003', 'CF_ACCOUNT_ID'],
+  ['a foreign account', { CF_ACCOUNT_ID: 'a'.repeat(32) }, '403', 'on this account'],
   [
-    'another namespace',
+    'an unknown namespace',
     { CF_KV_NAMESPACE_ID: 'b'.repeat(32) },
     'namespace not found',
     'wrangler kv namespace list',
   ],
 ] as [string, Record<string, string>, string, string][])('%s', async (_, env, detail, mend) => {
-  const finding = await look(env);
+  const finding = await check(env);
   expect(finding).toMatchObject({
     state: 'fail',
     detail: expect.stringContaining(detail),
@@ -142,30 +147,30 @@ test.each([
   expect(JSON.stringify(finding)).not.toContain(env.CF_API_TOKEN ?? READ);
 });
 
-test('a host that cannot reach the API is told which', async () => {
-  const away = () =>
+test('an unreachable API is named', async () => {
+  const unreachable = () =>
     Promise.reject(new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') }));
-  expect(await look({}, away)).toMatchObject({
+  expect(await check({}, unreachable)).toMatchObject({
     state: 'fail',
     detail: 'connect ECONNREFUSED',
-    mend: expect.stringContaining('must reach 127.0.0.1'),
+    mend: expect.stringContaining('must be able to reach 127.0.0.1'),
   });
 });
 
-test('a blocked token is told to wait', async () => {
+test('a throttled token gets the advice to wait', async () => {
   throttled = true;
   try {
-    expect(await look({})).toMatchObject({ state: 'warn', mend: expect.stringContaining('five minutes') });
+    expect(await check({})).toMatchObject({ state: 'warn', mend: expect.stringContaining('five minutes') });
   } finally {
     throttled = false;
   }
 });
 
-test('the publisher writes there, reads its order back, and says in words why it may not', async () => {
+test('the publisher writes, reads its order back, and explains a rejected write', async () => {
   const publisher = (apiToken: string) =>
     createKvApiPublisher(
       { apiUrl, accountId: ACCOUNT, namespaceId: NAMESPACE, apiToken, site: 'main' },
-      (url, options) => httpFetch(url, { ...options, ...patiently }),
+      (url, options) => httpFetch(url, { ...options, ...noTimeout }),
     );
   const sealed = new TextEncoder().encode('k1.signature\n{"v":1,"epoch":4,"seq":2}');
   const order = { epoch: 4, seq: 2 };

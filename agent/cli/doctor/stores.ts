@@ -14,32 +14,37 @@ export async function checkRedis({ env, config, now }: DoctorInput): Promise<Fin
       return [
         fail(
           'Redis',
-          'REDIS_URL is not set, and the site has two agents',
-          'set REDIS_URL: the agents share their lease and wishes through it',
+          `REDIS_URL is not set, and the site has ${config.site.agents} agents`,
+          'set REDIS_URL; the agents share the leader lease and the operator settings through it',
         ),
       ];
     }
-    return [skip('Redis', 'REDIS_URL is not set: live state is kept in memory')];
+    return [skip('Redis', 'REDIS_URL is not set; live state is kept in memory')];
   }
   let redis: ReturnType<typeof createRedisClient>;
   try {
     redis = createRedisClient(env.REDIS_URL, {
-      ...{ lazyConnect: true, connectTimeout: 3_000, commandTimeout: 3_000, maxRetriesPerRequest: 0 },
+      lazyConnect: true,
+      connectTimeout: 3_000,
+      commandTimeout: 3_000,
+      maxRetriesPerRequest: 0,
       retryStrategy: () => null,
     });
   } catch (error) {
-    return [fail('Redis', errorSummary(error), 'put REDIS_URL right; docs/operations.md shows its forms')];
+    return [
+      fail('Redis', errorSummary(error), 'correct REDIS_URL; docs/operations.md shows the allowed forms'),
+    ];
   }
-  // The promise only says "closed"; why, the event does.
-  let why: Error | null = null;
+  // The promise only rejects with "closed"; the event has the reason.
+  let reason: Error | null = null;
   redis.on('error', (error: Error) => {
-    why ??= clusterNodeError(error);
+    reason ??= clusterNodeError(error);
   });
   try {
     await redis.connect();
     const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
     if (!redis.isCluster && /cluster_enabled:1/.test(await redis.info('cluster'))) {
-      return [fail('Redis', 'answers, as a node of a cluster', CLUSTER_NODE_HINT)];
+      return [fail('Redis', 'answers as a node of a cluster', CLUSTER_NODE_HINT)];
     }
     const info = await redis.info('memory');
     const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1] ?? 'unknown';
@@ -47,7 +52,7 @@ export async function checkRedis({ env, config, now }: DoctorInput): Promise<Fin
     const found = [
       ok(
         'Redis',
-        `answers; maxmemory ${limit ? `${Math.round(limit / 1024 ** 2)} MiB` : 'without limit'}, ${policy}`,
+        `answers; maxmemory ${limit ? `${Math.round(limit / 1024 ** 2)} MiB` : 'unlimited'}, ${policy}`,
       ),
       checkClock('Redis clock', seconds * 1000 + micros / 1000, now()),
     ];
@@ -55,15 +60,15 @@ export async function checkRedis({ env, config, now }: DoctorInput): Promise<Fin
       found.push(
         warn(
           'Redis eviction',
-          'noeviction: writes fail once memory is full',
-          'CONFIG SET maxmemory-policy allkeys-lru; nothing in it is the only copy',
+          'noeviction: writes fail when memory is full',
+          'CONFIG SET maxmemory-policy allkeys-lru; every key can be rebuilt',
         ),
       );
     }
     return found;
   } catch (error) {
-    const told = why ?? clusterNodeError(error as Error);
-    return [fail('Redis', errorSummary(told), redisErrorHint(told))];
+    const cause = reason ?? clusterNodeError(error as Error);
+    return [fail('Redis', errorSummary(cause), redisErrorHint(cause))];
   } finally {
     redis.disconnect();
   }
@@ -71,7 +76,7 @@ export async function checkRedis({ env, config, now }: DoctorInput): Promise<Fin
 
 export async function checkPostgres({ env, stateDir, now }: DoctorInput): Promise<Finding[]> {
   const url = findDatabaseUrl({ env, stateDir });
-  if (!url) return [skip('Postgres', 'DATABASE_URL is not set: history is kept in the embedded database')];
+  if (!url) return [skip('Postgres', 'DATABASE_URL is not set; history is kept in the embedded database')];
   let database: Database;
   try {
     database = openDatabase(url, { min: 0, max: 1, idle: 1_000 }, 5_000);
@@ -79,23 +84,23 @@ export async function checkPostgres({ env, stateDir, now }: DoctorInput): Promis
     return [fail('Postgres', errorSummary(error), postgresErrorHint(error))];
   }
   try {
-    const { rows } = await database.query<PostgresProperties>(QUESTION);
-    const found = rows.map(judgePostgres);
+    const { rows } = await database.query<PostgresProperties>(PROPERTIES_SQL);
+    const found = rows.map(postgresFinding);
     if (rows[0]) found.push(checkClock('Postgres clock', rows[0].now.getTime(), now()));
-    const done = await database
+    const applied = await database
       .query<{ name: string }>('SELECT name FROM acgs_lb_migrations')
       .catch(() => ({ rows: [] }));
     const known = (await readdir(migrationsFolder()))
       .filter((name) => name.endsWith('.sql'))
       .map((name) => name.replace(/\.sql$/, ''));
-    const missing = known.filter((name) => !done.rows.some((row) => row.name === name));
+    const missing = known.filter((name) => !applied.rows.some((row) => row.name === name));
     found.push(
       missing.length === 0
-        ? ok('schema', `newest (${known.length} migrations)`)
+        ? ok('schema', `current (${known.length} migrations)`)
         : fail(
             'schema',
-            `not there yet: ${missing.join(', ')}`,
-            'the agent makes it as soon as it has Postgres; where none runs, acgs-lb migrate',
+            `missing migrations: ${missing.join(', ')}`,
+            'a running agent migrates as soon as it reaches Postgres; else run `acgs-lb migrate`',
           ),
     );
     return found;
@@ -114,14 +119,14 @@ interface PostgresProperties {
   server: string | null;
 }
 
-const QUESTION = `SELECT now(), current_setting('server_version') AS version,
+const PROPERTIES_SQL = `SELECT now(), current_setting('server_version') AS version,
   current_setting('transaction_read_only') AS read_only,
   host(inet_server_addr()) || ':' || inet_server_port() AS server,
   (SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl) AS tls`;
 
-function judgePostgres({ version, read_only, tls, server }: PostgresProperties): Finding {
+function postgresFinding({ version, read_only, tls, server }: PostgresProperties): Finding {
   const where = server ? ` at ${server}` : '';
   const detail = `answers${where}, version ${version}, ${tls ?? 'no TLS'}`;
   if (read_only !== 'on') return ok('Postgres', detail);
-  return fail('Postgres', `${detail}; it takes no writes`, postgresErrorHint({ code: '25006' }));
+  return fail('Postgres', `${detail}; read-only`, postgresErrorHint({ code: '25006' }));
 }
