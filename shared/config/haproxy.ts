@@ -48,7 +48,7 @@ export const haproxySection = z.strictObject({
   affinity: z
     .boolean()
     .default(true)
-    .meta({ title: 'Keep clients without a valid edge token on one instance, by a stick table' }),
+    .meta({ title: 'Keep a session on one instance by a stick table when the request names no instance' }),
   tls: z
     .strictObject({
       crt: z.string().min(1).meta({ title: 'Certificate and key: one PEM file, or a folder of them' }),
