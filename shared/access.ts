@@ -10,8 +10,8 @@ export type AccessCheck = (
 const ALLOWED = { allowed: true } as const;
 
 /**
- * Every rule whose path covers the request must let it through: not in `deny`, and in `allow` where there is one.
- * Lower-casing on our side only: a host that reads /ADMIN as /admin is still guarded, one that does not loses nothing.
+ * A request is allowed when every rule that covers its path allows the address: `deny` does not contain it, and `allow`,
+ * if present, does. Paths compare in lower case, because some instances treat /ADMIN as /admin.
  */
 export function compileAccess(rules: readonly SnapshotAccessRule[]): AccessCheck {
   if (rules.length === 0) return () => ALLOWED;

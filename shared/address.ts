@@ -2,12 +2,12 @@ import ipaddr from 'ipaddr.js';
 
 type Address = ReturnType<typeof ipaddr.process>;
 
-/** Null when the text is no IP address. An IPv4 address written as IPv6 (`::ffff:1.2.3.4`) is IPv4. */
+/** Null when the text is not an IP address. An IPv4-mapped IPv6 address (`::ffff:1.2.3.4`) becomes IPv4. */
 function parse(text: string): Address | null {
   return ipaddr.isValid(text) ? ipaddr.process(text) : null;
 }
 
-/** `ip:port`, `[v6]:port` or a bare address → the canonical address, or null. */
+/** The canonical address of `ip:port`, `[v6]:port` or an address without a port; null for other text. */
 export function parseClientAddress(text: string): string | null {
   const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1];
   const colon = text.lastIndexOf(':');
@@ -15,7 +15,7 @@ export function parseClientAddress(text: string): string | null {
   return parse(bare)?.toString() ?? null;
 }
 
-/** What limits and placement count a client by: the address, or for IPv6 its /64, which one customer commonly holds. */
+/** Identifies a client for limits and placement: the IPv4 address, or the /64 network of an IPv6 address. */
 export function clientKey(address: string): string {
   if (!address.includes(':')) return address;
   const parsed = parse(address);
@@ -26,12 +26,12 @@ export function clientKey(address: string): string {
 
 export type NetworkMatcher = (address: string) => boolean;
 
-/** A set of networks or single addresses, parsed once. */
+/** Whether an address is in one of `networks`: CIDR networks or single addresses. */
 export function compileNetworks(networks: readonly string[]): NetworkMatcher {
   const ranges = networks.map((text): [Address, number] => {
     if (ipaddr.isValidCIDR(text)) {
       const [address, bits] = ipaddr.parseCIDR(text);
-      // Clients that come as ::ffff:1.2.3.4 are counted as IPv4, so the network is taken as that too.
+      // Client addresses of this form become IPv4, so the network must as well.
       const isMapped = address instanceof ipaddr.IPv6 && address.isIPv4MappedAddress() && bits >= 96;
       return isMapped ? [address.toIPv4Address(), bits - 96] : [address, bits];
     }

@@ -1,14 +1,8 @@
 import { expect, test } from 'vitest';
-import {
-  advanceBreaker,
-  type Breaker,
-  type BreakerLimits,
-  closedBreaker,
-  recordCalls,
-  windowCounts,
-} from './breaker.ts';
+import { advanceBreaker, type Breaker, closedBreaker, recordCalls, windowCounts } from './breaker.ts';
+import type { BreakerPolicy } from './config/config.ts';
 
-const limits: BreakerLimits = {
+const limits: BreakerPolicy = {
   failureRate: 0.5,
   slowCallRate: 1,
   slowCall: 5_000,
@@ -23,7 +17,7 @@ const START = 1_700_000_000_000;
 
 const opened = (): Breaker => recordCalls(closedBreaker(), calls(20, 20), limits, START);
 
-test('a rate equal to the threshold opens; one call below the minimum does not', () => {
+test('opens at exactly the threshold, never below minimumCalls', () => {
   expect(recordCalls(closedBreaker(), calls(19, 19), limits, START).state).toBe('closed');
   expect(recordCalls(closedBreaker(), calls(20, 9), limits, START).state).toBe('closed');
   expect(recordCalls(closedBreaker(), calls(20, 10), limits, START)).toMatchObject({
@@ -33,7 +27,7 @@ test('a rate equal to the threshold opens; one call below the minimum does not',
   });
 });
 
-test('slow calls open it too', () => {
+test('slow calls open the breaker', () => {
   expect(recordCalls(closedBreaker(), calls(20, 0, 19), limits, START).state).toBe('closed');
   expect(recordCalls(closedBreaker(), calls(20, 0, 20), limits, START)).toMatchObject({
     state: 'open',
@@ -41,15 +35,15 @@ test('slow calls open it too', () => {
   });
 });
 
-test('after an idle hour one failure does not open it on old samples', () => {
-  // 19 failures sit below the minimum; an hour later the twentieth must not complete them.
+test('old calls do not count after an idle hour', () => {
+  // 19 failures are below the minimum; one more an hour later must not open the breaker.
   const before = recordCalls(closedBreaker(), calls(19, 19), limits, START);
   const after = recordCalls(before, calls(1, 1), limits, START + 3_600_000);
   expect(after.state).toBe('closed');
   expect(windowCounts(after, limits, START + 3_600_000)).toEqual(calls(1, 1));
 });
 
-test('samples leave the window as time passes, not as calls come', () => {
+test('calls leave the window by time, not by count', () => {
   let breaker = closedBreaker();
   for (let second = 0; second < 60; second++) {
     breaker = recordCalls(breaker, calls(1, second < 15 ? 1 : 0), limits, START + second * 1000);
@@ -59,14 +53,14 @@ test('samples leave the window as time passes, not as calls come', () => {
   expect(windowCounts(breaker, limits, START + 60_000 + 30_000).calls).toBe(0);
 });
 
-test('open becomes half-open by time alone, and stragglers meanwhile count for nothing', () => {
+test('an open breaker becomes half-open by time and ignores calls until then', () => {
   const breaker = recordCalls(opened(), calls(100, 100), limits, START + 29_999);
   expect(breaker).toEqual(opened());
   expect(advanceBreaker(breaker, START + 29_999).state).toBe('open');
   expect(advanceBreaker(breaker, START + 30_000).state).toBe('half_open');
 });
 
-test('half-open waits for its calls, then the same thresholds judge', () => {
+test('half-open decides by the same thresholds after halfOpenCalls calls', () => {
   const trial = advanceBreaker(opened(), START + 30_000);
   const waiting = recordCalls(trial, calls(4, 4), limits, START + 30_001);
   expect(waiting.state).toBe('half_open');
@@ -74,7 +68,7 @@ test('half-open waits for its calls, then the same thresholds judge', () => {
   expect(recordCalls(trial, calls(5, 2), limits, START + 30_002)).toEqual(closedBreaker());
 });
 
-test('the open time doubles with each failed half-open up to the cap, and starts anew once closed', () => {
+test('the open time doubles with each failed half-open phase up to maxOpenFor, and resets when closed', () => {
   let breaker = opened();
   let now = START;
   const openTimes: number[] = [];
@@ -91,7 +85,7 @@ test('the open time doubles with each failed half-open up to the cap, and starts
   expect(recordCalls(closed, calls(20, 20), limits, now)).toMatchObject({ until: now + 30_000 });
 });
 
-test('calls counted by one and timed by another: slowness is judged over the timed ones', () => {
+test('the slow rate uses timed calls only', () => {
   const counted = { calls: 500, failures: 0, timed: 0, slow: 0 };
   const timed = { calls: 0, failures: 0, timed: 20, slow: 20 };
   const before = recordCalls(closedBreaker(), counted, limits, START);
@@ -102,7 +96,7 @@ test('calls counted by one and timed by another: slowness is judged over the tim
   expect(recordCalls(trial, { ...timed, slow: 0 }, limits, START + 32_000).state).toBe('closed');
 });
 
-test('a clock set back by an hour holds nothing open for an hour, nor does it keep old calls', () => {
+test('a clock set back by an hour keeps neither the breaker open nor old calls', () => {
   const hourAgo = START - 3_600_000;
   expect(advanceBreaker(opened(), START - 1_000).state).toBe('open');
   expect(advanceBreaker(opened(), hourAgo).state).toBe('half_open');

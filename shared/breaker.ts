@@ -1,11 +1,10 @@
+import type { BreakerPolicy } from './config/config.ts';
 import type { BreakerState } from './snapshot/snapshot.ts';
 
 /**
- * A circuit breaker over counted calls, with resilience4j's semantics: a sliding time window, rates compared with
- * `>=`, no judgement below `minimumCalls`, a half-open phase judged by the same thresholds, and an open time that
- * doubles with every failed half-open up to a cap. Pure: instants (epoch milliseconds) are arguments.
- *
- * The window expires by time, never by call count: after an idle hour one failure meets an empty window.
+ * A circuit breaker over counted calls, with the semantics of resilience4j: a sliding time window, rates compared with
+ * `>=`, no decision below `minimumCalls`, and a half-open phase with the same thresholds. The open time doubles with
+ * every failed half-open phase, up to `maxOpenFor`. Instants are epoch milliseconds.
  */
 export type Breaker =
   | { state: 'closed'; buckets: readonly WindowBucket[] }
@@ -15,8 +14,8 @@ export type Breaker =
 type OpenCause = 'failures' | 'slowness';
 
 /**
- * Each call counts once in `calls`; a slow one may also be a failure. Who counts calls need not be who times them, so
- * slowness is judged over the `timed` ones alone; where all are timed that is resilience4j's rate.
+ * A call may be both slow and a failure. Some sources count calls without their duration, so the slow rate is
+ * `slow / timed`. When all calls are timed, it is the rate of resilience4j.
  */
 export interface CallCounts {
   calls: number;
@@ -26,23 +25,11 @@ export interface CallCounts {
 }
 
 interface WindowBucket extends CallCounts {
-  /** Which slice of time: `floor(now / width)`. */
+  /** Number of the time slice: `floor(now / sliceMs)`. */
   slice: number;
 }
 
-/** Rates are fractions 0–1, times milliseconds. */
-export interface BreakerLimits {
-  failureRate: number;
-  slowCallRate: number;
-  slowCall: number;
-  window: number;
-  minimumCalls: number;
-  openFor: number;
-  maxOpenFor: number;
-  halfOpenCalls: number;
-}
-
-/** The window moves in steps of a tenth of its length. */
+/** Time slices per window. */
 const SLICES = 10;
 const NOTHING: CallCounts = { calls: 0, failures: 0, timed: 0, slow: 0 };
 
@@ -50,8 +37,8 @@ export const closedBreaker = (): Breaker => ({ state: 'closed', buckets: [] });
 export const breakerState = (breaker: Breaker): BreakerState => breaker.state;
 
 /**
- * Time alone: an open breaker whose time is up becomes half-open. Returns the same object when nothing changes. A clock
- * that was set back by hours keeps nothing open for hours: what would last twice its time is over.
+ * An open breaker becomes half-open when its open time ends, or when twice that time is left: then the clock was set
+ * back. Returns the same object when nothing changes.
  */
 export function advanceBreaker(breaker: Breaker, now: number): Breaker {
   if (breaker.state !== 'open') return breaker;
@@ -61,68 +48,68 @@ export function advanceBreaker(breaker: Breaker, now: number): Breaker {
   return { state: 'half_open', since: now, openings, cause, counts: NOTHING };
 }
 
-/** Counts calls and judges. Calls that end while the breaker is open are stragglers and prove nothing. */
+/** Adds finished calls and decides the next state. Calls that finish while the breaker is open are ignored. */
 export function recordCalls(
   before: Breaker,
   counts: CallCounts,
-  limits: BreakerLimits,
+  policy: BreakerPolicy,
   now: number,
 ): Breaker {
   const breaker = advanceBreaker(before, now);
   if ((counts.calls === 0 && counts.timed === 0) || breaker.state === 'open') return breaker;
-  if (breaker.state === 'half_open') return judgeTrial(breaker, add(breaker.counts, counts), limits, now);
+  if (breaker.state === 'half_open') return judgeTrial(breaker, add(breaker.counts, counts), policy, now);
 
-  const buckets = addToWindow(breaker.buckets, counts, limits.window, now);
+  const buckets = addToWindow(breaker.buckets, counts, policy.window, now);
   const total = buckets.reduce<CallCounts>(add, NOTHING);
-  const verdict = judge(total, limits, limits.minimumCalls);
-  return verdict ? open(1, verdict, limits, now) : { state: 'closed', buckets };
+  const verdict = judge(total, policy, policy.minimumCalls);
+  return verdict ? open(1, verdict, policy, now) : { state: 'closed', buckets };
 }
 
-/** What the window holds at `now`; for reasons, metrics and tests. */
-export function windowCounts(breaker: Breaker, limits: BreakerLimits, now: number): CallCounts {
+/** The calls in the window at `now`; for reasons, metrics and tests. */
+export function windowCounts(breaker: Breaker, policy: BreakerPolicy, now: number): CallCounts {
   if (breaker.state === 'open') return NOTHING;
   if (breaker.state === 'half_open') return breaker.counts;
-  return live(breaker.buckets, limits.window, now).reduce<CallCounts>(add, NOTHING);
+  return live(breaker.buckets, policy.window, now).reduce<CallCounts>(add, NOTHING);
 }
 
 function judgeTrial(
   breaker: Extract<Breaker, { state: 'half_open' }>,
   counts: CallCounts,
-  limits: BreakerLimits,
+  policy: BreakerPolicy,
   now: number,
 ): Breaker {
-  const enough = Math.min(limits.halfOpenCalls, limits.minimumCalls);
-  // What opened for slowness is not closed by calls whose time nobody told yet.
+  const enough = Math.min(policy.halfOpenCalls, policy.minimumCalls);
+  // A breaker that opened for slowness closes only after enough timed calls.
   const seen = breaker.cause === 'slowness' ? counts.timed : counts.calls;
-  const verdict = judge(counts, limits, enough);
-  if (verdict) return open(breaker.openings + 1, { ...verdict, why: `on trial ${verdict.why}` }, limits, now);
+  const verdict = judge(counts, policy, enough);
+  if (verdict) return open(breaker.openings + 1, { ...verdict, why: `on trial ${verdict.why}` }, policy, now);
   return seen < enough ? { ...breaker, counts } : closedBreaker();
 }
 
 function open(
   openings: number,
   verdict: { cause: OpenCause; why: string },
-  limits: BreakerLimits,
+  policy: BreakerPolicy,
   now: number,
 ): Breaker {
-  const openFor = Math.min(limits.openFor * 2 ** (openings - 1), limits.maxOpenFor);
+  const openFor = Math.min(policy.openFor * 2 ** (openings - 1), policy.maxOpenFor);
   return { state: 'open', openedAt: now, until: now + openFor, openings, ...verdict };
 }
 
-/** Why the breaker must open, or null. No failure, or nothing slow, is never "too much". */
+/** Why the breaker must open, or null. A threshold of 0 still needs one failure or one slow call. */
 function judge(
   counts: CallCounts,
-  limits: BreakerLimits,
+  policy: BreakerPolicy,
   minimum: number,
 ): { cause: OpenCause; why: string } | null {
   const { calls, failures, timed, slow } = counts;
-  if (calls >= minimum && failures > 0 && failures / calls >= limits.failureRate) {
+  if (calls >= minimum && failures > 0 && failures / calls >= policy.failureRate) {
     return { cause: 'failures', why: `${failures} of ${calls} calls failed` };
   }
-  if (timed >= minimum && slow > 0 && slow / timed >= limits.slowCallRate) {
+  if (timed >= minimum && slow > 0 && slow / timed >= policy.slowCallRate) {
     return {
       cause: 'slowness',
-      why: `${slow} of ${timed} calls took longer than ${limits.slowCall / 1000} s`,
+      why: `${slow} of ${timed} calls took longer than ${policy.slowCall / 1000} s`,
     };
   }
   return null;
@@ -138,13 +125,13 @@ function addToWindow(
   const kept = live(buckets, window, now);
   const last = kept.at(-1);
   if (last && last.slice >= slice) {
-    // A clock that steps back a little adds to the newest slice rather than reviving an old one.
+    // After a small step back of the clock, the newest slice takes the calls.
     return [...kept.slice(0, -1), { slice: last.slice, ...add(last, counts) }];
   }
   return [...kept, { slice, ...counts }];
 }
 
-/** What lies a window or more ahead was counted before the clock was set back: nobody knows how old it is. */
+/** Drops slices older than the window, and slices in the future: the clock was set back and their age is unknown. */
 const live = (buckets: readonly WindowBucket[], window: number, now: number): WindowBucket[] => {
   const slice = Math.floor(now / (window / SLICES));
   return buckets.filter((bucket) => Math.abs(bucket.slice - slice) < SLICES);

@@ -1,30 +1,30 @@
 import type { Sketch } from './sketch.ts';
 
 /**
- * What one edge isolate saw since its last report, POSTed to `<gateway>/__acgs/edge-reports` (HAProxy passes it to the
- * agent's `/v1/edge-reports` only with a valid edge token). Evidence, never a verdict.
+ * What one edge isolate observed since its last report. The isolate POSTs it to `<gateway>/__acgs/edge-reports`; HAProxy
+ * forwards it to the agent's `/v1/edge-reports` only with a valid edge token.
  */
 export interface EdgeReport {
   v: 1;
   site: string;
-  /** Random per isolate; with `seq` it makes a repeated report recognisable. */
+  /** Random per isolate; identifies the report together with `seq`, so that a repeated one is recognized. */
   isolate: string;
   seq: number;
   from: number;
   to: number;
-  /** Order of the snapshot in use, its age, and where it came from. */
+  /** The snapshot in use. */
   snapshot: { epoch: number; seq: number; ageMs: number; source: string } | null;
   tries: EdgeAttempts[];
-  /** Decisions of rate limits: service → policy → counts. A request that several policies covered is in several. */
+  /** Decisions per service and rate limit. A request that several limits cover counts in each. */
   limits: { service: string; policy: string; allowed: number; denied: number; shadowDenied: number }[];
-  /** Every request that was for a service, as its client saw it end. */
+  /** Requests per service, each counted once with the response that the client got. */
   requests: EdgeRequests[];
 }
 
 export interface EdgeAttempts {
   service: string;
   instance: string;
-  /** `gateway`: HAProxy has counted these too, so only their latency is news. `direct`: only the edge saw them. */
+  /** HAProxy counts `gateway` attempts as well, so the agent takes only their latency. `direct` attempts reach the edge only. */
   path: 'gateway' | 'direct';
   success: number;
   failure: number;
@@ -33,7 +33,7 @@ export interface EdgeAttempts {
 
 export interface EdgeRequests {
   service: string;
-  /** By status class; turned-away requests are among the 4xx. */
+  /** Rejected requests are included, in `status4xx`. */
   total: number;
   status2xx: number;
   status3xx: number;
@@ -44,9 +44,10 @@ export interface EdgeRequests {
   stale: number;
   shed: number;
   unavailable: number;
-  /** Turned away with 429, and by access rules with 403. */
+  /** Rejected with 429 by a rate limit. */
   limited: number;
+  /** Rejected with 403 by an access rule. */
   forbidden: number;
-  /** Of all but those turned away. */
+  /** Of all requests that were not rejected. */
   latency: Sketch;
 }

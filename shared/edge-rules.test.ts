@@ -7,7 +7,7 @@ import { compileRoutes } from './route.ts';
 import { acceptsStale, isStorable } from './stale-cache.ts';
 import { AdaptiveThrottle } from './throttle.ts';
 
-test('routes: longest prefix at a segment boundary, host first among equals', () => {
+test('routes: the longest prefix at a segment boundary wins, then the one with a host', () => {
   const route = compileRoutes([
     { id: 'gs', routes: ['/api/v1/governance', '/'] },
     { id: 'auth', routes: ['/api/v1/auth'] },
@@ -45,13 +45,13 @@ test.each([
   expect(check(path, '10.1.2.3').allowed).toBe(true);
 });
 
-test('deny beats allow; broken escapes are no way round', () => {
+test('deny overrides allow; invalid escapes do not bypass a rule', () => {
   const check = compileAccess([{ path: '/', allow: ['10.0.0.0/8'], deny: ['10.0.0.66'] }]);
   expect(check('/', '10.0.0.66').allowed).toBe(false);
   expect(normalisePath('/%zz/%ff/a')).toBe('/%zz/ÿ/a');
 });
 
-test('addresses: IPv6 by /64, IPv4 in IPv6 is IPv4, ports taken off', () => {
+test('addresses: IPv6 by /64, IPv4-mapped IPv6 becomes IPv4, ports are removed', () => {
   expect(clientKey('2001:db8:1:2:3:4:5:6')).toBe(clientKey('2001:db8:1:2:ffff::1'));
   expect(clientKey('2001:db8:1:2::1')).not.toBe(clientKey('2001:db8:1:3::1'));
   expect(parseClientAddress('::ffff:10.0.0.1')).toBe('10.0.0.1');
@@ -75,12 +75,12 @@ test('addresses: IPv6 by /64, IPv4 in IPv6 is IPv4, ports taken off', () => {
   expect(['11.0.0.1', '2001:db9::5', '192.0.2.2', 'x'].map(inside)).toEqual([false, false, false, false]);
 });
 
-test('backoff doubles, half of it by chance, to a cap', () => {
+test('backoff doubles up to its maximum, with 50 % jitter', () => {
   expect([1, 2, 3].map((retry) => backoffMs(retry, 20, () => 0))).toEqual([10, 20, 40]);
   expect(backoffMs(30, 20, () => 0.999)).toBeLessThanOrEqual(1_000);
 });
 
-test('the throttle lets all pass while the site accepts, sheds the lowest class first, and forgets', () => {
+test('the throttle passes all while the site accepts, rejects class 9 first, and expires', () => {
   const throttle = new AdaptiveThrottle();
   for (let i = 0; i < 100; i++) {
     throttle.onAttempt(1_000_000);
@@ -93,7 +93,7 @@ test('the throttle lets all pass while the site accepts, sheds the lowest class 
   expect(throttle.rejectProbability(9, 1_000_000 + 130_000)).toBe(0);
 });
 
-test('only what says it may be cached is kept', () => {
+test('stores only responses that allow caching', () => {
   const request = { method: 'GET', headers: new Headers() };
   const response = (headers: Record<string, string>, status = 200) => ({
     status,

@@ -5,15 +5,14 @@ const fail = (
   ejection: ReturnType<typeof newEjection>,
   times: number,
   now: number,
-  total = 4,
-  inRotation = 4,
+  [total, inRotation] = [4, 4],
 ) => {
   let ejected = false;
   for (let i = 0; i < times; i++) ejected = recordFailure(ejection, now, total, inRotation);
   return ejected;
 };
 
-test('the fifth failure in a row ejects; a success in between starts anew', () => {
+test('the fifth consecutive failure ejects; a success resets the count', () => {
   const ejection = newEjection();
   fail(ejection, 4, 0);
   recordSuccess(ejection, 0);
@@ -23,7 +22,7 @@ test('the fifth failure in a row ejects; a success in between starts anew', () =
   expect(isEjected(ejection, 30_001)).toBe(false);
 });
 
-test('each time longer, to a cap; healthy intervals pay it off', () => {
+test('the ejection time grows up to its maximum; healthy intervals reduce it', () => {
   const ejection = newEjection();
   let now = 0;
   for (let round = 1; round <= 12; round++) {
@@ -35,9 +34,9 @@ test('each time longer, to a cap; healthy intervals pay it off', () => {
   expect(ejection.ejectionCount).toBe(9);
 });
 
-test('never the last one, at most half of a set', () => {
-  expect(fail(newEjection(), 9, 0, 1, 1)).toBe(false);
-  expect(fail(newEjection(), 5, 0, 2, 2)).toBe(true);
-  expect(fail(newEjection(), 5, 0, 2, 1)).toBe(false);
-  expect(fail(newEjection(), 5, 0, 4, 2)).toBe(false);
+test('never ejects the last instance, and at most half', () => {
+  expect(fail(newEjection(), 9, 0, [1, 1])).toBe(false);
+  expect(fail(newEjection(), 5, 0, [2, 2])).toBe(true);
+  expect(fail(newEjection(), 5, 0, [2, 1])).toBe(false);
+  expect(fail(newEjection(), 5, 0, [4, 2])).toBe(false);
 });

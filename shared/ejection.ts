@@ -1,13 +1,12 @@
 /**
- * Local ejection, after Envoy's outlier detection: what one isolate does for its own requests the moment an instance
- * fails it, long before a snapshot can say so. It never writes health.
+ * Local ejection, after Envoy's outlier detection: one isolate stops sending its own requests to an instance that keeps
+ * failing, before a snapshot reports it. It does not change the instance's health.
  */
 export interface Ejection {
-  /** Failures in a row. */
   consecutiveFailures: number;
-  /** Out of rotation until then (epoch ms); in the past or 0: in rotation. */
+  /** End of the ejection, epoch milliseconds; 0 or in the past: not ejected. */
   ejectedUntil: number;
-  /** How often ejected of late; multiplies the time out, falls by one per healthy interval. */
+  /** Recent ejections; multiplies the ejection time, and decreases by one per healthy interval. */
   ejectionCount: number;
 }
 
@@ -15,9 +14,9 @@ export const EJECTION = {
   consecutiveFailures: 5,
   baseMs: 30_000,
   maxMs: 300_000,
-  /** Share of a service's instances that may be out at once. */
+  /** Maximum share of instances that are ejected at once. */
   maxShare: 0.5,
-  /** A healthy interval, after which one past ejection is forgiven. */
+  /** Healthy interval after which `ejectionCount` decreases by one. */
   forgiveMs: 30_000,
 } as const;
 
@@ -25,7 +24,7 @@ export const newEjection = (): Ejection => ({ consecutiveFailures: 0, ejectedUnt
 
 export const isEjected = (ejection: Ejection, now: number): boolean => ejection.ejectedUntil > now;
 
-/** A success ends the row of failures, and pays off past ejections interval by interval. */
+/** Resets the consecutive failures, and decreases `ejectionCount` by the healthy intervals that have passed. */
 export function recordSuccess(ejection: Ejection, now: number): void {
   ejection.consecutiveFailures = 0;
   if (ejection.ejectionCount === 0 || ejection.ejectedUntil > now) return;
@@ -37,8 +36,8 @@ export function recordSuccess(ejection: Ejection, now: number): void {
 }
 
 /**
- * Counts a failure and ejects on the fifth in a row, unless that would leave too few: never the last instance, at most
- * half of the set (of two, one may go). `inRotation` counts this one. Returns whether it was ejected now.
+ * Counts a failure and ejects the instance on the fifth consecutive one. Never ejects the last instance, and at most half
+ * of all (one of two). `inRotation` includes this instance. Returns whether it is ejected now.
  */
 export function recordFailure(ejection: Ejection, now: number, total: number, inRotation: number): boolean {
   ejection.consecutiveFailures++;

@@ -1,4 +1,4 @@
-/** Hop-by-hop fields (RFC 9110 §7.6.1): about one connection, never passed on, in either direction. */
+/** Hop-by-hop header fields (RFC 9110 §7.6.1), never forwarded in either direction. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
@@ -12,8 +12,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What Connection may not name: neither side may have an end-to-end field dropped by listing it, least of all one that
- * carries trust.
+ * End-to-end fields that are forwarded even when Connection lists them, so that neither side can remove a field that
+ * security depends on.
  */
 const NEVER_LISTED: ReadonlySet<string> = new Set([
   'host',
@@ -29,13 +29,13 @@ const NEVER_LISTED: ReadonlySet<string> = new Set([
   'via',
 ]);
 
-/** The names a Connection field lists, as far as it may; `upgrade` is told apart elsewhere. */
+/** The hop-by-hop names that a Connection field lists, without `upgrade`, which the caller handles. */
 function listed(connection: string): ReadonlySet<string> {
   const names = connection.split(',').map((name) => name.trim().toLowerCase());
   return new Set(names.filter((name) => name !== 'upgrade' && !NEVER_LISTED.has(name)));
 }
 
-/** Which of a message's fields may not be passed on; `names` in lower case, `connection` its Connection field. */
+/** The names that must not be forwarded. `names` are in lower case, `connection` is the Connection field. */
 export function hopByHopFields(names: readonly string[], connection: string | null): string[] {
   const named = connection === null ? NONE : listed(connection);
   return names.filter((name) => HOP_BY_HOP.has(name) || named.has(name));

@@ -1,12 +1,12 @@
 /**
- * Peak EWMA (Finagle): a latency estimate that jumps up at once and comes down slowly.
+ * Peak EWMA (Finagle): a latency estimate that rises at once and decays slowly.
  *   w = e^(−Δt/τ);  rtt > c: c = rtt;  otherwise c = c·w + rtt·(1 − w)
- * Without samples it decays toward what the agent measures, so a bad minute is not held against an instance for ever.
+ * Without new samples it decays toward the agent's measurement.
  */
 export interface LatencyEstimate {
-  /** Milliseconds; 0 with `at` 0: no sample yet. */
+  /** Milliseconds. */
   estimate: number;
-  /** Epoch milliseconds of the last sample. */
+  /** Epoch milliseconds of the last sample; 0: no sample yet. */
   at: number;
 }
 
@@ -23,7 +23,7 @@ export function recordLatency(latency: LatencyEstimate, rttMs: number, now: numb
   latency.at = now;
 }
 
-/** The estimate now; `baseline` is the snapshot's latency, or undefined. 0 when nothing is known. */
+/** The estimate at `now`, milliseconds; 0 when unknown. `baseline` is the latency in the snapshot. */
 export function currentLatency(latency: LatencyEstimate, baseline: number | undefined, now: number): number {
   if (latency.at === 0) return baseline ?? 0;
   if (baseline === undefined) return latency.estimate;

@@ -1,7 +1,6 @@
 /**
- * Paths are never rewritten on their way; but an access rule for /admin must also catch what an origin may read as
- * /admin. So rules are held against the path with percent-encoding undone once, empty and dot segments resolved, and
- * path parameters (`;x=1`) taken off.
+ * The path as an instance may interpret it: percent-encoding decoded once, backslashes read as slashes, empty and dot
+ * segments resolved, path parameters (`;x=1`) removed. Only for matching rules; the request keeps its path.
  */
 export function normalisePath(path: string): string {
   if (!/%|\/\/|\/\.|;|\\/.test(path)) return path;
@@ -16,7 +15,7 @@ export function normalisePath(path: string): string {
   return `/${segments.join('/')}`;
 }
 
-/** Undoes what can be undone: a broken escape stays as it is instead of hiding the rest. */
+/** Decodes percent-encoding. Bytes that are not UTF-8 decode one by one, so that they cannot hide the rest. */
 function decode(path: string): string {
   return path.replace(/(?:%[0-9a-fA-F]{2})+/g, (escapes) => {
     try {

@@ -26,7 +26,7 @@ test.each([
   expect(parseRequestUrl(raw)).toEqual(host === null ? null : { proto: raw.split(':')[0], host, target });
 });
 
-test('what is read is what a URL parser makes of it', () => {
+test('the target equals that of the URL parser', () => {
   for (const raw of ['http://x/a/../b/%2E%2e/c', 'http://x/.', 'http://x/..//a', 'http://x/a\\..\\b?c\\d']) {
     const { pathname, search } = new URL(raw);
     expect(parseRequestUrl(raw)?.target).toBe(pathname + search);

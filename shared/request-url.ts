@@ -1,20 +1,19 @@
-/** What the URL parser of `fetch` would change: dot segments, backslashes, a fragment. */
+/** What the URL parser of `fetch` changes: dot segments, backslashes, a fragment, white space. */
 const UNRESOLVED = /[\\#\s]|\/(?:\.|%2e)/i;
-/** RFC 3986 §3.2.2, less user information. */
+/** RFC 3986 §3.2.2, without user information. */
 const AUTHORITY = /^[A-Za-z0-9._~!$&'()*+,;=:[\]%-]+$/;
 
 export interface RequestUrl {
   readonly proto: string;
-  /** With a port if there is one. */
+  /** Includes the port, if any. */
   readonly host: string;
   /** Path and query. */
   readonly target: string;
 }
 
 /**
- * A request's URL as it will be sent on. The runtime hands it over as the client wrote it, Host field and all, and
- * resolves it only in `fetch`: whatever is decided by the path must be decided by what comes out of that. Null when it
- * names no path (`OPTIONS *`), or its host is none.
+ * The URL that `fetch` will send. The runtime passes the URL as the client wrote it and resolves it only in `fetch`, so
+ * decisions by path need the resolved form. Null when there is no path (`OPTIONS *`) or no valid host.
  */
 export function parseRequestUrl(raw: string): RequestUrl | null {
   const url = UNRESOLVED.test(raw) ? resolve(raw) : raw;

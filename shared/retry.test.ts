@@ -40,20 +40,20 @@ test.each<[AttemptResult, string]>([
   expect(classifyAttempt(result)).toBe(reach);
 });
 
-test('what may be repeated', () => {
+test('idempotent methods', () => {
   for (const method of ['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE'])
     expect(isIdempotent(method, false)).toBe(true);
   for (const method of ['POST', 'PATCH', 'CONNECT', 'get']) expect(isIdempotent(method, false)).toBe(false);
   expect(isIdempotent('POST', true)).toBe(true);
 });
 
-test('the budget: a burst of what the last ten seconds earned, then the fraction, and a floor', () => {
+test('the budget: what the last ten seconds earned at once, then the fraction, and a minimum', () => {
   const budget = new RetryBudget(0.2);
   for (let i = 0; i < 1_000; i++) budget.deposit(1_000);
   let granted = 0;
   while (budget.tryWithdraw(1_000)) granted++;
   expect(granted).toBe(200 + 100);
-  // Ten seconds later what was earned and what was spent have both lapsed: the floor is back.
+  // Ten seconds later deposits and withdrawals have expired: only the minimum is left.
   let later = 0;
   while (budget.tryWithdraw(12_000)) later++;
   expect(later).toBe(100);

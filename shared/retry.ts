@@ -1,28 +1,29 @@
 /**
- * What may be retried when. A try that did not end in an answer of the application is one of
- *   unsent      the request never reached an instance: any method may move on
- *   ambiguous   it may have been processed: only idempotent methods (RFC 9110 §9.2.2) or an Idempotency-Key may
- *   final       it is the answer
+ * What an attempt means for a retry:
+ *   final       the response goes to the client
+ *   unsent      no instance received the request: retry with any method
+ *   ambiguous   an instance may have processed it: retry only idempotent methods (RFC 9110 §9.2.2) or with an
+ *               Idempotency-Key
  */
 export type AttemptOutcome = 'final' | 'unsent' | 'ambiguous';
 
 export type AttemptResult =
-  /** `unsentMark`: `x-acgs-unsent`, on a 503, or on a 401 by which a gateway refuses the edge's own token. */
+  /** `unsentMark`: header `x-acgs-unsent`, on a 503, or on a 401 when the gateway rejects the edge's token. */
   | { kind: 'response'; status: number; via: 'gateway' | 'direct'; unsentMark: boolean }
-  /** Refused, reset, DNS, TLS, garbage: the runtime does not say which, so it proves nothing about what was sent. */
+  /** Connection, DNS, TLS or protocol error. The runtime does not say which, so the request may have been sent. */
   | { kind: 'thrown'; message: string }
   | { kind: 'timeout' };
 
-/** Cloudflare's own statuses about an origin it could not reach: refused, unreachable, TLS failed. Nothing was sent. */
+/** Cloudflare could not reach the origin and sent nothing: connection refused, unreachable, TLS failed. */
 const UNSENT_STATUS: ReadonlySet<number> = new Set([521, 523, 525, 526]);
-/** Bad gateway, gateway timeout, and Cloudflare's unknown, connect timeout (also: no answer once connected), read timeout. */
+/** Gateway errors, and Cloudflare's 520 (unknown), 522 (connection timed out, maybe after sending) and 524 (read timeout). */
 const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([502, 503, 504, 520, 522, 524]);
 
 export function classifyAttempt(result: AttemptResult): AttemptOutcome {
   if (result.kind !== 'response') return 'ambiguous';
-  // Only our own gateway can vouch that nothing was sent; an instance that says so is not believed.
+  // Only our gateway knows that nothing was sent. The mark of an instance is ignored.
   if (result.unsentMark && result.via === 'gateway') return 'unsent';
-  // Below 500 is every common answer: out before any look-up.
+  // Fast path for common statuses.
   if (result.status < 502) return 'final';
   if (UNSENT_STATUS.has(result.status)) return 'unsent';
   return AMBIGUOUS_STATUS.has(result.status) ? 'ambiguous' : 'final';
@@ -33,13 +34,13 @@ const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS
 export const isIdempotent = (method: string, idempotencyKey: boolean): boolean =>
   IDEMPOTENT_METHODS.has(method) || idempotencyKey;
 
-/** Whether the result counts against the instance: every 5xx but "not implemented" and "version not supported". */
+/** Whether the result counts as a failure of the instance: no response, or any 5xx except 501 and 505. */
 export function isFailure(result: AttemptResult): boolean {
   if (result.kind !== 'response') return true;
   return result.status >= 500 && result.status !== 501 && result.status !== 505;
 }
 
-/** Whether the site took the request on, for adaptive throttling: whatever it answered, it was not overload. */
+/** Whether the site accepted the request, for adaptive throttling: it responded, and not with an overload status. */
 export function isAccepted(result: AttemptResult): boolean {
   return (
     result.kind === 'response' &&
@@ -50,5 +51,5 @@ export function isAccepted(result: AttemptResult): boolean {
   );
 }
 
-/** Statuses by which Cloudflare says that it could not reach, or was not answered by, the gateway itself. */
+/** Cloudflare statuses: the gateway is unreachable or does not respond. */
 export const isGatewayUnreachable = (status: number): boolean => status >= 520 && status <= 530;

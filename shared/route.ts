@@ -5,12 +5,12 @@ export interface RouteTarget {
   hosts?: readonly string[];
 }
 
-/** Picks the service for a request. `host` in lower case without port, `path` without query. */
+/** Finds the service for a request. `host` is in lower case without port, `path` without query. */
 export type Router<T> = (host: string, path: string) => T | null;
 
 /**
- * Longest prefix wins; among equal prefixes one bound to the request's host wins over one for any host. Prefixes are
- * filed under their first segment, so the cost does not grow with the number of services.
+ * The longest prefix wins. Of two equal prefixes, the one bound to the request's host wins. Prefixes are indexed by their
+ * first segment, so the cost of a lookup does not grow with the number of services.
  */
 export function compileRoutes<T extends RouteTarget>(services: Iterable<T>): Router<T> {
   const anyHost = new PrefixIndex<T>();

@@ -9,7 +9,7 @@ import {
   sketchQuantile,
 } from './sketch.ts';
 
-/** Repeatable numbers in [0, 1). */
+/** A seeded generator: the same numbers in every run. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -39,7 +39,7 @@ test.each(shapes)('quantiles are within 1 %%: values %s', (_name, draw) => {
   }
 });
 
-test('parts merged in any order, across JSON, are the whole', () => {
+test('merged parts equal the whole, in any order and across JSON', () => {
   const random = seeded(3);
   const values = Array.from({ length: 3_000 }, () => 5 / (1 - random()));
   const parts = [0, 1, 2].map((part) => of(values.filter((_, index) => index % 3 === part)));
@@ -51,7 +51,7 @@ test('parts merged in any order, across JSON, are the whole', () => {
   expect(Object.keys(whole.buckets).length).toBeLessThan(1_300);
 });
 
-test('joining copies, so that what is joined first is not changed by what comes later', () => {
+test('the first merge copies: later merges do not change its source', () => {
   const first = of([10]);
   const both = mergeOptionalSketch(mergeOptionalSketch(null, first), of([20]));
   expect(both).toEqual(of([10, 20]));
@@ -60,13 +60,13 @@ test('joining copies, so that what is joined first is not changed by what comes 
   expect(mergeOptionalSketch(first, null)).toBe(first);
 });
 
-test('nothing, zero and what is no number', () => {
+test('an empty sketch, zero and NaN', () => {
   expect(sketchQuantile(emptySketch(), 0.5)).toBeNull();
   expect(sketchQuantile(of([0, 0]), 0.99)).toBe(0);
   expect(of([Number.NaN, Number.POSITIVE_INFINITY, 5])).toEqual(of([5]));
 });
 
-test('counts what is above a limit, to within a bucket', () => {
+test('counts values above a limit, within one bucket', () => {
   const sketch = of(Array.from({ length: 1_000 }, (_, index) => index + 1));
   expect(sketchCountAbove(sketch, 900)).toBeGreaterThanOrEqual(82);
   expect(sketchCountAbove(sketch, 900)).toBeLessThanOrEqual(100);

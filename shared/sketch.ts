@@ -1,25 +1,25 @@
 /**
- * DDSketch (Masson, Rim, Lee, VLDB 2019) with relative error 1 %: buckets of geometric width, so sketches made by
- * different isolates, agents and days merge exactly. Plain JSON. Values are milliseconds.
+ * DDSketch (Masson, Rim, Lee, VLDB 2019) with a relative error of 1 %. Buckets have geometric widths, so sketches of
+ * different isolates, agents and days merge without loss. Plain JSON. Values are milliseconds.
  */
 export interface Sketch {
   count: number;
   sum: number;
   max: number;
-  /** Bucket index → how many values fell in it. */
+  /** Bucket index → number of values. */
   buckets: Record<number, number>;
 }
 
 const RELATIVE_ERROR = 0.01;
 const GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR);
-/** A value's bucket is ceil(ln(value) / this); roll-ups in SQL compute the same. */
+/** The bucket of a value is ceil(ln(value) / SKETCH_LOG_GAMMA). The SQL roll-ups use the same formula. */
 export const SKETCH_LOG_GAMMA = Math.log(GAMMA);
-/** Below a hundredth of a millisecond all is one bucket. */
+/** All values up to this share one bucket. */
 export const SKETCH_MIN_VALUE = 0.01;
 
 export const emptySketch = (): Sketch => ({ count: 0, sum: 0, max: 0, buckets: {} });
 
-/** A value that is none (a clock that failed) is left out: one NaN would spoil all that it is ever merged into. */
+/** Adds a value `times` times. Ignores NaN and infinity, which would corrupt every sketch it is merged into. */
 export function addToSketch(sketch: Sketch, value: number, times = 1): void {
   if (!Number.isFinite(value)) return;
   const index = Math.ceil(Math.log(Math.max(value, SKETCH_MIN_VALUE)) / SKETCH_LOG_GAMMA);
@@ -39,7 +39,7 @@ export function mergeSketch(sketch: Sketch, other: Sketch): void {
   sketch.max = Math.max(sketch.max, other.max);
 }
 
-/** `into` with `other` added; where there is no `into` yet, a copy. */
+/** Adds `other` into `into` and returns it; into a new sketch when `into` is null. */
 export function mergeOptionalSketch(into: Sketch | null, other: Sketch | null | undefined): Sketch | null {
   if (!other?.count) return into;
   const sum = into ?? emptySketch();
@@ -47,7 +47,7 @@ export function mergeOptionalSketch(into: Sketch | null, other: Sketch | null | 
   return sum;
 }
 
-/** The value at quantile `q` (0–1), within 1 % of the exact one; null when nothing was added. */
+/** The value at quantile `q` (0–1), within 1 %; null for an empty sketch. */
 export function sketchQuantile(sketch: Sketch, q: number): number | null {
   if (sketch.count === 0) return null;
   const rank = q * (sketch.count - 1);
@@ -62,7 +62,7 @@ export function sketchQuantile(sketch: Sketch, q: number): number | null {
   return sketch.max;
 }
 
-/** How many values were above `limit`, to within one bucket. */
+/** Number of values above `limit`, with an error of at most one bucket. */
 export function sketchCountAbove(sketch: Sketch, limit: number): number {
   const edge = Math.ceil(Math.log(Math.max(limit, SKETCH_MIN_VALUE)) / SKETCH_LOG_GAMMA);
   return Object.entries(sketch.buckets).reduce(

@@ -1,15 +1,15 @@
-/** Which answers may be kept to be given, marked stale, when nothing else answers (RFC 9111 §4.2.4, RFC 5861). */
+/** Which responses may be stored and served stale when no instance responds (RFC 9111 §4.2.4, RFC 5861). */
 
 type Fields = { get(name: string): string | null };
 
 const MAX_BYTES = 1024 * 1024;
 
-/** Only what a shared cache may store anyway, is small, and says itself that it may be cached. */
+/** Whether a response may be stored: a shared cache may store it, it allows caching explicitly, and it is at most 1 MiB. */
 export function isStorable(
   request: { method: string; headers: Fields },
   response: { status: number; headers: Fields },
 ): boolean {
-  // The commonest reason first: most answers of an API say nothing of caching.
+  // Fast path: most API responses have no Cache-Control.
   const control = response.headers.get('cache-control');
   if (control === null || request.method !== 'GET' || response.status !== 200) return false;
   if (/\b(?:no-store|private|no-cache|must-revalidate|proxy-revalidate)\b/i.test(control)) return false;
@@ -22,7 +22,7 @@ export function isStorable(
   return length !== null && Number(length) <= MAX_BYTES;
 }
 
-/** May a client be given a stale answer? One that insists on a fresh one may not. */
+/** Whether the request accepts a stale response: it does not demand a fresh one, a range or authorization. */
 export function acceptsStale(request: { method: string; headers: Fields }): boolean {
   if (request.method !== 'GET' || request.headers.get('range') !== null) return false;
   if (request.headers.get('authorization') !== null) return false;

@@ -1,13 +1,13 @@
 /**
  * Adaptive throttling ("Handling Overload", Site Reliability Engineering): reject with probability
  *   max(0, (requests − K·accepts) / (requests + 1))
- * over the last two minutes, both counted at the attempt. `K` is how much more than the site accepts may be sent to it;
- * it falls with the class, so the lowest class (9) is shed while the highest (0) still gets through.
+ * over the last two minutes; both count attempts. `K` decreases from class 0 to class 9, so class 9 is rejected first.
  */
 const WINDOW_SECONDS = 120;
 const SLOTS = 12;
 const SLOT_MS = (WINDOW_SECONDS / SLOTS) * 1000;
 
+/** `K` of a class, 0–9. */
 export const throttleMultiplier = (priorityClass: number): number => 2 + (5 - priorityClass) * 0.18;
 
 export class AdaptiveThrottle {
@@ -31,7 +31,6 @@ export class AdaptiveThrottle {
     this.#totalAccepts++;
   }
 
-  /** 0–1. */
   rejectProbability(priorityClass: number, now: number): number {
     this.#roll(now);
     const allowed = throttleMultiplier(priorityClass) * this.#totalAccepts;

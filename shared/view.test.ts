@@ -32,7 +32,7 @@ const view = (snapshots: readonly Snapshot[], previous: View | null = null): Vie
 
 const gs = (of: View) => of.services.get('gs') ?? expect.unreachable('no gs');
 
-test('two sites that recorded a move of one session: the fresher word counts', () => {
+test('two sites recorded a move of one session: the newer snapshot wins', () => {
   const sites = [
     snapshot('a', { issuedAt: 2_000, pins: { s: { gs: 'new' } } }),
     snapshot('b', { issuedAt: 1_000, pins: { s: { gs: 'old' } } }),
@@ -40,7 +40,7 @@ test('two sites that recorded a move of one session: the fresher word counts', (
   for (const order of [sites, sites.toReversed()]) expect(view(order).pins.get('s')).toEqual({ gs: 'new' });
 });
 
-test('an id that two sites use: the first site of SITES has it, whichever is fresher, the other is named by its site', () => {
+test('an id at two sites: the first site of SITES keeps it, the other gets @site', () => {
   for (const issuedAt of [500, 2_000]) {
     const both = view([
       snapshot('east', { issuedAt, pins: { s1: { gs: 'gs-1' } } }, ['gs-1', 'gs-2']),
@@ -54,7 +54,7 @@ test('an id that two sites use: the first site of SITES has it, whichever is fre
     ]);
     expect(both.duplicateInstanceIds).toEqual([{ service: 'gs', id: 'gs-1', sites: ['east', 'west'] }]);
     expect([both.pins.get('s1'), both.pins.get('s2')]).toEqual([{ gs: 'gs-1' }, { gs: 'gs-1@west' }]);
-    // Either gets sessions of its own.
+    // Both get sessions.
     const placed = Array.from({ length: 100 }, (_, n) => gs(both).sessions(`session-${n}`, 0)?.key);
     expect(new Set(placed)).toEqual(new Set(['gs-1', 'gs-2', 'gs-1@west', 'gs-3']));
   }
@@ -63,7 +63,7 @@ test('an id that two sites use: the first site of SITES has it, whichever is fre
   );
 });
 
-test('what the isolate knows of an instance is kept from view to view, and forgotten with it', () => {
+test('isolate state is kept from view to view, and dropped with its instance', () => {
   const local = (of: View) => gs(of).byKey.get('gs-1')?.local;
   const first = view([snapshot('east', {}, ['gs-1', 'gs-2'])]);
   const second = view([snapshot('east', { seq: 2 }, ['gs-1']), snapshot('west', {}, ['gs-1'])], first);

@@ -8,14 +8,14 @@ import { type CompiledRateLimit, compileRateLimit } from './limits/policy.ts';
 import { compileRoutes, type Router } from './route.ts';
 import type { Snapshot, SnapshotInstance, SnapshotService } from './snapshot/snapshot.ts';
 
-/** What the edge routes from: all sites' snapshots merged, and everything precomputed that does not change per request. */
+/** What the edge routes from: the snapshots of all sites, merged and compiled. */
 export interface View {
   readonly route: Router<ServiceView>;
   readonly services: ReadonlyMap<string, ServiceView>;
   readonly snapshots: readonly Snapshot[];
-  /** Instance ids that several sites use for one service. */
+  /** Instance ids that occur at several sites of one service. */
   readonly duplicateInstanceIds: readonly DuplicateInstanceId[];
-  /** Session id → service → key of the instance: recorded moves that override rendezvous. */
+  /** Session id → service → key of the instance: recorded moves, which override rendezvous hashing. */
   readonly pins: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
@@ -35,7 +35,7 @@ export interface ServiceView {
   readonly candidates: readonly Candidate[];
   readonly byKey: ReadonlyMap<string, Candidate>;
   readonly sessions: SessionPlacer;
-  /** Where the service runs, one entry a site. */
+  /** The sites that run the service. */
   readonly sites: readonly SiteService[];
 }
 
@@ -45,26 +45,26 @@ export interface SiteService {
   readonly gateways: readonly string[];
   readonly weight: number;
   readonly near: readonly string[];
-  /** Whether anything of it may take new sessions, as of the snapshot. */
+  /** Whether any instance may take new sessions, according to the snapshot. */
   readonly serving: boolean;
   readonly byId: ReadonlyMap<string, Candidate>;
   readonly pickerState: PickerState;
-  /** The pool as of `now`: rebuilt while a slow start goes on. */
+  /** The pool at `now`; rebuilt each second while an instance is in slow start. */
   readonly pool: (now: number) => Pool;
 }
 
 export interface ViewOptions {
   now: number;
-  /** What the isolate knows of the instances, and where its pickers stand, is taken over from it. */
+  /** The view that this one replaces; isolate state and picker state are kept. */
   previous: View | null;
   newPickerState: () => PickerState;
-  /** Where the edge reaches an instance without a gateway; null when it cannot. */
+  /** The origin of an instance for requests without a gateway; null when there is none. */
   directOrigin: (instance: SnapshotInstance) => string | null;
 }
 
 /**
- * Merges sites, given in the order of SITES: a service that several serve has the policy of the freshest snapshot, and
- * the instances of all. Age only orders; an old snapshot of the only site is as good as a new one.
+ * Merges the snapshots of all sites, in the order of SITES. A service at several sites has the policy of the newest
+ * snapshot and the instances of all. A snapshot never expires.
  */
 export function buildView(snapshots: readonly Snapshot[], options: ViewOptions): View {
   const oldestFirst = snapshots.toSorted((a, b) => a.issuedAt - b.issuedAt);
@@ -74,19 +74,19 @@ export function buildView(snapshots: readonly Snapshot[], options: ViewOptions):
     services,
     snapshots,
     route: compileRoutes(services.values()),
-    duplicateInstanceIds: [...services.values()].flatMap(sharedIdsOf),
-    // The freshest last: of two moves of one session it is the one that counts.
+    duplicateInstanceIds: [...services.values()].flatMap(duplicateIdsOf),
+    // The newest last: it overrides an older move of the same session.
     pins: new Map(oldestFirst.flatMap((snapshot) => pinsOf(snapshot, services))),
   };
 }
 
 function buildService(id: string, snapshots: readonly Snapshot[], options: ViewOptions): ServiceView {
-  const having = snapshots.filter((snapshot) => snapshot.services[id]);
-  const freshest = having.reduce((a, b) => (b.issuedAt > a.issuedAt ? b : a));
+  const withService = snapshots.filter((snapshot) => snapshot.services[id]);
+  const freshest = withService.reduce((a, b) => (b.issuedAt > a.issuedAt ? b : a));
   const policy = freshest.services[id];
   if (!policy) throw new Error(`no snapshot has service ${id}`);
   const byKey = new Map<string, Candidate>();
-  const sites = having.map((snapshot) => siteService(snapshot, id, policy, byKey, options));
+  const sites = withService.map((snapshot) => siteService(snapshot, { id, policy, byKey }, options));
   const candidates = [...byKey.values()];
   return {
     id,
@@ -102,13 +102,11 @@ function buildService(id: string, snapshots: readonly Snapshot[], options: ViewO
   };
 }
 
-/** Enters its instances in `byKey`; those whose id an earlier site has taken as `<id>@<site>`. */
+/** Adds the site's instances to `byKey`, as `<id>@<site>` when an earlier site has the id. */
 function siteService(
   snapshot: Snapshot,
-  id: string,
-  policy: SnapshotService,
-  byKey: Map<string, Candidate>,
-  { previous, newPickerState: newCursor, directOrigin, now }: ViewOptions,
+  { id, policy, byKey }: { id: string; policy: SnapshotService; byKey: Map<string, Candidate> },
+  { previous, newPickerState, directOrigin, now }: ViewOptions,
 ): SiteService {
   const { site } = snapshot;
   const before = previous?.services.get(id)?.sites.find((one) => one.site === site);
@@ -124,8 +122,8 @@ function siteService(
     slowStart: policy.slowStart,
     mayPanic: !FAILOVER_RULES[policy.failover.strategy].healthyOnly,
   };
-  const cursor = before?.pickerState ?? newCursor();
-  let pool = buildPool(candidates, poolPolicy, cursor, now);
+  const pickerState = before?.pickerState ?? newPickerState();
+  let pool = buildPool(candidates, poolPolicy, pickerState, now);
   return {
     site,
     gateways: snapshot.gateways,
@@ -133,15 +131,15 @@ function siteService(
     near: snapshot.near ?? [],
     serving: candidates.some(isServing),
     byId: new Map(candidates.map((candidate) => [candidate.id, candidate])),
-    pickerState: cursor,
+    pickerState,
     pool: (at) => {
-      if (at >= pool.staleAt) pool = buildPool(candidates, poolPolicy, cursor, at);
+      if (at >= pool.staleAt) pool = buildPool(candidates, poolPolicy, pickerState, at);
       return pool;
     },
   };
 }
 
-function sharedIdsOf({ id: service, candidates, sites }: ServiceView): DuplicateInstanceId[] {
+function duplicateIdsOf({ id: service, candidates, sites }: ServiceView): DuplicateInstanceId[] {
   const ids = new Set(candidates.filter(({ id, key }) => id !== key).map(({ id }) => id));
   return [...ids].map((id) => ({
     service,
@@ -150,7 +148,7 @@ function sharedIdsOf({ id: service, candidates, sites }: ServiceView): Duplicate
   }));
 }
 
-/** A site's snapshot names instances by their ids. */
+/** The pins of a snapshot name instances by id; the result names them by key. */
 function pinsOf(
   { site, pins = {} }: Snapshot,
   services: ReadonlyMap<string, ServiceView>,

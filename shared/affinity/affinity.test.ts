@@ -23,13 +23,13 @@ const ids = Array.from({ length: 60 }, (_, tail) => uuid7(NOW - 1_000, tail));
 const owner = (candidates: ReturnType<typeof one>[], id: string) =>
   compileSessionPlacer(candidates)(id, NOW)?.id;
 
-test('a UUIDv7 tells its time; anything else tells none', () => {
+test('uuid7Time: the time of a UUIDv7, null for other text', () => {
   expect(uuid7Time(uuid7(NOW, 1))).toBe(NOW);
   expect(uuid7Time('0190b5a4-0000-4000-8000-000000000000')).toBeNull();
   expect(uuid7Time('session-1')).toBeNull();
 });
 
-test('a governance session moves when its instance dies, and stays moved when that comes back', () => {
+test('a governance session moves when its instance goes down, and stays there when it returns', () => {
   const all = [one('a'), one('b'), one('c')];
   const mine = ids.filter((id) => owner(all, id) === 'a');
   expect(mine.length).toBeGreaterThan(5);
@@ -38,7 +38,7 @@ test('a governance session moves when its instance dies, and stays moved when th
     const moved = owner([one('a', { state: 'down', since: NOW }), one('b'), one('c')], id);
     if (before !== 'a') expect(moved).toBe(before);
     else expect(['b', 'c']).toContain(moved);
-    // Back on probation, then up: it serves since later than the session began.
+    // Back on probation, then up: it serves since a time after the session began.
     for (const state of ['probation', 'up'] as const) {
       expect(owner([one('a', { state, since: NOW, servingSince: NOW }), one('b'), one('c')], id)).toBe(moved);
     }
@@ -46,7 +46,7 @@ test('a governance session moves when its instance dies, and stays moved when th
   expect(owner([one('a', { since: NOW, servingSince: NOW })], mine[0] ?? '')).toBe('a');
 });
 
-test('from probation to up nothing moves; draining keeps what it had and takes nothing new', () => {
+test('sessions stay from probation to up; a draining instance keeps its sessions and takes no new one', () => {
   const id = ids.find((each) => owner([one('a'), one('b')], each) === 'a') ?? '';
   const grown = one('a', { since: NOW, servingSince: NOW - 86_400_000 });
   expect(owner([grown, one('b')], id)).toBe('a');
@@ -55,7 +55,7 @@ test('from probation to up nothing moves; draining keeps what it had and takes n
   for (let tail = 0; tail < 30; tail++) expect(owner([draining, one('b')], uuid7(NOW - 100, tail))).toBe('b');
 });
 
-test('other ids return when their instance does', () => {
+test('other ids return to their instance when it returns', () => {
   const all = [one('a'), one('b'), one('c')];
   const id =
     Array.from({ length: 50 }, (_, i) => `plain-${i}`).find((each) => owner(all, each) === 'a') ?? '';
@@ -63,7 +63,7 @@ test('other ids return when their instance does', () => {
   expect(owner([one('a', { since: NOW, servingSince: NOW }), one('b'), one('c')], id)).toBe('a');
 });
 
-test('pins: to text and back, expired and foreign ones are nothing, too many do not fit', () => {
+test('pins: encode and decode; null when expired, foreign or too long', () => {
   const pins = withPin(null, 'gs', 'gs-1', pinExpiry(NOW, 3_600_000));
   const text = encodePins(pins) ?? '';
   expect(decodePins(text, NOW)).toEqual(pins);

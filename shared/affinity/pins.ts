@@ -1,4 +1,4 @@
-/** What an affinity cookie says: which instance each service is pinned to, and until when. */
+/** The content of an affinity cookie: the instance of each service, and the expiry. */
 export interface AffinityPins {
   /** Epoch milliseconds. */
   expires: number;
@@ -6,22 +6,22 @@ export interface AffinityPins {
   instances: Readonly<Record<string, string>>;
 }
 
-/** Browsers keep cookies up to 4 KB; sealing adds a third and 40 bytes. */
+/** Browsers accept cookies up to 4 KB; sealing adds a third and 40 bytes. */
 const MAX_TEXT = 2_800;
 
-/** Minutes are enough, and make the text (so also its sealed form) the same for all who hold the same pins. */
+/** Expiry in whole minutes, so that clients with the same pins have the same text and the same sealed cookie. */
 const STEP_MS = 60_000;
 
-/** Up to the next whole minute after `now + ttlMs`. */
+/** `now + ttlMs`, rounded up to a whole minute. */
 export const pinExpiry = (now: number, ttlMs: number): number => Math.ceil((now + ttlMs) / STEP_MS) * STEP_MS;
 
-/** Text to be sealed, null when it would not fit a cookie. */
+/** The text to seal; null when it is too long for a cookie. */
 export function encodePins(pins: AffinityPins): string | null {
   const text = JSON.stringify([pins.expires / STEP_MS, pins.instances]);
   return text.length <= MAX_TEXT ? text : null;
 }
 
-/** Null when the text is not ours or has expired. */
+/** Null when the text has another form or has expired. */
 export function decodePins(text: string, now: number): AffinityPins | null {
   let value: unknown;
   try {
@@ -40,7 +40,7 @@ export function decodePins(text: string, now: number): AffinityPins | null {
   return { expires, instances: Object.fromEntries(entries) };
 }
 
-/** The same pins with one service's changed. */
+/** The pins with another instance for one service, and a new expiry. */
 export function withPin(
   pins: AffinityPins | null,
   service: string,

@@ -4,15 +4,16 @@ import { isEjected } from '../ejection.ts';
 import { hashText } from '../hash.ts';
 import { uuid7Time } from './uuid7.ts';
 
-/** Finds the instance of a session, given its id; null when none may take it. */
+/** Finds the instance of a session by its id; null when no instance may take it. */
 export type SessionPlacer = (session: string, now: number, tried?: readonly Candidate[]) => Candidate | null;
 
 /**
- * The instance of a session, from its id and the snapshot alone: every isolate agrees with no look-up.
+ * Places sessions by their id and the snapshot alone, so that all isolates agree without a lookup.
  *
- * A governance id (UUIDv7) tells when the session began. Only instances that have served since before that count, so
- * when its instance dies the session moves, and stays moved when that instance comes back: it serves only since later.
- * Any other id is hashed over all that serve; it returns when its instance does.
+ * A governance session id (UUIDv7) contains the start time of the session. Only instances that have served since before
+ * that time are candidates. When the instance goes down, the session moves; when the instance returns, the session does
+ * not, because the instance serves only since a later time. Any other id is hashed over all serving instances, and
+ * returns when its instance returns.
  */
 export function compileSessionPlacer(candidates: readonly Candidate[]): SessionPlacer {
   const place = rendezvous(candidates.map((candidate) => ({ candidate, weight: candidate.weight })));
@@ -25,7 +26,7 @@ export function compileSessionPlacer(candidates: readonly Candidate[]): SessionP
   };
 }
 
-/** A draining instance holds what began before the drain did. */
+/** A draining instance keeps the sessions that began before the drain. */
 function mayHold(candidate: Candidate, began: number): boolean {
   if (candidate.state === 'draining') {
     const servingBefore = candidate.servingSince < candidate.since ? candidate.servingSince : 0;

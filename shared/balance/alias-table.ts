@@ -1,12 +1,12 @@
 /**
- * Walker's alias method (Vose 1991): an index drawn in proportion to its weight with one random number and two reads,
- * however many there are.
+ * Walker's alias method (Vose 1991): draws an index in proportion to its weight, with one random number and in constant
+ * time.
  */
 export class AliasTable {
   readonly #keep: Float64Array;
   readonly #other: Uint32Array;
 
-  /** Weights must not all be zero; none may be negative. */
+  /** No weight may be negative, and at least one must be positive. */
   constructor(weights: readonly number[]) {
     const count = weights.length;
     const total = weights.reduce((sum, weight) => sum + weight, 0);
@@ -31,7 +31,7 @@ export class AliasTable {
     }
   }
 
-  /** `roll` in [0, 1). */
+  /** `roll` is in [0, 1). */
   draw(roll: number): number {
     const scaled = roll * this.#keep.length;
     const column = Math.floor(scaled);

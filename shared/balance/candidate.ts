@@ -3,9 +3,9 @@ import { hashText } from '../hash.ts';
 import { type LatencyEstimate, newLatencyEstimate } from '../latency.ts';
 import type { BreakerState, InstanceState, SnapshotInstance } from '../snapshot/snapshot.ts';
 
-/** What one isolate itself knows of an instance. Outlives snapshots. */
+/** What one isolate has measured about an instance. Kept when the snapshot changes. */
 export interface IsolateState {
-  /** Requests sent and not yet answered. */
+  /** Requests in flight. */
   pending: number;
   latency: LatencyEstimate;
   ejection: Ejection;
@@ -17,14 +17,14 @@ export const newIsolateState = (): IsolateState => ({
   ejection: newEjection(),
 });
 
-/** An instance as picking sees it: the snapshot's line, unpacked once per snapshot, beside the isolate's own view. */
+/** An instance as the pickers see it: its snapshot entry with defaults filled in, and the state of the isolate. */
 export interface Candidate {
   readonly id: string;
-  /** Its name within the service: the id, but for an instance whose id another site has as well. */
+  /** Unique within the service: the id, or `<id>@<site>` when another site has the same id. */
   readonly key: string;
   readonly service: string;
   readonly site: string;
-  /** Origin to reach it at without a gateway; null where it has none the edge could use. */
+  /** Origin for requests without a gateway; null when there is none. */
   readonly direct: string | null;
   readonly state: InstanceState;
   readonly reason: string;
@@ -63,6 +63,6 @@ export function toCandidate(
   };
 }
 
-/** Whether new sessions may start on it. */
+/** Whether new sessions may start on the instance. */
 export const isServing = (candidate: Candidate): boolean =>
   candidate.state === 'up' || candidate.state === 'probation';

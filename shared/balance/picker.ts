@@ -1,6 +1,6 @@
 import type { Candidate } from './candidate.ts';
 
-/** A candidate with the weight it has right now: its own times its slow-start share. */
+/** A candidate with its current weight: the configured weight times the slow-start share. */
 export interface PoolMember {
   readonly candidate: Candidate;
   readonly weight: number;
@@ -8,7 +8,7 @@ export interface PoolMember {
   readonly share: number;
 }
 
-/** True for a candidate that must not be picked now: tried already, or ejected. */
+/** True for a candidate that must not be picked: it is ejected or was already tried. */
 export type Skip = (candidate: Candidate) => boolean;
 
 export interface PickInput {
@@ -20,10 +20,10 @@ export interface PickInput {
   skip: Skip;
 }
 
-/** Chooses one member, or null when all are to be skipped. */
+/** Picks one member; null when all are skipped. */
 export type Picker = (input: PickInput) => Candidate | null;
 
-/** Small state that outlives a rebuild of the members, such as a rotation's position. */
+/** State that is kept when the pool is rebuilt: the position of a rotation. */
 export interface PickerState {
   cursor: number;
 }

@@ -12,7 +12,7 @@ function one(id: string, part: Partial<SnapshotInstance> = {}): Candidate {
   return toCandidate(line, { service: 's', site: 'main', direct: null }, newIsolateState());
 }
 
-/** Repeatable numbers in [0, 1): the same picks in every run. */
+/** A seeded generator: the same picks in every run. */
 function seeded(seed: number): () => number {
   let state = seed;
   return () => {
@@ -32,26 +32,26 @@ function shareOf(candidates: Candidate[], picks = 4_000, policy: Parameters<type
   return counts;
 }
 
-test('backups get nothing while the first level is whole enough', () => {
+test('backups get no traffic while level 1 has enough healthy instances', () => {
   const level = ['a', 'b', 'c', 'd'].map((id) => one(id));
   expect(shareOf([...level, one('backup', { priority: 2 })]).backup).toBeUndefined();
 });
 
-test('what the first level cannot carry spills over: of two one down, 30 %', () => {
+test('traffic beyond the capacity of level 1 goes to level 2: 30 % with one of two down', () => {
   const found = shareOf([one('a'), one('b', { state: 'down' }), one('backup', { priority: 2 })]);
   expect(found.backup).toBeGreaterThan(0.25);
   expect(found.backup).toBeLessThan(0.35);
   expect(found.b).toBeUndefined();
 });
 
-test('a level that is gone leaves everything to the next, without panic', () => {
+test('a level without healthy instances leaves all traffic to the next, without panic', () => {
   const dead = [one('a', { state: 'down' }), one('b', { state: 'down' })];
   const pool = buildPool([...dead, one('backup', { priority: 2 })], POLICY, { cursor: 0 }, NOW);
   expect(pool.panic).toBe(false);
   expect(shareOf([...dead, one('backup', { priority: 2 })])).toEqual({ backup: expect.closeTo(1, 5) });
 });
 
-test('below half, health is ignored, the operator never', () => {
+test('panic below half: ignores health, obeys the admin state', () => {
   const found = shareOf([
     one('up'),
     one('down-1', { state: 'down' }),
@@ -62,12 +62,12 @@ test('below half, health is ignored, the operator never', () => {
   expect(Object.keys(found).sort()).toEqual(['down-1', 'down-2', 'up']);
 });
 
-test('half is not below half; circuit_break never panics', () => {
+test('no panic at exactly half, or with circuit_break', () => {
   expect(Object.keys(shareOf([one('a'), one('b', { state: 'down' })]))).toEqual(['a']);
   expect(shareOf([one('a', { state: 'down' })], 10, { ...POLICY, mayPanic: false })).toEqual({});
 });
 
-test('probation: a tenth at first, growing with time; a half-open breaker stays there', () => {
+test('probation: starts at a tenth and grows; a half-open breaker stays at a tenth', () => {
   const young = one('a', { state: 'probation', since: NOW - 1_000 });
   expect(slowStartShare(young, 30_000, NOW)).toBe(0.1);
   expect(slowStartShare(young, 30_000, NOW + 14_000)).toBe(0.5);
@@ -80,7 +80,7 @@ test('probation: a tenth at first, growing with time; a half-open breaker stays 
   expect(found.a).toBeLessThan(0.11);
 });
 
-test('draining and tried instances are not picked; ejected ones only when nobody else is left', () => {
+test('skips draining and tried instances; picks ejected ones last', () => {
   const [a, b] = [one('a'), one('b')];
   const pool = buildPool([a, b, one('c', { state: 'draining' })], POLICY, { cursor: 0 }, NOW);
   for (let i = 0; i < EJECTION.consecutiveFailures; i++) recordFailure(a.local.ejection, NOW, 2, 2);

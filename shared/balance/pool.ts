@@ -4,18 +4,18 @@ import { type Candidate, isServing } from './candidate.ts';
 import type { Picker, PickerState, PickInput, PoolMember } from './picker.ts';
 import { createPicker } from './strategies.ts';
 
-/** The instances of one service, ready to be picked from. Built once per snapshot, and each second of a slow start. */
+/** The instances of one service at one site, ready for picking. Built once per snapshot, and each second of a slow start. */
 export interface Pool {
   readonly levels: readonly PriorityLevel[];
-  /** Fewer than half look healthy, and backups do not make up for it: health and breaker are ignored. */
+  /** Fewer than half are healthy, backups included: health and breaker are ignored. */
   readonly panic: boolean;
-  /** When shares will have changed (epoch ms); Infinity when nothing is on probation. */
+  /** When slow-start shares change, epoch milliseconds; Infinity when no instance is on probation. */
   readonly staleAt: number;
 }
 
 export interface PriorityLevel {
   readonly priority: number;
-  /** Upper end of this level's part of [0, 1). */
+  /** Upper end of the level's part of [0, 1). */
   readonly upTo: number;
   readonly members: readonly PoolMember[];
   readonly pick: Picker;
@@ -25,12 +25,12 @@ export interface PoolPolicy {
   strategy: Strategy;
   /** Milliseconds. */
   slowStart: number;
-  /** `circuit_break` never sends to what is not healthy. */
+  /** False for `circuit_break`, which sends only to healthy instances. */
   mayPanic: boolean;
 }
 
 const REBUILD_EVERY_MS = 1_000;
-/** Envoy's over-provisioning factor: a level counts as whole while 1/1.4 = 71 % of it is healthy. */
+/** Envoy's overprovisioning factor: a level takes its full load while 1/1.4 = 71 % of it is healthy. */
 const OVERPROVISION = 1.4;
 const PANIC_BELOW = 0.5;
 
@@ -55,7 +55,7 @@ export function buildPool(
   }
   let used = 0;
   const levels = byPriority.map(([priority, candidatesOfLevel], index): PriorityLevel => {
-    // Each level takes what it can carry of what is left; a shortage overall is shared out in proportion.
+    // Each level takes the load it can carry. If all together cannot carry it, they share it in proportion to health.
     const part = totalHealth < 1 ? (health[index] ?? 0) / (totalHealth || 1) : (health[index] ?? 0);
     used = Math.min(1, used + part);
     const members = candidatesOfLevel.filter(isServing).map((candidate) => {
@@ -80,7 +80,7 @@ export function slowStartShare(candidate: Candidate, windowMs: number, now: numb
 
 export type Selection = { candidate: Candidate; why: 'picked' | 'panic' | 'ejected' } | null;
 
-/** Picks by priority level, then strategy; what is ejected here or was tried is left out, the ejected come last. */
+/** Picks by priority level, then by strategy. Skips ejected and tried instances; falls back to an ejected one. */
 export function pickFrom(pool: Pool, tried: readonly Candidate[], input: Omit<PickInput, 'skip'>): Selection {
   const { now } = input;
   const candidate = pickLevel(pool, {

@@ -3,12 +3,12 @@ import type { Candidate } from './candidate.ts';
 import type { Picker, PickInput, PoolMember } from './picker.ts';
 import { weightedDraw } from './random.ts';
 
-/** Whether the second of two drawn should be taken instead of the first. */
+/** Whether to take the second of two drawn candidates instead of the first. */
 type Prefer = (second: Candidate, first: Candidate, input: PickInput) => boolean;
 
 /**
- * Power of two choices: draw two by weight, take the better. Never the best of all: every isolate sees the same
- * snapshot and would herd onto the same instance.
+ * Power of two choices: draws two candidates by weight and takes the better one. Taking the best of all would send every
+ * isolate to the same instance, because all have the same snapshot.
  */
 function powerOfTwo(members: readonly PoolMember[], prefer: Prefer): Picker {
   const draw = weightedDraw(members);
@@ -16,21 +16,21 @@ function powerOfTwo(members: readonly PoolMember[], prefer: Prefer): Picker {
   return (input) => {
     const first = draw(input);
     if (!first || members.length === 1) return first;
-    // Of two there is only one other, no need to draw it.
+    // With two members, the second is the other one.
     const second = pair ? (first === pair.a ? pair.b : pair.a) : draw(input);
     if (!second || second === first || (pair && input.skip(second))) return first;
     return prefer(second, first, input) ? second : first;
   };
 }
 
-/** No sample, no measurement, but requests are waiting: it may well be hung (Finagle's penalty). */
+/** Score with requests in flight but no latency at all: the instance may hang (Finagle's penalty). */
 const PENALTY_MS = 60_000;
-/** Shorter latencies differ by chance. */
+/** Differences below this are noise. */
 const NOISE_MS = 5;
-/** What the agent's probes say counts from here on while this isolate has no sample: a cold first probe is no verdict. */
+/** Without own samples, only latency above this counts: a first probe is slow because it opens a connection. */
 const TRUSTED_ABOVE_MS = 50;
 
-/** `c · (pending + 1)`, `c` the peak EWMA; pending counts per unit of weight. */
+/** `latency · (pending + 1)`, with the peak EWMA latency and pending requests per 100 units of weight. */
 function responseTimeScore(candidate: Candidate, now: number): number {
   const { local } = candidate;
   const known = currentLatency(local.latency, candidate.latencyMs, now);
@@ -40,8 +40,8 @@ function responseTimeScore(candidate: Candidate, now: number): number {
 }
 
 /**
- * The two share in inverse proportion to their scores. Taking the lower one always would give nothing to the second
- * fastest of two, and so never notice that it has become the faster: one peak would decide for τ.
+ * Picks one of the two in inverse proportion to their scores. Always taking the lower score would send nothing to the
+ * slower one, so the isolate would not notice when it becomes faster.
  */
 export const leastResponseTime = (members: readonly PoolMember[]): Picker =>
   powerOfTwo(members, (second, first, { now, random }) => {
@@ -49,7 +49,7 @@ export const leastResponseTime = (members: readonly PoolMember[]): Picker =>
     return random() * (firstScore + responseTimeScore(second, now)) < firstScore;
   });
 
-/** Fewest requests in flight from this isolate, per unit of weight; a tie keeps the weighted draw. */
+/** Fewest requests in flight from this isolate per unit of weight; the first drawn on a tie. */
 export const leastConnections = (members: readonly PoolMember[]): Picker =>
   powerOfTwo(
     members,

@@ -2,23 +2,23 @@ import { AliasTable } from './alias-table.ts';
 import type { Candidate } from './candidate.ts';
 import type { Picker, PickInput, PoolMember } from './picker.ts';
 
-/** In proportion to weight. */
+/** Picks in proportion to weight. */
 export function weightedRandom(members: readonly PoolMember[]): Picker {
   const draw = weightedDraw(members);
   return (input) => draw(input);
 }
 
-/** Redraws at most this often before it looks for what is left: with half skipped, one pick in 16 gets that far. */
-const REDRAWS = 4;
+/** Draws before a scan of the members that remain; with half of them skipped, one pick in 16 needs the scan. */
+const MAX_DRAWS = 4;
 
-/** One weighted draw that skips; shared by every strategy that samples. */
+/** Draws a member by weight, without the skipped ones. */
 export function weightedDraw(members: readonly PoolMember[]): Picker {
   const only = members.length === 1 ? members[0] : undefined;
   if (only) return ({ skip }) => (skip(only.candidate) ? null : only.candidate);
   if (members.length === 0) return () => null;
   const table = new AliasTable(members.map((member) => member.weight));
   return (input) => {
-    for (let redraw = 0; redraw < REDRAWS; redraw++) {
+    for (let attempt = 0; attempt < MAX_DRAWS; attempt++) {
       const member = members[table.draw(input.random())];
       if (member && !input.skip(member.candidate)) return member.candidate;
     }
@@ -29,7 +29,7 @@ export function weightedDraw(members: readonly PoolMember[]): Picker {
 function drawAmongRest(members: readonly PoolMember[], input: PickInput): Candidate | null {
   let total = 0;
   let chosen: Candidate | null = null;
-  // Weighted reservoir of one: keeps each with probability weight / sum so far.
+  // Weighted reservoir sampling: each replaces the choice with probability weight / total so far.
   for (const { candidate, weight } of members) {
     if (input.skip(candidate)) continue;
     total += weight;

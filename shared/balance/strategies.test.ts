@@ -10,7 +10,7 @@ import type { PoolMember } from './picker.ts';
 import { createPicker } from './strategies.ts';
 
 const NOW = 1_000_000;
-/** The same cases in every run. */
+/** A seeded generator: the same cases in every run. */
 const SEEDED = { seed: 7 };
 
 function candidate(id: string, part: Partial<Candidate> = {}): Candidate {
@@ -67,7 +67,7 @@ const weights = fc.array(fc.integer({ min: 1, max: 256 }), { minLength: 1, maxLe
 const byWeight = (list: number[]) => list.map((weight, i) => member(candidate(`i${i}`, { weight })));
 const ideal = (list: number[]) => list.map((weight) => weight / list.reduce((sum, one) => sum + one, 0));
 
-/** Whatever the strategy: only members, never a skipped one, and somebody as long as anybody is left. */
+/** Rules of every strategy: picks members only, never a skipped one, and null only when all are skipped. */
 describe.each<Strategy>([
   'round_robin',
   'weighted_round_robin',
@@ -76,7 +76,7 @@ describe.each<Strategy>([
   'consistent_hash',
   'random',
 ])('%s', (strategy) => {
-  test('finds whoever is left, and nobody when nobody is', () => {
+  test('picks a remaining member, and null when all are skipped', () => {
     fc.assert(
       fc.property(weights, fc.nat(), fc.integer(), (list, left, key) => {
         const members = byWeight(list);
@@ -101,7 +101,7 @@ describe.each<[Strategy, number]>([
   ['weighted_round_robin', 0.002],
   ['least_connections', 0.02],
 ])('%s', (strategy, tolerance) => {
-  test('idle members share in proportion to weight', () => {
+  test('idle members get traffic in proportion to weight', () => {
     fc.assert(
       fc.property(weights, (list) => {
         const found = shares(strategy, byWeight(list), 20_000);
@@ -114,17 +114,17 @@ describe.each<[Strategy, number]>([
   });
 });
 
-test('round_robin takes turns, whatever the weights', () => {
+test('round_robin takes turns and ignores weights', () => {
   expect(shares('round_robin', byWeight([1, 256, 10]), 300)).toEqual([1 / 3, 1 / 3, 1 / 3]);
 });
 
-test('round_robin passes a member on probation over in all but its share', () => {
+test('round_robin picks a member on probation only in its share of the rounds', () => {
   const [slow] = shares('round_robin', [member(candidate('a'), 0.1), member(candidate('b'))], 20_000);
   expect(slow).toBeGreaterThan(0.07);
   expect(slow).toBeLessThan(0.11);
 });
 
-test('weighted_round_robin is smooth: in any full round each has its weight, and a heavy one is not picked in a row', () => {
+test('weighted_round_robin is smooth: weight picks per round, and a heavy member is not picked in a row', () => {
   const pick = createPicker('weighted_round_robin', byWeight([5, 1, 1]), { cursor: 0 });
   const round = (): string[] =>
     Array.from(
@@ -138,7 +138,7 @@ test('weighted_round_robin is smooth: in any full round each has its weight, and
   }
 });
 
-test('least_connections avoids the busy one', () => {
+test('least_connections avoids the busy member', () => {
   const busy = candidate('a');
   busy.local.pending = 50;
   const [share = 1] = shares(
@@ -146,11 +146,11 @@ test('least_connections avoids the busy one', () => {
     [member(busy), member(candidate('b')), member(candidate('c'))],
     9_000,
   );
-  // Only when drawn twice, (1/3)².
+  // Picked only when drawn twice: (1/3)².
   expect(share).toBeLessThan(0.13);
 });
 
-test('least_response_time: equals share, a slower one gets less, and never nothing', () => {
+test('least_response_time: equal members get equal shares, a slower one less, but some', () => {
   const slow = candidate('slow');
   const fast = candidate('fast');
   recordLatency(slow.local.latency, 100, NOW);
@@ -164,7 +164,7 @@ test('least_response_time: equals share, a slower one gets less, and never nothi
   expect(shares('least_response_time', twins, 20_000)[0]).toBeCloseTo(0.5, 1);
 });
 
-test('least_response_time: after a cold start, a slow first probe keeps no instance from its first requests', () => {
+test('least_response_time: a slow first probe does not keep an instance from its first requests', () => {
   let reachedBoth = 0;
   for (let run = 0; run < 500; run++) {
     const cold = candidate('cold', { latencyMs: 30 });
@@ -187,7 +187,7 @@ test('least_response_time: after a cold start, a slow first probe keeps no insta
   expect(shares('least_response_time', dead, 5_000)[0]).toBeLessThan(0.01);
 });
 
-test('least_response_time holds back from one that answers nothing', () => {
+test('least_response_time avoids a member that does not respond', () => {
   const hung = candidate('hung');
   hung.local.pending = 3;
   const known = candidate('known', { latencyMs: 50 });
@@ -195,7 +195,7 @@ test('least_response_time holds back from one that answers nothing', () => {
   expect(share).toBeLessThan(0.01);
 });
 
-test('rendezvous: taking one away moves only its own keys', () => {
+test('rendezvous: removing a member moves only its keys', () => {
   fc.assert(
     fc.property(fc.integer({ min: 2, max: 20 }), fc.nat(), (count, removed) => {
       const members = Array.from({ length: count }, (_, i) =>
@@ -213,7 +213,7 @@ test('rendezvous: taking one away moves only its own keys', () => {
   );
 });
 
-test('consistent_hash passes over an overloaded member', () => {
+test('consistent_hash skips an overloaded member', () => {
   const members = [0, 1, 2, 3].map((i) => member(candidate(`i${i}`)));
   const pick = createPicker('consistent_hash', members, { cursor: 0 });
   const input = { now: NOW, random: () => 0, keyHash: hashText('hot'), skip: () => false };

@@ -1,62 +1,84 @@
 import type { Picker, PoolMember } from './picker.ts';
 
-const GOLDEN = 0.618_033_988_749_895;
+const GOLDEN_RATIO = 0.618_033_988_749_895;
 
 /**
- * Smooth weighted round robin: over a full round each member is picked `weight` times, as evenly spaced as can be.
- * nginx's formulation looks at every member on every pick; this one keeps the next due time of each (1 / weight apart)
- * in a heap, as Envoy does: O(log n). Members start out of phase, by the golden ratio, so that light ones of the same
- * weight do not all come due at once and leave the heavy ones long rows of turns in between.
+ * Smooth weighted round robin: in a full round each member is picked `weight` times, as evenly spaced as possible. Like
+ * Envoy, it keeps the next due time of each member (1 / weight apart) in a heap, so a pick is O(log n).
  */
 export function weightedRoundRobin(members: readonly PoolMember[]): Picker {
   const count = members.length;
-  const step = Float64Array.from(members, (member) => 1 / member.weight);
-  const due = step.map((length, index) => length * (((index + 1) * GOLDEN) % 1));
-  const heap = Uint32Array.from(members, (_, index) => index).sort(
-    (a, b) => at(due, a) - at(due, b) || a - b,
-  );
-
-  const before = (a: number, b: number): boolean =>
-    at(due, a) < at(due, b) || (at(due, a) === at(due, b) && a < b);
-  /** The member due first takes its next turn, and sinks to where that puts it. */
-  const take = (): number => {
-    const taken = at(heap, 0);
-    due[taken] = at(due, taken) + at(step, taken);
-    let hole = 0;
-    for (;;) {
-      let child = 2 * hole + 1;
-      if (child >= count) break;
-      if (child + 1 < count && before(at(heap, child + 1), at(heap, child))) child++;
-      if (!before(at(heap, child), taken)) break;
-      heap[hole] = at(heap, child);
-      hole = child;
-    }
-    heap[hole] = taken;
-    return taken;
-  };
-
-  let phase = -1;
+  const schedule = new Schedule(members.map((member) => member.weight));
+  let started = false;
   return ({ skip, random }) => {
     if (count === 0) return null;
-    // Isolates start at different points of the round, or all would hit the heaviest first.
-    if (phase < 0) for (phase = Math.floor(random() * count); phase > 0; phase--) take();
+    if (!started) {
+      // Isolates start at different points of the round; otherwise all would begin with the heaviest member.
+      for (let turns = Math.floor(random() * count); turns > 0; turns--) schedule.next();
+      started = true;
+    }
     for (let turn = 0; turn < count; turn++) {
-      const member = members[take()];
+      const member = members[schedule.next()];
       if (member && !skip(member.candidate)) return member.candidate;
     }
-    // A heavy member that is skipped can take many turns in a row: look for whoever is left, the first due.
-    let first: PoolMember | undefined;
-    for (let position = 0; position < count; position++) {
-      const index = at(heap, position);
+    // A skipped heavy member can take many turns in a row: pick the remaining member that is due first.
+    const first = schedule.firstOf((index) => {
       const member = members[index];
-      if (member && !skip(member.candidate) && (!first || before(index, members.indexOf(first))))
-        first = member;
-    }
-    return first?.candidate ?? null;
+      return member !== undefined && !skip(member.candidate);
+    });
+    return members[first]?.candidate ?? null;
   };
 }
 
-/** Typed arrays are read within bounds here; the type system cannot know. */
+/** Indexes by due time, in a binary heap. Index `i` is due every 1 / weights[i]. */
+class Schedule {
+  readonly #step: Float64Array;
+  readonly #due: Float64Array;
+  readonly #heap: Uint32Array;
+
+  constructor(weights: readonly number[]) {
+    this.#step = Float64Array.from(weights, (weight) => 1 / weight);
+    // Out of phase by the golden ratio: otherwise light members of equal weight would all be due at once.
+    this.#due = this.#step.map((step, index) => step * (((index + 1) * GOLDEN_RATIO) % 1));
+    this.#heap = Uint32Array.from(weights, (_, index) => index).sort((a, b) => this.#compare(a, b));
+  }
+
+  /** The index that is due first; schedules its next turn. */
+  next(): number {
+    const index = at(this.#heap, 0);
+    this.#due[index] = at(this.#due, index) + at(this.#step, index);
+    this.#sinkRoot();
+    return index;
+  }
+
+  /** The matching index that is due first; -1 when none matches. */
+  firstOf(matches: (index: number) => boolean): number {
+    let first = -1;
+    for (const index of this.#heap) {
+      if ((first < 0 || this.#compare(index, first) < 0) && matches(index)) first = index;
+    }
+    return first;
+  }
+
+  #compare(a: number, b: number): number {
+    return at(this.#due, a) - at(this.#due, b) || a - b;
+  }
+
+  #sinkRoot(): void {
+    const heap = this.#heap;
+    const index = at(heap, 0);
+    let hole = 0;
+    for (let child = 1; child < heap.length; child = 2 * hole + 1) {
+      if (child + 1 < heap.length && this.#compare(at(heap, child + 1), at(heap, child)) < 0) child++;
+      if (this.#compare(at(heap, child), index) >= 0) break;
+      heap[hole] = at(heap, child);
+      hole = child;
+    }
+    heap[hole] = index;
+  }
+}
+
+/** Reads within bounds, which the type system cannot know. */
 function at(array: Float64Array | Uint32Array, index: number): number {
   return array[index] ?? 0;
 }

@@ -1,7 +1,7 @@
 /**
- * A bounded table from key to a small number, the index of that key's row in a limiter's typed arrays. When full, a
- * hand goes round the rows (as the CLOCK algorithm does) and takes the first idle one, or failing that the least used of
- * the few it looked at: an attacker with a million addresses pushes out his own, and each insertion costs the same.
+ * A bounded map from key to slot, the index of the key's row in a limiter's typed arrays. When full, it evicts like the
+ * CLOCK algorithm: a hand moves over the slots and takes the first idle one, or the least used of 16. So a million
+ * one-time keys evict each other, and each insertion has a constant cost.
  */
 export class ClockCache {
   readonly #byKey = new Map<string, number>();
@@ -21,7 +21,7 @@ export class ClockCache {
     return this.#byKey.get(key);
   }
 
-  /** `use(slot)` is how much a slot matters, 0 for idle; `fresh` is told of the slot given to `key`, to be emptied. */
+  /** Assigns a slot to a new key; the caller must clear its row. `use(slot)` is the use of a slot, 0 when idle. */
   add(key: string, use: (slot: number) => number): number {
     const slot = this.#keys.length < this.#max ? this.#keys.length : this.#evict(use);
     this.#keys[slot] = key;
@@ -32,19 +32,26 @@ export class ClockCache {
   #evict(use: (slot: number) => number): number {
     let victim = this.#hand;
     let least = Number.POSITIVE_INFINITY;
-    for (let look = 0; look < LOOKS; look++) {
+    for (let inspected = 0; inspected < MAX_INSPECTED; inspected++) {
       const slot = this.#hand;
       this.#hand = (this.#hand + 1) % this.#max;
-      const worth = use(slot);
-      if (worth < least) {
+      const slotUse = use(slot);
+      if (slotUse < least) {
         victim = slot;
-        least = worth;
+        least = slotUse;
       }
-      if (worth === 0) break;
+      if (slotUse === 0) break;
     }
     this.#byKey.delete(this.#keys[victim] ?? '');
     return victim;
   }
 }
 
-const LOOKS = 16;
+const MAX_INSPECTED = 16;
+
+/** A copy of `old` with twice the length, at least 64. */
+export function grow(old: Float64Array): Float64Array<ArrayBuffer> {
+  const larger = new Float64Array(Math.max(64, old.length * 2));
+  larger.set(old);
+  return larger;
+}

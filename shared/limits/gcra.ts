@@ -1,15 +1,16 @@
-import { ClockCache } from './clock-cache.ts';
+import { ClockCache, grow } from './clock-cache.ts';
 import { type KeyedLimiter, type LimitDecision, MAX_KEYS } from './limiter.ts';
 
 /**
- * GCRA (ITU-T I.371), the limit for policies with a `burst`: an even rate of one unit per T = window / limit, and up to
- * `burst` units at once. It can admit `burst + limit` within one window.
+ * GCRA (ITU-T I.371), for limits with a `burst`: an even rate of one unit per T = window / limit, and up to `burst` units
+ * at once. It can admit `burst + limit` units within one window.
  *   TAT' = max(now, TAT) + n·T;  deny if now < TAT' − burst·T
  */
 export class Gcra implements KeyedLimiter {
   readonly #windowMs: number;
   readonly #burst: number;
   readonly #slots: ClockCache;
+  /** The theoretical arrival time (TAT) of each slot, epoch milliseconds. */
   #arrival = new Float64Array(0);
 
   constructor(windowMs: number, burst: number, maxKeys = MAX_KEYS) {
@@ -44,11 +45,7 @@ export class Gcra implements KeyedLimiter {
 
   #open(key: string, now: number): number {
     const slot = this.#slots.add(key, (one) => Math.max(0, (this.#arrival[one] ?? 0) - now));
-    if (slot >= this.#arrival.length) {
-      const larger = new Float64Array(Math.max(64, this.#arrival.length * 2));
-      larger.set(this.#arrival);
-      this.#arrival = larger;
-    }
+    if (slot >= this.#arrival.length) this.#arrival = grow(this.#arrival);
     this.#arrival[slot] = 0;
     return slot;
   }

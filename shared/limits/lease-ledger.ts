@@ -1,17 +1,17 @@
 /**
- * The central side of a global limit: one book per key, kept by a Durable Object. Isolates lease units in advance, so
- * that the common request asks nobody. Units count when leased, not when used.
+ * The central side of a global limit: one ledger per key, in a Durable Object. Isolates lease units in advance, so most
+ * requests need no call. Units count when leased, not when used.
  *
- * A lease is at most remaining / 2n for n isolates that asked of late: the first cannot take all. What an isolate did
- * not use it hands back when it asks again. So in any window at most `limit` plus the units outstanding at its start
- * are admitted: a lease lives a tenth of the window, at most two seconds.
+ * A lease is at most remaining / 2n for n recently active isolates, so the first cannot take all. An isolate returns unused
+ * units with its next request. Any window admits at most `limit` plus the units outstanding at its start; a lease lasts a
+ * tenth of the window, at most two seconds.
  */
 export interface LeaseLedger {
-  /** Number of the newest bucket; a window has 32 of them. */
+  /** Number of the newest bucket; a window has 32 buckets. */
   bucket: number;
-  /** Units leased per bucket, a ring. */
+  /** Units leased per bucket, a ring buffer. */
   counts: number[];
-  /** Isolate → when it last asked, epoch ms. */
+  /** Isolate → time of its last request, epoch milliseconds. */
   holders: Record<string, number>;
 }
 
@@ -19,27 +19,26 @@ export interface QuotaLeaseRequest {
   isolate: string;
   limit: number;
   windowMs: number;
-  /** Units the request at hand needs: less is no use. */
+  /** Minimum units: those of the current client request. */
   need: number;
-  /** Units it could use until the lease ends. */
+  /** Units the isolate expects to use until the lease ends. */
   want: number;
-  /** Units of the last lease that were not used. */
+  /** Unused units of the last lease. */
   unused: number;
 }
 
 export interface QuotaLease {
   /** 0: denied. */
   units: number;
-  /** How long it may be used; when denied, how long until asking may help. */
+  /** Duration of the lease; when denied, the time until a retry can succeed. */
   forMs: number;
-  /** Units nobody has leased. */
+  /** Units that are not leased. */
   remaining: number;
 }
 
-/** Of a window. */
-const PARTS = 32;
-/** One more, because the newest is not over yet: together they always span the whole window. */
-const BUCKETS = PARTS + 1;
+const BUCKETS_PER_WINDOW = 32;
+/** One more, because the newest bucket is incomplete: together they always cover a whole window. */
+const BUCKETS = BUCKETS_PER_WINDOW + 1;
 
 export const newLeaseLedger = (): LeaseLedger => ({
   bucket: 0,
@@ -49,66 +48,71 @@ export const newLeaseLedger = (): LeaseLedger => ({
 
 export const leaseDurationMs = (windowMs: number): number => Math.max(50, Math.min(windowMs / 10, 2_000));
 
-/** Changes the book. */
-export function grantLease(book: LeaseLedger, request: QuotaLeaseRequest, now: number): QuotaLease {
+/** Grants or denies a lease. Mutates the ledger. */
+export function grantLease(ledger: LeaseLedger, request: QuotaLeaseRequest, now: number): QuotaLease {
   const { limit, windowMs, need } = request;
-  const bucketMs = windowMs / PARTS;
-  roll(book, Math.floor(now / bucketMs));
-  takeBack(book, request.unused);
+  const bucketMs = windowMs / BUCKETS_PER_WINDOW;
+  roll(ledger, Math.floor(now / bucketMs));
+  returnUnused(ledger, request.unused);
   const forMs = leaseDurationMs(windowMs);
-  const isolates = countHolders(book, request.isolate, now, forMs);
-  const remaining = limit - book.counts.reduce((sum, count) => sum + count, 0);
-  if (remaining < need)
-    return { units: 0, forMs: untilFree(book, need - remaining, now, bucketMs), remaining };
+  const isolates = countHolders(ledger, request.isolate, now, forMs);
+  const remaining = limit - ledger.counts.reduce((sum, count) => sum + count, 0);
+  if (remaining < need) {
+    return {
+      units: 0,
+      forMs: untilFree(ledger, need - remaining, now, bucketMs),
+      remaining,
+    };
+  }
   const units = Math.min(
     Math.max(request.want, need),
     Math.max(need, Math.floor(remaining / (2 * isolates))),
   );
-  const index = book.bucket % BUCKETS;
-  book.counts[index] = (book.counts[index] ?? 0) + units;
+  const index = ledger.bucket % BUCKETS;
+  ledger.counts[index] = (ledger.counts[index] ?? 0) + units;
   return { units, forMs, remaining: remaining - units };
 }
 
-/** Epoch ms from when on a book says nothing that still counts. */
-export const ledgerExpiresAt = (book: LeaseLedger, windowMs: number): number =>
-  Math.max(0, ...Object.values(book.holders)) + 2 * windowMs + 60_000;
+/** The time when the ledger can be deleted, epoch milliseconds: none of its leases counts any more. */
+export const ledgerExpiresAt = (ledger: LeaseLedger, windowMs: number): number =>
+  Math.max(0, ...Object.values(ledger.holders)) + 2 * windowMs + 60_000;
 
-function roll(book: LeaseLedger, bucket: number): void {
-  if (bucket < book.bucket - BUCKETS) {
-    // The clock was set back: what was leased "then" would count until it is as late again.
-    Object.assign(book, newLeaseLedger());
+function roll(ledger: LeaseLedger, bucket: number): void {
+  if (bucket < ledger.bucket - BUCKETS) {
+    // The clock was set back: the buckets are in the future and would count until then.
+    Object.assign(ledger, newLeaseLedger());
   }
-  for (let next = Math.max(book.bucket + 1, bucket - BUCKETS + 1); next <= bucket; next++) {
-    book.counts[next % BUCKETS] = 0;
+  for (let next = Math.max(ledger.bucket + 1, bucket - BUCKETS + 1); next <= bucket; next++) {
+    ledger.counts[next % BUCKETS] = 0;
   }
-  book.bucket = Math.max(book.bucket, bucket);
+  ledger.bucket = Math.max(ledger.bucket, bucket);
 }
 
-/** Newest buckets first: that is where an unused lease was counted. */
-function takeBack(book: LeaseLedger, unused: number): void {
+/** Returns units to the newest buckets, which counted the unused lease. */
+function returnUnused(ledger: LeaseLedger, unused: number): void {
   let left = unused;
   for (let back = 0; back < BUCKETS && left > 0; back++) {
-    const index = (book.bucket - back + BUCKETS * 2) % BUCKETS;
-    const taken = Math.min(left, book.counts[index] ?? 0);
-    book.counts[index] = (book.counts[index] ?? 0) - taken;
+    const index = (ledger.bucket - back + BUCKETS * 2) % BUCKETS;
+    const taken = Math.min(left, ledger.counts[index] ?? 0);
+    ledger.counts[index] = (ledger.counts[index] ?? 0) - taken;
     left -= taken;
   }
 }
 
-function countHolders(book: LeaseLedger, isolate: string, now: number, forMs: number): number {
-  for (const [name, at] of Object.entries(book.holders)) {
-    if (now - at > 2 * forMs) delete book.holders[name];
+function countHolders(ledger: LeaseLedger, isolate: string, now: number, forMs: number): number {
+  for (const [name, at] of Object.entries(ledger.holders)) {
+    if (now - at > 2 * forMs) delete ledger.holders[name];
   }
-  book.holders[isolate] = now;
-  return Object.keys(book.holders).length;
+  ledger.holders[isolate] = now;
+  return Object.keys(ledger.holders).length;
 }
 
 /** Milliseconds until enough of the oldest buckets have left the window. */
-function untilFree(book: LeaseLedger, missing: number, now: number, bucketMs: number): number {
+function untilFree(ledger: LeaseLedger, missing: number, now: number, bucketMs: number): number {
   let freed = 0;
   for (let age = BUCKETS - 1; age >= 0; age--) {
-    const number = book.bucket - age;
-    freed += book.counts[((number % BUCKETS) + BUCKETS) % BUCKETS] ?? 0;
+    const number = ledger.bucket - age;
+    freed += ledger.counts[((number % BUCKETS) + BUCKETS) % BUCKETS] ?? 0;
     if (freed >= missing) return Math.max(1, (number + BUCKETS) * bucketMs - now);
   }
   return BUCKETS * bucketMs;

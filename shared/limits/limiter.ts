@@ -1,19 +1,19 @@
-/** What a limit says of one request. */
+/** The decision of a rate limit on one request. */
 export interface LimitDecision {
   allowed: boolean;
   /** Units left, never negative. */
   remaining: number;
-  /** Milliseconds until more becomes available; when denied, until this request would pass. */
+  /** Milliseconds until units become available; when denied, until this request would pass. */
   resetMs: number;
 }
 
-/** Counts per key within one isolate. Memory is bounded whatever the number of keys. */
+/** Counts per key within one isolate, with bounded memory. */
 export interface KeyedLimiter {
   /** Counts the request unless it is denied. */
   take(key: string, limit: number, cost: number, now: number): LimitDecision;
-  /** Takes back what `take` just counted: another policy denied the request. */
+  /** Returns what `take` just counted, because another limit denied the request. */
   refund(key: string, limit: number, cost: number, now: number): void;
 }
 
-/** Keys one limiter remembers at most; beyond that the least active make room. */
+/** Maximum number of keys of one limiter; beyond it, the least active are evicted. */
 export const MAX_KEYS = 32_768;

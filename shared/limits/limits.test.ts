@@ -8,12 +8,12 @@ import { SlidingLog } from './sliding-log.ts';
 
 const WINDOW = 10_000;
 const START = 1_700_000_000_000;
-/** The same cases in every run. */
+/** A seeded generator: the same cases in every run. */
 const SEEDED = { seed: 7 };
 
 const gaps = fc.array(fc.integer({ min: 0, max: 3_000 }), { minLength: 30, maxLength: 120 });
 
-test('sliding log: in no window of 10 s are more than 20 admitted, and the 21st is denied however spread', () => {
+test('sliding log: admits at most 20 in any window of 10 s', () => {
   fc.assert(
     fc.property(gaps, (list) => {
       const limiter = new SlidingLog(20, WINDOW);
@@ -32,7 +32,7 @@ test('sliding log: in no window of 10 s are more than 20 admitted, and the 21st 
   );
 });
 
-test('sliding log: the wait it names is exact, and a denied request is not counted', () => {
+test('sliding log: resetMs is exact, and a denied request does not count', () => {
   const limiter = new SlidingLog(3, WINDOW);
   for (const at of [0, 1_000, 2_000]) limiter.take('k', 3, 1, START + at);
   const denied = limiter.take('k', 3, 1, START + 3_000);
@@ -42,21 +42,21 @@ test('sliding log: the wait it names is exact, and a denied request is not count
   expect(limiter.take('k', 3, 2, START + 10_500)).toMatchObject({ allowed: false, resetMs: 1_500 });
 });
 
-test('sliding log: what is undone was never there', () => {
+test('sliding log: a refund restores the previous state', () => {
   const limiter = new SlidingLog(2, WINDOW);
   limiter.take('k', 2, 2, START);
   limiter.refund('k', 2, 2);
   expect(limiter.take('k', 2, 2, START).allowed).toBe(true);
 });
 
-test('memory is bounded under many keys, and the busy ones are kept', () => {
+test('memory is bounded under many keys; busy keys are kept', () => {
   const limiter = new SlidingLog(20, WINDOW, 1_000);
   for (let i = 0; i < 20; i++) limiter.take('busy', 20, 1, START);
   for (let i = 0; i < 5_000; i++) limiter.take(`stranger-${i}`, 20, 1, START + 1);
   expect(limiter.take('busy', 20, 1, START + 2).allowed).toBe(false);
 });
 
-test('sliding counter: close to the limit per window, never twice', () => {
+test('sliding counter: close to the limit per window, never twice the limit', () => {
   const limiter = new SlidingCounter(WINDOW);
   let admitted = 0;
   for (let now = START; now < START + WINDOW * 10; now += 5)
@@ -79,7 +79,7 @@ describe('leases', () => {
   const ask = (book: ReturnType<typeof newLeaseLedger>, isolate: string, now: number, part = {}) =>
     grantLease(book, { isolate, limit: 100, windowMs: WINDOW, need: 1, want: 100, unused: 0, ...part }, now);
 
-  test('however many ask, no more than the limit is leased in a window', () => {
+  test('leases at most the limit per window, to any number of isolates', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(9), fc.nat(300)), { minLength: 50, maxLength: 300 }), (calls) => {
         const book = newLeaseLedger();
@@ -97,7 +97,7 @@ describe('leases', () => {
     );
   });
 
-  test('the first does not get all, and what is handed back can be leased again', () => {
+  test('the first isolate does not get all units; returned units are leased again', () => {
     const book = newLeaseLedger();
     const first = ask(book, 'a', START);
     expect(first.units).toBe(50);
@@ -105,7 +105,7 @@ describe('leases', () => {
     expect(ask(book, 'a', START, { unused: 50 }).remaining).toBe(88 - Math.floor(88 / 4));
   });
 
-  test('when nothing is left it says for how long', () => {
+  test('a denied lease says when to ask again', () => {
     const book = newLeaseLedger();
     let last = ask(book, 'a', START);
     while (last.units > 0) last = ask(book, 'a', START);
@@ -138,7 +138,7 @@ test('policies: keys, overrides, exemptions, routes', () => {
   expect(shared.counterNamespace('gs')).toBe(shared.counterNamespace('pgc'));
 });
 
-test('sliding log: it goes on limiting for years, and a window that spans the day its clock is set anew is whole', () => {
+test('sliding log: limits for years, also across a rebase of its epoch', () => {
   const limiter = new SlidingLog(3, WINDOW);
   const day = 86_400_000;
   const admitted = (at: number) =>
@@ -154,20 +154,20 @@ test('sliding log: it goes on limiting for years, and a window that spans the da
   }
 });
 
-test('an override is looked up by the client’s word, and no word but a configured one gives more', () => {
+test('an override applies only to a configured key value', () => {
   const base = { name: 'plan', key: 'header:x-plan', limit: 2, window: WINDOW, scope: 'edge' } as const;
   const { limitOf } = compileRateLimit({ ...base, overrides: { gold: 50 } });
   expect(['gold', 'lead', 'constructor', '__proto__', 'toString'].map(limitOf)).toEqual([50, 2, 2, 2, 2]);
 });
 
-test('a limit of some routes holds however the path is spelled', () => {
+test('a limit for routes holds for every spelling of the path', () => {
   const base = { name: 'login', key: 'ip', limit: 2, window: WINDOW, scope: 'edge' } as const;
   const { appliesTo } = compileRateLimit({ ...base, routes: ['/login'] });
   const paths = ['/login', '/log%69n', '//login', '/a/../login/x', '/login;v=1', '/loginx', '/other'];
   expect(paths.filter(appliesTo)).toEqual(paths.slice(0, 5));
 });
 
-test('the book of a long window is not forgotten while what was leased still counts', () => {
+test('the ledger of a long window is kept while its leases count', () => {
   const book = newLeaseLedger();
   const hour = 3_600_000;
   grantLease(book, { isolate: 'a', limit: 10, windowMs: hour, need: 1, want: 1, unused: 0 }, START);

@@ -3,7 +3,7 @@ import { hashText } from '../hash.ts';
 import { coversPath, normalisePath } from '../path.ts';
 import type { SnapshotRateLimit } from '../snapshot/snapshot.ts';
 
-/** A policy taken apart once per snapshot. */
+/** A rate limit, compiled once per snapshot. */
 export interface CompiledRateLimit {
   readonly name: string;
   readonly limit: number;
@@ -11,7 +11,7 @@ export interface CompiledRateLimit {
   readonly burst: number | undefined;
   readonly cost: number;
   readonly scope: 'edge' | 'global';
-  /** The name its counts are kept under for a service: all services that share it have one. */
+  /** The namespace of its counters: the service, or one for all services when the limit is shared. */
   readonly counterNamespace: (service: string) => string;
   readonly shadow: boolean;
   readonly native: string | undefined;
@@ -20,19 +20,20 @@ export interface CompiledRateLimit {
   /** The value requests are counted by. */
   readonly keyOf: (request: RateLimitInput) => string;
   readonly limitOf: (key: string) => number;
-  /** The greatest limit a key may have. */
+  /** The largest limit of any key. */
   readonly maxLimit: number;
-  /** For the `RateLimit-Policy` field, and the start of its `RateLimit` item. */
+  /** Item of the `RateLimit-Policy` header field. */
   readonly policyField: string;
+  /** Start of its item in the `RateLimit` header field. */
   readonly nameField: string;
 }
 
-/** What of a request a policy may count by. */
+/** The properties of a request that a key can use. */
 export interface RateLimitInput {
   path: string;
-  /** Address, or /64 of an IPv6 one. */
+  /** The IPv4 address, or the /64 network of an IPv6 address. */
   clientKey: string;
-  /** A governance session, the service's affinity header, or failing both the client. */
+  /** The governance session, else the affinity header of the service, else the client. */
   sessionKey: () => string;
   header: (name: string) => string | null;
 }
@@ -56,7 +57,7 @@ export function compileRateLimit(policy: SnapshotRateLimit): CompiledRateLimit {
     isExempt: policy.exempt?.length ? compileNetworks(policy.exempt) : null,
     appliesTo: routes ? (path) => covers(routes, path) : () => true,
     keyOf: compileKey(keys),
-    // A map: keys are the client's words, and every plain object has a "constructor".
+    // A Map, because clients choose the key and every plain object has a "constructor".
     limitOf: ofKey.size > 0 ? (key) => ofKey.get(key) ?? policy.limit : () => policy.limit,
     maxLimit: Math.max(policy.limit, ...Object.values(overrides)),
     policyField: `${name};q=${policy.limit};w=${Math.ceil(policy.window / 1000)}`,
@@ -64,13 +65,13 @@ export function compileRateLimit(policy: SnapshotRateLimit): CompiledRateLimit {
   };
 }
 
-/** However the path is spelled: an instance may read /log%69n as /login. */
+/** Matches the normalized path as well: an instance may treat /log%69n as /login. */
 function covers(routes: readonly string[], path: string): boolean {
   const normal = normalisePath(path);
   return routes.some((route) => coversPath(route, path) || (normal !== path && coversPath(route, normal)));
 }
 
-/** No service can have this name. */
+/** Not a valid service id. */
 const ALL_SERVICES = '*';
 
 function compileKey(keys: readonly string[]): CompiledRateLimit['keyOf'] {
@@ -82,7 +83,7 @@ function compileKey(keys: readonly string[]): CompiledRateLimit['keyOf'] {
     if (key === 'session') return (request) => bounded(request.sessionKey());
     if (key.startsWith('header:')) {
       const name = key.slice('header:'.length);
-      // A request without the header counts too, as the empty value: leaving it out must not be a way round.
+      // A request without the header counts under the empty value: omitting it does not bypass the limit.
       return (request) => bounded(request.header(name) ?? '');
     }
     return () => '*';
@@ -92,7 +93,7 @@ function compileKey(keys: readonly string[]): CompiledRateLimit['keyOf'] {
   return (request) => parts.map((part) => part(request)).join('|');
 }
 
-/** Keys are kept in memory: a long value is counted by its hash. */
+/** Limits the memory of a key: a long value is replaced by its start and a hash. */
 function bounded(value: string): string {
   if (value.length <= 64) return value;
   return `${value.slice(0, 40)}#${hashText(value).toString(36)}${hashText(`${value}.`).toString(36)}`;

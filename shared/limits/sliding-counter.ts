@@ -1,16 +1,16 @@
-import { ClockCache } from './clock-cache.ts';
+import { ClockCache, grow } from './clock-cache.ts';
 import { type KeyedLimiter, type LimitDecision, MAX_KEYS } from './limiter.ts';
 
 /**
- * The sliding window for large limits: two counters a key, `previous · (1 − elapsed) + current`, which assumes the
- * previous window was even (published: 0.003 % of 400 million requests misjudged).
+ * The approximate sliding window, for large limits. Two counters per key: used = previous · (1 − elapsed) + current. It
+ * assumes an even rate in the previous window (Cloudflare: 0.003 % of 400 million requests decided wrongly).
  */
 export class SlidingCounter implements KeyedLimiter {
   readonly #windowMs: number;
   readonly #slots: ClockCache;
   #previous = new Float64Array(0);
   #current = new Float64Array(0);
-  /** Number of the window `#current` belongs to. */
+  /** Number of the window that `#current` counts. */
   #window = new Float64Array(0);
 
   constructor(windowMs: number, maxKeys = MAX_KEYS) {
@@ -33,7 +33,8 @@ export class SlidingCounter implements KeyedLimiter {
         resetMs: this.#windowMs * (1 - elapsed),
       };
     }
-    // The previous window's share falls by previous/windowMs a millisecond; failing that, wait for the next window.
+    // The share of the previous window falls by previous/windowMs per millisecond. If that is not enough, units become
+    // available in the next window.
     const excess = used + cost - limit;
     const untilNext = this.#windowMs * (1 - elapsed);
     const needed = previous > 0 ? (excess / previous) * this.#windowMs : Number.POSITIVE_INFINITY;
@@ -67,20 +68,13 @@ export class SlidingCounter implements KeyedLimiter {
       window - (this.#window[one] ?? 0) > 1 ? 0 : 1 + (this.#current[one] ?? 0) + (this.#previous[one] ?? 0),
     );
     if (slot >= this.#current.length) {
-      const rows = Math.max(64, this.#current.length * 2);
-      this.#previous = grown(this.#previous, rows);
-      this.#current = grown(this.#current, rows);
-      this.#window = grown(this.#window, rows);
+      this.#previous = grow(this.#previous);
+      this.#current = grow(this.#current);
+      this.#window = grow(this.#window);
     }
     this.#previous[slot] = 0;
     this.#current[slot] = 0;
     this.#window[slot] = window;
     return slot;
   }
-}
-
-function grown(old: Float64Array, rows: number): Float64Array<ArrayBuffer> {
-  const larger = new Float64Array(rows);
-  larger.set(old);
-  return larger;
 }

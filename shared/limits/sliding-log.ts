@@ -4,21 +4,21 @@ import { type KeyedLimiter, type LimitDecision, MAX_KEYS } from './limiter.ts';
 const REBASE_AFTER_MS = 30 * 86_400_000;
 
 /**
- * An exact sliding window for small limits: the instants of the last `width` units of each key, in a ring. With a limit
- * of 20 in 10 s, the 21st within any 10 s is denied, however they are spread. Rows are kept in one typed array that
- * doubles as keys come, 4 bytes a unit: 20 × 32,768 keys are 2.6 MB.
+ * The exact sliding window, for small limits: a ring buffer per key with the times of its last `width` units. With a limit
+ * of 20 in 10 s, it denies the 21st unit within any 10 s. One typed array holds all rows, 4 bytes per unit: 20 units for
+ * 32,768 keys are 2.6 MB.
  */
 export class SlidingLog implements KeyedLimiter {
   readonly #width: number;
   readonly #windowMs: number;
   readonly #slots: ClockCache;
-  /** Milliseconds since `#epoch`, plus one; 0 is "never". */
+  /** Milliseconds since `#epoch`; 0: unused. */
   #times = new Uint32Array(0);
   /** Next position to write in each row. */
   #heads = new Uint16Array(0);
   #epoch = 0;
 
-  /** `width` is the greatest limit any key may have. Both have a most: `MAX_LIMIT`, `MAX_WINDOW_MS`. */
+  /** `width` is the largest limit of any key, at most `MAX_LIMIT`; `windowMs` is at most `MAX_WINDOW_MS`. */
   constructor(width: number, windowMs: number, maxKeys = MAX_KEYS) {
     this.#width = width;
     this.#windowMs = windowMs;
@@ -34,7 +34,7 @@ export class SlidingLog implements KeyedLimiter {
     const oldest = now - this.#epoch - this.#windowMs;
     const used = this.#used(slot, oldest);
     if (used + cost > limit) {
-      // Denied until enough of the oldest have left the window.
+      // Denied until enough of the oldest units have left the window.
       const last = used + cost - limit;
       const resetMs = last > used ? this.#windowMs : this.#nthOldest(slot, used, last) - oldest;
       return { allowed: false, remaining: Math.max(0, limit - used), resetMs };
@@ -57,12 +57,12 @@ export class SlidingLog implements KeyedLimiter {
     }
   }
 
-  /** Units within the window; at `oldest` exactly is out of it. */
+  /** Units after `oldest`. */
   #used(slot: number, oldest: number): number {
     const start = slot * this.#width;
     const head = this.#heads[slot] ?? 0;
     let used = 0;
-    // From the newest back: stops at the first that is out.
+    // From the newest back to the first that is outside of the window.
     for (let back = 1; back <= this.#width; back++) {
       const time = this.#times[start + ((head + this.#width - back) % this.#width)] ?? 0;
       if (time === 0 || time <= oldest) break;
@@ -77,7 +77,7 @@ export class SlidingLog implements KeyedLimiter {
     return this.#times[slot * this.#width + ((head + this.#width - back) % this.#width)] ?? 0;
   }
 
-  /** Instants are kept in 32 bits, 49 days of milliseconds: on one's own host the edge runs longer than that. */
+  /** Moves the epoch: 32 bits hold 49 days of milliseconds, and a self-hosted edge runs longer than that. */
   #rebase(now: number): void {
     const epoch = now - this.#windowMs - 1;
     const shift = epoch - this.#epoch;

@@ -1,19 +1,19 @@
 import { fromBase64Url, type SnapshotVerifyKey, type WebCryptoKey } from './signature.ts';
 
 /**
- * Key material as it travels in the environment, all on one line:
+ * Keys in environment variables, one line each:
  *   SNAPSHOT_SIGNING_KEY   `<kid>:<base64url pkcs8>`                     (Ed25519 private, agent)
  *   SNAPSHOT_PUBLIC_KEYS   `<site>:<kid>:<base64url raw>[,…]`            (Ed25519 public, edge; two while rotating)
  *   GATEWAY_JWT_KEY        `<kid>:<base64url pkcs8>`                     (ES256 private, edge)
- *   EDGE_JWT_PUBLIC_KEYS   `<kid>:<base64url spki>[,…]`                  (ES256 public, HAProxy's side)
- *   COOKIE_KEYS            `<kid>:<base64url 32 bytes>[,…]`              (first signs, all verify)
+ *   EDGE_JWT_PUBLIC_KEYS   `<kid>:<base64url spki>[,…]`                  (ES256 public, HAProxy)
+ *   COOKIE_KEYS            `<kid>:<base64url 32 bytes>[,…]`              (the first seals, all open)
  */
 export interface EncodedKey {
   kid: string;
   bytes: Uint8Array<ArrayBuffer>;
 }
 
-/** `<kid>:<base64url>`. Throws with the variable's name, never its value. */
+/** Parses `<kid>:<base64url>`. The error names the variable, never its value. */
 export function parseEncodedKey(variable: string, text: string): EncodedKey {
   const [kid, encoded, ...rest] = text.trim().split(':');
   const bytes = encoded ? fromBase64Url(encoded) : null;
@@ -33,7 +33,7 @@ export async function importSigningKey(text: string): Promise<{ kid: string; pri
   return { kid, privateKey: await crypto.subtle.importKey('pkcs8', bytes, 'Ed25519', false, ['sign']) };
 }
 
-/** The keys a Worker verifies with. A kid may sign one site only. */
+/** The public keys of the Worker. A kid may sign for one site only. */
 export async function importVerifyKeys(text: string): Promise<SnapshotVerifyKey[]> {
   const keys = await Promise.all(
     text

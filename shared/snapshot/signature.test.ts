@@ -26,7 +26,7 @@ async function makeKeys(site = 'main', kid = 'k1') {
   return { signing: await importSigningKey(`${kid}:${pkcs8}`), publicText: `${site}:${kid}:${raw}` };
 }
 
-test('what is sealed opens with the matching key', async () => {
+test('verifies a signed snapshot with the matching key', async () => {
   const { signing, publicText } = await makeKeys();
   const opened = await verifySnapshot(
     await signSnapshot(snapshot, signing),
@@ -36,7 +36,7 @@ test('what is sealed opens with the matching key', async () => {
   expect(opened).toEqual({ ok: true, snapshot });
 });
 
-test('a changed byte, an unknown key and another site are refused', async () => {
+test('rejects a changed byte, an unknown key and another site', async () => {
   const { signing, publicText } = await makeKeys();
   const keys = await importVerifyKeys(publicText);
   const sealed = await signSnapshot(snapshot, signing);
@@ -44,7 +44,7 @@ test('a changed byte, an unknown key and another site are refused', async () => 
   changed[changed.length - 3] = (changed[changed.length - 3] ?? 0) ^ 1;
   expect(await verifySnapshot(changed, 'main', keys)).toMatchObject({
     ok: false,
-    why: 'signature does not hold',
+    why: 'the signature is invalid',
   });
   expect(await verifySnapshot(sealed, 'other', keys)).toMatchObject({ ok: false });
   const stranger = await makeKeys('main', 'k2');
@@ -53,7 +53,7 @@ test('a changed byte, an unknown key and another site are refused', async () => 
   });
 });
 
-test('a key that signs for one site cannot sign for another', async () => {
+test('rejects a key of another site', async () => {
   const { signing, publicText } = await makeKeys('main');
   const forged = await signSnapshot({ ...snapshot, site: 'other' }, signing);
   const keys = await importVerifyKeys(publicText);
@@ -63,7 +63,7 @@ test('a key that signs for one site cannot sign for another', async () => {
   );
 });
 
-test('epoch outranks seq', () => {
+test('orders by epoch, then by seq', () => {
   expect(compareSnapshotOrder({ epoch: 2, seq: 0 }, { epoch: 1, seq: 99 })).toBeGreaterThan(0);
   expect(compareSnapshotOrder({ epoch: 1, seq: 1 }, { epoch: 1, seq: 2 })).toBeLessThan(0);
 });

@@ -1,11 +1,11 @@
 import type { Snapshot } from './snapshot.ts';
 
-/** A WebCrypto key, named the same way under Node's types and the Worker's. */
+/** A WebCrypto key, under the types of both Node and the Worker. */
 export type WebCryptoKey = Parameters<typeof crypto.subtle.verify>[1];
 
 /**
- * Envelope: `<kid>.<base64url Ed25519 signature>`, newline, then the JSON bytes that are signed, as they are.
- * The bytes are signed, never a re-serialisation, so no canonical form is needed.
+ * Signs a snapshot. The result is `<kid>.<base64url Ed25519 signature>`, a newline, and the signed JSON bytes. The
+ * verifier checks these bytes, so the JSON needs no canonical form.
  */
 export async function signSnapshot(
   snapshot: Snapshot,
@@ -20,7 +20,7 @@ export async function signSnapshot(
   return sealed;
 }
 
-/** A public key and the one site it may sign for. */
+/** A public key and the only site it may sign for. */
 export interface SnapshotVerifyKey {
   kid: string;
   site: string;
@@ -29,7 +29,7 @@ export interface SnapshotVerifyKey {
 
 export type SnapshotVerification = { ok: true; snapshot: Snapshot } | { ok: false; why: string };
 
-/** Verifies and parses. Nothing of the body is looked at before its signature holds. */
+/** Verifies, then parses. The body is not read before its signature is verified. */
 export async function verifySnapshot(
   sealed: Uint8Array<ArrayBuffer>,
   site: string,
@@ -42,9 +42,9 @@ export async function verifySnapshot(
   if (!key) return { ok: false, why: `no public key "${kid}" for site "${site}"` };
   const signature = fromBase64Url(signatureText);
   const body = sealed.subarray(newline + 1);
-  // A signature of another length throws in workerd instead of being false.
+  // workerd throws when the signature has another length.
   if (signature?.length !== 64 || !(await crypto.subtle.verify('Ed25519', key.publicKey, signature, body))) {
-    return { ok: false, why: 'signature does not hold' };
+    return { ok: false, why: 'the signature is invalid' };
   }
   return checked(body, site);
 }
@@ -57,9 +57,9 @@ function checked(body: Uint8Array, site: string): SnapshotVerification {
     return { ok: false, why: `signed body is not JSON: ${String(cause)}` };
   }
   if (snapshot?.v !== 1) return { ok: false, why: `version ${String(snapshot?.v)}, expected 1` };
-  if (snapshot.site !== site) return { ok: false, why: `for site "${snapshot.site}", not "${site}"` };
+  if (snapshot.site !== site) return { ok: false, why: `for site "${snapshot.site}", expected "${site}"` };
   if (!Number.isSafeInteger(snapshot.epoch) || !Number.isSafeInteger(snapshot.seq))
-    return { ok: false, why: 'no order' };
+    return { ok: false, why: 'epoch or seq is not an integer' };
   return { ok: true, snapshot };
 }
 
@@ -69,7 +69,7 @@ export function toBase64Url(bytes: Uint8Array): string {
   return btoa(binary).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 }
 
-/** Null when the text is not base64url. For short texts: atob is slow on large ones. */
+/** Null when the text is not base64url. For short texts only: atob is slow on long ones. */
 export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   try {
     return Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (char) =>
@@ -80,9 +80,9 @@ export function fromBase64Url(text: string): Uint8Array<ArrayBuffer> | null {
   }
 }
 
-/** The pair a sealed snapshot claims, unverified: for bookkeeping, never for trust. */
+/** The order of a signed snapshot, read without verification. Never base trust on it. */
 export function unverifiedOrder(sealed: Uint8Array): { epoch: number; seq: number } | null {
-  // Both come first in the document; a slice of it is enough.
+  // Both are at the start of the document.
   const start = new TextDecoder().decode(sealed.subarray(0, 1_024));
   const epoch = /"epoch":(\d+)/.exec(start)?.[1];
   const seq = /"seq":(\d+)/.exec(start)?.[1];

@@ -1,17 +1,16 @@
 /**
- * The snapshot: the one document agent and edge agree on. The agent writes it, the edge routes from it and needs
- * nothing else. Times are milliseconds; instants are epoch milliseconds. What is at its default is left out, so that
- * 1,000 instances stay under 256 KiB.
+ * The snapshot: the document that the agent publishes and the edge routes from. Durations are milliseconds, instants are
+ * epoch milliseconds. Values at their default are omitted, so that 1,000 instances stay under 256 KiB.
  */
 
 export type BreakerState = 'closed' | 'open' | 'half_open';
-/** What traffic obeys. Operator beats breaker beats health. */
+/** The state that decides about traffic. The admin state overrides the breaker, the breaker overrides health. */
 export type InstanceState = 'up' | 'probation' | 'draining' | 'down';
 
 export interface SnapshotInstance {
   id: string;
   url: string;
-  /** Where the edge reaches it directly; `url` when absent (the local stack). */
+  /** Where the edge reaches the instance directly; absent: `url` (the local stack). */
   publicUrl?: string;
   state: InstanceState;
   reason: string;
@@ -19,29 +18,29 @@ export interface SnapshotInstance {
   breaker?: BreakerState;
   /** 1–256; absent: 100. */
   weight?: number;
-  /** 1 is first, higher numbers are backups; absent: 1. */
+  /** Priority level; 2 and above are backups; absent: 1. */
   priority?: number;
-  /** What the agent measures, for isolates with no samples of their own. */
+  /** Latency measured by the agent, for isolates without samples. */
   latencyMs?: number;
   inflight?: number;
   /** When `state` last changed. */
   since: number;
-  /** When it last began to serve: entered `up` or `probation` from elsewhere. Absent: `since`. */
+  /** When it last entered `up` or `probation` from another state; absent: `since`. */
   servingSince?: number;
-  /** What the operator asked for, if not `ready`: panic mode ignores health, never this. */
+  /** The admin state; absent: `ready`. Panic mode ignores health, never the admin state. */
   admin?: 'drain' | 'maint';
 }
 
 export interface SnapshotRateLimit {
   name: string;
-  /** `ip`, `session`, `global`, `header:<name>`; several are combined. */
+  /** `ip`, `session`, `global` or `header:<name>`; a list combines several. */
   key: string | string[];
   limit: number;
   window: number;
   burst?: number;
   cost?: number;
   scope: 'edge' | 'global';
-  /** Counted over all services that have it, rather than by each for itself. */
+  /** Counts requests to all services together instead of those to each service. */
   shared?: boolean;
   shadow?: boolean;
   exempt?: string[];
@@ -59,7 +58,7 @@ export interface SnapshotAccessRule {
 export interface SnapshotService {
   routes: string[];
   hosts?: string[];
-  /** Per try, to the response headers. */
+  /** Per attempt, to the response headers. */
   timeout: number;
   /** For the whole client request. */
   deadline: number;
@@ -74,7 +73,7 @@ export interface SnapshotService {
   failover: {
     strategy: 'immediate' | 'graceful' | 'circuit_break' | 'load_shed';
     maxAttempts: number;
-    /** Fraction 0–1 of the requests in flight. */
+    /** Retries that each request earns, a fraction 0–1. */
     retryBudget: number;
     backoff: number;
     hedge: boolean;
@@ -88,7 +87,7 @@ export interface SnapshotService {
   instances: SnapshotInstance[];
 }
 
-/** A governance session's recorded moves: session id → service → instance. Only pins that differ from rendezvous. */
+/** Recorded moves of governance sessions: session id → service → instance. Only pins that differ from rendezvous hashing. */
 export type SnapshotPins = Record<string, Record<string, string>>;
 
 export interface Snapshot {
@@ -110,7 +109,7 @@ export interface SnapshotOrder {
   seq: number;
 }
 
-/** Negative when `a` is older than `b`, 0 when the same, positive when newer. */
+/** Negative when `a` is older than `b`, 0 when equal, positive when newer. */
 export function compareSnapshotOrder(a: SnapshotOrder, b: SnapshotOrder): number {
   return a.epoch - b.epoch || a.seq - b.seq;
 }

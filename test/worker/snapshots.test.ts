@@ -130,7 +130,7 @@ test('what the Hub and KV hold is found again after a restart', async () => {
   // Its keys are other ones: what is found is not believed, and that is said.
   expect((await fetch(`${second.url}/`)).status).toBe(503);
   await eventually(async () =>
-    expect((await status(second)).snapshots[0]?.lastError).toMatch(/signature does not hold/),
+    expect((await status(second)).snapshots[0]?.lastError).toMatch(/the signature is invalid/),
   );
 });
 
