@@ -99,10 +99,10 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
     secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
     production: env.production,
     log,
-    emit: (deltas) => {
+    onTraffic: (deltas) => {
       for (const delta of deltas) loop.apply(delta);
     },
-    hint: (service, instance) => prober.probeNow(instanceKey(service, instance)),
+    onConnectFailure: (service, instance) => prober.probeNow(instanceKey(service, instance)),
   });
   const sinks: Sink[] = [
     haproxy,

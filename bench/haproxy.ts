@@ -5,12 +5,13 @@ import { join } from 'node:path';
 import { configInstances, type RenderInput } from '../agent/haproxy/render/input.ts';
 import { installHaproxyConfig } from '../agent/haproxy/render/install.ts';
 import { renderHaproxyConfig } from '../agent/haproxy/render/render.ts';
-import { requestReload, waitUntil } from '../agent/haproxy/socket/master.ts';
+import { requestReload } from '../agent/haproxy/socket/master.ts';
 import { parseInfo } from '../agent/haproxy/socket/parse.ts';
 import { freePorts } from '../dev/ports.ts';
 import { createPrivateFolder, removeFolder } from '../dev/servers/folder.ts';
 import { haproxyCommand, startHaproxy, validateHaproxyConfig } from '../dev/servers/haproxy.ts';
 import { parseConfig } from '../shared/config/load.ts';
+import { until } from '../test/harness/until.ts';
 import { median } from './wrk.ts';
 
 const SERVICES = 100;
@@ -136,7 +137,7 @@ async function measured(configFile: string, socket: string, masterSocket: string
       const began = performance.now();
       await requestReload(masterSocket);
       const isNew = async () => ![0, before].includes(await worker());
-      if (!(await waitUntil(isNew, 20_000))) throw new Error('no new worker');
+      if (!(await until(isNew, { withinMs: 20_000 }))) throw new Error('no new worker');
       times.push(performance.now() - began);
     }
     const workerMb = residentMb(await worker());

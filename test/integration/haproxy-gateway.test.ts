@@ -9,7 +9,7 @@ import {
   startHaproxyHarness,
 } from './haproxy-harness.ts';
 
-let stand: HaproxyHarness;
+let harness: HaproxyHarness;
 let agent: Origin;
 const [oldKey, newKey, strangerKey] = [edgeKey('old'), edgeKey('new/2'), edgeKey('old')];
 const origins = new Map<string, Origin>();
@@ -21,7 +21,7 @@ beforeAll(async () => {
     origins.set(name, origin);
   }
   agent = origin('agent');
-  stand = await startHaproxyHarness({
+  harness = await startHaproxyHarness({
     services: `a:
   routes: [/, /api/v1/auth]
   maxconn: 10
@@ -50,15 +50,15 @@ function origin(name: string): Origin {
   return found;
 }
 
-/** As the edge calls: a valid token and the client's address, by default one that was never used. */
+/** The headers of an edge request: a valid token and the client's address, by default an unused one. */
 let clients = 0;
 const edgeHeaders = (more: Record<string, string> = {}) => ({
-  'x-acgs-edge': stand.token(),
+  'x-acgs-edge': harness.token(),
   'x-acgs-client': `198.51.100.${++clients % 250}`,
   ...more,
 });
 const call = (path: string, headers: Record<string, string> = edgeHeaders(), init: RequestInit = {}) =>
-  fetch(`${stand.gateway}${path}`, { headers, redirect: 'manual', ...init });
+  fetch(`${harness.gateway}${path}`, { headers, redirect: 'manual', ...init });
 const servedBy = async (path: string, headers?: Record<string, string>) => {
   const answer = await call(path, headers);
   return answer.status === 200 ? answer.headers.get('x-acgs-instance') : answer.status;
@@ -81,11 +81,11 @@ test('routes go by the longest prefix at a segment boundary, and by host', async
   expect(await servedBy('/__acgs/status')).toBe(404);
 });
 
-test('paths that could dodge a rule are refused', async () => {
+test('paths that could bypass an access rule are rejected', async () => {
   const { request } = await import('node:http');
   const raw = (path: string) =>
     new Promise<number>((resolve, reject) => {
-      request(`${stand.gateway}`, { path, headers: edgeHeaders(), agent: false }, (answer) => {
+      request(`${harness.gateway}`, { path, headers: edgeHeaders(), agent: false }, (answer) => {
         answer.resume();
         resolve(answer.statusCode ?? 0);
       })
@@ -110,21 +110,21 @@ test('paths that could dodge a rule are refused', async () => {
   expect((await call('/admin', inside)).status).toBe(200);
 });
 
-test('the edge is believed with a valid token alone', async () => {
+test('edge headers count only with a valid token', async () => {
   const target = { 'x-acgs-instance': 'a-2', 'x-acgs-client': '203.0.113.9' };
   const withToken = (token: string) => servedBy('/t', { ...target, 'x-acgs-edge': token });
   const now = Math.floor(Date.now() / 1000);
   for (let repeat = 0; repeat < 2; repeat++) {
-    expect(await withToken(stand.token())).toBe('a-2');
+    expect(await withToken(harness.token())).toBe('a-2');
     expect(await withToken(signToken({}, newKey))).toBe('a-2');
-    expect(await withToken(stand.token({ exp: now - 1 }))).toBe(401);
-    expect(await withToken(stand.token({ exp: undefined }))).toBe(401);
-    expect(await withToken(stand.token({ exp: now + 3600 }))).toBe(401);
-    expect(await withToken(stand.token({ aud: 'other' }))).toBe(401);
-    expect(await withToken(stand.token({ iss: 'other' }))).toBe(401);
+    expect(await withToken(harness.token({ exp: now - 1 }))).toBe(401);
+    expect(await withToken(harness.token({ exp: undefined }))).toBe(401);
+    expect(await withToken(harness.token({ exp: now + 3600 }))).toBe(401);
+    expect(await withToken(harness.token({ aud: 'other' }))).toBe(401);
+    expect(await withToken(harness.token({ iss: 'other' }))).toBe(401);
     expect(await withToken(signToken({}, strangerKey))).toBe(401);
     expect(await withToken('nonsense')).toBe(401);
-    const good = stand.token();
+    const good = harness.token();
     expect(await withToken(good)).toBe('a-2');
     expect(await withToken(`${good.slice(0, -6)}AAAAAA`)).toBe(401);
   }
@@ -133,13 +133,13 @@ test('the edge is believed with a valid token alone', async () => {
   expect(refused.headers.get('content-type')).toBe('application/problem+json');
 });
 
-test('a token is remembered, and forgotten when it ends', async () => {
-  const entries = async () => Number(/used:(\d+)/.exec(await stand.ask('show table _tokens'))?.[1]);
+test('a verified token is cached until it expires', async () => {
+  const entries = async () => Number(/used:(\d+)/.exec(await harness.execute('show table _tokens'))?.[1]);
   let ask = (): ReturnType<typeof servedBy> => Promise.reject(new Error('no token was tried'));
-  // Where the machine is held up for as long as a token lives, the next one is tried.
+  // If a busy machine blocks for the lifetime of a token, retry with the next one.
   const news = await until(async () => {
     const exp = Math.floor(Date.now() / 1000) + 4;
-    const token = stand.token({ exp });
+    const token = harness.token({ exp });
     ask = () => servedBy('/t', edgeHeaders({ 'x-acgs-edge': token, 'x-acgs-instance': 'a-1' }));
     const before = await entries();
     const said = [];
@@ -150,7 +150,7 @@ test('a token is remembered, and forgotten when it ends', async () => {
   await expect.poll(ask, { timeout: 60_000 }).toBe(401);
 });
 
-test('what clients send as ours never passes; what the edge sends reaches instances only where it should', async () => {
+test('x-acgs headers of clients are removed; those of the edge do not reach instances', async () => {
   const forged = {
     'x-acgs-instance': 'a-3',
     'x-acgs-client': '10.0.0.1',
@@ -158,7 +158,7 @@ test('what clients send as ours never passes; what the edge sends reaches instan
     'x-forwarded-for': '1.2.3.4',
   };
   const answer = await call('/admin', forged);
-  // 127.0.0.1 itself is allowed there.
+  // 127.0.0.1 is allowed.
   expect(answer.headers.get('x-acgs-instance')).not.toBe('a-3');
   const seen = lastSeen(answer.headers.get('x-acgs-instance') ?? '');
   expect(Object.keys(seen?.headers ?? {}).filter((name) => name.startsWith('x-acgs-'))).toEqual([]);
@@ -174,11 +174,11 @@ test('what clients send as ours never passes; what the edge sends reaches instan
   expect(Object.keys(fromEdge ?? {}).filter((name) => name.startsWith('x-acgs-'))).toEqual([]);
 });
 
-test('edge reports reach the agent with a valid token alone, and never from a client of the edge', async () => {
+test('edge reports reach the agent only with a valid token, never from a client of the edge', async () => {
   const post = (headers: Record<string, string>, method = 'POST') =>
     call('/__acgs/edge-reports', headers, { method, ...(method === 'POST' && { body: '{"v":1}' }) });
   const before = agent.requests.length;
-  const token = stand.token();
+  const token = harness.token();
   expect((await post({})).status).toBe(404);
   expect((await post({ 'x-acgs-edge': token }, 'GET')).status).toBe(404);
   expect((await post({ 'x-acgs-edge': token, 'x-acgs-client': '203.0.113.7' })).status).toBe(404);
@@ -188,13 +188,13 @@ test('edge reports reach the agent with a valid token alone, and never from a cl
   expect(agent.requests.at(-1)?.headers['x-acgs-edge']).toBe(token);
 });
 
-test('the 21st request of one client within the window gets 429; the edge counts for itself', async () => {
-  // A connection the edge used is not the edge's when a request on it carries no token.
+test('the 21st request of a client within the window gets 429; edge requests are not counted', async () => {
+  // A request without a token counts as a client's, even on a connection that the edge used.
   const { Agent, request } = await import('node:http');
   const agent = new Agent({ keepAlive: true, maxSockets: 1 });
   const status = (headers: Record<string, string>) =>
     new Promise<{ status: number; retryAfter: string | undefined }>((resolve, reject) => {
-      request(`${stand.gateway}/limit`, { agent, headers }, (answer) => {
+      request(`${harness.gateway}/limit`, { agent, headers }, (answer) => {
         answer
           .resume()
           .on('end', () =>
@@ -206,8 +206,8 @@ test('the 21st request of one client within the window gets 429; the edge counts
     });
   const one = { 'x-acgs-client': '2001:db8::1' };
   for (let count = 0; count < 30; count++) expect((await status(edgeHeaders(one))).status).toBe(200);
-  // Some more than 21: HAProxy counts what lies before the present ten seconds by an estimate. And all of them again
-  // where the machine was held up, since the window went on meanwhile.
+  // More than 21: HAProxy estimates the share of the previous window. Repeat all of them if a busy machine was slower
+  // than the window.
   const last = await until(async () => {
     const began = performance.now();
     const answers = [];
@@ -218,21 +218,21 @@ test('the 21st request of one client within the window gets 429; the edge counts
   agent.destroy();
   expect(last).toEqual(Array(5).fill({ status: 429, retryAfter: '10' }));
   expect((await call('/limit')).status).toBe(200);
-  const counted = await stand.ask('show table _limit');
+  const counted = await harness.execute('show table _limit');
   expect(counted).toContain('127.0.0.1');
   expect(counted).not.toContain('2001:db8');
 });
 
-test('backups take over when no other is left, and an empty service says that nothing was sent', async () => {
-  for (const id of ['a-1', 'a-2']) await stand.ask(`set server a/${id} state ready`);
+test('backups take over when no primary is left; an empty service marks its 503 as unsent', async () => {
+  for (const id of ['a-1', 'a-2']) await harness.execute(`set server a/${id} state ready`);
   expect(new Set([await servedBy('/b'), await servedBy('/b'), await servedBy('/b')])).toEqual(
     new Set(['a-1', 'a-2']),
   );
-  await stand.ask('set server a/a-1 state maint');
-  await stand.ask('set server a/a-2 state maint');
+  await harness.execute('set server a/a-1 state maint');
+  await harness.execute('set server a/a-2 state maint');
   expect(await servedBy('/b')).toBe('a-3');
-  await stand.ask('set server a/a-1 state ready');
-  await stand.ask('set server a/a-2 state ready');
+  await harness.execute('set server a/a-1 state ready');
+  await harness.execute('set server a/a-2 state ready');
   const post = await call('/empty', edgeHeaders(), { method: 'POST', body: 'x' });
   expect(post.status).toBe(503);
   expect(post.headers.get('x-acgs-unsent')).toBe('1');
@@ -243,7 +243,7 @@ test('backups take over when no other is left, and an empty service says that no
 
 test("an instance's own 503 is passed on without the mark, and its x-acgs-* headers are dropped", async () => {
   origin('b-1').answer(({ url }, response) => {
-    // It is well, or HAProxy would take it out sooner or later.
+    // It passes its checks, so HAProxy keeps it in.
     if (url === '/health') return response.end();
     response.writeHead(503, { 'x-acgs-unsent': '1', 'x-acgs-instance': 'forged', 'x-frame-options': 'DENY' });
     response.end('mine');
@@ -256,7 +256,7 @@ test("an instance's own 503 is passed on without the mark, and its x-acgs-* head
   expect(answer.headers.get('x-content-type-options')).toBe('nosniff');
 });
 
-test('sessions stay, requests without one are spread', async () => {
+test('requests with a session stay with one instance, others are balanced', async () => {
   const session = async (more: Record<string, string>) => {
     const headers = edgeHeaders({ 'x-acgs-client': '203.0.113.77', ...more });
     const used = [];
@@ -267,16 +267,16 @@ test('sessions stay, requests without one are spread', async () => {
   expect(await session({ 'x-governance-session': 'abc' })).toBe(1);
 });
 
-test('statistics ask for the password; health and metrics do not', async () => {
-  expect((await fetch(`${stand.stats}/stats`)).status).toBe(401);
-  const authorization = `Basic ${btoa(`${stand.secrets.statsUser}:${stand.secrets.statsPassword}`)}`;
-  expect((await fetch(`${stand.stats}/stats`, { headers: { authorization } })).status).toBe(200);
+test('statistics require the password; health and metrics do not', async () => {
+  expect((await fetch(`${harness.stats}/stats`)).status).toBe(401);
+  const authorization = `Basic ${btoa(`${harness.secrets.statsUser}:${harness.secrets.statsPassword}`)}`;
+  expect((await fetch(`${harness.stats}/stats`, { headers: { authorization } })).status).toBe(200);
   for (const path of ['/stats/prometheus', '/metrics']) {
-    expect(await (await fetch(`${stand.stats}${path}`)).text()).toContain(
+    expect(await (await fetch(`${harness.stats}${path}`)).text()).toContain(
       'haproxy_server_status{proxy="a",server="a-1"',
     );
   }
-  const health = await fetch(`${stand.stats}/health`);
+  const health = await fetch(`${harness.stats}/health`);
   expect([health.status, await health.json()]).toEqual([
     200,
     { status: 'degraded', services: { a: 2, stats: 1, 'h.x': 1, empty: 0 } },

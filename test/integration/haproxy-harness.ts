@@ -14,7 +14,7 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { haproxyCommand } from '../harness/haproxy.ts';
 import { sampleInstance } from '../harness/instance.ts';
 
-/** A HAProxy of its own on free ports, made from a small configuration, for tests of what it really does. */
+/** A real HAProxy on free ports with a small configuration. */
 export interface HaproxyHarness {
   config: Config;
   gateway: string;
@@ -22,9 +22,9 @@ export interface HaproxyHarness {
   folder: string;
   haproxy: { pid: number; running: boolean; log(): string };
   secrets: { statsUser: string; statsPassword: string; edgePublicKeys: string };
-  /** One runtime command, as a person would give it (and give again, where no answer came). */
-  ask(command: string): Promise<string>;
-  /** An edge token; every claim may be made wrong. */
+  /** One manual runtime command, retried when HAProxy does not answer. */
+  execute(command: string): Promise<string>;
+  /** An edge token; `claims` replace the valid ones. */
   token(claims?: Record<string, unknown>, key?: EdgeKey): string;
   restart(): Promise<void>;
   stop(): Promise<void>;
@@ -52,13 +52,13 @@ export function signToken(claims: Record<string, unknown>, key: EdgeKey): string
 }
 
 export interface HaproxyHarnessOptions {
-  /** The `services:` section, as YAML indented by nothing. */
+  /** The `services:` section as YAML without indentation. */
   services: string;
-  /** More keys of `haproxy:`, as YAML flow entries: `rateLimit: off, requireEdge: true`. */
+  /** More keys of `haproxy:` as YAML flow entries: `rateLimit: off, requireEdge: true`. */
   haproxy?: string;
   keys?: EdgeKey[];
   agentBind?: string;
-  /** Instead of a port of its own choice on 127.0.0.1. */
+  /** Default: a free port on 127.0.0.1. */
   bind?: string[];
 }
 
@@ -73,7 +73,7 @@ export async function startHaproxyHarness({
   const [gateway = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
   const edgeKeys = keys ?? [edgeKey('k1')];
   const extra = `bind: ${JSON.stringify(bind ?? [`127.0.0.1:${gateway}`])},`;
-  // Instances and agent live in the test's own process: a moment in which it is held up is no death of theirs.
+  // Instances and agent run in the test's process: the long timeouts keep them up when a busy machine blocks it.
   const config = parseConfig(`
 version: 1
 site: { id: main }
@@ -99,7 +99,7 @@ haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}
     });
   await installHaproxyConfig({ config, instances: configInstances(config), secrets });
   let server = await start();
-  const stand: HaproxyHarness = {
+  const harness: HaproxyHarness = {
     config,
     gateway: `http://127.0.0.1:${gateway}`,
     stats: `http://127.0.0.1:${stats}`,
@@ -114,7 +114,7 @@ haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}
       log: () => server.child.tail(200),
     },
     secrets,
-    ask: (command) => haproxyCommand(config.haproxy.socket, command),
+    execute: (command) => haproxyCommand(config.haproxy.socket, command),
     token: (claims = {}, key = edgeKeys[0] ?? edgeKey('none')) => signToken(claims, key),
     async restart() {
       await server.stop();
@@ -125,79 +125,78 @@ haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}
       removeFolder(folder);
     },
   };
-  releases.push(stand.stop);
-  return stand;
+  releases.push(harness.stop);
+  return harness;
 }
 
-/** A sink for a stand, fed by hand, with all it has said. */
+/** A sink for a harness, updated by the test, with everything that it reported. */
 export interface ReconciledHaproxy {
   sink: HaproxySink;
   traffic: TrafficDelta[];
-  hints: string[];
+  connectFailures: string[];
   instances: Map<string, Instance>;
-  /** Changes some instances (null removes) and tells the sink. */
+  /** Changes some instances (null removes one) and updates the sink. */
   change(changes: Record<string, Partial<Instance> | null>): void;
 }
 
-export async function startSink(stand: HaproxyHarness): Promise<ReconciledHaproxy> {
+export async function startSink(harness: HaproxyHarness): Promise<ReconciledHaproxy> {
   const traffic: TrafficDelta[] = [];
-  const hints: string[] = [];
+  const connectFailures: string[] = [];
   const sink = createHaproxySink({
-    config: stand.config,
-    secrets: stand.secrets,
+    config: harness.config,
+    secrets: harness.secrets,
     log: pino({ level: process.env.HAPROXY_TEST_LOG ?? 'silent' }),
-    emit: (deltas) => traffic.push(...deltas),
-    hint: (service, instance) => hints.push(instanceKey(service, instance)),
+    onTraffic: (deltas) => traffic.push(...deltas),
+    onConnectFailure: (service, instance) => connectFailures.push(instanceKey(service, instance)),
   });
   await sink.start();
   const instances = new Map(
-    configInstances(stand.config).map((source) => [
+    configInstances(harness.config).map((source) => [
       instanceKey(source.service, source.id),
       instanceOf({ ...source, state: 'up', health: 'up', origin: 'file' }),
     ]),
   );
-  const tell = (changed: number) =>
+  const update = () =>
     sink.accept({
       at: Date.now(),
       instances,
-      changes: Array.from({ length: changed }, () => ({
-        at: 0,
-        service: '',
-        instance: '',
-        kind: 'state',
-        reason: '',
-      })),
+      changes: [{ at: 0, service: '', instance: '', kind: 'state', reason: '' }],
     });
-  tell(1);
-  const steered: ReconciledHaproxy = {
+  update();
+  const reconciled: ReconciledHaproxy = {
     sink,
     traffic,
-    hints,
+    connectFailures,
     instances,
     change(changes) {
       for (const [key, change] of Object.entries(changes)) {
         if (change === null) instances.delete(key);
         else instances.set(key, instanceOf({ ...instances.get(key), ...change }));
       }
-      tell(1);
+      update();
     },
   };
   releases.push(() => sink.close(CLOSE_MS));
-  return steered;
+  return reconciled;
 }
 
-/** One that was registered and has proved nothing yet, unless the test says more of it. */
+/** By default an instance that was registered and has no health result yet. */
 const instanceOf = (parts: Partial<Instance>): Instance =>
   sampleInstance({
-    ...{ id: '', service: '', url: 'http://127.0.0.1:1', origin: 'api', state: 'down', health: 'unknown' },
+    id: '',
+    service: '',
+    url: 'http://127.0.0.1:1',
+    origin: 'api',
+    state: 'down',
+    health: 'unknown',
     ...parts,
   });
 
-/** More than it takes: a round that still ran would write into a folder that is being removed. */
+/** Long enough for a running round to end: it would write into a folder that is being removed. */
 export const CLOSE_MS = 60_000;
 
 const releases: (() => Promise<unknown>)[] = [];
-/** Registers what ends with the test file, in reverse order. */
+/** Registers a release that runs after the tests of the file, in reverse order. */
 export const releaseAfterTests = (release: () => Promise<unknown>): void => void releases.push(release);
 
 afterAll(async () => {

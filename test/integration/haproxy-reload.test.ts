@@ -2,9 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
-import type { DesiredServer } from '../../agent/haproxy/reconciler/desired.ts';
+import { computeDesiredServers } from '../../agent/haproxy/reconciler/desired.ts';
 import { createFleet } from '../../agent/haproxy/reconciler/fleet.ts';
-import { createHaproxyFiles, type HaproxyFiles } from '../../agent/haproxy/render/haproxy-files.ts';
+import { createHaproxyFiles } from '../../agent/haproxy/render/haproxy-files.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { sampleInstance } from '../harness/instance.ts';
 import { until } from '../harness/until.ts';
@@ -12,95 +12,93 @@ import { releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 const URL_OF = { 'a-1': 'http://127.0.0.1:1', 'a-2': 'http://127.0.0.1:2' };
 
-/** A fleet over a real HAProxy whose rounds are taken by hand, and in whose rounds something can happen. */
-async function rounds() {
-  const stand = await startHaproxyHarness({
+/** A fleet over a real HAProxy, with hooks after the file operations of its rounds. */
+async function startFleet() {
+  const harness = await startHaproxyHarness({
     services: `a: { routes: [/], instances: [ { id: a-1, url: "${URL_OF['a-1']}" }, { id: a-2, url: "${URL_OF['a-2']}" } ] }`,
   });
-  let config: Config = stand.config;
-  let desired = new Map<string, DesiredServer>();
-  const files = createHaproxyFiles({ config: () => config, secrets: stand.secrets });
-  /** Registers a-1 with so many connections. */
-  const want = (maxconn?: number) => {
-    const more = maxconn === undefined ? {} : { maxconn };
-    const instances = Object.entries(URL_OF).map(([id, url]) =>
-      sampleInstance({ id, url, service: 'a', ...(id === 'a-1' && more) }),
-    );
-    files.setInstances(instances);
-    desired = new Map(
-      instances.map(({ id, url, service, maxconn: most }) => [
-        `a/${id}`,
-        {
-          ...{ service, instance: id, url, verdict: null, reason: '', admin: 'ready', weight: 100 },
-          ...{ priority: 1, ...(most === undefined ? {} : { maxconn: most }) },
-        },
-      ]),
-    );
-  };
-  want();
-  const during: Partial<Record<'write' | 'saveStates', () => void>> = {};
-  /** As the files are, but that what is to happen happens right after one of their works. */
-  const then = async (name: 'write' | 'saveStates', work: Promise<void>) => {
+  let config: Config = harness.config;
+  let rounds = 0;
+  const files = createHaproxyFiles({ config: () => config, secrets: harness.secrets });
+  const hooks: Partial<Record<'write' | 'saveStates', () => void>> = {};
+  const withHook = async (name: 'write' | 'saveStates', work: Promise<void>) => {
     await work;
-    const happen = during[name];
-    delete during[name];
-    happen?.();
-  };
-  const watched: HaproxyFiles = {
-    ...files,
-    write: () => then('write', files.write()),
-    saveServerStates: (states) => then('saveStates', files.saveServerStates(states)),
+    const hook = hooks[name];
+    delete hooks[name];
+    hook?.();
   };
   const fleet = createFleet({
-    ...{ config: () => config, desired: () => desired, files: watched, log: pino({ level: 'silent' }) },
-    ...{ emit() {}, hint() {}, now: Date.now },
+    config: () => config,
+    files: {
+      ...files,
+      write: () => withHook('write', files.write()),
+      saveServerStates: (states) => withHook('saveStates', files.saveServerStates(states)),
+    },
+    log: pino({ level: 'silent' }),
+    onTraffic() {},
+    onConnectFailure() {},
+    onRound: () => {
+      rounds += 1;
+    },
+    now: Date.now,
   });
-  releaseAfterTests(async () => fleet.close());
-  return {
-    ...{ during, want, round: () => fleet.reconcile() },
-    /** Rounds until it reads so, for less long than a reload that did not help is held back. */
-    settles: (read: () => Promise<string | undefined>, wanted: string) =>
-      until(
-        async () => {
-          await fleet.reconcile();
-          return (await read()) === wanted;
-        },
-        { withinMs: 25_000 },
-      ),
+  releaseAfterTests(async () => {
+    await fleet.release();
+    fleet.close();
+  });
+  const started = {
+    hooks,
+    /** Sets the maxconn of a-1. */
+    want(maxconn?: number) {
+      const instances = Object.entries(URL_OF).map(([id, url]) =>
+        sampleInstance({ id, url, service: 'a', ...(id === 'a-1' && maxconn !== undefined && { maxconn }) }),
+      );
+      files.setInstances(instances);
+      fleet.update(computeDesiredServers(instances, new Set()), [
+        { kind: 'registered', service: 'a', instance: 'a-1', at: 0, reason: 'test' },
+      ]);
+    },
+    nextRounds(count: number) {
+      const end = rounds + count;
+      return until(() => rounds >= end);
+    },
+    /** Waits less long than an unsuccessful reload is paused. */
+    becomes: (read: () => Promise<string | undefined>, wanted: string) =>
+      until(async () => (await read()) === wanted, { withinMs: 25_000 }),
     reconfigure(haproxy: Partial<Config['haproxy']>) {
       config = { ...config, haproxy: { ...config.haproxy, ...haproxy } };
       files.markStale();
+      fleet.reconfigured();
     },
-    maxconn: async () => /^Maxconn: (\d+)$/m.exec(await stand.ask('show info'))?.[1],
+    maxconn: async () => /^Maxconn: (\d+)$/m.exec(await harness.execute('show info'))?.[1],
     /** The column `slim`. */
-    limit: async () => /^a,a-1,(?:[^,]*,){4}(\d+),/m.exec(await stand.ask('show stat a 4 -1'))?.[1],
+    limit: async () => /^a,a-1,(?:[^,]*,){4}(\d+),/m.exec(await harness.execute('show stat a 4 -1'))?.[1],
   };
+  started.want();
+  expect(await started.nextRounds(1)).toBe(true);
+  return started;
 }
 
-test('a configuration that comes in the middle of a round is in force after the next one', async () => {
-  const { round, settles, during, reconfigure, maxconn } = await rounds();
-  await round();
-  during.write = () => reconfigure({ maxconn: 1234 });
-  await round();
-  expect(await settles(maxconn, '1234')).toBe(true);
+test('a configuration that changes during a round takes effect after the next one', async () => {
+  const { becomes, hooks, reconfigure, maxconn } = await startFleet();
+  hooks.write = () => reconfigure({ maxconn: 1234 });
+  expect(await becomes(maxconn, '1234')).toBe(true);
 });
 
-test('so is what was registered anew as another kind of server, in the middle of a round or of a reload', async () => {
-  const { round, settles, during, want, reconfigure, maxconn, limit } = await rounds();
-  await round();
-  during.write = () => want(7);
-  await round();
-  expect(await settles(limit, '7')).toBe(true);
+test('so does an instance that is registered again with another maxconn during a round or a reload', async () => {
+  const { becomes, hooks, want, reconfigure, maxconn, limit } = await startFleet();
+  hooks.write = () => want(7);
+  expect(await becomes(limit, '7')).toBe(true);
   // Between the files and the new worker.
   reconfigure({ maxconn: 1234 });
-  during.saveStates = () => want(8);
-  expect(await settles(maxconn, '1234')).toBe(true);
-  expect(await settles(limit, '8')).toBe(true);
+  hooks.saveStates = () => want(8);
+  expect(await becomes(maxconn, '1234')).toBe(true);
+  expect(await becomes(limit, '8')).toBe(true);
 });
 
-test('a HAProxy of another host that answers and never ends holds up nothing at our own', async () => {
-  const { round, reconfigure } = await rounds();
-  // Not silent, so that no timeout lets go of it.
+test('another HAProxy whose response never ends does not delay the own one', async () => {
+  const { nextRounds, reconfigure } = await startFleet();
+  // It sends data all the time, so no timeout closes the connection.
   const sockets = new Set<Socket>();
   const drip = setInterval(() => {
     for (const socket of sockets) socket.write('x');
@@ -115,5 +113,6 @@ test('a HAProxy of another host that answers and never ends holds up nothing at 
   });
   const { port } = server.address() as AddressInfo;
   reconfigure({ others: [{ name: 'drip', socket: `127.0.0.1:${port}` }] });
-  for (let count = 0; count < 3; count++) expect(await round()).toBeDefined();
+  // Only the own HAProxy can end a round.
+  expect(await nextRounds(3)).toBe(true);
 });

@@ -5,14 +5,9 @@ import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { createAdminCommandLog } from '../../agent/haproxy/reconciler/admin-commands.ts';
-import type { DesiredServer } from '../../agent/haproxy/reconciler/desired.ts';
-import { createReconciler } from '../../agent/haproxy/reconciler/reconciler.ts';
 import { createHaproxyFiles } from '../../agent/haproxy/render/haproxy-files.ts';
-import { parseServersState, parseStat } from '../../agent/haproxy/socket/parse.ts';
 import { freePorts } from '../../dev/ports.ts';
 import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
-import { eventually } from '../harness/eventually.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 import { releaseAfterTests, startHaproxyHarness, startSink } from './haproxy-harness.ts';
@@ -20,7 +15,7 @@ import { releaseAfterTests, startHaproxyHarness, startSink } from './haproxy-har
 const folder = createPrivateFolder('acgs-tv');
 releaseAfterTests(async () => removeFolder(folder));
 
-/** A certificate for `name`, signed by the CA of the same folder, and what belongs to it. */
+/** A certificate for `name` and its key, signed by the folder's CA. */
 function certificate(name: string): { cert: string; key: string; pem: string; ca: string } {
   const path = (suffix: string) => join(folder, `${name}.${suffix}`);
   const ca = join(folder, 'ca.crt');
@@ -52,22 +47,24 @@ function certificate(name: string): { cert: string; key: string; pem: string; ca
   return { cert: path('crt'), key: path('key'), pem, ca };
 }
 
-test('TLS with HTTP/2, plain requests sent there, but not those of the edge', async () => {
+test('TLS with HTTP/2; plain requests are redirected to it, except those of the edge', async () => {
   const origin = await startOrigin('a-1');
   releaseAfterTests(origin.stop);
   const { pem } = certificate('gateway.test');
   const [port = 0] = await freePorts(1);
-  const stand = await startHaproxyHarness({
+  const harness = await startHaproxyHarness({
     services: `a: { routes: [/], instances: [ { id: a-1, url: "${origin.url}" } ] }`,
     haproxy: `rateLimit: off, tls: { crt: ${pem}, bind: ["127.0.0.1:${port}"] }`,
   });
-  const plain = await fetch(`${stand.gateway}/x?y=1`, {
+  const plain = await fetch(`${harness.gateway}/x?y=1`, {
     redirect: 'manual',
     headers: { host: 'gateway.test' },
   });
   expect(plain.status).toBe(308);
   expect(plain.headers.get('location')).toMatch(/^https:\/\/.*\/x\?y=1$/);
-  expect((await fetch(`${stand.gateway}/x`, { headers: { 'x-acgs-edge': stand.token() } })).status).toBe(200);
+  expect((await fetch(`${harness.gateway}/x`, { headers: { 'x-acgs-edge': harness.token() } })).status).toBe(
+    200,
+  );
 
   const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
   const headers = await new Promise<Record<string, unknown>>((resolve, reject) => {
@@ -77,12 +74,12 @@ test('TLS with HTTP/2, plain requests sent there, but not those of the edge', as
   session.close();
   expect(headers).toMatchObject({ ':status': 200, 'x-acgs-instance': 'a-1' });
   expect(headers['strict-transport-security']).toBe('max-age=31536000');
-  // Among them are HAProxy's checks.
+  // The requests include HAProxy's checks.
   const passedOn = origin.requests.findLast(({ url }) => url === '/h2');
   expect(passedOn?.headers['x-forwarded-proto']).toBe('https');
 });
 
-test('https instances: verified by CA and name, shown our certificate', async () => {
+test('https instances are verified by CA and name, and receive the client certificate', async () => {
   const [server, client, other] = [
     certificate('gs.internal'),
     certificate('haproxy'),
@@ -107,21 +104,23 @@ test('https instances: verified by CA and name, shown our certificate', async ()
     return (instance.address() as AddressInfo).port;
   };
   const tls = `tls: { ca: ${server.ca}, cert: ${client.cert}, key: ${client.key}, serverName: gs.internal }`;
-  const stand = await startHaproxyHarness({
+  const harness = await startHaproxyHarness({
     services: `right: { routes: [/right], health: { ${tls} }, instances: [ { id: r-1, url: "https://127.0.0.1:${await started(server)}" } ] }
 wrong: { routes: [/wrong], health: { ${tls} }, instances: [ { id: w-1, url: "https://127.0.0.1:${await started(other)}" } ] }`,
     haproxy: 'rateLimit: off',
   });
-  expect(await (await fetch(`${stand.gateway}/right`)).text()).toBe('secret');
-  expect((await fetch(`${stand.gateway}/wrong`)).status).toBe(503);
-  // A new configuration with a client certificate is judged with it.
-  await createHaproxyFiles({ config: () => stand.config, secrets: stand.secrets }).validate(stand.config);
+  expect(await (await fetch(`${harness.gateway}/right`)).text()).toBe('secret');
+  expect((await fetch(`${harness.gateway}/wrong`)).status).toBe(503);
+  // The validation of a new configuration includes the client certificate.
+  await createHaproxyFiles({ config: () => harness.config, secrets: harness.secrets }).validate(
+    harness.config,
+  );
 });
 
-test('a configuration that comes while the last one is written is written too', async () => {
-  const stand = await startHaproxyHarness({ services: 'a: { routes: [/] }' });
-  let { config } = stand;
-  const files = createHaproxyFiles({ config: () => config, secrets: stand.secrets });
+test('a configuration that changes during a write is written next', async () => {
+  const harness = await startHaproxyHarness({ services: 'a: { routes: [/] }' });
+  let { config } = harness;
+  const files = createHaproxyFiles({ config: () => config, secrets: harness.secrets });
   const first = files.write();
   config = { ...config, haproxy: { ...config.haproxy, maxconn: 1234 } };
   files.markStale();
@@ -133,11 +132,11 @@ test('a configuration that comes while the last one is written is written too', 
   await expect(files.validate(refused)).rejects.toThrow('/nowhere.pem');
 });
 
-test('names that do not resolve, odd ids and IPv6 stop nothing', async () => {
+test('HAProxy starts with unresolvable names, unusual ids and IPv6', async () => {
   const origin = await startOrigin('a.b-1');
   releaseAfterTests(origin.stop);
   const [port = 0, nobody = 0] = await freePorts(2);
-  const stand = await startHaproxyHarness({
+  const harness = await startHaproxyHarness({
     services: `a.b_c:
   routes: ["/a(b)/c;d,e", "/$x'y", /]
   health: { path: "/health?q=%20\\"'$\\\\x", headers: { x-odd: "a b#c\\"$%d" } }
@@ -152,12 +151,12 @@ test('names that do not resolve, odd ids and IPv6 stop nothing', async () => {
     const answer = await fetch(`http://${address}:${port}/a(b)/c;d,e/x`);
     expect(answer.status).toBe(200);
   }
-  expect(stand.haproxy.running).toBe(true);
+  expect(harness.haproxy.running).toBe(true);
   const probed = await until(() => origin.requests.find(({ url }) => url.startsWith('/health')));
   expect(probed?.headers).toMatchObject({ 'x-odd': 'a b#c"$%d', host: 'a.b_c' });
 });
 
-test('every HAProxy of the site is steered, and stick-tables are shared', async () => {
+test('every HAProxy of the site is reconciled, and stick-tables are shared', async () => {
   const origins = [await startOrigin('a-1'), await startOrigin('a-2')];
   for (const origin of origins) releaseAfterTests(origin.stop);
   const [one = 0, two = 0] = await freePorts(2);
@@ -168,90 +167,23 @@ test('every HAProxy of the site is steered, and stick-tables are shared', async 
     services,
     haproxy: `${peers}, name: one, others: [ { name: two, socket: ${second.config.haproxy.socket} } ]`,
   });
-  const steered = await startSink(first);
+  const reconciled = await startSink(first);
   const states = async () =>
     Promise.all(
       [first, second].map(
-        async (stand) => /^a,a-1,.*?,(UP|DOWN)/m.exec(await stand.ask('show stat a 4 -1'))?.[1],
+        async (harness) => /^a,a-1,.*?,(UP|DOWN)/m.exec(await harness.execute('show stat a 4 -1'))?.[1],
       ),
     );
-  steered.change({ 'a/a-1': { state: 'down', health: 'down' } });
+  reconciled.change({ 'a/a-1': { state: 'down', health: 'down' } });
   expect(await until(async () => (await states()).join() === 'DOWN,DOWN')).toBe(true);
-  steered.change({ 'a/a-1': { state: 'up', health: 'up' } });
+  reconciled.change({ 'a/a-1': { state: 'up', health: 'up' } });
   expect(await until(async () => (await states()).join() === 'UP,UP')).toBe(true);
 
-  const used = async (stand: typeof first) =>
-    (await fetch(`${stand.gateway}/`)).headers.get('x-acgs-instance');
+  const used = async (harness: typeof first) =>
+    (await fetch(`${harness.gateway}/`)).headers.get('x-acgs-instance');
   const instance = await used(first);
-  expect(await until(async () => /used:1/.test(await second.ask('show table a')))).toBe(true);
+  expect(await until(async () => /used:1/.test(await second.execute('show table a')))).toBe(true);
   for (let count = 0; count < 4; count++) expect(await used(second)).toBe(instance);
-  const total = () => steered.traffic.reduce((sum, delta) => sum + delta.success, 0);
+  const total = () => reconciled.traffic.reduce((sum, delta) => sum + delta.success, 0);
   expect(await until(() => total() === 5)).toBe(true);
-});
-
-test('at a HAProxy with an agent of its own, what that agent takes back is not ordered again at once', async () => {
-  const services = 'a: { routes: [/], instances: [ { id: a-1, url: "http://127.0.0.1:1" } ] }';
-  const stand = await startHaproxyHarness({ services });
-  const down = {
-    service: 'a',
-    instance: 'a-1',
-    url: 'http://127.0.0.1:1',
-    verdict: 'down',
-    reason: '',
-  } as const;
-  const desired = new Map([['a/a-1', { ...down, admin: 'ready', weight: 100, priority: 1 } as const]]);
-  /** Whether a second look, within the first second, takes out again what was let in by hand; null: it came too late. */
-  const insists = async (shared: boolean) => {
-    const steering = createReconciler({
-      ...{ name: 'test', socket: stand.config.haproxy.socket, shared, config: () => stand.config },
-      ...{ desired: () => desired, onTraffic() {}, onRefused() {}, now: Date.now },
-    });
-    const began = performance.now();
-    await steering.poll();
-    await stand.ask('set server a/a-1 agent up');
-    await steering.poll();
-    const took = performance.now() - began;
-    steering.close();
-    const [stat] = parseStat(await stand.ask('show stat a 4 -1'));
-    await stand.ask('set server a/a-1 agent up');
-    return took < 900 ? { agentUp: stat?.agentUp } : null;
-  };
-  expect(await until(() => insists(false))).toEqual({ agentUp: false });
-  expect(await until(() => insists(true))).toEqual({ agentUp: true });
-});
-
-test('a drain that another agent gave, and that was taken back before we looked, is no order of a person', async () => {
-  const url = 'http://127.0.0.1:1';
-  const stand = await startHaproxyHarness({
-    services: `a: { routes: [/], instances: [ { id: a-1, url: "${url}" } ] }`,
-  });
-  const orders = createAdminCommandLog();
-  let desired = new Map<string, DesiredServer>();
-  const want = (admin: DesiredServer['admin']) => {
-    const a1 = { service: 'a', instance: 'a-1', url, verdict: null, reason: '', weight: 100, priority: 1 };
-    desired = new Map([['a/a-1', { ...a1, admin }]]);
-    orders.record(desired, []);
-  };
-  const steering = createReconciler({
-    ...{ name: 'test', socket: stand.config.haproxy.socket, shared: true, config: () => stand.config },
-    ...{ desired: () => desired, orders, onTraffic() {}, onRefused() {}, now: Date.now },
-  });
-  releaseAfterTests(async () => steering.close());
-  const look = () => eventually(() => steering.poll());
-  const admin = async () => parseServersState(await stand.ask('show servers state a'))[0]?.admin;
-  want('ready');
-  await look();
-  await stand.ask('set server a/a-1 state drain');
-  await look();
-  expect(await admin()).toBe('drain');
-  await stand.ask('set server a/a-1 state ready');
-  await look();
-  want('drain');
-  await stand.ask('set server a/a-1 state drain');
-  want('ready');
-  await look();
-  expect(await admin()).toBe('ready');
-  await stand.ask('set server a/a-1 state drain');
-  await look();
-  expect(await admin()).toBe('drain');
 });

@@ -2,34 +2,54 @@ import { type AdminState, type Change, instanceKey } from '../../core/state.ts';
 import type { DesiredServers } from './desired.ts';
 
 /**
- * The drains and maints that were asked of us. One may be given to a HAProxy by the other agent of the site, and taken
- * back, between two looks of ours: it is an order of ours all the same, and no person's on the socket.
+ * The drains and maints that were requested through the agent, as `service/instance state`. The site's other agent may
+ * set and undo one of them between two polls: it is still a requested state and no manual socket command.
  */
-export interface AdminCommandLog {
-  /** What is asked by now, and what was asked and taken back since the last time. */
-  record(desired: DesiredServers, changes: readonly Change[]): void;
-  /** This moment, to ask from later. */
-  position(): number;
-  requestedSince(mark: number, key: string, admin: AdminState): boolean;
+export interface RequestedAdmin {
+  /** Since the start of the poll before, until the start of the last poll. */
+  beforePoll: ReadonlySet<string>;
+  /** Since the start of the last poll. */
+  sincePoll: ReadonlySet<string>;
 }
 
-export function createAdminCommandLog(): AdminCommandLog {
-  const last = new Map<string, number>();
-  let noted = 0;
-  return {
-    record(desired, changes) {
-      noted += 1;
-      for (const [key, { admin }] of desired) if (admin !== 'ready') last.set(`${key} ${admin}`, noted);
-      for (const { kind, service, instance, to } of changes) {
-        if (kind === 'admin' && to !== 'ready') last.set(`${instanceKey(service, instance)} ${to}`, noted);
-      }
-      if (last.size <= 2 * desired.size) return;
-      // Of instances that are gone.
-      for (const name of last.keys()) {
-        if (!desired.has(name.slice(0, name.lastIndexOf(' ')))) last.delete(name);
-      }
-    },
-    position: () => noted,
-    requestedSince: (mark, key, admin) => (last.get(`${key} ${admin}`) ?? 0) > mark,
-  };
+export const NOTHING_REQUESTED: RequestedAdmin = { beforePoll: new Set(), sincePoll: new Set() };
+
+/** Adds the admin states that are desired now, and those that came and went in `changes`. */
+export function recordRequested(
+  requested: RequestedAdmin,
+  desired: DesiredServers,
+  changes: readonly Change[],
+): RequestedAdmin {
+  const sincePoll = new Set(requested.sincePoll);
+  for (const [key, { admin }] of desired) if (admin !== 'ready') sincePoll.add(`${key} ${admin}`);
+  for (const { kind, service, instance, to } of changes) {
+    if (kind === 'admin' && to !== 'ready') sincePoll.add(`${instanceKey(service, instance)} ${to}`);
+  }
+  const { beforePoll } = requested;
+  if (beforePoll.size + sincePoll.size <= 2 * desired.size) return { beforePoll, sincePoll };
+  return { beforePoll: onlyDesired(beforePoll, desired), sincePoll: onlyDesired(sincePoll, desired) };
+}
+
+/** Drops the entries of instances that no longer exist. */
+const onlyDesired = (entries: ReadonlySet<string>, desired: DesiredServers): Set<string> =>
+  new Set([...entries].filter((entry) => desired.has(entry.slice(0, entry.lastIndexOf(' ')))));
+
+export const startPoll = ({ beforePoll, sincePoll }: RequestedAdmin): RequestedAdmin => ({
+  beforePoll: new Set([...beforePoll, ...sincePoll]),
+  sincePoll: new Set(),
+});
+
+/** The poll succeeded; after a failed poll the earlier entries are still needed. */
+export const finishPoll = ({ sincePoll }: RequestedAdmin): RequestedAdmin => ({
+  beforePoll: new Set(),
+  sincePoll,
+});
+
+export function wasRequested(
+  { beforePoll, sincePoll }: RequestedAdmin,
+  key: string,
+  admin: AdminState,
+): boolean {
+  const entry = `${key} ${admin}`;
+  return beforePoll.has(entry) || sincePoll.has(entry);
 }

@@ -1,21 +1,26 @@
 import { expect, test } from 'vitest';
-import { createCommandBackoff } from './command-backoff.ts';
+import { applyCommandBackoff, type CommandHistory } from './command-backoff.ts';
 
-test('an order that is taken back again and again is given ever more seldom, another one at once', () => {
-  let now = 0;
-  const patience = createCommandBackoff(() => now);
-  const given: number[] = [];
-  for (; now < 300_000; now += 1_000) if (patience.allow('agent down')) given.push(now / 1_000);
-  expect(given).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
-  expect(patience.allow('agent up')).toBe(true);
+/** The times, in ms, at which a command passes that is tried every `stepMs`. */
+function sentAt(stepMs: number): { times: number[]; history: CommandHistory } {
+  let history: CommandHistory = new Map();
+  const times: number[] = [];
+  for (let now = 0; now < 300_000; now += stepMs) {
+    const result = applyCommandBackoff(history, ['agent down'], String, now);
+    history = result.history;
+    if (result.allowed.length > 0) times.push(now);
+  }
+  return { times, history };
+}
+
+test('a repeated command waits longer each time; a different command does not wait', () => {
+  const { times, history } = sentAt(1_000);
+  expect(times.map((at) => at / 1_000)).toEqual([0, 1, 3, 7, 15, 31, 63, 123, 183, 243]);
+  expect(applyCommandBackoff(history, ['agent up'], String, 299_000).allowed).toEqual(['agent up']);
 });
 
-test('what is ordered now and then, or of a new worker, does not wait', () => {
-  let now = 0;
-  const patience = createCommandBackoff(() => now);
-  for (; now < 300_000; now += 10_000) expect(patience.allow('agent down')).toBe(true);
-  expect(patience.allow('agent down')).toBe(true);
-  expect(patience.allow('agent down')).toBe(false);
-  patience.reset();
-  expect(patience.allow('agent down')).toBe(true);
+test('a command that is repeated rarely does not wait', () => {
+  const { times, history } = sentAt(10_000);
+  expect(times).toHaveLength(30);
+  expect(applyCommandBackoff(history, ['agent down'], String, 290_500).allowed).toEqual([]);
 });

@@ -4,8 +4,8 @@ import type { Instance } from '../../core/state.ts';
 import { computeDesiredServers } from './desired.ts';
 
 const instance = (id: string, more: Partial<Instance> = {}) => sampleInstance({ id, service: 's', ...more });
-const verdicts = (instances: Instance[], settled: string[] = []) =>
-  [...computeDesiredServers(instances, new Set(settled)).values()].map(({ verdict }) => verdict);
+const verdicts = (instances: Instance[], initial: string[] = []) =>
+  [...computeDesiredServers(instances, new Set(initial)).values()].map(({ verdict }) => verdict);
 const down: Partial<Instance> = { state: 'down', health: 'down' };
 const broken: Partial<Instance> = { state: 'down', breaker: 'open' };
 
@@ -17,13 +17,13 @@ test('state becomes a verdict; probation and draining serve', () => {
   expect(verdicts([instance('a'), ...others, instance('d', down)])).toEqual(['up', 'up', 'up', 'down']);
 });
 
-test('an instance there at the start is left alone until it is judged; a newcomer waits outside', () => {
+test('an initial instance has no verdict until it has a health result; a new one stays out', () => {
   const unknown: Partial<Instance> = { health: 'unknown', state: 'down' };
   expect(verdicts([instance('a'), instance('b', unknown)], ['s/b'])).toEqual(['up', null]);
   expect(verdicts([instance('a'), instance('b', unknown)])).toEqual(['up', 'down']);
 });
 
-test('a breaker never takes the last one, a dead one stays out', () => {
+test('a breaker never removes the last instance; an unhealthy one stays out', () => {
   expect(verdicts([instance('a', broken), instance('b', down)])).toEqual(['up', 'down']);
   expect(verdicts([instance('a', broken), instance('b')])).toEqual(['down', 'up']);
   expect(verdicts([instance('a', { ...broken, admin: 'maint' }), instance('b', down)])).toEqual([
@@ -32,7 +32,7 @@ test('a breaker never takes the last one, a dead one stays out', () => {
   ]);
 });
 
-test('maintenance says nothing about the instance itself', () => {
+test('maintenance does not change the verdict', () => {
   const maint: Partial<Instance> = { admin: 'maint', state: 'down' };
   expect(verdicts([instance('a', maint), instance('b')])).toEqual(['up', 'up']);
   expect(verdicts([instance('a', { ...maint, health: 'down' }), instance('b')])).toEqual(['down', 'up']);

@@ -41,16 +41,16 @@ const commands = (
   actual: Map<string, ActualServer>,
   ours: [string, AdminState][] = [],
 ) =>
-  diffServers(desired, actual, new Map(ours)).flatMap((step) =>
-    step.do === 'set' ? step.commands : [step.do],
+  diffServers(desired, actual, new Map(ours)).flatMap((action) =>
+    action.type === 'set' ? action.commands : [action.type],
   );
 
-test('nothing is said when nothing differs', () => {
+test('no difference, no command', () => {
   expect(commands(want(), have())).toEqual([]);
   expect(commands(want({ verdict: null }), have({ agentUp: false }))).toEqual([]);
 });
 
-test('each axis by its own command', () => {
+test('each setting has its own command', () => {
   expect(commands(want({ verdict: 'down' }), have())).toEqual(['set server s/a agent down']);
   expect(commands(want(), have({ agentUp: false }))).toEqual(['set server s/a agent up']);
   expect(commands(want({ weight: 30 }), have())).toEqual(['set server s/a weight 30']);
@@ -63,14 +63,14 @@ test('each axis by its own command', () => {
   expect(commands(new Map(), have())).toEqual(['remove']);
 });
 
-test("a person's maint stays; an order of ours is undone, also one from before a restart of the agent", () => {
+test('a manual maint stays; a maint of the agent is undone, also one from before an agent restart', () => {
   expect(commands(want(), have({ admin: 'maint' }))).toEqual([]);
   expect(commands(want(), have({ admin: 'maint' }), [['s/a', 'ready']])).toEqual([]);
   const held = adminStatesInPlace(want({ admin: 'maint' }), have({ admin: 'maint' }));
   expect(held).toEqual([['s/a', 'maint']]);
   expect(commands(want(), have({ admin: 'maint' }), held)).toEqual(['set server s/a state ready']);
   expect(adminStatesInPlace(want(), have({ admin: 'maint' }))).toEqual([]);
-  // Given over a drain of ours, and still there when the drain is taken back.
+  // A manual maint that replaced a drain of the agent stays when that drain ends.
   const drained: [string, AdminState][] = [['s/a', 'drain']];
   expect(commands(want({ admin: 'drain' }), have({ admin: 'maint' }), drained)).toEqual([]);
   expect(commands(want(), have({ admin: 'maint' }), drained)).toEqual([]);

@@ -1,21 +1,22 @@
+import { instanceKey } from '../../core/state.ts';
 import { parseStat } from '../socket/parse.ts';
 import type { RuntimeClient } from '../socket/runtime-client.ts';
 
 /**
- * Gives every server that was taken out by a verdict back to HAProxy's own checks: an agent that is gone would leave it
- * out for ever. `agent up` alone would also trust servers that HAProxy itself finds dead, so those are marked down on
- * the health axis, where their next passing check lets them in again.
+ * Returns every server with an `agent down` verdict to HAProxy's own checks; without an agent it would stay out
+ * indefinitely. `agent up` alone would also enable servers whose check fails, so those get `health down` until their
+ * next check passes. Returns the released servers.
  */
 export async function releaseVerdicts(
   client: RuntimeClient,
   services?: ReadonlySet<string>,
 ): Promise<string[]> {
   const stats = parseStat(await client.execute('show stat -1 4 -1'));
-  const held = stats.filter((stat) => !stat.agentUp && (services?.has(stat.service) ?? true));
-  const commands = held.flatMap(({ service, instance, check }) => [
+  const down = stats.filter((stat) => !stat.agentUp && (services?.has(stat.service) ?? true));
+  const commands = down.flatMap(({ service, instance, check }) => [
     `set server ${service}/${instance} agent up`,
     ...(/^L\d+OK|^$/.test(check) ? [] : [`set server ${service}/${instance} health down`]),
   ]);
   await Promise.all(commands.map((command) => client.execute(command)));
-  return held.map(({ service, instance }) => `${service}/${instance}`);
+  return down.map(({ service, instance }) => instanceKey(service, instance));
 }

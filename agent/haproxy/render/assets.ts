@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The shipped template and error pages: beside the source in a checkout, beside the bundle when deployed. */
+/** The folder of the template and the error pages: in the root of a checkout, or beside the bundle when deployed. */
 function folder(): string {
   const candidates = ['../../../haproxy', './haproxy', '../haproxy'].map(
     (path) => new URL(path, import.meta.url).pathname,
@@ -13,7 +13,7 @@ function folder(): string {
 
 export const shippedTemplate = (): string => readFileSync(join(folder(), 'haproxy.cfg.eta'), 'utf8');
 
-/** Complete HTTP answers by status, as HAProxy's `errorfile` wants them. */
+/** Complete HTTP responses by status, in the format of HAProxy's `errorfile`. */
 export function shippedErrorPages(): { status: number; content: string }[] {
   const errors = join(folder(), 'errors');
   return readdirSync(errors)

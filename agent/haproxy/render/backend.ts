@@ -3,7 +3,7 @@ import type { RenderInstance } from './input.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
 import { checkLines, serverLine } from './server-line.ts';
 
-/** The lines of one service's backend. `count` is how many servers there are in all. */
+/** The lines of one service's backend. `count` is the number of servers of all services. */
 export function backendLines(
   config: Config,
   service: ServiceConfig,
@@ -18,14 +18,14 @@ export function backendLines(
     ...checkLines(service, instances),
     ...accessLines(service.access),
     ...affinityLines(config, service),
-    // The edge's choice; an unknown, full or failed one falls back to balancing, and x-acgs-instance tells.
+    // The edge's choice. If it is unknown, full or down, HAProxy balances instead; x-acgs-instance names the server.
     'use-server %[var(txn.target)] if { var(txn.target) -m found }',
     ...backupLines(instances),
     ...sorted(instances).map((instance) => serverLine(config, service, instance, count)),
   ];
 }
 
-/** Backups in order of priority: HAProxy takes the first that is left, or all of them when they are equals. */
+/** Backups in order of priority: HAProxy uses the first available one, or all of them if their priorities are equal. */
 const sorted = (instances: readonly RenderInstance[]): RenderInstance[] =>
   [...instances].sort((a, b) => a.priority - b.priority);
 
@@ -35,8 +35,8 @@ function backupLines(instances: readonly RenderInstance[]): string[] {
 }
 
 /**
- * The guide's affinity table. A session that says who it is stays where it is; requests without one are spread, so
- * that an office behind one address does not all land on one instance.
+ * The stick-table of the original guide. A request with a session id stays with its instance. Requests without one are
+ * balanced, so an office behind one address does not load a single instance.
  */
 function affinityLines(config: Config, service: ServiceConfig): string[] {
   const { by, header } = service.affinity;
@@ -54,12 +54,12 @@ function affinityLines(config: Config, service: ServiceConfig): string[] {
   ];
 }
 
-/** Rules go by the path as an instance may read it: decoded, slashes merged, in lower case. */
+/** Access rules match the path as an instance may read it: decoded, with merged slashes, in lower case. */
 function accessLines(rules: readonly AccessRuleConfig[]): string[] {
   if (rules.length === 0) return [];
   return [
     'http-request set-var(txn.plain) path,lower,concat(/)',
-    // Decoded twice, since some servers do; a backslash is a slash to others, and `;x` a parameter.
+    // Decode twice, as some servers do. Other servers read a backslash as a slash and `;x` as a parameter.
     `http-request set-var(txn.plain) 'path,url_dec,url_dec,regsub(";[^/]*",,g),regsub("[/\\x5c]+",/,g),lower,concat(/)' if { path -m sub % ; // '\\' }`,
     ...rules.flatMap((rule) => {
       const prefix = rule.path === '/' ? '/' : `${rule.path.toLowerCase()}/`;
@@ -74,7 +74,7 @@ function accessLines(rules: readonly AccessRuleConfig[]): string[] {
   ];
 }
 
-/** Every list of networks is a condition of its own, and a line holds only so many words. */
+/** HAProxy limits the words of a line, so a long list of networks becomes several conditions. */
 const denyOthers = (here: string, networks: readonly string[]): string =>
   `http-request deny deny_status 403 if ${here} ${chunks(networks)
     .map((chunk) => `!{ src ${chunk} }`)

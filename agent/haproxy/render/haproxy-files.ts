@@ -1,32 +1,33 @@
 import type { Config } from '../../../shared/config/config.ts';
-import type { Instance } from '../../core/state.ts';
+import { type Instance, instanceKey } from '../../core/state.ts';
 import {
   configInstances,
   type HaproxySecrets,
   haproxyPaths,
   type RenderInput,
   type RenderInstance,
+  toRenderInstance,
 } from './input.ts';
 import { HaproxyNotInstalled, installHaproxyConfig, replaceFile, validateHaproxyConfig } from './install.ts';
 import { fingerprintOf } from './render.ts';
 
-/** The files of our own HAProxy, written anew when what they are made from has changed. */
+/** The files of this agent's own HAProxy, rewritten when their input changes. */
 export interface HaproxyFiles {
-  /** The instances as they are now; nothing is written yet. */
+  /** The current instances. Writes nothing. */
   setInstances(instances: readonly Instance[]): void;
   /** The configuration may have changed. */
   markStale(): void;
-  /** Something has changed since the files were last written. */
+  /** The input changed since the last write. */
   isStale(): boolean;
-  /** The servers that stand in the files. */
+  /** The servers in the written files. */
   writtenServers(): readonly RenderInstance[];
-  /** Writes what is due. Throws HaproxyConfigError, nothing written, when HAProxy would refuse it. */
+  /** Writes the files if they are stale. Throws HaproxyConfigError, and writes nothing, when HAProxy rejects them. */
   write(): Promise<void>;
-  /** Judges a configuration without writing anything. */
+  /** Validates a configuration without writing it. */
   validate(config: Config): Promise<void>;
-  /** What a HAProxy that runs these files shows as its description. */
+  /** The description that a HAProxy with these files shows. */
   fingerprint(): string;
-  /** Server states for the next start or reload to begin with. */
+  /** Saves the server states that HAProxy loads at its next start or reload. */
   saveServerStates(states: string): Promise<void>;
 }
 
@@ -43,64 +44,57 @@ export function createHaproxyFiles({
 }: HaproxyFilesOptions): HaproxyFiles {
   let servers: RenderInstance[] = configInstances(config());
   let written = servers;
-  let fingerprint = '';
-  let wanted = '';
-  let due = true;
+  let cachedFingerprint = '';
+  let lastInstances = '';
+  let stale = true;
 
-  const known = (): string => {
-    fingerprint ||= fingerprintOf(input());
-    return fingerprint;
+  const fingerprint = (): string => {
+    cachedFingerprint ||= fingerprintOf(input());
+    return cachedFingerprint;
   };
   const input = (): RenderInput => ({ config: config(), instances: servers, secrets, production });
 
   return {
     setInstances(instances) {
-      const next = instances.map(({ service, id, url, weight, priority, maxconn }) => ({
-        service,
-        id,
-        url,
-        weight,
-        priority,
-        ...(maxconn === undefined ? {} : { maxconn }),
-      }));
+      const next = instances.map(toRenderInstance);
       const text = JSON.stringify(next);
-      if (text === wanted) return;
-      wanted = text;
+      if (text === lastInstances) return;
+      lastInstances = text;
       servers = next;
-      due = true;
+      stale = true;
     },
     markStale() {
-      due = true;
-      fingerprint = '';
+      stale = true;
+      cachedFingerprint = '';
     },
-    isStale: () => due,
+    isStale: () => stale,
     writtenServers: () => written,
     async write() {
-      if (!due) return;
-      // What comes while this is written is due again.
-      due = false;
+      if (!stale) return;
+      // A change during the write makes the files stale again.
+      stale = false;
       const writing = servers;
-      await installHaproxyConfig(input(), known()).catch((error: unknown) => {
-        due = true;
+      await installHaproxyConfig(input(), fingerprint()).catch((error: unknown) => {
+        stale = true;
         throw error;
       });
       written = writing;
     },
     async validate(next) {
-      const registered = servers.filter((server) => next.services[server.service]);
-      const known = new Set(configInstances(next).map(({ service, id }) => `${service}/${id}`));
-      const instances = [
-        ...configInstances(next),
-        ...registered.filter(({ service, id }) => !known.has(`${service}/${id}`)),
-      ];
-      // Where no HAProxy is installed there is nothing that could refuse.
+      const configured = configInstances(next);
+      const known = new Set(configured.map(({ service, id }) => instanceKey(service, id)));
+      const registered = servers.filter(
+        ({ service, id }) => next.services[service] && !known.has(instanceKey(service, id)),
+      );
+      const instances = [...configured, ...registered];
       await validateHaproxyConfig({ config: next, instances, secrets, production }).catch(
         (error: unknown) => {
+          // Without HAProxy on this machine the configuration cannot be validated.
           if (!(error instanceof HaproxyNotInstalled)) throw error;
         },
       );
     },
-    fingerprint: known,
+    fingerprint,
     saveServerStates: (states) =>
       replaceFile({ path: haproxyPaths(config()).state, content: `${states.trim()}\n`, mode: 0o644 }),
   };

@@ -3,15 +3,15 @@ import { dirname, join } from 'node:path';
 import type { Config } from '../../../shared/config/config.ts';
 import { parseKeyList } from '../../../shared/snapshot/keys.ts';
 
-/** What HAProxy's files are made from. */
+/** Everything that HAProxy's files are rendered from. */
 export interface RenderInput {
   config: Config;
-  /** Those of the file and those registered at run time. */
+  /** The configured instances and those registered at run time. */
   instances: Iterable<RenderInstance>;
   secrets: HaproxySecrets;
-  /** The distribution's service: runs as user haproxy, in its chroot. Otherwise: any user, root or not. */
+  /** HAProxy runs as the distribution's service: user haproxy, chroot. False: it runs as any user. */
   production?: boolean;
-  /** The template's text; the shipped one when absent. */
+  /** The template text; default: the shipped template. */
   template?: string;
 }
 
@@ -21,7 +21,7 @@ export interface RenderInstance {
   url: string;
   /** 1–256. */
   weight: number;
-  /** 1 takes traffic; 2 and above only when no 1 is left. */
+  /** 1 is primary; 2 and above are backups, used when no primary is available. */
   priority: number;
   maxconn?: number;
 }
@@ -29,18 +29,18 @@ export interface RenderInstance {
 export interface HaproxySecrets {
   statsUser: string;
   statsPassword: string;
-  /** EDGE_JWT_PUBLIC_KEYS as it stands in the environment; empty: no edge is trusted. */
+  /** The value of EDGE_JWT_PUBLIC_KEYS; empty: no edge is trusted. */
   edgePublicKeys: string;
 }
 
-/** A file HAProxy needs. `mode` keeps passwords from other users. */
+/** A file that HAProxy reads. `mode` hides passwords from other users. */
 export interface RenderedFile {
   path: string;
   content: string;
   mode: number;
 }
 
-/** Everything but the configuration itself lies in one folder beside it, so that no file of the distribution is touched. */
+/** All files except the configuration are in one folder beside it, separate from the distribution's files. */
 export function haproxyPaths(config: Config) {
   const folder = join(dirname(config.haproxy.file), 'acgs-lb');
   return {
@@ -55,7 +55,7 @@ export function haproxyPaths(config: Config) {
   };
 }
 
-/** A kid is any text; a file name is not. */
+/** A key id can be any text, so ids that are unsafe as a file name are hashed. */
 const fileNameOf = (kid: string): string =>
   /^[A-Za-z0-9_-]{1,64}$/.test(kid) ? kid : createHash('sha256').update(kid).digest('hex').slice(0, 16);
 
@@ -69,13 +69,23 @@ export function edgeKeyPems(secrets: HaproxySecrets): { kid: string; pem: string
 
 export function configInstances(config: Config): RenderInstance[] {
   return Object.values(config.services).flatMap((service) =>
-    service.instances.map(({ id, url, weight, priority, maxconn }) => ({
-      service: service.id,
-      id,
-      url,
-      weight,
-      priority,
-      ...(maxconn === undefined ? {} : { maxconn }),
-    })),
+    service.instances.map((instance) => toRenderInstance({ ...instance, service: service.id })),
   );
 }
+
+/** Copies only the settings that HAProxy's files depend on. */
+export const toRenderInstance = ({
+  service,
+  id,
+  url,
+  weight,
+  priority,
+  maxconn,
+}: Omit<RenderInstance, 'maxconn'> & { maxconn?: number | undefined }): RenderInstance => ({
+  service,
+  id,
+  url,
+  weight,
+  priority,
+  ...(maxconn === undefined ? {} : { maxconn }),
+});

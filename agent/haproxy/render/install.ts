@@ -1,27 +1,28 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { Config } from '../../../shared/config/config.ts';
+import { writeFileAtomic } from '../../lib/atomic-file.ts';
 import { haproxyPaths, type RenderedFile, type RenderInput } from './input.ts';
 import { renderHaproxyConfig } from './render.ts';
 
-/** HAProxy would not start with what was rendered. `message` holds its own words; nothing was replaced. */
+/** HAProxy rejects the rendered configuration. `message` contains HAProxy's output. No file was replaced. */
 export class HaproxyConfigError extends Error {
   override name = 'HaproxyConfigError';
 }
 
 export interface InstallResult {
   files: RenderedFile[];
-  /** False: every file already stood there, byte for byte. */
+  /** False: every file already had this content. */
   changed: boolean;
 }
 
-/** There is no HAProxy on this machine to judge anything. */
+/** The `haproxy` command is missing, so the configuration cannot be validated. */
 export class HaproxyNotInstalled extends HaproxyConfigError {}
 
-/** Renders, has HAProxy judge a copy, then replaces what differs: each file whole, the configuration last. */
+/** Renders the files, validates a copy with HAProxy, then replaces the files that differ, the configuration last. */
 export async function installHaproxyConfig(input: RenderInput, fingerprint?: string): Promise<InstallResult> {
   const files = await allFiles(input, fingerprint);
   const { state, folder } = haproxyPaths(input.config);
@@ -29,13 +30,13 @@ export async function installHaproxyConfig(input: RenderInput, fingerprint?: str
   for (const file of files) if ((await contentOf(file.path)) !== file.content) differing.push(file);
   if (differing.length > 0) await checkFiles(files, input.config);
   await mkdir(folder, { recursive: true });
-  // HAProxy warns about a state file that is missing or empty; "1" is the format's version.
+  // HAProxy warns about a missing or empty state file; "1" is the version of its format.
   if ((await contentOf(state)) === null) await replaceFile({ path: state, content: '1\n', mode: 0o644 });
   for (const file of differing.reverse()) await replaceFile(file);
   return { files, changed: differing.length > 0 };
 }
 
-/** Throws HaproxyConfigError when HAProxy would refuse what comes of the input; writes nothing. */
+/** Throws HaproxyConfigError when HAProxy rejects the rendered configuration; writes nothing. */
 export const validateHaproxyConfig = async (input: RenderInput): Promise<void> =>
   checkFiles(await allFiles(input), input.config);
 
@@ -44,7 +45,7 @@ const allFiles = async (input: RenderInput, fingerprint?: string): Promise<Rende
   ...(await clientCertificates(input.config)),
 ];
 
-/** `haproxy -c` on a copy in a private folder, so that a refused configuration never stands where it would be used. */
+/** Runs `haproxy -c` on a copy in a private folder, so a rejected configuration never replaces the current one. */
 async function checkFiles(files: readonly RenderedFile[], config: Config): Promise<void> {
   const copy = await mkdtemp(join(tmpdir(), 'acgs-hc-'));
   try {
@@ -72,32 +73,32 @@ async function checkHaproxy(file: string): Promise<void> {
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
       throw new HaproxyNotInstalled('haproxy is not installed (no such command)');
     }
-    const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : String(cause);
-    throw new HaproxyConfigError(`haproxy refuses the generated configuration:\n${withoutSecrets(said)}`, {
+    const output = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : String(cause);
+    throw new HaproxyConfigError(`haproxy rejects the generated configuration:\n${withoutSecrets(output)}`, {
       cause,
     });
   }
 }
 
-/** HAProxy quotes the words it does not like. */
+/** HAProxy's error output quotes the invalid line. */
 const withoutSecrets = (text: string): string => text.replace(/(stats auth)\s+\S+/g, '$1 …');
 
-/** HAProxy wants a client's certificate and key in one file; ours are two. */
+/** HAProxy reads a client certificate and its key from one file; the configuration names two. */
 async function clientCertificates(config: Config): Promise<RenderedFile[]> {
   const files: RenderedFile[] = [];
   for (const service of Object.values(config.services)) {
     const { cert, key } = service.health.tls ?? {};
     if (!cert || !key) continue;
-    const place = `services.${service.id}.health.tls`;
-    const content = `${await pemOf(`${place}.cert`, cert)}\n${await pemOf(`${place}.key`, key)}`;
+    const path = `services.${service.id}.health.tls`;
+    const content = `${await readPem(`${path}.cert`, cert)}\n${await readPem(`${path}.key`, key)}`;
     files.push({ path: haproxyPaths(config).clientCertificate(service.id), content, mode: 0o600 });
   }
   return files;
 }
 
-async function pemOf(place: string, path: string): Promise<string> {
+async function readPem(configPath: string, path: string): Promise<string> {
   return readFile(path, 'utf8').catch((cause: NodeJS.ErrnoException) => {
-    throw new HaproxyConfigError(`${place}: ${path} cannot be read (${cause.code})`, { cause });
+    throw new HaproxyConfigError(`${configPath}: ${path} cannot be read (${cause.code})`, { cause });
   });
 }
 
@@ -105,15 +106,14 @@ async function contentOf(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    if (code === 'ENOENT') return null;
+    throw new Error(`${path} cannot be read (${code ?? error})`, { cause: error });
   }
 }
 
-/** A reader sees the old file or the new one, never half of either. */
+/** Replaces a file atomically and creates its folder. */
 export async function replaceFile({ path, content, mode }: RenderedFile): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const beside = `${path}.${process.pid}.new`;
-  await writeFile(beside, content, { mode });
-  await rename(beside, path);
+  await writeFileAtomic(path, content, mode);
 }

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Eta } from 'eta';
 import type { Config } from '../../../shared/config/config.ts';
+import { connectAddress, serverAddress } from '../socket/address.ts';
 import { shippedErrorPages, shippedTemplate } from './assets.ts';
 import { backendLines } from './backend.ts';
 import {
@@ -12,27 +13,26 @@ import {
   type RenderInput,
   type RenderInstance,
 } from './input.ts';
-import { connectAddress, formatDuration, quoteArgument, serverAddress } from './quoting.ts';
+import { formatDuration, quoteArgument } from './quoting.ts';
 import { routeMaps } from './routes.ts';
 
 const eta = new Eta({ autoEscape: false, autoTrim: false });
 
-/** A line that holds nothing but a statement leaves no line behind. */
+/** Removes the line break of template lines that contain only a statement. */
 const withoutStatementLines = (template: string): string =>
   template.replace(/^[ \t]*(<%(?![=~])[^\n]*?%>)[ \t]*\n/gm, '$1');
 
 /**
- * All files HAProxy needs, the configuration first. The same input gives the same bytes. Throws when the input makes
- * no sense as a whole: edge tokens required without a key to verify them. `fingerprint`, where it is known, saves half
- * the work.
+ * All files that HAProxy reads, the configuration first. The same input gives the same bytes. Throws when edge tokens
+ * are required but there is no key to verify them. Passing a known `fingerprint` halves the work.
  */
 export function renderHaproxyConfig(input: RenderInput, fingerprint = fingerprintOf(input)): RenderedFile[] {
   return renderFiles(input, fingerprint);
 }
 
 /**
- * What a running HAProxy was made from, but for servers that come and go at run time: it stands in the configuration
- * as its description, and a HAProxy that shows another one needs a reload.
+ * A hash of the rendered files without servers registered at run time. HAProxy shows it as its description: a
+ * HAProxy with a different description needs a reload.
  */
 export function fingerprintOf(input: RenderInput): string {
   const hash = createHash('sha256');
@@ -47,7 +47,7 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
   const keys = edgeKeyPems(secrets);
   if (config.haproxy.requireEdge && keys.length === 0) {
     throw new Error(
-      'haproxy.requireEdge is on, but EDGE_JWT_PUBLIC_KEYS is empty: every request would be refused',
+      'haproxy.requireEdge is on, but EDGE_JWT_PUBLIC_KEYS is empty: HAProxy would reject every request',
     );
   }
   const pages = shippedErrorPages();
@@ -68,7 +68,7 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
   });
   const readable = 0o644;
   return [
-    // The statistics' password is in it: for root and HAProxy's group alone.
+    // It contains the statistics password, so only its owner (and in production HAProxy's group) can read it.
     { path: paths.config, content, mode: input.production ? 0o640 : 0o600 },
     { path: paths.routes, content: maps.routes, mode: readable },
     { path: paths.hosts, content: maps.hosts, mode: readable },
@@ -92,7 +92,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     threads: haproxy.threads,
     balance: haproxy.balance,
     socket: quoteArgument(haproxy.socket),
-    // In a container standard output is the log: lines as they are, without syslog's head.
+    // On standard output the lines have no syslog header.
     log: `${quoteArgument(haproxy.log)}${haproxy.log === 'stdout' ? ' format raw' : ''} local0 info`,
     requestLog: connectAddress(haproxy.agentCheck).text,
     stateFile: quoteArgument(paths.state),
@@ -144,7 +144,7 @@ function tables({ haproxy }: Config) {
   };
 }
 
-/** JSON with the servers left per service; past a hundred services only the word, since an answer has to fit a buffer. */
+/** JSON with the available servers per service. Above 100 services only the status: a response must fit HAProxy's buffer. */
 function healthBody(services: readonly { id: string }[]) {
   const counts = services.map(({ id }) => `"${id}":%[nbsrv(${id})]`).join(',');
   return (status: string): string =>

@@ -1,8 +1,8 @@
 import type { Config, ServiceConfig } from '../../../shared/config/config.ts';
 
 /**
- * Routes as maps that HAProxy searches for the longest matching beginning. Every prefix ends with "/" and so does the
- * path that is looked up, so `/api/v1/auth` covers `/api/v1/auth` and `/api/v1/auth/x` but never `/api/v1/authx`.
+ * Routes as maps in which HAProxy finds the longest matching prefix. Prefixes and the path to look up both end with
+ * "/", so `/api/v1/auth` matches `/api/v1/auth` and `/api/v1/auth/x` but not `/api/v1/authx`.
  */
 export function routeMaps(config: Config): { routes: string; hosts: string; anyHost: boolean } {
   const services = Object.values(config.services);
@@ -10,7 +10,7 @@ export function routeMaps(config: Config): { routes: string; hosts: string; anyH
   const hosts = [...new Set(services.flatMap((service) => service.hosts))].sort();
   const lines = new Map(open.map(({ prefix, service }) => [prefix, service]));
   for (const host of hosts) {
-    // What holds for every host holds here too, unless the host has a route of its own for the same prefix.
+    // Routes for every host apply here too, unless the host has its own route for the same prefix.
     const table = new Map(open.map(({ prefix, service }) => [prefix, service]));
     for (const { prefix, service } of services
       .filter((each) => each.hosts.includes(host))

@@ -1,10 +1,11 @@
 import type { Config, HealthCheck, ServiceConfig } from '../../../shared/config/config.ts';
+import { connectAddress, serverAddress } from '../socket/address.ts';
 import { haproxyPaths, type RenderInstance } from './input.ts';
-import { connectAddress, formatDuration, quoteArgument, quoteLogFormat, serverAddress } from './quoting.ts';
+import { formatDuration, quoteArgument, quoteLogFormat } from './quoting.ts';
 
 /**
- * `server …` of one instance, the same words whether they go into the file or into `add server` (which ignores
- * `default-server`, so every server carries all of its settings).
+ * The `server` line of one instance. Every server carries all its settings, because `add server` ignores
+ * `default-server`.
  */
 export function serverLine(
   config: Config,
@@ -22,7 +23,7 @@ export function serverLine(
   ].join(' ');
 }
 
-/** What `add server` accepts: all but name resolution. */
+/** The options that the file and `add server` share: all except name resolution. */
 export function serverOptions(
   config: Config,
   service: ServiceConfig,
@@ -35,12 +36,12 @@ export function serverOptions(
   return [
     `weight ${instance.weight}`,
     `maxconn ${maxconn}`,
-    // A full queue sends a targeted request elsewhere instead of letting it time out.
+    // With a full queue HAProxy redispatches a targeted request instead of letting it time out.
     `maxqueue ${Math.max(16, maxconn)}`,
     'check',
     `inter ${formatDuration(health.interval)}`,
     `fastinter ${formatDuration(health.fastInterval)}`,
-    // Back in traffic seconds after it is well again, however seldom it is checked while it is well.
+    // A recovered server returns within seconds, even if the normal check interval is long.
     `downinter ${formatDuration(Math.min(health.interval, Math.max(health.fastInterval, 2_000)))}`,
     `rise ${health.rise}`,
     `fall ${health.fall}`,
@@ -55,7 +56,7 @@ export function serverOptions(
   ];
 }
 
-/** Agent-checks only confirm what the socket was told: 100 a second are plenty. Milliseconds. */
+/** Milliseconds between agent-checks of one server; at most about 100 checks a second overall, because the admin socket already sets the verdicts. */
 const agentInterval = (count: number): number => Math.max(2_000, Math.ceil(count / 100) * 1000);
 
 function tlsOptions(config: Config, service: ServiceConfig, instance: RenderInstance): string[] {
@@ -76,7 +77,7 @@ function tlsOptions(config: Config, service: ServiceConfig, instance: RenderInst
   ];
 }
 
-/** `option httpchk` and what it expects; nothing for services that are only connected to. */
+/** `option httpchk` and the expected status; empty for services with TCP checks. */
 export function checkLines(service: ServiceConfig, instances: readonly RenderInstance[]): string[] {
   const { health } = service;
   if (health.type === 'tcp') return [];
@@ -87,7 +88,7 @@ export function checkLines(service: ServiceConfig, instances: readonly RenderIns
   );
   return [
     `option httpchk ${health.method} ${quoteArgument(health.path)}`,
-    // HTTP/1.1 as clients speak it; close, since a check never comes twice on one connection.
+    // HTTP/1.1, as clients use it.
     `http-check send ver HTTP/1.1 ${sent.join(' ')}`,
     `http-check expect status ${statusList(health)}`,
   ];
@@ -96,7 +97,7 @@ export function checkLines(service: ServiceConfig, instances: readonly RenderIns
 const statusList = (health: HealthCheck): string =>
   health.expect.status.map(([from, to]) => (from === to ? String(from) : `${from}-${to}`)).join(',');
 
-/** One Host for all instances of a backend: HAProxy cannot tell checks apart by server. */
+/** One Host header for all instances of a backend: HAProxy cannot vary it per server. */
 function checkHost(service: ServiceConfig, instances: readonly RenderInstance[]): string {
   if (service.hosts[0]) return service.hosts[0];
   const names = new Set(instances.map((instance) => new URL(instance.url).hostname));

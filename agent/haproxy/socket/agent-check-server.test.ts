@@ -21,25 +21,25 @@ function ask(port: number, text: string): Promise<string> {
   });
 }
 
-test('answers what is desired, and nothing where nothing is', async () => {
+test('answers the verdict, or nothing for a server without one', async () => {
   const port = await freePort();
   check = await startAgentCheckServer(`127.0.0.1:${port}`, (server) => {
     if (server === 's/up') return { verdict: 'up', reason: 'well' };
     return server === 's/down' ? { verdict: 'down', reason: '3 of 3 probes failed' } : null;
   });
-  // Asked again where both sides, which share this process, were held up for longer than a connection is waited for.
+  // Client and server share this process: retry when a busy machine blocks it for longer than the idle timeout.
   await eventually(async () => expect(await ask(port, 's/up\n')).toBe('up\n'));
   await eventually(async () => expect(await ask(port, 's/down\r\n')).toBe('down #3 of 3 probes failed\n'));
   await eventually(async () => expect(await ask(port, 's/other\n')).toBe(''));
   await eventually(async () => expect(await ask(port, 'x'.repeat(300))).toBe(''));
 });
 
-test('a reason stays one short line of plain text, apart from its word', () => {
+test('the reason is one short line of ASCII text, separated from the verdict by a blank', () => {
   expect(formatAgentReply({ verdict: 'down', reason: 'a\nup\u00e9 b' })).toBe('down #a up b\n');
   expect(formatAgentReply({ verdict: 'down', reason: 'x'.repeat(500) }).length).toBeLessThan(120);
 });
 
-test('an address that is taken is an error', async () => {
+test('an address in use is an error', async () => {
   const port = await freePort();
   check = await startAgentCheckServer(`127.0.0.1:${port}`, () => null);
   await expect(startAgentCheckServer(`127.0.0.1:${port}`, () => null)).rejects.toThrow(

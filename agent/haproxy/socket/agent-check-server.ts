@@ -1,31 +1,31 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import { listenError } from '../../lib/listen-error.ts';
-import { connectAddress } from '../render/quoting.ts';
+import { connectAddress } from './address.ts';
 
 export interface AgentCheckServer {
   close(): Promise<void>;
 }
 
-/** What HAProxy is told of a server; null: nothing, so that it leaves things as they are. */
+/** The verdict of `service/instance`; null sends no verdict, and HAProxy keeps the server's state. */
 export type AgentCheckLookup = (server: string) => { verdict: 'up' | 'down'; reason: string } | null;
 
-/** Names are `service/instance` and a line feed; nobody else needs more. */
-const MAX_REQUEST = 256;
-const PATIENCE_MS = 2_000;
+/** A request is `service/instance` and a line feed. */
+const MAX_REQUEST_CHARS = 256;
+const IDLE_TIMEOUT_MS = 2_000;
 const MAX_CONNECTIONS = 2_000;
 
 /**
- * Answers HAProxy's agent-checks from the desired state: it confirms what the socket was told, and tells a HAProxy that
- * was restarted while the socket was not to be had. Rejects when the address cannot be listened on.
+ * Answers HAProxy's agent-checks from the desired state. The answers repeat what the admin socket already set; they
+ * also correct a HAProxy that restarted while its socket was unreachable. Rejects when the address is not available.
  */
 export async function startAgentCheckServer(
   bind: string,
-  answer: AgentCheckLookup,
+  lookup: AgentCheckLookup,
 ): Promise<AgentCheckServer> {
   const open = new Set<Socket>();
   const server: Server = createServer((socket) => {
     open.add(socket);
-    socket.setTimeout(PATIENCE_MS, () => socket.destroy());
+    socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy());
     socket.on('error', () => socket.destroy());
     socket.on('close', () => open.delete(socket));
     let request = '';
@@ -33,8 +33,8 @@ export async function startAgentCheckServer(
     socket.on('data', (text: string) => {
       request += text;
       const end = request.indexOf('\n');
-      if (end < 0 && request.length <= MAX_REQUEST) return;
-      socket.end(end < 0 ? '' : formatAgentReply(answer(request.slice(0, end).trim())));
+      if (end < 0 && request.length <= MAX_REQUEST_CHARS) return;
+      socket.end(end < 0 ? '' : formatAgentReply(lookup(request.slice(0, end).trim())));
     });
   });
   server.maxConnections = MAX_CONNECTIONS;
@@ -55,13 +55,13 @@ export async function startAgentCheckServer(
   };
 }
 
-/** Undefined: every address, of both families. */
+/** Undefined listens on every address, IPv4 and IPv6. */
 function listenHost(bind: string): string | undefined {
   const host = bind.slice(0, bind.lastIndexOf(':')).replace(/^\[|\]$/g, '');
   return host === '' || host === '*' ? undefined : host;
 }
 
-/** `down#reason` without a space is refused by HAProxy and leaves the server up. */
+/** HAProxy rejects `down#reason` without the space and leaves the server up. */
 export function formatAgentReply(answer: ReturnType<AgentCheckLookup>): string {
   if (!answer) return '';
   if (answer.verdict === 'up') return 'up\n';

@@ -1,12 +1,12 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { socketAddress } from '../render/quoting.ts';
+import { socketAddress } from './address.ts';
 
 /**
- * Asks HAProxy's master for new workers; the old ones finish what they have. The master starts itself anew, so it
- * closes the connection and says nothing of the outcome (2.6): a look at the admin socket must tell. While it starts it
- * refuses connections, though the new worker of the last reload may answer already: it is asked again. Rejects when there
- * is no master to ask.
+ * Asks HAProxy's master process to start new workers; the old workers finish their connections. HAProxy 2.6 closes the
+ * connection without a result, because the master re-executes itself: poll the admin socket for the new worker. While
+ * the master restarts it refuses connections, so the request is retried for `startingMs`. Rejects when no master
+ * accepts the request.
  */
 export async function requestReload(
   masterSocket: string,
@@ -15,7 +15,7 @@ export async function requestReload(
   const deadline = performance.now() + startingMs;
   for (;;) {
     try {
-      return await askOnce(masterSocket, timeoutMs);
+      return await sendReload(masterSocket, timeoutMs);
     } catch (error) {
       if (errorCode(error) !== 'ECONNREFUSED' || performance.now() > deadline) {
         const why = error instanceof Error ? error.message : String(error);
@@ -29,33 +29,23 @@ export async function requestReload(
 const errorCode = (error: unknown): unknown =>
   error instanceof Error && 'code' in error ? error.code : undefined;
 
-function askOnce(masterSocket: string, timeoutMs: number): Promise<void> {
+function sendReload(masterSocket: string, timeoutMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const socket = connect(socketAddress(masterSocket));
-    const giveUp = () => {
-      reject(new Error(`no answer within ${timeoutMs} ms`));
+    const onTimeout = () => {
+      reject(new Error(`no response within ${timeoutMs} ms`));
       socket.destroy();
     };
-    // When this process was held up, the master may have closed the connection by now: that is seen first.
-    socket.setTimeout(timeoutMs, () => setImmediate(giveUp));
-    let asked = false;
+    // If this process was blocked, the master may already have closed the connection: handle the close event first.
+    socket.setTimeout(timeoutMs, () => setImmediate(onTimeout));
+    let sent = false;
     socket.on('connect', () => {
-      asked = true;
+      sent = true;
       socket.write('reload\n');
     });
-    // Reset instead of closed: it is already starting anew.
-    socket.on('error', (error) => (asked ? resolve() : reject(error)));
+    // A reset after the request means that the master is already restarting.
+    socket.on('error', (error) => (sent ? resolve() : reject(error)));
     socket.on('close', () => resolve());
     socket.resume();
   });
-}
-
-/** Polls until `done` says so; false when it did not within `timeoutMs`. */
-export async function waitUntil(done: () => Promise<boolean>, timeoutMs: number): Promise<boolean> {
-  const deadline = Date.now() + timeoutMs;
-  while (Date.now() < deadline) {
-    if (await done()) return true;
-    await sleep(50);
-  }
-  return false;
 }

@@ -1,30 +1,28 @@
-/** HAProxy's answers, taken apart. Columns are found by name: each version adds some. */
+// Parsers of HAProxy's Runtime API responses. They find columns by name, because every HAProxy version adds some.
 
-/** A server's counters and condition, from `show stat`. Counters run from the worker's start. */
+/** A server in `show stat`. Counters start with the worker process. */
 export interface ServerStat {
   service: string;
   instance: string;
   /** `UP`, `DOWN`, `MAINT`, `DRAIN`, `UP 1/3`, `NOLB`, `no check` … */
   status: string;
-  /** Of its own checks: `L7OK`, `L4CON` …; `* ` in front while one runs is taken off. */
+  /** Result of HAProxy's own last check: `L7OK`, `L4CON` …, without the `* ` prefix of a running check. */
   check: string;
-  /** Verdict axis: false after `agent down`. */
+  /** False after `agent down`. */
   agentUp: boolean;
   weight: number;
-  address: string;
   queued: number;
   inflight: number;
   responses: { ok: number; failed: number };
-  /** Tries: every request that was given to this server, whatever became of it. */
-  tries: number;
-  /** Requests that found no server to connect to, and requests moved to another one. */
-  unconnected: number;
+  /** Every request that HAProxy assigned to this server. */
+  attempts: number;
+  /** Requests that could not connect to this server. */
+  connectFailures: number;
+  /** Requests that moved from this server to another one. */
   redispatches: number;
   clientAborts: number;
-  /** Answers that broke off half-way. */
+  /** Responses that broke off before their end. */
   serverAborts: number;
-  /** Mean of the last 1,024 answers, milliseconds. */
-  responseMs: number;
 }
 
 export function parseStat(text: string): ServerStat[] {
@@ -35,7 +33,7 @@ export function parseStat(text: string): ServerStat[] {
     const cells = splitRow(row);
     const cell = (name: string): string => cells[column.get(name) ?? -1] ?? '';
     const count = (name: string): number => Number(cell(name)) || 0;
-    // Type 2 is a server; 0 frontend, 1 backend, 3 listener.
+    // Type 2 is a server; 0 is a frontend, 1 a backend, 3 a listener.
     if (cell('type') !== '2') return [];
     return [
       {
@@ -45,25 +43,23 @@ export function parseStat(text: string): ServerStat[] {
         check: cell('check_status').replace(/^\* /, ''),
         agentUp: cell('agent_health') !== '0',
         weight: count('uweight'),
-        address: cell('addr'),
         queued: count('qcur'),
         inflight: count('scur'),
         responses: {
           ok: count('hrsp_1xx') + count('hrsp_2xx') + count('hrsp_3xx') + count('hrsp_4xx'),
           failed: count('hrsp_5xx') + count('hrsp_other'),
         },
-        tries: count('stot'),
-        unconnected: count('econ'),
+        attempts: count('stot'),
+        connectFailures: count('econ'),
         redispatches: count('wredis'),
         clientAborts: count('cli_abrt'),
         serverAborts: count('srv_abrt'),
-        responseMs: count('rtime'),
       },
     ];
   });
 }
 
-/** Values hold commas only inside quotes. */
+/** Values contain commas only inside quotes. */
 function splitRow(row: string): string[] {
   if (!row.includes('"')) return row.split(',');
   const cells: string[] = [];
@@ -73,7 +69,7 @@ function splitRow(row: string): string[] {
   return cells;
 }
 
-/** A server as `show servers state` knows it: what the operator said, by whatever means. */
+/** A server in `show servers state`: its admin state, from any source, and its address. */
 export interface ServerState {
   service: string;
   instance: string;
@@ -82,41 +78,42 @@ export interface ServerState {
   port: number;
 }
 
-/** Bits of srv_admin_state: forced and inherited maintenance; forced and inherited drain. No address yet is not an order. */
+/**
+ * Bits of srv_admin_state: forced and inherited maintenance; forced and inherited drain. The maintenance bit of an
+ * address that does not resolve (0x20) is no admin state.
+ */
 const MAINT = 0x01 | 0x02;
 const DRAIN = 0x08 | 0x10;
 
 export function parseServersState(text: string): ServerState[] {
   const lines = text.split('\n');
-  const head = lines.find((line) => line.startsWith('# '));
-  if (!head) return [];
-  const names = head.slice(2).split(' ');
-  const at = (name: string): number => names.indexOf(name);
-  const [service, instance, admin, address, port] = [
-    at('be_name'),
-    at('srv_name'),
-    at('srv_admin_state'),
-    at('srv_addr'),
-    at('srv_port'),
-  ];
-  return lines.slice(lines.indexOf(head) + 1).flatMap((line) => {
+  const head = lines.findIndex((line) => line.startsWith('# '));
+  if (head < 0) return [];
+  const column = new Map(
+    lines[head]
+      ?.slice(2)
+      .split(' ')
+      .map((name, index) => [name, index]),
+  );
+  return lines.slice(head + 1).flatMap((line) => {
     const cells = line.split(' ');
-    const flags = Number(cells[admin ?? -1]);
-    const name = cells[instance ?? -1];
-    if (!name || Number.isNaN(flags)) return [];
+    const cell = (name: string): string => cells[column.get(name) ?? -1] ?? '';
+    const instance = cell('srv_name');
+    if (!instance) return [];
+    const flags = Number(cell('srv_admin_state'));
     return [
       {
-        service: cells[service ?? -1] ?? '',
-        instance: name,
+        service: cell('be_name'),
+        instance,
         admin: flags & MAINT ? 'maint' : flags & DRAIN ? 'drain' : 'ready',
-        address: cells[address ?? -1] ?? '',
-        port: Number(cells[port ?? -1]) || 0,
+        address: cell('srv_addr'),
+        port: Number(cell('srv_port')) || 0,
       },
     ];
   });
 }
 
-/** Which worker answers, and whether it is one that a reload has replaced. */
+/** The worker that answers, and whether a reload has replaced it. */
 export function parseInfo(text: string) {
   const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1] ?? '';
   return {

@@ -7,14 +7,14 @@ import { afterEach, expect, test } from 'vitest';
 import { eventually } from '../../../test/harness/eventually.ts';
 import { createRuntimeClient, HaproxyUnreachable, type RuntimeClient } from './runtime-client.ts';
 
-/** Speaks as HAProxy's socket does in interactive mode, piece by piece. */
 let releases: (() => void)[] = [];
 afterEach(() => {
   for (const release of releases.reverse()) release();
   releases = [];
 });
 
-async function stand(answer: (command: string, socket: Socket) => string | null) {
+/** A server that speaks the interactive mode of HAProxy's socket, a few bytes at a time. */
+async function fakeHaproxy(answer: (command: string, socket: Socket) => string | null) {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-rt-'));
   const path = join(folder, 's');
   const sockets = new Set<Socket>();
@@ -30,8 +30,8 @@ async function stand(answer: (command: string, socket: Socket) => string | null)
           const command = text.slice(0, end);
           text = text.slice(end + 1);
           commands.push(command);
-          const said = command === 'prompt' ? '' : answer(command, socket);
-          if (said !== null) for (const piece of `${said}\n> `.match(/.{1,3}/gs) ?? []) socket.write(piece);
+          const response = command === 'prompt' ? '' : answer(command, socket);
+          if (response !== null) writeInPieces(socket, `${response}\n> `);
         }
       });
   });
@@ -44,14 +44,18 @@ async function stand(answer: (command: string, socket: Socket) => string | null)
   return { path, commands, connections: () => sockets.size };
 }
 
+const writeInPieces = (socket: Socket, text: string): void => {
+  for (const piece of text.match(/.{1,3}/gs) ?? []) socket.write(piece);
+};
+
 function client(socket: string, more = {}): RuntimeClient {
   const made = createRuntimeClient({ socket, timeoutMs: 60_000, ...more });
   releases.push(() => made.close());
   return made;
 }
 
-test('answers come in order over one connection, however they are cut', async () => {
-  const { path, connections } = await stand((command) =>
+test('responses come in order over one connection, in chunks of any size', async () => {
+  const { path, connections } = await fakeHaproxy((command) =>
     command === 'quiet' ? '' : `said ${command}\nand more\n`,
   );
   const runtime = client(path);
@@ -60,26 +64,26 @@ test('answers come in order over one connection, however they are cut', async ()
   expect(connections()).toBe(1);
 });
 
-test('a command cannot smuggle in another one', async () => {
-  const { path, commands } = await stand(() => '');
+test('a command cannot contain a second command', async () => {
+  const { path, commands } = await fakeHaproxy(() => '');
   await client(path).execute('set server a/b state ready\nshutdown');
   expect(commands).toEqual(['prompt', 'set server a/b state ready shutdown']);
 });
 
-test('silence fails every question that waits; the next one connects anew', async () => {
+test('a timeout rejects every waiting command; the next one reconnects', async () => {
   let silent = true;
-  const { path, connections } = await stand((command) => (silent ? null : command));
+  const { path, connections } = await fakeHaproxy((command) => (silent ? null : command));
   const runtime = client(path, { timeoutMs: 200 });
   const waiting = await Promise.allSettled([runtime.execute('a'), runtime.execute('b')]);
   expect(waiting.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
   silent = false;
-  // Once more where the server, which runs in this process, was held up for as long.
+  // Retry: the server runs in this process and may have been blocked for as long.
   await eventually(async () => expect(await runtime.execute('c')).toBe('c'));
   expect(connections()).toBeGreaterThan(1);
 });
 
-test('a process that was held up reads what has arrived before it calls HAProxy silent', async () => {
-  // A server of its own process, for it is this one that is held up.
+test('a process that was blocked reads the received data before it reports a timeout', async () => {
+  // The server needs its own process, because this one is blocked.
   const folder = mkdtempSync(join(tmpdir(), 'acgs-rt-'));
   const path = join(folder, 's');
   const answering = `require('net').createServer((s) => s.on('data', (text) => s.write(String(text).replace(/.*\\n/g, 'said\\n> ')))).listen(${JSON.stringify(path)})`;
@@ -98,16 +102,16 @@ test('a process that was held up reads what has arrived before it calls HAProxy 
 });
 
 test('a closed connection, no HAProxy at all and a full queue are HaproxyAway', async () => {
-  const closing = await stand((_, socket) => {
+  const closing = await fakeHaproxy((_, socket) => {
     socket.destroy();
     return null;
   });
   await expect(client(closing.path).execute('a')).rejects.toBeInstanceOf(HaproxyUnreachable);
   await expect(client('/nonexistent/s').execute('a')).rejects.toBeInstanceOf(HaproxyUnreachable);
-  const { path } = await stand(() => null);
+  const { path } = await fakeHaproxy(() => null);
   const runtime = client(path, { maxPending: 2 });
   const asked = [runtime.execute('a'), runtime.execute('b'), runtime.execute('c')].map((each) =>
     each.catch(String),
   );
-  expect(await asked[2]).toContain('2 questions wait already');
+  expect(await asked[2]).toContain('2 commands are already waiting');
 });

@@ -1,15 +1,15 @@
 import { connect, type Socket } from 'node:net';
-import { socketAddress } from '../render/quoting.ts';
+import { socketAddress } from './address.ts';
 
-/** HAProxy could not be asked: not running, cut off, or silent for too long. */
+/** HAProxy does not answer: it is not running, it closed the connection, or it timed out. */
 export class HaproxyUnreachable extends Error {
-  override name = 'HaproxyAway';
+  override name = 'HaproxyUnreachable';
 }
 
 export interface RuntimeClient {
-  /** One command's answer without its prompt; '' is HAProxy's way to say it is done. Rejects with HaproxyAway. */
+  /** The response to one command without its prompt; '' means success. Rejects with HaproxyUnreachable. */
   execute(command: string): Promise<string>;
-  /** Lets the connection go; the next question makes a new one (and so reaches the newest worker). */
+  /** Closes the connection. The next command opens a new one, which the newest worker accepts. */
   disconnect(): void;
   close(): void;
 }
@@ -18,28 +18,30 @@ export interface RuntimeClientOptions {
   /** Path of the admin socket, or host:port. */
   socket: string;
   timeoutMs?: number;
-  /** Questions that may wait for their answer; more are refused. */
+  /** Commands that may wait for their response; further commands are rejected. */
   maxPending?: number;
 }
 
 interface Pending {
-  resolve(answer: string): void;
+  resolve(response: string): void;
   reject(error: Error): void;
 }
 
 const PROMPT = '\n> ';
 
 /**
- * HAProxy's runtime socket over one connection in its interactive mode: commands are written as they come and answered
- * in order, each answer ending with a prompt. A silent HAProxy costs the connection, not the caller: every question
- * that waits fails, the next one connects anew.
+ * A client of HAProxy's Runtime API over one connection in interactive mode. HAProxy answers commands in order and ends
+ * every response with a prompt. A timeout closes the connection and rejects every waiting command; the next command
+ * reconnects.
  */
 export function createRuntimeClient(options: RuntimeClientOptions): RuntimeClient {
-  const { socket: where, timeoutMs = 3_000, maxPending = 10_000 } = options;
+  const { socket: address, timeoutMs = 3_000, maxPending = 10_000 } = options;
   let connection: Socket | null = null;
   let pending: Pending[] = [];
   let received = '';
   let closed = false;
+
+  const unreachable = (why: string) => new HaproxyUnreachable(`HAProxy socket ${address}: ${why}`);
 
   function fail(why: string): void {
     const waiting = pending;
@@ -48,42 +50,42 @@ export function createRuntimeClient(options: RuntimeClientOptions): RuntimeClien
     pending = [];
     received = '';
     old?.destroy();
-    for (const { reject } of waiting) reject(new HaproxyUnreachable(`HAProxy socket ${where}: ${why}`));
+    for (const { reject } of waiting) reject(unreachable(why));
   }
 
   function open(): Socket {
-    const socket = connect(socketAddress(where));
+    const socket = connect(socketAddress(address));
     socket.setEncoding('utf8');
     socket.setTimeout(timeoutMs);
     const current = () => socket === connection;
     socket.on('timeout', () => {
       if (pending.length === 0) return;
       const before = socket.bytesRead;
-      // When this process was held up, the answer may lie in the socket: what has arrived is read first.
+      // If this process was blocked, the response may already be in the socket: read it before giving up.
       setImmediate(() => {
         const silent = current() && socket.bytesRead === before;
-        if (silent && pending.length > 0) fail(`no answer within ${timeoutMs} ms`);
+        if (silent && pending.length > 0) fail(`no response within ${timeoutMs} ms`);
       });
     });
     socket.on('error', (error) => current() && fail(error.message));
     socket.on('close', () => current() && fail('closed by HAProxy'));
-    socket.on('data', (text: string) => current() && take(text));
+    socket.on('data', (text: string) => current() && receive(text));
     connection = socket;
-    // The first prompt answers this command; it stands in the line like any other question.
+    // The first prompt is the response to this command.
     pending.push({ resolve: () => undefined, reject: () => undefined });
     socket.write('prompt\n');
     return socket;
   }
 
-  function take(text: string): void {
-    // Searched from just before the new text: an answer of megabytes comes in many pieces.
+  function receive(text: string): void {
+    // Search only from just before the new text: a response of megabytes arrives in many chunks.
     let from = Math.max(0, received.length - PROMPT.length);
     received += text;
     for (let end = received.indexOf(PROMPT, from); end >= 0; end = received.indexOf(PROMPT, from)) {
-      const answer = received.slice(0, end);
+      const response = received.slice(0, end);
       received = received.slice(end + PROMPT.length);
       from = 0;
-      pending.shift()?.resolve(answer.trim());
+      pending.shift()?.resolve(response.trim());
     }
   }
 
@@ -91,18 +93,16 @@ export function createRuntimeClient(options: RuntimeClientOptions): RuntimeClien
     execute(command) {
       if (closed) return Promise.reject(new HaproxyUnreachable('the HAProxy client is closed'));
       if (pending.length >= maxPending) {
-        return Promise.reject(
-          new HaproxyUnreachable(`HAProxy socket ${where}: ${maxPending} questions wait already`),
-        );
+        return Promise.reject(unreachable(`${maxPending} commands are already waiting`));
       }
       return new Promise((resolve, reject) => {
         const socket = connection ?? open();
         pending.push({ resolve, reject });
-        // A line break would be a second command.
+        // A line break would start a second command.
         socket.write(`${command.replaceAll(/[\r\n]+/g, ' ')}\n`);
       });
     },
-    disconnect: () => fail('connection given up'),
+    disconnect: () => fail('disconnected'),
     close() {
       closed = true;
       fail('closed');

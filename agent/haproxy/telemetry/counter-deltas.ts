@@ -1,67 +1,68 @@
-import type { TrafficDelta } from '../../core/state.ts';
+import { instanceKey, type TrafficDelta } from '../../core/state.ts';
 import type { ServerStat } from '../socket/parse.ts';
 
 /**
- * How many tries failed without an answer is not among HAProxy's counters: `eresp` and `wretr` count some of them twice
- * or not at all (2.6, seen with refused, reset, closed and silent servers). Every try is in `stot`, though, so
+ * HAProxy has no counter for attempts that got no response: `eresp` and `wretr` count some of them twice or not at all
+ * (2.6, measured with servers that refuse, reset, close and time out). `stot` counts every attempt, so
  *
- *   unanswered = tries − answers − tries in progress − clients that hung up
+ *   unanswered = attempts − responses − attempts in progress − client aborts
  *
- * In progress includes answers still being sent, and clients hang up on those too, so this is at most the truth; its
- * highest value so far is kept, as is what is certain: requests without a connection or moved elsewhere.
+ * Attempts in progress include responses still being sent, and clients can abort those too, so this formula gives a
+ * lower bound. The estimate is the highest value seen so far, and at least the certain part: connection failures and
+ * redispatches.
  */
 interface CounterTrack {
-  /** Where counting began: zeros for a worker seen from its start. */
+  /** The values at the start of counting: zeros for a worker seen from its start. */
   base: ServerStat;
   last: ServerStat;
   unanswered: number;
 }
 
-/** What was seen at the last look, and of which worker. */
+/** The counters at the last poll and the worker they belong to. */
 export interface CounterBaseline {
   pid: number;
   servers: ReadonlyMap<string, CounterTrack>;
 }
 
 export interface CounterDeltas {
-  memory: CounterBaseline;
+  baseline: CounterBaseline;
   deltas: TrafficDelta[];
-  /** Instances HAProxy could not connect to since the last look: worth a probe at once. */
-  refused: { service: string; instance: string }[];
+  /** Instances to which HAProxy could not connect since the last poll: probe them now. */
+  connectFailures: { service: string; instance: string }[];
 }
 
 /**
- * What happened since the last look. A new worker, or cleared counters, count from zero, so their values are the
- * difference. With no memory at all the first look is only remembered: what happened before is not known to be news.
+ * The traffic since the last poll. A new worker and cleared counters start at zero, so their values are the difference.
+ * Without a baseline the first poll only sets one: its values may be older than the agent.
  */
 export function computeCounterDeltas(
-  memory: CounterBaseline | null,
+  baseline: CounterBaseline | null,
   pid: number,
   stats: readonly ServerStat[],
   now: number,
 ): CounterDeltas {
-  const news: CounterDeltas = { memory: { pid, servers: new Map() }, deltas: [], refused: [] };
   const servers = new Map<string, CounterTrack>();
+  const deltas: TrafficDelta[] = [];
+  const connectFailures: CounterDeltas['connectFailures'] = [];
   for (const stat of stats) {
-    const { service, instance } = stat;
-    const key = `${service}/${instance}`;
-    const known = memory?.servers.get(key);
-    const tally = memory
-      ? continued(known, memory.pid === pid, stat)
+    const { service, instance, inflight, queued } = stat;
+    const key = instanceKey(service, instance);
+    const known = baseline?.servers.get(key);
+    const track = baseline
+      ? continueTrack(known, baseline.pid === pid, stat)
       : { base: stat, last: stat, unanswered: 0 };
-    const unanswered = Math.max(tally.unanswered, estimate(tally.base, stat));
-    servers.set(key, { base: tally.base, last: stat, unanswered });
+    const unanswered = Math.max(track.unanswered, estimateUnanswered(track.base, stat));
+    servers.set(key, { base: track.base, last: stat, unanswered });
 
-    const since = (pick: (stat: ServerStat) => number): number => pick(stat) - pick(tally.last);
+    const since = difference(track.last, stat);
     const aborted = since((each) => each.serverAborts);
     const success = Math.max(0, since((each) => each.responses.ok) - aborted);
-    const failure = since((each) => each.responses.failed) + aborted + unanswered - tally.unanswered;
-    const moved = known?.last.inflight !== stat.inflight || known.last.queued !== stat.queued;
-    if (success + failure > 0 || (memory && moved)) {
-      const { inflight, queued } = stat;
-      const source = { kind: 'traffic', source: 'haproxy' } as const;
-      news.deltas.push({
-        ...source,
+    const failure = since((each) => each.responses.failed) + aborted + unanswered - track.unanswered;
+    const gaugesChanged = known?.last.inflight !== inflight || known.last.queued !== queued;
+    if (success + failure > 0 || (baseline && gaugesChanged)) {
+      deltas.push({
+        kind: 'traffic',
+        source: 'haproxy',
         service,
         instance,
         at: now,
@@ -72,27 +73,38 @@ export function computeCounterDeltas(
         queued,
       });
     }
-    if (since((each) => each.unconnected + each.redispatches) > 0) news.refused.push({ service, instance });
+    if (since(connectionFailures) > 0) connectFailures.push({ service, instance });
   }
-  return { ...news, memory: { pid, servers } };
+  return { baseline: { pid, servers }, deltas, connectFailures };
 }
 
-function continued(known: CounterTrack | undefined, sameWorker: boolean, stat: ServerStat): CounterTrack {
-  const cleared = known !== undefined && stat.tries < known.last.tries;
+const difference =
+  (from: ServerStat, to: ServerStat) =>
+  (pick: (stat: ServerStat) => number): number =>
+    pick(to) - pick(from);
+
+const connectionFailures = (stat: ServerStat): number => stat.connectFailures + stat.redispatches;
+
+function continueTrack(known: CounterTrack | undefined, sameWorker: boolean, stat: ServerStat): CounterTrack {
+  const cleared = known !== undefined && stat.attempts < known.last.attempts;
   if (known && sameWorker && !cleared) return known;
-  const zero = { ...stat, ...NOTHING, responses: { ok: 0, failed: 0 } };
+  const zero = { ...stat, ...ZERO_COUNTERS };
   return { base: zero, last: zero, unanswered: 0 };
 }
 
-const NOTHING = { tries: 0, unconnected: 0, redispatches: 0, clientAborts: 0, serverAborts: 0 };
+const ZERO_COUNTERS = {
+  attempts: 0,
+  responses: { ok: 0, failed: 0 },
+  connectFailures: 0,
+  redispatches: 0,
+  clientAborts: 0,
+  serverAborts: 0,
+};
 
-function estimate(base: ServerStat, stat: ServerStat): number {
-  const since = (pick: (stat: ServerStat) => number): number => pick(stat) - pick(base);
-  const answers = since((each) => each.responses.ok + each.responses.failed);
-  const left = since((each) => each.tries) - answers - stat.inflight - since((each) => each.clientAborts);
-  return Math.max(
-    left,
-    since((each) => each.unconnected + each.redispatches),
-    0,
-  );
+function estimateUnanswered(base: ServerStat, stat: ServerStat): number {
+  const since = difference(base, stat);
+  const responses = since((each) => each.responses.ok + each.responses.failed);
+  const clientAborts = since((each) => each.clientAborts);
+  const lowerBound = since((each) => each.attempts) - responses - stat.inflight - clientAborts;
+  return Math.max(lowerBound, since(connectionFailures), 0);
 }

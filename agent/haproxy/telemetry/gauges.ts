@@ -1,8 +1,8 @@
 import { instanceKey, type TrafficDelta } from '../../core/state.ts';
 
-/** In flight and queued at an instance are the sum over all HAProxies that send to it. */
+/** Requests in flight and queued per instance, summed over all HAProxies of the site. */
 export interface SiteGauges {
-  /** The same deltas, their gauges those of the whole site. */
+  /** The same deltas with the gauges of the whole site. */
   sumOverSources(source: string, deltas: readonly TrafficDelta[]): TrafficDelta[];
   forget(source: string): void;
 }

@@ -1,19 +1,19 @@
-/** One request, from HAProxy's log: which instance answered, after how long, and how it ended. */
+/** One request from HAProxy's log: the instance, the latency and how the request ended. */
 export interface LogLine {
   service: string;
   instance: string;
-  /** Connecting and waiting for the response headers, without the queue; where none came, until it was given up. */
+  /** Time to connect and to receive the response headers, without the queue. Without headers: the whole wait. */
   latencyMs: number;
-  /** No connection could be made. */
-  unconnected: boolean;
+  /** HAProxy could not connect to the instance. */
+  connectFailed: boolean;
 }
 
 /**
- * Reads `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes - - flags …`, the beginning of our
- * log-format. Null for what tells nothing of an instance: no server was chosen, or the client left before an answer.
+ * Parses `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes - - flags …`, the start of our log-format.
+ * Null when the line says nothing about an instance: no server was selected, or the client aborted before a response.
  */
 export function parseLogLine(line: string): LogLine | null {
-  // Cut by hand: this runs for every request, and what follows the flags is the client's to choose.
+  // No regular expression or full split: this runs for every request, and the client controls the text after the flags.
   const fields: string[] = [];
   for (let at = 0; fields.length < 10; ) {
     const end = line.indexOf(' ', at);
@@ -26,9 +26,9 @@ export function parseLogLine(line: string): LogLine | null {
   const instance = target.slice(slash + 1);
   if (slash < 1 || instance === '' || instance.startsWith('<')) return null;
   const [, , connect = -1, response = -1, total = -1] = timers.split('/').map(Number);
-  const unconnected = flags.startsWith('SC');
-  const left = flags.startsWith('C') && response < 0;
-  if (left || !(total >= 0)) return null;
+  const connectFailed = flags.startsWith('SC');
+  const clientAborted = flags.startsWith('C') && response < 0;
+  if (clientAborted || !(total >= 0)) return null;
   const latencyMs = response < 0 ? total : Math.max(0, connect) + response;
-  return { service: target.slice(0, slash), instance, latencyMs, unconnected };
+  return { service: target.slice(0, slash), instance, latencyMs, connectFailed };
 }

@@ -1,73 +1,66 @@
 import { createSocket } from 'node:dgram';
-import { addToSketch, emptySketch } from '../../../shared/sketch.ts';
+import { addToSketch, emptySketch, type Sketch } from '../../../shared/sketch.ts';
 import { instanceKey, type TrafficDelta } from '../../core/state.ts';
 import { listenError } from '../../lib/listen-error.ts';
-import { connectAddress } from '../render/quoting.ts';
+import { connectAddress } from '../socket/address.ts';
 import { parseLogLine } from './log-line.ts';
 
-/** HAProxy's log of every request, as latencies per instance. HAProxy's counters stay what counts are taken from. */
+/** Latencies per instance from HAProxy's request log. Request counts come from HAProxy's counters, not from here. */
 export interface LogListener {
-  /** Latencies since the last call, one delta per instance, no successes or failures among them. */
+  /** Latencies since the last call: one delta per instance, with zero successes and failures. */
   takeLatencies(now: number): TrafficDelta[];
-  /** Lines left unread because too many came. */
-  skipped(): number;
   close(): void;
 }
 
 export interface LogListenerOptions {
-  /** Address of the agent-check; the log comes to the same port over UDP. */
+  /** The address of the agent-check; HAProxy sends its log to the same port over UDP. */
   bind: string;
-  /** Milliseconds from which a call of the service is slow; undefined: no such service. */
+  /** Milliseconds from which a request to the service counts as slow; undefined when there is no such service. */
   slowCall(service: string): number | undefined;
   isKnown(key: string): boolean;
-  onUnconnected(service: string, instance: string): void;
+  onConnectFailure(service: string, instance: string): void;
 }
 
-/** Reading costs about 5 µs a line: at most 5 % of a core, and a sample of the rest gives the same percentiles. */
+/** Parsing takes about 5 µs a line, so this limit is 5 % of a core. A sample gives the same percentiles. */
 const LINES_PER_SLICE = 1_000;
 const SLICE_MS = 100;
 
+interface LatencySample {
+  service: string;
+  instance: string;
+  slow: number;
+  sketch: Sketch;
+}
+
 /**
- * Listens for log lines. Lost lines lose nothing but samples, so nothing is buffered beyond the kernel's own buffer.
- * Only this machine is listened to. Rejects when the port is taken.
+ * Listens for log lines from this machine. A lost line only makes the sample smaller, so nothing is buffered beyond the
+ * kernel's socket buffer. Rejects when the port is taken.
  */
 export async function startLogListener(options: LogListenerOptions): Promise<LogListener> {
   const { host, port } = connectAddress(options.bind);
-  const tallies = new Map<string, { service: string; instance: string; slow: number; sketch: Sketch }>();
-  let sliceEnds = 0;
-  let inSlice = 0;
-  let skipped = 0;
+  const samples = new Map<string, LatencySample>();
+  const withinRate = createRateGuard();
 
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
   socket.on('message', (message, { address }) => {
-    if (address !== host) return;
-    if (++inSlice > LINES_PER_SLICE) {
-      const now = performance.now();
-      if (now < sliceEnds) {
-        skipped += 1;
-        return;
-      }
-      sliceEnds = now + SLICE_MS;
-      inSlice = 1;
-    }
-    read(message.toString('latin1', 0, 400));
+    if (address === host && withinRate()) record(message.toString('latin1', 0, 400));
   });
 
-  function read(line: string): void {
-    const request = parseLogLine(line);
-    if (!request) return;
-    const { service, instance, latencyMs, unconnected } = request;
+  function record(text: string): void {
+    const line = parseLogLine(text);
+    if (!line) return;
+    const { service, instance, latencyMs } = line;
     const key = instanceKey(service, instance);
     const slowCall = options.slowCall(service);
     if (slowCall === undefined || !options.isKnown(key)) return;
-    if (unconnected) {
-      options.onUnconnected(service, instance);
+    if (line.connectFailed) {
+      options.onConnectFailure(service, instance);
       return;
     }
-    const tally = tallies.get(key) ?? { service, instance, slow: 0, sketch: emptySketch() };
-    tallies.set(key, tally);
-    addToSketch(tally.sketch, latencyMs);
-    if (latencyMs >= slowCall) tally.slow += 1;
+    const sample = samples.get(key) ?? { service, instance, slow: 0, sketch: emptySketch() };
+    samples.set(key, sample);
+    addToSketch(sample.sketch, latencyMs);
+    if (latencyMs >= slowCall) sample.slow += 1;
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -77,30 +70,42 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
     socket.bind({ address: host, port }, resolve);
   });
   socket.removeAllListeners('error');
-  // A datagram socket goes on after an error; there is nothing to put right.
+  // A UDP socket keeps working after an error.
   socket.on('error', () => undefined);
 
   return {
     takeLatencies(now) {
-      const deltas = [...tallies.values()].map(({ service, instance, slow, sketch }): TrafficDelta => {
-        const nothing = { success: 0, failure: 0 };
+      const deltas = [...samples.values()].map(({ service, instance, slow, sketch }): TrafficDelta => {
         return {
           kind: 'traffic',
           source: 'haproxy',
           service,
           instance,
           at: now,
-          ...nothing,
+          success: 0,
+          failure: 0,
           slow,
           latency: sketch,
         };
       });
-      tallies.clear();
+      samples.clear();
       return deltas;
     },
-    skipped: () => skipped,
     close: () => socket.close(),
   };
 }
 
-type Sketch = ReturnType<typeof emptySketch>;
+/** True while fewer than LINES_PER_SLICE lines arrived in the current slice. */
+function createRateGuard(): () => boolean {
+  let sliceEnds = 0;
+  let inSlice = 0;
+  return () => {
+    inSlice += 1;
+    if (inSlice <= LINES_PER_SLICE) return true;
+    const now = performance.now();
+    if (now < sliceEnds) return false;
+    sliceEnds = now + SLICE_MS;
+    inSlice = 1;
+    return true;
+  };
+}

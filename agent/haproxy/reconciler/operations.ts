@@ -1,0 +1,88 @@
+import type { Config } from '../../../shared/config/config.ts';
+import type { HaproxyFiles } from '../render/haproxy-files.ts';
+import { requestReload } from '../socket/master.ts';
+import { parseInfo, parseServersState, parseStat } from '../socket/parse.ts';
+import { HaproxyUnreachable, type RuntimeClient } from '../socket/runtime-client.ts';
+import { applyAction } from './actions.ts';
+import { actualServers } from './diff.ts';
+import type { ReconcilerEffect, ReconcilerEvent } from './step.ts';
+
+/** The effects that take time. Each resolves with the event of its result. */
+export interface Operations {
+  poll(effect: EffectOf<'poll'>): Promise<ReconcilerEvent>;
+  apply(effect: EffectOf<'apply'>): Promise<ReconcilerEvent>;
+  reload(effect: EffectOf<'reload'>): Promise<ReconcilerEvent>;
+}
+
+type EffectOf<Type extends ReconcilerEffect['type']> = Extract<ReconcilerEffect, { type: Type }>;
+
+export interface OperationsOptions {
+  client: RuntimeClient;
+  config: () => Config;
+  /** The files of this agent's own HAProxy; null for a HAProxy that has its own agent. */
+  files: HaproxyFiles | null;
+  /** Wall clock, epoch milliseconds. */
+  now(): number;
+}
+
+export function createOperations({ client, config, files, now }: OperationsOptions): Operations {
+  return {
+    async poll({ writeFiles, newConnection }) {
+      // A file error must not keep a verdict from a running HAProxy, so the round goes on.
+      const fileError = files && writeFiles ? await errorOf(files.write()) : null;
+      if (newConnection) client.disconnect();
+      const { pid, description } = await newestWorker(client);
+      const [stat, serverStates] = await Promise.all([
+        client.execute('show stat -1 4 -1'),
+        client.execute('show servers state'),
+      ]);
+      const services = new Set(Object.keys(config().services));
+      const stats = parseStat(stat).filter(({ service }) => services.has(service));
+      return {
+        type: 'polled',
+        poll: {
+          pid,
+          description,
+          at: now(),
+          stats,
+          actual: actualServers(stats, parseServersState(serverStates), services),
+          serverStates,
+          writtenServers: files?.writtenServers() ?? [],
+          fileError,
+        },
+      };
+    },
+    async apply({ actions, count, saveStates }) {
+      const results = await Promise.all(
+        actions.map((action) => applyAction(client, config(), action, count)),
+      );
+      const saveError =
+        files && saveStates !== null ? await errorOf(files.saveServerStates(saveStates)) : null;
+      const fileStatus = { stale: files?.isStale() ?? false, fingerprint: files?.fingerprint() ?? '' };
+      return { type: 'applied', results, saveError, files: fileStatus };
+    },
+    async reload({ serverStates }) {
+      try {
+        await files?.saveServerStates(serverStates);
+        await requestReload(config().haproxy.masterSocket);
+        return { type: 'reload-requested' };
+      } catch (error) {
+        return { type: 'reload-failed', problem: messageOf(error) };
+      }
+    },
+  };
+}
+
+/** An open connection keeps talking to the old worker after a reload: reconnect when that worker is stopping. */
+async function newestWorker(client: RuntimeClient): Promise<ReturnType<typeof parseInfo>> {
+  const first = parseInfo(await client.execute('show info'));
+  if (!first.stopping) return first;
+  client.disconnect();
+  const second = parseInfo(await client.execute('show info'));
+  if (second.stopping) throw new HaproxyUnreachable('HAProxy is stopping');
+  return second;
+}
+
+const errorOf = (work: Promise<void>): Promise<string | null> => work.then(() => null, messageOf);
+
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
