@@ -1,6 +1,8 @@
 import { type IRequest, Router } from 'itty-router';
+import { errorMessage } from '../shared/error-message.ts';
 import type { RequestUrl } from '../shared/request-url.ts';
 import { verifySnapshot } from '../shared/snapshot/signature.ts';
+import type { SnapshotOrder } from '../shared/snapshot/snapshot.ts';
 import type { Edge } from './edge.ts';
 import { withTimeout } from './io/with-timeout.ts';
 import { problemResponse } from './problem.ts';
@@ -11,7 +13,7 @@ const PREFIX = '/__acgs/';
 const MAX_SNAPSHOT_BYTES = 2_000_000;
 const HUB_TIMEOUT_MS = 5_000;
 
-/** The edge's own endpoints, or null when the request is for a service. */
+/** Answers a request to one of the edge's own endpoints. Null: the request is for a service. */
 export function adminEndpoint(
   { proto, host, target }: RequestUrl,
   request: Request,
@@ -19,12 +21,12 @@ export function adminEndpoint(
   ctx: ExecutionContext,
 ): Promise<Response> | null {
   if (!target.startsWith(PREFIX)) return null;
-  // Made without its body, which a HEAD may have and a GET may not; the answer's is left out by the runtime.
-  const asked =
+  // A HEAD is handled as a GET, which must not have a body. The runtime drops the body of the response.
+  const asGet =
     request.method === 'HEAD'
       ? new Request(`${proto}://${host}${target}`, { headers: request.headers })
       : request;
-  return router.fetch(asked, edge, ctx);
+  return router.fetch(asGet, edge, ctx);
 }
 
 const router = Router<IRequest, [Edge, ExecutionContext], Response>();
@@ -38,7 +40,7 @@ router.get('/__acgs/status', async (request, edge) => {
   const given = /^Bearer +(.+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
   if (!edgeToken || !given || !timingSafeEqual(given, edgeToken)) {
     return problemResponse(
-      { title: 'Unauthorized', status: 401, detail: 'A bearer EDGE_TOKEN is needed.' },
+      { title: 'Unauthorized', status: 401, detail: 'Send EDGE_TOKEN as a bearer token.' },
       { 'www-authenticate': 'Bearer' },
     );
   }
@@ -50,27 +52,25 @@ router.get('/__acgs/snapshot/:site', async (request, edge) => {
   const site = String(request.params.site);
   if (!edge.settings.sites.includes(site)) return unknownSite(site);
   try {
-    const hub = edge.env.SNAPSHOT_HUB.getByName(site);
-    return Response.json({
-      site,
-      ...(await withTimeout(HUB_TIMEOUT_MS, 'SnapshotHub', Promise.resolve(hub.order()))),
-    });
+    const order = await withTimeout(
+      Promise.resolve(hubOf(edge, site).order()),
+      HUB_TIMEOUT_MS,
+      'SnapshotHub',
+    );
+    return Response.json({ site, ...order });
   } catch (error) {
     return hubUnavailable(error);
   }
 });
 
-/** The signature is the credential: whoever holds the site's signing key may publish. */
+/** Needs no token: the signature proves that the sender may publish for the site. */
 router.put('/__acgs/snapshot/:site', async (request, edge) => {
   const site = String(request.params.site);
   if (!edge.settings.sites.includes(site)) return unknownSite(site);
   const sealed = await readBounded(request, MAX_SNAPSHOT_BYTES);
   if (!sealed) {
-    return problemResponse({
-      title: 'Content Too Large',
-      status: 413,
-      detail: `At most ${MAX_SNAPSHOT_BYTES} bytes.`,
-    });
+    const detail = `A snapshot must not exceed ${MAX_SNAPSHOT_BYTES} bytes.`;
+    return problemResponse({ title: 'Content Too Large', status: 413, detail });
   }
   const opened = await verifySnapshot(sealed, site, edge.settings.verifyKeys);
   if (!opened.ok) return problemResponse({ title: 'Unauthorized', status: 401, detail: opened.why });
@@ -78,22 +78,10 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   if (why) return problemResponse({ title: 'Unprocessable Content', status: 422, detail: why });
   const { epoch, seq } = opened.snapshot;
   const toKv = request.query.kv !== '0';
+  const accepting = Promise.resolve(hubOf(edge, site).accept({ site, epoch, seq, sealed }, toKv));
   try {
-    const hub = edge.env.SNAPSHOT_HUB.getByName(site);
-    const { accepted, current } = await withTimeout(
-      HUB_TIMEOUT_MS,
-      'SnapshotHub',
-      Promise.resolve(hub.accept({ site, epoch, seq, sealed }, toKv)),
-    );
-    if (!accepted) {
-      return problemResponse({
-        title: 'Conflict',
-        status: 409,
-        detail: `(${epoch}, ${seq}) is not newer than (${current.epoch}, ${current.seq}).`,
-        site,
-        ...current,
-      });
-    }
+    const { accepted, current } = await withTimeout(accepting, HUB_TIMEOUT_MS, 'SnapshotHub');
+    if (!accepted) return outdated(site, { epoch, seq }, current);
   } catch (error) {
     return hubUnavailable(error);
   }
@@ -140,15 +128,28 @@ function statusOf(edge: Edge) {
   };
 }
 
+const hubOf = (edge: Edge, site: string) => edge.env.SNAPSHOT_HUB.getByName(site);
+
+const outdated = (site: string, given: SnapshotOrder, current: SnapshotOrder): Response =>
+  problemResponse({
+    title: 'Conflict',
+    status: 409,
+    detail: `(${given.epoch}, ${given.seq}) is not newer than (${current.epoch}, ${current.seq}).`,
+    site,
+    ...current,
+  });
+
 const unknownSite = (site: string): Response =>
   problemResponse({ title: 'Not Found', status: 404, detail: `Site "${site}" is not in SITES.` });
 
 function hubUnavailable(error: unknown): Response {
-  const detail = error instanceof Error ? error.message : String(error);
-  return problemResponse({ title: 'Service Unavailable', status: 503, detail }, { 'retry-after': '2' });
+  return problemResponse(
+    { title: 'Service Unavailable', status: 503, detail: errorMessage(error) },
+    { 'retry-after': '2' },
+  );
 }
 
-/** Null when the body is longer; no more than `limit` bytes are ever held. */
+/** Reads at most `limit` bytes. Null: the body is longer. */
 async function readBounded(
   request: Request | IRequest,
   limit: number,

@@ -17,39 +17,39 @@ const HOUR = 3_600_000;
 const policy = (name: string, part: Partial<SnapshotRateLimit> = {}) =>
   compileRateLimit({ name, key: 'global', limit: 10, window: 10_000, scope: 'edge', ...part });
 
-/** A log, a counter, and GCRA. */
+/** A sliding log, a sliding counter, and GCRA. */
 const POLICIES = [policy('log'), policy('counter', { limit: 1_000 }), policy('burst', { burst: 10 })];
 
-test('a clock set back an hour keeps no limit used up, and no instance or gateway out', async () => {
+test('setting the clock back an hour resets limits, ejections and gateways', async () => {
   const limiters = new Limiters(() => null);
-  const book = newLeaseLedger();
+  const ledger = newLeaseLedger();
   let now = START;
-  const leases = new LimitLeases(async (_, request) => grantLease(book, request, now), 'isolate');
+  const leases = new LimitLeases(async (_, request) => grantLease(ledger, request, now), 'isolate');
   const gateways = new Gateways();
   const local = newIsolateState();
   const services = new Map([['gs', { candidates: [{ local }] } as unknown as ServiceView]]);
-  const parts = { limiters, leases, gateways, snapshots: { view: { services } } };
+  const dependents = { limiters, leases, gateways, snapshots: { view: { services } } };
   const clock = new ClockGuard();
   const global = policy('everywhere', { scope: 'global' });
 
   const taken = async (): Promise<number[]> => {
-    clock.observe(now, parts);
+    clock.observe(now, dependents);
     const counts = POLICIES.map((one) => {
       let passed = 0;
       while (limiters.forPolicy('gs', one).take('*', one.limit, 1, now).allowed) passed++;
       return passed;
     });
     let leased = 0;
-    let asking: Promise<unknown> = Promise.resolve();
+    let pending: Promise<unknown> = Promise.resolve();
     const ctx = {
       waitUntil: (work: Promise<unknown>) => {
-        asking = work;
+        pending = work;
       },
     };
     for (;;) {
-      await leases.prepare('gs', global, '*', 10, now, ctx);
-      await asking;
-      const decision = leases.take('gs', global, '*', now);
+      await leases.prepare({ service: 'gs', policy: global, key: '*' }, 10, now, ctx);
+      await pending;
+      const decision = leases.take({ service: 'gs', policy: global, key: '*' }, now);
       if (decision?.allowed === false) return [...counts, leased];
       if (decision) leased++;
     }
@@ -61,7 +61,7 @@ test('a clock set back an hour keeps no limit used up, and no instance or gatewa
   }
   recordLatency(local.latency, 5, now);
   expect([gateways.isInUse('http://g', now), isEjected(local.ejection, now)]).toEqual([false, true]);
-  // A little back is no set-back: what is used up stays so.
+  // Half a second back is tolerated: the limits stay used up.
   now = START - 500;
   expect(await taken()).toEqual([0, 0, 0, 0]);
 

@@ -15,17 +15,17 @@ interface ClockDependents {
 const TOLERANCE_MS = 1_000;
 
 /**
- * After the clock was set back, a limit would stay used up, and an instance or gateway out, until it is again as late as
- * it was: so whatever this isolate has put a time to is forgotten.
+ * Resets this isolate's time-based state when the clock is set back. Otherwise a used-up limit would stay used up, and an
+ * ejected instance or gateway out, until the clock reaches the old time again.
  */
 export class ClockGuard {
   #latest = 0;
 
-  /** To be told the time of every request. */
+  /** Call with the time of every request. */
   observe(now: number, { limiters, leases, gateways, snapshots }: ClockDependents): void {
-    const setBack = now < this.#latest - TOLERANCE_MS;
+    const wasSetBack = now < this.#latest - TOLERANCE_MS;
     this.#latest = now;
-    if (!setBack) return;
+    if (!wasSetBack) return;
     limiters.reset();
     leases.reset();
     gateways.reset();

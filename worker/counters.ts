@@ -4,23 +4,23 @@ import { addToSketch, emptySketch } from '../shared/sketch.ts';
 
 type LimitCounts = EdgeReport['limits'][number];
 
-/** How a client's request ended, as it saw it. */
+/** How a request ended, as seen by the client. */
 export interface RequestOutcome {
   status: number;
   attempts: number;
-  /** Whether the last try went elsewhere than the first. */
+  /** Whether the last attempt used another instance than the first. */
   moved: boolean;
-  /** `limited` and `forbidden` were turned away before any instance was chosen. */
+  /** `limited` and `forbidden`: rejected before an instance was picked. */
   kind: 'answer' | 'stale' | 'shed' | 'unavailable' | 'limited' | 'forbidden';
   ms: number;
 }
 
-/** What this isolate has seen since its last report. Bounded by the number of services, instances and policies. */
+/** This isolate's counts since its last report. Bounded by the number of services, instances and policies. */
 export class EdgeCounters {
   readonly isolate: string;
   #seq = 0;
   #from: number;
-  #tries = new Map<string, EdgeAttempts & { site: string }>();
+  #attempts = new Map<string, EdgeAttempts & { site: string }>();
   #limits = new Map<string, LimitCounts>();
   #requests = new Map<string, EdgeRequests>();
 
@@ -30,20 +30,19 @@ export class EdgeCounters {
   }
 
   countAttempt(
-    place: { site: string; service: string; instance: string },
-    path: 'gateway' | 'direct',
+    target: { site: string; service: string; instance: string; path: 'gateway' | 'direct' },
     success: boolean,
     ms: number,
   ): void {
-    const key = `${place.site} ${place.service} ${place.instance} ${path}`;
-    let tries = this.#tries.get(key);
-    if (!tries) {
-      tries = { ...place, path, success: 0, failure: 0, latency: emptySketch() };
-      this.#tries.set(key, tries);
+    const key = `${target.site} ${target.service} ${target.instance} ${target.path}`;
+    let attempts = this.#attempts.get(key);
+    if (!attempts) {
+      attempts = { ...target, success: 0, failure: 0, latency: emptySketch() };
+      this.#attempts.set(key, attempts);
     }
-    if (success) tries.success++;
-    else tries.failure++;
-    addToSketch(tries.latency, ms);
+    if (success) attempts.success++;
+    else attempts.failure++;
+    addToSketch(attempts.latency, ms);
   }
 
   countLimitDecision(service: string, policy: CompiledRateLimit, allowed: boolean): void {
@@ -58,22 +57,22 @@ export class EdgeCounters {
     else counts.denied++;
   }
 
-  countRequest(service: string, ending: RequestOutcome): void {
+  countRequest(service: string, outcome: RequestOutcome): void {
     let requests = this.#requests.get(service);
     if (!requests) {
       requests = newRequests(service);
       this.#requests.set(service, requests);
     }
     requests.total++;
-    if (ending.status < 300) requests.status2xx++;
-    else if (ending.status < 400) requests.status3xx++;
-    else if (ending.status < 500) requests.status4xx++;
+    if (outcome.status < 300) requests.status2xx++;
+    else if (outcome.status < 400) requests.status3xx++;
+    else if (outcome.status < 500) requests.status4xx++;
     else requests.status5xx++;
-    if (ending.attempts > 1) requests.retries += ending.attempts - 1;
-    if (ending.moved) requests.failovers++;
-    if (ending.kind !== 'answer') requests[ending.kind]++;
-    // What was turned away took no time: it would make the service look faster than it is.
-    if (ending.kind !== 'limited' && ending.kind !== 'forbidden') addToSketch(requests.latency, ending.ms);
+    if (outcome.attempts > 1) requests.retries += outcome.attempts - 1;
+    if (outcome.moved) requests.failovers++;
+    if (outcome.kind !== 'answer') requests[outcome.kind]++;
+    // A rejected request takes no time: counting it would make the service look faster than it is.
+    if (outcome.kind !== 'limited' && outcome.kind !== 'forbidden') addToSketch(requests.latency, outcome.ms);
   }
 
   get isEmpty(): boolean {
@@ -84,17 +83,17 @@ export class EdgeCounters {
     return this.#from;
   }
 
-  /** The latency below which 95 % of a service's recent requests were answered is read from this; null: none seen. */
+  /** Latencies of the service's requests since the last report; null without any. */
   latencySketch(service: string): EdgeRequests['latency'] | null {
     return this.#requests.get(service)?.latency ?? null;
   }
 
-  /** One report a site, each with that site's tries; what is not bound to a site goes with the first. Starts anew. */
+  /** One report per site, with the attempts at that site. The first one also has limits and requests. Resets all counts. */
   takeReports(
     sites: readonly { site: string; snapshot: EdgeReport['snapshot'] }[],
     now: number,
   ): EdgeReport[] {
-    const tries = [...this.#tries.values()];
+    const attempts = [...this.#attempts.values()];
     this.#seq++;
     const reports = sites.map(
       ({ site, snapshot }, index): EdgeReport => ({
@@ -105,13 +104,13 @@ export class EdgeCounters {
         from: this.#from,
         to: now,
         snapshot,
-        tries: tries.filter((one) => one.site === site).map(({ site: _, ...rest }) => rest),
+        tries: attempts.filter((one) => one.site === site).map(({ site: _, ...rest }) => rest),
         limits: index === 0 ? [...this.#limits.values()] : [],
         requests: index === 0 ? [...this.#requests.values()] : [],
       }),
     );
     this.#from = now;
-    this.#tries = new Map();
+    this.#attempts = new Map();
     this.#limits = new Map();
     this.#requests = new Map();
     return reports;

@@ -10,7 +10,6 @@ import { GatewayTokens } from './io/gateway-tokens.ts';
 import { InFlightTracker } from './io/in-flight.ts';
 import { LimitLeases, type RequestLease } from './io/limit-leases.ts';
 import { Limiters } from './io/limiters.ts';
-import { NativeLimits } from './io/native-limits.ts';
 import { Reporter } from './io/reporter.ts';
 import { EdgeRequestLog } from './io/request-log.ts';
 import { disabledHubFetcher, hubFetcher, kvFetcher } from './io/snapshot-fetchers.ts';
@@ -20,7 +19,7 @@ import { RetryBudgets } from './retry-budgets.ts';
 import { type EdgeSettings, readSettings } from './settings.ts';
 import { timingSafeEqual } from './timing-safe-equal.ts';
 
-/** Everything a request needs that outlives it: made from the environment once per isolate. */
+/** What all requests of an isolate share. */
 export interface Edge {
   readonly env: Env;
   readonly settings: EdgeSettings;
@@ -34,7 +33,6 @@ export interface Edge {
   readonly retryBudgets: RetryBudgets;
   readonly counters: EdgeCounters;
   readonly leases: LimitLeases;
-  readonly native: NativeLimits;
   readonly throttle: AdaptiveThrottle;
   readonly staleCache: StaleCache;
   readonly reporter: Reporter;
@@ -43,7 +41,7 @@ export interface Edge {
   readonly random: () => number;
   readonly newRequestId: () => string;
   readonly isExplainAuthorized: (token: string | null) => boolean;
-  /** Colo and country a request came in at; empty off Cloudflare. */
+  /** The Cloudflare location (colo) and country of the client; empty outside Cloudflare. */
   readonly locationOf: (request: Request) => readonly string[];
 }
 
@@ -58,7 +56,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     now,
     hub: settings.kvOnly ? disabledHubFetcher : withColoCache(hubFetcher(env), unverifiedOrder),
     kv: kvFetcher(env),
-    view: { newPickerState: newCursor, directOrigin: directOrigin(settings) },
+    view: { newPickerState, directOrigin: directOrigin(settings) },
   });
   return {
     env,
@@ -75,11 +73,10 @@ export async function createEdge(env: Env): Promise<Edge> {
     retryBudgets: new RetryBudgets(),
     counters: new EdgeCounters(isolate, now()),
     leases: new LimitLeases(leaseRequester(env), isolate),
-    native: new NativeLimits(env),
     throttle: new AdaptiveThrottle(),
     staleCache: new StaleCache(),
     reporter: new Reporter(),
-    requestLog: new EdgeRequestLog(settings.logSample),
+    requestLog: new EdgeRequestLog(settings.logSample, Math.random),
     newRequestId: () => `${isolate}-${(requests++).toString(36)}`,
     isExplainAuthorized: (token) => token !== null && edgeToken !== null && timingSafeEqual(token, edgeToken),
     locationOf: ({ cf }) => (cf ? [String(cf.colo), String(cf.country)] : []),
@@ -91,16 +88,16 @@ const leaseRequester =
   async (name, request) =>
     env.LIMITER.getByName(name).lease(request);
 
-/** Isolates start their rounds at different instances. */
-const newCursor = () => ({ cursor: Math.floor(Math.random() * 1024) });
+/** Each isolate starts its round robin at another instance. */
+const newPickerState = () => ({ cursor: Math.floor(Math.random() * 1024) });
 
 const IP_HOST = /^https?:\/\/(\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:.]+\])(:\d+)?$/;
 
-/** Cloudflare refuses to fetch a raw address: an instance that has no name is reached through its gateway only. */
+/** On Cloudflare a Worker cannot fetch a raw IP address: such an instance is reached only through its gateway. */
 function directOrigin(settings: EdgeSettings) {
-  const deployed = settings.clientAddressSource === 'cloudflare';
+  const isOnCloudflare = settings.clientAddressSource === 'cloudflare';
   return (instance: { url: string; publicUrl?: string }): string | null => {
     const origin = instance.publicUrl ?? instance.url;
-    return deployed && IP_HOST.test(origin) ? null : origin;
+    return isOnCloudflare && IP_HOST.test(origin) ? null : origin;
   };
 }

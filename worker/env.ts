@@ -1,9 +1,9 @@
 import type { Limiter } from './limiter.ts';
 import type { SnapshotHub } from './snapshot-hub.ts';
 
-/** Bindings and variables as wrangler.toml and `wrangler secret put` give them: text, possibly missing. */
+/** Bindings, variables and secrets, from wrangler.toml and `wrangler secret put`. */
 export interface Env {
-  /** Absent on one's own host, where the Hub is on local disk. */
+  /** Absent in a self-hosted edge, whose Hub is on local disk. */
   SNAPSHOTS?: KVNamespace;
   SNAPSHOT_HUB: DurableObjectNamespace<SnapshotHub>;
   LIMITER: DurableObjectNamespace<Limiter>;

@@ -1,31 +1,32 @@
-/** What this isolate knows of one gateway. */
+/** What this isolate knows about one gateway. `until` is epoch ms. */
 type GatewayState =
-  | { kind: 'in-use'; consecutive: number }
-  /** Not used until then (epoch ms); `probing` while a single request tries it again. */
-  | { kind: 'out'; until: number; backoffMs: number; probing: boolean };
+  | { kind: 'in-use'; consecutiveFailures: number }
+  /** Not used until then. */
+  | { kind: 'out'; until: number; backoffMs: number }
+  /** One request is trying it again. If its result never comes, another may try at `until`. */
+  | { kind: 'probing'; until: number; backoffMs: number };
 
 /**
- * In a row, since the last answer. One alone proves little: HAProxy also closes the connection when a kept-alive
- * connection of its own to an instance turns out dead.
+ * One failure proves little: HAProxy also closes a client connection when its own kept-alive connection to an instance
+ * turns out to be dead.
  */
 const MAX_CONSECUTIVE_FAILURES = 3;
 const FIRST_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 30_000;
 
-/** Which gateways answer. While one does not, traffic goes another way, and one request per interval tries it again. */
+/** Which gateways work. A failed one is not used, except by one request per backoff interval that tries it again. */
 export class Gateways {
   readonly #states = new Map<string, GatewayState>();
 
-  /** The first gateway in use, or whose turn it is to be tried again; null when all are out or `tried`. */
-  choose(gateways: readonly string[], tried: readonly string[], now: number): string | null {
+  /** The first usable gateway that is not `excluded`, or null. The caller must report the result for it. */
+  choose(gateways: readonly string[], excluded: readonly string[], now: number): string | null {
     for (const gateway of gateways) {
-      if (tried.includes(gateway)) continue;
+      if (excluded.includes(gateway)) continue;
       const state = this.#states.get(gateway);
-      if (state?.kind !== 'out') return gateway;
+      if (!state || state.kind === 'in-use') return gateway;
       if (state.until <= now) {
-        // This request is the probe; the others keep away until it is answered or the interval is over.
-        state.probing = true;
-        state.until = now + state.backoffMs;
+        const { backoffMs } = state;
+        this.#states.set(gateway, { kind: 'probing', until: now + backoffMs, backoffMs });
         return gateway;
       }
     }
@@ -34,7 +35,7 @@ export class Gateways {
 
   isInUse(gateway: string, now: number): boolean {
     const state = this.#states.get(gateway);
-    return state?.kind !== 'out' || state.until <= now;
+    return !state || state.kind === 'in-use' || state.until <= now;
   }
 
   onResponse(gateway: string): void {
@@ -42,20 +43,21 @@ export class Gateways {
   }
 
   onFailure(gateway: string, now: number): void {
-    const state = this.#states.get(gateway) ?? { kind: 'in-use', consecutive: 0 };
-    if (state.kind === 'in-use') {
-      const consecutive = state.consecutive + 1;
-      this.#states.set(
-        gateway,
-        consecutive < MAX_CONSECUTIVE_FAILURES
-          ? { kind: 'in-use', consecutive }
-          : { kind: 'out', until: now + FIRST_BACKOFF_MS, backoffMs: FIRST_BACKOFF_MS, probing: false },
-      );
-    } else if (state.probing) {
-      const backoffMs = Math.min(state.backoffMs * 2, MAX_BACKOFF_MS);
-      this.#states.set(gateway, { kind: 'out', until: now + backoffMs, backoffMs, probing: false });
+    const state = this.#states.get(gateway) ?? { kind: 'in-use', consecutiveFailures: 0 };
+    switch (state.kind) {
+      case 'in-use': {
+        const consecutiveFailures = state.consecutiveFailures + 1;
+        if (consecutiveFailures >= MAX_CONSECUTIVE_FAILURES) this.#takeOut(gateway, FIRST_BACKOFF_MS, now);
+        else this.#states.set(gateway, { kind: 'in-use', consecutiveFailures });
+        break;
+      }
+      case 'probing':
+        this.#takeOut(gateway, Math.min(state.backoffMs * 2, MAX_BACKOFF_MS), now);
+        break;
+      case 'out':
+        // A request that was sent before the gateway was taken out: nothing new.
+        break;
     }
-    // Out and not probing: a request from before it was taken out, which says nothing new.
   }
 
   reset(): void {
@@ -65,7 +67,11 @@ export class Gateways {
   status(now: number) {
     return [...this.#states].map(([gateway, state]) => ({
       gateway,
-      outForMs: state.kind === 'out' ? Math.max(0, state.until - now) : 0,
+      outForMs: state.kind === 'in-use' ? 0 : Math.max(0, state.until - now),
     }));
+  }
+
+  #takeOut(gateway: string, backoffMs: number, now: number): void {
+    this.#states.set(gateway, { kind: 'out', until: now + backoffMs, backoffMs });
   }
 }

@@ -1,3 +1,4 @@
+import { errorMessage } from '../shared/error-message.ts';
 import { createEdge, type Edge } from './edge.ts';
 import type { Env } from './env.ts';
 import { handle } from './handle.ts';
@@ -13,12 +14,12 @@ export default {
     try {
       if (!edge) {
         const made = await createEdge(env);
-        // Requests that came meanwhile made their own: the first stays, with what it has counted.
+        // Concurrent first requests each create one. The first is kept.
         edge ??= made;
       }
     } catch (error) {
-      // A variable or secret that cannot be read: says which and what it must be, never its value.
-      const detail = error instanceof Error ? error.message : String(error);
+      // Names the invalid variable or secret and what it must be, never its value.
+      const detail = errorMessage(error);
       console.error(JSON.stringify({ event: 'misconfigured', detail }));
       return problemResponse({ title: 'Misconfigured edge', status: 500, detail });
     }

@@ -8,39 +8,39 @@ import {
   type QuotaLeaseRequest,
 } from '../shared/limits/lease-ledger.ts';
 
-/** One object per key of a global limit: hands out leases. What it knows survives its eviction. */
+/** Grants the leases of one key of a global limit. Its ledger is stored, so it survives eviction. */
 export class Limiter extends DurableObject<unknown> {
-  #book: LeaseLedger;
+  #ledger: LeaseLedger;
   #windowMs: number;
-  #cleaning = false;
+  #alarmIsSet = false;
 
   constructor(ctx: DurableObjectState, env: unknown) {
     super(ctx, env);
-    this.#book = ctx.storage.kv.get<LeaseLedger>('book') ?? newLeaseLedger();
+    this.#ledger = ctx.storage.kv.get<LeaseLedger>('book') ?? newLeaseLedger();
     this.#windowMs = ctx.storage.kv.get<number>('windowMs') ?? 0;
   }
 
   async lease(request: QuotaLeaseRequest): Promise<QuotaLease> {
-    const granted = grantLease(this.#book, request, Date.now());
-    this.ctx.storage.kv.put('book', this.#book);
-    if (!this.#cleaning) {
+    const granted = grantLease(this.#ledger, request, Date.now());
+    this.ctx.storage.kv.put('book', this.#ledger);
+    if (!this.#alarmIsSet) {
       this.#windowMs = request.windowMs;
       this.ctx.storage.kv.put('windowMs', request.windowMs);
-      await this.#cleanLater();
+      await this.#setAlarm();
     }
     return granted;
   }
 
-  /** A key that has been quiet for two windows is forgotten, object and all: there may be one per client. */
+  /** Deletes the storage of an idle object: there may be one object per client. */
   override async alarm(): Promise<void> {
-    this.#cleaning = false;
-    if (Date.now() < ledgerExpiresAt(this.#book, this.#windowMs)) return this.#cleanLater();
-    this.#book = newLeaseLedger();
+    this.#alarmIsSet = false;
+    if (Date.now() < ledgerExpiresAt(this.#ledger, this.#windowMs)) return this.#setAlarm();
+    this.#ledger = newLeaseLedger();
     await this.ctx.storage.deleteAll();
   }
 
-  async #cleanLater(): Promise<void> {
-    this.#cleaning = true;
-    await this.ctx.storage.setAlarm(ledgerExpiresAt(this.#book, this.#windowMs));
+  async #setAlarm(): Promise<void> {
+    this.#alarmIsSet = true;
+    await this.ctx.storage.setAlarm(ledgerExpiresAt(this.#ledger, this.#windowMs));
   }
 }

@@ -6,7 +6,7 @@ export interface ProblemDetails {
   [member: string]: unknown;
 }
 
-/** An `application/problem+json` answer (RFC 9457). */
+/** An `application/problem+json` response (RFC 9457). */
 export function problemResponse(details: ProblemDetails, headers: Record<string, string> = {}): Response {
   return new Response(`${JSON.stringify({ type: 'about:blank', ...details })}\n`, {
     status: details.status,

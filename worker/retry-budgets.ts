@@ -1,7 +1,7 @@
 import { RetryBudget } from '../shared/retry-budget.ts';
 import type { ServiceView } from '../shared/view.ts';
 
-/** One retry budget a service, kept while its fraction stays the same. */
+/** One retry budget per service. A service whose `retryBudget` changes gets a new one. */
 export class RetryBudgets {
   readonly #byService = new Map<string, { fraction: number; budget: RetryBudget }>();
 

@@ -5,51 +5,69 @@ import type { Env } from './env.ts';
 
 export type ClientAddressSource = 'cloudflare' | 'workerd' | 'local';
 
-/** The environment, checked. Made once per isolate. */
+/** The validated environment, parsed once per isolate. */
 export interface EdgeSettings {
   sites: readonly string[];
   verifyKeys: readonly SnapshotVerifyKey[];
-  /** Where everything goes, untargeted, while there is no snapshot. */
+  /** The gateway that receives every request while there is no snapshot. */
   fallbackOrigin: string | null;
-  /** The first seals, all open. Empty: no affinity by cookie. */
+  /** The first key seals, all keys open. Empty: no affinity cookies. */
   cookieKeys: readonly { kid: string; key: CryptoKey }[];
-  /** Signs `x-acgs-edge`; null: gateways see an ordinary client. */
+  /** Signs `x-acgs-edge`. Null: gateways treat the edge like any client. */
   gatewayKey: { kid: string; key: CryptoKey } | null;
   edgeToken: string | null;
   clientAddressSource: ClientAddressSource;
-  /** Believe `x-acgs-sim-client`; with `local` only. */
+  /** Trust `x-acgs-sim-client`. Only with `local`. */
   simulateClients: boolean;
-  /** Learn of snapshots from KV alone, to measure what the Hub is worth; with `local` only. */
+  /** Fetch snapshots from KV alone, to compare with the Hub. Only with `local`. */
   kvOnly: boolean;
-  /** Share of ordinary requests that are logged, 0–1. */
+  /** Share of requests without a problem that are logged, 0–1. */
   logSample: number;
 }
 
-/** Throws with the variable's name and what it must be; never with a secret's value. */
+/** Throws an error that names the invalid variable and what it must be, without the value of a secret. */
 export async function readSettings(env: Env): Promise<EdgeSettings> {
-  const addressFrom = env.CLIENT_ADDRESS_FROM || 'cloudflare';
-  if (addressFrom !== 'cloudflare' && addressFrom !== 'workerd' && addressFrom !== 'local') {
-    throw new Error(`CLIENT_ADDRESS_FROM is "${addressFrom}"; it must be cloudflare, workerd or local`);
-  }
-  const named = (env.SITES ?? '').split(',').map((site) => site.trim());
-  const sites = [...new Set(named.filter(Boolean))];
-  const fallbackOrigin = env.FALLBACK_ORIGIN ? parseOrigin(env.FALLBACK_ORIGIN) : null;
-  if (env.FALLBACK_ORIGIN && !fallbackOrigin) throw new Error('FALLBACK_ORIGIN must be an http(s) origin');
+  const clientAddressSource = parseClientAddressSource(env.CLIENT_ADDRESS_FROM);
+  const isLocal = clientAddressSource === 'local';
+  const sites = parseSites(env.SITES);
+  const fallbackOrigin = parseFallbackOrigin(env.FALLBACK_ORIGIN);
   if (sites.length === 0 && !fallbackOrigin) throw new Error('SITES or FALLBACK_ORIGIN must be set');
-  const logSample = Number(env.LOG_SAMPLE || 0);
-  if (!(logSample >= 0 && logSample <= 1)) throw new Error('LOG_SAMPLE must be a number from 0 to 1');
   return {
     sites,
     fallbackOrigin,
-    clientAddressSource: addressFrom,
-    logSample,
+    clientAddressSource,
+    logSample: parseLogSample(env.LOG_SAMPLE),
     verifyKeys: await importVerifyKeys(env.SNAPSHOT_PUBLIC_KEYS ?? ''),
     cookieKeys: await importCookieKeys(env.COOKIE_KEYS ?? ''),
     gatewayKey: env.GATEWAY_JWT_KEY ? await importGatewayKey(env.GATEWAY_JWT_KEY) : null,
     edgeToken: env.EDGE_TOKEN || null,
-    simulateClients: addressFrom === 'local' && env.SIMULATE_CLIENTS === '1',
-    kvOnly: addressFrom === 'local' && env.SNAPSHOT_LANES === 'kv',
+    simulateClients: isLocal && env.SIMULATE_CLIENTS === '1',
+    kvOnly: isLocal && env.SNAPSHOT_LANES === 'kv',
   };
+}
+
+function parseClientAddressSource(text: string | undefined): ClientAddressSource {
+  const source = text || 'cloudflare';
+  if (source === 'cloudflare' || source === 'workerd' || source === 'local') return source;
+  throw new Error(`CLIENT_ADDRESS_FROM is "${source}"; it must be cloudflare, workerd or local`);
+}
+
+function parseSites(text = ''): string[] {
+  const sites = text.split(',').map((site) => site.trim());
+  return [...new Set(sites.filter(Boolean))];
+}
+
+function parseFallbackOrigin(text: string | undefined): string | null {
+  if (!text) return null;
+  const origin = parseOrigin(text);
+  if (!origin) throw new Error('FALLBACK_ORIGIN must be an http(s) origin');
+  return origin;
+}
+
+function parseLogSample(text: string | undefined): number {
+  const sample = Number(text || 0);
+  if (!(sample >= 0 && sample <= 1)) throw new Error('LOG_SAMPLE must be a number from 0 to 1');
+  return sample;
 }
 
 async function importCookieKeys(text: string): Promise<{ kid: string; key: CryptoKey }[]> {

@@ -12,68 +12,67 @@ interface StoredSnapshot extends SnapshotOrder {
 
 export type HubAcceptResult = { accepted: boolean; current: SnapshotOrder };
 
-/** KV takes one write a second per key. */
-const KV_SPACING_MS = 1_000;
+/** KV accepts one write per second and key. */
+const KV_WRITE_INTERVAL_MS = 1_000;
 const KV_RETRY_MS = 5_000;
 
 /**
- * One object per site: the arbiter of (epoch, seq), and the fast lane by which isolates see a change in a second or two
- * where KV may take a minute. The Worker has verified the signature before it calls; readers verify again. It also feeds
- * KV, because only one place can keep to KV's limit of one write a second per key.
+ * One object per site. It decides which (epoch, seq) is newest, and isolates learn of a change here in one or two seconds,
+ * where KV may take a minute. The Worker verifies the signature before it calls, and every reader verifies it again. The
+ * Hub also writes KV, because one writer can keep to KV's rate limit.
  */
 export class SnapshotHub extends DurableObject<HubBindings> {
-  #held: StoredSnapshot | null;
+  #stored: StoredSnapshot | null;
   #kvWrittenAt = 0;
 
   constructor(ctx: DurableObjectState, env: HubBindings) {
     super(ctx, env);
-    this.#held = ctx.storage.kv.get<StoredSnapshot>('held') ?? null;
+    this.#stored = ctx.storage.kv.get<StoredSnapshot>('held') ?? null;
   }
 
-  /** Accepts only a greater pair. */
+  /** Accepts the snapshot only when its (epoch, seq) is greater than the stored one. */
   async accept(next: StoredSnapshot, toKv: boolean): Promise<HubAcceptResult> {
-    if (this.#held && compareSnapshotOrder(next, this.#held) <= 0) {
-      return { accepted: false, current: orderOf(this.#held) };
+    if (this.#stored && compareSnapshotOrder(next, this.#stored) <= 0) {
+      return { accepted: false, current: orderOf(this.#stored) };
     }
     this.ctx.storage.kv.put('held', next);
-    this.#held = next;
-    if (toKv && this.env.SNAPSHOTS) await this.#scheduleKv();
+    this.#stored = next;
+    if (toKv && this.env.SNAPSHOTS) await this.#scheduleKvWrite();
     return { accepted: true, current: orderOf(next) };
   }
 
   order(): SnapshotOrder {
-    return this.#held ? orderOf(this.#held) : { epoch: 0, seq: 0 };
+    return this.#stored ? orderOf(this.#stored) : { epoch: 0, seq: 0 };
   }
 
-  /** The sealed snapshot if it is newer than `known`, `unchanged`, or null when there is none. */
+  /** The snapshot when it is newer than `known`, else `unchanged`. Null: none is stored. */
   read(known: SnapshotOrder): 'unchanged' | (SnapshotOrder & { sealed: Uint8Array<ArrayBuffer> }) | null {
-    if (!this.#held) return null;
-    if (compareSnapshotOrder(this.#held, known) <= 0) return 'unchanged';
-    return { ...orderOf(this.#held), sealed: this.#held.sealed };
+    if (!this.#stored) return null;
+    if (compareSnapshotOrder(this.#stored, known) <= 0) return 'unchanged';
+    return { ...orderOf(this.#stored), sealed: this.#stored.sealed };
   }
 
   override async alarm(): Promise<void> {
     await this.#writeKv();
   }
 
-  async #scheduleKv(): Promise<void> {
-    // No longer than that: the clock may have been set back.
-    const wait = Math.min(KV_SPACING_MS, this.#kvWrittenAt + KV_SPACING_MS - Date.now());
-    // An alarm rather than a background task: it survives the object and is retried.
-    if ((await this.ctx.storage.getAlarm()) === null) {
-      await this.ctx.storage.setAlarm(Date.now() + Math.max(0, wait));
-    }
+  /** By an alarm: unlike a background task it survives eviction and is retried. */
+  async #scheduleKvWrite(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) !== null) return;
+    const now = Date.now();
+    // At most one interval, even when the clock was set back.
+    const wait = Math.min(KV_WRITE_INTERVAL_MS, this.#kvWrittenAt + KV_WRITE_INTERVAL_MS - now);
+    await this.ctx.storage.setAlarm(now + Math.max(0, wait));
   }
 
-  /** Writes whatever is newest by now. */
   async #writeKv(): Promise<void> {
-    const held = this.#held;
-    if (!held || !this.env.SNAPSHOTS) return;
+    const stored = this.#stored;
+    if (!stored || !this.env.SNAPSHOTS) return;
     this.#kvWrittenAt = Date.now();
     try {
-      await this.env.SNAPSHOTS.put(snapshotKey(held.site), held.sealed);
+      await this.env.SNAPSHOTS.put(snapshotKey(stored.site), stored.sealed);
     } catch (error) {
-      console.warn(JSON.stringify({ event: 'kv-write-failed', site: held.site, error: String(error) }));
+      console.warn(JSON.stringify({ event: 'kv-write-failed', site: stored.site, error: String(error) }));
       await this.ctx.storage.setAlarm(Date.now() + KV_RETRY_MS);
     }
   }

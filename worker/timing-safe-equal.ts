@@ -1,4 +1,4 @@
-/** Compares without telling by its time how much was right. Length is no secret. */
+/** Compares in constant time for texts of equal length. The length itself is not secret. */
 export function timingSafeEqual(given: string, expected: string): boolean {
   if (given.length !== expected.length) return false;
   let difference = 0;

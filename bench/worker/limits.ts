@@ -74,13 +74,14 @@ async function bareLeases(count: number, env: BenchEnv, ctx: ExecutionContext): 
     async (name, request) => env.LIMITER.getByName(name).lease(request),
     'bench',
   );
+  const lease = { service: 'bench', policy: POLICY, key: '*' };
   const began = Date.now();
   for (let i = 0; i < count; i++) {
     const now = Date.now();
-    const wait = leases.prepare('bench', POLICY, '*', POLICY.limit, now, ctx);
+    const wait = leases.prepare(lease, POLICY.limit, now, ctx);
     if (wait) await wait;
     limiters.forPolicy('bench', POLICY).take('*', POLICY.limit, 1, now);
-    leases.take('bench', POLICY, '*', now);
+    leases.take(lease, now);
   }
   return { decisions: count, ms: Date.now() - began };
 }
@@ -116,8 +117,8 @@ async function clients(from: number, count: number): Promise<Rate> {
       PER_CLIENT,
       limiters.forPolicy('gs', PER_CLIENT).take(key, 20, 1, now).allowed,
     );
-    await granting.prepare('gs', PER_CLIENT, key, 20, now, ctx);
-    granting.take('gs', PER_CLIENT, key, now);
+    await granting.prepare({ service: 'gs', policy: PER_CLIENT, key }, 20, now, ctx);
+    granting.take({ service: 'gs', policy: PER_CLIENT, key }, now);
     await cookies.open(`acgs_affinity=x.${key}`, now);
   }
   return { decisions: count, ms: Date.now() - began };

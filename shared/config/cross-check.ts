@@ -89,10 +89,6 @@ function limitProblems(limits: readonly RateLimitConfig[], list: ConfigProblem['
       const allowed = `at most ${limit.burst === undefined ? 'limit' : 'burst'} (${capacity}); with more, no request passes`;
       problems.push({ path: [...list, index, 'cost'], value: limit.cost, allowed });
     }
-    if (limit.native !== undefined && limit.window !== 10_000 && limit.window !== 60_000) {
-      const allowed = '10s or 60s with a native binding';
-      problems.push({ path: [...list, index, 'window'], value: msText(limit.window), allowed });
-    }
     return problems;
   });
 }

@@ -178,24 +178,14 @@ defaults:
       'defaults.rateLimits[1].name: "a" is not allowed',
     ],
     [
-      'a top-level limit with a native binding and another window',
-      `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 1m }, { name: b, key: ip, limit: 5, window: 20s, native: X } ]\n`,
-      'rateLimits[1].window: "20s" is not allowed; expected 10s or 60s',
-    ],
-    [
       'a top-level limit and a limit of a service with the same name',
       `${MINIMAL}    rateLimits: [ { name: a, key: ip, limit: 5, window: 2s } ]\nrateLimits: [ { name: a, key: ip, limit: 5, window: 1s } ]\n`,
       'services.web.rateLimits[0].name: "a" is not allowed; expected a name no limit in the top-level rateLimits has',
     ],
     [
-      'an invalid binding name',
-      `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 10s, native: "a b" } ]\n`,
-      'rateLimits[0].native: "a b" is not allowed; expected the name of a binding',
-    ],
-    [
-      'a limit with a native binding and another window',
-      `${MINIMAL}defaults: { rateLimits: [ { name: a, key: ip, limit: 5, window: 1s, native: X } ] }\n`,
-      'defaults.rateLimits[0].window: "1s" is not allowed; expected 10s or 60s',
+      'a native rate limit, an option of earlier versions',
+      `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 10s, native: NATIVE_PER_IP } ]\n`,
+      'rateLimits[0].native: "native" is not allowed',
     ],
     [
       'a certificate without its key',

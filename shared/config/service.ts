@@ -174,11 +174,6 @@ export const rateLimit = z.strictObject({
     .record(z.string(), positiveInt.max(1e9))
     .optional()
     .meta({ title: "A different limit for one value of the key, such as a partner's address" }),
-  native: z
-    .string()
-    .regex(/^[A-Za-z_]\w{0,63}$/, 'the name of a binding: letters, digits and "_"')
-    .optional()
-    .meta({ title: 'Cloudflare [[ratelimits]] binding to check as well; requires a window of 10s or 60s' }),
 });
 
 export const accessRule = z

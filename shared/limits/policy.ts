@@ -14,7 +14,6 @@ export interface CompiledRateLimit {
   /** The namespace of its counters: the service, or one for all services when the limit is shared. */
   readonly counterNamespace: (service: string) => string;
   readonly shadow: boolean;
-  readonly native: string | undefined;
   readonly isExempt: NetworkMatcher | null;
   readonly appliesTo: (path: string) => boolean;
   /** The value requests are counted by. */
@@ -53,7 +52,6 @@ export function compileRateLimit(policy: SnapshotRateLimit): CompiledRateLimit {
     scope: policy.scope,
     counterNamespace: policy.shared ? () => ALL_SERVICES : (service) => service,
     shadow: policy.shadow ?? false,
-    native: policy.native,
     isExempt: policy.exempt?.length ? compileNetworks(policy.exempt) : null,
     appliesTo: routes ? (path) => covers(routes, path) : () => true,
     keyOf: compileKey(keys),

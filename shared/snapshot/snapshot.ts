@@ -46,7 +46,6 @@ export interface SnapshotRateLimit {
   exempt?: string[];
   routes?: string[];
   overrides?: Record<string, number>;
-  native?: string;
 }
 
 export interface SnapshotAccessRule {

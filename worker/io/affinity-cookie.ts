@@ -9,15 +9,15 @@ const MAX_VALUE_LENGTH = 4_096;
 const CACHE_SIZE = 4_096;
 
 /**
- * The affinity cookie: pins sealed with AES-256-GCM, so that a client can neither read nor change them, as
- * `<kid>.<base64url nonce | ciphertext | tag>`. Expiry is inside, to the minute; so all clients with the same pins share
- * one sealed value, and both directions are remembered: a cookie costs cryptography once a minute, not once a request.
+ * The affinity cookie holds pins, sealed with AES-256-GCM so that a client can neither read nor change them:
+ * `<kid>.<base64url nonce | ciphertext | tag>`. The expiry is inside, rounded to the minute. So clients with the same
+ * pins share one sealed value, and with both directions cached the cryptography runs once a minute, not once a request.
  */
 export class AffinityCookies {
   readonly #keys: readonly { kid: string; key: CryptoKey }[];
   readonly #opened = new BoundedCache<AffinityPins | 'invalid'>(CACHE_SIZE);
   readonly #sealed = new BoundedCache<string>(CACHE_SIZE);
-  /** Opened with a key that no longer seals. */
+  /** Pins opened with a key that no longer seals. */
   readonly #outdated = new WeakSet<AffinityPins>();
 
   constructor(keys: readonly { kid: string; key: CryptoKey }[]) {
@@ -28,7 +28,7 @@ export class AffinityCookies {
     return this.#keys.length > 0;
   }
 
-  /** What a Cookie header says; null when it has no cookie of ours, or one that is forged, expired or too long. */
+  /** The pins in a Cookie header. Null: it has no affinity cookie, or a forged, expired or oversized one. */
   open(header: string, now: number): AffinityPins | null | Promise<AffinityPins | null> {
     const value = cookieValue(header);
     if (!value || value.length > MAX_VALUE_LENGTH) return null;
@@ -50,19 +50,19 @@ export class AffinityCookies {
         pins = decodePins(new TextDecoder().decode(text), now);
         if (pins && key !== this.#keys[0]?.key) this.#outdated.add(pins);
       } catch {
-        // Forged, or sealed by a key of the same name that has been replaced: as good as none.
+        // Forged, or sealed with an older key of the same name: ignored.
       }
     }
     this.#opened.set(value, pins ?? 'invalid');
     return pins;
   }
 
-  /** Whether these came in a cookie that should be sealed anew, so that the key it was sealed with can go. */
+  /** Whether the cookie was sealed with an old key. Resealing it allows that key to be removed. */
   needsResealing(pins: AffinityPins): boolean {
     return this.#outdated.has(pins);
   }
 
-  /** A Set-Cookie value; null when it cannot be sealed (no key, or more pins than a cookie holds). */
+  /** A Set-Cookie value. Null: there is no key, or the pins do not fit in a cookie. */
   seal(pins: AffinityPins, secure: boolean, now: number): string | null | Promise<string | null> {
     const text = encodePins(pins);
     const first = this.#keys[0];
@@ -89,7 +89,7 @@ function setCookie(value: string, pins: AffinityPins, secure: boolean, now: numb
   return `${COOKIE_NAME}=${value}; Path=/; Max-Age=${maxAge}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`;
 }
 
-/** The first cookie of our name (RFC 6265 §5.4 sends the most specific first). */
+/** The first affinity cookie: RFC 6265 §5.4 puts the most specific first. */
 function cookieValue(header: string): string | null {
   let from = 0;
   for (;;) {

@@ -1,26 +1,26 @@
-/** A map of bounded size: two generations, the older dropped whole when the younger is full. Hits stay young. */
+/** A map of bounded size with two generations. When the new one is full, the old one is dropped. A hit renews its entry. */
 export class BoundedCache<V> {
   readonly #half: number;
-  #young = new Map<string, V>();
-  #old = new Map<string, V>();
+  #current = new Map<string, V>();
+  #previous = new Map<string, V>();
 
   constructor(max: number) {
     this.#half = Math.ceil(max / 2);
   }
 
   get(key: string): V | undefined {
-    const young = this.#young.get(key);
-    if (young !== undefined) return young;
-    const old = this.#old.get(key);
-    if (old !== undefined) this.set(key, old);
-    return old;
+    const current = this.#current.get(key);
+    if (current !== undefined) return current;
+    const previous = this.#previous.get(key);
+    if (previous !== undefined) this.set(key, previous);
+    return previous;
   }
 
   set(key: string, value: V): void {
-    if (this.#young.size >= this.#half) {
-      this.#old = this.#young;
-      this.#young = new Map();
+    if (this.#current.size >= this.#half) {
+      this.#previous = this.#current;
+      this.#current = new Map();
     }
-    this.#young.set(key, value);
+    this.#current.set(key, value);
   }
 }

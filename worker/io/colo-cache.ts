@@ -8,23 +8,23 @@ interface CachedSnapshot extends SnapshotOrder {
 }
 
 /**
- * The colo's cache before a source: isolates of one place ask the source once in two seconds between them. What comes
- * out of it is verified like everything else, and a cache that does not work is only passed by.
+ * Puts the cache of the Cloudflare location in front of a fetcher, so that all isolates of the location together fetch
+ * once in two seconds. Its content is verified like any other snapshot. A failing cache is ignored.
  */
 export function withColoCache(
-  source: SnapshotFetcher,
+  fetchSnapshot: SnapshotFetcher,
   orderOf: (sealed: SealedSnapshot) => SnapshotOrder | null,
 ): SnapshotFetcher {
-  /** What this isolate saw last, to be put back when the source has nothing newer. */
-  const last = new Map<string, CachedSnapshot>();
+  /** The newest snapshot this isolate fetched. It is cached again when the source has none newer. */
+  const newest = new Map<string, CachedSnapshot>();
   return async (site, known) => {
-    const kept = await read(site);
-    if (kept) return compareSnapshotOrder(kept, known) > 0 ? kept.sealed : null;
-    const sealed = await source(site, known);
+    const cached = await read(site);
+    if (cached) return compareSnapshotOrder(cached, known) > 0 ? cached.sealed : null;
+    const sealed = await fetchSnapshot(site, known);
     const order = sealed && orderOf(sealed);
-    if (sealed && order) last.set(site, { ...order, sealed });
-    const newest = last.get(site);
-    if (newest) await write(site, newest);
+    if (sealed && order) newest.set(site, { ...order, sealed });
+    const toCache = newest.get(site);
+    if (toCache) await write(site, toCache);
     return sealed;
   };
 }
@@ -47,15 +47,15 @@ async function read(site: string): Promise<CachedSnapshot | null> {
 }
 
 async function write(site: string, { epoch, seq, sealed }: CachedSnapshot): Promise<void> {
+  const headers = {
+    'cache-control': `public, max-age=${FRESH_MS / 1000}`,
+    'x-at': String(Date.now()),
+    'x-epoch': String(epoch),
+    'x-seq': String(seq),
+  };
   try {
-    const headers = {
-      'cache-control': `public, max-age=${FRESH_MS / 1000}`,
-      'x-at': String(Date.now()),
-      'x-epoch': String(epoch),
-      'x-seq': String(seq),
-    };
     await caches.default.put(keyOf(site), new Response(sealed, { headers }));
   } catch {
-    // The next isolate asks the source itself.
+    // The next isolate fetches from the source.
   }
 }

@@ -1,4 +1,5 @@
 import type { IsolateState } from '../../shared/balance/candidate.ts';
+import { elapsedMs } from '../../shared/elapsed.ts';
 
 interface InFlightAttempt {
   readonly local: IsolateState;
@@ -6,29 +7,29 @@ interface InFlightAttempt {
   readonly until: number;
 }
 
-const SWEEP_EVERY_MS = 1_000;
+const SWEEP_INTERVAL_MS = 1_000;
 
 /**
- * The tries of this isolate that are not answered yet; keeps `pending` of each instance. When a client hangs up before
- * anyone watches it, the runtime ends its request's work there and then, without a last word to the code: such a try is
- * taken out when its own timeout is over.
+ * The attempts of this isolate that have no response yet. Maintains `pending` of each instance. When a client disconnects
+ * while it is not watched, the runtime ends the request and runs no more code: such an attempt is removed after its
+ * timeout.
  */
 export class InFlightTracker {
-  readonly #tries = new Set<InFlightAttempt>();
+  readonly #attempts = new Set<InFlightAttempt>();
   #sweptAt = 0;
 
   begin(local: IsolateState, timeoutMs: number, now: number): InFlightAttempt {
-    if (Math.abs(now - this.#sweptAt) >= SWEEP_EVERY_MS) {
+    if (elapsedMs(this.#sweptAt, now) >= SWEEP_INTERVAL_MS) {
       this.#sweptAt = now;
-      for (const one of this.#tries) if (one.until < now) this.end(one);
+      for (const attempt of this.#attempts) if (attempt.until < now) this.end(attempt);
     }
-    const started = { local, until: now + timeoutMs };
-    this.#tries.add(started);
+    const attempt = { local, until: now + timeoutMs };
+    this.#attempts.add(attempt);
     local.pending++;
-    return started;
+    return attempt;
   }
 
-  end(one: InFlightAttempt): void {
-    if (this.#tries.delete(one)) one.local.pending--;
+  end(attempt: InFlightAttempt): void {
+    if (this.#attempts.delete(attempt)) attempt.local.pending--;
   }
 }

@@ -13,34 +13,35 @@ const policy = compileRateLimit({
   window: WINDOW,
   scope: 'global',
 });
+const ID = { service: 's', policy, key: '*' };
 const ctx = { waitUntil: (): void => {} };
 
-test('an ask whose request was ended by its client does not keep the limit from being asked again', () => {
-  let asked = 0;
+test('a lease request that its client abandoned does not block later requests', () => {
+  let requests = 0;
   const leases = new LimitLeases(() => {
-    asked++;
+    requests++;
     return new Promise(() => {});
   }, 'a');
-  // Nobody waits for the first: its request is gone, and so are its timers.
-  void leases.prepare('s', policy, '*', 80, START, ctx);
-  expect(leases.prepare('s', policy, '*', 80, START + 1, ctx)).toBeNull();
-  void leases.prepare('s', policy, '*', 80, START + 1_000, ctx);
-  expect(asked).toBe(2);
+  // The first request is gone, and its timers with it.
+  void leases.prepare(ID, 80, START, ctx);
+  expect(leases.prepare(ID, 80, START + 1, ctx)).toBeNull();
+  void leases.prepare(ID, 80, START + 1_000, ctx);
+  expect(requests).toBe(2);
 });
 
-test('units of a lease that has run out are not handed back: the book would take them from what others have leased', async () => {
-  const book = newLeaseLedger();
+test('units of an expired lease are not returned: the ledger would take them from other leases', async () => {
+  const ledger = newLeaseLedger();
   let now = START;
   const isolate = (name: string): LimitLeases =>
-    new LimitLeases(async (_, request) => grantLease(book, request, now), name);
+    new LimitLeases(async (_, request) => grantLease(ledger, request, now), name);
   const first = isolate('first');
-  // Four at a time, of which none is used.
-  await first.prepare('s', policy, '*', 80, now, ctx);
+  // Leases four units and uses none.
+  await first.prepare(ID, 80, now, ctx);
   now += 2 * WINDOW;
   // Another isolate uses the whole limit.
   expect(
-    grantLease(book, { isolate: 'other', limit: 80, windowMs: WINDOW, need: 80, want: 80, unused: 0 }, now),
+    grantLease(ledger, { isolate: 'other', limit: 80, windowMs: WINDOW, need: 80, want: 80, unused: 0 }, now),
   ).toMatchObject({ units: 80 });
-  await first.prepare('s', policy, '*', 80, now, ctx);
-  expect(first.take('s', policy, '*', now)).toMatchObject({ allowed: false });
+  await first.prepare(ID, 80, now, ctx);
+  expect(first.take(ID, now)).toMatchObject({ allowed: false });
 });

@@ -3,132 +3,147 @@ import type { LimitDecision } from '../../shared/limits/limiter.ts';
 import type { CompiledRateLimit } from '../../shared/limits/policy.ts';
 import { withTimeout } from './with-timeout.ts';
 
-/** What this isolate holds of one key of one global policy. */
+/** What this isolate holds for one key of one global policy. Times are epoch ms. */
 interface HeldLease {
+  /** Units left to use. */
   units: number;
-  expires: number;
-  /** Of the last lease: how many were used; the next one asks for twice that. */
+  expiresAt: number;
+  /** Units used since the last lease was granted. The next request asks for twice as many. */
   used: number;
-  /** Units nobody had leased when it was last asked. */
-  left: number;
+  /** Units that no isolate had leased at the time of the last grant. */
+  unleased: number;
   deniedUntil: number;
-  /** An ask has begun and not ended. By then (epoch ms) it has, or its request was ended by its client. */
-  askingUntil: number;
+  /** While a request to the Limiter is pending: when to give up on it. 0: none is pending. */
+  requestingUntil: number;
 }
 
-/** Keys remembered at most; a forgotten one loses its lease, which the object counts as used. */
+/** Identifies a lease: one key of one policy of one service. */
+export interface LeaseId {
+  service: string;
+  policy: CompiledRateLimit;
+  key: string;
+}
+
+/** Beyond this the oldest key is dropped. Its lease is lost, and the Limiter counts it as used. */
 const MAX_KEYS = 32_768;
-/** A slower answer is not waited for: the limit within the isolate holds meanwhile. */
+/** After this the isolate stops waiting for the Limiter and applies only its own limit. */
 const TIMEOUT_MS = 150;
-/** After a failure the object is left alone; overload must not be answered with more load. */
+/** After a failure no lease is requested for this long, so that an overloaded Limiter gets no extra load. */
 const BACKOFF_MS = 1_000;
 
-/** Asks the object that keeps the book of this name. */
+/** Asks the Limiter object with this name for a lease. */
 export type RequestLease = (name: string, request: QuotaLeaseRequest) => Promise<QuotaLease>;
 
+/** The leases that this isolate holds on global rate limits. */
 export class LimitLeases {
-  readonly #limiter: RequestLease;
+  readonly #requestLease: RequestLease;
   readonly #isolate: string;
-  readonly #held = new Map<string, HeldLease>();
-  #restUntil = 0;
+  readonly #leases = new Map<string, HeldLease>();
+  #backoffUntil = 0;
 
-  constructor(limiter: RequestLease, isolate: string) {
-    this.#limiter = limiter;
+  constructor(requestLease: RequestLease, isolate: string) {
+    this.#requestLease = requestLease;
     this.#isolate = isolate;
   }
 
-  /** A promise when the object must be asked before `take`; null when what is held decides. */
+  /** Call before `take`. Returns a promise when the caller must wait for a new lease. `limit`: units per window. */
   prepare(
-    service: string,
-    policy: CompiledRateLimit,
-    key: string,
+    id: LeaseId,
     limit: number,
     now: number,
     ctx: { waitUntil(work: Promise<unknown>): void },
   ): Promise<void> | null {
-    if (this.#restUntil > now) return null;
-    const name = nameOf(service, policy, key);
-    const held = this.#held.get(name);
-    if (held && held.deniedUntil > now) return null;
-    if (held && held.units >= policy.cost && held.expires > now) {
-      // Half used: the next lease is fetched before this one is gone.
-      if (held.units <= held.used && held.askingUntil <= now)
-        ctx.waitUntil(this.#ask(name, policy, limit, now));
+    if (this.#backoffUntil > now) return null;
+    const lease = this.#leases.get(nameOf(id));
+    if (lease && lease.deniedUntil > now) return null;
+    const isRequesting = lease !== undefined && lease.requestingUntil > now;
+    if (lease && lease.units >= id.policy.cost && lease.expiresAt > now) {
+      // Half used: fetch the next lease before this one runs out.
+      if (lease.units <= lease.used && !isRequesting) ctx.waitUntil(this.#request(id, limit, now));
       return null;
     }
-    if (held && held.askingUntil > now) return null;
-    return this.#ask(name, policy, limit, now);
+    return isRequesting ? null : this.#request(id, limit, now);
   }
 
-  /** Decides from what is held. Without any (the object is down) it allows: the isolate's own limit has the last word. */
-  take(service: string, policy: CompiledRateLimit, key: string, now: number): LimitDecision | null {
-    const held = this.#held.get(nameOf(service, policy, key));
-    if (!held) return null;
-    if (held.deniedUntil > now) return { allowed: false, remaining: 0, resetMs: held.deniedUntil - now };
-    if (held.units < policy.cost || held.expires <= now) return null;
-    held.units -= policy.cost;
-    held.used += policy.cost;
-    return { allowed: true, remaining: held.left + held.units, resetMs: held.expires - now };
+  /** Null without a usable lease, for example while the Limiter is down: then the isolate's own limit decides. */
+  take(id: LeaseId, now: number): LimitDecision | null {
+    const lease = this.#leases.get(nameOf(id));
+    if (!lease) return null;
+    if (lease.deniedUntil > now) return { allowed: false, remaining: 0, resetMs: lease.deniedUntil - now };
+    const { cost } = id.policy;
+    if (lease.units < cost || lease.expiresAt <= now) return null;
+    lease.units -= cost;
+    lease.used += cost;
+    return { allowed: true, remaining: lease.unleased + lease.units, resetMs: lease.expiresAt - now };
   }
 
-  undo(service: string, policy: CompiledRateLimit, key: string): void {
-    const held = this.#held.get(nameOf(service, policy, key));
-    if (!held || held.units + held.used < policy.cost) return;
-    held.units += policy.cost;
-    held.used = Math.max(0, held.used - policy.cost);
+  /** Returns the units of one `take`. */
+  refund(id: LeaseId): void {
+    const lease = this.#leases.get(nameOf(id));
+    const { cost } = id.policy;
+    if (!lease || lease.units + lease.used < cost) return;
+    lease.units += cost;
+    lease.used = Math.max(0, lease.used - cost);
   }
 
   reset(): void {
-    this.#held.clear();
-    this.#restUntil = 0;
+    this.#leases.clear();
+    this.#backoffUntil = 0;
   }
 
-  async #ask(name: string, policy: CompiledRateLimit, limit: number, now: number): Promise<void> {
-    const held = this.#hold(name);
-    held.askingUntil = now + 2 * TIMEOUT_MS;
-    // Of a lease that has run out nothing is handed back: by now the units may have left the window.
-    const unused = held.expires > now ? held.units : 0;
-    held.units = 0;
-    const want = Math.max(policy.cost, 2 * held.used, Math.ceil(limit / 20));
+  async #request(id: LeaseId, limit: number, now: number): Promise<void> {
+    const name = nameOf(id);
+    const { cost, windowMs } = id.policy;
+    const lease = this.#getOrCreate(name);
+    lease.requestingUntil = now + 2 * TIMEOUT_MS;
+    // An expired lease returns nothing: its units may have left the window already.
+    const unused = lease.expiresAt > now ? lease.units : 0;
+    lease.units = 0;
+    const request: QuotaLeaseRequest = {
+      isolate: this.#isolate,
+      limit,
+      windowMs,
+      need: cost,
+      want: Math.max(cost, 2 * lease.used, Math.ceil(limit / 20)),
+      unused,
+    };
     try {
-      const answer = await withTimeout(
-        TIMEOUT_MS,
-        'Limiter',
-        this.#limiter(name, {
-          isolate: this.#isolate,
-          limit,
-          windowMs: policy.windowMs,
-          need: policy.cost,
-          want,
-          unused,
-        }),
-      );
-      held.left = Math.max(0, answer.remaining);
-      held.used = 0;
-      if (answer.units > 0) {
-        held.units = answer.units;
-        held.expires = now + answer.forMs;
-        held.deniedUntil = 0;
-      } else held.deniedUntil = now + answer.forMs;
+      const granted = await withTimeout(this.#requestLease(name, request), TIMEOUT_MS, 'Limiter');
+      lease.unleased = Math.max(0, granted.remaining);
+      lease.used = 0;
+      if (granted.units > 0) {
+        lease.units = granted.units;
+        lease.expiresAt = now + granted.forMs;
+        lease.deniedUntil = 0;
+      } else {
+        lease.deniedUntil = now + granted.forMs;
+      }
     } catch {
-      this.#restUntil = now + BACKOFF_MS;
+      this.#backoffUntil = now + BACKOFF_MS;
     } finally {
-      held.askingUntil = 0;
+      lease.requestingUntil = 0;
     }
   }
 
-  #hold(name: string): HeldLease {
-    const known = this.#held.get(name);
+  #getOrCreate(name: string): HeldLease {
+    const known = this.#leases.get(name);
     if (known) return known;
-    if (this.#held.size >= MAX_KEYS) {
-      const oldest = this.#held.keys().next().value;
-      if (oldest !== undefined) this.#held.delete(oldest);
+    if (this.#leases.size >= MAX_KEYS) {
+      const oldest = this.#leases.keys().next().value;
+      if (oldest !== undefined) this.#leases.delete(oldest);
     }
-    const held = { units: 0, expires: 0, used: 0, left: 0, deniedUntil: 0, askingUntil: 0 };
-    this.#held.set(name, held);
-    return held;
+    const lease: HeldLease = {
+      units: 0,
+      expiresAt: 0,
+      used: 0,
+      unleased: 0,
+      deniedUntil: 0,
+      requestingUntil: 0,
+    };
+    this.#leases.set(name, lease);
+    return lease;
   }
 }
 
-const nameOf = (service: string, policy: CompiledRateLimit, key: string): string =>
+const nameOf = ({ service, policy, key }: LeaseId): string =>
   `${policy.counterNamespace(service)}/${policy.name}/${policy.windowMs}/${key}`;

@@ -5,20 +5,19 @@ import { SlidingCounter } from '../../shared/limits/sliding-counter.ts';
 import { SlidingLog } from '../../shared/limits/sliding-log.ts';
 import type { ServiceView } from '../../shared/view.ts';
 
-/** For all policies together: an isolate has 128 MB. */
-const BUDGET_BYTES = 48 * 1024 * 1024;
-/** Of one key in the table from keys to rows, as measured with IPv4 addresses: a string, a map's entry. */
+/** For all policies together. An isolate has 128 MB. */
+const MEMORY_BUDGET_BYTES = 48 * 1024 * 1024;
+/** Measured with IPv4 addresses: the string and its map entry. */
 const TABLE_BYTES_PER_KEY = 140;
 const MIN_KEYS = 1_024;
 
-/** What of a view tells which policies there are. */
 interface PolicySource {
   services: { values(): Iterable<Pick<ServiceView, 'id' | 'limits'>> };
 }
 
 /**
- * The counts of this isolate. They outlive snapshots: a policy that did not change goes on counting; what no policy has
- * any more is let go when a new one comes. The policies share a budget of memory, whatever the number of clients.
+ * The rate-limit counters of this isolate. They outlive snapshots: an unchanged policy keeps its counts. When a policy is
+ * new, the counters of removed policies are dropped. All policies share one memory budget.
  */
 export class Limiters {
   readonly #view: () => PolicySource | null;
@@ -51,14 +50,14 @@ export class Limiters {
       ),
     );
     for (const shape of this.#byShape.keys()) if (!live.has(shape)) this.#byShape.delete(shape);
-    return createLimiter(policy, BUDGET_BYTES / Math.max(1, live.size));
+    return createLimiter(policy, MEMORY_BUDGET_BYTES / Math.max(1, live.size));
   }
 }
 
 const shapeOf = (service: string, policy: CompiledRateLimit): string =>
   [policy.counterNamespace(service), policy.name, policy.windowMs, policy.burst, policy.maxLimit].join(' ');
 
-/** A limiter that takes `bytes` at most, or what the fewest keys take. */
+/** A limiter that uses at most `bytes`, but has room for MIN_KEYS. */
 export function createLimiter(policy: CompiledRateLimit, bytes: number): KeyedLimiter {
   const { burst, maxLimit, windowMs } = policy;
   const keys = (rowBytes: number): number =>

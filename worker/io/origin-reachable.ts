@@ -2,16 +2,16 @@ import { isGatewayUnreachable } from '../../shared/retry.ts';
 
 const TIMEOUT_MS = 1_000;
 
-/** Whether somebody at this origin speaks HTTP, whatever they say: every gateway of ours refuses this path. */
+/** Whether an HTTP server responses at this origin, with any status. Our gateways response this path with an error. */
 export async function isOriginReachable(origin: string): Promise<boolean> {
   try {
-    const answer = await fetch(`${origin}/__acgs/`, {
+    const response = await fetch(`${origin}/__acgs/`, {
       method: 'HEAD',
       redirect: 'manual',
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-    await answer.body?.cancel();
-    return !isGatewayUnreachable(answer.status);
+    await response.body?.cancel();
+    return !isGatewayUnreachable(response.status);
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 /**
- * A stream that can be opened again: what has been read is kept up to `limit` bytes, given out first, and reading then
- * goes on where it stopped. Opening ends the stream opened before. Past the limit it can be read to its end, not opened
- * again; a tee() would instead buffer without bound for the branch nobody reads.
+ * A stream that can be opened again while it is no longer than `limit` bytes. Each opened stream first replays the kept
+ * bytes, then reads on. Opening ends the stream opened before. Beyond the limit the current stream goes on to the end and
+ * no other can be opened. (`tee()` would buffer without bound for the branch that is not read.)
  */
 export class ReplayStream {
   readonly #source: ReadableStreamDefaultReader<Uint8Array>;
@@ -12,7 +12,7 @@ export class ReplayStream {
   #ended = false;
   #broken = false;
   #opened = 0;
-  /** A read that the stream opened before had started. */
+  /** The pending read, which may have been started by an earlier stream. */
   #reading: Promise<void> | null = null;
 
   constructor(source: ReadableStream<Uint8Array>, limit: number) {
@@ -29,16 +29,16 @@ export class ReplayStream {
     return this.#broken;
   }
 
-  /** More is wanted of the source than has come. */
-  get isAwaited(): boolean {
+  /** The source has not delivered what was requested. */
+  get isReadPending(): boolean {
     return this.#reading !== null;
   }
 
   /**
-   * `breakOff` must end the request it is sent with. It is called where the stream cannot go on: were the stream to fail
-   * instead, the runtime would write the end of a whole body, and half an upload be taken for all of it.
+   * `abort` must abort the request that sends this stream. It is called when the source fails. If the stream failed
+   * instead, the runtime would end the body normally, and the upstream would take half an upload for a complete one.
    */
-  open(breakOff: () => void): ReadableStream<Uint8Array> {
+  open(abort: () => void): ReadableStream<Uint8Array> {
     const turn = ++this.#opened;
     let next = 0;
     return new ReadableStream<Uint8Array>({
@@ -46,7 +46,7 @@ export class ReplayStream {
         while (next >= this.#kept.length && !this.#ended) {
           this.#reading ??= this.#readOne();
           await this.#reading;
-          if (this.#broken || turn !== this.#opened) return breakOff();
+          if (this.#broken || turn !== this.#opened) return abort();
         }
         const chunk = this.#kept[next];
         if (!chunk) return controller.close();

@@ -1,14 +1,14 @@
 import { ReplayStream } from './replay-stream.ts';
 
-/** A request body that can be sent more than once, or not. */
+/** A client's request body. `kind` says how often it can be sent. */
 export type RequestBody =
   | { kind: 'none' }
   | { kind: 'buffered'; bytes: ArrayBuffer }
-  /** Of unknown length: sent as it comes, what has passed is kept as long as it fits. */
+  /** Of unknown length: streamed, and kept for a retry up to the limit. */
   | { kind: 'replayed'; replay: ReplayStream }
-  /** Too long to keep: it can be sent once. */
+  /** Too long to keep: can be sent once. */
   | { kind: 'stream'; stream: ReadableStream; bytes: number; used: boolean }
-  /** The client stopped before it was whole. */
+  /** The client stopped before the end. */
   | { kind: 'broken' };
 
 export const REPLAY_LIMIT_BYTES = 64 * 1024;
@@ -19,7 +19,7 @@ export function readBody(request: Request): RequestBody | Promise<RequestBody> {
   const stream = request.body;
   if (!stream) return NO_BODY;
   const length = request.headers.get('content-length');
-  // A GET that says so has a stream all the same, but must not be sent with one.
+  // A GET with this header has a stream nevertheless, and must be sent without one.
   if (length === '0') return NO_BODY;
   if (length === null) return { kind: 'replayed', replay: new ReplayStream(stream, REPLAY_LIMIT_BYTES) };
   if (Number(length) > REPLAY_LIMIT_BYTES)
@@ -30,10 +30,10 @@ export function readBody(request: Request): RequestBody | Promise<RequestBody> {
   );
 }
 
-/** A client that sends a long body slower than this is too slow: 64 KB a second. */
+/** A client may send a long body no slower than this: 64 KB per second. */
 const MIN_UPLOAD_BYTES_PER_MS = 64;
 
-/** Milliseconds that a client may take to send what is not in yet: they are not the instance's. */
+/** Added to the attempt's timeout: the time a client may take to send a long body. */
 export const uploadAllowanceMs = (body: RequestBody): number =>
   body.kind === 'stream' ? Math.ceil(body.bytes / MIN_UPLOAD_BYTES_PER_MS) : 0;
 
@@ -42,16 +42,16 @@ export function canSend(body: RequestBody): boolean {
   return body.kind !== 'stream' || !body.used;
 }
 
-/** Whether the client broke it off, or is still to send the rest. Of a long one, which the runtime passes on, unknown. */
+/** What the client has not sent: `broken`, it stopped early; `awaited`, the rest is due. Unknown for a long body. */
 export function missingBodyPart(body: RequestBody): 'broken' | 'awaited' | null {
   if (body.kind === 'broken') return 'broken';
   if (body.kind !== 'replayed') return null;
   if (body.replay.isBroken) return 'broken';
-  return body.replay.isAwaited ? 'awaited' : null;
+  return body.replay.isReadPending ? 'awaited' : null;
 }
 
-/** `breakOff` ends the request it is sent with. */
-export function bodyInit(body: RequestBody, breakOff: () => void): ArrayBuffer | ReadableStream | null {
+/** The body to pass to `fetch`. `abort` must abort that fetch. */
+export function bodyInit(body: RequestBody, abort: () => void): ArrayBuffer | ReadableStream | null {
   switch (body.kind) {
     case 'none':
     case 'broken':
@@ -59,7 +59,7 @@ export function bodyInit(body: RequestBody, breakOff: () => void): ArrayBuffer |
     case 'buffered':
       return body.bytes;
     case 'replayed':
-      return body.replay.open(breakOff);
+      return body.replay.open(abort);
     case 'stream':
       body.used = true;
       return body.stream;

@@ -1,34 +1,39 @@
 import type { RequestOutcome } from '../counters.ts';
 import type { IncomingRequest } from '../steps/guard.ts';
 
-const PROBLEMS_PER_SECOND = 5;
+const MAX_PROBLEMS_PER_SECOND = 5;
+
+interface LogEntry {
+  incoming: IncomingRequest;
+  service: string;
+  instance: string | null;
+  outcome: RequestOutcome;
+}
 
 /**
- * One JSON line a request: a sample of the ordinary (a 429 is one), every problem up to a rate. Of the client only its address; no
- * query, no headers: they may hold secrets.
+ * Writes one JSON line per request: problems up to a rate, and a sample of all others (a 429 is no problem). Never logs
+ * the query or headers, which may hold secrets.
  */
 export class EdgeRequestLog {
   readonly #sample: number;
+  readonly #random: () => number;
   #second = 0;
   #problems = 0;
   #suppressed = 0;
 
-  constructor(sample: number) {
+  /** `sample`: share of requests without a problem that are logged, 0–1. */
+  constructor(sample: number, random: () => number) {
     this.#sample = sample;
+    this.#random = random;
   }
 
-  log(
-    incoming: IncomingRequest,
-    service: string,
-    instance: string | null,
-    ending: RequestOutcome,
-    random: () => number,
-  ): void {
-    const ordinary = ending.kind === 'answer' || ending.kind === 'limited' || ending.kind === 'forbidden';
-    const isProblem = !ordinary || ending.attempts > 1 || ending.status >= 500;
-    if (isProblem ? !this.#mayReport(incoming.startedAt) : !(this.#sample > 0 && random() < this.#sample))
-      return;
-    const line = {
+  log({ incoming, service, instance, outcome }: LogEntry): void {
+    const { kind, attempts, status } = outcome;
+    const isOrdinary = kind === 'answer' || kind === 'limited' || kind === 'forbidden';
+    const isProblem = !isOrdinary || attempts > 1 || status >= 500;
+    const isLogged = isProblem ? this.#allowProblem(incoming.startedAt) : this.#isSampled();
+    if (!isLogged) return;
+    const line = JSON.stringify({
       event: 'request',
       requestId: incoming.requestId,
       method: incoming.method,
@@ -37,21 +42,25 @@ export class EdgeRequestLog {
       client: incoming.clientAddress,
       service,
       instance,
-      ...ending,
+      ...outcome,
       ...(this.#suppressed > 0 && { suppressed: this.#suppressed }),
-    };
+    });
     this.#suppressed = 0;
-    if (isProblem) console.warn(JSON.stringify(line));
-    else console.log(JSON.stringify(line));
+    if (isProblem) console.warn(line);
+    else console.log(line);
   }
 
-  #mayReport(now: number): boolean {
+  #isSampled(): boolean {
+    return this.#sample > 0 && this.#random() < this.#sample;
+  }
+
+  #allowProblem(now: number): boolean {
     const second = Math.floor(now / 1000);
     if (second !== this.#second) {
       this.#second = second;
       this.#problems = 0;
     }
-    if (this.#problems++ < PROBLEMS_PER_SECOND) return true;
+    if (this.#problems++ < MAX_PROBLEMS_PER_SECOND) return true;
     this.#suppressed++;
     return false;
   }

@@ -2,26 +2,26 @@ import { type SnapshotOrder, snapshotKey } from '../../shared/snapshot/snapshot.
 import type { Env } from '../env.ts';
 import { withTimeout } from './with-timeout.ts';
 
+/** A signed snapshot as bytes, not yet verified. */
 export type SealedSnapshot = Uint8Array<ArrayBuffer>;
 
-/** A place snapshots come from. `null`: it has none newer than `known`. Rejects when it is down. */
+/** Fetches a site's snapshot. Null: there is none newer than `known`. Rejects when the source is down. */
 export type SnapshotFetcher = (site: string, known: SnapshotOrder) => Promise<SealedSnapshot | null>;
 
 const HUB_TIMEOUT_MS = 1_500;
 const KV_TIMEOUT_MS = 3_000;
-/** KV's minimum, and how long a change may stay unseen anyway. */
+/** How long KV may serve a cached value. */
 const KV_CACHE_SECONDS = 60;
 
-/** The fast lane. */
 export const hubFetcher =
   (env: Env): SnapshotFetcher =>
   async (site, known) => {
     const hub = env.SNAPSHOT_HUB.getByName(site);
-    const found = await withTimeout(HUB_TIMEOUT_MS, 'SnapshotHub', Promise.resolve(hub.read(known)));
+    const found = await withTimeout(Promise.resolve(hub.read(known)), HUB_TIMEOUT_MS, 'SnapshotHub');
     return found === null || found === 'unchanged' ? null : found.sealed;
   };
 
-/** The Hub when it is down. */
+/** Behaves like a Hub that is down. */
 export const disabledHubFetcher: SnapshotFetcher = async () => {
   throw new Error('SnapshotHub is switched off');
 };
@@ -31,6 +31,6 @@ export const kvFetcher =
   async (site) => {
     if (!env.SNAPSHOTS) return null;
     const read = env.SNAPSHOTS.get(snapshotKey(site), { type: 'arrayBuffer', cacheTtl: KV_CACHE_SECONDS });
-    const found = await withTimeout(KV_TIMEOUT_MS, 'KV', read);
+    const found = await withTimeout(read, KV_TIMEOUT_MS, 'KV');
     return found ? new Uint8Array(found) : null;
   };

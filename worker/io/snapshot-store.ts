@@ -1,26 +1,32 @@
+import { elapsedMs } from '../../shared/elapsed.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import { verifySnapshot } from '../../shared/snapshot/signature.ts';
 import { compareSnapshotOrder, type Snapshot, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type View, type ViewOptions } from '../../shared/view.ts';
 import type { EdgeSettings } from '../settings.ts';
 import type { SealedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
 
-export type SnapshotSource = 'hub' | 'kv' | 'colo' | 'put';
+/** How a snapshot reached this isolate: fetched from the Hub or KV, or sent to it by the agent. */
+export type SnapshotSource = 'hub' | 'kv' | 'put';
 
-/** What is held for one site. Kept through every failure: age never makes an outage. */
-interface SiteSnapshot {
-  snapshot: Snapshot | null;
-  lane: SnapshotSource | null;
-  kvCheckedAt: number;
+export interface AcceptedSnapshot {
+  readonly snapshot: Snapshot;
+  readonly source: SnapshotSource;
+}
+
+interface SiteState {
+  /** The newest valid snapshot. Kept through every failure, however old it gets. */
+  accepted: AcceptedSnapshot | null;
+  kvFetchedAt: number;
   lastError: string | null;
 }
 
 const NONE: SnapshotOrder = { epoch: 0, seq: 0 };
-/** How old a check may be before a request starts the next one, in the background. */
 const REFRESH_INTERVAL_MS = 1_000;
-/** A check that has not ended after this is taken for dead (its request was cancelled). */
+/** A refresh that takes longer was cancelled together with its request. */
 const REFRESH_TIMEOUT_MS = 6_000;
-const KV_WHEN_HUB_ANSWERS_MS = 30_000;
-const KV_WHEN_HUB_FAILS_MS = 5_000;
+const KV_INTERVAL_MS = 30_000;
+const KV_INTERVAL_WITHOUT_HUB_MS = 5_000;
 
 export interface SnapshotStoreOptions {
   settings: Pick<EdgeSettings, 'sites' | 'verifyKeys'>;
@@ -30,132 +36,125 @@ export interface SnapshotStoreOptions {
   view: Omit<ViewOptions, 'now' | 'previous'>;
 }
 
-/** Isolate memory in front of Hub and KV, stale-while-revalidate. Every document is verified here, whatever it came by. */
+/** The snapshots in this isolate's memory, refreshed from the Hub and KV. Verifies every snapshot, whatever its source. */
 export class SnapshotStore {
   readonly #options: SnapshotStoreOptions;
-  readonly #held: Map<string, SiteSnapshot>;
+  readonly #sites: Map<string, SiteState>;
   #view: View | null = null;
-  #checkedAt = 0;
-  #checking = false;
-  #toldSharedIds = '';
+  #refreshedAt = 0;
+  #isRefreshing = false;
+  #loggedSharedIds = '';
 
   constructor(options: SnapshotStoreOptions) {
     this.#options = options;
-    this.#held = new Map(
-      options.settings.sites.map((site) => [
-        site,
-        { snapshot: null, lane: null, kvCheckedAt: 0, lastError: null },
-      ]),
+    this.#sites = new Map(
+      options.settings.sites.map((site) => [site, { accepted: null, kvFetchedAt: 0, lastError: null }]),
     );
   }
 
-  /** The view to route from, or null when no snapshot was ever seen. */
+  /** The view to route by; null until the first snapshot is accepted. */
   get view(): View | null {
     return this.#view;
   }
 
   status(now: number) {
-    return [...this.#held].map(([site, held]) => ({
+    return [...this.#sites].map(([site, { accepted, lastError }]) => ({
       site,
-      epoch: held.snapshot?.epoch ?? 0,
-      seq: held.snapshot?.seq ?? 0,
-      ageMs: held.snapshot ? now - held.snapshot.issuedAt : null,
-      source: held.lane,
-      lastError: held.lastError,
+      epoch: accepted?.snapshot.epoch ?? 0,
+      seq: accepted?.snapshot.seq ?? 0,
+      ageMs: accepted ? now - accepted.snapshot.issuedAt : null,
+      source: accepted?.source ?? null,
+      lastError,
     }));
   }
 
-  forSite(site: string): { snapshot: Snapshot; lane: string } | null {
-    const held = this.#held.get(site);
-    return held?.snapshot ? { snapshot: held.snapshot, lane: held.lane ?? 'memory' } : null;
+  forSite(site: string): AcceptedSnapshot | null {
+    return this.#sites.get(site)?.accepted ?? null;
   }
 
   isRefreshDue(now: number): boolean {
-    // A clock that was set back must not put it off.
-    return Math.abs(now - this.#checkedAt) > (this.#checking ? REFRESH_TIMEOUT_MS : REFRESH_INTERVAL_MS);
+    const interval = this.#isRefreshing ? REFRESH_TIMEOUT_MS : REFRESH_INTERVAL_MS;
+    return elapsedMs(this.#refreshedAt, now) > interval;
   }
 
-  /** Asks the lanes of every site. Never rejects. */
+  /** Fetches from the Hub, and from KV when that is due. Never rejects. */
   async refresh(): Promise<void> {
-    this.#checking = true;
-    this.#checkedAt = this.#options.now();
-    await Promise.all([...this.#held].map(([site, held]) => this.#checkSite(site, held)));
-    this.#checking = false;
+    this.#isRefreshing = true;
+    this.#refreshedAt = this.#options.now();
+    await Promise.all([...this.#sites].map(([site, state]) => this.#refreshSite(site, state)));
+    this.#isRefreshing = false;
   }
 
-  async #checkSite(site: string, held: SiteSnapshot): Promise<void> {
-    const first = held.snapshot === null;
-    const fromHub = this.#ask('hub', site, held);
-    if (first) await Promise.all([fromHub, this.#ask('kv', site, held)]);
+  async #refreshSite(site: string, state: SiteState): Promise<void> {
+    const isCold = state.accepted === null;
+    const fromHub = this.#fetch('hub', site, state);
+    if (isCold) await Promise.all([fromHub, this.#fetch('kv', site, state)]);
     const hubAnswered = await fromHub;
-    const now = this.#options.now();
-    const wait = hubAnswered && held.lane !== 'kv' ? KV_WHEN_HUB_ANSWERS_MS : KV_WHEN_HUB_FAILS_MS;
-    if (Math.abs(now - held.kvCheckedAt) > wait) await this.#ask('kv', site, held);
+    const hubWorks = hubAnswered && state.accepted?.source !== 'kv';
+    const interval = hubWorks ? KV_INTERVAL_MS : KV_INTERVAL_WITHOUT_HUB_MS;
+    if (elapsedMs(state.kvFetchedAt, this.#options.now()) > interval) await this.#fetch('kv', site, state);
   }
 
-  /** Whether the lane answered. */
-  async #ask(lane: 'hub' | 'kv', site: string, held: SiteSnapshot): Promise<boolean> {
-    if (lane === 'kv') held.kvCheckedAt = this.#options.now();
+  /** Whether the source answered. */
+  async #fetch(source: 'hub' | 'kv', site: string, state: SiteState): Promise<boolean> {
+    if (source === 'kv') state.kvFetchedAt = this.#options.now();
     try {
-      const sealed = await this.#options[lane](site, held.snapshot ?? NONE);
-      if (sealed) await this.offer(site, sealed, lane);
+      const sealed = await this.#options[source](site, state.accepted?.snapshot ?? NONE);
+      if (sealed) await this.offer(site, sealed, source);
       return true;
     } catch (error) {
-      held.lastError = `${lane}: ${error instanceof Error ? error.message : String(error)}`;
+      state.lastError = `${source}: ${errorMessage(error)}`;
       return false;
     }
   }
 
-  /** Takes a sealed snapshot if its signature holds and it is newer than what is held. */
-  async offer(site: string, sealed: SealedSnapshot, lane: SnapshotSource): Promise<void> {
-    const held = this.#held.get(site);
-    if (!held) return;
+  /** Accepts a sealed snapshot when its signature is valid, it is newer, and a view can be built from it. */
+  async offer(site: string, sealed: SealedSnapshot, source: SnapshotSource): Promise<void> {
+    const state = this.#sites.get(site);
+    if (!state) return;
     const opened = await verifySnapshot(sealed, site, this.#options.settings.verifyKeys);
     if (!opened.ok) {
-      held.lastError = `${lane}: ${opened.why}`;
+      state.lastError = `${source}: ${opened.why}`;
       return;
     }
-    // Looked at after the await: another request may have brought a newer one meanwhile.
-    if (held.snapshot && compareSnapshotOrder(opened.snapshot, held.snapshot) <= 0) return;
-    const view = this.#viewWith(opened.snapshot);
-    if (typeof view === 'string') {
-      held.lastError = `${lane}: ${view}`;
+    const { snapshot } = opened;
+    // Compared after the await: another request may have brought a newer one in the meantime.
+    if (state.accepted && compareSnapshotOrder(snapshot, state.accepted.snapshot) <= 0) return;
+    const built = this.#buildView(snapshot);
+    if (!built.ok) {
+      state.lastError = `${source}: ${built.why}`;
       return;
     }
-    held.snapshot = opened.snapshot;
-    held.lane = lane;
-    held.lastError = null;
-    if (view.duplicateInstanceIds.length > 0) this.#tellSharedIds(view.duplicateInstanceIds);
-    this.#view = view;
+    state.accepted = { snapshot, source };
+    state.lastError = null;
+    this.#view = built.view;
+    this.#logSharedIds(built.view.duplicateInstanceIds);
   }
 
-  /** Why no requests could be routed from it, or null. */
+  /** Why no view can be built from the snapshot; null when one can. */
   routingError(snapshot: Snapshot): string | null {
-    const view = this.#viewWith(snapshot);
-    return typeof view === 'string' ? view : null;
+    const built = this.#buildView(snapshot);
+    return built.ok ? null : built.why;
   }
 
-  /** This snapshot in the place of its site's last; or why that cannot be: what is held goes on to be used. */
-  #viewWith(snapshot: Snapshot): View | string {
-    const snapshots = [...this.#held].flatMap(([site, held]) =>
-      site === snapshot.site ? [snapshot] : (held.snapshot ?? []),
+  /** The view with this snapshot in place of its site's current one. */
+  #buildView(snapshot: Snapshot): { ok: true; view: View } | { ok: false; why: string } {
+    const snapshots = [...this.#sites].flatMap(([site, { accepted }]) =>
+      site === snapshot.site ? [snapshot] : (accepted?.snapshot ?? []),
     );
     try {
-      return buildView(snapshots, {
-        ...this.#options.view,
-        previous: this.#view,
-        now: this.#options.now(),
-      });
+      const options = { ...this.#options.view, previous: this.#view, now: this.#options.now() };
+      return { ok: true, view: buildView(snapshots, options) };
     } catch (error) {
-      return `it cannot be routed from: ${error instanceof Error ? error.message : String(error)}`;
+      return { ok: false, why: `cannot route by this snapshot: ${errorMessage(error)}` };
     }
   }
 
-  /** It works, but where `x-acgs-instance` or a log names one of them, nobody can tell which is meant. */
-  #tellSharedIds(sharedIds: View['duplicateInstanceIds']): void {
+  /** Two sites may use one instance id, but then `x-acgs-instance` and the logs are ambiguous. */
+  #logSharedIds(sharedIds: View['duplicateInstanceIds']): void {
     const ids = JSON.stringify(sharedIds);
-    if (ids === this.#toldSharedIds) return;
-    this.#toldSharedIds = ids;
+    if (sharedIds.length === 0 || ids === this.#loggedSharedIds) return;
+    this.#loggedSharedIds = ids;
     console.warn(JSON.stringify({ event: 'shared-instance-ids', sharedIds }));
   }
 }

@@ -1,19 +1,20 @@
+import { elapsedMs } from '../../shared/elapsed.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import { acceptsStale, isStorable } from '../../shared/stale-cache.ts';
 import type { IncomingRequest } from '../steps/guard.ts';
 import { BoundedCache } from './bounded-cache.ts';
 
-/** Where the copy carries what it must be given back with. */
+/** Headers of the stored copy that hold what `find` needs. */
 const STORED_AT = 'x-acgs-stored-at';
-const ORIGINAL_CONTROL = 'x-acgs-cache-control';
-/** The same answer is stored again at most this often. */
-const RESTORE_AFTER_MS = 10_000;
+const ORIGINAL_CACHE_CONTROL = 'x-acgs-cache-control';
+/** A response is stored again at most this often. */
+const STORE_INTERVAL_MS = 10_000;
 
-/** Last good answers in the colo's cache, for when no instance can answer. */
+/** The last good responses, in the cache of the Cloudflare location. They are served when no instance can answer. */
 export class StaleCache {
   readonly #storedAt = new BoundedCache<number>(2_048);
 
-  /** Keeps a copy of a cacheable answer; returns what to answer with. The copy is read in the background. */
+  /** Stores a copy of a cacheable response, in the background. Returns the response to send. */
   store(incoming: IncomingRequest, response: Response, maxAgeMs: number, ctx: ExecutionContext): Response {
     if (
       maxAgeMs <= 0 ||
@@ -23,14 +24,14 @@ export class StaleCache {
     }
     const key = keyOf(incoming);
     const now = incoming.startedAt;
-    if (now - (this.#storedAt.get(key) ?? 0) < RESTORE_AFTER_MS) return response;
+    if (elapsedMs(this.#storedAt.get(key) ?? 0, now) < STORE_INTERVAL_MS) return response;
     this.#storedAt.set(key, now);
     const copy = new Response(response.clone().body, response);
     const names = [...copy.headers.keys()];
     const own = names.filter((name) => name.startsWith('x-acgs-'));
     for (const name of [...own, ...hopByHopFields(names, copy.headers.get('connection'))])
       copy.headers.delete(name);
-    copy.headers.set(ORIGINAL_CONTROL, copy.headers.get('cache-control') ?? '');
+    copy.headers.set(ORIGINAL_CACHE_CONTROL, copy.headers.get('cache-control') ?? '');
     copy.headers.set('cache-control', `public, max-age=${Math.ceil(maxAgeMs / 1000)}`);
     copy.headers.set(STORED_AT, String(now));
     copy.headers.delete('vary');
@@ -38,20 +39,20 @@ export class StaleCache {
     return response;
   }
 
-  /** The kept answer, marked stale; null when there is none young enough, or the client insists on a fresh one. */
+  /** The stored response, marked as stale. Null: none is young enough, or the client refuses stale responses. */
   async find(incoming: IncomingRequest, maxAgeMs: number): Promise<Response | null> {
     if (maxAgeMs <= 0 || !acceptsStale({ method: incoming.method, headers: incoming.request.headers }))
       return null;
-    const kept = await match(keyOf(incoming));
-    const ageMs = Date.now() - Number(kept?.headers.get(STORED_AT));
-    if (!kept || !(ageMs <= maxAgeMs)) return null;
-    const response = new Response(kept.body, kept);
-    response.headers.set('cache-control', response.headers.get(ORIGINAL_CONTROL) ?? 'no-store');
-    response.headers.delete(ORIGINAL_CONTROL);
+    const stored = await match(keyOf(incoming));
+    const ageMs = Date.now() - Number(stored?.headers.get(STORED_AT));
+    if (!stored || !(ageMs <= maxAgeMs)) return null;
+    const response = new Response(stored.body, stored);
+    response.headers.set('cache-control', response.headers.get(ORIGINAL_CACHE_CONTROL) ?? 'no-store');
+    response.headers.delete(ORIGINAL_CACHE_CONTROL);
     response.headers.delete(STORED_AT);
     response.headers.delete('cf-cache-status');
     response.headers.set('age', String(Math.floor(ageMs / 1000)));
-    // RFC 9211: a hit past its freshness, given because going on failed.
+    // RFC 9211: a stale hit, served because forwarding failed.
     response.headers.set('cache-status', 'acgs-lb; hit; detail=stale-if-error');
     response.headers.set('warning', '110 acgs-lb "Response is Stale"');
     response.headers.set('x-acgs-stale', '1');
@@ -59,12 +60,12 @@ export class StaleCache {
   }
 }
 
-/** A runtime without a cache throws: losing a spare copy costs nothing now. */
+/** Ignores errors: a runtime without a cache throws. */
 async function put(key: string, copy: Response): Promise<void> {
   try {
     await caches.default.put(key, copy);
   } catch {
-    // It is stored again next time.
+    // The response is stored again later.
   }
 }
 
@@ -78,7 +79,7 @@ async function match(key: string): Promise<Response | undefined> {
 
 function keyOf(incoming: IncomingRequest): string {
   const accepted = incoming.request.headers.get('accept-encoding') ?? '';
-  // A copy is only for those who accept the same codings.
+  // A stored response suits only clients that accept the same codings.
   const codings = encodeURIComponent(accepted.replaceAll(' ', '').toLowerCase().slice(0, 100));
   return `https://stale.acgs-lb.invalid/~${codings}/${incoming.host}${incoming.target}`;
 }

@@ -1,9 +1,15 @@
-/** Rejects when `work` takes longer. For calls that cannot be aborted (KV, Durable Objects): the loser is let go. */
-export async function withTimeout<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
-  const late = Promise.withResolvers<never>();
-  const timer = setTimeout(() => late.reject(new Error(`${what}: no answer within ${ms} ms`)), ms);
+/**
+ * Rejects when `work` takes longer than `timeoutMs`. Only for calls that cannot be aborted (KV, Durable Objects): the
+ * call itself goes on and its result is dropped. `what` names the call in the error.
+ */
+export async function withTimeout<T>(work: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+  const timeout = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => timeout.reject(new Error(`${what} did not answer within ${timeoutMs} ms`)),
+    timeoutMs,
+  );
   try {
-    return await Promise.race([work, late.promise]);
+    return await Promise.race([work, timeout.promise]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,17 +1,22 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { AttemptResult } from '../../shared/retry.ts';
 import type { Edge } from '../edge.ts';
 import { bodyInit, type RequestBody } from '../io/request-body.ts';
 import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
 
-/** Where one try goes. */
-export type Route = { kind: 'gateway'; origin: string } | { kind: 'direct'; origin: string };
+/** How one attempt reaches an instance. `origin` is the gateway's or the instance's. */
+export interface Route {
+  readonly kind: 'gateway' | 'direct';
+  readonly origin: string;
+}
 
 export interface AttemptPlan {
   readonly route: Route;
-  /** Null: untargeted, the gateway balances by itself. */
+  /** The instance to use. Null: the gateway balances by itself. */
   readonly candidate: Candidate | null;
   readonly token: string | null;
+  /** Until the response headers. */
   readonly timeoutMs: number;
 }
 
@@ -19,83 +24,105 @@ export interface CompletedAttempt {
   readonly plan: AttemptPlan;
   readonly result: AttemptResult;
   readonly response: Response | null;
-  /** Which instance answered: HAProxy's word where there is one, else the one asked. */
+  /** The id of the instance that answered: the one that HAProxy names, else the one in the plan. */
   readonly servedBy: string | null;
   readonly ms: number;
 }
 
-/** From then on it is worth looking whether the client still waits. */
+export interface AttemptOptions {
+  readonly incoming: IncomingRequest;
+  readonly body: RequestBody;
+  readonly plan: AttemptPlan;
+  readonly edge: Pick<Edge, 'now' | 'inFlight'>;
+  /** Aborts the attempt. */
+  readonly controller?: AbortController;
+}
+
 const WATCH_CLIENT_AFTER_MS = 100;
 
-/** Step 7. One request towards one instance, aborted when its headers take longer than `timeoutMs`. Never rejects. */
-export async function sendAttempt(
-  incoming: IncomingRequest,
-  body: RequestBody,
-  plan: AttemptPlan,
-  { now, inFlight }: Pick<Edge, 'now' | 'inFlight'>,
-  controller = new AbortController(),
-): Promise<CompletedAttempt> {
-  let timedOut = false;
-  const giveUp = (): void => {
-    timedOut = true;
-    controller.abort();
-  };
-  const { timeoutMs } = plan;
-  let timer =
-    timeoutMs <= WATCH_CLIENT_AFTER_MS
-      ? setTimeout(giveUp, timeoutMs)
-      : setTimeout(() => {
-          watchClientDisconnect(incoming);
-          timer = setTimeout(giveUp, timeoutMs - WATCH_CLIENT_AFTER_MS);
-        }, WATCH_CLIENT_AFTER_MS);
+/** Sends the request once. Aborts it when the response headers take longer than `timeoutMs`. Never rejects. */
+export async function sendAttempt(options: AttemptOptions): Promise<CompletedAttempt> {
+  const { incoming, body, plan, edge, controller = new AbortController() } = options;
+  const timeout = startTimeout(incoming, plan.timeoutMs, controller);
   const local = plan.candidate?.local;
-  const startedAt = now();
-  const started = local && inFlight.begin(local, timeoutMs, startedAt);
+  const startedAt = edge.now();
+  const inFlight = local && edge.inFlight.begin(local, plan.timeoutMs, startedAt);
   incoming.abortCallbacks.push(() => {
     controller.abort();
-    if (started) inFlight.end(started);
+    if (inFlight) edge.inFlight.end(inFlight);
   });
   try {
     const response = await fetch(plan.route.origin + incoming.target, {
       method: incoming.method,
       headers: attemptHeaders(incoming, plan),
       body: bodyInit(body, () => controller.abort()),
-      // A redirect is the client's to follow: following it here would carry its cookies to another host.
+      // The client follows redirects itself: following one here would send its cookies to another host.
       redirect: 'manual',
       signal: controller.signal,
     });
     const isGateway = plan.route.kind === 'gateway';
-    const result: AttemptResult = {
-      kind: 'response',
-      status: response.status,
-      via: plan.route.kind,
-      unsentMark:
-        isGateway &&
-        (response.status === 503 || response.status === 401) &&
-        response.headers.get('x-acgs-unsent') === '1',
-    };
     const named = isGateway ? response.headers.get('x-acgs-instance') : null;
-    return { plan, result, response, servedBy: named ?? plan.candidate?.id ?? null, ms: now() - startedAt };
+    return {
+      plan,
+      result: {
+        kind: 'response',
+        status: response.status,
+        via: plan.route.kind,
+        unsentMark: isGateway && hasUnsentMark(response),
+      },
+      response,
+      servedBy: named ?? plan.candidate?.id ?? null,
+      ms: edge.now() - startedAt,
+    };
   } catch (error) {
-    const result: AttemptResult = timedOut
-      ? { kind: 'timeout' }
-      : { kind: 'thrown', message: error instanceof Error ? error.message : String(error) };
-    return { plan, result, response: null, servedBy: plan.candidate?.id ?? null, ms: now() - startedAt };
+    return {
+      plan,
+      result: timeout.timedOut ? { kind: 'timeout' } : { kind: 'thrown', message: errorMessage(error) },
+      response: null,
+      servedBy: plan.candidate?.id ?? null,
+      ms: edge.now() - startedAt,
+    };
   } finally {
-    clearTimeout(timer);
-    if (started) inFlight.end(started);
+    timeout.clear();
+    if (inFlight) edge.inFlight.end(inFlight);
   }
 }
 
-/** The gateway learns its target and the client, under a token; an instance is told nothing and must not see the token. */
+/** Watches for a client that disconnects only once the attempt takes long: watching costs too much for every request. */
+function startTimeout(incoming: IncomingRequest, timeoutMs: number, controller: AbortController) {
+  const timeout = {
+    timedOut: false,
+    clear: () => clearTimeout(timer),
+  };
+  const abort = (): void => {
+    timeout.timedOut = true;
+    controller.abort();
+  };
+  let timer =
+    timeoutMs <= WATCH_CLIENT_AFTER_MS
+      ? setTimeout(abort, timeoutMs)
+      : setTimeout(() => {
+          watchClientDisconnect(incoming);
+          timer = setTimeout(abort, timeoutMs - WATCH_CLIENT_AFTER_MS);
+        }, WATCH_CLIENT_AFTER_MS);
+  return timeout;
+}
+
+const hasUnsentMark = ({ status, headers }: Response): boolean =>
+  (status === 503 || status === 401) && headers.get('x-acgs-unsent') === '1';
+
+/**
+ * A gateway learns the client's address and the instance, with a token that proves they come from the edge. An instance
+ * must not see the token.
+ */
 function attemptHeaders(
-  { headers, clientAddress: client }: IncomingRequest,
-  { route: way, token, candidate }: AttemptPlan,
+  { headers, clientAddress }: IncomingRequest,
+  { route, token, candidate }: AttemptPlan,
 ): Headers {
-  if (way.kind === 'direct' || token === null) return headers;
-  const addressed = new Headers(headers);
-  addressed.set('x-acgs-edge', token);
-  addressed.set('x-acgs-client', client);
-  if (candidate) addressed.set('x-acgs-instance', candidate.id);
-  return addressed;
+  if (route.kind === 'direct' || token === null) return headers;
+  const forGateway = new Headers(headers);
+  forGateway.set('x-acgs-edge', token);
+  forGateway.set('x-acgs-client', clientAddress);
+  if (candidate) forGateway.set('x-acgs-instance', candidate.id);
+  return forGateway;
 }

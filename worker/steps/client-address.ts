@@ -3,36 +3,36 @@ import type { EdgeSettings } from '../settings.ts';
 
 export type ClientAddressResult = { ok: true; address: string } | { ok: false; why: string };
 
-const LOOPBACK: ClientAddressResult = { ok: true, address: '127.0.0.1' };
+const LOOPBACK = '127.0.0.1';
 
 /**
- * The client's address, from the one place the operator named and no other: every header a client could write itself is
- * believed only where the platform overwrites it.
+ * The client's address, from the one source in CLIENT_ADDRESS_FROM and no other. A header is trusted only where the
+ * platform overwrites it.
  */
 export function readClientAddress(request: Request, settings: EdgeSettings): ClientAddressResult {
   switch (settings.clientAddressSource) {
     case 'cloudflare': {
       const header = request.headers.get('cf-connecting-ip');
-      const address = header ? parseClientAddress(header) : null;
-      return address ? { ok: true, address } : refused('Cloudflare gave no cf-connecting-ip');
+      return parsed(header, 'Cloudflare sent no valid cf-connecting-ip header');
     }
     case 'workerd': {
       const clientIp = (request.cf as { clientIp?: unknown } | undefined)?.clientIp;
-      const address = typeof clientIp === 'string' ? parseClientAddress(clientIp) : null;
-      return address ? { ok: true, address } : refused('workerd gave no cf.clientIp');
+      return parsed(clientIp, 'workerd set no valid cf.clientIp');
     }
-    case 'local': {
-      // A deployed Worker always has `cf`: there, a header from the client must never name the client.
-      if (request.cf) return refused('CLIENT_ADDRESS_FROM=local is for the local stack only');
-      if (!settings.simulateClients) return LOOPBACK;
-      const simulated = request.headers.get('x-acgs-sim-client');
-      if (simulated === null) return LOOPBACK;
-      const address = parseClientAddress(simulated);
-      return address
-        ? { ok: true, address }
-        : refused(`x-acgs-sim-client is no address: ${simulated.slice(0, 64)}`);
-    }
+    case 'local':
+      return localAddress(request, settings.simulateClients);
   }
 }
 
-const refused = (why: string): ClientAddressResult => ({ ok: false, why });
+function localAddress(request: Request, simulateClients: boolean): ClientAddressResult {
+  // A deployed Worker always has `cf`. There a client must not choose its own address.
+  if (request.cf) return { ok: false, why: 'CLIENT_ADDRESS_FROM=local is for the local stack only' };
+  const simulated = simulateClients ? request.headers.get('x-acgs-sim-client') : null;
+  if (simulated === null) return { ok: true, address: LOOPBACK };
+  return parsed(simulated, `x-acgs-sim-client is not an IP address: ${simulated.slice(0, 64)}`);
+}
+
+function parsed(value: unknown, why: string): ClientAddressResult {
+  const address = typeof value === 'string' ? parseClientAddress(value) : null;
+  return address ? { ok: true, address } : { ok: false, why };
+}

@@ -1,24 +1,16 @@
 import { isEjected } from '../../shared/ejection.ts';
 import { currentLatency } from '../../shared/latency.ts';
-import type { ServiceView } from '../../shared/view.ts';
-import type { Edge } from '../edge.ts';
+import type { RequestContext } from '../request-context.ts';
+import type { StepResults } from './answer.ts';
 import type { CompletedAttempt } from './attempt.ts';
-import type { FailoverOutcome } from './fail-over.ts';
-import type { IncomingRequest } from './guard.ts';
-import type { LimitResult } from './limit.ts';
-import type { AffinitySession } from './pin.ts';
 
-/** Header values have a limit: of a large service only the first instances are told. */
+/** A header value must stay short: of a large service only the first instances are listed. */
 const MAX_CANDIDATES = 24;
 
-/** `x-acgs-trace`: why this request went where it went, as one line of JSON. */
+/** The value of `x-acgs-trace`: why the request went where it went, as one line of JSON. */
 export function explain(
-  incoming: IncomingRequest,
-  service: ServiceView,
-  session: AffinitySession,
-  limited: LimitResult,
-  outcome: FailoverOutcome,
-  edge: Edge,
+  { incoming, service, edge }: RequestContext,
+  { limits, session, outcome }: StepResults,
 ): string {
   const now = edge.now();
   const site = edge.snapshots.forSite(outcome.picked?.site.site ?? edge.settings.sites[0] ?? '');
@@ -31,11 +23,11 @@ export function explain(
       epoch: site.snapshot.epoch,
       seq: site.snapshot.seq,
       ageMs: now - site.snapshot.issuedAt,
-      source: site.lane,
+      source: site.source,
     },
     strategy: service.policy.strategy,
     failover: service.policy.failover.strategy,
-    rateLimit: limited.fields?.limit ?? null,
+    rateLimit: limits.headers?.limit ?? null,
     session: { by: session.by, instance: session.instance?.key ?? null },
     sharedIds: edge.snapshots.view?.duplicateInstanceIds.filter((one) => one.service === service.id) ?? [],
     panic: service.sites.some((one) => one.pool(now).panic),
@@ -55,7 +47,7 @@ export function explain(
     failure: outcome.failure,
     tookMs: now - incoming.startedAt,
   };
-  // Header values are bytes: anything beyond ASCII goes as an escape, which JSON has.
+  // Header values are bytes: other characters become JSON escapes.
   return JSON.stringify(trace).replace(
     /[^\x20-\x7e]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
@@ -68,8 +60,18 @@ function describeAttempt({ plan, result, ms, servedBy }: CompletedAttempt) {
     to: plan.route.origin,
     asked: plan.candidate?.key ?? null,
     served: servedBy,
-    result:
-      result.kind === 'response' ? result.status : result.kind === 'timeout' ? 'timeout' : result.message,
+    result: describeResult(result),
     ms,
   };
+}
+
+function describeResult(result: CompletedAttempt['result']): number | string {
+  switch (result.kind) {
+    case 'response':
+      return result.status;
+    case 'timeout':
+      return 'timeout';
+    case 'thrown':
+      return result.message;
+  }
 }

@@ -5,38 +5,37 @@ import { isIdempotent } from '../../shared/retry.ts';
 import type { EdgeSettings } from '../settings.ts';
 import { readClientAddress } from './client-address.ts';
 
-/** A client's request, read once: what later steps need, and the headers that go on. */
+/** A client's request, parsed once for all steps. */
 export interface IncomingRequest {
   readonly request: Request;
   readonly method: string;
   readonly startedAt: number;
-  /** `https` or `http`, as the client spoke it. */
+  /** `https` or `http`, as used by the client. */
   readonly proto: string;
   /** As in the URL, with a port if there is one. */
   readonly host: string;
   /** Without query. */
   readonly path: string;
-  /** Byte for byte as it came. */
+  /** Path and query, unchanged. */
   readonly target: string;
   readonly clientAddress: string;
-  /** The client as limits and placement count it. */
+  /** The key for limits and placement: the address, or the /64 of an IPv6 address. */
   readonly clientKey: string;
   readonly requestId: string;
   readonly idempotent: boolean;
   /** `x-governance-session`. */
   readonly governanceSessionId: string | null;
   readonly cookieHeader: string | null;
-  /** An authorised `x-acgs-explain`. */
+  /** `x-acgs-explain` with a valid token. */
   readonly explainRequested: boolean;
-  /** To send on: the client's, less hop-by-hop and `x-acgs-*`, plus what a proxy adds. */
+  /** Headers for the upstream: the client's without hop-by-hop and `x-acgs-*` headers, plus those a proxy adds. */
   readonly headers: Headers;
-  /** The client has hung up: nobody is left to answer. */
+  /** The client has disconnected. */
   clientGone: boolean;
-  /** What to call when it does. */
+  /** Called when the client disconnects. */
   readonly abortCallbacks: (() => void)[];
 }
 
-/** What it needs of the edge. */
 interface GuardContext {
   readonly settings: EdgeSettings;
   readonly newRequestId: () => string;
@@ -45,7 +44,7 @@ interface GuardContext {
 
 export type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; why: string };
 
-/** Step 1. Who asks, for what, and which of its headers may go on. */
+/** Determines the client and what it requests, and which of its headers may be passed on. */
 export function guard(url: RequestUrl, request: Request, edge: GuardContext, now: number): GuardResult {
   const address = readClientAddress(request, edge.settings);
   if (!address.ok) return address;
@@ -54,12 +53,12 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
   const query = target.indexOf('?');
   const sent = request.headers;
   const names = [...sent.keys()];
-  /** Asking the runtime costs more than looking through the list. */
-  const fieldOf = (name: string): string | null => (names.includes(name) ? sent.get(name) : null);
-  const requestId = validRequestId(fieldOf('x-request-id')) ?? edge.newRequestId();
-  const headers = forwardedHeaders(sent, names, fieldOf);
+  /** Searching the list is cheaper than a call into the runtime. */
+  const headerOf = (name: string): string | null => (names.includes(name) ? sent.get(name) : null);
+  const requestId = validRequestId(headerOf('x-request-id')) ?? edge.newRequestId();
+  const headers = forwardedHeaders(sent, names, headerOf);
   addProxyHeaders(headers, { client: address.address, host, proto, requestId });
-  const explain = fieldOf('x-acgs-explain') !== null && edge.isExplainAuthorized(fieldOf('x-acgs-token'));
+  const explain = headerOf('x-acgs-explain') !== null && edge.isExplainAuthorized(headerOf('x-acgs-token'));
   const incoming: IncomingRequest = {
     request,
     method,
@@ -71,9 +70,9 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
     clientAddress: address.address,
     clientKey: clientKey(address.address),
     requestId,
-    idempotent: isIdempotent(method, Boolean(fieldOf('idempotency-key'))),
-    governanceSessionId: fieldOf('x-governance-session'),
-    cookieHeader: fieldOf('cookie'),
+    idempotent: isIdempotent(method, Boolean(headerOf('idempotency-key'))),
+    governanceSessionId: headerOf('x-governance-session'),
+    cookieHeader: headerOf('cookie'),
     explainRequested: explain,
     headers,
     clientGone: false,
@@ -82,31 +81,37 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
   return { ok: true, incoming };
 }
 
+/** Workers cannot send a GET or HEAD with a body. */
+export const hasForbiddenBody = ({ method, request }: IncomingRequest): boolean =>
+  (method === 'GET' || method === 'HEAD') &&
+  request.body !== null &&
+  request.headers.get('content-length') !== '0';
+
 /**
- * The runtime ends a request's work when its client hangs up, but not while something is left to do in the background.
- * To be called when there is, or when a try takes long, which then leaves the in-flight count at once: looking at the
- * signal costs too much to do it for every request.
+ * Aborts the attempts when the client disconnects, and takes them out of the in-flight count. Without this the runtime
+ * ends the request silently, or not at all while background work keeps it alive. Call it when there is background work
+ * or when an attempt takes long: reading the signal costs too much for every request.
  */
 export function watchClientDisconnect(incoming: IncomingRequest): void {
   incoming.request.signal.onabort = () => {
     incoming.clientGone = true;
-    for (const stop of incoming.abortCallbacks) stop();
+    for (const abort of incoming.abortCallbacks) abort();
   };
 }
 
 /**
- * What goes on of the client's fields. A copy made by the runtime, less what must not go on: handed over one by one, the
- * fields cost as much as all the rest of the request.
+ * The client's headers that may be passed on. The runtime copies them and the unwanted ones are deleted: setting them one
+ * by one would cost as much as the rest of the request.
  */
 function forwardedHeaders(
   sent: Headers,
   names: readonly string[],
-  fieldOf: (name: string) => string | null,
+  headerOf: (name: string) => string | null,
 ): Headers {
   const headers = new Headers(sent);
   const ownNames = names.filter((name) => name.startsWith('x-acgs-'));
-  const isWebSocket = fieldOf('upgrade')?.toLowerCase() === 'websocket';
-  for (const name of [...ownNames, ...hopByHopFields(names, fieldOf('connection'))]) {
+  const isWebSocket = headerOf('upgrade')?.toLowerCase() === 'websocket';
+  for (const name of [...ownNames, ...hopByHopFields(names, headerOf('connection'))]) {
     if (name !== 'upgrade' || !isWebSocket) headers.delete(name);
   }
   return headers;
@@ -119,19 +124,19 @@ interface ProxyHeaderValues {
   requestId: string;
 }
 
-/** Appended to what the client claims, never believed: the last entry is the one a reader may trust. */
 function addProxyHeaders(headers: Headers, { client, host, proto, requestId }: ProxyHeaderValues): void {
   const node = client.includes(':') ? `"[${client}]"` : client;
+  // Appended to the client's own entries: a reader may trust only the last one.
   headers.append('x-forwarded-for', client);
   headers.append('forwarded', `for=${node};host="${host}";proto=${proto}`);
   headers.append('via', '1.1 acgs-lb');
-  // A client's word for these is replaced.
+  // These replace the client's own.
   headers.set('x-forwarded-proto', proto);
   headers.set('x-forwarded-host', host);
   headers.set('x-request-id', requestId);
 }
 
-/** A client's own request id is kept when it is short and plain: it ends up in logs. */
+/** A client's request id ends up in logs, so it is kept only when it is short and has no unusual characters. */
 function validRequestId(id: string | null): string | null {
   return id !== null && /^[A-Za-z0-9._:/+=-]{1,128}$/.test(id) ? id : null;
 }

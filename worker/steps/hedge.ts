@@ -1,35 +1,40 @@
 import { isFailure } from '../../shared/retry.ts';
 import type { CompletedAttempt } from './attempt.ts';
 
-/** A second try that is started when the first takes longer than is usual. */
+export interface PendingAttempt {
+  readonly result: Promise<CompletedAttempt>;
+  readonly cancel: () => void;
+}
+
+/** A second attempt, started when the first takes unusually long. */
 export interface HedgePlan {
-  afterMs: number;
-  /** Null when there is no one else to ask, or no budget left. */
-  start: () => { result: Promise<CompletedAttempt>; cancel: () => void } | null;
+  readonly afterMs: number;
+  /** Null when there is no other instance or no retry budget left. */
+  readonly start: () => PendingAttempt | null;
 }
 
 /**
- * The first good answer of two; the other is aborted. Of two bad ones the later: it is what a plain retry would have
- * ended with.
+ * The first of two attempts that succeeds wins, and the other is aborted. When both fail, the later one wins, as it would
+ * after a plain retry.
  */
 export async function withHedge(
-  first: { result: Promise<CompletedAttempt>; cancel: () => void },
+  first: PendingAttempt,
   hedge: HedgePlan,
 ): Promise<{ winner: CompletedAttempt; loser: CompletedAttempt | null }> {
-  const late = Promise.withResolvers<'late'>();
-  const timer = setTimeout(() => late.resolve('late'), hedge.afterMs);
-  const early = await Promise.race([first.result, late.promise]);
+  const delay = Promise.withResolvers<null>();
+  const timer = setTimeout(() => delay.resolve(null), hedge.afterMs);
+  const early = await Promise.race([first.result, delay.promise]);
   clearTimeout(timer);
-  if (early !== 'late') return { winner: early, loser: null };
+  if (early) return { winner: early, loser: null };
   const second = hedge.start();
   if (!second) return { winner: await first.result, loser: null };
   const sooner = await Promise.race([
-    first.result.then((attempted) => ({ attempted, other: second })),
-    second.result.then((attempted) => ({ attempted, other: first })),
+    first.result.then((attempt) => ({ attempt, other: second })),
+    second.result.then((attempt) => ({ attempt, other: first })),
   ]);
-  if (!isFailure(sooner.attempted.result)) {
+  if (!isFailure(sooner.attempt.result)) {
     sooner.other.cancel();
-    return { winner: sooner.attempted, loser: null };
+    return { winner: sooner.attempt, loser: null };
   }
-  return { winner: await sooner.other.result, loser: sooner.attempted };
+  return { winner: await sooner.other.result, loser: sooner.attempt };
 }

@@ -1,85 +1,61 @@
 import { rateLimitHeaderItem, rateLimitPolicyHeaderItem, resetSeconds } from '../../shared/limits/headers.ts';
 import type { LimitDecision } from '../../shared/limits/limiter.ts';
 import type { CompiledRateLimit, RateLimitInput } from '../../shared/limits/policy.ts';
-import type { ServiceView } from '../../shared/view.ts';
-import type { Edge } from '../edge.ts';
-import type { IncomingRequest } from './guard.ts';
+import type { RequestContext } from '../request-context.ts';
 
-/** What the limits said: fields for every answer of a limited route, and whether this request is over one. */
 export interface LimitResult {
-  /** Policies that deny it, by name; empty: it may pass. */
+  /** Names of the policies that deny the request. Empty: the request may pass. */
   readonly violated: readonly string[];
   readonly retryAfterSeconds: number;
-  /** Values of `RateLimit` and `RateLimit-Policy`; null on an unlimited route. */
-  readonly fields: { limit: string; policy: string } | null;
+  /** Values of the `RateLimit` and `RateLimit-Policy` headers; null when no policy applies. */
+  readonly headers: { limit: string; policy: string } | null;
 }
 
 interface MatchedPolicy {
   policy: CompiledRateLimit;
   key: string;
+  /** The limit for this key, overrides included. */
   quota: number;
-  /** What the native binding said, for policies that have one. */
-  nativeDenied: boolean;
 }
 
-const UNLIMITED: LimitResult = { violated: [], retryAfterSeconds: 0, fields: null };
+const UNLIMITED: LimitResult = { violated: [], retryAfterSeconds: 0, headers: null };
 
 /**
- * Step 4. Every policy that covers the request is asked; a denied request is counted by none. Nothing is awaited unless
- * a global policy has no lease left, or a policy asks the native binding.
+ * Checks every policy that covers the request. A denied request is counted by no policy. Returns a promise only when a
+ * global policy has to fetch a lease first.
  */
-export function applyLimits(
-  incoming: IncomingRequest,
-  service: ServiceView,
-  edge: Edge,
-  ctx: ExecutionContext,
-): LimitResult | Promise<LimitResult> {
+export function applyLimits(request: RequestContext): LimitResult | Promise<LimitResult> {
+  const { incoming, service, edge, ctx } = request;
   if (service.limits.length === 0) return UNLIMITED;
-  const request = toLimitedRequest(incoming, service);
-  const matching: MatchedPolicy[] = [];
-  const waiting: Promise<unknown>[] = [];
+  const input = rateLimitInput(request);
+  const matched: MatchedPolicy[] = [];
+  const pendingLeases: Promise<unknown>[] = [];
   for (const policy of service.limits) {
     if (!policy.appliesTo(incoming.path) || policy.isExempt?.(incoming.clientAddress)) continue;
-    const key = policy.keyOf(request);
-    const match: MatchedPolicy = { policy, key, quota: policy.limitOf(key), nativeDenied: false };
-    matching.push(match);
-    if (policy.native !== undefined) waiting.push(askNative(policy.native, match, service, incoming, edge));
+    const key = policy.keyOf(input);
+    const quota = policy.limitOf(key);
+    matched.push({ policy, key, quota });
     if (policy.scope === 'edge') continue;
-    const lease = edge.leases.prepare(service.id, policy, key, match.quota, incoming.startedAt, ctx);
-    if (lease) waiting.push(lease);
+    const id = { service: service.id, policy, key };
+    const pending = edge.leases.prepare(id, quota, incoming.startedAt, ctx);
+    if (pending) pendingLeases.push(pending);
   }
-  if (matching.length === 0) return UNLIMITED;
-  if (waiting.length === 0) return decide(matching, service, incoming, edge);
-  return Promise.all(waiting).then(() => decide(matching, service, incoming, edge));
+  if (matched.length === 0) return UNLIMITED;
+  if (pendingLeases.length === 0) return decide(matched, request);
+  return Promise.all(pendingLeases).then(() => decide(matched, request));
 }
 
-async function askNative(
-  binding: string,
-  match: MatchedPolicy,
-  service: ServiceView,
-  incoming: IncomingRequest,
-  edge: Edge,
-): Promise<void> {
-  const { policy, key } = match;
-  match.nativeDenied = !(await edge.native.allows(binding, service.id, policy, key, incoming.startedAt));
-}
-
-function decide(
-  matching: readonly MatchedPolicy[],
-  service: ServiceView,
-  incoming: IncomingRequest,
-  edge: Edge,
-): LimitResult {
-  const now = incoming.startedAt;
+function decide(matched: readonly MatchedPolicy[], request: RequestContext): LimitResult {
+  const { edge, service } = request;
   const violated: string[] = [];
-  const taken: MatchedPolicy[] = [];
+  const allowed: MatchedPolicy[] = [];
   let retryAfterSeconds = 0;
   let limit = '';
   let policyText = '';
-  for (const match of matching) {
+  for (const match of matched) {
     const { policy, quota } = match;
-    const decision = decidePolicy(match, service, edge, now);
-    if (decision.allowed) taken.push(match);
+    const decision = decidePolicy(match, request);
+    if (decision.allowed) allowed.push(match);
     edge.counters.countLimitDecision(service.id, policy, decision.allowed);
     if (policy.shadow) continue;
     if (!decision.allowed) {
@@ -90,36 +66,35 @@ function decide(
     limit += separator + rateLimitHeaderItem(policy, decision);
     policyText += separator + rateLimitPolicyHeaderItem(policy, quota);
   }
-  if (violated.length > 0) {
-    for (const { policy, key, quota } of taken) {
-      edge.limiters.forPolicy(service.id, policy).refund(key, quota, policy.cost, now);
-      if (policy.scope === 'global') edge.leases.undo(service.id, policy, key);
-    }
-  }
-  return { violated, retryAfterSeconds, fields: limit ? { limit, policy: policyText } : null };
+  if (violated.length > 0) refund(allowed, request);
+  return { violated, retryAfterSeconds, headers: limit ? { limit, policy: policyText } : null };
 }
 
-/** The isolate's own count always holds; a global policy asks its lease as well. */
-function decidePolicy(
-  { policy, key, quota, nativeDenied }: MatchedPolicy,
-  service: ServiceView,
-  edge: Edge,
-  now: number,
-): LimitDecision {
-  if (nativeDenied) return { allowed: false, remaining: 0, resetMs: policy.windowMs };
-  const own = edge.limiters.forPolicy(service.id, policy);
-  const decision = own.take(key, quota, policy.cost, now);
+/** The isolate's own counter always applies. A global policy also needs units of its lease. */
+function decidePolicy({ policy, key, quota }: MatchedPolicy, request: RequestContext): LimitDecision {
+  const { edge, service } = request;
+  const now = request.incoming.startedAt;
+  const limiter = edge.limiters.forPolicy(service.id, policy);
+  const decision = limiter.take(key, quota, policy.cost, now);
   if (policy.scope === 'edge' || !decision.allowed) return decision;
-  const leased = edge.leases.take(service.id, policy, key, now);
+  const leased = edge.leases.take({ service: service.id, policy, key }, now);
   if (!leased) return decision;
   if (!leased.allowed) {
-    own.refund(key, quota, policy.cost, now);
+    limiter.refund(key, quota, policy.cost, now);
     return leased;
   }
   return { ...decision, remaining: Math.min(decision.remaining, leased.remaining) };
 }
 
-function toLimitedRequest(incoming: IncomingRequest, service: ServiceView): RateLimitInput {
+/** Another policy denied the request, so these must not count it. */
+function refund(allowed: readonly MatchedPolicy[], { edge, service, incoming }: RequestContext): void {
+  for (const { policy, key, quota } of allowed) {
+    edge.limiters.forPolicy(service.id, policy).refund(key, quota, policy.cost, incoming.startedAt);
+    if (policy.scope === 'global') edge.leases.refund({ service: service.id, policy, key });
+  }
+}
+
+function rateLimitInput({ incoming, service }: RequestContext): RateLimitInput {
   return {
     path: incoming.path,
     clientKey: incoming.clientKey,

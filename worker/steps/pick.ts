@@ -3,9 +3,8 @@ import { pickFrom } from '../../shared/balance/pool.ts';
 import { FAILOVER_RULES } from '../../shared/failover.ts';
 import { hashText } from '../../shared/hash.ts';
 import { orderSites } from '../../shared/site-order.ts';
-import type { ServiceView, SiteService } from '../../shared/view.ts';
-import type { Edge } from '../edge.ts';
-import type { IncomingRequest } from './guard.ts';
+import type { SiteService } from '../../shared/view.ts';
+import type { RequestContext } from '../request-context.ts';
 import type { AffinitySession } from './pin.ts';
 
 export interface PickedInstance {
@@ -14,32 +13,33 @@ export interface PickedInstance {
   readonly why: 'pinned' | 'picked' | 'panic' | 'ejected';
 }
 
-/** Step 6. The session's instance if it has a usable one, else by the service's strategy, site after site. */
+/** The session's instance when it is usable; else by the service's strategy, site after site. Skips `excluded`. */
 export function pick(
-  incoming: IncomingRequest,
-  service: ServiceView,
+  { incoming, service, edge }: RequestContext,
   session: AffinitySession,
-  tried: readonly Candidate[],
-  edge: Edge,
-  now: number,
+  excluded: readonly Candidate[],
 ): PickedInstance | null {
+  const now = edge.now();
+  const siteOf = (candidate: Candidate): SiteService | undefined =>
+    service.sites.find((one) => one.site === candidate.site);
   const pinned = session.instance;
-  if (pinned && !tried.includes(pinned)) {
-    const site = service.sites.find((one) => one.site === pinned.site);
+  if (pinned && !excluded.includes(pinned)) {
+    const site = siteOf(pinned);
     if (site) return { candidate: pinned, site, why: 'pinned' };
   }
-  // A session that must move is placed where every other isolate would place it.
-  const next = session.id === null ? null : service.sessions(session.id, now, tried);
-  if (next) {
-    const site = service.sites.find((one) => one.site === next.site);
-    if (site) return { candidate: next, site, why: 'picked' };
+  // Every isolate places a moved session on the same instance.
+  const placed = session.id === null ? null : service.sessions(session.id, now, excluded);
+  if (placed) {
+    const site = siteOf(placed);
+    if (site) return { candidate: placed, site, why: 'picked' };
   }
-  const keyHash = service.policy.strategy === 'consistent_hash' ? hashText(incoming.clientKey) : 0;
-  const { healthyOnly } = FAILOVER_RULES[service.policy.failover.strategy];
+  const { strategy, failover } = service.policy;
+  const { healthyOnly } = FAILOVER_RULES[failover.strategy];
+  const keyHash = strategy === 'consistent_hash' ? hashText(incoming.clientKey) : 0;
   const input = { now, random: edge.random, keyHash };
-  const place = service.sites.length > 1 ? edge.locationOf(incoming.request) : [];
-  for (const site of orderSites(service.sites, place, edge.random)) {
-    const selection = pickFrom(site.pool(now), tried, input);
+  const location = service.sites.length > 1 ? edge.locationOf(incoming.request) : [];
+  for (const site of orderSites(service.sites, location, edge.random)) {
+    const selection = pickFrom(site.pool(now), excluded, input);
     if (selection && !(healthyOnly && selection.why === 'ejected')) return { ...selection, site };
   }
   return null;

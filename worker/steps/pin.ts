@@ -1,62 +1,56 @@
 import type { AffinityPins } from '../../shared/affinity/pins.ts';
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import { isEjected } from '../../shared/ejection.ts';
-import type { ServiceView, View } from '../../shared/view.ts';
-import type { Edge } from '../edge.ts';
-import type { IncomingRequest } from './guard.ts';
+import type { ServiceView } from '../../shared/view.ts';
+import type { RequestContext } from '../request-context.ts';
 
-/** The session a request belongs to, and the instance that holds it. */
+/** The session that a request belongs to, and its instance. */
 export interface AffinitySession {
   readonly by: 'none' | 'cookie' | 'governance' | 'header' | 'ip';
-  /** What the placement is computed from; null for a cookie, which names its instance. */
+  /** The placement is computed from it. Null for a cookie, which names its instance. */
   readonly id: string | null;
-  /** What the cookie said, all services; null without a valid one. */
+  /** The pins in a valid cookie, for all services. */
   readonly pins: AffinityPins | null;
-  /** The instance to stay with; null when there is none, or it can take nothing. */
+  /** Null when there is no pin, or when its instance cannot take requests. */
   readonly instance: Candidate | null;
 }
 
 const NO_SESSION: AffinitySession = { by: 'none', id: null, pins: null, instance: null };
+const NEW_COOKIE_SESSION: AffinitySession = { by: 'cookie', id: null, pins: null, instance: null };
 
-/** Step 5. Where the session's state is. A pin that cannot be used is no error: picking finds a new one. */
-export function findPin(
-  incoming: IncomingRequest,
-  service: ServiceView,
-  view: View,
-  edge: Edge,
-  now: number,
-): AffinitySession | Promise<AffinitySession> {
+/** Finds the session's instance. An unusable pin is not an error: a new instance is picked. */
+export function findPin(context: RequestContext): AffinitySession | Promise<AffinitySession> {
+  const { incoming, service, edge } = context;
   const { by, header } = service.policy.affinity;
   if (by === 'none') return NO_SESSION;
-  if (incoming.governanceSessionId)
-    return placedSession('governance', incoming.governanceSessionId, service, view, now);
-  if (by === 'cookie') {
-    if (!incoming.cookieHeader) return { by: 'cookie', id: null, pins: null, instance: null };
-    const pins = edge.affinityCookies.open(incoming.cookieHeader, now);
-    if (pins instanceof Promise) return pins.then((opened) => cookieSession(opened, service, now));
-    return cookieSession(pins, service, now);
+  if (incoming.governanceSessionId) return placedSession(context, 'governance', incoming.governanceSessionId);
+  if (by === 'ip') return placedSession(context, 'ip', incoming.clientKey);
+  if (by === 'header') {
+    const id = header ? incoming.request.headers.get(header) : null;
+    return id ? placedSession(context, 'header', id) : NO_SESSION;
   }
-  if (by === 'ip') return placedSession('ip', incoming.clientKey, service, view, now);
-  const id = header ? incoming.request.headers.get(header) : null;
-  return id ? placedSession('header', id, service, view, now) : NO_SESSION;
+  if (!incoming.cookieHeader) return NEW_COOKIE_SESSION;
+  const now = incoming.startedAt;
+  const opening = edge.affinityCookies.open(incoming.cookieHeader, now);
+  if (opening instanceof Promise) return opening.then((pins) => cookieSession(pins, service, now));
+  return cookieSession(opening, service, now);
 }
 
 function placedSession(
+  { incoming, service, view }: RequestContext,
   by: 'governance' | 'header' | 'ip',
   id: string,
-  service: ServiceView,
-  view: View,
-  now: number,
 ): AffinitySession {
-  const moved = view.pins.get(id)?.[service.id];
-  const recorded = moved ? service.byKey.get(moved) : undefined;
-  const instance = recorded && canKeepSession(recorded, now) ? recorded : service.sessions(id, now);
+  const now = incoming.startedAt;
+  const key = view.pins.get(id)?.[service.id];
+  const pinned = key === undefined ? undefined : service.byKey.get(key);
+  const instance = pinned && canKeepSession(pinned, now) ? pinned : service.sessions(id, now);
   return { by, id, pins: null, instance };
 }
 
 function cookieSession(pins: AffinityPins | null, service: ServiceView, now: number): AffinitySession {
-  const id = pins?.instances[service.id];
-  const pinned = id === undefined ? undefined : service.byKey.get(id);
+  const key = pins?.instances[service.id];
+  const pinned = key === undefined ? undefined : service.byKey.get(key);
   return { by: 'cookie', id: null, pins, instance: pinned && canKeepSession(pinned, now) ? pinned : null };
 }
 

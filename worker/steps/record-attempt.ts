@@ -6,37 +6,33 @@ import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import type { CompletedAttempt } from './attempt.ts';
 
-/** Step 10. What one try says about the gateway it took and the instance that served it. */
-export function recordAttempt(attempted: CompletedAttempt, service: ServiceView, edge: Edge): void {
+/** Updates what this isolate knows about the gateway that was used and the instance that answered. */
+export function recordAttempt(attempt: CompletedAttempt, service: ServiceView, edge: Edge): void {
   const now = edge.now();
-  const { plan, result, ms } = attempted;
+  const { plan, result, ms } = attempt;
   if (plan.route.kind === 'gateway') {
-    if (gatewayFailed(attempted)) {
+    if (gatewayFailed(attempt)) {
       edge.gateways.onFailure(plan.route.origin, now);
       return;
     }
     if (result.kind === 'response') edge.gateways.onResponse(plan.route.origin);
   }
-  const candidate = servedCandidate(attempted, service);
+  const candidate = servedCandidate(attempt, service);
   if (!candidate) return;
-  const failed = isFailure(result);
+  const success = !isFailure(result);
   const { local } = candidate;
-  if (failed) {
-    const inRotation = service.candidates.filter((one) => !isEjected(one.local.ejection, now)).length;
-    recordFailure(local.ejection, now, service.candidates.length, inRotation);
-  } else {
+  if (success) {
     recordSuccess(local.ejection, now);
     recordLatency(local.latency, ms, now);
+  } else {
+    const inRotation = service.candidates.filter((one) => !isEjected(one.local.ejection, now)).length;
+    recordFailure(local.ejection, now, service.candidates.length, inRotation);
   }
-  edge.counters.countAttempt(
-    { site: candidate.site, service: service.id, instance: candidate.id },
-    plan.route.kind,
-    !failed,
-    ms,
-  );
+  const { site, id: instance } = candidate;
+  edge.counters.countAttempt({ site, service: service.id, instance, path: plan.route.kind }, success, ms);
 }
 
-/** Who answered: HAProxy may have used another instance of its site than asked for; null when the snapshot has none such. */
+/** The instance that answered: HAProxy may have used another one than the edge named. Null: not in the snapshot. */
 export function servedCandidate(
   { plan, servedBy }: CompletedAttempt,
   service: ServiceView,
@@ -47,10 +43,10 @@ export function servedCandidate(
   return site?.byId.get(servedBy ?? '') ?? null;
 }
 
-/** Whether it was the gateway that failed, rather than the instance behind it. */
+/** Whether the gateway itself failed, rather than the instance behind it. */
 export function gatewayFailed({ plan, result }: CompletedAttempt): boolean {
   if (plan.route.kind !== 'gateway' || result.kind === 'timeout') return false;
   if (result.kind === 'thrown' || isGatewayUnreachable(result.status)) return true;
-  // It does not know the edge's key, or its clock is wrong.
+  // The gateway refuses the edge's token: it lacks the edge's key, or its clock is wrong.
   return result.status === 401 && result.unsentMark;
 }

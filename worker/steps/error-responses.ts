@@ -1,0 +1,113 @@
+import { type ProblemDetails, problemResponse } from '../problem.ts';
+import type { FailoverFailure, FailoverOutcome } from './fail-over.ts';
+import type { IncomingRequest } from './guard.ts';
+import type { LimitResult } from './limit.ts';
+
+/** The responses that the edge itself makes when it does not pass one on. */
+
+const QUOTA_EXCEEDED = 'https://iana.org/assignments/http-problem-types#quota-exceeded';
+
+export const invalidTarget = (): Response =>
+  problemResponse({ title: 'Bad Request', status: 400, detail: 'The request target must be a path.' });
+
+export const misconfigured = (detail: string): Response =>
+  problemResponse({ title: 'Misconfigured edge', status: 500, detail });
+
+/** Workers cannot send such a request on, and without its body it would be a different request. */
+export const bodyRefused = (incoming: IncomingRequest): Response =>
+  errorResponse(incoming, {
+    title: 'Bad Request',
+    status: 400,
+    detail: `A ${incoming.method} request must not have a body.`,
+  });
+
+export const forbidden = (incoming: IncomingRequest): Response =>
+  errorResponse(incoming, {
+    title: 'Forbidden',
+    status: 403,
+    detail: 'Your network may not access this path.',
+  });
+
+export const notFound = (incoming: IncomingRequest): Response =>
+  errorResponse(incoming, {
+    title: 'Not Found',
+    status: 404,
+    detail: 'No service is configured for this path.',
+  });
+
+export function tooManyRequests(incoming: IncomingRequest, limits: LimitResult): Response {
+  const { violated, retryAfterSeconds, headers } = limits;
+  return errorResponse(
+    incoming,
+    {
+      type: QUOTA_EXCEEDED,
+      title: 'Too Many Requests',
+      status: 429,
+      detail: `Over the limit of ${violated.join(', ')}; try again in ${retryAfterSeconds} s.`,
+      'violated-policies': violated,
+    },
+    {
+      ...(headers && { ratelimit: headers.limit, 'ratelimit-policy': headers.policy }),
+      'retry-after': String(retryAfterSeconds),
+    },
+  );
+}
+
+/** Workers cannot make a response with a status above 599. */
+export const invalidStatus = (incoming: IncomingRequest, status: number): Response =>
+  errorResponse(incoming, {
+    title: 'Bad Gateway',
+    status: 502,
+    detail: `The upstream answered with the invalid status ${status}.`,
+  });
+
+/** The response when no upstream response can be passed on. */
+export function failureResponse(
+  incoming: IncomingRequest,
+  failure: FailoverFailure,
+  attempts: FailoverOutcome['attempts'],
+): Response {
+  switch (failure) {
+    case 'gone':
+      // The client has hung up. 499 is the status that proxies log for this.
+      return new Response(null, { status: 499 });
+    case 'broken':
+      return errorResponse(incoming, {
+        title: 'Bad Request',
+        status: 400,
+        detail: 'The request body ended too early.',
+      });
+    case 'slow':
+      return errorResponse(incoming, {
+        title: 'Request Timeout',
+        status: 408,
+        detail: 'The request body did not arrive in time.',
+      });
+    case 'ambiguous':
+      return ambiguousFailure(incoming, attempts.at(-1)?.result.kind === 'timeout');
+    case 'shed':
+      return unavailable(incoming, 'Service overloaded: requests of this class are rejected for now.');
+    case 'no-instance':
+    case 'exhausted':
+      return unavailable(incoming, 'No instance of the service can answer now.');
+  }
+}
+
+/** Has no `Retry-After`: the request may have been processed, so a client must not simply send it again. */
+function ambiguousFailure(incoming: IncomingRequest, timedOut: boolean): Response {
+  return errorResponse(incoming, {
+    title: timedOut ? 'Gateway Timeout' : 'Bad Gateway',
+    status: timedOut ? 504 : 502,
+    detail:
+      'The request may have been processed, and repeating it is not safe. Requests with an Idempotency-Key are retried.',
+  });
+}
+
+const unavailable = (incoming: IncomingRequest, detail: string): Response =>
+  errorResponse(incoming, { title: 'Service Unavailable', status: 503, detail }, { 'retry-after': '1' });
+
+const errorResponse = (
+  { requestId }: IncomingRequest,
+  details: ProblemDetails,
+  headers: Record<string, string> = {},
+): Response => problemResponse(details, { ...headers, 'x-request-id': requestId });

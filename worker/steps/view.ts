@@ -1,0 +1,24 @@
+import type { View } from '../../shared/view.ts';
+import type { Edge } from '../edge.ts';
+import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
+
+/**
+ * The view in this isolate's memory. When a refresh is due, it runs in the background; only the first requests of a new
+ * isolate wait for it. Null: there is no snapshot.
+ */
+export function currentView(
+  incoming: IncomingRequest,
+  edge: Edge,
+  ctx: ExecutionContext,
+): View | null | Promise<View | null> {
+  const { snapshots } = edge;
+  if (snapshots.view) {
+    if (snapshots.isRefreshDue(incoming.startedAt)) {
+      ctx.waitUntil(snapshots.refresh());
+      watchClientDisconnect(incoming);
+    }
+    return snapshots.view;
+  }
+  // Not shared between requests: the runtime ends a refresh together with the request that started it.
+  return snapshots.refresh().then(() => snapshots.view);
+}
