@@ -1,4 +1,4 @@
-/** Workers without an edge's logic, to hold the edge against. Module text; `backend` is the origin they ask. */
+/** Source of Workers without the edge's logic, as baselines. `backend` is the origin they forward to. */
 
 export const passThroughWorker = (backend: string): string => `export default { fetch(request) {
   const { url } = request;
@@ -6,8 +6,8 @@ export const passThroughWorker = (backend: string): string => `export default { 
 } };`;
 
 /**
- * Changes the same header fields as the edge, under a timeout, and decides nothing: no proxy that adds these fields in a
- * Worker can cost less.
+ * Changes the same header fields as the edge, with a timeout, and makes no decision: the lowest cost of a Worker that adds
+ * these fields.
  */
 export const headerRewritingWorker = (backend: string): string => `export default { async fetch(request) {
   const { url, method, body } = request;

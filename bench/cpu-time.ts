@@ -7,7 +7,7 @@ interface ProcessStat {
   ticks: number;
 }
 
-/** Of a process that is still there. */
+/** Null when the process has ended. */
 export function readProcessStat(pid: number): ProcessStat | null {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
@@ -27,5 +27,5 @@ export const parentOf = (pid: number): number | null => readProcessStat(pid)?.pa
 
 const TICK_MICROS = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
 
-/** User and system time so far, microseconds; steps of a tick, usually 10 ms. */
+/** User and system time of a process, microseconds, in steps of a clock tick (usually 10 ms). */
 export const cpuMicros = (pid: number): number => (readProcessStat(pid)?.ticks ?? 0) * TICK_MICROS;

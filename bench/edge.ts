@@ -8,7 +8,7 @@ import { type Gateway, startGateway } from './gateway.ts';
 import { type Rig, startBackend, startRig } from './rig.ts';
 import { CONNECTIONS, median, wrk } from './wrk.ts';
 
-/** The edge beside a Worker that only passes on: same workerd, same backend, same run, turn by turn. */
+/** The edge compared with a pass-through Worker: same workerd, same backend, same run, in alternating rounds. */
 export async function benchEdge(): Promise<void> {
   const backend = await startBackend();
   const gateway = await startGateway(backend.url);
@@ -44,7 +44,7 @@ export const LIMIT: SnapshotRateLimit = {
 };
 
 export function service(backend: string, part: Partial<SnapshotService>): SnapshotService {
-  const line = (id: string, url: string): SnapshotInstance => ({
+  const instance = (id: string, url: string): SnapshotInstance => ({
     id,
     url,
     state: 'up',
@@ -71,7 +71,7 @@ export function service(backend: string, part: Partial<SnapshotService>): Snapsh
     rateLimits: [LIMIT],
     access: [{ path: '/admin', allow: ['10.0.0.0/8'] }],
     slowStart: 30_000,
-    instances: [line('bench-1', backend), line('bench-2', backend)],
+    instances: [instance('bench-1', backend), instance('bench-2', backend)],
     ...part,
   };
 }
@@ -84,25 +84,25 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
       gateway: service(backend, { routes: ['/gateway'], path: 'gateway' }),
     },
   });
-  const ways: [string, string][] = [
-    ['a Worker that only passes on', `${rig.passThroughUrl}/direct/x?y=1`],
-    ['a Worker that only rewrites the same fields', `${rig.rewritingUrl}/direct/x?y=1`],
-    ['edge, everything on, directly', `${rig.edgeUrl}/direct/x?y=1`],
-    ['edge, everything on, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`],
+  const variants: [string, string][] = [
+    ['pass-through Worker', `${rig.passThroughUrl}/direct/x?y=1`],
+    ['Worker that rewrites the same header fields', `${rig.rewritingUrl}/direct/x?y=1`],
+    ['edge, all features, direct', `${rig.edgeUrl}/direct/x?y=1`],
+    ['edge, all features, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`],
   ];
-  const rows: EdgeBenchRow[] = ways.map(([what]) => ({
+  const rows: EdgeBenchRow[] = variants.map(([what]) => ({
     what,
     perSecond: [],
     cpuMicros: [],
     p99: [],
     gatewayMicros: [],
   }));
-  for (const [, url] of ways) await wrk(url, 1);
+  for (const [, url] of variants) await wrk(url, 1);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [index, [, url]] of ways.entries()) {
+    for (const [index, [, url]] of variants.entries()) {
       const before = { workerd: rig.workerdCpuMicros(), haproxy: gateway.cpuMicros() };
       const result = await wrk(url, SECONDS);
-      if (result.failed > 0) throw new Error(`${url}: ${result.failed} answers were not 2xx`);
+      if (result.failed > 0) throw new Error(`${url}: ${result.failed} responses were not 2xx`);
       const row = rows[index];
       row?.perSecond.push(result.perSecond);
       row?.cpuMicros.push((rig.workerdCpuMicros() - before.workerd) / result.requests);
@@ -117,7 +117,7 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
     rows.map(({ what, perSecond, cpuMicros, p99, gatewayMicros }) => ({
       what,
       'req/s': Math.round(median(perSecond)),
-      'of pass-through': median(roundRatios(perSecond, base.perSecond)).toFixed(2),
+      'ratio to pass-through': median(roundRatios(perSecond, base.perSecond)).toFixed(2),
       'workerd µs/req': Math.round(median(cpuMicros)),
       'CPU ratio': median(roundRatios(base.cpuMicros, cpuMicros)).toFixed(2),
       'HAProxy µs/req': Math.round(median(gatewayMicros)),
@@ -126,7 +126,7 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
   );
 }
 
-/** Round by round: what else the machine does then meets both sides alike. */
+/** Ratios per round, so that other load on the machine affects both sides equally. */
 const roundRatios = (above: readonly number[], below: readonly number[]): number[] =>
   above.map((value, round) => value / (below[round] ?? value));
 
@@ -187,6 +187,6 @@ function isolateLimit(): void {
     limiter.take(keys[i % keys.length] ?? '', 20, 1, 1_700_000_000_000 + i / 100);
   const seconds = (performance.now() - started) / 1000;
   console.log(
-    `\nLimit within the isolate, 100,000 clients: ${Math.round(count / seconds / 1000)},000 decisions a second`,
+    `\nLimit in one isolate, 100,000 clients: ${Math.round(count / seconds / 1000)},000 decisions per second`,
   );
 }

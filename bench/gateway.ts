@@ -9,12 +9,12 @@ import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { parseConfig } from '../shared/config/load.ts';
 import { cpuMicros, parentOf } from './cpu-time.ts';
 
-/** A gateway as it is installed: the shipped template, edge tokens verified, one thread. */
+/** A gateway as deployed: the shipped template, verified edge tokens, one thread. */
 export interface Gateway {
   url: string;
-  /** What the edge signs with: its GATEWAY_JWT_KEY. */
+  /** The edge's GATEWAY_JWT_KEY. */
   jwtKey: string;
-  /** Processor time of HAProxy so far, microseconds. */
+  /** CPU time of HAProxy, microseconds. */
   cpuMicros(): number;
   stop(): Promise<void>;
 }
@@ -25,7 +25,7 @@ export async function startGateway(
 ): Promise<Gateway> {
   const folder = createPrivateFolder('acgs-b');
   const [port = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
-  // No two instances of a service may have one URL.
+  // Instances of a service must have different URLs.
   const secondUrl = backendUrl.replace('127.0.0.1', 'localhost');
   const config = parseConfig(`
 version: 1
@@ -40,14 +40,16 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
   masterSocket: ${join(folder, 'master.sock')}, file: ${join(folder, 'haproxy.cfg')} }
 `);
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const text = (der: Buffer): string => `k1:${der.toString('base64url')}`;
+  const encode = (der: Buffer): string => `k1:${der.toString('base64url')}`;
   const secrets = {
     statsUser: 'admin',
     statsPassword: 'bench',
-    edgePublicKeys: text(publicKey.export({ type: 'spki', format: 'der' })),
+    edgePublicKeys: encode(publicKey.export({ type: 'spki', format: 'der' })),
   };
   await installHaproxyConfig({
-    ...{ config, instances: configInstances(config), secrets },
+    config,
+    instances: configInstances(config),
+    secrets,
     ...(template === undefined ? {} : { template }),
   });
   const { file: configFile, masterSocket } = config.haproxy;
@@ -58,7 +60,7 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
     .filter((one) => one > 0 && parentOf(one) === pid);
   return {
     url: `http://127.0.0.1:${port}`,
-    jwtKey: text(privateKey.export({ type: 'pkcs8', format: 'der' })),
+    jwtKey: encode(privateKey.export({ type: 'pkcs8', format: 'der' })),
     cpuMicros: () => [pid, ...workers].reduce((sum, one) => sum + cpuMicros(one), 0),
     async stop() {
       await haproxy.stop();

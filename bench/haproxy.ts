@@ -27,10 +27,10 @@ interface HaproxyBenchRow {
   workerMb: number;
 }
 
-/** What a thousand instances cost HAProxy, beside the same servers, checked too, in a file that holds nothing else. */
+/** The cost of a thousand instances in HAProxy, compared with a minimal configuration of the same checked servers. */
 export async function benchHaproxy(): Promise<void> {
   const folder = createPrivateFolder('acgs-bf');
-  // Every instance is this one server, under an address of its own.
+  // One server for all instances, each at its own loopback address.
   const server = createServer((_, response) => response.end('ok'));
   await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
   try {
@@ -68,8 +68,14 @@ async function ourRow(folder: string, port: number): Promise<HaproxyBenchRow> {
       site: { id: 'main' },
       agent: { bind: `127.0.0.1:${agent}` },
       haproxy: {
-        ...{ bind: [`127.0.0.1:${bind}`], stats: `127.0.0.1:${stats}`, agentCheck: `127.0.0.1:${check}` },
-        ...{ socket, masterSocket, file: join(folder, 'haproxy.cfg'), log: '127.0.0.1:9', threads: 2 },
+        bind: [`127.0.0.1:${bind}`],
+        stats: `127.0.0.1:${stats}`,
+        agentCheck: `127.0.0.1:${check}`,
+        socket,
+        masterSocket,
+        file: join(folder, 'haproxy.cfg'),
+        log: '127.0.0.1:9',
+        threads: 2,
       },
       services: Object.fromEntries(
         numbers(SERVICES).map((service) => [
@@ -119,13 +125,13 @@ frontend all
 ${backends.join('')}`,
   );
   return {
-    what: 'the same servers, checked',
+    what: 'minimal file, same servers',
     renderMs: null,
     ...(await measured(file, socket, masterSocket)),
   };
 }
 
-/** Judged, started, reloaded some times under the checks of all servers. */
+/** Validates, starts and reloads HAProxy while it checks all servers. */
 async function measured(configFile: string, socket: string, masterSocket: string) {
   const checkMs = millisecondsOf(() => validateHaproxyConfig(configFile));
   const haproxy = await startHaproxy({ configFile, masterSocket });

@@ -7,7 +7,7 @@ const MEBIBYTE = 1024 * 1024;
 const SIZE = 1024 * MEBIBYTE;
 const CHUNK = Buffer.alloc(256 * 1024, 'x');
 
-/** A gibibyte up and a gibibyte down through the edge, and the most memory workerd held meanwhile. */
+/** Memory of workerd while 1 GiB goes up and 1 GiB comes down through the edge. */
 export async function benchLargeBodies(): Promise<void> {
   const origin = createServer((incoming, answer) => {
     let received = 0;
@@ -35,12 +35,12 @@ export async function benchLargeBodies(): Promise<void> {
     await rig.publish({ gateways: [], services: { large: service(url) } });
     const before = rig.workerdRssBytes();
     let peak = before;
-    const watch = setInterval(() => {
+    const sampler = setInterval(() => {
       peak = Math.max(peak, rig.workerdRssBytes());
     }, 50);
     const down = await transfer(rig.edgeUrl, 'GET');
     const up = await transfer(rig.edgeUrl, 'PUT');
-    clearInterval(watch);
+    clearInterval(sampler);
     const mib = (bytes: number): number => Math.round(bytes / MEBIBYTE);
     console.log(
       `\n1 GiB down ${mib(down)} MiB received, up ${mib(up)} MiB received; workerd ${mib(before)} MiB before, at most ${mib(peak)} MiB`,

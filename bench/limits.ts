@@ -11,9 +11,9 @@ const ROUNDS = 5;
 const SECONDS = 2;
 
 /**
- * A global limit by leases, in the isolate, beside one Durable Object call a request: the same requests through the same
- * edge in the same workerd, turn by turn; and the bare decisions of both. The object of the usual way counts in memory
- * and stores nothing, which is the cheapest it can be.
+ * A global limit by leases, compared with one Durable Object call per request: the same requests through the same edge in
+ * the same workerd, in alternating rounds; and the decisions alone. The object of the comparison counts in memory and
+ * stores nothing, which is the lowest possible cost.
  */
 export async function benchGlobalLimit(): Promise<void> {
   const backend = await startBackend();
@@ -34,14 +34,16 @@ export async function benchGlobalLimit(): Promise<void> {
     };
     const proxied = (path: string) => async (): Promise<number> => {
       const { perSecond, failed } = await wrk(`${rig.edgeUrl}${path}`, SECONDS);
-      if (failed > 0) throw new Error(`${path}: ${failed} answers were not 2xx`);
+      if (failed > 0) throw new Error(`${path}: ${failed} responses were not 2xx`);
       return perSecond;
     };
     const rows: [string, () => Promise<number>, () => Promise<number>][] = [
       ['requests through the edge', proxied('/leases'), proxied('/per-request')],
       ['decisions alone', bare('leases', 1_000_000), bare('per-request', 10_000)],
     ];
-    console.log(`\nGlobal limit, ${CONNECTIONS} at a time, a second; median of ${ROUNDS} rounds in turn`);
+    console.log(
+      `\nGlobal limit, per second, ${CONNECTIONS} at a time; median of ${ROUNDS} alternating rounds`,
+    );
     const table = [];
     for (const [what, leases, perRequest] of rows) {
       await leases();
@@ -53,7 +55,7 @@ export async function benchGlobalLimit(): Promise<void> {
       table.push({
         what,
         leases: Math.round(median(seen.map((one) => one.leases))),
-        'one call a request': Math.round(median(seen.map((one) => one.perRequest))),
+        'one call per request': Math.round(median(seen.map((one) => one.perRequest))),
         ratio: median(seen.map((one) => one.leases / one.perRequest)).toFixed(1),
       });
     }
@@ -67,7 +69,7 @@ export async function benchGlobalLimit(): Promise<void> {
 const CLIENTS = 1_000_000;
 const STEP = 125_000;
 
-/** A million clients, each with its own address and cookie, through all that an isolate keeps by client. */
+/** Memory of an isolate with a million clients, each with its own address and cookie. */
 export async function benchMillionClients(): Promise<void> {
   const rig = await startRig('http://127.0.0.1:9', {}, { worker: WORKER });
   const pass = async (from: number, count: number): Promise<number> => {
@@ -83,11 +85,11 @@ export async function benchMillionClients(): Promise<void> {
       if (clients > 0) ms += await pass(clients - STEP, STEP);
       rows.push({
         clients: clients.toLocaleString('en'),
-        'workerd, garbage and all, MiB': mib(rig.workerdRssBytes()),
+        'workerd RSS, MiB': mib(rig.workerdRssBytes()),
       });
     }
     console.log(
-      `\nA million clients, a limit, a lease and a cookie each: ${Math.round((CLIENTS / ms) * 1000)} a second`,
+      `\nA million clients with a limit, a lease and a cookie each: ${Math.round((CLIENTS / ms) * 1000)} per second`,
     );
     console.table(rows);
   } finally {

@@ -5,7 +5,7 @@ import { benchLargeBodies } from './large-bodies.ts';
 import { benchGlobalLimit, benchMillionClients } from './limits.ts';
 import { benchProbes, formatProbes } from './probes.ts';
 
-/** `npm run bench [name …]`: what is measured, by name. */
+/** `npm run bench [name …]`: the benchmarks by name. */
 const BENCHES: Record<string, () => Promise<void>> = {
   edge: benchEdge,
   'edge-token': benchEdgeToken,
@@ -20,7 +20,7 @@ const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in BENCHES));
 if (unknown.length > 0) {
   process.stderr.write(
-    `no bench named ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}\n`,
+    `unknown benchmark ${unknown.join(', ')}; expected ${Object.keys(BENCHES).join(', ')}\n`,
   );
   process.exit(2);
 }

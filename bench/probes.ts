@@ -10,9 +10,8 @@ import { probeTargetsOf } from '../agent/probes/targets.ts';
 import { parseConfig } from '../shared/config/load.ts';
 
 /**
- * Probing, measured two ways. How many probes one core carries out and judges in a second, against a loop that only
- * sends the same request through bare undici clients; and how late the probes of 5,000 instances begin, and what they
- * cost, when each is due every two seconds.
+ * Two measurements of probing: probes and judgements per CPU second, compared with a loop that only sends the same request
+ * through undici clients; and the lateness and cost of probing 5,000 instances every two seconds.
  */
 
 const CONNECTIONS = 64;
@@ -21,7 +20,7 @@ const WARM_UP_MS = 1_000;
 const ROUNDS = 3;
 const FLEET = { instances: 5_000, intervalMs: 2_000, measureMs: 16_000, servers: 4 };
 
-/** The servers stand in a process of their own, so that what is measured is the prober's core alone. */
+/** The servers run in another process, so that the measurement covers the prober only. */
 const SERVERS = `
 import { createServer } from 'node:http';
 const ports = [];
@@ -59,7 +58,7 @@ export async function benchProbes(): Promise<ProbesResult> {
     const url = `http://127.0.0.1:${ports[0]}`;
     const bare: number[] = [];
     const ours: number[] = [];
-    // Turn and turn about, so that whatever else the machine does meets both alike.
+    // Alternating rounds, so that other load on the machine affects both equally.
     for (let round = 0; round < ROUNDS; round++) {
       bare.push(await throughput(bareClients(url)));
       ours.push(await throughput(judgedProbes(url)));
@@ -84,7 +83,7 @@ interface ProbeLoad {
   close(): void;
 }
 
-/** What undici does at best with one request after the other on each connection. */
+/** The limit of undici with sequential requests on each connection. */
 function bareClients(url: string): ProbeLoad {
   const clients = Array.from({ length: CONNECTIONS }, () => new Client(url));
   return {
@@ -98,7 +97,7 @@ function bareClients(url: string): ProbeLoad {
   };
 }
 
-/** The agent's probe and the agent's judgement of it. */
+/** The agent's probe and judgement. */
 function judgedProbes(url: string): ProbeLoad {
   const { config, records } = fleetOf(CONNECTIONS, () => url);
   const probes = probeTargetsOf(
@@ -122,7 +121,7 @@ function judgedProbes(url: string): ProbeLoad {
   };
 }
 
-/** Requests per second of CPU time: on a shared machine wall time tells more about the neighbours. */
+/** Requests per second of CPU time, which other load on the machine affects less than wall time. */
 async function throughput(load: ProbeLoad): Promise<number> {
   let done = 0;
   let running = true;
@@ -206,12 +205,12 @@ const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export function formatProbes({ bare, ours, ratio, fleet }: ProbesResult): string {
   return [
-    `probes per CPU second, ${CONNECTIONS} connections, best of ${ROUNDS} rounds in turn`,
+    `probes per CPU second, ${CONNECTIONS} connections, best of ${ROUNDS} alternating rounds`,
     `  bare undici request loop     ${Math.round(bare).toLocaleString('en')}`,
-    `  probe and judgement          ${Math.round(ours).toLocaleString('en')}   (${ratio.toFixed(2)} of it; goal 0.70)`,
+    `  probe and judgement          ${Math.round(ours).toLocaleString('en')}   (${ratio.toFixed(2)} of the loop; goal 0.70)`,
     `${FLEET.instances.toLocaleString('en')} instances, each every ${FLEET.intervalMs / 1000} s, for ${FLEET.measureMs / 1000} s`,
     `  probes per second            ${Math.round(fleet.perSecond).toLocaleString('en')}   (due: ${(FLEET.instances / FLEET.intervalMs) * 1000}), failed ${fleet.failed}`,
-    `  begin late by                mean ${fleet.latenessMs.mean.toFixed(1)} ms, worst ${fleet.latenessMs.max.toFixed(0)} ms`,
+    `  lateness                     mean ${fleet.latenessMs.mean.toFixed(1)} ms, worst ${fleet.latenessMs.max.toFixed(0)} ms`,
     `  CPU                          ${fleet.cpuPercent.toFixed(0)} % of a core`,
     `  memory (whole process)       ${Math.round(fleet.rssMb)} MB`,
   ].join('\n');

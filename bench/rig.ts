@@ -12,12 +12,12 @@ import type { Snapshot } from '../shared/snapshot/snapshot.ts';
 import { headerRewritingWorker, passThroughWorker } from './baseline-workers.ts';
 import { cpuMicros, readProcessStat } from './cpu-time.ts';
 
-/** What the benches of the edge run on: one workerd holding the edge and Workers without its logic, one backend. */
+/** The test rig of the edge benchmarks: one workerd with the edge and the baseline Workers, and one backend. */
 export interface Rig {
   edgeUrl: string;
   passThroughUrl: string;
   rewritingUrl: string;
-  /** Processor time of workerd so far, microseconds. */
+  /** CPU time of workerd, microseconds. */
   workerdCpuMicros(): number;
   workerdRssBytes(): number;
   publish(snapshot: Omit<Snapshot, 'v' | 'site' | 'epoch' | 'seq' | 'issuedAt'>): Promise<void>;
@@ -26,11 +26,11 @@ export interface Rig {
 
 const ROOT = join(import.meta.dirname, '..');
 
-/** A Worker of the bench's own in place of the deployable one. */
+/** A benchmark's own Worker in place of the deployed one. */
 export interface BenchWorker {
-  /** From the root of the checkout. */
+  /** Path from the repository root. */
   entry: string;
-  /** Its further Durable Objects: binding → class. */
+  /** Additional Durable Objects: binding → class. */
   objects: Record<string, string>;
 }
 
@@ -51,7 +51,7 @@ export async function startRig(
     unsafeDirectSockets: [{ host: '127.0.0.1', port }],
   });
   const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
-  if (!('privateKey' in pair)) throw new Error('Ed25519 makes a pair');
+  if (!('privateKey' in pair)) throw new Error('expected an Ed25519 key pair');
   const raw = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
   const before = new Set(workerds());
   const miniflare = new Miniflare(
@@ -98,8 +98,7 @@ export async function startRig(
       const snapshot: Snapshot = { v: 1, site: 'main', epoch: 1, seq: ++seq, issuedAt: Date.now(), ...part };
       const body = await signSnapshot(snapshot, { kid: 'k1', privateKey: pair.privateKey });
       const answer = await fetch(`${edgeUrl}/__acgs/snapshot/main`, { method: 'PUT', body });
-      if (!answer.ok)
-        throw new Error(`publishing the bench's snapshot: ${answer.status} ${await answer.text()}`);
+      if (!answer.ok) throw new Error(`cannot publish the snapshot: ${answer.status} ${await answer.text()}`);
     },
     async stop() {
       await miniflare.dispose();
@@ -121,7 +120,7 @@ async function bundleBenchWorker({ entry }: BenchWorker, dir: string): Promise<s
   return outfile;
 }
 
-/** Children of this process that are workerd. */
+/** The workerd child processes of this process. */
 function workerds(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
@@ -136,7 +135,7 @@ function workerds(): number[] {
 const rssBytes = (pid: number): number =>
   Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4_096;
 
-/** The fastest backend at hand: HAProxy answering by itself. */
+/** The fastest available backend: HAProxy with a fixed response. */
 export async function startBackend(): Promise<{ url: string; stop(): Promise<void> }> {
   const port = await freePort();
   const dir = mkdtempSync(join(tmpdir(), 'acgs-backend-'));
@@ -152,7 +151,7 @@ defaults
   timeout server 30s
 frontend backend
   bind 127.0.0.1:${port}
-  http-request return status 200 content-type text/plain hdr x-acgs-instance bench-1 string "an answer of a service\\n"
+  http-request return status 200 content-type text/plain hdr x-acgs-instance bench-1 string "response of a service\\n"
 `,
   );
   const haproxy = await startHaproxy({ configFile });

@@ -6,14 +6,14 @@ export const CONNECTIONS = 32;
 export const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
-/** GETs from one thread of wrk; `p99` in milliseconds. */
+/** Sends GET requests with one thread of wrk. `p99` is in milliseconds. */
 export async function wrk(
   url: string,
   seconds: number,
   headers: readonly string[] = [],
 ): Promise<{ requests: number; perSecond: number; p99: number; failed: number }> {
-  const more = headers.flatMap((header) => ['-H', header]);
-  const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...more, url];
+  const headerArgs = headers.flatMap((header) => ['-H', header]);
+  const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...headerArgs, url];
   const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   let text = '';
   child.stdout.on('data', (chunk) => {

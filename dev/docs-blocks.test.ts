@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { commandBlocks, rewriteForStack } from './docs-blocks.ts';
 
-test('only marked blocks are commands to run', () => {
+test('returns only marked blocks', () => {
   const page = ['# x', '```sh check', 'a', 'b', '```', '```sh', 'c', '```', '```sh check', 'd', '```'].join(
     '\n',
   );
@@ -11,7 +11,7 @@ test('only marked blocks are commands to run', () => {
   ]);
 });
 
-test('the shipped ports and paths become those of the stack, other numbers stay', () => {
+test('replaces the shipped ports and paths, and no other number', () => {
   const place = { offset: 100, stateDir: '/s', haproxySocket: '/h.sock', scratch: '/t' };
   expect(rewriteForStack('curl http://127.0.0.1:8787/x localhost:8014 127.0.0.1:5432 :8787', place)).toBe(
     'curl http://127.0.0.1:8887/x localhost:8114 127.0.0.1:5432 :8787',

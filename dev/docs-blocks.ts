@@ -1,10 +1,10 @@
 export interface CommandBlock {
-  /** Where the block begins in its page, from 1. */
+  /** Line number of the opening fence, from 1. */
   line: number;
   text: string;
 }
 
-/** The marked command blocks of a page, in order: fenced with ```sh check. */
+/** The command blocks of a page that are marked ```sh check, in order. */
 export function commandBlocks(page: string): CommandBlock[] {
   const blocks: CommandBlock[] = [];
   let open: { line: number; lines: string[] } | null = null;
@@ -19,15 +19,15 @@ export function commandBlocks(page: string): CommandBlock[] {
 }
 
 export interface StackAddresses {
-  /** Added to every port of the shipped configuration. */
+  /** Offset of the stack's ports from those of the shipped configuration. */
   offset: number;
   stateDir: string;
   haproxySocket: string;
-  /** A folder that goes away. */
+  /** A temporary folder. */
   scratch: string;
 }
 
-/** The same commands for a stack that is elsewhere: ports, sockets and folders of the shipped configuration, replaced. */
+/** Replaces the ports, sockets and folders of the shipped configuration by those of a stack. */
 export function rewriteForStack(
   text: string,
   { offset, stateDir, haproxySocket, scratch }: StackAddresses,

@@ -8,9 +8,9 @@ import { type OpenApiDocument, renderApiPage } from './api-page.ts';
 import { commandBlocks, rewriteForStack } from './docs-blocks.ts';
 
 /**
- * `npm run docs:check`: what README and docs/operations.md tell people to type really works. Every block that is marked
- * (```sh check) runs, in order, against a stack of its own on ports of its own. `--show` prints what the commands
- * print. docs/api.md must be what the agent says of itself; `--write` writes it.
+ * `npm run docs:check`: runs every marked block (```sh check) of README.md and docs/operations.md, in order, against a stack
+ * on its own ports. `--show` prints their output. Also compares docs/api.md with the agent's OpenAPI document; `--write`
+ * updates it.
  */
 const { values } = parseArgs({
   options: { show: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
@@ -51,11 +51,11 @@ async function apiReference(agent: string): Promise<void> {
   ran++;
   const current = existsSync(file) && readFileSync(file, 'utf8') === page;
   if (!current) failed++;
-  process.stdout.write(`${current ? 'ok  ' : 'FAIL'} docs/api.md is what the agent says of itself\n`);
-  if (!current) process.stdout.write('  npm run docs:check -- --write writes it anew\n');
+  process.stdout.write(`${current ? 'ok  ' : 'FAIL'} docs/api.md matches the OpenAPI document\n`);
+  if (!current) process.stdout.write('  update it: npm run docs:check -- --write\n');
 }
 
-/** What /etc/acgs-lb/agent.env would give an operator's shell, and the tools the pages call. */
+/** The variables of /etc/acgs-lb/agent.env, and the tools that the pages call. */
 function environment({ stack, stateDir }: TestStack): NodeJS.ProcessEnv {
   const tools = join(scratch, 'bin');
   mkdirSync(tools);

@@ -3,19 +3,37 @@ import type { Snapshot, SnapshotInstance } from './snapshot/snapshot.ts';
 import { buildView, type View } from './view.ts';
 
 const instance = (id: string): SnapshotInstance => ({
-  ...{ id, url: 'http://x', state: 'up', reason: '', since: 1 },
+  id,
+  url: 'http://x',
+  state: 'up',
+  reason: '',
+  since: 1,
 });
 
 function snapshot(site: string, part: Partial<Snapshot>, ids: readonly string[] = []): Snapshot {
   return {
-    ...{ v: 1, site, epoch: 1, seq: 1, issuedAt: 1_000, gateways: [] },
+    v: 1,
+    site,
+    epoch: 1,
+    seq: 1,
+    issuedAt: 1_000,
+    gateways: [],
     services: {
       gs: {
         routes: ['/'],
-        ...{ timeout: 1_000, deadline: 2_000, path: 'gateway', strategy: 'round_robin', slowStart: 0 },
+        timeout: 1_000,
+        deadline: 2_000,
+        path: 'gateway',
+        strategy: 'round_robin',
+        slowStart: 0,
         failover: {
-          ...{ strategy: 'graceful', maxAttempts: 3, retryBudget: 0.2, backoff: 0 },
-          ...{ hedge: false, class: 5, staleIfError: 0 },
+          strategy: 'graceful',
+          maxAttempts: 3,
+          retryBudget: 0.2,
+          backoff: 0,
+          hedge: false,
+          class: 5,
+          staleIfError: 0,
         },
         affinity: { by: 'none', ttl: 1 },
         rateLimits: [],

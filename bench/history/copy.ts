@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { COPY_COLUMNS } from './generate.ts';
 
-/** Feeds lines to `COPY load_balancing_metrics FROM STDIN` through psql; gathers them so that the pipe is used well. */
+/** Sends lines to `COPY load_balancing_metrics FROM STDIN` through psql, in chunks. Returns the number of lines. */
 export async function copyIn(url: string, lines: Iterable<string>): Promise<number> {
   const child = spawn(
     'psql',
@@ -23,6 +23,6 @@ export async function copyIn(url: string, lines: Iterable<string>): Promise<numb
   }
   child.stdin.end(buffer);
   const [code] = await ended;
-  if (code !== 0) throw new Error(`psql ended with ${code}`);
+  if (code !== 0) throw new Error(`psql exited with code ${code}`);
   return count;
 }

@@ -1,9 +1,9 @@
-/** Made-up history with a daily and a weekly rhythm, a trend, noise, one bad afternoon and one hole. */
+/** Synthetic history with a daily and a weekly pattern, a trend, noise, and a slow period of gs every week. */
 
 export interface GeneratedInstance {
   service: string;
   instance: string;
-  /** Requests per second at the middle of the rhythm. */
+  /** Average requests per second. */
   rate: number;
   /** Typical response time, seconds. */
   seconds: number;
@@ -16,7 +16,7 @@ export interface GenerateOptions {
   step: number;
   instances: readonly GeneratedInstance[];
   random: () => number;
-  /** Growth of the rate over 30 days; 0.1 is ten per cent. */
+  /** Growth of the rate over 30 days; 0.1 is 10 %. */
   growth?: number;
 }
 
@@ -44,7 +44,7 @@ export const fourteenInstances: GeneratedInstance[] = Object.entries(BASE).flatM
 
 const DAY = 86_400;
 
-/** 1 on average: low at 4 in the morning, high at 16; weekends at half. */
+/** Relative rate, 1 on average: minimum at 04:00, maximum at 16:00 UTC, lower at weekends. */
 export function rhythm(at: number): number {
   const day = (at % DAY) / DAY;
   const weekday = new Date(at * 1000).getUTCDay();
@@ -52,7 +52,7 @@ export function rhythm(at: number): number {
   return weekly * (1 + 0.6 * Math.sin(2 * Math.PI * (day - 10 / 24)));
 }
 
-/** Seeded (mulberry32), so that a run can be repeated. */
+/** A seeded generator (mulberry32), so that runs are reproducible. */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {

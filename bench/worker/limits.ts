@@ -10,11 +10,11 @@ import { Limiters } from '../../worker/io/limiters.ts';
 export { Limiter, SnapshotHub };
 
 /**
- * The edge as it deploys, with doors beside it for the benches of its limits: what the usual way costs (one Durable
- * Object call a request, in front of the very same edge), bare decisions of both, and clients by the million.
+ * The deployed edge with additional endpoints for the limit benchmarks: one Durable Object call per request in front of
+ * the edge, the decisions of both methods alone, and a million clients.
  */
 
-/** The usual way at its best: counts in memory, stores nothing. */
+/** The usual method at its lowest cost: counts in memory and stores nothing. */
 export class CallPerRequest extends DurableObject {
   #window = 0;
   #count = 0;
@@ -67,7 +67,7 @@ interface Rate {
   ms: number;
 }
 
-/** As applyLimits has it: the isolate's count, then the lease, which is waited for when there is none. */
+/** Like the edge: counts in the isolate, then takes from the lease, and waits for a new lease when there is none. */
 async function bareLeases(count: number, env: BenchEnv, ctx: ExecutionContext): Promise<Rate> {
   const limiters = new Limiters(() => null);
   const leases = new LimitLeases(
@@ -86,7 +86,7 @@ async function bareLeases(count: number, env: BenchEnv, ctx: ExecutionContext): 
   return { decisions: count, ms: Date.now() - began };
 }
 
-/** 32 at a time, as many as the connections of the proxied rows. */
+/** 32 at a time, the number of connections of the proxied rows. */
 async function bareCalls(count: number, env: BenchEnv): Promise<Rate> {
   const stub = env.PER_REQUEST.getByName('*');
   const began = Date.now();
@@ -105,7 +105,7 @@ const granting = new LimitLeases(async () => ({ units: 1, forMs: 1_000, remainin
 const cookies = new AffinityCookies([]);
 const counters = new EdgeCounters('bench', 0);
 
-/** Each with an address and a forged cookie of its own, all within one window: nothing may be forgotten for idleness. */
+/** Clients with their own address and a forged cookie, all within one window, so that none is idle. */
 async function clients(from: number, count: number): Promise<Rate> {
   const began = Date.now();
   const now = 1_800_000_000_000;

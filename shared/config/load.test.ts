@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { ConfigError, parseConfig } from './load.ts';
 
 const SHIPPED = readFileSync(new URL('../../acgs-lb.yaml', import.meta.url), 'utf8');
@@ -15,285 +15,283 @@ function problemsOf(text: string): string[] {
   return [];
 }
 
-describe('parseConfig', () => {
-  it('reads the shipped file', () => {
-    const config = parseConfig(SHIPPED);
-    expect(Object.keys(config.services)).toEqual(['auth', 'ac', 'integrity', 'fv', 'gs', 'pgc', 'ec']);
-    expect(config.services.pgc).toMatchObject({
-      timeout: 45_000,
-      deadline: 55_000,
-      maxconn: 100,
-      health: { path: '/health', interval: 5_000, fall: 2, rise: 3, expect: { status: [[200, 200]] } },
-      breaker: { failureRate: 0.5, slowCall: 22_500, openFor: 30_000 },
-      rateLimits: [{ name: 'per-ip', limit: 20, window: 10_000, scope: 'edge' }],
-    });
-    expect(config.services.gs?.routes).toEqual(['/api/v1/governance', '/']);
-    expect(config.haproxy.rateLimit).toEqual({ limit: 20, windowMs: 10_000 });
-    expect(config.retention).toBe(30 * 86_400_000);
+it('reads the shipped file', () => {
+  const config = parseConfig(SHIPPED);
+  expect(Object.keys(config.services)).toEqual(['auth', 'ac', 'integrity', 'fv', 'gs', 'pgc', 'ec']);
+  expect(config.services.pgc).toMatchObject({
+    timeout: 45_000,
+    deadline: 55_000,
+    maxconn: 100,
+    health: { path: '/health', interval: 5_000, fall: 2, rise: 3, expect: { status: [[200, 200]] } },
+    breaker: { failureRate: 0.5, slowCall: 22_500, openFor: 30_000 },
+    rateLimits: [{ name: 'per-ip', limit: 20, window: 10_000, scope: 'edge' }],
   });
+  expect(config.services.gs?.routes).toEqual(['/api/v1/governance', '/']);
+  expect(config.haproxy.rateLimit).toEqual({ limit: 20, windowMs: 10_000 });
+  expect(config.retention).toBe(30 * 86_400_000);
+});
 
-  it('fills every default of a minimal file, and freezes it', () => {
-    const config = parseConfig(MINIMAL);
-    expect(config.services.web).toMatchObject({
-      timeout: 30_000,
-      deadline: 40_000,
-      path: 'gateway',
-      strategy: 'least_response_time',
-      affinity: { by: 'cookie', ttl: 3_600_000 },
-      failover: { strategy: 'graceful', maxAttempts: 3, retryBudget: 0.2 },
-      instances: [],
-    });
-    expect(config.agent.bind).toBe('127.0.0.1:9400');
-    expect(Object.isFrozen(config.services.web?.health.expect.status)).toBe(true);
+it('fills every default of a minimal file, and freezes it', () => {
+  const config = parseConfig(MINIMAL);
+  expect(config.services.web).toMatchObject({
+    timeout: 30_000,
+    deadline: 40_000,
+    path: 'gateway',
+    strategy: 'least_response_time',
+    affinity: { by: 'cookie', ttl: 3_600_000 },
+    failover: { strategy: 'graceful', maxAttempts: 3, retryBudget: 0.2 },
+    instances: [],
   });
+  expect(config.agent.bind).toBe('127.0.0.1:9400');
+  expect(Object.isFrozen(config.services.web?.health.expect.status)).toBe(true);
+});
 
-  it('overrides built-in values by defaults and both by the service: key by key, lists as a whole', () => {
-    const config = parseConfig(`${MINIMAL}    health: { interval: 5s, expect: { body: ok } }
+it('overrides built-in values by defaults and both by the service: key by key, lists as a whole', () => {
+  const config = parseConfig(`${MINIMAL}    health: { interval: 5s, expect: { body: ok } }
     access: []
 defaults:
   health: { path: /ready, interval: 20s, expect: { status: [2xx, 301] } }
   access: [ { path: /x, deny: [10.0.0.1] } ]
 `);
-    expect(config.services.web?.health).toMatchObject({
-      path: '/ready',
-      interval: 5_000,
-      timeout: 3_000,
-      expect: {
-        status: [
-          [200, 299],
-          [301, 301],
-        ],
-        body: 'ok',
-      },
-    });
-    expect(config.services.web?.access).toEqual([]);
+  expect(config.services.web?.health).toMatchObject({
+    path: '/ready',
+    interval: 5_000,
+    timeout: 3_000,
+    expect: {
+      status: [
+        [200, 299],
+        [301, 301],
+      ],
+      body: 'ok',
+    },
   });
+  expect(config.services.web?.access).toEqual([]);
+});
 
-  it('without alert routes sends every severity to every receiver', () => {
-    const receivers = (text: string) => parseConfig(MINIMAL + text).alerts.routes.flatMap(({ to }) => to);
-    expect(receivers('')).toEqual(['log']);
-    const ops = 'ops: { type: webhook, url: https://example.org/in }';
-    expect(receivers(`alerts: { receivers: { ${ops}, log: { type: log } } }\n`)).toEqual(['ops', 'log']);
-  });
+it('without alert routes sends every severity to every receiver', () => {
+  const receivers = (text: string) => parseConfig(MINIMAL + text).alerts.routes.flatMap(({ to }) => to);
+  expect(receivers('')).toEqual(['log']);
+  const ops = 'ops: { type: webhook, url: https://example.org/in }';
+  expect(receivers(`alerts: { receivers: { ${ops}, log: { type: log } } }\n`)).toEqual(['ops', 'log']);
+});
 
-  it.each([
-    [
-      'a wrong scalar',
-      MINIMAL.replace('[/]', '[/]\n    timeout: soon'),
-      'f.yaml:6:5: services.web.timeout: "soon" is not allowed; expected a duration',
-    ],
-    [
-      'an unknown key',
-      `${MINIMAL}colour: red\n`,
-      'f.yaml:6:1: colour: "colour" is not allowed; expected a known key of the file',
-    ],
-    [
-      'a value out of a list',
-      MINIMAL.replace('[/]', '[/]\n    strategy: fastest'),
-      'services.web.strategy: "fastest" is not allowed; expected least_response_time, round_robin',
-    ],
-    [
-      'a number out of range',
-      MINIMAL.replace('main }', 'main, agents: 3 }'),
-      'site.agents: 3 is not allowed; expected at most 2',
-    ],
-    [
-      'a missing key',
-      'site: { id: main }\nservices: { web: { routes: [/] } }\n',
-      'f.yaml:1:1: version: missing; expected 1',
-    ],
-    [
-      'another type',
-      MINIMAL.replace('routes: [/]', 'routes: /'),
-      'services.web.routes: "/" is not allowed; expected a list',
-    ],
-    [
-      'a bad service id',
-      MINIMAL.replace('web:', '"we b":'),
-      'services.we b: "we b" is not allowed; expected 1 to 63 letters',
-    ],
-    [
-      'a bad instance URL',
-      `${MINIMAL}    instances: [ { id: a, url: "http://x/path" } ]\n`,
-      'services.web.instances[0].url: "http://x/path" is not allowed; expected an http:// or https:// origin',
-    ],
-    [
-      'the same route twice',
-      `${MINIMAL}  api:\n    routes: [/]\n`,
-      'f.yaml:7:14: services.api.routes[0]: "/" is not allowed; expected a prefix no other service has (web has it)',
-    ],
-    [
-      'the same instance id twice',
-      `${MINIMAL}    instances: [ { id: a, url: "http://x:1" }, { id: a, url: "http://x:2" } ]\n`,
-      'services.web.instances[1].id: "a" is not allowed; expected an id no other',
-    ],
-    [
-      'the same URL twice',
-      `${MINIMAL}    instances: [ { id: a, url: "http://x:80" }, { id: b, url: "http://x" } ]\n`,
-      'services.web.instances[1].url: "http://x" is not allowed; expected a URL no other instance of the service has (a has it)',
-    ],
-    [
-      'a deadline below the timeout',
-      MINIMAL.replace('[/]', '[/]\n    deadline: 5s'),
-      'f.yaml:6:5: services.web.deadline: "5s" is not allowed; expected at least timeout (30s)',
-    ],
-    [
-      'a fast interval above the interval',
-      `${MINIMAL}defaults: { health: { fastInterval: 20s } }\n`,
-      'f.yaml:6:23: defaults.health.fastInterval: "20s" is not allowed; expected at most interval (10s)',
-    ],
-    [
-      'a maxOpenFor below openFor',
-      MINIMAL.replace('[/]', '[/]\n    breaker: { openFor: 10m }'),
-      'services.web.breaker.maxOpenFor: "300s" is not allowed; expected at least openFor (600s)',
-    ],
-    [
-      'an unknown receiver',
-      `${MINIMAL}alerts: { routes: [ { severities: [critical], to: [pager] } ] }\n`,
-      'alerts.routes[0].to[0]: "pager" is not allowed; expected one of log',
-    ],
-    [
-      'affinity by header without a header name',
-      MINIMAL.replace('[/]', '[/]\n    affinity: { by: header }'),
-      'services.web.affinity.header: missing; expected a header name',
-    ],
-    [
-      'a pool with min above max',
-      `${MINIMAL}postgres: { pool: { min: 5, max: 2 } }\n`,
-      'postgres.pool.min: 5 is not allowed; expected at most max (2)',
-    ],
-    [
-      'thresholds that do not rise',
-      `${MINIMAL}monitor: { thresholds: { errorPercent: { warning: 9, critical: 5, emergency: 10 } } }\n`,
-      'monitor.thresholds.errorPercent:',
-    ],
-    [
-      'a cost no request can pay',
-      `${MINIMAL}defaults: { rateLimits: [ { name: a, key: ip, limit: 5, window: 1s, cost: 6 } ] }\n`,
-      'defaults.rateLimits[0].cost: 6 is not allowed; expected at most limit (5)',
-    ],
-    [
-      'a limit named twice',
-      `${MINIMAL}defaults: { rateLimits: [ { name: a, key: ip, limit: 5, window: 1s }, { name: a, key: ip, limit: 5, window: 2s } ] }\n`,
-      'defaults.rateLimits[1].name: "a" is not allowed',
-    ],
-    [
-      'a top-level limit and a limit of a service with the same name',
-      `${MINIMAL}    rateLimits: [ { name: a, key: ip, limit: 5, window: 2s } ]\nrateLimits: [ { name: a, key: ip, limit: 5, window: 1s } ]\n`,
-      'services.web.rateLimits[0].name: "a" is not allowed; expected a name no limit in the top-level rateLimits has',
-    ],
-    [
-      'a native rate limit, an option of earlier versions',
-      `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 10s, native: NATIVE_PER_IP } ]\n`,
-      'rateLimits[0].native: "native" is not allowed',
-    ],
-    [
-      'a certificate without its key',
-      MINIMAL.replace('[/]', '[/]\n    health: { tls: { cert: /c.pem } }'),
-      'services.web.health.tls.key: missing',
-    ],
-    [
-      'two servers on one port',
-      `${MINIMAL}haproxy: { stats: "*:8090" }\n`,
-      'haproxy.stats: "*:8090" is not allowed; expected a port of its own (the gateway has 127.0.0.1:8090)',
-    ],
-    [
-      'an instance where the gateway listens',
-      `${MINIMAL}    instances: [ { id: a, url: "http://127.0.0.1:8090" } ]\n`,
-      'services.web.instances[0].url: "http://127.0.0.1:8090" is not allowed; expected an address that HAProxy and the agent do not listen on (the gateway',
-    ],
-    [
-      'the edge where the agent listens',
-      `${MINIMAL}edge: { url: "http://localhost:9400" }\n`,
-      'edge.url: "http://localhost:9400" is not allowed',
-    ],
-  ])('locates %s', (_what, text, expected) => {
-    const problems = problemsOf(text);
-    expect(problems).toHaveLength(1);
-    expect(problems[0]).toContain(expected);
-  });
+it.each([
+  [
+    'a wrong scalar',
+    MINIMAL.replace('[/]', '[/]\n    timeout: soon'),
+    'f.yaml:6:5: services.web.timeout: "soon" is not allowed; expected a duration',
+  ],
+  [
+    'an unknown key',
+    `${MINIMAL}colour: red\n`,
+    'f.yaml:6:1: colour: "colour" is not allowed; expected a known key of the file',
+  ],
+  [
+    'a value out of a list',
+    MINIMAL.replace('[/]', '[/]\n    strategy: fastest'),
+    'services.web.strategy: "fastest" is not allowed; expected least_response_time, round_robin',
+  ],
+  [
+    'a number out of range',
+    MINIMAL.replace('main }', 'main, agents: 3 }'),
+    'site.agents: 3 is not allowed; expected at most 2',
+  ],
+  [
+    'a missing key',
+    'site: { id: main }\nservices: { web: { routes: [/] } }\n',
+    'f.yaml:1:1: version: missing; expected 1',
+  ],
+  [
+    'another type',
+    MINIMAL.replace('routes: [/]', 'routes: /'),
+    'services.web.routes: "/" is not allowed; expected a list',
+  ],
+  [
+    'a bad service id',
+    MINIMAL.replace('web:', '"we b":'),
+    'services.we b: "we b" is not allowed; expected 1 to 63 letters',
+  ],
+  [
+    'a bad instance URL',
+    `${MINIMAL}    instances: [ { id: a, url: "http://x/path" } ]\n`,
+    'services.web.instances[0].url: "http://x/path" is not allowed; expected an http:// or https:// origin',
+  ],
+  [
+    'the same route twice',
+    `${MINIMAL}  api:\n    routes: [/]\n`,
+    'f.yaml:7:14: services.api.routes[0]: "/" is not allowed; expected a prefix no other service has (web has it)',
+  ],
+  [
+    'the same instance id twice',
+    `${MINIMAL}    instances: [ { id: a, url: "http://x:1" }, { id: a, url: "http://x:2" } ]\n`,
+    'services.web.instances[1].id: "a" is not allowed; expected an id no other',
+  ],
+  [
+    'the same URL twice',
+    `${MINIMAL}    instances: [ { id: a, url: "http://x:80" }, { id: b, url: "http://x" } ]\n`,
+    'services.web.instances[1].url: "http://x" is not allowed; expected a URL no other instance of the service has (a has it)',
+  ],
+  [
+    'a deadline below the timeout',
+    MINIMAL.replace('[/]', '[/]\n    deadline: 5s'),
+    'f.yaml:6:5: services.web.deadline: "5s" is not allowed; expected at least timeout (30s)',
+  ],
+  [
+    'a fast interval above the interval',
+    `${MINIMAL}defaults: { health: { fastInterval: 20s } }\n`,
+    'f.yaml:6:23: defaults.health.fastInterval: "20s" is not allowed; expected at most interval (10s)',
+  ],
+  [
+    'a maxOpenFor below openFor',
+    MINIMAL.replace('[/]', '[/]\n    breaker: { openFor: 10m }'),
+    'services.web.breaker.maxOpenFor: "300s" is not allowed; expected at least openFor (600s)',
+  ],
+  [
+    'an unknown receiver',
+    `${MINIMAL}alerts: { routes: [ { severities: [critical], to: [pager] } ] }\n`,
+    'alerts.routes[0].to[0]: "pager" is not allowed; expected one of log',
+  ],
+  [
+    'affinity by header without a header name',
+    MINIMAL.replace('[/]', '[/]\n    affinity: { by: header }'),
+    'services.web.affinity.header: missing; expected a header name',
+  ],
+  [
+    'a pool with min above max',
+    `${MINIMAL}postgres: { pool: { min: 5, max: 2 } }\n`,
+    'postgres.pool.min: 5 is not allowed; expected at most max (2)',
+  ],
+  [
+    'thresholds that do not rise',
+    `${MINIMAL}monitor: { thresholds: { errorPercent: { warning: 9, critical: 5, emergency: 10 } } }\n`,
+    'monitor.thresholds.errorPercent:',
+  ],
+  [
+    'a cost no request can pay',
+    `${MINIMAL}defaults: { rateLimits: [ { name: a, key: ip, limit: 5, window: 1s, cost: 6 } ] }\n`,
+    'defaults.rateLimits[0].cost: 6 is not allowed; expected at most limit (5)',
+  ],
+  [
+    'a limit named twice',
+    `${MINIMAL}defaults: { rateLimits: [ { name: a, key: ip, limit: 5, window: 1s }, { name: a, key: ip, limit: 5, window: 2s } ] }\n`,
+    'defaults.rateLimits[1].name: "a" is not allowed',
+  ],
+  [
+    'a top-level limit and a limit of a service with the same name',
+    `${MINIMAL}    rateLimits: [ { name: a, key: ip, limit: 5, window: 2s } ]\nrateLimits: [ { name: a, key: ip, limit: 5, window: 1s } ]\n`,
+    'services.web.rateLimits[0].name: "a" is not allowed; expected a name no limit in the top-level rateLimits has',
+  ],
+  [
+    'a native rate limit, an option of earlier versions',
+    `${MINIMAL}rateLimits: [ { name: a, key: ip, limit: 5, window: 10s, native: NATIVE_PER_IP } ]\n`,
+    'rateLimits[0].native: "native" is not allowed',
+  ],
+  [
+    'a certificate without its key',
+    MINIMAL.replace('[/]', '[/]\n    health: { tls: { cert: /c.pem } }'),
+    'services.web.health.tls.key: missing',
+  ],
+  [
+    'two servers on one port',
+    `${MINIMAL}haproxy: { stats: "*:8090" }\n`,
+    'haproxy.stats: "*:8090" is not allowed; expected a port of its own (the gateway has 127.0.0.1:8090)',
+  ],
+  [
+    'an instance where the gateway listens',
+    `${MINIMAL}    instances: [ { id: a, url: "http://127.0.0.1:8090" } ]\n`,
+    'services.web.instances[0].url: "http://127.0.0.1:8090" is not allowed; expected an address that HAProxy and the agent do not listen on (the gateway',
+  ],
+  [
+    'the edge where the agent listens',
+    `${MINIMAL}edge: { url: "http://localhost:9400" }\n`,
+    'edge.url: "http://localhost:9400" is not allowed',
+  ],
+])('locates %s', (_what, text, expected) => {
+  const problems = problemsOf(text);
+  expect(problems).toHaveLength(1);
+  expect(problems[0]).toContain(expected);
+});
 
-  it('reports an error in defaults once, not for every service', () => {
-    expect(problemsOf(SHIPPED.replace('fastInterval: 1s', 'fastInterval: 1m'))).toEqual([
-      // pgc sets its own interval, so the error is also in pgc.
-      expect.stringContaining('defaults.health.fastInterval: "1m"'),
-      expect.stringContaining('services.pgc.health.fastInterval: "60s"'),
-    ]);
-  });
+it('reports an error in defaults once, not for every service', () => {
+  expect(problemsOf(SHIPPED.replace('fastInterval: 1s', 'fastInterval: 1m'))).toEqual([
+    // pgc sets its own interval, so the error is also in pgc.
+    expect.stringContaining('defaults.health.fastInterval: "1m"'),
+    expect.stringContaining('services.pgc.health.fastInterval: "60s"'),
+  ]);
+});
 
-  it('reports schema errors and cross-check errors at once, in the order of the text', () => {
-    const broken = SHIPPED.replace('version: 1', 'version: 2')
-      .replace('strategy: least_response_time', 'strategy: fastest')
-      .replace('timeout: 30s\n    maxconn: 200', 'timeout: 30\n    maxconn: 200')
-      .replace('id: ac-2, url: http://127.0.0.1:8011', 'id: ac-1, url: ftp://127.0.0.1')
-      .replace('routes: [/api/v1/policy]', 'routes: [/api/v1/auth]\n    deadline: 1s')
-      .replace('rateLimit: 20/10s', 'rateLimit: lots');
-    expect(problemsOf(broken).map((line) => line.split(': ')[1])).toEqual([
-      'version',
-      'defaults.strategy',
-      'services.auth.timeout',
-      'services.ac.instances[1].id',
-      'services.ac.instances[1].url',
-      'services.pgc.routes[0]',
-      'services.pgc.deadline',
-      'haproxy.rateLimit',
-    ]);
-  });
+it('reports schema errors and cross-check errors at once, in the order of the text', () => {
+  const broken = SHIPPED.replace('version: 1', 'version: 2')
+    .replace('strategy: least_response_time', 'strategy: fastest')
+    .replace('timeout: 30s\n    maxconn: 200', 'timeout: 30\n    maxconn: 200')
+    .replace('id: ac-2, url: http://127.0.0.1:8011', 'id: ac-1, url: ftp://127.0.0.1')
+    .replace('routes: [/api/v1/policy]', 'routes: [/api/v1/auth]\n    deadline: 1s')
+    .replace('rateLimit: 20/10s', 'rateLimit: lots');
+  expect(problemsOf(broken).map((line) => line.split(': ')[1])).toEqual([
+    'version',
+    'defaults.strategy',
+    'services.auth.timeout',
+    'services.ac.instances[1].id',
+    'services.ac.instances[1].url',
+    'services.pgc.routes[0]',
+    'services.pgc.deadline',
+    'haproxy.rateLimit',
+  ]);
+});
 
-  it('cross-checks a list once it has no schema error', () => {
-    const withInstances = (id: string) => `${MINIMAL}    instances:
+it('cross-checks a list once it has no schema error', () => {
+  const withInstances = (id: string) => `${MINIMAL}    instances:
       - { id: "${id}", url: "http://a:1" }
       - { id: b, url: "http://127.0.0.1:9400" }
 `;
-    expect(problemsOf(withInstances('?'))).toEqual([
-      expect.stringContaining('f.yaml:7:11: services.web.instances[0].id: "?"'),
-    ]);
-    expect(problemsOf(withInstances('a'))).toEqual([
-      expect.stringContaining('f.yaml:8:18: services.web.instances[1].url: "http://127.0.0.1:9400"'),
-    ]);
-  });
+  expect(problemsOf(withInstances('?'))).toEqual([
+    expect.stringContaining('f.yaml:7:11: services.web.instances[0].id: "?"'),
+  ]);
+  expect(problemsOf(withInstances('a'))).toEqual([
+    expect.stringContaining('f.yaml:8:18: services.web.instances[1].url: "http://127.0.0.1:9400"'),
+  ]);
+});
 
-  it('locates syntax errors', () => {
-    expect(problemsOf('version: 1\nsite: [\n')[0]).toMatch(/^f\.yaml:3:1: /);
-    expect(problemsOf('version: 1\nversion: 1\n')[0]).toMatch(/^f\.yaml:2:1: Map keys must be unique/);
-  });
+it('locates syntax errors', () => {
+  expect(problemsOf('version: 1\nsite: [\n')[0]).toMatch(/^f\.yaml:3:1: /);
+  expect(problemsOf('version: 1\nversion: 1\n')[0]).toMatch(/^f\.yaml:2:1: Map keys must be unique/);
+});
 
-  it.each([
-    ['an empty file', ''],
-    ['a text', 'hello\n'],
-    ['a list', '- 1\n'],
-  ])('refuses %s', (_what, text) => {
-    const problems = problemsOf(text);
-    expect(problems.length).toBeGreaterThan(0);
-    expect(problems[0]).toMatch(/^f\.yaml:1:1: (the file: .* expected a map|version: missing)/);
-  });
+it.each([
+  ['an empty file', ''],
+  ['a text', 'hello\n'],
+  ['a list', '- 1\n'],
+])('refuses %s', (_what, text) => {
+  const problems = problemsOf(text);
+  expect(problems.length).toBeGreaterThan(0);
+  expect(problems[0]).toMatch(/^f\.yaml:1:1: (the file: .* expected a map|version: missing)/);
+});
 
-  it('throws nothing but a ConfigError, whatever value a section has', () => {
-    const keys = [
-      'version',
-      'site',
-      'defaults',
-      'services',
-      'haproxy',
-      'edge',
-      'alerts',
-      'monitor',
-      'postgres',
-    ];
-    for (const key of keys) {
-      for (const value of [
-        'null',
-        '7',
-        'text',
-        '[]',
-        '[null]',
-        '{ a: 1 }',
-        '{ instances: 3 }',
-        '{ web: null }',
-      ]) {
-        const without = MINIMAL.split('\n').filter((line) => !line.startsWith(`${key}:`));
-        expect(() => problemsOf(`${without.join('\n')}\n${key}: ${value}\n`)).not.toThrow();
-      }
+it('throws nothing but a ConfigError, whatever value a section has', () => {
+  const keys = [
+    'version',
+    'site',
+    'defaults',
+    'services',
+    'haproxy',
+    'edge',
+    'alerts',
+    'monitor',
+    'postgres',
+  ];
+  for (const key of keys) {
+    for (const value of [
+      'null',
+      '7',
+      'text',
+      '[]',
+      '[null]',
+      '{ a: 1 }',
+      '{ instances: 3 }',
+      '{ web: null }',
+    ]) {
+      const without = MINIMAL.split('\n').filter((line) => !line.startsWith(`${key}:`));
+      expect(() => problemsOf(`${without.join('\n')}\n${key}: ${value}\n`)).not.toThrow();
     }
-  });
+  }
 });
