@@ -1,48 +1,63 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '../shared/config/config.ts';
-import { createReconfigurer, type ReconfigureResult } from './configuration/reconfigure.ts';
+import { startAlerting } from './alerting/open.ts';
+import {
+  createReconfigurer,
+  type ReconfigureResult,
+  type Reconfigurer,
+} from './configuration/reconfigure.ts';
+import type { Environment } from './core/environment.ts';
 import { createEventLog } from './core/event-log.ts';
 import { createHostLoad } from './core/host-load.ts';
-import { createLeader, type Leader, singleAgent } from './core/leader.ts';
+import { createLeader, singleAgent } from './core/leader.ts';
 import { createListenerErrorReporter } from './core/listener-errors.ts';
-import { createLoop, type Loop } from './core/loop.ts';
+import { createLoop } from './core/loop.ts';
 import type { Sink } from './core/sink.ts';
 import { instanceKey } from './core/state.ts';
 import { createStateFile, loadSavedRecords } from './core/state-file.ts';
 import { createTrafficWindow } from './core/traffic-window.ts';
 import { createEdgeReportReader } from './edge/reports.ts';
 import { createEdgeTokenVerifier } from './edge/token.ts';
-import type { Environment } from './env.ts';
 import { createHaproxySink } from './haproxy/sink.ts';
 import { createMaintenanceSchedule } from './history/maintenance/schedule.ts';
 import { openHistoryStore } from './history/open.ts';
+import { withStatementTimeout } from './history/sql/database.ts';
 import { createApp } from './http/api/app.ts';
+import type { ApiContext } from './http/api/context.ts';
 import { listen } from './http/api/listen.ts';
+import { registerAlertRoutes } from './http/api/routes/alerts.ts';
+import { registerSessionRoutes } from './http/api/routes/sessions.ts';
+import { registerSummaryRoutes } from './http/api/routes/summary.ts';
 import { registerDashboard } from './http/dashboard/routes.ts';
 import { createStatusView } from './http/dashboard/status.ts';
 import { explain } from './http/explain.ts';
 import type { AgentStatus } from './http/schemas.ts';
 import { initialRecords } from './judge/initial.ts';
+import { parseSavedRecords } from './judge/resume.ts';
+import { step } from './judge/step.ts';
+import { errorMessage } from './lib/error-message.ts';
 import { every } from './lib/every.ts';
 import type { Log } from './lib/log.ts';
+import { createSignal } from './lib/signal.ts';
 import { openLiveState } from './live/open.ts';
 import { createLiveSink } from './live/sink.ts';
 import { createMetrics } from './metrics/metrics.ts';
-import { openOperations } from './operations.ts';
 import { probeIntervalFor } from './probes/interval.ts';
 import { createProber } from './probes/scheduler.ts';
 import { probeTargetsOf } from './probes/targets.ts';
-import { openRegistry, type Registry } from './registry/registry.ts';
+import { openRegistry } from './registry/registry.ts';
 import { startReplication } from './registry/replication.ts';
+import { createSessions } from './sessions/sessions.ts';
+import { createSessionStore } from './sessions/store.ts';
 import { openSnapshotSink, snapshotStatus } from './snapshot/open.ts';
 
 export interface AgentOptions {
   config: Config;
-  /** The operator's file: a configuration given through the API is written there. */
+  /** The operator's file. A configuration set through the API is written there. */
   configPath: string;
   env: Environment;
-  /** Throws when the environment lacks what this configuration needs. */
+  /** Throws if the environment lacks a variable that this configuration needs. */
   checkEnvironment(config: Config): void;
   stateDir: string;
   version: string;
@@ -50,7 +65,7 @@ export interface AgentOptions {
 }
 
 export interface Agent {
-  /** Takes the file as it reads now, whole, or throws and keeps the old configuration whole. */
+  /** Applies the text of the configuration file. On an error it throws, and the old configuration stays in effect. */
   reload(text: string): Promise<ReconfigureResult>;
   close(): Promise<void>;
 }
@@ -58,259 +73,367 @@ export interface Agent {
 const TICK_MS = 250;
 const REFRESH_MS = 5_000;
 const METRICS_MS = 10_000;
-/** The agent calls itself ready after this long even if an instance never answered. */
+/** After this long the agent is ready even if an instance never answered a probe. */
 const READY_AFTER_MS = 5_000;
-const CLOSE_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 5_000;
+/** A session request fails after this long if the database does not answer. */
+const SESSION_QUERY_TIMEOUT_MS = 5_000;
 
-/** Puts the parts together and sets them going. Everything started here is released by `close`, in reverse order. */
+/** The current configuration, and what never changes while the agent runs. */
+interface Setup extends Omit<AgentOptions, 'config'> {
+  startedAt: number;
+  config(): Config;
+  setConfig(config: Config): void;
+}
+
+type Stores = Awaited<ReturnType<typeof openStores>>;
+type Core = ReturnType<typeof createCore>;
+type Subjects = Awaited<ReturnType<typeof attachSinks>>;
+
+/** Starts the agent in stages. Each stage uses only the parts of earlier stages. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
-  const { env, stateDir, version, log } = options;
-  let config = options.config;
-  const startedAt = Date.now();
-  const complain = (what: string) => (error: unknown) =>
-    log.error({ error: error instanceof Error ? error.message : String(error) }, what);
+  let { config } = options;
+  const setup: Setup = {
+    ...options,
+    startedAt: Date.now(),
+    config: () => config,
+    setConfig(next) {
+      config = next;
+    },
+  };
+  const stores = await openStores(setup);
+  const core = createCore(setup, stores);
+  const subjects = await attachSinks(setup, stores, core);
+  const reconfigurer = createAgentReconfigurer(setup, core, subjects);
+  const service = await serve(setup, { ...stores, ...core, ...subjects, reconfigurer });
+  return {
+    reload: reconfigurer.applyFile,
+    close: () => close(service, subjects, core, stores),
+  };
+}
 
-  const saved = await loadSavedRecords(stateDir, complain('saved state not used'));
-  const live = openLiveState({ redisUrl: env.redisUrl, site: config.site.id, log });
-  const events = createEventLog();
-  const window = createTrafficWindow(() => config.monitor.window);
+const logError = (log: Log, message: string) => (error: unknown) =>
+  log.error({ error: errorMessage(error) }, message);
 
-  let leader: Leader = singleAgent;
-  const snapshot = await openSnapshotSink({
-    ...{ config: () => config, env, stateDir, leader: () => leader, log },
-    pins: () => operations.snapshotPins(),
-  });
+/** Stage 1: everything that survives a restart or is shared with other agents. */
+async function openStores({ config, env, stateDir, log }: Setup) {
+  const { id: site, agents } = config().site;
+  const saved = await loadSavedRecords(stateDir, logError(log, 'saved state not used'));
+  const live = openLiveState({ redisUrl: env.redisUrl, site, log });
+  // Two containers may have the same host name and process id.
+  const owner = `${hostname()}/${process.pid}/${randomBytes(3).toString('hex')}`;
+  const leader = agents > 1 ? createLeader({ owner, lease: live, log }) : singleAgent;
+  const window = createTrafficWindow(() => config().monitor.window);
   const history = await openHistoryStore({
-    config,
+    config: config(),
     env,
     stateDir,
     window,
     log,
-    isLeader: () => leader.isLeader(),
+    isLeader: leader.isLeader,
   });
-  const operations = openOperations({
-    ...{ config: () => config, env, history, live, window, log },
-    instances: () => loop.instances(),
-    isLeader: () => leader.isLeader(),
-    onPinsChanged: () => snapshot?.publishNow(),
-  });
-  const haproxy = createHaproxySink({
-    config,
-    secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
-    production: env.production,
-    log,
-    onTraffic: (deltas) => {
-      for (const delta of deltas) loop.apply(delta);
-    },
-    onConnectFailure: (service, instance) => prober.probeNow(instanceKey(service, instance)),
-  });
-  const sinks: Sink[] = [
-    haproxy,
-    createLiveSink({ live, config: () => config, log }),
-    history.sink,
-    ...(snapshot ? [snapshot] : []),
-  ];
+  return { saved: parseSavedRecords(saved), live, leader, window, history };
+}
 
-  const view = createStatusView({ config: () => config, window });
-  const metrics = createMetrics({ version, site: config.site.id, status, window });
+/** Stage 2: the loop, the probes that feed it, and its passive listeners. */
+function createCore({ config, version, stateDir, startedAt, log }: Setup, { saved, window }: Stores) {
+  const events = createEventLog();
+  const statusView = createStatusView({ config, window });
+  const metrics = createMetrics({ version, site: config().site.id, window });
+  const loop = createLoop({
+    step,
+    initialRecords: initialRecords(config(), saved, startedAt),
+    policies: config().services,
+    hostLoad: createHostLoad(),
+    window,
+    onListenerError: createListenerErrorReporter(log, metrics.listenerError),
+  });
   const prober = createProber({
     onResult(result) {
       metrics.probe(result);
-      void loop.apply(result);
+      loop.apply(result);
     },
+  });
+  loop.watchRecords(({ instance, tally }, now) => {
+    const { service, id, lastProbe } = instance;
+    prober.setProbeInterval(instanceKey(service, id), probeIntervalFor(tally, lastProbe?.error, now));
   });
   const stateFile = createStateFile({
     stateDir,
     records: () => loop.records().values(),
-    onError: complain('state not saved'),
+    onError: logError(log, 'state not saved'),
   });
+  return {
+    events,
+    statusView,
+    metrics,
+    loop,
+    prober,
+    stateFile,
+    probeAll: () => prober.sync(probeTargetsOf(loop.instances().values(), config())),
+    /** File instances without a health result, which delay readiness for at most READY_AFTER_MS. */
+    instancesWithoutState(): string[] {
+      if (Date.now() - startedAt > READY_AFTER_MS) return [];
+      return [...loop.instances().values()]
+        .filter(({ health, origin }) => health === 'unknown' && origin === 'file')
+        .map(({ id }) => id);
+    },
+  };
+}
 
-  const loop: Loop = createLoop({
-    initialRecords: initialRecords(config, saved, startedAt),
-    policies: config.services,
-    listeners: [
-      // Before the snapshot: it carries pins that just moved.
-      { name: 'operations', accept: operations.accept },
-      ...sinks,
-      { name: 'events', accept: events.accept },
-      { name: 'dashboard', accept: view.accept },
-      { name: 'metrics', accept: metrics.accept },
-      {
-        name: 'agent',
-        accept({ changes }) {
-          registry?.accept({ changes });
-          if (changes.length > 0) stateFile.scheduleWrite();
-          if (changes.some(({ kind }) => kind === 'registered' || kind === 'deregistered')) probeAll();
-          for (const change of changes) log.info({ ...change }, 'change');
-        },
-      },
-    ],
-    onListenerError: createListenerErrorReporter(log, metrics.listenerError),
-    hostLoad: createHostLoad(),
-    window,
-    onRecordUpdated(record, now) {
-      const { service, id, lastProbe } = record.instance;
-      prober.setProbeInterval(
-        instanceKey(service, id),
-        probeIntervalFor(record.tally, lastProbe?.error, now),
-      );
+/** Stage 3: everything that acts on updates of the loop, and the registrations that restart with it. */
+async function attachSinks(setup: Setup, stores: Stores, core: Core) {
+  const { config, env, stateDir, log } = setup;
+  const { live, leader, window, history } = stores;
+  const { loop } = core;
+  const { instances } = loop;
+  const { isLeader } = leader;
+  const pinsChanged = createSignal();
+  const sessions = createSessions({
+    store: createSessionStore(withStatementTimeout(history.database, SESSION_QUERY_TIMEOUT_MS)),
+    live,
+    instances,
+    log,
+    isLeader,
+    onOverrides: pinsChanged.emit,
+  });
+  const alerting = startAlerting({ config, env, history, window, instances, log, isLeader });
+  const snapshot = await openSnapshotSink({
+    config,
+    env,
+    stateDir,
+    leader,
+    log,
+    pins: sessions.snapshotPins,
+  });
+  pinsChanged.subscribe(() => snapshot?.publishNow());
+  const haproxy = createAgentHaproxySink(setup, core);
+  const sinks: Sink[] = [
+    haproxy,
+    createLiveSink({ live, config, log }),
+    history.sink,
+    ...(snapshot ? [snapshot] : []),
+  ];
+  // Sessions come before the snapshot, which carries the pins that they move.
+  loop.addListener({ name: 'sessions', accept: sessions.accept });
+  for (const sink of sinks) loop.addListener(sink);
+  addPassiveListeners(setup, core);
+  const registry = await attachRegistry(setup, stores, core);
+  leader.start({
+    hub: snapshot ?? undefined,
+    onChange: (leading) => leading && snapshot?.claimEpoch(),
+  });
+  return { sessions, alerting, snapshot, haproxy, sinks, ...registry };
+}
+
+function createAgentHaproxySink({ config, env, log }: Setup, { loop, prober }: Core) {
+  return createHaproxySink({
+    config: config(),
+    secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
+    production: env.production,
+    log,
+    onTraffic(deltas) {
+      for (const delta of deltas) loop.apply(delta);
+    },
+    onConnectFailure: (service, instance) => prober.probeNow(instanceKey(service, instance)),
+  });
+}
+
+function addPassiveListeners({ log }: Setup, core: Core): void {
+  const { loop, events, statusView, metrics, stateFile, probeAll } = core;
+  loop.addListener({ name: 'events', accept: events.accept });
+  loop.addListener({ name: 'dashboard', accept: statusView.accept });
+  loop.addListener({ name: 'metrics', accept: metrics.accept });
+  loop.addListener({
+    name: 'agent',
+    accept({ changes }) {
+      if (changes.length > 0) stateFile.scheduleWrite();
+      if (changes.some(({ kind }) => kind === 'registered' || kind === 'deregistered')) probeAll();
+      for (const change of changes) log.info({ ...change }, 'change');
     },
   });
-  let registry: Registry | undefined;
-  registry = await openRegistry({
-    config: () => config,
+}
+
+async function attachRegistry({ config, stateDir, log }: Setup, { live }: Stores, { loop }: Core) {
+  const registry = await openRegistry({
+    config,
     stateDir,
     instances: loop.instances,
     apply: loop.apply,
-    onError: complain('registry not saved'),
+    onError: logError(log, 'registry not saved'),
   });
-  const commands = registry;
-  const sharing = startReplication({ live, localIntents: commands.intents, merge: commands.merge, log });
-  commands.replicateTo(sharing.publish);
-
-  function probeAll(): void {
-    prober.sync(probeTargetsOf(loop.instances().values(), config));
-  }
-
-  function status(): AgentStatus {
-    return {
-      version,
-      site: config.site.id,
-      startedAt,
-      ready: waitingFor().length === 0,
-      leader: leader.status(),
-      snapshot: snapshotStatus(snapshot),
-      sinks: Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()])),
-    };
-  }
-
-  function waitingFor(): string[] {
-    if (Date.now() - startedAt > READY_AFTER_MS) return [];
-    return [...loop.instances().values()]
-      .filter(({ health, origin }) => health === 'unknown' && origin === 'file')
-      .map(({ id }) => id);
-  }
-
-  const reconfigure = createReconfigurer({
-    current: () => config,
-    path: options.configPath,
+  loop.addListener({ name: 'registry', accept: registry.accept });
+  const replication = startReplication({
+    live,
+    localIntents: registry.intents,
+    merge: registry.merge,
     log,
+  });
+  registry.replicateTo(replication.publish);
+  return { registry, replication };
+}
+
+function createAgentReconfigurer(setup: Setup, core: Core, subjects: Subjects): Reconfigurer {
+  const { loop, probeAll, stateFile } = core;
+  const { haproxy, registry, snapshot } = subjects;
+  return createReconfigurer({
+    current: setup.config,
+    path: setup.configPath,
+    log: setup.log,
     apply: loop.apply,
     async check(next) {
-      options.checkEnvironment(next);
+      setup.checkEnvironment(next);
       await haproxy.check(next);
-      commands.checkFile(next);
+      registry.checkFile(next);
     },
     activate(next) {
-      config = next;
+      setup.setConfig(next);
       haproxy.reconfigure(next);
       loop.setPolicies(next.services);
-      log.level = next.logging.level;
+      setup.log.level = next.logging.level;
     },
     onActivated() {
-      commands.enforceAddressPolicy();
+      registry.enforceAddressPolicy();
       probeAll();
       snapshot?.publishNow();
       stateFile.scheduleWrite();
     },
   });
+}
 
-  if (config.site.agents > 1) {
-    leader = createLeader({
-      // Two containers may have the same host name and process id.
-      owner: `${hostname()}/${process.pid}/${randomBytes(3).toString('hex')}`,
-      lease: live,
-      hub: snapshot ?? undefined,
-      onChange: (leading) => leading && snapshot?.claimEpoch(),
-      log,
-    });
-  }
+type Parts = Stores & Core & Subjects & { reconfigurer: Reconfigurer };
 
-  const toEvidence = createEdgeReportReader(() => config);
-  const checkToken = createEdgeTokenVerifier(env.edgeJwtPublicKeys, config.site.id);
+/** Stage 4: HAProxy, the HTTP server, and the timers. */
+async function serve(setup: Setup, parts: Parts) {
+  const { config, env, version, log } = setup;
+  const { loop, leader, history, registry, snapshot } = parts;
+  const status = () => agentStatus(setup, parts);
   const app = createApp({
     token: env.token,
     version,
-    context: {
-      config: () => config,
-      instances: loop.instances,
-      registry: commands,
-      events,
-      health: () => ({
-        version,
-        uptimeSeconds: Math.round((Date.now() - startedAt) / 1000),
-        leader: leader.status(),
-        probes: prober.stats(),
-        sinks: Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()])),
-      }),
-      instancesWithoutState: waitingFor,
-      metrics: async () => ({ text: await metrics.render(), contentType: metrics.contentType }),
-      isValidEdgeToken: (token) => checkToken(token, Date.now()),
-      acceptEdgeReport(report) {
-        const evidence = toEvidence(report, Date.now());
-        if (!evidence) return;
-        for (const delta of evidence) loop.apply(delta);
-        view.edgeReport(report);
-        metrics.edgeReport(report);
-      },
-      explain: (question) =>
-        explain(
-          question,
-          { config, instances: loop.instances().values(), pins: operations.snapshotPins() },
-          Date.now(),
-        ),
-      reconfigure: reconfigure.applyText,
-      publish() {
-        if (!leader.isLeader()) return null;
-        snapshot?.publishNow();
-        return snapshot?.published().order ?? null;
-      },
-      log,
-      now: Date.now,
-    },
+    context: createApiContext(setup, parts),
     extend(app) {
-      operations.register(app);
-      registerDashboard(app, { view, status });
+      registerSessionRoutes(app, { sessions: parts.sessions, instances: loop.instances });
+      const { alerts, monitor } = parts.alerting;
+      registerSummaryRoutes(app, { config, summary: monitor.summary, firing: alerts.firing });
+      registerAlertRoutes(app, {
+        alerts,
+        rules: () => Object.keys(config().monitor.thresholds),
+        services: () => Object.keys(config().services),
+      });
+      registerDashboard(app, { view: parts.statusView, status });
     },
   });
-  await haproxy.start();
-  const server = await listen(app.fetch, config.agent.bind);
-  const upkeep = createMaintenanceSchedule({
-    ...{ database: history.database, config: () => config, log },
-    isLeader: () => leader.isLeader(),
+  await parts.haproxy.start();
+  const server = await listen(app.fetch, config().agent.bind);
+  const maintenance = createMaintenanceSchedule({
+    database: history.database,
+    config,
+    log,
+    isLeader: leader.isLeader,
   });
-  upkeep.start();
-
-  probeAll();
-  let beat = 0;
-  const stops = [
+  maintenance.start();
+  parts.probeAll();
+  let refreshes = 0;
+  const stopTimers = [
     every(TICK_MS, () => {
-      commands.creditMissedHeartbeats(leader.status().error !== null);
+      registry.creditMissedHeartbeats(leader.status().error !== null);
       loop.tick();
-      if (waitingFor().length === 0) snapshot?.enable();
+      if (parts.instancesWithoutState().length === 0) snapshot?.enable();
     }),
-    every(REFRESH_MS, () => loop.refresh(++beat % (METRICS_MS / REFRESH_MS) === 0)),
+    every(REFRESH_MS, () => loop.refresh(++refreshes % (METRICS_MS / REFRESH_MS) === 0)),
   ];
   loop.refresh(false);
-  log.info({ bind: config.agent.bind, instances: loop.instances().size }, 'agent runs');
+  log.info({ bind: config().agent.bind, instances: loop.instances().size }, 'agent started');
+  return { server, maintenance, stopTimers };
+}
 
+function agentStatus({ config, version, startedAt }: Setup, parts: Parts): AgentStatus {
   return {
-    reload: reconfigure.applyFile,
-    async close() {
-      for (const stop of stops) stop();
-      prober.close();
-      await server.close();
-      // What was decided last and not told yet.
-      loop.refresh(false);
-      await leader.close();
-      await sharing.close();
-      await upkeep.stop();
-      await operations.close(CLOSE_MS);
-      await Promise.all(sinks.map((sink) => sink.close(CLOSE_MS)));
-      await stateFile.close();
-      await commands.close();
-      await history.close();
-      await live.close();
-    },
+    version,
+    site: config().site.id,
+    startedAt,
+    ready: parts.instancesWithoutState().length === 0,
+    leader: parts.leader.status(),
+    snapshot: snapshotStatus(parts.snapshot),
+    sinks: sinkStatuses(parts.sinks),
   };
+}
+
+const sinkStatuses = (sinks: readonly Sink[]) =>
+  Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()]));
+
+function createApiContext(setup: Setup, parts: Parts): ApiContext {
+  const { config, env, version, startedAt, log } = setup;
+  const { loop, leader, metrics, prober, registry, events, snapshot, statusView } = parts;
+  const readReport = createEdgeReportReader(config);
+  const isValidEdgeToken = createEdgeTokenVerifier(env.edgeJwtPublicKeys, config().site.id);
+  return {
+    config,
+    instances: loop.instances,
+    registry,
+    events,
+    health: () => ({
+      version,
+      uptimeSeconds: Math.round((Date.now() - startedAt) / 1000),
+      leader: leader.status(),
+      probes: prober.stats(),
+      sinks: sinkStatuses(parts.sinks),
+    }),
+    instancesWithoutState: parts.instancesWithoutState,
+    metrics: async () => ({
+      text: await metrics.render(agentStatus(setup, parts)),
+      contentType: metrics.contentType,
+    }),
+    isValidEdgeToken: (token) => isValidEdgeToken(token, Date.now()),
+    acceptEdgeReport(report) {
+      const evidence = readReport(report, Date.now());
+      if (!evidence) return;
+      for (const delta of evidence) loop.apply(delta);
+      statusView.edgeReport(report);
+      metrics.edgeReport(report);
+    },
+    explain: (query) =>
+      explain(
+        query,
+        {
+          config: config(),
+          instances: loop.instances().values(),
+          pins: parts.sessions.snapshotPins(),
+        },
+        Date.now(),
+      ),
+    reconfigure: parts.reconfigurer.applyText,
+    publish() {
+      if (!leader.isLeader()) return null;
+      snapshot?.publishNow();
+      return snapshot?.published().order ?? null;
+    },
+    log,
+    now: Date.now,
+  };
+}
+
+/** Releases every part in the reverse order of the stages. */
+async function close(
+  service: Awaited<ReturnType<typeof serve>>,
+  subjects: Subjects,
+  core: Core,
+  stores: Stores,
+): Promise<void> {
+  for (const stop of service.stopTimers) stop();
+  core.prober.close();
+  await service.server.close();
+  // Deliver the last changes.
+  core.loop.refresh(false);
+  await stores.leader.close();
+  await subjects.replication.close();
+  await service.maintenance.stop();
+  await subjects.alerting.close(CLOSE_TIMEOUT_MS);
+  await subjects.sessions.close();
+  await Promise.all(subjects.sinks.map((sink) => sink.close(CLOSE_TIMEOUT_MS)));
+  await core.stateFile.close();
+  await subjects.registry.close();
+  await stores.history.close();
+  await stores.live.close();
 }

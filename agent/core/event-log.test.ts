@@ -3,7 +3,7 @@ import { createEventLog } from './event-log.ts';
 
 const change = { at: 0, service: 'gs', instance: 'gs-1', kind: 'state', reason: 'test' } as const;
 
-test('who goes on after an event gets what came later; who saw one of before a restart gets all there is', () => {
+test('a client that resumes gets the later changes; a sequence from before a restart gets all of them', () => {
   const events = createEventLog();
   events.accept({ changes: [change, change, change] });
   expect(events.after(1).map(({ seq }) => seq)).toEqual([2, 3]);

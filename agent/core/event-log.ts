@@ -1,15 +1,15 @@
 import type { Change } from './state.ts';
 
 export interface LoggedChange {
-  /** Grows by one with every change; for `Last-Event-ID`. */
+  /** Increases by one with every change; serves as `Last-Event-ID`. */
   seq: number;
   change: Change;
 }
 
-/** The last changes, for whoever asks, and every new one for whoever listens. */
+/** The last 500 changes, and a subscription to new ones. */
 export interface EventLog {
   accept(update: { changes: readonly Change[] }): void;
-  /** Those after `seq`, oldest first; at most the last `limit`. */
+  /** The changes after `seq`, oldest first; at most the last `limit`. */
   after(seq: number, limit?: number): LoggedChange[];
   subscribe(handler: (entry: LoggedChange) => void): () => void;
 }
@@ -17,22 +17,22 @@ export interface EventLog {
 const MAX_ENTRIES = 500;
 
 export function createEventLog(): EventLog {
-  let kept: LoggedChange[] = [];
+  let entries: LoggedChange[] = [];
   let last = 0;
   const handlers = new Set<(entry: LoggedChange) => void>();
   return {
     accept({ changes }) {
       for (const change of changes) {
         const entry = { seq: ++last, change };
-        kept.push(entry);
+        entries.push(entry);
         for (const handler of handlers) handler(entry);
       }
-      if (kept.length > 2 * MAX_ENTRIES) kept = kept.slice(-MAX_ENTRIES);
+      if (entries.length > 2 * MAX_ENTRIES) entries = entries.slice(-MAX_ENTRIES);
     },
     after(seq, limit = MAX_ENTRIES) {
-      // A number that was never given out is from before a restart, when counting began anew.
+      // A number not used yet comes from before a restart, which resets the sequence.
       const from = seq > last ? 0 : seq;
-      return kept.filter((entry) => entry.seq > from).slice(-Math.min(limit, MAX_ENTRIES));
+      return entries.filter((entry) => entry.seq > from).slice(-Math.min(limit, MAX_ENTRIES));
     },
     subscribe(handler) {
       handlers.add(handler);

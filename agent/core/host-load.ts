@@ -1,12 +1,12 @@
 import os from 'node:os';
 
-/** Load of the machine the agent stands on, in percent. */
+/** Load of the agent's host, in percent. */
 export interface HostLoad {
   cpuPercent: number;
   memoryPercent: number;
 }
 
-/** Each call tells the CPU's share of work since the call before (since boot at first), and memory in use now. */
+/** Each call returns the CPU use since the previous call (at first: since boot) and the memory in use now. */
 export function createHostLoad(cpus = os.cpus, freemem = os.freemem, totalmem = os.totalmem): () => HostLoad {
   let before = { busy: 0, total: 0 };
   return () => {

@@ -3,13 +3,13 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { createLeader, type LeaderHub, type LeaderLease } from './leader.ts';
 
-/** A Redis that can be taken away, and a Hub that can be cut off. */
-const redis = { there: true, holder: null as string | null };
-const hub = { there: true, order: { epoch: 1, seq: 1 } as SnapshotOrder | null };
+/** A Redis and a Hub that can be made unavailable. */
+const redis = { available: true, holder: null as string | null };
+const hub = { available: true, order: { epoch: 1, seq: 1 } as SnapshotOrder | null };
 
 const lease: LeaderLease = {
   async acquireLease(owner) {
-    if (!redis.there) throw new Error('connection refused');
+    if (!redis.available) throw new Error('connection refused');
     redis.holder ??= owner;
     return { held: redis.holder === owner, holder: redis.holder };
   },
@@ -20,29 +20,29 @@ const lease: LeaderLease = {
 
 const leaders: { close(): Promise<void> }[] = [];
 function agent(owner: string, through: Partial<LeaderHub> | null = {}) {
-  const heard: boolean[] = [];
-  const leader = createLeader({
-    ...{ owner, lease, log: pino({ level: 'silent' }) },
+  const roles: boolean[] = [];
+  const leader = createLeader({ owner, lease, log: pino({ level: 'silent' }) });
+  leader.start({
     ...(through && {
       hub: {
         publishHeartbeat: () => {},
         async latestOrder() {
-          if (!hub.there) throw new Error('cut off');
+          if (!hub.available) throw new Error('unreachable');
           return hub.order;
         },
         ...through,
       },
     }),
-    onChange: (leading) => heard.push(leading),
+    onChange: (leading) => roles.push(leading),
   });
   leaders.push(leader);
-  return { leader, heard };
+  return { leader, roles };
 }
 
 beforeEach(() => {
   vi.useFakeTimers();
-  Object.assign(redis, { there: true, holder: null });
-  Object.assign(hub, { there: true, order: { epoch: 1, seq: 1 } });
+  Object.assign(redis, { available: true, holder: null });
+  Object.assign(hub, { available: true, order: { epoch: 1, seq: 1 } });
 });
 afterEach(async () => {
   for (const leader of leaders.splice(0)) await leader.close();
@@ -50,7 +50,7 @@ afterEach(async () => {
 });
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
-test('without Redis a leader shows itself at the Hub, and the other one stands by as long as it does', async () => {
+test('without Redis, the standby waits as long as the leader publishes to the Hub', async () => {
   const one = agent('one', {
     publishHeartbeat: () => {
       hub.order = { epoch: 1, seq: (hub.order?.seq ?? 0) + 1 };
@@ -59,28 +59,28 @@ test('without Redis a leader shows itself at the Hub, and the other one stands b
   await pass(0);
   const two = agent('two');
   await pass(10);
-  redis.there = false;
+  redis.available = false;
   await pass(120_000);
   expect([one.leader.isLeader(), two.leader.isLeader()]).toEqual([true, false]);
   await one.leader.close();
   await pass(60_000);
-  expect(two.heard).toEqual([true]);
-  redis.there = true;
+  expect(two.roles).toEqual([true]);
+  redis.available = true;
   redis.holder = 'one';
   await pass(2_000);
   expect(two.leader.isLeader()).toBe(false);
 });
 
-test('a Hub that cannot be heard proves nobody dead; where there is none everyone keeps the part it has', async () => {
-  redis.there = false;
-  const [deaf, without] = [agent('deaf'), agent('without', null)];
+test('a standby does not take over without a Hub, or while the Hub is unreachable', async () => {
+  redis.available = false;
+  const [withHub, withoutHub] = [agent('with-hub'), agent('without-hub', null)];
   await pass(12_000);
-  hub.there = false;
+  hub.available = false;
   await pass(120_000);
-  expect([deaf.leader.isLeader(), without.leader.isLeader()]).toEqual([false, false]);
-  hub.there = true;
+  expect([withHub.leader.isLeader(), withoutHub.leader.isLeader()]).toEqual([false, false]);
+  hub.available = true;
   await pass(12_000);
-  expect(deaf.leader.isLeader()).toBe(false);
+  expect(withHub.leader.isLeader()).toBe(false);
   await pass(20_000);
-  expect(deaf.leader.isLeader()).toBe(true);
+  expect(withHub.leader.isLeader()).toBe(true);
 });

@@ -1,132 +1,148 @@
-import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
+import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
+import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
+import { initialLeaderState, type LeaderEffect, type LeaderEvent, stepLeader } from './leader-state.ts';
 
-/** Who writes history, alerts and the snapshot. A lease only saves double work; the order of snapshots decides. */
+/** The agent that publishes snapshots, writes history, and sends alerts. `leader-state.ts` explains the election. */
 export interface Leader {
   isLeader(): boolean;
   status(): { role: 'single' | 'leader' | 'standby'; holder: string | null; error: string | null };
-  /** Asked when someone published a greater pair: whether this agent is still the rightful one. */
+  /** Checks the lease after another agent published a newer epoch. If it fails, this agent becomes standby. */
   confirm(): Promise<boolean>;
+  /** Takes part in the election from now on. */
+  start(options: LeaderStart): void;
   close(): Promise<void>;
 }
 
-/** The part of the live state that holds the lease. Both reject while it cannot be reached. */
+export interface LeaderStart {
+  /** Without a Hub, an agent keeps its role while the lease is unavailable. */
+  hub?: LeaderHub | undefined;
+  onChange(leading: boolean): void;
+}
+
+/** The lease in the live state. Both methods reject while the store is unavailable. */
 export interface LeaderLease {
   acquireLease(owner: string, ttlMs: number): Promise<{ held: boolean; holder: string | null }>;
   releaseLease(owner: string): Promise<void>;
 }
 
-/** Where the snapshot is published; it can tell who lives when the lease cannot. */
+/** The edge, which shows whether a leader still publishes when the lease cannot. */
 export interface LeaderHub {
-  /** Publishes, so that the other agent sees this one alive. */
   publishHeartbeat(): void;
-  /** The pair published last. Rejects when that cannot be learned. */
+  /** The order of the newest snapshot at the edge. Rejects if it cannot be read. */
   latestOrder(): Promise<SnapshotOrder | null>;
 }
 
-/** A dead leader is followed within the lease's life plus one renewal. */
+/** A standby replaces a dead leader within the lease time plus one renewal. */
 const LEASE_MS = 3_000;
 const RENEW_MS = 1_000;
-/** While the lease is out of reach: how often the leader shows itself at the Hub, and what silence there means death. */
-const HEARTBEAT_MS = 5_000;
-const SILENCE_MS = 15_000;
 
+/** The leader of a site with one agent. */
 export const singleAgent: Leader = {
   isLeader: () => true,
   status: () => ({ role: 'single', holder: null, error: null }),
   confirm: () => Promise.resolve(true),
+  start: () => {},
   close: () => Promise.resolve(),
 };
 
-/**
- * One of two agents. While Redis is away the leader goes on publishing and shows itself at the Hub; the other one leads
- * once it has heard the Hub and nothing new in it. Should both believe they lead, the Hub hears only the one with the
- * greater epoch, and the other falls silent.
- */
-export function createLeader(options: {
+export interface LeaderOptions {
+  /** Unique among the agents of the site. */
   owner: string;
   lease: LeaderLease;
-  /** Absent: nothing is published to the edge itself, and without the lease everyone keeps the part it has. */
-  hub?: LeaderHub | undefined;
-  onChange(leading: boolean): void;
   log: Log;
-  /** Milliseconds that only ever grow. */
+  /** Milliseconds that never go back. */
   clock?: () => number;
-}): Leader {
-  const { owner, lease, hub, log, clock = () => performance.now() } = options;
-  let leading = false;
-  let holder: string | null = null;
-  let error: string | null = null;
+}
+
+/** One of two agents; renews the lease every second. */
+export function createLeader(options: LeaderOptions): Leader {
+  const { owner, lease, log, clock = () => performance.now() } = options;
+  let state = initialLeaderState;
+  let hub: LeaderHub | undefined;
+  let onChange = (_leading: boolean): void => {};
   let timer: NodeJS.Timeout | undefined;
-  let closed = false;
-  let beaten = Number.NEGATIVE_INFINITY;
-  /** What the Hub held when it was last seen to change. */
-  let heard: { order: SnapshotOrder | null; at: number } | null = null;
+
+  async function dispatch(event: LeaderEvent): Promise<void> {
+    const result = stepLeader(state, event, clock());
+    state = result.state;
+    for (const effect of result.effects) await run(effect);
+  }
+
+  async function run(effect: LeaderEffect): Promise<void> {
+    switch (effect.kind) {
+      case 'role-changed':
+        log.info(
+          { holder: effect.holder },
+          effect.leading ? 'this agent is now leader' : 'this agent is now standby',
+        );
+        return onChange(effect.leading);
+      case 'lease-lost':
+        return log.warn(
+          { error: effect.error, leading: effect.leading },
+          'lease unavailable; keeping current role',
+        );
+      case 'takeover':
+        return log.warn(
+          { order: effect.order },
+          'lease unavailable and no new snapshot at the edge; taking over',
+        );
+      case 'publish-heartbeat':
+        return hub?.publishHeartbeat();
+      case 'read-hub':
+        return readHub();
+      case 'release-lease':
+        return lease.releaseLease(owner).catch(() => {});
+    }
+  }
+
+  async function readHub(): Promise<void> {
+    if (!hub) return;
+    const event = await hub.latestOrder().then(
+      (order): LeaderEvent => ({ kind: 'hub-answered', order }),
+      (): LeaderEvent => ({ kind: 'hub-failed' }),
+    );
+    await dispatch(event);
+  }
 
   async function renew(): Promise<boolean> {
-    try {
-      const answer = await lease.acquireLease(owner, LEASE_MS);
-      error = null;
-      heard = null;
-      holder = answer.holder;
-      become(answer.held);
-      return answer.held;
-    } catch (cause) {
-      const text = cause instanceof Error ? cause.message : String(cause);
-      if (error === null) log.warn({ error: text, leading }, 'lease out of reach: the part is kept');
-      error = text;
-      return false;
-    }
+    const event = await lease.acquireLease(owner, LEASE_MS).then(
+      (answer): LeaderEvent & { held: boolean } => ({ kind: 'lease-answered', ...answer }),
+      (error: unknown): LeaderEvent & { held?: false } => ({
+        kind: 'lease-failed',
+        error: errorMessage(error),
+      }),
+    );
+    await dispatch(event);
+    return event.held === true;
   }
 
-  function become(next: boolean): void {
-    if (next === leading || closed) return;
-    leading = next;
-    log.info({ holder }, next ? 'this agent leads now' : 'this agent stands by');
-    options.onChange(next);
-  }
-
-  /** The Hub in place of the lease. What cannot be heard proves no death. */
-  async function withoutLease(through: LeaderHub): Promise<void> {
-    if (clock() - beaten < HEARTBEAT_MS) return;
-    beaten = clock();
-    if (leading) {
-      through.publishHeartbeat();
-      return;
-    }
-    const order = await through.latestOrder().catch(() => undefined);
-    if (order === undefined) heard = null;
-    else if (!heard || !sameOrder(heard.order, order)) heard = { order, at: clock() };
-    else if (clock() - heard.at >= SILENCE_MS) {
-      log.warn({ order }, 'no lease to be had and nothing new at the edge: this agent takes over');
-      heard = null;
-      become(true);
-    }
-  }
-
-  async function turn(): Promise<void> {
+  async function renewPeriodically(): Promise<void> {
     await renew();
-    if (error !== null && hub && !closed) await withoutLease(hub);
-    if (!closed) timer = setTimeout(() => void turn(), RENEW_MS);
+    if (hub) await dispatch({ kind: 'hub-due' });
+    if (state.role !== 'closed') timer = setTimeout(() => void renewPeriodically(), RENEW_MS);
   }
-  void turn();
 
   return {
-    isLeader: () => leading,
-    status: () => ({ role: leading ? 'leader' : 'standby', holder, error }),
+    isLeader: () => state.role === 'leader',
+    status() {
+      if (state.role === 'closed') return { role: 'standby', holder: null, error: null };
+      const error = state.lease.kind === 'unavailable' ? state.lease.error : null;
+      return { role: state.role, holder: state.holder, error };
+    },
     async confirm() {
       if (await renew()) return true;
-      become(false);
+      await dispatch({ kind: 'superseded' });
       return false;
     },
+    start(started) {
+      hub = started.hub;
+      onChange = started.onChange;
+      void renewPeriodically();
+    },
     async close() {
-      closed = true;
       clearTimeout(timer);
-      if (leading) await lease.releaseLease(owner).catch(() => {});
-      leading = false;
+      await dispatch({ kind: 'closed' });
     },
   };
 }
-
-const sameOrder = (a: SnapshotOrder | null, b: SnapshotOrder | null): boolean =>
-  a === b || (a !== null && b !== null && compareSnapshotOrder(a, b) === 0);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { createListenerErrorReporter } from './listener-errors.ts';
 
-test('a fault is logged once for each kind, and counted every time', () => {
+test('an error is logged once per message and counted every time', () => {
   const logged: unknown[] = [];
   const counted: string[] = [];
   const report = createListenerErrorReporter(

@@ -1,22 +1,20 @@
+import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
 
-/** More kinds than this are one fault with changing words. */
+/** More different messages than this come from one error with a variable text. */
 const MAX_KINDS = 100;
 
 /**
- * For listeners of the loop that throw. Each kind is logged once, with its stack, since what throws at one update does
- * so at the next as well; every time counts.
+ * Reports errors that listeners of the loop throw. Each message is logged once with its stack, because the next update
+ * usually causes the same error; every error is counted.
  */
 export function createListenerErrorReporter(log: Pick<Log, 'error'>, count: (listener: string) => void) {
-  const told = new Set<string>();
+  const logged = new Set<string>();
   return (listener: string, error: unknown): void => {
     count(listener);
-    const kind = `${listener}: ${error instanceof Error ? error.message : String(error)}`;
-    if (told.has(kind) || told.size >= MAX_KINDS) return;
-    told.add(kind);
-    log.error(
-      { listener, err: error },
-      'a part of the agent failed to take the news; told once, counted always',
-    );
+    const kind = `${listener}: ${errorMessage(error)}`;
+    if (logged.has(kind) || logged.size >= MAX_KINDS) return;
+    logged.add(kind);
+    log.error({ listener, err: error }, 'a listener threw an error; logged once, counted every time');
   };
 }

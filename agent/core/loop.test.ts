@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
+import { step } from '../judge/step.ts';
 import { createLoop, type UpdateListener } from './loop.ts';
 import type { Update } from './sink.ts';
 import { createTrafficWindow } from './traffic-window.ts';
@@ -8,17 +9,18 @@ const config = parseConfig('version: 1\nsite: { id: main }\nservices: { gs: { ro
 
 function start(before: UpdateListener[] = []) {
   const updates: Update[] = [];
-  const faults: string[] = [];
+  const errors: string[] = [];
   const window = createTrafficWindow();
   const loop = createLoop({
+    step,
     initialRecords: [],
     policies: config.services,
-    listeners: [...before, { name: 'test', accept: (update) => updates.push(update) }],
-    onListenerError: (listener, error) => faults.push(`${listener}: ${(error as Error).message}`),
+    onListenerError: (listener, error) => errors.push(`${listener}: ${(error as Error).message}`),
     hostLoad: () => ({ cpuPercent: 1, memoryPercent: 2 }),
-    onRecordUpdated: () => {},
     window,
   });
+  for (const listener of before) loop.addListener(listener);
+  loop.addListener({ name: 'test', accept: (update) => updates.push(update) });
   const register = (id: string) =>
     loop.apply({
       kind: 'register',
@@ -34,10 +36,10 @@ function start(before: UpdateListener[] = []) {
         metadata: {},
       },
     });
-  return { loop, updates, faults, register, window };
+  return { loop, updates, errors, register, window };
 }
 
-test('a thousand changes at once are in force at once, and are told together', async () => {
+test('a thousand changes take effect at once and are delivered in one update', async () => {
   const { loop, updates, register } = start();
   for (let index = 0; index < 1_000; index++) register(`gs-${index}`);
   expect(loop.instances().size).toBe(1_000);
@@ -47,7 +49,7 @@ test('a thousand changes at once are in force at once, and are told together', a
   expect(updates[0]?.changes).toHaveLength(1_000);
 });
 
-test('a refresh carries what waits, each thing once, and a metrics row for every instance', async () => {
+test('a refresh delivers pending changes once, with a metrics row per instance', async () => {
   const { loop, updates, register } = start();
   register('gs-1');
   loop.apply({
@@ -71,22 +73,22 @@ test('a refresh carries what waits, each thing once, and a metrics row for every
   expect(updates[1]).toMatchObject({ changes: [], metrics: [{ totalRequests: 0 }] });
 });
 
-test('a listener that throws keeps no news from the others, and is told of', () => {
+test('a listener that throws is reported, and the others still receive the update', () => {
   const broken = {
     name: 'broken',
     accept() {
-      throw new Error('no way');
+      throw new Error('boom');
     },
   };
-  const { loop, updates, faults, register } = start([broken]);
+  const { loop, updates, errors, register } = start([broken]);
   register('gs-1');
   loop.refresh(false);
   loop.refresh(false);
   expect(updates.map(({ changes }) => changes.length)).toEqual([1, 0]);
-  expect(faults).toEqual(['broken: no way', 'broken: no way']);
+  expect(errors).toEqual(['broken: boom', 'broken: boom']);
 });
 
-test('only a refresh takes an availability sample, an update between two refreshes does not', async () => {
+test('only a refresh takes an availability sample, not an update between two refreshes', async () => {
   const { loop, updates, register, window } = start();
   register('gs-1');
   await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,54 +1,58 @@
-import type { InstanceRecord, ServicePolicies, StepResult } from '../judge/instance-record.ts';
-import { type JudgeEvent, step } from '../judge/step.ts';
 import type { HostLoad } from './host-load.ts';
+import type { JudgeEvent, JudgeStep, ServicePolicies } from './judge-event.ts';
 import { metricsRows } from './metrics-rows.ts';
 import type { MetricsRow, Update } from './sink.ts';
 import { type Change, type Instance, instanceKey } from './state.ts';
 import { createTrafficWindow, type TrafficWindow } from './traffic-window.ts';
 
-/** Someone who wants the news: a sink, a view, a log. */
+/** A receiver of updates: a sink, a view, or a log. */
 export interface UpdateListener {
   readonly name: string;
   accept(update: Update): void;
 }
 
-export interface LoopDeps {
-  /** What was known before: an agent that starts again goes on where it was. */
-  initialRecords: Iterable<InstanceRecord>;
+/** Called after every event that changed a record. */
+export type RecordWatcher<R> = (record: R, now: number) => void;
+
+export interface LoopOptions<R extends { readonly instance: Instance }> {
+  step: JudgeStep<R>;
+  /** Records from before a restart. */
+  initialRecords: Iterable<R>;
   policies: ServicePolicies;
-  listeners: readonly UpdateListener[];
-  /** A listener threw, which none may. The others have been told all the same. */
-  onListenerError(listener: string, error: unknown): void;
   hostLoad(): HostLoad;
-  /** Receives all traffic, and an availability sample with every refresh. */
+  /** Receives all traffic, the host load, and an availability sample with every refresh. */
   window?: TrafficWindow;
-  /** After every judgement that touched an instance: how soon to look again. */
-  onRecordUpdated(record: InstanceRecord, now: number): void;
+  /** A listener threw, which is a bug. The other listeners still received the update. */
+  onListenerError(listener: string, error: unknown): void;
   now?: () => number;
 }
 
-/** The agent's heart: evidence → step → effects. Judgement is in force at once; sinks take the news and never wait. */
-export interface Loop {
+/** Feeds events to `step` and reports the changes. A change takes effect at once; listeners never delay it. */
+export interface Loop<R> {
   apply(event: JudgeEvent): Change[];
   instances(): ReadonlyMap<string, Instance>;
-  records(): ReadonlyMap<string, InstanceRecord>;
+  records(): ReadonlyMap<string, R>;
   setPolicies(policies: ServicePolicies): void;
-  /** Time passed. */
+  /** Applies the passage of time. */
   tick(): void;
-  /** Tells every sink how things stand; `withMetrics`: with a metrics row for each instance. */
+  /** Sends the current state to every listener, with one metrics row per instance if `withMetrics`. */
   refresh(withMetrics: boolean): void;
+  /** Listeners receive updates in the order in which they were added. */
+  addListener(listener: UpdateListener): void;
+  watchRecords(watcher: RecordWatcher<R>): void;
 }
 
-export function createLoop(deps: LoopDeps): Loop {
-  const now = deps.now ?? Date.now;
-  const records = new Map<string, InstanceRecord>();
+export function createLoop<R extends { readonly instance: Instance }>(options: LoopOptions<R>): Loop<R> {
+  const { step, hostLoad, window = createTrafficWindow(), now = Date.now } = options;
+  const records = new Map<string, R>();
   const instances = new Map<string, Instance>();
-  const { window = createTrafficWindow() } = deps;
   const sinceLastRows = window.accumulate();
-  let policies = deps.policies;
-  for (const record of deps.initialRecords) keep(record);
+  const watchers: RecordWatcher<R>[] = [];
+  const delivery = createDelivery(instances, options.onListenerError, now);
+  let { policies } = options;
+  for (const record of options.initialRecords) store(record);
 
-  function keep(record: InstanceRecord): void {
+  function store(record: R): void {
     const key = instanceKey(record.instance.service, record.instance.id);
     records.set(key, record);
     instances.set(key, record.instance);
@@ -57,52 +61,21 @@ export function createLoop(deps: LoopDeps): Loop {
   function apply(event: JudgeEvent): Change[] {
     const at = now();
     if (event.kind === 'traffic') window.addTraffic(event);
-    const outcome = step(records, event, policies, at);
-    commit(outcome, at);
-    return outcome.changes;
-  }
-
-  /**
-   * News is handed on as soon as the event loop is free, together with what else came meanwhile. When handing on takes
-   * long (thousands of instances change at once), four times as long is left for probes and requests in between.
-   */
-  let pending: Change[] = [];
-  let delivery: NodeJS.Timeout | undefined;
-  let lastTook = 0;
-
-  function announce(changes: readonly Change[]): void {
-    pending.push(...changes);
-    delivery ??= setTimeout(() => tell(now()), 4 * lastTook);
-  }
-
-  function commit(outcome: StepResult, at: number): void {
-    for (const record of outcome.records) keep(record);
-    for (const key of outcome.removed) {
+    const result = step(records, event, policies, at);
+    for (const record of result.records) store(record);
+    for (const key of result.removed) {
       records.delete(key);
       instances.delete(key);
     }
-    for (const record of outcome.records) deps.onRecordUpdated(record, at);
-    if (outcome.changes.length > 0) announce(outcome.changes);
-  }
-
-  function tell(at: number, metrics?: MetricsRow[]): void {
-    clearTimeout(delivery);
-    delivery = undefined;
-    const update = { at, changes: pending, instances, ...(metrics ? { metrics } : {}) };
-    pending = [];
-    const began = performance.now();
-    for (const listener of deps.listeners) {
-      try {
-        listener.accept(update);
-      } catch (error) {
-        deps.onListenerError(listener.name, error);
-      }
+    for (const record of result.records) {
+      for (const watcher of watchers) watcher(record, at);
     }
-    lastTook = performance.now() - began;
+    delivery.addChanges(result.changes);
+    return result.changes;
   }
 
   function takeMetricsRows(at: number): MetricsRow[] {
-    const host = deps.hostLoad();
+    const host = hostLoad();
     window.addHostLoad(host, at);
     return metricsRows(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, at);
   }
@@ -119,7 +92,50 @@ export function createLoop(deps: LoopDeps): Loop {
     refresh(withMetrics) {
       const at = now();
       window.addSample(instances.values(), at);
-      tell(at, withMetrics ? takeMetricsRows(at) : undefined);
+      delivery.deliver(at, withMetrics ? takeMetricsRows(at) : undefined);
     },
+    addListener: delivery.addListener,
+    watchRecords: (watcher) => void watchers.push(watcher),
+  };
+}
+
+/**
+ * Collects changes and delivers them together as soon as the event loop is free. After a slow delivery (thousands of
+ * changes) it waits four times as long, which leaves time for probes and requests.
+ */
+function createDelivery(
+  instances: ReadonlyMap<string, Instance>,
+  onListenerError: (listener: string, error: unknown) => void,
+  now: () => number,
+) {
+  const listeners: UpdateListener[] = [];
+  let changes: Change[] = [];
+  let timer: NodeJS.Timeout | undefined;
+  let lastDurationMs = 0;
+
+  function deliver(at: number, metrics?: MetricsRow[]): void {
+    clearTimeout(timer);
+    timer = undefined;
+    const update = { at, changes, instances, ...(metrics && { metrics }) };
+    changes = [];
+    const startedAt = performance.now();
+    for (const listener of listeners) {
+      try {
+        listener.accept(update);
+      } catch (error) {
+        onListenerError(listener.name, error);
+      }
+    }
+    lastDurationMs = performance.now() - startedAt;
+  }
+
+  return {
+    deliver,
+    addChanges(more: readonly Change[]) {
+      if (more.length === 0) return;
+      changes.push(...more);
+      timer ??= setTimeout(() => deliver(now()), 4 * lastDurationMs);
+    },
+    addListener: (listener: UpdateListener) => void listeners.push(listener),
   };
 }

@@ -1,21 +1,21 @@
 import type { Change, Instance } from './state.ts';
 
 /**
- * Where judgement goes. A sink is told of every change and holds its own bounded queue and backoff: `accept` never
- * waits, never throws, and a dead sink delays nobody. What it missed it catches up by itself.
+ * A destination for the state of instances. A sink receives every change and has its own bounded queue and backoff:
+ * `accept` never waits and never throws, and a failed sink delays no other. A sink resynchronizes by itself.
  */
 export interface Sink {
   readonly name: 'haproxy' | 'redis' | 'postgres' | 'snapshot';
   accept(update: Update): void;
   /** For /health, /metrics and the dashboard. */
   status(): SinkStatus;
-  /** Delivers what is possible within `timeoutMs`, then lets go of every resource. */
+  /** Delivers as much as possible within `timeoutMs`, then releases every resource. */
   close(timeoutMs: number): Promise<void>;
 }
 
 export interface Update {
   at: number;
-  /** Every instance after the change, by `service/instance`. Not to be mutated. */
+  /** Every instance after the change, by `service/instance`. */
   instances: ReadonlyMap<string, Instance>;
   /** Empty on a plain refresh (every few seconds). */
   changes: readonly Change[];
@@ -23,7 +23,7 @@ export interface Update {
   metrics?: readonly MetricsRow[];
 }
 
-/** One row of `load_balancing_metrics`; counts are this row's own, `responseTime` their mean in seconds. */
+/** One row of `load_balancing_metrics`: counts since the previous row, and their mean `responseTime` in seconds. */
 export interface MetricsRow {
   serviceType: string;
   instanceId: string;
@@ -40,7 +40,7 @@ export interface MetricsRow {
 
 export interface SinkStatus {
   state: 'ok' | 'retrying' | 'down';
-  /** Updates or rows waiting, in memory and on disk. */
+  /** Updates or rows that wait in memory and on disk. */
   pending: number;
   dropped: number;
   lastSuccess: number | null;

@@ -1,53 +1,55 @@
 import { join } from 'node:path';
-import type { InstanceRecord } from '../judge/instance-record.ts';
-import { parseSavedRecord, savedStateSchema } from '../judge/resume.ts';
+import { z } from 'zod';
 import { readJsonFile, writeFileAtomic } from '../lib/atomic-file.ts';
-import { instanceKey } from './state.ts';
+import { createSerialQueue } from '../lib/serial-queue.ts';
 
-/** Judged state on disk, so that a restart is no event for traffic. Losing it costs a second of proof, nothing else. */
+/**
+ * Keeps the records on disk, so that a restart does not disturb traffic. Without the file, instances need about a
+ * second to pass their checks again.
+ */
 export interface StateFile {
-  /** Something changed: written within `delayMs`. */
+  /** Writes the file within a second. */
   scheduleWrite(): void;
+  /** Writes the file once more. */
   close(): Promise<void>;
 }
 
 const WRITE_DELAY_MS = 1_000;
 const pathIn = (stateDir: string): string => join(stateDir, 'judged.json');
 
-/** Null when the agent starts here for the first time, or the file cannot be used. */
+const savedStateSchema = z.object({ v: z.literal(1), savedAt: z.number(), records: z.array(z.unknown()) });
+
+/** The saved records, not yet parsed. Empty at the first start, or if the file cannot be used. */
 export async function loadSavedRecords(
   stateDir: string,
   onError: (error: unknown) => void,
-): Promise<Map<string, InstanceRecord> | null> {
+): Promise<unknown[]> {
   try {
     const parsed = savedStateSchema.safeParse(await readJsonFile(pathIn(stateDir)));
-    if (!parsed.success) return null;
-    const records = parsed.data.records.map(parseSavedRecord).filter((record) => record !== null);
-    return new Map(records.map((record) => [instanceKey(record.source.service, record.source.id), record]));
+    return parsed.success ? parsed.data.records : [];
   } catch (error) {
     onError(error);
-    return null;
+    return [];
   }
 }
 
 export function createStateFile(options: {
   stateDir: string;
-  records(): Iterable<InstanceRecord>;
+  records(): Iterable<unknown>;
   onError(error: unknown): void;
   now?: () => number;
 }): StateFile {
-  const now = options.now ?? Date.now;
+  const { stateDir, records, onError, now = Date.now } = options;
+  const queue = createSerialQueue();
   let timer: NodeJS.Timeout | undefined;
-  let writing: Promise<void> = Promise.resolve();
 
   const write = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
-    writing = writing.then(async () => {
-      const document = { v: 1, savedAt: now(), records: [...options.records()] };
-      await writeFileAtomic(pathIn(options.stateDir), JSON.stringify(document)).catch(options.onError);
+    return queue.add(async () => {
+      const document = { v: 1, savedAt: now(), records: [...records()] };
+      await writeFileAtomic(pathIn(stateDir), JSON.stringify(document)).catch(onError);
     });
-    return writing;
   };
 
   return {

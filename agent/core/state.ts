@@ -2,12 +2,12 @@ import type { InstanceConfig } from '../../shared/config/config.ts';
 import type { Sketch } from '../../shared/sketch.ts';
 import type { BreakerState, InstanceState } from '../../shared/snapshot/snapshot.ts';
 
-/** The agent's own words: evidence comes in, `step` judges it, changes go out. */
+/** The types that all parts of the agent share: evidence comes in, the judge decides, changes go out. */
 
 export type Health = 'unknown' | 'up' | 'down';
 export type AdminState = 'ready' | 'drain' | 'maint';
 
-/** One observation. Instants are epoch milliseconds. */
+/** One observation of an instance. Times are epoch milliseconds. */
 export type Evidence = ProbeResult | TrafficDelta;
 
 export interface ProbeResult {
@@ -16,16 +16,16 @@ export interface ProbeResult {
   instance: string;
   at: number;
   ok: boolean;
-  /** Whole probe; `timing` splits it where the protocol lets us. */
+  /** Duration of the whole probe; `timing` holds its phases, as far as the protocol has them. */
   latencyMs: number;
   timing?: { connectMs?: number; tlsMs?: number; firstByteMs?: number };
-  /** What went wrong, for a person: "connect refused 127.0.0.1:8004", "status 503, expected 200". */
+  /** Why the probe failed: "connect refused 127.0.0.1:8004", "status 503, expected 200". */
   error?: string;
-  /** The probe could not be made, for want of something of our own: it proves nothing. */
+  /** The agent's host could not make the probe (no file descriptor, no memory), so it proves nothing. */
   blind?: boolean;
 }
 
-/** What real traffic did to one instance since the last delta from the same source. */
+/** Real traffic of one instance since the last delta from the same source. */
 export interface TrafficDelta {
   kind: 'traffic';
   source: 'haproxy' | 'edge';
@@ -34,32 +34,32 @@ export interface TrafficDelta {
   at: number;
   success: number;
   failure: number;
-  /** Calls slower than the service's `slowCall`. */
+  /** Calls slower than the service's `breaker.slowCall`. */
   slow: number;
-  /** Latencies of individual requests where the source has them, milliseconds. */
+  /** Latencies of single requests in milliseconds, if the source has them. */
   latency?: Sketch;
   /** Gauges at `at`. */
   inflight?: number;
   queued?: number;
 }
 
-/** An instance as the rest of the world sees it: API, snapshot, Redis, HAProxy and dashboard all read this. */
+/** The public state of an instance. The API, snapshot, Redis, HAProxy, and dashboard all read it. */
 export interface Instance {
   id: string;
   service: string;
   url: string;
   publicUrl?: string;
-  /** From the file, or registered at run time. */
+  /** From the configuration file, or registered through the API. */
   origin: 'file' | 'api';
   state: InstanceState;
   reason: string;
   since: number;
-  /** When it last began to take traffic; a drain or the end of a slow start does not move it. Absent: never did. */
+  /** When the instance last left `down`. A drain or the end of a slow start does not change it. Absent: never. */
   servingSince?: number;
   health: Health;
   breaker: BreakerState;
   admin: AdminState;
-  /** When a drain becomes maint; absent: never. */
+  /** When a drain becomes `maint`; absent: never. */
   drainDeadline?: number;
   weight: number;
   priority: number;
@@ -68,12 +68,12 @@ export interface Instance {
   inflight: number;
   queued: number;
   lastProbe?: ProbeResult;
-  /** Expiry of a registration with a TTL. */
+  /** When the registration expires without a heartbeat; absent: never. */
   expiresAt?: number;
   metadata: Record<string, string>;
 }
 
-/** Something that happened to an instance and that sinks, events and people care about. */
+/** One difference in an instance, for the sinks, the event log, and people. */
 export interface Change {
   at: number;
   service: string;
@@ -82,7 +82,7 @@ export interface Change {
   from?: string;
   to?: string;
   reason: string;
-  /** Who asked for it, where someone did: "api", "cli", an operator's name. */
+  /** Who requested it: "api", "cli", or an operator's name. Absent when the agent acted by itself. */
   by?: string;
 }
 

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
+import type { Environment } from '../core/environment.ts';
 import type { TrafficWindow } from '../core/traffic-window.ts';
-import type { Environment } from '../env.ts';
 import type { Log } from '../lib/log.ts';
 import { createHistorySink, type HistorySink } from './sink.ts';
 import { type Database, openDatabase } from './sql/database.ts';

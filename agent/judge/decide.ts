@@ -1,35 +1,36 @@
+import { elapsedMs } from '../../shared/elapsed.ts';
 import type { InstanceState } from '../../shared/snapshot/snapshot.ts';
 import { suppressedUntil } from './flap.ts';
 import type { InstanceRecord } from './instance-record.ts';
 
 export interface Verdict {
   state: InstanceState;
-  /** For a person; holds no countdown, so that it stays true until something happens. */
+  /** A text for people, without a countdown, so that it changes only with the facts. */
   reason: string;
 }
 
 export interface DecisionContext {
   now: number;
   slowStartMs: number;
-  /** Asked only when it matters: it looks at every other instance. */
+  /** Called only when needed, because it reads every other instance. */
   isLastServing(): boolean;
 }
 
 /**
- * What traffic obeys. Operator beats breaker beats health: the first of them that has something to say is the reason.
+ * Decides the state that traffic obeys. The operator overrides the breaker, and the breaker overrides health. The reason
+ * comes from the one that decides.
  *
- * A drain asks for less traffic, never for more: a draining instance that is dead is down. And what traffic or history
- * holds against an instance (breaker, flapping) never takes the last one of a service away while it answers its
- * probes: a bad instance is better than none.
+ * A drain never makes a dead instance draining: it stays down. An open breaker or flapping keeps the last serving
+ * instance of a service in service as long as it passes its probes.
  */
 export function decide(record: InstanceRecord, circumstances: DecisionContext): Verdict {
   const { instance } = record;
-  if (instance.admin === 'maint') return { state: 'down', reason: 'maintenance asked for by an operator' };
-  const own = automaticVerdict(record, circumstances);
-  if (instance.admin === 'ready') return own;
-  return own.state === 'down'
-    ? { state: 'down', reason: `${own.reason} (a drain is asked for as well)` }
-    : { state: 'draining', reason: `drain asked for by an operator${until(instance.drainDeadline)}` };
+  if (instance.admin === 'maint') return { state: 'down', reason: 'maintenance requested by an operator' };
+  const verdict = automaticVerdict(record, circumstances);
+  if (instance.admin === 'ready') return verdict;
+  return verdict.state === 'down'
+    ? { state: 'down', reason: `${verdict.reason} (a drain is also requested)` }
+    : { state: 'draining', reason: `drain requested by an operator${until(instance.drainDeadline)}` };
 }
 
 function automaticVerdict(
@@ -37,21 +38,20 @@ function automaticVerdict(
   { now, slowStartMs, isLastServing }: DecisionContext,
 ): Verdict {
   const { tally, breaker, flap, provedAt } = record;
-  const spare = (reason: string): Verdict =>
+  const downUnlessLast = (reason: string): Verdict =>
     tally.health === 'up' && isLastServing()
       ? { state: 'probation', reason: `${reason}; kept in service, no other instance is up` }
       : { state: 'down', reason };
 
   if (breaker.state === 'open')
-    return spare(`breaker open: ${breaker.why}; trial at ${clock(breaker.until)}`);
+    return downUnlessLast(`breaker open: ${breaker.why}; trial at ${clock(breaker.until)}`);
   if (tally.health !== 'up') return { state: 'down', reason: tally.because };
   if (flap.heldSince !== null)
-    return spare(`held back after ${flap.falls} falls${until(suppressedUntil(flap))}`);
+    return downUnlessLast(`flapping: held down after ${flap.falls} falls${until(suppressedUntil(flap))}`);
   if (breaker.state === 'half_open') {
-    return { state: 'probation', reason: 'breaker half-open: a few calls on trial' };
+    return { state: 'probation', reason: 'breaker half-open: trial calls are admitted' };
   }
-  // Not when the clock was set back to long before the proof.
-  if (provedAt !== null && Math.abs(now - provedAt) < slowStartMs) {
+  if (provedAt !== null && elapsedMs(provedAt, now) < slowStartMs) {
     return { state: 'probation', reason: `${tally.because}; slow start${until(provedAt + slowStartMs)}` };
   }
   return { state: 'up', reason: tally.because };

@@ -1,16 +1,17 @@
 import type { Health, ProbeResult } from '../core/state.ts';
 
-/** Health by rise and fall, as HAProxy judges it: so many results in a row, one contrary result starts over. */
+/** Counts probe results as HAProxy does (rise and fall): a contrary result resets the count. */
 export interface HealthCounter {
   health: Health;
-  /** Results in a row that speak against `health`; for `unknown`, passes and failures are both counted. */
+  /** Consecutive passed probes; a failure resets them. */
   passes: number;
+  /** Consecutive failed probes; a pass resets them. */
   failures: number;
-  /** When the newest judged probe began: a probe that began earlier but ended later is old news. */
+  /** When the newest counted probe started. A probe that started earlier but ended later is ignored. */
   newest: number;
-  /** Epoch ms of the last change of `health`. */
+  /** When `health` last changed, epoch ms. */
   since: number;
-  /** What the probes said when `health` last changed, or say now. */
+  /** The latest probe results, for people. */
   because: string;
 }
 
@@ -24,28 +25,28 @@ export const newHealthCounter = (now: number): HealthCounter => ({
 });
 
 export function countProbe(
-  tally: HealthCounter,
+  counter: HealthCounter,
   probe: ProbeResult,
   limits: { rise: number; fall: number },
 ): HealthCounter {
-  const began = probe.at - probe.latencyMs;
-  // A judged probe that began after this one ended: the clock was set back, and this is the newer one.
-  if (began < tally.newest && tally.newest <= probe.at) return tally;
-  const passes = probe.ok ? tally.passes + 1 : 0;
-  const failures = probe.ok ? 0 : tally.failures + 1;
-  const next = { ...tally, passes, failures, newest: began };
-  const error = probe.error ?? 'no reason given';
+  const startedAt = probe.at - probe.latencyMs;
+  // A counted probe that started after this one ended means that the clock was set back: this one is newer.
+  if (startedAt < counter.newest && counter.newest <= probe.at) return counter;
+  const passes = probe.ok ? counter.passes + 1 : 0;
+  const failures = probe.ok ? 0 : counter.failures + 1;
+  const next = { ...counter, passes, failures, newest: startedAt };
+  const error = probe.error ?? 'unknown error';
 
-  if (probe.ok && tally.health !== 'up') {
+  if (probe.ok && counter.health !== 'up') {
     const because = `${Math.min(passes, limits.rise)} of ${limits.rise} probes passed`;
     return passes >= limits.rise
       ? { ...next, health: 'up', since: probe.at, because }
       : {
           ...next,
-          because: tally.health === 'down' ? `coming back: ${because}` : `not proven yet: ${because}`,
+          because: counter.health === 'down' ? `recovering: ${because}` : `not yet healthy: ${because}`,
         };
   }
-  if (!probe.ok && tally.health !== 'down') {
+  if (!probe.ok && counter.health !== 'down') {
     const because = `${Math.min(failures, limits.fall)} of ${limits.fall} probes failed: ${error}`;
     return failures >= limits.fall
       ? { ...next, health: 'down', since: probe.at, because }
@@ -55,8 +56,8 @@ export function countProbe(
   return { ...next, because: `${limits.fall} of ${limits.fall} probes failed: ${error}` };
 }
 
-/** Between two verdicts: the next probes decide, so they come fast. */
-export function isUndecided(tally: HealthCounter): boolean {
-  if (tally.health === 'unknown') return true;
-  return tally.health === 'up' ? tally.failures > 0 : tally.passes > 0;
+/** Whether the next probes may change `health`; they are then sent at the fast interval. */
+export function isUndecided(counter: HealthCounter): boolean {
+  if (counter.health === 'unknown') return true;
+  return counter.health === 'up' ? counter.failures > 0 : counter.passes > 0;
 }

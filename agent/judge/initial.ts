@@ -1,9 +1,10 @@
 import type { Config } from '../../shared/config/config.ts';
+import type { InstanceSource } from '../core/judge-event.ts';
 import { instanceKey } from '../core/state.ts';
-import { type InstanceRecord, type InstanceSource, newRecord } from './instance-record.ts';
+import { type InstanceRecord, newRecord } from './instance-record.ts';
 import { resume } from './resume.ts';
 
-/** The instances the file names, as sources of records, by `service/instance`. */
+/** The instances in the configuration file, by `service/instance`. */
 export function fileSources(config: Config): Map<string, InstanceSource> {
   const sources = Object.values(config.services).flatMap((service) =>
     service.instances.map(
@@ -14,9 +15,9 @@ export function fileSources(config: Config): Map<string, InstanceSource> {
 }
 
 /**
- * What the agent begins with: instances of the file as they were judged before; those it does not know, or knows at
- * another address, unproven. These most likely served before the agent came, so their first proof needs no slow start.
- * Registrations come back through the registry; what is saved of them is kept for that moment.
+ * The records at the agent's start. An instance of the file resumes its saved record if its address is unchanged, or
+ * starts unchecked and needs no slow start, because it probably served before the agent started. A saved registration
+ * also resumes; the registry confirms or removes it afterwards.
  */
 export function initialRecords(
   config: Config,

@@ -1,44 +1,28 @@
 import { type Breaker, closedBreaker } from '../../shared/breaker.ts';
-import type { InstanceConfig, ServiceConfig } from '../../shared/config/config.ts';
-import type { Change, Instance } from '../core/state.ts';
+import type { InstanceSource, StepResult } from '../core/judge-event.ts';
+import type { Instance } from '../core/state.ts';
 import { type Flap, noFlaps } from './flap.ts';
 import { type HealthCounter, newHealthCounter } from './health-counter.ts';
 
-/** All that is known of one instance: what the world sees, and what the judgement is made of. Replaced, never mutated. */
+/** Everything the judge knows about one instance: its public state and the inputs of the decision. Immutable. */
 export interface InstanceRecord {
-  /** As the file or the registration has it; `instance` may differ by what an operator asked for since. */
+  /** From the file or the registration. An operator's weight or admin state is in `instance` only. */
   readonly source: InstanceSource;
   readonly instance: Instance;
   readonly tally: HealthCounter;
   readonly breaker: Breaker;
   readonly flap: Flap;
-  /** When it was last proved fit for traffic: slow start counts from here. Null: not proved, or no slow start. */
+  /** When its probes last passed; the slow start begins here. Null: not passed, or no slow start needed. */
   readonly provedAt: number | null;
-  /** Known since the agent's start: its first proof needs no slow start, since it most likely served before. */
+  /** Known since the agent's start: it probably served before, so it becomes `up` without a slow start. */
   readonly known: boolean;
-  /** When traffic last told a latency; probes speak for it only where no traffic does. */
+  /** When traffic last measured the latency; without traffic, probes measure it. */
   readonly measuredAt: number;
-  /** Of the last passed probes, milliseconds without connecting, newest last. */
+  /** Response times of the last passed probes in milliseconds, without connecting; newest last. */
   readonly probeTimes: readonly number[];
 }
 
-export type ServicePolicies = Readonly<{ [service: string]: ServiceConfig }>;
-
-/** What a judgement says: records that took the place of their predecessors, keys that are gone, and the news. */
-export interface StepResult {
-  records: InstanceRecord[];
-  removed: string[];
-  changes: Change[];
-}
-
-export const emptyResult = (): StepResult => ({ records: [], removed: [], changes: [] });
-
-export interface InstanceSource extends InstanceConfig {
-  service: string;
-  origin: 'file' | 'api';
-  /** Milliseconds between heartbeats, at most. */
-  ttl?: number;
-}
+export const emptyResult = (): StepResult<InstanceRecord> => ({ records: [], removed: [], changes: [] });
 
 export function newRecord(source: InstanceSource, known: boolean, now: number): InstanceRecord {
   const { id, service, url, publicUrl, origin, weight, priority, maxconn, metadata, ttl } = source;
@@ -78,21 +62,21 @@ export function newRecord(source: InstanceSource, known: boolean, now: number): 
 }
 
 /**
- * The same instance under a changed source: where traffic goes is kept, unless its address changed, which makes it a
- * stranger. What an operator asked for holds in any case, a weight until the source's own weight changes. A
- * registration that has come into the file no longer runs out.
+ * Replaces the source of an instance. Its state stays, unless the address changed: then it starts as a new instance. An
+ * operator's admin state stays; an operator's weight stays until the weight of the source changes. A registration that
+ * is now in the file no longer expires.
  */
 export function withSource(record: InstanceRecord, source: InstanceSource, now: number): InstanceRecord {
   const { admin, drainDeadline, expiresAt, publicUrl: _, maxconn: __, ...rest } = record.instance;
   const weight = record.source.weight === source.weight ? rest.weight : source.weight;
-  const asked = { admin, weight, ...(drainDeadline === undefined ? {} : { drainDeadline }) };
+  const operatorSettings = { admin, weight, ...(drainDeadline === undefined ? {} : { drainDeadline }) };
   if (record.source.url !== source.url) {
-    const stranger = newRecord(source, false, now);
-    return { ...stranger, instance: { ...stranger.instance, ...asked } };
+    const fresh = newRecord(source, false, now);
+    return { ...fresh, instance: { ...fresh.instance, ...operatorSettings } };
   }
   const instance: Instance = {
     ...rest,
-    ...asked,
+    ...operatorSettings,
     origin: source.origin,
     priority: source.priority,
     metadata: source.metadata,

@@ -5,29 +5,29 @@ import { recordFall } from './flap.ts';
 import { countProbe } from './health-counter.ts';
 import type { InstanceRecord } from './instance-record.ts';
 
-/** What one piece of evidence or one wish does to a record. What traffic obeys is decided afterwards. */
+/** How evidence and commands change a record. `decide` derives the state from the result. */
 
-/** After this long without a request, probes tell the latency again. */
+/** After this long without measured requests, probes determine the latency. */
 const TRAFFIC_LATENCY_VALID_MS = 60_000;
-/** How much one new sample moves the mean. */
+/** Weight of a new sample in the moving average. */
 const LATENCY_SMOOTHING = 0.2;
 
-/** To a tenth of a millisecond: more digits would only lengthen the snapshot. */
-const tenths = (ms: number): number => Math.round(ms * 10) / 10;
+/** Rounds to a tenth of a millisecond, which keeps the snapshot short. */
+const roundToTenth = (ms: number): number => Math.round(ms * 10) / 10;
 
-const blend = (mean: number | null, sample: number): number =>
-  tenths(mean === null ? sample : mean + (sample - mean) * LATENCY_SMOOTHING);
+const movingAverage = (mean: number | null, sample: number): number =>
+  roundToTenth(mean === null ? sample : mean + (sample - mean) * LATENCY_SMOOTHING);
 
-/** So many probes tell the latency: their median, since one cold first answer says nothing about the next. */
+/** The latency is the median of this many probes, because the first response is often slow. */
 const PROBE_SAMPLES = 5;
 
 function median(times: readonly number[]): number {
   const sorted = times.toSorted((a, b) => a - b);
-  // Of an even number the lower one: the first probe is the slow one.
-  return tenths(sorted[Math.floor((sorted.length - 1) / 2)] ?? 0);
+  // The lower median, because the first probe is the slow one.
+  return roundToTenth(sorted[Math.floor((sorted.length - 1) / 2)] ?? 0);
 }
 
-/** Requests come over connections that exist: what connecting took is left out. */
+/** Without the time to connect, because requests reuse connections. */
 const responseTime = ({ latencyMs, timing }: ProbeResult): number =>
   latencyMs - (timing?.connectMs ?? 0) - (timing?.tlsMs ?? 0);
 
@@ -37,27 +37,27 @@ export function afterProbe(
   policy: ServiceConfig,
 ): InstanceRecord {
   if (probe.blind) return { ...record, instance: { ...record.instance, lastProbe: probe } };
-  const tally = countProbe(record.tally, probe, policy.health);
-  if (tally === record.tally) return record;
+  const counter = countProbe(record.tally, probe, policy.health);
+  if (counter === record.tally) return record;
   const probeTimes = probe.ok
     ? [...record.probeTimes, responseTime(probe)].slice(-PROBE_SAMPLES)
     : record.probeTimes;
-  const speaks = probe.ok && probe.at - record.measuredAt > TRAFFIC_LATENCY_VALID_MS;
-  const latencyMs = speaks ? median(probeTimes) : record.instance.latencyMs;
+  const usesProbes = probe.ok && probe.at - record.measuredAt > TRAFFIC_LATENCY_VALID_MS;
+  const latencyMs = usesProbes ? median(probeTimes) : record.instance.latencyMs;
   const next = {
     ...record,
-    tally,
+    tally: counter,
     probeTimes,
     instance: { ...record.instance, lastProbe: probe, latencyMs },
   };
-  if (tally.health === record.tally.health) return next;
-  if (tally.health === 'down') {
+  if (counter.health === record.tally.health) return next;
+  if (counter.health === 'down') {
     const flap = record.tally.health === 'up' ? recordFall(record.flap, probe.at) : record.flap;
     return { ...next, provedAt: null, flap };
   }
-  // A rise begins a new life: what the breaker held against the old one says nothing about it.
-  const servedBefore = record.known && record.tally.health === 'unknown';
-  return { ...next, breaker: closedBreaker(), provedAt: servedBefore ? null : probe.at, known: false };
+  // A rise starts over: failures before it no longer count.
+  const servedBeforeStart = record.known && record.tally.health === 'unknown';
+  return { ...next, breaker: closedBreaker(), provedAt: servedBeforeStart ? null : probe.at, known: false };
 }
 
 export function afterTraffic(
@@ -68,7 +68,12 @@ export function afterTraffic(
 ): InstanceRecord {
   const calls = delta.success + delta.failure;
   const timed = delta.latency?.count ?? (delta.slow > 0 ? calls : 0);
-  const counts = { calls, failures: delta.failure, timed, slow: delta.slow };
+  const counts = {
+    calls,
+    failures: delta.failure,
+    timed,
+    slow: delta.slow,
+  };
   const { latencyMs, inflight, queued } = record.instance;
   const mean = delta.latency?.count ? delta.latency.sum / delta.latency.count : null;
   return {
@@ -77,7 +82,7 @@ export function afterTraffic(
     measuredAt: mean === null ? record.measuredAt : now,
     instance: {
       ...record.instance,
-      latencyMs: mean === null ? latencyMs : blend(latencyMs, mean),
+      latencyMs: mean === null ? latencyMs : movingAverage(latencyMs, mean),
       inflight: delta.inflight ?? inflight,
       queued: delta.queued ?? queued,
     },
@@ -88,7 +93,7 @@ export function withAdmin(record: InstanceRecord, admin: AdminState, deadline?: 
   const { drainDeadline: _, ...rest } = record.instance;
   return {
     ...record,
-    instance: { ...rest, admin, ...(deadline === undefined ? {} : { drainDeadline: deadline }) },
+    instance: { ...rest, admin, ...(deadline !== undefined && { drainDeadline: deadline }) },
   };
 }
 

@@ -16,12 +16,12 @@ services:
 const config = parseConfig(yaml('http://127.0.0.1:8004'));
 const START = 1_700_000_000_000;
 
-function judged(): Map<string, InstanceRecord> {
-  const book = new Map(
+function judgedRecords(): Map<string, InstanceRecord> {
+  const records = new Map(
     initialRecords(config, null, START).map((record) => [`gs/${record.instance.id}`, record]),
   );
-  const tell = (event: Parameters<typeof step>[1]) => {
-    for (const record of step(book, event, config.services, START).records) book.set('gs/gs-1', record);
+  const apply = (event: Parameters<typeof step>[1]) => {
+    for (const record of step(records, event, config.services, START).records) records.set('gs/gs-1', record);
   };
   const probe = {
     kind: 'probe',
@@ -31,9 +31,9 @@ function judged(): Map<string, InstanceRecord> {
     latencyMs: 1,
     ok: true,
   } as const;
-  tell(probe);
-  tell(probe);
-  tell({
+  apply(probe);
+  apply(probe);
+  apply({
     kind: 'admin',
     service: 'gs',
     instance: 'gs-1',
@@ -41,35 +41,35 @@ function judged(): Map<string, InstanceRecord> {
     deadline: START + 9,
     reason: 'test',
   });
-  return book;
+  return records;
 }
 
-/** Through JSON and the parser, as the file does it. */
-const saved = (book: Map<string, InstanceRecord>) =>
+/** Saved as JSON and parsed again. */
+const saved = (records: Map<string, InstanceRecord>) =>
   new Map(
-    [...book].flatMap(([key, record]) => {
+    [...records].flatMap(([key, record]) => {
       const back = parseSavedRecord(JSON.parse(JSON.stringify(record)));
       return back ? [[key, back] as const] : [];
     }),
   );
 
-test('a restart changes nothing: state, operator, deadline and proof are as before', () => {
-  const book = judged();
-  const [after] = initialRecords(config, saved(book), START + 5_000);
+test('a restart keeps state, admin state, drain deadline, and passed checks', () => {
+  const records = judgedRecords();
+  const [after] = initialRecords(config, saved(records), START + 5_000);
   if (!after) throw new Error('the instance is gone');
-  const { lastProbe: _, ...before } = book.get('gs/gs-1')?.instance ?? {};
+  const { lastProbe: _, ...before } = records.get('gs/gs-1')?.instance ?? {};
   expect(after.instance).toEqual(before);
   expect(step(new Map([['gs/gs-1', after]]), { kind: 'tick' }, config.services, START + 5).changes).toEqual(
     [],
   );
 });
 
-test('a changed address is a stranger after a restart too', () => {
+test('an instance with a new address starts over after a restart', () => {
   const moved = parseConfig(yaml('http://127.0.0.1:9000'));
-  const [after] = initialRecords(moved, saved(judged()), START);
+  const [after] = initialRecords(moved, saved(judgedRecords()), START);
   expect(after).toMatchObject({ known: true, instance: { health: 'unknown', state: 'down' } });
 });
 
-test('damaged state is not used', () => {
+test('a damaged record is not used', () => {
   expect(parseSavedRecord({ source: { id: 'gs-1' } })).toBeNull();
 });

@@ -1,7 +1,9 @@
 import { z } from 'zod';
-import { type InstanceRecord, type InstanceSource, withSource } from './instance-record.ts';
+import type { InstanceSource } from '../core/judge-event.ts';
+import { instanceKey } from '../core/state.ts';
+import { type InstanceRecord, withSource } from './instance-record.ts';
 
-/** What is saved of one judged instance, so that a restarted agent goes on where it was. */
+/** The saved part of a record, from which a restarted agent resumes. */
 const count = z.number().nonnegative();
 const counts = z.object({ calls: count, failures: count, timed: count, slow: count });
 const cause = z.enum(['failures', 'slowness']);
@@ -60,19 +62,19 @@ const savedRecordSchema = z.object({
   known: z.boolean(),
 });
 
-export const savedStateSchema = z.object({
-  v: z.literal(1),
-  savedAt: z.number(),
-  records: z.array(z.unknown()),
-});
+/** Records by `service/instance`; entries that cannot be used are left out. */
+export function parseSavedRecords(raw: readonly unknown[]): Map<string, InstanceRecord> {
+  const records = raw.map(parseSavedRecord).filter((record) => record !== null);
+  return new Map(records.map((record) => [instanceKey(record.source.service, record.source.id), record]));
+}
 
-/** The record as it was, or null when what was saved cannot be used. */
+/** The saved record, or null if it cannot be used. */
 export function parseSavedRecord(raw: unknown): InstanceRecord | null {
   const parsed = savedRecordSchema.safeParse(raw);
   if (!parsed.success) return null;
   const { source, instance, tally, ...rest } = parsed.data;
   const { publicUrl, maxconn, ttl, ...plain } = source;
-  const own: InstanceSource = {
+  const instanceSource: InstanceSource = {
     ...plain,
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(maxconn === undefined ? {} : { maxconn }),
@@ -80,17 +82,17 @@ export function parseSavedRecord(raw: unknown): InstanceRecord | null {
   };
   return {
     ...rest,
-    source: own,
+    source: instanceSource,
     measuredAt: 0,
     probeTimes: [],
     tally: { ...tally, passes: 0, failures: 0, newest: 0 },
     instance: {
-      id: own.id,
-      service: own.service,
-      url: own.url,
-      origin: own.origin,
-      priority: own.priority,
-      metadata: own.metadata,
+      id: instanceSource.id,
+      service: instanceSource.service,
+      url: instanceSource.url,
+      origin: instanceSource.origin,
+      priority: instanceSource.priority,
+      metadata: instanceSource.metadata,
       ...(publicUrl === undefined ? {} : { publicUrl }),
       ...(maxconn === undefined ? {} : { maxconn }),
       state: instance.state,
@@ -110,8 +112,8 @@ export function parseSavedRecord(raw: unknown): InstanceRecord | null {
 }
 
 /**
- * A saved record under today's source. Verdicts are kept, so traffic sees no gap; the next probes confirm or correct
- * them as usual. A registration gets a whole TTL anew: its heartbeats had nobody to reach.
+ * A saved record with the current source. Its state stays, so traffic sees no gap; the next probes confirm or correct
+ * it. A registration gets a full TTL, because heartbeats were lost while the agent was down.
  */
 export function resume(saved: InstanceRecord, source: InstanceSource, now: number): InstanceRecord {
   const record = withSource(saved, source, now);

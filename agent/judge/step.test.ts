@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
+import type { JudgeEvent } from '../core/judge-event.ts';
 import { type Change, instanceKey } from '../core/state.ts';
 import type { InstanceRecord } from './instance-record.ts';
-import { type JudgeEvent, step } from './step.ts';
+import { step } from './step.ts';
 
 const config = parseConfig(`
 version: 1
@@ -16,21 +17,21 @@ services:
 `);
 const START = 1_700_000_000_000;
 
-/** A judge with two instances, and time in our hands. */
-function scene(known = true) {
-  const book = new Map<string, InstanceRecord>();
+/** A judge with two instances and a manual clock. */
+function startJudge(known = true) {
+  const records = new Map<string, InstanceRecord>();
   const changes: Change[] = [];
   let now = START;
-  const tell = (event: JudgeEvent) => {
-    const outcome = step(book, event, config.services, now);
-    for (const record of outcome.records)
-      book.set(instanceKey(record.instance.service, record.instance.id), record);
-    for (const key of outcome.removed) book.delete(key);
-    changes.push(...outcome.changes);
-    return outcome;
+  const apply = (event: JudgeEvent) => {
+    const result = step(records, event, config.services, now);
+    for (const record of result.records)
+      records.set(instanceKey(record.instance.service, record.instance.id), record);
+    for (const key of result.removed) records.delete(key);
+    changes.push(...result.changes);
+    return result;
   };
   const register = (id: string, ttl?: number) =>
-    tell({
+    apply({
       kind: 'register',
       known,
       reason: 'test',
@@ -48,12 +49,12 @@ function scene(known = true) {
   const probe = (id: string, ok: boolean, times = 1) => {
     for (let count = 0; count < times; count++) {
       const error = ok ? {} : { error: 'connect refused 127.0.0.1:8004' };
-      tell({ kind: 'probe', service: 'gs', instance: id, at: now, latencyMs: 1, ok, ...error });
+      apply({ kind: 'probe', service: 'gs', instance: id, at: now, latencyMs: 1, ok, ...error });
       now += 10;
     }
   };
   const traffic = (id: string, success: number, failure: number, slow = 0) =>
-    tell({
+    apply({
       kind: 'traffic',
       source: 'haproxy',
       service: 'gs',
@@ -65,20 +66,20 @@ function scene(known = true) {
     });
   const wait = (ms: number) => {
     now += ms;
-    tell({ kind: 'tick' });
+    apply({ kind: 'tick' });
   };
-  const see = (id: string) => {
-    const record = book.get(`gs/${id}`);
+  const instance = (id: string) => {
+    const record = records.get(`gs/${id}`);
     if (!record) throw new Error(`no ${id}`);
     return record.instance;
   };
   register('gs-1');
   register('gs-2');
-  return { book, changes, tell, register, probe, traffic, wait, see, now: () => now };
+  return { records, changes, apply, register, probe, traffic, wait, instance, now: () => now };
 }
 
 function bothUp(known = true) {
-  const s = scene(known);
+  const s = startJudge(known);
   s.probe('gs-1', true, 2);
   s.probe('gs-2', true, 2);
   if (!known) s.wait(30_000);
@@ -86,37 +87,40 @@ function bothUp(known = true) {
   return s;
 }
 
-test('unproven until rise passes, whatever else is said of it', () => {
-  const s = scene();
-  expect(s.see('gs-1')).toMatchObject({ state: 'down', health: 'unknown', reason: 'not probed yet' });
+test('an instance stays down until `rise` probes passed in a row', () => {
+  const s = startJudge();
+  expect(s.instance('gs-1')).toMatchObject({ state: 'down', health: 'unknown', reason: 'not probed yet' });
   s.probe('gs-1', true);
-  expect(s.see('gs-1')).toMatchObject({ state: 'down', reason: 'not proven yet: 1 of 2 probes passed' });
+  expect(s.instance('gs-1')).toMatchObject({
+    state: 'down',
+    reason: 'not yet healthy: 1 of 2 probes passed',
+  });
   s.probe('gs-1', false);
   s.probe('gs-1', true);
-  expect(s.see('gs-1').state).toBe('down');
+  expect(s.instance('gs-1').state).toBe('down');
   s.probe('gs-1', true);
-  expect(s.see('gs-1')).toMatchObject({ state: 'up', health: 'up', reason: '2 of 2 probes passed' });
+  expect(s.instance('gs-1')).toMatchObject({ state: 'up', health: 'up', reason: '2 of 2 probes passed' });
 });
 
-test('a newcomer is on probation for its slow start, an instance known at start is not', () => {
-  const s = scene(false);
+test('a new instance is on probation during its slow start', () => {
+  const s = startJudge(false);
   s.probe('gs-1', true, 2);
-  expect(s.see('gs-1').state).toBe('probation');
-  const served = s.see('gs-1').servingSince;
+  expect(s.instance('gs-1').state).toBe('probation');
+  const served = s.instance('gs-1').servingSince;
   s.wait(29_000);
-  expect(s.see('gs-1').state).toBe('probation');
+  expect(s.instance('gs-1').state).toBe('probation');
   s.wait(1_000);
-  expect(s.see('gs-1')).toMatchObject({ state: 'up', servingSince: served });
+  expect(s.instance('gs-1')).toMatchObject({ state: 'up', servingSince: served });
 });
 
-test('one lost probe proves nothing, three do, and the reason says what they met', () => {
+test('an instance goes down after `fall` failed probes in a row, with their error as reason', () => {
   const s = bothUp();
   s.probe('gs-1', false, 2);
   s.probe('gs-1', true);
   s.probe('gs-1', false, 2);
-  expect(s.see('gs-1').state).toBe('up');
+  expect(s.instance('gs-1').state).toBe('up');
   s.probe('gs-1', false);
-  expect(s.see('gs-1')).toMatchObject({
+  expect(s.instance('gs-1')).toMatchObject({
     state: 'down',
     reason: '3 of 3 probes failed: connect refused 127.0.0.1:8004',
   });
@@ -125,10 +129,10 @@ test('one lost probe proves nothing, three do, and the reason says what they met
     'state up→down',
   ]);
   s.probe('gs-1', true, 2);
-  expect(s.see('gs-1').state).toBe('probation');
+  expect(s.instance('gs-1').state).toBe('probation');
 });
 
-test('an answer that began before the newest judged one is old news', () => {
+test('a probe that started before the newest counted one is ignored', () => {
   const s = bothUp();
   const late = {
     kind: 'probe',
@@ -138,52 +142,52 @@ test('an answer that began before the newest judged one is old news', () => {
     latencyMs: 3_500,
     ok: false,
   } as const;
-  for (let count = 0; count < 3; count++) s.tell(late);
-  expect(s.see('gs-1').state).toBe('up');
+  for (let count = 0; count < 3; count++) s.apply(late);
+  expect(s.instance('gs-1').state).toBe('up');
 });
 
-test('a probe that could not be made proves nothing, and says why', () => {
+test('a probe that the agent could not make changes no state, but shows its error', () => {
   const s = bothUp();
   const blind = { ok: false, blind: true, error: 'this agent has no file descriptor left' };
   for (let count = 0; count < 9; count++)
-    s.tell({ kind: 'probe', service: 'gs', instance: 'gs-1', at: s.now(), latencyMs: 1, ...blind });
-  expect(s.see('gs-1')).toMatchObject({ state: 'up', lastProbe: blind });
+    s.apply({ kind: 'probe', service: 'gs', instance: 'gs-1', at: s.now(), latencyMs: 1, ...blind });
+  expect(s.instance('gs-1')).toMatchObject({ state: 'up', lastProbe: blind });
   s.probe('gs-1', false, 3);
-  expect(s.see('gs-1').state).toBe('down');
+  expect(s.instance('gs-1').state).toBe('down');
 });
 
-test('the breaker opens on real traffic, tries again after its time, and closes on good calls', () => {
+test('the breaker opens on real traffic, admits trial calls after its open time, and closes when they succeed', () => {
   const s = bothUp();
   s.traffic('gs-1', 5, 5);
-  expect(s.see('gs-1')).toMatchObject({ state: 'down', breaker: 'open', health: 'up' });
-  expect(s.see('gs-1').reason).toMatch(/^breaker open: 5 of 10 calls failed; trial at \d\d:/);
+  expect(s.instance('gs-1')).toMatchObject({ state: 'down', breaker: 'open', health: 'up' });
+  expect(s.instance('gs-1').reason).toMatch(/^breaker open: 5 of 10 calls failed; trial at \d\d:/);
   s.wait(29_000);
-  expect(s.see('gs-1').breaker).toBe('open');
+  expect(s.instance('gs-1').breaker).toBe('open');
   s.wait(1_000);
-  expect(s.see('gs-1')).toMatchObject({ state: 'probation', breaker: 'half_open' });
+  expect(s.instance('gs-1')).toMatchObject({ state: 'probation', breaker: 'half_open' });
   s.traffic('gs-1', 5, 0);
-  expect(s.see('gs-1')).toMatchObject({ state: 'up', breaker: 'closed' });
+  expect(s.instance('gs-1')).toMatchObject({ state: 'up', breaker: 'closed' });
 });
 
-test('slow calls open it too', () => {
+test('slow calls open the breaker too', () => {
   const s = bothUp();
   s.traffic('gs-1', 10, 0, 10);
-  expect(s.see('gs-1').reason).toContain('10 of 10 calls took longer than 15 s');
+  expect(s.instance('gs-1').reason).toContain('10 of 10 calls took longer than 15 s');
 });
 
-test('the breaker never takes the last instance that answers, and lets go of it when another comes back', () => {
+test('an open breaker keeps the last serving instance in service until another one is up', () => {
   const s = bothUp();
   s.traffic('gs-1', 0, 10);
   s.traffic('gs-2', 0, 10);
-  expect(s.see('gs-1').state).toBe('down');
-  expect(s.see('gs-2')).toMatchObject({ state: 'probation', breaker: 'open' });
-  expect(s.see('gs-2').reason).toContain('no other instance is up');
+  expect(s.instance('gs-1').state).toBe('down');
+  expect(s.instance('gs-2')).toMatchObject({ state: 'probation', breaker: 'open' });
+  expect(s.instance('gs-2').reason).toContain('no other instance is up');
   s.wait(30_000);
   s.traffic('gs-1', 5, 0);
-  expect(s.see('gs-1').state).toBe('up');
+  expect(s.instance('gs-1').state).toBe('up');
 });
 
-test('of several that are out, one is kept in service when the last good one dies, and stays the one', () => {
+test('when the last good instance dies, exactly one of those with an open breaker stays in service', () => {
   const s = bothUp();
   s.register('gs-3');
   s.probe('gs-3', true, 2);
@@ -192,7 +196,7 @@ test('of several that are out, one is kept in service when the last good one die
   s.traffic('gs-2', 0, 10);
   s.probe('gs-3', false, 3);
   s.wait(250);
-  const states = () => ['gs-1', 'gs-2', 'gs-3'].map((id) => s.see(id).state);
+  const states = () => ['gs-1', 'gs-2', 'gs-3'].map((id) => s.instance(id).state);
   expect(states()).toEqual(['probation', 'down', 'down']);
   const before = s.changes.length;
   s.wait(250);
@@ -201,27 +205,27 @@ test('of several that are out, one is kept in service when the last good one die
   expect(s.changes.slice(before)).toEqual([]);
 });
 
-test('operator beats breaker beats health', () => {
+test('the operator overrides the breaker, and the breaker overrides health', () => {
   const s = bothUp();
   s.probe('gs-1', false, 3);
   s.traffic('gs-1', 0, 10);
-  expect(s.see('gs-1').reason).toMatch(/^breaker open/);
-  s.tell({
+  expect(s.instance('gs-1').reason).toMatch(/^breaker open/);
+  s.apply({
     kind: 'admin',
     service: 'gs',
     instance: 'gs-1',
     admin: 'maint',
-    reason: 'asked for by ada',
+    reason: 'requested by ada',
     by: 'ada',
   });
-  expect(s.see('gs-1')).toMatchObject({ state: 'down', reason: 'maintenance asked for by an operator' });
+  expect(s.instance('gs-1')).toMatchObject({ state: 'down', reason: 'maintenance requested by an operator' });
   expect(s.changes.at(-1)).toMatchObject({ kind: 'admin', from: 'ready', to: 'maint', by: 'ada' });
 });
 
-test('a drain keeps serving until its deadline turns it into maint; a dead one drains nothing', () => {
+test('a draining instance serves until its deadline, then goes to maint; a dead instance is down, not draining', () => {
   const s = bothUp();
   const drain = (id: string) =>
-    s.tell({
+    s.apply({
       kind: 'admin',
       service: 'gs',
       instance: id,
@@ -230,120 +234,120 @@ test('a drain keeps serving until its deadline turns it into maint; a dead one d
       reason: 'test',
     });
   drain('gs-1');
-  expect(s.see('gs-1').state).toBe('draining');
+  expect(s.instance('gs-1').state).toBe('draining');
   drain('gs-2');
   s.probe('gs-2', false, 3);
-  expect(s.see('gs-2')).toMatchObject({ state: 'down' });
-  expect(s.see('gs-2').reason).toMatch(/^3 of 3 probes failed.* \(a drain is asked for as well\)$/);
+  expect(s.instance('gs-2')).toMatchObject({ state: 'down' });
+  expect(s.instance('gs-2').reason).toMatch(/^3 of 3 probes failed.* \(a drain is also requested\)$/);
   s.wait(60_000);
-  expect(s.see('gs-1')).toMatchObject({ admin: 'maint', state: 'down' });
-  expect(s.see('gs-1').drainDeadline).toBeUndefined();
+  expect(s.instance('gs-1')).toMatchObject({ admin: 'maint', state: 'down' });
+  expect(s.instance('gs-1').drainDeadline).toBeUndefined();
 });
 
-test('an instance that falls again and again is held back until it has calmed down', () => {
+test('an instance that falls repeatedly is held down until its penalty has decayed', () => {
   const s = bothUp();
   for (let fall = 0; fall < 3; fall++) {
     s.probe('gs-1', false, 3);
     s.probe('gs-1', true, 2);
   }
-  expect(s.see('gs-1')).toMatchObject({ state: 'down', health: 'up' });
-  expect(s.see('gs-1').reason).toMatch(/^held back after 3 falls until/);
+  expect(s.instance('gs-1')).toMatchObject({ state: 'down', health: 'up' });
+  expect(s.instance('gs-1').reason).toMatch(/^flapping: held down after 3 falls until/);
   s.wait(110_000);
-  expect(s.see('gs-1').state).toBe('down');
+  expect(s.instance('gs-1').state).toBe('down');
   s.wait(15_000);
-  expect(s.see('gs-1').state).toBe('up');
+  expect(s.instance('gs-1').state).toBe('up');
 });
 
-test('two falls in a minute are forgiven', () => {
+test('two falls in a minute do not hold an instance down', () => {
   const s = bothUp();
   for (let fall = 0; fall < 2; fall++) {
     s.probe('gs-1', false, 3);
     s.probe('gs-1', true, 2);
   }
-  expect(s.see('gs-1').state).toBe('probation');
+  expect(s.instance('gs-1').state).toBe('probation');
 });
 
-test('a registration lives as long as its heartbeats', () => {
+test('a registration expires without heartbeats', () => {
   const s = bothUp();
   s.register('gs-3', 10_000);
   s.wait(9_000);
-  s.tell({ kind: 'heartbeat', service: 'gs', instance: 'gs-3' });
+  s.apply({ kind: 'heartbeat', service: 'gs', instance: 'gs-3' });
   s.wait(9_000);
-  expect(s.see('gs-3').expiresAt).toBe(s.now() + 1_000);
+  expect(s.instance('gs-3').expiresAt).toBe(s.now() + 1_000);
   s.wait(1_000);
-  expect(s.book.has('gs/gs-3')).toBe(false);
+  expect(s.records.has('gs/gs-3')).toBe(false);
   expect(s.changes.at(-1)).toMatchObject({
     kind: 'deregistered',
     reason: expect.stringContaining('no heartbeat'),
   });
 });
 
-test('another address makes it a stranger; another weight or priority does not', () => {
+test('a new address starts an instance over; a new weight or priority does not', () => {
   const s = bothUp();
-  const source = s.book.get('gs/gs-1')?.source;
+  const source = s.records.get('gs/gs-1')?.source;
   if (!source) throw new Error('gone');
-  s.tell({
+  s.apply({
     kind: 'register',
     source: { ...source, weight: 50, priority: 2 },
     known: false,
     reason: 'reload',
   });
-  expect(s.see('gs-1')).toMatchObject({ state: 'up', weight: 50, priority: 2 });
-  s.tell({ kind: 'weight', service: 'gs', instance: 'gs-1', weight: 7, reason: 'asked' });
-  s.tell({ kind: 'register', source: { ...source, weight: 50 }, known: false, reason: 'reload' });
-  expect(s.see('gs-1').weight).toBe(7);
-  s.tell({
+  expect(s.instance('gs-1')).toMatchObject({ state: 'up', weight: 50, priority: 2 });
+  s.apply({ kind: 'weight', service: 'gs', instance: 'gs-1', weight: 7, reason: 'test' });
+  s.apply({ kind: 'register', source: { ...source, weight: 50 }, known: false, reason: 'reload' });
+  expect(s.instance('gs-1').weight).toBe(7);
+  s.apply({
     kind: 'register',
     source: { ...source, url: 'http://127.0.0.1:9' },
     known: false,
     reason: 'reload',
   });
-  expect(s.see('gs-1')).toMatchObject({ state: 'down', health: 'unknown' });
+  expect(s.instance('gs-1')).toMatchObject({ state: 'down', health: 'unknown' });
 });
 
-test('one cold first answer does not mark an instance as slow, nor does connecting', () => {
-  const s = scene();
+test('a slow first response or the time to connect does not count as latency', () => {
+  const s = startJudge();
   const at = (latencyMs: number, timing = {}) =>
-    s.tell({ kind: 'probe', service: 'gs', instance: 'gs-1', at: s.now(), latencyMs, ok: true, timing });
+    s.apply({ kind: 'probe', service: 'gs', instance: 'gs-1', at: s.now(), latencyMs, ok: true, timing });
   at(30);
   s.wait(1_000);
   at(2);
-  expect(s.see('gs-1').latencyMs).toBe(2);
+  expect(s.instance('gs-1').latencyMs).toBe(2);
   s.wait(1_000);
   at(9, { connectMs: 6 });
-  expect(s.see('gs-1').latencyMs).toBe(3);
+  expect(s.instance('gs-1').latencyMs).toBe(3);
 });
 
-test('a clock set back by an hour leaves probes in force, and nothing held for an hour', () => {
+test('after the clock is set back by an hour, probes still count and no hold lasts an hour', () => {
   const s = bothUp();
   s.wait(-3_600_000);
   s.probe('gs-1', false, 3);
-  expect(s.see('gs-1').state).toBe('down');
+  expect(s.instance('gs-1').state).toBe('down');
   s.probe('gs-1', true, 2);
-  expect(s.see('gs-1').state).toBe('probation');
+  expect(s.instance('gs-1').state).toBe('probation');
   s.wait(-3_600_000);
-  expect(s.see('gs-1').state).toBe('up');
+  expect(s.instance('gs-1').state).toBe('up');
 });
 
-test('a registration that comes into the file no longer runs out', () => {
+test('a registration that moves into the file no longer expires', () => {
   const s = bothUp();
   s.register('gs-3', 10_000);
-  const { ttl: _, ...source } = s.book.get('gs/gs-3')?.source ?? bug();
-  s.tell({ kind: 'register', source: { ...source, origin: 'file' }, known: false, reason: 'reload' });
+  const { ttl: _, ...source } = s.records.get('gs/gs-3')?.source ?? missing();
+  s.apply({ kind: 'register', source: { ...source, origin: 'file' }, known: false, reason: 'reload' });
   s.wait(60_000);
-  expect(s.see('gs-3')).toMatchObject({ origin: 'file' });
+  expect(s.instance('gs-3')).toMatchObject({ origin: 'file' });
 });
 
-test('maintenance asked for survives a new address', () => {
+test('maintenance survives a new address', () => {
   const s = bothUp();
-  const source = s.book.get('gs/gs-1')?.source ?? bug();
-  s.tell({ kind: 'admin', service: 'gs', instance: 'gs-1', admin: 'maint', reason: 'asked' });
+  const source = s.records.get('gs/gs-1')?.source ?? missing();
+  s.apply({ kind: 'admin', service: 'gs', instance: 'gs-1', admin: 'maint', reason: 'test' });
   const moved = { ...source, url: 'http://127.0.0.1:9' };
-  s.tell({ kind: 'register', source: moved, known: false, reason: 'reload' });
+  s.apply({ kind: 'register', source: moved, known: false, reason: 'reload' });
   s.probe('gs-1', true, 2);
-  expect(s.see('gs-1')).toMatchObject({ admin: 'maint', state: 'down', health: 'up' });
+  expect(s.instance('gs-1')).toMatchObject({ admin: 'maint', state: 'down', health: 'up' });
 });
 
-function bug(): never {
+function missing(): never {
   throw new Error('no such record');
 }

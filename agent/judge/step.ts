@@ -1,54 +1,36 @@
-import { type AdminState, type Evidence, instanceKey } from '../core/state.ts';
-import { createChange, type Reason } from './change.ts';
-import {
-  emptyResult,
-  type InstanceRecord,
-  type InstanceSource,
-  newRecord,
-  type ServicePolicies,
-  type StepResult,
-  withSource,
-} from './instance-record.ts';
+import type { JudgeEvent, ServicePolicies, StepResult } from '../core/judge-event.ts';
+import { instanceKey } from '../core/state.ts';
+import { createChange } from './change.ts';
+import { emptyResult, type InstanceRecord, newRecord, withSource } from './instance-record.ts';
 import { afterProbe, afterTraffic, withAdmin, withHeartbeat, withWeight } from './reducers.ts';
 import { type InstanceRecords, type StepContext, transition } from './transition.ts';
 
-/** What an operator, or an instance speaking for itself, asks for. */
-export type JudgeCommand =
-  | ({ kind: 'register'; source: InstanceSource; known: boolean } & Reason)
-  | ({ kind: 'deregister'; service: string; instance: string } & Reason)
-  | ({ kind: 'admin'; service: string; instance: string; admin: AdminState; deadline?: number } & Reason)
-  | ({ kind: 'weight'; service: string; instance: string; weight: number } & Reason)
-  | { kind: 'heartbeat'; service: string; instance: string };
+type Result = StepResult<InstanceRecord>;
+type RegisterCommand = Extract<JudgeEvent, { kind: 'register' }>;
+type InstanceEvent = Exclude<JudgeEvent, { kind: 'tick' | 'register' | 'deregister' }>;
 
-/** `tick`: time passes: breakers half-open, slow starts end, drains and registrations run out. */
-export type JudgeEvent = Evidence | JudgeCommand | { kind: 'tick' };
-
-/** The judgement: one event, held against what is known, at one instant. Pure; an unknown instance is no news. */
+/** The judge: applies one event to the records. Pure. An event for an unknown instance changes nothing. */
 export function step(
-  book: InstanceRecords,
+  records: InstanceRecords,
   event: JudgeEvent,
   policies: ServicePolicies,
   now: number,
-): StepResult {
-  const scene = { records: book, policies, now };
-  if (event.kind === 'tick') return tick(scene);
-  if (event.kind === 'register') return register(scene, event);
+): Result {
+  const context = { records, policies, now };
+  if (event.kind === 'tick') return tick(context);
+  if (event.kind === 'register') return register(context, event);
   const key = instanceKey(event.service, event.instance);
-  const before = book.get(key);
+  const before = records.get(key);
   if (!before) return emptyResult();
   if (event.kind === 'deregister') {
-    return { records: [], removed: [key], changes: [createChange(before, 'deregistered', now, event)] };
+    const change = createChange(before, { kind: 'deregistered' }, event, now);
+    return { records: [], removed: [key], changes: [change] };
   }
-  return transition(before, reduce(before, event, scene), scene, 'reason' in event ? event : undefined);
+  return transition(before, reduce(before, event, context), context, 'reason' in event ? event : undefined);
 }
 
-type InstanceEvent = Exclude<JudgeEvent, { kind: 'tick' | 'register' | 'deregister' }>;
-
-function reduce(
-  record: InstanceRecord,
-  event: InstanceEvent,
-  { policies, now }: StepContext,
-): InstanceRecord {
+function reduce(record: InstanceRecord, event: InstanceEvent, context: StepContext): InstanceRecord {
+  const { policies, now } = context;
   const policy = policies[event.service];
   switch (event.kind) {
     case 'probe':
@@ -64,41 +46,48 @@ function reduce(
   }
 }
 
-function register(scene: StepContext, event: Extract<JudgeEvent, { kind: 'register' }>): StepResult {
+function register(context: StepContext, event: RegisterCommand): Result {
   const { source, known } = event;
-  const before = scene.records.get(instanceKey(source.service, source.id));
-  if (before) return transition(before, withSource(before, source, scene.now), scene, event);
-  const record = newRecord(source, known, scene.now);
-  return { records: [record], removed: [], changes: [createChange(record, 'registered', scene.now, event)] };
+  const { records, now } = context;
+  const before = records.get(instanceKey(source.service, source.id));
+  if (before) return transition(before, withSource(before, source, now), context, event);
+  const record = newRecord(source, known, now);
+  return {
+    records: [record],
+    removed: [],
+    changes: [createChange(record, { kind: 'registered' }, event, now)],
+  };
 }
 
-function tick({ records: book, policies, now }: StepContext): StepResult {
-  const outcome = emptyResult();
-  // Each is judged by what has become of those before it, or two that are spared as the last one would both be.
-  const current = new Map(book);
-  for (const [key, record] of book) {
+function tick({ records, policies, now }: StepContext): Result {
+  const result = emptyResult();
+  // Later records see the new state of earlier ones, so that only one instance stays in service as the last one.
+  const current = new Map(records);
+  for (const [key, record] of records) {
     if (!isTimeDependent(record)) continue;
     const { expiresAt, drainDeadline } = record.instance;
     if (expiresAt !== undefined && now >= expiresAt) {
+      const reason = { reason: 'registration expired: no heartbeat in time' };
       current.delete(key);
-      outcome.removed.push(key);
-      outcome.changes.push(
-        createChange(record, 'deregistered', now, { reason: 'registration ran out: no heartbeat in time' }),
-      );
+      result.removed.push(key);
+      result.changes.push(createChange(record, { kind: 'deregistered' }, reason, now));
       continue;
     }
-    const over = drainDeadline !== undefined && now >= drainDeadline;
-    const next = over ? withAdmin(record, 'maint') : record;
-    const scene = { records: current, policies, now };
-    const settled = transition(record, next, scene, over ? { reason: 'drain deadline reached' } : undefined);
-    for (const changed of settled.records) current.set(key, changed);
-    outcome.records.push(...settled.records);
-    outcome.changes.push(...settled.changes);
+    const drainEnds = drainDeadline !== undefined && now >= drainDeadline;
+    const { records: changed, changes } = transition(
+      record,
+      drainEnds ? withAdmin(record, 'maint') : record,
+      { records: current, policies, now },
+      drainEnds ? { reason: 'drain deadline reached' } : undefined,
+    );
+    for (const next of changed) current.set(key, next);
+    result.records.push(...changed);
+    result.changes.push(...changes);
   }
-  return outcome;
+  return result;
 }
 
-/** Whether time alone can change this record: most of thousands need no look at every tick. */
+/** Whether time alone can change this record. A tick skips all others, which are most of them. */
 const isTimeDependent = ({ instance, breaker, flap }: InstanceRecord): boolean =>
   instance.state === 'probation' ||
   breaker.state === 'open' ||

@@ -1,14 +1,11 @@
 import { advanceBreaker } from '../../shared/breaker.ts';
+import { isServingState } from '../../shared/serving.ts';
+import type { Reason, ServicePolicies, StepResult } from '../core/judge-event.ts';
 import type { Change } from '../core/state.ts';
-import { createChange, type Reason } from './change.ts';
+import { createChange } from './change.ts';
 import { decide } from './decide.ts';
 import { updateSuppression } from './flap.ts';
-import {
-  emptyResult,
-  type InstanceRecord,
-  type ServicePolicies,
-  type StepResult,
-} from './instance-record.ts';
+import { emptyResult, type InstanceRecord } from './instance-record.ts';
 
 export type InstanceRecords = ReadonlyMap<string, InstanceRecord>;
 
@@ -18,70 +15,76 @@ export interface StepContext {
   now: number;
 }
 
-/** Lets time act, decides the state, and tells what became different. Nothing different: an empty outcome. */
+/**
+ * Applies the passage of time to a changed record, decides its state, and lists the differences from the record before.
+ * The result is empty when nothing differs.
+ */
 export function transition(
   before: InstanceRecord,
   changed: InstanceRecord,
-  scene: StepContext,
-  asked?: Reason,
-): StepResult {
-  const { now } = scene;
+  context: StepContext,
+  reason?: Reason,
+): StepResult<InstanceRecord> {
+  const { now, policies, records } = context;
   const breaker = advanceBreaker(changed.breaker, now);
   const flap = updateSuppression(changed.flap, now);
-  const moved =
+  const advanced =
     breaker === changed.breaker && flap === changed.flap ? changed : { ...changed, breaker, flap };
-  const verdict = decide(moved, {
+  const verdict = decide(advanced, {
     now,
-    slowStartMs: scene.policies[moved.instance.service]?.slowStart ?? 0,
-    isLastServing: () => isLastServing(moved, scene.records),
+    slowStartMs: policies[advanced.instance.service]?.slowStart ?? 0,
+    isLastServing: () => isLastServing(advanced, records),
   });
   const old = before.instance;
-  if (moved === before && verdict.state === old.state && verdict.reason === old.reason) return emptyResult();
+  if (advanced === before && verdict.state === old.state && verdict.reason === old.reason)
+    return emptyResult();
 
-  const begins = old.state === 'down' && verdict.state !== 'down';
-  const instance = {
-    ...moved.instance,
-    ...verdict,
-    since: verdict.state === old.state ? old.since : now,
-    ...(begins ? { servingSince: now } : {}),
-    health: moved.tally.health,
-    breaker: breaker.state,
+  const startsServing = old.state === 'down' && verdict.state !== 'down';
+  const record: InstanceRecord = {
+    ...advanced,
+    instance: {
+      ...advanced.instance,
+      ...verdict,
+      since: verdict.state === old.state ? old.since : now,
+      ...(startsServing && { servingSince: now }),
+      health: advanced.tally.health,
+      breaker: breaker.state,
+    },
   };
-  const record = { ...moved, instance };
-  return { records: [record], removed: [], changes: differences(before, record, now, asked) };
+  return { records: [record], removed: [], changes: changesBetween(before, record, now, reason) };
 }
 
-/** No other instance of its service takes new traffic. */
-function isLastServing({ instance }: InstanceRecord, book: InstanceRecords): boolean {
-  for (const { instance: other } of book.values()) {
+/** Whether no other instance of the service takes new traffic. */
+function isLastServing({ instance }: InstanceRecord, records: InstanceRecords): boolean {
+  for (const { instance: other } of records.values()) {
     if (other.service !== instance.service || other.id === instance.id) continue;
-    if (other.state === 'up' || other.state === 'probation') return false;
+    if (isServingState(other.state)) return false;
   }
   return true;
 }
 
-function differences(
+function changesBetween(
   before: InstanceRecord,
   after: InstanceRecord,
   now: number,
-  asked: Reason | undefined,
+  reason: Reason | undefined,
 ): Change[] {
   const [old, instance] = [before.instance, after.instance];
   const changes: Change[] = [];
-  const note = (kind: Change['kind'], from: string, to: string, why: Reason) => {
-    if (from !== to) changes.push(createChange(after, kind, now, why, { from, to }));
+  const compare = (kind: Change['kind'], from: string, to: string, why: Reason) => {
+    if (from !== to) changes.push(createChange(after, { kind, from, to }, why, now));
   };
-  note('admin', old.admin, instance.admin, asked ?? { reason: instance.reason });
-  note('weight', String(old.weight), String(instance.weight), asked ?? { reason: 'weight changed' });
-  note('health', old.health, instance.health, { reason: after.tally.because });
-  note('breaker', old.breaker, instance.breaker, { reason: breakerReason(after) });
-  note('state', old.state, instance.state, { reason: instance.reason });
+  compare('admin', old.admin, instance.admin, reason ?? { reason: instance.reason });
+  compare('weight', String(old.weight), String(instance.weight), reason ?? { reason: 'weight changed' });
+  compare('health', old.health, instance.health, { reason: after.tally.because });
+  compare('breaker', old.breaker, instance.breaker, { reason: breakerReason(after) });
+  compare('state', old.state, instance.state, { reason: instance.reason });
   return changes;
 }
 
 function breakerReason({ breaker }: InstanceRecord): string {
   if (breaker.state === 'open') return breaker.why;
   return breaker.state === 'half_open'
-    ? 'open time is over: a few calls on trial'
-    : 'nothing is held against it any more';
+    ? 'open time is over: trial calls are admitted'
+    : 'trial calls or health checks passed';
 }

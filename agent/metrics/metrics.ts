@@ -27,18 +27,17 @@ export interface Metrics {
   /** A listener of the loop threw. */
   listenerError(listener: string): void;
   /** The whole page for `/metrics`. */
-  render(): Promise<string>;
+  render(status: MetricsStatus): Promise<string>;
 }
 
 export interface MetricsOptions {
   version: string;
   site: string;
-  status: () => MetricsStatus;
   window: TrafficWindow;
   now?: () => number;
 }
 
-export function createMetrics({ version, site, status, window, now = Date.now }: MetricsOptions): Metrics {
+export function createMetrics({ version, site, window, now = Date.now }: MetricsOptions): Metrics {
   const set = createMetricSet();
   collectDefaultMetrics({ register: set.registry });
   // Gauges that end in `_total`, which promtool refuses; what they add up is there by type.
@@ -81,8 +80,8 @@ export function createMetrics({ version, site, status, window, now = Date.now }:
       if (report.snapshot) edgeAges.push({ at: now(), ageMs: report.snapshot.ageMs });
     },
     listenerError: (listener) => set.listenerFaults.inc({ listener }),
-    async render() {
-      showStatus(set, status());
+    async render(status) {
+      showStatus(set, status);
       const recent = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS);
       set.edgeSnapshotAge.set(Math.max(0, ...recent.map(({ ageMs }) => ageMs)) / 1000);
       const own = [set.responseTime, set.probeDuration, set.edgeDuration].map((histogram) =>

@@ -18,11 +18,11 @@ test.each([
   expect(isAddressAllowed(address, PRIVATE)).toBe(allowed);
 });
 
-test('link-local stays out even when it is listed', () => {
+test('a link-local address is refused even if it is listed', () => {
   expect(isAddressAllowed('169.254.169.254', ['0.0.0.0/0'])).toBe(false);
 });
 
-test('a name counts by all of its addresses', async () => {
+test('all addresses of a host name must be allowed', async () => {
   const resolves =
     (...addresses: string[]) =>
     async () =>

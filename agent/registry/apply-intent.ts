@@ -1,6 +1,6 @@
 import type { Config } from '../../shared/config/config.ts';
+import type { JudgeCommand, Reason } from '../core/judge-event.ts';
 import type { Change, Instance } from '../core/state.ts';
-import type { JudgeCommand } from '../judge/step.ts';
 import { addressPolicyViolation } from './address-policy.ts';
 import type { Intent } from './intent.ts';
 import { conflictDetail, conflictsWith } from './result.ts';
@@ -12,47 +12,63 @@ export interface ApplyIntentDeps {
 }
 
 /**
- * Brings a wish into force: whatever the instance of `key` lacks of it is told to the judge. `last`: the wish it takes the
- * place of, when wishes in between may have been missed.
+ * Makes the instance of `key` match its intent, by commands for what differs. `previous` is the intent that this one
+ * replaces, if steps in between may have been missed: settings that it had and this one lacks are reset.
  */
-export function applyIntent(deps: ApplyIntentDeps, key: string, intent: Intent, last?: Intent): void {
+export function applyIntent(deps: ApplyIntentDeps, key: string, intent: Intent, previous?: Intent): void {
   const [service = '', instance = ''] = key.split('/');
-  const asked = { reason: `asked for by ${intent.by}`, by: intent.by };
-  const known = deps.instances().get(key);
+  const reason: Reason = { reason: `requested by ${intent.by}`, by: intent.by };
+  const existing = deps.instances().get(key);
   if (intent.removed) {
-    if (known?.origin === 'api') deps.apply({ kind: 'deregister', service, instance, ...asked });
+    if (existing?.origin === 'api') deps.apply({ kind: 'deregister', service, instance, ...reason });
     return;
   }
-  if (intent.registration && known?.origin !== 'file' && deps.config().services[service]) {
-    const refused = whyRefused(deps, intent.registration);
-    if (refused) {
-      if (known) deps.apply({ kind: 'deregister', service, instance, reason: refused });
+  const { registration } = intent;
+  if (registration && existing?.origin !== 'file' && deps.config().services[service]) {
+    const refusal = refusalOf(deps, registration);
+    if (refusal) {
+      if (existing) deps.apply({ kind: 'deregister', service, instance, reason: refusal });
       return;
     }
-    const { ttl, ...rest } = intent.registration;
-    const source = { ...rest, origin: 'api' as const, ...(ttl === undefined ? {} : { ttl }) };
-    deps.apply({ kind: 'register', source, known: false, ...asked });
-    if (ttl !== undefined) deps.apply({ kind: 'heartbeat', service, instance });
+    applyRegistration(deps, registration, reason);
   }
   const present = deps.instances().get(key);
-  if (!present) return;
-  const weight = intent.weight ?? (last?.weight === undefined ? undefined : intent.registration?.weight);
+  if (present) applySettings(deps, present, reason, { intent, previous });
+}
+
+function applyRegistration(
+  deps: ApplyIntentDeps,
+  { ttl, ...rest }: NonNullable<Intent['registration']>,
+  reason: Reason,
+): void {
+  const source = { ...rest, origin: 'api' as const, ...(ttl !== undefined && { ttl }) };
+  deps.apply({ kind: 'register', source, known: false, ...reason });
+  if (ttl !== undefined) deps.apply({ kind: 'heartbeat', service: rest.service, instance: rest.id });
+}
+
+function applySettings(
+  deps: ApplyIntentDeps,
+  present: Instance,
+  reason: Reason,
+  { intent, previous }: { intent: Intent; previous: Intent | undefined },
+): void {
+  const { service, id: instance } = present;
+  const weight = intent.weight ?? (previous?.weight === undefined ? undefined : intent.registration?.weight);
   if (weight !== undefined && weight !== present.weight) {
-    deps.apply({ kind: 'weight', service, instance, weight, ...asked });
+    deps.apply({ kind: 'weight', service, instance, weight, ...reason });
   }
-  const admin = intent.admin ?? (last?.admin && { state: 'ready', deadline: undefined });
+  const admin = intent.admin ?? (previous?.admin && { state: 'ready', deadline: undefined });
   if (admin && (admin.state !== present.admin || admin.deadline !== present.drainDeadline)) {
-    const deadline = admin.deadline === undefined ? {} : { deadline: admin.deadline };
-    deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...asked });
+    const deadline = admin.deadline !== undefined && { deadline: admin.deadline };
+    deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...reason });
   }
 }
 
-/** What the file says by now against a registration of before. */
-function whyRefused(deps: ApplyIntentDeps, registration: NonNullable<Intent['registration']>): string | null {
-  const { allowNetworks } = deps.config().registry;
+/** Why the current configuration refuses a registration, or null. */
+function refusalOf(deps: ApplyIntentDeps, registration: NonNullable<Intent['registration']>): string | null {
   for (const other of deps.instances().values()) {
     if (other.origin === 'file' && conflictsWith(other, registration))
       return conflictDetail(other, registration);
   }
-  return addressPolicyViolation(registration.url, allowNetworks);
+  return addressPolicyViolation(registration.url, deps.config().registry.allowNetworks);
 }

@@ -1,40 +1,40 @@
 import { readJsonFile, writeFileAtomic } from '../lib/atomic-file.ts';
+import { createSerialQueue } from '../lib/serial-queue.ts';
 import { type Intent, isExpiredRemoval, parseIntents } from './intent.ts';
 
-/** All that was asked for, in memory and on disk. */
+/** All intents, in memory and on disk. */
 export interface IntentStore {
   readonly intents: Map<string, Intent>;
-  /** Writes all of it and, where there is one, a wish that is not in force before it is written. */
-  save(wish?: readonly [key: string, intent: Intent]): Promise<void>;
-  /** When nothing is being written any more. */
+  /** Writes all intents, and `pending`, which takes effect only after it is written. */
+  save(pending?: readonly [key: string, intent: Intent]): Promise<void>;
+  /** Resolves when no write is in progress. */
   whenIdle(): Promise<void>;
 }
 
-/** Throws when there is a file that cannot be read. */
+/** Throws if the file exists and cannot be read. */
 export async function openIntentStore(path: string, now: () => number): Promise<IntentStore> {
   const intents = parseIntents(await readJsonFile(path));
-  let saving: Promise<void> = Promise.resolve();
-  let underway: readonly [string, Intent] | undefined;
+  const queue = createSerialQueue();
+  let pending: readonly [string, Intent] | undefined;
 
   function write(): Promise<void> {
     for (const [key, intent] of intents) {
       if (isExpiredRemoval(intent, now())) intents.delete(key);
     }
-    const text = JSON.stringify(Object.fromEntries(underway ? [...intents, underway] : intents), null, 1);
-    saving = saving.catch(() => {}).then(() => writeFileAtomic(path, text));
-    return saving;
+    const text = JSON.stringify(Object.fromEntries(pending ? [...intents, pending] : intents), null, 1);
+    return queue.add(() => writeFileAtomic(path, text));
   }
 
   return {
     intents,
-    async save(wish) {
-      if (!wish) return write();
-      // What else is written meanwhile must not leave it out again.
-      underway = wish;
+    async save(next) {
+      if (!next) return write();
+      // Other writes meanwhile must include it too.
+      pending = next;
       await write().finally(() => {
-        underway = undefined;
+        pending = undefined;
       });
     },
-    whenIdle: () => saving.catch(() => {}),
+    whenIdle: queue.idle,
   };
 }

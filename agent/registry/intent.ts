@@ -3,25 +3,25 @@ import { parseOrigin } from '../../shared/config/origin.ts';
 import { type Change, instanceKey, type Registration } from '../core/state.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
-/** No date lies after it (ECMA-262 §21.4.1.1). Epoch milliseconds. */
-const LAST_INSTANT = 8.64e15;
+/** The greatest valid date, in epoch milliseconds (ECMA-262 §21.4.1.1). */
+const MAX_DATE_MS = 8.64e15;
 
 /**
- * What people and programs asked for at run time about one instance: its registration, its admin state, its weight.
- * Survives restarts, and is shared by the agents of a site: the newer one wins, so a removal is kept for a while too.
+ * What operators and programs requested for one instance: its registration, admin state, and weight. It survives restarts
+ * and is replicated between the agents of a site. The newer intent wins, so a removal is kept for a day.
  */
 export const intentSchema = z.object({
-  /** Grows with every wish, whatever the clocks of two agents say. */
+  /** Increases with every request, even if the clocks of the agents differ. Epoch ms. */
   updatedAt: z.number(),
   /**
-   * Of a registration with a ttl: when its last heartbeat came; of one that ran out, its last sign of any kind. No wish, so
-   * it outranks none.
+   * The last heartbeat of a registration with a ttl, or the last sign of life of an expired one. Epoch ms. A heartbeat
+   * supersedes no request.
    */
   beatenAt: z.number().optional(),
   by: z.string(),
   registration: z
     .object({
-      // These become words of commands to HAProxy: what comes from a store is held to what the API takes.
+      // These become arguments of HAProxy commands, so stored data must meet the rules of the API.
       id: z.string().regex(NAME),
       service: z.string().regex(NAME),
       url: z.string().refine((url) => parseOrigin(url) === url),
@@ -33,38 +33,38 @@ export const intentSchema = z.object({
       metadata: z.record(z.string(), z.string()),
     })
     .optional(),
-  /** The registration was taken back. */
+  /** The instance was deregistered. */
   removed: z.boolean().optional(),
-  /** Nobody asked for that: an agent heard no heartbeat. The other one may have. */
+  /** Removed because this agent received no heartbeat; the other agent may have received one. */
   expired: z.boolean().optional(),
   admin: z
-    .object({ state: z.enum(['ready', 'drain', 'maint']), deadline: z.number().max(LAST_INSTANT).optional() })
+    .object({ state: z.enum(['ready', 'drain', 'maint']), deadline: z.number().max(MAX_DATE_MS).optional() })
     .optional(),
   weight: z.number().optional(),
 });
 
 export type Intent = z.output<typeof intentSchema>;
 
-/** Whether the one agent's record of an instance takes the place of the other's. */
+/** Whether the intent of one agent replaces that of the other. */
 export function supersedes(theirs: Intent, ours: Intent | undefined): boolean {
   if (!ours) return true;
-  const rank = theirs.expired || ours.expired ? lastSign : ({ updatedAt }: Intent) => updatedAt;
-  return rank(theirs) > rank(ours);
+  const version = theirs.expired || ours.expired ? lastSign : ({ updatedAt }: Intent) => updatedAt;
+  return version(theirs) > version(ours);
 }
 
-/** Whether it holds a heartbeat that the other has not heard of. */
+/** Whether `theirs` has a heartbeat that `ours` lacks. */
 export const hasNewerHeartbeat = (theirs: Intent, ours: Intent): boolean =>
   !ours.removed && !theirs.removed && (theirs.beatenAt ?? 0) > (ours.beatenAt ?? 0);
 
-/** Of one that ran out: the last that was heard before. When that was noticed proves nothing; the agent may have slept. */
+/** For an expired registration the last sign of life, not the expiry: the agent may have been stopped in between. */
 const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
   expired ? beatenAt : Math.max(updatedAt, beatenAt);
 
-/** A removal is remembered this long, so that the other agent learns of it. */
-const FORGET_REMOVAL_MS = 86_400_000;
+/** A removal is kept this long, so that the other agent receives it. */
+const KEEP_REMOVAL_MS = 86_400_000;
 
 export const isExpiredRemoval = ({ removed, updatedAt }: Intent, now: number): boolean =>
-  removed === true && now - updatedAt > FORGET_REMOVAL_MS;
+  removed === true && now - updatedAt > KEEP_REMOVAL_MS;
 
 export function parseIntents(raw: unknown): Map<string, Intent> {
   const parsed = z.record(z.string(), z.unknown()).safeParse(raw ?? {});
@@ -79,7 +79,7 @@ export function parseIntents(raw: unknown): Map<string, Intent> {
   return intents;
 }
 
-/** Takes back all that was asked for. */
+/** Resets every request. */
 export const CLEARED_INTENT = {
   registration: undefined,
   admin: undefined,
@@ -87,7 +87,7 @@ export const CLEARED_INTENT = {
   beatenAt: undefined,
 } as const;
 
-/** The wish as it stands after the agent itself changed something; null when that does not touch it. */
+/** The intent after the judge changed the instance by itself; null if the intent stays as it is. */
 export function intentAfterChange(intent: Intent, change: Change, now: number): Intent | null {
   if (intent.removed || change.by !== undefined) return null;
   const { weight: _, ...rest } = intent;
@@ -97,14 +97,14 @@ export function intentAfterChange(intent: Intent, change: Change, now: number): 
     case 'admin':
       return intent.admin ? { ...intent, updatedAt: now, admin: { state: 'maint' } } : null;
     case 'weight':
-      // The file's own weight changed, which ends the wish for another.
+      // The weight in the file changed, which overrides the requested one.
       return intent.weight === undefined ? null : { ...rest, updatedAt: now };
     default:
       return null;
   }
 }
 
-/** Key order is no difference. */
+/** Compares two bodies regardless of key order. */
 export function sameRegistration(
   a: Registration | Intent['registration'],
   b: Registration | Intent['registration'],

@@ -6,6 +6,8 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { createLoop, type Loop } from '../core/loop.ts';
 import type { Change } from '../core/state.ts';
 import { initialRecords } from '../judge/initial.ts';
+import type { InstanceRecord } from '../judge/instance-record.ts';
+import { step } from '../judge/step.ts';
 import { parseIntents } from './intent.ts';
 import { openRegistry, type Registry, registryPath } from './registry.ts';
 
@@ -15,8 +17,8 @@ const configWith = (more: string) =>
     'test.yaml',
   );
 let config = configWith('');
-let loop: Loop;
-let told: Change[];
+let loop: Loop<InstanceRecord>;
+let reported: Change[];
 let stateDir: string;
 let registry: Registry;
 const fail = (error: unknown): void => {
@@ -24,7 +26,7 @@ const fail = (error: unknown): void => {
 };
 let onError = fail;
 let clock = 1_700_000_000_000;
-/** The event loop goes round once: what was asked for is being written by now. */
+/** One turn of the event loop, after which a request is being written. */
 const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
 
 beforeEach(async () => {
@@ -38,20 +40,20 @@ afterEach(async () => {
   rmSync(stateDir, { recursive: true, force: true });
 });
 
-/** As the agent does at its start. */
+/** Opens the registry as the agent does when it starts. */
 async function open(): Promise<Registry> {
-  told = [];
+  reported = [];
   loop = createLoop({
+    step,
     initialRecords: initialRecords(config, null, 0),
     policies: config.services,
-    listeners: [{ name: 'test', accept: ({ changes }) => void told.push(...changes) }],
     onListenerError(_, error) {
       throw error;
     },
     hostLoad: () => ({ cpuPercent: 0, memoryPercent: 0 }),
-    onRecordUpdated() {},
     now: () => clock,
   });
+  loop.addListener({ name: 'test', accept: ({ changes }) => void reported.push(...changes) });
   return openRegistry({
     config: () => config,
     stateDir,
@@ -68,7 +70,7 @@ const registration = (id: string, port: number, service = 'gs') => ({
 const outcome = (answer: Awaited<ReturnType<Registry['register']>>) =>
   answer.ok ? answer.created : answer.why;
 
-test('of registrations at the same time one is taken, the same body is no conflict', async () => {
+test('of conflicting registrations at the same time one succeeds; the same body is not a conflict', async () => {
   const bodies = [registration('a', 2), registration('a', 3), registration('b', 2), registration('a', 2)];
   const answers = await Promise.all(bodies.map((body) => registry.register(body, 'test')));
   expect(answers.map(outcome)).toEqual([true, 'conflict', 'conflict', false]);
@@ -77,7 +79,7 @@ test('of registrations at the same time one is taken, the same body is no confli
   expect(Object.keys(saved)).toEqual(['gs/a']);
 });
 
-test('what a store holds is believed only as far as the API would take it', () => {
+test('stored intents must meet the rules of the API', () => {
   const of = (key: string, more: object) =>
     parseIntents({ [key]: { updatedAt: 1, by: 'test', ...more } }).size === 1;
   expect(of('gs/a', { registration: registration('a', 2) })).toBe(true);
@@ -87,13 +89,13 @@ test('what a store holds is believed only as far as the API would take it', () =
   expect(of('gs/a', { admin: { state: 'drain', deadline: 1e300 } })).toBe(false);
 });
 
-test('no service is one that every object has by nature', async () => {
+test('a property that every object inherits is not a service', async () => {
   for (const service of ['constructor', 'toString', '__proto__']) {
     expect(outcome(await registry.register(registration('a', 2, service), 'test'))).toBe('unknown');
   }
 });
 
-test('an address that allowNetworks no longer holds goes, with the reason, and does not come back', async () => {
+test('an instance outside the new allowNetworks is deregistered, and does not come back', async () => {
   await registry.register({ ...registration('far', 2), url: 'http://10.0.0.7:8004' }, 'test');
   await registry.register(registration('near', 3), 'test');
   loop.refresh(false);
@@ -102,10 +104,10 @@ test('an address that allowNetworks no longer holds goes, with the reason, and d
   config = configWith('registry: { allowNetworks: [127.0.0.0/8] }');
   registry.enforceAddressPolicy();
   loop.refresh(false);
-  registry.accept({ changes: told });
+  registry.accept({ changes: reported });
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1', 'gs/near']);
   const reason = '10.0.0.7 is outside registry.allowNetworks (127.0.0.0/8; never link-local)';
-  expect(told.at(-1)).toMatchObject({ instance: 'far', kind: 'deregistered', reason });
+  expect(reported.at(-1)).toMatchObject({ instance: 'far', kind: 'deregistered', reason });
 
   config = configWith('');
   await registry.close();
@@ -113,7 +115,7 @@ test('an address that allowNetworks no longer holds goes, with the reason, and d
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1', 'gs/near']);
 });
 
-test('what was registered before the networks were narrowed is not taken up at the next start', async () => {
+test('after allowNetworks was narrowed, a restart does not restore an instance outside it', async () => {
   await registry.register({ ...registration('far', 2), url: 'http://10.0.0.7:8004' }, 'test');
   await registry.close();
   config = configWith('registry: { allowNetworks: [127.0.0.0/8] }');
@@ -121,21 +123,21 @@ test('what was registered before the networks were narrowed is not taken up at t
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1']);
 });
 
-test('a wish that could not be saved is refused for good, with the reason', async () => {
+test('a request that cannot be saved is refused and has no effect', async () => {
   rmSync(stateDir, { recursive: true });
   onError = () => {};
-  const answer = await registry.setAdmin('gs', 'gs-1', 'maint', undefined, 'test');
+  const answer = await registry.setAdmin('gs', 'gs-1', { state: 'maint' }, 'test');
   expect(answer).toMatchObject({ ok: false, why: 'unsaved', detail: expect.stringContaining('ENOENT') });
   expect(registry.intents().size).toBe(0);
 });
 
-/** As the agent does it: a look at the clock, then what has run out goes. */
+/** Ticks as the agent does. */
 function tick(): void {
   registry.creditMissedHeartbeats(false);
   loop.tick();
 }
 
-test('a registration does not run out because the agent did not run, only because nobody sent a heartbeat', async () => {
+test('a registration expires for lack of heartbeats, not because the agent was stopped', async () => {
   await registry.register({ ...registration('a', 2), ttl: 5_000 }, 'test');
   clock += 60_000;
   tick();
@@ -147,23 +149,23 @@ test('a registration does not run out because the agent did not run, only becaus
   expect(loop.instances().has('gs/a')).toBe(false);
 });
 
-test('what happens while a wish is written is neither undone by it nor undoes it', async () => {
-  await registry.setAdmin('gs', 'gs-1', 'drain', clock + 100, 'test');
-  const undrained = registry.setAdmin('gs', 'gs-1', 'ready', undefined, 'test');
+test('a request and a change during its write both take effect', async () => {
+  await registry.setAdmin('gs', 'gs-1', { state: 'drain', deadline: clock + 100 }, 'test');
+  const ready = registry.setAdmin('gs', 'gs-1', { state: 'ready' }, 'test');
   await nextTurn();
   clock += 200;
   loop.tick();
   loop.refresh(false);
-  registry.accept({ changes: told });
-  await undrained;
+  registry.accept({ changes: reported });
+  await ready;
   expect(loop.instances().get('gs/gs-1')?.admin).toBe('ready');
   expect(registry.intents().get('gs/gs-1')?.admin).toEqual({ state: 'ready' });
 
-  const weighed = registry.setWeight('gs', 'gs-1', 7, 'test');
+  const weightSet = registry.setWeight('gs', 'gs-1', 7, 'test');
   await nextTurn();
   const theirs = { by: 'other', updatedAt: clock + 1_000, admin: { state: 'maint' as const } };
   registry.merge(new Map([['gs/gs-1', theirs]]));
-  await weighed;
+  await weightSet;
   expect(loop.instances().get('gs/gs-1')).toMatchObject({ admin: 'maint', weight: 7 });
   expect(registry.intents().get('gs/gs-1')).toMatchObject({ admin: { state: 'maint' }, weight: 7 });
   await registry.close();
@@ -171,7 +173,7 @@ test('what happens while a wish is written is neither undone by it nor undoes it
   expect(saved['gs/gs-1']).toMatchObject({ admin: { state: 'maint' }, weight: 7 });
 });
 
-test('a file may not add what is registered otherwise; at a start the file goes first', async () => {
+test('a file that conflicts with a registration is refused; at a start the file wins', async () => {
   await registry.register(registration('a', 2), 'test');
   const withFile = (gs: string, ac: string) =>
     parseConfig(
@@ -179,7 +181,7 @@ test('a file may not add what is registered otherwise; at a start the file goes 
     );
   const refusal = (gs: string, ac: string) => () => registry.checkFile(withFile(gs, ac));
   expect(refusal('', '{ id: a, url: "http://127.0.0.1:9" }')).toThrow(
-    'services.ac.instances: the id a is taken, by an instance of gs',
+    'services.ac.instances: the id a is in use by an instance of gs',
   );
   expect(refusal('{ id: b, url: "http://127.0.0.1:2" }', '')).toThrow(
     'services.gs.instances: http://127.0.0.1:2 is the address of a of gs, which is registered',

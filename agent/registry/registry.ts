@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
 import { ConfigError } from '../../shared/config/load.ts';
+import { elapsedMs } from '../../shared/elapsed.ts';
 import {
   type AdminState,
   type Change,
@@ -9,48 +10,55 @@ import {
   type Registration,
 } from '../core/state.ts';
 import { fileSources } from '../judge/initial.ts';
+import { errorMessage } from '../lib/error-message.ts';
+import { createSerialQueue } from '../lib/serial-queue.ts';
 import { addressPolicyViolation, urlPolicyViolation } from './address-policy.ts';
 import { type ApplyIntentDeps, applyIntent } from './apply-intent.ts';
+import { CLEARED_INTENT, type Intent, sameRegistration } from './intent.ts';
 import {
-  CLEARED_INTENT,
-  hasNewerHeartbeat,
-  type Intent,
-  intentAfterChange,
-  sameRegistration,
-  supersedes,
-} from './intent.ts';
-import { openIntentStore } from './intent-store.ts';
-import { conflictDetail, conflictsWith, type RegistryResult, unknownInstance } from './result.ts';
+  type IntentEffect,
+  type IntentEvent,
+  intentStatus,
+  requestedIntent,
+  stepIntent,
+} from './intent-state.ts';
+import { type IntentStore, openIntentStore } from './intent-store.ts';
+import { conflict, conflictDetail, conflictsWith, type RegistryResult, unknownInstance } from './result.ts';
 
-export interface Registry {
-  register(registration: Registration, by: string): Promise<RegistryResult>;
-  deregister(service: string, id: string, by: string): Promise<RegistryResult>;
-  setAdmin(
-    service: string,
-    id: string,
-    admin: AdminState,
-    deadline: number | undefined,
-    by: string,
-  ): Promise<RegistryResult>;
-  setWeight(service: string, id: string, weight: number, by: string): Promise<RegistryResult>;
-  heartbeat(service: string, id: string): RegistryResult;
-  /** News from the judge: a registration that ran out, a drain that became maint. */
+/** Keeps the intents of operators and programs: it saves them, applies them, and shares them with the other agent. */
+export interface Registry extends RegistryCommands {
+  /** Takes in what the judge changed by itself: an expired registration, a drain that became maint. */
   accept(update: { changes: readonly Change[] }): void;
-  /** Takes over what another agent of the site was asked for. */
+  /** Takes in the intents of the other agent of the site. */
   merge(theirs: ReadonlyMap<string, Intent>): void;
   /**
-   * Called all the time, before anything is let run out: heartbeats that could not be heard are not held against anybody.
-   * Those sent to the other agent while it is out of reach, and all of them while this process did not run.
+   * Extends registrations whose heartbeats could not arrive: those that go to the other agent while it is unreachable,
+   * and all of them after this process was stopped. Call it before every tick.
    */
-  creditMissedHeartbeats(otherOutOfReach: boolean): void;
-  /** Throws ConfigError when something registered has the id or address of an instance of this file. */
+  creditMissedHeartbeats(otherUnreachable: boolean): void;
+  /** Throws ConfigError if a registration has the id or address of an instance in this configuration. */
   checkFile(config: Config): void;
-  /** After registry.allowNetworks changed: what was registered at an address outside of it goes. */
+  /** Deregisters instances whose address is outside registry.allowNetworks. */
   enforceAddressPolicy(): void;
   intents(): ReadonlyMap<string, Intent>;
-  /** From now on the other agent of the site is told of every wish. */
-  replicateTo(tell: (key: string, intent: Intent) => void): void;
+  /** `publish` receives every intent from now on. */
+  replicateTo(publish: (key: string, intent: Intent) => void): void;
   close(): Promise<void>;
+}
+
+/** The requests of the API. `by` names the requester. */
+export interface RegistryCommands {
+  register(registration: Registration, by: string): Promise<RegistryResult>;
+  deregister(service: string, id: string, by: string): Promise<RegistryResult>;
+  setAdmin(service: string, id: string, admin: AdminRequest, by: string): Promise<RegistryResult>;
+  setWeight(service: string, id: string, weight: number, by: string): Promise<RegistryResult>;
+  heartbeat(service: string, id: string): RegistryResult;
+}
+
+export interface AdminRequest {
+  state: AdminState;
+  /** When a drain becomes maint, epoch ms. */
+  deadline?: number | undefined;
 }
 
 export interface RegistryDeps extends ApplyIntentDeps {
@@ -59,229 +67,41 @@ export interface RegistryDeps extends ApplyIntentDeps {
   now?: () => number;
 }
 
-/** Stopped, asleep with its machine, or the clock was set forward: nobody was heard for so long. */
+/** Ticks further apart than this mean that the process was stopped, the host slept, or the clock was set. */
 const STALL_MS = 1_000;
 
-/** What was asked for could not be written down, and was not done. */
+/** An intent could not be saved, so it was not applied. */
 class UnsavedIntentError extends Error {}
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 export const registryPath = (stateDir: string): string => join(stateDir, 'registry.json');
 
 export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const now = deps.now ?? Date.now;
   const path = registryPath(deps.stateDir);
-  const { intents, save, whenIdle: settled } = await openIntentStore(path, now);
-  let share: (key: string, intent: Intent) => void = () => {};
-  /** Registrations whose last sign of life came from the other agent. */
-  const beatenElsewhere = new Set<string>();
-  let aliveAt = now();
-
-  for (const [key, intent] of intents) applyIntent(deps, key, intent);
-  for (const [key, { origin, service, id }] of deps.instances()) {
-    if (origin !== 'api' || intents.get(key)?.registration) continue;
-    deps.apply({
-      kind: 'deregister',
-      service,
-      instance: id,
-      reason: 'its registration is no longer on record',
-    });
-  }
-
-  /** On disk first, then in force: an answer "created" survives a crash right after it. */
-  async function wish(key: string, by: string, change: Partial<Intent>): Promise<void> {
-    const made = (last: Intent | undefined): Intent => {
-      const { removed: _, expired: __, ...before } = last ?? {};
-      return { ...before, ...change, by, updatedAt: after(last) };
-    };
-    const last = intents.get(key);
-    let intent = made(last);
-    await save([key, intent]).catch((error: unknown) => {
-      deps.onError(error);
-      throw new UnsavedIntentError(`nothing was done: ${path} cannot be written (${messageOf(error)})`, {
-        cause: error,
-      });
-    });
-    const meanwhile = intents.get(key);
-    if (meanwhile !== last) {
-      if (meanwhile?.removed && !change.registration) return;
-      // Of the other agent, or a drain that ran out: the older wish, and this one is added to it.
-      intent = made(meanwhile);
-    }
-    intents.set(key, intent);
-    if (meanwhile !== last) save().catch(deps.onError);
-    beatenElsewhere.delete(key);
-    share(key, intent);
-    applyIntent(deps, key, intent);
-  }
-
-  /** Newer than the wish before it, also when that was made by an agent whose clock is ahead. */
-  const after = (last: Intent | undefined): number => Math.max(now(), (last?.updatedAt ?? 0) + 1);
-
-  /** Not worth a write to disk: after a restart every registration gets a whole ttl anyway. */
-  function beat(service: string, id: string): void {
-    const key = instanceKey(service, id);
-    const intent = intents.get(key);
-    deps.apply({ kind: 'heartbeat', service, instance: id });
-    if (intent?.registration?.ttl === undefined) return;
-    const beaten = { ...intent, beatenAt: Math.max(now(), intent.beatenAt ?? 0) };
-    intents.set(key, beaten);
-    beatenElsewhere.delete(key);
-    share(key, beaten);
-  }
-
-  function takeOver(key: string, intent: Intent, ours: Intent | undefined): void {
-    intents.set(key, intent);
-    const { registration } = intent;
-    if (registration && ours?.registration && !sameRegistration(ours.registration, registration)) {
-      // Taken back and registered anew while nobody told us.
-      const { service, id: instance } = registration;
-      deps.apply({ kind: 'deregister', service, instance, reason: 'registered anew', by: intent.by });
-    }
-    applyIntent(deps, key, intent, ours);
-  }
-
-  function find(service: string, id: string): Instance | undefined {
-    return deps.instances().get(instanceKey(service, id));
-  }
-
-  function answer(service: string, id: string, created = false): RegistryResult {
-    const instance = find(service, id);
-    return instance ? { ok: true, instance, created } : unknownInstance(service, id);
-  }
-
-  /** What stands in the way of a registration, or is the same; null when nothing does. */
-  function standing(registration: Registration): RegistryResult | null {
-    const { service, id } = registration;
-    const before = find(service, id);
-    if (before) {
-      const recorded = intents.get(instanceKey(service, id))?.registration;
-      const same = before.origin === 'api' && sameRegistration(recorded, registration);
-      if (!same) return { ok: false, why: 'conflict', detail: conflictDetail(before, registration) };
-      beat(service, id);
-      return answer(service, id);
-    }
-    const elsewhere = [...deps.instances().values()].find((other) => conflictsWith(other, registration));
-    return elsewhere ? { ok: false, why: 'conflict', detail: conflictDetail(elsewhere, registration) } : null;
-  }
-
-  /** A wish is in force only once it is on disk: the next one is judged after that. */
-  let turn: Promise<unknown> = Promise.resolve();
-  function inTurn(work: () => Promise<RegistryResult>): Promise<RegistryResult> {
-    const mine = turn.then(work, work).catch((error: unknown): RegistryResult => {
-      if (error instanceof UnsavedIntentError) return { ok: false, why: 'unsaved', detail: error.message };
-      throw error;
-    });
-    turn = mine.catch(() => {});
-    return mine;
-  }
-
+  const store = await openIntentStore(path, now);
+  applySavedIntents(deps, store.intents);
+  const driver = createIntentDriver(deps, store, { path, now });
+  let tickedAt = now();
   return {
-    async register(registration, by) {
-      const { service, id, url } = registration;
-      if (!deps.config().services[service])
-        return { ok: false, why: 'unknown', detail: `there is no service "${service}"` };
-      const known = standing(registration);
-      if (known) return known;
-      const refused = await urlPolicyViolation(url, deps.config().registry.allowNetworks);
-      if (refused) return { ok: false, why: 'invalid', detail: refused };
-      return inTurn(async () => {
-        // Another request may have registered it while the name was looked up.
-        const rival = standing(registration);
-        if (rival) return rival;
-        const body = { ...registration, metadata: registration.metadata ?? {} };
-        await wish(instanceKey(service, id), by, { registration: body });
-        return answer(service, id, true);
-      });
-    },
-    deregister: (service, id, by) =>
-      inTurn(async () => {
-        const instance = find(service, id);
-        if (!instance) return unknownInstance(service, id);
-        if (instance.origin === 'file') {
-          const detail = `${id} stands in the configuration file: take it out there, or put it in maint`;
-          return { ok: false, why: 'conflict', detail };
-        }
-        await wish(instanceKey(service, id), by, { ...CLEARED_INTENT, removed: true });
-        return { ok: true, instance, created: false };
-      }),
-    setAdmin: (service, id, state, deadline, by) =>
-      inTurn(async () => {
-        if (!find(service, id)) return unknownInstance(service, id);
-        await wish(instanceKey(service, id), by, {
-          admin: { state, ...(deadline === undefined ? {} : { deadline }) },
-        });
-        return answer(service, id);
-      }),
-    setWeight: (service, id, weight, by) =>
-      inTurn(async () => {
-        if (!find(service, id)) return unknownInstance(service, id);
-        await wish(instanceKey(service, id), by, { weight });
-        return answer(service, id);
-      }),
-    heartbeat(service, id) {
-      const instance = find(service, id);
-      if (!instance) return unknownInstance(service, id);
-      if (instance.expiresAt === undefined) {
-        return {
-          ok: false,
-          why: 'conflict',
-          detail: `${id} ${instance.origin === 'file' ? 'stands in the configuration file' : 'was registered without a ttl'}: it needs no heartbeat`,
-        };
-      }
-      beat(service, id);
-      return answer(service, id);
-    },
+    ...createRegistryCommands(deps, driver),
     accept({ changes }) {
-      for (const change of changes) {
-        const key = instanceKey(change.service, change.instance);
-        const intent = intents.get(key);
-        const next = intent && intentAfterChange(intent, change, after(intent));
-        if (!(next ?? intent)?.registration) beatenElsewhere.delete(key);
-        if (!next) continue;
-        intents.set(key, next);
-        share(key, next);
-        save().catch(deps.onError);
-      }
+      driver.dispatchAll(
+        changes.map((change) => [instanceKey(change.service, change.instance), { kind: 'changed', change }]),
+      );
     },
     merge(theirs) {
-      let news = false;
-      for (const [key, intent] of theirs) {
-        const ours = intents.get(key);
-        const isBeat = ours !== undefined && hasNewerHeartbeat(intent, ours);
-        const isNew = !ours?.registration && supersedes(intent, ours);
-        if (intent.registration?.ttl !== undefined && (isBeat || isNew)) beatenElsewhere.add(key);
-        if (supersedes(intent, ours)) {
-          news = true;
-          const beatenAt = Math.max(ours?.beatenAt ?? 0, intent.beatenAt ?? 0);
-          takeOver(key, beatenAt > 0 ? { ...intent, beatenAt } : intent, ours);
-        } else if (isBeat) {
-          const { service = '', id = '' } = ours.registration ?? {};
-          intents.set(key, { ...ours, beatenAt: intent.beatenAt });
-          deps.apply({ kind: 'heartbeat', service, instance: id });
-        }
-      }
-      if (news) save().catch(deps.onError);
+      driver.dispatchAll(Array.from(theirs, ([key, intent]) => [key, { kind: 'merged', theirs: intent }]));
     },
-    creditMissedHeartbeats(otherOutOfReach) {
-      const heldUp = now() - aliveAt > STALL_MS;
-      aliveAt = now();
-      if (!heldUp && !otherOutOfReach) return;
+    creditMissedHeartbeats(otherUnreachable) {
+      const stalled = elapsedMs(tickedAt, now()) > STALL_MS;
+      tickedAt = now();
+      if (!stalled && !otherUnreachable) return;
       for (const [key, { service, id: instance, expiresAt }] of [...deps.instances()]) {
-        if (expiresAt === undefined || !(heldUp || beatenElsewhere.has(key))) continue;
+        if (expiresAt === undefined || !(stalled || driver.isHeardElsewhere(key))) continue;
         deps.apply({ kind: 'heartbeat', service, instance });
       }
     },
-    checkFile(config) {
-      const registered = [...deps.instances().values()].filter(
-        ({ origin, service }) => origin === 'api' && config.services[service],
-      );
-      const problems = [...fileSources(config).values()].flatMap((source) => {
-        const other = registered.find((each) => conflictsWith(each, source));
-        return other ? [`services.${source.service}.instances: ${conflictDetail(other, source)}`] : [];
-      });
-      if (problems.length > 0) throw new ConfigError(problems);
-    },
+    checkFile: (config) => checkFile(config, deps.instances().values()),
     enforceAddressPolicy() {
       const { allowNetworks } = deps.config().registry;
       for (const { origin, service, id: instance, url } of [...deps.instances().values()]) {
@@ -289,10 +109,186 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
         if (reason) deps.apply({ kind: 'deregister', service, instance, reason });
       }
     },
-    intents: () => intents,
-    replicateTo(tell) {
-      share = tell;
+    intents: () => store.intents,
+    replicateTo: driver.replicateTo,
+    close: store.whenIdle,
+  };
+}
+
+function applySavedIntents(deps: RegistryDeps, intents: ReadonlyMap<string, Intent>): void {
+  for (const [key, intent] of intents) applyIntent(deps, key, intent);
+  const reason = 'its registration is not in the registry';
+  for (const [key, { origin, service, id: instance }] of deps.instances()) {
+    if (origin !== 'api' || intents.get(key)?.registration) continue;
+    deps.apply({ kind: 'deregister', service, instance, reason });
+  }
+}
+
+function checkFile(config: Config, instances: Iterable<Instance>): void {
+  const registered = [...instances].filter(
+    ({ origin, service }) => origin === 'api' && config.services[service],
+  );
+  const problems = [...fileSources(config).values()].flatMap((source) => {
+    const other = registered.find((each) => conflictsWith(each, source));
+    return other ? [`services.${source.service}.instances: ${conflictDetail(other, source)}`] : [];
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+type IntentDriver = ReturnType<typeof createIntentDriver>;
+
+/** Runs the intent of every instance: `stepIntent` decides, and the driver saves, publishes, and applies. */
+function createIntentDriver(
+  deps: RegistryDeps,
+  { intents, save }: IntentStore,
+  { path, now }: { path: string; now: () => number },
+) {
+  const heardElsewhere = new Set<string>();
+  let publish: (key: string, intent: Intent) => void = () => {};
+
+  /** Returns whether the change must be saved. */
+  function dispatch(key: string, event: IntentEvent, at = now()): boolean {
+    const before = { intent: intents.get(key), heardElsewhere: heardElsewhere.has(key) };
+    const { state, effects } = stepIntent(before, event, at);
+    if (state.intent && state.intent !== before.intent) intents.set(key, state.intent);
+    if (state.heardElsewhere) heardElsewhere.add(key);
+    else heardElsewhere.delete(key);
+    for (const effect of effects) run(key, effect);
+    return effects.some(({ kind }) => kind === 'save');
+  }
+
+  function run(key: string, effect: IntentEffect): void {
+    const [service = '', instance = ''] = key.split('/');
+    switch (effect.kind) {
+      case 'apply':
+        applyIntent(deps, key, effect.intent, effect.previous);
+        return;
+      case 'deregister':
+        deps.apply({ kind: 'deregister', service, instance, reason: effect.reason, by: effect.by });
+        return;
+      case 'heartbeat':
+        deps.apply({ kind: 'heartbeat', service, instance });
+        return;
+      case 'publish':
+        publish(key, effect.intent);
+        return;
+      case 'save':
+        // Many events share one write: see dispatchAll.
+        return;
+    }
+  }
+
+  return {
+    dispatch,
+    dispatchAll(events: Iterable<readonly [key: string, IntentEvent]>): void {
+      const unsaved = Array.from(events, ([key, event]) => dispatch(key, event));
+      if (unsaved.includes(true)) save().catch(deps.onError);
     },
-    close: settled,
+    isHeardElsewhere: (key: string) => heardElsewhere.has(key),
+    registrationOf: (key: string) => intents.get(key)?.registration,
+    /** Saves the intent before it takes effect, so that an acknowledged request survives a crash. */
+    async request(key: string, by: string, changes: Partial<Intent>): Promise<void> {
+      const before = intents.get(key);
+      const at = now();
+      await save([key, requestedIntent(before, { changes, by }, at)]).catch((error: unknown) => {
+        deps.onError(error);
+        const message = `nothing was changed: ${path} cannot be written (${errorMessage(error)})`;
+        throw new UnsavedIntentError(message, { cause: error });
+      });
+      const current = intents.get(key);
+      const changedMeanwhile = current !== before;
+      const removedMeanwhile = intentStatus(current) === 'removed' || intentStatus(current) === 'expired';
+      if (changedMeanwhile && removedMeanwhile && !changes.registration) return;
+      dispatch(key, { kind: 'requested', changes, by }, at);
+      if (changedMeanwhile) save().catch(deps.onError);
+    },
+    replicateTo(next: typeof publish) {
+      publish = next;
+    },
+  };
+}
+
+function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver): RegistryCommands {
+  const queue = createSerialQueue();
+  const find = (service: string, id: string) => deps.instances().get(instanceKey(service, id));
+
+  function success(service: string, id: string, created = false): RegistryResult {
+    const instance = find(service, id);
+    return instance ? { ok: true, instance, created } : unknownInstance(service, id);
+  }
+
+  /** One request at a time, so that the next one sees the effect of the previous one. */
+  function inTurn(task: () => Promise<RegistryResult>): Promise<RegistryResult> {
+    return queue.add(task).catch((error: unknown): RegistryResult => {
+      if (error instanceof UnsavedIntentError) return { ok: false, why: 'unsaved', detail: error.message };
+      throw error;
+    });
+  }
+
+  const request = (service: string, id: string, by: string, changes: Partial<Intent>) =>
+    inTurn(async () => {
+      if (!find(service, id)) return unknownInstance(service, id);
+      await driver.request(instanceKey(service, id), by, changes);
+      return success(service, id);
+    });
+
+  /** The result for a registration that exists or conflicts; null if it is new. */
+  function existing(registration: Registration): RegistryResult | null {
+    const { service, id } = registration;
+    const key = instanceKey(service, id);
+    const before = find(service, id);
+    if (before) {
+      const isSame = before.origin === 'api' && sameRegistration(driver.registrationOf(key), registration);
+      if (!isSame) return conflict(conflictDetail(before, registration));
+      driver.dispatch(key, { kind: 'heartbeat' });
+      return success(service, id);
+    }
+    const other = [...deps.instances().values()].find((each) => conflictsWith(each, registration));
+    return other ? conflict(conflictDetail(other, registration)) : null;
+  }
+
+  return {
+    async register(registration, by) {
+      const { service, id, url } = registration;
+      if (!deps.config().services[service]) {
+        return { ok: false, why: 'unknown', detail: `there is no service "${service}"` };
+      }
+      const early = existing(registration);
+      if (early) return early;
+      const violation = await urlPolicyViolation(url, deps.config().registry.allowNetworks);
+      if (violation) return { ok: false, why: 'invalid', detail: violation };
+      return inTurn(async () => {
+        // Another request may have registered it while the host name was resolved.
+        const late = existing(registration);
+        if (late) return late;
+        const body = { ...registration, metadata: registration.metadata ?? {} };
+        await driver.request(instanceKey(service, id), by, { registration: body });
+        return success(service, id, true);
+      });
+    },
+    deregister: (service, id, by) =>
+      inTurn(async () => {
+        const instance = find(service, id);
+        if (!instance) return unknownInstance(service, id);
+        if (instance.origin === 'file') {
+          return conflict(`${id} is in the configuration file: remove it there, or set it to maint`);
+        }
+        await driver.request(instanceKey(service, id), by, { ...CLEARED_INTENT, removed: true });
+        return { ok: true, instance, created: false };
+      }),
+    setAdmin: (service, id, { state, deadline }, by) =>
+      request(service, id, by, { admin: { state, ...(deadline !== undefined && { deadline }) } }),
+    setWeight: (service, id, weight, by) => request(service, id, by, { weight }),
+    heartbeat(service, id) {
+      const instance = find(service, id);
+      if (!instance) return unknownInstance(service, id);
+      if (instance.expiresAt === undefined) {
+        const why =
+          instance.origin === 'file' ? 'is in the configuration file' : 'was registered without a ttl';
+        return conflict(`${id} ${why}: it needs no heartbeat`);
+      }
+      driver.dispatch(instanceKey(service, id), { kind: 'heartbeat' });
+      return success(service, id);
+    },
   };
 }

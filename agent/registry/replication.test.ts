@@ -7,13 +7,13 @@ import { startReplication } from './replication.ts';
 const DAY_MS = 86_400_000;
 const removal = (updatedAt: number): Intent => ({ by: 'test', updatedAt, removed: true });
 
-test('a removal of long ago leaves the store, is taken over by nobody and does not come back', async () => {
+test('an old removal is deleted from the store, is not merged, and does not come back', async () => {
   const stored = new Map([
     ['gs/old', JSON.stringify(removal(0))],
     ['gs/new', JSON.stringify(removal(DAY_MS))],
   ]);
   const merged: string[][] = [];
-  const sharing = startReplication({
+  const replication = startReplication({
     live: {
       readIntents: async () => Object.fromEntries(stored),
       async writeIntent(key, json) {
@@ -28,6 +28,6 @@ test('a removal of long ago leaves the store, is taken over by nobody and does n
     now: () => DAY_MS + 1,
   });
   await eventually(() => expect(merged).toEqual([['gs/new']]));
-  await sharing.close();
+  await replication.close();
   expect([...stored.keys()]).toEqual(['gs/new']);
 });

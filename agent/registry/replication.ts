@@ -1,8 +1,9 @@
+import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import type { LiveState } from '../live/live-state.ts';
 import { hasNewerHeartbeat, type Intent, isExpiredRemoval, parseIntents, supersedes } from './intent.ts';
 
-/** Keeps the wishes of a site's agents alike by way of the live state. Files decide; this only carries news. */
+/** Replicates the intents between the agents of a site through the live state. Each agent's file is authoritative. */
 export interface Replication {
   publish(key: string, intent: Intent): void;
   close(): Promise<void>;
@@ -16,12 +17,12 @@ export interface ReplicationDeps {
   now?: () => number;
 }
 
-/** Messages are lost while the store is away, so everything is compared again this often. */
+/** All intents are compared this often, because messages are lost while the store is unavailable. */
 const COMPARE_MS = 10_000;
 
 export function startReplication({
   live,
-  localIntents: own,
+  localIntents,
   merge,
   log,
   now = Date.now,
@@ -30,7 +31,7 @@ export function startReplication({
   let comparing: Promise<void> | undefined;
   let again = false;
 
-  /** The newer side of each wish wins, in both directions. */
+  /** Copies the newer version of each intent in both directions. */
   async function compare(): Promise<void> {
     const theirs = parseIntents(parse(await live.readIntents()));
     if (closed) return;
@@ -40,7 +41,7 @@ export function startReplication({
       await live.writeIntent(key, null);
     }
     merge(theirs);
-    for (const [key, intent] of own()) {
+    for (const [key, intent] of localIntents()) {
       if (isExpiredRemoval(intent, now())) continue;
       const stored = theirs.get(key);
       if (!stored || supersedes(intent, stored) || hasNewerHeartbeat(intent, stored)) {
@@ -56,8 +57,8 @@ export function startReplication({
       return;
     }
     comparing = compare()
-      .catch((error: Error) =>
-        log.debug({ error: error.message }, 'wishes not compared with the other agent'),
+      .catch((error: unknown) =>
+        log.debug({ error: errorMessage(error) }, 'intents not compared with the other agent'),
       )
       .finally(() => {
         comparing = undefined;
@@ -75,7 +76,7 @@ export function startReplication({
   return {
     publish(key, intent) {
       live.writeIntent(key, JSON.stringify(intent)).catch(() => {
-        // The next comparison carries it over.
+        // The next comparison writes it.
       });
     },
     async close() {

@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { createLoop } from '../core/loop.ts';
 import { initialRecords } from '../judge/initial.ts';
+import { step } from '../judge/step.ts';
 import { openRegistry, type Registry } from './registry.ts';
 
 const config = parseConfig(`
@@ -28,26 +29,25 @@ async function open(now: () => number) {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-registry-'));
   stateDirs.push(folder);
   const loop = createLoop({
+    step,
     initialRecords: initialRecords(config, null, 0),
     policies: config.services,
-    listeners: [{ name: 'registry', accept: (update) => opening?.accept(update) }],
     hostLoad: () => ({ cpuPercent: 0, memoryPercent: 0 }),
-    onRecordUpdated() {},
     onListenerError() {},
     now,
   });
-  let opening: Registry | undefined;
-  opening = await openRegistry({
+  const registry = await openRegistry({
     ...{ config: () => config, stateDir: folder, instances: loop.instances, apply: loop.apply, now },
     onError(error) {
       throw error;
     },
   });
-  opened.push(opening);
-  return { registry: opening, loop };
+  loop.addListener({ name: 'registry', accept: registry.accept });
+  opened.push(registry);
+  return { registry, loop };
 }
 
-/** Two agents that hear of each other's wishes only when told to. Seconds. */
+/** Two agents that exchange intents only on demand. Times are in seconds. */
 async function pair() {
   const clocks = { a: 1_000, b: 1_000 };
   const [a, b] = [await open(() => clocks.a * 1_000), await open(() => clocks.b * 1_000)];
@@ -55,8 +55,8 @@ async function pair() {
     b.registry.merge(new Map(a.registry.intents()));
     a.registry.merge(new Map(b.registry.intents()));
   };
-  const see = (id: string) => [a, b].map(({ loop }) => loop.instances().get(`gs/${id}`)?.admin);
-  const later = (seconds: number, awake: 'a' | 'both' = 'both') => {
+  const adminStates = (id: string) => [a, b].map(({ loop }) => loop.instances().get(`gs/${id}`)?.admin);
+  const advance = (seconds: number, awake: 'a' | 'both' = 'both') => {
     clocks.a += seconds;
     clocks.b += seconds;
     for (const { loop } of awake === 'a' ? [a] : [a, b]) {
@@ -64,87 +64,87 @@ async function pair() {
       loop.refresh(false);
     }
   };
-  return { a: a.registry, b: b.registry, clocks, exchange, see, later };
+  return { a: a.registry, b: b.registry, clocks, exchange, adminStates, advance };
 }
 
-test('the later wish wins, whatever the clocks of two agents say', async () => {
-  const { a, b, clocks, exchange, see } = await pair();
+test('the newer request wins, even if the clocks of the agents differ', async () => {
+  const { a, b, clocks, exchange, adminStates } = await pair();
   clocks.a += 3_600;
-  await a.setAdmin('gs', 'gs-1', 'maint', undefined, 'test');
+  await a.setAdmin('gs', 'gs-1', { state: 'maint' }, 'test');
   exchange();
-  await b.setAdmin('gs', 'gs-1', 'ready', undefined, 'test');
+  await b.setAdmin('gs', 'gs-1', { state: 'ready' }, 'test');
   exchange();
-  expect(see('gs-1')).toEqual(['ready', 'ready']);
+  expect(adminStates('gs-1')).toEqual(['ready', 'ready']);
 });
 
-test('a heartbeat told to one agent undoes no wish told to the other', async () => {
-  const { a, b, exchange, see, later } = await pair();
+test('a heartbeat to one agent does not undo a request to the other', async () => {
+  const { a, b, exchange, adminStates, advance } = await pair();
   await a.register({ ...registration('s', 2), ttl: 10_000 }, 'test');
   exchange();
-  later(1);
-  await b.setAdmin('gs', 's', 'maint', undefined, 'test');
-  later(1);
+  advance(1);
+  await b.setAdmin('gs', 's', { state: 'maint' }, 'test');
+  advance(1);
   a.heartbeat('gs', 's');
   exchange();
   exchange();
-  expect(see('s')).toEqual(['maint', 'maint']);
+  expect(adminStates('s')).toEqual(['maint', 'maint']);
 });
 
-test('what runs out with the agent that heard no heartbeat comes back from the one that did', async () => {
-  const { a, b, exchange, see, later } = await pair();
+test('a registration that expired at one agent comes back from the agent that received its heartbeats', async () => {
+  const { a, b, exchange, adminStates, advance } = await pair();
   await a.register({ ...registration('s', 2), ttl: 10_000 }, 'test');
   exchange();
   for (let beat = 0; beat < 4; beat++) {
-    later(4);
+    advance(4);
     a.heartbeat('gs', 's');
   }
-  expect(see('s')).toEqual(['ready', undefined]);
+  expect(adminStates('s')).toEqual(['ready', undefined]);
   exchange();
-  expect(see('s')).toEqual(['ready', 'ready']);
-  // Where it is known that the other cannot be heard, it does not run out at all.
+  expect(adminStates('s')).toEqual(['ready', 'ready']);
+  // While the other agent is known to be unreachable, it does not expire.
   for (let beat = 0; beat < 4; beat++) {
-    later(4);
+    advance(4);
     a.heartbeat('gs', 's');
     b.creditMissedHeartbeats(true);
   }
-  expect(see('s')).toEqual(['ready', 'ready']);
-  // Nobody is told: it runs out with both.
-  later(20);
+  expect(adminStates('s')).toEqual(['ready', 'ready']);
+  // Without heartbeats it expires at both agents.
+  advance(20);
   exchange();
-  later(0);
-  expect(see('s')).toEqual([undefined, undefined]);
+  advance(0);
+  expect(adminStates('s')).toEqual([undefined, undefined]);
 });
 
-test('an agent that was paused takes back nothing that the other one heard of', async () => {
-  const { a, b, exchange, see, later } = await pair();
+test('an agent that was paused does not remove a registration whose heartbeats reached the other agent', async () => {
+  const { a, b, exchange, adminStates, advance } = await pair();
   await a.register({ ...registration('s', 2), ttl: 10_000 }, 'test');
   exchange();
   for (let beat = 0; beat < 4; beat++) {
-    later(4, 'a');
+    advance(4, 'a');
     a.heartbeat('gs', 's');
   }
-  // It wakes, finds it run out, and tells so, seconds after the last heartbeat.
-  later(2);
-  expect(see('s')).toEqual(['ready', undefined]);
+  // It resumes, and the registration expires there seconds after the last heartbeat.
+  advance(2);
+  expect(adminStates('s')).toEqual(['ready', undefined]);
   a.merge(new Map(b.intents()));
-  expect(see('s')).toEqual(['ready', undefined]);
+  expect(adminStates('s')).toEqual(['ready', undefined]);
   b.merge(new Map(a.intents()));
-  expect(see('s')).toEqual(['ready', 'ready']);
-  // What came back is heard of through the other, too.
-  later(9);
+  expect(adminStates('s')).toEqual(['ready', 'ready']);
+  // The other agent now receives the heartbeats of the restored registration.
+  advance(9);
   b.creditMissedHeartbeats(true);
-  later(9);
-  expect(see('s')).toEqual([undefined, 'ready']);
+  advance(9);
+  expect(adminStates('s')).toEqual([undefined, 'ready']);
 });
 
-test('taken back and registered anew between two looks, it is another instance for the other agent too', async () => {
-  const { a, exchange, see } = await pair();
+test('an instance deregistered and registered again between two exchanges starts over at the other agent', async () => {
+  const { a, exchange, adminStates } = await pair();
   await a.register(registration('s', 2), 'test');
-  await a.setAdmin('gs', 's', 'maint', undefined, 'test');
+  await a.setAdmin('gs', 's', { state: 'maint' }, 'test');
   exchange();
-  expect(see('s')).toEqual(['maint', 'maint']);
+  expect(adminStates('s')).toEqual(['maint', 'maint']);
   await a.deregister('gs', 's', 'test');
   await a.register(registration('s', 2), 'test');
   exchange();
-  expect(see('s')).toEqual(['ready', 'ready']);
+  expect(adminStates('s')).toEqual(['ready', 'ready']);
 });

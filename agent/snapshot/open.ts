@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import type { Config } from '../../shared/config/config.ts';
 import { importSigningKey } from '../../shared/snapshot/keys.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
+import type { Environment } from '../core/environment.ts';
 import type { Leader } from '../core/leader.ts';
-import type { Environment } from '../env.ts';
 import { readJsonFile, writeFileAtomic } from '../lib/atomic-file.ts';
 import type { Log } from '../lib/log.ts';
 import { httpFetch } from './http-fetch.ts';
@@ -16,7 +16,7 @@ export interface OpenSnapshotSinkOptions {
   config(): Config;
   env: Environment;
   stateDir: string;
-  leader: () => Leader;
+  leader: Leader;
   pins?(): SnapshotPins;
   log: Log;
 }
@@ -37,8 +37,8 @@ export async function openSnapshotSink(options: OpenSnapshotSinkOptions): Promis
         log.warn({ error: error.message }, 'snapshot epoch not saved'),
       );
     },
-    mayPublish: () => leader().isLeader(),
-    onSuperseded: () => leader().confirm(),
+    mayPublish: () => leader.isLeader(),
+    onSuperseded: () => leader.confirm(),
     ...(pins ? { pins } : {}),
     log,
   });

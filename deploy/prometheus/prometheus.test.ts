@@ -42,17 +42,12 @@ test('every alert has a case', () => {
 });
 
 test('rules read only metrics that the agent serves or other rules record', async () => {
-  const page = await createMetrics({
-    window: createTrafficWindow(),
-    version: '0',
-    site: 'main',
-    status: () => ({
-      ready: true,
-      leader: { role: 'single' },
-      snapshot: { epoch: 0, seq: 0, publishedAt: null },
-      sinks: {},
-    }),
-  }).render();
+  const page = await createMetrics({ version: '0', site: 'main', window: createTrafficWindow() }).render({
+    ready: true,
+    leader: { role: 'single' },
+    snapshot: { epoch: 0, seq: 0, publishedAt: null },
+    sinks: {},
+  });
   const served = new Set([...page.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]));
   const recorded = new Set(rules.map(({ record }) => record));
   const unknown = rules

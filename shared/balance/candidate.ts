@@ -1,6 +1,7 @@
 import { type Ejection, newEjection } from '../ejection.ts';
 import { hashText } from '../hash.ts';
 import { type LatencyEstimate, newLatencyEstimate } from '../latency.ts';
+import { isServingState } from '../serving.ts';
 import type { BreakerState, InstanceState, SnapshotInstance } from '../snapshot/snapshot.ts';
 
 /** What one isolate has measured about an instance. Kept when the snapshot changes. */
@@ -64,5 +65,4 @@ export function toCandidate(
 }
 
 /** Whether new sessions may start on the instance. */
-export const isServing = (candidate: Candidate): boolean =>
-  candidate.state === 'up' || candidate.state === 'probation';
+export const isServing = ({ state }: Candidate): boolean => isServingState(state);

@@ -53,17 +53,7 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     const window = createTrafficWindow(() => config.monitor.window);
     const sinceLastRows = window.accumulate();
     const minutes = createMinuteAggregator(window);
-    const metrics = createMetrics({
-      version: '',
-      site: 'main',
-      window,
-      status: () => ({
-        ready: true,
-        leader: { role: 'single' },
-        snapshot: { epoch: 0, seq: 0, publishedAt: null },
-        sinks: {},
-      }),
-    });
+    const metrics = createMetrics({ version: '', site: 'main', window });
     const dashboard = createStatusView({ config: () => config, window, now: () => now });
     const rows: ReturnType<typeof metricsRows> = [];
     const minuteRows: ReturnType<typeof minutes.takeAll> = [];
@@ -109,7 +99,12 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     const latencies = minuteRows.map(({ row }) => (row.latency as { count: number } | null)?.count ?? 0);
     expect(latencies.reduce((sum, count) => sum + count, 0)).toBe(timed);
 
-    const page = await metrics.render();
+    const page = await metrics.render({
+      ready: true,
+      leader: { role: 'single' },
+      snapshot: { epoch: 0, seq: 0, publishedAt: null },
+      sinks: {},
+    });
     const counted = (name: string, only = '') =>
       [...page.matchAll(new RegExp(`^${name}{.*${only}.*} (\\d+)$`, 'gm'))].reduce(
         (sum, [, value]) => sum + Number(value),

@@ -190,7 +190,7 @@ test('errors say what is wrong: content type, query value, conflicting instance'
     status: 409,
     json: {
       title: 'Conflict with another instance',
-      detail: `${url} is the address of gs-1 of gs, which stands in the configuration file`,
+      detail: `${url} is the address of gs-1 of gs, which is in the configuration file`,
     },
   });
 });

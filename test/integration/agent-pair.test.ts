@@ -248,7 +248,7 @@ async function paused(): Promise<boolean> {
   await second.admin('gs-2', 'maint');
   expect(await edgeSays('gs-2', 'maintenance')).toBe(true);
   const during = await hubOrder();
-  const leads = () => first.log().split('this agent leads now').length;
+  const leads = () => first.log().split('this agent is now leader').length;
   const before = leads();
   first.child.kill('SIGCONT');
   expect(await until(async () => leads() > before || (await first.role()) === 'standby')).toBe(true);

@@ -51,7 +51,7 @@ test('a hang-up while the agent starts ends nothing; once it runs, the file is r
     child.kill('SIGHUP');
     await eventually(() => expect(said).toContain('SIGHUP while starting'));
     await held.close();
-    await eventually(() => expect(said).toContain('"agent runs"'));
+    await eventually(() => expect(said).toContain('"agent started"'));
     child.kill('SIGHUP');
     await eventually(() => expect(said).toContain('configuration read again'));
     child.kill('SIGTERM');

@@ -105,7 +105,9 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
         'deadline: must be a duration such as 5m, or a future time at most a year away',
       );
     }
-    const { instance } = unwrapResult(await registry.setAdmin(service, id, state, until, actorOf(request)));
+    const { instance } = unwrapResult(
+      await registry.setAdmin(service, id, { state, deadline: until }, actorOf(request)),
+    );
     return request.json(toApiInstance(instance), 200);
   });
 
