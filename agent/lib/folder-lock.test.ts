@@ -15,14 +15,14 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(join(folder, '../..'), { recursive: true, force: true }));
 
-test('one at a time, and the next when the one before lets go', async () => {
+test('one holder at a time; the next one after a release', async () => {
   const release = await lockFolder(folder);
   await expect(lockFolder(folder)).rejects.toThrow(`${folder} is in use by another process`);
   release();
   (await lockFolder(folder))();
 });
 
-test('a process that was killed holds nothing', async () => {
+test('a killed process does not keep the lock', async () => {
   const script = `import { lockFolder } from '${import.meta.dirname}/folder-lock.ts';
 await lockFolder(${JSON.stringify(folder)}); console.log('held'); setInterval(() => {}, 1000);`;
   const other = spawn(process.execPath, ['--input-type=module', '-e', script]);
@@ -33,10 +33,10 @@ await lockFolder(${JSON.stringify(folder)}); console.log('held'); setInterval(()
   (await lockFolder(folder))();
 });
 
-test('of two that find what a killed process left, one holds it', async () => {
+test('of two processes that find the socket of a killed one, one gets the lock', async () => {
   const left = createServer().listen(join(folder, '../../left'));
   await once(left, 'listening');
-  // Linked, so that it stays when its server has closed: nobody answers there any more.
+  // The link remains when its server is closed, like the socket of a killed process.
   linkSync(join(folder, '../../left'), `${folder}.lock`);
   left.close();
   const both = await Promise.allSettled([lockFolder(folder), lockFolder(folder)]);

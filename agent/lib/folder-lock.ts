@@ -4,21 +4,21 @@ import { connect, createServer, type Server } from 'node:net';
 import { basename, dirname, resolve } from 'node:path';
 
 /**
- * Keeps a folder to one process: holds a socket beside it, `<folder>.lock`, which the kernel closes with the process
- * however that ends. Throws when another process holds it. What is returned lets go.
+ * Locks a folder for this process with a Unix socket beside it, `<folder>.lock`, which the kernel closes however the
+ * process ends. Throws when another process holds the lock. The returned function releases it.
  */
 export async function lockFolder(folder: string): Promise<() => void> {
   const path = resolve(folder);
   const parent = openSync(dirname(path), 'r');
-  // By the open folder, because the kernel refuses socket paths over 107 bytes.
+  // Through the open folder, because the kernel refuses socket paths longer than 107 bytes.
   const socket = `/proc/self/fd/${parent}/${basename(path)}.lock`;
   try {
-    const server = await hold(socket).catch(async (error: NodeJS.ErrnoException) => {
+    const server = await listenOn(socket).catch(async (error: NodeJS.ErrnoException) => {
       if (error.code !== 'EADDRINUSE') throw error;
-      if ((await answers(socket)) || !(await cleared(socket))) return inUse(path);
-      return hold(socket).catch((late: NodeJS.ErrnoException) => {
-        if (late.code !== 'EADDRINUSE') throw late;
-        return inUse(path);
+      if ((await isInUse(socket)) || !(await removeStale(socket))) return failInUse(path);
+      return listenOn(socket).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EADDRINUSE') throw error;
+        return failInUse(path);
       });
     });
     return () => {
@@ -31,15 +31,15 @@ export async function lockFolder(folder: string): Promise<() => void> {
   }
 }
 
-const inUse = (path: string): never => {
+const failInUse = (path: string): never => {
   throw new Error(`${path} is in use by another process`);
 };
 
 /**
- * Takes away what a process that was killed left. Another that starts at the same moment may have done so since we
- * looked, and hold its own there: what was taken is looked at once more, and put back if it lives.
+ * Removes the socket that a killed process left. A process that starts at the same time may have replaced it with its own
+ * since we checked, so the removed socket is checked again and put back if it is in use.
  */
-async function cleared(socket: string): Promise<boolean> {
+async function removeStale(socket: string): Promise<boolean> {
   const aside = `${socket}-${randomBytes(4).toString('hex')}`;
   try {
     renameSync(socket, aside);
@@ -47,26 +47,26 @@ async function cleared(socket: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return true;
     throw error;
   }
-  const lives = await answers(aside);
-  if (lives) linkSync(aside, socket);
+  const inUse = await isInUse(aside);
+  if (inUse) linkSync(aside, socket);
   rmSync(aside, { force: true });
-  return !lives;
+  return !inUse;
 }
 
-function hold(socket: string): Promise<Server> {
+function listenOn(socket: string): Promise<Server> {
   return new Promise((done, failed) => {
-    const server = createServer((asking) => asking.destroy());
+    const server = createServer((connection) => connection.destroy());
     server.once('error', failed);
     server.listen(socket, () => done(server.unref()));
   });
 }
 
-function answers(socket: string): Promise<boolean> {
+function isInUse(socket: string): Promise<boolean> {
   return new Promise((done) => {
-    const asking = connect(socket, () => {
-      asking.destroy();
+    const connection = connect(socket, () => {
+      connection.destroy();
       done(true);
     });
-    asking.once('error', () => done(false));
+    connection.once('error', () => done(false));
   });
 }

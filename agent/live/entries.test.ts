@@ -22,7 +22,7 @@ const instance: Instance = {
   lastProbe: { kind: 'probe', service: 'gs', instance: 'gs-1', at: 5_000, ok: true, latencyMs: 12 },
 };
 
-test('the live state reads as the original wrote it', () => {
+test('writes the live state in the format of the original', () => {
   const row = {
     serviceType: 'gs',
     instanceId: 'gs-1',
@@ -52,7 +52,7 @@ test('the live state reads as the original wrote it', () => {
           instance_id: 'gs-1',
           base_url: 'http://127.0.0.1:8004',
           port: 8004,
-          // Its health is up, but traffic must not go there: readers pick by this word.
+          // Its health is up, but its breaker is open: readers must not pick it.
           status: 'unhealthy',
           response_time: 0.012,
           weight: 100,

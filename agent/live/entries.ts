@@ -4,12 +4,12 @@ import { metricsColumns } from '../history/records.ts';
 import { liveKeys, TTL_SECONDS } from './keys.ts';
 import type { LiveEntry } from './live-state.ts';
 
-/** Requests since the agent started, by `service/instance`. */
+/** Requests since the agent started, by instance key. */
 export type RequestTotals = Map<string, { requests: number; failures: number }>;
 
 export interface LiveEntriesInput {
   update: Update;
-  /** Also those without any instance: their list is empty, not missing. */
+  /** All services. A service without instances gets an empty list. */
   services: readonly string[];
   rows: ReadonlyMap<string, MetricsRow>;
   totals: RequestTotals;
@@ -17,7 +17,7 @@ export interface LiveEntriesInput {
 
 const seconds = (ms: number | null | undefined): number | null => (ms == null ? null : ms / 1000);
 
-/** The live state as the original wrote it: snake_case JSON, times in seconds, instants in epoch seconds. */
+/** The live state in the original's format: snake_case JSON, durations in seconds, instants in epoch seconds. */
 export function liveEntries({ update, services, rows, totals }: LiveEntriesInput): LiveEntry[] {
   const byService = new Map<string, [string, Instance][]>(services.map((id) => [id, []]));
   for (const entry of update.instances) {
@@ -28,15 +28,17 @@ export function liveEntries({ update, services, rows, totals }: LiveEntriesInput
   const lists = [...byService].map(([service, list]) => ({
     key: liveKeys.instances(service),
     ttlSeconds: TTL_SECONDS.instances,
-    value: JSON.stringify(list.map(([key, instance]) => listed(instance, totals.get(key)))),
+    value: JSON.stringify(list.map(([key, instance]) => listItem(instance, totals.get(key)))),
   }));
   return [
     ...lists,
-    ...[...update.instances].flatMap(([key, instance]) => own(instance, update.at, rows.get(key))),
+    ...[...update.instances].flatMap(([key, instance]) =>
+      instanceEntries(instance, update.at, rows.get(key)),
+    ),
   ];
 }
 
-function listed(instance: Instance, total = { requests: 0, failures: 0 }) {
+function listItem(instance: Instance, total = { requests: 0, failures: 0 }) {
   const url = new URL(instance.url);
   return {
     instance_id: instance.id,
@@ -52,13 +54,13 @@ function listed(instance: Instance, total = { requests: 0, failures: 0 }) {
   };
 }
 
-/** A reader of the original picks only `healthy` ones, so the word follows what traffic obeys, not the probe alone. */
+/** Readers written for the original pick `healthy` instances, so the value follows the traffic state, not the probe. */
 function statusOf(instance: Instance): 'healthy' | 'unhealthy' | 'unknown' {
   if (instance.state === 'up' || instance.state === 'probation') return 'healthy';
   return instance.health === 'unknown' ? 'unknown' : 'unhealthy';
 }
 
-function own(instance: Instance, at: number, row: MetricsRow | undefined): LiveEntry[] {
+function instanceEntries(instance: Instance, at: number, row: MetricsRow | undefined): LiveEntry[] {
   const { service, id } = instance;
   const health = {
     is_healthy: instance.health === 'up',

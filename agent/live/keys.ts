@@ -1,4 +1,4 @@
-/** Every name the system uses in Redis, with its time to live in seconds. Nothing in Redis is the only copy. */
+/** TTLs of the keys in Redis. Redis never holds the only copy of anything. */
 export const TTL_SECONDS = {
   instances: 300,
   health: 60,
@@ -15,10 +15,10 @@ export const liveKeys = {
   health: (service: string, instance: string) => `lb:health:${service}:${instance}`,
   metrics: (service: string, instance: string) => `lb:metrics:${service}:${instance}`,
   breaker: (service: string, instance: string) => `lb:breaker:${service}:${instance}`,
-  /** The instance a session keeps for a service. */
+  /** The instance that a session is pinned to. */
   pin: (session: string, service: string) => `lb:session:${session}:${service}`,
   session: (id: string) => `governance_session:${id}`,
   leader: (site: string) => `lb:leader:${site}`,
-  /** Hash: what operators asked for and what was registered at run time, shared by the agents of a site. */
+  /** A hash of operators' orders and run-time registrations, shared by the agents of a site. */
   intents: (site: string) => `lb:intents:${site}`,
 } as const;

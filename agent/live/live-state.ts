@@ -8,31 +8,34 @@ export interface LiveEntry {
 
 export interface LeaseResult {
   held: boolean;
-  /** Who holds it now; null when nobody does. */
+  /** The owner that holds it now; null: none. */
   holder: string | null;
 }
 
 /**
- * State that agents of a site share and that may vanish at any moment. Two implementations behave alike: Redis, and
- * memory for a single agent without Redis. Every method but `subscribe`, `status` and `close` throws when the store
- * cannot be reached; none waits longer than two seconds for it.
+ * State that the agents of a site share and that may be lost at any time. It has two implementations with the same
+ * behaviour: Redis, and memory for a single agent without Redis. All methods except `subscribe`, `status` and `close`
+ * reject when the store is unavailable, after two seconds at most.
  */
 export interface LiveState {
   readonly kind: 'memory' | 'redis';
-  /** Overwrites each key and its time to live. */
+  /** Overwrites each key and its TTL. */
   put(entries: readonly LiveEntry[]): Promise<void>;
   get(key: string): Promise<string | null>;
   remove(keys: readonly string[]): Promise<void>;
-  /** Operators' wishes and run-time registrations: field → JSON. */
+  /** Operators' orders and run-time registrations: field → JSON. */
   readIntents(): Promise<Record<string, string>>;
-  /** Null deletes. Tells the other agents: `{ kind: 'intent', field }` on the events channel. */
+  /** Writes one intent; null deletes it. Publishes `{ kind: 'intent', field }` on the events channel. */
   writeIntent(field: string, json: string | null): Promise<void>;
   publish(event: object): Promise<void>;
-  /** Messages sent while the store is away are lost: re-read what they would have pointed to. */
+  /**
+   * Returns a function that unsubscribes. Events published while the store is unavailable are lost, so re-read the state
+   * that they announce.
+   */
   subscribe(handler: (event: unknown) => void): () => void;
-  /** Takes the site's lease when it is free, extends it when `owner` holds it. */
+  /** Acquires the site's leader lease when it is free; renews it when `owner` holds it. */
   acquireLease(owner: string, ttlMs: number): Promise<LeaseResult>;
-  /** Frees the lease when `owner` holds it. */
+  /** Releases the lease when `owner` holds it. */
   releaseLease(owner: string): Promise<void>;
   status(): { state: SinkStatus['state']; lastError: string | null };
   close(): Promise<void>;

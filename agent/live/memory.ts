@@ -2,11 +2,11 @@ import type { LeaseResult, LiveEntry, LiveState } from './live-state.ts';
 
 export interface MemoryLiveStateOptions {
   now?: () => number;
-  /** Keys kept at most; the oldest written go first, as an evicting Redis would have it. */
+  /** Above this number of keys the oldest ones are evicted. */
   maxKeys?: number;
 }
 
-/** Live state of a single agent without Redis: the same behaviour, gone with the process. */
+/** Live state of a single agent without Redis; lost when the process ends. */
 export function createMemoryLiveState({
   now = Date.now,
   maxKeys = 100_000,

@@ -3,7 +3,7 @@ import type { LiveState } from './live-state.ts';
 import { createMemoryLiveState } from './memory.ts';
 import { createRedisLiveState } from './redis.ts';
 
-/** Redis when there is a URL, memory when there is none. */
+/** Live state in Redis, or in memory when `redisUrl` is undefined. */
 export function openLiveState(options: {
   redisUrl: string | undefined;
   site: string;

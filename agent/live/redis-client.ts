@@ -1,13 +1,12 @@
 import { Cluster, Redis, type RedisOptions } from 'ioredis';
 import { parseRedisUrl } from './redis-url.ts';
 
-/** How replies are mapped stays the client's own way. */
 type RedisClientOptions = Omit<RedisOptions, 'replyMapping'>;
 
-/** How often a cluster's map is read anew: a node that hangs answers no MOVED, so nothing else would tell. */
-const MAP_MS = 5_000;
+/** How often the cluster's slot map is read: a node that hangs sends no MOVED reply. */
+const SLOTS_REFRESH_MS = 5_000;
 
-/** A client for what REDIS_URL names. Of several hosts each is tried in turn. Throws as `parseRedisUrl` does. */
+/** Creates a client for REDIS_URL. Several hosts are tried in turn. Throws StoreUrlError. */
 export function createRedisClient(url: string, options: RedisClientOptions): Redis | Cluster {
   const target = parseRedisUrl(url);
   const { kind, hosts, name, db, username, password, sentinelPassword, tls } = target;
@@ -18,9 +17,9 @@ export function createRedisClient(url: string, options: RedisClientOptions): Red
       lazyConnect,
       enableOfflineQueue,
       clusterRetryStrategy: (attempt) => retryStrategy?.(attempt) ?? null,
-      // Names stay names: a certificate is for a name.
+      // Keep host names: certificates are issued for names, not addresses.
       dnsLookup: (host, done) => done(null, host),
-      slotsRefreshInterval: MAP_MS,
+      slotsRefreshInterval: SLOTS_REFRESH_MS,
       maxRedirections: 8,
       redisOptions: { ...common, ...access },
     });

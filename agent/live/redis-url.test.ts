@@ -1,14 +1,18 @@
 import { expect, test } from 'vitest';
 import { parseRedisUrl } from './redis-url.ts';
 
-test('one Redis', () => {
+test('parses the URL of one Redis', () => {
   expect(parseRedisUrl('redis://u:p%40ss@h:1/2')).toEqual({
-    ...{ kind: 'server', hosts: [{ host: 'h', port: 1 }], username: 'u', password: 'p@ss', db: 2 },
+    kind: 'server',
+    hosts: [{ host: 'h', port: 1 }],
+    username: 'u',
+    password: 'p@ss',
+    db: 2,
   });
   expect(parseRedisUrl('rediss://')).toMatchObject({ hosts: [{ host: 'localhost', port: 6379 }], tls: {} });
 });
 
-test('a master that Sentinels know', () => {
+test('parses the URL of a master with Sentinels', () => {
   expect(parseRedisUrl('redis+sentinel://:p%40ss@s1:26380,s2/lb/2?sentinelPassword=x')).toEqual({
     kind: 'sentinel',
     hosts: [
@@ -26,7 +30,7 @@ test('a master that Sentinels know', () => {
   });
 });
 
-test('a cluster', () => {
+test('parses the URL of a cluster', () => {
   expect(parseRedisUrl('redis+cluster://u:p@a:7000,b:7001')).toEqual({
     kind: 'cluster',
     hosts: [
@@ -41,7 +45,7 @@ test('a cluster', () => {
 test.each([
   ['redis+sentinel://:secret@host:1', /MASTER/],
   ['redis://:secret@a,b', /expected redis:\/\//],
-  ['redis+cluster://:secret@a/1', /database 0/],
+  ['redis+cluster://:secret@a/1', /only database 0/],
   ['redis://:sec/ret@a', /%2F/],
   ['redis://:secret?secret@a', /%3F/],
   ['redis://:secret#secret@a', /%23/],
@@ -51,7 +55,7 @@ test.each([
   ['rediss://:secret@a?cacert=/nowhere', /cacert=\/nowhere cannot be read \(ENOENT\)/],
   [`rediss://:secret@a?cacert=${import.meta.filename}`, /holds no certificate/],
   ['rediss://:secret%@a', /%25/],
-])('%s is refused, and says why without its password', (url, why) => {
+])('%s is rejected with an error that does not contain the password', (url, why) => {
   expect(() => parseRedisUrl(url)).toThrow(why);
   expect(() => parseRedisUrl(url)).not.toThrow(/secret|sec/);
   expect(() => parseRedisUrl(url)).toThrow(/^REDIS_URL/);

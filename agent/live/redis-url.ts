@@ -2,11 +2,11 @@ import type { ConnectionOptions } from 'node:tls';
 import { readStoreTlsFiles } from '../lib/store-tls.ts';
 import { parseStoreUrl, type StoreHost, StoreUrlError } from '../lib/store-url.ts';
 
-/** One Redis, a master that Sentinels know, or a Redis Cluster. */
+/** One Redis, a master monitored by Sentinels, or a Redis Cluster. */
 export interface RedisTarget {
   kind: 'server' | 'sentinel' | 'cluster';
   hosts: [StoreHost, ...StoreHost[]];
-  /** The master's name, of a Sentinel. */
+  /** The name of the master; with Sentinels only. */
   name?: string;
   username?: string;
   password?: string;
@@ -22,14 +22,14 @@ const FORMS = {
 } as const;
 
 /**
- * Reads REDIS_URL; `rediss…` is the same over TLS. Parameters: `cacert`, `cert`, `key` are files, named as redis-cli names
- * them; `sentinelPassword`. Throws StoreUrlError, without the password.
+ * Parses REDIS_URL; `rediss…` uses TLS. Parameters: the files `cacert`, `cert` and `key`, named as the options of
+ * redis-cli, and `sentinelPassword`. Throws StoreUrlError, whose message does not contain the password.
  */
 export function parseRedisUrl(url: string): RedisTarget {
   const [, secure, mode = 'server'] = /^redis(s?)(?:\+(sentinel|cluster))?:\/\//.exec(url) ?? [];
   const kind = mode as RedisTarget['kind'];
-  const wrong = () => new StoreUrlError(`REDIS_URL: expected ${FORMS[kind]}, or rediss… for TLS`);
-  if (secure === undefined) throw wrong();
+  const invalidUrl = () => new StoreUrlError(`REDIS_URL: expected ${FORMS[kind]} (rediss… for TLS)`);
+  if (secure === undefined) throw invalidUrl();
   const { username, password, hosts, path, query } = parseStoreUrl('REDIS_URL', url, {
     port: kind === 'sentinel' ? 26_379 : 6_379,
     parameters: [
@@ -43,11 +43,11 @@ export function parseRedisUrl(url: string): RedisTarget {
   const name = kind === 'sentinel' ? segments.shift() : undefined;
   const db = segments.shift() ?? '';
   const sentinelPassword = query.get('sentinelPassword');
-  if (kind === 'server' && rest.length > 0) throw wrong();
-  if (kind === 'sentinel' && !name) throw wrong();
-  if (segments.length > 0 || !/^\d*$/.test(db)) throw wrong();
+  if (kind === 'server' && rest.length > 0) throw invalidUrl();
+  if (kind === 'sentinel' && !name) throw invalidUrl();
+  if (segments.length > 0 || !/^\d*$/.test(db)) throw invalidUrl();
   if (kind === 'cluster' && Number(db) > 0)
-    throw new StoreUrlError('REDIS_URL: a cluster has database 0 alone');
+    throw new StoreUrlError('REDIS_URL: a cluster has only database 0');
   const tls = readStoreTlsFiles('REDIS_URL', query, { ca: 'cacert', cert: 'cert', key: 'key' });
   return {
     kind,

@@ -1,5 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
+import { errorMessage } from '../lib/error-message.ts';
 import { EVENTS_CHANNEL, liveKeys } from './keys.ts';
 import type { LiveState } from './live-state.ts';
 import { createRedisClient } from './redis-client.ts';
@@ -9,7 +10,7 @@ export interface RedisLiveStateOptions {
   url: string;
   site: string;
   log: Logger;
-  /** Longest wait for a connection or an answer. */
+  /** Longest wait for a connection or a reply. */
   timeoutMs?: number;
 }
 
@@ -17,18 +18,18 @@ const TIMEOUT_MS = 2_000;
 const MAX_RECONNECT_MS = 2_000;
 
 const KEEP_ALIVE_MS = 10_000;
-const LISTEN_MS = 3_000;
+const SUBSCRIPTION_PROBE_MS = 3_000;
 
 const connection = (timeoutMs: number) => ({
   connectTimeout: timeoutMs,
-  // A host that vanished sends no farewell.
+  // Detects a host that disappears without closing the connection.
   keepAlive: KEEP_ALIVE_MS,
   retryStrategy: (attempt: number) => Math.min(100 * 2 ** Math.min(attempt, 6), MAX_RECONNECT_MS),
-  // A replica that was promoted, or a Redis that was reconfigured: connect anew.
+  // The server has become a replica: reconnect to find the new master.
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
 });
 
-/** Takes the lease when free, extends it when ours; answers who holds it. One script, so no one slips in between. */
+/** Acquires the lease when it is free, renews it when ours; returns the holder. A script, because it must be atomic. */
 const ACQUIRE = `
 local holder = redis.call('GET', KEYS[1])
 if not holder or holder == ARGV[1] then
@@ -39,7 +40,7 @@ return holder`;
 
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
 
-/** Live state in Redis. Connects in the background and reconnects for ever; commands fail at once while it is away. */
+/** Live state in Redis. Connects and reconnects in the background; commands fail at once while Redis is unavailable. */
 export function createRedisLiveState({
   url,
   site,
@@ -54,24 +55,24 @@ export function createRedisLiveState({
     enableOfflineQueue: false,
     maxRetriesPerRequest: 0,
     commandTimeout: timeoutMs,
-    // A Redis that takes commands and answers none would go on collecting them: another connection, and perhaps another host.
+    // A Redis that hangs would collect commands without answering: reconnect, possibly to another host.
     socketTimeout: timeoutMs,
   });
-  const told = onceUntilReady(log, state);
-  redis.on('error', told.error);
-  redis.on('ready', told.ready);
-  redis.connect().catch(told.error);
+  const connectionLog = logOncePerOutage(log, state);
+  redis.on('error', connectionLog.error);
+  redis.on('ready', connectionLog.ready);
+  redis.connect().catch(connectionLog.error);
 
   const listener = lazily(() => listen(url, timeoutMs, handlers, log));
 
   return {
     kind: 'redis',
     async put(entries) {
-      await all(entries.map(({ key, value, ttlSeconds }) => redis.set(key, value, 'EX', ttlSeconds)));
+      await allSettled(entries.map(({ key, value, ttlSeconds }) => redis.set(key, value, 'EX', ttlSeconds)));
     },
     get: (key) => redis.get(key),
     async remove(keys) {
-      await all(keys.map((key) => redis.del(key)));
+      await allSettled(keys.map((key) => redis.del(key)));
     },
     readIntents: () => redis.hgetall(liveKeys.intents(site)),
     async writeIntent(field, json) {
@@ -106,16 +107,16 @@ export function createRedisLiveState({
 }
 
 /**
- * One command a key, all sent at once: keys of a cluster lie on several nodes, and no command may name two of them. Throws
- * the first error, and not before all are answered.
+ * Waits for all commands, then throws the first error. Each command has one key, because the keys of a command must be on
+ * the same node of a cluster.
  */
-async function all(commands: Promise<unknown>[]): Promise<void> {
+async function allSettled(commands: Promise<unknown>[]): Promise<void> {
   const results = await Promise.allSettled(commands);
   const failed = results.find((result) => result.status === 'rejected');
   if (failed) throw failed.reason;
 }
 
-/** A connection that listens cannot give commands, so it has its own. */
+/** Subscribes on a connection of its own: a subscribed connection accepts no other commands. */
 function listen(
   url: string,
   timeoutMs: number,
@@ -127,24 +128,26 @@ function listen(
     maxRetriesPerRequest: null,
     socketTimeout: timeoutMs,
   });
-  // The other connection has told about it.
+  // The command connection logs the error.
   redis.on('error', () => {});
   redis.on('message', (_channel: string, text: string) => {
     let event: unknown;
     try {
       event = JSON.parse(text);
     } catch {
-      log.debug('a message on the events channel is not JSON');
+      log.debug('ignoring a message on the events channel that is not JSON');
       return;
     }
     for (const handler of handlers) handler(event);
   });
-  redis.subscribe(EVENTS_CHANNEL).catch((error: Error) => log.warn(`cannot listen: ${error.message}`));
-  // Asked for again and again, which changes nothing: one that hangs gives no answer, and is left.
-  const asking = setInterval(() => {
+  redis
+    .subscribe(EVENTS_CHANNEL)
+    .catch((error: Error) => log.warn(`cannot subscribe to Redis events: ${error.message}`));
+  // Subscribing again changes nothing, but detects a Redis that hangs: without a reply the socket times out.
+  const probe = setInterval(() => {
     if (redis.status === 'ready') redis.subscribe(EVENTS_CHANNEL).catch(() => {});
-  }, LISTEN_MS).unref();
-  redis.once('end', () => clearInterval(asking));
+  }, SUBSCRIPTION_PROBE_MS).unref();
+  redis.once('end', () => clearInterval(probe));
   return redis;
 }
 
@@ -159,20 +162,20 @@ function lazily<T>(make: () => T): { get(): T; peek(): T | undefined } {
   };
 }
 
-/** One line when Redis goes and one when it is back, however often the connection is tried. */
-function onceUntilReady(log: Logger, state: { lastError: string | null }) {
-  let away = false;
+/** Logs one line when Redis becomes unavailable and one when it is available again. */
+function logOncePerOutage(log: Logger, state: { lastError: string | null }) {
+  let unavailable = false;
   return {
     error(outer: Error) {
       const error = clusterNodeError(outer);
-      state.lastError = error.message || 'connection refused';
-      if (away) return;
-      away = true;
-      log.warn(`Redis cannot be used (${state.lastError}); going on without it: ${redisErrorHint(error)}`);
+      state.lastError = errorMessage(error);
+      if (unavailable) return;
+      unavailable = true;
+      log.warn(`Redis is unavailable (${state.lastError}); continuing without it: ${redisErrorHint(error)}`);
     },
     ready() {
-      if (away) log.info('Redis is back');
-      away = false;
+      if (unavailable) log.info('Redis is available again');
+      unavailable = false;
       state.lastError = null;
     },
   };

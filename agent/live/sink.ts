@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../shared/config/config.ts';
 import type { MetricsRow, Sink, SinkStatus, Update } from '../core/sink.ts';
-import type { Change } from '../core/state.ts';
+import { type Change, instanceKey } from '../core/state.ts';
 import { liveEntries, type RequestTotals } from './entries.ts';
 import type { LiveState } from './live-state.ts';
 import { redisErrorHint } from './redis-error-hints.ts';
@@ -10,21 +10,21 @@ export interface LiveSinkOptions {
   live: LiveState;
   config: () => Config;
   log: Logger;
+  /** Epoch milliseconds. */
   now?: () => number;
 }
 
-/** Well inside the shortest time to live (60 s), so that nothing expires while the agent lives. */
+/** Well below the shortest TTL (60 s), so that no key expires while the agent runs. */
 const REFRESH_MS = 15_000;
 const MAX_BACKOFF_MS = 2_000;
 const MAX_EVENTS = 1_000;
+const DOWN_AFTER_FAILURES = 3;
 
 /**
- * Writes the whole live state each time, so that whatever was evicted, flushed or lost in an outage is complete again
- * after one write. Waiting updates overwrite each other; changes are announced on the events channel.
+ * Writes the whole live state each time, so that one write restores what was evicted, flushed or lost in an outage. Only
+ * the newest update waits; its changes are published on the events channel.
  */
 export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOptions): Sink {
-  const rows = new Map<string, MetricsRow>();
-  const totals: RequestTotals = new Map();
   const status: SinkStatus = {
     state: 'ok',
     pending: 0,
@@ -32,9 +32,10 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
     lastSuccess: null,
     lastError: null,
   };
+  const metrics = createMetricsStore();
   let latest: Update | null = null;
   let events: Change[] = [];
-  let written = new Set<string>();
+  let writtenKeys = new Set<string>();
   let failures = 0;
   let closed = false;
   let writing: Promise<void> | null = null;
@@ -49,15 +50,33 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
 
   async function deliver(update: Update): Promise<void> {
     status.pending = 0;
-    const entries = liveEntries({ update, services: Object.keys(config().services), rows, totals });
+    const services = Object.keys(config().services);
+    const entries = liveEntries({
+      update,
+      services,
+      rows: metrics.rows,
+      totals: metrics.totals,
+    });
     const keys = new Set(entries.map((entry) => entry.key));
     await live.put(entries);
-    await live.remove([...written].filter((key) => !keys.has(key)));
-    written = keys;
+    await live.remove([...writtenKeys].filter((key) => !keys.has(key)));
+    writtenKeys = keys;
     while (events[0]) {
       await live.publish(events[0]);
       events.shift();
     }
+  }
+
+  function onFailure(error: Error): void {
+    failures += 1;
+    status.pending = 1;
+    // While Redis is unavailable, the error of the connection is more specific, and already logged.
+    const connection = live.status();
+    const lastError = connection.lastError ?? error.message;
+    if (connection.state === 'ok' && failures === 1) {
+      log.warn(`live state not written (${lastError}): ${redisErrorHint(error)}`);
+    }
+    Object.assign(status, { state: failures > DOWN_AFTER_FAILURES ? 'down' : 'retrying', lastError });
   }
 
   function write(): void {
@@ -67,17 +86,7 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
         failures = 0;
         Object.assign(status, { state: 'ok', lastSuccess: now(), lastError: null });
       })
-      .catch((error: Error) => {
-        failures += 1;
-        status.pending = 1;
-        // Why the connection is gone tells more than that it is, and has been logged.
-        const { state, lastError: away } = live.status();
-        const lastError = away ?? error.message;
-        if (state === 'ok' && failures === 1) {
-          log.warn(`live state not written (${lastError}): ${redisErrorHint(error)}`);
-        }
-        Object.assign(status, { state: failures > 3 ? 'down' : 'retrying', lastError });
-      })
+      .catch(onFailure)
       .finally(() => {
         writing = null;
         if (failures > 0) schedule(Math.min(100 * 2 ** failures, MAX_BACKOFF_MS));
@@ -89,15 +98,10 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
     name: 'redis',
     accept(update) {
       latest = update;
-      for (const row of update.metrics ?? []) remember(rows, totals, row);
-      for (const known of [rows, totals]) {
-        for (const key of known.keys()) if (!update.instances.has(key)) known.delete(key);
-      }
+      metrics.update(update);
       events.push(...update.changes);
-      if (events.length > MAX_EVENTS) {
-        status.dropped += events.length - MAX_EVENTS;
-        events = events.slice(-MAX_EVENTS);
-      }
+      status.dropped += Math.max(0, events.length - MAX_EVENTS);
+      events = events.slice(-MAX_EVENTS);
       status.pending = 1;
       if (failures === 0) write();
     },
@@ -107,22 +111,31 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
       clearTimeout(timer);
       if (status.pending > 0 && failures === 0) write();
       if (!writing) return;
-      await Promise.race([
-        writing,
-        new Promise((resolve) => {
-          setTimeout(resolve, timeoutMs).unref();
-        }),
-      ]);
+      await Promise.race([writing, new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
     },
   };
 }
 
-function remember(rows: Map<string, MetricsRow>, totals: RequestTotals, row: MetricsRow): void {
-  const key = `${row.serviceType}/${row.instanceId}`;
-  const total = totals.get(key) ?? { requests: 0, failures: 0 };
-  rows.set(key, row);
-  totals.set(key, {
-    requests: total.requests + row.totalRequests,
-    failures: total.failures + row.failureCount,
-  });
+/** The newest metrics row and the request totals of each instance. */
+function createMetricsStore() {
+  const rows = new Map<string, MetricsRow>();
+  const totals: RequestTotals = new Map();
+  return {
+    rows,
+    totals,
+    update({ metrics = [], instances }: Update): void {
+      for (const row of metrics) {
+        const key = instanceKey(row.serviceType, row.instanceId);
+        const total = totals.get(key) ?? { requests: 0, failures: 0 };
+        rows.set(key, row);
+        totals.set(key, {
+          requests: total.requests + row.totalRequests,
+          failures: total.failures + row.failureCount,
+        });
+      }
+      for (const known of [rows, totals]) {
+        for (const key of known.keys()) if (!instances.has(key)) known.delete(key);
+      }
+    },
+  };
 }

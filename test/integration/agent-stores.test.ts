@@ -90,7 +90,7 @@ test('stores that take connections and answer nothing stop neither the loop nor 
   for (const sink of ['redis', 'postgres'])
     expect(metrics).toMatch(new RegExp(`acgs_sink_up\\{.*${sink}.*\\} 0`));
   expect(metrics).toMatch(/acgs_sink_pending\{.*postgres.*\} [1-9]/);
-  await eventually(() => expect(log()).toMatch(/Redis cannot be used \(.*nothing answers there/));
+  await eventually(() => expect(log()).toMatch(/Redis is unavailable \(.*no response/));
   await eventually(() =>
     expect(log()).toMatch(/Postgres does not accept history rows; they go to the spool \(.*does not answer/),
   );

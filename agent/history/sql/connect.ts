@@ -1,9 +1,10 @@
 import pg from 'pg';
+import { errorMessage } from '../../lib/error-message.ts';
 import { type PostgresTarget, type PostgresUrl, parsePostgresUrl } from './postgres-url.ts';
 
-/** No server of several would do. `reasons` has what each said, in order. */
+/** None of several servers can be used. `reasons`: the error of each server, in order. */
 export class NoServerAvailableError extends Error {
-  override name = 'NoServerError';
+  override name = 'NoServerAvailableError';
   readonly reasons: readonly Error[];
 
   constructor(reasons: readonly Error[], text: string) {
@@ -12,92 +13,101 @@ export class NoServerAvailableError extends Error {
   }
 }
 
-/** A server that answers and takes no writes. */
+/** The server accepts connections but no writes. */
 export class ReadOnlyServerError extends Error {
-  override name = 'ReadOnlyError';
+  override name = 'ReadOnlyServerError';
 }
 
-/** Unless the URL says otherwise. */
-const CONNECT_MS = 3_000;
+/** Default of `connect_timeout`. */
+const CONNECT_TIMEOUT_MS = 3_000;
 const KEEP_ALIVE_MS = 10_000;
 
-/** For the driver, one connection or a pool of them. */
+/** Options of the `pg` driver for one connection or a pool. */
 export function clientOptions(url: PostgresUrl, target: PostgresTarget): pg.ClientConfig {
   const { host, port, ssl } = target;
-  const { user, password, database, options, connectTimeoutMs = CONNECT_MS } = url;
+  const { user, password, database, options, connectTimeoutMs = CONNECT_TIMEOUT_MS } = url;
   return {
-    ...{ host, port, ssl, application_name: 'acgs-lb', connectionTimeoutMillis: connectTimeoutMs },
+    host,
+    port,
+    ssl,
+    application_name: 'acgs-lb',
+    connectionTimeoutMillis: connectTimeoutMs,
     ...(user && { user }),
     ...(password && { password }),
     ...(database && { database }),
     ...(options && { options }),
     enableChannelBinding: true,
-    // A host that vanished sends no farewell.
-    ...{ keepAlive: true, keepAliveInitialDelayMillis: KEEP_ALIVE_MS },
+    // Detects a host that disappears without closing the connection.
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
   };
 }
 
-/** Throws ReadOnlyError at a standby, or wherever else nothing can be written. */
-export async function requireWritable(client: pg.ClientBase, timeoutMs = CONNECT_MS): Promise<void> {
+/** Throws ReadOnlyServerError when the server accepts no writes, such as a standby. */
+export async function requireWritable(client: pg.ClientBase, timeoutMs = CONNECT_TIMEOUT_MS): Promise<void> {
   const query: pg.QueryConfig & { query_timeout: number } = {
-    ...{ text: 'SHOW transaction_read_only', query_timeout: timeoutMs },
+    text: 'SHOW transaction_read_only',
+    query_timeout: timeoutMs,
   };
   const { rows } = await client.query<{ transaction_read_only: string }>(query);
   if (rows[0]?.transaction_read_only === 'on') {
-    throw new ReadOnlyServerError('it takes no writes: it is a standby, or set to be read-only');
+    throw new ReadOnlyServerError('the server accepts no writes: it is a standby or read-only');
   }
 }
 
 /**
- * Tries the ways to each server in turn, from `start` on and round, until `open` succeeds. Throws what the only server
- * said, or NoServerError.
+ * Tries the targets in order, beginning at index `start` and wrapping around, until `open` succeeds. Throws the error of
+ * the server if there is only one, otherwise NoServerAvailableError.
  */
 export async function connectToFirst<T>(
   { targets }: PostgresUrl,
   open: (index: number, target: PostgresTarget) => Promise<T>,
   start = 0,
 ): Promise<T> {
-  const reasons = new Map<PostgresTarget, Error>();
-  let previous: Error | undefined;
-  for (let step = 0; step < targets.length; step++) {
-    const index = (start + step) % targets.length;
+  const failures: [PostgresTarget, Error][] = [];
+  for (let offset = 0; offset < targets.length; offset++) {
+    const index = (start + offset) % targets.length;
     const target = targets[index] ?? targets[0];
-    if (target.fallback && step > 0 && !wants(target.fallback, previous)) continue;
+    const previous = failures.at(-1)?.[1];
+    if (target.fallback && previous && !isFallbackFor(target.fallback, previous)) continue;
     try {
       return await open(index, target);
     } catch (error) {
-      previous = error as Error;
-      reasons.set(target, previous);
+      failures.push([target, error as Error]);
     }
   }
-  const told = new Map<string, Error>();
-  for (const [{ host, port }, error] of reasons) {
-    const before = told.get(`${host}:${port}`);
-    // Of two ways to one server the one that got farther tells more: not the one that was of the wrong kind, else the later.
-    if (!before || isAboutKind(before) || !isAboutKind(error)) told.set(`${host}:${port}`, error);
+  throw summarized(failures);
+}
+
+function summarized(failures: readonly [PostgresTarget, Error][]): Error {
+  const byServer = new Map<string, Error>();
+  for (const [{ host, port }, error] of failures) {
+    const before = byServer.get(`${host}:${port}`);
+    // Prefer the attempt that got further, which is the one that did not fail because of its encryption; else the later.
+    if (!before || isAboutEncryption(before) || !isAboutEncryption(error)) {
+      byServer.set(`${host}:${port}`, error);
+    }
   }
-  const servers = [...told];
-  const [only] = servers;
-  if (only && servers.length === 1) throw only[1];
-  throw new NoServerAvailableError(
+  const servers = [...byServer];
+  const [first] = servers;
+  if (first && servers.length === 1) return first[1];
+  return new NoServerAvailableError(
     servers.map(([, error]) => error),
-    servers.map(([name, error]) => `${name}: ${wordsOf(error)}`).join('; '),
+    servers.map(([name, error]) => `${name}: ${errorMessage(error)}`).join('; '),
   );
 }
 
-const wordsOf = (error: Error & { code?: string }): string => error.message || error.code || error.name;
-
-/** Did the way before fail for want or for excess of encryption? */
-function wants(other: 'plain' | 'tls', error: (Error & { code?: string }) | undefined): boolean {
-  if (error === undefined || !isAboutKind(error)) return false;
-  return other === 'plain' || error.code === '28000';
+/** Did the attempt without TLS fail because the server requires TLS (`tls`), or the reverse (`plain`)? */
+function isFallbackFor(fallback: 'plain' | 'tls', error: Error & { code?: string }): boolean {
+  if (!isAboutEncryption(error)) return false;
+  return fallback === 'plain' || error.code === '28000';
 }
 
-/** 28000: pg_hba.conf has a line for the other kind alone. */
-const isAboutKind = (error: Error & { code?: string }): boolean =>
+/** 28000: pg_hba.conf allows only connections with, or only connections without, TLS. */
+const isAboutEncryption = (error: Error & { code?: string }): boolean =>
   error.code === '28000' || /does not support SSL/.test(error.message);
 
-/** One connection, the caller's to end. `database` in place of the URL's own. */
+/** Opens one connection, which the caller ends. `database` overrides that of the URL. */
 export async function connectPostgres(
   url: string,
   { database }: { database?: string } = {},

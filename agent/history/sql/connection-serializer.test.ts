@@ -8,14 +8,14 @@ const message = (type: string, body: Buffer): Buffer => {
   return Buffer.concat([head, body]);
 };
 
-// A row whose data looks like a ReadyForQuery must not be taken for one.
+// A row whose data looks like a ReadyForQuery message.
 const stream = Buffer.concat([
   message('D', Buffer.from('Z\0\0\0\x05I', 'latin1')),
   message('C', Buffer.from('SELECT 1\0')),
   message('Z', Buffer.from('T')),
 ]);
 
-test('ReadyForQuery is found however the bytes are cut', () => {
+test('finds ReadyForQuery however the stream is divided into chunks', () => {
   for (let size = 1; size <= stream.length; size++) {
     const reader = createReadyForQueryReader();
     const seen: string[] = [];

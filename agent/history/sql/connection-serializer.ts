@@ -1,115 +1,116 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
 
 /**
- * A gate before the embedded database. The database has one session: statements of two connections that interleave
- * would spoil each other's. So one connection at a time is let through, from its first byte until the database says
- * "ready, outside a transaction"; the others wait. Bytes pass unchanged, and only the framing of the wire protocol is
- * looked at: https://www.postgresql.org/docs/current/protocol-message-formats.html
+ * A proxy in front of the embedded database, which has a single session: interleaved statements of two connections would
+ * corrupt each other. A connection has exclusive access from its first byte until the database reports "ready, outside a
+ * transaction"; the others wait. Bytes pass unchanged; only the framing of the wire protocol is read:
+ * https://www.postgresql.org/docs/current/protocol-message-formats.html
  */
 export function createConnectionSerializer(path: string, databasePath: string): Promise<Server> {
-  const turns = createTurns();
-  const server = createServer((client) => passThrough(client, databasePath, turns));
+  const lock = createLock();
+  const server = createServer((client) => forward(client, databasePath, lock));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, () => resolve(server));
   });
 }
 
-interface Turns {
-  take(): Promise<void>;
-  give(): void;
+interface Lock {
+  acquire(): Promise<void>;
+  release(): void;
 }
 
-function createTurns(): Turns {
+/** A first-in, first-out lock. */
+function createLock(): Lock {
   const queue: (() => void)[] = [];
-  let taken = false;
+  let held = false;
   return {
-    take() {
-      if (taken) return new Promise<void>((resolve) => queue.push(resolve));
-      taken = true;
+    acquire() {
+      if (held) return new Promise<void>((resolve) => queue.push(resolve));
+      held = true;
       return Promise.resolve();
     },
-    give() {
+    release() {
       const next = queue.shift();
       if (next) next();
-      else taken = false;
+      else held = false;
     },
   };
 }
 
 const SSL_REQUEST = 80877103;
 
-function passThrough(client: Socket, databasePath: string, turns: Turns): void {
+function forward(client: Socket, databasePath: string, lock: Lock): void {
   const database = connect(databasePath);
   const reader = createReadyForQueryReader();
-  let turn: 'none' | 'asked' | 'mine' = 'none';
-  let waiting: Buffer[] = [];
+  let access: 'none' | 'requested' | 'held' = 'none';
+  let buffered: Buffer[] = [];
   let started = false;
-  let gone = false;
+  let closed = false;
 
-  const leave = (): void => {
-    if (turn === 'mine') turns.give();
-    turn = 'none';
+  const releaseAccess = (): void => {
+    if (access === 'held') lock.release();
+    access = 'none';
   };
 
   client.on('data', (bytes) => {
-    // Asked before anything else: there is no TLS on a Unix socket.
+    // The first message may ask for TLS, which a Unix socket does not have.
     if (!started && bytes.length === 8 && bytes.readInt32BE(4) === SSL_REQUEST) {
       client.write('N');
       return;
     }
     started = true;
-    if (turn === 'mine') {
+    if (access === 'held') {
       database.write(bytes);
       return;
     }
-    waiting.push(bytes);
-    if (turn === 'asked') return;
-    turn = 'asked';
-    void turns.take().then(() => {
-      turn = 'mine';
-      if (gone && waiting.length === 0) return leave();
-      for (const part of waiting) database.write(part);
-      waiting = [];
+    buffered.push(bytes);
+    if (access === 'requested') return;
+    access = 'requested';
+    void lock.acquire().then(() => {
+      access = 'held';
+      if (closed && buffered.length === 0) return releaseAccess();
+      for (const part of buffered) database.write(part);
+      buffered = [];
     });
   });
 
   database.on('data', (bytes) => {
     client.write(bytes);
-    if (reader.read(bytes) === 'I') leave();
+    if (reader.read(bytes) === 'I') releaseAccess();
   });
 
-  // A client that vanishes inside a transaction, or half a message, must not leave it to the next one.
-  const onGone = (): void => {
-    if (gone) return;
-    gone = true;
-    waiting = [];
+  // A client that disappears in a transaction or in the middle of a message must not leave it to the next client.
+  const onClientClosed = (): void => {
+    if (closed) return;
+    closed = true;
+    buffered = [];
     database.destroy();
-    if (turn === 'mine') void tidyUp(databasePath).then(leave);
+    if (access === 'held') void resetSession(databasePath).then(releaseAccess);
   };
-  client.on('close', onGone);
-  client.on('error', onGone);
-  const onDatabaseGone = (): void => {
-    if (!gone) leave();
+  client.on('close', onClientClosed);
+  client.on('error', onClientClosed);
+  const onDatabaseClosed = (): void => {
+    if (!closed) releaseAccess();
     client.destroy();
   };
-  database.on('close', onDatabaseGone);
-  database.on('error', onDatabaseGone);
+  database.on('close', onDatabaseClosed);
+  database.on('error', onDatabaseClosed);
 }
 
 const SYNC = Buffer.from('S\0\0\0\x04', 'latin1');
 const ROLLBACK = Buffer.from('Q\0\0\0\rROLLBACK\0', 'latin1');
 const STARTUP = Buffer.from('\0\0\0\x17\0\x03\0\0user\0postgres\0\0', 'latin1');
 
-/** Leaves the one session as it was: out of a transaction, and of an exchange that would wait for its Sync for ever. */
-function tidyUp(databasePath: string): Promise<void> {
+/** Ends an extended query that waits for its Sync, and an open transaction. */
+function resetSession(databasePath: string): Promise<void> {
   return new Promise((resolve) => {
     const reader = createReadyForQueryReader();
-    const steps = [SYNC, ROLLBACK];
+    const messages = [SYNC, ROLLBACK];
     const database = connect(databasePath, () => database.write(STARTUP));
     database.on('data', (bytes) => {
       if (reader.read(bytes) === null) return;
-      const next = steps.shift();
+      const next = messages.shift();
       if (next) database.write(next);
       else database.destroy();
     });
@@ -118,33 +119,50 @@ function tidyUp(databasePath: string): Promise<void> {
   });
 }
 
-const READY = 'Z'.charCodeAt(0);
+/** `I`: idle, `T`: in a transaction, `E`: in a failed transaction. */
+type TransactionStatus = 'I' | 'T' | 'E';
 
-/** Follows the server's messages across chunks and tells the transaction status of the last ReadyForQuery in one. */
-export function createReadyForQueryReader(): { read(chunk: Buffer): 'I' | 'T' | 'E' | null } {
-  let head = Buffer.alloc(0);
-  /** Bytes of the current message that are still to come. */
+const READY_FOR_QUERY = 'Z'.charCodeAt(0);
+/** Type and length. ReadyForQuery has one byte more, its status. */
+const HEADER_BYTES = 5;
+
+/** Follows the server's messages across chunks; returns the status of the last ReadyForQuery in a chunk. */
+export function createReadyForQueryReader(): { read(chunk: Buffer): TransactionStatus | null } {
+  let header = Buffer.alloc(0);
+  /** Remaining bytes of the body of the current message. */
   let skip = 0;
+
+  /** Consumes the start of `bytes` as far as the current header; returns the rest. */
+  function readHeader(bytes: Buffer): { rest: Buffer; status: TransactionStatus | null } {
+    const type = header[0] ?? bytes[0];
+    const needed = type === READY_FOR_QUERY ? HEADER_BYTES + 1 : HEADER_BYTES;
+    const part = bytes.subarray(0, needed - header.length);
+    header = Buffer.concat([header, part]);
+    const rest = bytes.subarray(part.length);
+    if (header.length < needed) return { rest, status: null };
+    const complete = header;
+    header = Buffer.alloc(0);
+    if (type === READY_FOR_QUERY) {
+      return { rest, status: String.fromCharCode(complete[HEADER_BYTES] ?? 0) as TransactionStatus };
+    }
+    skip = complete.readInt32BE(1) - 4;
+    return { rest, status: null };
+  }
+
   return {
     read(chunk) {
-      let status: 'I' | 'T' | 'E' | null = null;
+      let status: TransactionStatus | null = null;
       let bytes = chunk;
       while (bytes.length > 0) {
         if (skip > 0) {
-          const passed = Math.min(skip, bytes.length);
-          skip -= passed;
-          bytes = bytes.subarray(passed);
-          continue;
+          const skipped = Math.min(skip, bytes.length);
+          skip -= skipped;
+          bytes = bytes.subarray(skipped);
+        } else {
+          const read = readHeader(bytes);
+          bytes = read.rest;
+          status = read.status ?? status;
         }
-        // Type, length, and for ReadyForQuery its one byte of status.
-        const need = head[0] === READY || (head.length === 0 && bytes[0] === READY) ? 6 : 5;
-        const part = bytes.subarray(0, need - head.length);
-        head = Buffer.concat([head, part]);
-        bytes = bytes.subarray(part.length);
-        if (head.length < need) return status;
-        if (need === 6) status = String.fromCharCode(head[5] ?? 0) as 'I' | 'T' | 'E';
-        else skip = head.readInt32BE(1) - 4;
-        head = Buffer.alloc(0);
       }
       return status;
     },

@@ -3,10 +3,10 @@ import { type AddressInfo, createServer } from 'node:net';
 import { expect, test } from 'vitest';
 import { openDatabase } from './database.ts';
 
-/** AuthenticationOk and ReadyForQuery, in the bytes of Postgres' protocol. */
+/** AuthenticationOk and ReadyForQuery of the Postgres wire protocol. */
 const WELCOME = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0, 0x5a, 0, 0, 0, 5, 0x49]);
 
-/** Lets everybody in, and hangs up at the first statement, as a server does that is killed. */
+/** Accepts every login and closes the connection at the first statement, like a server that is killed. */
 async function dyingServer() {
   const server = createServer((socket) => {
     socket.on('error', () => {});
@@ -19,7 +19,7 @@ async function dyingServer() {
   return { server, port: (server.address() as AddressInfo).port };
 }
 
-test('a server that dies under a statement fails it, and does not end the process', async () => {
+test('a server that dies during a statement fails the statement and does not end the process', async () => {
   const { server, port } = await dyingServer();
   const uncaught: unknown[] = [];
   const others = process.listeners('uncaughtException');

@@ -3,7 +3,7 @@ import pg from 'pg';
 import { clientOptions, connectToFirst, requireWritable } from './connect.ts';
 import { type PostgresTarget, parsePostgresUrl } from './postgres-url.ts';
 
-/** What runs statements: a pool or one of its connections. */
+/** Runs statements: a pool or one of its connections. */
 export interface Queryable {
   query<R extends pg.QueryResultRow = pg.QueryResultRow>(
     text: string,
@@ -14,82 +14,54 @@ export interface Queryable {
 
 export interface Database extends Queryable {
   /**
-   * Runs `work` in a transaction on one connection; rolls back when it throws. After `timeoutMs` in all the connection is
-   * cut, and it throws.
+   * Runs `work` in a transaction on one connection and rolls back when it throws. When the transaction takes longer than
+   * `timeoutMs`, closes the connection and rejects. The embedded database ignores `timeoutMs`.
    */
   transaction<T>(work: (client: Queryable) => Promise<T>, options?: { timeoutMs?: number }): Promise<T>;
   close(): Promise<void>;
 }
 
 export interface PoolOptions {
-  /** Connections kept open and opened at most; `idle`, milliseconds until a spare one is closed. */
+  /** Connections kept open. */
   min: number;
+  /** Connections opened at most. */
   max: number;
+  /** Milliseconds until an idle connection above `min` is closed. */
   idle: number;
 }
 
-const CLOSE_MS = 3_000;
-/** No statement of the agent's own takes as long; a server that hangs must not hang it. */
-const STATEMENT_MS = 60_000;
+const CLOSE_TIMEOUT_MS = 3_000;
+/** Longer than any statement of the agent takes: a server that hangs must not block it. */
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** The embedded database serves one connection at a time; more would only wait. */
+const MAX_EMBEDDED_CONNECTIONS = 4;
 
-/** bigint (counts, epochs) as a number: none here comes near 2^53. */
+/** Parses bigint (counts, epochs) as a number: no value comes near 2^53. */
 const types = {
   getTypeParser: ((oid: number, format?: 'text' | 'binary') =>
     oid === 20 ? Number : pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
 };
 
 /**
- * Opens nothing yet: the first statement connects, so a database that is away does not keep the agent from starting. Of
- * several servers the one that took the last connection is asked first. Throws StoreUrlError at once.
+ * Connects at the first statement, so that the agent starts while the database is unavailable. With several servers, the
+ * one that accepted the last connection is tried first. Throws StoreUrlError at once.
  */
-export function openDatabase(url: string, pool: PoolOptions, statementMs = STATEMENT_MS): Database {
-  const parsed = parsePostgresUrl(url);
+export function openDatabase(
+  url: string,
+  pool: PoolOptions,
+  statementTimeoutMs = STATEMENT_TIMEOUT_MS,
+): Database {
   const embedded = isEmbedded(url);
-  const pools = new Map<number, pg.Pool>();
-  let current = 0;
-
-  const makePool = (target: PostgresTarget): pg.Pool => {
-    const connections = new pg.Pool({
-      ...clientOptions(parsed, target),
-      // The database inside serves one connection at a time: more would only wait.
-      min: embedded ? 0 : pool.min,
-      max: embedded ? Math.min(pool.max, 4) : pool.max,
-      idleTimeoutMillis: pool.idle,
-      types,
-      // The embedded database knows no statement timeout of its own.
-      ...(embedded ? {} : { statement_timeout: statementMs, query_timeout: statementMs + 1_000 }),
-      ...(parsed.readWrite && {
-        onConnect: (client: pg.ClientBase) => requireWritable(client, parsed.connectTimeoutMs),
-      }),
-    });
-    // A connection that dies is replaced by the pool; without a listener, idle or at work, it would end the process.
-    connections.on('error', () => {});
-    connections.on('connect', (client) => client.on('error', () => {}));
-    return connections;
-  };
-
-  const checkOut = (): Promise<pg.PoolClient> =>
-    connectToFirst(
-      parsed,
-      async (index, target) => {
-        const connections = pools.get(index) ?? makePool(target);
-        pools.set(index, connections);
-        const client = await connections.connect();
-        current = index;
-        return client;
-      },
-      current,
-    );
-
+  const { connect, close } = createPools(url, pool, statementTimeoutMs);
   return {
     async query<R extends pg.QueryResultRow>(
       text: string,
       values?: readonly unknown[],
       { timeoutMs }: { timeoutMs?: number } = {},
     ) {
-      const client = await checkOut();
+      const client = await connect();
       try {
-        const result = await ask<R>(client, text, values, embedded ? undefined : timeoutMs);
+        const result = await runStatement<R>(client, text, values, embedded ? undefined : timeoutMs);
         client.release();
         return result;
       } catch (error) {
@@ -98,53 +70,97 @@ export function openDatabase(url: string, pool: PoolOptions, statementMs = STATE
       }
     },
     async transaction(work, { timeoutMs } = {}) {
-      const client = await checkOut();
-      let broken = false;
-      const onError = () => {
-        broken = true;
-      };
-      client.on('error', onError);
-      let late: Error | undefined;
-      const timer =
-        timeoutMs === undefined || embedded
-          ? undefined
-          : setTimeout(() => {
-              late = new Error(`Postgres gave no answer within ${timeoutMs / 1000} s`);
-              cut(client);
-            }, timeoutMs);
-      try {
-        await client.query('BEGIN');
-        const result = await work({ query: (text, values) => ask(client, text, values) });
-        await client.query('COMMIT');
-        return result;
-      } catch (error) {
-        broken ||= isBroken(late ?? error);
-        if (!broken) {
-          await client.query('ROLLBACK').catch(() => {
-            broken = true;
-          });
-        }
-        throw late ?? error;
-      } finally {
-        clearTimeout(timer);
-        client.off('error', onError);
-        client.release(broken);
-      }
+      return runTransaction(await connect(), work, embedded ? undefined : timeoutMs);
     },
-    async close() {
-      // A statement that hangs does not keep the process from ending.
+    close,
+  };
+}
+
+/** One pool for each server of the URL, made when it is needed. */
+function createPools(url: string, pool: PoolOptions, statementTimeoutMs: number) {
+  const parsed = parsePostgresUrl(url);
+  const embedded = isEmbedded(url);
+  const pools = new Map<number, pg.Pool>();
+  let current = 0;
+
+  const makePool = (target: PostgresTarget): pg.Pool => {
+    const connections = new pg.Pool({
+      ...clientOptions(parsed, target),
+      min: embedded ? 0 : pool.min,
+      max: embedded ? Math.min(pool.max, MAX_EMBEDDED_CONNECTIONS) : pool.max,
+      idleTimeoutMillis: pool.idle,
+      types,
+      // PGlite supports no statement timeout.
+      ...(!embedded && { statement_timeout: statementTimeoutMs, query_timeout: statementTimeoutMs + 1_000 }),
+      ...(parsed.readWrite && {
+        onConnect: (client: pg.ClientBase) => requireWritable(client, parsed.connectTimeoutMs),
+      }),
+    });
+    // The pool replaces a broken connection. Without a listener its 'error' event would end the process.
+    connections.on('error', () => {});
+    connections.on('connect', (client) => client.on('error', () => {}));
+    return connections;
+  };
+
+  return {
+    connect: (): Promise<pg.PoolClient> =>
+      connectToFirst(
+        parsed,
+        async (index, target) => {
+          const connections = pools.get(index) ?? makePool(target);
+          pools.set(index, connections);
+          const client = await connections.connect();
+          current = index;
+          return client;
+        },
+        current,
+      ),
+    async close(): Promise<void> {
+      // A statement that hangs must not keep the process from exiting.
       const ended = Promise.all([...pools.values()].map((connections) => connections.end()));
-      await Promise.race([ended, sleep(CLOSE_MS, undefined, { ref: false })]);
+      await Promise.race([ended, sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
     },
   };
 }
 
-/** The same database for whoever cannot wait longer for a statement of its own: a request somebody waits for. */
+async function runTransaction<T>(
+  client: pg.PoolClient,
+  work: (client: Queryable) => Promise<T>,
+  timeoutMs: number | undefined,
+): Promise<T> {
+  let broken = false;
+  let timeout: Error | undefined;
+  const onError = () => {
+    broken = true;
+  };
+  client.on('error', onError);
+  const onTimeout = (): void => {
+    timeout = new Error(`Postgres did not answer within ${(timeoutMs ?? 0) / 1000} s`);
+    closeConnection(client);
+  };
+  const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
+  try {
+    await client.query('BEGIN');
+    const result = await work({ query: (text, values) => runStatement(client, text, values) });
+    await client.query('COMMIT');
+    return result;
+  } catch (error) {
+    broken ||= isBroken(timeout ?? error);
+    if (!broken) await client.query('ROLLBACK').catch(onError);
+    throw timeout ?? error;
+  } finally {
+    clearTimeout(timer);
+    client.off('error', onError);
+    client.release(broken);
+  }
+}
+
+/** The same database with a timeout for single statements, for callers that someone waits for. */
 export function withStatementTimeout(database: Database, timeoutMs: number): Database {
   return { ...database, query: (text, values) => database.query(text, values, { timeoutMs }) };
 }
 
-function ask<R extends pg.QueryResultRow>(
+function runStatement<R extends pg.QueryResultRow>(
   client: pg.ClientBase,
   text: string,
   values?: readonly unknown[],
@@ -158,16 +174,16 @@ function ask<R extends pg.QueryResultRow>(
   return client.query<R>(config);
 }
 
-/** Ends a connection that answers no more; what waits on it fails at once. */
-function cut(client: pg.PoolClient): void {
+/** Closes a connection that does not respond; statements on it fail at once. */
+function closeConnection(client: pg.PoolClient): void {
   (client as pg.Client).end().catch(() => {});
 }
 
-/** Of no more use: it broke, it hangs, the server is going, or it is not (any more) the one that takes writes. */
+/** True when the connection cannot be reused: it broke or hangs, or the server shuts down or has become read-only. */
 function isBroken(error: unknown): boolean {
   if (!(error instanceof pg.DatabaseError)) return true;
   return error.severity === 'FATAL' || error.code === '25006' || error.code?.startsWith('57P') === true;
 }
 
-/** The embedded database is reached through a Unix socket in a private folder, never over TCP. */
+/** Whether a URL names the embedded database, by its Unix socket in a folder `acgs-pglite-…`. */
 export const isEmbedded = (url: string): boolean => /[?&]host=(?:%2F|\/)[^&]*pglite/i.test(url);

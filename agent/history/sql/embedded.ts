@@ -5,22 +5,22 @@ import { Worker } from 'node:worker_threads';
 import { lockFolder } from '../../lib/folder-lock.ts';
 
 export interface EmbeddedPostgres {
-  /** For the same `pg` client as any other Postgres. */
+  /** For the `pg` client, as any other Postgres URL. */
   url: string;
   stop(): Promise<void>;
 }
 
-const STOP_MS = 5_000;
+const STOP_TIMEOUT_MS = 5_000;
 
 /**
- * PGlite (Postgres in WebAssembly) with its data in `dir`, behind a Unix socket in a private folder: it knows no
- * password, so it must not be on a port where any user of the machine could reach it. Two processes on the same data
- * would spoil it: the second is refused. About three seconds to start.
+ * Starts PGlite (Postgres in WebAssembly) with its data in `dir`, in about three seconds. It has no password, so it listens
+ * on a Unix socket in a private folder and not on a port that other users of the machine could reach. Throws when another
+ * process uses `dir`: two processes would corrupt the data.
  */
 export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgres> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const release = await lockFolder(dir);
-  // A short path of its own: the kernel refuses socket paths over 107 bytes, and state folders can lie deep.
+  // A short path: the kernel refuses socket paths longer than 107 bytes, and the state folder may be nested deeply.
   const folder = mkdtempSync(join(tmpdir(), 'acgs-pglite-'));
   const worker = new Worker(workerFile(), { workerData: { dir, folder } });
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
@@ -39,16 +39,16 @@ export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgr
     url: `postgresql://postgres@/postgres?host=${encodeURIComponent(folder)}`,
     async stop() {
       worker.postMessage('stop');
-      const late = setTimeout(() => void worker.terminate(), STOP_MS);
+      const killTimer = setTimeout(() => void worker.terminate(), STOP_TIMEOUT_MS);
       await ended;
-      clearTimeout(late);
+      clearTimeout(killTimer);
       rmSync(folder, { recursive: true, force: true });
       release();
     },
   };
 }
 
-/** In a checkout the source; beside the bundle what it was built to. */
+/** The source file in a checkout, the built file beside the bundle. */
 function workerFile(): URL {
   const source = new URL('./embedded-worker.ts', import.meta.url);
   return existsSync(source) ? source : new URL('./embedded-worker.mjs', import.meta.url);

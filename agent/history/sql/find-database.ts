@@ -2,21 +2,21 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /**
- * Where history is kept, for commands that read it directly: DATABASE_URL, else the running local stack's Postgres, else
- * the embedded database a running agent keeps open. Null when none of them is there.
+ * The database URL for commands that read history directly: DATABASE_URL, otherwise the Postgres of the running local
+ * stack, otherwise the embedded database of a running agent. Null when there is none.
  */
 export function findDatabaseUrl(options: { env: NodeJS.ProcessEnv; stateDir: string }): string | null {
   const { env, stateDir } = options;
-  return env.DATABASE_URL || stackUrl(stateDir) || readText(noteFile(stateDir));
+  return env.DATABASE_URL || stackUrl(stateDir) || readText(savedUrlFile(stateDir));
 }
 
-/** The embedded database's address, for `databaseUrl`; 0600, gone when the agent stops. */
+/** Saves the URL of the embedded database for `findDatabaseUrl`. The returned function removes the file. */
 export function saveEmbeddedUrl(stateDir: string, url: string): () => void {
-  writeFileSync(noteFile(stateDir), url, { mode: 0o600 });
-  return () => rmSync(noteFile(stateDir), { force: true });
+  writeFileSync(savedUrlFile(stateDir), url, { mode: 0o600 });
+  return () => rmSync(savedUrlFile(stateDir), { force: true });
 }
 
-const noteFile = (stateDir: string): string => join(stateDir, 'database.url');
+const savedUrlFile = (stateDir: string): string => join(stateDir, 'database.url');
 
 function stackUrl(stateDir: string): string | null {
   const text = readText(join(stateDir, 'stack.json'));

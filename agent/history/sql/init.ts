@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { errorMessage } from '../../lib/error-message.ts';
 import { connectPostgres } from './connect.ts';
 import { postgresErrorHint } from './error-hints.ts';
 import { MigrationError } from './migrate.ts';
@@ -7,26 +8,29 @@ import { parsePostgresUrl } from './postgres-url.ts';
 export interface InitResult {
   database: string;
   role: string;
-  /** What had to be made; empty when all was there. */
+  /** Objects that were created or changed; empty when everything existed. */
   made: string[];
 }
 
 /**
- * What the guide's step "create database and user" does, repeatable: database, role, and the rights the role needs.
- * `adminUrl` is a superuser's, or that of a role that may create both; `targetUrl` names role, password and database.
+ * Creates the database, the role and its privileges unless they exist (the guide's step "create database and user").
+ * `adminUrl` is the URL of a superuser, or of a role that may create both. `targetUrl` names role, password and database.
+ * Throws MigrationError.
  */
 export async function initialiseDatabase(adminUrl: string, targetUrl: string): Promise<InitResult> {
   const target = readTarget(targetUrl);
   const made: string[] = [];
   await withClient(adminUrl, async (admin) => {
     const role = admin.escapeIdentifier(target.role);
-    const known = await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [target.role]);
-    if (known.rowCount === 0) {
+    const existingRole = await admin.query('SELECT 1 FROM pg_roles WHERE rolname = $1', [target.role]);
+    if (existingRole.rowCount === 0) {
       await admin.query(`CREATE ROLE ${role} LOGIN PASSWORD ${admin.escapeLiteral(target.password)}`);
       made.push(`role ${target.role}`);
     }
-    const there = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [target.database]);
-    if (there.rowCount === 0) {
+    const existingDatabase = await admin.query('SELECT 1 FROM pg_database WHERE datname = $1', [
+      target.database,
+    ]);
+    if (existingDatabase.rowCount === 0) {
       await admin.query(`CREATE DATABASE ${admin.escapeIdentifier(target.database)}`);
       made.push(`database ${target.database}`);
     }
@@ -34,10 +38,10 @@ export async function initialiseDatabase(adminUrl: string, targetUrl: string): P
       `GRANT ALL PRIVILEGES ON DATABASE ${admin.escapeIdentifier(target.database)} TO ${role}`,
     );
   });
-  const inside = async (admin: pg.Client): Promise<void> => {
-    // Since Postgres 15 rights on the database give none on its schema public.
+  const grantInside = async (admin: pg.Client): Promise<void> => {
+    // Since Postgres 15, privileges on the database do not include its schema public.
     await admin.query(`GRANT ALL ON SCHEMA public TO ${admin.escapeIdentifier(target.role)}`);
-    // Tables of the original that a superuser made must belong to whoever migrates them.
+    // The role that migrates must own the original's tables, also when a superuser created them.
     const tables = await admin.query<{ tablename: string }>(
       `SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tableowner <> $1
        AND tablename IN ('load_balancing_metrics', 'service_health_history')`,
@@ -49,7 +53,7 @@ export async function initialiseDatabase(adminUrl: string, targetUrl: string): P
       made.push(`ownership of ${tablename}`);
     }
   };
-  await withClient(adminUrl, inside, target.database);
+  await withClient(adminUrl, grantInside, target.database);
   return { database: target.database, role: target.role, made };
 }
 
@@ -73,9 +77,8 @@ async function withClient(
     client = await connectPostgres(url, database ? { database } : {});
     await work(client);
   } catch (cause) {
-    const error = cause as Error & { code?: string };
-    const words = error.message || String(error.code ?? error);
-    throw new MigrationError(client ? words : `${words}: ${postgresErrorHint(error)}`, { cause });
+    const message = errorMessage(cause);
+    throw new MigrationError(client ? message : `${message}: ${postgresErrorHint(cause)}`, { cause });
   } finally {
     await client?.end().catch(() => {});
   }

@@ -2,13 +2,14 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
+import { errorMessage } from '../../lib/error-message.ts';
 import { connectPostgres } from './connect.ts';
 import { postgresErrorHint } from './error-hints.ts';
 
 export interface MigrateResult {
-  /** Names of the migrations that ran now. */
+  /** Names of the migrations that ran. */
   applied: string[];
-  /** What a person should know of what they did. */
+  /** Warnings that the migrations raised for the operator. */
   warnings: string[];
 }
 
@@ -16,7 +17,7 @@ export class MigrationError extends Error {
   override name = 'MigrationError';
 }
 
-/** Beside this file in a checkout; beside the bundle in `migrations/` when built. */
+/** The folder `migrations` beside this file, or beside the bundle. Throws MigrationError when it is missing. */
 export function migrationsFolder(): string {
   const here = dirname(fileURLToPath(import.meta.url));
   const folder = join(here, 'migrations');
@@ -25,8 +26,9 @@ export function migrationsFolder(): string {
 }
 
 /**
- * Brings a database to the newest schema: numbered, forward-only, all in one transaction, one migrator at a time (others
- * wait for its lock). A database of the guide's original is taken over with its rows. Throws MigrationError.
+ * Migrates a database to the newest schema. Migrations are numbered, go forward only and run in one transaction; other
+ * migrators wait for its lock. A database of the guide's original is adopted with its rows. Throws MigrationError, whose
+ * message includes a hint.
  */
 export async function migrate(databaseUrl: string, options: { count?: number } = {}): Promise<MigrateResult> {
   const { runner } = await import('node-pg-migrate');
@@ -50,7 +52,7 @@ export async function migrate(databaseUrl: string, options: { count?: number } =
     });
     return { applied: done.map(({ name }) => name), warnings };
   } catch (cause) {
-    throw new MigrationError(explain(cause as Error), { cause });
+    throw new MigrationError(withHint(cause as Error), { cause });
   } finally {
     await client?.end().catch(() => {});
   }
@@ -59,9 +61,9 @@ export async function migrate(databaseUrl: string, options: { count?: number } =
 const ignore = (): void => {};
 const silent = { debug: ignore, info: ignore, warn: ignore, error: ignore };
 
-function explain(error: Error & { code?: string }): string {
-  // The runner wraps some errors with the whole stack as text: its first line is the message.
-  const message = (error.message || String(error.code ?? error)).split('\n', 1)[0] ?? '';
+function withHint(error: Error): string {
+  // The runner puts the stack of some errors into the message; its first line is the original message.
+  const message = errorMessage(error).split('\n', 1)[0] ?? '';
   const denied = message.includes('permission denied');
   return `${message}: ${postgresErrorHint(denied ? Object.assign(error, { code: '42501' }) : error)}`;
 }

@@ -8,7 +8,7 @@ import { parsePostgresUrl } from './postgres-url.ts';
 
 const parse = (url: string) => parsePostgresUrl(url, undefined);
 
-test('one host, several, and the folder of a socket', () => {
+test('parses one host, several hosts, and the folder of a socket', () => {
   expect(parse('postgres://u:p%40ss@h:1/d?sslmode=disable')).toMatchObject({
     ...{ targets: [{ host: 'h', port: 1, ssl: false }], readWrite: false },
     ...{ user: 'u', password: 'p@ss', database: 'd' },
@@ -30,7 +30,7 @@ test('one host, several, and the folder of a socket', () => {
   });
 });
 
-test('the name is left out of it only where one authority of our own is named', () => {
+test('the host name is not verified only when sslrootcert names an authority', () => {
   const named = (query: string) => {
     const { ssl } = parse(`postgres://h/d?${query}`).targets[0];
     expect(ssl).not.toHaveProperty('rejectUnauthorized');
@@ -49,7 +49,7 @@ test('the name is left out of it only where one authority of our own is named', 
   }
 });
 
-test('how long a server is waited for, here and by the tools', () => {
+test('connect_timeout applies to the driver and to the libpq tools', () => {
   const given = parse('postgres://h/d?connect_timeout=15');
   expect(given).toMatchObject({ connectTimeoutMs: 15_000, environment: { PGCONNECT_TIMEOUT: '15' } });
   expect(clientOptions(given, given.targets[0]).connectionTimeoutMillis).toBe(15_000);
@@ -59,7 +59,7 @@ test('how long a server is waited for, here and by the tools', () => {
   }
 });
 
-test('a mode may come from PGSSLMODE, and the URL has the last word', () => {
+test('PGSSLMODE is the default of sslmode; the URL overrides it', () => {
   expect(parsePostgresUrl('postgres://h/d', 'require').targets).toHaveLength(1);
   expect(parsePostgresUrl('postgres://h/d?sslmode=disable', 'require').targets[0].ssl).toBe(false);
 });
@@ -67,15 +67,15 @@ test('a mode may come from PGSSLMODE, and the URL has the last word', () => {
 test.each([
   ['mysql://u:secret@h/d', /postgres:\/\/ or postgresql/],
   ['postgres://u:sec/ret@h/d', /%2F/],
-  ['postgres://u:secret@h/d?sslmode=no-verify', /sslmode is one of disable allow prefer/],
+  ['postgres://u:secret@h/d?sslmode=no-verify', /sslmode must be one of disable allow prefer/],
   ['postgres://u:secret@h/d?sslrootcrt=x', /"sslrootcrt" is not known/],
-  ['postgres://u:secret@h/d?target_session_attrs=standby', /target_session_attrs is one of any/],
+  ['postgres://u:secret@h/d?target_session_attrs=standby', /target_session_attrs must be one of any/],
   ['postgres://u:secret@h/d?sslrootcert=/nowhere', /sslrootcert=\/nowhere cannot be read \(ENOENT\)/],
   [`postgres://u:secret@h/d?sslcert=${import.meta.filename}`, /no certificate/],
-  ['postgres://u:secret@h/d?sslmode=require&sslrootcert=system', /wants sslmode=verify-full/],
-  ['postgres://u:secret@/d?host=a&port=none', /port is a number/],
-  ['postgres://u:secret@h/d?connect_timeout=soon', /connect_timeout is a whole number/],
-])('%s is refused, and says why without its password', (url, why) => {
+  ['postgres://u:secret@h/d?sslmode=require&sslrootcert=system', /requires sslmode=verify-full/],
+  ['postgres://u:secret@/d?host=a&port=none', /port must be a number/],
+  ['postgres://u:secret@h/d?connect_timeout=soon', /connect_timeout must be a whole number/],
+])('%s is rejected with an error that does not contain the password', (url, why) => {
   expect(() => parse(url)).toThrow(why);
   expect(() => parse(url)).not.toThrow(/secret|sec/);
   expect(() => parse(url)).toThrow(/^DATABASE_URL/);

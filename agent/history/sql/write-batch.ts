@@ -1,7 +1,9 @@
 import type { HistoryRecord, HistoryTable } from '../records.ts';
 import type { Queryable } from './database.ts';
 
-/** Columns a record may have, with the type its JSON is read as; what stands after the values, or the whole statement. */
+/**
+ * The columns of a table with their SQL types. `suffix` follows the INSERT; `statement` replaces it.
+ */
 interface TableSpec {
   columns: Record<string, string>;
   suffix?: string;
@@ -11,8 +13,8 @@ interface TableSpec {
 const text = 'text';
 const number = 'double precision';
 const integer = 'integer';
-const about = { service_type: text, instance_id: text, timestamp: number };
-const moved = { from_state: text, to_state: text, reason: text };
+const subject = { service_type: text, instance_id: text, timestamp: number };
+const transition = { from_state: text, to_state: text, reason: text };
 
 const ALERT_COLUMNS = {
   id: text,
@@ -37,7 +39,7 @@ const ALERT_COLUMNS = {
 const TABLES: Record<HistoryTable, TableSpec> = {
   load_balancing_metrics: {
     columns: {
-      ...about,
+      ...subject,
       response_time: number,
       success_count: integer,
       failure_count: integer,
@@ -48,12 +50,12 @@ const TABLES: Record<HistoryTable, TableSpec> = {
     },
   },
   service_health_history: {
-    columns: { ...about, is_healthy: 'boolean', response_time: number, error_message: text },
+    columns: { ...subject, is_healthy: 'boolean', response_time: number, error_message: text },
   },
-  breaker_events: { columns: { ...about, ...moved } },
-  state_events: { columns: { ...about, kind: text, ...moved } },
+  breaker_events: { columns: { ...subject, ...transition } },
+  state_events: { columns: { ...subject, kind: text, ...transition } },
   latency_minutes: {
-    columns: { ...about, samples: integer, up_samples: integer, queued_max: number, latency: 'jsonb' },
+    columns: { ...subject, samples: integer, up_samples: integer, queued_max: number, latency: 'jsonb' },
   },
   alerts: {
     columns: ALERT_COLUMNS,
@@ -62,8 +64,8 @@ const TABLES: Record<HistoryTable, TableSpec> = {
       .map((column) => `${column} = excluded.${column}`)
       .join(', ')} WHERE alerts.changed_at <= excluded.changed_at`,
   },
-  // Nothing else of the alert: the agent that was told may have an older picture of it than the one that leads. What has
-  // got worse since, or is over, was not what it was given for.
+  // Only the acknowledgement: the agent that received it may know an older state of the alert than the leader. It applies
+  // only while the alert fires with the severity that was acknowledged.
   alert_acks: {
     columns: { id: text, severity: text, acknowledged_at: number, acknowledged_by: text },
     statement: (rows) =>
@@ -75,16 +77,18 @@ const TABLES: Record<HistoryTable, TableSpec> = {
 };
 
 /**
- * Writes one batch, or nothing when its id has been written before. To be called inside a transaction: id and rows
- * commit together, which is what makes a batch count exactly once.
+ * Writes one batch, or nothing when a batch with this id was written before. Call it in a transaction: id and rows commit
+ * together, so each batch is written exactly once.
  */
 export async function writeBatch(
   client: Queryable,
   id: string,
   records: readonly HistoryRecord[],
 ): Promise<'written' | 'known'> {
-  const fresh = await client.query('INSERT INTO spool_batches (id) VALUES ($1) ON CONFLICT DO NOTHING', [id]);
-  if (fresh.rowCount === 0) return 'known';
+  const inserted = await client.query('INSERT INTO spool_batches (id) VALUES ($1) ON CONFLICT DO NOTHING', [
+    id,
+  ]);
+  if (inserted.rowCount === 0) return 'known';
   const byTable = Map.groupBy(records, (record) => record.table);
   await ensurePartitions(client, byTable);
   for (const [table, list] of byTable) {
@@ -92,7 +96,7 @@ export async function writeBatch(
     const names = Object.keys(columns).join(', ');
     const typed = Object.entries(columns).map(([name, type]) => `${name} ${type}`);
     const source = `jsonb_to_recordset($1::jsonb) AS r(${typed.join(', ')})`;
-    const rows = table === 'alerts' ? lastOfEach(list) : list.map((record) => record.row);
+    const rows = table === 'alerts' ? latestById(list) : list.map((record) => record.row);
     await client.query(
       statement?.(source) ?? `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${source} ${suffix}`,
       [JSON.stringify(rows)],
@@ -101,12 +105,12 @@ export async function writeBatch(
   return 'written';
 }
 
-/** One statement may not change a row twice. */
-function lastOfEach(records: readonly HistoryRecord[]): Record<string, unknown>[] {
+/** One upsert must not affect a row twice. */
+function latestById(records: readonly HistoryRecord[]): Record<string, unknown>[] {
   return [...new Map(records.map(({ row }) => [row.id, row])).values()];
 }
 
-/** The day's partition before its rows. */
+/** Creates the partition of each day that the rows need. */
 async function ensurePartitions(
   client: Queryable,
   byTable: ReadonlyMap<HistoryTable, readonly HistoryRecord[]>,
