@@ -1,25 +1,29 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../shared/config/config.ts';
+import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import type { AlertRecord } from './alert.ts';
-import { createAlertState } from './alert-state.ts';
+import { type AlertNotice, createAlertState } from './alert-state.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { type AlertMessage, toMessage } from './message.ts';
 import { readRules } from './rules.ts';
-import { isSilenced, type Silence } from './silences.ts';
+import { createSharedSilences } from './shared-silences.ts';
+import type { Silence } from './silences.ts';
 import type { AlertStore } from './store.ts';
 import type { SiteSummary } from './summary.ts';
 
-/** Judges summaries, tells people, remembers. */
+/** Evaluates summaries against the thresholds, saves alerts and sends notifications. Only the leader does so. */
 export interface AlertManager {
   evaluate(summary: SiteSummary): Promise<void>;
   firing(): AlertRecord[];
   recent(limit: number): Promise<AlertRecord[]>;
+  /** Null when no such alert fires. */
   acknowledge(id: string, by: string): AlertRecord | null;
   silences(): Silence[];
   isSilenced(alert: AlertRecord): boolean;
-  addSilence(wish: Omit<Silence, 'id'>): Silence;
+  addSilence(silence: Omit<Silence, 'id'>): Silence;
+  /** False when there is no such silence. */
   removeSilence(id: string): boolean;
   sendTest(only?: string): Promise<{ receiver: string; error: string | null }[]>;
   receivers(): ReturnType<Dispatcher['status']>;
@@ -31,133 +35,113 @@ export interface AlertManagerOptions {
   dispatcher: Dispatcher;
   log: Log;
   isLeader: () => boolean;
-  /** Told of every message that goes out: for metrics and the dashboard. */
+  /** Called with every notification that is sent. */
   onMessage?: (message: AlertMessage) => void;
   now?: () => number;
-  /** How long a look waits for the database. */
+  /** How long an evaluation waits for the database. */
   loadMs?: number;
 }
 
 export function createAlertManager(options: AlertManagerOptions): AlertManager {
   const { config, store, dispatcher, log, isLeader, onMessage = () => {} } = options;
   const { now = Date.now, loadMs = 2_000 } = options;
-  const silences = new Map<string, Silence>();
-  /** Orders the database has not taken yet. */
-  const unsaved = new Map<string, Silence | null>();
-  const book = createAlertState({ config, silences: () => silences.values(), newId: randomUUID });
-  /** Whether the last look was a leader's, and whether it knows what was open before it. */
-  let leading = false;
+  const silences = createSharedSilences({ store, log, now });
+  const state = createAlertState({ config, silences: silences.all, newId: randomUUID });
+  /** Whether this agent led at the last evaluation, and whether it has read the open alerts since it took over. */
+  let wasLeader = false;
   let loaded = false;
-  let reading: Promise<AlertRecord[] | null> | null = null;
-  let syncing = Promise.resolve();
+  let loading: Promise<AlertRecord[] | null> | null = null;
 
-  /** What all agents share, silences first. Null when the database does not answer in time: it must keep no alert back. */
-  async function shared(): Promise<AlertRecord[] | null> {
-    syncSilences();
-    reading ??= read().finally(() => {
-      reading = null;
+  /** Open alerts of all agents; null when the database is slow or away. No alert waits longer than `loadMs` for it. */
+  async function loadOpen(): Promise<AlertRecord[] | null> {
+    silences.sync();
+    loading ??= readOpen().finally(() => {
+      loading = null;
     });
-    const patience = new AbortController();
-    const late = sleep(loadMs, null, { signal: patience.signal }).catch(() => null);
-    const found = await Promise.race([reading, late]);
-    patience.abort();
-    return found;
+    const timeout = new AbortController();
+    const expired = sleep(loadMs, null, { signal: timeout.signal }).catch(() => null);
+    const open = await Promise.race([loading, expired]);
+    timeout.abort();
+    return open;
   }
 
-  async function read(): Promise<AlertRecord[] | null> {
+  async function readOpen(): Promise<AlertRecord[] | null> {
     try {
-      await syncing;
+      await silences.synced();
       return await store.firing();
     } catch (error) {
-      log.debug({ error: reason(error) }, 'open alerts not read');
+      log.debug({ error: errorMessage(error) }, 'open alerts not read');
       return null;
     }
   }
 
-  /** Follows others' word until it leads; then what it has stands, and what it found open on taking over. */
+  /** A standby mirrors the database. A leader adopts the open alerts once, then takes only acknowledgements from it. */
   function follow(open: readonly AlertRecord[], leads: boolean): void {
     if (leads && loaded) {
-      book.mergeAcks(open);
+      state.mergeAcks(open);
       return;
     }
-    if (!leads || !leading) book.clear();
-    const superseded = book.adopt(open, now());
+    if (!leads || !wasLeader) state.clear();
+    const superseded = state.adopt(open, now());
     if (leads && superseded.length > 0) store.save(superseded);
   }
 
-  /** Writes what is unsaved, then takes what all agents share. */
-  function syncSilences(): void {
-    syncing = syncing.then(shareSilences);
-  }
-
-  async function shareSilences(): Promise<void> {
-    try {
-      for (const [id, silence] of unsaved) {
-        await (silence ? store.saveSilence(silence) : store.removeSilence(id));
-        unsaved.delete(id);
-      }
-      const shared = await store.silences(now());
-      if (unsaved.size > 0) return;
-      silences.clear();
-      for (const silence of shared) silences.set(silence.id, silence);
-    } catch (error) {
-      log.debug({ error: reason(error) }, 'silences not shared');
-    }
+  function send({ event, alert }: AlertNotice, at: number): void {
+    const message = toMessage(event, alert, config().site.id, at);
+    // Everyone who received a worse severity also learns that the alert eased or resolved.
+    const improved = event === 'eased' || event === 'resolved';
+    dispatcher.send(message, improved ? alert.notifiedSeverities : [alert.severity]);
+    onMessage(message);
   }
 
   return {
     async evaluate(summary) {
-      const open = await shared();
+      const open = await loadOpen();
       const leads = isLeader();
       if (open) follow(open, leads);
       loaded = leads && (loaded || open !== null);
-      leading = leads;
+      wasLeader = leads;
       if (!leads) return;
       const at = now();
-      const { notices, changed } = book.evaluate(readRules(summary, config().monitor.minimumSamples), at);
+      const { notices, changed } = state.evaluate(readRules(summary, config().monitor.minimumSamples), at);
       if (changed.length > 0) store.save(changed);
-      for (const { event, alert } of notices) {
-        const message = toMessage(event, alert, config().site.id, at);
-        // Better news goes to all who had the worse.
-        const better = event === 'eased' || event === 'resolved';
-        dispatcher.send(message, better ? alert.notifiedSeverities : [alert.severity]);
-        onMessage(message);
-      }
+      for (const notice of notices) send(notice, at);
     },
-    firing: () => book.firing(),
-    recent: (limit) => store.recent(limit),
+    firing: state.firing,
+    recent: store.recent,
     acknowledge(id, by) {
-      const alert = book.acknowledge(id, by, now());
+      const alert = state.acknowledge(id, by, now());
       if (alert) store.acknowledge(alert);
       return alert;
     },
-    silences: () => [...silences.values()].filter(({ until }) => until > now()),
-    isSilenced: (alert) => isSilenced(silences.values(), alert, now()),
-    addSilence(wish) {
-      const silence = { id: randomUUID(), ...wish };
-      silences.set(silence.id, silence);
-      unsaved.set(silence.id, silence);
-      syncSilences();
-      return silence;
-    },
-    removeSilence(id) {
-      if (!silences.delete(id)) return false;
-      unsaved.set(id, null);
-      syncSilences();
-      return true;
-    },
-    sendTest(only) {
-      const at = now();
-      const alert: AlertRecord = {
-        ...{ id: randomUUID(), rule: 'p95Ms', service: '', severity: 'warning', state: 'firing', value: 0 },
-        ...{ threshold: 0, message: 'this is a test, nothing is wrong', startedAt: at, changedAt: at },
-        ...{ resolvedAt: null, acknowledgedAt: null, acknowledgedBy: null, notified: 1 },
-        ...{ lastNotifiedAt: at, notifiedSeverities: [], recoveryCount: 0 },
-      };
-      return dispatcher.test(toMessage('test', alert, config().site.id, at), only);
-    },
+    silences: silences.active,
+    isSilenced: silences.silences,
+    addSilence: silences.add,
+    removeSilence: silences.remove,
+    sendTest: (only) => dispatcher.test(testMessage(config().site.id, now()), only),
     receivers: () => dispatcher.status(),
   };
 }
 
-const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+function testMessage(site: string, now: number): AlertMessage {
+  const alert: AlertRecord = {
+    id: randomUUID(),
+    rule: 'p95Ms',
+    service: '',
+    severity: 'warning',
+    state: 'firing',
+    value: 0,
+    threshold: 0,
+    message: 'this is a test; no action is needed',
+    startedAt: now,
+    changedAt: now,
+    resolvedAt: null,
+    acknowledgedAt: null,
+    acknowledgedBy: null,
+    notified: 1,
+    lastNotifiedAt: now,
+    notifiedSeverities: [],
+    recoveryCount: 0,
+  };
+  return toMessage('test', alert, site, now);
+}

@@ -3,21 +3,25 @@ import { type AlertEvent, type AlertRecord, nextChangedAt, stepAlert } from './a
 import type { RuleReading } from './rules.ts';
 import { isSilenced, type Silence } from './silences.ts';
 
-/** A message that must go out. */
+/** A notification to send. */
 export interface AlertNotice {
   event: AlertEvent;
   alert: AlertRecord;
 }
 
-/** All alerts that fire, and what is to be told about them. No clock, no I/O. */
+/** All firing alerts and the notifications they need. No clock, no I/O. */
 export interface AlertState {
-  /** One evaluation. `changed` are alerts that must be written down. */
-  evaluate(list: readonly RuleReading[], now: number): { notices: AlertNotice[]; changed: AlertRecord[] };
+  /** Applies one round of readings. `changed` lists the alerts to save. */
+  evaluate(readings: readonly RuleReading[], now: number): { notices: AlertNotice[]; changed: AlertRecord[] };
   firing(): AlertRecord[];
+  /** Null when no such alert fires. */
   acknowledge(id: string, by: string, now: number): AlertRecord | null;
-  /** What an earlier run, or another agent, had open. Returns those that have been raised anew meanwhile: closed. */
+  /**
+   * Takes over alerts that an earlier run or another agent left open. Returns, resolved, those whose rule this agent
+   * has already raised under another id.
+   */
   adopt(alerts: readonly AlertRecord[], now: number): AlertRecord[];
-  /** Takes over acknowledgements that were given to another agent. */
+  /** Takes over acknowledgements given to another agent. */
   mergeAcks(alerts: readonly AlertRecord[]): void;
   clear(): void;
 }
@@ -28,123 +32,129 @@ export interface AlertStateOptions {
   newId: () => string;
 }
 
+interface Evaluated {
+  alert: AlertRecord;
+  notice: AlertNotice | null;
+}
+
+const keyOf = ({ rule, service }: Pick<AlertRecord, 'rule' | 'service'>): string => `${rule} ${service}`;
+
 export function createAlertState({ config, silences, newId }: AlertStateOptions): AlertState {
   const alerts = new Map<string, AlertRecord>();
-  const keyOf = ({ rule, service }: Pick<AlertRecord, 'rule' | 'service'>): string => `${rule} ${service}`;
 
   /**
-   * Told now, or kept back by a silence; then it is told when the silence ends. That something is over is told at once:
-   * whoever heard of it must not go on looking, and later it would be no news.
+   * A silence holds back every event except `resolved`: the receivers of an earlier notification must learn that the
+   * problem is over. What a silence holds back is sent when the silence ends.
    */
-  function notice(
-    alert: AlertRecord,
-    event: AlertEvent,
-    now: number,
-  ): { alert: AlertRecord; notice: AlertNotice | null } {
-    if (event !== 'resolved' && isSilenced(silences(), alert, now)) return { alert, notice: null };
-    // What it became in a silence nobody heard of.
-    const toldAs =
-      event === 'resolved'
-        ? alert.notifiedSeverities
-        : [...new Set([...alert.notifiedSeverities, alert.severity])];
-    const told = { ...alert, notified: alert.notified + 1, lastNotifiedAt: now, notifiedSeverities: toldAs };
-    return { alert: told, notice: { event, alert: told } };
+  function notify(alert: AlertRecord, candidate: AlertEvent | null, now: number): Evaluated {
+    const event = adjustEvent(alert, candidate);
+    if (event === null || (event !== 'resolved' && isSilenced(silences(), alert, now))) {
+      return { alert, notice: null };
+    }
+    const { severity, notifiedSeverities } = alert;
+    const notified: AlertRecord = {
+      ...alert,
+      notified: alert.notified + 1,
+      lastNotifiedAt: now,
+      notifiedSeverities:
+        event === 'resolved' ? notifiedSeverities : [...new Set([...notifiedSeverities, severity])],
+    };
+    return { alert: notified, notice: { event, alert: notified } };
   }
 
-  function evaluateOne(
-    reading: RuleReading,
-    now: number,
-  ): { notice: AlertNotice | null; changed: AlertRecord | null } {
+  function evaluateReading(reading: RuleReading, now: number): (Evaluated & { save: boolean }) | null {
     const key = keyOf(reading);
-    const before = alerts.get(key) ?? null;
     const { thresholds } = config().monitor;
-    const step = stepAlert(before, reading, thresholds[reading.rule], { now, newId });
-    if (!step.alert) return { notice: null, changed: null };
-    const event = suppressUnsent(
-      step.alert,
-      step.event ?? dueNotice(step.alert, config().alerts.repeat, now),
-    );
-    const told = event ? notice(step.alert, event, now) : { alert: step.alert, notice: null };
-    if (told.alert.state === 'resolved') alerts.delete(key);
-    else alerts.set(key, told.alert);
-    const write = step.event !== null || told.notice !== null;
-    return { notice: told.notice, changed: write ? told.alert : null };
+    const step = stepAlert(alerts.get(key) ?? null, reading, thresholds[reading.rule], { now, newId });
+    if (!step.alert) return null;
+    const event = step.event ?? dueNotice(step.alert, config().alerts.repeat, now);
+    const evaluated = notify(step.alert, event, now);
+    if (evaluated.alert.state === 'resolved') alerts.delete(key);
+    else alerts.set(key, evaluated.alert);
+    return { ...evaluated, save: step.event !== null || evaluated.notice !== null };
+  }
+
+  /** Resolves the alerts of services that left the configuration. */
+  function resolveRemoved(readings: readonly RuleReading[], now: number): Evaluated[] {
+    const configured = new Set(readings.map(keyOf));
+    const removed = [...alerts].filter(([key]) => !configured.has(key));
+    return removed.map(([key, alert]) => {
+      alerts.delete(key);
+      const message = `${alert.service} is no longer configured`;
+      return notify(resolve(alert, message, now), 'resolved', now);
+    });
   }
 
   return {
-    evaluate(list, now) {
-      const notices: AlertNotice[] = [];
-      const changed: AlertRecord[] = [];
-      for (const reading of list) {
-        const result = evaluateOne(reading, now);
-        if (result.notice) notices.push(result.notice);
-        if (result.changed) changed.push(result.changed);
-      }
-      // Alerts of services that are no longer configured: whoever was told of one is told that it is over.
-      const known = new Set(list.map(keyOf));
-      for (const [key, alert] of alerts) {
-        if (known.has(key)) continue;
-        alerts.delete(key);
-        const over = resolve(alert, `${alert.service} is no longer configured`, now);
-        const event = suppressUnsent(over, 'resolved');
-        const told = event ? notice(over, event, now) : { alert: over, notice: null };
-        changed.push(told.alert);
-        if (told.notice) notices.push(told.notice);
-      }
-      return { notices, changed };
+    evaluate(readings, now) {
+      const evaluated = readings.flatMap((reading) => evaluateReading(reading, now) ?? []);
+      const removed = resolveRemoved(readings, now);
+      return {
+        notices: [...evaluated, ...removed].flatMap(({ notice }) => notice ?? []),
+        changed: [...evaluated.filter(({ save }) => save), ...removed].map(({ alert }) => alert),
+      };
     },
     firing: () => [...alerts.values()],
     acknowledge(id, by, now) {
-      for (const [key, alert] of alerts) {
-        if (alert.id !== id) continue;
-        const changedAt = nextChangedAt(alert, now);
-        const acknowledged = { ...alert, acknowledgedAt: now, acknowledgedBy: by, changedAt };
-        alerts.set(key, acknowledged);
-        return acknowledged;
-      }
-      return null;
+      const alert = [...alerts.values()].find((one) => one.id === id);
+      if (!alert) return null;
+      const acknowledged: AlertRecord = {
+        ...alert,
+        acknowledgedAt: now,
+        acknowledgedBy: by,
+        changedAt: nextChangedAt(alert, now),
+      };
+      alerts.set(keyOf(alert), acknowledged);
+      return acknowledged;
     },
     adopt(list, now) {
       return list.flatMap((alert) => {
-        const known = alerts.get(keyOf(alert));
-        if (known?.id === alert.id) return [];
-        if (known) return [resolve(alert, `goes on as ${known.id}`, now)];
-        alerts.set(keyOf(alert), alert);
-        return [];
+        const own = alerts.get(keyOf(alert));
+        if (!own) alerts.set(keyOf(alert), alert);
+        return own && own.id !== alert.id ? [resolve(alert, `continues as ${own.id}`, now)] : [];
       });
     },
     mergeAcks(list) {
-      for (const { id, severity, acknowledgedAt, acknowledgedBy, changedAt, ...about } of list) {
-        const own = alerts.get(keyOf(about));
-        // Another severity is from before it got worse.
-        if (own?.id !== id || own.severity !== severity || acknowledgedAt === null) continue;
-        const latest = Math.max(changedAt, own.changedAt);
-        alerts.set(keyOf(about), { ...own, acknowledgedAt, acknowledgedBy, changedAt: latest });
+      for (const alert of list) {
+        const own = alerts.get(keyOf(alert));
+        // An acknowledgement of another severity was given before the alert escalated.
+        if (own?.id !== alert.id || own.severity !== alert.severity || alert.acknowledgedAt === null)
+          continue;
+        alerts.set(keyOf(alert), {
+          ...own,
+          acknowledgedAt: alert.acknowledgedAt,
+          acknowledgedBy: alert.acknowledgedBy,
+          changedAt: Math.max(alert.changedAt, own.changedAt),
+        });
       }
     },
     clear: () => alerts.clear(),
   };
 }
 
-/** Of an alert nobody was told of nobody need be told that it is over; whatever else is told of it first is that it is there. */
-function suppressUnsent(alert: AlertRecord, event: AlertEvent | null): AlertEvent | null {
+/** Don't send "resolved" for an alert we never sent. The first notification of an alert is always "raised". */
+function adjustEvent(alert: AlertRecord, event: AlertEvent | null): AlertEvent | null {
   if (event === null || alert.lastNotifiedAt !== null) return event;
   return event === 'resolved' ? null : 'raised';
 }
 
-/** A repeat that is due, or the first message that a silence kept back. */
+/** `repeated` when a repeat is due, `raised` when a silence held back the first notification and has ended. */
 function dueNotice(alert: AlertRecord, repeat: Config['alerts']['repeat'], now: number): AlertEvent | null {
-  // Better than it is said to be: the next look tells whether that lasts.
+  // While the value recovers, wait: the next evaluation shows whether it lasts.
   if (alert.state === 'resolved' || alert.recoveryCount > 0) return null;
   if (alert.notified === 0) return alert.lastNotifiedAt === null ? 'raised' : 'repeated';
   const repeats = alert.notified - 1;
-  const since = now - (alert.lastNotifiedAt ?? 0);
-  // Below zero the clock was set back: it must hold up no repeat.
-  const due = since >= repeat[alert.severity] || since < 0;
+  const elapsed = now - (alert.lastNotifiedAt ?? 0);
+  // A negative time means that the clock was set back; that must not delay a repeat.
+  const due = elapsed >= repeat[alert.severity] || elapsed < 0;
   return alert.acknowledgedAt === null && due && repeats < repeat.atMost ? 'repeated' : null;
 }
 
 const resolve = (alert: AlertRecord, message: string, now: number): AlertRecord => ({
   ...alert,
-  ...{ state: 'resolved', resolvedAt: now, changedAt: nextChangedAt(alert, now), notified: 0, message },
+  state: 'resolved',
+  resolvedAt: now,
+  changedAt: nextChangedAt(alert, now),
+  notified: 0,
+  message,
 });

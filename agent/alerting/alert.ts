@@ -4,16 +4,16 @@ import type { RuleName, RuleReading } from './rules.ts';
 
 export type Severity = (typeof SEVERITIES)[number];
 
-/** Something that is wrong, from when it was noticed until it is well again. Instants are epoch milliseconds. */
+/** A rule that crossed a threshold, from `raised` to `resolved`. Instants are epoch milliseconds. */
 export interface AlertRecord {
   id: string;
   rule: RuleName;
-  /** '' for the site and its host. */
+  /** '' for rules of the site and its host. */
   service: string;
   severity: Severity;
   state: 'firing' | 'resolved';
   value: number;
-  /** Of its severity. */
+  /** The threshold of `severity`. */
   threshold: number;
   message: string;
   startedAt: number;
@@ -21,96 +21,121 @@ export interface AlertRecord {
   resolvedAt: number | null;
   acknowledgedAt: number | null;
   acknowledgedBy: string | null;
-  /** How often it was told since it last changed. */
+  /** Notifications sent since the last change. */
   notified: number;
   lastNotifiedAt: number | null;
-  /** The severities at which it was told: those who heard of it as one hear of its end. */
+  /** Severities at which notifications were sent; their receivers also get `eased` and `resolved`. */
   notifiedSeverities: readonly Severity[];
-  /** Evaluations in a row at which it was better than it is said to be. */
+  /** Consecutive evaluations in which the value was better than `severity`. */
   recoveryCount: number;
 }
 
-/** What a message is about. */
+/** Why a notification is sent. */
 export type AlertEvent = 'raised' | 'escalated' | 'eased' | 'repeated' | 'resolved' | 'test';
 
 type SeverityThresholds = Config['monitor']['thresholds'][RuleName];
 
-/** Better by a tenth of the threshold, twice in a row, before an alert eases or resolves: it must not flutter. */
+/** Hysteresis: an alert eases or resolves after two evaluations that are better by a tenth of the threshold. */
 const RECOVERY_MARGIN = 0.1;
 const RECOVERY_EVALUATIONS = 2;
 
-const WORST_FIRST: readonly Severity[] = ['emergency', 'critical', 'warning'];
+export const WORST_FIRST: readonly Severity[] = ['emergency', 'critical', 'warning'];
 
-const falls = (rule: RuleName): boolean => rule === 'availabilityPercent';
+/** Availability is bad when low; every other value is bad when high. */
+const lowIsBad = (rule: RuleName): boolean => rule === 'availabilityPercent';
 
-/** The worst severity whose threshold the value reaches; null when it reaches none. */
+/**
+ * The worst severity whose threshold the value reaches; null when it reaches none. `margin` makes each threshold easier
+ * to reach by that share of it (for availability: of its distance to 100 %).
+ */
 export function severityOf(
   rule: RuleName,
   value: number,
-  ladder: SeverityThresholds,
+  thresholds: SeverityThresholds,
   margin = 0,
 ): Severity | null {
   const reaches = (threshold: number): boolean =>
-    falls(rule)
+    lowIsBad(rule)
       ? value < threshold + margin * (100 - threshold)
       : value >= threshold - margin * Math.abs(threshold);
-  return WORST_FIRST.find((severity) => reaches(ladder[severity])) ?? null;
+  return WORST_FIRST.find((severity) => reaches(thresholds[severity])) ?? null;
 }
 
 const rank = (severity: Severity | null): number => (severity ? 3 - WORST_FIRST.indexOf(severity) : 0);
 
-/** When a change is said to be: an older one than what is written down would not count, whatever became of the clock. */
+/** `changedAt` never decreases: the database ignores a change that looks older than the stored one. */
 export const nextChangedAt = (before: Pick<AlertRecord, 'changedAt'>, now: number): number =>
   Math.max(now, before.changedAt);
 
-/** One evaluation. `event` is what people must be told, if anything; `alert` null: all is well and was well. */
+export interface AlertStep {
+  /** Null: the rule does not fire and did not fire before. */
+  alert: AlertRecord | null;
+  /** Null: nothing changed that needs a notification. */
+  event: AlertEvent | null;
+}
+
+/** Applies one reading to the alert of its rule and service. */
 export function stepAlert(
   before: AlertRecord | null,
   reading: RuleReading,
-  ladder: SeverityThresholds,
+  thresholds: SeverityThresholds,
   context: { now: number; newId: () => string },
-): { alert: AlertRecord | null; event: AlertEvent | null } {
-  const { now, newId } = context;
-  const { rule, service, value } = reading;
-  // Too little to judge by: what was said stands.
+): AlertStep {
+  const { rule, value } = reading;
+  // Too few samples: the alert stays as it is.
   if (value === null) return { alert: before, event: null };
-  const severity = severityOf(rule, value, ladder);
-  const told = (worse: Severity) => ({ severity: worse, threshold: ladder[worse] });
-  const describe = (of: Severity) => describeReading(reading, value, ladder[of], of);
-
+  const severity = severityOf(rule, value, thresholds);
+  const at = (level: Severity) => ({
+    severity: level,
+    threshold: thresholds[level],
+    value,
+    message: describeReading(reading, value, thresholds[level], level),
+  });
   if (!before) {
     if (!severity) return { alert: null, event: null };
-    const alert: AlertRecord = {
-      ...{ id: newId(), rule, service, ...told(severity), state: 'firing', value },
-      ...{ message: describe(severity), startedAt: now, changedAt: now, resolvedAt: null },
-      ...{ acknowledgedAt: null, acknowledgedBy: null, notified: 0, lastNotifiedAt: null },
-      ...{ notifiedSeverities: [], recoveryCount: 0 },
-    };
-    return { alert, event: 'raised' };
+    return { alert: newAlert(reading, at(severity), context), event: 'raised' };
   }
-  const changed = { changedAt: nextChangedAt(before, now), notified: 0, calm: 0, value };
-  // Worse than an operator has seen: the acknowledgement was for less.
+  const changed = { ...before, changedAt: nextChangedAt(before, context.now), notified: 0, recoveryCount: 0 };
   if (severity && rank(severity) > rank(before.severity)) {
-    const unseen = { acknowledgedAt: null, acknowledgedBy: null };
-    return {
-      alert: { ...before, ...changed, ...told(severity), ...unseen, message: describe(severity) },
-      event: 'escalated',
-    };
+    // The acknowledgement was for a lower severity.
+    const alert: AlertRecord = { ...changed, ...at(severity), acknowledgedAt: null, acknowledgedBy: null };
+    return { alert, event: 'escalated' };
   }
-  const held = severityOf(rule, value, ladder, RECOVERY_MARGIN);
-  if (rank(held) >= rank(before.severity)) {
-    return { alert: { ...before, value, recoveryCount: 0, message: describe(before.severity) }, event: null };
+  const withMargin = severityOf(rule, value, thresholds, RECOVERY_MARGIN);
+  if (rank(withMargin) >= rank(before.severity)) {
+    return { alert: { ...before, ...at(before.severity), recoveryCount: 0 }, event: null };
   }
   if (before.recoveryCount + 1 < RECOVERY_EVALUATIONS) {
     return { alert: { ...before, value, recoveryCount: before.recoveryCount + 1 }, event: null };
   }
-  if (held) {
-    return { alert: { ...before, ...changed, ...told(held), message: describe(held) }, event: 'eased' };
-  }
-  const message = `${subject(reading)} is well again: ${formatRuleValue(rule, value)}`;
+  if (withMargin) return { alert: { ...changed, ...at(withMargin) }, event: 'eased' };
+  const message = `${subject(reading)} recovered: ${formatRuleValue(rule, value)}`;
   return {
-    alert: { ...before, ...changed, state: 'resolved', resolvedAt: now, message },
+    alert: { ...changed, state: 'resolved', resolvedAt: context.now, value, message },
     event: 'resolved',
+  };
+}
+
+function newAlert(
+  { rule, service }: RuleReading,
+  level: Pick<AlertRecord, 'severity' | 'threshold' | 'value' | 'message'>,
+  { now, newId }: { now: number; newId: () => string },
+): AlertRecord {
+  return {
+    id: newId(),
+    rule,
+    service,
+    ...level,
+    state: 'firing',
+    startedAt: now,
+    changedAt: now,
+    resolvedAt: null,
+    acknowledgedAt: null,
+    acknowledgedBy: null,
+    notified: 0,
+    lastNotifiedAt: null,
+    notifiedSeverities: [],
+    recoveryCount: 0,
   };
 }
 
@@ -123,15 +148,15 @@ const UNITS: Record<RuleName, { name: string; unit: string; digits: number }> = 
   memoryPercent: { name: 'memory', unit: ' %', digits: 0 },
 };
 
-export const formatRuleValue = (rule: RuleName, value: number): string =>
+const formatRuleValue = (rule: RuleName, value: number): string =>
   `${value.toFixed(UNITS[rule].digits)}${UNITS[rule].unit}`;
 
 const subject = ({ rule, service }: Pick<RuleReading, 'rule' | 'service'>): string =>
   service ? `${service}: ${UNITS[rule].name}` : UNITS[rule].name;
 
+/** "gs: p95 latency is 612 ms (critical at 500 ms), over 249 requests; worst: gs-1 with 700.3 ms". */
 function describeReading(reading: RuleReading, value: number, threshold: number, severity: Severity): string {
   const { rule, detail } = reading;
-  const side = falls(rule) ? 'below' : 'at or above';
-  const limit = `${severity} is ${side} ${formatRuleValue(rule, threshold)}`;
+  const limit = `${severity} ${lowIsBad(rule) ? 'below' : 'at'} ${formatRuleValue(rule, threshold)}`;
   return `${subject(reading)} is ${formatRuleValue(rule, value)} (${limit})${detail ? `, ${detail}` : ''}`;
 }

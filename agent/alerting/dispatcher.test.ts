@@ -16,35 +16,42 @@ alerts:
   routes: [{ severities: [warning, critical, emergency], to: [dead, well] }]
 `);
 const message = (notified: number): AlertMessage => ({
-  ...{
-    event: 'repeated',
-    site: 'main',
-    at: '2027-01-01T00:00:00.000Z',
-    id: 'a',
-    rule: 'p95Ms',
-    service: 'gs',
-  },
-  ...{ severity: 'critical', state: 'firing', value: 1, threshold: 1, message: 'm', notified },
-  ...{ startedAt: '2027-01-01T00:00:00.000Z', resolvedAt: null },
+  event: 'repeated',
+  site: 'main',
+  at: '2027-01-01T00:00:00.000Z',
+  id: 'a',
+  rule: 'p95Ms',
+  service: 'gs',
+  severity: 'critical',
+  state: 'firing',
+  value: 1,
+  threshold: 1,
+  message: 'm',
+  notified,
+  startedAt: '2027-01-01T00:00:00.000Z',
+  resolvedAt: null,
 });
 
-test('a receiver dead for hours holds the newest hundred, delays no other, and its secrets are not logged', async () => {
+test('a dead receiver keeps the newest hundred messages, delays no other, and logs no secret', async () => {
   const lines: string[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => lines.push(line) });
-  const got: number[] = [];
+  const received: number[] = [];
   let alive = false;
   const fetch = async (url: string | URL | Request, request?: RequestInit): Promise<Response> => {
     const { notified } = JSON.parse(String(request?.body)) as AlertMessage;
     if (String(url).includes('dead')) {
       if (!alive) throw new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') });
-      got.push(notified);
+      received.push(notified);
     }
     return new Response(null, { status: 204 });
   };
-  // More of them than the test can take, however slow the machine.
-  const hours = Array.from({ length: 100_000 }, () => 5);
+  // More retries than the test can use up.
+  const manyRetries = Array.from({ length: 100_000 }, () => 5);
   const dispatcher = createDispatcher({
-    ...{ config: () => config.alerts, deps: { log, fetch }, log, retryMs: hours },
+    config: () => config.alerts,
+    deps: { log, fetch },
+    log,
+    retryMs: manyRetries,
   });
   for (let index = 1; index <= 500; index++) dispatcher.send(message(index));
   await eventually(() => expect(dispatcher.status().well).toMatchObject({ delivered: 101 }));
@@ -55,17 +62,17 @@ test('a receiver dead for hours holds the newest hundred, delays no other, and i
   expect(dispatcher.status().dead).toMatchObject({ pending: 101, delivered: 0, failed: 499 });
   alive = true;
   await eventually(() => expect(dispatcher.status().dead).toMatchObject({ pending: 0, delivered: 101 }));
-  expect(got).toEqual([1, ...Array.from({ length: 100 }, (_, index) => 501 + index)]);
+  expect(received).toEqual([1, ...Array.from({ length: 100 }, (_, index) => 501 + index)]);
   await dispatcher.close(1_000);
   expect(lines.join()).toContain('ECONNREFUSED');
   expect(lines.join()).not.toContain('hush');
 });
 
-test('a message that comes just as the queue has run empty goes out too', async () => {
+test('a message queued just as the queue runs empty is delivered too', async () => {
   for (let turns = 0; turns < 40; turns++) {
     const fetch = async (): Promise<Response> => new Response(null, { status: 204 });
     const log = pino({ level: 'silent' });
-    const dispatcher = createDispatcher({ ...{ config: () => config.alerts, deps: { log, fetch }, log } });
+    const dispatcher = createDispatcher({ config: () => config.alerts, deps: { log, fetch }, log });
     dispatcher.send(message(1));
     for (let turn = 0; turn < turns; turn++) await null;
     dispatcher.send(message(2));

@@ -12,13 +12,14 @@ export interface ReceiverStatus {
   lastError: string | null;
 }
 
-/** Brings messages to receivers. Each has a queue and retries of its own: a dead one delays nothing and nobody. */
+/** Delivers messages to receivers. Each receiver has its own queue and retries, so a dead one delays no other. */
 export interface Dispatcher {
-  /** To the routes of these severities, each receiver once. */
+  /** Queues the message for every receiver routed for one of these severities, once per receiver. */
   send(message: AlertMessage, severities?: readonly AlertMessage['severity'][]): void;
-  /** Once, at once, and tells how it went. */
+  /** Delivers at once, without retries, and reports the error of each receiver. */
   test(message: AlertMessage, only?: string): Promise<{ receiver: string; error: string | null }[]>;
   status(): Record<string, ReceiverStatus>;
+  /** Stops retrying and waits up to `timeoutMs` for the deliveries in progress. */
   close(timeoutMs: number): Promise<void>;
 }
 
@@ -29,113 +30,113 @@ export interface DispatcherOptions {
   retryMs?: readonly number[];
 }
 
-/** Some nine minutes in all: a mail server that restarts is back by then. */
+/** About nine minutes in all: longer than the restart of a mail server. */
 const RETRY_MS = [1_000, 5_000, 30_000, 120_000, 360_000];
 const MAX_QUEUE = 100;
 
 interface ReceiverQueue {
-  queue: AlertMessage[];
-  status: ReceiverStatus;
+  name: string;
+  messages: AlertMessage[];
+  counts: Omit<ReceiverStatus, 'pending'>;
   running: Promise<void> | null;
 }
 
 export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: DispatcherOptions): Dispatcher {
-  const workers = new Map<string, ReceiverQueue>();
+  const queues = new Map<string, ReceiverQueue>();
   const closing = new AbortController();
 
-  const workerOf = (name: string): ReceiverQueue => {
-    const found = workers.get(name);
-    if (found) return found;
-    const status = { pending: 0, delivered: 0, failed: 0, lastError: null };
-    const fresh: ReceiverQueue = { queue: [], status, running: null };
-    workers.set(name, fresh);
-    return fresh;
-  };
-
-  /** Opened anew for every message: the file may have changed, and alerts are rare. */
-  function delivery(name: string): DeliverAlert {
-    const receiver = config().receivers[name];
-    if (!receiver) throw new Error('no longer configured');
-    return openReceiver(receiver, deps);
+  /** Opens the receiver for each message: the configuration may have changed, and alerts are rare. */
+  function receiver(name: string): DeliverAlert {
+    const found = config().receivers[name];
+    if (!found) throw new Error('no longer configured');
+    return openReceiver(found, deps);
   }
 
-  async function deliver(name: string, worker: ReceiverQueue, message: AlertMessage): Promise<void> {
+  async function deliver({ name, counts }: ReceiverQueue, message: AlertMessage): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        await delivery(name)(message);
-        worker.status.delivered += 1;
-        worker.status.lastError = null;
+        await receiver(name)(message);
+        counts.delivered += 1;
+        counts.lastError = null;
         return;
       } catch (cause) {
-        const error = reason(cause);
-        worker.status.lastError = error;
+        const error = describeError(cause);
+        counts.lastError = error;
         const wait = retryMs[attempt];
         if (wait === undefined || closing.signal.aborted || !config().receivers[name]) {
-          worker.status.failed += 1;
-          log.error({ receiver: name, error, alert: message.id }, 'alert not delivered');
+          counts.failed += 1;
+          log.error({ receiver: name, error, alert: message.id }, 'alert not delivered, giving up');
           return;
         }
-        log.warn({ receiver: name, error, retryMs: wait }, 'alert not delivered yet');
+        log.warn({ receiver: name, error, retryMs: wait }, 'alert not delivered, retrying');
         await sleep(wait, undefined, { signal: closing.signal, ref: false }).catch(() => {});
       }
     }
   }
 
-  async function work(name: string, worker: ReceiverQueue): Promise<void> {
-    for (let message = worker.queue.shift(); message; message = worker.queue.shift()) {
-      await deliver(name, worker, message);
-    }
-    // At once, not when a promise has settled: what comes in between would wait for the message after it.
-    worker.running = null;
+  async function drain(queue: ReceiverQueue): Promise<void> {
+    for (let next = queue.messages.shift(); next; next = queue.messages.shift()) await deliver(queue, next);
+    // Cleared synchronously: a message queued between here and a promise callback would start no new drain.
+    queue.running = null;
   }
 
   function enqueue(name: string, message: AlertMessage): void {
-    const worker = workerOf(name);
-    worker.queue.push(message);
-    const dropped = worker.queue.length > MAX_QUEUE ? worker.queue.shift() : undefined;
+    const queue = queues.get(name) ?? newQueue(name);
+    queues.set(name, queue);
+    queue.messages.push(message);
+    const dropped = queue.messages.length > MAX_QUEUE ? queue.messages.shift() : undefined;
     if (dropped) {
-      worker.status.failed += 1;
-      log.error({ receiver: name, alert: dropped.id }, 'alert not delivered: too many wait');
+      queue.counts.failed += 1;
+      log.error({ receiver: name, alert: dropped.id }, 'alert not delivered: queue full, oldest dropped');
     }
-    worker.running ??= work(name, worker);
+    queue.running ??= drain(queue);
+  }
+
+  async function test(name: string, message: AlertMessage) {
+    try {
+      await receiver(name)(message);
+      return { receiver: name, error: null };
+    } catch (cause) {
+      return { receiver: name, error: describeError(cause) };
+    }
   }
 
   return {
-    send(message, as = [message.severity]) {
-      const routes = config().routes.filter(({ severities }) => severities.some((one) => as.includes(one)));
+    send(message, severities = [message.severity]) {
+      const routes = config().routes.filter((route) =>
+        route.severities.some((one) => severities.includes(one)),
+      );
       for (const name of new Set(routes.flatMap(({ to }) => to))) enqueue(name, message);
     },
-    test: (message, only) =>
-      Promise.all(
-        Object.keys(config().receivers)
-          .filter((name) => only === undefined || name === only)
-          .map(async (receiver) => {
-            try {
-              await delivery(receiver)(message);
-              return { receiver, error: null };
-            } catch (cause) {
-              return { receiver, error: reason(cause) };
-            }
-          }),
-      ),
+    test(message, only) {
+      const names = Object.keys(config().receivers).filter((name) => only === undefined || name === only);
+      return Promise.all(names.map((name) => test(name, message)));
+    },
     status: () =>
       Object.fromEntries(
-        [...workers].map(([name, { queue, status, running }]) => [
+        [...queues.values()].map(({ name, messages, counts, running }) => [
           name,
-          { ...status, pending: queue.length + (running ? 1 : 0) },
+          { ...counts, pending: messages.length + (running ? 1 : 0) },
         ]),
       ),
     async close(timeoutMs) {
       closing.abort();
-      const late = sleep(timeoutMs, undefined, { ref: false });
-      await Promise.race([Promise.all([...workers.values()].map(({ running }) => running)), late]);
+      const expired = sleep(timeoutMs, undefined, { ref: false });
+      await Promise.race([Promise.all([...queues.values()].map(({ running }) => running)), expired]);
     },
   };
 }
 
-/** One line that tells the cause behind "fetch failed". */
-function reason(cause: unknown): string {
-  if (!(cause instanceof Error)) return String(cause);
-  const inner = cause.cause instanceof Error ? cause.cause.message || cause.cause.name : '';
-  return inner ? `${cause.message}: ${inner}` : cause.message;
+const newQueue = (name: string): ReceiverQueue => ({
+  name,
+  messages: [],
+  counts: { delivered: 0, failed: 0, lastError: null },
+  running: null,
+});
+
+/** Includes the cause: "fetch failed" alone says nothing. */
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause instanceof Error ? error.cause.message || error.cause.name : '';
+  return cause ? `${error.message}: ${cause}` : error.message;
 }

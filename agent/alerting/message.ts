@@ -1,14 +1,13 @@
 import type { AlertEvent, AlertRecord, Severity } from './alert.ts';
 
-/** What every receiver is told, and what a command reads as JSON on its standard input. */
+/** A notification, as webhooks and commands get it in JSON. Instants are ISO 8601. */
 export interface AlertMessage {
   event: AlertEvent;
   site: string;
-  /** ISO 8601. */
   at: string;
   id: string;
   rule: string;
-  /** Null for the site as a whole and its host. */
+  /** Null for rules of the site and its host. */
   service: string | null;
   severity: Severity;
   state: AlertRecord['state'];
@@ -17,7 +16,7 @@ export interface AlertMessage {
   message: string;
   startedAt: string;
   resolvedAt: string | null;
-  /** How often it has been told since it last changed, this time included. */
+  /** Notifications since the last change, this one included. */
   notified: number;
 }
 
@@ -54,16 +53,16 @@ const VERB: Record<AlertEvent, string> = {
 export const headline = ({ event, site, severity, message }: AlertMessage): string =>
   `[${site}] ${event === 'resolved' ? 'OK' : severity.toUpperCase()} ${VERB[event]}${message}`;
 
-/** For e-mail: the line, then what one asks next. */
+/** Body of an e-mail: the headline, the figures, how to acknowledge. */
 export function bodyText(message: AlertMessage): string {
   const { rule, service, value, threshold, startedAt, resolvedAt, notified, id } = message;
   return [
     headline(message),
     '',
-    `what       ${rule}${service ? ` of ${service}` : ''}`,
+    `rule       ${rule}${service ? ` of ${service}` : ''}`,
     `value      ${Number(value.toFixed(3))}, threshold ${threshold}`,
     `since      ${startedAt}${resolvedAt ? `, until ${resolvedAt}` : ''}`,
-    ...(notified > 1 ? [`told       ${notified} times`] : []),
+    ...(notified > 1 ? [`notified   ${notified} times`] : []),
     '',
     ...(resolvedAt ? [] : [`acknowledge with: acgs-lb alerts ack ${id}`]),
   ].join('\n');

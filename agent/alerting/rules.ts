@@ -3,17 +3,17 @@ import type { ServiceSummary, SiteSummary, TrafficMeasures } from './summary.ts'
 
 export type RuleName = keyof Config['monitor']['thresholds'];
 
-/** One measured value against one rule. `value` null: too few samples to say anything. */
+/** The measured value of one rule. Null when there are too few samples. */
 export interface RuleReading {
   rule: RuleName;
-  /** '' for the site and its host. */
+  /** '' for rules of the site and its host. */
   service: string;
   value: number | null;
-  /** For a person: where it comes from, which instance is worst. */
+  /** For people: the number of samples, the worst instance. */
   detail: string;
 }
 
-/** What the thresholds are held against: latency, availability and errors by service; users, CPU and memory once. */
+/** Latency, availability and error rate of each service; users, CPU and memory of the site. */
 export function readRules(summary: SiteSummary, minimumSamples: number): RuleReading[] {
   const enough = (value: number | null, samples: number) => (samples >= minimumSamples ? value : null);
   const { total, host } = summary;
@@ -34,7 +34,7 @@ export function readRules(summary: SiteSummary, minimumSamples: number): RuleRea
         rule: 'availabilityPercent',
         service: service.id,
         value: enough(service.availabilityPercent, service.samples),
-        detail: `${service.up} of ${service.of} instances serve${downReasons(service)}`,
+        detail: `${service.up} of ${service.of} instances serving${downReasons(service)}`,
       },
       {
         rule: 'errorPercent',
@@ -52,7 +52,7 @@ function worst(service: ServiceSummary, measure: keyof TrafficMeasures, unit: st
     .filter((instance) => instance[measure] !== null)
     .sort((a, b) => Number(b[measure]) - Number(a[measure]));
   if (!first || service.instances.length < 2) return '';
-  return `; worst is ${first.id} with ${Number(first[measure]).toFixed(1)} ${unit}`;
+  return `; worst: ${first.id} with ${Number(first[measure]).toFixed(1)} ${unit}`;
 }
 
 function downReasons(service: ServiceSummary): string {

@@ -1,6 +1,6 @@
 import type { AlertRecord } from './alert.ts';
 
-/** Alerts that match are noted but not told until it ends. '' matches all. */
+/** Holds back the notifications of matching alerts until it ends. An empty `rule` or `service` matches all. */
 export interface Silence {
   id: string;
   rule: string;
@@ -11,15 +11,13 @@ export interface Silence {
   createdBy: string;
 }
 
-export const silenceMatches = (silence: Silence, alert: Pick<AlertRecord, 'rule' | 'service'>): boolean =>
+type AlertTarget = Pick<AlertRecord, 'rule' | 'service'>;
+
+const silenceMatches = (silence: Silence, alert: AlertTarget): boolean =>
   (silence.rule === '' || silence.rule === alert.rule) &&
   (silence.service === '' || silence.service === alert.service);
 
-export const isSilenced = (
-  silences: Iterable<Silence>,
-  alert: Pick<AlertRecord, 'rule' | 'service'>,
-  now: number,
-): boolean => {
+export function isSilenced(silences: Iterable<Silence>, alert: AlertTarget, now: number): boolean {
   for (const silence of silences) if (silence.until > now && silenceMatches(silence, alert)) return true;
   return false;
-};
+}

@@ -5,10 +5,10 @@ import type { AlertRecord, Severity } from './alert.ts';
 import type { RuleName } from './rules.ts';
 import type { Silence } from './silences.ts';
 
-/** Alerts are history: they go through the writer and its spool. Silences are orders: few, read back by all agents. */
+/** Alerts are history: they pass through the writer and its spool. Silences go straight to the database, where all agents read them. */
 export interface AlertStore {
   save(alerts: readonly AlertRecord[]): void;
-  /** Writes down that it is acknowledged, at the severity it has, and nothing else of it. */
+  /** Saves the acknowledgement at the current severity, and no other field. */
   acknowledge(alert: AlertRecord): void;
   firing(): Promise<AlertRecord[]>;
   recent(limit: number): Promise<AlertRecord[]>;
@@ -112,7 +112,7 @@ function toRow(alert: AlertRecord) {
 
 function fromRow(row: AlertRow): AlertRecord {
   const instant = (seconds: number | null): number | null => (seconds === null ? null : toMs(seconds));
-  // Null: told before that was written down, so as what it is.
+  // Rows from before this column existed: the notification was sent at the row's severity.
   const toldAs = (row.told_as ?? (row.told_at === null ? '' : row.severity)).split(',');
   return {
     id: row.id,

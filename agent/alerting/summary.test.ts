@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { sampleInstance } from '../../test/harness/instance.ts';
 import type { Instance, TrafficDelta } from '../core/state.ts';
 import { createTrafficWindow } from '../core/traffic-window.ts';
 import { readRules } from './rules.ts';
@@ -13,27 +14,22 @@ monitor: { window: 1m }
 services:
   gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }, { id: gs-2, url: 'http://127.0.0.1:2' }] }
 `);
-const instance = (id: string, more: Partial<Instance> = {}): Instance => ({
-  ...{ id, service: 'gs', url: 'http://127.0.0.1:1', origin: 'file', state: 'up', reason: '', since: 0 },
-  ...{ health: 'up', breaker: 'closed', admin: 'ready', weight: 100, priority: 1, latencyMs: 1 },
-  ...{ inflight: 3, queued: 1, metadata: {}, ...more },
-});
+const instance = (id: string, more: Partial<Instance> = {}): Instance =>
+  sampleInstance({ id, latencyMs: 1, inflight: 3, queued: 1, ...more });
 const both = (first: Partial<Instance> = {}, second: Partial<Instance> = {}) =>
   new Map([
     ['gs/gs-1', instance('gs-1', first)],
     ['gs/gs-2', instance('gs-2', second)],
   ]);
 const delta = (name: string, more: Partial<TrafficDelta>): TrafficDelta => ({
-  ...{
-    kind: 'traffic',
-    source: 'haproxy',
-    service: 'gs',
-    instance: name,
-    at: 0,
-    success: 0,
-    failure: 0,
-    slow: 0,
-  },
+  kind: 'traffic',
+  source: 'haproxy',
+  service: 'gs',
+  instance: name,
+  at: 0,
+  success: 0,
+  failure: 0,
+  slow: 0,
   ...more,
 });
 const sketch = (ms: number, times: number) => {
@@ -57,7 +53,7 @@ function summaryOf(refreshes: Refresh[], now: number) {
   return summarizeTraffic({ config, window, instances: both().values(), now, since: 0 });
 }
 
-test('a service is available while one instance is, and its figures are the sum of its instances', () => {
+test('a service is available while one instance is; its figures are the sums of its instances', () => {
   const dead = { state: 'down' as const };
   const summary = summaryOf(
     [
@@ -75,10 +71,10 @@ test('a service is available while one instance is, and its figures are the sum 
   expect(summary.total).toMatchObject({ requests: 20, perSecond: 2, concurrency: 8 });
 });
 
-test('latencies of HAProxy and of requests around it are put together, and left as they were', () => {
-  const told = sketch(100, 10);
+test('latencies measured by HAProxy and by the edge are merged; the input sketches do not change', () => {
+  const measured = sketch(100, 10);
   const traffic = [
-    delta('gs-1', { success: 10, latency: told }),
+    delta('gs-1', { success: 10, latency: measured }),
     delta('gs-1', { source: 'edge', success: 5, latency: sketch(300, 5) }),
     delta('gs-2', { success: 5, latency: sketch(900, 5) }),
   ];
@@ -86,16 +82,16 @@ test('latencies of HAProxy and of requests around it are put together, and left 
   expect(summary.total.latencySamples).toBe(20);
   expect(summary.total.p99Ms).toBeCloseTo(900, -1);
   expect(summary.services[0]?.instances).toMatchObject([{ latencySamples: 15 }, { latencySamples: 5 }]);
-  expect(told).toEqual(sketch(100, 10));
+  expect(measured).toEqual(sketch(100, 10));
 });
 
-test('what is older than the window is gone', () => {
+test('samples older than the window do not count', () => {
   const old = { at: 0, instances: both(), traffic: [delta('gs-1', { failure: 5 })] };
   const summary = summaryOf([old, { at: 90_000, instances: both() }], 95_000);
   expect(summary.total).toMatchObject({ requests: 0, errorPercent: null, samples: 1 });
 });
 
-test('a clock that was set back leaves nothing behind that counts for hours', () => {
+test('after the clock was set back, samples from the future do not count', () => {
   const hour = 3_600_000;
   const later = { at: hour, instances: both(), traffic: [delta('gs-1', { failure: 5 })] };
   const back = { at: 5_000, instances: both(), traffic: [delta('gs-1', { success: 3 })] };
@@ -104,7 +100,7 @@ test('a clock that was set back leaves nothing behind that counts for hours', ()
   expect(old.total).toMatchObject({ requests: 0, samples: 1 });
 });
 
-test('an agent that starts and has judged nothing yet sees no outage', () => {
+test('instances that no probe has judged yet are no outage', () => {
   const unknown = { state: 'down' as const, health: 'unknown' as const };
   const updates = [
     { at: 1_000, instances: both(unknown, unknown) },
@@ -115,7 +111,7 @@ test('an agent that starts and has judged nothing yet sees no outage', () => {
   expect(service?.instances).toMatchObject([{ samples: 1 }, { samples: 0, availabilityPercent: null }]);
 });
 
-test('with too few samples a reading says nothing', () => {
+test('with too few samples a reading is null', () => {
   const update = { at: 1_000, instances: both(), traffic: [delta('gs-1', { failure: 9 })] };
   const list = readRules(summaryOf([update], 2_000), 10);
   expect(list.map(({ value }) => value)).toEqual(list.map(() => null));

@@ -3,17 +3,17 @@ import { sketchQuantile } from '../../shared/sketch.ts';
 import { type Instance, instanceKey } from '../core/state.ts';
 import { emptyTotals, type TrafficTotals, type TrafficWindow } from '../core/traffic-window.ts';
 
-/** Null where there is nothing to tell from. */
+/** Null where nothing was measured. */
 export interface TrafficMeasures {
   requests: number;
   perSecond: number;
   errorPercent: number | null;
-  /** Milliseconds; `latencySamples` tells of how many requests. */
+  /** Percentiles of `latencySamples` requests, in milliseconds. */
   p50Ms: number | null;
   p95Ms: number | null;
   p99Ms: number | null;
   latencySamples: number;
-  /** Share of the looks at which it could take traffic. */
+  /** Share of the `samples` that found it able to take traffic. */
   availabilityPercent: number | null;
   samples: number;
   /** Mean of requests in flight plus queued. */
@@ -48,7 +48,7 @@ export interface SiteSummaryInput {
   window: TrafficWindow;
   instances: Iterable<Instance>;
   now: number;
-  /** When watching began: rates of a window that is not full yet are over the time there was. */
+  /** Start of the agent: a window that is not full yet has this start. */
   since: number;
 }
 
@@ -76,7 +76,9 @@ export function summarizeTraffic({ config, window, instances, now, since }: Site
         of: list.length,
         ...of(id, ''),
         instances: list.map(({ id: instance, state, reason }) => ({
-          ...{ id: instance, state, reason },
+          id: instance,
+          state,
+          reason,
           ...of(id, instance),
         })),
       };
@@ -84,21 +86,21 @@ export function summarizeTraffic({ config, window, instances, now, since }: Site
   };
 }
 
-function measure(figures: TrafficTotals, windowSeconds: number): TrafficMeasures {
-  const requests = figures.success + figures.failure;
-  const sketch = figures.latency;
-  const quantile = (q: number) => (sketch ? sketchQuantile(sketch, q) : null);
+function measure(totals: TrafficTotals, windowSeconds: number): TrafficMeasures {
+  const { failure, latency, samples } = totals;
+  const requests = totals.success + failure;
+  const quantile = (q: number) => (latency ? sketchQuantile(latency, q) : null);
   return {
     requests,
     perSecond: requests / windowSeconds,
-    errorPercent: requests > 0 ? (100 * figures.failure) / requests : null,
+    errorPercent: requests > 0 ? (100 * failure) / requests : null,
     p50Ms: quantile(0.5),
     p95Ms: quantile(0.95),
     p99Ms: quantile(0.99),
-    latencySamples: sketch?.count ?? 0,
-    availabilityPercent: figures.samples > 0 ? (100 * figures.upSamples) / figures.samples : null,
-    samples: figures.samples,
-    concurrency: figures.samples > 0 ? figures.concurrencySum / figures.samples : null,
-    queuedMax: figures.queuedMax,
+    latencySamples: latency?.count ?? 0,
+    availabilityPercent: samples > 0 ? (100 * totals.upSamples) / samples : null,
+    samples,
+    concurrency: samples > 0 ? totals.concurrencySum / samples : null,
+    queuedMax: totals.queuedMax,
   };
 }

@@ -17,7 +17,7 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
-/** One alert, several agents: what people are told must not depend on which of them lives. */
+/** One alert, several agents: notifications must not depend on which agent is alive. */
 
 const log = pino({ level: 'silent' });
 const MINUTE = 60_000;
@@ -38,12 +38,12 @@ beforeAll(async () => {
   const spool = await openSpool<HistoryRecord[]>({ folder });
   writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
 });
-/** Each test begins with nothing on record, also where it is tried again. */
+/** Each test starts with an empty database, also when it is retried. */
 beforeEach(async () => {
   await saved();
   await database.query('DELETE FROM alerts');
   await database.query('DELETE FROM alert_silences');
-  told.length = 0;
+  sent.length = 0;
 });
 afterAll(async () => {
   await writer?.close(1_000);
@@ -55,16 +55,17 @@ afterAll(async () => {
 /** Every request of the last minutes took `p95Ms`. */
 function summary(p95Ms: number): SiteSummary {
   const measures = {
-    ...{
-      requests: 100,
-      perSecond: 1,
-      errorPercent: 0,
-      p50Ms: p95Ms,
-      p95Ms,
-      p99Ms: p95Ms,
-      latencySamples: 100,
-    },
-    ...{ availabilityPercent: 100, samples: 100, concurrency: 1, queuedMax: 0 },
+    requests: 100,
+    perSecond: 1,
+    errorPercent: 0,
+    p50Ms: p95Ms,
+    p95Ms,
+    p99Ms: p95Ms,
+    latencySamples: 100,
+    availabilityPercent: 100,
+    samples: 100,
+    concurrency: 1,
+    queuedMax: 0,
   };
   const service = { id: 'gs', up: 1, of: 1, ...measures, instances: [] };
   const host = { cpuPercent: 1, memoryPercent: 1, samples: 100 };
@@ -72,19 +73,23 @@ function summary(p95Ms: number): SiteSummary {
 }
 
 let clock = Date.UTC(2027, 0, 1);
-const told: string[] = [];
-function agent(name: string, leads: () => boolean, store: AlertStore = createAlertStore(database, writer)) {
+const sent: string[] = [];
+function agent(
+  name: string,
+  isLeader: () => boolean,
+  store: AlertStore = createAlertStore(database, writer),
+) {
   return createAlertManager({
     config: () => config,
     store,
     log,
-    isLeader: leads,
+    isLeader,
     now: () => clock,
-    // What an agent does that cannot learn what is open is another story.
+    // This test needs the open alerts; a database outage has its own test.
     loadMs: 60_000,
     dispatcher: {
       send: ({ event, severity, notified }: AlertMessage, as) =>
-        told.push(`${name} ${event} ${severity} ${notified}${event === 'resolved' ? ` to ${as}` : ''}`),
+        sent.push(`${name} ${event} ${severity} ${notified}${event === 'resolved' ? ` to ${as}` : ''}`),
       test: async () => [],
       status: () => ({}),
       close: async () => {},
@@ -93,79 +98,79 @@ function agent(name: string, leads: () => boolean, store: AlertStore = createAle
 }
 const saved = () => eventually(() => expect(writer.status()).toMatchObject({ state: 'ok', pending: 0 }));
 
-test('an alert goes on through a change of leader and a restart: nothing is told twice, repeats keep their pace', async () => {
+test('an alert survives a change of leader and a restart: nothing is sent twice, repeats keep their pace', async () => {
   let leader = 'a';
   const a = agent('a', () => leader === 'a');
   const b = agent('b', () => leader === 'b');
-  const look = async (agents: (typeof a)[], p95Ms: number) => {
+  const evaluate = async (agents: (typeof a)[], p95Ms: number) => {
     for (const one of agents) await one.evaluate(summary(p95Ms));
     await saved();
-    return told.splice(0);
+    return sent.splice(0);
   };
-  expect(await look([a, b], 600)).toEqual(['a raised critical 1']);
+  expect(await evaluate([a, b], 600)).toEqual(['a raised critical 1']);
   const [{ id } = { id: '' }] = a.firing();
-  const said: string[] = [];
+  const repeats: string[] = [];
   for (let minute = 1; minute <= 7; minute++) {
     clock += MINUTE;
-    said.push(...(await look([a, b], 600)));
+    repeats.push(...(await evaluate([a, b], 600)));
   }
-  expect(said).toEqual(['a repeated critical 2', 'a repeated critical 3']);
+  expect(repeats).toEqual(['a repeated critical 2', 'a repeated critical 3']);
   expect(b.firing()).toMatchObject([{ id, notified: 3 }]);
-  // One minute after the last repeat a is gone.
+  // One minute after the last repeat, agent a is gone.
   leader = 'b';
-  expect(await look([a, b], 600)).toEqual([]);
+  expect(await evaluate([a, b], 600)).toEqual([]);
   expect(b.firing()).toMatchObject([{ id, notified: 3 }]);
   clock += MINUTE;
-  expect(await look([a, b], 600)).toEqual([]);
-  // As is b, and begins anew.
+  expect(await evaluate([a, b], 600)).toEqual([]);
+  // Agent b restarts.
   const again = agent('b', () => true);
-  expect(await look([again], 600)).toEqual([]);
+  expect(await evaluate([again], 600)).toEqual([]);
   clock += MINUTE;
-  expect(await look([again], 600)).toEqual(['b repeated critical 4']);
+  expect(await evaluate([again], 600)).toEqual(['b repeated critical 4']);
   expect(again.acknowledge(id, 'ada')).toMatchObject({ acknowledgedBy: 'ada' });
   await saved();
   const third = agent('c', () => true);
   clock += 30 * MINUTE;
-  expect(await look([third], 600)).toEqual([]);
-  expect(await look([third], 1_200)).toEqual(['c escalated emergency 1']);
-  expect([...(await look([third], 10)), ...(await look([third], 10))]).toEqual([
+  expect(await evaluate([third], 600)).toEqual([]);
+  expect(await evaluate([third], 1_200)).toEqual(['c escalated emergency 1']);
+  expect([...(await evaluate([third], 10)), ...(await evaluate([third], 10))]).toEqual([
     'c resolved emergency 1 to critical,emergency',
   ]);
-  expect(await look([agent('d', () => true)], 10)).toEqual([]);
+  expect(await evaluate([agent('d', () => true)], 10)).toEqual([]);
 });
 
-test('an acknowledgement given to the agent that follows counts for what that agent showed, and changes nothing else', async () => {
-  const leads = agent('a', () => true);
-  const follows = agent('b', () => false);
-  const look = async (one: typeof leads, p95Ms: number) => {
+test('an acknowledgement given to the standby counts for the severity it showed and changes nothing else', async () => {
+  const leader = agent('a', () => true);
+  const standby = agent('b', () => false);
+  const evaluate = async (one: typeof leader, p95Ms: number) => {
     await one.evaluate(summary(p95Ms));
     await saved();
     clock += MINUTE;
   };
-  await look(leads, 450);
-  await look(follows, 450);
-  const [{ id } = { id: '' }] = follows.firing();
+  await evaluate(leader, 450);
+  await evaluate(standby, 450);
+  const [{ id } = { id: '' }] = standby.firing();
   const row = async () => (await createAlertStore(database, writer).recent(100)).find((one) => one.id === id);
-  await look(leads, 600);
-  follows.acknowledge(id, 'ada');
+  await evaluate(leader, 600);
+  standby.acknowledge(id, 'ada');
   await saved();
   expect(await row()).toMatchObject({ severity: 'critical', threshold: 500, acknowledgedBy: null });
-  await look(follows, 600);
-  follows.acknowledge(id, 'ada');
+  await evaluate(standby, 600);
+  standby.acknowledge(id, 'ada');
   await saved();
-  told.splice(0);
-  for (let minute = 0; minute < 5; minute++) await look(leads, 600);
-  expect(told.splice(0)).toEqual([]);
-  expect(leads.firing()).toMatchObject([{ id, severity: 'critical', acknowledgedBy: 'ada' }]);
-  await look(leads, 10);
-  await look(leads, 10);
-  follows.acknowledge(id, 'eve');
+  sent.splice(0);
+  for (let minute = 0; minute < 5; minute++) await evaluate(leader, 600);
+  expect(sent.splice(0)).toEqual([]);
+  expect(leader.firing()).toMatchObject([{ id, severity: 'critical', acknowledgedBy: 'ada' }]);
+  await evaluate(leader, 10);
+  await evaluate(leader, 10);
+  standby.acknowledge(id, 'eve');
   await saved();
   expect(await row()).toMatchObject({ state: 'resolved', acknowledgedBy: 'ada' });
-  told.splice(0);
+  sent.splice(0);
 });
 
-test('a silence holds from the first look of an agent that starts', async () => {
+test('a silence applies from the first evaluation of a new agent', async () => {
   const first = agent('a', () => true);
   first.addSilence({
     rule: 'p95Ms',
@@ -188,6 +193,6 @@ test('a silence holds from the first look of an agent that starts', async () => 
   await eventually(async () => expect(await store.silences(clock)).toHaveLength(1));
   const second = agent('b', () => true, late);
   await second.evaluate(summary(600));
-  expect(told.splice(0)).toEqual([]);
+  expect(sent.splice(0)).toEqual([]);
   expect(second.firing()).toHaveLength(1);
 });

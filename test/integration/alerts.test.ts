@@ -49,7 +49,7 @@ beforeAll(async () => {
       });
     },
   });
-  // A connection that breaks off shows at the sender.
+  // The sender notices a broken connection.
   smtp.on('error', () => {});
   web = createServer((request, response) => {
     let text = '';
@@ -120,7 +120,7 @@ function open() {
     deps: {
       smtpUrl: `smtp://lb:pass%40word@127.0.0.1:${port(smtp.server)}`,
       slackWebhookUrl: `http://127.0.0.1:${port(web)}/slack`,
-      // However long it takes: what is given up on a busy machine and sent again would be there twice.
+      // No timeout: on a busy machine a retry would deliver the message twice.
       fetch: (url, init) => fetch(url, { ...init, signal: null }),
       log,
     },
@@ -142,7 +142,7 @@ function open() {
   return { alerts, dispatcher, slow };
 }
 
-test('raised, escalated and resolved reach mail, webhook, Slack and a program, past dead and slow receivers', async () => {
+test('raised, escalated and resolved reach mail, webhook, Slack and a command, despite dead and slow receivers', async () => {
   const { alerts, dispatcher, slow } = open();
   refusals = 2;
   for (const ms of [450, 450, 600, 1500, 10, 10]) await alerts.evaluate(slow(ms));
@@ -162,7 +162,7 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
   });
   await eventually(() => expect(posts.filter((post) => 'attachments' in post)).toHaveLength(3));
 
-  // As many, but for one that came and whose answer was late.
+  // A retry may deliver a mail twice, so count the subjects.
   const subjects = () => new Set(mails.map((text) => /^Subject: .*/m.exec(text)?.[0]));
   await eventually(() => expect(subjects().size).toBe(3));
   expect(mailAuth).toBe('lb:pass@word');
@@ -170,14 +170,14 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
   expect(mails[0]).toContain('acgs-lb alerts ack');
   expect(mails.at(-1)).toMatch(/^Subject: \[main\] OK resolved: gs: p95 latency/m);
 
-  const told = () =>
+  const events = () =>
     readFileSync(commandFile(), 'utf8')
       .trim()
       .split('\n')
       .map((line) => (JSON.parse(line) as AlertMessage).event);
-  await eventually(() => expect(told()).toEqual(['raised', 'escalated', 'escalated', 'resolved']));
+  await eventually(() => expect(events()).toEqual(['raised', 'escalated', 'escalated', 'resolved']));
 
-  // It is eased to a warning, then over: who heard of it as critical hears both.
+  // The receivers of the critical notification get both eased and resolved.
   for (const ms of [600, 420, 420, 10, 10]) await alerts.evaluate(slow(ms));
   await eventually(() =>
     expect(hook().slice(3)).toMatchObject([
@@ -190,27 +190,31 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a program, p
 
   await eventually(() => expect(dispatcher.status().dead).toMatchObject({ failed: 6, delivered: 0 }));
   expect(dispatcher.status().dead?.lastError).toContain('ECONNREFUSED');
-  await eventually(() => expect(dispatcher.status().slow?.lastError).toMatch(/ended by SIGKILL/));
+  await eventually(() => expect(dispatcher.status().slow?.lastError).toMatch(/killed by SIGKILL/));
 });
 
-test('a test message tells how each receiver took it', async () => {
+test('a test message reports the result of each receiver', async () => {
   const { alerts } = open();
   const test = async (only?: string) =>
     Object.fromEntries((await alerts.sendTest(only)).map(({ receiver, error }) => [receiver, error]));
-  // Once more where a server, which runs in this process, was held up for as long as mail is waited for.
+  // Retries: the mail server runs in this process and may respond too late.
   await eventually(async () =>
     expect(await test()).toMatchObject({
-      ...{ hook: null, chat: null, mail: null, call: null },
-      ...{ dead: expect.stringContaining('ECONNREFUSED'), slow: expect.stringMatching(/ended by SIGKILL/) },
+      hook: null,
+      chat: null,
+      mail: null,
+      call: null,
+      dead: expect.stringContaining('ECONNREFUSED'),
+      slow: expect.stringMatching(/killed by SIGKILL/),
     }),
   );
   mails.length = 0;
   await eventually(async () => expect(await test('mail')).toEqual({ mail: null }));
-  expect(mails.at(-1)).toContain('this is a test, nothing is wrong');
-  expect(await alerts.sendTest('nobody')).toEqual([]);
+  expect(mails.at(-1)).toContain('this is a test; no action is needed');
+  expect(await alerts.sendTest('unknown')).toEqual([]);
 });
 
-test('an alert outlives a database that hangs: it is told all the same', async () => {
+test('an alert is sent while the database hangs', async () => {
   const config = configOf();
   const sent: string[] = [];
   const never = new Promise<never>(() => {});

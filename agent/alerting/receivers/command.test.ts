@@ -16,7 +16,7 @@ const message = { id: 'a1' } as AlertMessage;
 const script = (text: string, timeoutMs: number) =>
   commandReceiver(['/bin/sh', '-c', text, 'sh', join(folder, 'pid')], timeoutMs)(message);
 const pid = () => Number(readFileSync(join(folder, 'pid'), 'utf8'));
-/** Ended, be it that nobody has taken note of it yet. */
+/** A zombie has exited too. */
 const hasEnded = (process: number) => {
   try {
     return / Z /.test(readFileSync(`/proc/${process}/stat`, 'utf8'));
@@ -26,21 +26,21 @@ const hasEnded = (process: number) => {
 };
 const LONG_MS = 600_000;
 
-test('what it leaves behind is not waited for, and goes on', async () => {
+test('a process left behind keeps running and delays nothing', async () => {
   await script('sleep 600 & echo $! > "$1"', LONG_MS);
   expect(hasEnded(pid())).toBe(false);
   process.kill(pid());
   await expect(script('sleep 600 & echo $! > "$1"; echo why >&2; exit 3', LONG_MS)).rejects.toThrow(
-    /exited with 3: why/,
+    /exited with code 3: why/,
   );
   process.kill(pid());
 });
 
-test('when its time is over, all that it started ends', async () => {
-  // Once more where it was given no time to begin.
+test('a timeout kills the command and every process it started', async () => {
+  // Retries with more time when the script was killed before it began.
   for (const limitMs of [500, 5_000, 30_000]) {
     await expect(script('sleep 600 & echo $! > "$1"; wait', limitMs)).rejects.toThrow(
-      `was ended by SIGKILL (limit ${limitMs} ms)`,
+      `killed by SIGKILL (timeout ${limitMs} ms)`,
     );
     if (existsSync(join(folder, 'pid'))) break;
   }

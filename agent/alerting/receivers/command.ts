@@ -1,50 +1,51 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { DeliverAlert } from './receiver.ts';
 
 const MAX_STDERR = 2_000;
-/** For the last words of a program that failed. */
-const WORDS_MS = 200;
+/** How long to wait for the error output of a command that failed. */
+const STDERR_WAIT_MS = 200;
 
 /**
- * Runs a program with the alert's JSON on its standard input; no shell. Exit code 0 is delivery. What it has started by
- * then may go on; when its time is over all of it ends.
+ * Runs a program with the alert as JSON on its standard input, without a shell. Exit code 0 means delivered. Processes
+ * that it leaves behind keep running; after `timeoutMs` it is killed with every process it started.
  */
 export function commandReceiver(argv: readonly string[], timeoutMs: number): DeliverAlert {
   const [program = '', ...args] = argv;
   return async (message) => {
-    // Secrets of the agent are not the program's.
+    // The program does not get the agent's secrets.
     const { PATH = '', HOME = '', LANG = '' } = process.env;
-    // Detached: a group of its own, that can be ended as a whole.
     const child = spawn(program, args, {
-      ...{ env: { PATH, HOME, LANG }, detached: true },
+      env: { PATH, HOME, LANG },
+      // Its own process group, so that it can be killed as a whole.
+      detached: true,
       stdio: ['pipe', 'ignore', 'pipe'],
     });
-    let said = '';
+    let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said = `${said}${text}`.slice(-MAX_STDERR);
+      stderr = `${stderr}${text}`.slice(-MAX_STDERR);
     });
-    // What it started may hold it open for long.
-    const silent = once(child.stderr, 'close').catch(() => {});
-    // A program that does not read its input is free not to.
+    // A process left behind may keep it open.
+    const stderrClosed = once(child.stderr, 'close').catch(() => {});
+    // The program may exit without reading its input.
     child.stdin.on('error', () => {});
     child.stdin.end(`${JSON.stringify(message)}\n`);
-    const late = setTimeout(() => child.pid && endGroup(child.pid), timeoutMs);
-    const [code, signal] = await once(child, 'exit').finally(() => clearTimeout(late));
+    const timeout = setTimeout(() => child.pid && killGroup(child.pid), timeoutMs);
+    const [code, signal] = await once(child, 'exit').finally(() => clearTimeout(timeout));
     if (code === 0) return;
-    await Promise.race([silent, sleep(WORDS_MS, undefined, { ref: false })]);
-    // A timer that is late fires before what has come meanwhile is read.
-    await turn();
-    const how = signal ? `was ended by ${signal} (limit ${timeoutMs} ms)` : `exited with ${code}`;
-    throw new Error(`${program} ${how}${said.trim() ? `: ${said.trim()}` : ''}`);
+    await Promise.race([stderrClosed, sleep(STDERR_WAIT_MS, undefined, { ref: false })]);
+    // An overdue timer fires before pending input is read.
+    await setImmediate();
+    const result = signal ? `killed by ${signal} (timeout ${timeoutMs} ms)` : `exited with code ${code}`;
+    throw new Error(`${program} ${result}${stderr.trim() ? `: ${stderr.trim()}` : ''}`);
   };
 }
 
-function endGroup(pid: number): void {
+function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // It has ended by itself.
+    // It has already exited.
   }
 }

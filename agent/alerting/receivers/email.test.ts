@@ -6,10 +6,20 @@ import type { AlertMessage } from '../message.ts';
 import { emailReceiver } from './email.ts';
 
 const message: AlertMessage = {
-  ...{ event: 'raised', site: 'main', at: '2027-01-01T00:00:00.000Z', id: 'a1', rule: 'availabilityPercent' },
-  ...{ service: 'gs', severity: 'critical', state: 'firing', value: 98, threshold: 99, notified: 1 },
+  event: 'raised',
+  site: 'main',
+  at: '2027-01-01T00:00:00.000Z',
+  id: 'a1',
+  rule: 'availabilityPercent',
+  service: 'gs',
+  severity: 'critical',
+  state: 'firing',
+  value: 98,
+  threshold: 99,
+  notified: 1,
   message: 'gs-1: said\r\nBcc: all@example.org\r\n\r\nspent — 3 €\n.\nQUIT',
-  ...{ startedAt: '2027-01-01T00:00:00.000Z', resolvedAt: null },
+  startedAt: '2027-01-01T00:00:00.000Z',
+  resolvedAt: null,
 };
 
 let server: SMTPServer | undefined;
@@ -17,8 +27,10 @@ afterEach(() => new Promise<void>((resolve) => (server ? server.close(resolve) :
 
 async function listen(options: SMTPServerOptions): Promise<string> {
   const listening = new SMTPServer({
-    // It would ask DNS for the name of each client.
-    ...{ disabledCommands: ['STARTTLS'], allowInsecureAuth: true, disableReverseLookup: true },
+    disabledCommands: ['STARTTLS'],
+    allowInsecureAuth: true,
+    // Avoids a DNS query for each client.
+    disableReverseLookup: true,
     ...options,
   });
   listening.on('error', () => {});
@@ -27,7 +39,7 @@ async function listen(options: SMTPServerOptions): Promise<string> {
   return `smtp://lb:hush@127.0.0.1:${(listening.server.address() as AddressInfo).port}`;
 }
 
-test('words from outside add no header, no receiver and no end', async () => {
+test('text of an instance cannot add a header, a recipient or the end of the mail', async () => {
   let mail = '';
   let to: string[] = [];
   const url = await listen({
@@ -49,12 +61,12 @@ test('words from outside add no header, no receiver and no end', async () => {
   expect(body.join('\r\n\r\n')).toContain('acknowledge with: acgs-lb alerts ack a1');
 });
 
-test('a server that refuses is told of without the password', async () => {
+test('an error of the mail server does not reveal the password', async () => {
   const url = await listen({ onAuth: (_auth, _session, done) => done(new Error('no')) });
-  let told = '';
+  let errors = '';
   await eventually(async () => {
-    told += await emailReceiver(url, 'lb@example.org', ['ops@example.org'])(message).catch(String);
-    expect(told).toMatch(/Invalid login/);
+    errors += await emailReceiver(url, 'lb@example.org', ['ops@example.org'])(message).catch(String);
+    expect(errors).toMatch(/Invalid login/);
   });
-  expect(told).not.toContain('hush');
+  expect(errors).not.toContain('hush');
 });

@@ -2,7 +2,7 @@ import { createTransport } from 'nodemailer';
 import { bodyText, headline } from '../message.ts';
 import { type DeliverAlert, RECEIVER_TIMEOUT_MS } from './receiver.ts';
 
-/** SMTP by nodemailer; `smtpUrl` may carry user and password: smtp://user:pass@host:587, smtps:// for TLS from the start. */
+/** Sends mail over SMTP. `smtpUrl` is smtp://user:password@host:587, or smtps:// for TLS from the start. */
 export function emailReceiver(smtpUrl: string, from: string, to: readonly string[]): DeliverAlert {
   const transport = createTransport({
     url: smtpUrl,
@@ -17,10 +17,10 @@ export function emailReceiver(smtpUrl: string, from: string, to: readonly string
       subject: headline(message).slice(0, 200),
       text: bodyText(message),
       headers: {
-        // Replies of machines to machines help nobody (RFC 3834).
+        // Stops automatic replies (RFC 3834).
         'Auto-Submitted': 'auto-generated',
         'X-Priority': message.severity === 'warning' || message.event === 'resolved' ? '3' : '1',
-        // One alert is one thread, from raised to resolved.
+        // All messages of one alert form one thread.
         References: `<${message.id}@acgs-lb.${message.site}>`,
       },
     });

@@ -5,14 +5,24 @@ import type { AlertMessage } from '../message.ts';
 import { slackReceiver, webhookReceiver } from './http.ts';
 
 const message: AlertMessage = {
-  ...{ event: 'raised', site: 'main', at: '2027-01-01T00:00:00.000Z', id: 'a', rule: 'availabilityPercent' },
-  ...{ service: 'gs', severity: 'critical', state: 'firing', value: 98, threshold: 99, notified: 1 },
+  event: 'raised',
+  site: 'main',
+  at: '2027-01-01T00:00:00.000Z',
+  id: 'a',
+  rule: 'availabilityPercent',
+  service: 'gs',
+  severity: 'critical',
+  state: 'firing',
+  value: 98,
+  threshold: 99,
+  notified: 1,
   message: 'gs: gs-1 answers 500 <!channel> & <http://evil.example|click>',
-  ...{ startedAt: '2027-01-01T00:00:00.000Z', resolvedAt: null },
+  startedAt: '2027-01-01T00:00:00.000Z',
+  resolvedAt: null,
 };
 
-/** Gives up on nothing, however slow the machine. */
-const patient: typeof fetch = (input, init) => fetch(input, { ...init, signal: null });
+/** No timeout: the machine may be slow. */
+const fetchWithoutTimeout: typeof fetch = (input, init) => fetch(input, { ...init, signal: null });
 
 let server: Server | undefined;
 afterEach(() => {
@@ -20,8 +30,8 @@ afterEach(() => {
   server?.close();
 });
 
-async function receive(answer: (path: string) => { status: number; location?: string } | null) {
-  const asked: { path: string; body: string }[] = [];
+async function receive(respond: (path: string) => { status: number; location?: string } | null) {
+  const requests: { path: string; body: string }[] = [];
   const listening = createServer((request, response) => {
     let body = '';
     request.setEncoding('utf8').on('data', (part: string) => {
@@ -29,20 +39,21 @@ async function receive(answer: (path: string) => { status: number; location?: st
     });
     request.on('end', () => {
       const path = request.url ?? '';
-      asked.push({ path, body });
-      const given = answer(path);
-      if (given) response.writeHead(given.status, given.location ? { location: given.location } : {}).end();
+      requests.push({ path, body });
+      const result = respond(path);
+      if (result)
+        response.writeHead(result.status, result.location ? { location: result.location } : {}).end();
     });
   });
   server = listening;
   await new Promise<void>((resolve) => listening.listen(0, '127.0.0.1', resolve));
-  return { url: `http://127.0.0.1:${(listening.address() as AddressInfo).port}`, asked };
+  return { url: `http://127.0.0.1:${(listening.address() as AddressInfo).port}`, requests };
 }
 
-test('what an instance says of itself mentions nobody and links nowhere in Slack', async () => {
-  const { url, asked } = await receive(() => ({ status: 200 }));
-  await slackReceiver(patient, url, undefined)(message);
-  const { text, attachments } = JSON.parse(asked[0]?.body ?? '') as {
+test('text of an instance cannot mention a channel or add a link in Slack', async () => {
+  const { url, requests } = await receive(() => ({ status: 200 }));
+  await slackReceiver(fetchWithoutTimeout, url, undefined)(message);
+  const { text, attachments } = JSON.parse(requests[0]?.body ?? '') as {
     text: string;
     attachments: [{ fallback: string }];
   };
@@ -50,13 +61,13 @@ test('what an instance says of itself mentions nobody and links nowhere in Slack
   expect(attachments[0].fallback).toBe(text);
 });
 
-test('an alert goes where the file says and nowhere else: a redirect is a failure', async () => {
-  const { url, asked } = await receive(() => ({ status: 307, location: '/elsewhere' }));
-  await expect(webhookReceiver(patient, url, { 'x-key': 'secret' })(message)).rejects.toThrow();
-  expect(asked.map(({ path }) => path)).toEqual(['/']);
+test('a redirect is a failure and is not followed', async () => {
+  const { url, requests } = await receive(() => ({ status: 307, location: '/elsewhere' }));
+  await expect(webhookReceiver(fetchWithoutTimeout, url, { 'x-key': 'secret' })(message)).rejects.toThrow();
+  expect(requests.map(({ path }) => path)).toEqual(['/']);
 });
 
-test('a receiver that never answers is given up', async () => {
+test('a receiver that never responds times out', async () => {
   const { url } = await receive(() => null);
   await expect(webhookReceiver(fetch, url, {}, 50)(message)).rejects.toThrow(/timeout|aborted/i);
 });

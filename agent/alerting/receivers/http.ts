@@ -1,13 +1,17 @@
 import { headline } from '../message.ts';
 import { type DeliverAlert, RECEIVER_TIMEOUT_MS } from './receiver.ts';
 
-/** POSTs JSON; anything but 2xx is a failure, a redirect too: an alert goes where the file says and nowhere else. */
+interface PostOptions {
+  fetch: typeof globalThis.fetch;
+  url: string;
+  headers?: Record<string, string>;
+  timeoutMs?: number | undefined;
+}
+
+/** POSTs JSON. Any status but 2xx fails. So does a redirect: an alert goes only to the configured URL. */
 async function post(
-  fetch: typeof globalThis.fetch,
-  url: string,
-  headers: Record<string, string>,
+  { fetch, url, headers, timeoutMs = RECEIVER_TIMEOUT_MS }: PostOptions,
   body: unknown,
-  timeoutMs = RECEIVER_TIMEOUT_MS,
 ): Promise<void> {
   const response = await fetch(url, {
     method: 'POST',
@@ -17,7 +21,7 @@ async function post(
     signal: AbortSignal.timeout(timeoutMs),
   });
   await response.body?.cancel();
-  if (!response.ok) throw new Error(`answered ${response.status}`);
+  if (!response.ok) throw new Error(`HTTP status ${response.status}`);
 }
 
 export const webhookReceiver =
@@ -28,26 +32,29 @@ export const webhookReceiver =
     timeoutMs?: number,
   ): DeliverAlert =>
   (message) =>
-    post(fetch, url, headers, message, timeoutMs);
+    post({ fetch, url, headers, timeoutMs }, message);
 
-const COLOURS = { warning: '#d97706', critical: '#dc2626', emergency: '#7f1d1d' } as const;
+const COLORS = {
+  warning: '#d97706',
+  critical: '#dc2626',
+  emergency: '#7f1d1d',
+  resolved: '#15803d',
+} as const;
 
-/** https://docs.slack.dev/messaging/formatting-message-text: else words of an instance could call a whole channel. */
-const escaped = (text: string): string =>
+/** https://docs.slack.dev/messaging/formatting-message-text. Unescaped, the text of an instance could mention a channel. */
+const escapeSlack = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 
 /** Slack's incoming webhook: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks */
 export const slackReceiver =
   (fetch: typeof globalThis.fetch, url: string, channel: string | undefined): DeliverAlert =>
   (message) => {
-    const color = message.event === 'resolved' ? '#15803d' : COLOURS[message.severity];
-    const text = escaped(headline(message));
+    const color = message.event === 'resolved' ? COLORS.resolved : COLORS[message.severity];
+    const text = escapeSlack(headline(message));
     return post(
-      fetch,
-      url,
-      {},
+      { fetch, url },
       {
-        ...(channel ? { channel } : {}),
+        ...(channel && { channel }),
         text,
         attachments: [{ color, text: `since ${message.startedAt}`, fallback: text }],
       },

@@ -4,7 +4,7 @@ import { emailReceiver } from './email.ts';
 import { slackReceiver, webhookReceiver } from './http.ts';
 import type { DeliverAlert, ReceiverConfig, ReceiverDeps } from './receiver.ts';
 
-/** Throws, saying which variable is missing, when the receiver cannot work at all. */
+/** Throws with the name of the missing environment variable when the receiver cannot work. */
 export function openReceiver(config: ReceiverConfig, deps: ReceiverDeps): DeliverAlert {
   const { smtpUrl, slackWebhookUrl, log, fetch = globalThis.fetch } = deps;
   switch (config.type) {

@@ -2,12 +2,12 @@ import type { Config } from '../../../shared/config/config.ts';
 import type { Log } from '../../lib/log.ts';
 import type { AlertMessage } from '../message.ts';
 
-/** Delivers one message or throws, within ten seconds. Whether to try again is not its business. */
+/** Delivers one message or throws. Has a timeout; does not retry. */
 export type DeliverAlert = (message: AlertMessage) => Promise<void>;
 
 export type ReceiverConfig = Config['alerts']['receivers'][string];
 
-/** What receivers need beside the file: secrets from the environment, and the world. */
+/** What receivers need besides their configuration. */
 export interface ReceiverDeps {
   smtpUrl?: string | undefined;
   slackWebhookUrl?: string | undefined;
