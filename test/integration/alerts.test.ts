@@ -186,7 +186,7 @@ test('raised, escalated and resolved reach mail, webhook, Slack and a command, d
       { event: 'resolved', severity: 'warning' },
     ]),
   );
-  await eventually(() => expect(told().slice(4)).toEqual(['raised', 'eased', 'resolved']));
+  await eventually(() => expect(events().slice(4)).toEqual(['raised', 'eased', 'resolved']));
 
   await eventually(() => expect(dispatcher.status().dead).toMatchObject({ failed: 6, delivered: 0 }));
   expect(dispatcher.status().dead?.lastError).toContain('ECONNREFUSED');
