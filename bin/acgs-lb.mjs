@@ -1,6 +1,6 @@
 #!/usr/bin/env -S node --
-// `acgs-lb`: hands over to the CLI under the pinned Node, whatever Node this was called with. After `--` Node takes no
-// word for its own: it would look for --env-file anywhere.
+// `acgs-lb`: runs the CLI with the pinned Node. The `--` keeps Node from reading options such as --env-file, which it
+// otherwise accepts anywhere.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -10,7 +10,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const pinned = join(root, 'node_modules/node/bin/node');
 const [major = 0] = process.versions.node.split('.').map(Number);
 if (!existsSync(pinned) && major < 24) {
-  process.stderr.write('acgs-lb needs its packages: run npm ci (or npm start) in the checkout first\n');
+  process.stderr.write('acgs-lb: npm packages are missing; run npm ci (or npm start) in the checkout\n');
   process.exit(1);
 }
 const node = existsSync(pinned) ? pinned : process.execPath;

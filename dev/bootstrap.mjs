@@ -1,5 +1,5 @@
-// Installs what is missing, and says nothing when nothing is. Plain JavaScript for Node 18 and later: it runs before
-// node_modules exists, on whatever Node the machine has.
+// Installs missing packages and servers; prints nothing when nothing is missing. Plain JavaScript for Node 18 and later,
+// because it runs before node_modules exists, with the Node of the machine.
 import { dirname } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { installPackages, packagesAreCurrent } from './bootstrap/packages.mjs';
@@ -18,8 +18,8 @@ const say = (line) => process.stdout.write(`${line}\n`);
 const fail = (line) => process.stderr.write(`${line}\n`);
 
 /**
- * Resolves true when everything that is needed is there. With `requireServers` a missing HAProxy, Redis or Postgres
- * is a failure; without, it is said, and the caller goes on with what there is.
+ * Resolves true when everything required is installed. With `requireServers` a missing HAProxy, Redis or Postgres is a
+ * failure; otherwise it is only reported.
  */
 export async function bootstrap({
   requireServers = false,
@@ -38,7 +38,7 @@ export async function bootstrap({
 async function packages(noInstall) {
   if (packagesAreCurrent(root)) return true;
   if (noInstall) {
-    fail('npm packages are missing or out of date. Run: npm ci');
+    fail('npm packages are missing or outdated. Run: npm ci');
     return false;
   }
   say('Installing npm packages (about a minute) …');
@@ -55,20 +55,20 @@ async function servers({ requireServers, noInstall, embedded }) {
   if (!noInstall && mayInstall()) {
     say(`Installing ${missing.join(', ')} with the system's package manager …`);
     const error = await installServers(missing);
-    if (error) fail(`That failed:\n${error}`);
+    if (error) fail(`Installation failed:\n${error}`);
     if (missingServers({ embedded }).length === 0) return true;
   }
   const names = missing.join(', ');
   const how = command ? `To install: ${command}` : 'Install them with the package manager of your system.';
   if (requireServers) {
-    fail(`The tests run against the real servers, and these are missing: ${names}.\n${how}`);
+    fail(`The tests need servers that are missing: ${names}.\n${how}`);
     return false;
   }
-  say(`Going on without ${names}.\n${how}`);
+  say(`Continuing without ${names}.\n${how}`);
   return true;
 }
 
-/** Chromium and Prometheus are large, so only who asks for them gets them; without them their tests are skipped. */
+/** Chromium and Prometheus are large, so they are installed only on request. Tests that need them are skipped without them. */
 async function testTools(noInstall) {
   const missing = missingTestTools();
   if (missing.length === 0) return;
@@ -77,7 +77,7 @@ async function testTools(noInstall) {
     await installServers(missing);
   }
   const left = missingTestTools();
-  if (left.length > 0) say(`No ${left.join(' and no ')} here: the tests that need it are skipped.`);
+  if (left.length > 0) say(`Missing: ${left.join(', ')}. Tests that need them are skipped.`);
 }
 
 if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) {
@@ -90,7 +90,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
   };
   const unknown = process.argv.slice(2).filter((arg) => !(arg in known));
   if (unknown.length > 0) {
-    fail(`unknown option ${unknown.join(' ')}; known: ${Object.keys(known).join(' ')}`);
+    fail(`unknown option ${unknown.join(' ')}; expected: ${Object.keys(known).join(' ')}`);
     process.exit(2);
   }
   const options = Object.fromEntries(process.argv.slice(2).map((arg) => [known[arg], true]));

@@ -22,13 +22,13 @@ describe('packagesAreCurrent', () => {
   });
   afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-  it('is content with what the lock says, and leaves a stamp to see it at once the next time', () => {
+  it('is true when the tree matches the lock file, and leaves a stamp for a fast next check', () => {
     expect(packagesAreCurrent(root)).toBe(true);
     rmSync(join(root, 'node_modules/.package-lock.json'));
     expect(packagesAreCurrent(root)).toBe(true);
   });
 
-  it('is not content with another version, a half-made tree, or none', () => {
+  it('is false for another version, an incomplete tree or none', () => {
     expect(packagesAreCurrent(root)).toBe(true);
     write('package-lock.json', lock({ a: { version: '1.0.1' } }));
     expect(packagesAreCurrent(root)).toBe(false);
@@ -46,18 +46,18 @@ describe('node dev/bootstrap.mjs', () => {
   const run = (...args: string[]) =>
     spawnSync(process.execPath, [join(import.meta.dirname, 'bootstrap.mjs'), ...args], { encoding: 'utf8' });
 
-  it('says nothing when nothing is missing', () => {
+  it('prints nothing when nothing is missing', () => {
     expect(run('--require-servers')).toMatchObject({ status: 0, stdout: '', stderr: '' });
   });
 
-  it('goes on without Chromium and Prometheus, and says in one line what that costs', () => {
+  it('continues without Chromium and Prometheus and prints the consequence in one line', () => {
     const { status, stdout, stderr } = run('--require-servers', '--with-test-tools', '--no-install');
-    const line = 'the tests that need it are skipped';
+    const line = 'Tests that need them are skipped';
     expect([status, stderr]).toEqual([0, '']);
     expect(stdout.trim().split('\n').at(-1)).toMatch(missingTestTools().length > 0 ? line : /^$/);
   });
 
-  it('looks for each of the test tools, and has a package for it', () => {
+  it('finds each test tool and knows its package', () => {
     const none = { find: () => null };
     expect(missingTestTools({ chromium: none, prometheus: { find: () => '/usr/bin/promtool' } })).toEqual([
       'chromium',
@@ -65,13 +65,13 @@ describe('node dev/bootstrap.mjs', () => {
     expect(installCommand(['chromium', 'prometheus'])).toMatch(/install -y .*chromium \S*prometheus/);
   });
 
-  it('refuses what it does not know', () => {
+  it('rejects unknown options', () => {
     const { status, stderr } = run('--requre-servers');
     expect(status).toBe(2);
     expect(stderr).toContain('unknown option --requre-servers');
   });
 
-  it('knows the command for this system', () => {
+  it('prints the install command of this system', () => {
     expect(installCommand(['haproxy', 'postgres'])).toMatch(
       /(apt-get|dnf|yum) install -y .*haproxy postgresql/,
     );

@@ -15,18 +15,18 @@ import { build } from 'esbuild';
 import { bundleWorker } from './edge/bundle.ts';
 
 /**
- * `npm run build`: dist/ holds all a host needs besides Node: the program in one file (agent and CLI), the thread that
- * runs the embedded Postgres, and the files they read: migrations, HAProxy's template, the dashboard, the Worker.
+ * `npm run build` writes everything that a host needs besides Node into dist/: the program in one file (agent and CLI),
+ * the worker thread of the embedded Postgres, and the files they read (migrations, HAProxy template, dashboard, Worker).
  */
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-// Made aside and moved at the end: whoever runs dist/ never meets half of it.
+// Built in a separate folder and moved at the end, so that dist/ is always complete.
 const DIST = join(ROOT, '.build/dist');
 const PGLITE = join(ROOT, 'node_modules/@electric-sql/pglite/dist');
 
 rmSync(DIST, { recursive: true, force: true });
 mkdirSync(join(DIST, 'edge'), { recursive: true });
 
-// Some packages are CommonJS and call require; a bundle that is a module has to give it to them.
+// Some packages are CommonJS and call `require`, which an ES module does not have.
 const REQUIRE = `import { createRequire as acgsCreateRequire } from 'node:module';
 const require = acgsCreateRequire(import.meta.url);`;
 const program = `#!/usr/bin/env -S node --\n${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
@@ -48,7 +48,6 @@ cpSync(join(ROOT, 'agent/http/dashboard/public'), join(DIST, 'dashboard'), {
 for (const name of ['acgs-lb.yaml', 'acgs-lb.schema.json', '.env.example', 'LICENSE']) {
   copyFileSync(join(ROOT, name), join(DIST, name));
 }
-copyFileSync(join(ROOT, 'wrangler.toml'), join(DIST, 'edge/wrangler.toml'));
 const { name, version, license } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<
   string,
   string
@@ -58,7 +57,7 @@ writeFileSync(
   `${JSON.stringify({ name, version, license, type: 'module' }, null, 2)}\n`,
 );
 for (const name of readdirSync(join(DIST, 'edge'))) {
-  if (!/^(index\.js|wrangler\.toml)/.test(name)) rmSync(join(DIST, 'edge', name));
+  if (!/^(index\.js|worker\.json)/.test(name)) rmSync(join(DIST, 'edge', name));
 }
 rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
 renameSync(DIST, join(ROOT, 'dist'));
@@ -74,7 +73,7 @@ async function bundle(entry: string, out: string, banner: string): Promise<void>
     format: 'esm',
     banner: { js: banner },
     legalComments: 'linked',
-    // pg asks for it in vain where it is not installed.
+    // Optional dependency of pg.
     external: ['pg-native'],
     logLevel: 'warning',
   });

@@ -6,13 +6,13 @@ import { parseArgs } from 'node:util';
 import { quietWranglerEnv } from './edge/bundle.ts';
 import { EDGE_VARIABLES } from './edge/variables.ts';
 
-/** The edge under `wrangler dev`: slower, but with its inspector, its reload on change and its view of the Worker. */
+/** The edge under `wrangler dev`: slower, but with inspector and reload on change. */
 const { values } = parseArgs({
   options: { port: { type: 'string' }, persist: { type: 'string' }, 'run-dir': { type: 'string' } },
 });
 const { port = '', persist = '', 'run-dir': runDir = '' } = values;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-// A file and not `--var`: a command line can be read by every user of the machine.
+// A file instead of `--var`, because every user of the machine can read command lines.
 const envFile = join(runDir, 'edge.env');
 const lines = EDGE_VARIABLES.flatMap((name) => (process.env[name] ? [`${name}=${process.env[name]}\n`] : []));
 writeFileSync(envFile, lines.join(''), { mode: 0o600 });

@@ -1,12 +1,13 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { errorMessage } from '../agent/lib/error-message.ts';
 import { startLocalEdge } from './edge/miniflare.ts';
 import { EDGE_VARIABLES } from './edge/variables.ts';
 
 /**
- * The edge of the local stack, a process of its own: the Worker of this checkout in workerd. Its variables come from
- * the environment under the Worker's own names, so that no secret stands on a command line.
+ * The edge process of the local stack: the Worker of this checkout in workerd. It reads the Worker's variables from the
+ * environment, because other users can read command lines.
  */
 const { values } = parseArgs({
   options: {
@@ -39,15 +40,15 @@ const edge = await startLocalEdge({
   kvDown: values['kv-down'],
   ...(values.persist && { persist: values.persist }),
 }).catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`${errorMessage(error)}\n`);
   process.exit(1);
 });
 
-let ending = false;
+let stopping = false;
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    if (ending) return;
-    ending = true;
+    if (stopping) return;
+    stopping = true;
     edge.dispose().then(
       () => process.exit(0),
       () => process.exit(1),

@@ -2,8 +2,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * One demo instance: `node dev/instance.ts SERVICE ID PORT`. Answers JSON on every path, so that who answered can be
- * seen; `/health`; `/metrics`; and `POST /__demo {"delayMs": 200, "failRate": 0.5}` to make it slow or failing.
+ * One demo instance: `node dev/instance.ts SERVICE ID PORT`. Every path answers JSON that names the instance. It also
+ * serves `/health` and `/metrics`. `POST /__demo {"delayMs": 200, "failRate": 0.5}` makes it slow or failing.
  */
 const [service = '', id = '', portText = ''] = process.argv.slice(2);
 const port = Number(portText);
@@ -12,32 +12,32 @@ if (!service || !id || !Number.isInteger(port) || port < 1 || port > 65_535) {
   process.exit(2);
 }
 
-const knobs = { delayMs: 0, failRate: 0 };
+const faults = { delayMs: 0, failRate: 0 };
 const BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 const durations = { counts: new Array<number>(BUCKETS.length).fill(0), sum: 0, total: 0 };
 
 const server = createServer((request, response) => {
-  const begun = performance.now();
-  response.once('close', () => observe((performance.now() - begun) / 1000));
+  const startedAt = performance.now();
+  response.once('close', () => observe((performance.now() - startedAt) / 1000));
   answer(request, response).catch(() => response.destroy());
 });
 
-// Whoever holds the connection closes it: HAProxy must never find a reused one shut under its hands.
+// The client closes the connection, so HAProxy never reuses a connection that the server has closed.
 server.keepAliveTimeout = 0;
 server.requestTimeout = 0;
 server.maxRequestsPerSocket = 0;
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  // Not relative to a URL: there, what follows `//` is a host.
+  // Not resolved against a base URL: a path that starts with `//` would become a host.
   const { pathname: path } = new URL(`http://demo${request.url ?? '/'}`);
   if (path === '/metrics') return text(response, metrics());
-  if (path === '/__demo' && request.method === 'POST') return turnKnobs(request, response);
+  if (path === '/__demo' && request.method === 'POST') return setFaults(request, response);
   if (path === '/health') return json(response, 200, { status: 'healthy', service, instance_id: id });
   let received = 0;
   for await (const chunk of request) received += (chunk as Buffer).length;
-  if (knobs.delayMs > 0) await sleep(knobs.delayMs);
-  if (knobs.failRate > 0 && Math.random() < knobs.failRate) {
-    return json(response, 500, { service, instance_id: id, path, error: 'asked to fail' });
+  if (faults.delayMs > 0) await sleep(faults.delayMs);
+  if (faults.failRate > 0 && Math.random() < faults.failRate) {
+    return json(response, 500, { service, instance_id: id, path, error: 'simulated failure' });
   }
   json(response, 200, {
     service,
@@ -51,23 +51,23 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   });
 }
 
-async function turnKnobs(request: IncomingMessage, response: ServerResponse): Promise<void> {
+async function setFaults(request: IncomingMessage, response: ServerResponse): Promise<void> {
   let body = '';
   for await (const chunk of request) {
     body += String(chunk);
     if (body.length > 10_000) return json(response, 413, { error: 'too large' });
   }
-  let wanted: unknown;
+  let requested: unknown;
   try {
-    wanted = JSON.parse(body || '{}');
+    requested = JSON.parse(body || '{}');
   } catch {
     return json(response, 400, { error: 'not JSON' });
   }
   for (const name of ['delayMs', 'failRate'] as const) {
-    const value = (wanted as Partial<Record<typeof name, unknown>> | null)?.[name];
-    if (typeof value === 'number' && value >= 0) knobs[name] = value;
+    const value = (requested as Partial<Record<typeof name, unknown>> | null)?.[name];
+    if (typeof value === 'number' && value >= 0) faults[name] = value;
   }
-  json(response, 200, knobs);
+  json(response, 200, faults);
 }
 
 function json(response: ServerResponse, status: number, body: object): void {
@@ -104,11 +104,11 @@ function metrics(): string {
 }
 
 server.once('error', (error: NodeJS.ErrnoException) => {
-  const why = error.code === 'EADDRINUSE' ? `port ${port} is already taken` : error.message;
-  process.stderr.write(`${id}: ${why}\n`);
+  const reason = error.code === 'EADDRINUSE' ? `port ${port} is already in use` : error.message;
+  process.stderr.write(`${id}: ${reason}\n`);
   process.exit(1);
 });
-// In a container the other ones must reach it.
+// In a container, other containers must reach it.
 server.listen(port, process.env.ACGS_DEMO_HOST ?? '127.0.0.1');
 
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {

@@ -1,4 +1,4 @@
-// `npm start`: installs what is missing, then hands over to dev/up.ts under the pinned Node.
+// `npm start`: installs what is missing, then runs dev/up.ts with the pinned Node.
 import { spawn } from 'node:child_process';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,12 +24,12 @@ if (!(await bootstrap(options))) process.exit(1);
 
 const child = spawn(join(root, 'node_modules/node/bin/node'), [join(root, 'dev/up.ts'), ...argv], {
   stdio: 'inherit',
-  // up.ts ends the stack when we are gone, even if we were killed outright.
+  // up.ts stops the stack when this process dies, even by SIGKILL.
   env: { ...process.env, ACGS_STARTER_PID: String(process.pid) },
 });
-// A terminal's Ctrl-C reaches both of us; up.ts knows the repetition for what it is.
+// Ctrl-C reaches both processes; up.ts ignores the duplicate.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-// npm passes signals on, but is itself killed now and then: then nobody is left who would tell us.
+// npm forwards signals. When npm itself is killed, no signal arrives, so watch the parent.
 if (process.env.npm_lifecycle_event) {
   const npm = process.ppid;
   setInterval(() => process.ppid !== npm && child.kill('SIGTERM'), 500).unref();

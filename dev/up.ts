@@ -5,7 +5,7 @@ import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { HELP, parseOptions, type StackOptions, UsageError } from './options.mjs';
 import { runStack } from './stack/run.ts';
 
-/** `npm start` under the pinned Node: judges options and config, then runs the stack until it is told to stop. */
+/** `npm start` under the pinned Node: validates options and configuration, then runs the stack until a stop signal. */
 async function main(argv: string[]): Promise<number> {
   const options = parseOptions(argv);
   if (options.help) {

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * All temporary files of one run live in one folder that goes with it, also those of processes that were killed on
- * purpose. Others may walk through it: Postgres runs as another user when the tests run as root.
+ * Puts all temporary files of a test run into one folder and removes it at the end, including files of killed processes.
+ * Other users can traverse it, because Postgres runs as another user when the tests run as root.
  */
 export default function setup(): () => void {
   const before = process.env.TMPDIR;
@@ -14,7 +14,7 @@ export default function setup(): () => void {
   return () => {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
-    // More than once: a process that is just ending may still write there.
+    // Retries, because a process that is ending can still write there.
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
   };
 }

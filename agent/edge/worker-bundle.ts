@@ -4,83 +4,56 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { z } from 'zod';
 
-export interface WorkerBundle {
+const runtimeSchema = z.object({ compatibilityDate: z.string(), compatibilityFlags: z.array(z.string()) });
+
+export interface WorkerBundle extends z.output<typeof runtimeSchema> {
   code: Buffer;
-  compatibilityDate: string;
-  compatibilityFlags: string[];
 }
 
 /**
- * The Worker as Cloudflare would be given it, with what wrangler.toml says of the runtime. An installation has it
- * beside the program (`edge/index.js`, `edge/wrangler.toml`); a checkout bundles it with wrangler. Throws with what to do.
+ * Loads the bundled Worker and its runtime settings: `edge/index.js` and `edge/worker.json` beside the program. In a
+ * checkout it builds them first. Throws an Error with advice when neither is possible.
  */
 export async function loadWorkerBundle(programDir: string): Promise<WorkerBundle> {
   const installed = join(programDir, 'edge');
-  if (existsSync(join(installed, 'index.js'))) {
-    return { code: await readFile(join(installed, 'index.js')), ...(await runtimeOf(installed)) };
+  if (existsSync(join(installed, 'index.js'))) return readBundle(installed);
+  const checkout = findCheckout(programDir);
+  if (!checkout) {
+    throw new Error(`${installed}/index.js is missing: run \`npm run build\` and install again`);
   }
-  const root = checkoutOf(programDir);
-  if (!root)
-    throw new Error(
-      `no Worker to serve: ${installed}/index.js is missing; run npm run build and install again`,
-    );
-  return { code: await bundle(root), ...(await runtimeOf(root)) };
+  const outDir = await mkdtemp(join(tmpdir(), 'acgs-edge-'));
+  try {
+    await promisify(execFile)(process.execPath, [join(checkout, 'dev/edge/bundle.ts'), outDir]);
+    return await readBundle(outDir);
+  } finally {
+    await rm(outDir, { recursive: true, force: true });
+  }
 }
 
-/** The folder with wrangler.toml and worker/ that holds `dir`, or null. */
-function checkoutOf(dir: string): string | null {
+async function readBundle(dir: string): Promise<WorkerBundle> {
+  const [code, settings] = await Promise.all([
+    readFile(join(dir, 'index.js')),
+    readFile(join(dir, 'worker.json'), 'utf8'),
+  ]);
+  return { code, ...runtimeSchema.parse(JSON.parse(settings)) };
+}
+
+/** The nearest folder at or above `dir` that has the Worker's source, or null. */
+function findCheckout(dir: string): string | null {
   for (let at = dir; ; at = dirname(at)) {
     if (existsSync(join(at, 'wrangler.toml')) && existsSync(join(at, 'worker'))) return at;
     if (at === dirname(at)) return null;
   }
 }
 
-/** The two lines of wrangler.toml that matter to workerd itself. */
-async function runtimeOf(dir: string): Promise<Omit<WorkerBundle, 'code'>> {
-  const toml = await readFile(join(dir, 'wrangler.toml'), 'utf8');
-  const compatibilityDate = /^compatibility_date\s*=\s*"([\d-]+)"/m.exec(toml)?.[1];
-  if (!compatibilityDate) throw new Error(`${dir}/wrangler.toml names no compatibility_date`);
-  const flags = /^compatibility_flags\s*=\s*\[([^\]]*)\]/m.exec(toml)?.[1] ?? '';
-  return {
-    compatibilityDate,
-    compatibilityFlags: [...flags.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? ''),
-  };
-}
-
-async function bundle(root: string): Promise<Buffer> {
-  const out = await mkdtemp(join(tmpdir(), 'acgs-edge-'));
-  const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
-  const args = [
-    wrangler,
-    'deploy',
-    '--dry-run',
-    '--env=',
-    '--outdir',
-    out,
-    '--config',
-    join(root, 'wrangler.toml'),
-  ];
-  const env = { ...process.env, CI: 'true', WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true' };
-  try {
-    await promisify(execFile)(process.execPath, args, { cwd: root, env });
-    return await readFile(join(out, 'index.js'));
-  } catch (error) {
-    const said = error as { stdout?: string; stderr?: string; message: string };
-    throw new Error(
-      `wrangler could not bundle the Worker:\n${said.stdout ?? ''}${said.stderr ?? said.message}`.trim(),
-    );
-  } finally {
-    await rm(out, { recursive: true, force: true });
-  }
-}
-
-/** The workerd to run: beside the program, in the checkout's packages, or on the PATH. */
+/** The workerd program: beside the Worker, in the packages of the checkout, or on the PATH. */
 export function workerdProgram(programDir: string): string {
-  const root = checkoutOf(programDir);
-  const places = [
+  const checkout = findCheckout(programDir);
+  const paths = [
     join(programDir, 'edge/workerd'),
-    ...(root ? [join(root, 'node_modules/workerd/bin/workerd')] : []),
+    ...(checkout ? [join(checkout, 'node_modules/workerd/bin/workerd')] : []),
   ];
-  return places.find((place) => existsSync(place)) ?? 'workerd';
+  return paths.find((path) => existsSync(path)) ?? 'workerd';
 }

@@ -3,25 +3,25 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { findProgram, runQuietly } from './run.mjs';
 
-/** Programs that every command needs: a tree without them was left half-made. */
-const PROOF = ['node/bin/node', '.bin/tsc', '.bin/vitest', '.bin/wrangler', '.bin/workerd'];
+/** Programs that every command needs. Without them, an installation was interrupted. */
+const REQUIRED_PROGRAMS = ['node/bin/node', '.bin/tsc', '.bin/vitest', '.bin/wrangler', '.bin/workerd'];
 
-/** True when node_modules is what package-lock.json says. A stamp makes the usual case one hash and five looks. */
+/** True when node_modules matches package-lock.json. A stamp file makes the usual check fast. */
 export function packagesAreCurrent(root) {
   const modules = join(root, 'node_modules');
-  if (PROOF.some((path) => !existsSync(join(modules, path)))) return false;
+  if (REQUIRED_PROGRAMS.some((path) => !existsSync(join(modules, path)))) return false;
   const stamp = join(modules, '.acgs-lb-stamp');
-  const wanted = lockHash(root);
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return true;
+  const expected = lockHash(root);
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === expected) return true;
   if (!sameAsInstalled(root)) return false;
-  writeStamp(stamp, wanted);
+  writeStamp(stamp, expected);
   return true;
 }
 
-/** `npm ci`. Null when it went well, else what npm said. */
+/** Runs `npm ci`. Returns null on success, else npm's output. */
 export async function installPackages(root) {
   const npm = npmCommand();
-  if (!npm) return 'npm was not found beside node; install it and start again';
+  if (!npm) return 'npm not found; install it and start again';
   const [command, ...args] = npm;
   const env = {
     ...process.env,
@@ -29,7 +29,7 @@ export async function installPackages(root) {
     npm_config_fund: 'false',
     npm_config_audit: 'false',
   };
-  // `npm test` under NODE_ENV=production would otherwise leave the development tools out.
+  // With NODE_ENV=production, npm would omit the development tools.
   const { code, output } = await runQuietly(command, [...args, 'ci', '--include=dev', '--prefix', root], {
     what: 'npm packages',
     env,
@@ -44,7 +44,7 @@ function writeStamp(stamp, text) {
     mkdirSync(dirname(stamp), { recursive: true });
     writeFileSync(stamp, text);
   } catch {
-    // A read-only tree is fine: the slower comparison is made each time.
+    // Read-only tree: the slower comparison runs each time.
   }
 }
 
@@ -54,7 +54,7 @@ function lockHash(root) {
     .digest('hex');
 }
 
-/** Compares the lock with npm's own note of what it installed; optional packages of other platforms may be absent. */
+/** Compares the lock file with npm's record of the installed packages. Optional packages can be missing. */
 function sameAsInstalled(root) {
   try {
     const read = (path) => JSON.parse(readFileSync(join(root, path), 'utf8')).packages;
@@ -69,7 +69,7 @@ function sameAsInstalled(root) {
   }
 }
 
-/** The npm that runs us, else the one beside node, else the one on the PATH. */
+/** The npm that runs this process, else the one beside node, else the one on the PATH. */
 function npmCommand() {
   const running = process.env.npm_execpath;
   if (running && existsSync(running) && /npm-cli\.js$/.test(running)) return [process.execPath, running];

@@ -2,37 +2,37 @@ import { spawn } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** Debian keeps servers' programs out of an ordinary user's PATH. */
+/** On Debian, the PATH of ordinary users lacks the folders of server programs. */
 const SYSTEM_FOLDERS = ['/usr/local/sbin', '/usr/sbin', '/sbin', '/usr/local/bin', '/usr/bin', '/bin'];
 
-/** PATH with the system's folders behind it. */
+/** PATH with the system's folders appended. */
 export function fullPath(path = process.env.PATH ?? '') {
   const folders = path.split(delimiter).filter(Boolean);
   return [...folders, ...SYSTEM_FOLDERS.filter((folder) => !folders.includes(folder))].join(delimiter);
 }
 
-/** The program's full path, or null. */
+/** The absolute path of a program, or null. */
 export function findProgram(name, folders = fullPath().split(delimiter)) {
   for (const folder of folders) {
     try {
       accessSync(join(folder, name), constants.X_OK);
       return join(folder, name);
     } catch {
-      // Not here: the next folder.
+      // Try the next folder.
     }
   }
   return null;
 }
 
 /**
- * Runs a command quietly, saying every 10 s that it is still at it. Resolves with its exit code and all it printed.
- * Ctrl-C reaches the command itself, which shares the terminal.
+ * Runs a command without showing its output; prints the elapsed time every 10 s. Resolves with the exit code and the end
+ * of the output. Ctrl-C reaches the command, because it shares the terminal.
  */
 export function runQuietly(command, args, { what, env = process.env } = {}) {
-  const begun = Date.now();
+  const startedAt = Date.now();
   let output = '';
   const ticker = setInterval(() => {
-    process.stdout.write(`  … ${what}: ${Math.round((Date.now() - begun) / 1000)} s\n`);
+    process.stdout.write(`  … ${what}: ${Math.round((Date.now() - startedAt) / 1000)} s\n`);
   }, 10_000);
   return new Promise((resolve) => {
     const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], env });

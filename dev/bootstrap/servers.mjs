@@ -2,14 +2,14 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { findProgram, runQuietly } from './run.mjs';
 
-/** The servers the system's package manager provides, and the program that shows each is there. */
+/** Servers from the system's package manager: how to find each, and its packages. */
 const SERVERS = {
   haproxy: { find: () => findProgram('haproxy'), apt: 'haproxy', dnf: 'haproxy' },
   redis: { find: () => findProgram('redis-server'), apt: 'redis-server', dnf: 'redis' },
   postgres: { find: findPostgres, apt: 'postgresql', dnf: 'postgresql-server' },
 };
 
-/** What single tests use and skip themselves without, and socat, which docs/operations.md calls. The pages' tests find a browser where test/browser looks. */
+/** Optional tools: tests that need one are skipped without it. docs/operations.md uses socat. */
 const TEST_TOOLS = {
   chromium: {
     find: () => findProgram('chromium') ?? findProgram('google-chrome'),
@@ -38,7 +38,7 @@ export function missingServers({ embedded = false } = {}) {
   return wanted.filter((name) => !SERVERS[name].find());
 }
 
-/** The folder of initdb and postgres, newest version first: Debian and Red Hat keep them off the PATH. */
+/** The folder of initdb and postgres, newest version first. On Debian and Red Hat they are not on the PATH. */
 export function findPostgres() {
   const home = '/usr/lib/postgresql';
   const versions = existsSync(home) ? readdirSync(home).sort((a, b) => Number(b) - Number(a)) : [];
@@ -50,7 +50,7 @@ export function findPostgres() {
   return initdb ? initdb.replace(/\/initdb$/, '') : null;
 }
 
-/** What a person would type, with sudo unless they are root. Null on a system whose package manager we do not know. */
+/** The install command for a user, with sudo unless root. Null when the package manager is unknown. */
 export function installCommand(servers) {
   const manager = packageManager();
   if (!manager) return null;
@@ -61,7 +61,7 @@ export function installCommand(servers) {
     : `${sudo}${manager.program} install -y ${names}`;
 }
 
-/** True when we can install without asking anybody for a password. */
+/** True when an installation needs no password. */
 export function mayInstall() {
   if (!packageManager()) return false;
   if (isRoot()) return true;
@@ -69,7 +69,7 @@ export function mayInstall() {
   return sudo !== null && spawnSync(sudo, ['-n', 'true'], { stdio: 'ignore' }).status === 0;
 }
 
-/** Null when it went well, else what the package manager said. */
+/** Returns null on success, else the end of the package manager's output. */
 export async function installServers(servers) {
   const manager = packageManager();
   const names = servers.map((name) => PACKAGES[name][manager.kind]);
@@ -84,9 +84,8 @@ const POLICY = '/usr/sbin/policy-rc.d';
 const POLICY_MARK = 'acgs-lb bootstrap';
 
 /**
- * Debian starts servers as it installs them; ours need only the programs. A policy-rc.d, where there is none, holds
- * that back for the minute of the installation, and servers that run already are not restarted. Package lists are
- * fetched only when installing without that fails (none yet, or too old).
+ * Debian starts servers when it installs them, but only the programs are needed. A temporary policy-rc.d prevents the
+ * start, and also restarts of running servers. Package lists are updated only when the first attempt fails.
  */
 const APT = `
 set -e
@@ -104,12 +103,12 @@ if ! install "$@"; then
 fi
 `;
 
-/** A policy-rc.d of ours that a killed installation left behind. */
+/** Removes our policy-rc.d after a killed installation. */
 export function removeStalePolicy() {
   try {
     if (existsSync(POLICY) && readFileSync(POLICY, 'utf8').includes(POLICY_MARK)) rmSync(POLICY);
   } catch {
-    // Not ours to remove without root; the next privileged run does.
+    // Needs root; the next privileged run removes it.
   }
 }
 

@@ -1,24 +1,33 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { unstable_readConfig } from 'wrangler';
 
-/** What Cloudflare would be given: `wrangler deploy --dry-run` bundles the Worker; nothing leaves the machine. */
-export function bundleWorker(root: string, outDir: string): Promise<string> {
+/**
+ * Bundles the Worker with `wrangler deploy --dry-run`, as for Cloudflare; nothing leaves the machine. Writes index.js and
+ * worker.json (the runtime settings of wrangler.toml, for `acgs-lb edge`) into `outDir`. Returns the path of index.js.
+ */
+export async function bundleWorker(root: string, outDir: string): Promise<string> {
+  const config = join(root, 'wrangler.toml');
   const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
-  const args = [wrangler, 'deploy', '--dry-run', '--outdir', outDir, '--config', join(root, 'wrangler.toml')];
-  return new Promise((resolve, reject) => {
-    execFile(
-      process.execPath,
-      args,
-      { cwd: root, env: quietWranglerEnv(outDir) },
-      (error, stdout, stderr) => {
-        if (error) reject(new Error(`wrangler could not bundle the Worker:\n${stdout}${stderr}`.trim()));
-        else resolve(join(outDir, 'index.js'));
-      },
-    );
-  });
+  const args = [wrangler, 'deploy', '--dry-run', '--env=', '--outdir', outDir, '--config', config];
+  try {
+    await promisify(execFile)(process.execPath, args, { cwd: root, env: quietWranglerEnv(outDir) });
+  } catch (cause) {
+    const { stdout = '', stderr = '', message } = cause as Error & { stdout?: string; stderr?: string };
+    throw new Error(`wrangler could not bundle the Worker:\n${`${stdout}${stderr}`.trim() || message}`, {
+      cause,
+    });
+  }
+  const { compatibility_date, compatibility_flags } = unstable_readConfig({ config });
+  const runtime = { compatibilityDate: compatibility_date, compatibilityFlags: compatibility_flags };
+  await writeFile(join(outDir, 'worker.json'), `${JSON.stringify(runtime, null, 2)}\n`);
+  return join(outDir, 'index.js');
 }
 
-/** Wrangler neither reports home nor draws banners nor looks for a newer self. */
+/** Environment for wrangler without telemetry, banner and update check. */
 export function quietWranglerEnv(logDir: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
@@ -29,4 +38,11 @@ export function quietWranglerEnv(logDir: string): NodeJS.ProcessEnv {
     WRANGLER_HIDE_BANNER: 'true',
     WRANGLER_LOG_PATH: logDir,
   };
+}
+
+// `node dev/edge/bundle.ts DIR`: for `acgs-lb edge` in a checkout.
+if (import.meta.main) {
+  const [, , outDir] = process.argv;
+  if (!outDir) throw new Error('usage: node dev/edge/bundle.ts DIR');
+  await bundleWorker(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), outDir);
 }

@@ -1,7 +1,6 @@
 /**
- * A Worker in front of the local KV that behaves as the real one may: a change is seen `LAG_MS` late, a missing key
- * included, and with `DOWN` every call fails. Bound in place of SNAPSHOTS, so the edge cannot tell. Plain JavaScript,
- * given to workerd as it stands.
+ * A Worker that simulates the delays and failures of real KV in front of the local KV: reads return values (and missing
+ * keys) cached for `LAG_MS`; with `DOWN` every call fails. It is bound as SNAPSHOTS. Plain JavaScript for workerd.
  */
 export const LAGGING_KV = `
 import { WorkerEntrypoint } from 'cloudflare:workers';

@@ -7,29 +7,29 @@ import { LAGGING_KV } from './lagging-kv.ts';
 type WorkerBindings = Record<string, string>;
 
 export interface LocalEdgeOptions {
-  /** The checkout: wrangler.toml and worker/ are in it. */
+  /** The checkout, with wrangler.toml and worker/. */
   root: string;
   host: string;
   port: number;
-  /** Variables and secrets over those of wrangler.toml. */
+  /** Variables and secrets; they override wrangler.toml. */
   vars: Record<string, string>;
-  /** Where KV and Durable Objects are kept; in memory when absent. */
+  /** Folder for KV and Durable Objects; in memory when absent. */
   persist?: string;
-  /** Where the bundle is written. */
+  /** Folder for the bundle. */
   buildDir: string;
-  /** A bundle made before; made now when absent. */
+  /** An existing bundle; built when absent. */
   bundle?: string;
   kvLagMs?: number;
   kvDown?: boolean;
-  /** In place of wrangler.toml. */
+  /** Replaces wrangler.toml. */
   config?: string;
-  /** Every line the Worker writes; to this process's own output when absent. */
+  /** Receives each log line of the Worker; without it they go to this process's output. */
   onLog?: (line: { level: string; message: string }) => void;
 }
 
 /**
- * The Worker in workerd, configured by wrangler.toml alone, on a socket of its own: Miniflare's usual entry costs two
- * thirds of the throughput. Resolves when it answers.
+ * Starts the Worker in workerd, configured by wrangler.toml, on a direct socket: Miniflare's own entry costs two thirds of
+ * the throughput. Resolves when the Worker is ready.
  */
 export async function startLocalEdge(edge: LocalEdgeOptions): Promise<Miniflare> {
   const bundle = edge.bundle ?? (await bundleWorker(edge.root, edge.buildDir));
@@ -73,7 +73,7 @@ export async function startLocalEdge(edge: LocalEdgeOptions): Promise<Miniflare>
   return miniflare;
 }
 
-/** Binding name → namespace id, whichever of its forms the options have. */
+/** Maps binding names to namespace ids, for every form of the option. */
 function namespaces(kv: unknown): Record<string, string> {
   if (Array.isArray(kv)) return Object.fromEntries(kv.map((name) => [String(name), String(name)]));
   return Object.fromEntries(

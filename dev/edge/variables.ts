@@ -1,4 +1,4 @@
-/** The Worker's variables and secrets that the local stack sets; wrangler.toml says what each is. */
+/** The Worker's variables and secrets that the local stack sets. wrangler.toml describes them. */
 export const EDGE_VARIABLES = [
   'SITES',
   'SNAPSHOT_PUBLIC_KEYS',

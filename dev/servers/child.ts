@@ -7,51 +7,51 @@ export interface ChildOptions {
   name: string;
   command: string;
   args: readonly string[];
-  /** Everything the process prints goes here. */
+  /** File for the output of the process. */
   logFile: string;
   env?: NodeJS.ProcessEnv;
   cwd?: string;
   /** Run as this system user (root only). */
   user?: { uid: number; gid: number };
-  /** What asks this program to end in good order. */
+  /** Signal for an orderly stop. Default SIGTERM. */
   stopSignal?: NodeJS.Signals;
   onSpawn?: ((child: Child) => void) | undefined;
 }
 
-/** What every starter takes. */
+/** Options of every starter. */
 export interface StartOptions {
-  /** In the server's private folder, and gone with it, when absent. */
+  /** Default: a file in the server's private folder, removed with it. */
   logFile?: string;
-  /** Where the private folder is made: the system's temporary folder when absent. */
+  /** Parent of the private folder. Default: the system's temporary folder. */
   parent?: string;
-  /** Told of the process as soon as there is one, long before it is ready. */
+  /** Called when the process exists, before it is ready. */
   onSpawn?: (child: Child) => void;
 }
 
-/** A process we started, and the only one we end. */
+/** A process that we started. We signal no other processes. */
 export interface Child {
   readonly name: string;
   readonly pid: number;
   readonly running: boolean;
-  /** Resolves when it has ended, with what a person would want to read about it. */
+  /** Resolves when the process has ended, with the reason as text. */
   readonly ended: Promise<string>;
-  /** Its log's last lines. */
+  /** The last lines of its log. */
   tail(lines?: number): string;
   signal(signal: NodeJS.Signals): void;
-  /** Asks, waits, then kills. Resolves when it is gone. */
+  /** Sends the stop signal, and SIGKILL after the grace period. Resolves when the process has ended. */
   stop(graceMs?: number): Promise<void>;
 }
 
-/** A started server, with what it owns beside its process. */
+/** A started server: its process and its private folder. */
 export interface RunningServer {
   child: Child;
-  /** Ends it and removes its private folder. */
+  /** Stops the process and removes the private folder. */
   stop(): Promise<void>;
 }
 
 let deathSignal: boolean | undefined;
 
-/** util-linux's setpriv lets the kernel end a child whose parent was killed; without it the next start cleans up. */
+/** With setpriv (util-linux) the kernel ends a child when its parent dies. Without it, the next start cleans up. */
 function canSetDeathSignal(): boolean {
   deathSignal ??= spawnSync('setpriv', ['--pdeathsig', 'TERM', 'true'], { stdio: 'ignore' }).status === 0;
   return deathSignal;
@@ -73,19 +73,19 @@ export async function startChild(options: ChildOptions): Promise<Child> {
   const child = spawn(command, args, {
     stdio: ['ignore', log, log],
     env: { ...(options.env ?? process.env), PATH: fullPath() },
-    // Its own process group: Ctrl-C in a terminal reaches only the one that stops the rest in order.
+    // Own process group: Ctrl-C reaches only the supervisor, which stops the rest in order.
     detached: true,
     ...(options.cwd && { cwd: options.cwd }),
     ...(user && privileges.length === 0 && user),
   });
   closeSync(log);
-  await started(child, options.name);
-  const watching = watched(child, options, stopSignal);
-  options.onSpawn?.(watching);
-  return watching;
+  await waitForSpawn(child, options.name);
+  const watched = watchChild(child, options, stopSignal);
+  options.onSpawn?.(watched);
+  return watched;
 }
 
-function started(child: ChildProcess, name: string): Promise<void> {
+function waitForSpawn(child: ChildProcess, name: string): Promise<void> {
   return new Promise((resolve, reject) => {
     child.once('spawn', resolve);
     child.once('error', (cause) =>
@@ -94,14 +94,14 @@ function started(child: ChildProcess, name: string): Promise<void> {
   });
 }
 
-function watched(child: ChildProcess, { name, logFile }: ChildOptions, stopSignal: NodeJS.Signals): Child {
+function watchChild(child: ChildProcess, { name, logFile }: ChildOptions, stopSignal: NodeJS.Signals): Child {
   const pid = child.pid ?? 0;
   let running = true;
   const ended = new Promise<string>((resolve) => {
     child.once('exit', (code, signal) => {
       running = false;
-      endGroup(pid);
-      resolve(signal ? `${name} was ended by ${signal}` : `${name} ended with exit code ${code}`);
+      killGroup(pid);
+      resolve(signal ? `${name} was terminated by ${signal}` : `${name} ended with exit code ${code}`);
     });
   });
   const self: Child = {
@@ -124,16 +124,16 @@ function watched(child: ChildProcess, { name, logFile }: ChildOptions, stopSigna
   return self;
 }
 
-/** Ends what a killed process left in its group: Miniflare's workerd would go on holding the edge's port. */
-function endGroup(pid: number): void {
+/** Kills the rest of the process group: workerd would otherwise keep the port of a killed edge. */
+function killGroup(pid: number): void {
   try {
     process.kill(-pid, 'SIGKILL');
   } catch {
-    // Nothing was left.
+    // The group is empty.
   }
 }
 
-/** Waits until `ready` holds. Throws, with the log's end, when the process ends first or the time is over. */
+/** Waits until `ready` returns true. Throws with the end of the log when the process ends or the timeout expires. */
 export async function waitUntilReady(
   child: Child,
   ready: () => Promise<boolean>,

@@ -10,13 +10,13 @@ export interface LocalHaproxy extends RunningServer {
 }
 
 export interface LocalHaproxyOptions extends StartOptions {
-  /** The configuration; it is checked before anything is started. */
+  /** The configuration; validated before the start. */
   configFile: string;
-  /** At most 97 characters; one in a private folder when absent. */
+  /** At most 97 characters. Default: a socket in a private folder. */
   masterSocket?: string;
 }
 
-/** HAProxy as a master with workers, so that it can be reloaded through the master socket. */
+/** Starts HAProxy in master-worker mode, so that it can be reloaded through the master socket. */
 export async function startHaproxy(options: LocalHaproxyOptions): Promise<LocalHaproxy> {
   validateHaproxyConfig(options.configFile);
   const folder = createPrivateFolder('acgs-ha', options.parent);
@@ -46,7 +46,7 @@ export async function startHaproxy(options: LocalHaproxyOptions): Promise<LocalH
   }
 }
 
-/** Throws with HAProxy's own words when it would refuse the file. */
+/** Throws with HAProxy's message when the configuration is invalid. */
 export function validateHaproxyConfig(configFile: string): void {
   try {
     execFileSync('haproxy', ['-c', '-f', configFile], {
@@ -55,14 +55,14 @@ export function validateHaproxyConfig(configFile: string): void {
       env: { ...process.env, PATH: fullPath() },
     });
   } catch (cause) {
-    const said = cause instanceof Error && 'stderr' in cause ? String(cause.stderr) : String(cause);
-    throw new Error(`haproxy refuses ${configFile}:\n${said.trim()}`, { cause });
+    const message = cause instanceof Error && 'stderr' in cause ? String(cause.stderr) : String(cause);
+    throw new Error(`haproxy rejects ${configFile}:\n${message.trim()}`, { cause });
   }
 }
 
-/** One command to a HAProxy socket; an answer ends with an empty line. */
+/** Sends one command to a HAProxy socket. A response ends with an empty line. */
 export function haproxyCommand(socket: string, command: string): Promise<string> {
   return tcpRequest({ path: socket }, `${command}\n`, {
-    enough: (text) => text.endsWith('\n\n') || text === '\n',
+    isComplete: (text) => text.endsWith('\n\n') || text === '\n',
   });
 }

@@ -1,4 +1,4 @@
 import { randomBytes } from 'node:crypto';
 
-/** Letters and digits alone: it goes into URLs and command lines as it is. */
+/** Hexadecimal, so that it needs no escaping in URLs and command lines. */
 export const newPassword = (): string => randomBytes(18).toString('hex');

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createPrivateFolder, removeFolder } from './folder.ts';
 import { type LocalPostgres, postgresBin, startPostgres, systemUser } from './postgres.ts';
 
-/** A copy of a running server that follows it by streaming, and takes no writes until it is promoted. */
+/** Starts a streaming standby of a running server; read-only until promoted. */
 export async function startStandby(primary: LocalPostgres): Promise<LocalPostgres> {
   const user = process.getuid?.() === 0 ? systemUser('postgres') : undefined;
   const folder = createPrivateFolder('acgs-pg-standby');

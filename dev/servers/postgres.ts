@@ -26,20 +26,20 @@ export interface LocalPostgres extends RunningServer {
 }
 
 export interface LocalPostgresOptions extends StartOptions {
-  /** A free one when absent. */
+  /** Default: a free port. */
   port?: number;
-  /** Kept when the server stops; without one the data lives in a temporary folder and goes with the server. */
+  /** Kept when the server stops. Default: a temporary folder that is removed with the server. */
   dataDir?: string;
   password?: string;
-  /** `name=value` settings besides ours. */
+  /** Additional `name=value` settings. */
   settings?: readonly string[];
-  /** Who may come how, in place of initdb's pg_hba.conf. The superuser must be let in without TLS. */
+  /** Replaces initdb's pg_hba.conf. It must let the superuser connect without TLS. */
   access?: string;
-  /** PEM files; the authority is for certificates of clients. */
+  /** PEM files; `ca` verifies client certificates. */
   tls?: { ca: string; cert: string; key: string };
 }
 
-/** A Postgres of our own on loopback. As root it runs as the user `postgres`: initdb and postgres refuse root. */
+/** Starts a Postgres on loopback. As root it runs as the user `postgres`, because initdb and postgres refuse to run as root. */
 export async function startPostgres(options: LocalPostgresOptions = {}): Promise<LocalPostgres> {
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Postgres');
@@ -75,9 +75,10 @@ interface PostgresStart extends LocalPostgresOptions {
   user: { uid: number; gid: number } | undefined;
 }
 
-async function start({ port, dataDir, password, folder, user, ...options }: PostgresStart): Promise<Child> {
+async function start(options: PostgresStart): Promise<Child> {
+  const { port, dataDir, password, folder, user } = options;
   const bin = postgresBin();
-  if (passwordOf(dataDir) === null) initialise(bin, dataDir, folder, password, user);
+  if (passwordOf(dataDir) === null) runInitdb(bin, options);
   const settings = [
     ...[
       'listen_addresses=127.0.0.1',
@@ -85,9 +86,9 @@ async function start({ port, dataDir, password, folder, user, ...options }: Post
       `unix_socket_directories=${folder}`,
       'max_connections=100',
     ],
-    // One machine, one demonstration: an fsync for every commit buys nothing here.
+    // Local and test data do not need durability.
     ...['fsync=off', 'synchronous_commit=off', 'full_page_writes=off', 'log_min_messages=warning'],
-    ...ownFiles(options, folder, user),
+    ...copyAccessFiles(options),
     ...(options.settings ?? []),
   ];
   const child = await startChild({
@@ -97,12 +98,12 @@ async function start({ port, dataDir, password, folder, user, ...options }: Post
     cwd: folder,
     onSpawn: options.onSpawn,
     logFile: options.logFile ?? join(folder, 'postgres.log'),
-    // Fast shutdown: clients are cut off, nothing is lost.
+    // Fast shutdown: disconnects clients without data loss.
     stopSignal: 'SIGINT',
     ...(user && { user }),
   });
   try {
-    await waitUntilReady(child, () => provide(port, password));
+    await waitUntilReady(child, () => createRoleAndDatabase(port, password));
   } catch (error) {
     await child.stop();
     throw error;
@@ -110,12 +111,8 @@ async function start({ port, dataDir, password, folder, user, ...options }: Post
   return child;
 }
 
-/** Copies that the server's user owns: it refuses a key that others could read. */
-function ownFiles(
-  { access, tls }: LocalPostgresOptions,
-  folder: string,
-  user: { uid: number; gid: number } | undefined,
-): string[] {
+/** Copies files for the server's user: Postgres rejects a key that others can read. */
+function copyAccessFiles({ access, tls, folder, user }: PostgresStart): string[] {
   const own = (name: string, text: string): string => {
     const path = join(folder, name);
     writeFileSync(path, text, { mode: 0o600 });
@@ -136,14 +133,8 @@ function ownFiles(
   ];
 }
 
-function initialise(
-  bin: string,
-  dataDir: string,
-  folder: string,
-  password: string,
-  user: { uid: number; gid: number } | undefined,
-): void {
-  // Without the password, which is put there last, this is what an interrupted initdb left: it would refuse to go on.
+function runInitdb(bin: string, { dataDir, folder, password, user }: PostgresStart): void {
+  // The password file is written last. Without it, an interrupted initdb left this folder, and a new one would fail.
   removeFolder(dataDir);
   mkdirSync(dataDir, { recursive: true, mode: 0o700 });
   chmodSync(dataDir, 0o700);
@@ -161,14 +152,14 @@ function initialise(
 
 const PASSWORD_FILE = 'acgs-lb.password';
 
-/** A kept data folder keeps its password, whatever becomes of other secrets. */
+/** The password of a kept data folder, independent of other secrets. */
 function passwordOf(dataDir: string): string | null {
   const file = join(dataDir, PASSWORD_FILE);
   return existsSync(file) ? readFileSync(file, 'utf8') : null;
 }
 
-/** The application's role and database, made once. True when the server takes connections. */
-async function provide(port: number, password: string): Promise<boolean> {
+/** Creates the application's role and database if missing. Returns true when the server accepts connections. */
+async function createRoleAndDatabase(port: number, password: string): Promise<boolean> {
   const client = new Client({ host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres' });
   try {
     await client.connect();

@@ -10,16 +10,16 @@ export interface LocalRedis extends RunningServer {
 }
 
 export interface LocalRedisOptions extends StartOptions {
-  /** A free one when absent. */
+  /** Default: a free port. */
   port?: number;
-  /** Without one, none is asked for. */
+  /** Without a password, Redis needs no authentication. */
   password?: string;
   maxMemory?: string;
-  /** More of redis.conf, as arguments. */
+  /** More settings of redis.conf, as arguments. */
   settings?: readonly string[];
 }
 
-/** A Redis of our own on loopback, that keeps nothing on disk. Throws PortTakenError when the port is not free. */
+/** Starts a Redis on loopback without persistence. Throws PortTakenError when the port is in use. */
 export async function startRedis(options: LocalRedisOptions = {}): Promise<LocalRedis> {
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Redis');
@@ -50,10 +50,10 @@ export async function startRedis(options: LocalRedisOptions = {}): Promise<Local
       onSpawn: options.onSpawn,
       logFile: options.logFile ?? join(folder, 'redis.log'),
     });
-    const hello = `${password ? `AUTH ${password}\r\n` : ''}PING\r\n`;
+    const ping = `${password ? `AUTH ${password}\r\n` : ''}PING\r\n`;
     await waitUntilReady(child, async () =>
       (
-        await tcpRequest({ port, host: '127.0.0.1' }, hello, { enough: (text) => text.includes('PONG') })
+        await tcpRequest({ port, host: '127.0.0.1' }, ping, { isComplete: (text) => text.includes('PONG') })
       ).includes('PONG'),
     );
     return {

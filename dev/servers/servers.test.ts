@@ -14,7 +14,7 @@ import { startRedis } from './redis.ts';
 const gone = (pid: number) => !existsSync(`/proc/${pid}`);
 
 describe('server starters', () => {
-  it('start and stop Redis, leaving nothing', async () => {
+  it('start and stop Redis', async () => {
     const redis = await startRedis({ password: 'secret' });
     const client = new Redis(redis.url);
     expect(await client.ping()).toBe('PONG');
@@ -51,18 +51,16 @@ describe('server starters', () => {
     await haproxy.stop();
     expect(gone(haproxy.child.pid)).toBe(true);
     writeFileSync(configFile, 'nonsense\n');
-    await expect(startHaproxy({ configFile })).rejects.toThrow(/haproxy refuses .*nonsense/s);
+    await expect(startHaproxy({ configFile })).rejects.toThrow(/haproxy rejects .*nonsense/s);
     removeFolder(folder);
   });
 
-  it('name the port that is taken, and what wanted it', async () => {
+  it('name the port in use and the server that needs it', async () => {
     const port = await freePort();
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
     await expect(startRedis({ port })).rejects.toThrow(PortTakenError);
-    await expect(startPostgres({ port })).rejects.toThrow(
-      `port ${port}, wanted by Postgres, is already taken`,
-    );
+    await expect(startPostgres({ port })).rejects.toThrow(`port ${port} for Postgres is already in use`);
     await new Promise((resolve) => server.close(resolve));
   });
 });

@@ -1,13 +1,13 @@
 import { connect, type NetConnectOpts } from 'node:net';
 
 /**
- * Connects, sends one text, and returns what comes back until the other side closes or `enough` holds.
- * Rejects on a refused connection and after `timeoutMs`.
+ * Connects, sends a text, and returns the response up to the end of the connection or until `isComplete` is true.
+ * Rejects on a connection error and after `timeoutMs` without data.
  */
 export function tcpRequest(
   target: NetConnectOpts,
   text: string,
-  { timeoutMs = 1_000, enough }: { timeoutMs?: number; enough?: (answer: string) => boolean } = {},
+  { timeoutMs = 1_000, isComplete }: { timeoutMs?: number; isComplete?: (answer: string) => boolean } = {},
 ): Promise<string> {
   return new Promise((resolve, reject) => {
     const socket = connect({ ...target, timeout: timeoutMs });
@@ -16,7 +16,7 @@ export function tcpRequest(
     socket.once('connect', () => socket.write(text));
     socket.on('data', (chunk: string) => {
       answer += chunk;
-      if (enough?.(answer)) socket.destroy();
+      if (isComplete?.(answer)) socket.destroy();
     });
     socket.once('timeout', () => socket.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     socket.once('error', reject);

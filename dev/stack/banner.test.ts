@@ -18,31 +18,33 @@ const stack: StackFile = {
   instances: [{ id: 'a', service: 'web', url: 'http://127.0.0.1:8000', pid: null }],
   pids: { agent: 1, edge: 2, haproxy: null, redis: null, postgres: null },
 };
-const facts: BannerInput = {
+const input: BannerInput = {
   stack,
   services: 1,
   demo: [],
   firstPath: '/',
-  firstAnswer: 'a',
+  firstResponder: 'a',
   seconds: 1,
   stateDir: '.acgs',
 };
 
-test('the commands it offers find this stack, wherever its state folder is', () => {
-  expect(banner(facts)).toContain('npx acgs-lb status\n');
-  const elsewhere = { ...facts, stateDir: '../other', firstAnswer: null };
+test('the suggested commands find this stack in any state folder', () => {
+  expect(banner(input)).toContain('npx acgs-lb status\n');
+  const elsewhere = { ...input, stateDir: '../other', firstResponder: null };
   expect(banner(elsewhere)).toContain('  npx acgs-lb status --state-dir ../other\n');
-  expect(banner(elsewhere)).toContain('npx acgs-lb status --state-dir ../other tells why');
+  expect(banner(elsewhere)).toContain('npx acgs-lb status --state-dir ../other shows why');
 });
 
-test('one of a thing is called one thing', () => {
-  expect(banner(facts)).toContain('acgs-lb runs: 1 service, 1 instance. First answer from a, after 1.0 s.');
+test('a count of one is singular', () => {
+  expect(banner(input)).toContain(
+    'acgs-lb is running: 1 service, 1 instance. First response from a after 1.0 s.',
+  );
 });
 
-test('the request it offers is one that the service answers', () => {
+test('the suggested request uses a path of the service', () => {
   const file = 'version: 1\nsite: { id: main }\nservices: { web: { routes: [/], health: { path: /up } } }\n';
   const web = parseConfig(file).services.web;
   expect(web && pathOf(web)).toBe('/up');
   expect(web && pathOf({ ...web, routes: ['/api/v1/auth'] })).toBe('/api/v1/auth/health');
-  expect(banner({ ...facts, firstPath: '/up' })).toContain('  curl -si http://127.0.0.1:8787/up\n');
+  expect(banner({ ...input, firstPath: '/up' })).toContain('  curl -si http://127.0.0.1:8787/up\n');
 });

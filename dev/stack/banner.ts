@@ -1,3 +1,4 @@
+import { plural } from '../../agent/cli/format.ts';
 import type { Config } from '../../shared/config/config.ts';
 import type { DemoInstance } from './layout.ts';
 import { instanceCommand } from './services.ts';
@@ -8,18 +9,18 @@ export interface BannerInput {
   stateDir: string;
   services: number;
   demo: DemoInstance[];
-  /** What the first service is asked for. */
+  /** A path of the first service. */
   firstPath: string;
-  /** The instance, or null when none answered yet. */
-  firstAnswer: string | null;
+  /** The instance of the first response, or null when none has answered yet. */
+  firstResponder: string | null;
   seconds: number;
 }
 
 type BannerRow = [name: string, value: string, note: string];
 
-/** One screen: where everything is, and three things to try. */
-export function banner(facts: BannerInput): string {
-  const { stack } = facts;
+/** The text that `npm start` prints when the stack is ready: addresses and commands to try. */
+export function banner(input: BannerInput): string {
+  const { stack } = input;
   const rows: BannerRow[] = [
     ['edge', stack.edge, 'send requests here'],
     [
@@ -27,12 +28,12 @@ export function banner(facts: BannerInput): string {
       stack.gateway ?? 'not running',
       stack.gateway ? 'HAProxy, behind the edge' : 'HAProxy is not installed',
     ],
-    ['dashboard', `${stack.agent}/`, 'what happens, live'],
-    ['', stack.adminToken, 'the token to steer there'],
+    ['dashboard', `${stack.agent}/`, 'live view of the system'],
+    ['', stack.adminToken, 'token for changes in the dashboard'],
     ...(stack.haproxyStats
       ? [
-          ['HAProxy', stack.haproxyStats, 'its own page'] as BannerRow,
-          ['', stack.haproxyStatsAuth ?? '', 'user:password there'] as BannerRow,
+          ['HAProxy', stack.haproxyStats, 'statistics page'] as BannerRow,
+          ['', stack.haproxyStatsAuth ?? '', 'user:password of the statistics page'] as BannerRow,
         ]
       : []),
     [
@@ -49,55 +50,53 @@ export function banner(facts: BannerInput): string {
   const width = Math.max(...rows.map(([, address]) => address.length)) + 2;
   return [
     '',
-    `acgs-lb runs: ${several(facts.services, 'service')}, ${several(stack.instances.length, 'instance')}. ${firstAnswer(facts)}`,
+    `acgs-lb is running: ${plural(input.services, 'service')}, ${plural(stack.instances.length, 'instance')}. ${firstResponse(input)}`,
     '',
     ...rows.map(([name, address, note]) => `  ${name.padEnd(11)}${address.padEnd(width)}${note}`),
     '',
-    `  tokens, pids and full URLs: ${facts.stateDir}/stack.json`,
-    `  logs: ${facts.stateDir}/logs/`,
+    `  tokens, pids and full URLs: ${input.stateDir}/stack.json`,
+    `  logs: ${input.stateDir}/logs/`,
     '',
     'Try:',
-    ...tries(facts),
+    ...suggestions(input),
     '',
-    'Ctrl-C ends everything that was started here.',
+    'Ctrl-C stops everything that was started here.',
     '',
   ].join('\n');
 }
 
-/** A path that the service answers, as far as its configuration tells. */
+/** A path that the service should answer, according to its configuration. */
 export function pathOf({ routes, health }: Pick<Config['services'][string], 'routes' | 'health'>): string {
   const route = (routes[0] ?? '/').replace(/\/$/, '');
   return route === '' && health.type === 'http' ? health.path : `${route}/health`;
 }
 
-const several = (count: number, word: string) => `${count} ${word}${count === 1 ? '' : 's'}`;
+/** An `acgs-lb` command for this stack. The default state folder needs no option. */
+const command = ({ stateDir }: BannerInput, args: string) =>
+  `npx acgs-lb ${args}${stateDir === '.acgs' ? '' : ` --state-dir ${stateDir}`}`;
 
-/** The command as it finds this very stack: it looks in .acgs by itself. */
-const command = ({ stateDir }: BannerInput, words: string) =>
-  `npx acgs-lb ${words}${stateDir === '.acgs' ? '' : ` --state-dir ${stateDir}`}`;
-
-function firstAnswer(facts: BannerInput): string {
-  return facts.firstAnswer
-    ? `First answer from ${facts.firstAnswer}, after ${facts.seconds.toFixed(1)} s.`
-    : `No instance has answered yet: ${command(facts, 'status')} tells why.`;
+function firstResponse(input: BannerInput): string {
+  return input.firstResponder
+    ? `First response from ${input.firstResponder} after ${input.seconds.toFixed(1)} s.`
+    : `No instance has answered yet; ${command(input, 'status')} shows why.`;
 }
 
-function tries(facts: BannerInput): string[] {
-  const { stack, demo, firstPath } = facts;
+function suggestions(input: BannerInput): string[] {
+  const { stack, demo, firstPath } = input;
   const url = `${stack.edge}${firstPath}`;
   const victim = demo[0];
   const pid = stack.instances.find(({ id }) => id === victim?.id)?.pid;
   return [
-    '  # x-acgs-instance tells which instance answered',
+    '  # the header x-acgs-instance names the instance that answered',
     `  curl -si ${url}`,
     ...(victim && pid
       ? [
-          `  # ends ${victim.id}; go on asking: no request fails`,
+          `  # kill ${victim.id} and repeat the request: no request fails`,
           `  kill -9 ${pid}`,
-          '  # brings it back',
+          '  # restart it',
           `  ${instanceCommand(victim)}`,
         ]
-      : [`  ${command(facts, 'status')}`, `  ${command(facts, 'events')}`]),
+      : [`  ${command(input, 'status')}`, `  ${command(input, 'events')}`]),
   ];
 }
 

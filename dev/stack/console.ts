@@ -1,4 +1,4 @@
-/** One line for the person at the terminal. A closed pipe is no reason to end the stack. */
+/** Prints one line. A closed pipe must not end the stack. */
 export function printLine(line: string): void {
   process.stdout.write(`${line}\n`);
 }

@@ -7,7 +7,7 @@ const SHIPPED = readFileSync(new URL('../../acgs-lb.yaml', import.meta.url), 'ut
 const derive = (text: string, moveInstances = true) =>
   deriveConfig(text, parseConfig(text), { portOffset: 200, moveInstances, runFolder: '/tmp/r' });
 
-it('moves every port, and sockets and files into the private folder', () => {
+it('shifts every port and puts sockets and files into the private folder', () => {
   const { config, edge } = derive(SHIPPED);
   expect(edge).toEqual({ host: '127.0.0.1', port: 8987 });
   expect(config).toMatchObject({
@@ -29,12 +29,12 @@ it('moves every port, and sockets and files into the private folder', () => {
   ]);
 });
 
-it('leaves instances that run already where they are', () => {
+it('keeps the address of instances that already run', () => {
   const { config } = derive(SHIPPED, false);
   expect(config.services.gs?.instances[0]?.url).toBe('http://127.0.0.1:8004');
 });
 
-it('keeps a production file off the cloud and off other machines', () => {
+it('removes the cloud account and other machines from a production file', () => {
   const text = SHIPPED.replace('url: http://127.0.0.1:8787', 'url: https://edge.example.com')
     .replace('gateways: [http://127.0.0.1:8090]', 'gateways: [https://gw.example.com]')
     .replace('bind: [127.0.0.1:8090]', 'bind: ["*:8090"]\n  peers: [{ name: b, address: "10.0.0.2:1024" }]');
@@ -48,7 +48,9 @@ it('keeps a production file off the cloud and off other machines', () => {
   expect(config.haproxy.peers).toEqual([]);
 });
 
-it('refuses to move a port beyond the last one', () => {
+it('rejects a port offset beyond the highest port', () => {
   const text = SHIPPED.replace('127.0.0.1:8000', '127.0.0.1:65400');
-  expect(() => derive(text)).toThrow('--port-offset 200 is too much for port 65400: ports end at 65535');
+  expect(() => derive(text)).toThrow(
+    '--port-offset 200 is too large for port 65400: the highest port is 65535',
+  );
 });

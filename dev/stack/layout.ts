@@ -4,11 +4,11 @@ import { type StackOptions, UsageError } from '../options.mjs';
 import { isPortFree } from '../ports.ts';
 import { type DerivedConfig, isDemoUrl, portOf } from './derive.ts';
 
-/** Where everything of one stack is. */
+/** Folders, files and ports of one stack. */
 export interface StackLayout {
   root: string;
   stateDir: string;
-  /** Short private folder for sockets, HAProxy's file and servers' temporary data. */
+  /** Private folder for sockets, HAProxy's configuration and temporary data of servers. */
   runFolder: string;
   configFile: string;
   logs: string;
@@ -39,7 +39,7 @@ export interface DemoInstance {
   port: number;
 }
 
-/** The config's instances that a demo process on this machine can stand in for. */
+/** The configured instances that a demo process on this machine can replace. */
 export function demoInstances(config: Config): DemoInstance[] {
   return Object.values(config.services).flatMap((service) =>
     service.instances
@@ -48,26 +48,26 @@ export function demoInstances(config: Config): DemoInstance[] {
   );
 }
 
-/** Throws UsageError naming the first taken port, how many more there are, and an offset at which all are free. */
+/** Throws UsageError with the first taken port, the number of other taken ports, and an offset with free ports. */
 export async function requireFreePorts(
-  wanted: readonly RequiredPort[],
+  ports: readonly RequiredPort[],
   { portOffset }: Pick<StackOptions, 'portOffset'>,
 ): Promise<void> {
   const taken: RequiredPort[] = [];
-  for (const each of wanted) if (!(await isPortFree(each.port))) taken.push(each);
+  for (const required of ports) if (!(await isPortFree(required.port))) taken.push(required);
   const [first, ...more] = taken;
   if (!first) return;
   const hint = first.hint ? `; ${first.hint}` : '';
   const others = more.length > 0 ? ` (and ${more.length} more)` : '';
-  const offset = portOffset + (await freePortOffset(wanted));
+  const offset = portOffset + (await freePortOffset(ports));
   throw new UsageError(
-    `port ${first.port}, wanted by ${first.usedBy}, is already taken${others}${hint}; move all ports: --port-offset ${offset}`,
+    `port ${first.port} for ${first.usedBy} is already in use${others}${hint}; shift all ports with --port-offset ${offset}`,
   );
 }
 
-async function freePortOffset(wanted: readonly RequiredPort[]): Promise<number> {
+async function freePortOffset(ports: readonly RequiredPort[]): Promise<number> {
   for (let shift = 100; shift < 5_000; shift += 100) {
-    const free = await Promise.all(wanted.map(({ port }) => isPortFree(port + shift)));
+    const free = await Promise.all(ports.map(({ port }) => isPortFree(port + shift)));
     if (free.every(Boolean)) return shift;
   }
   return 5_000;
@@ -76,7 +76,7 @@ async function freePortOffset(wanted: readonly RequiredPort[]): Promise<number> 
 export interface RequiredPort {
   port: number;
   usedBy: string;
-  /** What may hold it, when that is not plain. */
+  /** What may use the port, when this is not obvious. */
   hint?: string;
 }
 
@@ -96,14 +96,14 @@ export function requiredPorts(
     { port: derived.edge.port, usedBy: 'the edge' },
     ...(servers.haproxy ? gateway : []),
     { port: portOf(agent.bind), usedBy: 'the agent' },
-    { port: portOf(haproxy.agentCheck), usedBy: "the agent's answers to HAProxy" },
+    { port: portOf(haproxy.agentCheck), usedBy: "the agent's HAProxy agent check" },
     ...(servers.redis ? [{ port: layout.redisPort, usedBy: 'Redis' }] : []),
     ...(servers.postgres ? [{ port: layout.postgresPort, usedBy: 'Postgres' }] : []),
     ...(demo
       ? demoInstances(derived.config).map(({ port, id }) => ({
           port,
           usedBy: id,
-          hint: `is ${id} still running where you brought it back? Ctrl-C there`,
+          hint: `if you restarted ${id} by hand, stop it with Ctrl-C`,
         }))
       : []),
   ];

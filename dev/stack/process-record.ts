@@ -1,23 +1,23 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import writeFileAtomic from 'write-file-atomic';
 import { z } from 'zod';
 import { removeFolder } from '../servers/folder.ts';
-import { removeFile, writeWhole } from './files.ts';
 
-const leftSchema = z.object({
+const recordSchema = z.object({
   supervisor: z.object({ pid: z.int(), started: z.string() }),
   processes: z.array(z.object({ name: z.string(), pid: z.int(), started: z.string() })),
   folders: z.array(z.string()),
 });
-type Left = z.output<typeof leftSchema>;
+type RecordedStack = z.output<typeof recordSchema>;
 
 /**
- * What the running stack has started, on disk: when the supervisor is killed outright, the next start ends what is
- * left. A pid alone may have been given to another program since; pid and start time together are the same process.
+ * A file with the processes and folders of the running stack. When the supervisor is killed, the next start stops the
+ * processes that are left. The start time guards against a pid that another program has got since.
  */
 export class ProcessRecord {
   readonly #file: string;
-  readonly #record: Left;
+  readonly #record: RecordedStack;
 
   constructor(file: string) {
     this.#file = file;
@@ -41,38 +41,38 @@ export class ProcessRecord {
   }
 
   remove(): void {
-    removeFile(this.#file);
+    rmSync(this.#file, { force: true });
   }
 
   #write(): void {
-    writeWhole(this.#file, JSON.stringify(this.#record));
+    writeFileAtomic.sync(this.#file, JSON.stringify(this.#record), { mode: 0o600 });
   }
 }
 
-/** The pid of the stack that runs with this state folder, or null; then what a killed one left behind is ended. */
+/** Returns the pid of the stack that runs with this state folder. Else stops what a killed stack left and returns null. */
 export async function stopLeftovers(file: string): Promise<number | null> {
   const left = read(file);
   if (!left) return null;
   if (isAlive(left.supervisor)) return left.supervisor.pid;
   const alive = left.processes.filter(isAlive);
   for (const { pid } of alive) signal(pid, 'SIGTERM');
-  await untilGone(alive);
+  await waitUntilGone(alive);
   for (const process of alive.filter(isAlive)) signal(process.pid, 'SIGKILL');
-  // One that is not gone yet may still write into its folder.
-  await untilGone(alive);
+  // A process that is still ending can write into its folder.
+  await waitUntilGone(alive);
   for (const folder of left.folders) removeFolder(folder);
-  removeFile(file);
+  rmSync(file, { force: true });
   return null;
 }
 
-async function untilGone(processes: Left['processes']): Promise<void> {
+async function waitUntilGone(processes: RecordedStack['processes']): Promise<void> {
   for (let waited = 0; waited < 3_000 && processes.some(isAlive); waited += 50) await sleep(50);
 }
 
-function read(file: string): Left | null {
+function read(file: string): RecordedStack | null {
   if (!existsSync(file)) return null;
   try {
-    return leftSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
+    return recordSchema.parse(JSON.parse(readFileSync(file, 'utf8')));
   } catch {
     return null;
   }
@@ -86,15 +86,15 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It ended by itself meanwhile.
+    // The process has ended.
   }
 }
 
-/** Ticks since boot at which the process began (field 22 of /proc/PID/stat), or null when there is none. */
+/** Start time of a process in ticks since boot (field 22 of /proc/PID/stat), or null when it does not run. */
 function startTime(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The second field is the program's name in parentheses and may hold spaces.
+    // The second field is the program name in parentheses; it can contain spaces.
     const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     return fields[0] === 'Z' ? null : (fields[19] ?? null);
   } catch {

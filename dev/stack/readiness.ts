@@ -15,8 +15,8 @@ interface ReadinessOptions {
 }
 
 /**
- * Waits until the edge routes by a snapshot that has an instance up, then sends one request all the way. A request
- * counts against its client's rate limit, so few are spent on waiting. Null when that did not come about in time.
+ * Waits until the edge has a snapshot with a serving instance, then sends requests until an instance answers. It sends
+ * few requests, because each counts against the rate limit. Returns null on a timeout or when the stack stops.
  */
 export async function waitForFirstResponse({
   timeoutMs = 45_000,
@@ -25,8 +25,8 @@ export async function waitForFirstResponse({
   const deadline = Date.now() + timeoutMs;
   while (!wait.stopping() && Date.now() < deadline) {
     if (!wait.config.edge.publish.ingest || (await hasSnapshot(wait))) {
-      const arrival = await tryOnce(wait);
-      if (arrival) return arrival;
+      const response = await sendRequest(wait);
+      if (response) return response;
       await sleep(500);
     }
     await sleep(100);
@@ -45,7 +45,7 @@ async function hasSnapshot({ edge, edgeToken }: ReadinessOptions): Promise<boole
   }
 }
 
-async function tryOnce({ edge, config }: ReadinessOptions): Promise<FirstResponse | null> {
+async function sendRequest({ edge, config }: ReadinessOptions): Promise<FirstResponse | null> {
   const service = Object.values(config.services).find(({ instances }) => instances.length > 0);
   const route = service?.routes[0];
   if (!route) return null;
@@ -55,7 +55,7 @@ async function tryOnce({ edge, config }: ReadinessOptions): Promise<FirstRespons
       ...(service.hosts[0] && { headers: { host: service.hosts[0] } }),
     });
     await response.body?.cancel();
-    // Any answer of an instance proves the way; only the demo's are sure to be 200.
+    // Any response of an instance proves the path. Only demo instances always answer 200.
     const instance = response.headers.get('x-acgs-instance');
     return instance && response.status !== 429 && response.status < 500
       ? { instance, status: response.status }

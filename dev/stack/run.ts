@@ -1,4 +1,4 @@
-import { accessSync, chmodSync, constants } from 'node:fs';
+import { accessSync, chmodSync, constants, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { makeFolder } from '../../agent/lib/make-folder.ts';
 import type { Config } from '../../shared/config/config.ts';
@@ -6,7 +6,6 @@ import { missingServers } from '../bootstrap/servers.mjs';
 import { type StackOptions, UsageError } from '../options.mjs';
 import { createPrivateFolder, removeFolder } from '../servers/folder.ts';
 import { deriveConfig } from './derive.ts';
-import { removeFile } from './files.ts';
 import { layoutOf, requiredPorts, requireFreePorts } from './layout.ts';
 import { ProcessRecord, stopLeftovers } from './process-record.ts';
 import { loadSecrets } from './secrets.ts';
@@ -19,17 +18,17 @@ export interface StackInput {
   config: Config;
 }
 
-/** Runs the stack until it is told to stop. Resolves with the exit code. Throws, with nothing started, on misuse. */
+/** Runs the stack until a stop signal and returns the exit code. Throws UsageError before anything is started. */
 export async function runStack({ root, options, text, config }: StackInput): Promise<number> {
   const stateDir = resolve(options.stateDir);
   requireFolder(stateDir);
   const recordFile = join(stateDir, 'processes.json');
   const other = await stopLeftovers(recordFile);
   if (other) throw new UsageError(alreadyRunning(other, options));
-  removeFile(join(stateDir, 'stack.json'));
+  rmSync(join(stateDir, 'stack.json'), { force: true });
 
   const runFolder = createPrivateFolder('acgs');
-  // Postgres, run by another user when we are root, walks through it; what is in it is private.
+  // As root, Postgres runs as another user and needs to traverse this folder. Its contents stay private.
   chmodSync(runFolder, 0o711);
   try {
     const layout = layoutOf(root, options, runFolder);
@@ -50,7 +49,7 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
     record.addFolder(runFolder);
     return await new LocalStack({ layout, derived, secrets, options }, servers, record).run();
   } finally {
-    removeFile(recordFile);
+    rmSync(recordFile, { force: true });
     removeFolder(runFolder);
   }
 }
@@ -66,5 +65,5 @@ function requireFolder(path: string): void {
 }
 
 function alreadyRunning(pid: number, { stateDir }: StackOptions): string {
-  return `a stack (pid ${pid}) already runs with the state folder ${stateDir}; for a second one: --port-offset 100 --state-dir .acgs-2`;
+  return `a stack (pid ${pid}) already runs with state folder ${stateDir}; start a second one with --port-offset 100 --state-dir .acgs-2`;
 }

@@ -9,7 +9,7 @@ import { loadSecrets } from './secrets.ts';
 const folder = mkdtempSync(join(tmpdir(), 'acgs-secrets-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-it('makes keys that fit each other, once, for their owner alone', async () => {
+it('creates matching key pairs once, readable by the owner only', async () => {
   const file = join(folder, 'secrets.env');
   const secrets = loadSecrets(file, 'main');
   expect(statSync(file).mode & 0o777).toBe(0o600);
@@ -38,7 +38,7 @@ it('makes keys that fit each other, once, for their owner alone', async () => {
   expect(parseKeyList('COOKIE_KEYS', secrets.COOKIE_KEYS)[0]?.bytes).toHaveLength(32);
 });
 
-it('fills in what is missing and keeps the rest', () => {
+it('creates missing secrets and keeps the others', () => {
   const file = join(folder, 'partial.env');
   const first = loadSecrets(file, 'main');
   writeFileSync(file, readFileSync(file, 'utf8').replace(/^ACGS_TOKEN=.*$/m, 'ACGS_TOKEN='));

@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } f
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 
-/** Secrets of the local stack, made once per state folder. Formats: shared/snapshot/keys.ts. */
+/** Secrets of the local stack, created once per state folder. Formats: shared/snapshot/keys.ts. */
 export interface StackSecrets {
   ACGS_TOKEN: string;
   EDGE_TOKEN: string;
@@ -19,7 +19,7 @@ export interface StackSecrets {
 const token = (): string => randomBytes(24).toString('base64url');
 const kid = (): string => `local-${randomBytes(3).toString('hex')}`;
 
-/** Reads the file, makes what is missing, derives the public keys, and writes it back with mode 0600. */
+/** Reads the file, creates missing secrets, derives the public keys, and writes the file with mode 0600. */
 export function loadSecrets(file: string, site: string): StackSecrets {
   const kept = existsSync(file) ? parseEnv(readFileSync(file, 'utf8')) : {};
   const signing = kept.SNAPSHOT_SIGNING_KEY || `${kid()}:${privateKey('ed25519')}`;
@@ -32,7 +32,7 @@ export function loadSecrets(file: string, site: string): StackSecrets {
     REDIS_PASSWORD: kept.REDIS_PASSWORD || token(),
     COOKIE_KEYS: kept.COOKIE_KEYS || `${kid()}:${randomBytes(32).toString('base64url')}`,
     SNAPSHOT_SIGNING_KEY: signing,
-    // Raw: a Worker reads neither Node's JWK nor PEM. The last 32 bytes of an Ed25519 SPKI are the raw key.
+    // The edge expects the raw key: the last 32 bytes of an Ed25519 SPKI.
     SNAPSHOT_PUBLIC_KEYS: `${site}:${publicKey(signing, (spki) => spki.subarray(-32))}`,
     GATEWAY_JWT_KEY: gateway,
     EDGE_JWT_PUBLIC_KEYS: publicKey(gateway, (spki) => spki),
@@ -40,7 +40,7 @@ export function loadSecrets(file: string, site: string): StackSecrets {
   const lines = Object.entries(secrets).map(([name, value]) => `${name}=${value}\n`);
   writeFileSync(
     file,
-    `# Made by npm start for this machine alone. Delete to have new ones.\n${lines.join('')}`,
+    `# Created by npm start for this machine only. Delete the file to get new secrets.\n${lines.join('')}`,
     {
       mode: 0o600,
     },

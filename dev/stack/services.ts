@@ -11,8 +11,6 @@ import type { DemoInstance, StackLayout } from './layout.ts';
 import type { StackSecrets } from './secrets.ts';
 import type { StackService } from './supervisor.ts';
 
-/** How each part of the stack is started. Every one is ready when its promise resolves. */
-
 export interface StackContext {
   layout: StackLayout;
   derived: DerivedConfig;
@@ -20,7 +18,7 @@ export interface StackContext {
   options: StackOptions;
 }
 
-/** Filled as the servers start, for the agent's environment and stack.json. */
+/** Set when the stores start; used by the agent's environment and stack.json. */
 export interface StoreUrls {
   redis: string | null;
   postgres: string | null;
@@ -44,8 +42,8 @@ export function redisService({ layout, secrets }: StackContext, urls: StoreUrls)
 }
 
 export function postgresService({ layout }: StackContext, urls: StoreUrls): StackService {
-  const kept = join(layout.stateDir, 'postgres');
-  const dataDir = canBeEntered(layout.stateDir) ? kept : join(layout.runFolder, 'postgres');
+  const persistent = join(layout.stateDir, 'postgres');
+  const dataDir = canBeEntered(layout.stateDir) ? persistent : join(layout.runFolder, 'postgres');
   return {
     name: 'postgres',
     async start(onSpawn) {
@@ -62,7 +60,7 @@ export function postgresService({ layout }: StackContext, urls: StoreUrls): Stac
   };
 }
 
-/** As root, Postgres runs as another user, who must be able to walk to its data: not so under /root. */
+/** As root, Postgres runs as another user, which needs access to every parent folder. /root denies it. */
 function canBeEntered(folder: string): boolean {
   if (process.getuid?.() !== 0) return true;
   for (let path = folder; path !== dirname(path); path = dirname(path)) {
@@ -85,7 +83,7 @@ export function haproxyService({ layout, derived }: StackContext): StackService 
   };
 }
 
-/** The line that starts an instance by hand, as it is shown. */
+/** The command that starts a demo instance by hand. */
 export function instanceCommand({ service, id, port }: DemoInstance): string {
   return `node_modules/.bin/node dev/instance.ts ${service} ${id} ${port}`;
 }
@@ -94,11 +92,15 @@ export function instanceService({ layout }: StackContext, instance: DemoInstance
   const { service, id, port } = instance;
   return {
     name: id,
-    exitHint: `Bring it back with: ${instanceCommand(instance)}`,
+    exitHint: `Restart it with: ${instanceCommand(instance)}`,
     start: (onSpawn) =>
-      script(layout, id, ['dev/instance.ts', service, id, String(port)], {}, onSpawn, async () =>
-        (await tcpRequest({ port, host: '127.0.0.1' }, 'GET /health HTTP/1.0\r\n\r\n')).includes(' 200 '),
-      ),
+      startNode(layout, {
+        name: id,
+        args: ['dev/instance.ts', service, id, String(port)],
+        onSpawn,
+        ready: async () =>
+          (await tcpRequest({ port, host: '127.0.0.1' }, 'GET /health HTTP/1.0\r\n\r\n')).includes(' 200 '),
+      }),
   };
 }
 
@@ -111,7 +113,7 @@ export function agentService({ layout, derived, secrets }: StackContext, urls: S
     EDGE_JWT_PUBLIC_KEYS: secrets.EDGE_JWT_PUBLIC_KEYS,
     HAPROXY_STATS_USER: secrets.HAPROXY_STATS_USER,
     HAPROXY_STATS_PASSWORD: secrets.HAPROXY_STATS_PASSWORD,
-    // The operator's own cloud account is none of the local stack's business.
+    // The local stack must not use the operator's cloud account.
     CF_API_TOKEN: undefined,
     CF_ACCOUNT_ID: undefined,
     CF_KV_NAMESPACE_ID: undefined,
@@ -121,27 +123,26 @@ export function agentService({ layout, derived, secrets }: StackContext, urls: S
   return {
     name: 'agent',
     start: (onSpawn) =>
-      script(
-        layout,
-        'agent',
+      startNode(layout, {
+        name: 'agent',
         args,
-        { ...env, REDIS_URL: urls.redis ?? undefined, DATABASE_URL: urls.postgres ?? undefined },
+        env: { ...env, REDIS_URL: urls.redis ?? undefined, DATABASE_URL: urls.postgres ?? undefined },
         onSpawn,
-        async () => (await fetch(url)).ok,
-      ),
+        ready: async () => (await fetch(url)).ok,
+      }),
   };
 }
 
 export function edgeService({ layout, derived, secrets, options }: StackContext): StackService {
   const { port } = derived.edge;
-  const vars = {
+  const env = {
     SITES: derived.config.site.id,
     SNAPSHOT_PUBLIC_KEYS: secrets.SNAPSHOT_PUBLIC_KEYS,
     FALLBACK_ORIGIN: derived.config.site.gateways[0] ?? '',
     COOKIE_KEYS: secrets.COOKIE_KEYS,
     GATEWAY_JWT_KEY: secrets.GATEWAY_JWT_KEY,
     EDGE_TOKEN: secrets.EDGE_TOKEN,
-    // wrangler dev goes through Miniflare's own entry, which tells the client's address as Cloudflare does.
+    // wrangler dev uses Miniflare's entry, which sets the client address as Cloudflare does.
     CLIENT_ADDRESS_FROM: options.edge === 'wrangler' ? 'cloudflare' : 'local',
     ...(options.simulateClients && { SIMULATE_CLIENTS: '1' }),
   };
@@ -158,33 +159,37 @@ export function edgeService({ layout, derived, secrets, options }: StackContext)
   return {
     name: 'edge',
     start: (onSpawn) =>
-      script(
-        layout,
-        'edge',
+      startNode(layout, {
+        name: 'edge',
         args,
-        vars,
+        env,
         onSpawn,
-        async () => (await fetch(`http://127.0.0.1:${port}/__acgs/health`)).ok,
-      ),
+        ready: async () => (await fetch(`http://127.0.0.1:${port}/__acgs/health`)).ok,
+      }),
   };
 }
 
-async function script(
+interface NodeProcess {
+  name: string;
+  args: string[];
+  env?: NodeJS.ProcessEnv;
+  onSpawn: (child: Child) => void;
+  ready: () => Promise<boolean>;
+}
+
+/** Starts a script of this checkout with the pinned Node, and waits until it is ready. */
+async function startNode(
   layout: StackLayout,
-  name: string,
-  args: string[],
-  env: NodeJS.ProcessEnv,
-  onSpawn: (child: Child) => void,
-  ready: () => Promise<boolean>,
+  { name, args, env, onSpawn, ready }: NodeProcess,
 ): Promise<RunningServer> {
   const child = await startChild({
     name,
     command: process.execPath,
     args,
     cwd: layout.root,
-    // Type stripping's notice of being new is nothing a user can act on.
     env: {
       ...process.env,
+      // Node warns that type stripping is experimental.
       NODE_NO_WARNINGS: '1',
       NODE_COMPILE_CACHE: join(layout.root, '.build/node'),
       ...env,

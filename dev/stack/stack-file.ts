@@ -1,9 +1,8 @@
-import type { DerivedConfig } from './derive.ts';
-import { loopback } from './derive.ts';
+import { type DerivedConfig, loopback } from './derive.ts';
 import type { StackSecrets } from './secrets.ts';
 import type { StoreUrls } from './services.ts';
 
-/** `<state-dir>/stack.json`: what scripts and the CLI find the running stack by. Its keys are a contract. */
+/** `<state-dir>/stack.json`, by which scripts and the CLI find the running stack. Its keys are a contract. */
 export interface StackFile {
   edge: string;
   gateway: string | null;
@@ -31,7 +30,7 @@ export interface StackFileInput {
   derived: DerivedConfig;
   secrets: StackSecrets;
   urls: StoreUrls;
-  /** All of the config; those not started here have no pid. */
+  /** All configured instances. Those that the stack did not start have no pid. */
   instances: { id: string; service: string; url: string }[];
   haproxy: boolean;
   readyAt: Date;

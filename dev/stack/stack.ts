@@ -1,55 +1,53 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import writeFileAtomic from 'write-file-atomic';
 import { configInstances } from '../../agent/haproxy/render/input.ts';
 import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
+import { errorMessage } from '../../agent/lib/error-message.ts';
 import { banner, pathOf } from './banner.ts';
 import { printLine } from './console.ts';
-import { removeFile, writeWhole } from './files.ts';
 import { type DemoInstance, demoInstances } from './layout.ts';
 import type { ProcessRecord } from './process-record.ts';
 import { type FirstResponse, waitForFirstResponse } from './readiness.ts';
-import * as parts from './services.ts';
+import * as services from './services.ts';
 import { buildStackFile, type StackFile } from './stack-file.ts';
 import { waitForStopSignal } from './stop-signal.ts';
 import { Supervisor } from './supervisor.ts';
 
-/** Which servers there are on this machine and wanted. */
+/** The servers to start: installed and not disabled by an option. */
 export interface StackServers {
   haproxy: boolean;
   redis: boolean;
   postgres: boolean;
 }
 
-/** One run of the whole system on one machine: start, wait until it works, tell, stay, end everything. */
+/** One run of the whole system on one machine: start, wait for the first response, print the banner, run, stop. */
 export class LocalStack {
-  readonly #parts: parts.StackContext;
+  readonly #context: services.StackContext;
   readonly #servers: StackServers;
   readonly #supervisor: Supervisor;
-  readonly #urls: parts.StoreUrls = { redis: null, postgres: null };
+  readonly #urls: services.StoreUrls = { redis: null, postgres: null };
   readonly #demo: DemoInstance[];
-  readonly #begun = Date.now();
+  readonly #startedAt = Date.now();
   #readyAt: Date | null = null;
 
-  constructor(stackParts: parts.StackContext, servers: StackServers, record: ProcessRecord) {
-    this.#parts = stackParts;
+  constructor(context: services.StackContext, servers: StackServers, record: ProcessRecord) {
+    this.#context = context;
     this.#servers = servers;
-    this.#demo = stackParts.options.demo ? demoInstances(stackParts.derived.config) : [];
+    this.#demo = context.options.demo ? demoInstances(context.derived.config) : [];
     this.#supervisor = new Supervisor(printLine, record, () => this.#writeStackFile());
   }
 
-  /** Resolves with the exit code: 0 when asked to stop, 1 when it could not start. */
+  /** Returns the exit code: 0 after a stop signal, 1 when a service did not start. */
   async run(): Promise<number> {
-    const told = waitForStopSignal(() => this.#supervisor.kill());
-    const started = this.#start().then(
-      () => null,
-      (error: unknown) => (error instanceof Error ? error.message : String(error)),
-    );
-    const failure = await Promise.race([told, started]);
-    if (failure === null) await told;
+    const stopSignal = waitForStopSignal(() => this.#supervisor.kill());
+    const started = this.#start().then(() => null, errorMessage);
+    const failure = await Promise.race([stopSignal, started]);
+    if (failure === null) await stopSignal;
     else if (typeof failure === 'string')
-      process.stderr.write(`${failure}\nlogs: ${this.#parts.layout.logs}\n`);
+      process.stderr.write(`${failure}\nlogs: ${this.#context.layout.logs}\n`);
     printLine('stopping …');
-    removeFile(this.#stackFile);
+    rmSync(this.#stackFile, { force: true });
     await this.#supervisor.stop([
       ['edge', 'agent'],
       ['haproxy', ...this.#demo.map(({ id }) => id)],
@@ -59,34 +57,34 @@ export class LocalStack {
   }
 
   async #start(): Promise<void> {
-    const { layout, derived, secrets } = this.#parts;
+    const { layout, derived, secrets } = this.#context;
     rmSync(layout.logs, { recursive: true, force: true });
     mkdirSync(layout.logs, { recursive: true });
-    writeWhole(layout.configFile, derived.text);
+    writeFileAtomic.sync(layout.configFile, derived.text, { mode: 0o600 });
     const supervisor = this.#supervisor;
     await Promise.all([
-      ...this.#demo.map((instance) => supervisor.start(parts.instanceService(this.#parts, instance))),
+      ...this.#demo.map((instance) => supervisor.start(services.instanceService(this.#context, instance))),
       this.#servers.redis &&
-        this.#step('Redis', supervisor.start(parts.redisService(this.#parts, this.#urls))),
+        this.#step('Redis', supervisor.start(services.redisService(this.#context, this.#urls))),
       this.#servers.postgres &&
-        this.#step('Postgres', supervisor.start(parts.postgresService(this.#parts, this.#urls))),
+        this.#step('Postgres', supervisor.start(services.postgresService(this.#context, this.#urls))),
       this.#servers.haproxy && this.#step('HAProxy', this.#startHaproxy()),
-      this.#step('edge', supervisor.start(parts.edgeService(this.#parts))),
+      this.#step('edge', supervisor.start(services.edgeService(this.#context))),
     ]);
     if (this.#demo.length > 0) printLine(`  ${this.#demo.length} demo instances are up`);
-    await this.#step('agent', supervisor.start(parts.agentService(this.#parts, this.#urls)));
-    printLine('  waiting until a request goes all the way …');
-    const arrival = await waitForFirstResponse({
+    await this.#step('agent', supervisor.start(services.agentService(this.#context, this.#urls)));
+    printLine('  waiting for the first response through edge and gateway …');
+    const firstResponse = await waitForFirstResponse({
       edge: `http://127.0.0.1:${derived.edge.port}`,
       edgeToken: secrets.EDGE_TOKEN,
       config: derived.config,
       stopping: () => supervisor.stopping,
     });
-    if (!supervisor.stopping) this.#tell(arrival);
+    if (!supervisor.stopping) this.#printBanner(firstResponse);
   }
 
   async #startHaproxy(): Promise<void> {
-    const { derived, secrets } = this.#parts;
+    const { derived, secrets } = this.#context;
     await installHaproxyConfig({
       config: derived.config,
       instances: configInstances(derived.config),
@@ -96,7 +94,7 @@ export class LocalStack {
         edgePublicKeys: secrets.EDGE_JWT_PUBLIC_KEYS,
       },
     });
-    await this.#supervisor.start(parts.haproxyService(this.#parts));
+    await this.#supervisor.start(services.haproxyService(this.#context));
   }
 
   async #step(name: string, work: Promise<void>): Promise<void> {
@@ -104,33 +102,33 @@ export class LocalStack {
     if (!this.#supervisor.stopping) printLine(`  ${name} is up`);
   }
 
-  /** Nothing answering is said, not fatal: with `--no-demo` the instances may come up later. */
-  #tell(arrival: FirstResponse | null): void {
-    const { layout, derived } = this.#parts;
+  /** No response is not fatal: with `--no-demo` the instances can start later. */
+  #printBanner(firstResponse: FirstResponse | null): void {
+    const { layout, derived } = this.#context;
     this.#readyAt = new Date();
     const stack = this.#writeStackFile();
     if (!stack) return;
-    const services = Object.values(derived.config.services);
+    const configured = Object.values(derived.config.services);
     printLine(
       banner({
         stack,
         stateDir: shortPath(layout.stateDir),
-        services: services.length,
+        services: configured.length,
         demo: this.#demo,
-        firstPath: services[0] ? pathOf(services[0]) : '/',
-        firstAnswer: arrival?.instance ?? null,
-        seconds: (Date.now() - this.#begun) / 1000,
+        firstPath: configured[0] ? pathOf(configured[0]) : '/',
+        firstResponder: firstResponse?.instance ?? null,
+        seconds: (Date.now() - this.#startedAt) / 1000,
       }),
     );
   }
 
   get #stackFile(): string {
-    return join(this.#parts.layout.stateDir, 'stack.json');
+    return join(this.#context.layout.stateDir, 'stack.json');
   }
 
   #writeStackFile(): StackFile | null {
     if (!this.#readyAt || this.#supervisor.stopping) return null;
-    const { derived, secrets } = this.#parts;
+    const { derived, secrets } = this.#context;
     const all = Object.values(derived.config.services).flatMap((service) =>
       service.instances.map(({ id, url }) => ({ service: service.id, id, url })),
     );
@@ -143,12 +141,12 @@ export class LocalStack {
       readyAt: this.#readyAt,
       pid: (name) => this.#supervisor.pid(name),
     });
-    writeWhole(this.#stackFile, `${JSON.stringify(stack, null, 2)}\n`);
+    writeFileAtomic.sync(this.#stackFile, `${JSON.stringify(stack, null, 2)}\n`, { mode: 0o600 });
     return stack;
   }
 }
 
-/** As one would type it here: relative inside this folder, else whole. */
+/** The path as a user would type it: relative inside the current folder, else absolute. */
 function shortPath(path: string): string {
   const short = relative(process.cwd(), path);
   return short.startsWith('..') ? path : short || '.';

@@ -1,31 +1,32 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorMessage } from '../../agent/lib/error-message.ts';
 import type { Child, RunningServer } from '../servers/child.ts';
 import type { ProcessRecord } from './process-record.ts';
 
 export interface StackService {
   name: string;
-  /** Starts it and resolves when it is ready; `onSpawn` is told of its process at once. */
+  /** Starts the service and resolves when it is ready. Calls `onSpawn` as soon as the process exists. */
   start(onSpawn: (child: Child) => void): Promise<RunningServer>;
-  /** What to say instead of starting it again. A part without this is restarted. */
+  /** Printed when the service ends; such a service is not restarted. */
   exitHint?: string;
 }
 
-const FIRST_WAIT_MS = 500;
-const LONGEST_WAIT_MS = 10_000;
-/** A part that ran this long is healthy again: the next wait is the first one. */
-const SETTLED_MS = 30_000;
+const MIN_BACKOFF_MS = 500;
+const MAX_BACKOFF_MS = 10_000;
+/** The backoff resets after this uptime. */
+const STABLE_MS = 30_000;
 
-/** Starts parts, restarts those that end, and ends all of them: the only processes it ever signals. */
+/** Starts services, restarts those that end, and stops all of them. It signals only processes that it started. */
 export class Supervisor {
-  readonly #say: (line: string) => void;
+  readonly #printLine: (line: string) => void;
   readonly #record: ProcessRecord;
   readonly #onChange: () => void;
   readonly #running = new Map<string, RunningServer>();
   readonly #children = new Set<Child>();
   #stopping = false;
 
-  constructor(say: (line: string) => void, record: ProcessRecord, onChange: () => void) {
-    this.#say = say;
+  constructor(printLine: (line: string) => void, record: ProcessRecord, onChange: () => void) {
+    this.#printLine = printLine;
     this.#record = record;
     this.#onChange = onChange;
   }
@@ -39,63 +40,63 @@ export class Supervisor {
     return child?.running ? child.pid : null;
   }
 
-  /** Resolves when the part is ready, and looks after it from then on. */
-  async start(part: StackService): Promise<void> {
-    await this.#launch(part);
-    void this.#lookAfter(part);
+  /** Resolves when the service is ready, and supervises it from then on. */
+  async start(service: StackService): Promise<void> {
+    await this.#launch(service);
+    void this.#supervise(service);
   }
 
-  async #launch(part: StackService): Promise<void> {
+  async #launch(service: StackService): Promise<void> {
     if (this.#stopping) throw new Error('stopping');
-    const running = await part.start((child) => {
+    const running = await service.start((child) => {
       this.#children.add(child);
-      this.#record.addProcess(part.name, child.pid);
+      this.#record.addProcess(service.name, child.pid);
       if (this.#stopping) child.signal('SIGKILL');
     });
-    this.#running.set(part.name, running);
+    this.#running.set(service.name, running);
   }
 
-  async #lookAfter(part: StackService): Promise<void> {
-    let waitMs = FIRST_WAIT_MS;
+  async #supervise(service: StackService): Promise<void> {
+    let waitMs = MIN_BACKOFF_MS;
     for (;;) {
-      const begun = Date.now();
-      const running = this.#running.get(part.name);
-      const why = (await running?.child.ended) ?? '';
+      const startedAt = Date.now();
+      const running = this.#running.get(service.name);
+      const reason = (await running?.child.ended) ?? '';
       if (this.#stopping) return;
       await running?.stop();
       this.#onChange();
-      if (part.exitHint) {
-        this.#say(`${why}. ${part.exitHint}`);
+      if (service.exitHint) {
+        this.#printLine(`${reason}. ${service.exitHint}`);
         return;
       }
-      if (Date.now() - begun > SETTLED_MS) waitMs = FIRST_WAIT_MS;
-      waitMs = await this.#bringBack(part, why, waitMs);
+      if (Date.now() - startedAt > STABLE_MS) waitMs = MIN_BACKOFF_MS;
+      waitMs = await this.#restart(service, reason, waitMs);
       if (this.#stopping) return;
     }
   }
 
-  /** Tries until the part runs again. Returns how long the next wait would be. */
-  async #bringBack(part: StackService, why: string, firstWaitMs: number): Promise<number> {
-    let reason = why;
-    let waitMs = firstWaitMs;
+  /** Retries until the service runs again. Returns the next backoff. */
+  async #restart(service: StackService, firstReason: string, firstBackoffMs: number): Promise<number> {
+    let reason = firstReason;
+    let waitMs = firstBackoffMs;
     for (;;) {
-      this.#say(`${reason}; starting it again in ${waitMs / 1000} s`);
+      this.#printLine(`${reason}; restarting in ${waitMs / 1000} s`);
       await sleep(waitMs);
-      waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS);
+      waitMs = Math.min(waitMs * 2, MAX_BACKOFF_MS);
       if (this.#stopping) return waitMs;
       try {
-        await this.#launch(part);
-        this.#say(`${part.name} runs again`);
+        await this.#launch(service);
+        this.#printLine(`${service.name} runs again`);
         this.#onChange();
         return waitMs;
       } catch (error) {
         if (this.#stopping) return waitMs;
-        reason = error instanceof Error ? error.message : String(error);
+        reason = errorMessage(error);
       }
     }
   }
 
-  /** Ends the parts group by group, those of a group together. */
+  /** Stops the groups one after another, and the services of a group in parallel. */
   async stop(groups: readonly (readonly string[])[]): Promise<void> {
     this.#stopping = true;
     for (const group of groups) {
@@ -103,11 +104,11 @@ export class Supervisor {
       await Promise.all(names.map((name) => this.#running.get(name)?.stop()));
     }
     await Promise.all([...this.#running.values()].map((running) => running.stop()));
-    // Those that were not ready yet.
+    // Services that were not ready yet.
     await Promise.all([...this.#children].map((child) => child.stop(2_000)));
   }
 
-  /** Without asking: a second Ctrl-C. */
+  /** Kills everything at once, after a second Ctrl-C. */
   kill(): void {
     this.#stopping = true;
     for (const child of this.#children) child.signal('SIGKILL');

@@ -47,7 +47,7 @@ describe('the stack without Redis and Postgres, its KV down', () => {
   it('lets no second stack into its state folder', async () => {
     const run = runStart(['--no-install', '--state-dir', stateDir, '--port-offset', '40000']);
     expect(await run.ended).toBe(2);
-    expect(run.stderr()).toMatch(/^a stack \(pid \d+\) already runs with the state folder /);
+    expect(run.stderr()).toMatch(/^a stack \(pid \d+\) already runs with state folder /);
     expect(existsSync(join(stateDir, 'stack.json'))).toBe(true);
   });
 

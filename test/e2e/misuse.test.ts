@@ -71,7 +71,7 @@ describe('npm start, used wrongly', () => {
     expect(stdout).toBe('');
     expect(stderr).toMatch(
       new RegExp(
-        `^port ${port}, wanted by the gateway, is already taken; move all ports: --port-offset \\d+\n$`,
+        `^port ${port} for the gateway is already in use; shift all ports with --port-offset \\d+\n$`,
       ),
     );
   });

@@ -102,7 +102,7 @@ describe('the whole system on one machine', () => {
     expect(statSync(join(stateDir, 'stack.json')).mode & 0o777).toBe(0o600);
     expect(statSync(join(stateDir, 'secrets.env')).mode & 0o777).toBe(0o600);
     expect(stack.instances).toHaveLength(14);
-    expect(test.output()).not.toContain('starting it again');
+    expect(test.output()).not.toContain('restarting in');
     for (const pid of [...Object.values(stack.pids), ...stack.instances.map((instance) => instance.pid)]) {
       expect(existsSync(`/proc/${pid}`)).toBe(true);
     }

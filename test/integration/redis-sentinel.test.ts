@@ -69,9 +69,11 @@ test('live state follows the master that the Sentinels name, also away from one 
     await eventually(async () => expect(await info()).toContain('master_link_status:up'));
     // Not before: on a busy machine the master may be silent for long.
     const hurry = 'SENTINEL SET lb down-after-milliseconds 500\r\n';
-    const enough = (answer: string) => answer.includes('\r\n');
+    const isComplete = (answer: string) => answer.includes('\r\n');
     await eventually(async () =>
-      expect(await tcpRequest({ host: '127.0.0.1', port: sentinelPort }, hurry, { enough })).toContain('OK'),
+      expect(await tcpRequest({ host: '127.0.0.1', port: sentinelPort }, hurry, { isComplete })).toContain(
+        'OK',
+      ),
     );
     // Takes what is sent and answers nothing: no connection breaks.
     master.child.signal('SIGSTOP');

@@ -1,4 +1,4 @@
-import { copyFile, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { signSnapshot, toBase64Url, type WebCryptoKey } from '../../shared/snaps
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
-// The edge as `acgs-lb edge` serves it: bare workerd, no Cloudflare, no Miniflare, no KV.
+// The edge as `acgs-lb edge` runs it: plain workerd without Cloudflare, Miniflare and KV.
 
 let dir: string;
 let port: number;
@@ -26,12 +26,12 @@ async function start(): Promise<Child> {
     logFile: join(dir, 'edge.log'),
     env: {
       PATH: process.env.PATH,
-      // The layout of an installation: the Worker bundled, and workerd beside it.
+      // The layout of an installation: the bundled Worker and workerd beside it.
       ACGS_PROGRAM_DIR: join(dir, 'program'),
       SITES: 'main',
       SNAPSHOT_PUBLIC_KEYS: `main:k1:${publicText}`,
       COOKIE_KEYS: `c1:${toBase64Url(crypto.getRandomValues(new Uint8Array(32)))}`,
-      // Whoever sets this cannot make the edge believe a header.
+      // Must have no effect: the edge must not trust a header for the client address.
       CLIENT_ADDRESS_FROM: 'cloudflare',
     },
   });
@@ -72,7 +72,6 @@ beforeAll(async () => {
   publicText = toBase64Url(new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey)));
   const root = join(import.meta.dirname, '../..');
   await bundleWorker(root, join(dir, 'program/edge'));
-  await copyFile(join(root, 'wrangler.toml'), join(dir, 'program/edge/wrangler.toml'));
   await symlink(join(root, 'node_modules/workerd/bin/workerd'), join(dir, 'program/edge/workerd'));
   edge = await start();
 });
@@ -85,7 +84,7 @@ afterAll(async () => {
 
 let published = 0;
 
-test('a published snapshot is on disk: an edge that starts again routes by it', async () => {
+test('a restarted edge routes by the snapshot on disk', async () => {
   const seq = ++published;
   expect(await publish(seq)).toBe(200);
   await edge.stop();
@@ -96,7 +95,7 @@ test('a published snapshot is on disk: an edge that starts again routes by it', 
   expect(await publish(seq)).toBe(409);
 });
 
-test('a client is its connection, whatever its headers claim', async () => {
+test('the client address is the address of the connection; headers cannot change it', async () => {
   const statuses = [];
   for (let n = 0; n < 6; n++) statuses.push((await ask({ 'cf-connecting-ip': `203.0.113.${n}` })).status);
   expect(statuses).toContain(429);
