@@ -14,13 +14,13 @@ export interface Asset {
   etag: string;
 }
 
-/** In a checkout the page lies in its own folder, beside a bundle in `dashboard/`. */
+/** In a checkout the files are in `public/`; next to the built bundle they are in `dashboard/`. */
 function assetFolder(): URL {
   const own = new URL('./public/', import.meta.url);
   return existsSync(own) ? own : new URL('./dashboard/', import.meta.url);
 }
 
-/** The page's files by name, read once. */
+/** Reads the page's files, by name. */
 export function loadAssets(folder: URL = assetFolder()): Map<string, Asset> {
   const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
   return new Map(

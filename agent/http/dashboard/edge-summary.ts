@@ -8,12 +8,14 @@ export interface EdgeReportLog {
   reports: EdgeReport[];
 }
 
+/** Adds a report and drops old ones. */
 export function recordEdgeReport(log: EdgeReportLog, report: EdgeReport, now: number): void {
   log.reports.push(report);
   const fresh = log.reports.filter((kept) => kept.to > now - KEEP_MS);
   log.reports = fresh.slice(-MAX_REPORTS);
 }
 
+/** Sums the reports of the last five minutes; snapshot ages are as of `now`. */
 export function summariseEdgeReports(log: EdgeReportLog, now: number): EdgeSummary {
   const reports = log.reports.filter((report) => report.to > now - KEEP_MS);
   const latest = new Map(reports.map((report) => [report.isolate, report]));

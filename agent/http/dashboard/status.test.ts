@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
+import type { EdgeReport } from '../../../shared/edge-report.ts';
 import { emptySketch } from '../../../shared/sketch.ts';
 import type { Instance, TrafficDelta } from '../../core/state.ts';
 import { createTrafficWindow } from '../../core/traffic-window.ts';
@@ -10,36 +11,53 @@ import { createStatusView } from './status.ts';
 const config = parseConfig(readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8'));
 const START = 1_000_000_000_000;
 const instance: Instance = {
-  ...{ id: 'gs-1', service: 'gs', url: 'http://127.0.0.1:8004', origin: 'file', state: 'up', reason: 'fine' },
-  ...{
-    since: START,
-    health: 'up',
-    breaker: 'closed',
-    admin: 'ready',
-    weight: 100,
-    priority: 1,
-    latencyMs: 5,
-  },
-  ...{ inflight: 2, queued: 1, metadata: {} },
+  id: 'gs-1',
+  service: 'gs',
+  url: 'http://127.0.0.1:8004',
+  origin: 'file',
+  state: 'up',
+  reason: 'fine',
+  since: START,
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  latencyMs: 5,
+  inflight: 2,
+  queued: 1,
+  metadata: {},
 };
 const instances = new Map([['gs/gs-1', instance]]);
 const agent: AgentStatus = {
-  ...{ version: '1', site: 'main', startedAt: START, ready: true, leader: { role: 'single', holder: null } },
-  ...{ snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null }, sinks: {} },
+  version: '1',
+  site: 'main',
+  startedAt: START,
+  ready: true,
+  leader: { role: 'single', holder: null },
+  snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
+  sinks: {},
 };
 const calls = (at: number, success: number, id = 'gs-1'): TrafficDelta => ({
-  ...{ kind: 'traffic', source: 'haproxy', service: 'gs', instance: id, at, success, failure: 0, slow: 0 },
+  kind: 'traffic',
+  source: 'haproxy',
+  service: 'gs',
+  instance: id,
+  at,
+  success,
+  failure: 0,
+  slow: 0,
 });
 
 test('steady traffic shows as a steady rate at every moment', () => {
   let now = START;
   const window = createTrafficWindow();
-  const live = createStatusView({ config: () => config, window, now: () => now });
+  const view = createStatusView({ config: () => config, window, now: () => now });
   const seen = new Set<number>();
   for (let second = 0; second < 60; second++) {
     now = START + second * 1_000;
     window.addTraffic(calls(now, 30));
-    if (second > 25) seen.add(live.status(agent).total.perSecond);
+    if (second > 25) seen.add(view.status(agent).total.perSecond);
   }
   expect([...seen]).toEqual([30]);
 });
@@ -47,20 +65,20 @@ test('steady traffic shows as a steady rate at every moment', () => {
 test('traffic of an unknown instance counts for its service only', () => {
   let now = START;
   const window = createTrafficWindow();
-  const live = createStatusView({ config: () => config, window, now: () => now });
-  live.accept({ at: now, instances, changes: [] });
+  const view = createStatusView({ config: () => config, window, now: () => now });
+  view.accept({ at: now, instances, changes: [] });
   window.addTraffic(calls(now, 50));
   window.addTraffic(calls(now, 50, 'gone'));
   now += 7_000;
-  const gs = live.status(agent).services.find(({ id }) => id === 'gs');
+  const gs = view.status(agent).services.find(({ id }) => id === 'gs');
   expect(gs).toMatchObject({ inflight: 2, queued: 1, traffic: { perSecond: 10 } });
   expect(gs?.traffic.history.perSecond.at(-1)).toBe(20);
   expect(gs?.instances.map(({ id }) => id)).toEqual(['gs-1']);
 });
 
-test('changes: the newest first, a hundred at most', () => {
+test('the latest hundred changes, newest first', () => {
   const window = createTrafficWindow();
-  const live = createStatusView({ config: () => config, window, now: () => START });
+  const view = createStatusView({ config: () => config, window, now: () => START });
   for (let index = 0; index < 150; index++) {
     const change = {
       at: index,
@@ -69,39 +87,49 @@ test('changes: the newest first, a hundred at most', () => {
       kind: 'state',
       reason: String(index),
     } as const;
-    live.accept({ at: START, instances, changes: [change] });
+    view.accept({ at: START, instances, changes: [change] });
   }
-  const { changes } = live.status(agent);
+  const { changes } = view.status(agent);
   expect(changes).toHaveLength(100);
   expect(changes[0]?.reason).toBe('149');
 });
 
-test('edge reports: summed per service and policy, the oldest snapshot in use, forgotten after five minutes', () => {
+test('edge reports: sums per service and policy, oldest and newest snapshot, dropped after five minutes', () => {
   let now = START;
   const window = createTrafficWindow();
-  const live = createStatusView({ config: () => config, window, now: () => now });
-  const report = (isolate: string, seq: number) => ({
-    ...{ v: 1 as const, site: 'main', isolate, seq: 1, from: now - 1_000, to: now, tries: [] },
+  const view = createStatusView({ config: () => config, window, now: () => now });
+  const report = (isolate: string, seq: number): EdgeReport => ({
+    v: 1,
+    site: 'main',
+    isolate,
+    seq: 1,
+    from: now - 1_000,
+    to: now,
+    tries: [],
     snapshot: { epoch: 1, seq, ageMs: 10, source: 'hub' },
     limits: [{ service: 'gs', policy: 'per-ip', allowed: 10, denied: 2, shadowDenied: 0 }],
     requests: [
       {
-        ...{ service: 'gs', total: 12, status2xx: 10, status3xx: 0, status4xx: 2, status5xx: 0, retries: 1 },
-        ...{
-          failovers: 1,
-          stale: 0,
-          shed: 0,
-          unavailable: 0,
-          limited: 2,
-          forbidden: 0,
-          latency: emptySketch(),
-        },
+        service: 'gs',
+        total: 12,
+        status2xx: 10,
+        status3xx: 0,
+        status4xx: 2,
+        status5xx: 0,
+        retries: 1,
+        failovers: 1,
+        stale: 0,
+        shed: 0,
+        unavailable: 0,
+        limited: 2,
+        forbidden: 0,
+        latency: emptySketch(),
       },
     ],
   });
-  live.edgeReport(report('a', 4));
-  live.edgeReport(report('b', 7));
-  expect(live.status(agent).edge).toMatchObject({
+  view.edgeReport(report('a', 4));
+  view.edgeReport(report('b', 7));
+  expect(view.status(agent).edge).toMatchObject({
     isolates: 2,
     oldest: { seq: 4 },
     newest: { seq: 7 },
@@ -109,5 +137,5 @@ test('edge reports: summed per service and policy, the oldest snapshot in use, f
     limits: [{ service: 'gs', policy: 'per-ip', allowed: 20, denied: 4 }],
   });
   now += 301_000;
-  expect(live.status(agent).edge).toMatchObject({ isolates: 0, oldest: null, requests: [] });
+  expect(view.status(agent).edge).toMatchObject({ isolates: 0, oldest: null, requests: [] });
 });

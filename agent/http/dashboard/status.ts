@@ -7,17 +7,18 @@ import type { AgentStatus, StatusDocument, StatusInstance, TrafficRates } from '
 import { type EdgeReportLog, recordEdgeReport, summariseEdgeReports } from './edge-summary.ts';
 import { createRateReader, summariseTraffic } from './traffic-window.ts';
 
+/** Builds the status document from the latest update, the traffic window and the edge reports. */
 export interface StatusView {
-  /** Told of every update, as the sinks are. Never waits, never throws. */
+  /** Receives every update, like a sink. Never waits, never throws. */
   accept(update: Update): void;
   edgeReport(report: EdgeReport): void;
-  /** `tell` is called whenever an update brings changes. */
-  onChange(tell: () => void): void;
+  /** Calls `listener` after every update that contains changes. */
+  onChange(listener: () => void): void;
   status(agent: AgentStatus): StatusDocument;
 }
 
-const KEPT_CHANGES = 100;
-/** HAProxy's counters are read once a second: traffic older than this is in the window. */
+const MAX_CHANGES = 100;
+/** The agent reads HAProxy's counters once a second, so the window contains all traffic older than this. */
 const COUNTER_LAG_MS = 1_200;
 
 export function createStatusView({
@@ -33,39 +34,40 @@ export function createStatusView({
   const ratesOf = createRateReader(window);
   let instances: ReadonlyMap<string, Instance> = new Map();
   let changes: Change[] = [];
-  let changed = (): void => undefined;
+  let notify = (): void => undefined;
 
   return {
     accept(update) {
       instances = update.instances;
-      if (update.changes.length > 0) changes = [...changes, ...update.changes].slice(-KEPT_CHANGES);
-      if (update.changes.length > 0) changed();
+      if (update.changes.length === 0) return;
+      changes = [...changes, ...update.changes].slice(-MAX_CHANGES);
+      notify();
     },
     edgeReport: (report) => recordEdgeReport(edgeLog, report, now()),
-    onChange(tell) {
-      changed = tell;
+    onChange(listener) {
+      notify = listener;
     },
     status(agent) {
       const at = now();
       const completeUntil = at - COUNTER_LAG_MS;
-      const views = [...instances.values()].map((instance) =>
+      const statuses = [...instances.values()].map((instance) =>
         toStatusInstance(instance, ratesOf(instanceKey(instance.service, instance.id), completeUntil)),
       );
-      const byService = Map.groupBy(views, (view) => view.service);
+      const byService = Map.groupBy(statuses, ({ service }) => service);
       return {
         ...agent,
         at,
-        total: { ...summariseTraffic(window, instanceKey('', ''), completeUntil), ...sumGauges(views) },
+        total: { ...summariseTraffic(window, instanceKey('', ''), completeUntil), ...sumGauges(statuses) },
         services: Object.values(config().services).map((service) => {
-          const own = byService.get(service.id) ?? [];
+          const members = byService.get(service.id) ?? [];
           return {
             id: service.id,
             routes: service.routes,
             timeoutMs: service.timeout,
             maxconn: service.maxconn,
             traffic: summariseTraffic(window, instanceKey(service.id, ''), completeUntil),
-            ...sumGauges(own),
-            instances: own,
+            ...sumGauges(members),
+            instances: members,
           };
         }),
         edge: summariseEdgeReports(edgeLog, at),
@@ -76,12 +78,24 @@ export function createStatusView({
 }
 
 function toStatusInstance(instance: Instance, traffic: TrafficRates): StatusInstance {
-  const { id, service, url, origin, state, reason, since, health, breaker, admin, weight, priority } =
-    instance;
-  const { latencyMs, inflight, queued, drainDeadline, expiresAt } = instance;
+  const { drainDeadline, expiresAt } = instance;
   return {
-    ...{ id, service, url, origin, state, reason, since, health, breaker, admin, weight, priority },
-    ...{ latencyMs, inflight, queued, traffic },
+    id: instance.id,
+    service: instance.service,
+    url: instance.url,
+    origin: instance.origin,
+    state: instance.state,
+    reason: instance.reason,
+    since: instance.since,
+    health: instance.health,
+    breaker: instance.breaker,
+    admin: instance.admin,
+    weight: instance.weight,
+    priority: instance.priority,
+    latencyMs: instance.latencyMs,
+    inflight: instance.inflight,
+    queued: instance.queued,
+    traffic,
     ...(drainDeadline === undefined ? {} : { drainDeadline }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
   };

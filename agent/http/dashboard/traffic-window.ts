@@ -7,7 +7,7 @@ export const HISTORY_BUCKETS = 60;
 const RATE_BUCKETS = 2;
 const QUANTILE_BUCKETS = 12;
 
-/** All figures cover buckets that ended by `completeUntil`: the rate of a bucket that is still filling would jump. */
+/** Rates and history from buckets that ended by `completeUntil`; a bucket that still fills would show a false drop. */
 export function summariseTraffic(window: TrafficWindow, key: string, completeUntil: number): TrafficSummary {
   const history = window.buckets(key, completeUntil, HISTORY_BUCKETS);
   return {
@@ -21,8 +21,8 @@ export function summariseTraffic(window: TrafficWindow, key: string, completeUnt
 }
 
 /**
- * Current rates by key. Remembers each until the next bucket is whole: hundreds of instances are read every second, and
- * their rates change every five.
+ * Current rates by key, cached until the next bucket ends: the stream reads hundreds of instances every second, but rates
+ * change every five seconds.
  */
 export function createRateReader(
   window: TrafficWindow,
