@@ -3,12 +3,12 @@ import { type Browser, chromium } from 'playwright-core';
 
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
 
-/** The system's Chromium, or null where there is none. ACGS_CHROMIUM names another. */
+/** Path of Chromium: ACGS_CHROMIUM or the system's; null when neither exists. */
 export const browserPath: string | null =
   process.env.ACGS_CHROMIUM ?? PATHS.find((path) => existsSync(path)) ?? null;
 
 export function launchBrowser(): Promise<Browser> {
-  if (!browserPath) throw new Error('no Chromium here');
+  if (!browserPath) throw new Error('Chromium is not installed');
   return chromium.launch({
     executablePath: browserPath,
     args: [

@@ -8,7 +8,7 @@ import { makeSession } from './fake-sessions.ts';
 
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
-/** For what follows from something by itself, a frame or a request later. */
+/** For effects that follow a message or a request later. */
 const soon = { timeout: 60_000 };
 
 interface AxeResult {
@@ -18,8 +18,8 @@ interface AxeResult {
 describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_000 }, () => {
   let browser: Browser;
   let agent: FakeAgent;
-  /** What the page must never do, gathered while a test runs. */
-  let wrongs: string[];
+  /** Errors of the page and requests to other origins. */
+  let violations: string[];
 
   beforeAll(async () => {
     browser = await launchBrowser();
@@ -27,44 +27,44 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   afterAll(() => browser?.close());
   beforeEach(async () => {
     agent = await startFakeAgent();
-    wrongs = [];
+    violations = [];
   });
   afterEach(async () => {
-    // The pages first: what they ask an agent that is gone is no wrong of theirs.
+    // Close the pages first: without the agent their requests fail.
     for (const context of browser.contexts()) await context.close();
     await agent.close();
-    expect(wrongs).toEqual([]);
+    expect(violations).toEqual([]);
   });
 
   async function visit(options: BrowserContextOptions = {}): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
-    // The page gives the agent ten seconds; here the agent shares a busy machine with the browser.
+    // The page aborts requests after ten seconds, which is too short on a busy test machine.
     await context.addInitScript('AbortSignal.timeout = () => new AbortController().signal');
     const page = await context.newPage();
     page.setDefaultTimeout(soon.timeout);
-    page.on('pageerror', (error) => wrongs.push(error.message));
+    page.on('pageerror', (error) => violations.push(error.message));
     page.on('console', (message) => {
-      // Connections are cut on purpose, and some answers are refusals.
+      // Tests drop connections and provoke error answers on purpose.
       if (message.type() === 'error' && !/net::ERR_|status of (401|409|503)/.test(message.text()))
-        wrongs.push(message.text());
+        violations.push(message.text());
     });
     page.on('request', (request) => {
-      if (!request.url().startsWith(agent.url)) wrongs.push(`asked for ${request.url()}`);
+      if (!request.url().startsWith(agent.url)) violations.push(`requested ${request.url()}`);
     });
     await page.goto(agent.url);
     return page;
   }
   async function open(options: BrowserContextOptions = {}): Promise<Page> {
     const page = await visit(options);
-    await page.getByRole('button', { name: 'Steer gs-1' }).waitFor();
+    await page.getByRole('button', { name: 'Manage gs-1' }).waitFor();
     return page;
   }
   const text = (page: Page, selector: string) =>
     expect.poll(() => page.locator(selector).textContent(), soon);
   const count = (page: Page, selector: string) => expect.poll(() => page.locator(selector).count(), soon);
-  /** It is on view for some seconds only, and its words stay: a slow look finds them still. */
-  const toast = (page: Page, words: string) =>
-    page.locator('#toast').getByText(words).waitFor({ state: 'attached' });
+  /** The toast fades after some seconds, but its text stays in the DOM. */
+  const toast = (page: Page, message: string) =>
+    page.locator('#toast').getByText(message).waitFor({ state: 'attached' });
   const heading = (page: Page, name: string | RegExp) =>
     page.getByRole('heading', { level: 1, name }).waitFor();
   async function signIn(page: Page, token = agent.token) {
@@ -72,34 +72,34 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.locator('#login').getByRole('button', { name: 'Sign in' }).click();
   }
 
-  test('says at once that all is right, then what is not, why and since when, then that it is again', async () => {
+  test('the banner shows health, then what is wrong, why and since when, then recovery', async () => {
     const page = await open();
-    await heading(page, 'Everything is all right');
+    await heading(page, 'All services are healthy');
     agent.changeInstance(
       'gs/gs-1',
       { state: 'down', health: 'down' },
       '3 of 3 probes failed: connect refused 127.0.0.1:8004',
     );
     await heading(page, 'gs-1 is down');
-    await text(page, '#verdict .alone').toMatch(
+    await text(page, '#banner .alone').toMatch(
       /3 of 3 probes failed: connect refused.*since .*\d\d:\d\d:\d\d/,
     );
     await text(page, '#announce').toContain('gs-1 is down: 3 of 3 probes failed');
     await expect.poll(() => page.title(), soon).toBe('(1) acgs-lb main');
     agent.changeInstance('gs/gs-2', { state: 'down', health: 'down' }, '3 of 3 probes failed: status 503');
-    await page.locator('#verdict.bad').getByText('gs takes no traffic').waitFor();
+    await page.locator('#banner.bad').getByText('gs takes no traffic').waitFor();
     for (const id of ['gs-1', 'gs-2'])
       agent.changeInstance(`gs/${id}`, { state: 'up', health: 'up' }, '2 of 2 probes passed');
-    await heading(page, 'Everything is all right');
+    await heading(page, 'All services are healthy');
   });
 
-  test('drain asks first, wants the token, refuses a wrong one, and does what was asked', async () => {
+  test('drain asks for confirmation and the token, rejects a wrong token, then drains', async () => {
     const page = await open();
-    await page.getByRole('button', { name: 'Steer gs-1' }).click();
+    await page.getByRole('button', { name: 'Manage gs-1' }).click();
     const dialog = page.locator('#manage');
     await dialog.getByLabel('Then maintenance').selectOption('5m');
     await dialog.getByRole('button', { name: 'Drain' }).click();
-    await dialog.getByText('1 other instance of gs carries on').waitFor();
+    await dialog.getByText('1 other instance of gs keeps serving').waitFor();
     expect(agent.writes).toEqual([]);
     await dialog.getByRole('button', { name: 'Drain' }).click();
     await signIn(page, 'wrong');
@@ -113,30 +113,30 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.locator('tr[data-key="gs-1"]').getByText('draining').waitFor();
   });
 
-  test('what is under way for one instance neither speaks for the next one nor closes its dialog', async () => {
+  test('a running write for one instance does not affect the dialog of another', async () => {
     const page = await open();
     await page.getByRole('button', { name: 'Sign in' }).click();
     await signIn(page);
     await page.getByRole('button', { name: 'Sign out' }).waitFor();
-    const under = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<void>();
     await page.route('**/gs-1/admin', async (route) => {
-      await under.promise;
+      await release.promise;
       await route.continue();
     });
     const dialog = page.locator('#manage');
-    await page.getByRole('button', { name: 'Steer gs-1' }).click();
+    await page.getByRole('button', { name: 'Manage gs-1' }).click();
     for (let press = 0; press < 2; press++)
       await dialog.getByRole('button', { name: 'Maintenance', exact: true }).click();
     await page.keyboard.press('Escape');
-    await page.getByRole('button', { name: 'Steer gs-2' }).click();
+    await page.getByRole('button', { name: 'Manage gs-2' }).click();
     await dialog.getByRole('button', { name: 'Drain', exact: true }).click();
-    under.resolve();
+    release.resolve();
     await toast(page, 'gs-1: maintenance, done');
     await dialog.getByText('Drain gs-2?').waitFor();
     expect(agent.writes.map(({ path }) => path)).toEqual(['/v1/services/gs/instances/gs-1/admin']);
   });
 
-  test('steered by keyboard alone, and a warning when nothing would be left', async () => {
+  test('works by keyboard alone, and warns when no instance would be left', async () => {
     agent.changeInstance('gs/gs-1', { state: 'down', health: 'down' }, 'gone');
     const page = await open();
     await page.getByRole('button', { name: 'Sign in' }).press('Enter');
@@ -146,13 +146,13 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.keyboard.press('/');
     await page.keyboard.type('gs-2');
     await page.locator('tr[data-key="auth-1"]').waitFor({ state: 'detached' });
-    await page.getByRole('button', { name: 'Steer gs-2' }).press('Enter');
-    await page.locator('form[data-steer=maint] button').press('Enter');
+    await page.getByRole('button', { name: 'Manage gs-2' }).press('Enter');
+    await page.locator('form[data-operation=maint] button').press('Enter');
     await page.getByText('the service will be down').waitFor();
     await page.keyboard.press('Escape');
     await page.locator('#manage').waitFor({ state: 'hidden' });
     expect(agent.writes).toEqual([]);
-    await page.getByRole('button', { name: 'Steer gs-2' }).press('Enter');
+    await page.getByRole('button', { name: 'Manage gs-2' }).press('Enter');
     await page.getByLabel('Weight').fill('50');
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Set weight 50' }).press('Enter');
@@ -160,31 +160,45 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     expect(agent.writes).toEqual([{ path: '/v1/services/gs/instances/gs-2/weight', body: { weight: 50 } }]);
   });
 
-  test('an alert is part of the verdict until someone says that they know', async () => {
+  test('an alert is in the banner until it is acknowledged', async () => {
+    const startedAt = Date.now() - 60_000;
     agent.alerts.push({
-      ...{ id: 'a1', rule: 'p95Ms', service: 'gs', severity: 'critical', acknowledgedAt: null },
-      ...{ message: 'p95 of gs is 620 ms (critical at 500)', startedAt: Date.now() - 60_000 },
+      id: 'a1',
+      rule: 'p95Ms',
+      service: 'gs',
+      severity: 'critical',
+      state: 'firing',
+      value: 620,
+      threshold: 500,
+      message: 'p95 of gs is 620 ms (critical at 500)',
+      startedAt,
+      changedAt: startedAt,
+      resolvedAt: null,
+      acknowledgedAt: null,
+      acknowledgedBy: null,
+      notified: 1,
+      silenced: false,
     });
     const page = await open();
     await heading(page, 'p95 of gs is 620 ms (critical at 500)');
     await page.getByRole('button', { name: 'Acknowledge' }).click();
     await signIn(page);
     await page.locator('#alerts').getByText('acknowledged by dashboard').waitFor();
-    await heading(page, 'Everything is all right');
+    await heading(page, 'All services are healthy');
     expect(agent.writes).toEqual([{ path: '/v1/alerts/a1/ack', body: { by: 'dashboard' } }]);
   });
 
-  test('of hundreds of instances the page stays small, tells what is wrong in one line each, and finds any one', async () => {
+  test('with hundreds of instances the page stays small, groups problems, and finds any instance', async () => {
     await agent.close();
     agent = await startFakeAgent({ fleet: 100, history: false });
     const page = await visit();
-    await heading(page, 'Everything is all right');
+    await heading(page, 'All services are healthy');
     for (let number = 1; number <= 48; number++) {
       const reason = `3 of 3 probes failed: connect refused 10.0.0.${number}:8000`;
       agent.changeInstance(`ac/ac-${number}`, { state: 'down', health: 'down' }, reason);
     }
     await heading(page, 'ac: 48 of 100 instances are down');
-    await page.locator('#verdict .alone').getByText('3 of 3 probes failed: connect refused').waitFor();
+    await page.locator('#banner .alone').getByText('3 of 3 probes failed: connect refused').waitFor();
     await page.locator('#events').getByText('48 instances of ac').waitFor();
     await count(page, 'tr.instance.down').toBe(3);
     await page.locator('tr.rest').getByText('and 45 down, 52 up').waitFor();
@@ -195,13 +209,13 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.locator('tr[data-key="ac-100"]').waitFor({ state: 'detached' });
     await page.keyboard.press('/');
     await page.keyboard.type('gs-77');
-    // "gs-7" shows gs-77 too, among others.
+    // Typing passes through "gs-7", which matches more instances.
     await text(page, '#filter-count').toBe('1 match');
     await count(page, 'tr.instance').toBe(1);
     await count(page, 'tr[data-key="gs-77"]').toBe(1);
   });
 
-  test('sessions: listed, filtered, opened; without Postgres it says so and opens the copy', async () => {
+  test('sessions: list, filter, open; without Postgres an error and the copy in Redis', async () => {
     agent.sessions.push(makeSession(1), makeSession(2, { state: 'suspended', currentStep: '<b>vote</b>' }));
     const page = await open();
     await page.locator('#sessions-body').getByText('<b>vote</b>').waitFor();
@@ -213,36 +227,38 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     agent.unavailable.postgres = true;
     await page.getByLabel('State', { exact: true }).selectOption('');
     await page.locator('#sessions-body').getByText('Database unavailable').waitFor();
-    await page.getByLabel('Session id, or a word to filter by').fill(makeSession(2).id);
+    await page.getByLabel('Session id or filter text').fill(makeSession(2).id);
     await page.keyboard.press('Enter');
-    await page.locator('#session').getByText('this is the copy').waitFor();
+    await page.locator('#session').getByText('this is the copy in Redis').waitFor();
     await page.locator('#session').getByText('<b>vote</b>').waitFor();
   });
 
-  test('a steering that is refused, or meets no agent, says why and changes nothing', async () => {
+  test('a write that is rejected or finds no agent shows why and can be repeated', async () => {
     const page = await open();
     await page.getByRole('button', { name: 'Sign in' }).click();
     await signIn(page);
-    await page.getByRole('button', { name: 'Steer gs-1' }).click();
-    await page.locator('form[data-steer=maint] button').click();
+    await page.getByRole('button', { name: 'Manage gs-1' }).click();
+    await page.locator('form[data-operation=maint] button').click();
     const answer = { title: 'Conflict', detail: 'another operator was faster', status: 409 };
     await page.route('**/admin', (route) => route.fulfill({ status: 409, json: answer }));
-    const confirm = page.locator('form[data-steer=confirmed]').getByRole('button', { name: 'Maintenance' });
+    const confirm = page
+      .locator('form[data-operation=confirmed]')
+      .getByRole('button', { name: 'Maintenance' });
     await confirm.click();
-    await page.locator('#manage').getByText('Not done: Conflict: another operator was faster').waitFor();
+    await page.locator('#manage').getByText('Failed: Conflict: another operator was faster').waitFor();
     await page.unroute('**/admin');
     await page.route('**/admin', (route) => route.abort());
     await confirm.click();
-    await page.locator('#manage').getByText('Not done: the agent does not answer').waitFor();
+    await page.locator('#manage').getByText('Failed: the agent does not answer').waitFor();
     await page.unroute('**/admin');
     await confirm.click();
     await toast(page, 'gs-1: maintenance, done');
     expect(agent.writes).toHaveLength(1);
   });
 
-  test('what is being typed and pointed at survives the frames that come meanwhile', async () => {
+  test('input and focus survive updates of the page', async () => {
     const page = await open();
-    await page.getByRole('button', { name: 'Steer gs-1' }).click();
+    await page.getByRole('button', { name: 'Manage gs-1' }).click();
     await page.getByLabel('Weight').fill('77');
     agent.changeInstance('gs/gs-1', { state: 'probation' }, 'on its way');
     await page.locator('#manage').getByText('on probation').waitFor();
@@ -250,7 +266,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await count(page, 'input[name=weight]:focus').toBe(1);
   });
 
-  test('says when the news stops, and goes on by itself', async () => {
+  test('reports a lost connection and reconnects', async () => {
     const page = await open();
     await page.locator('#connection').getByText('live').waitFor();
     const refuse = (route: { abort(): Promise<void> }) => route.abort();
@@ -261,7 +277,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.locator('#connection').getByText('live').waitFor();
   });
 
-  test('explain tells which instance would answer and why', async () => {
+  test('explain shows which instance would answer and why', async () => {
     const page = await open();
     await page.getByRole('button', { name: 'Explain' }).click();
     await page.locator('#explain-result').getByText('power of two choices by response time').waitFor();
@@ -275,7 +291,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
       { state: 'down' },
       '<img src=x onerror="document.title=1"><script>document.title=2</script>',
     );
-    await page.locator('#verdict').getByText('<img src=x').waitFor();
+    await page.locator('#banner').getByText('<img src=x').waitFor();
     expect(await page.locator('main img, main script').count()).toBe(0);
     const policy = (await fetch(agent.url)).headers.get('content-security-policy') ?? '';
     expect(policy).toContain("default-src 'none'; script-src 'self'");
@@ -283,7 +299,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   });
 
   test.each(['light', 'dark'] as const)(
-    'no accessibility fault in the %s theme, wide or narrow',
+    'no accessibility violation in the %s theme, wide or narrow',
     async (colorScheme) => {
       agent.changeInstance(
         'gs/gs-1',
@@ -296,14 +312,14 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
         const page = await open({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
         const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
         expect(overflow, `${width} px wide`).toBeLessThanOrEqual(0);
-        await expect.poll(() => faults(page), soon).toEqual([]);
-        await page.getByRole('button', { name: 'Steer gs-1' }).click();
-        await expect.poll(() => faults(page), soon).toEqual([]);
+        await expect.poll(() => accessibilityViolations(page), soon).toEqual([]);
+        await page.getByRole('button', { name: 'Manage gs-1' }).click();
+        await expect.poll(() => accessibilityViolations(page), soon).toEqual([]);
       }
     },
   );
 
-  test('on a narrow screen words stay whole: sessions and explain become lists', async () => {
+  test('on a narrow screen sessions and explain become lists with readable cells', async () => {
     const pins = { ac: 'ac-1', auth: 'auth-2', ec: 'ec-2', fv: 'fv-2', gs: 'gs-1', integrity: 'integrity-1' };
     agent.sessions.push(makeSession(1, { pins }));
     const page = await open({ viewport: { width: 380, height: 800 } });
@@ -317,7 +333,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     }
   });
 
-  async function faults(page: Page): Promise<string[]> {
+  async function accessibilityViolations(page: Page): Promise<string[]> {
     await page.evaluate(axe);
     const { violations } = await page.evaluate<AxeResult>('axe.run()');
     return violations.flatMap(({ id, nodes }) =>

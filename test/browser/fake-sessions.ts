@@ -4,7 +4,7 @@ import type { GovernanceSession } from '../../agent/sessions/session.ts';
 
 export type { GovernanceSession };
 
-/** Sessions as the agent's API has them; without Postgres only their copies can be had. */
+/** The session routes of the agent. Without Postgres only single sessions are available, as stale copies. */
 export function registerFakeSessions(
   app: OpenAPIHono,
   { sessions, unavailable: down }: { sessions: GovernanceSession[]; unavailable: { postgres: boolean } },
@@ -35,15 +35,22 @@ export function makeSession(number: number, more: Partial<GovernanceSession> = {
   const at = Date.now() - number * 60_000;
   return {
     id: `019abc00-0000-7000-8000-${String(number).padStart(12, '0')}`,
-    ...{ workflowType: 'policy_creation', userId: `user-${number}`, state: 'active', currentStep: 'review' },
-    ...{
-      completedSteps: ['initial'],
-      stepDurations: { initial: 42 },
-      stepStartedAt: at,
-      data: {},
-      metadata: {},
-    },
-    ...{ pins: { gs: 'gs-1', pgc: 'pgc-2' }, moves: [], createdAt: at - 60_000, lastActivity: at },
-    ...{ totalDuration: null, reason: null, version: 2, ...more },
+    workflowType: 'policy_creation',
+    userId: `user-${number}`,
+    state: 'active',
+    currentStep: 'review',
+    completedSteps: ['initial'],
+    stepDurations: { initial: 42 },
+    stepStartedAt: at,
+    data: {},
+    metadata: {},
+    pins: { gs: 'gs-1', pgc: 'pgc-2' },
+    moves: [],
+    createdAt: at - 60_000,
+    lastActivity: at,
+    totalDuration: null,
+    reason: null,
+    version: 2,
+    ...more,
   };
 }

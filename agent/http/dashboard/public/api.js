@@ -1,6 +1,6 @@
 const KEY = 'acgs-token';
 
-/** Kept for this tab only; nothing else on the page can be made to read it (see the page's security policy). */
+/** The bearer token, kept in this tab's session storage. The content security policy keeps other scripts out. */
 export const token = {
   get: () => sessionStorage.getItem(KEY),
   /** @param {string | null} value */
@@ -10,6 +10,7 @@ export const token = {
   },
 };
 
+/** An error answer of the agent. */
 export class ApiError extends Error {
   /** @param {number} status @param {string} message */
   constructor(status, message) {
@@ -18,7 +19,14 @@ export class ApiError extends Error {
   }
 }
 
+/** @param {unknown} error */
+export const errorText = (error) => (error instanceof Error ? error.message : String(error));
+
+/** @param {unknown} error */
+export const isUnauthorized = (error) => error instanceof ApiError && error.status === 401;
+
 /**
+ * Calls the API and returns the parsed body.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
@@ -26,19 +34,19 @@ export class ApiError extends Error {
  * @returns {Promise<any>}
  */
 export async function call(method, path, body, bearer) {
-  return (await ask(method, path, body, bearer)).answer;
+  return (await callWithHeaders(method, path, body, bearer)).answer;
 }
 
 /**
- * The same, with the answer's headers.
+ * Calls the API and returns the parsed body with the response headers.
  * @param {string} method
  * @param {string} path
  * @param {unknown} [body]
  * @param {string | null} [bearer]
  * @returns {Promise<{ answer: any, headers: Headers }>}
  */
-export async function ask(method, path, body, bearer = token.get()) {
-  const response = await reach(path, {
+export async function callWithHeaders(method, path, body, bearer = token.get()) {
+  const response = await send(path, {
     method,
     headers: {
       ...(bearer ? { authorization: `Bearer ${bearer}` } : {}),
@@ -51,12 +59,12 @@ export async function ask(method, path, body, bearer = token.get()) {
   const text = await response.text();
   const answer = text ? parse(text) : null;
   if (response.ok) return { answer, headers: response.headers };
-  const said = [answer?.title, answer?.detail].filter(Boolean).join(': ');
-  throw new ApiError(response.status, said || `the agent answered ${response.status}`);
+  const problem = [answer?.title, answer?.detail].filter(Boolean).join(': ');
+  throw new ApiError(response.status, problem || `the agent answered ${response.status}`);
 }
 
 /** @param {string} path @param {RequestInit} init */
-async function reach(path, init) {
+async function send(path, init) {
   try {
     return await fetch(path, init);
   } catch (cause) {
@@ -74,13 +82,13 @@ function parse(text) {
 }
 
 /**
- * For questions of one kind asked one after another: `begin()` at each, what it returns says whether no newer one was
- * begun since. An answer to an older one comes too late to be shown.
+ * Guards against answers that arrive out of order: each call starts a request and returns a function that tells whether
+ * that request is still the latest.
  */
-export function newestOnly() {
-  let newest = 0;
+export function latestOnly() {
+  let latest = 0;
   return () => {
-    const mine = ++newest;
-    return () => mine === newest;
+    const mine = ++latest;
+    return () => mine === latest;
   };
 }

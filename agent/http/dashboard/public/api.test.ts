@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { newestOnly } from './api.js';
+import { latestOnly } from './api.js';
 
-test('of questions asked one after another only the newest counts, kind by kind', () => {
-  const beginList = newestOnly();
-  const beginOpening = newestOnly();
+test('only the latest request of each kind counts', () => {
+  const beginList = latestOnly();
+  const beginDetails = latestOnly();
   const first = beginList();
   expect(first()).toBe(true);
   const second = beginList();
-  const opening = beginOpening();
-  expect([first(), second(), opening()]).toEqual([false, true, true]);
+  const details = beginDetails();
+  expect([first(), second(), details()]).toEqual([false, true, true]);
 });

@@ -1,107 +1,116 @@
+import { setAgentTime } from './agent-clock.js';
 import { token } from './api.js';
-import { setAgentTime } from './clock.js';
+import { drawAgentPanel } from './components/agent-panel.js';
+import { acknowledge, alerts, refreshAlerts } from './components/alerts.js';
+import { drawBanner } from './components/banner.js';
+import { watchCharts } from './components/chart.js';
+import { drawEdgePanel } from './components/edge-panel.js';
+import { drawEvents } from './components/events.js';
+import { setUpExplain } from './components/explain.js';
+import {
+  openInstanceDialog,
+  setUpInstanceDialog,
+  updateInstanceDialog,
+} from './components/instance-dialog.js';
+import { openLogin, setUpLogin } from './components/login-dialog.js';
+import { drawServices, toggleExpanded } from './components/services-table.js';
+import { refreshSessions, setUpSessions } from './components/sessions-table.js';
+import { drawSummaryCards } from './components/summary-cards.js';
 import { byId } from './dom.js';
+import { followEventStream } from './event-stream.js';
 import { ageText } from './format.js';
-import { watchCharts } from './parts/chart.js';
-import { drawEvents } from './parts/events.js';
-import { setUpExplain } from './parts/explain.js';
-import { drawFigures } from './parts/figures.js';
-import { closeOnAction, openLogin, setUpLogin } from './parts/login.js';
-import { openManage, refreshManage, setUpManage } from './parts/manage.js';
-import { acknowledge, alerts, refreshPanels } from './parts/panels.js';
-import { drawServices, toggleAll } from './parts/services.js';
-import { refreshSessions, setUpSessions } from './parts/sessions.js';
-import { drawAgent, drawEdge } from './parts/side.js';
-import { drawVerdict } from './parts/verdict.js';
-import { follow } from './stream.js';
 import { setUpTheme } from './theme.js';
 
 /** @import { StatusDocument } from './types.d.ts' */
 
+/** Data is late after this long without a message. */
+const SILENCE_MS = 8_000;
+/** Pause between drawings, in multiples of the time the last one took: drawing takes an eighth of the time at most. */
+const PAUSE_FACTOR = 7;
+
 /** @type {StatusDocument | null} */
 let status = null;
-let lastFrame = 0;
-let lost = '';
-let drawing = false;
+let lastMessageAt = 0;
+let disconnectReason = '';
+let drawScheduled = false;
+let pauseUntil = 0;
 
 const filterText = /** @type {HTMLInputElement} */ (byId('filter-text'));
 const filterBad = /** @type {HTMLInputElement} */ (byId('filter-bad'));
 
-/** Of the time, drawing takes no more than an eighth: a page of hundreds of rows is drawn less often. */
-const REST = 7;
-let restUntil = 0;
-
-/** At most one drawing a frame of the screen, and none while the page is hidden but for its title. */
+/** Draws once per animation frame at most. A hidden page updates only its banner and title. */
 function draw() {
-  if (drawing || !status) return;
-  drawing = true;
-  if (document.visibilityState === 'hidden') run();
-  else setTimeout(() => requestAnimationFrame(run), restUntil - performance.now());
+  if (drawScheduled || !status) return;
+  drawScheduled = true;
+  if (document.visibilityState === 'hidden') drawAll();
+  else setTimeout(() => requestAnimationFrame(drawAll), pauseUntil - performance.now());
 }
 
-function run() {
-  drawing = false;
+function drawAll() {
+  drawScheduled = false;
   if (!status) return;
-  const began = performance.now();
-  drawVerdict(status, alerts, silence());
+  const started = performance.now();
+  drawBanner(status, alerts, silentMs());
   if (document.visibilityState === 'hidden') return;
   byId('site').textContent = `site ${status.site}`;
-  drawFigures(status);
+  drawSummaryCards(status);
   drawServices(status, { text: filterText.value, onlyBad: filterBad.checked });
   drawEvents(status);
-  drawEdge(status);
-  drawAgent(status);
-  refreshManage(status);
-  const now = performance.now();
-  restUntil = now + REST * (now - began);
+  drawEdgePanel(status);
+  drawAgentPanel(status);
+  updateInstanceDialog(status);
+  const finished = performance.now();
+  pauseUntil = finished + PAUSE_FACTOR * (finished - started);
 }
 
-/** A person waits for it. */
+/** Draws without a pause, because the user waits for it. */
 function drawNow() {
-  restUntil = 0;
-  drawing = false;
+  pauseUntil = 0;
+  drawScheduled = false;
   draw();
 }
 
-/** For how long there has been no news, milliseconds; 0 while it comes. */
-function silence() {
-  const silentMs = Date.now() - lastFrame;
-  return lastFrame > 0 && (lost || silentMs > 8_000) ? Math.max(1, silentMs) : 0;
+/** Time without data, milliseconds; 0 while connected. */
+function silentMs() {
+  const elapsedMs = Date.now() - lastMessageAt;
+  return lastMessageAt > 0 && (disconnectReason || elapsedMs > SILENCE_MS) ? Math.max(1, elapsedMs) : 0;
 }
 
 function drawConnection() {
   const element = byId('connection');
-  const silentMs = silence();
-  const live = lastFrame > 0 && silentMs === 0;
-  const text = live
-    ? 'live'
-    : lastFrame > 0
-      ? `no news for ${ageText(silentMs)}, reconnecting`
-      : lost
-        ? 'no answer, trying again'
-        : 'connecting';
+  const silence = silentMs();
+  const live = lastMessageAt > 0 && silence === 0;
+  const text = connectionText(silence);
   if (element.textContent !== text) element.textContent = text;
   element.className = `connection ${live ? 'live' : 'lost'}`;
-  element.title = live ? '' : lost;
-  document.body.classList.toggle('stale', silentMs > 0);
-  if (silentMs > 0 && status) drawVerdict(status, alerts, silentMs);
+  element.title = live ? '' : disconnectReason;
+  document.body.classList.toggle('stale', silence > 0);
+  if (silence > 0 && status) drawBanner(status, alerts, silence);
 }
 
-const stream = follow('/v1/live', {
+/** @param {number} silence */
+function connectionText(silence) {
+  if (lastMessageAt === 0) return disconnectReason ? 'no answer, retrying' : 'connecting';
+  return silence === 0 ? 'live' : `no data for ${ageText(silence)}, reconnecting`;
+}
+
+const stream = followEventStream('/v1/live', {
   token: token.get,
-  frame(event, data) {
+  onEvent(event, data) {
     if (event !== 'status') return;
-    status = JSON.parse(data);
-    lastFrame = Date.now();
-    if (status) setAgentTime(status.at);
-    lost = '';
+    /** @type {StatusDocument} */
+    const received = JSON.parse(data);
+    status = received;
+    setAgentTime(received.at);
+    lastMessageAt = Date.now();
+    disconnectReason = '';
     draw();
     drawConnection();
   },
-  lost(why) {
-    lost = why;
+  onDisconnect(why) {
+    disconnectReason = why;
     drawConnection();
-    if (why.endsWith('401')) openLogin('The agent asks for a token before it shows anything.');
+    if (why.endsWith('401')) openLogin('This agent requires a token for reading, too.');
   },
 });
 
@@ -115,14 +124,14 @@ document.addEventListener('click', (event) => {
   const button = event.target instanceof Element ? event.target.closest('[data-action]') : null;
   if (!button) return;
   const { action, service, instance, alert } = /** @type {HTMLElement} */ (button).dataset;
-  if (action === 'close') closeOnAction(button);
-  if (action === 'all' && service) {
-    toggleAll(service);
+  if (action === 'close') button.closest('dialog')?.close();
+  if (action === 'expand' && service) {
+    toggleExpanded(service);
     drawNow();
   }
-  if (action === 'sign') sign();
+  if (action === 'sign') signInOrOut();
   if (action === 'acknowledge' && alert) void acknowledge(alert);
-  if (action === 'manage' && status && service && instance) openManage(status, service, instance);
+  if (action === 'manage' && status && service && instance) openInstanceDialog(status, service, instance);
 });
 
 document.addEventListener('keydown', (event) => {
@@ -135,37 +144,37 @@ document.addEventListener('keydown', (event) => {
   }
 });
 
-function sign() {
+function signInOrOut() {
   if (token.get() === null) {
     openLogin();
     return;
   }
   token.set(null);
-  showSigned();
+  drawSignButton();
   stream.reconnect();
 }
 
-function showSigned() {
+function drawSignButton() {
   byId('sign').textContent = token.get() === null ? 'Sign in' : 'Sign out';
 }
 
 setUpTheme(byId('theme'));
 setUpLogin(() => {
-  showSigned();
+  drawSignButton();
   void refreshSessions();
   stream.reconnect();
 });
-setUpManage();
+setUpInstanceDialog();
 setUpExplain();
 setUpSessions();
 watchCharts(byId('tip'));
-showSigned();
+drawSignButton();
 
-/** Asked for again and again, but not for a page nobody looks at. @param {() => Promise<void>} refresh @param {number} everyMs */
-function keepFresh(refresh, everyMs) {
+/** Runs `refresh` now and periodically while the page is visible. @param {() => Promise<void>} refresh @param {number} everyMs */
+function poll(refresh, everyMs) {
   const run = () => document.visibilityState === 'visible' && void refresh();
   setInterval(run, everyMs);
   run();
 }
-keepFresh(refreshPanels, 5_000);
-keepFresh(refreshSessions, 15_000);
+poll(refreshAlerts, 5_000);
+poll(refreshSessions, 15_000);

@@ -1,4 +1,4 @@
-// Building and patching the page. No innerHTML anywhere: text from the network can only ever become text.
+// Builds and patches DOM nodes. Never uses innerHTML, so text from the network stays text.
 
 /** @typedef {Node | string | number | null | undefined | false} Child */
 
@@ -7,7 +7,7 @@ const SVG_TAGS = new Set(['svg', 'path', 'circle', 'line', 'rect', 'title']);
 
 /**
  * @param {string} tag
- * @param {Record<string, string | number | boolean | null | undefined>} [attributes] false, null and undefined leave out
+ * @param {Record<string, string | number | boolean | null | undefined>} [attributes] false, null and undefined omit the attribute
  * @param {...(Child | Child[])} children
  * @returns {HTMLElement}
  */
@@ -37,8 +37,8 @@ export function byId(id) {
 }
 
 /**
- * Makes `parent` hold `children`, touching only what differs, so that focus, selection and a screen reader's place
- * survive a frame a second. Children with `data-key` are matched by it, others by position.
+ * Makes `parent` contain `children` and changes only what differs, so that focus, selection and a screen reader's position
+ * survive an update per second. Children with `data-key` are matched by it, others by position.
  * @param {Element} parent
  * @param {...(Child | Child[])} children
  */
@@ -61,9 +61,9 @@ export function patch(parent, ...children) {
     update(candidate, next);
   }
   while (cursor) {
-    const gone = cursor;
+    const obsolete = cursor;
     cursor = cursor.nextSibling;
-    gone.remove();
+    obsolete.remove();
   }
 }
 
@@ -87,7 +87,7 @@ function update(current, next) {
     if (current.getAttribute(name) !== value) current.setAttribute(name, value);
   }
   for (const { name } of [...current.attributes]) {
-    // What a person opened stays open.
+    // `open` belongs to the user.
     if (!next.hasAttribute(name) && name !== 'open') current.removeAttribute(name);
   }
   patch(current, ...next.childNodes);

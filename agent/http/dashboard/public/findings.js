@@ -1,50 +1,62 @@
-// What is not as it should be, in words, worst first. Pure: the drawing is in parts/verdict.js.
+// What the banner lists, worst first. Pure; components/banner.js draws it.
 import { plural } from './format.js';
-import { alertFindings } from './parts/alerts.js';
 
-/** @import { StatusInstance, StatusService, StatusDocument } from './types.d.ts' */
+/** @import { ApiAlert, StatusDocument, StatusInstance, StatusService } from './types.d.ts' */
 /** @typedef {{ tone: 'bad' | 'warn' | 'note', title: string, why: string, since: number | null, count?: number }} Finding */
 
 const ORDER = { bad: 0, warn: 1, note: 2 };
-/** More of a service's instances in the same plight are told as one. */
-const TOGETHER = 3;
+/** More instances of a service with the same problem share one finding. */
+const GROUP_ABOVE = 3;
 
-/** @param {StatusDocument} status @param {import('./parts/alerts.js').Alert[]} alerts @returns {Finding[]} */
+/** @param {StatusDocument} status @param {ApiAlert[]} alerts @returns {Finding[]} */
 export function findings(status, alerts) {
-  /** @type {Finding[]} */
-  const found = [
+  return [
     ...alertFindings(alerts),
     ...status.services.flatMap(serviceFindings),
     ...sinkFindings(status),
     ...snapshotFindings(status),
-  ];
-  return found.sort((a, b) => ORDER[a.tone] - ORDER[b.tone] || (b.count ?? 1) - (a.count ?? 1));
+  ].sort((a, b) => ORDER[a.tone] - ORDER[b.tone] || (b.count ?? 1) - (a.count ?? 1));
+}
+
+/** Alerts that are neither silenced nor acknowledged. @param {ApiAlert[]} alerts @returns {Finding[]} */
+function alertFindings(alerts) {
+  return alerts
+    .filter(({ silenced, acknowledgedAt }) => !silenced && acknowledgedAt === null)
+    .map(({ severity, message, startedAt }) => ({
+      tone: severity === 'warning' ? 'warn' : 'bad',
+      title: message,
+      why: `${severity} alert`,
+      since: startedAt,
+    }));
 }
 
 /** @param {StatusService} service @returns {Finding[]} */
 function serviceFindings({ id, instances }) {
   if (instances.length === 0) {
     return [
-      { tone: 'bad', title: `${id} has no instance`, why: 'none in the file, none registered', since: null },
+      { tone: 'bad', title: `${id} has no instances`, why: 'none configured, none registered', since: null },
     ];
   }
-  const troubled = instances.filter(({ state }) => state !== 'up');
-  const groups = [...Map.groupBy(troubled, wordOf)];
-  const found = groups.flatMap(([word, members]) =>
-    members.length > TOGETHER
-      ? [together(id, word, members, instances.length)]
-      : members.map((instance) => alone(instance)),
+  const groups = [
+    ...Map.groupBy(
+      instances.filter(({ state }) => state !== 'up'),
+      conditionOf,
+    ),
+  ];
+  const found = groups.flatMap(([condition, members]) =>
+    members.length > GROUP_ABOVE
+      ? [groupFinding(id, condition, members, instances.length)]
+      : members.map(instanceFinding),
   );
   if (instances.some(({ state }) => state === 'up' || state === 'probation')) return found;
-  const since = Math.max(...instances.map((instance) => instance.since));
-  const many = instances.length > TOGETHER;
+  const many = instances.length > GROUP_ABOVE;
   const none = `none of its ${plural(instances.length, 'instance')} is up`;
   return [
     {
       tone: 'bad',
       title: `${id} takes no traffic`,
-      why: many ? `${none}: ${reasonsOf(instances)}` : none,
-      since,
+      why: many ? `${none}: ${commonReasons(instances)}` : none,
+      since: Math.max(...instances.map(({ since }) => since)),
       count: instances.length,
     },
     ...(many && groups.length === 1 ? [] : found),
@@ -52,36 +64,36 @@ function serviceFindings({ id, instances }) {
 }
 
 /** @param {StatusInstance} instance */
-function wordOf({ state, admin }) {
+function conditionOf({ state, admin }) {
   if (state === 'probation') return 'on probation';
   if (state === 'draining') return 'draining';
   return admin === 'ready' ? 'down' : 'in maintenance';
 }
 
-/** @param {string} word */
-const toneOf = (word) => (word === 'down' ? 'warn' : 'note');
+/** @param {string} condition */
+const toneOf = (condition) => (condition === 'down' ? 'warn' : 'note');
 
 /** @param {StatusInstance} instance @returns {Finding} */
-function alone(instance) {
-  const word = wordOf(instance);
+function instanceFinding(instance) {
+  const condition = conditionOf(instance);
   const { id, reason, since } = instance;
-  return { tone: toneOf(word), title: `${id} is ${word}`, why: reason, since };
+  return { tone: toneOf(condition), title: `${id} is ${condition}`, why: reason, since };
 }
 
-/** @param {string} id @param {string} word @param {StatusInstance[]} members @param {number} all @returns {Finding} */
-function together(id, word, members, all) {
+/** @param {string} id @param {string} condition @param {StatusInstance[]} members @param {number} all @returns {Finding} */
+function groupFinding(id, condition, members, all) {
   return {
-    tone: toneOf(word),
-    title: `${id}: ${members.length} of ${plural(all, 'instance')} are ${word}`,
-    why: reasonsOf(members),
+    tone: toneOf(condition),
+    title: `${id}: ${members.length} of ${plural(all, 'instance')} are ${condition}`,
+    why: commonReasons(members),
     since: Math.min(...members.map(({ since }) => since)),
     count: members.length,
   };
 }
 
-/** The commonest reasons, an address in them left out. @param {readonly { reason: string }[]} told */
-export function reasonsOf(told) {
-  const groups = Map.groupBy(told, ({ reason }) =>
+/** The most common reasons, without the addresses in them. @param {readonly { reason: string }[]} items */
+export function commonReasons(items) {
+  const groups = Map.groupBy(items, ({ reason }) =>
     reason.replace(/\s*(\[[\da-f:]+\]|\d{1,3}(\.\d{1,3}){3})(:\d+)?/gi, ''),
   );
   const ranked = [...groups].toSorted(([, a], [, b]) => b.length - a.length);
@@ -99,11 +111,10 @@ function sinkFindings(status) {
     .filter(([, sink]) => sink.state !== 'ok')
     .map(([name, sink]) => {
       const waiting = sink.pending > 0 ? `; ${plural(sink.pending, 'update')} waiting` : '';
-      const why = `${sink.lastError ?? 'no success yet'}${waiting}. Traffic is not held up by it.`;
       return {
         tone: 'warn',
-        title: `${name} ${sink.state === 'down' ? 'is down' : 'is not answering'}`,
-        why,
+        title: `${name} ${sink.state === 'down' ? 'is down' : 'is failing; retrying'}`,
+        why: `${sink.lastError ?? 'no success yet'}${waiting}. Traffic is not affected.`,
         since: sink.lastSuccess,
       };
     });
@@ -115,7 +126,7 @@ function snapshotFindings({ snapshot }) {
   return [
     {
       tone: 'warn',
-      title: 'The snapshot is not getting out',
+      title: 'Publishing the snapshot fails',
       why: snapshot.error,
       since: snapshot.publishedAt,
     },

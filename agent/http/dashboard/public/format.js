@@ -12,7 +12,7 @@ export function clockText(at) {
   return new Date(at).toLocaleTimeString([], { hour12: false });
 }
 
-/** Today: the time; before: the day and the time. @param {number} at */
+/** The time; on another day with the date. @param {number} at epoch milliseconds */
 export function whenText(at) {
   const date = new Date(at);
   const today = new Date().toDateString() === date.toDateString();
@@ -20,7 +20,7 @@ export function whenText(at) {
   return day + clockText(at);
 }
 
-/** Few digits, as many as are worth reading. @param {number | null | undefined} value */
+/** One decimal below 10, none above. @param {number | null | undefined} value */
 export function numberText(value) {
   if (value === null || value === undefined) return '–';
   if (value !== 0 && Math.abs(value) < 10) return value.toFixed(1).replace(/\.0$/, '');
@@ -39,10 +39,10 @@ export function msText(value) {
   return value >= 10_000 ? `${(value / 1000).toFixed(1)} s` : `${numberText(value)} ms`;
 }
 
-/** @param {number} count @param {string} word */
-export const plural = (count, word) => `${count.toLocaleString('en-GB')} ${word}${count === 1 ? '' : 's'}`;
+/** @param {number} count @param {string} noun */
+export const plural = (count, noun) => `${count.toLocaleString('en-GB')} ${noun}${count === 1 ? '' : 's'}`;
 
-const STATE_WORDS = /** @type {Record<string, string>} */ ({
+const STATE_TEXTS = /** @type {Record<string, string>} */ ({
   up: 'up',
   probation: 'on probation',
   draining: 'draining',
@@ -50,4 +50,4 @@ const STATE_WORDS = /** @type {Record<string, string>} */ ({
 });
 
 /** @param {string} state */
-export const stateWord = (state) => STATE_WORDS[state] ?? state;
+export const stateText = (state) => STATE_TEXTS[state] ?? state;

@@ -1,7 +1,7 @@
 const KEY = 'acgs-theme';
 const ORDER = /** @type {const} */ (['auto', 'light', 'dark']);
 
-/** Auto follows the system; the choice is kept in this browser. @param {HTMLElement} button */
+/** `auto` follows the system. The choice is kept in local storage. @param {HTMLElement} button */
 export function setUpTheme(button) {
   let theme = ORDER.find((known) => known === localStorage.getItem(KEY)) ?? 'auto';
   const show = () => {

@@ -4,11 +4,11 @@ import { h } from '../dom.js';
 
 const PER_ROW = 50;
 const STEP = 10;
-/** A cell: the taller, the worse, so that the colour is not all that tells. @type {Record<string, string>} */
+/** Taller cells are worse, so that color is not the only sign. @type {Record<string, string>} */
 const CELLS = { up: 'm0 5v3h7v-3z', draining: 'm0 3v5h7v-5z', probation: 'm0 3v5h7v-5z', down: 'v8h7v-8z' };
 
-/** Every instance of a service as one small cell, in the order of the file. @param {readonly StatusInstance[]} instances @param {string} label */
-export function fleetMap(instances, label) {
+/** Every instance of a service as a small cell, in configuration order. @param {readonly StatusInstance[]} instances @param {string} label */
+export function instanceMap(instances, label) {
   const rows = Math.ceil(instances.length / PER_ROW);
   const columns = Math.min(instances.length, PER_ROW);
   const paths = Object.entries(CELLS).map(([state, cell]) => {

@@ -1,7 +1,7 @@
 import { h } from '../dom.js';
 
 const SHAPES = /** @type {Record<string, string>} */ ({
-  // A state has its own shape, so that it is told without its colour.
+  // Every state has its own shape, so that color is not the only sign.
   up: 'M3 8.5l3.2 3.2L13 5',
   probation: 'M8 2.2a5.8 5.8 0 1 0 .01 0M8 5v3.2l2.2 1.4',
   draining: 'M8 3v8M4.5 8L8 11.5 11.5 8',
@@ -21,7 +21,7 @@ export function icon(name) {
   );
 }
 
-/** @param {string} state @param {string} word */
-export function pill(state, word) {
-  return h('span', { class: `pill ${state}` }, icon(state), word);
+/** @param {string} state @param {string} text */
+export function pill(state, text) {
+  return h('span', { class: `pill ${state}` }, icon(state), text);
 }

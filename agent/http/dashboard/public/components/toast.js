@@ -2,7 +2,7 @@ import { byId } from '../dom.js';
 
 let timer = 0;
 
-/** One line at the foot of the page, read out too; gone after a while. @param {string} text @param {'fine' | 'bad'} tone */
+/** Shows a message at the bottom of the page for six seconds; screen readers announce it. @param {string} text @param {'fine' | 'bad'} tone */
 export function toast(text, tone = 'fine') {
   const element = byId('toast');
   element.textContent = text;

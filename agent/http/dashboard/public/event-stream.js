@@ -1,32 +1,39 @@
-// Server-sent events over fetch, not EventSource: the token can be sent, and a silent connection noticed.
+// Server-sent events over fetch: EventSource cannot send the token and does not detect a silent connection.
 
-const SILENT_MS = 8_000;
+const SILENCE_TIMEOUT_MS = 8_000;
 const RETRY_MS = [500, 1_000, 2_000, 4_000, 8_000];
 
 /**
- * Keeps a stream open for ever: reconnects with growing pauses, and when nothing came for a while.
+ * @typedef {object} StreamHandlers
+ * @property {() => string | null} token
+ * @property {(event: string, data: string) => void} onEvent
+ * @property {(why: string) => void} onDisconnect
+ */
+
+/**
+ * Keeps a stream open: reconnects with backoff, also when nothing arrives for a while.
  * @param {string} path
- * @param {{ token: () => string | null, frame: (event: string, data: string) => void, lost: (why: string) => void }} to
+ * @param {StreamHandlers} handlers
  * @returns {{ reconnect: () => void }}
  */
-export function follow(path, to) {
+export function followEventStream(path, handlers) {
   let failures = 0;
   let wake = () => {};
   let current = new AbortController();
   const run = async () => {
     for (;;) {
       try {
-        await read(path, to, current.signal, () => {
+        await read(path, handlers, current.signal, () => {
           failures = 0;
         });
-        to.lost('the agent ended the stream');
+        handlers.onDisconnect('the agent ended the stream');
       } catch (error) {
-        to.lost(error instanceof Error ? error.message : String(error));
+        handlers.onDisconnect(error instanceof Error ? error.message : String(error));
       }
-      const pause = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
+      const delay = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)];
       await new Promise((resolve) => {
         wake = () => resolve(undefined);
-        setTimeout(wake, pause);
+        setTimeout(wake, delay);
       });
       current = new AbortController();
     }
@@ -37,7 +44,7 @@ export function follow(path, to) {
   return {
     reconnect() {
       failures = 0;
-      current.abort(new Error('asked to reconnect'));
+      current.abort(new Error('reconnecting'));
       wake();
     },
   };
@@ -45,15 +52,16 @@ export function follow(path, to) {
 
 /**
  * @param {string} path
- * @param {{ token: () => string | null, frame: (event: string, data: string) => void }} to
+ * @param {StreamHandlers} handlers
  * @param {AbortSignal} signal
- * @param {() => void} alive
+ * @param {() => void} onData
  */
-async function read(path, to, signal, alive) {
+async function read(path, handlers, signal, onData) {
   const silence = new AbortController();
-  let timer = setTimeout(() => silence.abort(new Error('no news for 8 s')), SILENT_MS);
+  const startTimer = () => setTimeout(() => silence.abort(new Error('no data for 8 s')), SILENCE_TIMEOUT_MS);
+  let timer = startTimer();
   try {
-    const token = to.token();
+    const token = handlers.token();
     const response = await fetch(path, {
       headers: { accept: 'text/event-stream', ...(token ? { authorization: `Bearer ${token}` } : {}) },
       signal: AbortSignal.any([signal, silence.signal]),
@@ -66,20 +74,20 @@ async function read(path, to, signal, alive) {
       const { done, value } = await reader.read();
       if (done) return;
       clearTimeout(timer);
-      timer = setTimeout(() => silence.abort(new Error('no news for 8 s')), SILENT_MS);
+      timer = startTimer();
       rest += value;
       const messages = rest.split('\n\n');
       rest = messages.pop() ?? '';
       for (const message of messages) {
         const data = fieldOf(message, 'data');
         if (data === '') continue;
-        alive();
-        to.frame(fieldOf(message, 'event'), data);
+        onData();
+        handlers.onEvent(fieldOf(message, 'event'), data);
       }
     }
   } finally {
     clearTimeout(timer);
-    // Also what a frame that did not fit left open: a browser has six connections for a host, and the next takes one.
+    // Closes the connection also when a handler threw: a browser allows only six per host.
     silence.abort();
   }
 }

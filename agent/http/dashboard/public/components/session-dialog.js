@@ -1,34 +1,33 @@
-import { agentNow } from '../clock.js';
+import { agentNow } from '../agent-clock.js';
 import { h } from '../dom.js';
 import { ageText, whenText } from '../format.js';
 
-/**
- * @typedef {{ id: string, workflowType: string, userId: string, state: string, currentStep: string,
- *   completedSteps: string[], stepDurations: Record<string, number>, stepStartedAt: number,
- *   pins: Record<string, string>, moves: { at: number, service: string, from: string, to: string, reason: string }[],
- *   createdAt: number, lastActivity: number, reason: string | null, version: number }} Session
- */
+/** @import { ApiSession } from '../types.d.ts' */
 
-const MOST = 20;
+const MAX_LINES = 20;
 
-/** The instances that hold it. @param {Session} session */
+/** The instances the session is pinned to. @param {ApiSession} session */
 export const pinsText = ({ pins }) => [...new Set(Object.values(pins))].join(', ') || '–';
 
 /**
- * One session whole. `copy`: Postgres did not answer, this is what Redis kept.
- * @param {Session | null} session @param {boolean} copy @param {string} [trouble]
+ * All of one session. `copy`: Postgres is unavailable and this is the copy in Redis.
+ * @param {ApiSession | null} session @param {boolean} copy @param {string} [error]
  */
-export function drawSession(session, copy, trouble = '') {
+export function drawSession(session, copy, error = '') {
   return [
     h('h2', { id: 'session-title' }, 'Session'),
     session === null
-      ? h('p', { class: 'error' }, trouble)
+      ? h('p', { class: 'error' }, error)
       : [
           copy &&
-            h('p', { class: 'error' }, 'Postgres does not answer: this is the copy, perhaps a little old.'),
+            h(
+              'p',
+              { class: 'error' },
+              'Postgres is unavailable: this is the copy in Redis and may be outdated.',
+            ),
           facts(session),
           list(
-            'Steps done',
+            'Completed steps',
             session.completedSteps.map((step) => {
               const seconds = session.stepDurations[step];
               return seconds === undefined ? step : `${step}, ${ageText(seconds * 1000)}`;
@@ -38,7 +37,7 @@ export function drawSession(session, copy, trouble = '') {
             'Moves',
             session.moves.map(
               ({ at, service, from, to, reason }) =>
-                `${whenText(at)} ${service}: ${from || 'nowhere'} → ${to}, ${reason}`,
+                `${whenText(at)} ${service}: ${from || 'none'} → ${to}, ${reason}`,
             ),
           ),
         ],
@@ -50,7 +49,7 @@ export function drawSession(session, copy, trouble = '') {
   ].flat();
 }
 
-/** @param {Session} session */
+/** @param {ApiSession} session */
 function facts(session) {
   const ago = (/** @type {number} */ at) => `${whenText(at)} · ${ageText(agentNow() - at)} ago`;
   const pins = Object.entries(session.pins).map(([service, instance]) => `${service} → ${instance}`);
@@ -63,22 +62,22 @@ function facts(session) {
       ['User', session.userId],
       ['State', session.reason ? `${session.state}: ${session.reason}` : session.state],
       ['Step', `${session.currentStep} for ${ageText(agentNow() - session.stepStartedAt)}`],
-      ['Begun', ago(session.createdAt)],
+      ['Created', ago(session.createdAt)],
       ['Last active', ago(session.lastActivity)],
-      ['Pinned', pins.join(', ') || 'nowhere'],
+      ['Pinned', pins.join(', ') || 'none'],
     ].map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))),
   );
 }
 
-/** The newest of a list, under a heading. @param {string} title @param {string[]} lines */
+/** The latest items of a list under a heading. @param {string} title @param {string[]} lines */
 function list(title, lines) {
   if (lines.length === 0) return null;
-  const shown = lines.slice(-MOST);
-  const left = lines.length - shown.length;
+  const shown = lines.slice(-MAX_LINES);
+  const omitted = lines.length - shown.length;
   return h(
     'div',
     { class: 'session-list' },
-    h('h3', {}, title, left > 0 && h('small', {}, `the last ${shown.length} of ${lines.length}`)),
+    h('h3', {}, title, omitted > 0 && h('small', {}, `the last ${shown.length} of ${lines.length}`)),
     h(
       'ul',
       {},

@@ -1,5 +1,5 @@
 import { h } from '../dom.js';
-import { ageText, msText, numberText, percentText, stateWord, whenText } from '../format.js';
+import { ageText, msText, numberText, percentText, stateText, whenText } from '../format.js';
 import { pill } from './icons.js';
 
 /** @import { StatusInstance } from '../types.d.ts' */
@@ -16,24 +16,27 @@ export function drawInstance(instance, at) {
       h('span', { class: 'instance-name' }, id),
       h('span', { class: 'url' }, instance.url.replace(/^https?:\/\//, '')),
     ),
-    h('td', { class: 'state' }, pill(state, stateWord(state)), marks(instance)),
+    h('td', { class: 'state' }, pill(state, stateText(state)), marks(instance)),
     h(
       'td',
       { class: 'reason', title: `since ${whenText(since)}` },
       reason,
       h('span', { class: 'age' }, ` · ${ageText(at - since)}`),
     ),
-    number('Req/s', numberText(traffic.perSecond)),
-    number('Errors', percentText(traffic.errorPercent), bad(traffic.errorPercent)),
-    number('p95', msText(traffic.p95)),
-    number(
+    numberCell('Req/s', numberText(traffic.perSecond)),
+    numberCell('Errors', percentText(traffic.errorPercent), isHighErrorRate(traffic.errorPercent)),
+    numberCell('p95', msText(traffic.p95)),
+    numberCell(
       'In flight',
       `${numberText(instance.inflight)}${instance.queued > 0 ? ` +${instance.queued}` : ''}`,
     ),
-    number('Weight', `${instance.weight}${instance.priority > 1 ? ` (backup ${instance.priority})` : ''}`),
+    numberCell(
+      'Weight',
+      `${instance.weight}${instance.priority > 1 ? ` (backup ${instance.priority})` : ''}`,
+    ),
     h(
       'td',
-      { class: 'steer' },
+      { class: 'manage' },
       h(
         'button',
         {
@@ -43,14 +46,14 @@ export function drawInstance(instance, at) {
           'data-service': service,
           'data-instance': id,
         },
-        'Steer',
+        'Manage',
         h('span', { class: 'hidden' }, ` ${id}`),
       ),
     ),
   );
 }
 
-/** What stands apart from the plain state. @param {StatusInstance} instance */
+/** Breaker, admin state and origin when they are not the default. @param {StatusInstance} instance */
 function marks({ breaker, admin, origin }) {
   return [
     breaker !== 'closed' &&
@@ -59,15 +62,15 @@ function marks({ breaker, admin, origin }) {
         { class: `mark ${breaker === 'open' ? 'bad' : 'warn'}` },
         `breaker ${breaker.replace('_', '-')}`,
       ),
-    admin !== 'ready' && h('span', { class: 'mark note' }, `asked: ${admin}`),
+    admin !== 'ready' && h('span', { class: 'mark note' }, `admin: ${admin}`),
     origin === 'api' && h('span', { class: 'mark note' }, 'registered'),
   ];
 }
 
 /** @param {string} label @param {string} text @param {boolean} [wrong] */
-export function number(label, text, wrong = false) {
+export function numberCell(label, text, wrong = false) {
   return h('td', { class: `number${wrong ? ' wrong' : ''}`, 'data-label': label }, text);
 }
 
 /** @param {number | null} percent */
-export const bad = (percent) => percent !== null && percent >= 1;
+export const isHighErrorRate = (percent) => percent !== null && percent >= 1;

@@ -1,13 +1,13 @@
 import { h } from '../dom.js';
 
 /**
- * Five minutes in 60 steps. Gaps are where nothing was measured.
+ * Five minutes in 60 steps; a gap is a step without data.
  * @param {(number | null)[]} values oldest first
- * @param {{ label: string, kind?: 'line' | 'bars', tone?: string, unit?: string, least?: number }} options
- *   `least`: the scale's top is never below it, so that noise near zero does not look like a mountain
+ * @param {{ label: string, kind?: 'line' | 'bars', tone?: string, unit?: string, minTop?: number }} options
+ *   `minTop`: the smallest top of the scale, so that noise near zero looks small
  */
-export function chart(values, { label, kind = 'line', tone = 'accent', unit = '', least = 1 }) {
-  const top = Math.max(least, ...values.map((value) => value ?? 0)) * 1.08;
+export function chart(values, { label, kind = 'line', tone = 'accent', unit = '', minTop = 1 }) {
+  const top = Math.max(minTop, ...values.map((value) => value ?? 0)) * 1.08;
   const last = values.length - 1;
   const y = (/** @type {number} */ value) => (40 - (value / top) * 38 - 1).toFixed(2);
   const shapes =
@@ -41,7 +41,7 @@ export function chart(values, { label, kind = 'line', tone = 'accent', unit = ''
 
 /** @typedef {{ x: number, value: number }} Point */
 
-/** Stretches without a gap. @param {(number | null)[]} values */
+/** Runs of points without a gap. @param {(number | null)[]} values */
 function runs(values) {
   /** @type {Point[][]} */
   const found = [[]];
@@ -56,7 +56,7 @@ function runs(values) {
 function line(run, y) {
   const [first] = run;
   if (!first) return '';
-  // A lone point would draw nothing: give it a short stroke.
+  // A single point draws nothing without a short stroke.
   if (run.length === 1) return `M${first.x - 0.3} ${y(first.value)}h.6`;
   return `M${run.map(({ x, value }) => `${x} ${y(value)}`).join('L')}`;
 }
@@ -74,7 +74,7 @@ function bars(values, y) {
   return values.map((value, x) => (value ? `M${x} 40V${y(value)}` : '')).join('');
 }
 
-/** The value under the pointer, beside it. @param {HTMLElement} tip */
+/** Shows the value under the pointer. @param {HTMLElement} tip */
 export function watchCharts(tip) {
   document.addEventListener('pointermove', (event) => {
     const found = event.target instanceof Element ? event.target.closest('.chart') : null;

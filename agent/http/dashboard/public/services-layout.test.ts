@@ -1,63 +1,87 @@
 import { expect, test } from 'vitest';
 import type { StatusInstance, StatusService } from '../../schemas.ts';
-import { findings, reasonsOf } from './findings.js';
-import { countText, layOut } from './fleet.js';
+import { commonReasons, findings } from './findings.js';
+import { countText, layoutServices } from './services-layout.js';
 
 const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
 const traffic = { ...quiet, history: { perSecond: [], errorPercent: [], p95: [] } };
 const instance = (service: string, id: string, more: Partial<StatusInstance> = {}): StatusInstance => ({
-  ...{ id, service, url: 'http://127.0.0.1:8004', origin: 'file', state: 'up', reason: 'fine', since: 1 },
-  ...{ health: 'up', breaker: 'closed', admin: 'ready', weight: 100, priority: 1, latencyMs: 1 },
-  ...{ inflight: 0, queued: 0, traffic: quiet, ...more },
+  id,
+  service,
+  url: 'http://127.0.0.1:8004',
+  origin: 'file',
+  state: 'up',
+  reason: 'fine',
+  since: 1,
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  latencyMs: 1,
+  inflight: 0,
+  queued: 0,
+  traffic: quiet,
+  ...more,
 });
 const service = (
   id: string,
   count: number,
   bad: Record<number, Partial<StatusInstance>> = {},
 ): StatusService => ({
-  ...{ id, routes: [`/${id}`], timeoutMs: 1, maxconn: 1, traffic, inflight: 0, queued: 0 },
+  id,
+  routes: [`/${id}`],
+  timeoutMs: 1,
+  maxconn: 1,
+  traffic,
+  inflight: 0,
+  queued: 0,
   instances: Array.from({ length: count }, (_, index) => instance(id, `${id}-${index}`, bad[index])),
 });
 const down = (at: number): Partial<StatusInstance> => ({
-  ...{ state: 'down', health: 'down', since: at },
+  state: 'down',
+  health: 'down',
+  since: at,
   reason: `3 of 3 probes failed: connect refused 127.0.0.${at}:8004`,
 });
 const downs = (count: number) =>
   Object.fromEntries(Array.from({ length: count }, (_, index) => [index, down(index)]));
-const view = { text: '', onlyBad: false, all: new Set<string>() };
+const view = { text: '', onlyBad: false, expanded: new Set<string>() };
 const idsOf = (rows: readonly StatusInstance[] = []) => rows.map(({ id }) => id);
 
-test('a few instances all have their row, in the order of the file', () => {
-  const [group] = layOut([service('gs', 4, { 2: down(1) })], view);
+test('a small installation shows every instance, in configuration order', () => {
+  const [group] = layoutServices([service('gs', 4, { 2: down(1) })], view);
   expect(idsOf(group?.rows)).toEqual(['gs-0', 'gs-1', 'gs-2', 'gs-3']);
 });
 
-test('of hundreds only what is not as usual has a row, the worst service first; a person may ask for all', () => {
+test('a large one shows rows only for unhealthy instances, worst service first, unless a service is expanded', () => {
   const services = [
     service('fine', 100),
     service('some', 100, { 50: down(1), 60: { state: 'draining', admin: 'drain' }, 70: down(2) }),
     service('gone', 20, downs(20)),
   ];
-  const groups = layOut(services, view);
+  const groups = layoutServices(services, view);
   expect(groups.map((group) => [group.service.id, group.rows.length, countText(group.rest)])).toEqual([
     ['gone', 3, '17 down'],
     ['some', 3, '97 up'],
     ['fine', 0, '100 up'],
   ]);
   expect(idsOf(groups[1]?.rows)).toEqual(['some-70', 'some-50', 'some-60']);
-  const [, , opened] = layOut(services, { ...view, all: new Set(['fine']) });
-  expect(opened?.rows).toHaveLength(100);
+  const [, , expanded] = layoutServices(services, { ...view, expanded: new Set(['fine']) });
+  expect(expanded?.rows).toHaveLength(100);
 });
 
-test('the filter looks into ids, addresses, states and reasons, and at most 300 rows are drawn', () => {
+test('the filter matches ids, addresses, states and reasons; at most 300 rows', () => {
   const services = Array.from({ length: 5 }, (_, index) => service(`s${index}`, 150));
-  const rows = (text: string) => layOut(services, { ...view, text }).flatMap((group) => group.rows);
+  const rows = (text: string) => layoutServices(services, { ...view, text }).flatMap((group) => group.rows);
   expect(idsOf(rows('s3-149'))).toEqual(['s3-149']);
   expect(rows('up')).toHaveLength(300);
-  expect(layOut([service('gs', 100, { 7: down(1) })], { ...view, text: 'refused' })[0]?.rows).toHaveLength(1);
+  expect(
+    layoutServices([service('gs', 100, { 7: down(1) })], { ...view, text: 'refused' })[0]?.rows,
+  ).toHaveLength(1);
 });
 
-test('many in the same plight are one finding, with the commonest reasons and since when', () => {
+test('many instances with the same problem are one finding, with the most common reasons', () => {
   const status = {
     services: [service('gs', 100, { ...downs(48), 60: { state: 'down', reason: 'status 503', since: 90 } })],
     sinks: {},
@@ -65,9 +89,12 @@ test('many in the same plight are one finding, with the commonest reasons and si
   };
   expect(findings(status as unknown as Parameters<typeof findings>[0], [])).toEqual([
     {
-      ...{ tone: 'warn', title: 'gs: 49 of 100 instances are down', since: 0, count: 49 },
+      tone: 'warn',
+      title: 'gs: 49 of 100 instances are down',
+      since: 0,
+      count: 49,
       why: '48 × 3 of 3 probes failed: connect refused; 1 × status 503',
     },
   ]);
-  expect(reasonsOf([{ reason: 'connect refused [::1]:80' }])).toBe('connect refused');
+  expect(commonReasons([{ reason: 'connect refused [::1]:80' }])).toBe('connect refused');
 });

@@ -1,20 +1,21 @@
-import { ApiError, ask, call, newestOnly } from '../api.js';
-import { agentNow } from '../clock.js';
+import { agentNow } from '../agent-clock.js';
+import { ApiError, call, callWithHeaders, errorText, latestOnly } from '../api.js';
 import { byId, h, patch } from '../dom.js';
 import { ageText, numberText, whenText } from '../format.js';
-import { drawSession, pinsText } from './session.js';
+import { tableHead } from './facts.js';
+import { drawSession, pinsText } from './session-dialog.js';
 
-/** @import { Session } from './session.js' */
+/** @import { ApiSession } from '../types.d.ts' */
 
 const LISTED = 20;
 const UUID = /^[\da-f]{8}(-[\da-f]{4}){3}-[\da-f]{12}$/i;
 const HEADS = ['Session', 'State', 'Step', 'Instances', 'Last active'];
 
-/** What was heard last. @type {{ sessions: Session[], at: number, trouble: string, counts: string }} */
-let heard = { sessions: [], at: 0, trouble: '', counts: '' };
+/** The last answer, and the error since then. @type {{ sessions: ApiSession[], at: number, error: string, counts: string }} */
+let latest = { sessions: [], at: 0, error: '', counts: '' };
 
-const beginList = newestOnly();
-const beginOpening = newestOnly();
+const beginList = latestOnly();
+const beginOpening = latestOnly();
 
 const filter = () => /** @type {HTMLInputElement} */ (byId('session-filter'));
 const state = () => /** @type {HTMLSelectElement} */ (byId('session-state'));
@@ -45,12 +46,12 @@ export async function refreshSessions() {
       call('GET', '/v1/sessions/stats'),
     ]);
     if (!isNewest()) return;
-    heard = { sessions: list?.sessions ?? [], at: agentNow(), trouble: '', counts: countsOf(stats) };
+    latest = { sessions: list?.sessions ?? [], at: agentNow(), error: '', counts: countsOf(stats) };
   } catch (error) {
-    // An agent without sessions has no such panel.
+    // An agent without sessions answers 404; the panel stays hidden.
     if (error instanceof ApiError && error.status === 404) return;
     if (!isNewest()) return;
-    heard.trouble = error instanceof Error ? error.message : String(error);
+    latest.error = errorText(error);
   }
   byId('sessions').hidden = false;
   draw();
@@ -66,8 +67,8 @@ function countsOf(stats) {
 }
 
 function matching() {
-  const wanted = filter().value.trim().toLowerCase();
-  return heard.sessions.filter((session) =>
+  const query = filter().value.trim().toLowerCase();
+  return latest.sessions.filter((session) =>
     [
       session.id,
       session.userId,
@@ -75,48 +76,35 @@ function matching() {
       session.currentStep,
       session.state,
       pinsText(session),
-    ].some((text) => text.toLowerCase().includes(wanted)),
+    ].some((text) => text.toLowerCase().includes(query)),
   );
 }
 
 function draw() {
   const rows = matching();
-  byId('sessions-counts').textContent = heard.counts;
+  byId('sessions-counts').textContent = latest.counts;
   patch(
     byId('sessions-body'),
-    heard.trouble !== '' &&
+    latest.error !== '' &&
       h(
         'p',
         { class: 'error' },
-        `${heard.trouble}. ${heard.at > 0 ? `The list is of ${whenText(heard.at)}. ` : ''}A session can still be opened by its whole id, from the copy.`,
+        `${latest.error}. ${latest.at > 0 ? `The list is from ${whenText(latest.at)}. ` : ''}A complete session id still opens the copy in Redis.`,
       ),
     rows.length > 0
-      ? h(
-          'table',
-          { class: 'sessions' },
-          h(
-            'thead',
-            {},
-            h(
-              'tr',
-              {},
-              HEADS.map((head) => h('th', { scope: 'col' }, head)),
-            ),
-          ),
-          h('tbody', {}, rows.map(drawRow)),
-        )
-      : heard.trouble === '' && h('p', { class: 'empty' }, emptyText()),
+      ? h('table', { class: 'sessions' }, tableHead(HEADS), h('tbody', {}, rows.map(drawRow)))
+      : latest.error === '' && h('p', { class: 'empty' }, emptyText()),
   );
 }
 
 function emptyText() {
   const text = filter().value.trim();
-  if (UUID.test(text)) return 'Not among the newest; Open looks it up by its id.';
-  if (text) return `None of the ${LISTED} newest matches; a whole id can be opened.`;
-  return state().value ? `None is ${state().value}.` : 'None yet.';
+  if (UUID.test(text)) return 'Not in the list; press Open to load it by id.';
+  if (text) return `No match among the ${LISTED} newest. A complete session id opens any session.`;
+  return state().value ? `No ${state().value} sessions.` : 'No sessions yet.';
 }
 
-/** @param {Session} session */
+/** @param {ApiSession} session */
 function drawRow(session) {
   const { id, state, currentStep, workflowType, lastActivity } = session;
   return h(
@@ -139,9 +127,9 @@ function drawRow(session) {
 async function open(id) {
   const dialog = /** @type {HTMLDialogElement} */ (byId('session'));
   const isNewest = beginOpening();
-  const drawn = await ask('GET', `/v1/sessions/${encodeURIComponent(id)}`).then(
+  const drawn = await callWithHeaders('GET', `/v1/sessions/${encodeURIComponent(id)}`).then(
     ({ answer, headers }) => drawSession(answer, headers.get('x-acgs-stale') !== null),
-    (error) => drawSession(null, false, error instanceof Error ? error.message : String(error)),
+    (error) => drawSession(null, false, errorText(error)),
   );
   if (!isNewest()) return;
   patch(dialog, drawn);
