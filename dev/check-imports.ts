@@ -3,110 +3,197 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Holds the borders between folders, and keeps decisions pure. Prints every offence as file:line and exits 1.
- * TypeScript's own parser is not needed: in formatted code an import's source stands on the line of its `from`.
+ * Checks the imports between folders and the purity of decisions. Prints every violation as file:line and exits 1.
+ * Regular expressions suffice: in formatted code the source of an import is on the line of its `from`.
  */
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** Who may import from whom, besides itself. Folders that are not named here may import anything. */
-const MAY_IMPORT: Record<string, readonly string[]> = {
+/** The top folders that each of these may import, besides itself. Other folders may import anything. */
+const ALLOWED_FOLDERS: Record<string, readonly string[]> = {
   shared: [],
   worker: ['shared'],
   agent: ['shared'],
 };
 
-/** Decisions take time and chance as arguments and do nothing to the world. */
-const PURE = ['shared/', 'agent/judge/'];
+/** The layers of agent/, lowest first. A file may import its own layer and lower ones. */
+const AGENT_LAYERS: readonly (readonly string[])[] = [
+  ['lib'],
+  ['core'],
+  ['judge'],
+  [
+    'alerting',
+    'configuration',
+    'edge',
+    'haproxy',
+    'history',
+    'live',
+    'metrics',
+    'probes',
+    'registry',
+    'reports',
+    'sessions',
+    'snapshot',
+  ],
+  ['env.ts'],
+  ['http', 'cli'],
+  ['agent.ts', 'main.ts'],
+];
+
+/** Entry points that a command starts by a dynamic import. */
+const ENTRY_POINTS = ['agent/main.ts'];
+
+/** Folders of pure decisions. A file that exports a function `step` or `step…` must be pure as well. */
+const PURE_FOLDERS = ['shared/', 'agent/judge/'];
+const STEP_FUNCTION = /^export (?:const|function) step(?:[A-Z]\w*)?\b/m;
 const IMPURE: [RegExp, string][] = [
-  [/\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/, 'reads the clock: take `now` as an argument'],
-  [/\bMath\.random\b|\brandomUUID\b|\bgetRandomValues\b/, 'rolls dice: take `random` as an argument'],
-  [/\bset(?:Timeout|Interval)\(/, 'waits: timers belong to whoever calls it'],
+  [/\bDate\.now\b|\bnew Date\(\)|\bperformance\.now\b/, 'reads the clock; take `now` as an argument'],
+  [/\bMath\.random\b|\brandomUUID\b|\bgetRandomValues\b/, 'uses randomness; take `random` as an argument'],
+  [/\bset(?:Timeout|Interval)\(/, 'sets a timer; timers belong to the caller'],
   [
     /(?<![.\w])fetch\(|\bprocess\.(?:env|exit|argv)\b/,
-    'touches the world: effects belong into io/ and entry files',
+    'has an effect; effects belong to io/ and entry files',
   ],
 ];
 
-/** What a Worker cannot have (node:) or should not carry (zod and yaml cost more to load than all our code). */
-const NOT_IN_THE_WORKER = /^(?:node:|zod$|yaml$)/;
+/** Node modules do not exist in a Worker; zod and yaml take longer to load than all our code. */
+const FORBIDDEN_IN_WORKER = /^(?:node:|zod$|yaml$)/;
 
 interface Import {
   line: number;
   source: string;
+  /** Path from the root for a relative import; null for a package. */
+  target: string | null;
   typeOnly: boolean;
+  dynamic: boolean;
 }
 
-const offences: string[] = [];
+const violations: string[] = [];
 const files = globSync(['{shared,worker,agent,dev,bench}/**/*.ts'], { cwd: ROOT })
   .filter((file) => !file.includes('/public/'))
   .sort();
-for (const file of files) {
-  const text = withoutComments(readFileSync(join(ROOT, file), 'utf8'));
-  checkBorders(file, importsOf(text));
-  if (!file.endsWith('.test.ts')) checkPurity(file, text);
-}
-checkWorker('worker/index.ts');
-for (const offence of offences) process.stderr.write(`${offence}\n`);
-process.exitCode = offences.length > 0 ? 1 : 0;
+/** For each room of agent/: the rooms that it imports, each with one import as an example. */
+const roomImports = new Map<string, Map<string, string>>();
 
-function checkBorders(file: string, imports: readonly Import[]): void {
+for (const file of files) {
+  const text = readCode(file);
+  const imports = importsOf(file, text);
+  checkFolders(file, imports);
+  if (file.endsWith('.test.ts')) continue;
+  if (file.startsWith('agent/')) checkLayers(file, imports);
+  checkPurity(file, text);
+}
+checkCycles();
+checkWorkerBundle('worker/index.ts');
+for (const violation of violations) process.stderr.write(`${violation}\n`);
+process.exitCode = violations.length > 0 ? 1 : 0;
+
+function checkFolders(file: string, imports: readonly Import[]): void {
   const [folder = ''] = file.split('/');
-  const allowed = MAY_IMPORT[folder];
+  const allowed = ALLOWED_FOLDERS[folder];
   if (!allowed) return;
-  for (const { line, source } of imports) {
-    if (!source.startsWith('.')) continue;
-    const [target = '', inner] = relative(ROOT, join(ROOT, dirname(file), source)).split('/');
-    // A file of the root, such as package.json, is nobody's inside.
-    if (inner === undefined) continue;
-    // Tests stand beside what they test and use the harness.
-    if (target === folder || allowed.includes(target) || (file.endsWith('.test.ts') && target !== 'bench'))
-      continue;
-    offences.push(`${file}:${line}: ${folder}/ may not import ${target}/ (${source})`);
+  for (const { line, source, target } of imports) {
+    const [targetFolder = '', inner] = target?.split('/') ?? [];
+    // Files in the root folder, such as package.json, may be imported.
+    if (inner === undefined || targetFolder === folder || allowed.includes(targetFolder)) continue;
+    // Tests may also use the test harness and the development tools.
+    if (file.endsWith('.test.ts') && targetFolder !== 'bench') continue;
+    violations.push(`${file}:${line}: ${folder}/ must not import ${targetFolder}/ (${source})`);
   }
 }
 
+/** The room of a file in agent/: its folder, or the file itself if it is directly in agent/. */
+function roomOf(file: string): string {
+  return file.split('/')[1] ?? '';
+}
+
+function layerOf(room: string): number {
+  return AGENT_LAYERS.findIndex((rooms) => rooms.includes(room));
+}
+
+function checkLayers(file: string, imports: readonly Import[]): void {
+  const room = roomOf(file);
+  if (layerOf(room) < 0) violations.push(`${file}:1: ${room} has no layer in dev/check-imports.ts`);
+  for (const { line, source, target, dynamic } of imports) {
+    if (!target?.startsWith('agent/') || roomOf(target) === room) continue;
+    if (dynamic && ENTRY_POINTS.includes(target)) continue;
+    const targetRoom = roomOf(target);
+    if (layerOf(targetRoom) > layerOf(room)) {
+      violations.push(
+        `${file}:${line}: agent/${room} must not import the higher layer ${targetRoom} (${source})`,
+      );
+    }
+    const targets = roomImports.get(room) ?? new Map<string, string>();
+    targets.set(targetRoom, `${file}:${line}`);
+    roomImports.set(room, targets);
+  }
+}
+
+/** Reports every cycle between rooms of agent/ once, at an import that closes it. */
+function checkCycles(): void {
+  const done = new Set<string>();
+  const visit = (room: string, path: readonly string[]): void => {
+    if (done.has(room)) return;
+    for (const [target, example] of roomImports.get(room) ?? []) {
+      const start = [...path, room].indexOf(target);
+      if (start >= 0) {
+        const cycle = [...path, room].slice(start);
+        violations.push(`${example}: cycle ${[...cycle, target].join(' → ')}`);
+      } else {
+        visit(target, [...path, room]);
+      }
+    }
+    done.add(room);
+  };
+  for (const room of roomImports.keys()) visit(room, []);
+}
+
 function checkPurity(file: string, text: string): void {
-  if (!PURE.some((folder) => file.startsWith(folder))) return;
+  if (!PURE_FOLDERS.some((folder) => file.startsWith(folder)) && !STEP_FUNCTION.test(text)) return;
   for (const [index, line] of text.split('\n').entries()) {
     for (const [pattern, why] of IMPURE) {
-      if (pattern.test(line)) offences.push(`${file}:${index + 1}: ${why}`);
+      if (pattern.test(line)) violations.push(`${file}:${index + 1}: ${why}`);
     }
   }
 }
 
-/** Walks all that ends up in the Worker's bundle. */
-function checkWorker(entry: string): void {
+/** Checks every file that becomes part of the Worker's bundle. */
+function checkWorkerBundle(entry: string): void {
   const seen = new Set<string>();
   const visit = (file: string): void => {
     if (seen.has(file) || !existsSync(join(ROOT, file))) return;
     seen.add(file);
-    for (const { line, source, typeOnly } of importsOf(
-      withoutComments(readFileSync(join(ROOT, file), 'utf8')),
-    )) {
+    for (const { line, source, target, typeOnly } of importsOf(file, readCode(file))) {
       if (typeOnly) continue;
-      if (source.startsWith('.')) visit(relative(ROOT, join(ROOT, dirname(file), source)));
-      else if (NOT_IN_THE_WORKER.test(source))
-        offences.push(`${file}:${line}: ${source} may not get into the Worker`);
+      if (target !== null) visit(target);
+      else if (FORBIDDEN_IN_WORKER.test(source)) {
+        violations.push(`${file}:${line}: the Worker must not import ${source}`);
+      }
     }
   };
   visit(entry);
 }
 
-function importsOf(text: string): Import[] {
-  const lines = text.split('\n');
+function importsOf(file: string, text: string): Import[] {
   let statement = '';
-  return lines.flatMap((line, index) => {
+  return text.split('\n').flatMap((line, index): Import[] => {
     statement = /^(?:import|export)\b/.test(line) ? line : `${statement} ${line}`;
-    const found = /(?:\bfrom|^import|\bimport\()\s*['"]([^'"]+)['"]/.exec(line)?.[1];
-    return found
-      ? [{ line: index + 1, source: found, typeOnly: /^(?:import|export) type\b/.test(statement) }]
-      : [];
+    const [, keyword = '', source] = /(\bfrom|^import|\bimport\()\s*['"]([^'"]+)['"]/.exec(line) ?? [];
+    if (source === undefined) return [];
+    return [
+      {
+        line: index + 1,
+        source,
+        target: source.startsWith('.') ? relative(ROOT, join(ROOT, dirname(file), source)) : null,
+        typeOnly: /^(?:import|export) type\b/.test(statement),
+        dynamic: keyword === 'import(',
+      },
+    ];
   });
 }
 
-/** Same number of lines, without what stands in comments. */
-function withoutComments(text: string): string {
-  return text
+/** The text of a file with its comments blanked, so that line numbers stay the same. */
+function readCode(file: string): string {
+  return readFileSync(join(ROOT, file), 'utf8')
     .replaceAll(/\/\*[\s\S]*?\*\//g, (comment) => comment.replaceAll(/[^\n]/g, ' '))
     .replaceAll(/^\s*\/\/.*$/gm, '');
 }

@@ -79,7 +79,10 @@ test('a redirect is an answer, a huge body is not waited for, a refused connecti
   let endless: NodeJS.Timeout | undefined;
   const url = await serve(
     createServer((request, response) => {
-      if (request.url === '/moved') return response.writeHead(302, { location: '/health' }).end();
+      if (request.url === '/moved') {
+        response.writeHead(302, { location: '/health' }).end();
+        return;
+      }
       endless = setInterval(() => response.write('x'.repeat(50_000)), 1);
     }),
   );

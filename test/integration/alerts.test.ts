@@ -57,7 +57,10 @@ beforeAll(async () => {
       text += part;
     });
     request.on('end', () => {
-      if (refusals-- > 0) return response.writeHead(500).end();
+      if (refusals-- > 0) {
+        response.writeHead(500).end();
+        return;
+      }
       posts.push(JSON.parse(text) as AlertMessage);
       response.writeHead(204).end();
     });

@@ -244,7 +244,10 @@ test('backups take over when no primary is left; an empty service marks its 503 
 test("an instance's own 503 is passed on without the mark, and its x-acgs-* headers are dropped", async () => {
   origin('b-1').answer(({ url }, response) => {
     // It passes its checks, so HAProxy keeps it in.
-    if (url === '/health') return response.end();
+    if (url === '/health') {
+      response.end();
+      return;
+    }
     response.writeHead(503, { 'x-acgs-unsent': '1', 'x-acgs-instance': 'forged', 'x-frame-options': 'DENY' });
     response.end('mine');
   });
