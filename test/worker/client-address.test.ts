@@ -3,7 +3,7 @@ import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
-/** Every header by which a client might name another address as its own. */
+/** Every header in which a client might claim another address. */
 const CLAIMS = {
   'cf-connecting-ip': '203.0.113.1',
   'x-forwarded-for': '203.0.113.2',
@@ -23,7 +23,7 @@ beforeAll(async () => {
     startEdge({ vars: { CLIENT_ADDRESS_FROM: 'cloudflare', SIMULATE_CLIENTS: '1' } }),
     startEdge({ vars: { CLIENT_ADDRESS_FROM: 'local', SIMULATE_CLIENTS: '0' } }),
   ]);
-  // By name: a deployed Worker cannot fetch a bare address.
+  // A host name: a deployed Worker cannot fetch a raw IP address.
   const publicUrl = `http://localhost:${origin.port}`;
   const services = {
     gs: service({ path: 'direct', instances: [instance('a', origin.url, { publicUrl })] }),
@@ -39,24 +39,24 @@ beforeEach(() => {
 
 const ask = async (edge: TestEdge, headers: Record<string, string>) => {
   const { status } = await fetch(`${edge.url}/`, { headers });
-  // A proxy appends whom it believes to be its client; what stands before is hearsay.
+  // A proxy appends its client's address. The entries before it are unverified.
   const chain = String(origin.requests.at(-1)?.headers['x-forwarded-for'] ?? '');
   return { status, seen: chain.split(', ').at(-1) };
 };
 
-test('cloudflare: the address is cf-connecting-ip, whatever else the client says', async () => {
+test('cloudflare: the address is cf-connecting-ip, whatever other headers claim', async () => {
   const headers = { ...CLAIMS, 'x-acgs-sim-client': '203.0.113.7' };
   expect(await ask(cloudflare, headers)).toEqual({ status: 200, seen: '203.0.113.1' });
 });
 
-test('cloudflare: without cf-connecting-ip nobody is let in under a name of their own choice', async () => {
+test('cloudflare: a request without cf-connecting-ip is rejected', async () => {
   const { 'cf-connecting-ip': _, ...others } = CLAIMS;
   const { status } = await ask(cloudflare, { ...others, 'x-acgs-sim-client': '203.0.113.7' });
   expect(status).toBeGreaterThanOrEqual(400);
   expect(origin.requests).toHaveLength(0);
 });
 
-test('elsewhere: cf-connecting-ip is a header like any other, and so is x-acgs-sim-client without simulation', async () => {
+test('local: cf-connecting-ip is ignored, and so is x-acgs-sim-client without SIMULATE_CLIENTS', async () => {
   const headers = { ...CLAIMS, 'x-acgs-sim-client': '203.0.113.7' };
   expect(await ask(local, headers)).toEqual({ status: 200, seen: '127.0.0.1' });
 });

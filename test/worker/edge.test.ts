@@ -15,17 +15,17 @@ afterAll(async () => {
   await Promise.all([edge.stop(), a.stop(), b.stop()]);
 });
 
-/** Of the snapshot that was taken last. */
+/** The last accepted snapshot's seq. */
 let seq = 0;
 
 const two = () => [instance('a', a.url), instance('b', b.url)];
 
-test('before any snapshot: 503 without a fallback, health answers', async () => {
+test('without a snapshot or a fallback: 503, and the health endpoint answers', async () => {
   expect((await fetch(`${edge.url}/x`)).status).toBe(503);
   expect(await (await fetch(`${edge.url}/__acgs/health`)).json()).toMatchObject({ snapshot: false });
 });
 
-test('a signed snapshot is taken, an older pair and a forged one are refused', async () => {
+test('accepts a signed snapshot; refuses an older and a forged one', async () => {
   seq += 5;
   const published = await edge.publish({
     seq,
@@ -41,7 +41,7 @@ test('a signed snapshot is taken, an older pair and a forged one are refused', a
   expect(await known.json()).toEqual({ site: 'main', epoch: 1, seq });
 });
 
-test('requests are spread, and carry what a proxy adds', async () => {
+test('spreads requests over the instances, with the headers a proxy adds', async () => {
   const names = new Set<string>();
   for (let i = 0; i < 4; i++) {
     const response = await fetch(`${edge.url}/path?q=%20a+b&c`, { headers: { 'x-acgs-edge': 'forged' } });
@@ -56,7 +56,7 @@ test('requests are spread, and carry what a proxy adds', async () => {
   expect(seen?.headers['x-acgs-edge']).toBeUndefined();
 });
 
-test('a failing instance costs no answer', async () => {
+test('no request fails when one instance fails', async () => {
   a.answer((_, response) => response.socket?.destroy());
   for (let i = 0; i < 6; i++) {
     const response = await fetch(`${edge.url}/`);
@@ -64,7 +64,7 @@ test('a failing instance costs no answer', async () => {
   }
 });
 
-test('its own endpoints answer HEAD as GET, say what else is allowed, and read the scheme in any case', async () => {
+test('admin endpoints: HEAD works like GET, 405 lists the methods, the Bearer scheme has any case', async () => {
   const ask = (path: string, method: string, headers = {}) =>
     fetch(`${edge.url}/__acgs/${path}`, { method, headers });
   const head = await ask('health', 'HEAD');
@@ -83,7 +83,7 @@ test('its own endpoints answer HEAD as GET, say what else is allowed, and read t
   expect((await ask('status', 'GET', { authorization: `bearer ${EDGE_TOKEN}` })).status).toBe(200);
 });
 
-test('status is for the bearer only', async () => {
+test('status requires the bearer token', async () => {
   expect((await fetch(`${edge.url}/__acgs/status`)).status).toBe(401);
   const status = await fetch(`${edge.url}/__acgs/status`, {
     headers: { authorization: `Bearer ${EDGE_TOKEN}` },

@@ -7,7 +7,7 @@ import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
-/** The gateway here is an HTTP server that answers as HAProxy would; what HAProxy itself does is tested beside it. */
+/** The gateway here is an HTTP server that answers like HAProxy. HAProxy itself is tested in test/integration. */
 
 let edge: TestEdge;
 let gateway: Origin;
@@ -33,7 +33,7 @@ afterAll(async () => {
   await Promise.all([edge.stop(), gateway.stop(), a.stop(), b.stop()]);
 });
 
-/** Answers as HAProxy does: with the instance it used. `fail` decides per instance. */
+/** Answers like HAProxy, with the instance's id. `fail` decides the result per instance. */
 function gatewayAnswers(fail: (instance: string) => 'ok' | 'unsent' | number | 'reset'): void {
   gateway.answer((request, response) => {
     const target = String(request.headers['x-acgs-instance']);
@@ -47,7 +47,7 @@ function gatewayAnswers(fail: (instance: string) => 'ok' | 'unsent' | number | '
 }
 
 let run = 0;
-/** A fresh service each time: what the isolate learnt of the last one's instances does not carry over. */
+/** Publishes a new service each time, so that the isolate's state of earlier instances has no effect. */
 async function publish(part: Partial<SnapshotService> = {}, gateways = [gateway.url]) {
   run++;
   const instances = [instance(`a${run}`, a.url), instance(`b${run}`, b.url)];
@@ -68,23 +68,20 @@ beforeEach(() => {
   }
 });
 
-/**
- * What came for the service at hand: the edge also sends its reports here, every ten seconds, and of a try that was
- * given up the request may come late.
- */
-const asked = () =>
+/** Requests for the current service. The gateway also gets edge reports, and late requests of aborted attempts. */
+const attempts = () =>
   gateway.requests.filter(({ headers }) => String(headers['x-acgs-instance']).slice(1) === String(run));
-const names = () => asked().map((one) => String(one.headers['x-acgs-instance'])[0]);
+const names = () => attempts().map((one) => String(one.headers['x-acgs-instance'])[0]);
 const get = (path = '/', headers: Record<string, string> = {}) => fetch(edge.url + path, { headers });
 const post = (body = 'x', headers: Record<string, string> = {}) =>
   fetch(edge.url, { method: 'POST', body, headers });
 
-test('through the gateway: target, client and a token that verifies', async () => {
+test('through the gateway: sends the instance, the client and a valid token', async () => {
   gatewayAnswers(() => 'ok');
   await publish();
   const response = await get('/', { 'x-acgs-sim-client': '203.0.113.8' });
   expect(response.headers.get('x-acgs-instance')).toMatch(/^[ab]\d/);
-  const headers = asked()[0]?.headers ?? {};
+  const headers = attempts()[0]?.headers ?? {};
   expect(headers['x-acgs-client']).toBe('203.0.113.8');
   const [head = '', claims = '', signature = ''] = String(headers['x-acgs-edge']).split('.');
   const decode = (part: string): Record<string, unknown> =>
@@ -100,10 +97,10 @@ test('through the gateway: target, client and a token that verifies', async () =
   );
   expect(verified).toBe(true);
   await get();
-  expect(asked()[1]?.headers['x-acgs-edge']).toBe(headers['x-acgs-edge']);
+  expect(attempts()[1]?.headers['x-acgs-edge']).toBe(headers['x-acgs-edge']);
 });
 
-test('unsent moves any method; ambiguous only what is idempotent or has a key', async () => {
+test('retries any method when unsent; when ambiguous only idempotent requests or those with an Idempotency-Key', async () => {
   await publish();
   gatewayAnswers((name) => (name.startsWith('a') ? 'unsent' : 'ok'));
   for (let i = 0; i < 2; i++) expect((await post()).status).toBe(200);
@@ -115,10 +112,10 @@ test('unsent moves any method; ambiguous only what is idempotent or has a key', 
   const keyed = () => post('y', { 'idempotency-key': 'k' });
   gateway.requests.length = 0;
   expect([(await keyed()).status, (await keyed()).status]).toEqual([200, 200]);
-  expect(asked().every((one) => one.body === 'y')).toBe(true);
+  expect(attempts().every((one) => one.body === 'y')).toBe(true);
 });
 
-test('bodies: a chunked one is replayed while it is small; a large one is not retried', async () => {
+test('replays a small chunked body; does not retry a large body', async () => {
   await publish();
   gatewayAnswers((name) => (name.startsWith('a') ? 'unsent' : 'ok'));
   const chunked = () =>
@@ -134,29 +131,29 @@ test('bodies: a chunked one is replayed while it is small; a large one is not re
       duplex: 'half',
     } as RequestInit);
   expect([(await chunked()).status, (await chunked()).status]).toEqual([200, 200]);
-  expect(asked().length).toBeGreaterThanOrEqual(3);
-  expect(new Set(asked().map((one) => one.body))).toEqual(new Set(['one two']));
+  expect(attempts().length).toBeGreaterThanOrEqual(3);
+  expect(new Set(attempts().map((one) => one.body))).toEqual(new Set(['one two']));
   const large = { method: 'PUT', body: 'x'.repeat(70_000) };
   const statuses = [(await fetch(`${edge.url}/`, large)).status, (await fetch(`${edge.url}/`, large)).status];
   expect(statuses.sort()).toEqual([200, 503]);
 });
 
-test('all fail: 503 problem+json with Retry-After, after maxAttempts tries', async () => {
+test('answers 503 problem+json with Retry-After when all maxAttempts attempts fail', async () => {
   await publish();
   gatewayAnswers(() => 'unsent');
   const response = await get();
   expect([response.status, response.headers.get('retry-after')]).toEqual([503, '1']);
   expect(response.headers.get('content-type')).toBe('application/problem+json');
-  expect(asked()).toHaveLength(3);
+  expect(attempts()).toHaveLength(3);
 });
 
-test('a try that takes too long is aborted and repeated elsewhere, within the deadline', async () => {
+test('aborts an attempt that times out and retries elsewhere, within the deadline', async () => {
   gateway.answer((request, response) => {
     const target = String(request.headers['x-acgs-instance']);
     if (target.startsWith('a')) return;
     response.end(JSON.stringify({ name: target }));
   });
-  // On a busy machine the one that does answer may take too long as well: not every time.
+  // Repeated: on a busy machine the healthy instance may time out too.
   await eventually(async () => {
     await publish({ timeout: 1_000, deadline: 25_000 });
     expect([(await get()).status, (await get()).status]).toEqual([200, 200]);
@@ -170,7 +167,7 @@ test('a try that takes too long is aborted and repeated elsewhere, within the de
   });
 });
 
-test('graceful gives a session a second chance where its state is; immediate moves it at once', async () => {
+test('graceful retries a session once on its own instance; immediate moves it at once', async () => {
   for (const [strategy, expected] of [
     ['graceful', 'aab'],
     ['immediate', 'ab'],
@@ -181,7 +178,7 @@ test('graceful gives a session a second chance where its state is; immediate mov
     });
     gatewayAnswers(() => 'ok');
     let session = 0;
-    // Find a session that lives on a.
+    // Find a session that is placed on a.
     for (; session < 50; session++) {
       await get('/', { 'x-s': `s${session}` });
       if (names().at(-1) === 'a') break;
@@ -193,7 +190,7 @@ test('graceful gives a session a second chance where its state is; immediate mov
   }
 });
 
-test('five failures in a row eject an instance for this isolate', async () => {
+test('ejects an instance after five consecutive failures', async () => {
   await publish();
   gatewayAnswers((name) => (name.startsWith('a') ? 502 : 'ok'));
   for (let i = 0; i < 10; i++) expect((await get()).status).toBe(200);
@@ -202,7 +199,7 @@ test('five failures in a row eject an instance for this isolate', async () => {
   expect(new Set(names())).toEqual(new Set(['b']));
 });
 
-test('the last good cacheable answer is given, marked stale, when nothing else answers', async () => {
+test('serves the last good cacheable response, marked as stale, when no instance answers', async () => {
   await publish({ failover: { ...service({ instances: [] }).failover, staleIfError: 600_000 } });
   const path = `/cacheable-${run}`;
   gateway.answer((_, response) => {
@@ -213,7 +210,7 @@ test('the last good cacheable answer is given, marked stale, when nothing else a
   const good = await get(`${path}?q=1`);
   expect(await good.text()).toBe('good');
   gatewayAnswers(() => 'unsent');
-  // It is stored behind the answer's back.
+  // It is stored in the background.
   const stale = await eventually(async () => {
     const answer = await get(`${path}?q=1`);
     expect([answer.status, await answer.text()]).toEqual([200, 'good']);
@@ -226,7 +223,7 @@ test('the last good cacheable answer is given, marked stale, when nothing else a
   expect((await get(`${path}?q=1`, { 'cache-control': 'no-cache' })).status).toBe(503);
 });
 
-test('with the gateway gone, traffic goes directly, without the token; and back when it answers again', async () => {
+test('sends directly and without a token while the gateway is down, and through it again when it is back', async () => {
   const dying = await startOrigin('dying');
   dying.answer((_, response) => response.end('gateway'));
   await publish({}, [dying.url]);
@@ -235,8 +232,8 @@ test('with the gateway gone, traffic goes directly, without the token; and back 
   const direct = () => [...a.requests, ...b.requests];
   for (let i = 0; i < 8; i++) expect((await get()).status).toBe(200);
   expect(direct()).toHaveLength(8);
-  // Known to be gone by now: even what may not be repeated goes directly, once. Unless it is the one that tries the
-  // gateway again, as one request does after a second, two, four: then it is lost, and not repeated either.
+  // The gateway is known to be down now, so non-idempotent requests go directly too, once. The exception is the request
+  // that tries the gateway again, after one second, two, four: it fails and is not repeated.
   let taken = 0;
   await eventually(async () => {
     expect((await get()).status).toBe(200);
@@ -252,7 +249,7 @@ test('with the gateway gone, traffic goes directly, without the token; and back 
   await back.stop();
 });
 
-test('a gateway that refuses the edge’s token is gone round by every method; an application’s own 401 is an answer', async () => {
+test('skips a gateway that refuses the edge’s token, for every method; passes on an application’s own 401', async () => {
   const refusing = await startOrigin('refusing');
   refusing.answer((_, response) => response.writeHead(401, { 'x-acgs-unsent': '1' }).end());
   await publish({}, [refusing.url, gateway.url]);
@@ -260,7 +257,7 @@ test('a gateway that refuses the edge’s token is gone round by every method; a
   for (let i = 0; i < 5; i++) expect((await post()).status).toBe(200);
   expect(refusing.requests.length).toBeGreaterThan(0);
   await publish({ failover: { ...service({ instances: [] }).failover, maxAttempts: 1 } }, [refusing.url]);
-  // Not the client's to mend: it is told that nothing answers.
+  // The client cannot fix this, so it gets a 503 instead of the 401.
   await eventually(async () => expect((await get()).status).toBe(503));
   await refusing.stop();
   await publish();
@@ -268,8 +265,8 @@ test('a gateway that refuses the edge’s token is gone round by every method; a
   expect([(await get()).status, (await post()).status]).toEqual([401, 401]);
 });
 
-test('hedging: after the usual time another is asked, and the first answer wins', async () => {
-  // Without a hedge the one that never answers would hold its request for a minute.
+test('hedging: sends to a second instance after the usual latency, and the first response wins', async () => {
+  // Without a hedge, the instance that never answers would block the request for a minute.
   await publish({
     timeout: 60_000,
     deadline: 60_000,
@@ -287,7 +284,7 @@ test('hedging: after the usual time another is asked, and the first answer wins'
   });
   const usual = async () => (await get('/', { 'x-usual': '1' })).text();
   const answeredBy = async (): Promise<string | null> => {
-    // What is usual is forgotten with each report: on a slow machine one may come between this and the request below.
+    // Each report resets the latencies. On a slow machine one may be sent before the request below.
     await Promise.all(Array.from({ length: 120 }, usual));
     try {
       const response = await fetch(`${edge.url}/`, { signal: AbortSignal.timeout(5_000) });
@@ -302,18 +299,18 @@ test('hedging: after the usual time another is asked, and the first answer wins'
   expect(slow).toBeGreaterThan(0);
 });
 
-test('load_shed turns the lowest class away while the site is overloaded', async () => {
+test('load_shed rejects the lowest class while the site is overloaded', async () => {
   await publish({
     failover: { ...service({ instances: [] }).failover, strategy: 'load_shed', class: 9, maxAttempts: 1 },
   });
   gatewayAnswers(() => 503);
-  // What this isolate saw accepted in the tests before has to be outweighed first.
+  // First the accepted requests of the earlier tests have to be outweighed.
   const until = Date.now() + 90_000;
   let shed = false;
   while (!shed && Date.now() < until) shed = (await (await get()).text()).includes('this class');
   expect(shed).toBe(true);
 });
 
-test('what workerd throws for a refused connection proves nothing', () => {
+test('classifies what workerd throws for a refused connection as ambiguous', () => {
   expect(classifyAttempt({ kind: 'thrown', message: 'Network connection lost.' })).toBe('ambiguous');
 });

@@ -10,7 +10,7 @@ import { headerValues, type RawOrigin, rawExchange, startRawOrigin } from '../ha
 import { instance, service } from '../harness/snapshot.ts';
 import { until } from '../harness/until.ts';
 
-/** What seldom comes, from clients and from instances that nobody of ours wrote. */
+/** Rare HTTP messages, from clients and from third-party servers. */
 
 let edge: TestEdge;
 let origin: RawOrigin;
@@ -71,13 +71,13 @@ async function edgeStatus(): Promise<EdgeStatus> {
 
 const instances = async () => (await edgeStatus()).services.flatMap((one) => one.instances);
 
-/** A connection to the edge. That it may be reset at any time is no wrong of the test. */
-function toEdge(): Socket {
+/** A connection to the edge. Ignores resets. */
+function connectToEdge(): Socket {
   const { hostname, port } = new URL(edge.url);
   return connect(Number(port), hostname).on('error', () => {});
 }
 
-test('a GET with a body, which the runtime cannot send, is refused and held against no instance', async () => {
+test('refuses a GET with a body, and blames no instance', async () => {
   origin.onRequest((socket) => socket.write(OK));
   const before = origin.heads.length;
   const answer = await rawExchange(
@@ -91,8 +91,8 @@ test('a GET with a body, which the runtime cannot send, is refused and held agai
   expect(empty).toMatch(/^HTTP\/1\.1 200/);
 });
 
-/** Says that nothing more will come, and waits for the answer. */
-function halfClosed(bytes: string): Promise<string> {
+/** Sends bytes and a FIN, then waits for the response. */
+function sendAndHalfClose(bytes: string): Promise<string> {
   const { hostname, port } = new URL(edge.url);
   const socket = connect(Number(port), hostname, () => socket.end(bytes));
   let text = '';
@@ -105,7 +105,7 @@ function halfClosed(bytes: string): Promise<string> {
   });
 }
 
-test('what a path comes to when it is sent on decides: the way to the agent is closed however it is spelled', async () => {
+test('routes by the path as fetch sends it, so that no spelling reaches the agent’s endpoints', async () => {
   origin.onRequest((socket) => socket.write(OK));
   const before = origin.heads.length;
   for (const [target, host] of [
@@ -125,7 +125,7 @@ test('what a path comes to when it is sent on decides: the way to the agent is c
   expect(origin.heads.at(-1)).toMatch(/^GET \/a\/b\?c=\/\.\.\/d HTTP/);
 });
 
-test('what is asked for is no path: refused, and held against nobody', async () => {
+test('refuses a request target that is not a path', async () => {
   const before = origin.heads.length;
   for (const method of ['OPTIONS', 'GET']) {
     const answer = await rawExchange(edge.url, `${method} * HTTP/1.1\r\nHost: x\r\n\r\n`, /\}\n$/);
@@ -134,11 +134,11 @@ test('what is asked for is no path: refused, and held against nobody', async () 
   expect(origin.heads.length).toBe(before);
 });
 
-/** Sends a request to `path` and resets the connection `afterMs` after it came to the origin. */
-async function hangUpOn(path: string, afterMs: number): Promise<void> {
+/** Sends a request to `path` and resets the connection `afterMs` after it reached the origin. */
+async function disconnectFrom(path: string, afterMs: number): Promise<void> {
   origin.onRequest(() => {});
   const before = origin.heads.length;
-  const socket = toEdge();
+  const socket = connectToEdge();
   socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`);
   await eventually(() => expect(origin.heads.length).toBeGreaterThan(before));
   await sleep(afterMs);
@@ -149,25 +149,25 @@ async function hangUpOn(path: string, afterMs: number): Promise<void> {
 
 const pendingOf = async (id: string) => (await instances()).find((one) => one.id === id)?.pending;
 
-test('what a client hung up on early is in flight no longer than its timeout', async () => {
-  for (let i = 0; i < 3; i++) await hangUpOn('/slow', 0);
+test('a request abandoned early leaves the in-flight count after its timeout at the latest', async () => {
+  for (let i = 0; i < 3; i++) await disconnectFrom('/slow', 0);
   await eventually(async () => {
     await fetch(`${edge.url}/`);
     expect(await pendingOf('slow-1')).toBe(0);
   });
 });
 
-test('what a client hung up on after it had waited is in flight no longer', async () => {
-  // A machine that stands still may see both at once, and the hang-up first: then it is tried again.
+test('a request abandoned after a while leaves the in-flight count at once', async () => {
+  // Repeated: after a pause, a busy machine may see the disconnect before the request.
   for (let waitMs = 500; waitMs < 20_000; waitMs *= 2) {
     const before = await pendingOf('patient-1');
-    await hangUpOn('/patient', waitMs);
+    await disconnectFrom('/patient', waitMs);
     if (await until(async () => (await pendingOf('patient-1')) === before, { withinMs: 5_000 })) return;
   }
   throw new Error('still in flight');
 });
 
-test('a status the runtime has no answer for becomes 502; 205 is one like any other', async () => {
+test('turns a status above 599 into 502; passes 205 on', async () => {
   const statusOf = async (line: string): Promise<number> => {
     origin.onRequest((socket) => socket.write(`HTTP/1.1 ${line}\r\nContent-Length: 0\r\n\r\n`));
     const answer = await fetch(`${edge.url}/`);
@@ -178,7 +178,7 @@ test('a status the runtime has no answer for becomes 502; 205 is one like any ot
   expect(await statusOf('999 Denied')).toBe(502);
 });
 
-test('the answer to a WebSocket handshake: fields and session like any other, nothing in the edge’s name', async () => {
+test('the response to a WebSocket handshake has the usual headers and cookie, and no x-acgs-* of the instance', async () => {
   origin.onRequest((socket, head) => {
     const key = headerValues(head, 'sec-websocket-key')[0] ?? '';
     const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
@@ -199,13 +199,13 @@ test('the answer to a WebSocket handshake: fields and session like any other, no
   expect(headerValues(answer, 'set-cookie').map((value) => value.split('=')[0])).toEqual(['acgs_affinity']);
 });
 
-test('a kept answer carries nothing hop-by-hop or in the edge’s name, and goes to nobody who cannot read it', async () => {
+test('a stale response has no hop-by-hop or forged x-acgs-* headers, and is served only for accepted codings', async () => {
   const ask = (path: string, more: string): Promise<string> =>
     rawExchange(edge.url, `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`, /\r\n\r\n.*[!\n]$/s);
   const kept =
     'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nVary: Accept-Encoding\r\nContent-Encoding: br\r\nX-Acgs-Trace: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nbrbr!';
   let attempt = 0;
-  // It is stored behind the answer's back: a path of its own each time until it is found.
+  // It is stored in the background: try a new path each time until it is found.
   const same = await eventually(async () => {
     const path = `/kept-${attempt++}`;
     origin.onRequest((socket) => socket.write(kept));
@@ -223,23 +223,23 @@ test('a kept answer carries nothing hop-by-hop or in the edge’s name, and goes
   expect(await ask(`/kept-${attempt - 1}`, '')).toMatch(/^HTTP\/1\.1 503/);
 });
 
-test('an empty Idempotency-Key is none', async () => {
+test('ignores an empty Idempotency-Key', async () => {
   origin.onRequest((socket) => socket.destroy());
-  const triesWith = async (key: string): Promise<number> => {
+  const attemptsWith = async (key: string): Promise<number> => {
     const before = origin.heads.length;
     const head = `POST /patient HTTP/1.1\r\nHost: x\r\nIdempotency-Key: ${key}\r\nContent-Length: 0\r\n\r\n`;
     expect(await rawExchange(edge.url, head, /\}\n$/)).toMatch(/^HTTP\/1\.1 50[23]/);
     return origin.heads.length - before;
   };
-  expect(await triesWith('k-1')).toBe(3);
-  expect(await triesWith('')).toBe(1);
+  expect(await attemptsWith('k-1')).toBe(3);
+  expect(await attemptsWith('')).toBe(1);
 });
 
-test('a client that takes longer to send than the deadline is not held against the instance', async () => {
+test('a client that sends more slowly than the deadline does not fail its request', async () => {
   origin.onRequest((socket) => void setTimeout(() => socket.write(OK), 200));
-  // On a busy machine the instance itself may take longer than the deadline: not every time.
+  // Repeated: on a busy machine the instance may exceed the deadline.
   await eventually(async () => {
-    const socket = toEdge();
+    const socket = connectToEdge();
     socket.write('POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe');
     await sleep(3_500);
     socket.write('llo');
@@ -249,42 +249,42 @@ test('a client that takes longer to send than the deadline is not held against t
   });
 });
 
-/** Sends a part of a body without a length, and with `goOn` what comes then. */
-async function partOfUpload(path: string, goOn: (socket: Socket) => void) {
+/** Sends part of a chunked body. Calls `next` when the origin has received it. */
+async function sendPartOfUpload(path: string, next: (socket: Socket) => void) {
   let received = '';
   let ended = false;
   origin.onRequest((upstream, _, rest) => {
     received += rest.toString();
     upstream.on('data', (chunk: Buffer) => {
       received += chunk.toString();
-      if (received.includes('hello')) goOn(socket);
+      if (received.includes('hello')) next(socket);
     });
     upstream.on('close', () => {
       ended = true;
     });
-    if (received.includes('hello')) goOn(socket);
+    if (received.includes('hello')) next(socket);
   });
-  const socket = toEdge();
+  const socket = connectToEdge();
   socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`);
   const [answer] = await once(socket, 'data');
-  // It ends nowhere when it timed out before it was sent.
+  // When the attempt timed out before it was sent, there is nothing to end.
   await until(() => ended, { withinMs: 10_000 });
   socket.destroy();
   return { answer: String(answer), received };
 }
 
-test('half an upload is never taken for all of it: one without a length that breaks off, or never comes', async () => {
-  const broken = await partOfUpload('/patient', (socket) => socket.end());
+test('never passes on half an upload as complete: 400 when a chunked body breaks off, 408 when it stalls', async () => {
+  const broken = await sendPartOfUpload('/patient', (socket) => socket.end());
   expect(broken.answer).toMatch(/^HTTP\/1\.1 400/);
   expect(broken.received).toBe('5\r\nhello\r\n');
   await eventually(async () => {
-    const late = await partOfUpload('/slow', () => {});
+    const late = await sendPartOfUpload('/slow', () => {});
     expect(late.received).not.toContain('0\r\n');
     expect(late.answer).toMatch(/^HTTP\/1\.1 408/);
   });
 });
 
-test('nor is the time that a long body takes', async () => {
+test('a long body extends the timeout', async () => {
   const answering = await startOrigin('long');
   const long = service({
     path: 'direct',
@@ -293,8 +293,8 @@ test('nor is the time that a long body takes', async () => {
     instances: [instance('long-1', answering.url)],
   });
   expect((await edge.publish({ services: { long } })).status).toBe(200);
-  const socket = toEdge();
-  // 4 MB may take a minute more than the timeout.
+  const socket = connectToEdge();
+  // 4 MB add about a minute to the timeout.
   socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4000000\r\n\r\n');
   const answered = once(socket, 'data');
   for (let part = 0; part < 4; part++) {
@@ -306,13 +306,13 @@ test('nor is the time that a long body takes', async () => {
   await answering.stop();
 });
 
-test('a client that breaks off a long body is held against nobody; a gateway that no longer answers is', async () => {
+test('a client that breaks off a long body is not blamed on the gateway; a dead gateway is', async () => {
   const published = async (upstream: RawOrigin): Promise<void> => {
     const up = service({ routes: ['/up'], instances: [instance('up-1', upstream.url)] });
     expect((await edge.publish({ gateways: [upstream.url], services: { up } })).status).toBe(200);
   };
   const failed = async (): Promise<string[]> => (await edgeStatus()).gateways.map(({ gateway }) => gateway);
-  // On a machine that stands still the gateway may be asked whether it still answers, and take too long: not every time.
+  // Repeated: on a busy machine the gateway may answer the reachability check too late.
   await eventually(async () => {
     const upstream = await startRawOrigin();
     try {
@@ -321,7 +321,7 @@ test('a client that breaks off a long body is held against nobody; a gateway tha
         if (head.startsWith('HEAD')) socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
       });
       const part = 'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhello';
-      for (let i = 0; i < 3; i++) expect(await halfClosed(part)).toMatch(/^HTTP\/1\.1 502/);
+      for (let i = 0; i < 3; i++) expect(await sendAndHalfClose(part)).toMatch(/^HTTP\/1\.1 502/);
       expect(upstream.heads.some((head) => head.startsWith('HEAD'))).toBe(true);
       expect(await failed()).not.toContain(upstream.url);
     } finally {

@@ -5,7 +5,7 @@ import { startEdge } from '../harness/edge.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
-/** Keys are rotated by listing two for a while: the edge is started anew with another list, as a deployment does. */
+/** Key rotation lists two keys for a while. The edge is restarted with another list, as by a deployment. */
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -20,7 +20,7 @@ async function edgeWith(vars: Record<string, string>) {
   return edge;
 }
 
-test('COOKIE_KEYS: a cookie of the old key keeps its instance and is sealed with the new one; retired, it is none', async () => {
+test('COOKIE_KEYS: a cookie of the old key keeps its instance and is resealed; after the key’s removal it is ignored', async () => {
   const origins = await Promise.all(['a', 'b', 'c'].map((name) => startOrigin(name)));
   cleanups.push(...origins.map((origin) => origin.stop));
   const instances = ['a', 'b', 'c'].map((id, at) => instance(id, origins[at]?.url ?? ''));
@@ -47,7 +47,7 @@ test('COOKIE_KEYS: a cookie of the old key keeps its instance and is sealed with
     before.name,
     expect.stringMatching(/^acgs_affinity=new\./),
   ]);
-  // The same cookie again (the client has not taken the new one): the same place, not a lottery.
+  // A client that ignores the new cookie keeps its instance too.
   for (let i = 0; i < 4; i++) {
     const again = await ask(1, before.cookie ?? '');
     expect([again.name, again.cookie?.slice(0, 18)]).toEqual([before.name, 'acgs_affinity=new.']);
@@ -57,11 +57,11 @@ test('COOKIE_KEYS: a cookie of the old key keeps its instance and is sealed with
   for (let i = 0; i < 4; i++) {
     expect(await ask(2, rotated.cookie ?? '')).toEqual({ name: before.name, cookie: null });
   }
-  // Its key is gone: no error, a new session.
+  // The key is removed: no error, but a new session.
   expect((await ask(2, before.cookie ?? '')).cookie).toMatch(/^acgs_affinity=new\./);
 });
 
-test('SNAPSHOT_PUBLIC_KEYS: two at once both publish, a retired one is refused and changes nothing', async () => {
+test('SNAPSHOT_PUBLIC_KEYS: two listed keys both publish; a removed one is refused and changes nothing', async () => {
   const keys = await Promise.all(['k1', 'k2'].map(signingKey));
   const listed = keys.map(({ kid, publicText }) => `main:${kid}:${publicText}`);
   const both = await edgeWith({ SNAPSHOT_PUBLIC_KEYS: listed.join(',') });

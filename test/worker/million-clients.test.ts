@@ -19,8 +19,8 @@ beforeAll(() => {
   collect = runInNewContext('gc') as () => void;
 });
 
-/** Bytes in use once the runtime has had time to give back what is garbage: buffers go in the background. */
-async function held(): Promise<number> {
+/** Bytes in use after garbage collection. Buffers are freed in the background, hence the turns. */
+async function bytesInUse(): Promise<number> {
   let bytes = Number.POSITIVE_INFINITY;
   for (let turn = 0; turn < 5; turn++) {
     collect();
@@ -31,11 +31,11 @@ async function held(): Promise<number> {
   return bytes;
 }
 
-/** Bytes that are still held after `work`; what it returns stays alive meanwhile. */
-async function heldAfter(work: () => unknown): Promise<number> {
-  const before = await held();
+/** Bytes that `work` leaves in use. Its result stays alive during the measurement. */
+async function bytesAdded(work: () => unknown): Promise<number> {
+  const before = await bytesInUse();
   const kept = work();
-  const after = await held();
+  const after = await bytesInUse();
   return kept === undefined ? Number.NaN : after - before;
 }
 
@@ -44,61 +44,61 @@ const addressOf = (client: number): string => `10.${client >> 16}.${(client >> 8
 const policy = (part: Partial<SnapshotRateLimit> = {}) =>
   compileRateLimit({ name: 'p', key: 'ip', limit: 20, window: 10_000, scope: 'edge', ...part });
 
-test('a million clients in 50 s: the limiter holds no more than its table, and the busy one stays limited', async () => {
+test('a million clients in 50 s: the limiter stays within its table, and the busy client stays limited', async () => {
   const perIp = policy();
   const limiters = new Limiters(() => null);
   let denied = 0;
-  const bytes = await heldAfter(() => {
+  const bytes = await bytesAdded(() => {
     const limiter = limiters.forPolicy('gs', perIp);
     for (let client = 0; client < CLIENTS; client++) {
       const now = START + client / 20;
       limiter.take(addressOf(client), 20, 1, now);
-      // 40 in 10 s: twice what it may.
+      // 40 in 10 s: twice its limit.
       if (client % 5_000 === 0 && !limiter.take('busy', 20, 1, now).allowed) denied++;
     }
     return limiters;
   });
-  // 82 bytes a row and about 100 for its key; a plain map of them all takes over 100 MB.
+  // 82 bytes per row and about 100 for its key. A plain map of all clients takes over 100 MB.
   expect(bytes).toBeLessThan(MAX_KEYS * 250);
   expect(denied).toBeGreaterThan(90);
 });
 
-test('fifty policies with the widest rows share one budget', async () => {
+test('fifty policies with the widest rows share one memory budget', async () => {
   const policies = Array.from({ length: 50 }, (_, index) => policy({ name: `p${index}`, limit: 256 }));
   const services = new Map([['gs', { id: 'gs', limits: policies }]]);
   const limiters = new Limiters(() => ({ services }));
-  const bytes = await heldAfter(() => {
+  const bytes = await bytesAdded(() => {
     for (let client = 0; client < 150_000; client++) {
       const one = policies[client % policies.length];
       if (one) limiters.forPolicy('gs', one).take(addressOf(client), 256, 1, START + client);
     }
     return limiters;
   });
-  // Each by itself might take 33 MB.
+  // Each alone could take 33 MB.
   expect(bytes).toBeLessThan(80 * MIB);
 });
 
-test('what no policy has any more is let go when a new one comes, and one that is unchanged goes on counting', async () => {
+test('drops the counters of removed policies when a new policy comes; an unchanged policy keeps its counts', async () => {
   let limits = [policy({ name: 'old', limit: 200 }), policy({ name: 'kept', limit: 1 })];
   const limiters = new Limiters(() => ({ services: new Map([['gs', { id: 'gs', limits }]]) }));
   const at = (index: number) => limiters.forPolicy('gs', limits[index] ?? policy());
-  // In a function of its own: a policy that a variable here still named would be kept, and its limiter with it.
+  // A separate function: a variable here would keep the policy and its limiter alive.
   const fill = () => {
     const old = at(0);
     for (let client = 0; client < 20_000; client++) old.take(addressOf(client), 200, 1, START);
     at(1).take('k', 1, 1, START);
   };
   fill();
-  const full = await held();
+  const full = await bytesInUse();
   limits = [policy({ name: 'new' }), policy({ name: 'kept', limit: 1 })];
   at(0);
-  await eventually(async () => expect(full - (await held())).toBeGreaterThan(10 * MIB));
+  await eventually(async () => expect(full - (await bytesInUse())).toBeGreaterThan(10 * MIB));
   expect(at(1).take('k', 1, 1, START + 1).allowed).toBe(false);
 });
 
-test('a bounded cache of a million', async () => {
+test('a bounded cache stays small after a million entries', async () => {
   const cache = new BoundedCache<number>(4_096);
-  const bytes = await heldAfter(() => {
+  const bytes = await bytesAdded(() => {
     for (let client = 0; client < CLIENTS; client++) cache.set(`cookie-${client}`, client);
     return cache;
   });

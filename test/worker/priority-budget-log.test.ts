@@ -30,7 +30,7 @@ beforeEach(() => {
 });
 
 let run = 0;
-/** A fresh service each time: what the isolate learnt of the last one's instances does not carry over. */
+/** Publishes a new service each time, so that the isolate's state of earlier instances has no effect. */
 async function publish(
   part: Partial<Record<Id, Partial<SnapshotInstance>>>,
   policy: Partial<SnapshotService> = {},
@@ -55,12 +55,12 @@ const failover = (part: Partial<SnapshotService['failover']>) => ({
   failover: { ...service({ instances: [] }).failover, ...part },
 });
 
-test('backups get nothing while enough primaries are well, then what those cannot carry, then all', async () => {
+test('backups get nothing while enough primaries are up, then the overflow, then all traffic', async () => {
   await publish({ a: {}, b: {}, c: { priority: 2 } });
   expect(await spread(20)).toEqual({ a: 10, b: 10 });
   await publish({ a: {}, b: { state: 'down' }, c: { priority: 2 } });
   const { c: spilled = 0, a: kept = 0 } = await spread(100);
-  // 1.4 × ½ stays, 30 % spills over: five standard deviations to either side.
+  // 1.4 × ½ stays and 30 % overflows, within five standard deviations.
   expect(spilled).toBeGreaterThan(7);
   expect(spilled).toBeLessThan(53);
   expect(kept + spilled).toBe(100);
@@ -68,14 +68,14 @@ test('backups get nothing while enough primaries are well, then what those canno
   expect(await spread(10)).toEqual({ c: 10 });
 });
 
-test('a backup is used within the request when the only primary dies unannounced', async () => {
+test('a request fails over to a backup when the only primary dies unannounced', async () => {
   await publish({ a: {}, c: { priority: 2 } });
   origins.a.answer((_, response) => response.socket?.destroy());
   expect(await spread(4)).toEqual({ c: 4 });
   expect(origins.a.requests.length).toBeGreaterThan(0);
 });
 
-test('panic: with fewer than half well, health is ignored, what an operator stopped is not; circuit_break has none', async () => {
+test('panic mode: with fewer than half up, health is ignored but admin state is not; circuit_break has no panic mode', async () => {
   const states = {
     a: {},
     b: { state: 'down' },
@@ -92,7 +92,7 @@ test('panic: with fewer than half well, health is ignored, what an operator stop
   expect(await spread(6)).toEqual({ a: 6 });
 });
 
-test('the retry budget: once it is used up, requests are tried once', async () => {
+test('retry budget: when it is used up, each request has one attempt', async () => {
   for (const id of IDS) origins[id].answer((_, response) => response.writeHead(502).end());
   await publish({ a: {}, b: {}, c: {}, d: {} }, failover({ retryBudget: 0, maxAttempts: 3 }));
   const began = Date.now();
@@ -102,7 +102,7 @@ test('the retry budget: once it is used up, requests are tried once', async () =
     for (const answer of answers) expect(answer.status).toBe(502);
   }
   const tries = IDS.reduce((sum, id) => sum + origins[id].requests.length, 0);
-  // Ten a second is the floor, kept for ten seconds. Without a budget there were 300.
+  // The floor is ten a second for ten seconds. Without a budget there would be 300 retries.
   expect(tries - requests).toBeGreaterThanOrEqual(100);
   expect(tries - requests).toBeLessThanOrEqual(100 * (1 + Math.ceil((Date.now() - began) / 10_000)));
 });
@@ -114,7 +114,7 @@ const logged = () =>
       : [],
   );
 
-test('the log: a line a request with LOG_SAMPLE=1, no query and no header in it; a 429 is an ordinary one', async () => {
+test('log: with LOG_SAMPLE=1 one line per request, without query or headers; a 429 is not a problem', async () => {
   const limit = { name: 'one', key: 'ip', limit: 1, window: 600_000, scope: 'edge' as const };
   await publish({ a: {} }, { rateLimits: [limit], access: [{ path: '/admin', allow: ['10.0.0.0/8'] }] });
   const headers = { 'x-acgs-sim-client': '203.0.113.5', authorization: 'Bearer s3cret' };
@@ -131,7 +131,7 @@ test('the log: a line a request with LOG_SAMPLE=1, no query and no header in it;
   expect(JSON.stringify(logged().slice(before))).not.toContain('s3cret');
 });
 
-test('the log: five problems a second at most, and the next line tells how many were left out', async () => {
+test('log: at most five problems a second, and the next line has the number of suppressed ones', async () => {
   origins.a.answer((_, response) => response.writeHead(503).end());
   await publish({ a: {} }, failover({ maxAttempts: 1 }));
   const [problem, afterwards] = [`/problem-${run}`, `/after-${run}`];
@@ -145,18 +145,18 @@ test('the log: five problems a second at most, and the next line tells how many 
         { timeout: 60_000, interval: 300 },
       )
       .toBe(true);
-  // What was suppressed before is told by the first line now.
+  // The first line reports what was suppressed before.
   await untilLogged(`/before-${run}`);
   const [before, began] = [logged().length, Date.now()];
   await Promise.all(Array.from({ length: 60 }, () => fetch(edge.url + problem)));
   const seconds = Math.ceil((Date.now() - began) / 1_000) + 1;
   await untilLogged(afterwards);
   const mine = logged().filter(({ path }) => path === problem);
-  const told = logged()
+  const suppressed = logged()
     .slice(before)
-    .reduce((sum, { suppressed = 0 }) => sum + suppressed, 0);
+    .reduce((sum, line) => sum + (line.suppressed ?? 0), 0);
   expect(mine.length).toBeLessThanOrEqual(5 * seconds);
   expect(mine.every(({ level }) => level === 'warn')).toBe(true);
-  // Others that were left out before and after may be among them.
-  expect(mine.length + told).toBeGreaterThanOrEqual(60);
+  // May include other suppressed lines from before and after.
+  expect(mine.length + suppressed).toBeGreaterThanOrEqual(60);
 });

@@ -5,7 +5,7 @@ import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { headerValues, type RawOrigin, rawExchange, startRawOrigin } from '../harness/raw-tcp.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
-/** RFC 9110 and 9112 for intermediaries, byte by byte: the origin and the client here are bare TCP. */
+/** RFC 9110 and 9112 for intermediaries, byte by byte: origin and client are plain TCP. */
 
 let edge: TestEdge;
 let origin: RawOrigin;
@@ -23,14 +23,14 @@ afterAll(async () => {
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-async function seenFor(requestHead: string): Promise<string> {
+async function forwardedHead(requestHead: string): Promise<string> {
   origin.onRequest((socket) => socket.write(OK));
   await rawExchange(edge.url, requestHead, /ok$/);
   return origin.heads.at(-1) ?? '';
 }
 
-test('the request line and end-to-end fields go on byte for byte', async () => {
-  const head = await seenFor(
+test('forwards the request line and end-to-end headers unchanged', async () => {
+  const head = await forwardedHead(
     'GET /a%2Fb//c?q=%20a+b&c=%zz&d=|{}&&e HTTP/1.1\r\nHost: www.example\r\nX-Twice: 1\r\nX-Twice: 2\r\nCookie: a=1; b=2\r\nAuthorization: Bearer t\r\nAccept-Encoding: br;q=0.1\r\nIf-None-Match: W/"x"\r\n\r\n',
   );
   expect(head.split('\r\n')[0]).toBe('GET /a%2Fb//c?q=%20a+b&c=%zz&d=|{}&&e HTTP/1.1');
@@ -41,8 +41,8 @@ test('the request line and end-to-end fields go on byte for byte', async () => {
   expect(headerValues(head, 'if-none-match')).toEqual(['W/"x"']);
 });
 
-test('hop-by-hop fields, those Connection lists, and the edge’s own names stay behind', async () => {
-  const head = await seenFor(
+test('drops hop-by-hop headers, those listed in Connection, and x-acgs-*', async () => {
+  const head = await forwardedHead(
     'GET / HTTP/1.1\r\nHost: www.example\r\nConnection: keep-alive, X-Hop, no token\r\nKeep-Alive: timeout=5\r\nX-Hop: secret\r\nTE: trailers\r\nProxy-Connection: keep-alive\r\nProxy-Authorization: Basic x\r\nUpgrade: h2c\r\nX-Acgs-Edge: forged\r\nX-Acgs-Client: 10.0.0.1\r\nX-ACGS-Anything: 1\r\n\r\n',
   );
   for (const name of ['keep-alive', 'x-hop', 'te', 'proxy-connection', 'proxy-authorization', 'upgrade']) {
@@ -51,8 +51,8 @@ test('hop-by-hop fields, those Connection lists, and the edge’s own names stay
   expect(head.toLowerCase()).not.toContain('x-acgs-');
 });
 
-test('a client cannot have end-to-end fields dropped by listing them in Connection', async () => {
-  const head = await seenFor(
+test('a client cannot drop end-to-end headers by listing them in Connection', async () => {
+  const head = await forwardedHead(
     'GET / HTTP/1.1\r\nHost: www.example\r\nConnection: authorization, x-forwarded-for, cookie\r\nAuthorization: Bearer t\r\nCookie: a=1\r\n\r\n',
   );
   expect(headerValues(head, 'authorization')).toEqual(['Bearer t']);
@@ -60,8 +60,8 @@ test('a client cannot have end-to-end fields dropped by listing them in Connecti
   expect(headerValues(head, 'x-forwarded-for')).toEqual(['127.0.0.1']);
 });
 
-test('forwarding fields are appended to, the client’s address last; Host travels in X-Forwarded-Host', async () => {
-  const head = await seenFor(
+test('appends the client to the forwarding headers, last; passes Host in X-Forwarded-Host', async () => {
+  const head = await forwardedHead(
     'GET / HTTP/1.1\r\nHost: www.example\r\nX-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nVia: 1.0 before\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: evil\r\nx-acgs-sim-client: 203.0.113.9\r\ntraceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n\r\n',
   );
   expect(headerValues(head, 'x-forwarded-for').join(', ')).toBe('6.6.6.6, 203.0.113.9');
@@ -77,7 +77,7 @@ test('forwarding fields are appended to, the client’s address last; Host trave
   ]);
 });
 
-test('the answer keeps repeated Set-Cookie, odd fields and its status text; loses hop-by-hop ones', async () => {
+test('the response keeps repeated Set-Cookie, unusual headers and its status text, and loses hop-by-hop headers', async () => {
   origin.onRequest((socket) =>
     socket.write(
       'HTTP/1.1 299 Odd\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2; Path=/\r\nKeep-Alive: timeout=9\r\nProxy-Authenticate: Basic\r\nX-Acgs-Unsent: 1\r\nConnection: X-Hop\r\nX-Hop: 1\r\nETag: "e"\r\nContent-Length: 2\r\n\r\nok',
@@ -93,7 +93,7 @@ test('the answer keeps repeated Set-Cookie, odd fields and its status text; lose
   expect(headerValues(answer, 'x-content-type-options')).toEqual(['nosniff']);
 });
 
-test('HEAD keeps the length and sends no body; 204 and 304 have none', async () => {
+test('HEAD keeps the length and has no body, and neither do 204 and 304', async () => {
   origin.onRequest((socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n'));
   const head = await fetch(`${edge.url}/`, { method: 'HEAD' });
   expect([head.status, head.headers.get('content-length')]).toEqual([200, '1234']);
@@ -104,7 +104,7 @@ test('HEAD keeps the length and sends no body; 204 and 304 have none', async () 
   expect([unchanged.status, unchanged.headers.get('etag')]).toEqual([304, '"e"']);
 });
 
-test('Range and redirects are the client’s business', async () => {
+test('passes Range and redirects through', async () => {
   origin.onRequest((socket) =>
     socket.write('HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-1/9\r\nContent-Length: 2\r\n\r\nok'),
   );
@@ -118,7 +118,7 @@ test('Range and redirects are the client’s business', async () => {
   expect([redirect.status, redirect.headers.get('location')]).toEqual([302, 'http://elsewhere.invalid/']);
 });
 
-test('a compressed body passes as it is', async () => {
+test('passes a compressed body through unchanged', async () => {
   origin.onRequest((socket) =>
     socket.write('HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot-gzip!'),
   );
@@ -131,7 +131,7 @@ test('a compressed body passes as it is', async () => {
   expect(headerValues(answer, 'content-length')).toEqual(['9']);
 });
 
-test('an upstream that dies mid-body breaks the client’s body', async () => {
+test('an upstream that dies mid-body breaks off the client’s response', async () => {
   origin.onRequest((socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly this');
     setImmediate(() => socket.destroy());
@@ -147,7 +147,7 @@ test('an upstream that dies mid-body breaks the client’s body', async () => {
   await expect(chunked.text()).rejects.toThrow();
 });
 
-test('a client that hangs up ends the upstream request', async () => {
+test('a client that disconnects ends the upstream request', async () => {
   const arrived = Promise.withResolvers<void>();
   const ended = Promise.withResolvers<void>();
   origin.onRequest((socket) => {
@@ -159,15 +159,15 @@ test('a client that hangs up ends the upstream request', async () => {
   client.on('error', () => {});
   await arrived.promise;
   const before = origin.heads.length;
-  // A reset: a mere FIN is a half-closed connection, whose client may well be waiting for its answer.
+  // A reset. After a FIN alone the client may still wait for the response.
   client.resetAndDestroy();
   await ended.promise;
-  // And it is not taken for a failure of the instance, to be tried again.
+  // It does not count as a failure of the instance and is not retried.
   expect(await (await fetch(`${edge.url}/__acgs/health`)).json()).toMatchObject({ snapshot: true });
   expect(origin.heads.length).toBe(before);
 });
 
-test('server-sent events arrive one by one', async () => {
+test('passes server-sent events on one by one', async () => {
   const sockets: { write(text: string): void; end(): void }[] = [];
   origin.onRequest((socket) => {
     socket.write('HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n');
@@ -182,7 +182,7 @@ test('server-sent events arrive one by one', async () => {
   expect((await reader?.read())?.done).toBe(true);
 });
 
-test('WebSocket messages pass both ways', async () => {
+test('passes WebSocket messages in both directions', async () => {
   origin.onRequest((socket, head) => {
     const key = headerValues(head, 'sec-websocket-key')[0] ?? '';
     void crypto.subtle
@@ -209,7 +209,7 @@ test('WebSocket messages pass both ways', async () => {
   client.close();
 });
 
-test('a body larger than the replay buffer streams up and down', async () => {
+test('streams bodies larger than the replay buffer in both directions', async () => {
   const size = 32 * 1024 * 1024;
   origin.onRequest((socket, head, rest) => {
     expect(headerValues(head, 'content-length')).toEqual([String(size)]);

@@ -30,7 +30,7 @@ afterEach(async () => {
 const reports = () => gateway.requests.filter((one) => one.url === '/__acgs/edge-reports');
 const parsed = () => reports().map((one) => JSON.parse(one.body) as EdgeReport);
 
-test('what the edge saw goes to the gateway with a token that verifies, once in ten seconds at most', async () => {
+test('reports go to the gateway with a valid token, at most once in ten seconds', async () => {
   const limit = { name: 'tight', key: 'ip' as const, limit: 3, window: 600_000, scope: 'edge' as const };
   const instances = [instance('a', 'http://127.0.0.1:1')];
   const published = await edge.publish({
@@ -41,7 +41,7 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   });
   expect(published.status).toBe(200);
   let ok = 0;
-  /** When each was answered. */
+  /** When each request was answered. */
   const answered: number[] = [];
   const ask = async () => {
     if ((await fetch(`${edge.url}/`, { headers: { 'x-acgs-sim-client': '203.0.113.9' } })).ok) ok++;
@@ -69,7 +69,7 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   expect(second).toMatchObject({ isolate: first?.isolate, seq: 2, from: first?.to });
   for (const { from, to } of parsed()) expect(to - from).toBeGreaterThanOrEqual(10_000);
 
-  // Nothing is counted twice or lost; what came in after the second report was made waits for the third.
+  // Nothing is counted twice or lost. Requests after the last report are in the next one.
   const sum = (of: (report: EdgeReport) => number | undefined) =>
     parsed().reduce((total, report) => total + (of(report) ?? 0), 0);
   expect(ok).toBe(3);
@@ -82,7 +82,7 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   const last = parsed().at(-1)?.to ?? Number.POSITIVE_INFINITY;
   expect(counted).toBeGreaterThanOrEqual(answered.filter((at) => at < last).length);
 
-  // What was turned away is a request too, with its 4xx; it took no instance and is in no latency.
+  // A rejected request is counted as a 4xx. It used no instance and is in no latency.
   const [limited, total] = [
     (of: EdgeReport) => of.requests[0]?.limited,
     (of: EdgeReport) => of.requests[0]?.total,
@@ -94,7 +94,7 @@ test('what the edge saw goes to the gateway with a token that verifies, once in 
   expect(sum((report) => report.requests[0]?.latency.count)).toBe(ok);
 }, 180_000);
 
-/** The token's claims, or an error when its signature does not hold. */
+/** The token's claims. Throws when its signature is invalid. */
 async function claimsOf(token: string): Promise<object> {
   const [head = '', claims = '', signature = ''] = token.split('.');
   const verified = await crypto.subtle.verify(
@@ -103,6 +103,6 @@ async function claimsOf(token: string): Promise<object> {
     Buffer.from(signature, 'base64url'),
     new TextEncoder().encode(`${head}.${claims}`),
   );
-  if (!verified) throw new Error('the signature does not hold');
+  if (!verified) throw new Error('the signature is invalid');
   return JSON.parse(Buffer.from(claims, 'base64url').toString()) as object;
 }

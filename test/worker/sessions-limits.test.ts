@@ -25,7 +25,7 @@ const three = (part: Partial<Record<'a' | 'b' | 'c', object>> = {}) =>
   (['a', 'b', 'c'] as const).map((id) => instance(id, origins[id].url, part[id]));
 
 let clients = 0;
-/** One that no limit has counted yet. */
+/** A client that no limit has counted yet. */
 const newClient = () => `203.0.113.${++clients}`;
 
 const publish = async (part: Partial<SnapshotService> = {}) => {
@@ -41,7 +41,7 @@ const ask = async (headers: Record<string, string> = {}, path = '/') => {
   return { response, name: body.name, cookie: response.headers.get('set-cookie')?.split(';')[0] ?? null };
 };
 
-test('a cookie keeps its instance; a forged, foreign or oversized one is only ignored', async () => {
+test('a cookie pins its instance; a forged, foreign or oversized one is ignored', async () => {
   await publish({ affinity: { by: 'cookie', ttl: 3_600_000 } });
   const first = await ask();
   expect(first.cookie).toMatch(/^acgs_affinity=c1\./);
@@ -65,7 +65,7 @@ test('a cookie keeps its instance; a forged, foreign or oversized one is only ig
   }
 });
 
-test('a dead pin moves once and stays moved; a draining one is kept and gets nobody new', async () => {
+test('a session of a dead instance moves once; a draining instance keeps its sessions and gets no new ones', async () => {
   await publish({
     affinity: { by: 'cookie', ttl: 3_600_000 },
     instances: three({ b: { state: 'down', admin: 'maint' }, c: { state: 'down', admin: 'maint' } }),
@@ -86,7 +86,7 @@ test('a dead pin moves once and stays moved; a draining one is kept and gets nob
   for (let i = 0; i < 9; i++) expect((await ask()).name).not.toBe('a');
 });
 
-test('a governance session has one instance, and a recorded move overrides it', async () => {
+test('a governance session has one instance; a pin in the snapshot overrides it', async () => {
   const session = `${Date.now()
     .toString(16)
     .padStart(12, '0')
@@ -102,7 +102,7 @@ test('a governance session has one instance, and a recorded move overrides it', 
   expect((await ask({ 'x-governance-session': session })).name).toBe(other);
 });
 
-test('by header and by address', async () => {
+test('affinity by header and by client address', async () => {
   await publish({ affinity: { by: 'header', header: 'x-tenant', ttl: 1e6 } });
   const { name } = await ask({ 'x-tenant': 't1' });
   for (let i = 0; i < 5; i++) expect((await ask({ 'x-tenant': 't1' })).name).toBe(name);
@@ -112,10 +112,10 @@ test('by header and by address', async () => {
     expect((await ask({ 'x-acgs-sim-client': `2001:db8:1:2::${i}` })).name).toBe(owner.name);
 });
 
-/** With a window that no slow machine leaves in the middle of a test. */
+/** The window is long, so that it cannot end in the middle of a test. */
 const perIp: SnapshotRateLimit = { name: 'per-ip', key: 'ip', limit: 20, window: 600_000, scope: 'edge' };
 
-test('the 21st request within the window gets 429 with correct fields; others are not touched by it', async () => {
+test('the 21st request in the window gets 429 with correct headers; other clients are not affected', async () => {
   await publish({ rateLimits: [perIp] });
   const client = { 'x-acgs-sim-client': newClient() };
   const first = await ask(client);
@@ -137,7 +137,7 @@ test('the 21st request within the window gets 429 with correct fields; others ar
   expect((await ask({ 'x-acgs-sim-client': newClient() })).response.status).toBe(200);
 });
 
-test('shadow counts without denying; exempt networks and other routes are left alone; overrides give more', async () => {
+test('a shadow policy never denies; exempt networks and other routes are not limited; overrides raise the limit', async () => {
   const limit = { ...perIp, name: 'tight', limit: 1 };
   const client = { 'x-acgs-sim-client': newClient() };
   await publish({ rateLimits: [{ ...limit, shadow: true }] });
@@ -160,7 +160,7 @@ test('shadow counts without denying; exempt networks and other routes are left a
   for (let i = 0; i < 3; i++) expect((await ask({ 'x-key': partner })).response.status).toBe(200);
 });
 
-test('of several policies, a denied request is counted by none', async () => {
+test('with several policies, a denied request is counted by none of them', async () => {
   await publish({
     rateLimits: [
       { ...perIp, name: 'wide', limit: 10 },
@@ -178,7 +178,7 @@ test('of several policies, a denied request is counted by none', async () => {
   );
 });
 
-test('a global limit is held by leases from the Durable Object', async () => {
+test('a global limit holds, by leases from the Durable Object', async () => {
   await publish({
     rateLimits: [{ ...perIp, name: `shared-${newClient()}`, key: 'global', limit: 30, scope: 'global' }],
   });
@@ -190,7 +190,7 @@ test('a global limit is held by leases from the Durable Object', async () => {
   expect(later.every((status) => status === 429)).toBe(true);
 });
 
-test('a limit of all services counts them together, within the isolate and by leases; others each for itself', async () => {
+test('a shared limit counts all services together, per isolate and globally; other limits count each service alone', async () => {
   const publishTwo = (policy: SnapshotRateLimit) =>
     edge.publish({
       services: Object.fromEntries(
@@ -217,7 +217,7 @@ test('a limit of all services counts them together, within the isolate and by le
   expect(await turns(global)).toEqual(together);
 });
 
-test('access rules: /admin is for the inside, however it is spelled', async () => {
+test('access rules: /admin is closed to outside clients in every spelling', async () => {
   await publish({ access: [{ path: '/admin', allow: ['10.0.0.0/8'] }] });
   const outside = { 'x-acgs-sim-client': '203.0.113.9' };
   for (const path of ['/admin', '/admin/x', '/%61dmin', '//admin', '/ADMIN']) {
@@ -227,7 +227,7 @@ test('access rules: /admin is for the inside, however it is spelled', async () =
   expect((await ask(outside, '/administrator')).response.status).toBe(200);
 });
 
-test('explain is for the token only, and tells why', async () => {
+test('explain requires the token and returns the trace', async () => {
   await publish({ instances: three({ c: { state: 'down', reason: 'connect refused – ünknown' } }) });
   expect((await ask({ 'x-acgs-explain': '1' })).response.headers.get('x-acgs-trace')).toBeNull();
   expect(
@@ -237,7 +237,7 @@ test('explain is for the token only, and tells why', async () => {
   const trace: unknown = JSON.parse(response.headers.get('x-acgs-trace') ?? 'null');
   expect(trace).toMatchObject({
     service: 'gs',
-    // A check that went on in the background may have brought it first.
+    // A refresh in the background may have fetched it first.
     snapshot: { site: 'main', source: expect.stringMatching(/^(put|hub|kv)$/) },
     picked: { why: 'picked' },
     tries: [{ way: 'direct', result: 200 }],
@@ -249,14 +249,14 @@ test('explain is for the token only, and tells why', async () => {
   );
 });
 
-test('a limit with a burst lets that many through at once, then one each window / limit', async () => {
+test('a limit with a burst admits the burst at once, then one request per window / limit', async () => {
   const client = { 'x-acgs-sim-client': newClient() };
-  // One every two minutes: the machine may be slow, and still no second one drips in between.
+  // One every two minutes: even on a slow machine none is added during the test.
   await publish({ rateLimits: [{ ...perIp, name: 'burst', limit: 5, burst: 8 }] });
   const answers = [];
   for (let i = 0; i < 9; i++) answers.push((await ask(client)).response);
   expect(answers.map((one) => one.status)).toEqual([...Array(8).fill(200), 429]);
-  // A plain window of 5 would let the next through only after ten minutes.
+  // A sliding window of 5 would admit the next one only after ten minutes.
   expect(Number(answers.at(-1)?.headers.get('retry-after'))).toBeLessThanOrEqual(121);
   expect((await ask({ 'x-acgs-sim-client': newClient() })).response.status).toBe(200);
 

@@ -4,7 +4,7 @@ import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
-/** Two sites, each with a gateway (an HTTP server that answers as HAProxy would) and no other way in, as on Cloudflare. */
+/** Two sites. Each is reachable only through its gateway, an HTTP server that answers like HAProxy. */
 
 const FRANKFURT = { colo: 'FRA', country: 'DE' } as const;
 const MUNICH = { colo: 'MUC', country: 'DE' } as const;
@@ -24,7 +24,7 @@ beforeAll(async () => {
   });
 });
 afterAll(() => edge.stop());
-/** New ones each time: what the isolate learnt of the last one's gateways does not carry over. */
+/** New gateways for each test, so that the isolate's state of earlier ones has no effect. */
 beforeEach(async () => {
   [east, west] = await Promise.all([startOrigin('east'), startOrigin('west')]);
 });
@@ -49,7 +49,7 @@ async function publish(
 
 type Place = Parameters<TestEdge['fromPlace']>[0];
 
-async function asked(place: Place, times: number, method = 'GET'): Promise<Record<string, number>> {
+async function countAnswers(place: Place, times: number, method = 'GET'): Promise<Record<string, number>> {
   const seen: Record<string, number> = {};
   for (let i = 0; i < times; i++) {
     const { status, body } = await edge.fromPlace(place, { method });
@@ -59,55 +59,57 @@ async function asked(place: Place, times: number, method = 'GET'): Promise<Recor
   return seen;
 }
 
-test('the near site serves, by colo or by country; where none is near, weight decides', async () => {
+test('the near site serves, by colo or country; when none is near, weight decides', async () => {
   await publish('east', { near: ['FRA', 'DE'], weight: 300 });
   await publish('west', { near: ['SJC', 'US'] });
-  expect(await asked(FRANKFURT, 10)).toEqual({ east: 10 });
-  expect(await asked(MUNICH, 10)).toEqual({ east: 10 });
-  expect(await asked(SAN_JOSE, 10)).toEqual({ west: 10 });
-  const { east: share = 0 } = await asked(TOKYO, 120);
-  // 3 of 4; five standard deviations to either side.
+  expect(await countAnswers(FRANKFURT, 10)).toEqual({ east: 10 });
+  expect(await countAnswers(MUNICH, 10)).toEqual({ east: 10 });
+  expect(await countAnswers(SAN_JOSE, 10)).toEqual({ west: 10 });
+  const { east: share = 0 } = await countAnswers(TOKYO, 120);
+  // 3 of 4, within five standard deviations.
   expect(share / 120).toBeGreaterThan(0.55);
   expect(share / 120).toBeLessThan(0.95);
   await publish('east', { near: ['FRA', 'DE'], weight: 1 });
-  const { east: few = 0 } = await asked(TOKYO, 30);
+  const { east: few = 0 } = await countAnswers(TOKYO, 30);
   expect(few).toBeLessThan(8);
 });
 
-test('a near site that serves nothing comes after a far one that does, and is back with its next snapshot', async () => {
+test('a far site serves while the near one has no instance up, until its next snapshot', async () => {
   await publish('east', { near: ['DE'] });
   await publish('west', { near: ['US'] });
-  expect(await asked(FRANKFURT, 3)).toEqual({ east: 3 });
+  expect(await countAnswers(FRANKFURT, 3)).toEqual({ east: 3 });
   const down = { instances: [instance('east-1', 'http://192.0.2.1', { state: 'down' })] };
   await publish('east', { near: ['DE'] }, down);
-  expect(await asked(FRANKFURT, 5)).toEqual({ west: 5 });
+  expect(await countAnswers(FRANKFURT, 5)).toEqual({ west: 5 });
   await publish('east', { near: ['DE'] });
-  expect(await asked(FRANKFURT, 5)).toEqual({ east: 5 });
+  expect(await countAnswers(FRANKFURT, 5)).toEqual({ east: 5 });
 });
 
-test('a site that dies unannounced: no GET fails, POSTs fail only until its gateway is known to be gone', async () => {
+test('a site dies unannounced: no GET fails, and POSTs fail only until its gateway is known to be down', async () => {
   await publish('east', { near: ['DE'] });
   await publish('west', { near: ['US'] });
-  expect(await asked(FRANKFURT, 3)).toEqual({ east: 3 });
+  expect(await countAnswers(FRANKFURT, 3)).toEqual({ east: 3 });
   const { port } = east;
   await east.stop();
-  expect(await asked(FRANKFURT, 20)).toEqual({ west: 20 });
-  // Its gateway is out by now, and a request that may not be repeated does not try whether it is back.
-  expect(await asked(FRANKFURT, 20, 'POST')).toEqual({ west: 20 });
+  expect(await countAnswers(FRANKFURT, 20)).toEqual({ west: 20 });
+  // The gateway is out now, and non-idempotent requests do not try it again.
+  expect(await countAnswers(FRANKFURT, 20, 'POST')).toEqual({ west: 20 });
 
   east = await startOrigin('east', port);
-  await expect.poll(() => asked(FRANKFURT, 1), { timeout: 90_000, interval: 200 }).toEqual({ east: 1 });
-  expect(await asked(FRANKFURT, 5, 'POST')).toEqual({ east: 5 });
+  await expect
+    .poll(() => countAnswers(FRANKFURT, 1), { timeout: 90_000, interval: 200 })
+    .toEqual({ east: 1 });
+  expect(await countAnswers(FRANKFURT, 5, 'POST')).toEqual({ east: 5 });
 });
 
-test('sessions of a dead site move to the other', async () => {
+test('sessions of a dead site move to the other site', async () => {
   const affinity = { by: 'cookie' as const, ttl: 3_600_000 };
   await publish('east', { near: ['DE'] }, { affinity });
   await publish('west', { near: ['US'] }, { affinity });
   const first = await edge.fromPlace(FRANKFURT);
   const cookie = String(first.headers.get('set-cookie')).split(';')[0] ?? '';
   const far = await edge.fromPlace(SAN_JOSE, { headers: { cookie } });
-  // A session stays where its state is, however far the client goes.
+  // A session stays at its site when its client moves far away.
   expect(JSON.parse(far.body)).toEqual({ name: 'east' });
   await east.stop();
   for (let i = 0; i < 5; i++) {
@@ -117,7 +119,7 @@ test('sessions of a dead site move to the other', async () => {
   }
 });
 
-test('two sites whose instances have the same id: each keeps its own sessions, and the edge says so', async () => {
+test('two sites use the same instance id: each keeps its sessions, and the edge logs a warning', async () => {
   const policy = {
     affinity: { by: 'cookie' as const, ttl: 3_600_000 },
     instances: [instance('gs-1', 'http://192.0.2.1')],
@@ -139,6 +141,6 @@ test('two sites whose instances have the same id: each keeps its own sessions, a
       sharedIds: [{ service: 'gs', id: 'gs-1', sites: ['east', 'west'] }],
     });
   }
-  const said = () => logged.filter((line) => line.includes('shared-instance-ids')).length;
-  await expect.poll(said, { timeout: 60_000 }).toBe(1);
+  const warnings = () => logged.filter((line) => line.includes('shared-instance-ids')).length;
+  await expect.poll(warnings, { timeout: 60_000 }).toBe(1);
 });

@@ -32,7 +32,7 @@ const status = async (edge: TestEdge) =>
     await fetch(`${edge.url}/__acgs/status`, { headers: { authorization: `Bearer ${EDGE_TOKEN}` } })
   ).json()) as { snapshots: { epoch: number; seq: number; source: string; lastError: string | null }[] };
 
-test('the pair is claimed by epoch: a stale leader is refused, a new one is not', async () => {
+test('a leader with an older epoch is refused, one with a newer epoch is accepted', async () => {
   const { edge, a, b } = await start();
   expect((await edge.publish({ epoch: 3, seq: 9, ...to(a) })).status).toBe(200);
   const stale = await edge.publish({ epoch: 2, seq: 99, ...to(b) });
@@ -41,11 +41,11 @@ test('the pair is claimed by epoch: a stale leader is refused, a new one is not'
   expect(await nameAt(edge)).toBe('b');
 });
 
-test('a body that is too large, of another site, or unsigned is refused', async () => {
+test('refuses a snapshot that is too large, of another site, or unsigned', async () => {
   const { edge } = await start();
   const put = (site: string, body: string | Uint8Array<ArrayBuffer>) =>
     fetch(`${edge.url}/__acgs/snapshot/${site}`, { method: 'PUT', body });
-  // Refused by its length alone: it need not be sent.
+  // Refused by its content-length, before the body is sent.
   const tooLarge = 'PUT /__acgs/snapshot/main HTTP/1.1\r\nHost: x\r\nContent-Length: 2000001\r\n\r\n';
   expect(await rawExchange(edge.url, tooLarge, /\r\n\r\n/)).toMatch(/^HTTP\/1\.1 413/);
   expect((await put('elsewhere', 'x')).status).toBe(404);
@@ -63,7 +63,7 @@ test('a body that is too large, of another site, or unsigned is refused', async 
   expect((await put('main', signed)).status).toBe(401);
 });
 
-test('the fast lane: a change is seen though KV will not show it for an hour', async () => {
+test('the Hub delivers a change at once while KV lags by an hour', async () => {
   const { edge, a, b } = await start({ kvLagMs: 3_600_000 });
   await edge.publish(to(a));
   expect(await nameAt(edge)).toBe('a');
@@ -71,13 +71,13 @@ test('the fast lane: a change is seen though KV will not show it for an hour', a
   await expect.poll(() => nameAt(edge), { timeout: 60_000, interval: 50 }).toBe('b');
 });
 
-test('with KV down the Hub alone is enough', async () => {
+test('works with the Hub alone while KV is down', async () => {
   const { edge, a } = await start({ kvDown: true });
   expect((await edge.publish(to(a))).status).toBe(200);
   expect(await nameAt(edge)).toBe('a');
 });
 
-test('SNAPSHOT_LANES=kv: the Hub is neither asked nor heard, on the local stack only', async () => {
+test('SNAPSHOT_LANES=kv ignores the Hub, on the local stack only', async () => {
   const { edge, a, b } = await start({ vars: { SNAPSHOT_LANES: 'kv' } });
   await edge.publish(to(a));
   await expect.poll(() => nameAt(edge), { timeout: 60_000 }).toBe('a');
@@ -86,10 +86,10 @@ test('SNAPSHOT_LANES=kv: the Hub is neither asked nor heard, on the local stack 
   await expect.poll(() => nameAt(edge), { timeout: 60_000, interval: 300 }).toBe('b');
   expect((await status(edge)).snapshots[0]?.source).toBe('kv');
 
-  const deaf = await startEdge({ vars: { SNAPSHOT_LANES: 'kv' }, kvDown: true });
-  running.push(deaf);
-  expect((await deaf.publish(to(a))).status).toBe(200);
-  expect((await fetch(`${deaf.url}/`)).status).toBe(503);
+  const kvOnly = await startEdge({ vars: { SNAPSHOT_LANES: 'kv' }, kvDown: true });
+  running.push(kvOnly);
+  expect((await kvOnly.publish(to(a))).status).toBe(200);
+  expect((await fetch(`${kvOnly.url}/`)).status).toBe(503);
 
   const deployed = await startEdge({
     vars: { SNAPSHOT_LANES: 'kv', CLIENT_ADDRESS_FROM: 'cloudflare' },
@@ -100,7 +100,7 @@ test('SNAPSHOT_LANES=kv: the Hub is neither asked nor heard, on the local stack 
   expect((await status(deployed)).snapshots[0]).toMatchObject({ source: 'put', seq: 1 });
 });
 
-test('no snapshot: everything goes untargeted to the fallback', async () => {
+test('without a snapshot every request goes to the fallback, without naming an instance', async () => {
   const { a } = await start();
   const fallback = await startOrigin('fallback');
   running.push(fallback);
@@ -114,7 +114,7 @@ test('no snapshot: everything goes untargeted to the fallback', async () => {
   expect(await nameAt(edge)).toBe('a');
 });
 
-test('what the Hub and KV hold is found again after a restart', async () => {
+test('the Hub and KV keep the snapshot over a restart', async () => {
   const persist = mkdtempSync(join(tmpdir(), 'acgs-persist-'));
   running.push({ stop: async () => rmSync(persist, { recursive: true, force: true, maxRetries: 5 }) });
   const key = { sites: ['main'] };
@@ -127,14 +127,14 @@ test('what the Hub and KV hold is found again after a restart', async () => {
   const second = await startEdge({ ...key, persist });
   running.push(second);
   expect(await (await fetch(`${second.url}/__acgs/snapshot/main`)).json()).toEqual(sealedOrder);
-  // Its keys are other ones: what is found is not believed, and that is said.
+  // The second edge has other keys, so it rejects the stored snapshot and reports why.
   expect((await fetch(`${second.url}/`)).status).toBe(503);
   await eventually(async () =>
     expect((await status(second)).snapshots[0]?.lastError).toMatch(/the signature is invalid/),
   );
 });
 
-test('several sites: near first, another when it serves nothing', async () => {
+test('several sites: a site without serving instances gets no requests', async () => {
   const { edge, a, b } = await start({ sites: ['east', 'west'] });
   const site = (name: string, origin: Origin, state: 'up' | 'down'): Partial<Snapshot> => ({
     site: name,
@@ -155,7 +155,7 @@ test('several sites: near first, another when it serves nothing', async () => {
   for (let i = 0; i < 10; i++) expect(await nameAt(edge)).toBe('b');
 });
 
-test('a misconfigured edge says which variable, and never its value', async () => {
+test('a misconfigured edge names the variable but never its value', async () => {
   const edge = await startEdge({ vars: { COOKIE_KEYS: 'k1:c2VjcmV0', CLIENT_ADDRESS_FROM: 'local' } });
   running.push(edge);
   const response = await fetch(`${edge.url}/`);
@@ -165,7 +165,7 @@ test('a misconfigured edge says which variable, and never its value', async () =
   expect(text).not.toContain('c2VjcmV0');
 });
 
-test('a signed snapshot that cannot be routed from is refused, and stands in nobody’s way', async () => {
+test('refuses a signed snapshot that no view can be built from, and still accepts later ones', async () => {
   const { edge, a, b } = await start({ sites: ['main', 'other'] });
   expect((await edge.publish(to(a))).status).toBe(200);
   const broken = await edge.publish({ services: { gs: {} } } as unknown as Partial<Snapshot>);
