@@ -3,7 +3,7 @@ import { importVerifyKeys, parseEncodedKey, parseKeyList } from '../shared/snaps
 import type { SnapshotVerifyKey } from '../shared/snapshot/signature.ts';
 import type { Env } from './env.ts';
 
-export type ClientAddressSource = 'cloudflare' | 'workerd' | 'local';
+type ClientAddressSource = 'cloudflare' | 'workerd' | 'local';
 
 /** The validated environment, parsed once per isolate. */
 export interface EdgeSettings {

@@ -10,7 +10,7 @@ interface StoredSnapshot extends SnapshotOrder {
   sealed: Uint8Array<ArrayBuffer>;
 }
 
-export type HubAcceptResult = { accepted: boolean; current: SnapshotOrder };
+type HubAcceptResult = { accepted: boolean; current: SnapshotOrder };
 
 /** KV accepts one write per second and key. */
 const KV_WRITE_INTERVAL_MS = 1_000;

@@ -2,7 +2,7 @@ import { type AffinityPins, decodePins, encodePins } from '../../shared/affinity
 import { fromBase64Url, toBase64Url } from '../../shared/snapshot/signature.ts';
 import { BoundedCache } from './bounded-cache.ts';
 
-export const COOKIE_NAME = 'acgs_affinity';
+const COOKIE_NAME = 'acgs_affinity';
 
 const NONCE_BYTES = 12;
 const MAX_VALUE_LENGTH = 4_096;

@@ -18,7 +18,7 @@ interface HeldLease {
 }
 
 /** Identifies a lease: one key of one policy of one service. */
-export interface LeaseId {
+interface LeaseId {
   service: string;
   policy: CompiledRateLimit;
   key: string;

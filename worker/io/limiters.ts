@@ -58,7 +58,7 @@ const shapeOf = (service: string, policy: CompiledRateLimit): string =>
   [policy.counterNamespace(service), policy.name, policy.windowMs, policy.burst, policy.maxLimit].join(' ');
 
 /** A limiter that uses at most `bytes`, but has room for MIN_KEYS. */
-export function createLimiter(policy: CompiledRateLimit, bytes: number): KeyedLimiter {
+function createLimiter(policy: CompiledRateLimit, bytes: number): KeyedLimiter {
   const { burst, maxLimit, windowMs } = policy;
   const keys = (rowBytes: number): number =>
     Math.max(MIN_KEYS, Math.min(MAX_KEYS, Math.floor(bytes / (rowBytes + TABLE_BYTES_PER_KEY))));

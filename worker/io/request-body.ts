@@ -11,7 +11,7 @@ export type RequestBody =
   /** The client stopped before the end. */
   | { kind: 'broken' };
 
-export const REPLAY_LIMIT_BYTES = 64 * 1024;
+const REPLAY_LIMIT_BYTES = 64 * 1024;
 
 const NO_BODY: RequestBody = { kind: 'none' };
 

@@ -7,9 +7,9 @@ import type { EdgeSettings } from '../settings.ts';
 import type { SealedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
 
 /** How a snapshot reached this isolate: fetched from the Hub or KV, or sent to it by the agent. */
-export type SnapshotSource = 'hub' | 'kv' | 'put';
+type SnapshotSource = 'hub' | 'kv' | 'put';
 
-export interface AcceptedSnapshot {
+interface AcceptedSnapshot {
   readonly snapshot: Snapshot;
   readonly source: SnapshotSource;
 }
@@ -28,7 +28,7 @@ const REFRESH_TIMEOUT_MS = 6_000;
 const KV_INTERVAL_MS = 30_000;
 const KV_INTERVAL_WITHOUT_HUB_MS = 5_000;
 
-export interface SnapshotStoreOptions {
+interface SnapshotStoreOptions {
   settings: Pick<EdgeSettings, 'sites' | 'verifyKeys'>;
   hub: SnapshotFetcher;
   kv: SnapshotFetcher;

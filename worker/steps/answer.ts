@@ -5,21 +5,13 @@ import type { RequestOutcome } from '../counters.ts';
 import type { RequestContext } from '../request-context.ts';
 import { failureResponse, invalidStatus } from './error-responses.ts';
 import { explain } from './explain.ts';
-import type { FailoverFailure, FailoverOutcome } from './fail-over.ts';
+import type { FailoverFailure, FailoverOutcome } from './failover-context.ts';
 import type { IncomingRequest } from './guard.ts';
-import type { LimitResult } from './limit.ts';
-import type { AffinitySession } from './pin.ts';
 import { servedCandidate } from './record-attempt.ts';
 import type { ClientResponse } from './record-request.ts';
+import type { StepResults } from './step-results.ts';
 
 type ResponseHeader = readonly [name: string, value: string];
-
-/** What the earlier steps decided about a request. */
-export interface StepResults {
-  readonly limits: LimitResult;
-  readonly session: AffinitySession;
-  readonly outcome: FailoverOutcome;
-}
 
 /**
  * The response to the client: the upstream's; else, when the service is out, the last good one from the stale cache; else

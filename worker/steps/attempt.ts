@@ -11,7 +11,7 @@ export interface Route {
   readonly origin: string;
 }
 
-export interface AttemptPlan {
+interface AttemptPlan {
   readonly route: Route;
   /** The instance to use. Null: the gateway balances by itself. */
   readonly candidate: Candidate | null;
@@ -29,7 +29,7 @@ export interface CompletedAttempt {
   readonly ms: number;
 }
 
-export interface AttemptOptions {
+interface AttemptOptions {
   readonly incoming: IncomingRequest;
   readonly body: RequestBody;
   readonly plan: AttemptPlan;

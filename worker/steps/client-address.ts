@@ -1,7 +1,7 @@
 import { parseClientAddress } from '../../shared/address.ts';
 import type { EdgeSettings } from '../settings.ts';
 
-export type ClientAddressResult = { ok: true; address: string } | { ok: false; why: string };
+type ClientAddressResult = { ok: true; address: string } | { ok: false; why: string };
 
 const LOOPBACK = '127.0.0.1';
 

@@ -1,5 +1,5 @@
 import { type ProblemDetails, problemResponse } from '../problem.ts';
-import type { FailoverFailure, FailoverOutcome } from './fail-over.ts';
+import type { FailoverFailure, FailoverOutcome } from './failover-context.ts';
 import type { IncomingRequest } from './guard.ts';
 import type { LimitResult } from './limit.ts';
 

@@ -1,8 +1,8 @@
 import { isEjected } from '../../shared/ejection.ts';
 import { currentLatency } from '../../shared/latency.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { StepResults } from './answer.ts';
 import type { CompletedAttempt } from './attempt.ts';
+import type { StepResults } from './step-results.ts';
 
 /** A header value must stay short: of a large service only the first instances are listed. */
 const MAX_CANDIDATES = 24;

@@ -1,44 +1,16 @@
-import type { Candidate } from '../../shared/balance/candidate.ts';
 import { backoffMs, FAILOVER_RULES } from '../../shared/failover.ts';
 import { classifyAttempt, isAccepted } from '../../shared/retry.ts';
 import { isOriginReachable } from '../io/origin-reachable.ts';
 import { canSend, missingBodyPart, type RequestBody, readBody } from '../io/request-body.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
+import type { ClientFailure, FailoverContext, FailoverOutcome } from './failover-context.ts';
 import type { IncomingRequest } from './guard.ts';
 import { type PickedInstance, pick } from './pick.ts';
 import type { AffinitySession } from './pin.ts';
 import { gatewayFailed, recordAttempt } from './record-attempt.ts';
 import { send } from './send.ts';
 import { unreachableCandidates } from './unreachable.ts';
-
-/**
- * How sending ended: with an upstream response, or with a failure. `ambiguous`: the request may have been processed and
- * must not be repeated.
- */
-export type FailoverOutcome = {
-  readonly attempts: readonly CompletedAttempt[];
-  readonly picked: PickedInstance | null;
-} & (
-  | { readonly response: Response; readonly failure: null }
-  | { readonly response: null; readonly failure: FailoverFailure }
-);
-
-export type FailoverFailure = 'no-instance' | 'exhausted' | 'ambiguous' | 'shed' | ClientFailure;
-
-/** The client caused the failure: it stopped in the middle of its body, sent it too slowly, or hung up. */
-export type ClientFailure = 'broken' | 'slow' | 'gone';
-
-export interface FailoverContext extends RequestContext {
-  readonly session: AffinitySession;
-  readonly body: RequestBody;
-  readonly deadlineAt: number;
-  readonly attempts: CompletedAttempt[];
-  /** Instances that must not be picked again, oldest first. */
-  readonly tried: Candidate[];
-  /** Gateways that failed this request. */
-  readonly failedGateways: string[];
-}
 
 /** Sends the request, and again elsewhere as far as the retry table, the retry budget and the deadline allow. */
 export async function failOver(request: RequestContext, session: AffinitySession): Promise<FailoverOutcome> {
@@ -56,8 +28,12 @@ export async function failOver(request: RequestContext, session: AffinitySession
     tried: [],
     failedGateways: [],
   };
-  const { attempts } = context;
-  if (body.kind === 'broken') return { attempts, picked: null, response: null, failure: 'broken' };
+  if (body.kind === 'broken') return { attempts: [], picked: null, response: null, failure: 'broken' };
+  return sendUntilFinal(context);
+}
+
+async function sendUntilFinal(context: FailoverContext): Promise<FailoverOutcome> {
+  const { attempts, body, incoming } = context;
   for (;;) {
     const isFirst = attempts.length === 0;
     const picked = nextTarget(context);
@@ -67,19 +43,29 @@ export async function failOver(request: RequestContext, session: AffinitySession
     const clientFault = clientFailure(attempt, incoming, body);
     if (clientFault) return { attempts, picked, response: null, failure: clientFault };
     recordResult(context, attempt, isUnclear(attempt, body) && (await isReachable(attempt)));
-
-    const { response } = attempt;
-    const verdict = classifyAttempt(attempt.result);
-    if (verdict === 'final' && response) return { attempts, picked, response, failure: null };
-    const mayRepeat = verdict === 'unsent' || incoming.idempotent;
-    if (!mayRepeat || !takeRetry(context)) {
-      // Pass on what an application answered. A gateway's own "unsent" response is replaced by the edge's.
-      if (verdict === 'ambiguous' && response) return { attempts, picked, response, failure: null };
-      return { attempts, picked, response: null, failure: mayRepeat ? 'exhausted' : 'ambiguous' };
-    }
-    if (isFirst && picked.why === 'pinned' && verdict === 'ambiguous') allowSameInstance(context);
+    if (!mayRepeat(attempt, incoming) || !takeRetry(context)) return finalOutcome(context, picked, attempt);
+    if (isFirst && picked.why === 'pinned') allowSameInstance(context, attempt);
     await prepareRetry(context, attempt);
   }
+}
+
+/** By the retry table: whether sending the request again is useful and safe. */
+function mayRepeat({ result }: CompletedAttempt, { idempotent }: IncomingRequest): boolean {
+  const verdict = classifyAttempt(result);
+  return verdict === 'unsent' || (verdict === 'ambiguous' && idempotent);
+}
+
+/** Passes on what the application answered. A gateway's own "unsent" response becomes a failure. */
+function finalOutcome(
+  { attempts, incoming }: FailoverContext,
+  picked: PickedInstance,
+  attempt: CompletedAttempt,
+): FailoverOutcome {
+  const { response } = attempt;
+  const isUnsent = classifyAttempt(attempt.result) === 'unsent';
+  if (response && !isUnsent) return { attempts, picked, response, failure: null };
+  const failure = isUnsent || incoming.idempotent ? 'exhausted' : 'ambiguous';
+  return { attempts, picked, response: null, failure };
 }
 
 /** Which failure of the client, if any, ended the attempt. It says nothing about the instance. */
@@ -140,9 +126,10 @@ function takeRetry({ attempts, body, deadlineAt, service, edge }: FailoverContex
   );
 }
 
-/** The session's state is on its instance: with the `graceful` strategy it gets a second attempt there. */
-function allowSameInstance({ service, tried }: FailoverContext): void {
-  if (FAILOVER_RULES[service.policy.failover.strategy].retrySameInstance) tried.pop();
+/** With the `graceful` strategy a session gets a second attempt on its instance, if the first may have reached it. */
+function allowSameInstance({ service, tried }: FailoverContext, { result }: CompletedAttempt): void {
+  const { retrySameInstance } = FAILOVER_RULES[service.policy.failover.strategy];
+  if (retrySameInstance && classifyAttempt(result) === 'ambiguous') tried.pop();
 }
 
 /** Drops the failed response, then waits for the strategy's backoff. A failed gateway needs none: another one is next. */

@@ -42,7 +42,7 @@ interface GuardContext {
   readonly isExplainAuthorized: (token: string | null) => boolean;
 }
 
-export type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; why: string };
+type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; why: string };
 
 /** Determines the client and what it requests, and which of its headers may be passed on. */
 export function guard(url: RequestUrl, request: Request, edge: GuardContext, now: number): GuardResult {

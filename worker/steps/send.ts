@@ -1,7 +1,7 @@
 import { sketchQuantile } from '../../shared/sketch.ts';
 import { uploadAllowanceMs } from '../io/request-body.ts';
 import { type CompletedAttempt, type Route, sendAttempt } from './attempt.ts';
-import type { FailoverContext } from './fail-over.ts';
+import type { FailoverContext } from './failover-context.ts';
 import { type HedgePlan, type PendingAttempt, withHedge } from './hedge.ts';
 import { type PickedInstance, pick } from './pick.ts';
 

@@ -1,6 +1,6 @@
 import { FAILOVER_RULES } from '../../shared/failover.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { FailoverOutcome } from './fail-over.ts';
+import type { FailoverOutcome } from './failover-context.ts';
 
 const SHED: FailoverOutcome = { attempts: [], picked: null, response: null, failure: 'shed' };
 

@@ -1,5 +1,5 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
-import type { FailoverContext } from './fail-over.ts';
+import type { FailoverContext } from './failover-context.ts';
 
 const NONE: readonly Candidate[] = [];
 /**

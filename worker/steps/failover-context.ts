@@ -1,0 +1,34 @@
+import type { Candidate } from '../../shared/balance/candidate.ts';
+import type { RequestBody } from '../io/request-body.ts';
+import type { RequestContext } from '../request-context.ts';
+import type { CompletedAttempt } from './attempt.ts';
+import type { PickedInstance } from './pick.ts';
+import type { AffinitySession } from './pin.ts';
+
+/**
+ * How sending ended: with an upstream response, or with a failure. `ambiguous`: the request may have been processed and
+ * must not be repeated.
+ */
+export type FailoverOutcome = {
+  readonly attempts: readonly CompletedAttempt[];
+  readonly picked: PickedInstance | null;
+} & (
+  | { readonly response: Response; readonly failure: null }
+  | { readonly response: null; readonly failure: FailoverFailure }
+);
+
+export type FailoverFailure = 'no-instance' | 'exhausted' | 'ambiguous' | 'shed' | ClientFailure;
+
+/** The client caused the failure: it stopped in the middle of its body, sent it too slowly, or hung up. */
+export type ClientFailure = 'broken' | 'slow' | 'gone';
+
+export interface FailoverContext extends RequestContext {
+  readonly session: AffinitySession;
+  readonly body: RequestBody;
+  readonly deadlineAt: number;
+  readonly attempts: CompletedAttempt[];
+  /** Instances that must not be picked again, oldest first. */
+  readonly tried: Candidate[];
+  /** Gateways that failed this request. */
+  readonly failedGateways: string[];
+}
