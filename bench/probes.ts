@@ -37,7 +37,7 @@ for (let i = 0; i < ${FLEET.servers}; i++) {
 process.on('disconnect', () => process.exit(0));
 `;
 
-export interface ProbesResult {
+interface ProbesResult {
   bare: number;
   ours: number;
   ratio: number;

@@ -1,4 +1,4 @@
-export interface CommandBlock {
+interface CommandBlock {
   /** Line number of the opening fence, from 1. */
   line: number;
   text: string;

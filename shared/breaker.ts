@@ -1,5 +1,4 @@
 import type { BreakerPolicy } from './config/config.ts';
-import type { BreakerState } from './snapshot/snapshot.ts';
 
 /**
  * A circuit breaker over counted calls, with the semantics of resilience4j: a sliding time window, rates compared with
@@ -17,7 +16,7 @@ type OpenCause = 'failures' | 'slowness';
  * A call may be both slow and a failure. Some sources count calls without their duration, so the slow rate is
  * `slow / timed`. When all calls are timed, it is the rate of resilience4j.
  */
-export interface CallCounts {
+interface CallCounts {
   calls: number;
   failures: number;
   timed: number;
@@ -34,7 +33,6 @@ const SLICES = 10;
 const NOTHING: CallCounts = { calls: 0, failures: 0, timed: 0, slow: 0 };
 
 export const closedBreaker = (): Breaker => ({ state: 'closed', buckets: [] });
-export const breakerState = (breaker: Breaker): BreakerState => breaker.state;
 
 /**
  * An open breaker becomes half-open when its open time ends, or when twice that time is left: then the clock was set
@@ -63,13 +61,6 @@ export function recordCalls(
   const total = buckets.reduce<CallCounts>(add, NOTHING);
   const verdict = judge(total, policy, policy.minimumCalls);
   return verdict ? open(1, verdict, policy, now) : { state: 'closed', buckets };
-}
-
-/** The calls in the window at `now`; for reasons, metrics and tests. */
-export function windowCounts(breaker: Breaker, policy: BreakerPolicy, now: number): CallCounts {
-  if (breaker.state === 'open') return NOTHING;
-  if (breaker.state === 'half_open') return breaker.counts;
-  return live(breaker.buckets, policy.window, now).reduce<CallCounts>(add, NOTHING);
 }
 
 function judgeTrial(

@@ -4,7 +4,7 @@ import type { FailoverStrategy } from './config/config.ts';
  * What differs between the failover strategies. All obey the retry rules, the retry budget, `maxAttempts` and the
  * deadline, and fall back to a cached response when there is one.
  */
-export interface FailoverRules {
+interface FailoverRules {
   /** A session gets a second attempt on its own instance before it moves. */
   readonly retrySameInstance: boolean;
   /** Waits before each retry. */

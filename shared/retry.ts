@@ -5,7 +5,7 @@
  *   ambiguous   an instance may have processed it: retry only idempotent methods (RFC 9110 §9.2.2) or with an
  *               Idempotency-Key
  */
-export type AttemptOutcome = 'final' | 'unsent' | 'ambiguous';
+type AttemptOutcome = 'final' | 'unsent' | 'ambiguous';
 
 export type AttemptResult =
   /** `unsentMark`: header `x-acgs-unsent`, on a 503, or on a 401 when the gateway rejects the edge's token. */

@@ -1,6 +1,6 @@
 import { coversPath } from './path.ts';
 
-export interface RouteTarget {
+interface RouteTarget {
   routes: readonly string[];
   hosts?: readonly string[];
 }

@@ -8,7 +8,7 @@ const SLOTS = 12;
 const SLOT_MS = (WINDOW_SECONDS / SLOTS) * 1000;
 
 /** `K` of a class, 0–9. */
-export const throttleMultiplier = (priorityClass: number): number => 2 + (5 - priorityClass) * 0.18;
+const throttleMultiplier = (priorityClass: number): number => 2 + (5 - priorityClass) * 0.18;
 
 export class AdaptiveThrottle {
   readonly #requests = new Float64Array(SLOTS);

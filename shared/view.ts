@@ -19,7 +19,7 @@ export interface View {
   readonly pins: ReadonlyMap<string, Readonly<Record<string, string>>>;
 }
 
-export interface DuplicateInstanceId {
+interface DuplicateInstanceId {
   readonly service: string;
   readonly id: string;
   readonly sites: readonly string[];

@@ -1,6 +1,6 @@
 /** Synthetic history with a daily and a weekly pattern, a trend, noise, and a slow period of gs every week. */
 
-export interface GeneratedInstance {
+interface GeneratedInstance {
   service: string;
   instance: string;
   /** Average requests per second. */
@@ -9,7 +9,7 @@ export interface GeneratedInstance {
   seconds: number;
 }
 
-export interface GenerateOptions {
+interface GenerateOptions {
   /** Epoch seconds. */
   from: number;
   to: number;

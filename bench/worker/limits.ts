@@ -79,7 +79,7 @@ async function bareLeases(count: number, env: BenchEnv, ctx: ExecutionContext): 
   for (let i = 0; i < count; i++) {
     const now = Date.now();
     const wait = leases.prepare(lease, POLICY.limit, now, ctx);
-    if (wait) await wait;
+    if (wait !== null) await wait;
     limiters.forPolicy('bench', POLICY).take('*', POLICY.limit, 1, now);
     leases.take(lease, now);
   }

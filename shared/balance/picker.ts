@@ -9,7 +9,7 @@ export interface PoolMember {
 }
 
 /** True for a candidate that must not be picked: it is ejected or was already tried. */
-export type Skip = (candidate: Candidate) => boolean;
+type Skip = (candidate: Candidate) => boolean;
 
 export interface PickInput {
   now: number;

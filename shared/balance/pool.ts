@@ -21,7 +21,7 @@ export interface PriorityLevel {
   readonly pick: Picker;
 }
 
-export interface PoolPolicy {
+interface PoolPolicy {
   strategy: Strategy;
   /** Milliseconds. */
   slowStart: number;
@@ -78,7 +78,7 @@ export function slowStartShare(candidate: Candidate, windowMs: number, now: numb
   return Math.min(1, Math.max(SMALLEST_SHARE, (now - candidate.since) / windowMs));
 }
 
-export type Selection = { candidate: Candidate; why: 'picked' | 'panic' | 'ejected' } | null;
+type Selection = { candidate: Candidate; why: 'picked' | 'panic' | 'ejected' } | null;
 
 /** Picks by priority level, then by strategy. Skips ejected and tried instances; falls back to an ejected one. */
 export function pickFrom(pool: Pool, tried: readonly Candidate[], input: Omit<PickInput, 'skip'>): Selection {

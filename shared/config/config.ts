@@ -12,7 +12,6 @@ export type Strategy = (typeof STRATEGIES)[number];
 export type FailoverStrategy = (typeof FAILOVER_STRATEGIES)[number];
 export type RateLimitConfig = NonNullable<ConfigFile['defaults']['rateLimits']>[number];
 export type AccessRuleConfig = NonNullable<ConfigFile['defaults']['access']>[number];
-export type HaproxyConfig = ConfigFile['haproxy'];
 export type InstanceConfig = ConfigFile['services'][string]['instances'][number];
 
 type HealthSection = NonNullable<ConfigFile['defaults']['health']>;
@@ -51,7 +50,7 @@ export interface BreakerPolicy {
   halfOpenCalls: number;
 }
 
-export interface FailoverPolicy {
+interface FailoverPolicy {
   strategy: FailoverStrategy;
   maxAttempts: number;
   /** Retries that each request earns, a fraction 0–1. */
@@ -62,7 +61,7 @@ export interface FailoverPolicy {
   staleIfError: number;
 }
 
-export interface AffinityPolicy {
+interface AffinityPolicy {
   by: 'none' | 'cookie' | 'header' | 'ip';
   header?: string;
   ttl: number;

@@ -24,7 +24,12 @@ export const monitorSection = z.strictObject({
       p95Ms: thresholds('95th percentile of response times above this, milliseconds', 400, 500, 1000),
       availabilityPercent: thresholds('Availability below this, percent', 99.9, 99, 95),
       errorPercent: thresholds('Error rate above this, percent', 1, 5, 10),
-      users: thresholds('Average number of concurrent requests at the site above this', 800, 1000, 1200),
+      users: thresholds(
+        'Average number of requests in flight or queued at the site above this',
+        800,
+        1000,
+        1200,
+      ),
       cpuPercent: thresholds('CPU usage of the host above this, percent', 70, 85, 95),
       memoryPercent: thresholds('Memory usage of the host above this, percent', 70, 85, 95),
     })

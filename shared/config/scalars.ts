@@ -14,14 +14,14 @@ export function parseDuration(text: string): number | null {
 }
 
 /** `20/10s`: 20 requests in 10 seconds. Null when the text is not a rate. */
-export function parseRate(text: string): { limit: number; windowMs: number } | null {
+function parseRate(text: string): { limit: number; windowMs: number } | null {
   const match = /^(\d+)\/(.+)$/.exec(text);
   const windowMs = match?.[2] ? parseDuration(match[2]) : null;
   const limit = Number(match?.[1]);
   return windowMs && limit > 0 ? { limit, windowMs } : null;
 }
 
-export function isCidr(text: string): boolean {
+function isCidr(text: string): boolean {
   return ipaddr.isValidCIDR(text) || ipaddr.isValid(text);
 }
 

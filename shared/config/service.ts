@@ -77,7 +77,10 @@ const health = z.strictObject({
         .optional()
         .meta({ title: 'File with the key of the client certificate; requires cert' }),
       serverName: z.string().optional().meta({ title: 'Server name for SNI and certificate verification' }),
-      verify: z.boolean().optional().meta({ title: 'Whether the probe verifies the certificate' }),
+      verify: z
+        .boolean()
+        .optional()
+        .meta({ title: 'Whether the probe verifies the certificate; default: true' }),
     })
     .optional(),
 });
@@ -176,7 +179,7 @@ export const rateLimit = z.strictObject({
     .meta({ title: "A different limit for one value of the key, such as a partner's address" }),
 });
 
-export const accessRule = z
+const accessRule = z
   .strictObject({
     path: pathPrefix.meta({ title: 'Path prefix that the rule applies to' }),
     allow: z.array(cidr).min(1).optional().meta({ title: 'Only these networks have access' }),
@@ -184,7 +187,7 @@ export const accessRule = z
   })
   .refine((rule) => rule.allow || rule.deny, { error: 'an "allow" list, a "deny" list, or both' });
 
-export const policySections = {
+const policySections = {
   path: z
     .enum(['gateway', 'direct'])
     .optional()
@@ -204,7 +207,7 @@ export const policySections = {
 
 export const defaultsSection = z.strictObject(policySections);
 
-export const instanceSection = z.strictObject({
+const instanceSection = z.strictObject({
   id: id.meta({ title: 'Name of the instance, unique in the file' }),
   url: origin.meta({ title: 'Where HAProxy and the probes reach the instance' }),
   publicUrl: origin.optional().meta({ title: 'Where the edge reaches the instance with path: direct' }),

@@ -8,7 +8,7 @@ import { fromBase64Url, type SnapshotVerifyKey, type WebCryptoKey } from './sign
  *   EDGE_JWT_PUBLIC_KEYS   `<kid>:<base64url spki>[,…]`                  (ES256 public, HAProxy)
  *   COOKIE_KEYS            `<kid>:<base64url 32 bytes>[,…]`              (the first seals, all open)
  */
-export interface EncodedKey {
+interface EncodedKey {
   kid: string;
   bytes: Uint8Array<ArrayBuffer>;
 }

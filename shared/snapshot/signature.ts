@@ -27,7 +27,7 @@ export interface SnapshotVerifyKey {
   publicKey: WebCryptoKey;
 }
 
-export type SnapshotVerification = { ok: true; snapshot: Snapshot } | { ok: false; why: string };
+type SnapshotVerification = { ok: true; snapshot: Snapshot } | { ok: false; why: string };
 
 /** Verifies, then parses. The body is not read before its signature is verified. */
 export async function verifySnapshot(
