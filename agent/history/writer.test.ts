@@ -7,7 +7,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { eventually } from '../../test/harness/eventually.ts';
 import type { HistoryRecord } from './records.ts';
 import { openSpool, type Spool } from './spool.ts';
-import type { Database, Queryable } from './sql/database.ts';
+import type { Database } from './sql/database.ts';
 import { createHistoryWriter, type HistoryWriter } from './writer.ts';
 
 let folder: string;
@@ -37,34 +37,42 @@ afterEach(async () => {
   rmSync(join(folder, '..'), { recursive: true, force: true });
 });
 
+type RunStatement = (
+  transaction: { batch: unknown; names: string[] },
+  text: string,
+  values?: readonly unknown[],
+) => Promise<{ rows: []; rowCount: number }>;
+
+function rejectUnwritable(names: readonly string[]): void {
+  if (!unwritable || !names.includes(unwritable.name)) return;
+  if (names.length === 1 && unwritable.outages-- > 0) answer = 'no';
+  throw Object.assign(new Error('invalid'), { code: '22P02' });
+}
+
 /** A database that behaves as `answer` says and commits whole batches. */
 function database(): Database {
   const known = new Set<unknown>();
+  const runStatement: RunStatement = async (transaction, text, values) => {
+    if (text.includes('spool_batches')) {
+      transaction.batch = values?.[0];
+      return { rows: [], rowCount: known.has(transaction.batch) ? 0 : 1 };
+    }
+    const rows = JSON.parse(String(values?.[0])) as { kind: string }[];
+    transaction.names.push(...rows.map(({ kind }) => kind));
+    rejectUnwritable(transaction.names);
+    return { rows: [], rowCount: rows.length };
+  };
   return {
     query: () => Promise.reject(new Error('not expected')),
     close: async () => {},
     async transaction(work) {
       if (answer === 'no') throw new Error('connect ECONNREFUSED');
-      const names: string[] = [];
-      let batch: unknown;
-      const query: Queryable['query'] = async (text, values) => {
-        if (text.includes('spool_batches')) {
-          batch = values?.[0];
-          return { rows: [], rowCount: known.has(batch) ? 0 : 1 };
-        }
-        const rows = JSON.parse(String(values?.[0])) as { kind: string }[];
-        names.push(...rows.map(({ kind }) => kind));
-        if (unwritable && names.includes(unwritable.name)) {
-          if (names.length === 1 && unwritable.outages-- > 0) answer = 'no';
-          throw Object.assign(new Error('invalid'), { code: '22P02' });
-        }
-        return { rows: [], rowCount: rows.length };
-      };
-      const result = await work({ query });
+      const transaction = { batch: undefined as unknown, names: [] as string[] };
+      const result = await work({ query: (text, values) => runStatement(transaction, text, values) });
       if (answer === 'never') hanging += 1;
       while (answer === 'never') await new Promise((resolve) => setTimeout(resolve, 10));
-      known.add(batch);
-      arrived.push(...names);
+      known.add(transaction.batch);
+      arrived.push(...transaction.names);
       return result;
     },
   };

@@ -39,24 +39,33 @@ export function parseRedisUrl(url: string): RedisTarget {
     example: FORMS[kind],
   });
   const [first = { host: 'localhost', port: 6_379 }, ...rest] = hosts;
-  const segments = path.filter((segment) => segment !== '');
-  const name = kind === 'sentinel' ? segments.shift() : undefined;
-  const db = segments.shift() ?? '';
-  const sentinelPassword = query.get('sentinelPassword');
   if (kind === 'server' && rest.length > 0) throw invalidUrl();
-  if (kind === 'sentinel' && !name) throw invalidUrl();
-  if (segments.length > 0 || !/^\d*$/.test(db)) throw invalidUrl();
-  if (kind === 'cluster' && Number(db) > 0)
+  const names = readPath(kind, path);
+  if (!names) throw invalidUrl();
+  if (kind === 'cluster' && (names.db ?? 0) > 0)
     throw new StoreUrlError('REDIS_URL: a cluster has only database 0');
   const tls = readStoreTlsFiles('REDIS_URL', query, { ca: 'cacert', cert: 'cert', key: 'key' });
+  const sentinelPassword = query.get('sentinelPassword');
   return {
     kind,
     hosts: [first, ...rest],
-    ...(name && { name }),
+    ...names,
     ...(username && { username }),
     ...(password && { password }),
     ...(sentinelPassword && { sentinelPassword }),
-    ...(db && { db: Number(db) }),
     ...(secure && { tls }),
   };
+}
+
+/** `/MASTER/DB` with Sentinels, otherwise `/DB`; null when the path has another form. */
+function readPath(
+  kind: RedisTarget['kind'],
+  path: readonly string[],
+): Pick<RedisTarget, 'name' | 'db'> | null {
+  const segments = path.filter((segment) => segment !== '');
+  const name = kind === 'sentinel' ? segments.shift() : undefined;
+  const [db = '', ...more] = segments;
+  if (kind === 'sentinel' && !name) return null;
+  if (more.length > 0 || !/^\d*$/.test(db)) return null;
+  return { ...(name && { name }), ...(db && { db: Number(db) }) };
 }

@@ -24,7 +24,8 @@ const DOWN_AFTER_FAILURES = 3;
  * Writes the whole live state each time, so that one write restores what was evicted, flushed or lost in an outage. Only
  * the newest update waits; its changes are published on the events channel.
  */
-export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOptions): Sink {
+export function createLiveSink(options: LiveSinkOptions): Sink {
+  const { live, log, now = Date.now } = options;
   const status: SinkStatus = {
     state: 'ok',
     pending: 0,
@@ -32,39 +33,19 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
     lastSuccess: null,
     lastError: null,
   };
-  const metrics = createMetricsStore();
-  let latest: Update | null = null;
-  let events: Change[] = [];
-  let writtenKeys = new Set<string>();
+  const delivery = createDelivery(options);
   let failures = 0;
   let closed = false;
   let writing: Promise<void> | null = null;
   let timer: NodeJS.Timeout | undefined;
 
-  const schedule = (delayMs: number): void => {
+  function schedule(): void {
     if (closed) return;
+    const pending = status.pending > 0 || delivery.hasEvents();
+    const delayMs = failures > 0 ? Math.min(100 * 2 ** failures, MAX_BACKOFF_MS) : pending ? 0 : REFRESH_MS;
     clearTimeout(timer);
     timer = setTimeout(write, delayMs);
     timer.unref();
-  };
-
-  async function deliver(update: Update): Promise<void> {
-    status.pending = 0;
-    const services = Object.keys(config().services);
-    const entries = liveEntries({
-      update,
-      services,
-      rows: metrics.rows,
-      totals: metrics.totals,
-    });
-    const keys = new Set(entries.map((entry) => entry.key));
-    await live.put(entries);
-    await live.remove([...writtenKeys].filter((key) => !keys.has(key)));
-    writtenKeys = keys;
-    while (events[0]) {
-      await live.publish(events[0]);
-      events.shift();
-    }
   }
 
   function onFailure(error: Error): void {
@@ -80,8 +61,10 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
   }
 
   function write(): void {
-    if (writing || !latest) return;
-    writing = deliver(latest)
+    if (writing !== null) return;
+    status.pending = 0;
+    writing = delivery
+      .deliver()
       .then(() => {
         failures = 0;
         Object.assign(status, { state: 'ok', lastSuccess: now(), lastError: null });
@@ -89,19 +72,14 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
       .catch(onFailure)
       .finally(() => {
         writing = null;
-        if (failures > 0) schedule(Math.min(100 * 2 ** failures, MAX_BACKOFF_MS));
-        else schedule(status.pending > 0 || events.length > 0 ? 0 : REFRESH_MS);
+        schedule();
       });
   }
 
   return {
     name: 'redis',
     accept(update) {
-      latest = update;
-      metrics.update(update);
-      events.push(...update.changes);
-      status.dropped += Math.max(0, events.length - MAX_EVENTS);
-      events = events.slice(-MAX_EVENTS);
+      status.dropped += delivery.add(update);
       status.pending = 1;
       if (failures === 0) write();
     },
@@ -110,32 +88,54 @@ export function createLiveSink({ live, config, log, now = Date.now }: LiveSinkOp
       closed = true;
       clearTimeout(timer);
       if (status.pending > 0 && failures === 0) write();
-      if (!writing) return;
+      if (writing === null) return;
       await Promise.race([writing, new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
     },
   };
 }
 
-/** The newest metrics row and the request totals of each instance. */
-function createMetricsStore() {
+/** Collects updates and delivers the newest state with all changes since the last delivery. */
+function createDelivery({ live, config }: LiveSinkOptions) {
   const rows = new Map<string, MetricsRow>();
   const totals: RequestTotals = new Map();
+  let latest: Update | null = null;
+  let events: Change[] = [];
+  let writtenKeys = new Set<string>();
   return {
-    rows,
-    totals,
-    update({ metrics = [], instances }: Update): void {
-      for (const row of metrics) {
-        const key = instanceKey(row.serviceType, row.instanceId);
-        const total = totals.get(key) ?? { requests: 0, failures: 0 };
-        rows.set(key, row);
-        totals.set(key, {
-          requests: total.requests + row.totalRequests,
-          failures: total.failures + row.failureCount,
-        });
-      }
+    hasEvents: () => events.length > 0,
+    /** Returns the number of events dropped. */
+    add(update: Update): number {
+      latest = update;
+      for (const row of update.metrics ?? []) addMetrics(rows, totals, row);
       for (const known of [rows, totals]) {
-        for (const key of known.keys()) if (!instances.has(key)) known.delete(key);
+        for (const key of known.keys()) if (!update.instances.has(key)) known.delete(key);
+      }
+      const all = [...events, ...update.changes];
+      events = all.slice(-MAX_EVENTS);
+      return all.length - events.length;
+    },
+    async deliver(): Promise<void> {
+      if (!latest) return;
+      const services = Object.keys(config().services);
+      const entries = liveEntries({ update: latest, services, rows, totals });
+      const keys = new Set(entries.map((entry) => entry.key));
+      await live.put(entries);
+      await live.remove([...writtenKeys].filter((key) => !keys.has(key)));
+      writtenKeys = keys;
+      for (let event = events[0]; event; event = events[0]) {
+        await live.publish(event);
+        if (events[0] === event) events.shift();
       }
     },
   };
+}
+
+function addMetrics(rows: Map<string, MetricsRow>, totals: RequestTotals, row: MetricsRow): void {
+  const key = instanceKey(row.serviceType, row.instanceId);
+  const total = totals.get(key) ?? { requests: 0, failures: 0 };
+  rows.set(key, row);
+  totals.set(key, {
+    requests: total.requests + row.totalRequests,
+    failures: total.failures + row.failureCount,
+  });
 }

@@ -44,15 +44,16 @@ export interface Publication {
 }
 
 type SealedSnapshot = Uint8Array<ArrayBuffer>;
-type PublishFailure = Extract<WriteOutcome, { kind: 'failed' }>;
+type Superseded = Extract<PublishResult, { kind: 'superseded' }>;
+type PublishFailure = Extract<PublishResult, { kind: 'failed' }>;
 
 export function createPublication(options: PublicationOptions): Publication {
-  const { publishers, log, seal = signSnapshot, now = Date.now, clock = () => performance.now() } = options;
+  const { log, seal = signSnapshot, now = Date.now, clock = () => performance.now() } = options;
   // The arbiter first: a snapshot that it refuses must not reach a publisher that cannot compare orders.
-  const ordered = publishers.toSorted((a, b) => Number(b.arbitrates) - Number(a.arbitrates));
-  const arbiter = ordered.find(({ arbitrates }) => arbitrates);
+  const publishers = options.publishers.toSorted((a, b) => Number(b.arbitrates) - Number(a.arbitrates));
+  const arbiter = publishers.find(({ arbitrates }) => arbitrates);
+  const pauses = createPauses(clock);
   const budget = createKvBudget(options.config().edge.publish.kvWritesPerDay, REFRESH_MS);
-  const pausedUntil = new Map<SnapshotPublisher, number>();
   let order: SnapshotOrder | null = null;
   let greatestEpoch = options.lastEpoch;
 
@@ -67,44 +68,11 @@ export function createPublication(options: PublicationOptions): Publication {
       issuedAt: now(),
       pins: options.pins?.(),
     });
-    const result = await sendToAll(await seal(document, options.signing), current, kv);
-    return result.kind === 'superseded' ? onSuperseded(result.current, instances) : result;
-  }
-
-  async function sendToAll(
-    sealed: SealedSnapshot,
-    own: SnapshotOrder,
-    kv: boolean,
-  ): Promise<WriteOutcome | Extract<PublishResult, { kind: 'superseded' }>> {
-    const usable = ordered.filter((publisher) => (pausedUntil.get(publisher) ?? 0) <= clock());
-    const paused = arbiter ? !usable.includes(arbiter) : usable.length === 0;
-    let failure: PublishFailure | null = paused ? { kind: 'failed', error: 'asked to pause' } : null;
-    let writtenToKv = false;
-    for (const publisher of usable) {
-      if (failure && !(kv && (await holdsOlder(publisher, own)))) continue;
-      const result = await publisher.publish(sealed, own, kv);
-      if (result.kind === 'superseded') return result;
-      if (result.kind === 'accepted') writtenToKv = kv;
-      if (result.kind === 'failed') failure ??= noteFailure(publisher, result);
-    }
+    const sealed = await seal(document, options.signing);
+    const { outcome, writtenToKv } = await sendToAll({ publishers, pauses, sealed, order: current, kv });
+    if (outcome.kind === 'superseded') return onSuperseded(outcome.current, instances);
     if (writtenToKv) budget.spend(now());
-    return failure ?? { kind: 'published' };
-  }
-
-  function noteFailure(
-    publisher: SnapshotPublisher,
-    failure: Extract<PublishResult, { kind: 'failed' }>,
-  ): PublishFailure {
-    const { error, retryAfterMs } = failure;
-    if (retryAfterMs !== undefined) pausedUntil.set(publisher, clock() + retryAfterMs);
-    // With several publishers only this one pauses; the others are tried again after the usual backoff.
-    return publishers.length > 1 ? { kind: 'failed', error } : failure;
-  }
-
-  /** While the arbiter fails, a publisher that cannot compare orders must not replace a newer snapshot. */
-  async function holdsOlder(publisher: SnapshotPublisher, own: SnapshotOrder): Promise<boolean> {
-    const held = await publisher.readOrder?.().catch(() => own);
-    return held === null || (held !== undefined && compareSnapshotOrder(held, own) < 0);
+    return outcome;
   }
 
   async function onSuperseded(
@@ -141,4 +109,66 @@ export function createPublication(options: PublicationOptions): Publication {
       return arbiter.readOrder();
     },
   };
+}
+
+interface Sending {
+  publishers: readonly SnapshotPublisher[];
+  pauses: Pauses;
+  sealed: SealedSnapshot;
+  order: SnapshotOrder;
+  kv: boolean;
+}
+
+/**
+ * Sends a snapshot to the publishers in order, except those that asked for a pause. After a failure the remaining
+ * publishers are used only for a KV write, and only if they hold an older snapshot.
+ */
+async function sendToAll(
+  sending: Sending,
+): Promise<{ outcome: WriteOutcome | Superseded; writtenToKv: boolean }> {
+  const { publishers, pauses, sealed, order, kv } = sending;
+  const usable = publishers.filter((publisher) => !pauses.has(publisher));
+  const blocked = usable.length === 0 || publishers.some((one) => one.arbitrates && pauses.has(one));
+  let failure = blocked ? ASKED_TO_PAUSE : null;
+  let writtenToKv = false;
+  for (const publisher of usable) {
+    const mayWrite = failure === null || (kv && (await holdsOlder(publisher, order)));
+    if (!mayWrite) continue;
+    const result = await publisher.publish(sealed, order, kv);
+    if (result.kind === 'superseded') return { outcome: result, writtenToKv: false };
+    if (result.kind === 'accepted') writtenToKv = kv;
+    if (result.kind === 'failed') {
+      pauses.note(publisher, result);
+      failure ??= withSharedBackoff(result, publishers.length);
+    }
+  }
+  return { outcome: failure ?? { kind: 'published' }, writtenToKv };
+}
+
+const ASKED_TO_PAUSE: PublishFailure = { kind: 'failed', error: 'asked to pause' };
+
+/** With several publishers only the one that failed pauses; the others are tried again after the usual backoff. */
+const withSharedBackoff = (failure: PublishFailure, publishers: number): PublishFailure =>
+  publishers === 1 ? failure : { kind: 'failed', error: failure.error };
+
+/** Publishers that answered with Retry-After. */
+interface Pauses {
+  has(publisher: SnapshotPublisher): boolean;
+  note(publisher: SnapshotPublisher, failure: PublishFailure): void;
+}
+
+function createPauses(clock: () => number): Pauses {
+  const until = new Map<SnapshotPublisher, number>();
+  return {
+    has: (publisher) => (until.get(publisher) ?? 0) > clock(),
+    note(publisher, { retryAfterMs }) {
+      if (retryAfterMs !== undefined) until.set(publisher, clock() + retryAfterMs);
+    },
+  };
+}
+
+/** A publisher that cannot compare orders must not replace a newer snapshot. */
+async function holdsOlder(publisher: SnapshotPublisher, own: SnapshotOrder): Promise<boolean> {
+  const held = await publisher.readOrder?.().catch(() => own);
+  return held === null || (held !== undefined && compareSnapshotOrder(held, own) < 0);
 }

@@ -6,6 +6,7 @@ import {
   initialPublishSchedule,
   type PublishScheduleEffect,
   type PublishScheduleEvent,
+  type PublishScheduleState,
   stepPublishSchedule,
   type WriteKind,
   type WriteOutcome,
@@ -102,15 +103,17 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
       at: lastSuccess,
       kvLeftToday: publication.kvLeftToday(),
     }),
-    status(): SinkStatus {
-      const { phase, changed, failures, lastError } = schedule;
-      const state = lastError === null ? 'ok' : failures > DOWN_AFTER_FAILURES ? 'down' : 'retrying';
-      const pending = changed || phase === 'publishing' || phase === 'closing' ? 1 : 0;
-      return { state, pending, dropped: 0, lastSuccess, lastError };
-    },
+    status: () => statusOf(schedule, lastSuccess),
     async close(timeoutMs) {
       dispatch({ kind: 'closed', mayPublish: mayPublish() });
       await Promise.race([finished(), new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
     },
   };
+}
+
+function statusOf(schedule: PublishScheduleState, lastSuccess: number | null): SinkStatus {
+  const { phase, changed, failures, lastError } = schedule;
+  const state = lastError === null ? 'ok' : failures > DOWN_AFTER_FAILURES ? 'down' : 'retrying';
+  const pending = changed || phase === 'publishing' || phase === 'closing' ? 1 : 0;
+  return { state, pending, dropped: 0, lastSuccess, lastError };
 }
