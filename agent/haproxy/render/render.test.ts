@@ -5,7 +5,7 @@ import { parseConfig } from '../../../shared/config/load.ts';
 import { configInstances, haproxyPaths, type RenderInput } from './input.ts';
 import { renderHaproxyConfig } from './render.ts';
 
-/** A public key whose private half was thrown away: for the generated example alone. */
+/** A public key for the generated example; its private key was deleted. */
 const EXAMPLE_EDGE_KEY =
   'edge-1:MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEwQjWDpArps2a_OBy3q231Ge2ToPTJsJ3JPBVmaAMuPpQzUJr8jsrGx-P_ULahEo0QbhxzPEbHT7jbi5BVDuUtQ';
 
@@ -29,13 +29,13 @@ const configOf = (input: RenderInput): string => renderHaproxyConfig(input)[0]?.
 const backendOf = (text: string, name: string): string =>
   text.match(new RegExp(`^backend ${name}\\n((?: .*\\n)*)`, 'm'))?.[1] ?? '';
 
-test('the generated example is what the template gives for the shipped acgs-lb.yaml', async () => {
+test('the generated example matches the template and the shipped acgs-lb.yaml', async () => {
   await expect(configOf(inputOf(shipped, { production: true }))).toMatchFileSnapshot(
     '../../../haproxy/haproxy.cfg',
   );
 });
 
-test("the guide's settings are all there", () => {
+test('the rendered configuration contains the settings of the original guide', () => {
   const text = configOf(inputOf(shipped));
   for (const line of [
     'maxconn 4096',
@@ -59,14 +59,14 @@ test("the guide's settings are all there", () => {
   expect(text).toContain('deny_status 429 if !edge { sc_http_req_rate(0) gt 20 }');
 });
 
-test('a log on standard output is plain lines; others keep syslog’s', () => {
+test('a log on standard output has no syslog header; other logs keep it', () => {
   expect(configOf(inputOf(withHaproxy({ log: 'stdout' })))).toContain(
     '    log stdout format raw local0 info\n',
   );
   expect(configOf(inputOf(shipped))).toContain('    log /dev/log local0 info\n');
 });
 
-test('passwords cannot break out of their argument, and only the main file holds them', () => {
+test('passwords cannot end their argument, and only the main file contains them', () => {
   const secrets = { statsUser: 'op', statsPassword: 'a b"c$d\\e#f\'g\nuser x', edgePublicKeys: '' };
   const [main, ...others] = renderHaproxyConfig(inputOf(shipped, { secrets }));
   expect(main?.content).toContain('stats auth op:a\\x20b\\x22c\\x24d\\x5ce\\x23f\\x27g\\x0auser\\x20x\n');
@@ -74,7 +74,7 @@ test('passwords cannot break out of their argument, and only the main file holds
   expect(others.map((file) => file.content).join()).not.toContain('user');
 });
 
-test('without keys no request is ever taken for the edge, and requiring one is refused', () => {
+test('without keys no request counts as the edge, and requireEdge is rejected', () => {
   const secrets = { statsUser: 'a', statsPassword: 'b', edgePublicKeys: '' };
   const text = configOf(inputOf(shipped, { secrets }));
   expect(text).toContain('acl edge always_false\n');
@@ -104,7 +104,7 @@ test('instances of priority 2 and above are backups, in order', () => {
   expect(servers[0]).toContain('10.0.0.1:80 weight 7 ');
 });
 
-test('https instances are verified by CA and name, and a name that does not resolve stops nothing', () => {
+test('https instances are verified by CA and name; HAProxy starts with a name that does not resolve', () => {
   const tls = { ca: '/ca.pem', cert: '/c.pem', key: '/k.pem', serverName: 'gs.internal' };
   const gs = shipped.services.gs;
   if (!gs) throw new Error('the shipped file has gs');

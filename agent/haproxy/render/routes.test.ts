@@ -5,7 +5,7 @@ import { parseConfig } from '../../../shared/config/load.ts';
 import { compileRoutes } from '../../../shared/route.ts';
 import { routeMaps } from './routes.ts';
 
-/** What HAProxy makes of the maps: the value of the longest key that the text begins with. */
+/** HAProxy's lookup in the maps: the value of the longest key that is a prefix of the text. */
 function haproxyRoute(config: Config, host: string, path: string): string | null {
   const { routes, hosts } = routeMaps(config);
   const known = hosts.split('\n').includes(`${host} 1`);
@@ -26,7 +26,7 @@ const service = fc.record({
 test('HAProxy and the edge send every request to the same service', () => {
   const files = fc.array(service, { minLength: 1, maxLength: 5 });
   const paths = fc.array(segment, { maxLength: 4 }).map((segments) => `/${segments.join('/')}`);
-  let judged = 0;
+  let tested = 0;
   fc.assert(
     fc.property(
       files,
@@ -34,7 +34,7 @@ test('HAProxy and the edge send every request to the same service', () => {
       (services, requests) => {
         const config = configOf(services);
         if (!config) return;
-        judged += 1;
+        tested += 1;
         const edge = compileRoutes(Object.values(config.services));
         for (const [name, path] of requests) {
           expect(`${name}${path} ${haproxyRoute(config, name, path)}`).toBe(
@@ -45,10 +45,10 @@ test('HAProxy and the edge send every request to the same service', () => {
     ),
     { numRuns: 100, seed: 1 },
   );
-  expect(judged).toBeGreaterThan(20);
+  expect(tested).toBeGreaterThan(20);
 });
 
-/** Null where two services claim the same route: such a file is refused anyway. */
+/** Null where two services have the same route: such a file is invalid. */
 function configOf(services: { routes: string[]; hosts: string[] }[]): Config | null {
   const entries = services.map(({ routes, hosts }, index) => [
     `s${index}`,
