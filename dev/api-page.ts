@@ -1,3 +1,5 @@
+import wrapAnsi from 'wrap-ansi';
+
 /** The parts of an OpenAPI document that the page shows. */
 export interface OpenApiDocument {
   paths: Record<string, Record<string, OpenApiOperation>>;
@@ -8,9 +10,16 @@ interface OpenApiOperation {
   summary?: string;
   description?: string;
   security?: unknown[];
-  parameters?: { name: string; in: string; required?: boolean; schema?: OpenApiSchema }[];
+  parameters?: OpenApiParameter[];
   requestBody?: { content: Record<string, { schema?: OpenApiSchema }> };
   responses: Record<string, { description: string }>;
+}
+
+interface OpenApiParameter {
+  name: string;
+  in: string;
+  description?: string;
+  schema?: OpenApiSchema;
 }
 
 interface OpenApiSchema {
@@ -27,16 +36,17 @@ interface OpenApiSchema {
 
 const HEAD = `# API
 
-The agent's HTTP API on \`agent.bind\` (127.0.0.1:9400). Made from \`/v1/openapi.json\` by \`npm run docs:check -- --write\`;
-edits here are overwritten. Writes take \`Authorization: Bearer $ACGS_TOKEN\`; reads need it only where the API does not
-listen on loopback. Errors are \`application/problem+json\`. An address that
-guesses tokens is 429 for up to a minute, with \`Retry-After\` ([security](security.md)).
+The agent's HTTP API on \`agent.bind\` (127.0.0.1:9400). \`npm run docs:check -- --write\` generates this
+page from \`/v1/openapi.json\` and overwrites manual edits.
 
-Not described there, since they are no JSON: \`GET /health\`, \`GET /ready\`, \`GET /metrics\` (Prometheus), \`GET /\` (the
-dashboard), \`GET /v1/events\` and \`GET /v1/live\` (server-sent events), \`GET /v1/status\`, \`POST /v1/edge-reports\` (edges only).
+Writes need \`Authorization: Bearer $ACGS_TOKEN\`. Reads under \`/v1\` need it too unless the API listens on
+loopback only. Errors are \`application/problem+json\`. An address that guesses tokens gets 429 with
+\`Retry-After\` for up to a minute ([security](security.md)).
+
+\`GET /\` serves the [dashboard](dashboard.md).
 `;
 
-/** docs/api.md. */
+/** Renders docs/api.md. */
 export function renderApiPage(document: OpenApiDocument): string {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => operationText(method, path, operation)),
@@ -52,9 +62,9 @@ function operationText(method: string, path: string, operation: OpenApiOperation
   const body = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
   return [
     `## ${method.toUpperCase()} ${path}\n`,
-    [operation.summary, operation.description].filter(Boolean).map(sentence).join(' '),
-    ...(query.length > 0 ? [`\nQuery: ${query.map(({ name }) => `\`${name}\``).join(', ')}.`] : []),
-    ...(body ? [`\nBody: ${typeText(body)}.`] : []),
+    wrap([operation.summary, operation.description].filter(Boolean).map(sentence).join(' ')),
+    ...(query.length > 0 ? [`\n${wrap(`Query: ${query.map(parameterText).join(', ')}.`)}`] : []),
+    ...(body ? [`\n${wrap(`Body: ${typeText(body)}.`)}`] : []),
     '\n| status | means |\n|---|---|',
     ...Object.entries(operation.responses).map(
       ([status, { description }]) => `| ${status} | ${cell(description)} |`,
@@ -88,5 +98,11 @@ function typeText(schema: OpenApiSchema): string {
   return [schema.type ?? 'any'].flat().join(' or ');
 }
 
+function parameterText({ name, description, schema }: OpenApiParameter): string {
+  const text = description ?? schema?.description;
+  return text ? `\`${name}\` (${text})` : `\`${name}\``;
+}
+
+const wrap = (text: string): string => wrapAnsi(text, 100);
 const sentence = (text = ''): string => (/[.!?]$/.test(text) ? text : `${text}.`);
 const cell = (text: string): string => text.replaceAll('|', '\\|').replaceAll('\n', ' ');

@@ -14,8 +14,10 @@ export interface StatusStream {
   changed(): void;
 }
 
-/** One message per second up to this many instances, then proportionally fewer: about 100 KB/s per viewer at most. */
+/** One message per second up to this many instances, then proportionally fewer: 64 KB/s per viewer at 500 instances. */
 const INSTANCES_PER_SECOND = 200;
+/** The page reconnects after eight seconds without a message. */
+const MAX_INTERVAL_S = 5;
 /** A change may shorten the interval to this part of it. Changes within that time share one message. */
 const CHANGE_FRACTION = 1 / 5;
 
@@ -34,7 +36,7 @@ export function createStatusStream(
     madeAt = now();
     const document = status();
     const instances = document.services.reduce((sum, service) => sum + service.instances.length, 0);
-    intervalMs = 1_000 * Math.max(1, Math.ceil(instances / INSTANCES_PER_SECOND));
+    intervalMs = 1_000 * Math.min(MAX_INTERVAL_S, Math.max(1, Math.ceil(instances / INSTANCES_PER_SECOND)));
     const message = { number: (latest?.number ?? 0) + 1, text: JSON.stringify(document) };
     latest = message;
     const viewers = waiting;

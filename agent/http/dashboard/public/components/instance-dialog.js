@@ -86,7 +86,7 @@ function facts(instance) {
         ['Breaker', instance.breaker.replace('_', '-')],
         ['Admin state', admin + deadline],
         ['Weight', String(instance.weight)],
-        ['Priority', priority === 1 ? 'first' : `backup (${priority})`],
+        ['Priority', priority === 1 ? 'primary' : `backup (${priority})`],
       ].map(([name, value]) => h('div', {}, h('dt', {}, name), h('dd', {}, value))),
     ),
   );
