@@ -18,11 +18,11 @@ const ownInstance = () =>
     2_000,
   ).instanceFor(id, 'gs');
 
-/** A keeper whose reads answer when and what the test says. */
+/** A keeper whose reads return when the test says so. */
 function open(leads = () => true) {
   const reads: ((sessions: { id: string; pins: Record<string, string> }[]) => void)[] = [];
   const saved: unknown[] = [];
-  const told: unknown[] = [];
+  const published: unknown[] = [];
   const store: Partial<SessionStore> = {
     listOpen: () => new Promise((resolve) => reads.push(resolve)),
     expire: async () => [],
@@ -32,57 +32,61 @@ function open(leads = () => true) {
   };
   const instances = new Map(['gs-1', 'gs-2'].map((name) => [`gs/${name}`, sampleInstance({ id: name })]));
   const keeper = createPinKeeper({
-    ...{ store: store as SessionStore, live: createMemoryLiveState(), instances: () => instances },
-    ...{ log: pino({ level: 'silent' }), isLeader: leads, now: () => 2_000 },
-    onOverrides: () => told.push(keeper.overrides()),
+    store: store as SessionStore,
+    live: createMemoryLiveState(),
+    instances: () => instances,
+    log: pino({ level: 'silent' }),
+    isLeader: leads,
+    now: () => 2_000,
+    onOverrides: () => published.push(keeper.overrides()),
   });
-  const fall = (name: string) => {
+  const takeDown = (name: string) => {
     instances.set(`gs/${name}`, sampleInstance({ id: name, state: 'down' }));
     keeper.instancesChanged();
   };
-  /** Answers a read, once one is under way; `meanwhile` comes before the answer. */
-  const answer = async (brought: { id: string; pins: Record<string, string> }[], meanwhile = () => {}) => {
+  /** Waits for a read, runs `meanwhile`, and returns `loaded`. */
+  const answer = async (loaded: { id: string; pins: Record<string, string> }[], meanwhile = () => {}) => {
     await eventually(() => expect(reads).not.toEqual([]));
     meanwhile();
-    reads.shift()?.(brought);
+    reads.shift()?.(loaded);
   };
-  return { keeper, answer, fall, saved, told };
+  return { keeper, answer, takeDown, saved, published };
 }
 
-test('a session that is made while the open ones are read is looked after, and an older read changes nothing about it', async () => {
-  for (const brought of [[], [{ id, pins: { gs: 'gs-2' } }]]) {
-    const { keeper, answer, fall, saved } = open();
-    await answer(brought, () => keeper.sessionChanged(session));
+test('a session created during a read is kept, and the older read does not change it', async () => {
+  for (const loaded of [[], [{ id, pins: { gs: 'gs-2' } }]]) {
+    const { keeper, answer, takeDown, saved } = open();
+    await answer(loaded, () => keeper.sessionChanged(session));
     await keeper.close();
-    fall('gs-1');
+    takeDown('gs-1');
     await eventually(() => expect(saved).toEqual([{ pins: { gs: 'gs-2' }, from: ['gs-1'] }]));
   }
 });
 
-test('who begins to lead while it reads reads again before it writes', async () => {
+test('an agent that becomes leader during a read reads again before it writes', async () => {
   let leads = false;
-  const { keeper, answer, fall, saved } = open(() => leads);
+  const { keeper, answer, takeDown, saved } = open(() => leads);
   await answer([{ id, pins: { gs: 'gs-1' } }], () => {
     leads = true;
   });
-  fall('gs-1');
+  takeDown('gs-1');
   await answer([{ id, pins: { gs: 'gs-2' } }]);
   await keeper.close();
   expect(saved).toEqual([]);
 });
 
-test('a pin that the id alone does not tell is told of at once, and once', async () => {
-  const { keeper, answer, told } = open();
+test('an override is published at once, and once', async () => {
+  const { keeper, answer, published } = open();
   await answer([]);
   const [other] = ['gs-1', 'gs-2'].filter((name) => name !== ownInstance());
   for (const gs of [ownInstance(), other, other]) {
     keeper.sessionChanged({ ...session, pins: { gs } } as GovernanceSession);
     keeper.instancesChanged();
   }
-  expect(told).toEqual([{ [id]: { gs: other } }]);
-  // It ends: nobody asks for it any more.
+  expect(published).toEqual([{ [id]: { gs: other } }]);
+  // A completed session needs no override.
   keeper.sessionChanged({ ...session, state: 'completed' });
   keeper.instancesChanged();
-  expect(told).toHaveLength(1);
+  expect(published).toHaveLength(1);
   await keeper.close();
 });

@@ -8,7 +8,7 @@ const instance = (id: string, more: Partial<Instance> = {}) =>
   sampleInstance({ id, url: `http://${id}:8004`, latencyMs: 1, ...more });
 
 const NOW = 1_000_000;
-/** One id of many, the same in every run. */
+/** The same id in every run. */
 const id = uuid7(NOW, (size) => Buffer.alloc(size, 7));
 const all = ['gs-1', 'gs-2', 'gs-3'];
 const placement = (states: Record<string, Partial<Instance>> = {}) =>
@@ -17,14 +17,14 @@ const placement = (states: Record<string, Partial<Instance>> = {}) =>
     NOW,
   );
 
-test('a pin is what the edge finds by itself, so the snapshot need not carry it', () => {
+test('the edge derives a new pin from the session id, so the snapshot does not carry it', () => {
   const { pins, moves } = placePins(id, {}, placement(), NOW);
   expect(pins.gs).toBe(placement().instanceFor(id, 'gs'));
   expect(moves).toEqual([]);
   expect(pinOverrides([{ id, pins }], placement(), 10)).toEqual({});
 });
 
-test('a session moves once when its instance dies, and stays when it comes back', () => {
+test('a session moves once when its instance dies, and stays moved when it comes back', () => {
   const first = placePins(id, {}, placement(), NOW).pins.gs ?? '';
   const dead = placement({ [first]: { state: 'down' } });
   const moved = placePins(id, { gs: first }, dead, NOW + 1);
@@ -38,7 +38,7 @@ test('a session moves once when its instance dies, and stays when it comes back'
   expect(pinOverrides([{ id, pins: moved.pins }], back, 10)).toEqual({});
 });
 
-test('where all instances are younger than the session, the snapshot carries the pin', () => {
+test('when all instances are younger than the session, the snapshot carries the pin', () => {
   const young = { since: NOW + 5, servingSince: NOW + 5 };
   const states = Object.fromEntries(all.map((name) => [name, young]));
   const own = placement(states).instanceFor(id, 'gs');
@@ -47,12 +47,12 @@ test('where all instances are younger than the session, the snapshot carries the
   expect(pinOverrides([{ id, pins: { gs: other } }], placement(states), 10)).toEqual({ [id]: { gs: other } });
 });
 
-test('a draining instance keeps its sessions; with nobody left a pin waits', () => {
+test('a draining instance keeps its sessions; with no instance left the pin waits', () => {
   const first = placePins(id, {}, placement(), NOW).pins.gs ?? '';
   const draining = placement({
     [first]: { state: 'draining', admin: 'drain', since: NOW + 1, servingSince: 0 },
   });
   expect(placePins(id, { gs: first }, draining, NOW + 2).changed).toBe(false);
-  const nobody = placement(Object.fromEntries(all.map((name) => [name, { state: 'down' as const }])));
-  expect(placePins(id, { gs: first }, nobody, NOW + 2)).toMatchObject({ changed: false, moves: [] });
+  const allDown = placement(Object.fromEntries(all.map((name) => [name, { state: 'down' as const }])));
+  expect(placePins(id, { gs: first }, allDown, NOW + 2)).toMatchObject({ changed: false, moves: [] });
 });

@@ -4,11 +4,11 @@ import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
 import type { PinMove } from './session.ts';
 
-/** Where the edge will send a session, computed from the same instances by the same code. */
+/** Where the edge sends a session: computed from the same instances by the same code. */
 export interface Placement {
-  /** The instance a session belongs to by its id alone. */
+  /** The instance for a session by its id alone; null when no instance can take it. */
   instanceFor(session: string, service: string): string | null;
-  /** Whether an instance can go on holding a session: it serves, or drains and so keeps what it has. */
+  /** Whether a session may stay on the instance: it serves, or it drains and keeps its sessions. */
   canHold(service: string, instance: string): boolean;
   services: readonly string[];
 }
@@ -32,14 +32,21 @@ export function createPlacement(instances: Iterable<Instance>, now: number): Pla
 function candidate(instance: Instance): Candidate {
   const { id, service, url, state, reason, breaker, weight, priority, since, servingSince, admin } = instance;
   const asSnapshot = {
-    ...{ id, url, state, reason, breaker, weight, priority, since },
+    id,
+    url,
+    state,
+    reason,
+    breaker,
+    weight,
+    priority,
+    since,
     ...(servingSince === undefined ? {} : { servingSince }),
     ...(admin === 'ready' ? {} : { admin }),
   };
   return toCandidate(asSnapshot, { service, site: '', direct: null }, newIsolateState());
 }
 
-/** Pins of a session as they should be now; `moves` tells which changed hands. A pin whose instance holds stays. */
+/** The pins that a session should have now. A pin moves only when its instance no longer serves; `moves` lists those. */
 export function placePins(
   session: string,
   pins: Readonly<Record<string, string>>,
@@ -52,7 +59,7 @@ export function placePins(
     const from = pins[service];
     if (from !== undefined && placement.canHold(service, from)) continue;
     const to = placement.instanceFor(session, service);
-    // With nobody to take over, the pin waits for its instance.
+    // No other instance: the pin waits for its own.
     if (to === null || to === from) continue;
     next[service] = to;
     if (from !== undefined) moves.push({ at: now, service, from, to, reason: `${from} no longer serves` });
@@ -60,7 +67,7 @@ export function placePins(
   return { pins: next, moves, changed: Object.keys(next).some((service) => next[service] !== pins[service]) };
 }
 
-/** Pins the edge would not find by itself: what the snapshot must carry. At most `limit` sessions, newest first. */
+/** Pins that the edge cannot derive from the session id: the snapshot carries them, for the newest `limit` sessions. */
 export function pinOverrides(
   sessions: Iterable<{ id: string; pins: Readonly<Record<string, string>> }>,
   placement: Placement,

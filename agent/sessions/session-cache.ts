@@ -1,7 +1,9 @@
 import { z } from 'zod';
+import { liveKeys, TTL_SECONDS } from '../live/keys.ts';
+import type { LiveEntry } from '../live/live-state.ts';
 import { type GovernanceSession, type PinMove, SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
 
-/** What `governance_session:<id>` holds: the original's names, instants in epoch seconds, and ours beside them. */
+/** The value of `governance_session:<id>`: the original program's fields, then the fields it lacked. Instants in epoch seconds. */
 const cachedShape = z.object({
   session_id: z.string(),
   workflow_type: z.enum(WORKFLOW_TYPES),
@@ -21,6 +23,22 @@ const cachedShape = z.object({
   moves: z.array(z.custom<PinMove>()),
   version: z.number(),
 });
+
+export const pinEntries = (id: string, pins: Readonly<Record<string, string>>): LiveEntry[] =>
+  Object.entries(pins).map(([service, instance]) => ({
+    key: liveKeys.pin(id, service),
+    value: instance,
+    ttlSeconds: TTL_SECONDS.pin,
+  }));
+
+export const sessionEntries = (session: GovernanceSession): LiveEntry[] => [
+  {
+    key: liveKeys.session(session.id),
+    value: serializeSession(session),
+    ttlSeconds: TTL_SECONDS.session,
+  },
+  ...pinEntries(session.id, session.pins),
+];
 
 export function serializeSession(session: GovernanceSession): string {
   return JSON.stringify({
@@ -44,7 +62,7 @@ export function serializeSession(session: GovernanceSession): string {
   } satisfies z.input<typeof cachedShape>);
 }
 
-/** Null when the text is not a session as we write it: a cache is never trusted further than that. */
+/** Null when the text is not a valid session. */
 export function parseSession(text: string): GovernanceSession | null {
   let value: unknown;
   try {

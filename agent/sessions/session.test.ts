@@ -35,7 +35,7 @@ const run = (from: GovernanceSession, now: number, ...commands: SessionCommand[]
     return next.session;
   }, from);
 
-test('steps are completed when they are left, and their time is counted, twice when done twice', () => {
+test('leaving a step completes it and adds its time; a step taken twice gets both times', () => {
   const drafted = run(session, 2_000, { do: 'advance', step: 'draft', data: { b: 2 } });
   expect(drafted).toMatchObject({
     currentStep: 'draft',
@@ -58,7 +58,7 @@ test('steps are completed when they are left, and their time is counted, twice w
   });
 });
 
-test('a step may be called like something every object has', () => {
+test('a step may be named like an inherited property', () => {
   const named = run(session, 1_000, { do: 'advance', step: 'constructor' });
   const next = run(named, 3_000, { do: 'advance', step: '__proto__' });
   const done = run(next, 6_000, { do: 'complete' });
@@ -70,7 +70,7 @@ test('a step may be called like something every object has', () => {
   expect(done.completedSteps).toEqual(['initial', 'constructor', '__proto__']);
 });
 
-test('a command in the wrong state is refused and says why', () => {
+test('a command in the wrong state is refused with the reason', () => {
   const suspended = run(session, 1, { do: 'suspend', reason: 'waiting for a vote' });
   expect(suspended).toMatchObject({ state: 'suspended', reason: 'waiting for a vote' });
   expect(applyCommand(suspended, { do: 'advance', step: 'x' }, 2)).toEqual({
@@ -85,26 +85,26 @@ test('a command in the wrong state is refused and says why', () => {
   }
 });
 
-test('an idle session is over from that moment on; a suspended one may wait longer', () => {
+test('an idle session refuses commands; a suspended one may wait longer', () => {
   const hour = 3_600_000;
   expect(applyCommand(session, { do: 'advance', step: 'x' }, hour - 1).ok).toBe(true);
   expect(applyCommand(session, { do: 'advance', step: 'x' }, hour)).toMatchObject({ ok: false });
   expect(applyCommand({ ...session, state: 'suspended' }, { do: 'resume' }, 24 * hour).ok).toBe(true);
 });
 
-test('the copy reads back whole, and what is not a session is no session', () => {
+test('a cached session reads back complete; other text reads as null', () => {
   expect(parseSession(serializeSession(session))).toEqual(session);
   expect(parseSession('{"session_id":"x"}')).toBeNull();
   expect(parseSession('nonsense')).toBeNull();
 });
 
-test('a session stays within bounds over any number of changes', () => {
+test('a session stays within its size limits', () => {
   let grown = session;
   for (let step = 0; step < MAX_STEPS; step++) grown = run(grown, 1, { do: 'advance', step: `s${step}` });
   expect(applyCommand(grown, { do: 'advance', step: 'one more' }, 1)).toMatchObject({
     ok: false,
     kind: 'full',
-    why: expect.stringContaining(`at most ${MAX_STEPS} different steps`),
+    why: expect.stringContaining(`at most ${MAX_STEPS} distinct steps`),
   });
   expect(applyCommand(grown, { do: 'complete' }, 1).ok).toBe(true);
 

@@ -1,6 +1,6 @@
-/** A governance workflow that must stay where its state is. Instants are epoch milliseconds, durations seconds. */
+/** A governance workflow that stays on the instances that hold its state. Instants are epoch milliseconds, durations seconds. */
 export interface GovernanceSession {
-  /** UUIDv7: the time in it lets every edge isolate place the session with no look-up. */
+  /** UUIDv7. From the time in it, every edge isolate computes the session's instance without a lookup. */
   id: string;
   workflowType: WorkflowType;
   userId: string;
@@ -13,14 +13,14 @@ export interface GovernanceSession {
   metadata: Record<string, unknown>;
   /** Service → instance. */
   pins: Record<string, string>;
-  /** When a pin changed hands, and why. */
+  /** History of pins that moved. */
   moves: PinMove[];
   createdAt: number;
   lastActivity: number;
   totalDuration: number | null;
   /** Why it was suspended, failed or expired. */
   reason: string | null;
-  /** Goes up by one with every change of the workflow; pins move without it. */
+  /** Increases by one with every change of the workflow; moving a pin does not change it. */
   version: number;
 }
 
@@ -44,7 +44,7 @@ export type WorkflowType = (typeof WORKFLOW_TYPES)[number];
 export const SESSION_STATES = ['active', 'suspended', 'completed', 'expired', 'failed'] as const;
 export type SessionState = (typeof SESSION_STATES)[number];
 
-/** An active session without a step for so long expires; a suspended one is meant to wait, so it gets a week. */
+/** A session expires after this long without a command. */
 export const IDLE_LIMIT_MS: Partial<Record<SessionState, number>> = {
   active: 3_600_000,
   suspended: 7 * 86_400_000,
@@ -57,17 +57,17 @@ export type SessionCommand =
   | { do: 'complete'; data?: Record<string, unknown> }
   | { do: 'fail'; reason?: string };
 
-/** `full`: the session would grow past its bounds. */
+/** `full`: the session would exceed its size limits. */
 export type SessionCommandOutcome =
   | { ok: true; session: GovernanceSession }
   | { ok: false; kind: 'conflict' | 'full'; why: string };
 
-/** Bytes of JSON: data of many steps together, as much as one body may bring. */
+/** Bytes of JSON, for the data of all steps together. */
 export const MAX_DATA_BYTES = 65_536;
-/** Different steps; the workflows have a dozen. */
+/** Distinct steps of one session; a typical workflow has a dozen. */
 export const MAX_STEPS = 256;
 
-/** The states each command may be given in. */
+/** The states in which each command is allowed. */
 const ALLOWED: Record<SessionCommand['do'], readonly SessionState[]> = {
   advance: ['active'],
   suspend: ['active'],
@@ -76,7 +76,7 @@ const ALLOWED: Record<SessionCommand['do'], readonly SessionState[]> = {
   fail: ['active', 'suspended'],
 };
 
-/** What a command makes of a session, or why it may not. */
+/** The session after the command, or why the command is refused. */
 export function applyCommand(
   session: GovernanceSession,
   command: SessionCommand,
@@ -106,8 +106,8 @@ function changed(session: GovernanceSession, command: SessionCommand, now: numbe
       return { ...next, state: 'active', reason: null };
     case 'complete': {
       const data = { ...session.data, ...command.data };
-      const ended = { ...finishStep(session, now), totalDuration: seconds(session.createdAt, now), data };
-      return { ...next, ...ended, state: 'completed', reason: null };
+      const totalDuration = seconds(session.createdAt, now);
+      return { ...next, ...finishStep(session, now), totalDuration, data, state: 'completed', reason: null };
     }
     case 'fail': {
       const totalDuration = seconds(session.createdAt, now);
@@ -116,30 +116,32 @@ function changed(session: GovernanceSession, command: SessionCommand, now: numbe
   }
 }
 
-/** Every change writes and copies the whole session, so it must not grow for ever. */
+/** Limits the size of a session: every change writes all of it. */
 function whyTooLarge({ data, completedSteps }: GovernanceSession, command: SessionCommand): string | null {
-  // Completing is always possible: it is the way out.
+  // A session with too many steps can still be completed.
   if (command.do === 'advance' && completedSteps.length > MAX_STEPS) {
-    return `a session has at most ${MAX_STEPS} different steps: complete this one and begin another`;
+    return `a session has at most ${MAX_STEPS} distinct steps; complete this session and create another`;
   }
   const bytes = 'data' in command ? Buffer.byteLength(JSON.stringify(data)) : 0;
   return bytes > MAX_DATA_BYTES
-    ? `its data would be ${bytes} bytes of JSON, and at most ${MAX_DATA_BYTES} are kept: overwrite what is no longer needed, or keep it elsewhere`
+    ? `the session data would be ${bytes} bytes of JSON, the limit is ${MAX_DATA_BYTES}; overwrite fields that are no longer needed, or store them elsewhere`
     : null;
 }
+
+export const isOpen = (state: SessionState): boolean => state === 'active' || state === 'suspended';
 
 export function isIdle(session: Pick<GovernanceSession, 'state' | 'lastActivity'>, now: number): boolean {
   const limit = IDLE_LIMIT_MS[session.state];
   return limit !== undefined && now - session.lastActivity >= limit;
 }
 
-/** A step done twice counts the time of both. */
+/** Ends the current step. A step that is taken twice gets the time of both. */
 function finishStep(
   session: GovernanceSession,
   now: number,
 ): Pick<GovernanceSession, 'completedSteps' | 'stepDurations'> {
   const { currentStep, completedSteps, stepDurations, stepStartedAt } = session;
-  // A step may have any name, that of something every object has too: `constructor`.
+  // A step may be named like an inherited property, such as `constructor`.
   const before = Object.hasOwn(stepDurations, currentStep) ? (stepDurations[currentStep] ?? 0) : 0;
   return {
     completedSteps: completedSteps.includes(currentStep) ? completedSteps : [...completedSteps, currentStep],

@@ -1,21 +1,21 @@
 import type { Database } from '../history/sql/database.ts';
 import type { GovernanceSession, PinMove, SessionState, WorkflowType } from './session.ts';
 
-/** Sessions in Postgres, which decides: a change counts only if nobody changed the session since it was read. */
+/** Sessions in Postgres, the source of truth. Updates use optimistic locking on `version`. */
 export interface SessionStore {
   insert(session: GovernanceSession): Promise<void>;
   get(id: string): Promise<GovernanceSession | null>;
   /**
-   * The session as it is then, its pins and moves as they stand by now; null when the stored version is no longer the one
-   * before `session`'s.
+   * Writes everything but pins and moves. Returns the stored session, with its current pins and moves; null when the
+   * stored version is not the one before `session`'s.
    */
   update(session: GovernanceSession): Promise<GovernanceSession | null>;
   list(filter: SessionFilter): Promise<GovernanceSession[]>;
-  /** Sessions that have pins to look after: active and suspended ones, newest last. */
+  /** The newest `limit` active and suspended sessions, newest last. */
   listOpen(limit: number): Promise<Pick<GovernanceSession, 'id' | 'pins'>[]>;
-  /** Sets the pins given and leaves the others as they are. */
+  /** Sets the given pins, keeps the others, appends the moves. */
   savePins(id: string, pins: Record<string, string>, moves: readonly PinMove[]): Promise<void>;
-  /** Ends what has been idle too long; returns their ids. */
+  /** Expires sessions without activity since `before`. Returns their ids. */
   expire(idle: { state: SessionState; before: number }[], now: number): Promise<string[]>;
   stats(): Promise<SessionStats>;
 }
@@ -29,11 +29,11 @@ export interface SessionFilter {
 export interface SessionStats {
   total: number;
   byState: Record<string, number>;
-  /** Of open sessions. */
+  /** Open sessions only. */
   byWorkflow: Record<string, number>;
-  /** Seconds; null when there is none. */
+  /** Mean age of open sessions in seconds; null without any. */
   averageAge: number | null;
-  /** Completed ones, seconds from creation to completion. */
+  /** Mean seconds from creation to completion, of completed sessions. */
   averageDuration: number | null;
   moves: number;
 }
@@ -76,7 +76,7 @@ export function createSessionStore(database: Database): SessionStore {
       return rows[0] ? fromRow(rows[0]) : null;
     },
     async update(session) {
-      // Pins and moves are left alone: they are somebody else's to change, and without the version.
+      // Only `savePins` writes pins and moves; it does not change the version.
       const { id, pins, moves, ...row } = toRow(session);
       const columns = Object.keys(row).map((column, index) => `${column} = $${index + 3}`);
       const { rows } = await database.query<SessionRow>(

@@ -15,9 +15,22 @@ import { startPostgres } from '../harness/postgres.ts';
 
 const log = pino({ level: 'silent' });
 const instance = (service: string, id: string): Instance => ({
-  ...{ id, service, url: `http://${id}:80`, origin: 'file', state: 'up', reason: '', since: 0 },
-  ...{ health: 'up', breaker: 'closed', admin: 'ready', weight: 100, priority: 1, latencyMs: 1 },
-  ...{ inflight: 0, queued: 0, metadata: {} },
+  id,
+  service,
+  url: `http://${id}:80`,
+  origin: 'file',
+  state: 'up',
+  reason: '',
+  since: 0,
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  latencyMs: 1,
+  inflight: 0,
+  queued: 0,
+  metadata: {},
 });
 
 let server: LocalPostgres;
@@ -50,33 +63,33 @@ function serve(served: Sessions): void {
   registerSessionRoutes(app, { sessions: served, instances: () => instances });
 }
 
-interface Answer {
+interface SessionBody {
   id: string;
   state: string;
   version: number;
   pins: Record<string, string>;
   currentStep: string;
   moves: unknown[];
-  sessions: Answer[];
+  sessions: SessionBody[];
 }
 
 async function call(
   method: string,
   path: string,
   body?: unknown,
-): Promise<{ response: Response; body: Answer }> {
+): Promise<{ response: Response; body: SessionBody }> {
   const response = await app.request(path, {
     method,
     ...(body === undefined
       ? {}
       : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
   });
-  return { response, body: (await response.json()) as Answer };
+  return { response, body: (await response.json()) as SessionBody };
 }
 const begin = async (userId = 'ada') =>
   (await call('POST', '/v1/sessions', { workflowType: 'policy_creation', userId })).body;
 
-/** Both of two requests have read before either writes. */
+/** Makes two requests read before either of them writes. */
 function serveTwoReaders(): Sessions {
   const store = createSessionStore(database);
   const bothRead = Promise.withResolvers<void>();
@@ -91,13 +104,15 @@ function serveTwoReaders(): Sessions {
         return found;
       },
     },
-    ...{ live, instances: () => instances, log },
+    live,
+    instances: () => instances,
+    log,
   });
   serve(together);
   return together;
 }
 
-test('of two advances at once one wins, the other gets 409 with the session as it is', async () => {
+test('of two concurrent advances one wins, the other gets 409 with the current session', async () => {
   const { id, version, pins } = await begin();
   expect(['gs-1', 'gs-2']).toContain(pins.gs);
   const together = serveTwoReaders();
@@ -112,7 +127,7 @@ test('of two advances at once one wins, the other gets 409 with the session as i
   expect(lost?.body).toMatchObject({ status: 409, id, version: 2, currentStep: won?.currentStep });
 });
 
-test('two pins moved at once both stay', async () => {
+test('two pins moved concurrently both move', async () => {
   for (const id of ['ac-1', 'ac-2']) instances.set(`ac/${id}`, instance('ac', id));
   const { id, pins } = await begin();
   const other = (service: string) => (pins[service] === `${service}-1` ? `${service}-2` : `${service}-1`);
@@ -128,26 +143,29 @@ test('two pins moved at once both stay', async () => {
   expect(body.moves).toHaveLength(2);
 });
 
-test('what an operator pins elsewhere is to be told to the edge before the answer is given', async () => {
+test('a pin set by an operator is published before the response', async () => {
   const { id, pins } = await begin();
   const other = pins.gs === 'gs-1' ? 'gs-2' : 'gs-1';
-  const told: unknown[] = [];
-  const telling = createSessions({
-    ...{ store: createSessionStore(database), live, instances: () => instances, log },
-    onOverrides: () => told.push(telling.snapshotPins()),
+  const published: unknown[] = [];
+  const publishing = createSessions({
+    store: createSessionStore(database),
+    live,
+    instances: () => instances,
+    log,
+    onOverrides: () => published.push(publishing.snapshotPins()),
   });
-  serve(telling);
+  serve(publishing);
   const { response } = await call('PUT', `/v1/sessions/${id}/pins/gs`, { instance: other });
   expect(response.status).toBe(200);
-  expect(told).toContainEqual({ [id]: { gs: other } });
-  await telling.close();
+  expect(published).toContainEqual({ [id]: { gs: other } });
+  await publishing.close();
 });
 
-test('an instance that falls while a step is taken moves the session once, and the step tells where it is now', async () => {
+test('an instance that fails during a command moves the session once, and the response has the new pin', async () => {
   const { id, version, pins } = await begin();
   const first = pins.gs ?? '';
   const store = createSessionStore(database);
-  // Its own view: the agent of the other tests goes on seeing all of them up.
+  // Its own view: the agent of the other tests sees all instances up.
   const seen = new Map(instances);
   const [read, moved] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const slow = createSessions({
@@ -160,17 +178,19 @@ test('an instance that falls while a step is taken moves the session once, and t
         return found;
       },
     },
-    ...{ live, instances: () => seen, log },
+    live,
+    instances: () => seen,
+    log,
   });
   serve(slow);
-  const fall = () => {
+  const takeDown = () => {
     seen.set(`gs/${first}`, { ...instance('gs', first), state: 'down' });
     slow.accept({ instances: seen, changes: [{}] });
   };
   const step = call('POST', `/v1/sessions/${id}/advance`, { step: 'draft', version });
   await read.promise;
   await eventually(async () => {
-    fall();
+    takeDown();
     expect((await store.get(id))?.moves).toHaveLength(1);
   });
   moved.resolve();
@@ -181,7 +201,7 @@ test('an instance that falls while a step is taken moves the session once, and t
   expect((await store.get(id))?.moves).toHaveLength(1);
 });
 
-test("a value Postgres cannot hold is the caller's mistake, not an outage", async () => {
+test('a value that Postgres cannot store gets 400, not 503', async () => {
   const post = (more: object) =>
     call('POST', '/v1/sessions', { workflowType: 'policy_creation', userId: 'ada', ...more });
   for (const more of [{ userId: 'a\0b' }, { metadata: { a: '\0' } }, { metadata: { a: '\ud800' } }]) {
@@ -190,7 +210,7 @@ test("a value Postgres cannot hold is the caller's mistake, not an outage", asyn
   expect((await call('GET', '/v1/sessions/a%00b')).response.status).toBe(400);
 });
 
-test('list, statistics and the rest of the life', async () => {
+test('suspend, resume, complete, list and statistics', async () => {
   const { id } = await begin('grace');
   expect((await call('POST', `/v1/sessions/${id}/suspend`, { reason: 'vote' })).body.state).toBe('suspended');
   expect((await call('POST', `/v1/sessions/${id}/advance`, { step: 'x', version: 2 })).response.status).toBe(
@@ -206,10 +226,10 @@ test('list, statistics and the rest of the life', async () => {
   expect((await call('GET', '/v1/sessions?user=grace&state=active')).body.sessions).toEqual([]);
   const stats = await call('GET', '/v1/sessions/stats');
   expect(stats.body).toMatchObject({ byState: { completed: 1 } });
-  expect((await call('GET', '/v1/sessions/nobody')).response.status).toBe(404);
+  expect((await call('GET', '/v1/sessions/unknown')).response.status).toBe(404);
 });
 
-test('a failed instance moves its session once, in answer, database and live state', async () => {
+test('a failed instance moves its session once, in the response, the database and the live state', async () => {
   const { id, pins } = await begin();
   const first = pins.gs ?? '';
   const second = first === 'gs-1' ? 'gs-2' : 'gs-1';
@@ -234,13 +254,16 @@ test('a failed instance moves its session once, in answer, database and live sta
   expect(sessions.snapshotPins()).toEqual({});
 });
 
-test('an agent that takes over tells no move again, and undoes none made meanwhile', async () => {
-  // It leads by itself, and its first sweep would move what these two move.
+test('an agent that takes over repeats no move, and undoes none made meanwhile', async () => {
+  // It leads too, and its first sweep would move the same session.
   await sessions.close();
   let leads = 'a';
   const agent = (name: string) =>
     createSessions({
-      ...{ store: createSessionStore(database), live, instances: () => instances, log },
+      store: createSessionStore(database),
+      live,
+      instances: () => instances,
+      log,
       isLeader: () => leads === name,
     });
   instances.set('gs/gs-3', instance('gs', 'gs-3'));
@@ -255,7 +278,7 @@ test('an agent that takes over tells no move again, and undoes none made meanwhi
   const last = ['gs-1', 'gs-2', 'gs-3'].find((name) => name !== first && name !== moved) ?? '';
   await a.pin(id, 'gs', last);
   leads = 'b';
-  // What b remembers of the session falls at the very moment it takes over.
+  // The instance that b still has as the pin fails just when b takes over.
   instances.set(`gs/${moved}`, { ...instance('gs', moved), state: 'down' });
   b.accept({ instances, changes: [{}] });
   await b.close();
@@ -268,7 +291,7 @@ test('an agent that takes over tells no move again, and undoes none made meanwhi
   ]);
 });
 
-test('an idle session is expired by the sweep', async () => {
+test('the sweep expires an idle session', async () => {
   const { id } = await begin();
   await database.query('UPDATE governance_sessions SET last_activity = last_activity - 3601 WHERE id = $1', [
     id,
@@ -290,7 +313,7 @@ test('an idle session is expired by the sweep', async () => {
   await sweeping.close();
 });
 
-test('without Postgres reads go on from the copy, and writes get 503 with Retry-After', async () => {
+test('without Postgres, reads use the copy and writes get 503 with Retry-After', async () => {
   const { id } = await begin();
   const away = openDatabase('postgres://nobody@127.0.0.1:1/none', { min: 0, max: 1, idle: 1_000 });
   const store = createSessionStore(away);
@@ -303,7 +326,7 @@ test('without Postgres reads go on from the copy, and writes get 503 with Retry-
   const write = await call('POST', `/v1/sessions/${id}/advance`, { step: 'x', version: 1 });
   expect(write.response.status).toBe(503);
   expect(Number(write.response.headers.get('retry-after'))).toBeGreaterThan(0);
-  // The copy is only a copy: when it was evicted, the read says so too.
+  // Without a copy, reads get 503 too.
   await live.remove([`governance_session:${id}`]);
   expect((await call('GET', `/v1/sessions/${id}`)).response.status).toBe(503);
   await cut.close();
