@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { z } from 'zod';
 import { isRestartOnly } from '../shared/config/restart-only.ts';
+import { durationText } from '../shared/config/scalars.ts';
 import { fileSchema } from '../shared/config/schema.ts';
 import { BUILT_IN } from '../shared/config/service.ts';
 
@@ -148,24 +149,11 @@ function fallbackOf(path: string, node: SchemaNode): string {
 
 /** A parsed value in the file's form. */
 function written(value: unknown, form: string): string {
-  if (typeof value === 'number' && form.startsWith('a duration')) return duration(value);
+  if (typeof value === 'number' && form.startsWith('a duration')) return durationText(value);
   if (typeof value === 'number' && form.startsWith('a percentage')) return `${value * 100}%`;
   if (isRecord(value) && typeof value.windowMs === 'number')
-    return `${value.limit}/${duration(value.windowMs)}`;
+    return `${value.limit}/${durationText(value.windowMs)}`;
   return typeof value === 'string' ? value : JSON.stringify(value);
-}
-
-function duration(ms: number): string {
-  for (const [unit, size] of [
-    ['d', 86_400_000],
-    ['h', 3_600_000],
-    ['m', 60_000],
-    ['s', 1_000],
-  ] as const) {
-    // The largest unit that divides it: 60s becomes 1m, 90s stays.
-    if (ms >= size && ms % size === 0) return `${ms / size}${unit}`;
-  }
-  return ms === 0 ? '0s' : `${ms}ms`;
 }
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>

@@ -1,5 +1,5 @@
 import { compileNetworks, type NetworkMatcher } from './address.ts';
-import { coversPath, normalisePath } from './path.ts';
+import { coversPath, normalizePath } from './path.ts';
 import type { SnapshotAccessRule } from './snapshot/snapshot.ts';
 
 export type AccessCheck = (
@@ -21,7 +21,7 @@ export function compileAccess(rules: readonly SnapshotAccessRule[]): AccessCheck
     deny: rule.deny ? compileNetworks(rule.deny) : null,
   }));
   return (rawPath, address) => {
-    const path = normalisePath(rawPath).toLowerCase();
+    const path = normalizePath(rawPath).toLowerCase();
     for (const rule of compiled) {
       if (coversPath(rule.path, path) && !passes(rule, address)) return { allowed: false, rule: rule.path };
     }

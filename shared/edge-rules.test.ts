@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { compileAccess } from './access.ts';
 import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
 import { backoffMs } from './failover.ts';
-import { normalisePath } from './path.ts';
+import { normalizePath } from './path.ts';
 import { compileRoutes } from './route.ts';
 import { acceptsStale, isStorable } from './stale-cache.ts';
 import { AdaptiveThrottle } from './throttle.ts';
@@ -48,7 +48,7 @@ test.each([
 test('deny overrides allow; invalid escapes do not bypass a rule', () => {
   const check = compileAccess([{ path: '/', allow: ['10.0.0.0/8'], deny: ['10.0.0.66'] }]);
   expect(check('/', '10.0.0.66').allowed).toBe(false);
-  expect(normalisePath('/%zz/%ff/a')).toBe('/%zz/ÿ/a');
+  expect(normalizePath('/%zz/%ff/a')).toBe('/%zz/ÿ/a');
 });
 
 test('addresses: IPv6 by /64, IPv4-mapped IPv6 becomes IPv4, ports are removed', () => {

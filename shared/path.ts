@@ -2,7 +2,7 @@
  * The path as an instance may interpret it: percent-encoding decoded once, backslashes read as slashes, empty and dot
  * segments resolved, path parameters (`;x=1`) removed. Only for matching rules; the request keeps its path.
  */
-export function normalisePath(path: string): string {
+export function normalizePath(path: string): string {
   if (!/%|\/\/|\/\.|;|\\/.test(path)) return path;
   const segments: string[] = [];
   for (const raw of decode(path).replaceAll('\\', '/').split('/')) {

@@ -1,6 +1,7 @@
 import type { Config, RateLimitConfig, ServiceConfig } from './config.ts';
 import { listenerConflicts } from './listener-conflicts.ts';
 import { type ConfigProblem, valueAt } from './problem.ts';
+import { durationText } from './scalars.ts';
 
 /**
  * Errors between values that are valid alone. `raw` is the data of the text: it shows whether a value is in the service
@@ -45,23 +46,24 @@ function timeOrder(service: ServiceConfig, raw: unknown): ConfigProblem[] {
   const { timeout, deadline, health, breaker } = service;
   const problems: ConfigProblem[] = [];
   if (deadline < timeout) {
-    const allowed = `at least timeout (${msText(timeout)})`;
-    problems.push({ path: ['services', service.id, 'deadline'], value: msText(deadline), allowed });
+    problems.push({
+      path: ['services', service.id, 'deadline'],
+      value: durationText(deadline),
+      allowed: `at least timeout (${durationText(timeout)})`,
+    });
   }
   if (health.fastInterval > health.interval) {
-    const path = [...sectionPath(service, raw, 'health', ['interval', 'fastInterval']), 'fastInterval'];
     problems.push({
-      path,
-      value: msText(health.fastInterval),
-      allowed: `at most interval (${msText(health.interval)})`,
+      path: [...sectionPath(service, raw, 'health', ['interval', 'fastInterval']), 'fastInterval'],
+      value: durationText(health.fastInterval),
+      allowed: `at most interval (${durationText(health.interval)})`,
     });
   }
   if (breaker.maxOpenFor < breaker.openFor) {
-    const path = [...sectionPath(service, raw, 'breaker', ['openFor', 'maxOpenFor']), 'maxOpenFor'];
     problems.push({
-      path,
-      value: msText(breaker.maxOpenFor),
-      allowed: `at least openFor (${msText(breaker.openFor)})`,
+      path: [...sectionPath(service, raw, 'breaker', ['openFor', 'maxOpenFor']), 'maxOpenFor'],
+      value: durationText(breaker.maxOpenFor),
+      allowed: `at least openFor (${durationText(breaker.openFor)})`,
     });
   }
   return problems;
@@ -82,14 +84,12 @@ function rateLimits(service: ServiceConfig, raw: unknown): ConfigProblem[] {
 }
 
 function limitProblems(limits: readonly RateLimitConfig[], list: ConfigProblem['path']): ConfigProblem[] {
-  return limits.flatMap((limit, index) => {
-    const problems: ConfigProblem[] = [];
-    const capacity = limit.burst ?? limit.limit;
-    if (limit.cost !== undefined && limit.cost > capacity) {
-      const allowed = `at most ${limit.burst === undefined ? 'limit' : 'burst'} (${capacity}); with more, no request passes`;
-      problems.push({ path: [...list, index, 'cost'], value: limit.cost, allowed });
-    }
-    return problems;
+  return limits.flatMap(({ limit, burst, cost = 1 }, index) => {
+    const capacity = burst ?? limit;
+    if (cost <= capacity) return [];
+    const name = burst === undefined ? 'limit' : 'burst';
+    const allowed = `at most ${name} (${capacity}); with more, no request passes`;
+    return [{ path: [...list, index, 'cost'], value: cost, allowed }];
   });
 }
 
@@ -103,18 +103,11 @@ function clientCertificate(service: ServiceConfig, raw: unknown): ConfigProblem[
 
 function unknownReceivers({ alerts }: Config): ConfigProblem[] {
   const known = Object.keys(alerts.receivers);
+  const allowed = `one of ${known.join(', ')}`;
   return alerts.routes.flatMap((route, index) =>
-    route.to.flatMap((name, position) =>
-      known.includes(name)
-        ? []
-        : [
-            {
-              path: ['alerts', 'routes', index, 'to', position],
-              value: name,
-              allowed: `one of ${known.join(', ')}`,
-            },
-          ],
-    ),
+    [...route.to.entries()]
+      .filter(([, name]) => !known.includes(name))
+      .map(([position, value]) => ({ path: ['alerts', 'routes', index, 'to', position], value, allowed })),
   );
 }
 
@@ -135,9 +128,4 @@ function thresholdOrder({ monitor }: Config): ConfigProblem[] {
     const value = `${warning}, ${critical}, ${emergency}`;
     return [{ path: ['monitor', 'thresholds', metric], value, allowed }];
   });
-}
-
-/** Milliseconds as the file writes them. */
-function msText(ms: number): string {
-  return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }

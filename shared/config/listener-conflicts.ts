@@ -9,7 +9,7 @@ interface ListenAddress {
   text: string;
 }
 
-/** Two of our own servers on one port, or an instance or the edge at the address of one of them. */
+/** Two listeners of HAProxy and the agent on one port, or an instance or the edge at the address of one of them. */
 export function listenerConflicts(config: Config): ConfigProblem[] {
   const listeners = listenersOf(config);
   return [
@@ -53,27 +53,22 @@ function instanceConflicts(config: Config, listeners: readonly ListenAddress[]):
   return Object.values(config.services).flatMap((service) =>
     service.instances.flatMap((instance, index) => {
       const other = listenerAt(instance.url, listeners);
+      if (!other) return [];
       const path = ['services', service.id, 'instances', index, 'url'];
-      const allowed = `an address that HAProxy and the agent do not listen on (${other?.what} has ${other?.text})`;
-      return other ? [{ path, value: instance.url, allowed }] : [];
+      const allowed = `an address that HAProxy and the agent do not listen on (${other.what} has ${other.text})`;
+      return [{ path, value: instance.url, allowed }];
     }),
   );
 }
 
 function edgeConflicts({ edge }: Config, listeners: readonly ListenAddress[]): ConfigProblem[] {
   const other = edge.url ? listenerAt(edge.url, listeners) : undefined;
-  return other
-    ? [
-        {
-          path: ['edge', 'url'],
-          value: edge.url,
-          allowed: `the Worker's address (${other.what} has ${other.text})`,
-        },
-      ]
-    : [];
+  if (!other) return [];
+  const allowed = `the Worker's address (${other.what} has ${other.text})`;
+  return [{ path: ['edge', 'url'], value: edge.url, allowed }];
 }
 
-/** The listener of ours that a loopback URL reaches. */
+/** The listener that a loopback URL reaches. */
 function listenerAt(text: string, listeners: readonly ListenAddress[]): ListenAddress | undefined {
   const { hostname, port, protocol } = new URL(text);
   if (!LOCAL.has(hostname)) return undefined;

@@ -144,7 +144,7 @@ it.each([
   [
     'a maxOpenFor below openFor',
     MINIMAL.replace('[/]', '[/]\n    breaker: { openFor: 10m }'),
-    'services.web.breaker.maxOpenFor: "300s" is not allowed; expected at least openFor (600s)',
+    'services.web.breaker.maxOpenFor: "5m" is not allowed; expected at least openFor (10m)',
   ],
   [
     'an unknown receiver',
@@ -216,7 +216,7 @@ it('reports an error in defaults once, not for every service', () => {
   expect(problemsOf(SHIPPED.replace('fastInterval: 1s', 'fastInterval: 1m'))).toEqual([
     // pgc sets its own interval, so the error is also in pgc.
     expect.stringContaining('defaults.health.fastInterval: "1m"'),
-    expect.stringContaining('services.pgc.health.fastInterval: "60s"'),
+    expect.stringContaining('services.pgc.health.fastInterval: "1m"'),
   ]);
 });
 

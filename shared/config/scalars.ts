@@ -13,6 +13,15 @@ export function parseDuration(text: string): number | null {
   return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
 }
 
+/** Milliseconds as the file writes them, in the largest unit that divides them: 60,000 is `1m`, 90,000 is `90s`. */
+export function durationText(ms: number): string {
+  const unit = (['d', 'h', 'm', 's'] as const).find(
+    (name) => ms >= UNIT_MS[name] && ms % UNIT_MS[name] === 0,
+  );
+  if (unit) return `${ms / UNIT_MS[unit]}${unit}`;
+  return ms === 0 ? '0s' : `${ms}ms`;
+}
+
 /** `20/10s`: 20 requests in 10 seconds. Null when the text is not a rate. */
 function parseRate(text: string): { limit: number; windowMs: number } | null {
   const match = /^(\d+)\/(.+)$/.exec(text);

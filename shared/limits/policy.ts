@@ -1,6 +1,6 @@
 import { compileNetworks, type NetworkMatcher } from '../address.ts';
 import { hashText } from '../hash.ts';
-import { coversPath, normalisePath } from '../path.ts';
+import { coversPath, normalizePath } from '../path.ts';
 import type { SnapshotRateLimit } from '../snapshot/snapshot.ts';
 
 /** A rate limit, compiled once per snapshot. */
@@ -65,7 +65,7 @@ export function compileRateLimit(policy: SnapshotRateLimit): CompiledRateLimit {
 
 /** Matches the normalized path as well: an instance may treat /log%69n as /login. */
 function covers(routes: readonly string[], path: string): boolean {
-  const normal = normalisePath(path);
+  const normal = normalizePath(path);
   return routes.some((route) => coversPath(route, path) || (normal !== path && coversPath(route, normal)));
 }
 
@@ -73,22 +73,20 @@ function covers(routes: readonly string[], path: string): boolean {
 const ALL_SERVICES = '*';
 
 function compileKey(keys: readonly string[]): CompiledRateLimit['keyOf'] {
-  const [only] = keys;
-  if (keys.length === 1 && only === 'ip') return (request) => request.clientKey;
-  if (keys.length === 1 && only === 'global') return () => '*';
-  const parts = keys.map((key): CompiledRateLimit['keyOf'] => {
-    if (key === 'ip') return (request) => request.clientKey;
-    if (key === 'session') return (request) => bounded(request.sessionKey());
-    if (key.startsWith('header:')) {
-      const name = key.slice('header:'.length);
-      // A request without the header counts under the empty value: omitting it does not bypass the limit.
-      return (request) => bounded(request.header(name) ?? '');
-    }
-    return () => '*';
-  });
-  const [single] = parts;
-  if (parts.length === 1 && single) return single;
-  return (request) => parts.map((part) => part(request)).join('|');
+  const [first, ...others] = keys.map(compileKeyPart);
+  if (!first || others.length === 0) return first ?? GLOBAL_KEY;
+  return (request) => [first, ...others].map((part) => part(request)).join('|');
+}
+
+const GLOBAL_KEY = (): string => '*';
+
+function compileKeyPart(key: string): CompiledRateLimit['keyOf'] {
+  if (key === 'ip') return (request) => request.clientKey;
+  if (key === 'session') return (request) => bounded(request.sessionKey());
+  if (!key.startsWith('header:')) return GLOBAL_KEY;
+  const name = key.slice('header:'.length);
+  // A request without the header counts under the empty value: omitting it does not bypass the limit.
+  return (request) => bounded(request.header(name) ?? '');
 }
 
 /** Limits the memory of a key: a long value is replaced by its start and a hash. */
