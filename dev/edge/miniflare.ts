@@ -21,8 +21,6 @@ export interface LocalEdgeOptions {
   bundle?: string;
   kvLagMs?: number;
   kvDown?: boolean;
-  /** Replaces wrangler.toml. */
-  config?: string;
   /** Receives each log line of the Worker; without it they go to this process's output. */
   onLog?: (line: { level: string; message: string }) => void;
 }
@@ -33,9 +31,7 @@ export interface LocalEdgeOptions {
  */
 export async function startLocalEdge(edge: LocalEdgeOptions): Promise<Miniflare> {
   const bundle = edge.bundle ?? (await bundleWorker(edge.root, edge.buildDir));
-  const { workerOptions } = unstable_getMiniflareWorkerOptions(
-    edge.config ?? join(edge.root, 'wrangler.toml'),
-  );
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(join(edge.root, 'wrangler.toml'));
   const { modulesRules: _written, ...options } = workerOptions;
   const lagging = edge.kvDown || (edge.kvLagMs ?? 0) > 0;
   const { SNAPSHOTS, ...otherKv } = namespaces(options.kvNamespaces);

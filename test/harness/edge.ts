@@ -37,7 +37,7 @@ export interface TestEdge {
 }
 
 export interface TestEdgeOptions
-  extends Partial<Pick<LocalEdgeOptions, 'kvLagMs' | 'kvDown' | 'persist' | 'port' | 'config' | 'onLog'>> {
+  extends Partial<Pick<LocalEdgeOptions, 'kvLagMs' | 'kvDown' | 'persist' | 'port' | 'onLog'>> {
   vars?: Record<string, string>;
   sites?: string[];
 }
