@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkPanels, EMPTY_WITHOUT_INCIDENT, type StackAddresses } from './check.ts';
 
-// node deploy/grafana/check-stack.ts [STATE_DIR]: does every panel of the dashboards show something of a stack that runs?
+// node deploy/grafana/check-stack.ts [STATE_DIR]: checks that every dashboard panel shows data of a running stack.
 const stateDir = process.argv[2] ?? '.acgs';
 const stack = JSON.parse(readFileSync(join(stateDir, 'stack.json'), 'utf8')) as StackAddresses;
 const results = await checkPanels(stack);
@@ -12,5 +12,5 @@ for (const { dashboard, panel, found } of results) {
   if (!good) failed++;
   process.stdout.write(`${good ? 'ok  ' : 'FAIL'} ${dashboard} / ${panel}: ${found}\n`);
 }
-process.stdout.write(`${results.length - failed} of ${results.length} queries answer\n`);
+process.stdout.write(`${results.length - failed} of ${results.length} queries have results\n`);
 process.exitCode = failed === 0 ? 0 : 1;

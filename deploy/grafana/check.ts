@@ -16,23 +16,23 @@ export interface StackAddresses {
 export interface PanelResult {
   dashboard: string;
   panel: string;
-  /** How many series or rows came back, or what the server said. */
+  /** The number of series or rows, or the server's error message. */
   found: number | string;
 }
 
-/** Without an incident these have nothing to show, and that is what they should show. */
+/** Panels that are empty without an incident. */
 export const EMPTY_WITHOUT_INCIDENT = new Set(['Breakers']);
 
 /**
- * Puts a real Prometheus, with the shipped configuration and rules, in front of a running stack that gets some traffic,
- * and asks every panel's query. `/usr/bin/prometheus` must be there.
+ * Runs every panel's query against a running stack with some traffic and a real Prometheus with the shipped configuration
+ * and rules. Needs the `prometheus` command.
  */
 export async function checkPanels(stack: StackAddresses): Promise<PanelResult[]> {
   const prometheus = await startPrometheus(stack, await freePort());
   try {
     const stop = traffic(stack);
     try {
-      return await untilAllAnswer(stack, prometheus.url, 60_000);
+      return await waitForAllPanels(stack, prometheus.url, 60_000);
     } finally {
       stop();
     }
@@ -41,7 +41,7 @@ export async function checkPanels(stack: StackAddresses): Promise<PanelResult[]>
   }
 }
 
-/** A few requests a second through edge and gateway, every tenth to a service of its own. */
+/** Sends five requests a second, through edge and gateway, to all services in turn. */
 function traffic({ edge, gateway, instances }: StackAddresses): () => void {
   const services = [...new Set(instances.map(({ service }) => service))];
   const prefixes: Record<string, string> = {
@@ -65,17 +65,17 @@ function traffic({ edge, gateway, instances }: StackAddresses): () => void {
   return () => clearInterval(timer);
 }
 
-async function untilAllAnswer(stack: StackAddresses, url: string, withinMs: number): Promise<PanelResult[]> {
+async function waitForAllPanels(stack: StackAddresses, url: string, withinMs: number): Promise<PanelResult[]> {
   const deadline = Date.now() + withinMs;
   for (;;) {
-    const results = await askAll(stack, url);
+    const results = await queryAll(stack, url);
     const unanswered = results.filter(({ panel, found }) => !(Number(found) > 0) && !EMPTY_WITHOUT_INCIDENT.has(panel));
     if (unanswered.length === 0 || Date.now() > deadline) return results;
     await sleep(2_000);
   }
 }
 
-async function askAll(stack: StackAddresses, url: string): Promise<PanelResult[]> {
+async function queryAll(stack: StackAddresses, url: string): Promise<PanelResult[]> {
   const now = Date.now() / 1000;
   const database = stack.postgres ? new Client(stack.postgres) : null;
   await database?.connect();
@@ -83,7 +83,7 @@ async function askAll(stack: StackAddresses, url: string): Promise<PanelResult[]
     const results: PanelResult[] = [];
     for (const { dashboard, panel, kind, query } of panelQueries()) {
       if (kind === 'prometheus') {
-        results.push({ dashboard, panel, found: await askPrometheus(url, asPromql(query, 20)) });
+        results.push({ dashboard, panel, found: await queryPrometheus(url, asPromql(query, 20)) });
       } else if (database) {
         const sql = asSql(query, now - 3_600, now + 60, 10);
         const found = await database.query(sql).then(
@@ -99,10 +99,10 @@ async function askAll(stack: StackAddresses, url: string): Promise<PanelResult[]
   }
 }
 
-async function askPrometheus(url: string, query: string): Promise<number | string> {
+async function queryPrometheus(url: string, query: string): Promise<number | string> {
   const response = await fetch(`${url}/api/v1/query`, { method: 'POST', body: new URLSearchParams({ query }) });
   const answer = (await response.json()) as { error?: string; data?: { result: { value?: [number, string] }[] };
   };
-  // A quantile of nothing is NaN: a line that no one sees.
+  // A quantile without samples is NaN, which a panel does not draw.
   return answer.error ?? answer.data?.result.filter(({ value }) => value?.[1] !== 'NaN').length ?? 0;
 }

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { asPromql, asSql, panelQueries } from './panels.ts';
 
-test('every panel reads from a data source that is provisioned', () => {
+test('every panel uses a provisioned data source', () => {
   const provisioned = parse(
     readFileSync(join(import.meta.dirname, 'provisioning/datasources/acgs.yml'), 'utf8'),
   ) as { datasources: { name: string; uid: string }[] };
@@ -22,7 +22,7 @@ test('every panel reads from a data source that is provisioned', () => {
   expect(panelQueries().length).toBeGreaterThan(40);
 });
 
-test('queries as Grafana would send them', () => {
+test('Grafana variables are replaced as Grafana does', () => {
   expect(asPromql('rate(x{service=~"$service"}[$__rate_interval])', 60)).toBe('rate(x{service=~".*"}[60s])');
   const sql = 'SELECT $__unixEpochGroup(timestamp, $__interval) FROM t WHERE $__unixEpochFilter(timestamp)';
   expect(asSql(sql, 10, 20, 5)).toBe(

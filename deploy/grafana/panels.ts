@@ -31,11 +31,11 @@ export function panelQueries(folder: string = join(import.meta.dirname, 'dashboa
     });
 }
 
-/** What Grafana would send to Prometheus, with a rate interval of `seconds`. */
+/** The query that Grafana sends to Prometheus, with a rate interval of `seconds`. */
 export const asPromql = (query: string, seconds: number): string =>
   query.replaceAll('$__rate_interval', `${seconds}s`).replaceAll('$service', '.*');
 
-/** What Grafana would send to Postgres for the time from `from` to `to` (epoch seconds), in steps of `step` seconds. */
+/** The query that Grafana sends to Postgres for the time from `from` to `to` (epoch seconds), in steps of `step` seconds. */
 export function asSql(query: string, from: number, to: number, step: number): string {
   return query
     .replaceAll(/\$__unixEpochFilter\((\w+)\)/g, `$1 >= ${from} AND $1 <= ${to}`)

@@ -18,7 +18,7 @@ const rules = globSync('rules/*.yml', { cwd: here }).flatMap((file) =>
 );
 const cases = globSync('tests/*.yml', { cwd: here }).map((file) => join(here, file));
 
-test.skipIf(!promtool)('Prometheus itself accepts the configuration and the rules', () => {
+test.skipIf(!promtool)('promtool accepts the configuration and the rules', () => {
   const out = execFileSync('promtool', ['check', 'config', join(here, 'prometheus.yml')], {
     encoding: 'utf8',
   });
@@ -26,14 +26,14 @@ test.skipIf(!promtool)('Prometheus itself accepts the configuration and the rule
   execFileSync('promtool', ['check', 'rules', '--lint-fatal', ...globSync(join(here, 'rules/*.yml'))]);
 });
 
-test.skipIf(!promtool)('alerts fire when they should and not when they should not', () => {
+test.skipIf(!promtool)('alerts fire only when they should', () => {
   const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', ...cases], { encoding: 'utf8' });
   expect(status, stdout + stderr).toBe(0);
 });
 
-test('every alert has a case', () => {
+test('every alert has a test case', () => {
   const text = cases.map((file) => readFileSync(file, 'utf8')).join('\n');
-  // Opposites of alerts that have one.
+  // The same rule as a tested alert, on another metric.
   const without = new Set(['HostMemory']);
   const missing = rules.flatMap(({ alert }) =>
     alert && !text.includes(alert) && !without.has(alert) ? [alert] : [],
@@ -41,7 +41,7 @@ test('every alert has a case', () => {
   expect(missing).toEqual([]);
 });
 
-test('rules read only metrics that the agent serves or other rules record', async () => {
+test('rules use only metrics that the agent exports or other rules record', async () => {
   const page = await createMetrics({ version: '0', site: 'main', window: createTrafficWindow() }).render({
     ready: true,
     leader: { role: 'single' },

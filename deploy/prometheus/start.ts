@@ -18,7 +18,7 @@ interface ScrapeConfig {
   }[];
 }
 
-/** A real Prometheus with the shipped configuration and rules, pointed at a stack's own ports and in more of a hurry. */
+/** Starts a real Prometheus with the shipped configuration and rules, a stack's targets and a scrape interval of 1 s. */
 export async function startPrometheus(
   stack: ScrapeTargets,
   port: number,
