@@ -9,7 +9,7 @@ export async function loadConfigFile(file: string): Promise<Config> {
   try {
     text = await readFile(file, 'utf8');
   } catch (cause) {
-    throw new CliUsageError(`cannot read ${file}: ${(cause as Error).message}`, { cause });
+    throw new CliUsageError(`cannot read ${file}: ${(cause as NodeJS.ErrnoException).code}`, { cause });
   }
   try {
     return parseConfig(text, file);

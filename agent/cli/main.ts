@@ -40,8 +40,8 @@ ${wrapAnsi(EXIT_CODES, HELP_COLUMNS)}
 
 Examples:
   acgs-lb status --watch                watch the whole system
-  acgs-lb drain gs gs-1 --deadline 5m   stop new sessions; maintenance after 5 minutes
-  acgs-lb explain /api/v1/auth/login    show which instance would get a request, and why
+  acgs-lb drain gs gs-1 --deadline 5m   drain, then maintenance after 5 minutes
+  acgs-lb explain /api/v1/auth/login    the instance for a request, and why
   acgs-lb check --config acgs-lb.yaml   validate a configuration`,
     );
   registerCommands(program);

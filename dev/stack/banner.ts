@@ -23,17 +23,13 @@ export function banner(input: BannerInput): string {
   const { stack } = input;
   const rows: BannerRow[] = [
     ['edge', stack.edge, 'send requests here'],
-    [
-      'gateway',
-      stack.gateway ?? 'not running',
-      stack.gateway ? 'HAProxy, behind the edge' : 'HAProxy is not installed',
-    ],
-    ['dashboard', `${stack.agent}/`, 'live view of the system'],
-    ['', stack.adminToken, 'token for changes in the dashboard'],
+    ['gateway', stack.gateway ?? 'not running', stack.gateway ? 'HAProxy' : 'HAProxy not installed'],
+    ['dashboard', `${stack.agent}/`, 'live view'],
+    ['', stack.adminToken, 'token for changes'],
     ...(stack.haproxyStats
       ? [
           ['HAProxy', stack.haproxyStats, 'statistics page'] as BannerRow,
-          ['', stack.haproxyStatsAuth ?? '', 'user:password of the statistics page'] as BannerRow,
+          ['', stack.haproxyStatsAuth ?? '', 'user:password'] as BannerRow,
         ]
       : []),
     [

@@ -3,11 +3,11 @@ import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
 
-/** An instance that answers its probes but serves badly: the breaker sees what health cannot. */
+/** An instance passes its probes but fails requests: only the breaker detects it. */
 export const brokenOpen: Scenario = {
   name: 'broken-open',
   description:
-    'one instance fails half its requests, then one answers too late, under load; both are mended later',
+    'under load, one instance fails half its requests, then answers too slowly; each fault is removed later',
   async run() {
     const findings = new ScenarioFindings();
     const test = await startStack({
@@ -23,19 +23,21 @@ export const brokenOpen: Scenario = {
         });
       },
     });
-    const load = keepAsking(`${test.stack.gateway}/api/v1/auth/x`);
+    const load = sendContinuously(`${test.stack.gateway}/api/v1/auth/x`);
     try {
       await sleep(2_000);
-      await demonstrate(test, findings, 'fails half its requests', { failRate: 0.5 }, { failRate: 0 });
-      await demonstrate(
-        test,
-        findings,
-        'answers after 700 ms (slowCall 400 ms)',
-        { delayMs: 700 },
-        { delayMs: 0 },
-      );
+      await demonstrate(test, findings, {
+        label: 'fails half its requests',
+        fault: { failRate: 0.5 },
+        repair: { failRate: 0 },
+      });
+      await demonstrate(test, findings, {
+        label: 'answers after 700 ms (slowCall 400 ms)',
+        fault: { delayMs: 700 },
+        repair: { delayMs: 0 },
+      });
       const { total, failed } = await load();
-      findings.note(`${failed} of ${total} requests got a 5xx or nothing while the breaker was not yet open`);
+      findings.note(`${failed} of ${total} requests got a 5xx or no response before the breaker opened`);
     } finally {
       await load();
       await test.stop();
@@ -47,52 +49,56 @@ export const brokenOpen: Scenario = {
 async function demonstrate(
   { stack }: TestStack,
   findings: ScenarioFindings,
-  what: string,
-  bad: object,
-  good: object,
+  { label, fault, repair }: { label: string; fault: object; repair: object },
 ): Promise<void> {
   const victim = stack.instances.find(({ id }) => id === 'auth-1');
-  const turn = (knobs: object) =>
-    fetch(`${victim?.url}/__demo`, { method: 'POST', body: JSON.stringify(knobs) });
-  const look = async () => {
+  const setFaults = (faults: object) =>
+    fetch(`${victim?.url}/__demo`, { method: 'POST', body: JSON.stringify(faults) });
+  const readInstance = async () => {
     const response = await fetch(`${stack.agent}/v1/services/auth/instances/auth-1`);
     return (await response.json()) as { state: string; health: string; breaker: string; reason: string };
   };
-  const within = { withinMs: 30_000, everyMs: 20 };
-  const began = Date.now();
-  await turn(bad);
+  const timing = { withinMs: 30_000, everyMs: 20 };
+  const startedAt = Date.now();
+  await setFaults(fault);
   const open = await until(async () => {
-    const seen = await look();
-    return seen.breaker === 'open' && { ...seen, ms: Date.now() - began };
-  }, within);
+    const state = await readInstance();
+    return state.breaker === 'open' && { ...state, ms: Date.now() - startedAt };
+  }, timing);
   findings.check(
     open !== null,
-    `auth-1 ${what}: breaker open ${open ? `after ${open.ms} ms, health ${open.health}, state ${open.state}: ${open.reason}` : 'never'}`,
+    `auth-1 ${label}: breaker open ${open ? `after ${open.ms} ms, health ${open.health}, state ${open.state}: ${open.reason}` : 'never'}`,
   );
-  await turn(good);
-  const mended = Date.now();
-  const closed = await until(async () => (await look()).breaker === 'closed' && Date.now() - mended, within);
-  findings.check(closed !== null, `mended: closed again ${closed} ms later, state ${(await look()).state}`);
+  await setFaults(repair);
+  const repairedAt = Date.now();
+  const closed = await until(
+    async () => (await readInstance()).breaker === 'closed' && Date.now() - repairedAt,
+    timing,
+  );
+  findings.check(
+    closed !== null,
+    `repaired: closed again ${closed} ms later, state ${(await readInstance()).state}`,
+  );
 }
 
-/** Sixteen clients without sessions; returns a function that ends them and tells what they met. */
-function keepAsking(url: string): () => Promise<{ total: number; failed: number }> {
-  const met = { total: 0, failed: 0 };
-  let asking = true;
+/** Runs sixteen clients without sessions. The returned function stops them and returns their counts. */
+function sendContinuously(url: string): () => Promise<{ total: number; failed: number }> {
+  const counts = { total: 0, failed: 0 };
+  let running = true;
   const clients = Array.from({ length: 16 }, async () => {
-    while (asking) {
+    while (running) {
       const status = await fetch(url).then(
         (response) => response.arrayBuffer().then(() => response.status),
         () => 0,
       );
-      met.total++;
-      if (status === 0 || status >= 500) met.failed++;
+      counts.total++;
+      if (status === 0 || status >= 500) counts.failed++;
       await sleep(20);
     }
   });
   return async () => {
-    asking = false;
+    running = false;
     await Promise.all(clients);
-    return met;
+    return counts;
   };
 }

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ROOT, type TestStack } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
 
-/** Ends and starts the stack's demo instances; those started here end with `stop()`. */
+/** Kills and starts the stack's demo instances. `stop()` ends those that it started. */
 export class DemoInstances {
   readonly #test: TestStack;
   readonly #pids: Map<string, number>;
@@ -14,7 +14,7 @@ export class DemoInstances {
     this.#pids = new Map(test.stack.instances.flatMap(({ id, pid }) => (pid ? [[id, pid]] : [])));
   }
 
-  /** Resolves when the process is gone. */
+  /** Resolves when the process has ended. */
   async kill(id: string, signal: 'SIGKILL' | 'SIGTERM'): Promise<void> {
     const pid = this.#pids.get(id);
     if (!pid) throw new Error(`${id} does not run`);
@@ -22,7 +22,7 @@ export class DemoInstances {
     while (isRunning(pid)) await sleep(10);
   }
 
-  /** Starts it on its own port and resolves when the agent no longer has it down (false: not within 60 s). */
+  /** Starts an instance on its port. Resolves true when the agent reports it as not down, false after 60 s. */
   async start(id: string): Promise<boolean> {
     const instance = this.#test.stack.instances.find((one) => one.id === id);
     if (!instance) throw new Error(`no instance ${id}`);
@@ -31,16 +31,16 @@ export class DemoInstances {
     const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'ignore' });
     this.#started.push(child);
     this.#pids.set(id, child.pid ?? 0);
-    // The agent has noticed the end by then; what it says after that is of the new process.
+    // By then the agent has noticed the end, so a later state belongs to the new process.
     await sleep(1_000);
-    const well = await until(
+    const recovered = await until(
       async () => {
         const url = `${this.#test.stack.agent}/v1/services/${service}/instances/${id}`;
         return ((await (await fetch(url)).json()) as { state: string }).state !== 'down';
       },
       { withinMs: 60_000 },
     );
-    return well !== null;
+    return recovered !== null;
   }
 
   stop(): void {

@@ -7,11 +7,11 @@ import { startTestBed } from './edge-features/test-bed.ts';
 import { trust, trustServices } from './edge-features/trust.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
 
-/** Each part of the edge once, on the running stack, with instances we did not write. */
+/** Tests each feature of the edge on the running stack, with third-party servers as instances. */
 export const edgeFeatures: Scenario = {
   name: 'parts',
   description:
-    'every part of the edge on the running stack, with nginx, lighttpd and a demo instance behind each service',
+    'every feature of the edge on the running stack, with nginx, lighttpd and a demo instance for each service',
   async run() {
     const findings = new ScenarioFindings();
     const stand = await startTestBed({

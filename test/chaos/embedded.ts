@@ -4,7 +4,7 @@ import { startStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
 
-/** The killed-instance demonstration on a machine with neither Redis nor Postgres. */
+/** The killed-instance scenario without Redis and Postgres. */
 export const embedded: Scenario = {
   name: 'embedded',
   description: '--embedded: kill -9 one instance under load, history in PGlite',
@@ -18,14 +18,15 @@ export const embedded: Scenario = {
       const load = startLoad(`${stack.edge}/api/v1/auth/x`, { seconds: 15 });
       await sleep(5_000);
       process.kill(victim?.pid ?? 0, 'SIGKILL');
-      const at = Date.now();
+      const killedAt = Date.now();
       const known = await until(async () => {
         const body = await (await fetch(`${stack.agent}/v1/services/auth/instances`)).text();
         return (
-          /"id":"auth-1"[^}]*"state":"down"/.test(body.replace(/"metadata":\{\},?/g, '')) && Date.now() - at
+          /"id":"auth-1"[^}]*"state":"down"/.test(body.replace(/"metadata":\{\},?/g, '')) &&
+          Date.now() - killedAt
         );
       });
-      findings.check(known !== null, `the agent says so ${known} ms after the kill`);
+      findings.check(known !== null, `the agent reports it ${known} ms after the kill`);
       const result = await load.result;
       findings.check(
         result.failed === 0,

@@ -5,13 +5,13 @@ import { startStack, withoutLimits } from '../harness/stack.ts';
 import { edgeStatus } from '../harness/status.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
 
-/** No snapshot anywhere: the edge hands everything to HAProxy, untargeted. */
+/** No snapshot: the edge sends every request to HAProxy without choosing an instance. */
 export const emptyKv: Scenario = {
   name: 'empty-kv',
-  description: 'the edge has no snapshot at all: traffic flows through HAProxy untargeted',
+  description: 'the edge has no snapshot: it sends every request to HAProxy',
   async run() {
     const findings = new ScenarioFindings();
-    // Nothing is published: neither KV nor the Hub ever holds a snapshot.
+    // The agent does not publish: neither KV nor the Hub gets a snapshot.
     const test = await startStack({ edit: unpublished });
     try {
       const status = await edgeStatus(test.stack);

@@ -9,11 +9,11 @@ import { startLoad } from '../harness/load.ts';
 import { startStack } from '../harness/stack.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
 
-/** Clients that come straight to HAProxy, with no edge that could try again: what HAProxy alone can save. */
+/** Clients connect directly to HAProxy, without the edge's retries. */
 export const haproxyAlone: Scenario = {
   name: 'haproxy-alone',
   description:
-    'kill -9 nginx under load straight at HAProxy (64 connections), lighttpd and nginx being left: GET, then POST',
+    'kill -9 nginx under load directly at HAProxy (64 connections); lighttpd and nginx remain: GET, then POST',
   async run() {
     const findings = new ScenarioFindings();
     const folder = createPrivateFolder('acgs-alone');
@@ -39,8 +39,17 @@ haproxy: { rateLimit: off }
     try {
       const test = await startStack({ configText, args: ['--no-demo'] });
       try {
-        await killed(findings, servers[0]?.child, 'GET', `${test.stack.gateway}/`);
-        await killed(findings, servers[2]?.child, 'POST', `${test.stack.gateway}/post`, script);
+        await killUnderLoad(findings, {
+          victim: servers[0]?.child,
+          method: 'GET',
+          url: `${test.stack.gateway}/`,
+        });
+        await killUnderLoad(findings, {
+          victim: servers[2]?.child,
+          method: 'POST',
+          url: `${test.stack.gateway}/post`,
+          script,
+        });
       } finally {
         await test.stop();
       }
@@ -52,23 +61,24 @@ haproxy: { rateLimit: off }
   },
 };
 
-/** GETs are repeated elsewhere by HAProxy; a POST that was being answered by the killed server is lost, and only that. */
-async function killed(
-  findings: ScenarioFindings,
-  victim: Child | undefined,
-  method: string,
-  url: string,
-  script?: string,
-) {
+interface KilledLoad {
+  victim: Child | undefined;
+  method: string;
+  url: string;
+  script?: string;
+}
+
+/** HAProxy retries GETs on another server. Only POSTs in flight on the killed server can fail. */
+async function killUnderLoad(findings: ScenarioFindings, { victim, method, url, script }: KilledLoad) {
   const load = startLoad(url, { seconds: 8, ...(script && { script }) });
   await sleep(3_000);
   victim?.signal('SIGKILL');
   const result = await load.result;
-  const told = `${method}: ${result.failed} of ${result.requests} failed (${result.detail}); ${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms, max ${result.max} ms`;
-  findings.check(method === 'GET' ? result.failed === 0 : result.failed <= 64, told);
+  const summary = `${method}: ${result.failed} of ${result.requests} failed (${result.detail}); ${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms, max ${result.max} ms`;
+  findings.check(method === 'GET' ? result.failed === 0 : result.failed <= 64, summary);
 }
 
-/** One process each, so that a kill leaves nothing of it. */
+/** One process, so that a kill leaves no workers. */
 function nginx(folder: string, id: string, port: number): { command: string; args: string[] } {
   const file = join(folder, `${id}.conf`);
   writeFileSync(
@@ -76,7 +86,7 @@ function nginx(folder: string, id: string, port: number): { command: string; arg
     `daemon off; master_process off; pid ${folder}/${id}.pid; error_log stderr; events { worker_connections 1024; }
 http { access_log off; server { listen 127.0.0.1:${port}; location / { return 200 "${id}\\n"; } } }\n`,
   );
-  return { command: found('nginx', 'nginx-light'), args: ['-e', 'stderr', '-c', file] };
+  return { command: requireProgram('nginx', 'nginx-light'), args: ['-e', 'stderr', '-c', file] };
 }
 
 function lighttpd(folder: string, id: string, port: number): { command: string; args: string[] } {
@@ -86,10 +96,10 @@ function lighttpd(folder: string, id: string, port: number): { command: string; 
     file,
     `server.document-root = "${folder}"\nserver.bind = "127.0.0.1"\nserver.port = ${port}\nindex-file.names = ("index.html")\n`,
   );
-  return { command: found('lighttpd', 'lighttpd'), args: ['-D', '-f', file] };
+  return { command: requireProgram('lighttpd', 'lighttpd'), args: ['-D', '-f', file] };
 }
 
-function found(program: string, debianPackage: string): string {
+function requireProgram(program: string, debianPackage: string): string {
   const path = findProgram(program);
   if (!path) throw new Error(`${program} is not installed: apt-get install ${debianPackage}`);
   return path;

@@ -9,11 +9,11 @@ import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
 
-/** A person took auth-2 out by hand; HAProxy is reloaded again and again, then restarted. */
+/** auth-2 is in maintenance by a manual socket command. HAProxy is reloaded five times, then restarted. */
 export const haproxyReloaded: Scenario = {
   name: 'haproxy-reloaded',
   description:
-    "HAProxy reloaded 5 times and restarted once under GET load (64 connections), a person's maint set",
+    'HAProxy reloaded 5 times and restarted once under GET load (64 connections), with a manual maint',
   async run() {
     const findings = new ScenarioFindings();
     const test = await startStack({ edit: withoutLimits });
@@ -40,12 +40,12 @@ async function reloads(test: TestStack, findings: ScenarioFindings): Promise<voi
     await sleep(1_500);
   }
   const result = await load.result;
-  findings.check(workers === 5, `${workers} of 5 reloads gave a new worker`);
+  findings.check(workers === 5, `${workers} of 5 reloads started a new worker`);
   findings.check(
     result.failed === 0,
-    `reloads, straight at HAProxy: ${result.failed} of ${result.requests} failed (${result.detail}); ${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms`,
+    `reloads, directly at HAProxy: ${result.failed} of ${result.requests} failed (${result.detail}); ${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms`,
   );
-  await stillOut(test, findings, 'reloads');
+  await checkStillInMaintenance(test, findings, 'reloads');
 }
 
 async function restart(test: TestStack, findings: ScenarioFindings): Promise<void> {
@@ -60,10 +60,14 @@ async function restart(test: TestStack, findings: ScenarioFindings): Promise<voi
     result.failed === 0,
     `restart, through the edge: ${result.failed} of ${result.requests} failed (${result.detail}); p99 ${result.p99} ms, max ${result.max} ms`,
   );
-  await stillOut(test, findings, 'the restart');
+  await checkStillInMaintenance(test, findings, 'the restart');
 }
 
-async function stillOut(test: TestStack, findings: ScenarioFindings, after: string): Promise<void> {
+async function checkStillInMaintenance(
+  test: TestStack,
+  findings: ScenarioFindings,
+  after: string,
+): Promise<void> {
   const stat = await ask(test, 'show stat auth 4 -1');
   const cells =
     stat
@@ -72,7 +76,7 @@ async function stillOut(test: TestStack, findings: ScenarioFindings, after: stri
       ?.split(',') ?? [];
   findings.check(
     cells[17] === 'MAINT',
-    `after ${after} the person's maint is kept (${cells[17]}, ${cells[7]} requests)`,
+    `after ${after} the manual maint is kept (${cells[17]}, ${cells[7]} requests)`,
   );
 }
 

@@ -1,9 +1,9 @@
 import { connect, type Socket } from 'node:net';
 
 export interface KeepAliveResponse {
-  /** 0: no answer, or one that broke off. */
+  /** 0: no response, or an incomplete one. */
   status: number;
-  /** The first cookie that was set, as it is to be sent back; empty when none was. */
+  /** The first cookie of the response, ready to be sent back, or ''. */
   cookie: string;
   /** Until the last byte. */
   ms: number;
@@ -13,8 +13,8 @@ export interface KeepAliveResponse {
 const TIMEOUT_MS = 20_000;
 
 /**
- * One client's kept-alive connection, one request at a time: no more than bytes out and bytes in, so that a thousand of
- * them cost the machine little beside what they load. Reads what our own edge and instances send, not all of HTTP.
+ * A client's keep-alive connection with one request at a time. It is cheap, so that one machine can run a thousand. It
+ * parses only what our own edge and demo instances send, not all of HTTP.
  */
 export class KeepAliveConnection {
   readonly #host: string;
@@ -22,12 +22,12 @@ export class KeepAliveConnection {
   #socket: Socket | null = null;
   #received = '';
   #waiting: {
-    began: number;
+    startedAt: number;
     text: string;
     reused: boolean;
     settle: (reply: KeepAliveResponse) => void;
   } | null = null;
-  /** Requests sent anew because the kept-alive connection was closed under them (RFC 9112 §9.3.1). */
+  /** Requests sent again because the idle connection was closed at the same time (RFC 9112 §9.3.1). */
   resends = 0;
 
   constructor(origin: string) {
@@ -36,11 +36,11 @@ export class KeepAliveConnection {
     this.#port = Number(port);
   }
 
-  /** `head`: request line and fields, without `Host` and the closing empty line. For what may be repeated. Never rejects. */
+  /** `head`: request line and fields, without `Host` and the final empty line. Only for repeatable requests. Never rejects. */
   request(head: string, body = ''): Promise<KeepAliveResponse> {
     return new Promise((settle) => {
       const text = `${head}\r\nhost: ${this.#host}:${this.#port}\r\n\r\n${body}`;
-      this.#waiting = { began: performance.now(), text, reused: this.#socket !== null, settle };
+      this.#waiting = { startedAt: performance.now(), text, reused: this.#socket !== null, settle };
       this.#received = '';
       this.#socket ??= this.#open();
       this.#socket.write(text);
@@ -53,7 +53,7 @@ export class KeepAliveConnection {
 
   #open(): Socket {
     const socket = connect({ host: this.#host, port: this.#port, noDelay: true });
-    const gone = (error: string, closed = true): void => {
+    const fail = (error: string, closed = true): void => {
       socket.destroy();
       if (this.#socket !== socket) return;
       this.#socket = null;
@@ -62,22 +62,25 @@ export class KeepAliveConnection {
         this.#settle(0, error);
         return;
       }
-      // The server's idle time was over as the request came: every client sends what may be repeated once more.
+      // The server's idle timeout expired when the request was sent: repeat it once, as every client does.
       waiting.reused = false;
       this.resends++;
       this.#socket = this.#open();
       this.#socket.write(waiting.text);
     };
     socket.setEncoding('latin1');
-    socket.setTimeout(TIMEOUT_MS, () => this.#waiting && gone(`no answer in ${TIMEOUT_MS / 1_000} s`, false));
+    socket.setTimeout(
+      TIMEOUT_MS,
+      () => this.#waiting && fail(`no response within ${TIMEOUT_MS / 1_000} s`, false),
+    );
     socket.on('data', (chunk: string) => {
       this.#received += chunk;
       const status = completeStatus(this.#received);
       if (status > 0) this.#settle(status, '');
     });
-    socket.on('error', (error) => gone(error.message));
-    // Between two answers that is the server's good right.
-    socket.on('close', () => gone('closed before the answer was whole'));
+    socket.on('error', (error) => fail(error.message));
+    // Between two responses the server may close the connection.
+    socket.on('close', () => fail('closed before the response was complete'));
     return socket;
   }
 
@@ -86,11 +89,11 @@ export class KeepAliveConnection {
     if (!waiting) return;
     this.#waiting = null;
     const cookie = /\r\nset-cookie: ([^;\r]+)/i.exec(this.#received)?.[1] ?? '';
-    waiting.settle({ status, cookie, ms: performance.now() - waiting.began, error });
+    waiting.settle({ status, cookie, ms: performance.now() - waiting.startedAt, error });
   }
 }
 
-/** The status of a whole answer; 0 while bytes are missing. */
+/** The status of a complete response; 0 while bytes are missing. */
 export function completeStatus(text: string): number {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return 0;

@@ -9,38 +9,39 @@ import { type Scenario, ScenarioFindings } from './scenario.ts';
 const VICTIM = 'auth-1';
 const CLIENTS = 32;
 
-/** KV tells the edge of a death a minute late: with the Hub that does not matter, without it others must know. */
+/** KV delivers snapshots a minute late. With the Hub this does not matter; without it, the edge must detect the failure itself. */
 export const kvLag: Scenario = {
   name: 'kv-lag',
   description: `--kv-lag 60s, ${VICTIM} killed -9 under ${CLIENTS} clients, 30 % POST, with the Hub and then without it`,
   async run() {
     const findings = new ScenarioFindings();
-    await once('with the Hub', 25, {}, findings);
-    await once('without the Hub', 100, { SNAPSHOT_LANES: 'kv' }, findings);
+    await runOnce({ label: 'with the Hub', seconds: 25, env: {} }, findings);
+    await runOnce({ label: 'without the Hub', seconds: 100, env: { SNAPSHOT_LANES: 'kv' } }, findings);
     return findings.outcome;
   },
 };
 
-async function once(
-  what: string,
-  seconds: number,
-  env: NodeJS.ProcessEnv,
-  findings: ScenarioFindings,
-): Promise<void> {
+interface Run {
+  label: string;
+  seconds: number;
+  env: NodeJS.ProcessEnv;
+}
+
+async function runOnce(run: Run, findings: ScenarioFindings): Promise<void> {
   const test = await startStack({
     edit: withoutLimits,
     args: ['--kv-lag', '60s'],
-    env,
+    env: run.env,
     readyWithinMs: 150_000,
   });
   const instances = new DemoInstances(test);
   try {
-    const knows = await until(async () => states(await ask(test)).every((state) => state === 'up'), {
+    const knows = await until(async () => states(await sendTraced(test)).every((state) => state === 'up'), {
       withinMs: 130_000,
       everyMs: 500,
     });
-    findings.check(knows !== null, `${what}: the edge routes by a snapshot in which both are up`);
-    await demonstrate(what, seconds, test, instances, findings);
+    findings.check(knows !== null, `${run.label}: the edge routes by a snapshot in which both are up`);
+    await demonstrate(run, test, instances, findings);
   } finally {
     instances.stop();
     await test.stop();
@@ -54,8 +55,7 @@ interface Sent {
 }
 
 async function demonstrate(
-  what: string,
-  seconds: number,
+  { label, seconds }: Run,
   test: TestStack,
   instances: DemoInstances,
   findings: ScenarioFindings,
@@ -67,7 +67,7 @@ async function demonstrate(
     while (Date.now() < ends) {
       const method = Math.random() < 0.3 ? 'POST' : 'GET';
       const at = Date.now();
-      sent.push({ method, at, answer: await ask(test, method, agent) });
+      sent.push({ method, at, answer: await sendTraced(test, method, agent) });
       await sleep(40);
     }
   });
@@ -83,37 +83,37 @@ async function demonstrate(
   const failedPosts = posts.filter(failed);
   findings.check(
     failedGets.length === 0,
-    `${what}: ${failedGets.length} of ${gets.length} GETs failed (${countOccurrences(failedGets.map(why))})`,
+    `${label}: ${failedGets.length} of ${gets.length} GETs failed (${countOccurrences(failedGets.map(why))})`,
   );
   const unsafe = failedPosts.filter(
     ({ at, answer }) => at <= killedAt + 50 && at + answer.ms >= killedAt - 50,
   );
   findings.check(
     unsafe.length === failedPosts.length,
-    `${what}: ${failedPosts.length} of ${posts.length} POSTs failed, ${unsafe.length} of them in flight when it was killed (${countOccurrences(failedPosts.map(why))})`,
+    `${label}: ${failedPosts.length} of ${posts.length} POSTs failed, ${unsafe.length} of them in flight at the kill (${countOccurrences(failedPosts.map(why))})`,
   );
   const after = sent.filter(({ at }) => at > killedAt);
   const touched = after.filter(({ answer }) => tries(answer).some(({ asked }) => asked === VICTIM));
   const last = Math.max(0, ...touched.map(({ at, answer }) => at + answer.ms - killedAt));
   findings.check(
     last < seconds * 1_000 - 5_000,
-    `${what}: the edge last asked for ${VICTIM} ${last.toFixed(0)} ms after the kill (${touched.length} of ${after.length} requests after it)`,
+    `${label}: the edge last tried ${VICTIM} ${last.toFixed(0)} ms after the kill (${touched.length} of ${after.length} requests after it)`,
   );
   const knew = after.find(({ answer }) => states(answer).includes('down'));
   findings.note(
-    `${what}: its snapshot said "down" ${knew ? `${knew.at - killedAt} ms after the kill` : 'never'}`,
+    `${label}: its snapshot reported "down" ${knew ? `${knew.at - killedAt} ms after the kill` : 'never'}`,
   );
 }
 
 const failed = ({ answer }: Sent): boolean => answer.status !== 200;
 
-/** The status, or what the connection said, and how each try ended. */
+/** The status or connection error, and the result of each attempt. */
 function why({ answer }: Sent): string {
   const each = tries(answer).map(({ asked, result }) => `${asked} → ${result}`);
   return `${answer.error ?? answer.status}${each.length > 0 ? ` [${each.join('; ')}]` : ''}`;
 }
 
-function ask({ stack }: TestStack, method = 'GET', agent?: Agent): Promise<RawResponse> {
+function sendTraced({ stack }: TestStack, method = 'GET', agent?: Agent): Promise<RawResponse> {
   return sendRequest(`${stack.edge}/api/v1/auth/x`, {
     method,
     headers: { 'x-acgs-explain': '1', 'x-acgs-token': stack.edgeToken },
@@ -130,6 +130,6 @@ interface Trace {
 const trace = ({ headers }: RawResponse): Trace =>
   JSON.parse(String(headers['x-acgs-trace'] ?? '{}')) as Trace;
 const tries = (answer: RawResponse) => trace(answer).tries ?? [];
-/** As the snapshot has them that this request was routed by. */
+/** States in the snapshot that routed this request. */
 const states = (answer: RawResponse) =>
   (trace(answer).candidates ?? [{ id: '', state: 'none' }]).map(({ state }) => state);

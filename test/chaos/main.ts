@@ -16,9 +16,9 @@ import { storesStopped } from './stores-stopped.ts';
 import { users } from './users.ts';
 
 /**
- * `node test/chaos/main.ts [--think 1-5] [NAME…]`: breaks a running stack under load and tells what clients noticed.
- * `--think`: seconds between an answer and the next request of a simulated user, anything from A to B (`A-B`), or N on
- * average, exponentially (`N`).
+ * `node test/chaos/main.ts [--think 1-5] [NAME…]`: breaks a running stack under load and reports what clients noticed.
+ * `--think`: seconds between a response and the next request of a simulated user: uniform from A to B (`A-B`), or
+ * exponential with mean N (`N`).
  */
 const SCENARIOS: Scenario[] = [
   killedInstance,
@@ -37,10 +37,12 @@ const SCENARIOS: Scenario[] = [
   kvLag,
 ];
 
-const { think, wanted } = given();
+const { think, wanted } = readArguments();
 const unknown = wanted.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name));
 if (unknown.length > 0) {
-  misuse(`unknown ${unknown.join(' ')}; there are ${SCENARIOS.map(({ name }) => name).join(' ')}`);
+  exitWithUsageError(
+    `unknown scenario ${unknown.join(' ')}; expected ${SCENARIOS.map(({ name }) => name).join(' ')}`,
+  );
 }
 let broken = 0;
 for (const scenario of SCENARIOS) {
@@ -57,31 +59,31 @@ for (const scenario of SCENARIOS) {
 }
 process.exitCode = broken > 0 ? 1 : 0;
 
-function given(): { think: ScenarioOptions; wanted: string[] } {
+function readArguments(): { think: ScenarioOptions; wanted: string[] } {
   try {
     const { values, positionals } = parseArgs({
       options: { think: { type: 'string', default: '1-5' } },
       allowPositionals: true,
     });
-    return { think: thinkOf(values.think), wanted: positionals };
+    return { think: parseThink(values.think), wanted: positionals };
   } catch (error) {
-    return misuse(error instanceof Error ? error.message : String(error));
+    return exitWithUsageError(error instanceof Error ? error.message : String(error));
   }
 }
 
-function thinkOf(text: string): ScenarioOptions {
+function parseThink(text: string): ScenarioOptions {
   const [, from, to] = /^(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?$/.exec(text) ?? [];
-  if (from === undefined) return misuse(`--think ${text}: seconds are wanted, such as 1 or 1-5`);
-  const least = Number(from) * 1_000;
+  if (from === undefined) return exitWithUsageError(`--think ${text}: expected seconds such as 1 or 1-5`);
+  const fromMs = Number(from) * 1_000;
   if (to !== undefined) {
-    const span = Number(to) * 1_000 - least;
-    return { think: () => least + Math.random() * span, thinkText: `${from} to ${to} s, evenly spread` };
+    const span = Number(to) * 1_000 - fromMs;
+    return { think: () => fromMs + Math.random() * span, thinkText: `${from} to ${to} s, uniform` };
   }
-  const think = () => Math.min(10 * least, -Math.log(1 - Math.random()) * least);
+  const think = () => Math.min(10 * fromMs, -Math.log(1 - Math.random()) * fromMs);
   return { think, thinkText: `${from} s on average` };
 }
 
-function misuse(why: string): never {
+function exitWithUsageError(why: string): never {
   process.stderr.write(`${why}\n`);
   process.exit(2);
 }

@@ -9,7 +9,7 @@ import { startLighttpd, startNginx, type WebServer, writeSite } from './web-serv
 
 const MEGABYTES = 64;
 
-/** Instances we did not write, `npm start -- --no-demo --config …`: what a server says must reach the client as it is. */
+/** Third-party servers as instances (`npm start -- --no-demo --config …`): responses must reach the client unchanged. */
 export const nginxInstances: Scenario = {
   name: 'nginx-instances',
   description:
@@ -25,7 +25,7 @@ export const nginxInstances: Scenario = {
     try {
       const test = await startStack({ configText: config(servers), args: ['--no-demo'] });
       try {
-        await asItIs(findings, test.stack.edge, servers, sha256);
+        await checkUnchanged(findings, test.stack.edge, servers, sha256);
         const load = startLoad(`${test.stack.edge}/index.html`, { seconds: 8 });
         await sleep(3_000);
         servers[0]?.child.signal('SIGKILL');
@@ -34,7 +34,7 @@ export const nginxInstances: Scenario = {
       } finally {
         await test.stop();
       }
-      findings.check(servers[1]?.child.running === true, 'lighttpd still runs after the stack has ended');
+      findings.check(servers[1]?.child.running === true, 'lighttpd runs after the stack has stopped');
     } finally {
       await Promise.all(servers.map(({ child }) => child.stop()));
       removeFolder(folder);
@@ -54,7 +54,7 @@ haproxy: { rateLimit: off }
 `;
 }
 
-async function asItIs(
+async function checkUnchanged(
   findings: ScenarioFindings,
   edge: string,
   servers: WebServer[],
@@ -63,7 +63,7 @@ async function asItIs(
   const direct = servers.map(({ port }) => sendRequest(`http://127.0.0.1:${port}/digits.txt`));
   const etags = (await Promise.all(direct)).map(({ headers }) => String(headers.etag)).join(', ');
   const large = (body: Buffer) => createHash('sha256').update(body).digest('hex') === sha256;
-  const kinds: [string, string, RawRequest, (answer: RawResponse) => boolean][] = [
+  const cases: [string, string, RawRequest, (answer: RawResponse) => boolean][] = [
     ['GET', '/digits.txt', {}, ({ status, body }) => status === 200 && String(body) === '0123456789'],
     [
       'HEAD',
@@ -93,15 +93,15 @@ async function asItIs(
     ],
     [`${MEGABYTES} MiB, checksum`, '/large.bin', {}, ({ status, body }) => status === 200 && large(body)],
   ];
-  for (const [kind, path, how, holds] of kinds) {
+  for (const [name, path, request, isCorrect] of cases) {
     const by = new Map<string, string>();
     for (let turn = 0; turn < 12 && by.size < servers.length; turn++) {
-      const answer = await sendRequest(edge + path, how);
-      const told = `${answer.status} ${answer.error ?? ''}${JSON.stringify(answer.headers)}`;
-      by.set(String(answer.headers['x-acgs-instance']), holds(answer) ? '' : told);
+      const answer = await sendRequest(edge + path, request);
+      const details = `${answer.status} ${answer.error ?? ''}${JSON.stringify(answer.headers)}`;
+      by.set(String(answer.headers['x-acgs-instance']), isCorrect(answer) ? '' : details);
     }
-    const wrong = [...by].filter(([, told]) => told).map(([id, told]) => `${id}: ${told}`);
-    const right = wrong.length === 0 && by.size === servers.length;
-    findings.check(right, `${kind}: ${wrong.join('; ') || [...by.keys()].join(', ')}`);
+    const wrong = [...by].filter(([, details]) => details).map(([id, details]) => `${id}: ${details}`);
+    const correct = wrong.length === 0 && by.size === servers.length;
+    findings.check(correct, `${name}: ${wrong.join('; ') || [...by.keys()].join(', ')}`);
   }
 }

@@ -7,11 +7,11 @@ import { sendRequest } from './http-request.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
 import { startLighttpd, startNginx, type WebServer, writeSite } from './web-servers.ts';
 
-/** Instances behind TLS of their own, and one that is only connected to: who is taken in, who is kept out, and why. */
+/** Instances with TLS, and one probed by TCP: which are accepted and which rejected, and why. */
 export const nginxTls: Scenario = {
   name: 'nginx-tls',
   description:
-    'nginx over HTTPS with an authority of its own, asking for our certificate; lighttpd probed by TCP; both stopped',
+    'nginx over HTTPS with a private CA and client certificates; lighttpd probed by TCP; both stopped',
   async run() {
     const findings = new ScenarioFindings();
     const folder = createPrivateFolder('acgs-ntls');
@@ -69,22 +69,22 @@ async function demonstrate(
   };
   findings.check(
     (await answered('/digits.txt')) === '200 tls-1',
-    `HTTPS, own authority, our certificate: ${await reason('tls')}`,
+    `HTTPS, private CA, client certificate: ${await reason('tls')}`,
   );
   findings.check((await answered('/old/')).endsWith(' tcp-1'), `TCP: ${await reason('tcp')}`);
-  const refused = await reason('other');
-  findings.check(/^down: .*unknown authority/.test(refused), `signed by a stranger: ${refused}`);
-  findings.check((await answered('/other')).startsWith('503'), 'and no request goes there');
+  const rejected = await reason('other');
+  findings.check(/^down: .*unknown authority/.test(rejected), `signed by an unknown CA: ${rejected}`);
+  findings.check((await answered('/other')).startsWith('503'), 'the rejected instance gets no request');
 
   for (const [index, service] of [
     [0, 'tls'],
     [2, 'tcp'],
   ] as const) {
-    const began = Date.now();
+    const killedAt = Date.now();
     servers[index]?.child.signal('SIGKILL');
     const out = await until(
       async () =>
-        !(await serverStat(stack, service, `${service}-1`)).status?.startsWith('UP') && Date.now() - began,
+        !(await serverStat(stack, service, `${service}-1`)).status?.startsWith('UP') && Date.now() - killedAt,
       { everyMs: 10 },
     );
     findings.check(

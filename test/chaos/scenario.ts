@@ -1,14 +1,14 @@
-/** One demonstration under load: what it found, for a person, and whether everything held. */
+/** Result of a scenario: report lines, and the failed checks. */
 export interface ScenarioOutcome {
   lines: string[];
   broken: string[];
 }
 
-/** What the command line may change. */
+/** Options of the command line. */
 export interface ScenarioOptions {
-  /** Milliseconds a simulated user waits between an answer and its next request. */
+  /** Milliseconds between a response and the next request of a simulated user. */
   think: () => number;
-  /** How that is told. */
+  /** Description of `think` for the report. */
   thinkText: string;
 }
 
@@ -18,7 +18,7 @@ export interface Scenario {
   run(options: ScenarioOptions): Promise<ScenarioOutcome>;
 }
 
-/** Collects findings and checks in the order they are made. */
+/** Collects notes and checks in order. */
 export class ScenarioFindings {
   readonly lines: string[] = [];
   readonly broken: string[] = [];

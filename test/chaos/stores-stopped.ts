@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
+import type { StackFile } from '../../dev/stack/stack-file.ts';
 import { startLoad } from '../harness/load.ts';
 import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
@@ -8,10 +9,10 @@ import { type Scenario, ScenarioFindings } from './scenario.ts';
 
 const OUTAGE_MS = 15_000;
 
-/** Redis and Postgres stand still under load; afterwards live state is whole again and no row of history is missing. */
+/** Redis and Postgres are paused under load. Afterwards live state is complete and no history row is missing. */
 export const storesStopped: Scenario = {
   name: 'stores-stopped',
-  description: 'Redis and Postgres stopped for 15 s under load, then going on',
+  description: 'Redis and Postgres paused for 15 s under load',
   async run() {
     const findings = new ScenarioFindings();
     const test = await startStack({ edit: withoutLimits });
@@ -28,7 +29,7 @@ async function demonstrate({ stack, output }: TestStack, findings: ScenarioFindi
   const load = startLoad(`${stack.edge}/api/v1/auth/x`, { seconds: 28 });
   await sleep(4_000);
   const from = Date.now();
-  // A stopped process, not a killed one: the supervisor would bring a killed one back at once.
+  // Pause instead of kill: the supervisor would restart a killed process at once.
   const pids = [stack.pids.redis, ...(await postgresTree(stack.pids.postgres))].filter((pid) => pid !== null);
   for (const pid of pids) process.kill(pid, 'SIGSTOP');
   await sleep(OUTAGE_MS);
@@ -40,8 +41,8 @@ async function demonstrate({ stack, output }: TestStack, findings: ScenarioFindi
     `${result.failed} of ${result.requests} requests failed (${result.detail})`,
   );
   findings.note(`${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms`);
-  await liveStateIsWhole(stack.redis ?? '', stack.instances.length, findings);
-  await noRowIsMissing(stack.postgres ?? '', stack.instances.length, from, to, findings);
+  await checkLiveState(stack.redis ?? '', stack.instances.length, findings);
+  await checkHistoryRows(stack, { from, to }, findings);
   if (/ended/.test(output()))
     findings.note(
       output()
@@ -58,7 +59,7 @@ async function postgresTree(postmaster: number | null): Promise<number[]> {
   return [postmaster, ...children.filter(Boolean).map(Number)];
 }
 
-async function liveStateIsWhole(url: string, instances: number, findings: ScenarioFindings): Promise<void> {
+async function checkLiveState(url: string, instances: number, findings: ScenarioFindings): Promise<void> {
   const redis = new Redis(url);
   const count = await until(
     async () => {
@@ -79,24 +80,23 @@ async function liveStateIsWhole(url: string, instances: number, findings: Scenar
   redis.disconnect();
 }
 
-async function noRowIsMissing(
-  url: string,
-  instances: number,
-  from: number,
-  to: number,
+async function checkHistoryRows(
+  stack: StackFile,
+  { from, to }: { from: number; to: number },
   findings: ScenarioFindings,
 ): Promise<void> {
-  const client = new Client({ connectionString: url });
+  const instances = stack.instances.length;
+  const client = new Client({ connectionString: stack.postgres ?? '' });
   await client.connect();
-  // One row per instance every 10 s: none of the outage's may be missing, none may stand there twice.
+  // One row per instance every 10 s: none may be missing and none duplicated.
   const query = `SELECT instance_id, count(*)::int AS rows, count(DISTINCT timestamp)::int AS times
     FROM load_balancing_metrics WHERE timestamp BETWEEN $1 AND $2 GROUP BY instance_id`;
-  const enough = Math.floor((to - from) / 10_000);
+  const minRows = Math.floor((to - from) / 10_000);
   const rows = await until(
     async () => {
       const found = (await client.query<{ rows: number; times: number }>(query, [from / 1000, to / 1000]))
         .rows;
-      return found.length === instances && found.every((row) => row.rows >= enough) && found;
+      return found.length === instances && found.every((row) => row.rows >= minRows) && found;
     },
     { withinMs: 40_000, everyMs: 500 },
   );

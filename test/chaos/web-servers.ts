@@ -12,7 +12,7 @@ export interface WebServer {
   child: Child;
 }
 
-/** The same files for every server, of the same age: a validator of one is not always one of the other. */
+/** Writes the same files with the same modification time for every server. */
 export function writeSite(folder: string, megabytes: number): { root: string; sha256: string } {
   const root = join(folder, 'site');
   mkdirSync(join(root, 'old'), { recursive: true });
@@ -29,7 +29,7 @@ export function writeSite(folder: string, megabytes: number): { root: string; sh
   return { root, sha256: createHash('sha256').update(large).digest('hex') };
 }
 
-/** One process, so that a kill leaves nothing of it. Redirects `/moved` and `/old` (a folder, by its own rule). */
+/** One process, so that a kill leaves no workers. Redirects `/moved`, and `/old` because it is a folder. */
 export async function startNginx(
   folder: string,
   root: string,
@@ -48,12 +48,26 @@ export async function startNginx(
 http { access_log off; server { listen 127.0.0.1:${port}${tls && ' ssl'}; ${tls} root ${root}; absolute_redirect off;
   location = /who { return 200 "nginx"; } location = /moved { return 301 /digits.txt?from=moved; } } }\n`,
   );
-  return start('nginx', 'nginx-light', ['-e', 'stderr', '-c', file], folder, id, port);
+  return start({
+    program: 'nginx',
+    debianPackage: 'nginx-light',
+    args: ['-e', 'stderr', '-c', file],
+    folder,
+    id,
+    port,
+  });
 }
 
-/** The same once more, on the same port, after its end. */
+/** Starts a stopped nginx again on its port. */
 export const restartNginx = (folder: string, { id, port }: WebServer): Promise<WebServer> =>
-  start('nginx', 'nginx-light', ['-e', 'stderr', '-c', join(folder, `${id}.conf`)], folder, id, port);
+  start({
+    program: 'nginx',
+    debianPackage: 'nginx-light',
+    args: ['-e', 'stderr', '-c', join(folder, `${id}.conf`)],
+    folder,
+    id,
+    port,
+  });
 
 export async function startLighttpd(folder: string, root: string, id: string): Promise<WebServer> {
   const port = await freePort();
@@ -65,21 +79,30 @@ server.document-root = "${root}"\nserver.bind = "127.0.0.1"\nserver.port = ${por
 mimetype.assign = (".txt" => "text/plain", ".html" => "text/html")
 url.redirect = ("^/moved$" => "/digits.txt?from=moved")\n`,
   );
-  return start('lighttpd', 'lighttpd', ['-D', '-f', file], folder, id, port);
+  return start({
+    program: 'lighttpd',
+    debianPackage: 'lighttpd',
+    args: ['-D', '-f', file],
+    folder,
+    id,
+    port,
+  });
 }
 
-async function start(
-  program: string,
-  debianPackage: string,
-  args: string[],
-  folder: string,
-  id: string,
-  port: number,
-): Promise<WebServer> {
+interface ServerStart {
+  program: string;
+  debianPackage: string;
+  args: string[];
+  folder: string;
+  id: string;
+  port: number;
+}
+
+async function start({ program, debianPackage, args, folder, id, port }: ServerStart): Promise<WebServer> {
   const command = findProgram(program);
   if (!command) throw new Error(`${program} is not installed: apt-get install ${debianPackage}`);
   const child = await startChild({ name: id, command, args, logFile: join(folder, `${id}.log`) });
-  // Over TLS it answers a plain request too, with a 400.
+  // A TLS server answers a plain HTTP request with 400.
   await waitUntilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).status < 500);
   return { id, port, child };
 }

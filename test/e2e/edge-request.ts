@@ -7,7 +7,7 @@ export interface EdgeResponse {
   body: { service?: string; instance_id?: string; path?: string; [key: string]: unknown };
 }
 
-/** One request through the edge as the client with this address (the stack runs with --simulate-clients). */
+/** Sends one request through the edge with a simulated client address (the stack runs with --simulate-clients). */
 export async function requestEdge(
   stack: StackFile,
   path: string,
@@ -16,7 +16,7 @@ export async function requestEdge(
   const base = via === 'edge' ? stack.edge : stack.gateway;
   const response = await fetch(`${base}${path}`, {
     method,
-    // One that was kept open may be closed by the other side while this process is held up: no fault of the system.
+    // A keep-alive connection can be closed by the server while this process is busy; that is not an error of the system.
     headers: { 'x-acgs-sim-client': client, connection: 'close', ...headers },
     redirect: 'manual',
   });

@@ -19,18 +19,18 @@ afterAll(async () => {
   rmSync(stateDir, { recursive: true, force: true });
 });
 
-describe('the stack without Redis and Postgres, its KV down', () => {
-  it('does the same: answers, limits, survives a killed instance', async () => {
+describe('the stack without Redis and Postgres, with KV down', () => {
+  it('answers, limits and survives a killed instance', async () => {
     const { stack } = test;
     expect(stack).toMatchObject({ redis: null, postgres: null, pids: { redis: null, postgres: null } });
     expect((await requestEdge(stack, '/api/v1/policy/x')).body.service).toBe('pgc');
     const limited = { client: '198.51.100.9' };
     const denied = async () => (await requestEdge(stack, '/api/v1/policy/x', limited)).status === 429;
-    // After twenty within ten seconds; a machine that is slower than that gets there when it is faster.
+    // The limit is twenty in ten seconds; a slow machine needs more requests.
     expect(await until(denied, { everyMs: 0 })).toBe(true);
 
     const pid = stack.instances.find(({ id }) => id === 'pgc-1')?.pid;
-    // 0 would be everybody here.
+    // kill(0) would signal the whole process group.
     if (!pid) throw new Error('pgc-1 does not run');
     process.kill(pid, 'SIGKILL');
     const answers = await Promise.all(
@@ -44,14 +44,14 @@ describe('the stack without Redis and Postgres, its KV down', () => {
     );
   });
 
-  it('lets no second stack into its state folder', async () => {
+  it('rejects a second stack with the same state folder', async () => {
     const run = runStart(['--no-install', '--state-dir', stateDir, '--port-offset', '40000']);
     expect(await run.ended).toBe(2);
     expect(run.stderr()).toMatch(/^a stack \(pid \d+\) already runs with state folder /);
     expect(existsSync(join(stateDir, 'stack.json'))).toBe(true);
   });
 
-  it('leaves nothing even when its supervisor is killed outright', async () => {
+  it('leaves nothing when the supervisor is killed', async () => {
     const record = join(stateDir, 'processes.json');
     const { supervisor, folders } = JSON.parse(readFileSync(record, 'utf8')) as {
       supervisor: { pid: number };
@@ -59,7 +59,7 @@ describe('the stack without Redis and Postgres, its KV down', () => {
     };
     process.kill(supervisor.pid, 'SIGKILL');
     expect(await test.end('SIGTERM')).toBe(1);
-    // What the next start does first.
+    // The first step of the next start.
     expect(await stopLeftovers(record)).toBe(null);
     const { stack } = test;
     const pids = [...Object.values(stack.pids), ...stack.instances.map(({ pid }) => pid)].filter(

@@ -22,8 +22,8 @@ async function refused(...args: string[]): Promise<{ code: number | null; stderr
   };
 }
 
-describe('npm start, used wrongly', () => {
-  it('tells all mistakes of a broken config, each with its place, and starts nothing', async () => {
+describe('npm start with wrong usage', () => {
+  it('reports all errors of a configuration with their positions and starts nothing', async () => {
     const file = join(folder, 'broken.yaml');
     const broken = editedConfig((document) => {
       document.setIn(['version'], 3);
@@ -53,14 +53,14 @@ describe('npm start, used wrongly', () => {
     [['--config', '/no/such.yaml'], '--config /no/such.yaml cannot be read: ENOENT'],
     [['--state-dir', 'README.md'], 'README.md cannot be used as a folder: EEXIST'],
     [['--state-dir', '/proc/none/state'], '--state-dir /proc/none/state cannot be used as a folder: ENOENT'],
-  ])('refuses %j with one clear line', async (args, message) => {
+  ])('rejects %j with one line', async (args, message) => {
     const { code, stderr } = await refused(...args);
     expect(code).toBe(2);
     expect(stderr).toContain(message);
     expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 
-  it('names a port that is taken, what wanted it, and the way out', async () => {
+  it('names the port in use, the server that needs it, and the option to shift ports', async () => {
     const offset = await freeOffset();
     const port = 8090 + offset;
     const server = createServer().listen(port, '127.0.0.1');

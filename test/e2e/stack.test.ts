@@ -25,15 +25,15 @@ const PREFIXES = {
 let test: TestStack;
 let foldersBefore: string[];
 let clients = 0;
-/** A client that nobody was before: its limits are untouched. */
-const someone = () => `198.18.${Math.floor(clients / 250)}.${clients++ % 250}`;
+/** The address of a new client, with unused limits. */
+const newClient = () => `198.18.${Math.floor(clients / 250)}.${clients++ % 250}`;
 const folders = () => readdirSync(tmpdir()).filter((name) => /^acgs-[A-Za-z0-9]{6}$/.test(name));
 
 beforeAll(async () => {
   foldersBefore = folders();
   test = await startStack({
     args: ['--simulate-clients'],
-    // A window that even a slow machine fills before it is over.
+    // A window long enough for a slow machine.
     edit: (document) => {
       const perIp = { name: 'per-ip', key: 'ip', limit: 20, window: '10m', scope: 'edge' };
       document.setIn(['services', 'auth', 'rateLimits'], [perIp]);
@@ -44,7 +44,7 @@ afterAll(() => test?.stop());
 
 describe('the whole system on one machine', () => {
   it.each(Object.entries(PREFIXES))(
-    '%s answers below its prefix, through edge and gateway',
+    '%s answers under its prefix through edge and gateway',
     async (service, prefix) => {
       const edge = await requestEdge(test.stack, `${prefix}/health`, { client: '198.51.100.2' });
       expect(edge).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
@@ -54,11 +54,11 @@ describe('the whole system on one machine', () => {
     },
   );
 
-  it('spreads calls over the instances, and sends an unknown path to the default service', async () => {
+  it('distributes requests over the instances and sends an unknown path to the default service', async () => {
     const seen = new Set<string | null>();
-    // Ten calls nearly always suffice; one whose first answer was slow is asked seldom for a while.
+    // Usually ten requests suffice; an instance with a slow first response gets few requests for a while.
     await until(async () => {
-      seen.add((await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() })).instance);
+      seen.add((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).instance);
       return seen.size > 1;
     });
     expect([...seen].sort()).toEqual(['auth-1', 'auth-2']);
@@ -67,7 +67,7 @@ describe('the whole system on one machine', () => {
     );
   });
 
-  it('keeps a client at one instance by its cookie', async () => {
+  it('keeps a client on one instance by its cookie', async () => {
     const first = await requestEdge(test.stack, '/api/v1/integrity/x', { client: '198.51.100.4' });
     const cookie = first.headers.get('set-cookie')?.split(';')[0] ?? '';
     expect(cookie).toMatch(/^acgs_affinity=/);
@@ -80,8 +80,8 @@ describe('the whole system on one machine', () => {
     }
   });
 
-  it('answers the 21st request within the window with 429 and says what the limit is', async () => {
-    const client = someone();
+  it('answers the 21st request in the window with 429 and the limit', async () => {
+    const client = newClient();
     for (let call = 1; call <= 20; call++) {
       const { status, headers } = await requestEdge(test.stack, '/api/v1/auth/x', { client });
       expect({ call, status }).toEqual({ call, status: 200 });
@@ -93,11 +93,11 @@ describe('the whole system on one machine', () => {
     expect(denied.headers.get('content-type')).toBe('application/problem+json');
     expect(Number(denied.headers.get('retry-after'))).toBeGreaterThan(0);
     expect(denied.body).toMatchObject({ status: 429, 'violated-policies': ['per-ip'] });
-    // Another client is none the worse.
-    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() })).status).toBe(200);
+    // Another client is not affected.
+    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).status).toBe(200);
   });
 
-  it('describes itself in stack.json, for its owner alone', () => {
+  it('writes stack.json, readable by the owner only', () => {
     const { stack, stateDir } = test;
     expect(statSync(join(stateDir, 'stack.json')).mode & 0o777).toBe(0o600);
     expect(statSync(join(stateDir, 'secrets.env')).mode & 0o777).toBe(0o600);
@@ -110,7 +110,7 @@ describe('the whole system on one machine', () => {
     expect(test.output()).not.toMatch(/warn|error|deprecat/i);
   });
 
-  it('survives a killed instance: no request fails, everyone knows, traffic returns after proved health', async () => {
+  it('survives a killed instance: no request fails, all components know, traffic returns after passed probes', async () => {
     const { stack } = test;
     const victim = stack.instances.find(({ id }) => id === 'fv-2');
     const path = '/api/v1/formal-verification/x';
@@ -129,13 +129,13 @@ describe('the whole system on one machine', () => {
     const asked = Promise.all([loop(), loop(), loop(), loop()]);
     let restarted: ChildProcess | undefined;
     try {
-      await untilEveryoneKnows(stack, victim?.pid);
+      await killAndWaitUntilKnown(stack, victim?.pid);
       const port = new URL(victim?.url ?? '').port;
       restarted = spawn(process.execPath, ['dev/instance.ts', 'fv', 'fv-2', port], {
         cwd: ROOT,
         stdio: 'ignore',
       });
-      // Text, since the row is empty for a moment: "0" is a count.
+      // Compare as text, because the row can be empty for a moment and "0" is a valid count.
       const before = await until(async () => (await serverStat(stack, 'fv', 'fv-2')).stot);
       const served = async () => Number((await serverStat(stack, 'fv', 'fv-2')).stot) > Number(before);
       expect(await until(served)).toBe(true);
@@ -147,11 +147,11 @@ describe('the whole system on one machine', () => {
       restarted?.kill('SIGKILL');
     }
     expect(failures).toEqual([]);
-    const told = () => test.output().includes('node_modules/.bin/node dev/instance.ts fv fv-2');
-    expect(await until(told)).toBe(true);
+    const hintPrinted = () => test.output().includes('node_modules/.bin/node dev/instance.ts fv fv-2');
+    expect(await until(hintPrinted)).toBe(true);
   });
 
-  it('starts its parts again when they die, and goes on answering meanwhile', {
+  it('restarts its services when they die and answers requests meanwhile', {
     timeout: 240_000,
   }, async () => {
     const now = () => readFileSync(join(test.stateDir, 'stack.json'), 'utf8');
@@ -162,7 +162,7 @@ describe('the whole system on one machine', () => {
     const statuses: number[] = [];
     const back = await until(
       async () => {
-        const { status } = await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() });
+        const { status } = await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() });
         statuses.push(status);
         const pids = pidsNow();
         return names.every((name) => pids[name] !== null && pids[name] !== before[name]);
@@ -179,19 +179,19 @@ describe('the whole system on one machine', () => {
       withinMs: 100_000,
     });
     expect(edge).not.toBe(null);
-    // It routes by the last snapshot it kept: no need to wait for a new one.
-    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: someone() })).status).toBe(200);
+    // It routes by the last snapshot on disk.
+    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).status).toBe(200);
     test.stack.pids = pidsNow();
   });
 
   // Last: it ends the stack.
-  it('leaves nothing behind when it is told to stop', async () => {
+  it('leaves nothing behind after a stop signal', async () => {
     const { stack, stateDir } = test;
     expect(await test.end('SIGINT')).toBe(0);
     const pids = [...Object.values(stack.pids), ...stack.instances.map(({ pid }) => pid)];
     expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
     for (const url of [stack.edge, stack.gateway, stack.agent, stack.redis, stack.postgres]) {
-      // What a part left in its group has been killed, and may take a moment to be gone.
+      // Killed members of a process group can take a moment to end.
       expect(await until(() => isPortFree(Number(new URL(url ?? '').port)))).toBe(true);
     }
     expect(existsSync(join(stateDir, 'stack.json'))).toBe(false);
@@ -201,19 +201,19 @@ describe('the whole system on one machine', () => {
 });
 
 function kill(pid: number | null | undefined): void {
-  // 0 would be everybody here.
+  // kill(0) would signal the whole process group.
   if (!pid) throw new Error('there is no such process');
   process.kill(pid, 'SIGKILL');
 }
 
-/** Kills fv-2 and waits until HAProxy, the edge, Redis and Postgres have it as down. */
-async function untilEveryoneKnows(stack: StackFile, pid: number | null | undefined): Promise<void> {
+/** Kills fv-2 and waits until HAProxy, the edge, Redis and Postgres report it as down. */
+async function killAndWaitUntilKnown(stack: StackFile, pid: number | null | undefined): Promise<void> {
   const killedAt = Date.now() / 1000;
   kill(pid);
   const redis = new Redis(stack.redis ?? '');
   const postgres = new Client({ connectionString: stack.postgres ?? '' });
   await postgres.connect();
-  const told = await Promise.all([
+  const results = await Promise.all([
     until(async () => {
       const { status } = await serverStat(stack, 'fv', 'fv-2');
       return status && !status.startsWith('UP');
@@ -230,14 +230,14 @@ async function untilEveryoneKnows(stack: StackFile, pid: number | null | undefin
   ]);
   redis.disconnect();
   await postgres.end();
-  expect(told).not.toContain(null);
+  expect(results).not.toContain(null);
 }
 
 async function agentsView(stack: StackFile): Promise<string> {
   return (await fetch(`${stack.agent}/v1/services/fv/instances`)).text();
 }
 
-/** Other test files run stacks of their own at the same time. */
+/** Other test files run their own stacks at the same time. */
 function isOfThisStack(folder: string): boolean {
   return (test.stack.haproxySocket ?? '').includes(`/${folder}/`);
 }

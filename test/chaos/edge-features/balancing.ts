@@ -2,12 +2,12 @@ import { countOccurrences } from '../http-request.ts';
 import type { ScenarioFindings } from '../scenario.ts';
 import { answeringServer, type TestBed } from './test-bed.ts';
 
-const ASKED = 60;
+const REQUESTS = 60;
 
-/** Service → its strategy, and what its spread over the three must look like. */
-const STRATEGIES: Record<string, [strategy: string, holds: (counts: Map<string, number>) => boolean]> = {
-  robin: ['round_robin', (counts) => [...counts.values()].every((count) => count === ASKED / 3)],
-  weighted: ['weighted_round_robin', (counts) => counts.get('nginx') === ASKED / 2],
+/** Maps a service to its strategy and the expected distribution over the three instances. */
+const STRATEGIES: Record<string, [strategy: string, isExpected: (counts: Map<string, number>) => boolean]> = {
+  robin: ['round_robin', (counts) => [...counts.values()].every((count) => count === REQUESTS / 3)],
+  weighted: ['weighted_round_robin', (counts) => counts.get('nginx') === REQUESTS / 2],
   connections: ['least_connections', (counts) => counts.size === 3],
   latency: ['least_response_time', (counts) => counts.size === 3],
   hashed: ['consistent_hash', (counts) => counts.size === 3],
@@ -19,9 +19,9 @@ export const balancingServices = Object.fromEntries(
 );
 
 export async function balancing(stand: TestBed, findings: ScenarioFindings): Promise<void> {
-  for (const [name, [strategy, holds]] of Object.entries(STRATEGIES)) {
+  for (const [name, [strategy, isExpected]] of Object.entries(STRATEGIES)) {
     const seen: string[] = [];
-    for (let client = 0; client < ASKED; client++) {
+    for (let client = 0; client < REQUESTS; client++) {
       seen.push(
         answeringServer(
           await stand.request(`/${name}/`, { headers: { 'x-acgs-sim-client': `198.51.100.${client}` } }),
@@ -29,10 +29,10 @@ export async function balancing(stand: TestBed, findings: ScenarioFindings): Pro
       );
     }
     const counts = new Map([...Map.groupBy(seen, (one) => one)].map(([one, all]) => [one, all.length]));
-    findings.check(holds(counts), `${strategy}: ${countOccurrences(seen)}`);
+    findings.check(isExpected(counts), `${strategy}: ${countOccurrences(seen)}`);
   }
   const headers = { 'x-acgs-sim-client': '198.51.100.7' };
   const again = new Set<string>();
   for (let i = 0; i < 10; i++) again.add(answeringServer(await stand.request('/hashed/', { headers })));
-  findings.check(again.size === 1, `consistent_hash: one client, ten times ${[...again].join(', ')}`);
+  findings.check(again.size === 1, `consistent_hash: ten requests of one client: ${[...again].join(', ')}`);
 }

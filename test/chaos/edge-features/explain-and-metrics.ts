@@ -2,19 +2,21 @@ import { until } from '../../harness/until.ts';
 import type { ScenarioFindings } from '../scenario.ts';
 import type { TestBed } from './test-bed.ts';
 
-/** Explain for the token alone, and the edge's counters in the agent's metrics. */
+/** The explain header needs the token; the edge's counters appear in the agent's metrics. */
 export async function explainAndMetrics(stand: TestBed, findings: ScenarioFindings): Promise<void> {
   const { stack } = stand;
   const explain = { 'x-acgs-explain': '1', 'x-acgs-token': stack.edgeToken };
-  const told = await stand.request('/robin/', { headers: explain });
-  const trace = JSON.parse(String(told.headers['x-acgs-trace'] ?? '{}')) as {
+  const explained = await stand.request('/robin/', { headers: explain });
+  const trace = JSON.parse(String(explained.headers['x-acgs-trace'] ?? '{}')) as {
     candidates?: unknown[];
     tries?: { way: string; result: unknown }[];
   };
-  const untold = await stand.request('/robin/', { headers: { ...explain, 'x-acgs-token': 'wrong' } });
+  const withoutToken = await stand.request('/robin/', { headers: { ...explain, 'x-acgs-token': 'wrong' } });
   findings.check(
-    trace.candidates?.length === 3 && trace.tries?.[0]?.result === 200 && !untold.headers['x-acgs-trace'],
-    `explain: ${trace.candidates?.length} candidates, tried ${trace.tries?.map(({ way }) => way).join(', ')}; nothing with a wrong token`,
+    trace.candidates?.length === 3 &&
+      trace.tries?.[0]?.result === 200 &&
+      !withoutToken.headers['x-acgs-trace'],
+    `explain: ${trace.candidates?.length} candidates, tried ${trace.tries?.map(({ way }) => way).join(', ')}; no trace with a wrong token`,
   );
   const wanted = [
     'acgs_edge_requests_total{service="robin",code="2xx"}',
@@ -23,7 +25,7 @@ export async function explainAndMetrics(stand: TestBed, findings: ScenarioFindin
     'acgs_load_balancer_requests_total{service="robin",instance="robin-nginx",status="success"}',
   ];
   const figures = await until(async () => {
-    // A report rides along with a request.
+    // The edge sends its report together with a request.
     await stand.request('/robin/');
     const page = await (await fetch(`${stack.agent}/metrics`)).text();
     const values = wanted.map((name) => Number(page.split(`${name} `)[1]?.split('\n')[0] ?? 0));
@@ -31,6 +33,6 @@ export async function explainAndMetrics(stand: TestBed, findings: ScenarioFindin
   });
   findings.check(
     figures !== null,
-    `reported to the agent's metrics: ${figures === null ? 'not within a minute' : wanted.map((name, index) => `${name} ${figures[index]}`).join(', ')}`,
+    `reported in the agent's metrics: ${figures === null ? 'timeout' : wanted.map((name, index) => `${name} ${figures[index]}`).join(', ')}`,
   );
 }

@@ -12,7 +12,7 @@ export const failoverServices = Object.fromEntries(
   STRATEGIES.map((strategy) => [nameOf(strategy), `failover: { strategy: ${strategy} }`]),
 );
 
-/** nginx is killed while four clients of each strategy ask. */
+/** Kills nginx while four clients per failover strategy send requests. */
 export async function failoverFeature(stand: TestBed, findings: ScenarioFindings): Promise<void> {
   const ends = Date.now() + SECONDS * 1_000;
   const load = STRATEGIES.map(async (strategy) => {

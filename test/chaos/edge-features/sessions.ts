@@ -7,7 +7,7 @@ export const sessionServices = {
   tenants: 'strategy: round_robin, affinity: { by: header, header: x-tenant }',
 };
 
-/** Sessions of nginx: they move when it is killed, and what happens when it is back depends on what keeps them. */
+/** Sessions on nginx move when it is killed. Only header affinity returns to it after the restart. */
 export async function sessions(stand: TestBed, findings: ScenarioFindings): Promise<void> {
   const cookie = await cookieOf(stand, 'nginx');
   const governance = await find(
@@ -17,12 +17,12 @@ export async function sessions(stand: TestBed, findings: ScenarioFindings): Prom
     'nginx',
   );
   const tenant = await find(stand, '/tenants/', (turn) => ({ 'x-tenant': `t${turn}` }), 'nginx');
-  const kept: [what: string, path: string, headers: Record<string, string>, returns: boolean][] = [
+  const cases: [name: string, path: string, headers: Record<string, string>, returns: boolean][] = [
     ['cookie', '/cookies/', { cookie }, false],
     ['governance session', '/cookies/', governance, false],
     ['header', '/tenants/', tenant, true],
   ];
-  const look = async (path: string, headers: Record<string, string>) => {
+  const instancesOf = async (path: string, headers: Record<string, string>) => {
     const seen = new Set<string>();
     for (let i = 0; i < 6; i++) {
       const answer = await stand.request(path, { headers });
@@ -32,20 +32,20 @@ export async function sessions(stand: TestBed, findings: ScenarioFindings): Prom
     }
     return [...seen].join(', ');
   };
-  const story = new Map<string, string[]>(kept.map(([what]) => [what, []]));
+  const results = new Map<string, string[]>(cases.map(([name]) => [name, []]));
   const all = async () => {
-    for (const [what, path, headers] of kept) story.get(what)?.push(await look(path, headers));
+    for (const [name, path, headers] of cases) results.get(name)?.push(await instancesOf(path, headers));
   };
   await all();
   await stand.kill('nginx');
   await all();
   await stand.restart('nginx');
   await all();
-  for (const [what, , , returns] of kept) {
-    const [before, during, after] = story.get(what) ?? [];
+  for (const [name, , , returns] of cases) {
+    const [before, during, after] = results.get(name) ?? [];
     const moved = during === 'lighttpd' || during === 'demo';
-    const holds = before === 'nginx' && moved && after === (returns ? 'nginx' : during);
-    findings.check(holds, `${what}: on ${before}; nginx killed: ${during}; nginx back: ${after}`);
+    const correct = before === 'nginx' && moved && after === (returns ? 'nginx' : during);
+    findings.check(correct, `${name}: on ${before}; nginx killed: ${during}; nginx back: ${after}`);
   }
 }
 

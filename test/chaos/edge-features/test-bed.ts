@@ -12,19 +12,19 @@ import { restartNginx, startLighttpd, startNginx, type WebServer, writeSite } fr
 export type ServerKind = 'nginx' | 'lighttpd' | 'demo';
 const KINDS: readonly ServerKind[] = ['nginx', 'lighttpd', 'demo'];
 
-/** The running stack with nginx, lighttpd and a demo instance as the three instances of every service. */
+/** The running stack. Every service has three instances: nginx, lighttpd and a demo instance. */
 export interface TestBed extends TestStack {
   request(path: string, how?: RawRequest): Promise<RawResponse>;
-  /** Resolves when agent and edge say so of every service. */
+  /** Resolves when agent and edge report it for every service. */
   kill(kind: 'nginx'): Promise<void>;
   restart(kind: 'nginx'): Promise<void>;
 }
 
-/** Which of the three answered, by what HAProxy says. */
+/** Which of the three servers answered, from x-acgs-instance. */
 export const answeringServer = ({ headers }: RawResponse): string =>
   String(headers['x-acgs-instance']).split('-').at(-1) ?? '';
 
-/** Services by name: what each has of its own, as YAML in one line. */
+/** Starts the stack. `services` maps a service to its own settings, as YAML on one line. */
 export async function startTestBed(services: Record<string, string>): Promise<TestBed> {
   const folder = createPrivateFolder('acgs-parts');
   const { root } = writeSite(folder, 1);
@@ -48,7 +48,7 @@ export async function startTestBed(services: Record<string, string>): Promise<Te
     throw error;
   });
   const { stack } = test;
-  const told = (kind: ServerKind, is: (state: string) => boolean) =>
+  const waitForState = (kind: ServerKind, matches: (state: string) => boolean) =>
     until(async () => {
       const [agent, edge] = await Promise.all([
         fetch(`${stack.agent}/v1/services`).then((answer) => answer.text()),
@@ -56,20 +56,20 @@ export async function startTestBed(services: Record<string, string>): Promise<Te
       ]);
       return [agent, edge].every((text) => {
         const own = statesOf(text).filter(({ id }) => id.endsWith(`-${kind}`));
-        return own.length > 0 && own.every(({ state }) => is(state));
+        return own.length > 0 && own.every(({ state }) => matches(state));
       });
     });
-  await Promise.all(KINDS.map((kind) => told(kind, (state) => state !== 'down')));
+  await Promise.all(KINDS.map((kind) => waitForState(kind, (state) => state !== 'down')));
   return {
     ...test,
     request: (path, how) => sendRequest(stack.edge + path, how),
     async kill(kind) {
       nginx.child.signal('SIGKILL');
-      await told(kind, (state) => state === 'down');
+      await waitForState(kind, (state) => state === 'down');
     },
     async restart(kind) {
       nginx = await restartNginx(folder, nginx);
-      await told(kind, (state) => state !== 'down');
+      await waitForState(kind, (state) => state !== 'down');
     },
     async stop() {
       await test.stop();
@@ -78,7 +78,7 @@ export async function startTestBed(services: Record<string, string>): Promise<Te
   };
 }
 
-/** Of the agent's list and of the edge's status alike. */
+/** The instances in the agent's service list or the edge's status. */
 function statesOf(text: string): { id: string; state: string }[] {
   const { services } = JSON.parse(text) as { services: { instances: { id: string; state: string }[] }[] };
   return services.flatMap(({ instances }) => instances);

@@ -11,13 +11,13 @@ export const trustServices = {
   guarded: 'access: [ { path: /guarded/admin, allow: [ 10.0.0.0/8 ] } ]',
 };
 
-/** What must be refused: an old snapshot under a good signature, a forged one, a closed path, a gateway without a token. */
+/** Must be rejected: an outdated snapshot with a valid signature, a forged snapshot, a denied path, a gateway request without a token. */
 export async function trust(stand: TestBed, findings: ScenarioFindings): Promise<void> {
   const { stack, stateDir } = stand;
-  const place = `${stack.edge}/__acgs/snapshot/main`;
-  const order = async () => (await (await fetch(place)).json()) as { epoch: number; seq: number };
+  const url = `${stack.edge}/__acgs/snapshot/main`;
+  const order = async () => (await (await fetch(url)).json()) as { epoch: number; seq: number };
   const put = async (body: string | Uint8Array<ArrayBuffer>) =>
-    (await fetch(place, { method: 'PUT', body })).status;
+    (await fetch(url, { method: 'PUT', body })).status;
 
   const env = parseEnv(readFileSync(join(stateDir, 'secrets.env'), 'utf8'));
   const key = await importSigningKey(env.SNAPSHOT_SIGNING_KEY ?? '');
@@ -37,7 +37,7 @@ export async function trust(stand: TestBed, findings: ScenarioFindings): Promise
   const still = await stand.request('/guarded/');
   findings.check(
     replayed === 409 && forged === 401 && after.epoch === epoch && after.seq >= seq && still.status === 200,
-    `snapshot ${epoch}.${seq - 1} under a good signature: ${replayed}; a forged one: ${forged}; routed as before: ${still.status}`,
+    `snapshot ${epoch}.${seq - 1} with a valid signature: ${replayed}; forged: ${forged}; requests still answered: ${still.status}`,
   );
 
   const from = (address: string) => ({ headers: { 'x-acgs-sim-client': address } });
@@ -46,7 +46,7 @@ export async function trust(stand: TestBed, findings: ScenarioFindings): Promise
   const inside = await stand.request('/guarded/admin/x', from('10.1.2.3'));
   findings.check(
     denied.status === 403 && spelled.status === 403 && ![401, 403].includes(inside.status),
-    `closed path from outside: ${denied.status}, spelled otherwise: ${spelled.status}; from inside: ${inside.status}`,
+    `denied path from outside: ${denied.status}, encoded differently: ${spelled.status}; from inside: ${inside.status}`,
   );
 
   const gateway = `${stack.gateway}/guarded/`;
@@ -54,9 +54,9 @@ export async function trust(stand: TestBed, findings: ScenarioFindings): Promise
   const forgedToken = await sendRequest(gateway, { headers: { 'x-acgs-edge': 'e30.e30.AAAA' } });
   findings.check(
     [401, 403].includes(bare.status) && forgedToken.status === 401,
-    `gateway with requireEdge, asked without the edge's token: ${bare.status}, with a forged one: ${forgedToken.status}, by the edge: ${still.status}`,
+    `gateway with requireEdge, without the edge's token: ${bare.status}, with a forged token: ${forgedToken.status}, through the edge: ${still.status}`,
   );
 
   const range = await stand.request('/digits.txt', { headers: { range: 'bytes=2-4' } });
-  findings.check(range.status === 404, `a path of no service: ${range.status}`);
+  findings.check(range.status === 404, `a path without a service: ${range.status}`);
 }
