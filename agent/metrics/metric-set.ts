@@ -1,21 +1,41 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { createSketchHistogram } from './sketch-histogram.ts';
 
-/** Seconds. 0.5 is the target of the guide; the ladder around it is fine enough for a useful p95. */
+/** Seconds. Fine steps around 0.5, the latency target of the original guide. */
 const LATENCY = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.4, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60];
 
 const INSTANCE = ['service', 'instance'] as const;
 
-/** Every metric the agent serves: the names the guide's dashboards know, then our own. One place for all names. */
+function createFactory(registry: Registry) {
+  const registers = [registry];
+  return {
+    counter: <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+      new Counter({ name, help, labelNames, registers }),
+    gauge: <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
+      new Gauge({ name, help, labelNames, registers }),
+  };
+}
+
+type MetricFactory = ReturnType<typeof createFactory>;
+
+/** All metrics of the agent. */
 export function createMetricSet() {
   const registry = new Registry();
-  const registers = [registry];
-  const counter = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Counter({ name, help, labelNames, registers });
-  const gauge = <L extends string>(name: string, help: string, labelNames: readonly L[] = []) =>
-    new Gauge({ name, help, labelNames, registers });
+  const factory = createFactory(registry);
   return {
     registry,
+    ...guideMetrics(factory),
+    ...instanceMetrics(factory),
+    ...agentMetrics(factory),
+    ...edgeMetrics(factory),
+  };
+}
+
+export type MetricSet = ReturnType<typeof createMetricSet>;
+
+/** The names that the original guide's dashboards use. */
+function guideMetrics({ counter, gauge }: MetricFactory) {
+  return {
     requests: counter('acgs_load_balancer_requests_total', 'Requests answered, by instance and outcome.', [
       ...INSTANCE,
       'status',
@@ -33,18 +53,23 @@ export function createMetricSet() {
     health: gauge('acgs_backend_server_health', 'Active probes: 1 healthy, 0 not.', INSTANCE),
     responseTime: createSketchHistogram(
       'acgs_load_balancer_response_time_seconds',
-      'Time to answer, by instance, as HAProxy (or, on the direct path, the edge) measured it.',
+      'Response time by instance, measured by HAProxy or, for direct requests, by the edge.',
       LATENCY,
     ),
+  };
+}
 
-    state: gauge('acgs_instance_state', 'What traffic obeys: 1 for the state the instance is in.', [
+function instanceMetrics({ counter, gauge }: MetricFactory) {
+  return {
+    state: gauge('acgs_instance_state', 'State of the instance: 1 for the current state, 0 for the others.', [
       ...INSTANCE,
       'state',
     ]),
-    admin: gauge('acgs_instance_admin', 'What the operator asked for: 1 for the state that holds.', [
-      ...INSTANCE,
-      'admin',
-    ]),
+    admin: gauge(
+      'acgs_instance_admin',
+      'State set by the operator: 1 for the current state, 0 for the others.',
+      [...INSTANCE, 'admin'],
+    ),
     inflight: gauge('acgs_instance_inflight', 'Requests in flight.', INSTANCE),
     queued: gauge('acgs_instance_queued', 'Requests waiting for a connection.', INSTANCE),
     weight: gauge('acgs_instance_weight', 'Configured weight.', INSTANCE),
@@ -52,66 +77,80 @@ export function createMetricSet() {
     probes: counter('acgs_probes_total', 'Active probes, by result.', [...INSTANCE, 'result']),
     probeDuration: createSketchHistogram(
       'acgs_probe_duration_seconds',
-      'How long probes took.',
+      'Probe duration.',
       [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 3, 10],
     ),
+  };
+}
 
-    info: gauge('acgs_agent_info', 'Always 1; the version and the site are in the labels.', [
-      'version',
-      'site',
-    ]),
-    ready: gauge('acgs_agent_ready', '1 once every instance has been judged.'),
-    leader: gauge('acgs_agent_leader', '1 when this agent writes history, alerts and the snapshot.'),
-    epoch: gauge('acgs_snapshot_epoch', 'Epoch of the snapshot published last.'),
-    seq: gauge('acgs_snapshot_seq', 'Number within the epoch of the snapshot published last.'),
+function agentMetrics({ counter, gauge }: MetricFactory) {
+  return {
+    info: gauge('acgs_agent_info', 'Always 1; version and site are labels.', ['version', 'site']),
+    ready: gauge(
+      'acgs_agent_ready',
+      '1 once every configured instance has been probed, or five seconds after the start.',
+    ),
+    leader: gauge(
+      'acgs_agent_leader',
+      '1 while this agent leads: it writes history, alerts and the snapshot.',
+    ),
+    epoch: gauge('acgs_snapshot_epoch', 'Epoch of the last published snapshot.'),
+    seq: gauge('acgs_snapshot_seq', 'Sequence number, within its epoch, of the last published snapshot.'),
     publishedAt: gauge(
       'acgs_snapshot_published_timestamp_seconds',
-      'When a snapshot was last accepted; 0 when never.',
+      'Time of the last accepted snapshot; 0 if none.',
     ),
-    sinkUp: gauge('acgs_sink_up', '1 when the last delivery went through.', ['sink']),
-    sinkPending: gauge('acgs_sink_pending', 'Updates or rows waiting, in memory and on disk.', ['sink']),
-    sinkDropped: gauge('acgs_sink_dropped', 'Updates or rows given up since the start.', ['sink']),
-    sinkSuccess: gauge('acgs_sink_last_success_timestamp_seconds', 'When a delivery last went through.', [
+    sinkUp: gauge('acgs_sink_up', '1 when the last delivery succeeded.', ['sink']),
+    sinkPending: gauge('acgs_sink_pending', 'Updates or rows that wait, in memory and on disk.', ['sink']),
+    sinkDropped: gauge('acgs_sink_dropped', 'Updates or rows dropped since the start.', ['sink']),
+    sinkSuccess: gauge('acgs_sink_last_success_timestamp_seconds', 'Time of the last successful delivery.', [
       'sink',
     ]),
     listenerFaults: counter(
       'acgs_listener_faults_total',
-      'News that a part of the agent failed to take: a fault of the agent, its log names it.',
+      'Updates that a part of the agent failed to process. A bug: see the log.',
       ['listener'],
     ),
+    cpu: gauge('acgs_host_cpu_percent', 'CPU use of the host; 100 means all processors are busy.'),
+    memory: gauge('acgs_host_memory_percent', 'Memory use of the host.'),
+  };
+}
 
-    cpu: gauge('acgs_host_cpu_percent', "The host's processors, all of them busy is 100."),
-    memory: gauge('acgs_host_memory_percent', "The host's memory in use."),
-
+function edgeMetrics({ counter, gauge }: MetricFactory) {
+  return {
     edgeReports: counter('acgs_edge_reports_total', 'Reports received from edges.'),
-    edgeRequests: counter(
-      'acgs_edge_requests_total',
-      'Requests answered by edges, those turned away included.',
-      ['service', 'code'],
-    ),
+    edgeRequests: counter('acgs_edge_requests_total', 'Responses of edges, including 403 and 429.', [
+      'service',
+      'code',
+    ]),
     edgeDuration: createSketchHistogram(
       'acgs_edge_request_duration_seconds',
-      'Time to answer as clients of the edge saw it.',
+      'Response time as clients of the edge saw it.',
       LATENCY,
     ),
-    edgeRetries: counter('acgs_edge_retries_total', 'Tries beyond the first.', ['service']),
-    edgeStale: counter('acgs_edge_stale_answers_total', 'Answers from cache because nothing else was left.', [
-      'service',
-    ]),
-    edgeShed: counter('acgs_edge_shed_total', 'Requests refused under load.', ['service']),
+    edgeRetries: counter('acgs_edge_retries_total', 'Attempts after the first.', ['service']),
+    edgeStale: counter(
+      'acgs_edge_stale_answers_total',
+      'Stale responses from the cache, sent because no instance responded.',
+      ['service'],
+    ),
+    edgeShed: counter('acgs_edge_shed_total', 'Requests rejected by load shedding.', ['service']),
     edgeTurnedAway: counter(
       'acgs_edge_turned_away_total',
-      'Requests answered 429 or 403 before any instance was chosen; acgs_edge_requests_total has them too.',
+      'Requests rejected with 429 or 403 before an instance was chosen; acgs_edge_requests_total includes them.',
       ['service', 'reason'],
     ),
-    edgeUnavailable: counter('acgs_edge_unavailable_total', 'Requests nobody could answer.', ['service']),
-    edgeLimited: counter('acgs_edge_rate_limited_total', 'Decisions of rate limits.', [
+    edgeUnavailable: counter('acgs_edge_unavailable_total', 'Requests for which no instance was available.', [
+      'service',
+    ]),
+    edgeLimited: counter('acgs_edge_rate_limited_total', 'Rate limit decisions.', [
       'service',
       'policy',
       'result',
     ]),
-    edgeSnapshotAge: gauge('acgs_edge_snapshot_age_seconds', 'Oldest snapshot an edge reported lately.'),
+    edgeSnapshotAge: gauge(
+      'acgs_edge_snapshot_age_seconds',
+      'Age of the oldest snapshot that an edge reported in the last minute.',
+    ),
   };
 }
-
-export type MetricSet = ReturnType<typeof createMetricSet>;

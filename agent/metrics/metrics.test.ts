@@ -54,7 +54,7 @@ function metrics() {
 }
 const labels = 'service="gs",instance="gs-1"';
 
-test('the names that the guide’s dashboards read', async () => {
+test('exports the metric names of the original guide', async () => {
   const all = metrics();
   all.window.addTraffic(traffic(20, 200, 700));
   all.accept(
@@ -77,7 +77,7 @@ test('the names that the guide’s dashboards read', async () => {
 });
 
 const promtool = spawnSync('promtool', ['--version']).status === 0;
-test.skipIf(!promtool)('Prometheus itself finds nothing to mend in the page', async () => {
+test.skipIf(!promtool)('promtool accepts the page', async () => {
   const all = metrics();
   all.window.addTraffic(traffic(20, 700));
   all.accept(update([instance('gs-1'), instance('gs-2', { state: 'down' })]));
@@ -93,7 +93,7 @@ test.skipIf(!promtool)('Prometheus itself finds nothing to mend in the page', as
   expect(exitCode).toBe(0);
 });
 
-test('an instance that is gone leaves no series behind', async () => {
+test('removes the series of a deregistered instance', async () => {
   const all = metrics();
   all.accept(update([instance('gs-1'), instance('gs-2')]));
   all.accept(update([instance('gs-2')]));
@@ -102,7 +102,7 @@ test('an instance that is gone leaves no series behind', async () => {
   expect(page).toContain('acgs_backend_server_health{service="gs",instance="gs-2"} 1');
 });
 
-test('the agent’s own condition', async () => {
+test('exports the state of the agent', async () => {
   const page = await metrics().render(status);
   expect(page).toContain('acgs_agent_info{version="1.2.3",site="main"} 1');
   expect(page).toContain('acgs_snapshot_seq 7');
@@ -111,7 +111,7 @@ test('the agent’s own condition', async () => {
   expect(page).toContain('acgs_sink_pending{sink="postgres"} 12');
 });
 
-test('what edges report', async () => {
+test('exports the figures of edge reports', async () => {
   const all = metrics();
   all.edgeReport({
     v: 1,
@@ -153,7 +153,7 @@ test('what edges report', async () => {
   expect(page).toContain('acgs_edge_snapshot_age_seconds 4');
 });
 
-test('a part that fails to take the news is counted', async () => {
+test('counts updates that a listener failed to process', async () => {
   const all = metrics();
   all.listenerError('redis');
   all.listenerError('redis');

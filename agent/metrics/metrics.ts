@@ -1,14 +1,14 @@
 import { collectDefaultMetrics } from 'prom-client';
 import type { EdgeReport } from '../../shared/edge-report.ts';
 import type { SinkStatus, Update } from '../core/sink.ts';
-import type { Instance, ProbeResult } from '../core/state.ts';
+import type { Change, Instance, ProbeResult } from '../core/state.ts';
 import type { TrafficTotals, TrafficWindow } from '../core/traffic-window.ts';
 import { createMetricSet, type MetricSet } from './metric-set.ts';
 
 const STATES = ['up', 'probation', 'draining', 'down'] as const;
 const ADMIN = ['ready', 'drain', 'maint'] as const;
 const BREAKER = { closed: 0, half_open: 0.5, open: 1 } as const;
-/** How long an edge's word on the age of its snapshot counts. */
+/** How long the snapshot age that an edge reported counts. */
 const EDGE_AGE_WINDOW_MS = 60_000;
 
 export interface MetricsStatus {
@@ -20,13 +20,12 @@ export interface MetricsStatus {
 
 export interface Metrics {
   readonly contentType: string;
-  /** Call on every update. */
   accept(update: Update): void;
   probe(result: ProbeResult): void;
   edgeReport(report: EdgeReport): void;
   /** A listener of the loop threw. */
   listenerError(listener: string): void;
-  /** The whole page for `/metrics`. */
+  /** The page for `/metrics`. */
   render(status: MetricsStatus): Promise<string>;
 }
 
@@ -40,7 +39,7 @@ export interface MetricsOptions {
 export function createMetrics({ version, site, window, now = Date.now }: MetricsOptions): Metrics {
   const set = createMetricSet();
   collectDefaultMetrics({ register: set.registry });
-  // Gauges that end in `_total`, which promtool refuses; what they add up is there by type.
+  // promtool rejects gauges that end in `_total`. The same numbers are exported by type.
   for (const kind of ['handles', 'requests', 'resources'])
     set.registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   set.info.set({ version, site }, 1);
@@ -50,25 +49,16 @@ export function createMetrics({ version, site, window, now = Date.now }: Metrics
   return {
     contentType: set.registry.contentType,
     accept(update) {
-      known = forgetGone(set, known, update.instances);
+      known = removeGone(set, known, update.instances);
       for (const instance of update.instances.values()) showInstance(set, instance);
-      for (const { totals } of sinceLastUpdate.takeAll()) {
-        for (const [key, one] of totals) {
-          const instance = update.instances.get(key);
-          if (instance) addTraffic(set, instance, one);
-        }
-      }
+      const traffic = sinceLastUpdate.takeAll().flatMap(({ totals }) => [...totals]);
+      for (const [key, totals] of traffic) addTraffic(set, update.instances.get(key), totals);
       const host = update.metrics?.[0];
       if (host) {
         set.cpu.set(host.cpuUsage);
         set.memory.set(host.memoryUsage);
       }
-      for (const { service, kind, from, to } of update.changes) {
-        set.changes.inc({ service, kind });
-        if (kind === 'state' && to === 'down' && from !== undefined && from !== 'draining') {
-          set.failovers.inc({ service, kind: 'instance' });
-        }
-      }
+      for (const change of update.changes) countChange(set, change);
     },
     probe({ service, instance, ok, latencyMs }) {
       set.probes.inc({ service, instance, result: ok ? 'ok' : 'failed' });
@@ -92,8 +82,8 @@ export function createMetrics({ version, site, window, now = Date.now }: Metrics
   };
 }
 
-/** Series of instances that are no longer there would be read as instances that are down. */
-function forgetGone(set: MetricSet, known: ReadonlySet<string>, now: Update['instances']): Set<string> {
+/** Removes the series of deregistered instances: their last value would look like an instance that is down. */
+function removeGone(set: MetricSet, known: ReadonlySet<string>, now: Update['instances']): Set<string> {
   for (const key of known) {
     if (now.has(key)) continue;
     const [service = '', ...rest] = key.split('/');
@@ -117,15 +107,22 @@ function showInstance(set: MetricSet, instance: Instance): void {
   set.weight.set(labels, instance.weight);
   for (const state of STATES) set.state.set({ ...labels, state }, instance.state === state ? 1 : 0);
   for (const admin of ADMIN) set.admin.set({ ...labels, admin }, instance.admin === admin ? 1 : 0);
-  // A counter that appears with its first failure has no rate for it: both begin at zero.
+  // Both counters start at zero: a counter that appears with its first failure has no rate for that failure.
   for (const status of ['success', 'failure']) set.requests.inc({ ...labels, status }, 0);
 }
 
-function addTraffic(set: MetricSet, { service, id }: Instance, totals: TrafficTotals): void {
-  const labels = { service, instance: id };
+function addTraffic(set: MetricSet, instance: Instance | undefined, totals: TrafficTotals): void {
+  if (!instance) return;
+  const labels = { service: instance.service, instance: instance.id };
   set.requests.inc({ ...labels, status: 'success' }, totals.success);
   set.requests.inc({ ...labels, status: 'failure' }, totals.failure);
   if (totals.latency) set.responseTime.add(labels, totals.latency);
+}
+
+function countChange(set: MetricSet, { service, kind, from, to }: Change): void {
+  set.changes.inc({ service, kind });
+  const failed = kind === 'state' && to === 'down' && from !== undefined && from !== 'draining';
+  if (failed) set.failovers.inc({ service, kind: 'instance' });
 }
 
 function addEdgeReport(set: MetricSet, report: EdgeReport): void {

@@ -4,7 +4,7 @@ type Labels = Readonly<Record<string, string>>;
 
 interface Series {
   labels: Labels;
-  /** How many observations were at most the bucket's bound; same order as `bounds`. */
+  /** Observations at or below each of `bounds`. */
   atMost: number[];
   count: number;
   sum: number;
@@ -15,15 +15,15 @@ export interface SketchHistogram {
   add(labels: Labels, sketch: Sketch): void;
   /** Adds one latency, in seconds. */
   observe(labels: Labels, seconds: number): void;
-  /** Forgets the series that `gone` picks. */
-  remove(gone: (labels: Labels) => boolean): void;
+  /** Removes the matching series. */
+  remove(matches: (labels: Labels) => boolean): void;
   /** In Prometheus' text format. */
   text(): string;
 }
 
 /**
- * A Prometheus histogram in seconds that takes whole sketches: the library's own observes one value at a time, which
- * for a report of ten thousand requests is ten thousand calls. A value is put in its bucket to within a sketch's 1 %.
+ * A Prometheus histogram in seconds that takes whole sketches. prom-client observes one value at a time: ten thousand
+ * calls for a report of ten thousand requests. A value lands in its bucket to within the sketch's error of 1 %.
  */
 export function createSketchHistogram(
   name: string,
@@ -35,16 +35,16 @@ export function createSketchHistogram(
     const key = JSON.stringify(labels);
     const known = all.get(key);
     if (known) return known;
-    const fresh = { labels, atMost: bounds.map(() => 0), count: 0, sum: 0 };
-    all.set(key, fresh);
-    return fresh;
+    const created = { labels, atMost: bounds.map(() => 0), count: 0, sum: 0 };
+    all.set(key, created);
+    return created;
   };
   return {
     add(labels, sketch) {
       const series = seriesOf(labels);
       for (const [index, bound] of bounds.entries()) {
-        const within = sketch.count - sketchCountAbove(sketch, bound * 1000);
-        series.atMost[index] = (series.atMost[index] ?? 0) + within;
+        const atMost = sketch.count - sketchCountAbove(sketch, bound * 1000);
+        series.atMost[index] = (series.atMost[index] ?? 0) + atMost;
       }
       series.count += sketch.count;
       series.sum += sketch.sum / 1000;
@@ -57,8 +57,8 @@ export function createSketchHistogram(
       series.count += 1;
       series.sum += seconds;
     },
-    remove(gone) {
-      for (const [key, series] of all) if (gone(series.labels)) all.delete(key);
+    remove(matches) {
+      for (const [key, series] of all) if (matches(series.labels)) all.delete(key);
     },
     text() {
       const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
