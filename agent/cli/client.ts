@@ -149,7 +149,7 @@ export function createApiClient(
 }
 
 /** Titles that only repeat the status. */
-const GENERIC_TITLES = new Set(['Bad request', 'Not found', 'Conflict', 'Not in this version or state']);
+const GENERIC_TITLES = new Set(['Bad request', 'Not found', 'Conflict']);
 
 async function toApiError(response: Response, target: AgentTarget): Promise<ApiError> {
   const text = await response.text().catch(() => '');

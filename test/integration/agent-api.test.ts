@@ -70,7 +70,8 @@ async function start(): Promise<void> {
   child = spawn('sh', ['-c', script, process.execPath, configFile, stateDir, join(folder, 'log')], {
     stdio: 'ignore',
     env: {
-      ...{ PATH: process.env.PATH, TMPDIR: process.env.TMPDIR },
+      PATH: process.env.PATH,
+      TMPDIR: process.env.TMPDIR,
       ACGS_TOKEN: TOKEN,
       DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
       REDIS_URL: 'redis://127.0.0.1:1/0',
@@ -291,17 +292,15 @@ alerts: { receivers: { log: { type: log }, hook: ${receiver} } }
 
 test('edge reports count only with a valid token for this site', async () => {
   const report = {
-    ...{
-      v: 1,
-      site: 'main',
-      isolate: 'i1',
-      seq: 1,
-      from: 0,
-      to: 1,
-      snapshot: null,
-      limits: [],
-      requests: [],
-    },
+    v: 1,
+    site: 'main',
+    isolate: 'i1',
+    seq: 1,
+    from: 0,
+    to: 1,
+    snapshot: null,
+    limits: [],
+    requests: [],
     tries: [
       { service: 'gs', instance: 'gs-1', path: 'direct', success: 0, failure: 25, latency: emptySketch() },
     ],

@@ -3,14 +3,14 @@ import { expect, test } from 'vitest';
 import type { AlertManager } from '../../../alerting/alert-manager.ts';
 import { registerAlertRoutes } from './alerts.ts';
 
-test('words that no text in Postgres can hold are refused: kept, they would hold up every order after them', async () => {
-  const taken: unknown[] = [];
-  const silence: AlertManager['addSilence'] = (wish) => {
-    taken.push(wish);
-    return { id: 'a', ...wish };
+test('text that Postgres cannot store is rejected', async () => {
+  const accepted: unknown[] = [];
+  const silence: AlertManager['addSilence'] = (wanted) => {
+    accepted.push(wanted);
+    return { id: 'a', ...wanted };
   };
   const acknowledge: AlertManager['acknowledge'] = (id) => {
-    taken.push(id);
+    accepted.push(id);
     return null;
   };
   const app = new OpenAPIHono();
@@ -22,7 +22,7 @@ test('words that no text in Postgres can hold are refused: kept, they would hold
   };
   expect(await post('/v1/alerts/silences', { for: '1h', reason: 'a\0b' })).toBe(400);
   expect(await post('/v1/alerts/a/ack', { by: 'a\0b' })).toBe(400);
-  expect(taken).toEqual([]);
+  expect(accepted).toEqual([]);
   expect(await post('/v1/alerts/silences', { for: '1h', reason: 'a b' })).toBe(201);
-  expect(taken).toHaveLength(1);
+  expect(accepted).toHaveLength(1);
 });

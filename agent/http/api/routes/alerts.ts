@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { parseDuration } from '../../../../shared/config/scalars.ts';
 import type { AlertManager } from '../../../alerting/alert-manager.ts';
+import { errorMessage } from '../../../lib/error-message.ts';
 import {
   alertListSchema,
   alertSchema,
@@ -20,16 +21,20 @@ export interface AlertRouteDeps {
 
 const TAGS = ['alerts'];
 const MAX_SILENCE_MS = 30 * 86_400_000;
-/** Postgres holds no U+0000 in a text. */
-const words = (max: number) =>
+/** Postgres text cannot contain U+0000. */
+const boundedText = (max: number) =>
   z
     .string()
     .min(1)
     .max(max)
-    .refine((text) => !text.includes('\0'), { error: 'no U+0000' });
-const by = words(200).default('api');
+    .refine((text) => !text.includes('\0'), { error: 'must not contain U+0000' });
+const by = boundedText(200).default('api');
+
 const list = createRoute({
-  ...{ method: 'get', path: '/v1/alerts', summary: 'Alerts that fire, or the latest of all', tags: TAGS },
+  method: 'get',
+  path: '/v1/alerts',
+  summary: 'List firing alerts, or the latest alerts in any state',
+  tags: TAGS,
   request: {
     query: z.object({
       state: z.enum(['firing', 'all']).default('firing'),
@@ -38,102 +43,115 @@ const list = createRoute({
   },
   responses: {
     200: jsonContent(alertListSchema, 'alerts'),
-    503: problemContent('the database is away'),
+    503: problemContent('database unavailable'),
   },
 });
 const acknowledge = createRoute({
-  ...{ method: 'post', path: '/v1/alerts/{id}/ack', summary: 'Stop the repeats of an alert', tags: TAGS },
+  method: 'post',
+  path: '/v1/alerts/{id}/ack',
+  summary: 'Acknowledge an alert: no repeats unless it gets worse',
+  tags: TAGS,
   request: { params: z.object({ id: z.string() }), ...jsonBody(z.strictObject({ by })) },
-  responses: { 200: jsonContent(alertSchema, 'the alert'), 404: problemContent('no such alert fires') },
+  responses: { 200: jsonContent(alertSchema, 'the alert'), 404: problemContent('no such firing alert') },
 });
 const test = createRoute({
-  ...{
-    method: 'post',
-    path: '/v1/alerts/test',
-    summary: 'Send a test to every receiver, or one',
-    tags: TAGS,
-  },
+  method: 'post',
+  path: '/v1/alerts/test',
+  summary: 'Send a test notification to all receivers or one',
+  tags: TAGS,
   request: jsonBody(z.strictObject({ receiver: z.string().optional() })),
   responses: {
-    200: jsonContent(alertTestSchema, 'how each went'),
-    404: problemContent('no such receiver'),
+    200: jsonContent(alertTestSchema, 'the result of each receiver'),
+    404: problemContent('unknown receiver'),
   },
 });
 const listSilences = createRoute({
-  ...{ method: 'get', path: '/v1/alerts/silences', summary: 'Silences that hold', tags: TAGS },
+  method: 'get',
+  path: '/v1/alerts/silences',
+  summary: 'List active silences',
+  tags: TAGS,
   responses: { 200: jsonContent(silenceListSchema, 'silences') },
 });
 const addSilence = createRoute({
-  ...{ method: 'post', path: '/v1/alerts/silences', summary: 'Keep alerts back for a while', tags: TAGS },
+  method: 'post',
+  path: '/v1/alerts/silences',
+  summary: 'Silence alerts for a while',
+  tags: TAGS,
   request: jsonBody(
     z.strictObject({
       rule: z.string().default(''),
       service: z.string().default(''),
       for: z.string().openapi({ example: '1h', description: 'duration, at most 30d' }),
-      reason: words(1000),
+      reason: boundedText(1000),
       by,
     }),
   ),
-  responses: { 201: jsonContent(silenceSchema, 'the silence'), 400: problemContent('not a silence') },
+  responses: { 201: jsonContent(silenceSchema, 'the silence'), 400: problemContent('invalid silence') },
 });
 const removeSilence = createRoute({
-  ...{ method: 'delete', path: '/v1/alerts/silences/{id}', summary: 'End a silence', tags: TAGS },
+  method: 'delete',
+  path: '/v1/alerts/silences/{id}',
+  summary: 'End a silence',
+  tags: TAGS,
   request: { params: z.object({ id: z.string() }) },
-  responses: { 204: { description: 'ended' }, 404: problemContent('no such silence') },
+  responses: { 204: { description: 'ended' }, 404: problemContent('unknown silence') },
 });
 
 export function registerAlertRoutes(app: OpenAPIHono, deps: AlertRouteDeps): void {
   const { alerts, rules, services, now = Date.now } = deps;
-  const shown = (alert: ReturnType<AlertManager['firing']>[number]) => {
-    const { lastNotifiedAt: _told, notifiedSeverities: _as, recoveryCount: _calm, ...rest } = alert;
+  const toApiAlert = (alert: ReturnType<AlertManager['firing']>[number]) => {
+    const { lastNotifiedAt: _, notifiedSeverities: __, recoveryCount: ___, ...rest } = alert;
     return { ...rest, silenced: alerts.isSilenced(alert) };
   };
 
   app.openapi(list, async (request) => {
     const { state, limit } = request.req.valid('query');
     const found = state === 'firing' ? alerts.firing() : await recent(alerts, limit);
-    return request.json({ alerts: found.slice(0, limit).map(shown), receivers: alerts.receivers() }, 200);
+    return request.json(
+      { alerts: found.slice(0, limit).map(toApiAlert), receivers: alerts.receivers() },
+      200,
+    );
   });
   app.openapi(listSilences, (request) => request.json({ silences: alerts.silences() }, 200));
   app.openapi(addSilence, (request) => {
-    const wish = request.req.valid('json');
-    const ms = parseDuration(wish.for);
+    const body = request.req.valid('json');
+    const ms = parseDuration(body.for);
     if (ms === null || ms <= 0 || ms > MAX_SILENCE_MS) {
-      throw bad('for', wish.for, 'a duration such as 30m or 2h, at most 30d');
+      throw invalidField('for', body.for, 'a duration such as 30m or 2h, at most 30d');
     }
-    if (wish.rule && !rules().includes(wish.rule))
-      throw bad('rule', wish.rule, `one of ${rules().join(', ')}`);
-    if (wish.service && !services().includes(wish.service)) {
-      throw bad('service', wish.service, `one of ${services().join(', ')}`);
+    if (body.rule && !rules().includes(body.rule))
+      throw invalidField('rule', body.rule, `one of ${rules().join(', ')}`);
+    if (body.service && !services().includes(body.service)) {
+      throw invalidField('service', body.service, `one of ${services().join(', ')}`);
     }
-    const { rule, service, reason } = wish;
+    const { rule, service, reason } = body;
     return request.json(
-      alerts.addSilence({ rule, service, reason, until: now() + ms, createdBy: wish.by }),
+      alerts.addSilence({ rule, service, reason, until: now() + ms, createdBy: body.by }),
       201,
     );
   });
   app.openapi(removeSilence, (request) => {
     const { id } = request.req.valid('param');
-    if (!alerts.removeSilence(id)) throw new ProblemError(404, 'Not found', `there is no silence "${id}"`);
+    if (!alerts.removeSilence(id)) throw new ProblemError(404, 'Not found', `unknown silence "${id}"`);
     return request.body(null, 204);
   });
   app.openapi(test, async (request) => {
     const { receiver } = request.req.valid('json');
     const results = await alerts.sendTest(receiver);
     if (receiver !== undefined && results.length === 0) {
-      throw new ProblemError(404, 'Not found', `there is no receiver "${receiver}"`);
+      throw new ProblemError(404, 'Not found', `unknown receiver "${receiver}"`);
     }
     return request.json({ results }, 200);
   });
   app.openapi(acknowledge, (request) => {
     const { id } = request.req.valid('param');
     const alert = alerts.acknowledge(id, request.req.valid('json').by);
-    if (!alert) throw new ProblemError(404, 'Not found', `no alert "${id}" fires`);
-    return request.json(shown(alert), 200);
+    if (!alert) throw new ProblemError(404, 'Not found', `no firing alert "${id}"`);
+    return request.json(toApiAlert(alert), 200);
   });
 }
 
-const bad = (field: string, value: string, allowed: string) =>
+const invalidField = (field: string, value: string, allowed: string) =>
   new ProblemError(
     400,
     'Bad request',
@@ -144,9 +162,13 @@ async function recent(alerts: AlertManager, limit: number) {
   try {
     return await alerts.recent(limit);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new ProblemError(503, 'Database unavailable', `past alerts cannot be read now: ${why}`, {
-      headers: { 'retry-after': '5' },
-    });
+    throw new ProblemError(
+      503,
+      'Database unavailable',
+      `past alerts cannot be read now: ${errorMessage(cause)}`,
+      {
+        headers: { 'retry-after': '5' },
+      },
+    );
   }
 }

@@ -1,11 +1,11 @@
 import { z } from '@hono/zod-openapi';
 import { MAX_DATA_BYTES, WORKFLOW_TYPES } from '../../../sessions/session.ts';
 
-const anything = z.record(z.string(), z.unknown());
+const callerData = z.record(z.string(), z.unknown());
 
-/** Workflow data and metadata are the caller's own; they are kept, not looked into. */
-const payload = anything.refine((value) => Buffer.byteLength(JSON.stringify(value)) <= MAX_DATA_BYTES, {
-  error: `at most ${MAX_DATA_BYTES} bytes of JSON`,
+/** Workflow data and metadata belong to the caller; the agent only limits their size. */
+const payload = callerData.refine((value) => Buffer.byteLength(JSON.stringify(value)) <= MAX_DATA_BYTES, {
+  error: `must be at most ${MAX_DATA_BYTES} bytes of JSON`,
 });
 
 export const createBody = z.strictObject({

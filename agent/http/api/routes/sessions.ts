@@ -1,6 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Instance } from '../../../core/state.ts';
 import { isPermanentError } from '../../../history/sql/permanent-error.ts';
+import { errorMessage } from '../../../lib/error-message.ts';
 import { type GovernanceSession, SESSION_STATES, type SessionCommand } from '../../../sessions/session.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
 import { sessionListSchema, sessionSchema, sessionStatsSchema } from '../../schemas.ts';
@@ -18,17 +19,23 @@ const RETRY_AFTER_S = 5;
 const DEFAULT_LIMIT = 100;
 
 const params = z.object({ id: z.string().max(100) });
-const one = jsonContent(sessionSchema, 'the session');
-const away = problemContent('the database is away; Retry-After tells when to come again');
-const unknown = problemContent('no such session');
+const sessionContent = jsonContent(sessionSchema, 'the session');
+const unavailable = problemContent('database unavailable; retry after Retry-After');
+const unknown = problemContent('unknown session');
 
 const create = createRoute({
-  ...{ method: 'post', path: '/v1/sessions', summary: 'Begin a governance workflow', tags: TAGS },
+  method: 'post',
+  path: '/v1/sessions',
+  summary: 'Create a session for a governance workflow',
+  tags: TAGS,
   request: jsonBody(schemas.createBody),
-  responses: { 201: one, 400: problemContent('not a session'), 503: away },
+  responses: { 201: sessionContent, 400: problemContent('invalid session'), 503: unavailable },
 });
 const list = createRoute({
-  ...{ method: 'get', path: '/v1/sessions', summary: 'Sessions, newest first', tags: TAGS },
+  method: 'get',
+  path: '/v1/sessions',
+  summary: 'List sessions, newest first',
+  tags: TAGS,
   request: {
     query: z.object({
       user: z.string().optional(),
@@ -38,43 +45,59 @@ const list = createRoute({
   },
   responses: {
     200: jsonContent(sessionListSchema, 'sessions'),
-    503: away,
+    503: unavailable,
   },
 });
 const stats = createRoute({
-  ...{ method: 'get', path: '/v1/sessions/stats', summary: 'Sessions in figures', tags: TAGS },
-  responses: { 200: jsonContent(sessionStatsSchema, 'figures'), 503: away },
+  method: 'get',
+  path: '/v1/sessions/stats',
+  summary: 'Get session statistics',
+  tags: TAGS,
+  responses: { 200: jsonContent(sessionStatsSchema, 'the statistics'), 503: unavailable },
 });
 const get = createRoute({
-  ...{ method: 'get', path: '/v1/sessions/{id}', summary: 'One session', tags: TAGS },
+  method: 'get',
+  path: '/v1/sessions/{id}',
+  summary: 'Get one session',
+  tags: TAGS,
   request: { params },
-  responses: { 200: one, 404: unknown, 503: away },
+  responses: { 200: sessionContent, 404: unknown, 503: unavailable },
 });
 const pin = createRoute({
-  ...{ method: 'put', path: '/v1/sessions/{id}/pins/{service}', summary: 'Move a session', tags: TAGS },
+  method: 'put',
+  path: '/v1/sessions/{id}/pins/{service}',
+  summary: 'Move a session to another instance of a service',
+  tags: TAGS,
   request: { params: params.extend({ service: z.string() }), ...jsonBody(schemas.pinBody) },
-  responses: { 200: one, 404: unknown, 409: problemContent('the instance does not serve'), 503: away },
+  responses: {
+    200: sessionContent,
+    404: unknown,
+    409: problemContent('the instance does not take traffic'),
+    503: unavailable,
+  },
 });
 
 const command = <N extends SessionCommand['do'], B extends z.ZodType>(name: N, schema: B, summary: string) =>
   createRoute({
-    ...{ method: 'post', path: `/v1/sessions/{id}/${name}`, summary, tags: TAGS },
+    method: 'post',
+    path: `/v1/sessions/{id}/${name}`,
+    summary,
+    tags: TAGS,
     request: { params, ...jsonBody(schema) },
     responses: {
-      200: one,
+      200: sessionContent,
       404: unknown,
-      409: problemContent('not in this version or state; the body holds the current session'),
-      413: problemContent('the session would grow past its bounds'),
-      503: away,
+      409: problemContent('wrong version or state; the body contains the current session'),
+      413: problemContent('the session would exceed its size limit'),
+      503: unavailable,
     },
   });
-const advance = command('advance', schemas.advanceBody, 'Leave the current step for another');
-const suspend = command('suspend', schemas.reasonBody, 'Pause a session');
-const resume = command('resume', schemas.resumeBody, 'Go on with a suspended session');
-const complete = command('complete', schemas.completeBody, 'End a session well');
-const fail = command('fail', schemas.reasonBody, 'End a session that went wrong');
+const advance = command('advance', schemas.advanceBody, 'Move to another step');
+const suspend = command('suspend', schemas.reasonBody, 'Suspend a session');
+const resume = command('resume', schemas.resumeBody, 'Resume a suspended session');
+const complete = command('complete', schemas.completeBody, 'Complete a session');
+const fail = command('fail', schemas.reasonBody, 'Mark a session as failed');
 
-/** Governance sessions over HTTP. */
 export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }: SessionRouteDeps): void {
   const run = async (
     id: string,
@@ -84,8 +107,8 @@ export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }:
     const result = await orUnavailable(sessions.command(id, what, version));
     if (result.kind === 'done') return result.session;
     if (result.kind === 'unknown') throw notFound(id);
-    if (result.kind === 'full') throw new ProblemError(413, 'The session is full', result.why);
-    throw new ProblemError(409, 'Not in this version or state', result.why, {
+    if (result.kind === 'full') throw new ProblemError(413, 'Session too large', result.why);
+    throw new ProblemError(409, 'Conflict', result.why, {
       extensions: { ...result.session, session: result.session },
     });
   };
@@ -101,7 +124,7 @@ export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }:
     const { id } = request.req.valid('param');
     const found = await orUnavailable(sessions.get(id));
     if (!found) throw notFound(id);
-    // RFC 9111 §5.5 dropped Warning; a field of our own says that this is the copy.
+    // The copy in Redis. RFC 9111 §5.5 removed the Warning header, so the agent uses its own.
     if (found.stale) request.header('x-acgs-stale', '1');
     return request.json(found.session, 200);
   });
@@ -114,7 +137,7 @@ export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }:
     if (target.state === 'down' || target.state === 'draining') {
       throw new ProblemError(
         409,
-        'The instance does not serve',
+        'Instance does not take traffic',
         `${instance} is ${target.state}: ${target.reason}`,
       );
     }
@@ -149,18 +172,18 @@ export function registerSessionRoutes(app: OpenAPIHono, { sessions, instances }:
   });
 }
 
-const notFound = (id: string) => new ProblemError(404, 'Not found', `there is no session "${id}"`);
+const notFound = (id: string) => new ProblemError(404, 'Not found', `unknown session "${id}"`);
 
-/** A value no text in Postgres can hold (U+0000, half a surrogate pair) is the caller's mistake; all else means that it is away. */
+/** Answers 400 for a value Postgres cannot store (U+0000, a lone surrogate), 503 for every other database error. */
 async function orUnavailable<T>(work: Promise<T>): Promise<T> {
   try {
     return await work;
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
+    const why = errorMessage(cause);
     if (cause instanceof Error && isPermanentError(cause)) {
-      throw new ProblemError(400, 'Bad request', `the database cannot hold this: ${why}`);
+      throw new ProblemError(400, 'Bad request', `the database cannot store this value: ${why}`);
     }
-    throw new ProblemError(503, 'Database unavailable', `sessions cannot be written or read now: ${why}`, {
+    throw new ProblemError(503, 'Database unavailable', `sessions are unavailable: ${why}`, {
       headers: { 'retry-after': String(RETRY_AFTER_S) },
     });
   }

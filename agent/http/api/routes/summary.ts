@@ -19,7 +19,7 @@ const measures = {
   p95Ms: figure,
   p99Ms: figure,
   latencySamples: z.number(),
-  availabilityPercent: figure.openapi({ description: 'share of looks at which it could take traffic' }),
+  availabilityPercent: figure.openapi({ description: 'share of samples at which it took traffic' }),
   samples: z.number(),
   concurrency: figure.openapi({ description: 'mean of requests in flight plus queued' }),
   queuedMax: z.number(),
@@ -54,14 +54,14 @@ export const summarySchema = z
       z.string(),
       z.object({ warning: z.number(), critical: z.number(), emergency: z.number() }),
     ),
-    alerts: z.number().openapi({ description: 'alerts that fire' }),
+    alerts: z.number().openapi({ description: 'firing alerts' }),
   })
   .openapi('Summary');
 
 const route = createRoute({
   method: 'get',
   path: '/v1/summary',
-  summary: 'How the last minutes were, against the targets',
+  summary: 'Traffic of the last minutes compared with the thresholds',
   tags: ['monitor'],
   responses: {
     200: { description: 'the summary', content: { 'application/json': { schema: summarySchema } } },
@@ -72,22 +72,22 @@ const ORDER: readonly Severity[] = ['emergency', 'critical', 'warning'];
 const worst = (list: readonly (Severity | null)[]): Severity | 'ok' =>
   ORDER.find((severity) => list.includes(severity)) ?? 'ok';
 
-/** The guide's performance summary. `status` is how the figures stand now, whether or not anybody was told. */
+/** GET /v1/summary. `status` compares current values with the thresholds, whether or not an alert was sent. */
 export function registerSummaryRoutes(app: OpenAPIHono, deps: SummaryRouteDeps): void {
   app.openapi(route, (request) => {
     const summary = deps.summary();
     const { thresholds, minimumSamples } = deps.config().monitor;
-    const judged = readRules(summary, minimumSamples).map(({ rule, service, value }) => ({
+    const severities = readRules(summary, minimumSamples).map(({ rule, service, value }) => ({
       service,
       severity: value === null ? null : severityOf(rule, value, thresholds[rule]),
     }));
-    const of = (service: string) =>
-      worst(judged.filter((one) => one.service === service).map(({ severity }) => severity));
+    const severityFor = (service: string) =>
+      worst(severities.filter((one) => one.service === service).map(({ severity }) => severity));
     return request.json(
       {
         ...summary,
-        status: worst(judged.map(({ severity }) => severity)),
-        services: summary.services.map((service) => ({ ...service, status: of(service.id) })),
+        status: worst(severities.map(({ severity }) => severity)),
+        services: summary.services.map((service) => ({ ...service, status: severityFor(service.id) })),
         thresholds,
         alerts: deps.firing().length,
       },
