@@ -15,22 +15,22 @@ import { startEmbedded, startPostgres } from '../harness/postgres.ts';
 
 const DAY = 86_400;
 const NOW = Date.UTC(2026, 5, 20, 12) / 1000;
-const folder = mkdtempSync(join(tmpdir(), 'acgs-upkeep-'));
+const folder = mkdtempSync(join(tmpdir(), 'acgs-maintenance-'));
 const releases: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
 afterAll(async () => {
   for (const release of releases.reverse()) await release();
 });
 
-/** `patienceMs` is for `restoreDatabase`: how long the server may see a connection that was closed. */
+/** `disconnectTimeoutMs` is an option of `restoreDatabase`. */
 async function fresh(
   kind: 'postgres' | 'pglite',
-): Promise<{ url: string; database: Database; patienceMs: number }> {
+): Promise<{ url: string; database: Database; disconnectTimeoutMs: number }> {
   const server =
     kind === 'postgres' ? await startPostgres() : await startEmbedded(mkdtempSync(join(folder, 'db-')));
   releases.push(() => server.stop());
   const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
-  return { url: server.url, database, patienceMs: 60_000 };
+  return { url: server.url, database, disconnectTimeoutMs: 60_000 };
 }
 
 const insert = (database: Database, at: number) =>
@@ -40,7 +40,7 @@ const insert = (database: Database, at: number) =>
     [at],
   );
 
-describe.each(['postgres', 'pglite'] as const)('upkeep of %s', (kind) => {
+describe.each(['postgres', 'pglite'] as const)('maintenance of %s', (kind) => {
   let url: string;
   let database: Database;
 
@@ -198,32 +198,32 @@ describe('configuration archive', () => {
     expect(written).toHaveLength(3);
     expect(readFileSync(join(root, from, 'acgs-lb/errors/503.http'), 'utf8')).toBe('gone');
     expect(statSync(join(root, from, 'agent.env')).mode & 0o777).toBe(0o600);
-    await expect(restoreConfig(file, { root })).rejects.toThrow('there already');
+    await expect(restoreConfig(file, { root })).rejects.toThrow('files exist');
     await restoreConfig(file, { root, overwrite: true });
   });
 
-  it('refuses what is no archive of ours', async () => {
+  it('rejects a file that is not one of our archives', async () => {
     const file = join(folder, 'other.tar.gz');
     writeFileSync(file, 'no');
-    await expect(restoreConfig(file)).rejects.toThrow('is no archive of acgs-lb backup');
+    await expect(restoreConfig(file)).rejects.toThrow('is not an archive of acgs-lb backup');
     writeFileSync(join(folder, 'manifest.json'), '{ "version":');
     execFileSync('tar', ['-czf', file, '-C', folder, 'manifest.json']);
     await expect(restoreConfig(file)).rejects.toThrow('has no manifest of acgs-lb backup');
   });
 });
 
-it('is due once a night, and at once when a night was missed', () => {
+it('maintenance is due once a night, and at once when a night was missed', () => {
   const at = (day: number, hour: number) => Date.UTC(2026, 5, day, hour);
   expect(isMaintenanceDue(null, at(1, 12))).toBe(true);
   expect(isMaintenanceDue(at(1, 3), at(1, 23))).toBe(false);
   expect(isMaintenanceDue(at(1, 3), at(2, 2))).toBe(false);
   expect(isMaintenanceDue(at(1, 3), at(2, 4))).toBe(true);
   expect(isMaintenanceDue(at(1, 3), at(4, 1))).toBe(true);
-  // Told by a clock that was wrong.
+  // The last time comes from a wrong clock.
   expect(isMaintenanceDue(at(9, 3), at(2, 1))).toBe(true);
 });
 
-it('the embedded database alone can be too large', () => {
+it('only the embedded database has a size limit', () => {
   expect(exceedsEmbeddedLimit({ embedded: true, bytes: 2 ** 31 })).toBe(true);
   expect(exceedsEmbeddedLimit({ embedded: true, bytes: 2 ** 29 })).toBe(false);
   expect(exceedsEmbeddedLimit({ embedded: false, bytes: 2 ** 40 })).toBe(false);

@@ -9,9 +9,9 @@ import { type Database, openDatabase } from '../../agent/history/sql/database.ts
 import { migrate } from '../../agent/history/sql/migrate.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
-/** Restoring into a database that is not ours alone: an agent is connected to it, or somebody has made things of their own. */
+/** Restoring into a database that others use: a connected agent, or functions of other programs. */
 
-const PATIENT_MS = 60_000;
+const DISCONNECT_TIMEOUT_MS = 60_000;
 const folder = mkdtempSync(join(tmpdir(), 'acgs-restore-'));
 const releases: (() => unknown)[] = [() => rmSync(folder, { recursive: true, force: true })];
 afterAll(async () => {
@@ -40,26 +40,29 @@ beforeAll(async () => {
   await addRow(source);
   const sizes: number[] = [];
   ({ file: dump } = await backupDatabase({
-    ...{ ...source, embedded: false, folder, now: new Date() },
+    ...source,
+    embedded: false,
+    folder,
+    now: new Date(),
     onBytes: (size) => sizes.push(size),
   }));
   expect(sizes.at(-1)).toBeGreaterThan(0);
   target = await fresh();
 });
 
-it('knows all functions of the schema', async () => {
+it('lists all functions of the schema', async () => {
   const { rows: found } = await target.database.query<{ name: string }>(
     "SELECT oid::regprocedure::text AS name FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
   );
   expect(found.map(({ name }) => name.replaceAll(', ', ',')).sort()).toEqual([...SCHEMA_FUNCTIONS].sort());
 });
 
-it('refuses while an agent is connected, and says where it is', async () => {
+it('refuses while an agent is connected, and names its address', async () => {
   const agent = new pg.Client({ connectionString: target.url, application_name: 'acgs-lb' });
   await agent.connect();
   try {
-    await expect(restoreDatabase(dump, { ...target, patienceMs: 0 })).rejects.toThrow(
-      /an agent, or another acgs-lb command, on 127\.0\.0\.1 is connected to this database: stop it/,
+    await expect(restoreDatabase(dump, { ...target, disconnectTimeoutMs: 0 })).rejects.toThrow(
+      /an agent or another acgs-lb command on 127\.0\.0\.1 is connected to this database: stop it/,
     );
     expect(await rows(target)).toBe(0);
   } finally {
@@ -67,37 +70,41 @@ it('refuses while an agent is connected, and says where it is', async () => {
   }
 });
 
-it('rows that came after it looked are not dropped', async () => {
-  // It looks into one database and writes into the other, as if the rows had come in between.
+it('does not drop rows that are written after the first check', async () => {
+  // The first check reads one database, the restore writes to the other, as if rows were written in between.
   await expect(
-    restoreDatabase(dump, { url: source.url, database: target.database, patienceMs: PATIENT_MS }),
-  ).rejects.toThrow('rows came into audit_log meanwhile: stop the agent first');
+    restoreDatabase(dump, {
+      url: source.url,
+      database: target.database,
+      disconnectTimeoutMs: DISCONNECT_TIMEOUT_MS,
+    }),
+  ).rejects.toThrow('rows were written to audit_log during the restore: stop the agent first');
   expect(await rows(source)).toBe(1);
 });
 
-it('a dump of pg_dump is not for the embedded database, and says so', async () => {
+it('refuses to restore a dump of pg_dump into the embedded database', async () => {
   const url = 'postgresql://postgres@/postgres?host=%2Ftmp%2Facgs-pglite-x';
   await expect(restoreDatabase(dump, { url, database: target.database })).rejects.toThrow(
-    /is by pg_dump, which the embedded database cannot read: set DATABASE_URL/,
+    /is a dump of pg_dump, which the embedded database cannot restore: set DATABASE_URL/,
   );
 });
 
-it('what is cut off between two statements, or no dump at all, is refused', async () => {
+it('refuses a dump that is truncated between two statements, and a file that is not a dump', async () => {
   const text = readFileSync(dump, 'utf8');
   const cut = join(folder, 'cut.sql');
   const ours = '-- acgs-lb data 0006_alert_told_as\nBEGIN;\nDELETE FROM dirty_hours;\n';
   for (const part of [text.slice(0, text.lastIndexOf('CREATE TRIGGER')), 'SELECT 1;\n', ours]) {
     writeFileSync(cut, part);
-    await expect(restoreDatabase(cut, { ...target, patienceMs: PATIENT_MS })).rejects.toThrow(
-      `${cut} is cut off, or neither a dump of pg_dump nor of acgs-lb backup`,
-    );
+    await expect(
+      restoreDatabase(cut, { ...target, disconnectTimeoutMs: DISCONNECT_TIMEOUT_MS }),
+    ).rejects.toThrow(`${cut} is truncated, or not a dump of pg_dump or acgs-lb backup`);
   }
   expect(await rows(target)).toBe(0);
 });
 
-it('leaves functions of others alone, whatever their names begin with', async () => {
+it('keeps functions of other programs, even with our prefix', async () => {
   await target.database.query('CREATE FUNCTION acgs_of_mine() RETURNS int LANGUAGE sql AS $$ SELECT 7 $$');
-  await restoreDatabase(dump, { ...target, patienceMs: PATIENT_MS });
+  await restoreDatabase(dump, { ...target, disconnectTimeoutMs: DISCONNECT_TIMEOUT_MS });
   expect((await target.database.query('SELECT acgs_of_mine() AS seven')).rows).toEqual([{ seven: 7 }]);
   expect(await rows(target)).toBe(1);
 });

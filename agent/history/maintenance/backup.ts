@@ -7,7 +7,7 @@ import type { Database } from '../sql/database.ts';
 import { dumpRows } from './dump.ts';
 import { libpqEnvironment, runTool, toolVersion } from './postgres-tools.ts';
 
-/** What a configuration archive holds; `path` is where it was and where restore puts it. */
+/** The contents of a configuration archive. `path`: the original location, to which a restore writes the file. */
 export interface BackupManifest {
   version: 1;
   site: string;
@@ -19,7 +19,7 @@ export interface ConfigBackup {
   site: string;
   folder: string;
   now: Date;
-  /** Name in the archive → where it lies. Files that are not there are left out. */
+  /** Name in the archive → path. Files that do not exist are omitted. */
   files: Record<string, string>;
 }
 
@@ -27,8 +27,8 @@ const stamp = (now: Date): string =>
   `${now.getFullYear()}${String(now.getMonth() + 1).padStart(2, '0')}${String(now.getDate()).padStart(2, '0')}`;
 
 /**
- * `acgs-lb-config-YYYYMMDD.tar.gz` (local date, as the guide's `date +%Y%m%d`), mode 0600: it holds secrets. Written
- * beside its place and moved there whole.
+ * Writes `acgs-lb-config-YYYYMMDD.tar.gz` (local date, as the guide's `date +%Y%m%d`) atomically and with mode 0600: it
+ * contains secrets.
  */
 export async function backupConfig({
   site,
@@ -40,17 +40,17 @@ export async function backupConfig({
   try {
     const manifest: BackupManifest = { version: 1, site, createdAt: now.toISOString(), files: [] };
     for (const [name, path] of Object.entries(files)) {
-      const found = await stat(path).catch(() => null);
-      if (!found) continue;
+      const stats = await stat(path).catch(() => null);
+      if (!stats) continue;
       const copy = join(work, name);
       await mkdir(dirname(copy), { recursive: true, mode: 0o700 });
-      if (found.isDirectory()) await cp(path, copy, { recursive: true });
+      if (stats.isDirectory()) await cp(path, copy, { recursive: true });
       else await copyFile(path, copy);
-      manifest.files.push({ name, path, mode: found.mode & 0o777 });
+      manifest.files.push({ name, path, mode: stats.mode & 0o777 });
     }
     await writeFile(join(work, 'manifest.json'), JSON.stringify(manifest, null, 2));
     const file = join(folder, `acgs-lb-config-${stamp(now)}.tar.gz`);
-    await placed(file, (part) =>
+    await writeAtomically(file, (part) =>
       runTool('tar', ['-czf', part, '-C', work, 'manifest.json', ...manifest.files.map(({ name }) => name)]),
     );
     return { file, manifest };
@@ -59,34 +59,37 @@ export async function backupConfig({
   }
 }
 
-const WATCH_MS = 250;
+const SIZE_POLL_MS = 250;
 
-/** `acgs_lb_backup_YYYYMMDD.sql`, mode 0600: by pg_dump where it fits the server, else rows as SQL of our own. */
+/**
+ * Writes `acgs_lb_backup_YYYYMMDD.sql` atomically and with mode 0600: by pg_dump when it supports the server, otherwise as
+ * our own dump. `why`: the reason for our own dump.
+ */
 export async function backupDatabase(options: {
   database: Database;
   url: string;
   embedded: boolean;
   folder: string;
   now: Date;
-  /** Told while rows are written by our own dump. */
+  /** Progress of our own dump. */
   onRows?: (done: number, total: number) => void;
-  /** Told while pg_dump writes, which itself tells nothing: the size of its file so far. */
+  /** Progress of pg_dump: the size of its file so far. */
   onBytes?: (done: number) => void;
 }): Promise<{ file: string; by: 'pg_dump' | 'acgs-lb'; why?: string }> {
   const { database, url, embedded, folder, now, onRows, onBytes = () => {} } = options;
   const file = join(folder, `acgs_lb_backup_${stamp(now)}.sql`);
   const obstacle = embedded ? 'the database is embedded' : await pgDumpObstacle(database);
   if (!obstacle) {
-    await placed(file, async (part) => {
-      const size = () => onBytes(statSync(part, { throwIfNoEntry: false })?.size ?? 0);
-      const watch = setInterval(size, WATCH_MS);
+    await writeAtomically(file, async (part) => {
+      const reportSize = () => onBytes(statSync(part, { throwIfNoEntry: false })?.size ?? 0);
+      const poll = setInterval(reportSize, SIZE_POLL_MS);
       const args = ['--no-owner', '--no-privileges', '--file', part];
-      await runTool('pg_dump', args, libpqEnvironment(url)).finally(() => clearInterval(watch));
-      size();
+      await runTool('pg_dump', args, libpqEnvironment(url)).finally(() => clearInterval(poll));
+      reportSize();
     });
     return { file, by: 'pg_dump' };
   }
-  await placed(file, async (part) => {
+  await writeAtomically(file, async (part) => {
     const out = createWriteStream(part, { mode: 0o600 });
     await dumpRows(database, out, onRows);
     out.end();
@@ -95,19 +98,19 @@ export async function backupDatabase(options: {
   return { file, by: 'acgs-lb', why: obstacle };
 }
 
-/** pg_dump refuses servers newer than itself. */
+/** Why pg_dump cannot be used; null when it can. It refuses servers that are newer than itself. */
 async function pgDumpObstacle(database: Database): Promise<string | null> {
-  const ours = await toolVersion('pg_dump');
-  if (ours === null) return 'pg_dump is not installed';
+  const version = await toolVersion('pg_dump');
+  if (version === null) return 'pg_dump is not installed';
   const { rows } = await database.query<{ version: string }>(
     "SELECT current_setting('server_version_num') AS version",
   );
   const server = Math.floor(Number(rows[0]?.version) / 10_000);
-  return ours < server ? `pg_dump ${ours} is older than the server (${server})` : null;
+  return version < server ? `pg_dump ${version} is older than the server (${server})` : null;
 }
 
-/** Readable by its owner alone from its first byte, and never half there under its own name. */
-async function placed(file: string, make: (part: string) => Promise<unknown>): Promise<void> {
+/** Creates a file readable only by its owner, which appears under its name when it is complete. */
+async function writeAtomically(file: string, make: (part: string) => Promise<unknown>): Promise<void> {
   const folder = await mkdtemp(join(dirname(file), '.acgs-'));
   const part = join(folder, basename(file));
   try {

@@ -8,7 +8,7 @@ import {
 import type { Database } from '../sql/database.ts';
 
 export interface MaintainOptions {
-  /** How long raw rows are kept, milliseconds: `retention` of the configuration. */
+  /** How long raw rows are kept, in milliseconds: `retention` of the configuration. */
   retentionMs: number;
   /** Epoch seconds. */
   now: number;
@@ -18,25 +18,25 @@ export interface MaintainOptions {
 
 export interface MaintenanceResult {
   rolledUp: RollUpResult;
-  /** Names of the partitions that went. */
+  /** Names of the dropped partitions. */
   dropped: string[];
-  /** Rows deleted from tables that are not partitioned. */
+  /** Number of rows deleted, by table. */
   deleted: Record<string, number>;
   partitionsAhead: number;
   vacuumed: string[];
 }
 
-type OnDone = (done: number, total: number) => void;
+type OnProgress = (done: number, total: number) => void;
 
 const PARTITIONED = ['load_balancing_metrics', 'service_health_history'] as const;
 const DAYS_AHEAD = 7;
-/** Roll-ups and what happened now and then: a year, and a month to look back from its end. */
-const KEPT_DAYS = 400;
-/** A batch from the spool of an agent that was down longer than this could count twice. */
-const BATCHES_DAYS = 90;
+/** Roll-ups and events: a year, plus a month to compare with the year before. */
+const EVENT_RETENTION_DAYS = 400;
+/** A spooled batch that is replayed later than this could be counted twice. */
+const BATCH_ID_RETENTION_DAYS = 90;
 
-/** table → column that says how old a row is, in epoch seconds; condition for rows that stay however old. */
-const AGEING: Record<string, { column: string; only?: string }> = {
+/** table → the column with the age of a row, in epoch seconds; `only`: condition for rows that may be deleted. */
+const EVENT_TABLES: Record<string, { column: string; only?: string }> = {
   metrics_hourly: { column: 'start' },
   metrics_daily: { column: 'start' },
   breaker_events: { column: 'timestamp' },
@@ -48,44 +48,48 @@ const AGEING: Record<string, { column: string; only?: string }> = {
 };
 
 /**
- * Retention, partitions ahead, vacuum and analyze. Safe at any time beside a working agent, and twice at once: rows are
- * rolled up before their partition goes, and every step can be repeated.
+ * Rolls up, creates partitions for the next days, deletes old rows, vacuums and analyzes. Safe beside a running agent and
+ * concurrently: rows are rolled up before their partition is dropped, and every step is idempotent.
  */
 export async function maintain(database: Database, options: MaintainOptions): Promise<MaintenanceResult> {
   const { retentionMs, now, onStep = () => {}, onRollUp } = options;
   onStep('rolling up');
   const rolledUp = await rollUp(database, onRollUp ? { onProgress: onRollUp } : {});
-  onStep('making partitions for the days ahead');
+  onStep('creating partitions for the next days');
   await database.query('SELECT acgs_ensure_days($1, $2)', [now, now + DAYS_AHEAD * DAY_SECONDS]);
-  onStep('dropping old days');
-  const dropped = await dropOldDays(database, now - retentionMs / 1000, (done, total) =>
-    onStep('dropping old days', done, total, 'partitions'),
+  onStep('dropping old partitions');
+  const dropped = await dropOldPartitions(database, now - retentionMs / 1000, (done, total) =>
+    onStep('dropping old partitions', done, total, 'partitions'),
   );
   onStep('deleting old rows');
   const deleted: Record<string, number> = {};
   // Whole seconds: some of the columns are bigint.
-  const keptFrom = Math.floor(now) - KEPT_DAYS * DAY_SECONDS;
-  for (const [table, { column, only = 'true' }] of Object.entries(AGEING)) {
+  const deleteBefore = Math.floor(now) - EVENT_RETENTION_DAYS * DAY_SECONDS;
+  for (const [table, { column, only = 'true' }] of Object.entries(EVENT_TABLES)) {
     deleted[table] =
-      (await database.query(`DELETE FROM ${table} WHERE ${column} < $1 AND ${only}`, [keptFrom])).rowCount ??
-      0;
+      (await database.query(`DELETE FROM ${table} WHERE ${column} < $1 AND ${only}`, [deleteBefore]))
+        .rowCount ?? 0;
   }
   const batches = await database.query('DELETE FROM spool_batches WHERE written_at < to_timestamp($1)', [
-    now - BATCHES_DAYS * DAY_SECONDS,
+    now - BATCH_ID_RETENTION_DAYS * DAY_SECONDS,
   ]);
   deleted.spool_batches = batches.rowCount ?? 0;
   const vacuumed = await vacuum(database, (done, total) =>
     onStep('vacuuming and analyzing', done, total, 'tables'),
   );
-  await remember(database, 'maintained_at', now);
+  await saveState(database, 'maintained_at', now);
   return { rolledUp, dropped, deleted, partitionsAhead: DAYS_AHEAD, vacuumed };
 }
 
 /**
- * Whole days that ended before `before` (epoch seconds). What raw rows are complete from is remembered first, so that a
- * row that comes late for such a day does not make its hour anew out of itself alone.
+ * Drops the partitions of whole days that ended before `before` (epoch seconds). First stores from when raw rows are
+ * complete, so that a late row of a dropped day does not replace the roll-up of its hour.
  */
-async function dropOldDays(database: Database, before: number, onDone: OnDone): Promise<string[]> {
+async function dropOldPartitions(
+  database: Database,
+  before: number,
+  onProgress: OnProgress,
+): Promise<string[]> {
   const firstKept = Math.floor(before / DAY_SECONDS) * DAY_SECONDS;
   const { rows } = await database.query<{ name: string; day: string }>(
     `SELECT relid::regclass::text AS name, right(relid::regclass::text, 8) AS day
@@ -95,11 +99,11 @@ async function dropOldDays(database: Database, before: number, onDone: OnDone): 
   );
   const old = rows.filter(({ day }) => dayStart(day) < firstKept);
   if (old.length === 0) return [];
-  await remember(database, 'raw_from', Math.max(firstKept, await readRawCompleteFrom(database)));
+  await saveState(database, 'raw_from', Math.max(firstKept, await readRawCompleteFrom(database)));
   for (const [done, { name }] of old.entries()) {
-    onDone(done, old.length);
+    onProgress(done, old.length);
     await database.transaction(async (client) => {
-      // The lock on the whole table is short, but a long report in front of it would hold up every writer behind it.
+      // The lock is short, but while it waits for a long report every writer waits behind it.
       await client.query("SET LOCAL lock_timeout = '5s'");
       await client.query(`DROP TABLE IF EXISTS ${name}`);
     });
@@ -107,27 +111,33 @@ async function dropOldDays(database: Database, before: number, onDone: OnDone): 
   return old.map(({ name }) => name);
 }
 
-/** `20261124` → epoch seconds; NaN (never old) for a partition that is not one of ours. */
+/** `20261124` → epoch seconds; NaN for a partition with another name, which is never dropped. */
 const dayStart = (day: string): number =>
   /^\d{8}$/.test(day)
     ? Date.UTC(Number(day.slice(0, 4)), Number(day.slice(4, 6)) - 1, Number(day.slice(6))) / 1000
     : Number.NaN;
 
-/** Tables that lose rows; partitions lose none, so of those only the statistics are renewed, by the parent. */
-async function vacuum(database: Database, onDone: OnDone): Promise<string[]> {
-  const tables = [...Object.keys(AGEING), 'latency_minutes', 'dirty_hours', 'dirty_days', 'spool_batches'];
+/** Vacuums the tables that rows are deleted from. Partitions are dropped whole and only need new statistics. */
+async function vacuum(database: Database, onProgress: OnProgress): Promise<string[]> {
+  const tables = [
+    ...Object.keys(EVENT_TABLES),
+    'latency_minutes',
+    'dirty_hours',
+    'dirty_days',
+    'spool_batches',
+  ];
   const statements = [
     ...tables.map((table) => `VACUUM (ANALYZE) ${table}`),
     ...PARTITIONED.map((table) => `ANALYZE ${table}`),
   ];
   for (const [done, statement] of statements.entries()) {
-    onDone(done, statements.length);
+    onProgress(done, statements.length);
     await database.query(statement);
   }
   return [...tables, ...PARTITIONED];
 }
 
-const remember = (database: Database, name: string, value: number) =>
+const saveState = (database: Database, name: string, value: number) =>
   database.query(
     'INSERT INTO upkeep_state VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
     [name, value],

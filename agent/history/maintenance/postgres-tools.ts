@@ -2,17 +2,17 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parsePostgresUrl } from '../sql/postgres-url.ts';
 
-/** A tool is missing, too old, or said no; its own words are in the message. */
+/** A command is missing or failed. The message contains what it wrote to standard error. */
 export class ToolError extends Error {
   override name = 'ToolError';
 }
 
-/** The database for pg_dump and psql by environment: an address on the command line would show its password to `ps`. */
+/** The database as environment variables for pg_dump and psql: on the command line `ps` would show the password. */
 export function libpqEnvironment(databaseUrl: string): Record<string, string> {
   return parsePostgresUrl(databaseUrl).environment;
 }
 
-/** Runs a tool to its end, nothing on standard input. Throws ToolError with what it wrote to standard error. */
+/** Runs a command without standard input and returns its standard output. Throws ToolError. */
 export async function runTool(
   command: string,
   args: readonly string[],
@@ -28,9 +28,9 @@ export async function runTool(
     errors = (errors + text).slice(-4_000);
   });
   const [code] = await once(child, 'close').catch((cause: Error) => {
-    throw new ToolError(`${command} cannot be run: ${cause.message}`, { cause });
+    throw new ToolError(`${command} cannot be started: ${cause.message}`, { cause });
   });
-  if (code !== 0) throw new ToolError(`${command} ended with ${code}: ${errors.trim()}`);
+  if (code !== 0) throw new ToolError(`${command} failed with exit code ${code}: ${errors.trim()}`);
   return out;
 }
 

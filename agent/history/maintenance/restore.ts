@@ -11,12 +11,12 @@ import type { BackupManifest } from './backup.ts';
 import { DUMP_HEADER } from './dump.ts';
 import { libpqEnvironment, runTool, type ToolError } from './postgres-tools.ts';
 
-/** The backup cannot be used here; the message says why and what to do. */
+/** The backup cannot be restored; the message contains the reason and a remedy. */
 export class RestoreError extends Error {
   override name = 'RestoreError';
 }
 
-const manifestShape = z.object({
+const manifestSchema = z.object({
   version: z.literal(1),
   site: z.string(),
   createdAt: z.string(),
@@ -26,8 +26,8 @@ const manifestShape = z.object({
 });
 
 /**
- * Puts the files of a configuration archive back where they were, or below `root`. Nothing is overwritten unless
- * `overwrite`; all is checked before the first file is written.
+ * Writes the files of a configuration archive to their original paths, below `root`. Everything is checked before the first
+ * file is written. Throws RestoreError when a file exists and `overwrite` is false.
  */
 export async function restoreConfig(
   archive: string,
@@ -37,9 +37,12 @@ export async function restoreConfig(
   try {
     await runTool('tar', ['-xzf', archive, '-C', work, '--no-same-owner', '--no-same-permissions']).catch(
       (cause) => {
-        throw new RestoreError(`${archive} is no archive of acgs-lb backup: ${(cause as Error).message}`, {
-          cause,
-        });
+        throw new RestoreError(
+          `${archive} is not an archive of acgs-lb backup: ${(cause as Error).message}`,
+          {
+            cause,
+          },
+        );
       },
     );
     const manifest = await readManifest(archive, work);
@@ -48,12 +51,12 @@ export async function restoreConfig(
       to: join(root, path),
       mode,
     }));
-    const taken = overwrite
+    const existing = overwrite
       ? []
       : await asyncFilter(moves, async ({ to }) => (await stat(to).catch(() => null)) !== null);
-    if (taken.length > 0) {
+    if (existing.length > 0) {
       throw new RestoreError(
-        `there already: ${taken.map(({ to }) => to).join(', ')}; --overwrite replaces them`,
+        `files exist: ${existing.map(({ to }) => to).join(', ')}; replace them with --overwrite`,
       );
     }
     for (const { from, to, mode } of moves) {
@@ -69,18 +72,23 @@ export async function restoreConfig(
 
 async function readManifest(archive: string, work: string): Promise<BackupManifest> {
   const text = await readFile(join(work, 'manifest.json'), 'utf8').catch(() => '{}');
-  const parsed = manifestShape.safeParse(parsedJson(text));
+  const parsed = manifestSchema.safeParse(parseJson(text));
   if (!parsed.success) throw new RestoreError(`${archive} has no manifest of acgs-lb backup`);
   for (const { name, path } of parsed.data.files) {
-    const tidy = normalize(name);
-    if (tidy !== name || tidy.startsWith('/') || tidy.startsWith('..') || normalize(path) !== path) {
-      throw new RestoreError(`${archive} names a file outside of itself: ${name}`);
+    const normalized = normalize(name);
+    if (
+      normalized !== name ||
+      normalized.startsWith('/') ||
+      normalized.startsWith('..') ||
+      normalize(path) !== path
+    ) {
+      throw new RestoreError(`${archive} names a file outside the archive: ${name}`);
     }
   }
   return parsed.data;
 }
 
-function parsedJson(text: string): unknown {
+function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -93,29 +101,36 @@ async function asyncFilter<T>(list: readonly T[], keep: (one: T) => Promise<bool
   return list.filter((_, index) => kept[index]);
 }
 
-/** Of the newest schema; what else a database holds is not ours to judge or to drop. */
+/** Tables of the newest schema. Restoring must not touch other tables. */
 export const SCHEMA_TABLES = [
-  ...['acgs_lb_migrations', 'adopted_tables', 'alert_silences', 'alerts', 'audit_log', 'breaker_events'],
-  ...['dirty_days', 'dirty_hours', 'governance_sessions', 'latency_minutes', 'load_balancing_metrics'],
-  ...[
-    'metrics_daily',
-    'metrics_hourly',
-    'service_health_history',
-    'spool_batches',
-    'state_events',
-    'upkeep_state',
-  ],
+  'acgs_lb_migrations',
+  'adopted_tables',
+  'alert_silences',
+  'alerts',
+  'audit_log',
+  'breaker_events',
+  'dirty_days',
+  'dirty_hours',
+  'governance_sessions',
+  'latency_minutes',
+  'load_balancing_metrics',
+  'metrics_daily',
+  'metrics_hourly',
+  'service_health_history',
+  'spool_batches',
+  'state_events',
+  'upkeep_state',
 ];
 
-/** What the schema calls: others' functions may begin with acgs_ too. */
+/** Functions of the newest schema. Functions of others may begin with `acgs_` as well. */
 export const SCHEMA_FUNCTIONS = [
   ...['acgs_ensure_day(text,double precision)', 'acgs_ensure_days(double precision,double precision)'],
   ...['acgs_mark_dirty()', 'acgs_short_service(text)'],
 ];
 
 /**
- * A dump of pg_dump brings its schema along: one that `migrate` made makes way for it. Rows that came since they were
- * looked for would go with it, so they are looked for once more when nobody can write any.
+ * Drops the empty schema that `migrate` created, because a dump of pg_dump contains the schema. Checks again that the
+ * tables are empty, now under a lock: rows may have been written since the first check.
  */
 const DROP_SCHEMA = `DO $$
 DECLARE
@@ -127,15 +142,15 @@ BEGIN
     EXECUTE format('LOCK TABLE %I IN ACCESS EXCLUSIVE MODE', item);
     CONTINUE WHEN item = 'acgs_lb_migrations';
     EXECUTE format('SELECT EXISTS (SELECT FROM %I)', item) INTO held;
-    IF held THEN RAISE EXCEPTION 'rows came into % meanwhile: stop the agent first', item; END IF;
+    IF held THEN RAISE EXCEPTION 'rows were written to % during the restore: stop the agent first', item; END IF;
   END LOOP;
   DROP TABLE IF EXISTS ${SCHEMA_TABLES.join(', ')};
   DROP FUNCTION IF EXISTS ${SCHEMA_FUNCTIONS.join(', ')};
 END $$`;
 
 /**
- * Replays a database backup: one of pg_dump by psql, one of our own over the connection, after the migrations. A
- * database whose tables of ours hold any row is left alone.
+ * Restores a database backup: a dump of pg_dump with psql, our own dump over the connection after the migrations. Throws
+ * RestoreError when one of our tables holds a row.
  */
 export async function restoreDatabase(
   file: string,
@@ -143,25 +158,25 @@ export async function restoreDatabase(
     database: Database;
     url: string;
     onBytes?: (done: number, total: number) => void;
-    patienceMs?: number;
+    disconnectTimeoutMs?: number;
   },
 ): Promise<{ by: 'psql' | 'acgs-lb'; statements?: number }> {
-  const { database, url, onBytes, patienceMs = PATIENCE_MS } = options;
-  const ours = await isOurs(file);
-  await requireWhole(file, ours);
-  if (!ours && isEmbedded(url)) {
+  const { database, url, onBytes, disconnectTimeoutMs = DISCONNECT_TIMEOUT_MS } = options;
+  const own = await isOwnDump(file);
+  await requireComplete(file, own);
+  if (!own && isEmbedded(url)) {
     throw new RestoreError(
-      `${file} is by pg_dump, which the embedded database cannot read: set DATABASE_URL to a Postgres`,
+      `${file} is a dump of pg_dump, which the embedded database cannot restore: set DATABASE_URL to a Postgres server`,
     );
   }
-  await requireAlone(database, patienceMs);
-  const full = await tableWithRows(database);
-  if (full) {
+  await requireNoOtherClient(database, disconnectTimeoutMs);
+  const tableInUse = await tableWithRows(database);
+  if (tableInUse) {
     throw new RestoreError(
-      `the database is not empty (${full} holds rows): restore into a new one (createdb, or another --state-dir)`,
+      `the database is not empty (${tableInUse} holds rows): restore into a new database (createdb, or another --state-dir)`,
     );
   }
-  if (!ours) {
+  if (!own) {
     await runTool(
       'psql',
       [
@@ -178,13 +193,13 @@ export async function restoreDatabase(
   return { by: 'acgs-lb', statements: await replay(file, database, onBytes) };
 }
 
-/** A connection that was just closed is seen by the server for a moment longer. */
-const PATIENCE_MS = 5_000;
-const LOOK_MS = 200;
+/** The server may list a connection for a moment after it was closed. */
+const DISCONNECT_TIMEOUT_MS = 5_000;
+const DISCONNECT_POLL_MS = 200;
 
-/** Throws when an agent, or another of our commands, is connected to the database: what it writes would mix with the backup's rows. */
-async function requireAlone(database: Database, patienceMs: number): Promise<void> {
-  for (let left = patienceMs; ; left -= LOOK_MS) {
+/** Throws RestoreError while an agent or another of our commands is connected: its rows would mix with those of the backup. */
+async function requireNoOtherClient(database: Database, disconnectTimeoutMs: number): Promise<void> {
+  for (let left = disconnectTimeoutMs; ; left -= DISCONNECT_POLL_MS) {
     const { rows } = await database.query<{ at: string }>(
       `SELECT coalesce(host(client_addr), 'this machine') AS at FROM pg_stat_activity
        WHERE application_name = 'acgs-lb' AND datname = current_database() AND pid <> pg_backend_pid() LIMIT 1`,
@@ -192,14 +207,14 @@ async function requireAlone(database: Database, patienceMs: number): Promise<voi
     if (!rows[0]) return;
     if (left <= 0) {
       throw new RestoreError(
-        `an agent, or another acgs-lb command, on ${rows[0].at} is connected to this database: stop it, then restore`,
+        `an agent or another acgs-lb command on ${rows[0].at} is connected to this database: stop it, then restore`,
       );
     }
-    await sleep(LOOK_MS);
+    await sleep(DISCONNECT_POLL_MS);
   }
 }
 
-async function isOurs(file: string): Promise<boolean> {
+async function isOwnDump(file: string): Promise<boolean> {
   for await (const line of createInterface({ input: createReadStream(file) }))
     return line.startsWith(DUMP_HEADER);
   throw new RestoreError(`${file} is empty`);
@@ -207,13 +222,13 @@ async function isOurs(file: string): Promise<boolean> {
 
 const TAIL_BYTES = 1_000;
 
-/** What was cut off between two statements would go in without a word. */
-async function requireWhole(file: string, ours: boolean): Promise<void> {
+/** Throws RestoreError for a truncated dump: one that ends between two statements would restore without an error. */
+async function requireComplete(file: string, own: boolean): Promise<void> {
   const { size } = await stat(file);
   let tail = '';
   for await (const part of createReadStream(file, { start: Math.max(0, size - TAIL_BYTES) })) tail += part;
-  if (ours ? tail.endsWith('\nCOMMIT;\n') : tail.includes('\n-- PostgreSQL database dump complete')) return;
-  throw new RestoreError(`${file} is cut off, or neither a dump of pg_dump nor of acgs-lb backup`);
+  if (own ? tail.endsWith('\nCOMMIT;\n') : tail.includes('\n-- PostgreSQL database dump complete')) return;
+  throw new RestoreError(`${file} is truncated, or not a dump of pg_dump or acgs-lb backup`);
 }
 
 async function tableWithRows(database: Database): Promise<string | null> {
@@ -226,7 +241,7 @@ async function tableWithRows(database: Database): Promise<string | null> {
   return null;
 }
 
-/** A statement a line, all in one transaction: our own BEGIN and COMMIT stand in for the file's. */
+/** Runs one statement per line in one transaction, instead of the file's own BEGIN and COMMIT. */
 async function replay(
   file: string,
   database: Database,

@@ -8,7 +8,7 @@ export interface MaintenanceScheduleOptions {
   database: Database;
   config: () => Config;
   log: Log;
-  /** Of two agents the leader alone keeps up. */
+  /** Only the leader runs maintenance. */
   isLeader?: () => boolean;
   /** Epoch milliseconds. */
   now?: () => number;
@@ -17,16 +17,16 @@ export interface MaintenanceScheduleOptions {
 
 export interface MaintenanceSchedule {
   start(): void;
-  /** Ends after the step in hand. */
+  /** Resolves after the current step. */
   stop(): Promise<void>;
   status(): { lastRollUp: number | null; lastMaintained: number | null; lastError: string | null };
 }
 
 const EVERY_MS = 5 * 60_000;
-/** The hour (UTC) in which the nightly work is done: the quietest of most services. */
-const QUIET_HOUR = 3;
+/** The hour (UTC) of nightly maintenance. */
+const NIGHTLY_HOUR = 3;
 
-/** Roll-ups every five minutes, the rest of upkeep once a night. A database that is away only makes it wait. */
+/** Runs roll-ups every five minutes and full maintenance once a night; retries while the database is unavailable. */
 export function createMaintenanceSchedule(options: MaintenanceScheduleOptions): MaintenanceSchedule {
   const { database, config, log, isLeader = () => true, now = Date.now, everyMs = EVERY_MS } = options;
   const status: ReturnType<MaintenanceSchedule['status']> = {
@@ -37,9 +37,9 @@ export function createMaintenanceSchedule(options: MaintenanceScheduleOptions): 
   const stopping = new AbortController();
   let running: Promise<void> = Promise.resolve();
   let timer: NodeJS.Timeout | undefined;
-  let busy = false;
+  let isRunning = false;
 
-  async function turn(): Promise<void> {
+  async function runOnce(): Promise<void> {
     const at = now();
     try {
       const { uncounted = null } = await rollUp(database, { signal: stopping.signal });
@@ -51,31 +51,31 @@ export function createMaintenanceSchedule(options: MaintenanceScheduleOptions): 
           now: at / 1000,
         });
         const size = await sizeOf(database);
-        log.info({ dropped, deleted, ...size }, 'nightly upkeep done');
+        log.info({ dropped, deleted, ...size }, 'nightly maintenance done');
         if (exceedsEmbeddedLimit(size))
           log.warn(
             size,
-            'the embedded database is large: set DATABASE_URL to a Postgres, or a shorter retention',
+            'the embedded database is large: set DATABASE_URL to a Postgres server, or shorten retention',
           );
       }
       Object.assign(status, { lastRollUp: at, lastMaintained: due ? at : last });
-      note(uncounted, 'upkeep left rows out');
+      reportError(uncounted, 'roll-up skipped rows');
     } catch (cause) {
-      note((cause as Error).message, 'upkeep waits');
+      reportError((cause as Error).message, 'maintenance failed; retrying at the next run');
     }
   }
 
-  /** Told once, not every five minutes. */
-  function note(error: string | null, what: string): void {
-    if (error !== null && error !== status.lastError) log.warn({ error }, what);
+  /** Logs each error once. */
+  function reportError(error: string | null, message: string): void {
+    if (error !== null && error !== status.lastError) log.warn({ error }, message);
     status.lastError = error;
   }
 
   function tick(): void {
-    if (busy || !isLeader()) return;
-    busy = true;
-    running = turn().finally(() => {
-      busy = false;
+    if (isRunning || !isLeader()) return;
+    isRunning = true;
+    running = runOnce().finally(() => {
+      isRunning = false;
     });
   }
 
@@ -93,12 +93,12 @@ export function createMaintenanceSchedule(options: MaintenanceScheduleOptions): 
 }
 
 /**
- * At the quiet hour of a day not yet maintained, or at any hour when a night was missed. Epoch milliseconds. A last time
- * that is yet to come was told by a clock that was wrong.
+ * Whether maintenance is due at `now` (epoch milliseconds): at the nightly hour, or at once when a night was missed. A
+ * `last` in the future comes from a wrong clock and is ignored.
  */
 export function isMaintenanceDue(last: number | null, now: number): boolean {
-  const quiet = Math.floor(now / 1000 / DAY_SECONDS) * DAY_SECONDS * 1000 + QUIET_HOUR * 3_600_000;
-  const latest = now >= quiet ? quiet : quiet - DAY_SECONDS * 1000;
+  const today = Math.floor(now / 1000 / DAY_SECONDS) * DAY_SECONDS * 1000 + NIGHTLY_HOUR * 3_600_000;
+  const latest = now >= today ? today : today - DAY_SECONDS * 1000;
   return last === null || last < latest || last > now;
 }
 
@@ -107,7 +107,7 @@ interface DatabaseSize {
   bytes: number;
 }
 
-/** 18 instances for 30 days. The embedded database does one thing at a time: beyond, reports and nights hold up rows. */
+/** About 18 instances for 30 days. Above this, reports and maintenance delay writes for too long. */
 const EMBEDDED_BYTES = 1024 ** 3;
 
 export const exceedsEmbeddedLimit = ({ embedded, bytes }: DatabaseSize): boolean =>

@@ -26,8 +26,8 @@ const COUNTS = `start, service_type, instance_id, rows, requests, failures, resp
   peak_concurrency, queued_max, cpu_max, memory_max, samples, up_samples`;
 
 /**
- * Roll-ups that start in [from, to), epoch seconds. `by` 'day': whole UTC days from metrics_daily and the hours at both
- * edges from metrics_hourly, so that a month needs a hundredth of the rows and still ends where it was asked to.
+ * Reads the roll-ups that start in [from, to), in epoch seconds, with `from` rounded down to the hour. `by: 'day'` reads
+ * whole UTC days from metrics_daily and only the hours at both ends from metrics_hourly, which needs far fewer rows.
  */
 export async function readRollups(
   database: Queryable,

@@ -1,29 +1,29 @@
 import { mergeOptionalSketch, type Sketch } from '../../../shared/sketch.ts';
 
-/** One hour or day (or several, merged) of one instance; of a service as a whole when `instance` is ''. */
+/** One hour or day, or several merged, of one instance, or of a whole service when `instance` is ''. */
 export interface Rollup {
   /** Epoch seconds, UTC. */
   start: number;
   service: string;
   instance: string;
-  /** How many ten-second rows it was made of. */
+  /** Number of ten-second rows. */
   rows: number;
   requests: number;
   failures: number;
-  /** Request-weighted sum of response times, seconds. */
+  /** Sum of response times in seconds, weighted by requests. */
   responseTimeSum: number;
-  /** Requests per second and connections in flight, highest of its ten-second spans. */
+  /** Highest requests per second of a ten-second row; `peakConcurrency`: highest number of open connections. */
   peakRate: number;
   peakConcurrency: number;
   queuedMax: number;
   cpuMax: number | null;
   memoryMax: number | null;
-  /** How often it was looked at, and how often it could serve. */
+  /** Availability samples; `upSamples`: those in which it could serve. */
   samples: number;
   upSamples: number;
-  /** Of single requests, milliseconds. */
+  /** Latencies of single requests in milliseconds. */
   latency: Sketch | null;
-  /** Of ten-second means, milliseconds, each weighing as many requests as it stands for. */
+  /** Mean latencies of ten-second rows in milliseconds, weighted by requests. */
   means: Sketch | null;
 }
 
@@ -48,7 +48,7 @@ export function emptyRollup(start: number, service: string, instance: string): R
   };
 }
 
-/** Adds `other` into `rollup`: sums add, peaks take the higher, sketches merge. */
+/** Merges `other` into `rollup`: sums are added, peaks take the maximum, sketches are merged. */
 export function addRollup(rollup: Rollup, other: Rollup): void {
   rollup.rows += other.rows;
   rollup.requests += other.requests;

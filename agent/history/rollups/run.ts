@@ -4,31 +4,31 @@ import { COUNT_HOUR, FOLD_MINUTES, SUM_DAY } from './statements.ts';
 
 export const HOUR_SECONDS = 3_600;
 export const DAY_SECONDS = 86_400;
-/** Seconds one row of load_balancing_metrics stands for. */
+/** The period that one row of load_balancing_metrics covers. */
 export const ROW_SECONDS = 10;
 
 export interface RollUpOptions {
-  /** Told before each hour or day, with how many are left. */
+  /** Called before each hour or day with the number that remains. */
   onProgress?: (left: { hours: number; days: number }) => void;
-  /** Stops between two hours. */
+  /** Stops after the current hour or day. */
   signal?: AbortSignal;
 }
 
 export interface RollUpResult {
   hours: number;
   days: number;
-  /** What is wrong with rows that cannot be computed with; all else is rolled up. */
+  /** The first error of rows that cannot be rolled up. All other rows are rolled up. */
   uncounted?: string;
 }
 
 /**
- * Brings hours and days up to date with all rows that came since: any number of callers at once, at any time, after
- * any crash. Each hour is one short transaction.
+ * Updates the roll-ups of all hours and days with new rows. Safe to call concurrently and after a crash. Each hour and each
+ * day is one short transaction.
  */
 export async function rollUp(database: Database, options: RollUpOptions = {}): Promise<RollUpResult> {
   const rawFrom = await readRawCompleteFrom(database);
-  const hours = await eachDirty(database, 'dirty_hours', options, async (client, start) => {
-    // An hour whose raw rows are dropped keeps the counts it has: late rows alone would replace them.
+  const hours = await forEachDirty(database, 'dirty_hours', options, async (client, start) => {
+    // The raw rows of this hour are dropped: counting late rows alone would replace the counts of all rows.
     if (start >= rawFrom) await countHour(client, start);
     await client.query(FOLD_MINUTES, [start]);
     await client.query(
@@ -37,7 +37,7 @@ export async function rollUp(database: Database, options: RollUpOptions = {}): P
       [Math.floor(start / DAY_SECONDS) * DAY_SECONDS],
     );
   });
-  const days = await eachDirty(database, 'dirty_days', options, async (client, start) => {
+  const days = await forEachDirty(database, 'dirty_days', options, async (client, start) => {
     for (const statement of SUM_DAY) await client.query(statement, [start]);
   });
   const uncounted = hours.failed ?? days.failed;
@@ -47,7 +47,7 @@ export async function rollUp(database: Database, options: RollUpOptions = {}): P
 const countHour = (client: Queryable, start: number) =>
   client.query(COUNT_HOUR, [start, SKETCH_LOG_GAMMA, SKETCH_MIN_VALUE, ROW_SECONDS]);
 
-/** Epoch seconds from when on load_balancing_metrics holds every row it ever got. */
+/** Epoch seconds from when load_balancing_metrics is complete: earlier rows are dropped. */
 export async function readRawCompleteFrom(database: Queryable): Promise<number> {
   const { rows } = await database.query<{ value: number }>(
     "SELECT value FROM upkeep_state WHERE name = 'raw_from'",
@@ -55,17 +55,16 @@ export async function readRawCompleteFrom(database: Queryable): Promise<number> 
   return rows[0]?.value ?? Number.NEGATIVE_INFINITY;
 }
 
-/** SQLSTATE class 22: what is stored cannot be computed with. */
+/** SQLSTATE class 22: stored values that the roll-up cannot process. */
 const isDataError = (cause: unknown): cause is Error =>
   cause instanceof Error && 'code' in cause && String(cause.code).startsWith('22');
 
 /**
- * Takes the marks one by one, oldest first, only those that stood at the start: rows that keep coming must not keep
- * the loop going. The mark is deleted before the sources are read; a writer that has set it but not committed holds
- * its lock, and the mark is left to the next run. One whose rows cannot be computed keeps its mark, holds up no other,
- * and is told of at the end.
+ * Processes the dirty marks that exist at the start, oldest first, so that new rows do not keep the loop going. A mark is
+ * deleted before its rows are read. A mark that an uncommitted writer has locked is left to the next run. A mark whose rows
+ * cannot be processed remains; its error is returned and the other marks are processed.
  */
-async function eachDirty(
+async function forEachDirty(
   database: Database,
   table: 'dirty_hours' | 'dirty_days',
   { onProgress, signal }: RollUpOptions,
@@ -78,16 +77,16 @@ async function eachDirty(
     if (signal?.aborted) break;
     const left = rows.length - index;
     onProgress?.(table === 'dirty_hours' ? { hours: left, days: 0 } : { hours: 0, days: left });
-    const taking = database.transaction(async (client) => {
-      const taken = await client.query(
+    const processed = database.transaction(async (client) => {
+      const deleted = await client.query(
         `DELETE FROM ${table} WHERE start = (SELECT start FROM ${table} WHERE start = $1 FOR UPDATE SKIP LOCKED)`,
         [start],
       );
-      if (taken.rowCount === 0) return 0;
+      if (deleted.rowCount === 0) return 0;
       await work(client, start);
       return 1;
     });
-    done += await taking.catch((cause: unknown) => {
+    done += await processed.catch((cause: unknown) => {
       if (!isDataError(cause)) throw cause;
       const at = new Date(start * 1000).toISOString();
       failed ??= `the rows of ${at} cannot be rolled up: ${cause.message}`;

@@ -1,9 +1,9 @@
 /**
- * The roll-up in SQL, so that a hour's five thousand rows never leave the database. Bucket indexes follow
- * shared/sketch.ts: ceil(ln(ms) / ln γ), with ln γ and the smallest value passed in.
+ * The roll-ups in SQL: the rows of an hour, some five thousand, stay in the database. Bucket indexes are those of
+ * shared/sketch.ts: ceil(ln(ms) / ln γ). ln γ and the smallest value are parameters.
  */
 
-/** Sums sketches of a relation `parts (service_type, instance_id, sketch)` into `merged (…, sketch)`. */
+/** Merges the sketches of the relation `parts (service_type, instance_id, sketch)` into `merged (…, sketch)`. */
 const MERGE = `
   totals AS (
     SELECT service_type, instance_id,
@@ -26,12 +26,15 @@ const MERGE = `
   )`;
 
 /**
- * What load_balancing_metrics says of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4: seconds
- * one row stands for. Rows adopted from the guide's original hold running totals, every 30 s: their own share is the
- * difference to the row before, or all of it when the total fell (the process began anew); the first of all counts
- * nothing, since nobody knows over which time it was gathered. Any program may write rows: a response time that is none
- * (NaN, infinite, negative, over a day) counts as not measured, a count below zero as none, and a row that names no
- * instance not at all: '' is the service as a whole.
+ * Rolls up the rows of load_balancing_metrics of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4:
+ * seconds that one row covers.
+ *
+ * Rows adopted from the guide's original hold running totals every 30 s. Such a row counts the difference to the row
+ * before, or its whole total when the total fell (the process restarted). The first row counts nothing, because its period
+ * is unknown.
+ *
+ * Any program may write rows, so invalid values are ignored: a response time that is NaN, infinite, negative or above a day
+ * counts as not measured, a negative count as 0, and a row without an instance id is skipped ('' is the whole service).
  */
 export const COUNT_HOUR = `
   WITH adopted AS (SELECT coalesce(max(last_id), 0) AS last_id FROM adopted_tables WHERE name = 'load_balancing_metrics'),
@@ -45,7 +48,7 @@ export const COUNT_HOUR = `
       AND timestamp >= $1::double precision - 86400 AND timestamp < $1::double precision + 3600 AND instance_id <> ''
     WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp, id)
   ),
-  told AS (
+  counts AS (
     SELECT service_type, instance_id, timestamp, response_time, current_connections AS connections, cpu_usage AS cpu,
            memory_usage AS memory, greatest(total_requests, success_count::bigint + failure_count, 0) AS requests,
            greatest(failure_count, 0)::bigint AS failures, $4::double precision AS span,
@@ -66,7 +69,7 @@ export const COUNT_HOUR = `
     SELECT service_type, instance_id, timestamp, connections, requests, failures, span, weight,
            CASE WHEN response_time >= 0 AND response_time < 86400 THEN response_time END AS response_time,
            CASE WHEN cpu < 'infinity' THEN cpu END AS cpu, CASE WHEN memory < 'infinity' THEN memory END AS memory
-    FROM told
+    FROM counts
   ),
   grouped AS (
     SELECT service_type, coalesce(instance_id, '') AS instance_id, count(*) AS rows, sum(requests) AS requests,
@@ -109,7 +112,7 @@ export const COUNT_HOUR = `
     peak_concurrency = excluded.peak_concurrency, cpu_mean = excluded.cpu_mean, cpu_max = excluded.cpu_max,
     memory_mean = excluded.memory_mean, memory_max = excluded.memory_max, means = excluded.means`;
 
-/** Moves the minutes of the hour at $1 into it; gone from latency_minutes in the same transaction, so none counts twice. */
+/** Moves the rows of latency_minutes of the hour at $1 into its roll-up; the deletion prevents counting a row twice. */
 export const FOLD_MINUTES = `
   WITH minutes AS (
     DELETE FROM latency_minutes
@@ -135,7 +138,7 @@ export const FOLD_MINUTES = `
     samples = m.samples + excluded.samples, up_samples = m.up_samples + excluded.up_samples,
     queued_max = greatest(m.queued_max, excluded.queued_max), latency = excluded.latency`;
 
-/** The day at $1 from its hours. */
+/** Rolls up the day at $1 from its hours. */
 export const SUM_DAY = [
   'DELETE FROM metrics_daily WHERE start = $1::bigint',
   `INSERT INTO metrics_daily
