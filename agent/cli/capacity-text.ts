@@ -6,147 +6,161 @@ import {
 } from '../reports/capacity.ts';
 import type { ForecastMethod } from '../reports/forecast/forecast.ts';
 import { amount, count, day, NONE, share } from '../reports/format.ts';
+import { plural } from './format.ts';
 import { formatTable, type Terminal, wrapText } from './terminal.ts';
 
-type Reviewed = Exclude<ServiceCapacity, { refused: string }>;
+type ReviewedService = Exclude<ServiceCapacity, { refused: string }>;
 
-const isReviewed = (one: ServiceCapacity): one is Reviewed => one.refused === undefined;
+const isReviewed = (service: ServiceCapacity): service is ReviewedService => service.refused === undefined;
 
-const month = (at: number): string => day(at).split(' ').slice(1).join(' ');
+const formatMonth = (at: number): string => day(at).split(' ').slice(1).join(' ');
 
-/** The capacity review for a terminal: what was, what is to come, what to do, and how far to trust it. */
-export function capacityText(capacity: Capacity, terminal: Terminal): string {
+/** The capacity review as text: the past month, the forecast, advice, and the accuracy of the forecast. */
+export function formatCapacity(capacity: Capacity, terminal: Terminal): string {
   const bold = (text: string) => terminal.paint('bold', text);
   const reviewed = capacity.services.filter(isReviewed);
-  const parts = [
-    wrapText(
-      `${bold(`Capacity of site ${capacity.site}`)}: ${month(capacity.from)} reviewed, forecast to ${day(capacity.forecastTo - 1)}`,
-      0,
-      terminal,
-    ),
-  ];
+  const title = `${bold(`Capacity of site ${capacity.site}`)}: ${formatMonth(capacity.from)}, forecast to ${day(capacity.forecastTo - 1)}`;
+  const parts = [wrapText(title, 0, terminal)];
   if (reviewed.length > 0) {
+    const adviceLines = reviewed.map(
+      (service) => `  ${wrapText(`${service.service}: ${advice(service)}`, 4, terminal)}`,
+    );
     parts.push(
-      `${bold(`${month(capacity.from)}: highest`)}\n${formatTable(
-        reviewed,
-        [
-          { title: 'SERVICE', value: ({ service }) => service },
-          { title: 'DAYS', dropPriority: 3, align: 'right', value: ({ review }) => count(review.days) },
-          {
-            title: 'RATE/S',
-            dropPriority: 1,
-            align: 'right',
-            value: ({ review }) => amount(review.peakRate),
-          },
-          {
-            title: 'MEAN ms',
-            dropPriority: 2,
-            align: 'right',
-            value: ({ review }) => amount(review.meanResponseMs),
-          },
-          { title: 'AT ONCE', align: 'right', value: ({ review }) => amount(review.peakConcurrency) },
-          {
-            title: "BY LITTLE'S LAW",
-            dropPriority: 3,
-            align: 'right',
-            value: ({ review }) => amount(review.littleConcurrency),
-          },
-          {
-            title: 'CAPACITY',
-            align: 'right',
-            value: ({ instances, maxconn, capacity: all }) => `${instances} × ${maxconn} = ${all}`,
-          },
-          {
-            title: 'USED',
-            align: 'right',
-            value: ({ review, capacity: all }) =>
-              share(Math.max(review.peakConcurrency, review.littleConcurrency) / (all || 1)),
-          },
-        ],
-        terminal,
-      )}`,
-      `${bold('Forecast')}: highest of the month, with the interval that holds nine of ten\n${formatTable(
-        reviewed.flatMap((one) =>
-          one.concurrency.months.map((own, index) => ({
-            one,
-            own,
-            rate: one.rate.months[index],
-            first: index === 0,
-          })),
-        ),
-        [
-          { title: 'SERVICE', value: ({ one, first }) => (first ? one.service : '') },
-          { title: 'MONTH', value: ({ own }) => month(own.start) },
-          {
-            title: 'RATE/S',
-            dropPriority: 1,
-            align: 'right',
-            value: ({ rate }) => (rate ? interval(rate) : ''),
-          },
-          { title: 'AT ONCE', align: 'right', value: ({ own }) => interval(own) },
-          {
-            title: 'OF CAPACITY',
-            align: 'right',
-            value: ({ one, own }) => share(own.peak / (one.capacity || 1)),
-          },
-        ],
-        terminal,
-      )}`,
-      `${bold('What to do')}\n${reviewed.map((one) => `  ${wrapText(`${one.service}: ${advice(one)}`, 4, terminal)}`).join('\n')}`,
-      `${bold('How far to trust it')} (MASE: error on weeks held out, 1 = repeating the week before inside the history)\n${formatTable(
-        reviewed.flatMap((one) => [
-          { service: one.service, what: 'rate', outlook: one.rate, history: one.history },
-          { service: '', what: 'at once', outlook: one.concurrency, history: one.history },
-        ]),
-        [
-          { title: 'SERVICE', value: ({ service }) => service },
-          { title: 'OF', value: ({ what }) => what },
-          { title: 'USED', value: ({ outlook }) => outlook.method },
-          {
-            title: 'MASE HOLT-WINTERS',
-            dropPriority: 3,
-            align: 'right',
-            value: ({ outlook }) => mase(outlook, 'holt-winters'),
-          },
-          {
-            title: 'MASE NAIVE',
-            dropPriority: 3,
-            align: 'right',
-            value: ({ outlook }) => mase(outlook, 'seasonal-naive'),
-          },
-          {
-            title: 'ERROR, LAST WEEK HELD OUT',
-            align: 'right',
-            value: ({ outlook: { backTest, method } }) =>
-              method === 'from-rate'
-                ? 'as the rate'
-                : `${off(backTest.lastError[method])} (naive ${off(backTest.lastError['seasonal-naive'])})`,
-          },
-          {
-            title: 'WEEKS TRIED',
-            dropPriority: 2,
-            align: 'right',
-            value: ({ outlook }) => count(outlook.backTest.folds),
-          },
-          {
-            title: 'HISTORY',
-            dropPriority: 1,
-            align: 'right',
-            value: ({ history }) => `${history.days} d${history.filled ? `, ${history.filled} filled` : ''}`,
-          },
-        ],
-        terminal,
-      )}`,
+      `${bold(`Maxima of ${formatMonth(capacity.from)}`)}\n${reviewTable(reviewed, terminal)}`,
+      `${bold('Forecast')}: maximum of the month, with the 90 % interval\n${forecastTable(reviewed, terminal)}`,
+      `${bold('Advice')}\n${adviceLines.join('\n')}`,
+      `${bold('Forecast accuracy')} (MASE: error on held-out weeks; 1 = as good as repeating the previous week)\n${accuracyTable(reviewed, terminal)}`,
     );
   }
-  for (const [why, services] of refusals(capacity.services))
+  for (const [reason, services] of refusals(capacity.services)) {
     parts.push(
-      terminal.paint('yellow', wrapText(`No forecast for ${services.join(', ')}: ${why}`, 0, terminal)),
+      terminal.paint('yellow', wrapText(`No forecast for ${services.join(', ')}: ${reason}`, 0, terminal)),
     );
+  }
   return parts.join('\n\n');
 }
 
-/** Services by the reason they have no forecast: one that all share, such as too short a history, is told once. */
+function reviewTable(reviewed: readonly ReviewedService[], terminal: Terminal): string {
+  return formatTable(
+    reviewed,
+    [
+      { title: 'SERVICE', value: ({ service }) => service },
+      { title: 'DAYS', dropPriority: 3, align: 'right', value: ({ review }) => count(review.days) },
+      {
+        title: 'RATE/S',
+        dropPriority: 1,
+        align: 'right',
+        value: ({ review }) => amount(review.peakRate),
+      },
+      {
+        title: 'MEAN ms',
+        dropPriority: 2,
+        align: 'right',
+        value: ({ review }) => amount(review.meanResponseMs),
+      },
+      { title: 'CONCURRENT', align: 'right', value: ({ review }) => amount(review.peakConcurrency) },
+      {
+        title: "BY LITTLE'S LAW",
+        dropPriority: 3,
+        align: 'right',
+        value: ({ review }) => amount(review.littleConcurrency),
+      },
+      {
+        title: 'CAPACITY',
+        align: 'right',
+        value: ({ instances, maxconn, capacity: all }) => `${instances} × ${maxconn} = ${all}`,
+      },
+      {
+        title: 'USED',
+        align: 'right',
+        value: ({ review, capacity: all }) =>
+          share(Math.max(review.peakConcurrency, review.littleConcurrency) / (all || 1)),
+      },
+    ],
+    terminal,
+  );
+}
+
+function forecastTable(services: readonly ReviewedService[], terminal: Terminal): string {
+  const rows = services.flatMap((reviewed) =>
+    reviewed.concurrency.months.map((month, index) => ({
+      reviewed,
+      month,
+      rate: reviewed.rate.months[index],
+      first: index === 0,
+    })),
+  );
+  return formatTable(
+    rows,
+    [
+      { title: 'SERVICE', value: ({ reviewed, first }) => (first ? reviewed.service : '') },
+      { title: 'MONTH', value: ({ month }) => formatMonth(month.start) },
+      {
+        title: 'RATE/S',
+        dropPriority: 1,
+        align: 'right',
+        value: ({ rate }) => (rate ? formatInterval(rate) : ''),
+      },
+      { title: 'CONCURRENT', align: 'right', value: ({ month }) => formatInterval(month) },
+      {
+        title: 'OF CAPACITY',
+        align: 'right',
+        value: ({ reviewed, month }) => share(month.peak / (reviewed.capacity || 1)),
+      },
+    ],
+    terminal,
+  );
+}
+
+function accuracyTable(services: readonly ReviewedService[], terminal: Terminal): string {
+  const rows = services.flatMap(({ service, rate, concurrency, history }) => [
+    { service, forecastOf: 'rate', forecast: rate, history },
+    { service: '', forecastOf: 'concurrency', forecast: concurrency, history },
+  ]);
+  return formatTable(
+    rows,
+    [
+      { title: 'SERVICE', value: ({ service }) => service },
+      { title: 'FORECAST', value: ({ forecastOf }) => forecastOf },
+      { title: 'METHOD', value: ({ forecast }) => forecast.method },
+      {
+        title: 'MASE HOLT-WINTERS',
+        dropPriority: 3,
+        align: 'right',
+        value: ({ forecast }) => mase(forecast, 'holt-winters'),
+      },
+      {
+        title: 'MASE NAIVE',
+        dropPriority: 3,
+        align: 'right',
+        value: ({ forecast }) => mase(forecast, 'seasonal-naive'),
+      },
+      {
+        title: 'ERROR, LAST WEEK',
+        align: 'right',
+        value: ({ forecast: { backTest, method } }) =>
+          method === 'from-rate'
+            ? 'as rate'
+            : `${formatError(backTest.lastError[method])} (naive ${formatError(backTest.lastError['seasonal-naive'])})`,
+      },
+      {
+        title: 'WEEKS TESTED',
+        dropPriority: 2,
+        align: 'right',
+        value: ({ forecast }) => count(forecast.backTest.folds),
+      },
+      {
+        title: 'HISTORY',
+        dropPriority: 1,
+        align: 'right',
+        value: ({ history }) => `${history.days} d${history.filled ? `, ${history.filled} filled` : ''}`,
+      },
+    ],
+    terminal,
+  );
+}
+
+/** Groups the services without a forecast by reason. */
 function refusals(services: readonly ServiceCapacity[]): Map<string, string[]> {
   const byReason = new Map<string, string[]>();
   for (const { service, refused } of services)
@@ -157,22 +171,22 @@ function refusals(services: readonly ServiceCapacity[]): Map<string, string[]> {
 const mase = ({ backTest }: CapacityForecast, method: ForecastMethod): string =>
   Number.isFinite(backTest.mase[method]) ? backTest.mase[method].toFixed(2) : NONE;
 
-/** Of a week in which there was nothing no share can be told. */
-const off = (error: number): string => share(Number.isFinite(error) ? error : null);
+/** A week without traffic has no error share. */
+const formatError = (error: number): string => share(Number.isFinite(error) ? error : null);
 
-const interval = ({ peak, lower, upper }: { peak: number; lower: number; upper: number }): string =>
+const formatInterval = ({ peak, lower, upper }: { peak: number; lower: number; upper: number }): string =>
   `${amount(peak)} (${amount(lower)}–${amount(upper)})`;
 
-function advice({ exhaustion, instancesToAdd, instances, concurrency }: Reviewed): string {
+function advice({ exhaustion, instancesToAdd, instances, concurrency }: ReviewedService): string {
   const add =
     instancesToAdd === 0
       ? ''
-      : `add ${instancesToAdd} to the ${instances} instances to keep the upper bound within ${MAX_UTILIZATION * 100} % of capacity`;
+      : `add ${plural(instancesToAdd, 'instance')} to the existing ${instances} to keep the upper bound within ${MAX_UTILIZATION * 100} % of capacity`;
   if (exhaustion.expected !== null && exhaustion.expected === concurrency.days[0]?.start)
-    return `more is asked than there is capacity for already; ${add}`;
+    return `demand already exceeds the capacity; ${add}`;
   if (exhaustion.expected !== null)
     return `capacity is expected to be exhausted on ${day(exhaustion.expected)}; ${add}`;
   if (exhaustion.upper !== null)
-    return `capacity may be exhausted from ${day(exhaustion.upper)} on (upper bound); ${add}`;
-  return add ? `within capacity, with little to spare: ${add}` : 'enough until the end of the forecast';
+    return `capacity may be exhausted from ${day(exhaustion.upper)} (upper bound); ${add}`;
+  return add ? `within capacity, but close to the limit: ${add}` : 'sufficient until the end of the forecast';
 }

@@ -26,7 +26,7 @@ export function buildProgram(): Command {
     .configureHelp({
       showGlobalOptions: true,
       sortSubcommands: false,
-      // Omit `[options]`: it stands on nearly every line and takes the room of the description.
+      // Omit `[options]`: it appears on nearly every line and takes space from the description.
       subcommandTerm: (command) =>
         [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
       minWidthToWrap: 20,

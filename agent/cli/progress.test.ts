@@ -29,8 +29,8 @@ test.each([80, 60, 45, 20, 8])('fits one line of %i columns', (columns) => {
 function terminal(isTTY: boolean, env: NodeJS.ProcessEnv = {}): { terminal: Terminal; written: string[] } {
   const written: string[] = [];
   const stream = { isTTY, columns: 80, rows: 24, write: (text: string) => written.push(text) > 0 };
-  const made = createTerminal({ ...stream, isTTY: false }, stream, env);
-  return { terminal: made, written };
+  const fake = createTerminal({ ...stream, isTTY: false }, stream, env);
+  return { terminal: fake, written };
 }
 
 async function work(terminal: Terminal): Promise<string> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { capacityText } from '../cli/capacity-text.ts';
+import { formatCapacity } from '../cli/capacity-text.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { emptyRollup } from '../history/rollups/rollup.ts';
 import { reviewCapacity, reviewedMonth } from './capacity.ts';
@@ -77,8 +77,8 @@ describe('capacity', () => {
       hours: history(at(2026, 11, 24) - 40 * DAY, 40, 1),
       services: [{ service: 'gs', instances: 1, maxconn: 10 }],
     });
-    expect(capacityText(capacity, plain)).toMatch(
-      /gs: more is asked than there is capacity for already; add \d+ to/,
+    expect(formatCapacity(capacity, plain)).toMatch(
+      /gs: demand already exceeds the capacity; add \d+ instances to/,
     );
   });
 
@@ -132,7 +132,7 @@ describe('capacity', () => {
       expect(upper).toBeGreaterThanOrEqual(value);
       expect(upper).toBeLessThan(1e6);
     }
-    expect(capacityText(capacity, plain)).not.toMatch(/NaN|Infinity|undefined/);
+    expect(formatCapacity(capacity, plain)).not.toMatch(/NaN|Infinity|undefined/);
   });
 
   it('tells a reason that several services share once', () => {
@@ -144,7 +144,7 @@ describe('capacity', () => {
       hours: [],
       services,
     });
-    expect(capacityText(capacity, plain).match(/No forecast for .*/g)).toEqual([
+    expect(formatCapacity(capacity, plain).match(/No forecast for .*/g)).toEqual([
       expect.stringMatching(/^No forecast for gs, ac: history is too short/),
     ]);
   });

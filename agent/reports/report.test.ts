@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
-import { reportText } from '../cli/report-text.ts';
+import { formatReport } from '../cli/report-text.ts';
 import type { Terminal } from '../cli/terminal.ts';
 import { emptyRollup, type Rollup } from '../history/rollups/rollup.ts';
 import { buildReport, type ReportInput } from './build.ts';
@@ -118,7 +118,7 @@ describe('report', () => {
       for (const text of [
         reportPage(report),
         reportCsv(report),
-        reportText(report, plain),
+        formatReport(report, plain),
         verdict(report),
       ]) {
         expect(text).not.toMatch(/NaN|Infinity|undefined|null|∞/);

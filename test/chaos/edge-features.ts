@@ -14,7 +14,7 @@ export const edgeFeatures: Scenario = {
     'every feature of the edge on the running stack, with nginx, lighttpd and a demo instance for each service',
   async run() {
     const findings = new ScenarioFindings();
-    const stand = await startTestBed({
+    const testBed = await startTestBed({
       ...balancingServices,
       ...sessionServices,
       ...limitServices,
@@ -23,9 +23,9 @@ export const edgeFeatures: Scenario = {
     });
     try {
       for (const part of [balancing, sessions, limits, failoverFeature, trust, explainAndMetrics])
-        await part(stand, findings);
+        await part(testBed, findings);
     } finally {
-      await stand.stop();
+      await testBed.stop();
     }
     return findings.outcome;
   },

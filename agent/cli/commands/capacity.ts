@@ -36,8 +36,8 @@ export function registerCapacity(program: Command): void {
           await history.close();
         }
       });
-      const { capacityText } = await import('../capacity-text.ts');
-      context.print(capacity, () => capacityText(capacity, context.terminal));
+      const { formatCapacity } = await import('../capacity-text.ts');
+      context.print(capacity, () => formatCapacity(capacity, context.terminal));
       // No service has a forecast: the output gives the reasons.
       if (capacity.services.every(({ refused }) => refused !== undefined)) process.exitCode = 1;
     });

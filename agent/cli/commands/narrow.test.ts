@@ -15,7 +15,7 @@ const terminal: Terminal = {
   paint: (_style, text) => text,
 };
 
-/** Nothing is wider than the terminal, so that it breaks no word; what goes on below stands under its beginning. */
+/** Every line fits the terminal, and continuation lines are indented. */
 function expectNarrow(text: string, indent: number): void {
   for (const line of text.split('\n')) expect(stringWidth(line), line).toBeLessThanOrEqual(terminal.columns);
   expect(text).toMatch(new RegExp(`^ {${indent}}\\S`, 'm'));

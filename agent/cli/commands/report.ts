@@ -99,7 +99,7 @@ async function textOf(format: Format, { terminal }: CommandContext, report: Repo
     case 'html':
       return (await import('../../reports/html/page.ts')).reportPage(report);
     case 'table':
-      return (await import('../report-text.ts')).reportText(report, terminal);
+      return (await import('../report-text.ts')).formatReport(report, terminal);
   }
 }
 

@@ -18,13 +18,13 @@ export const balancingServices = Object.fromEntries(
   Object.entries(STRATEGIES).map(([name, [strategy]]) => [name, `strategy: ${strategy}`]),
 );
 
-export async function balancing(stand: TestBed, findings: ScenarioFindings): Promise<void> {
+export async function balancing(testBed: TestBed, findings: ScenarioFindings): Promise<void> {
   for (const [name, [strategy, isExpected]] of Object.entries(STRATEGIES)) {
     const seen: string[] = [];
     for (let client = 0; client < REQUESTS; client++) {
       seen.push(
         answeringServer(
-          await stand.request(`/${name}/`, { headers: { 'x-acgs-sim-client': `198.51.100.${client}` } }),
+          await testBed.request(`/${name}/`, { headers: { 'x-acgs-sim-client': `198.51.100.${client}` } }),
         ),
       );
     }
@@ -33,6 +33,6 @@ export async function balancing(stand: TestBed, findings: ScenarioFindings): Pro
   }
   const headers = { 'x-acgs-sim-client': '198.51.100.7' };
   const again = new Set<string>();
-  for (let i = 0; i < 10; i++) again.add(answeringServer(await stand.request('/hashed/', { headers })));
+  for (let i = 0; i < 10; i++) again.add(answeringServer(await testBed.request('/hashed/', { headers })));
   findings.check(again.size === 1, `consistent_hash: ten requests of one client: ${[...again].join(', ')}`);
 }

@@ -3,15 +3,15 @@ import type { ScenarioFindings } from '../scenario.ts';
 import type { TestBed } from './test-bed.ts';
 
 /** The explain header needs the token; the edge's counters appear in the agent's metrics. */
-export async function explainAndMetrics(stand: TestBed, findings: ScenarioFindings): Promise<void> {
-  const { stack } = stand;
+export async function explainAndMetrics(testBed: TestBed, findings: ScenarioFindings): Promise<void> {
+  const { stack } = testBed;
   const explain = { 'x-acgs-explain': '1', 'x-acgs-token': stack.edgeToken };
-  const explained = await stand.request('/robin/', { headers: explain });
+  const explained = await testBed.request('/robin/', { headers: explain });
   const trace = JSON.parse(String(explained.headers['x-acgs-trace'] ?? '{}')) as {
     candidates?: unknown[];
     tries?: { way: string; result: unknown }[];
   };
-  const withoutToken = await stand.request('/robin/', { headers: { ...explain, 'x-acgs-token': 'wrong' } });
+  const withoutToken = await testBed.request('/robin/', { headers: { ...explain, 'x-acgs-token': 'wrong' } });
   findings.check(
     trace.candidates?.length === 3 &&
       trace.tries?.[0]?.result === 200 &&
@@ -26,7 +26,7 @@ export async function explainAndMetrics(stand: TestBed, findings: ScenarioFindin
   ];
   const figures = await until(async () => {
     // The edge sends its report together with a request.
-    await stand.request('/robin/');
+    await testBed.request('/robin/');
     const page = await (await fetch(`${stack.agent}/metrics`)).text();
     const values = wanted.map((name) => Number(page.split(`${name} `)[1]?.split('\n')[0] ?? 0));
     return values.every((value) => value > 0) && values;

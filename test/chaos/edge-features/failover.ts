@@ -13,14 +13,14 @@ export const failoverServices = Object.fromEntries(
 );
 
 /** Kills nginx while four clients per failover strategy send requests. */
-export async function failoverFeature(stand: TestBed, findings: ScenarioFindings): Promise<void> {
+export async function failoverFeature(testBed: TestBed, findings: ScenarioFindings): Promise<void> {
   const ends = Date.now() + SECONDS * 1_000;
   const load = STRATEGIES.map(async (strategy) => {
     const seen: string[] = [];
     await Promise.all(
       Array.from({ length: 4 }, async () => {
         while (Date.now() < ends) {
-          const { status, error } = await stand.request(`/${nameOf(strategy)}/`);
+          const { status, error } = await testBed.request(`/${nameOf(strategy)}/`);
           seen.push(error ?? String(status));
           await sleep(10);
         }
@@ -29,7 +29,7 @@ export async function failoverFeature(stand: TestBed, findings: ScenarioFindings
     return seen;
   });
   await sleep(1_500);
-  await stand.kill('nginx');
+  await testBed.kill('nginx');
   const results = await Promise.all(load);
   for (const [index, strategy] of STRATEGIES.entries()) {
     const seen = results[index] ?? [];
@@ -38,5 +38,5 @@ export async function failoverFeature(stand: TestBed, findings: ScenarioFindings
       `${strategy}, nginx killed -9 under load: ${countOccurrences(seen)}`,
     );
   }
-  await stand.restart('nginx');
+  await testBed.restart('nginx');
 }

@@ -11,11 +11,11 @@ export const limitServices = Object.fromEntries(
   ]),
 );
 
-export async function limits(stand: TestBed, findings: ScenarioFindings): Promise<void> {
+export async function limits(testBed: TestBed, findings: ScenarioFindings): Promise<void> {
   for (const name of Object.keys(limitServices)) {
     const headers = { 'x-acgs-sim-client': '198.51.100.200' };
     const answers: RawResponse[] = [];
-    for (let i = 0; i < LIMIT + 3; i++) answers.push(await stand.request(`/${name}/`, { headers }));
+    for (let i = 0; i < LIMIT + 3; i++) answers.push(await testBed.request(`/${name}/`, { headers }));
     const statuses = answers.map(({ status }) => status);
     const admitted = statuses.filter((status) => status === 200).length;
     const [first, last] = [answers[0]?.headers ?? {}, answers.at(-1)?.headers ?? {}];
@@ -29,7 +29,7 @@ export async function limits(stand: TestBed, findings: ScenarioFindings): Promis
       admitted === LIMIT && statuses.at(-1) === 429 && fields,
       `${name}: ${admitted} of ${statuses.length} admitted, then 429 with ratelimit ${last.ratelimit}, retry-after ${last['retry-after']}`,
     );
-    const other = await stand.request(`/${name}/`, { headers: { 'x-acgs-sim-client': '198.51.100.201' } });
-    findings.check(other.status === 200, `${name}: another client meanwhile: ${other.status}`);
+    const other = await testBed.request(`/${name}/`, { headers: { 'x-acgs-sim-client': '198.51.100.201' } });
+    findings.check(other.status === 200, `${name}: another client at the same time: ${other.status}`);
   }
 }

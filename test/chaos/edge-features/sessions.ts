@@ -8,15 +8,15 @@ export const sessionServices = {
 };
 
 /** Sessions on nginx move when it is killed. Only header affinity returns to it after the restart. */
-export async function sessions(stand: TestBed, findings: ScenarioFindings): Promise<void> {
-  const cookie = await cookieOf(stand, 'nginx');
+export async function sessions(testBed: TestBed, findings: ScenarioFindings): Promise<void> {
+  const cookie = await cookieOf(testBed, 'nginx');
   const governance = await find(
-    stand,
+    testBed,
     '/cookies/',
     () => ({ 'x-governance-session': uuid7(Date.now()) }),
     'nginx',
   );
-  const tenant = await find(stand, '/tenants/', (turn) => ({ 'x-tenant': `t${turn}` }), 'nginx');
+  const tenant = await find(testBed, '/tenants/', (turn) => ({ 'x-tenant': `t${turn}` }), 'nginx');
   const cases: [name: string, path: string, headers: Record<string, string>, returns: boolean][] = [
     ['cookie', '/cookies/', { cookie }, false],
     ['governance session', '/cookies/', governance, false],
@@ -25,7 +25,7 @@ export async function sessions(stand: TestBed, findings: ScenarioFindings): Prom
   const instancesOf = async (path: string, headers: Record<string, string>) => {
     const seen = new Set<string>();
     for (let i = 0; i < 6; i++) {
-      const answer = await stand.request(path, { headers });
+      const answer = await testBed.request(path, { headers });
       seen.add(answer.status === 200 ? answeringServer(answer) : String(answer.status));
       const set = answer.headers['set-cookie']?.[0]?.split(';')[0];
       if (set && headers.cookie) headers.cookie = set;
@@ -37,9 +37,9 @@ export async function sessions(stand: TestBed, findings: ScenarioFindings): Prom
     for (const [name, path, headers] of cases) results.get(name)?.push(await instancesOf(path, headers));
   };
   await all();
-  await stand.kill('nginx');
+  await testBed.kill('nginx');
   await all();
-  await stand.restart('nginx');
+  await testBed.restart('nginx');
   await all();
   for (const [name, , , returns] of cases) {
     const [before, during, after] = results.get(name) ?? [];
@@ -49,9 +49,9 @@ export async function sessions(stand: TestBed, findings: ScenarioFindings): Prom
   }
 }
 
-async function cookieOf(stand: TestBed, wanted: string): Promise<string> {
+async function cookieOf(testBed: TestBed, wanted: string): Promise<string> {
   for (let turn = 0; turn < 30; turn++) {
-    const answer = await stand.request('/cookies/');
+    const answer = await testBed.request('/cookies/');
     const cookie = answer.headers['set-cookie']?.[0]?.split(';')[0];
     if (cookie && answeringServer(answer) === wanted) return cookie;
   }
@@ -59,14 +59,14 @@ async function cookieOf(stand: TestBed, wanted: string): Promise<string> {
 }
 
 async function find(
-  stand: TestBed,
+  testBed: TestBed,
   path: string,
   headersOf: (turn: number) => Record<string, string>,
   wanted: string,
 ): Promise<Record<string, string>> {
   for (let turn = 0; turn < 60; turn++) {
     const headers = headersOf(turn);
-    if (answeringServer(await stand.request(path, { headers })) === wanted) return headers;
+    if (answeringServer(await testBed.request(path, { headers })) === wanted) return headers;
   }
   throw new Error(`no session on ${wanted} in 60 tries`);
 }

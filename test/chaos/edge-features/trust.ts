@@ -12,8 +12,8 @@ export const trustServices = {
 };
 
 /** Must be rejected: an outdated snapshot with a valid signature, a forged snapshot, a denied path, a gateway request without a token. */
-export async function trust(stand: TestBed, findings: ScenarioFindings): Promise<void> {
-  const { stack, stateDir } = stand;
+export async function trust(testBed: TestBed, findings: ScenarioFindings): Promise<void> {
+  const { stack, stateDir } = testBed;
   const url = `${stack.edge}/__acgs/snapshot/main`;
   const order = async () => (await (await fetch(url)).json()) as { epoch: number; seq: number };
   const put = async (body: string | Uint8Array<ArrayBuffer>) =>
@@ -34,16 +34,16 @@ export async function trust(stand: TestBed, findings: ScenarioFindings): Promise
   const replayed = await put(await signSnapshot(old, key));
   const forged = await put(`${key.kid}.AAAA\n${JSON.stringify({ ...old, epoch: epoch + 9 })}`);
   const after = await order();
-  const still = await stand.request('/guarded/');
+  const still = await testBed.request('/guarded/');
   findings.check(
     replayed === 409 && forged === 401 && after.epoch === epoch && after.seq >= seq && still.status === 200,
     `snapshot ${epoch}.${seq - 1} with a valid signature: ${replayed}; forged: ${forged}; requests still answered: ${still.status}`,
   );
 
   const from = (address: string) => ({ headers: { 'x-acgs-sim-client': address } });
-  const denied = await stand.request('/guarded/admin/x', from('203.0.113.1'));
-  const spelled = await stand.request('/guarded//%61dmin/x', from('203.0.113.1'));
-  const inside = await stand.request('/guarded/admin/x', from('10.1.2.3'));
+  const denied = await testBed.request('/guarded/admin/x', from('203.0.113.1'));
+  const spelled = await testBed.request('/guarded//%61dmin/x', from('203.0.113.1'));
+  const inside = await testBed.request('/guarded/admin/x', from('10.1.2.3'));
   findings.check(
     denied.status === 403 && spelled.status === 403 && ![401, 403].includes(inside.status),
     `denied path from outside: ${denied.status}, encoded differently: ${spelled.status}; from inside: ${inside.status}`,
@@ -57,6 +57,6 @@ export async function trust(stand: TestBed, findings: ScenarioFindings): Promise
     `gateway with requireEdge, without the edge's token: ${bare.status}, with a forged token: ${forgedToken.status}, through the edge: ${still.status}`,
   );
 
-  const range = await stand.request('/digits.txt', { headers: { range: 'bytes=2-4' } });
+  const range = await testBed.request('/digits.txt', { headers: { range: 'bytes=2-4' } });
   findings.check(range.status === 404, `a path without a service: ${range.status}`);
 }
