@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs acgs-lb on a Debian or Ubuntu host, beside the distribution's own HAProxy. As root, from a checkout:
 #   npm run build && deploy/install.sh [--with-edge] [--no-start] [--root DIR]
-# Run it again to upgrade: what is in /etc/acgs-lb is kept as it is. deploy/uninstall.sh takes it all away.
+# Run it again to upgrade; it keeps the files in /etc/acgs-lb. deploy/uninstall.sh removes everything.
 set -eu
 
 usage() { sed -n '2,4s/^# //p' "$0"; }
@@ -26,13 +26,13 @@ etc=$root/etc/acgs-lb
 var=$root/var/lib/acgs-lb
 units=$root/etc/systemd/system
 
-# --- what must be there before anything is touched ---------------------------------------------------------------
+# --- prerequisites, checked before any change ---------------------------------------------------------------
 [ -f "$here/dist/acgs-lb.mjs" ] || die 'dist/ is missing: run npm run build first'
 if [ -z "$root" ]; then
-    [ "$(id -u)" = 0 ] || die 'run it as root (or with --root DIR to look at what it would install)'
+    [ "$(id -u)" = 0 ] || die 'run it as root (or with --root DIR to see what it installs)'
     command -v haproxy >/dev/null 2>&1 || [ -x /usr/sbin/haproxy ] || die 'HAProxy is missing: apt-get install haproxy'
 fi
-# Node 24 of the system's, or else the one of the checkout.
+# The system's Node 24, or else the one in the checkout.
 node=$(command -v node || true)
 major() { "$1" -p 'process.versions.node.split(".")[0]' 2>/dev/null || echo 0; }
 if [ -z "$node" ] || [ "$(major "$node")" -lt 24 ] || [ "${node#"$here"}" != "$node" ]; then
@@ -46,17 +46,17 @@ if [ -z "$root" ]; then
         useradd --system --user-group --home-dir /var/lib/acgs-lb --shell /usr/sbin/nologin acgs-lb
         say 'created the user acgs-lb'
     fi
-    # HAProxy's sockets are its group's.
+    # HAProxy's sockets belong to its group.
     usermod --append --groups haproxy acgs-lb
 fi
-# own OWNER FILE…: nothing to change hands in somebody's --root.
+# own OWNER FILE…: chown, except with --root.
 own() {
     owner=$1
     shift
     [ -n "$root" ] || chown "$owner" "$@"
 }
 
-# --- the program: put in place whole ---------------------------------------------------------------------------------
+# --- the program, replaced as a whole ---------------------------------------------------------------------------------
 mkdir -p "$(dirname "$lib")" "$root/usr/bin"
 rm -rf "$lib.new"
 cp -R "$here/dist" "$lib.new"
@@ -66,7 +66,7 @@ case $node in
     *) ln -s "$node" "$lib.new/bin/node" ;;
 esac
 if [ "$edge" = yes ]; then
-    # The binary itself: node_modules/workerd/bin may hold a script that starts it.
+    # The binary, because node_modules/workerd/bin may contain a wrapper script.
     workerd=$(find "$here/node_modules/@cloudflare" -path '*/workerd-*/bin/workerd' -type f 2>/dev/null | head -n 1)
     [ -n "$workerd" ] || die 'workerd is missing: run npm ci here first'
     cp "$workerd" "$lib.new/edge/workerd"
@@ -80,11 +80,11 @@ mv "$lib.new" "$lib"
 rm -rf "$lib.old"
 cat >"$root/usr/bin/acgs-lb.new" <<'EOF'
 #!/bin/sh
-# This host's agent and state, unless others are named; who may read the agent's environment need not give it.
+# Default: this host's agent and state, with the agent's environment if the user can read it.
 if [ -z "${ACGS_AGENT_URL-}${ACGS_STATE_DIR-}" ]; then
     export ACGS_AGENT_URL=http://127.0.0.1:9400 ACGS_STATE_DIR=/var/lib/acgs-lb
 fi
-# Not for the edge: the agent's secrets are none of its business.
+# The edge must not get the agent's secrets.
 if [ "${1-}" != edge ] && [ -r /etc/acgs-lb/agent.env ]; then environment=--env-file=/etc/acgs-lb/agent.env; fi
 exec /usr/lib/acgs-lb/bin/node ${environment:+"$environment"} -- /usr/lib/acgs-lb/acgs-lb.mjs "$@"
 EOF
@@ -92,10 +92,10 @@ chmod 755 "$root/usr/bin/acgs-lb.new"
 mv "$root/usr/bin/acgs-lb.new" "$root/usr/bin/acgs-lb"
 run() { "$lib/bin/node" -- "$lib/acgs-lb.mjs" "$@"; }
 
-# --- configuration and secrets: only what is not there yet -----------------------------------------------------------
+# --- configuration and secrets: missing files only -----------------------------------------------------------
 mkdir -p "$etc" "$var"
 own root:acgs-lb "$etc"
-# The agent writes the file that it is given over its API.
+# The agent writes configurations that it receives over its API.
 chmod 2770 "$etc"
 own acgs-lb:acgs-lb "$var"
 chmod 700 "$var"
@@ -111,13 +111,13 @@ if [ ! -e "$etc/agent.env" ]; then
     {
         printf 'ENVIRONMENT=production\n'
         cat "$fresh/agent.env"
-        printf '\n# Live state; unset: in memory.   History; unset: embedded.   Alert receivers of these kinds.\n'
+        printf '\n# REDIS_URL: live state (unset: in memory). DATABASE_URL: history (unset: embedded). Others: alert receivers, KV.\n'
         printf '#%s=\n' REDIS_URL DATABASE_URL SMTP_URL SLACK_WEBHOOK_URL CF_API_TOKEN CF_ACCOUNT_ID CF_KV_NAMESPACE_ID
     } >"$etc/agent.env"
     if [ ! -e "$etc/edge.env" ]; then
         {
             cat "$fresh/edge.env"
-            printf '\n# Of acgs-lb-edge.service, the edge on this host.\n'
+            printf '\n# Settings of acgs-lb-edge.service, the edge on this host.\n'
             printf 'SITES=main\nEDGE_BIND=*:8787\nFALLBACK_ORIGIN=http://127.0.0.1:8090\nLOG_SAMPLE=0.01\n'
         } >"$etc/edge.env"
     fi
@@ -135,14 +135,14 @@ done
 mkdir -p "$root/etc/haproxy"
 if [ -e "$root/etc/haproxy/haproxy.cfg" ] && [ ! -e "$root/etc/haproxy/haproxy.cfg.before-acgs-lb" ]; then
     cp -p "$root/etc/haproxy/haproxy.cfg" "$root/etc/haproxy/haproxy.cfg.before-acgs-lb"
-    say 'kept the old configuration of HAProxy as /etc/haproxy/haproxy.cfg.before-acgs-lb'
+    say 'saved the previous HAProxy configuration as /etc/haproxy/haproxy.cfg.before-acgs-lb'
 fi
 own root:acgs-lb "$root/etc/haproxy"
 chmod 2775 "$root/etc/haproxy"
 
 # --- units, log rotation, documentation --------------------------------------------------------------------------------
 mkdir -p "$units/haproxy.service.d" "$root/usr/share/doc/acgs-lb"
-# An upgrade leaves a running HAProxy alone: the agent reloads it if its configuration changes.
+# An upgrade does not restart HAProxy: the agent reloads it when its configuration changes.
 haproxy=start
 cmp -s "$here/deploy/systemd/haproxy.service.d/acgs-lb.conf" "$units/haproxy.service.d/acgs-lb.conf" || haproxy=restart
 cp "$here/deploy/systemd/acgs-lb-agent.service" "$here/deploy/systemd/acgs-lb-edge.service" "$units/"
@@ -150,7 +150,7 @@ cp "$here/deploy/systemd/haproxy.service.d/acgs-lb.conf" "$units/haproxy.service
 chmod 644 "$units"/acgs-lb-*.service "$units/haproxy.service.d/acgs-lb.conf"
 for pair in logrotate/haproxy:logrotate.d/haproxy rsyslog/49-haproxy.conf:rsyslog.d/49-haproxy.conf; do
     from=$here/deploy/${pair%%:*} to=$root/etc/${pair#*:}
-    # The distribution ships files of these names, and an operator's changes are the operator's.
+    # Keep existing files: they belong to the distribution or the operator.
     if [ -f "$from" ] && [ ! -e "$to" ]; then
         mkdir -p "$(dirname "$to")"
         cp "$from" "$to"
@@ -159,13 +159,13 @@ for pair in logrotate/haproxy:logrotate.d/haproxy rsyslog/49-haproxy.conf:rsyslo
 done
 find "$here/docs" -maxdepth 1 -name '*.md' -exec cp {} "$root/usr/share/doc/acgs-lb/" \;
 
-run check --config "$etc/acgs-lb.yaml" || die "$etc/acgs-lb.yaml cannot be used; mend it and run this again"
+run check --config "$etc/acgs-lb.yaml" || die "$etc/acgs-lb.yaml is invalid: correct it and run this script again"
 [ -z "$root" ] || { say "installed under $root; nothing was started"; exit 0; }
-# Before HAProxy starts anew it has a configuration to start with.
+# HAProxy needs a configuration before its restart.
 if ! grep -qs acgs-lb /etc/haproxy/haproxy.cfg; then
     # shellcheck source=/dev/null
     (set -a && . /etc/acgs-lb/agent.env && run render --config /etc/acgs-lb/acgs-lb.yaml --install --yes) ||
-        die 'HAProxy refuses what was rendered; its own configuration stands as it was'
+        die 'HAProxy rejects the rendered configuration; its previous configuration is unchanged'
     own acgs-lb:acgs-lb /etc/haproxy/haproxy.cfg /etc/haproxy/acgs-lb
     find /etc/haproxy/acgs-lb -exec chown acgs-lb:acgs-lb {} +
 fi
@@ -176,12 +176,12 @@ if [ -d /run/systemd/system ] && [ "$start" = yes ]; then
     systemctl $haproxy haproxy
     systemctl restart acgs-lb-agent
     [ "$edge" = no ] || systemctl enable --quiet acgs-lb-edge
-    # One that runs is of the version before.
+    # A running edge still has the previous version.
     if [ "$edge" = yes ] || systemctl --quiet is-active acgs-lb-edge; then systemctl restart acgs-lb-edge; fi
-    say 'acgs-lb runs: acgs-lb status, or the dashboard at http://127.0.0.1:9400/'
+    say 'acgs-lb is running. Check it with: acgs-lb status, or the dashboard at http://127.0.0.1:9400/'
 else
     say 'installed. To start it:'
     say '  systemctl daemon-reload && systemctl enable --now haproxy acgs-lb-agent'
-    say 'or by hand, as its user:'
+    say 'or manually, as its user:'
     say "  setpriv --reuid=acgs-lb --regid=acgs-lb --init-groups sh -c 'set -a; . /etc/acgs-lb/agent.env; exec acgs-lb --state-dir /var/lib/acgs-lb agent --config /etc/acgs-lb/acgs-lb.yaml'"
 fi

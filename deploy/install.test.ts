@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 
-// Into a folder of its own: what runs as root on a real host is the same script without --root.
+// Installs into a temporary folder with --root; on a real host the same script runs as root.
 const run = promisify(execFile);
 const checkout = join(import.meta.dirname, '..');
 let dir: string;
@@ -25,7 +25,7 @@ afterAll(async () => {
 
 const installed = (path: string) => readFile(join(root, path), 'utf8');
 
-test('installs, keeps what the operator changed when run again, and goes without a trace', async () => {
+test('installs, keeps changed files on an upgrade, and uninstalls completely', async () => {
   await run(join(checkout, 'deploy/install.sh'), ['--root', root]);
   const secrets = await installed('etc/acgs-lb/agent.env');
   expect(secrets).toMatch(/^ENVIRONMENT=production$/m);
@@ -58,13 +58,13 @@ test('installs, keeps what the operator changed when run again, and goes without
 });
 
 test.skipIf(spawnSync('systemd-analyze', ['--version']).status !== 0)(
-  'systemd knows every word of the units',
+  'systemd-analyze accepts the units',
   async () => {
     const units = join(dir, 'units');
     await mkdir(units);
     for (const name of ['acgs-lb-agent.service', 'acgs-lb-edge.service']) {
       const text = await readFile(join(import.meta.dirname, 'systemd', name), 'utf8');
-      // The program is not installed here, and verify wants to see it.
+      // `verify` requires an installed program.
       await writeFile(join(units, name), text.replaceAll('/usr/bin/acgs-lb', '/bin/true'));
       const { status, stdout, stderr } = spawnSync('systemd-analyze', ['verify', join(units, name)], {
         encoding: 'utf8',

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Takes acgs-lb off this host and gives HAProxy its former configuration back. As root:
+# Removes acgs-lb from this host and restores HAProxy's previous configuration. As root:
 #   deploy/uninstall.sh [--purge] [--root DIR]
-# Without --purge, /etc/acgs-lb and /var/lib/acgs-lb and the user stay, so that an installation can come back.
+# Without --purge it keeps /etc/acgs-lb, /var/lib/acgs-lb and the user, for a later installation.
 set -eu
 
 usage() { sed -n '2,4s/^# //p' "$0"; }
@@ -28,14 +28,14 @@ fi
 rm -f "$units/acgs-lb-agent.service" "$units/acgs-lb-edge.service" "$units/haproxy.service.d/acgs-lb.conf"
 rmdir "$units/haproxy.service.d" 2>/dev/null || true
 
-# The configuration from before, if there was one; otherwise HAProxy keeps the one it runs with, which stands alone.
+# Restore the previous configuration. Without one, HAProxy keeps the generated one, which works without the agent.
 before=$root/etc/haproxy/haproxy.cfg.before-acgs-lb
 if [ -e "$before" ]; then
     mv "$before" "$root/etc/haproxy/haproxy.cfg"
     rm -rf "$root/etc/haproxy/acgs-lb"
-    say 'gave HAProxy its former configuration back'
+    say 'restored the previous HAProxy configuration'
 elif [ -e "$root/etc/haproxy/haproxy.cfg" ]; then
-    say 'HAProxy goes on with the configuration that acgs-lb wrote: /etc/haproxy/haproxy.cfg'
+    say 'HAProxy keeps the configuration that acgs-lb generated: /etc/haproxy/haproxy.cfg'
 fi
 if [ -z "$root" ]; then
     [ ! -d /etc/haproxy ] || { chown -R root:root /etc/haproxy && chmod g-w,g-s /etc/haproxy; }
@@ -44,7 +44,7 @@ if [ -z "$root" ]; then
         systemctl try-restart haproxy || true
     fi
 fi
-# What the installer put where the distribution had nothing, unless somebody changed it.
+# Remove files that the installer added, unless they were changed.
 here=$(dirname "$0")
 for pair in logrotate/haproxy:logrotate.d/haproxy rsyslog/49-haproxy.conf:rsyslog.d/49-haproxy.conf; do
     if cmp -s "$here/${pair%%:*}" "$root/etc/${pair#*:}"; then rm -f "$root/etc/${pair#*:}"; fi
@@ -54,7 +54,7 @@ rm -rf "$root/usr/lib/acgs-lb" "$root/usr/bin/acgs-lb" "$root/usr/share/doc/acgs
 if [ "$purge" = yes ]; then
     rm -rf "$root/etc/acgs-lb" "$root/var/lib/acgs-lb"
     if [ -z "$root" ] && getent passwd acgs-lb >/dev/null; then userdel acgs-lb; fi
-    say 'acgs-lb is gone, its configuration, secrets and state too'
+    say 'removed acgs-lb with its configuration, secrets and state'
 else
-    say 'acgs-lb is gone; /etc/acgs-lb, /var/lib/acgs-lb and the user acgs-lb stay (--purge removes them)'
+    say 'removed acgs-lb; kept /etc/acgs-lb, /var/lib/acgs-lb and the user acgs-lb (--purge removes them)'
 fi

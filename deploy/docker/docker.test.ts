@@ -20,7 +20,7 @@ interface Compose {
   services: Record<string, Container>;
 }
 
-test('every instance of the containers’ configuration is a container that listens there', () => {
+test('every configured instance is a container that listens on its port', () => {
   const compose = parse(read('docker-compose.yml'), { merge: true }) as Compose;
   const config = parseConfig(read('acgs-lb.yaml'));
   for (const service of Object.values(config.services)) {
@@ -34,7 +34,7 @@ test('every instance of the containers’ configuration is a container that list
   }
 });
 
-test('HAProxy and agent share a network that outlives both, under HAProxy’s name', () => {
+test('HAProxy and agent share a network namespace that has the alias haproxy_load_balancer', () => {
   const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
   for (const name of ['haproxy_load_balancer', 'agent']) {
     expect(services[name]?.network_mode).toBe('service:site_network');
@@ -42,14 +42,14 @@ test('HAProxy and agent share a network that outlives both, under HAProxy’s na
   expect(services.site_network?.networks?.default.aliases).toEqual(['haproxy_load_balancer']);
 });
 
-test('HAProxy’s first configuration is as the agent makes it: one without the group’s socket would keep it out', () => {
+test('the first HAProxy configuration is rendered for production, like the agent’s: otherwise the agent has no access to the socket', () => {
   const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
   for (const name of ['haproxy_config', 'agent']) {
     expect(services[name]?.environment?.ENVIRONMENT).toBe('production');
   }
 });
 
-test('everything that stays comes back by itself, and what can say how it is does', () => {
+test('every long-running container restarts automatically, and the main ones have a health check', () => {
   const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
   for (const [name, { restart }] of Object.entries(services)) {
     expect(`${name} ${restart}`).toBe(`${name} ${name === 'haproxy_config' ? 'no' : 'unless-stopped'}`);

@@ -6,25 +6,26 @@ import { expect, test } from 'vitest';
 
 const PATH = `${process.env.PATH}:/usr/sbin`;
 const env = { ...process.env, PATH };
-// It judges scripts as root would run them.
+// keepalived validates scripts only as root.
 const can = process.getuid?.() === 0 && spawnSync('keepalived', ['--version'], { env }).status === 0;
 
-test.skipIf(!can)('keepalived takes the example, and would say so if it did not', () => {
+test.skipIf(!can)('keepalived accepts the example and rejects an invalid one', () => {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-keepalived-'));
-  // This machine's interfaces are its own. And with scripts of another user than root, `-t` of keepalived 2.2.7 ends
-  // itself by SIGTERM once it has read everything.
+  // This machine has other interfaces. With scripts of a user other than root, `-t` of keepalived 2.2.7 ends with SIGTERM.
   const example = readFileSync(join(import.meta.dirname, 'keepalived.conf'), 'utf8')
     .replace('interface eth0', 'interface acgs-none')
     .replace('script_user nobody', 'script_user root\n    dynamic_interfaces');
-  const judge = (text: string) => {
+  const validate = (text: string) => {
     const file = join(folder, 'keepalived.conf');
     writeFileSync(file, text);
     const { status, stderr } = spawnSync('keepalived', ['-t', '-l', '-f', file], { env, encoding: 'utf8' });
     return `${status} ${stderr.trim()}`;
   };
   try {
-    expect(judge(example)).toBe('0 ');
-    expect(judge(example.replace('nopreempt\n', 'nopreemptt\n'))).toContain("Unknown keyword 'nopreemptt'");
+    expect(validate(example)).toBe('0 ');
+    expect(validate(example.replace('nopreempt\n', 'nopreemptt\n'))).toContain(
+      "Unknown keyword 'nopreemptt'",
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
