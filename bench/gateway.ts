@@ -7,7 +7,7 @@ import { freePorts } from '../dev/ports.ts';
 import { createPrivateFolder, removeFolder } from '../dev/servers/folder.ts';
 import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { parseConfig } from '../shared/config/load.ts';
-import { cpuMicros, parentOf } from './cpu-time.ts';
+import { cpuMicros, parentOf } from './process-stats.ts';
 
 /** A gateway as deployed: the shipped template, verified edge tokens, one thread. */
 export interface Gateway {

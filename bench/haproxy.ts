@@ -1,4 +1,4 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -12,6 +12,7 @@ import { createPrivateFolder, removeFolder } from '../dev/servers/folder.ts';
 import { haproxyCommand, startHaproxy, validateHaproxyConfig } from '../dev/servers/haproxy.ts';
 import { parseConfig } from '../shared/config/load.ts';
 import { until } from '../test/harness/until.ts';
+import { rssBytes } from './process-stats.ts';
 import { median } from './wrk.ts';
 
 const SERVICES = 100;
@@ -146,7 +147,7 @@ async function measured(configFile: string, socket: string, masterSocket: string
       if (!(await until(isNew, { withinMs: 20_000 }))) throw new Error('no new worker');
       times.push(performance.now() - began);
     }
-    const workerMb = residentMb(await worker());
+    const workerMb = rssBytes(await worker()) / 2 ** 20;
     return { fileKb: statSync(configFile).size / 1024, checkMs, reloadMs: median(times), workerMb };
   } finally {
     await haproxy.stop();
@@ -158,7 +159,3 @@ function millisecondsOf(work: () => unknown): number {
   work();
   return performance.now() - began;
 }
-
-/** statm counts pages of 4 KiB. */
-const residentMb = (pid: number): number =>
-  (Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4_096) / 2 ** 20;

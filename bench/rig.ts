@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { build } from 'esbuild';
@@ -10,7 +10,7 @@ import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { signSnapshot, toBase64Url } from '../shared/snapshot/signature.ts';
 import type { Snapshot } from '../shared/snapshot/snapshot.ts';
 import { headerRewritingWorker, passThroughWorker } from './baseline-workers.ts';
-import { cpuMicros, readProcessStat } from './cpu-time.ts';
+import { cpuMicros, readProcessStat, rssBytes } from './process-stats.ts';
 
 /** The test rig of the edge benchmarks: one workerd with the edge and the baseline Workers, and one backend. */
 export interface Rig {
@@ -130,10 +130,6 @@ function workerds(): number[] {
       return stat?.name === 'workerd' && stat.parent === process.pid;
     });
 }
-
-/** statm counts pages of 4 KiB. */
-const rssBytes = (pid: number): number =>
-  Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4_096;
 
 /** The fastest available backend: HAProxy with a fixed response. */
 export async function startBackend(): Promise<{ url: string; stop(): Promise<void> }> {

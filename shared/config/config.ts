@@ -37,35 +37,12 @@ export interface HealthCheck {
   tls?: NonNullable<HealthSection['tls']>;
 }
 
-/** When the breaker opens and closes. Rates are fractions 0–1, times are milliseconds. */
-export interface BreakerPolicy {
-  failureRate: number;
-  slowCallRate: number;
-  slowCall: number;
-  window: number;
-  minimumCalls: number;
-  openFor: number;
-  maxOpenFor: number;
-  /** Finished calls that end a half-open phase, at most `minimumCalls`. */
-  halfOpenCalls: number;
-}
+type Filled<T> = { [K in keyof T]-?: NonNullable<T[K]> };
 
-interface FailoverPolicy {
-  strategy: FailoverStrategy;
-  maxAttempts: number;
-  /** Retries that each request earns, a fraction 0–1. */
-  retryBudget: number;
-  backoff: number;
-  hedge: boolean;
-  class: number;
-  staleIfError: number;
-}
-
-interface AffinityPolicy {
-  by: 'none' | 'cookie' | 'header' | 'ip';
-  header?: string;
-  ttl: number;
-}
+/** Rates are fractions 0–1, times are milliseconds. The schema describes each key. */
+export type BreakerPolicy = Filled<Group<'breaker'>>;
+type FailoverPolicy = Filled<Group<'failover'>>;
+type AffinityPolicy = Filled<Omit<Group<'affinity'>, 'header'>> & Pick<Group<'affinity'>, 'header'>;
 
 /** One service with every default filled in. Times in milliseconds. */
 export interface ServiceConfig {

@@ -29,3 +29,7 @@ const TICK_MICROS = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding
 
 /** User and system time of a process, microseconds, in steps of a clock tick (usually 10 ms). */
 export const cpuMicros = (pid: number): number => (readProcessStat(pid)?.ticks ?? 0) * TICK_MICROS;
+
+/** Resident memory of a process. statm counts pages of 4 KiB. */
+export const rssBytes = (pid: number): number =>
+  Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * 4_096;
