@@ -4,7 +4,7 @@ import { parseConfig } from '../../../shared/config/load.ts';
 import { createTrafficWindow } from '../../core/traffic-window.ts';
 import type { AgentStatus } from '../schemas.ts';
 import { createStatusView } from './status.ts';
-import { createStatusStream } from './status-stream.ts';
+import { createStatusStream, messageIntervalMs } from './status-stream.ts';
 
 const config = parseConfig(readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8'));
 const agent: AgentStatus = {
@@ -35,4 +35,8 @@ test('all viewers share one document; a late viewer gets the latest; a change se
   stream.changed();
   expect((await second).number).toBe(2);
   expect(made).toBe(2);
+});
+
+test('larger installations get fewer messages, one per five seconds at least', () => {
+  expect([0, 14, 200, 500, 5_000].map(messageIntervalMs)).toEqual([1_000, 1_000, 1_000, 3_000, 5_000]);
 });

@@ -21,6 +21,9 @@ const MAX_INTERVAL_S = 5;
 /** A change may shorten the interval to this part of it. Changes within that time share one message. */
 const CHANGE_FRACTION = 1 / 5;
 
+export const messageIntervalMs = (instances: number): number =>
+  1_000 * Math.min(MAX_INTERVAL_S, Math.max(1, Math.ceil(instances / INSTANCES_PER_SECOND)));
+
 export function createStatusStream(
   status: () => StatusDocument,
   now: () => number = () => performance.now(),
@@ -36,7 +39,7 @@ export function createStatusStream(
     madeAt = now();
     const document = status();
     const instances = document.services.reduce((sum, service) => sum + service.instances.length, 0);
-    intervalMs = 1_000 * Math.min(MAX_INTERVAL_S, Math.max(1, Math.ceil(instances / INSTANCES_PER_SECOND)));
+    intervalMs = messageIntervalMs(instances);
     const message = { number: (latest?.number ?? 0) + 1, text: JSON.stringify(document) };
     latest = message;
     const viewers = waiting;

@@ -25,7 +25,7 @@ const measures = {
   queuedMax: z.number(),
 };
 
-export const summarySchema = z
+const summarySchema = z
   .object({
     at: z.number(),
     site: z.string(),

@@ -82,7 +82,7 @@ function parse(text) {
 }
 
 /**
- * Guards against answers that arrive out of order: each call starts a request and returns a function that tells whether
+ * Guards against answers that arrive out of order: each call starts a request and returns a function that says whether
  * that request is still the latest.
  */
 export function latestOnly() {

@@ -52,7 +52,7 @@ export function patch(parent, ...children) {
   for (const next of nodesOf(children)) {
     const key = keyOf(next);
     const candidate = key === null ? cursor : keyed.get(key);
-    if (!candidate || !alike(candidate, next) || (key === null && keyOf(candidate) !== null)) {
+    if (!candidate || !sameKind(candidate, next) || (key === null && keyOf(candidate) !== null)) {
       parent.insertBefore(next, cursor);
       continue;
     }
@@ -73,7 +73,7 @@ function keyOf(node) {
 }
 
 /** @param {Node} a @param {Node} b */
-function alike(a, b) {
+function sameKind(a, b) {
   return a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 }
 

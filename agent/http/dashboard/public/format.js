@@ -8,7 +8,7 @@ export function ageText(ms) {
 }
 
 /** @param {number} at epoch milliseconds */
-export function clockText(at) {
+function clockText(at) {
   return new Date(at).toLocaleTimeString([], { hour12: false });
 }
 
