@@ -1,16 +1,14 @@
 import { z } from 'zod';
 import { CliUsageError, CommandFailed } from './errors.ts';
-import { type RunningStack, readStackFile } from './stack-file.ts';
+import { readStackFile } from './stack-file.ts';
 
 /** The agent's API address and the token for writes. */
 export interface AgentTarget {
   url: string;
   token: string | null;
-  /** Set when the target comes from the stack.json of a local stack. */
-  stack: RunningStack | null;
 }
 
-export interface AgentTargetOptions {
+interface AgentTargetOptions {
   stateDir?: string | undefined;
   env?: NodeJS.ProcessEnv;
 }
@@ -29,7 +27,7 @@ export async function findAgentTarget({
         `ACGS_AGENT_URL: ${JSON.stringify(env.ACGS_AGENT_URL)} is not a URL such as http://127.0.0.1:9400`,
       );
     }
-    return { url: env.ACGS_AGENT_URL.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? null, stack: null };
+    return { url: env.ACGS_AGENT_URL.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? null };
   }
   const folder = stateDir ?? env.ACGS_STATE_DIR ?? '.acgs';
   const stack = await readStackFile(folder);
@@ -39,11 +37,7 @@ export async function findAgentTarget({
         'or set ACGS_AGENT_URL and ACGS_TOKEN for a remote agent',
     );
   }
-  return {
-    url: stack.agent.replace(/\/+$/, ''),
-    token: env.ACGS_TOKEN ?? stack.adminToken ?? null,
-    stack,
-  };
+  return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null };
 }
 
 /** A response outside 2xx, with its problem document. */
@@ -66,7 +60,6 @@ interface ProblemBody {
 }
 
 export interface ApiClient {
-  readonly target: AgentTarget;
   get<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>>;
   post<Schema extends z.ZodType>(path: string, schema: Schema, body?: unknown): Promise<z.output<Schema>>;
   put<Schema extends z.ZodType>(path: string, schema: Schema, body?: unknown): Promise<z.output<Schema>>;
@@ -139,7 +132,6 @@ export function createApiClient(
     return parseResponse(schema, value, `${method} ${path}`);
   };
   return {
-    target,
     open,
     get: (path, schema) => call('GET', path, schema),
     post: (path, schema, body) => call('POST', path, schema, body),

@@ -1,6 +1,6 @@
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { type AgentTarget, type ApiClient, createApiClient, findAgentTarget } from './client.ts';
+import { type ApiClient, createApiClient, findAgentTarget } from './client.ts';
 import { CliUsageError, CommandFailed } from './errors.ts';
 import { type ReportProgress, withProgress } from './progress.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
@@ -11,7 +11,6 @@ export interface CommandContext {
   json: boolean;
   terminal: Terminal;
   /** Throws CommandFailed when no agent can be found. */
-  target(): Promise<AgentTarget>;
   client(): Promise<ApiClient>;
   /** Prints `data` as JSON under --json, else the text that `format` returns. */
   print<T>(data: T, format: (data: T) => string): void;
@@ -33,16 +32,14 @@ interface GlobalOptions {
 export function contextOf(command: Command): CommandContext {
   const options = command.optsWithGlobals<GlobalOptions>();
   const terminal = createTerminal();
-  const target = () => findAgentTarget({ stateDir: options.stateDir });
   const progress: CommandContext['progress'] = (work) =>
     options.json ? work(() => {}) : withProgress(terminal, work);
   return {
     json: options.json === true,
     terminal,
-    target,
     client: async () => {
-      const found = await target();
-      return createApiClient(found, (input, init) =>
+      const target = await findAgentTarget({ stateDir: options.stateDir });
+      return createApiClient(target, (input, init) =>
         progress((report) => {
           report('waiting for the agent');
           return fetch(input, init);

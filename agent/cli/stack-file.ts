@@ -3,24 +3,12 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { CommandFailed } from './errors.ts';
 
-const url = z.string().nullish();
-
-/** `<state-dir>/stack.json`, which `npm start` writes while it runs. */
+/** The fields of `<state-dir>/stack.json` that commands read. `npm start` writes the file while it runs. */
 const stackFile = z.object({
-  edge: url,
-  gateway: url,
-  haproxyStats: url,
-  haproxyStatsAuth: url,
-  haproxySocket: url,
   agent: z.string(),
-  redis: url,
-  postgres: url,
-  adminToken: url,
-  edgeToken: url,
-  instances: z
-    .array(z.object({ id: z.string(), service: z.string(), url: z.string(), pid: z.number().nullish() }))
-    .default([]),
-  pids: z.record(z.string(), z.number().nullish()).default({}),
+  adminToken: z.string().nullish(),
+  redis: z.string().nullish(),
+  postgres: z.string().nullish(),
 });
 
 export type RunningStack = z.output<typeof stackFile>;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { Client } from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { isPortFree } from '../../dev/ports.ts';
 import type { StackFile } from '../../dev/stack/stack-file.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
@@ -42,162 +42,160 @@ beforeAll(async () => {
 });
 afterAll(() => test?.stop());
 
-describe('the whole system on one machine', () => {
-  it.each(Object.entries(PREFIXES))(
-    '%s answers under its prefix through edge and gateway',
-    async (service, prefix) => {
-      const edge = await requestEdge(test.stack, `${prefix}/health`, { client: '198.51.100.2' });
-      expect(edge).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
-      expect(edge.instance).toBe(edge.body.instance_id);
-      const gateway = await requestEdge(test.stack, `${prefix}/health`, { via: 'gateway' });
-      expect(gateway).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
-    },
+it.each(Object.entries(PREFIXES))(
+  '%s answers under its prefix through edge and gateway',
+  async (service, prefix) => {
+    const edge = await requestEdge(test.stack, `${prefix}/health`, { client: '198.51.100.2' });
+    expect(edge).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
+    expect(edge.instance).toBe(edge.body.instance_id);
+    const gateway = await requestEdge(test.stack, `${prefix}/health`, { via: 'gateway' });
+    expect(gateway).toMatchObject({ status: 200, body: { service, path: `${prefix}/health` } });
+  },
+);
+
+it('distributes requests over the instances and sends an unknown path to the default service', async () => {
+  const seen = new Set<string | null>();
+  // Usually ten requests suffice; an instance with a slow first response gets few requests for a while.
+  await until(async () => {
+    seen.add((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).instance);
+    return seen.size > 1;
+  });
+  expect([...seen].sort()).toEqual(['auth-1', 'auth-2']);
+  expect((await requestEdge(test.stack, '/no/such/path', { client: '198.51.100.3' })).body.service).toBe(
+    'gs',
   );
+});
 
-  it('distributes requests over the instances and sends an unknown path to the default service', async () => {
-    const seen = new Set<string | null>();
-    // Usually ten requests suffice; an instance with a slow first response gets few requests for a while.
-    await until(async () => {
-      seen.add((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).instance);
-      return seen.size > 1;
+it('keeps a client on one instance by its cookie', async () => {
+  const first = await requestEdge(test.stack, '/api/v1/integrity/x', { client: '198.51.100.4' });
+  const cookie = first.headers.get('set-cookie')?.split(';')[0] ?? '';
+  expect(cookie).toMatch(/^acgs_affinity=/);
+  for (let call = 0; call < 10; call++) {
+    const next = await requestEdge(test.stack, '/api/v1/integrity/x', {
+      client: '198.51.100.4',
+      headers: { cookie },
     });
-    expect([...seen].sort()).toEqual(['auth-1', 'auth-2']);
-    expect((await requestEdge(test.stack, '/no/such/path', { client: '198.51.100.3' })).body.service).toBe(
-      'gs',
-    );
-  });
+    expect(next.instance).toBe(first.instance);
+  }
+});
 
-  it('keeps a client on one instance by its cookie', async () => {
-    const first = await requestEdge(test.stack, '/api/v1/integrity/x', { client: '198.51.100.4' });
-    const cookie = first.headers.get('set-cookie')?.split(';')[0] ?? '';
-    expect(cookie).toMatch(/^acgs_affinity=/);
-    for (let call = 0; call < 10; call++) {
-      const next = await requestEdge(test.stack, '/api/v1/integrity/x', {
-        client: '198.51.100.4',
-        headers: { cookie },
-      });
-      expect(next.instance).toBe(first.instance);
+it('answers the 21st request in the window with 429 and the limit', async () => {
+  const client = newClient();
+  for (let call = 1; call <= 20; call++) {
+    const { status, headers } = await requestEdge(test.stack, '/api/v1/auth/x', { client });
+    expect({ call, status }).toEqual({ call, status: 200 });
+    expect(headers.get('ratelimit')).toMatch(new RegExp(`^"per-ip";r=${20 - call};t=\\d+$`));
+    expect(headers.get('ratelimit-policy')).toBe('"per-ip";q=20;w=600');
+  }
+  const denied = await requestEdge(test.stack, '/api/v1/auth/x', { client });
+  expect(denied.status).toBe(429);
+  expect(denied.headers.get('content-type')).toBe('application/problem+json');
+  expect(Number(denied.headers.get('retry-after'))).toBeGreaterThan(0);
+  expect(denied.body).toMatchObject({ status: 429, 'violated-policies': ['per-ip'] });
+  // Another client is not affected.
+  expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).status).toBe(200);
+});
+
+it('writes stack.json, readable by the owner only', () => {
+  const { stack, stateDir } = test;
+  expect(statSync(join(stateDir, 'stack.json')).mode & 0o777).toBe(0o600);
+  expect(statSync(join(stateDir, 'secrets.env')).mode & 0o777).toBe(0o600);
+  expect(stack.instances).toHaveLength(14);
+  expect(test.output()).not.toContain('restarting in');
+  for (const pid of [...Object.values(stack.pids), ...stack.instances.map((instance) => instance.pid)]) {
+    expect(existsSync(`/proc/${pid}`)).toBe(true);
+  }
+  expect(test.output()).toContain(stack.edge);
+  expect(test.output()).not.toMatch(/warn|error|deprecat/i);
+});
+
+it('survives a killed instance: no request fails, all components know, traffic returns after passed probes', async () => {
+  const { stack } = test;
+  const victim = stack.instances.find(({ id }) => id === 'fv-2');
+  const path = '/api/v1/formal-verification/x';
+  const failures: (number | string)[] = [];
+  let calls = 0;
+  let asking = true;
+  const loop = async () => {
+    while (asking) {
+      const asked = requestEdge(stack, path, { client: `203.0.113.${calls++ % 250}` });
+      const status = await asked.then((answer) => answer.status, String);
+      if (status !== 200) failures.push(status);
+      // 250 clients of 20 requests per 10 s: far below every limit.
+      await new Promise((resolve) => setTimeout(resolve, 20));
     }
-  });
-
-  it('answers the 21st request in the window with 429 and the limit', async () => {
-    const client = newClient();
-    for (let call = 1; call <= 20; call++) {
-      const { status, headers } = await requestEdge(test.stack, '/api/v1/auth/x', { client });
-      expect({ call, status }).toEqual({ call, status: 200 });
-      expect(headers.get('ratelimit')).toMatch(new RegExp(`^"per-ip";r=${20 - call};t=\\d+$`));
-      expect(headers.get('ratelimit-policy')).toBe('"per-ip";q=20;w=600');
-    }
-    const denied = await requestEdge(test.stack, '/api/v1/auth/x', { client });
-    expect(denied.status).toBe(429);
-    expect(denied.headers.get('content-type')).toBe('application/problem+json');
-    expect(Number(denied.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect(denied.body).toMatchObject({ status: 429, 'violated-policies': ['per-ip'] });
-    // Another client is not affected.
-    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).status).toBe(200);
-  });
-
-  it('writes stack.json, readable by the owner only', () => {
-    const { stack, stateDir } = test;
-    expect(statSync(join(stateDir, 'stack.json')).mode & 0o777).toBe(0o600);
-    expect(statSync(join(stateDir, 'secrets.env')).mode & 0o777).toBe(0o600);
-    expect(stack.instances).toHaveLength(14);
-    expect(test.output()).not.toContain('restarting in');
-    for (const pid of [...Object.values(stack.pids), ...stack.instances.map((instance) => instance.pid)]) {
-      expect(existsSync(`/proc/${pid}`)).toBe(true);
-    }
-    expect(test.output()).toContain(stack.edge);
-    expect(test.output()).not.toMatch(/warn|error|deprecat/i);
-  });
-
-  it('survives a killed instance: no request fails, all components know, traffic returns after passed probes', async () => {
-    const { stack } = test;
-    const victim = stack.instances.find(({ id }) => id === 'fv-2');
-    const path = '/api/v1/formal-verification/x';
-    const failures: (number | string)[] = [];
-    let calls = 0;
-    let asking = true;
-    const loop = async () => {
-      while (asking) {
-        const asked = requestEdge(stack, path, { client: `203.0.113.${calls++ % 250}` });
-        const status = await asked.then((answer) => answer.status, String);
-        if (status !== 200) failures.push(status);
-        // 250 clients of 20 requests per 10 s: far below every limit.
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    };
-    const asked = Promise.all([loop(), loop(), loop(), loop()]);
-    let restarted: ChildProcess | undefined;
-    try {
-      await killAndWaitUntilKnown(stack, victim?.pid);
-      const port = new URL(victim?.url ?? '').port;
-      restarted = spawn(process.execPath, ['dev/instance.ts', 'fv', 'fv-2', port], {
-        cwd: ROOT,
-        stdio: 'ignore',
-      });
-      // Compare as text, because the row can be empty for a moment and "0" is a valid count.
-      const before = await until(async () => (await serverStat(stack, 'fv', 'fv-2')).stot);
-      const served = async () => Number((await serverStat(stack, 'fv', 'fv-2')).stot) > Number(before);
-      expect(await until(served)).toBe(true);
-      const serves = async () => /"id":"fv-2"[^}]*"state":"(up|probation)"/.test(await agentsView(stack));
-      expect(await until(serves)).toBe(true);
-    } finally {
-      asking = false;
-      await asked;
-      restarted?.kill('SIGKILL');
-    }
-    expect(failures).toEqual([]);
-    const hintPrinted = () => test.output().includes('node_modules/.bin/node dev/instance.ts fv fv-2');
-    expect(await until(hintPrinted)).toBe(true);
-  });
-
-  it('restarts its services when they die and answers requests meanwhile', {
-    timeout: 240_000,
-  }, async () => {
-    const now = () => readFileSync(join(test.stateDir, 'stack.json'), 'utf8');
-    const pidsNow = () => (JSON.parse(now()) as StackFile).pids;
-    const before = pidsNow();
-    const names = ['haproxy', 'redis', 'postgres', 'agent'] as const;
-    for (const name of names) kill(before[name]);
-    const statuses: number[] = [];
-    const back = await until(
-      async () => {
-        const { status } = await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() });
-        statuses.push(status);
-        const pids = pidsNow();
-        return names.every((name) => pids[name] !== null && pids[name] !== before[name]);
-      },
-      { withinMs: 100_000 },
-    );
-    expect(back).toBe(true);
-    expect(statuses.filter((status) => status !== 200)).toEqual([]);
-    for (const name of names)
-      expect(await until(() => test.output().includes(`${name} runs again`))).toBe(true);
-
-    kill(before.edge);
-    const edge = await until(async () => pidsNow().edge !== before.edge && pidsNow().edge, {
-      withinMs: 100_000,
+  };
+  const asked = Promise.all([loop(), loop(), loop(), loop()]);
+  let restarted: ChildProcess | undefined;
+  try {
+    await killAndWaitUntilKnown(stack, victim?.pid);
+    const port = new URL(victim?.url ?? '').port;
+    restarted = spawn(process.execPath, ['dev/instance.ts', 'fv', 'fv-2', port], {
+      cwd: ROOT,
+      stdio: 'ignore',
     });
-    expect(edge).not.toBe(null);
-    // It routes by the last snapshot on disk.
-    expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).status).toBe(200);
-    test.stack.pids = pidsNow();
-  });
+    // Compare as text, because the row can be empty for a moment and "0" is a valid count.
+    const before = await until(async () => (await serverStat(stack, 'fv', 'fv-2')).stot);
+    const served = async () => Number((await serverStat(stack, 'fv', 'fv-2')).stot) > Number(before);
+    expect(await until(served)).toBe(true);
+    const serves = async () => /"id":"fv-2"[^}]*"state":"(up|probation)"/.test(await agentsView(stack));
+    expect(await until(serves)).toBe(true);
+  } finally {
+    asking = false;
+    await asked;
+    restarted?.kill('SIGKILL');
+  }
+  expect(failures).toEqual([]);
+  const hintPrinted = () => test.output().includes('node_modules/.bin/node dev/instance.ts fv fv-2');
+  expect(await until(hintPrinted)).toBe(true);
+});
 
-  // Last: it ends the stack.
-  it('leaves nothing behind after a stop signal', async () => {
-    const { stack, stateDir } = test;
-    expect(await test.end('SIGINT')).toBe(0);
-    const pids = [...Object.values(stack.pids), ...stack.instances.map(({ pid }) => pid)];
-    expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
-    for (const url of [stack.edge, stack.gateway, stack.agent, stack.redis, stack.postgres]) {
-      // Killed members of a process group can take a moment to end.
-      expect(await until(() => isPortFree(Number(new URL(url ?? '').port)))).toBe(true);
-    }
-    expect(existsSync(join(stateDir, 'stack.json'))).toBe(false);
-    expect(existsSync(join(stateDir, 'processes.json'))).toBe(false);
-    expect(folders().filter((name) => !foldersBefore.includes(name) && isOfThisStack(name))).toEqual([]);
+it('restarts its services when they die and answers requests meanwhile', {
+  timeout: 240_000,
+}, async () => {
+  const now = () => readFileSync(join(test.stateDir, 'stack.json'), 'utf8');
+  const pidsNow = () => (JSON.parse(now()) as StackFile).pids;
+  const before = pidsNow();
+  const names = ['haproxy', 'redis', 'postgres', 'agent'] as const;
+  for (const name of names) kill(before[name]);
+  const statuses: number[] = [];
+  const back = await until(
+    async () => {
+      const { status } = await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() });
+      statuses.push(status);
+      const pids = pidsNow();
+      return names.every((name) => pids[name] !== null && pids[name] !== before[name]);
+    },
+    { withinMs: 100_000 },
+  );
+  expect(back).toBe(true);
+  expect(statuses.filter((status) => status !== 200)).toEqual([]);
+  for (const name of names)
+    expect(await until(() => test.output().includes(`${name} runs again`))).toBe(true);
+
+  kill(before.edge);
+  const edge = await until(async () => pidsNow().edge !== before.edge && pidsNow().edge, {
+    withinMs: 100_000,
   });
+  expect(edge).not.toBe(null);
+  // It routes by the last snapshot on disk.
+  expect((await requestEdge(test.stack, '/api/v1/auth/x', { client: newClient() })).status).toBe(200);
+  test.stack.pids = pidsNow();
+});
+
+// Last: it ends the stack.
+it('leaves nothing behind after a stop signal', async () => {
+  const { stack, stateDir } = test;
+  expect(await test.end('SIGINT')).toBe(0);
+  const pids = [...Object.values(stack.pids), ...stack.instances.map(({ pid }) => pid)];
+  expect(pids.filter((pid) => existsSync(`/proc/${pid}`))).toEqual([]);
+  for (const url of [stack.edge, stack.gateway, stack.agent, stack.redis, stack.postgres]) {
+    // Killed members of a process group can take a moment to end.
+    expect(await until(() => isPortFree(Number(new URL(url ?? '').port)))).toBe(true);
+  }
+  expect(existsSync(join(stateDir, 'stack.json'))).toBe(false);
+  expect(existsSync(join(stateDir, 'processes.json'))).toBe(false);
+  expect(folders().filter((name) => !foldersBefore.includes(name) && isOfThisStack(name))).toEqual([]);
 });
 
 function kill(pid: number | null | undefined): void {

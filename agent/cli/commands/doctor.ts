@@ -90,7 +90,7 @@ async function runAllChecks(
     stack?.agent ??
     `http://${config.agent.bind.replace(/^(\*|0\.0\.0\.0)?:/, '127.0.0.1:')}`;
   const token = env.ACGS_TOKEN ?? stack?.adminToken ?? null;
-  const agentCheck = agent.checkAgent({ url, token, stack }, packageVersion());
+  const agentCheck = agent.checkAgent({ url, token }, packageVersion());
   const checks = [
     host.checkEnvironment(input),
     host.checkStateDir(input),

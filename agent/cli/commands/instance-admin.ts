@@ -50,18 +50,16 @@ export function registerInstanceAdmin(program: Command): void {
       await context.confirm(`Stop all traffic to ${service}/${instance} now and move its sessions?`);
       await putSetting(context, service, instance, { setting: 'admin', body: { state: 'maint' } });
     });
-  program
+  const weightCommand = program
     .command('weight')
     .description('set the weight of an instance, its relative share of the traffic (default 100)')
     .argument('<service>')
     .argument('<instance>')
     .argument('<weight>', 'from 1 to 256', parseWeightArgument)
-    .addHelpText('after', '\nExample:\n  acgs-lb weight gs gs-2 50')
-    .action(
-      async (service: string, instance: string, weight: number, _options: unknown, command: Command) => {
-        await putSetting(contextOf(command), service, instance, { setting: 'weight', body: { weight } });
-      },
-    );
+    .addHelpText('after', '\nExample:\n  acgs-lb weight gs gs-2 50');
+  weightCommand.action((service: string, instance: string, weight: number) =>
+    putSetting(contextOf(weightCommand), service, instance, { setting: 'weight', body: { weight } }),
+  );
 }
 
 async function putSetting(

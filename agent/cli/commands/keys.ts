@@ -10,6 +10,12 @@ export function registerKeys(program: Command): void {
   const keys = program
     .command('keys')
     .description('create and rotate the keys and secrets of agent and edge');
+  registerNew(keys);
+  registerRotate(keys);
+  registerPublic(keys);
+}
+
+function registerNew(keys: Command): void {
   keys
     .command('new')
     .description(
@@ -32,6 +38,9 @@ export function registerKeys(program: Command): void {
       if (options.out) await writeSecrets(context, secrets, options.out);
       else context.print(secrets, formatSecrets);
     });
+}
+
+function registerRotate(keys: Command): void {
   keys
     .command('rotate')
     .description(
@@ -58,6 +67,9 @@ export function registerKeys(program: Command): void {
           .join('\n\n'),
       );
     });
+}
+
+function registerPublic(keys: Command): void {
   keys
     .command('public')
     .description('show the public keys of SNAPSHOT_SIGNING_KEY and GATEWAY_JWT_KEY from the environment')

@@ -21,6 +21,12 @@ const instancesPath = (service: string): string => `/v1/services/${encodeURIComp
 
 /** register, deregister, heartbeat: instances added at run time. */
 export function registerRegistry(program: Command): void {
+  registerRegister(program);
+  registerDeregister(program);
+  registerHeartbeat(program);
+}
+
+function registerRegister(program: Command): void {
   program
     .command('register')
     .description('add an instance at run time; it gets traffic when its probes pass')
@@ -50,6 +56,9 @@ export function registerRegistry(program: Command): void {
         () => `${service}/${instance.id} registered: ${instance.state} (${instance.reason})`,
       );
     });
+}
+
+function registerDeregister(program: Command): void {
   program
     .command('deregister')
     .description('remove an instance that was registered at run time')
@@ -62,6 +71,9 @@ export function registerRegistry(program: Command): void {
       await (await context.client()).delete(`${instancesPath(service)}/${encodeURIComponent(instance)}`);
       context.print({ service, instance, deregistered: true }, () => `${service}/${instance} removed`);
     });
+}
+
+function registerHeartbeat(program: Command): void {
   program
     .command('heartbeat')
     .description('send a heartbeat for an instance that was registered with --ttl')

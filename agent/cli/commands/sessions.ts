@@ -147,19 +147,16 @@ function registerTransition(
 }
 
 function registerPin(sessions: Command): void {
-  sessions
+  const command = sessions
     .command('pin')
     .description('move a session to another instance of a service')
     .argument('<id>')
     .argument('<service>')
-    .argument('<instance>')
-    .action((id: string, service: string, instance: string, _options: unknown, command: Command) =>
-      printSession(command, (client) =>
-        client.put(`${sessionPath(id)}/pins/${encodeURIComponent(service)}`, sessionSchema, {
-          instance,
-        }),
-      ),
-    );
+    .argument('<instance>');
+  command.action((id: string, service: string, instance: string) => {
+    const path = `${sessionPath(id)}/pins/${encodeURIComponent(service)}`;
+    return printSession(command, (client) => client.put(path, sessionSchema, { instance }));
+  });
 }
 
 const postTransition = (command: Command, id: string, name: string, body: object): Promise<void> =>

@@ -78,6 +78,14 @@ function answer(
   }
   if (right === 'none' || account !== ACCOUNT) return refusal(403, 10_000, 'Authentication error');
   if (namespace !== NAMESPACE) return refusal(404, 10_013, "get namespace: 'namespace not found'");
+  return answerInNamespace(rest, searchParams, { method, body, canWrite: right === 'edit' });
+}
+
+function answerInNamespace(
+  rest: string,
+  searchParams: URLSearchParams,
+  { method, body, canWrite }: { method: string; body: string; canWrite: boolean },
+): { status: number; text: string } {
   const key = /^\/values\/(.+)$/.exec(rest)?.[1];
   if (rest === '/keys') {
     if (Number(searchParams.get('limit')) < 10)
@@ -90,7 +98,7 @@ function answer(
     const value = stored.get(decodeURIComponent(key));
     return value === undefined ? refusal(404, 10_009, "get: 'key not found'") : { status: 200, text: value };
   }
-  if (right !== 'edit') return refusal(403, 10_000, 'Authentication error');
+  if (!canWrite) return refusal(403, 10_000, 'Authentication error');
   stored.set(decodeURIComponent(key), body);
   return { status: 200, text: envelope(null) };
 }

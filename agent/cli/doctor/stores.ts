@@ -8,20 +8,17 @@ import { CLUSTER_NODE_HINT, clusterNodeError, redisErrorHint } from '../../live/
 import { checkClock, errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
 import type { DoctorInput } from './input.ts';
 
+type RedisClient = ReturnType<typeof createRedisClient>;
+
 export async function checkRedis({ env, config, now }: DoctorInput): Promise<Finding[]> {
   if (!env.REDIS_URL) {
-    if (config.site.agents > 1) {
-      return [
-        fail(
-          'Redis',
-          `REDIS_URL is not set, and the site has ${config.site.agents} agents`,
-          'set REDIS_URL; the agents share the leader lease and the operator settings through it',
-        ),
-      ];
-    }
-    return [skip('Redis', 'REDIS_URL is not set; live state is kept in memory')];
+    if (config.site.agents === 1)
+      return [skip('Redis', 'REDIS_URL is not set; live state is kept in memory')];
+    const detail = `REDIS_URL is not set, and the site has ${config.site.agents} agents`;
+    const mend = 'set REDIS_URL; the agents share the leader lease and the operator settings through it';
+    return [fail('Redis', detail, mend)];
   }
-  let redis: ReturnType<typeof createRedisClient>;
+  let redis: RedisClient;
   try {
     redis = createRedisClient(env.REDIS_URL, {
       lazyConnect: true,
@@ -42,36 +39,33 @@ export async function checkRedis({ env, config, now }: DoctorInput): Promise<Fin
   });
   try {
     await redis.connect();
-    const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
-    if (!redis.isCluster && /cluster_enabled:1/.test(await redis.info('cluster'))) {
-      return [fail('Redis', 'answers as a node of a cluster', CLUSTER_NODE_HINT)];
-    }
-    const info = await redis.info('memory');
-    const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1] ?? 'unknown';
-    const limit = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
-    const found = [
-      ok(
-        'Redis',
-        `answers; maxmemory ${limit ? `${Math.round(limit / 1024 ** 2)} MiB` : 'unlimited'}, ${policy}`,
-      ),
-      checkClock('Redis clock', seconds * 1000 + micros / 1000, now()),
-    ];
-    if (limit > 0 && policy === 'noeviction') {
-      found.push(
-        warn(
-          'Redis eviction',
-          'noeviction: writes fail when memory is full',
-          'CONFIG SET maxmemory-policy allkeys-lru; every key can be rebuilt',
-        ),
-      );
-    }
-    return found;
+    return await redisFindings(redis, now);
   } catch (error) {
     const cause = reason ?? clusterNodeError(error as Error);
     return [fail('Redis', errorSummary(cause), redisErrorHint(cause))];
   } finally {
     redis.disconnect();
   }
+}
+
+async function redisFindings(redis: RedisClient, now: () => number): Promise<Finding[]> {
+  const [seconds = 0, micros = 0] = (await redis.time()).map(Number);
+  if (!redis.isCluster && /cluster_enabled:1/.test(await redis.info('cluster'))) {
+    return [fail('Redis', 'answers as a node of a cluster', CLUSTER_NODE_HINT)];
+  }
+  const info = await redis.info('memory');
+  const policy = /maxmemory_policy:(\S+)/.exec(info)?.[1] ?? 'unknown';
+  const limit = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
+  const limitText = limit ? `${Math.round(limit / 1024 ** 2)} MiB` : 'unlimited';
+  const findings = [
+    ok('Redis', `answers; maxmemory ${limitText}, ${policy}`),
+    checkClock('Redis clock', seconds * 1000 + micros / 1000, now()),
+  ];
+  if (limit > 0 && policy === 'noeviction') {
+    const mend = 'CONFIG SET maxmemory-policy allkeys-lru; every key can be rebuilt';
+    findings.push(warn('Redis eviction', 'noeviction: writes fail when memory is full', mend));
+  }
+  return findings;
 }
 
 export async function checkPostgres({ env, stateDir, now }: DoctorInput): Promise<Finding[]> {
