@@ -53,7 +53,7 @@ export function configReference(): string {
 [configuration.md](configuration.md) explains how the keys work together. \`<id>\` is a name you choose,
 \`[]\` is each item of a list. A key without a default is optional, unless it is **required** where its
 section or item is present. A change to a key marked ↻ takes effect when the agent restarts; every
-other change applies at once.
+other change applies without a restart.
 `,
     table(
       'Top level',

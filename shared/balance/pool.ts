@@ -37,7 +37,7 @@ const PANIC_BELOW = 0.5;
 export function buildPool(
   candidates: readonly Candidate[],
   policy: PoolPolicy,
-  memory: PickerState,
+  state: PickerState,
   now: number,
 ): Pool {
   const wanted = candidates.filter((candidate) => candidate.admin === 'ready');
@@ -50,7 +50,7 @@ export function buildPool(
   const panic = policy.mayPanic && totalHealth < 1 && serving.length < wanted.length * PANIC_BELOW;
   if (panic) {
     const members = wanted.map((candidate) => ({ candidate, weight: candidate.weight, share: 1 }));
-    const level = { priority: 0, upTo: 1, members, pick: createPicker(policy.strategy, members, memory) };
+    const level = { priority: 0, upTo: 1, members, pick: createPicker(policy.strategy, members, state) };
     return { levels: [level], panic, staleAt: Number.POSITIVE_INFINITY };
   }
   let used = 0;
@@ -62,7 +62,7 @@ export function buildPool(
       const share = slowStartShare(candidate, policy.slowStart, now);
       return { candidate, share, weight: candidate.weight * share };
     });
-    return { priority, upTo: used, members, pick: createPicker(policy.strategy, members, memory) };
+    return { priority, upTo: used, members, pick: createPicker(policy.strategy, members, state) };
   });
   const growing = serving.some((candidate) => candidate.state === 'probation' && policy.slowStart > 0);
   return { levels, panic, staleAt: growing ? now + REBUILD_EVERY_MS : Number.POSITIVE_INFINITY };

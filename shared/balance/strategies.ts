@@ -6,7 +6,7 @@ import { weightedRandom } from './random.ts';
 import { roundRobin } from './round-robin.ts';
 import { weightedRoundRobin } from './weighted-round-robin.ts';
 
-const STRATEGIES: Record<Strategy, (members: readonly PoolMember[], memory: PickerState) => Picker> = {
+const STRATEGIES: Record<Strategy, (members: readonly PoolMember[], state: PickerState) => Picker> = {
   least_response_time: leastResponseTime,
   least_connections: leastConnections,
   round_robin: roundRobin,
@@ -15,10 +15,6 @@ const STRATEGIES: Record<Strategy, (members: readonly PoolMember[], memory: Pick
   random: weightedRandom,
 };
 
-export function createPicker(
-  strategy: Strategy,
-  members: readonly PoolMember[],
-  memory: PickerState,
-): Picker {
-  return STRATEGIES[strategy](members, memory);
+export function createPicker(strategy: Strategy, members: readonly PoolMember[], state: PickerState): Picker {
+  return STRATEGIES[strategy](members, state);
 }

@@ -2,9 +2,9 @@
  * The central side of a global limit: one ledger per key, in a Durable Object. Isolates lease units in advance, so most
  * requests need no call. Units count when leased, not when used.
  *
- * A lease is at most remaining / 2n for n recently active isolates, so the first cannot take all. An isolate returns unused
- * units with its next request. Any window admits at most `limit` plus the units outstanding at its start; a lease lasts a
- * tenth of the window, at most two seconds.
+ * A lease is at most remaining / 2n for n recently active isolates, so the first cannot take all. It lasts a tenth of the
+ * window, from 50 ms to 2 s. An isolate that asks again before its lease expires returns the unused units. Any window
+ * admits at most `limit` plus the units outstanding at its start.
  */
 export interface LeaseLedger {
   /** Number of the newest bucket; a window has 32 buckets. */
@@ -23,7 +23,7 @@ export interface QuotaLeaseRequest {
   need: number;
   /** Units the isolate expects to use until the lease ends. */
   want: number;
-  /** Unused units of the last lease. */
+  /** Unused units of the isolate's running lease; 0 when it has expired. */
   unused: number;
 }
 
