@@ -8,7 +8,7 @@ import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
 import { eventually } from '../harness/eventually.ts';
 
 const log = pino({ level: 'silent' });
-/** A Redis that is held up for a moment has not gone. */
+/** Long, because a busy machine may delay Redis. */
 const patient = { site: 'main', log, timeoutMs: 60_000 };
 let redis: LocalRedis;
 beforeAll(async () => {
@@ -16,7 +16,7 @@ beforeAll(async () => {
 });
 afterAll(() => redis.stop());
 
-/** Two agents of one site see the same store; memory serves one agent, so there both are the same. */
+/** Two agents of a site with the same store. Memory serves one agent, so both are the same. */
 const kinds: [string, () => [LiveState, LiveState]][] = [
   [
     'memory',
@@ -48,7 +48,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
     await two.close();
   });
 
-  test('what one puts the other reads, until it expires or is removed', async () => {
+  test('an entry that one agent puts is readable by the other until it expires or is removed', async () => {
     await one.put([
       { key: 'lb:a', value: '1', ttlSeconds: 60 },
       { key: 'lb:b', value: '2', ttlSeconds: 60 },
@@ -64,15 +64,15 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
     expect(await one.get('lb:b')).toBeNull();
   });
 
-  test('intents are shared, overwritten, deleted and announced', async () => {
+  test('intents are shared, overwritten, deleted and published', async () => {
     const heard: unknown[] = [];
     const stop = two.subscribe((event) => heard.push(event));
-    // A subscription takes effect a moment after it is asked for.
+    // A subscription takes effect after a short delay.
     await eventually(async () => {
       await one.publish({ kind: 'hello' });
       expect(heard).toContainEqual({ kind: 'hello' });
     });
-    // Again and again: one who connects anew just now misses what is said meanwhile.
+    // Repeatedly: a subscriber that is reconnecting misses events.
     await eventually(async () => {
       await one.writeIntent('gs/gs-1', '{"state":"drain"}');
       expect(heard).toContainEqual({ kind: 'intent', field: 'gs/gs-1' });
@@ -87,7 +87,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
     expect(heard.length).toBe(before);
   });
 
-  test('one owner holds the lease, extends it, frees it, or loses it when it stops extending', async () => {
+  test('one owner acquires, renews and releases the lease, or loses it when it stops renewing', async () => {
     expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' });
     expect(await two.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
     await two.releaseLease('b');
@@ -101,7 +101,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
   });
 });
 
-test('without Redis commands fail at once, and work again when it is back', async () => {
+test('commands fail at once while Redis is unavailable, and work again afterwards', async () => {
   const server = await startRedis();
   const live = createRedisLiveState({ url: server.url, ...patient });
   await eventually(() => expect(live.status().state).toBe('ok'));

@@ -8,7 +8,7 @@ import { startPostgres } from '../harness/postgres.ts';
 
 const AT = Math.floor(Date.now() / 1000 / 3_600) * 3_600 - 7_200;
 
-/** The tables as the guide's original makes them. */
+/** The tables of the guide's original. */
 const ORIGINAL = `
   CREATE TABLE load_balancing_metrics (
     id SERIAL PRIMARY KEY, service_type VARCHAR(50) NOT NULL, instance_id VARCHAR(100) NOT NULL,
@@ -55,9 +55,9 @@ describe('a database of the original', () => {
     await server?.stop();
   });
 
-  it('is taken over with every row, under our names, once', async () => {
+  it('is adopted once, with all rows and our service names', async () => {
     for (const name of Object.keys(NAMES)) {
-      // Running totals, one row long ago and three of which the last is from after a restart.
+      // Running totals: one old row, and three rows of which the last follows a restart.
       for (const [at, total] of [
         [AT - 45 * 86_400, 5],
         [AT, 100],
@@ -96,7 +96,7 @@ describe('a database of the original', () => {
     expect((await migrate(server.url)).applied).toEqual([]);
   });
 
-  it('goes on with new ids, and its running totals count as what came between', async () => {
+  it('continues with new ids, and its running totals count as differences', async () => {
     const { rows } = await database.query<{ id: number }>(
       `INSERT INTO load_balancing_metrics (service_type, instance_id, timestamp, response_time, success_count, total_requests)
        VALUES ('gs', 'gs-1', $1, 0.1, 11, 11) RETURNING id`,
@@ -105,10 +105,12 @@ describe('a database of the original', () => {
     expect(rows[0]?.id).toBe(Object.keys(NAMES).length * 4 + 1);
     await rollUp(database);
     const report = await readReport(database, {
-      ...{ days: 1, now: AT + 7_200, site: 'main' },
+      days: 1,
+      now: AT + 7_200,
+      site: 'main',
       targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
     });
-    // 60 between the first two, then the process began anew and had counted 7; then our own 11.
+    // 60 between the first two, 7 after the restart, and 11 of our own row.
     expect(report.services.find(({ service }) => service === 'gs')).toMatchObject({
       requests: 78,
       failures: 2,
@@ -116,7 +118,7 @@ describe('a database of the original', () => {
     expect(report.notes.join()).toContain('running totals');
     expect(report.incidents.some(({ service, end }) => service === 'gs' && end === null)).toBe(true);
   });
-  it('tells falls from maintenance, from before the period on, and one that never served', async () => {
+  it('distinguishes failures from maintenance, including incidents that began before the period', async () => {
     const events: [string, number, string, string | null][] = [
       ['new-1', -90_000, 'state', 'up'],
       ['new-1', -80_000, 'admin', 'maint'],
@@ -145,7 +147,9 @@ describe('a database of the original', () => {
       [AT + 5],
     );
     const { incidents } = await readReport(database, {
-      ...{ days: 1, now: AT + 7_200, site: 'main' },
+      days: 1,
+      now: AT + 7_200,
+      site: 'main',
       targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
     });
     const of = (service: string) =>
@@ -166,7 +170,7 @@ describe('a database of the original', () => {
   });
 });
 
-it('a database of the original that others have built on is taken over too', async () => {
+it('a database of the original with views, indexes and grants of others is adopted too', async () => {
   const server = await startPostgres();
   const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
   try {
@@ -179,7 +183,9 @@ it('a database of the original that others have built on is taken over too', asy
       GRANT SELECT ON service_health_history TO PUBLIC`);
     const { warnings } = await migrate(server.url);
     expect(warnings).toEqual([
-      expect.stringMatching(/^a view or a foreign key stands on load_balancing_metrics_original: it is kept/),
+      expect.stringMatching(
+        /^a view or a foreign key references load_balancing_metrics_original, which is kept/,
+      ),
     ]);
     for (const table of ['load_balancing_metrics', 'slow']) {
       expect((await database.query(`SELECT timestamp FROM ${table}`)).rows).toEqual([{ timestamp: AT }]);

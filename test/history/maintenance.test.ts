@@ -56,7 +56,7 @@ describe.each(['postgres', 'pglite'] as const)('maintenance of %s', (kind) => {
     );
   });
 
-  it('drops days past retention, keeps their roll-ups, and can be repeated', async () => {
+  it('drops partitions past retention, keeps their roll-ups, and is idempotent', async () => {
     const done = await maintain(database, { retentionMs: 30 * DAY * 1000, now: NOW });
     expect(done.dropped.length).toBeGreaterThanOrEqual(18);
     expect(done.deleted.breaker_events).toBe(1);
@@ -77,10 +77,10 @@ describe.each(['postgres', 'pglite'] as const)('maintenance of %s', (kind) => {
     await database.query('VACUUM ANALYZE load_balancing_metrics');
   });
 
-  it('backs up, and restores into an empty machine', async () => {
+  it('backs up, and restores into an empty database', async () => {
     const out = mkdtempSync(join(folder, 'out-'));
     const embedded = kind === 'pglite';
-    // The guide's DELETE goes by the clock and took what there was.
+    // The DELETE of the guide uses the real date and deleted the rows.
     await insert(database, NOW);
     await rollUp(database);
     const backup = await backupDatabase({ database, url, embedded, folder: out, now: new Date(2026, 5, 20) });
@@ -101,7 +101,7 @@ describe.each(['postgres', 'pglite'] as const)('maintenance of %s', (kind) => {
       const all = `SELECT to_jsonb(t) AS row FROM ${table} t ORDER BY to_jsonb(t)::text`;
       expect((await empty.database.query(all)).rows).toEqual((await database.query(all)).rows);
     }
-    // It lives on: ids continue, triggers mark, migrations know where they are.
+    // The restored database is usable: ids continue, triggers work, no migration is pending.
     await insert(empty.database, NOW + 60);
     expect(await rollUp(empty.database)).toMatchObject({ hours: 1 });
     expect((await migrate(empty.url)).applied).toEqual([]);
@@ -178,7 +178,9 @@ describe('configuration archive', () => {
     mkdirSync(join(from, 'acgs-lb/errors'), { recursive: true });
     writeFileSync(join(from, 'acgs-lb/errors/503.http'), 'gone');
     const { file, manifest } = await backupConfig({
-      ...{ site: 'main', folder, now: new Date(2026, 0, 5) },
+      site: 'main',
+      folder,
+      now: new Date(2026, 0, 5),
       files: {
         'acgs-lb.yaml': join(from, 'acgs-lb.yaml'),
         'environment.env': join(from, 'agent.env'),

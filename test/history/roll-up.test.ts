@@ -29,7 +29,7 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     for (const release of releases.reverse()) await release();
   });
 
-  it('counts an hour exactly, with the service as the sum of its instances', async () => {
+  it('counts an hour exactly, and the service as the sum of its instances', async () => {
     const values = Array.from({ length: 200 }, (_, index) => ((index * 7919) % 200) / 400 + 0.001);
     const exact = emptySketch();
     for (const [index, seconds] of values.entries()) {
@@ -52,7 +52,7 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect(sketchQuantile(service?.means as Sketch, 0.99)).toBe(sketchQuantile(exact, 0.99));
   });
 
-  it('takes late rows in, and neither forgets nor doubles', async () => {
+  it('includes late rows once', async () => {
     const [before] = await hour(START);
     await insert('gs-1', START + 3_590, { seconds: 0.01, requests: 10, failures: 0 });
     await rollUp(database);
@@ -63,7 +63,7 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect(day).toMatchObject({ instance: '', requests: after?.requests, means: after?.means });
   });
 
-  it('folds request latencies of minutes in whenever they come, each once', async () => {
+  it('adds the latencies of each minute once, whenever they arrive', async () => {
     const sketch = (...values: number[]) => {
       const made = emptySketch();
       for (const value of values) addToSketch(made, value);
@@ -88,7 +88,7 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect((await database.query('SELECT 1 FROM latency_minutes')).rowCount).toBe(0);
   });
 
-  it('leaves counts alone once their raw rows are gone', async () => {
+  it('keeps the counts of an hour whose raw rows are dropped', async () => {
     const [before] = await hour(START);
     await database.query("INSERT INTO upkeep_state VALUES ('raw_from', $1)", [START + HOUR]);
     await insert('gs-1', START + 30, { seconds: 1, requests: 1, failures: 1 });
@@ -96,7 +96,7 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect((await hour(START))[0]).toEqual(before);
   });
 
-  it('keeps what an impossible row can tell, and is not held up by it', async () => {
+  it('ignores the invalid values of a row and keeps the valid ones', async () => {
     const at = START + 3 * HOUR;
     const [most, huge] = [2_000_000_000, 1e300];
     for (const [index, seconds] of [Number.NaN, Number.POSITIVE_INFINITY, -1, huge].entries()) {
@@ -114,7 +114,7 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect((await hour(at + HOUR))[0]).toMatchObject({ requests: 10 });
   });
 
-  it('a row that names no instance is none, and a count below zero is zero', async () => {
+  it('skips a row without an instance id, and counts a negative number as zero', async () => {
     const at = START + 9 * HOUR;
     await insert('', at, { seconds: 1, requests: 5, failures: 5 });
     await insert('gs-1', at + 10, { seconds: 0.1, requests: 10, failures: 1 });
@@ -124,7 +124,7 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect(await hour(at)).toHaveLength(2);
   });
 
-  it('lets an hour that cannot be computed hold up no other, and tells of it', async () => {
+  it('reports an hour that cannot be rolled up and processes the others', async () => {
     const at = START + 6 * HOUR;
     const latency = (start: number, count: unknown) =>
       database.query(

@@ -10,13 +10,12 @@ import { openDatabase } from '../../agent/history/sql/database.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
-/** The agent's own history and upkeep, on a clock that runs a day in a few seconds. */
+/** History and scheduled maintenance with a clock that runs a day in a few seconds. */
 
 const log = pino({ level: 'silent' });
 const [HOUR, DAY] = [3_600, 86_400];
 const STEP = 30 * 60;
 const DAYS = 2;
-/** Hundreds of short waits. */
 const soon = (expectation: () => void | Promise<void>) =>
   vi.waitFor(expectation, { timeout: 60_000, interval: 5 });
 const releases: (() => unknown)[] = [];
@@ -31,25 +30,26 @@ retention: 1d
 services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
 `);
 const row = (timestamp: number) => ({
-  ...{
-    serviceType: 'gs',
-    instanceId: 'gs-1',
-    timestamp,
-    responseTime: 0.1,
-    successCount: 10,
-    failureCount: 0,
-  },
-  ...{ currentConnections: 1, totalRequests: 10, cpuUsage: 1, memoryUsage: 2 },
+  serviceType: 'gs',
+  instanceId: 'gs-1',
+  timestamp,
+  responseTime: 0.1,
+  successCount: 10,
+  failureCount: 0,
+  currentConnections: 1,
+  totalRequests: 10,
+  cpuUsage: 1,
+  memoryUsage: 2,
 });
 
-it('rolls up every hour and day, makes days ahead and drops old ones each night, over a leap day', {
+it('rolls up every hour and day, and creates and drops partitions each night, across a leap day', {
   timeout: 240_000,
 }, async () => {
   const start = Date.UTC(2028, 1, 27, 22, 10);
   const server = await startPostgres();
   releases.push(() => server.stop());
   const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
-  // A database that lives by another zone has the same days.
+  // The time zone of the database must not change the days.
   await admin.query("ALTER ROLE acgs_lb_user SET timezone = 'Europe/Berlin'");
   await admin.close();
   const stateDir = mkdtempSync(join(tmpdir(), 'acgs-schedule-'));
@@ -59,7 +59,7 @@ it('rolls up every hour and day, makes days ahead and drops old ones each night,
   const sink = await createHistorySink({ database, migrateUrl: server.url, stateDir, log, flushMs: 1 });
   releases.push(() => sink.close(1_000));
   let clock = start;
-  const upkeep = createMaintenanceSchedule({
+  const schedule = createMaintenanceSchedule({
     database,
     config: () => config,
     log,
@@ -73,17 +73,17 @@ it('rolls up every hour and day, makes days ahead and drops old ones each night,
     const at = clock / 1000;
     sink.accept({ at: clock, instances: new Map(), changes: [], metrics: [row(at)] });
     await soon(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 }));
-    upkeep.start();
-    await soon(() => expect(upkeep.status()).toMatchObject({ lastRollUp: clock, lastError: null }));
-    nights.add(upkeep.status().lastMaintained ?? 0);
+    schedule.start();
+    await soon(() => expect(schedule.status()).toMatchObject({ lastRollUp: clock, lastError: null }));
+    nights.add(schedule.status().lastMaintained ?? 0);
   }
 
-  // A turn may have begun just before the last row was in.
+  // The last run may have started just before the last row was written.
   const dirty = 'SELECT start FROM dirty_hours UNION ALL SELECT start FROM dirty_days';
   await soon(async () => expect((await database.query(dirty)).rows).toEqual([]));
-  await upkeep.stop();
+  await schedule.stop();
 
-  // The first at once, since a night was missed; then each day at the first look after three.
+  // The first run is at once, since a night was missed; then daily at the first tick after 3:00.
   const three = Math.ceil((start / 1000 - 3 * HOUR) / DAY) * DAY + 3 * HOUR;
   const firstAfter = (at: number) => start + Math.ceil((at * 1000 - start) / (STEP * 1000)) * STEP * 1000;
   expect([...nights]).toEqual([start, ...[0, 1].map((day) => firstAfter(three + day * DAY))]);
@@ -108,7 +108,7 @@ it('rolls up every hour and day, makes days ahead and drops old ones each night,
   const wanted = Array.from({ length: 9 }, (_, index) => stamp(lastNight + (index - 1) * DAY));
   expect(kept).toEqual(wanted);
 
-  // Nor has the night of summer time more or fewer.
+  // Neither does the switch to daylight saving time.
   const night = Date.UTC(2028, 2, 25) / 1000;
   await database.query('SELECT acgs_ensure_days($1, $2)', [night, night + 3 * DAY - 1]);
   for (let at = night; at < night + 3 * DAY; at += HOUR) {

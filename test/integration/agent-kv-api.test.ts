@@ -10,13 +10,13 @@ import { importSigningKey, importVerifyKeys } from '../../shared/snapshot/keys.t
 import { signSnapshot, verifySnapshot } from '../../shared/snapshot/signature.ts';
 import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 
-/** Publishing through the KV REST API, against the one that Wrangler's local runtime serves. */
+/** Publishing through the KV REST API, against Wrangler's local runtime. */
 
 const NAMESPACE = 'snapshots-test';
 const pair = generateKeyPairSync('ed25519');
 const spki = pair.publicKey.export({ format: 'der', type: 'spki' });
 const pkcs8 = pair.privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64url');
-/** As long as it takes: how long the agent waits is not what is tried here. */
+/** Without a timeout: the agent's timeouts are not tested here. */
 const patiently: HttpFetch = (url, init) => httpFetch(url, { ...init, signal: new AbortController().signal });
 let miniflare: Miniflare;
 let apiUrl: string;
@@ -50,7 +50,7 @@ beforeAll(async () => {
 
 afterAll(() => miniflare?.dispose());
 
-test('what is published is what the edge opens, and its order can be read back', async () => {
+test('the edge verifies what was published, and its order can be read back', async () => {
   const options = { apiUrl, accountId: 'local', namespaceId: NAMESPACE, apiToken: 'local', site: 'main' };
   const publisher = createKvApiPublisher(options, patiently);
   const kv = await miniflare.getKVNamespace('SNAPSHOTS', 'edge');
@@ -76,7 +76,7 @@ test('what is published is what the edge opens, and its order can be read back',
   });
 });
 
-test('a spent budget writes nothing; a block of the token is told with its length', async () => {
+test('a spent budget writes nothing; a blocked token is reported with its duration', async () => {
   let asked = 0;
   const server = createServer((_, response) => {
     asked++;
@@ -86,7 +86,11 @@ test('a spent budget writes nothing; a block of the token is told with its lengt
   const blocked = createKvApiPublisher(
     {
       apiUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-      ...{ accountId: 'a', namespaceId: 'n', apiToken: 'secret-token', site: 'main' },
+
+      accountId: 'a',
+      namespaceId: 'n',
+      apiToken: 'secret-token',
+      site: 'main',
     },
     patiently,
   );

@@ -10,7 +10,7 @@ import { createPrivateFolder } from '../../dev/servers/folder.ts';
 import { eventually } from '../harness/eventually.ts';
 import { until } from '../harness/until.ts';
 
-/** Takes every connection and answers nothing. */
+/** Accepts connections and does not answer. */
 const sockets = new Set<Socket>();
 const hole = createServer((socket) => {
   sockets.add(socket);
@@ -54,7 +54,9 @@ services:
   child = spawn('sh', args, {
     stdio: 'ignore',
     env: {
-      ...{ PATH: process.env.PATH, TMPDIR: process.env.TMPDIR, ACGS_TOKEN: 'stores-token' },
+      PATH: process.env.PATH,
+      TMPDIR: process.env.TMPDIR,
+      ACGS_TOKEN: 'stores-token',
       REDIS_URL: `redis://:hidden-word@127.0.0.1:${nowhere}/0`,
       DATABASE_URL: `postgres://agent:hidden-word@127.0.0.1:${nowhere}/none`,
     },
@@ -70,7 +72,7 @@ afterAll(async () => {
 
 const read = async (path: string) => (await fetch(`${url}${path}`)).text();
 
-test('stores that take connections and answer nothing stop neither the loop nor the end, and are told of', async () => {
+test('stores that hang block neither the loop nor the shutdown, and are logged', async () => {
   expect(await until(async () => (await fetch(`${url}/ready`)).ok, { withinMs: 60_000 })).toBe(true);
   await eventually(async () => {
     const { ready, troubled } = JSON.parse(await read('/ready'));
@@ -82,7 +84,7 @@ test('stores that take connections and answer nothing stop neither the loop nor 
   });
   const state = async () => JSON.parse(await read('/v1/services/gs/instances/gs-1')).state;
   await eventually(async () => expect(await state()).toBe('up'));
-  // Judged while both hang.
+  // Probing works while both hang.
   origin.close();
   origin.closeAllConnections();
   await eventually(async () => expect(await state()).toBe('down'));
@@ -98,10 +100,8 @@ test('stores that take connections and answer nothing stop neither the loop nor 
   expect(log()).not.toMatch(/"level":[56]0.*(redis|postgres)/i);
 
   const session = fetch(`${url}/v1/sessions`, {
-    ...{
-      method: 'POST',
-      headers: { authorization: 'Bearer stores-token', 'content-type': 'application/json' },
-    },
+    method: 'POST',
+    headers: { authorization: 'Bearer stores-token', 'content-type': 'application/json' },
     body: JSON.stringify({ workflowType: 'policy_creation', userId: 'u' }),
   });
   const answer = await session;

@@ -43,7 +43,7 @@ const metric = (timestamp: number) => ({
   memoryUsage: 2,
 });
 
-/** Ten seconds' update at `seconds`; a timestamp tells its rows from all others. */
+/** The update of ten seconds at `seconds`; its timestamp identifies its rows. */
 const tick = (seconds: number): Update => ({
   at: seconds * 1000,
   instances,
@@ -98,7 +98,7 @@ describe.each([
     await server.stop();
   });
 
-  test('a batch counts once however often it is sent', async () => {
+  test('a batch that is sent several times is written once', async () => {
     const records = [health(1_000, true), health(1_001, false)];
     const send = () => database.transaction((client) => writeBatch(client, 'batch-1', records));
     expect([await send(), await send()]).toEqual(['written', 'known']);
@@ -106,7 +106,7 @@ describe.each([
     expect(rows).toEqual([{ is_healthy: true }, { is_healthy: false }]);
   });
 
-  test('a commit whose answer was lost is not written again', async () => {
+  test('a batch whose commit was not confirmed is not written again', async () => {
     let lost = 0;
     const flaky: Database = {
       ...database,
@@ -126,7 +126,7 @@ describe.each([
     await writer.close(PATIENCE_MS);
   });
 
-  test('rows Postgres refuses for good are counted and do not hold up the rest', async () => {
+  test('rows that Postgres rejects are counted and do not block the others', async () => {
     const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
     const writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
     writer.write([health(3_000, null)]);
@@ -140,7 +140,7 @@ describe.each([
     await writer.close(PATIENCE_MS);
   });
 
-  test('every kind of change finds its table, and minutes hold latencies and availability', async () => {
+  test('each kind of change goes to its table, and minutes contain latencies and availability', async () => {
     const window = createTrafficWindow();
     const sink = await createHistorySink({ database, stateDir, window, log, flushMs: 1 });
     const latency = emptySketch();
@@ -175,7 +175,7 @@ describe.each([
     refresh(tick(635));
     refresh(tick(660));
     await sink.close(PATIENCE_MS);
-    // What a slow machine kept on the disk goes in now.
+    // On a slow machine some rows may still be in the spool.
     const rest = await createHistorySink({ database, stateDir, log, flushMs: 1 });
     await eventually(() => expect(rest.status()).toMatchObject({ pending: 0 }));
     await rest.close(PATIENCE_MS);
@@ -188,7 +188,9 @@ describe.each([
     ]);
     expect(await of('SELECT actor, action, target, detail FROM audit_log')).toEqual([
       {
-        ...{ actor: 'ada', action: 'admin', target: 'gs/gs-1' },
+        actor: 'ada',
+        action: 'admin',
+        target: 'gs/gs-1',
         detail: { from: 'ready', to: 'drain', reason: 'release' },
       },
     ]);
@@ -207,7 +209,7 @@ describe.each([
     ]);
   });
 
-  test("the guide's maintenance runs unchanged", async () => {
+  test('the maintenance SQL of the guide runs unchanged', async () => {
     await database.transaction((client) =>
       writeBatch(client, 'recent', [{ table: 'load_balancing_metrics', row: { ...row(Date.now() / 1000) } }]),
     );
@@ -231,9 +233,9 @@ const row = (timestamp: number) => ({
   total_requests: 1,
 });
 
-test('an outage of Postgres that outlives the agent loses nothing and doubles nothing', async () => {
+test('an outage of Postgres across a restart of the agent loses and duplicates no rows', async () => {
   const parent = mkdtempSync(join(tmpdir(), 'acgs-history-'));
-  // The postgres user must be able to enter.
+  // The postgres user must be able to read the folder.
   chmodSync(parent, 0o711);
   const dataDir = join(parent, 'data');
   const first = await startPostgres({ dataDir, password: 'secret' });

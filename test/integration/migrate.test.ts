@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => server.stop());
 
-/** A URL into another database of the server. */
+/** The URL of another database of the server. */
 const at = (database: string, user?: string): string => {
   const url = new URL(server.adminUrl);
   url.pathname = `/${database}`;
@@ -38,12 +38,12 @@ async function create(database: string): Promise<void> {
   await ask(server.adminUrl, `CREATE DATABASE ${database}`);
 }
 
-/** Columns, keys and partition bounds do not depend on the way the schema was reached. */
+/** Columns, keys and partition bounds. */
 const SCHEMA = `SELECT table_name, column_name, data_type, column_default, is_nullable
   FROM information_schema.columns WHERE table_schema = 'public' AND table_name <> 'acgs_lb_migrations'
   ORDER BY table_name, ordinal_position`;
 
-test('init makes database, role and rights, again and again, and the role can migrate', async () => {
+test('init creates database, role and privileges, is idempotent, and the role can migrate', async () => {
   const target = at('fresh', 'fresh_user');
   await ask(server.adminUrl, 'DROP DATABASE IF EXISTS fresh WITH (FORCE)');
   await ask(server.adminUrl, 'DROP ROLE IF EXISTS fresh_user');
@@ -56,7 +56,7 @@ test('init makes database, role and rights, again and again, and the role can mi
   expect((await migrate(target)).applied).toEqual([]);
 });
 
-test('the newest schema is the same from empty and from every version before it', async () => {
+test('the newest schema is the same from an empty database and from every earlier version', async () => {
   await create('whole');
   const { applied } = await migrate(at('whole'));
   const whole = await ask(at('whole'), SCHEMA);
@@ -68,13 +68,13 @@ test('the newest schema is the same from empty and from every version before it'
   }
 }, 120_000);
 
-test('two that migrate at once do it once', async () => {
+test('two concurrent migrators run each migration once', async () => {
   await create('twice');
   const both = await Promise.all([migrate(at('twice')), migrate(at('twice'))]);
   expect(both.map(({ applied }) => applied.length).sort()[0]).toBe(0);
 });
 
-test('without rights, without the database, without a server: each says what to do', async () => {
+test('missing privileges, a missing database and an unreachable server each give a hint', async () => {
   await ask(server.adminUrl, 'DROP ROLE IF EXISTS poor');
   await ask(server.adminUrl, "CREATE ROLE poor LOGIN PASSWORD 'not@simple'");
   await create('rich');

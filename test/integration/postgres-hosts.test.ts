@@ -15,14 +15,14 @@ import { doctorFacts } from '../harness/doctor-facts.ts';
 import { eventually } from '../harness/eventually.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
-/** Connections stay, however slow the machine. */
+/** Connections stay open, even on a slow machine. */
 const pool = { min: 0, max: 4, idle: 600_000 };
 let primary: LocalPostgres;
 let standby: LocalPostgres;
 let stateDir: string;
 const open: Database[] = [];
 
-/** A test has ended the primary: the next try begins with another. */
+/** A test stopped the primary: a retry starts with a new one. */
 let spent = true;
 beforeEach(async () => {
   if (!spent) return;
@@ -53,11 +53,22 @@ const doctorSays = (url: string, finding: object) =>
     expect((await checkPostgres(doctorFacts({ DATABASE_URL: url })))[0]).toMatchObject(finding),
   );
 const row = (timestamp: number): Update => ({
-  ...{ at: timestamp * 1000, instances: new Map(), changes: [] },
+  at: timestamp * 1000,
+  instances: new Map(),
+  changes: [],
   metrics: [
     {
-      ...{ serviceType: 'gs', instanceId: 'gs-1', timestamp, responseTime: 0.1, successCount: 1 },
-      ...{ failureCount: 0, currentConnections: 0, totalRequests: 1, cpuUsage: 1, memoryUsage: 1 },
+      serviceType: 'gs',
+      instanceId: 'gs-1',
+      timestamp,
+      responseTime: 0.1,
+      successCount: 1,
+
+      failureCount: 0,
+      currentConnections: 0,
+      totalRequests: 1,
+      cpuUsage: 1,
+      memoryUsage: 1,
     },
   ],
 });
@@ -68,7 +79,7 @@ const timestamps = async (from: Database): Promise<number[]> => {
   return rows.map(({ timestamp }) => timestamp);
 };
 
-/** The server, so that it makes no more, and every process it made, which are in groups of their own. */
+/** The server first, so that it forks no more processes, then its processes, which have their own groups. */
 function signalAll({ child: { pid } }: LocalPostgres, signal: NodeJS.Signals): void {
   process.kill(pid, signal);
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ');
@@ -76,13 +87,13 @@ function signalAll({ child: { pid } }: LocalPostgres, signal: NodeJS.Signals): v
     try {
       process.kill(Number(each), signal);
     } catch {
-      // It has ended meanwhile.
+      // It has ended.
     }
   }
 }
 
-test('a server that hangs is left after the time given, and works again when it answers', async () => {
-  // With the time that the agent gives a connection.
+test('a statement to a server that hangs times out; the server is used again when it answers', async () => {
+  // With the connection timeout of the agent.
   const url = urlOf(primary.port);
   const one = database(url);
   await eventually(() => one.query('SELECT 1'));
@@ -99,22 +110,24 @@ test('a server that hangs is left after the time given, and works again when it 
   await eventually(async () => expect((await one.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]));
 });
 
-test('a standby alone takes no history, and doctor says what to do', async () => {
+test('with only a standby no history is written, and doctor gives a hint', async () => {
   await doctorSays(urlOf(standby.port), {
-    ...{ state: 'fail', detail: expect.stringContaining('no writes') },
+    state: 'fail',
+    detail: expect.stringContaining('no writes'),
     mend: expect.stringContaining('name the primary in DATABASE_URL, or all hosts'),
   });
   await eventually(() =>
     expect(migrate(`${urlOf(standby.port)}?target_session_attrs=read-write`)).rejects.toThrow(/standby/),
   );
   await doctorSays(`${urlOf(primary.port)}?sslmode=require`, {
-    ...{ state: 'fail', mend: expect.stringContaining('sslmode=disable') },
+    state: 'fail',
+    mend: expect.stringContaining('sslmode=disable'),
   });
 });
 
-test('of several hosts the one that takes writes is found, before and after a failover, and no row is lost', async () => {
+test('of several hosts the writable one is found before and after a failover, and no row is lost', async () => {
   spent = true;
-  // The standby first, and one where nobody is.
+  // An unreachable host and the standby come first.
   const url = urlOf(1, standby.port, primary.port);
   const [history, onPrimary, onStandby] = [url, primary.url, standby.url].map(database) as [
     Database,
@@ -122,19 +135,23 @@ test('of several hosts the one that takes writes is found, before and after a fa
     Database,
   ];
   const sink = await createHistorySink({
-    ...{ database: history, migrateUrl: url, stateDir, log: pino({ level: 'silent' }), flushMs: 10 },
+    database: history,
+    migrateUrl: url,
+    stateDir,
+    log: pino({ level: 'silent' }),
+    flushMs: 10,
   });
   sink.accept(row(1_000));
   await eventually(async () => expect(await timestamps(onPrimary)).toEqual([1_000]));
   await doctorSays(url, { state: 'ok', detail: expect.stringContaining(`:${primary.port}`) });
   await eventually(async () => expect(await timestamps(onStandby)).toEqual([1_000]));
-  // Otherwise it waits for an answer when the next row comes.
+  // The next row must not find a write in progress.
   await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0 }));
 
   primary.child.signal('SIGKILL');
   await primary.child.ended;
   sink.accept(row(1_010));
-  // The first try may still meet the end of an open connection.
+  // The first attempt may still fail on an open connection.
   await eventually(() => {
     expect(sink.status()).toMatchObject({ pending: 1 });
     expect(sink.status().lastError).toMatch(/:1: connect ECONNREFUSED.*it is a standby/);

@@ -12,7 +12,7 @@ import { startPostgres } from '../harness/postgres.ts';
 let files: Certificates;
 let server: LocalPostgres;
 
-/** The application by TLS alone, by password or by certificate; the superuser as the starter needs it. */
+/** The application only with TLS, by password or certificate; the superuser as the server starter needs it. */
 const ACCESS = `host postgres postgres 127.0.0.1/32 scram-sha-256
 hostssl acgs_lb acgs_lb_user 127.0.0.1/32 scram-sha-256
 hostssl acgs_lb certified 127.0.0.1/32 cert
@@ -33,25 +33,25 @@ afterAll(async () => {
 });
 
 const certified = () => `sslcert=${files.client.cert}&sslkey=${files.client.key}`;
-/** `user` with or without its password, `host` as the client is to know it. */
+/** `user`: with or without a password. `host`: the name that the client uses. */
 const urlOf = (query: string, { user = '', host = '127.0.0.1' } = {}) => {
   const { password } = new URL(server.url);
   return `postgresql://${user || `acgs_lb_user:${password}`}@${host}:${server.port}/acgs_lb?connect_timeout=60&${query}`;
 };
 
 test.each([
-  ['no word of TLS', () => urlOf('')],
+  ['no sslmode', () => urlOf('')],
   ['prefer', () => urlOf('sslmode=prefer')],
-  ['prefer, where TLS is refused', () => urlOf('sslmode=prefer', { user: 'plain:plain-secret' })],
-  ['allow, where TLS is wanted', () => urlOf('sslmode=allow')],
-  ['require, whoever signed', () => urlOf('sslmode=require', { host: 'localhost' })],
+  ['prefer, TLS refused', () => urlOf('sslmode=prefer', { user: 'plain:plain-secret' })],
+  ['allow, TLS required', () => urlOf('sslmode=allow')],
+  ['require, any authority', () => urlOf('sslmode=require', { host: 'localhost' })],
   ['require, with an authority', () => urlOf(`sslmode=require&sslrootcert=${files.ca}`)],
   [
-    'verify-ca, under any name',
+    'verify-ca, any host name',
     () => urlOf(`sslmode=verify-ca&sslrootcert=${files.ca}`, { host: 'localhost' }),
   ],
   ['verify-full', () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}`)],
-  ['an authority alone', () => urlOf(`sslrootcert=${files.ca}`)],
+  ['only an authority', () => urlOf(`sslrootcert=${files.ca}`)],
   [
     'a client certificate',
     () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}&${certified()}`, { user: 'certified' }),
@@ -60,13 +60,13 @@ test.each([
     'several hosts',
     () => urlOf(`sslmode=verify-full&sslrootcert=${files.ca}`, { host: '127.0.0.1:1,127.0.0.1' }),
   ],
-])('%s connects, as with psql', async (name, url) => {
+])('%s connects, also with psql', async (name, url) => {
   const tls = name.endsWith('refused') ? /no TLS/ : /TLSv1\.3/;
   await eventually(async () => {
     const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
     expect(found).toMatchObject({ name: 'Postgres', state: 'ok', detail: expect.stringMatching(tls) });
   });
-  // psql asks for a key nobody else can read, which these are not.
+  // psql rejects keys that others can read, as these can.
   if (url().includes('sslkey')) return;
   expect(await runTool('psql', ['-XAtc', 'SELECT 1'], libpqEnvironment(url()))).toBe('1\n');
 });
@@ -99,13 +99,13 @@ test.each([
     () => urlOf('', { user: 'acgs_lb_user:wrong-secret' }),
     /user or password in DATABASE_URL/,
   ],
-])('%s is refused, and it is said what to do', async (_name, url, mend) => {
-  let told = '';
+])('%s is refused with a hint', async (_name, url, mend) => {
+  let printed = '';
   await eventually(async () => {
     const [found] = await checkPostgres(doctorFacts({ DATABASE_URL: url() }));
-    told += JSON.stringify(found);
+    printed += JSON.stringify(found);
     expect(found).toMatchObject({ name: 'Postgres', state: 'fail', mend: expect.stringMatching(mend) });
   });
   await eventually(() => expect(migrate(url())).rejects.toThrow(mend));
-  expect(told).not.toMatch(new RegExp(`secret|${new URL(server.url).password}`));
+  expect(printed).not.toMatch(new RegExp(`secret|${new URL(server.url).password}`));
 });

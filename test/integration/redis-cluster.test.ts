@@ -11,7 +11,7 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { doctorFacts } from '../harness/doctor-facts.ts';
 import { eventually } from '../harness/eventually.ts';
 
-/** Three masters and one replica, of the first; all as small as they can be. */
+/** Three masters, and one replica of the first. */
 let nodes: LocalRedis[] = [];
 let one: LiveState;
 let two: LiveState;
@@ -25,16 +25,16 @@ const address = (node: LocalRedis) => `127.0.0.1:${node.port}`;
 
 async function startNode(): Promise<LocalRedis> {
   const bus = ['--cluster-port', String(await freePort())];
-  // No node is given up before the test means it: a busy machine may hold one up for long.
-  const patient = ['--cluster-node-timeout', '60000', '--cluster-replica-validity-factor', '0'];
-  const settings = ['--cluster-enabled', 'yes', ...bus, ...patient, '--masterauth', PASSWORD];
+  // A long timeout: on a busy machine a node may be slow, but must not fail over before the test triggers it.
+  const longTimeout = ['--cluster-node-timeout', '60000', '--cluster-replica-validity-factor', '0'];
+  const settings = ['--cluster-enabled', 'yes', ...bus, ...longTimeout, '--masterauth', PASSWORD];
   return startRedis({ password: PASSWORD, settings: [...settings, '--repl-diskless-sync-delay', '0'] });
 }
 
 const busOf = async (node: LocalRedis): Promise<string> =>
   /@(\d+)/.exec(await command(node, 'CLUSTER NODES'))?.[1] ?? '';
 
-/** A test has broken it: the next try begins with another. */
+/** A test broke the cluster: a retry starts with a new one. */
 let spent = true;
 beforeEach(async () => {
   if (!spent) return;
@@ -62,7 +62,7 @@ beforeEach(async () => {
   await eventually(async () =>
     expect(await command(replica, 'INFO replication')).toContain('link_status:up'),
   );
-  // The last host alone is enough, and one that is not there does no harm.
+  // One reachable host is enough; an unreachable one does no harm.
   const url = `redis+cluster://:${PASSWORD}@127.0.0.1:1,${address(third)}`;
   const open = () => createRedisLiveState({ url, site: 'main', log: pino({ level: 'silent' }) });
   [one, two] = [open(), open()];
@@ -87,7 +87,7 @@ const LEASE_MS = 600_000;
 const entries = keys.map((key) => ({ key, value: key, ttlSeconds: 600 }));
 const read = () => Promise.all(keys.map((key) => two.get(key)));
 
-test('keys of every node, wishes, events and the lease work as with one Redis', async () => {
+test('keys on all nodes, intents, events and the lease work as with one Redis', async () => {
   await eventually(() => one.put(entries));
   await eventually(async () => expect(await read()).toEqual(keys));
   await eventually(() => one.remove(keys));
@@ -105,7 +105,7 @@ test('keys of every node, wishes, events and the lease work as with one Redis', 
   await eventually(() => one.releaseLease('a'));
 });
 
-test('doctor knows a cluster, and a URL that takes it for one Redis', async () => {
+test('doctor accepts a cluster, and gives a hint for a redis:// URL of a cluster node', async () => {
   const first = address(nodes[0] as LocalRedis);
   const doctorSays = (scheme: string, finding: object) =>
     eventually(async () => {
@@ -116,7 +116,7 @@ test('doctor knows a cluster, and a URL that takes it for one Redis', async () =
   await doctorSays('redis', { state: 'fail', mend: expect.stringContaining('redis+cluster://') });
 });
 
-test('a master that hangs, and one that dies, is followed by its replica, and live state is whole again', async () => {
+test('after a master hangs or dies, its replica takes over and the live state is restored', async () => {
   spent = true;
   const sink = createLiveSink({ live: one, config: () => config, log: pino({ level: 'silent' }) });
   const wholeAgain = async () => {
@@ -131,7 +131,7 @@ test('a master that hangs, and one that dies, is followed by its replica, and li
   };
   const [first, , , replica] = nodes as [LocalRedis, LocalRedis, LocalRedis, LocalRedis];
   for (const node of nodes) await command(node, 'CONFIG SET cluster-node-timeout 1000');
-  // Takes what is sent and answers nothing.
+  // Accepts commands and does not answer.
   first.child.signal('SIGSTOP');
   await wholeAgain();
   first.child.signal('SIGCONT');

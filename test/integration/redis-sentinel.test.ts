@@ -49,7 +49,7 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
-test('live state follows the master that the Sentinels name, also away from one that hangs', async () => {
+test('live state follows the master that the Sentinels name, also when the old one hangs', async () => {
   const live = createRedisLiveState({ url, site: 'main', log: pino({ level: 'silent' }) });
   const lease = () => live.acquireLease('me', 600_000).catch(() => null);
   const heard: unknown[] = [];
@@ -62,12 +62,12 @@ test('live state follows the master that the Sentinels name, also away from one 
   try {
     await eventually(async () => expect((await lease())?.held).toBe(true));
     await hears('before');
-    // The Sentinel has to have seen the replica before it can make a master of it.
+    // The Sentinel must know the replica before it can promote it.
     await eventually(() => expect(sentinel.tail(40)).toContain(`+slave slave 127.0.0.1:${replica.port}`));
-    // And the replica a copy of the master, or it is no candidate.
+    // The replica must have a copy of the data to be a candidate.
     const info = () => tcpRequest({ host: '127.0.0.1', port: replica.port }, 'INFO replication\r\nQUIT\r\n');
     await eventually(async () => expect(await info()).toContain('master_link_status:up'));
-    // Not before: on a busy machine the master may be silent for long.
+    // Not earlier: on a busy machine the master may be slow.
     const hurry = 'SENTINEL SET lb down-after-milliseconds 500\r\n';
     const isComplete = (answer: string) => answer.includes('\r\n');
     await eventually(async () =>
@@ -75,9 +75,9 @@ test('live state follows the master that the Sentinels name, also away from one 
         'OK',
       ),
     );
-    // Takes what is sent and answers nothing: no connection breaks.
+    // Accepts commands and does not answer; no connection breaks.
     master.child.signal('SIGSTOP');
-    // A Sentinel that was kept from its work for two seconds does nothing for thirty ("tilt").
+    // A Sentinel that was paused for two seconds does nothing for 30 s (TILT mode).
     const within = { timeout: 150_000, interval: 100 };
     await expect.poll(async () => (await lease())?.held, within).toBe(true);
     await hears('after');

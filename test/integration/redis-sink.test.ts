@@ -17,21 +17,38 @@ site: { id: main }
 services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
 `);
 const instance = (id: string): Instance => ({
-  ...{ id, service: 'gs', url: 'http://127.0.0.1:1', origin: 'file', state: 'up', reason: '', since: 0 },
-  ...{ health: 'up', breaker: 'closed', admin: 'ready', weight: 100, priority: 1, latencyMs: 1 },
-  ...{ inflight: 0, queued: 0, metadata: {} },
+  id,
+  service: 'gs',
+  url: 'http://127.0.0.1:1',
+  origin: 'file',
+  state: 'up',
+  reason: '',
+  since: 0,
+
+  health: 'up',
+  breaker: 'closed',
+  admin: 'ready',
+  weight: 100,
+  priority: 1,
+  latencyMs: 1,
+
+  inflight: 0,
+  queued: 0,
+  metadata: {},
 });
 const metrics = [
   {
-    ...{
-      serviceType: 'gs',
-      instanceId: 'gs-1',
-      timestamp: 1,
-      responseTime: 0.1,
-      successCount: 1,
-      failureCount: 0,
-    },
-    ...{ currentConnections: 0, totalRequests: 1, cpuUsage: 1, memoryUsage: 1 },
+    serviceType: 'gs',
+    instanceId: 'gs-1',
+    timestamp: 1,
+    responseTime: 0.1,
+    successCount: 1,
+    failureCount: 0,
+
+    currentConnections: 0,
+    totalRequests: 1,
+    cpuUsage: 1,
+    memoryUsage: 1,
   },
 ];
 const both = new Map(['gs-1', 'gs-2'].map((id) => [`gs/${id}`, instance(id)]));
@@ -60,12 +77,12 @@ afterAll(async () => {
 });
 const keys = async () => (await redis.keys('*')).sort();
 
-test('the whole live state is there, each key with its time to live', async () => {
-  // The very first update comes before the connection stands.
+test('writes the whole live state, each key with its TTL', async () => {
+  // The first update arrives before the connection is open.
   sink.accept({ at: 1_000, instances: both, changes: [], metrics });
   await eventually(async () => expect(await keys()).toEqual(ALL));
   const ttl = async (key: string) => Math.ceil((await redis.pttl(key)) / 10_000) * 10;
-  // Written anew when a slow machine looks too late.
+  // A slow machine may read too late: write again.
   await eventually(async () => {
     sink.accept({ at: 1_000, instances: both, changes: [] });
     const found = await Promise.all(['lb:instances:gs', 'lb:health:gs:gs-1', 'lb:metrics:gs:gs-1'].map(ttl));
@@ -73,13 +90,13 @@ test('the whole live state is there, each key with its time to live', async () =
   });
 });
 
-test('evicted or flushed, it is complete again with the next update', async () => {
+test('the next update restores evicted or flushed keys', async () => {
   await redis.flushall();
   sink.accept({ at: 2_000, instances: both, changes: [] });
   await eventually(async () => expect(await keys()).toEqual(ALL));
 });
 
-test('an outage is caught up, and events flow again after it', async () => {
+test('after an outage the state is restored and events are published again', async () => {
   const heard: string[] = [];
   const listener = new Redis(server.url, { retryStrategy: () => 50, maxRetriesPerRequest: null });
   listener.on('error', () => {});
@@ -98,7 +115,7 @@ test('an outage is caught up, and events flow again after it', async () => {
   server = await startRedis({ port });
   await eventually(async () => expect(await keys()).toEqual(ALL));
   await eventually(() => expect(sink.status()).toMatchObject({ state: 'ok', pending: 0, lastError: null }));
-  // Subscribers reconnect by themselves; what was sent before they did is lost, as the channel is.
+  // Subscribers reconnect by themselves; events published before that are lost, as pub/sub has no queue.
   await eventually(async () => {
     const reason = 'after';
     const change = { at: 4_000, service: 'gs', instance: 'gs-1', kind: 'health' as const, reason };
@@ -108,12 +125,12 @@ test('an outage is caught up, and events flow again after it', async () => {
   listener.disconnect();
 });
 
-test('an instance that is gone leaves no keys', async () => {
+test('removes the keys of a removed instance', async () => {
   sink.accept({ at: 5_000, instances: one, changes: [] });
   await eventually(async () => expect(await keys()).toEqual(ALL.filter((key) => !key.endsWith('gs-2'))));
 });
 
-test('a Redis that answers and takes no writes is told of once, with what to do', async () => {
+test('logs once, with a hint, that Redis refuses writes', async () => {
   let logged = '';
   const write = (line: string): void => {
     logged += line;

@@ -20,7 +20,7 @@ let sentinel: Child;
 let sentinelPort: number;
 let folder: string;
 
-/** What docs/operations.md tells to give. */
+/** The rights that docs/operations.md lists. */
 const RIGHTS = ['~lb:*', '~governance_session:*', '&lb:events', '+@all', '-@dangerous', '+info'];
 
 beforeAll(async () => {
@@ -45,12 +45,10 @@ beforeAll(async () => {
 tls-replication yes\nsentinel monitor lb 127.0.0.1 ${tlsPort} 1\n`,
   );
   sentinel = await startChild({
-    ...{
-      name: 'sentinel',
-      command: 'redis-server',
-      args: [file, '--sentinel'],
-      logFile: join(folder, 'log'),
-    },
+    name: 'sentinel',
+    command: 'redis-server',
+    args: [file, '--sentinel'],
+    logFile: join(folder, 'log'),
   });
 });
 
@@ -65,7 +63,7 @@ const client = () => `cert=${files.client.cert}&key=${files.client.key}`;
 const urlOf = (query: string, password = 'acl-secret', host = '127.0.0.1') =>
   `rediss://acgs:${password}@${host}:${tlsPort}/0?${query}`;
 
-/** Everything the agent logs about it, until `enough`. */
+/** Everything that the client logs until `enough` resolves. */
 async function lines(
   url: string,
   enough: (live: LiveState) => Promise<void> | void,
@@ -92,7 +90,7 @@ const works = async (live: LiveState) => {
   expect((await live.acquireLease('me', 60_000)).held).toBe(true);
 };
 
-test('TLS with an own authority, a client certificate and a user with few rights', async () => {
+test('TLS with a private authority, a client certificate and a user with limited rights', async () => {
   const url = urlOf(`cacert=${files.ca}&${client()}`);
   expect(await lines(url, works, { timeoutMs: 60_000 })).toBe('');
   await eventually(async () => {
@@ -101,19 +99,19 @@ test('TLS with an own authority, a client certificate and a user with few rights
   });
 });
 
-test('a master and its Sentinel, both by TLS alone', async () => {
+test('a master and its Sentinel, both only with TLS', async () => {
   const url = `rediss+sentinel://acgs:acl-secret@127.0.0.1:${sentinelPort}/lb?cacert=${files.ca}&${client()}`;
   expect(await lines(url, works)).not.toContain('secret');
 });
 
 test.each([
-  [
-    'an authority that did not sign',
-    () => urlOf(`cacert=${files.stranger}&${client()}`),
-    /cacert= in REDIS_URL/,
-  ],
+  ['the wrong authority', () => urlOf(`cacert=${files.stranger}&${client()}`), /cacert= in REDIS_URL/],
   ['no authority', () => urlOf(client()), /cacert= in REDIS_URL/],
-  ['another name', () => urlOf(`cacert=${files.ca}&${client()}`, 'acl-secret', 'localhost'), /other names/],
+  [
+    'another host name',
+    () => urlOf(`cacert=${files.ca}&${client()}`, 'acl-secret', 'localhost'),
+    /other names/,
+  ],
   ['no client certificate', () => urlOf(`cacert=${files.ca}`), /cert= and key= in REDIS_URL/],
   [
     'a wrong password',
@@ -122,21 +120,21 @@ test.each([
   ],
   ['TLS to a port without', () => `rediss://acgs:acl-secret@127.0.0.1:${server.port}`, /may not support TLS/],
   ['no TLS to a port with', () => `redis://acgs:acl-secret@127.0.0.1:${tlsPort}`, /requires rediss:/],
-])('%s: told once, in the log and by doctor, with what to do and no secret', async (_what, url, mend) => {
-  let told = '';
+])('%s: logged once and reported by doctor, with a hint and no secret', async (_what, url, mend) => {
+  let printed = '';
   await eventually(async () => {
     const text = await lines(url(), async (live) => {
       expect(live.status()).toMatchObject({ state: 'retrying', lastError: expect.any(String) });
       await expect(live.get('lb:a')).rejects.toThrow();
     });
-    told += text;
+    printed += text;
     expect(text).toMatch(mend);
     expect(text.match(/Redis is unavailable/g)).toHaveLength(1);
   });
   await eventually(async () => {
     const [found] = await checkRedis(doctorFacts({ REDIS_URL: url() }));
-    told += JSON.stringify(found);
+    printed += JSON.stringify(found);
     expect(found).toMatchObject({ name: 'Redis', state: 'fail', mend: expect.stringMatching(mend) });
   });
-  expect(told).not.toContain('secret');
+  expect(printed).not.toContain('secret');
 });

@@ -10,8 +10,12 @@ const parse = (url: string) => parsePostgresUrl(url, undefined);
 
 test('parses one host, several hosts, and the folder of a socket', () => {
   expect(parse('postgres://u:p%40ss@h:1/d?sslmode=disable')).toMatchObject({
-    ...{ targets: [{ host: 'h', port: 1, ssl: false }], readWrite: false },
-    ...{ user: 'u', password: 'p@ss', database: 'd' },
+    targets: [{ host: 'h', port: 1, ssl: false }],
+    readWrite: false,
+
+    user: 'u',
+    password: 'p@ss',
+    database: 'd',
   });
   expect(parse('postgresql://u@a,b:2,[::1]/d?sslmode=disable')).toMatchObject({
     targets: [
@@ -26,7 +30,10 @@ test('parses one host, several hosts, and the folder of a socket', () => {
     { host: '/run/pg', port: 5432, ssl: false },
   ]);
   expect(parse('postgresql:///d?host=a,b&port=1,2&sslmode=disable').environment).toMatchObject({
-    ...{ PGHOST: 'a,b', PGPORT: '1,2', PGDATABASE: 'd', PGTARGETSESSIONATTRS: 'read-write' },
+    PGHOST: 'a,b',
+    PGPORT: '1,2',
+    PGDATABASE: 'd',
+    PGTARGETSESSIONATTRS: 'read-write',
   });
 });
 

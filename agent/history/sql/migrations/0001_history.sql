@@ -1,6 +1,6 @@
 -- Up Migration
--- The two tables of the guide's original, partitioned by day (UTC). No default partition: with one, the partition of
--- a day whose rows already fell into it could no longer be made.
+-- The two tables of the guide's original, partitioned by day (UTC). There is no default partition: rows in it would
+-- prevent creating the partition of their day.
 
 CREATE FUNCTION acgs_short_service(name text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
   SELECT CASE lower(name)
@@ -14,7 +14,7 @@ CREATE FUNCTION acgs_short_service(name text) RETURNS text LANGUAGE sql IMMUTABL
   END
 $$;
 
--- A database of the original: its tables step aside, their rows are copied below.
+-- In a database of the original, rename its tables; their rows are copied below.
 DO $$
 DECLARE
   original text;
@@ -26,7 +26,7 @@ BEGIN
         SELECT indexrelid::regclass::text AS name, relname, indexrelid::text AS oid
         FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid WHERE indrelid = to_regclass(original)
       LOOP
-        -- The oid, because long names may differ at their end alone.
+        -- Append the oid, because long names may differ only at their end.
         EXECUTE format('ALTER INDEX %s RENAME TO %I', item.name, 'original_' || item.oid || '_' || left(item.relname, 40));
       END LOOP;
       IF to_regclass(original || '_id_seq') IS NOT NULL THEN
@@ -70,8 +70,8 @@ CREATE TABLE service_health_history (
 CREATE INDEX service_health_history_time ON service_health_history (timestamp);
 CREATE INDEX service_health_history_instance ON service_health_history (service_type, instance_id, timestamp);
 
--- Makes the partition of the day that holds `at` (epoch seconds). ATTACH, because CREATE … PARTITION OF would lock
--- readers and writers of the whole table out.
+-- Creates the partition of the day that contains `at` (epoch seconds). Uses ATTACH, because CREATE … PARTITION OF would
+-- block readers and writers of the whole table.
 CREATE FUNCTION acgs_ensure_day(parent text, at double precision) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   first bigint := floor(at / 86400) * 86400;
@@ -85,20 +85,20 @@ BEGIN
 END
 $$;
 
--- Every day from the one that holds `from_at` to the one that holds `to_at`, for both tables.
+-- Creates the partitions of both tables for all days from `from_at` to `to_at`.
 CREATE FUNCTION acgs_ensure_days(from_at double precision, to_at double precision) RETURNS void LANGUAGE sql AS $$
   SELECT acgs_ensure_day(parent, day)
   FROM generate_series(floor(from_at / 86400)::bigint * 86400, floor(to_at / 86400)::bigint * 86400, 86400) AS day,
        unnest(ARRAY['load_balancing_metrics', 'service_health_history']) AS parent
 $$;
 
--- What was adopted. The original wrote running totals (requests since its process started) where our rows hold their
--- own ten seconds: rows with ids up to last_id are kept as they are, and roll-ups take differences of them.
+-- Adopted tables. The original wrote running totals (requests since its process started); our rows count their own ten
+-- seconds. Rows with ids up to last_id are kept unchanged, and roll-ups use their differences.
 CREATE TABLE adopted_tables (
   name text PRIMARY KEY,
   last_id bigint NOT NULL,
   rows bigint NOT NULL,
-  -- Time of the last of them, epoch seconds.
+  -- Timestamp of the row last_id, epoch seconds.
   until double precision,
   adopted_at timestamptz NOT NULL DEFAULT now()
 );
@@ -119,7 +119,7 @@ BEGIN
     FOR day IN EXECUTE format('SELECT DISTINCT floor(timestamp / 86400) * 86400 FROM %I', original) LOOP
       PERFORM acgs_ensure_day(target, day);
     END LOOP;
-    -- The columns both have; what an operator added to the original stays behind in it.
+    -- Copy the columns that both have; columns that an operator added remain in the original.
     SELECT string_agg(quote_ident(ours.attname), ', ' ORDER BY ours.attnum) INTO columns
     FROM pg_attribute ours JOIN pg_attribute theirs ON theirs.attname = ours.attname
     WHERE ours.attrelid = to_regclass(target) AND theirs.attrelid = to_regclass(original)
@@ -134,7 +134,7 @@ BEGIN
     EXECUTE format('SELECT setval(%L, greatest((SELECT max(id) FROM %I), 1))', target || '_id_seq', target);
     EXECUTE format('INSERT INTO adopted_tables (name, last_id, rows, until) SELECT %L, coalesce(max(id), 0), %s, max(timestamp) FROM %I',
       target, copied, target);
-    -- Who could read the original (a Grafana role, say) can read its heir.
+    -- Copy read privileges of the original, such as those of a Grafana role.
     FOR item IN
       SELECT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE grantee::regrole::text END AS role, privilege_type AS privilege
       FROM pg_class, aclexplode(relacl) WHERE oid = to_regclass(original) AND grantee <> relowner
@@ -142,12 +142,12 @@ BEGIN
       EXECUTE format('GRANT %s ON %I TO %s', item.privilege, target, item.role);
     END LOOP;
     IF extra THEN
-      RAISE WARNING '% has columns of its own: it is kept', original;
+      RAISE WARNING '% has additional columns and is kept', original;
     ELSE
       BEGIN
         EXECUTE format('DROP TABLE %I', original);
       EXCEPTION WHEN dependent_objects_still_exist THEN
-        RAISE WARNING 'a view or a foreign key stands on %: it is kept, no new row comes into it; let them stand on % instead',
+        RAISE WARNING 'a view or a foreign key references %, which is kept and gets no new rows; recreate it on % instead',
           original, target;
       END;
     END IF;

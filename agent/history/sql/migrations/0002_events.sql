@@ -1,5 +1,5 @@
 -- Up Migration
--- What happens now and then: kept far longer than the rows every ten seconds.
+-- Events, which are kept much longer than the rows written every ten seconds.
 
 CREATE TABLE breaker_events (
   id bigserial PRIMARY KEY,
@@ -13,7 +13,7 @@ CREATE TABLE breaker_events (
 );
 CREATE INDEX breaker_events_time ON breaker_events (timestamp);
 
--- State, admin, weight, registered, deregistered: what traffic obeyed, and why.
+-- Changes of state, admin state and weight, registrations and deregistrations, with their reasons.
 CREATE TABLE state_events (
   id bigserial PRIMARY KEY,
   service_type text NOT NULL,
@@ -68,8 +68,8 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_time ON audit_log (timestamp);
 
--- Batches that are in: written in the transaction of their rows, so that one whose commit was never confirmed, or one
--- replayed from the spool, counts once.
+-- Ids of written batches, inserted in the transaction of their rows: a batch that is sent again, because its commit was
+-- not confirmed or it was replayed from the spool, is ignored.
 CREATE TABLE spool_batches (
   id text PRIMARY KEY,
   written_at timestamptz NOT NULL DEFAULT now()

@@ -1,9 +1,9 @@
 -- Up Migration
--- Hours and days, kept 400 days. Sketches are DDSketch with relative error 1 % (shared/sketch.ts), as JSON:
+-- Hourly and daily roll-ups, kept 400 days. Sketches are DDSketch with relative error 1 % (shared/sketch.ts), as JSON:
 -- {"count","sum","max","buckets":{"<index>":times}}, values in milliseconds.
 
--- Latencies of individual requests and availability samples, a row a minute; folded into hours, then dropped.
--- instance_id '' is the service as a whole, as its clients see it.
+-- Request latencies and availability samples per minute, moved into the hourly roll-ups. instance_id '' is the whole
+-- service.
 CREATE TABLE latency_minutes (
   id bigserial PRIMARY KEY,
   service_type text NOT NULL,
@@ -16,8 +16,8 @@ CREATE TABLE latency_minutes (
 );
 CREATE INDEX latency_minutes_time ON latency_minutes (timestamp);
 
--- Times are epoch seconds (UTC). `rows` to `means` come from load_balancing_metrics and are made anew whenever rows of
--- the hour arrive; `samples` to `latency` gather what latency_minutes held.
+-- Times are epoch seconds (UTC). `rows` to `means` are recomputed from load_balancing_metrics whenever rows of the hour
+-- arrive; `samples` to `latency` accumulate rows of latency_minutes.
 CREATE TABLE metrics_hourly (
   start bigint NOT NULL,
   service_type text NOT NULL,
@@ -25,29 +25,29 @@ CREATE TABLE metrics_hourly (
   rows integer NOT NULL DEFAULT 0,
   requests bigint NOT NULL DEFAULT 0,
   failures bigint NOT NULL DEFAULT 0,
-  -- Request-weighted sum of mean response times, seconds.
+  -- Sum of mean response times in seconds, weighted by requests.
   response_time_sum double precision NOT NULL DEFAULT 0,
-  -- Requests per second and connections, highest of the hour's ten-second spans; for a service ('') of the sum over
-  -- its instances.
+  -- Highest requests per second and number of connections of a ten-second period; for a service ('') of the sum over its
+  -- instances.
   peak_rate double precision NOT NULL DEFAULT 0,
   peak_concurrency double precision NOT NULL DEFAULT 0,
   cpu_mean double precision,
   cpu_max double precision,
   memory_mean double precision,
   memory_max double precision,
-  -- Of the rows' ten-second means, each weighing as many requests as it stands for.
+  -- Mean latencies of ten-second rows, weighted by requests.
   means jsonb,
   samples integer NOT NULL DEFAULT 0,
   up_samples integer NOT NULL DEFAULT 0,
   queued_max double precision NOT NULL DEFAULT 0,
-  -- Of requests, where the source had them one by one.
+  -- Latencies of single requests, if the source reports them.
   latency jsonb,
   PRIMARY KEY (start, service_type, instance_id)
 );
 
 CREATE TABLE metrics_daily (LIKE metrics_hourly INCLUDING ALL);
 
--- Hours and days whose sources changed since they were last rolled up.
+-- Hours and days with rows that their roll-ups do not include yet.
 CREATE TABLE dirty_hours (
   start bigint PRIMARY KEY,
   touched integer NOT NULL DEFAULT 1
@@ -57,7 +57,7 @@ CREATE TABLE dirty_days (
   touched integer NOT NULL DEFAULT 1
 );
 
--- DO UPDATE, not DO NOTHING: the row lock makes a roll-up in flight wait for these rows' commit.
+-- DO UPDATE instead of DO NOTHING: its row lock makes a concurrent roll-up wait until these rows are committed.
 CREATE FUNCTION acgs_mark_dirty() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO dirty_hours AS d (start)
@@ -71,11 +71,11 @@ CREATE TRIGGER mark_dirty AFTER INSERT ON load_balancing_metrics
 CREATE TRIGGER mark_dirty AFTER INSERT ON latency_minutes
   REFERENCING NEW TABLE AS fresh FOR EACH STATEMENT EXECUTE FUNCTION acgs_mark_dirty();
 
--- What adoption brought in before the trigger was there.
+-- Mark the rows that were adopted before the trigger existed.
 INSERT INTO dirty_hours (start)
 SELECT DISTINCT floor(timestamp / 3600)::bigint * 3600 FROM load_balancing_metrics;
 
--- Small facts upkeep remembers: `raw_from`, from when on raw rows are complete; `maintained_at`.
+-- State of maintenance: `raw_from` (raw rows are complete from then on) and `maintained_at`.
 CREATE TABLE upkeep_state (
   name text PRIMARY KEY,
   value double precision NOT NULL

@@ -6,14 +6,14 @@ CREATE TABLE governance_sessions (
   state text NOT NULL,
   current_step text NOT NULL,
   completed_steps jsonb NOT NULL DEFAULT '[]',
-  -- Step → seconds it took.
+  -- Step → duration in seconds.
   step_durations jsonb NOT NULL DEFAULT '{}',
   step_started_at double precision NOT NULL,
   workflow_data jsonb NOT NULL DEFAULT '{}',
   metadata jsonb NOT NULL DEFAULT '{}',
   -- Service → instance.
   pins jsonb NOT NULL DEFAULT '{}',
-  -- Moves of pins: [{ at, service, from, to, reason }].
+  -- Moved pins: [{ at, service, from, to, reason }].
   moves jsonb NOT NULL DEFAULT '[]',
   created_at double precision NOT NULL,
   last_activity double precision NOT NULL,

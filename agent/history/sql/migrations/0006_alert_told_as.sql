@@ -1,3 +1,3 @@
 -- Up Migration
--- As what people were told of an alert, severities with commas between: whoever heard of it hears that it is over.
+-- The severities that were notified, separated by commas: their receivers also get the resolved notification.
 ALTER TABLE alerts ADD COLUMN told_as text;
