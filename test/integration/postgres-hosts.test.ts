@@ -113,7 +113,7 @@ test('a statement to a server that hangs times out; the server is used again whe
 test('with only a standby no history is written, and doctor gives a hint', async () => {
   await doctorSays(urlOf(standby.port), {
     state: 'fail',
-    detail: expect.stringContaining('no writes'),
+    detail: expect.stringContaining('read-only'),
     mend: expect.stringContaining('name the primary in DATABASE_URL, or all hosts'),
   });
   await eventually(() =>
