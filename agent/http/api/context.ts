@@ -20,7 +20,7 @@ export interface ApiContext {
   /** Instances of the file without a probe result. Empty once the agent is ready: five seconds after start at the latest. */
   instancesWithoutState(): string[];
   metrics(): Promise<{ text: string; contentType: string }>;
-  isValidEdgeToken(token: string): boolean;
+  isValidEdgeToken(token: string): Promise<boolean>;
   acceptEdgeReport(report: EdgeReport): void;
   explain(query: ExplainQuery): RouteExplanation;
   /** Applies a configuration text completely, or throws an error that lists every problem. `dryRun` only checks it. */

@@ -82,7 +82,7 @@ export function registerEdgeReportRoutes(app: OpenAPIHono, context: ApiContext):
   });
   app.post('/v1/edge-reports', limitBody(2 * 1024), async (request) => {
     const token = request.req.header('x-acgs-edge') ?? '';
-    if (!context.isValidEdgeToken(token)) {
+    if (!(await context.isValidEdgeToken(token))) {
       throw new ProblemError(401, 'Not authorised', 'x-acgs-edge needs a valid edge token for this site');
     }
     const parsed = reportSchema.safeParse(await request.req.json().catch(() => null));

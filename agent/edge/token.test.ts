@@ -1,0 +1,42 @@
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { SignJWT } from 'jose';
+import { expect, test } from 'vitest';
+import { createEdgeTokenVerifier } from './token.ts';
+
+const NOW_MS = 1_700_000_000_000;
+const seconds = NOW_MS / 1000;
+const known = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const other = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const spki = known.publicKey.export({ type: 'spki', format: 'der' }).toString('base64url');
+const verify = createEdgeTokenVerifier(`k1:${spki}`, 'main');
+
+const claims = { iss: 'acgs-edge', aud: 'main', iat: seconds, exp: seconds + 60 };
+const sign = (payload: object, key: KeyObject = known.privateKey, kid = 'k1') =>
+  new SignJWT({ ...payload }).setProtectedHeader({ alg: 'ES256', kid }).sign(key);
+
+test('a token of the edge for this site is valid until it expires', async () => {
+  const token = await sign(claims);
+  expect(await verify(token, NOW_MS)).toBe(true);
+  expect(await verify(token, NOW_MS + 60_000)).toBe(false);
+});
+
+test.each([
+  ['another site', { ...claims, aud: 'other' }],
+  ['another issuer', { ...claims, iss: 'other' }],
+  ['no expiry', { ...claims, exp: undefined }],
+  ['a lifetime that the edge never gives', { ...claims, exp: seconds + 3_600 }],
+])('refused: %s', async (_, payload) => {
+  expect(await verify(await sign(payload), NOW_MS)).toBe(false);
+});
+
+test('refused: an unknown key, a wrong signature, another algorithm, and text that is no token', async () => {
+  expect(await verify(await sign(claims, known.privateKey, 'k2'), NOW_MS)).toBe(false);
+  expect(await verify(await sign(claims, other.privateKey), NOW_MS)).toBe(false);
+  const hs256 = await new SignJWT(claims)
+    .setProtectedHeader({ alg: 'HS256', kid: 'k1' })
+    .sign(Buffer.from(spki));
+  expect(await verify(hs256, NOW_MS)).toBe(false);
+  const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`;
+  for (const text of ['', 'a.b.c', unsigned, 'x'.repeat(5_000)])
+    expect(await verify(text, NOW_MS)).toBe(false);
+});
