@@ -19,19 +19,22 @@ function problems(variables: Record<string, string>, more = ''): string[] {
   }
 }
 
-const REAL = {
+const PRODUCTION = {
   ENVIRONMENT: 'production',
   ACGS_TOKEN: 'k3Jd8sLq0vB7nXz2mW5t',
   HAPROXY_STATS_PASSWORD: 'Vq8-rT2m.Lx',
   DATABASE_URL: 'postgres://acgs_lb_user:Zr7_pQ1x@db.internal:5432/acgs_lb',
 };
 
-test('production with secrets of its own is taken', () => {
-  expect(problems(REAL)).toEqual([]);
-  expect(readEnvironment(REAL, config())).toMatchObject({ production: true, token: REAL.ACGS_TOKEN });
+test('production accepts its own secrets', () => {
+  expect(problems(PRODUCTION)).toEqual([]);
+  expect(readEnvironment(PRODUCTION, config())).toMatchObject({
+    production: true,
+    token: PRODUCTION.ACGS_TOKEN,
+  });
 });
 
-test('production refuses samples, weak passwords and missing secrets, all at once and without telling them', () => {
+test('production refuses sample, weak, and missing secrets, reports all at once, and shows none of them', () => {
   const found = problems({
     ENVIRONMENT: 'production',
     ACGS_TOKEN: 'change-me',
@@ -48,11 +51,11 @@ test('production refuses samples, weak passwords and missing secrets, all at onc
   expect(problems({ ENVIRONMENT: 'production' })).toHaveLength(2);
 });
 
-test('samples are fine where nothing is at stake', () => {
+test('sample values are allowed outside production', () => {
   expect(problems({ ACGS_TOKEN: 'change-me', HAPROXY_STATS_PASSWORD: 'admin' })).toEqual([]);
 });
 
-test('what the configuration needs must be there', () => {
+test('variables that the configuration needs must be set', () => {
   const more = `
 edge: { publish: { kvApi: true } }
 haproxy: { requireEdge: true }
@@ -71,7 +74,7 @@ alerts: { receivers: { log: { type: log }, ops: { type: slack }, mail: { type: e
   );
 });
 
-test('malformed values are named, never shown', () => {
+test('malformed values are reported by name, and never shown', () => {
   const found = problems({
     ENVIRONMENT: 'prod',
     REDIS_URL: 'localhost:6379',

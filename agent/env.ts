@@ -1,25 +1,11 @@
 import type { Config } from '../shared/config/config.ts';
 import { parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
+import type { CloudflareAccess, Environment } from './core/environment.ts';
 import { parsePostgresUrl } from './history/sql/postgres-url.ts';
+import { errorMessage } from './lib/error-message.ts';
 import { parseRedisUrl } from './live/redis-url.ts';
 
-/** Secrets and addresses: from the environment alone, never from the file. Unset is undefined. */
-export interface Environment {
-  production: boolean;
-  redisUrl?: string;
-  databaseUrl?: string;
-  statsUser: string;
-  statsPassword: string;
-  token?: string;
-  signingKey?: string;
-  edgeJwtPublicKeys: string;
-  edgeToken?: string;
-  cloudflare?: { apiToken: string; accountId: string; namespaceId: string; apiUrl: string };
-  smtpUrl?: string;
-  slackWebhookUrl?: string;
-}
-
-/** The environment cannot be used; `problems` holds every mistake. No value of a secret is ever in it. */
+/** The environment is invalid. `problems` lists every error and contains no value of a secret. */
 export class EnvironmentError extends Error {
   override name = 'EnvironmentError';
   readonly problems: string[];
@@ -43,7 +29,7 @@ const SECRETS = [
   'SLACK_WEBHOOK_URL',
 ] as const;
 
-/** What documentation and .env.example show; a production agent that still has one is open to anyone who reads them. */
+/** Values from the documentation and .env.example, which are public and so not allowed in production. */
 const SAMPLE_VALUE = /change[-_ ]?me|secure_password|your[-_]|example\.|sample|placeholder|<[^>]*>/i;
 const WEAK_VALUES = new Set([
   'admin',
@@ -56,127 +42,138 @@ const WEAK_VALUES = new Set([
   'user',
   '123456',
 ]);
+const MIN_TOKEN_LENGTH = 16;
 
 type Variables = { readonly [name: string]: string | undefined };
+/** Reads one variable; undefined if it is not set or empty. */
+type GetVariable = (name: string) => string | undefined;
 
-/** Reads the environment the agent runs with. Throws EnvironmentError with all problems at once. */
+/** Reads the agent's environment. Throws an EnvironmentError that reports all errors at once. */
 export function readEnvironment(variables: Variables, config: Config): Environment {
-  const get = (name: string): string | undefined => variables[name]?.trim() || undefined;
-  const problems: string[] = [];
-  const attempt = (read: () => unknown) => {
-    try {
-      read();
-    } catch (error) {
-      problems.push(error instanceof Error ? error.message : String(error));
-    }
-  };
-
-  const name = get('ENVIRONMENT') ?? 'development';
-  const production = name === 'production';
-  if (!['production', 'staging', 'development', 'test'].includes(name)) {
-    problems.push(
-      `ENVIRONMENT: ${JSON.stringify(name)} is not allowed; expected production, staging, development or test`,
-    );
-  }
-  const redisUrl = get('REDIS_URL');
-  if (redisUrl) attempt(() => parseRedisUrl(redisUrl));
-  const databaseUrl = get('DATABASE_URL');
-  if (databaseUrl) attempt(() => parsePostgresUrl(databaseUrl));
-  checkUrl('SMTP_URL', ['smtp:', 'smtps:']);
-  checkUrl('SLACK_WEBHOOK_URL', ['https:', 'http:']);
-  const signingKey = get('SNAPSHOT_SIGNING_KEY');
-  if (signingKey) attempt(() => parseEncodedKey('SNAPSHOT_SIGNING_KEY', signingKey));
-  const edgeJwtPublicKeys = get('EDGE_JWT_PUBLIC_KEYS') ?? '';
-  attempt(() => parseKeyList('EDGE_JWT_PUBLIC_KEYS', edgeJwtPublicKeys));
-
-  const { publish, url } = config.edge;
-  if (publish.ingest && url && !signingKey)
-    missing('SNAPSHOT_SIGNING_KEY', 'edge.publish.ingest needs it to sign the snapshot');
-  if (publish.kvApi) {
-    if (!signingKey) missing('SNAPSHOT_SIGNING_KEY', 'edge.publish.kvApi needs it to sign the snapshot');
-    for (const variable of ['CF_API_TOKEN', 'CF_ACCOUNT_ID', 'CF_KV_NAMESPACE_ID']) {
-      if (!get(variable)) missing(variable, 'edge.publish.kvApi needs it');
-    }
-  }
-  if (config.haproxy.requireEdge && !edgeJwtPublicKeys)
-    missing('EDGE_JWT_PUBLIC_KEYS', 'haproxy.requireEdge needs it: every request would be refused');
-  const receivers = Object.entries(config.alerts.receivers);
-  for (const [receiver, { type }] of receivers) {
-    if (type === 'email' && !get('SMTP_URL'))
-      missing('SMTP_URL', `alerts.receivers.${receiver} sends e-mail`);
-    if (type === 'slack' && !get('SLACK_WEBHOOK_URL'))
-      missing('SLACK_WEBHOOK_URL', `alerts.receivers.${receiver} writes to Slack`);
-  }
-
-  if (production) {
-    if (!get('ACGS_TOKEN')) missing('ACGS_TOKEN', 'in production the API must have a token');
-    if (!get('HAPROXY_STATS_PASSWORD'))
-      missing('HAPROXY_STATS_PASSWORD', 'in production the stats page must have a password');
-    for (const variable of SECRETS) {
-      const value = get(variable);
-      if (value && isSample(value)) {
-        problems.push(
-          `${variable}: a sample value is not allowed with ENVIRONMENT=production; set a secret of your own`,
-        );
-      }
-    }
-    const token = get('ACGS_TOKEN');
-    if (token && token.length < 16)
-      problems.push('ACGS_TOKEN: at least 16 characters with ENVIRONMENT=production');
-  }
+  const get: GetVariable = (name) => variables[name]?.trim() || undefined;
+  const production = get('ENVIRONMENT') === 'production';
+  const problems = [
+    ...formatProblems(get),
+    ...missingForConfig(get, config),
+    ...(production ? productionProblems(get) : []),
+  ];
   if (problems.length > 0) throw new EnvironmentError([...new Set(problems)]);
-
-  const optional = <K extends string>(key: K, variable: string): { [P in K]?: string } => {
-    const value = get(variable);
-    return (value === undefined ? {} : { [key]: value }) as { [P in K]?: string };
+  const cloudflare = cloudflareAccess(get);
+  return {
+    production,
+    statsUser: get('HAPROXY_STATS_USER') ?? 'admin',
+    statsPassword: get('HAPROXY_STATS_PASSWORD') ?? 'admin',
+    edgeJwtPublicKeys: get('EDGE_JWT_PUBLIC_KEYS') ?? '',
+    ...optional('redisUrl', get('REDIS_URL')),
+    ...optional('databaseUrl', get('DATABASE_URL')),
+    ...optional('token', get('ACGS_TOKEN')),
+    ...optional('signingKey', get('SNAPSHOT_SIGNING_KEY')),
+    ...optional('edgeToken', get('EDGE_TOKEN')),
+    ...optional('smtpUrl', get('SMTP_URL')),
+    ...optional('slackWebhookUrl', get('SLACK_WEBHOOK_URL')),
+    ...(cloudflare && { cloudflare }),
   };
+}
+
+const optional = <K extends string>(key: K, value: string | undefined): { [P in K]?: string } =>
+  (value === undefined ? {} : { [key]: value }) as { [P in K]?: string };
+
+function cloudflareAccess(get: GetVariable): CloudflareAccess | null {
   const [apiToken, accountId, namespaceId] = [
     get('CF_API_TOKEN'),
     get('CF_ACCOUNT_ID'),
     get('CF_KV_NAMESPACE_ID'),
   ];
-  return {
-    production,
-    statsUser: get('HAPROXY_STATS_USER') ?? 'admin',
-    statsPassword: get('HAPROXY_STATS_PASSWORD') ?? 'admin',
-    edgeJwtPublicKeys,
-    ...optional('redisUrl', 'REDIS_URL'),
-    ...optional('databaseUrl', 'DATABASE_URL'),
-    ...optional('token', 'ACGS_TOKEN'),
-    ...optional('signingKey', 'SNAPSHOT_SIGNING_KEY'),
-    ...optional('edgeToken', 'EDGE_TOKEN'),
-    ...optional('smtpUrl', 'SMTP_URL'),
-    ...optional('slackWebhookUrl', 'SLACK_WEBHOOK_URL'),
-    ...(apiToken && accountId && namespaceId
-      ? {
-          cloudflare: {
-            apiToken,
-            accountId,
-            namespaceId,
-            apiUrl: get('CF_API_URL') ?? 'https://api.cloudflare.com/client/v4',
-          },
-        }
-      : {}),
-  };
+  if (!apiToken || !accountId || !namespaceId) return null;
+  const apiUrl = get('CF_API_URL') ?? 'https://api.cloudflare.com/client/v4';
+  return { apiToken, accountId, namespaceId, apiUrl };
+}
 
-  function missing(variable: string, why: string): void {
-    problems.push(`${variable}: is not set; ${why}`);
-  }
-
-  function checkUrl(variable: string, protocols: string[]): void {
+/** Errors in the format of variables that are set. */
+function formatProblems(get: GetVariable): string[] {
+  const parsers: [variable: string, parse: (value: string) => unknown][] = [
+    ['ENVIRONMENT', checkEnvironmentName],
+    ['REDIS_URL', parseRedisUrl],
+    ['DATABASE_URL', parsePostgresUrl],
+    ['SMTP_URL', (value) => checkUrl('SMTP_URL', value, ['smtp:', 'smtps:'])],
+    ['SLACK_WEBHOOK_URL', (value) => checkUrl('SLACK_WEBHOOK_URL', value, ['https:', 'http:'])],
+    ['SNAPSHOT_SIGNING_KEY', (value) => parseEncodedKey('SNAPSHOT_SIGNING_KEY', value)],
+    ['EDGE_JWT_PUBLIC_KEYS', (value) => parseKeyList('EDGE_JWT_PUBLIC_KEYS', value)],
+  ];
+  return parsers.flatMap(([variable, parse]) => {
     const value = get(variable);
-    if (!value) return;
-    const protocol = /^([a-z+]+:)\/\//.exec(value)?.[1];
-    if (!protocol || !protocols.includes(protocol)) {
-      problems.push(
-        `${variable}: expected a URL that starts with ${protocols.map((p) => `${p}//`).join(' or ')}`,
-      );
+    if (value === undefined) return [];
+    try {
+      parse(value);
+      return [];
+    } catch (error) {
+      return [errorMessage(error)];
+    }
+  });
+}
+
+function checkEnvironmentName(name: string): void {
+  if (['production', 'staging', 'development', 'test'].includes(name)) return;
+  const expected = 'expected production, staging, development or test';
+  throw new Error(`ENVIRONMENT: ${JSON.stringify(name)} is not allowed; ${expected}`);
+}
+
+function checkUrl(variable: string, value: string, protocols: readonly string[]): void {
+  const protocol = /^([a-z+]+:)\/\//.exec(value)?.[1];
+  if (protocol && protocols.includes(protocol)) return;
+  const expected = protocols.map((each) => `${each}//`).join(' or ');
+  throw new Error(`${variable}: expected a URL that starts with ${expected}`);
+}
+
+/** Variables that this configuration needs and that are not set. */
+function missingForConfig(get: GetVariable, { edge, haproxy, alerts }: Config): string[] {
+  const needed: [variable: string, reason: string][] = [];
+  const { publish, url } = edge;
+  if (publish.ingest && url) {
+    needed.push(['SNAPSHOT_SIGNING_KEY', 'edge.publish.ingest needs it to sign the snapshot']);
+  }
+  if (publish.kvApi) {
+    needed.push(['SNAPSHOT_SIGNING_KEY', 'edge.publish.kvApi needs it to sign the snapshot']);
+    for (const variable of ['CF_API_TOKEN', 'CF_ACCOUNT_ID', 'CF_KV_NAMESPACE_ID']) {
+      needed.push([variable, 'edge.publish.kvApi needs it']);
     }
   }
+  if (haproxy.requireEdge) {
+    const reason = 'haproxy.requireEdge needs it: without it HAProxy refuses every request';
+    needed.push(['EDGE_JWT_PUBLIC_KEYS', reason]);
+  }
+  for (const [receiver, { type }] of Object.entries(alerts.receivers)) {
+    if (type === 'email') needed.push(['SMTP_URL', `alerts.receivers.${receiver} sends e-mail`]);
+    if (type === 'slack') needed.push(['SLACK_WEBHOOK_URL', `alerts.receivers.${receiver} sends to Slack`]);
+  }
+  return needed.filter(([variable]) => !get(variable)).map(notSet);
+}
+
+const notSet = ([variable, reason]: readonly [string, string]): string =>
+  `${variable}: is not set; ${reason}`;
+
+function productionProblems(get: GetVariable): string[] {
+  const problems: string[] = [];
+  const token = get('ACGS_TOKEN');
+  if (!token) problems.push(notSet(['ACGS_TOKEN', 'in production the API must have a token']));
+  if (!get('HAPROXY_STATS_PASSWORD')) {
+    problems.push(notSet(['HAPROXY_STATS_PASSWORD', 'in production the stats page must have a password']));
+  }
+  for (const variable of SECRETS) {
+    const value = get(variable);
+    if (!value || !isSample(value)) continue;
+    problems.push(
+      `${variable}: a sample value is not allowed with ENVIRONMENT=production; set your own secret`,
+    );
+  }
+  if (token && token.length < MIN_TOKEN_LENGTH) {
+    problems.push(`ACGS_TOKEN: at least ${MIN_TOKEN_LENGTH} characters with ENVIRONMENT=production`);
+  }
+  return problems;
 }
 
 function isSample(value: string): boolean {
-  if (SAMPLE_VALUE.test(value) || WEAK_VALUES.has(value.toLowerCase())) return true;
+  const isPublic = (text: string) => SAMPLE_VALUE.test(text) || WEAK_VALUES.has(text.toLowerCase());
   const password = /^[a-z+]+:\/\/[^/@]*:([^/@]*)@/.exec(value)?.[1];
-  return password !== undefined && (SAMPLE_VALUE.test(password) || WEAK_VALUES.has(password.toLowerCase()));
+  return isPublic(value) || (password !== undefined && isPublic(password));
 }

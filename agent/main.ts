@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { type Agent, startAgent } from './agent.ts';
 import { EnvironmentError, readEnvironment } from './env.ts';
+import { errorMessage } from './lib/error-message.ts';
 import { createLog, type Log } from './lib/log.ts';
 import { makeFolder } from './lib/make-folder.ts';
 import { createSystemd, type Systemd } from './lib/systemd.ts';
@@ -11,15 +12,15 @@ import { packageVersion } from './lib/version.ts';
 
 const USAGE = `usage: node agent/main.ts --config FILE [--state-dir DIR]
 
-  --config FILE     the operator's file (default: acgs-lb.yaml)
-  --state-dir DIR   where the agent keeps what must survive a restart (default: .acgs)
+  --config FILE     configuration file (default: acgs-lb.yaml)
+  --state-dir DIR   folder for state that must survive a restart (default: .acgs)
 
-Secrets come from the environment. SIGHUP reads the file again, SIGTERM ends the agent.`;
+Secrets come from the environment. SIGHUP reloads the configuration file, SIGTERM stops the agent.`;
 
-/** Wrong use: told in plain lines, exit 2. */
+/** Wrong command-line arguments: printed without a stack, exit code 2. */
 class AgentUsageError extends Error {}
 
-function options(): { config: string; stateDir: string } {
+function parseOptions(): { configPath: string; stateDir: string } {
   try {
     const { values } = parseArgs({
       options: {
@@ -32,19 +33,19 @@ function options(): { config: string; stateDir: string } {
       console.log(USAGE);
       process.exit(0);
     }
-    return { config: values.config, stateDir: values['state-dir'] };
+    return { configPath: values.config, stateDir: values['state-dir'] };
   } catch (error) {
-    throw new AgentUsageError(`${error instanceof Error ? error.message : String(error)}\n\n${USAGE}`);
+    throw new AgentUsageError(`${errorMessage(error)}\n\n${USAGE}`);
   }
 }
 
-async function readText(path: string): Promise<string> {
+async function readConfigText(path: string): Promise<string> {
   return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new AgentUsageError(`--config ${path}: cannot be read (${error.code})`);
   });
 }
 
-function requireFolder(path: string): void {
+function requireWritableFolder(path: string): void {
   try {
     makeFolder(path, 0o700);
     accessSync(path, constants.W_OK);
@@ -55,49 +56,56 @@ function requireFolder(path: string): void {
 }
 
 async function main(): Promise<void> {
-  const { config: path, stateDir } = options();
-  const config = parseConfig(await readText(path), path);
+  const { configPath, stateDir } = parseOptions();
+  const config = parseConfig(await readConfigText(configPath), configPath);
   const env = readEnvironment(process.env, config);
   const log = createLog(config.logging.level);
-  // Until the agent runs there is nothing to reload, and without a handler the signal would end the process.
-  const early = () => log.warn('SIGHUP while starting: send it again once the agent runs');
-  process.on('SIGHUP', early);
-  requireFolder(stateDir);
+  // Without a handler, SIGHUP would end the process. The agent cannot reload before it has started.
+  const ignoreHangup = () => log.warn('SIGHUP ignored while starting; send it again after the start');
+  process.on('SIGHUP', ignoreHangup);
+  requireWritableFolder(stateDir);
   const agent = await startAgent({
-    ...{ config, configPath: path, env, stateDir, log },
+    config,
+    configPath,
+    env,
+    stateDir,
+    log,
     checkEnvironment: (next) => void readEnvironment(process.env, next),
     version: packageVersion(),
   });
   const systemd = createSystemd();
   systemd.ready();
-  // In this order: a signal that comes in between is not lost.
-  obeySignals(agent, path, log, systemd);
-  process.off('SIGHUP', early);
+  // The new handlers come first, so that no signal is lost.
+  handleSignals(agent, configPath, log, systemd);
+  process.off('SIGHUP', ignoreHangup);
 }
 
-function obeySignals(agent: Agent, path: string, log: Log, systemd: Systemd): void {
-  let ending = false;
-  const end = (signal: string) => {
-    if (ending) return;
-    ending = true;
-    log.info({ signal }, 'agent ends');
+function handleSignals(agent: Agent, configPath: string, log: Log, systemd: Systemd): void {
+  let stopping = false;
+  const stop = (signal: string) => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'agent stopping');
     systemd.stopping();
     agent.close().then(
       () => process.exit(0),
       (error: unknown) => {
-        log.error({ err: error }, 'agent did not end cleanly');
+        log.error({ err: error }, 'agent did not stop cleanly');
         process.exit(1);
       },
     );
   };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
   process.on('SIGHUP', () => {
-    readText(path)
+    readConfigText(configPath)
       .then((text) => agent.reload(text))
-      .then(({ changes }) => log.info({ changes: changes.length }, 'configuration read again'))
-      .catch((error: Error) =>
-        log.error({ problems: error.message.split('\n') }, 'configuration refused, the old one stays'),
+      .then(({ changes }) => log.info({ changes: changes.length }, 'configuration reloaded'))
+      .catch((error: unknown) =>
+        log.error(
+          { problems: errorMessage(error).split('\n') },
+          'configuration refused; the old one stays in effect',
+        ),
       );
   });
 }
@@ -105,8 +113,6 @@ function obeySignals(agent: Agent, path: string, log: Log, systemd: Systemd): vo
 main().catch((error: unknown) => {
   const expected =
     error instanceof ConfigError || error instanceof EnvironmentError || error instanceof AgentUsageError;
-  console.error(
-    error instanceof Error ? (expected ? error.message : `acgs-lb agent: ${error.message}`) : String(error),
-  );
+  console.error(`${expected ? '' : 'acgs-lb agent: '}${errorMessage(error)}`);
   process.exit(expected ? 2 : 1);
 });

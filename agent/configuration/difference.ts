@@ -2,12 +2,12 @@ import type { Config } from '../../shared/config/config.ts';
 import { isRestartOnly } from '../../shared/config/restart-only.ts';
 import { redactSecrets } from './secrets.ts';
 
-/** What became different between two configurations, a line each: `services.gs.timeout: 60000 → 45000`. */
+/** The differences between two configurations, one line each: `services.gs.timeout: 60000 → 45000`. */
 export function describeConfigChanges(before: Config, after: Config): string[] {
   return differences(before, after, []).map(({ path, from, to }) => {
     const dotted = path.join('.');
-    const line = `${dotted}: ${text(from, path)} → ${text(to, path)}`;
-    return isRestartOnly(dotted) ? `${line} (takes effect when the agent is restarted)` : line;
+    const line = `${dotted}: ${show(from, path)} → ${show(to, path)}`;
+    return isRestartOnly(dotted) ? `${line} (takes effect when the agent restarts)` : line;
   });
 }
 
@@ -20,8 +20,7 @@ interface ConfigDifference {
 function differences(before: unknown, after: unknown, path: string[]): ConfigDifference[] {
   if (Object.is(before, after)) return [];
   if (Array.isArray(before) && Array.isArray(after)) {
-    const named = byId(before) && byId(after);
-    if (named) return differences(keyed(before), keyed(after), path);
+    if (haveIds(before) && haveIds(after)) return differences(byId(before), byId(after), path);
     return JSON.stringify(before) === JSON.stringify(after) ? [] : [{ path, from: before, to: after }];
   }
   if (isObject(before) && isObject(after)) {
@@ -31,14 +30,14 @@ function differences(before: unknown, after: unknown, path: string[]): ConfigDif
   return [{ path, from: before, to: after }];
 }
 
-type Plain = { [key: string]: unknown };
-const isObject = (value: unknown): value is Plain =>
+type PlainObject = { [key: string]: unknown };
+const isObject = (value: unknown): value is PlainObject =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
-const byId = (list: unknown[]): list is { id: string }[] =>
+const haveIds = (list: unknown[]): list is { id: string }[] =>
   list.length > 0 && list.every((item) => isObject(item) && typeof item.id === 'string');
-const keyed = (list: { id: string }[]): Plain => Object.fromEntries(list.map((item) => [item.id, item]));
+const byId = (list: { id: string }[]): PlainObject => Object.fromEntries(list.map((item) => [item.id, item]));
 
-function text(value: unknown, path: readonly string[]): string {
+function show(value: unknown, path: readonly string[]): string {
   if (value === undefined) return 'nothing';
   const json = JSON.stringify(redactSecrets(value, path));
   return json.length > 100 ? `${json.slice(0, 97)}...` : json;

@@ -1,4 +1,4 @@
-import { realpath, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { keepRestartOnlyValues } from '../../shared/config/restart-only.ts';
@@ -6,57 +6,61 @@ import type { JudgeCommand } from '../core/judge-event.ts';
 import { fileSources } from '../judge/initial.ts';
 import { writeFileAtomic } from '../lib/atomic-file.ts';
 import type { Log } from '../lib/log.ts';
+import { createSerialQueue } from '../lib/serial-queue.ts';
 import { describeConfigChanges } from './difference.ts';
 
 export interface ReconfigureResult {
+  /** One line for each changed key. */
   changes: string[];
-  /** Written to the operator's file. */
+  /** Whether the operator's file holds this configuration. */
   saved: boolean;
   note?: string;
 }
 
 export interface ReconfigureDeps {
   current(): Config;
-  /** Throws when environment or HAProxy would not do with it; changes nothing. */
+  /** Throws if the environment, HAProxy, or a registration conflicts with the configuration. Changes nothing. */
   check(config: Config): Promise<void>;
-  /** Makes it the configuration in force. */
+  /** Puts the configuration into effect. */
   activate(config: Config): void;
   apply(command: JudgeCommand): unknown;
-  /** After the instances of the new file stand. */
+  /** Called after the instances of the configuration are registered. */
   onActivated(): void;
+  /** The operator's file. */
   path: string;
   log: Log;
 }
 
+/** Both methods throw an error that reports every problem, and then the old configuration stays in effect. */
 export interface Reconfigurer {
-  /** New text from the API: checked, put in force, and written to the file. Throws with every mistake. */
+  /** Checks and applies a text from the API, and writes it to the operator's file. `dryRun`: only checks it. */
   applyText(text: string, dryRun: boolean): Promise<ReconfigureResult>;
-  /** The file as it stands now. */
+  /** Checks and applies the text of the operator's file. */
   applyFile(text: string): Promise<ReconfigureResult>;
 }
 
-/** Takes a new configuration whole, or throws and keeps the old one whole. One at a time. */
+/** Replaces the configuration, one at a time. */
 export function createReconfigurer(deps: ReconfigureDeps): Reconfigurer {
-  let turn: Promise<unknown> = Promise.resolve();
-  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
-    const mine = turn.catch(() => {}).then(work);
-    turn = mine;
-    return mine;
-  };
+  const queue = createSerialQueue();
 
-  async function take(text: string): Promise<string[]> {
-    const before = deps.current();
+  async function check(text: string): Promise<{ next: Config; changes: string[] }> {
     const parsed = parseConfig(text, deps.path);
-    const changes = describeConfigChanges(before, parsed);
-    const next = keepRestartOnlyValues(before, parsed);
+    const changes = describeConfigChanges(deps.current(), parsed);
+    const next = keepRestartOnlyValues(deps.current(), parsed);
     await deps.check(next);
+    return { next, changes };
+  }
+
+  async function apply(text: string): Promise<string[]> {
+    const { next, changes } = await check(text);
+    const before = fileSources(deps.current());
     deps.activate(next);
-    const wanted = fileSources(next);
-    for (const [key, { service, id }] of fileSources(before)) {
-      if (wanted.has(key)) continue;
+    const sources = fileSources(next);
+    for (const [key, { service, id }] of before) {
+      if (sources.has(key)) continue;
       deps.apply({ kind: 'deregister', service, instance: id, reason: 'no longer in the file' });
     }
-    for (const source of wanted.values()) {
+    for (const source of sources.values()) {
       deps.apply({ kind: 'register', source, known: false, reason: `in the file, ${source.url}` });
     }
     deps.onActivated();
@@ -64,32 +68,26 @@ export function createReconfigurer(deps: ReconfigureDeps): Reconfigurer {
     return changes;
   }
 
-  async function save(text: string): Promise<Pick<ReconfigureResult, 'saved' | 'note'>> {
-    try {
-      // Of a link, what it points to is written: the link stays one.
-      const path = await realpath(deps.path);
-      const { mode } = await stat(path);
-      await writeFileAtomic(path, text, mode & 0o777);
-      return { saved: true };
-    } catch (error) {
-      const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-      return {
-        saved: false,
-        note: `in force until the next restart: ${deps.path} cannot be written (${why})`,
-      };
-    }
-  }
-
   return {
     applyText: (text, dryRun) =>
-      inTurn(async () => {
-        if (dryRun) {
-          const parsed = parseConfig(text, deps.path);
-          await deps.check(keepRestartOnlyValues(deps.current(), parsed));
-          return { changes: describeConfigChanges(deps.current(), parsed), saved: false };
-        }
-        return { changes: await take(text), ...(await save(text)) };
+      queue.add(async () => {
+        if (dryRun) return { changes: (await check(text)).changes, saved: false };
+        return { changes: await apply(text), ...(await save(deps.path, text)) };
       }),
-    applyFile: (text) => inTurn(async () => ({ changes: await take(text), saved: true })),
+    applyFile: (text) => queue.add(async () => ({ changes: await apply(text), saved: true })),
   };
+}
+
+async function save(path: string, text: string): Promise<Pick<ReconfigureResult, 'saved' | 'note'>> {
+  try {
+    const { mode } = await stat(path);
+    await writeFileAtomic(path, text, mode & 0o777);
+    return { saved: true };
+  } catch (error) {
+    const reason = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    return {
+      saved: false,
+      note: `in effect until the next restart only: ${path} cannot be written (${reason})`,
+    };
+  }
 }

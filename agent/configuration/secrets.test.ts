@@ -15,20 +15,20 @@ alerts:
   routes: [ { severities: [critical], to: [hook] } ]
 `);
 
-test('credentials in the file are in no answer and no log', () => {
+test('secrets in the file are hidden', () => {
   const shown = JSON.stringify(redactSecrets(config('s3cret')));
   expect(shown).not.toContain('s3cret');
   expect(shown).toContain('gs.example');
   expect(shown).toContain('https://hooks.example/(hidden)');
 });
 
-test('that they changed is told, and not to what', () => {
-  const told = describeConfigChanges(config('s3cret-1'), config('s3cret-2'));
-  expect(told.toSorted()).toEqual([
+test('a change of a secret is reported without its values', () => {
+  const changes = describeConfigChanges(config('s3cret-1'), config('s3cret-2'));
+  expect(changes.toSorted()).toEqual([
     'alerts.receivers.hook.headers.X-Key: "(hidden)" → "(hidden)"',
     'alerts.receivers.hook.url: "https://hooks.example/(hidden)" → "https://hooks.example/(hidden)"',
     'services.gs.health.headers.authorization: "(hidden)" → "(hidden)"',
   ]);
-  const none = parseConfig('version: 1\nsite: { id: main }\nservices: { fv: { routes: [/] } }');
-  expect(describeConfigChanges(none, config('s3cret-1')).join()).not.toContain('s3cret');
+  const withoutSecrets = parseConfig('version: 1\nsite: { id: main }\nservices: { fv: { routes: [/] } }');
+  expect(describeConfigChanges(withoutSecrets, config('s3cret-1')).join()).not.toContain('s3cret');
 });

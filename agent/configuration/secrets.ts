@@ -1,31 +1,32 @@
-/** What people put into the file although it is a secret: never answered, never logged. */
-
 const HIDDEN = '(hidden)';
-/** Headers of probes that tell nothing. */
-const PLAIN_HEADERS = new Set(['host', 'accept', 'user-agent']);
+/** Probe headers that are not secret. */
+const PUBLIC_HEADERS = new Set(['host', 'accept', 'user-agent']);
 
-/** The value with secrets hidden; `path` is where in the configuration it stands. */
+/**
+ * Hides secrets that operators put into the configuration file, so that no response or log contains them. `path` is the
+ * position of the value in the configuration.
+ */
 export function redactSecrets<T>(value: T, path: readonly string[] = []): T {
-  return hidden(value, path) as T;
+  return redact(value, path) as T;
 }
 
-function hidden(value: unknown, path: readonly string[]): unknown {
-  if (Array.isArray(value)) return value.map((item) => hidden(item, path));
+function redact(value: unknown, path: readonly string[]): unknown {
+  if (Array.isArray(value)) return value.map((item) => redact(item, path));
   if (typeof value === 'object' && value !== null) {
     return Object.fromEntries(
-      Object.entries(value).map(([key, inner]) => [key, hidden(inner, [...path, key])]),
+      Object.entries(value).map(([key, inner]) => [key, redact(inner, [...path, key])]),
     );
   }
-  return typeof value === 'string' ? hiddenText(value, path) : value;
+  return typeof value === 'string' ? redactText(value, path) : value;
 }
 
-function hiddenText(text: string, path: readonly string[]): string {
+function redactText(text: string, path: readonly string[]): string {
   const [section, , group, name, header] = path;
   if (section === 'services' && group === 'health' && name === 'headers') {
-    return PLAIN_HEADERS.has(header ?? '') ? text : HIDDEN;
+    return PUBLIC_HEADERS.has(header ?? '') ? text : HIDDEN;
   }
   if (section !== 'alerts' || path[1] !== 'receivers') return text;
   if (name === 'headers') return HIDDEN;
-  // Whoever knows a webhook's address may write to it.
+  // Everyone who knows the URL of a webhook can post to it.
   return name === 'url' && URL.canParse(text) ? `${new URL(text).origin}/${HIDDEN}` : text;
 }

@@ -3,10 +3,10 @@ import type { EdgeReport } from '../../shared/edge-report.ts';
 import { sketchCountAbove } from '../../shared/sketch.ts';
 import type { TrafficDelta } from '../core/state.ts';
 
-/** Isolates live minutes to hours; this many are remembered to tell a repeated report. */
+/** The number of isolates whose last report is remembered. Isolates live for minutes to hours. */
 const MAX_ISOLATES = 10_000;
 
-/** Turns reports into evidence, each report once. */
+/** Converts edge reports to evidence. Returns null for a report that was already read. */
 export function createEdgeReportReader(
   config: () => Config,
 ): (report: EdgeReport, now: number) => TrafficDelta[] | null {
@@ -17,12 +17,12 @@ export function createEdgeReportReader(
     newest.set(report.isolate, report.seq);
     const oldest = newest.keys().next();
     if (newest.size > MAX_ISOLATES && !oldest.done) newest.delete(oldest.value);
-    return report.tries.flatMap((tries) => evidence(tries, config(), now));
+    return report.tries.flatMap((tries) => toEvidence(tries, config(), now));
   };
 }
 
-/** What went through the gateway HAProxy has counted and timed already. */
-function evidence(tries: EdgeReport['tries'][number], config: Config, now: number): TrafficDelta[] {
+/** The evidence of one instance. Requests through the gateway are left out, because HAProxy reports them. */
+function toEvidence(tries: EdgeReport['tries'][number], config: Config, now: number): TrafficDelta[] {
   const service = Object.hasOwn(config.services, tries.service) ? config.services[tries.service] : undefined;
   if (!service || tries.path === 'gateway') return [];
   return [
@@ -35,7 +35,7 @@ function evidence(tries: EdgeReport['tries'][number], config: Config, now: numbe
       success: tries.success,
       failure: tries.failure,
       slow: sketchCountAbove(tries.latency, service.breaker.slowCall),
-      ...(tries.latency.count > 0 ? { latency: tries.latency } : {}),
+      ...(tries.latency.count > 0 && { latency: tries.latency }),
     },
   ];
 }

@@ -6,9 +6,9 @@ import { EDGE_VARIABLES, workerdConfig } from './workerd-config.ts';
 
 export interface EdgeServeOptions {
   bind: string;
-  /** Everything of this edge is kept here: the configuration it runs by, and its objects. */
+  /** Holds the configuration of this edge and its Durable Objects. */
   stateDir: string;
-  /** The folder of the running program. */
+  /** The folder of the agent's program. */
   programDir: string;
   env: Readonly<Record<string, string | undefined>>;
   tls?: { certificate: string; key: string };
@@ -20,7 +20,7 @@ export interface EdgeCommand {
   env: Record<string, string>;
 }
 
-/** Writes what workerd needs into `stateDir` and answers how it is run. Throws with what to do. */
+/** Writes the files for workerd into `stateDir` and returns the command to run. Throws an Error with advice. */
 export async function prepareEdge(options: EdgeServeOptions): Promise<EdgeCommand> {
   const dir = resolve(options.stateDir);
   const objectsDir = join(dir, 'objects');
@@ -28,7 +28,7 @@ export async function prepareEdge(options: EdgeServeOptions): Promise<EdgeComman
   const { code, ...runtime } = await loadWorkerBundle(options.programDir);
   await writeFile(join(dir, 'index.js'), code);
   if (options.tls) {
-    // Copies: workerd embeds files that are beside its configuration.
+    // workerd embeds files only from the folder of its configuration, so these are copied.
     await writeFile(join(dir, 'tls.crt'), await readFile(options.tls.certificate));
     await writeFile(join(dir, 'tls.key'), await readFile(options.tls.key), { mode: 0o600 });
   }
@@ -46,22 +46,22 @@ export async function prepareEdge(options: EdgeServeOptions): Promise<EdgeComman
   };
 }
 
-/** Only what the Worker reads, and the client's address from the connection: there is nobody in front to trust. */
+/** The variables that the Worker reads. The client's address is that of the connection: no proxy in front is trusted. */
 function edgeEnvironment(env: EdgeServeOptions['env']): Record<string, string> {
-  const given = EDGE_VARIABLES.flatMap((name) => {
+  const variables = EDGE_VARIABLES.flatMap((name) => {
     const value = env[name];
     return value ? [[name, value] as const] : [];
   });
-  return { ...Object.fromEntries(given), CLIENT_ADDRESS_FROM: 'workerd' };
+  return { ...Object.fromEntries(variables), CLIENT_ADDRESS_FROM: 'workerd' };
 }
 
-/** Runs until workerd ends or `signal` aborts. Resolves with its exit code; rejects when it cannot be started. */
+/** Runs workerd until it exits or `signal` aborts. Resolves with the exit code; rejects if workerd cannot be started. */
 export function runEdge({ program, args, env }: EdgeCommand, signal: AbortSignal): Promise<number> {
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, { env, stdio: ['ignore', 'inherit', 'inherit'] });
     signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true });
     child.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'ENOENT' ? new Error('workerd was not found; npm install workerd') : error),
+      reject(error.code === 'ENOENT' ? new Error('workerd was not found: run `npm install workerd`') : error),
     );
     child.once('exit', (code) => resolve(signal.aborted ? 0 : (code ?? 1)));
   });

@@ -1,16 +1,16 @@
-/** What `workerd serve` is to run: the edge, its Durable Objects on local disk, and the way out to gateways. */
+/** Settings of `workerd serve` for the edge, with its Durable Objects on local disk. */
 export interface WorkerdOptions {
   /** `*:8787`, `127.0.0.1:8787` or `[::1]:8787`. */
   bind: string;
   compatibilityDate: string;
   compatibilityFlags: readonly string[];
-  /** Absolute; where the Hub and the limiters keep what they hold. */
+  /** Absolute path of the storage of the Hub and the limiters. */
   objectsDir: string;
   /** PEM files to embed, relative to the configuration. */
   tls?: { certificate: string; key: string };
 }
 
-/** What the Worker reads; the values come from the environment at start and are never written to a file. */
+/** The variables of the Worker. Their values come from the environment and are never written to a file. */
 export const EDGE_VARIABLES = [
   'SITES',
   'SNAPSHOT_PUBLIC_KEYS',
@@ -37,18 +37,18 @@ export function workerdConfig(options: WorkerdOptions): string {
   const bindings = objects.map(
     ([name, kind]) => `(name = ${capnpString(name)}, durableObjectNamespace = ${capnpString(kind)})`,
   );
-  // The key names the folder of the objects: it stays the same for good.
+  // The key is the folder name of the objects, so it must never change.
   const namespaces = objects.map(
     ([, kind]) =>
       `(className = ${capnpString(kind)}, uniqueKey = ${capnpString(`acgs-lb-${kind}`)}, enableSql = true)`,
   );
-  return `# Written by acgs-lb edge at every start: edits here are overwritten.
+  return `# Written by acgs-lb edge at every start; edits are overwritten.
 using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
     (name = "edge", worker = .edge),
-    # Gateways and instances are on private networks as a rule; the addresses of machine metadata never are.
+    # Gateways and instances are usually on private networks; cloud metadata services are blocked.
     (name = "internet", network = (
       allow = ["public", "private"],
       deny = ["169.254.0.0/16", "fe80::/10"],
@@ -63,7 +63,7 @@ const edge :Workerd.Worker = (
   modules = [(name = "index.js", esModule = embed "index.js")],
   compatibilityDate = ${capnpString(compatibilityDate)},
   compatibilityFlags = [${compatibilityFlags.map(capnpString).join(', ')}],
-  # No KV here: the Hub is on this disk, and an edge that starts without a snapshot passes requests to FALLBACK_ORIGIN.
+  # No KV: the Hub is on this disk. Without a snapshot, the edge sends requests to FALLBACK_ORIGIN.
   bindings = [
     ${[...bindings, ...variables].join(',\n    ')},
   ],
@@ -75,5 +75,5 @@ const edge :Workerd.Worker = (
 `;
 }
 
-/** A Cap'n Proto string: JSON's escapes are a subset of its own, but for the \\u that paths do not need. */
+/** A Cap'n Proto string. It accepts the escapes of JSON, except \u, which paths do not need. */
 const capnpString = (value: string): string => JSON.stringify(value);

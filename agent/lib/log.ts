@@ -2,7 +2,7 @@ import { type Logger, pino } from 'pino';
 
 export type Log = Logger;
 
-/** Anything that could hold a secret, wherever in a logged object it stands. */
+/** Keys whose values may be secret, up to three levels deep. */
 const REDACTED = [
   'password',
   'token',

@@ -1,7 +1,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** With its parents. Node's own way to do so never ends below a folder that takes none, such as /proc. */
+/** Creates a folder and its parents. Node's recursive mkdir never returns below a read-only folder such as /proc. */
 export function makeFolder(path: string, mode?: number): void {
   try {
     mkdirSync(path, mode);

@@ -1,4 +1,4 @@
-/** A store's URL cannot be used. The message names the variable and what is wrong, and holds no secret. */
+/** The URL of a store is invalid. The message names the variable and the error, and contains no secret. */
 export class StoreUrlError extends Error {
   override name = 'StoreUrlError';
 }
@@ -12,26 +12,26 @@ export interface StoreUrl {
   scheme: string;
   username?: string;
   password?: string;
-  /** Empty when the URL names none. */
+  /** Empty if the URL has no host. */
   hosts: StoreHost[];
-  /** The segments after the hosts. */
+  /** The segments of the path. */
   path: string[];
   query: URLSearchParams;
 }
 
-const SHAPE = /^([a-z+]+):\/\/(?:([^@/?#]*)@)?([^@/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/;
+const STORE_URL = /^([a-z+]+):\/\/(?:([^@/?#]*)@)?([^@/?#]*)(\/[^?#]*)?(?:\?([^#]*))?$/;
 
 /**
- * Reads `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`, which `URL` does not: it knows one host.
- * Throws StoreUrlError.
+ * Parses `scheme://[user[:password]@]host[:port][,host[:port]…][/path][?query]`. `URL` accepts only one host. Throws
+ * StoreUrlError.
  */
 export function parseStoreUrl(
   variable: string,
   text: string,
   options: { port: number; parameters: readonly string[]; example: string },
 ): StoreUrl {
-  const match = SHAPE.exec(text);
-  // An @ behind the host is the end of a password that held / or ?: whatever came of it must not be told.
+  const match = STORE_URL.exec(text);
+  // An @ after the host ends a password that contains / or ?, so no parsed part may appear in the message.
   if (!match || /@/.test(`${match[4] ?? ''}${match[5] ?? ''}`)) {
     throw new StoreUrlError(
       `${variable}: expected ${options.example} (write @ / ? # in a password as %40 %2F %3F %23)`,
@@ -49,7 +49,7 @@ export function parseStoreUrl(
   for (const name of parameters.keys()) {
     if (options.parameters.includes(name)) continue;
     throw new StoreUrlError(
-      `${variable}: the parameter ${JSON.stringify(name)} is not known; known: ${options.parameters.join(' ')}`,
+      `${variable}: the parameter ${JSON.stringify(name)} is unknown; expected one of: ${options.parameters.join(' ')}`,
     );
   }
   const colon = credentials?.indexOf(':') ?? -1;
@@ -59,18 +59,19 @@ export function parseStoreUrl(
     scheme,
     ...(username && { username }),
     ...(password && { password }),
-    hosts: hosts === '' ? [] : hosts.split(',').map((part) => readHost(variable, decode(part), options.port)),
+    hosts:
+      hosts === '' ? [] : hosts.split(',').map((part) => parseHost(variable, decode(part), options.port)),
     path: path.split('/').slice(1).map(decode),
     query: parameters,
   };
 }
 
-function readHost(variable: string, text: string, defaultPort: number): StoreHost {
+function parseHost(variable: string, text: string, defaultPort: number): StoreHost {
   const match = /^(\[[^\]]+\]|[^:[\]]*)(?::(\d{1,5}))?$/.exec(text);
   const port = match?.[2] ? Number(match[2]) : defaultPort;
   if (!match || port < 1 || port > 65_535) {
     throw new StoreUrlError(
-      `${variable}: ${JSON.stringify(text)} is no host:port (an IPv6 address wants [])`,
+      `${variable}: ${JSON.stringify(text)} is not host:port (write an IPv6 address in [])`,
     );
   }
   return { host: (match[1] || 'localhost').replace(/^\[|\]$/g, ''), port };

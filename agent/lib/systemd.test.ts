@@ -4,7 +4,7 @@ import { createSystemd } from './systemd.ts';
 beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
-test('ready, then fed twice in the watchdog’s time, then stopping and silence', () => {
+test('READY, two watchdog pings per timeout, then STOPPING and no more', () => {
   const sent: string[] = [];
   const systemd = createSystemd(
     { NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '10000000', WATCHDOG_PID: String(process.pid) },
@@ -19,7 +19,7 @@ test('ready, then fed twice in the watchdog’s time, then stopping and silence'
   expect(sent).toEqual(['READY=1', 'WATCHDOG=1', 'WATCHDOG=1', 'STOPPING=1']);
 });
 
-test('no socket: nothing is sent; a watchdog for another process is not fed', () => {
+test('without a socket nothing is sent; a watchdog of another process is not pinged', () => {
   const sent: string[] = [];
   createSystemd({}, (message) => sent.push(message)).ready();
   createSystemd({ NOTIFY_SOCKET: '/run/n', WATCHDOG_USEC: '1000', WATCHDOG_PID: '1' }, (message) =>

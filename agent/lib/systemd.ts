@@ -1,31 +1,29 @@
 import { execFile } from 'node:child_process';
 
-/** Tells systemd how the service is (Type=notify). Without systemd all of it does nothing. */
+/** Notifies systemd of the service state (Type=notify). Without systemd the methods do nothing. */
 export interface Systemd {
   ready(): void;
-  status(text: string): void;
   stopping(): void;
 }
 
 export type NotifySystemd = (message: string) => void;
 
 /**
- * Node cannot open Unix datagram sockets, so the message goes through systemd's own `systemd-notify`; the unit needs
- * `NotifyAccess=all`. The watchdog is fed from this process's event loop at half its time: a loop that hangs starves it.
+ * Node cannot open Unix datagram sockets, so messages go through `systemd-notify`; the unit needs `NotifyAccess=all`. The
+ * event loop pings the watchdog at half its timeout, so systemd restarts a process whose event loop hangs.
  */
 export function createSystemd(
   variables: NodeJS.ProcessEnv = process.env,
   send: NotifySystemd = systemdNotify,
 ): Systemd {
-  if (!variables.NOTIFY_SOCKET) return { ready: () => {}, status: () => {}, stopping: () => {} };
-  const watchdogMs = watchdogTime(variables);
+  if (!variables.NOTIFY_SOCKET) return { ready: () => {}, stopping: () => {} };
+  const watchdogMs = watchdogTimeout(variables);
   let timer: NodeJS.Timeout | undefined;
   return {
     ready() {
       send('READY=1');
       if (watchdogMs > 0) timer = setInterval(() => send('WATCHDOG=1'), watchdogMs / 2).unref();
     },
-    status: (text) => send(`STATUS=${text.replaceAll('\n', ' ')}`),
     stopping() {
       clearInterval(timer);
       send('STOPPING=1');
@@ -33,8 +31,8 @@ export function createSystemd(
   };
 }
 
-/** Milliseconds; 0 when the watchdog is off or meant for another process. */
-function watchdogTime({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): number {
+/** Milliseconds; 0 if the watchdog is off or is for another process. */
+function watchdogTimeout({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): number {
   if (WATCHDOG_PID && Number(WATCHDOG_PID) !== process.pid) return 0;
   const ms = Number(WATCHDOG_USEC) / 1000;
   return Number.isFinite(ms) && ms > 0 ? ms : 0;
@@ -42,6 +40,6 @@ function watchdogTime({ WATCHDOG_USEC, WATCHDOG_PID }: NodeJS.ProcessEnv): numbe
 
 const systemdNotify: NotifySystemd = (message) => {
   execFile('systemd-notify', [message], { timeout: 5_000 }, () => {
-    // systemd itself notices a missing READY or WATCHDOG; a failure here has nobody else to tell.
+    // systemd notices a missing READY or WATCHDOG message by itself.
   });
 };

@@ -49,11 +49,11 @@ test.each([
   ['redis://:sec/ret@a', /%2F/],
   ['redis://:secret?secret@a', /%3F/],
   ['redis://:secret#secret@a', /%23/],
-  ['redis://:secret@a:99999', /no host:port/],
+  ['redis://:secret@a:99999', /is not host:port/],
   ['redis://:secret@a/nonsense', /\/DB/],
-  ['redis://:secret@a?cacert=x', /"cacert" is not known/],
+  ['redis://:secret@a?cacert=x', /"cacert" is unknown/],
   ['rediss://:secret@a?cacert=/nowhere', /cacert=\/nowhere cannot be read \(ENOENT\)/],
-  [`rediss://:secret@a?cacert=${import.meta.filename}`, /holds no certificate/],
+  [`rediss://:secret@a?cacert=${import.meta.filename}`, /contains no PEM certificate/],
   ['rediss://:secret%@a', /%25/],
 ])('%s is rejected with an error that does not contain the password', (url, why) => {
   expect(() => parseRedisUrl(url)).toThrow(why);

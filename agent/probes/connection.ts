@@ -4,25 +4,25 @@ import { Client } from 'undici';
 import { guardedLookup } from './guarded-lookup.ts';
 import { type ProbeTarget, readProbeTlsOptions } from './target.ts';
 
-/** One kept-alive HTTP connection to an instance, and what is known of its life. */
+/** One kept-alive HTTP connection to an instance. */
 export interface ProbeConnection {
   readonly client: Client;
   busy: boolean;
-  /** Whether an answer came over the present socket: then a failure may be the socket's age, not the instance's. */
+  /** A response was received on the current socket, so a failure may come from the age of the socket. */
   used: boolean;
-  /** When the present socket was begun, by the clock. */
+  /** When the current socket was opened, in milliseconds of `clock`. */
   startedAt: number;
   connectMs?: number;
   tlsMs?: number;
-  /** The next close is our own doing, or was announced. */
+  /** The next close is caused by the prober, or was announced by the instance. */
   expectClose: boolean;
   destroy(): void;
 }
 
-/** Longer than any interval: the connection stays open between probes, so that its end can be noticed. */
+/** Longer than any interval: the connection stays open between probes, so that a close is noticed. */
 const KEEP_OPEN_MS = 3_600_000;
 
-/** Makes connections to one instance. Throws when a certificate file cannot be read. */
+/** Creates connections to one instance. Throws if a certificate file cannot be read. */
 export function createConnectionFactory(
   target: ProbeTarget,
   onClosed: () => void,
@@ -40,12 +40,12 @@ export function createConnectionFactory(
   let files = secure ? readProbeTlsOptions(target.check.tls ?? {}) : undefined;
   const servername = files?.servername ?? (net.isIP(host) ? undefined : host);
 
-  /** With the certificates as they are on disk by now; where they are being replaced, with the last that could be read. */
+  /** Reads the certificates again, which may have been renewed. If that fails, the last ones stay in use. */
   function secureAddress(): tls.ConnectionOptions {
     try {
       files = readProbeTlsOptions(target.check.tls ?? {});
     } catch {
-      // What is wrong with them shows at a restart or when the configuration changes.
+      // The error is reported at the next restart or change of the configuration.
     }
     return { ...address, ...files, ALPNProtocols: ['http/1.1'], ...(servername ? { servername } : {}) };
   }
@@ -60,32 +60,32 @@ export function createConnectionFactory(
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_OPEN_MS,
       keepAliveMaxTimeout: KEEP_OPEN_MS,
-      // Added to the server's own Keep-Alive hint: the server shall end the connection, so that we see it end.
+      // Ignores the server's Keep-Alive hint, so that the server closes the connection and the close is seen.
       keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
       connect: (_, done) => {
-        const began = clock();
-        connection.startedAt = began;
-        let told = false;
-        const tell = (error: Error | null) => {
-          if (told) return;
-          told = true;
+        const startedAt = clock();
+        connection.startedAt = startedAt;
+        let settled = false;
+        const settle = (error: Error | null) => {
+          if (settled) return;
+          settled = true;
           if (error) done(error, null);
-          else done(null, opening);
+          else done(null, connecting);
         };
         connection.used = false;
         delete connection.tlsMs;
-        const opening: Socket = secure ? tls.connect(secureAddress()) : net.connect(address);
-        socket = opening;
-        opening.once('connect', () => {
-          connection.connectMs = clock() - began;
-          if (!secure) tell(null);
+        const connecting: Socket = secure ? tls.connect(secureAddress()) : net.connect(address);
+        socket = connecting;
+        connecting.once('connect', () => {
+          connection.connectMs = clock() - startedAt;
+          if (!secure) settle(null);
         });
-        opening.once('secureConnect', () => {
-          connection.tlsMs = clock() - began - (connection.connectMs ?? 0);
-          tell(null);
+        connecting.once('secureConnect', () => {
+          connection.tlsMs = clock() - startedAt - (connection.connectMs ?? 0);
+          settle(null);
         });
-        opening.on('error', tell);
-        opening.once('close', () => tell(new Error('connection closed')));
+        connecting.on('error', settle);
+        connecting.once('close', () => settle(new Error('connection closed')));
       },
     });
     const connection: ProbeConnection = {
@@ -97,14 +97,14 @@ export function createConnectionFactory(
       destroy() {
         destroyed = true;
         client.destroy().catch(() => {});
-        // A client that is destroyed while it connects leaves the half-open socket behind.
+        // undici leaves the socket open if the client is destroyed while it connects.
         socket?.destroy();
       },
     };
     client.on('disconnect', () => {
-      const hint = !connection.busy && !connection.expectClose && !destroyed;
+      const unexpected = !connection.busy && !connection.expectClose && !destroyed;
       connection.expectClose = false;
-      if (hint) onClosed();
+      if (unexpected) onClosed();
     });
     return connection;
   };

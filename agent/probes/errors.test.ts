@@ -22,7 +22,7 @@ const resultOf = (code: string) =>
       prober.sync([{ key: 'gs/gs-1', service: 'gs', instance: 'gs-1', url: 'http://127.0.0.1:8004', check }]);
   });
 
-test('what this machine lacks is told apart from what the instance does', async () => {
+test('a shortage on the agent host differs from an error of the instance', async () => {
   for (const code of ['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM'])
     expect(await resultOf(code)).toMatchObject({ ok: false, blind: true });
   const refused = await resultOf('ECONNREFUSED');

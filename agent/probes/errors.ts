@@ -1,15 +1,17 @@
-/** System errors as an operator reads them; what is not listed keeps its own message. */
+import { errorMessage } from '../lib/error-message.ts';
+
+/** Texts for system errors. An error that is not listed keeps its own message. */
 const ERROR_TEXT: { [code: string]: string } = {
   ECONNREFUSED: 'connect refused',
   ECONNRESET: 'connection reset',
   EPIPE: 'connection reset',
-  UND_ERR_SOCKET: 'connection closed before the answer',
+  UND_ERR_SOCKET: 'connection closed before the response',
   EHOSTUNREACH: 'host unreachable',
   ENETUNREACH: 'network unreachable',
   ETIMEDOUT: 'connect timed out',
   ENOTFOUND: 'host name not found',
-  EAI_AGAIN: 'host name could not be looked up',
-  EADDRNOTAVAIL: 'no local address left',
+  EAI_AGAIN: 'host name lookup failed temporarily',
+  EADDRNOTAVAIL: 'no local port left',
   EMFILE: 'this agent has no file descriptor left',
   ENFILE: 'this machine has no file descriptor left',
   ENOBUFS: 'this machine has no memory left for a connection',
@@ -30,14 +32,14 @@ export function probeError(error: unknown, host: string): string {
   const code = errorCode(error);
   const known = code ? ERROR_TEXT[code] : undefined;
   if (known) return `${known} ${host}`;
-  if (code?.startsWith('HPE_')) return `answer of ${host} is not HTTP (${code})`;
-  return `${error instanceof Error ? error.message : String(error)} ${host}`.slice(0, 200);
+  if (code?.startsWith('HPE_')) return `response of ${host} is not HTTP (${code})`;
+  return `${errorMessage(error)} ${host}`.slice(0, 200);
 }
 
-/** The probe was not made: it tells of this machine, and nothing of the instance. */
+/** The agent's host could not make the probe, so the error says nothing about the instance. */
 export const isLocalShortage = (error: string | undefined): boolean =>
   error !== undefined && /^this (agent|machine) has no /.test(error);
 
-/** The instance itself said no, at once: worth asking again in a tenth of a second, not in a second. */
+/** The instance refused or closed the connection at once, so the next probe can follow after 0.1 s. */
 export const isImmediateRefusal = (error: string | undefined): boolean =>
   error !== undefined && /^connect(ion)? (refused|reset|closed)/.test(error);

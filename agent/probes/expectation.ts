@@ -1,18 +1,21 @@
 import type { HealthCheck } from '../../shared/config/config.ts';
 
-type Expect = HealthCheck['expect'];
+type Expectation = HealthCheck['expect'];
 
-export const needsBody = (expect: Expect): boolean => expect.body !== undefined || expect.json !== undefined;
+export const needsBody = (expect: Expectation): boolean =>
+  expect.body !== undefined || expect.json !== undefined;
 
-/** What is wrong with an answer, or null when it is as expected. */
-export function checkStatus(expect: Expect, status: number): string | null {
+/** Why a status is not the expected one, or null. */
+export function checkStatus(expect: Expectation, status: number): string | null {
   if (expect.status.some(([from, to]) => status >= from && status <= to)) return null;
   const wanted = expect.status.map(([from, to]) => (from === to ? String(from) : `${from}-${to}`)).join(', ');
   return `status ${status}, expected ${wanted}`;
 }
 
-export function checkBody(expect: Expect, body: string): string | null {
-  if (expect.body !== undefined && !body.includes(expect.body)) return `body lacks "${clip(expect.body)}"`;
+/** Why a body is not the expected one, or null. */
+export function checkBody(expect: Expectation, body: string): string | null {
+  if (expect.body !== undefined && !body.includes(expect.body))
+    return `body does not contain "${clip(expect.body)}"`;
   if (!expect.json) return null;
   let document: unknown;
   try {
@@ -25,7 +28,7 @@ export function checkBody(expect: Expect, body: string): string | null {
   return `${expect.json.path} is ${clip(JSON.stringify(value) ?? 'missing')}, expected ${JSON.stringify(expect.json.equals)}`;
 }
 
-/** `status`, `checks.db.ok`, `$.list[0].state`: names and indexes, nothing more. */
+/** The value at a path of names and indexes, such as `status`, `checks.db.ok`, or `$.list[0].state`. */
 export function valueAt(document: unknown, path: string): unknown {
   const parts = path.replace(/^\$\.?/, '').match(/[^.[\]]+/g) ?? [];
   let value = document;

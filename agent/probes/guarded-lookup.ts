@@ -3,8 +3,8 @@ import type { LookupFunction } from 'node:net';
 import { isAddressAllowed } from '../registry/address-policy.ts';
 
 /**
- * Name resolution for registered instances: a name that was inside the allowed networks when it was registered may
- * point elsewhere by now, and the agent must not be led to probe there.
+ * Name resolution for registered instances, restricted to `networks`. A host name that was allowed at registration may
+ * resolve to another address later, and the agent must not probe that address.
  */
 export const guardedLookup =
   (networks: readonly string[]): LookupFunction =>

@@ -4,19 +4,19 @@ import { errorCode, probeError } from './errors.ts';
 import { checkBody, checkStatus, needsBody } from './expectation.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 
-/** Of an answer's body this much is read; a health page is small, and a probe must never fill memory. */
+/** At most this much of a body is read. */
 const MAX_BODY_BYTES = 64 * 1024;
 /**
- * A connection is used no longer than this: it shows only the process it leads to, which may serve old connections and
- * take no new ones, or stand at an address that the name has left.
+ * A connection is replaced after this time. An old connection would not notice that the instance accepts no new ones, or
+ * that the host name resolves to another address.
  */
 const MAX_CONNECTION_AGE_MS = 60_000;
-/** What these errors break before the first byte of an answer may be the age of a reused connection. */
+/** Errors that an old connection may cause before the first byte of a response. */
 const CLOSED_CODES = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
 
 /**
- * HTTP and HTTPS probes over one kept-alive connection. When the instance ends that connection between two probes,
- * `onClosed` is called: a hint that something happened, no proof. Redirects are answers, not followed.
+ * HTTP and HTTPS probes over one kept-alive connection. `onClosed` is called when the instance closes that connection
+ * between two probes, which is a reason to probe at once. Redirects are not followed.
  */
 export function createHttpProbe(
   target: ProbeTarget,
@@ -41,7 +41,7 @@ export function createHttpProbe(
       }
       return attempt(main, true);
     }
-    // The previous probe still waits for its answer: this one takes a connection of its own, to keep the interval.
+    // The previous probe still waits for its response, so this one uses an extra connection to keep the interval.
     const extra = open();
     spare.add(extra);
     const observation = await attempt(extra, false);
@@ -50,24 +50,26 @@ export function createHttpProbe(
     return observation;
   }
 
-  async function attempt(connection: ProbeConnection, mayRepeat: boolean): Promise<ProbeObservation> {
+  async function attempt(connection: ProbeConnection, mayRetry: boolean): Promise<ProbeObservation> {
     const reused = connection.used;
     connection.busy = true;
-    const { observation, unanswered } = await ask(connection);
+    const { observation, unanswered } = await send(connection);
     connection.busy = false;
-    // RFC 9112 §9.3.1: a reused connection may end just as we write; that says nothing about the instance.
-    return unanswered && reused && mayRepeat && !closed ? attempt(main, false) : observation;
+    // RFC 9112 §9.3.1: a reused connection may close just as the request is sent, which says nothing about the instance.
+    return unanswered && reused && mayRetry && !closed ? attempt(main, false) : observation;
   }
 
-  function ask(connection: ProbeConnection): Promise<{ observation: ProbeObservation; unanswered: boolean }> {
+  function send(
+    connection: ProbeConnection,
+  ): Promise<{ observation: ProbeObservation; unanswered: boolean }> {
     return new Promise((resolve) => {
-      const began = clock();
+      const startedAt = clock();
       const fresh = !connection.used;
       let firstByteMs: number | undefined;
       let body = '';
       const text = readsBody ? new TextDecoder() : null;
       let received = 0;
-      let wrong: string | null = null;
+      let statusError: string | null = null;
       let settled = false;
       let controller: Dispatcher.DispatchController | undefined;
 
@@ -80,43 +82,43 @@ export function createHttpProbe(
           ...(fresh && connection.tlsMs !== undefined ? { tlsMs: connection.tlsMs } : {}),
           ...(firstByteMs === undefined ? {} : { firstByteMs }),
         };
-        const observation = { ok: error === null, latencyMs: clock() - began, timing };
+        const observation = { ok: error === null, latencyMs: clock() - startedAt, timing };
         resolve({ observation: error === null ? observation : { ...observation, error }, unanswered });
       };
-      const judge = () => wrong ?? (text ? checkBody(check.expect, body) : null);
+      const bodyError = () => statusError ?? (text ? checkBody(check.expect, body) : null);
       const giveUp = () => {
         if (settled) return;
-        finish(`no answer from ${host} within ${check.timeout} ms`);
+        finish(`no response from ${host} within ${check.timeout} ms`);
         connection.expectClose = true;
         if (controller) return controller.abort(new Error('probe timed out'));
-        // Still connecting: nothing to abort, so the connection as a whole is given up.
+        // Still connecting: there is no request to abort, so the connection is destroyed.
         connection.destroy();
         if (connection === main && !closed) main = open();
       };
-      // When this process was held up, the answer may lie in the socket: what has arrived is read first.
+      // After a stall of this process the response may be in the socket, so pending data is read first.
       const timer = setTimeout(setImmediate, check.timeout, giveUp);
 
       connection.client.dispatch(request, {
         onRequestStart(started) {
           controller = started;
         },
-        onResponseStart(_, status, answer) {
-          firstByteMs = clock() - began;
+        onResponseStart(_, status, responseHeaders) {
+          firstByteMs = clock() - startedAt;
           connection.used = true;
-          wrong = checkStatus(check.expect, status);
-          if (String(answer.connection).toLowerCase() === 'close') connection.expectClose = true;
+          statusError = checkStatus(check.expect, status);
+          if (String(responseHeaders.connection).toLowerCase() === 'close') connection.expectClose = true;
         },
         onResponseData(running, chunk) {
           if (text) body += text.decode(chunk, { stream: true });
           received += chunk.length;
           if (received <= MAX_BODY_BYTES) return;
-          // Enough has been read to judge; the rest of a large page is not waited for.
-          finish(judge());
+          // The first part of a large body decides.
+          finish(bodyError());
           connection.expectClose = true;
           running.abort(new Error('read enough'));
         },
         onResponseEnd() {
-          finish(judge());
+          finish(bodyError());
         },
         onResponseError(_, error) {
           const code = errorCode(error);

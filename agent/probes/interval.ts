@@ -2,24 +2,24 @@ import type { HealthCheck } from '../../shared/config/config.ts';
 import { type HealthCounter, isUndecided } from '../judge/health-counter.ts';
 import { isImmediateRefusal } from './errors.ts';
 
-/** How soon the next probe is due after one began. */
+/** The interval between the starts of two probes. */
 export type ProbeInterval = 'normal' | 'fast' | 'urgent';
 
-/** While a verdict hangs on an instance that refuses or ended its connection. */
+/** For an instance that refuses or closes connections and is about to go down. */
 export const URGENT_MS = 100;
-/** A fallen instance is watched closely this long: most come back within a restart. */
+/** After a fall the fast interval lasts this long, because most instances return after a restart. */
 const FAST_AFTER_FALL_MS = 60_000;
 
 export function probeIntervalFor(
-  tally: HealthCounter,
+  counter: HealthCounter,
   lastError: string | undefined,
   now: number,
 ): ProbeInterval {
-  if (isUndecided(tally)) {
-    // A running verdict of "down" is hurried only when the instance answers at once; a silent one has its timeout.
-    return tally.health === 'up' && isImmediateRefusal(lastError) ? 'urgent' : 'fast';
+  if (isUndecided(counter)) {
+    // Urgent only for an instance that refuses at once; a silent one takes its timeout anyway.
+    return counter.health === 'up' && isImmediateRefusal(lastError) ? 'urgent' : 'fast';
   }
-  return tally.health === 'down' && now - tally.since < FAST_AFTER_FALL_MS ? 'fast' : 'normal';
+  return counter.health === 'down' && now - counter.since < FAST_AFTER_FALL_MS ? 'fast' : 'normal';
 }
 
 export function probeIntervalMs(pace: ProbeInterval, check: HealthCheck): number {

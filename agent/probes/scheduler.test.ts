@@ -59,7 +59,7 @@ function start(count: number, options: { tookMs?: number; random?: () => number 
   prober.sync(Array.from({ length: count }, (_, index) => targetOf(index)));
 }
 
-test('a thousand instances make no burst: every tenth of the interval holds about a tenth of the probes', async () => {
+test('the probes of a thousand instances are spread evenly over the interval', async () => {
   start(1_000, { random: seeded(1) });
   await vi.advanceTimersByTimeAsync(20_000);
   begun = [];
@@ -74,7 +74,7 @@ test('a thousand instances make no burst: every tenth of the interval holds abou
   expect(Math.max(...slots)).toBeLessThan(140);
 });
 
-test('the interval is kept when probes hang, and jitter never adds up', async () => {
+test('slow probes do not change the interval, and jitter does not accumulate', async () => {
   start(1, { tookMs: 25_000, random: seeded(1) });
   prober.setProbeInterval('gs/gs-0', 'normal');
   await vi.advanceTimersByTimeAsync(300_000);
@@ -83,7 +83,7 @@ test('the interval is kept when probes hang, and jitter never adds up', async ()
   expect(begun.length).toBeLessThanOrEqual(32);
 });
 
-test('a hint probes at once; an instance that closes after every answer is not probed without end', async () => {
+test('a hint causes a probe at once; frequent hints are limited', async () => {
   start(1);
   await vi.advanceTimersByTimeAsync(30_000);
   begun = [];
@@ -97,7 +97,7 @@ test('a hint probes at once; an instance that closes after every answer is not p
   expect(begun.length).toBeLessThan(18);
 });
 
-test('an urgent wish is met every 100 ms, and targets that stay keep their rhythm over a sync', async () => {
+test('an urgent target is probed every 100 ms, and unchanged targets keep their schedule over a sync', async () => {
   start(2);
   await vi.advanceTimersByTimeAsync(30_000);
   const created = closedHooks.get('gs/gs-1');

@@ -1,4 +1,6 @@
+import { elapsedMs } from '../../shared/elapsed.ts';
 import type { ProbeResult } from '../core/state.ts';
+import { errorMessage } from '../lib/error-message.ts';
 import { isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
 import { type ProbeInterval, probeIntervalMs } from './interval.ts';
@@ -6,11 +8,11 @@ import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 import { createTcpProbe } from './tcp.ts';
 
 export interface Prober {
-  /** Probes exactly these from now on; targets that did not change keep their rhythm and connection. */
+  /** Probes exactly these targets from now on. Unchanged targets keep their schedule and connection. */
   sync(targets: readonly ProbeTarget[]): void;
-  /** Something happened to this instance: probe at once. */
+  /** Probes an instance at once, because it may have changed. */
   probeNow(key: string): void;
-  /** The judge's wish for the next probe. */
+  /** Sets the interval of an instance. */
   setProbeInterval(key: string, pace: ProbeInterval): void;
   stats(): ProberStats;
   close(): void;
@@ -22,14 +24,14 @@ export interface ProberStats {
   failed: number;
   hints: number;
   running: number;
-  /** How much later than due the probes of late began: mean and worst, milliseconds. */
+  /** How late probes started since the previous call, in milliseconds. */
   latenessMs: { mean: number; max: number };
 }
 
 interface ScheduledTarget {
   target: ProbeTarget;
   probe: Probe;
-  /** Where in its interval this target's normal probes lie. */
+  /** The offset of this target's normal probes within the interval, in milliseconds. */
   phase: number;
   pace: ProbeInterval;
   due: number;
@@ -46,17 +48,17 @@ export interface ProberOptions {
   createProbe?: (target: ProbeTarget, onClosed: () => void) => Probe;
 }
 
-/** At most so many probes of one target at a time: those that hang are waited for no longer than their timeout. */
+/** The maximum number of concurrent probes of one target. */
 const MAX_CONCURRENT = 8;
-/** Share of an interval by which a probe may be early or late. */
+/** The fraction of an interval by which a probe may be early or late. */
 const JITTER = 0.05;
-/** Node fires a timer at once that is set for longer. */
+/** Node fires a longer timer at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
-/** Fractions of the golden ratio fill an interval evenly, however many targets there are. */
-const GOLDEN = 0.618033988749895;
+/** Multiples of the golden ratio, modulo 1, spread any number of targets evenly. */
+const GOLDEN_RATIO = 0.618033988749895;
 /**
- * How close hints may follow each other. An instance that closes every connection after its answer would be probed
- * without end: each hint soon after the last doubles the gap, up to the fast interval; a quiet spell forgets that.
+ * The minimum time between two hints. Each hint soon after the last one doubles it, up to the fast interval. Otherwise an
+ * instance that closes every connection would be probed without pause.
  */
 const MIN_HINT_GAP_MS = 100;
 
@@ -64,8 +66,8 @@ export const defaultProbe = (target: ProbeTarget, onClosed: () => void): Probe =
   target.check.type === 'tcp' ? createTcpProbe(target) : createHttpProbe(target, onClosed);
 
 /**
- * When to probe whom. Normal probes lie on a grid of their own per target, spread evenly over the interval, with
- * jitter around the grid point that never adds up; a probe that hangs does not delay the next.
+ * Schedules the probes. The normal probes of a target lie on a fixed grid with jitter that does not accumulate, and the
+ * grids of all targets are spread over the interval. A slow probe does not delay the next one.
  */
 export function createProber(options: ProberOptions): Prober {
   const { onResult, now = Date.now, random = Math.random, createProbe = defaultProbe } = options;
@@ -73,13 +75,13 @@ export function createProber(options: ProberOptions): Prober {
   const counters = { added: 0, started: 0, failed: 0, hints: 0, late: 0, lateMax: 0, lateCount: 0 };
 
   function add(target: ProbeTarget, index: number, batch: number): void {
-    const phase = ((counters.added++ * GOLDEN) % 1) * target.check.interval;
-    // The first look is soon, yet a thousand first looks are no burst.
+    const phase = ((counters.added++ * GOLDEN_RATIO) % 1) * target.check.interval;
+    // The first probes follow soon, but spread out.
     const spread = Math.min(target.check.interval, batch);
     const due = now() + (index / Math.max(1, batch)) * spread;
     const entry: ScheduledTarget = {
       target,
-      probe: failing('not made yet'),
+      probe: failingProbe('not created yet'),
       phase,
       pace: 'fast',
       due,
@@ -91,7 +93,7 @@ export function createProber(options: ProberOptions): Prober {
     try {
       entry.probe = createProbe(target, () => hint(target.key));
     } catch (error) {
-      entry.probe = failing(error instanceof Error ? error.message : String(error));
+      entry.probe = failingProbe(errorMessage(error));
     }
     entries.set(target.key, entry);
     arm(entry);
@@ -116,7 +118,7 @@ export function createProber(options: ProberOptions): Prober {
     counters.lateMax = Math.max(counters.lateMax, late);
     entry.due = nextDue(entry, instant);
     arm(entry);
-    // When it is this process that is late, a second probe beside one that waits for us would only add to the load.
+    // If this process is overloaded, a second concurrent probe would only add to the load.
     const overloaded = late > entry.target.check.interval / 4;
     if (entry.running < (overloaded ? 1 : MAX_CONCURRENT)) void probe(entry);
   }
@@ -152,8 +154,7 @@ export function createProber(options: ProberOptions): Prober {
     const entry = entries.get(key);
     if (!entry) return;
     const instant = now();
-    // Negative when the clock was set back: then nothing is known of the last one.
-    const since = instant >= entry.lastHint ? instant - entry.lastHint : Number.POSITIVE_INFINITY;
+    const since = elapsedMs(entry.lastHint, instant);
     if (since < entry.hintGap) return;
     const { fastInterval } = entry.target.check;
     entry.hintGap =
@@ -211,8 +212,8 @@ const sameTarget = (a: ProbeTarget, b: ProbeTarget): boolean =>
   a.allowNetworks === b.allowNetworks &&
   (a.check === b.check || JSON.stringify(a.check) === JSON.stringify(b.check));
 
-/** Stands in for a probe that could not be made, for example because a certificate file is missing. */
-const failing = (error: string): Probe => ({
+/** Replaces a probe that could not be created, for example because a certificate file is missing. */
+const failingProbe = (error: string): Probe => ({
   run: (): Promise<ProbeObservation> => Promise.resolve({ ok: false, latencyMs: 0, error }),
   close: () => {},
 });

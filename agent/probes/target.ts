@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { HealthCheck } from '../../shared/config/config.ts';
 
-/** One instance to probe, and how. */
+/** One instance and its health check. */
 export interface ProbeTarget {
   /** `service/instance` */
   key: string;
@@ -9,11 +9,11 @@ export interface ProbeTarget {
   instance: string;
   url: string;
   check: HealthCheck;
-  /** Networks its host name may resolve to; absent for instances of the file, whose author is trusted. */
+  /** Networks to which the host name may resolve. Absent for instances of the file, which are trusted. */
   allowNetworks?: readonly string[];
 }
 
-/** A probe returns evidence, never a verdict. */
+/** What one probe found. The judge decides what it means. */
 export interface ProbeObservation {
   ok: boolean;
   latencyMs: number;
@@ -21,9 +21,9 @@ export interface ProbeObservation {
   error?: string;
 }
 
-/** Something that can look at one instance, again and again. */
+/** Probes one instance repeatedly. */
 export interface Probe {
-  /** Never rejects: whatever goes wrong is the observation. Two may run at once. */
+  /** Never rejects: an error is part of the observation. Several calls may run at once. */
   run(): Promise<ProbeObservation>;
   close(): void;
 }
@@ -36,7 +36,7 @@ export interface ProbeTlsOptions {
   rejectUnauthorized: boolean;
 }
 
-/** Reads the certificate files named in the check. Throws with the file's name when one cannot be read. */
+/** Reads the certificate files of a health check. Throws an error that names a file that cannot be read. */
 export function readProbeTlsOptions(tls: NonNullable<HealthCheck['tls']>): ProbeTlsOptions {
   return {
     ...(tls.ca ? { ca: readFileSync(tls.ca) } : {}),

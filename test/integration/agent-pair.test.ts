@@ -13,7 +13,7 @@ import { EDGE_TOKEN, startEdge, type TestEdge } from '../harness/edge.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
-/** Two agents of one site, each with its HAProxy, real Redis for the lease, the real edge with its Hub as arbiter. */
+/** Two agents of one site, each with its HAProxy; a real Redis holds the lease, and a real edge runs the Hub. */
 
 vi.setConfig({ testTimeout: 300_000 });
 
@@ -33,7 +33,7 @@ beforeAll(async () => {
   haproxies.push(...(await Promise.all(folders.map(haproxyOf))));
 });
 
-/** Each test begins with two agents that run, also where it is tried again. */
+/** Every attempt of a test begins with two running agents. */
 beforeEach(async () => {
   for (const [index, agent] of agents.entries()) {
     agent.child.kill('SIGCONT');
@@ -83,7 +83,7 @@ async function startAgent(folder: string): Promise<void> {
       services: {
         gs: {
           routes: ['/'],
-          // Both live in the test's own process: held up for a moment, they have not fallen.
+          // The instances run in the process of the test, which may stall for a moment.
           health: { interval: '500ms', fastInterval: '100ms', timeout: '60s' },
           slowStart: '0s',
           instances: origins.map(({ url }, index) => ({ id: `gs-${index + 1}`, url })),
@@ -92,12 +92,12 @@ async function startAgent(folder: string): Promise<void> {
     }),
   );
   const agent = run(folder, `http://127.0.0.1:${bind}`);
-  // Known at once: it is ended at the end, also where it never answers.
+  // Recorded at once, so that it is stopped even if it never answers.
   agents[folders.indexOf(folder)] = agent;
   await answering(agent);
 }
 
-/** From the file that the agent has written. */
+/** Starts HAProxy with the file that the agent has written. */
 async function haproxyOf(folder: string): Promise<LocalHaproxy> {
   const configFile = join(folder, 'haproxy.cfg');
   if (!(await until(() => existsSync(configFile), PATIENCE))) {
@@ -106,7 +106,7 @@ async function haproxyOf(folder: string): Promise<LocalHaproxy> {
   return startHaproxy({ configFile, masterSocket: sockets(folder).masterSocket });
 }
 
-/** The instance's status at both HAProxies, `UP UP`. */
+/** The status of the instance at both HAProxies: `UP UP`. */
 const inBoth = (id: string, wanted: string) =>
   vi.waitFor(async () => {
     const words = folders.map(async (folder) => {
@@ -116,7 +116,7 @@ const inBoth = (id: string, wanted: string) =>
     expect((await Promise.all(words)).join(' ')).toBe(wanted);
   }, PATIENCE);
 
-/** Until its API answers: a wish sent earlier would meet nobody. */
+/** Waits until the API answers. */
 async function answering(agent: TestAgent): Promise<TestAgent> {
   const answers = await until(() => agent.role().catch(() => ''), { withinMs: 60_000 });
   if (!answers) throw new Error(`the agent does not answer:\n${agent.log()}`);
@@ -140,7 +140,7 @@ function run(folder: string, url: string): TestAgent {
         ...process.env,
         ACGS_TOKEN: TOKEN,
         REDIS_URL: redis.url,
-        // Nobody there: history waits in the spool and is not what is tried here.
+        // Not reachable: history, which this test does not cover, stays in the spool.
         DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
         SNAPSHOT_SIGNING_KEY: edge.signingKey,
       },
@@ -178,7 +178,7 @@ async function hubOrder(): Promise<SnapshotOrder> {
   return (await (await fetch(`${edge.url}/__acgs/snapshot/main`)).json()) as SnapshotOrder;
 }
 
-/** What the edge routes from. */
+/** The edge's status document, as text. */
 async function edgeKnows(): Promise<string> {
   const response = await fetch(`${edge.url}/__acgs/status`, {
     headers: { authorization: `Bearer ${EDGE_TOKEN}` },
@@ -199,7 +199,7 @@ async function leader(): Promise<TestAgent> {
   return found;
 }
 
-test('one leads and publishes; a wish told to the other one reaches the edge', async () => {
+test('one agent leads and publishes; a request to the other one reaches the edge', async () => {
   const first = await leader();
   expect(await until(async () => (await hubOrder()).epoch > 0)).toBe(true);
   await other(first).admin('gs-1', 'drain');
@@ -207,14 +207,14 @@ test('one leads and publishes; a wish told to the other one reaches the edge', a
   await inBoth('gs-1', 'DRAIN DRAIN');
 });
 
-/** The greatest epoch it has claimed. */
+/** The greatest epoch that the agent has claimed. */
 const claimedBy = (agent: TestAgent): number =>
   Math.max(
     0,
     ...[...agent.log().matchAll(/"epoch":(\d+),"msg":"snapshot epoch claimed"/g)].map(([, n]) => Number(n)),
   );
 
-test('the leader is killed: the other takes over and steers both HAProxies, and the change after it is not lost', async () => {
+test('after the leader is killed, the other one takes over, configures both HAProxies, and publishes the next change', async () => {
   const first = await leader();
   const second = other(first);
   expect(await until(async () => claimedBy(first) > 0 && (await hubOrder()).epoch >= claimedBy(first))).toBe(
@@ -229,18 +229,18 @@ test('the leader is killed: the other takes over and steers both HAProxies, and 
   await inBoth('gs-1', 'UP UP');
 });
 
-test('the leader is paused and comes back: what it believes is not heard, and it stands by', async () => {
-  // Whoever is held up for longer than the lease lives loses it: then nothing was shown, and it is tried once more.
+test('a leader that was paused becomes standby when it resumes, and its snapshots are rejected', async () => {
+  // An agent that stalls for longer than the lease loses it; then the attempt proves nothing and is repeated.
   for (let round = 0; round < 5; round++) if (await paused()) return;
   throw new Error('no agent held the lease for long enough');
 });
 
-/** False when the other one lost the lease while it was watched, and the paused one leads by right. */
+/** False if the other agent lost the lease meanwhile, so that the paused one may lead. */
 async function paused(): Promise<boolean> {
   const first = await leader();
   const second = other(first);
   const leadsAlone = async () => {
-    // Again, should anything have woken it.
+    // Repeated, in case something resumed it.
     first.child.kill('SIGSTOP');
     return (await second.role()) === 'leader';
   };
@@ -262,9 +262,9 @@ async function paused(): Promise<boolean> {
   return undisturbed;
 }
 
-test('Redis is gone: the leader goes on; killed too, the other one hears it no more at the Hub and leads', async () => {
+test('without Redis the leader stays leader; after it is killed, the other one sees no heartbeat at the Hub and leads', async () => {
   await redis.stop();
-  // From now on none can lose the lease to the other.
+  // From now on neither agent can lose the lease to the other.
   const first = await leader();
   await origins[1]?.stop();
   expect(await edgeSays('gs-2', '"state":"down"')).toBe(true);

@@ -20,7 +20,7 @@ const check: HealthCheck = {
   method: 'GET',
   path: '/health',
   headers: {},
-  // Probe and instance share this process: held up for a moment, it has not failed.
+  // Probe and instance share this process, which may stall for a moment.
   ...{ interval: 3_600_000, fastInterval: 3_600_000, timeout: 60_000 },
   rise: 2,
   fall: 3,
@@ -40,7 +40,7 @@ afterEach(async () => {
 });
 
 async function serve(server: Server | TlsServer, port = 0): Promise<string> {
-  // An idle connection ends when the test says so.
+  // Idle connections are closed only by the test.
   server.keepAliveTimeout = 3_600_000;
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   cleanups.push(() => {
@@ -50,13 +50,13 @@ async function serve(server: Server | TlsServer, port = 0): Promise<string> {
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
-function probeOf(aim: ProbeTarget, onClosed = () => {}): Probe {
-  const probe = createHttpProbe(aim, onClosed);
+function probeOf(probeTarget: ProbeTarget, onClosed = () => {}): Probe {
+  const probe = createHttpProbe(probeTarget, onClosed);
   cleanups.push(() => probe.close());
   return probe;
 }
 
-test('judges status, body text and JSON, and says what was wrong', async () => {
+test('status, body text, and JSON are checked, and the error names the difference', async () => {
   const url = await serve(
     createServer((request, response) => {
       response.statusCode = request.url === '/broken' ? 503 : 200;
@@ -66,7 +66,9 @@ test('judges status, body text and JSON, and says what was wrong', async () => {
   const run = (change: Partial<HealthCheck>) => probeOf(target(url, change)).run();
   expect(await run({})).toMatchObject({ ok: true, timing: { connectMs: expect.any(Number) } });
   expect((await run({ path: '/broken' })).error).toBe('status 503, expected 200');
-  expect((await run({ expect: { status: [[200, 299]], body: 'fine' } })).error).toBe('body lacks "fine"');
+  expect((await run({ expect: { status: [[200, 299]], body: 'fine' } })).error).toBe(
+    'body does not contain "fine"',
+  );
   const json = { path: 'checks[0].db', equals: true };
   expect((await run({ expect: { status: [[200, 200]], json } })).error).toBe(
     'checks[0].db is false, expected true',
@@ -75,7 +77,7 @@ test('judges status, body text and JSON, and says what was wrong', async () => {
   expect((await run({ expect: { status: [[200, 200]], json: right } })).ok).toBe(true);
 });
 
-test('a redirect is an answer, a huge body is not waited for, a refused connection names the address', async () => {
+test('a redirect is not followed, a huge body is cut off, and a refused connection names the address', async () => {
   let endless: NodeJS.Timeout | undefined;
   const url = await serve(
     createServer((request, response) => {
@@ -92,7 +94,7 @@ test('a redirect is an answer, a huge body is not waited for, a refused connecti
   expect((await probeOf(target('http://127.0.0.1:1')).run()).error).toBe('connect refused 127.0.0.1:1');
 });
 
-test('an instance that hangs costs its timeout, and the probe after it neither waits nor fails with it', async () => {
+test('a probe that times out neither delays nor fails the next one', async () => {
   let asked = 0;
   let reached = () => {};
   const hangs = new Promise<void>((resolve) => {
@@ -105,7 +107,7 @@ test('an instance that hangs costs its timeout, and the probe after it neither w
       else response.end('ok');
     }),
   );
-  // Of this clock the probes' timeouts are: the hanging one has its time while the next one takes as long as it needs.
+  // The timeouts use this clock, so the first probe times out while the next one takes as long as it needs.
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   cleanups.push(() => vi.useRealTimers());
   const probe = probeOf(target(url, { timeout: 3_000 }));
@@ -115,11 +117,11 @@ test('an instance that hangs costs its timeout, and the probe after it neither w
   await vi.advanceTimersByTimeAsync(2_999);
   expect(await Promise.race([first, new Promise((resolve) => setImmediate(resolve, 'waits'))])).toBe('waits');
   await vi.advanceTimersByTimeAsync(1);
-  expect((await first).error).toMatch(/no answer from 127\.0\.0\.1:\d+ within 3000 ms/);
+  expect((await first).error).toMatch(/no response from 127\.0\.0\.1:\d+ within 3000 ms/);
   expect((await probe.run()).ok).toBe(true);
 });
 
-test('one connection is kept, its end is a hint, and a connection that aged is no failure', async () => {
+test('one connection is kept, its close is a hint, and the close of an old connection is not a failure', async () => {
   let connections = 0;
   const server = createServer((_, response) => response.end('ok'));
   server.on('connection', () => connections++);
@@ -138,7 +140,7 @@ test('one connection is kept, its end is a hint, and a connection that aged is n
   expect(connections).toBe(2);
 });
 
-test('a connection is renewed in time, without a hint: the one that is kept shows only the process it leads to', async () => {
+test('an old connection is replaced without a hint', async () => {
   let connections = 0;
   const server = createServer((_, response) => response.end('ok'));
   server.on('connection', () => connections++);
@@ -158,7 +160,7 @@ test('a connection is renewed in time, without a hint: the one that is kept show
   expect([connections, hints]).toEqual([2, 0]);
 });
 
-test('text that comes in pieces is read as it was written', async () => {
+test('a character that is split between two chunks is decoded correctly', async () => {
   const bytes = Buffer.from('{"état":"bien"}');
   const url = await serve(
     createServer((_, response) => {
@@ -170,7 +172,7 @@ test('text that comes in pieces is read as it was written', async () => {
   expect(await probeOf(target(url, { expect: expected })).run()).toMatchObject({ ok: true });
 });
 
-test('a service that goes by a host name is probed under it', async () => {
+test('probes use the host name of the service', async () => {
   const config = parseConfig(`
 version: 1
 site: { id: main }
@@ -194,7 +196,7 @@ services:
   expect(hosts).toEqual(['shop.example']);
 });
 
-test('a server that announces the close after each answer gives no hint', async () => {
+test('a close that the server announced is not a hint', async () => {
   const url = await serve(createServer((_, response) => response.setHeader('connection', 'close').end('ok')));
   let hints = 0;
   const probe = probeOf(target(url), () => hints++);
@@ -203,7 +205,7 @@ test('a server that announces the close after each answer gives no hint', async 
   expect(hints).toBe(0);
 });
 
-test('HTTPS: the authority is checked, the client certificate is shown, the timing is split', async () => {
+test('HTTPS: the authority is verified, the client certificate is sent, and the timing has its phases', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-probe-'));
   cleanups.push(() => rmSync(folder, { recursive: true }));
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')];
@@ -232,7 +234,7 @@ test('HTTPS: the authority is checked, the client certificate is shown, the timi
   expect((await probeOf(target(url)).run()).error).toContain('self-signed');
   expect((await probeOf(target(url, { tls: { ca: cert, serverName: 'gs.test' } })).run()).ok).toBe(false);
 
-  // Certificates are read anew with every connection; while they are being replaced the last ones do.
+  // Certificates are read again for every connection; while they cannot be read, the last ones are used.
   let now = 0;
   const renewing = createHttpProbe(
     target(url, { tls }),
@@ -251,7 +253,7 @@ test('HTTPS: the authority is checked, the client certificate is shown, the timi
   expect((await renewing.run()).ok).toBe(true);
 });
 
-test('TCP: accepted or refused', async () => {
+test('TCP: an accepted connection passes, a refused one fails', async () => {
   const server = createTcpServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   cleanups.push(() => server.close());
@@ -262,7 +264,7 @@ test('TCP: accepted or refused', async () => {
   );
 });
 
-test('a process that was held up sees what has happened before it calls an instance silent', async () => {
+test('after a stall of the process, pending data is read before a probe times out', async () => {
   const server = createTcpServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   cleanups.push(() => server.close());
@@ -273,7 +275,7 @@ test('a process that was held up sees what has happened before it calls an insta
   expect(await run).toMatchObject({ ok: true });
 });
 
-test('the prober asks at once when the instance ends the connection, long before the interval', async () => {
+test('the prober probes at once when the instance closes the connection', async () => {
   const server = createServer((_, response) => response.end('ok'));
   const url = await serve(server);
   const results: boolean[] = [];

@@ -7,7 +7,7 @@ import { expect, test } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { eventually } from '../harness/eventually.ts';
 
-/** An agent's configuration that needs nothing else on this machine. */
+/** A configuration that needs no other program. */
 async function configFile(folder: string): Promise<string> {
   const file = join(folder, 'acgs-lb.yaml');
   const config = {
@@ -24,11 +24,11 @@ async function configFile(folder: string): Promise<string> {
   return file;
 }
 
-test('a hang-up while the agent starts ends nothing; once it runs, the file is read again', async () => {
+test('SIGHUP is ignored while the agent starts, and reloads the file afterwards', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-signals-'));
   const state = join(folder, 'state');
   await mkdir(state);
-  // What the agent reads first of all: as a pipe it holds the agent there, until somebody writes into it.
+  // The agent reads this file first. Because it is a pipe, the agent waits until the test writes to it.
   const pipe = join(state, 'judged.json');
   execFileSync('mkfifo', [pipe]);
   const child = spawn(
@@ -38,22 +38,23 @@ test('a hang-up while the agent starts ends nothing; once it runs, the file is r
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...{ PATH: process.env.PATH, TMPDIR: process.env.TMPDIR },
-        ...{ ACGS_TOKEN: 'x', DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none' },
+        ACGS_TOKEN: 'x',
+        DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
       },
     },
   );
-  let said = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (said += text));
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
   const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
   try {
-    // Can be opened only while the agent waits at the other end.
+    // Opening succeeds only while the agent reads.
     const held = await eventually(() => open(pipe, constants.O_WRONLY | constants.O_NONBLOCK));
     child.kill('SIGHUP');
-    await eventually(() => expect(said).toContain('SIGHUP while starting'));
+    await eventually(() => expect(output).toContain('SIGHUP ignored while starting'));
     await held.close();
-    await eventually(() => expect(said).toContain('"agent started"'));
+    await eventually(() => expect(output).toContain('"agent started"'));
     child.kill('SIGHUP');
-    await eventually(() => expect(said).toContain('configuration read again'));
+    await eventually(() => expect(output).toContain('configuration reloaded'));
     child.kill('SIGTERM');
     expect(await ended).toBe(0);
   } finally {
@@ -63,10 +64,10 @@ test('a hang-up while the agent starts ends nothing; once it runs, the file is r
   }
 }, 120_000);
 
-test('a file or folder that cannot be used is told in one line, and nothing starts', async () => {
+test('a file or folder that cannot be used is reported in one line, and the agent does not start', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-signals-'));
   const file = await configFile(folder);
-  const told = (...args: string[]) => {
+  const run = (...args: string[]) => {
     const env = { PATH: process.env.PATH, ACGS_TOKEN: 'x' };
     const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', ...args], {
       env,
@@ -75,13 +76,13 @@ test('a file or folder that cannot be used is told in one line, and nothing star
     return [status, stderr];
   };
   const missing = join(folder, 'none.yaml');
-  expect(told('--config', missing)).toEqual([2, `--config ${missing}: cannot be read (ENOENT)\n`]);
-  const state = (path: string, code: string) => {
+  expect(run('--config', missing)).toEqual([2, `--config ${missing}: cannot be read (ENOENT)\n`]);
+  const expectRefused = (path: string, code: string) => {
     const line = `--state-dir ${path}: cannot be used as a folder (${code})\n`;
-    expect(told('--config', file, '--state-dir', path)).toEqual([2, line]);
+    expect(run('--config', file, '--state-dir', path)).toEqual([2, line]);
   };
-  state(file, 'EEXIST');
-  state(join(file, 'state'), 'ENOTDIR');
-  state('/proc/none/state', 'ENOENT');
+  expectRefused(file, 'EEXIST');
+  expectRefused(join(file, 'state'), 'ENOTDIR');
+  expectRefused('/proc/none/state', 'ENOENT');
   await rm(folder, { recursive: true });
 }, 120_000);

@@ -43,6 +43,6 @@ test('an address in use is an error', async () => {
   const port = await freePort();
   check = await startAgentCheckServer(`127.0.0.1:${port}`, () => null);
   await expect(startAgentCheckServer(`127.0.0.1:${port}`, () => null)).rejects.toThrow(
-    'is taken by another process',
+    'is in use by another process',
   );
 });
