@@ -23,16 +23,16 @@ export interface ReportInput {
   /** Hours, or days with hours at the edges. */
   rollups: readonly Rollup[];
   bucket: number;
-  /** For each service (instance '') and instance: hours known, and hours with availability samples. */
+  /** For each service (instance '') and instance: hours with data, and hours with availability samples. */
   hours: readonly { service: string; instance: string; known: number; sampled: number }[];
   events: readonly StateEvent[];
   breakers: readonly { service: string; instance: string; at: number; reason: string }[];
   alerts: readonly AlertReport[];
-  /** Rows of these times were adopted from another program. */
+  /** Rows up to this time were imported from the original program. */
   adoptedUntil: number | null;
 }
 
-/** Up to two weeks by the hour, beyond by the day: a chart of about 300 points reads best, and the database reads least. */
+/** Hours up to two weeks, days beyond: about 300 points per chart at most. */
 export const bucketFor = (days: number): number => (days <= 14 ? HOUR_SECONDS : DAY_SECONDS);
 
 export function buildReport(input: ReportInput): Report {
@@ -92,9 +92,16 @@ export function buildReport(input: ReportInput): Report {
   instances.sort((a, b) => (b.latency?.p95 ?? -1) - (a.latency?.p95 ?? -1));
 
   return {
-    ...{ site: input.site, from, to, generatedAt: input.generatedAt, bucket, targets },
+    site: input.site,
+    from,
+    to,
+    generatedAt: input.generatedAt,
+    bucket,
+    targets,
     total: totalOf(rollups, services, seriesOf, input),
-    ...{ services, instances, incidents },
+    services,
+    instances,
+    incidents,
     breakers: breakersOf(input.breakers),
     breakerSeries: starts.map((start, index) => ({
       start,
@@ -106,8 +113,8 @@ export function buildReport(input: ReportInput): Report {
 }
 
 /**
- * A service's own latency is what its clients saw, where that was recorded for most of its requests; elsewhere that of
- * its instances together.
+ * The latency of a service is that of its clients, where it was recorded for at least half as many requests as its
+ * instances answered. Elsewhere it is the latency of its instances.
  */
 function withClientLatency(rollups: readonly Rollup[]): Rollup[] {
   const inner = grouped(
@@ -136,7 +143,7 @@ function grouped(rollups: readonly Rollup[], keyOf: (rollup: Rollup) => string):
   return sums;
 }
 
-/** Buckets are whole UTC hours or days; the first begins at `from`. */
+/** Buckets are whole UTC hours or days; the first starts at `from`. */
 const bucketOf = (start: number, from: number, bucket: number): number =>
   Math.max(Math.floor(start / bucket) * bucket, from);
 
@@ -146,7 +153,7 @@ function bucketStarts(from: number, to: number, bucket: number): number[] {
   return starts;
 }
 
-/** Peaks of services do not fall together, so the total's peak is that of its buckets' means. */
+/** Services peak at different times, so the peak of the total is the highest mean of a bucket. */
 function totalOf(
   rollups: readonly Rollup[],
   services: readonly ServiceReport[],
@@ -184,31 +191,31 @@ function notesOf(
   const means = services.filter(({ latency }) => latency?.basis === 'means');
   if (means.length > 0) {
     notes.push(
-      `Latency of ${names(means)}: percentiles of ten-second means weighted by requests, because single requests were not recorded; true percentiles are higher.`,
+      `Latency of ${names(means)}: percentiles of ten-second means, because single requests were not recorded; true percentiles are higher.`,
     );
   }
   const counted = services.filter(({ availability }) => availability?.basis === 'requests');
   if (counted.length > 0) {
     notes.push(
-      `Availability of ${names(counted)}: the share of requests that succeeded, because uptime was not sampled.`,
+      `Availability of ${names(counted)}: share of successful requests, because uptime was not sampled.`,
     );
   }
   const least = Math.min(1, ...services.map(({ coverage }) => coverage));
   if (least < 0.99) {
     notes.push(
-      `History covers ${(least * 100).toFixed(least < 0.1 ? 1 : 0)} % of the period; what was not recorded is shown as a gap and counts neither as up nor as down.`,
+      `History covers ${(least * 100).toFixed(least < 0.1 ? 1 : 0)} % of the period. Gaps count neither as up nor as down.`,
     );
   }
   if (input.adoptedUntil !== null && input.adoptedUntil > input.from) {
     const until = new Date(input.adoptedUntil * 1000).toISOString().slice(0, 16).replace('T', ' ');
     notes.push(
-      `Until ${until} UTC the rows come from the original system: running totals every 30 s with latencies of its health checks, not of requests.`,
+      `Rows before ${until} UTC come from the original system: totals every 30 s, with latencies of health checks instead of requests.`,
     );
   }
   const maintenance = incidents.filter(({ kind }) => kind === 'maintenance').length;
   if (maintenance > 0)
     notes.push(
-      `An operator took an instance out ${maintenance === 1 ? 'once' : `${maintenance} times`}; not counted as incidents.`,
+      `Maintenance by an operator (${maintenance === 1 ? 'once' : `${maintenance} times`}) does not count as an incident.`,
     );
   return notes;
 }

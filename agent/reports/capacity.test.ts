@@ -6,36 +6,32 @@ import { reviewCapacity, reviewedMonth } from './capacity.ts';
 
 const DAY = 86_400;
 const plain: Terminal = {
-  ...{
-    write() {},
-    error() {},
-    progressLine() {},
-    showsProgress: false,
-    rows: 24,
-    interactive: false,
-    columns: 80,
-  },
+  write() {},
+  error() {},
+  progressLine() {},
+  showsProgress: false,
+  rows: 24,
+  interactive: false,
+  columns: 80,
   paint: (_, text) => text,
 };
 const at = (year: number, month: number, day = 1) => Date.UTC(year, month - 1, day) / 1000;
 
-/** A peak hour a day, the first; each request takes a second. */
+/** One busy hour per day, the first; each request takes one second. */
 const peaks = (from: number, rates: readonly number[]) =>
   rates.map((rate, index) => {
     const start = from + index * DAY;
     return {
       ...emptyRollup(start, 'gs', ''),
-      ...{
-        rows: 360,
-        requests: rate * 3_600,
-        responseTimeSum: rate * 3_600,
-        peakRate: rate,
-        peakConcurrency: Math.ceil(rate),
-      },
+      rows: 360,
+      requests: rate * 3_600,
+      responseTimeSum: rate * 3_600,
+      peakRate: rate,
+      peakConcurrency: Math.ceil(rate),
     };
   });
 
-/** Rate grows by `perDay`, weekends at half. */
+/** The rate grows by `perDay`; weekends have half of it. */
 const history = (from: number, days: number, perDay: number) =>
   peaks(
     from,
@@ -47,19 +43,21 @@ const history = (from: number, days: number, perDay: number) =>
 
 const review = (days: number, perDay: number, maxconn = 30) =>
   reviewCapacity({
-    ...{ site: 'main', month: 11, now: at(2026, 11, 24) + 5_000 },
+    site: 'main',
+    month: 11,
+    now: at(2026, 11, 24) + 5_000,
     hours: history(at(2026, 11, 24) - days * DAY, days, perDay),
     services: [{ service: 'gs', instances: 2, maxconn }],
   }).services[0];
 
 describe('capacity', () => {
-  it('takes the latest such month that has begun', () => {
+  it('reviews the latest month of that number that has started', () => {
     const now = at(2026, 11, 24);
     expect(reviewedMonth(11, now)).toEqual({ from: at(2026, 11), to: now, forecastTo: at(2027, 3) });
     expect(reviewedMonth(12, now)).toEqual({ from: at(2025, 12), to: at(2026, 1), forecastTo: at(2026, 4) });
   });
 
-  it('names the day a growing service is full, and how many instances keep it from that', () => {
+  it('names the day on which a growing service runs out of capacity, and the instances to add', () => {
     const gs = review(100, 0.3);
     if (!gs || gs.refused !== undefined) throw new Error(gs?.refused);
     // 50 at once on the last day, 0.3 more each: 60 after about 34 days, give or take the damping.
@@ -71,9 +69,11 @@ describe('capacity', () => {
     expect(gs.review.littleConcurrency).toBeCloseTo(gs.review.peakRate);
   });
 
-  it('says so when capacity is passed already', () => {
+  it('says so when demand already exceeds capacity', () => {
     const capacity = reviewCapacity({
-      ...{ site: 'main', month: 11, now: at(2026, 11, 24) },
+      site: 'main',
+      month: 11,
+      now: at(2026, 11, 24),
       hours: history(at(2026, 11, 24) - 40 * DAY, 40, 1),
       services: [{ service: 'gs', instances: 1, maxconn: 10 }],
     });
@@ -82,23 +82,26 @@ describe('capacity', () => {
     );
   });
 
-  it('leaves a steady service alone', () => {
+  it('suggests no change for a steady service', () => {
     const gs = review(100, 0, 100);
     expect(gs).toMatchObject({ exhaustion: { expected: null, upper: null }, instancesToAdd: 0 });
   });
 
-  it('refuses with the reason when history is too short or mostly holes', () => {
+  it('refuses with the reason when history is too short or has too many gaps', () => {
     expect(review(20, 0.3)?.refused).toContain('20 full days before 2026-11-24');
     expect(review(0, 0)?.refused).toContain('none at all');
     const hours = history(at(2026, 9), 80, 0).filter((_, index) => index % 2 === 0);
     const [gs] = reviewCapacity({
-      ...{ site: 'main', month: 11, now: at(2026, 11, 24), hours },
+      site: 'main',
+      month: 11,
+      now: at(2026, 11, 24),
+      hours,
       services: [{ service: 'gs', instances: 2, maxconn: 30 }],
     }).services;
-    expect(gs?.refused).toContain('holes');
+    expect(gs?.refused).toContain('gaps');
   });
 
-  it('counts no day that history began in the middle of', () => {
+  it('does not count a partial first day of history', () => {
     const [first, ...rest] = history(at(2026, 11, 24) - 28 * DAY, 28, 0.3);
     if (!first) throw new Error('no history');
     const hours = [{ ...first, start: first.start + 20 * 3_600 }, ...rest];
@@ -115,9 +118,11 @@ describe('capacity', () => {
     ['a sudden growth', (day: number) => (day < 80 ? 1 : Math.exp((day - 80) * 0.3))],
     ['a sudden end', (day: number) => (day > 90 ? 0 : 50)],
     ['every other day', (day: number) => (day % 2 ? 100 : 0)],
-  ])('shows figures, never below zero: %s', (_name, rate) => {
+  ])('shows finite numbers of at least zero: %s', (_name, rate) => {
     const capacity = reviewCapacity({
-      ...{ site: 'main', month: 11, now: at(2026, 11, 24) },
+      site: 'main',
+      month: 11,
+      now: at(2026, 11, 24),
       hours: peaks(
         at(2026, 11, 24) - 100 * DAY,
         Array.from({ length: 100 }, (_, day) => rate(day)),
@@ -135,7 +140,7 @@ describe('capacity', () => {
     expect(formatCapacity(capacity, plain)).not.toMatch(/NaN|Infinity|undefined/);
   });
 
-  it('tells a reason that several services share once', () => {
+  it('prints a reason that several services share once', () => {
     const services = ['gs', 'ac'].map((service) => ({ service, instances: 2, maxconn: 30 }));
     const capacity = reviewCapacity({
       site: 'main',

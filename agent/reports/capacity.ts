@@ -2,10 +2,10 @@ import type { Rollup } from '../history/rollups/rollup.ts';
 import { DAY_SECONDS } from '../history/rollups/run.ts';
 import { type BackTest, type ForecastMethod, forecast, minimumValues } from './forecast/forecast.ts';
 
-/** What `acgs-lb capacity` knows. Times are epoch seconds, rates requests per second. */
+/** The data of `acgs-lb capacity`. Times are epoch seconds, rates requests per second. */
 export interface Capacity {
   site: string;
-  /** The month reviewed: first second, and first second after it (or now). */
+  /** Start of the reviewed month, and its end or now. */
   from: number;
   to: number;
   forecastTo: number;
@@ -25,28 +25,28 @@ export type ServiceCapacity = { service: string; instances: number; maxconn: num
       };
       rate: CapacityForecast;
       concurrency: CapacityForecast;
-      /** First day on which the expected, or the upper, peak of concurrency passes capacity; null within the forecast. */
+      /** First day on which the expected (or upper) peak of concurrency exceeds capacity; null if none. */
       exhaustion: { expected: number | null; upper: number | null };
-      /** So that the upper bound stays within `HEADROOM` of capacity. */
+      /** Keeps the upper bound within `MAX_UTILIZATION` of capacity. */
       instancesToAdd: number;
-      /** Days of history used, and how many of them had to be filled in. */
+      /** Days of history, and how many of them were interpolated. */
       history: { days: number; filled: number };
     }
 );
 
 export interface CapacityForecast {
-  /** 'from-rate': the forecast rate times the time a request takes, by Little's law. */
+  /** `from-rate`: forecast rate × response time (Little's law). */
   method: ForecastMethod | 'from-rate';
   backTest: BackTest;
-  /** Highest day of each of the three months (of the rest of the reviewed one too): expected and 90 % interval. */
+  /** Highest day of each month, the rest of the reviewed one included: expected value and 90 % interval. */
   months: { start: number; peak: number; lower: number; upper: number }[];
   days: { start: number; value: number; lower: number; upper: number }[];
 }
 
-/** Share of capacity a forecast may fill: queues grow without bound towards 100 %. */
+/** Share of capacity that a forecast may use: queues grow without bound towards 100 %. */
 export const MAX_UTILIZATION = 0.8;
 const WEEK = 7;
-/** More holes than this share and what is learnt is mostly guesses. */
+/** With more missing days than this, a forecast would rest on interpolated values. */
 const MAX_FILLED = 0.25;
 
 export interface CapacityInput {
@@ -57,11 +57,11 @@ export interface CapacityInput {
   /** Hours of services (instance ''), oldest first, as far back as they go. */
   hours: readonly Rollup[];
   services: readonly { service: string; instances: number; maxconn: number }[];
-  /** Told before each service: a forecast computes for a good part of a second. */
+  /** Called before each service: a forecast takes a good part of a second. */
   onService?: (done: number, total: number) => void;
 }
 
-/** The latest such month that has begun, and where the three months after it end. */
+/** The latest month of this number that has started, and the end of the three months after it. */
 export function reviewedMonth(month: number, now: number): { from: number; to: number; forecastTo: number } {
   const today = new Date(now * 1000);
   const year = today.getUTCFullYear() - (month > today.getUTCMonth() + 1 ? 1 : 0);
@@ -88,7 +88,7 @@ function reviewService(
   { instances, maxconn }: { instances: number; maxconn: number },
   { from, to, forecastTo }: { from: number; to: number; forecastTo: number },
 ) {
-  // Whole days only: half of today has half of its peak, and so has the day on which history begins.
+  // Whole days only: the peak of a partial day may be missing.
   const end = Math.floor(to / DAY_SECONDS) * DAY_SECONDS;
   const begins = Math.ceil((hours.find(({ rows }) => rows > 0)?.start ?? 0) / DAY_SECONDS) * DAY_SECONDS;
   const known = dailyPeaks(hours.filter(({ start }) => start >= begins && start < end));
@@ -99,13 +99,13 @@ function reviewService(
     const when =
       first === undefined ? '' : `; try again after ${iso(first + minimumValues(WEEK) * DAY_SECONDS)}`;
     return {
-      refused: `history is too short: ${days} full days before ${iso(end)} (${since}), ${minimumValues(WEEK)} are needed (three weeks to learn from, one to be tried on)${when}`,
+      refused: `history is too short: ${days} full days before ${iso(end)} (${since}); a forecast needs ${minimumValues(WEEK)}, three weeks to train on and one to test on${when}`,
     };
   }
   const filled = days - known.size;
   if (filled > days * MAX_FILLED) {
     return {
-      refused: `history has too many holes: ${filled} of ${days} days ${since} are missing, at most a quarter may`,
+      refused: `history has too many gaps: ${filled} of ${days} days ${since} are missing; at most a quarter may be missing`,
     };
   }
   const horizon = Math.round((forecastTo - end) / DAY_SECONDS);
@@ -117,7 +117,9 @@ function reviewService(
     );
     const daily = points.map((value, index) => ({
       start: end + index * DAY_SECONDS,
-      ...{ value, lower: lower[index] ?? 0, upper: upper[index] ?? 0 },
+      value,
+      lower: lower[index] ?? 0,
+      upper: upper[index] ?? 0,
     }));
     return { method, backTest, months: byMonth(daily), days: daily };
   };
@@ -149,8 +151,8 @@ function reviewService(
 }
 
 /**
- * Concurrency is a small whole number whose steps hide a trend: where nothing better than repeating last week was found in
- * it, but a trend was found in the rate, the rate leads: L = λ·W with W as the last four weeks had it (their median).
+ * Concurrency is a small integer whose steps can hide a trend. When its best forecast repeats last week but the rate has
+ * a trend, concurrency follows the rate: L = λ·W, where W is the median of the last four weeks.
  */
 function fromRate(
   own: CapacityForecast,
@@ -165,7 +167,10 @@ function fromRate(
     .sort((a, b) => a - b);
   const seconds = ratios[Math.floor(ratios.length / 2)] ?? 0;
   const days = rate.days.map(({ start, value, lower, upper }) => ({
-    ...{ start, value: value * seconds, lower: lower * seconds, upper: upper * seconds },
+    start,
+    value: value * seconds,
+    lower: lower * seconds,
+    upper: upper * seconds,
   }));
   return { method: 'from-rate', backTest: own.backTest, months: byMonth(days), days };
 }
@@ -174,11 +179,11 @@ interface DayPeak {
   rate: number;
   measured: number;
   little: number;
-  /** The higher of both: a gauge read every ten seconds misses short peaks, Little's law misses queues of them. */
+  /** The higher of both: a gauge read every ten seconds misses short peaks, Little's law misses queues. */
   concurrency: number;
 }
 
-/** By day. Little's law, hour by hour: concurrency = arrival rate × time in the system, here peak rate × mean time. */
+/** Peaks by day. Little's law for each hour: concurrency = peak rate × mean response time. */
 function dailyPeaks(hours: readonly Rollup[]): Map<number, DayPeak> {
   const days = new Map<number, DayPeak>();
   for (const hour of hours) {
@@ -194,13 +199,13 @@ function dailyPeaks(hours: readonly Rollup[]): Map<number, DayPeak> {
   return new Map([...days].sort(([a], [b]) => a - b));
 }
 
-/** Request-weighted, seconds. */
+/** Mean response time in seconds, weighted by requests. */
 function meanResponse(hours: readonly Rollup[]): number {
   const requests = hours.reduce((sum, hour) => sum + hour.requests, 0);
   return requests > 0 ? hours.reduce((sum, hour) => sum + hour.responseTimeSum, 0) / requests : 0;
 }
 
-/** A missing day takes the mean of the same weekday before and after it. */
+/** A missing day gets the mean of the same weekday before and after it. */
 function fill(
   known: ReadonlyMap<number, DayPeak>,
   first: number,

@@ -1,13 +1,21 @@
 import type { Report } from './report.ts';
 
 const HEAD = [
-  ...['service', 'start', 'requests', 'failures', 'mean_rate_per_s', 'peak_rate_per_s'],
-  ...['p50_ms', 'p95_ms', 'p99_ms', 'availability'],
+  'service',
+  'start',
+  'requests',
+  'failures',
+  'mean_rate_per_s',
+  'peak_rate_per_s',
+  'p50_ms',
+  'p95_ms',
+  'p99_ms',
+  'availability',
 ] as const;
 
 /**
- * One line a service and bucket (RFC 4180), start in ISO 8601 UTC; what is unknown is empty. Then one line a service
- * with start `total`.
+ * RFC 4180. For each service one line per bucket, with `start` in ISO 8601 UTC, then a line with start `total`. Unknown
+ * values are empty.
  */
 export function reportCsv(report: Report): string {
   const lines: string[][] = [[...HEAD]];
@@ -44,7 +52,7 @@ export function reportCsv(report: Report): string {
 const number = (value: number | null | undefined): string =>
   value === null || value === undefined ? '' : String(Number(value.toPrecision(8)));
 
-/** Quoted where the format needs it; a leading formula sign is defused, since spreadsheets would run it. */
+/** Quotes where RFC 4180 requires it, and neutralizes formulas, which a spreadsheet would run. */
 function field(text: string): string {
   const safe = /^[=+@\t\r-]/.test(text) ? `'${text}` : text;
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;

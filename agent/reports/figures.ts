@@ -3,12 +3,12 @@ import type { Rollup } from '../history/rollups/rollup.ts';
 import { HOUR_SECONDS } from '../history/rollups/run.ts';
 import type { AvailabilityFigure, LatencyFigure, ReportFigures, ReportPoint } from './report.ts';
 
-/** Sketches of single requests speak for a span when they hold at least this share of its requests. */
-const ENOUGH = 0.5;
+/** Percentiles come from single requests when at least this share of them was timed. */
+const MIN_TIMED_SHARE = 0.5;
 
 export function percentiles(rollup: Rollup): LatencyFigure | null {
   const { latency, means, requests } = rollup;
-  const exact = latency && latency.count > 0 && latency.count >= ENOUGH * requests;
+  const exact = latency && latency.count > 0 && latency.count >= MIN_TIMED_SHARE * requests;
   if (exact) return read(latency, 'requests');
   if (means && means.count > 0) return read(means, 'means');
   return latency && latency.count > 0 ? read(latency, 'requests') : null;
@@ -20,8 +20,8 @@ function read(sketch: Sketch, basis: LatencyFigure['basis']): LatencyFigure {
 }
 
 /**
- * Against `target` (fraction). Time where the rollup was sampled; `observedSeconds` is how long that was, since a time
- * nobody looked is neither up nor down. Else by requests.
+ * Availability against `target` (a fraction): by time where the rollup has samples, else by requests. Only the
+ * `observedSeconds` with samples count; the rest is neither up nor down.
  */
 export function availability(
   rollup: Rollup,
@@ -53,9 +53,9 @@ function budget(
 }
 
 export interface RollupSpan {
-  /** All of the period in one. */
+  /** Totals of the period. */
   whole: Rollup;
-  /** Hours of which anything is known, and of these, those with availability samples. */
+  /** Hours with data, and hours with availability samples. */
   known: number;
   sampled: number;
   /** Hours of the period. */
@@ -80,12 +80,20 @@ export function toFigures(
   };
 }
 
-/** A bucket's point; `rollup` absent when nothing is known of it. */
+/** The point of one bucket; `rollup` is undefined when the bucket has no data. */
 export function toPoint(start: number, seconds: number, rollup: Rollup | undefined): ReportPoint {
   if (!rollup || (rollup.rows === 0 && rollup.samples === 0)) {
     return {
-      ...{ start, gap: true, requests: null, failures: null, meanRate: null, peakRate: null },
-      ...{ p50: null, p95: null, p99: null, availability: null },
+      start,
+      gap: true,
+      requests: null,
+      failures: null,
+      meanRate: null,
+      peakRate: null,
+      p50: null,
+      p95: null,
+      p99: null,
+      availability: null,
     };
   }
   const latency = percentiles(rollup);

@@ -1,4 +1,4 @@
-/** Figures as people read them; the same in the terminal and on the page. */
+/** Number formats for the terminal and the page. */
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const fine = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
@@ -7,17 +7,17 @@ export const NONE = '–';
 
 export const count = (value: number | null): string => (value === null ? NONE : whole.format(value));
 
-/** Three significant digits, or whole from 100 on. */
+/** Three significant digits; whole numbers from 100. */
 export const amount = (value: number | null): string =>
   value === null ? NONE : Math.abs(value) >= 100 ? whole.format(value) : fine.format(value);
 
-/** A latency without its unit. HAProxy counts whole milliseconds, so a sketch's trace of zero is no figure to show. */
+/** A latency without its unit. HAProxy measures whole milliseconds, so a sketch value near zero means 0. */
 export const milliseconds = (value: number | null): string =>
   value !== null && value < 0.05 ? '0' : amount(value);
 
 export const ms = (value: number | null): string => (value === null ? NONE : `${amount(value)} ms`);
 
-/** 0.9995 → "99.95 %". As many digits as keep it from being rounded up to a target it missed. */
+/** 0.9995 → "99.95 %". Rounds down, so that a missed target never looks met. */
 export function percent(ratio: number | null, digits = 2): string {
   if (ratio === null) return NONE;
   const factor = 10 ** (digits + 2);
@@ -25,7 +25,7 @@ export function percent(ratio: number | null, digits = 2): string {
   return `${(shown * 100).toFixed(digits)} %`;
 }
 
-/** An error rate or a share used: ordinary rounding. */
+/** An error rate or a share, rounded to nearest. */
 export function share(ratio: number | null): string {
   if (ratio === null) return NONE;
   if (!Number.isFinite(ratio)) return 'all';

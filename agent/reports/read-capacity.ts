@@ -4,12 +4,12 @@ import { DAY_SECONDS } from '../history/rollups/run.ts';
 import type { Queryable } from '../history/sql/database.ts';
 import { type Capacity, reviewCapacity, reviewedMonth } from './capacity.ts';
 
-/** Longer history teaches nothing about the next quarter, and costs seconds. */
+/** Older history does not improve the forecast of a quarter, and takes seconds to read. */
 const HISTORY = 400 * DAY_SECONDS;
 
 /**
- * Instances are those that history knew on the last day before the end of the month (so that registered ones count, and
- * past months are held against what they had); the configuration's where it knew none.
+ * Counts the instances that history has for the last day of the month, so registered instances count and a past month
+ * keeps its own number. Without history, counts the configured instances.
  */
 export async function readCapacity(
   database: Queryable,
@@ -25,7 +25,9 @@ export async function readCapacity(
   const seen = new Map(rows.map(({ service, instances }) => [service, instances]));
   const all = await readRollups(database, { from: to - HISTORY, to, by: 'hour', sketches: false });
   return reviewCapacity({
-    ...{ site: config.site.id, month, now },
+    site: config.site.id,
+    month,
+    now,
     ...(onService && { onService }),
     hours: all.filter(({ instance }) => instance === ''),
     services: Object.values(config.services).map(({ id, maxconn, instances }) => ({

@@ -14,7 +14,7 @@ export interface ReportOptions {
   targets: ReportTargets;
 }
 
-/** The guide's targets as the configuration has them. */
+/** The targets of the configuration. */
 export function targetsOf(config: Config): ReportTargets {
   const { availabilityPercent, p95Ms, errorPercent } = config.monitor.thresholds;
   return {
@@ -24,7 +24,7 @@ export function targetsOf(config: Config): ReportTargets {
   };
 }
 
-/** Reads roll-ups and events, never raw rows. The period begins at a full hour, or for daily charts at a full UTC day. */
+/** Reads rollups and events, no raw rows. The period starts at a full hour. */
 export async function readReport(database: Queryable, options: ReportOptions): Promise<Report> {
   const { days, now, site, targets } = options;
   const bucket = bucketFor(days);
@@ -32,7 +32,12 @@ export async function readReport(database: Queryable, options: ReportOptions): P
   const from = Math.floor((now - days * DAY_SECONDS) / HOUR_SECONDS) * HOUR_SECONDS;
   const by = bucket === DAY_SECONDS ? 'day' : 'hour';
   return buildReport({
-    ...{ site, from, to, generatedAt: now, targets, bucket },
+    site,
+    from,
+    to,
+    generatedAt: now,
+    targets,
+    bucket,
     rollups: await readRollups(database, { from, to, by }),
     hours: await knownHours(database, from, to),
     events: await stateEvents(database, from, to),
@@ -58,9 +63,9 @@ async function knownHours(database: Queryable, from: number, to: number) {
 }
 
 /**
- * What happened in the period and, for each instance, the last of each kind before it. Before an instance's first state
- * event (history of the original, one that never served) its health history stands in. What was asked of one that has been
- * taken away since does not hold for the one that came under its name.
+ * Events in the period and, for each instance, the last state event and the last operator event before it. The health
+ * history stands in before the first state event of an instance, as in history of the original program. Events from
+ * before the last registration of an instance do not count: they belong to an earlier instance of that name.
  */
 async function stateEvents(database: Queryable, from: number, to: number): Promise<StateEvent[]> {
   const { rows } = await database.query<StateEvent & Record<string, unknown>>(

@@ -12,15 +12,13 @@ import { findIncidents, type StateEvent } from './incidents.ts';
 import { verdict } from './verdict.ts';
 
 const plain: Terminal = {
-  ...{
-    write() {},
-    error() {},
-    progressLine() {},
-    showsProgress: false,
-    rows: 24,
-    interactive: false,
-    columns: 100,
-  },
+  write() {},
+  error() {},
+  progressLine() {},
+  showsProgress: false,
+  rows: 24,
+  interactive: false,
+  columns: 100,
   paint: (_, text) => text,
 };
 const HOUR = 3_600;
@@ -32,24 +30,35 @@ const hour = (index: number, instance: string, change: Partial<Rollup> = {}): Ro
   addToSketch(latency, 900, 1);
   return {
     ...emptyRollup(FROM + index * HOUR, 'gs', instance),
-    ...{ rows: 360, requests: 100, failures: 1, samples: 100, upSamples: 100 },
+    rows: 360,
+    requests: 100,
+    failures: 1,
+    samples: 100,
+    upSamples: 100,
     ...(instance && { latency }),
     ...change,
   };
 };
 
 const input = (change: Partial<ReportInput> = {}): ReportInput => ({
-  ...{ site: 'main', from: FROM, to: FROM + 4 * HOUR, generatedAt: FROM + 4 * HOUR, bucket: HOUR },
+  site: 'main',
+  from: FROM,
+  to: FROM + 4 * HOUR,
+  generatedAt: FROM + 4 * HOUR,
+  bucket: HOUR,
   targets: { availability: 0.999, p95Ms: 500, errorRate: 0.02 },
   // The third hour is missing.
   rollups: [0, 1, 3].flatMap((index) => [hour(index, ''), hour(index, 'gs-1')]),
   hours: ['', 'gs-1'].map((instance) => ({ service: 'gs', instance, known: 3, sampled: 3 })),
-  ...{ events: [], breakers: [], alerts: [], adoptedUntil: null },
+  events: [],
+  breakers: [],
+  alerts: [],
+  adoptedUntil: null,
   ...change,
 });
 
 describe('report', () => {
-  it('says what was, and shows a gap as a gap', () => {
+  it('sums the hours and shows a gap as a gap', () => {
     const report = buildReport(input());
     const [gs] = report.services;
     expect(gs).toMatchObject({ requests: 300, failures: 3, errorRate: 0.01, coverage: 0.75 });
@@ -71,7 +80,7 @@ describe('report', () => {
     expect(verdict(report)).toContain('availability by gs');
   });
 
-  it('says so when percentiles are of means and availability is of requests', () => {
+  it('notes percentiles of means and availability by requests', () => {
     const means = emptySketch();
     addToSketch(means, 50, 100);
     const bare = { samples: 0, upSamples: 0, latency: null, means };
@@ -83,7 +92,7 @@ describe('report', () => {
     expect(report.notes).toHaveLength(3);
   });
 
-  it('makes a page that fetches nothing and runs nothing, whatever names it is given', () => {
+  it('the page fetches nothing and runs nothing, even with hostile names', () => {
     const nasty = '<script>alert(1)</script>';
     const page = reportPage(
       buildReport(
@@ -95,19 +104,19 @@ describe('report', () => {
     expect(page).toContain('class="gapband"');
   });
 
-  it('shows no NaN, whatever was or was not recorded', () => {
+  it('shows no NaN, whatever data is missing', () => {
     const nothing = { rows: 0, requests: 0, failures: 0, samples: 0, upSamples: 0, latency: null };
     const cases: Partial<ReportInput>[] = [
       { rollups: [], hours: [] },
       { rollups: [hour(0, '', nothing), hour(0, 'gs-1', nothing)] },
-      // Watched, but asked nothing.
+      // Samples, but no requests.
       {
         rollups: [
           hour(0, '', { requests: 0, failures: 0 }),
           hour(0, 'gs-1', { requests: 0, failures: 0, latency: null }),
         ],
       },
-      // One request, which failed; and the period began just now.
+      // One failed request in a period of one second.
       { rollups: [hour(0, '', { requests: 1, failures: 1, samples: 1, upSamples: 0 })], to: FROM + 1 },
       { targets: { availability: 1, p95Ms: 500, errorRate: 0 } },
       { events: [{ service: 'gs', instance: 'gs-1', at: FROM + 1, what: 'down', reason: '' }] },
@@ -127,7 +136,7 @@ describe('report', () => {
     }
   });
 
-  it('defuses what a spreadsheet would run, and leaves numbers alone', () => {
+  it('neutralizes formulas in CSV, but not numbers', () => {
     const rollups = ['=1+2', '+1', '-1', '@a', '\t=1', 'a"b,c'].map((service) => ({
       ...hour(0, ''),
       service,
@@ -139,7 +148,7 @@ describe('report', () => {
     expect([...names].sort()).toEqual([`"a""b,c"`, "'\t=1", "'+1", "'-1", "'=1+2", "'@a"].sort());
   });
 
-  it('makes CSV with nothing where nothing is known', () => {
+  it('leaves unknown values empty in CSV', () => {
     const lines = reportCsv(buildReport(input())).trimEnd().split('\r\n');
     expect(lines).toHaveLength(6);
     expect(lines[3]).toBe('gs,2026-01-05T02:00:00.000Z,,,,,,,,');
@@ -148,7 +157,11 @@ describe('report', () => {
 
 describe('incidents', () => {
   const event = (instance: string, at: number, what: StateEvent['what'], reason = 'refused'): StateEvent => ({
-    ...{ service: 'gs', instance, at, what, reason },
+    service: 'gs',
+    instance,
+    at,
+    what,
+    reason,
   });
   const both = new Map([['gs', new Set(['gs-1', 'gs-2'])]]);
   const found = (events: StateEvent[], members = both) =>
@@ -158,7 +171,7 @@ describe('incidents', () => {
         ({ kind, instance, start, end, seconds }) => `${instance ?? ''} ${kind} ${start}-${end} ${seconds}`,
       );
 
-  it('are an outage only while no instance is left', () => {
+  it('an outage lasts while no instance is left', () => {
     expect(
       found([
         event('gs-1', 10, 'down'),
@@ -169,7 +182,7 @@ describe('incidents', () => {
     ).toEqual(['gs-1 down 10-50 40', ' outage 20-50 30', 'gs-2 down 20-60 40']);
   });
 
-  it('that began before the period or still last count for what is inside it', () => {
+  it('counts only the part of an incident inside the period', () => {
     expect(
       found([
         event('gs-1', -90, 'down'),
@@ -181,7 +194,7 @@ describe('incidents', () => {
     ).toEqual(['gs-1 down -50-5 5', 'gs-1 down 90-null 10']);
   });
 
-  it('are apart from maintenance, before and after it', () => {
+  it('separates maintenance from failures before and after it', () => {
     expect(
       found([
         event('gs-1', 10, 'maint'),
@@ -201,7 +214,7 @@ describe('incidents', () => {
     ]);
   });
 
-  it('end with the instance, which then keeps no service alive', () => {
+  it('a deregistered instance ends its incidents and keeps no service alive', () => {
     expect(
       found([
         event('gs-2', 10, 'gone'),
@@ -216,14 +229,14 @@ describe('incidents', () => {
   });
 });
 
-describe('figures for people', () => {
-  it('never round a missed target up to a met one', () => {
+describe('formatted numbers', () => {
+  it('never rounds a missed target up to a met one', () => {
     expect(percent(0.99899)).toBe('99.89 %');
     expect(percent(0.999999, 3)).toBe('99.999 %');
     expect(percent(1)).toBe('100.00 %');
   });
 
-  it('show a latency below what HAProxy can count as zero', () => {
+  it('shows a latency below the resolution of HAProxy as zero', () => {
     expect(milliseconds(0.00995)).toBe('0');
     expect(milliseconds(0.99)).toBe('0.99');
     expect(milliseconds(null)).toBe('–');

@@ -1,12 +1,12 @@
 import type { Incident } from './incidents.ts';
 
-/** What `acgs-lb report` knows; all its outputs are made from this and nothing else. Times are epoch seconds. */
+/** The data of `acgs-lb report`; every output format is made from it. Times are epoch seconds. */
 export interface Report {
   site: string;
   from: number;
   to: number;
   generatedAt: number;
-  /** Seconds each point of a series stands for. */
+  /** Seconds per point of a series. */
   bucket: number;
   targets: ReportTargets;
   /** All services together. */
@@ -20,7 +20,7 @@ export interface Report {
   /** Openings per bucket, all instances. */
   breakerSeries: { start: number; openings: number }[];
   alerts: AlertReport[];
-  /** What a reader must know to read the figures right. */
+  /** Caveats about the data. */
   notes: string[];
 }
 
@@ -34,7 +34,7 @@ export interface ReportTargets {
 export interface ReportFigures {
   requests: number;
   failures: number;
-  /** Null when nothing was asked. */
+  /** Null without requests. */
   errorRate: number | null;
   /** Requests per second. */
   meanRate: number;
@@ -42,11 +42,11 @@ export interface ReportFigures {
   peakConcurrency: number;
   latency: LatencyFigure | null;
   availability: AvailabilityFigure | null;
-  /** Share of the period's hours from which anything is known, 0–1. */
+  /** Share of the hours of the period that have data, 0–1. */
   coverage: number;
 }
 
-/** Milliseconds. `basis` 'means': of ten-second means weighted by requests, where single requests were not recorded. */
+/** Milliseconds. `basis` `means`: percentiles of ten-second means, used when single requests were not recorded. */
 export interface LatencyFigure {
   p50: number;
   p95: number;
@@ -56,8 +56,8 @@ export interface LatencyFigure {
 }
 
 /**
- * `basis` 'time': the share of samples in which it could serve; 'requests': the share of requests that succeeded, for
- * history without samples. `allowed` and `used` are the error budget and what is gone of it, in minutes or requests.
+ * `basis` `time`: the share of samples in which the service or instance could serve. `requests`: the share of successful
+ * requests, for history without samples. `allowed` and `used`: the error budget and its used part, in minutes or requests.
  */
 export interface AvailabilityFigure {
   basis: 'time' | 'requests';
@@ -74,7 +74,7 @@ export interface ServiceReport extends ReportFigures {
   incidents: number;
   outages: number;
   breakerOpenings: number;
-  /** One per bucket, without holes: an unknown bucket has nulls. */
+  /** One point per bucket; a bucket without data has nulls. */
   series: ReportPoint[];
 }
 
@@ -86,7 +86,7 @@ export interface InstanceReport extends ReportFigures {
 
 export interface ReportPoint {
   start: number;
-  /** Nothing is known of this bucket. */
+  /** The bucket has no data. */
   gap: boolean;
   requests: number | null;
   failures: number | null;

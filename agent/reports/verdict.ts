@@ -6,24 +6,24 @@ export interface MissedTargets {
   errors: string[];
 }
 
-/** Which services missed which target. A figure nobody has is no miss. */
+/** The services that missed each target. A service without data misses none. */
 export function missedTargets({ services, targets }: Pick<Report, 'services' | 'targets'>): MissedTargets {
-  const missing = (judge: (one: ReportFigures, targets: ReportTargets) => boolean) =>
-    services.filter((one) => judge(one, targets)).map(({ service }) => service);
+  const servicesThat = (miss: (one: ReportFigures, targets: ReportTargets) => boolean) =>
+    services.filter((one) => miss(one, targets)).map(({ service }) => service);
   return {
-    availability: missing(({ availability }) => (availability?.ratio ?? 1) < targets.availability),
-    p95: missing(({ latency }) => (latency?.p95 ?? 0) > targets.p95Ms),
-    errors: missing(({ errorRate }) => (errorRate ?? 0) > targets.errorRate),
+    availability: servicesThat(({ availability }) => (availability?.ratio ?? 1) < targets.availability),
+    p95: servicesThat(({ latency }) => (latency?.p95 ?? 0) > targets.p95Ms),
+    errors: servicesThat(({ errorRate }) => (errorRate ?? 0) > targets.errorRate),
   };
 }
 
-/** Whether every target was met by every service. */
+/** Whether every service met every target. */
 export const allTargetsMet = (report: Pick<Report, 'services' | 'targets'>): boolean =>
   Object.values(missedTargets(report)).every((list: string[]) => list.length === 0);
 
-/** One sentence that says whether all was well. */
+/** One sentence: whether the targets were met, and which service missed which. */
 export function verdict(report: Report): string {
-  if (report.services.length === 0) return 'Nothing was recorded in this period.';
+  if (report.services.length === 0) return 'There is no data for this period.';
   const { availability, p95, errors } = missedTargets(report);
   const parts = [
     ...(availability.length > 0 ? [`availability by ${availability.join(', ')}`] : []),

@@ -7,7 +7,7 @@ const random = (seed: number) => () => {
   return seed / 2 ** 32;
 };
 
-/** Hours with a daily and a weekly rhythm, a trend of 40 % over eight weeks, and noise of 5 %. */
+/** Hourly values with a daily and a weekly season, a trend of 40 % over eight weeks, and noise. */
 function hours(count: number, noise = 0.05): number[] {
   const next = random(7);
   return Array.from({ length: count }, (_, hour) => {
@@ -18,21 +18,21 @@ function hours(count: number, noise = 0.05): number[] {
 }
 
 describe('forecast', () => {
-  it('beats repeating last week on a rhythm with a trend', () => {
+  it('Holt-Winters beats the seasonal-naive method on a season with a trend', () => {
     const { method, backTest } = forecast(hours(8 * 168), 168, 168);
     expect(method).toBe('holt-winters');
     expect(backTest.mase['holt-winters']).toBeLessThan(0.8 * backTest.mase['seasonal-naive']);
     expect(backTest.lastError['holt-winters']).toBeLessThan(0.05);
   });
 
-  it('keeps to repeating last week where nothing better can be learnt', () => {
+  it('uses the seasonal-naive method when Holt-Winters is no better', () => {
     const flat = Array.from({ length: 70 }, (_, day) => [5, 6, 7, 6, 5, 2, 1][day % 7] ?? 0);
     const made = forecast(flat, 7, 14);
     expect(made.method).toBe('seasonal-naive');
     expect(made.points).toEqual([5, 6, 7, 6, 5, 2, 1, 5, 6, 7, 6, 5, 2, 1]);
   });
 
-  it('continues a clean line, less and less steeply', () => {
+  it('continues a straight line with a damped slope', () => {
     const line = Array.from({ length: 12 * 7 }, (_, day) => 100 + day);
     const points = holtWintersPoints(fitHoltWinters(line, 7), 30);
     expect(points[0]).toBeCloseTo(184, 0);
@@ -40,7 +40,7 @@ describe('forecast', () => {
     expect(points[29]).toBeLessThan(214);
   });
 
-  it('holds nine of ten of what came', () => {
+  it('the interval contains about 90 % of the actual values', () => {
     const all = hours(10 * 168, 0.2);
     const made = forecast(all.slice(0, 9 * 168), 168, 168);
     const inside = all.slice(9 * 168).filter((value, index) => {
@@ -50,7 +50,7 @@ describe('forecast', () => {
     expect(made.upper.at(-1) ?? 0).toBeGreaterThan(made.points.at(-1) ?? 0);
   });
 
-  it('says how much it needs', () => {
+  it('needs four periods', () => {
     expect(minimumValues(7)).toBe(28);
   });
 });

@@ -12,14 +12,15 @@ export interface Forecast {
 }
 
 /**
- * Both methods on weeks they had not seen. MASE (Hyndman and Koehler 2006): mean absolute error over that of repeating
- * the last period inside the training data; below 1 is better than that. Infinite where nothing there ever changed.
+ * Errors of both methods on held-out periods. MASE (Hyndman and Koehler 2006) is the mean absolute error, divided by the
+ * error of repeating the previous period within the training data. Below 1 is better than that. Infinite when the
+ * training data never changes but the forecast is wrong.
  */
 export interface BackTest {
   folds: number;
   horizon: number;
   mase: Record<ForecastMethod, number>;
-  /** Mean absolute error over the last held-out period, as a share of its mean. */
+  /** Mean absolute error on the last held-out period, as a share of its mean. */
   lastError: Record<ForecastMethod, number>;
 }
 
@@ -27,15 +28,15 @@ export interface BackTest {
 const Z = 1.645;
 const MAX_FOLDS = 4;
 
-/** Least number of values: three periods to learn from and one to be tried on. */
+/** Three periods to train on, one to test on. */
 export const minimumValues = (period: number): number => 4 * period;
 
-/** Values at equal steps, without holes, at least `leastValues(period)` of them. */
+/** `values` are at equal steps, without gaps, and at least `minimumValues(period)`. Uses the method with the lower MASE. */
 export function forecast(values: readonly number[], period: number, horizon: number): Forecast {
-  const tried = backTest(values, period);
+  const tested = backTest(values, period);
   const method: ForecastMethod =
-    tried.mase['holt-winters'] < tried.mase['seasonal-naive'] ? 'holt-winters' : 'seasonal-naive';
-  return { method, ...predict(method, values, period, horizon), backTest: tried };
+    tested.mase['holt-winters'] < tested.mase['seasonal-naive'] ? 'holt-winters' : 'seasonal-naive';
+  return { method, ...predict(method, values, period, horizon), backTest: tested };
 }
 
 interface Prediction {
@@ -56,47 +57,49 @@ export function predict(
   const sigma = Math.sqrt(mean(errors.map((error) => error * error)));
   const points = Array.from({ length: horizon }, (_, index) => last[index % period] ?? 0);
   const spread = points.map((_, index) => sigma * Math.sqrt(Math.floor(index / period) + 1));
-  return around(points, spread, (value) => value);
+  return withInterval(points, spread, (value) => value);
 }
 
 /**
- * Of values as they are, or of their logarithms: a rhythm that grows with the level is one of factors, not of summands.
- * Whichever came nearer on the last period is used.
+ * Fits the values (additive season) or their logarithms (multiplicative season: the swings grow with the level). Uses
+ * the one with the lower error on the last period.
  */
 function holtWinters(values: readonly number[], period: number, horizon: number): Prediction {
-  const plain = (known: readonly number[], steps: number) => of(known, period, steps, (value) => value);
-  const factors = (known: readonly number[], steps: number) =>
-    of(known.map(Math.log), period, steps, Math.exp);
-  if (Math.min(...values) <= 0) return plain(values, horizon);
+  const additive = (known: readonly number[], steps: number) =>
+    fitted(known, period, steps, (value) => value);
+  const multiplicative = (known: readonly number[], steps: number) =>
+    fitted(known.map(Math.log), period, steps, Math.exp);
+  if (Math.min(...values) <= 0) return additive(values, horizon);
   const known = values.slice(0, -period);
-  const off = ({ points }: Prediction) =>
+  const error = ({ points }: Prediction) =>
     mean(values.slice(-period).map((value, index) => Math.abs(value - (points[index] ?? 0))));
-  const better = off(factors(known, period)) < off(plain(known, period)) ? factors : plain;
+  const better =
+    error(multiplicative(known, period)) < error(additive(known, period)) ? multiplicative : additive;
   return better(values, horizon);
 }
 
-function of(
+function fitted(
   values: readonly number[],
   period: number,
   horizon: number,
-  back: (value: number) => number,
+  invert: (value: number) => number,
 ): Prediction {
   const model = fitHoltWinters(values, period);
-  return around(holtWintersPoints(model, horizon), holtWintersSpread(model, horizon), back);
+  return withInterval(holtWintersPoints(model, horizon), holtWintersSpread(model, horizon), invert);
 }
 
-/** Rates and connections are never below zero. */
-function around(
+/** Adds the 90 % interval and transforms the values back. Rates and connections are never below zero. */
+function withInterval(
   points: readonly number[],
   spread: readonly number[],
-  back: (value: number) => number,
+  invert: (value: number) => number,
 ): Prediction {
   const at = (sign: number) =>
-    points.map((point, index) => Math.max(0, back(point + sign * Z * (spread[index] ?? 0))));
+    points.map((point, index) => Math.max(0, invert(point + sign * Z * (spread[index] ?? 0))));
   return { points: at(0), lower: at(-1), upper: at(1) };
 }
 
-const against = (error: number, scale: number): number =>
+const relative = (error: number, scale: number): number =>
   scale > 0 ? error / scale : error > 0 ? Number.POSITIVE_INFINITY : 0;
 
 function backTest(values: readonly number[], period: number): BackTest {
@@ -111,8 +114,8 @@ function backTest(values: readonly number[], period: number): BackTest {
     for (const method of ['seasonal-naive', 'holt-winters'] as const) {
       const { points } = predict(method, known, period, period);
       const error = mean(actual.map((value, index) => Math.abs(value - (points[index] ?? 0))));
-      errors[method].push(against(error, scale));
-      if (fold === 1) lastError[method] = against(error, mean(actual));
+      errors[method].push(relative(error, scale));
+      if (fold === 1) lastError[method] = relative(error, mean(actual));
     }
   }
   return {

@@ -1,6 +1,6 @@
 import { clock, shortDay } from '../format.ts';
 
-/** About `wanted` round steps from 0 to at least `max`. */
+/** Round tick values from 0 to at least `max`, about `wanted` of them. */
 export function niceTicks(max: number, wanted = 4): number[] {
   if (!(max > 0) || !Number.isFinite(max)) return [0, 1];
   const rough = max / wanted;
@@ -13,7 +13,7 @@ export function niceTicks(max: number, wanted = 4): number[] {
 export interface TimeTick {
   at: number;
   label: string;
-  /** Left out where there is little room. */
+  /** Hidden where space is short. */
   minor: boolean;
 }
 

@@ -3,12 +3,12 @@ import { niceTicks, timeTicks } from './axes.ts';
 import { type Markup, markup } from './markup.ts';
 
 /**
- * Charts are stretched to whatever width there is: the drawing is an SVG without text whose lines keep their thickness,
- * labels are HTML beside it. So text stays readable on a telephone and sharp on a wall.
+ * Charts stretch to the width of the page. The drawing is an SVG without text whose lines keep their thickness; labels
+ * are HTML beside it, so that text is readable at any width.
  */
 export interface ChartFrame {
   title: string;
-  /** Of the vertical axis, with its unit: "Response time, ms". */
+  /** Label of the vertical axis, with its unit: "Response time, ms". */
   axis: string;
   from: number;
   to: number;
@@ -18,13 +18,13 @@ export interface ChartFrame {
   atLeast?: number;
   target?: { value: number; label: string };
   format?: (value: number) => string;
-  /** Left out of small charts that stand below a big one of the same kind. */
+  /** False for small charts below a large one of the same kind. */
   legend?: boolean;
 }
 
 export interface ChartLine {
   name: string;
-  /** Class of its colour and dash: `s1` to `s4`, `bad`. */
+  /** CSS class for color and dash: `s1` to `s3`, `bad`. */
   style: string;
   values: readonly (number | null)[];
   /** Filled down to the axis. */
@@ -47,19 +47,16 @@ interface ChartBuckets {
   gaps: readonly boolean[];
 }
 
-export function lineChart(
-  frame: ChartFrame,
-  { starts, bucket, gaps }: ChartBuckets,
-  lines: readonly ChartLine[],
-): Markup {
-  const { x, y, ticks } = scales(frame, lines);
-  // A value stands for its bucket, so it is drawn at the middle of it.
-  const middle = (index: number) => x(Math.min((starts[index] ?? 0) + bucket / 2, frame.to));
+export function lineChart(frame: ChartFrame, buckets: ChartBuckets, lines: readonly ChartLine[]): Markup {
+  const scale = scales(frame, lines);
+  const { x, y } = scale;
+  // A value is drawn at the middle of its bucket.
+  const middle = (index: number) => x(Math.min((buckets.starts[index] ?? 0) + buckets.bucket / 2, frame.to));
   const drawn = lines.map((line) => {
     const pieces = runs(line.values);
     const paths = pieces.map((run) => {
       const points = run.map(({ index, value }) => `${middle(index).toFixed(1)} ${y(value).toFixed(2)}`);
-      // One lonely value would be invisible as a line.
+      // A line of one point would be invisible.
       const only = run.length === 1 ? `M${points[0]}h3` : `M${points.join('L')}`;
       const first = run[0]?.index ?? 0;
       const last = run.at(-1)?.index ?? 0;
@@ -70,39 +67,51 @@ export function lineChart(
     });
     return markup`${paths}`;
   });
-  return figure(frame, ticks, y, markup`${gapBands(frame, x, starts, bucket, gaps)}${drawn}`, [
+  return figure(frame, scale, markup`${gapBands(frame, scale, buckets)}${drawn}`, [
     ...lines.map(({ name, style }) => ({ name, style, kind: 'line' as const })),
-    ...(gaps.some(Boolean) ? [{ name: 'not recorded', style: 'gap', kind: 'box' as const }] : []),
+    ...gapLegend(buckets),
   ]);
 }
 
-export function barChart(
-  frame: ChartFrame,
-  { starts, bucket, gaps }: ChartBuckets,
-  bars: readonly ChartBar[],
-): Markup {
-  const { x, y, ticks } = scales(frame, bars);
+export function barChart(frame: ChartFrame, buckets: ChartBuckets, bars: readonly ChartBar[]): Markup {
+  const scale = scales(frame, bars);
+  const { x, y } = scale;
   const drawn = bars.map((bar) =>
     bar.values.map((value, index) => {
-      const start = starts[index] ?? 0;
+      const start = buckets.starts[index] ?? 0;
       if (!value) return null;
       const left = x(start);
-      const width = Math.max(x(Math.min(start + bucket, frame.to)) - left - 1, 1.5);
+      const width = Math.max(x(Math.min(start + buckets.bucket, frame.to)) - left - 1, 1.5);
       return markup`<rect class="fill ${bar.style}" x="${left.toFixed(1)}" width="${width.toFixed(1)}" y="${y(value).toFixed(2)}" height="${(HEIGHT - y(value)).toFixed(2)}"/>`;
     }),
   );
-  return figure(frame, ticks, y, markup`${gapBands(frame, x, starts, bucket, gaps)}${drawn}`, [
+  return figure(frame, scale, markup`${gapBands(frame, scale, buckets)}${drawn}`, [
     ...bars.map(({ name, style }) => ({ name, style, kind: 'box' as const })),
-    ...(gaps.some(Boolean) ? [{ name: 'not recorded', style: 'gap', kind: 'box' as const }] : []),
+    ...gapLegend(buckets),
   ]);
 }
 
-function scales(frame: ChartFrame, series: readonly { values: readonly (number | null)[] }[]) {
+interface ChartScale {
+  ticks: readonly number[];
+  x: (at: number) => number;
+  y: (value: number) => number;
+}
+
+interface LegendEntry {
+  name: string;
+  style: string;
+  kind: 'line' | 'box';
+}
+
+const gapLegend = ({ gaps }: ChartBuckets): LegendEntry[] =>
+  gaps.some(Boolean) ? [{ name: 'not recorded', style: 'gap', kind: 'box' }] : [];
+
+function scales(frame: ChartFrame, series: readonly { values: readonly (number | null)[] }[]): ChartScale {
   const highest = Math.max(
     frame.atLeast ?? 0,
     ...series.flatMap(({ values }) => values.map((value) => value ?? 0)),
   );
-  // A target far above everything would press the lines flat: then it is told in words only.
+  // A target far above all values would flatten the lines: then only the legend shows it.
   const target = frame.target && frame.target.value <= highest * 4 ? frame.target.value : 0;
   const ticks = niceTicks(Math.max(highest, target));
   const top = ticks.at(-1) ?? 1;
@@ -113,7 +122,7 @@ function scales(frame: ChartFrame, series: readonly { values: readonly (number |
   };
 }
 
-/** Stretches of values without a hole. */
+/** Runs of values without a gap. */
 function runs(values: readonly (number | null)[]): { index: number; value: number }[][] {
   const found: { index: number; value: number }[][] = [[]];
   for (const [index, value] of values.entries()) {
@@ -123,13 +132,7 @@ function runs(values: readonly (number | null)[]): { index: number; value: numbe
   return found.filter((run) => run.length > 0);
 }
 
-function gapBands(
-  frame: ChartFrame,
-  x: (at: number) => number,
-  starts: readonly number[],
-  bucket: number,
-  gaps: readonly boolean[],
-): Markup {
+function gapBands(frame: ChartFrame, { x }: ChartScale, { starts, bucket, gaps }: ChartBuckets): Markup {
   const bands = runs(gaps.map((gap) => (gap ? 1 : null))).map((run) => {
     const left = x(starts[run[0]?.index ?? 0] ?? frame.from);
     const right = x(Math.min((starts[run.at(-1)?.index ?? 0] ?? frame.from) + bucket, frame.to));
@@ -140,10 +143,9 @@ function gapBands(
 
 function figure(
   frame: ChartFrame,
-  ticks: readonly number[],
-  y: (value: number) => number,
+  { ticks, y }: ChartScale,
   body: Markup,
-  legend: readonly { name: string; style: string; kind: 'line' | 'box' }[],
+  legend: readonly LegendEntry[],
 ): Markup {
   const { from, to, target, format = amount } = frame;
   const across = (at: number) => (((at - from) / (to - from)) * 100).toFixed(2);
@@ -159,10 +161,7 @@ ${ticks.map((tick) => markup`<path class="grid" d="M0 ${y(tick).toFixed(2)}H${WI
 </div></figure>`;
 }
 
-function legendOf(
-  entries: readonly { name: string; style: string; kind: 'line' | 'box' }[],
-  target: string | undefined,
-): Markup {
+function legendOf(entries: readonly LegendEntry[], target: string | undefined): Markup {
   const key = (drawing: Markup, name: string) =>
     markup`<span><svg class="key" viewBox="0 0 24 10" aria-hidden="true">${drawing}</svg>${name}</span>`;
   const line = (style: string) => markup`<path class="line ${style}" d="M0 5h24"/>`;

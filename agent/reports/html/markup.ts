@@ -1,4 +1,4 @@
-/** Text that is HTML already. Everything else put into `markup` is escaped. */
+/** HTML or SVG text. `markup` escapes everything else. */
 export class Markup {
   readonly text: string;
   constructor(text: string) {
@@ -26,7 +26,7 @@ const render = (part: MarkupPart): string => {
   return String(part).replace(/[&<>"']/g, (letter) => ESCAPES[letter] ?? letter);
 };
 
-/** A tagged template that makes HTML or SVG; values are escaped unless they are Markup. */
+/** A tagged template for HTML or SVG. Escapes all values that are not `Markup`. */
 export function markup(strings: TemplateStringsArray, ...parts: MarkupPart[]): Markup {
   return new Markup(strings.reduce((text, piece, index) => text + render(parts[index - 1]) + piece));
 }

@@ -8,7 +8,7 @@ import { STYLE } from './style.ts';
 
 const MAX_ROWS = 50;
 
-/** One page that needs nothing else: no script, no font, no request; its own policy forbids them. */
+/** A self-contained page. Its content security policy forbids scripts, fonts and requests. */
 export function reportPage(report: Report): string {
   const title = `acgs-lb report, site ${report.site}`;
   return `<!doctype html>\n${markup`<html lang="en"><head><meta charset="utf-8">
@@ -16,7 +16,7 @@ export function reportPage(report: Report): string {
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="color-scheme" content="light dark"><title>${title}</title>${STYLE}</head><body><main>
 <header><h1>${title}</h1>
-<p>${instant(report.from)} to ${instant(report.to)} UTC (${formatDuration(report.to - report.from)}). Made ${instant(report.generatedAt)} UTC.</p>
+<p>${instant(report.from)} to ${instant(report.to)} UTC (${formatDuration(report.to - report.from)}). Generated ${instant(report.generatedAt)} UTC.</p>
 <p class="verdict ${allTargetsMet(report) ? 'ok' : 'miss'}">${mark(allTargetsMet(report))} ${verdict(report)}</p></header>
 ${report.services.length > 0 && body(report)}
 ${report.notes.length > 0 && section('notes', 'How to read this', markup`<ul>${report.notes.map((note) => markup`<li>${note}</li>`)}</ul>`)}
@@ -34,7 +34,7 @@ function body(report: Report): Markup {
   return markup`${cards(report)}
 ${section('services', 'Services', serviceTable(report))}
 ${section('latency', 'Response time', latencyCharts(report))}
-${section('availability', 'Availability', markup`<p class="lead">How each service kept its target of ${percent(report.targets.availability, 1)} over time. Point at a cell for its figures.</p>${availabilityStrips(report)}<h3>Error budget used</h3><p class="lead">What the target allows in this period, and how much of it is gone.</p>${budgetBars(report)}`)}
+${section('availability', 'Availability', markup`<p class="lead">Availability over time against the target of ${percent(report.targets.availability, 1)}. Hover over a cell for its numbers.</p>${availabilityStrips(report)}<h3>Error budget used</h3><p class="lead">Downtime or failures that the target allows in this period, and the share that is used.</p>${budgetBars(report)}`)}
 ${section('traffic', 'Traffic', trafficCharts(report))}
 ${section('incidents', 'Incidents', incidentPart(report))}
 ${section('breakers', 'Breaker openings', breakerPart(report))}
@@ -53,11 +53,11 @@ function cards(report: Report): Markup {
   const card = (name: string, value: string, detail: string, good?: boolean) =>
     markup`<div class="card"><div class="label">${name}</div><div class="figure">${value}</div><div class="detail">${good !== undefined && mark(good)} ${detail}</div></div>`;
   return markup`<div class="cards">
-${card('Requests', count(total.requests), `${amount(total.meanRate)} a second on average`)}
+${card('Requests', count(total.requests), `${amount(total.meanRate)} per second on average`)}
 ${card('Response time, p95', ms(total.latency?.p95 ?? null), missed.p95.length ? `above ${targets.p95Ms} ms: ${missed.p95.join(', ')}` : `every service within ${targets.p95Ms} ms`, missed.p95.length === 0)}
 ${card('Lowest availability', percent(worst?.availability?.ratio ?? null, 3), worst ? `${worst.service}; target ${percent(targets.availability, 1)}` : 'nothing recorded', missed.availability.length === 0)}
 ${card('Error rate', share(total.errorRate), missed.errors.length ? `above ${share(targets.errorRate)}: ${missed.errors.join(', ')}` : `every service within ${share(targets.errorRate)}`, missed.errors.length === 0)}
-${card('Incidents', count(outages + downs), `${outages} ${outages === 1 ? 'service outage' : 'service outages'}, ${downs} times an instance down`)}
+${card('Incidents', count(outages + downs), `${outages} ${outages === 1 ? 'service outage' : 'service outages'}, ${downs} ${downs === 1 ? 'instance failure' : 'instance failures'}`)}
 ${card('Breaker openings', count(breakers.reduce((sum, one) => sum + one.openings, 0)), breakers[0] ? `most: ${breakers[0].instance}` : 'none')}
 </div>`;
 }
@@ -65,7 +65,7 @@ ${card('Breaker openings', count(breakers.reduce((sum, one) => sum + one.opening
 function serviceTable({ services, targets }: Report): Markup {
   const cell = (text: string, miss: boolean) =>
     markup`<td class="num${miss ? ' miss' : ''}">${text}${miss && markup` <span class="mark-miss" aria-label="target missed">✗</span>`}</td>`;
-  return markup`<div class="scroll"><table><thead><tr><th>Service</th><th class="num">Requests</th><th class="num">Mean<small>per s</small></th><th class="num">Peak<small>per s</small></th><th class="num">p50<small>ms</small></th><th class="num">p95<small>ms</small></th><th class="num">p99<small>ms</small></th><th class="num">Errors</th><th class="num">Availability</th><th class="num">Most at once</th></tr></thead><tbody>
+  return markup`<div class="scroll"><table><thead><tr><th>Service</th><th class="num">Requests</th><th class="num">Mean<small>per s</small></th><th class="num">Peak<small>per s</small></th><th class="num">p50<small>ms</small></th><th class="num">p95<small>ms</small></th><th class="num">p99<small>ms</small></th><th class="num">Errors</th><th class="num">Availability</th><th class="num">Peak<small>in flight</small></th></tr></thead><tbody>
 ${services.map(
   ({ service, requests, meanRate, peakRate, latency, errorRate, availability, peakConcurrency }) =>
     markup`<tr><th scope="row">${service}</th><td class="num">${count(requests)}</td><td class="num">${amount(meanRate)}</td><td class="num">${amount(peakRate)}</td><td class="num">${amount(latency?.p50 ?? null)}</td>${cell(amount(latency?.p95 ?? null), (latency?.p95 ?? 0) > targets.p95Ms)}<td class="num">${amount(latency?.p99 ?? null)}</td>${cell(share(errorRate), (errorRate ?? 0) > targets.errorRate)}${cell(percent(availability?.ratio ?? null, 3), (availability?.ratio ?? 1) < targets.availability)}<td class="num">${count(peakConcurrency)}</td></tr>`,
@@ -102,7 +102,7 @@ function trafficCharts(report: Report): Markup {
       { ...frame, title: service.service, axis: 'requests per second', height: 100, legend: index === 0 },
       buckets(report, service),
       [
-        { name: 'highest 10 s', style: 's2', values: service.series.map(({ peakRate }) => peakRate) },
+        { name: 'peak (10 s)', style: 's2', values: service.series.map(({ peakRate }) => peakRate) },
         { name: 'mean', style: 's3', area: true, values: service.series.map(({ meanRate }) => meanRate) },
       ],
     ),
@@ -127,12 +127,11 @@ function trafficCharts(report: Report): Markup {
 
 function incidentPart(report: Report): Markup {
   const shown = report.incidents.slice(0, MAX_ROWS);
-  if (shown.length === 0)
-    return markup`<p class="none">None: every instance served all the time it was watched.</p>`;
-  return markup`${incidentLanes(report)}<details${shown.length <= 12 && markup` open`}><summary>${shown.length < report.incidents.length ? `The newest ${shown.length} of ${report.incidents.length}` : 'Each of them'}</summary><div class="scroll"><table><thead><tr><th>Began, UTC</th><th>Lasted</th><th>Service</th><th>What</th><th>Why</th></tr></thead><tbody>
+  if (shown.length === 0) return markup`<p class="none">No incident was recorded.</p>`;
+  return markup`${incidentLanes(report)}<details${shown.length <= 12 && markup` open`}><summary>${shown.length < report.incidents.length ? `The newest ${shown.length} of ${report.incidents.length}` : 'All incidents'}</summary><div class="scroll"><table><thead><tr><th>Start, UTC</th><th>Duration</th><th>Service</th><th>Incident</th><th>Reason</th></tr></thead><tbody>
 ${shown.map(
   ({ start, end, seconds, service, instance, kind, reason }) =>
-    markup`<tr${kind === 'outage' && markup` class="outage"`}><td>${instant(start)}</td><td>${formatDuration(seconds)}${end === null && ', still'}</td><td>${service}</td><td>${kind === 'outage' ? markup`<strong>outage</strong>` : `${instance} ${kind}`}</td><td>${reason}</td></tr>`,
+    markup`<tr${kind === 'outage' && markup` class="outage"`}><td>${instant(start)}</td><td>${formatDuration(seconds)}${end === null && ', ongoing'}</td><td>${service}</td><td>${kind === 'outage' ? markup`<strong>outage</strong>` : `${instance} ${kind}`}</td><td>${reason}</td></tr>`,
 )}</tbody></table></div></details>`;
 }
 
@@ -150,12 +149,12 @@ function breakerPart(report: Report): Markup {
     },
     { starts: breakerSeries.map(({ start }) => start), bucket: report.bucket, gaps: [] },
     [{ name: 'openings', style: 's2', values: breakerSeries.map(({ openings }) => openings) }],
-  )}<div class="scroll"><table><thead><tr><th>Instance</th><th class="num">Openings</th><th>Last, UTC</th><th>Why</th></tr></thead><tbody>
+  )}<div class="scroll"><table><thead><tr><th>Instance</th><th class="num">Openings</th><th>Last, UTC</th><th>Last reason</th></tr></thead><tbody>
 ${report.breakers.slice(0, MAX_ROWS).map(({ instance, openings, lastAt, lastReason }) => markup`<tr><th scope="row">${instance}</th><td class="num">${openings}</td><td>${instant(lastAt)}</td><td>${lastReason}</td></tr>`)}</tbody></table></div>`;
 }
 
 function alertTable({ alerts }: Report): Markup {
-  return markup`<div class="scroll"><table><thead><tr><th>Began, UTC</th><th>Severity</th><th>Service</th><th>Message</th><th>Resolved, UTC</th></tr></thead><tbody>
+  return markup`<div class="scroll"><table><thead><tr><th>Start, UTC</th><th>Severity</th><th>Service</th><th>Message</th><th>Resolved, UTC</th></tr></thead><tbody>
 ${alerts
   .slice(0, MAX_ROWS)
   .map(

@@ -5,7 +5,7 @@ import type { Report, ReportPoint, ServiceReport } from '../report.ts';
 import { timeTicks } from './axes.ts';
 import { type Markup, markup } from './markup.ts';
 
-/** A row of cells a service, coloured by how it kept its availability target. */
+/** One row of cells per service; the color shows whether the availability target was met. */
 export function availabilityStrips(report: Report): Markup {
   const { services, targets, from, to } = report;
   const cell = Math.max(report.bucket, Math.ceil((to - from) / 60 / 3_600) * 3_600);
@@ -34,7 +34,7 @@ ${cells.map(({ start, end, ratio }) => {
 const styleOf = (ratio: number | null, target: number): string =>
   ratio === null ? 'gap' : ratio >= target ? 'met' : ratio >= 0.95 ? 'below' : 'bad';
 
-/** Several buckets in one cell: those measured by requests weigh by them, those by time weigh alike. */
+/** Combines buckets into cells: weighted by requests when availability is measured by requests, else equally. */
 function cellsOf(service: ServiceReport, from: number, to: number, cell: number) {
   const groups = Map.groupBy(service.series, ({ start }) => Math.max(Math.floor(start / cell) * cell, from));
   return [...groups].map(([start, points]) => ({
@@ -52,7 +52,7 @@ function weighted(points: readonly ReportPoint[], basis: 'time' | 'requests'): n
   return weight === 0 ? null : known.reduce((sum, one) => sum + one.availability * one.weight, 0) / weight;
 }
 
-/** Bars of how much of each service's error budget is gone. Past the whole of it the bar ends in an arrow. */
+/** One bar per service: the share of its error budget that is used. */
 export function budgetBars({ services }: Report): Markup {
   return markup`<div class="strips budget">${services.map(({ service, availability }) => {
     if (!availability)
@@ -69,7 +69,7 @@ export function budgetBars({ services }: Report): Markup {
   })}</div>`;
 }
 
-/** A lane a service: outages across the whole lane, single instances thinner. */
+/** One lane per service. Outages fill the lane; incidents of one instance are thinner. */
 export function incidentLanes(report: Report): Markup {
   const { from, to, services } = report;
   const at = (time: number) => ((Math.min(Math.max(time, from), to) - from) / (to - from)) * 1_000;
@@ -88,7 +88,7 @@ export function incidentLanes(report: Report): Markup {
 <p class="legend boxes">${[
     ['bad', 'service outage: no instance left'],
     ['below', 'one instance down'],
-    ['calm', 'maintenance asked for'],
+    ['calm', 'maintenance by an operator'],
   ].map(
     ([style, name]) =>
       markup`<span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><rect class="cell ${style}" width="24" height="10"/></svg>${name}</span>`,
@@ -102,7 +102,7 @@ function axis(from: number, to: number): Markup {
   )}</div><div></div>`;
 }
 
-/** p50 to p99 of each instance as a bar, p95 as its mark. */
+/** One bar per instance from p50 to p99, with a mark at p95. */
 export function slowestBars(report: Report, atMost = 10): Markup {
   const slowest = report.instances.filter(({ latency }) => latency !== null).slice(0, atMost);
   if (slowest.length === 0) return markup`<p class="none">No latency was recorded.</p>`;
@@ -114,7 +114,7 @@ export function slowestBars(report: Report, atMost = 10): Markup {
     return markup`<div class="name">${instance}<small>${service}</small></div>
 <svg viewBox="0 0 1000 20" preserveAspectRatio="none" role="img" aria-label="response times of ${instance}"><rect class="lane" width="1000" height="20"/><rect class="cell range" x="${x(latency.p50)}" y="5" width="${Math.max(Number(x(latency.p99)) - Number(x(latency.p50)), 2)}" height="10"/><rect class="mark ${miss ? 'bad' : ''}" x="${x(latency.p95)}" y="0" width="4" height="20"/></svg>
 <div class="value">${Math.round(latency.p50)} / <strong>${Math.round(latency.p95)}</strong> / ${Math.round(latency.p99)}</div>`;
-  })}</div><p class="legend boxes"><span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><rect class="cell range" width="24" height="10"/></svg>from p50 to p99</span><span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><rect class="mark" x="10" width="4" height="10"/></svg>p95</span><span>figures: p50 / p95 / p99, ms; full width is ${Math.round(top)} ms</span></p>`;
+  })}</div><p class="legend boxes"><span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><rect class="cell range" width="24" height="10"/></svg>from p50 to p99</span><span><svg class="key" viewBox="0 0 24 10" aria-hidden="true"><rect class="mark" x="10" width="4" height="10"/></svg>p95</span><span>numbers: p50 / p95 / p99 in ms; full width: ${Math.round(top)} ms</span></p>`;
 }
 
 export const isDaily = (report: Report): boolean => report.bucket === DAY_SECONDS;

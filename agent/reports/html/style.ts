@@ -1,8 +1,8 @@
 import { Markup } from './markup.ts';
 
 /**
- * Colours after Okabe and Ito, told apart by colour-blind eyes too; lines differ in dash and width besides. Bad and
- * unknown differ from good in pattern as well as in colour.
+ * Colors after Okabe and Ito, safe for color-blind readers. Lines also differ in dash and width; bad and unknown also
+ * differ from good in pattern.
  */
 export const STYLE = new Markup(`<style>
 :root{--bg:#fff;--fg:#1b1f24;--soft:#57606a;--rule:#d0d7de;--panel:#f6f8fa;--lane:#eaeef2;
