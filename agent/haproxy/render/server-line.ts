@@ -56,7 +56,10 @@ export function serverOptions(
   ];
 }
 
-/** Milliseconds between agent-checks of one server; at most about 100 checks a second overall, because the admin socket already sets the verdicts. */
+/**
+ * Milliseconds between two agent-checks of a server. All servers together get about 100 checks a second at most, because
+ * the admin socket already sets the verdicts.
+ */
 const agentInterval = (count: number): number => Math.max(2_000, Math.ceil(count / 100) * 1000);
 
 function tlsOptions(config: Config, service: ServiceConfig, instance: RenderInstance): string[] {

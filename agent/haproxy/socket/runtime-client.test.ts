@@ -101,7 +101,7 @@ test('a process that was blocked reads the received data before it reports a tim
   });
 });
 
-test('a closed connection, no HAProxy at all and a full queue are HaproxyAway', async () => {
+test('a closed connection, no HAProxy at all and a full queue are HaproxyUnreachable', async () => {
   const closing = await fakeHaproxy((_, socket) => {
     socket.destroy();
     return null;
