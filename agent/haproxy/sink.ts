@@ -2,10 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../shared/config/config.ts';
 import type { Sink, SinkStatus, Update } from '../core/sink.ts';
 import type { TrafficDelta } from '../core/state.ts';
+import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import { computeDesiredServers, type DesiredServers } from './reconciler/desired.ts';
-import { createFleet } from './reconciler/fleet.ts';
-import { messageOf } from './reconciler/operations.ts';
+import { createHaproxyFleet } from './reconciler/fleet.ts';
 import { createHaproxyFiles } from './render/haproxy-files.ts';
 import type { HaproxySecrets } from './render/input.ts';
 import { type AgentCheckServer, startAgentCheckServer } from './socket/agent-check-server.ts';
@@ -46,7 +46,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   const status = createStatus(log, now);
 
   const files = createHaproxyFiles({ ...options, config: () => config });
-  const fleet = createFleet({
+  const fleet = createHaproxyFleet({
     config: () => config,
     files,
     log,
@@ -96,7 +96,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
       await agentCheck?.close();
       logListener?.close();
       await Promise.race([fleet.release(), sleep(timeoutMs, undefined, { ref: false })]).catch(
-        (error: unknown) => log.warn({ error: messageOf(error) }, 'HAProxy verdicts not released'),
+        (error: unknown) => log.warn({ error: errorMessage(error) }, 'HAProxy verdicts not released'),
       );
       fleet.close();
     },

@@ -4,7 +4,7 @@ import { freePort } from '../../dev/ports.ts';
 import { startPrometheus } from '../prometheus/start.ts';
 import { asPromql, asSql, panelQueries } from './panels.ts';
 
-export interface StackAddresses {
+export interface MonitoredStack {
   edge: string;
   gateway: string;
   haproxyStats: string;
@@ -27,7 +27,7 @@ export const EMPTY_WITHOUT_INCIDENT = new Set(['Breakers']);
  * Runs every panel's query against a running stack with some traffic and a real Prometheus with the shipped configuration
  * and rules. Needs the `prometheus` command.
  */
-export async function checkPanels(stack: StackAddresses): Promise<PanelResult[]> {
+export async function checkPanels(stack: MonitoredStack): Promise<PanelResult[]> {
   const prometheus = await startPrometheus(stack, await freePort());
   try {
     const stop = traffic(stack);
@@ -42,7 +42,7 @@ export async function checkPanels(stack: StackAddresses): Promise<PanelResult[]>
 }
 
 /** Sends five requests a second, through edge and gateway, to all services in turn. */
-function traffic({ edge, gateway, instances }: StackAddresses): () => void {
+function traffic({ edge, gateway, instances }: MonitoredStack): () => void {
   const services = [...new Set(instances.map(({ service }) => service))];
   const prefixes: Record<string, string> = {
     auth: '/api/v1/auth',
@@ -65,7 +65,7 @@ function traffic({ edge, gateway, instances }: StackAddresses): () => void {
   return () => clearInterval(timer);
 }
 
-async function waitForAllPanels(stack: StackAddresses, url: string, withinMs: number): Promise<PanelResult[]> {
+async function waitForAllPanels(stack: MonitoredStack, url: string, withinMs: number): Promise<PanelResult[]> {
   const deadline = Date.now() + withinMs;
   for (;;) {
     const results = await queryAll(stack, url);
@@ -75,7 +75,7 @@ async function waitForAllPanels(stack: StackAddresses, url: string, withinMs: nu
   }
 }
 
-async function queryAll(stack: StackAddresses, url: string): Promise<PanelResult[]> {
+async function queryAll(stack: MonitoredStack, url: string): Promise<PanelResult[]> {
   const now = Date.now() / 1000;
   const database = stack.postgres ? new Client(stack.postgres) : null;
   await database?.connect();

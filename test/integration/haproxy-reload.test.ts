@@ -3,7 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { computeDesiredServers } from '../../agent/haproxy/reconciler/desired.ts';
-import { createFleet } from '../../agent/haproxy/reconciler/fleet.ts';
+import { createHaproxyFleet } from '../../agent/haproxy/reconciler/fleet.ts';
 import { createHaproxyFiles } from '../../agent/haproxy/render/haproxy-files.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { sampleInstance } from '../harness/instance.ts';
@@ -27,7 +27,7 @@ async function startFleet() {
     delete hooks[name];
     hook?.();
   };
-  const fleet = createFleet({
+  const fleet = createHaproxyFleet({
     config: () => config,
     files: {
       ...files,

@@ -7,7 +7,7 @@ import type { DesiredServers } from './desired.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 
 /** All HAProxies of the site: this agent's own one, whose files it writes, and those in `haproxy.others`. */
-export interface Fleet {
+export interface HaproxyFleet {
   update(desired: DesiredServers, changes: readonly Change[]): void;
   /** The configuration changed. Adds and removes HAProxies. */
   reconfigured(): void;
@@ -16,7 +16,7 @@ export interface Fleet {
   close(): void;
 }
 
-export interface FleetOptions {
+export interface HaproxyFleetOptions {
   config: () => Config;
   files: HaproxyFiles;
   log: Log;
@@ -27,20 +27,21 @@ export interface FleetOptions {
   now(): number;
 }
 
-interface Member {
+interface FleetMember {
   /** Null: this agent's own HAProxy. */
   name: string | null;
   reconciler: Reconciler;
   problems: readonly string[];
 }
 
-const ownFirst = (a: Member, b: Member): number => Number(a.name !== null) - Number(b.name !== null);
+const ownFirst = (a: FleetMember, b: FleetMember): number =>
+  Number(a.name !== null) - Number(b.name !== null);
 
-export function createFleet(options: FleetOptions): Fleet {
+export function createHaproxyFleet(options: HaproxyFleetOptions): HaproxyFleet {
   const { config, files, log } = options;
   const gauges = createSiteGauges();
   /** By socket. */
-  const members = new Map<string, Member>();
+  const members = new Map<string, FleetMember>();
   let latest: DesiredServers | null = null;
 
   function addMember(socket: string, name: string | null): void {
@@ -57,7 +58,7 @@ export function createFleet(options: FleetOptions): Fleet {
       onReload: (from) => log.info({ before: from, now: files.fingerprint() }, 'HAProxy reloaded'),
       now: options.now,
     });
-    const member: Member = { name, reconciler, problems: [] };
+    const member: FleetMember = { name, reconciler, problems: [] };
     members.set(socket, member);
   }
 

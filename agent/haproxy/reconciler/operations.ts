@@ -1,4 +1,5 @@
 import type { Config } from '../../../shared/config/config.ts';
+import { errorMessage } from '../../lib/error-message.ts';
 import type { HaproxyFiles } from '../render/haproxy-files.ts';
 import { requestReload } from '../socket/master.ts';
 import { parseInfo, parseServersState, parseStat } from '../socket/parse.ts';
@@ -8,7 +9,7 @@ import { actualServers } from './diff.ts';
 import type { ReconcilerEffect, ReconcilerEvent } from './step.ts';
 
 /** The effects that take time. Each resolves with the event of its result. */
-export interface Operations {
+export interface ReconcilerOperations {
   poll(effect: EffectOf<'poll'>): Promise<ReconcilerEvent>;
   apply(effect: EffectOf<'apply'>): Promise<ReconcilerEvent>;
   reload(effect: EffectOf<'reload'>): Promise<ReconcilerEvent>;
@@ -16,7 +17,7 @@ export interface Operations {
 
 type EffectOf<Type extends ReconcilerEffect['type']> = Extract<ReconcilerEffect, { type: Type }>;
 
-export interface OperationsOptions {
+export interface ReconcilerOperationsOptions {
   client: RuntimeClient;
   config: () => Config;
   /** The files of this agent's own HAProxy; null for a HAProxy that has its own agent. */
@@ -25,7 +26,12 @@ export interface OperationsOptions {
   now(): number;
 }
 
-export function createOperations({ client, config, files, now }: OperationsOptions): Operations {
+export function createOperations({
+  client,
+  config,
+  files,
+  now,
+}: ReconcilerOperationsOptions): ReconcilerOperations {
   return {
     async poll({ writeFiles, newConnection }) {
       // A file error must not keep a verdict from a running HAProxy, so the round goes on.
@@ -67,7 +73,7 @@ export function createOperations({ client, config, files, now }: OperationsOptio
         await requestReload(config().haproxy.masterSocket);
         return { type: 'reload-requested' };
       } catch (error) {
-        return { type: 'reload-failed', problem: messageOf(error) };
+        return { type: 'reload-failed', problem: errorMessage(error) };
       }
     },
   };
@@ -83,6 +89,4 @@ async function newestWorker(client: RuntimeClient): Promise<ReturnType<typeof pa
   return second;
 }
 
-const errorOf = (work: Promise<void>): Promise<string | null> => work.then(() => null, messageOf);
-
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const errorOf = (work: Promise<void>): Promise<string | null> => work.then(() => null, errorMessage);

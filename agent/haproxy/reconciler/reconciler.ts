@@ -1,11 +1,12 @@
 import type { Change, TrafficDelta } from '../../core/state.ts';
+import { errorMessage } from '../../lib/error-message.ts';
 import { createRuntimeClient } from '../socket/runtime-client.ts';
 import type { DesiredServers } from './desired.ts';
-import { createOperations, messageOf, type OperationsOptions } from './operations.ts';
+import { createOperations, type ReconcilerOperationsOptions } from './operations.ts';
 import { releaseVerdicts } from './release.ts';
 import { initialState, type ReconcilerEffect, type ReconcilerEvent, step } from './step.ts';
 
-export interface ReconcilerOptions extends Omit<OperationsOptions, 'client'> {
+export interface ReconcilerOptions extends Omit<ReconcilerOperationsOptions, 'client'> {
   /** Admin socket: a path or host:port. */
   socket: string;
   onTraffic(deltas: TrafficDelta[]): void;
@@ -75,7 +76,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
 
   function run(work: Promise<ReconcilerEvent>): void {
     operation = work
-      .catch((error: unknown) => ({ type: 'unreachable', problem: messageOf(error) }) as const)
+      .catch((error: unknown) => ({ type: 'unreachable', problem: errorMessage(error) }) as const)
       .then(send);
   }
 

@@ -3,8 +3,8 @@ import type { AdminState, Change } from '../../core/state.ts';
 import type { ActionResult } from './actions.ts';
 import type { DesiredServer } from './desired.ts';
 import {
+  type HaproxyPoll,
   initialState,
-  type Poll,
   type ReconcilerEffect,
   type ReconcilerEvent,
   type ReconcilerState,
@@ -27,7 +27,7 @@ function machine(role: ReconcilerState['role'] = 'own') {
     state = next.state;
     return next.effects;
   };
-  const poll = (fileError: string | null): Poll => ({
+  const poll = (fileError: string | null): HaproxyPoll => ({
     ...pollOf(haproxy),
     writtenServers: written,
     fileError,
@@ -327,7 +327,7 @@ const pollOf = (haproxy: {
   description: string;
   admin: AdminState;
   agentUp: boolean;
-}): Poll => ({
+}): HaproxyPoll => ({
   pid: haproxy.pid,
   description: haproxy.description,
   at: 0,

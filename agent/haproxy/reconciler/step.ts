@@ -42,28 +42,28 @@ import {
  * - `steady`: HAProxy has the desired state
  * - `reloading`: a reload was requested, and the new worker does not answer yet
  */
-export type Condition =
+export type HaproxyCondition =
   | { name: 'disconnected' }
   | { name: 'syncing' }
   | { name: 'steady' }
-  | { name: 'reloading'; from: Worker; deadline: number };
+  | { name: 'reloading'; from: HaproxyWorker; deadline: number };
 
 /** The operation whose result the machine waits for. */
-export type Phase =
+export type ReconcilerPhase =
   | { name: 'waiting' }
   | { name: 'polling' }
-  | { name: 'applying'; round: Round }
-  | { name: 'requesting-reload'; from: Worker };
+  | { name: 'applying'; round: ReconcilerRound }
+  | { name: 'requesting-reload'; from: HaproxyWorker };
 
-export interface Worker {
+export interface HaproxyWorker {
   pid: number;
   /** The fingerprint of the files that the worker was started with. */
   description: string;
 }
 
 /** What a round needs to know of its poll when the commands are done. */
-interface Round {
-  worker: Worker;
+interface ReconcilerRound {
+  worker: HaproxyWorker;
   serverStates: string;
   /** Admin states, weights and addresses: when they change, the state file is written. */
   settings: string;
@@ -76,8 +76,8 @@ interface Round {
 export interface ReconcilerState {
   /** `own`: this agent writes the files and reloads. `shared`: a HAProxy with its own agent; only commands are sent. */
   role: 'own' | 'shared';
-  condition: Condition;
-  phase: Phase;
+  condition: HaproxyCondition;
+  phase: ReconcilerPhase;
   /** Null until the first update. */
   desired: DesiredServers | null;
   /** Something changed during the round: start the next one at once. */
@@ -93,13 +93,13 @@ export interface ReconcilerState {
   counters: CounterBaseline | null;
   /** The reload-only settings that the current worker has, by server. */
   loadedSettings: ReadonlyMap<string, string>;
-  /** `Round.settings` in the state file. */
+  /** `ReconcilerRound.settings` in the state file. */
   savedSettings: string;
   lastReload: { at: number; reason: string; problem: string | null } | null;
 }
 
 /** One poll of HAProxy, and the files as they were at that time. */
-export interface Poll extends Worker {
+export interface HaproxyPoll extends HaproxyWorker {
   /** Epoch milliseconds. */
   at: number;
   stats: readonly ServerStat[];
@@ -112,7 +112,7 @@ export interface Poll extends Worker {
 }
 
 /** The state of the files after the commands. */
-export interface FileStatus {
+export interface RenderedFileStatus {
   stale: boolean;
   fingerprint: string;
 }
@@ -121,8 +121,8 @@ export type ReconcilerEvent =
   | { type: 'desired-changed'; desired: DesiredServers; changes: readonly Change[] }
   | { type: 'reconfigured' }
   | { type: 'round-due' }
-  | { type: 'polled'; poll: Poll }
-  | { type: 'applied'; results: readonly ActionResult[]; saveError: string | null; files: FileStatus }
+  | { type: 'polled'; poll: HaproxyPoll }
+  | { type: 'applied'; results: readonly ActionResult[]; saveError: string | null; files: RenderedFileStatus }
   /** HAProxy did not answer a poll or a command. */
   | { type: 'unreachable'; problem: string }
   | { type: 'reload-requested' }
@@ -139,7 +139,7 @@ export type ReconcilerEffect =
   | { type: 'report-round'; problems: readonly string[] }
   | { type: 'report-reload'; from: string };
 
-export interface Step {
+export interface ReconcilerStep {
   state: ReconcilerState;
   effects: ReconcilerEffect[];
 }
@@ -171,7 +171,7 @@ export function initialState(role: ReconcilerState['role']): ReconcilerState {
 }
 
 /** `now` is a monotonic clock in milliseconds. */
-export function step(state: ReconcilerState, event: ReconcilerEvent, now: number): Step {
+export function step(state: ReconcilerState, event: ReconcilerEvent, now: number): ReconcilerStep {
   switch (event.type) {
     case 'desired-changed': {
       const { desired, changes } = event;
@@ -205,14 +205,14 @@ export function step(state: ReconcilerState, event: ReconcilerEvent, now: number
   }
 }
 
-function runSoon(state: ReconcilerState): Step {
+function runSoon(state: ReconcilerState): ReconcilerStep {
   if (state.desired === null) return { state, effects: [] };
   const canStart = state.phase.name === 'waiting' && state.condition.name !== 'reloading';
   return canStart ? startRound(state) : { state: { ...state, runAgain: true }, effects: [] };
 }
 
 /** While a reload runs the files stay as the new worker reads them. */
-function startRound(state: ReconcilerState): Step {
+function startRound(state: ReconcilerState): ReconcilerStep {
   const reloading = state.condition.name === 'reloading';
   return {
     state: {
@@ -226,7 +226,7 @@ function startRound(state: ReconcilerState): Step {
 }
 
 /** Records what HAProxy counted and sends the commands that it needs. */
-function compare(state: ReconcilerState, poll: Poll, now: number): Step {
+function compare(state: ReconcilerState, poll: HaproxyPoll, now: number): ReconcilerStep {
   const desired = state.desired ?? new Map();
   const current = state.counters?.pid === poll.pid ? state : forNewWorker(state, poll);
   const traffic = computeCounterDeltas(state.counters, poll.pid, poll.stats, poll.at);
@@ -240,7 +240,7 @@ function compare(state: ReconcilerState, poll: Poll, now: number): Step {
   const settings = settingsText(poll.actual);
   const reloading = state.condition.name === 'reloading';
   const save = state.role === 'own' && !reloading && settings !== state.savedSettings;
-  const round: Round = {
+  const round: ReconcilerRound = {
     worker: { pid: poll.pid, description: poll.description },
     serverStates: poll.serverStates,
     settings,
@@ -278,7 +278,7 @@ function reportTraffic({ deltas, connectFailures }: CounterDeltas): ReconcilerEf
 }
 
 /** A new worker has each server as in its files, whatever is desired by now. */
-const forNewWorker = (state: ReconcilerState, poll: Poll): ReconcilerState => ({
+const forNewWorker = (state: ReconcilerState, poll: HaproxyPoll): ReconcilerState => ({
   ...state,
   commandHistory: new Map(),
   loadedSettings: new Map(
@@ -335,10 +335,10 @@ function compareLoadedSettings(
 
 function finishRound(
   before: ReconcilerState,
-  round: Round,
+  round: ReconcilerRound,
   { results, saveError, files }: Extract<ReconcilerEvent, { type: 'applied' }>,
   now: number,
-): Step {
+): ReconcilerStep {
   const removed = results.filter((result) => result.removed).map(({ server }) => server);
   const ownAdmin = new Map(before.ownAdmin);
   for (const server of removed) ownAdmin.delete(server);
@@ -346,7 +346,7 @@ function finishRound(
   if (state.condition.name === 'reloading') return awaitWorker(state, state.condition, round.worker, now);
 
   const errors = results.flatMap((result) => result.errors);
-  const condition: Condition =
+  const condition: HaproxyCondition =
     round.actionCount + errors.length > 0 ? { name: 'syncing' } : { name: 'steady' };
   if (state.role === 'shared') return endRound(state, condition, errors);
   const fileErrors = [round.fileError, saveError].filter((error) => error !== null);
@@ -365,9 +365,9 @@ function finishRound(
 /** Reloads, unless the last reload for the same reason was a short time ago. */
 function reload(
   state: ReconcilerState,
-  { round, reason, errors }: { round: Round; reason: string; errors: string[] },
+  { round, reason, errors }: { round: ReconcilerRound; reason: string; errors: string[] },
   now: number,
-): Step {
+): ReconcilerStep {
   const last = state.lastReload;
   if (last?.reason === reason && now - last.at < RELOAD_PAUSE_MS) {
     return endRound(state, { name: 'syncing' }, last.problem ? [last.problem, ...errors] : errors);
@@ -385,10 +385,10 @@ function reload(
 /** Polls until another worker answers. `worker` is the one that answered now; null: none did. */
 function awaitWorker(
   state: ReconcilerState,
-  { from, deadline }: Extract<Condition, { name: 'reloading' }>,
-  worker: Worker | null,
+  { from, deadline }: Extract<HaproxyCondition, { name: 'reloading' }>,
+  worker: HaproxyWorker | null,
   now: number,
-): Step {
+): ReconcilerStep {
   if (worker && worker.pid !== from.pid) {
     const { state: next, effects } = endReload(state, { name: 'syncing' }, null);
     return { state: next, effects: [{ type: 'report-reload', from: from.description }, ...effects] };
@@ -399,11 +399,15 @@ function awaitWorker(
       effects: [{ type: 'schedule', delayMs: RELOAD_POLL_MS }],
     };
   }
-  const condition: Condition = worker ? { name: 'syncing' } : { name: 'disconnected' };
+  const condition: HaproxyCondition = worker ? { name: 'syncing' } : { name: 'disconnected' };
   return endReload(state, condition, `no new worker within ${RELOAD_TIMEOUT_MS / 1000} s`);
 }
 
-function endReload(state: ReconcilerState, condition: Condition, problem: string | null): Step {
+function endReload(
+  state: ReconcilerState,
+  condition: HaproxyCondition,
+  problem: string | null,
+): ReconcilerStep {
   if (problem === null) return endRound(state, condition, []);
   const text = `reload: ${problem}`;
   const lastReload = state.lastReload && { ...state.lastReload, problem: text };
@@ -413,7 +417,11 @@ function endReload(state: ReconcilerState, condition: Condition, problem: string
 const withoutProblem = (last: ReconcilerState['lastReload']) => last && { ...last, problem: null };
 
 /** Reports the round and starts or schedules the next one. */
-function endRound(before: ReconcilerState, condition: Condition, problems: readonly string[]): Step {
+function endRound(
+  before: ReconcilerState,
+  condition: HaproxyCondition,
+  problems: readonly string[],
+): ReconcilerStep {
   const failures = problems.length > 0 ? before.failures + 1 : 0;
   const state: ReconcilerState = { ...before, condition, problems, failures, phase: { name: 'waiting' } };
   const report: ReconcilerEffect = { type: 'report-round', problems };

@@ -1,18 +1,18 @@
-export interface Address {
+export interface HostPort {
   host: string;
   port: number;
   /** `host:port`, with an IPv6 host in brackets. */
   text: string;
 }
 
-const toAddress = (host: string, port: number): Address => ({
+const toAddress = (host: string, port: number): HostPort => ({
   host,
   port,
   text: host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`,
 });
 
 /** The address a client uses to reach a listener. A wildcard (`*:9400`, `:9400`) becomes the loopback address. */
-export function connectAddress(bind: string): Address {
+export function connectAddress(bind: string): HostPort {
   const colon = bind.lastIndexOf(':');
   const host = bind.slice(0, colon).replace(/^\[|\]$/g, '');
   const port = Number(bind.slice(colon + 1));
@@ -21,7 +21,7 @@ export function connectAddress(bind: string): Address {
 }
 
 /** The address HAProxy connects to for an instance's URL. `localhost` becomes 127.0.0.1 without a DNS lookup. */
-export function serverAddress(url: string): Address & {
+export function serverAddress(url: string): HostPort & {
   /** The host is a name that DNS must resolve. */
   named: boolean;
 } {

@@ -1,5 +1,6 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorMessage } from '../../lib/error-message.ts';
 import { socketAddress } from './address.ts';
 
 /**
@@ -18,8 +19,7 @@ export async function requestReload(
       return await sendReload(masterSocket, timeoutMs);
     } catch (error) {
       if (errorCode(error) !== 'ECONNREFUSED' || performance.now() > deadline) {
-        const why = error instanceof Error ? error.message : String(error);
-        throw new Error(`HAProxy's master socket ${masterSocket}: ${why}`, { cause: error });
+        throw new Error(`HAProxy's master socket ${masterSocket}: ${errorMessage(error)}`, { cause: error });
       }
       await sleep(50);
     }
