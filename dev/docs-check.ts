@@ -8,14 +8,16 @@ import { type OpenApiDocument, renderApiPage } from './api-page.ts';
 import { commandBlocks, rewriteForStack } from './docs-blocks.ts';
 
 /**
- * `npm run docs:check`: runs every marked block (```sh check) of README.md and docs/operations.md, in order, against a stack
- * on its own ports. `--show` prints their output. Also compares docs/api.md with the agent's OpenAPI document; `--write`
- * updates it.
+ * `npm run docs:check`: runs every marked block (```sh check) of README.md, docs/operations.md and docs/incident.md, in
+ * order, against a stack on its own ports. `--show` prints their output. Also compares docs/api.md with the agent's
+ * OpenAPI document; `--write` updates it.
  */
 const { values } = parseArgs({
   options: { show: { type: 'boolean', default: false }, write: { type: 'boolean', default: false } },
 });
-const pages = ['README.md', 'docs/operations.md'].filter((page) => existsSync(join(ROOT, page)));
+const pages = ['README.md', 'docs/operations.md', 'docs/incident.md'].filter((page) =>
+  existsSync(join(ROOT, page)),
+);
 const scratch = mkdtempSync(join(tmpdir(), 'acgs-docs-'));
 const stack = await startStack();
 let failed = 0;

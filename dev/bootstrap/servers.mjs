@@ -9,7 +9,7 @@ const SERVERS = {
   postgres: { find: findPostgres, apt: 'postgresql', dnf: 'postgresql-server' },
 };
 
-/** Optional tools: tests that need one are skipped without it. docs/operations.md uses socat. */
+/** Optional tools: tests that need one are skipped without it. Commands in docs/ use socat and jq. */
 const TEST_TOOLS = {
   chromium: {
     find: () => findProgram('chromium') ?? findProgram('google-chrome'),
@@ -19,6 +19,7 @@ const TEST_TOOLS = {
   prometheus: { find: () => findProgram('promtool'), apt: 'prometheus', dnf: 'golang-github-prometheus' },
   keepalived: { find: () => findProgram('keepalived'), apt: 'keepalived', dnf: 'keepalived' },
   socat: { find: () => findProgram('socat'), apt: 'socat', dnf: 'socat' },
+  jq: { find: () => findProgram('jq'), apt: 'jq', dnf: 'jq' },
 };
 /** The load balancers that `npm run compare` runs beside ours. */
 const PEERS = {
