@@ -2,7 +2,7 @@ import type { TrafficPeriod, TrafficTotals, TrafficWindow } from '../core/traffi
 import type { HistoryRecord } from './records.ts';
 
 /** Turns the traffic window into rows of `latency_minutes`: request latencies and availability samples per minute. */
-export interface MinuteAggregator {
+interface MinuteAggregator {
   /** Rows of the minutes that ended by `now`. */
   takeEnded(now: number): HistoryRecord[];
   /** Rows of everything collected so far, the current minute included. */

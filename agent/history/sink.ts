@@ -10,7 +10,7 @@ import type { Database } from './sql/database.ts';
 import { migrate } from './sql/migrate.ts';
 import { createHistoryWriter, type HistoryWriter } from './writer.ts';
 
-export interface HistorySinkOptions {
+interface HistorySinkOptions {
   database: Database;
   /** When set, the sink migrates the schema of this database before its first write. */
   migrateUrl?: string;

@@ -29,20 +29,20 @@ async function drain(spool: Spool<string>): Promise<string[]> {
   return ids;
 }
 
-test('first in, first out, across a restart, and the disk is empty afterwards', async () => {
+test('returns records in order across a restart and leaves no files', async () => {
   const first = await openSpool<string>({ folder, segmentBytes: 100 });
   for (const id of ['a', 'b', 'c', 'd']) await first.append(record(id, 3));
   expect((await first.peek())?.id).toBe('a');
   await first.acknowledge();
   const second = await openSpool<string>({ folder, segmentBytes: 100 });
   await second.append(record('e'));
-  // "a" shares its segment with "b", so it may come once more: its id tells.
+  // "a" is in the segment of "b", so it is returned again; a reader detects that by its id.
   expect(await drain(second)).toEqual(['a', 'b', 'c', 'd', 'e']);
   expect(second.size()).toMatchObject({ rows: 0, bytes: 0 });
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test('appending while the oldest segment is read keeps the order', async () => {
+test('keeps the order when records are appended while the oldest segment is read', async () => {
   const spool = await openSpool<string>({ folder });
   await spool.append(record('a'));
   await spool.append(record('b'));
@@ -53,7 +53,7 @@ test('appending while the oldest segment is read keeps the order', async () => {
   expect(await drain(spool)).toEqual(['b', 'c', 'd']);
 });
 
-test('a torn write costs only itself', async () => {
+test('an incomplete write loses only its own record', async () => {
   const first = await openSpool<string>({ folder });
   for (const id of ['a', 'b', 'c']) await first.append(record(id));
   const [name = ''] = readdirSync(folder);
@@ -64,7 +64,7 @@ test('a torn write costs only itself', async () => {
   expect(await drain(second)).toEqual(['a', 'b', 'd']);
 });
 
-test('a damaged line costs only itself', async () => {
+test('a damaged line loses only its own record', async () => {
   const first = await openSpool<string>({ folder });
   await first.append(record('a'));
   const [name = ''] = readdirSync(folder);
@@ -73,7 +73,7 @@ test('a damaged line costs only itself', async () => {
   expect(await drain(second)).toEqual(['a']);
 });
 
-test('over its bytes the oldest goes, and is counted', async () => {
+test('above maxBytes the oldest records are dropped and counted', async () => {
   const spool = await openSpool<string>({ folder, segmentBytes: 100, maxBytes: 300 });
   for (let i = 0; i < 20; i++) await spool.append(record(`r${i}`, 2));
   const { bytes, rows, droppedRows } = spool.size();
@@ -83,7 +83,7 @@ test('over its bytes the oldest goes, and is counted', async () => {
   expect((await drain(spool)).at(-1)).toBe('r19');
 });
 
-test('a disk that fails and comes back leaves nothing that cannot be read', async () => {
+test('stays readable after a failure of the disk', async () => {
   const spool = await openSpool<string>({ folder });
   rmSync(folder, { recursive: true });
   for (let i = 0; i < 3; i++) await expect(spool.append(record('lost'))).rejects.toThrow('ENOENT');
@@ -93,7 +93,7 @@ test('a disk that fails and comes back leaves nothing that cannot be read', asyn
   expect(spool.size()).toMatchObject({ rows: 0, bytes: 0 });
 });
 
-test('records appended at once do not mix', async () => {
+test('records that are appended concurrently do not mix', async () => {
   const spool = await openSpool<string>({ folder, segmentBytes: 500 });
   const ids = Array.from({ length: 50 }, (_, index) => `r${index}`);
   await Promise.all(ids.map((id) => spool.append(record(id))));

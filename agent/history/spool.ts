@@ -24,7 +24,7 @@ export interface SpoolRecord<T> {
   body: T;
 }
 
-export interface SpoolOptions {
+interface SpoolOptions {
   folder: string;
   maxBytes?: number;
   segmentBytes?: number;

@@ -76,7 +76,7 @@ export type WriterEffect =
   | { kind: 'save'; batches: readonly HistoryBatch[] }
   | { kind: 'log'; level: 'info' | 'warn' | 'error'; text: string };
 
-export interface WriterStep {
+interface WriterStep {
   state: WriterState;
   effects: WriterEffect[];
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { SinkStatus } from '../core/sink.ts';
 import { errorMessage } from '../lib/error-message.ts';
+import { waitAtMost } from '../lib/with-timeout.ts';
 import type { HistoryRecord } from './records.ts';
 import type { Spool } from './spool.ts';
 import type { Database, Queryable } from './sql/database.ts';
@@ -28,7 +29,7 @@ export interface HistoryWriter {
   close(timeoutMs: number): Promise<void>;
 }
 
-export interface HistoryWriterOptions {
+interface HistoryWriterOptions {
   database: Database;
   spool: Spool<HistoryRecord[]>;
   log: Logger;
@@ -92,10 +93,10 @@ export function createHistoryWriter(options: HistoryWriterOptions): HistoryWrite
     async close(timeoutMs) {
       dispatch({ kind: 'closing' });
       clearTimeout(timer);
-      await within(turnFinished(), timeoutMs);
+      await waitAtMost(turnFinished(), timeoutMs);
       if (!isBusy(state) && hasRows(state)) {
         startTurn();
-        await within(turnFinished(), timeoutMs);
+        await waitAtMost(turnFinished(), timeoutMs);
       }
       dispatch({ kind: 'closed' });
       await saving;
@@ -190,14 +191,7 @@ function runOnceWithin(work: () => Promise<unknown>, timeoutMs: number): () => P
   return async () => {
     if (last.succeeded) return;
     attempt ??= start();
-    await within(attempt, timeoutMs);
+    await waitAtMost(attempt, timeoutMs);
     if (!last.succeeded) throw last.error ?? new MigrationError(SCHEMA_NOT_READY);
   };
-}
-
-/** Waits for `work`, but no longer than `timeoutMs`. */
-async function within(work: Promise<unknown>, timeoutMs: number): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, timeoutMs);
-  await Promise.race([work, promise]).finally(() => clearTimeout(timer));
 }

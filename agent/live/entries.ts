@@ -7,7 +7,7 @@ import type { LiveEntry } from './live-state.ts';
 /** Requests since the agent started, by instance key. */
 export type RequestTotals = Map<string, { requests: number; failures: number }>;
 
-export interface LiveEntriesInput {
+interface LiveEntriesInput {
   update: Update;
   /** All services. A service without instances gets an empty list. */
   services: readonly string[];

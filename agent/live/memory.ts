@@ -1,6 +1,6 @@
 import type { LeaseResult, LiveEntry, LiveState } from './live-state.ts';
 
-export interface MemoryLiveStateOptions {
+interface MemoryLiveStateOptions {
   now?: () => number;
   /** Above this number of keys the oldest ones are evicted. */
   maxKeys?: number;

@@ -3,7 +3,7 @@ import { readStoreTlsFiles } from '../lib/store-tls.ts';
 import { parseStoreUrl, type StoreHost, StoreUrlError } from '../lib/store-url.ts';
 
 /** One Redis, a master monitored by Sentinels, or a Redis Cluster. */
-export interface RedisTarget {
+interface RedisTarget {
   kind: 'server' | 'sentinel' | 'cluster';
   hosts: [StoreHost, ...StoreHost[]];
   /** The name of the master; with Sentinels only. */

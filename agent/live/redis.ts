@@ -6,7 +6,7 @@ import type { LiveState } from './live-state.ts';
 import { createRedisClient } from './redis-client.ts';
 import { clusterNodeError, redisErrorHint } from './redis-error-hints.ts';
 
-export interface RedisLiveStateOptions {
+interface RedisLiveStateOptions {
   url: string;
   site: string;
   log: Logger;

@@ -2,11 +2,12 @@ import type { Logger } from 'pino';
 import type { Config } from '../../shared/config/config.ts';
 import type { MetricsRow, Sink, SinkStatus, Update } from '../core/sink.ts';
 import { type Change, instanceKey } from '../core/state.ts';
+import { waitAtMost } from '../lib/with-timeout.ts';
 import { liveEntries, type RequestTotals } from './entries.ts';
 import type { LiveState } from './live-state.ts';
 import { redisErrorHint } from './redis-error-hints.ts';
 
-export interface LiveSinkOptions {
+interface LiveSinkOptions {
   live: LiveState;
   config: () => Config;
   log: Logger;
@@ -88,8 +89,7 @@ export function createLiveSink(options: LiveSinkOptions): Sink {
       closed = true;
       clearTimeout(timer);
       if (status.pending > 0 && failures === 0) write();
-      if (writing === null) return;
-      await Promise.race([writing, new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
+      if (writing !== null) await waitAtMost(writing, timeoutMs);
     },
   };
 }

@@ -8,7 +8,7 @@ import type {
 } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
 
-export interface BuildSnapshotInput {
+interface BuildSnapshotInput {
   config: Config;
   instances: Iterable<Instance>;
   order: SnapshotOrder;

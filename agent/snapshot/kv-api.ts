@@ -9,7 +9,7 @@ import {
   type SnapshotPublisher,
 } from './publisher.ts';
 
-export interface KvApiOptions extends KvNamespace {
+interface KvApiOptions extends KvNamespace {
   apiToken: string;
   site: string;
 }

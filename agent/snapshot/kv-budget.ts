@@ -4,7 +4,7 @@ const DAY_MS = 86_400_000;
  * Limits the KV writes of a day (UTC, as Cloudflare bills). Writes for the remaining refreshes of the day are reserved, up
  * to half of the limit, so that a busy morning does not leave KV stale until midnight.
  */
-export interface KvBudget {
+interface KvBudget {
   allows(kind: 'change' | 'refresh', now: number): boolean;
   /** Counts one successful write. Failed writes are not counted, so an outage does not use up the budget. */
   spend(now: number): void;

@@ -12,7 +12,7 @@ import { createKvApiPublisher } from './kv-api.ts';
 import { parseOrder, type SnapshotPublisher } from './publisher.ts';
 import { createSnapshotSink, type SnapshotSink } from './sink.ts';
 
-export interface OpenSnapshotSinkOptions {
+interface OpenSnapshotSinkOptions {
   config(): Config;
   env: Environment;
   stateDir: string;

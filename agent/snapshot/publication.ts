@@ -31,7 +31,7 @@ export interface PublicationOptions {
 }
 
 /** Builds and signs a snapshot, and sends it to the publishers. */
-export interface Publication {
+interface Publication {
   /** Sends the snapshot of these instances. Rejects when it cannot be built or no epoch can be claimed. */
   write(kind: WriteKind, instances: () => Iterable<Instance>): Promise<WriteOutcome>;
   /** The next write claims a new epoch. */

@@ -48,7 +48,7 @@ export type PublishScheduleEffect =
   | { kind: 'write'; write: WriteKind }
   | { kind: 'log-failure'; error: string };
 
-export interface PublishScheduleStep {
+interface PublishScheduleStep {
   state: PublishScheduleState;
   effects: PublishScheduleEffect[];
 }

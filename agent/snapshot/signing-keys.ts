@@ -4,27 +4,27 @@ import { parseEncodedKey } from '../../shared/snapshot/keys.ts';
 /** Generates keys and secrets in the formats that shared/snapshot/keys.ts parses. */
 
 /** A key id with its date of creation: `k20261124-3f9a`. */
-export function generateKeyId(now: Date, random: (size: number) => Buffer = randomBytes): string {
+function generateKeyId(now: Date, random: (size: number) => Buffer = randomBytes): string {
   return `k${now.toISOString().slice(0, 10).replaceAll('-', '')}-${random(2).toString('hex')}`;
 }
 
 /** A bearer token or password: 24 random bytes. */
-export const generateToken = (): string => randomBytes(24).toString('base64url');
+const generateToken = (): string => randomBytes(24).toString('base64url');
 
 /** SNAPSHOT_SIGNING_KEY: Ed25519, PKCS #8. */
-export function generateSigningKey(kid: string): string {
+function generateSigningKey(kid: string): string {
   const { privateKey } = generateKeyPairSync('ed25519');
   return `${kid}:${privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64url')}`;
 }
 
 /** GATEWAY_JWT_KEY: P-256, PKCS #8. */
-export function generateGatewayKey(kid: string): string {
+function generateGatewayKey(kid: string): string {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return `${kid}:${privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64url')}`;
 }
 
 /** One of COOKIE_KEYS: 32 random bytes. */
-export const generateCookieKey = (kid: string): string => `${kid}:${randomBytes(32).toString('base64url')}`;
+const generateCookieKey = (kid: string): string => `${kid}:${randomBytes(32).toString('base64url')}`;
 
 /** The entry of SNAPSHOT_PUBLIC_KEYS for a signing key, in the raw format that a Worker imports. */
 export function snapshotPublicKey(site: string, signingKey: string): string {

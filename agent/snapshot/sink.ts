@@ -1,6 +1,7 @@
 import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import type { Sink, SinkStatus, Update } from '../core/sink.ts';
 import type { Instance } from '../core/state.ts';
+import { waitAtMost } from '../lib/with-timeout.ts';
 import { createPublication, type PublicationOptions } from './publication.ts';
 import {
   initialPublishSchedule,
@@ -106,7 +107,7 @@ export function createSnapshotSink(options: SnapshotSinkOptions): SnapshotSink {
     status: () => statusOf(schedule, lastSuccess),
     async close(timeoutMs) {
       dispatch({ kind: 'closed', mayPublish: mayPublish() });
-      await Promise.race([finished(), new Promise((resolve) => setTimeout(resolve, timeoutMs).unref())]);
+      await waitAtMost(finished(), timeoutMs);
     },
   };
 }

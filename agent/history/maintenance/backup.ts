@@ -15,7 +15,7 @@ export interface BackupManifest {
   files: { name: string; path: string; mode: number }[];
 }
 
-export interface ConfigBackup {
+interface ConfigBackup {
   site: string;
   folder: string;
   now: Date;

@@ -7,7 +7,7 @@ import {
 } from '../rollups/run.ts';
 import type { Database } from '../sql/database.ts';
 
-export interface MaintainOptions {
+interface MaintainOptions {
   /** How long raw rows are kept, in milliseconds: `retention` of the configuration. */
   retentionMs: number;
   /** Epoch seconds. */
@@ -16,7 +16,7 @@ export interface MaintainOptions {
   onRollUp?: RollUpOptions['onProgress'];
 }
 
-export interface MaintenanceResult {
+interface MaintenanceResult {
   rolledUp: RollUpResult;
   /** Names of the dropped partitions. */
   dropped: string[];

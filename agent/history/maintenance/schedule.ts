@@ -4,7 +4,7 @@ import { DAY_SECONDS, rollUp } from '../rollups/run.ts';
 import type { Database } from '../sql/database.ts';
 import { maintain } from './maintain.ts';
 
-export interface MaintenanceScheduleOptions {
+interface MaintenanceScheduleOptions {
   database: Database;
   config: () => Config;
   log: Log;
@@ -15,7 +15,7 @@ export interface MaintenanceScheduleOptions {
   everyMs?: number;
 }
 
-export interface MaintenanceSchedule {
+interface MaintenanceSchedule {
   start(): void;
   /** Resolves after the current step. */
   stop(): Promise<void>;

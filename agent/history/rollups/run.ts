@@ -5,7 +5,7 @@ import { COUNT_HOUR, FOLD_MINUTES, SUM_DAY } from './statements.ts';
 export const HOUR_SECONDS = 3_600;
 export const DAY_SECONDS = 86_400;
 /** The period that one row of load_balancing_metrics covers. */
-export const ROW_SECONDS = 10;
+const ROW_SECONDS = 10;
 
 export interface RollUpOptions {
   /** Called before each hour or day with the number that remains. */

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { waitAtMost } from '../../lib/with-timeout.ts';
 import { clientOptions, connectToFirst, requireWritable } from './connect.ts';
 import { type PostgresTarget, parsePostgresUrl } from './postgres-url.ts';
 
@@ -21,7 +21,7 @@ export interface Database extends Queryable {
   close(): Promise<void>;
 }
 
-export interface PoolOptions {
+interface PoolOptions {
   /** Connections kept open. */
   min: number;
   /** Connections opened at most. */
@@ -118,7 +118,7 @@ function createPools(url: string, pool: PoolOptions, statementTimeoutMs: number)
     async close(): Promise<void> {
       // A statement that hangs must not keep the process from exiting.
       const ended = Promise.all([...pools.values()].map((connections) => connections.end()));
-      await Promise.race([ended, sleep(CLOSE_TIMEOUT_MS, undefined, { ref: false })]);
+      await waitAtMost(ended, CLOSE_TIMEOUT_MS);
     },
   };
 }

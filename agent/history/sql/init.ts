@@ -5,7 +5,7 @@ import { postgresErrorHint } from './error-hints.ts';
 import { MigrationError } from './migrate.ts';
 import { parsePostgresUrl } from './postgres-url.ts';
 
-export interface InitResult {
+interface InitResult {
   database: string;
   role: string;
   /** Objects that were created or changed; empty when everything existed. */

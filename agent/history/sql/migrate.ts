@@ -6,7 +6,7 @@ import { errorMessage } from '../../lib/error-message.ts';
 import { connectPostgres } from './connect.ts';
 import { postgresErrorHint } from './error-hints.ts';
 
-export interface MigrateResult {
+interface MigrateResult {
   /** Names of the migrations that ran. */
   applied: string[];
   /** Warnings that the migrations raised for the operator. */
