@@ -6,7 +6,7 @@ import { parseInfo, parseServersState, parseStat } from '../socket/parse.ts';
 import { HaproxyUnreachable, type RuntimeClient } from '../socket/runtime-client.ts';
 import { applyAction } from './actions.ts';
 import { actualServers } from './diff.ts';
-import type { ReconcilerEffect, ReconcilerEvent } from './step.ts';
+import type { ReconcilerEffect, ReconcilerEvent } from './state.ts';
 
 /** The effects that take time. Each resolves with the event of its result. */
 export interface ReconcilerOperations {

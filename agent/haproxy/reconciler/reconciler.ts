@@ -4,7 +4,8 @@ import { createRuntimeClient } from '../socket/runtime-client.ts';
 import type { DesiredServers } from './desired.ts';
 import { createOperations, type ReconcilerOperationsOptions } from './operations.ts';
 import { releaseVerdicts } from './release.ts';
-import { initialState, type ReconcilerEffect, type ReconcilerEvent, step } from './step.ts';
+import { initialState, type ReconcilerEffect, type ReconcilerEvent } from './state.ts';
+import { step } from './step.ts';
 
 export interface ReconcilerOptions extends Omit<ReconcilerOperationsOptions, 'client'> {
   /** Admin socket: a path or host:port. */

@@ -8,8 +8,8 @@ import {
   type ReconcilerEffect,
   type ReconcilerEvent,
   type ReconcilerState,
-  step,
-} from './step.ts';
+} from './state.ts';
+import { step } from './step.ts';
 
 const FINGERPRINT = 'acgs-lb:1';
 const SERVER = { service: 's', instance: 'a', url: 'http://127.0.0.1:1', weight: 100, priority: 1 } as const;

@@ -1,0 +1,142 @@
+import { type AdminState, instanceKey } from '../../core/state.ts';
+import { type CounterDeltas, computeCounterDeltas } from '../telemetry/counter-deltas.ts';
+import { finishPoll, wasRequested } from './admin-commands.ts';
+import { applyCommandBackoff } from './command-backoff.ts';
+import type { DesiredServers } from './desired.ts';
+import {
+  type ActualServers,
+  adminStatesInPlace,
+  diffServers,
+  reloadOnlySettings,
+  type ServerAction,
+} from './diff.ts';
+import type {
+  HaproxyPoll,
+  ReconcilerEffect,
+  ReconcilerRound,
+  ReconcilerState,
+  ReconcilerStep,
+} from './state.ts';
+
+/** Records what HAProxy counted and sends the commands that it needs. */
+export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number): ReconcilerStep {
+  const desired = state.desired ?? new Map();
+  const current = state.counters?.pid === poll.pid ? state : forNewWorker(state, poll);
+  const traffic = computeCounterDeltas(state.counters, poll.pid, poll.stats, poll.at);
+  const ownAdmin = claimAdminStates(current, desired, poll.actual);
+  const diff = diffServers(desired, poll.actual, ownAdmin);
+  const backoff =
+    state.role === 'shared'
+      ? applyCommandBackoff(current.commandHistory, diff, actionText, now)
+      : { allowed: diff, history: current.commandHistory };
+  const loaded = compareLoadedSettings(current.loadedSettings, desired, poll.actual);
+  const settings = settingsText(poll.actual);
+  const reloading = state.condition.name === 'reloading';
+  const save = state.role === 'own' && !reloading && settings !== state.savedSettings;
+  const round: ReconcilerRound = {
+    worker: { pid: poll.pid, description: poll.description },
+    serverStates: poll.serverStates,
+    settings,
+    fileError: poll.fileError,
+    actionCount: backoff.allowed.length,
+    changed: loaded.changed,
+  };
+  return {
+    state: {
+      ...current,
+      phase: { name: 'applying', round },
+      counters: traffic.baseline,
+      requested: finishPoll(state.requested),
+      ownAdmin: withSentAdmin(ownAdmin, backoff.allowed),
+      commandHistory: backoff.history,
+      loadedSettings: loaded.settings,
+    },
+    effects: [
+      ...reportTraffic(traffic),
+      {
+        type: 'apply',
+        actions: backoff.allowed,
+        count: desired.size,
+        saveStates: save ? poll.serverStates : null,
+      },
+    ],
+  };
+}
+
+function reportTraffic({ deltas, connectFailures }: CounterDeltas): ReconcilerEffect[] {
+  const effects: ReconcilerEffect[] = [];
+  if (deltas.length > 0) effects.push({ type: 'record-traffic', deltas });
+  if (connectFailures.length > 0) effects.push({ type: 'report-connect-failures', servers: connectFailures });
+  return effects;
+}
+
+/** A new worker has each server as in its files, whatever is desired by now. */
+const forNewWorker = (state: ReconcilerState, poll: HaproxyPoll): ReconcilerState => ({
+  ...state,
+  commandHistory: new Map(),
+  loadedSettings: new Map(
+    poll.writtenServers.map((server) => [instanceKey(server.service, server.id), reloadOnlySettings(server)]),
+  ),
+});
+
+/** Which of HAProxy's admin states count as set by the agent; any other one is a manual socket command. */
+function claimAdminStates(
+  state: ReconcilerState,
+  desired: DesiredServers,
+  actual: ActualServers,
+): Map<string, AdminState> {
+  const ownAdmin = new Map([...state.ownAdmin, ...adminStatesInPlace(desired, actual)]);
+  for (const [key, { admin }] of actual) {
+    if (wasRequested(state.requested, key, admin)) ownAdmin.set(key, admin);
+    // The server is ready as desired, so the next drain or maint may be a manual command.
+    if (admin === 'ready' && desired.get(key)?.admin === 'ready') ownAdmin.delete(key);
+  }
+  return ownAdmin;
+}
+
+/** Recorded before the commands are sent: HAProxy may apply a command whose response is lost. */
+function withSentAdmin(
+  before: ReadonlyMap<string, AdminState>,
+  actions: readonly ServerAction[],
+): Map<string, AdminState> {
+  const ownAdmin = new Map(before);
+  for (const action of actions) {
+    if (action.type === 'add') continue;
+    const admin = action.type === 'remove' ? 'maint' : action.admin;
+    if (admin && admin !== 'ready') ownAdmin.set(instanceKey(action.service, action.instance), admin);
+  }
+  return ownAdmin;
+}
+
+/** Finds servers that were removed and registered again with other settings before HAProxy could delete them. */
+function compareLoadedSettings(
+  loaded: ReadonlyMap<string, string>,
+  desired: DesiredServers,
+  actual: ActualServers,
+): { settings: Map<string, string>; changed: string[] } {
+  const settings = new Map([...loaded].filter(([key]) => actual.has(key)));
+  const changed: string[] = [];
+  for (const [key, want] of desired) {
+    if (!actual.has(key)) continue;
+    const wanted = reloadOnlySettings(want);
+    const current = settings.get(key) ?? wanted;
+    settings.set(key, current);
+    if (current !== wanted) changed.push(`${key} ${wanted}`);
+  }
+  return { settings, changed };
+}
+
+/** The key of the command backoff. */
+function actionText(action: ServerAction): string {
+  switch (action.type) {
+    case 'add':
+      return `add ${action.desired.service}/${action.desired.instance}`;
+    case 'remove':
+      return `remove ${action.service}/${action.instance}`;
+    case 'set':
+      return action.commands.join();
+  }
+}
+
+const settingsText = (actual: ActualServers): string =>
+  [...actual].map(([key, { admin, weight, address }]) => `${key} ${admin} ${weight} ${address}`).join('\n');
