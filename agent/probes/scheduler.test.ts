@@ -4,12 +4,23 @@ import { createProber, type Prober } from './scheduler.ts';
 import type { ProbeObservation, ProbeTarget } from './target.ts';
 
 const check: HealthCheck = {
-  ...{ type: 'http', method: 'GET', path: '/health', headers: {}, rise: 2, fall: 3 },
-  ...{ interval: 10_000, fastInterval: 1_000, timeout: 3_000, expect: { status: [[200, 200]] } },
+  type: 'http',
+  method: 'GET',
+  path: '/health',
+  headers: {},
+  rise: 2,
+  fall: 3,
+  interval: 10_000,
+  fastInterval: 1_000,
+  timeout: 3_000,
+  expect: { status: [[200, 200]] },
 };
 const targetOf = (index: number): ProbeTarget => ({
   key: `gs/gs-${index}`,
-  ...{ service: 'gs', instance: `gs-${index}`, url: `http://127.0.0.1:${8000 + index}`, check },
+  service: 'gs',
+  instance: `gs-${index}`,
+  url: `http://127.0.0.1:${8000 + index}`,
+  check,
 });
 
 /** A seeded generator (mulberry32): the same jitter in every run. */

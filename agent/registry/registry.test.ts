@@ -65,7 +65,12 @@ async function open(): Promise<Registry> {
 }
 
 const registration = (id: string, port: number, service = 'gs') => ({
-  ...{ id, service, url: `http://127.0.0.1:${port}`, weight: 100, priority: 1, metadata: {} },
+  id,
+  service,
+  url: `http://127.0.0.1:${port}`,
+  weight: 100,
+  priority: 1,
+  metadata: {},
 });
 const outcome = (answer: Awaited<ReturnType<Registry['register']>>) =>
   answer.ok ? answer.created : answer.why;

@@ -21,7 +21,12 @@ afterEach(async () => {
 });
 
 const registration = (id: string, port: number) => ({
-  ...{ id, service: 'gs', url: `http://127.0.0.1:${port}`, weight: 100, priority: 1, metadata: {} },
+  id,
+  service: 'gs',
+  url: `http://127.0.0.1:${port}`,
+  weight: 100,
+  priority: 1,
+  metadata: {},
 });
 
 /** An agent's registry over an empty folder, and its instances. */
@@ -37,7 +42,11 @@ async function open(now: () => number) {
     now,
   });
   const registry = await openRegistry({
-    ...{ config: () => config, stateDir: folder, instances: loop.instances, apply: loop.apply, now },
+    config: () => config,
+    stateDir: folder,
+    instances: loop.instances,
+    apply: loop.apply,
+    now,
     onError(error) {
       throw error;
     },

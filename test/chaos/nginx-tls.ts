@@ -39,7 +39,7 @@ export const nginxTls: Scenario = {
   },
 };
 
-function config([tls, other, tcp]: WebServer[], { ca, stranger, client }: Certificates): string {
+function config([tls, other, tcp]: WebServer[], { ca, otherCa, client }: Certificates): string {
   const health = (authority: string) =>
     `{ path: /, interval: 1s, fastInterval: 200ms, tls: { ca: ${authority}, cert: ${client.cert}, key: ${client.key} } }`;
   return `version: 1
@@ -47,7 +47,7 @@ site: { id: main }
 defaults: { rateLimits: [], slowStart: 0s }
 services:
   tls: { routes: [/], health: ${health(ca)}, instances: [ { id: tls-1, url: "https://127.0.0.1:${tls?.port}" } ] }
-  other: { routes: [/other], health: ${health(stranger)}, instances: [ { id: other-1, url: "https://127.0.0.1:${other?.port}" } ] }
+  other: { routes: [/other], health: ${health(otherCa)}, instances: [ { id: other-1, url: "https://127.0.0.1:${other?.port}" } ] }
   tcp: { routes: [/old], health: { type: tcp, interval: 1s, fastInterval: 200ms }, instances: [ { id: tcp-1, url: "http://127.0.0.1:${tcp?.port}" } ] }
 haproxy: { rateLimit: off }
 `;

@@ -3,17 +3,17 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** Files of an authority made for one test, a server's certificate for 127.0.0.1 alone, and a client's. */
+/** Certificate files for one test: an authority, a server certificate for 127.0.0.1, and a client certificate. */
 export interface Certificates {
   ca: string;
-  /** An authority that signed none of them. */
-  stranger: string;
+  /** An authority that signed neither certificate. */
+  otherCa: string;
   server: { cert: string; key: string };
   client: { cert: string; key: string };
   remove(): void;
 }
 
-/** `clientName` is the client's common name. Servers that run as another user may read all of it: it is worth nothing. */
+/** `clientName` is the client's common name. All files are readable by everyone, because servers run as other users. */
 export function makeCertificates(clientName: string): Certificates {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-tls-'));
   chmodSync(folder, 0o755);
@@ -58,7 +58,7 @@ export function makeCertificates(clientName: string): Certificates {
   };
   return {
     ca: authority('ca'),
-    stranger: authority('stranger'),
+    otherCa: authority('other'),
     server: signed('server', 'store', 'subjectAltName=IP:127.0.0.1\n'),
     client: signed('client', clientName, 'extendedKeyUsage=clientAuth\n'),
     remove: () => rmSync(folder, { recursive: true, force: true }),

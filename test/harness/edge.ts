@@ -9,30 +9,30 @@ import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** The deployable bundle, made once per test process. */
-let made: Promise<{ dir: string; path: string }> | undefined;
+/** The deployable bundle, built once per test process. */
+let bundle: Promise<{ dir: string; path: string }> | undefined;
 
 function bundleOnce(): Promise<{ dir: string; path: string }> {
-  made ??= (async () => {
+  bundle ??= (async () => {
     const dir = mkdtempSync(join(tmpdir(), 'acgs-bundle-'));
     process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
     return { dir, path: await bundleWorker(ROOT, dir) };
   })();
-  return made;
+  return bundle;
 }
 
 export interface TestEdge {
   url: string;
   stop(): Promise<void>;
-  /** A request as Cloudflare hands it over: with its colo and country. */
+  /** Sends a request with Cloudflare's colo and country. */
   fromPlace(
     cf: { colo: string; country: 'DE' | 'US' | 'JP' },
     request?: { method?: string; headers?: Record<string, string> },
   ): Promise<{ status: number; body: string; headers: Map<string, string> }>;
-  /** Signs and publishes, with `seq` one more than last time. Returns the answer. */
+  /** Signs and publishes a snapshot with the next `seq`. */
   publish(snapshot: Partial<Snapshot>): Promise<Response>;
   sign(snapshot: Snapshot): Promise<Uint8Array<ArrayBuffer>>;
-  /** SNAPSHOT_SIGNING_KEY of the first site, for an agent that publishes here. */
+  /** SNAPSHOT_SIGNING_KEY of the first site. */
   signingKey: string;
 }
 
@@ -44,7 +44,7 @@ export interface TestEdgeOptions
 
 export const EDGE_TOKEN = 'test-edge-token';
 
-/** The bundle that deploys, in real workerd, with fresh keys. */
+/** Runs the deployable bundle in workerd with new keys. */
 export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge> {
   const { vars, sites = ['main'], port, ...rest } = options;
   const { dir, path } = await bundleOnce();

@@ -1,6 +1,6 @@
 import type { Instance } from '../../agent/core/state.ts';
 
-/** An instance that is up, has served nothing yet, and is otherwise as the test wants it. */
+/** An instance that is up and has served no request, with the given differences. */
 export const sampleInstance = (more: Partial<Instance> & { id: string }): Instance => ({
   service: 'gs',
   url: 'http://127.0.0.1:8004',

@@ -4,9 +4,9 @@ import { findProgram } from '../../dev/bootstrap/run.mjs';
 export interface LoadResult {
   requests: number;
   perSecond: number;
-  /** Answers that were neither 2xx nor 3xx, and connections that failed. */
+  /** Responses that are neither 2xx nor 3xx, and failed connections. */
   failed: number;
-  /** What wrk said about them. */
+  /** The lines of wrk about them. */
   detail: string;
   /** Milliseconds. */
   p50: number;
@@ -19,7 +19,7 @@ export interface LoadRun {
   stop(): void;
 }
 
-/** GETs from wrk (Debian package `wrk`), or what its Lua `script` makes of them. A request that takes longer than 10 s counts as failed. */
+/** Sends GET requests with wrk (Debian package `wrk`), or those of a Lua `script`. A request fails after 10 s. */
 export function startLoad(
   url: string,
   {

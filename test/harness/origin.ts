@@ -12,12 +12,12 @@ export interface Origin {
     rawHeaders: string[];
     body: string;
   }[];
-  /** Replaces what it answers. */
+  /** Replaces the request handler. */
   answer(handler: (request: IncomingMessage, response: ServerResponse, body: string) => void): void;
   stop(): Promise<void>;
 }
 
-/** An HTTP server that remembers what it was asked; answers its name by default. */
+/** An HTTP server that records its requests. By default it responds with its name. */
 export async function startOrigin(name: string, wanted?: number): Promise<Origin> {
   let handler: Parameters<Origin['answer']>[0] = (_, response) => {
     response.setHeader('content-type', 'application/json');
@@ -35,9 +35,9 @@ export async function startOrigin(name: string, wanted?: number): Promise<Origin
       handler(request, response, body);
     });
   });
-  // It never ends an idle connection: a client that is about to use it again would take that for a failure.
+  // Idle connections stay open, so that a client that reuses one sees no failure.
   server.keepAliveTimeout = 0;
-  // Not of the system's choice: once this one has stopped, nobody else may be found there.
+  // Not chosen by the system, which could give the port to another program after this server stops.
   const port = wanted ?? (await freePort());
   await once(server.listen(port, '127.0.0.1'), 'listening');
   return {

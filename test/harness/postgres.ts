@@ -5,11 +5,11 @@ import {
   startPostgres as startServer,
 } from '../../dev/servers/postgres.ts';
 
-/** Waits a minute for the server instead of the agent's three seconds: a busy machine is slow and that is no failure. */
+/** Waits a minute for a connection instead of three seconds, because a busy machine is slow. */
 export const withLongConnectTimeout = (url: string): string =>
   `${url}${url.includes('?') ? '&' : '?'}connect_timeout=60`;
 
-/** A Postgres that tests connect to with patience. */
+/** Starts a Postgres whose URLs have a long connect timeout. */
 export async function startPostgres(options?: LocalPostgresOptions): Promise<LocalPostgres> {
   const server = await startServer(options);
   return {
@@ -19,7 +19,7 @@ export async function startPostgres(options?: LocalPostgresOptions): Promise<Loc
   };
 }
 
-/** The embedded database in `dir`, likewise. */
+/** Starts the embedded database in `dir` with a long connect timeout. */
 export async function startEmbedded(dir: string): Promise<EmbeddedPostgres> {
   const { url, stop } = await startEmbeddedPostgres(dir);
   return { url: withLongConnectTimeout(url), stop };

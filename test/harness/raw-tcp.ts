@@ -2,14 +2,14 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { freePort } from '../../dev/ports.ts';
 
-/** A TCP server that speaks no HTTP by itself: each connection's bytes are handed to the test. */
+/** A TCP server that passes the bytes of each connection to the test. */
 export interface RawOrigin {
   url: string;
-  /** Request heads seen, as text, in order. */
+  /** The received request heads as text, in order. */
   heads: string[];
-  /** Called once a request head has come in; writes what it likes. */
+  /** The handler is called with every request head and writes the response. */
   onRequest(handler: (socket: Socket, head: string, rest: Buffer) => void): void;
-  /** Connections the other side has ended. */
+  /** The number of closed connections. */
   closed: number;
   stop(): Promise<void>;
 }
@@ -37,7 +37,7 @@ export async function startRawOrigin(): Promise<RawOrigin> {
       origin.closed++;
     });
     let buffered = Buffer.alloc(0);
-    /** Bytes of a body that are still to come: after them another request may. */
+    /** Bytes of the current body that have not arrived; another request may follow them. */
     let bodyLeft = 0;
     socket.on('data', (chunk: Buffer) => {
       const ofBody = Math.min(bodyLeft, chunk.length);
@@ -63,13 +63,13 @@ export async function startRawOrigin(): Promise<RawOrigin> {
 
 const IDLE_TIMEOUT_MS = 60_000;
 
-/** Sends bytes as they are and gives everything that comes back until the other side ends or `until` matches. */
+/** Sends bytes and returns everything received until the other side closes or `until` matches. */
 export function rawExchange(url: string, bytes: string, until?: RegExp): Promise<string> {
   const { hostname, port } = new URL(url);
   return new Promise((resolve, reject) => {
     const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
     let text = '';
-    socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy(new Error(`no more after: ${text}`)));
+    socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy(new Error(`no more data after: ${text}`)));
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1');
       if (until?.test(text)) socket.end();
@@ -79,7 +79,7 @@ export function rawExchange(url: string, bytes: string, until?: RegExp): Promise
   });
 }
 
-/** A header's values in a raw head, in order. */
+/** The values of a header in a raw head, in order. */
 export function headerValues(head: string, name: string): string[] {
   return head
     .split('\r\n')

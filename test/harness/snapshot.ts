@@ -1,10 +1,10 @@
 import type { SnapshotInstance, SnapshotService } from '../../shared/snapshot/snapshot.ts';
 
-/** A service as the built-in defaults make it, without limits; what a test is about is given. */
+/** A service with the built-in defaults, without limits, and with the given differences. */
 export function service(part: Partial<SnapshotService> & { instances: SnapshotInstance[] }): SnapshotService {
   return {
     routes: ['/'],
-    // Long enough for a machine that is busy with other tests: the instances live in the tests' own process.
+    // Long, because the instances run in the process of the test and the machine may be busy.
     timeout: 60_000,
     deadline: 100_000,
     path: 'gateway',

@@ -11,29 +11,29 @@ import type { StackFile } from '../../dev/stack/stack-file.ts';
 
 export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
-/** The local stack exactly as `npm start` runs it, in a state folder and on ports of its own. */
+/** The local stack as `npm start` runs it, with its own state folder and ports. */
 export interface TestStack {
   stack: StackFile;
   stateDir: string;
   offset: number;
-  /** The process that `npm start` would be. */
+  /** The process of `npm start`. */
   pid: number;
-  /** All it has printed so far. */
+  /** Everything printed so far. */
   output(): string;
   /** Sends the signal and resolves with the exit code. */
   end(signal: NodeJS.Signals): Promise<number | null>;
-  /** Ends it in good order and removes its state folder. */
+  /** Stops the stack cleanly and removes its state folder. */
   stop(): Promise<void>;
 }
 
 export interface TestStackOptions {
   /** Changes to the shipped acgs-lb.yaml. */
   edit?: (document: Document) => void;
-  /** The whole config instead. */
+  /** The text of another configuration. */
   configText?: string;
   args?: readonly string[];
   env?: NodeJS.ProcessEnv;
-  /** Kept when the stack stops. */
+  /** A folder that is kept when the stack stops. */
   stateDir?: string;
   readyWithinMs?: number;
 }
@@ -78,7 +78,7 @@ export interface StartRun {
   pid: number;
   output(): string;
   stderr(): string;
-  /** Undefined while it runs. */
+  /** The exit code; undefined while it runs. */
   code(): number | null | undefined;
   ended: Promise<number | null>;
   end(signal: NodeJS.Signals): Promise<number | null>;
@@ -120,7 +120,7 @@ export function runStart(args: readonly string[], env: NodeJS.ProcessEnv = {}): 
   };
 }
 
-/** The shipped config without any rate limit: what load is measured with. */
+/** Removes every rate limit from the shipped configuration, for load tests. */
 export function withoutLimits(document: Document): void {
   document.setIn(['defaults', 'rateLimits'], []);
   document.setIn(['haproxy', 'rateLimit'], 'off');
@@ -133,8 +133,8 @@ export function editedConfig(edit?: (document: Document) => void): string {
 }
 
 /**
- * An offset at which the stack's ports are free, above those of `freePort` and below the system's own. Modulo 100 no two
- * ports of stacks that are shifted against each other by 50 are the same: files that run side by side never meet.
+ * A port offset at which all ports of the stack are free, between those of `freePort` and the ephemeral ports. The ports
+ * of two stacks whose offsets differ by 50 are different modulo 100, so parallel test files do not collide.
  */
 export async function freeOffset(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {

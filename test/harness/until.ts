@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Polls until the value is truthy and returns it; null when the time is over. Errors count as "not yet". */
+/** Polls until the value is truthy and returns it; null after the timeout. Errors are ignored. */
 export async function until<T>(
   read: () => Promise<T | false | null | undefined> | T | false | null | undefined,
   { withinMs = 60_000, everyMs = 50 } = {},
@@ -11,7 +11,7 @@ export async function until<T>(
       const value = await read();
       if (value) return value as T;
     } catch {
-      // Not yet.
+      // Try again.
     }
     if (Date.now() > deadline) return null;
     await sleep(everyMs);

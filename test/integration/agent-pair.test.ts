@@ -76,8 +76,13 @@ async function startAgent(folder: string): Promise<void> {
       agent: { bind: `127.0.0.1:${bind}` },
       edge: { url: edge.url },
       haproxy: {
-        ...{ ...sockets(folder), file: join(folder, 'haproxy.cfg'), agentCheck: `127.0.0.1:${check}` },
-        ...{ bind: [`127.0.0.1:${gateway}`], stats: `127.0.0.1:${stats}`, threads: 1, log: '127.0.0.1:9' },
+        ...sockets(folder),
+        file: join(folder, 'haproxy.cfg'),
+        agentCheck: `127.0.0.1:${check}`,
+        bind: [`127.0.0.1:${gateway}`],
+        stats: `127.0.0.1:${stats}`,
+        threads: 1,
+        log: '127.0.0.1:9',
         others: [{ name: 'neighbour', socket: sockets(neighbour).socket }],
       },
       services: {

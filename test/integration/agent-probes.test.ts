@@ -21,7 +21,9 @@ const check: HealthCheck = {
   path: '/health',
   headers: {},
   // Probe and instance share this process, which may stall for a moment.
-  ...{ interval: 3_600_000, fastInterval: 3_600_000, timeout: 60_000 },
+  interval: 3_600_000,
+  fastInterval: 3_600_000,
+  timeout: 60_000,
   rise: 2,
   fall: 3,
   expect: { status: [[200, 200]] },

@@ -15,8 +15,10 @@ async function configFile(folder: string): Promise<string> {
     site: { id: 'main' },
     agent: { bind: `127.0.0.1:${await freePort()}` },
     haproxy: {
-      ...{ file: join(folder, 'haproxy.cfg'), socket: join(folder, 'a.sock') },
-      ...{ masterSocket: join(folder, 'm.sock'), agentCheck: `127.0.0.1:${await freePort()}` },
+      file: join(folder, 'haproxy.cfg'),
+      socket: join(folder, 'a.sock'),
+      masterSocket: join(folder, 'm.sock'),
+      agentCheck: `127.0.0.1:${await freePort()}`,
     },
     services: { gs: { routes: ['/'] } },
   };
@@ -37,7 +39,8 @@ test('SIGHUP is ignored while the agent starts, and reloads the file afterwards'
     {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
-        ...{ PATH: process.env.PATH, TMPDIR: process.env.TMPDIR },
+        PATH: process.env.PATH,
+        TMPDIR: process.env.TMPDIR,
         ACGS_TOKEN: 'x',
         DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
       },

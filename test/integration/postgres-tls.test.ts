@@ -75,12 +75,12 @@ test.each([
   ['disable', () => urlOf('sslmode=disable'), /add sslmode=require/],
   [
     'require, another authority',
-    () => urlOf(`sslmode=require&sslrootcert=${files.stranger}`),
+    () => urlOf(`sslmode=require&sslrootcert=${files.otherCa}`),
     /sslrootcert= in DATABASE_URL/,
   ],
   [
     'verify-ca, another authority',
-    () => urlOf(`sslmode=verify-ca&sslrootcert=${files.stranger}`),
+    () => urlOf(`sslmode=verify-ca&sslrootcert=${files.otherCa}`),
     /sslrootcert=/,
   ],
   ['verify-full, no authority', () => urlOf('sslmode=verify-full'), /sslrootcert= in DATABASE_URL/],

@@ -105,7 +105,7 @@ test('a master and its Sentinel, both only with TLS', async () => {
 });
 
 test.each([
-  ['the wrong authority', () => urlOf(`cacert=${files.stranger}&${client()}`), /cacert= in REDIS_URL/],
+  ['the wrong authority', () => urlOf(`cacert=${files.otherCa}&${client()}`), /cacert= in REDIS_URL/],
   ['no authority', () => urlOf(client()), /cacert= in REDIS_URL/],
   [
     'another host name',
