@@ -8,7 +8,7 @@ import { type AlertNotice, createAlertState } from './alert-state.ts';
 import type { Dispatcher } from './dispatcher.ts';
 import { type AlertMessage, toMessage } from './message.ts';
 import { readRules } from './rules.ts';
-import { createSharedSilences } from './shared-silences.ts';
+import { createSharedSilences, type SharedSilences } from './shared-silences.ts';
 import type { Silence } from './silences.ts';
 import type { AlertStore } from './store.ts';
 import type { SiteSummary } from './summary.ts';
@@ -50,30 +50,7 @@ export function createAlertManager(options: AlertManagerOptions): AlertManager {
   /** Whether this agent led at the last evaluation, and whether it has read the open alerts since it took over. */
   let wasLeader = false;
   let loaded = false;
-  let loading: Promise<AlertRecord[] | null> | null = null;
-
-  /** Open alerts of all agents; null when the database is slow or away. No alert waits longer than `loadMs` for it. */
-  async function loadOpen(): Promise<AlertRecord[] | null> {
-    silences.sync();
-    loading ??= readOpen().finally(() => {
-      loading = null;
-    });
-    const timeout = new AbortController();
-    const expired = sleep(loadMs, null, { signal: timeout.signal }).catch(() => null);
-    const open = await Promise.race([loading, expired]);
-    timeout.abort();
-    return open;
-  }
-
-  async function readOpen(): Promise<AlertRecord[] | null> {
-    try {
-      await silences.synced();
-      return await store.firing();
-    } catch (error) {
-      log.debug({ error: errorMessage(error) }, 'open alerts not read');
-      return null;
-    }
-  }
+  const loadOpen = createOpenAlertLoader({ store, silences, log, loadMs });
 
   /** A standby mirrors the database. A leader adopts the open alerts once, then takes only acknowledgements from it. */
   function follow(open: readonly AlertRecord[], leads: boolean): void {
@@ -120,6 +97,46 @@ export function createAlertManager(options: AlertManagerOptions): AlertManager {
     removeSilence: silences.remove,
     sendTest: (only) => dispatcher.test(testMessage(config().site.id, now()), only),
     receivers: () => dispatcher.status(),
+  };
+}
+
+/**
+ * Reads the open alerts of all agents, after the silences. Null when the database is slow or away: no evaluation waits
+ * longer than `loadMs` for it.
+ */
+function createOpenAlertLoader({
+  store,
+  silences,
+  log,
+  loadMs,
+}: {
+  store: AlertStore;
+  silences: SharedSilences;
+  log: Log;
+  loadMs: number;
+}): () => Promise<AlertRecord[] | null> {
+  let loading: Promise<AlertRecord[] | null> | null = null;
+
+  async function readOpen(): Promise<AlertRecord[] | null> {
+    try {
+      await silences.synced();
+      return await store.firing();
+    } catch (error) {
+      log.debug({ error: errorMessage(error) }, 'open alerts not read');
+      return null;
+    }
+  }
+
+  return async () => {
+    silences.sync();
+    loading ??= readOpen().finally(() => {
+      loading = null;
+    });
+    const timeout = new AbortController();
+    const expired = sleep(loadMs, null, { signal: timeout.signal }).catch(() => null);
+    const open = await Promise.race([loading, expired]);
+    timeout.abort();
+    return open;
   };
 }
 

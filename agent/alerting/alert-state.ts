@@ -42,33 +42,13 @@ const keyOf = ({ rule, service }: Pick<AlertRecord, 'rule' | 'service'>): string
 export function createAlertState({ config, silences, newId }: AlertStateOptions): AlertState {
   const alerts = new Map<string, AlertRecord>();
 
-  /**
-   * A silence holds back every event except `resolved`: the receivers of an earlier notification must learn that the
-   * problem is over. What a silence holds back is sent when the silence ends.
-   */
-  function notify(alert: AlertRecord, candidate: AlertEvent | null, now: number): Evaluated {
-    const event = adjustEvent(alert, candidate);
-    if (event === null || (event !== 'resolved' && isSilenced(silences(), alert, now))) {
-      return { alert, notice: null };
-    }
-    const { severity, notifiedSeverities } = alert;
-    const notified: AlertRecord = {
-      ...alert,
-      notified: alert.notified + 1,
-      lastNotifiedAt: now,
-      notifiedSeverities:
-        event === 'resolved' ? notifiedSeverities : [...new Set([...notifiedSeverities, severity])],
-    };
-    return { alert: notified, notice: { event, alert: notified } };
-  }
-
   function evaluateReading(reading: RuleReading, now: number): (Evaluated & { save: boolean }) | null {
     const key = keyOf(reading);
     const { thresholds } = config().monitor;
     const step = stepAlert(alerts.get(key) ?? null, reading, thresholds[reading.rule], { now, newId });
     if (!step.alert) return null;
     const event = step.event ?? dueNotice(step.alert, config().alerts.repeat, now);
-    const evaluated = notify(step.alert, event, now);
+    const evaluated = notify(step.alert, event, silences(), now);
     if (evaluated.alert.state === 'resolved') alerts.delete(key);
     else alerts.set(key, evaluated.alert);
     return { ...evaluated, save: step.event !== null || evaluated.notice !== null };
@@ -81,7 +61,7 @@ export function createAlertState({ config, silences, newId }: AlertStateOptions)
     return removed.map(([key, alert]) => {
       alerts.delete(key);
       const message = `${alert.service} is no longer configured`;
-      return notify(resolve(alert, message, now), 'resolved', now);
+      return notify(resolve(alert, message, now), 'resolved', silences(), now);
     });
   }
 
@@ -130,6 +110,31 @@ export function createAlertState({ config, silences, newId }: AlertStateOptions)
     },
     clear: () => alerts.clear(),
   };
+}
+
+/**
+ * A silence holds back every event except `resolved`: the receivers of an earlier notification must learn that the
+ * problem is over. What a silence holds back is sent when the silence ends.
+ */
+function notify(
+  alert: AlertRecord,
+  candidate: AlertEvent | null,
+  silences: Iterable<Silence>,
+  now: number,
+): Evaluated {
+  const event = adjustEvent(alert, candidate);
+  if (event === null || (event !== 'resolved' && isSilenced(silences, alert, now))) {
+    return { alert, notice: null };
+  }
+  const { severity, notifiedSeverities } = alert;
+  const notified: AlertRecord = {
+    ...alert,
+    notified: alert.notified + 1,
+    lastNotifiedAt: now,
+    notifiedSeverities:
+      event === 'resolved' ? notifiedSeverities : [...new Set([...notifiedSeverities, severity])],
+  };
+  return { alert: notified, notice: { event, alert: notified } };
 }
 
 /** Don't send "resolved" for an alert we never sent. The first notification of an alert is always "raised". */

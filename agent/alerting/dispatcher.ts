@@ -52,25 +52,18 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
     return openReceiver(found, deps);
   }
 
-  async function deliver({ name, counts }: ReceiverQueue, message: AlertMessage): Promise<void> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        await receiver(name)(message);
-        counts.delivered += 1;
-        counts.lastError = null;
+  /** Tries until the message is delivered, the retries are used up, or the dispatcher closes. */
+  async function deliver(queue: ReceiverQueue, message: AlertMessage): Promise<void> {
+    for (const wait of [...retryMs, null]) {
+      const error = await attempt(queue, receiver, message);
+      if (error === null) return;
+      if (wait === null || closing.signal.aborted || !config().receivers[queue.name]) {
+        queue.counts.failed += 1;
+        log.error({ receiver: queue.name, error, alert: message.id }, 'alert not delivered, giving up');
         return;
-      } catch (cause) {
-        const error = describeError(cause);
-        counts.lastError = error;
-        const wait = retryMs[attempt];
-        if (wait === undefined || closing.signal.aborted || !config().receivers[name]) {
-          counts.failed += 1;
-          log.error({ receiver: name, error, alert: message.id }, 'alert not delivered, giving up');
-          return;
-        }
-        log.warn({ receiver: name, error, retryMs: wait }, 'alert not delivered, retrying');
-        await sleep(wait, undefined, { signal: closing.signal, ref: false }).catch(() => {});
       }
+      log.warn({ receiver: queue.name, error, retryMs: wait }, 'alert not delivered, retrying');
+      await sleep(wait, undefined, { signal: closing.signal, ref: false }).catch(() => {});
     }
   }
 
@@ -92,15 +85,6 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
     queue.running ??= drain(queue);
   }
 
-  async function test(name: string, message: AlertMessage) {
-    try {
-      await receiver(name)(message);
-      return { receiver: name, error: null };
-    } catch (cause) {
-      return { receiver: name, error: describeError(cause) };
-    }
-  }
-
   return {
     send(message, severities = [message.severity]) {
       const routes = config().routes.filter((route) =>
@@ -110,7 +94,12 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
     },
     test(message, only) {
       const names = Object.keys(config().receivers).filter((name) => only === undefined || name === only);
-      return Promise.all(names.map((name) => test(name, message)));
+      return Promise.all(
+        names.map(async (name) => ({
+          receiver: name,
+          error: await attempt(newQueue(name), receiver, message),
+        })),
+      );
     },
     status: () =>
       Object.fromEntries(
@@ -125,6 +114,22 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
       await Promise.race([Promise.all([...queues.values()].map(({ running }) => running)), expired]);
     },
   };
+}
+
+/** One delivery; returns the error, or null when the message was delivered. */
+async function attempt(
+  { name, counts }: ReceiverQueue,
+  receiver: (name: string) => DeliverAlert,
+  message: AlertMessage,
+): Promise<string | null> {
+  try {
+    await receiver(name)(message);
+    counts.delivered += 1;
+    counts.lastError = null;
+  } catch (error) {
+    counts.lastError = describeError(error);
+  }
+  return counts.lastError;
 }
 
 const newQueue = (name: string): ReceiverQueue => ({

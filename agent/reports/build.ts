@@ -1,6 +1,6 @@
 import { addRollup, emptyRollup, type Rollup } from '../history/rollups/rollup.ts';
 import { DAY_SECONDS, HOUR_SECONDS } from '../history/rollups/run.ts';
-import { type RollupSpan, toFigures, toPoint } from './figures.ts';
+import { toFigures, toPoint } from './figures.ts';
 import { findIncidents, type Incident, type StateEvent } from './incidents.ts';
 import type {
   AlertReport,
@@ -35,67 +35,57 @@ export interface ReportInput {
 /** Hours up to two weeks, days beyond: about 300 points per chart at most. */
 export const bucketFor = (days: number): number => (days <= 14 ? HOUR_SECONDS : DAY_SECONDS);
 
+type SeriesOf = (rollups: readonly Rollup[]) => ReportPoint[];
+
 export function buildReport(input: ReportInput): Report {
-  const { from, to, bucket, targets } = input;
+  const { site, from, to, generatedAt, bucket, targets } = input;
   const rollups = withClientLatency(input.rollups);
   const starts = bucketStarts(from, to, bucket);
-  const seconds = to - from;
-  const hours = new Map(input.hours.map((one) => [`${one.service}/${one.instance}`, one]));
-  const span = (whole: Rollup, key: string): RollupSpan => {
-    const { known = 0, sampled = 0 } = hours.get(key) ?? {};
-    return { whole, known, sampled, hours: Math.ceil(seconds / HOUR_SECONDS) };
-  };
-
-  const wholes = grouped(rollups, ({ service, instance }) => `${service}/${instance}`);
-  const members = new Map<string, Set<string>>();
-  for (const { service, instance } of wholes.values()) {
-    const set = members.get(service) ?? new Set();
-    if (instance) set.add(instance);
-    members.set(service, set);
-  }
-  const incidents = findIncidents(input.events, members, input);
-
-  const seriesOf = (own: readonly Rollup[]): ReportPoint[] => {
+  const seriesOf: SeriesOf = (own) => {
     const byBucket = grouped(own, ({ start }) => String(bucketOf(start, from, bucket)));
     return starts.map((start, index) => {
       const end = starts[index + 1] ?? Math.min(start + bucket, to);
       return toPoint(start, Math.max(end, start + 1) - start, byBucket.get(String(start)));
     });
   };
+  const wholes = [...grouped(rollups, ({ service, instance }) => `${service}/${instance}`).values()];
+  const incidents = findIncidents(input.events, membersOf(wholes), input);
+  const figuresOf = figuresReader(input);
+  const failures = Map.groupBy(
+    incidents.filter(({ kind }) => kind !== 'maintenance'),
+    ({ service }) => service,
+  );
 
-  const services: ServiceReport[] = [];
-  const instances: InstanceReport[] = [];
-  for (const [key, whole] of wholes) {
-    const { service, instance } = whole;
-    const own: ReportFigures = toFigures(span(whole, key), seconds, targets.availability);
-    const mine = incidents.filter((one) => one.service === service && one.kind !== 'maintenance');
-    if (instance) {
-      instances.push({
+  const services = wholes
+    .filter(({ instance }) => instance === '')
+    .map((whole): ServiceReport => {
+      const { service, queuedMax } = whole;
+      const own = failures.get(service) ?? [];
+      return {
         service,
-        instance,
-        ...own,
-        incidents: mine.filter((one) => one.instance === instance).length,
-      });
-      continue;
-    }
-    services.push({
-      service,
-      ...own,
-      queuedMax: whole.queuedMax,
-      incidents: mine.filter(({ kind }) => kind === 'down').length,
-      outages: mine.filter(({ kind }) => kind === 'outage').length,
-      breakerOpenings: input.breakers.filter((one) => one.service === service).length,
-      series: seriesOf(rollups.filter((one) => one.service === service && one.instance === '')),
-    });
-  }
-  services.sort((a, b) => a.service.localeCompare(b.service));
-  instances.sort((a, b) => (b.latency?.p95 ?? -1) - (a.latency?.p95 ?? -1));
+        ...figuresOf(whole),
+        queuedMax,
+        incidents: own.filter(({ kind }) => kind === 'down').length,
+        outages: own.filter(({ kind }) => kind === 'outage').length,
+        breakerOpenings: input.breakers.filter((one) => one.service === service).length,
+        series: seriesOf(rollups.filter((one) => one.service === service && one.instance === '')),
+      };
+    })
+    .sort((a, b) => a.service.localeCompare(b.service));
+  const instances = wholes
+    .filter(({ instance }) => instance !== '')
+    .map((whole): InstanceReport => {
+      const { service, instance } = whole;
+      const own = failures.get(service)?.filter((one) => one.instance === instance) ?? [];
+      return { service, instance, ...figuresOf(whole), incidents: own.length };
+    })
+    .sort((a, b) => (b.latency?.p95 ?? -1) - (a.latency?.p95 ?? -1));
 
   return {
-    site: input.site,
+    site,
     from,
     to,
-    generatedAt: input.generatedAt,
+    generatedAt,
     bucket,
     targets,
     total: totalOf(rollups, services, seriesOf, input),
@@ -103,14 +93,39 @@ export function buildReport(input: ReportInput): Report {
     instances,
     incidents,
     breakers: breakersOf(input.breakers),
-    breakerSeries: starts.map((start, index) => ({
-      start,
-      openings: input.breakers.filter(({ at }) => at >= start && at < (starts[index + 1] ?? to)).length,
-    })),
+    breakerSeries: openingsPerBucket(input, starts),
     alerts: [...input.alerts],
     notes: notesOf(input, services, incidents),
   };
 }
+
+/** The instances of each service. */
+function membersOf(wholes: readonly Rollup[]): Map<string, Set<string>> {
+  const members = new Map<string, Set<string>>();
+  for (const { service, instance } of wholes) {
+    const set = members.get(service) ?? new Set();
+    if (instance) set.add(instance);
+    members.set(service, set);
+  }
+  return members;
+}
+
+/** Figures of one service or instance from its totals of the period. */
+function figuresReader({ from, to, targets, hours }: ReportInput): (whole: Rollup) => ReportFigures {
+  const seconds = to - from;
+  const byKey = new Map(hours.map((one) => [`${one.service}/${one.instance}`, one]));
+  return (whole) => {
+    const { known = 0, sampled = 0 } = byKey.get(`${whole.service}/${whole.instance}`) ?? {};
+    const span = { whole, known, sampled, hours: Math.ceil(seconds / HOUR_SECONDS) };
+    return toFigures(span, seconds, targets.availability);
+  };
+}
+
+const openingsPerBucket = ({ breakers, to }: ReportInput, starts: readonly number[]) =>
+  starts.map((start, index) => ({
+    start,
+    openings: breakers.filter(({ at }) => at >= start && at < (starts[index + 1] ?? to)).length,
+  }));
 
 /**
  * The latency of a service is that of its clients, where it was recorded for at least half as many requests as its
@@ -157,7 +172,7 @@ function bucketStarts(from: number, to: number, bucket: number): number[] {
 function totalOf(
   rollups: readonly Rollup[],
   services: readonly ServiceReport[],
-  seriesOf: (own: readonly Rollup[]) => ReportPoint[],
+  seriesOf: SeriesOf,
   { from, to, targets }: ReportInput,
 ): Report['total'] {
   const own = rollups.filter(({ instance }) => instance === '');

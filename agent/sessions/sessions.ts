@@ -96,43 +96,6 @@ export function createSessions(options: SessionsOptions): Sessions {
     return text === null ? null : parseSession(text);
   }
 
-  async function command(
-    id: string,
-    command: SessionCommand,
-    version: number | undefined,
-  ): Promise<SessionCommandResult> {
-    for (;;) {
-      const current = await store.get(id);
-      if (!current) return { kind: 'unknown' };
-      const session = withExpiry(current, now());
-      if (version !== undefined && version !== current.version) {
-        const why = `version ${version} is not current; the current version is ${current.version}`;
-        return { kind: 'conflict', session, why };
-      }
-      const next = applyCommand(current, command, now());
-      if (!next.ok) return { kind: next.kind, session, why: next.why };
-      const updated = await store.update(next.session);
-      if (updated) return { kind: 'done', session: await saved(updated) };
-      // Another request changed the session meanwhile: read it again.
-    }
-  }
-
-  async function pin(id: string, service: string, instance: string): Promise<GovernanceSession | null> {
-    const session = await store.get(id);
-    if (!session) return null;
-    const from = session.pins[service] ?? '';
-    if (from === instance) return session;
-    const move = { at: now(), service, from, to: instance, reason: 'set by an operator' };
-    // Writes this pin only: another request may move another pin.
-    await store.savePins(id, { [service]: instance }, [move]);
-    const moved = await store.get(id);
-    if (!moved) return null;
-    keeper.sessionChanged(moved);
-    keeper.instancesChanged();
-    await copyToLive(moved);
-    return moved;
-  }
-
   return {
     async create(fields) {
       const session = newSession(fields, instances().values(), now());
@@ -149,8 +112,19 @@ export function createSessions(options: SessionsOptions): Sessions {
         return { session: withExpiry(session, now()), stale: true };
       }
     },
-    command,
-    pin,
+    async command(id, command, version) {
+      const result = await runCommand(store, { id, command, version, now });
+      if (result.kind === 'done') await saved(result.session);
+      return result;
+    },
+    async pin(id, service, instance) {
+      const { session, moved } = await movePin(store, { id, service, instance, now: now() });
+      if (!session || !moved) return session;
+      keeper.sessionChanged(session);
+      keeper.instancesChanged();
+      await copyToLive(session);
+      return session;
+    },
     async list(filter) {
       const found = (await store.list(filter)).map((session) => withExpiry(session, now()));
       // The database may still list a session as active that expired since the last sweep.
@@ -163,6 +137,46 @@ export function createSessions(options: SessionsOptions): Sessions {
     },
     close: keeper.close,
   };
+}
+
+interface CommandRequest {
+  id: string;
+  command: SessionCommand;
+  version: number | undefined;
+  now: () => number;
+}
+
+async function runCommand(
+  store: SessionStore,
+  { id, command, version, now }: CommandRequest,
+): Promise<SessionCommandResult> {
+  for (;;) {
+    const current = await store.get(id);
+    if (!current) return { kind: 'unknown' };
+    const session = withExpiry(current, now());
+    if (version !== undefined && version !== current.version) {
+      const why = `version ${version} is not current; the current version is ${current.version}`;
+      return { kind: 'conflict', session, why };
+    }
+    const next = applyCommand(current, command, now());
+    if (!next.ok) return { kind: next.kind, session, why: next.why };
+    const updated = await store.update(next.session);
+    if (updated) return { kind: 'done', session: updated };
+    // Another request changed the session meanwhile: read it again.
+  }
+}
+
+async function movePin(
+  store: SessionStore,
+  { id, service, instance, now }: { id: string; service: string; instance: string; now: number },
+): Promise<{ session: GovernanceSession | null; moved: boolean }> {
+  const session = await store.get(id);
+  const from = session?.pins[service] ?? '';
+  if (!session || from === instance) return { session, moved: false };
+  const move = { at: now, service, from, to: instance, reason: 'set by an operator' };
+  // Writes this pin only: another request may move another pin.
+  await store.savePins(id, { [service]: instance }, [move]);
+  return { session: await store.get(id), moved: true };
 }
 
 function newSession(
