@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fullPath } from '../bootstrap/run.mjs';
 import { type RunningServer, type StartOptions, startChild, waitUntilReady } from './child.ts';
-import { createPrivateFolder, removeFolder } from './folder.ts';
+import { startInPrivateFolder } from './folder.ts';
 import { tcpRequest } from './tcp-request.ts';
 
 export interface LocalHaproxy extends RunningServer {
@@ -19,9 +19,8 @@ export interface LocalHaproxyOptions extends StartOptions {
 /** Starts HAProxy in master-worker mode, so that it can be reloaded through the master socket. */
 export async function startHaproxy(options: LocalHaproxyOptions): Promise<LocalHaproxy> {
   validateHaproxyConfig(options.configFile);
-  const folder = createPrivateFolder('acgs-ha', options.parent);
-  const masterSocket = options.masterSocket ?? join(folder, 'master.sock');
-  try {
+  return startInPrivateFolder('acgs-ha', options.parent, async (folder) => {
+    const masterSocket = options.masterSocket ?? join(folder, 'master.sock');
     const child = await startChild({
       name: 'haproxy',
       command: 'haproxy',
@@ -35,15 +34,9 @@ export async function startHaproxy(options: LocalHaproxyOptions): Promise<LocalH
     return {
       masterSocket,
       child,
-      async stop() {
-        await child.stop();
-        removeFolder(folder);
-      },
+      stop: () => child.stop(),
     };
-  } catch (error) {
-    removeFolder(folder);
-    throw error;
-  }
+  });
 }
 
 /** Throws with HAProxy's message when the configuration is invalid. */

@@ -13,7 +13,7 @@ import { Client } from 'pg';
 import { findPostgres } from '../bootstrap/servers.mjs';
 import { freePort, requireFreePort } from '../ports.ts';
 import { type Child, type RunningServer, type StartOptions, startChild, waitUntilReady } from './child.ts';
-import { createPrivateFolder, removeFolder } from './folder.ts';
+import { removeFolder, startInPrivateFolder } from './folder.ts';
 import { newPassword } from './password.ts';
 
 export interface LocalPostgres extends RunningServer {
@@ -44,10 +44,9 @@ export async function startPostgres(options: LocalPostgresOptions = {}): Promise
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Postgres');
   const user = process.getuid?.() === 0 ? systemUser('postgres') : undefined;
-  const folder = createPrivateFolder('acgs-pg', options.parent);
-  if (user) chownSync(folder, user.uid, user.gid);
-  const dataDir = options.dataDir ?? join(folder, 'data');
-  try {
+  return startInPrivateFolder('acgs-pg', options.parent, async (folder) => {
+    if (user) chownSync(folder, user.uid, user.gid);
+    const dataDir = options.dataDir ?? join(folder, 'data');
     const password = passwordOf(dataDir) ?? options.password ?? newPassword();
     const child = await start({ ...options, port, dataDir, password, folder, user });
     return {
@@ -56,15 +55,9 @@ export async function startPostgres(options: LocalPostgresOptions = {}): Promise
       port,
       dataDir,
       child,
-      async stop() {
-        await child.stop();
-        removeFolder(folder);
-      },
+      stop: () => child.stop(),
     };
-  } catch (error) {
-    removeFolder(folder);
-    throw error;
-  }
+  });
 }
 
 interface PostgresStart extends LocalPostgresOptions {

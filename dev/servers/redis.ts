@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { freePort, requireFreePort } from '../ports.ts';
 import { type RunningServer, type StartOptions, startChild, waitUntilReady } from './child.ts';
-import { createPrivateFolder, removeFolder } from './folder.ts';
+import { startInPrivateFolder } from './folder.ts';
 import { tcpRequest } from './tcp-request.ts';
 
 export interface LocalRedis extends RunningServer {
@@ -23,25 +23,14 @@ export interface LocalRedisOptions extends StartOptions {
 export async function startRedis(options: LocalRedisOptions = {}): Promise<LocalRedis> {
   const port = options.port ?? (await freePort());
   await requireFreePort(port, 'Redis');
-  const folder = createPrivateFolder('acgs-redis', options.parent);
-  const password = options.password;
-  try {
+  const { password } = options;
+  return startInPrivateFolder('acgs-redis', options.parent, async (folder) => {
     const child = await startChild({
       name: 'redis-server',
       command: 'redis-server',
       args: [
-        ...[
-          '--port',
-          String(port),
-          '--bind',
-          '127.0.0.1',
-          '--dir',
-          folder,
-          '--save',
-          '',
-          '--appendonly',
-          'no',
-        ],
+        ...['--port', String(port), '--bind', '127.0.0.1', '--dir', folder],
+        ...['--save', '', '--appendonly', 'no'],
         ...['--maxmemory', options.maxMemory ?? '256mb', '--maxmemory-policy', 'allkeys-lru'],
         ...(password ? ['--requirepass', password] : []),
         ...(options.settings ?? []),
@@ -51,22 +40,15 @@ export async function startRedis(options: LocalRedisOptions = {}): Promise<Local
       logFile: options.logFile ?? join(folder, 'redis.log'),
     });
     const ping = `${password ? `AUTH ${password}\r\n` : ''}PING\r\n`;
+    const isComplete = (text: string) => text.includes('PONG');
     await waitUntilReady(child, async () =>
-      (
-        await tcpRequest({ port, host: '127.0.0.1' }, ping, { isComplete: (text) => text.includes('PONG') })
-      ).includes('PONG'),
+      isComplete(await tcpRequest({ port, host: '127.0.0.1' }, ping, { isComplete })),
     );
     return {
       url: `redis://${password ? `default:${password}@` : ''}127.0.0.1:${port}/0`,
       port,
       child,
-      async stop() {
-        await child.stop();
-        removeFolder(folder);
-      },
+      stop: () => child.stop(),
     };
-  } catch (error) {
-    removeFolder(folder);
-    throw error;
-  }
+  });
 }

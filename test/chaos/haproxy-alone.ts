@@ -1,13 +1,12 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { findProgram } from '../../dev/bootstrap/run.mjs';
-import { freePort } from '../../dev/ports.ts';
-import { type Child, startChild, waitUntilReady } from '../../dev/servers/child.ts';
+import type { Child } from '../../dev/servers/child.ts';
 import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startLoad } from '../harness/load.ts';
 import { startStack } from '../harness/stack.ts';
 import { type Scenario, ScenarioFindings } from './scenario.ts';
+import { startLighttpd, startNginx, writeSite } from './web-servers.ts';
 
 /** Clients connect directly to HAProxy, without the edge's retries. */
 export const haproxyAlone: Scenario = {
@@ -17,11 +16,12 @@ export const haproxyAlone: Scenario = {
   async run() {
     const findings = new ScenarioFindings();
     const folder = createPrivateFolder('acgs-alone');
+    const { root } = writeSite(folder, 1);
     const servers = await Promise.all([
-      start(folder, 'get-1', nginx),
-      start(folder, 'get-2', lighttpd),
-      start(folder, 'post-1', nginx),
-      start(folder, 'post-2', nginx),
+      startNginx(folder, root, 'get-1'),
+      startLighttpd(folder, root, 'get-2'),
+      startNginx(folder, root, 'post-1'),
+      startNginx(folder, root, 'post-2'),
     ]);
     const [getOne, getTwo, postOne, postTwo] = servers.map(
       ({ id, port }) => `{ id: ${id}, url: "http://127.0.0.1:${port}" }`,
@@ -76,39 +76,4 @@ async function killUnderLoad(findings: ScenarioFindings, { victim, method, url, 
   const result = await load.result;
   const summary = `${method}: ${result.failed} of ${result.requests} failed (${result.detail}); ${result.perSecond.toFixed(0)}/s, p99 ${result.p99} ms, max ${result.max} ms`;
   findings.check(method === 'GET' ? result.failed === 0 : result.failed <= 64, summary);
-}
-
-/** One process, so that a kill leaves no workers. */
-function nginx(folder: string, id: string, port: number): { command: string; args: string[] } {
-  const file = join(folder, `${id}.conf`);
-  writeFileSync(
-    file,
-    `daemon off; master_process off; pid ${folder}/${id}.pid; error_log stderr; events { worker_connections 1024; }
-http { access_log off; server { listen 127.0.0.1:${port}; location / { return 200 "${id}\\n"; } } }\n`,
-  );
-  return { command: requireProgram('nginx', 'nginx-light'), args: ['-e', 'stderr', '-c', file] };
-}
-
-function lighttpd(folder: string, id: string, port: number): { command: string; args: string[] } {
-  const file = join(folder, `${id}.conf`);
-  writeFileSync(join(folder, 'index.html'), `${id}\n`);
-  writeFileSync(
-    file,
-    `server.document-root = "${folder}"\nserver.bind = "127.0.0.1"\nserver.port = ${port}\nindex-file.names = ("index.html")\n`,
-  );
-  return { command: requireProgram('lighttpd', 'lighttpd'), args: ['-D', '-f', file] };
-}
-
-function requireProgram(program: string, debianPackage: string): string {
-  const path = findProgram(program);
-  if (!path) throw new Error(`${program} is not installed: apt-get install ${debianPackage}`);
-  return path;
-}
-
-async function start(folder: string, id: string, server: typeof nginx) {
-  const port = await freePort();
-  const { command, args } = server(folder, id, port);
-  const child = await startChild({ name: id, command, args, logFile: join(folder, `${id}.log`) });
-  await waitUntilReady(child, async () => (await fetch(`http://127.0.0.1:${port}/`)).ok);
-  return { id, port, child };
 }

@@ -29,7 +29,10 @@ export function writeSite(folder: string, megabytes: number): { root: string; sh
   return { root, sha256: createHash('sha256').update(large).digest('hex') };
 }
 
-/** One process, so that a kill leaves no workers. Redirects `/moved`, and `/old` because it is a folder. */
+/**
+ * Starts nginx as one process, so that a kill leaves no workers. It redirects `/moved`, and `/old` because it is a folder,
+ * and answers a POST to `/post`.
+ */
 export async function startNginx(
   folder: string,
   root: string,
@@ -46,7 +49,7 @@ export async function startNginx(
     file,
     `daemon off; master_process off; pid ${folder}/${id}.pid; error_log stderr; events { worker_connections 1024; }
 http { access_log off; server { listen 127.0.0.1:${port}${tls && ' ssl'}; ${tls} root ${root}; absolute_redirect off;
-  location = /who { return 200 "nginx"; } location = /moved { return 301 /digits.txt?from=moved; } } }\n`,
+  location = /post { return 200 "nginx"; } location = /moved { return 301 /digits.txt?from=moved; } } }\n`,
   );
   return start({
     program: 'nginx',
