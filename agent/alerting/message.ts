@@ -44,7 +44,7 @@ const VERB: Record<AlertEvent, string> = {
   raised: '',
   escalated: 'escalated: ',
   eased: 'eased: ',
-  repeated: 'still: ',
+  repeated: 'still firing: ',
   resolved: 'resolved: ',
   test: 'test: ',
 };

@@ -45,7 +45,7 @@ interface Prediction {
   upper: number[];
 }
 
-export function predict(
+function predict(
   method: ForecastMethod,
   values: readonly number[],
   period: number,

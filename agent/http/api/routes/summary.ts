@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Config } from '../../../../shared/config/config.ts';
-import { type AlertRecord, type Severity, severityOf } from '../../../alerting/alert.ts';
+import { type AlertRecord, type Severity, severityOf, WORST_FIRST } from '../../../alerting/alert.ts';
 import { readRules } from '../../../alerting/rules.ts';
 import type { SiteSummary } from '../../../alerting/summary.ts';
 
@@ -19,7 +19,7 @@ const measures = {
   p95Ms: figure,
   p99Ms: figure,
   latencySamples: z.number(),
-  availabilityPercent: figure.openapi({ description: 'share of samples at which it took traffic' }),
+  availabilityPercent: figure.openapi({ description: 'share of samples that found it able to take traffic' }),
   samples: z.number(),
   concurrency: figure.openapi({ description: 'mean of requests in flight plus queued' }),
   queuedMax: z.number(),
@@ -68,9 +68,8 @@ const route = createRoute({
   },
 });
 
-const ORDER: readonly Severity[] = ['emergency', 'critical', 'warning'];
 const worst = (list: readonly (Severity | null)[]): Severity | 'ok' =>
-  ORDER.find((severity) => list.includes(severity)) ?? 'ok';
+  WORST_FIRST.find((severity) => list.includes(severity)) ?? 'ok';
 
 /** GET /v1/summary. `status` compares current values with the thresholds, whether or not an alert was sent. */
 export function registerSummaryRoutes(app: OpenAPIHono, deps: SummaryRouteDeps): void {
