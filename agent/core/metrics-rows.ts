@@ -34,3 +34,19 @@ export function metricsRows(
     };
   });
 }
+
+/** A row of `load_balancing_metrics`, also the value of the Redis key `lb:metrics:…`. */
+export function metricsColumns(row: MetricsRow): Record<string, unknown> {
+  return {
+    service_type: row.serviceType,
+    instance_id: row.instanceId,
+    timestamp: row.timestamp,
+    response_time: row.responseTime,
+    success_count: row.successCount,
+    failure_count: row.failureCount,
+    current_connections: row.currentConnections,
+    total_requests: row.totalRequests,
+    cpu_usage: row.cpuUsage,
+    memory_usage: row.memoryUsage,
+  };
+}

@@ -1,4 +1,3 @@
-import type { MetricsRow } from '../core/sink.ts';
 import type { Change, Instance } from '../core/state.ts';
 
 /** A row for a history table, by column name. `alert_acks` is not a table: it updates rows of `alerts`. */
@@ -16,22 +15,6 @@ export type HistoryTable =
   | 'alerts'
   | 'alert_acks'
   | 'audit_log';
-
-/** A row of `load_balancing_metrics`, also the value of the Redis key `lb:metrics:…`. */
-export function metricsColumns(row: MetricsRow): Record<string, unknown> {
-  return {
-    service_type: row.serviceType,
-    instance_id: row.instanceId,
-    timestamp: row.timestamp,
-    response_time: row.responseTime,
-    success_count: row.successCount,
-    failure_count: row.failureCount,
-    current_connections: row.currentConnections,
-    total_requests: row.totalRequests,
-    cpu_usage: row.cpuUsage,
-    memory_usage: row.memoryUsage,
-  };
-}
 
 const AUDITED: ReadonlySet<Change['kind']> = new Set(['admin', 'weight', 'registered', 'deregistered']);
 

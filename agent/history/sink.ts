@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
+import { metricsColumns } from '../core/metrics-rows.ts';
 import type { Sink } from '../core/sink.ts';
 import { instanceKey } from '../core/state.ts';
 import { createTrafficWindow, type TrafficWindow } from '../core/traffic-window.ts';
 import { createMinuteAggregator } from './minutes.ts';
-import { changeRecords, type HistoryRecord, metricsColumns } from './records.ts';
+import { changeRecords, type HistoryRecord } from './records.ts';
 import { openSpool } from './spool.ts';
 import type { Database } from './sql/database.ts';
 import { migrate } from './sql/migrate.ts';

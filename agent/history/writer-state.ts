@@ -18,10 +18,13 @@ import { isPermanentError } from './sql/permanent-error.ts';
 /** Rows for one transaction. */
 export type HistoryBatch = SpoolRecord<HistoryRecord[]>;
 
+/** Where a batch comes from. `memory-after-replay`: a batch that the spool did not accept. */
+type WriteSource = 'memory' | 'spool' | 'memory-after-replay';
+
 type WriterPhase =
   | { kind: 'idle' }
   /** The parts of a batch go to Postgres one by one. A batch with an unwritable row is split to isolate the row. */
-  | { kind: 'writing'; source: 'memory' | 'spool' | 'memory-after-replay'; parts: readonly HistoryBatch[] }
+  | { kind: 'writing'; source: WriteSource; parts: readonly HistoryBatch[] }
   | { kind: 'spooling' }
   | { kind: 'reading-spool' }
   /** Removes from the spool the batch that was written. */
@@ -134,7 +137,7 @@ export function stepWriter(
     case 'spool-failed':
       return onSpoolFailed(state, errorMessage(event.error));
     case 'spool-read':
-      return event.batch ? write(state, event.batch, 'spool') : onReplayed(state, flushMs);
+      return event.batch ? write(state, [event.batch], 'spool') : onReplayed(state, flushMs);
     case 'acknowledged':
       return state.closing ? endTurn(state, flushMs) : readSpool(state);
     case 'replay-failed':
@@ -176,12 +179,10 @@ function addRows(state: WriterState, records: readonly HistoryRecord[], flushMs:
 
 /** Moves the oldest rows in memory to Postgres or to the spool; replays the spool when memory is empty. */
 function saveNext(state: WriterState): WriterStep {
-  if (!hasRows(state)) return readSpool(state);
-  const next = state.held ? state : withBatch(state);
-  const { held } = next;
-  if (!held) return readSpool(next);
-  if (next.failures === 0 && next.spoolIsEmpty) return write(next, held, 'memory');
-  return spool(next, held);
+  const next = state.held || state.waiting.length === 0 ? state : withBatch(state);
+  if (!next.held) return readSpool(next);
+  if (next.failures === 0 && next.spoolIsEmpty) return write(next, [next.held], 'memory');
+  return spool(next, next.held);
 }
 
 function withBatch(state: WriterState): WriterState {
@@ -205,17 +206,7 @@ const readSpool = (state: WriterState): WriterStep => ({
   effects: [{ kind: 'read-spool' }],
 });
 
-const write = (
-  state: WriterState,
-  batch: HistoryBatch,
-  source: 'memory' | 'spool' | 'memory-after-replay',
-): WriterStep => writeParts(state, [batch], source);
-
-const writeParts = (
-  state: WriterState,
-  parts: readonly HistoryBatch[],
-  source: 'memory' | 'spool' | 'memory-after-replay',
-): WriterStep => ({
+const write = (state: WriterState, parts: readonly HistoryBatch[], source: WriteSource): WriterStep => ({
   state: { ...state, phase: { kind: 'writing', source, parts } },
   effects: parts.slice(0, 1).map((batch) => ({ kind: 'write', batch })),
 });
@@ -234,7 +225,7 @@ function onWritten(state: WriterState, now: number, flushMs: number): WriterStep
 function nextPart(state: WriterState, flushMs: number): WriterStep {
   if (state.phase.kind !== 'writing') return only(state);
   const { source, parts } = state.phase;
-  if (parts.length > 1) return writeParts(state, parts.slice(1), source);
+  if (parts.length > 1) return write(state, parts.slice(1), source);
   const done: WriterState = { ...state, rejected: [] };
   switch (source) {
     case 'memory':
@@ -252,7 +243,7 @@ function onRejected(state: WriterState, error: Error, flushMs: number): WriterSt
   const { source, parts } = state.phase;
   const [part, ...rest] = parts;
   if (!part) return nextPart(state, flushMs);
-  if (part.body.length > 1) return writeParts(state, [...halvesOf(part), ...rest], source);
+  if (part.body.length > 1) return write(state, [...halvesOf(part), ...rest], source);
   const rejected: WriterState = { ...state, lastError: error.message };
   if (state.rejected.includes(part.id)) return nextPart(rejected, flushMs);
   const text = `Postgres rejects a history row permanently; the row is dropped: ${error.message}`;
@@ -309,7 +300,7 @@ function onSpoolFailed(state: WriterState, message: string): WriterStep {
 
 function onReplayed(state: WriterState, flushMs: number): WriterStep {
   const next = { ...state, spoolIsEmpty: true };
-  return next.held ? write(next, next.held, 'memory-after-replay') : endTurn(next, flushMs);
+  return next.held ? write(next, [next.held], 'memory-after-replay') : endTurn(next, flushMs);
 }
 
 function endTurn(state: WriterState, flushMs: number): WriterStep {

@@ -1,6 +1,6 @@
+import { metricsColumns } from '../core/metrics-rows.ts';
 import type { MetricsRow, Update } from '../core/sink.ts';
 import type { Instance } from '../core/state.ts';
-import { metricsColumns } from '../history/records.ts';
 import { liveKeys, TTL_SECONDS } from './keys.ts';
 import type { LiveEntry } from './live-state.ts';
 
