@@ -8,19 +8,11 @@ export interface AgentTarget {
   token: string | null;
 }
 
-interface AgentTargetOptions {
-  stateDir?: string | undefined;
-  env?: NodeJS.ProcessEnv;
-}
-
 /**
  * Finds the agent by --state-dir, else ACGS_AGENT_URL, else ACGS_STATE_DIR, else `.acgs`. Throws CommandFailed when no
  * local stack runs there, and CliUsageError when ACGS_AGENT_URL is not a URL.
  */
-export async function findAgentTarget({
-  stateDir,
-  env = process.env,
-}: AgentTargetOptions = {}): Promise<AgentTarget> {
+export async function findAgentTarget(stateDir?: string, env = process.env): Promise<AgentTarget> {
   if (!stateDir && env.ACGS_AGENT_URL) {
     if (!/^https?:$/.test(URL.parse(env.ACGS_AGENT_URL)?.protocol ?? '')) {
       throw new CliUsageError(
@@ -40,23 +32,15 @@ export async function findAgentTarget({
   return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null };
 }
 
-/** A response outside 2xx, with its problem document. */
+/** A response outside 2xx. The message comes from its problem document. */
 export class ApiError extends CommandFailed {
   override name = 'ApiError';
   readonly status: number;
-  readonly problem: ProblemBody;
 
-  constructor(status: number, problem: ProblemBody, message: string) {
+  constructor(status: number, message: string) {
     super(message);
     this.status = status;
-    this.problem = problem;
   }
-}
-
-interface ProblemBody {
-  title?: string;
-  detail?: string;
-  [key: string]: unknown;
 }
 
 export interface ApiClient {
@@ -120,12 +104,12 @@ export function createApiClient(
         ? {}
         : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
     });
-    const text = await response.text();
-    let value: unknown = null;
+    let value: unknown;
     try {
-      if (text) value = JSON.parse(text);
+      value = JSON.parse((await response.text()) || 'null');
     } catch (cause) {
-      throw new CommandFailed(`the agent at ${target.url} answered ${path} with invalid JSON`, {
+      const reason = cause instanceof SyntaxError ? 'invalid JSON' : fetchFailureReason(cause);
+      throw new CommandFailed(`the agent at ${target.url} sent an invalid response to ${path}: ${reason}`, {
         cause,
       });
     }
@@ -143,28 +127,25 @@ export function createApiClient(
 /** Titles that only repeat the status. */
 const GENERIC_TITLES = new Set(['Bad request', 'Not found', 'Conflict']);
 
-async function toApiError(response: Response, target: AgentTarget): Promise<ApiError> {
-  const text = await response.text().catch(() => '');
-  let problem: ProblemBody = {};
-  try {
-    const parsed: unknown = JSON.parse(text);
-    if (typeof parsed === 'object' && parsed !== null) problem = parsed as ProblemBody;
-  } catch {
-    // Not problem+json, for example from a proxy: the message below names the status.
+const problemBody = z.looseObject({
+  title: z.string().optional(),
+  detail: z.string().optional(),
+  problems: z.array(z.string()).optional(),
+});
+
+async function toApiError(response: Response, { url, token }: AgentTarget): Promise<ApiError> {
+  const { status } = response;
+  // A response of a proxy is not problem+json: the message then names only the status.
+  const body: unknown = await response.json().catch(() => ({}));
+  const { title = '', detail = '', problems = [] } = problemBody.safeParse(body).data ?? {};
+  if (problems.length > 1) return new ApiError(status, [`${title}:`, ...problems].join('\n'));
+  const texts = detail && GENERIC_TITLES.has(title) ? [detail] : [title, detail].filter(Boolean);
+  const summary = [...new Set(texts)].join(': ').replaceAll('\n', ' ');
+  if (status === 401 || status === 403) {
+    const hint = token ? 'the token was refused' : 'set ACGS_TOKEN';
+    return new ApiError(status, `${summary || 'not allowed'} (${hint})`);
   }
-  const { detail, problems } = problem;
-  // A title that only repeats the status adds nothing.
-  const title = detail && GENERIC_TITLES.has(problem.title ?? '') ? undefined : problem.title;
-  const texts = [title, detail].filter((part): part is string => typeof part === 'string' && part !== '');
-  if (Array.isArray(problems) && problems.length > 1) {
-    return new ApiError(response.status, problem, [`${title}:`, ...problems].join('\n'));
-  }
-  const summary = [...new Set(texts)].join(': ');
-  const message =
-    response.status === 401 || response.status === 403
-      ? `${summary || 'not allowed'} (${target.token ? 'the token was refused' : 'set ACGS_TOKEN'})`
-      : summary || `the agent at ${target.url} answered ${response.status}`;
-  return new ApiError(response.status, problem, message.replaceAll('\n', ' '));
+  return new ApiError(status, summary || `the agent at ${url} answered ${status}`);
 }
 
 function fetchFailureReason(cause: unknown): string {

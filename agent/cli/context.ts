@@ -38,7 +38,7 @@ export function contextOf(command: Command): CommandContext {
     json: options.json === true,
     terminal,
     client: async () => {
-      const target = await findAgentTarget({ stateDir: options.stateDir });
+      const target = await findAgentTarget(options.stateDir);
       return createApiClient(target, (input, init) =>
         progress((report) => {
           report('waiting for the agent');

@@ -213,6 +213,19 @@ test('a 400 of the agent is a usage error; other errors are failures', async () 
   await new Promise((resolve) => server.close(resolve));
 });
 
+test('a response that breaks off is one line, exit 1', async () => {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-length': 100 }).write('{');
+    setImmediate(() => response.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  const { code, err } = await run(['publish'], { ACGS_AGENT_URL: `http://127.0.0.1:${port}` });
+  expect(err).toMatch(/^acgs-lb: the agent at .* sent an invalid response to \/v1\/publish: .*\n$/);
+  expect(code).toBe(1);
+  await new Promise((resolve) => server.close(resolve));
+});
+
 test('events prints recent changes, one per line', async () => {
   agent.changeInstance('fv/fv-1', { state: 'down', health: 'down' }, '3 of 3 probes failed');
   const { out } = await run(['events', '--no-follow', '--json'], stackEnv());
