@@ -32,8 +32,8 @@ function read({ config }: StackOptions): string {
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {
-  const misuse = error instanceof UsageError || error instanceof ConfigError;
-  if (!misuse) throw error;
+  const isUsageError = error instanceof UsageError || error instanceof ConfigError;
+  if (!isUsageError) throw error;
   process.stderr.write(`${error.message}\n`);
   process.exitCode = 2;
 }

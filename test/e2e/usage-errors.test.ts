@@ -8,7 +8,7 @@ import { editedConfig, freeOffset, runStart, type StartRun } from '../harness/st
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'acgs-misuse-'));
+  folder = mkdtempSync(join(tmpdir(), 'acgs-usage-'));
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
