@@ -42,8 +42,8 @@ export function registerBackup(program: Command): void {
       `
 Creates acgs-lb-config-YYYYMMDD.tar.gz and acgs_lb_backup_YYYYMMDD.sql. Both
 files contain secrets or sensitive data. The configuration backup contains the
-environment file. Variables in it, such as DATABASE_URL, apply to the command
-unless they are set already.
+environment file. With --env-file, its variables, such as DATABASE_URL, also
+apply to this command unless they are set already.
 
 Example:
   acgs-lb backup -o /var/backups/acgs-lb`,

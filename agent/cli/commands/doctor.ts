@@ -22,7 +22,7 @@ export function registerDoctor(program: Command): void {
     .option('--env-file <file>', 'environment file of the agent, for example /etc/acgs-lb/agent.env')
     .addHelpText(
       'after',
-      '\nExamples:\n  acgs-lb doctor\n  acgs-lb doctor --config /etc/acgs-lb/acgs-lb.yaml --env-file /etc/acgs-lb/agent.env',
+      '\nExamples:\n  acgs-lb doctor\n  acgs-lb doctor --config /etc/acgs-lb/acgs-lb.yaml \\\n    --env-file /etc/acgs-lb/agent.env',
     )
     .action(async (options: DoctorOptions, command: Command) => {
       const context = contextOf(command);

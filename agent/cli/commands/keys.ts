@@ -28,7 +28,13 @@ function registerNew(keys: Command): void {
     )
     .addHelpText(
       'after',
-      '\nExample:\n  acgs-lb keys new --site main --out /etc/acgs-lb\n  wrangler secret put COOKIE_KEYS    # also GATEWAY_JWT_KEY and EDGE_TOKEN; put SNAPSHOT_PUBLIC_KEYS into wrangler.toml',
+      `
+Set COOKIE_KEYS, GATEWAY_JWT_KEY and EDGE_TOKEN with \`wrangler secret put\`. Put
+SNAPSHOT_PUBLIC_KEYS into wrangler.toml.
+
+Example:
+  acgs-lb keys new --site main --out /etc/acgs-lb
+  wrangler secret put COOKIE_KEYS`,
     )
     .action(async (options: { site: string; out?: string }, command: Command) => {
       requireSiteId(options.site);

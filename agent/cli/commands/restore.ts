@@ -19,7 +19,7 @@ export function registerRestore(program: Command): void {
     .option('--overwrite', 'replace existing files')
     .addHelpText(
       'after',
-      '\nExample, on a new machine:\n  acgs-lb restore acgs-lb-config-20261124.tar.gz\n  acgs-lb migrate --init --admin-url … && acgs-lb restore acgs_lb_backup_20261124.sql',
+      '\nExample, on a new machine:\n  acgs-lb restore acgs-lb-config-20261124.tar.gz\n  acgs-lb migrate --init --admin-url …\n  acgs-lb restore acgs_lb_backup_20261124.sql',
     )
     .action(async (files: string[], options: RestoreOptions, command: Command) => {
       const context = contextOf(command);
