@@ -1,7 +1,13 @@
 import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
-import { initialLeaderState, type LeaderEffect, type LeaderEvent, stepLeader } from './leader-state.ts';
+import {
+  initialLeaderState,
+  type LeaderEffect,
+  type LeaderEvent,
+  type LeaderState,
+  stepLeader,
+} from './leader-state.ts';
 
 /** The agent that publishes snapshots, writes history, and sends alerts. `leader-state.ts` explains the election. */
 export interface Leader {
@@ -58,7 +64,7 @@ export interface LeaderOptions {
 /** One of two agents; renews the lease every second. */
 export function createLeader(options: LeaderOptions): Leader {
   const { owner, lease, log, clock = () => performance.now() } = options;
-  let state = initialLeaderState;
+  let state: LeaderState = initialLeaderState;
   let hub: LeaderHub | undefined;
   let onChange = (_leading: boolean): void => {};
   let timer: NodeJS.Timeout | undefined;
@@ -90,31 +96,17 @@ export function createLeader(options: LeaderOptions): Leader {
       case 'publish-heartbeat':
         return hub?.publishHeartbeat();
       case 'read-hub':
-        return readHub();
+        if (hub) await dispatch(await readHub(hub));
+        return;
       case 'release-lease':
         return lease.releaseLease(owner).catch(() => {});
     }
   }
 
-  async function readHub(): Promise<void> {
-    if (!hub) return;
-    const event = await hub.latestOrder().then(
-      (order): LeaderEvent => ({ kind: 'hub-answered', order }),
-      (): LeaderEvent => ({ kind: 'hub-failed' }),
-    );
-    await dispatch(event);
-  }
-
   async function renew(): Promise<boolean> {
-    const event = await lease.acquireLease(owner, LEASE_MS).then(
-      (answer): LeaderEvent & { held: boolean } => ({ kind: 'lease-answered', ...answer }),
-      (error: unknown): LeaderEvent & { held?: false } => ({
-        kind: 'lease-failed',
-        error: errorMessage(error),
-      }),
-    );
+    const event = await requestLease(lease, owner);
     await dispatch(event);
-    return event.held === true;
+    return event.kind === 'lease-answered' && event.held;
   }
 
   async function renewPeriodically(): Promise<void> {
@@ -125,11 +117,7 @@ export function createLeader(options: LeaderOptions): Leader {
 
   return {
     isLeader: () => state.role === 'leader',
-    status() {
-      if (state.role === 'closed') return { role: 'standby', holder: null, error: null };
-      const error = state.lease.kind === 'unavailable' ? state.lease.error : null;
-      return { role: state.role, holder: state.holder, error };
-    },
+    status: () => statusOf(state),
     async confirm() {
       if (await renew()) return true;
       await dispatch({ kind: 'superseded' });
@@ -146,3 +134,21 @@ export function createLeader(options: LeaderOptions): Leader {
     },
   };
 }
+
+function statusOf(state: LeaderState): ReturnType<Leader['status']> {
+  if (state.role === 'closed') return { role: 'standby', holder: null, error: null };
+  const error = state.lease.kind === 'unavailable' ? state.lease.error : null;
+  return { role: state.role, holder: state.holder, error };
+}
+
+const requestLease = (lease: LeaderLease, owner: string): Promise<LeaderEvent> =>
+  lease.acquireLease(owner, LEASE_MS).then(
+    (answer): LeaderEvent => ({ kind: 'lease-answered', held: answer.held, holder: answer.holder }),
+    (error: unknown): LeaderEvent => ({ kind: 'lease-failed', error: errorMessage(error) }),
+  );
+
+const readHub = (hub: LeaderHub): Promise<LeaderEvent> =>
+  hub.latestOrder().then(
+    (order): LeaderEvent => ({ kind: 'hub-answered', order }),
+    (): LeaderEvent => ({ kind: 'hub-failed' }),
+  );

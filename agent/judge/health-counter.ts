@@ -32,28 +32,34 @@ export function countProbe(
   const startedAt = probe.at - probe.latencyMs;
   // A counted probe that started after this one ended means that the clock was set back: this one is newer.
   if (startedAt < counter.newest && counter.newest <= probe.at) return counter;
-  const passes = probe.ok ? counter.passes + 1 : 0;
-  const failures = probe.ok ? 0 : counter.failures + 1;
-  const next = { ...counter, passes, failures, newest: startedAt };
-  const error = probe.error ?? 'unknown error';
+  return probe.ok
+    ? countPass(
+        { ...counter, passes: counter.passes + 1, failures: 0, newest: startedAt },
+        probe,
+        limits.rise,
+      )
+    : countFailure(
+        { ...counter, passes: 0, failures: counter.failures + 1, newest: startedAt },
+        probe,
+        limits.fall,
+      );
+}
 
-  if (probe.ok && counter.health !== 'up') {
-    const because = `${Math.min(passes, limits.rise)} of ${limits.rise} probes passed`;
-    return passes >= limits.rise
-      ? { ...next, health: 'up', since: probe.at, because }
-      : {
-          ...next,
-          because: counter.health === 'down' ? `recovering: ${because}` : `not yet healthy: ${because}`,
-        };
-  }
-  if (!probe.ok && counter.health !== 'down') {
-    const because = `${Math.min(failures, limits.fall)} of ${limits.fall} probes failed: ${error}`;
-    return failures >= limits.fall
-      ? { ...next, health: 'down', since: probe.at, because }
-      : { ...next, because };
-  }
-  if (probe.ok) return { ...next, because: `${limits.rise} of ${limits.rise} probes passed` };
-  return { ...next, because: `${limits.fall} of ${limits.fall} probes failed: ${error}` };
+function countPass(counter: HealthCounter, probe: ProbeResult, rise: number): HealthCounter {
+  const { health, passes } = counter;
+  if (health === 'up') return { ...counter, because: `${rise} of ${rise} probes passed` };
+  const because = `${Math.min(passes, rise)} of ${rise} probes passed`;
+  if (passes >= rise) return { ...counter, health: 'up', since: probe.at, because };
+  return { ...counter, because: `${health === 'down' ? 'recovering' : 'not yet healthy'}: ${because}` };
+}
+
+function countFailure(counter: HealthCounter, probe: ProbeResult, fall: number): HealthCounter {
+  const { health, failures } = counter;
+  const error = probe.error ?? 'unknown error';
+  if (health === 'down') return { ...counter, because: `${fall} of ${fall} probes failed: ${error}` };
+  const because = `${Math.min(failures, fall)} of ${fall} probes failed: ${error}`;
+  if (failures >= fall) return { ...counter, health: 'down', since: probe.at, because };
+  return { ...counter, because };
 }
 
 /** Whether the next probes may change `health`; they are then sent at the fast interval. */

@@ -1,5 +1,5 @@
 import net, { type Socket } from 'node:net';
-import tls from 'node:tls';
+import tls, { TLSSocket } from 'node:tls';
 import { Client } from 'undici';
 import { guardedLookup } from './guarded-lookup.ts';
 import { type ProbeTarget, readProbeTlsOptions } from './target.ts';
@@ -60,32 +60,11 @@ export function createConnectionFactory(
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_OPEN_MS,
       keepAliveMaxTimeout: KEEP_OPEN_MS,
-      // Ignores the server's Keep-Alive hint, so that the server closes the connection and the close is seen.
+      // Extends the server's Keep-Alive hint, so that the server closes the connection and the close is seen.
       keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
       connect: (_, done) => {
-        const startedAt = clock();
-        connection.startedAt = startedAt;
-        let settled = false;
-        const settle = (error: Error | null) => {
-          if (settled) return;
-          settled = true;
-          if (error) done(error, null);
-          else done(null, connecting);
-        };
-        connection.used = false;
-        delete connection.tlsMs;
-        const connecting: Socket = secure ? tls.connect(secureAddress()) : net.connect(address);
-        socket = connecting;
-        connecting.once('connect', () => {
-          connection.connectMs = clock() - startedAt;
-          if (!secure) settle(null);
-        });
-        connecting.once('secureConnect', () => {
-          connection.tlsMs = clock() - startedAt - (connection.connectMs ?? 0);
-          settle(null);
-        });
-        connecting.on('error', settle);
-        connecting.once('close', () => settle(new Error('connection closed')));
+        socket = secure ? tls.connect(secureAddress()) : net.connect(address);
+        awaitConnection(socket, connection, clock, done);
       },
     });
     const connection: ProbeConnection = {
@@ -108,4 +87,34 @@ export function createConnectionFactory(
     });
     return connection;
   };
+}
+
+/** Calls `done` once when the socket is ready or has failed, and records the times of its phases. */
+function awaitConnection(
+  socket: Socket,
+  connection: ProbeConnection,
+  clock: () => number,
+  done: (...result: [error: null, socket: Socket] | [error: Error, socket: null]) => void,
+): void {
+  const startedAt = clock();
+  connection.startedAt = startedAt;
+  connection.used = false;
+  delete connection.tlsMs;
+  let settled = false;
+  const settle = (error: Error | null) => {
+    if (settled) return;
+    settled = true;
+    if (error) done(error, null);
+    else done(null, socket);
+  };
+  socket.once('connect', () => {
+    connection.connectMs = clock() - startedAt;
+    if (!(socket instanceof TLSSocket)) settle(null);
+  });
+  socket.once('secureConnect', () => {
+    connection.tlsMs = clock() - startedAt - (connection.connectMs ?? 0);
+    settle(null);
+  });
+  socket.on('error', settle);
+  socket.once('close', () => settle(new Error('connection closed')));
 }

@@ -1,4 +1,5 @@
 import type { HealthCheck } from '../../shared/config/config.ts';
+import { elapsedMs } from '../../shared/elapsed.ts';
 import { type HealthCounter, isUndecided } from '../judge/health-counter.ts';
 import { isImmediateRefusal } from './errors.ts';
 
@@ -19,10 +20,10 @@ export function probeIntervalFor(
     // Urgent only for an instance that refuses at once; a silent one takes its timeout anyway.
     return counter.health === 'up' && isImmediateRefusal(lastError) ? 'urgent' : 'fast';
   }
-  return counter.health === 'down' && now - counter.since < FAST_AFTER_FALL_MS ? 'fast' : 'normal';
+  return counter.health === 'down' && elapsedMs(counter.since, now) < FAST_AFTER_FALL_MS ? 'fast' : 'normal';
 }
 
-export function probeIntervalMs(pace: ProbeInterval, check: HealthCheck): number {
-  if (pace === 'normal') return check.interval;
-  return pace === 'fast' ? check.fastInterval : Math.min(URGENT_MS, check.fastInterval);
+export function probeIntervalMs(interval: ProbeInterval, check: HealthCheck): number {
+  if (interval === 'normal') return check.interval;
+  return interval === 'fast' ? check.fastInterval : Math.min(URGENT_MS, check.fastInterval);
 }

@@ -13,7 +13,7 @@ export interface Prober {
   /** Probes an instance at once, because it may have changed. */
   probeNow(key: string): void;
   /** Sets the interval of an instance. */
-  setProbeInterval(key: string, pace: ProbeInterval): void;
+  setProbeInterval(key: string, interval: ProbeInterval): void;
   stats(): ProberStats;
   close(): void;
 }
@@ -33,7 +33,7 @@ interface ScheduledTarget {
   probe: Probe;
   /** The offset of this target's normal probes within the interval, in milliseconds. */
   phase: number;
-  pace: ProbeInterval;
+  interval: ProbeInterval;
   due: number;
   timer: NodeJS.Timeout | undefined;
   running: number;
@@ -65,149 +65,162 @@ const MIN_HINT_GAP_MS = 100;
 export const defaultProbe = (target: ProbeTarget, onClosed: () => void): Probe =>
   target.check.type === 'tcp' ? createTcpProbe(target) : createHttpProbe(target, onClosed);
 
+export const createProber = (options: ProberOptions): Prober => new ProbeScheduler(options);
+
 /**
  * Schedules the probes. The normal probes of a target lie on a fixed grid with jitter that does not accumulate, and the
  * grids of all targets are spread over the interval. A slow probe does not delay the next one.
  */
-export function createProber(options: ProberOptions): Prober {
-  const { onResult, now = Date.now, random = Math.random, createProbe = defaultProbe } = options;
-  const entries = new Map<string, ScheduledTarget>();
-  const counters = { added: 0, started: 0, failed: 0, hints: 0, late: 0, lateMax: 0, lateCount: 0 };
+class ProbeScheduler implements Prober {
+  readonly #onResult: (result: ProbeResult) => void;
+  readonly #now: () => number;
+  readonly #random: () => number;
+  readonly #createProbe: (target: ProbeTarget, onClosed: () => void) => Probe;
+  readonly #entries = new Map<string, ScheduledTarget>();
+  readonly #counters = { added: 0, started: 0, failed: 0, hints: 0 };
+  #lateness = { sumMs: 0, maxMs: 0, count: 0 };
 
-  function add(target: ProbeTarget, index: number, batch: number): void {
-    const phase = ((counters.added++ * GOLDEN_RATIO) % 1) * target.check.interval;
+  constructor({ onResult, now = Date.now, random = Math.random, createProbe = defaultProbe }: ProberOptions) {
+    this.#onResult = onResult;
+    this.#now = now;
+    this.#random = random;
+    this.#createProbe = createProbe;
+  }
+
+  sync(targets: readonly ProbeTarget[]): void {
+    const wanted = new Map(targets.map((target) => [target.key, target]));
+    for (const entry of [...this.#entries.values()]) {
+      const target = wanted.get(entry.target.key);
+      if (!target || !isSameTarget(target, entry.target)) this.#remove(entry);
+    }
+    const added = targets.filter((target) => !this.#entries.has(target.key));
+    for (const [index, target] of added.entries()) this.#add(target, index, added.length);
+  }
+
+  probeNow(key: string): void {
+    const entry = this.#entries.get(key);
+    if (!entry) return;
+    const instant = this.#now();
+    const since = elapsedMs(entry.lastHint, instant);
+    if (since < entry.hintGap) return;
+    entry.hintGap = nextHintGap(entry.hintGap, since, entry.target.check.fastInterval);
+    entry.lastHint = instant;
+    this.#counters.hints++;
+    entry.due = instant;
+    this.#fire(entry);
+  }
+
+  setProbeInterval(key: string, interval: ProbeInterval): void {
+    const entry = this.#entries.get(key);
+    if (!entry || entry.interval === interval) return;
+    entry.interval = interval;
+    entry.due = nextDue(entry, this.#now(), this.#random());
+    this.#arm(entry);
+  }
+
+  stats(): ProberStats {
+    const { started, failed, hints } = this.#counters;
+    const { sumMs, maxMs, count } = this.#lateness;
+    this.#lateness = { sumMs: 0, maxMs: 0, count: 0 };
+    return {
+      targets: this.#entries.size,
+      started,
+      failed,
+      hints,
+      running: this.#entries.values().reduce((sum, entry) => sum + entry.running, 0),
+      latenessMs: { mean: count > 0 ? sumMs / count : 0, max: maxMs },
+    };
+  }
+
+  close(): void {
+    for (const entry of [...this.#entries.values()]) this.#remove(entry);
+  }
+
+  #add(target: ProbeTarget, index: number, batch: number): void {
     // The first probes follow soon, but spread out.
     const spread = Math.min(target.check.interval, batch);
-    const due = now() + (index / Math.max(1, batch)) * spread;
     const entry: ScheduledTarget = {
       target,
-      probe: failingProbe('not created yet'),
-      phase,
-      pace: 'fast',
-      due,
+      probe: this.#openProbe(target),
+      phase: ((this.#counters.added++ * GOLDEN_RATIO) % 1) * target.check.interval,
+      interval: 'fast',
+      due: this.#now() + (index / Math.max(1, batch)) * spread,
       timer: undefined,
       running: 0,
       lastHint: 0,
       hintGap: MIN_HINT_GAP_MS,
     };
-    try {
-      entry.probe = createProbe(target, () => hint(target.key));
-    } catch (error) {
-      entry.probe = failingProbe(errorMessage(error));
-    }
-    entries.set(target.key, entry);
-    arm(entry);
+    this.#entries.set(target.key, entry);
+    this.#arm(entry);
   }
 
-  function remove(entry: ScheduledTarget): void {
+  #openProbe(target: ProbeTarget): Probe {
+    try {
+      return this.#createProbe(target, () => this.probeNow(target.key));
+    } catch (error) {
+      return failingProbe(errorMessage(error));
+    }
+  }
+
+  #remove(entry: ScheduledTarget): void {
     clearTimeout(entry.timer);
     entry.probe.close();
-    entries.delete(entry.target.key);
+    this.#entries.delete(entry.target.key);
   }
 
-  function arm(entry: ScheduledTarget): void {
+  #arm(entry: ScheduledTarget): void {
     clearTimeout(entry.timer);
-    entry.timer = setTimeout(fire, Math.min(Math.max(0, entry.due - now()), MAX_TIMER_MS), entry);
+    const delay = Math.min(Math.max(0, entry.due - this.#now()), MAX_TIMER_MS);
+    entry.timer = setTimeout(() => this.#fire(entry), delay);
   }
 
-  function fire(entry: ScheduledTarget): void {
-    const instant = now();
-    const late = Math.max(0, instant - entry.due);
-    counters.late += late;
-    counters.lateCount++;
-    counters.lateMax = Math.max(counters.lateMax, late);
-    entry.due = nextDue(entry, instant);
-    arm(entry);
+  #fire(entry: ScheduledTarget): void {
+    const instant = this.#now();
+    const lateMs = Math.max(0, instant - entry.due);
+    this.#lateness.sumMs += lateMs;
+    this.#lateness.count++;
+    this.#lateness.maxMs = Math.max(this.#lateness.maxMs, lateMs);
+    entry.due = nextDue(entry, instant, this.#random());
+    this.#arm(entry);
     // If this process is overloaded, a second concurrent probe would only add to the load.
-    const overloaded = late > entry.target.check.interval / 4;
-    if (entry.running < (overloaded ? 1 : MAX_CONCURRENT)) void probe(entry);
+    const overloaded = lateMs > entry.target.check.interval / 4;
+    if (entry.running < (overloaded ? 1 : MAX_CONCURRENT)) void this.#probe(entry);
   }
 
-  async function probe(entry: ScheduledTarget): Promise<void> {
+  async #probe(entry: ScheduledTarget): Promise<void> {
     const { target } = entry;
     entry.running++;
-    counters.started++;
+    this.#counters.started++;
     const observation = await entry.probe.run();
     entry.running--;
-    if (!observation.ok) counters.failed++;
-    if (entries.get(target.key) !== entry) return;
-    onResult({
+    if (!observation.ok) this.#counters.failed++;
+    if (this.#entries.get(target.key) !== entry) return;
+    this.#onResult({
       kind: 'probe',
       service: target.service,
       instance: target.instance,
-      at: now(),
+      at: this.#now(),
       ...observation,
       ...(isLocalShortage(observation.error) && { blind: true }),
     });
   }
-
-  function nextDue(entry: ScheduledTarget, instant: number): number {
-    const { check } = entry.target;
-    const jitter = (random() * 2 - 1) * JITTER;
-    if (entry.pace !== 'normal') return instant + probeIntervalMs(entry.pace, check) * (1 + jitter);
-    const grid =
-      Math.ceil((instant - entry.phase) / check.interval + 2 * JITTER) * check.interval + entry.phase;
-    return Math.max(instant + 1, grid + jitter * check.interval);
-  }
-
-  function hint(key: string): void {
-    const entry = entries.get(key);
-    if (!entry) return;
-    const instant = now();
-    const since = elapsedMs(entry.lastHint, instant);
-    if (since < entry.hintGap) return;
-    const { fastInterval } = entry.target.check;
-    entry.hintGap =
-      since > 2 * fastInterval
-        ? MIN_HINT_GAP_MS
-        : Math.min(entry.hintGap * 2, Math.max(fastInterval, MIN_HINT_GAP_MS));
-    entry.lastHint = instant;
-    counters.hints++;
-    entry.due = instant;
-    fire(entry);
-  }
-
-  return {
-    probeNow: hint,
-    sync(targets) {
-      const wanted = new Map(targets.map((target) => [target.key, target]));
-      for (const entry of [...entries.values()]) {
-        const target = wanted.get(entry.target.key);
-        if (!target || !sameTarget(target, entry.target)) remove(entry);
-      }
-      const fresh = targets.filter((target) => !entries.has(target.key));
-      for (const [index, target] of fresh.entries()) add(target, index, fresh.length);
-    },
-    setProbeInterval(key, pace) {
-      const entry = entries.get(key);
-      if (!entry || entry.pace === pace) return;
-      entry.pace = pace;
-      entry.due = nextDue(entry, now());
-      arm(entry);
-    },
-    stats() {
-      const running = [...entries.values()].reduce((sum, entry) => sum + entry.running, 0);
-      const latenessMs = {
-        mean: counters.lateCount ? counters.late / counters.lateCount : 0,
-        max: counters.lateMax,
-      };
-      counters.late = counters.lateMax = counters.lateCount = 0;
-      return {
-        targets: entries.size,
-        started: counters.started,
-        failed: counters.failed,
-        hints: counters.hints,
-        running,
-        latenessMs,
-      };
-    },
-    close() {
-      for (const entry of [...entries.values()]) remove(entry);
-    },
-  };
 }
 
-const sameTarget = (a: ProbeTarget, b: ProbeTarget): boolean =>
+/** When the next probe is due after one that started at `instant`. `random` is between 0 and 1. */
+function nextDue(entry: ScheduledTarget, instant: number, random: number): number {
+  const { check } = entry.target;
+  const jitter = (random * 2 - 1) * JITTER;
+  if (entry.interval !== 'normal') return instant + probeIntervalMs(entry.interval, check) * (1 + jitter);
+  const grid =
+    Math.ceil((instant - entry.phase) / check.interval + 2 * JITTER) * check.interval + entry.phase;
+  return Math.max(instant + 1, grid + jitter * check.interval);
+}
+
+/** The gap doubles with every hint up to the fast interval, and is reset after a quiet time. */
+const nextHintGap = (gap: number, since: number, fastInterval: number): number =>
+  since > 2 * fastInterval ? MIN_HINT_GAP_MS : Math.min(gap * 2, Math.max(fastInterval, MIN_HINT_GAP_MS));
+
+const isSameTarget = (a: ProbeTarget, b: ProbeTarget): boolean =>
   a.url === b.url &&
   a.allowNetworks === b.allowNetworks &&
   (a.check === b.check || JSON.stringify(a.check) === JSON.stringify(b.check));

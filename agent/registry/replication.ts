@@ -35,12 +35,20 @@ export function startReplication({
   async function compare(): Promise<void> {
     const theirs = parseIntents(parse(await live.readIntents()));
     if (closed) return;
+    await deleteExpiredRemovals(theirs);
+    merge(theirs);
+    await writeNewerThan(theirs);
+  }
+
+  async function deleteExpiredRemovals(theirs: Map<string, Intent>): Promise<void> {
     for (const [key, intent] of theirs) {
       if (!isExpiredRemoval(intent, now())) continue;
       theirs.delete(key);
       await live.writeIntent(key, null);
     }
-    merge(theirs);
+  }
+
+  async function writeNewerThan(theirs: ReadonlyMap<string, Intent>): Promise<void> {
     for (const [key, intent] of localIntents()) {
       if (isExpiredRemoval(intent, now())) continue;
       const stored = theirs.get(key);
