@@ -141,24 +141,21 @@ function createOpenAlertLoader({
 }
 
 function testMessage(site: string, now: number): AlertMessage {
-  const alert: AlertRecord = {
+  const at = new Date(now).toISOString();
+  return {
+    event: 'test',
+    site,
+    at,
     id: randomUUID(),
     rule: 'p95Ms',
-    service: '',
+    service: null,
     severity: 'warning',
     state: 'firing',
     value: 0,
     threshold: 0,
     message: 'this is a test; no action is needed',
-    startedAt: now,
-    changedAt: now,
+    startedAt: at,
     resolvedAt: null,
-    acknowledgedAt: null,
-    acknowledgedBy: null,
     notified: 1,
-    lastNotifiedAt: now,
-    notifiedSeverities: [],
-    recoveryCount: 0,
   };
-  return toMessage('test', alert, site, now);
 }

@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { liveKeys, TTL_SECONDS } from '../live/keys.ts';
 import type { LiveEntry } from '../live/live-state.ts';
 import { type GovernanceSession, type PinMove, SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
+import { fromRow, toRow } from './session-row.ts';
 
 /** The value of `governance_session:<id>`: the original program's fields, then the fields it lacked. Instants in epoch seconds. */
 const cachedShape = z.object({
@@ -41,24 +42,11 @@ export const sessionEntries = (session: GovernanceSession): LiveEntry[] => [
 ];
 
 export function serializeSession(session: GovernanceSession): string {
+  const { id, pins, ...row } = toRow(session);
   return JSON.stringify({
-    session_id: session.id,
-    workflow_type: session.workflowType,
-    user_id: session.userId,
-    created_at: session.createdAt / 1000,
-    last_activity: session.lastActivity / 1000,
-    state: session.state,
-    service_affinities: session.pins,
-    current_step: session.currentStep,
-    completed_steps: session.completedSteps,
-    workflow_data: session.data,
-    step_durations: session.stepDurations,
-    total_duration: session.totalDuration,
-    metadata: session.metadata,
-    step_started_at: session.stepStartedAt / 1000,
-    reason: session.reason,
-    moves: session.moves,
-    version: session.version,
+    session_id: id,
+    service_affinities: pins,
+    ...row,
   } satisfies z.input<typeof cachedShape>);
 }
 
@@ -72,26 +60,6 @@ export function parseSession(text: string): GovernanceSession | null {
   }
   const parsed = cachedShape.safeParse(value);
   if (!parsed.success) return null;
-  const row = parsed.data;
-  return {
-    id: row.session_id,
-    workflowType: row.workflow_type,
-    userId: row.user_id,
-    state: row.state,
-    currentStep: row.current_step,
-    completedSteps: row.completed_steps,
-    stepDurations: row.step_durations,
-    stepStartedAt: ms(row.step_started_at),
-    data: row.workflow_data,
-    metadata: row.metadata,
-    pins: row.service_affinities,
-    moves: row.moves,
-    createdAt: ms(row.created_at),
-    lastActivity: ms(row.last_activity),
-    totalDuration: row.total_duration,
-    reason: row.reason,
-    version: row.version,
-  };
+  const { session_id: id, service_affinities: pins, ...row } = parsed.data;
+  return fromRow({ id, pins, ...row });
 }
-
-const ms = (seconds: number): number => Math.round(seconds * 1000);

@@ -1,5 +1,6 @@
 import type { Database } from '../history/sql/database.ts';
-import type { GovernanceSession, PinMove, SessionState, WorkflowType } from './session.ts';
+import type { GovernanceSession, PinMove, SessionState } from './session.ts';
+import { fromRow, type SessionRow, toRow } from './session-row.ts';
 
 /** Sessions in Postgres, the source of truth. Updates use optimistic locking on `version`. */
 export interface SessionStore {
@@ -38,35 +39,15 @@ export interface SessionStats {
   moves: number;
 }
 
-interface SessionRow {
-  id: string;
-  workflow_type: WorkflowType;
-  user_id: string;
-  state: SessionState;
-  current_step: string;
-  completed_steps: string[];
-  step_durations: Record<string, number>;
-  step_started_at: number;
-  workflow_data: Record<string, unknown>;
-  metadata: Record<string, unknown>;
-  pins: Record<string, string>;
-  moves: PinMove[];
-  created_at: number;
-  last_activity: number;
-  total_duration: number | null;
-  reason: string | null;
-  version: number;
-}
-
 export function createSessionStore(database: Database): SessionStore {
   return {
     async insert(session) {
-      const row = toRow(session);
-      const columns = Object.keys(row);
-      const places = columns.map((_, index) => `$${index + 1}`);
+      const columns = toColumns(toRow(session));
+      const names = columns.map(([name]) => name).join(', ');
+      const places = columns.map((_, index) => `$${index + 1}`).join(', ');
       await database.query(
-        `INSERT INTO governance_sessions (${columns.join(', ')}) VALUES (${places.join(', ')})`,
-        Object.values(row),
+        `INSERT INTO governance_sessions (${names}) VALUES (${places})`,
+        columns.map(([, value]) => value),
       );
     },
     async get(id) {
@@ -77,11 +58,12 @@ export function createSessionStore(database: Database): SessionStore {
     },
     async update(session) {
       // Only `savePins` writes pins and moves; it does not change the version.
-      const { id, pins, moves, ...row } = toRow(session);
-      const columns = Object.keys(row).map((column, index) => `${column} = $${index + 3}`);
+      const { id, pins: _pins, moves: _moves, ...row } = toRow(session);
+      const columns = toColumns(row);
+      const assignments = columns.map(([name], index) => `${name} = $${index + 3}`).join(', ');
       const { rows } = await database.query<SessionRow>(
-        `UPDATE governance_sessions SET ${columns.join(', ')} WHERE id = $1 AND version = $2 RETURNING *`,
-        [id, session.version - 1, ...Object.values(row)],
+        `UPDATE governance_sessions SET ${assignments} WHERE id = $1 AND version = $2 RETURNING *`,
+        [id, session.version - 1, ...columns.map(([, value]) => value)],
       );
       return rows[0] ? fromRow(rows[0]) : null;
     },
@@ -148,47 +130,9 @@ async function readStats(database: Database): Promise<SessionStats> {
   };
 }
 
-function toRow(session: GovernanceSession) {
-  return {
-    id: session.id,
-    workflow_type: session.workflowType,
-    user_id: session.userId,
-    state: session.state,
-    current_step: session.currentStep,
-    completed_steps: JSON.stringify(session.completedSteps),
-    step_durations: JSON.stringify(session.stepDurations),
-    step_started_at: session.stepStartedAt / 1000,
-    workflow_data: JSON.stringify(session.data),
-    metadata: JSON.stringify(session.metadata),
-    pins: JSON.stringify(session.pins),
-    moves: JSON.stringify(session.moves),
-    created_at: session.createdAt / 1000,
-    last_activity: session.lastActivity / 1000,
-    total_duration: session.totalDuration,
-    reason: session.reason,
-    version: session.version,
-  };
-}
-
-function fromRow(row: SessionRow): GovernanceSession {
-  const ms = (seconds: number): number => Math.round(seconds * 1000);
-  return {
-    id: row.id,
-    workflowType: row.workflow_type,
-    userId: row.user_id,
-    state: row.state,
-    currentStep: row.current_step,
-    completedSteps: row.completed_steps,
-    stepDurations: row.step_durations,
-    stepStartedAt: ms(row.step_started_at),
-    data: row.workflow_data,
-    metadata: row.metadata,
-    pins: row.pins,
-    moves: row.moves,
-    createdAt: ms(row.created_at),
-    lastActivity: ms(row.last_activity),
-    totalDuration: row.total_duration,
-    reason: row.reason,
-    version: row.version,
-  };
-}
+/** Columns with their values; arrays and objects become JSON text. */
+const toColumns = (row: Partial<SessionRow>): [string, unknown][] =>
+  Object.entries(row).map(([column, value]) => [
+    column,
+    typeof value === 'object' && value !== null ? JSON.stringify(value) : value,
+  ]);
