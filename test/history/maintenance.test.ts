@@ -128,7 +128,7 @@ describe('restoring where migrate has run', () => {
     await migrated.database.query('CREATE TABLE somebody_elses AS SELECT 1 AS one');
   });
 
-  it('knows all tables of the schema', async () => {
+  it('lists all tables of the schema', async () => {
     const { rows } = await migrated.database.query<{ name: string }>(
       `SELECT relname AS name FROM pg_class WHERE relnamespace = 'public'::regnamespace
        AND relkind IN ('r', 'p') AND NOT relispartition AND relname <> 'somebody_elses'`,
@@ -136,7 +136,7 @@ describe('restoring where migrate has run', () => {
     expect(rows.map(({ name }) => name).sort()).toEqual([...SCHEMA_TABLES].sort());
   });
 
-  it('leaves rows of any table alone', async () => {
+  it('refuses to restore while any table holds a row', async () => {
     const { database } = migrated;
     await database.query(
       "INSERT INTO audit_log (timestamp, actor, action, target) VALUES (1, 'a', 'b', 'c')",
@@ -145,7 +145,7 @@ describe('restoring where migrate has run', () => {
     await database.query('DELETE FROM audit_log');
   });
 
-  it('a dump of pg_dump takes the place of an empty schema, and of nothing else', async () => {
+  it('a dump of pg_dump replaces only an empty schema', async () => {
     const { database, url } = migrated;
     await restoreDatabase(dump, migrated);
     expect((await database.query('SELECT timestamp FROM load_balancing_metrics')).rows).toEqual([
@@ -156,7 +156,7 @@ describe('restoring where migrate has run', () => {
   });
 });
 
-it('restores rows of our own dump into a real Postgres too', async () => {
+it('restores our own dump into Postgres as well', async () => {
   const source = await fresh('pglite');
   await migrate(source.url);
   await source.database.query('SELECT acgs_ensure_days($1, $1)', [NOW]);
@@ -171,7 +171,7 @@ it('restores rows of our own dump into a real Postgres too', async () => {
 });
 
 describe('configuration archive', () => {
-  it('comes back as it was, readable by its owner alone, and overwrites nothing unasked', async () => {
+  it('restores files unchanged with their modes, and overwrites existing ones only with overwrite', async () => {
     const from = mkdtempSync(join(folder, 'etc-'));
     writeFileSync(join(from, 'acgs-lb.yaml'), 'version: 1\n');
     writeFileSync(join(from, 'agent.env'), 'ACGS_TOKEN=x\n', { mode: 0o600 });

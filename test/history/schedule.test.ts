@@ -6,7 +6,7 @@ import { afterAll, expect, it, vi } from 'vitest';
 import { createMaintenanceSchedule } from '../../agent/history/maintenance/schedule.ts';
 import { readRollups } from '../../agent/history/rollups/read.ts';
 import { createHistorySink } from '../../agent/history/sink.ts';
-import { openDatabase } from '../../agent/history/sql/database.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
@@ -46,12 +46,7 @@ it('rolls up every hour and day, and creates and drops partitions each night, ac
   timeout: 240_000,
 }, async () => {
   const start = Date.UTC(2028, 1, 27, 22, 10);
-  const server = await startPostgres();
-  releases.push(() => server.stop());
-  const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
-  // The time zone of the database must not change the days.
-  await admin.query("ALTER ROLE acgs_lb_user SET timezone = 'Europe/Berlin'");
-  await admin.close();
+  const server = await startBerlinPostgres();
   const stateDir = mkdtempSync(join(tmpdir(), 'acgs-schedule-'));
   releases.push(() => rmSync(stateDir, { recursive: true, force: true }));
   const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
@@ -102,13 +97,28 @@ it('rolls up every hour and day, and creates and drops partitions each night, ac
     `SELECT right(relid::regclass::text, 8) AS day FROM pg_partition_tree('load_balancing_metrics')
      WHERE isleaf ORDER BY 1`,
   );
-  const stamp = (at: number) => new Date(at * 1000).toISOString().slice(0, 10).replaceAll('-', '');
   const kept = partitions.map(({ day }) => day).filter((day) => day >= stamp(from - DAY));
   const lastNight = from + DAYS * DAY;
   const wanted = Array.from({ length: 9 }, (_, index) => stamp(lastNight + (index - 1) * DAY));
   expect(kept).toEqual(wanted);
 
-  // Neither does the switch to daylight saving time.
+  await expectDaylightSavingDays(database);
+});
+
+/** A server whose role has another time zone, which must not change the days. */
+async function startBerlinPostgres() {
+  const server = await startPostgres();
+  releases.push(() => server.stop());
+  const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
+  await admin.query("ALTER ROLE acgs_lb_user SET timezone = 'Europe/Berlin'");
+  await admin.close();
+  return server;
+}
+
+const stamp = (at: number) => new Date(at * 1000).toISOString().slice(0, 10).replaceAll('-', '');
+
+/** The days around the switch to daylight saving time have 24 hours in UTC. */
+async function expectDaylightSavingDays(database: Database): Promise<void> {
   const night = Date.UTC(2028, 2, 25) / 1000;
   await database.query('SELECT acgs_ensure_days($1, $2)', [night, night + 3 * DAY - 1]);
   for (let at = night; at < night + 3 * DAY; at += HOUR) {
@@ -119,4 +129,4 @@ it('rolls up every hour and day, and creates and drops partitions each night, ac
     );
     expect(rows[0]?.part).toBe(`load_balancing_metrics_${stamp(at)}`);
   }
-});
+}
