@@ -1,4 +1,5 @@
 import type { Config } from '../../shared/config/config.ts';
+import { isServingState } from '../../shared/serving.ts';
 import { sketchQuantile } from '../../shared/sketch.ts';
 import { type Instance, instanceKey } from '../core/state.ts';
 import { emptyTotals, type TrafficTotals, type TrafficWindow } from '../core/traffic-window.ts';
@@ -72,7 +73,7 @@ export function summarizeTraffic({ config, window, instances, now, since }: Site
       const list = byService.get(id) ?? [];
       return {
         id,
-        up: list.filter(({ state }) => state === 'up' || state === 'probation').length,
+        up: list.filter(({ state }) => isServingState(state)).length,
         of: list.length,
         ...of(id, ''),
         instances: list.map(({ id: instance, state, reason }) => ({

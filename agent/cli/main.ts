@@ -1,5 +1,6 @@
 import { type Argument, Command, CommanderError } from 'commander';
 import wrapAnsi from 'wrap-ansi';
+import { errorMessage } from '../lib/error-message.ts';
 import { StoreUrlError } from '../lib/store-url.ts';
 import { packageVersion } from '../lib/version.ts';
 import { ApiError } from './client.ts';
@@ -84,8 +85,7 @@ function reportError(error: unknown): number {
     process.stderr.write(`${error.message}\n`);
     return EXIT_USAGE;
   }
-  const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`acgs-lb: ${message}\n`);
+  process.stderr.write(`acgs-lb: ${errorMessage(error)}\n`);
   // The agent rejected the request or the configuration: wrong usage, as if the command had found it.
   if (error instanceof ApiError && error.status === 400) return EXIT_USAGE;
   if (rootOf(error) instanceof StoreUrlError) return EXIT_USAGE;

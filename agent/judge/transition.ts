@@ -1,5 +1,5 @@
 import { advanceBreaker } from '../../shared/breaker.ts';
-import { isServingState } from '../../shared/serving.ts';
+import { isLastServing } from '../../shared/serving.ts';
 import type { Reason, ServicePolicies, StepResult } from '../core/judge-event.ts';
 import type { Change } from '../core/state.ts';
 import { createChange } from './change.ts';
@@ -33,7 +33,7 @@ export function transition(
   const verdict = decide(advanced, {
     now,
     slowStartMs: policies[advanced.instance.service]?.slowStart ?? 0,
-    isLastServing: () => isLastServing(advanced, records),
+    isLastServing: () => isLastServing(advanced.instance, instancesOf(records)),
   });
   const old = before.instance;
   if (advanced === before && verdict.state === old.state && verdict.reason === old.reason)
@@ -54,14 +54,7 @@ export function transition(
   return { records: [record], removed: [], changes: changesBetween(before, record, now, reason) };
 }
 
-/** Whether no other instance of the service takes new traffic. */
-function isLastServing({ instance }: InstanceRecord, records: InstanceRecords): boolean {
-  for (const { instance: other } of records.values()) {
-    if (other.service !== instance.service || other.id === instance.id) continue;
-    if (isServingState(other.state)) return false;
-  }
-  return true;
-}
+const instancesOf = (records: InstanceRecords) => records.values().map(({ instance }) => instance);
 
 function changesBetween(
   before: InstanceRecord,

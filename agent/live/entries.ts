@@ -1,3 +1,4 @@
+import { isServingState } from '../../shared/serving.ts';
 import { metricsColumns } from '../core/metrics-rows.ts';
 import type { MetricsRow, Update } from '../core/sink.ts';
 import type { Instance } from '../core/state.ts';
@@ -56,7 +57,7 @@ function listItem(instance: Instance, total = { requests: 0, failures: 0 }) {
 
 /** Readers written for the original pick `healthy` instances, so the value follows the traffic state, not the probe. */
 function statusOf(instance: Instance): 'healthy' | 'unhealthy' | 'unknown' {
-  if (instance.state === 'up' || instance.state === 'probation') return 'healthy';
+  if (isServingState(instance.state)) return 'healthy';
   return instance.health === 'unknown' ? 'unknown' : 'unhealthy';
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
+import { isLastServing } from '../../../shared/serving.ts';
 import { instanceListSchema, instanceSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
@@ -81,8 +82,7 @@ async function putSetting(
 async function confirmIfLast(context: CommandContext, service: string, instance: string): Promise<void> {
   const client = await context.client();
   const { instances } = await client.get(instancesPath(service), instanceListSchema);
-  const others = instances.filter(({ id, state }) => id !== instance && ['up', 'probation'].includes(state));
-  if (others.length === 0) {
+  if (isLastServing({ service, id: instance }, instances)) {
     await context.confirm(`${instance} is the last serving instance of ${service}. Drain it anyway?`);
   }
 }

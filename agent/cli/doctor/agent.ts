@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isServingState } from '../../../shared/serving.ts';
 import { type StatusDocument, statusSchema } from '../../http/schemas.ts';
 import { type AgentTarget, createApiClient } from '../client.ts';
 import { formatAge, plural } from '../format.ts';
@@ -69,7 +70,7 @@ function sinks(status: StatusDocument): Finding[] {
 
 function instances(status: StatusDocument): Finding[] {
   return status.services.map(({ id, instances: all }) => {
-    const serving = all.filter(({ state }) => state === 'up' || state === 'probation').length;
+    const serving = all.filter(({ state }) => isServingState(state)).length;
     const failures = all
       .filter(({ state }) => state === 'down')
       .map((instance) => `${instance.id}: ${instance.reason}`)

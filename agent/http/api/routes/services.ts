@@ -1,5 +1,6 @@
 import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ServiceConfig } from '../../../../shared/config/config.ts';
+import { isServingState } from '../../../../shared/serving.ts';
 import {
   instanceListSchema,
   instanceSchema,
@@ -62,7 +63,7 @@ export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): vo
       strategy: service.strategy,
       timeoutMs: service.timeout,
       maxconn: service.maxconn,
-      up: instances.filter(({ state }) => state === 'up' || state === 'probation').length,
+      up: instances.filter(({ state }) => isServingState(state)).length,
       instances,
     };
   };
