@@ -6,7 +6,7 @@ import { createProber } from './scheduler.ts';
 
 const config = parseConfig('version: 1\nsite: { id: main }\nservices: { gs: { routes: [/] } }');
 
-/** What a probe that fails with this system error tells. */
+/** The probe result for a system error. */
 const resultOf = (code: string) =>
   new Promise<ProbeResult>((resolve) => {
     const error = probeError(Object.assign(new Error(code), { code }), '127.0.0.1:8004');

@@ -48,7 +48,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Probes whose answers take `tookMs`; every target wants `pace` from its first result on. */
+/** Probes whose responses take `tookMs`; every target has the interval `pace` from its first result on. */
 function start(count: number, options: { tookMs?: number; random?: () => number } = {}): void {
   const { tookMs = 1, random = () => 0.5 } = options;
   prober = createProber({
@@ -89,7 +89,7 @@ test('slow probes do not change the interval, and jitter does not accumulate', a
   start(1, { tookMs: 25_000, random: seeded(1) });
   prober.setProbeInterval('gs/gs-0', 'normal');
   await vi.advanceTimersByTimeAsync(300_000);
-  // 30, one more or less for where in the interval it began; waiting for the hung ones would leave 12.
+  // About 30 probes; if hung probes delayed the next ones, there would be 12.
   expect(begun.length).toBeGreaterThanOrEqual(29);
   expect(begun.length).toBeLessThanOrEqual(32);
 });
@@ -104,7 +104,7 @@ test('a hint causes a probe at once; frequent hints are limited', async () => {
     await vi.advanceTimersByTimeAsync(50);
     closedHooks.get('gs/gs-0')?.();
   }
-  // Ten seconds of it: one a second once the gap has grown, and the regular one.
+  // In ten seconds: one hint a second once the gap has grown, and the regular probes.
   expect(begun.length).toBeLessThan(18);
 });
 

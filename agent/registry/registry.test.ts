@@ -154,6 +154,16 @@ test('a registration expires for lack of heartbeats, not because the agent was s
   expect(loop.instances().has('gs/a')).toBe(false);
 });
 
+test('after the clock is set back by an hour, a registration without heartbeats still expires after its ttl', async () => {
+  await registry.register({ ...registration('a', 2), ttl: 5_000 }, 'test');
+  clock -= 3_600_000;
+  for (let passed = 0; passed <= 5_000; passed += 250) {
+    tick();
+    clock += 250;
+  }
+  expect(loop.instances().has('gs/a')).toBe(false);
+});
+
 test('a request and a change during its write both take effect', async () => {
   await registry.setAdmin('gs', 'gs-1', { state: 'drain', deadline: clock + 100 }, 'test');
   const ready = registry.setAdmin('gs', 'gs-1', { state: 'ready' }, 'test');
