@@ -36,12 +36,12 @@ interface OpenApiSchema {
 
 const HEAD = `# API
 
-The agent's HTTP API on \`agent.bind\` (127.0.0.1:9400). \`npm run docs:check -- --write\` generates this
-page from \`/v1/openapi.json\` and overwrites manual edits.
+The agent's HTTP API on \`agent.bind\` (127.0.0.1:9400). \`npm run docs:check -- --write\` generates
+this page from \`/v1/openapi.json\` and overwrites manual edits.
 
-Writes need \`Authorization: Bearer $ACGS_TOKEN\`. Reads under \`/v1\` need it too unless the API listens on
-loopback only. Errors are \`application/problem+json\`. An address that guesses tokens gets 429 with
-\`Retry-After\` for up to a minute ([security](security.md)).
+Writes need \`Authorization: Bearer $ACGS_TOKEN\`. Reads under \`/v1\` need it too unless the API
+listens on loopback only. Errors are \`application/problem+json\`. An address that guesses tokens gets
+429 with \`Retry-After\` for up to a minute ([security](security.md)).
 
 \`GET /\` serves the [dashboard](dashboard.md).
 `;

@@ -50,10 +50,10 @@ export function configReference(): string {
 
 <!-- Generated from the schema by \`npm run docs:reference\`. Do not edit. -->
 
-[configuration.md](configuration.md) explains how the keys work together. \`<id>\` is a name you choose,
-\`[]\` is each item of a list. A key without a default is optional, unless it is **required** where its
-section or item is present. A change to a key marked ↻ takes effect when the agent restarts; every
-other change applies without a restart.
+[configuration.md](configuration.md) explains how the keys work together. \`<id>\` is a name you
+choose, \`[]\` is each item of a list. A key without a default is optional, unless it is **required**
+where its section or item is present. A change to a key marked ↻ takes effect when the agent
+restarts; every other change applies without a restart.
 `,
     table(
       'Top level',
@@ -65,7 +65,7 @@ other change applies without a restart.
             node.properties ?? {},
           )
             .map((name) => `\`${name}\``)
-            .join(', ')}.\n`
+            .join(' ')}.\n`
         : table(key, rows(key, node, isRequired(root, key))),
     ),
   ].join('\n')}`;

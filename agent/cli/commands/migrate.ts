@@ -11,9 +11,7 @@ interface MigrateOptions {
 export function registerMigrate(program: Command): void {
   program
     .command('migrate')
-    .description(
-      'migrate the history database to the latest schema; tables of the original system are kept with their rows',
-    )
+    .description('migrate the history database to the latest schema and adopt tables of the original system')
     .option('--init', 'first create the database and the role, and grant the role its privileges')
     .option('--admin-url <url>', 'URL of a superuser, for --init (default: ADMIN_DATABASE_URL)')
     .option('--database-url <url>', 'URL of the database (default: DATABASE_URL, else the running stack)')
