@@ -21,7 +21,7 @@ const MAX_HOLD_MS = 600_000;
 
 export const noFlaps: Flap = { penalty: 0, at: 0, falls: 0, heldSince: null };
 
-export const penaltyAt = (flap: Flap, now: number): number =>
+const penaltyAt = (flap: Flap, now: number): number =>
   flap.penalty * 2 ** (-Math.max(0, now - flap.at) / HALF_LIFE_MS);
 
 /** Counts one fall from up to down. */

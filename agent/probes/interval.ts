@@ -7,7 +7,7 @@ import { isImmediateRefusal } from './errors.ts';
 export type ProbeInterval = 'normal' | 'fast' | 'urgent';
 
 /** For an instance that refuses or closes connections and is about to go down. */
-export const URGENT_MS = 100;
+const URGENT_MS = 100;
 /** After a fall the fast interval lasts this long, because most instances return after a restart. */
 const FAST_AFTER_FALL_MS = 60_000;
 

@@ -62,7 +62,7 @@ const GOLDEN_RATIO = 0.618033988749895;
  */
 const MIN_HINT_GAP_MS = 100;
 
-export const defaultProbe = (target: ProbeTarget, onClosed: () => void): Probe =>
+const defaultProbe = (target: ProbeTarget, onClosed: () => void): Probe =>
   target.check.type === 'tcp' ? createTcpProbe(target) : createHttpProbe(target, onClosed);
 
 export const createProber = (options: ProberOptions): Prober => new ProbeScheduler(options);

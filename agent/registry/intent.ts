@@ -10,7 +10,7 @@ const MAX_DATE_MS = 8.64e15;
  * What operators and programs requested for one instance: its registration, admin state, and weight. It survives restarts
  * and is replicated between the agents of a site. The newer intent wins, so a removal is kept for a day.
  */
-export const intentSchema = z.object({
+const intentSchema = z.object({
   /** Increases with every request, even if the clocks of the agents differ. Epoch ms. */
   updatedAt: z.number(),
   /**

@@ -57,7 +57,7 @@ export function startLoad(
   };
 }
 
-export function parseWrk(output: string): LoadResult {
+function parseWrk(output: string): LoadResult {
   const number = (pattern: RegExp) => Number(pattern.exec(output)?.[1] ?? 0);
   const errors = /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(output);
   const socket = (errors?.slice(1) ?? []).reduce((sum, count) => sum + Number(count), 0);

@@ -6,7 +6,7 @@ import {
 } from '../../dev/servers/postgres.ts';
 
 /** Waits a minute for a connection instead of three seconds, because a busy machine is slow. */
-export const withLongConnectTimeout = (url: string): string =>
+const withLongConnectTimeout = (url: string): string =>
   `${url}${url.includes('?') ? '&' : '?'}connect_timeout=60`;
 
 /** Starts a Postgres whose URLs have a long connect timeout. */
