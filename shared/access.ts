@@ -1,5 +1,5 @@
 import { compileNetworks, type NetworkMatcher } from './address.ts';
-import { coversPath, normalizePath } from './path.ts';
+import { coversReading, pathReadings, rulePrefix } from './path.ts';
 import type { SnapshotAccessRule } from './snapshot/snapshot.ts';
 
 export type AccessCheck = (
@@ -11,19 +11,21 @@ const ALLOWED = { allowed: true } as const;
 
 /**
  * A request is allowed when every rule that covers its path allows the address: `deny` does not contain it, and `allow`,
- * if present, does. Paths compare in lower case, because some instances treat /ADMIN as /admin.
+ * if present, does. A rule covers a path in every spelling that an instance may read as one below the rule's path.
  */
 export function compileAccess(rules: readonly SnapshotAccessRule[]): AccessCheck {
   if (rules.length === 0) return () => ALLOWED;
   const compiled = rules.map((rule) => ({
-    path: rule.path.toLowerCase(),
+    path: rule.path,
+    prefix: rulePrefix(rule.path),
     allow: rule.allow ? compileNetworks(rule.allow) : null,
     deny: rule.deny ? compileNetworks(rule.deny) : null,
   }));
   return (rawPath, address) => {
-    const path = normalizePath(rawPath).toLowerCase();
+    const readings = pathReadings(rawPath);
     for (const rule of compiled) {
-      if (coversPath(rule.path, path) && !passes(rule, address)) return { allowed: false, rule: rule.path };
+      if (coversReading(rule.prefix, readings) && !passes(rule, address))
+        return { allowed: false, rule: rule.path };
     }
     return ALLOWED;
   };

@@ -1,19 +1,69 @@
+/** How many times an instance, or a proxy before it, may decode the path. HAProxy's rules decode as often. */
+const MAX_DECODINGS = 2;
+/** What makes a path readable in more than one way. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a control byte is one of them
+const AMBIGUOUS = /[%;\\\x00-\x20\x7f]|\/\/|\/\./;
+/** A path parameter (`;x=1`) or a control byte ends a segment for some instances; blanks before the end are ignored. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: a control byte ends the segment
+const SEGMENT_END = / *(?:[;\x00-\x1f\x7f].*)?$/s;
+
 /**
- * The path as an instance may interpret it: percent-encoding decoded once, backslashes read as slashes, empty and dot
- * segments resolved, path parameters (`;x=1`) removed. Only for matching rules; the request keeps its path.
+ * Every path as which an instance may read the request's: as sent, decoded once or twice, with `\` as `/`, without path
+ * parameters and what follows a control byte, with empty and dot segments kept or resolved, in lower case (ASCII). Only
+ * for matching rules: a rule applies when it covers one of the readings. The request keeps its path.
  */
-export function normalizePath(path: string): string {
-  if (!/%|\/\/|\/\.|;|\\/.test(path)) return path;
-  const segments: string[] = [];
-  for (const raw of decode(path).replaceAll('\\', '/').split('/')) {
-    const end = raw.indexOf(';');
-    const segment = end < 0 ? raw : raw.slice(0, end);
-    if (segment === '' || segment === '.') continue;
-    if (segment === '..') segments.pop();
-    else segments.push(segment);
+export function pathReadings(path: string): readonly string[] {
+  if (!AMBIGUOUS.test(path)) return [foldCase(path)];
+  const readings = new Set([foldCase(path)]);
+  let decoded = path;
+  for (let decodings = 0; decodings <= MAX_DECODINGS; decodings++) {
+    const segments = segmentsOf(decoded);
+    readings.add(join(segments));
+    readings.add(join(resolveDots(segments)));
+    const next = decode(decoded);
+    if (next === decoded) break;
+    decoded = next;
   }
-  return `/${segments.join('/')}`;
+  return [...readings];
 }
+
+/** The path of a rule in the form that `pathReadings` compares with: `/Caf%C3%A9` covers the paths below `/café`. */
+export const rulePrefix = (path: string): string => join(resolveDots(segmentsOf(decode(path))));
+
+/** Whether one of the rules' paths covers a request's path in any of its readings. */
+export function compilePathRules(paths: readonly string[]): (path: string) => boolean {
+  const prefixes = paths.map(rulePrefix);
+  return (path) => {
+    const readings = pathReadings(path);
+    return prefixes.some((prefix) => coversReading(prefix, readings));
+  };
+}
+
+export const coversReading = (prefix: string, readings: readonly string[]): boolean =>
+  readings.some((reading) => coversPath(prefix, reading));
+
+const join = (segments: readonly string[]): string => foldCase(`/${segments.join('/')}`);
+
+function segmentsOf(path: string): string[] {
+  return path
+    .replaceAll('\\', '/')
+    .split('/')
+    .map((segment) => segment.replace(SEGMENT_END, ''))
+    .filter((segment) => segment !== '' && segment !== '.');
+}
+
+function resolveDots(segments: readonly string[]): string[] {
+  const resolved: string[] = [];
+  for (const segment of segments) {
+    if (segment === '..') resolved.pop();
+    else resolved.push(segment);
+  }
+  return resolved;
+}
+
+/** Lower case of ASCII letters only, as HAProxy's `lower`. */
+const foldCase = (text: string): string =>
+  /[A-Z]/.test(text) ? text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : text;
 
 /** Decodes percent-encoding. Bytes that are not UTF-8 decode one by one, so that they cannot hide the rest. */
 function decode(path: string): string {

@@ -3,7 +3,7 @@ import type { Candidate } from '../../shared/balance/candidate.ts';
 import { type PriorityLevel, pickFrom } from '../../shared/balance/pool.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { hashText } from '../../shared/hash.ts';
-import { coversPath } from '../../shared/path.ts';
+import { compilePathRules, coversPath } from '../../shared/path.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type ServiceView } from '../../shared/view.ts';
 import type { Instance } from '../core/state.ts';
@@ -82,7 +82,7 @@ export function explain(query: ExplainQuery, input: ExplainInput, now: number): 
       chosen: candidate === chosen,
     })),
     limits: service.policy.rateLimits
-      .filter((limit) => limit.routes?.some((prefix) => coversPath(prefix, query.path)) ?? true)
+      .filter((limit) => !limit.routes || compilePathRules(limit.routes)(query.path))
       .map(({ name }) => name),
   };
 }

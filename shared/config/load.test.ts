@@ -295,3 +295,34 @@ it('throws nothing but a ConfigError, whatever value a section has', () => {
     }
   }
 });
+
+it.each([
+  '/admin;x',
+  '/a%3Bb',
+  '/a%2Fb',
+  '/a%5Cb',
+  '/a%25b',
+  '/a%00',
+  '/a%0A',
+  '/a%7f/b',
+  '/a%20',
+  '/a%20/b',
+  '/%2e%2e/a',
+  '/a/%2E',
+  '/a%zz',
+  '/a%',
+  '/a%FF',
+])('refuses %s as the path of a rule: no request can match it', (path) => {
+  const access = `    access: [ { path: "${path}", deny: [10.0.0.1] } ]\n`;
+  expect(problemsOf(MINIMAL + access)).toEqual([
+    expect.stringContaining('f.yaml:6:17: services.web.access[0].path'),
+  ]);
+  const limit = `    rateLimits: [ { name: a, key: ip, limit: 1, window: 1s, routes: ["${path}"] } ]\n`;
+  expect(problemsOf(MINIMAL + limit)).toEqual([expect.stringContaining('rateLimits[0].routes[0]')]);
+});
+
+it('accepts escapes and capital letters in the path of a rule', () => {
+  for (const path of ['/', '/caf%C3%A9', '/a%20b', '/%61dmin', '/Admin', "/a:b@c$&'()*+,=!~"]) {
+    expect(problemsOf(`${MINIMAL}    access: [ { path: "${path}", deny: [10.0.0.1] } ]\n`)).toEqual([]);
+  }
+});

@@ -85,9 +85,34 @@ export const httpUrl = scalar('an http:// or https:// URL', (text) =>
 
 export const pathPrefix = scalar(
   'a path prefix such as /api/v1/auth (starts with "/", no query, no "." or ".." segment, no trailing "/")',
-  (text) =>
-    text === '/' || /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+$/.test(text) ? text : null,
+  parsePathPrefix,
 );
+
+function parsePathPrefix(text: string): string | null {
+  const known = text === '/' || /^(?:\/(?!\.{1,2}(?:\/|$))[A-Za-z0-9._~!$&'()*+,;=:@%-]+)+$/.test(text);
+  return known ? text : null;
+}
+
+/**
+ * A prefix that access rules and limits compare with decoded paths. A `;` or an escaped delimiter, dot segment or control
+ * byte never occurs in those, so a rule with one would never apply.
+ */
+export const rulePath = scalar(
+  'a path prefix such as /admin or /caf%C3%A9 (like those of routes, but without ";"; %XX only for characters in UTF-8, not for "/", "\\", "%", ";", dot segments or control bytes)',
+  (text) => (parsePathPrefix(text) !== null && isMatchable(text) ? text : null),
+);
+
+function isMatchable(prefix: string): boolean {
+  let decoded: string;
+  try {
+    decoded = decodeURIComponent(prefix);
+  } catch {
+    return false;
+  }
+  const unchanged = decoded.split('/').length === prefix.split('/').length;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they end a path for some instances
+  return unchanged && !/[;%\\\x00-\x1f\x7f]| (?:\/|$)|\/\.{1,2}(?:\/|$)/.test(decoded);
+}
 
 /** `host:port`, `:port`, `*:port`, `[v6]:port`. */
 export const bindAddress = scalar('an address to listen on such as 127.0.0.1:8090 or *:443', (text) => {

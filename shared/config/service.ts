@@ -9,6 +9,7 @@ import {
   pathPrefix,
   percentage,
   positiveInt,
+  rulePath,
   statusRange,
 } from './scalars.ts';
 
@@ -168,11 +169,7 @@ export const rateLimit = z.strictObject({
     .meta({ title: 'Where units are counted: edge is per isolate, global is across all of Cloudflare' }),
   shadow: z.boolean().default(false).meta({ title: 'Count and report, but never reject' }),
   exempt: z.array(cidr).default([]).meta({ title: 'Networks that the limit does not apply to' }),
-  routes: z
-    .array(pathPrefix)
-    .min(1)
-    .optional()
-    .meta({ title: 'Apply the limit only to these path prefixes' }),
+  routes: z.array(rulePath).min(1).optional().meta({ title: 'Apply the limit only to these path prefixes' }),
   overrides: z
     .record(z.string(), positiveInt.max(1e9))
     .optional()
@@ -181,7 +178,7 @@ export const rateLimit = z.strictObject({
 
 const accessRule = z
   .strictObject({
-    path: pathPrefix.meta({ title: 'Path prefix that the rule applies to' }),
+    path: rulePath.meta({ title: 'Path prefix that the rule applies to' }),
     allow: z.array(cidr).min(1).optional().meta({ title: 'Only these networks have access' }),
     deny: z.array(cidr).min(1).optional().meta({ title: 'These networks have no access' }),
   })

@@ -1,6 +1,6 @@
 import { compileNetworks, type NetworkMatcher } from '../address.ts';
 import { hashText } from '../hash.ts';
-import { coversPath, normalizePath } from '../path.ts';
+import { compilePathRules } from '../path.ts';
 import type { SnapshotRateLimit } from '../snapshot/snapshot.ts';
 
 /** A rate limit, compiled once per snapshot. */
@@ -53,7 +53,7 @@ export function compileRateLimit(policy: SnapshotRateLimit): CompiledRateLimit {
     counterNamespace: policy.shared ? () => ALL_SERVICES : (service) => service,
     shadow: policy.shadow ?? false,
     isExempt: policy.exempt?.length ? compileNetworks(policy.exempt) : null,
-    appliesTo: routes ? (path) => covers(routes, path) : () => true,
+    appliesTo: routes ? compilePathRules(routes) : () => true,
     keyOf: compileKey(keys),
     // A Map, because clients choose the key and every plain object has a "constructor".
     limitOf: ofKey.size > 0 ? (key) => ofKey.get(key) ?? policy.limit : () => policy.limit,
@@ -61,12 +61,6 @@ export function compileRateLimit(policy: SnapshotRateLimit): CompiledRateLimit {
     policyField: `${name};q=${policy.limit};w=${Math.ceil(policy.window / 1000)}`,
     nameField: name,
   };
-}
-
-/** Matches the normalized path as well: an instance may treat /log%69n as /login. */
-function covers(routes: readonly string[], path: string): boolean {
-  const normal = normalizePath(path);
-  return routes.some((route) => coversPath(route, path) || (normal !== path && coversPath(route, normal)));
 }
 
 /** Not a valid service id. */

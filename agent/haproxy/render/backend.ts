@@ -1,4 +1,5 @@
-import type { AccessRuleConfig, Config, ServiceConfig } from '../../../shared/config/config.ts';
+import type { Config, ServiceConfig } from '../../../shared/config/config.ts';
+import { accessLines } from './access.ts';
 import type { RenderInstance } from './input.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
 import { checkLines, serverLine } from './server-line.ts';
@@ -52,36 +53,4 @@ function affinityLines(config: Config, service: ServiceConfig): string[] {
     `stick-table type ipv6 size 100k expire 30s${peers}`,
     `stick on src if ${anyOf || '!{ var(txn.target) -m found }'}`,
   ];
-}
-
-/** Access rules match the path as an instance may read it: decoded, with merged slashes, in lower case. */
-function accessLines(rules: readonly AccessRuleConfig[]): string[] {
-  if (rules.length === 0) return [];
-  return [
-    'http-request set-var(txn.plain) path,lower,concat(/)',
-    // Decode twice, as some servers do. Other servers read a backslash as a slash and `;x` as a parameter.
-    `http-request set-var(txn.plain) 'path,url_dec,url_dec,regsub(";[^/]*",,g),regsub("[/\\x5c]+",/,g),lower,concat(/)' if { path -m sub % ; // '\\' }`,
-    ...rules.flatMap((rule) => {
-      const prefix = rule.path === '/' ? '/' : `${rule.path.toLowerCase()}/`;
-      const here = `{ var(txn.plain) -m beg ${quoteArgument(prefix)} }`;
-      return [
-        ...chunks(rule.deny ?? []).map(
-          (networks) => `http-request deny deny_status 403 if ${here} { src ${networks} }`,
-        ),
-        ...(rule.allow ? [denyOthers(here, rule.allow)] : []),
-      ];
-    }),
-  ];
-}
-
-/** HAProxy limits the words of a line, so a long list of networks becomes several conditions. */
-const denyOthers = (here: string, networks: readonly string[]): string =>
-  `http-request deny deny_status 403 if ${here} ${chunks(networks)
-    .map((chunk) => `!{ src ${chunk} }`)
-    .join(' ')}`;
-
-function chunks(networks: readonly string[]): string[] {
-  const lines: string[] = [];
-  for (let at = 0; at < networks.length; at += 16) lines.push(networks.slice(at, at + 16).join(' '));
-  return lines;
 }

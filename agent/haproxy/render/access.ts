@@ -1,0 +1,42 @@
+import type { AccessRuleConfig } from '../../../shared/config/config.ts';
+import { rulePrefix } from '../../../shared/path.ts';
+import { quoteArgument } from './quoting.ts';
+
+/** A `%` that starts no escape becomes an escaped one, because `url_dec` fails on it. */
+const LENIENT = `regsub("%(?![0-9a-fA-F]{2})","%25",g)`;
+
+/**
+ * Access rules match the path as an instance may read it: decoded twice, as some servers do, `\` as `/`, without `;x`
+ * parameters, control bytes and trailing blanks, with merged slashes, in lower case. The frontend rejects paths with dot
+ * segments or invalid escapes. `pathReadings` is the same rule at the edge.
+ */
+export function accessLines(rules: readonly AccessRuleConfig[]): string[] {
+  if (rules.length === 0) return [];
+  return [
+    'http-request set-var(txn.plain) path,lower,concat(/)',
+    `http-request set-var(txn.plain) 'path,url_dec,${LENIENT},url_dec,regsub(" *([;\\x01-\\x1f\\x7f][^/]*)?([/\\x5c]|$)",/,g),regsub("/+",/,g),lower,concat(/)' if { path -m sub % ; // '\\' }`,
+    ...rules.flatMap((rule) => {
+      const path = rulePrefix(rule.path);
+      const prefix = path === '/' ? '/' : `${path}/`;
+      const here = `{ var(txn.plain) -m beg ${quoteArgument(prefix)} }`;
+      return [
+        ...chunks(rule.deny ?? []).map(
+          (networks) => `http-request deny deny_status 403 if ${here} { src ${networks} }`,
+        ),
+        ...(rule.allow ? [denyOthers(here, rule.allow)] : []),
+      ];
+    }),
+  ];
+}
+
+/** HAProxy limits the words of a line, so a long list of networks becomes several conditions. */
+const denyOthers = (here: string, networks: readonly string[]): string =>
+  `http-request deny deny_status 403 if ${here} ${chunks(networks)
+    .map((chunk) => `!{ src ${chunk} }`)
+    .join(' ')}`;
+
+function chunks(networks: readonly string[]): string[] {
+  const lines: string[] = [];
+  for (let at = 0; at < networks.length; at += 16) lines.push(networks.slice(at, at + 16).join(' '));
+  return lines;
+}

@@ -1,0 +1,40 @@
+import { request } from 'node:http';
+import { beforeAll, expect, test } from 'vitest';
+import { ADMIN_PATHS, RULE_PATHS } from '../vectors/access.ts';
+import { type HaproxyHarness, startHaproxyHarness } from './haproxy-harness.ts';
+
+/** No instance listens there: a request that may pass gets 503. */
+const INSTANCE = 'http://127.0.0.1:9';
+const RULES = [...new Set(['/admin', ...RULE_PATHS.map(([rule]) => rule)])];
+
+let harness: HaproxyHarness;
+beforeAll(async () => {
+  const rules = RULES.map((path) => `{ path: "${path}", deny: [127.0.0.0/8] }`);
+  harness = await startHaproxyHarness({
+    services: `web: { routes: [/], access: [${rules.join(', ')}], instances: [{ id: w, url: "${INSTANCE}" }] }`,
+    haproxy: 'rateLimit: off',
+  });
+});
+
+/** `fetch` would resolve dot segments. */
+const statusOf = (path: string): Promise<number | undefined> =>
+  new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(harness.gateway);
+    request({ hostname, port, path, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    })
+      .on('error', reject)
+      .end();
+  });
+
+test('HAProxy denies every path that the edge denies, and no other', async () => {
+  const wrong: string[] = [];
+  for (const [path, covered] of [...ADMIN_PATHS, ...RULE_PATHS.map(([, path]) => [path, true] as const)]) {
+    const status = await statusOf(path);
+    // 400: rejected before the rules, for a dot segment or an invalid escape.
+    const denied = status === 403 || status === 400;
+    if (denied !== covered) wrong.push(`${path}: ${status}`);
+  }
+  expect(wrong).toEqual([]);
+});
