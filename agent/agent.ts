@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '../shared/config/config.ts';
+import { errorMessage } from '../shared/error-message.ts';
 import { startAlerting } from './alerting/open.ts';
 import {
   createReconfigurer,
@@ -36,7 +37,6 @@ import type { AgentStatus } from './http/schemas.ts';
 import { initialRecords } from './judge/initial.ts';
 import { parseSavedRecords } from './judge/resume.ts';
 import { step } from './judge/step.ts';
-import { errorMessage } from './lib/error-message.ts';
 import { every } from './lib/every.ts';
 import type { Log } from './lib/log.ts';
 import { createSignal } from './lib/signal.ts';

@@ -1,8 +1,8 @@
 import type { Config } from '../shared/config/config.ts';
+import { errorMessage } from '../shared/error-message.ts';
 import { parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
 import type { CloudflareAccess, Environment } from './core/environment.ts';
 import { parsePostgresUrl } from './history/sql/postgres-url.ts';
-import { errorMessage } from './lib/error-message.ts';
 import { parseRedisUrl } from './live/redis-url.ts';
 
 /** The environment is invalid. `problems` lists every error and contains no value of a secret. */

@@ -192,7 +192,11 @@ services: { gs: { routes: [/], health: { interval: ${FLEET.intervalMs}ms, fastIn
   const gs = config.services.gs;
   if (!gs) throw new Error('the configuration has no gs');
   const instances = Array.from({ length: count }, (_, index) => ({
-    ...{ id: `gs-${index}`, url: urlOf(index), weight: 100, priority: 1, metadata: {} },
+    id: `gs-${index}`,
+    url: urlOf(index),
+    weight: 100,
+    priority: 1,
+    metadata: {},
   }));
   const filled = { ...config, services: { gs: { ...gs, instances } } };
   const records = new Map(

@@ -3,7 +3,7 @@ import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Checks the imports between folders and the purity of decisions. Prints every violation as file:line and exits 1.
+ * Checks imports between folders, the purity of decisions, packed keys and type names. Prints every violation as file:line and exits 1.
  * Regular expressions suffice: in formatted code the source of an import is on the line of its `from`.
  */
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -68,6 +68,8 @@ interface Import {
 }
 
 const violations: string[] = [];
+/** Type name → the file that declares it. */
+const typeNames = new Map<string, string>();
 const files = globSync(['{shared,worker,agent,dev,bench}/**/*.ts'], { cwd: ROOT })
   .filter((file) => !file.includes('/public/'))
   .sort();
@@ -78,7 +80,9 @@ for (const file of files) {
   const text = readCode(file);
   const imports = importsOf(file, text);
   checkFolders(file, imports);
+  checkPackedKeys(file, text);
   if (file.endsWith('.test.ts')) continue;
+  checkTypeNames(file, text);
   if (file.startsWith('agent/')) checkLayers(file, imports);
   checkPurity(file, text);
 }
@@ -86,6 +90,25 @@ checkCycles();
 checkWorkerBundle('worker/index.ts');
 for (const violation of violations) process.stderr.write(`${violation}\n`);
 process.exitCode = violations.length > 0 ? 1 : 0;
+
+/** A type name means one thing in the whole tree. */
+function checkTypeNames(file: string, text: string): void {
+  for (const [index, line] of text.split('\n').entries()) {
+    const name = /^(?:export )?(?:interface|type|class|enum) (\w+)\b(?!,)/.exec(line)?.[1];
+    if (name === undefined) continue;
+    const known = typeNames.get(name);
+    if (known) violations.push(`${file}:${index + 1}: the type name ${name} is taken by ${known}`);
+    else typeNames.set(name, file);
+  }
+}
+
+/** `...{ a, b }` hides misspelled keys from the type checker: an object literal lists its keys. */
+function checkPackedKeys(file: string, text: string): void {
+  for (const [index, line] of text.split('\n').entries()) {
+    if (/\.\.\.\{ *[\w'"]/.test(line))
+      violations.push(`${file}:${index + 1}: packs keys with ...{ }; list them instead`);
+  }
+}
 
 function checkFolders(file: string, imports: readonly Import[]): void {
   const [folder = ''] = file.split('/');

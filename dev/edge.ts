@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { errorMessage } from '../agent/lib/error-message.ts';
+import { errorMessage } from '../shared/error-message.ts';
 import { startLocalEdge } from './edge/miniflare.ts';
 import { EDGE_VARIABLES } from './edge/variables.ts';
 

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../shared/config/config.ts';
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import type { AlertRecord } from './alert.ts';
 import { type AlertNotice, createAlertState } from './alert-state.ts';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import { createSerialQueue } from '../lib/serial-queue.ts';
 import type { AlertRecord } from './alert.ts';

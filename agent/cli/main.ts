@@ -1,6 +1,6 @@
 import { type Argument, Command, CommanderError } from 'commander';
 import wrapAnsi from 'wrap-ansi';
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import { StoreUrlError } from '../lib/store-url.ts';
 import { packageVersion } from '../lib/version.ts';
 import { ApiError } from './client.ts';

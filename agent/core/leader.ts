@@ -1,5 +1,5 @@
+import { errorMessage } from '../../shared/error-message.ts';
 import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
-import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import {
   initialLeaderState,

@@ -1,4 +1,4 @@
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { Log } from '../lib/log.ts';
 
 /** More different messages than this come from one error with a variable text. */

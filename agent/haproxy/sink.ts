@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../shared/config/config.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { Sink, SinkStatus, Update } from '../core/sink.ts';
 import type { TrafficDelta } from '../core/state.ts';
-import { errorMessage } from '../lib/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import { computeDesiredServers, type DesiredServers } from './reconciler/desired.ts';
 import { createHaproxyFleet } from './reconciler/fleet.ts';

@@ -1,4 +1,4 @@
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { HistoryRecord } from './records.ts';
 import type { SpoolRecord } from './spool.ts';
 import { postgresErrorHint } from './sql/error-hints.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { SinkStatus } from '../core/sink.ts';
-import { errorMessage } from '../lib/error-message.ts';
 import { waitAtMost } from '../lib/with-timeout.ts';
 import type { HistoryRecord } from './records.ts';
 import type { Spool } from './spool.ts';

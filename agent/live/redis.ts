@@ -1,6 +1,6 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import { EVENTS_CHANNEL, liveKeys } from './keys.ts';
 import type { LiveState } from './live-state.ts';
 import { createRedisClient } from './redis-client.ts';

@@ -1,4 +1,4 @@
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 
 /** Texts for system errors. An error that is not listed keeps its own message. */
 const ERROR_TEXT: { [code: string]: string } = {

@@ -1,6 +1,6 @@
 import { elapsedMs } from '../../shared/elapsed.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { ProbeResult } from '../core/state.ts';
-import { errorMessage } from '../lib/error-message.ts';
 import { isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
 import { type ProbeInterval, probeIntervalMs } from './interval.ts';

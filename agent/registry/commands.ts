@@ -58,7 +58,7 @@ export function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver)
   };
 }
 
-type CommandContext = ReturnType<typeof createContext>;
+type RegistryCommandContext = ReturnType<typeof createContext>;
 
 function createContext(deps: RegistryDeps) {
   const queue = createSerialQueue();
@@ -79,7 +79,7 @@ function createContext(deps: RegistryDeps) {
   };
 }
 
-function createRegister(deps: RegistryDeps, driver: IntentDriver, context: CommandContext) {
+function createRegister(deps: RegistryDeps, driver: IntentDriver, context: RegistryCommandContext) {
   const { find, success, inTurn } = context;
 
   /** The result for a registration that exists or conflicts; null if it is new. */

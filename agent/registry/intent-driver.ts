@@ -1,4 +1,4 @@
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import { type ApplyIntentDeps, applyIntent } from './apply-intent.ts';
 import type { Intent } from './intent.ts';
 import {

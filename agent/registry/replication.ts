@@ -1,4 +1,4 @@
-import { errorMessage } from '../lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import type { LiveState } from '../live/live-state.ts';
 import { hasNewerHeartbeat, type Intent, isExpiredRemoval, parseIntents, supersedes } from './intent.ts';
@@ -60,7 +60,7 @@ export function startReplication({
 
   function trigger(): void {
     if (closed) return;
-    if (comparing) {
+    if (comparing !== undefined) {
       again = true;
       return;
     }

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
-import { errorMessage } from '../lib/error-message.ts';
 import type { LiveState } from '../live/live-state.ts';
 import { initialPinState, type PinEffect, type PinEvent, type PinSave, step } from './pin-state.ts';
 import type { GovernanceSession } from './session.ts';

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
-import { errorMessage } from '../lib/error-message.ts';
 import { uuid7 } from '../lib/uuid7.ts';
 import { liveKeys } from '../live/keys.ts';
 import type { LiveState } from '../live/live-state.ts';

@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import writeFileAtomic from 'write-file-atomic';
 import { configInstances } from '../../agent/haproxy/render/input.ts';
 import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
-import { errorMessage } from '../../agent/lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import { banner, pathOf } from './banner.ts';
 import { printLine } from './console.ts';
 import { type DemoInstance, demoInstances } from './layout.ts';

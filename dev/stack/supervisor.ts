@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorMessage } from '../../agent/lib/error-message.ts';
+import { errorMessage } from '../../shared/error-message.ts';
 import type { Child, RunningServer } from '../servers/child.ts';
 import type { ProcessRecord } from './process-record.ts';
 

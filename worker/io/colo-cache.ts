@@ -1,10 +1,10 @@
 import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
-import type { SealedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
+import type { FetchedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
 
 const FRESH_MS = 2_000;
 
 interface CachedSnapshot extends SnapshotOrder {
-  sealed: SealedSnapshot;
+  sealed: FetchedSnapshot;
 }
 
 /**
@@ -13,7 +13,7 @@ interface CachedSnapshot extends SnapshotOrder {
  */
 export function withColoCache(
   fetchSnapshot: SnapshotFetcher,
-  orderOf: (sealed: SealedSnapshot) => SnapshotOrder | null,
+  orderOf: (sealed: FetchedSnapshot) => SnapshotOrder | null,
 ): SnapshotFetcher {
   /** The newest snapshot this isolate fetched. It is cached again when the source has none newer. */
   const newest = new Map<string, CachedSnapshot>();

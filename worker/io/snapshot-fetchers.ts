@@ -3,10 +3,10 @@ import type { Env } from '../env.ts';
 import { withTimeout } from './with-timeout.ts';
 
 /** A signed snapshot as bytes, not yet verified. */
-export type SealedSnapshot = Uint8Array<ArrayBuffer>;
+export type FetchedSnapshot = Uint8Array<ArrayBuffer>;
 
 /** Fetches a site's snapshot. Null: there is none newer than `known`. Rejects when the source is down. */
-export type SnapshotFetcher = (site: string, known: SnapshotOrder) => Promise<SealedSnapshot | null>;
+export type SnapshotFetcher = (site: string, known: SnapshotOrder) => Promise<FetchedSnapshot | null>;
 
 const HUB_TIMEOUT_MS = 1_500;
 const KV_TIMEOUT_MS = 3_000;

@@ -4,7 +4,7 @@ import { verifySnapshot } from '../../shared/snapshot/signature.ts';
 import { compareSnapshotOrder, type Snapshot, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type View, type ViewOptions } from '../../shared/view.ts';
 import type { EdgeSettings } from '../settings.ts';
-import type { SealedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
+import type { FetchedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
 
 /** How a snapshot reached this isolate: fetched from the Hub or KV, or sent to it by the agent. */
 type SnapshotSource = 'hub' | 'kv' | 'put';
@@ -109,7 +109,7 @@ export class SnapshotStore {
   }
 
   /** Accepts a sealed snapshot when its signature is valid, it is newer, and a view can be built from it. */
-  async offer(site: string, sealed: SealedSnapshot, source: SnapshotSource): Promise<void> {
+  async offer(site: string, sealed: FetchedSnapshot, source: SnapshotSource): Promise<void> {
     const state = this.#sites.get(site);
     if (!state) return;
     const opened = await verifySnapshot(sealed, site, this.#options.settings.verifyKeys);

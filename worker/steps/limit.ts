@@ -38,7 +38,7 @@ export function applyLimits(request: RequestContext): LimitResult | Promise<Limi
     if (policy.scope === 'edge') continue;
     const id = { service: service.id, policy, key };
     const pending = edge.leases.prepare(id, quota, incoming.startedAt, ctx);
-    if (pending) pendingLeases.push(pending);
+    if (pending !== null) pendingLeases.push(pending);
   }
   if (matched.length === 0) return UNLIMITED;
   if (pendingLeases.length === 0) return decide(matched, request);

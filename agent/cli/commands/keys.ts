@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { Argument, type Command } from 'commander';
 import { id as siteId } from '../../../shared/config/scalars.ts';
-import { errorMessage } from '../../lib/error-message.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import type { RotationStep, SiteSecrets } from '../../snapshot/signing-keys.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';

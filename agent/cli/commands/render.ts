@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { errorMessage } from '../../lib/error-message.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { type StatusDocument, statusSchema } from '../../http/schemas.ts';
-import { errorMessage } from '../../lib/error-message.ts';
 import { type ApiClient, parseResponse } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';

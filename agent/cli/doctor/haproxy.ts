@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { configInstances } from '../../haproxy/render/input.ts';
 import { HaproxyNotInstalled, validateHaproxyConfig } from '../../haproxy/render/install.ts';
 import { parseInfo } from '../../haproxy/socket/parse.ts';
 import { createRuntimeClient } from '../../haproxy/socket/runtime-client.ts';
-import { errorMessage } from '../../lib/error-message.ts';
 import { errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
 import type { DoctorInput } from './input.ts';
 

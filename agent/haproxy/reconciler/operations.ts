@@ -1,5 +1,5 @@
 import type { Config } from '../../../shared/config/config.ts';
-import { errorMessage } from '../../lib/error-message.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import type { HaproxyFiles } from '../render/haproxy-files.ts';
 import { requestReload } from '../socket/master.ts';
 import { parseInfo, parseServersState, parseStat } from '../socket/parse.ts';

@@ -1,5 +1,5 @@
+import { errorMessage } from '../../../shared/error-message.ts';
 import type { Change, TrafficDelta } from '../../core/state.ts';
-import { errorMessage } from '../../lib/error-message.ts';
 import { createRuntimeClient } from '../socket/runtime-client.ts';
 import type { DesiredServers } from './desired.ts';
 import { createOperations, type ReconcilerOperationsOptions } from './operations.ts';

@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorMessage } from '../../lib/error-message.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { socketAddress } from './address.ts';
 
 /**

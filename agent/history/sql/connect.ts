@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { errorMessage } from '../../lib/error-message.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { type PostgresTarget, type PostgresUrl, parsePostgresUrl } from './postgres-url.ts';
 
 /** None of several servers can be used. `reasons`: the error of each server, in order. */

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { errorMessage } from '../../lib/error-message.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { connectPostgres } from './connect.ts';
 import { postgresErrorHint } from './error-hints.ts';
 import { MigrationError } from './migrate.ts';

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type pg from 'pg';
-import { errorMessage } from '../../lib/error-message.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { connectPostgres } from './connect.ts';
 import { postgresErrorHint } from './error-hints.ts';
 

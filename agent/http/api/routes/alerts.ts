@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { parseDuration } from '../../../../shared/config/scalars.ts';
+import { errorMessage } from '../../../../shared/error-message.ts';
 import type { AlertManager } from '../../../alerting/alert-manager.ts';
-import { errorMessage } from '../../../lib/error-message.ts';
 import {
   alertListSchema,
   alertSchema,

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { errorMessage } from '../../../../shared/error-message.ts';
 import type { Instance } from '../../../core/state.ts';
 import { isPermanentError } from '../../../history/sql/permanent-error.ts';
-import { errorMessage } from '../../../lib/error-message.ts';
 import { type GovernanceSession, SESSION_STATES, type SessionCommand } from '../../../sessions/session.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
 import { sessionListSchema, sessionSchema, sessionStatsSchema } from '../../schemas.ts';

@@ -1,1 +1,0 @@
-export { errorMessage } from '../../shared/error-message.ts';
