@@ -56,13 +56,122 @@ test('memory is bounded under many keys; busy keys are kept', () => {
   expect(limiter.take('busy', 20, 1, START + 2).allowed).toBe(false);
 });
 
-test('sliding counter: close to the limit per window, never twice the limit', () => {
+/** Units that a limiter admitted, with their times. */
+interface Admitted {
+  at: number;
+  cost: number;
+}
+const unitsWithin = (admitted: readonly Admitted[], from: number, to: number): number =>
+  admitted.reduce((sum, { at, cost }) => sum + (at > from && at <= to ? cost : 0), 0);
+
+test('sliding counter: a full burst at the end of a window leaves nothing for the next one', () => {
+  const limiter = new SlidingCounter(WINDOW);
+  const take = (now: number) => limiter.take('k', 1_000, 1, now).allowed;
+  const end = START - (START % WINDOW) + WINDOW;
+  let admitted = 0;
+  for (let now = end - 100; now < end + WINDOW - 101; now++) {
+    for (let burst = 0; burst < 20; burst++) if (take(now)) admitted++;
+  }
+  expect(admitted).toBe(1_000);
+});
+
+test('sliding counter: any window admits at most the limit; denies only when 33/32 of a window hold it', () => {
+  const steps = fc.array(fc.tuple(fc.integer({ min: 0, max: 9_000 }), fc.integer({ min: 1, max: 9 })), {
+    minLength: 50,
+    maxLength: 250,
+  });
+  const windows = fc.constantFrom(7, 1_000, WINDOW, 60_000, 86_400_000);
+  fc.assert(
+    fc.property(steps, windows, fc.integer({ min: 9, max: 60 }), (list, window, limit) => {
+      const limiter = new SlidingCounter(window);
+      const admitted: Admitted[] = [];
+      let now = START;
+      for (const [gap, cost] of list) {
+        now += Math.floor((gap ** 2 / 81_000_000) * window * 0.3);
+        const decision = limiter.take('k', limit, cost, now);
+        if (decision.allowed) {
+          admitted.push({ at: now, cost });
+          expect(unitsWithin(admitted, now - window, now)).toBeLessThanOrEqual(limit);
+        } else {
+          expect(unitsWithin(admitted, now - window - window / 32 - 1, now) + cost).toBeGreaterThan(limit);
+          now += decision.resetMs;
+          expect(limiter.take('k', limit, cost, now).allowed).toBe(true);
+          admitted.push({ at: now, cost });
+        }
+      }
+    }),
+    { ...SEEDED, numRuns: 200 },
+  );
+});
+
+test('sliding counter: a steady client gets at least 32/33 of the limit', () => {
   const limiter = new SlidingCounter(WINDOW);
   let admitted = 0;
-  for (let now = START; now < START + WINDOW * 10; now += 5)
+  for (let now = START; now < START + WINDOW * 33; now += 5) {
     if (limiter.take('k', 1_000, 1, now).allowed) admitted++;
-  expect(admitted / 10).toBeGreaterThan(900);
-  expect(admitted / 10).toBeLessThanOrEqual(1_050);
+  }
+  expect(admitted).toBeGreaterThanOrEqual(32 * 1_000);
+  limiter.refund('k', 1_000, 1);
+  expect(limiter.take('other', 1_000, 1_000, START).remaining).toBe(0);
+});
+
+/** GCRA in rational numbers: times are multiples of 1 / limit microseconds. */
+class ExactGcra {
+  #arrival = 0n;
+
+  take(limit: number, window: number, burst: number, cost: number, now: number): boolean {
+    const interval = BigInt(window) * 1_000n;
+    const at = BigInt(now) * 1_000n * BigInt(limit);
+    const next = (this.#arrival > at ? this.#arrival : at) + BigInt(cost) * interval;
+    if (at < next - BigInt(burst) * interval) return false;
+    this.#arrival = next;
+    return true;
+  }
+}
+
+test('GCRA: decides at epoch scale as in exact arithmetic, for every limit', () => {
+  const limits = fc.oneof(fc.integer({ min: 1, max: 5_000 }), fc.integer({ min: 1, max: 1_000_000_000 }));
+  const bursts = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 1_000_000_000 }));
+  const windows = fc.constantFrom(1, 7, 1_000, WINDOW, 3_600_000, 864_000_000);
+  const gapsOf = fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 1, max: 3 })), {
+    minLength: 40,
+    maxLength: 120,
+  });
+  fc.assert(
+    fc.property(limits, bursts, windows, gapsOf, (limit, burst, window, list) => {
+      const limiter = new Gcra(window, burst);
+      const exact = new ExactGcra();
+      let now = START;
+      for (const [gap, cost] of list) {
+        if (cost > burst) continue;
+        now += Math.floor(((gap * window) / limit) * 4);
+        const decision = limiter.take('k', limit, cost, now);
+        expect(decision.allowed).toBe(exact.take(limit, window, burst, cost, now));
+        if (decision.allowed) continue;
+        // The reset is exact too: a whole millisecond after it the request passes.
+        now += Math.ceil(decision.resetMs);
+        expect(limiter.take('k', limit, cost, now).allowed).toBe(true);
+        expect(exact.take(limit, window, burst, cost, now)).toBe(true);
+      }
+    }),
+    { ...SEEDED, numRuns: 300 },
+  );
+});
+
+test('GCRA: `remaining` units can be taken, and not one more', () => {
+  const cases = fc.tuple(fc.integer({ min: 1, max: 3_000 }), fc.integer({ min: 1, max: 50 }), fc.nat(2_000));
+  fc.assert(
+    fc.property(cases, ([limit, burst, later]) => {
+      const limiter = new Gcra(WINDOW, burst);
+      for (let used = 0; used < burst; used++) limiter.take('k', limit, 1, START);
+      const { allowed, remaining } = limiter.take('k', limit, 1, START + later);
+      for (let left = allowed ? remaining : 0; left > 0; left--) {
+        expect(limiter.take('k', limit, 1, START + later).allowed).toBe(true);
+      }
+      expect(limiter.take('k', limit, 1, START + later).allowed).toBe(false);
+    }),
+    { ...SEEDED, numRuns: 200 },
+  );
 });
 
 test('GCRA: a burst at once, then an even rate', () => {

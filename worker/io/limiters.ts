@@ -62,8 +62,8 @@ function createLimiter(policy: CompiledRateLimit, bytes: number): KeyedLimiter {
   const { burst, maxLimit, windowMs } = policy;
   const keys = (rowBytes: number): number =>
     Math.max(MIN_KEYS, Math.min(MAX_KEYS, Math.floor(bytes / (rowBytes + TABLE_BYTES_PER_KEY))));
-  if (burst !== undefined) return new Gcra(windowMs, burst, keys(8));
+  if (burst !== undefined) return new Gcra(windowMs, burst, keys(16));
   const isExact = maxLimit <= SlidingLog.MAX_LIMIT && windowMs <= SlidingLog.MAX_WINDOW_MS;
   if (isExact) return new SlidingLog(maxLimit, windowMs, keys(4 * maxLimit + 2));
-  return new SlidingCounter(windowMs, keys(24));
+  return new SlidingCounter(windowMs, keys(SlidingCounter.ROW_BYTES));
 }
