@@ -78,10 +78,9 @@ async function bareLeases(count: number, env: BenchEnv, ctx: ExecutionContext): 
   const began = Date.now();
   for (let i = 0; i < count; i++) {
     const now = Date.now();
-    const wait = leases.prepare(lease, POLICY.limit, now, ctx);
-    if (wait !== null) await wait;
+    const decision = leases.take(lease, POLICY.limit, now, ctx);
+    if (decision instanceof Promise) await decision;
     limiters.forPolicy('bench', POLICY).take('*', POLICY.limit, 1, now);
-    leases.take(lease, now);
   }
   return { decisions: count, ms: Date.now() - began };
 }
@@ -117,8 +116,7 @@ async function clients(from: number, count: number): Promise<Rate> {
       PER_CLIENT,
       limiters.forPolicy('gs', PER_CLIENT).take(key, 20, 1, now).allowed,
     );
-    await granting.prepare({ service: 'gs', policy: PER_CLIENT, key }, 20, now, ctx);
-    granting.take({ service: 'gs', policy: PER_CLIENT, key }, now);
+    await granting.take({ service: 'gs', policy: PER_CLIENT, key }, 20, now, ctx);
     await cookies.open(`acgs_affinity=x.${key}`, now);
   }
   return { decisions: count, ms: Date.now() - began };

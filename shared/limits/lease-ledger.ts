@@ -3,8 +3,8 @@
  * requests need no call. Units count when leased, not when used.
  *
  * A lease is at most remaining / 2n for n recently active isolates, so the first cannot take all. It lasts a tenth of the
- * window, from 50 ms to 2 s. An isolate that asks again before its lease expires returns the unused units. Any window
- * admits at most `limit` plus the units outstanding at its start.
+ * window, from 50 ms to 2 s. Units that an isolate does not use are lost to the window. Any window admits at most `limit`
+ * plus the units outstanding at its start.
  */
 export interface LeaseLedger {
   /** Number of the newest bucket; a window has 32 buckets. */
@@ -23,8 +23,6 @@ export interface QuotaLeaseRequest {
   need: number;
   /** Units the isolate expects to use until the lease ends. */
   want: number;
-  /** Unused units of the isolate's running lease; 0 when it has expired. */
-  unused: number;
 }
 
 export interface QuotaLease {
@@ -53,7 +51,6 @@ export function grantLease(ledger: LeaseLedger, request: QuotaLeaseRequest, now:
   const { limit, windowMs, need } = request;
   const bucketMs = windowMs / BUCKETS_PER_WINDOW;
   roll(ledger, Math.floor(now / bucketMs));
-  returnUnused(ledger, request.unused);
   const forMs = leaseDurationMs(windowMs);
   const isolates = countHolders(ledger, request.isolate, now, forMs);
   const remaining = limit - ledger.counts.reduce((sum, count) => sum + count, 0);
@@ -86,17 +83,6 @@ function roll(ledger: LeaseLedger, bucket: number): void {
     ledger.counts[next % BUCKETS] = 0;
   }
   ledger.bucket = Math.max(ledger.bucket, bucket);
-}
-
-/** Returns units to the newest buckets, which counted the unused lease. */
-function returnUnused(ledger: LeaseLedger, unused: number): void {
-  let left = unused;
-  for (let back = 0; back < BUCKETS && left > 0; back++) {
-    const index = (ledger.bucket - back + BUCKETS * 2) % BUCKETS;
-    const taken = Math.min(left, ledger.counts[index] ?? 0);
-    ledger.counts[index] = (ledger.counts[index] ?? 0) - taken;
-    left -= taken;
-  }
 }
 
 function countHolders(ledger: LeaseLedger, isolate: string, now: number, forMs: number): number {

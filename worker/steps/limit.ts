@@ -16,6 +16,8 @@ interface MatchedPolicy {
   key: string;
   /** The limit for this key, overrides included. */
   quota: number;
+  /** The decision of the lease of a global policy; null for other policies. */
+  leased: LimitDecision | null;
 }
 
 const UNLIMITED: LimitResult = { violated: [], retryAfterSeconds: 0, headers: null };
@@ -29,16 +31,22 @@ export function applyLimits(request: RequestContext): LimitResult | Promise<Limi
   if (service.limits.length === 0) return UNLIMITED;
   const input = rateLimitInput(request);
   const matched: MatchedPolicy[] = [];
-  const pendingLeases: Promise<unknown>[] = [];
+  const pendingLeases: Promise<void>[] = [];
   for (const policy of service.limits) {
     if (!policy.appliesTo(incoming.path) || policy.isExempt?.(incoming.clientAddress)) continue;
     const key = policy.keyOf(input);
     const quota = policy.limitOf(key);
-    matched.push({ policy, key, quota });
+    const match: MatchedPolicy = { policy, key, quota, leased: null };
+    matched.push(match);
     if (policy.scope === 'edge') continue;
-    const id = { service: service.id, policy, key };
-    const pending = edge.leases.prepare(id, quota, incoming.startedAt, ctx);
-    if (pending !== null) pendingLeases.push(pending);
+    const leased = edge.leases.take({ service: service.id, policy, key }, quota, incoming.startedAt, ctx);
+    if (!(leased instanceof Promise)) match.leased = leased;
+    else
+      pendingLeases.push(
+        leased.then((decision) => {
+          match.leased = decision;
+        }),
+      );
   }
   if (matched.length === 0) return UNLIMITED;
   if (pendingLeases.length === 0) return decide(matched, request);
@@ -71,26 +79,21 @@ function decide(matched: readonly MatchedPolicy[], request: RequestContext): Lim
 }
 
 /** The isolate's own counter always applies. A global policy also needs units of its lease. */
-function decidePolicy({ policy, key, quota }: MatchedPolicy, request: RequestContext): LimitDecision {
+function decidePolicy({ policy, key, quota, leased }: MatchedPolicy, request: RequestContext): LimitDecision {
   const { edge, service } = request;
-  const now = request.incoming.startedAt;
+  if (leased && !leased.allowed) return leased;
   const limiter = edge.limiters.forPolicy(service.id, policy);
-  const decision = limiter.take(key, quota, policy.cost, now);
-  if (policy.scope === 'edge' || !decision.allowed) return decision;
-  const leased = edge.leases.take({ service: service.id, policy, key }, now);
+  const decision = limiter.take(key, quota, policy.cost, request.incoming.startedAt);
   if (!leased) return decision;
-  if (!leased.allowed) {
-    limiter.refund(key, quota, policy.cost, now);
-    return leased;
-  }
+  if (!decision.allowed) edge.leases.refund({ service: service.id, policy, key });
   return { ...decision, remaining: Math.min(decision.remaining, leased.remaining) };
 }
 
 /** Another policy denied the request, so these must not count it. */
 function refund(allowed: readonly MatchedPolicy[], { edge, service, incoming }: RequestContext): void {
-  for (const { policy, key, quota } of allowed) {
+  for (const { policy, key, quota, leased } of allowed) {
     edge.limiters.forPolicy(service.id, policy).refund(key, quota, policy.cost, incoming.startedAt);
-    if (policy.scope === 'global') edge.leases.refund({ service: service.id, policy, key });
+    if (leased) edge.leases.refund({ service: service.id, policy, key });
   }
 }
 
