@@ -102,11 +102,11 @@ function clientCertificate(service: ServiceConfig, raw: unknown): ConfigProblem[
 }
 
 function unknownReceivers({ alerts }: Config): ConfigProblem[] {
-  const known = Object.keys(alerts.receivers);
-  const allowed = `one of ${known.join(', ')}`;
+  const known = new Set(Object.keys(alerts.receivers));
+  const allowed = `one of ${[...known].join(', ')}`;
   return alerts.routes.flatMap((route, index) =>
     [...route.to.entries()]
-      .filter(([, name]) => !known.includes(name))
+      .filter(([, name]) => !known.has(name))
       .map(([position, value]) => ({ path: ['alerts', 'routes', index, 'to', position], value, allowed })),
   );
 }

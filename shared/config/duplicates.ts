@@ -84,14 +84,15 @@ function duplicateLimits(raw: unknown, services: ServiceEntries): ConfigProblem[
     ...services.map(([id]) => ['services', id, 'rateLimits']),
   ];
   const namesOf = (path: ConfigProblem['path']) => listAt(raw, path).map((limit) => valueAt(limit, ['name']));
-  const shared = namesOf(['rateLimits']);
+  const shared = new Set(namesOf(['rateLimits']));
   return lists.flatMap((path) => {
-    const names = namesOf(path);
-    return names.flatMap((name, index) => {
+    const seen = new Set<unknown>();
+    return namesOf(path).flatMap((name, index) => {
       const problem = (allowed: string) => [{ path: [...path, index, 'name'], value: name, allowed }];
       if (typeof name !== 'string') return [];
-      if (names.indexOf(name) < index) return problem('a name no other limit of the list has');
-      if (path.length > 1 && shared.includes(name))
+      if (seen.has(name)) return problem('a name no other limit of the list has');
+      seen.add(name);
+      if (path.length > 1 && shared.has(name))
         return problem('a name no limit in the top-level rateLimits has');
       return [];
     });

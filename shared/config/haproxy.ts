@@ -27,7 +27,12 @@ export const haproxySection = z.strictObject({
       tunnel: duration.default(3_600_000).meta({ title: 'Inactivity on a WebSocket' }),
     })
     .prefault({}),
-  bind: z.array(bindAddress).min(1).default(['127.0.0.1:8090']).meta({ title: 'Addresses of the gateway' }),
+  bind: z
+    .array(bindAddress)
+    .min(1)
+    .max(64)
+    .default(['127.0.0.1:8090'])
+    .meta({ title: 'Addresses of the gateway' }),
   stats: bindAddress
     .default('127.0.0.1:8080')
     .meta({ title: 'Address that serves /stats, /metrics and /health' }),
@@ -52,7 +57,12 @@ export const haproxySection = z.strictObject({
   tls: z
     .strictObject({
       crt: z.string().min(1).meta({ title: 'Certificate and key: one PEM file, or a folder of them' }),
-      bind: z.array(bindAddress).min(1).default(['*:443']).meta({ title: 'Addresses that serve TLS' }),
+      bind: z
+        .array(bindAddress)
+        .min(1)
+        .max(64)
+        .default(['*:443'])
+        .meta({ title: 'Addresses that serve TLS' }),
       redirect: z.boolean().default(true).meta({ title: 'Redirect plain HTTP requests to HTTPS' }),
       http2: z.boolean().default(true).meta({ title: 'Offer HTTP/2' }),
     })

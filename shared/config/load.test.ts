@@ -326,3 +326,113 @@ it('accepts escapes and capital letters in the path of a rule', () => {
     expect(problemsOf(`${MINIMAL}    access: [ { path: "${path}", deny: [10.0.0.1] } ]\n`)).toEqual([]);
   }
 });
+
+it.each([
+  [
+    'an alias without an anchor',
+    `${MINIMAL}haproxy: { bind: [ *:443 ] }\n`,
+    '6:20: no anchor &:443 before the alias',
+  ],
+  [
+    'an alias in its own anchor',
+    `${MINIMAL}haproxy: &a { tls: *a }\n`,
+    '6:20: the alias *a is inside its own anchor',
+  ],
+  ['a key that vanishes', MINIMAL.replace('web', '__proto__'), '4:3: __proto__ is not allowed as a key'],
+  [
+    'the same in a free map',
+    `${MINIMAL}    rateLimits: [{ overrides: { __proto__: 1 } }]\n`,
+    '6:33: __proto__ is not',
+  ],
+  ['a key twice', `${MINIMAL}  web: {}\n`, '6:3: Map keys must be unique'],
+  ['a key that is a list', `${MINIMAL}? [a]\n: b\n`, '6:3: a key must be text'],
+  ['nesting', `${MINIMAL}haproxy: ${'['.repeat(70)}${']'.repeat(70)}\n`, ': nested too deeply'],
+  ['deep nesting', `a: ${'['.repeat(20_000)}`, 'f.yaml:'],
+  ['deep block nesting', '- '.repeat(20_000), 'f.yaml:'],
+])('locates %s', (_, text, problem) => {
+  expect(problemsOf(text)).toEqual([expect.stringContaining(problem)]);
+});
+
+it('refuses an alias bomb quickly, and allows one anchor for thousands of services', () => {
+  const levels = Array.from({ length: 12 }, (_, level) => {
+    const items =
+      level === 0
+        ? 'x'
+        : Array(9)
+            .fill(`*a${level - 1}`)
+            .join(', ');
+    return `a${level}: &a${level} [${items}]`;
+  });
+  const started = performance.now();
+  expect(problemsOf(levels.join('\n'))[0]).toMatch(
+    /^f\.yaml:\d+:\d+: the aliases up to \*a\d repeat too much/,
+  );
+  expect(performance.now() - started).toBeLessThan(1_000);
+  const services = Array.from({ length: 2_000 }, (_, at) => `  s${at}: { routes: [/s${at}], health: *h }\n`);
+  const text = `${MINIMAL.replace('[/]', '[/]\n    health: &h { path: /ready }')}${services.join('')}`;
+  expect(parseConfig(text).services.s1999?.health.path).toBe('/ready');
+});
+
+it.each(['YAML 1.1', 'YAML 1.2'])('reads values alike with the directive %s', (version) => {
+  expect(problemsOf(`%${version}\n---\n${MINIMAL}haproxy: { requireEdge: yes }\n`)[0]).toContain(
+    'haproxy.requireEdge: "yes" is not allowed',
+  );
+});
+
+it.each([
+  '10/8',
+  '10.1/16',
+  '010.0.0.0/8',
+  '0x0a.0.0.1',
+  '167772161',
+  '1.2.3.4/33',
+  '::1/129',
+  'fe80::1%eth0',
+  '1.2.3.4/+8',
+  '1.2.3.4/08',
+  '::/0/0',
+])('refuses %s as a network', (network) => {
+  const access = `    access: [ { path: /x, deny: ["${network}"] } ]\n`;
+  expect(problemsOf(MINIMAL + access)).toEqual([expect.stringContaining('services.web.access[0].deny[0]')]);
+});
+
+it('refuses durations that overflow a timer, and fractions of a millisecond', () => {
+  for (const text of ['25d', '30d', '9999999999d', '0.5ms', '1.0005s', `${'9'.repeat(400)}s`]) {
+    for (const key of ['timeout', 'deadline']) {
+      expect(problemsOf(`${MINIMAL}    ${key}: ${text}\n`).join()).toContain(
+        `services.web.${key}: "${text.slice(0, 9)}`,
+      );
+    }
+    expect(problemsOf(`${MINIMAL}haproxy: { rateLimit: 5/${text} }\n`)).toHaveLength(1);
+    expect(problemsOf(`${MINIMAL}    health: { interval: ${text} }\n`)).toHaveLength(1);
+  }
+  const config = parseConfig(`${MINIMAL}    timeout: 24d\n    affinity: { ttl: 90d }\nretention: 365d\n`);
+  expect(config.services.web?.deadline).toBeLessThan(2 ** 31);
+  expect(problemsOf(`${MINIMAL}retention: 4000d\n`)).toHaveLength(1);
+});
+
+const manyServices = (count: number, broken = false): string => {
+  const services = Array.from({ length: count }, (_, at) => {
+    const instance = `{ id: i${at}, url: http://10.0.${at >> 8}.${at & 255}:80 }`;
+    return `  s${at}:\n    routes: [${broken ? 'x' : '/s'}${at}]\n    instances: [${instance}]\n`;
+  });
+  return `version: 1\nsite: { id: main }\nservices:\n${services.join('')}`;
+};
+
+it.each([false, true])(
+  'takes time linear in the file, with errors in each service: %s',
+  (broken) => {
+    const cpuOf = (count: number): number => {
+      const text = manyServices(count, broken);
+      const started = process.cpuUsage();
+      expect(problemsOf(text)).toHaveLength(broken ? count : 0);
+      const { user, system } = process.cpuUsage(started);
+      return (user + system) / 1_000;
+    };
+    cpuOf(500);
+    const [small, large] = [cpuOf(1_500), cpuOf(12_000)];
+    // Eight times the services; sixteen leaves room for garbage collection. Quadratic time would be 64.
+    expect(large / small).toBeLessThan(24);
+  },
+  60_000,
+);

@@ -1,10 +1,10 @@
-import { isMap, isNode, isScalar, LineCounter, parseDocument } from 'yaml';
 import { type Config, fillDefaults } from './config.ts';
 import { crossCheck } from './cross-check.ts';
 import { findDuplicates } from './duplicates.ts';
 import { type ConfigProblem, formatConfigPath, valueAt } from './problem.ts';
 import { type ConfigFile, fileSchema } from './schema.ts';
 import { schemaProblems } from './schema-problems.ts';
+import { readYaml } from './yaml-data.ts';
 
 /** The file is invalid. `message` lists all errors, one per line, each with its line and column. */
 export class ConfigError extends Error {
@@ -22,21 +22,18 @@ export class ConfigError extends Error {
  * Throws a ConfigError that reports all errors at once.
  */
 export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
-  const locationOf = (offset: number): string => {
-    const { line, col } = lines.linePos(offset);
-    return `${fileName}:${line}:${col}`;
-  };
-  if (document.errors.length > 0) {
-    throw new ConfigError(document.errors.map((error) => `${locationOf(error.pos[0])}: ${error.message}`));
+  const yaml = readYaml(text);
+  const located = (offset: number, message: string): string =>
+    `${fileName}:${yaml.positionOf(offset)}: ${message}`;
+  if (yaml.errors.length > 0) {
+    throw new ConfigError(yaml.errors.map(({ offset, message }) => located(offset, message)));
   }
-  const raw: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
-  const { config, problems } = checkData(raw);
+  const { config, problems } = checkData(yaml.data ?? {});
   if (config) return deepFreeze(config);
-  const located = problems.map((problem) => ({ ...problem, offset: offsetOf(document, problem.path) }));
-  located.sort((a, b) => a.offset - b.offset);
-  throw new ConfigError(located.map((problem) => `${locationOf(problem.offset)}: ${describe(problem)}`));
+  const sorted = problems
+    .map((problem) => ({ problem, offset: yaml.offsetOf(problem.path) }))
+    .sort((a, b) => a.offset - b.offset);
+  throw new ConfigError(sorted.map(({ problem, offset }) => located(offset, describe(problem))));
 }
 
 function checkData(raw: unknown): { config: Config | null; problems: ConfigProblem[] } {
@@ -88,26 +85,6 @@ function remove(data: unknown, path: ConfigProblem['path']): void {
 function describe({ path, value, allowed }: ConfigProblem): string {
   const found = value === undefined ? 'missing' : `${valueText(value)} is not allowed`;
   return `${formatConfigPath(path)}: ${found}; expected ${allowed}`;
-}
-
-/** Offset of the value in the text; of the key for a map entry; of the parent for a missing value. */
-function offsetOf(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): number {
-  for (let depth = path.length; depth > 0; depth--) {
-    const offset = exactOffset(document, path.slice(0, depth));
-    if (offset !== null) return offset;
-  }
-  return 0;
-}
-
-function exactOffset(document: ReturnType<typeof parseDocument>, path: PropertyKey[]): number | null {
-  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1), true);
-  const last = path.at(-1);
-  if (isMap(parent)) {
-    const pair = parent.items.find((item) => isScalar(item.key) && item.key.value === last);
-    return pair && isNode(pair.key) ? (pair.key.range?.[0] ?? null) : null;
-  }
-  const node = document.getIn(path, true);
-  return isNode(node) ? (node.range?.[0] ?? null) : null;
 }
 
 function valueText(value: unknown): string {

@@ -22,16 +22,38 @@ export function durationText(ms: number): string {
   return ms === 0 ? '0s' : `${ms}ms`;
 }
 
+/** Timers of Node, workerd and HAProxy hold 2^31 − 1 ms, 24.8 days; a longer one would fire at once. */
+const MAX_TIMER_MS = 24 * UNIT_MS.d;
+/** Ten years: for times that are only compared with a clock. */
+const MAX_AGE_MS = 3_650 * UNIT_MS.d;
+
+const durationWithin =
+  (min: number, max: number) =>
+  (text: string): number | null => {
+    const ms = parseDuration(text);
+    return ms !== null && Number.isInteger(ms) && ms >= min && ms <= max ? ms : null;
+  };
+
+/** HAProxy's counters have 32 bits. */
+const MAX_RATE = 1e9;
+
 /** `20/10s`: 20 requests in 10 seconds. Null when the text is not a rate. */
 function parseRate(text: string): { limit: number; windowMs: number } | null {
   const match = /^(\d+)\/(.+)$/.exec(text);
-  const windowMs = match?.[2] ? parseDuration(match[2]) : null;
+  const windowMs = match?.[2] ? durationWithin(1, MAX_TIMER_MS)(match[2]) : null;
   const limit = Number(match?.[1]);
-  return windowMs && limit > 0 ? { limit, windowMs } : null;
+  return windowMs && limit > 0 && limit <= MAX_RATE ? { limit, windowMs } : null;
 }
 
+/**
+ * Four decimal numbers or IPv6 without a zone, and the length of the network. Abbreviations are refused: `10/8` would be
+ * 0.0.0.10/8, and `010.0.0.1` is 8.0.0.1 for some programs and 10.0.0.1 for HAProxy.
+ */
 function isCidr(text: string): boolean {
-  return ipaddr.isValidCIDR(text) || ipaddr.isValid(text);
+  const [address = '', bits, ...rest] = text.split('/');
+  const isIpv6 = ipaddr.IPv6.isValid(address) && !address.includes('%');
+  if (rest.length > 0 || !(isIpv6 || ipaddr.IPv4.isValidFourPartDecimal(address))) return false;
+  return bits === undefined || (/^(?:0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= (isIpv6 ? 128 : 32));
 }
 
 function scalar<T>(allowed: string, parse: (text: string) => T | null | undefined) {
@@ -46,14 +68,29 @@ function scalar<T>(allowed: string, parse: (text: string) => T | null | undefine
     });
 }
 
-/** Text such as `10s` in the file, milliseconds in the program. */
-export const duration = scalar('a duration such as 250ms, 10s, 5m, 1h or 30d, above zero', (text) => {
-  const ms = parseDuration(text);
-  return ms !== null && ms > 0 ? ms : null;
-});
+/** Text such as `10s` in the file, milliseconds in the program. May be used for a timer. */
+export const duration = scalar(
+  'a duration such as 250ms, 10s, 5m, 1h or 7d, from 1ms to 24d',
+  durationWithin(1, MAX_TIMER_MS),
+);
 
 /** A duration that may be zero. */
-export const durationOrZero = scalar('a duration such as 0s, 250ms, 10s or 5m', parseDuration);
+export const durationOrZero = scalar(
+  'a duration such as 0s, 250ms, 10s or 5m, at most 24d',
+  durationWithin(0, MAX_TIMER_MS),
+);
+
+/** A duration that no timer waits for. */
+export const age = scalar(
+  'a duration such as 10s, 5m, 1h or 30d, from 1ms to 3650d',
+  durationWithin(1, MAX_AGE_MS),
+);
+
+/** An age that may be zero. */
+export const ageOrZero = scalar(
+  'a duration such as 0s, 5m, 1h or 30d, at most 3650d',
+  durationWithin(0, MAX_AGE_MS),
+);
 
 /** `50%` in the file, 0.5 in the program; from 0% to 100%. */
 export const percentage = scalar('a percentage from 0% to 100%', (text) => {

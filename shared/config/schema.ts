@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { haproxySection } from './haproxy.ts';
 import { alertsSection, monitorSection } from './monitor.ts';
-import { bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
+import { age, bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
 import { defaultsSection, rateLimit, serviceSection } from './service.ts';
 
 /** The schema of acgs-lb.yaml. `crossCheck` holds the rules that compare values with each other. */
@@ -36,6 +36,14 @@ export const fileSchema = z.strictObject({
       bind: bindAddress
         .default('127.0.0.1:9400')
         .meta({ title: 'Address of the API, the dashboard and the metrics' }),
+      hosts: z
+        .array(z.string().regex(/^[A-Za-z0-9.-]+$/, 'a host name'))
+        .max(100)
+        .default([])
+        .meta({
+          title:
+            'Host names under which browsers and programs may reach the API, such as that of a proxy before it; on loopback, names of loopback are always allowed',
+        }),
     })
     .prefault({}),
   edge: z
@@ -76,7 +84,7 @@ export const fileSchema = z.strictObject({
     .prefault({}),
   monitor: monitorSection.prefault({}),
   alerts: alertsSection.prefault({}),
-  retention: duration.default(30 * 86_400_000).meta({ title: 'How long raw history is kept' }),
+  retention: age.default(30 * 86_400_000).meta({ title: 'How long raw history is kept' }),
   registry: z
     .strictObject({
       allowNetworks: z

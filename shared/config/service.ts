@@ -1,5 +1,7 @@
 import { z } from 'zod';
 import {
+  age,
+  ageOrZero,
   cidr,
   duration,
   durationOrZero,
@@ -131,7 +133,7 @@ const failover = z.strictObject({
     .max(9)
     .optional()
     .meta({ title: 'Priority class for load_shed: 9 is rejected first, 0 last' }),
-  staleIfError: durationOrZero.optional().meta({
+  staleIfError: ageOrZero.optional().meta({
     title: 'Maximum age of a cached response that is served when no instance responds; 0s disables it',
   }),
 });
@@ -144,7 +146,7 @@ const affinity = z.strictObject({
   header: headerName
     .optional()
     .meta({ title: 'Header field that identifies the client; required with by: header' }),
-  ttl: duration.optional().meta({ title: 'Lifetime of the affinity' }),
+  ttl: age.optional().meta({ title: 'Lifetime of the affinity' }),
 });
 
 const rateLimitKey = z.string().refine((key) => /^(ip|session|global|header:[A-Za-z0-9-]{1,64})$/.test(key), {
@@ -157,7 +159,7 @@ export const rateLimit = z.strictObject({
     .union([rateLimitKey, z.array(rateLimitKey).min(1).max(4)])
     .meta({ title: 'What requests are counted by; a list combines several keys' }),
   limit: positiveInt.max(1e9).meta({ title: 'Units allowed in each window; one request costs cost units' }),
-  window: duration.meta({ title: 'Length of the window' }),
+  window: age.meta({ title: 'Length of the window' }),
   burst: positiveInt
     .max(1e9)
     .optional()
@@ -216,6 +218,7 @@ const instanceSection = z.strictObject({
     .default(1)
     .meta({ title: 'Priority level; instances with 2 and above are backups' }),
   maxconn: positiveInt
+    .max(1_000_000)
     .optional()
     .meta({ title: "Maximum HAProxy connections to this instance; default: the service's maxconn" }),
   metadata: z
@@ -228,17 +231,22 @@ export const serviceSection = z.strictObject({
   routes: z
     .array(pathPrefix)
     .min(1)
+    .max(1_000)
     .meta({ title: 'Path prefixes, matched at segment boundaries, longest first; / matches every path' }),
   hosts: z
     .array(z.string().regex(/^[A-Za-z0-9.-]+$/, 'a host name'))
     .min(1)
+    .max(1_000)
     .optional()
     .meta({ title: 'Match only these host names; default: any' }),
   timeout: duration.optional().meta({ title: 'Time limit of one attempt, until the response headers' }),
   deadline: duration
     .optional()
     .meta({ title: 'Time limit of the whole client request, all attempts included; default: timeout + 10s' }),
-  maxconn: positiveInt.optional().meta({ title: 'Maximum HAProxy connections to each instance' }),
+  maxconn: positiveInt
+    .max(1_000_000)
+    .optional()
+    .meta({ title: 'Maximum HAProxy connections to each instance' }),
   ...policySections,
   instances: z.array(instanceSection).default([]),
 });
