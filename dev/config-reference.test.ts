@@ -15,7 +15,7 @@ it('lists each key with its form, its default as the file writes it, and its mea
   );
   expect(row('services.<id>.failover.retryBudget')).toContain('| `20%` |');
   expect(row('services.<id>.instances[].url')).toContain('| **required** |');
-  expect(row('haproxy.rateLimit')).toContain('| `20/10s` |');
+  expect(row('haproxy.rateLimit')).toContain('| `off` |');
   expect(row('retention')).toContain('| `30d` |');
   expect(row('agent.bind')).toContain('↻');
   expect(row('haproxy.bind')).not.toContain('↻');

@@ -1,12 +1,6 @@
 import { SEVERITIES } from './monitor.ts';
 import type { ConfigFile } from './schema.ts';
-import {
-  BUILT_IN,
-  BUILT_IN_ACCESS,
-  BUILT_IN_RATE_LIMITS,
-  type FAILOVER_STRATEGIES,
-  type STRATEGIES,
-} from './service.ts';
+import { BUILT_IN, BUILT_IN_ACCESS, type FAILOVER_STRATEGIES, type STRATEGIES } from './service.ts';
 
 export type Strategy = (typeof STRATEGIES)[number];
 export type FailoverStrategy = (typeof FAILOVER_STRATEGIES)[number];
@@ -97,7 +91,7 @@ export function fillDefaults(file: ConfigFile): Config {
         breaker: { ...BUILT_IN.breaker, slowCall, ...group('breaker') } as BreakerPolicy,
         failover: { ...BUILT_IN.failover, ...group('failover') } as FailoverPolicy,
         affinity: { ...BUILT_IN.affinity, ...group('affinity') } as AffinityPolicy,
-        rateLimits: service.rateLimits ?? defaults.rateLimits ?? structuredClone(BUILT_IN_RATE_LIMITS),
+        rateLimits: service.rateLimits ?? defaults.rateLimits ?? [],
         access: service.access ?? defaults.access ?? structuredClone(BUILT_IN_ACCESS),
         slowStart: service.slowStart ?? defaults.slowStart ?? BUILT_IN.slowStart,
         instances: service.instances,

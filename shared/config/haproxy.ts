@@ -47,7 +47,7 @@ export const haproxySection = z.strictObject({
     .meta({ title: 'Where the agent writes the generated configuration' }),
   rateLimit: z
     .union([z.literal('off').transform(() => null), rate])
-    .default({ limit: 20, windowMs: 10_000 })
+    .prefault('off')
     .meta({ title: 'Limit per client for requests without a valid edge token; off disables it' }),
   requireEdge: z.boolean().default(false).meta({ title: 'Reject requests that carry no valid edge token' }),
   affinity: z

@@ -291,11 +291,6 @@ export const BUILT_IN = {
   slowStart: 30_000,
 } as const;
 
-/** The guide's limit: 20 requests in 10 s per client. */
-export const BUILT_IN_RATE_LIMITS: z.output<typeof rateLimit>[] = [
-  { name: 'per-ip', key: 'ip', limit: 20, window: 10_000, scope: 'edge', shadow: false, exempt: [] },
-];
-
 export const BUILT_IN_ACCESS: z.output<typeof accessRule>[] = [
   { path: '/admin', allow: ['10.0.0.0/8', '192.168.0.0/16', '127.0.0.0/8'] },
 ];

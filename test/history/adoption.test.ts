@@ -115,7 +115,7 @@ describe('a database of the original', () => {
       requests: 78,
       failures: 2,
     });
-    expect(report.notes.join()).toContain('running totals');
+    expect(report.notes.join()).toContain('totals every 30 s');
     expect(report.incidents.some(({ service, end }) => service === 'gs' && end === null)).toBe(true);
   });
   it('distinguishes failures from maintenance, including incidents that began before the period', async () => {
