@@ -11,7 +11,7 @@ it('lists each key with its form, its default as the file writes it, and its mea
   const lines = configReference().split('\n');
   const row = (path: string) => lines.find((line) => line.startsWith(`| \`${path}\``));
   expect(row('services.<id>.health.interval')).toContain(
-    '250ms, 10s, 5m, 1h or 30d, above zero | `10s` | Time between',
+    '250ms, 10s, 5m, 1h or 7d, from 1ms to 24d | `10s` | Time between',
   );
   expect(row('services.<id>.failover.retryBudget')).toContain('| `20%` |');
   expect(row('services.<id>.instances[].url')).toContain('| **required** |');

@@ -9,7 +9,7 @@ it('acgs-lb.schema.json is current (update: npm run schema)', () => {
 
 it('describes the allowed form of each value', () => {
   const text = configJsonSchema();
-  expect(text).toContain('a duration such as 250ms, 10s, 5m, 1h or 30d, above zero');
+  expect(text).toContain('a duration such as 250ms, 10s, 5m, 1h or 7d, from 1ms to 24d');
   expect(text).toContain('"least_response_time"');
   expect(JSON.parse(text)).toMatchObject({ type: 'object', required: ['version', 'site', 'services'] });
 });

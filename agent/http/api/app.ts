@@ -1,7 +1,8 @@
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
-import { bearerAuth } from './auth.ts';
+import { bearerAuth, isLoopback } from './auth.ts';
+import { checkHost } from './check-host.ts';
 import type { ApiContext } from './context.ts';
 import { limitBody } from './limit-body.ts';
 import { ProblemError, problemResponse } from './problem.ts';
@@ -70,6 +71,13 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
     problemResponse(request, new ProblemError(404, 'Not found', `no route for ${request.req.path}`)),
   );
 
+  app.use(
+    '*',
+    checkHost({
+      loopback: isLoopback(context.config().agent.bind),
+      hosts: () => context.config().agent.hosts,
+    }),
+  );
   app.use(
     '/v1/*',
     bearerAuth({

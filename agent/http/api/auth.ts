@@ -9,7 +9,8 @@ const digest = (text: string): Buffer => createHash('sha256').update(text).diges
 /** Compares digests, so that the time reveals neither content nor length. */
 const timingSafeEqualText = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
 
-function isLoopback(bind: string): boolean {
+/** Whether `host:port` is an address of loopback. */
+export function isLoopback(bind: string): boolean {
   const host = bind.slice(0, bind.lastIndexOf(':')).replace(/^\[|\]$/g, '');
   if (host === 'localhost') return true;
   return ipaddr.isValid(host) && ipaddr.process(host).range() === 'loopback';
