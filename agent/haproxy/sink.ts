@@ -8,7 +8,11 @@ import { computeDesiredServers, type DesiredServers } from './reconciler/desired
 import { createHaproxyFleet } from './reconciler/fleet.ts';
 import { createHaproxyFiles } from './render/haproxy-files.ts';
 import type { HaproxySecrets } from './render/input.ts';
-import { type AgentCheckServer, startAgentCheckServer } from './socket/agent-check-server.ts';
+import {
+  type AgentCheckServer,
+  haproxyAddressCheck,
+  startAgentCheckServer,
+} from './socket/agent-check-server.ts';
 import { type LogListener, startLogListener } from './telemetry/log-listener.ts';
 
 export interface HaproxySinkOptions {
@@ -64,9 +68,13 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     name: 'haproxy',
     async start() {
       const bind = config.haproxy.agentCheck;
-      agentCheck = await startAgentCheckServer(bind, (server) => {
-        const want = desired.get(server);
-        return want?.verdict ? { verdict: want.verdict, reason: want.reason } : null;
+      agentCheck = await startAgentCheckServer({
+        bind,
+        isHaproxy: haproxyAddressCheck(config.haproxy.others.map(({ socket }) => socket)),
+        lookup: (server) => {
+          const want = desired.get(server);
+          return want?.verdict ? { verdict: want.verdict, reason: want.reason } : null;
+        },
       });
       logListener = await startLogListener({
         bind,

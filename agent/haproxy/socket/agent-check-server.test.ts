@@ -1,8 +1,16 @@
+import { once } from 'node:events';
 import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
 import { freePort } from '../../../dev/ports.ts';
 import { eventually } from '../../../test/harness/eventually.ts';
-import { type AgentCheckServer, formatAgentReply, startAgentCheckServer } from './agent-check-server.ts';
+import {
+  type AgentCheckLookup,
+  type AgentCheckServer,
+  formatAgentReply,
+  haproxyAddressCheck,
+  startAgentCheckServer,
+} from './agent-check-server.ts';
 
 let check: AgentCheckServer | null = null;
 afterEach(async () => {
@@ -21,12 +29,14 @@ function ask(port: number, text: string): Promise<string> {
   });
 }
 
+const lookup: AgentCheckLookup = (server) => {
+  if (server === 's/up') return { verdict: 'up', reason: 'well' };
+  return server === 's/down' ? { verdict: 'down', reason: '3 of 3 probes failed' } : null;
+};
+
 test('answers the verdict, or nothing for a server without one', async () => {
   const port = await freePort();
-  check = await startAgentCheckServer(`127.0.0.1:${port}`, (server) => {
-    if (server === 's/up') return { verdict: 'up', reason: 'well' };
-    return server === 's/down' ? { verdict: 'down', reason: '3 of 3 probes failed' } : null;
-  });
+  check = await startAgentCheckServer({ bind: `127.0.0.1:${port}`, lookup, isHaproxy: () => true });
   // Client and server share this process: retry when a busy machine blocks it for longer than the idle timeout.
   await eventually(async () => expect(await ask(port, 's/up\n')).toBe('up\n'));
   await eventually(async () => expect(await ask(port, 's/down\r\n')).toBe('down #3 of 3 probes failed\n'));
@@ -41,8 +51,62 @@ test('the reason is one short line of ASCII text, separated from the verdict by 
 
 test('an address in use is an error', async () => {
   const port = await freePort();
-  check = await startAgentCheckServer(`127.0.0.1:${port}`, () => null);
-  await expect(startAgentCheckServer(`127.0.0.1:${port}`, () => null)).rejects.toThrow(
-    'is in use by another process',
+  check = await startAgentCheckServer({ bind: `127.0.0.1:${port}`, lookup, isHaproxy: () => true });
+  await expect(
+    startAgentCheckServer({ bind: `127.0.0.1:${port}`, lookup, isHaproxy: () => true }),
+  ).rejects.toThrow('is in use by another process');
+});
+
+/** Connections that send a byte every `everyMs`, or nothing; resolves when all are open. */
+async function openIdle(port: number, count: number, options: { localAddress: string; everyMs?: number }) {
+  const sockets = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = connect({ port, host: '127.0.0.1', localAddress: options.localAddress });
+      socket.on('error', () => undefined);
+      await once(socket, 'connect');
+      if (options.everyMs !== undefined) {
+        const timer = setInterval(() => socket.write('x'), options.everyMs);
+        socket.on('close', () => clearInterval(timer));
+      }
+      return {
+        socket,
+        closed: new Promise<number>((resolve) => socket.on('close', () => resolve(performance.now()))),
+      };
+    }),
   );
+  return sockets;
+}
+
+test('a connection that sends a byte now and then ends at the deadline of the exchange', async () => {
+  const port = await freePort();
+  const limits = { deadlineMs: 300, haproxyConnections: 10, otherConnections: 10 };
+  check = await startAgentCheckServer({ bind: `127.0.0.1:${port}`, lookup, isHaproxy: () => true, limits });
+  const started = performance.now();
+  const [slow] = await openIdle(port, 1, { localAddress: '127.0.0.1', everyMs: 50 });
+  const ended = await Promise.race([slow?.closed, setTimeout(3_000, 0)]);
+  expect((ended ?? 0) - started).toBeGreaterThan(250);
+  expect((ended ?? 0) - started).toBeLessThan(2_500);
+});
+
+test.each(['127.0.0.1', '127.0.0.9'])(
+  'idle connections from %s do not shut HAProxy out',
+  async (localAddress) => {
+    const port = await freePort();
+    const limits = { deadlineMs: 30_000, haproxyConnections: 20, otherConnections: 5 };
+    const isHaproxy = (address: string) => address === '127.0.0.1';
+    check = await startAgentCheckServer({ bind: `127.0.0.1:${port}`, lookup, isHaproxy, limits });
+    const idle = await openIdle(port, 100, { localAddress });
+    expect(await ask(port, 's/up\n')).toBe('up\n');
+    await eventually(() => {
+      const open = idle.filter(({ socket }) => !socket.destroyed).length;
+      expect(open).toBeLessThanOrEqual(localAddress === '127.0.0.1' ? 20 : 5);
+    });
+    for (const { socket } of idle) socket.destroy();
+  },
+);
+
+test('HAProxy connects from loopback, an address of this host, or that of a TCP admin socket', () => {
+  const isHaproxy = haproxyAddressCheck(['/run/haproxy/admin.sock', '192.0.2.7:9999']);
+  const addresses = ['127.0.0.1', '127.1.2.3', '::1', '192.0.2.7', '192.0.2.8', ''];
+  expect(addresses.map(isHaproxy)).toEqual([true, true, true, true, false, false]);
 });

@@ -1,4 +1,5 @@
 import { createServer, type Server, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { listenError } from '../../lib/listen-error.ts';
 import { connectAddress } from './address.ts';
 
@@ -11,33 +12,44 @@ export type AgentCheckLookup = (server: string) => { verdict: 'up' | 'down'; rea
 
 /** A request is `service/instance` and a line feed. */
 const MAX_REQUEST_CHARS = 256;
-const IDLE_TIMEOUT_MS = 2_000;
-const MAX_CONNECTIONS = 2_000;
+
+export interface AgentCheckLimits {
+  /** Time for the whole exchange, from the connection to its end, however often bytes arrive. */
+  deadlineMs: number;
+  /** Connections at once from HAProxy's addresses, and from all others together. */
+  haproxyConnections: number;
+  otherConnections: number;
+}
+
+const LIMITS: AgentCheckLimits = { deadlineMs: 2_000, haproxyConnections: 1_500, otherConnections: 500 };
+
+export interface AgentCheckOptions {
+  bind: string;
+  lookup: AgentCheckLookup;
+  /** Whether a HAProxy may connect from this address. Its connections are counted apart from all others. */
+  isHaproxy(address: string): boolean;
+  limits?: AgentCheckLimits;
+}
 
 /**
  * Answers HAProxy's agent-checks from the desired state. The answers repeat what the admin socket already set; they
  * also correct a HAProxy that restarted while its socket was unreachable. Rejects when the address is not available.
  */
-export async function startAgentCheckServer(
-  bind: string,
-  lookup: AgentCheckLookup,
-): Promise<AgentCheckServer> {
-  const open = new Set<Socket>();
+export async function startAgentCheckServer({
+  bind,
+  lookup,
+  isHaproxy,
+  limits = LIMITS,
+}: AgentCheckOptions): Promise<AgentCheckServer> {
+  const fromHaproxy = new ConnectionPool(limits.haproxyConnections);
+  const fromOthers = new ConnectionPool(limits.otherConnections);
   const server: Server = createServer((socket) => {
-    open.add(socket);
-    socket.setTimeout(IDLE_TIMEOUT_MS, () => socket.destroy());
+    (isHaproxy(plainAddress(socket.remoteAddress)) ? fromHaproxy : fromOthers).add(socket);
+    const deadline = setTimeout(() => socket.destroy(), limits.deadlineMs);
     socket.on('error', () => socket.destroy());
-    socket.on('close', () => open.delete(socket));
-    let request = '';
-    socket.setEncoding('utf8');
-    socket.on('data', (text: string) => {
-      request += text;
-      const end = request.indexOf('\n');
-      if (end < 0 && request.length <= MAX_REQUEST_CHARS) return;
-      socket.end(end < 0 ? '' : formatAgentReply(lookup(request.slice(0, end).trim())));
-    });
+    socket.on('close', () => clearTimeout(deadline));
+    answer(socket, lookup);
   });
-  server.maxConnections = MAX_CONNECTIONS;
   const { port } = connectAddress(bind);
   const host = listenHost(bind);
   await new Promise<void>((resolve, reject) => {
@@ -46,13 +58,71 @@ export async function startAgentCheckServer(
     );
     server.listen({ port, ...(host && { host }) }, resolve);
   });
+  // An error while accepting, such as too few file descriptors, ends no connection.
+  server.on('error', () => undefined);
   return {
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
-        for (const socket of open) socket.destroy();
+        fromHaproxy.destroyAll();
+        fromOthers.destroyAll();
       }),
   };
+}
+
+function answer(socket: Socket, lookup: AgentCheckLookup): void {
+  let request = '';
+  let answered = false;
+  socket.setEncoding('utf8');
+  socket.on('data', (text: string) => {
+    if (answered) return;
+    request += text;
+    const end = request.indexOf('\n');
+    if (end < 0 && request.length <= MAX_REQUEST_CHARS) return;
+    answered = true;
+    socket.end(end < 0 ? '' : formatAgentReply(lookup(request.slice(0, end).trim())));
+  });
+}
+
+/**
+ * Open connections of one kind. A new one is always accepted: when the pool is full, the oldest ends. An exchange of
+ * HAProxy takes milliseconds, so what ends is an idle connection.
+ */
+class ConnectionPool {
+  readonly #max: number;
+  /** In the order of their arrival. */
+  readonly #open = new Set<Socket>();
+
+  constructor(max: number) {
+    this.#max = max;
+  }
+
+  add(socket: Socket): void {
+    const oldest = this.#open.values().next().value;
+    if (oldest && this.#open.size >= this.#max) {
+      this.#open.delete(oldest);
+      oldest.destroy();
+    }
+    this.#open.add(socket);
+    socket.on('close', () => this.#open.delete(socket));
+  }
+
+  destroyAll(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+}
+
+/** IPv4 clients of a listener for IPv6 have the form `::ffff:192.0.2.1`. */
+const plainAddress = (address = ''): string => address.replace(/^::ffff:/, '');
+
+/** A HAProxy connects from loopback, from an address of this host, or from that of its admin socket in `others`. */
+export function haproxyAddressCheck(otherSockets: readonly string[]): (address: string) => boolean {
+  const others = otherSockets
+    .filter((socket) => !socket.startsWith('/'))
+    .map((socket) => connectAddress(socket).host);
+  const own = Object.values(networkInterfaces()).flatMap((list) => list?.map(({ address }) => address) ?? []);
+  const known = new Set([...own, ...others]);
+  return (address) => address.startsWith('127.') || address === '::1' || known.has(address);
 }
 
 /** Undefined listens on every address, IPv4 and IPv6. */
