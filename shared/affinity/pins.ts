@@ -31,7 +31,13 @@ export function decodePins(text: string, now: number): AffinityPins | null {
   }
   if (!Array.isArray(value) || value.length !== 2) return null;
   const [minutes, instances]: unknown[] = value;
-  if (typeof minutes !== 'number' || typeof instances !== 'object' || instances === null) return null;
+  if (
+    !Number.isSafeInteger(minutes) ||
+    typeof minutes !== 'number' ||
+    typeof instances !== 'object' ||
+    instances === null
+  )
+    return null;
   const expires = minutes * STEP_MS;
   if (expires <= now) return null;
   const entries = Object.entries(instances).filter(

@@ -1,5 +1,5 @@
 import { type AffinityPins, decodePins, encodePins } from '../../shared/affinity/pins.ts';
-import { fromBase64Url, toBase64Url } from '../../shared/snapshot/signature.ts';
+import { fromBase64Url, toBase64Url, type WebCryptoKey } from '../../shared/snapshot/signature.ts';
 import { BoundedCache } from './bounded-cache.ts';
 
 const COOKIE_NAME = 'acgs_affinity';
@@ -14,13 +14,13 @@ const CACHE_SIZE = 4_096;
  * pins share one sealed value, and with both directions cached the cryptography runs once a minute, not once a request.
  */
 export class AffinityCookies {
-  readonly #keys: readonly { kid: string; key: CryptoKey }[];
+  readonly #keys: readonly { kid: string; key: WebCryptoKey }[];
   readonly #opened = new BoundedCache<AffinityPins | 'invalid'>(CACHE_SIZE);
   readonly #sealed = new BoundedCache<string>(CACHE_SIZE);
   /** Pins opened with a key that no longer seals. */
   readonly #outdated = new WeakSet<AffinityPins>();
 
-  constructor(keys: readonly { kid: string; key: CryptoKey }[]) {
+  constructor(keys: readonly { kid: string; key: WebCryptoKey }[]) {
     this.#keys = keys;
   }
 
@@ -72,7 +72,7 @@ export class AffinityCookies {
     return this.#seal(first, text).then((value) => setCookie(value, pins, secure, now));
   }
 
-  async #seal({ kid, key }: { kid: string; key: CryptoKey }, text: string): Promise<string> {
+  async #seal({ kid, key }: { kid: string; key: WebCryptoKey }, text: string): Promise<string> {
     const iv = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
     const sealed = await crypto.subtle.encrypt({ name: 'AES-GCM', iv }, key, new TextEncoder().encode(text));
     const bytes = new Uint8Array(NONCE_BYTES + sealed.byteLength);

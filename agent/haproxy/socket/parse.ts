@@ -32,7 +32,7 @@ export function parseStat(text: string): ServerStat[] {
   return rows.flatMap((row) => {
     const cells = splitRow(row);
     const cell = (name: string): string => cells[column.get(name) ?? -1] ?? '';
-    const count = (name: string): number => Number(cell(name)) || 0;
+    const count = (name: string): number => parseCount(cell(name));
     // Type 2 is a server; 0 is a frontend, 1 a backend, 3 a listener.
     if (cell('type') !== '2') return [];
     return [
@@ -58,6 +58,9 @@ export function parseStat(text: string): ServerStat[] {
     ];
   });
 }
+
+/** 0 for text that is no counter. */
+const parseCount = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : 0);
 
 /** Values contain commas only inside quotes. */
 function splitRow(row: string): string[] {
@@ -107,7 +110,7 @@ export function parseServersState(text: string): ServerState[] {
         instance,
         admin: flags & MAINT ? 'maint' : flags & DRAIN ? 'drain' : 'ready',
         address: cell('srv_addr'),
-        port: Number(cell('srv_port')) || 0,
+        port: parseCount(cell('srv_port')),
       },
     ];
   });
@@ -117,7 +120,7 @@ export function parseServersState(text: string): ServerState[] {
 export function parseInfo(text: string) {
   const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1] ?? '';
   return {
-    pid: Number(field('Pid')),
+    pid: parseCount(field('Pid')),
     stopping: field('Stopping') === '1',
     version: field('Version'),
     description: field('description'),

@@ -26,9 +26,10 @@ export function parseLogLine(line: string): LogLine | null {
   const instance = target.slice(slash + 1);
   if (slash < 1 || instance === '' || instance.startsWith('<')) return null;
   const [, , connect = -1, response = -1, total = -1] = timers.split('/').map(Number);
+  if (!Number.isFinite(connect + response + total)) return null;
   const connectFailed = flags.startsWith('SC');
   const clientAborted = flags.startsWith('C') && response < 0;
-  if (clientAborted || !(total >= 0)) return null;
+  if (clientAborted || total < 0) return null;
   const latencyMs = response < 0 ? total : Math.max(0, connect) + response;
   return { service: target.slice(0, slash), instance, latencyMs, connectFailed };
 }

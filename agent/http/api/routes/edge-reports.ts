@@ -15,7 +15,7 @@ const sketch = z.object({
 });
 const name = z.string().max(64);
 
-const reportSchema = z.object({
+export const reportSchema = z.object({
   v: z.literal(1),
   site: name,
   isolate: z.string().max(64),
