@@ -1,5 +1,5 @@
 /** Hop-by-hop header fields (RFC 9110 §7.6.1), never forwarded in either direction. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
+export const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'connection',
   'keep-alive',
   'proxy-connection',
@@ -9,13 +9,14 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   'trailer',
   'transfer-encoding',
   'upgrade',
+  'http2-settings',
 ]);
 
 /**
  * End-to-end fields that are forwarded even when Connection lists them, so that neither side can remove a field that
  * security depends on.
  */
-const NEVER_LISTED: ReadonlySet<string> = new Set([
+export const NEVER_LISTED: ReadonlySet<string> = new Set([
   'host',
   'cookie',
   'set-cookie',
@@ -24,7 +25,11 @@ const NEVER_LISTED: ReadonlySet<string> = new Set([
   'content-type',
   'content-length',
   'content-encoding',
+  'transfer-encoding',
   'x-forwarded-for',
+  'x-forwarded-proto',
+  'x-forwarded-host',
+  'x-request-id',
   'forwarded',
   'via',
 ]);

@@ -1,33 +1,50 @@
-/** What the URL parser of `fetch` changes: dot segments, backslashes, a fragment, white space. */
-const UNRESOLVED = /[\\#\s]|\/(?:\.|%2e)/i;
-/** RFC 3986 §3.2.2, without user information. */
-const AUTHORITY = /^[A-Za-z0-9._~!$&'()*+,;=:[\]%-]+$/;
+/**
+ * The `Host` field that both ends accept: a name or an address, and a port. Narrower than RFC 3986 §3.2.2: a list, an
+ * encoded name or user information could mean one host here and another one elsewhere.
+ */
+export const HOST_PATTERN = '^([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{0,5})?$';
+const HOST = new RegExp(HOST_PATTERN);
+
+/** Printable ASCII. A backslash, which `fetch` reads as a slash, and the other characters that RFC 3986 excludes are not in a path. */
+const TARGET = /^\/[!$-;=@-Z[\]_a-z~]*(?:\?[!"$-~]*)?$/;
+
+/** A segment that may be `.` or `..`, which the URL parser of `fetch` resolves. */
+const DOT_SEGMENT = /\/(?:\.|%2e)/i;
 
 export interface RequestUrl {
   readonly proto: string;
-  /** Includes the port, if any. */
+  /** In lower case. Includes the port, if any. */
   readonly host: string;
   /** Path and query. */
   readonly target: string;
 }
 
 /**
- * The URL that `fetch` will send. The runtime passes the URL as the client wrote it and resolves it only in `fetch`, so
- * decisions by path need the resolved form. Null when there is no path (`OPTIONS *`) or no valid host.
+ * The URL that `fetch` will send. The runtime joins the `Host` field and the request target as the client wrote them and
+ * resolves them only in `fetch`, so decisions by path need the resolved form. Null for an invalid host or target.
  */
-export function parseRequestUrl(raw: string): RequestUrl | null {
-  const url = UNRESOLVED.test(raw) ? resolve(raw) : raw;
-  if (url === null) return null;
-  const schemeEnd = url.indexOf('://');
-  const slash = url.indexOf('/', schemeEnd + 3);
-  const host = url.slice(schemeEnd + 3, slash);
-  if (slash < 0 || !AUTHORITY.test(host)) return null;
-  return { proto: url.slice(0, schemeEnd), host, target: url.slice(slash) };
+export function parseRequestUrl(raw: string, hostField: string | null): RequestUrl | null {
+  const schemeEnd = raw.indexOf('://');
+  const slash = raw.indexOf('/', schemeEnd + 3);
+  const host = raw.slice(schemeEnd + 3, slash);
+  const target = raw.slice(slash);
+  // Both: a slash in the field moves the rest of it into the path of the URL.
+  if (slash < 0 || !HOST.test(host) || !HOST.test(hostField ?? host) || !TARGET.test(target)) return null;
+  return {
+    proto: raw.slice(0, schemeEnd),
+    host: host.toLowerCase(),
+    target: DOT_SEGMENT.test(target) ? resolved(target) : target,
+  };
 }
 
-function resolve(raw: string): string | null {
-  if (!URL.canParse(raw)) return null;
-  const url = new URL(raw);
-  url.hash = '';
-  return url.href;
+function resolved(target: string): string {
+  const { pathname, search } = new URL(`http://x${target}`);
+  return pathname + search;
+}
+
+/** The name that routes match: without port and without the dots that end a fully qualified name. */
+export function hostName(host: string): string {
+  const colon = host.lastIndexOf(':');
+  const name = colon < 0 || host.endsWith(']') ? host : host.slice(0, colon);
+  return name.replace(/\.+$/, '').toLowerCase();
 }

@@ -9,7 +9,14 @@ type AttemptOutcome = 'final' | 'unsent' | 'ambiguous';
 
 export type AttemptResult =
   /** `unsentMark`: header `x-acgs-unsent`, on a 503, or on a 401 when the gateway rejects the edge's token. */
-  | { kind: 'response'; status: number; via: 'gateway' | 'direct'; unsentMark: boolean }
+  | {
+      kind: 'response';
+      status: number;
+      via: 'gateway' | 'direct';
+      unsentMark: boolean;
+      /** `x-acgs-final`: the instance answered with a response that no gateway can pass on. */
+      finalMark?: boolean;
+    }
   /** Connection, DNS, TLS or protocol error. The runtime does not say which, so the request may have been sent. */
   | { kind: 'thrown'; message: string }
   | { kind: 'timeout' };
@@ -23,6 +30,7 @@ export function classifyAttempt(result: AttemptResult): AttemptOutcome {
   if (result.kind !== 'response') return 'ambiguous';
   // Only our gateway knows that nothing was sent. The mark of an instance is ignored.
   if (result.unsentMark && result.via === 'gateway') return 'unsent';
+  if (result.finalMark) return 'final';
   // Fast path for common statuses.
   if (result.status < 502) return 'final';
   if (UNSENT_STATUS.has(result.status)) return 'unsent';
@@ -37,6 +45,8 @@ export const isIdempotent = (method: string, idempotencyKey: boolean): boolean =
 /** Whether the result counts as a failure of the instance: no response, or any 5xx except 501 and 505. */
 export function isFailure(result: AttemptResult): boolean {
   if (result.kind !== 'response') return true;
+  // A client could provoke such a response, so it says nothing about the instance.
+  if (result.finalMark) return false;
   return result.status >= 500 && result.status !== 501 && result.status !== 505;
 }
 

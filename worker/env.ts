@@ -17,4 +17,5 @@ export interface Env {
   SIMULATE_CLIENTS?: string;
   SNAPSHOT_LANES?: string;
   LOG_SAMPLE?: string;
+  MAX_HEADER_BYTES?: string;
 }

@@ -1,4 +1,4 @@
-import { parseRequestUrl } from '../shared/request-url.ts';
+import { hostName, parseRequestUrl } from '../shared/request-url.ts';
 import { adminEndpoint } from './admin-endpoints.ts';
 import type { Edge } from './edge.ts';
 import type { RequestContext } from './request-context.ts';
@@ -18,13 +18,13 @@ import { currentView } from './steps/view.ts';
  * when it has to wait: an `await` of a plain value costs every request one more turn of the event loop.
  */
 export async function handle(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> {
-  const url = parseRequestUrl(request.url);
+  const url = parseRequestUrl(request.url, request.headers.get('host'));
   if (!url) return errors.invalidTarget();
   const admin = adminEndpoint(url, request, edge, ctx);
   if (admin !== null) return admin;
 
   const guarded = guard(url, request, edge, edge.now());
-  if (!guarded.ok) return errors.misconfigured(guarded.why);
+  if (!guarded.ok) return guarded.refusal;
   const { incoming } = guarded;
   edge.clockGuard.observe(incoming.startedAt, edge);
   if (hasForbiddenBody(incoming)) return errors.bodyRefused(incoming);
@@ -32,8 +32,9 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const loading = currentView(incoming, edge, ctx);
   const view = loading instanceof Promise ? await loading : loading;
   if (!view) return sendToFallback(incoming, edge);
-  const service = view.route(hostname(incoming.host), incoming.path);
+  const service = view.route(hostName(incoming.host), incoming.path);
   if (!service) return errors.notFound(incoming);
+  incoming.service = service.id;
   const context: RequestContext = { incoming, view, service, edge, ctx };
 
   if (!service.access(incoming.path, incoming.clientAddress).allowed) {
@@ -50,10 +51,4 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const outcome = shedOutcome(context) ?? (await failOver(context, session));
   const answered = await answer(context, { limits, session, outcome });
   return recordRequest(context, answered, outcome.attempts);
-}
-
-/** The host without its port. The runtime has lower-cased it. */
-function hostname(host: string): string {
-  const colon = host.lastIndexOf(':');
-  return colon < 0 || host.endsWith(']') ? host : host.slice(0, colon);
 }

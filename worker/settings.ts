@@ -21,6 +21,8 @@ export interface EdgeSettings {
   simulateClients: boolean;
   /** Fetch snapshots from KV alone, to compare with the Hub. Only with `local`. */
   kvOnly: boolean;
+  /** Maximum bytes of a request's header fields. */
+  maxHeaderBytes: number;
   /** Share of requests without a problem that are logged, 0–1. */
   logSample: number;
 }
@@ -37,6 +39,7 @@ export async function readSettings(env: Env): Promise<EdgeSettings> {
     fallbackOrigin,
     clientAddressSource,
     logSample: parseLogSample(env.LOG_SAMPLE),
+    maxHeaderBytes: parseMaxHeaderBytes(env.MAX_HEADER_BYTES),
     verifyKeys: await importVerifyKeys(env.SNAPSHOT_PUBLIC_KEYS ?? ''),
     cookieKeys: await importCookieKeys(env.COOKIE_KEYS ?? ''),
     gatewayKey: env.GATEWAY_JWT_KEY ? await importGatewayKey(env.GATEWAY_JWT_KEY) : null,
@@ -68,6 +71,14 @@ function parseLogSample(text: string | undefined): number {
   const sample = Number(text || 0);
   if (!(sample >= 0 && sample <= 1)) throw new Error('LOG_SAMPLE must be a number from 0 to 1');
   return sample;
+}
+
+function parseMaxHeaderBytes(text: string | undefined): number {
+  const bytes = Number(text || 16_384);
+  if (!Number.isInteger(bytes) || bytes < 4_096 || bytes > 131_072) {
+    throw new Error('MAX_HEADER_BYTES must be a whole number from 4096 to 131072');
+  }
+  return bytes;
 }
 
 async function importCookieKeys(text: string): Promise<{ kid: string; key: CryptoKey }[]> {

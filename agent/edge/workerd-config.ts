@@ -20,6 +20,7 @@ export const EDGE_VARIABLES = [
   'EDGE_TOKEN',
   'CLIENT_ADDRESS_FROM',
   'LOG_SAMPLE',
+  'MAX_HEADER_BYTES',
 ] as const;
 
 const OBJECTS = { SNAPSHOT_HUB: 'SnapshotHub', LIMITER: 'Limiter' } as const;

@@ -20,10 +20,11 @@ const TEST_TOOLS = {
   keepalived: { find: () => findProgram('keepalived'), apt: 'keepalived', dnf: 'keepalived' },
   socat: { find: () => findProgram('socat'), apt: 'socat', dnf: 'socat' },
   jq: { find: () => findProgram('jq'), apt: 'jq', dnf: 'jq' },
+  nginx: { find: () => findProgram('nginx'), apt: 'nginx-light', dnf: 'nginx' },
 };
 /** The load balancers that `npm run compare` runs beside ours. */
 const PEERS = {
-  nginx: { find: () => findProgram('nginx'), apt: 'nginx-light', dnf: 'nginx' },
+  nginx: TEST_TOOLS.nginx,
   caddy: { find: () => findProgram('caddy'), apt: 'caddy', dnf: 'caddy' },
   iproute2: { find: () => findProgram('ip'), apt: 'iproute2', dnf: 'iproute' },
 };

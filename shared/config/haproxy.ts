@@ -16,6 +16,12 @@ export const haproxySection = z.strictObject({
     .default(4096)
     .meta({ title: 'Maximum client connections of the process' }),
   threads: positiveInt.max(64).default(4).meta({ title: 'Threads of the process' }),
+  maxHeaderBytes: z
+    .int()
+    .min(4096)
+    .max(131_072)
+    .default(16_384)
+    .meta({ title: 'Maximum bytes of the header fields of a request or response' }),
   timeouts: z
     .strictObject({
       connect: duration.default(2_000).meta({ title: 'Time to connect to an instance' }),

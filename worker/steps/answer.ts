@@ -111,7 +111,8 @@ export function upstreamResponse(
   incoming: IncomingRequest,
   now: number,
 ): Response {
-  if (upstream.status > 599) {
+  // The runtime cannot make such a response, and a 101 was not asked for.
+  if (upstream.status > 599 || (upstream.status < 200 && !upstream.webSocket)) {
     void upstream.body?.cancel();
     return invalidStatus(incoming, upstream.status);
   }

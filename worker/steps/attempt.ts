@@ -69,6 +69,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
         status: response.status,
         via: plan.route.kind,
         unsentMark: isGateway && hasUnsentMark(response),
+        ...(isGateway && hasFinalMark(response) && { finalMark: true }),
       },
       response,
       servedBy: named ?? plan.candidate?.id ?? null,
@@ -111,18 +112,22 @@ function startTimeout(incoming: IncomingRequest, timeoutMs: number, controller: 
 const hasUnsentMark = ({ status, headers }: Response): boolean =>
   (status === 503 || status === 401) && headers.get('x-acgs-unsent') === '1';
 
+const hasFinalMark = ({ status, headers }: Response): boolean =>
+  status === 502 && headers.get('x-acgs-final') === '1';
+
 /**
- * A gateway learns the client's address and the instance, with a token that proves they come from the edge. An instance
+ * A gateway learns the client's address, the service and the instance, with a token that proves they come from the edge. An instance
  * must not see the token.
  */
 function attemptHeaders(
-  { headers, clientAddress }: IncomingRequest,
+  { headers, clientAddress, service }: IncomingRequest,
   { route, token, candidate }: AttemptPlan,
 ): Headers {
   if (route.kind === 'direct' || token === null) return headers;
   const forGateway = new Headers(headers);
   forGateway.set('x-acgs-edge', token);
   forGateway.set('x-acgs-client', clientAddress);
+  if (service !== null) forGateway.set('x-acgs-service', service);
   if (candidate) forGateway.set('x-acgs-instance', candidate.id);
   return forGateway;
 }

@@ -8,7 +8,28 @@ import type { LimitResult } from './limit.ts';
 const QUOTA_EXCEEDED = 'https://iana.org/assignments/http-problem-types#quota-exceeded';
 
 export const invalidTarget = (): Response =>
-  problemResponse({ title: 'Bad Request', status: 400, detail: 'The request target must be a path.' });
+  problemResponse({
+    title: 'Bad Request',
+    status: 400,
+    detail: 'The request target must be a path, and Host a name or an address.',
+  });
+
+export const invalidField = (): Response =>
+  problemResponse({
+    title: 'Bad Request',
+    status: 400,
+    detail: 'A header field contains a control character.',
+  });
+
+export const headersTooLarge = (limit: number): Response =>
+  problemResponse({
+    title: 'Request Header Fields Too Large',
+    status: 431,
+    detail: `The header fields are limited to ${limit} bytes.`,
+  });
+
+export const methodRefused = (): Response =>
+  problemResponse({ title: 'Method Not Allowed', status: 405, detail: 'TRACE is not forwarded.' });
 
 export const misconfigured = (detail: string): Response =>
   problemResponse({ title: 'Misconfigured edge', status: 500, detail });
@@ -53,7 +74,7 @@ export function tooManyRequests(incoming: IncomingRequest, limits: LimitResult):
   );
 }
 
-/** Workers cannot make a response with a status above 599. */
+/** Workers cannot make a response with a status below 200 or above 599. */
 export const invalidStatus = (incoming: IncomingRequest, status: number): Response =>
   errorResponse(incoming, {
     title: 'Bad Gateway',

@@ -2,8 +2,10 @@ import { clientKey } from '../../shared/address.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import type { RequestUrl } from '../../shared/request-url.ts';
 import { isIdempotent } from '../../shared/retry.ts';
+import { isUntrustedField } from '../../shared/untrusted-fields.ts';
 import type { EdgeSettings } from '../settings.ts';
 import { readClientAddress } from './client-address.ts';
+import * as errors from './error-responses.ts';
 
 /** A client's request, parsed once for all steps. */
 export interface IncomingRequest {
@@ -28,8 +30,10 @@ export interface IncomingRequest {
   readonly cookieHeader: string | null;
   /** `x-acgs-explain` with a valid token. */
   readonly explainRequested: boolean;
-  /** Headers for the upstream: the client's without hop-by-hop and `x-acgs-*` headers, plus those a proxy adds. */
+  /** Headers for the upstream: the client's without hop-by-hop, `x-acgs-*` and untrusted ones, plus those a proxy adds. */
   readonly headers: Headers;
+  /** The service that the edge chose; null until then. */
+  service: string | null;
   /** The client has disconnected. */
   clientGone: boolean;
   /** Called when the client disconnects. */
@@ -42,21 +46,23 @@ interface GuardContext {
   readonly isExplainAuthorized: (token: string | null) => boolean;
 }
 
-type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; why: string };
+type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; refusal: Response };
 
 /** Determines the client and what it requests, and which of its headers may be passed on. */
 export function guard(url: RequestUrl, request: Request, edge: GuardContext, now: number): GuardResult {
-  const address = readClientAddress(request, edge.settings);
-  if (!address.ok) return address;
   const { method } = request;
+  const fields = [...request.headers];
+  const refusal = refusalOf(method, fields, edge.settings.maxHeaderBytes);
+  if (refusal) return { ok: false, refusal };
+  const address = readClientAddress(request, edge.settings);
+  if (!address.ok) return { ok: false, refusal: errors.misconfigured(address.why) };
   const { proto, host, target } = url;
   const query = target.indexOf('?');
-  const sent = request.headers;
-  const names = [...sent.keys()];
+  const names = fields.map(([name]) => name);
   /** Searching the list is cheaper than a call into the runtime. */
-  const headerOf = (name: string): string | null => (names.includes(name) ? sent.get(name) : null);
+  const headerOf = (name: string): string | null => fields[names.indexOf(name)]?.[1] ?? null;
   const requestId = validRequestId(headerOf('x-request-id')) ?? edge.newRequestId();
-  const headers = forwardedHeaders(sent, names, headerOf);
+  const headers = forwardedHeaders(request, names, headerOf);
   addProxyHeaders(headers, { client: address.address, host, proto, requestId });
   const explain = headerOf('x-acgs-explain') !== null && edge.isExplainAuthorized(headerOf('x-acgs-token'));
   const incoming: IncomingRequest = {
@@ -75,10 +81,30 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
     cookieHeader: headerOf('cookie'),
     explainRequested: explain,
     headers,
+    service: null,
     clientGone: false,
     abortCallbacks: [],
   };
   return { ok: true, incoming };
+}
+
+/** All but the tab. Bytes above 127 may be UTF-8. */
+const CONTROL_CHARACTER = /[^\t -~\u0080-\uffff]/;
+
+/** What the gateway refuses too; docs/security.md has the table. */
+function refusalOf(
+  method: string,
+  fields: readonly [name: string, value: string][],
+  maxHeaderBytes: number,
+): Response | null {
+  if (method === 'TRACE') return errors.methodRefused();
+  let bytes = 0;
+  for (const [name, value] of fields) {
+    if (CONTROL_CHARACTER.test(value)) return errors.invalidField();
+    // As on the wire: `name: value` and a line end.
+    bytes += name.length + value.length + 4;
+  }
+  return bytes > maxHeaderBytes ? errors.headersTooLarge(maxHeaderBytes) : null;
 }
 
 /** Workers cannot send a GET or HEAD with a body. */
@@ -104,14 +130,15 @@ export function watchClientDisconnect(incoming: IncomingRequest): void {
  * by one would cost as much as the rest of the request.
  */
 function forwardedHeaders(
-  sent: Headers,
+  { method, headers: sent }: Request,
   names: readonly string[],
   headerOf: (name: string) => string | null,
 ): Headers {
   const headers = new Headers(sent);
-  const ownNames = names.filter((name) => name.startsWith('x-acgs-'));
-  const isWebSocket = headerOf('upgrade')?.toLowerCase() === 'websocket';
-  for (const name of [...ownNames, ...hopByHopFields(names, headerOf('connection'))]) {
+  const unwanted = names.filter((name) => name.startsWith('x-acgs-') || isUntrustedField(name));
+  // The runtime sends every WebSocket handshake as a GET, whatever its method was.
+  const isWebSocket = method === 'GET' && headerOf('upgrade')?.toLowerCase() === 'websocket';
+  for (const name of [...unwanted, ...hopByHopFields(names, headerOf('connection'))]) {
     if (name !== 'upgrade' || !isWebSocket) headers.delete(name);
   }
   return headers;

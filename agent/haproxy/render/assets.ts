@@ -13,6 +13,9 @@ function folder(): string {
 
 export const shippedTemplate = (): string => readFileSync(join(folder(), 'haproxy.cfg.eta'), 'utf8');
 
+/** Removes the fields that Connection lists. */
+export const shippedLua = (): string => readFileSync(join(folder(), 'hop-by-hop.lua.eta'), 'utf8');
+
 /** Complete HTTP responses by status, in the format of HAProxy's `errorfile`. */
 export function shippedErrorPages(): { status: number; content: string }[] {
   const errors = join(folder(), 'errors');

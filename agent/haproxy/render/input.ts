@@ -48,6 +48,8 @@ export function haproxyPaths(config: Config) {
     folder,
     routes: join(folder, 'routes.map'),
     hosts: join(folder, 'hosts.map'),
+    services: join(folder, 'services.map'),
+    lua: join(folder, 'hop-by-hop.lua'),
     errors: join(folder, 'errors'),
     state: join(folder, 'servers.state'),
     edgeKey: (kid: string) => join(folder, `edge-${fileNameOf(kid)}.pem`),

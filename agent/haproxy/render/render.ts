@@ -2,8 +2,11 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Eta } from 'eta';
 import type { Config } from '../../../shared/config/config.ts';
+import { HOP_BY_HOP, NEVER_LISTED } from '../../../shared/hop-by-hop.ts';
+import { HOST_PATTERN } from '../../../shared/request-url.ts';
+import { UNTRUSTED_FIELDS } from '../../../shared/untrusted-fields.ts';
 import { connectAddress, serverAddress } from '../socket/address.ts';
-import { shippedErrorPages, shippedTemplate } from './assets.ts';
+import { shippedErrorPages, shippedLua, shippedTemplate } from './assets.ts';
 import { backendLines } from './backend.ts';
 import {
   configInstances,
@@ -72,6 +75,8 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
     { path: paths.config, content, mode: input.production ? 0o640 : 0o600 },
     { path: paths.routes, content: maps.routes, mode: readable },
     { path: paths.hosts, content: maps.hosts, mode: readable },
+    { path: paths.services, content: maps.services, mode: readable },
+    { path: paths.lua, content: luaScript(), mode: readable },
     ...pages.map(({ status, content }) => ({
       path: join(paths.errors, `${status}.http`),
       content,
@@ -98,6 +103,8 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     stateFile: quoteArgument(paths.state),
     routesFile: quoteArgument(paths.routes),
     hostsFile: quoteArgument(paths.hosts),
+    servicesFile: quoteArgument(paths.services),
+    ...strictness(haproxy.maxHeaderBytes, paths.lua),
     timeouts: Object.fromEntries(
       Object.entries(haproxy.timeouts).map(([name, ms]) => [name, formatDuration(ms)]),
     ),
@@ -121,6 +128,23 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     health: { ids: services.map(({ id }) => id), none: services.length === 0, body: healthBody(services) },
   };
 }
+
+/** What the gateway refuses or removes, from the same lists as the edge. */
+function strictness(maxHeaderBytes: number, luaFile: string) {
+  // HAProxy itself writes Transfer-Encoding, by how it sends the body.
+  const hopByHop = [...HOP_BY_HOP].filter((name) => name !== 'transfer-encoding');
+  return {
+    maxHeaderBytes,
+    luaFile: quoteArgument(luaFile),
+    hopByHop: `^(${hopByHop.join('|')})$`,
+    untrusted: UNTRUSTED_FIELDS,
+    hostPattern: HOST_PATTERN,
+    problem: (status: number, title: string) => JSON.stringify({ type: 'about:blank', title, status }),
+  };
+}
+
+const luaScript = (): string =>
+  eta.renderString(withoutStatementLines(shippedLua()), { kept: [...NEVER_LISTED, 'upgrade', 'connection'] });
 
 const of = (service: string, all: readonly RenderInstance[]): RenderInstance[] =>
   all.filter((instance) => instance.service === service);

@@ -4,7 +4,12 @@ import type { Config, ServiceConfig } from '../../../shared/config/config.ts';
  * Routes as maps in which HAProxy finds the longest matching prefix. Prefixes and the path to look up both end with
  * "/", so `/api/v1/auth` matches `/api/v1/auth` and `/api/v1/auth/x` but not `/api/v1/authx`.
  */
-export function routeMaps(config: Config): { routes: string; hosts: string; anyHost: boolean } {
+export function routeMaps(config: Config): {
+  routes: string;
+  hosts: string;
+  services: string;
+  anyHost: boolean;
+} {
   const services = Object.values(config.services);
   const open = services.filter((service) => service.hosts.length === 0).flatMap(routesOf);
   const hosts = [...new Set(services.flatMap((service) => service.hosts))].sort();
@@ -22,6 +27,7 @@ export function routeMaps(config: Config): { routes: string; hosts: string; anyH
   return {
     routes: text([...lines].map(([prefix, service]) => `${prefix} ${service}`)),
     hosts: text(hosts.map((host) => `${host} 1`)),
+    services: text(services.map(({ id }) => `${id} 1`)),
     anyHost: hosts.length > 0,
   };
 }

@@ -1,0 +1,256 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findProgram } from '../../dev/bootstrap/run.mjs';
+import { freePort } from '../../dev/ports.ts';
+import { startChild, waitUntilReady } from '../../dev/servers/child.ts';
+import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { compileAccess } from '../../shared/access.ts';
+import { hostName, parseRequestUrl } from '../../shared/request-url.ts';
+import { compileRoutes } from '../../shared/route.ts';
+import { startEdge, type TestEdge } from '../harness/edge.ts';
+import { rawExchange } from '../harness/raw-tcp.ts';
+import { startRecordingInstance } from '../harness/recording-instance.ts';
+import { instance, service } from '../harness/snapshot.ts';
+import { edgeKey, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+
+/**
+ * The same request lines through the edge's router alone, the edge, HAProxy, and HAProxy behind the edge, with Node and
+ * nginx as instances: same service, same access decision, same path. Where one end refuses what the other resolves, the
+ * row says so.
+ */
+
+/** Routes, hosts and access rules of the services, for both ends. 127.0.0.1 is the client. */
+const SERVICE_IDS = ['web', 'api', 'internal'] as const;
+type ServiceId = (typeof SERVICE_IDS)[number];
+
+interface RoutedService {
+  routes: string[];
+  hosts?: string[];
+  access: { path: string; deny: string[] }[];
+}
+
+const SERVICES: Record<ServiceId, RoutedService> = {
+  web: { routes: ['/'], access: [{ path: '/admin', deny: ['127.0.0.0/8'] }] },
+  api: { routes: ['/api', '/api/v1/auth'], access: [] },
+  internal: { routes: ['/', '/api'], hosts: ['internal.example'], access: [] },
+};
+
+/** A service with the path that the instance sees, or the status of a refusal. */
+type Expected = `${ServiceId} ${string}` | '400' | '403';
+
+interface Vector {
+  host: string;
+  target: string;
+  expected: Expected;
+  /** Differs where the edge resolves dot segments, which HAProxy refuses. */
+  edge?: Expected;
+}
+
+const X = 'x.example';
+const VECTORS: Vector[] = [
+  ...[
+    'internal.example',
+    'INTERNAL.example',
+    'Internal.Example:8443',
+    'internal.example.',
+    'internal.example:',
+  ].flatMap((host): Vector[] => [
+    { host, target: '/', expected: 'internal /' },
+    { host, target: '/api/x', expected: 'internal /api/x' },
+    { host, target: '/admin', expected: 'internal /admin' },
+  ]),
+  ...[
+    'x,internal.example',
+    'internal.example,x',
+    'internal.example x',
+    'internal.example/',
+    'a@internal.example',
+    'internal%2eexample',
+    'internal.example:x',
+    'internal.example#',
+    'internal.example?',
+    'internal.example\\',
+  ].map((host): Vector => ({ host, target: '/', expected: '400' })),
+  { host: 'internal.example.evil.example', target: '/', expected: 'web /' },
+  { host: 'xinternal.example', target: '/', expected: 'web /' },
+  { host: '[::1]:80', target: '/', expected: 'web /' },
+  { host: X, target: '/api', expected: 'api /api' },
+  { host: X, target: '/api/', expected: 'api /api/' },
+  { host: X, target: '/api?q=/../admin', expected: 'api /api?q=/../admin' },
+  { host: X, target: '/api/v1/auth/x', expected: 'api /api/v1/auth/x' },
+  { host: X, target: '/apix', expected: 'web /apix' },
+  { host: X, target: '/API/x', expected: 'web /API/x' },
+  { host: X, target: '/%61pi/x', expected: 'web /%61pi/x' },
+  { host: X, target: '//api/x', expected: 'web //api/x' },
+  { host: X, target: '/api//x', expected: 'api /api//x' },
+  { host: X, target: '/api;v=1/x', expected: 'web /api;v=1/x' },
+  { host: X, target: '/a%20b', expected: 'web /a%20b' },
+  { host: X, target: '/caf%C3%A9', expected: 'web /caf%C3%A9' },
+  { host: X, target: '/a%2Fb', expected: 'web /a%2Fb' },
+  { host: X, target: '/x.y/.hidden', expected: 'web /x.y/.hidden' },
+  { host: X, target: `http://${X}/api/x`, expected: 'api /api/x' },
+  { host: X, target: '/administrator', expected: 'web /administrator' },
+  ...[
+    '/admin',
+    '/admin/',
+    '/admin/x',
+    '/ADMIN',
+    '/%61dmin',
+    '//admin',
+    '/admin;x=1',
+    '/admin%2Fx',
+    '/admin//',
+  ].map((target): Vector => ({ host: X, target, expected: '403' })),
+  { host: X, target: '/x/../admin', expected: '400', edge: '403' },
+  { host: X, target: '/x/%2e%2e/admin', expected: '400', edge: '403' },
+  { host: X, target: '/./admin', expected: '400', edge: '403' },
+  { host: X, target: '/admin/../api/x', expected: '400', edge: 'api /api/x' },
+  { host: X, target: '/api/..', expected: '400', edge: 'web /' },
+  { host: X, target: '/\\admin', expected: '400' },
+  { host: X, target: '/api\\..\\admin', expected: '400' },
+];
+
+const title = ({ host, target }: Vector): string => `${host} ${target}`;
+
+/** What the edge's router decides, without a server. */
+function routed({ host, target }: Vector): string {
+  const path = target.startsWith('/') ? target : new URL(target).pathname;
+  const url = parseRequestUrl(`http://${host}${path}`, host);
+  if (!url) return '400';
+  const byPath = compileRoutes(SERVICE_IDS.map((id) => ({ id, ...SERVICES[id] })));
+  const found = byPath(hostName(url.host), url.target.split('?')[0] ?? '');
+  if (!found) return '404';
+  const { allowed } = compileAccess(found.access)(url.target.split('?')[0] ?? '', '127.0.0.1');
+  return allowed ? `${found.id} ${url.target}` : '403';
+}
+
+test.each(VECTORS)("edge's router: $host $target", (vector) => {
+  expect(routed(vector)).toBe(vector.edge ?? vector.expected);
+});
+
+/** Instances that answer `<service> <request target>`. */
+type Upstreams = Record<ServiceId, string>;
+
+async function nodeUpstreams(): Promise<Upstreams> {
+  const started = await Promise.all(
+    SERVICE_IDS.map(async (id) => {
+      const one = await startRecordingInstance(id);
+      releaseAfterTests(one.stop);
+      return [id, one.url] as const;
+    }),
+  );
+  return Object.fromEntries(started) as Upstreams;
+}
+
+async function nginxUpstreams(): Promise<Upstreams> {
+  const folder = createPrivateFolder('acgs-rv');
+  const ports = await Promise.all(SERVICE_IDS.map(async (id) => [id, await freePort()] as const));
+  const file = join(folder, 'nginx.conf');
+  // $uri is the path as nginx reads it: decoded, with merged slashes.
+  const servers = ports.map(
+    ([id, port]) =>
+      `server { listen 127.0.0.1:${port}; default_type text/plain; location / { return 200 "${id} $request_uri"; } location ^~ /admin { add_header x-read-as admin; return 200 "${id} $request_uri"; } }`,
+  );
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
+    (name) => `${name}_temp_path ${folder}/${name};`,
+  );
+  writeFileSync(
+    file,
+    `daemon off; master_process off; pid ${folder}/pid; error_log stderr; events {}
+http { access_log off; ${temporary.join(' ')} ${servers.join('\n')} }\n`,
+  );
+  const command = findProgram('nginx') ?? 'nginx';
+  const child = await startChild({
+    name: 'nginx',
+    command,
+    args: ['-e', 'stderr', '-c', file],
+    logFile: join(folder, 'log'),
+  });
+  releaseAfterTests(async () => {
+    await child.stop();
+    removeFolder(folder);
+  });
+  await waitUntilReady(child, async () => (await fetch(`http://127.0.0.1:${ports[0]?.[1]}/`)).ok);
+  return Object.fromEntries(ports.map(([id, port]) => [id, `http://127.0.0.1:${port}`])) as Upstreams;
+}
+
+const key = edgeKey('k1');
+const gatewayKey = `${key.kid}:${key.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64url')}`;
+let edge: TestEdge;
+beforeAll(async () => {
+  edge = await startEdge({ vars: { GATEWAY_JWT_KEY: gatewayKey } });
+});
+afterAll(() => edge?.stop());
+
+const yamlOf = (upstreams: Upstreams): string =>
+  SERVICE_IDS.map((id) => {
+    const instances = [{ id: `${id}-1`, url: upstreams[id] }];
+    return `${id}: ${JSON.stringify({ ...SERVICES[id], instances, health: { type: 'tcp' } })}`;
+  }).join('\n');
+
+async function publish(upstreams: Upstreams, path: 'direct' | 'gateway', gateways: string[]): Promise<void> {
+  const services = SERVICE_IDS.map((id) => {
+    const instances = [instance(`${id}-1`, upstreams[id])];
+    return [id, service({ ...SERVICES[id], path, instances })] as const;
+  });
+  const answer = await edge.publish({ gateways, services: Object.fromEntries(services) });
+  expect(answer.status).toBe(200);
+}
+
+/** The answer of an instance, or the status of a refusal. */
+async function ask(url: string, { host, target }: Vector): Promise<string> {
+  const answer = await rawExchange(
+    url,
+    `GET ${target} HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`,
+    /\r\n\r\n/,
+  );
+  const status = answer.slice(9, 12);
+  if (status !== '200') return status;
+  // An instance that reads the path as one that a rule protects must never have received it.
+  const readsAdmin = /\r\nx-read-as: admin\r\n/i.test(answer) && !/internal|administrator/.test(answer);
+  const body = answer.slice(answer.indexOf('\r\n\r\n') + 4);
+  const text = /transfer-encoding: chunked/i.test(answer) ? (body.split('\r\n')[1] ?? '') : body;
+  return readsAdmin ? `instance reads /admin: ${text}` : text;
+}
+
+const nginx = findProgram('nginx');
+if (!nginx) {
+  process.stderr.write(
+    'nginx is not installed, its part is skipped: node dev/bootstrap.mjs --with-test-tools\n',
+  );
+}
+
+for (const [name, start] of [
+  ['Node', nodeUpstreams],
+  ['nginx', nginxUpstreams],
+] as const) {
+  describe.skipIf(name === 'nginx' && !nginx)(name, () => {
+    let gateway: string;
+    let upstreams: Upstreams;
+    beforeAll(async () => {
+      upstreams = await start();
+      gateway = (
+        await startHaproxyHarness({ services: yamlOf(upstreams), haproxy: 'rateLimit: off', keys: [key] })
+      ).gateway;
+    });
+    const all = async (url: () => string, ofEdge: boolean): Promise<void> => {
+      const wrong = [];
+      for (const vector of VECTORS) {
+        const expected = (ofEdge && vector.edge) || vector.expected;
+        const got = await ask(url(), vector);
+        if (got !== expected) wrong.push(`${title(vector)}: ${got} instead of ${expected}`);
+      }
+      expect(wrong).toEqual([]);
+    };
+    test('HAProxy', () => all(() => gateway, false));
+    test('edge, directly', async () => {
+      await publish(upstreams, 'direct', []);
+      await all(() => edge.url, true);
+    });
+    test('edge, through HAProxy', async () => {
+      await publish(upstreams, 'gateway', [gateway]);
+      await all(() => edge.url, true);
+    });
+  });
+}
