@@ -10,4 +10,5 @@ export const EDGE_VARIABLES = [
   'SIMULATE_CLIENTS',
   'SNAPSHOT_LANES',
   'LOG_SAMPLE',
+  'MAX_HEADER_BYTES',
 ] as const;

@@ -81,6 +81,13 @@ test('routes go by the longest prefix at a segment boundary, and by host', async
   expect(await servedBy('/__acgs/status')).toBe(404);
 });
 
+test('the service that the edge names is used, when it exists and the token is valid', async () => {
+  expect(await servedBy('/api', edgeHeaders({ 'x-acgs-service': 'h.x' }))).toBe('h-1');
+  expect(await servedBy('/api', edgeHeaders({ 'x-acgs-service': 'removed' }))).toBe('b-1');
+  expect(await servedBy('/api', edgeHeaders({ 'x-acgs-service': '_agent' }))).toBe('b-1');
+  expect(await servedBy('/api', { 'x-acgs-service': 'h.x' })).toBe('b-1');
+});
+
 test('paths that could bypass an access rule are rejected', async () => {
   const { request } = await import('node:http');
   const raw = (path: string) =>
@@ -99,10 +106,11 @@ test('paths that could bypass an access rule are rejected', async () => {
     '/x/..;/admin',
     '/x/%252e%252e/y',
     '/..',
+    '/\\admin',
   ]) {
     expect(`${path} ${await raw(path)}`).toBe(`${path} 400`);
   }
-  for (const path of ['/admin', '/ADMIN/x', '/%61dmin', '//admin', '/%2561dmin/', '/admin;x=1', '/\\admin']) {
+  for (const path of ['/admin', '/ADMIN/x', '/%61dmin', '//admin', '/%2561dmin/', '/admin;x=1']) {
     expect(`${path} ${await raw(path)}`).toBe(`${path} 403`);
   }
   expect(await raw('/administrator')).toBe(200);

@@ -112,14 +112,14 @@ test('routes by the path as fetch sends it, so that no spelling reaches the agen
     ['/y/../__acgs/edge-reports', 'x'],
     ['/y/%2E%2e/__acgs/edge-reports', 'x'],
     ['/./__acgs/edge-reports', 'x'],
-    ['/__acgs/edge-reports', 'x/y/..'],
-    ['/', 'x/y/../__acgs/edge-reports#'],
   ]) {
     const head = `POST ${target} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`;
     expect(await rawExchange(edge.url, head, /\}\n$/), target).toMatch(/^HTTP\/1\.1 404/);
   }
-  const forged = 'GET / HTTP/1.1\r\nHost: x";for="192.0.2.1\r\n\r\n';
-  expect(await rawExchange(edge.url, forged, /\}\n$/)).toMatch(/^HTTP\/1\.1 400/);
+  for (const host of ['x/y/..', 'x/y/../__acgs/edge-reports#', 'x";for="192.0.2.1']) {
+    const head = `POST /__acgs/edge-reports HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 0\r\n\r\n`;
+    expect(await rawExchange(edge.url, head, /\}\n$/), host).toMatch(/^HTTP\/1\.1 400/);
+  }
   expect(origin.heads.length).toBe(before);
   await rawExchange(edge.url, 'GET /slow/../a/./b?c=/../d HTTP/1.1\r\nHost: x\r\n\r\n', /ok$/);
   expect(origin.heads.at(-1)).toMatch(/^GET \/a\/b\?c=\/\.\.\/d HTTP/);

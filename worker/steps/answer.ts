@@ -104,6 +104,10 @@ const SECURITY_HEADERS: readonly ResponseHeader[] = [
 ];
 const TRANSPORT_SECURITY: ResponseHeader = ['strict-transport-security', 'max-age=31536000'];
 
+/** The runtime can make such a response. A 101 without a WebSocket was not asked for. */
+const isValidStatus = ({ status, webSocket }: Response): boolean =>
+  webSocket ? status === 101 : status >= 200 && status <= 599;
+
 /** The upstream's response with its body untouched, and the headers that every proxied response has. */
 export function upstreamResponse(
   upstream: Response,
@@ -111,8 +115,7 @@ export function upstreamResponse(
   incoming: IncomingRequest,
   now: number,
 ): Response {
-  // The runtime cannot make such a response, and a 101 was not asked for.
-  if (upstream.status > 599 || (upstream.status < 200 && !upstream.webSocket)) {
+  if (!isValidStatus(upstream)) {
     void upstream.body?.cancel();
     return invalidStatus(incoming, upstream.status);
   }
