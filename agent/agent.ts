@@ -39,7 +39,9 @@ import { parseSavedRecords } from './judge/resume.ts';
 import { step } from './judge/step.ts';
 import { every } from './lib/every.ts';
 import type { Log } from './lib/log.ts';
+import { createMessageSigner } from './lib/message-signer.ts';
 import { createSignal } from './lib/signal.ts';
+import { TTL_SECONDS } from './live/keys.ts';
 import { openLiveState } from './live/open.ts';
 import { createLiveSink } from './live/sink.ts';
 import { createMetrics } from './metrics/metrics.ts';
@@ -48,6 +50,7 @@ import { createProber } from './probes/scheduler.ts';
 import { probeTargetsOf } from './probes/targets.ts';
 import { openRegistry } from './registry/registry.ts';
 import { startReplication } from './registry/replication.ts';
+import { createSignedIntents, INTENT_MAX_AGE_MS } from './registry/signed-intents.ts';
 import { createSessions } from './sessions/sessions.ts';
 import { createSessionStore } from './sessions/store.ts';
 import { openSnapshotSink, snapshotStatus } from './snapshot/open.ts';
@@ -192,6 +195,11 @@ async function attachSinks(setup: Setup, stores: Stores, core: Core) {
   const sessions = createSessions({
     store: createSessionStore(withStatementTimeout(history.database, SESSION_QUERY_TIMEOUT_MS)),
     live,
+    // Without a shared key, this process accepts only its own copies.
+    copySigner: createMessageSigner(
+      env.intentKeys.length > 0 ? env.intentKeys : [randomBytes(32).toString('base64url')],
+      TTL_SECONDS.session * 1_000,
+    ),
     instances,
     log,
     isLeader,
@@ -254,7 +262,7 @@ function addPassiveListeners({ log }: Setup, core: Core): void {
   });
 }
 
-async function attachRegistry({ config, stateDir, log }: Setup, { live }: Stores, { loop }: Core) {
+async function attachRegistry({ config, env, stateDir, log }: Setup, { live }: Stores, { loop }: Core) {
   const registry = await openRegistry({
     config,
     stateDir,
@@ -263,8 +271,11 @@ async function attachRegistry({ config, stateDir, log }: Setup, { live }: Stores
     onError: logError(log, 'registry not saved'),
   });
   loop.addListener({ name: 'registry', accept: registry.accept });
+  if (!sharesIntents(config(), env)) return { registry, replication: null };
+  const signer = createMessageSigner(env.intentKeys, INTENT_MAX_AGE_MS);
   const replication = startReplication({
     live,
+    signed: createSignedIntents(signer, config().site.id, Date.now),
     localIntents: registry.intents,
     merge: registry.merge,
     log,
@@ -272,6 +283,10 @@ async function attachRegistry({ config, stateDir, log }: Setup, { live }: Stores
   registry.replicateTo(replication.publish);
   return { registry, replication };
 }
+
+/** A single agent takes nothing from Redis. `haproxy.others` means that another agent may exist. */
+const sharesIntents = ({ site, haproxy }: Config, { intentKeys }: Environment): boolean =>
+  (site.agents > 1 || haproxy.others.length > 0) && intentKeys.length > 0;
 
 function createAgentReconfigurer(setup: Setup, core: Core, subjects: Subjects): Reconfigurer {
   const { loop, probeAll, stateFile } = core;
@@ -309,7 +324,7 @@ async function serve(setup: Setup, parts: Parts) {
   const { loop, leader, history, registry, snapshot } = parts;
   const status = () => agentStatus(setup, parts);
   const app = createApp({
-    token: env.token,
+    tokens: env.tokens,
     version,
     context: createApiContext(setup, parts),
     extend(app) {
@@ -409,6 +424,11 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
       snapshot?.publishNow();
       return snapshot?.published().order ?? null;
     },
+    audit({ at, actor, action, target }) {
+      log.info({ actor, action, target }, 'request');
+      const row = { timestamp: at / 1000, actor, action, target, detail: {} };
+      parts.history.sink.writer.write([{ table: 'audit_log', row }]);
+    },
     log,
     now: Date.now,
   };
@@ -427,7 +447,7 @@ async function close(
   // Deliver the last changes.
   core.loop.refresh(false);
   await stores.leader.close();
-  await subjects.replication.close();
+  await subjects.replication?.close();
   await service.maintenance.stop();
   await subjects.alerting.close(CLOSE_TIMEOUT_MS);
   await subjects.sessions.close();

@@ -30,7 +30,7 @@ test('production accepts its own secrets', () => {
   expect(problems(PRODUCTION)).toEqual([]);
   expect(readEnvironment(PRODUCTION, config())).toMatchObject({
     production: true,
-    token: PRODUCTION.ACGS_TOKEN,
+    tokens: [{ name: 'admin', scope: { kind: 'admin' }, secret: PRODUCTION.ACGS_TOKEN }],
   });
 });
 

@@ -1,8 +1,10 @@
 import type { Config } from '../shared/config/config.ts';
 import { errorMessage } from '../shared/error-message.ts';
 import { parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
+import { ADMIN_TOKEN_NAME, type ApiToken, parseApiTokens } from './core/api-token.ts';
 import type { CloudflareAccess, Environment } from './core/environment.ts';
 import { parsePostgresUrl } from './history/sql/postgres-url.ts';
+import { parseMessageKeys } from './lib/message-signer.ts';
 import { parseRedisUrl } from './live/redis-url.ts';
 
 /** The environment is invalid. `problems` lists every error and contains no value of a secret. */
@@ -21,6 +23,8 @@ const SECRETS = [
   'DATABASE_URL',
   'HAPROXY_STATS_PASSWORD',
   'ACGS_TOKEN',
+  'ACGS_TOKENS',
+  'INTENT_KEY',
   'SNAPSHOT_SIGNING_KEY',
   'EDGE_JWT_PUBLIC_KEYS',
   'EDGE_TOKEN',
@@ -59,14 +63,16 @@ export function readEnvironment(variables: Variables, config: Config): Environme
   ];
   if (problems.length > 0) throw new EnvironmentError([...new Set(problems)]);
   const cloudflare = cloudflareAccess(get);
+  const intentKey = get('INTENT_KEY');
   return {
     production,
     statsUser: get('HAPROXY_STATS_USER') ?? 'admin',
     statsPassword: get('HAPROXY_STATS_PASSWORD') ?? 'admin',
+    tokens: apiTokens(get),
+    intentKeys: intentKey === undefined ? [] : parseMessageKeys('INTENT_KEY', intentKey),
     edgeJwtPublicKeys: get('EDGE_JWT_PUBLIC_KEYS') ?? '',
     ...optional('redisUrl', get('REDIS_URL')),
     ...optional('databaseUrl', get('DATABASE_URL')),
-    ...optional('token', get('ACGS_TOKEN')),
     ...optional('signingKey', get('SNAPSHOT_SIGNING_KEY')),
     ...optional('edgeToken', get('EDGE_TOKEN')),
     ...optional('smtpUrl', get('SMTP_URL')),
@@ -77,6 +83,14 @@ export function readEnvironment(variables: Variables, config: Config): Environme
 
 const optional = <K extends string>(key: K, value: string | undefined): { [P in K]?: string } =>
   (value === undefined ? {} : { [key]: value }) as { [P in K]?: string };
+
+function apiTokens(get: GetVariable): ApiToken[] {
+  const [admin, more] = [get('ACGS_TOKEN'), get('ACGS_TOKENS')];
+  return [
+    ...(admin ? [{ name: ADMIN_TOKEN_NAME, scope: { kind: 'admin' } as const, secret: admin }] : []),
+    ...(more ? parseApiTokens('ACGS_TOKENS', more) : []),
+  ];
+}
 
 function cloudflareAccess(get: GetVariable): CloudflareAccess | null {
   const [apiToken, accountId, namespaceId] = [
@@ -95,6 +109,8 @@ function formatProblems(get: GetVariable): string[] {
     ['ENVIRONMENT', checkEnvironmentName],
     ['REDIS_URL', parseRedisUrl],
     ['DATABASE_URL', parsePostgresUrl],
+    ['ACGS_TOKENS', (value) => parseApiTokens('ACGS_TOKENS', value)],
+    ['INTENT_KEY', (value) => parseMessageKeys('INTENT_KEY', value)],
     ['SMTP_URL', (value) => checkUrl('SMTP_URL', value, ['smtp:', 'smtps:'])],
     ['SLACK_WEBHOOK_URL', (value) => checkUrl('SLACK_WEBHOOK_URL', value, ['https:', 'http:'])],
     ['SNAPSHOT_SIGNING_KEY', (value) => parseEncodedKey('SNAPSHOT_SIGNING_KEY', value)],
@@ -126,8 +142,11 @@ function checkUrl(variable: string, value: string, protocols: readonly string[])
 }
 
 /** Variables that this configuration needs and that are not set. */
-function missingForConfig(get: GetVariable, { edge, haproxy, alerts }: Config): string[] {
+function missingForConfig(get: GetVariable, { site, edge, haproxy, alerts }: Config): string[] {
   const needed: [variable: string, reason: string][] = [];
+  if (site.agents > 1 && get('REDIS_URL')) {
+    needed.push(['INTENT_KEY', 'the agents of a site sign what they exchange through Redis']);
+  }
   const { publish, url } = edge;
   if (publish.ingest && url) {
     needed.push(['SNAPSHOT_SIGNING_KEY', 'edge.publish.ingest needs it to sign the snapshot']);

@@ -8,6 +8,7 @@ import { writeFileAtomic } from '../lib/atomic-file.ts';
 import type { Log } from '../lib/log.ts';
 import { createSerialQueue } from '../lib/serial-queue.ts';
 import { describeConfigChanges } from './difference.ts';
+import { refuseHostOnlyChanges } from './host-only.ts';
 
 export interface ReconfigureResult {
   /** One line for each changed key. */
@@ -33,48 +34,58 @@ export interface ReconfigureDeps {
 
 /** Both methods throw an error that reports every problem, and then the old configuration stays in effect. */
 export interface Reconfigurer {
-  /** Checks and applies a text from the API, and writes it to the operator's file. `dryRun`: only checks it. */
-  applyText(text: string, dryRun: boolean): Promise<ReconfigureResult>;
+  /**
+   * Checks and applies a text from the API, and writes it to the operator's file. Refuses changes that only the host may
+   * make. `dryRun`: only checks it. `by` names the requester.
+   */
+  applyText(text: string, options: { dryRun: boolean; by: string }): Promise<ReconfigureResult>;
   /** Checks and applies the text of the operator's file. */
   applyFile(text: string): Promise<ReconfigureResult>;
 }
+
+/** Where a text comes from; `by` is the requester. */
+type Source = { kind: 'file' } | { kind: 'api'; by: string };
 
 /** Replaces the configuration, one at a time. */
 export function createReconfigurer(deps: ReconfigureDeps): Reconfigurer {
   const queue = createSerialQueue();
 
-  async function check(text: string): Promise<{ next: Config; changes: string[] }> {
+  async function check(text: string, source: Source): Promise<{ next: Config; changes: string[] }> {
     const parsed = parseConfig(text, deps.path);
+    if (source.kind === 'api') refuseHostOnlyChanges(deps.current(), parsed);
     const changes = describeConfigChanges(deps.current(), parsed);
     const next = keepRestartOnlyValues(deps.current(), parsed);
     await deps.check(next);
     return { next, changes };
   }
 
-  async function apply(text: string): Promise<string[]> {
-    const { next, changes } = await check(text);
+  async function apply(text: string, from: Source): Promise<string[]> {
+    const { next, changes } = await check(text, from);
+    const by = from.kind === 'api' && { by: from.by };
     const before = fileSources(deps.current());
     deps.activate(next);
     const sources = fileSources(next);
     for (const [key, { service, id }] of before) {
       if (sources.has(key)) continue;
-      deps.apply({ kind: 'deregister', service, instance: id, reason: 'no longer in the file' });
+      deps.apply({ kind: 'deregister', service, instance: id, reason: 'no longer in the file', ...by });
     }
     for (const source of sources.values()) {
-      deps.apply({ kind: 'register', source, known: false, reason: `in the file, ${source.url}` });
+      deps.apply({ kind: 'register', source, known: false, reason: `in the file, ${source.url}`, ...by });
     }
     deps.onActivated();
-    for (const change of changes) deps.log.info({ change }, 'configuration changed');
+    for (const change of changes) deps.log.info({ change, ...by }, 'configuration changed');
     return changes;
   }
 
   return {
-    applyText: (text, dryRun) =>
+    applyText: (text, { dryRun, by }) =>
       queue.add(async () => {
-        if (dryRun) return { changes: (await check(text)).changes, saved: false };
-        return { changes: await apply(text), ...(await save(deps.path, text)) };
+        const source = { kind: 'api', by } as const;
+        if (dryRun) return { changes: (await check(text, source)).changes, saved: false };
+        return { changes: await apply(text, source), ...(await save(deps.path, text)) };
       }),
-    applyFile: (text) => queue.add(async () => ({ changes: await apply(text), saved: true })),
+    applyFile: (text) =>
+      queue.add(async () => ({ changes: await apply(text, { kind: 'file' }), saved: true })),
   };
 }
 

@@ -1,3 +1,5 @@
+import type { ApiToken } from './api-token.ts';
+
 /** Secrets and addresses from environment variables. A variable that is not set is undefined. */
 export interface Environment {
   production: boolean;
@@ -5,7 +7,10 @@ export interface Environment {
   databaseUrl?: string;
   statsUser: string;
   statsPassword: string;
-  token?: string;
+  /** ACGS_TOKEN, named `admin`, and ACGS_TOKENS. */
+  tokens: readonly ApiToken[];
+  /** INTENT_KEY: signs what the agents of a site exchange through Redis. */
+  intentKeys: readonly string[];
   signingKey?: string;
   edgeJwtPublicKeys: string;
   edgeToken?: string;

@@ -1,10 +1,15 @@
 import { z } from 'zod';
 import { parseOrigin } from '../../shared/config/origin.ts';
 import { type Change, instanceKey, type Registration } from '../core/state.ts';
+import { INSTANCE_ID, MAX_MAXCONN, METADATA_LENGTH, PRIORITY, TTL_MS, WEIGHT } from './limits.ts';
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** The greatest valid date, in epoch milliseconds (ECMA-262 §21.4.1.1). */
 const MAX_DATE_MS = 8.64e15;
+const MAX_AUTHOR_LENGTH = 200;
+
+const instant = z.number().nonnegative().max(MAX_DATE_MS);
+const weight = z.int().min(WEIGHT.min).max(WEIGHT.max);
+const origin = z.string().refine((url) => parseOrigin(url) === url);
 
 /**
  * What operators and programs requested for one instance: its registration, admin state, and weight. It survives restarts
@@ -12,35 +17,33 @@ const MAX_DATE_MS = 8.64e15;
  */
 const intentSchema = z.object({
   /** Increases with every request, even if the clocks of the agents differ. Epoch ms. */
-  updatedAt: z.number(),
+  updatedAt: instant,
   /**
    * The last heartbeat of a registration with a ttl, or the last sign of life of an expired one. Epoch ms. A heartbeat
    * supersedes no request.
    */
-  beatenAt: z.number().optional(),
-  by: z.string(),
+  beatenAt: instant.optional(),
+  by: z.string().max(MAX_AUTHOR_LENGTH),
   registration: z
     .object({
       // These become arguments of HAProxy commands, so stored data must meet the rules of the API.
-      id: z.string().regex(NAME),
-      service: z.string().regex(NAME),
-      url: z.string().refine((url) => parseOrigin(url) === url),
-      publicUrl: z.string().optional(),
-      weight: z.number(),
-      priority: z.number(),
-      maxconn: z.number().optional(),
-      ttl: z.number().optional(),
-      metadata: z.record(z.string(), z.string()),
+      id: z.string().regex(INSTANCE_ID),
+      service: z.string().regex(INSTANCE_ID),
+      url: origin,
+      publicUrl: origin.optional(),
+      weight,
+      priority: z.int().min(PRIORITY.min).max(PRIORITY.max),
+      maxconn: z.int().min(1).max(MAX_MAXCONN).optional(),
+      ttl: z.number().min(TTL_MS.min).max(TTL_MS.max).optional(),
+      metadata: z.record(z.string().max(METADATA_LENGTH.name), z.string().max(METADATA_LENGTH.value)),
     })
     .optional(),
   /** The instance was deregistered. */
   removed: z.boolean().optional(),
   /** Removed because this agent received no heartbeat; the other agent may have received one. */
   expired: z.boolean().optional(),
-  admin: z
-    .object({ state: z.enum(['ready', 'drain', 'maint']), deadline: z.number().max(MAX_DATE_MS).optional() })
-    .optional(),
-  weight: z.number().optional(),
+  admin: z.object({ state: z.enum(['ready', 'drain', 'maint']), deadline: instant.optional() }).optional(),
+  weight: weight.optional(),
 });
 
 export type Intent = z.output<typeof intentSchema>;

@@ -1,7 +1,8 @@
 import { errorMessage } from '../../shared/error-message.ts';
 import type { Log } from '../lib/log.ts';
 import type { LiveState } from '../live/live-state.ts';
-import { hasNewerHeartbeat, type Intent, isExpiredRemoval, parseIntents, supersedes } from './intent.ts';
+import { hasNewerHeartbeat, type Intent, isExpiredRemoval, supersedes } from './intent.ts';
+import type { SignedIntents } from './signed-intents.ts';
 
 /** Replicates the intents between the agents of a site through the live state. Each agent's file is authoritative. */
 export interface Replication {
@@ -11,6 +12,7 @@ export interface Replication {
 
 export interface ReplicationDeps {
   live: Pick<LiveState, 'readIntents' | 'writeIntent' | 'subscribe'>;
+  signed: SignedIntents;
   localIntents(): ReadonlyMap<string, Intent>;
   merge(theirs: ReadonlyMap<string, Intent>): void;
   log: Log;
@@ -19,9 +21,14 @@ export interface ReplicationDeps {
 
 /** All intents are compared this often, because messages are lost while the store is unavailable. */
 const COMPARE_MS = 10_000;
+/** Anyone who can write to the store can send messages, so comparisons that follow messages keep this distance. */
+const MIN_DISTANCE_MS = 200;
+/** A signature is renewed well before it expires. */
+const SIGN_AGAIN_MS = 3_600_000;
 
 export function startReplication({
   live,
+  signed,
   localIntents,
   merge,
   log,
@@ -30,14 +37,17 @@ export function startReplication({
   let closed = false;
   let comparing: Promise<void> | undefined;
   let again = false;
+  let retry: NodeJS.Timeout | undefined;
+  let ignored = 0;
 
   /** Copies the newer version of each intent in both directions. */
   async function compare(): Promise<void> {
-    const theirs = parseIntents(parse(await live.readIntents()));
+    const { intents: theirs, signedAt, ignored: found } = signed.read(await live.readIntents());
     if (closed) return;
+    reportIgnored(found);
     await deleteExpiredRemovals(theirs);
     merge(theirs);
-    await writeNewerThan(theirs);
+    await writeNewerThan(theirs, signedAt);
   }
 
   async function deleteExpiredRemovals(theirs: Map<string, Intent>): Promise<void> {
@@ -48,13 +58,16 @@ export function startReplication({
     }
   }
 
-  async function writeNewerThan(theirs: ReadonlyMap<string, Intent>): Promise<void> {
+  async function writeNewerThan(
+    theirs: ReadonlyMap<string, Intent>,
+    signedAt: ReadonlyMap<string, number>,
+  ): Promise<void> {
     for (const [key, intent] of localIntents()) {
       if (isExpiredRemoval(intent, now())) continue;
       const stored = theirs.get(key);
-      if (!stored || supersedes(intent, stored) || hasNewerHeartbeat(intent, stored)) {
-        await live.writeIntent(key, JSON.stringify(intent));
-      }
+      const isNewer = !stored || supersedes(intent, stored) || hasNewerHeartbeat(intent, stored);
+      const isOldSignature = now() - (signedAt.get(key) ?? 0) > SIGN_AGAIN_MS;
+      if (isNewer || isOldSignature) await live.writeIntent(key, signed.write(key, intent));
     }
   }
 
@@ -70,9 +83,16 @@ export function startReplication({
       )
       .finally(() => {
         comparing = undefined;
-        if (again) trigger();
+        if (again && !closed) retry = setTimeout(trigger, MIN_DISTANCE_MS);
         again = false;
       });
+  }
+
+  /** Before the first exchange after an upgrade, Redis may hold values without a signature. */
+  function reportIgnored(found: number): void {
+    if (found > ignored)
+      log.warn({ values: found }, 'ignoring intents in Redis that no agent of this site signed');
+    ignored = found;
   }
 
   const unsubscribe = live.subscribe((event) => {
@@ -83,27 +103,16 @@ export function startReplication({
 
   return {
     publish(key, intent) {
-      live.writeIntent(key, JSON.stringify(intent)).catch(() => {
+      live.writeIntent(key, signed.write(key, intent)).catch(() => {
         // The next comparison writes it.
       });
     },
     async close() {
       closed = true;
       clearInterval(timer);
+      clearTimeout(retry);
       unsubscribe();
       await comparing;
     },
   };
-}
-
-function parse(texts: { [key: string]: string }): { [key: string]: unknown } {
-  return Object.fromEntries(
-    Object.entries(texts).flatMap(([key, text]) => {
-      try {
-        return [[key, JSON.parse(text)]];
-      } catch {
-        return [];
-      }
-    }),
-  );
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { MessageSigner } from '../lib/message-signer.ts';
 import { liveKeys, TTL_SECONDS } from '../live/keys.ts';
 import type { LiveEntry } from '../live/live-state.ts';
 import { type GovernanceSession, type PinMove, SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
@@ -32,33 +33,46 @@ export const pinEntries = (id: string, pins: Readonly<Record<string, string>>): 
     ttlSeconds: TTL_SECONDS.pin,
   }));
 
-export const sessionEntries = (session: GovernanceSession): LiveEntry[] => [
+export const sessionEntries = (session: GovernanceSession, signing: CopySigning): LiveEntry[] => [
   {
     key: liveKeys.session(session.id),
-    value: serializeSession(session),
+    value: serializeSession(session, signing),
     ttlSeconds: TTL_SECONDS.session,
   },
   ...pinEntries(session.id, session.pins),
 ];
 
-export function serializeSession(session: GovernanceSession): string {
+/** Signs the copies, because others can write to Redis. `now` is epoch milliseconds. */
+export interface CopySigning {
+  signer: MessageSigner;
+  now: number;
+}
+
+const signedParts = (fields: object): string[] => ['session', JSON.stringify(fields)];
+
+export function serializeSession(session: GovernanceSession, { signer, now }: CopySigning): string {
   const { id, pins, ...row } = toRow(session);
-  return JSON.stringify({
+  const fields = {
     session_id: id,
     service_affinities: pins,
     ...row,
-  } satisfies z.input<typeof cachedShape>);
+  } satisfies z.input<typeof cachedShape>;
+  return JSON.stringify({ ...fields, signature: signer.sign(signedParts(fields), now) });
 }
 
-/** Null when the text is not a valid session. */
-export function parseSession(text: string): GovernanceSession | null {
+/** Null when the text is not a valid session with a valid signature. */
+export function parseSession(text: string, { signer, now }: CopySigning): GovernanceSession | null {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return null;
   }
-  const parsed = cachedShape.safeParse(value);
+  if (typeof value !== 'object' || value === null) return null;
+  const { signature, ...fields } = value as { signature?: unknown };
+  if (typeof signature !== 'string' || signer.verify(signedParts(fields), signature, now) === null)
+    return null;
+  const parsed = cachedShape.safeParse(fields);
   if (!parsed.success) return null;
   const { session_id: id, service_affinities: pins, ...row } = parsed.data;
   return fromRow({ id, pins, ...row });

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { createMessageSigner } from '../lib/message-signer.ts';
 import {
   applyCommand,
   type GovernanceSession,
@@ -92,10 +93,21 @@ test('an idle session refuses commands; a suspended one may wait longer', () => 
   expect(applyCommand({ ...session, state: 'suspended' }, { do: 'resume' }, 24 * hour).ok).toBe(true);
 });
 
-test('a cached session reads back complete; other text reads as null', () => {
-  expect(parseSession(serializeSession(session))).toEqual(session);
-  expect(parseSession('{"session_id":"x"}')).toBeNull();
-  expect(parseSession('nonsense')).toBeNull();
+test('a copy reads back complete; a changed, unsigned or old one reads as null', () => {
+  const signer = createMessageSigner(['a-random-key-of-at-least-32-characters'], 3_600_000);
+  const signing = { signer, now: 1_000 };
+  const copy = serializeSession(session, signing);
+  expect(parseSession(copy, signing)).toEqual(session);
+  for (const forged of [
+    copy.replace('"active"', '"completed"'),
+    copy.replace(/,"signature":"[^"]*"/, ''),
+    '{"session_id":"x"}',
+    'null',
+    'nonsense',
+  ]) {
+    expect(parseSession(forged, signing), forged).toBeNull();
+  }
+  expect(parseSession(copy, { signer, now: 3_601_000 })).toBeNull();
 });
 
 test('a session stays within its size limits', () => {

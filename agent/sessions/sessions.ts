@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { errorMessage } from '../../shared/error-message.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
+import type { MessageSigner } from '../lib/message-signer.ts';
 import { uuid7 } from '../lib/uuid7.ts';
 import { liveKeys } from '../live/keys.ts';
 import type { LiveState } from '../live/live-state.ts';
@@ -55,6 +56,7 @@ export interface Sessions {
 export interface SessionsOptions {
   store: SessionStore;
   live: LiveState;
+  copySigner: MessageSigner;
   instances: () => ReadonlyMap<string, Instance>;
   log: Logger;
   /** Only the leader expires sessions and records moves. */
@@ -65,7 +67,16 @@ export interface SessionsOptions {
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const { store, live, instances, log, isLeader = () => true, onOverrides, now = Date.now } = options;
+  const {
+    store,
+    live,
+    copySigner,
+    instances,
+    log,
+    isLeader = () => true,
+    onOverrides,
+    now = Date.now,
+  } = options;
   const keeper = createPinKeeper({
     store,
     live,
@@ -79,7 +90,7 @@ export function createSessions(options: SessionsOptions): Sessions {
   /** Losing the copy costs nothing but reads while Postgres is away. */
   async function copyToLive(session: GovernanceSession): Promise<void> {
     await live
-      .put(sessionEntries(session))
+      .put(sessionEntries(session, { signer: copySigner, now: now() }))
       .catch((error: unknown) =>
         log.debug({ error: errorMessage(error) }, 'session not copied to live state'),
       );
@@ -93,7 +104,8 @@ export function createSessions(options: SessionsOptions): Sessions {
 
   async function readCopy(id: string): Promise<GovernanceSession | null> {
     const text = await live.get(liveKeys.session(id)).catch(() => null);
-    return text === null ? null : parseSession(text);
+    const session = text === null ? null : parseSession(text, { signer: copySigner, now: now() });
+    return session?.id === id ? session : null;
   }
 
   return {

@@ -41,6 +41,8 @@ export function deriveConfig(text: string, config: Config, derivation: DeriveOpt
   set(['haproxy', 'masterSocket'], join(runFolder, 'master.sock'));
   set(['haproxy', 'file'], join(runFolder, 'haproxy.cfg'));
   if (config.haproxy.tls) set(['haproxy', 'tls', 'bind'], config.haproxy.tls.bind.map(shift));
+  // A client of the local API, such as a fuzzer, must not make the agent probe other hosts.
+  set(['registry', 'allowNetworks'], ['127.0.0.0/8', '::1/128']);
   // Other machines of the site have no part in the local stack.
   document.deleteIn(['haproxy', 'peers']);
   document.deleteIn(['haproxy', 'others']);

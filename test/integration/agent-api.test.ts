@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +16,8 @@ import { until } from '../harness/until.ts';
 vi.setConfig({ testTimeout: 120_000 });
 
 const TOKEN = 'api-test-token';
+const STEER = 'a-random-steer-token';
+const REGISTER = 'a-random-register-token';
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const folder = mkdtempSync(join(tmpdir(), 'acgs-api-'));
 const configFile = join(folder, 'acgs-lb.yaml');
@@ -73,6 +75,7 @@ async function start(): Promise<void> {
       PATH: process.env.PATH,
       TMPDIR: process.env.TMPDIR,
       ACGS_TOKEN: TOKEN,
+      ACGS_TOKENS: `oncall:steer:${STEER},gs-deploy:register/gs:${REGISTER}`,
       DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
       REDIS_URL: 'redis://127.0.0.1:1/0',
       EDGE_JWT_PUBLIC_KEYS: `e1:${spki}`,
@@ -268,11 +271,7 @@ test('a configuration is applied completely, reported line by line and saved; an
     json: { problems: [expect.stringContaining('routes'), expect.stringContaining('slowStart')] },
   });
   expect(readFileSync(configFile, 'utf8')).toBe(now);
-  const receiver =
-    '{ type: webhook, url: http://127.0.0.1:1/, headers: { authorization: credential-of-a-hook } }';
-  const next = `${now.replace('routes: [/]', 'routes: [/, /extra]').replace(/ +- \{ id: gs-2.*\n/, '')}
-alerts: { receivers: { log: { type: log }, hook: ${receiver} } }
-`;
+  const next = now.replace('routes: [/]', 'routes: [/, /extra]').replace(/ +- \{ id: gs-2.*\n/, '');
   const dry = await call('PUT', '/v1/config?dryRun=true', next);
   expect(dry.json.changes).toContain('services.gs.routes: ["/"] → ["/","/extra"]');
   expect((await call('GET', `${instances}/gs-2`)).status).toBe(200);
@@ -280,7 +279,6 @@ alerts: { receivers: { log: { type: log }, hook: ${receiver} } }
     saved: true,
     changes: dry.json.changes,
   });
-  expect(JSON.stringify((await call('GET', '/v1/config')).json)).not.toContain('credential-of-a-hook');
   expect((await call('GET', `${instances}/gs-2`)).status).toBe(404);
   expect(await state('gs-1')).toBe('up');
   expect(readFileSync(configFile, 'utf8')).toBe(next);
@@ -288,6 +286,46 @@ alerts: { receivers: { log: { type: log }, hook: ${receiver} } }
   child.kill('SIGHUP');
   // A removed and re-added instance is new: its earlier admin state is gone.
   expect(await until(async () => (await state('gs-2')) === 'up')).toBe(true);
+});
+
+test('the API sets no receiver, file or socket; only the file does', async () => {
+  const command = `alerts: { receivers: { log: { type: command, argv: [touch, ${folder}/executed] } } }\n`;
+  const moved = given.replace(`${folder}/haproxy.cfg`, `${folder}/other.cfg`);
+  for (const query of ['', '?dryRun=true']) {
+    expect(await call('PUT', `/v1/config${query}`, moved + command)).toMatchObject({
+      status: 400,
+      json: {
+        problems: [expect.stringMatching(/^alerts\.receivers: /), expect.stringMatching(/^haproxy\.file: /)],
+      },
+    });
+  }
+  expect((await call('POST', '/v1/alerts/test', {})).status).toBe(200);
+  expect(existsSync(join(folder, 'executed'))).toBe(false);
+  expect(readFileSync(configFile, 'utf8')).toBe(given);
+  const hook =
+    '{ type: webhook, url: http://127.0.0.1:1/, headers: { authorization: credential-of-a-hook } }';
+  writeFileSync(configFile, `${given}alerts: { receivers: { log: { type: log }, hook: ${hook} } }\n`);
+  child.kill('SIGHUP');
+  const shown = async () => JSON.stringify((await call('GET', '/v1/config')).json);
+  expect(await until(async () => (await shown()).includes('"hook"'))).toBe(true);
+  expect(await shown()).not.toContain('credential-of-a-hook');
+  writeFileSync(configFile, given);
+  child.kill('SIGHUP');
+  expect(await until(async () => !(await shown()).includes('"hook"'))).toBe(true);
+});
+
+test('a token with a scope does what its scope allows, and its name is in the events and the log', async () => {
+  const body = { id: 'gs-7', url: 'http://127.0.0.1:1' };
+  expect((await call('POST', instances, body, STEER)).status).toBe(403);
+  expect((await call('POST', instances, body, REGISTER)).status).toBe(201);
+  expect((await call('PUT', `${instances}/gs-7/admin`, { state: 'maint' }, REGISTER)).status).toBe(403);
+  expect((await call('PUT', `${instances}/gs-7/admin`, { state: 'maint' }, STEER)).status).toBe(200);
+  expect((await call('DELETE', `${instances}/gs-7`, undefined, REGISTER)).status).toBe(204);
+  const events = await (await fetch(`${url}/v1/events?limit=100&follow=false`)).text();
+  expect(events).toContain('"by":"gs-deploy"');
+  expect(events).toContain('"by":"oncall"');
+  const log = readFileSync(join(folder, 'log'), 'utf8');
+  for (const secret of [TOKEN, STEER, REGISTER]) expect(log).not.toContain(secret);
 });
 
 test('edge reports count only with a valid token for this site', async () => {

@@ -18,6 +18,7 @@ import { until } from '../harness/until.ts';
 vi.setConfig({ testTimeout: 300_000 });
 
 const TOKEN = 'pair-test-token';
+const INTENT_KEY = 'a-random-key-of-at-least-32-characters';
 let redis: LocalRedis;
 let edge: TestEdge;
 let origins: Origin[];
@@ -144,6 +145,7 @@ function run(folder: string, url: string): TestAgent {
       env: {
         ...process.env,
         ACGS_TOKEN: TOKEN,
+        INTENT_KEY,
         REDIS_URL: redis.url,
         // Not reachable: history, which this test does not cover, stays in the spool.
         DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',

@@ -6,6 +6,7 @@ import { type Database, openDatabase } from '../../agent/history/sql/database.ts
 import { migrate } from '../../agent/history/sql/migrate.ts';
 import { type ProblemError, problemResponse } from '../../agent/http/api/problem.ts';
 import { registerSessionRoutes } from '../../agent/http/api/routes/sessions.ts';
+import { createMessageSigner } from '../../agent/lib/message-signer.ts';
 import { createMemoryLiveState } from '../../agent/live/memory.ts';
 import { createSessions, type Sessions } from '../../agent/sessions/sessions.ts';
 import { createSessionStore } from '../../agent/sessions/store.ts';
@@ -14,6 +15,7 @@ import { eventually } from '../harness/eventually.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 const log = pino({ level: 'silent' });
+const copySigner = createMessageSigner(['a-random-key-of-at-least-32-characters'], 3_600_000);
 const instance = (service: string, id: string): Instance => ({
   id,
   service,
@@ -52,7 +54,13 @@ beforeEach(async () => {
   await database.query('TRUNCATE governance_sessions');
   instances = new Map(['gs-1', 'gs-2'].map((id) => [`gs/${id}`, instance('gs', id)]));
   const store = createSessionStore(database);
-  sessions = createSessions({ store, live, instances: () => instances, log });
+  sessions = createSessions({
+    copySigner,
+    store,
+    live,
+    instances: () => instances,
+    log,
+  });
   serve(sessions);
   return () => sessions.close();
 });
@@ -95,6 +103,7 @@ function serveTwoReaders(): Sessions {
   const bothRead = Promise.withResolvers<void>();
   let readers = 0;
   const together = createSessions({
+    copySigner,
     store: {
       ...store,
       async get(session) {
@@ -148,6 +157,7 @@ test('a pin set by an operator is published before the response', async () => {
   const other = pins.gs === 'gs-1' ? 'gs-2' : 'gs-1';
   const published: unknown[] = [];
   const publishing = createSessions({
+    copySigner,
     store: createSessionStore(database),
     live,
     instances: () => instances,
@@ -169,6 +179,7 @@ test('an instance that fails during a command moves the session once, and the re
   const seen = new Map(instances);
   const [read, moved] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const slow = createSessions({
+    copySigner,
     store: {
       ...store,
       async get(session) {
@@ -260,6 +271,7 @@ test('an agent that takes over repeats no move, and undoes none made meanwhile',
   let leads = 'a';
   const agent = (name: string) =>
     createSessions({
+      copySigner,
       store: createSessionStore(database),
       live,
       instances: () => instances,
@@ -299,6 +311,7 @@ test('the sweep expires an idle session', async () => {
   expect((await call('GET', `/v1/sessions/${id}`)).body.state).toBe('expired');
   expect((await call('GET', '/v1/sessions?state=active')).body.sessions).toEqual([]);
   const sweeping = createSessions({
+    copySigner,
     store: createSessionStore(database),
     live,
     instances: () => instances,
@@ -317,7 +330,13 @@ test('without Postgres, reads use the copy and writes get 503 with Retry-After',
   const { id } = await begin();
   const away = openDatabase('postgres://nobody@127.0.0.1:1/none', { min: 0, max: 1, idle: 1_000 });
   const store = createSessionStore(away);
-  const cut = createSessions({ store, live, instances: () => instances, log });
+  const cut = createSessions({
+    copySigner,
+    store,
+    live,
+    instances: () => instances,
+    log,
+  });
   serve(cut);
   const read = await call('GET', `/v1/sessions/${id}`);
   expect(read.response.status).toBe(200);

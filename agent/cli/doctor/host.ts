@@ -13,9 +13,9 @@ export function checkNode(version: string = process.versions.node): Finding {
 
 export function checkEnvironment({ env, config }: DoctorInput): Finding[] {
   try {
-    const { production, token } = readEnvironment(env, config);
+    const { production, tokens } = readEnvironment(env, config);
     const kind = production ? 'production' : (env.ENVIRONMENT ?? 'development');
-    if (!token)
+    if (!tokens.some(({ scope }) => scope.kind === 'admin'))
       return [
         warn(
           'environment',

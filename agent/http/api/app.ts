@@ -1,10 +1,13 @@
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
+import type { ApiToken } from '../../core/api-token.ts';
+import { auditWrites } from './audit.ts';
 import { bearerAuth, isLoopback } from './auth.ts';
 import { checkHost } from './check-host.ts';
 import type { ApiContext } from './context.ts';
 import { limitBody } from './limit-body.ts';
+import { completeDocument, SECURITY_SCHEMES } from './openapi-document.ts';
 import { ProblemError, problemResponse } from './problem.ts';
 import { registerControlRoutes } from './routes/control.ts';
 import { registerEdgeReportRoutes } from './routes/edge-reports.ts';
@@ -16,7 +19,7 @@ import { describeIssue } from './zod-errors.ts';
 
 export interface AppOptions {
   context: ApiContext;
-  token: string | undefined;
+  tokens: readonly ApiToken[];
   version: string;
   /** Adds routes of other subjects: sessions, alerts, the dashboard. */
   extend?: (app: OpenAPIHono) => void;
@@ -44,7 +47,7 @@ const requireJson: MiddlewareHandler = async ({ req }, next) => {
 };
 
 /** The agent's HTTP API. Every error is problem+json; /v1/openapi.json is generated from the routes. */
-export function createApp({ context, token, version, extend }: AppOptions): OpenAPIHono {
+export function createApp({ context, tokens, version, extend }: AppOptions): OpenAPIHono {
   const app = new OpenAPIHono({
     defaultHook: (result) => {
       if (result.success) return;
@@ -81,7 +84,7 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
   app.use(
     '/v1/*',
     bearerAuth({
-      token,
+      tokens,
       bind: context.config().agent.bind,
       addressOf: (request) => getConnInfo(request).remote.address ?? '',
       now: context.now,
@@ -94,21 +97,24 @@ export function createApp({ context, token, version, extend }: AppOptions): Open
       OTHER_BODY_PATHS.has(request.req.path) ? next() : check(request, next),
     );
   }
+  app.use('/v1/*', auditWrites(context));
   registerHealthRoutes(app, context);
   registerServiceRoutes(app, context);
   registerInstanceRoutes(app, context);
   registerEventRoutes(app, context);
   registerControlRoutes(app, context);
   registerEdgeReportRoutes(app, context);
-  app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
+  for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
+    app.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
+  }
   extend?.(app);
-  app.doc31('/v1/openapi.json', {
-    openapi: '3.1.0',
-    info: {
-      title: 'acgs-lb agent',
-      version,
-      description: 'Load balancer agent: services, instances, evidence, control',
-    },
-  });
+  const info = {
+    title: 'acgs-lb agent',
+    version,
+    description: 'Load balancer agent: services, instances, evidence, control',
+  };
+  app.get('/v1/openapi.json', (request) =>
+    request.json(completeDocument(app.getOpenAPI31Document({ openapi: '3.1.0', info }))),
+  );
   return app;
 }

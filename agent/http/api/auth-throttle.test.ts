@@ -66,7 +66,7 @@ test('a blocked address gets 429 with Retry-After even for the right token, unti
   app.use(
     '/v1/*',
     bearerAuth({
-      token: 'right',
+      tokens: [{ name: 'admin', scope: { kind: 'admin' }, secret: 'right' }],
       bind: '127.0.0.1:9400',
       now: () => now,
       onThrottled: (address) => throttled.push(address),

@@ -1,13 +1,30 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import ipaddr from 'ipaddr.js';
+import type { ApiToken } from '../../core/api-token.ts';
 import { createAuthThrottle } from './auth-throttle.ts';
 import { ProblemError } from './problem.ts';
+import { isAllowed, requiredScope, scopeName } from './scopes.ts';
 
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** Compares digests, so that the time reveals neither content nor length. */
-const timingSafeEqualText = (a: string, b: string): boolean => timingSafeEqual(digest(a), digest(b));
+declare module 'hono' {
+  interface ContextVariableMap {
+    /** The name of the token that authorised the request; undefined for a read without a token. */
+    tokenName: string | undefined;
+  }
+}
+
+/** Compares digests of all tokens, so that the time reveals neither content nor length nor which token matched. */
+function createTokenLookup(tokens: readonly ApiToken[]): (presented: string) => ApiToken | undefined {
+  const known = tokens.map((token) => ({ token, digest: digest(token.secret) }));
+  return (presented) => {
+    const wanted = digest(presented);
+    let found: ApiToken | undefined;
+    for (const each of known) if (timingSafeEqual(each.digest, wanted)) found = each.token;
+    return found;
+  };
+}
 
 /** Whether `host:port` is an address of loopback. */
 export function isLoopback(bind: string): boolean {
@@ -21,7 +38,7 @@ const OTHER_CREDENTIAL_PATHS = new Set(['/v1/edge-reports']);
 const READ_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 export interface BearerAuthOptions {
-  token: string | undefined;
+  tokens: readonly ApiToken[];
   bind: string;
   /** The address of the peer. */
   addressOf(context: Context): string;
@@ -31,20 +48,21 @@ export interface BearerAuthOptions {
 }
 
 /**
- * Requires the bearer token for every write under /v1. Reads require it too unless the API listens on loopback only, where
- * every client is on this machine. A blocked address gets 429 even with the right token, because otherwise an attacker
- * could go on guessing; an address that presented the right token recently is exempt.
+ * Requires a bearer token with the right scope for every write under /v1. Reads require one too unless the API listens on
+ * loopback only, where every client is on this machine. A blocked address gets 429 even with the right token, because
+ * otherwise an attacker could go on guessing; an address that presented the right token recently is exempt.
  */
 export function bearerAuth(options: BearerAuthOptions): MiddlewareHandler {
-  const { token } = options;
+  const { tokens } = options;
+  const findToken = createTokenLookup(tokens);
   const throttle = createAuthThrottle();
   const openReads = isLoopback(options.bind);
 
-  function authenticate(presented: string, expected: string, address: string): void {
+  function authenticate(presented: string, address: string): ApiToken {
     const now = options.now();
-    const valid = timingSafeEqualText(presented, expected);
+    const token = findToken(presented);
     const waitSeconds = throttle.retryAfterSeconds(address, now);
-    if (waitSeconds > 0 && !(valid && throttle.hasRecentSuccess(address, now))) {
+    if (waitSeconds > 0 && !(token && throttle.hasRecentSuccess(address, now))) {
       throw new ProblemError(
         429,
         'Too many attempts',
@@ -52,17 +70,18 @@ export function bearerAuth(options: BearerAuthOptions): MiddlewareHandler {
         { headers: { 'retry-after': String(waitSeconds) } },
       );
     }
-    if (!valid) {
+    if (!token) {
       if (throttle.recordFailure(address, presented, now)) options.onThrottled(address);
       throw unauthorized('the bearer token is wrong');
     }
     throttle.recordSuccess(address, now);
+    return token;
   }
 
   return async (context, next) => {
     const { method, path } = context.req;
     if (OTHER_CREDENTIAL_PATHS.has(path) || (openReads && READ_METHODS.has(method))) return next();
-    if (!token) {
+    if (tokens.length === 0) {
       throw new ProblemError(
         403,
         'Not allowed',
@@ -71,7 +90,10 @@ export function bearerAuth(options: BearerAuthOptions): MiddlewareHandler {
     }
     const presented = /^Bearer +(\S+)$/i.exec(context.req.header('authorization') ?? '')?.[1];
     if (presented === undefined) throw unauthorized('send "Authorization: Bearer <ACGS_TOKEN>"');
-    authenticate(presented, token, options.addressOf(context));
+    const token = authenticate(presented, options.addressOf(context));
+    const required = requiredScope(method, path);
+    if (!isAllowed(token.scope, required)) throw insufficientScope(token, scopeName(required));
+    context.set('tokenName', token.name);
     return next();
   };
 }
@@ -80,3 +102,16 @@ const unauthorized = (detail: string): ProblemError =>
   new ProblemError(401, 'Not authorised', detail, {
     headers: { 'www-authenticate': 'Bearer realm="acgs-lb"' },
   });
+
+/** RFC 6750 §3.1. */
+const insufficientScope = ({ name, scope }: ApiToken, required: string): ProblemError =>
+  new ProblemError(
+    403,
+    'Not allowed',
+    `the token ${name} has the scope ${scopeName(scope)}; this request needs ${required}`,
+    {
+      headers: {
+        'www-authenticate': `Bearer realm="acgs-lb", error="insufficient_scope", scope="${required}"`,
+      },
+    },
+  );

@@ -9,6 +9,14 @@ import type { Registry } from '../../registry/registry.ts';
 import type { ExplainQuery } from '../explain.ts';
 import type { RouteExplanation } from '../schemas.ts';
 
+export interface AuditRecord {
+  /** Epoch milliseconds. */
+  at: number;
+  actor: string;
+  action: string;
+  target: string;
+}
+
 /** What the API's routes need from the agent. */
 export interface ApiContext {
   config(): Config;
@@ -24,9 +32,11 @@ export interface ApiContext {
   acceptEdgeReport(report: EdgeReport): void;
   explain(query: ExplainQuery): RouteExplanation;
   /** Applies a configuration text completely, or throws an error that lists every problem. `dryRun` only checks it. */
-  reconfigure(text: string, dryRun: boolean): Promise<ReconfigureResult>;
+  reconfigure(text: string, options: { dryRun: boolean; by: string }): Promise<ReconfigureResult>;
   /** Publishes the snapshot now. Null when this agent does not publish. */
   publish(): { epoch: number; seq: number } | null;
+  /** Writes one record of the audit log, and a line of the agent's log. */
+  audit(record: AuditRecord): void;
   log: Log;
   now(): number;
 }

@@ -1,9 +1,6 @@
 import type { z } from '@hono/zod-openapi';
 import { problemSchema } from '../schemas.ts';
 
-/** What a route declares in `security` when it requires the bearer token. */
-export const BEARER = [{ bearer: [] }];
-
 export const jsonContent = <T extends z.ZodType>(schema: T, description: string) => ({
   description,
   content: { 'application/json': { schema } },

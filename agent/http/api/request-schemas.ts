@@ -1,9 +1,15 @@
 import { z } from '@hono/zod-openapi';
 import { parseDuration, parseOrigin } from '../../../shared/config/scalars.ts';
+import {
+  INSTANCE_ID,
+  MAX_MAXCONN,
+  METADATA_LENGTH,
+  PRIORITY,
+  TTL_MS,
+  WEIGHT,
+} from '../../registry/limits.ts';
 
 /** Bodies and parameters of requests. Answers are in ../schemas.ts. */
-
-const ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 const origin = z
   .string()
@@ -16,14 +22,14 @@ const origin = z
     });
     return z.NEVER;
   })
-  .openapi({ type: 'string', example: 'http://10.0.0.7:8004' });
+  .openapi({ type: 'string', example: 'http://192.0.2.7:8004' });
 
 /** `30s` or milliseconds. */
 const duration = z
   .union([z.int().positive(), z.string()])
   .transform((value, context) => {
     const ms = typeof value === 'number' ? value : parseDuration(value);
-    if (ms !== null && ms >= 1_000 && ms <= 30 * 86_400_000) return ms;
+    if (ms !== null && ms >= TTL_MS.min && ms <= TTL_MS.max) return ms;
     context.addIssue({
       code: 'custom',
       message: 'must be a duration from 1s to 30d, such as 30s or 5m, or milliseconds',
@@ -36,14 +42,19 @@ export const registrationSchema = z
   .strictObject({
     id: z
       .string()
-      .regex(ID, 'must be 1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit'),
+      .regex(
+        INSTANCE_ID,
+        'must be 1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit',
+      ),
     url: origin,
     publicUrl: origin.optional(),
-    weight: z.int().min(1).max(256).default(100),
-    priority: z.int().min(1).max(16).default(1),
-    maxconn: z.int().min(1).max(1_000_000).optional(),
+    weight: z.int().min(WEIGHT.min).max(WEIGHT.max).default(100),
+    priority: z.int().min(PRIORITY.min).max(PRIORITY.max).default(1),
+    maxconn: z.int().min(1).max(MAX_MAXCONN).optional(),
     ttl: duration.optional(),
-    metadata: z.record(z.string().max(128), z.string().max(1024)).default({}),
+    metadata: z
+      .record(z.string().max(METADATA_LENGTH.name), z.string().max(METADATA_LENGTH.value))
+      .default({}),
   })
   .openapi('Registration');
 
@@ -57,7 +68,9 @@ export const adminSchema = z
   })
   .openapi('Admin');
 
-export const weightSchema = z.strictObject({ weight: z.int().min(1).max(256) }).openapi('Weight');
+export const weightSchema = z
+  .strictObject({ weight: z.int().min(WEIGHT.min).max(WEIGHT.max) })
+  .openapi('Weight');
 
 export const serviceParam = z.object({
   service: z.string().openapi({ param: { name: 'service', in: 'path' } }),

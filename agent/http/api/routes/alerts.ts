@@ -9,6 +9,7 @@ import {
   silenceListSchema,
   silenceSchema,
 } from '../../schemas.ts';
+import { actorOf } from '../actor.ts';
 import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 
@@ -28,7 +29,9 @@ const boundedText = (max: number) =>
     .min(1)
     .max(max)
     .refine((text) => !text.includes('\0'), { error: 'must not contain U+0000' });
-const by = boundedText(200).default('api');
+const by = boundedText(200)
+  .optional()
+  .openapi({ description: 'recorded after the name of the token, unverified' });
 
 const list = createRoute({
   method: 'get',
@@ -126,7 +129,7 @@ export function registerAlertRoutes(app: OpenAPIHono, deps: AlertRouteDeps): voi
     }
     const { rule, service, reason } = body;
     return request.json(
-      alerts.addSilence({ rule, service, reason, until: now() + ms, createdBy: body.by }),
+      alerts.addSilence({ rule, service, reason, until: now() + ms, createdBy: actorOf(request, body.by) }),
       201,
     );
   });
@@ -145,7 +148,7 @@ export function registerAlertRoutes(app: OpenAPIHono, deps: AlertRouteDeps): voi
   });
   app.openapi(acknowledge, (request) => {
     const { id } = request.req.valid('param');
-    const alert = alerts.acknowledge(id, request.req.valid('json').by);
+    const alert = alerts.acknowledge(id, actorOf(request, request.req.valid('json').by));
     if (!alert) throw new ProblemError(404, 'Not found', `no firing alert "${id}"`);
     return request.json(toApiAlert(alert), 200);
   });

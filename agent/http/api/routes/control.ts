@@ -2,9 +2,10 @@ import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ConfigError } from '../../../../shared/config/load.ts';
 import { redactSecrets } from '../../../configuration/secrets.ts';
 import { configChangesSchema, explanationSchema, snapshotOrderSchema } from '../../schemas.ts';
+import { actorOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
-import { BEARER, jsonContent, problemContent } from '../openapi-helpers.ts';
+import { jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 
 const explainRoute = createRoute({
@@ -29,7 +30,6 @@ const putConfig = createRoute({
   method: 'put',
   path: '/v1/config',
   summary: 'Apply a configuration (the text of acgs-lb.yaml), completely or not at all',
-  security: BEARER,
   request: {
     query: z.object({
       dryRun: z
@@ -49,7 +49,6 @@ const publishRoute = createRoute({
   method: 'post',
   path: '/v1/publish',
   summary: 'Publish the snapshot now',
-  security: BEARER,
   responses: {
     202: jsonContent(snapshotOrderSchema, 'accepted; epoch and seq of the previous snapshot'),
     401: problemContent('no valid token'),
@@ -86,7 +85,8 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
   app.openapi(putConfig, async (request) => {
     try {
       const dryRun = request.req.valid('query').dryRun === 'true';
-      return request.json(await context.reconfigure(await request.req.text(), dryRun), 200);
+      const options = { dryRun, by: actorOf(request) };
+      return request.json(await context.reconfigure(await request.req.text(), options), 200);
     } catch (error) {
       const problems = configErrors(error);
       if (!problems) throw error;

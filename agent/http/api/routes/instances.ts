@@ -1,9 +1,9 @@
 import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
 import type { RegistryResult } from '../../../registry/result.ts';
 import { instanceSchema, toApiInstance } from '../../schemas.ts';
+import { actorOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
-import { BEARER, jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
+import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 import {
   adminSchema,
@@ -28,7 +28,6 @@ const register = createRoute({
   summary: 'Register an instance',
   description:
     'Repeating the same body changes nothing (200). A different body for the same id is a conflict (409).',
-  security: BEARER,
   request: { params: serviceParam, ...jsonBody(registrationSchema) },
   responses: {
     201: jsonContent(instanceSchema, 'registered'),
@@ -40,7 +39,6 @@ const deregister = createRoute({
   method: 'delete',
   path: '/v1/services/{service}/instances/{id}',
   summary: 'Deregister an instance',
-  security: BEARER,
   request: { params: instanceParams },
   responses: { 204: { description: 'deregistered' }, ...writeErrors },
 });
@@ -49,7 +47,6 @@ const put = <P extends string, T extends z.ZodType>(path: P, summary: string, sc
     method: 'put',
     path: `/v1/services/{service}/instances/{id}/${path}`,
     summary,
-    security: BEARER,
     request: { params: instanceParams, ...jsonBody(schema) },
     responses: { 200: jsonContent(instanceSchema, 'done'), ...writeErrors },
   });
@@ -59,7 +56,6 @@ const heartbeat = createRoute({
   method: 'put',
   path: '/v1/services/{service}/instances/{id}/heartbeat',
   summary: 'Renew a registration that has a ttl',
-  security: BEARER,
   request: { params: instanceParams },
   responses: { 200: jsonContent(instanceSchema, 'renewed'), ...errors },
 });
@@ -123,15 +119,6 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
     const { service, id } = request.req.valid('param');
     return request.json(toApiInstance(unwrapResult(registry.heartbeat(service, id)).instance), 200);
   });
-}
-
-/** The author recorded with the change. The token authorises the caller; the name is unverified. */
-function actorOf(request: Context): string {
-  const name = request.req
-    .header('x-acgs-actor')
-    ?.replace(/[^\w@.+ -]/g, '')
-    .slice(0, 64);
-  return name || 'api';
 }
 
 function unwrapResult(
