@@ -40,20 +40,20 @@ if [ -z "$node" ] || [ "$(major "$node")" -lt 24 ] || [ "${node#"$here"}" != "$n
     [ -x "$node" ] || die 'Node 24 is missing: install it, or run npm ci here first'
 fi
 
-# --- the user ------------------------------------------------------------------------------------------------------
+# --- the users: the edge is public, so it is not the agent -----------------------------------------------------------
 if [ -z "$root" ]; then
-    if ! getent passwd acgs-lb >/dev/null; then
-        useradd --system --user-group --home-dir /var/lib/acgs-lb --shell /usr/sbin/nologin acgs-lb
-        say 'created the user acgs-lb'
-    fi
+    for user in acgs-lb acgs-lb-edge; do
+        if ! getent passwd "$user" >/dev/null; then
+            useradd --system --user-group --home-dir "/var/lib/$user" --shell /usr/sbin/nologin "$user"
+            say "created the user $user"
+        fi
+    done
     # HAProxy's sockets belong to its group.
     usermod --append --groups haproxy acgs-lb
 fi
-# own OWNER FILE…: chown, except with --root.
+# own [-R] OWNER FILE…: chown, except with --root.
 own() {
-    owner=$1
-    shift
-    [ -n "$root" ] || chown "$owner" "$@"
+    [ -n "$root" ] || chown "$@"
 }
 
 # --- the program, replaced as a whole ---------------------------------------------------------------------------------
@@ -125,10 +125,17 @@ if [ ! -e "$etc/agent.env" ]; then
     umask 022
     say "wrote $etc/agent.env and edge.env with new secrets"
 fi
+# The state of an edge that earlier versions ran as the agent's user.
+if [ -d "$var/edge" ] && [ ! -e "$var-edge" ]; then
+    [ -n "$root" ] || ! systemctl --quiet is-active acgs-lb-edge 2>/dev/null || systemctl stop acgs-lb-edge
+    mv "$var/edge" "$var-edge"
+    own -R acgs-lb-edge:acgs-lb-edge "$var-edge"
+fi
 for file in acgs-lb.yaml acgs-lb.schema.json agent.env edge.env; do
     [ -e "$etc/$file" ] || continue
-    own root:acgs-lb "$etc/$file"
-    case $file in *.env) chmod 640 "$etc/$file" ;; acgs-lb.yaml) chmod 660 "$etc/$file" ;; *) chmod 644 "$etc/$file" ;; esac
+    # The keys of one are of no use to the other: systemd reads edge.env as root.
+    case $file in edge.env) own root:root "$etc/$file" ;; *) own root:acgs-lb "$etc/$file" ;; esac
+    case $file in edge.env) chmod 600 "$etc/$file" ;; agent.env) chmod 640 "$etc/$file" ;; acgs-lb.yaml) chmod 660 "$etc/$file" ;; *) chmod 644 "$etc/$file" ;; esac
 done
 
 # --- HAProxy: the agent writes its configuration ---------------------------------------------------------------------

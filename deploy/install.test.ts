@@ -43,10 +43,15 @@ test('installs, keeps changed files on an upgrade, and uninstalls completely', a
   );
   expect(version.stdout).toContain('Usage: acgs-lb');
 
+  // The edge of an earlier version kept its state in the agent's folder.
+  await mkdir(join(root, 'var/lib/acgs-lb/edge/objects'), { recursive: true });
   await appendFile(join(root, 'etc/acgs-lb/acgs-lb.yaml'), '# changed\n');
   await run(join(checkout, 'deploy/install.sh'), ['--root', root]);
   expect(await installed('etc/acgs-lb/acgs-lb.yaml')).toMatch(/# changed\n$/);
   expect(await installed('etc/acgs-lb/agent.env')).toBe(secrets);
+  expect((await stat(join(root, 'var/lib/acgs-lb-edge/objects'))).isDirectory()).toBe(true);
+  await expect(stat(join(root, 'var/lib/acgs-lb/edge'))).rejects.toThrow('ENOENT');
+  expect((await stat(join(root, 'etc/acgs-lb/edge.env'))).mode & 0o077).toBe(0);
 
   await run(join(checkout, 'deploy/uninstall.sh'), ['--root', root]);
   expect(await installed('etc/haproxy/haproxy.cfg')).toBe('# the distribution\n');
@@ -55,6 +60,24 @@ test('installs, keeps changed files on an upgrade, and uninstalls completely', a
   await expect(stat(join(root, 'etc/logrotate.d/haproxy'))).rejects.toThrow('ENOENT');
   await run(join(checkout, 'deploy/uninstall.sh'), ['--root', root, '--purge']);
   await expect(stat(join(root, 'etc/acgs-lb'))).rejects.toThrow('ENOENT');
+});
+
+test('the public edge runs as its own user, without access to the folders of the agent and of HAProxy', async () => {
+  const unit = async (name: string) => {
+    const text = await readFile(join(import.meta.dirname, `systemd/acgs-lb-${name}.service`), 'utf8');
+    return (key: string) => new RegExp(`^${key}=(.*)$`, 'm').exec(text)?.[1] ?? '';
+  };
+  const [agent, edge] = [await unit('agent'), await unit('edge')];
+  for (const key of ['User', 'Group', 'StateDirectory']) {
+    expect(edge(key), key).toBe('acgs-lb-edge');
+    expect(agent(key), key).toBe('acgs-lb');
+  }
+  expect(edge('SupplementaryGroups')).toBe('');
+  expect(edge('InaccessiblePaths').split(' ')).toEqual(
+    expect.arrayContaining(['-/etc/acgs-lb', '-/var/lib/acgs-lb', '-/run/haproxy']),
+  );
+  const script = await readFile(join(import.meta.dirname, 'install.sh'), 'utf8');
+  expect(script).toContain('for user in acgs-lb acgs-lb-edge; do');
 });
 
 test.skipIf(spawnSync('systemd-analyze', ['--version']).status !== 0)(

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Removes acgs-lb from this host and restores HAProxy's previous configuration. As root:
 #   deploy/uninstall.sh [--purge] [--root DIR]
-# Without --purge it keeps /etc/acgs-lb, /var/lib/acgs-lb and the user, for a later installation.
+# Without --purge it keeps /etc/acgs-lb, /var/lib/acgs-lb, /var/lib/acgs-lb-edge and the users, for a later installation.
 set -eu
 
 usage() { sed -n '2,4s/^# //p' "$0"; }
@@ -52,9 +52,11 @@ done
 rm -rf "$root/usr/lib/acgs-lb" "$root/usr/bin/acgs-lb" "$root/usr/share/doc/acgs-lb"
 
 if [ "$purge" = yes ]; then
-    rm -rf "$root/etc/acgs-lb" "$root/var/lib/acgs-lb"
-    if [ -z "$root" ] && getent passwd acgs-lb >/dev/null; then userdel acgs-lb; fi
+    rm -rf "$root/etc/acgs-lb" "$root/var/lib/acgs-lb" "$root/var/lib/acgs-lb-edge"
+    for user in acgs-lb acgs-lb-edge; do
+        if [ -z "$root" ] && getent passwd "$user" >/dev/null; then userdel "$user"; fi
+    done
     say 'removed acgs-lb with its configuration, secrets and state'
 else
-    say 'removed acgs-lb; kept /etc/acgs-lb, /var/lib/acgs-lb and the user acgs-lb (--purge removes them)'
+    say 'removed acgs-lb; kept /etc/acgs-lb, /var/lib/acgs-lb, /var/lib/acgs-lb-edge and the users (--purge removes them)'
 fi

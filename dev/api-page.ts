@@ -9,7 +9,7 @@ export interface OpenApiDocument {
 interface OpenApiOperation {
   summary?: string;
   description?: string;
-  security?: unknown[];
+  security?: { bearer?: string[] }[];
   parameters?: OpenApiParameter[];
   requestBody?: { content: Record<string, { schema?: OpenApiSchema }> };
   responses: Record<string, { description: string }>;
@@ -39,7 +39,8 @@ const HEAD = `# API
 The agent's HTTP API on \`agent.bind\` (127.0.0.1:9400). \`npm run docs:check -- --write\` generates
 this page from \`/v1/openapi.json\` and overwrites manual edits.
 
-Writes need \`Authorization: Bearer $ACGS_TOKEN\`. Reads under \`/v1\` need it too unless the API
+Writes need \`Authorization: Bearer $ACGS_TOKEN\`, or another token with the scope that the operation
+names ([scopes](security.md#tokens-of-the-api)). Reads under \`/v1\` need a token too unless the API
 listens on loopback only. Errors are \`application/problem+json\`. An address that guesses tokens gets
 429 with \`Retry-After\` for up to a minute ([security](security.md)).
 
@@ -59,10 +60,12 @@ export function renderApiPage(document: OpenApiDocument): string {
 
 function operationText(method: string, path: string, operation: OpenApiOperation): string {
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === 'query');
+  const scope = (operation.security ?? []).flatMap(({ bearer = [] }) => bearer)[0];
   const body = Object.values(operation.requestBody?.content ?? {})[0]?.schema;
   return [
     `## ${method.toUpperCase()} ${path}\n`,
     wrap([operation.summary, operation.description].filter(Boolean).map(sentence).join(' ')),
+    ...(scope ? [`\nScope: \`${scope}\`.`] : []),
     ...(query.length > 0 ? [`\n${wrap(`Query: ${query.map(parameterText).join(', ')}.`)}`] : []),
     ...(body ? [`\n${wrap(`Body: ${typeText(body)}.`)}`] : []),
     '\n| status | means |\n|---|---|',

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { packagesAreCurrent } from './bootstrap/packages.mjs';
-import { installCommand, missingTestTools } from './bootstrap/servers.mjs';
+import { aptScript, installCommand, missingTestTools } from './bootstrap/servers.mjs';
 
 describe('packagesAreCurrent', () => {
   let root: string;
@@ -75,5 +75,43 @@ describe('node dev/bootstrap.mjs', () => {
     expect(installCommand(['haproxy', 'postgres'])).toMatch(
       /(apt-get|dnf|yum) install -y .*haproxy postgresql/,
     );
+  });
+});
+
+describe('the installation of Debian packages', () => {
+  const install = (exitCode: number) => {
+    const root = mkdtempSync(join(tmpdir(), 'acgs-apt-'));
+    const wants = join(root, 'units/multi-user.target.wants');
+    mkdirSync(wants, { recursive: true });
+    mkdirSync(join(root, 'bin'));
+    writeFileSync(join(wants, 'ssh.service'), '');
+    const program = (name: string, text: string) => {
+      writeFileSync(join(root, 'bin', name), `#!/bin/sh\n${text}\n`);
+      chmodSync(join(root, 'bin', name), 0o755);
+    };
+    // Like dpkg: the package enables its server, unless a policy forbids only the start.
+    program('apt-get', `touch ${wants}/redis-server.service ${wants}/postgresql.service; exit ${exitCode}`);
+    program('systemctl', `echo "$@" >> ${root}/systemctl`);
+    program('deb-systemd-helper', 'exit 1');
+    program('update-rc.d', 'exit 0');
+    const script = aptScript({ policy: join(root, 'policy-rc.d'), units: join(root, 'units') });
+    const { status } = spawnSync('sh', ['-c', script, 'sh', 'redis-server', 'postgresql'], {
+      env: { PATH: `${join(root, 'bin')}:/usr/bin:/bin` },
+    });
+    const result = {
+      status,
+      enabled: readdirSync(wants),
+      policy: existsSync(join(root, 'policy-rc.d')),
+    };
+    rmSync(root, { recursive: true, force: true });
+    return result;
+  };
+
+  it('enables nothing at boot that was not enabled before', () => {
+    expect(install(0)).toEqual({ status: 0, enabled: ['ssh.service'], policy: false });
+  });
+
+  it('leaves the machine the same when it fails', () => {
+    expect(install(100)).toEqual({ status: 100, enabled: ['ssh.service'], policy: false });
   });
 });

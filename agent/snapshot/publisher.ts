@@ -27,22 +27,26 @@ export type HttpFetch = (
   },
 ) => Promise<{ status: number; headers: { get(name: string): string | null }; text(): Promise<string> }>;
 
-/** The `epoch` and `seq` of a JSON document; null when they are missing or invalid. */
+/** The `epoch` and `seq` of a JSON document from a peer; null when they are missing or invalid. */
 export function parseOrder(document: unknown): SnapshotOrder | null {
   if (typeof document !== 'object' || document === null) return null;
   const { epoch, seq } = document as { epoch?: unknown; seq?: unknown };
-  return typeof epoch === 'number' &&
-    typeof seq === 'number' &&
-    Number.isSafeInteger(epoch) &&
-    Number.isSafeInteger(seq)
-    ? { epoch, seq }
-    : null;
+  return isOrderNumber(epoch) && isOrderNumber(seq) ? { epoch, seq } : null;
 }
 
-/** Milliseconds of a Retry-After header in seconds; undefined for a missing header or an HTTP date. */
+/** Far above what an agent reaches: with a greater number from a peer no epoch would be left to claim. */
+const MAX_ORDER_NUMBER = 2 ** 52;
+
+const isOrderNumber = (value: unknown): value is number =>
+  Number.isSafeInteger(value) && typeof value === 'number' && value >= 0 && value < MAX_ORDER_NUMBER;
+
+/** A proxy in front of the edge must not stop publishing for a day. Cloudflare's own limit lasts five minutes. */
+const MAX_RETRY_AFTER_MS = 300_000;
+
+/** Milliseconds of a Retry-After header in seconds, at most five minutes; undefined for any other value. */
 export function parseRetryAfter(value: string | null): number | undefined {
-  const seconds = Number(value);
-  return value !== null && Number.isFinite(seconds) && seconds >= 0 ? seconds * 1000 : undefined;
+  if (value === null || !/^\d+$/.test(value.trim())) return undefined;
+  return Math.min(Number(value) * 1000, MAX_RETRY_AFTER_MS);
 }
 
 export const errorWithCause = (error: unknown): string => {

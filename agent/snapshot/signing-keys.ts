@@ -62,6 +62,7 @@ export function generateSiteSecrets(site: string, now: Date): SiteSecrets {
   return {
     agent: {
       ACGS_TOKEN: generateToken(),
+      INTENT_KEY: generateToken(),
       HAPROXY_STATS_USER: 'admin',
       HAPROXY_STATS_PASSWORD: generateToken(),
       SNAPSHOT_SIGNING_KEY: signing,

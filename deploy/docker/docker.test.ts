@@ -59,3 +59,11 @@ test('every long-running container restarts automatically, and the main ones hav
   expect(read('Dockerfile.haproxy')).toMatch(/^HEALTHCHECK/m);
   expect(services.haproxy_load_balancer?.image).toBe('acgs-haproxy:latest');
 });
+
+test('Redis requires a password, which the agent and the health check use', () => {
+  const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
+  const { command = [], environment } = services.redis ?? {};
+  expect(command[command.indexOf('--requirepass') + 1]).toContain('${REDIS_PASSWORD:?');
+  expect(environment?.REDISCLI_AUTH).toContain('${REDIS_PASSWORD:?');
+  expect(services.agent?.environment?.REDIS_URL).toMatch(/^redis:\/\/:\$\{REDIS_PASSWORD:\?.*\}@redis:6379/);
+});

@@ -3,4 +3,5 @@ export type TestTool = 'chromium' | 'prometheus';
 export function missingTestTools(tools?: Record<string, { find(): string | null }>): TestTool[];
 export function missingServers(options?: { embedded?: boolean }): ServerName[];
 export function findPostgres(): string | null;
+export function aptScript(options?: { policy?: string; units?: string }): string;
 export function installCommand(servers: readonly (ServerName | TestTool)[]): string | null;

@@ -75,7 +75,7 @@ export function mayInstall() {
 export async function installServers(servers) {
   const manager = packageManager();
   const names = servers.map((name) => PACKAGES[name][manager.kind]);
-  const script = manager.kind === 'apt' ? APT : `exec ${manager.program} install -y -q "$@"`;
+  const script = manager.kind === 'apt' ? aptScript() : `exec ${manager.program} install -y -q "$@"`;
   const shell = ['sh', '-c', script, 'sh', ...names];
   const [command, ...args] = isRoot() ? shell : [findProgram('sudo'), '-n', ...shell];
   const { code, output } = await runQuietly(command, args, { what: names.join(', ') });
@@ -86,17 +86,32 @@ const POLICY = '/usr/sbin/policy-rc.d';
 const POLICY_MARK = 'acgs-lb bootstrap';
 
 /**
- * Debian starts servers when it installs them, but only the programs are needed. A temporary policy-rc.d prevents the
- * start, and also restarts of running servers. Package lists are updated only when the first attempt fails.
+ * Debian starts servers when it installs them, and enables them at boot, but only the programs are needed. A temporary
+ * policy-rc.d prevents the start, and also restarts of running servers. What was not enabled before is disabled again,
+ * also when the installation fails. Package lists are updated only when the first attempt fails.
  */
-const APT = `
+export const aptScript = ({ policy = POLICY, units = '/etc/systemd/system' } = {}) => `
 set -e
 export DEBIAN_FRONTEND=noninteractive PATH="$PATH:/usr/sbin:/sbin"
-if [ ! -e ${POLICY} ]; then
-  trap 'rm -f ${POLICY}' EXIT
-  trap 'exit 130' INT TERM HUP
-  printf '#!/bin/sh\\n# ${POLICY_MARK}\\nexit 101\\n' > ${POLICY}
-  chmod 755 ${POLICY}
+enabled() { ls -d ${units}/*.wants/* 2>/dev/null || true; }
+before=$(enabled)
+own_policy=no
+finish() {
+  [ "$own_policy" = no ] || rm -f ${policy}
+  enabled | while read -r link; do
+    if printf '%s\\n' "$before" | grep -qxF "$link"; then continue; fi
+    unit=$(basename "$link")
+    systemctl --quiet disable "$unit" >/dev/null 2>&1 || deb-systemd-helper disable "$unit" >/dev/null 2>&1 || true
+    [ ! -e "/etc/init.d/\${unit%.service}" ] || update-rc.d "\${unit%.service}" disable >/dev/null 2>&1 || true
+    rm -f "$link"
+  done
+}
+trap finish EXIT
+trap 'exit 130' INT TERM HUP
+if [ ! -e ${policy} ]; then
+  own_policy=yes
+  printf '#!/bin/sh\\n# ${POLICY_MARK}\\nexit 101\\n' > ${policy}
+  chmod 755 ${policy}
 fi
 install() { apt-get -o DPkg::Lock::Timeout=120 install -y -q --no-install-recommends "$@" </dev/null; }
 if ! install "$@"; then

@@ -18,6 +18,8 @@ it('.env.example shows every variable, and a production agent refuses each sampl
         'HAPROXY_STATS_USER',
         'HAPROXY_STATS_PASSWORD',
         'ACGS_TOKEN',
+        'ACGS_TOKENS',
+        'INTENT_KEY',
       ],
       ...['SNAPSHOT_SIGNING_KEY', 'EDGE_JWT_PUBLIC_KEYS', 'EDGE_TOKEN', 'CF_API_TOKEN', 'CF_ACCOUNT_ID'],
       ...['CF_KV_NAMESPACE_ID', 'SMTP_URL', 'SLACK_WEBHOOK_URL'],

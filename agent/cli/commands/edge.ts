@@ -35,7 +35,7 @@ The client address is the address of the connection; headers cannot change it.
 
 Example:
   SITES=main FALLBACK_ORIGIN=http://10.0.0.5:8090 \\
-    acgs-lb edge --bind '*:8787' --data-dir /var/lib/acgs-lb/edge`,
+    acgs-lb edge --bind '*:8787' --data-dir /var/lib/acgs-lb-edge`,
     )
     .action(async (options: EdgeOptions) => {
       const bind = bindAddress.safeParse(options.bind);

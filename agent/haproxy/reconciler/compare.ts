@@ -24,7 +24,10 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
   const current = state.counters?.pid === poll.pid ? state : forNewWorker(state, poll);
   const traffic = computeCounterDeltas(state.counters, poll.pid, poll.stats, poll.at);
   const ownAdmin = claimAdminStates(current, desired, poll.actual);
-  const diff = diffServers(desired, poll.actual, ownAdmin);
+  const wanted = rememberWanted(state.wanted, desired, poll.actual);
+  const diff = diffServers(desired, poll.actual, ownAdmin).filter(
+    (action) => state.role === 'own' || !isForeignRemoval(action, wanted),
+  );
   const backoff =
     state.role === 'shared'
       ? applyCommandBackoff(current.commandHistory, diff, actionText, now)
@@ -47,6 +50,7 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
       phase: { name: 'applying', round },
       counters: traffic.baseline,
       requested: finishPoll(state.requested),
+      wanted,
       ownAdmin: withSentAdmin(ownAdmin, backoff.allowed),
       commandHistory: backoff.history,
       loadedSettings: loaded.settings,
@@ -69,6 +73,17 @@ function reportTraffic({ deltas, connectFailures }: CounterDeltas): ReconcilerEf
   if (connectFailures.length > 0) effects.push({ type: 'report-connect-failures', servers: connectFailures });
   return effects;
 }
+
+/** The servers that this agent has wanted since it started and that HAProxy may still have. */
+const rememberWanted = (
+  before: ReadonlySet<string>,
+  desired: DesiredServers,
+  actual: ActualServers,
+): Set<string> => new Set([...desired.keys(), ...[...before].filter((key) => actual.has(key))]);
+
+/** The server belongs to the other agent: it was registered there, and this agent has not learned of it. */
+const isForeignRemoval = (action: ServerAction, wanted: ReadonlySet<string>): boolean =>
+  action.type === 'remove' && !wanted.has(instanceKey(action.service, action.instance));
 
 /** A new worker has each server as in its files, whatever is desired by now. */
 const forNewWorker = (state: ReconcilerState, poll: HaproxyPoll): ReconcilerState => ({

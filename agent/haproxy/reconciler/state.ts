@@ -61,6 +61,8 @@ export interface ReconcilerState {
   /** Consecutive rounds with problems. */
   failures: number;
   requested: RequestedAdmin;
+  /** Servers that this agent has wanted since it started. A shared HAProxy keeps all others. */
+  wanted: ReadonlySet<string>;
   /** Admin states that this agent set, by server. */
   ownAdmin: ReadonlyMap<string, AdminState>;
   commandHistory: CommandHistory;
@@ -128,6 +130,7 @@ export function initialState(role: ReconcilerState['role']): ReconcilerState {
     problems: [],
     failures: 0,
     requested: NOTHING_REQUESTED,
+    wanted: new Set(),
     ownAdmin: new Map(),
     commandHistory: new Map(),
     counters: null,

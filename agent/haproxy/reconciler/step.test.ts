@@ -350,3 +350,19 @@ const pollOf = (haproxy: {
   writtenServers: [],
   fileError: null,
 });
+
+test('a shared HAProxy keeps servers that this agent never wanted; the own one has only the wanted ones', () => {
+  const foreign = (role: ReconcilerState['role']) => {
+    const { send, round } = machine(role);
+    send({ type: 'desired-changed', desired: new Map(), changes: [] });
+    return round();
+  };
+  expect(foreign('shared')).toEqual([]);
+  expect(foreign('own')).toEqual(['remove']);
+
+  const { want, send, round } = machine('shared');
+  want();
+  expect(round()).toEqual([]);
+  send({ type: 'desired-changed', desired: new Map(), changes: [] });
+  expect(round()).toEqual(['remove']);
+});
