@@ -67,16 +67,7 @@ export interface SessionsOptions {
 }
 
 export function createSessions(options: SessionsOptions): Sessions {
-  const {
-    store,
-    live,
-    copySigner,
-    instances,
-    log,
-    isLeader = () => true,
-    onOverrides,
-    now = Date.now,
-  } = options;
+  const { store, live, instances, log, isLeader = () => true, onOverrides, now = Date.now } = options;
   const keeper = createPinKeeper({
     store,
     live,
@@ -87,25 +78,12 @@ export function createSessions(options: SessionsOptions): Sessions {
     ...(onOverrides && { onOverrides }),
   });
 
-  /** Losing the copy costs nothing but reads while Postgres is away. */
-  async function copyToLive(session: GovernanceSession): Promise<void> {
-    await live
-      .put(sessionEntries(session, { signer: copySigner, now: now() }))
-      .catch((error: unknown) =>
-        log.debug({ error: errorMessage(error) }, 'session not copied to live state'),
-      );
-  }
+  const copies = createCopies(options);
 
   async function saved(session: GovernanceSession): Promise<GovernanceSession> {
     keeper.sessionChanged(session);
-    await copyToLive(session);
+    await copies.write(session);
     return session;
-  }
-
-  async function readCopy(id: string): Promise<GovernanceSession | null> {
-    const text = await live.get(liveKeys.session(id)).catch(() => null);
-    const session = text === null ? null : parseSession(text, { signer: copySigner, now: now() });
-    return session?.id === id ? session : null;
   }
 
   return {
@@ -119,7 +97,7 @@ export function createSessions(options: SessionsOptions): Sessions {
         const session = await store.get(id);
         return session && { session: withExpiry(session, now()), stale: false };
       } catch (error) {
-        const session = await readCopy(id);
+        const session = await copies.read(id);
         if (!session) throw error;
         return { session: withExpiry(session, now()), stale: true };
       }
@@ -134,7 +112,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (!session || !moved) return session;
       keeper.sessionChanged(session);
       keeper.instancesChanged();
-      await copyToLive(session);
+      await copies.write(session);
       return session;
     },
     async list(filter) {
@@ -148,6 +126,25 @@ export function createSessions(options: SessionsOptions): Sessions {
       if (update.changes.length > 0) keeper.instancesChanged();
     },
     close: keeper.close,
+  };
+}
+
+/** Copies of sessions in the live state. Losing one costs nothing but reads while Postgres is away. */
+function createCopies({ live, copySigner, log, now = Date.now }: SessionsOptions) {
+  const signing = () => ({ signer: copySigner, now: now() });
+  return {
+    async write(session: GovernanceSession): Promise<void> {
+      await live
+        .put(sessionEntries(session, signing()))
+        .catch((error: unknown) =>
+          log.debug({ error: errorMessage(error) }, 'session not copied to live state'),
+        );
+    },
+    async read(id: string): Promise<GovernanceSession | null> {
+      const text = await live.get(liveKeys.session(id)).catch(() => null);
+      const session = text === null ? null : parseSession(text, signing());
+      return session?.id === id ? session : null;
+    },
   };
 }
 

@@ -45,9 +45,13 @@ function complete(operation: Operation, method: string, path: string): void {
     operation.security = securityOf(method, path);
     common[401] = 'no valid token';
     common[429] = 'too many wrong tokens from this address; retry after Retry-After';
-    if (path !== '/v1/edge-reports') common[403] = 'the token lacks the scope, or the agent has no token';
   } else {
     operation.security = [];
+  }
+  if (path !== '/v1/edge-reports') {
+    common[403] = path.startsWith('/v1/')
+      ? 'Host or Origin is not allowed, or the token lacks the scope'
+      : 'Host or Origin is not allowed';
   }
   const problems = Object.entries(common).map(([status, description]) => [status, problem(description)]);
   operation.responses = { ...Object.fromEntries(problems), ...operation.responses } as Responses;

@@ -38,8 +38,10 @@ export function requiredScope(method: string, path: string): RequiredScope {
 }
 
 export function isAllowed(granted: ApiScope, required: RequiredScope): boolean {
-  if (granted.kind === 'admin' || required.kind === 'any') return true;
+  if (required.kind === 'any') return true;
   switch (granted.kind) {
+    case 'admin':
+      return true;
     case 'read':
       return required.kind === 'read';
     case 'steer':
