@@ -1,8 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { requiredScope, scopeName } from './scopes.ts';
 
-type OpenApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
-type PathItem = NonNullable<OpenApiDocument['paths']>[string];
+type ApiDocument = ReturnType<OpenAPIHono['getOpenAPI31Document']>;
+type PathItem = NonNullable<ApiDocument['paths']>[string];
 type Operation = NonNullable<PathItem['get']>;
 type Responses = NonNullable<Operation['responses']>;
 
@@ -24,7 +24,7 @@ export const SECURITY_SCHEMES = {
 } as const;
 
 /** Adds what all operations have in common: who may call them, and the errors that every request can meet. */
-export function completeDocument(document: OpenApiDocument): OpenApiDocument {
+export function completeDocument(document: ApiDocument): ApiDocument {
   for (const [path, item] of Object.entries(document.paths ?? {})) {
     for (const method of METHODS) {
       const operation = item[method];
