@@ -1,29 +1,80 @@
+import { elapsedMs } from '../elapsed.ts';
 import { mix } from '../hash.ts';
 import type { Candidate } from './candidate.ts';
 import type { Picker, PickInput, PoolMember } from './picker.ts';
+import { PointRing } from './point-ring.ts';
 
-/**
-/** A member with more than this times the average of requests in flight is skipped. */
+/** A member with more than this times its share of the requests in flight is skipped. */
 const LOAD_FACTOR = 1.25;
 
 /**
- * Rendezvous hashing with bounded load (Mirrokni, Thorup, Zadimoghaddam 2016): skips a member with more than
- * ceil(1.25 · pending / n) requests in flight, so that one hot key cannot overload its instance.
+ * Consistent hashing on a ring of points (`PointRing`) with bounded load (Mirrokni, Thorup, Zadimoghaddam 2016): skips a
+ * member with ceil(1.25 · pending · w / Σw) or more requests in flight, so that one hot key cannot overload its instance.
+ * The ring is built by the first pick: a view whose requests all go through a gateway needs none.
  */
 export function consistentHash(members: readonly PoolMember[]): Picker {
-  const place = rendezvous(members);
-  const count = members.length;
+  let built: HashPlacer | null = null;
   return (input) => {
-    const home = place(input.keyHash, input.skip);
+    built ??= new HashPlacer(members);
+    return built.pick(input);
+  };
+}
+
+class HashPlacer {
+  readonly #ring: PointRing;
+  readonly #amongRest: ReturnType<typeof rendezvous>;
+  readonly #pendingOf: (now: number) => number;
+  readonly #totalWeight: number;
+  readonly #weightOf: ReadonlyMap<Candidate, number>;
+  readonly #maxSkips: number;
+
+  constructor(members: readonly PoolMember[]) {
+    this.#ring = new PointRing(members);
+    this.#amongRest = rendezvous(members);
+    this.#pendingOf = totalPending(members);
+    this.#totalWeight = members.reduce((sum, { weight }) => sum + weight, 0);
+    this.#weightOf = new Map(members.map(({ candidate, weight }) => [candidate, weight]));
+    this.#maxSkips = 1_000 + members.length;
+  }
+
+  pick({ keyHash, skip, now }: PickInput): Candidate | null {
+    const home = this.#ring.find(keyHash);
+    if (!home) return null;
+    const isSkipped = skip(home);
     // Fast path: the bound is at least 1.
-    if (!home || home.local.pending <= 1) return home;
-    let pending = 0;
-    for (const { candidate } of members) pending += candidate.local.pending;
-    const bound = Math.ceil((LOAD_FACTOR * (pending + 1)) / count);
-    if (home.local.pending < bound) return home;
-    return (
-      place(input.keyHash, (candidate) => candidate.local.pending >= bound || input.skip(candidate)) ?? home
-    );
+    if (!isSkipped && home.local.pending <= 1) return home;
+    const perWeight = (LOAD_FACTOR * (this.#pendingOf(now) + 1)) / this.#totalWeight;
+    const isFull = (one: Candidate): boolean =>
+      one.local.pending >= Math.ceil(perWeight * (this.#weightOf.get(one) ?? 0));
+    if (!isSkipped && !isFull(home)) return home;
+    const other = this.#placeAmongRest(keyHash, (one) => skip(one) || isFull(one));
+    return other ?? (isSkipped ? this.#placeAmongRest(keyHash, skip) : home);
+  }
+
+  /** A search that meets almost only skipped members ends in a scan of all. */
+  #placeAmongRest(keyHash: number, skip: PickInput['skip']): Candidate | null {
+    const found = this.#ring.findAmongRest(keyHash, skip, this.#maxSkips);
+    return found === undefined ? this.#amongRest(keyHash, skip) : found;
+  }
+}
+
+/** Requests in flight are counted again after this time, or after one pick per 64 members. */
+const RECOUNT_MS = 100;
+const MEMBERS_PER_PICK = 64;
+
+/** The requests in flight on all members. With at most 64 members exact, else up to 100 ms old. */
+function totalPending(members: readonly PoolMember[]): (now: number) => number {
+  let total = 0;
+  let countedAt = 0;
+  let picks = 0;
+  return (now) => {
+    picks++;
+    if (picks * MEMBERS_PER_PICK < members.length && elapsedMs(countedAt, now) < RECOUNT_MS) return total;
+    picks = 0;
+    countedAt = now;
+    total = 0;
+    for (const { candidate } of members) total += candidate.local.pending;
+    return total;
   };
 }
 
