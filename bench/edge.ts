@@ -1,27 +1,22 @@
-import { type Candidate, newIsolateState, toCandidate } from '../shared/balance/candidate.ts';
-import { buildPool, pickFrom } from '../shared/balance/pool.ts';
-import type { Strategy } from '../shared/config/config.ts';
-import { hashText } from '../shared/hash.ts';
 import { SlidingLog } from '../shared/limits/sliding-log.ts';
 import type { SnapshotInstance, SnapshotRateLimit, SnapshotService } from '../shared/snapshot/snapshot.ts';
 import { type Gateway, startGateway } from './gateway.ts';
 import { type Rig, startBackend, startRig } from './rig.ts';
-import { CONNECTIONS, median, wrk } from './wrk.ts';
+import { type BenchTable, ROUNDS, tableOf } from './table.ts';
+import { CONNECTIONS, wrk } from './wrk.ts';
 
 /** The edge compared with a pass-through Worker: same workerd, same backend, same run, in alternating rounds. */
-export async function benchEdge(): Promise<void> {
+export async function benchEdge(): Promise<BenchTable[]> {
   const backend = await startBackend();
   const gateway = await startGateway(backend.url);
   const rig = await startRig(backend.url, { GATEWAY_JWT_KEY: gateway.jwtKey });
   try {
-    await throughput(rig, backend.url, gateway);
+    return [...(await throughput(rig, backend.url, gateway)), isolateLimit()];
   } finally {
     await rig.stop();
     await gateway.stop();
     await backend.stop();
   }
-  picks();
-  isolateLimit();
 }
 
 interface EdgeBenchRow {
@@ -32,7 +27,6 @@ interface EdgeBenchRow {
   gatewayMicros: number[];
 }
 
-const ROUNDS = 5;
 const SECONDS = 2;
 
 export const LIMIT: SnapshotRateLimit = {
@@ -76,7 +70,7 @@ export function service(backend: string, part: Partial<SnapshotService>): Snapsh
   };
 }
 
-async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<void> {
+async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<BenchTable[]> {
   await rig.publish({
     gateways: [gateway.url],
     services: {
@@ -110,83 +104,30 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
       row?.p99.push(result.p99);
     }
   }
-  const base = rows[0];
-  if (!base) return;
-  console.log(`\nEdge: GET, ${CONNECTIONS} connections, median of ${ROUNDS} × ${SECONDS} s`);
-  console.table(
-    rows.map(({ what, perSecond, cpuMicros, p99, gatewayMicros }) => ({
-      what,
-      'req/s': Math.round(median(perSecond)),
-      'ratio to pass-through': median(roundRatios(perSecond, base.perSecond)).toFixed(2),
-      'workerd µs/req': Math.round(median(cpuMicros)),
-      'CPU ratio': median(roundRatios(base.cpuMicros, cpuMicros)).toFixed(2),
-      'HAProxy µs/req': Math.round(median(gatewayMicros)),
-      'p99 ms': median(p99).toFixed(1),
-    })),
-  );
+  const table = (title: string, unit: string, of: keyof Omit<EdgeBenchRow, 'what'>): BenchTable =>
+    tableOf(
+      `${title}: GET, ${CONNECTIONS} connections`,
+      unit,
+      rows.map((row) => ({ what: row.what, rounds: row[of] })),
+    );
+  return [
+    table('Edge, throughput', 'requests/s', 'perSecond'),
+    table('Edge, processor time of workerd', 'µs per request', 'cpuMicros'),
+    table('Edge, p99', 'ms', 'p99'),
+    table('Edge, processor time of HAProxy', 'µs per request', 'gatewayMicros'),
+  ];
 }
 
-/** Ratios per round, so that other load on the machine affects both sides equally. */
-const roundRatios = (above: readonly number[], below: readonly number[]): number[] =>
-  above.map((value, round) => value / (below[round] ?? value));
-
-const SIZES = [2, 10, 100, 1_000, 10_000];
-const STRATEGIES: Strategy[] = [
-  'round_robin',
-  'weighted_round_robin',
-  'least_connections',
-  'least_response_time',
-  'consistent_hash',
-  'random',
-];
-
-function picks(): void {
-  console.log('\nNanoseconds per pick, mixed weights, by number of instances');
-  const rows = STRATEGIES.map((strategy) => ({
-    strategy,
-    ...Object.fromEntries(SIZES.map((size) => [size, Math.round(nanosPerPick(strategy, size))])),
-  }));
-  console.table(rows);
-}
-
-function nanosPerPick(strategy: Strategy, size: number): number {
-  const candidates: Candidate[] = Array.from({ length: size }, (_, i) =>
-    toCandidate(
-      {
-        id: `instance-${i}`,
-        url: 'http://x',
-        state: 'up',
-        reason: '',
-        since: 0,
-        weight: 50 + (i % 4) * 50,
-        latencyMs: 5 + (i % 9),
-      },
-      { service: 's', site: 'main', direct: null },
-      newIsolateState(),
-    ),
-  );
-  const pool = buildPool(candidates, { strategy, slowStart: 0, mayPanic: true }, { cursor: 0 }, 1);
-  const keys = Array.from({ length: 256 }, (_, i) => hashText(`client-${i}`));
-  const run = (times: number): number => {
-    const before = process.hrtime.bigint();
-    for (let i = 0; i < times; i++)
-      pickFrom(pool, [], { now: 1, random: Math.random, keyHash: keys[i & 255] ?? 0 });
-    return Number(process.hrtime.bigint() - before) / times;
-  };
-  const times = strategy === 'consistent_hash' ? Math.max(50, Math.round(2e6 / size)) : 200_000;
-  run(Math.min(times, 20_000));
-  return Math.min(run(times), run(times), run(times));
-}
-
-function isolateLimit(): void {
-  const limiter = new SlidingLog(20, 10_000);
+function isolateLimit(): BenchTable {
   const keys = Array.from({ length: 100_000 }, (_, i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`);
-  const started = performance.now();
-  const count = 1_000_000;
-  for (let i = 0; i < count; i++)
-    limiter.take(keys[i % keys.length] ?? '', 20, 1, 1_700_000_000_000 + i / 100);
-  const seconds = (performance.now() - started) / 1000;
-  console.log(
-    `\nLimit in one isolate, 100,000 clients: ${Math.round(count / seconds / 1000)},000 decisions per second`,
-  );
+  const decisionsPerSecond = (): number => {
+    const limiter = new SlidingLog(20, 10_000);
+    const count = 1_000_000;
+    const started = performance.now();
+    for (let i = 0; i < count; i++)
+      limiter.take(keys[i % keys.length] ?? '', 20, 1, 1_700_000_000_000 + i / 100);
+    return (count / (performance.now() - started)) * 1_000;
+  };
+  const rounds = Array.from({ length: ROUNDS }, decisionsPerSecond);
+  return tableOf('Limit in one isolate, 100,000 clients', 'decisions/s', [{ what: 'sliding log', rounds }]);
 }

@@ -46,7 +46,7 @@ function snapshot(site: string, part: Partial<Snapshot>, ids: readonly string[] 
 }
 
 const view = (snapshots: readonly Snapshot[], previous: View | null = null): View =>
-  buildView(snapshots, { previous, newPickerState: () => ({ cursor: 0 }), now: 0, directOrigin: () => null });
+  buildView(snapshots, { previous, newPickerState: () => ({ cursor: 0 }), directOrigin: () => null });
 
 const gs = (of: View) => of.services.get('gs') ?? expect.unreachable('no gs');
 
@@ -91,4 +91,10 @@ test('isolate state is kept from view to view, and dropped with its instance', (
   const without = view([snapshot('east', { seq: 3 }, ['gs-2'])], second);
   const back = view([snapshot('east', { seq: 4 }, ['gs-1'])], without);
   expect(local(back)).not.toBe(local(first));
+});
+
+test('a strategy of a newer version is an error of the snapshot, not of the requests', () => {
+  const one = snapshot('a', {}, ['gs-1']);
+  const service = { ...one.services.gs, strategy: 'best' } as unknown as Snapshot['services'][string];
+  expect(() => view([{ ...one, services: { gs: service } }])).toThrow('unknown strategy "best"');
 });

@@ -3,6 +3,7 @@ import { compileSessionPlacer, type SessionPlacer } from './affinity/session-pla
 import { type Candidate, isServing, newIsolateState, toCandidate } from './balance/candidate.ts';
 import type { PickerState } from './balance/picker.ts';
 import { buildPool, type Pool } from './balance/pool.ts';
+import { requireStrategy } from './balance/strategies.ts';
 import { FAILOVER_RULES } from './failover.ts';
 import { type CompiledRateLimit, compileRateLimit } from './limits/policy.ts';
 import { compileRoutes, type Router } from './route.ts';
@@ -49,12 +50,11 @@ export interface SiteService {
   readonly serving: boolean;
   readonly byId: ReadonlyMap<string, Candidate>;
   readonly pickerState: PickerState;
-  /** The pool at `now`; rebuilt each second while an instance is in slow start. */
+  /** The pool at `now`. Built by the first request that needs it; rebuilt each second while an instance is in slow start. */
   readonly pool: (now: number) => Pool;
 }
 
 export interface ViewOptions {
-  now: number;
   /** The view that this one replaces; isolate state and picker state are kept. */
   previous: View | null;
   newPickerState: () => PickerState;
@@ -85,6 +85,7 @@ function buildService(id: string, snapshots: readonly Snapshot[], options: ViewO
   const freshest = withService.reduce((a, b) => (b.issuedAt > a.issuedAt ? b : a));
   const policy = freshest.services[id];
   if (!policy) throw new Error(`no snapshot has service ${id}`);
+  requireStrategy(policy.strategy);
   const byKey = new Map<string, Candidate>();
   const sites = withService.map((snapshot) => siteService(snapshot, { id, policy, byKey }, options));
   const candidates = [...byKey.values()];
@@ -97,8 +98,17 @@ function buildService(id: string, snapshots: readonly Snapshot[], options: ViewO
     access: compileAccess(policy.access),
     candidates,
     byKey,
-    sessions: compileSessionPlacer(candidates),
+    sessions: lazyPlacer(candidates),
     sites,
+  };
+}
+
+/** Compiled by the first session: an isolate that sees none saves the time. */
+function lazyPlacer(candidates: readonly Candidate[]): SessionPlacer {
+  let place: SessionPlacer | null = null;
+  return (session, now, tried) => {
+    place ??= compileSessionPlacer(candidates);
+    return place(session, now, tried);
   };
 }
 
@@ -106,7 +116,7 @@ function buildService(id: string, snapshots: readonly Snapshot[], options: ViewO
 function siteService(
   snapshot: Snapshot,
   { id, policy, byKey }: { id: string; policy: SnapshotService; byKey: Map<string, Candidate> },
-  { previous, newPickerState, directOrigin, now }: ViewOptions,
+  { previous, newPickerState, directOrigin }: ViewOptions,
 ): SiteService {
   const { site } = snapshot;
   const before = previous?.services.get(id)?.sites.find((one) => one.site === site);
@@ -123,7 +133,7 @@ function siteService(
     mayPanic: !FAILOVER_RULES[policy.failover.strategy].healthyOnly,
   };
   const pickerState = before?.pickerState ?? newPickerState();
-  let pool = buildPool(candidates, poolPolicy, pickerState, now);
+  let pool: Pool | null = null;
   return {
     site,
     gateways: snapshot.gateways,
@@ -133,7 +143,7 @@ function siteService(
     byId: new Map(candidates.map((candidate) => [candidate.id, candidate])),
     pickerState,
     pool: (at) => {
-      if (at >= pool.staleAt) pool = buildPool(candidates, poolPolicy, pickerState, at);
+      if (!pool || at >= pool.staleAt) pool = buildPool(candidates, poolPolicy, pickerState, at);
       return pool;
     },
   };

@@ -74,8 +74,9 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   }
   const opened = await verifySnapshot(sealed, site, edge.settings.verifyKeys);
   if (!opened.ok) return problemResponse({ title: 'Unauthorized', status: 401, detail: opened.why });
-  const why = edge.snapshots.routingError(opened.snapshot);
-  if (why) return problemResponse({ title: 'Unprocessable Content', status: 422, detail: why });
+  const prepared = edge.snapshots.prepare(opened.snapshot);
+  if (!prepared.ok)
+    return problemResponse({ title: 'Unprocessable Content', status: 422, detail: prepared.why });
   const { epoch, seq } = opened.snapshot;
   const toKv = request.query.kv !== '0';
   const accepting = Promise.resolve(hubOf(edge, site).accept({ site, epoch, seq, sealed }, toKv));
@@ -85,7 +86,7 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   } catch (error) {
     return hubUnavailable(error);
   }
-  if (!edge.settings.kvOnly) await edge.snapshots.offer(site, sealed, 'put');
+  if (!edge.settings.kvOnly) edge.snapshots.accept(prepared, 'put');
   return Response.json({ site, epoch, seq, kv: toKv ? 'scheduled' : 'skipped' });
 });
 

@@ -51,7 +51,6 @@ export function explain(query: ExplainQuery, input: ExplainInput, now: number): 
     pins: input.pins,
   });
   const view = buildView([snapshot], {
-    now,
     previous: null,
     newPickerState: () => ({ cursor: 0 }),
     directOrigin: ({ publicUrl, url }) => publicUrl ?? url,

@@ -48,7 +48,9 @@ export function toCandidate(
   const key = place.key ?? instance.id;
   return {
     id: instance.id,
-    ...place,
+    service: place.service,
+    site: place.site,
+    direct: place.direct,
     key,
     state: instance.state,
     reason: instance.reason,

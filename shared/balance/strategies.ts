@@ -15,6 +15,11 @@ const STRATEGIES: Record<Strategy, (members: readonly PoolMember[], state: Picke
   random: weightedRandom,
 };
 
+/** Throws when a snapshot names a strategy that this version does not have. */
+export function requireStrategy(strategy: Strategy): void {
+  if (!Object.hasOwn(STRATEGIES, strategy)) throw new Error(`unknown strategy "${strategy}"`);
+}
+
 export function createPicker(strategy: Strategy, members: readonly PoolMember[], state: PickerState): Picker {
   return STRATEGIES[strategy](members, state);
 }

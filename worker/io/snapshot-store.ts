@@ -14,6 +14,15 @@ interface AcceptedSnapshot {
   readonly source: SnapshotSource;
 }
 
+/** A verified snapshot and the view built from it. */
+interface PreparedSnapshot {
+  readonly ok: true;
+  readonly snapshot: Snapshot;
+  /** The view at the time of the build. */
+  readonly base: View | null;
+  readonly view: View;
+}
+
 interface SiteState {
   /** The newest valid snapshot. Kept through every failure, however old it gets. */
   accepted: AcceptedSnapshot | null;
@@ -33,7 +42,7 @@ interface SnapshotStoreOptions {
   hub: SnapshotFetcher;
   kv: SnapshotFetcher;
   now: () => number;
-  view: Omit<ViewOptions, 'now' | 'previous'>;
+  view: Omit<ViewOptions, 'previous'>;
 }
 
 /** The snapshots in this isolate's memory, refreshed from the Hub and KV. Verifies every snapshot, whatever its source. */
@@ -113,41 +122,44 @@ export class SnapshotStore {
     const state = this.#sites.get(site);
     if (!state) return;
     const opened = await verifySnapshot(sealed, site, this.#options.settings.verifyKeys);
-    if (!opened.ok) {
-      state.lastError = `${source}: ${opened.why}`;
-      return;
-    }
-    const { snapshot } = opened;
     // Compared after the await: another request may have brought a newer one in the meantime.
-    if (state.accepted && compareSnapshotOrder(snapshot, state.accepted.snapshot) <= 0) return;
-    const built = this.#buildView(snapshot);
-    if (!built.ok) {
-      state.lastError = `${source}: ${built.why}`;
-      return;
+    if (opened.ok && !this.#isNewer(opened.snapshot)) return;
+    const built = opened.ok ? this.prepare(opened.snapshot) : opened;
+    if (built.ok) this.accept(built, source);
+    else state.lastError = `${source}: ${built.why}`;
+  }
+
+  /** Builds the view with this snapshot in place of its site's current one, or says why that is impossible. */
+  prepare(snapshot: Snapshot): PreparedSnapshot | { ok: false; why: string } {
+    const snapshots = [...this.#sites].flatMap(([site, { accepted }]) =>
+      site === snapshot.site ? [snapshot] : (accepted?.snapshot ?? []),
+    );
+    const base = this.#view;
+    try {
+      const view = buildView(snapshots, { ...this.#options.view, previous: base });
+      return { ok: true, snapshot, base, view };
+    } catch (error) {
+      return { ok: false, why: `cannot route by this snapshot: ${errorMessage(error)}` };
     }
+  }
+
+  /** Routes by a verified snapshot from now on, unless a newer one has been accepted. */
+  accept(prepared: PreparedSnapshot, source: SnapshotSource): void {
+    const { snapshot } = prepared;
+    const state = this.#sites.get(snapshot.site);
+    if (!state || !this.#isNewer(snapshot)) return;
+    // Another view may have been accepted since: its isolate state and the snapshots of its sites must be kept.
+    const built = prepared.base === this.#view ? prepared : this.prepare(snapshot);
+    if (!built.ok) return;
     state.accepted = { snapshot, source };
     state.lastError = null;
     this.#view = built.view;
     this.#logSharedIds(built.view.duplicateInstanceIds);
   }
 
-  /** Why no view can be built from the snapshot; null when one can. */
-  routingError(snapshot: Snapshot): string | null {
-    const built = this.#buildView(snapshot);
-    return built.ok ? null : built.why;
-  }
-
-  /** The view with this snapshot in place of its site's current one. */
-  #buildView(snapshot: Snapshot): { ok: true; view: View } | { ok: false; why: string } {
-    const snapshots = [...this.#sites].flatMap(([site, { accepted }]) =>
-      site === snapshot.site ? [snapshot] : (accepted?.snapshot ?? []),
-    );
-    try {
-      const options = { ...this.#options.view, previous: this.#view, now: this.#options.now() };
-      return { ok: true, view: buildView(snapshots, options) };
-    } catch (error) {
-      return { ok: false, why: `cannot route by this snapshot: ${errorMessage(error)}` };
-    }
+  #isNewer(snapshot: Snapshot): boolean {
+    const accepted = this.#sites.get(snapshot.site)?.accepted;
+    return !accepted || compareSnapshotOrder(snapshot, accepted.snapshot) > 0;
   }
 
   /** Two sites may use one instance id, but then `x-acgs-instance` and the logs are ambiguous. */

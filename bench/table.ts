@@ -1,0 +1,79 @@
+import { median } from './wrk.ts';
+
+/** One measurement: the variants of one run, compared with a named baseline of the same run. */
+export interface BenchTable {
+  title: string;
+  unit: string;
+  /** `what` of the row that the ratios refer to. */
+  baseline: string;
+  rows: BenchRow[];
+}
+
+export interface BenchRow {
+  what: string;
+  /** Median of the rounds. */
+  value: number;
+  /** Median of the ratios to the baseline, round by round. */
+  ratio: number;
+  rounds: number[];
+}
+
+type Measure = () => Promise<number> | number;
+
+export const ROUNDS = 5;
+
+/**
+ * Measures all variants in turn, round after round, so that other load on the machine affects all of them. The first
+ * variant is the baseline.
+ */
+export async function compareInterleaved(
+  title: string,
+  unit: string,
+  variants: Readonly<Record<string, Measure>>,
+  rounds = ROUNDS,
+): Promise<BenchTable> {
+  const measured = Object.entries(variants).map(([what, measure]) => ({
+    what,
+    measure,
+    values: [] as number[],
+  }));
+  for (let round = 0; round < rounds; round++) {
+    for (const one of measured) one.values.push(await one.measure());
+  }
+  return tableOf(
+    title,
+    unit,
+    measured.map(({ what, values }) => ({ what, rounds: values })),
+  );
+}
+
+/** A table of rounds that were measured in turn. The first row is the baseline. */
+export function tableOf(
+  title: string,
+  unit: string,
+  rows: readonly { what: string; rounds: number[] }[],
+): BenchTable {
+  const base = rows[0];
+  return {
+    title,
+    unit,
+    baseline: base?.what ?? '',
+    rows: rows.map(({ what, rounds }) => ({
+      what,
+      rounds,
+      value: median(rounds),
+      ratio: median(rounds.map((value, round) => value / (base?.rounds[round] ?? value))),
+    })),
+  };
+}
+
+export function printTable({ title, unit, baseline, rows }: BenchTable): void {
+  console.log(`\n${title} (${unit}, median of ${rows[0]?.rounds.length ?? 0}; ratio to ${baseline})`);
+  console.table(
+    rows.map(({ what, value, ratio }) => ({ what, [unit]: readable(value), ratio: readable(ratio) })),
+  );
+}
+
+/** Three significant digits. */
+export const readable = (value: number): number =>
+  value >= 100 ? Math.round(value) : Number(value.toPrecision(3));
