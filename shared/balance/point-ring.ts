@@ -12,7 +12,13 @@ const POINTS_PER_BUCKET = 4;
 
 type Skip = PickInput['skip'];
 
-const NONE: Skip = () => false;
+/** A search under way: the nearest member so far, and how many points of skipped members it may still meet. */
+interface Search {
+  best: number;
+  score: number;
+  readonly skip: Skip | null;
+  skipsLeft: number;
+}
 
 /**
  * Weighted multi-probe consistent hashing (Appleton and O'Reilly 2015; distances divided by weight as in Schindelhauer
@@ -83,38 +89,47 @@ export class PointRing {
 
   /** The member of a key; null when there are no members. */
   find(keyHash: number): Candidate | null {
-    return this.findAmongRest(keyHash, NONE, 0) ?? null;
+    return this.findAmongRest(keyHash, null, 0) ?? null;
   }
 
   /**
    * The member that a key would have if the skipped ones did not exist; null when all are skipped. `undefined`: the search
    * met `maxSkips` points of skipped members, so nearly all are skipped.
    */
-  findAmongRest(keyHash: number, skip: Skip, maxSkips: number): Candidate | null | undefined {
-    const points = this.#points;
-    let best: Candidate | null = null;
-    let bestScore = Number.POSITIVE_INFINITY;
-    let skips = 0;
+  findAmongRest(keyHash: number, skip: Skip | null, maxSkips: number): Candidate | null | undefined {
+    const search: Search = { best: -1, score: Number.POSITIVE_INFINITY, skip, skipsLeft: maxSkips };
     for (let probe = 0; probe < PROBES; probe++) {
-      const from = mix(keyHash + Math.imul(probe, GOLDEN));
-      let at = this.#firstBehind(from);
-      const limit = this.#maxWeight;
-      for (let seen = 0; seen < points.length; seen += 2) {
-        const distance = ((points[at] ?? 0) - from) >>> 0;
-        if (distance >= bestScore * limit) break;
-        const owner = points[at + 1] ?? 0;
-        const score = distance / (this.#weights[owner] ?? 1);
-        at = at + 2 === points.length ? 0 : at + 2;
-        if (score >= bestScore) continue;
-        const candidate = this.#candidates[owner] ?? null;
-        if (!candidate || skip === NONE || !skip(candidate)) {
-          best = candidate;
-          bestScore = score;
-        } else if (++skips >= maxSkips) return undefined;
-      }
-      if (!best) return null;
+      this.#probe(mix(keyHash + Math.imul(probe, GOLDEN)), search);
+      if (search.skipsLeft < 0) return undefined;
+      // A whole turn without a member that is not skipped.
+      if (search.best < 0) return null;
     }
-    return best;
+    return this.#candidates[search.best] ?? null;
+  }
+
+  /** Searches from a position on, until no point can have a smaller score. */
+  #probe(from: number, search: Search): void {
+    const points = this.#points;
+    let at = this.#firstBehind(from);
+    for (let seen = 0; seen < points.length; seen += 2) {
+      const distance = ((points[at] ?? 0) - from) >>> 0;
+      if (distance >= search.score * this.#maxWeight) return;
+      const owner = points[at + 1] ?? 0;
+      const score = distance / (this.#weights[owner] ?? 1);
+      if (score < search.score && !this.#isSkipped(owner, search)) {
+        search.best = owner;
+        search.score = score;
+      }
+      if (search.skipsLeft < 0) return;
+      at = at + 2 === points.length ? 0 : at + 2;
+    }
+  }
+
+  #isSkipped(owner: number, search: Search): boolean {
+    const candidate = this.#candidates[owner];
+    if (!search.skip || !candidate || !search.skip(candidate)) return false;
+    search.skipsLeft--;
+    return true;
   }
 
   /** The first point at or behind a position, as an index in `#points`. */
