@@ -10,13 +10,13 @@ const GOLDEN = 0x9e3779b9;
 /** Small, to keep the index of the buckets in the processor's cache. */
 const POINTS_PER_BUCKET = 4;
 
-type Skip = PickInput['skip'];
+type SkipMember = PickInput['skip'];
 
 /** A search under way: the nearest member so far, and how many points of skipped members it may still meet. */
 interface Search {
   best: number;
   score: number;
-  readonly skip: Skip | null;
+  readonly skip: SkipMember | null;
   skipsLeft: number;
 }
 
@@ -96,7 +96,7 @@ export class PointRing {
    * The member that a key would have if the skipped ones did not exist; null when all are skipped. `undefined`: the search
    * met `maxSkips` points of skipped members, so nearly all are skipped.
    */
-  findAmongRest(keyHash: number, skip: Skip | null, maxSkips: number): Candidate | null | undefined {
+  findAmongRest(keyHash: number, skip: SkipMember | null, maxSkips: number): Candidate | null | undefined {
     const search: Search = { best: -1, score: Number.POSITIVE_INFINITY, skip, skipsLeft: maxSkips };
     for (let probe = 0; probe < PROBES; probe++) {
       this.#probe(mix(keyHash + Math.imul(probe, GOLDEN)), search);
