@@ -125,3 +125,37 @@ test('a health change with the same reason as a state change is not repeated', (
   expect(text).not.toContain('health unknown');
   expect(text).toContain('health up → down');
 });
+
+test('a large fleet: worst first, healthy services folded, all with --all', () => {
+  const service = (id: string, states: StatusInstance['state'][]) => ({
+    ...(status([]).services[0] ?? expect.unreachable()),
+    id,
+    instances: states.map((state, index) => ({ ...instance(`${id}-${index + 1}`, state), service: id })),
+  });
+  const up = (count: number) => Array.from({ length: count }, () => 'up' as const);
+  const services = [
+    service('calm', up(1_000)),
+    service('slow', [...up(998), 'probation']),
+    service('sick', ['up', 'draining', 'down', ...up(997)]),
+    service(
+      'dead',
+      Array.from({ length: 50 }, () => 'down' as const),
+    ),
+  ];
+  const large = status([], { services });
+  const lines = formatStatus(large, terminal).split('\n');
+  expect(lines.length).toBeLessThan(40);
+  const table = lines.slice(lines.findIndex((line) => line.startsWith('SERVICE')) + 1);
+  const cells = table.map((line) => line.trim().split(/\s{2,}/));
+  expect(cells[0]?.slice(0, 3)).toEqual(['sick', 'sick-3', 'down']);
+  expect(cells[1]?.slice(0, 2)).toEqual(['sick-2', 'draining']);
+  expect(cells[2]?.slice(0, 2)).toEqual(['998 others', 'up']);
+  expect(cells[3]?.slice(0, 2)).toEqual(['dead', 'dead-1']);
+  expect(cells.find(([first]) => first === '32 more')).toEqual(['32 more', 'down']);
+  expect(cells.at(-1)?.slice(0, 3)).toEqual(['calm', 'all 1000', 'up']);
+  expect(formatStatus(large, terminal, true).split('\n').length).toBeGreaterThan(3_050);
+  const many = Array.from({ length: 500 }, (_, n) => service(`s${n}`, up(6)));
+  const folded = formatStatus(status([], { services: many }), terminal);
+  expect(folded.split('\n').length).toBeLessThan(40);
+  expect(folded).toContain('all 2880 of 480 more services');
+});

@@ -1,5 +1,6 @@
-import type { ApiChange, StatusDocument, StatusInstance, StatusService } from '../http/schemas.ts';
+import type { ApiChange, StatusDocument, StatusInstance } from '../http/schemas.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
+import { type StatusRow, statusRows } from './status-rows.ts';
 import {
   formatTable,
   replaceControlCharacters,
@@ -8,12 +9,15 @@ import {
   wrapText,
 } from './terminal.ts';
 
-/** Formats the status: the verdict, the main facts, all instances, the latest changes. */
-export function formatStatus(status: StatusDocument, terminal: Terminal): string {
+/**
+ * Formats the status: the verdict, the main facts, the instances, the latest changes. The instances of a large fleet are
+ * folded unless `all` is set.
+ */
+export function formatStatus(status: StatusDocument, terminal: Terminal, all = false): string {
   const parts = [
     wrapText(verdict(status, terminal), 2, terminal),
     factsText(status, terminal),
-    instancesText(status, terminal),
+    instancesText(status, terminal, all),
   ];
   const recent = withoutDuplicateChanges(status.changes).slice(0, 5);
   if (recent.length > 0) {
@@ -147,46 +151,38 @@ function trafficText(total: StatusDocument['total']): string {
   return `${formatNumber(perSecond, 1)}/s, errors ${formatNumber(errorPercent, 2)} %, ${latency}, ${waiting}`;
 }
 
-interface StatusRow {
-  service: StatusService;
-  instance: StatusInstance | null;
-  first: boolean;
-}
-
-function instancesText(status: StatusDocument, terminal: Terminal): string {
-  const rows: StatusRow[] = status.services.flatMap((service) =>
-    (service.instances.length > 0 ? service.instances : [null]).map((instance, index) => ({
-      service,
-      instance,
-      first: index === 0,
-    })),
-  );
+function instancesText(status: StatusDocument, terminal: Terminal, all: boolean): string {
+  const rows = statusRows(status.services, all);
   const of = (read: (instance: StatusInstance) => string) => (row: StatusRow) =>
     row.instance ? read(row.instance) : '';
+  const traffic = (read: (traffic: StatusInstance['traffic']) => string) => (row: StatusRow) => {
+    const rates = row.instance?.traffic ?? row.traffic;
+    return rates ? read(rates) : '';
+  };
   const columns: TableColumn<StatusRow>[] = [
-    { title: 'SERVICE', value: (row) => (row.first ? row.service.id : '') },
-    { title: 'INSTANCE', value: (row) => row.instance?.id ?? '(none)', shrinkFactor: 0.6, minWidth: 16 },
+    { title: 'SERVICE', value: (row) => (row.first ? row.service : '') },
+    { title: 'INSTANCE', value: (row) => row.instance?.id ?? row.label, shrinkFactor: 0.6, minWidth: 16 },
     {
       title: 'STATE',
-      value: of((instance) => instance.state),
-      style: (row) => stateStyle(row.instance?.state ?? ''),
+      value: (row) => row.instance?.state ?? row.state,
+      style: (row) => stateStyle(row.instance?.state ?? row.state),
     },
     { title: 'FOR', value: of((instance) => formatAge(status.at - instance.since)), align: 'right' },
     {
       title: 'REQ/S',
-      value: of((instance) => formatNumber(instance.traffic.perSecond, 1)),
+      value: traffic((rates) => formatNumber(rates.perSecond, 1)),
       align: 'right',
       dropPriority: 3,
     },
     {
       title: 'ERR %',
-      value: of((instance) => formatNumber(instance.traffic.errorPercent, 1)),
+      value: traffic((rates) => formatNumber(rates.errorPercent, 1)),
       align: 'right',
       dropPriority: 2,
     },
     {
       title: 'P95 MS',
-      value: of((instance) => formatNumber(instance.traffic.p95)),
+      value: traffic((rates) => formatNumber(rates.p95)),
       align: 'right',
       dropPriority: 2,
     },

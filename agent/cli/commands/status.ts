@@ -14,18 +14,22 @@ export function registerStatus(program: Command): void {
     .command('status')
     .description('show the state of the system: verdict, traffic, instances, recent changes')
     .argument('[service]', 'only this service')
+    .option('-a, --all', 'list all instances, even of a large fleet')
     .option('-w, --watch', 'refresh until Ctrl-C (with --json: one document per line)')
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb status\n  acgs-lb status gs --watch\n  acgs-lb status --json | jq .services[].id',
     )
-    .action(async (service: string | undefined, options: { watch?: boolean }, command: Command) => {
-      const context = contextOf(command);
-      if (options.watch) return watch(context, service);
-      const client = await context.client();
-      const status = selectService(await client.get('/v1/status', statusSchema), service);
-      context.print(status, () => formatStatus(status, context.terminal));
-    });
+    .action(
+      async (service: string | undefined, options: { all?: boolean; watch?: boolean }, command: Command) => {
+        const context = contextOf(command);
+        const { all = false } = options;
+        if (options.watch) return watch(context, service, all);
+        const client = await context.client();
+        const status = selectService(await client.get('/v1/status', statusSchema), service);
+        context.print(status, () => formatStatus(status, context.terminal, all));
+      },
+    );
 }
 
 function selectService(status: StatusDocument, service: string | undefined): StatusDocument {
@@ -38,7 +42,7 @@ function selectService(status: StatusDocument, service: string | undefined): Sta
   return { ...status, services, changes: status.changes.filter((change) => change.service === service) };
 }
 
-async function watch(context: CommandContext, service: string | undefined): Promise<void> {
+async function watch(context: CommandContext, service: string | undefined, all: boolean): Promise<void> {
   const client = await context.client();
   const { terminal } = context;
   // Report an unknown service or an unreachable agent before the screen changes.
@@ -49,7 +53,7 @@ async function watch(context: CommandContext, service: string | undefined): Prom
     try {
       for await (const status of statusUpdates(client, service)) {
         if (context.json) terminal.write(JSON.stringify(status));
-        else show(context, formatStatus(status, terminal));
+        else show(context, formatStatus(status, terminal, all));
       }
     } catch (error) {
       if (!canRetry) throw error;

@@ -5,6 +5,7 @@ import type { ApiToken } from '../../core/api-token.ts';
 import { auditWrites } from './audit.ts';
 import { bearerAuth, isLoopback } from './auth.ts';
 import { checkHost } from './check-host.ts';
+import { compressLarge } from './compress.ts';
 import type { ApiContext } from './context.ts';
 import { limitBody } from './limit-body.ts';
 import { completeDocument, SECURITY_SCHEMES } from './openapi-document.ts';
@@ -29,6 +30,8 @@ export interface AppOptions {
 const limitBodySize = limitBody(256);
 /** These set their own limit; the first accepts YAML. */
 const OTHER_BODY_PATHS = new Set(['/v1/config', '/v1/edge-reports']);
+/** These grow with the number of instances: megabytes for a few thousand. */
+const COMPRESSED_PATHS = ['/v1/status', '/v1/services', '/metrics'];
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
 /** CSRF protection: a page of another origin cannot send this content type without a CORS preflight. */
@@ -98,6 +101,7 @@ export function createApp({ context, tokens, version, extend }: AppOptions): Ope
     );
   }
   app.use('/v1/*', auditWrites(context));
+  for (const path of COMPRESSED_PATHS) app.use(path, compressLarge);
   registerHealthRoutes(app, context);
   registerServiceRoutes(app, context);
   registerInstanceRoutes(app, context);

@@ -1,0 +1,89 @@
+import type { StatusInstance, StatusService } from '../http/schemas.ts';
+import { plural } from './format.ts';
+
+/** A line of the table of instances: one instance, or several folded into one line. */
+export interface StatusRow {
+  service: string;
+  /** The first line of its service. */
+  first: boolean;
+  instance: StatusInstance | null;
+  /** What a folded line stands for. */
+  label: string;
+  state: string;
+  traffic: StatusInstance['traffic'] | null;
+}
+
+/** A fleet of up to this size is listed in full. */
+const LIST_ALL_UP_TO = 30;
+/** Instances with a problem that are listed, over all services. */
+const MAX_PROBLEMS = 20;
+/** Services without a problem that have a line of their own. */
+const MAX_HEALTHY_SERVICES = 20;
+const WORST_FIRST: readonly StatusInstance['state'][] = ['down', 'draining', 'probation', 'up'];
+
+const isHealthy = ({ state, admin }: StatusInstance): boolean => state === 'up' && admin === 'ready';
+const severity = (instance: StatusInstance): number => WORST_FIRST.indexOf(instance.state);
+
+/**
+ * The lines of a status. In a large fleet the services with a problem come first, with their instances worst first;
+ * healthy instances and services are folded.
+ */
+export function statusRows(services: readonly StatusService[], all: boolean): StatusRow[] {
+  const total = services.reduce((sum, { instances }) => sum + instances.length, 0);
+  if (all || total <= LIST_ALL_UP_TO) return services.flatMap(listed);
+  const worstOf = ({ instances }: StatusService): number =>
+    instances.length === 0 ? -1 : Math.min(...instances.map(severity));
+  const sick = services
+    .filter(({ instances }) => instances.length === 0 || !instances.every(isHealthy))
+    .toSorted((a, b) => worstOf(a) - worstOf(b));
+  const healthy = services.filter((service) => !sick.includes(service));
+  const rows: StatusRow[] = [];
+  let left = MAX_PROBLEMS;
+  for (const service of sick) {
+    rows.push(...problemRows(service, left));
+    left = Math.max(0, left - service.instances.filter((instance) => !isHealthy(instance)).length);
+  }
+  return [...rows, ...healthyRows(healthy)];
+}
+
+function listed(service: StatusService): StatusRow[] {
+  if (service.instances.length === 0) return [folded(service, '(none)', '', true)];
+  return service.instances.map((instance, index) => single(service, instance, index === 0));
+}
+
+/** Up to `limit` instances with a problem, then the number of further ones and of healthy ones. */
+function problemRows(service: StatusService, limit: number): StatusRow[] {
+  if (service.instances.length === 0) return [folded(service, '(none)', '', true)];
+  const problems = service.instances
+    .filter((instance) => !isHealthy(instance))
+    .toSorted((a, b) => severity(a) - severity(b));
+  const rows = problems.slice(0, limit).map((instance, index) => single(service, instance, index === 0));
+  const hidden = problems.slice(limit);
+  const healthy = service.instances.length - problems.length;
+  if (hidden.length > 0) {
+    const states = [...new Set(hidden.map(({ state }) => state))].join(', ');
+    rows.push(folded(service, `${hidden.length} more`, states, rows.length === 0));
+  }
+  if (healthy > 0) rows.push(folded(service, `${healthy} others`, 'up', rows.length === 0));
+  return rows;
+}
+
+function healthyRows(services: readonly StatusService[]): StatusRow[] {
+  const shown = services.slice(0, MAX_HEALTHY_SERVICES).map((service) => ({
+    ...folded(service, `all ${service.instances.length}`, 'up', true),
+    traffic: service.traffic,
+  }));
+  const rest = services.slice(MAX_HEALTHY_SERVICES);
+  if (rest.length === 0) return shown;
+  const count = rest.reduce((sum, { instances }) => sum + instances.length, 0);
+  const label = `all ${count} of ${plural(rest.length, 'more service')}`;
+  return [...shown, { service: '…', first: true, instance: null, label, state: 'up', traffic: null }];
+}
+
+function single({ id }: StatusService, instance: StatusInstance, first: boolean): StatusRow {
+  return { service: id, first, instance, label: '', state: '', traffic: null };
+}
+
+function folded({ id }: StatusService, label: string, state: string, first: boolean): StatusRow {
+  return { service: id, first, instance: null, label, state, traffic: null };
+}
