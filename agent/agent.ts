@@ -157,9 +157,9 @@ function createCore({ config, version, stateDir, startedAt, log }: Setup, { save
       loop.apply(result);
     },
   });
-  loop.watchRecords(({ instance, tally }, now) => {
-    const { service, id, lastProbe } = instance;
-    prober.setProbeInterval(instanceKey(service, id), probeIntervalFor(tally, lastProbe?.error, now));
+  loop.watchRecords((record, now) => {
+    const { service, id } = record.instance;
+    prober.setProbeInterval(instanceKey(service, id), probeIntervalFor(record, now));
   });
   const stateFile = createStateFile({
     stateDir,

@@ -57,7 +57,7 @@ export function service(backend: string, part: Partial<SnapshotService>): Snapsh
       maxAttempts: 3,
       retryBudget: 0.2,
       backoff: 25,
-      hedge: false,
+      hedge: true,
       class: 5,
       staleIfError: 300_000,
     },

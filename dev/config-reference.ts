@@ -64,8 +64,9 @@ restarts; every other change applies without a restart.
         ? `## defaults\n\nDefaults for every service. The keys are those under [services](#services):\n${Object.keys(
             node.properties ?? {},
           )
-            .map((name) => `\`${name}\``)
-            .join(' ')}.\n`
+            .map((name, index) => `${index > 0 && index % 6 === 0 ? '\n' : ' '}\`${name}\``)
+            .join('')
+            .trim()}.\n`
         : table(key, rows(key, node, isRequired(root, key))),
     ),
   ].join('\n')}`;

@@ -41,6 +41,8 @@ export interface EdgeRequests {
   status5xx: number;
   retries: number;
   failovers: number;
+  /** Copies of late requests. */
+  hedges: number;
   stale: number;
   shed: number;
   unavailable: number;

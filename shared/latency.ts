@@ -23,9 +23,26 @@ export function recordLatency(latency: LatencyEstimate, rttMs: number, now: numb
   latency.at = now;
 }
 
-/** The estimate at `now`, milliseconds; 0 when unknown. `baseline` is the latency in the snapshot. */
+/**
+ * The estimate now; `baseline` is the snapshot's latency, or undefined. 0 when nothing is known. Old samples fade, so
+ * that an instance that lost every comparison is tried again.
+ */
 export function currentLatency(latency: LatencyEstimate, baseline: number | undefined, now: number): number {
   if (latency.at === 0) return baseline ?? 0;
-  if (baseline === undefined) return latency.estimate;
-  return baseline + (latency.estimate - baseline) * Math.exp((latency.at - now) / TAU_MS);
+  const toward = baseline ?? 0;
+  return toward + (latency.estimate - toward) * Math.exp((latency.at - now) / TAU_MS);
+}
+
+/**
+ * A request that was cancelled after `elapsedMs` would have taken longer. Raises the estimate to that bound, and changes
+ * nothing when the estimate is higher.
+ */
+export function recordLatencyBound(
+  latency: LatencyEstimate,
+  elapsedMs: number,
+  { baseline, now }: { baseline: number | undefined; now: number },
+): void {
+  if (elapsedMs <= currentLatency(latency, baseline, now)) return;
+  latency.estimate = elapsedMs;
+  latency.at = now;
 }

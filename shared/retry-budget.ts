@@ -24,11 +24,15 @@ export class RetryBudget {
     this.#balance += this.#fraction;
   }
 
-  /** Withdraws one retry; false when the budget is empty. */
-  tryWithdraw(now: number): boolean {
+  canWithdraw(now: number): boolean {
     this.#expire(now);
     // Rounding: the sum of many fractions can be slightly below 1.
-    if (this.#balance + MIN_RETRIES_PER_SECOND * WINDOW_SECONDS < 1 - 1e-6) return false;
+    return this.#balance + MIN_RETRIES_PER_SECOND * WINDOW_SECONDS >= 1 - 1e-6;
+  }
+
+  /** Withdraws one retry; false when the budget is empty. */
+  tryWithdraw(now: number): boolean {
+    if (!this.canWithdraw(now)) return false;
     const slot = this.#second % WINDOW_SECONDS;
     this.#net[slot] = (this.#net[slot] ?? 0) - 1;
     this.#balance -= 1;

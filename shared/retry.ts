@@ -42,6 +42,11 @@ const IDEMPOTENT_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS
 export const isIdempotent = (method: string, idempotencyKey: boolean): boolean =>
   IDEMPOTENT_METHODS.has(method) || idempotencyKey;
 
+const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
+
+/** Whether two instances may process the request at the same time (RFC 9110 §9.2.1). */
+export const isSafe = (method: string): boolean => SAFE_METHODS.has(method);
+
 /** Whether the result counts as a failure of the instance: no response, or any 5xx except 501 and 505. */
 export function isFailure(result: AttemptResult): boolean {
   if (result.kind !== 'response') return true;

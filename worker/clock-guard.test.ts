@@ -56,7 +56,7 @@ test('setting the clock back an hour resets limits, ejections and gateways', asy
   expect(await taken()).toEqual([10, 1_000, 10, 10]);
   for (let i = 0; i < 5; i++) {
     gateways.onFailure('http://g', now);
-    recordFailure(local.ejection, now, 2, 2);
+    recordFailure(local.ejection, now, () => ({ serving: 2, ejected: 0, includesInstance: true }));
   }
   recordLatency(local.latency, 5, now);
   expect([gateways.isInUse('http://g', now), isEjected(local.ejection, now)]).toEqual([false, true]);

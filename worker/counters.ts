@@ -8,6 +8,8 @@ type LimitCounts = EdgeReport['limits'][number];
 export interface RequestOutcome {
   status: number;
   attempts: number;
+  /** Copies sent because an attempt was late. */
+  hedges: number;
   /** Whether the last attempt used another instance than the first. */
   moved: boolean;
   /** `limited` and `forbidden`: rejected before an instance was picked. */
@@ -70,6 +72,7 @@ export class EdgeCounters {
     else requests.status5xx++;
     if (outcome.attempts > 1) requests.retries += outcome.attempts - 1;
     if (outcome.moved) requests.failovers++;
+    requests.hedges += outcome.hedges;
     if (outcome.kind !== 'answer') requests[outcome.kind]++;
     // A rejected request takes no time: counting it would make the service look faster than it is.
     if (outcome.kind !== 'limited' && outcome.kind !== 'forbidden') addToSketch(requests.latency, outcome.ms);
@@ -126,6 +129,7 @@ const newRequests = (service: string): EdgeRequests => ({
   status5xx: 0,
   retries: 0,
   failovers: 0,
+  hedges: 0,
   stale: 0,
   shed: 0,
   unavailable: 0,

@@ -4,6 +4,7 @@ import { ClockGuard } from './clock-guard.ts';
 import { EdgeCounters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Gateways } from './gateways.ts';
+import { Hedging } from './hedging.ts';
 import { AffinityCookies } from './io/affinity-cookie.ts';
 import { withColoCache } from './io/colo-cache.ts';
 import { GatewayTokens } from './io/gateway-tokens.ts';
@@ -31,6 +32,7 @@ export interface Edge {
   readonly clockGuard: ClockGuard;
   readonly inFlight: InFlightTracker;
   readonly retryBudgets: RetryBudgets;
+  readonly hedging: Hedging;
   readonly counters: EdgeCounters;
   readonly leases: LimitLeases;
   readonly throttle: AdaptiveThrottle;
@@ -71,6 +73,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     clockGuard: new ClockGuard(),
     inFlight: new InFlightTracker(),
     retryBudgets: new RetryBudgets(),
+    hedging: new Hedging(),
     counters: new EdgeCounters(isolate, now()),
     leases: new LimitLeases(leaseRequester(env), isolate),
     throttle: new AdaptiveThrottle(),

@@ -50,5 +50,5 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const session = pinning instanceof Promise ? await pinning : pinning;
   const outcome = shedOutcome(context) ?? (await failOver(context, session));
   const answered = await answer(context, { limits, session, outcome });
-  return recordRequest(context, answered, outcome.attempts);
+  return recordRequest(context, answered, outcome);
 }

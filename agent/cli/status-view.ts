@@ -186,10 +186,16 @@ function instancesText(status: StatusDocument, terminal: Terminal, all: boolean)
       align: 'right',
       dropPriority: 2,
     },
-    { title: 'WEIGHT', value: of((instance) => String(instance.weight)), align: 'right', dropPriority: 4 },
+    { title: 'WEIGHT', value: of(formatWeight), align: 'right', dropPriority: 4 },
     { title: 'WHY', value: of((instance) => instance.reason), shrinkFactor: 1, minWidth: 16 },
   ];
   return formatTable(rows, columns, terminal);
+}
+
+/** The operator's weight, and the share of it that the agent leaves to a slow or failing instance. */
+function formatWeight({ weight, outlier, latencyShare = 1 }: StatusInstance): string {
+  const share = Math.min(outlier?.share ?? 1, latencyShare);
+  return share === 1 ? String(weight) : `${weight} × ${Math.round(share * 100)} %`;
 }
 
 export function formatChange(change: ApiChange, terminal: Terminal): string {

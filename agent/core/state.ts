@@ -21,6 +21,8 @@ export interface ProbeResult {
   timing?: { connectMs?: number; tlsMs?: number; firstByteMs?: number };
   /** Why the probe failed: "connect refused 127.0.0.1:8004", "status 503, expected 200". */
   error?: string;
+  /** The probe has waited far longer than usual and goes on waiting. Several of these prove a hang. */
+  early?: boolean;
   /** The agent's host could not make the probe (no file descriptor, no memory), so it proves nothing. */
   blind?: boolean;
 }
@@ -33,7 +35,12 @@ export interface TrafficDelta {
   instance: string;
   at: number;
   success: number;
+  /** Without an answer, or with a 5xx answer. */
   failure: number;
+  /** Of those, the ones without a complete answer: refused, reset, closed, truncated. */
+  broken?: number;
+  /** Attempts that the client gave up before the answer began; not among the failures. */
+  abandoned?: number;
   /** Calls slower than the service's `breaker.slowCall`. */
   slow: number;
   /** Latencies of single requests in milliseconds, if the source has them. */
@@ -41,6 +48,16 @@ export interface TrafficDelta {
   /** Gauges at `at`. */
   inflight?: number;
   queued?: number;
+}
+
+/** How an instance does worse than its peers. */
+export interface OutlierStatus {
+  cause: 'broken' | 'failing' | 'stalling' | 'slow';
+  /** In numbers, for people: "p50 812 ms, peers 5 ms". */
+  evidence: string;
+  /** Share of its weight that it keeps, 0–1. 0: out of service. */
+  share: number;
+  since: number;
 }
 
 /** The public state of an instance. The API, snapshot, Redis, HAProxy, and dashboard all read it. */
@@ -62,6 +79,10 @@ export interface Instance {
   /** When a drain becomes `maint`; absent: never. */
   drainDeadline?: number;
   weight: number;
+  /** Absent: it does as well as its peers. */
+  outlier?: OutlierStatus;
+  /** Share of the weight (0–1) for `least_response_time` at a gateway. Absent: 1, as fast as its peers. */
+  latencyShare?: number;
   priority: number;
   maxconn?: number;
   latencyMs: number | null;
@@ -78,7 +99,7 @@ export interface Change {
   at: number;
   service: string;
   instance: string;
-  kind: 'state' | 'health' | 'breaker' | 'admin' | 'weight' | 'registered' | 'deregistered';
+  kind: 'state' | 'health' | 'breaker' | 'outlier' | 'admin' | 'weight' | 'registered' | 'deregistered';
   from?: string;
   to?: string;
   reason: string;

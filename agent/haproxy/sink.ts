@@ -86,7 +86,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     accept({ instances, changes }: Update) {
       initial ??= new Set([...instances].filter(([, each]) => each.health === 'unknown').map(([key]) => key));
       const values = [...instances.values()];
-      desired = computeDesiredServers(values, initial);
+      desired = computeDesiredServers(values, initial, config.services, now());
       files.setInstances(values);
       fleet.update(desired, changes);
     },

@@ -9,6 +9,7 @@ const config = parseConfig(`
 version: 1
 site: { id: main }
 rateLimits: [ { name: site-wide, key: ip, limit: 50, window: 10s } ]
+defaults: { rateLimits: [ { name: per-ip, key: ip, limit: 20, window: 10s } ] }
 services:
   gs:
     routes: [/, /api/v1/governance]

@@ -76,6 +76,7 @@ export function explain(query: ExplainQuery, input: ExplainInput, now: number): 
       state: candidate.state,
       reason: candidate.reason,
       weight: candidate.weight,
+      share: candidate.share,
       priority: candidate.priority,
       sharePercent: Math.round((shares.get(candidate) ?? 0) * 1000) / 10,
       chosen: candidate === chosen,

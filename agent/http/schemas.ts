@@ -21,6 +21,15 @@ export const problemSchema = z
   })
   .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
 
+const outlierSchema = z
+  .object({
+    cause: z.enum(['broken', 'failing', 'stalling', 'slow']),
+    evidence: z.string().meta({ description: 'in numbers, against its peers' }),
+    share: z.number().meta({ description: 'share of its weight that it keeps, 0–1; 0: out of service' }),
+    since: timestamp,
+  })
+  .meta({ id: 'Outlier', description: 'an instance that does worse than its peers' });
+
 export const instanceSchema = z
   .object({
     id: z.string(),
@@ -37,6 +46,11 @@ export const instanceSchema = z
     admin: z.enum(['ready', 'drain', 'maint']),
     drainDeadline: timestamp.optional(),
     weight: z.number(),
+    outlier: outlierSchema.optional(),
+    latencyShare: z
+      .number()
+      .optional()
+      .meta({ description: 'share of its weight by its latency against its peers; absent: 1' }),
     priority: z.number(),
     maxconn: z.number().optional(),
     latencyMs: z.number().nullable(),
@@ -71,7 +85,7 @@ export const changeSchema = z
     at: timestamp,
     service: z.string(),
     instance: z.string(),
-    kind: z.enum(['state', 'health', 'breaker', 'admin', 'weight', 'registered', 'deregistered']),
+    kind: z.enum(['state', 'health', 'breaker', 'outlier', 'admin', 'weight', 'registered', 'deregistered']),
     from: z.string().optional(),
     to: z.string().optional(),
     reason: z.string(),
@@ -115,6 +129,8 @@ const instanceStatusSchema = instanceSchema
     admin: true,
     drainDeadline: true,
     weight: true,
+    outlier: true,
+    latencyShare: true,
     priority: true,
     latencyMs: true,
     inflight: true,
@@ -156,6 +172,7 @@ const edgeSummarySchema = z
         status5xx: count,
         retries: count,
         failovers: count,
+        hedges: count,
         stale: count,
         shed: count,
         unavailable: count,
@@ -228,6 +245,7 @@ export const explanationSchema = z
         state: z.string(),
         reason: z.string(),
         weight: z.number(),
+        share: z.number().meta({ description: 'share of its weight that an outlier keeps, 0–1' }),
         priority: z.number(),
         sharePercent: z
           .number()

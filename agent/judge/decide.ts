@@ -2,6 +2,7 @@ import { elapsedMs } from '../../shared/elapsed.ts';
 import type { InstanceState } from '../../shared/snapshot/snapshot.ts';
 import { suppressedUntil } from './flap.ts';
 import type { InstanceRecord } from './instance-record.ts';
+import { outlierReason } from './outlier/outlier.ts';
 
 export interface Verdict {
   state: InstanceState;
@@ -37,7 +38,7 @@ function automaticVerdict(
   record: InstanceRecord,
   { now, slowStartMs, isLastServing }: DecisionContext,
 ): Verdict {
-  const { tally, breaker, flap, provedAt } = record;
+  const { tally, breaker, flap, outlier, provedAt, instance } = record;
   const downUnlessLast = (reason: string): Verdict =>
     tally.health === 'up' && isLastServing()
       ? { state: 'probation', reason: `${reason}; kept in service, no other instance is up` }
@@ -46,6 +47,8 @@ function automaticVerdict(
   if (breaker.state === 'open')
     return downUnlessLast(`breaker open: ${breaker.why}; trial at ${clock(breaker.until)}`);
   if (tally.health !== 'up') return { state: 'down', reason: tally.because };
+  if (outlier.state === 'ejected')
+    return downUnlessLast(`outlier: ${outlierReason(outlier)}; back at ${clock(outlier.until)}`);
   if (flap.heldSince !== null)
     return downUnlessLast(`flapping: held down after ${flap.falls} falls${until(suppressedUntil(flap))}`);
   if (breaker.state === 'half_open') {
@@ -53,6 +56,10 @@ function automaticVerdict(
   }
   if (provedAt !== null && elapsedMs(provedAt, now) < slowStartMs) {
     return { state: 'probation', reason: `${tally.because}; slow start${until(provedAt + slowStartMs)}` };
+  }
+  if (instance.outlier && outlier.state === 'reduced') {
+    const share = Math.round(instance.outlier.share * 100);
+    return { state: 'up', reason: `${outlierReason(instance.outlier)}; gets ${share} % of its share` };
   }
   return { state: 'up', reason: tally.because };
 }

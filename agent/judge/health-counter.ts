@@ -62,6 +62,15 @@ function countFailure(counter: HealthCounter, probe: ProbeResult, fall: number):
   return { ...counter, because };
 }
 
+/** The verdict of a hang, which does not wait for whole probe timeouts. */
+export const hungCounter = (counter: HealthCounter, because: string, now: number): HealthCounter => ({
+  ...counter,
+  health: 'down',
+  passes: 0,
+  since: now,
+  because,
+});
+
 /** Whether the next probes may change `health`; they are then sent at the fast interval. */
 export function isUndecided(counter: HealthCounter): boolean {
   if (counter.health === 'unknown') return true;

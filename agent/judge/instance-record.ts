@@ -3,6 +3,9 @@ import type { InstanceSource, StepResult } from '../core/judge-event.ts';
 import type { Instance } from '../core/state.ts';
 import { type Flap, noFlaps } from './flap.ts';
 import { type HealthCounter, newHealthCounter } from './health-counter.ts';
+import { type EvidenceWindow, NO_EVIDENCE } from './outlier/evidence.ts';
+import { normalOutlier, type Outlier } from './outlier/outlier.ts';
+import { NO_PROGRESS, type Progress, type Suspicion } from './suspicion.ts';
 
 /** Everything the judge knows about one instance: its public state and the inputs of the decision. Immutable. */
 export interface InstanceRecord {
@@ -18,6 +21,16 @@ export interface InstanceRecord {
   readonly known: boolean;
   /** When traffic last measured the latency; without traffic, probes measure it. */
   readonly measuredAt: number;
+  /** Traffic of the last seconds, to compare the instance with its peers. */
+  readonly evidence: EvidenceWindow;
+  readonly outlier: Outlier;
+  /** When it was last compared, epoch ms. */
+  readonly comparedAt: number;
+  readonly progress: Progress;
+  /** Requests are stuck: probe it now. */
+  readonly stuck: boolean;
+  /** Null: nothing suggests a hang. */
+  readonly suspicion: Suspicion | null;
   /** Response times of the last passed probes in milliseconds, without connecting; newest last. */
   readonly probeTimes: readonly number[];
 }
@@ -58,8 +71,21 @@ export function newRecord(source: InstanceSource, known: boolean, now: number): 
     known,
     measuredAt: 0,
     probeTimes: [],
+    ...newTrafficState(now),
   };
 }
+
+/** What is known from traffic. It is not saved: a restarted agent waits for new evidence. */
+export const newTrafficState = (
+  now: number,
+): Pick<InstanceRecord, 'evidence' | 'outlier' | 'comparedAt' | 'progress' | 'stuck' | 'suspicion'> => ({
+  evidence: NO_EVIDENCE,
+  outlier: normalOutlier(now),
+  comparedAt: now,
+  progress: NO_PROGRESS,
+  stuck: false,
+  suspicion: null,
+});
 
 /**
  * Replaces the source of an instance. Its state stays, unless the address changed: then it starts as a new instance. An

@@ -2,8 +2,18 @@ import { closedBreaker, recordCalls } from '../../shared/breaker.ts';
 import type { ServiceConfig } from '../../shared/config/config.ts';
 import type { AdminState, ProbeResult, TrafficDelta } from '../core/state.ts';
 import { recordFall } from './flap.ts';
-import { countProbe } from './health-counter.ts';
+import { countProbe, hungCounter } from './health-counter.ts';
 import type { InstanceRecord } from './instance-record.ts';
+import { addEvidence, NO_EVIDENCE } from './outlier/evidence.ts';
+import { recovered } from './outlier/outlier.ts';
+import {
+  addLateProbe,
+  advanceProgress,
+  afterPass,
+  isStuck,
+  type Suspicion,
+  stuckSince,
+} from './suspicion.ts';
 
 /** How evidence and commands change a record. `decide` derives the state from the result. */
 
@@ -37,6 +47,7 @@ export function afterProbe(
   policy: ServiceConfig,
 ): InstanceRecord {
   if (probe.blind) return { ...record, instance: { ...record.instance, lastProbe: probe } };
+  if (probe.early) return afterLateProbe(record, probe);
   const counter = countProbe(record.tally, probe, policy.health);
   if (counter === record.tally) return record;
   const probeTimes = probe.ok
@@ -46,6 +57,9 @@ export function afterProbe(
   const latencyMs = usesProbes ? median(probeTimes) : record.instance.latencyMs;
   const next = {
     ...record,
+    suspicion: probe.ok ? null : record.suspicion,
+    progress: probe.ok ? afterPass(record.progress, probe.at) : record.progress,
+    stuck: probe.ok ? false : record.stuck,
     tally: counter,
     probeTimes,
     instance: { ...record.instance, lastProbe: probe, latencyMs },
@@ -57,7 +71,37 @@ export function afterProbe(
   }
   // A rise starts over: failures before it no longer count.
   const servedBeforeStart = record.known && record.tally.health === 'unknown';
-  return { ...next, breaker: closedBreaker(), provedAt: servedBeforeStart ? null : probe.at, known: false };
+  return {
+    ...next,
+    breaker: closedBreaker(),
+    provedAt: servedBeforeStart ? null : probe.at,
+    known: false,
+    evidence: NO_EVIDENCE,
+    outlier: recovered(record.outlier, probe.at),
+  };
+}
+
+/** Whether it hangs is decided afterwards, because it depends on its peers. */
+function afterLateProbe(record: InstanceRecord, probe: ProbeResult): InstanceRecord {
+  const startedAt = probe.at - probe.latencyMs;
+  // A probe that started before the newest answer proves nothing.
+  if (record.tally.health !== 'up' || startedAt < record.tally.newest) return record;
+  const suspicion = addLateProbe(record.suspicion, startedAt, stuckSince(record.progress));
+  return { ...record, suspicion, instance: { ...record.instance, lastProbe: probe } };
+}
+
+export function withHang(record: InstanceRecord, suspicion: Suspicion, now: number): InstanceRecord {
+  const { inflight } = record.progress;
+  const requests = inflight > 0 ? `, ${inflight} requests in flight` : '';
+  const seconds = ((now - suspicion.since) / 1_000).toFixed(1);
+  const because = `hung: no answer for ${seconds} s to ${suspicion.lateProbes} probes${requests}`;
+  return {
+    ...record,
+    tally: hungCounter(record.tally, because, now),
+    flap: recordFall(record.flap, now),
+    provedAt: null,
+    suspicion: null,
+  };
 }
 
 export function afterTraffic(
@@ -76,8 +120,19 @@ export function afterTraffic(
   };
   const { latencyMs, inflight, queued } = record.instance;
   const mean = delta.latency?.count ? delta.latency.sum / delta.latency.count : null;
+  const { broken = 0, abandoned = 0 } = delta;
+  const evidence = { calls, failures: delta.failure, broken, abandoned, latency: delta.latency ?? null };
+  const isEvidence = calls + abandoned > 0 || evidence.latency !== null;
+  const progress = advanceProgress(
+    record.progress,
+    { inflight: delta.inflight ?? inflight, answered: calls > 0, abandoned: abandoned > 0 },
+    now,
+  );
   return {
     ...record,
+    progress,
+    stuck: isStuck(progress, latencyMs, now),
+    evidence: isEvidence ? addEvidence(record.evidence, evidence, now) : record.evidence,
     breaker: recordCalls(record.breaker, counts, policy.breaker, now),
     measuredAt: mean === null ? record.measuredAt : now,
     instance: {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import type { InstanceSource } from '../core/judge-event.ts';
 import { instanceKey } from '../core/state.ts';
-import { type InstanceRecord, withSource } from './instance-record.ts';
+import { type InstanceRecord, newTrafficState, withSource } from './instance-record.ts';
 
 /** The saved part of a record, from which a restarted agent resumes. */
 const count = z.number().nonnegative();
@@ -64,12 +64,12 @@ const savedRecordSchema = z.object({
 
 /** Records by `service/instance`; entries that cannot be used are left out. */
 export function parseSavedRecords(raw: readonly unknown[]): Map<string, InstanceRecord> {
-  const records = raw.map(parseSavedRecord).filter((record) => record !== null);
+  const records = raw.map((one) => parseSavedRecord(one)).filter((record) => record !== null);
   return new Map(records.map((record) => [instanceKey(record.source.service, record.source.id), record]));
 }
 
 /** The saved record, or null if it cannot be used. */
-export function parseSavedRecord(raw: unknown): InstanceRecord | null {
+export function parseSavedRecord(raw: unknown, now = 0): InstanceRecord | null {
   const parsed = savedRecordSchema.safeParse(raw);
   if (!parsed.success) return null;
   const { source, instance, tally, ...rest } = parsed.data;
@@ -85,6 +85,7 @@ export function parseSavedRecord(raw: unknown): InstanceRecord | null {
     source: instanceSource,
     measuredAt: 0,
     probeTimes: [],
+    ...newTrafficState(now),
     tally: { ...tally, passes: 0, failures: 0, newest: 0 },
     instance: {
       id: instanceSource.id,

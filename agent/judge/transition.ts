@@ -1,11 +1,12 @@
 import { advanceBreaker } from '../../shared/breaker.ts';
 import { isLastServing } from '../../shared/serving.ts';
 import type { Reason, ServicePolicies, StepResult } from '../core/judge-event.ts';
-import type { Change } from '../core/state.ts';
+import type { Change, Instance } from '../core/state.ts';
 import { createChange } from './change.ts';
 import { decide } from './decide.ts';
 import { updateSuppression } from './flap.ts';
 import { emptyResult, type InstanceRecord } from './instance-record.ts';
+import { outlierReason } from './outlier/outlier.ts';
 
 export type InstanceRecords = ReadonlyMap<string, InstanceRecord>;
 
@@ -71,9 +72,15 @@ function changesBetween(
   compare('weight', String(old.weight), String(instance.weight), reason ?? { reason: 'weight changed' });
   compare('health', old.health, instance.health, { reason: after.tally.because });
   compare('breaker', old.breaker, instance.breaker, { reason: breakerReason(after) });
+  compare('outlier', shareText(old), shareText(instance), { reason: outlierChangeReason(after) });
   compare('state', old.state, instance.state, { reason: instance.reason });
   return changes;
 }
+
+const shareText = ({ outlier }: Instance): string => `${Math.round((outlier?.share ?? 1) * 100)} %`;
+
+const outlierChangeReason = ({ instance: { outlier } }: InstanceRecord): string =>
+  outlier ? outlierReason(outlier) : 'does as well as its peers';
 
 function breakerReason({ breaker }: InstanceRecord): string {
   if (breaker.state === 'open') return breaker.why;

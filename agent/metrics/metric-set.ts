@@ -73,6 +73,11 @@ function instanceMetrics({ counter, gauge }: MetricFactory) {
     inflight: gauge('acgs_instance_inflight', 'Requests in flight.', INSTANCE),
     queued: gauge('acgs_instance_queued', 'Requests waiting for a connection.', INSTANCE),
     weight: gauge('acgs_instance_weight', 'Configured weight.', INSTANCE),
+    share: gauge(
+      'acgs_instance_share',
+      'Share of its weight that an instance gets; below 1 for an outlier.',
+      INSTANCE,
+    ),
     changes: counter('acgs_changes_total', 'Changes of instances, by kind.', ['service', 'kind']),
     probes: counter('acgs_probes_total', 'Active probes, by result.', [...INSTANCE, 'result']),
     probeDuration: createSketchHistogram(
@@ -129,6 +134,9 @@ function edgeMetrics({ counter, gauge }: MetricFactory) {
       LATENCY,
     ),
     edgeRetries: counter('acgs_edge_retries_total', 'Attempts after the first.', ['service']),
+    edgeHedges: counter('acgs_edge_hedges_total', 'Copies of late requests sent to another instance.', [
+      'service',
+    ]),
     edgeStale: counter(
       'acgs_edge_stale_answers_total',
       'Stale responses from the cache, sent because no instance responded.',

@@ -133,6 +133,7 @@ test('exports the figures of edge reports', async () => {
         status5xx: 1,
         retries: 2,
         failovers: 1,
+        hedges: 0,
         stale: 0,
         shed: 0,
         unavailable: 0,

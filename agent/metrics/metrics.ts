@@ -88,7 +88,8 @@ function removeGone(set: MetricSet, known: ReadonlySet<string>, now: Update['ins
     if (now.has(key)) continue;
     const [service = '', ...rest] = key.split('/');
     const labels = { service, instance: rest.join('/') };
-    for (const gauge of [set.breaker, set.health, set.inflight, set.queued, set.weight]) gauge.remove(labels);
+    for (const gauge of [set.breaker, set.health, set.inflight, set.queued, set.weight, set.share])
+      gauge.remove(labels);
     for (const state of STATES) set.state.remove({ ...labels, state });
     for (const admin of ADMIN) set.admin.remove({ ...labels, admin });
     for (const status of ['success', 'failure']) set.requests.remove({ ...labels, status });
@@ -105,6 +106,7 @@ function showInstance(set: MetricSet, instance: Instance): void {
   set.inflight.set(labels, instance.inflight);
   set.queued.set(labels, instance.queued);
   set.weight.set(labels, instance.weight);
+  set.share.set(labels, Math.min(instance.outlier?.share ?? 1, instance.latencyShare ?? 1));
   for (const state of STATES) set.state.set({ ...labels, state }, instance.state === state ? 1 : 0);
   for (const admin of ADMIN) set.admin.set({ ...labels, admin }, instance.admin === admin ? 1 : 0);
   // Both counters start at zero: a counter that appears with its first failure has no rate for that failure.
@@ -134,6 +136,7 @@ function addEdgeReport(set: MetricSet, report: EdgeReport): void {
     set.edgeRequests.inc({ service, code: '4xx' }, seen.status4xx);
     set.edgeRequests.inc({ service, code: '5xx' }, seen.status5xx);
     set.edgeRetries.inc({ service }, seen.retries);
+    set.edgeHedges.inc({ service }, seen.hedges);
     set.failovers.inc({ service, kind: 'request' }, seen.failovers);
     set.edgeStale.inc({ service }, seen.stale);
     set.edgeShed.inc({ service }, seen.shed);

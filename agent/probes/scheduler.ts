@@ -4,6 +4,7 @@ import type { ProbeResult } from '../core/state.ts';
 import { isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
 import { type ProbeInterval, probeIntervalMs } from './interval.ts';
+import { addPassTime, isOwnDelay, lateAfterMs } from './lateness.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 import { createTcpProbe } from './tcp.ts';
 
@@ -37,6 +38,8 @@ interface ScheduledTarget {
   due: number;
   timer: NodeJS.Timeout | undefined;
   running: number;
+  /** Durations of the last passed probes, milliseconds. */
+  passTimes: readonly number[];
   lastHint: number;
   hintGap: number;
 }
@@ -114,7 +117,7 @@ class ProbeScheduler implements Prober {
     const entry = this.#entries.get(key);
     if (!entry || entry.interval === interval) return;
     entry.interval = interval;
-    entry.due = nextDue(entry, this.#now(), this.#random());
+    entry.due = interval === 'urgent' ? this.#now() : nextDue(entry, this.#now(), this.#random());
     this.#arm(entry);
   }
 
@@ -147,6 +150,7 @@ class ProbeScheduler implements Prober {
       due: this.#now() + (index / Math.max(1, batch)) * spread,
       timer: undefined,
       running: 0,
+      passTimes: [],
       lastHint: 0,
       hintGap: MIN_HINT_GAP_MS,
     };
@@ -191,9 +195,12 @@ class ProbeScheduler implements Prober {
     const { target } = entry;
     entry.running++;
     this.#counters.started++;
+    const lateTimer = this.#watchForLateness(entry);
     const observation = await entry.probe.run();
+    clearTimeout(lateTimer);
     entry.running--;
-    if (!observation.ok) this.#counters.failed++;
+    if (observation.ok) entry.passTimes = addPassTime(entry.passTimes, observation.latencyMs);
+    else this.#counters.failed++;
     if (this.#entries.get(target.key) !== entry) return;
     this.#onResult({
       kind: 'probe',
@@ -203,6 +210,28 @@ class ProbeScheduler implements Prober {
       ...observation,
       ...(isLocalShortage(observation.error) && { blind: true }),
     });
+  }
+
+  /** Reports a probe that takes far longer than usual, while it goes on. */
+  #watchForLateness(entry: ScheduledTarget): NodeJS.Timeout | undefined {
+    const { target, passTimes } = entry;
+    const lateMs = lateAfterMs(passTimes, target.check.timeout);
+    if (lateMs === null) return undefined;
+    const startedAt = performance.now();
+    return setTimeout(() => {
+      const latencyMs = performance.now() - startedAt;
+      if (isOwnDelay(latencyMs, lateMs) || this.#entries.get(target.key) !== entry) return;
+      this.#onResult({
+        kind: 'probe',
+        service: target.service,
+        instance: target.instance,
+        at: this.#now(),
+        ok: false,
+        early: true,
+        latencyMs,
+        error: `no answer within ${Math.round(lateMs)} ms`,
+      });
+    }, lateMs);
   }
 }
 

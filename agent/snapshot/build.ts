@@ -81,7 +81,7 @@ function serviceSection(
 
 function instanceEntry(instance: Instance): SnapshotInstance {
   const { id, url, publicUrl, state, reason, breaker, weight, priority } = instance;
-  const { admin, latencyMs, inflight, since, servingSince } = instance;
+  const { admin, latencyMs, inflight, since, servingSince, outlier } = instance;
   return {
     id,
     url,
@@ -90,6 +90,7 @@ function instanceEntry(instance: Instance): SnapshotInstance {
     reason,
     ...(breaker === 'closed' ? {} : { breaker }),
     ...(weight === 100 ? {} : { weight }),
+    ...(outlier && outlier.share > 0 ? { share: outlier.share } : {}),
     ...(priority === 1 ? {} : { priority }),
     ...(latencyMs === null ? {} : { latencyMs }),
     ...(inflight === 0 ? {} : { inflight }),

@@ -34,7 +34,15 @@ export interface SnapshotSink extends Sink {
 }
 
 /** Kinds of change that the edge must see at once. `health` changes no routing unless `state` changes too. */
-const URGENT_CHANGES = new Set(['state', 'admin', 'weight', 'breaker', 'registered', 'deregistered']);
+const URGENT_CHANGES = new Set([
+  'state',
+  'admin',
+  'weight',
+  'breaker',
+  'outlier',
+  'registered',
+  'deregistered',
+]);
 const DOWN_AFTER_FAILURES = 5;
 
 /** Publishes the snapshot: stepPublishSchedule decides when, createPublication does it. */

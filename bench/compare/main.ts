@@ -33,8 +33,8 @@ const HELP = `npm run compare -- [options]
 const PEERS: readonly Peer[] = [haproxyGuide, haproxyTuned, nginx, caddy];
 const WARM_UP_MS = 4_000;
 const COOL_DOWN_MS = 5_000;
-/** Long enough for every contender to take its instances back before the next fault. */
-const RECOVERY_MS = 14_000;
+/** After this time the health checks of every contender have passed. */
+const SETTLE_MS = 8_000;
 
 interface Contender {
   readonly id: string;
@@ -152,29 +152,32 @@ async function runFault(fault: Fault, contender: Contender, options: CompareOpti
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
-  const folder = mkdtempSync(join(tmpdir(), 'acgs-compare-'));
-  const contenders = await startContenders(options, folder);
   const rows: ComparisonRow[] = [];
+  for (const fault of options.faults) {
+    const results = await compareUnder(fault, options);
+    if (results.length === 0) process.stderr.write(`${fault.title}: needs root and iproute2, left out\n`);
+    rows.push(...results);
+    process.stdout.write(`\n${comparisonTable(results)}\n`);
+  }
+  if (options.json)
+    writeFileSync(options.json, `${JSON.stringify({ options: describe(options), rows }, null, 2)}\n`);
+  if (options.page) await comparisonPage(rows, describe(options));
+}
+
+/** All contenders under one fault, started for it alone: what one fault leaves behind must not decide the next. */
+async function compareUnder(fault: Fault, options: CompareOptions): Promise<ComparisonRow[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-compare-'));
+  const contenders = await startContenders({ ...options, faults: [fault] }, folder);
   try {
-    // Health checks of every contender have passed by then.
-    await sleep(RECOVERY_MS);
-    for (const [index, fault] of options.faults.entries()) {
-      if (index > 0) await sleep(RECOVERY_MS);
-      const of = contenders.filter(({ host }) => !fault.needsNamespace || host);
-      if (of.length === 0) process.stderr.write(`${fault.title}: needs root and iproute2, left out\n`);
-      const results = await Promise.all(of.map((contender) => runFault(fault, contender, options)));
-      rows.push(...results);
-      process.stdout.write(`\n${comparisonTable(results)}\n`);
-    }
+    await sleep(SETTLE_MS);
+    const able = contenders.filter(({ host }) => !fault.needsNamespace || host);
+    return await Promise.all(able.map((contender) => runFault(fault, contender, options)));
   } finally {
     await Promise.all(contenders.map(({ peer }) => peer.stop()));
     await Promise.all(contenders.map(({ fleet }) => fleet.stop()));
     for (const { host } of contenders) host?.remove();
     rmSync(folder, { recursive: true, force: true });
   }
-  if (options.json)
-    writeFileSync(options.json, `${JSON.stringify({ options: describe(options), rows }, null, 2)}\n`);
-  if (options.page) await comparisonPage(rows, describe(options));
 }
 
 const describe = ({ instances, durationMs, rate, postShare }: CompareOptions) => ({

@@ -1,4 +1,4 @@
-import { type Ejection, newEjection } from '../ejection.ts';
+import { type Ejection, isEjected, newEjection, type ServingCount } from '../ejection.ts';
 import { hashText } from '../hash.ts';
 import { type LatencyEstimate, newLatencyEstimate } from '../latency.ts';
 import { isServingState } from '../serving.ts';
@@ -31,6 +31,8 @@ export interface Candidate {
   readonly reason: string;
   readonly breaker: BreakerState;
   readonly weight: number;
+  /** 0–1: what an outlier keeps of its weight. */
+  readonly share: number;
   readonly priority: number;
   readonly since: number;
   readonly servingSince: number;
@@ -56,6 +58,7 @@ export function toCandidate(
     reason: instance.reason,
     breaker: instance.breaker ?? 'closed',
     weight: instance.weight ?? 100,
+    share: instance.share ?? 1,
     priority: instance.priority ?? 1,
     since: instance.since,
     servingSince: instance.servingSince ?? instance.since,
@@ -68,3 +71,13 @@ export function toCandidate(
 
 /** Whether new sessions may start on the instance. */
 export const isServing = ({ state }: Candidate): boolean => isServingState(state);
+
+/** For the ejection of `failed`. Instances that the snapshot or an operator has taken out are in no count. */
+export function countServing(candidates: readonly Candidate[], failed: Candidate, now: number): ServingCount {
+  const serving = candidates.filter((one) => isServing(one) && one.admin === 'ready');
+  return {
+    serving: serving.length,
+    ejected: serving.filter(({ local }) => isEjected(local.ejection, now)).length,
+    includesInstance: serving.includes(failed),
+  };
+}

@@ -83,7 +83,9 @@ test('probation: starts at a tenth and grows; a half-open breaker stays at a ten
 test('skips draining and tried instances; picks ejected ones last', () => {
   const [a, b] = [one('a'), one('b')];
   const pool = buildPool([a, b, one('c', { state: 'draining' })], POLICY, { cursor: 0 }, NOW);
-  for (let i = 0; i < EJECTION.consecutiveFailures; i++) recordFailure(a.local.ejection, NOW, 2, 2);
+  for (let i = 0; i < EJECTION.consecutiveFailures; i++) {
+    recordFailure(a.local.ejection, NOW, () => ({ serving: 2, ejected: 0, includesInstance: true }));
+  }
   const input = { now: NOW, random: seeded(7), keyHash: 0 };
   for (let i = 0; i < 20; i++) expect(pickFrom(pool, [], input)?.candidate).toBe(b);
   expect(pickFrom(pool, [b], input)).toEqual({ candidate: a, why: 'ejected' });

@@ -60,7 +60,7 @@ export function buildPool(
     used = Math.min(1, used + part);
     const members = candidatesOfLevel.filter(isServing).map((candidate) => {
       const share = slowStartShare(candidate, policy.slowStart, now);
-      return { candidate, share, weight: candidate.weight * share };
+      return { candidate, share, weight: candidate.weight * share * candidate.share };
     });
     return { priority, upTo: used, members, pick: createPicker(policy.strategy, members, state) };
   });
@@ -71,7 +71,11 @@ export function buildPool(
 const SMALLEST_SHARE = 0.1;
 
 /** Envoy's slow start with aggression 1: max(10 %, t / window). A half-open breaker stays at the smallest share. */
-export function slowStartShare(candidate: Candidate, windowMs: number, now: number): number {
+export function slowStartShare(
+  candidate: Pick<Candidate, 'state' | 'breaker' | 'since'>,
+  windowMs: number,
+  now: number,
+): number {
   if (candidate.state !== 'probation') return 1;
   if (candidate.breaker === 'half_open') return SMALLEST_SHARE;
   if (windowMs <= 0) return 1;

@@ -1,57 +1,57 @@
 import { currentLatency } from '../latency.ts';
 import type { Candidate } from './candidate.ts';
-import type { Picker, PickInput, PoolMember } from './picker.ts';
+import type { Picker, PoolMember } from './picker.ts';
 import { weightedDraw } from './random.ts';
 
-/** Whether to take the second of two drawn candidates instead of the first. */
-type Prefer = (second: Candidate, first: Candidate, input: PickInput) => boolean;
+/** Lower is better. `weight` is the effective weight: the operator's, times slow-start and outlier share. */
+type Score = (candidate: Candidate, weight: number, now: number) => number;
+
+/** Scores closer than this count as equal, so that noise does not decide and weights keep their meaning. */
+const TIE_RATIO = 1.25;
 
 /**
- * Power of two choices: draws two candidates by weight and takes the better one. Taking the best of all would send every
- * isolate to the same instance, because all have the same snapshot.
+ * Power of two choices (Mitzenmacher): draws two *different* members in proportion to their effective weight; the one with
+ * the lower score wins, the first drawn wins a tie. Never the best of all members: every isolate sees the same snapshot
+ * and would herd onto the same instance. Never in proportion to the scores: a hung instance would keep its share.
  */
-function powerOfTwo(members: readonly PoolMember[], prefer: Prefer): Picker {
+function powerOfTwo(members: readonly PoolMember[], score: Score): Picker {
   const draw = weightedDraw(members);
-  const pair = members.length === 2 ? { a: members[0]?.candidate, b: members[1]?.candidate } : null;
+  if (members.length < 2) return draw;
+  const weights = new Map(members.map(({ candidate, weight }) => [candidate, weight]));
   return (input) => {
     const first = draw(input);
-    if (!first || members.length === 1) return first;
-    // With two members, the second is the other one.
-    const second = pair ? (first === pair.a ? pair.b : pair.a) : draw(input);
-    if (!second || second === first || (pair && input.skip(second))) return first;
-    return prefer(second, first, input) ? second : first;
+    if (!first) return null;
+    const second = draw({ ...input, skip: (candidate) => candidate === first || input.skip(candidate) });
+    if (!second) return first;
+    const scoreOf = (candidate: Candidate): number =>
+      score(candidate, weights.get(candidate) ?? candidate.weight, input.now);
+    return scoreOf(second) * TIE_RATIO < scoreOf(first) ? second : first;
   };
 }
 
-/** Score with requests in flight but no latency at all: the instance may hang (Finagle's penalty). */
+/** No sample and no measurement, but requests are waiting: the instance may be hung (Finagle's penalty). */
 const PENALTY_MS = 60_000;
 /** Differences below this are noise. */
 const NOISE_MS = 5;
-/** Without own samples, only latency above this counts: a first probe is slow because it opens a connection. */
+/** While this isolate has no sample, a latency from the snapshot counts only above this: a cold probe proves little. */
 const TRUSTED_ABOVE_MS = 50;
+const FULL_WEIGHT = 100;
 
-/** `latency · (pending + 1)`, with the peak EWMA latency and pending requests per 100 units of weight. */
-function responseTimeScore(candidate: Candidate, now: number): number {
-  const { local } = candidate;
-  const known = currentLatency(local.latency, candidate.latencyMs, now);
-  if (known === 0) return local.pending === 0 ? NOISE_MS : PENALTY_MS + local.pending;
+/** `latency × (pending + 1)`, the latency a peak EWMA; pending requests count per unit of weight. */
+function responseTimeScore({ local, latencyMs }: Candidate, weight: number, now: number): number {
+  const known = currentLatency(local.latency, latencyMs, now);
+  const load = (local.pending * FULL_WEIGHT) / weight + 1;
+  if (known === 0) return local.pending === 0 ? NOISE_MS : PENALTY_MS * load;
   const latency = local.latency.at === 0 ? known - TRUSTED_ABOVE_MS : known;
-  return Math.max(latency, NOISE_MS) * ((local.pending * 100) / candidate.weight + 1);
+  return Math.max(latency, NOISE_MS) * load;
 }
 
-/**
- * Picks one of the two in inverse proportion to their scores. Always taking the lower score would send nothing to the
- * slower one, so the isolate would not notice when it becomes faster.
- */
 export const leastResponseTime = (members: readonly PoolMember[]): Picker =>
-  powerOfTwo(members, (second, first, { now, random }) => {
-    const firstScore = responseTimeScore(first, now);
-    return random() * (firstScore + responseTimeScore(second, now)) < firstScore;
-  });
+  powerOfTwo(members, responseTimeScore);
 
-/** Fewest requests in flight from this isolate per unit of weight; the first drawn on a tie. */
+/** Fewest requests in flight from this isolate, per unit of weight. */
 export const leastConnections = (members: readonly PoolMember[]): Picker =>
-  powerOfTwo(
-    members,
-    (second, first) => second.local.pending * first.weight < first.local.pending * second.weight,
-  );
+  powerOfTwo(members, ({ local }, weight) => (local.pending * FULL_WEIGHT) / weight + TIE_BREAK);
+
+/** Makes two idle members tie: 0 × TIE_RATIO would never be less than 0, and 1 must still lose to 0. */
+const TIE_BREAK = 0.01;

@@ -24,6 +24,7 @@ function candidate(id: string, part: Partial<Candidate> = {}): Candidate {
     reason: '',
     breaker: 'closed',
     weight: 100,
+    share: 1,
     priority: 1,
     since: 0,
     servingSince: 0,
@@ -150,19 +151,55 @@ test('least_connections avoids the busy member', () => {
   expect(share).toBeLessThan(0.13);
 });
 
-test('least_response_time: equal members get equal shares, a slower one less, but some', () => {
+test('least_response_time: equals share; the faster of two always wins until its advantage has aged', () => {
   const slow = candidate('slow');
   const fast = candidate('fast');
   recordLatency(slow.local.latency, 100, NOW);
   recordLatency(fast.local.latency, 10, NOW);
-  const [slowShare = 0] = shares('least_response_time', [member(slow), member(fast)], 20_000);
-  expect(slowShare).toBeGreaterThan(0.05);
-  expect(slowShare).toBeLessThan(0.13);
+  expect(shares('least_response_time', [member(slow), member(fast)], 1_000)[0]).toBe(0);
   const twins = [candidate('a', { latencyMs: 2 }), candidate('b', { latencyMs: 4 })].map((one) =>
     member(one),
   );
   expect(shares('least_response_time', twins, 20_000)[0]).toBeCloseTo(0.5, 1);
+  const pick = createPicker('least_response_time', [member(slow), member(fast)], { cursor: 0 });
+  const picked = new Set<string>();
+  const random = seeded(7);
+  for (let second = 0; second < 60; second++) {
+    const now = NOW + second * 1_000;
+    const one = pick({ now, random, keyHash: 0, skip: () => false });
+    if (one) recordLatency(one.local.latency, 10, now);
+    if (one) picked.add(one.id);
+  }
+  expect(picked).toEqual(new Set(['slow', 'fast']));
 });
+
+test.each<Strategy>(['least_response_time', 'least_connections', 'random', 'weighted_round_robin'])(
+  '%s: of exactly two members weight, slow start and half-open share are honoured',
+  (strategy) => {
+    const light = shares(
+      strategy,
+      [member(candidate('light', { weight: 10 })), member(candidate('heavy'))],
+      20_000,
+    );
+    expect(light[0]).toBeCloseTo(10 / 110, 2);
+    const young = shares(strategy, [member(candidate('young'), 0.1), member(candidate('old'))], 20_000);
+    expect(young[0]).toBeCloseTo(0.1 / 1.1, 2);
+  },
+);
+
+test.each<Strategy>(['least_response_time', 'least_connections'])(
+  '%s: two different members are drawn, so of any number only the last choice can be a hung one',
+  (strategy) => {
+    for (const count of [2, 3, 10]) {
+      const hung = candidate('hung', { latencyMs: 5 });
+      hung.local.pending = 20;
+      const others = Array.from({ length: count - 1 }, (_, i) =>
+        member(candidate(`ok-${i}`, { latencyMs: 5 })),
+      );
+      expect(shares(strategy, [member(hung), ...others], 2_000)[0]).toBe(0);
+    }
+  },
+);
 
 test('least_response_time: a slow first probe does not keep an instance from its first requests', () => {
   let reachedBoth = 0;

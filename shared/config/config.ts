@@ -37,6 +37,8 @@ type Filled<T> = { [K in keyof T]-?: NonNullable<T[K]> };
 export type BreakerPolicy = Filled<Group<'breaker'>>;
 type FailoverPolicy = Filled<Group<'failover'>>;
 type AffinityPolicy = Filled<Omit<Group<'affinity'>, 'header'>> & Pick<Group<'affinity'>, 'header'>;
+/** When an instance counts as worse than its peers. Times in milliseconds, shares 0–1. */
+export type OutlierPolicy = Filled<Exclude<NonNullable<ConfigFile['defaults']['outlier']>, 'off'>>;
 
 /** One service with every default filled in. Times in milliseconds. */
 export interface ServiceConfig {
@@ -53,6 +55,8 @@ export interface ServiceConfig {
   strategy: Strategy;
   health: HealthCheck;
   breaker: BreakerPolicy;
+  /** Null: instances are not compared. */
+  outlier: OutlierPolicy | null;
   failover: FailoverPolicy;
   affinity: AffinityPolicy;
   rateLimits: RateLimitConfig[];
@@ -89,6 +93,7 @@ export function fillDefaults(file: ConfigFile): Config {
         strategy: service.strategy ?? defaults.strategy ?? BUILT_IN.strategy,
         health: fillHealth(defaults.health, service.health),
         breaker: { ...BUILT_IN.breaker, slowCall, ...group('breaker') } as BreakerPolicy,
+        outlier: fillOutlier(defaults.outlier, service.outlier),
         failover: { ...BUILT_IN.failover, ...group('failover') } as FailoverPolicy,
         affinity: { ...BUILT_IN.affinity, ...group('affinity') } as AffinityPolicy,
         rateLimits: service.rateLimits ?? defaults.rateLimits ?? [],
@@ -105,6 +110,15 @@ export function fillDefaults(file: ConfigFile): Config {
   );
   const toAll = { severities: [...SEVERITIES], to: Object.keys(alerts.receivers) };
   return { ...rest, services: byName, alerts: { ...alerts, routes: alerts.routes ?? [toAll] } };
+}
+
+type OutlierSection = ConfigFile['defaults']['outlier'];
+
+function fillOutlier(defaults: OutlierSection, service: OutlierSection): OutlierPolicy | null {
+  const section = service ?? defaults;
+  if (section === 'off') return null;
+  const inherited = defaults === 'off' ? {} : defaults;
+  return { ...BUILT_IN.outlier, ...inherited, ...section } as OutlierPolicy;
 }
 
 function fillHealth(defaults: HealthSection | undefined, service: HealthSection | undefined): HealthCheck {

@@ -7,10 +7,9 @@ const socketPath = z.string().max(97).regex(/^\//, 'an absolute path of at most 
 /** The `haproxy` section. Defaults are the values of the guide. */
 export const haproxySection = z.strictObject({
   /** Only algorithms that accept weights and servers at run time. */
-  balance: z
-    .enum(['roundrobin', 'leastconn', 'source', 'uri', 'random'])
-    .default('roundrobin')
-    .meta({ title: 'Algorithm for requests that name no instance' }),
+  balance: z.enum(['roundrobin', 'leastconn', 'source', 'uri', 'random']).optional().meta({
+    title: "Algorithm for requests that name no instance; default: the one of the service's strategy",
+  }),
   maxconn: positiveInt
     .max(1_000_000)
     .default(4096)

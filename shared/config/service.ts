@@ -110,6 +110,25 @@ const breaker = z.strictObject({
   }),
 });
 
+const outlier = z.union([
+  z.literal('off'),
+  z.strictObject({
+    slowRatio: z
+      .number()
+      .min(1.5)
+      .max(100)
+      .optional()
+      .meta({ title: "Slow: this many times the peers' latency, and at least slowBy above it" }),
+    slowBy: duration.optional().meta({ title: "Slow: at least this much above the peers' latency" }),
+    failureRate: percentage
+      .optional()
+      .meta({ title: "Failing: at least this share of failed calls, and five times the peers' share" }),
+    minShare: percentage
+      .optional()
+      .meta({ title: 'Share of its traffic that an outlier keeps, so that it can prove its recovery' }),
+  }),
+]);
+
 const failover = z.strictObject({
   strategy: z
     .enum(FAILOVER_STRATEGIES)
@@ -125,7 +144,7 @@ const failover = z.strictObject({
   }),
   hedge: z.boolean().optional().meta({
     title:
-      "Send an idempotent request to a second instance when the first takes longer than the service's 95th percentile",
+      "Send a copy of a GET, HEAD, OPTIONS or TRACE to another instance when there is no response after twice the service's 95th percentile, at least 50ms; at most 5% of requests",
   }),
   class: z
     .int()
@@ -194,6 +213,9 @@ const policySections = {
   strategy: z.enum(STRATEGIES).optional().meta({ title: 'How the edge chooses an instance' }),
   health: health.optional(),
   breaker: breaker.optional(),
+  outlier: outlier.optional().meta({
+    title: 'Instances that do worse than their peers get less traffic; off disables the comparison',
+  }),
   failover: failover.optional(),
   affinity: affinity.optional(),
   rateLimits: z.array(rateLimit).max(32).optional(),
@@ -278,12 +300,18 @@ export const BUILT_IN = {
     maxOpenFor: 300_000,
     halfOpenCalls: 5,
   },
+  outlier: {
+    slowRatio: 4,
+    slowBy: 100,
+    failureRate: 0.05,
+    minShare: 0.05,
+  },
   failover: {
     strategy: 'graceful',
     maxAttempts: 3,
     retryBudget: 0.2,
     backoff: 25,
-    hedge: false,
+    hedge: true,
     class: 5,
     staleIfError: 300_000,
   },

@@ -18,6 +18,8 @@ export interface SnapshotInstance {
   breaker?: BreakerState;
   /** 1–256; absent: 100. */
   weight?: number;
+  /** 0–1: the share of its weight that an outlier keeps; absent: 1. */
+  share?: number;
   /** Priority level; 2 and above are backups; absent: 1. */
   priority?: number;
   /** Latency measured by the agent, for isolates without samples. */

@@ -84,15 +84,15 @@ async function usedBy(requests: number): Promise<Set<string>> {
 }
 
 test('a verdict takes a server out of service and returns it', async () => {
-  expect(await usedBy(4)).toEqual(new Set(['gs-1', 'gs-2']));
+  expect(await usedBy(24)).toEqual(new Set(['gs-1', 'gs-2']));
   reconciled.change({
     'gs/gs-1': { state: 'down', health: 'down', reason: '3 of 3 probes failed: connect refused' },
   });
   expect(await becomes('gs-1', (it) => it?.status.startsWith('DOWN'))).toBe(true);
-  expect(await usedBy(4)).toEqual(new Set(['gs-2']));
+  expect(await usedBy(24)).toEqual(new Set(['gs-2']));
   reconciled.change({ 'gs/gs-1': { state: 'up', health: 'up' } });
   expect(await becomes('gs-1', (it) => it?.status.startsWith('UP'))).toBe(true);
-  expect(await usedBy(4)).toEqual(new Set(['gs-1', 'gs-2']));
+  expect(await usedBy(24)).toEqual(new Set(['gs-1', 'gs-2']));
 });
 
 test('a manual maint on the socket stays; a drain of the agent is undone', async () => {
@@ -112,7 +112,7 @@ test('a manual maint on the socket stays; a drain of the agent is undone', async
 
 test('HAProxy counters become traffic evidence', async () => {
   reconciled.traffic.length = 0;
-  await usedBy(6);
+  await usedBy(40);
   const sum = () => reconciled.traffic.reduce((total, delta) => total + delta.success, 0);
   expect(await until(() => sum() === 6)).toBe(true);
   expect(reconciled.traffic.every((delta) => delta.failure === 0)).toBe(true);
@@ -124,10 +124,10 @@ test('a registered instance is added, enters service when healthy, survives a re
   const url = origins[2]?.url ?? '';
   reconciled.change({ 'gs/gs-3': { id: 'gs-3', service: 'gs', url } });
   expect(await becomes('gs-3', (it) => it?.agentUp === false && it.admin === 'ready')).toBe(true);
-  expect(await usedBy(4)).toEqual(new Set(['gs-1', 'gs-2']));
+  expect(await usedBy(24)).toEqual(new Set(['gs-1', 'gs-2']));
   reconciled.change({ 'gs/gs-3': { state: 'up', health: 'up' } });
   expect(await becomes('gs-3', (it) => it?.status.startsWith('UP'))).toBe(true);
-  expect(await usedBy(6)).toEqual(new Set(['gs-1', 'gs-2', 'gs-3']));
+  expect(await usedBy(40)).toEqual(new Set(['gs-1', 'gs-2', 'gs-3']));
 
   const file = await readFile(harness.config.haproxy.file, 'utf8');
   expect(file).toContain(`server gs-3 ${url.slice('http://'.length)} `);
@@ -138,7 +138,7 @@ test('a registered instance is added, enters service when healthy, survives a re
     return /^Maxconn: 2000$/m.test(info) && /^Pid: (\d+)/m.exec(info)?.[1] !== worker;
   };
   expect(await until(isNew)).toBe(true);
-  expect(await usedBy(6)).toEqual(new Set(['gs-1', 'gs-2', 'gs-3']));
+  expect(await usedBy(40)).toEqual(new Set(['gs-1', 'gs-2', 'gs-3']));
 
   reconciled.change({ 'gs/gs-3': null });
   expect(await until(async () => (await server('gs-3')) === null)).toBe(true);

@@ -2,11 +2,11 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { EdgeReport } from '../../shared/edge-report.ts';
 import { toBase64Url, type WebCryptoKey } from '../../shared/snapshot/signature.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import { type FakeGateway, startFakeGateway } from '../harness/fake-gateway.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
 let edge: TestEdge;
-let gateway: Origin;
+let gateway: FakeGateway;
 let publicKey: WebCryptoKey;
 
 beforeEach(async () => {
@@ -16,12 +16,9 @@ beforeEach(async () => {
   const pkcs8 = toBase64Url(new Uint8Array(await crypto.subtle.exportKey('pkcs8', pair.privateKey)));
   [edge, gateway] = await Promise.all([
     startEdge({ vars: { GATEWAY_JWT_KEY: `g1:${pkcs8}` } }),
-    startOrigin('gateway'),
+    startFakeGateway('gateway'),
   ]);
-  gateway.answer((request, response) => {
-    response.setHeader('x-acgs-instance', String(request.headers['x-acgs-instance']));
-    response.end('ok');
-  });
+  gateway.serve(['a']);
 });
 afterEach(async () => {
   await Promise.all([edge.stop(), gateway.stop()]);

@@ -26,22 +26,34 @@ beforeAll(async () => {
 afterAll(() => edge.stop());
 /** New gateways for each test, so that the isolate's state of earlier ones has no effect. */
 beforeEach(async () => {
-  [east, west] = await Promise.all([startOrigin('east'), startOrigin('west')]);
+  [east, west] = await Promise.all([startGateway('east'), startGateway('west')]);
 });
 afterEach(async () => {
   await Promise.all([east.stop(), west.stop()]);
 });
 
-async function publish(
-  site: 'east' | 'west',
-  part: Partial<Snapshot> = {},
-  policy: Partial<SnapshotService> = {},
-) {
+type Site = 'east' | 'west';
+/** The instance behind each gateway. */
+const published: Record<Site, string> = { east: '', west: '' };
+
+/** A gateway with one instance, which it names in its answers. */
+async function startGateway(site: Site, port?: number): Promise<Origin> {
+  const gateway = await startOrigin(site, port);
+  gateway.answer((_, response) => {
+    response.setHeader('x-acgs-instance', published[site]);
+    response.end(JSON.stringify({ name: site }));
+  });
+  return gateway;
+}
+
+async function publish(site: Site, part: Partial<Snapshot> = {}, policy: Partial<SnapshotService> = {}) {
   const gateway = site === 'east' ? east : west;
+  const gs = service({ instances: [instance(`${site}-1`, 'http://192.0.2.1')], ...policy });
+  published[site] = gs.instances[0]?.id ?? '';
   const answer = await edge.publish({
     site,
     gateways: [gateway.url],
-    services: { gs: service({ instances: [instance(`${site}-1`, 'http://192.0.2.1')], ...policy }) },
+    services: { gs },
     ...part,
   });
   expect(answer.status).toBe(200);
@@ -95,7 +107,7 @@ test('a site dies unannounced: no GET fails, and POSTs fail only until its gatew
   // The gateway is out now, and non-idempotent requests do not try it again.
   expect(await countAnswers(FRANKFURT, 20, 'POST')).toEqual({ west: 20 });
 
-  east = await startOrigin('east', port);
+  east = await startGateway('east', port);
   await expect
     .poll(() => countAnswers(FRANKFURT, 1), { timeout: 90_000, interval: 200 })
     .toEqual({ east: 1 });

@@ -25,7 +25,7 @@ export async function answer(context: RequestContext, results: StepResults): Pro
   const ownHeaders = await responseHeaders(context, results);
   if (upstream && upstream.status < 500) {
     const stored = edge.staleCache.store(incoming, upstream, staleIfError, ctx);
-    const response = upstreamResponse(stored, attempts, incoming, edge.now());
+    const response = upstreamResponse(stored, outcome, incoming, edge.now());
     return { response: withHeaders(response, ownHeaders), kind: 'answer' };
   }
   const stale =
@@ -35,7 +35,7 @@ export async function answer(context: RequestContext, results: StepResults): Pro
     return { response: withHeaders(staleResponse(stale, incoming), ownHeaders), kind: 'stale' };
   }
   if (upstream) {
-    const response = upstreamResponse(upstream, attempts, incoming, edge.now());
+    const response = upstreamResponse(upstream, outcome, incoming, edge.now());
     return { response: withHeaders(response, ownHeaders), kind: 'answer' };
   }
   const failure = failureResponse(incoming, outcome.failure, attempts);
@@ -75,7 +75,7 @@ function affinityCookie(
   { session, outcome }: StepResults,
 ): string | null | Promise<string | null> {
   if (session.by !== 'cookie' || !edge.affinityCookies.enabled || !outcome.picked) return null;
-  const instance = servingInstance(outcome, service);
+  const instance = servingInstance(outcome);
   if (!instance) return null;
   const { ttl } = service.policy.affinity;
   const now = incoming.startedAt;
@@ -88,13 +88,10 @@ function affinityCookie(
 }
 
 /** HAProxy may have used another instance than the edge named. The pin follows the session's state. */
-function servingInstance(
-  { response, attempts }: FailoverOutcome,
-  service: RequestContext['service'],
-): string | null {
+function servingInstance({ response, attempts }: FailoverOutcome): string | null {
   const last = attempts.at(-1);
   if (!last || !response || response.status >= 500) return null;
-  return servedCandidate(last, service)?.key ?? last.servedBy;
+  return servedCandidate(last)?.key ?? last.servedBy;
 }
 
 const SECURITY_HEADERS: readonly ResponseHeader[] = [
@@ -111,7 +108,7 @@ const isValidStatus = ({ status, webSocket }: Response): boolean =>
 /** The upstream's response with its body untouched, and the headers that every proxied response has. */
 export function upstreamResponse(
   upstream: Response,
-  attempts: FailoverOutcome['attempts'],
+  { attempts, hedges }: Pick<FailoverOutcome, 'attempts' | 'hedges'>,
   incoming: IncomingRequest,
   now: number,
 ): Response {
@@ -139,11 +136,14 @@ export function upstreamResponse(
   if (incoming.proto === 'https') setIfMissing(TRANSPORT_SECURITY);
   headers.append('via', '1.1 acgs-lb');
   headers.set('x-request-id', incoming.requestId);
-  if (last) {
-    const edgeMs = now - incoming.startedAt - last.ms;
-    headers.append('server-timing', `edge;dur=${edgeMs}, origin;dur=${last.ms}`);
-  }
+  if (last) headers.append('server-timing', serverTiming(now - incoming.startedAt, last.ms, hedges));
   return response;
+}
+
+/** How long the edge and the upstream took, in milliseconds, and how many copies of the request were sent. */
+function serverTiming(totalMs: number, originMs: number, hedges: number): string {
+  const hedged = hedges > 0 ? `, hedge;desc="${hedges}"` : '';
+  return `edge;dur=${totalMs - originMs}, origin;dur=${originMs}${hedged}`;
 }
 
 function staleResponse(stale: Response, incoming: IncomingRequest): Response {

@@ -1,6 +1,7 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import { errorMessage } from '../../shared/error-message.ts';
 import type { AttemptResult } from '../../shared/retry.ts';
+import type { SiteService } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { bodyInit, type RequestBody } from '../io/request-body.ts';
 import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
@@ -13,7 +14,9 @@ export interface Route {
 
 interface AttemptPlan {
   readonly route: Route;
-  /** The instance to use. Null: the gateway balances by itself. */
+  /** Null without a snapshot. */
+  readonly site: SiteService | null;
+  /** The instance to use. Null: the gateway picks. */
   readonly candidate: Candidate | null;
   readonly token: string | null;
   /** Until the response headers. */
@@ -29,13 +32,15 @@ export interface CompletedAttempt {
   readonly ms: number;
 }
 
-interface AttemptOptions {
+export interface AttemptOptions {
   readonly incoming: IncomingRequest;
   readonly body: RequestBody;
   readonly plan: AttemptPlan;
   readonly edge: Pick<Edge, 'now' | 'inFlight'>;
   /** Aborts the attempt. */
   readonly controller?: AbortController;
+  /** Called once when there is no response after `afterMs`. */
+  readonly late?: { readonly afterMs: number; readonly onLate: () => void };
 }
 
 const WATCH_CLIENT_AFTER_MS = 100;
@@ -43,7 +48,7 @@ const WATCH_CLIENT_AFTER_MS = 100;
 /** Sends the request once. Aborts it when the response headers take longer than `timeoutMs`. Never rejects. */
 export async function sendAttempt(options: AttemptOptions): Promise<CompletedAttempt> {
   const { incoming, body, plan, edge, controller = new AbortController() } = options;
-  const timeout = startTimeout(incoming, plan.timeoutMs, controller);
+  const timeout = startTimeout(options, controller);
   const local = plan.candidate?.local;
   const startedAt = edge.now();
   const inFlight = local && edge.inFlight.begin(local, plan.timeoutMs, startedAt);
@@ -61,7 +66,6 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
       signal: controller.signal,
     });
     const isGateway = plan.route.kind === 'gateway';
-    const named = isGateway ? response.headers.get('x-acgs-instance') : null;
     return {
       plan,
       result: {
@@ -72,7 +76,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
         ...(isGateway && hasFinalMark(response) && { finalMark: true }),
       },
       response,
-      servedBy: named ?? plan.candidate?.id ?? null,
+      servedBy: isGateway ? servedThroughGateway(response, plan) : (plan.candidate?.id ?? null),
       ms: edge.now() - startedAt,
     };
   } catch (error) {
@@ -89,8 +93,14 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
   }
 }
 
-/** Watches for a client that disconnects only once the attempt takes long: watching costs too much for every request. */
-function startTimeout(incoming: IncomingRequest, timeoutMs: number, controller: AbortController) {
+/**
+ * One timer in stages, which a fast request never reaches. First the client is watched, because from now on it may
+ * disconnect; doing so from the start would cost too much. Then the attempt is late, and last it is aborted.
+ */
+function startTimeout({ incoming, plan, late }: AttemptOptions, controller: AbortController) {
+  const { timeoutMs } = plan;
+  const lateAfterMs = late && late.afterMs < timeoutMs ? late.afterMs : Number.POSITIVE_INFINITY;
+  const watchAfterMs = Math.min(WATCH_CLIENT_AFTER_MS, lateAfterMs);
   const timeout = {
     timedOut: false,
     clear: () => clearTimeout(timer),
@@ -99,13 +109,17 @@ function startTimeout(incoming: IncomingRequest, timeoutMs: number, controller: 
     timeout.timedOut = true;
     controller.abort();
   };
-  let timer =
-    timeoutMs <= WATCH_CLIENT_AFTER_MS
-      ? setTimeout(abort, timeoutMs)
-      : setTimeout(() => {
-          watchClientDisconnect(incoming);
-          timer = setTimeout(abort, timeoutMs - WATCH_CLIENT_AFTER_MS);
-        }, WATCH_CLIENT_AFTER_MS);
+  const onLate = (): void => {
+    timer = setTimeout(abort, timeoutMs - lateAfterMs);
+    late?.onLate();
+  };
+  const watch = (): void => {
+    watchClientDisconnect(incoming);
+    if (lateAfterMs === watchAfterMs) onLate();
+    else if (lateAfterMs < timeoutMs) timer = setTimeout(onLate, lateAfterMs - watchAfterMs);
+    else timer = setTimeout(abort, timeoutMs - watchAfterMs);
+  };
+  let timer = timeoutMs <= watchAfterMs ? setTimeout(abort, timeoutMs) : setTimeout(watch, watchAfterMs);
   return timeout;
 }
 
@@ -116,8 +130,16 @@ const hasFinalMark = ({ status, headers }: Response): boolean =>
   status === 502 && headers.get('x-acgs-final') === '1';
 
 /**
- * A gateway learns the client's address, the service and the instance, with a token that proves they come from the edge. An instance
- * must not see the token.
+ * HAProxy names the instance whose answer it passes on. Its own 503 means that no instance took the request: the queue was
+ * full, or no connection succeeded. Its other errors come from the instance that the edge named.
+ */
+function servedThroughGateway({ status, headers }: Response, { candidate }: AttemptPlan): string | null {
+  return headers.get('x-acgs-instance') ?? (status === 503 ? null : (candidate?.id ?? null));
+}
+
+/**
+ * A gateway learns the client's address, the service and the instance, with a token that proves they come from the edge.
+ * An instance must not see the token.
  */
 function attemptHeaders(
   { headers, clientAddress, service }: IncomingRequest,

@@ -2,6 +2,9 @@ import { isEjected } from '../../shared/ejection.ts';
 import { currentLatency } from '../../shared/latency.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
+import type { FailoverOutcome } from './failover-context.ts';
+import type { PendingAttempt } from './hedge.ts';
+import type { PickedInstance } from './pick.ts';
 import type { StepResults } from './step-results.ts';
 
 /** A header value must stay short: of a large service only the first instances are listed. */
@@ -38,12 +41,17 @@ export function explain(
       reason: one.reason,
       priority: one.priority,
       weight: one.weight,
+      share: one.share,
       latencyMs: Math.round(currentLatency(one.local.latency, one.latencyMs, now) * 10) / 10,
       pending: one.local.pending,
       ejected: isEjected(one.local.ejection, now),
     })),
-    picked: outcome.picked && { id: outcome.picked.candidate.key, why: outcome.picked.why },
-    tries: outcome.attempts.map(describeAttempt),
+    picked: outcome.picked && describePick(outcome.picked, outcome),
+    hedges: outcome.hedges,
+    tries: [
+      ...outcome.cancelled.map((one) => describeCancelled(one, now)),
+      ...outcome.attempts.map(describeAttempt),
+    ],
     failure: outcome.failure,
     tookMs: now - incoming.startedAt,
   };
@@ -52,6 +60,27 @@ export function explain(
     /[^\x20-\x7e]/g,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
+}
+
+/** Of an attempt that was cancelled, the gateway never said which instance it picked. */
+function describePick(
+  { candidate, why }: PickedInstance,
+  { attempts, cancelled }: Pick<FailoverOutcome, 'attempts' | 'cancelled'>,
+) {
+  const answered = attempts.find(({ plan }) => plan.candidate === null);
+  const gatewayPicked = answered !== undefined || cancelled.some((one) => one.candidate === null);
+  return gatewayPicked ? { id: answered?.servedBy ?? null, why: 'gateway' } : { id: candidate.key, why };
+}
+
+function describeCancelled({ route, candidate, startedAt }: PendingAttempt, now: number) {
+  return {
+    way: route.kind,
+    to: route.origin,
+    asked: candidate?.key ?? null,
+    served: null,
+    result: 'cancelled',
+    ms: now - startedAt,
+  };
 }
 
 function describeAttempt({ plan, result, ms, servedBy }: CompletedAttempt) {

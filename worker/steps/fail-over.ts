@@ -4,11 +4,12 @@ import { isOriginReachable } from '../io/origin-reachable.ts';
 import { canSend, missingBodyPart, type RequestBody, readBody } from '../io/request-body.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
-import type { ClientFailure, FailoverContext, FailoverOutcome } from './failover-context.ts';
+import type { ClientFailure, FailoverContext, FailoverFailure, FailoverOutcome } from './failover-context.ts';
 import type { IncomingRequest } from './guard.ts';
+import type { SendResult } from './hedge.ts';
 import { type PickedInstance, pick } from './pick.ts';
 import type { AffinitySession } from './pin.ts';
-import { gatewayFailed, recordAttempt } from './record-attempt.ts';
+import { gatewayFailed, recordAttempt, recordCancelled, servedCandidate } from './record-attempt.ts';
 import { send } from './send.ts';
 import { unreachableCandidates } from './unreachable.ts';
 
@@ -16,6 +17,7 @@ import { unreachableCandidates } from './unreachable.ts';
 export async function failOver(request: RequestContext, session: AffinitySession): Promise<FailoverOutcome> {
   const { incoming, service, edge } = request;
   edge.retryBudgets.forService(service).deposit(incoming.startedAt);
+  edge.hedging.forService(service).budget.onRequest();
   const reading = readBody(incoming.request);
   const body = reading instanceof Promise ? await reading : reading;
   const context: FailoverContext = {
@@ -25,10 +27,12 @@ export async function failOver(request: RequestContext, session: AffinitySession
     // Starts when a short body is complete: the time that a slow client takes does not count.
     deadlineAt: edge.now() + service.policy.deadline,
     attempts: [],
+    cancelled: [],
+    hedges: 0,
     tried: [],
     failedGateways: [],
   };
-  if (body.kind === 'broken') return { attempts: [], picked: null, response: null, failure: 'broken' };
+  if (body.kind === 'broken') return failed(context, null, 'broken');
   return sendUntilFinal(context);
 }
 
@@ -37,11 +41,13 @@ async function sendUntilFinal(context: FailoverContext): Promise<FailoverOutcome
   for (;;) {
     const isFirst = attempts.length === 0;
     const picked = nextTarget(context);
-    if (!picked) return { attempts, picked, response: null, failure: 'no-instance' };
-    const { attempt, hedgeLoser } = await send(context, picked);
-    if (hedgeLoser) recordResult(context, hedgeLoser);
+    if (!picked) return failed(context, picked, 'no-instance');
+    const sent = await send(context, picked);
+    const { attempt } = sent;
     const clientFault = clientFailure(attempt, incoming, body);
-    if (clientFault) return { attempts, picked, response: null, failure: clientFault };
+    // A client that disconnects aborts all copies, which says nothing about their instances.
+    if (clientFault) return failed(context, picked, clientFault);
+    if (sent.hedges > 0) recordHedges(context, sent);
     recordResult(context, attempt, isUnclear(attempt, body) && (await isReachable(attempt)));
     if (!mayRepeat(attempt, incoming) || !takeRetry(context)) return finalOutcome(context, picked, attempt);
     if (isFirst && picked.why === 'pinned') allowSameInstance(context, attempt);
@@ -57,16 +63,22 @@ function mayRepeat({ result }: CompletedAttempt, { idempotent }: IncomingRequest
 
 /** Passes on what the application answered. A gateway's own "unsent" response becomes a failure. */
 function finalOutcome(
-  { attempts, incoming }: FailoverContext,
+  context: FailoverContext,
   picked: PickedInstance,
   attempt: CompletedAttempt,
 ): FailoverOutcome {
   const { response } = attempt;
+  const { attempts, cancelled, hedges, incoming } = context;
   const isUnsent = classifyAttempt(attempt.result) === 'unsent';
-  if (response && !isUnsent) return { attempts, picked, response, failure: null };
-  const failure = isUnsent || incoming.idempotent ? 'exhausted' : 'ambiguous';
-  return { attempts, picked, response: null, failure };
+  if (response && !isUnsent) return { attempts, cancelled, hedges, picked, response, failure: null };
+  return failed(context, picked, isUnsent || incoming.idempotent ? 'exhausted' : 'ambiguous');
 }
+
+const failed = (
+  { attempts, cancelled, hedges }: FailoverContext,
+  picked: PickedInstance | null,
+  failure: FailoverFailure,
+): FailoverOutcome => ({ attempts, cancelled, hedges, picked, response: null, failure });
 
 /** Which failure of the client, if any, ended the attempt. It says nothing about the instance. */
 export function clientFailure(
@@ -102,6 +114,17 @@ function nextTarget(context: FailoverContext): PickedInstance | null {
   return candidate && site ? { candidate, site, why: 'picked' } : null;
 }
 
+/** What the copies of a late request showed, except for the attempt that ended it. */
+function recordHedges(context: FailoverContext, sent: SendResult): void {
+  const { edge, service } = context;
+  const now = edge.now();
+  context.hedges += sent.hedges;
+  context.cancelled.push(...sent.cancelled);
+  edge.hedging.forService(service).budget.onResult(sent.hedgeWon, now - context.incoming.startedAt);
+  for (const one of sent.cancelled) recordCancelled(one, now);
+  for (const one of sent.failedAttempts) recordResult(context, one);
+}
+
 /** `blameless`: the upstream is reachable, so the failure is not held against it. */
 function recordResult(context: FailoverContext, attempt: CompletedAttempt, blameless = false): void {
   const { edge, service } = context;
@@ -112,7 +135,10 @@ function recordResult(context: FailoverContext, attempt: CompletedAttempt, blame
   if (blameless) return;
   recordAttempt(attempt, service, edge);
   if (gatewayFailed(attempt)) context.failedGateways.push(attempt.plan.route.origin);
-  else if (attempt.plan.candidate) context.tried.push(attempt.plan.candidate);
+  else {
+    const candidate = servedCandidate(attempt) ?? attempt.plan.candidate;
+    if (candidate) context.tried.push(candidate);
+  }
 }
 
 /** Whether another attempt is allowed. Takes it out of the retry budget. */

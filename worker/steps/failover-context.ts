@@ -2,6 +2,7 @@ import type { Candidate } from '../../shared/balance/candidate.ts';
 import type { RequestBody } from '../io/request-body.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
+import type { PendingAttempt } from './hedge.ts';
 import type { PickedInstance } from './pick.ts';
 import type { AffinitySession } from './pin.ts';
 
@@ -11,6 +12,10 @@ import type { AffinitySession } from './pin.ts';
  */
 export type FailoverOutcome = {
   readonly attempts: readonly CompletedAttempt[];
+  /** Attempts that were aborted because a copy, or the attempt it copied, answered first. */
+  readonly cancelled: readonly PendingAttempt[];
+  /** Copies that were sent because an attempt was late. */
+  readonly hedges: number;
   readonly picked: PickedInstance | null;
 } & (
   | { readonly response: Response; readonly failure: null }
@@ -27,6 +32,9 @@ export interface FailoverContext extends RequestContext {
   readonly body: RequestBody;
   readonly deadlineAt: number;
   readonly attempts: CompletedAttempt[];
+  readonly cancelled: PendingAttempt[];
+  /** Copies that were sent because an attempt was late. */
+  hedges: number;
   /** Instances that must not be picked again, oldest first. */
   readonly tried: Candidate[];
   /** Gateways that failed this request. */

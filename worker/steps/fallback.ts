@@ -18,9 +18,16 @@ export async function sendToFallback(incoming: IncomingRequest, edge: Edge): Pro
   // A token is for the gateways of one site. The fallback belongs to the first one.
   const [site] = edge.settings.sites;
   const token = site === undefined ? null : await edge.gatewayTokens.tokenFor(site, edge.now());
-  const plan = { route: { kind: 'gateway', origin }, candidate: null, token, timeoutMs: TIMEOUT_MS } as const;
+  const plan = {
+    route: { kind: 'gateway', origin },
+    site: null,
+    candidate: null,
+    token,
+    timeoutMs: TIMEOUT_MS,
+  } as const;
   const attempt = await sendAttempt({ incoming, body, plan, edge });
-  if (attempt.response) return upstreamResponse(attempt.response, [attempt], incoming, edge.now());
+  if (attempt.response)
+    return upstreamResponse(attempt.response, { attempts: [attempt], hedges: 0 }, incoming, edge.now());
   const failure = clientFailure(attempt, incoming, body) ?? (incoming.idempotent ? 'exhausted' : 'ambiguous');
   return failureResponse(incoming, failure, [attempt]);
 }

@@ -1,81 +1,167 @@
-import { expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { CompletedAttempt } from './attempt.ts';
-import { type HedgePlan, type PendingAttempt, withHedge } from './hedge.ts';
+import { type PendingAttempt, type SendResult, sendWithHedges } from './hedge.ts';
+
+const ROUTE = { kind: 'direct', origin: 'http://a' } as const;
+const DELAY_MS = 100;
 
 const attempt = (status: number): CompletedAttempt => ({
-  plan: { route: { kind: 'direct', origin: 'http://a' }, candidate: null, token: null, timeoutMs: 1_000 },
+  plan: { route: ROUTE, site: null, candidate: null, token: null, timeoutMs: 1_000 },
   result: { kind: 'response', status, via: 'direct', unsentMark: false },
   response: null,
   servedBy: null,
   ms: 1,
 });
 
-interface ControlledAttempt extends PendingAttempt {
-  cancelled: boolean;
-  finish: (attempt: CompletedAttempt) => void;
+/** An attempt that ends when the test says so, or when it is cancelled. */
+class ControlledAttempt implements PendingAttempt {
+  readonly route = ROUTE;
+  readonly candidate = null;
+  readonly startedAt = 0;
+  cancelled = false;
+  readonly #ended = Promise.withResolvers<CompletedAttempt>();
+  readonly result = this.#ended.promise;
+
+  cancel = (): void => {
+    this.cancelled = true;
+    this.#ended.resolve({ ...attempt(0), result: { kind: 'thrown', message: 'aborted' } });
+  };
+
+  async finish(status: number): Promise<CompletedAttempt> {
+    const completed = attempt(status);
+    this.#ended.resolve(completed);
+    await vi.advanceTimersByTimeAsync(0);
+    return completed;
+  }
 }
 
-function pending(): ControlledAttempt {
-  const { promise, resolve } = Promise.withResolvers<CompletedAttempt>();
-  const controlled: ControlledAttempt = {
-    result: promise,
-    finish: resolve,
-    cancelled: false,
-    cancel: () => {
-      controlled.cancelled = true;
+/** Sends a request with the given copies; null: the copy is refused. */
+function race(...copies: (ControlledAttempt | null)[]) {
+  const first = new ControlledAttempt();
+  const waiting = [...copies];
+  let late = (): void => {};
+  let asked = 0;
+  let result: SendResult | null = null;
+  const sendCopy = (): ControlledAttempt | null => {
+    asked++;
+    return waiting.shift() ?? null;
+  };
+  const sending = sendWithHedges(
+    (onLate) => {
+      late = onLate;
+      return first;
     },
+    { sendCopy, everyMs: DELAY_MS, maxCopies: 2 },
+  );
+  void sending.then((value) => {
+    result = value;
+  });
+  return {
+    first,
+    late: () => late(),
+    asked: () => asked,
+    result: () => result,
   };
-  return controlled;
 }
 
-const never: HedgePlan = { afterMs: 3_600_000, start: () => null };
-/** Starts the second attempt at once. Resolves `started` then. */
-function immediately(second: PendingAttempt) {
-  const { promise: started, resolve } = Promise.withResolvers<void>();
-  const start = () => {
-    resolve();
-    return second;
-  };
-  return { plan: { afterMs: 0, start }, started };
-}
-
-test('sends no second attempt when the first is fast enough', async () => {
-  const first = pending();
-  const ok = attempt(200);
-  first.finish(ok);
-  expect(await withHedge(first, never)).toEqual({ winner: ok, loser: null });
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  // Nothing may be left that would send a copy of a request that has ended.
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
 });
 
-test('waits for the first attempt when no second one can be started', async () => {
-  const first = pending();
-  const ok = attempt(200);
-  const start = () => {
-    first.finish(ok);
-    return null;
-  };
-  expect(await withHedge(first, { afterMs: 0, start })).toEqual({ winner: ok, loser: null });
+test('an attempt that is fast enough has no copy, and needs no timer', async () => {
+  const { first, result, asked } = race(new ControlledAttempt());
+  expect(vi.getTimerCount()).toBe(0);
+  const ok = await first.finish(200);
+  expect(result()).toEqual({ attempt: ok, failedAttempts: [], cancelled: [], hedges: 0, hedgeWon: false });
+  expect(asked()).toBe(0);
 });
 
-test('the first success wins and the other attempt is cancelled', async () => {
-  const [first, second] = [pending(), pending()];
-  const { plan, started } = immediately(second);
-  const racing = withHedge(first, plan);
-  await started;
-  const ok = attempt(200);
-  second.finish(ok);
-  expect(await racing).toEqual({ winner: ok, loser: null });
-  expect([first.cancelled, second.cancelled]).toEqual([true, false]);
+test('the copy answers first: the original is cancelled', async () => {
+  const copy = new ControlledAttempt();
+  const { first, late, result } = race(copy);
+  late();
+  const ok = await copy.finish(200);
+  expect(result()).toEqual({
+    attempt: ok,
+    failedAttempts: [],
+    cancelled: [first],
+    hedges: 1,
+    hedgeWon: true,
+  });
+  expect([first.cancelled, copy.cancelled]).toEqual([true, false]);
 });
 
-test('after a failure the other attempt wins, even when it fails too', async () => {
-  const [first, second] = [pending(), pending()];
-  const { plan, started } = immediately(second);
-  const racing = withHedge(first, plan);
-  await started;
-  const [sooner, later] = [attempt(503), attempt(502)];
-  second.finish(sooner);
-  await second.result;
-  first.finish(later);
-  expect(await racing).toEqual({ winner: later, loser: sooner });
-  expect([first.cancelled, second.cancelled]).toEqual([false, false]);
+test('the original answers first: the copies are cancelled', async () => {
+  const copies = [new ControlledAttempt(), new ControlledAttempt()] as const;
+  const { first, late, result } = race(...copies);
+  late();
+  await vi.advanceTimersByTimeAsync(DELAY_MS);
+  const ok = await first.finish(200);
+  expect(result()).toMatchObject({ attempt: ok, cancelled: copies, hedges: 2, hedgeWon: false });
+  expect(copies.map(({ cancelled }) => cancelled)).toEqual([true, true]);
+});
+
+test('a second copy follows after the same delay, and there is no third', async () => {
+  const copies = [new ControlledAttempt(), new ControlledAttempt(), new ControlledAttempt()];
+  const { first, late, asked } = race(...copies);
+  late();
+  expect(asked()).toBe(1);
+  await vi.advanceTimersByTimeAsync(DELAY_MS - 1);
+  expect(asked()).toBe(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(asked()).toBe(2);
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(asked()).toBe(2);
+  await first.finish(200);
+});
+
+test('a refused copy is asked for again later', async () => {
+  const copy = new ControlledAttempt();
+  const { late, asked, result } = race(null, null, copy);
+  late();
+  await vi.advanceTimersByTimeAsync(499);
+  expect(asked()).toBe(2);
+  await vi.advanceTimersByTimeAsync(1);
+  const ok = await copy.finish(200);
+  expect(result()).toMatchObject({ attempt: ok, hedges: 1, hedgeWon: true });
+});
+
+test('a failure waits for the attempts that are still running', async () => {
+  const copy = new ControlledAttempt();
+  const { first, late, result } = race(copy);
+  late();
+  const failed = await first.finish(503);
+  expect(result()).toBeNull();
+  const ok = await copy.finish(200);
+  expect(result()).toMatchObject({ attempt: ok, failedAttempts: [failed], cancelled: [], hedgeWon: true });
+});
+
+test('a copy that fails leaves the original running', async () => {
+  const copy = new ControlledAttempt();
+  const { first, late, result } = race(copy);
+  late();
+  const failed = await copy.finish(502);
+  const ok = await first.finish(200);
+  expect(result()).toMatchObject({ attempt: ok, failedAttempts: [failed], hedges: 1, hedgeWon: false });
+});
+
+test('when all fail the last failure counts, and no copy has won', async () => {
+  const copy = new ControlledAttempt();
+  const { first, late, result } = race(copy);
+  late();
+  const sooner = await first.finish(503);
+  const later = await copy.finish(502);
+  expect(result()).toMatchObject({ attempt: later, failedAttempts: [sooner], hedges: 1, hedgeWon: false });
+});
+
+test('a late attempt that fails without a copy ends the request at once', async () => {
+  const { first, late, result } = race(null);
+  late();
+  const failed = await first.finish(502);
+  expect(result()).toMatchObject({ attempt: failed, failedAttempts: [], hedges: 0 });
 });

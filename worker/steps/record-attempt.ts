@@ -1,10 +1,11 @@
-import type { Candidate } from '../../shared/balance/candidate.ts';
-import { isEjected, recordFailure, recordSuccess } from '../../shared/ejection.ts';
-import { recordLatency } from '../../shared/latency.ts';
+import { type Candidate, countServing } from '../../shared/balance/candidate.ts';
+import { recordFailure, recordSuccess } from '../../shared/ejection.ts';
+import { recordLatency, recordLatencyBound } from '../../shared/latency.ts';
 import { isFailure, isGatewayUnreachable } from '../../shared/retry.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import type { CompletedAttempt } from './attempt.ts';
+import type { PendingAttempt } from './hedge.ts';
 
 /** Updates what this isolate knows about the gateway that was used and the instance that answered. */
 export function recordAttempt(attempt: CompletedAttempt, service: ServiceView, edge: Edge): void {
@@ -17,29 +18,33 @@ export function recordAttempt(attempt: CompletedAttempt, service: ServiceView, e
     }
     if (result.kind === 'response') edge.gateways.onResponse(plan.route.origin);
   }
-  const candidate = servedCandidate(attempt, service);
+  const candidate = servedCandidate(attempt);
   if (!candidate) return;
   const success = !isFailure(result);
   const { local } = candidate;
   if (success) {
-    recordSuccess(local.ejection, now);
+    recordSuccess(local.ejection);
     recordLatency(local.latency, ms, now);
   } else {
-    const inRotation = service.candidates.filter((one) => !isEjected(one.local.ejection, now)).length;
-    recordFailure(local.ejection, now, service.candidates.length, inRotation);
+    recordFailure(local.ejection, now, () => countServing(service.candidates, candidate, now));
   }
   const { site, id: instance } = candidate;
   edge.counters.countAttempt({ site, service: service.id, instance, path: plan.route.kind }, success, ms);
 }
 
-/** The instance that answered: HAProxy may have used another one than the edge named. Null: not in the snapshot. */
-export function servedCandidate(
-  { plan, servedBy }: CompletedAttempt,
-  service: ServiceView,
-): Candidate | null {
-  const { candidate } = plan;
-  if (!candidate || servedBy === candidate.id) return candidate;
-  const site = service.sites.find((one) => one.site === candidate.site);
+/**
+ * A cancelled attempt is no failure, but its instance took at least that long. Direct picks then avoid an instance that
+ * loses to its copies. Which instance a gateway picked is unknown.
+ */
+export function recordCancelled({ candidate, startedAt }: PendingAttempt, now: number): void {
+  if (!candidate) return;
+  recordLatencyBound(candidate.local.latency, now - startedAt, { baseline: candidate.latencyMs, now });
+}
+
+/** The instance that answered: the gateway may have picked it. Null: unknown, or not in the snapshot. */
+export function servedCandidate({ plan, servedBy }: CompletedAttempt): Candidate | null {
+  const { candidate, site } = plan;
+  if (candidate && servedBy === candidate.id) return candidate;
   return site?.byId.get(servedBy ?? '') ?? null;
 }
 

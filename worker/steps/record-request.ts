@@ -1,6 +1,10 @@
 import type { RequestOutcome } from '../counters.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
+import type { FailoverOutcome } from './failover-context.ts';
+import { servedCandidate } from './record-attempt.ts';
+
+const NOT_SENT = { attempts: [], hedges: 0 };
 
 export interface ClientResponse {
   readonly response: Response;
@@ -11,16 +15,16 @@ export interface ClientResponse {
 export function recordRequest(
   { incoming, service, edge, ctx }: RequestContext,
   { response, kind }: ClientResponse,
-  attempts: readonly CompletedAttempt[] = [],
+  { attempts, hedges }: Pick<FailoverOutcome, 'attempts' | 'hedges'> = NOT_SENT,
 ): Response {
-  const first = attempts[0]?.plan.candidate;
+  const [first] = attempts;
   const last = attempts.at(-1);
   const outcome: RequestOutcome = {
     status: response.status,
     kind,
     attempts: attempts.length,
-    moved:
-      attempts.length > 1 && (last?.servedBy !== first?.id || last?.plan.candidate?.site !== first?.site),
+    hedges,
+    moved: first !== undefined && last !== undefined && first !== last && !isSameInstance(first, last),
     ms: edge.now() - incoming.startedAt,
   };
   edge.counters.countRequest(service.id, outcome);
@@ -32,4 +36,10 @@ export function recordRequest(
   });
   edge.reporter.flushIfDue(edge, ctx);
   return response;
+}
+
+/** An attempt whose instance is not known has used another one: the gateway failed, or picked one that gave no answer. */
+function isSameInstance(a: CompletedAttempt, b: CompletedAttempt): boolean {
+  const candidate = servedCandidate(a);
+  return candidate !== null && candidate === servedCandidate(b);
 }

@@ -1,61 +1,121 @@
-import { sketchQuantile } from '../../shared/sketch.ts';
+import { type Candidate, isServing } from '../../shared/balance/candidate.ts';
+import { isEjected } from '../../shared/ejection.ts';
+import { isSafe } from '../../shared/retry.ts';
 import { uploadAllowanceMs } from '../io/request-body.ts';
-import { type CompletedAttempt, type Route, sendAttempt } from './attempt.ts';
+import { type AttemptOptions, type CompletedAttempt, type Route, sendAttempt } from './attempt.ts';
 import type { FailoverContext } from './failover-context.ts';
-import { type HedgePlan, type PendingAttempt, withHedge } from './hedge.ts';
+import { type PendingAttempt, type SendResult, sendWithHedges, sentOnce } from './hedge.ts';
 import { type PickedInstance, pick } from './pick.ts';
 
-interface SendResult {
-  readonly attempt: CompletedAttempt;
-  /** The other attempt of a hedged request, when it has failed. */
-  readonly hedgeLoser: CompletedAttempt | null;
+/** Copies of one request. With two, at least one goes to another instance than the gateway picked for the original. */
+const MAX_COPIES = 2;
+/** How soon a request with a session checks whether its instance is still in service. */
+const PIN_CHECK_MS = 250;
+
+/** Sends the request, and copies of it to other instances when it is late and may be repeated. */
+export function send(context: FailoverContext, picked: PickedInstance): Promise<SendResult> {
+  const { service, edge } = context;
+  const named = context.attempts.length > 0;
+  if (!isHedgeable(context)) return startAttempt(context, picked, { named }).result.then(sentOnce);
+  const everyMs = edge.hedging
+    .forService(service)
+    .delayMs(service, edge.counters.latencySketch(service.id), edge.now());
+  const afterMs = isBinding(picked) ? PIN_CHECK_MS : everyMs;
+  const sent: PendingAttempt[] = [];
+  const start = (onLate: () => void): PendingAttempt => {
+    const first = startAttempt(context, picked, { named, late: { afterMs, onLate } });
+    sent.push(first);
+    return first;
+  };
+  const sendOneCopy = (): PendingAttempt | null => sendCopy(context, picked, sent);
+  return sendWithHedges(start, { everyMs, maxCopies: MAX_COPIES - context.hedges, sendCopy: sendOneCopy });
 }
 
-/** Sends the request to the picked instance. A first attempt is hedged when the service asks for it. */
-export async function send(context: FailoverContext, picked: PickedInstance): Promise<SendResult> {
-  const isHedged = context.service.policy.failover.hedge && context.attempts.length === 0;
-  const hedge = isHedged ? hedgePlan(context, picked) : null;
-  const pending = startAttempt(context, picked);
-  if (!hedge) return { attempt: await pending.result, hedgeLoser: null };
-  const { winner, loser } = await withHedge(pending, hedge);
-  return { attempt: winner, hedgeLoser: loser };
+const isHedgeable = ({ incoming, service, body, hedges }: FailoverContext): boolean =>
+  service.policy.failover.hedge &&
+  isSafe(incoming.method) &&
+  hedges < MAX_COPIES &&
+  body.kind !== 'stream' &&
+  body.kind !== 'replayed';
+
+/** The session decides the instance, so the gateway must not. */
+const isBinding = ({ why }: PickedInstance): boolean => why === 'pinned' || why === 'placed';
+
+/** `sent`: the attempts that are under way, the original first. */
+function sendCopy(
+  context: FailoverContext,
+  picked: PickedInstance,
+  sent: PendingAttempt[],
+): PendingAttempt | null {
+  const { incoming, service, edge, ctx } = context;
+  const now = edge.now();
+  if (incoming.clientGone) return null;
+  if (edge.snapshots.isRefreshDue(now)) ctx.waitUntil(edge.snapshots.refresh());
+  // Opens a connection of its own. Two of them would be two sessions.
+  if (incoming.headers.has('upgrade')) return null;
+  // The session's state is on its instance: another one may give a wrong answer while this one can still give the right.
+  if (isBinding(picked) && !isOutOfService(context, picked.candidate, now)) return null;
+  const other = pickOther(context, sent, now);
+  if (!other) return null;
+  const retryBudget = edge.retryBudgets.forService(service);
+  if (!retryBudget.canWithdraw(now) || !edge.hedging.forService(service).budget.tryHedge(now)) return null;
+  retryBudget.tryWithdraw(now);
+  const copy = startAttempt(context, other, { named: true });
+  sent.push(copy);
+  return copy;
 }
 
-function startAttempt(context: FailoverContext, { candidate, site }: PickedInstance): PendingAttempt {
+/** Another instance for a copy; null when there is none that serves. */
+function pickOther(
+  context: FailoverContext,
+  sent: readonly PendingAttempt[],
+  now: number,
+): PickedInstance | null {
+  const { service, tried, session, view, edge } = context;
+  const inUse = sent.flatMap(({ candidate }) => candidate ?? []);
+  const isViewCurrent = edge.snapshots.view === view;
+  const outOfService = isViewCurrent
+    ? []
+    : service.candidates.filter((one) => isServing(one) && isOutOfService(context, one, now));
+  const excluded = [...tried, ...inUse, ...outOfService];
+  const other = pick(context, session, excluded);
+  if (!other || other.why === 'ejected') return null;
+  const isFirstUnknown = sent.length === 1 && inUse.length === 0;
+  // If there is only one instance, it is the one that is late.
+  return isFirstUnknown && !pick(context, session, [...excluded, other.candidate]) ? null : other;
+}
+
+/** By the newest snapshot, which may be newer than the request. */
+function isOutOfService({ service, edge }: FailoverContext, { key }: Candidate, now: number): boolean {
+  const candidate = edge.snapshots.view?.services.get(service.id)?.byKey.get(key);
+  return !candidate || candidate.state === 'down' || isEjected(candidate.local.ejection, now);
+}
+
+/** `named`: the gateway must use the picked instance. Otherwise it picks, because it sees all traffic of its site. */
+function startAttempt(
+  context: FailoverContext,
+  picked: PickedInstance,
+  { named, late }: { named: boolean; late?: AttemptOptions['late'] },
+): PendingAttempt {
   const { incoming, service, edge, body, deadlineAt } = context;
+  const { site } = picked;
   const controller = new AbortController();
   const now = edge.now();
-  const route = chooseRoute(context, { candidate, site }, now);
+  const route = chooseRoute(context, picked, now);
   const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now)) + uploadAllowanceMs(body);
   const token = route.kind === 'gateway' ? edge.gatewayTokens.tokenFor(site.site, now) : null;
+  const gatewayPicks = route.kind === 'gateway' && !named && !isBinding(picked);
+  const candidate = gatewayPicks ? null : picked.candidate;
   const start = (signed: string | null): Promise<CompletedAttempt> => {
-    const plan = { route, candidate, token: signed, timeoutMs };
-    return sendAttempt({ incoming, body, plan, edge, controller });
+    const plan = { route, site, candidate, token: signed, timeoutMs };
+    return sendAttempt({ incoming, body, plan, edge, controller, ...(late && { late }) });
   };
   return {
+    route,
+    candidate,
+    startedAt: now,
     result: token instanceof Promise ? token.then(start) : start(token),
     cancel: () => controller.abort(),
-  };
-}
-
-/** Below this many samples the usual latency is unknown. */
-const HEDGE_MIN_SAMPLES = 100;
-
-/** Hedges after the service's 95th percentile, idempotent requests only. The hedge costs one retry of the budget. */
-function hedgePlan(context: FailoverContext, first: PickedInstance): HedgePlan | null {
-  const { incoming, service, edge, body } = context;
-  if (!incoming.idempotent || body.kind === 'stream' || body.kind === 'replayed') return null;
-  const latency = edge.counters.latencySketch(service.id);
-  if (!latency || latency.count < HEDGE_MIN_SAMPLES) return null;
-  const p95 = sketchQuantile(latency, 0.95);
-  if (p95 === null) return null;
-  return {
-    afterMs: Math.max(1, p95),
-    start: () => {
-      const second = pick(context, context.session, [first.candidate]);
-      if (!second || !edge.retryBudgets.forService(service).tryWithdraw(edge.now())) return null;
-      return startAttempt(context, second);
-    },
   };
 }
 

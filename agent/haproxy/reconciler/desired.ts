@@ -1,3 +1,4 @@
+import { slowStartShare } from '../../../shared/balance/pool.ts';
 import { type AdminState, type Instance, instanceKey } from '../../core/state.ts';
 
 /** The desired state of one HAProxy server. Verdict, admin state and weight are set by separate commands. */
@@ -15,6 +16,11 @@ export interface DesiredServer {
   maxconn?: number;
 }
 
+/** What the weights depend on beside the instances. */
+export interface DesiredContext {
+  services: Readonly<Record<string, { slowStart: number }>>;
+}
+
 /** By `service/instance`. */
 export type DesiredServers = ReadonlyMap<string, DesiredServer>;
 
@@ -27,6 +33,8 @@ export type DesiredServers = ReadonlyMap<string, DesiredServer>;
 export function computeDesiredServers(
   instances: Iterable<Instance>,
   initial: ReadonlySet<string>,
+  services: DesiredContext['services'] = {},
+  now = 0,
 ): Map<string, DesiredServer> {
   const byService = Map.groupBy(instances, (instance) => instance.service);
   const desired = new Map<string, DesiredServer>();
@@ -42,13 +50,27 @@ export function computeDesiredServers(
         verdict: keepIn ? 'up' : (verdicts[index] ?? null),
         reason: member.reason,
         admin: member.admin,
-        weight: member.weight,
+        weight: effectiveWeight(member, services[service]?.slowStart ?? 0, now),
         priority: member.priority,
         ...(member.maxconn === undefined ? {} : { maxconn: member.maxconn }),
       });
     }
   }
   return desired;
+}
+
+/** The largest weight that HAProxy accepts, and the smallest that still gets traffic. */
+const MAX_WEIGHT = 256;
+
+/**
+ * The operator's weight, reduced while the instance starts slowly, is on trial, does worse than its peers, or answers
+ * slower than they do. The operator's own number is never changed.
+ */
+function effectiveWeight(instance: Instance, slowStartMs: number, now: number): number {
+  const outlierShare = instance.outlier?.share || 1;
+  const share =
+    Math.min(outlierShare, instance.latencyShare ?? 1) * slowStartShare(instance, slowStartMs, now);
+  return Math.min(MAX_WEIGHT, Math.max(1, Math.round(instance.weight * share)));
 }
 
 /** Under maintenance `state` is always down, so the verdict comes from health and breaker. */

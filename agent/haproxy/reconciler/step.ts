@@ -22,6 +22,9 @@ import type {
  */
 
 const INTERVAL_MS = 1_000;
+/** Requests that hang are noticed sooner. A poll of this many servers takes a few milliseconds. */
+const WATCH_INTERVAL_MS = 250;
+const MAX_WATCHED_SERVERS = 200;
 const MAX_BACKOFF_MS = 5_000;
 const RELOAD_POLL_MS = 50;
 const RELOAD_TIMEOUT_MS = 15_000;
@@ -183,7 +186,10 @@ function endRound(
     const next = startRound(state);
     return { state: next.state, effects: [report, ...next.effects] };
   }
-  const backoff = Math.min(INTERVAL_MS * 2 ** Math.max(0, failures - 1), MAX_BACKOFF_MS);
-  const delayMs = state.role === 'own' ? backoff : INTERVAL_MS;
-  return { state, effects: [report, { type: 'schedule', delayMs }] };
+  return { state, effects: [report, { type: 'schedule', delayMs: roundDelay(state) }] };
+}
+
+function roundDelay({ failures, role, desired }: ReconcilerState): number {
+  if (failures === 0) return (desired?.size ?? 0) <= MAX_WATCHED_SERVERS ? WATCH_INTERVAL_MS : INTERVAL_MS;
+  return role === 'own' ? Math.min(INTERVAL_MS * 2 ** (failures - 1), MAX_BACKOFF_MS) : INTERVAL_MS;
 }

@@ -12,6 +12,7 @@ export function backendLines(
   count: number,
 ): string[] {
   return [
+    ...balanceLines(config, service),
     `timeout server ${formatDuration(service.timeout)}`,
     ...(service.health.timeout === config.haproxy.timeouts.check
       ? []
@@ -24,6 +25,25 @@ export function backendLines(
     ...backupLines(instances),
     ...sorted(instances).map((instance) => serverLine(config, service, instance, count)),
   ];
+}
+
+/**
+ * What each strategy is in HAProxy. `random(6)` draws six servers by weight and takes the one with the fewest requests per
+ * unit of weight: nearly the shortest queue, and weights also count while all servers are idle, which `leastconn` ignores.
+ */
+const BALANCE: Record<ServiceConfig['strategy'], readonly string[]> = {
+  least_response_time: ['balance random(6)'],
+  least_connections: ['balance leastconn'],
+  round_robin: ['balance roundrobin'],
+  weighted_round_robin: ['balance roundrobin'],
+  consistent_hash: ['balance hash src', 'hash-type consistent', 'hash-balance-factor 125'],
+  random: ['balance random'],
+};
+
+function balanceLines({ haproxy: { balance } }: Config, { strategy }: ServiceConfig): readonly string[] {
+  if (balance === undefined) return BALANCE[strategy];
+  const isHash = balance === 'source' || balance === 'uri';
+  return [`balance ${balance}`, ...(isHash ? ['hash-type consistent'] : [])];
 }
 
 /** Backups in order of priority: HAProxy uses the first available one, or all of them if their priorities are equal. */

@@ -95,7 +95,6 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     production,
     maxconn: haproxy.maxconn,
     threads: haproxy.threads,
-    balance: haproxy.balance,
     socket: quoteArgument(haproxy.socket),
     // On standard output the lines have no syslog header.
     log: `${quoteArgument(haproxy.log)}${haproxy.log === 'stdout' ? ' format raw' : ''} local0 info`,

@@ -13,6 +13,8 @@ export interface ServerStat {
   weight: number;
   queued: number;
   inflight: number;
+  /** `maxconn`; 0: no limit. */
+  limit: number;
   responses: { ok: number; failed: number };
   /** Every request that HAProxy assigned to this server. */
   attempts: number;
@@ -45,6 +47,7 @@ export function parseStat(text: string): ServerStat[] {
         weight: count('uweight'),
         queued: count('qcur'),
         inflight: count('scur'),
+        limit: count('slim'),
         responses: {
           ok: count('hrsp_1xx') + count('hrsp_2xx') + count('hrsp_3xx') + count('hrsp_4xx'),
           failed: count('hrsp_5xx') + count('hrsp_other'),

@@ -11,6 +11,7 @@ const stat = (more: Partial<ServerStat> = {}): ServerStat => ({
   weight: 100,
   queued: 0,
   inflight: 0,
+  limit: 0,
   responses: { ok: 0, failed: 0 },
   attempts: 0,
   connectFailures: 0,
@@ -71,5 +72,23 @@ test('failed connections are failures and cause a probe; broken responses are fa
   expect(poll([1, answered(5)], [1, { ...answered(8), serverAborts: 1 }])).toMatchObject({
     success: 2,
     failure: 1,
+  });
+});
+
+test('queue timeouts and redispatches of a full server are no failures', () => {
+  const full = { ...answered(5), limit: 30, inflight: 30, attempts: 35 };
+  const timedOut = { ...full, connectFailures: 4, redispatches: 2 };
+  expect(poll([1, { ...full, queued: 9 }], [1, { ...timedOut, queued: 5 }])).toEqual({
+    success: 0,
+    failure: 0,
+    connectFailures: 0,
+  });
+  const refusing = { ...timedOut, inflight: 0, attempts: 7, connectFailures: 6 };
+  expect(
+    poll([1, full], [1, timedOut], [1, { ...refusing, limit: 0 }], [1, { ...refusing, connectFailures: 8 }]),
+  ).toEqual({
+    success: 0,
+    failure: 2,
+    connectFailures: 1,
   });
 });

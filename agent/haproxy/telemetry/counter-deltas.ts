@@ -16,6 +16,8 @@ interface CounterTrack {
   base: ServerStat;
   last: ServerStat;
   unanswered: number;
+  /** Connection failures and redispatches of a full server: HAProxy counts its own queue timeouts among them. */
+  excused: number;
 }
 
 /** The counters at the last poll and the worker they belong to. */
@@ -50,14 +52,17 @@ export function computeCounterDeltas(
     const known = baseline?.servers.get(key);
     const track = baseline
       ? continueTrack(known, baseline.pid === pid, stat)
-      : { base: stat, last: stat, unanswered: 0 };
-    const unanswered = Math.max(track.unanswered, estimateUnanswered(track.base, stat));
-    servers.set(key, { base: track.base, last: stat, unanswered });
-
+      : { base: stat, last: stat, unanswered: 0, excused: 0 };
     const since = difference(track.last, stat);
+    const isExcused = isFull(track.last) || isFull(stat);
+    const excused = track.excused + (isExcused ? since(connectionFailures) : 0);
+    const unanswered = Math.max(track.unanswered, estimateUnanswered(track.base, stat, excused));
+    servers.set(key, { base: track.base, last: stat, unanswered, excused });
+
     const aborted = since((each) => each.serverAborts);
     const success = Math.max(0, since((each) => each.responses.ok) - aborted);
-    const failure = since((each) => each.responses.failed) + aborted + unanswered - track.unanswered;
+    const broken = aborted + unanswered - track.unanswered;
+    const failure = since((each) => each.responses.failed) + broken;
     const gaugesChanged = known?.last.inflight !== inflight || known.last.queued !== queued;
     if (success + failure > 0 || (baseline && gaugesChanged)) {
       deltas.push({
@@ -68,12 +73,13 @@ export function computeCounterDeltas(
         at: now,
         success,
         failure,
+        broken,
         slow: 0,
         inflight,
         queued,
       });
     }
-    if (since(connectionFailures) > 0) connectFailures.push({ service, instance });
+    if (!isExcused && since(connectionFailures) > 0) connectFailures.push({ service, instance });
   }
   return { baseline: { pid, servers }, deltas, connectFailures };
 }
@@ -83,13 +89,17 @@ const difference =
   (pick: (stat: ServerStat) => number): number =>
     pick(to) - pick(from);
 
+/** A request that waits for a full server and times out has not met a failure of the server. */
+const isFull = ({ queued, inflight, limit }: ServerStat): boolean =>
+  queued > 0 || (limit > 0 && inflight >= limit);
+
 const connectionFailures = (stat: ServerStat): number => stat.connectFailures + stat.redispatches;
 
 function continueTrack(known: CounterTrack | undefined, sameWorker: boolean, stat: ServerStat): CounterTrack {
   const cleared = known !== undefined && stat.attempts < known.last.attempts;
   if (known && sameWorker && !cleared) return known;
   const zero = { ...stat, ...ZERO_COUNTERS };
-  return { base: zero, last: zero, unanswered: 0 };
+  return { base: zero, last: zero, unanswered: 0, excused: 0 };
 }
 
 const ZERO_COUNTERS = {
@@ -101,10 +111,10 @@ const ZERO_COUNTERS = {
   serverAborts: 0,
 };
 
-function estimateUnanswered(base: ServerStat, stat: ServerStat): number {
+function estimateUnanswered(base: ServerStat, stat: ServerStat, excused: number): number {
   const since = difference(base, stat);
   const responses = since((each) => each.responses.ok + each.responses.failed);
   const clientAborts = since((each) => each.clientAborts);
   const lowerBound = since((each) => each.attempts) - responses - stat.inflight - clientAborts;
-  return Math.max(lowerBound, since(connectionFailures), 0);
+  return Math.max(lowerBound, since(connectionFailures) - excused, 0);
 }

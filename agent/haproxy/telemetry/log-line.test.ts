@@ -8,22 +8,32 @@ test('the latency is the time to connect and to receive headers, without the que
   expect(parseLogLine(line('auth/auth-1', '0/900/2/40/950'))).toEqual({
     service: 'auth',
     instance: 'auth-1',
+    request: 'GET / HTTP/1.1" id',
+    status: 200,
     latencyMs: 42,
-    connectFailed: false,
+    end: 'answered',
   });
 });
 
 test('the latency of a missing response is the whole wait', () => {
-  expect(parseLogLine(line('auth/auth-1', '0/0/1/-1/30001', 'sH--'))?.latencyMs).toBe(30_001);
+  expect(parseLogLine(line('auth/auth-1', '0/0/1/-1/30001', 'sH--'))).toMatchObject({
+    latencyMs: 30_001,
+    end: 'answered',
+  });
 });
 
-test('a failed connection is recognized', () => {
-  expect(parseLogLine(line('auth/auth-1', '0/0/-1/-1/3', 'SC--'))?.connectFailed).toBe(true);
+test.each([
+  ['SC--', '0/0/-1/-1/3', 'connect-failed'],
+  ['sQ--', '0/5000/-1/-1/5000', 'queue-timeout'],
+  ['CH--', '0/0/1/-1/800', 'abandoned'],
+  ['CD--', '0/0/1/9/800', 'answered'],
+  ['SH--', '0/0/1/-1/8', 'answered'],
+])('termination state %s', (flags, timers, end) => {
+  expect(parseLogLine(line('auth/auth-1', timers, flags))?.end).toBe(end);
 });
 
-test('no server, a client abort and a malformed line give null', () => {
+test('no server and a malformed line give null', () => {
   expect(parseLogLine(line('auth/<NOSRV>', '0/-1/-1/-1/0', 'SC--'))).toBeNull();
-  expect(parseLogLine(line('auth/auth-1', '0/0/1/-1/800', 'CH--'))).toBeNull();
   for (const text of ['', 'x', 'a b c d e f g h i j k', line('auth', '0/0/1/1/1')]) {
     expect(parseLogLine(text)).toBeNull();
   }

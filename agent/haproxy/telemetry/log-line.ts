@@ -2,34 +2,55 @@
 export interface LogLine {
   service: string;
   instance: string;
+  /** `GET /path HTTP/1.1`, cut off where the line was. */
+  request: string;
+  status: number;
   /** Time to connect and to receive the response headers, without the queue. Without headers: the whole wait. */
   latencyMs: number;
-  /** HAProxy could not connect to the instance. */
-  connectFailed: boolean;
+  end: LogLineEnd;
 }
 
 /**
- * Parses `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes - - flags …`, the start of our log-format.
- * Null when the line says nothing about an instance: no server was selected, or the client aborted before a response.
+ * `answered`: with headers, or with a failure of the instance. `connect-failed`: HAProxy could not connect to it.
+ * `queue-timeout`: the request never left HAProxy's queue. `abandoned`: the client gave up before the headers.
+ */
+export type LogLineEnd = 'answered' | 'connect-failed' | 'queue-timeout' | 'abandoned';
+
+/**
+ * Parses `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes - - flags counts queues "request" …`, the start
+ * of our log-format. Null when no server was selected.
  */
 export function parseLogLine(line: string): LogLine | null {
   // No regular expression or full split: this runs for every request, and the client controls the text after the flags.
   const fields: string[] = [];
-  for (let at = 0; fields.length < 10; ) {
+  let at = 0;
+  while (fields.length < 10) {
     const end = line.indexOf(' ', at);
     if (end < 0) return null;
     fields.push(line.slice(at, end));
     at = end + 1;
   }
-  const [, , , target = '', timers = '', , , , , flags = ''] = fields;
+  const [, , , target = '', timers = '', status = '', , , , flags = ''] = fields;
   const slash = target.indexOf('/');
   const instance = target.slice(slash + 1);
   if (slash < 1 || instance === '' || instance.startsWith('<')) return null;
   const [, , connect = -1, response = -1, total = -1] = timers.split('/').map(Number);
-  if (!Number.isFinite(connect + response + total)) return null;
-  const connectFailed = flags.startsWith('SC');
-  const clientAborted = flags.startsWith('C') && response < 0;
-  if (clientAborted || total < 0) return null;
-  const latencyMs = response < 0 ? total : Math.max(0, connect) + response;
-  return { service: target.slice(0, slash), instance, latencyMs, connectFailed };
+  if (!Number.isFinite(connect + response + total) || total < 0) return null;
+  const quote = line.indexOf('"', at);
+  return {
+    service: target.slice(0, slash),
+    instance,
+    request: quote < 0 ? '' : line.slice(quote + 1),
+    status: Number(status),
+    latencyMs: response < 0 ? total : Math.max(0, connect) + response,
+    end: endOf(flags, response >= 0),
+  };
+}
+
+/** From HAProxy's termination state: who ended the request, and in which phase. */
+function endOf(flags: string, hasHeaders: boolean): LogLineEnd {
+  if (hasHeaders) return 'answered';
+  if (flags.startsWith('SC')) return 'connect-failed';
+  if (flags[1] === 'Q') return 'queue-timeout';
+  return flags.startsWith('C') || flags.startsWith('c') ? 'abandoned' : 'answered';
 }

@@ -3,7 +3,8 @@ import { addToSketch, emptySketch, type Sketch } from '../../../shared/sketch.ts
 import { instanceKey, type TrafficDelta } from '../../core/state.ts';
 import { listenError } from '../../lib/listen-error.ts';
 import { connectAddress } from '../socket/address.ts';
-import { parseLogLine } from './log-line.ts';
+import { createHeldAnswers } from './held-answers.ts';
+import { type LogLine, parseLogLine } from './log-line.ts';
 
 /** Latencies per instance from HAProxy's request log. Request counts come from HAProxy's counters, not from here. */
 export interface LogListener {
@@ -24,11 +25,15 @@ export interface LogListenerOptions {
 /** Parsing takes about 5 µs a line, so this limit is 5 % of a core. A sample gives the same percentiles. */
 const LINES_PER_SLICE = 1_000;
 const SLICE_MS = 100;
+const SWITCHING_PROTOCOLS = 101;
+/** A client that leaves sooner did not leave because of the wait. The edge waits at least this long for a first answer. */
+const MIN_ABANDONED_MS = 45;
 
 interface LatencySample {
   service: string;
   instance: string;
   slow: number;
+  abandoned: number;
   sketch: Sketch;
 }
 
@@ -40,6 +45,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
   const { host, port } = connectAddress(options.bind);
   const samples = new Map<string, LatencySample>();
   const withinRate = createRateGuard();
+  const heldAnswers = createHeldAnswers();
 
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
   socket.on('message', (message, { address }) => {
@@ -52,15 +58,17 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
     const { service, instance, latencyMs } = line;
     const key = instanceKey(service, instance);
     const slowCall = options.slowCall(service);
-    if (slowCall === undefined || !options.isKnown(key)) return;
-    if (line.connectFailed) {
+    if (slowCall === undefined || !options.isKnown(key) || line.end === 'queue-timeout') return;
+    if (line.end === 'connect-failed') {
       options.onConnectFailure(service, instance);
       return;
     }
-    const sample = samples.get(key) ?? { service, instance, slow: 0, sketch: emptySketch() };
+    // A tunnel has no answer to time, and a held answer comes when the service wants it to.
+    if (line.status === SWITCHING_PROTOCOLS) return;
+    if (line.end === 'answered' && heldAnswers.observe(service, line.request, latencyMs)) return;
+    const sample = samples.get(key) ?? { service, instance, slow: 0, abandoned: 0, sketch: emptySketch() };
     samples.set(key, sample);
-    addToSketch(sample.sketch, latencyMs);
-    if (latencyMs >= slowCall) sample.slow += 1;
+    addSample(sample, line, slowCall);
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -75,24 +83,36 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
 
   return {
     takeLatencies(now) {
-      const deltas = [...samples.values()].map(({ service, instance, slow, sketch }): TrafficDelta => {
-        return {
-          kind: 'traffic',
-          source: 'haproxy',
-          service,
-          instance,
-          at: now,
-          success: 0,
-          failure: 0,
-          slow,
-          latency: sketch,
-        };
-      });
+      const deltas = [...samples.values()].map(
+        ({ service, instance, slow, abandoned, sketch }): TrafficDelta => {
+          return {
+            kind: 'traffic',
+            source: 'haproxy',
+            service,
+            instance,
+            at: now,
+            success: 0,
+            failure: 0,
+            slow,
+            abandoned,
+            ...(sketch.count > 0 && { latency: sketch }),
+          };
+        },
+      );
       samples.clear();
       return deltas;
     },
     close: () => socket.close(),
   };
+}
+
+function addSample(sample: LatencySample, { end, latencyMs }: LogLine, slowCall: number): void {
+  if (end === 'abandoned') {
+    if (latencyMs >= MIN_ABANDONED_MS) sample.abandoned += 1;
+    return;
+  }
+  addToSketch(sample.sketch, latencyMs);
+  if (latencyMs >= slowCall) sample.slow += 1;
 }
 
 /** True while fewer than LINES_PER_SLICE lines arrived in the current slice. */

@@ -32,7 +32,18 @@ export function summariseEdgeReports(log: EdgeReportLog, now: number): EdgeSumma
     requests: sumBy(
       reports.flatMap((report) => report.requests),
       (row) => row.service,
-      ['total', 'status5xx', 'retries', 'failovers', 'stale', 'shed', 'unavailable', 'limited', 'forbidden'],
+      [
+        'total',
+        'status5xx',
+        'retries',
+        'failovers',
+        'hedges',
+        'stale',
+        'shed',
+        'unavailable',
+        'limited',
+        'forbidden',
+      ],
     ).map(({ row, sums }) => ({ service: row.service, ...sums })),
     limits: sumBy(
       reports.flatMap((report) => report.limits),

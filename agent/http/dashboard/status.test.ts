@@ -118,6 +118,7 @@ test('edge reports: sums per service and policy, oldest and newest snapshot, dro
         status5xx: 0,
         retries: 1,
         failovers: 1,
+        hedges: 0,
         stale: 0,
         shed: 0,
         unavailable: 0,
@@ -133,7 +134,7 @@ test('edge reports: sums per service and policy, oldest and newest snapshot, dro
     isolates: 2,
     oldest: { seq: 4 },
     newest: { seq: 7 },
-    requests: [{ service: 'gs', total: 24, failovers: 2, limited: 4 }],
+    requests: [{ service: 'gs', total: 24, failovers: 2, hedges: 0, limited: 4 }],
     limits: [{ service: 'gs', policy: 'per-ip', allowed: 20, denied: 4 }],
   });
   now += 301_000;

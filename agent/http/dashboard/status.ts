@@ -78,7 +78,7 @@ export function createStatusView({
 }
 
 function toStatusInstance(instance: Instance, traffic: TrafficRates): StatusInstance {
-  const { drainDeadline, expiresAt } = instance;
+  const { drainDeadline, expiresAt, outlier, latencyShare } = instance;
   return {
     id: instance.id,
     service: instance.service,
@@ -96,6 +96,8 @@ function toStatusInstance(instance: Instance, traffic: TrafficRates): StatusInst
     inflight: instance.inflight,
     queued: instance.queued,
     traffic,
+    ...(outlier && { outlier }),
+    ...(latencyShare !== undefined && { latencyShare }),
     ...(drainDeadline === undefined ? {} : { drainDeadline }),
     ...(expiresAt === undefined ? {} : { expiresAt }),
   };

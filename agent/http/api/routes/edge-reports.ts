@@ -57,6 +57,7 @@ export const reportSchema = z.object({
         // An older edge does not send these.
         limited: count.default(0),
         forbidden: count.default(0),
+        hedges: count.default(0),
         latency: sketch,
       }),
     )

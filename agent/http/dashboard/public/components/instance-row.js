@@ -32,7 +32,7 @@ export function drawInstance(instance, at) {
     ),
     numberCell(
       'Weight',
-      `${instance.weight}${instance.priority > 1 ? ` (backup ${instance.priority})` : ''}`,
+      `${weightText(instance)}${instance.priority > 1 ? ` (backup ${instance.priority})` : ''}`,
     ),
     h(
       'td',
@@ -74,3 +74,12 @@ export function numberCell(label, text, wrong = false) {
 
 /** @param {number | null} percent */
 export const isHighErrorRate = (percent) => percent !== null && percent >= 1;
+
+/**
+ * The operator's weight, and the share of it that the agent leaves to a slow or failing instance.
+ * @param {StatusInstance} instance
+ */
+function weightText({ weight, outlier, latencyShare = 1 }) {
+  const share = Math.min(outlier?.share ?? 1, latencyShare);
+  return share === 1 ? String(weight) : `${weight} × ${Math.round(share * 100)} %`;
+}

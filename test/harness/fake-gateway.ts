@@ -1,0 +1,68 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type Origin, startOrigin } from './origin.ts';
+
+/** How an instance behind the gateway behaves; a number is the status it answers with. `unsent`: HAProxy's own 503. */
+export type Behaviour = 'ok' | 'unsent' | 'reset' | 'hang' | number | { readonly afterMs: number };
+
+/** One request as it reached an instance. */
+export interface GatewayAttempt {
+  readonly instance: string;
+  /** Whether the edge named the instance. Otherwise the gateway picked it. */
+  readonly named: boolean;
+  readonly method: string;
+  readonly url: string;
+  readonly headers: IncomingMessage['headers'];
+  readonly body: string;
+  /** Whether the edge has closed the connection before there was an answer. */
+  cancelled: boolean;
+}
+
+export interface FakeGateway extends Origin {
+  /** In order of arrival, without edge reports. */
+  readonly attempts: GatewayAttempt[];
+  /** The instances to pick from, and how each one behaves. */
+  serve(instances: readonly string[], behaviour?: (instance: string) => Behaviour): void;
+}
+
+/**
+ * Answers like HAProxy: uses the instance that the edge names, else the next one in turn, and names it in the answer.
+ * HAProxy itself is tested in test/integration.
+ */
+export async function startFakeGateway(name: string, wanted?: number): Promise<FakeGateway> {
+  const origin = await startOrigin(name, wanted);
+  const attempts: GatewayAttempt[] = [];
+  let next = 0;
+  return {
+    ...origin,
+    attempts,
+    serve(instances, behaviour = () => 'ok') {
+      next = 0;
+      origin.answer((request, response, body) => {
+        const { method = '', url = '', headers } = request;
+        if (url === '/__acgs/edge-reports') return void response.end();
+        const wantedInstance = headers['x-acgs-instance'];
+        const named = typeof wantedInstance === 'string';
+        const instance = named ? wantedInstance : (instances[next++ % instances.length] ?? '');
+        const attempt = { instance, named, method, url, headers, body, cancelled: false };
+        attempts.push(attempt);
+        response.once('close', () => {
+          attempt.cancelled = !response.writableEnded;
+        });
+        behave(response, instance, behaviour(instance));
+      });
+    },
+  };
+}
+
+function behave(response: ServerResponse, instance: string, outcome: Behaviour): void {
+  if (outcome === 'hang') return;
+  if (outcome === 'reset') return void response.socket?.destroy();
+  // Only an instance's answer has its name.
+  if (outcome === 'unsent') return void response.writeHead(503, { 'x-acgs-unsent': '1' }).end();
+  const answer = (status: number): void => {
+    response.writeHead(status, { 'x-acgs-instance': instance });
+    response.end(JSON.stringify({ name: instance }));
+  };
+  if (typeof outcome === 'object') setTimeout(answer, outcome.afterMs, 200);
+  else answer(outcome === 'ok' ? 200 : outcome);
+}
