@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import type { Config } from '../shared/config/config.ts';
 import { errorMessage } from '../shared/error-message.ts';
+import { CONDITION_RULES } from './alerting/conditions/condition.ts';
+import { createEdgeWatch, createOrderHistory } from './alerting/conditions/edge-watch.ts';
+import type { PlatformFacts } from './alerting/conditions/platform.ts';
 import { startAlerting } from './alerting/open.ts';
 import {
   createReconfigurer,
   type ReconfigureResult,
   type Reconfigurer,
 } from './configuration/reconfigure.ts';
+import { createRefusedConfig } from './configuration/refused.ts';
 import type { Environment } from './core/environment.ts';
 import { createEventLog } from './core/event-log.ts';
 import { createHostLoad } from './core/host-load.ts';
@@ -54,6 +58,7 @@ import { createSignedIntents, INTENT_MAX_AGE_MS } from './registry/signed-intent
 import { createSessions } from './sessions/sessions.ts';
 import { createSessionStore } from './sessions/store.ts';
 import { openSnapshotSink, snapshotStatus } from './snapshot/open.ts';
+import type { SnapshotSink } from './snapshot/sink.ts';
 
 export interface AgentOptions {
   config: Config;
@@ -78,6 +83,8 @@ const REFRESH_MS = 5_000;
 const METRICS_MS = 10_000;
 /** After this long the agent is ready even if an instance never answered a probe. */
 const READY_AFTER_MS = 5_000;
+/** Traffic this recent makes an edge that sends no report suspicious. */
+const EDGE_TRAFFIC_MS = 60_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 /** A session request fails after this long if the database does not answer. */
 const SESSION_QUERY_TIMEOUT_MS = 5_000;
@@ -110,7 +117,7 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const reconfigurer = createAgentReconfigurer(setup, core, subjects);
   const service = await serve(setup, { ...stores, ...core, ...subjects, reconfigurer });
   return {
-    reload: reconfigurer.applyFile,
+    reload: (text) => core.refusedConfig.watch(reconfigurer.applyFile(text)),
     close: () => close(service, subjects, core, stores),
   };
 }
@@ -173,6 +180,8 @@ function createCore({ config, version, stateDir, startedAt, log }: Setup, { save
     loop,
     prober,
     stateFile,
+    edgeWatch: createEdgeWatch(),
+    refusedConfig: createRefusedConfig(),
     probeAll: () => prober.sync(probeTargetsOf(loop.instances().values(), config())),
     /** File instances without a health result, which delay readiness for at most READY_AFTER_MS. */
     instancesWithoutState(): string[] {
@@ -205,7 +214,6 @@ async function attachSinks(setup: Setup, stores: Stores, core: Core) {
     isLeader,
     onOverrides: pinsChanged.emit,
   });
-  const alerting = startAlerting({ config, env, history, window, instances, log, isLeader });
   const snapshot = await openSnapshotSink({
     config,
     env,
@@ -227,11 +235,52 @@ async function attachSinks(setup: Setup, stores: Stores, core: Core) {
   for (const sink of sinks) loop.addListener(sink);
   addPassiveListeners(setup, core);
   const registry = await attachRegistry(setup, stores, core);
+  const alerting = startAlerting({
+    config,
+    env,
+    history,
+    window,
+    instances,
+    platform: createPlatformFacts(setup, stores, core, { sinks, snapshot }),
+    stateDir,
+    log,
+    isLeader,
+  });
   leader.start({
     hub: snapshot ?? undefined,
     onChange: (leading) => leading && snapshot?.claimEpoch(),
   });
   return { sessions, alerting, snapshot, haproxy, sinks, ...registry };
+}
+
+/** What the alerts watch besides instances and figures. */
+function createPlatformFacts(
+  { config }: Setup,
+  { window }: Stores,
+  { edgeWatch, refusedConfig }: Core,
+  { sinks, snapshot }: { sinks: readonly Sink[]; snapshot: SnapshotSink | null },
+): () => PlatformFacts {
+  const expectedOrder = createOrderHistory();
+  return () => {
+    const now = Date.now();
+    const { totals } = window.read(now, Math.min(EDGE_TRAFFIC_MS, config().monitor.window));
+    const site = totals.get(instanceKey('', ''));
+    const published = snapshot?.published();
+    return {
+      sinks: sinkStatuses(sinks),
+      snapshot: snapshot
+        ? {
+            publishedAt: published?.at ?? null,
+            expected: expectedOrder(published?.order ?? null, now),
+            error: snapshot.status().lastError,
+          }
+        : null,
+      edge: edgeWatch.facts(),
+      recentRequests: site ? site.success + site.failure : 0,
+      refusedConfig: refusedConfig.get(),
+      now,
+    };
+  };
 }
 
 function createAgentHaproxySink({ config, env, log }: Setup, { loop, prober }: Core) {
@@ -333,7 +382,7 @@ async function serve(setup: Setup, parts: Parts) {
       registerSummaryRoutes(app, { config, summary: monitor.summary, firing: alerts.firing });
       registerAlertRoutes(app, {
         alerts,
-        rules: () => Object.keys(config().monitor.thresholds),
+        rules: () => [...Object.keys(config().monitor.thresholds), ...CONDITION_RULES],
         services: () => Object.keys(config().services),
       });
       registerDashboard(app, { view: parts.statusView, status });
@@ -407,6 +456,7 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
       for (const delta of evidence) loop.apply(delta);
       statusView.edgeReport(report);
       metrics.edgeReport(report);
+      parts.edgeWatch.accept(report, Date.now());
     },
     explain: (query) =>
       explain(
@@ -418,7 +468,10 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
         },
         Date.now(),
       ),
-    reconfigure: parts.reconfigurer.applyText,
+    reconfigure: (text, dryRun) => {
+      const result = parts.reconfigurer.applyText(text, dryRun);
+      return dryRun ? result : parts.refusedConfig.accepted(result);
+    },
     publish() {
       if (!leader.isLeader()) return null;
       snapshot?.publishNow();

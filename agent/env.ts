@@ -1,4 +1,5 @@
 import type { Config } from '../shared/config/config.ts';
+import { secretReferences } from '../shared/config/secret-references.ts';
 import { errorMessage } from '../shared/error-message.ts';
 import { parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
 import { ADMIN_TOKEN_NAME, type ApiToken, parseApiTokens } from './core/api-token.ts';
@@ -59,7 +60,8 @@ export function readEnvironment(variables: Variables, config: Config): Environme
   const problems = [
     ...formatProblems(get),
     ...missingForConfig(get, config),
-    ...(production ? productionProblems(get) : []),
+    ...malformedUrls(get, config),
+    ...(production ? productionProblems(get, config) : []),
   ];
   if (problems.length > 0) throw new EnvironmentError([...new Set(problems)]);
   const cloudflare = cloudflareAccess(get);
@@ -78,6 +80,7 @@ export function readEnvironment(variables: Variables, config: Config): Environme
     ...optional('smtpUrl', get('SMTP_URL')),
     ...optional('slackWebhookUrl', get('SLACK_WEBHOOK_URL')),
     ...(cloudflare && { cloudflare }),
+    variable: get,
   };
 }
 
@@ -142,7 +145,8 @@ function checkUrl(variable: string, value: string, protocols: readonly string[])
 }
 
 /** Variables that this configuration needs and that are not set. */
-function missingForConfig(get: GetVariable, { site, edge, haproxy, alerts }: Config): string[] {
+function missingForConfig(get: GetVariable, config: Config): string[] {
+  const { site, edge, haproxy, alerts } = config;
   const needed: [variable: string, reason: string][] = [];
   if (site.agents > 1 && get('REDIS_URL')) {
     needed.push(['INTENT_KEY', 'the agents of a site sign what they exchange through Redis']);
@@ -165,20 +169,31 @@ function missingForConfig(get: GetVariable, { site, edge, haproxy, alerts }: Con
     if (type === 'email') needed.push(['SMTP_URL', `alerts.receivers.${receiver} sends e-mail`]);
     if (type === 'slack') needed.push(['SLACK_WEBHOOK_URL', `alerts.receivers.${receiver} sends to Slack`]);
   }
+  for (const { path, name } of secretReferences(config)) needed.push([name, `${path} names it`]);
   return needed.filter(([variable]) => !get(variable)).map(notSet);
+}
+
+/** A variable that stands for a URL must hold one. */
+function malformedUrls(get: GetVariable, config: Config): string[] {
+  return secretReferences(config).flatMap(({ name, path, isUrl }) => {
+    const value = get(name);
+    if (!isUrl || value === undefined) return [];
+    const valid = URL.canParse(value) && /^https?:$/.test(new URL(value).protocol);
+    return valid ? [] : [`${name}: expected an http:// or https:// URL for ${path}`];
+  });
 }
 
 const notSet = ([variable, reason]: readonly [string, string]): string =>
   `${variable}: is not set; ${reason}`;
 
-function productionProblems(get: GetVariable): string[] {
+function productionProblems(get: GetVariable, config: Config): string[] {
   const problems: string[] = [];
   const token = get('ACGS_TOKEN');
   if (!token) problems.push(notSet(['ACGS_TOKEN', 'in production the API must have a token']));
   if (!get('HAPROXY_STATS_PASSWORD')) {
     problems.push(notSet(['HAPROXY_STATS_PASSWORD', 'in production the stats page must have a password']));
   }
-  for (const variable of SECRETS) {
+  for (const variable of [...SECRETS, ...secretReferences(config).map(({ name }) => name)]) {
     const value = get(variable);
     if (!value || !isSample(value)) continue;
     problems.push(

@@ -2,12 +2,18 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../shared/config/config.ts';
 import { errorMessage } from '../../shared/error-message.ts';
+import { isServingState } from '../../shared/serving.ts';
+import type { Instance } from '../core/state.ts';
 import type { Log } from '../lib/log.ts';
+import { createSerialQueue } from '../lib/serial-queue.ts';
 import type { AlertRecord } from './alert.ts';
-import { type AlertNotice, createAlertState } from './alert-state.ts';
+import { type AlertNotice, type AlertState, createAlertState, type EvaluationResult } from './alert-state.ts';
+import { alertKey, type Condition } from './conditions/condition.ts';
+import { conditionEndText } from './conditions/end-text.ts';
 import type { Dispatcher } from './dispatcher.ts';
-import { type AlertMessage, toMessage } from './message.ts';
-import { readRules } from './rules.ts';
+import { dashboardLink, runbookLink } from './links.ts';
+import { type AlertMessage, type MessageContext, toMessage } from './message.ts';
+import { readMeasured } from './recent.ts';
 import { createSharedSilences, type SharedSilences } from './shared-silences.ts';
 import type { Silence } from './silences.ts';
 import type { AlertStore } from './store.ts';
@@ -15,7 +21,10 @@ import type { SiteSummary } from './summary.ts';
 
 /** Evaluates summaries against the thresholds, saves alerts and sends notifications. Only the leader does so. */
 export interface AlertManager {
-  evaluate(summary: SiteSummary): Promise<void>;
+  /** Compares the figures of the window with the thresholds; `newest` summarizes the newest part of the window. */
+  evaluate(summary: SiteSummary, newest?: SiteSummary): Promise<void>;
+  /** Applies the conditions that hold now. `read` gets the keys of the alerts that are open. */
+  evaluateConditions(read: (open: ReadonlySet<string>) => Condition[]): Promise<void>;
   firing(): AlertRecord[];
   recent(limit: number): Promise<AlertRecord[]>;
   /** Null when no such alert fires. */
@@ -35,6 +44,8 @@ export interface AlertManagerOptions {
   dispatcher: Dispatcher;
   log: Log;
   isLeader: () => boolean;
+  /** The present state, for the text of an alert that has ended. */
+  instances?: () => ReadonlyMap<string, Instance>;
   /** Called with every notification that is sent. */
   onMessage?: (message: AlertMessage) => void;
   now?: () => number;
@@ -42,48 +53,57 @@ export interface AlertManagerOptions {
   loadMs?: number;
 }
 
+/** How often a leader that has not read the open alerts yet tries again. */
+const RELOAD_MS = 5_000;
+
 export function createAlertManager(options: AlertManagerOptions): AlertManager {
   const { config, store, dispatcher, log, isLeader, onMessage = () => {} } = options;
   const { now = Date.now, loadMs = 2_000 } = options;
   const silences = createSharedSilences({ store, log, now });
-  const state = createAlertState({ config, silences: silences.all, newId: randomUUID });
-  /** Whether this agent led at the last evaluation, and whether it has read the open alerts since it took over. */
-  let wasLeader = false;
-  let loaded = false;
-  const loadOpen = createOpenAlertLoader({ store, silences, log, loadMs });
-
-  /** A standby mirrors the database. A leader adopts the open alerts once, then takes only acknowledgements from it. */
-  function follow(open: readonly AlertRecord[], leads: boolean): void {
-    if (leads && loaded) {
-      state.mergeAcks(open);
-      return;
-    }
-    if (!leads || !wasLeader) state.clear();
-    const superseded = state.adopt(open, now());
-    if (leads && superseded.length > 0) store.save(superseded);
-  }
+  const { instances = () => new Map() } = options;
+  const state = createAlertState({
+    config,
+    silences: silences.all,
+    newId: randomUUID,
+    endText: (alert) => conditionEndText(alert, instances().values()),
+    isExplained: (alert) => isExplained(alert, state.firing(), instances().values()),
+  });
+  const follower = createFollower({
+    state,
+    store,
+    isLeader,
+    now,
+    loadOpen: createOpenAlertLoader({ store, silences, log, loadMs }),
+  });
+  const queue = createSerialQueue();
 
   function send({ event, alert }: AlertNotice, at: number): void {
-    const message = toMessage(event, alert, config().site.id, at);
+    const message = toMessage(event, alert, contextOf(config(), at));
     // Everyone who received a worse severity also learns that the alert eased or resolved.
     const improved = event === 'eased' || event === 'resolved';
     dispatcher.send(message, improved ? alert.notifiedSeverities : [alert.severity]);
     onMessage(message);
   }
 
+  function publish({ notices, changed }: EvaluationResult, at: number): void {
+    if (changed.length > 0) store.save(changed);
+    for (const notice of notices) send(notice, at);
+  }
+
   return {
-    async evaluate(summary) {
-      const open = await loadOpen();
-      const leads = isLeader();
-      if (open) follow(open, leads);
-      loaded = leads && (loaded || open !== null);
-      wasLeader = leads;
-      if (!leads) return;
-      const at = now();
-      const { notices, changed } = state.evaluate(readRules(summary, config().monitor.minimumSamples), at);
-      if (changed.length > 0) store.save(changed);
-      for (const notice of notices) send(notice, at);
-    },
+    evaluate: (summary, newest) =>
+      queue.add(async () => {
+        if (!(await follower.follow(0))) return;
+        const readings = readMeasured(summary, newest ?? null, config().monitor);
+        publish(state.evaluate(readings, now()), now());
+      }),
+    evaluateConditions: (read) =>
+      queue.add(async () => {
+        if (!isLeader()) return;
+        if (!(await follower.follow(follower.isLoaded() ? Number.POSITIVE_INFINITY : RELOAD_MS))) return;
+        const open = new Set(state.firing().map(alertKey));
+        publish(state.evaluateConditions(read(open), now()), now());
+      }),
     firing: state.firing,
     recent: store.recent,
     acknowledge(id, by) {
@@ -95,8 +115,52 @@ export function createAlertManager(options: AlertManagerOptions): AlertManager {
     isSilenced: silences.silences,
     addSilence: silences.add,
     removeSilence: silences.remove,
-    sendTest: (only) => dispatcher.test(testMessage(config().site.id, now()), only),
+    sendTest: (only) => dispatcher.test(testMessage(config(), now()), only),
     receivers: () => dispatcher.status(),
+  };
+}
+
+/** Keeps the state in line with the database: a standby mirrors it, and a leader takes over what is open. */
+function createFollower({
+  state,
+  store,
+  isLeader,
+  now,
+  loadOpen,
+}: Pick<AlertManagerOptions, 'store' | 'isLeader'> & {
+  state: AlertState;
+  now: () => number;
+  loadOpen: () => Promise<AlertRecord[] | null>;
+}) {
+  /** Whether this agent led at the last evaluation, and whether it has read the open alerts since it took over. */
+  let wasLeader = false;
+  let loaded = false;
+  let loadedAt = Number.NEGATIVE_INFINITY;
+
+  /** A standby mirrors the database. A leader adopts the open alerts once, then takes only acknowledgements from it. */
+  function apply(open: readonly AlertRecord[], leads: boolean): void {
+    if (leads && loaded) {
+      state.mergeAcks(open);
+      return;
+    }
+    if (!leads || !wasLeader) state.clear();
+    const superseded = state.adopt(open, now());
+    if (leads && superseded.length > 0) store.save(superseded);
+  }
+
+  return {
+    isLoaded: () => loaded,
+    /** Reads the open alerts if the last reading is `maxAgeMs` old. True when this agent leads. */
+    async follow(maxAgeMs: number): Promise<boolean> {
+      if (Math.abs(now() - loadedAt) < maxAgeMs) return isLeader();
+      const open = await loadOpen();
+      const leads = isLeader();
+      if (open) apply(open, leads);
+      loaded = leads && (loaded || open !== null);
+      loadedAt = now();
+      wasLeader = leads;
+      return leads;
+    },
   };
 }
 
@@ -140,15 +204,35 @@ function createOpenAlertLoader({
   };
 }
 
-function testMessage(site: string, now: number): AlertMessage {
+function contextOf({ site, alerts }: Config, now: number): MessageContext {
+  return { site: site.id, now, dashboardUrl: alerts.dashboardUrl, runbookUrl: alerts.runbookUrl };
+}
+
+/** What a service without a serving instance makes of its figures is known already. */
+function isExplained(
+  { rule, service }: AlertRecord,
+  firing: readonly AlertRecord[],
+  instances: Iterable<Instance>,
+): boolean {
+  if (!['availabilityPercent', 'errorPercent', 'p95Ms'].includes(rule)) return false;
+  const down = firing.filter((one) => alertKey(one).startsWith('instanceDown '));
+  if (down.some((one) => one.service === service && one.rule === 'serviceDown')) return true;
+  const members = [...instances].filter((one) => one.service === service);
+  const none = members.length > 0 && members.every(({ state }) => !isServingState(state));
+  return none && down.some((one) => one.service === '');
+}
+
+function testMessage(config: Config, now: number): AlertMessage {
+  const context = contextOf(config, now);
   const at = new Date(now).toISOString();
   return {
     event: 'test',
-    site,
+    site: config.site.id,
     at,
     id: randomUUID(),
     rule: 'p95Ms',
     service: null,
+    subject: '',
     severity: 'warning',
     state: 'firing',
     value: 0,
@@ -157,5 +241,7 @@ function testMessage(site: string, now: number): AlertMessage {
     startedAt: at,
     resolvedAt: null,
     notified: 1,
+    url: dashboardLink(context, ''),
+    runbook: runbookLink(context, 'p95Ms'),
   };
 }

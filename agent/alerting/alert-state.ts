@@ -1,6 +1,15 @@
 import type { Config } from '../../shared/config/config.ts';
-import { type AlertEvent, type AlertRecord, nextChangedAt, stepAlert } from './alert.ts';
-import type { RuleReading } from './rules.ts';
+import {
+  type AlertEvent,
+  type AlertRecord,
+  type AlertStep,
+  nextChangedAt,
+  resolved,
+  stepAlert,
+  stepCondition,
+} from './alert.ts';
+import { alertKey, type Condition, isConditionRule } from './conditions/condition.ts';
+import type { MeasuredReading } from './recent.ts';
 import { isSilenced, type Silence } from './silences.ts';
 
 /** A notification to send. */
@@ -11,8 +20,10 @@ export interface AlertNotice {
 
 /** All firing alerts and the notifications they need. No clock, no I/O. */
 export interface AlertState {
-  /** Applies one round of readings. `changed` lists the alerts to save. */
-  evaluate(readings: readonly RuleReading[], now: number): { notices: AlertNotice[]; changed: AlertRecord[] };
+  /** Applies one round of readings. */
+  evaluate(readings: readonly MeasuredReading[], now: number): EvaluationResult;
+  /** Applies the conditions of the present: all that hold. */
+  evaluateConditions(conditions: readonly Condition[], now: number): EvaluationResult;
   firing(): AlertRecord[];
   /** Null when no such alert fires. */
   acknowledge(id: string, by: string, now: number): AlertRecord | null;
@@ -26,10 +37,20 @@ export interface AlertState {
   clear(): void;
 }
 
+export interface EvaluationResult {
+  notices: AlertNotice[];
+  /** The alerts to save. */
+  changed: AlertRecord[];
+}
+
 export interface AlertStateOptions {
   config: () => Config;
   silences: () => Iterable<Silence>;
   newId: () => string;
+  /** The text of an alert whose condition has ended. */
+  endText?: (alert: AlertRecord) => string;
+  /** Whether another alert already tells what causes this one. It is held back like inside a silence. */
+  isExplained?: (alert: AlertRecord, firing: Iterable<AlertRecord>) => boolean;
 }
 
 interface Evaluated {
@@ -37,31 +58,47 @@ interface Evaluated {
   notice: AlertNotice | null;
 }
 
-const keyOf = ({ rule, service }: Pick<AlertRecord, 'rule' | 'service'>): string => `${rule} ${service}`;
-
-export function createAlertState({ config, silences, newId }: AlertStateOptions): AlertState {
+export function createAlertState(options: AlertStateOptions): AlertState {
+  const { config, silences, newId, endText = ({ message }) => message, isExplained = () => false } = options;
   const alerts = new Map<string, AlertRecord>();
+  /** When each rule last resolved, to recognize one that comes and goes. */
+  const lastResolved = new Map<string, number>();
 
-  function evaluateReading(reading: RuleReading, now: number): (Evaluated & { save: boolean }) | null {
-    const key = keyOf(reading);
-    const { thresholds } = config().monitor;
-    const step = stepAlert(alerts.get(key) ?? null, reading, thresholds[reading.rule], { now, newId });
+  function isHeldBack(alert: AlertRecord, now: number): boolean {
+    return isSilenced(silences(), alert, now) || isExplained(alert, alerts.values());
+  }
+
+  function store(key: string, step: AlertStep, now: number): (Evaluated & { save: boolean }) | null {
     if (!step.alert) return null;
     const event = step.event ?? dueNotice(step.alert, config().alerts.repeat, now);
-    const evaluated = notify(step.alert, event, silences(), now);
-    if (evaluated.alert.state === 'resolved') alerts.delete(key);
-    else alerts.set(key, evaluated.alert);
+    const evaluated = notify(step.alert, event, isHeldBack(step.alert, now), now);
+    if (evaluated.alert.state === 'resolved') {
+      alerts.delete(key);
+      lastResolved.set(key, now);
+    } else {
+      alerts.set(key, evaluated.alert);
+    }
     return { ...evaluated, save: step.event !== null || evaluated.notice !== null };
   }
 
+  function evaluateReading(reading: MeasuredReading, now: number) {
+    const key = alertKey({ ...reading, subject: '' });
+    const { thresholds, window } = config().monitor;
+    const before = alerts.get(key) ?? null;
+    const step = stepAlert(before, reading, thresholds[reading.rule], { now, newId });
+    const sinceResolved = now - (lastResolved.get(key) ?? Number.NEGATIVE_INFINITY);
+    const recurring = !before && step.alert !== null && sinceResolved >= 0 && sinceResolved < window;
+    return store(key, recurring && step.alert ? { ...step, alert: { ...step.alert, recurring } } : step, now);
+  }
+
   /** Resolves the alerts of services that left the configuration. */
-  function resolveRemoved(readings: readonly RuleReading[], now: number): Evaluated[] {
-    const configured = new Set(readings.map(keyOf));
-    const removed = [...alerts].filter(([key]) => !configured.has(key));
+  function resolveRemoved(readings: readonly MeasuredReading[], now: number): Evaluated[] {
+    const configured = new Set(readings.map((reading) => alertKey({ ...reading, subject: '' })));
+    const removed = [...alerts].filter(([key, { rule }]) => !isConditionRule(rule) && !configured.has(key));
     return removed.map(([key, alert]) => {
       alerts.delete(key);
       const message = `${alert.service} is no longer configured`;
-      return notify(resolve(alert, message, now), 'resolved', silences(), now);
+      return notify(resolved(alert, message, now), 'resolved', isHeldBack(alert, now), now);
     });
   }
 
@@ -74,42 +111,62 @@ export function createAlertState({ config, silences, newId }: AlertStateOptions)
         changed: [...evaluated.filter(({ save }) => save), ...removed].map(({ alert }) => alert),
       };
     },
-    firing: () => [...alerts.values()],
-    acknowledge(id, by, now) {
-      const alert = [...alerts.values()].find((one) => one.id === id);
-      if (!alert) return null;
-      const acknowledged: AlertRecord = {
-        ...alert,
-        acknowledgedAt: now,
-        acknowledgedBy: by,
-        changedAt: nextChangedAt(alert, now),
-      };
-      alerts.set(keyOf(alert), acknowledged);
-      return acknowledged;
-    },
-    adopt(list, now) {
-      return list.flatMap((alert) => {
-        const own = alerts.get(keyOf(alert));
-        if (!own) alerts.set(keyOf(alert), alert);
-        return own && own.id !== alert.id ? [resolve(alert, `continues as ${own.id}`, now)] : [];
-      });
-    },
-    mergeAcks(list) {
-      for (const alert of list) {
-        const own = alerts.get(keyOf(alert));
-        // An acknowledgement of another severity was given before the alert escalated.
-        if (own?.id !== alert.id || own.severity !== alert.severity || alert.acknowledgedAt === null)
-          continue;
-        alerts.set(keyOf(alert), {
-          ...own,
-          acknowledgedAt: alert.acknowledgedAt,
-          acknowledgedBy: alert.acknowledgedBy,
-          changedAt: Math.max(alert.changedAt, own.changedAt),
+    evaluateConditions(conditions, now) {
+      const present = new Map(conditions.map((condition) => [alertKey(condition), condition]));
+      const open = [...alerts].filter(([, { rule }]) => isConditionRule(rule)).map(([key]) => key);
+      const evaluated = [...new Set([...open, ...present.keys()])].flatMap((key) => {
+        const step = stepCondition(alerts.get(key) ?? null, present.get(key) ?? null, endText, {
+          now,
+          newId,
         });
-      }
+        return store(key, step, now) ?? [];
+      });
+      return {
+        notices: evaluated.flatMap(({ notice }) => notice ?? []),
+        changed: evaluated.filter(({ save }) => save).map(({ alert }) => alert),
+      };
+    },
+    firing: () => [...alerts.values()],
+    acknowledge: (id, by, now) => acknowledge(alerts, { id, by, now }),
+    adopt: (list, now) => list.flatMap((alert) => adopt(alerts, alert, now)),
+    mergeAcks(list) {
+      for (const alert of list) mergeAck(alerts, alert);
     },
     clear: () => alerts.clear(),
   };
+}
+
+type OpenAlerts = Map<string, AlertRecord>;
+
+function acknowledge(alerts: OpenAlerts, { id, by, now }: { id: string; by: string; now: number }) {
+  const alert = [...alerts.values()].find((one) => one.id === id);
+  if (!alert) return null;
+  const acknowledged: AlertRecord = {
+    ...alert,
+    acknowledgedAt: now,
+    acknowledgedBy: by,
+    changedAt: nextChangedAt(alert, now),
+  };
+  alerts.set(alertKey(alert), acknowledged);
+  return acknowledged;
+}
+
+function adopt(alerts: OpenAlerts, alert: AlertRecord, now: number): AlertRecord[] {
+  const own = alerts.get(alertKey(alert));
+  if (!own) alerts.set(alertKey(alert), alert);
+  return own && own.id !== alert.id ? [resolved(alert, `continues as ${own.id}`, now)] : [];
+}
+
+function mergeAck(alerts: OpenAlerts, alert: AlertRecord): void {
+  const own = alerts.get(alertKey(alert));
+  // An acknowledgement of another severity was given before the alert escalated.
+  if (own?.id !== alert.id || own.severity !== alert.severity || alert.acknowledgedAt === null) return;
+  alerts.set(alertKey(alert), {
+    ...own,
+    acknowledgedAt: alert.acknowledgedAt,
+    acknowledgedBy: alert.acknowledgedBy,
+    changedAt: Math.max(alert.changedAt, own.changedAt),
+  });
 }
 
 /**
@@ -119,11 +176,11 @@ export function createAlertState({ config, silences, newId }: AlertStateOptions)
 function notify(
   alert: AlertRecord,
   candidate: AlertEvent | null,
-  silences: Iterable<Silence>,
+  isHeldBack: boolean,
   now: number,
 ): Evaluated {
   const event = adjustEvent(alert, candidate);
-  if (event === null || (event !== 'resolved' && isSilenced(silences, alert, now))) {
+  if (event === null || (event !== 'resolved' && isHeldBack)) {
     return { alert, notice: null };
   }
   const { severity, notifiedSeverities } = alert;
@@ -154,12 +211,3 @@ function dueNotice(alert: AlertRecord, repeat: Config['alerts']['repeat'], now: 
   const due = elapsed >= repeat[alert.severity] || elapsed < 0;
   return alert.acknowledgedAt === null && due && repeats < repeat.atMost ? 'repeated' : null;
 }
-
-const resolve = (alert: AlertRecord, message: string, now: number): AlertRecord => ({
-  ...alert,
-  state: 'resolved',
-  resolvedAt: now,
-  changedAt: nextChangedAt(alert, now),
-  notified: 0,
-  message,
-});

@@ -1,15 +1,21 @@
 import type { Config } from '../../shared/config/config.ts';
-import type { SEVERITIES } from '../../shared/config/monitor.ts';
-import type { RuleName, RuleReading } from './rules.ts';
+import type { Condition, ConditionRule } from './conditions/condition.ts';
+import { formatRuleValue, limitText, ruleName } from './figure.ts';
+import type { MeasuredReading } from './recent.ts';
+import type { RuleName } from './rules.ts';
+import { lowIsBad, rank, type Severity, WORST_FIRST } from './severity.ts';
 
-export type Severity = (typeof SEVERITIES)[number];
+/** A rule that compares a figure with thresholds, or one that watches for a condition. */
+export type AlertRule = RuleName | ConditionRule;
 
 /** A rule that crossed a threshold, from `raised` to `resolved`. Instants are epoch milliseconds. */
 export interface AlertRecord {
   id: string;
-  rule: RuleName;
+  rule: AlertRule;
   /** '' for rules of the site and its host. */
   service: string;
+  /** Tells apart the alerts of one rule and service: a sink, a file, a host. '' when there is only one. */
+  subject: string;
   severity: Severity;
   state: 'firing' | 'resolved';
   value: number;
@@ -28,6 +34,8 @@ export interface AlertRecord {
   notifiedSeverities: readonly Severity[];
   /** Consecutive evaluations in which the value was better than `severity`. */
   recoveryCount: number;
+  /** Raised again soon after it resolved: the whole window must recover, not only its newest part. */
+  recurring: boolean;
 }
 
 /** Why a notification is sent. */
@@ -39,10 +47,8 @@ type SeverityThresholds = Config['monitor']['thresholds'][RuleName];
 const RECOVERY_MARGIN = 0.1;
 const RECOVERY_EVALUATIONS = 2;
 
-export const WORST_FIRST: readonly Severity[] = ['emergency', 'critical', 'warning'];
-
-/** Availability is bad when low; every other value is bad when high. */
-const lowIsBad = (rule: RuleName): boolean => rule === 'availabilityPercent';
+/** A condition has ended when so many evaluations, one a second, did not find it. */
+const CONDITION_END_EVALUATIONS = 3;
 
 /**
  * The worst severity whose threshold the value reaches; null when it reaches none. `margin` makes each threshold easier
@@ -61,8 +67,6 @@ export function severityOf(
   return WORST_FIRST.find((severity) => reaches(thresholds[severity])) ?? null;
 }
 
-const rank = (severity: Severity | null): number => (severity ? 3 - WORST_FIRST.indexOf(severity) : 0);
-
 /** `changedAt` never decreases: the database ignores a change that looks older than the stored one. */
 export const nextChangedAt = (before: Pick<AlertRecord, 'changedAt'>, now: number): number =>
   Math.max(now, before.changedAt);
@@ -77,55 +81,117 @@ export interface AlertStep {
 /** Applies one reading to the alert of its rule and service. */
 export function stepAlert(
   before: AlertRecord | null,
-  reading: RuleReading,
+  reading: MeasuredReading,
   thresholds: SeverityThresholds,
-  context: { now: number; newId: () => string },
+  context: AlertStepContext,
 ): AlertStep {
-  const { rule, value } = reading;
+  const { rule, idle } = reading;
+  if (before && idle) return { alert: resolved(before, idleText(reading), context.now), event: 'resolved' };
+  const { value, detail, isRecent } = before?.recurring
+    ? { ...reading, isRecent: false }
+    : (reading.recent ?? { ...reading, isRecent: false });
   // Too few samples: the alert stays as it is.
   if (value === null) return { alert: before, event: null };
   const severity = severityOf(rule, value, thresholds);
-  const at = (level: Severity) => ({
+  const at = (level: Severity): AlertLevel => ({
     severity: level,
     threshold: thresholds[level],
     value,
-    message: describeReading(reading, value, thresholds[level], level),
+    message: `${subjectOf(reading)} is ${limitText(rule, value, thresholds[level], level)}${detail ? `, ${detail}` : ''}`,
   });
   if (!before) {
     if (!severity) return { alert: null, event: null };
-    return { alert: newAlert(reading, at(severity), context), event: 'raised' };
+    return { alert: newAlert({ ...reading, subject: '' }, at(severity), context), event: 'raised' };
   }
-  const changed = { ...before, changedAt: nextChangedAt(before, context.now), notified: 0, recoveryCount: 0 };
-  if (severity && rank(severity) > rank(before.severity)) {
-    // The acknowledgement was for a lower severity.
-    const alert: AlertRecord = { ...changed, ...at(severity), acknowledgedAt: null, acknowledgedBy: null };
-    return { alert, event: 'escalated' };
-  }
+  if (severity && rank(severity) > rank(before.severity)) return escalate(before, at(severity), context.now);
   const withMargin = severityOf(rule, value, thresholds, RECOVERY_MARGIN);
   if (rank(withMargin) >= rank(before.severity)) {
     return { alert: { ...before, ...at(before.severity), recoveryCount: 0 }, event: null };
   }
-  if (before.recoveryCount + 1 < RECOVERY_EVALUATIONS) {
-    return { alert: { ...before, value, recoveryCount: before.recoveryCount + 1 }, event: null };
+  // The newest part of the window is as long as an evaluation's interval: one such value is enough.
+  if (!isRecent && before.recoveryCount + 1 < RECOVERY_EVALUATIONS) {
+    return {
+      alert: { ...before, ...at(before.severity), recoveryCount: before.recoveryCount + 1 },
+      event: null,
+    };
   }
-  if (withMargin) return { alert: { ...changed, ...at(withMargin) }, event: 'eased' };
-  const message = `${subject(reading)} recovered: ${formatRuleValue(rule, value)}`;
-  return {
-    alert: { ...changed, state: 'resolved', resolvedAt: context.now, value, message },
-    event: 'resolved',
-  };
+  if (withMargin)
+    return { alert: { ...changedAlert(before, context.now), ...at(withMargin) }, event: 'eased' };
+  const message = `${subjectOf(reading)} recovered: ${formatRuleValue(rule, value)}`;
+  return { alert: { ...resolved(before, message, context.now), value }, event: 'resolved' };
 }
 
+/** Applies the present condition, or its absence, to the alert of its kind. `endText` says what is well again. */
+export function stepCondition(
+  before: AlertRecord | null,
+  condition: Condition | null,
+  endText: (alert: AlertRecord) => string,
+  context: AlertStepContext,
+): AlertStep {
+  if (!before) {
+    if (!condition) return { alert: null, event: null };
+    return { alert: newAlert(condition, condition, context), event: 'raised' };
+  }
+  const better = !condition || rank(condition.severity) < rank(before.severity);
+  if (better && before.recoveryCount + 1 < CONDITION_END_EVALUATIONS) {
+    return { alert: { ...before, recoveryCount: before.recoveryCount + 1 }, event: null };
+  }
+  if (!condition) return { alert: resolved(before, endText(before), context.now), event: 'resolved' };
+  const { rule } = condition;
+  const level = levelOf(condition);
+  if (better) return { alert: { ...changedAlert(before, context.now), ...level, rule }, event: 'eased' };
+  if (rank(level.severity) === rank(before.severity)) {
+    return { alert: { ...before, ...level, rule, recoveryCount: 0 }, event: null };
+  }
+  return escalate({ ...before, rule }, level, context.now);
+}
+
+interface AlertStepContext {
+  now: number;
+  newId: () => string;
+}
+
+type AlertLevel = Pick<AlertRecord, 'severity' | 'threshold' | 'value' | 'message'>;
+
+const levelOf = ({ severity, threshold, value, message }: AlertLevel): AlertLevel => ({
+  severity,
+  threshold,
+  value,
+  message,
+});
+
+/** Starts to count notifications again. */
+const changedAlert = (before: AlertRecord, now: number): AlertRecord => ({
+  ...before,
+  changedAt: nextChangedAt(before, now),
+  notified: 0,
+  recoveryCount: 0,
+});
+
+/** Drops the acknowledgement, which was for a lower severity. */
+const escalate = (before: AlertRecord, level: AlertLevel, now: number): AlertStep => ({
+  alert: { ...changedAlert(before, now), ...level, acknowledgedAt: null, acknowledgedBy: null },
+  event: 'escalated',
+});
+
+export const resolved = (before: AlertRecord, message: string, now: number): AlertRecord => ({
+  ...changedAlert(before, now),
+  state: 'resolved',
+  resolvedAt: now,
+  message,
+});
+
 function newAlert(
-  { rule, service }: RuleReading,
-  level: Pick<AlertRecord, 'severity' | 'threshold' | 'value' | 'message'>,
-  { now, newId }: { now: number; newId: () => string },
+  { rule, service, subject }: Pick<AlertRecord, 'rule' | 'service' | 'subject'>,
+  level: AlertLevel,
+  { now, newId }: AlertStepContext,
 ): AlertRecord {
   return {
     id: newId(),
     rule,
     service,
-    ...level,
+    subject,
+    ...levelOf(level),
     state: 'firing',
     startedAt: now,
     changedAt: now,
@@ -136,27 +202,12 @@ function newAlert(
     lastNotifiedAt: null,
     notifiedSeverities: [],
     recoveryCount: 0,
+    recurring: false,
   };
 }
 
-const UNITS: Record<RuleName, { name: string; unit: string; digits: number }> = {
-  p95Ms: { name: 'p95 latency', unit: ' ms', digits: 0 },
-  availabilityPercent: { name: 'availability', unit: ' %', digits: 2 },
-  errorPercent: { name: 'error rate', unit: ' %', digits: 2 },
-  users: { name: 'concurrent users', unit: '', digits: 0 },
-  cpuPercent: { name: 'CPU', unit: ' %', digits: 0 },
-  memoryPercent: { name: 'memory', unit: ' %', digits: 0 },
-};
+const subjectOf = ({ rule, service }: Pick<MeasuredReading, 'rule' | 'service'>): string =>
+  service ? `${service}: ${ruleName(rule)}` : ruleName(rule);
 
-const formatRuleValue = (rule: RuleName, value: number): string =>
-  `${value.toFixed(UNITS[rule].digits)}${UNITS[rule].unit}`;
-
-const subject = ({ rule, service }: Pick<RuleReading, 'rule' | 'service'>): string =>
-  service ? `${service}: ${UNITS[rule].name}` : UNITS[rule].name;
-
-/** "gs: p95 latency is 612 ms (critical at 500 ms), over 249 requests; worst: gs-1 with 700.3 ms". */
-function describeReading(reading: RuleReading, value: number, threshold: number, severity: Severity): string {
-  const { rule, detail } = reading;
-  const limit = `${severity} ${lowIsBad(rule) ? 'below' : 'at'} ${formatRuleValue(rule, threshold)}`;
-  return `${subject(reading)} is ${formatRuleValue(rule, value)} (${limit})${detail ? `, ${detail}` : ''}`;
-}
+const idleText = (reading: MeasuredReading): string =>
+  `${subjectOf(reading)} is not measured any more: no traffic in the whole window`;

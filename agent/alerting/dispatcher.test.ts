@@ -11,7 +11,7 @@ site: { id: main }
 services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
 alerts:
   receivers:
-    dead: { type: webhook, url: 'http://dead.example/', headers: { x-key: hush } }
+    dead: { type: webhook, url: 'http://dead.example/', headers: { x-key: '\${HOOK_KEY}' } }
     well: { type: webhook, url: 'http://well.example/' }
   routes: [{ severities: [warning, critical, emergency], to: [dead, well] }]
 `);
@@ -30,6 +30,9 @@ const message = (notified: number): AlertMessage => ({
   notified,
   startedAt: '2027-01-01T00:00:00.000Z',
   resolvedAt: null,
+  subject: '',
+  url: null,
+  runbook: 'docs/incident.md#alert-slow',
 });
 
 test('a dead receiver keeps the newest hundred messages, delays no other, and logs no secret', async () => {
@@ -49,7 +52,7 @@ test('a dead receiver keeps the newest hundred messages, delays no other, and lo
   const manyRetries = Array.from({ length: 100_000 }, () => 5);
   const dispatcher = createDispatcher({
     config: () => config.alerts,
-    deps: { log, fetch },
+    deps: { log, fetch, variable: () => 'hush' },
     log,
     retryMs: manyRetries,
   });
@@ -72,7 +75,11 @@ test('a message queued just as the queue runs empty is delivered too', async () 
   for (let turns = 0; turns < 40; turns++) {
     const fetch = async (): Promise<Response> => new Response(null, { status: 204 });
     const log = pino({ level: 'silent' });
-    const dispatcher = createDispatcher({ config: () => config.alerts, deps: { log, fetch }, log });
+    const dispatcher = createDispatcher({
+      config: () => config.alerts,
+      deps: { log, fetch, variable: () => 'hush' },
+      log,
+    });
     dispatcher.send(message(1));
     for (let turn = 0; turn < turns; turn++) await null;
     dispatcher.send(message(2));

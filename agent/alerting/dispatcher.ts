@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config/config.ts';
 import type { Log } from '../lib/log.ts';
 import type { AlertMessage } from './message.ts';
 import { openReceiver } from './receivers/open.ts';
+import { RefusedError } from './receivers/post.ts';
 import type { DeliverAlert, ReceiverDeps } from './receivers/receiver.ts';
 
 export interface ReceiverStatus {
@@ -38,6 +39,8 @@ interface ReceiverQueue {
   name: string;
   messages: AlertMessage[];
   counts: Omit<ReceiverStatus, 'pending'>;
+  /** The receiver refused the last message as it is: another attempt would fail too. */
+  refused: boolean;
   running: Promise<void> | null;
 }
 
@@ -57,7 +60,8 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
     for (const wait of [...retryMs, null]) {
       const error = await attempt(queue, receiver, message);
       if (error === null) return;
-      if (wait === null || closing.signal.aborted || !config().receivers[queue.name]) {
+      const final = queue.refused || wait === null || closing.signal.aborted;
+      if (final || !config().receivers[queue.name]) {
         queue.counts.failed += 1;
         log.error({ receiver: queue.name, error, alert: message.id }, 'alert not delivered, giving up');
         return;
@@ -87,8 +91,10 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
 
   return {
     send(message, severities = [message.severity]) {
-      const routes = config().routes.filter((route) =>
-        route.severities.some((one) => severities.includes(one)),
+      const routes = config().routes.filter(
+        ({ severities: routed, services }) =>
+          routed.some((one) => severities.includes(one)) &&
+          (!services || (message.service !== null && services.includes(message.service))),
       );
       for (const name of new Set(routes.flatMap(({ to }) => to))) enqueue(name, message);
     },
@@ -118,16 +124,19 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
 
 /** One delivery; returns the error, or null when the message was delivered. */
 async function attempt(
-  { name, counts }: ReceiverQueue,
+  queue: ReceiverQueue,
   receiver: (name: string) => DeliverAlert,
   message: AlertMessage,
 ): Promise<string | null> {
+  const { name, counts } = queue;
+  queue.refused = false;
   try {
     await receiver(name)(message);
     counts.delivered += 1;
     counts.lastError = null;
   } catch (error) {
     counts.lastError = describeError(error);
+    queue.refused = error instanceof RefusedError;
   }
   return counts.lastError;
 }
@@ -136,6 +145,7 @@ const newQueue = (name: string): ReceiverQueue => ({
   name,
   messages: [],
   counts: { delivered: 0, failed: 0, lastError: null },
+  refused: false,
   running: null,
 });
 

@@ -1,4 +1,6 @@
-import type { AlertEvent, AlertRecord, Severity } from './alert.ts';
+import type { AlertEvent, AlertRecord } from './alert.ts';
+import { type AlertLinks, dashboardLink, runbookLink } from './links.ts';
+import type { Severity } from './severity.ts';
 
 /** A notification, as webhooks and commands get it in JSON. Instants are ISO 8601. */
 export interface AlertMessage {
@@ -9,6 +11,8 @@ export interface AlertMessage {
   rule: string;
   /** Null for rules of the site and its host. */
   service: string | null;
+  /** What the alert is about within its rule and service, such as a sink or a file; '' when there is only one. */
+  subject: string;
   severity: Severity;
   state: AlertRecord['state'];
   value: number;
@@ -18,17 +22,28 @@ export interface AlertMessage {
   resolvedAt: string | null;
   /** Notifications since the last change, this one included. */
   notified: number;
+  /** The dashboard; null when `alerts.dashboardUrl` is not set. */
+  url: string | null;
+  /** Where to read what to do: a URL, or a section of docs/incident.md. */
+  runbook: string;
 }
 
-export function toMessage(event: AlertEvent, alert: AlertRecord, site: string, now: number): AlertMessage {
+/** Where a message comes from and points to. */
+export interface MessageContext extends AlertLinks {
+  site: string;
+  now: number;
+}
+
+export function toMessage(event: AlertEvent, alert: AlertRecord, context: MessageContext): AlertMessage {
   const instant = (at: number): string => new Date(at).toISOString();
   return {
     event,
-    site,
-    at: instant(now),
+    site: context.site,
+    at: instant(context.now),
     id: alert.id,
     rule: alert.rule,
     service: alert.service || null,
+    subject: alert.subject,
     severity: alert.severity,
     state: alert.state,
     value: alert.value,
@@ -37,6 +52,8 @@ export function toMessage(event: AlertEvent, alert: AlertRecord, site: string, n
     startedAt: instant(alert.startedAt),
     resolvedAt: alert.resolvedAt === null ? null : instant(alert.resolvedAt),
     notified: alert.notified,
+    url: dashboardLink(context, alert.service),
+    runbook: runbookLink(context, alert.rule),
   };
 }
 
@@ -53,9 +70,9 @@ const VERB: Record<AlertEvent, string> = {
 export const headline = ({ event, site, severity, message }: AlertMessage): string =>
   `[${site}] ${event === 'resolved' ? 'OK' : severity.toUpperCase()} ${VERB[event]}${message}`;
 
-/** Body of an e-mail: the headline, the figures, how to acknowledge. */
+/** Body of an e-mail: the headline, the figures, where to look, how to acknowledge. */
 export function bodyText(message: AlertMessage): string {
-  const { rule, service, value, threshold, startedAt, resolvedAt, notified, id } = message;
+  const { rule, service, value, threshold, startedAt, resolvedAt, notified, id, url, runbook } = message;
   return [
     headline(message),
     '',
@@ -63,6 +80,8 @@ export function bodyText(message: AlertMessage): string {
     `value      ${Number(value.toFixed(3))}, threshold ${threshold}`,
     `since      ${startedAt}${resolvedAt ? `, until ${resolvedAt}` : ''}`,
     ...(notified > 1 ? [`notified   ${notified} times`] : []),
+    ...(url ? [`dashboard  ${url}`] : []),
+    `runbook    ${runbook}`,
     '',
     ...(resolvedAt ? [] : [`acknowledge with: acgs-lb alerts ack ${id}`]),
   ].join('\n');

@@ -15,23 +15,28 @@ export interface MonitorOptions {
   config: () => Config;
   window: TrafficWindow;
   instances: () => ReadonlyMap<string, Instance>;
-  evaluate: (summary: SiteSummary) => Promise<void>;
+  /** `newest` summarizes the newest part of the window. */
+  evaluate: (summary: SiteSummary, newest: SiteSummary) => Promise<void>;
+  /** Whether an alert of a threshold fires: then evaluations are more frequent, to notice the recovery. */
+  isFiring?: () => boolean;
   log: Log;
   now?: () => number;
 }
 
 export function createMonitor(options: MonitorOptions): Monitor {
   const { config, window, instances, evaluate, log, now = Date.now } = options;
+  const { isFiring = () => false } = options;
   let since = now();
   let timer: NodeJS.Timeout | undefined;
   let evaluation: Promise<void> | null = null;
 
-  function summary(): SiteSummary {
+  function summary(spanMs = config().monitor.window): SiteSummary {
     const at = now();
     // The clock may be set back.
     since = Math.min(since, at);
     return summarizeTraffic({
       config: config(),
+      spanMs,
       window,
       instances: instances().values(),
       now: at,
@@ -40,20 +45,23 @@ export function createMonitor(options: MonitorOptions): Monitor {
   }
 
   function schedule(): void {
-    timer = setTimeout(() => {
-      // One evaluation at a time, even when the database hangs.
-      evaluation ??= evaluate(summary())
-        .catch((error: Error) => log.error({ error: error.message }, 'alert evaluation failed'))
-        .finally(() => {
-          evaluation = null;
-        });
-      schedule();
-    }, config().monitor.interval);
+    timer = setTimeout(
+      () => {
+        // One evaluation at a time, even when the database hangs.
+        evaluation ??= evaluate(summary(), summary(newestMs(config().monitor)))
+          .catch((error: Error) => log.error({ error: error.message }, 'alert evaluation failed'))
+          .finally(() => {
+            evaluation = null;
+          });
+        schedule();
+      },
+      delayMs(config().monitor.interval, isFiring()),
+    );
     timer.unref();
   }
 
   return {
-    summary,
+    summary: () => summary(),
     start: schedule,
     async stop() {
       clearTimeout(timer);
@@ -61,3 +69,12 @@ export function createMonitor(options: MonitorOptions): Monitor {
     },
   };
 }
+
+/** While an alert fires, so that its recovery shows within one interval. */
+const FIRING_INTERVAL_MS = 5_000;
+
+const delayMs = (interval: number, firing: boolean): number =>
+  firing ? Math.min(interval, FIRING_INTERVAL_MS) : interval;
+
+/** Half an interval: with whole buckets and the pace above, a recovery shows within one. */
+const newestMs = ({ interval, window }: Config['monitor']): number => Math.min(interval / 2, window);

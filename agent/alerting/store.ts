@@ -1,8 +1,8 @@
 import { SEVERITIES } from '../../shared/config/monitor.ts';
 import type { Database } from '../history/sql/database.ts';
 import type { HistoryWriter } from '../history/writer.ts';
-import type { AlertRecord, Severity } from './alert.ts';
-import type { RuleName } from './rules.ts';
+import type { AlertRecord, AlertRule } from './alert.ts';
+import type { Severity } from './severity.ts';
 import type { Silence } from './silences.ts';
 
 /** Alerts are history: they pass through the writer and its spool. Silences go straight to the database, where all agents read them. */
@@ -19,8 +19,9 @@ export interface AlertStore {
 
 interface AlertRow {
   id: string;
-  rule: RuleName;
+  rule: AlertRule;
   service_type: string;
+  instance_id: string;
   severity: Severity;
   state: AlertRecord['state'];
   value: number;
@@ -93,7 +94,7 @@ function toRow(alert: AlertRecord) {
     id: alert.id,
     rule: alert.rule,
     service_type: alert.service,
-    instance_id: '',
+    instance_id: alert.subject,
     severity: alert.severity,
     state: alert.state,
     value: alert.value,
@@ -118,6 +119,7 @@ function fromRow(row: AlertRow): AlertRecord {
     id: row.id,
     rule: row.rule,
     service: row.service_type,
+    subject: row.instance_id,
     severity: row.severity,
     state: row.state,
     value: row.value,
@@ -132,5 +134,6 @@ function fromRow(row: AlertRow): AlertRecord {
     lastNotifiedAt: instant(row.told_at),
     notifiedSeverities: SEVERITIES.filter((severity) => toldAs.includes(severity)),
     recoveryCount: 0,
+    recurring: false,
   };
 }

@@ -49,13 +49,16 @@ export interface SiteSummaryInput {
   window: TrafficWindow;
   instances: Iterable<Instance>;
   now: number;
+  /** How far back; default: the monitor's window. */
+  spanMs?: number;
   /** Start of the agent: a window that is not full yet has this start. */
   since: number;
 }
 
-export function summarizeTraffic({ config, window, instances, now, since }: SiteSummaryInput): SiteSummary {
-  const { totals, host } = window.read(now, config.monitor.window);
-  const windowSeconds = Math.max(1, Math.min(config.monitor.window, now - since) / 1000);
+export function summarizeTraffic(input: SiteSummaryInput): SiteSummary {
+  const { config, window, instances, now, since, spanMs = config.monitor.window } = input;
+  const { totals, host } = window.read(now, spanMs);
+  const windowSeconds = Math.max(1, Math.min(spanMs, now - since) / 1000);
   const of = (service: string, instance: string): TrafficMeasures =>
     measure(totals.get(instanceKey(service, instance)) ?? emptyTotals(), windowSeconds);
   const byService = Map.groupBy(instances, (instance) => instance.service);

@@ -11,7 +11,7 @@ services:
   gs: { routes: [/], health: { headers: { Authorization: "Bearer ${secret}", Host: gs.example } } }
 alerts:
   receivers:
-    hook: { type: webhook, url: "https://hooks.example/${secret}", headers: { X-Key: ${secret} } }
+    hook: { type: webhook, url: "https://hooks.example/${secret}", headers: { X-Caller: ${secret} } }
   routes: [ { severities: [critical], to: [hook] } ]
 `);
 
@@ -25,7 +25,7 @@ test('secrets in the file are hidden', () => {
 test('a change of a secret is reported without its values', () => {
   const changes = describeConfigChanges(config('s3cret-1'), config('s3cret-2'));
   expect(changes.toSorted()).toEqual([
-    'alerts.receivers.hook.headers.X-Key: "(hidden)" → "(hidden)"',
+    'alerts.receivers.hook.headers.x-caller: "(hidden)" → "(hidden)"',
     'alerts.receivers.hook.url: "https://hooks.example/(hidden)" → "https://hooks.example/(hidden)"',
     'services.gs.health.headers.authorization: "(hidden)" → "(hidden)"',
   ]);

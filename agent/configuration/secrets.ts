@@ -25,8 +25,8 @@ function redactText(text: string, path: readonly string[]): string {
   if (section === 'services' && group === 'health' && name === 'headers') {
     return PUBLIC_HEADERS.has(header ?? '') ? text : HIDDEN;
   }
-  if (section !== 'alerts' || path[1] !== 'receivers') return text;
+  if (section !== 'alerts' || !['receivers', 'heartbeat'].includes(path[1] ?? '')) return text;
   if (name === 'headers') return HIDDEN;
   // Everyone who knows the URL of a webhook can post to it.
-  return name === 'url' && URL.canParse(text) ? `${new URL(text).origin}/${HIDDEN}` : text;
+  return path.at(-1) === 'url' && URL.canParse(text) ? `${new URL(text).origin}/${HIDDEN}` : text;
 }

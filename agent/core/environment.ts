@@ -17,6 +17,8 @@ export interface Environment {
   cloudflare?: CloudflareAccess;
   smtpUrl?: string;
   slackWebhookUrl?: string;
+  /** The value of a variable that the configuration names as `${NAME}`; undefined if it is not set or empty. */
+  variable(name: string): string | undefined;
 }
 
 export interface CloudflareAccess {

@@ -6,7 +6,7 @@ import { instanceKey } from '../core/state.ts';
 import { createTrafficWindow, type TrafficWindow } from '../core/traffic-window.ts';
 import { createMinuteAggregator } from './minutes.ts';
 import { changeRecords, type HistoryRecord } from './records.ts';
-import { openSpool } from './spool.ts';
+import { openSpool, type Spool } from './spool.ts';
 import type { Database } from './sql/database.ts';
 import { migrate } from './sql/migrate.ts';
 import { createHistoryWriter, type HistoryWriter } from './writer.ts';
@@ -28,6 +28,8 @@ interface HistorySinkOptions {
 export interface HistorySink extends Sink {
   /** Writes other history (alerts, audit log) through the same batches and spool. */
   writer: HistoryWriter;
+  /** How much waits on disk. */
+  spoolSize: Spool<HistoryRecord[]>['size'];
 }
 
 /** Writes metrics and changes to Postgres. The caller closes the database after the sink. */
@@ -54,6 +56,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
   return {
     name: 'postgres',
     writer,
+    spoolSize: spool.size,
     accept(update) {
       if (!isLeader()) {
         minutes.takeAll();

@@ -13,7 +13,7 @@ export interface Spool<T> {
   peek(): Promise<SpoolRecord<T> | null>;
   /** Removes the record that `peek` returned. After a crash it may be returned again; the reader detects that by its id. */
   acknowledge(): Promise<void>;
-  size(): { rows: number; bytes: number; droppedRows: number };
+  size(): { rows: number; bytes: number; maxBytes: number; droppedRows: number };
 }
 
 export interface SpoolRecord<T> {
@@ -104,7 +104,7 @@ export async function openSpool<T>({
       reading.segment.rows -= record.rows;
       if (reading.records.length === 0) await removeSegment(reading.segment);
     },
-    size: () => ({ rows: total(segments, 'rows'), bytes: total(segments, 'bytes'), droppedRows }),
+    size: () => ({ rows: total(segments, 'rows'), bytes: total(segments, 'bytes'), maxBytes, droppedRows }),
   };
 }
 

@@ -17,6 +17,8 @@ export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
     ]),
     ...limitProblems(config.rateLimits, ['rateLimits']),
     ...unknownReceivers(config),
+    ...unknownRouteServices(config),
+    ...certificateTimes(config),
     ...poolSizes(config),
     ...thresholdOrder(config),
     ...listenerConflicts(config),
@@ -109,6 +111,31 @@ function unknownReceivers({ alerts }: Config): ConfigProblem[] {
       .filter(([, name]) => !known.has(name))
       .map(([position, value]) => ({ path: ['alerts', 'routes', index, 'to', position], value, allowed })),
   );
+}
+
+function unknownRouteServices({ alerts, services }: Config): ConfigProblem[] {
+  const known = Object.keys(services);
+  return alerts.routes.flatMap((route, index) =>
+    [...(route.services ?? []).entries()]
+      .filter(([, name]) => !known.includes(name))
+      .map(([position, value]) => ({
+        path: ['alerts', 'routes', index, 'services', position],
+        value,
+        allowed: `one of ${known.join(', ')}`,
+      })),
+  );
+}
+
+function certificateTimes({ alerts }: Config): ConfigProblem[] {
+  const { warning, critical } = alerts.rules.certificateExpiry;
+  if (critical <= warning) return [];
+  return [
+    {
+      path: ['alerts', 'rules', 'certificateExpiry', 'critical'],
+      value: durationText(critical),
+      allowed: `at most warning (${durationText(warning)})`,
+    },
+  ];
 }
 
 function poolSizes({ postgres }: Config): ConfigProblem[] {

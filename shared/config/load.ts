@@ -2,6 +2,7 @@ import { type Config, fillDefaults } from './config.ts';
 import { crossCheck } from './cross-check.ts';
 import { findDuplicates } from './duplicates.ts';
 import { type ConfigProblem, formatConfigPath, valueAt } from './problem.ts';
+import { SECRET_FORM } from './scalars.ts';
 import { type ConfigFile, fileSchema } from './schema.ts';
 import { schemaProblems } from './schema-problems.ts';
 import { readYaml } from './yaml-data.ts';
@@ -83,6 +84,9 @@ function remove(data: unknown, path: ConfigProblem['path']): void {
 }
 
 function describe({ path, value, allowed }: ConfigProblem): string {
+  if (allowed === SECRET_FORM && value !== undefined) {
+    return `${formatConfigPath(path)}: the value (hidden) is not allowed; expected ${allowed}`;
+  }
   const found = value === undefined ? 'missing' : `${valueText(value)} is not allowed`;
   return `${formatConfigPath(path)}: ${found}; expected ${allowed}`;
 }

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { duration, httpUrl, id, positiveInt } from './scalars.ts';
+import { duration, positiveInt } from './scalars.ts';
 
 export const SEVERITIES = ['warning', 'critical', 'emergency'] as const;
 
@@ -32,57 +32,6 @@ export const monitorSection = z.strictObject({
       ),
       cpuPercent: thresholds('CPU usage of the host above this, percent', 70, 85, 95),
       memoryPercent: thresholds('Memory usage of the host above this, percent', 70, 85, 95),
-    })
-    .prefault({}),
-});
-
-const receiver = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('log').meta({ title: "Writes to the agent's log" }) }),
-  z.strictObject({
-    type: z.literal('webhook').meta({ title: 'Posts the alert as JSON' }),
-    url: httpUrl.meta({ title: 'URL to post to' }),
-    headers: z.record(z.string(), z.string()).default({}).meta({ title: 'Header fields to send' }),
-  }),
-  z.strictObject({
-    type: z.literal('slack').meta({ title: 'Posts to SLACK_WEBHOOK_URL' }),
-    channel: z.string().optional().meta({ title: 'Channel to post to' }),
-  }),
-  z.strictObject({
-    type: z.literal('email').meta({ title: 'Sends mail through SMTP_URL' }),
-    from: z.email().meta({ title: 'Sender' }),
-    to: z.array(z.email()).min(1).meta({ title: 'Recipients' }),
-  }),
-  z.strictObject({
-    type: z.literal('command').meta({ title: 'Runs a command with the alert as JSON on its standard input' }),
-    argv: z.array(z.string()).min(1).meta({ title: 'Program and arguments' }),
-    timeout: duration.default(10_000).meta({ title: 'Time after which the command is killed' }),
-  }),
-]);
-
-export const alertsSection = z.strictObject({
-  receivers: z
-    .record(id, receiver)
-    .default({ log: { type: 'log' } })
-    .meta({ title: 'Receivers by name' }),
-  routes: z
-    .array(
-      z.strictObject({
-        severities: z.array(z.enum(SEVERITIES)).min(1).meta({ title: 'Severities to send' }),
-        to: z.array(id).min(1).meta({ title: 'Receivers to send them to' }),
-      }),
-    )
-    .optional()
-    .meta({ title: 'Which severities go to which receivers; default: all severities to every receiver' }),
-  repeat: z
-    .strictObject({
-      warning: duration.default(300_000).meta({ title: 'Time between repeats of an unacknowledged warning' }),
-      critical: duration
-        .default(180_000)
-        .meta({ title: 'Time between repeats of an unacknowledged critical alert' }),
-      emergency: duration
-        .default(60_000)
-        .meta({ title: 'Time between repeats of an unacknowledged emergency' }),
-      atMost: positiveInt.default(10).meta({ title: 'Maximum number of repeats' }),
     })
     .prefault({}),
 });

@@ -120,6 +120,31 @@ export const httpUrl = scalar('an http:// or https:// URL', (text) =>
   URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) ? text : null,
 );
 
+/** The name in `${NAME}`, which stands for the value of an environment variable; null when the text is not of this form. */
+export const variableName = (text: string): string | null =>
+  /^\$\{([A-Za-z_][A-Za-z0-9_]*)\}$/.exec(text)?.[1] ?? null;
+
+/** Errors with this text never show the value: it may be a secret. */
+export const SECRET_FORM = `an environment variable such as $\{MY_SECRET}; a secret is never written in this file`;
+
+/** The name of an environment variable, as `${NAME}`. The program reads its value where it is used. */
+export const secret = scalar(SECRET_FORM, (text) => (variableName(text) ? text : null));
+
+/** A URL without credentials, or `${NAME}` for a URL that is a secret. */
+export const urlOrSecret = z
+  .string()
+  .meta({ description: `an http:// or https:// URL without credentials, or $\{NAME} if the URL is a secret` })
+  .superRefine((text, context) => {
+    if (variableName(text)) return;
+    const url = URL.canParse(text) ? new URL(text) : null;
+    const message =
+      !url || !/^https?:$/.test(url.protocol) ? `an http:// or https:// URL, or $\{NAME}` : null;
+    if (message) context.addIssue({ code: 'custom', message, input: text });
+    else if (url?.username || url?.password) {
+      context.addIssue({ code: 'custom', message: SECRET_FORM, input: text });
+    }
+  });
+
 export const pathPrefix = scalar(
   'a path prefix such as /api/v1/auth (starts with "/", no query, no "." or ".." segment, no trailing "/")',
   parsePathPrefix,

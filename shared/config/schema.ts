@@ -1,6 +1,7 @@
 import { z } from 'zod';
+import { alertsSection } from './alerts.ts';
 import { haproxySection } from './haproxy.ts';
-import { alertsSection, monitorSection } from './monitor.ts';
+import { monitorSection } from './monitor.ts';
 import { age, bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
 import { defaultsSection, rateLimit, serviceSection } from './service.ts';
 

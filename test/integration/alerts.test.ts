@@ -95,7 +95,7 @@ site: { id: main }
 services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
 alerts:
   receivers:
-    hook: { type: webhook, url: 'http://127.0.0.1:${port(web)}/alert', headers: { x-key: k } }
+    hook: { type: webhook, url: 'http://127.0.0.1:${port(web)}/alert', headers: { x-key: '\${HOOK_KEY}' } }
     chat: { type: slack, channel: '#ops' }
     mail: { type: email, from: lb@example.net, to: [ops@example.net] }
     call: { type: command, argv: [/bin/sh, -c, 'cat >> "$1"', sh, '${commandFile()}'], timeout: 60s }
@@ -125,6 +125,7 @@ function open() {
       slackWebhookUrl: `http://127.0.0.1:${port(web)}/slack`,
       // No timeout: on a busy machine a retry would deliver the message twice.
       fetch: (url, init) => fetch(url, { ...init, signal: null }),
+      variable: () => 'k',
       log,
     },
     log,

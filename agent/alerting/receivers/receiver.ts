@@ -11,6 +11,8 @@ export type ReceiverConfig = Config['alerts']['receivers'][string];
 export interface ReceiverDeps {
   smtpUrl?: string | undefined;
   slackWebhookUrl?: string | undefined;
+  /** The values of `${NAME}` in the configuration. */
+  variable?: (name: string) => string | undefined;
   log: Log;
   fetch?: typeof globalThis.fetch;
 }

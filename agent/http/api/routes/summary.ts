@@ -1,7 +1,8 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Config } from '../../../../shared/config/config.ts';
-import { type AlertRecord, type Severity, severityOf, WORST_FIRST } from '../../../alerting/alert.ts';
+import { type AlertRecord, severityOf } from '../../../alerting/alert.ts';
 import { readRules } from '../../../alerting/rules.ts';
+import { type Severity, WORST_FIRST } from '../../../alerting/severity.ts';
 import type { SiteSummary } from '../../../alerting/summary.ts';
 
 export interface SummaryRouteDeps {

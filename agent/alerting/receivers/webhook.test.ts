@@ -2,7 +2,8 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import type { AlertMessage } from '../message.ts';
-import { slackReceiver, webhookReceiver } from './http.ts';
+import { slackReceiver } from './slack.ts';
+import { webhookReceiver } from './webhook.ts';
 
 const message: AlertMessage = {
   event: 'raised',
@@ -19,6 +20,9 @@ const message: AlertMessage = {
   message: 'gs: gs-1 answers 500 <!channel> & <http://evil.example|click>',
   startedAt: '2027-01-01T00:00:00.000Z',
   resolvedAt: null,
+  subject: '',
+  url: null,
+  runbook: 'docs/incident.md#alert-slow',
 };
 
 /** No timeout: the machine may be slow. */
@@ -63,11 +67,15 @@ test('text of an instance cannot mention a channel or add a link in Slack', asyn
 
 test('a redirect is a failure and is not followed', async () => {
   const { url, requests } = await receive(() => ({ status: 307, location: '/elsewhere' }));
-  await expect(webhookReceiver(fetchWithoutTimeout, url, { 'x-key': 'secret' })(message)).rejects.toThrow();
+  await expect(
+    webhookReceiver({ fetch: fetchWithoutTimeout, url, headers: { 'x-key': 'secret' } })(message),
+  ).rejects.toThrow();
   expect(requests.map(({ path }) => path)).toEqual(['/']);
 });
 
 test('a receiver that never responds times out', async () => {
   const { url } = await receive(() => null);
-  await expect(webhookReceiver(fetch, url, {}, 50)(message)).rejects.toThrow(/timeout|aborted/i);
+  await expect(webhookReceiver({ fetch, url, headers: {}, timeoutMs: 50 })(message)).rejects.toThrow(
+    /timeout|aborted/i,
+  );
 });

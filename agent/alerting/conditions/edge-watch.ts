@@ -1,0 +1,36 @@
+import type { EdgeReport } from '../../../shared/edge-report.ts';
+import type { SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
+import type { PlatformFacts } from './platform.ts';
+
+/** What the reports of the edge say about the edge itself. */
+export interface EdgeWatch {
+  accept(report: EdgeReport, now: number): void;
+  facts(): PlatformFacts['edge'];
+}
+
+export function createEdgeWatch(): EdgeWatch {
+  let lastReport: number | null = null;
+  let newest: SnapshotOrder | null = null;
+  return {
+    accept({ snapshot }, now) {
+      lastReport = now;
+      if (snapshot && (!newest || isBefore(newest, snapshot))) newest = snapshot;
+    },
+    facts: () => ({ lastReport, newest }),
+  };
+}
+
+/** Remembers which order was in force a minute ago: an edge that lags by seconds has nothing wrong. */
+export function createOrderHistory(keepMs = 60_000) {
+  let orders: { at: number; order: SnapshotOrder }[] = [];
+  return (order: SnapshotOrder | null, now: number): SnapshotOrder | null => {
+    const last = orders.at(-1)?.order;
+    if (order && (!last || isBefore(last, order))) orders.push({ at: now, order });
+    const old = orders.findLastIndex(({ at }) => at <= now - keepMs);
+    if (old > 0) orders = orders.slice(old);
+    return old >= 0 ? (orders[0]?.order ?? null) : null;
+  };
+}
+
+export const isBefore = (a: SnapshotOrder, b: SnapshotOrder): boolean =>
+  a.epoch < b.epoch || (a.epoch === b.epoch && a.seq < b.seq);

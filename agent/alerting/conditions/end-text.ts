@@ -1,0 +1,30 @@
+import type { Instance } from '../../core/state.ts';
+import type { AlertRecord } from '../alert.ts';
+import { servingText } from './serving.ts';
+
+/** What is well again, from the present. */
+export function conditionEndText(
+  { rule, service, subject }: Pick<AlertRecord, 'rule' | 'service' | 'subject'>,
+  instances: Iterable<Instance>,
+): string {
+  switch (rule) {
+    case 'outlier':
+      return `${subject || service} does as well as its peers again`;
+    case 'sinkFailing':
+      return `${subject} takes updates again`;
+    case 'edgeSilent':
+      return 'the edge is no longer silent under traffic';
+    case 'snapshotNotTaken':
+      return 'the edge takes snapshots again';
+    case 'configRefused':
+      return 'the configuration in force is the one last given';
+    case 'certificateExpiry':
+      return `certificate ${subject} is no longer about to expire`;
+    case 'spoolDisk':
+      return subject === 'disk'
+        ? 'the disk of the state folder has room again'
+        : 'the history spool has room again';
+    default:
+      return service ? servingText(service, instances) : `host ${subject}: no instance is down`;
+  }
+}

@@ -1,0 +1,40 @@
+import type { AlertRule } from './alert.ts';
+
+export interface AlertLinks {
+  /** Public URL of the dashboard. */
+  dashboardUrl?: string | undefined;
+  /** Public URL of the page with the runbook sections. */
+  runbookUrl?: string | undefined;
+}
+
+/** The section of docs/incident.md for each rule. */
+export const RUNBOOK_SECTIONS: Readonly<Record<AlertRule, string>> = {
+  p95Ms: 'alert-slow',
+  availabilityPercent: 'alert-requests-fail',
+  errorPercent: 'alert-requests-fail',
+  users: 'alert-overload',
+  cpuPercent: 'alert-overload',
+  memoryPercent: 'alert-overload',
+  instanceDown: 'alert-instance-down',
+  redundancyLost: 'alert-instance-down',
+  serviceDown: 'alert-instance-down',
+  outlier: 'alert-outlier',
+  sinkFailing: 'alert-a-store-or-haproxy-takes-no-updates',
+  edgeSilent: 'alert-the-edge-is-silent',
+  snapshotNotTaken: 'alert-snapshot-not-taken',
+  configRefused: 'alert-configuration-refused',
+  certificateExpiry: 'certificate-expiry',
+  spoolDisk: 'alert-spool-or-disk-nearly-full',
+};
+
+/** The dashboard, with the service selected. */
+export function dashboardLink({ dashboardUrl }: AlertLinks, service: string): string | null {
+  if (!dashboardUrl) return null;
+  const url = new URL(dashboardUrl);
+  if (service) url.searchParams.set('service', service);
+  url.hash = 'alerts';
+  return url.href;
+}
+
+export const runbookLink = ({ runbookUrl }: AlertLinks, rule: AlertRule): string =>
+  `${runbookUrl ?? 'docs/incident.md'}#${RUNBOOK_SECTIONS[rule]}`;
