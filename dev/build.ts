@@ -15,8 +15,9 @@ import { build } from 'esbuild';
 import { bundleWorker } from './edge/bundle.ts';
 
 /**
- * `npm run build` writes everything that a host needs besides Node into dist/: the program in one file (agent and CLI),
- * the worker thread of the embedded Postgres, and the files they read (migrations, HAProxy template, dashboard, Worker).
+ * `npm run build` writes everything that a host needs besides Node into dist/: the program (agent and CLI) with the parts
+ * that it loads on demand, the worker thread of the embedded Postgres, and the files they read (migrations, HAProxy
+ * template, dashboard, Worker).
  */
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 // Built in a separate folder and moved at the end, so that dist/ is always complete.
@@ -29,12 +30,25 @@ mkdirSync(join(DIST, 'edge'), { recursive: true });
 // Some packages are CommonJS and call `require`, which an ES module does not have.
 const REQUIRE = `import { createRequire as acgsCreateRequire } from 'node:module';
 const require = acgsCreateRequire(import.meta.url);`;
-const program = `#!/usr/bin/env -S node --\n${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
+const program = `${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
 await Promise.all([
-  bundle('agent/cli/main.ts', 'acgs-lb.mjs', program),
-  bundle('agent/history/sql/embedded-worker.ts', 'embedded-worker.mjs', REQUIRE),
+  bundle({ program: 'agent/cli/main.ts' }, program),
+  bundle({ 'embedded-worker': 'agent/history/sql/embedded-worker.ts' }, REQUIRE),
   bundleWorker(ROOT, join(DIST, 'edge')),
 ]);
+// Compiled code is kept where only this user can write: the default folder, below /tmp, is open to others.
+writeFileSync(
+  join(DIST, 'acgs-lb.mjs'),
+  `#!/usr/bin/env -S node --
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
+const { HOME, NODE_COMPILE_CACHE } = process.env;
+if (HOME || NODE_COMPILE_CACHE) enableCompileCache(NODE_COMPILE_CACHE ?? join(HOME, '.cache/acgs-lb'));
+process.argv[1] = import.meta.filename;
+const { runProcess } = await import('./program.mjs');
+await runProcess();
+`,
+);
 chmodSync(join(DIST, 'acgs-lb.mjs'), 0o755);
 
 for (const name of ['pglite.wasm', 'pglite.data', 'initdb.wasm'])
@@ -63,10 +77,16 @@ rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
 renameSync(DIST, join(ROOT, 'dist'));
 process.stdout.write(`built ${name} ${version} into dist/\n`);
 
-async function bundle(entry: string, out: string, banner: string): Promise<void> {
+/** All files in one folder, because the program finds its other files beside itself. */
+async function bundle(entryPoints: Record<string, string>, banner: string): Promise<void> {
   await build({
-    entryPoints: [join(ROOT, entry)],
-    outfile: join(DIST, out),
+    entryPoints: Object.fromEntries(
+      Object.entries(entryPoints).map(([out, entry]) => [out, join(ROOT, entry)]),
+    ),
+    outdir: DIST,
+    outExtension: { '.js': '.mjs' },
+    chunkNames: 'part-[hash]',
+    splitting: true,
     bundle: true,
     platform: 'node',
     target: 'node24',

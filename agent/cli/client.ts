@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CliUsageError, CommandFailed } from './errors.ts';
+import { ApiError, CliUsageError, CommandFailed } from './errors.ts';
 import { readStackFile } from './stack-file.ts';
 
 /** The agent's API address and the token for writes. */
@@ -30,17 +30,6 @@ export async function findAgentTarget(stateDir?: string, env = process.env): Pro
     );
   }
   return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null };
-}
-
-/** A response outside 2xx. The message comes from its problem document. */
-export class ApiError extends CommandFailed {
-  override name = 'ApiError';
-  readonly status: number;
-
-  constructor(status: number, message: string) {
-    super(message);
-    this.status = status;
-  }
 }
 
 export interface ApiClient {

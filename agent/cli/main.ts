@@ -3,9 +3,8 @@ import wrapAnsi from 'wrap-ansi';
 import { errorMessage } from '../../shared/error-message.ts';
 import { StoreUrlError } from '../lib/store-url.ts';
 import { packageVersion } from '../lib/version.ts';
-import { ApiError } from './client.ts';
 import { registerCommands } from './commands/index.ts';
-import { CliUsageError, CommandFailed, EXIT_FAILED, EXIT_OK, EXIT_USAGE } from './errors.ts';
+import { ApiError, CliUsageError, CommandFailed, EXIT_FAILED, EXIT_OK, EXIT_USAGE } from './errors.ts';
 
 /** Shown by `--help` and in docs/cli.md. */
 export const AGENT_LOOKUP =
@@ -16,7 +15,8 @@ export const EXIT_CODES =
 
 const HELP_COLUMNS = 78;
 
-export function buildProgram(): Command {
+/** The program with the command that the arguments name, or with all commands. */
+export async function buildProgram(argv: readonly string[] = []): Promise<Command> {
   const program = new Command('acgs-lb')
     .description('Load balancing and high availability for HTTP services.')
     .option('--json', 'print JSON instead of text')
@@ -45,7 +45,7 @@ Examples:
   acgs-lb explain /api/v1/auth/login    the instance for a request, and why
   acgs-lb check --config acgs-lb.yaml   validate a configuration`,
     );
-  registerCommands(program);
+  await registerCommands(program, argv);
   for (const command of withSubcommands(program)) command.exitOverride();
   return program;
 }
@@ -61,7 +61,7 @@ function withSubcommands(command: Command): Command[] {
 
 /** Runs one command line (arguments only) and returns the exit code. It never throws. */
 export async function main(argv: readonly string[]): Promise<number> {
-  const program = buildProgram();
+  const program = await buildProgram(argv);
   try {
     if (argv.length === 0) {
       program.outputHelp();
@@ -99,7 +99,8 @@ function reportError(error: unknown): number {
 const rootOf = (error: unknown): unknown =>
   error instanceof Error && error.cause !== undefined ? rootOf(error.cause) : error;
 
-if (import.meta.main) {
+/** Runs the command line of this process and sets its exit code. */
+export async function runProcess(): Promise<void> {
   // EPIPE means that the reader closed early (`acgs-lb events | head`): success. A full disk is a failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(EXIT_OK);
@@ -108,3 +109,5 @@ if (import.meta.main) {
   });
   process.exitCode = await main(process.argv.slice(2));
 }
+
+if (import.meta.main) await runProcess();

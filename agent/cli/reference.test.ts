@@ -3,15 +3,39 @@ import { expect, test } from 'vitest';
 import { buildProgram } from './main.ts';
 import { commandReference, helpOf } from './reference.ts';
 
-test('docs/cli.md is current (regenerate it with `node agent/cli/reference.ts`)', () => {
+test('docs/cli.md is current (regenerate it with `node agent/cli/reference.ts`)', async () => {
   const written = readFileSync(new URL('../../docs/cli.md', import.meta.url), 'utf8');
-  expect(written).toBe(commandReference(buildProgram()));
+  expect(written).toBe(commandReference(await buildProgram()));
 });
 
-test('every command has a description and an example, or subcommands', () => {
-  for (const command of buildProgram().commands) {
+test('every command has a description and an example, or subcommands', async () => {
+  for (const command of (await buildProgram()).commands) {
     if (command.name() === 'help' || command.name().startsWith('_')) continue;
     expect(command.description(), command.name()).not.toBe('');
     if (command.commands.length === 0) expect(helpOf(command), command.name()).toMatch(/^Examples?\b/m);
   }
+});
+
+test('each command alone is the same as among all', async () => {
+  for (const command of (await buildProgram()).commands) {
+    const name = command.name();
+    if (name === 'help' || name.startsWith('_')) continue;
+    const alone = (await buildProgram(['--json', '--state-dir', 'status', name])).commands;
+    const found = alone.find((one) => one.name() === name);
+    expect(found && helpOf(found), name).toBe(helpOf(command));
+    if (name !== 'completion') expect(alone.length, name).toBeLessThan(7);
+  }
+});
+
+test('help and unknown names load all commands', async () => {
+  const all = (await buildProgram()).commands.length;
+  for (const argv of [
+    [],
+    ['--help'],
+    ['nope'],
+    ['help', 'status'],
+    ['--help', 'status'],
+    ['--state-dir', 'x'],
+  ])
+    expect((await buildProgram(argv)).commands.length, argv.join(' ')).toBe(all);
 });

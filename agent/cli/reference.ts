@@ -92,5 +92,5 @@ function defaultOf(value: unknown): string {
 }
 
 if (import.meta.main) {
-  writeFileSync(new URL('../../docs/cli.md', import.meta.url), commandReference(buildProgram()));
+  writeFileSync(new URL('../../docs/cli.md', import.meta.url), commandReference(await buildProgram()));
 }
