@@ -23,7 +23,7 @@ import { instanceKey } from './core/state.ts';
 import { createStateFile, loadSavedRecords } from './core/state-file.ts';
 import { createTrafficWindow } from './core/traffic-window.ts';
 import { createEdgeReportReader } from './edge/reports.ts';
-import { createEdgeTokenVerifier } from './edge/token.ts';
+import { createEdgeTokenVerifier, limitTokenChecks } from './edge/token.ts';
 import { createHaproxySink } from './haproxy/sink.ts';
 import { createMaintenanceSchedule } from './history/maintenance/schedule.ts';
 import { openHistoryStore } from './history/open.ts';
@@ -431,7 +431,7 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
   const { config, env, version, startedAt, log } = setup;
   const { loop, leader, metrics, prober, registry, events, snapshot, statusView } = parts;
   const readReport = createEdgeReportReader(config);
-  const isValidEdgeToken = createEdgeTokenVerifier(env.edgeJwtPublicKeys, config().site.id);
+  const checkEdgeToken = limitTokenChecks(createEdgeTokenVerifier(env.edgeJwtPublicKeys, config().site.id));
   return {
     config,
     instances: loop.instances,
@@ -449,7 +449,7 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
       text: await metrics.render(agentStatus(setup, parts)),
       contentType: metrics.contentType,
     }),
-    isValidEdgeToken: (token) => isValidEdgeToken(token, Date.now()),
+    checkEdgeToken: (token, address) => checkEdgeToken(token, address, Date.now()),
     acceptEdgeReport(report) {
       const evidence = readReport(report, Date.now());
       if (!evidence) return;

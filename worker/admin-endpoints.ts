@@ -1,4 +1,5 @@
 import { type IRequest, Router } from 'itty-router';
+import { clientKey } from '../shared/address.ts';
 import { errorMessage } from '../shared/error-message.ts';
 import type { RequestUrl } from '../shared/request-url.ts';
 import { verifySnapshot } from '../shared/snapshot/signature.ts';
@@ -6,6 +7,7 @@ import type { SnapshotOrder } from '../shared/snapshot/snapshot.ts';
 import type { Edge } from './edge.ts';
 import { withTimeout } from './io/with-timeout.ts';
 import { problemResponse } from './problem.ts';
+import { readClientAddress } from './steps/client-address.ts';
 import { timingSafeEqual } from './timing-safe-equal.ts';
 
 const PREFIX = '/__acgs/';
@@ -26,8 +28,34 @@ export function adminEndpoint(
     request.method === 'HEAD'
       ? new Request(`${proto}://${host}${target}`, { headers: request.headers })
       : request;
-  return router.fetch(asGet, edge, ctx);
+  return answerWithinLimits(target, request, edge, () => router.fetch(asGet, edge, ctx));
 }
+
+const HEALTH = '/__acgs/health';
+
+async function answerWithinLimits(
+  target: string,
+  request: Request,
+  edge: Edge,
+  answer: () => Promise<Response>,
+): Promise<Response> {
+  const { adminLimits, settings, now } = edge;
+  const address = readClientAddress(request, settings);
+  const client = address.ok ? clientKey(address.address) : '';
+  const requestWait = adminLimits.takeRequest(client, now());
+  if (requestWait > 0) return tooManyRequests(requestWait, 'Too many requests to this endpoint.');
+  const credentialWait = target === HEALTH ? 0 : adminLimits.credentialWait(client, now());
+  if (credentialWait > 0) return tooManyRequests(credentialWait, 'Too many wrong credentials.');
+  const response = await answer();
+  if (response.status === 401) adminLimits.recordFailure(client, now());
+  return response;
+}
+
+const tooManyRequests = (waitSeconds: number, detail: string): Response =>
+  problemResponse(
+    { title: 'Too Many Requests', status: 429, detail },
+    { 'retry-after': String(waitSeconds) },
+  );
 
 const router = Router<IRequest, [Edge, ExecutionContext], Response>();
 

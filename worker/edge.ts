@@ -5,6 +5,7 @@ import { EdgeCounters } from './counters.ts';
 import type { Env } from './env.ts';
 import { Gateways } from './gateways.ts';
 import { Hedging } from './hedging.ts';
+import { AdminLimits } from './io/admin-limits.ts';
 import { AffinityCookies } from './io/affinity-cookie.ts';
 import { withColoCache } from './io/colo-cache.ts';
 import { GatewayTokens } from './io/gateway-tokens.ts';
@@ -42,7 +43,9 @@ export interface Edge {
   readonly now: () => number;
   readonly random: () => number;
   readonly newRequestId: () => string;
-  readonly isExplainAuthorized: (token: string | null) => boolean;
+  readonly adminLimits: AdminLimits;
+  /** `client` is the key for limits. */
+  readonly isExplainAuthorized: (token: string | null, client: string) => boolean;
   /** The Cloudflare location (colo) and country of the client; empty outside Cloudflare. */
   readonly locationOf: (request: Request) => readonly string[];
 }
@@ -51,6 +54,7 @@ export async function createEdge(env: Env): Promise<Edge> {
   const settings = await readSettings(env);
   const now = (): number => Date.now();
   const { edgeToken } = settings;
+  const adminLimits = new AdminLimits();
   const isolate = crypto.randomUUID().slice(0, 18);
   let requests = 0;
   const snapshots = new SnapshotStore({
@@ -81,7 +85,13 @@ export async function createEdge(env: Env): Promise<Edge> {
     reporter: new Reporter(),
     requestLog: new EdgeRequestLog(settings.logSample, Math.random),
     newRequestId: () => `${isolate}-${(requests++).toString(36)}`,
-    isExplainAuthorized: (token) => token !== null && edgeToken !== null && timingSafeEqual(token, edgeToken),
+    adminLimits,
+    isExplainAuthorized(token, client) {
+      if (token === null || edgeToken === null || adminLimits.credentialWait(client, now()) > 0) return false;
+      const valid = timingSafeEqual(token, edgeToken);
+      if (!valid) adminLimits.recordFailure(client, now());
+      return valid;
+    },
     locationOf: ({ cf }) => (cf ? [String(cf.colo), String(cf.country)] : []),
   };
 }

@@ -1,7 +1,7 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { SignJWT } from 'jose';
 import { expect, test } from 'vitest';
-import { createEdgeTokenVerifier } from './token.ts';
+import { createEdgeTokenVerifier, limitTokenChecks } from './token.ts';
 
 const NOW_MS = 1_700_000_000_000;
 const seconds = NOW_MS / 1000;
@@ -39,4 +39,28 @@ test('refused: an unknown key, a wrong signature, another algorithm, and text th
   const unsigned = `${Buffer.from('{"alg":"none"}').toString('base64url')}.e30.`;
   for (const text of ['', 'a.b.c', unsigned, 'x'.repeat(5_000)])
     expect(await verify(text, NOW_MS)).toBe(false);
+});
+
+test('forged tokens cost at most ten checks a minute and address, then five a second', async () => {
+  let checks = 0;
+  const check = limitTokenChecks(async (token, nowMs) => {
+    checks += 1;
+    return verify(token, nowMs);
+  });
+  const genuine = await sign(claims);
+  expect(await check(genuine, '192.0.2.1', NOW_MS)).toBe('valid');
+  const forged = await sign(claims, other.privateKey);
+  const verdicts: string[] = [];
+  for (let n = 0; n < 1_000; n++) verdicts.push(await check(`${forged}${n}`, '192.0.2.1', NOW_MS));
+  expect(verdicts.filter((verdict) => verdict === 'invalid')).toHaveLength(15);
+  expect(verdicts.at(-1)).toBe('busy');
+  expect(checks).toBe(16);
+  // A known token costs nothing, and a new one of the edge is checked within the next second.
+  expect(await check(genuine, '192.0.2.1', NOW_MS)).toBe('valid');
+  expect(checks).toBe(16);
+  const next = await sign({ ...claims, iat: seconds + 1 });
+  expect(await check(next, '192.0.2.2', NOW_MS)).toBe('valid');
+  expect(await check(await sign({ ...claims, iat: seconds + 2 }), '192.0.2.1', NOW_MS + 1_000)).toBe('valid');
+  // A known token is believed until it expires.
+  expect(await check(genuine, '192.0.2.3', NOW_MS + 60_000)).toBe('invalid');
 });

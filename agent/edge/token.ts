@@ -1,10 +1,58 @@
-import { createPublicKey, type KeyObject } from 'node:crypto';
-import { errors, jwtVerify } from 'jose';
+import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { decodeJwt, errors, jwtVerify } from 'jose';
 import { parseKeyList } from '../../shared/snapshot/keys.ts';
+import { createAuthThrottle } from '../core/auth-throttle.ts';
 
 /** The edge signs tokens that are valid for 60 s. This allows for a clock that is as much ahead. */
 const MAX_LIFETIME_SECONDS = 120;
 const MAX_TOKEN_LENGTH = 4_096;
+
+/** `busy`: this address sent too many invalid tokens, so the token was not checked. */
+export type EdgeTokenVerdict = 'valid' | 'invalid' | 'busy';
+
+const MAX_KNOWN_TOKENS = 1_024;
+/** A blocked address shares these checks, so that a neighbour cannot stop the reports of the edge for long. */
+const CHECKS_PER_SECOND = 5;
+
+/**
+ * Limits the work that forged tokens cause: a token that was valid stays known until it expires, and an address (IPv6: its
+ * /64) that sent ten different invalid ones gets few checks until the minute is over. The edge uses a token many times.
+ */
+export function limitTokenChecks(
+  verify: (token: string, nowMs: number) => Promise<boolean>,
+): (token: string, address: string, nowMs: number) => Promise<EdgeTokenVerdict> {
+  const throttle = createAuthThrottle();
+  /** Known tokens by digest, with the time until which they are believed. */
+  const known = new Map<string, number>();
+  let checks = { second: 0, count: 0 };
+
+  function mayCheck(address: string, nowMs: number): boolean {
+    if (throttle.retryAfterSeconds(address, nowMs) === 0) return true;
+    const second = Math.floor(nowMs / 1_000);
+    if (checks.second !== second) checks = { second, count: 0 };
+    checks.count += 1;
+    return checks.count <= CHECKS_PER_SECOND;
+  }
+
+  return async (token, address, nowMs) => {
+    if (token.length > MAX_TOKEN_LENGTH) return 'invalid';
+    const digest = createHash('sha256').update(token).digest('base64');
+    const believedUntil = known.get(digest);
+    if (believedUntil !== undefined && nowMs < believedUntil) return 'valid';
+    known.delete(digest);
+    if (!mayCheck(address, nowMs)) return 'busy';
+    if (!(await verify(token, nowMs))) {
+      throttle.recordFailure(address, token, nowMs);
+      return 'invalid';
+    }
+    const oldest = known.keys().next();
+    if (known.size >= MAX_KNOWN_TOKENS && !oldest.done) known.delete(oldest.value);
+    known.set(digest, expiryMs(token));
+    return 'valid';
+  };
+}
+
+const expiryMs = (token: string): number => (decodeJwt(token).exp ?? 0) * 1_000;
 
 /**
  * Verifies the edge's ES256 token (RFC 7519): signed by a known key, issued by the edge, for this site, not expired.
@@ -28,6 +76,9 @@ export function createEdgeTokenVerifier(
   return async (token, nowMs) => {
     if (token.length > MAX_TOKEN_LENGTH) return false;
     try {
+      // Cheap checks first: a signature costs a hundred times as much.
+      const claimed = decodeJwt(token);
+      if (claimed.aud !== site || (claimed.exp ?? 0) * 1_000 <= nowMs) return false;
       const { payload } = await jwtVerify(token, keyFor, {
         algorithms: ['ES256'],
         issuer: 'acgs-edge',

@@ -43,7 +43,7 @@ export interface IncomingRequest {
 interface GuardContext {
   readonly settings: EdgeSettings;
   readonly newRequestId: () => string;
-  readonly isExplainAuthorized: (token: string | null) => boolean;
+  readonly isExplainAuthorized: (token: string | null, client: string) => boolean;
 }
 
 type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; refusal: Response };
@@ -64,7 +64,9 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
   const requestId = validRequestId(headerOf('x-request-id')) ?? edge.newRequestId();
   const headers = forwardedHeaders(request, names, headerOf);
   addProxyHeaders(headers, { client: address.address, host, proto, requestId });
-  const explain = headerOf('x-acgs-explain') !== null && edge.isExplainAuthorized(headerOf('x-acgs-token'));
+  const explain =
+    headerOf('x-acgs-explain') !== null &&
+    edge.isExplainAuthorized(headerOf('x-acgs-token'), clientKey(address.address));
   const incoming: IncomingRequest = {
     request,
     method,

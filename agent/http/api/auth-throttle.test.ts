@@ -1,7 +1,7 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { expect, test } from 'vitest';
+import { createAuthThrottle } from '../../core/auth-throttle.ts';
 import { bearerAuth } from './auth.ts';
-import { createAuthThrottle } from './auth-throttle.ts';
 import { ProblemError, problemResponse } from './problem.ts';
 
 const T = 1_000_000;

@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import ipaddr from 'ipaddr.js';
 import type { ApiToken } from '../../core/api-token.ts';
-import { createAuthThrottle } from './auth-throttle.ts';
+import { createAuthThrottle } from '../../core/auth-throttle.ts';
 import { ProblemError } from './problem.ts';
 import { isAllowed, requiredScope, scopeName } from './scopes.ts';
 

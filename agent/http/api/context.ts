@@ -4,6 +4,7 @@ import type { ReconfigureResult } from '../../configuration/reconfigure.ts';
 import type { EventLog } from '../../core/event-log.ts';
 import type { SinkStatus } from '../../core/sink.ts';
 import type { Instance } from '../../core/state.ts';
+import type { EdgeTokenVerdict } from '../../edge/token.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { ExplainQuery } from '../explain.ts';
@@ -28,7 +29,8 @@ export interface ApiContext {
   /** Instances of the file without a probe result. Empty once the agent is ready: five seconds after start at the latest. */
   instancesWithoutState(): string[];
   metrics(): Promise<{ text: string; contentType: string }>;
-  isValidEdgeToken(token: string): Promise<boolean>;
+  /** `address`: of the peer that sent the token. */
+  checkEdgeToken(token: string, address: string): Promise<EdgeTokenVerdict>;
   acceptEdgeReport(report: EdgeReport): void;
   explain(query: ExplainQuery): RouteExplanation;
   /** Applies a configuration text completely, or throws an error that lists every problem. `dryRun` only checks it. */

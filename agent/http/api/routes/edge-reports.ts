@@ -1,4 +1,6 @@
+import { getConnInfo } from '@hono/node-server/conninfo';
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
 import type { EdgeReport } from '../../../../shared/edge-report.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
@@ -81,11 +83,7 @@ export function registerEdgeReportRoutes(app: OpenAPIHono, context: ApiContext):
       401: problemContent('no valid edge token'),
     },
   });
-  app.post('/v1/edge-reports', limitBody(2 * 1024), async (request) => {
-    const token = request.req.header('x-acgs-edge') ?? '';
-    if (!(await context.isValidEdgeToken(token))) {
-      throw new ProblemError(401, 'Not authorised', 'x-acgs-edge needs a valid edge token for this site');
-    }
+  app.post('/v1/edge-reports', requireEdgeToken(context), limitBody(2 * 1024), async (request) => {
     const parsed = reportSchema.safeParse(await request.req.json().catch(() => null));
     if (!parsed.success) {
       const [issue] = parsed.error.issues;
@@ -103,4 +101,23 @@ export function registerEdgeReportRoutes(app: OpenAPIHono, context: ApiContext):
     context.acceptEdgeReport(report);
     return request.body(null, 204);
   });
+}
+
+/** Runs before the body is read. */
+function requireEdgeToken(context: ApiContext): MiddlewareHandler {
+  return async (request, next) => {
+    const address = getConnInfo(request).remote.address ?? '';
+    const verdict = await context.checkEdgeToken(request.req.header('x-acgs-edge') ?? '', address);
+    if (verdict === 'busy') {
+      throw new ProblemError(429, 'Too many attempts', `too many invalid edge tokens from ${address}`, {
+        headers: { 'retry-after': '5', connection: 'close' },
+      });
+    }
+    if (verdict === 'invalid') {
+      throw new ProblemError(401, 'Not authorised', 'x-acgs-edge needs a valid edge token for this site', {
+        headers: { connection: 'close' },
+      });
+    }
+    return next();
+  };
 }

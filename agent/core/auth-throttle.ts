@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { clientKey } from '../../../shared/address.ts';
+import { clientKey } from '../../shared/address.ts';
 
 const MAX_FAILURES = 10;
 const WINDOW_MS = 60_000;
