@@ -114,10 +114,10 @@ test('HAProxy counters become traffic evidence', async () => {
   reconciled.traffic.length = 0;
   await usedBy(40);
   const sum = () => reconciled.traffic.reduce((total, delta) => total + delta.success, 0);
-  expect(await until(() => sum() === 6)).toBe(true);
+  expect(await until(() => sum() === 40)).toBe(true);
   expect(reconciled.traffic.every((delta) => delta.failure === 0)).toBe(true);
   const timed = () => reconciled.traffic.reduce((total, delta) => total + (delta.latency?.count ?? 0), 0);
-  expect(await until(() => timed() === 6)).toBe(true);
+  expect(await until(() => timed() === 40)).toBe(true);
 });
 
 test('a registered instance is added, enters service when healthy, survives a reload and is removed', async () => {
