@@ -1,7 +1,6 @@
 import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
+import { COLO_FRESH_MS } from '../polling.ts';
 import type { FetchedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
-
-const FRESH_MS = 2_000;
 
 interface CachedSnapshot extends SnapshotOrder {
   sealed: FetchedSnapshot;
@@ -35,7 +34,7 @@ async function read(site: string): Promise<CachedSnapshot | null> {
   try {
     const found = await caches.default.match(keyOf(site));
     const age = Date.now() - Number(found?.headers.get('x-at'));
-    if (!found || !(age < FRESH_MS)) return null;
+    if (!found || !(age < COLO_FRESH_MS)) return null;
     return {
       epoch: Number(found.headers.get('x-epoch')),
       seq: Number(found.headers.get('x-seq')),
@@ -48,7 +47,7 @@ async function read(site: string): Promise<CachedSnapshot | null> {
 
 async function write(site: string, { epoch, seq, sealed }: CachedSnapshot): Promise<void> {
   const headers = {
-    'cache-control': `public, max-age=${FRESH_MS / 1000}`,
+    'cache-control': `public, max-age=${COLO_FRESH_MS / 1000}`,
     'x-at': String(Date.now()),
     'x-epoch': String(epoch),
     'x-seq': String(seq),

@@ -3,6 +3,7 @@ import { errorMessage } from '../../shared/error-message.ts';
 import { verifySnapshot } from '../../shared/snapshot/signature.ts';
 import { compareSnapshotOrder, type Snapshot, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type View, type ViewOptions } from '../../shared/view.ts';
+import { KV_INTERVAL_MS } from '../polling.ts';
 import type { EdgeSettings } from '../settings.ts';
 import type { FetchedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
 
@@ -34,7 +35,6 @@ const NONE: SnapshotOrder = { epoch: 0, seq: 0 };
 const REFRESH_INTERVAL_MS = 1_000;
 /** A refresh that takes longer was cancelled together with its request. */
 const REFRESH_TIMEOUT_MS = 6_000;
-const KV_INTERVAL_MS = 30_000;
 const KV_INTERVAL_WITHOUT_HUB_MS = 5_000;
 
 interface SnapshotStoreOptions {
