@@ -31,7 +31,7 @@ import { withStatementTimeout } from './history/sql/database.ts';
 import { createApp } from './http/api/app.ts';
 import type { ApiContext } from './http/api/context.ts';
 import { listen } from './http/api/listen.ts';
-import { registerAlertRoutes } from './http/api/routes/alerts.ts';
+import { firingAlerts, registerAlertRoutes } from './http/api/routes/alerts.ts';
 import { registerSessionRoutes } from './http/api/routes/sessions.ts';
 import { registerSummaryRoutes } from './http/api/routes/summary.ts';
 import { registerDashboard } from './http/dashboard/routes.ts';
@@ -421,6 +421,7 @@ function agentStatus({ config, version, startedAt }: Setup, parts: Parts): Agent
     leader: parts.leader.status(),
     snapshot: snapshotStatus(parts.snapshot),
     sinks: sinkStatuses(parts.sinks),
+    alerts: firingAlerts(parts.alerting.alerts),
   };
 }
 

@@ -27,6 +27,10 @@ export const RUNBOOK_SECTIONS: Readonly<Record<AlertRule, string>> = {
   spoolDisk: 'alert-spool-or-disk-nearly-full',
 };
 
+/** The section for a rule of any version of the agent. */
+export const runbookSection = (rule: string): string =>
+  new Map(Object.entries(RUNBOOK_SECTIONS)).get(rule) ?? 'incident';
+
 /** The dashboard, with the service selected. */
 export function dashboardLink({ dashboardUrl }: AlertLinks, service: string): string | null {
   if (!dashboardUrl) return null;

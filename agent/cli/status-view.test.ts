@@ -43,6 +43,7 @@ const status = (states: StatusInstance['state'][], more: Partial<StatusDocument>
   ready: true,
   leader: { role: 'single', holder: null },
   snapshot: { epoch: 1, seq: 2, publishedAt: 0, error: null },
+  alerts: [],
   sinks: {},
   total: quiet,
   services: [

@@ -1,4 +1,4 @@
-import type { ApiChange, StatusDocument, StatusInstance } from '../http/schemas.ts';
+import type { ApiAlert, ApiChange, StatusDocument, StatusInstance } from '../http/schemas.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
 import { type StatusRow, statusRows } from './status-rows.ts';
 import {
@@ -16,6 +16,7 @@ import {
 export function formatStatus(status: StatusDocument, terminal: Terminal, all = false): string {
   const parts = [
     wrapText(verdict(status, terminal), 2, terminal),
+    ...(status.alerts.length > 0 ? [alertsText(status, terminal)] : []),
     factsText(status, terminal),
     instancesText(status, terminal, all),
   ];
@@ -42,7 +43,33 @@ function withoutDuplicateChanges(changes: StatusDocument['changes']): StatusDocu
   );
 }
 
+/** The worst open alert is the verdict, as on the dashboard; without one, the state of the instances and sinks. */
 function verdict(status: StatusDocument, terminal: Terminal): string {
+  const [worst, ...others] = status.alerts.filter(isOpen);
+  if (!worst) return stateVerdict(status, terminal);
+  const [mark, style] = worst.severity === 'warning' ? (['!', 'yellow'] as const) : (['✗', 'red'] as const);
+  const more = others.length > 0 ? ` (and ${plural(others.length, 'more alert')})` : '';
+  return terminal.paint(style, `${mark} ${replaceControlCharacters(worst.message)}${more}`);
+}
+
+const isOpen = ({ silenced, acknowledgedAt }: ApiAlert): boolean => !silenced && acknowledgedAt === null;
+
+const MAX_ALERTS = 5;
+
+function alertsText({ alerts, at }: StatusDocument, terminal: Terminal): string {
+  const lines = alerts.slice(0, MAX_ALERTS).map((alert) => {
+    const { severity, startedAt, message, acknowledgedBy, silenced } = alert;
+    const note =
+      acknowledgedBy !== null ? ` (acknowledged by ${acknowledgedBy})` : silenced ? ' (silenced)' : '';
+    const style = isOpen(alert) ? (severity === 'warning' ? 'yellow' : 'red') : 'dim';
+    const text = `${terminal.paint(style, severity)}  ${formatAge(at - startedAt)}  ${replaceControlCharacters(`${message}${note}`)}`;
+    return wrapText(text, 2, terminal);
+  });
+  const rest = alerts.length > MAX_ALERTS ? [`and ${alerts.length - MAX_ALERTS} more: acgs-lb alerts`] : [];
+  return [terminal.paint('bold', 'Alerts'), ...lines, ...rest].join('\n');
+}
+
+function stateVerdict(status: StatusDocument, terminal: Terminal): string {
   const instances = status.services.flatMap((service) => service.instances);
   // An instance that the operator took out is down on purpose.
   const inMaintenance = ({ state, admin }: StatusInstance) => state === 'down' && admin !== 'ready';

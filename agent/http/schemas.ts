@@ -202,6 +202,30 @@ export const sinkSchema = z
   })
   .meta({ id: 'SinkStatus' });
 
+export const alertSchema = z
+  .object({
+    id: z.string(),
+    rule: z.string(),
+    service: z.string().meta({ description: 'empty: the site and its host' }),
+    subject: z
+      .string()
+      .default('')
+      .meta({ description: 'tells apart the alerts of one rule and service: a sink, a file, a host' }),
+    severity: z.enum(SEVERITIES),
+    state: z.enum(['firing', 'resolved']),
+    value: z.number(),
+    threshold: z.number(),
+    message: z.string(),
+    startedAt: timestamp,
+    changedAt: timestamp,
+    resolvedAt: timestamp.nullable(),
+    acknowledgedAt: timestamp.nullable(),
+    acknowledgedBy: z.string().nullable(),
+    notified: z.number(),
+    silenced: z.boolean(),
+  })
+  .meta({ id: 'Alert' });
+
 /** What the agent says about itself. */
 const agentStatusSchema = z.object({
   version: z.string(),
@@ -216,6 +240,7 @@ const agentStatusSchema = z.object({
     error: z.string().nullable(),
   }),
   sinks: z.record(z.string(), sinkSchema),
+  alerts: z.array(alertSchema).default([]).meta({ description: 'firing alerts, worst first' }),
 });
 
 export const statusSchema = agentStatusSchema
@@ -263,26 +288,6 @@ export const configChangesSchema = z.object({
   saved: z.boolean().meta({ description: 'whether the configuration file was written too' }),
   note: z.string().optional(),
 });
-
-export const alertSchema = z
-  .object({
-    id: z.string(),
-    rule: z.string(),
-    service: z.string().meta({ description: 'empty: the site and its host' }),
-    severity: z.enum(SEVERITIES),
-    state: z.enum(['firing', 'resolved']),
-    value: z.number(),
-    threshold: z.number(),
-    message: z.string(),
-    startedAt: timestamp,
-    changedAt: timestamp,
-    resolvedAt: timestamp.nullable(),
-    acknowledgedAt: timestamp.nullable(),
-    acknowledgedBy: z.string().nullable(),
-    notified: z.number(),
-    silenced: z.boolean(),
-  })
-  .meta({ id: 'Alert' });
 
 export const alertListSchema = z.object({
   alerts: z.array(alertSchema),

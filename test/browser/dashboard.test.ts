@@ -165,6 +165,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     agent.alerts.push({
       id: 'a1',
       rule: 'p95Ms',
+      subject: '',
       service: 'gs',
       severity: 'critical',
       state: 'firing',

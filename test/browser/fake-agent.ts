@@ -52,14 +52,15 @@ export async function startFakeAgent({ port = 0, history = true, fleet = 0 } = {
   view.edgeReport(makeEdgeReport(now));
 
   const changes: Change[] = [];
+  const alerts: FakeAgent['alerts'] = [];
   const state = {
     token: 'let-me-in',
     instances,
     writes: [] as FakeAgent['writes'],
-    alerts: [] as FakeAgent['alerts'],
+    alerts,
     sessions: [] as GovernanceSession[],
     unavailable: { postgres: false },
-    agent: makeAgentStatus(config, now),
+    agent: { ...makeAgentStatus(config, now), alerts },
     changeInstance(key: string, to: Partial<Instance>, reason: string) {
       const change = applyChange(instances, key, to, reason);
       view.accept({ at: change.at, instances, changes: [change] });
@@ -201,6 +202,7 @@ function makeAgentStatus(config: Config, now: number): AgentStatus {
     ready: true,
     leader: { role: 'single', holder: null },
     snapshot: { epoch: 4, seq: 127, publishedAt: now - 42_000, error: null },
+    alerts: [],
     sinks: { haproxy: ok, redis: ok, postgres: ok, snapshot: ok },
   };
 }

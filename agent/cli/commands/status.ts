@@ -39,7 +39,13 @@ function selectService(status: StatusDocument, service: string | undefined): Sta
     const known = status.services.map((candidate) => candidate.id).join(', ');
     throw new CommandFailed(`unknown service ${service}; expected one of ${known}`);
   }
-  return { ...status, services, changes: status.changes.filter((change) => change.service === service) };
+  return {
+    ...status,
+    services,
+    // An alert of the site concerns every service.
+    alerts: status.alerts.filter((alert) => alert.service === service || alert.service === ''),
+    changes: status.changes.filter((change) => change.service === service),
+  };
 }
 
 async function watch(context: CommandContext, service: string | undefined, all: boolean): Promise<void> {

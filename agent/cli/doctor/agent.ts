@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { isServingState } from '../../../shared/serving.ts';
+import { runbookSection } from '../../alerting/links.ts';
 import { type StatusDocument, statusSchema } from '../../http/schemas.ts';
 import { type AgentTarget, createApiClient } from '../client.ts';
 import { formatAge, plural } from '../format.ts';
@@ -38,8 +39,7 @@ export async function checkAgent(target: AgentTarget, version: string): Promise<
           'install the same version of agent and command',
         ),
     await checkToken(target),
-    ...sinks(status),
-    ...instances(status),
+    ...agentFindings(status),
   ];
   return { findings, status };
 }
@@ -55,12 +55,30 @@ async function checkToken(target: AgentTarget): Promise<Finding> {
   }
 }
 
+/** What the status says of alerts, sinks and instances; `status` and the dashboard say the same. */
+export const agentFindings = (status: StatusDocument): Finding[] => [
+  ...alerts(status),
+  ...sinks(status),
+  ...instances(status),
+];
+
+function alerts(status: StatusDocument): Finding[] {
+  if (status.alerts.length === 0) return [ok('alerts', 'none fires')];
+  return status.alerts.map(({ id, rule, severity, message, silenced, acknowledgedBy }) => {
+    if (acknowledgedBy !== null) return ok(`alert ${rule}`, `acknowledged by ${acknowledgedBy}: ${message}`);
+    if (silenced) return ok(`alert ${rule}`, `silenced: ${message}`);
+    const report = severity === 'warning' ? warn : fail;
+    const mend = `docs/incident.md#${runbookSection(rule)}; acknowledge with \`acgs-lb alerts ack ${id.slice(0, 8)}\``;
+    return report(`alert ${rule}`, `${severity}: ${message}`, mend);
+  });
+}
+
 function sinks(status: StatusDocument): Finding[] {
   return Object.entries(status.sinks).map(([name, sink]) => {
     const label = `agent → ${name}`;
     const waiting = sink.pending > 0 ? `, ${plural(sink.pending, 'update')} waiting` : '';
     if (sink.state === 'ok') return ok(label, `delivering${waiting}`);
-    return fail(
+    return warn(
       label,
       `${sink.state}${waiting}: ${sink.lastError ?? 'no success yet'}`,
       'traffic is not affected; see the check of this store or edge',
@@ -71,6 +89,7 @@ function sinks(status: StatusDocument): Finding[] {
 function instances(status: StatusDocument): Finding[] {
   return status.services.map(({ id, instances: all }) => {
     const serving = all.filter(({ state }) => isServingState(state)).length;
+    const failed = all.filter(({ state, admin }) => state === 'down' && admin === 'ready');
     const failures = all
       .filter(({ state }) => state === 'down')
       .map((instance) => `${instance.id}: ${instance.reason}`)
@@ -80,7 +99,7 @@ function instances(status: StatusDocument): Finding[] {
       return fail(`service ${id}`, 'no instance', 'add one to acgs-lb.yaml or with `acgs-lb register`');
     if (serving === 0)
       return fail(`service ${id}`, detail, 'start an instance, or fix what the probes report');
-    if (serving < all.length) return warn(`service ${id}`, detail, '`acgs-lb status` shows since when');
+    if (failed.length > 0) return warn(`service ${id}`, detail, '`acgs-lb status` shows since when');
     return ok(`service ${id}`, detail);
   });
 }

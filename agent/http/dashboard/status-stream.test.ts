@@ -14,6 +14,7 @@ const agent: AgentStatus = {
   ready: true,
   leader: { role: 'single', holder: null },
   snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
+  alerts: [],
   sinks: {},
 };
 

@@ -36,6 +36,7 @@ const agent: AgentStatus = {
   ready: true,
   leader: { role: 'single', holder: null },
   snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
+  alerts: [],
   sinks: {},
 };
 const calls = (at: number, success: number, id = 'gs-1'): TrafficDelta => ({

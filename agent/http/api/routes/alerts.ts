@@ -1,8 +1,11 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { parseDuration } from '../../../../shared/config/scalars.ts';
 import { errorMessage } from '../../../../shared/error-message.ts';
+import type { AlertRecord } from '../../../alerting/alert.ts';
 import type { AlertManager } from '../../../alerting/alert-manager.ts';
+import { rank } from '../../../alerting/severity.ts';
 import {
+  type ApiAlert,
   alertListSchema,
   alertSchema,
   alertTestSchema,
@@ -100,12 +103,21 @@ const removeSilence = createRoute({
   responses: { 204: { description: 'ended' }, 404: problemContent('unknown silence') },
 });
 
+/** The firing alerts as the API shows them, worst first. */
+export const firingAlerts = (alerts: Pick<AlertManager, 'firing' | 'isSilenced'>): ApiAlert[] =>
+  alerts
+    .firing()
+    .toSorted((a, b) => rank(b.severity) - rank(a.severity) || a.startedAt - b.startedAt)
+    .map((alert) => apiAlert(alert, alerts.isSilenced(alert)));
+
+function apiAlert(alert: AlertRecord, silenced: boolean): ApiAlert {
+  const { lastNotifiedAt: _, notifiedSeverities: __, recoveryCount: ___, recurring: ____, ...rest } = alert;
+  return { ...rest, silenced };
+}
+
 export function registerAlertRoutes(app: OpenAPIHono, deps: AlertRouteDeps): void {
   const { alerts, rules, services, now = Date.now } = deps;
-  const toApiAlert = (alert: ReturnType<AlertManager['firing']>[number]) => {
-    const { lastNotifiedAt: _, notifiedSeverities: __, recoveryCount: ___, ...rest } = alert;
-    return { ...rest, silenced: alerts.isSilenced(alert) };
-  };
+  const toApiAlert = (alert: AlertRecord) => apiAlert(alert, alerts.isSilenced(alert));
 
   app.openapi(list, async (request) => {
     const { state, limit } = request.req.valid('query');

@@ -1,7 +1,7 @@
 import { setAgentTime } from './agent-clock.js';
 import { token } from './api.js';
 import { drawAgentPanel } from './components/agent-panel.js';
-import { acknowledge, alerts, refreshAlerts } from './components/alerts.js';
+import { acknowledge, drawAlertsPanel } from './components/alerts.js';
 import { drawBanner } from './components/banner.js';
 import { watchCharts } from './components/chart.js';
 import { drawEdgePanel } from './components/edge-panel.js';
@@ -50,10 +50,11 @@ function drawAll() {
   drawScheduled = false;
   if (!status) return;
   const started = performance.now();
-  drawBanner(status, alerts, silentMs());
+  drawBanner(status, silentMs());
   if (document.visibilityState === 'hidden') return;
   byId('site').textContent = `site ${status.site}`;
   drawSummaryCards(status);
+  drawAlertsPanel(status.alerts);
   drawServices(status, { text: filterText.value, onlyBad: filterBad.checked });
   drawEvents(status);
   drawEdgePanel(status);
@@ -85,7 +86,7 @@ function drawConnection() {
   element.className = `connection ${live ? 'live' : 'lost'}`;
   element.title = live ? '' : disconnectReason;
   document.body.classList.toggle('stale', silence > 0);
-  if (silence > 0 && status) drawBanner(status, alerts, silence);
+  if (silence > 0 && status) drawBanner(status, silence);
 }
 
 /** @param {number} silence */
@@ -114,6 +115,8 @@ const stream = followEventStream('/v1/live', {
   },
 });
 
+// The link of a notification names the service.
+filterText.value = new URLSearchParams(location.search).get('service') ?? '';
 setInterval(drawConnection, 1_000);
 document.addEventListener('visibilitychange', drawNow);
 filterText.addEventListener('input', drawNow);
@@ -176,5 +179,4 @@ function poll(refresh, everyMs) {
   setInterval(run, everyMs);
   run();
 }
-poll(refreshAlerts, 5_000);
 poll(refreshSessions, 15_000);

@@ -8,30 +8,44 @@ const ORDER = { bad: 0, warn: 1, note: 2 };
 /** More instances of a service with the same problem share one finding. */
 const GROUP_ABOVE = 3;
 
-/** @param {StatusDocument} status @param {ApiAlert[]} alerts @returns {Finding[]} */
-export function findings(status, alerts) {
+/** What an alert tells is no finding of its own. @param {StatusDocument} status @returns {Finding[]} */
+export function findings(status) {
+  const alerts = status.alerts.filter(({ silenced, acknowledgedAt }) => !silenced && acknowledgedAt === null);
+  /** @param {string} rule @param {string} [subject] */
+  const told = (rule, subject = '') =>
+    alerts.some((alert) => alert.rule === rule && alert.subject === subject);
   return [
     ...alertFindings(alerts),
-    ...status.services.flatMap(serviceFindings),
-    ...sinkFindings(status),
-    ...snapshotFindings(status),
+    ...status.services.flatMap((service) => serviceFindings(service, downIsTold(service, alerts))),
+    ...sinkFindings(status).filter(({ subject }) => !told('sinkFailing', subject)),
+    ...(told('snapshotNotTaken') ? [] : snapshotFindings(status)),
   ].sort((a, b) => ORDER[a.tone] - ORDER[b.tone] || (b.count ?? 1) - (a.count ?? 1));
 }
 
-/** Alerts that are neither silenced nor acknowledged. @param {ApiAlert[]} alerts @returns {Finding[]} */
+/** @param {ApiAlert[]} alerts @returns {Finding[]} */
 function alertFindings(alerts) {
-  return alerts
-    .filter(({ silenced, acknowledgedAt }) => !silenced && acknowledgedAt === null)
-    .map(({ severity, message, startedAt }) => ({
-      tone: severity === 'warning' ? 'warn' : 'bad',
-      title: message,
-      why: `${severity} alert`,
-      since: startedAt,
-    }));
+  return alerts.map(({ severity, message, startedAt }) => ({
+    tone: severity === 'warning' ? 'warn' : 'bad',
+    title: message,
+    why: `${severity} alert`,
+    since: startedAt,
+  }));
+}
+
+/** @param {StatusService} service @param {ApiAlert[]} alerts */
+function downIsTold({ id }, alerts) {
+  const rules = ['instanceDown', 'redundancyLost', 'serviceDown'];
+  return alerts.some(({ rule, service }) => rules.includes(rule) && service === id);
+}
+
+/** @param {StatusService} service @param {boolean} downIsTold @returns {Finding[]} */
+function serviceFindings(service, downIsTold) {
+  const found = stateFindings(service);
+  return downIsTold ? found.filter(({ tone }) => tone === 'note') : found;
 }
 
 /** @param {StatusService} service @returns {Finding[]} */
-function serviceFindings({ id, instances }) {
+function stateFindings({ id, instances }) {
   if (instances.length === 0) {
     return [
       { tone: 'bad', title: `${id} has no instances`, why: 'none configured, none registered', since: null },
@@ -105,14 +119,15 @@ export function commonReasons(items) {
   ].join('; ');
 }
 
-/** @param {StatusDocument} status @returns {Finding[]} */
+/** @param {StatusDocument} status @returns {(Finding & { subject: string })[]} */
 function sinkFindings(status) {
   return Object.entries(status.sinks)
     .filter(([, sink]) => sink.state !== 'ok')
     .map(([name, sink]) => {
       const waiting = sink.pending > 0 ? `; ${plural(sink.pending, 'update')} waiting` : '';
       return {
-        tone: 'warn',
+        tone: /** @type {'warn'} */ ('warn'),
+        subject: name,
         title: `${name} ${sink.state === 'down' ? 'is down' : 'is failing; retrying'}`,
         why: `${sink.lastError ?? 'no success yet'}${waiting}. Traffic is not affected.`,
         since: sink.lastSuccess,

@@ -85,9 +85,10 @@ test('many instances with the same problem are one finding, with the most common
   const status = {
     services: [service('gs', 100, { ...downs(48), 60: { state: 'down', reason: 'status 503', since: 90 } })],
     sinks: {},
+    alerts: [],
     snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
   };
-  expect(findings(status as unknown as Parameters<typeof findings>[0], [])).toEqual([
+  expect(findings(status as unknown as Parameters<typeof findings>[0])).toEqual([
     {
       tone: 'warn',
       title: 'gs: 49 of 100 instances are down',

@@ -9,26 +9,13 @@ import { toast } from './toast.js';
 /** @import { ApiAlert } from '../types.d.ts' */
 
 const MAX_ALERTS = 20;
-const SEVERITY_ORDER = { emergency: 0, critical: 1, warning: 2 };
 
-/** Firing alerts as last fetched. @type {ApiAlert[]} */
-export let alerts = [];
-
-/** An agent without alerting answers 404; then the panel stays hidden. */
-export async function refreshAlerts() {
+/** Firing alerts, worst first. @param {ApiAlert[]} alerts */
+export function drawAlertsPanel(alerts) {
   const panel = byId('alerts');
-  try {
-    const answer = await call('GET', '/v1/alerts');
-    alerts = sorted(answer?.alerts ?? []);
-    patch(panel, drawAlerts(alerts));
-    panel.hidden = false;
-  } catch {
-    if (!panel.hasChildNodes()) panel.hidden = true;
-  }
+  patch(panel, drawAlerts(alerts));
+  panel.hidden = false;
 }
-
-/** @param {ApiAlert[]} list */
-const sorted = (list) => list.sort((a, b) => SEVERITY_ORDER[a.severity] - SEVERITY_ORDER[b.severity]);
 
 /** Stops the repeats of an alert; it stays listed until it resolves. @param {string} id */
 export async function acknowledge(id) {
@@ -40,7 +27,6 @@ export async function acknowledge(id) {
   try {
     await call('POST', `/v1/alerts/${encodeURIComponent(id)}/ack`, { by: 'dashboard' });
     toast('Acknowledged: no repeats unless it gets worse');
-    await refreshAlerts();
   } catch (error) {
     if (isUnauthorized(error)) openLogin(TOKEN_REJECTED, retry);
     else toast(`Failed: ${errorText(error)}`, 'bad');

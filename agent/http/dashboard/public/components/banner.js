@@ -4,7 +4,7 @@ import { findings } from '../findings.js';
 import { ageText, plural, whenText } from '../format.js';
 import { icon } from './icons.js';
 
-/** @import { ApiAlert, StatusDocument } from '../types.d.ts' */
+/** @import { StatusDocument } from '../types.d.ts' */
 /** @import { Finding } from '../findings.js' */
 
 const MAX_FINDINGS = 6;
@@ -13,9 +13,9 @@ const MAX_REASON_LENGTH = 240;
 /** A restart of the agent takes a second or two; report only a longer loss of connection. */
 const SILENCE_MS = 3_000;
 
-/** @param {StatusDocument} status @param {ApiAlert[]} alerts @param {number} silentMs time without data; 0: connected */
-export function drawBanner(status, alerts, silentMs) {
-  const found = [...silenceFindings(status, silentMs), ...findings(status, alerts)];
+/** @param {StatusDocument} status @param {number} silentMs time without data; 0: connected */
+export function drawBanner(status, silentMs) {
+  const found = [...silenceFindings(status, silentMs), ...findings(status)];
   const serious = found.filter(({ tone }) => tone !== 'note');
   const title = titleOf(serious);
   // A single problem is the heading; a list would repeat it.
