@@ -12,6 +12,7 @@ import {
 } from './conditions/certificates.ts';
 import type { Condition } from './conditions/condition.ts';
 import { createDueFilter } from './conditions/due.ts';
+import { outlierConditions } from './conditions/outlier.ts';
 import { type PlatformFacts, platformConditions } from './conditions/platform.ts';
 import { servingConditions } from './conditions/serving.ts';
 import { readDisk, type SpoolFacts, spoolConditions } from './conditions/spool.ts';
@@ -61,6 +62,7 @@ export function createWatch(options: WatchOptions): Watch {
         open,
         now: at,
       }),
+      ...outlierConditions(instances().values()),
       ...platformConditions(options.platform()),
       ...certificateConditions(certificates, alerts.rules.certificateExpiry, at),
       ...spoolConditions({ ...options.spool(), disk }),

@@ -9,7 +9,7 @@ export function conditionEndText(
 ): string {
   switch (rule) {
     case 'outlier':
-      return `${subject || service} does as well as its peers again`;
+      return `${service}: no serving instance does worse than its peers`;
     case 'sinkFailing':
       return `${subject} takes updates again`;
     case 'edgeSilent':
