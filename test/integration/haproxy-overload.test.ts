@@ -1,0 +1,77 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { beforeAll, expect, test } from 'vitest';
+import { initialRecords } from '../../agent/judge/initial.ts';
+import type { InstanceRecord } from '../../agent/judge/instance-record.ts';
+import { step } from '../../agent/judge/step.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { until } from '../harness/until.ts';
+import {
+  type HaproxyHarness,
+  type ReconciledHaproxy,
+  releaseAfterTests,
+  startHaproxyHarness,
+  startSink,
+} from './haproxy-harness.ts';
+
+let harness: HaproxyHarness;
+let reconciled: ReconciledHaproxy;
+const origins: Origin[] = [];
+const MAXCONN = 3;
+const CLIENTS = 12;
+/** Longer than HAProxy's queue timeout of 5 s, so that half of the clients time out in the queue. */
+const SERVICE_MS = 6_000;
+
+beforeAll(async () => {
+  for (const name of ['gs-1', 'gs-2']) {
+    const origin = await startOrigin(name);
+    releaseAfterTests(origin.stop);
+    origin.answer((_, response) => void setTimeout(() => response.end(name), SERVICE_MS));
+    origins.push(origin);
+  }
+  harness = await startHaproxyHarness({
+    services: `gs:
+  routes: [/]
+  maxconn: ${MAXCONN}
+  breaker: { minimumCalls: 5 }
+  instances:
+    - { id: gs-1, url: "${origins[0]?.url}" }
+    - { id: gs-2, url: "${origins[1]?.url}" }`,
+    haproxy: 'rateLimit: off',
+  });
+  reconciled = await startSink(harness);
+});
+
+test('requests that time out in the queue of full instances are no failures and open no breaker', async () => {
+  await until(async () => (await harness.execute('show servers state')).includes('gs-2'));
+  reconciled.traffic.length = 0;
+  const statuses = await Promise.all(
+    Array.from({ length: CLIENTS }, async () => {
+      // As the edge sends a session's request: only a named instance has a queue of its own.
+      const response = await fetch(`${harness.gateway}/x`, {
+        headers: { 'x-acgs-edge': harness.token(), 'x-acgs-instance': 'gs-1', 'x-acgs-client': '192.0.2.1' },
+      });
+      await response.arrayBuffer();
+      return response.status;
+    }),
+  );
+  const answered = statuses.filter((status) => status === 200).length;
+  expect(statuses.filter((status) => status === 503)).toHaveLength(CLIENTS - answered);
+  expect(answered).toBeLessThan(CLIENTS);
+  const sum = (of: 'success' | 'failure') =>
+    reconciled.traffic.reduce((total, delta) => total + delta[of], 0);
+  expect(await until(() => sum('success') === answered)).toBe(true);
+  // Late counters would arrive with the next polls.
+  await sleep(1_000);
+  expect(sum('failure')).toBe(0);
+
+  const now = Date.now();
+  const records = new Map<string, InstanceRecord>(
+    initialRecords(harness.config, null, now).map((record) => [`gs/${record.instance.id}`, record]),
+  );
+  for (const delta of reconciled.traffic) {
+    for (const record of step(records, delta, harness.config.services, now).records) {
+      records.set(`gs/${record.instance.id}`, record);
+    }
+  }
+  expect([...records.values()].map(({ breaker }) => breaker.state)).toEqual(['closed', 'closed']);
+});
