@@ -49,7 +49,7 @@ const PRIOR_EVENTS = 1.5;
 const PRIOR_CALLS = 50;
 /** Deviations of the Poisson distribution, and events on top, that chance does not explain in a month. */
 const SIGMAS = 5;
-const MARGIN = 1.5;
+const MARGIN = 2.5;
 /** Share of stalled or abandoned requests from which an instance stalls. */
 const STALL_SHARE = 0.03;
 
@@ -193,7 +193,8 @@ function compareTail(counts: EvidenceCounts, peers: PeerSummary, limits: Outlier
   const late = lateThan(counts.latency, peers.p99, limits);
   const stalled = { events: late + counts.abandoned, of: endedOf(counts) };
   const isStalling = stalled.events >= MIN_BAD && stalled.events / stalled.of >= STALL_SHARE;
-  if (!isStalling || !exceeds(stalled, peers.stalled)) return { kind: 'alike' };
+  // One slow request can be abandoned by two attempts, so half as many events are independent.
+  if (!isStalling || !exceeds(halved(stalled), halved(peers.stalled))) return { kind: 'alike' };
   const usual = peers.p99 === null ? '' : `, peers' p99 ${milliseconds(peers.p99)}`;
   return worse('stalling', `${percent(stalled)} of requests stalled${usual}`, false);
 }
@@ -219,6 +220,8 @@ function exceeds(own: EventRate, peers: EventRate): boolean {
 const isBusy = ({ calls }: EvidenceCounts): boolean => calls >= MIN_CALLS;
 const quantileOf = ({ latency }: EvidenceCounts, q: number): number | null =>
   latency ? sketchQuantile(latency, q) : null;
+
+const halved = ({ events, of }: EventRate): EventRate => ({ events: events / 2, of });
 
 const percent = ({ events, of }: EventRate): string =>
   of === 0 ? '0 %' : `${Math.round((events / of) * 100)} %`;
