@@ -15,7 +15,7 @@ export class ServiceHedging {
   #measuredAt = Number.NEGATIVE_INFINITY;
 
   /** Milliseconds until a request is late. `latency`: what this isolate has measured lately. */
-  delayMs(service: ServiceView, latency: Sketch | null, now: number): number {
+  delayMs(service: Pick<ServiceView, 'candidates'>, latency: Sketch | null, now: number): number {
     if (Math.abs(now - this.#refreshedAt) < REFRESH_MS) return this.#delayMs;
     this.#refreshedAt = now;
     if (latency && hasEnoughSamples(latency)) this.#measuredAt = now;
@@ -40,7 +40,7 @@ export class Hedging {
 }
 
 /** The median of the instances' latencies in the snapshot: a slow instance does not move it. */
-function typicalLatency({ candidates }: ServiceView): number | undefined {
+function typicalLatency({ candidates }: Pick<ServiceView, 'candidates'>): number | undefined {
   const known = candidates.flatMap(({ latencyMs }) => latencyMs ?? []).sort((a, b) => a - b);
   return known[Math.floor((known.length - 1) / 2)];
 }

@@ -1,17 +1,18 @@
 import {
   type Candidate,
+  countServing,
   type IsolateState,
   newIsolateState,
   toCandidate,
 } from '../../shared/balance/candidate.ts';
 import { buildPool, type Pool, pickFrom } from '../../shared/balance/pool.ts';
 import type { ServiceConfig } from '../../shared/config/config.ts';
-import { isEjected, recordFailure, recordSuccess } from '../../shared/ejection.ts';
+import { recordFailure, recordSuccess } from '../../shared/ejection.ts';
 import { backoffMs } from '../../shared/failover.ts';
-import { HedgeBudget, hedgeDelay } from '../../shared/hedge.ts';
 import { recordLatency } from '../../shared/latency.ts';
 import { RetryBudget } from '../../shared/retry-budget.ts';
 import { addToSketch, emptySketch, type Sketch } from '../../shared/sketch.ts';
+import { ServiceHedging } from '../../worker/hedging.ts';
 import { type Published, START } from './agent.ts';
 import { cancel, type Random, type Timer, type VirtualClock } from './clock.ts';
 import type { Gateway, GatewayAnswer } from './gateway.ts';
@@ -57,24 +58,22 @@ export interface EdgeOptions {
   readonly onReport: (report: ReadonlyMap<string, DirectCounts>) => void;
 }
 
-const REFRESH_MS = 1_000;
 const REPORT_MS = 10_000;
 const MAX_COPIES = 2;
 /** A pinned request is copied only once its instance is out of service; this often it is checked. */
-const PIN_CHECK_MS = 500;
+const PIN_CHECK_MS = 250;
 /** From the client to the gateway and back. */
 const NETWORK_MS = 2;
 
 /** One isolate of the edge: the decisions of worker/steps under the virtual clock. */
 export class Isolate {
-  readonly budget = new HedgeBudget();
+  readonly #hedging = new ServiceHedging();
+  readonly budget = this.#hedging.budget;
   readonly retryBudget: RetryBudget;
   readonly options: EdgeOptions;
   #snapshotAge: number;
   #latency: Sketch = emptySketch();
   #latencySince = 0;
-  #delayMs = 0;
-  #delayAt = Number.NEGATIVE_INFINITY;
   #seen: Published | null = null;
   #candidates: readonly Candidate[] = [];
   #pool: Pool | null = null;
@@ -127,14 +126,8 @@ export class Isolate {
   }
 
   hedgeDelayMs(): number {
-    if (this.now - this.#delayAt >= REFRESH_MS) {
-      this.#delayAt = this.now;
-      const known = this.candidates().flatMap(({ latencyMs }) => latencyMs ?? []);
-      known.sort((a, b) => a - b);
-      const typical = known[Math.floor((known.length - 1) / 2)];
-      this.#delayMs = hedgeDelay(this.#latency.count > 0 ? this.#latency : null, typical);
-    }
-    return this.#delayMs;
+    const measured = this.#latency.count > 0 ? this.#latency : null;
+    return this.#hedging.delayMs({ candidates: this.candidates() }, measured, this.now);
   }
 
   onOutcome(ms: number): void {
@@ -160,13 +153,12 @@ export class Isolate {
       addToSketch(counters.latency, ms);
     }
     if (ok) {
-      recordSuccess(local.ejection, now);
+      recordSuccess(local.ejection);
       recordLatency(local.latency, ms, now);
       return;
     }
-    const all = this.candidates();
-    const inRotation = all.filter((one) => !isEjected(one.local.ejection, now)).length;
-    recordFailure(local.ejection, now, all.length, inRotation);
+    const failed = this.candidates().find((one) => one.id === id);
+    if (failed) recordFailure(local.ejection, now, () => countServing(this.candidates(), failed, now));
   }
 }
 
@@ -209,7 +201,7 @@ class EdgeRequest {
     this.#attempt(first, false);
     if (path === 'gateway-only' || !service.failover.hedge || method !== 'GET') return;
     const delayMs = this.#isolate.hedgeDelayMs();
-    this.#hedgeAfter(this.#pinned ? Math.max(delayMs, PIN_CHECK_MS) : delayMs);
+    this.#hedgeAfter(this.#pinned ? PIN_CHECK_MS : delayMs);
   }
 
   #hedgeAfter(delayMs: number): void {
@@ -227,7 +219,8 @@ class EdgeRequest {
     if (pinned !== undefined && this.#isolate.candidates().some(isServing)) return;
     const excluded = [...this.#running].flatMap(({ candidate }) => candidate ?? []);
     const other = this.#isolate.pick([...this.#tried, ...excluded]);
-    if (!other || !budget.tryHedge(now) || !retryBudget.tryWithdraw(now)) return;
+    if (!other || !retryBudget.canWithdraw(now) || !budget.tryHedge(now)) return;
+    retryBudget.tryWithdraw(now);
     this.#copies++;
     this.#attempt(other, true);
   }
