@@ -2,8 +2,9 @@ import type { BreakerPolicy } from './config/config.ts';
 
 /**
  * A circuit breaker over counted calls, with the semantics of resilience4j: a sliding time window, rates compared with
- * `>=`, no decision below `minimumCalls`, and a half-open phase with the same thresholds. The open time doubles with
- * every failed half-open phase, up to `maxOpenFor`. Instants are epoch milliseconds.
+ * `>=`, no decision below `minimumCalls`, and a half-open phase with the same thresholds. It counts calls and admits
+ * all; `slowStartShare` in balance/pool.ts limits the traffic of a half-open instance. The open time doubles with every
+ * failed half-open phase, up to `maxOpenFor`. Instants are epoch milliseconds.
  */
 export type Breaker =
   | { state: 'closed'; buckets: readonly WindowBucket[] }

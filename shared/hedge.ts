@@ -30,15 +30,15 @@ export const hasEnoughSamples = ({ count }: Sketch): boolean => count >= MIN_SAM
 
 /** Hedges earned per request. */
 const SHARE = 0.05;
-/** What an isolate may spend before it has earned anything, and the most it can save up. */
+/** Hedges that a new isolate may send before it has earned any, and the most it can save up. */
 const INITIAL_CREDIT = 5;
 const MAX_CREDIT = 20;
 /** Hedges whose results decide whether hedging helps. */
 const RECENT = 20;
 const MIN_RECENT = 10;
-/** Overload slows answers gradually, and the delay with them. An answer this late was held back by the service. */
+/** Overload slows answers gradually, and the delay with them. The service delays such an answer on purpose. */
 const HELD_MS = 5_000;
-/** While hedging does not help, one hedge a second looks whether it does again. */
+/** While hedging does not help, one trial hedge a second checks whether it helps again. */
 const TRIAL_INTERVAL_MS = 1_000;
 
 /**
@@ -59,7 +59,7 @@ export class HedgeBudget {
   tryHedge(now: number): boolean {
     if (this.#credit < 1) return false;
     if (!this.isUseful()) {
-      // Negative after the clock was set back: then the last trial says nothing.
+      // Negative after the clock was set back: then ignore the last trial.
       const since = now - this.#trialAt;
       if (since >= 0 && since < TRIAL_INTERVAL_MS) return false;
       this.#trialAt = now;
@@ -69,8 +69,8 @@ export class HedgeBudget {
   }
 
   /**
-   * `waitedMs`: from the first attempt to the answer. An answer that is held back, as of a long poll, says nothing about
-   * hedging: no copy of it could have been faster.
+   * `waitedMs`: from the first attempt to the answer. A delayed answer, such as that of a long poll, says nothing about
+   * hedging, because no copy could be faster.
    */
   onResult(won: boolean, waitedMs = 0): void {
     if (!won && waitedMs >= HELD_MS) return;

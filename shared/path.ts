@@ -8,9 +8,9 @@ const AMBIGUOUS = /[%;\\\x00-\x20\x7f]|\/\/|\/\./;
 const SEGMENT_END = / *(?:[;\x00-\x1f\x7f].*)?$/s;
 
 /**
- * Every path as which an instance may read the request's: as sent, decoded once or twice, with `\` as `/`, without path
- * parameters and what follows a control byte, with empty and dot segments kept or resolved, in lower case (ASCII). Only
- * for matching rules: a rule applies when it covers one of the readings. The request keeps its path.
+ * Every way in which an instance may read the request's path: as sent, decoded once or twice, with `\` as `/`, without
+ * path parameters and what follows a control byte, with empty and dot segments kept or resolved, in lower case (ASCII).
+ * Only for matching rules: a rule applies when it covers one of the readings. The request keeps its path.
  */
 export function pathReadings(path: string): readonly string[] {
   if (!AMBIGUOUS.test(path)) return [foldCase(path)];

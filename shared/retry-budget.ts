@@ -1,6 +1,7 @@
 /**
- * How many retries recent traffic has earned (Finagle's RetryBudget). Each request deposits a fraction, each retry
- * withdraws one, and both expire after ten seconds. A minimum of ten retries per second lets a quiet service retry.
+ * The number of retries that recent traffic has earned (Finagle's RetryBudget). Each request deposits a fraction, each
+ * retry withdraws one, and both expire after ten seconds. A minimum of ten retries per second lets a quiet service
+ * retry.
  *
  * Envoy's limit on retries *in flight* does not work here: all requests of a killed instance fail in the same
  * millisecond, and the first of them use up the budget.

@@ -208,7 +208,7 @@ function contextOf({ site, alerts }: Config, now: number): MessageContext {
   return { site: site.id, now, dashboardUrl: alerts.dashboardUrl, runbookUrl: alerts.runbookUrl };
 }
 
-/** What a service without a serving instance makes of its figures is known already. */
+/** Whether an alert that no instance serves already explains this alert of a figure. */
 function isExplained(
   { rule, service }: AlertRecord,
   firing: readonly AlertRecord[],

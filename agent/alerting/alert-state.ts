@@ -22,14 +22,14 @@ export interface AlertNotice {
 export interface AlertState {
   /** Applies one round of readings. */
   evaluate(readings: readonly MeasuredReading[], now: number): EvaluationResult;
-  /** Applies the conditions of the present: all that hold. */
+  /** Applies all conditions that hold now. */
   evaluateConditions(conditions: readonly Condition[], now: number): EvaluationResult;
   firing(): AlertRecord[];
   /** Null when no such alert fires. */
   acknowledge(id: string, by: string, now: number): AlertRecord | null;
   /**
-   * Takes over alerts that an earlier run or another agent left open. Returns, resolved, those whose rule this agent
-   * has already raised under another id.
+   * Takes over alerts that an earlier run or another agent left open. When this agent has already raised the same rule
+   * under another id, resolves the adopted alert and returns it.
    */
   adopt(alerts: readonly AlertRecord[], now: number): AlertRecord[];
   /** Takes over acknowledgements given to another agent. */
@@ -49,7 +49,7 @@ export interface AlertStateOptions {
   newId: () => string;
   /** The text of an alert whose condition has ended. */
   endText?: (alert: AlertRecord) => string;
-  /** Whether another alert already tells what causes this one. It is held back like inside a silence. */
+  /** Whether another alert already reports the cause of this one. Then it is held back as by a silence. */
   isExplained?: (alert: AlertRecord, firing: Iterable<AlertRecord>) => boolean;
 }
 
@@ -200,7 +200,10 @@ function adjustEvent(alert: AlertRecord, event: AlertEvent | null): AlertEvent |
   return event === 'resolved' ? null : 'raised';
 }
 
-/** `repeated` when a repeat is due, `raised` when a silence held back the first notification and has ended. */
+/**
+ * The pace of repeats: `alerts.repeat`. `repeated` when a repeat is due; `raised` when the silence that held back the
+ * first notification has ended.
+ */
 function dueNotice(alert: AlertRecord, repeat: Config['alerts']['repeat'], now: number): AlertEvent | null {
   // While the value recovers, wait: the next evaluation shows whether it lasts.
   if (alert.state === 'resolved' || alert.recoveryCount > 0) return null;

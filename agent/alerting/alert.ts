@@ -14,7 +14,7 @@ export interface AlertRecord {
   rule: AlertRule;
   /** '' for rules of the site and its host. */
   service: string;
-  /** Tells apart the alerts of one rule and service: a sink, a file, a host. '' when there is only one. */
+  /** Distinguishes the alerts of one rule and service: a sink, a file, a host. '' when there is only one. */
   subject: string;
   severity: Severity;
   state: 'firing' | 'resolved';
@@ -47,7 +47,7 @@ type SeverityThresholds = Config['monitor']['thresholds'][RuleName];
 const RECOVERY_MARGIN = 0.1;
 const RECOVERY_EVALUATIONS = 2;
 
-/** A condition has ended when so many evaluations, one a second, did not find it. */
+/** A condition has ended when this many consecutive evaluations, one a second, did not find it. */
 const CONDITION_END_EVALUATIONS = 3;
 
 /**
@@ -121,7 +121,7 @@ export function stepAlert(
   return { alert: { ...resolved(before, message, context.now), value }, event: 'resolved' };
 }
 
-/** Applies the present condition, or its absence, to the alert of its kind. `endText` says what is well again. */
+/** Applies the present condition, or its absence, to its alert. `endText` describes the recovery. */
 export function stepCondition(
   before: AlertRecord | null,
   condition: Condition | null,

@@ -17,8 +17,9 @@ export const formatRuleValue = (rule: RuleName, value: number, digits = UNITS[ru
   `${value.toFixed(digits)}${UNITS[rule].unit}`;
 
 /**
- * "612 ms (critical at 500 ms)". The figures have as many digits as it takes to be on the same sides as the values. A value
- * that is better than its threshold, because an alert ends only past a margin, is shown as such.
+ * "612 ms (critical at 500 ms)". The number of digits is large enough that the rounded figures compare like the values.
+ * A firing value can be better than its threshold, because an alert ends only beyond a margin; the text then shows it
+ * as better.
  */
 export function limitText(rule: RuleName, value: number, threshold: number, severity: Severity): string {
   const isBad = (a: number, b: number) => (lowIsBad(rule) ? a < b : a >= b);

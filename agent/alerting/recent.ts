@@ -14,8 +14,8 @@ export interface MeasuredReading extends RuleReading {
 const RECENT_SAMPLES = 3;
 
 /**
- * A value counts only while the present is bad as well. So an alert says what is, an incident of which only the start of
- * the window knows raises none, and a recovery shows as soon as the newest part of the window is good.
+ * A value counts only while the present is bad as well. So an alert describes the present, an incident that has ended
+ * raises no alert, and a recovery shows as soon as the newest part of the window is good.
  */
 export function readMeasured(
   whole: SiteSummary,

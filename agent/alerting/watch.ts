@@ -39,7 +39,7 @@ export interface Watch {
 const EVERY_MS = 1_000;
 /** Files and the disk change slowly. */
 const FILES_EVERY_MS = 30_000;
-/** An agent that starts first learns the state of the instances, its stores and the edge. */
+/** After its start the agent first reads the state of the instances, its stores and the edge. */
 const STARTUP_MS = 10_000;
 
 export function createWatch(options: WatchOptions): Watch {

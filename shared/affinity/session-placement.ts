@@ -8,7 +8,8 @@ import { uuid7Time } from './uuid7.ts';
 export type SessionPlacer = (session: string, now: number, tried?: readonly Candidate[]) => Candidate | null;
 
 /**
- * Places sessions by their id and the snapshot alone, so that all isolates agree without a lookup.
+ * Places sessions by their id and the snapshot alone, so that all isolates agree without a lookup. Sessions by cookie
+ * carry their instance (worker/steps/pin.ts).
  *
  * A governance session id (UUIDv7) contains the start time of the session. Only instances that have served since before
  * that time are candidates. When the instance goes down, the session moves; when the instance returns, the session does

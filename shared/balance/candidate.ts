@@ -72,7 +72,9 @@ export function toCandidate(
 /** Whether new sessions may start on the instance. */
 export const isServing = ({ state }: Candidate): boolean => isServingState(state);
 
-/** For the ejection of `failed`. Instances that the snapshot or an operator has taken out are in no count. */
+/**
+ * Counts for the decision to eject `failed`. Instances that the snapshot or an operator has taken out are not counted.
+ */
 export function countServing(candidates: readonly Candidate[], failed: Candidate, now: number): ServingCount {
   const serving = candidates.filter((one) => isServing(one) && one.admin === 'ready');
   return {

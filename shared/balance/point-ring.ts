@@ -23,10 +23,10 @@ interface Search {
 /**
  * Weighted multi-probe consistent hashing (Appleton and O'Reilly 2015; distances divided by weight as in Schindelhauer
  * and Schomaker 2005). Each member has points on a ring of 2³² positions, which depend on its key alone. A key looks at
- * 8 positions and takes the member with the smallest distance ÷ weight of any point behind them. So it keeps two
- * properties of rendezvous hashing exactly, which a Maglev table has only nearly: a member that leaves, or whose weight
- * falls, moves only its own keys; a member that joins, or whose weight grows, takes keys and moves no others. A pick
- * visits about 8 points, whatever the number of members.
+ * 8 positions and takes the member with the smallest distance ÷ weight of any point behind them. So it has two
+ * properties of rendezvous hashing exactly; a Maglev table only approximates them: a member that leaves, or whose
+ * weight falls, moves only its own keys; a member that joins, or whose weight grows, takes keys and moves no others. A
+ * pick visits about 8 points, whatever the number of members.
  */
 export class PointRing {
   readonly #candidates: readonly Candidate[];

@@ -36,7 +36,7 @@ export function renderTemplate(template: string, values: TemplateValues): string
   );
 }
 
-/** What a template must be, when it is not that. */
+/** Why a template is invalid, as the text after "expected"; null when it is valid. */
 export function templateProblem(template: string): string | null {
   const unknown = [...template.matchAll(PLACEHOLDER)]
     .map(([, name = '']) => name)

@@ -3,7 +3,9 @@ import type { CompiledRateLimit } from './policy.ts';
 
 /** Items of the `RateLimit` and `RateLimit-Policy` header fields (draft-ietf-httpapi-ratelimit-headers). */
 
-/** Seconds, rounded up so that a retry after them is not too early. */
+/**
+ * Seconds, rounded up so that a retry after them is not too early. worker/steps/limit.ts makes `Retry-After` from it.
+ */
 export const resetSeconds = (resetMs: number): number => Math.max(1, Math.ceil(resetMs / 1000));
 
 export function rateLimitHeaderItem(policy: CompiledRateLimit, decision: LimitDecision): string {

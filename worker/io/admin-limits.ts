@@ -14,8 +14,9 @@ interface Failures {
 }
 
 /**
- * Limits the edge's own endpoints for each client of this isolate before they do any work, because a signature costs more
- * to verify than to invent. Twenty wrong credentials within a minute block their client until the minute is over.
+ * Limits the edge's own endpoints for each client of this isolate before they do any work, because a signature is cheap
+ * to forge and expensive to verify. Twenty wrong credentials within a minute block their client until the minute is
+ * over.
  */
 export class AdminLimits {
   readonly #requests = new Gcra(1_000, REQUEST_BURST, MAX_CLIENTS);

@@ -10,9 +10,9 @@ interface InFlightAttempt {
 const SWEEP_INTERVAL_MS = 1_000;
 
 /**
- * The attempts of this isolate that have no response yet. Maintains `pending` of each instance. When a client disconnects
- * while it is not watched, the runtime ends the request and runs no more code: such an attempt is removed after its
- * timeout.
+ * The attempts of this isolate that have no response yet. Maintains `pending` of each instance. When a client
+ * disconnects before the edge watches it, the runtime ends the request and runs no more code. Its attempt is removed
+ * after the timeout.
  */
 export class InFlightTracker {
   readonly #attempts = new Set<InFlightAttempt>();

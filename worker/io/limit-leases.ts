@@ -20,7 +20,7 @@ interface HeldLease {
   /** Units that no isolate had leased at the time of the last grant. */
   unleased: number;
   deniedUntil: number;
-  /** The Limiter did not answer: until then this key is not asked for. */
+  /** The Limiter did not answer: until then the isolate requests no lease for this key. */
   restUntil: number;
   /** The request to the Limiter under way, which all requests for the key await. */
   asking: { answer: Promise<void>; giveUpAt: number } | null;
@@ -48,9 +48,12 @@ interface Ask {
 
 /** Beyond this the oldest key is dropped. Its lease is lost, and the Limiter counts it as used. */
 const MAX_KEYS = 32_768;
-/** A request waits so long for units. */
+/** A request waits this long for units. */
 const TIMEOUT_MS = 150;
-/** After a failure the key is not asked for this long, so that an overloaded Limiter gets no extra load. */
+/**
+ * After a failure the isolate requests no lease for the key for this long, so that an overloaded Limiter gets no extra
+ * load.
+ */
 const REST_MS = 1_000;
 /** The share of the limit that an isolate admits per window while the Limiter does not answer; at least one request. */
 const UNAIDED_SHARE = 0.1;
@@ -143,7 +146,7 @@ export class LimitLeases {
       giveUpAt: now + 2 * TIMEOUT_MS,
     };
     lease.asking = asking;
-    // The answer is for other requests too: it must not end with the one that asked.
+    // Other requests wait for the answer too, so the call must outlive the request that started it.
     ctx.waitUntil(Promise.allSettled([work, asking.answer]));
     return asking.answer;
   }

@@ -2,7 +2,7 @@ import { isGatewayUnreachable } from '../../shared/retry.ts';
 
 const TIMEOUT_MS = 1_000;
 
-/** Whether an HTTP server responses at this origin, with any status. Our gateways response this path with an error. */
+/** Whether an HTTP server answers at this origin, with any status. Our gateways answer this path with an error. */
 export async function isOriginReachable(origin: string): Promise<boolean> {
   try {
     const response = await fetch(`${origin}/__acgs/`, {

@@ -101,7 +101,7 @@ const SECURITY_HEADERS: readonly ResponseHeader[] = [
 ];
 const TRANSPORT_SECURITY: ResponseHeader = ['strict-transport-security', 'max-age=31536000'];
 
-/** The runtime can make such a response. A 101 without a WebSocket was not asked for. */
+/** The runtime can make such a response. A 101 without a WebSocket is a response that the client did not request. */
 const isValidStatus = ({ status, webSocket }: Response): boolean =>
   webSocket ? status === 101 : status >= 200 && status <= 599;
 

@@ -95,7 +95,8 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
 
 /**
  * One timer in stages, which a fast request never reaches. First the client is watched, because from now on it may
- * disconnect; doing so from the start would cost too much. Then the attempt is late, and last it is aborted.
+ * disconnect; doing so from the start would cost too much. After the delay the attempt counts as late. At the timeout
+ * it is aborted.
  */
 function startTimeout({ incoming, plan, late }: AttemptOptions, controller: AbortController) {
   const { timeoutMs } = plan;

@@ -62,7 +62,7 @@ export function explain(
   );
 }
 
-/** Of an attempt that was cancelled, the gateway never said which instance it picked. */
+/** The instance that a gateway picked is unknown for a cancelled attempt, which has no response. */
 function describePick(
   { candidate, why }: PickedInstance,
   { attempts, cancelled }: Pick<FailoverOutcome, 'attempts' | 'cancelled'>,

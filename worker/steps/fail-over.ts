@@ -45,7 +45,7 @@ async function sendUntilFinal(context: FailoverContext): Promise<FailoverOutcome
     const sent = await send(context, picked);
     const { attempt } = sent;
     const clientFault = clientFailure(attempt, incoming, body);
-    // A client that disconnects aborts all copies, which says nothing about their instances.
+    // A client that disconnects aborts all copies. Their instances are not blamed.
     if (clientFault) return failed(context, picked, clientFault);
     if (sent.hedges > 0) recordHedges(context, sent);
     recordResult(context, attempt, isUnclear(attempt, body) && (await isReachable(attempt)));
@@ -114,7 +114,7 @@ function nextTarget(context: FailoverContext): PickedInstance | null {
   return candidate && site ? { candidate, site, why: 'picked' } : null;
 }
 
-/** What the copies of a late request showed, except for the attempt that ended it. */
+/** Records the results of all copies of a late request, except the attempt that ended it. */
 function recordHedges(context: FailoverContext, sent: SendResult): void {
   const { edge, service } = context;
   const now = edge.now();
@@ -125,7 +125,7 @@ function recordHedges(context: FailoverContext, sent: SendResult): void {
   for (const one of sent.failedAttempts) recordResult(context, one);
 }
 
-/** `blameless`: the upstream is reachable, so the failure is not held against it. */
+/** `blameless`: the upstream is reachable, so the failure does not count against it. */
 function recordResult(context: FailoverContext, attempt: CompletedAttempt, blameless = false): void {
   const { edge, service } = context;
   context.attempts.push(attempt);

@@ -48,9 +48,9 @@ export const sentOnce = (attempt: CompletedAttempt): SendResult => ({
 });
 
 /**
- * Sends a request, and copies of it while there is no answer. The first success wins and the others are aborted. When all
- * fail, the last one counts, as after plain retries. `start` calls its argument when the first attempt is late; until then
- * there is no timer and no promise besides those of the attempt.
+ * Sends a request, and copies of it while there is no answer. The first success wins and the others are aborted. When
+ * all fail, the last failure is the result, as with plain retries. `start` calls its argument when the first attempt is
+ * late; until then there is no timer and no promise besides those of the attempt.
  */
 export async function sendWithHedges(
   start: (onLate: () => void) => PendingAttempt,

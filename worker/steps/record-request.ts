@@ -38,7 +38,10 @@ export function recordRequest(
   return response;
 }
 
-/** An attempt whose instance is not known has used another one: the gateway failed, or picked one that gave no answer. */
+/**
+ * When the instance of an attempt is unknown (the gateway failed, or its instance did not answer), count it as another
+ * one.
+ */
 function isSameInstance(a: CompletedAttempt, b: CompletedAttempt): boolean {
   const candidate = servedCandidate(a);
   return candidate !== null && candidate === servedCandidate(b);

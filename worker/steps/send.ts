@@ -51,9 +51,9 @@ function sendCopy(
   const now = edge.now();
   if (incoming.clientGone) return null;
   if (edge.snapshots.isRefreshDue(now)) ctx.waitUntil(edge.snapshots.refresh());
-  // Opens a connection of its own. Two of them would be two sessions.
+  // A WebSocket handshake opens a new connection. A copy would open a second session.
   if (incoming.headers.has('upgrade')) return null;
-  // The session's state is on its instance: another one may give a wrong answer while this one can still give the right.
+  // The session's state is on its instance, so another instance may answer wrongly. Copy only when its instance is out.
   if (isBinding(picked) && !isOutOfService(context, picked.candidate, now)) return null;
   const other = pickOther(context, sent, now);
   if (!other) return null;
@@ -81,7 +81,7 @@ function pickOther(
   const other = pick(context, session, excluded);
   if (!other || other.why === 'ejected') return null;
   const isFirstUnknown = sent.length === 1 && inUse.length === 0;
-  // If there is only one instance, it is the one that is late.
+  // A single instance is the one that is late.
   return isFirstUnknown && !pick(context, session, [...excluded, other.candidate]) ? null : other;
 }
 
@@ -127,7 +127,8 @@ function chooseRoute(
 ): Route {
   const { direct } = candidate;
   const { gateways } = site;
-  // Only HAProxy can tell that it sent nothing, so a request that must not be repeated goes through a gateway.
+  // Only HAProxy can prove that no instance received a request, so a request that must not be repeated goes through a
+  // gateway.
   const mayGoDirectly = incoming.idempotent || gateways.length === 0;
   if (direct && service.policy.path === 'direct' && mayGoDirectly) return { kind: 'direct', origin: direct };
   const gateway = edge.gateways.choose(gateways, failedGateways, now);

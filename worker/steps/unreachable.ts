@@ -9,8 +9,8 @@ const NONE: readonly Candidate[] = [];
 const NON_IDEMPOTENT_EXTRA_WAIT_MS = 30_000;
 
 /**
- * Instances that this request cannot reach: their site has no usable gateway, and they have no direct address. Empty when
- * the service has one site, since then there is no alternative to trying.
+ * Instances that this request cannot reach: their site has no usable gateway, and they have no direct address. Empty
+ * when the service has one site, because then there is no alternative.
  */
 export function unreachableCandidates({
   incoming,

@@ -21,7 +21,7 @@ export interface Condition {
   rule: ConditionRule;
   /** '' for the site. */
   service: string;
-  /** Tells apart the conditions of one rule and service. */
+  /** Distinguishes the conditions of one rule and service. */
   subject: string;
   severity: Severity;
   /** A figure for machines, with the limit that it crossed: 1 serving instance of the 2 that redundancy needs. */

@@ -2,7 +2,7 @@ import type { EdgeReport } from '../../../shared/edge-report.ts';
 import type { SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
 import type { PlatformFacts } from './platform.ts';
 
-/** What the reports of the edge say about the edge itself. */
+/** What the edge's reports show about the edge itself. */
 export interface EdgeWatch {
   accept(report: EdgeReport, now: number): void;
   facts(): PlatformFacts['edge'];
@@ -20,7 +20,7 @@ export function createEdgeWatch(): EdgeWatch {
   };
 }
 
-/** Remembers which order was in force a minute ago: an edge that lags by seconds has nothing wrong. */
+/** Remembers the order of a minute ago, because an edge that lags by seconds is healthy. */
 export function createOrderHistory(keepMs = 60_000) {
   let orders: { at: number; order: SnapshotOrder }[] = [];
   return (order: SnapshotOrder | null, now: number): SnapshotOrder | null => {

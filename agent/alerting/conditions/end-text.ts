@@ -2,7 +2,7 @@ import type { Instance } from '../../core/state.ts';
 import type { AlertRecord } from '../alert.ts';
 import { servingText } from './serving.ts';
 
-/** What is well again, from the present. */
+/** Describes the recovery from the present state. */
 export function conditionEndText(
   { rule, service, subject }: Pick<AlertRecord, 'rule' | 'service' | 'subject'>,
   instances: Iterable<Instance>,

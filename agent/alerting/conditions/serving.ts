@@ -6,7 +6,7 @@ import { alertKey, type Condition } from './condition.ts';
 export interface ServingInput {
   services: readonly string[];
   instances: Iterable<Instance>;
-  /** Keys of the alerts that are open: what an open alert covers stays with it. */
+  /** Keys of the open alerts. An open alert keeps the instances that it covers. */
   open: ReadonlySet<string>;
   now: number;
 }
@@ -15,7 +15,7 @@ interface ServingView {
   id: string;
   all: Instance[];
   serving: Instance[];
-  /** Down, and not by an operator. */
+  /** Down, but not by an operator's command. */
   failed: Instance[];
 }
 
@@ -23,8 +23,8 @@ interface ServingView {
 const SETTLE_MS = 8_000;
 
 /**
- * One condition for each service with a failed instance; its severity rises when one instance is left and when none is. A
- * host of several services, all of whose instances failed, is one condition instead: one cause, told once.
+ * One condition for each service with a failed instance; its severity rises when one instance is left and when none is.
+ * A host of several services, all of whose instances failed, is one condition instead: one cause, one alert.
  */
 export function servingConditions({ services, instances, open, now }: ServingInput): Condition[] {
   const all = [...instances];
@@ -86,7 +86,7 @@ function hostsOf(instances: readonly Instance[], open: ReadonlySet<string>): Fai
 const serviceKey = (service: string): string => alertKey({ rule: 'instanceDown', service, subject: '' });
 const hostKey = (host: string): string => alertKey({ rule: 'instanceDown', service: '', subject: host });
 
-/** Just failed, while the probes of another instance on the same host fail that still serves. */
+/** Instances that have just failed, while the probes of another, still serving instance of the same host fail. */
 function settlingInstances(instances: readonly Instance[], now: number): ReadonlySet<Instance> {
   const groups = Map.groupBy(instances, hostOf).values();
   return new Set(
@@ -127,7 +127,7 @@ function serviceCondition(view: ServingView): Condition | null {
     subject: '',
     message: `${id}: ${levelText(view)}${causesText(failed)}`,
     ...(failed.length > 0 ? { since: Math.min(...failed.map(({ since }) => since)) } : {}),
-    // An instance that failed before does not make the next one wait less.
+    // With none serving, `since` is the latest failure: an earlier one must not shorten the wait for `after`.
     ...(serving.length === 0 && failed.length > 0
       ? { since: Math.max(...failed.map(({ since }) => since)) }
       : {}),

@@ -29,8 +29,8 @@ export function webhookReceiver(options: WebhookOptions): DeliverAlert {
 }
 
 /**
- * `t=<epoch seconds>,v1=<hex HMAC-SHA256 of "t.body">`. The time is signed too, so that a receiver can refuse a copy that
- * somebody sends again later.
+ * `t=<epoch seconds>,v1=<hex HMAC-SHA256 of "t.body">`. The time is signed too, so that a receiver can refuse a
+ * replayed message.
  */
 export function signature(secret: string, body: string, now: number): string {
   const seconds = Math.floor(now / 1000);

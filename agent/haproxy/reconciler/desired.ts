@@ -16,7 +16,7 @@ export interface DesiredServer {
   maxconn?: number;
 }
 
-/** What the weights depend on beside the instances. */
+/** Input of the weights, in addition to the instances. */
 export interface DesiredContext {
   services: Readonly<Record<string, { slowStart: number }>>;
 }

@@ -35,7 +35,7 @@ export interface HaproxyWorker {
   description: string;
 }
 
-/** What a round needs to know of its poll when the commands are done. */
+/** The part of the poll that a round needs after its commands. */
 export interface ReconcilerRound {
   worker: HaproxyWorker;
   serverStates: string;

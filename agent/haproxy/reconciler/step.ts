@@ -72,7 +72,7 @@ function runSoon(state: ReconcilerState): ReconcilerStep {
   return canStart ? startRound(state) : { state: { ...state, runAgain: true }, effects: [] };
 }
 
-/** While a reload runs the files stay as the new worker reads them. */
+/** During a reload the agent writes no files, because the new worker still reads them. */
 function startRound(state: ReconcilerState): ReconcilerStep {
   const reloading = state.condition.name === 'reloading';
   return {

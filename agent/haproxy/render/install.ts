@@ -22,7 +22,10 @@ export interface InstallResult {
 /** The `haproxy` command is missing, so the configuration cannot be validated. */
 export class HaproxyNotInstalled extends HaproxyConfigError {}
 
-/** Renders the files, validates a copy with HAProxy, then replaces the files that differ, the configuration last. */
+/**
+ * Renders the files, validates a copy with HAProxy, then replaces the files that differ, the configuration last. The
+ * reconciler (reconciler/step.ts) decides when HAProxy reloads them.
+ */
 export async function installHaproxyConfig(input: RenderInput, fingerprint?: string): Promise<InstallResult> {
   const files = await allFiles(input, fingerprint);
   const { state, folder } = haproxyPaths(input.config);

@@ -85,8 +85,8 @@ function answer(socket: Socket, lookup: AgentCheckLookup): void {
 }
 
 /**
- * Open connections of one kind. A new one is always accepted: when the pool is full, the oldest ends. An exchange of
- * HAProxy takes milliseconds, so what ends is an idle connection.
+ * Open connections of one kind. A new one is always accepted: when the pool is full, the oldest ends. An exchange with
+ * HAProxy takes milliseconds, so the oldest connection is idle.
  */
 class ConnectionPool {
   readonly #max: number;

@@ -89,7 +89,7 @@ const difference =
   (pick: (stat: ServerStat) => number): number =>
     pick(to) - pick(from);
 
-/** A request that waits for a full server and times out has not met a failure of the server. */
+/** A timeout in the queue of a full server is not a failure of the server. */
 const isFull = ({ queued, inflight, limit }: ServerStat): boolean =>
   queued > 0 || (limit > 0 && inflight >= limit);
 

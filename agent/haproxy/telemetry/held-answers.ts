@@ -1,6 +1,6 @@
 /**
- * Tells answers that a service always holds back, such as long polls, from ordinary ones. A held answer says nothing about
- * its instance: only the class of the request decides when it comes.
+ * Finds answers that a service always delays on purpose, such as long polls. The time of such a held answer depends on
+ * the class of its request, so it says nothing about the instance.
  */
 export interface HeldAnswers {
   /** Records an answer and returns whether answers of this class are held. */
@@ -12,11 +12,14 @@ interface AnswerClass {
   long: number;
 }
 
-/** An answer that takes longer than this may be held … */
+/** An answer that takes longer than this is long. */
 const LONG_MS = 1_000;
-/** … and is, when more than half of at least so many answers of its class take that long, whichever instance gives them. */
+/**
+ * A class is held when more than half of its answers, from all instances, are long. This is the minimum number of
+ * answers.
+ */
 const MIN_ANSWERS = 5;
-/** The counts are halved here, so that a class can change. */
+/** At this count both numbers are halved, so that a class can change. */
 const MAX_ANSWERS = 200;
 const MAX_CLASSES = 1_000;
 const CLASS_SEGMENTS = 3;
@@ -27,7 +30,7 @@ export function createHeldAnswers(): HeldAnswers {
     observe(service, target, latencyMs) {
       const key = `${service} ${classOf(target)}`;
       const known = classes.get(key) ?? { answers: 0, long: 0 };
-      // The class that was seen last is the last one in the map.
+      // Keeps the map in order of last use.
       classes.delete(key);
       classes.set(key, known);
       if (classes.size > MAX_CLASSES) classes.delete(classes.keys().next().value ?? '');
@@ -42,7 +45,7 @@ export function createHeldAnswers(): HeldAnswers {
   };
 }
 
-/** Method and the first segments of the path: ids stand further back. */
+/** Method and first segments of the path, because ids usually come later. */
 function classOf(target: string): string {
   const [method = '', path = ''] = target.split(' ', 2);
   const end = path.indexOf('?');

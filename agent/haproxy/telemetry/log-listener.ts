@@ -26,7 +26,9 @@ export interface LogListenerOptions {
 const LINES_PER_SLICE = 1_000;
 const SLICE_MS = 100;
 const SWITCHING_PROTOCOLS = 101;
-/** A client that leaves sooner did not leave because of the wait. The edge waits at least this long for a first answer. */
+/**
+ * A client that leaves sooner does not leave because of the wait. The edge waits at least this long for a first answer.
+ */
 const MIN_ABANDONED_MS = 45;
 
 interface LatencySample {
@@ -63,7 +65,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
       options.onConnectFailure(service, instance);
       return;
     }
-    // A tunnel has no answer to time, and a held answer comes when the service wants it to.
+    // A tunnel has no response time, and the time of a held answer depends on the service.
     if (line.status === SWITCHING_PROTOCOLS) return;
     if (line.end === 'answered' && heldAnswers.observe(service, line.request, latencyMs)) return;
     const sample = samples.get(key) ?? { service, instance, slow: 0, abandoned: 0, sketch: emptySketch() };
