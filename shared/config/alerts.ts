@@ -106,7 +106,7 @@ const MINUTE = 60_000;
 
 const rules = z
   .strictObject({
-    instanceDown: condition('an instance or a service is down', 2_000),
+    instanceDown: condition('an instance or a service is down', 1_000),
     outlier: condition('an instance does clearly worse than its peers', MINUTE),
     sinkFailing: condition('HAProxy, Redis or Postgres does not take updates', MINUTE),
     edgeSilent: condition('the edge sends no report although the site has traffic', 2 * MINUTE),
