@@ -4,11 +4,13 @@ import { ConfigError } from '../../shared/config/load.ts';
 import { valueAt } from '../../shared/config/problem.ts';
 
 /**
- * The keys that name programs, files, sockets or addresses that the agent runs, writes or sends to. With one of them a
- * stolen token would become access to the host: only someone who can write the file may change them.
+ * The keys that name programs, files, sockets or addresses that the agent runs, writes or sends to, some with secrets
+ * from the environment. With one of them a stolen token would become access to the host or its secrets: only someone
+ * who can write the file may change them.
  */
 const HOST_ONLY_KEYS = [
   'alerts.receivers',
+  'alerts.heartbeat',
   'haproxy.file',
   'haproxy.socket',
   'haproxy.masterSocket',

@@ -303,7 +303,7 @@ test('the API sets no receiver, file or socket; only the file does', async () =>
   expect(existsSync(join(folder, 'executed'))).toBe(false);
   expect(readFileSync(configFile, 'utf8')).toBe(given);
   const hook =
-    '{ type: webhook, url: http://127.0.0.1:1/, headers: { authorization: credential-of-a-hook } }';
+    '{ type: webhook, url: http://127.0.0.1:1/, headers: { x-team: credential-of-a-hook } }';
   writeFileSync(configFile, `${given}alerts: { receivers: { log: { type: log }, hook: ${hook} } }\n`);
   child.kill('SIGHUP');
   const shown = async () => JSON.stringify((await call('GET', '/v1/config')).json);
@@ -321,9 +321,11 @@ test('a token with a scope does what its scope allows, and its name is in the ev
   expect((await call('PUT', `${instances}/gs-7/admin`, { state: 'maint' }, REGISTER)).status).toBe(403);
   expect((await call('PUT', `${instances}/gs-7/admin`, { state: 'maint' }, STEER)).status).toBe(200);
   expect((await call('DELETE', `${instances}/gs-7`, undefined, REGISTER)).status).toBe(204);
-  const events = await (await fetch(`${url}/v1/events?limit=100&follow=false`)).text();
-  expect(events).toContain('"by":"gs-deploy"');
-  expect(events).toContain('"by":"oncall"');
+  await eventually(async () => {
+    const events = await (await fetch(`${url}/v1/events?limit=100&follow=false`)).text();
+    expect(events).toContain('"by":"gs-deploy"');
+    expect(events).toContain('"by":"oncall"');
+  });
   const log = readFileSync(join(folder, 'log'), 'utf8');
   for (const secret of [TOKEN, STEER, REGISTER]) expect(log).not.toContain(secret);
 });
