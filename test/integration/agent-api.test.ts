@@ -302,8 +302,7 @@ test('the API sets no receiver, file or socket; only the file does', async () =>
   expect((await call('POST', '/v1/alerts/test', {})).status).toBe(200);
   expect(existsSync(join(folder, 'executed'))).toBe(false);
   expect(readFileSync(configFile, 'utf8')).toBe(given);
-  const hook =
-    '{ type: webhook, url: http://127.0.0.1:1/, headers: { x-team: credential-of-a-hook } }';
+  const hook = '{ type: webhook, url: http://127.0.0.1:1/, headers: { x-team: credential-of-a-hook } }';
   writeFileSync(configFile, `${given}alerts: { receivers: { log: { type: log }, hook: ${hook} } }\n`);
   child.kill('SIGHUP');
   const shown = async () => JSON.stringify((await call('GET', '/v1/config')).json);
