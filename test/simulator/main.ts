@@ -79,7 +79,7 @@ function shortestQueue(): void {
 print('# Simulator');
 print('\n<!-- Written by `node test/simulator/main.ts > docs/simulator.md`. Do not edit. -->\n');
 print(
-  'The judge, outlier comparison, picks, hedges and budgets of the product run under a virtual clock with a model of\nHAProxy and of the instances. One instance has the fault for 15 s; requests arrive at random (Poisson), 50 a second for\neach instance (20 of 100 instances), 30 % of them POST; a request takes 5 ms. Clients give up after 10 s. `stuck`: a POST\nthat took more than 5 s. `floor`: its share of the traffic is 5 % or none.',
+  'The judge, outlier comparison, picks, hedges and budgets of the product run under a virtual clock\nwith a model of HAProxy and of the instances. One instance has the fault for 15 s; requests arrive\nat random (Poisson), 50 a second for each instance (20 of 100 instances), 30 % of them POST; a\nrequest takes 5 ms. Clients give up after 10 s. `stuck`: a POST that took more than 5 s. `floor`:\nits share of the traffic is 5 % or none.',
 );
 print('\n## One faulty instance');
 for (const instances of INSTANCES) {
