@@ -90,6 +90,11 @@ function stateVerdict(status: StatusDocument, terminal: Terminal): string {
       `! ${plural(failed.length, 'instance')} of ${instances.length} down (${namesOf(failed)}); every service is served`,
     );
   }
+  const outliers = instances.filter(({ state, outlier }) => state === 'up' && outlier);
+  if (outliers.length > 0) {
+    const reasons = outliers.length === 1 ? `: ${outliers[0]?.reason}` : '';
+    return terminal.paint('yellow', `! worse than its peers: ${namesOf(outliers)}${reasons}`);
+  }
   if (sinks.length > 0) {
     return terminal.paint(
       'yellow',

@@ -34,7 +34,7 @@ function alertFindings(alerts) {
 
 /** @param {StatusService} service @param {ApiAlert[]} alerts */
 function downIsTold({ id }, alerts) {
-  const rules = ['instanceDown', 'redundancyLost', 'serviceDown'];
+  const rules = ['instanceDown', 'redundancyLost', 'serviceDown', 'outlier'];
   return alerts.some(({ rule, service }) => rules.includes(rule) && service === id);
 }
 
@@ -53,7 +53,7 @@ function stateFindings({ id, instances }) {
   }
   const groups = [
     ...Map.groupBy(
-      instances.filter(({ state }) => state !== 'up'),
+      instances.filter(({ state, outlier }) => state !== 'up' || outlier),
       conditionOf,
     ),
   ];
@@ -77,21 +77,35 @@ function stateFindings({ id, instances }) {
   ];
 }
 
+const OUTLIER_TEXTS = {
+  broken: 'breaking connections',
+  failing: 'failing requests',
+  stalling: 'stalling',
+  slow: 'slow',
+};
+const QUIET = ['on probation', 'draining', 'in maintenance'];
+
 /** @param {StatusInstance} instance */
-function conditionOf({ state, admin }) {
+function conditionOf({ state, admin, outlier }) {
+  if (state === 'up' && outlier) return OUTLIER_TEXTS[outlier.cause];
   if (state === 'probation') return 'on probation';
   if (state === 'draining') return 'draining';
   return admin === 'ready' ? 'down' : 'in maintenance';
 }
 
 /** @param {string} condition */
-const toneOf = (condition) => (condition === 'down' ? 'warn' : 'note');
+const toneOf = (condition) => (QUIET.includes(condition) ? 'note' : 'warn');
 
 /** @param {StatusInstance} instance @returns {Finding} */
 function instanceFinding(instance) {
   const condition = conditionOf(instance);
-  const { id, reason, since } = instance;
-  return { tone: toneOf(condition), title: `${id} is ${condition}`, why: reason, since };
+  const { id, reason, since, outlier } = instance;
+  return {
+    tone: toneOf(condition),
+    title: `${id} is ${condition}`,
+    why: reason,
+    since: outlier?.since ?? since,
+  };
 }
 
 /** @param {string} id @param {string} condition @param {StatusInstance[]} members @param {number} all @returns {Finding} */

@@ -99,3 +99,23 @@ test('many instances with the same problem are one finding, with the most common
   ]);
   expect(commonReasons([{ reason: 'connect refused [::1]:80' }])).toBe('connect refused');
 });
+
+test('an instance that serves but is slow against its peers is a finding', () => {
+  const outlier = { cause: 'slow' as const, evidence: 'p50 804 ms, peers 1 ms', share: 0.05, since: 70 };
+  const status = {
+    services: [
+      service('gs', 2, { 1: { state: 'up', reason: 'slow: p50 804 ms, peers 1 ms', since: 5, outlier } }),
+    ],
+    sinks: {},
+    alerts: [],
+    snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
+  };
+  expect(findings(status as unknown as Parameters<typeof findings>[0])).toEqual([
+    {
+      tone: 'warn',
+      title: expect.stringMatching(/ is slow$/),
+      why: 'slow: p50 804 ms, peers 1 ms',
+      since: 70,
+    },
+  ]);
+});
