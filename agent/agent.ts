@@ -18,11 +18,13 @@ import { createHostLoad } from './core/host-load.ts';
 import { createLeader, singleAgent } from './core/leader.ts';
 import { createListenerErrorReporter } from './core/listener-errors.ts';
 import { createLoop } from './core/loop.ts';
+import type { RequestDelta } from './core/requests.ts';
 import type { Sink } from './core/sink.ts';
 import { instanceKey } from './core/state.ts';
 import { createStateFile, loadSavedRecords } from './core/state-file.ts';
-import { createTrafficWindow } from './core/traffic-window.ts';
+import { createTrafficWindow, MAX_LATENESS_MS } from './core/traffic-window.ts';
 import { createEdgeReportReader } from './edge/reports.ts';
+import { type ReportId, startRequestSharing } from './edge/share-requests.ts';
 import { createEdgeTokenVerifier, limitTokenChecks } from './edge/token.ts';
 import { createHaproxySink } from './haproxy/sink.ts';
 import { createMaintenanceSchedule } from './history/maintenance/schedule.ts';
@@ -35,7 +37,8 @@ import { firingAlerts, registerAlertRoutes } from './http/api/routes/alerts.ts';
 import { registerSessionRoutes } from './http/api/routes/sessions.ts';
 import { registerSummaryRoutes } from './http/api/routes/summary.ts';
 import { registerDashboard } from './http/dashboard/routes.ts';
-import { createStatusView } from './http/dashboard/status.ts';
+import { COUNTER_LAG_MS, createStatusView } from './http/dashboard/status.ts';
+import { trafficShares } from './http/dashboard/traffic-window.ts';
 import { explain } from './http/explain.ts';
 import type { AgentStatus } from './http/schemas.ts';
 import { initialRecords } from './judge/initial.ts';
@@ -48,7 +51,7 @@ import { createSignal } from './lib/signal.ts';
 import { TTL_SECONDS } from './live/keys.ts';
 import { openLiveState } from './live/open.ts';
 import { createLiveSink } from './live/sink.ts';
-import { createMetrics } from './metrics/metrics.ts';
+import { createMetrics, type Metrics } from './metrics/metrics.ts';
 import { probeIntervalFor } from './probes/interval.ts';
 import { createProber } from './probes/scheduler.ts';
 import { probeTargetsOf } from './probes/targets.ts';
@@ -85,6 +88,8 @@ const METRICS_MS = 10_000;
 const READY_AFTER_MS = 5_000;
 /** Traffic this recent makes an edge that sends no report suspicious. */
 const EDGE_TRAFFIC_MS = 60_000;
+/** Older requests of the other agent are not shown. */
+const MAX_SHARED_AGE_MS = 10_000;
 const CLOSE_TIMEOUT_MS = 5_000;
 /** A session request fails after this long if the database does not answer. */
 const SESSION_QUERY_TIMEOUT_MS = 5_000;
@@ -142,14 +147,20 @@ async function openStores({ config, env, stateDir, log }: Setup) {
     log,
     isLeader: leader.isLeader,
   });
-  return { saved: parseSavedRecords(saved), live, leader, window, history };
+  return { saved: parseSavedRecords(saved), live, leader, window, history, owner };
 }
 
 /** Stage 2: the loop, the probes that feed it, and its passive listeners. */
-function createCore({ config, version, stateDir, startedAt, log }: Setup, { saved, window }: Stores) {
+function createCore({ config, env, version, stateDir, startedAt, log }: Setup, stores: Stores) {
+  const { saved, window } = stores;
   const events = createEventLog();
   const statusView = createStatusView({ config, window });
-  const metrics = createMetrics({ version, site: config().site.id, window });
+  const metrics = createMetrics({
+    version,
+    site: config().site.id,
+    services: Object.keys(config().services),
+    window,
+  });
   const loop = createLoop({
     step,
     initialRecords: initialRecords(config(), saved, startedAt),
@@ -183,12 +194,51 @@ function createCore({ config, version, stateDir, startedAt, log }: Setup, { save
     edgeWatch: createEdgeWatch(),
     refusedConfig: createRefusedConfig(),
     probeAll: () => prober.sync(probeTargetsOf(loop.instances().values(), config())),
+    ...createRequestCounting({ config, env, log }, stores, metrics),
     /** File instances without a health result, which delay readiness for at most READY_AFTER_MS. */
     instancesWithoutState(): string[] {
       if (Date.now() - startedAt > READY_AFTER_MS) return [];
       return [...loop.instances().values()]
         .filter(({ health, origin }) => health === 'unknown' && origin === 'file')
         .map(({ id }) => id);
+    },
+  };
+}
+
+/** Requests as clients saw them, from the edge's reports and HAProxy's log, and from the other agent of the site. */
+function createRequestCounting(
+  { config, env, log }: Pick<Setup, 'config' | 'env' | 'log'>,
+  { live, owner, window }: Stores,
+  metrics: Metrics,
+) {
+  const reportReader = createEdgeReportReader(config);
+  const sharing = sharesIntents(config(), env)
+    ? startRequestSharing({
+        live,
+        signer: createMessageSigner(env.intentKeys, MAX_SHARED_AGE_MS),
+        site: config().site.id,
+        owner,
+        onRequests(deltas) {
+          // The clock of the other agent may differ.
+          const now = Date.now();
+          for (const delta of deltas) {
+            const at = Math.min(Math.max(delta.at, now - MAX_LATENESS_MS), now);
+            window.addRequests({ ...delta, at }, true);
+          }
+        },
+        onReport: (report) => void reportReader.markRead(report),
+        log,
+      })
+    : null;
+  return {
+    reportReader,
+    requestSharing: sharing,
+    countRequests(deltas: readonly RequestDelta[], report?: ReportId): void {
+      for (const delta of deltas) {
+        window.addRequests(delta);
+        metrics.requests(delta);
+      }
+      sharing?.share(deltas, report);
     },
   };
 }
@@ -276,14 +326,14 @@ function createPlatformFacts(
           }
         : null,
       edge: edgeWatch.facts(),
-      recentRequests: site ? site.success + site.failure : 0,
+      recentRequests: site?.attempts ?? 0,
       refusedConfig: refusedConfig.get(),
       now,
     };
   };
 }
 
-function createAgentHaproxySink({ config, env, log }: Setup, { loop, prober }: Core) {
+function createAgentHaproxySink({ config, env, log }: Setup, { loop, prober, countRequests }: Core) {
   return createHaproxySink({
     config: config(),
     secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
@@ -292,6 +342,7 @@ function createAgentHaproxySink({ config, env, log }: Setup, { loop, prober }: C
     onTraffic(deltas) {
       for (const delta of deltas) loop.apply(delta);
     },
+    onRequests: (deltas) => countRequests(deltas),
     onConnectFailure: (service, instance) => prober.probeNow(instanceKey(service, instance)),
   });
 }
@@ -379,7 +430,12 @@ async function serve(setup: Setup, parts: Parts) {
     extend(app) {
       registerSessionRoutes(app, { sessions: parts.sessions, instances: loop.instances });
       const { alerts, monitor } = parts.alerting;
-      registerSummaryRoutes(app, { config, summary: monitor.summary, firing: alerts.firing });
+      registerSummaryRoutes(app, {
+        config,
+        summary: monitor.summary,
+        figures: monitor.figures,
+        firing: alerts.firing,
+      });
       registerAlertRoutes(app, {
         alerts,
         rules: () => [...Object.keys(config().monitor.thresholds), ...CONDITION_RULES],
@@ -431,7 +487,6 @@ const sinkStatuses = (sinks: readonly Sink[]) =>
 function createApiContext(setup: Setup, parts: Parts): ApiContext {
   const { config, env, version, startedAt, log } = setup;
   const { loop, leader, metrics, prober, registry, events, snapshot, statusView } = parts;
-  const readReport = createEdgeReportReader(config);
   const checkEdgeToken = limitTokenChecks(createEdgeTokenVerifier(env.edgeJwtPublicKeys, config().site.id));
   return {
     config,
@@ -452,9 +507,10 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
     }),
     checkEdgeToken: (token, address) => checkEdgeToken(token, address, Date.now()),
     acceptEdgeReport(report) {
-      const evidence = readReport(report, Date.now());
-      if (!evidence) return;
-      for (const delta of evidence) loop.apply(delta);
+      const figures = parts.reportReader.read(report, Date.now());
+      if (!figures) return;
+      for (const delta of figures.evidence) loop.apply(delta);
+      parts.countRequests(figures.requests, report);
       statusView.edgeReport(report);
       metrics.edgeReport(report);
       parts.edgeWatch.accept(report, Date.now());
@@ -466,6 +522,12 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
           config: config(),
           instances: loop.instances().values(),
           pins: parts.sessions.snapshotPins(),
+          measuredShares: (service, ids) =>
+            trafficShares(
+              parts.window,
+              ids.map((id) => instanceKey(service, id)),
+              Date.now() - COUNTER_LAG_MS,
+            ),
         },
         Date.now(),
       ),
@@ -502,6 +564,7 @@ async function close(
   core.loop.refresh(false);
   await stores.leader.close();
   await subjects.replication?.close();
+  core.requestSharing?.close();
   await service.maintenance.stop();
   await subjects.alerting.close(CLOSE_TIMEOUT_MS);
   await subjects.sessions.close();

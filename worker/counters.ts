@@ -1,6 +1,6 @@
 import type { EdgeAttempts, EdgeReport, EdgeRequests } from '../shared/edge-report.ts';
 import type { CompiledRateLimit } from '../shared/limits/policy.ts';
-import { addToSketch, emptySketch } from '../shared/sketch.ts';
+import { addToSketch, emptySketch, mergeSketch, type Sketch } from '../shared/sketch.ts';
 
 type LimitCounts = EdgeReport['limits'][number];
 
@@ -17,14 +17,23 @@ export interface RequestOutcome {
   ms: number;
 }
 
-/** This isolate's counts since its last report. Bounded by the number of services, instances and policies. */
+/** The sites that get a report now. */
+export interface ReportPlan {
+  sites: readonly { site: string; snapshot: EdgeReport['snapshot'] }[];
+  /** Sites whose last report is still on its way: their counts stay until the next one. */
+  waiting: ReadonlySet<string>;
+}
+
+/** This isolate's counts since its last report. Bounded by the number of sites, services, instances and policies. */
 export class EdgeCounters {
   readonly isolate: string;
   #seq = 0;
   #from: number;
   #attempts = new Map<string, EdgeAttempts & { site: string }>();
   #limits = new Map<string, LimitCounts>();
-  #requests = new Map<string, EdgeRequests>();
+  /** By site and service; the site is '' for a request that no site served. */
+  #requests = new Map<string, EdgeRequests & { site: string }>();
+  #latencies = new Map<string, Sketch>();
 
   constructor(isolate: string, now: number) {
     this.isolate = isolate;
@@ -48,23 +57,35 @@ export class EdgeCounters {
   }
 
   countLimitDecision(service: string, policy: CompiledRateLimit, allowed: boolean): void {
-    const key = `${service} ${policy.name}`;
-    let counts = this.#limits.get(key);
-    if (!counts) {
-      counts = { service, policy: policy.name, allowed: 0, denied: 0, shadowDenied: 0 };
-      this.#limits.set(key, counts);
-    }
+    const counts = this.#limitCounts(service, policy.name);
     if (allowed) counts.allowed++;
     else if (policy.shadow) counts.shadowDenied++;
     else counts.denied++;
   }
 
-  countRequest(service: string, outcome: RequestOutcome): void {
-    let requests = this.#requests.get(service);
-    if (!requests) {
-      requests = newRequests(service);
-      this.#requests.set(service, requests);
+  #limitCounts(service: string, policy: string): LimitCounts {
+    const key = `${service} ${policy}`;
+    let counts = this.#limits.get(key);
+    if (!counts) {
+      counts = { service, policy, allowed: 0, denied: 0, shadowDenied: 0 };
+      this.#limits.set(key, counts);
     }
+    return counts;
+  }
+
+  #requestCounts(site: string, service: string): EdgeRequests {
+    const key = `${site} ${service}`;
+    let requests = this.#requests.get(key);
+    if (!requests) {
+      requests = { site, ...newRequests(service) };
+      this.#requests.set(key, requests);
+    }
+    return requests;
+  }
+
+  /** `site`: the one that answered, or was asked last; null when the request was sent to none. */
+  countRequest(service: string, site: string | null, outcome: RequestOutcome): void {
+    const requests = this.#requestCounts(site ?? '', service);
     requests.total++;
     if (outcome.status < 300) requests.status2xx++;
     else if (outcome.status < 400) requests.status3xx++;
@@ -75,7 +96,14 @@ export class EdgeCounters {
     requests.hedges += outcome.hedges;
     if (outcome.kind !== 'answer') requests[outcome.kind]++;
     // A rejected request takes no time: counting it would make the service look faster than it is.
-    if (outcome.kind !== 'limited' && outcome.kind !== 'forbidden') addToSketch(requests.latency, outcome.ms);
+    if (outcome.kind === 'limited' || outcome.kind === 'forbidden') return;
+    addToSketch(requests.latency, outcome.ms);
+    let latency = this.#latencies.get(service);
+    if (!latency) {
+      latency = emptySketch();
+      this.#latencies.set(service, latency);
+    }
+    addToSketch(latency, outcome.ms);
   }
 
   get isEmpty(): boolean {
@@ -87,19 +115,28 @@ export class EdgeCounters {
   }
 
   /** Latencies of the service's requests since the last report; null without any. */
-  latencySketch(service: string): EdgeRequests['latency'] | null {
-    return this.#requests.get(service)?.latency ?? null;
+  latencySketch(service: string): Sketch | null {
+    return this.#latencies.get(service) ?? null;
   }
 
-  /** One report per site, with the attempts at that site. The first one also has limits and requests. Resets all counts. */
-  takeReports(
-    sites: readonly { site: string; snapshot: EdgeReport['snapshot'] }[],
-    now: number,
-  ): EdgeReport[] {
-    const attempts = [...this.#attempts.values()];
+  /**
+   * One report per site of the plan: its attempts and the requests that it served, each request in exactly one report. The
+   * first report also has the limits, and the requests of every site that is neither in the plan nor waiting. Removes what
+   * is in the reports.
+   */
+  takeReports({ sites, waiting }: ReportPlan, now: number): EdgeReport[] {
+    const carrier = sites[0]?.site;
+    this.#latencies = new Map();
+    if (carrier === undefined) return [];
     this.#seq++;
+    const attempts = [...this.#attempts.values()];
+    const requests = [...this.#requests.values()];
+    const named = new Set(sites.map(({ site }) => site));
+    const reportOf = (site: string): string => (named.has(site) ? site : carrier);
+    const isTaken = ({ site }: { site: string }): boolean => !waiting.has(site);
+    const taken = Map.groupBy(requests.filter(isTaken), ({ site }) => reportOf(site));
     const reports = sites.map(
-      ({ site, snapshot }, index): EdgeReport => ({
+      ({ site, snapshot }): EdgeReport => ({
         v: 1,
         site,
         isolate: this.isolate,
@@ -108,16 +145,58 @@ export class EdgeCounters {
         to: now,
         snapshot,
         tries: attempts.filter((one) => one.site === site).map(({ site: _, ...rest }) => rest),
-        limits: index === 0 ? [...this.#limits.values()] : [],
-        requests: index === 0 ? [...this.#requests.values()] : [],
+        limits: site === carrier ? [...this.#limits.values()] : [],
+        requests: sumByService(taken.get(site) ?? []),
       }),
     );
     this.#from = now;
-    this.#attempts = new Map();
     this.#limits = new Map();
-    this.#requests = new Map();
+    this.#attempts = new Map([...this.#attempts].filter(([, one]) => !isTaken(one)));
+    this.#requests = new Map([...this.#requests].filter(([, one]) => !isTaken(one)));
     return reports;
   }
+
+  /** Puts back what a report counted, for the report of another site. The attempts tell only the report's own site something. */
+  putBack({ requests, limits }: Pick<EdgeReport, 'requests' | 'limits'>): void {
+    for (const one of requests) addRequests(this.#requestCounts('', one.service), one);
+    for (const one of limits) {
+      const counts = this.#limitCounts(one.service, one.policy);
+      counts.allowed += one.allowed;
+      counts.denied += one.denied;
+      counts.shadowDenied += one.shadowDenied;
+    }
+  }
+}
+
+function sumByService(requests: readonly EdgeRequests[]): EdgeRequests[] {
+  const sums = new Map<string, EdgeRequests>();
+  for (const one of requests) {
+    const sum = sums.get(one.service) ?? newRequests(one.service);
+    sums.set(one.service, sum);
+    addRequests(sum, one);
+  }
+  return [...sums.values()];
+}
+
+const COUNTS = [
+  'total',
+  'status2xx',
+  'status3xx',
+  'status4xx',
+  'status5xx',
+  'retries',
+  'failovers',
+  'hedges',
+  'stale',
+  'shed',
+  'unavailable',
+  'limited',
+  'forbidden',
+] as const satisfies readonly (keyof EdgeRequests)[];
+
+function addRequests(into: EdgeRequests, other: EdgeRequests): void {
+  for (const name of COUNTS) into[name] += other[name];
+  mergeSketch(into.latency, other.latency);
 }
 
 const newRequests = (service: string): EdgeRequests => ({

@@ -90,6 +90,7 @@ test('an alert whose cause is already told is not sent', () => {
 function summary(errorPercent: number | null, requests = 100): SiteSummary {
   const measures = {
     requests,
+    failed: ((errorPercent ?? 0) * requests) / 100,
     perSecond: 1,
     errorPercent,
     p50Ms: 1,
@@ -97,7 +98,12 @@ function summary(errorPercent: number | null, requests = 100): SiteSummary {
     p99Ms: 1,
     latencySamples: requests,
     availabilityPercent: 100,
+    servingPercent: 100,
     samples: 60,
+    attempts: requests,
+    retries: 0,
+    hedges: 0,
+    limited: 0,
     concurrency: 1,
     queuedMax: 0,
   };

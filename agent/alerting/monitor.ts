@@ -1,12 +1,15 @@
 import type { Config } from '../../shared/config/config.ts';
 import type { Instance } from '../core/state.ts';
-import type { TrafficWindow } from '../core/traffic-window.ts';
+import { MIN_RETENTION_MS, type TrafficTotals, type TrafficWindow } from '../core/traffic-window.ts';
 import type { Log } from '../lib/log.ts';
+import { historyRange, summarizeWithHistory } from './long-summary.ts';
 import { type SiteSummary, summarizeTraffic } from './summary.ts';
 
 /** Summarizes the traffic window every `monitor.interval` and passes the summary to `evaluate`. */
 export interface Monitor {
   summary(): SiteSummary;
+  /** The figures of the last `windowMs`. What memory no longer holds comes from the database, so it may reject. */
+  figures(windowMs: number): Promise<SiteSummary>;
   start(): void;
   stop(): Promise<void>;
 }
@@ -15,6 +18,8 @@ export interface MonitorOptions {
   config: () => Config;
   window: TrafficWindow;
   instances: () => ReadonlyMap<string, Instance>;
+  /** Requests by service in the minutes that start in [from, to), epoch seconds. */
+  readRequests: (range: { from: number; to: number }) => Promise<ReadonlyMap<string, TrafficTotals>>;
   /** `newest` summarizes the newest part of the window. */
   evaluate: (summary: SiteSummary, newest: SiteSummary) => Promise<void>;
   /** Whether an alert of a threshold fires: then evaluations are more frequent, to notice the recovery. */
@@ -44,6 +49,20 @@ export function createMonitor(options: MonitorOptions): Monitor {
     });
   }
 
+  async function figures(windowMs: number): Promise<SiteSummary> {
+    const at = now();
+    const input = { config: config(), window, now: at, since, spanMs: windowMs };
+    const held = Math.max(config().monitor.window, MIN_RETENTION_MS);
+    const isInMemory = windowMs <= Math.min(held, at - since);
+    if (isInMemory) return summarizeTraffic({ ...input, instances: instances().values() });
+    const range = historyRange(at, windowMs, since);
+    return summarizeWithHistory(
+      { ...input, instances: instances().values() },
+      range,
+      await options.readRequests(range),
+    );
+  }
+
   function schedule(): void {
     timer = setTimeout(
       () => {
@@ -62,6 +81,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
 
   return {
     summary: () => summary(),
+    figures,
     start: schedule,
     async stop() {
       clearTimeout(timer);

@@ -4,6 +4,8 @@ import type { Environment } from '../core/environment.ts';
 import type { Instance } from '../core/state.ts';
 import type { TrafficWindow } from '../core/traffic-window.ts';
 import type { HistoryStore } from '../history/open.ts';
+import { readRequests } from '../history/requests.ts';
+import { withStatementTimeout } from '../history/sql/database.ts';
 import type { Log } from '../lib/log.ts';
 import { type AlertManager, createAlertManager } from './alert-manager.ts';
 import { isConditionRule } from './conditions/condition.ts';
@@ -17,9 +19,12 @@ import { createWatch, type Watch } from './watch.ts';
 /** The monitor, the alerts it raises, and the messages to their receivers. */
 export interface Alerting {
   alerts: AlertManager;
-  monitor: Pick<Monitor, 'summary'>;
+  monitor: Pick<Monitor, 'summary' | 'figures'>;
   close(timeoutMs: number): Promise<void>;
 }
+
+/** A summary from history fails after this long. */
+const QUERY_TIMEOUT_MS = 10_000;
 
 export interface AlertingOptions {
   config: () => Config;
@@ -44,12 +49,14 @@ export function startAlerting(options: AlertingOptions): Alerting {
     isLeader,
     instances,
   });
+  const database = withStatementTimeout(history.database, QUERY_TIMEOUT_MS);
   const monitor = createMonitor({
     config,
     window,
     instances,
     log,
     evaluate: alerts.evaluate,
+    readRequests: (range) => readRequests(database, config().site.id, range),
     isFiring: () => alerts.firing().some(({ rule }) => !isConditionRule(rule)),
   });
   const watch = createWatch({

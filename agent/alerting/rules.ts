@@ -33,14 +33,17 @@ export function readRules(summary: SiteSummary, minimumSamples: number): RuleRea
       {
         rule: 'availabilityPercent',
         service: service.id,
-        value: enough(service.availabilityPercent, service.samples),
+        // With too few requests to judge, the instances stand in for them: no request fails at night, but it would.
+        value:
+          enough(service.availabilityPercent, service.requests) ??
+          enough(service.servingPercent, service.samples),
         detail: `${service.up} of ${service.of} instances serving${downReasons(service)}`,
       },
       {
         rule: 'errorPercent',
         service: service.id,
         value: enough(service.errorPercent, service.requests),
-        detail: `over ${service.requests} requests${worst(service, 'errorPercent', '%')}`,
+        detail: `${service.failed} of ${service.requests} requests failed${worst(service, 'errorPercent', '% of its attempts')}`,
       },
     ]),
     ...site.map((one): RuleReading => ({ ...one, service: '', detail: '' })),

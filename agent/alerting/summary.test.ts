@@ -2,6 +2,8 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { sampleInstance } from '../../test/harness/instance.ts';
+import { requestsOf } from '../../test/harness/requests.ts';
+import type { RequestDelta } from '../core/requests.ts';
 import type { Instance, TrafficDelta } from '../core/state.ts';
 import { createTrafficWindow } from '../core/traffic-window.ts';
 import { readRules } from './rules.ts';
@@ -40,35 +42,88 @@ const sketch = (ms: number, times: number) => {
 
 interface Refresh {
   at: number;
+  requests?: RequestDelta[];
   instances: ReadonlyMap<string, Instance>;
   traffic?: TrafficDelta[];
 }
 
 function summaryOf(refreshes: Refresh[], now: number) {
   const window = createTrafficWindow();
-  for (const { at, instances, traffic = [] } of refreshes) {
+  for (const { at, instances, requests = [], traffic = [] } of refreshes) {
+    for (const one of requests) window.addRequests({ ...one, at });
     for (const one of traffic) window.addTraffic({ ...one, at });
     window.addSample(instances.values(), at);
   }
   return summarizeTraffic({ config, window, instances: both().values(), now, since: 0 });
 }
 
-test('a service is available while one instance is; its figures are the sums of its instances', () => {
+test('a service shows what its clients saw; an instance shows its attempts', () => {
   const dead = { state: 'down' as const };
   const summary = summaryOf(
     [
-      { at: 1_000, instances: both(dead), traffic: [delta('gs-1', { success: 6, failure: 4 })] },
-      { at: 2_000, instances: both(dead, dead), traffic: [delta('gs-2', { success: 10 })] },
+      {
+        at: 1_000,
+        instances: both(dead),
+        requests: [requestsOf(0, 16, 4, { retries: 3, hedges: 1, limited: 2, ms: 40 })],
+        traffic: [delta('gs-1', { success: 6, failure: 4 })],
+      },
+      { at: 2_000, instances: both(dead, dead), traffic: [delta('gs-2', { success: 13 })] },
     ],
     10_000,
   );
   const [service] = summary.services;
-  expect(service).toMatchObject({ requests: 20, errorPercent: 20, availabilityPercent: 50, concurrency: 8 });
+  const figures = {
+    requests: 20,
+    failed: 4,
+    errorPercent: 20,
+    availabilityPercent: 80,
+    servingPercent: 50,
+    attempts: 23,
+    retries: 3,
+    hedges: 1,
+    limited: 2,
+    concurrency: 8,
+  };
+  expect(service).toMatchObject(figures);
+  expect(service?.p95Ms).toBeCloseTo(40, 0);
   expect(service?.instances).toMatchObject([
-    { id: 'gs-1', errorPercent: 40, availabilityPercent: 0 },
-    { id: 'gs-2', errorPercent: 0, availabilityPercent: 50 },
+    { id: 'gs-1', attempts: 10, failed: 4, errorPercent: 40, availabilityPercent: 0 },
+    { id: 'gs-2', attempts: 13, failed: 0, errorPercent: 0, availabilityPercent: 50 },
   ]);
-  expect(summary.total).toMatchObject({ requests: 20, perSecond: 2, concurrency: 8 });
+  expect(summary.total).toMatchObject({ ...figures, perSecond: 2 });
+});
+
+test('a service that is dead fails its requests, although no instance has an attempt', () => {
+  const down = both({ state: 'down' }, { state: 'down' });
+  const summary = summaryOf([{ at: 1_000, instances: down, requests: [requestsOf(0, 0, 54)] }], 10_000);
+  expect(summary.services[0]).toMatchObject({ requests: 54, failed: 54, errorPercent: 100, attempts: 0 });
+  const readings = readRules(summary, 10);
+  expect(readings.find(({ rule }) => rule === 'errorPercent')?.value).toBe(100);
+  expect(readings.find(({ rule }) => rule === 'availabilityPercent')?.value).toBe(0);
+});
+
+test('failed attempts of a killed instance are no errors when no request failed', () => {
+  const instances = both({ state: 'down' });
+  const killed = {
+    at: 1_000,
+    instances,
+    requests: [requestsOf(0, 200, 0, { retries: 20 })],
+    traffic: [delta('gs-1', { failure: 20 }), delta('gs-2', { success: 200 })],
+  };
+  const readings = readRules(summaryOf([killed], 10_000), 10);
+  expect(readings.find(({ rule }) => rule === 'errorPercent')?.value).toBe(0);
+  expect(readings.find(({ rule }) => rule === 'availabilityPercent')?.value).toBe(100);
+});
+
+test('without enough requests, availability is the share of time in which an instance could serve', () => {
+  const down = both({ state: 'down' }, { state: 'down' });
+  const refreshes = Array.from({ length: 10 }, (_, index) => ({
+    at: 1_000 + index,
+    instances: index < 5 ? both() : down,
+  }));
+  const readings = readRules(summaryOf(refreshes, 10_000), 10);
+  expect(readings.find(({ rule }) => rule === 'availabilityPercent')?.value).toBe(50);
+  expect(readings.find(({ rule }) => rule === 'errorPercent')?.value).toBeNull();
 });
 
 test('latencies measured by HAProxy and by the edge are merged; the input sketches do not change', () => {
@@ -78,7 +133,11 @@ test('latencies measured by HAProxy and by the edge are merged; the input sketch
     delta('gs-1', { source: 'edge', success: 5, latency: sketch(300, 5) }),
     delta('gs-2', { success: 5, latency: sketch(900, 5) }),
   ];
-  const summary = summaryOf([{ at: 1_000, instances: both(), traffic }], 2_000);
+  const requests = [
+    requestsOf(0, 15, 0, { source: 'gateway', ms: 100 }),
+    requestsOf(0, 5, 0, { source: 'edge', ms: 900 }),
+  ];
+  const summary = summaryOf([{ at: 1_000, instances: both(), requests, traffic }], 2_000);
   expect(summary.total.latencySamples).toBe(20);
   expect(summary.total.p99Ms).toBeCloseTo(900, -1);
   expect(summary.services[0]?.instances).toMatchObject([{ latencySamples: 15 }, { latencySamples: 5 }]);
@@ -86,15 +145,15 @@ test('latencies measured by HAProxy and by the edge are merged; the input sketch
 });
 
 test('samples older than the window do not count', () => {
-  const old = { at: 0, instances: both(), traffic: [delta('gs-1', { failure: 5 })] };
+  const old = { at: 0, instances: both(), requests: [requestsOf(0, 0, 5)] };
   const summary = summaryOf([old, { at: 90_000, instances: both() }], 95_000);
   expect(summary.total).toMatchObject({ requests: 0, errorPercent: null, samples: 1 });
 });
 
 test('after the clock was set back, samples from the future do not count', () => {
   const hour = 3_600_000;
-  const later = { at: hour, instances: both(), traffic: [delta('gs-1', { failure: 5 })] };
-  const back = { at: 5_000, instances: both(), traffic: [delta('gs-1', { success: 3 })] };
+  const later = { at: hour, instances: both(), requests: [requestsOf(0, 0, 5)] };
+  const back = { at: 5_000, instances: both(), requests: [requestsOf(0, 3)] };
   expect(summaryOf([later, back], 6_000).total).toMatchObject({ requests: 3, errorPercent: 0, samples: 1 });
   const old = summaryOf([later, back, { at: 90_000, instances: both() }], 95_000);
   expect(old.total).toMatchObject({ requests: 0, samples: 1 });
@@ -112,7 +171,7 @@ test('instances that no probe has judged yet are no outage', () => {
 });
 
 test('with too few samples a reading is null', () => {
-  const update = { at: 1_000, instances: both(), traffic: [delta('gs-1', { failure: 9 })] };
+  const update = { at: 1_000, instances: both(), requests: [requestsOf(0, 0, 9)] };
   const list = readRules(summaryOf([update], 2_000), 10);
   expect(list.map(({ value }) => value)).toEqual(list.map(() => null));
   const enough = readRules(summaryOf([update], 2_000), 9).find(({ rule }) => rule === 'errorPercent');

@@ -4,9 +4,14 @@ import { sketchQuantile } from '../../shared/sketch.ts';
 import { type Instance, instanceKey } from '../core/state.ts';
 import { emptyTotals, type TrafficTotals, type TrafficWindow } from '../core/traffic-window.ts';
 
-/** Null where nothing was measured. */
+/**
+ * Null where nothing was measured. Of a service and the site, `requests` to `p99Ms` are requests as clients saw them, each
+ * counted once. Of an instance, they are its attempts.
+ */
 export interface TrafficMeasures {
   requests: number;
+  /** 5xx, or no complete response. */
+  failed: number;
   perSecond: number;
   errorPercent: number | null;
   /** Percentiles of `latencySamples` requests, in milliseconds. */
@@ -14,9 +19,16 @@ export interface TrafficMeasures {
   p95Ms: number | null;
   p99Ms: number | null;
   latencySamples: number;
-  /** Share of the `samples` that found it able to take traffic. */
+  /** Share of requests that did not fail. Of an instance, and of a service without requests: `servingPercent`. */
   availabilityPercent: number | null;
+  /** Share of the `samples` that found it able to take traffic. */
+  servingPercent: number | null;
   samples: number;
+  attempts: number;
+  /** Of a service and the site: attempts after a failed one, copies of late attempts, and requests rejected with 429. */
+  retries: number;
+  hedges: number;
+  limited: number;
   /** Mean of requests in flight plus queued. */
   concurrency: number | null;
   queuedMax: number;
@@ -59,14 +71,14 @@ export function summarizeTraffic(input: SiteSummaryInput): SiteSummary {
   const { config, window, instances, now, since, spanMs = config.monitor.window } = input;
   const { totals, host } = window.read(now, spanMs);
   const windowSeconds = Math.max(1, Math.min(spanMs, now - since) / 1000);
-  const of = (service: string, instance: string): TrafficMeasures =>
-    measure(totals.get(instanceKey(service, instance)) ?? emptyTotals(), windowSeconds);
+  const totalsFor = (service: string, instance = '') =>
+    totals.get(instanceKey(service, instance)) ?? emptyTotals();
   const byService = Map.groupBy(instances, (instance) => instance.service);
   return {
     at: now,
     site: config.site.id,
     windowSeconds: Math.round(windowSeconds),
-    total: of('', ''),
+    total: measure(totalsFor(''), windowSeconds),
     host: {
       cpuPercent: host.samples > 0 ? host.cpuSum / host.samples : null,
       memoryPercent: host.samples > 0 ? host.memorySum / host.samples : null,
@@ -78,33 +90,47 @@ export function summarizeTraffic(input: SiteSummaryInput): SiteSummary {
         id,
         up: list.filter(({ state }) => isServingState(state)).length,
         of: list.length,
-        ...of(id, ''),
+        ...measure(totalsFor(id), windowSeconds),
         instances: list.map(({ id: instance, state, reason }) => ({
           id: instance,
           state,
           reason,
-          ...of(id, instance),
+          ...measureInstance(totalsFor(id, instance), windowSeconds),
         })),
       };
     }),
   };
 }
 
-function measure(totals: TrafficTotals, windowSeconds: number): TrafficMeasures {
+export function measure(totals: TrafficTotals, windowSeconds: number): TrafficMeasures {
   const { failure, latency, samples } = totals;
   const requests = totals.success + failure;
   const quantile = (q: number) => (latency ? sketchQuantile(latency, q) : null);
+  const servingPercent = samples > 0 ? (100 * totals.upSamples) / samples : null;
+  const errorPercent = requests > 0 ? (100 * failure) / requests : null;
   return {
     requests,
+    failed: failure,
     perSecond: requests / windowSeconds,
-    errorPercent: requests > 0 ? (100 * failure) / requests : null,
+    errorPercent,
     p50Ms: quantile(0.5),
     p95Ms: quantile(0.95),
     p99Ms: quantile(0.99),
     latencySamples: latency?.count ?? 0,
-    availabilityPercent: samples > 0 ? (100 * totals.upSamples) / samples : null,
+    availabilityPercent: errorPercent === null ? servingPercent : 100 - errorPercent,
+    servingPercent,
     samples,
+    attempts: totals.attempts,
+    retries: totals.retries,
+    hedges: totals.hedges,
+    limited: totals.limited,
     concurrency: samples > 0 ? totals.concurrencySum / samples : null,
     queuedMax: totals.queuedMax,
   };
+}
+
+/** An instance is available while it can serve: a failed attempt need not be a failed request. */
+function measureInstance(totals: TrafficTotals, windowSeconds: number): TrafficMeasures {
+  const measures = measure({ ...totals, attempts: totals.success + totals.failure }, windowSeconds);
+  return { ...measures, availabilityPercent: measures.servingPercent };
 }

@@ -39,6 +39,9 @@ function servicesTable({ services, targets }: Report, terminal: Terminal): strin
     [
       { title: 'SERVICE', value: ({ service }) => service },
       { title: 'REQUESTS', align: 'right', value: ({ requests }) => count(requests) },
+      { title: 'ATTEMPTS', dropPriority: 6, align: 'right', value: ({ attempts }) => count(attempts) },
+      { title: 'RETRIES', dropPriority: 7, align: 'right', value: ({ retries }) => count(retries) },
+      { title: 'HEDGES', dropPriority: 7, align: 'right', value: ({ hedges }) => count(hedges) },
       { title: 'MEAN/S', dropPriority: 5, align: 'right', value: ({ meanRate }) => amount(meanRate) },
       { title: 'PEAK/S', dropPriority: 4, align: 'right', value: ({ peakRate }) => amount(peakRate) },
       {

@@ -1,7 +1,7 @@
 import type { StatusInstance, StatusService } from '../http/schemas.ts';
 import { plural } from './format.ts';
 
-/** A line of the table of instances: one instance, or several folded into one line. */
+/** A line of the table: a service with its requests, one instance with its attempts, or several instances in one line. */
 export interface StatusRow {
   service: string;
   /** The first line of its service. */
@@ -11,6 +11,8 @@ export interface StatusRow {
   label: string;
   state: string;
   traffic: StatusInstance['traffic'] | null;
+  /** The requests of the service that failed. */
+  failed: string;
 }
 
 /** A fleet of up to this size is listed in full. */
@@ -47,43 +49,58 @@ export function statusRows(services: readonly StatusService[], all: boolean): St
 }
 
 function listed(service: StatusService): StatusRow[] {
-  if (service.instances.length === 0) return [folded(service, '(none)', '', true)];
-  return service.instances.map((instance, index) => single(service, instance, index === 0));
+  return [whole(service), ...service.instances.map((instance) => single(service, instance))];
 }
 
 /** Up to `limit` instances with a problem, then the number of further ones and of healthy ones. */
 function problemRows(service: StatusService, limit: number): StatusRow[] {
-  if (service.instances.length === 0) return [folded(service, '(none)', '', true)];
   const problems = service.instances
     .filter((instance) => !isHealthy(instance))
     .toSorted((a, b) => severity(a) - severity(b));
-  const rows = problems.slice(0, limit).map((instance, index) => single(service, instance, index === 0));
+  const rows = [whole(service), ...problems.slice(0, limit).map((instance) => single(service, instance))];
   const hidden = problems.slice(limit);
   const healthy = service.instances.length - problems.length;
   if (hidden.length > 0) {
     const states = [...new Set(hidden.map(({ state }) => state))].join(', ');
-    rows.push(folded(service, `${hidden.length} more`, states, rows.length === 0));
+    rows.push(folded(service, `${hidden.length} more`, states));
   }
-  if (healthy > 0) rows.push(folded(service, `${healthy} others`, 'up', rows.length === 0));
+  if (healthy > 0) rows.push(folded(service, `${healthy} others`, 'up'));
   return rows;
 }
 
 function healthyRows(services: readonly StatusService[]): StatusRow[] {
   const shown = services.slice(0, MAX_HEALTHY_SERVICES).map((service) => ({
-    ...folded(service, `all ${service.instances.length}`, 'up', true),
-    traffic: service.traffic,
+    ...whole(service),
+    label: `all ${service.instances.length}`,
+    state: 'up',
   }));
   const rest = services.slice(MAX_HEALTHY_SERVICES);
   if (rest.length === 0) return shown;
   const count = rest.reduce((sum, { instances }) => sum + instances.length, 0);
   const label = `all ${count} of ${plural(rest.length, 'more service')}`;
-  return [...shown, { service: '…', first: true, instance: null, label, state: 'up', traffic: null }];
+  return [
+    ...shown,
+    { service: '…', first: true, instance: null, label, state: 'up', traffic: null, failed: '' },
+  ];
 }
 
-function single({ id }: StatusService, instance: StatusInstance, first: boolean): StatusRow {
-  return { service: id, first, instance, label: '', state: '', traffic: null };
+function whole({ id, instances, traffic }: StatusService): StatusRow {
+  return {
+    service: id,
+    first: true,
+    instance: null,
+    label: instances.length === 0 ? '(none)' : '',
+    state: '',
+    traffic,
+    failed:
+      traffic.failed > 0 ? `${traffic.failed} of ${traffic.requests} requests failed in the last minute` : '',
+  };
 }
 
-function folded({ id }: StatusService, label: string, state: string, first: boolean): StatusRow {
-  return { service: id, first, instance: null, label, state, traffic: null };
+function single({ id }: StatusService, instance: StatusInstance): StatusRow {
+  return { service: id, first: false, instance, label: '', state: '', traffic: null, failed: '' };
+}
+
+function folded({ id }: StatusService, label: string, state: string): StatusRow {
+  return { service: id, first: false, instance: null, label, state, traffic: null, failed: '' };
 }

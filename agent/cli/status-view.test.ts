@@ -16,7 +16,8 @@ const terminal: Terminal = {
 };
 const noHistory = { history: { perSecond: [], errorPercent: [], p95: [] } };
 const rates = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
-const quiet = { ...rates, ...noHistory, inflight: 0, queued: 0 };
+const none = { requests: 0, failed: 0, attempts: 0, retries: 0, hedges: 0, limited: 0 };
+const quiet = { ...rates, ...none, ...noHistory, inflight: 0, queued: 0 };
 const instance = (id: string, state: StatusInstance['state']): StatusInstance => ({
   id,
   service: 'gs',
@@ -32,6 +33,7 @@ const instance = (id: string, state: StatusInstance['state']): StatusInstance =>
   since: 0,
   latencyMs: null,
   traffic: rates,
+  trafficPercent: null,
   inflight: 0,
   queued: 0,
 });
@@ -102,7 +104,7 @@ test('long names leave room for the reason at any width', () => {
 });
 
 test('no traffic shows no figures; a single service shows its own figures', () => {
-  expect(formatStatus(status(['up']), terminal)).toContain('traffic  no traffic in the last minute\n');
+  expect(formatStatus(status(['up']), terminal)).toContain('traffic  no requests in the last minute\n');
   const total = { ...quiet, perSecond: 40, errorPercent: 1, p50: 3, p95: 5, p99: 9, inflight: 2 };
   const busy = status(['up'], { total });
   const [service] = busy.services;
@@ -148,10 +150,12 @@ test('a large fleet: worst first, healthy services folded, all with --all', () =
   expect(lines.length).toBeLessThan(40);
   const table = lines.slice(lines.findIndex((line) => line.startsWith('SERVICE')) + 1);
   const cells = table.map((line) => line.trim().split(/\s{2,}/));
-  expect(cells[0]?.slice(0, 3)).toEqual(['sick', 'sick-3', 'down']);
-  expect(cells[1]?.slice(0, 2)).toEqual(['sick-2', 'draining']);
-  expect(cells[2]?.slice(0, 2)).toEqual(['998 others', 'up']);
-  expect(cells[3]?.slice(0, 2)).toEqual(['dead', 'dead-1']);
+  expect(cells[0]?.[0]).toBe('sick');
+  expect(cells[1]?.slice(0, 2)).toEqual(['sick-3', 'down']);
+  expect(cells[2]?.slice(0, 2)).toEqual(['sick-2', 'draining']);
+  expect(cells[3]?.slice(0, 2)).toEqual(['998 others', 'up']);
+  expect(cells[4]?.[0]).toBe('dead');
+  expect(cells[5]?.[0]).toBe('dead-1');
   expect(cells.find(([first]) => first === '32 more')).toEqual(['32 more', 'down']);
   expect(cells.at(-1)?.slice(0, 3)).toEqual(['calm', 'all 1000', 'up']);
   expect(formatStatus(large, terminal, true).split('\n').length).toBeGreaterThan(3_050);
@@ -159,4 +163,41 @@ test('a large fleet: worst first, healthy services folded, all with --all', () =
   const folded = formatStatus(status([], { services: many }), terminal);
   expect(folded.split('\n').length).toBeLessThan(40);
   expect(folded).toContain('all 2880 of 480 more services');
+});
+
+test('requests that failed show for their service, also when no instance has an attempt', () => {
+  const [service] = status(['down', 'down']).services;
+  const dead = {
+    ...rates,
+    ...noHistory,
+    ...none,
+    requests: 908,
+    failed: 54,
+    perSecond: 15.1,
+    errorPercent: 5.95,
+    p50: 2,
+    p95: 4,
+    p99: 9,
+  };
+  const services = service ? [{ ...service, traffic: dead }] : [];
+  const text = formatStatus(status([], { services }), terminal);
+  expect(text).toContain('errors 5.95 %');
+  expect(text).toContain('908 in the last minute, 54 failed, 0 rate-limited; 0 attempts');
+  expect(text).toMatch(/^gs .* 15\.1 .*54 of 908/m);
+});
+
+test('a slow instance shows against what, and its measured share of the traffic', () => {
+  const [service] = status(['up', 'up']).services;
+  const evidence = 'p50 812 ms, peers 5 ms';
+  const instances = (service?.instances ?? []).map((one, index) => ({
+    ...one,
+    trafficPercent: index === 0 ? 97.9 : 2.1,
+    ...(index === 1 && {
+      reason: `slow: ${evidence}`,
+      outlier: { cause: 'slow' as const, evidence, share: 0.05, since: 0 },
+    }),
+  }));
+  const services = service ? [{ ...service, instances }] : [];
+  const text = formatStatus(status([], { services }), { ...terminal, columns: 160 });
+  expect(text).toContain('slow: p50 812 ms, peers 5 ms; gets 2.1 % of the traffic');
 });

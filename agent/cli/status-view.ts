@@ -135,12 +135,14 @@ function factsText(status: StatusDocument, terminal: Terminal): string {
   const { total, snapshot, edge } = status;
   // With `status <service>` show the figures of that service.
   const [only, other] = status.services;
+  const figures = only && !other ? { ...only.traffic, inflight: only.inflight, queued: only.queued } : total;
   const lines: [string, string][] = [
     [
       'site',
       `${status.site}, ${status.leader.role}, up ${formatAge(status.at - status.startedAt)}, version ${status.version}`,
     ],
-    ['traffic', trafficText(only && !other ? { ...only, ...only.traffic } : total)],
+    ['traffic', trafficText(figures)],
+    ['requests', requestsText(figures)],
     [
       'snapshot',
       `epoch ${snapshot.epoch} seq ${snapshot.seq}, ` +
@@ -174,13 +176,25 @@ function trafficText(total: StatusDocument['total']): string {
   const { perSecond, errorPercent, p50, p95, p99, inflight, queued } = total;
   const waiting = `${inflight} in flight, ${queued} queued`;
   if (perSecond === 0 && errorPercent === null) {
-    return `no traffic in the last minute${inflight + queued > 0 ? `, ${waiting}` : ''}`;
+    return `no requests in the last minute${inflight + queued > 0 ? `, ${waiting}` : ''}`;
   }
   const latency =
     p50 === null
       ? 'latency not measured'
       : `p50 ${formatNumber(p50)} p95 ${formatNumber(p95)} p99 ${formatNumber(p99)} ms`;
   return `${formatNumber(perSecond, 1)}/s, errors ${formatNumber(errorPercent, 2)} %, ${latency}, ${waiting}`;
+}
+
+/** The requests of the last minute, and what it took to answer them. */
+function requestsText({
+  requests,
+  failed,
+  attempts,
+  retries,
+  hedges,
+  limited,
+}: StatusDocument['total']): string {
+  return `${requests} in the last minute, ${failed} failed, ${limited} rate-limited; ${attempts} attempts, of them ${plural(retries, 'retry').replace('retrys', 'retries')} and ${plural(hedges, 'hedge')}`;
 }
 
 function instancesText(status: StatusDocument, terminal: Terminal, all: boolean): string {
@@ -218,10 +232,32 @@ function instancesText(status: StatusDocument, terminal: Terminal, all: boolean)
       align: 'right',
       dropPriority: 2,
     },
-    { title: 'WEIGHT', value: of(formatWeight), align: 'right', dropPriority: 4 },
-    { title: 'WHY', value: of((instance) => instance.reason), shrinkFactor: 1, minWidth: 16 },
+    {
+      title: 'SHARE %',
+      value: of((instance) => formatNumber(instance.trafficPercent, 1)),
+      align: 'right',
+      dropPriority: 4,
+    },
+    { title: 'WEIGHT', value: of(formatWeight), align: 'right', dropPriority: 5 },
+    {
+      title: 'WHY',
+      value: ({ instance, failed }) => (instance ? reasonText(instance) : failed),
+      shrinkFactor: 1,
+      minWidth: 16,
+    },
   ];
   return formatTable(rows, columns, terminal);
+}
+
+/** An instance that does worse than its peers: how much of the traffic it really gets. */
+function reasonText({ reason, outlier, trafficPercent }: StatusInstance): string {
+  if (!outlier) return reason;
+  const evidence = reason.includes(outlier.evidence)
+    ? reason
+    : `${reason}; ${outlier.cause}: ${outlier.evidence}`;
+  return trafficPercent === null
+    ? evidence
+    : `${evidence}; gets ${formatNumber(trafficPercent, 1)} % of the traffic`;
 }
 
 /** The operator's weight, and the share of it that the agent leaves to a slow or failing instance. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { requestsOf } from '../../test/harness/requests.ts';
 import type { TrafficDelta } from './state.ts';
 import { BUCKET_MS, createTrafficWindow } from './traffic-window.ts';
 
@@ -22,15 +23,34 @@ const sketchOf = (ms: number, times: number) => {
   return sketch;
 };
 
-test('traffic of an instance counts for its service and for the site', () => {
+test('requests count for their service and the site, attempts for their instance', () => {
   const window = createTrafficWindow();
+  window.addRequests(requestsOf(START, 7, 1, { retries: 3, hedges: 2, limited: 1, ms: 20 }));
   window.addTraffic(delta(START, 3, { latency: sketchOf(10, 3) }));
-  window.addTraffic(delta(START, 4, { instance: 'gs-2', failure: 1, latency: sketchOf(20, 5) }));
+  window.addTraffic(delta(START, 4, { instance: 'gs-2', failure: 4, latency: sketchOf(20, 5) }));
   const { totals } = window.read(START, 60_000);
-  expect(totals.get('gs/gs-1')).toMatchObject({ success: 3, failure: 0 });
+  expect(totals.get('gs/gs-1')).toMatchObject({ success: 3, failure: 0, latency: { count: 3 } });
+  expect(totals.get('gs/gs-2')).toMatchObject({ success: 4, failure: 4, latency: { count: 5 } });
   for (const key of ['gs/', '/']) {
-    expect(totals.get(key)).toMatchObject({ success: 7, failure: 1, latency: { count: 8 } });
+    expect(totals.get(key)).toMatchObject({
+      success: 7,
+      failure: 1,
+      latency: { count: 8 },
+      attempts: 11,
+      retries: 3,
+      hedges: 2,
+      limited: 1,
+    });
   }
+});
+
+test('requests that another agent received are shown, but handed to no accumulator', () => {
+  const window = createTrafficWindow();
+  const accumulator = window.accumulate();
+  window.addRequests(requestsOf(START, 5), true);
+  window.addRequests(requestsOf(START, 2));
+  expect(window.read(START, 60_000).totals.get('gs/')?.success).toBe(7);
+  expect(accumulator.takeAll()[0]?.totals.get('gs/')?.success).toBe(2);
 });
 
 test('a delta keeps its own sketch', () => {
@@ -48,7 +68,7 @@ test('old buckets are dropped after five minutes, or later when more are wanted'
   ] as const) {
     const window = createTrafficWindow(() => retention);
     for (let index = 0; index < 1_000; index++) window.addTraffic(delta(START + index * BUCKET_MS, 1));
-    const found = window.buckets('gs/', START + 1_000 * BUCKET_MS, 1_000).filter(Boolean).length;
+    const found = window.buckets('gs/gs-1', START + 1_000 * BUCKET_MS, 1_000).filter(Boolean).length;
     expect(found).toBeGreaterThanOrEqual(kept);
     expect(found).toBeLessThan(kept + 5);
   }
@@ -58,7 +78,7 @@ test('buckets that are empty or still filling are undefined', () => {
   const window = createTrafficWindow();
   window.addTraffic(delta(START, 1));
   window.addTraffic(delta(START + 2 * BUCKET_MS, 3));
-  const counts = (end: number) => window.buckets('gs/', end, 3).map((bucket) => bucket?.success);
+  const counts = (end: number) => window.buckets('gs/gs-1', end, 3).map((bucket) => bucket?.success);
   expect(counts(START + 3 * BUCKET_MS)).toEqual([1, undefined, 3]);
   expect(counts(START + 3 * BUCKET_MS - 1)).toEqual([undefined, 1, undefined]);
 });
@@ -67,14 +87,16 @@ test('a late entry goes into its own bucket', () => {
   const window = createTrafficWindow();
   window.addTraffic(delta(START + BUCKET_MS, 1));
   window.addTraffic(delta(START, 2));
-  expect(window.buckets('gs/', START + 2 * BUCKET_MS, 2).map((bucket) => bucket?.success)).toEqual([2, 1]);
+  expect(window.buckets('gs/gs-1', START + 2 * BUCKET_MS, 2).map((bucket) => bucket?.success)).toEqual([
+    2, 1,
+  ]);
 });
 
 test('after the clock was set back, nothing from the future counts', () => {
   const window = createTrafficWindow();
   window.addTraffic(delta(START + HOUR, 5));
   window.addTraffic(delta(START, 3));
-  expect(window.read(START + HOUR, HOUR).totals.get('/')).toMatchObject({ success: 3 });
+  expect(window.read(START + HOUR, HOUR).totals.get('gs/gs-1')).toMatchObject({ success: 3 });
 });
 
 test('an accumulator hands out each entry once, by period', () => {

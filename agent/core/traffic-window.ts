@@ -1,13 +1,23 @@
 import { mergeOptionalSketch, type Sketch } from '../../shared/sketch.ts';
 import type { HostLoad } from './host-load.ts';
+import { type RequestDelta, requestsIn } from './requests.ts';
 import { type Instance, instanceKey, type TrafficDelta } from './state.ts';
 
-/** Totals of one instance, one service (`instance` is '') or the whole site (both are ''). */
+/**
+ * Totals of one instance, one service (`instance` is '') or the whole site (both are ''). `success`, `failure` and
+ * `latency` (milliseconds) of an instance are those of its attempts; those of a service and the site are requests as
+ * their clients saw them.
+ */
 export interface TrafficTotals {
   success: number;
   failure: number;
-  /** Milliseconds. HAProxy times what passes through it, the edge times what bypasses it: each request counts once. */
   latency: Sketch | null;
+  /** Attempts of the instance, or of all instances together. */
+  attempts: number;
+  /** Of a service or the site. */
+  retries: number;
+  hedges: number;
+  limited: number;
   /** Availability samples, and how many of them found it able to take traffic. */
   samples: number;
   upSamples: number;
@@ -23,7 +33,6 @@ export interface HostTotals {
   memorySum: number;
 }
 
-/** Instances only: services and the site have samples here, but their traffic is the sum of their instances'. */
 export interface TrafficPeriod {
   /** Epoch milliseconds; 0 when the accumulator has one endless period. */
   start: number;
@@ -44,7 +53,13 @@ export interface TrafficAccumulator {
  * `service/instance`, `service/` and `/`. Memory depends on the number of instances, not on the traffic.
  */
 export interface TrafficWindow {
+  /** Attempts of an instance. */
   addTraffic(delta: TrafficDelta): void;
+  /**
+   * Requests of a service. `elsewhere`: another agent of the site received them and hands them to its own accumulators,
+   * so here they are only shown.
+   */
+  addRequests(delta: RequestDelta, elsewhere?: boolean): void;
   /** Takes one availability sample of every instance, every service and the site. */
   addSample(instances: Iterable<Instance>, at: number): void;
   addHostLoad(load: HostLoad, at: number): void;
@@ -64,14 +79,18 @@ interface TrafficBucket {
 
 export const BUCKET_MS = 5_000;
 /** What the dashboard draws; the monitor may need more. */
-const MIN_RETENTION_MS = 310_000;
+export const MIN_RETENTION_MS = 310_000;
 /** Entries may arrive this late. A step further back than this means that the clock was set back. */
-const MAX_LATENESS_MS = 15_000;
+export const MAX_LATENESS_MS = 15_000;
 
 export const emptyTotals = (): TrafficTotals => ({
   success: 0,
   failure: 0,
   latency: null,
+  attempts: 0,
+  retries: 0,
+  hedges: 0,
+  limited: 0,
   samples: 0,
   upSamples: 0,
   concurrencySum: 0,
@@ -104,10 +123,22 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
     addTraffic(delta) {
       const { totals } = bucketAt(delta.at);
       const key = instanceKey(delta.service, delta.instance);
-      for (const each of [key, instanceKey(delta.service, ''), instanceKey('', '')]) {
-        addDelta(totalsOf(totals, each), delta);
+      const attempts = delta.success + delta.failure;
+      addOutcomes(totalsOf(totals, key), delta);
+      const keys = [key, instanceKey(delta.service, ''), instanceKey('', '')];
+      for (const each of keys) totalsOf(totals, each).attempts += attempts;
+      for (const { totals: period } of accumulators) {
+        addOutcomes(period(key, delta.at), delta);
+        for (const each of keys) period(each, delta.at).attempts += attempts;
       }
-      for (const accumulator of accumulators) addDelta(accumulator.totals(key, delta.at), delta);
+    },
+    addRequests(delta, elsewhere = false) {
+      const { totals } = bucketAt(delta.at);
+      for (const key of [instanceKey(delta.service, ''), instanceKey('', '')]) {
+        addRequestDelta(totalsOf(totals, key), delta);
+        if (elsewhere) continue;
+        for (const accumulator of accumulators) addRequestDelta(accumulator.totals(key, delta.at), delta);
+      }
     },
     addSample(instances, at) {
       const { totals } = bucketAt(at);
@@ -182,16 +213,30 @@ function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
   return created;
 }
 
-function addDelta(totals: TrafficTotals, { success, failure, latency }: TrafficDelta): void {
+function addOutcomes(totals: TrafficTotals, { success, failure, latency }: TrafficDelta): void {
   totals.success += success;
   totals.failure += failure;
   totals.latency = mergeOptionalSketch(totals.latency, latency);
 }
 
-function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
+function addRequestDelta(totals: TrafficTotals, delta: RequestDelta): void {
+  const failed = delta.statuses['5xx'];
+  totals.success += requestsIn(delta) - failed;
+  totals.failure += failed;
+  totals.retries += delta.retries;
+  totals.hedges += delta.hedges;
+  totals.limited += delta.limited;
+  totals.latency = mergeOptionalSketch(totals.latency, delta.latency);
+}
+
+export function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
   into.success += other.success;
   into.failure += other.failure;
   into.latency = mergeOptionalSketch(into.latency, other.latency);
+  into.attempts += other.attempts;
+  into.retries += other.retries;
+  into.hedges += other.hedges;
+  into.limited += other.limited;
   into.samples += other.samples;
   into.upSamples += other.upSamples;
   into.concurrencySum += other.concurrencySum;

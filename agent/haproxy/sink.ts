@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../shared/config/config.ts';
 import { errorMessage } from '../../shared/error-message.ts';
+import type { RequestDelta } from '../core/requests.ts';
 import type { Sink, SinkStatus, Update } from '../core/sink.ts';
 import type { TrafficDelta } from '../core/state.ts';
 import type { Log } from '../lib/log.ts';
@@ -20,8 +21,10 @@ export interface HaproxySinkOptions {
   secrets: HaproxySecrets;
   production?: boolean;
   log: Log;
-  /** Requests that HAProxy counted since the last call. Latencies from its log come as separate deltas. */
+  /** Attempts that HAProxy counted since the last call. Latencies from its log come as separate deltas. */
   onTraffic(deltas: TrafficDelta[]): void;
+  /** Requests of clients that do not use the edge, since the last call. */
+  onRequests(deltas: RequestDelta[]): void;
   /** HAProxy could not connect to this instance: probe it now. */
   onConnectFailure(service: string, instance: string): void;
   now?: () => number;
@@ -59,6 +62,8 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     onRound(problems) {
       const latencies = logListener?.takeLatencies(now()) ?? [];
       if (latencies.length > 0) options.onTraffic(latencies);
+      const requests = logListener?.takeRequests(now()) ?? [];
+      if (requests.length > 0) options.onRequests(requests);
       status.report(problems);
     },
     now,

@@ -1,7 +1,10 @@
 import type { TrafficPeriod, TrafficTotals, TrafficWindow } from '../core/traffic-window.ts';
 import type { HistoryRecord } from './records.ts';
 
-/** Turns the traffic window into rows of `latency_minutes`: request latencies and availability samples per minute. */
+/**
+ * Turns the traffic window into rows per minute: `latency_minutes` has the availability samples of services and instances
+ * and the latencies of attempts, `request_minutes` the requests of services as clients saw them.
+ */
 interface MinuteAggregator {
   /** Rows of the minutes that ended by `now`. */
   takeEnded(now: number): HistoryRecord[];
@@ -11,33 +14,71 @@ interface MinuteAggregator {
 
 const MINUTE_MS = 60_000;
 
-export function createMinuteAggregator(window: TrafficWindow): MinuteAggregator {
+export function createMinuteAggregator(window: TrafficWindow, site: string): MinuteAggregator {
   const accumulator = window.accumulate(MINUTE_MS);
+  const toRecords = ({ start, totals }: TrafficPeriod): HistoryRecord[] =>
+    [...totals]
+      .filter(([key]) => key !== '/')
+      .flatMap(([key, minute]) => {
+        const slash = key.indexOf('/');
+        const id = { service: key.slice(0, slash), instance: key.slice(slash + 1), timestamp: start / 1000 };
+        return [...latencyRecords(id, minute), ...requestRecords(site, id, minute)];
+      });
   return {
     takeEnded: (now) => accumulator.takeEnded(now).flatMap(toRecords),
     takeAll: () => accumulator.takeAll().flatMap(toRecords),
   };
 }
 
-function toRecords({ start, totals }: TrafficPeriod): HistoryRecord[] {
-  return [...totals]
-    .filter(([key, { samples, latency }]) => key !== '/' && (samples > 0 || latency !== null))
-    .map(([key, minute]) => toRecord(key, minute, start / 1000));
+/** `instance` '' is the service as a whole. */
+interface MinuteId {
+  service: string;
+  instance: string;
+  timestamp: number;
 }
 
-/** `instance_id` '' is the service as a whole. */
-function toRecord(key: string, minute: TrafficTotals, timestamp: number): HistoryRecord {
-  const slash = key.indexOf('/');
-  return {
-    table: 'latency_minutes',
-    row: {
-      service_type: key.slice(0, slash),
-      instance_id: key.slice(slash + 1),
-      timestamp,
-      samples: minute.samples,
-      up_samples: minute.upSamples,
-      queued_max: minute.queuedMax,
-      latency: minute.latency,
-    },
+function latencyRecords({ service, instance, timestamp }: MinuteId, minute: TrafficTotals): HistoryRecord[] {
+  // The latency of a service is in its requests.
+  const latency = instance === '' ? null : minute.latency;
+  if (minute.samples === 0 && latency === null) return [];
+  const row = {
+    service_type: service,
+    instance_id: instance,
+    timestamp,
+    samples: minute.samples,
+    up_samples: minute.upSamples,
+    queued_max: minute.queuedMax,
+    latency,
   };
+  return [{ table: 'latency_minutes', row }];
 }
+
+function requestRecords(
+  site: string,
+  { service, instance, timestamp }: MinuteId,
+  minute: TrafficTotals,
+): HistoryRecord[] {
+  const requests = minute.success + minute.failure;
+  if (instance !== '' || requests + minute.attempts + minute.retries === 0) return [];
+  const row = {
+    site,
+    service_type: service,
+    timestamp,
+    requests,
+    failed: minute.failure,
+    attempts: minute.attempts,
+    retries: minute.retries,
+    hedges: minute.hedges,
+    limited: minute.limited,
+    latency: minute.latency,
+  };
+  return [{ table: 'request_minutes', row }];
+}
+
+/** Rows that an agent writes whether or not it leads: each request reaches one agent, but all see the attempts. */
+export const requestsOnly = (records: readonly HistoryRecord[]): HistoryRecord[] =>
+  records.flatMap(({ table, row }) =>
+    table === 'request_minutes' && Number(row.requests) + Number(row.retries) > 0
+      ? [{ table, row: { ...row, attempts: 0 } }]
+      : [],
+  );

@@ -30,7 +30,15 @@ export async function openHistoryStore(options: {
   const url = env.databaseUrl ?? embedded?.url ?? '';
   const removeSavedUrl = embedded ? saveEmbeddedUrl(stateDir, url) : () => {};
   const database = openDatabase(url, config.postgres.pool);
-  const sink = await createHistorySink({ database, migrateUrl: url, stateDir, window, log, isLeader });
+  const sink = await createHistorySink({
+    database,
+    migrateUrl: url,
+    stateDir,
+    site: config.site.id,
+    window,
+    log,
+    isLeader,
+  });
   return {
     sink,
     database,

@@ -12,6 +12,7 @@ export type HistoryTable =
   | 'breaker_events'
   | 'state_events'
   | 'latency_minutes'
+  | 'request_minutes'
   | 'alerts'
   | 'alert_acks'
   | 'audit_log';

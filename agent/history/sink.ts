@@ -4,7 +4,7 @@ import { metricsColumns } from '../core/metrics-rows.ts';
 import type { Sink } from '../core/sink.ts';
 import { instanceKey } from '../core/state.ts';
 import { createTrafficWindow, type TrafficWindow } from '../core/traffic-window.ts';
-import { createMinuteAggregator } from './minutes.ts';
+import { createMinuteAggregator, requestsOnly } from './minutes.ts';
 import { changeRecords, type HistoryRecord } from './records.ts';
 import { openSpool, type Spool } from './spool.ts';
 import type { Database } from './sql/database.ts';
@@ -18,9 +18,11 @@ interface HistorySinkOptions {
   /** The spool is in `<stateDir>/spool`. */
   stateDir: string;
   log: Logger;
-  /** Source of `latency_minutes`. */
+  /** The site in `request_minutes`. */
+  site?: string;
+  /** Source of `latency_minutes` and `request_minutes`. */
   window?: TrafficWindow;
-  /** Only the leader writes history. */
+  /** Only the leader writes history, except for requests: each reaches only one agent of the site. */
   isLeader?: () => boolean;
   flushMs?: number;
 }
@@ -35,7 +37,7 @@ export interface HistorySink extends Sink {
 /** Writes metrics and changes to Postgres. The caller closes the database after the sink. */
 export async function createHistorySink(options: HistorySinkOptions): Promise<HistorySink> {
   const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
-  const { window = createTrafficWindow() } = options;
+  const { window = createTrafficWindow(), site = 'main' } = options;
   const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
   const prepare = migrateUrl
     ? async () => {
@@ -49,7 +51,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     flushMs,
     ...(prepare && { prepareSchema: prepare }),
   });
-  const minutes = createMinuteAggregator(window);
+  const minutes = createMinuteAggregator(window, site);
   // Replay what an earlier run left in the spool.
   if (spool.size().rows > 0) writer.write([]);
 
@@ -58,11 +60,12 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     writer,
     spoolSize: spool.size,
     accept(update) {
+      const ended = minutes.takeEnded(update.at);
       if (!isLeader()) {
-        minutes.takeAll();
+        const own = requestsOnly(ended);
+        if (own.length > 0) writer.write(own);
         return;
       }
-      const ended = minutes.takeEnded(update.at);
       const changes = update.changes.flatMap((change) =>
         changeRecords(change, update.instances.get(instanceKey(change.service, change.instance))),
       );
@@ -74,7 +77,8 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     },
     status: () => writer.status(),
     async close(timeoutMs) {
-      const last = minutes.takeAll();
+      const all = minutes.takeAll();
+      const last = isLeader() ? all : requestsOnly(all);
       if (last.length > 0) writer.write(last);
       await writer.close(timeoutMs);
     },

@@ -21,6 +21,8 @@ export interface ExplainInput {
   config: Config;
   instances: Iterable<Instance>;
   pins: SnapshotPins;
+  /** The measured shares of the traffic, in percent, of instances of a service. */
+  measuredShares?(service: string, instances: readonly string[]): (number | null)[];
 }
 
 const NO_SERVICE = {
@@ -60,6 +62,8 @@ export function explain(query: ExplainQuery, input: ExplainInput, now: number): 
 
   const pool = service.sites[0]?.pool(now);
   const shares = sharesOf(pool?.levels ?? []);
+  const ids = service.candidates.map(({ id }) => id);
+  const measured = input.measuredShares?.(service.id, ids) ?? [];
   const { candidate: chosen, why } =
     deniedByAccessRule(query, service) ??
     placeSession(query.session, service, view.pins, now) ??
@@ -71,7 +75,7 @@ export function explain(query: ExplainQuery, input: ExplainInput, now: number): 
     panic: pool?.panic ?? false,
     chosen: chosen?.id ?? null,
     why,
-    candidates: service.candidates.map((candidate) => ({
+    candidates: service.candidates.map((candidate, index) => ({
       id: candidate.id,
       state: candidate.state,
       reason: candidate.reason,
@@ -79,6 +83,7 @@ export function explain(query: ExplainQuery, input: ExplainInput, now: number): 
       share: candidate.share,
       priority: candidate.priority,
       sharePercent: Math.round((shares.get(candidate) ?? 0) * 1000) / 10,
+      measuredPercent: measured[index] ?? null,
       chosen: candidate === chosen,
     })),
     limits: service.policy.rateLimits

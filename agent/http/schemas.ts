@@ -93,13 +93,13 @@ export const changeSchema = z
   })
   .meta({ id: 'Change' });
 
-const perSecond = z.number().meta({ description: 'requests per second, last ten seconds' });
-const errorPercent = z.number().nullable().meta({ description: 'last minute; null: no requests' });
+const perSecond = z.number().meta({ description: 'over ten seconds' });
+const errorPercent = z.number().nullable().meta({ description: 'last minute; null: none' });
 const quantileMs = z.number().nullable().meta({ description: 'milliseconds, last minute; null: no sample' });
 
 const ratesSchema = z
   .object({ perSecond, errorPercent, p50: quantileMs, p95: quantileMs, p99: quantileMs })
-  .meta({ id: 'TrafficRates' });
+  .meta({ id: 'TrafficRates', description: 'of an instance: its attempts' });
 
 const trafficSchema = ratesSchema
   .extend({
@@ -110,8 +110,17 @@ const trafficSchema = ratesSchema
         p95: z.array(z.number().nullable()),
       })
       .meta({ description: 'last five minutes in steps of five seconds, oldest first' }),
+    requests: count,
+    failed: count.meta({ description: '5xx, or no complete response' }),
+    attempts: count.meta({ description: 'to all instances together' }),
+    retries: count.meta({ description: 'attempts made because the one before failed' }),
+    hedges: count.meta({ description: 'copies of late attempts' }),
+    limited: count.meta({ description: 'requests rejected with 429 by a rate limit' }),
   })
-  .meta({ id: 'Traffic' });
+  .meta({
+    id: 'Traffic',
+    description: 'requests as clients saw them, each counted once; counts are those of the last minute',
+  });
 
 const gauges = { inflight: count, queued: count };
 
@@ -137,7 +146,13 @@ const instanceStatusSchema = instanceSchema
     queued: true,
     expiresAt: true,
   })
-  .extend({ traffic: ratesSchema })
+  .extend({
+    traffic: ratesSchema,
+    trafficPercent: z
+      .number()
+      .nullable()
+      .meta({ description: "measured share of the service's attempts, last minute; null: none" }),
+  })
   .meta({ id: 'InstanceStatus' });
 
 const serviceStatusSchema = z
@@ -275,6 +290,10 @@ export const explanationSchema = z
         sharePercent: z
           .number()
           .meta({ description: 'share of new traffic if all were equally fast and idle' }),
+        measuredPercent: z
+          .number()
+          .nullable()
+          .meta({ description: "measured share of the service's attempts, last minute; null: none" }),
         chosen: z.boolean(),
       }),
     ),

@@ -25,6 +25,7 @@ export function createMetricSet() {
   return {
     registry,
     ...guideMetrics(factory),
+    ...requestMetrics(factory),
     ...instanceMetrics(factory),
     ...agentMetrics(factory),
     ...edgeMetrics(factory),
@@ -36,10 +37,11 @@ export type MetricSet = ReturnType<typeof createMetricSet>;
 /** The names that the original guide's dashboards use. */
 function guideMetrics({ counter, gauge }: MetricFactory) {
   return {
-    requests: counter('acgs_load_balancer_requests_total', 'Requests answered, by instance and outcome.', [
-      ...INSTANCE,
-      'status',
-    ]),
+    requests: counter(
+      'acgs_load_balancer_requests_total',
+      'Attempts answered, by instance and outcome. A request may need several attempts.',
+      [...INSTANCE, 'status'],
+    ),
     failovers: counter(
       'acgs_failover_events_total',
       'Requests the edge moved to another instance (kind request) and instances that stopped serving (kind instance).',
@@ -53,8 +55,40 @@ function guideMetrics({ counter, gauge }: MetricFactory) {
     health: gauge('acgs_backend_server_health', 'Active probes: 1 healthy, 0 not.', INSTANCE),
     responseTime: createSketchHistogram(
       'acgs_load_balancer_response_time_seconds',
-      'Response time by instance, measured by HAProxy or, for direct requests, by the edge.',
+      'Response time of attempts by instance, measured by HAProxy or, for direct attempts, by the edge.',
       LATENCY,
+    ),
+  };
+}
+
+/** Requests as clients saw them, each counted once. */
+function requestMetrics({ counter }: MetricFactory) {
+  const request = ['service', 'source'] as const;
+  return {
+    clientRequests: counter(
+      'acgs_requests_total',
+      'Requests by the status that the client got. source: edge, or gateway for clients that do not use the edge.',
+      [...request, 'code'],
+    ),
+    clientDuration: createSketchHistogram(
+      'acgs_request_duration_seconds',
+      'Time until the client got the response headers. Rejected requests are left out.',
+      LATENCY,
+    ),
+    requestRetries: counter(
+      'acgs_request_retries_total',
+      'Attempts made because the one before failed.',
+      request,
+    ),
+    requestHedges: counter(
+      'acgs_request_hedges_total',
+      'Copies of late attempts, sent to another instance.',
+      request,
+    ),
+    requestsLimited: counter(
+      'acgs_requests_limited_total',
+      'Requests rejected with 429 by a rate limit.',
+      request,
     ),
   };
 }

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics } from 'prom-client';
 import type { EdgeReport } from '../../shared/edge-report.ts';
+import { type RequestDelta, STATUS_CLASSES } from '../core/requests.ts';
 import type { SinkStatus, Update } from '../core/sink.ts';
 import type { Change, Instance, ProbeResult } from '../core/state.ts';
 import type { TrafficTotals, TrafficWindow } from '../core/traffic-window.ts';
@@ -21,6 +22,8 @@ export interface MetricsStatus {
 export interface Metrics {
   readonly contentType: string;
   accept(update: Update): void;
+  /** Requests that this agent received. Those of another agent are in its metrics. */
+  requests(delta: RequestDelta): void;
   probe(result: ProbeResult): void;
   edgeReport(report: EdgeReport): void;
   /** A listener of the loop threw. */
@@ -32,17 +35,21 @@ export interface Metrics {
 export interface MetricsOptions {
   version: string;
   site: string;
+  /** Their counters start at zero. */
+  services?: readonly string[];
   window: TrafficWindow;
   now?: () => number;
 }
 
-export function createMetrics({ version, site, window, now = Date.now }: MetricsOptions): Metrics {
+export function createMetrics(options: MetricsOptions): Metrics {
+  const { version, site, services = [], window, now = Date.now } = options;
   const set = createMetricSet();
   collectDefaultMetrics({ register: set.registry });
   // promtool rejects gauges that end in `_total`. The same numbers are exported by type.
   for (const kind of ['handles', 'requests', 'resources'])
     set.registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   set.info.set({ version, site }, 1);
+  for (const service of services) startRequestCounters(set, service);
   const sinceLastUpdate = window.accumulate();
   let known = new Set<string>();
   let edgeAges: { at: number; ageMs: number }[] = [];
@@ -51,8 +58,8 @@ export function createMetrics({ version, site, window, now = Date.now }: Metrics
     accept(update) {
       known = removeGone(set, known, update.instances);
       for (const instance of update.instances.values()) showInstance(set, instance);
-      const traffic = sinceLastUpdate.takeAll().flatMap(({ totals }) => [...totals]);
-      for (const [key, totals] of traffic) addTraffic(set, update.instances.get(key), totals);
+      const attempts = sinceLastUpdate.takeAll().flatMap(({ totals }) => [...totals]);
+      for (const [key, totals] of attempts) addAttempts(set, update.instances.get(key), totals);
       const host = update.metrics?.[0];
       if (host) {
         set.cpu.set(host.cpuUsage);
@@ -60,6 +67,7 @@ export function createMetrics({ version, site, window, now = Date.now }: Metrics
       }
       for (const change of update.changes) countChange(set, change);
     },
+    requests: (delta) => addRequests(set, delta),
     probe({ service, instance, ok, latencyMs }) {
       set.probes.inc({ service, instance, result: ok ? 'ok' : 'failed' });
       set.probeDuration.observe({ service }, latencyMs / 1000);
@@ -74,8 +82,8 @@ export function createMetrics({ version, site, window, now = Date.now }: Metrics
       showStatus(set, status);
       const recent = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS);
       set.edgeSnapshotAge.set(Math.max(0, ...recent.map(({ ageMs }) => ageMs)) / 1000);
-      const own = [set.responseTime, set.probeDuration, set.edgeDuration].map((histogram) =>
-        histogram.text(),
+      const own = [set.responseTime, set.clientDuration, set.probeDuration, set.edgeDuration].map(
+        (histogram) => histogram.text(),
       );
       return [await set.registry.metrics(), ...own].join('\n');
     },
@@ -113,12 +121,30 @@ function showInstance(set: MetricSet, instance: Instance): void {
   for (const status of ['success', 'failure']) set.requests.inc({ ...labels, status }, 0);
 }
 
-function addTraffic(set: MetricSet, instance: Instance | undefined, totals: TrafficTotals): void {
+function addAttempts(set: MetricSet, instance: Instance | undefined, totals: TrafficTotals): void {
   if (!instance) return;
   const labels = { service: instance.service, instance: instance.id };
   set.requests.inc({ ...labels, status: 'success' }, totals.success);
   set.requests.inc({ ...labels, status: 'failure' }, totals.failure);
   if (totals.latency) set.responseTime.add(labels, totals.latency);
+}
+
+/** A counter that appears with its first failure has no rate for that failure. */
+function startRequestCounters(set: MetricSet, service: string): void {
+  for (const source of ['edge', 'gateway']) {
+    for (const code of STATUS_CLASSES) set.clientRequests.inc({ service, source, code }, 0);
+    for (const one of [set.requestRetries, set.requestHedges, set.requestsLimited])
+      one.inc({ service, source }, 0);
+  }
+}
+
+function addRequests(set: MetricSet, delta: RequestDelta): void {
+  const { service, source } = delta;
+  for (const code of STATUS_CLASSES) set.clientRequests.inc({ service, source, code }, delta.statuses[code]);
+  set.requestRetries.inc({ service, source }, delta.retries);
+  set.requestHedges.inc({ service, source }, delta.hedges);
+  set.requestsLimited.inc({ service, source }, delta.limited);
+  if (delta.latency.count > 0) set.clientDuration.add({ service, source }, delta.latency);
 }
 
 function countChange(set: MetricSet, { service, kind, from, to }: Change): void {

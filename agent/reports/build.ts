@@ -1,3 +1,4 @@
+import { mergeOptionalSketch, type Sketch } from '../../shared/sketch.ts';
 import { addRollup, emptyRollup, type Rollup } from '../history/rollups/rollup.ts';
 import { DAY_SECONDS, HOUR_SECONDS } from '../history/rollups/run.ts';
 import { toFigures, toPoint } from './figures.ts';
@@ -39,7 +40,7 @@ type SeriesOf = (rollups: readonly Rollup[]) => ReportPoint[];
 
 export function buildReport(input: ReportInput): Report {
   const { site, from, to, generatedAt, bucket, targets } = input;
-  const rollups = withClientLatency(input.rollups);
+  const rollups = withClientFigures(input.rollups);
   const starts = bucketStarts(from, to, bucket);
   const seriesOf: SeriesOf = (own) => {
     const byBucket = grouped(own, ({ start }) => String(bucketOf(start, from, bucket)));
@@ -128,19 +129,25 @@ const openingsPerBucket = ({ breakers, to }: ReportInput, starts: readonly numbe
   }));
 
 /**
- * The latency of a service is that of its clients, where it was recorded for at least half as many requests as its
- * instances answered. Elsewhere it is the latency of its instances.
+ * The figures of a service are those of its clients where they were recorded. Elsewhere they are the sums of its
+ * instances, and its latency is theirs.
  */
-function withClientLatency(rollups: readonly Rollup[]): Rollup[] {
-  const inner = grouped(
+function withClientFigures(rollups: readonly Rollup[]): Rollup[] {
+  const inner = Map.groupBy(
     rollups.filter(({ instance }) => instance !== ''),
     ({ start, service }) => `${start}/${service}`,
   );
+  const latencyOfInstances = ({ start, service }: Rollup) =>
+    (inner.get(`${start}/${service}`) ?? []).reduce<Sketch | null>(
+      (sum, { latency }) => mergeOptionalSketch(sum, latency),
+      null,
+    );
   return rollups.map((rollup) => {
+    const { client } = rollup;
     if (rollup.instance !== '') return rollup;
-    const own = rollup.latency?.count ?? 0;
-    const theirs = inner.get(`${rollup.start}/${rollup.service}`)?.latency ?? null;
-    return theirs && own < theirs.count / 2 ? { ...rollup, latency: theirs } : rollup;
+    if (!client) return { ...rollup, latency: latencyOfInstances(rollup) ?? rollup.latency };
+    const { requests, failed: failures, latency } = client;
+    return { ...rollup, requests, failures, latency };
   });
 }
 
@@ -209,10 +216,16 @@ function notesOf(
       `Latency of ${names(means)}: percentiles of ten-second means, because single requests were not recorded; true percentiles are higher.`,
     );
   }
-  const counted = services.filter(({ availability }) => availability?.basis === 'requests');
+  const timed = services.filter(({ availability }) => availability?.basis === 'time');
+  if (timed.length > 0) {
+    notes.push(
+      `Availability of ${names(timed)}: share of time in which an instance could serve, because requests were not recorded.`,
+    );
+  }
+  const counted = services.filter(({ availability }) => availability?.basis === 'attempts');
   if (counted.length > 0) {
     notes.push(
-      `Availability of ${names(counted)}: share of successful requests, because uptime was not sampled.`,
+      `Availability of ${names(counted)}: share of successful attempts, because neither requests nor uptime were recorded.`,
     );
   }
   const least = Math.min(1, ...services.map(({ coverage }) => coverage));

@@ -20,21 +20,24 @@ function read(sketch: Sketch, basis: LatencyFigure['basis']): LatencyFigure {
 }
 
 /**
- * Availability against `target` (a fraction): by time where the rollup has samples, else by requests. Only the
- * `observedSeconds` with samples count; the rest is neither up nor down.
+ * Availability against `target` (a fraction): by requests as clients saw them, where they were recorded; else by time where
+ * the rollup has samples, of which only the `observedSeconds` with samples count; else by attempts.
  */
 export function availability(
   rollup: Rollup,
   observedSeconds: number,
   target: number,
 ): AvailabilityFigure | null {
-  const { samples, upSamples, requests, failures } = rollup;
+  const { samples, upSamples, requests, failures, client } = rollup;
+  if (client && requests > 0) {
+    return budget('requests', 1 - failures / requests, requests * (1 - target), failures);
+  }
   if (samples > 0) {
     const minutes = observedSeconds / 60;
     const down = (1 - upSamples / samples) * minutes;
     return budget('time', upSamples / samples, minutes * (1 - target), down);
   }
-  return requests > 0 ? budget('requests', 1 - failures / requests, requests * (1 - target), failures) : null;
+  return requests > 0 ? budget('attempts', 1 - failures / requests, requests * (1 - target), failures) : null;
 }
 
 function budget(
@@ -70,6 +73,10 @@ export function toFigures(
   return {
     requests: whole.requests,
     failures: whole.failures,
+    attempts: whole.attempts,
+    retries: whole.client?.retries ?? 0,
+    hedges: whole.client?.hedges ?? 0,
+    limited: whole.client?.limited ?? 0,
     errorRate: whole.requests > 0 ? whole.failures / whole.requests : null,
     meanRate: known > 0 ? whole.requests / Math.min(known * HOUR_SECONDS, seconds) : 0,
     peakRate: whole.peakRate,
@@ -82,7 +89,7 @@ export function toFigures(
 
 /** The point of one bucket; `rollup` is undefined when the bucket has no data. */
 export function toPoint(start: number, seconds: number, rollup: Rollup | undefined): ReportPoint {
-  if (!rollup || (rollup.rows === 0 && rollup.samples === 0)) {
+  if (!rollup || (rollup.rows === 0 && rollup.samples === 0 && !rollup.client)) {
     return {
       start,
       gap: true,

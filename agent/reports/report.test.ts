@@ -68,7 +68,28 @@ test('sums the hours and shows a gap as a gap', () => {
   expect(verdict(report)).toBe('The service met every target.');
 });
 
-test('counts the error budget in time where uptime was sampled', () => {
+test('a service shows what its clients saw, an instance its attempts', () => {
+  const latency = emptySketch();
+  addToSketch(latency, 40, 500);
+  const client = { requests: 500, failed: 5, retries: 7, hedges: 3, limited: 20, latency };
+  const service = hour(0, '', { attempts: 490, requests: 490, failures: 12, client });
+  const report = buildReport(input({ rollups: [service, hour(0, 'gs-1')] }));
+  expect(report.services[0]).toMatchObject({
+    requests: 500,
+    failures: 5,
+    errorRate: 0.01,
+    attempts: 490,
+    retries: 7,
+    hedges: 3,
+    limited: 20,
+    latency: { max: 40 },
+    availability: { basis: 'requests', ratio: 0.99, used: 5 },
+  });
+  expect(report.total).toMatchObject({ requests: 500, failures: 5, availability: { basis: 'requests' } });
+  expect(report.instances[0]).toMatchObject({ requests: 100, failures: 1, availability: { basis: 'time' } });
+});
+
+test('counts the error budget in time where uptime was sampled and requests were not', () => {
   const down = [hour(0, '', { upSamples: 90 }), hour(0, 'gs-1')];
   const report = buildReport(input({ rollups: [...input().rollups.slice(2), ...down] }));
   const availability = report.services[0]?.availability;
@@ -79,14 +100,14 @@ test('counts the error budget in time where uptime was sampled', () => {
   expect(verdict(report)).toContain('availability by gs');
 });
 
-test('notes percentiles of means and availability by requests', () => {
+test('notes percentiles of means and availability by attempts', () => {
   const means = emptySketch();
   addToSketch(means, 50, 100);
   const bare = { samples: 0, upSamples: 0, latency: null, means };
   const report = buildReport(input({ rollups: [hour(0, '', bare), hour(0, 'gs-1', bare)] }));
   expect(report.services[0]).toMatchObject({
     latency: { basis: 'means' },
-    availability: { basis: 'requests', used: 1 },
+    availability: { basis: 'attempts', used: 1 },
   });
   expect(report.notes).toHaveLength(3);
 });

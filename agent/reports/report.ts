@@ -31,9 +31,18 @@ export interface ReportTargets {
   errorRate: number;
 }
 
+/**
+ * Of a service and the total, `requests`, `failures`, `errorRate`, `latency` and `availability` are about requests as
+ * clients saw them. Of an instance, and of history without them, they are about attempts.
+ */
 export interface ReportFigures {
   requests: number;
   failures: number;
+  attempts: number;
+  retries: number;
+  hedges: number;
+  /** Requests rejected with 429 by a rate limit. */
+  limited: number;
   /** Null without requests. */
   errorRate: number | null;
   /** Requests per second. */
@@ -56,11 +65,12 @@ export interface LatencyFigure {
 }
 
 /**
- * `basis` `time`: the share of samples in which the service or instance could serve. `requests`: the share of successful
- * requests, for history without samples. `allowed` and `used`: the error budget and its used part, in minutes or requests.
+ * `basis` `requests`: the share of requests that did not fail. `time`: the share of samples in which the service or instance
+ * could serve, for instances and for history without requests. `attempts`: the share of successful attempts, without either. `allowed` and `used`: the error budget and its used part, in minutes,
+ * requests or attempts.
  */
 export interface AvailabilityFigure {
-  basis: 'time' | 'requests';
+  basis: 'requests' | 'time' | 'attempts';
   ratio: number;
   allowed: number;
   used: number;

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { serve } from '@hono/node-server';
 import { OpenAPIHono } from '@hono/zod-openapi';
+import { emptyRequests } from '../../agent/core/requests.ts';
 import type { AdminState, Change, Instance, TrafficDelta } from '../../agent/core/state.ts';
 import { createTrafficWindow } from '../../agent/core/traffic-window.ts';
 import { registerDashboard } from '../../agent/http/dashboard/routes.ts';
@@ -44,7 +45,15 @@ export async function startFakeAgent({ port = 0, history = true, fleet = 0 } = {
   const view = createStatusView({ config: () => config, window });
   const random = seeded(7);
   const tick = (at: number): void => {
-    for (const delta of makeTraffic(instances, at, random)) window.addTraffic(delta);
+    for (const delta of makeTraffic(instances, at, random)) {
+      window.addTraffic(delta);
+      const { service, success, failure, latency } = delta;
+      window.addRequests({
+        ...emptyRequests('gateway', service, at),
+        statuses: { '2xx': success, '3xx': 0, '4xx': 0, '5xx': failure },
+        ...(latency && { latency }),
+      });
+    }
     view.accept({ at, instances, changes: [] });
   };
   if (history) for (let at = now - HISTORY_MS; at < now; at += TICK_MS) tick(at);
@@ -281,6 +290,7 @@ function explain(instances: Map<string, Instance>): RouteExplanation {
       share: 1,
       priority,
       sharePercent: 50,
+      measuredPercent: 49.5,
       chosen: id === 'gs-2',
     })),
   };

@@ -10,6 +10,7 @@ import { createMetrics } from '../../agent/metrics/metrics.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { sampleInstance } from '../harness/instance.ts';
+import { requestsOf } from '../harness/requests.ts';
 
 const START = 1_000_000_000_000;
 const sketchOf = (ms: number, times: number) => {
@@ -42,17 +43,21 @@ const streams = fc.array(
     success: fc.nat(50),
     failure: fc.nat(5),
     timed: fc.nat(20),
+    /** Requests, which need not match the attempts. */
+    answered: fc.nat(50),
+    failed: fc.nat(5),
+    limited: fc.nat(3),
     refresh: fc.boolean(),
   }),
   { maxLength: 60 },
 );
 
-test('monitor, dashboard, metrics, history rows and minutes count the same requests', async () => {
+test('monitor, dashboard, metrics, history rows and minutes count the same requests and the same attempts', async () => {
   const property = fc.asyncProperty(streams, async (stream) => {
     let now = START;
     const window = createTrafficWindow(() => config.monitor.window);
     const sinceLastRows = window.accumulate();
-    const minutes = createMinuteAggregator(window);
+    const minutes = createMinuteAggregator(window, 'main');
     const metrics = createMetrics({ version: '', site: 'main', window });
     const dashboard = createStatusView({ config: () => config, window, now: () => now });
     const rows: ReturnType<typeof metricsRows> = [];
@@ -67,6 +72,7 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
       dashboard.accept(update);
     };
     let [success, failure, timed] = [0, 0, 0];
+    let [answered, failed, limited] = [0, 0, 0];
     for (const entry of stream) {
       now += entry.waitMs;
       const [service = '', instance = ''] = entry.key.split('/');
@@ -82,22 +88,45 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
         slow: 0,
         ...(count > 0 && { latency: sketchOf(20, count) }),
       });
+      const requests = requestsOf(now, entry.answered, entry.failed, {
+        service,
+        limited: entry.limited,
+        ms: 30,
+      });
+      requests.statuses['4xx'] += entry.limited;
+      window.addRequests(requests);
+      metrics.requests(requests);
+      answered += entry.answered + entry.limited;
+      failed += entry.failed;
+      limited += entry.limited;
       [success, failure, timed] = [success + entry.success, failure + entry.failure, timed + count];
       if (entry.refresh) refresh();
     }
     refresh();
     minuteRows.push(...minutes.takeAll());
 
-    const requests = success + failure;
+    const requests = answered + failed;
+    const attempts = success + failure;
+    const latencySamples = requests - limited;
     const summary = summarizeTraffic({ config, window, instances: instances.values(), now, since: START });
-    expect(summary.total).toMatchObject({ requests, latencySamples: timed });
+    expect(summary.total).toMatchObject({ requests, failed, attempts, limited, latencySamples });
     expect(summary.services.reduce((sum, service) => sum + service.requests, 0)).toBe(requests);
 
     expect(rows.reduce((sum, { successCount }) => sum + successCount, 0)).toBe(success);
     expect(rows.reduce((sum, { failureCount }) => sum + failureCount, 0)).toBe(failure);
 
-    const latencies = minuteRows.map(({ row }) => (row.latency as { count: number } | null)?.count ?? 0);
-    expect(latencies.reduce((sum, count) => sum + count, 0)).toBe(timed);
+    const sumRows = (table: string, column: (row: Record<string, unknown>) => unknown) =>
+      minuteRows
+        .filter((one) => one.table === table)
+        .reduce((sum, { row }) => sum + Number(column(row) ?? 0), 0);
+    const latencyCount = ({ latency }: Record<string, unknown>) =>
+      (latency as { count: number } | null)?.count;
+    expect(sumRows('latency_minutes', latencyCount)).toBe(timed);
+    expect(sumRows('request_minutes', latencyCount)).toBe(latencySamples);
+    expect(sumRows('request_minutes', (row) => row.requests)).toBe(requests);
+    expect(sumRows('request_minutes', (row) => row.failed)).toBe(failed);
+    expect(sumRows('request_minutes', (row) => row.limited)).toBe(limited);
+    expect(sumRows('request_minutes', (row) => row.attempts)).toBe(attempts);
 
     const page = await metrics.render({
       ready: true,
@@ -113,6 +142,10 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     expect(counted('acgs_load_balancer_requests_total', 'status="success"')).toBe(success);
     expect(counted('acgs_load_balancer_requests_total', 'status="failure"')).toBe(failure);
     expect(counted('acgs_load_balancer_response_time_seconds_count')).toBe(timed);
+    expect(counted('acgs_requests_total')).toBe(requests);
+    expect(counted('acgs_requests_total', 'code="5xx"')).toBe(failed);
+    expect(counted('acgs_requests_limited_total')).toBe(limited);
+    expect(counted('acgs_request_duration_seconds_count')).toBe(latencySamples);
 
     // The dashboard shows whole buckets, once the counters' lag has passed.
     now += BUCKET_MS + 1_200;
@@ -128,6 +161,7 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     });
     const shown = total.history.perSecond.reduce((sum, rate) => sum + (rate * BUCKET_MS) / 1000, 0);
     expect(Math.round(shown)).toBe(requests);
+    expect(total).toMatchObject({ requests: expect.any(Number), attempts: expect.any(Number) });
   });
   await fc.assert(property, { numRuns: 60 });
 });

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { createEdgeReportReader } from '../../agent/edge/reports.ts';
 import { formatAgentReply } from '../../agent/haproxy/socket/agent-check-server.ts';
 import { parseInfo, parseServersState, parseStat } from '../../agent/haproxy/socket/parse.ts';
-import { parseLogLine } from '../../agent/haproxy/telemetry/log-line.ts';
+import { attemptOf, splitLogLine } from '../../agent/haproxy/telemetry/log-line.ts';
+import { createRequestCounter } from '../../agent/haproxy/telemetry/request-counter.ts';
 import { reportSchema } from '../../agent/http/api/routes/edge-reports.ts';
 import { compileAccess } from '../../shared/access.ts';
 import { decodePins, encodePins } from '../../shared/affinity/pins.ts';
@@ -85,13 +86,19 @@ test('affinity cookie: a forged one is ignored; what was sealed has the document
 });
 
 test("HAProxy's log: null, or an instance and a finite latency", async () => {
+  const requests = createRequestCounter(() => true);
   await fuzz('haproxy-log', (input) => {
-    const line = parseLogLine(input);
+    const fields = splitLogLine(input);
+    if (!fields) return;
+    requests.count(fields);
+    const line = attemptOf(fields);
     if (!line) return;
     expect(line.service).not.toBe('');
     expect(line.instance).not.toBe('');
     expect(Number.isFinite(line.latencyMs) && line.latencyMs >= 0).toBe(true);
   });
+  for (const delta of requests.take(NOW))
+    expectFinite({ ...delta.statuses, retries: delta.retries, ...delta.latency });
 });
 
 test("HAProxy's statistics: counters are finite and never negative", async () => {
@@ -138,10 +145,10 @@ test('edge reports: refused, or evidence with finite numbers about a known servi
     }
     const parsed = reportSchema.safeParse(body);
     if (!parsed.success) return;
-    const read = createEdgeReportReader(() => config);
-    const evidence = read(parsed.data, NOW);
+    const { read } = createEdgeReportReader(() => config);
+    const { evidence = [], requests = [] } = read(parsed.data, NOW) ?? {};
     expect(read(parsed.data, NOW)).toBeNull();
-    for (const delta of evidence ?? []) {
+    for (const delta of [...evidence, ...requests]) {
       expect(delta.service).toBe('web');
       expectFinite(delta);
     }

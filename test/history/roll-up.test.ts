@@ -2,10 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readRequests } from '../../agent/history/requests.ts';
 import { readRollups } from '../../agent/history/rollups/read.ts';
 import { rollUp } from '../../agent/history/rollups/run.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
+import { writeBatch } from '../../agent/history/sql/write-batch.ts';
 import { addToSketch, emptySketch, type Sketch, sketchQuantile } from '../../shared/sketch.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
 
@@ -86,6 +88,51 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect(one).toMatchObject({ samples: 40, upSamples: 35, queuedMax: 3, rows: 101 });
     expect(one?.latency).toEqual(sketch(10, 20, 30, 40));
     expect((await database.query('SELECT 1 FROM latency_minutes')).rowCount).toBe(0);
+  });
+
+  it('sums the requests of a service, whichever agents and sites wrote them, and reads them by site', async () => {
+    const at = START + 2 * HOUR;
+    const write = (site: string, second: number, [requests, failed]: [number, number], ms: number) => {
+      const latency = emptySketch();
+      addToSketch(latency, ms, requests);
+      const row = { site, service_type: 'gs', timestamp: at + second, requests, failed, latency };
+      const counts = { attempts: requests + 2, retries: 2, hedges: 1, limited: 0 };
+      return database.transaction((client) =>
+        writeBatch(client, `${site} ${second}`, [{ table: 'request_minutes', row: { ...row, ...counts } }]),
+      );
+    };
+    await write('main', 0, [90, 9], 10);
+    await write('main', 60, [10, 0], 30);
+    await rollUp(database);
+    await write('far', 60, [100, 1], 500);
+    await rollUp(database);
+    await rollUp(database);
+    const service = (await hour(at)).find(({ instance }) => instance === '');
+    expect(service).toMatchObject({
+      rows: 0,
+      client: {
+        requests: 200,
+        failed: 10,
+        retries: 6,
+        hedges: 3,
+        limited: 0,
+        latency: { count: 200, max: 500 },
+      },
+    });
+    const [day] = await readRollups(database, { from: day0, to: day0 + 86_400, by: 'day' });
+    expect(day?.client).toMatchObject({ requests: 200, failed: 10, latency: { count: 200 } });
+    const requests = await readRequests(database, 'main', { from: at, to: at + HOUR });
+    expect(requests.get('gs')).toMatchObject({
+      success: 91,
+      failure: 9,
+      attempts: 104,
+      retries: 4,
+      hedges: 2,
+    });
+    expect(requests.get('gs')?.latency).toMatchObject({ count: 100, max: 30 });
+    expect((await readRequests(database, 'main', { from: at + 60, to: at + HOUR })).get('gs')?.success).toBe(
+      10,
+    );
   });
 
   it('keeps the counts of an hour whose raw rows are dropped', async () => {

@@ -56,6 +56,7 @@ afterAll(async () => {
 function summary(p95Ms: number): SiteSummary {
   const measures = {
     requests: 100,
+    failed: 0,
     perSecond: 1,
     errorPercent: 0,
     p50Ms: p95Ms,
@@ -63,7 +64,12 @@ function summary(p95Ms: number): SiteSummary {
     p99Ms: p95Ms,
     latencySamples: 100,
     availabilityPercent: 100,
+    servingPercent: 100,
     samples: 100,
+    attempts: 100,
+    retries: 0,
+    hedges: 0,
+    limited: 0,
     concurrency: 1,
     queuedMax: 0,
   };

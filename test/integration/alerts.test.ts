@@ -14,8 +14,8 @@ import { summarizeTraffic } from '../../agent/alerting/summary.ts';
 import { createTrafficWindow } from '../../agent/core/traffic-window.ts';
 import { freePort } from '../../dev/ports.ts';
 import { parseConfig } from '../../shared/config/load.ts';
-import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { eventually } from '../harness/eventually.ts';
+import { requestsOf } from '../harness/requests.ts';
 
 const log = pino({ level: 'silent' });
 const folder = mkdtempSync(join(tmpdir(), 'acgs-alerts-'));
@@ -136,11 +136,7 @@ function open() {
   /** A summary in which every request took `ms`. */
   const slow = (ms: number) => {
     const window = createTrafficWindow();
-    const latency = emptySketch();
-    addToSketch(latency, ms, 100);
-    const about = { kind: 'traffic', source: 'haproxy', service: 'gs', instance: 'gs-1', at: 0 } as const;
-    const delta = { ...about, success: 100, failure: 0, slow: 0, latency };
-    window.addTraffic(delta);
+    window.addRequests(requestsOf(0, 100, 0, { ms }));
     return summarizeTraffic({ config, window, instances: [], now: 2, since: 0 });
   };
   return { alerts, dispatcher, slow };

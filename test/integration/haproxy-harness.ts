@@ -2,6 +2,7 @@ import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll } from 'vitest';
+import type { RequestDelta } from '../../agent/core/requests.ts';
 import { type Instance, instanceKey, type TrafficDelta } from '../../agent/core/state.ts';
 import { configInstances } from '../../agent/haproxy/render/input.ts';
 import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
@@ -133,6 +134,7 @@ haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}
 export interface ReconciledHaproxy {
   sink: HaproxySink;
   traffic: TrafficDelta[];
+  requests: RequestDelta[];
   connectFailures: string[];
   instances: Map<string, Instance>;
   /** Changes some instances (null removes one) and updates the sink. */
@@ -141,12 +143,14 @@ export interface ReconciledHaproxy {
 
 export async function startSink(harness: HaproxyHarness): Promise<ReconciledHaproxy> {
   const traffic: TrafficDelta[] = [];
+  const requests: RequestDelta[] = [];
   const connectFailures: string[] = [];
   const sink = createHaproxySink({
     config: harness.config,
     secrets: harness.secrets,
     log: pino({ level: process.env.HAPROXY_TEST_LOG ?? 'silent' }),
     onTraffic: (deltas) => traffic.push(...deltas),
+    onRequests: (deltas) => requests.push(...deltas),
     onConnectFailure: (service, instance) => connectFailures.push(instanceKey(service, instance)),
   });
   await sink.start();
@@ -166,6 +170,7 @@ export async function startSink(harness: HaproxyHarness): Promise<ReconciledHapr
   const reconciled: ReconciledHaproxy = {
     sink,
     traffic,
+    requests,
     connectFailures,
     instances,
     change(changes) {

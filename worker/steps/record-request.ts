@@ -27,7 +27,7 @@ export function recordRequest(
     moved: first !== undefined && last !== undefined && first !== last && !isSameInstance(first, last),
     ms: edge.now() - incoming.startedAt,
   };
-  edge.counters.countRequest(service.id, outcome);
+  edge.counters.countRequest(service.id, last?.plan.site?.site ?? null, outcome);
   edge.requestLog.log({
     incoming,
     service: service.id,

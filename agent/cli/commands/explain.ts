@@ -62,6 +62,12 @@ export function formatExplanation(path: string, explanation: RouteExplanation, t
     { title: 'CANDIDATE', value: (row) => row.id, shrinkFactor: 0.6, minWidth: 16 },
     { title: 'STATE', value: (row) => row.state, style: (row) => stateStyle(row.state) },
     { title: 'SHARE %', value: (row) => formatNumber(row.sharePercent, 1), align: 'right' },
+    {
+      title: 'GETS %',
+      value: (row) => formatNumber(row.measuredPercent, 1),
+      align: 'right',
+      dropPriority: 4,
+    },
     { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right', dropPriority: 2 },
     { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right', dropPriority: 3 },
     { title: 'WHY', value: (row) => row.reason, shrinkFactor: 1, minWidth: 16 },

@@ -1,5 +1,10 @@
 import { expect, test } from 'vitest';
-import { parseLogLine } from './log-line.ts';
+import { attemptOf, splitLogLine } from './log-line.ts';
+
+const parseLogLine = (text: string) => {
+  const fields = splitLogLine(text);
+  return fields && attemptOf(fields);
+};
 
 const line = (target: string, timers: string, flags = '----', rest = '1/1/0/0/0 0/0 "GET / HTTP/1.1" id') =>
   `10.0.0.1:5555 [24/Nov/2026:16:38:02.689] _gateway ${target} ${timers} 200 180 - - ${flags} ${rest}`;

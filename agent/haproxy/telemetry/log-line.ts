@@ -16,32 +16,72 @@ export interface LogLine {
  */
 export type LogLineEnd = 'answered' | 'connect-failed' | 'queue-timeout' | 'abandoned';
 
+/** The fields of a log line that HAProxy itself wrote. */
+export interface LogFields {
+  /** `backend/server`; the server is `<NOSRV>` when none was selected. */
+  target: string;
+  timers: string;
+  status: number;
+  /** `1` when the edge counts the request. */
+  countedByEdge: boolean;
+  /** The service of the route; empty when the request was rejected before routing. */
+  routed: string;
+  /** The termination state. */
+  flags: string;
+  retries: number;
+  /** From the queues on. The client controls the part after them. */
+  rest: string;
+}
+
+const FIELDS = 11;
+
 /**
- * Parses `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes - - flags counts queues "request" …`, the start
- * of our log-format. Null when no server was selected.
+ * Splits `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes counted service flags ac/fc/bc/sc/rc queues
+ * "request" …`, our log-format. Null for any other line.
  */
-export function parseLogLine(line: string): LogLine | null {
+export function splitLogLine(line: string): LogFields | null {
   // No regular expression or full split: this runs for every request, and the client controls the text after the flags.
   const fields: string[] = [];
   let at = 0;
-  while (fields.length < 10) {
+  while (fields.length < FIELDS) {
     const end = line.indexOf(' ', at);
     if (end < 0) return null;
     fields.push(line.slice(at, end));
     at = end + 1;
   }
-  const [, , , target = '', timers = '', status = '', , , , flags = ''] = fields;
+  const [, , , target = '', timers = '', status = '', , counted, routed = '-', flags = '', counts = ''] =
+    fields;
+  return {
+    target,
+    timers,
+    status: Number(status),
+    countedByEdge: counted === '1',
+    routed: routed === '-' ? '' : routed,
+    flags,
+    retries: retriesOf(counts),
+    rest: line.slice(at),
+  };
+}
+
+/** The last of the counts; `+` marks a retry on another server. */
+function retriesOf(counts: string): number {
+  const retries = Number(counts.slice(counts.lastIndexOf('/') + 1));
+  return Number.isSafeInteger(retries) ? Math.max(0, retries) : 0;
+}
+
+/** What the line says about an instance. Null when no server was selected. */
+export function attemptOf({ target, timers, status, flags, rest }: LogFields): LogLine | null {
   const slash = target.indexOf('/');
   const instance = target.slice(slash + 1);
   if (slash < 1 || instance === '' || instance.startsWith('<')) return null;
   const [, , connect = -1, response = -1, total = -1] = timers.split('/').map(Number);
   if (!Number.isFinite(connect + response + total) || total < 0) return null;
-  const quote = line.indexOf('"', at);
+  const quote = rest.indexOf('"');
   return {
     service: target.slice(0, slash),
     instance,
-    request: quote < 0 ? '' : line.slice(quote + 1),
-    status: Number(status),
+    request: quote < 0 ? '' : rest.slice(quote + 1),
+    status,
     latencyMs: response < 0 ? total : Math.max(0, connect) + response,
     end: endOf(flags, response >= 0),
   };

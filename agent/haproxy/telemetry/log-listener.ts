@@ -1,15 +1,22 @@
 import { createSocket } from 'node:dgram';
 import { addToSketch, emptySketch, type Sketch } from '../../../shared/sketch.ts';
+import type { RequestDelta } from '../../core/requests.ts';
 import { instanceKey, type TrafficDelta } from '../../core/state.ts';
 import { listenError } from '../../lib/listen-error.ts';
 import { connectAddress } from '../socket/address.ts';
 import { createHeldAnswers } from './held-answers.ts';
-import { type LogLine, parseLogLine } from './log-line.ts';
+import { attemptOf, type LogFields, type LogLine, splitLogLine } from './log-line.ts';
+import { createRequestCounter } from './request-counter.ts';
 
-/** Latencies per instance from HAProxy's request log. Request counts come from HAProxy's counters, not from here. */
+/**
+ * From HAProxy's request log: the latencies of attempts per instance, and the requests of clients that do not use the edge.
+ * Counts of attempts come from HAProxy's counters.
+ */
 export interface LogListener {
   /** Latencies since the last call: one delta per instance, with zero successes and failures. */
   takeLatencies(now: number): TrafficDelta[];
+  /** Requests since the last call: one delta per service. */
+  takeRequests(now: number): RequestDelta[];
   close(): void;
 }
 
@@ -22,7 +29,7 @@ export interface LogListenerOptions {
   onConnectFailure(service: string, instance: string): void;
 }
 
-/** Parsing takes about 5 µs a line, so this limit is 5 % of a core. A sample gives the same percentiles. */
+/** Reading latencies takes about 5 µs a line, so this limit is 5 % of a core. A sample gives the same percentiles. */
 const LINES_PER_SLICE = 1_000;
 const SLICE_MS = 100;
 const SWITCHING_PROTOCOLS = 101;
@@ -40,22 +47,27 @@ interface LatencySample {
 }
 
 /**
- * Listens for log lines from this machine. A lost line only makes the sample smaller, so nothing is buffered beyond the
- * kernel's socket buffer. Rejects when the port is taken.
+ * Listens for log lines from this machine. Every line counts as a request; latencies are sampled. Nothing is buffered
+ * beyond the kernel's socket buffer. Rejects when the port is taken.
  */
 export async function startLogListener(options: LogListenerOptions): Promise<LogListener> {
   const { host, port } = connectAddress(options.bind);
   const samples = new Map<string, LatencySample>();
   const withinRate = createRateGuard();
   const heldAnswers = createHeldAnswers();
+  const requests = createRequestCounter((name) => options.slowCall(name) !== undefined);
 
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
   socket.on('message', (message, { address }) => {
-    if (address === host && withinRate()) record(message.toString('latin1', 0, 400));
+    if (address !== host) return;
+    const fields = splitLogLine(message.toString('latin1', 0, 400));
+    if (!fields) return;
+    requests.count(fields);
+    if (withinRate()) record(fields);
   });
 
-  function record(text: string): void {
-    const line = parseLogLine(text);
+  function record(fields: LogFields): void {
+    const line = attemptOf(fields);
     if (!line) return;
     const { service, instance, latencyMs } = line;
     const key = instanceKey(service, instance);
@@ -104,6 +116,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
       samples.clear();
       return deltas;
     },
+    takeRequests: requests.take,
     close: () => socket.close(),
   };
 }

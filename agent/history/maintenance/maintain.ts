@@ -70,6 +70,12 @@ export async function maintain(database: Database, options: MaintainOptions): Pr
       (await database.query(`DELETE FROM ${table} WHERE ${column} < $1 AND ${only}`, [deleteBefore]))
         .rowCount ?? 0;
   }
+  // Like raw rows, which are dropped by whole days: a late row must not replace the roll-up of its hour.
+  const rawFrom = await readRawCompleteFrom(database);
+  const minutes = await database.query('DELETE FROM request_minutes WHERE timestamp < $1', [
+    Math.max(rawFrom, 0),
+  ]);
+  deleted.request_minutes = minutes.rowCount ?? 0;
   const batches = await database.query('DELETE FROM spool_batches WHERE written_at < to_timestamp($1)', [
     now - BATCH_ID_RETENTION_DAYS * DAY_SECONDS,
   ]);
@@ -122,6 +128,7 @@ async function vacuum(database: Database, onProgress: OnProgress): Promise<strin
   const tables = [
     ...Object.keys(EVENT_TABLES),
     'latency_minutes',
+    'request_minutes',
     'dirty_hours',
     'dirty_days',
     'spool_batches',

@@ -116,6 +116,7 @@ export const SCHEMA_TABLES = [
   'load_balancing_metrics',
   'metrics_daily',
   'metrics_hourly',
+  'request_minutes',
   'service_health_history',
   'spool_batches',
   'state_events',

@@ -18,12 +18,19 @@ interface RollupRow {
   memory_max: number | null;
   samples: number;
   up_samples: number;
+  client_requests: number | null;
+  client_failed: number | null;
+  retries: number | null;
+  hedges: number | null;
+  limited: number | null;
+  client_latency?: Sketch | null;
   latency?: Sketch | null;
   means?: Sketch | null;
 }
 
 const COUNTS = `start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate,
-  peak_concurrency, queued_max, cpu_max, memory_max, samples, up_samples`;
+  peak_concurrency, queued_max, cpu_max, memory_max, samples, up_samples,
+  client_requests, client_failed, retries, hedges, limited`;
 
 /**
  * Reads the roll-ups that start in [from, to), in epoch seconds, with `from` rounded down to the hour. `by: 'day'` reads
@@ -34,7 +41,7 @@ export async function readRollups(
   range: { from: number; to: number; by: 'hour' | 'day'; sketches?: boolean },
 ): Promise<Rollup[]> {
   const { from, to, by, sketches = true } = range;
-  const columns = sketches ? `${COUNTS}, latency, means` : COUNTS;
+  const columns = sketches ? `${COUNTS}, latency, means, client_latency` : COUNTS;
   const read = async (table: string, start: number, end: number): Promise<Rollup[]> => {
     if (end <= start) return [];
     const { rows } = await database.query<RollupRow & Record<string, unknown>>(
@@ -61,6 +68,18 @@ const toRollup = (row: RollupRow): Rollup => ({
   rows: row.rows,
   requests: row.requests,
   failures: row.failures,
+  attempts: row.requests,
+  client:
+    row.client_requests === null
+      ? null
+      : {
+          requests: row.client_requests,
+          failed: row.client_failed ?? 0,
+          retries: row.retries ?? 0,
+          hedges: row.hedges ?? 0,
+          limited: row.limited ?? 0,
+          latency: row.client_latency ?? null,
+        },
   responseTimeSum: row.response_time_sum,
   peakRate: row.peak_rate,
   peakConcurrency: row.peak_concurrency,

@@ -8,8 +8,12 @@ export interface Rollup {
   instance: string;
   /** Number of ten-second rows. */
   rows: number;
+  /** As stored: attempts, and the failed ones. Reports replace those of a service by the requests of `client`. */
   requests: number;
   failures: number;
+  attempts: number;
+  /** Of a service: requests as its clients saw them. Null: not recorded. */
+  client: ClientRollup | null;
   /** Sum of response times in seconds, weighted by requests. */
   responseTimeSum: number;
   /** Highest requests per second of a ten-second row; `peakConcurrency`: highest number of open connections. */
@@ -27,6 +31,15 @@ export interface Rollup {
   means: Sketch | null;
 }
 
+export interface ClientRollup {
+  requests: number;
+  failed: number;
+  retries: number;
+  hedges: number;
+  limited: number;
+  latency: Sketch | null;
+}
+
 export function emptyRollup(start: number, service: string, instance: string): Rollup {
   return {
     start,
@@ -35,6 +48,8 @@ export function emptyRollup(start: number, service: string, instance: string): R
     rows: 0,
     requests: 0,
     failures: 0,
+    attempts: 0,
+    client: null,
     responseTimeSum: 0,
     peakRate: 0,
     peakConcurrency: 0,
@@ -53,6 +68,8 @@ export function addRollup(rollup: Rollup, other: Rollup): void {
   rollup.rows += other.rows;
   rollup.requests += other.requests;
   rollup.failures += other.failures;
+  rollup.attempts += other.attempts;
+  rollup.client = addClientRollup(rollup.client, other.client);
   rollup.responseTimeSum += other.responseTimeSum;
   rollup.samples += other.samples;
   rollup.upSamples += other.upSamples;
@@ -63,6 +80,18 @@ export function addRollup(rollup: Rollup, other: Rollup): void {
   rollup.memoryMax = higher(rollup.memoryMax, other.memoryMax);
   rollup.latency = mergeOptionalSketch(rollup.latency, other.latency);
   rollup.means = mergeOptionalSketch(rollup.means, other.means);
+}
+
+function addClientRollup(into: ClientRollup | null, other: ClientRollup | null): ClientRollup | null {
+  if (!into || !other) return into ?? other;
+  return {
+    requests: into.requests + other.requests,
+    failed: into.failed + other.failed,
+    retries: into.retries + other.retries,
+    hedges: into.hedges + other.hedges,
+    limited: into.limited + other.limited,
+    latency: mergeOptionalSketch(mergeOptionalSketch(null, into.latency), other.latency),
+  };
 }
 
 const higher = (a: number | null, b: number | null): number | null =>

@@ -1,6 +1,6 @@
 import { SKETCH_LOG_GAMMA, SKETCH_MIN_VALUE } from '../../../shared/sketch.ts';
 import type { Database, Queryable } from '../sql/database.ts';
-import { COUNT_HOUR, FOLD_MINUTES, SUM_DAY } from './statements.ts';
+import { COUNT_HOUR, COUNT_REQUESTS, FOLD_MINUTES, SUM_DAY } from './statements.ts';
 
 export const HOUR_SECONDS = 3_600;
 export const DAY_SECONDS = 86_400;
@@ -29,7 +29,10 @@ export async function rollUp(database: Database, options: RollUpOptions = {}): P
   const rawFrom = await readRawCompleteFrom(database);
   const hours = await forEachDirty(database, 'dirty_hours', options, async (client, start) => {
     // The raw rows of this hour are dropped: counting late rows alone would replace the counts of all rows.
-    if (start >= rawFrom) await countHour(client, start);
+    if (start >= rawFrom) {
+      await countHour(client, start);
+      await client.query(COUNT_REQUESTS, [start]);
+    }
     await client.query(FOLD_MINUTES, [start]);
     await client.query(
       `INSERT INTO dirty_days AS d (start) VALUES ($1)

@@ -4,7 +4,7 @@
  */
 
 /** Merges the sketches of the relation `parts (service_type, instance_id, sketch)` into `merged (…, sketch)`. */
-const MERGE = `
+export const MERGE = `
   totals AS (
     SELECT service_type, instance_id,
            sum((sketch->>'count')::numeric) AS count,
@@ -138,19 +138,41 @@ export const FOLD_MINUTES = `
     samples = m.samples + excluded.samples, up_samples = m.up_samples + excluded.up_samples,
     queued_max = greatest(m.queued_max, excluded.queued_max), latency = excluded.latency`;
 
+/** Rolls up the requests of the hour at $1. Does nothing without rows. */
+export const COUNT_REQUESTS = `
+  WITH own AS (
+    SELECT service_type, '' AS instance_id, requests, failed, retries, hedges, limited, latency FROM request_minutes
+    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+  ),
+  parts AS (SELECT service_type, instance_id, latency AS sketch FROM own WHERE latency IS NOT NULL),
+  ${MERGE},
+  summed AS (
+    SELECT service_type, instance_id, sum(requests) AS requests, sum(failed) AS failed, sum(retries) AS retries,
+           sum(hedges) AS hedges, sum(limited) AS limited
+    FROM own GROUP BY 1, 2
+  )
+  INSERT INTO metrics_hourly AS m
+    (start, service_type, instance_id, client_requests, client_failed, retries, hedges, limited, client_latency)
+  SELECT $1::bigint, service_type, instance_id, s.requests, s.failed, s.retries, s.hedges, s.limited, sketch
+  FROM summed s LEFT JOIN merged USING (service_type, instance_id)
+  ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
+    client_requests = excluded.client_requests, client_failed = excluded.client_failed, retries = excluded.retries,
+    hedges = excluded.hedges, limited = excluded.limited, client_latency = excluded.client_latency`;
+
 /** Rolls up the day at $1 from its hours. */
 export const SUM_DAY = [
   'DELETE FROM metrics_daily WHERE start = $1::bigint',
   `INSERT INTO metrics_daily
     (start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
-     cpu_mean, cpu_max, memory_mean, memory_max, samples, up_samples, queued_max)
+     cpu_mean, cpu_max, memory_mean, memory_max, samples, up_samples, queued_max, client_requests, client_failed,
+     retries, hedges, limited)
   SELECT $1::bigint, service_type, instance_id, sum(rows), sum(requests), sum(failures), sum(response_time_sum),
          max(peak_rate), max(peak_concurrency), sum(cpu_mean * rows) / nullif(sum(rows), 0), max(cpu_max),
          sum(memory_mean * rows) / nullif(sum(rows), 0), max(memory_max), sum(samples), sum(up_samples),
-         max(queued_max)
+         max(queued_max), sum(client_requests), sum(client_failed), sum(retries), sum(hedges), sum(limited)
   FROM metrics_hourly WHERE start >= $1::bigint AND start < $1::bigint + 86400
   GROUP BY service_type, instance_id`,
-  ...(['latency', 'means'] as const).map(
+  ...(['latency', 'means', 'client_latency'] as const).map(
     (column) => `
   WITH parts AS (
     SELECT service_type, instance_id, ${column} AS sketch FROM metrics_hourly

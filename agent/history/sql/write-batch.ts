@@ -57,6 +57,20 @@ const TABLES: Record<HistoryTable, TableSpec> = {
   latency_minutes: {
     columns: { ...subject, samples: integer, up_samples: integer, queued_max: number, latency: 'jsonb' },
   },
+  request_minutes: {
+    columns: {
+      site: text,
+      service_type: text,
+      timestamp: number,
+      requests: integer,
+      failed: integer,
+      attempts: integer,
+      retries: integer,
+      hedges: integer,
+      limited: integer,
+      latency: 'jsonb',
+    },
+  },
   alerts: {
     columns: ALERT_COLUMNS,
     suffix: `ON CONFLICT (id) DO UPDATE SET ${Object.keys(ALERT_COLUMNS)

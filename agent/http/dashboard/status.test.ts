@@ -3,8 +3,10 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
 import type { EdgeReport } from '../../../shared/edge-report.ts';
 import { emptySketch } from '../../../shared/sketch.ts';
+import { requestsOf } from '../../../test/harness/requests.ts';
+import { spreadRequests } from '../../core/requests.ts';
 import type { Instance, TrafficDelta } from '../../core/state.ts';
-import { createTrafficWindow } from '../../core/traffic-window.ts';
+import { BUCKET_MS, createTrafficWindow } from '../../core/traffic-window.ts';
 import type { AgentStatus } from '../schemas.ts';
 import { createStatusView } from './status.ts';
 
@@ -39,6 +41,18 @@ const agent: AgentStatus = {
   alerts: [],
   sinks: {},
 };
+const emptyReport = (now: number): EdgeReport => ({
+  v: 1,
+  site: 'main',
+  isolate: 'i',
+  seq: 1,
+  from: now - 10_000,
+  to: now,
+  snapshot: null,
+  tries: [],
+  limits: [],
+  requests: [],
+});
 const calls = (at: number, success: number, id = 'gs-1'): TrafficDelta => ({
   kind: 'traffic',
   source: 'haproxy',
@@ -57,24 +71,50 @@ test('steady traffic shows as a steady rate at every moment', () => {
   const seen = new Set<number>();
   for (let second = 0; second < 60; second++) {
     now = START + second * 1_000;
-    window.addTraffic(calls(now, 30));
+    window.addRequests(requestsOf(now, 30));
     if (second > 25) seen.add(view.status(agent).total.perSecond);
   }
   expect([...seen]).toEqual([30]);
 });
 
-test('traffic of an unknown instance counts for its service only', () => {
+test('requests of a service, attempts of its instances with their measured share', () => {
   let now = START;
   const window = createTrafficWindow();
   const view = createStatusView({ config: () => config, window, now: () => now });
-  view.accept({ at: now, instances, changes: [] });
-  window.addTraffic(calls(now, 50));
-  window.addTraffic(calls(now, 50, 'gone'));
+  const slow = { ...instance, id: 'gs-2' };
+  view.accept({ at: now, instances: new Map([...instances, ['gs/gs-2', slow]]), changes: [] });
+  window.addRequests(requestsOf(now, 94, 6, { retries: 5 }));
+  window.addTraffic(calls(now, 76));
+  window.addTraffic(calls(now, 4, 'gs-2'));
+  window.addTraffic(calls(now, 20, 'gone'));
   now += 7_000;
   const gs = view.status(agent).services.find(({ id }) => id === 'gs');
-  expect(gs).toMatchObject({ inflight: 2, queued: 1, traffic: { perSecond: 10 } });
+  expect(gs).toMatchObject({
+    inflight: 4,
+    queued: 2,
+    traffic: { perSecond: 10, errorPercent: 6, requests: 100, failed: 6, attempts: 100, retries: 5 },
+    instances: [
+      { id: 'gs-1', traffic: { perSecond: 7.6, errorPercent: 0 }, trafficPercent: 95 },
+      { id: 'gs-2', traffic: { perSecond: 0.4 }, trafficPercent: 5 },
+    ],
+  });
   expect(gs?.traffic.history.perSecond.at(-1)).toBe(20);
-  expect(gs?.instances.map(({ id }) => id)).toEqual(['gs-1']);
+});
+
+test('while edges report, the figures of requests end before the reports that are still to come', () => {
+  let now = START;
+  const window = createTrafficWindow();
+  const view = createStatusView({ config: () => config, window, now: () => now });
+  const seen = new Set<number>();
+  for (let second = 0; second < 90; second++) {
+    now = START + second * 1_000;
+    if (second % 10 === 0) {
+      view.edgeReport(emptyReport(now));
+      for (const one of spreadRequests(requestsOf(now, 300), 2, BUCKET_MS)) window.addRequests(one);
+    }
+    if (second > 40) seen.add(view.status(agent).total.perSecond);
+  }
+  expect([...seen]).toEqual([30]);
 });
 
 test('the latest hundred changes, newest first', () => {

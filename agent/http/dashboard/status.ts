@@ -5,7 +5,7 @@ import { type Change, type Instance, instanceKey } from '../../core/state.ts';
 import type { TrafficWindow } from '../../core/traffic-window.ts';
 import type { AgentStatus, StatusDocument, StatusInstance, TrafficRates } from '../schemas.ts';
 import { type EdgeReportLog, recordEdgeReport, summariseEdgeReports } from './edge-summary.ts';
-import { createRateReader, summariseTraffic } from './traffic-window.ts';
+import { createRateReader, summariseTraffic, trafficShares } from './traffic-window.ts';
 
 /** Builds the status document from the latest update, the traffic window and the edge reports. */
 export interface StatusView {
@@ -19,7 +19,10 @@ export interface StatusView {
 
 const MAX_CHANGES = 100;
 /** The agent reads HAProxy's counters once a second, so the window contains all traffic older than this. */
-const COUNTER_LAG_MS = 1_200;
+export const COUNTER_LAG_MS = 1_200;
+/** Edges report every ten seconds. */
+const EDGE_LAG_MS = 12_000;
+const EDGE_SILENT_AFTER_MS = 60_000;
 
 export function createStatusView({
   config,
@@ -35,6 +38,7 @@ export function createStatusView({
   let instances: ReadonlyMap<string, Instance> = new Map();
   let changes: Change[] = [];
   let notify = (): void => undefined;
+  let lastEdgeReport = Number.NEGATIVE_INFINITY;
 
   return {
     accept(update) {
@@ -43,33 +47,40 @@ export function createStatusView({
       changes = [...changes, ...update.changes].slice(-MAX_CHANGES);
       notify();
     },
-    edgeReport: (report) => recordEdgeReport(edgeLog, report, now()),
+    edgeReport(report) {
+      lastEdgeReport = now();
+      recordEdgeReport(edgeLog, report, lastEdgeReport);
+    },
     onChange(listener) {
       notify = listener;
     },
     status(agent) {
       const at = now();
       const completeUntil = at - COUNTER_LAG_MS;
-      const statuses = [...instances.values()].map((instance) =>
-        toStatusInstance(instance, ratesOf(instanceKey(instance.service, instance.id), completeUntil)),
-      );
-      const byService = Map.groupBy(statuses, ({ service }) => service);
+      const edgeReports = at - lastEdgeReport < EDGE_SILENT_AFTER_MS;
+      const requestsUntil = edgeReports ? at - EDGE_LAG_MS : completeUntil;
+      const byService = Map.groupBy(instances.values(), ({ service }) => service);
+      const services = Object.values(config().services).map((service) => {
+        const members = byService.get(service.id) ?? [];
+        const keys = members.map(({ id }) => instanceKey(service.id, id));
+        const shares = trafficShares(window, keys, completeUntil);
+        return {
+          id: service.id,
+          routes: service.routes,
+          timeoutMs: service.timeout,
+          maxconn: service.maxconn,
+          traffic: summariseTraffic(window, instanceKey(service.id, ''), requestsUntil),
+          ...sumGauges(members),
+          instances: members.map((instance, index) =>
+            toStatusInstance(instance, ratesOf(keys[index] ?? '', completeUntil), shares[index] ?? null),
+          ),
+        };
+      });
       return {
         ...agent,
         at,
-        total: { ...summariseTraffic(window, instanceKey('', ''), completeUntil), ...sumGauges(statuses) },
-        services: Object.values(config().services).map((service) => {
-          const members = byService.get(service.id) ?? [];
-          return {
-            id: service.id,
-            routes: service.routes,
-            timeoutMs: service.timeout,
-            maxconn: service.maxconn,
-            traffic: summariseTraffic(window, instanceKey(service.id, ''), completeUntil),
-            ...sumGauges(members),
-            instances: members,
-          };
-        }),
+        total: { ...summariseTraffic(window, instanceKey('', ''), requestsUntil), ...sumGauges(services) },
+        services,
         edge: summariseEdgeReports(edgeLog, at),
         changes: changes.toReversed(),
       };
@@ -77,7 +88,11 @@ export function createStatusView({
   };
 }
 
-function toStatusInstance(instance: Instance, traffic: TrafficRates): StatusInstance {
+function toStatusInstance(
+  instance: Instance,
+  traffic: TrafficRates,
+  trafficPercent: number | null,
+): StatusInstance {
   const { drainDeadline, expiresAt, outlier, latencyShare } = instance;
   return {
     id: instance.id,
@@ -96,6 +111,7 @@ function toStatusInstance(instance: Instance, traffic: TrafficRates): StatusInst
     inflight: instance.inflight,
     queued: instance.queued,
     traffic,
+    trafficPercent,
     ...(outlier && { outlier }),
     ...(latencyShare !== undefined && { latencyShare }),
     ...(drainDeadline === undefined ? {} : { drainDeadline }),

@@ -10,10 +10,19 @@ const QUANTILE_BUCKETS = 12;
 /** Rates and history from buckets that ended by `completeUntil`; a bucket that still fills would show a false drop. */
 export function summariseTraffic(window: TrafficWindow, key: string, completeUntil: number): TrafficSummary {
   const history = window.buckets(key, completeUntil, HISTORY_BUCKETS);
+  const minute = history.slice(-QUANTILE_BUCKETS);
+  const sum = (count: 'failure' | 'attempts' | 'retries' | 'hedges' | 'limited') =>
+    minute.reduce((total, bucket) => total + (bucket?.[count] ?? 0), 0);
   return {
     ...ratesOf(history),
+    requests: countOf(minute),
+    failed: sum('failure'),
+    attempts: sum('attempts'),
+    retries: sum('retries'),
+    hedges: sum('hedges'),
+    limited: sum('limited'),
     history: {
-      perSecond: history.map((bucket) => (requestsOf([bucket]) * 1000) / BUCKET_MS),
+      perSecond: history.map((bucket) => (countOf([bucket]) * 1000) / BUCKET_MS),
       errorPercent: history.map((bucket) => errorPercentOf([bucket])),
       p95: history.map((bucket) => rounded(bucket?.latency ? sketchQuantile(bucket.latency, 0.95) : null)),
     },
@@ -39,6 +48,17 @@ export function createRateReader(
   };
 }
 
+/** The measured share of each instance in the attempts of its service in the last minute, in percent; null without any. */
+export function trafficShares(
+  window: TrafficWindow,
+  keys: readonly string[],
+  completeUntil: number,
+): (number | null)[] {
+  const counts = keys.map((key) => countOf(window.buckets(key, completeUntil, QUANTILE_BUCKETS)));
+  const all = counts.reduce((sum, count) => sum + count, 0);
+  return counts.map((count) => (all === 0 ? null : rounded((100 * count) / all)));
+}
+
 type MaybeTotals = TrafficTotals | undefined;
 
 function ratesOf(buckets: readonly MaybeTotals[]): TrafficRates {
@@ -46,7 +66,7 @@ function ratesOf(buckets: readonly MaybeTotals[]): TrafficRates {
   const latency = emptySketch();
   for (const bucket of minute) if (bucket?.latency) mergeSketch(latency, bucket.latency);
   return {
-    perSecond: requestsOf(buckets.slice(-RATE_BUCKETS)) / ((RATE_BUCKETS * BUCKET_MS) / 1000),
+    perSecond: countOf(buckets.slice(-RATE_BUCKETS)) / ((RATE_BUCKETS * BUCKET_MS) / 1000),
     errorPercent: errorPercentOf(minute),
     p50: rounded(sketchQuantile(latency, 0.5)),
     p95: rounded(sketchQuantile(latency, 0.95)),
@@ -54,15 +74,15 @@ function ratesOf(buckets: readonly MaybeTotals[]): TrafficRates {
   };
 }
 
-function requestsOf(buckets: readonly MaybeTotals[]): number {
+function countOf(buckets: readonly MaybeTotals[]): number {
   return buckets.reduce((sum, bucket) => sum + (bucket ? bucket.success + bucket.failure : 0), 0);
 }
 
 function errorPercentOf(buckets: readonly MaybeTotals[]): number | null {
-  const requests = requestsOf(buckets);
-  if (requests === 0) return null;
+  const all = countOf(buckets);
+  if (all === 0) return null;
   const failures = buckets.reduce((sum, bucket) => sum + (bucket?.failure ?? 0), 0);
-  return Math.round((failures / requests) * 10_000) / 100;
+  return Math.round((failures / all) * 10_000) / 100;
 }
 
 function rounded(value: number | null): number | null {

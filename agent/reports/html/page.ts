@@ -34,7 +34,7 @@ function body(report: Report): Markup {
   return markup`${cards(report)}
 ${section('services', 'Services', serviceTable(report))}
 ${section('latency', 'Response time', latencyCharts(report))}
-${section('availability', 'Availability', markup`<p class="lead">Availability over time against the target of ${percent(report.targets.availability, 1)}. Hover over a cell for its numbers.</p>${availabilityStrips(report)}<h3>Error budget used</h3><p class="lead">Downtime or failures that the target allows in this period, and the share that is used.</p>${budgetBars(report)}`)}
+${section('availability', 'Availability', markup`<p class="lead">Availability, the share of requests that did not fail, against the target of ${percent(report.targets.availability, 1)}. Hover over a cell for its numbers.</p>${availabilityStrips(report)}<h3>Error budget used</h3><p class="lead">Downtime or failures that the target allows in this period, and the share that is used.</p>${budgetBars(report)}`)}
 ${section('traffic', 'Traffic', trafficCharts(report))}
 ${section('incidents', 'Incidents', incidentPart(report))}
 ${section('breakers', 'Breaker openings', breakerPart(report))}

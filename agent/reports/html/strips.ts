@@ -1,7 +1,7 @@
 import { DAY_SECONDS } from '../../history/rollups/run.ts';
 import { formatDuration, instant, percent } from '../format.ts';
 import type { Incident } from '../incidents.ts';
-import type { Report, ReportPoint, ServiceReport } from '../report.ts';
+import type { AvailabilityFigure, Report, ReportPoint, ServiceReport } from '../report.ts';
 import { timeTicks } from './axes.ts';
 import { type Markup, markup } from './markup.ts';
 
@@ -44,7 +44,7 @@ function cellsOf(service: ServiceReport, from: number, to: number, cell: number)
   }));
 }
 
-function weighted(points: readonly ReportPoint[], basis: 'time' | 'requests'): number | null {
+function weighted(points: readonly ReportPoint[], basis: AvailabilityFigure['basis']): number | null {
   const known = points.flatMap(({ availability, requests }) =>
     availability === null ? [] : [{ availability, weight: basis === 'time' ? 1 : (requests ?? 0) }],
   );

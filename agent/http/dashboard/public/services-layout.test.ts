@@ -4,7 +4,8 @@ import { commonReasons, findings } from './findings.js';
 import { countText, layoutServices } from './services-layout.js';
 
 const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
-const traffic = { ...quiet, history: { perSecond: [], errorPercent: [], p95: [] } };
+const none = { requests: 0, failed: 0, attempts: 0, retries: 0, hedges: 0, limited: 0 };
+const traffic = { ...quiet, ...none, history: { perSecond: [], errorPercent: [], p95: [] } };
 const instance = (service: string, id: string, more: Partial<StatusInstance> = {}): StatusInstance => ({
   id,
   service,
@@ -22,6 +23,7 @@ const instance = (service: string, id: string, more: Partial<StatusInstance> = {
   inflight: 0,
   queued: 0,
   traffic: quiet,
+  trafficPercent: null,
   ...more,
 });
 const service = (

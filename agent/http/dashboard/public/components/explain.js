@@ -47,7 +47,7 @@ function drawExplanation({ service, route, chosen, why, candidates }) {
       h(
         'table',
         {},
-        tableHead(['Candidate', 'State', 'Share', 'Reason']),
+        tableHead(['Candidate', 'State', 'Share', 'Gets', 'Reason']),
         h('tbody', {}, shown.map(drawCandidate)),
       ),
     candidates.length > shown.length &&
@@ -56,13 +56,14 @@ function drawExplanation({ service, route, chosen, why, candidates }) {
 }
 
 /** @param {RouteExplanation['candidates'][number]} candidate */
-function drawCandidate({ id, state, sharePercent, reason, chosen }) {
+function drawCandidate({ id, state, sharePercent, measuredPercent, reason, chosen }) {
   return h(
     'tr',
     { class: chosen ? 'chosen' : null },
     h('th', { scope: 'row' }, id, chosen && h('span', { class: 'mark note' }, 'chosen')),
     h('td', {}, pill(state, stateText(state))),
     h('td', { class: 'number' }, `${sharePercent} %`),
+    h('td', { class: 'number' }, measuredPercent === null ? '–' : `${measuredPercent} %`),
     h('td', { class: 'why' }, reason),
   );
 }

@@ -6,7 +6,7 @@ import { pill } from './icons.js';
 
 /** @param {StatusInstance} instance @param {number} at */
 export function drawInstance(instance, at) {
-  const { id, service, state, reason, since, traffic } = instance;
+  const { id, service, state, since, traffic } = instance;
   return h(
     'tr',
     { class: `instance ${state}`, 'data-key': id },
@@ -20,7 +20,7 @@ export function drawInstance(instance, at) {
     h(
       'td',
       { class: 'reason', title: `since ${whenText(since)}` },
-      reason,
+      reasonText(instance),
       h('span', { class: 'age' }, ` · ${ageText(at - since)}`),
     ),
     numberCell('Req/s', numberText(traffic.perSecond)),
@@ -82,4 +82,18 @@ export const isHighErrorRate = (percent) => percent !== null && percent >= 1;
 function weightText({ weight, outlier, latencyShare = 1 }) {
   const share = Math.min(outlier?.share ?? 1, latencyShare);
   return share === 1 ? String(weight) : `${weight} × ${Math.round(share * 100)} %`;
+}
+
+/**
+ * Of an instance that does worse than its peers: against what, and how much of the traffic it really gets.
+ * @param {StatusInstance} instance
+ */
+function reasonText({ reason, outlier, trafficPercent }) {
+  if (!outlier) return reason;
+  const evidence = reason.includes(outlier.evidence)
+    ? reason
+    : `${reason}; ${outlier.cause}: ${outlier.evidence}`;
+  return trafficPercent === null
+    ? evidence
+    : `${evidence}; gets ${percentText(trafficPercent)} of the traffic`;
 }

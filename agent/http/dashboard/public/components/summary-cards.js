@@ -24,7 +24,7 @@ export function drawSummaryCards(status) {
     card({
       name: 'Errors',
       value: percentText(total.errorPercent),
-      note: 'in the last minute',
+      note: `${numberText(total.failed)} of ${numberText(total.requests)} requests in the last minute`,
       picture: chart(history.errorPercent, {
         label: 'Errors in percent, last five minutes',
         kind: 'bars',
@@ -61,7 +61,7 @@ function card({ name, value, unit = '', note, picture }) {
 }
 
 /** @param {StatusDocument} status */
-function drawPublished({ at, snapshot, edge, sinks }) {
+function drawPublished({ at, total, snapshot, edge, sinks }) {
   const denied = edge.limits.reduce((sum, limit) => sum + limit.denied, 0);
   const pending = Object.values(sinks).reduce((sum, sink) => sum + sink.pending, 0);
   const published = snapshot.publishedAt;
@@ -81,6 +81,11 @@ function drawPublished({ at, snapshot, edge, sinks }) {
         'Edge uses',
         edge.oldest ? `${edge.oldest.epoch}.${edge.oldest.seq}` : '–',
         edge.oldest ? `from ${edge.oldest.source}` : 'no report yet',
+      ),
+      fact(
+        'Attempts',
+        numberText(total.attempts),
+        `${numberText(total.retries)} retries, ${numberText(total.hedges)} hedges, last minute`,
       ),
       fact('Rate-limited', numberText(denied), 'last five minutes'),
       fact('Pending writes', numberText(pending), ''),

@@ -1,0 +1,226 @@
+import { execFile } from 'node:child_process';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { Report } from '../../agent/reports/report.ts';
+import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
+import { until } from '../harness/until.ts';
+
+/** Every place that shows requests, failures and latency, against the count of an independent client. */
+
+const PREFIX = { auth: '/api/v1/auth', pgc: '/api/v1/policy', ec: '/api/v1/evolutionary' } as const;
+type Service = keyof typeof PREFIX;
+
+interface Count {
+  requests: number;
+  failed: number;
+  limited: number;
+  /** Milliseconds until the response headers, of requests that were not rejected. */
+  latencies: number[];
+}
+
+let test: TestStack;
+beforeAll(async () => {
+  test = await startStack({
+    args: ['--simulate-clients'],
+    edit: (document) => {
+      const perIp = { name: 'per-ip', key: 'ip', limit: 60, window: '10m', scope: 'edge' };
+      document.setIn(['defaults', 'rateLimits'], []);
+      document.setIn(['services', 'ec', 'rateLimits'], [perIp]);
+      document.setIn(['haproxy', 'rateLimit'], 'off');
+      document.setIn(['monitor', 'interval'], '2s');
+    },
+  });
+}, 240_000);
+afterAll(() => test?.stop());
+
+const counts: Record<Service, Count> = {
+  auth: { requests: 0, failed: 0, limited: 0, latencies: [] },
+  pgc: { requests: 0, failed: 0, limited: 0, latencies: [] },
+  ec: { requests: 0, failed: 0, limited: 0, latencies: [] },
+};
+
+function send(base: string, service: Service): Promise<void> {
+  const startedAt = performance.now();
+  const count = counts[service];
+  return new Promise((resolve) => {
+    const finish = (status: number): void => {
+      count.requests += 1;
+      if (status >= 500) count.failed += 1;
+      if (status === 429) count.limited += 1;
+      else count.latencies.push(performance.now() - startedAt);
+      resolve();
+    };
+    request(`${base}${PREFIX[service]}/figures`, { agent: false }, (response) => {
+      finish(response.statusCode ?? 599);
+      response.resume();
+    })
+      .on('error', () => finish(599))
+      .end();
+  });
+}
+
+/** `rate` requests a second to each service, three of four through the edge. */
+async function run(seconds: number, rate: number): Promise<void> {
+  const { edge, gateway } = test.stack;
+  const sent: Promise<void>[] = [];
+  for (let index = 0; index < seconds * rate; index++) {
+    const base = index % 4 === 3 && gateway ? gateway : edge;
+    for (const service of ['auth', 'pgc', 'ec'] as const) sent.push(send(base, service));
+    await sleep(1000 / rate);
+  }
+  await Promise.all(sent);
+}
+
+function kill(id: string): void {
+  const pid = test.stack.instances.find((one) => one.id === id)?.pid;
+  if (!pid) throw new Error(`${id} does not run`);
+  process.kill(pid, 'SIGKILL');
+}
+
+interface Figures {
+  id: string;
+  requests: number;
+  failed: number;
+  errorPercent: number;
+  availabilityPercent: number;
+  p95Ms: number;
+  limited: number;
+  attempts: number;
+}
+
+async function get<T>(path: string): Promise<T> {
+  const response = await fetch(`${test.stack.agent}${path}`);
+  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
+}
+const summary = async (window: string): Promise<Record<string, Figures>> => {
+  const { services } = await get<{ services: Figures[] }>(`/v1/summary?window=${window}`);
+  return Object.fromEntries(services.map((one) => [one.id, one]));
+};
+
+async function cli<T>(...args: string[]): Promise<T> {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [join(ROOT, 'bin/acgs-lb.mjs'), ...args, '--json'],
+    { cwd: ROOT, env: { ...process.env, ACGS_STATE_DIR: test.stateDir }, maxBuffer: 64 << 20 },
+  );
+  return JSON.parse(stdout) as T;
+}
+
+/** Within 1 %, or one request. */
+const near = (shown: number | undefined, counted: number): boolean =>
+  shown !== undefined && Math.abs(shown - counted) <= Math.max(1, counted * 0.01);
+
+const expectNear = (place: string, shown: Partial<Figures> | undefined, service: Service): void => {
+  const { requests, failed, limited } = counts[service];
+  const of = `${place}, ${service}: shown ${JSON.stringify(shown)}, counted ${JSON.stringify({ requests, failed, limited })}`;
+  expect(near(shown?.requests, requests), of).toBe(true);
+  expect(near(shown?.failed, failed), of).toBe(true);
+  if (shown?.limited !== undefined) expect(near(shown.limited, limited), of).toBe(true);
+  if (shown?.errorPercent !== undefined)
+    expect(Math.abs(shown.errorPercent - (100 * failed) / requests), of).toBeLessThan(1);
+};
+
+const services = ['auth', 'pgc', 'ec'] as const;
+
+it('the failed requests of a dead service, through the edge and past it, show everywhere; one kill raises no alert', async () => {
+  const before = await summary('5m');
+  await run(8, 25);
+  kill('auth-1');
+  kill('auth-2');
+  kill('pgc-1');
+  await run(12, 25);
+  expect(counts.auth.failed).toBeGreaterThan(100);
+  expect(counts.pgc.failed).toBe(0);
+  expect(counts.ec.limited).toBeGreaterThan(50);
+  for (const service of services) {
+    // The stack sends requests of its own before it is ready.
+    counts[service].requests += before[service]?.requests ?? 0;
+  }
+
+  const all = counts.auth.requests + counts.pgc.requests + counts.ec.requests;
+  const complete = await until(
+    async () => {
+      const shown = await summary('5m');
+      const sum = services.reduce((total, service) => total + (shown[service]?.requests ?? 0), 0);
+      return sum >= all;
+    },
+    { withinMs: 30_000, everyMs: 500 },
+  );
+  const shown = await summary('5m');
+  for (const service of services) expectNear('summary 5m', shown[service], service);
+  expect(complete).toBe(true);
+  const alerts = await get<{ alerts: { rule: string; service: string }[] }>('/v1/alerts?state=firing');
+  const firing = alerts.alerts.map(({ rule, service }) => `${service} ${rule}`);
+  expect(firing).toContain('auth errorPercent');
+  expect(firing).toContain('auth availabilityPercent');
+  expect(firing).not.toContain('pgc errorPercent');
+  expect(firing).not.toContain('pgc availabilityPercent');
+  for (const service of services) {
+    const sorted = counts[service].latencies.toSorted((a, b) => a - b);
+    const p95 = sorted[Math.floor(sorted.length * 0.95)] ?? 0;
+    console.log(`${service}: p95 of the client ${p95.toFixed(1)} ms, shown ${shown[service]?.p95Ms} ms`);
+  }
+}, 120_000);
+
+it('metrics', async () => {
+  const page = await (await fetch(`${test.stack.agent}/metrics`)).text();
+  for (const service of services) {
+    const sum = (name: string, label = '') =>
+      [...page.matchAll(new RegExp(`^${name}{service="${service}".*${label}.*} (\\d+)$`, 'gm'))].reduce(
+        (total, [, value]) => total + Number(value),
+        0,
+      );
+    const figures = {
+      requests: sum('acgs_requests_total'),
+      failed: sum('acgs_requests_total', 'code="5xx"'),
+      limited: sum('acgs_requests_limited_total'),
+    };
+    expectNear('metrics', figures, service);
+  }
+});
+
+it('the status page and the command, whose history covers five minutes', async () => {
+  await sleep(16_000);
+  const documents = {
+    dashboard: await get<StatusLike>('/v1/status'),
+    command: await cli<StatusLike>('status'),
+  };
+  for (const [place, { services: list }] of Object.entries(documents)) {
+    for (const { id, traffic } of list) {
+      if (!isService(id)) continue;
+      const sum = (of: (index: number) => number) =>
+        traffic.history.perSecond.reduce((total, _, index) => total + of(index), 0);
+      const at = (index: number) => (traffic.history.perSecond[index] ?? 0) * 5;
+      const figures = {
+        requests: Math.round(sum(at)),
+        failed: Math.round(sum((index) => (at(index) * (traffic.history.errorPercent[index] ?? 0)) / 100)),
+      };
+      expectNear(place, figures, id);
+    }
+  }
+}, 60_000);
+
+interface StatusLike {
+  services: {
+    id: string;
+    traffic: { history: { perSecond: number[]; errorPercent: (number | null)[] } };
+  }[];
+}
+const isService = (id: string): id is Service => (services as readonly string[]).includes(id);
+
+it('history: the summary of an hour, and the report', async () => {
+  // Every minute of the run has ended and is written.
+  await sleep(95_000);
+  const hour = await summary('1h');
+  for (const service of services) expectNear('summary 1h', hour[service], service);
+  const report = await cli<Report>('report', '--days', '1');
+  for (const service of services) {
+    const found = report.services.find((one) => one.service === service);
+    expectNear('report', found && { requests: found.requests, failed: found.failures }, service);
+    expect(found?.availability?.basis).toBe('requests');
+  }
+}, 180_000);
