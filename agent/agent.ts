@@ -6,6 +6,8 @@ import { CONDITION_RULES } from './alerting/conditions/condition.ts';
 import { createEdgeWatch, createOrderHistory } from './alerting/conditions/edge-watch.ts';
 import type { PlatformFacts } from './alerting/conditions/platform.ts';
 import { startAlerting } from './alerting/open.ts';
+import { toConfigEvents } from './configuration/events.ts';
+import { createPreviousConfigs, type PreviousConfigs } from './configuration/previous.ts';
 import {
   createReconfigurer,
   type ReconfigureResult,
@@ -29,6 +31,7 @@ import { createEdgeTokenVerifier, limitTokenChecks } from './edge/token.ts';
 import { createHaproxySink } from './haproxy/sink.ts';
 import { createMaintenanceSchedule } from './history/maintenance/schedule.ts';
 import { openHistoryStore } from './history/open.ts';
+import { configAuditRecord } from './history/records.ts';
 import { withStatementTimeout } from './history/sql/database.ts';
 import { createApp } from './http/api/app.ts';
 import type { ApiContext } from './http/api/context.ts';
@@ -65,6 +68,8 @@ import type { SnapshotSink } from './snapshot/sink.ts';
 
 export interface AgentOptions {
   config: Config;
+  /** The text of `config`. */
+  configText: string;
   /** The operator's file. A configuration set through the API is written there. */
   configPath: string;
   env: Environment;
@@ -97,6 +102,7 @@ const SESSION_QUERY_TIMEOUT_MS = 5_000;
 /** The current configuration, and what never changes while the agent runs. */
 interface Setup extends Omit<AgentOptions, 'config'> {
   startedAt: number;
+  previousConfigs: PreviousConfigs;
   config(): Config;
   setConfig(config: Config): void;
 }
@@ -111,15 +117,19 @@ export async function startAgent(options: AgentOptions): Promise<Agent> {
   const setup: Setup = {
     ...options,
     startedAt: Date.now(),
+    previousConfigs: createPreviousConfigs(options.stateDir),
     config: () => config,
     setConfig(next) {
       config = next;
     },
   };
+  await setup.previousConfigs
+    .activated(options.configText, true)
+    .catch(logError(options.log, 'previous configuration not kept'));
   const stores = await openStores(setup);
   const core = createCore(setup, stores);
   const subjects = await attachSinks(setup, stores, core);
-  const reconfigurer = createAgentReconfigurer(setup, core, subjects);
+  const reconfigurer = createAgentReconfigurer(setup, stores, core, subjects);
   const service = await serve(setup, { ...stores, ...core, ...subjects, reconfigurer });
   return {
     reload: (text) => core.refusedConfig.watch(reconfigurer.applyFile(text)),
@@ -388,12 +398,24 @@ async function attachRegistry({ config, env, stateDir, log }: Setup, { live }: S
 const sharesIntents = ({ site, haproxy }: Config, { intentKeys }: Environment): boolean =>
   (site.agents > 1 || haproxy.others.length > 0) && intentKeys.length > 0;
 
-function createAgentReconfigurer(setup: Setup, core: Core, subjects: Subjects): Reconfigurer {
+function createAgentReconfigurer(
+  setup: Setup,
+  { history }: Stores,
+  core: Core,
+  subjects: Subjects,
+): Reconfigurer {
   const { loop, probeAll, stateFile } = core;
   const { haproxy, registry, snapshot } = subjects;
   return createReconfigurer({
     current: setup.config,
     path: setup.configPath,
+    previous: setup.previousConfigs,
+    onChanges(changes, by) {
+      const events = toConfigEvents(changes, by, Date.now());
+      core.events.accept({ changes: events });
+      core.statusView.addChanges(events);
+      history.sink.writer.write(events.map(configAuditRecord));
+    },
     log: setup.log,
     apply: loop.apply,
     async check(next) {
@@ -531,9 +553,13 @@ function createApiContext(setup: Setup, parts: Parts): ApiContext {
         },
         Date.now(),
       ),
-    reconfigure: (text, dryRun) => {
-      const result = parts.reconfigurer.applyText(text, dryRun);
-      return dryRun ? result : parts.refusedConfig.accepted(result);
+    reconfigure: (text, options) => {
+      const result = parts.reconfigurer.applyText(text, options);
+      return options.dryRun ? result : parts.refusedConfig.accepted(result);
+    },
+    rollBackConfig: (options) => {
+      const result = parts.reconfigurer.rollBack(options);
+      return options.dryRun ? result : parts.refusedConfig.accepted(result);
     },
     publish() {
       if (!leader.isLeader()) return null;

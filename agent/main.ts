@@ -57,7 +57,8 @@ function requireWritableFolder(path: string): void {
 
 async function main(): Promise<void> {
   const { configPath, stateDir } = parseOptions();
-  const config = parseConfig(await readConfigText(configPath), configPath);
+  const configText = await readConfigText(configPath);
+  const config = parseConfig(configText, configPath);
   const env = readEnvironment(process.env, config);
   const log = createLog(config.logging.level);
   // Without a handler, SIGHUP would end the process. The agent cannot reload before it has started.
@@ -66,6 +67,7 @@ async function main(): Promise<void> {
   requireWritableFolder(stateDir);
   const agent = await startAgent({
     config,
+    configText,
     configPath,
     env,
     stateDir,

@@ -1,11 +1,13 @@
 import { z } from 'zod';
 import { ApiError, CliUsageError, CommandFailed } from './errors.ts';
-import { readStackFile } from './stack-file.ts';
+import { type RunningStack, readStackFile } from './stack-file.ts';
 
 /** The agent's API address and the token for writes. */
 export interface AgentTarget {
   url: string;
   token: string | null;
+  /** The local stack that the agent belongs to; absent for an agent found by its URL. */
+  stack?: RunningStack;
 }
 
 /**
@@ -29,7 +31,7 @@ export async function findAgentTarget(stateDir?: string, env = process.env): Pro
         'or set ACGS_AGENT_URL and ACGS_TOKEN for a remote agent',
     );
   }
-  return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null };
+  return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null, stack };
 }
 
 export interface ApiClient {

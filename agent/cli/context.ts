@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type ApiClient, createApiClient, findAgentTarget } from './client.ts';
 import { CliUsageError, CommandFailed } from './errors.ts';
 import { type ReportProgress, withProgress } from './progress.ts';
+import type { RunningStack } from './stack-file.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
 
 /** What a command's action needs: output, the agent's API, confirmation. */
@@ -12,6 +13,12 @@ export interface CommandContext {
   terminal: Terminal;
   /** Throws CommandFailed when no agent can be found. */
   client(): Promise<ApiClient>;
+  /** As `client`, without progress of its own: for a command that shows the progress of many requests. */
+  quietClient(): Promise<ApiClient>;
+  /** The local stack that `client` talks to; null for an agent found by its URL. */
+  localStack(): Promise<RunningStack | null>;
+  /** The command's own state folder; it need not exist. */
+  stateDir: string;
   /** Prints `data` as JSON under --json, else the text that `format` returns. */
   print<T>(data: T, format: (data: T) => string): void;
   /** Shows the progress of long work on a terminal. Shows nothing under --json. */
@@ -47,7 +54,10 @@ export function contextOf(command: Command): CommandContext {
       );
     },
     print: (data, format) => terminal.write(options.json ? JSON.stringify(data, null, 2) : format(data)),
+    quietClient: async () => createApiClient(await findAgentTarget(options.stateDir)),
     progress,
+    localStack: async () => (await findAgentTarget(options.stateDir)).stack ?? null,
+    stateDir: options.stateDir ?? process.env.ACGS_STATE_DIR ?? '.acgs',
     confirm: async (question) => {
       if (options.yes) return;
       if (process.stderr.isTTY !== true || process.stdin.isTTY !== true) {

@@ -9,6 +9,9 @@ const stackFile = z.object({
   adminToken: z.string().nullish(),
   redis: z.string().nullish(),
   postgres: z.string().nullish(),
+  derivation: z
+    .object({ portOffset: z.number(), moveInstances: z.boolean(), runFolder: z.string() })
+    .optional(),
 });
 
 export type RunningStack = z.output<typeof stackFile>;

@@ -267,9 +267,14 @@ function formatWeight({ weight, outlier, latencyShare = 1 }: StatusInstance): st
 }
 
 export function formatChange(change: ApiChange, terminal: Terminal): string {
+  const indent = 10;
+  if (change.kind === 'config') {
+    const by = change.by === undefined ? '' : `  (${change.by})`;
+    const line = `${terminal.paint('cyan', 'config')}  ${replaceControlCharacters(change.reason + by)}`;
+    return `${terminal.paint('dim', formatClock(change.at))}  ${wrapText(line, indent, terminal)}`;
+  }
   const move = change.to === undefined ? '' : ` ${change.from ?? '?'} → ${change.to}`;
   const style = stateStyle(change.to ?? '');
-  const indent = 10;
   const text = `${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${replaceControlCharacters(change.reason)}`;
   return `${terminal.paint('dim', formatClock(change.at))}  ${wrapText(text, indent, terminal)}`;
 }

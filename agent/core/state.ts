@@ -94,12 +94,22 @@ export interface Instance {
   metadata: Record<string, string>;
 }
 
-/** One difference in an instance, for the sinks, the event log, and people. */
+/** One difference in an instance or in the configuration, for the sinks, the event log, and people. */
 export interface Change {
   at: number;
   service: string;
   instance: string;
-  kind: 'state' | 'health' | 'breaker' | 'outlier' | 'admin' | 'weight' | 'registered' | 'deregistered';
+  /** `config`: `instance` is empty, and so is `service` when the change concerns the whole site. */
+  kind:
+    | 'state'
+    | 'health'
+    | 'breaker'
+    | 'outlier'
+    | 'admin'
+    | 'weight'
+    | 'registered'
+    | 'deregistered'
+    | 'config';
   from?: string;
   to?: string;
   reason: string;

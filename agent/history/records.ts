@@ -33,6 +33,18 @@ export function changeRecords(change: Change, instance: Instance | undefined): H
   return [event, { table: 'audit_log', row: audit }];
 }
 
+/** The audit record of a change of the configuration. */
+export function configAuditRecord({ at, by, reason, from, to }: Change): HistoryRecord {
+  const row = {
+    timestamp: at / 1000,
+    actor: by ?? 'file',
+    action: 'config',
+    target: reason.slice(0, 200),
+    detail: { from: from ?? null, to: to ?? null },
+  };
+  return { table: 'audit_log', row };
+}
+
 function eventRecord(change: Change, instance: Instance | undefined): HistoryRecord {
   const subject = {
     service_type: change.service,

@@ -85,7 +85,19 @@ export const changeSchema = z
     at: timestamp,
     service: z.string(),
     instance: z.string(),
-    kind: z.enum(['state', 'health', 'breaker', 'outlier', 'admin', 'weight', 'registered', 'deregistered']),
+    kind: z
+      .enum([
+        'state',
+        'health',
+        'breaker',
+        'outlier',
+        'admin',
+        'weight',
+        'registered',
+        'deregistered',
+        'config',
+      ])
+      .meta({ description: 'config: instance is empty, and service too when it concerns the whole site' }),
     from: z.string().optional(),
     to: z.string().optional(),
     reason: z.string(),
@@ -303,7 +315,11 @@ export const explanationSchema = z
 export const snapshotOrderSchema = z.object({ epoch: z.number(), seq: z.number() });
 
 export const configChangesSchema = z.object({
-  changes: z.array(z.string()),
+  changes: z.array(z.string()).meta({ description: 'one line for each changed key' }),
+  restart: z
+    .array(z.string())
+    .optional()
+    .meta({ description: 'changed keys that take effect when the agent restarts' }),
   saved: z.boolean().meta({ description: 'whether the configuration file was written too' }),
   note: z.string().optional(),
 });

@@ -14,6 +14,7 @@ const stack: StackFile = {
   postgres: null,
   adminToken: 'token',
   edgeToken: 'token',
+  derivation: { portOffset: 0, moveInstances: true, runFolder: '/tmp/r' },
   readyAt: '2026-11-24T12:00:00.000Z',
   instances: [{ id: 'a', service: 'web', url: 'http://127.0.0.1:8000', pid: null }],
   pids: { agent: 1, edge: 2, haproxy: null, redis: null, postgres: null },

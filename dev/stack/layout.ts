@@ -1,8 +1,8 @@
 import { join, resolve } from 'node:path';
+import { type DerivedConfig, isDemoUrl, portOf } from '../../agent/cli/local-stack.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { type StackOptions, UsageError } from '../options.mjs';
 import { isPortFree } from '../ports.ts';
-import { type DerivedConfig, isDemoUrl, portOf } from './derive.ts';
 
 /** Folders, files and ports of one stack. */
 export interface StackLayout {

@@ -1,11 +1,11 @@
 import { accessSync, chmodSync, constants, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { deriveConfig } from '../../agent/cli/local-stack.ts';
 import { makeFolder } from '../../agent/lib/make-folder.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { missingServers } from '../bootstrap/servers.mjs';
 import { type StackOptions, UsageError } from '../options.mjs';
 import { createPrivateFolder, removeFolder } from '../servers/folder.ts';
-import { deriveConfig } from './derive.ts';
 import { layoutOf, requiredPorts, requireFreePorts } from './layout.ts';
 import { ProcessRecord, stopLeftovers } from './process-record.ts';
 import { loadSecrets } from './secrets.ts';

@@ -1,12 +1,12 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { type DerivedConfig, portOf } from '../../agent/cli/local-stack.ts';
 import type { StackOptions } from '../options.mjs';
 import { type Child, type RunningServer, startChild, waitUntilReady } from '../servers/child.ts';
 import { startHaproxy } from '../servers/haproxy.ts';
 import { startPostgres } from '../servers/postgres.ts';
 import { startRedis } from '../servers/redis.ts';
 import { tcpRequest } from '../servers/tcp-request.ts';
-import { type DerivedConfig, portOf } from './derive.ts';
 import type { DemoInstance, StackLayout } from './layout.ts';
 import type { StackSecrets } from './secrets.ts';
 import type { StackService } from './supervisor.ts';

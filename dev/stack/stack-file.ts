@@ -1,4 +1,4 @@
-import { type DerivedConfig, loopback } from './derive.ts';
+import { type DerivedConfig, type DeriveOptions, loopback } from '../../agent/cli/local-stack.ts';
 import type { StackSecrets } from './secrets.ts';
 import type { StoreUrls } from './services.ts';
 
@@ -22,12 +22,15 @@ export interface StackFile {
     redis: number | null;
     postgres: number | null;
   };
+  /** How the stack derived its configuration from the operator's file; `acgs-lb apply` does the same. */
+  derivation: DeriveOptions;
   /** ISO 8601. */
   readyAt: string;
 }
 
 export interface StackFileInput {
   derived: DerivedConfig;
+  derivation: DeriveOptions;
   secrets: StackSecrets;
   urls: StoreUrls;
   /** All configured instances. Those that the stack did not start have no pid. */
@@ -39,6 +42,7 @@ export interface StackFileInput {
 
 export function buildStackFile({
   derived,
+  derivation,
   secrets,
   urls,
   instances,
@@ -66,6 +70,7 @@ export function buildStackFile({
       redis: pid('redis'),
       postgres: pid('postgres'),
     },
+    derivation,
     readyAt: readyAt.toISOString(),
   };
 }

@@ -128,12 +128,17 @@ export class LocalStack {
 
   #writeStackFile(): StackFile | null {
     if (!this.#readyAt || this.#supervisor.stopping) return null;
-    const { derived, secrets } = this.#context;
+    const { derived, secrets, layout, options } = this.#context;
     const all = Object.values(derived.config.services).flatMap((service) =>
       service.instances.map(({ id, url }) => ({ service: service.id, id, url })),
     );
     const stack = buildStackFile({
       derived,
+      derivation: {
+        portOffset: options.portOffset,
+        moveInstances: options.demo,
+        runFolder: layout.runFolder,
+      },
       secrets,
       urls: this.#urls,
       instances: all,

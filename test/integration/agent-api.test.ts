@@ -273,7 +273,7 @@ test('a configuration is applied completely, reported line by line and saved; an
   expect(readFileSync(configFile, 'utf8')).toBe(now);
   const next = now.replace('routes: [/]', 'routes: [/, /extra]').replace(/ +- \{ id: gs-2.*\n/, '');
   const dry = await call('PUT', '/v1/config?dryRun=true', next);
-  expect(dry.json.changes).toContain('services.gs.routes: ["/"] → ["/","/extra"]');
+  expect(dry.json.changes).toContain('gs.routes: ["/"] → ["/","/extra"]');
   expect((await call('GET', `${instances}/gs-2`)).status).toBe(200);
   expect((await call('PUT', '/v1/config', next)).json).toMatchObject({
     saved: true,
@@ -286,6 +286,33 @@ test('a configuration is applied completely, reported line by line and saved; an
   child.kill('SIGHUP');
   // A removed and re-added instance is new: its earlier admin state is gone.
   expect(await until(async () => (await state('gs-2')) === 'up')).toBe(true);
+});
+
+test('every changed key is an event; a rollback returns to the previous configuration', async () => {
+  const limit = (n: number) =>
+    given.replace(
+      '    slowStart: 0s',
+      `    slowStart: 0s\n    rateLimits: [{ name: per-ip, key: ip, limit: ${n}, window: 10s }]`,
+    );
+  await call('PUT', '/v1/config', limit(20));
+  await call('PUT', '/v1/config', limit(500));
+  const line = 'gs.rateLimits.per-ip.limit: 20 → 500';
+  const stream = await fetch(`${url}/v1/events?follow=false&limit=1`);
+  const event = JSON.parse(/^data: (.*)$/m.exec(await stream.text())?.[1] ?? '{}');
+  expect(event).toMatchObject({ kind: 'config', service: 'gs', instance: '', from: '20', to: '500' });
+  expect(event).toMatchObject({ reason: line, by: 'admin' });
+  expect((await call('GET', '/v1/status')).json.changes[0]).toEqual(event);
+
+  const back = 'gs.rateLimits.per-ip.limit: 500 → 20';
+  const dry = await call('POST', '/v1/config/rollback?dryRun=true');
+  expect(dry.json).toMatchObject({ changes: [back], saved: false });
+  expect((await call('POST', '/v1/config/rollback', undefined, STEER)).status).toBe(403);
+  expect(readFileSync(configFile, 'utf8')).toBe(limit(500));
+  expect((await call('POST', '/v1/config/rollback')).json).toMatchObject({ changes: [back], saved: true });
+  expect(readFileSync(configFile, 'utf8')).toBe(limit(20));
+  expect(readFileSync(join(stateDir, 'configurations/rolled-back.yaml'), 'utf8')).toBe(limit(500));
+  expect((await call('POST', '/v1/config/rollback')).status).toBe(200);
+  expect(readFileSync(configFile, 'utf8')).toBe(given);
 });
 
 test('the API sets no receiver, file or socket; only the file does', async () => {

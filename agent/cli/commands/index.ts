@@ -15,6 +15,7 @@ const MODULES: readonly (readonly [
     ['drain', 'ready', 'maint', 'weight'],
     async (program) => (await import('./instance-admin.ts')).registerInstanceAdmin(program),
   ],
+  [['rollout'], async (program) => (await import('./rollout.ts')).registerRollout(program)],
   [
     ['register', 'deregister', 'heartbeat'],
     async (program) => (await import('./registry.ts')).registerRegistry(program),

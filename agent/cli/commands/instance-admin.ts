@@ -1,34 +1,52 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/scalars.ts';
 import { isLastServing } from '../../../shared/serving.ts';
-import { instanceListSchema, instanceSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
-import { CliUsageError } from '../errors.ts';
+import { CliUsageError, EXIT_FAILED } from '../errors.ts';
 import { stateStyle } from '../format.ts';
+import {
+  changeInstance,
+  findService,
+  type InstanceSetting,
+  readInstance,
+  readInstances,
+} from '../instance-api.ts';
+import { waitForDrain } from '../rollout/wait.ts';
 
-const instancesPath = (service: string): string => `/v1/services/${encodeURIComponent(service)}/instances`;
+interface DrainOptions {
+  deadline?: string;
+  wait?: boolean;
+}
 
 /** drain, ready, maint, weight: the operator's settings of one instance. */
 export function registerInstanceAdmin(program: Command): void {
   program
     .command('drain')
     .description('send no new sessions to an instance; existing sessions stay')
-    .argument('<service>')
-    .argument('<instance>')
+    .argument('<service>', 'the service; may be left out')
+    .argument('[instance]')
     .option(
       '--deadline <duration>',
       'switch to maintenance after this time, for example 5m',
       parseDeadlineOption,
     )
-    .addHelpText('after', '\nExample:\n  acgs-lb drain gs gs-1 --deadline 5m')
-    .action(async (service: string, instance: string, options: { deadline?: string }, command: Command) => {
+    .option('--wait', 'return when no request is in flight, or at the deadline with the number left (exit 1)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  acgs-lb drain gs gs-1 --deadline 5m\n  acgs-lb drain gs-1 --wait --deadline 2m',
+    )
+    .action(async (first: string, second: string | undefined, options: DrainOptions, command: Command) => {
       const context = contextOf(command);
+      const client = await context.client();
+      const [service, instance] =
+        second === undefined ? [await findService(client, first), first] : [first, second];
       await confirmIfLast(context, service, instance);
-      await putSetting(context, service, instance, {
-        setting: 'admin',
-        body: { state: 'drain', deadline: options.deadline },
-      });
+      const body = { state: 'drain', deadline: options.deadline } as const;
+      if (!options.wait) return putSetting(context, service, instance, { setting: 'admin', body });
+      await changeInstance(client, service, instance, { setting: 'admin', body });
+      await waitAndPrint(context, service, instance, options.deadline);
     });
   program
     .command('ready')
@@ -37,7 +55,7 @@ export function registerInstanceAdmin(program: Command): void {
     .argument('<instance>')
     .addHelpText('after', '\nExample:\n  acgs-lb ready gs gs-1')
     .action(async (service: string, instance: string, _options: unknown, command: Command) => {
-      const body = { state: 'ready' };
+      const body = { state: 'ready' } as const;
       await putSetting(contextOf(command), service, instance, { setting: 'admin', body });
     });
   program
@@ -67,21 +85,45 @@ async function putSetting(
   context: CommandContext,
   service: string,
   instance: string,
-  { setting, body }: { setting: 'admin' | 'weight'; body: object },
+  setting: InstanceSetting,
 ): Promise<void> {
   const client = await context.client();
-  const path = `${instancesPath(service)}/${encodeURIComponent(instance)}/${setting}`;
   context.print(
-    await client.put(path, instanceSchema, body),
+    await changeInstance(client, service, instance, setting),
     ({ state, reason, admin, weight }) =>
       `${service}/${instance}: ${context.terminal.paint(stateStyle(state), state)} (${reason}), admin ${admin}, weight ${weight}`,
   );
 }
 
+async function waitAndPrint(
+  context: CommandContext,
+  service: string,
+  instance: string,
+  deadline: string | undefined,
+): Promise<void> {
+  const client = await context.quietClient();
+  const left = await context.progress((report) =>
+    waitForDrain(
+      {
+        read: () => readInstance(client, service, instance),
+        now: Date.now,
+        sleep,
+        report: (text) => report(`${service}/${instance}: ${text}`),
+      },
+      deadline === undefined ? null : parseDuration(deadline),
+    ),
+  );
+  context.print({ service, instance, drained: left === 0, inflight: left }, () =>
+    left === 0
+      ? `${service}/${instance}: no request in flight`
+      : `${service}/${instance}: ${left} in flight at the deadline`,
+  );
+  if (left > 0) process.exitCode = EXIT_FAILED;
+}
+
 /** Draining the last serving instance is an outage for new sessions. */
 async function confirmIfLast(context: CommandContext, service: string, instance: string): Promise<void> {
-  const client = await context.client();
-  const { instances } = await client.get(instancesPath(service), instanceListSchema);
+  const instances = await readInstances(await context.client(), service);
   if (isLastServing({ service, id: instance }, instances)) {
     await context.confirm(`${instance} is the last serving instance of ${service}. Drain it anyway?`);
   }

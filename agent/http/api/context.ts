@@ -1,6 +1,6 @@
 import type { Config } from '../../../shared/config/config.ts';
 import type { EdgeReport } from '../../../shared/edge-report.ts';
-import type { ReconfigureResult } from '../../configuration/reconfigure.ts';
+import type { ApplyOptions, ReconfigureResult } from '../../configuration/reconfigure.ts';
 import type { EventLog } from '../../core/event-log.ts';
 import type { SinkStatus } from '../../core/sink.ts';
 import type { Instance } from '../../core/state.ts';
@@ -34,7 +34,9 @@ export interface ApiContext {
   acceptEdgeReport(report: EdgeReport): void;
   explain(query: ExplainQuery): RouteExplanation;
   /** Applies a configuration text completely, or throws an error that lists every problem. `dryRun` only checks it. */
-  reconfigure(text: string, options: { dryRun: boolean; by: string }): Promise<ReconfigureResult>;
+  reconfigure(text: string, options: ApplyOptions): Promise<ReconfigureResult>;
+  /** Applies the previous configuration again. Null when none is kept. */
+  rollBackConfig(options: ApplyOptions): Promise<ReconfigureResult | null>;
   /** Publishes the snapshot now. Null when this agent does not publish. */
   publish(): { epoch: number; seq: number } | null;
   /** Writes one record of the audit log, and a line of the agent's log. */

@@ -12,6 +12,8 @@ export interface StatusView {
   /** Receives every update, like a sink. Never waits, never throws. */
   accept(update: Update): void;
   edgeReport(report: EdgeReport): void;
+  /** Adds changes that come from no update: those of the configuration. */
+  addChanges(changes: readonly Change[]): void;
   /** Calls `listener` after every update that contains changes. */
   onChange(listener: () => void): void;
   status(agent: AgentStatus): StatusDocument;
@@ -40,13 +42,18 @@ export function createStatusView({
   let notify = (): void => undefined;
   let lastEdgeReport = Number.NEGATIVE_INFINITY;
 
+  function addChanges(more: readonly Change[]): void {
+    if (more.length === 0) return;
+    changes = [...changes, ...more].slice(-MAX_CHANGES);
+    notify();
+  }
+
   return {
     accept(update) {
       instances = update.instances;
-      if (update.changes.length === 0) return;
-      changes = [...changes, ...update.changes].slice(-MAX_CHANGES);
-      notify();
+      addChanges(update.changes);
     },
+    addChanges,
     edgeReport(report) {
       lastEdgeReport = now();
       recordEdgeReport(edgeLog, report, lastEdgeReport);

@@ -45,6 +45,21 @@ const putConfig = createRoute({
   },
 });
 
+const rollBack = createRoute({
+  method: 'post',
+  path: '/v1/config/rollback',
+  summary: 'Apply the previous configuration again',
+  description:
+    'The agent keeps the last five. Each call goes one further back, and the file is written as by PUT.',
+  request: { query: putConfig.request.query },
+  responses: {
+    200: jsonContent(configChangesSchema, 'applied'),
+    400: problemContent('the agent refuses the previous configuration; lists every problem'),
+    401: problemContent('no valid token'),
+    409: problemContent('no previous configuration is kept'),
+  },
+});
+
 const publishRoute = createRoute({
   method: 'post',
   path: '/v1/publish',
@@ -83,15 +98,17 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
 
   app.use('/v1/config', limitBody(CONFIG_KIB));
   app.openapi(putConfig, async (request) => {
-    try {
-      const dryRun = request.req.valid('query').dryRun === 'true';
-      const options = { dryRun, by: actorOf(request) };
-      return request.json(await context.reconfigure(await request.req.text(), options), 200);
-    } catch (error) {
-      const problems = configErrors(error);
-      if (!problems) throw error;
-      throw new ProblemError(400, 'Invalid configuration', problems.join('\n'), { extensions: { problems } });
-    }
+    const options = { dryRun: request.req.valid('query').dryRun === 'true', by: actorOf(request) };
+    const text = await request.req.text();
+    return request.json(await reportingProblems(context.reconfigure(text, options)), 200);
+  });
+
+  app.openapi(rollBack, async (request) => {
+    const options = { dryRun: request.req.valid('query').dryRun === 'true', by: actorOf(request) };
+    const result = await reportingProblems(context.rollBackConfig(options));
+    if (!result)
+      throw new ProblemError(409, 'Conflict', 'the agent has no previous configuration to go back to');
+    return request.json(result, 200);
   });
 
   app.openapi(publishRoute, (request) => {
@@ -104,6 +121,17 @@ export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): vo
       );
     return request.json(order, 202);
   });
+}
+
+/** Throws a ProblemError with all problems when the configuration is refused. */
+async function reportingProblems<T>(applied: Promise<T>): Promise<T> {
+  try {
+    return await applied;
+  } catch (error) {
+    const problems = configErrors(error);
+    if (!problems) throw error;
+    throw new ProblemError(400, 'Invalid configuration', problems.join('\n'), { extensions: { problems } });
+  }
 }
 
 /** The problems of the configuration; null when `error` has another cause. */

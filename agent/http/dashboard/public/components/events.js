@@ -47,18 +47,24 @@ function drawLine(group) {
     'li',
     {
       class: tone,
-      'data-key': `${change.at} ${change.service}/${change.instance} ${change.kind} ${change.to ?? ''}`,
+      'data-key': `${change.at} ${change.service}/${change.instance} ${change.kind} ${change.to ?? ''} ${change.kind === 'config' ? change.reason : ''}`,
     },
     h('time', { datetime: new Date(change.at).toISOString() }, whenText(change.at)),
     h('span', { class: 'finding-mark' }, icon(tone)),
     h(
       'span',
       {},
-      h('strong', {}, many ? `${group.length} instances of ${change.service}` : change.instance),
+      h('strong', {}, subjectOf(group, change)),
       ` ${textOf(change)} `,
       h('span', { class: 'why' }, many ? commonReasons(group) : change.reason),
     ),
   );
+}
+
+/** @param {ApiChange[]} group @param {ApiChange} change */
+function subjectOf(group, { kind, service, instance }) {
+  if (kind === 'config') return 'Configuration';
+  return group.length > 1 ? `${group.length} instances of ${service}` : instance;
 }
 
 /** Groups equal changes that happened at nearly the same time; newest first. @param {ApiChange[]} changes */
@@ -67,7 +73,8 @@ function groupChanges(changes) {
   const open = new Map();
   const groups = [];
   for (const change of changes) {
-    const key = `${change.service} ${change.kind} ${change.to}`;
+    const own = change.kind === 'config' ? change.reason : '';
+    const key = `${change.service} ${change.kind} ${change.to} ${own}`;
     const group = open.get(key);
     if (group?.[0] && group[0].at - change.at <= GROUP_MS) group.push(change);
     else {
@@ -90,10 +97,11 @@ function withoutRedundantHealth(changes) {
 }
 
 /** @param {ApiChange} change */
-function textOf({ kind, to = '' }) {
+function textOf({ kind, to = '', by }) {
   if (kind === 'state') return stateText(to);
   if (kind === 'admin') return `set to ${to}`;
   if (kind === 'weight') return `weight ${to}`;
+  if (kind === 'config') return by ? `changed by ${by}:` : 'changed:';
   if (kind === 'registered' || kind === 'deregistered') return kind;
   return `${kind} ${to.replace('_', '-')}`;
 }

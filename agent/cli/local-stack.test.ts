@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
-import { deriveConfig } from './derive.ts';
+import { deriveConfig } from './local-stack.ts';
 
 const SHIPPED = readFileSync(new URL('../../acgs-lb.yaml', import.meta.url), 'utf8');
 const derive = (text: string, moveInstances = true) =>
@@ -38,7 +38,7 @@ it('removes the cloud account and other machines from a production file', () => 
   const text = SHIPPED.replace('url: http://127.0.0.1:8787', 'url: https://edge.example.com')
     .replace('gateways: [http://127.0.0.1:8090]', 'gateways: [https://gw.example.com]')
     .replace('bind: [127.0.0.1:8090]', 'bind: ["*:8090"]\n  peers: [{ name: b, address: "10.0.0.2:1024" }]');
-  const { config, edge } = derive(text.replace('edge:', 'edge:\n  publish: { kvApi: true }'));
+  const { config, edge, notApplied } = derive(text.replace('edge:', 'edge:\n  publish: { kvApi: true }'));
   expect(edge.port).toBe(8987);
   expect(config.edge).toMatchObject({
     url: 'http://127.0.0.1:8987',
@@ -46,6 +46,9 @@ it('removes the cloud account and other machines from a production file', () => 
   });
   expect(config.site.gateways).toEqual(['http://127.0.0.1:8290']);
   expect(config.haproxy.peers).toEqual([]);
+  expect(notApplied).toEqual(
+    expect.arrayContaining(['site.gateways', 'edge.publish.kvApi', 'haproxy.peers']),
+  );
 });
 
 it('rejects a port offset beyond the highest port', () => {

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
 import { parseDocument } from 'yaml';
 import type { Config } from '../../shared/config/config.ts';
-import { parseConfig } from '../../shared/config/load.ts';
-import { UsageError } from '../options.mjs';
+import { ConfigError, parseConfig } from '../../shared/config/load.ts';
 
 export interface DeriveOptions {
   portOffset: number;
@@ -17,7 +16,20 @@ export interface DerivedConfig {
   text: string;
   config: Config;
   edge: { host: string; port: number };
+  /** Keys of the operator's file whose values do not apply to the local stack. */
+  notApplied: string[];
 }
+
+const DERIVED_KEYS = [
+  'site.gateways',
+  'edge.publish.kvApi',
+  'haproxy.socket',
+  'haproxy.masterSocket',
+  'haproxy.file',
+  'haproxy.peers',
+  'haproxy.others',
+  'registry.allowNetworks',
+];
 
 const EDGE_PORT = 8787;
 
@@ -25,6 +37,7 @@ const EDGE_PORT = 8787;
 export function deriveConfig(text: string, config: Config, derivation: DeriveOptions): DerivedConfig {
   const { portOffset, runFolder } = derivation;
   const document = parseDocument(text);
+  const notApplied = DERIVED_KEYS.filter((key) => document.hasIn(key.split('.')));
   const set = (path: (string | number)[], value: unknown) => document.setIn(path, value);
   const shift = (address: string) => shiftBind(address, portOffset);
   const bind = config.haproxy.bind.map(shift);
@@ -57,6 +70,7 @@ export function deriveConfig(text: string, config: Config, derivation: DeriveOpt
     text: derivedText,
     config: parseConfig(derivedText, 'derived acgs-lb.yaml'),
     edge: { host: '127.0.0.1', port: edgePort },
+    notApplied,
   };
 }
 
@@ -68,7 +82,7 @@ function shiftBind(address: string, offset: number): string {
 
 function shiftPort(port: number, offset: number): number {
   if (port + offset <= 65_535) return port + offset;
-  throw new UsageError(`--port-offset ${offset} is too large for port ${port}: the highest port is 65535`);
+  throw new ConfigError([`--port-offset ${offset} is too large for port ${port}: the highest port is 65535`]);
 }
 
 /** The address at which a local client reaches a listener on `address`. */

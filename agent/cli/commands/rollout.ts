@@ -1,0 +1,218 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Command } from 'commander';
+import { parseDuration } from '../../../shared/config/scalars.ts';
+import type { ApiInstance } from '../../http/schemas.ts';
+import { integerBetween } from '../arguments.ts';
+import type { ApiClient } from '../client.ts';
+import { type CommandContext, contextOf } from '../context.ts';
+import { ApiError, CliUsageError, CommandFailed, EXIT_FAILED } from '../errors.ts';
+import { changeInstance, readInstances } from '../instance-api.ts';
+import { openRolloutRecord, type RolloutRecordFile } from '../rollout/record-file.ts';
+import { type RolloutEnd, type RolloutIo, type RolloutRecord, runRollout } from '../rollout/rollout.ts';
+import { runCommand } from '../rollout/run-command.ts';
+import { replaceControlCharacters } from '../terminal.ts';
+
+interface RolloutOptions {
+  maxUnavailable: number;
+  deadline: number;
+  healthyWithin: number;
+  settle: number;
+  cutRemaining?: boolean;
+  resume?: boolean;
+}
+
+const EXIT_INTERRUPTED = 130;
+/** An agent that restarts meanwhile is back within this time. */
+const AGENT_GAP_MS = 30_000;
+
+export function registerRollout(program: Command): void {
+  program
+    .command('rollout')
+    .description('run a deploy command for each instance of a service, drained, one after another')
+    .argument('<service>')
+    .argument('[command...]', 'after --: the program and its arguments; with --resume: as before if left out')
+    .option(
+      '--max-unavailable <n>',
+      'instances that may be out at the same time',
+      integerBetween(1, 1_000),
+      1,
+    )
+    .option(
+      '--deadline <duration>',
+      'how long to wait for sessions, then for requests',
+      durationOption,
+      60_000,
+    )
+    .option(
+      '--healthy-within <duration>',
+      'time for the new build to pass its probes',
+      durationOption,
+      120_000,
+    )
+    .option('--settle <duration>', 'how long it must serve well before the next one', durationOption, 30_000)
+    .option('--cut-remaining', 'at the deadline, run the command although requests are in flight')
+    .option('--resume', 'continue the rollout that stopped, with the instance where it stopped')
+    .addHelpText('after', HELP)
+    .action(async (service: string, words: string[], options: RolloutOptions, command: Command) => {
+      const context = contextOf(command);
+      const client = await context.quietClient();
+      await requireEnoughInstances(client, service, options.maxUnavailable);
+      const file = await openRolloutRecord(context.stateDir, service);
+      try {
+        const record = await prepareRecord(context, file, {
+          service,
+          words,
+          resume: options.resume === true,
+        });
+        await run({ context, client, file, options }, record);
+      } finally {
+        file.close();
+      }
+    });
+}
+
+const HELP = `
+The command gets ACGS_SERVICE, ACGS_INSTANCE and ACGS_URL. The instance is in maintenance meanwhile.
+After it, the instance must pass its probes, and serve without being an outlier for the settle time.
+On any failure the rollout stops, and the instances that are out get ready again. The last serving
+instance is never drained. Instances that an operator has drained before are left out.
+
+Examples:
+  acgs-lb rollout gs -- ./deploy.sh
+  acgs-lb rollout gs --max-unavailable 2 -- sh -c 'ssh "$ACGS_INSTANCE" systemctl restart gs'
+  acgs-lb rollout gs --resume`;
+
+function durationOption(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== null) return ms;
+  throw new CliUsageError(`${JSON.stringify(text)} is not a duration such as 30s, 5m or 1h`);
+}
+
+async function requireEnoughInstances(client: ApiClient, service: string, out: number): Promise<void> {
+  const { length } = await readInstances(client, service);
+  if (length === 0) throw new CommandFailed(`${service} has no instance`);
+  if (out < length || length === 1) return;
+  throw new CliUsageError(
+    `--max-unavailable ${out}: ${service} has ${length} instances, and one must go on serving`,
+  );
+}
+
+async function prepareRecord(
+  context: CommandContext,
+  file: RolloutRecordFile,
+  { service, words, resume }: { service: string; words: string[]; resume: boolean },
+): Promise<RolloutRecord> {
+  const earlier = await file.read();
+  if (resume) {
+    if (!earlier) throw new CliUsageError(`no rollout of ${service} to resume`);
+    return words.length > 0 ? { ...earlier, command: words } : earlier;
+  }
+  if (words.length === 0) throw new CliUsageError('name the command after --');
+  if (earlier) {
+    context.terminal.error(
+      `an earlier rollout of ${service} stopped after ${earlier.done.length} instances; this one starts over`,
+    );
+  }
+  return { service, command: words, done: [], current: [] };
+}
+
+interface RolloutRun {
+  context: CommandContext;
+  client: ApiClient;
+  file: RolloutRecordFile;
+  options: RolloutOptions;
+}
+
+async function run(parts: RolloutRun, record: RolloutRecord): Promise<void> {
+  const { context, file, options } = parts;
+  const controller = new AbortController();
+  const interrupt = (): void => controller.abort(new Error('interrupted'));
+  process.on('SIGINT', interrupt);
+  process.on('SIGTERM', interrupt);
+  try {
+    const end = await runRollout({
+      io: createIo(parts, record, controller.signal),
+      settings: {
+        maxUnavailable: options.maxUnavailable,
+        deadlineMs: options.deadline,
+        healthyWithinMs: options.healthyWithin,
+        settleMs: options.settle,
+        cutRemaining: options.cutRemaining === true,
+      },
+      record,
+      signal: controller.signal,
+    });
+    await (end.failure ? file.save(record) : file.remove());
+    context.print({ service: record.service, ...end }, () => describeEnd(record.service, end));
+    if (end.failure) process.exitCode = controller.signal.aborted ? EXIT_INTERRUPTED : EXIT_FAILED;
+  } finally {
+    process.off('SIGINT', interrupt);
+    process.off('SIGTERM', interrupt);
+  }
+}
+
+function createIo(
+  { context, client, file }: RolloutRun,
+  record: RolloutRecord,
+  signal: AbortSignal,
+): RolloutIo {
+  const { service } = record;
+  const { terminal, json } = context;
+  let total = 0;
+  const write = (text: string): void => {
+    if (json) terminal.error(replaceControlCharacters(text));
+    else terminal.write(replaceControlCharacters(text));
+  };
+  return {
+    async instances() {
+      const instances = await withPatience(() => readInstances(client, service), signal);
+      total = instances.length;
+      return instances;
+    },
+    setAdmin: async (id, state) => {
+      await changeInstance(client, service, id, { setting: 'admin', body: { state } });
+    },
+    run: (instance) =>
+      runCommand({
+        command: record.command,
+        env: environmentOf(instance),
+        signal,
+        onLine: (line) => write(`${instance.id} | ${line}`),
+      }),
+    save: file.save,
+    step: (id, text) => write(`${id}  ${record.done.length} of ${total} done  ${text}`),
+    progress: (id, text) => terminal.progressLine(`${id}  ${text}`.slice(0, terminal.columns - 1)),
+    now: Date.now,
+    sleep: (ms, aborted) => sleep(ms, undefined, { signal: aborted }),
+  };
+}
+
+const environmentOf = ({ service, id, url }: ApiInstance) => ({
+  ACGS_SERVICE: service,
+  ACGS_INSTANCE: id,
+  ACGS_URL: url,
+});
+
+/** Repeats a request that gets no answer. An answer of the agent, even a refusal, is final. */
+async function withPatience<T>(request: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  const startedAt = Date.now();
+  for (;;) {
+    try {
+      return await request();
+    } catch (error) {
+      const isFinal = error instanceof ApiError || !(error instanceof CommandFailed);
+      if (isFinal || signal.aborted || Date.now() - startedAt >= AGENT_GAP_MS) throw error;
+      await sleep(1_000);
+    }
+  }
+}
+
+function describeEnd(service: string, { done, skipped, failure }: RolloutEnd): string {
+  const left = skipped.length > 0 ? `; left out: ${skipped.join(', ')} (drained by an operator)` : '';
+  if (!failure) return `rollout of ${service} complete: ${done.join(', ') || 'no instance'}${left}`;
+  return [
+    `rollout of ${service} stopped at ${failure.instance}: ${failure.reason}`,
+    `done: ${done.join(', ') || 'none'}${left}`,
+    `to go on after a repair: acgs-lb rollout ${service} --resume`,
+  ].join('\n');
+}

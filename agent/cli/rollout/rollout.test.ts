@@ -1,0 +1,230 @@
+import { expect, test } from 'vitest';
+import { sampleInstance } from '../../../test/harness/instance.ts';
+import type { AdminState } from '../../core/state.ts';
+import { type ApiInstance, toApiInstance } from '../../http/schemas.ts';
+import { type RolloutRecord, type RolloutSettings, runRollout } from './rollout.ts';
+import { waitForDrain } from './wait.ts';
+
+/** An agent whose clock moves only while the rollout sleeps. */
+function simulate(ids: string[], changes: { [id: string]: Partial<ApiInstance> } = {}) {
+  let now = 1_000;
+  const log: string[] = [];
+  const saved: RolloutRecord[] = [];
+  const instances = new Map(
+    ids.map((id) => [id, { ...toApiInstance(sampleInstance({ id })), ...changes[id] }]),
+  );
+  const change = (id: string, more: Partial<ApiInstance>) =>
+    instances.set(id, { ...(instances.get(id) as ApiInstance), ...more });
+  /** What each instance becomes after its command. */
+  const builds = new Map<string, Partial<ApiInstance>>();
+  let minServing = ids.length;
+  let failCommand: string | null = null;
+  const probe = () => {
+    for (const [id, instance] of instances) {
+      const ok = instance.health === 'up';
+      change(id, { lastProbe: { at: now, ok, latencyMs: 1, ...(ok ? {} : { error: 'status 503' }) } });
+      if (instance.admin !== 'ready') continue;
+      change(id, { state: ok ? 'up' : 'down', reason: ok ? '' : 'status 503' });
+    }
+    minServing = Math.min(minServing, [...instances.values()].filter(({ state }) => state === 'up').length);
+  };
+  return {
+    log,
+    saved,
+    change,
+    builds,
+    minServing: () => minServing,
+    failAt: (id: string) => {
+      failCommand = id;
+    },
+    get: (id: string) => instances.get(id) as ApiInstance,
+    io: {
+      instances: async () => [...instances.values()],
+      async setAdmin(id: string, state: AdminState) {
+        log.push(`${state} ${id}`);
+        const states = { ready: 'up', drain: 'draining', maint: 'down' } as const;
+        change(id, { admin: state, state: states[state] });
+        minServing = Math.min(
+          minServing,
+          [...instances.values()].filter((each) => each.state === 'up').length,
+        );
+      },
+      async run({ id, admin, inflight }: ApiInstance) {
+        log.push(`run ${id}`);
+        expect({ admin, inflight }).toMatchObject({ admin: 'maint' });
+        change(id, builds.get(id) ?? {});
+        return failCommand === id ? 'the command failed with exit code 3' : null;
+      },
+      save: async (record: RolloutRecord) => void saved.push(structuredClone(record)),
+      step: () => {},
+      progress: () => {},
+      now: () => now,
+      async sleep(ms: number, signal: AbortSignal) {
+        now += ms;
+        probe();
+        await new Promise((resolve) => setImmediate(resolve));
+        signal.throwIfAborted();
+      },
+    },
+  };
+}
+
+const settings: RolloutSettings = {
+  maxUnavailable: 1,
+  deadlineMs: 10_000,
+  healthyWithinMs: 20_000,
+  settleMs: 5_000,
+  cutRemaining: false,
+};
+const newRecord = (): RolloutRecord => ({ service: 'gs', command: ['true'], done: [], current: [] });
+const { signal } = new AbortController();
+
+test('one instance after another: drain, maintenance, command, ready', async () => {
+  const agent = simulate(['gs-1', 'gs-2']);
+  const end = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  expect(end).toEqual({ done: ['gs-1', 'gs-2'], skipped: [], failure: null });
+  const steps = (id: string) => ['drain', 'maint', 'run', 'ready'].map((step) => `${step} ${id}`);
+  expect(agent.log).toEqual([...steps('gs-1'), ...steps('gs-2')]);
+  expect(agent.minServing()).toBe(1);
+  expect(agent.saved.map(({ done, current }) => [done, current])).toEqual([
+    [[], ['gs-1']],
+    [['gs-1'], []],
+    [['gs-1'], ['gs-2']],
+    [['gs-1', 'gs-2'], []],
+  ]);
+});
+
+test('a build that fails its probes stops the rollout at the first instance, which gets ready again', async () => {
+  const agent = simulate(['gs-1', 'gs-2', 'gs-3']);
+  agent.builds.set('gs-1', { health: 'down' });
+  const record = newRecord();
+  const { done, failure } = await runRollout({ io: agent.io, settings, record, signal });
+  expect(done).toEqual([]);
+  expect(failure).toEqual({ instance: 'gs-1', reason: 'not healthy within 20s: status 503' });
+  expect(agent.log).toEqual(['drain gs-1', 'maint gs-1', 'run gs-1', 'ready gs-1']);
+  // The repaired build goes to the same instance first.
+  agent.change('gs-1', { health: 'up' });
+  agent.builds.clear();
+  const resumed = await runRollout({ io: agent.io, settings, record, signal });
+  expect(resumed).toMatchObject({ done: ['gs-1', 'gs-2', 'gs-3'], failure: null });
+});
+
+test('a build that does worse than its peers stops the rollout; an earlier outlier may recover', async () => {
+  const outlier = (since: number) =>
+    ({ cause: 'failing', evidence: '12 % failed, peers 0 %', share: 0, since }) as const;
+  const agent = simulate(['gs-1', 'gs-2', 'gs-3'], { 'gs-1': { outlier: outlier(1) } });
+  agent.builds.set('gs-2', { outlier: outlier(9) });
+  const sleep = agent.io.sleep;
+  agent.io.sleep = async (ms, aborted) => {
+    await sleep(ms, aborted);
+    if (agent.log.at(-1) !== 'ready gs-1') return;
+    const { outlier: _, ...recovered } = agent.get('gs-1');
+    agent.change('gs-1', { ...recovered, outlier: undefined as never });
+  };
+  const { done, failure } = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  expect(done).toEqual(['gs-1']);
+  expect(failure?.reason).toBe('outlier against its peers: failing, 12 % failed, peers 0 %');
+  expect(agent.log.at(-1)).toBe('ready gs-2');
+});
+
+test('the last serving instance is never drained', async () => {
+  const agent = simulate(['gs-1', 'gs-2'], { 'gs-2': { health: 'down', state: 'down' } });
+  const { failure } = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  expect(failure).toEqual({ instance: 'gs-1', reason: 'it is the last serving instance' });
+  expect(agent.log).toEqual([]);
+});
+
+test('several at a time, and never all of them', async () => {
+  const agent = simulate(['gs-1', 'gs-2', 'gs-3', 'gs-4'], { 'gs-4': { health: 'down', state: 'down' } });
+  agent.builds.set('gs-4', { health: 'up' });
+  const end = await runRollout({
+    io: agent.io,
+    settings: { ...settings, maxUnavailable: 3 },
+    record: newRecord(),
+    signal,
+  });
+  expect(end.failure).toBeNull();
+  // gs-3 would have been the last one.
+  expect(agent.log.slice(0, 2)).toEqual(['drain gs-1', 'drain gs-2']);
+  expect(agent.log.indexOf('drain gs-3')).toBeGreaterThan(agent.log.indexOf('ready gs-1'));
+  expect(agent.minServing()).toBe(1);
+});
+
+test('a failed command takes the whole batch back; those without a command stay as they were', async () => {
+  const agent = simulate(['gs-1', 'gs-2', 'gs-3'], { 'gs-2': { inflight: 1 } });
+  agent.failAt('gs-1');
+  const record = newRecord();
+  const { failure } = await runRollout({
+    io: agent.io,
+    settings: { ...settings, maxUnavailable: 2 },
+    record,
+    signal,
+  });
+  expect(failure).toEqual({ instance: 'gs-1', reason: 'the command failed with exit code 3' });
+  expect(agent.log).not.toContain('run gs-2');
+  expect(agent.log.slice(-2)).toEqual(['ready gs-1', 'ready gs-2']);
+  expect(record).toMatchObject({ done: [], current: ['gs-1', 'gs-2'] });
+});
+
+test('requests that do not end stop the rollout, unless they may be cut', async () => {
+  const agent = simulate(['gs-1', 'gs-2'], { 'gs-1': { inflight: 3 } });
+  const stopped = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  expect(stopped.failure?.reason).toMatch(/^3 requests in flight at the deadline/);
+  expect(agent.log).toEqual(['drain gs-1', 'maint gs-1', 'ready gs-1']);
+  const cut = { ...settings, cutRemaining: true };
+  expect(await runRollout({ io: agent.io, settings: cut, record: newRecord(), signal })).toMatchObject({
+    failure: null,
+  });
+});
+
+test('an instance that an operator has taken out is left alone', async () => {
+  const agent = simulate(['gs-1', 'gs-2', 'gs-3'], { 'gs-2': { admin: 'maint', state: 'down' } });
+  const end = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  expect(end).toEqual({ done: ['gs-1', 'gs-3'], skipped: ['gs-2'], failure: null });
+});
+
+test('an interruption takes the instance back', async () => {
+  const agent = simulate(['gs-1', 'gs-2'], { 'gs-1': { inflight: 1 } });
+  const controller = new AbortController();
+  const sleep = agent.io.sleep;
+  agent.io.sleep = (ms, aborted) => {
+    controller.abort();
+    return sleep(ms, aborted);
+  };
+  const end = await runRollout({
+    io: agent.io,
+    settings,
+    record: newRecord(),
+    signal: controller.signal,
+  });
+  expect(end.failure).toEqual({ instance: 'gs-1', reason: 'interrupted' });
+  expect(agent.log).toEqual(['drain gs-1', 'ready gs-1']);
+});
+
+test('a drain waits until zero has held for two readings, or returns what is left', async () => {
+  let now = 0;
+  const watch = (inflight: (at: number) => number) => ({
+    read: async () => toApiInstance(sampleInstance({ id: 'gs-1', inflight: inflight(now) })),
+    now: () => now,
+    sleep: async (ms: number) => {
+      now += ms;
+    },
+    report: () => {},
+  });
+  // Idle for a moment between two requests of a session.
+  expect(
+    await waitForDrain(
+      watch((at) => (at < 1_000 || at === 2_000 ? 1 : 0)),
+      null,
+    ),
+  ).toBe(0);
+  expect(now).toBe(5_000);
+  now = 0;
+  expect(
+    await waitForDrain(
+      watch(() => 7),
+      3_000,
+    ),
+  ).toBe(7);
+  expect(now).toBe(3_000);
+});
