@@ -1,5 +1,6 @@
+import { z } from 'zod';
 import type { AdminState } from '../core/state.ts';
-import { type ApiInstance, instanceListSchema, instanceSchema, serviceListSchema } from '../http/schemas.ts';
+import { type ApiInstance, instanceListSchema, instanceSchema } from '../http/schemas.ts';
 import type { ApiClient } from './client.ts';
 import { CliUsageError } from './errors.ts';
 
@@ -25,9 +26,13 @@ export const changeInstance = (
 ): Promise<ApiInstance> =>
   client.put(`${instancesPath(service)}/${encodeURIComponent(id)}/${setting}`, instanceSchema, body);
 
+const serviceIds = z.object({
+  services: z.array(z.object({ id: z.string(), instances: z.array(z.object({ id: z.string() })) })),
+});
+
 /** The service of an instance that is given by its id only. Throws CliUsageError unless exactly one has it. */
 export async function findService(client: ApiClient, instance: string): Promise<string> {
-  const { services } = await client.get('/v1/services', serviceListSchema);
+  const { services } = await client.get('/v1/services', serviceIds);
   const found = services.filter(({ instances }) => instances.some(({ id }) => id === instance));
   if (found.length === 1 && found[0]) return found[0].id;
   const known = services.find(({ id }) => id === instance);
