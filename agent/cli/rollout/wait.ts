@@ -101,6 +101,7 @@ function problemOf({ admin, outlier, state, reason, breaker, health }: ApiInstan
   if (admin !== 'ready') return `another operator set it to ${admin}`;
   if (outlier) return `outlier against its peers: ${outlier.cause}, ${outlier.evidence}`;
   if (!isServingState(state)) return `${state}: ${reason}`;
-  if (breaker !== 'closed') return `breaker ${breaker.replace('_', '-')}: ${reason}`;
+  // A half-open breaker closes by traffic only, which an idle service does not have.
+  if (breaker === 'open') return `breaker open: ${reason}`;
   return health === 'up' ? null : `health ${health}: ${reason}`;
 }
