@@ -14,6 +14,8 @@ export type AttemptResult =
       status: number;
       via: 'gateway' | 'direct';
       unsentMark: boolean;
+      /** Cloudflare made the response itself, because it did not reach the gateway or got no answer. */
+      fromPlatform?: boolean;
       /** `x-acgs-final`: the instance answered with a response that no gateway can pass on. */
       finalMark?: boolean;
     }
@@ -23,17 +25,16 @@ export type AttemptResult =
 
 /** Cloudflare could not reach the origin and sent nothing: connection refused, unreachable, TLS failed. */
 const UNSENT_STATUS: ReadonlySet<number> = new Set([521, 523, 525, 526]);
-/** Gateway errors, and Cloudflare's 520 (unknown), 522 (connection timed out, maybe after sending) and 524 (read timeout). */
-const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([502, 503, 504, 520, 522, 524]);
+/** Of a gateway or an instance. */
+const AMBIGUOUS_STATUS: ReadonlySet<number> = new Set([502, 503, 504]);
 
 export function classifyAttempt(result: AttemptResult): AttemptOutcome {
   if (result.kind !== 'response') return 'ambiguous';
   // Only our gateway knows that nothing was sent. The mark of an instance is ignored.
   if (result.unsentMark && result.via === 'gateway') return 'unsent';
   if (result.finalMark) return 'final';
-  // Fast path for common statuses.
-  if (result.status < 502) return 'final';
-  if (UNSENT_STATUS.has(result.status)) return 'unsent';
+  // Cloudflare's others are 520 (unknown), 522 (connection timed out, maybe after sending) and 524 (read timeout).
+  if (result.fromPlatform) return UNSENT_STATUS.has(result.status) ? 'unsent' : 'ambiguous';
   return AMBIGUOUS_STATUS.has(result.status) ? 'ambiguous' : 'final';
 }
 
@@ -62,9 +63,20 @@ export function isAccepted(result: AttemptResult): boolean {
     !result.unsentMark &&
     result.status !== 503 &&
     result.status !== 504 &&
-    !isGatewayUnreachable(result.status)
+    !result.fromPlatform
   );
 }
 
-/** Cloudflare statuses: the gateway is unreachable or does not respond. */
-export const isGatewayUnreachable = (status: number): boolean => status >= 520 && status <= 530;
+/**
+ * Whether Cloudflare made this response to a request to a gateway. Applications use the same statuses, and HAProxy names
+ * the instance whose response it passes on (`instance`). Off Cloudflare these statuses have no meaning. A direct request
+ * proves nothing: the response may be the instance's.
+ */
+export const isFromPlatform = (
+  { status, instance }: { status: number; instance: string | null },
+  to: { onCloudflare: boolean; via: 'gateway' | 'direct' },
+): boolean =>
+  to.onCloudflare &&
+  to.via === 'gateway' &&
+  instance === null &&
+  ((status >= 520 && status <= 526) || status === 530);

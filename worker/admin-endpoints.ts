@@ -2,9 +2,10 @@ import { type IRequest, Router } from 'itty-router';
 import { clientKey } from '../shared/address.ts';
 import { errorMessage } from '../shared/error-message.ts';
 import type { RequestUrl } from '../shared/request-url.ts';
-import { verifySnapshot } from '../shared/snapshot/signature.ts';
+import { signerOf, verifySnapshot } from '../shared/snapshot/signature.ts';
 import type { SnapshotOrder } from '../shared/snapshot/snapshot.ts';
 import type { Edge } from './edge.ts';
+import type { SnapshotUpload } from './io/snapshot-uploads.ts';
 import { withTimeout } from './io/with-timeout.ts';
 import { problemResponse } from './problem.ts';
 import { readClientAddress } from './steps/client-address.ts';
@@ -14,6 +15,8 @@ const PREFIX = '/__acgs/';
 /** A Durable Object stores values up to 2 MB: about 8,000 instances. */
 const MAX_SNAPSHOT_BYTES = 2_000_000;
 const HUB_TIMEOUT_MS = 5_000;
+/** For any of the endpoints. */
+const DEADLINE_MS = 20_000;
 
 /** Answers a request to one of the edge's own endpoints. Null: the request is for a service. */
 export function adminEndpoint(
@@ -28,7 +31,8 @@ export function adminEndpoint(
     request.method === 'HEAD'
       ? new Request(`${proto}://${host}${target}`, { headers: request.headers })
       : request;
-  return answerWithinLimits(target, request, edge, () => router.fetch(asGet, edge, ctx));
+  const work = answerWithinLimits(target, request, edge, () => router.fetch(asGet, edge, ctx));
+  return withTimeout(work, DEADLINE_MS, 'The endpoint').catch(unavailable);
 }
 
 const HEALTH = '/__acgs/health';
@@ -87,7 +91,7 @@ router.get('/__acgs/snapshot/:site', async (request, edge) => {
     );
     return Response.json({ site, ...order });
   } catch (error) {
-    return hubUnavailable(error);
+    return unavailable(error);
   }
 });
 
@@ -95,13 +99,19 @@ router.get('/__acgs/snapshot/:site', async (request, edge) => {
 router.put('/__acgs/snapshot/:site', async (request, edge) => {
   const site = String(request.params.site);
   if (!edge.settings.sites.includes(site)) return unknownSite(site);
-  const sealed = await readBounded(request, MAX_SNAPSHOT_BYTES);
-  if (!sealed) {
-    const detail = `A snapshot must not exceed ${MAX_SNAPSHOT_BYTES} bytes.`;
-    return problemResponse({ title: 'Content Too Large', status: 413, detail });
-  }
-  const opened = await verifySnapshot(sealed, site, edge.settings.verifyKeys);
-  if (!opened.ok) return problemResponse({ title: 'Unauthorized', status: 401, detail: opened.why });
+  const length = declaredLength(request);
+  if (length === null) return lengthRequired();
+  if (length > MAX_SNAPSHOT_BYTES) return uploadRefused('too-large');
+  const { verifyKeys } = edge.settings;
+  const upload = await edge.snapshotUploads.read({
+    body: request.body,
+    length,
+    isKnownKey: (firstLine) => signerOf(firstLine, site, verifyKeys) !== null,
+  });
+  if (!upload.ok) return uploadRefused(upload.why);
+  const { sealed } = upload;
+  const opened = await verifySnapshot(sealed, site, verifyKeys);
+  if (!opened.ok) return notSigned(opened.why);
   const prepared = edge.snapshots.prepare(opened.snapshot);
   if (!prepared.ok)
     return problemResponse({ title: 'Unprocessable Content', status: 422, detail: prepared.why });
@@ -112,7 +122,7 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
     const { accepted, current } = await withTimeout(accepting, HUB_TIMEOUT_MS, 'SnapshotHub');
     if (!accepted) return outdated(site, { epoch, seq }, current);
   } catch (error) {
-    return hubUnavailable(error);
+    return unavailable(error);
   }
   if (!edge.settings.kvOnly) edge.snapshots.accept(prepared, 'put');
   return Response.json({ site, epoch, seq, kv: toKv ? 'scheduled' : 'skipped' });
@@ -171,33 +181,47 @@ const outdated = (site: string, given: SnapshotOrder, current: SnapshotOrder): R
 const unknownSite = (site: string): Response =>
   problemResponse({ title: 'Not Found', status: 404, detail: `Site "${site}" is not in SITES.` });
 
-function hubUnavailable(error: unknown): Response {
+function unavailable(error: unknown): Response {
   return problemResponse(
     { title: 'Service Unavailable', status: 503, detail: errorMessage(error) },
     { 'retry-after': '2' },
   );
 }
 
-/** Reads at most `limit` bytes. Null: the body is longer. */
-async function readBounded(
-  request: Request | IRequest,
-  limit: number,
-): Promise<Uint8Array<ArrayBuffer> | null> {
-  if (Number(request.headers.get('content-length') ?? 0) > limit) return null;
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  if (request.body) {
-    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
-      length += chunk.length;
-      if (length > limit) return null;
-      chunks.push(chunk);
+const lengthRequired = (): Response =>
+  problemResponse({ title: 'Length Required', status: 411, detail: 'Send a Content-Length.' });
+
+/** The challenge names no scheme of HTTP: the proof is in the body. */
+const notSigned = (detail: string): Response =>
+  problemResponse(
+    { title: 'Unauthorized', status: 401, detail },
+    { 'www-authenticate': 'Acgs-Snapshot-Signature' },
+  );
+
+function uploadRefused(why: Exclude<SnapshotUpload, { ok: true }>['why']): Response {
+  switch (why) {
+    case 'unknown-key':
+      return notSigned('The first line names no public key of this site.');
+    case 'too-large': {
+      const detail = `A snapshot must not exceed ${MAX_SNAPSHOT_BYTES} bytes or its Content-Length.`;
+      return problemResponse({ title: 'Content Too Large', status: 413, detail });
     }
+    case 'incomplete':
+      return problemResponse({ title: 'Bad Request', status: 400, detail: 'The body ended too early.' });
+    case 'too-slow': {
+      const detail = 'The snapshot did not arrive in time.';
+      return problemResponse({ title: 'Request Timeout', status: 408, detail });
+    }
+    case 'displaced':
+      return problemResponse(
+        { title: 'Service Unavailable', status: 503, detail: 'Too many snapshots arrive at once.' },
+        { 'retry-after': '1' },
+      );
   }
-  const all = new Uint8Array(length);
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
+}
+
+/** Null: not declared, or not a number. */
+function declaredLength({ headers }: IRequest): number | null {
+  const length = headers.get('content-length');
+  return length !== null && /^\d+$/.test(length) ? Number(length) : null;
 }

@@ -10,6 +10,7 @@ import { ClockGuard } from './clock-guard.ts';
 import { Gateways } from './gateways.ts';
 import { LimitLeases } from './io/limit-leases.ts';
 import { Limiters } from './io/limiters.ts';
+import { FallbackLimit } from './steps/fallback-limit.ts';
 
 const START = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -28,7 +29,8 @@ test('setting the clock back an hour resets limits, ejections and gateways', asy
   const gateways = new Gateways();
   const local = newIsolateState();
   const services = new Map([['gs', { candidates: [{ local }] } as unknown as ServiceView]]);
-  const dependents = { limiters, leases, gateways, snapshots: { view: { services } } };
+  const fallbackLimit = new FallbackLimit(null);
+  const dependents = { limiters, fallbackLimit, leases, gateways, snapshots: { view: { services } } };
   const clock = new ClockGuard();
   const global = policy('everywhere', { scope: 'global' });
 

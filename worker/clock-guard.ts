@@ -4,9 +4,11 @@ import type { View } from '../shared/view.ts';
 import type { Gateways } from './gateways.ts';
 import type { LimitLeases } from './io/limit-leases.ts';
 import type { Limiters } from './io/limiters.ts';
+import type { FallbackLimit } from './steps/fallback-limit.ts';
 
 interface ClockDependents {
   readonly limiters: Pick<Limiters, 'reset'>;
+  readonly fallbackLimit: Pick<FallbackLimit, 'reset'>;
   readonly leases: Pick<LimitLeases, 'reset'>;
   readonly gateways: Pick<Gateways, 'reset'>;
   readonly snapshots: { readonly view: Pick<View, 'services'> | null };
@@ -22,11 +24,12 @@ export class ClockGuard {
   #latest = 0;
 
   /** Call with the time of every request. */
-  observe(now: number, { limiters, leases, gateways, snapshots }: ClockDependents): void {
+  observe(now: number, { limiters, fallbackLimit, leases, gateways, snapshots }: ClockDependents): void {
     const wasSetBack = now < this.#latest - TOLERANCE_MS;
     this.#latest = now;
     if (!wasSetBack) return;
     limiters.reset();
+    fallbackLimit.reset();
     leases.reset();
     gateways.reset();
     for (const { candidates } of snapshots.view?.services.values() ?? []) {

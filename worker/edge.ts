@@ -14,11 +14,14 @@ import { LimitLeases, type RequestLease } from './io/limit-leases.ts';
 import { Limiters } from './io/limiters.ts';
 import { Reporter } from './io/reporter.ts';
 import { EdgeRequestLog } from './io/request-log.ts';
+import { SlowUploads } from './io/slow-uploads.ts';
 import { disabledHubFetcher, hubFetcher, kvFetcher } from './io/snapshot-fetchers.ts';
 import { SnapshotStore } from './io/snapshot-store.ts';
+import { SnapshotUploads } from './io/snapshot-uploads.ts';
 import { StaleCache } from './io/stale-cache.ts';
 import { RetryBudgets } from './retry-budgets.ts';
 import { type EdgeSettings, readSettings } from './settings.ts';
+import { FallbackLimit } from './steps/fallback-limit.ts';
 import { timingSafeEqual } from './timing-safe-equal.ts';
 
 /** What all requests of an isolate share. */
@@ -26,12 +29,15 @@ export interface Edge {
   readonly env: Env;
   readonly settings: EdgeSettings;
   readonly snapshots: SnapshotStore;
+  readonly snapshotUploads: SnapshotUploads;
   readonly gatewayTokens: GatewayTokens;
   readonly affinityCookies: AffinityCookies;
   readonly limiters: Limiters;
   readonly gateways: Gateways;
+  readonly fallbackLimit: FallbackLimit;
   readonly clockGuard: ClockGuard;
   readonly inFlight: InFlightTracker;
+  readonly slowUploads: SlowUploads;
   readonly retryBudgets: RetryBudgets;
   readonly hedging: Hedging;
   readonly counters: EdgeCounters;
@@ -60,7 +66,7 @@ export async function createEdge(env: Env): Promise<Edge> {
   const snapshots = new SnapshotStore({
     settings,
     now,
-    hub: settings.kvOnly ? disabledHubFetcher : withColoCache(hubFetcher(env), unverifiedOrder),
+    hub: settings.kvOnly ? disabledHubFetcher : withColoCache(hubFetcher(env), { orderOf: unverifiedOrder }),
     kv: kvFetcher(env),
     view: { newPickerState, directOrigin: directOrigin(settings) },
   });
@@ -70,12 +76,15 @@ export async function createEdge(env: Env): Promise<Edge> {
     now,
     random: Math.random,
     snapshots,
+    snapshotUploads: new SnapshotUploads(),
     gatewayTokens: new GatewayTokens(settings.gatewayKey),
     affinityCookies: new AffinityCookies(settings.cookieKeys),
     limiters: new Limiters(() => snapshots.view),
     gateways: new Gateways(),
+    fallbackLimit: new FallbackLimit(settings.fallbackLimit),
     clockGuard: new ClockGuard(),
     inFlight: new InFlightTracker(),
+    slowUploads: new SlowUploads(settings.maxSlowUploads),
     retryBudgets: new RetryBudgets(),
     hedging: new Hedging(),
     counters: new EdgeCounters(isolate, now()),

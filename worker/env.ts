@@ -18,4 +18,6 @@ export interface Env {
   SNAPSHOT_LANES?: string;
   LOG_SAMPLE?: string;
   MAX_HEADER_BYTES?: string;
+  MAX_SLOW_UPLOADS?: string;
+  FALLBACK_LIMIT?: string;
 }

@@ -1,4 +1,5 @@
 import { parseOrigin } from '../shared/config/origin.ts';
+import { SlidingLog } from '../shared/limits/sliding-log.ts';
 import { importVerifyKeys, parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
 import type { SnapshotVerifyKey } from '../shared/snapshot/signature.ts';
 import type { Env } from './env.ts';
@@ -23,6 +24,10 @@ export interface EdgeSettings {
   kvOnly: boolean;
   /** Maximum bytes of a request's header fields. */
   maxHeaderBytes: number;
+  /** Maximum bodies that one client sends slowly at the same time. */
+  maxSlowUploads: number;
+  /** Per client, while there is no snapshot. Null: none. */
+  fallbackLimit: { limit: number; windowMs: number } | null;
   /** Share of requests without a problem that are logged, 0–1. */
   logSample: number;
 }
@@ -40,6 +45,8 @@ export async function readSettings(env: Env): Promise<EdgeSettings> {
     clientAddressSource,
     logSample: parseLogSample(env.LOG_SAMPLE),
     maxHeaderBytes: parseMaxHeaderBytes(env.MAX_HEADER_BYTES),
+    maxSlowUploads: parseMaxSlowUploads(env.MAX_SLOW_UPLOADS),
+    fallbackLimit: parseFallbackLimit(env.FALLBACK_LIMIT),
     verifyKeys: await importVerifyKeys(env.SNAPSHOT_PUBLIC_KEYS ?? ''),
     cookieKeys: await importCookieKeys(env.COOKIE_KEYS ?? ''),
     gatewayKey: env.GATEWAY_JWT_KEY ? await importGatewayKey(env.GATEWAY_JWT_KEY) : null,
@@ -79,6 +86,27 @@ function parseMaxHeaderBytes(text: string | undefined): number {
     throw new Error('MAX_HEADER_BYTES must be a whole number from 4096 to 131072');
   }
   return bytes;
+}
+
+function parseMaxSlowUploads(text: string | undefined): number {
+  const uploads = Number(text || 32);
+  if (!Number.isInteger(uploads) || uploads < 1 || uploads > 10_000) {
+    throw new Error('MAX_SLOW_UPLOADS must be a whole number from 1 to 10000');
+  }
+  return uploads;
+}
+
+/** A limit that the sliding log counts exactly. */
+function parseFallbackLimit(text: string | undefined): EdgeSettings['fallbackLimit'] {
+  if (text === 'off') return null;
+  const [, limit = '', seconds = ''] = /^(\d{1,3})\/(\d{1,3})s$/.exec(text || '20/10s') ?? [];
+  const parsed = { limit: Number(limit), windowMs: Number(seconds) * 1_000 };
+  if (parsed.limit < 1 || parsed.limit > SlidingLog.MAX_LIMIT || parsed.windowMs < 1_000) {
+    throw new Error(
+      `FALLBACK_LIMIT must be off or <requests>/<seconds>s, such as 20/10s, at most ${SlidingLog.MAX_LIMIT} requests`,
+    );
+  }
+  return parsed;
 }
 
 async function importCookieKeys(text: string): Promise<{ kid: string; key: CryptoKey }[]> {

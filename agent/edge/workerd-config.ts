@@ -21,6 +21,8 @@ export const EDGE_VARIABLES = [
   'CLIENT_ADDRESS_FROM',
   'LOG_SAMPLE',
   'MAX_HEADER_BYTES',
+  'MAX_SLOW_UPLOADS',
+  'FALLBACK_LIMIT',
 ] as const;
 
 const OBJECTS = { SNAPSHOT_HUB: 'SnapshotHub', LIMITER: 'Limiter' } as const;

@@ -11,4 +11,6 @@ export const EDGE_VARIABLES = [
   'SNAPSHOT_LANES',
   'LOG_SAMPLE',
   'MAX_HEADER_BYTES',
+  'MAX_SLOW_UPLOADS',
+  'FALLBACK_LIMIT',
 ] as const;

@@ -37,8 +37,9 @@ export async function verifySnapshot(
 ): Promise<SnapshotVerification> {
   const newline = sealed.indexOf(10);
   if (newline < 0 || newline > 256) return { ok: false, why: 'no signature line' };
-  const [kid = '', signatureText = ''] = new TextDecoder().decode(sealed.subarray(0, newline)).split('.');
-  const key = keys.find((candidate) => candidate.kid === kid && candidate.site === site);
+  const firstLine = new TextDecoder().decode(sealed.subarray(0, newline));
+  const [kid = '', signatureText = ''] = firstLine.split('.');
+  const key = signerOf(firstLine, site, keys);
   if (!key) return { ok: false, why: `no public key "${kid}" for site "${site}"` };
   const signature = fromBase64Url(signatureText);
   const body = sealed.subarray(newline + 1);
@@ -47,6 +48,16 @@ export async function verifySnapshot(
     return { ok: false, why: 'the signature is invalid' };
   }
   return checked(body, site);
+}
+
+/** The key that the first line of a sealed snapshot names; null when it may not sign for the site. */
+export function signerOf(
+  firstLine: string,
+  site: string,
+  keys: readonly SnapshotVerifyKey[],
+): SnapshotVerifyKey | null {
+  const [kid] = firstLine.split('.', 1);
+  return keys.find((one) => one.kid === kid && one.site === site) ?? null;
 }
 
 function checked(body: Uint8Array, site: string): SnapshotVerification {

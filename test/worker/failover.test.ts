@@ -218,6 +218,19 @@ test('direct: an instance is ejected after five consecutive failures, unless it 
   expect([a.requests.length, b.requests.length]).toEqual([5, 0]);
 });
 
+test('a status of Cloudflare from an application is final, and says nothing about the gateway', async () => {
+  await publish();
+  for (const status of [521, 523, 529, 529, 529, 530]) {
+    gatewayAnswers(() => status);
+    gateway.attempts.length = 0;
+    expect((await post()).status).toBe(status);
+    expect(attempts()).toHaveLength(1);
+  }
+  gatewayAnswers(() => 'ok');
+  expect((await post()).status).toBe(200);
+  expect([...a.requests, ...b.requests]).toHaveLength(0);
+});
+
 test('serves the last good cacheable response, marked as stale, when no instance answers', async () => {
   await publish({ failover: { ...service({ instances: [] }).failover, staleIfError: 600_000 } });
   const path = `/cacheable-${run}`;

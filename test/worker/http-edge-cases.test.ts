@@ -249,23 +249,28 @@ test('a client that sends more slowly than the deadline does not fail its reques
   });
 });
 
-/** Sends part of a chunked body. Calls `next` when the origin has received it. */
+/** More than the edge keeps before the first attempt. */
+const PART = 'x'.repeat(70_000);
+
+/** Sends part of a long chunked body. Calls `next` when the origin has received it. */
 async function sendPartOfUpload(path: string, next: (socket: Socket) => void) {
   let received = '';
   let ended = false;
+  const isReceived = () => received.split('x').length > PART.length;
   origin.onRequest((upstream, _, rest) => {
     received += rest.toString();
     upstream.on('data', (chunk: Buffer) => {
       received += chunk.toString();
-      if (received.includes('hello')) next(socket);
+      if (isReceived()) next(socket);
     });
     upstream.on('close', () => {
       ended = true;
     });
-    if (received.includes('hello')) next(socket);
+    if (isReceived()) next(socket);
   });
   const socket = connectToEdge();
-  socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n`);
+  const size = PART.length.toString(16);
+  socket.write(`PUT ${path} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n${size}\r\n${PART}\r\n`);
   const [answer] = await once(socket, 'data');
   // When the attempt timed out before it was sent, there is nothing to end.
   await until(() => ended, { withinMs: 10_000 });
@@ -276,10 +281,10 @@ async function sendPartOfUpload(path: string, next: (socket: Socket) => void) {
 test('never passes on half an upload as complete: 400 when a chunked body breaks off, 408 when it stalls', async () => {
   const broken = await sendPartOfUpload('/patient', (socket) => socket.end());
   expect(broken.answer).toMatch(/^HTTP\/1\.1 400/);
-  expect(broken.received).toBe('5\r\nhello\r\n');
+  expect(broken.received).not.toMatch(/\r\n0\r\n/);
   await eventually(async () => {
     const late = await sendPartOfUpload('/slow', () => {});
-    expect(late.received).not.toContain('0\r\n');
+    expect(late.received).not.toMatch(/\r\n0\r\n/);
     expect(late.answer).toMatch(/^HTTP\/1\.1 408/);
   });
 });
@@ -312,22 +317,15 @@ test('a client that breaks off a long body is not blamed on the gateway; a dead 
     expect((await edge.publish({ gateways: [upstream.url], services: { up } })).status).toBe(200);
   };
   const failed = async (): Promise<string[]> => (await edgeStatus()).gateways.map(({ gateway }) => gateway);
-  // Repeated: on a busy machine the gateway may answer the reachability check too late.
-  await eventually(async () => {
-    const upstream = await startRawOrigin();
-    try {
-      await published(upstream);
-      upstream.onRequest((socket, head) => {
-        if (head.startsWith('HEAD')) socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n');
-      });
-      const part = 'POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nhello';
-      for (let i = 0; i < 3; i++) expect(await sendAndHalfClose(part)).toMatch(/^HTTP\/1\.1 502/);
-      expect(upstream.heads.some((head) => head.startsWith('HEAD'))).toBe(true);
-      expect(await failed()).not.toContain(upstream.url);
-    } finally {
-      await upstream.stop();
-    }
-  });
+  const upstream = await startRawOrigin();
+  try {
+    await published(upstream);
+    const part = `POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n${PART}`;
+    for (let i = 0; i < 3; i++) expect(await sendAndHalfClose(part)).toMatch(/^HTTP\/1\.1 400/);
+    expect(await failed()).not.toContain(upstream.url);
+  } finally {
+    await upstream.stop();
+  }
   const dead = await startRawOrigin();
   await published(dead);
   await dead.stop();

@@ -114,6 +114,25 @@ test('without a snapshot every request goes to the fallback, without naming an i
   expect(await nameAt(edge)).toBe('a');
 });
 
+test('without a snapshot FALLBACK_LIMIT applies to each client but loopback', async () => {
+  const fallback = await startOrigin('fallback');
+  running.push(fallback);
+  const statuses = async (vars: Record<string, string>, client: Record<string, string>) => {
+    const edge = await startEdge({ vars: { FALLBACK_ORIGIN: fallback.url, ...vars } });
+    running.push(edge);
+    const seen: number[] = [];
+    for (let i = 0; i < 22; i++) seen.push((await fetch(`${edge.url}/`, { headers: client })).status);
+    return { seen, last: await fetch(`${edge.url}/`, { headers: client }) };
+  };
+  const outside = { 'x-acgs-sim-client': '203.0.113.4' };
+  const limited = await statuses({ FALLBACK_LIMIT: '20/600s' }, outside);
+  expect(limited.seen).toEqual([...Array(20).fill(200), 429, 429]);
+  expect(limited.last.headers.get('ratelimit')).toMatch(/^"fallback";r=0;t=\d+$/);
+  expect(limited.last.headers.get('retry-after')).toMatch(/^\d+$/);
+  expect((await statuses({ FALLBACK_LIMIT: '20/600s' }, {})).seen).toEqual(Array(22).fill(200));
+  expect((await statuses({ FALLBACK_LIMIT: 'off' }, outside)).seen).toEqual(Array(22).fill(200));
+});
+
 test('the Hub and KV keep the snapshot over a restart', async () => {
   const persist = mkdtempSync(join(tmpdir(), 'acgs-persist-'));
   running.push({ stop: async () => rmSync(persist, { recursive: true, force: true, maxRetries: 5 }) });

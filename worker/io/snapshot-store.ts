@@ -94,11 +94,23 @@ export class SnapshotStore {
     this.#isRefreshing = false;
   }
 
-  async #refreshSite(site: string, state: SiteState): Promise<void> {
-    const isCold = state.accepted === null;
-    const fromHub = this.#fetch('hub', site, state);
-    if (isCold) await Promise.all([fromHub, this.#fetch('kv', site, state)]);
-    const hubAnswered = await fromHub;
+  #refreshSite(site: string, state: SiteState): Promise<void> {
+    return state.accepted === null ? this.#firstOf(site, state) : this.#update(site, state);
+  }
+
+  /** Asks both sources at once. The first valid snapshot is enough; what the other one brings later is accepted, too. */
+  async #firstOf(site: string, state: SiteState): Promise<void> {
+    const found = Promise.withResolvers<void>();
+    const sources = (['hub', 'kv'] as const).map((source) =>
+      this.#fetch(source, site, state).then(() => {
+        if (state.accepted) found.resolve();
+      }),
+    );
+    await Promise.race([found.promise, Promise.all(sources)]);
+  }
+
+  async #update(site: string, state: SiteState): Promise<void> {
+    const hubAnswered = await this.#fetch('hub', site, state);
     const hubWorks = hubAnswered && state.accepted?.source !== 'kv';
     const interval = hubWorks ? KV_INTERVAL_MS : KV_INTERVAL_WITHOUT_HUB_MS;
     if (elapsedMs(state.kvFetchedAt, this.#options.now()) > interval) await this.#fetch('kv', site, state);

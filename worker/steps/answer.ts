@@ -1,8 +1,9 @@
 import { pinExpiry, withPin } from '../../shared/affinity/pins.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
-import { isGatewayUnreachable } from '../../shared/retry.ts';
+import { classifyAttempt } from '../../shared/retry.ts';
 import type { RequestOutcome } from '../counters.ts';
 import type { RequestContext } from '../request-context.ts';
+import type { CompletedAttempt } from './attempt.ts';
 import { failureResponse, invalidStatus } from './error-responses.ts';
 import { explain } from './explain.ts';
 import type { FailoverFailure, FailoverOutcome } from './failover-context.ts';
@@ -29,7 +30,7 @@ export async function answer(context: RequestContext, results: StepResults): Pro
     return { response: withHeaders(response, ownHeaders), kind: 'answer' };
   }
   const stale =
-    !upstream || isOutage(upstream.status) ? await edge.staleCache.find(incoming, staleIfError) : null;
+    !upstream || isOutage(attempts.at(-1)) ? await edge.staleCache.find(incoming, staleIfError) : null;
   if (stale) {
     if (upstream?.body) await upstream.body.cancel();
     return { response: withHeaders(staleResponse(stale, incoming), ownHeaders), kind: 'stale' };
@@ -42,8 +43,8 @@ export async function answer(context: RequestContext, results: StepResults): Pro
   return { response: withHeaders(failure, ownHeaders), kind: KIND_BY_FAILURE[outcome.failure] };
 }
 
-const isOutage = (status: number): boolean =>
-  status === 502 || status === 503 || status === 504 || isGatewayUnreachable(status);
+const isOutage = (last: CompletedAttempt | undefined): boolean =>
+  last?.result.kind === 'response' && classifyAttempt(last.result) !== 'final';
 
 const KIND_BY_FAILURE: Record<FailoverFailure, RequestOutcome['kind']> = {
   'no-instance': 'unavailable',
@@ -52,6 +53,7 @@ const KIND_BY_FAILURE: Record<FailoverFailure, RequestOutcome['kind']> = {
   shed: 'shed',
   broken: 'answer',
   slow: 'answer',
+  crowded: 'limited',
   gone: 'answer',
 };
 

@@ -1,6 +1,6 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import { errorMessage } from '../../shared/error-message.ts';
-import type { AttemptResult } from '../../shared/retry.ts';
+import { type AttemptResult, isFromPlatform } from '../../shared/retry.ts';
 import type { SiteService } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { bodyInit, type RequestBody } from '../io/request-body.ts';
@@ -36,7 +36,7 @@ export interface AttemptOptions {
   readonly incoming: IncomingRequest;
   readonly body: RequestBody;
   readonly plan: AttemptPlan;
-  readonly edge: Pick<Edge, 'now' | 'inFlight'>;
+  readonly edge: Pick<Edge, 'now' | 'inFlight' | 'settings'>;
   /** Aborts the attempt. */
   readonly controller?: AbortController;
   /** Called once when there is no response after `afterMs`. */
@@ -74,6 +74,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
         via: plan.route.kind,
         unsentMark: isGateway && hasUnsentMark(response),
         ...(isGateway && hasFinalMark(response) && { finalMark: true }),
+        ...(response.status >= 520 && { fromPlatform: fromPlatform(response, plan, edge.settings) }),
       },
       response,
       servedBy: isGateway ? servedThroughGateway(response, plan) : (plan.candidate?.id ?? null),
@@ -123,6 +124,16 @@ function startTimeout({ incoming, plan, late }: AttemptOptions, controller: Abor
   let timer = timeoutMs <= watchAfterMs ? setTimeout(abort, timeoutMs) : setTimeout(watch, watchAfterMs);
   return timeout;
 }
+
+const fromPlatform = (
+  { status, headers }: Response,
+  { route }: AttemptPlan,
+  { clientAddressSource }: Edge['settings'],
+): boolean =>
+  isFromPlatform(
+    { status, instance: headers.get('x-acgs-instance') },
+    { onCloudflare: clientAddressSource === 'cloudflare', via: route.kind },
+  );
 
 const hasUnsentMark = ({ status, headers }: Response): boolean =>
   (status === 503 || status === 401) && headers.get('x-acgs-unsent') === '1';

@@ -104,6 +104,16 @@ export function failureResponse(
         status: 408,
         detail: 'The request body did not arrive in time.',
       });
+    case 'crowded':
+      return errorResponse(
+        incoming,
+        {
+          title: 'Too Many Requests',
+          status: 429,
+          detail: 'This client sends too many request bodies slowly.',
+        },
+        { 'retry-after': '10' },
+      );
     case 'ambiguous':
       return ambiguousFailure(incoming, attempts.at(-1)?.result.kind === 'timeout');
     case 'shed':

@@ -1,6 +1,5 @@
 import { backoffMs, FAILOVER_RULES } from '../../shared/failover.ts';
 import { classifyAttempt, isAccepted } from '../../shared/retry.ts';
-import { isOriginReachable } from '../io/origin-reachable.ts';
 import { canSend, missingBodyPart, type RequestBody, readBody } from '../io/request-body.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
@@ -18,7 +17,7 @@ export async function failOver(request: RequestContext, session: AffinitySession
   const { incoming, service, edge } = request;
   edge.retryBudgets.forService(service).deposit(incoming.startedAt);
   edge.hedging.forService(service).budget.onRequest();
-  const reading = readBody(incoming.request);
+  const reading = readBody(incoming, edge);
   const body = reading instanceof Promise ? await reading : reading;
   const context: FailoverContext = {
     ...request,
@@ -32,7 +31,7 @@ export async function failOver(request: RequestContext, session: AffinitySession
     tried: [],
     failedGateways: [],
   };
-  if (body.kind === 'broken') return failed(context, null, 'broken');
+  if (body.kind === 'failed') return failed(context, null, body.failure);
   return sendUntilFinal(context);
 }
 
@@ -48,7 +47,7 @@ async function sendUntilFinal(context: FailoverContext): Promise<FailoverOutcome
     // A client that disconnects aborts all copies. Their instances are not blamed.
     if (clientFault) return failed(context, picked, clientFault);
     if (sent.hedges > 0) recordHedges(context, sent);
-    recordResult(context, attempt, isUnclear(attempt, body) && (await isReachable(attempt)));
+    recordResult(context, attempt);
     if (!mayRepeat(attempt, incoming) || !takeRetry(context)) return finalOutcome(context, picked, attempt);
     if (isFirst && picked.why === 'pinned') allowSameInstance(context, attempt);
     await prepareRetry(context, attempt);
@@ -89,15 +88,9 @@ export function clientFailure(
   if (response) return null;
   if (incoming.clientGone) return 'gone';
   const missing = missingBodyPart(body);
-  if (missing === 'broken') return 'broken';
-  return missing === 'awaited' && result.kind === 'timeout' ? 'slow' : null;
+  if (missing !== 'awaited') return missing;
+  return result.kind === 'timeout' ? 'slow' : null;
 }
-
-/** While a long body streams, the runtime does not say whether the client or the upstream failed. */
-const isUnclear = ({ response }: CompletedAttempt, body: RequestBody): boolean =>
-  body.kind === 'stream' && !response;
-
-const isReachable = ({ plan }: CompletedAttempt): Promise<boolean> => isOriginReachable(plan.route.origin);
 
 /** The next instance to try. When all were tried and attempts are left, the first again: it may have recovered. */
 function nextTarget(context: FailoverContext): PickedInstance | null {
@@ -125,14 +118,12 @@ function recordHedges(context: FailoverContext, sent: SendResult): void {
   for (const one of sent.failedAttempts) recordResult(context, one);
 }
 
-/** `blameless`: the upstream is reachable, so the failure does not count against it. */
-function recordResult(context: FailoverContext, attempt: CompletedAttempt, blameless = false): void {
+function recordResult(context: FailoverContext, attempt: CompletedAttempt): void {
   const { edge, service } = context;
   context.attempts.push(attempt);
   const now = edge.now();
   edge.throttle.onAttempt(now);
-  if (isAccepted(attempt.result) || blameless) edge.throttle.onAccept(now);
-  if (blameless) return;
+  if (isAccepted(attempt.result)) edge.throttle.onAccept(now);
   recordAttempt(attempt, service, edge);
   if (gatewayFailed(attempt)) context.failedGateways.push(attempt.plan.route.origin);
   else {

@@ -1,5 +1,6 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import type { RequestBody } from '../io/request-body.ts';
+import type { UploadFailure } from '../io/upload.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
 import type { PendingAttempt } from './hedge.ts';
@@ -24,8 +25,8 @@ export type FailoverOutcome = {
 
 export type FailoverFailure = 'no-instance' | 'exhausted' | 'ambiguous' | 'shed' | ClientFailure;
 
-/** The client caused the failure: it stopped in the middle of its body, sent it too slowly, or hung up. */
-export type ClientFailure = 'broken' | 'slow' | 'gone';
+/** The client caused the failure: its body did not arrive, or it hung up. */
+export type ClientFailure = UploadFailure | 'gone';
 
 export interface FailoverContext extends RequestContext {
   readonly session: AffinitySession;

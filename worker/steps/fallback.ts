@@ -2,19 +2,24 @@ import type { Edge } from '../edge.ts';
 import { readBody } from '../io/request-body.ts';
 import { upstreamResponse } from './answer.ts';
 import { sendAttempt } from './attempt.ts';
-import { failureResponse } from './error-responses.ts';
+import { failureResponse, tooManyRequests } from './error-responses.ts';
 import { clientFailure } from './fail-over.ts';
 import type { IncomingRequest } from './guard.ts';
 
 /** HAProxy has its own timeouts; this one is for a host that does not answer at all. */
 const TIMEOUT_MS = 75_000;
 
-/** There is no snapshot: sends the request to FALLBACK_ORIGIN, a gateway that routes, limits and balances by itself. */
+/**
+ * There is no snapshot: sends the request to FALLBACK_ORIGIN, a gateway that routes, checks access and balances by itself.
+ * It does not count requests of the edge, so FALLBACK_LIMIT applies here.
+ */
 export async function sendToFallback(incoming: IncomingRequest, edge: Edge): Promise<Response> {
   const origin = edge.settings.fallbackOrigin;
   if (!origin) return failureResponse(incoming, 'no-instance', []);
-  const body = await readBody(incoming.request);
-  if (body.kind === 'broken') return failureResponse(incoming, 'broken', []);
+  const denied = edge.fallbackLimit.deniedBy(incoming);
+  if (denied) return tooManyRequests(incoming, denied);
+  const body = await readBody(incoming, edge);
+  if (body.kind === 'failed') return failureResponse(incoming, body.failure, []);
   // A token is for the gateways of one site. The fallback belongs to the first one.
   const [site] = edge.settings.sites;
   const token = site === undefined ? null : await edge.gatewayTokens.tokenFor(site, edge.now());

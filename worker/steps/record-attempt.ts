@@ -1,7 +1,7 @@
 import { type Candidate, countServing } from '../../shared/balance/candidate.ts';
 import { recordFailure, recordSuccess } from '../../shared/ejection.ts';
 import { recordLatency, recordLatencyBound } from '../../shared/latency.ts';
-import { isFailure, isGatewayUnreachable } from '../../shared/retry.ts';
+import { isFailure } from '../../shared/retry.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import type { CompletedAttempt } from './attempt.ts';
@@ -51,7 +51,7 @@ export function servedCandidate({ plan, servedBy }: CompletedAttempt): Candidate
 /** Whether the gateway itself failed, rather than the instance behind it. */
 export function gatewayFailed({ plan, result }: CompletedAttempt): boolean {
   if (plan.route.kind !== 'gateway' || result.kind === 'timeout') return false;
-  if (result.kind === 'thrown' || isGatewayUnreachable(result.status)) return true;
+  if (result.kind === 'thrown' || result.fromPlatform) return true;
   // The gateway refuses the edge's token: it lacks the edge's key, or its clock is wrong.
   return result.status === 401 && result.unsentMark;
 }

@@ -32,11 +32,7 @@ export function send(context: FailoverContext, picked: PickedInstance): Promise<
 }
 
 const isHedgeable = ({ incoming, service, body, hedges }: FailoverContext): boolean =>
-  service.policy.failover.hedge &&
-  isSafe(incoming.method) &&
-  hedges < MAX_COPIES &&
-  body.kind !== 'stream' &&
-  body.kind !== 'replayed';
+  service.policy.failover.hedge && isSafe(incoming.method) && hedges < MAX_COPIES && body.kind !== 'stream';
 
 /** The session decides the instance, so the gateway must not. */
 const isBinding = ({ why }: PickedInstance): boolean => why === 'pinned' || why === 'placed';
