@@ -5,7 +5,7 @@ import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
 import { backoffMs } from './failover.ts';
 import { pathReadings } from './path.ts';
 import { compileRoutes } from './route.ts';
-import { acceptsStale, isStorable } from './stale-cache.ts';
+import { acceptsStale, isSharedCacheable, isStorable, servableMs } from './stale-cache.ts';
 import { AdaptiveThrottle } from './throttle.ts';
 
 test('routes: the longest prefix at a segment boundary wins, then the one with a host', () => {
@@ -101,15 +101,64 @@ test('stores only responses that allow caching', () => {
     'max-age=0',
     'no-cache, max-age=5',
     'max-age=5, must-revalidate',
+    'public, max-age=5, proxy-revalidate',
+    'max-age=60',
+    'stale-if-error=60',
+    's-maxage=0',
   ]) {
     expect(isStorable(request, response({ 'cache-control': control })), control).toBe(false);
   }
-  const cacheable = { 'cache-control': 'max-age=60' };
+  const cacheable = { 'cache-control': 's-maxage=60' };
+  expect(isStorable(request, response(cacheable))).toBe(true);
+  for (const field of [
+    'cookie',
+    'authorization',
+    'x-api-key',
+    'apikey',
+    'x-governance-session',
+    'x-unknown',
+  ]) {
+    const headers = new Headers({ accept: '*/*', [field]: 'secret' });
+    expect(isStorable({ method: 'GET', headers }, response(cacheable)), field).toBe(false);
+  }
+  const anonymous = new Headers({
+    accept: '*/*',
+    'user-agent': 'x',
+    'sec-fetch-mode': 'cors',
+    'x-forwarded-for': '192.0.2.1',
+    cookie: 'acgs_affinity=k.abc',
+  });
+  expect(isStorable({ method: 'GET', headers: anonymous }, response(cacheable))).toBe(true);
   expect(isStorable(request, response({ ...cacheable, 'set-cookie': 'a=1' }))).toBe(false);
   expect(isStorable(request, response({ ...cacheable, vary: 'cookie' }))).toBe(false);
   expect(isStorable({ ...request, headers: new Headers({ authorization: 'x' }) }, response(cacheable))).toBe(
     false,
   );
   expect(isStorable({ ...request, method: 'POST' }, response(cacheable))).toBe(false);
-  expect(acceptsStale({ method: 'GET', headers: new Headers({ 'cache-control': 'no-cache' }) })).toBe(false);
+  for (const control of ['no-cache', 'max-age=0', 'only-if-cached'])
+    expect(acceptsStale({ method: 'GET', headers: new Headers({ 'cache-control': control }) }), control).toBe(
+      false,
+    );
+});
+
+test.each<[string, string | null, number]>([
+  ['public, max-age=5', null, 600_000],
+  ['s-maxage=5', null, 5_000],
+  ['public, max-age=900, s-maxage="5"', '3', 2_000],
+  ['s-maxage=5', '9', 0],
+  ['public, max-age=5, stale-if-error=10', null, 15_000],
+  ['public, stale-if-error=9999', null, 600_000],
+])('%s with age %s may be served for %i ms', (control, age, ms) => {
+  const headers = new Headers({ 'cache-control': control, ...(age !== null && { age }) });
+  expect(servableMs(headers, 600_000)).toBe(ms);
+});
+
+test('which responses a shared cache may keep', () => {
+  const kept = (headers: Record<string, string>) => isSharedCacheable(new Headers(headers), 0);
+  for (const control of ['public', 'max-age=5', 's-maxage=5'])
+    expect(kept({ 'cache-control': control })).toBe(true);
+  for (const control of ['private, max-age=5', 'no-store', 'max-age=0', 'no-cache'])
+    expect(kept({ 'cache-control': control })).toBe(false);
+  expect(kept({ expires: 'Thu, 01 Jan 2099 00:00:00 GMT' })).toBe(true);
+  expect(kept({})).toBe(false);
 });

@@ -1,10 +1,28 @@
-/** Which responses may be stored and served stale when no instance responds (RFC 9111 §4.2.4, RFC 5861). */
+/** Which responses may be stored and served when no instance responds (RFC 9111 §3 and §4.2.4, RFC 5861). */
 
-type Fields = { get(name: string): string | null };
+type Fields = { get(name: string): string | null; keys(): Iterable<string> };
 
 const MAX_BYTES = 1024 * 1024;
 
-/** Whether a response may be stored: a shared cache may store it, it allows caching explicitly, and it is at most 1 MiB. */
+/**
+ * Request fields that identify no user. Any other field may be a credential, such as an API key or a session id, and then
+ * the response may be meant for its owner only, whatever it says about caching.
+ */
+const HARMLESS_FIELD =
+  /^(?:accept|accept-.*|user-agent|host|connection|keep-alive|referer|origin|dnt|priority|save-data|upgrade-insecure-requests|sec-(?:fetch|ch|gpc|purpose).*|cache-control|pragma|if-.*|content-length|date|via|forwarded|x-forwarded-(?:for|proto|host)|x-real-ip|true-client-ip|x-request-id|traceparent|tracestate|cdn-loop|cf-(?:connecting-ip|ipcountry|ray|visitor|ew-via|worker)|x-acgs-.*)$/;
+
+/** The affinity cookie alone: it names an instance, no user. */
+const ONLY_AFFINITY = /^acgs_affinity=[^;]*$/;
+
+export const hasCredentials = (headers: Fields): boolean =>
+  [...headers.keys()].some((name) =>
+    name === 'cookie' ? !ONLY_AFFINITY.test(headers.get('cookie') ?? '') : !HARMLESS_FIELD.test(name),
+  );
+
+/**
+ * Whether a response may be stored: it says that it is for everyone, a shared cache may store it, it is at most 1 MiB, and
+ * the request has no credentials.
+ */
 export function isStorable(
   request: { method: string; headers: Fields },
   response: { status: number; headers: Fields },
@@ -13,8 +31,8 @@ export function isStorable(
   const control = response.headers.get('cache-control');
   if (control === null || request.method !== 'GET' || response.status !== 200) return false;
   if (/\b(?:no-store|private|no-cache|must-revalidate|proxy-revalidate)\b/i.test(control)) return false;
-  if (!/\b(?:public|max-age=[1-9]|s-maxage=[1-9]|stale-if-error=[1-9])/i.test(control)) return false;
-  if (request.headers.get('authorization') !== null || request.headers.get('range') !== null) return false;
+  if (!/\bpublic\b/i.test(control) && !(seconds(control, 's-maxage') ?? 0)) return false;
+  if (request.headers.get('range') !== null || hasCredentials(request.headers)) return false;
   if (response.headers.get('set-cookie') !== null) return false;
   const vary = response.headers.get('vary');
   if (vary !== null && !/^\s*accept-encoding\s*$/i.test(vary)) return false;
@@ -22,9 +40,43 @@ export function isStorable(
   return length !== null && Number(length) <= MAX_BYTES;
 }
 
+/**
+ * How long after its arrival a response may be served, at most `maxMs`. `s-maxage` forbids stale responses (RFC 9111
+ * §5.2.2.10); `stale-if-error` says for how long they are allowed.
+ */
+export function servableMs(headers: Fields, maxMs: number): number {
+  const control = headers.get('cache-control') ?? '';
+  const shared = seconds(control, 's-maxage');
+  const stale = seconds(control, 'stale-if-error');
+  const allowed = shared ?? (stale === null ? null : (seconds(control, 'max-age') ?? 0) + stale);
+  if (allowed === null) return maxMs;
+  const age = Number(headers.get('age') ?? 0) || 0;
+  return Math.max(0, Math.min(maxMs, (allowed - age) * 1_000));
+}
+
 /** Whether the request accepts a stale response: it does not demand a fresh one, a range or authorization. */
 export function acceptsStale(request: { method: string; headers: Fields }): boolean {
   if (request.method !== 'GET' || request.headers.get('range') !== null) return false;
   if (request.headers.get('authorization') !== null) return false;
-  return !/\b(?:no-cache|no-store|max-age=0)\b/i.test(request.headers.get('cache-control') ?? '');
+  const control = request.headers.get('cache-control') ?? '';
+  return !/\b(?:no-cache|no-store|max-age=0|only-if-cached)\b/i.test(control);
+}
+
+export const isOnlyIfCached = (headers: Fields): boolean =>
+  /\bonly-if-cached\b/i.test(headers.get('cache-control') ?? '');
+
+/** Whether a shared cache may keep the response: then it must not carry anything for one client. */
+export function isSharedCacheable(headers: Fields, now: number): boolean {
+  const control = headers.get('cache-control');
+  if (control === null) return Date.parse(headers.get('expires') ?? '') > now;
+  if (/\b(?:no-store|private)\b/i.test(control)) return false;
+  return (
+    /\bpublic\b/i.test(control) || (seconds(control, 's-maxage') ?? seconds(control, 'max-age') ?? 0) > 0
+  );
+}
+
+/** The value of a directive, quoted or not; null: it is absent or invalid. */
+function seconds(control: string, directive: string): number | null {
+  const found = new RegExp(`(?:^|[,\\s])${directive}="?(\\d{1,10})"?(?=[,\\s]|$)`, 'i').exec(control);
+  return found ? Number(found[1]) : null;
 }

@@ -203,7 +203,7 @@ test('a stale response has no hop-by-hop or forged x-acgs-* headers, and is serv
   const ask = (path: string, more: string): Promise<string> =>
     rawExchange(edge.url, `GET ${path} HTTP/1.1\r\nHost: x\r\n${more}\r\n`, /\r\n\r\n.*[!\n]$/s);
   const kept =
-    'HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nVary: Accept-Encoding\r\nContent-Encoding: br\r\nX-Acgs-Trace: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nbrbr!';
+    'HTTP/1.1 200 OK\r\nCache-Control: public, max-age=60\r\nVary: Accept-Encoding\r\nContent-Encoding: br\r\nX-Acgs-Trace: forged\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 5\r\n\r\nbrbr!';
   let attempt = 0;
   // It is stored in the background: try a new path each time until it is found.
   const same = await eventually(async () => {

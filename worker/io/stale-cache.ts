@@ -1,11 +1,12 @@
 import { elapsedMs } from '../../shared/elapsed.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
-import { acceptsStale, isStorable } from '../../shared/stale-cache.ts';
+import { acceptsStale, isStorable, servableMs } from '../../shared/stale-cache.ts';
 import type { IncomingRequest } from '../steps/guard.ts';
 import { BoundedCache } from './bounded-cache.ts';
 
 /** Headers of the stored copy that hold what `find` needs. */
 const STORED_AT = 'x-acgs-stored-at';
+const SERVABLE_UNTIL = 'x-acgs-servable-until';
 const ORIGINAL_CACHE_CONTROL = 'x-acgs-cache-control';
 /** A response is stored again at most this often. */
 const STORE_INTERVAL_MS = 10_000;
@@ -22,6 +23,8 @@ export class StaleCache {
     ) {
       return response;
     }
+    const keepMs = servableMs(response.headers, maxAgeMs);
+    if (keepMs <= 0) return response;
     const key = keyOf(incoming);
     const now = incoming.startedAt;
     if (elapsedMs(this.#storedAt.get(key) ?? 0, now) < STORE_INTERVAL_MS) return response;
@@ -32,8 +35,9 @@ export class StaleCache {
     for (const name of [...own, ...hopByHopFields(names, copy.headers.get('connection'))])
       copy.headers.delete(name);
     copy.headers.set(ORIGINAL_CACHE_CONTROL, copy.headers.get('cache-control') ?? '');
-    copy.headers.set('cache-control', `public, max-age=${Math.ceil(maxAgeMs / 1000)}`);
+    copy.headers.set('cache-control', `public, max-age=${Math.ceil(keepMs / 1000)}`);
     copy.headers.set(STORED_AT, String(now));
+    copy.headers.set(SERVABLE_UNTIL, String(now + keepMs));
     copy.headers.delete('vary');
     ctx.waitUntil(put(key, copy));
     return response;
@@ -44,14 +48,16 @@ export class StaleCache {
     if (maxAgeMs <= 0 || !acceptsStale({ method: incoming.method, headers: incoming.request.headers }))
       return null;
     const stored = await match(keyOf(incoming));
-    const ageMs = Date.now() - Number(stored?.headers.get(STORED_AT));
-    if (!stored || !(ageMs <= maxAgeMs)) return null;
+    const now = Date.now();
+    const ageMs = now - Number(stored?.headers.get(STORED_AT));
+    if (!stored || !(ageMs <= maxAgeMs) || !(now <= Number(stored.headers.get(SERVABLE_UNTIL)))) return null;
     const response = new Response(stored.body, stored);
     response.headers.set('cache-control', response.headers.get(ORIGINAL_CACHE_CONTROL) ?? 'no-store');
     response.headers.delete(ORIGINAL_CACHE_CONTROL);
     response.headers.delete(STORED_AT);
+    response.headers.delete(SERVABLE_UNTIL);
     response.headers.delete('cf-cache-status');
-    response.headers.set('age', String(Math.floor(ageMs / 1000)));
+    response.headers.set('age', String(Number(response.headers.get('age') ?? 0) + Math.floor(ageMs / 1000)));
     // RFC 9211: a stale hit, served because forwarding failed.
     response.headers.set('cache-status', 'acgs-lb; hit; detail=stale-if-error');
     response.headers.set('warning', '110 acgs-lb "Response is Stale"');

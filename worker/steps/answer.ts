@@ -1,6 +1,7 @@
 import { pinExpiry, withPin } from '../../shared/affinity/pins.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import { classifyAttempt } from '../../shared/retry.ts';
+import { isSharedCacheable } from '../../shared/stale-cache.ts';
 import type { RequestOutcome } from '../counters.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
@@ -77,6 +78,8 @@ function affinityCookie(
   { session, outcome }: StepResults,
 ): string | null | Promise<string | null> {
   if (session.by !== 'cookie' || !edge.affinityCookies.enabled || !outcome.picked) return null;
+  // A shared cache would give the cookie to other clients. The next other response carries it.
+  if (outcome.response && isSharedCacheable(outcome.response.headers, edge.now())) return null;
   const instance = servingInstance(outcome);
   if (!instance) return null;
   const { ttl } = service.policy.affinity;

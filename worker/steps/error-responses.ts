@@ -1,3 +1,4 @@
+import { isOnlyIfCached } from '../../shared/stale-cache.ts';
 import { type ProblemDetails, problemResponse } from '../problem.ts';
 import type { FailoverFailure, FailoverOutcome } from './failover-context.ts';
 import type { IncomingRequest } from './guard.ts';
@@ -120,9 +121,18 @@ export function failureResponse(
       return unavailable(incoming, 'Service overloaded: requests of this class are rejected for now.');
     case 'no-instance':
     case 'exhausted':
+      if (isOnlyIfCached(incoming.request.headers)) return notCached(incoming);
       return unavailable(incoming, 'No instance of the service can answer now.');
   }
 }
+
+/** RFC 9111 §5.2.1.7. */
+const notCached = (incoming: IncomingRequest): Response =>
+  errorResponse(incoming, {
+    title: 'Gateway Timeout',
+    status: 504,
+    detail: 'The request is only for a stored response, and no instance can answer.',
+  });
 
 /** Has no `Retry-After`: the request may have been processed, so a client must not simply send it again. */
 function ambiguousFailure(incoming: IncomingRequest, timedOut: boolean): Response {

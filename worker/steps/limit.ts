@@ -59,6 +59,7 @@ function decide(matched: readonly MatchedPolicy[], request: RequestContext): Lim
   const allowed: MatchedPolicy[] = [];
   let retryAfterSeconds = 0;
   let limit = '';
+  let deniedLimit = '';
   let policyText = '';
   for (const match of matched) {
     const { policy, quota } = match;
@@ -66,16 +67,23 @@ function decide(matched: readonly MatchedPolicy[], request: RequestContext): Lim
     if (decision.allowed) allowed.push(match);
     edge.counters.countLimitDecision(service.id, policy, decision.allowed);
     if (policy.shadow) continue;
+    const item = rateLimitHeaderItem(policy, decision);
     if (!decision.allowed) {
+      deniedLimit += (deniedLimit ? ', ' : '') + item;
       violated.push(policy.name);
       retryAfterSeconds = Math.max(retryAfterSeconds, resetSeconds(decision.resetMs));
     }
     const separator = limit ? ', ' : '';
-    limit += separator + rateLimitHeaderItem(policy, decision);
+    limit += separator + item;
     policyText += separator + rateLimitPolicyHeaderItem(policy, quota);
   }
   if (violated.length > 0) refund(allowed, request);
-  return { violated, retryAfterSeconds, headers: limit ? { limit, policy: policyText } : null };
+  // The others get back what this request took from them: their values would be too low.
+  return {
+    violated,
+    retryAfterSeconds,
+    headers: limit ? { limit: deniedLimit || limit, policy: policyText } : null,
+  };
 }
 
 /** The isolate's own counter always applies. A global policy also needs units of its lease. */
