@@ -116,8 +116,8 @@ The free column compares the Hub requests alone with the ${FREE_HUB_REQUESTS_PER
 |---|---|---|---|---|---|---|
 ${rows.join('\n')}
 
-The number of sites multiplies what snapshots cost, because every location polls every site. A fleet
-of many small sites is cheaper as one Worker per region with its own \`SITES\`.
+The cost of snapshots grows with the number of sites, because every location polls every site. A
+fleet of many small sites is cheaper as one Worker per region with its own \`SITES\`.
 `;
 }
 

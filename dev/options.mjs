@@ -9,7 +9,7 @@ export class UsageError extends Error {
 export const HELP = `npm start -- [options]     run the whole system on this machine until Ctrl-C
 
   --config FILE         configuration (default acgs-lb.yaml)
-  --no-demo             start no demo instances: those of the configuration run already
+  --no-demo             start no demo instances: the configured ones already run
   --embedded            run without Redis and Postgres: live state in memory, history in PGlite
   --no-install          install nothing; print what is missing
   --port-offset N       add N to every port of the stack and of its demo instances

@@ -67,7 +67,7 @@ test('hedging rests while most copies lose, except for one trial a second', () =
   expect(copies).toBe(10);
 });
 
-test('ten results are needed for a verdict, and a half of them may lose', () => {
+test('a verdict needs ten results, and half of them may lose', () => {
   const budget = new HedgeBudget();
   for (let copy = 0; copy < 9; copy++) budget.onResult(false);
   expect(budget.isUseful()).toBe(true);
@@ -79,7 +79,7 @@ test('ten results are needed for a verdict, and a half of them may lose', () => 
   expect(budget.isUseful()).toBe(true);
 });
 
-test('trials that win end the rest', () => {
+test('trials that win end the pause', () => {
   const budget = restingBudget();
   let seconds = 0;
   while (!budget.isUseful()) {

@@ -45,13 +45,13 @@ function openState(explained = false) {
 test('a condition is raised once and resolved once, after it was absent three times', () => {
   const { state, turn } = openState();
   expect([...turn(down()), ...turn(down()), ...turn(down())]).toEqual(['raised critical']);
-  // A blip of one second is no recovery.
+  // One good second is not a recovery.
   expect([...turn(), ...turn(), ...turn(down())]).toEqual([]);
   expect([...turn(), ...turn(), ...turn(), ...turn()]).toEqual(['resolved critical']);
   expect(state.firing()).toEqual([]);
 });
 
-test('worse escalates at once, better eases, with one id; the text is that of the present', () => {
+test('a worse condition escalates at once, a better one eases, under one id; the text describes the present', () => {
   const { state, turn } = openState();
   const warning = down({ rule: 'instanceDown', severity: 'warning', message: 'gs: 1 of 3 instances down' });
   const dead = down({
@@ -79,7 +79,7 @@ test('alerts of thresholds and of conditions do not resolve each other', () => {
   expect(state.firing().map(({ rule }) => rule)).toEqual(['redundancyLost', 'p95Ms']);
 });
 
-test('an alert whose cause is already told is not sent', () => {
+test('an alert whose cause is already reported is not sent', () => {
   const { state } = openState(true);
   const slow = { rule: 'p95Ms', service: 'gs', value: 600, detail: '' } as const;
   expect(state.evaluate([slow], 1_000).notices).toEqual([]);
@@ -117,7 +117,7 @@ function summary(errorPercent: number | null, requests = 100): SiteSummary {
   } as SiteSummary;
 }
 
-test('only the start of the window is bad: no alert; the newest part is good: resolved at once', () => {
+test('a window that is bad only at its start raises no alert; a good newest part resolves at once', () => {
   const { state } = openState();
   let now = 0;
   const turn = (whole: number | null, newest: number | null, requests = 100) => {
@@ -131,7 +131,7 @@ test('only the start of the window is bad: no alert; the newest part is good: re
     { message: expect.stringContaining('is 50.00 % (emergency at 10.00 %)') },
   ]);
   expect(turn(45, 0)).toEqual(['resolved errorPercent']);
-  // It comes again within the window: the whole window must be good before the next "resolved".
+  // The alert comes back within the window: the whole window must be good before the next "resolved".
   expect(turn(45, 60)).toEqual(['raised errorPercent']);
   expect([...turn(40, 0), ...turn(35, 0)]).toEqual([]);
   expect([...turn(0, 0), ...turn(0, 0)]).toEqual(['resolved errorPercent']);

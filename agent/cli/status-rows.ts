@@ -7,7 +7,7 @@ export interface StatusRow {
   /** The first line of its service. */
   first: boolean;
   instance: StatusInstance | null;
-  /** What a folded line stands for. */
+  /** Text that describes the folded instances. */
   label: string;
   state: string;
   traffic: StatusInstance['traffic'] | null;

@@ -24,9 +24,9 @@ interface FailedAttempts {
 
 /**
  * Brute-force protection for the bearer token. An address (IPv6: its /64) that presents ten different wrong tokens is
- * blocked until one minute after the first. The same wrong token counts once, so a program with an outdated token does not
- * block its host. The caller may exempt an address with a recent success, so that a neighbour behind the same proxy cannot
- * stop its heartbeats. Both tables keep the latest 1024 addresses.
+ * blocked until one minute after the first. The same wrong token counts once, so a program with an outdated token does
+ * not block its host. The caller may exempt an address with a recent success, so that another client behind the same
+ * proxy cannot stop its heartbeats. Both tables keep the latest 1024 addresses.
  */
 export function createAuthThrottle(): AuthThrottle {
   // Map order is insertion order, so the first entry is the oldest.

@@ -55,12 +55,12 @@ test('forged tokens cost at most ten checks a minute and address, then five a se
   expect(verdicts.filter((verdict) => verdict === 'invalid')).toHaveLength(15);
   expect(verdicts.at(-1)).toBe('busy');
   expect(checks).toBe(16);
-  // A known token costs nothing, and a new one of the edge is checked within the next second.
+  // A known token needs no check, and a new token of the edge is checked within the next second.
   expect(await check(genuine, '192.0.2.1', NOW_MS)).toBe('valid');
   expect(checks).toBe(16);
   const next = await sign({ ...claims, iat: seconds + 1 });
   expect(await check(next, '192.0.2.2', NOW_MS)).toBe('valid');
   expect(await check(await sign({ ...claims, iat: seconds + 2 }), '192.0.2.1', NOW_MS + 1_000)).toBe('valid');
-  // A known token is believed until it expires.
+  // A known token stays valid until it expires.
   expect(await check(genuine, '192.0.2.3', NOW_MS + 60_000)).toBe('invalid');
 });

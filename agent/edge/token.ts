@@ -3,7 +3,7 @@ import { decodeJwt, errors, jwtVerify } from 'jose';
 import { parseKeyList } from '../../shared/snapshot/keys.ts';
 import { createAuthThrottle } from '../core/auth-throttle.ts';
 
-/** The edge signs tokens that are valid for 60 s. This allows for a clock that is as much ahead. */
+/** The edge signs tokens that are valid for 60 s. This also allows an edge clock that is up to 60 s ahead. */
 const MAX_LIFETIME_SECONDS = 120;
 const MAX_TOKEN_LENGTH = 4_096;
 
@@ -11,18 +11,22 @@ const MAX_TOKEN_LENGTH = 4_096;
 export type EdgeTokenVerdict = 'valid' | 'invalid' | 'busy';
 
 const MAX_KNOWN_TOKENS = 1_024;
-/** A blocked address shares these checks, so that a neighbour cannot stop the reports of the edge for long. */
+/**
+ * All clients of a blocked address share these checks, so that a forger at the edge's address cannot stop its reports
+ * for long.
+ */
 const CHECKS_PER_SECOND = 5;
 
 /**
- * Limits the work that forged tokens cause: a token that was valid stays known until it expires, and an address (IPv6: its
- * /64) that sent ten different invalid ones gets few checks until the minute is over. The edge uses a token many times.
+ * Limits the work that forged tokens cause: a valid token is remembered until it expires, because the edge uses each
+ * token many times. An address (IPv6: its /64) that sent ten different invalid tokens gets only a few checks until the
+ * minute is over.
  */
 export function limitTokenChecks(
   verify: (token: string, nowMs: number) => Promise<boolean>,
 ): (token: string, address: string, nowMs: number) => Promise<EdgeTokenVerdict> {
   const throttle = createAuthThrottle();
-  /** Known tokens by digest, with the time until which they are believed. */
+  /** Verified tokens by digest, with their expiry. */
   const known = new Map<string, number>();
   let checks = { second: 0, count: 0 };
 

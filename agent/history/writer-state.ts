@@ -290,7 +290,7 @@ function onSpooled(state: WriterState): WriterStep {
   return withEffects(effects, saveNext({ ...state, held: null, spoolIsEmpty: false, spoolError: null }));
 }
 
-/** The batch stays in memory. The spool is replayed all the same: on a full disk only that frees space. */
+/** The batch stays in memory. The spool is still replayed, because on a full disk only a replay frees space. */
 function onSpoolFailed(state: WriterState, message: string): WriterStep {
   const text = `the spool is not writable (${message}); history rows wait in memory`;
   const effects: WriterEffect[] = state.spoolError ? [] : [{ kind: 'log', level: 'error', text }];

@@ -101,7 +101,7 @@ export const changeSchema = z
     from: z.string().optional(),
     to: z.string().optional(),
     reason: z.string(),
-    by: z.string().optional().meta({ description: 'who asked for it, when someone did' }),
+    by: z.string().optional().meta({ description: 'the requester; absent when the agent acted by itself' }),
   })
   .meta({ id: 'Change' });
 

@@ -62,7 +62,7 @@ function countFailure(counter: HealthCounter, probe: ProbeResult, fall: number):
   return { ...counter, because };
 }
 
-/** The verdict of a hang, which does not wait for whole probe timeouts. */
+/** The verdict that an instance hangs. It does not wait for full probe timeouts. */
 export const hungCounter = (counter: HealthCounter, because: string, now: number): HealthCounter => ({
   ...counter,
   health: 'down',

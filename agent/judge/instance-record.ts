@@ -75,7 +75,7 @@ export function newRecord(source: InstanceSource, known: boolean, now: number): 
   };
 }
 
-/** What is known from traffic. It is not saved: a restarted agent waits for new evidence. */
+/** The evidence from traffic. It is not saved: a restarted agent waits for new evidence. */
 export const newTrafficState = (
   now: number,
 ): Pick<InstanceRecord, 'evidence' | 'outlier' | 'comparedAt' | 'progress' | 'stuck' | 'suspicion'> => ({

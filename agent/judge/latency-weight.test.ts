@@ -36,7 +36,7 @@ test('the median of the others leaves out one’s own value', () => {
   expect(mediansOfOthers([5, 5, 5])).toEqual([5, 5, 5]);
 });
 
-test('the median of the others is the one of a plain computation', () => {
+test('the median of the others equals a naive computation', () => {
   for (let size = 2; size < 12; size++) {
     const values = Array.from({ length: size }, (_, index) => (index * 7_919) % 13);
     const plain = values.map((_, own) => {

@@ -5,9 +5,9 @@
 
 /** Lower latencies differ by chance. */
 const NOISE_MS = 5;
-/** A share moves only when it is off by more than this … */
+/** A share changes only when it differs from its target by more than this factor. */
 const TOLERANCE = 0.2;
-/** … and by at most this factor a step. */
+/** The largest factor by which a share changes in one step. */
 const MAX_STEP = 2;
 
 /**
@@ -28,7 +28,7 @@ export function nextLatencyShare(
   return Math.min(share * MAX_STEP, Math.max(share / MAX_STEP, target));
 }
 
-/** For every value the median of the others; of an even number the lower one. Null where there are no others. */
+/** For each value, the median of the others (the lower one of an even number). Null without others. */
 export function mediansOfOthers(values: readonly (number | null)[]): (number | null)[] {
   const sorted = values.filter((value) => value !== null).sort((a, b) => a - b);
   return values.map((own) => {

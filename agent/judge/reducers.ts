@@ -69,7 +69,7 @@ export function afterProbe(
     const flap = record.tally.health === 'up' ? recordFall(record.flap, probe.at) : record.flap;
     return { ...next, provedAt: null, flap };
   }
-  // A rise starts over: failures before it no longer count.
+  // When health rises, earlier failures no longer count.
   const servedBeforeStart = record.known && record.tally.health === 'unknown';
   return {
     ...next,
@@ -81,7 +81,7 @@ export function afterProbe(
   };
 }
 
-/** Whether it hangs is decided afterwards, because it depends on its peers. */
+/** The decision that it hangs comes later, because it depends on its peers. */
 function afterLateProbe(record: InstanceRecord, probe: ProbeResult): InstanceRecord {
   const startedAt = probe.at - probe.latencyMs;
   // A probe that started before the newest answer proves nothing.

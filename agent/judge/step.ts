@@ -139,8 +139,8 @@ function withStuck(record: InstanceRecord, now: number): InstanceRecord {
 }
 
 /**
- * Takes a hung instance down. Not while as many of its peers look hung too: then the cause is shared, or the agent itself
- * was too slow, and whole probe timeouts decide.
+ * Takes a hung instance down. Does nothing while at least as many peers look hung too: then the cause is shared, or the
+ * agent itself was slow, and full probe timeouts decide.
  */
 function withHangVerdict(record: InstanceRecord, { records, policies, now }: StepContext): InstanceRecord {
   const { suspicion, tally, instance } = record;

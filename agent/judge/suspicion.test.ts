@@ -54,7 +54,7 @@ test('every answer starts the wait again', () => {
   expect(stuckSince(report(busy, 0, 10_400, 'answered'))).toBeNull();
 });
 
-test('a client that gives up is no answer: the instance is probed at once', () => {
+test('an abandoned request is not an answer: the instance is probed at once', () => {
   const busy = report(NO_PROGRESS, 1, 10_000);
   const left = report(busy, 0, 10_100, 'abandoned');
   expect(stuckSince(left)).toBe(10_000);
@@ -64,7 +64,7 @@ test('a client that gives up is no answer: the instance is probed at once', () =
   expect(isStuck(report(left, 0, 10_250, 'answered'), 5, 10_250)).toBe(false);
 });
 
-test('a passed probe answers for long polls, and for those who gave up', () => {
+test('a passed probe clears the suspicion of long polls and of abandoned requests', () => {
   const polls = afterPass(report(NO_PROGRESS, 40, 10_000), 20_000);
   expect(isStuck(polls, 5, 20_400)).toBe(false);
   expect(isStuck(polls, 5, 20_500)).toBe(true);

@@ -32,7 +32,7 @@ export const isHung = (suspicion: Suspicion, fall: number, now: number): boolean
 /** Requests in flight and when the last one was answered; tells whether requests are stuck. */
 export interface Progress {
   readonly inflight: number;
-  /** Since when at least one request has waited; null: none does. */
+  /** Since when at least one request has waited; null: no request waits. */
   readonly busySince: number | null;
   /** A client gave up since the last answer. Its request is no longer in flight, but it was not answered either. */
   readonly abandoned: boolean;
@@ -49,7 +49,7 @@ export const NO_PROGRESS: Progress = {
   lastPassedAt: 0,
 };
 
-/** What one delta says about the requests of an instance. */
+/** What one delta shows about the requests of an instance. */
 export interface ProgressReport {
   readonly inflight: number;
   /** At least one attempt ended by itself. */
@@ -70,7 +70,7 @@ export function advanceProgress(progress: Progress, report: ProgressReport, now:
   };
 }
 
-/** A passed probe answers for the requests that were abandoned. */
+/** A passed probe proves that the abandoned requests were not stuck. */
 export const afterPass = (progress: Progress, at: number): Progress => ({
   ...progress,
   busySince: progress.inflight === 0 ? null : progress.busySince,
@@ -78,20 +78,20 @@ export const afterPass = (progress: Progress, at: number): Progress => ({
   lastPassedAt: at,
 });
 
-/** Since when requests have waited without any of them being answered; null: none does. */
+/** Since when requests have waited without one answer; null: no request waits. */
 export const stuckSince = ({ busySince, lastEndedAt }: Progress): number | null =>
   busySince === null ? null : Math.max(busySince, lastEndedAt);
 
 /** Requests without an answer for this long are worth a probe. */
 const MIN_STUCK_MS = 200;
 const STUCK_FACTOR = 4;
-/** Long polls are always in flight without an end: a probe that has just passed answers for them. */
+/** Long polls are always in flight. A probe that has just passed proves that they are not stuck. */
 const PASS_VALID_MS = 500;
 
 export function isStuck(progress: Progress, usualMs: number | null, now: number): boolean {
   const since = stuckSince(progress);
   if (since === null) return false;
   if (elapsedMs(progress.lastPassedAt, now) < PASS_VALID_MS) return false;
-  // A client that gave up has waited long enough, and so has the edge that hedges.
+  // A client that gave up, or an edge that hedged, has waited long enough.
   return progress.abandoned || elapsedMs(since, now) >= Math.max(MIN_STUCK_MS, STUCK_FACTOR * (usualMs ?? 0));
 }

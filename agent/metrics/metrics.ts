@@ -9,7 +9,7 @@ import { createMetricSet, type MetricSet } from './metric-set.ts';
 const STATES = ['up', 'probation', 'draining', 'down'] as const;
 const ADMIN = ['ready', 'drain', 'maint'] as const;
 const BREAKER = { closed: 0, half_open: 0.5, open: 1 } as const;
-/** How long the snapshot age that an edge reported counts. */
+/** How long a reported snapshot age is used. */
 const EDGE_AGE_WINDOW_MS = 60_000;
 
 export interface MetricsStatus {
@@ -90,7 +90,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   };
 }
 
-/** Removes the series of deregistered instances: their last value would look like an instance that is down. */
+/** Removes the series of deregistered instances: their last value would remain and look like a failed instance. */
 function removeGone(set: MetricSet, known: ReadonlySet<string>, now: Update['instances']): Set<string> {
   for (const key of known) {
     if (now.has(key)) continue;

@@ -9,7 +9,7 @@ import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 import { createTcpProbe } from './tcp.ts';
 
 export interface Prober {
-  /** Probes exactly these targets from now on. Unchanged targets keep their schedule and connection. */
+  /** Sets the targets to probe. Unchanged targets keep their schedule and connection. */
   sync(targets: readonly ProbeTarget[]): void;
   /** Probes an instance at once, because it may have changed. */
   probeNow(key: string): void;

@@ -8,7 +8,7 @@ import { hasNewerHeartbeat, type Intent, intentAfterChange, sameRegistration, su
  */
 export interface IntentState {
   readonly intent: Intent | undefined;
-  /** The last heartbeat reached the other agent, so its loss is not held against the instance. */
+  /** The last heartbeat reached the other agent, so a missing heartbeat here does not count. */
   readonly heardElsewhere: boolean;
 }
 

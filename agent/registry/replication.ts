@@ -21,7 +21,7 @@ export interface ReplicationDeps {
 
 /** All intents are compared this often, because messages are lost while the store is unavailable. */
 const COMPARE_MS = 10_000;
-/** Anyone who can write to the store can send messages, so comparisons that follow messages keep this distance. */
+/** Minimum time between comparisons after messages, because anyone who can write to the store can send messages. */
 const MIN_DISTANCE_MS = 200;
 /** A signature is renewed well before it expires. */
 const SIGN_AGAIN_MS = 3_600_000;

@@ -12,7 +12,10 @@ export interface SignedIntents {
   };
 }
 
-/** Less than the day for which a removal is kept: a replayed registration always meets its removal. */
+/**
+ * Less than the day for which a removal is kept: the removal of an instance outlives every registration that could be
+ * replayed.
+ */
 export const INTENT_MAX_AGE_MS = 12 * 3_600_000;
 /** The API accepts bodies up to 256 KiB. */
 const MAX_LENGTH = 300_000;

@@ -27,7 +27,7 @@ export type ServiceCapacity = { service: string; instances: number; maxconn: num
       concurrency: CapacityForecast;
       /** First day on which the expected (or upper) peak of concurrency exceeds capacity; null if none. */
       exhaustion: { expected: number | null; upper: number | null };
-      /** Keeps the upper bound within `MAX_UTILIZATION` of capacity. */
+      /** Instances to add, so that the upper bound stays within `MAX_UTILIZATION` of capacity. */
       instancesToAdd: number;
       /** Days of history, and how many of them were interpolated. */
       history: { days: number; filled: number };

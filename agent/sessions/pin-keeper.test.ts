@@ -18,7 +18,7 @@ const ownInstance = () =>
     2_000,
   ).instanceFor(id, 'gs');
 
-/** A keeper whose reads return when the test says so. */
+/** A keeper whose reads return when the test releases them. */
 function open(leads = () => true) {
   const reads: ((sessions: { id: string; pins: Record<string, string> }[]) => void)[] = [];
   const saved: unknown[] = [];

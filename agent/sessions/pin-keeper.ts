@@ -63,7 +63,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
     }
   }
 
-  /** Returns what the database did not take. */
+  /** Returns the pins that the database did not accept. */
   async function save(batch: readonly PinSave[]): Promise<readonly PinSave[]> {
     for (const [index, { id, pins, moves }] of batch.entries()) {
       try {

@@ -67,7 +67,7 @@ test('a failed instance moves its sessions; a second change during the save is s
   expect(send({ kind: 'saved', unsaved: [] })).toEqual([]);
 });
 
-test('what the database did not take is saved with the next change', () => {
+test('a pin that the database did not accept is saved with the next change', () => {
   const { send, down, phase } = startedLeader();
   down.add('gs-1');
   const [save] = send({ kind: 'instances-changed' });

@@ -42,7 +42,7 @@ export interface PinState {
   confirmedLeader: boolean;
   /** Open sessions by id, newest last. Up to 50,000, so `step` changes the map in place. */
   sessions: Map<string, TrackedSession>;
-  /** Sessions that changed since the last read started: what it returns for them is older. Changed in place. */
+  /** Sessions that changed since the last read started, so its result for them is outdated. Changed in place. */
   changedSinceRead: Set<string>;
   overrides: SnapshotPins;
 }
@@ -54,7 +54,7 @@ export type PinEvent =
   | { kind: 'save-requested' }
   | { kind: 'expired'; ids: readonly string[] }
   | { kind: 'loaded'; sessions: readonly Pick<GovernanceSession, 'id' | 'pins'>[] }
-  /** `unsaved`: the part of the batch that the database did not take. */
+  /** `unsaved`: the part of the batch that the database did not accept. */
   | { kind: 'saved'; unsaved: readonly PinSave[] }
   /** Expiring or reading failed. */
   | { kind: 'failed' };

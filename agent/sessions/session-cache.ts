@@ -5,7 +5,7 @@ import type { LiveEntry } from '../live/live-state.ts';
 import { type GovernanceSession, type PinMove, SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
 import { fromRow, toRow } from './session-row.ts';
 
-/** The value of `governance_session:<id>`: the original program's fields, then the fields it lacked. Instants in epoch seconds. */
+/** The value of `governance_session:<id>`: the original program's fields, then ours. Instants in epoch seconds. */
 const cachedShape = z.object({
   session_id: z.string(),
   workflow_type: z.enum(WORKFLOW_TYPES),

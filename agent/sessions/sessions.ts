@@ -40,7 +40,7 @@ export interface Sessions {
   create(session: NewSession): Promise<GovernanceSession>;
   /** `stale`: from the copy, because Postgres did not respond. Throws when there is no copy either. */
   get(id: string): Promise<{ session: GovernanceSession; stale: boolean } | null>;
-  /** Without `version`, the command applies to the current version, whatever it is. */
+  /** Without `version`, the command applies to any current version. */
   command(id: string, command: SessionCommand, version?: number): Promise<SessionCommandResult>;
   /** An operator moves a session. Null when there is no such session. */
   pin(id: string, service: string, instance: string): Promise<GovernanceSession | null>;

@@ -49,7 +49,7 @@ type PublishFailure = Extract<PublishResult, { kind: 'failed' }>;
 
 export function createPublication(options: PublicationOptions): Publication {
   const { log, seal = signSnapshot, now = Date.now, clock = () => performance.now() } = options;
-  // The arbiter first: a snapshot that it refuses must not reach a publisher that cannot compare orders.
+  // The arbiter comes first, so that a refused snapshot never reaches a publisher that cannot compare orders.
   const publishers = options.publishers.toSorted((a, b) => Number(b.arbitrates) - Number(a.arbitrates));
   const arbiter = publishers.find(({ arbitrates }) => arbitrates);
   const pauses = createPauses(clock);
@@ -88,7 +88,8 @@ export function createPublication(options: PublicationOptions): Publication {
 
   async function claimNextEpoch(): Promise<SnapshotOrder> {
     let epoch = greatestEpoch;
-    // An arbiter that cannot be read now names its order when it refuses ours. Without one, reading must succeed.
+    // An arbiter that cannot be read now will return its order when it refuses ours. Without an arbiter, reading must
+    // succeed.
     if (arbiter) epoch = Math.max(epoch, (await arbiter.readOrder?.().catch(() => null))?.epoch ?? 0);
     else for (const one of publishers) epoch = Math.max(epoch, (await one.readOrder?.())?.epoch ?? 0);
     greatestEpoch = epoch + 1;

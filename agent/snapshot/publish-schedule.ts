@@ -28,7 +28,7 @@ export interface PublishScheduleState {
   lastError: string | null;
 }
 
-/** What a write resulted in. `yielded`: another agent is the rightful publisher. */
+/** The result of a write. `yielded`: another agent is the leader and publishes. */
 export type WriteOutcome =
   | { kind: 'published' }
   | { kind: 'yielded' }

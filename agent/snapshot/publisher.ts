@@ -34,7 +34,7 @@ export function parseOrder(document: unknown): SnapshotOrder | null {
   return isOrderNumber(epoch) && isOrderNumber(seq) ? { epoch, seq } : null;
 }
 
-/** Far above what an agent reaches: with a greater number from a peer no epoch would be left to claim. */
+/** Far above any real epoch. A greater number from a peer would leave no epoch to claim. */
 const MAX_ORDER_NUMBER = 2 ** 52;
 
 const isOrderNumber = (value: unknown): value is number =>

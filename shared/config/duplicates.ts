@@ -43,7 +43,8 @@ function duplicateRoutes(services: ServiceEntries): ConfigProblem[] {
       return (hosts.length > 0 ? hosts : ['']).flatMap((host) => {
         const owner = claim(owners, `${host} ${route}`, id);
         if (owner === undefined) return [];
-        const allowed = owner === id ? 'each prefix once' : `a prefix no other service has (${owner} has it)`;
+        const allowed =
+          owner === id ? 'each prefix once' : `a prefix that no other service has (${owner} has it)`;
         return [{ path: ['services', id, 'routes', index], value: route, allowed }];
       });
     });
@@ -57,7 +58,7 @@ function duplicateInstanceIds(services: ServiceEntries): ConfigProblem[] {
       const id = valueAt(instance, ['id']);
       const owner = typeof id === 'string' ? claim(owners, id, service) : undefined;
       if (owner === undefined) return [];
-      const allowed = `an id no other instance has (service ${owner} has it)`;
+      const allowed = `an id that no other instance has (service ${owner} has it)`;
       return [{ path: ['services', service, 'instances', index, 'id'], value: id, allowed }];
     }),
   );
@@ -71,7 +72,7 @@ function duplicateUrls(service: string, section: unknown): ConfigProblem[] {
     if (origin === null) return [];
     const owner = claim(owners, origin, String(valueAt(instance, ['id'])));
     if (owner === undefined) return [];
-    const allowed = `a URL no other instance of the service has (${owner} has it)`;
+    const allowed = `a URL that no other instance of the service has (${owner} has it)`;
     return [{ path: ['services', service, 'instances', index, 'url'], value: url, allowed }];
   });
 }
@@ -90,10 +91,10 @@ function duplicateLimits(raw: unknown, services: ServiceEntries): ConfigProblem[
     return namesOf(path).flatMap((name, index) => {
       const problem = (allowed: string) => [{ path: [...path, index, 'name'], value: name, allowed }];
       if (typeof name !== 'string') return [];
-      if (seen.has(name)) return problem('a name no other limit of the list has');
+      if (seen.has(name)) return problem('a name that no other limit of the list has');
       seen.add(name);
       if (path.length > 1 && shared.has(name))
-        return problem('a name no limit in the top-level rateLimits has');
+        return problem('a name that no limit in the top-level rateLimits has');
       return [];
     });
   });

@@ -119,17 +119,17 @@ it.each([
   [
     'the same route twice',
     `${MINIMAL}  api:\n    routes: [/]\n`,
-    'f.yaml:7:14: services.api.routes[0]: "/" is not allowed; expected a prefix no other service has (web has it)',
+    'f.yaml:7:14: services.api.routes[0]: "/" is not allowed; expected a prefix that no other service has (web has it)',
   ],
   [
     'the same instance id twice',
     `${MINIMAL}    instances: [ { id: a, url: "http://x:1" }, { id: a, url: "http://x:2" } ]\n`,
-    'services.web.instances[1].id: "a" is not allowed; expected an id no other',
+    'services.web.instances[1].id: "a" is not allowed; expected an id that no other',
   ],
   [
     'the same URL twice',
     `${MINIMAL}    instances: [ { id: a, url: "http://x:80" }, { id: b, url: "http://x" } ]\n`,
-    'services.web.instances[1].url: "http://x" is not allowed; expected a URL no other instance of the service has (a has it)',
+    'services.web.instances[1].url: "http://x" is not allowed; expected a URL that no other instance of the service has (a has it)',
   ],
   [
     'a deadline below the timeout',
@@ -179,7 +179,7 @@ it.each([
   [
     'a top-level limit and a limit of a service with the same name',
     `${MINIMAL}    rateLimits: [ { name: a, key: ip, limit: 5, window: 2s } ]\nrateLimits: [ { name: a, key: ip, limit: 5, window: 1s } ]\n`,
-    'services.web.rateLimits[0].name: "a" is not allowed; expected a name no limit in the top-level rateLimits has',
+    'services.web.rateLimits[0].name: "a" is not allowed; expected a name that no limit in the top-level rateLimits has',
   ],
   [
     'a native rate limit, an option of earlier versions',

@@ -210,7 +210,10 @@ const policySections = {
     .enum(['gateway', 'direct'])
     .optional()
     .meta({ title: 'How the edge reaches an instance: through HAProxy, or directly at its publicUrl' }),
-  strategy: z.enum(STRATEGIES).optional().meta({ title: 'How the edge chooses an instance' }),
+  strategy: z
+    .enum(STRATEGIES)
+    .optional()
+    .meta({ title: 'How HAProxy and the edge pick an instance for a request without a session' }),
   health: health.optional(),
   breaker: breaker.optional(),
   outlier: outlier.optional().meta({

@@ -225,7 +225,7 @@ describe('leases', () => {
     expect(ask(book, 'b', START).units).toBe(12);
   });
 
-  test('a denied lease says when to ask again', () => {
+  test('a denied lease states when a retry can succeed', () => {
     const book = newLeaseLedger();
     let last = ask(book, 'a', START);
     while (last.units > 0) last = ask(book, 'a', START);

@@ -14,8 +14,8 @@ import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { type GovernanceSession, registerFakeSessions } from './fake-sessions.ts';
 
 /**
- * The real dashboard and status view over made-up instances, with enough of the API for the page and the command. It can
- * show any state on demand.
+ * The real dashboard and status view with fake instances, and the parts of the API that the page and the command use.
+ * It can show any state on demand.
  */
 export interface FakeAgent {
   url: string;

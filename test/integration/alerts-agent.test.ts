@@ -11,7 +11,7 @@ import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
-/** One agent process as deployed: what a receiver gets when an instance dies and returns, and when the agent restarts. */
+/** One agent process as deployed: the notifications when an instance dies and returns, and when the agent restarts. */
 
 vi.setConfig({ testTimeout: 180_000 });
 
@@ -103,7 +103,7 @@ function end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
 }
 
 /** The alerts of conditions that the receiver got: a slow machine may raise alerts about its own load. */
-const told = () =>
+const received = () =>
   posts
     .filter(({ service }) => service === 'gs')
     .map(({ event, rule, severity }) => `${event} ${rule} ${severity}`);
@@ -120,12 +120,12 @@ const looked = () =>
     expect(new Set(times.filter(Boolean)).size).toBeGreaterThan(4);
   });
 
-test('a killed instance is one raised, its return one resolved; a restart tells nothing', async () => {
+test('a killed instance sends one "raised", its return one "resolved"; a restart sends nothing', async () => {
   await looked();
-  expect(told()).toEqual([]);
+  expect(received()).toEqual([]);
 
   await origins[1]?.stop();
-  await eventually(() => expect(told()).toEqual(['raised redundancyLost critical']));
+  await eventually(() => expect(received()).toEqual(['raised redundancyLost critical']));
   expect(posts.at(-1)).toMatchObject({
     url: 'https://lb.example/?service=gs#alerts',
     runbook: 'docs/incident.md#alert-instance-down',
@@ -133,17 +133,17 @@ test('a killed instance is one raised, its return one resolved; a restart tells 
   });
   const [{ id = '' } = {}] = await firing();
 
-  // A restart while the alert is open: it is the same alert, and nothing is told again.
+  // A restart while the alert is open: the alert stays the same, and no notification is sent again.
   await end();
   beats.length = 0;
   await start();
   await looked();
   expect(await firing()).toMatchObject([{ id }]);
-  expect(told()).toEqual(['raised redundancyLost critical']);
+  expect(received()).toEqual(['raised redundancyLost critical']);
 
   origins[1] = await startOrigin('gs-2', origins[1]?.port);
   await eventually(() =>
-    expect(told()).toEqual(['raised redundancyLost critical', 'resolved redundancyLost critical']),
+    expect(received()).toEqual(['raised redundancyLost critical', 'resolved redundancyLost critical']),
   );
   expect(posts.findLast(({ service }) => service === 'gs')).toMatchObject({
     id,

@@ -22,7 +22,7 @@ const folder = mkdtempSync(join(tmpdir(), 'acgs-alerts-'));
 const mails: string[] = [];
 const posts: AlertMessage[] = [];
 let mailAuth = '';
-/** How many requests to the webhook fail before it takes one. */
+/** Number of requests that the webhook rejects before it accepts one. */
 let refusals = 0;
 let smtp: SMTPServer;
 let web: Server;
@@ -70,7 +70,7 @@ beforeAll(async () => {
     new Promise<void>((resolve) => web.listen(0, '127.0.0.1', resolve)),
   ]);
 });
-/** Each test begins with nothing told, also where it is tried again. */
+/** Each test, and each retry, starts with no notification. */
 const opened: Dispatcher[] = [];
 beforeEach(() => {
   mails.length = posts.length = refusals = 0;
@@ -86,7 +86,7 @@ afterAll(async () => {
 });
 
 const port = (server: { address(): unknown }): number => (server.address() as AddressInfo).port;
-const commandFile = () => join(folder, 'told');
+const commandFile = () => join(folder, 'delivered');
 
 const configOf = () =>
   parseConfig(`

@@ -85,7 +85,7 @@ test('a configuration that changes during a round takes effect after the next on
   expect(await becomes(maxconn, '1234')).toBe(true);
 });
 
-test('so does an instance that is registered again with another maxconn during a round or a reload', async () => {
+test('an instance registered again with another maxconn during a round or a reload gets it after the next round', async () => {
   const { becomes, hooks, want, reconfigure, maxconn, limit } = await startFleet();
   hooks.write = () => want(7);
   expect(await becomes(limit, '7')).toBe(true);

@@ -135,7 +135,7 @@ test('a configuration that changes during a write is written next', async () => 
 test('HAProxy starts with unresolvable names, unusual ids and IPv6', async () => {
   const origin = await startOrigin('a.b-1');
   releaseAfterTests(origin.stop);
-  const [port = 0, nobody = 0] = await freePorts(2);
+  const [port = 0, unused = 0] = await freePorts(2);
   const harness = await startHaproxyHarness({
     services: `a.b_c:
   routes: ["/a(b)/c;d,e", "/$x'y", /]
@@ -143,7 +143,7 @@ test('HAProxy starts with unresolvable names, unusual ids and IPv6', async () =>
   instances:
     - { id: a.b-1, url: "http://localhost:${origin.port}" }
     - { id: gone, url: "http://no-such-name.invalid:80" }
-    - { id: six, url: "http://[::1]:${nobody}" }`,
+    - { id: six, url: "http://[::1]:${unused}" }`,
     haproxy: 'rateLimit: off',
     bind: [`127.0.0.1:${port}`, `[::1]:${port}`],
   });

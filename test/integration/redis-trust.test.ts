@@ -12,13 +12,13 @@ import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
-/** Someone else can write to Redis: whatever they write, the agent serves the same instances as before. */
+/** An attacker writes to Redis: the agent serves the same instances as before. */
 
 vi.setConfig({ testTimeout: 120_000 });
 
 const INTENTS = 'lb:intents:main';
 const updatedAt = Date.now() + 1_000;
-/** The two values of the finding: an instance into maint, and a rogue instance. */
+/** The two values that the attacker writes: an instance in maint, and a rogue instance. */
 const FORGED = {
   'gs/gs-1': { by: 'rogue', updatedAt, admin: { state: 'maint' } },
   'gs/rogue': {

@@ -264,8 +264,8 @@ test('sends directly and without a token while the gateway is down, and through 
   const direct = () => [...a.requests, ...b.requests];
   for (let i = 0; i < 8; i++) expect((await get()).status).toBe(200);
   expect(direct()).toHaveLength(8);
-  // The gateway is known to be down now, so non-idempotent requests go directly too, once. The exception is the request
-  // that tries the gateway again, after one second, two, four: it fails and is not repeated.
+  // The gateway is known to be down now, so non-idempotent requests go directly too, once. The request that tries the
+  // gateway again (after 1 s, 2 s, 4 s) is the exception: it fails and is not repeated.
   let taken = 0;
   await eventually(async () => {
     expect((await get()).status).toBe(200);
@@ -302,7 +302,7 @@ test('load_shed rejects the lowest class while the site is overloaded', async ()
     failover: { ...service({ instances: [] }).failover, strategy: 'load_shed', class: 9, maxAttempts: 1 },
   });
   gatewayAnswers(() => 503);
-  // First the accepted requests of the earlier tests have to be outweighed.
+  // First send more requests than the earlier tests had accepted.
   const until = Date.now() + 90_000;
   let shed = false;
   while (!shed && Date.now() < until) shed = (await (await get()).text()).includes('this class');

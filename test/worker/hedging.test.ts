@@ -102,7 +102,7 @@ test('a GET whose instance hangs is answered within a second through a copy', as
   });
 });
 
-test('two copies at most, to two different instances; a client that disconnects is held against none of them', async () => {
+test('two copies at most, to two different instances; a client that disconnects counts as a failure of neither', async () => {
   await publishNew(() => 'hang');
   const { hostname, port } = new URL(edge.url);
   for (let round = 0; round < 2; round++) {

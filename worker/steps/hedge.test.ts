@@ -13,7 +13,7 @@ const attempt = (status: number): CompletedAttempt => ({
   ms: 1,
 });
 
-/** An attempt that ends when the test says so, or when it is cancelled. */
+/** An attempt that ends when the test ends it, or when it is cancelled. */
 class ControlledAttempt implements PendingAttempt {
   readonly route = ROUTE;
   readonly candidate = null;
@@ -68,7 +68,7 @@ beforeEach(() => {
   vi.useFakeTimers();
 });
 afterEach(() => {
-  // Nothing may be left that would send a copy of a request that has ended.
+  // No timer may remain that would send a copy of a request that has ended.
   expect(vi.getTimerCount()).toBe(0);
   vi.useRealTimers();
 });
@@ -120,7 +120,7 @@ test('a second copy follows after the same delay, and there is no third', async 
   await first.finish(200);
 });
 
-test('a refused copy is asked for again later', async () => {
+test('a refused copy is tried again later', async () => {
   const copy = new ControlledAttempt();
   const { late, asked, result } = race(null, null, copy);
   late();

@@ -65,7 +65,10 @@ export function createCertificateReader(
       return found;
     } catch (error) {
       if (!unreadable.has(file)) {
-        log.warn({ file, error: errorMessage(error) }, 'certificate not read: its expiry is not watched');
+        log.warn(
+          { file, error: errorMessage(error) },
+          'certificate cannot be read: its expiry is not monitored',
+        );
       }
       unreadable.add(file);
       return [];

@@ -13,11 +13,11 @@ export function conditionEndText(
     case 'sinkFailing':
       return `${subject} takes updates again`;
     case 'edgeSilent':
-      return 'the edge is no longer silent under traffic';
+      return 'the edge sends reports again, or the site has no traffic';
     case 'snapshotNotTaken':
       return 'the edge takes snapshots again';
     case 'configRefused':
-      return 'the configuration in force is the one last given';
+      return 'the agent accepted a configuration';
     case 'certificateExpiry':
       return `certificate ${subject} is no longer about to expire`;
     case 'spoolDisk':

@@ -26,7 +26,7 @@ const facts = (more: Partial<PlatformFacts> = {}): PlatformFacts => ({
 const rules = (more: Partial<PlatformFacts>) =>
   platformConditions(facts(more)).map(({ rule, message }) => [rule, message]);
 
-test('a platform that works has no condition', () => {
+test('a working platform has no condition', () => {
   expect(platformConditions(facts())).toEqual([]);
   expect(platformConditions(facts({ snapshot: null, edge: { lastReport: null, newest: null } }))).toEqual([]);
 });
@@ -70,7 +70,7 @@ test('a snapshot is not taken when publishing fails, stops, or the edge stays be
   expect(rules({ snapshot, edge: { lastReport: NOW - 40_000, newest: { epoch: 1, seq: 5 } } })).toEqual([]);
 });
 
-test('the order that was in force a minute ago, not a newer one, is what the edge must have', () => {
+test('the edge must have the snapshot order of a minute ago, not a newer one', () => {
   const expected = createOrderHistory(60_000);
   expect(expected({ epoch: 1, seq: 1 }, 0)).toBeNull();
   expect(expected({ epoch: 1, seq: 2 }, 50_000)).toBeNull();
@@ -159,7 +159,7 @@ test('spool and disk: the figures shown have crossed the limits shown', () => {
   ]);
 });
 
-test('a condition is due after its time, a disabled one never, and one that is open at once', () => {
+test('a condition is due after its time, a disabled one never, and that of an open alert at once', () => {
   const { alerts } = parseConfig(`
 version: 1
 site: { id: main }

@@ -37,13 +37,13 @@ function conditions(instances: Instance[], open: string[] = [], services?: strin
 const gs = (...more: Partial<Instance>[]) =>
   more.map((each, index) => at('gs', index + 1, `10.0.0.${index}`, each));
 
-test('everything up is no condition; neither is what an operator took out', () => {
+test('no condition while all instances are up, or when an operator took an instance out', () => {
   expect(conditions(gs({}, {}))).toEqual([]);
   expect(conditions(gs({}, { state: 'down', admin: 'maint' }))).toEqual([]);
   expect(conditions(gs({}, { state: 'draining', admin: 'drain' }))).toEqual([]);
 });
 
-test('the severity rises from one down, to one left, to none left; it is one alert', () => {
+test('one alert, whose severity rises when one instance is down, when one is left, and when none is left', () => {
   const found = [gs({}, {}, dead), gs({}, dead, dead), gs(dead, dead, dead)].flatMap((each) =>
     conditions(each),
   );
@@ -60,7 +60,7 @@ test('the severity rises from one down, to one left, to none left; it is one ale
   ]);
 });
 
-test('an instance that no probe has judged yet, and a service that waits for its first one, are no outage', () => {
+test('instances without a probe result, and a service without them yet, are no outage', () => {
   const unknown: Partial<Instance> = { state: 'down', health: 'unknown' };
   expect(conditions(gs(unknown, unknown))).toEqual([]);
   expect(conditions([], [], ['gs'])).toMatchObject([
@@ -105,7 +105,7 @@ test('an instance waits for the others on its host only while their probes fail 
   expect(conditions([first, probeFailed(other), ...mates], open)).toMatchObject([{ service: 'gs' }]);
 });
 
-test('an alert of a service that is open stays with the service when its host follows', () => {
+test('an open alert of a service stays with the service when its whole host fails', () => {
   const host = '10.0.0.9';
   const instances = [
     at('gs', 1, host, dead),

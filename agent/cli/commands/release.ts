@@ -32,7 +32,7 @@ export function registerRelease(program: Command): void {
       );
       const released = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
       context.print({ released }, () =>
-        released.length > 0 ? `released: ${released.join(' ')}` : 'no server was held by the agent',
+        released.length > 0 ? `released: ${released.join(' ')}` : 'the agent held no server',
       );
       const failed = outcomes.filter((outcome) => outcome.status === 'rejected');
       if (failed.length > 0) throw new CommandFailed(failed.map(({ reason }) => String(reason)).join('; '));

@@ -85,7 +85,7 @@ async function checkSnapshot(
       return warn(
         'snapshot',
         `${detail}, published ${Math.round(age / 60)} min ago`,
-        'a heartbeat is due every 5 min; see the log of the agent',
+        'the agent publishes at least every 5 min; see its log',
       );
     return ok('snapshot', `${detail}, the latest`);
   } catch (error) {

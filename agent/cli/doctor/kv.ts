@@ -14,7 +14,7 @@ export async function checkKv({ config, env, fetch }: DoctorInput): Promise<Find
     CF_API_URL: apiUrl = 'https://api.cloudflare.com/client/v4',
   } = env;
   if (!CF_API_TOKEN || !accountId || !namespaceId)
-    return skip(NAME, 'its variables are missing; see environment');
+    return skip(NAME, 'its variables are missing; see the check of the environment');
   try {
     const response = await fetch(`${kvNamespaceUrl({ apiUrl, accountId, namespaceId })}/keys?limit=10`, {
       headers: { authorization: `Bearer ${CF_API_TOKEN}` },

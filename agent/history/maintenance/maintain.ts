@@ -109,7 +109,7 @@ async function dropOldPartitions(
   for (const [done, { name }] of old.entries()) {
     onProgress(done, old.length);
     await database.transaction(async (client) => {
-      // The lock is short, but while it waits for a long report every writer waits behind it.
+      // The lock is short. But while it waits for a long report, every writer waits behind it.
       await client.query("SET LOCAL lock_timeout = '5s'");
       await client.query(`DROP TABLE IF EXISTS ${name}`);
     });

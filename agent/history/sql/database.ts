@@ -155,7 +155,7 @@ async function runTransaction<T>(
   }
 }
 
-/** The same database with a timeout for single statements, for callers that someone waits for. */
+/** The same database with a timeout for single statements, for interactive callers. */
 export function withStatementTimeout(database: Database, timeoutMs: number): Database {
   return { ...database, query: (text, values) => database.query(text, values, { timeoutMs }) };
 }

@@ -6,7 +6,7 @@ export interface StatusMessage {
   text: string;
 }
 
-/** Makes messages only while a viewer waits for one. */
+/** Creates messages only while a viewer waits. */
 export interface StatusStream {
   /** The first message after number `after`. */
   next(after: number): Promise<StatusMessage>;

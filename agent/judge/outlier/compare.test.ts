@@ -14,17 +14,17 @@ const compare = (...all: EvidenceCounts[]): Comparison[] => compareInstances(all
 const kinds = (all: readonly Comparison[]): string[] =>
   all.map((one) => (one.kind === 'worse' ? one.cause : one.kind));
 
-test('instances that do the same are alike', () => {
+test('instances with the same results are alike', () => {
   expect(kinds(compare(fine(), fine(), fine()))).toEqual(['alike', 'alike', 'alike']);
 });
 
-test('an instance has no peer to be compared with, or too few', () => {
+test('an instance without enough peers is unknown', () => {
   expect(kinds(compare(counts(answers(100, 900))))).toEqual(['alike']);
   expect(kinds(compare(counts(answers(100, 900)), fine(2), fine(2)))[0]).toBe('unknown');
   expect(kinds(compare(counts(answers(100, 900)), fine(2)))[0]).toBe('unknown');
 });
 
-test('the only peer is enough when there is no other', () => {
+test('with one peer in total, that peer is enough', () => {
   const [slow, peer] = compare(counts(answers(50, 800)), fine());
   expect(slow).toEqual({
     kind: 'worse',
@@ -76,18 +76,18 @@ test('broken connections and failures name their numbers', () => {
   expect(severe).toMatchObject({ cause: 'failing', severe: true });
 });
 
-test('events that peers have as well, or that are few, are chance', () => {
+test('events that peers have too, or that are few, are chance', () => {
   const failing = counts(answers(100, 5), { failures: 12 });
   expect(kinds(compare(failing, failing, failing))).toEqual(['alike', 'alike', 'alike']);
   expect(
     kinds(compare(counts(answers(500, 5), { calls: 500, broken: 4, failures: 4 }), fine(500), fine(500)))[0],
   ).toBe('alike');
-  // Five of five are not, although little is known.
+  // Five of five broken calls are evidence, although the samples are few.
   const reset = counts([], { calls: 5, broken: 5, failures: 5 });
   expect(kinds(compare(reset, fine(10), fine(10)))[0]).toBe('broken');
 });
 
-test('instances that fail severely are no yardstick for each other, unless most do', () => {
+test('instances that fail severely are not compared with each other, unless most fail', () => {
   const bad = counts(answers(100, 5), { failures: 100 });
   expect(kinds(compare(bad, bad, fine(), fine()))).toEqual(['failing', 'failing', 'alike', 'alike']);
   expect(kinds(compare(bad, bad, bad, fine()))).toEqual(['alike', 'alike', 'alike', 'alike']);
@@ -99,13 +99,13 @@ test('a tenth of the answers far behind the slowest ones of the peers is a stall
   expect(kinds(compare(stalling, stalling, stalling))).toEqual(['alike', 'alike', 'alike']);
 });
 
-test('requests that clients gave up count as stalled, unless they give up everywhere', () => {
+test('abandoned requests count as stalled, unless clients abandon requests everywhere', () => {
   const given = counts(answers(270, 5), { abandoned: 30 });
   expect(kinds(compare(given, fine(300), fine(300)))[0]).toBe('stalling');
   expect(kinds(compare(given, given, given))[0]).toBe('alike');
 });
 
-test('without latencies only counts are compared', () => {
+test('without latencies, only counts are compared', () => {
   const silent = { ...NO_COUNTS, calls: 100 };
   expect(kinds(compare(silent, silent, silent))).toEqual(['alike', 'alike', 'alike']);
   expect(kinds(compare({ ...silent, failures: 40 }, silent, silent))[0]).toBe('failing');

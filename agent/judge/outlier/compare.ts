@@ -21,7 +21,7 @@ export type OutlierCause = 'broken' | 'failing' | 'stalling' | 'slow';
 
 /** One instance against its peers. */
 export type Comparison =
-  /** Too little traffic here or at the peers to say anything. */
+  /** Too little traffic, here or at the peers, for a judgement. */
   | { kind: 'unknown' }
   | { kind: 'alike' }
   /** `evidence` is for a person: "p50 812 ms, peers 5 ms". */
@@ -29,7 +29,7 @@ export type Comparison =
       kind: 'worse';
       cause: OutlierCause;
       evidence: string;
-      /** So bad and so certain that the share falls to the floor at once, or that it is taken out if it fails. */
+      /** The evidence is strong: the share falls to the floor at once, or a failing instance is taken out. */
       severe: boolean;
     };
 
@@ -44,10 +44,12 @@ const RATIO = 5;
 const SEVERE_FAILURES = 10;
 const SEVERE_RATE = 0.25;
 const SEVERE_SLOWNESS = 2;
-/** What peers are assumed to have had besides their own events: peers without any prove little if they had few calls. */
+/** Events added to those of the peers, because peers without events prove little when they had few calls. */
 const PRIOR_EVENTS = 1.5;
 const PRIOR_CALLS = 50;
-/** Deviations of the Poisson distribution, and events on top, that chance does not explain in a month. */
+/**
+ * Standard deviations of the Poisson distribution, plus additional events: chance exceeds this less than once a month.
+ */
 const SIGMAS = 5;
 const MARGIN = 2.5;
 /** Share of stalled or abandoned requests from which an instance stalls. */
@@ -59,7 +61,7 @@ interface EventRate {
   readonly of: number;
 }
 
-/** What the peers of one instance do. */
+/** Summary of the peers of one instance. */
 interface PeerSummary {
   readonly failures: EventRate;
   readonly broken: EventRate;
@@ -67,7 +69,7 @@ interface PeerSummary {
   readonly stalled: EventRate;
   /** The medians of each peer's percentiles. */
   readonly p50: number | null;
-  /** What their medians may be at most, given the number of samples. */
+  /** Upper bound of their medians, given the number of samples. */
   readonly p50AtMost: number | null;
   readonly p99: number | null;
 }
@@ -140,8 +142,8 @@ const isSevere = ({ events, of }: EventRate): boolean =>
   events >= SEVERE_FAILURES && events / of >= SEVERE_RATE;
 
 /**
- * For every instance the rate of the others together. Those that fail severely do not count unless they are more than half
- * of the others: a bad deploy of half the instances must not be its own excuse.
+ * For every instance the rate of the others together. Peers that fail severely do not count unless they are more than
+ * half of the others. Otherwise the instances of a bad deploy would excuse each other.
  */
 function ratesOfOthers(rates: readonly EventRate[]): EventRate[] {
   const sum = (some: readonly EventRate[]): EventRate =>
@@ -188,7 +190,9 @@ function compareMedian(
   return worse('slow', evidence, p50AtLeast >= SEVERE_SLOWNESS * limit);
 }
 
-/** Requests that took far longer than the peers' slowest, or that clients gave up although peers answer in time. */
+/**
+ * Requests that took far longer than the peers' slowest ones, or that clients abandoned while peers answered in time.
+ */
 function compareTail(counts: EvidenceCounts, peers: PeerSummary, limits: OutlierLimits): Comparison {
   const late = lateThan(counts.latency, peers.p99, limits);
   const stalled = { events: late + counts.abandoned, of: endedOf(counts) };
@@ -210,7 +214,7 @@ const worse = (cause: OutlierCause, evidence: string, severe: boolean): Comparis
 export const latencyLimit = (peers: number, { slowRatio, slowBy }: OutlierLimits): number =>
   Math.max(peers * slowRatio, peers + slowBy);
 
-/** At least five times as often as the peers, and more often than chance explains if it is as good as they are. */
+/** Whether events are at least five times as frequent as at the peers, and more frequent than chance explains. */
 function exceeds(own: EventRate, peers: EventRate): boolean {
   if (own.of === 0 || peers.of === 0 || own.events / own.of < RATIO * (peers.events / peers.of)) return false;
   const expected = (own.of * (peers.events + PRIOR_EVENTS)) / (peers.of + PRIOR_CALLS);

@@ -1,6 +1,6 @@
 import { addToSketch, emptySketch, mergeSketch, type Sketch } from '../../../shared/sketch.ts';
 
-/** What traffic did to one instance, as counts. */
+/** The results of the traffic to one instance, as counts. */
 export interface EvidenceCounts {
   /** Attempts that ended. */
   readonly calls: number;
@@ -14,7 +14,7 @@ export interface EvidenceCounts {
   readonly latency: Sketch | null;
 }
 
-/** One second of it. */
+/** The counts of one second. */
 interface EvidenceSlice extends EvidenceCounts {
   /** `floor(epoch ms / 1000)`. */
   readonly second: number;
@@ -27,7 +27,7 @@ export const WINDOW_SECONDS = 10;
 export const NO_EVIDENCE: EvidenceWindow = [];
 export const NO_COUNTS: EvidenceCounts = { calls: 0, failures: 0, broken: 0, abandoned: 0, latency: null };
 
-/** Adds what one delta says. Slices from a future that the clock has left are dropped with the expired ones. */
+/** Adds one delta. Drops expired slices, and slices in the future after the clock was set back. */
 export function addEvidence(window: EvidenceWindow, counts: EvidenceCounts, now: number): EvidenceWindow {
   const second = Math.floor(now / 1_000);
   const kept = window.filter((slice) => Math.abs(second - slice.second) < WINDOW_SECONDS);

@@ -10,9 +10,9 @@ import { normalOutlier, type Outlier, outlierShare, stepOutlier } from './outlie
 
 /** Judgements of one service are this far apart; broken connections are judged at once. */
 export const JUDGEMENT_MS = 1_000;
-/** An outlier that has recovered shows it in this time. */
+/** The time in which an outlier shows that it has recovered. */
 const RECOVERY_SECONDS = 5;
-/** With so many calls these few seconds are enough. */
+/** With this many calls, the last few seconds are enough. */
 const SHORT_SECONDS = 3;
 const ENOUGH_CALLS = 50;
 /** The median of this many probes tells whether probes are slow. */
@@ -45,7 +45,10 @@ export function judgeOutliers(
   }));
 }
 
-/** At most half of the members are out, and at most half are outliers: later ones see the verdicts on earlier ones. */
+/**
+ * At most half of the members are out, and at most half are outliers. Each judgement takes the earlier ones into
+ * account.
+ */
 function stepOutliers(
   members: readonly InstanceRecord[],
   counts: readonly EvidenceCounts[],
@@ -93,7 +96,7 @@ function latencyShares(
 const DEFAULT_FLOOR = 0.05;
 
 /**
- * The newest seconds that have enough traffic, so that what was before a change counts as short as possible. A reduced or
+ * The newest seconds with enough traffic, so that traffic from before a change stops counting soon. A reduced or
  * returning instance has little traffic, and its old failures must not delay its recovery.
  */
 function evidenceOf({ evidence, outlier }: InstanceRecord, now: number): EvidenceCounts {

@@ -55,7 +55,7 @@ test('slowness never takes it out of service; broken connections and severe fail
   expect(judge([failingSeverely])).toMatchObject({ state: 'ejected', until: 10_000 });
 });
 
-test('half of the instances are out or reduced: no more', () => {
+test('with half of the instances out or reduced, no further one becomes an outlier', () => {
   expect(judge([broken], undefined, { mayEject: false })).toMatchObject({ state: 'reduced', share: FLOOR });
   expect(judge(times(10, broken), undefined, { mayEject: false, mayReduce: false })).toEqual(
     normalOutlier(0),
@@ -104,7 +104,7 @@ test('relapses are forgiven, one a minute', () => {
   });
 });
 
-test('without traffic it gets more of it after 30 s, also when the clock was set back', () => {
+test('an outlier without traffic gets more traffic after 30 s, also when the clock was set back', () => {
   const reduced = judge([slow, slow]);
   const context = { floor: FLOOR, mayEject: true, mayReduce: true, probesSlow: false };
   expect(stepOutlier(reduced, unknown, { ...context, now: 20_000 })).toBe(reduced);

@@ -1,14 +1,15 @@
 import type { Comparison, OutlierCause } from './compare.ts';
 
 /**
- * What comparisons make of one instance. An outlier keeps a share of its traffic, so that it can prove its recovery. Only
- * hard evidence takes it out of service, for a time that doubles with each relapse: broken connections, a failure rate of
- * a quarter, or slowness that its probes show too. Instants in epoch milliseconds.
+ * The outlier state of one instance, from its comparisons with its peers. An outlier keeps a share of its traffic, so
+ * that it can prove its recovery. Only hard evidence takes it out of service, for a time that doubles with each
+ * relapse: broken connections, a failure rate of a quarter, or slowness that its probes show too. Instants in epoch
+ * milliseconds.
  */
 export type Outlier =
   | {
       readonly state: 'normal';
-      /** Judgements in a row that found it worse. */
+      /** Consecutive judgements that it is worse. */
       readonly strikes: number;
       /** Times it was an outlier lately; falls by one per healthy minute. */
       readonly relapses: number;
@@ -18,7 +19,7 @@ export type Outlier =
       readonly state: 'reduced';
       /** Share of its weight, 1/20 to 1/2 … */
       readonly share: number;
-      /** Judgements in a row that found it like its peers. */
+      /** Consecutive judgements that it is like its peers. */
       readonly clears: number;
       readonly relapses: number;
       readonly since: number;
@@ -40,11 +41,11 @@ export interface OutlierContext {
   readonly now: number;
   /** Lowest share, 0–1. */
   readonly floor: number;
-  /** False when one more out of service would leave fewer than half of those that serve. */
+  /** False when an ejection would leave fewer than half of the serving instances. */
   readonly mayEject: boolean;
-  /** False when half of the instances are outliers already: then more may be wrong than these instances. */
+  /** False when half of the instances are outliers already: then the cause may be shared. */
   readonly mayReduce: boolean;
-  /** Its probes are slow against its peers' too, so probes will show its recovery and it needs no traffic for that. */
+  /** Its probes are slower than its peers' too, so probes show its recovery without traffic. */
   readonly probesSlow: boolean;
 }
 
@@ -54,7 +55,7 @@ const MAX_CLEARS = 60;
 const FIRST_EJECTION_MS = 10_000;
 const MAX_EJECTION_MS = 300_000;
 const FORGIVE_AFTER_MS = 60_000;
-/** Without enough traffic for a judgement an outlier gets more of it after this time. */
+/** After this time without enough traffic for a judgement, an outlier gets more traffic. */
 const SILENCE_MS = 30_000;
 
 export const normalOutlier = (now: number): Outlier => ({
@@ -64,7 +65,7 @@ export const normalOutlier = (now: number): Outlier => ({
   since: now,
 });
 
-/** Its probes passed again after a fall: a new process has done nothing wrong yet, but its relapses count. */
+/** Its probes passed again after a fall. The new process starts healthy, but keeps the count of relapses. */
 export const recovered = ({ relapses }: Outlier, now: number): Outlier => ({
   ...normalOutlier(now),
   relapses,
@@ -135,7 +136,7 @@ function stepReduced(
     };
   }
   if (comparison.kind === 'unknown') {
-    // A clock that was set back counts as silence too.
+    // A clock that was set back counts as time without traffic too.
     if (Math.abs(now - outlier.judgedAt) < SILENCE_MS) return outlier;
     return grown({ ...outlier, judgedAt: now }, now);
   }
@@ -151,7 +152,7 @@ function stepEjected(
 ): Outlier {
   if (outlier.cause === 'slow' && probesSlow) return outlier;
   const length = outlier.until - outlier.since;
-  // What would last twice its time is over: the clock was set back.
+  // A remaining time of more than twice the duration means that the clock was set back, so the time is over.
   const isOver = now >= outlier.until || outlier.until - now > 2 * length;
   if (outlier.cause !== 'slow' && !isOver) return outlier;
   const { relapses, cause, evidence } = outlier;
@@ -164,11 +165,11 @@ function grown(outlier: Extract<Outlier, { state: 'reduced' }>, now: number): Ou
   return { state: 'normal', strikes: 0, relapses: outlier.relapses, since: now };
 }
 
-/** Probes see the slowness too, so they will see its end: the instance needs no traffic to prove its recovery. */
+/** The probes are slow too, so they will show the recovery; the instance needs no traffic for that. */
 const isProvenSlow = (cause: OutlierCause, { probesSlow, mayEject }: OutlierContext): boolean =>
   cause === 'slow' && probesSlow && mayEject;
 
-/** Clients get its answers as errors. */
+/** Its answers are errors for clients. */
 const isEjectable = (
   { cause, severe }: Extract<Comparison, { kind: 'worse' }>,
   context: OutlierContext,

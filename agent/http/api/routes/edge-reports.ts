@@ -56,7 +56,7 @@ export const reportSchema = z.object({
         stale: count,
         shed: count,
         unavailable: count,
-        // An older edge does not send these.
+        // An edge of an earlier version does not send these.
         limited: count.default(0),
         forbidden: count.default(0),
         hedges: count.default(0),

@@ -8,17 +8,17 @@ const ORDER = { bad: 0, warn: 1, note: 2 };
 /** More instances of a service with the same problem share one finding. */
 const GROUP_ABOVE = 3;
 
-/** What an alert tells is no finding of its own. @param {StatusDocument} status @returns {Finding[]} */
+/** A problem that an alert reports has no separate finding. @param {StatusDocument} status @returns {Finding[]} */
 export function findings(status) {
   const alerts = status.alerts.filter(({ silenced, acknowledgedAt }) => !silenced && acknowledgedAt === null);
   /** @param {string} rule @param {string} [subject] */
-  const told = (rule, subject = '') =>
+  const hasAlert = (rule, subject = '') =>
     alerts.some((alert) => alert.rule === rule && alert.subject === subject);
   return [
     ...alertFindings(alerts),
-    ...status.services.flatMap((service) => serviceFindings(service, downIsTold(service, alerts))),
-    ...sinkFindings(status).filter(({ subject }) => !told('sinkFailing', subject)),
-    ...(told('snapshotNotTaken') ? [] : snapshotFindings(status)),
+    ...status.services.flatMap((service) => serviceFindings(service, downIsReported(service, alerts))),
+    ...sinkFindings(status).filter(({ subject }) => !hasAlert('sinkFailing', subject)),
+    ...(hasAlert('snapshotNotTaken') ? [] : snapshotFindings(status)),
   ].sort((a, b) => ORDER[a.tone] - ORDER[b.tone] || (b.count ?? 1) - (a.count ?? 1));
 }
 
@@ -33,15 +33,15 @@ function alertFindings(alerts) {
 }
 
 /** @param {StatusService} service @param {ApiAlert[]} alerts */
-function downIsTold({ id }, alerts) {
+function downIsReported({ id }, alerts) {
   const rules = ['instanceDown', 'redundancyLost', 'serviceDown', 'outlier'];
   return alerts.some(({ rule, service }) => rules.includes(rule) && service === id);
 }
 
-/** @param {StatusService} service @param {boolean} downIsTold @returns {Finding[]} */
-function serviceFindings(service, downIsTold) {
+/** @param {StatusService} service @param {boolean} downIsReported @returns {Finding[]} */
+function serviceFindings(service, downIsReported) {
   const found = stateFindings(service);
-  return downIsTold ? found.filter(({ tone }) => tone === 'note') : found;
+  return downIsReported ? found.filter(({ tone }) => tone === 'note') : found;
 }
 
 /** @param {StatusService} service @returns {Finding[]} */

@@ -28,7 +28,7 @@ const dialog = () => /** @type {HTMLDialogElement} */ (byId('manage'));
 let shown = null;
 /** @type {Operation | null} */
 let pending = null;
-/** While a write is under way, another press does nothing. */
+/** While a write is in progress, the button does nothing. */
 let sending = false;
 /** Why the last attempt of the pending operation failed. */
 let failure = '';
