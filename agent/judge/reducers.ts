@@ -41,6 +41,10 @@ function median(times: readonly number[]): number {
 const responseTime = ({ latencyMs, timing }: ProbeResult): number =>
   latencyMs - (timing?.connectMs ?? 0) - (timing?.tlsMs ?? 0);
 
+/** A process that is restarted under maintenance does not flap. */
+const isFall = ({ tally, instance }: InstanceRecord): boolean =>
+  tally.health === 'up' && instance.admin !== 'maint';
+
 export function afterProbe(
   record: InstanceRecord,
   probe: ProbeResult,
@@ -66,7 +70,7 @@ export function afterProbe(
   };
   if (counter.health === record.tally.health) return next;
   if (counter.health === 'down') {
-    const flap = record.tally.health === 'up' ? recordFall(record.flap, probe.at) : record.flap;
+    const flap = isFall(record) ? recordFall(record.flap, probe.at) : record.flap;
     return { ...next, provedAt: null, flap };
   }
   // When health rises, earlier failures no longer count.

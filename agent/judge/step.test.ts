@@ -258,6 +258,19 @@ test('an instance that falls repeatedly is held down until its penalty has decay
   expect(s.instance('gs-1').state).toBe('up');
 });
 
+test('restarts under maintenance are no falls', () => {
+  const s = bothUp();
+  const setAdmin = (admin: 'maint' | 'ready') =>
+    s.apply({ kind: 'admin', service: 'gs', instance: 'gs-1', admin, reason: 'test' });
+  setAdmin('maint');
+  for (let restart = 0; restart < 5; restart++) {
+    s.probe('gs-1', false, 3);
+    s.probe('gs-1', true, 2);
+  }
+  setAdmin('ready');
+  expect(s.instance('gs-1').state).toBe('probation');
+});
+
 test('two falls in a minute do not hold an instance down', () => {
   const s = bothUp();
   for (let fall = 0; fall < 2; fall++) {
