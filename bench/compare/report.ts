@@ -56,13 +56,16 @@ export async function comparisonPage(
     join(DOCS, 'comparison.md'),
     `# Comparison with other load balancers
 
-\`npm run compare -- --page\` writes this page. Every contender runs at the same time on the same machine, in front of its
-own ${settings.instances} instances, with ${settings.rate} requests a second in an open-loop Poisson process (${Math.round(settings.postShare * 100)} % POST). Each fault strikes
-for ${settings.durationMs / 1_000} s. A request has failed when it ends with an error, a status from 400, a truncated body, or not within 10 s; it
-is slow when it takes more than 500 ms. No contender may repeat a POST that an instance may have received; the last column
-counts violations.
+\`npm run compare -- --page\` writes this page. All contenders run at the same time on one machine, each
+in front of its own ${settings.instances} instances, with ${settings.rate} requests a second in an open-loop Poisson process
+(${Math.round(settings.postShare * 100)} % POST). Each fault strikes one instance for ${settings.durationMs / 1_000} s.
 
-The peers run with their best safe settings: see \`bench/compare/peers/\`. acgs-lb runs with its default settings.
+A request has failed when it ends with an error, a status from 400, a truncated body, or not within
+10 s. It is slow when it takes more than 500 ms. No contender may repeat a POST that an instance may
+have received: the last column counts violations.
+
+The peers run with their best safe settings (\`bench/compare/peers/\`), acgs-lb with its defaults and
+no rate limit.
 
 ![Requests that failed or were slow, by fault](images/comparison.svg)
 
