@@ -56,8 +56,8 @@ export async function comparisonPage(
     join(DOCS, 'comparison.md'),
     `# Comparison with other load balancers
 
-\`npm run compare -- --page\` writes this page. All contenders run at the same time on one machine, each
-in front of its own ${settings.instances} instances, with ${settings.rate} requests a second in an open-loop Poisson process
+\`npm run compare -- --page\` writes this page. All contenders run at the same time on one machine,
+each in front of its own ${settings.instances} instances, with ${settings.rate} requests a second in an open-loop Poisson process
 (${Math.round(settings.postShare * 100)} % POST). Each fault strikes one instance for ${settings.durationMs / 1_000} s.
 
 A request has failed when it ends with an error, a status from 400, a truncated body, or not within
