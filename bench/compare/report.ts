@@ -101,7 +101,7 @@ function chart(faults: readonly (readonly ComparisonRow[])[]): string {
     y += 24;
   }
   const size = `width="${LABEL_WIDTH + BAR_WIDTH + 60}" height="${y}"`;
-  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>${parts.join('')}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" ${size} font-family="sans-serif" font-size="11"><title>Requests that failed or were slow, by fault and load balancer</title><rect width="100%" height="100%" fill="#fff"/>${parts.join('')}</svg>\n`;
 }
 
 const escapeXml = (text: string): string =>

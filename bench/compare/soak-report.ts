@@ -63,5 +63,5 @@ export function soakChart(report: readonly SoakMinute[]): string {
     `<text x="4" y="${y(0) + 4}">0</text>`,
     `<text x="${WIDTH - 90}" y="${HEIGHT - 8}">${report.length} minutes</text>`,
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="11"><rect width="100%" height="100%" fill="#fff"/>${[...lines, ...legend, ...axes].join('')}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="11"><title>Memory during the soak</title><rect width="100%" height="100%" fill="#fff"/>${[...lines, ...legend, ...axes].join('')}</svg>\n`;
 }
