@@ -36,6 +36,7 @@ const AGENT_LAYERS: readonly (readonly string[])[] = [
   ],
   ['env.ts'],
   ['http', 'cli'],
+  ['stages'],
   ['agent.ts', 'main.ts'],
 ];
 

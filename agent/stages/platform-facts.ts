@@ -1,0 +1,44 @@
+import { createOrderHistory } from '../alerting/conditions/edge-watch.ts';
+import type { PlatformFacts } from '../alerting/conditions/platform.ts';
+import type { Sink } from '../core/sink.ts';
+import { instanceKey } from '../core/state.ts';
+import type { SnapshotSink } from '../snapshot/sink.ts';
+import type { Core } from './core.ts';
+import type { Setup } from './setup.ts';
+import type { Stores } from './stores.ts';
+
+/** Traffic this recent makes an edge that sends no report suspicious. */
+const EDGE_TRAFFIC_MS = 60_000;
+
+/** What the alerts watch besides instances and figures. */
+export function createPlatformFacts(
+  { config }: Setup,
+  { window }: Stores,
+  { edgeWatch, refusedConfig }: Core,
+  { sinks, snapshot }: { sinks: readonly Sink[]; snapshot: SnapshotSink | null },
+): () => PlatformFacts {
+  const expectedOrder = createOrderHistory();
+  return () => {
+    const now = Date.now();
+    const { totals } = window.read(now, Math.min(EDGE_TRAFFIC_MS, config().monitor.window));
+    const site = totals.get(instanceKey('', ''));
+    const published = snapshot?.published();
+    return {
+      sinks: sinkStatuses(sinks),
+      snapshot: snapshot
+        ? {
+            publishedAt: published?.at ?? null,
+            expected: expectedOrder(published?.order ?? null, now),
+            error: snapshot.status().lastError,
+          }
+        : null,
+      edge: edgeWatch.facts(),
+      recentRequests: site?.attempts ?? 0,
+      refusedConfig: refusedConfig.get(),
+      now,
+    };
+  };
+}
+
+export const sinkStatuses = (sinks: readonly Sink[]) =>
+  Object.fromEntries(sinks.map((sink) => [sink.name, sink.status()]));

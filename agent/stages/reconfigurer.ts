@@ -1,0 +1,48 @@
+import { toConfigEvents } from '../configuration/events.ts';
+import { createReconfigurer, type Reconfigurer } from '../configuration/reconfigure.ts';
+import { configAuditRecord } from '../history/records.ts';
+import type { Core } from './core.ts';
+import type { Setup } from './setup.ts';
+import type { Stores } from './stores.ts';
+import type { Subjects } from './subjects.ts';
+
+/** Stage 4: what applies a new configuration to every part. */
+export function createAgentReconfigurer(
+  setup: Setup,
+  { history }: Stores,
+  core: Core,
+  subjects: Subjects,
+): Reconfigurer {
+  const { loop, probeAll, stateFile } = core;
+  const { haproxy, registry, snapshot } = subjects;
+  return createReconfigurer({
+    current: setup.config,
+    path: setup.configPath,
+    previous: setup.previousConfigs,
+    onChanges(changes, by) {
+      const events = toConfigEvents(changes, by, Date.now());
+      core.events.accept({ changes: events });
+      core.statusView.addChanges(events);
+      history.sink.writer.write(events.map(configAuditRecord));
+    },
+    log: setup.log,
+    apply: loop.apply,
+    async check(next) {
+      setup.checkEnvironment(next);
+      await haproxy.check(next);
+      registry.checkFile(next);
+    },
+    activate(next) {
+      setup.setConfig(next);
+      haproxy.reconfigure(next);
+      loop.setPolicies(next.services);
+      setup.log.level = next.logging.level;
+    },
+    onActivated() {
+      registry.enforceAddressPolicy();
+      probeAll();
+      snapshot?.publishNow();
+      stateFile.scheduleWrite();
+    },
+  });
+}
