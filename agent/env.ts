@@ -34,7 +34,7 @@ const SECRETS = [
   'SLACK_WEBHOOK_URL',
 ] as const;
 
-/** Values from the documentation and .env.example, which are public and so not allowed in production. */
+/** Values from the documentation and deploy/agent.env.example, which are public and so not allowed in production. */
 const SAMPLE_VALUE = /change[-_ ]?me|secure_password|your[-_]|example\.|sample|placeholder|<[^>]*>/i;
 const WEAK_VALUES = new Set([
   'admin',

@@ -9,7 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { bundleWorker } from './edge/bundle.ts';
@@ -59,8 +59,8 @@ cpSync(join(ROOT, 'agent/http/dashboard/public'), join(DIST, 'dashboard'), {
   recursive: true,
   filter: (path) => !path.endsWith('.test.ts'),
 });
-for (const name of ['acgs-lb.yaml', 'acgs-lb.schema.json', '.env.example', 'LICENSE']) {
-  copyFileSync(join(ROOT, name), join(DIST, name));
+for (const name of ['acgs-lb.yaml', 'acgs-lb.schema.json', 'deploy/agent.env.example', 'LICENSE']) {
+  copyFileSync(join(ROOT, name), join(DIST, basename(name)));
 }
 const { name, version, license } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Record<
   string,

@@ -1,23 +1,13 @@
-import type { Limiter } from './limiter.ts';
-import type { SnapshotHub } from './snapshot-hub.ts';
+/// <reference path="./wrangler-env.d.ts" />
 
-/** Bindings, variables and secrets, from wrangler.toml and `wrangler secret put`. */
-export interface Env {
-  /** Absent in a self-hosted edge, whose Hub is on local disk. */
-  SNAPSHOTS?: KVNamespace;
-  SNAPSHOT_HUB: DurableObjectNamespace<SnapshotHub>;
-  LIMITER: DurableObjectNamespace<Limiter>;
-  SITES?: string;
-  SNAPSHOT_PUBLIC_KEYS?: string;
-  FALLBACK_ORIGIN?: string;
-  COOKIE_KEYS?: string;
-  GATEWAY_JWT_KEY?: string;
-  EDGE_TOKEN?: string;
-  CLIENT_ADDRESS_FROM?: string;
+/**
+ * Bindings, variables and secrets. wrangler derives their types from wrangler.toml and .dev.vars.example (`npm run types`);
+ * at run time every variable may be missing.
+ */
+export interface Env
+  extends Partial<Omit<Cloudflare.Env, 'SNAPSHOT_HUB' | 'LIMITER'>>,
+    Pick<Cloudflare.Env, 'SNAPSHOT_HUB' | 'LIMITER'> {
+  /** Only in the local stack. */
   SIMULATE_CLIENTS?: string;
   SNAPSHOT_LANES?: string;
-  LOG_SAMPLE?: string;
-  MAX_HEADER_BYTES?: string;
-  MAX_SLOW_UPLOADS?: string;
-  FALLBACK_LIMIT?: string;
 }

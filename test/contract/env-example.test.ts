@@ -6,8 +6,8 @@ import { parseConfig } from '../../shared/config/load.ts';
 
 const read = (name: string) => readFileSync(new URL(`../../${name}`, import.meta.url), 'utf8');
 
-it('.env.example shows every variable, and a production agent refuses each sample', () => {
-  const text = read('.env.example').replaceAll(/^#(?=[A-Z_]+=)/gm, '');
+it('agent.env.example shows every variable, and a production agent refuses each sample', () => {
+  const text = read('deploy/agent.env.example').replaceAll(/^#(?=[A-Z_]+=)/gm, '');
   const variables = parseEnv(text);
   expect(Object.keys(variables).sort()).toEqual(
     [
