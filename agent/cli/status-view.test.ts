@@ -75,9 +75,9 @@ test('the verdict names what is reduced or failed', () => {
   expect(verdict(['up', 'probation', 'draining'])).toContain(
     '1 of 3 instances of gs up, 1 draining, 1 on probation',
   );
-  expect(verdict(['up', 'down'])).toBe('! 1 instance of 2 down (gs-2); every service is served');
-  expect(verdict(['up', 'down', 'down', 'down', 'down'])).toContain('down (gs-2, gs-3, gs-4, …); every');
-  expect(verdict(['draining', 'down'])).toBe('✗ no instance serves gs');
+  expect(verdict(['up', 'down'])).toBe('! gs-2 is down: as it is');
+  expect(verdict(['up', 'down', 'down', 'down', 'down'])).toBe('! gs: 4 of 5 instances are down: as it is');
+  expect(verdict(['draining', 'down'])).toContain('✗ gs takes no traffic: none of its 2 instances is up');
 });
 
 test('an instance in maintenance is not a failure', () => {

@@ -1,3 +1,4 @@
+import { verdictOf } from '../http/dashboard/public/verdict.js';
 import type { ApiAlert, ApiChange, StatusDocument, StatusInstance } from '../http/schemas.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
 import { type StatusRow, statusRows } from './status-rows.ts';
@@ -15,7 +16,7 @@ import {
  */
 export function formatStatus(status: StatusDocument, terminal: Terminal, all = false): string {
   const parts = [
-    wrapText(verdict(status, terminal), 2, terminal),
+    wrapText(verdictText(status, terminal), 2, terminal),
     ...(status.alerts.length > 0 ? [alertsText(status, terminal)] : []),
     factsText(status, terminal),
     instancesText(status, terminal, all),
@@ -43,13 +44,13 @@ function withoutDuplicateChanges(changes: StatusDocument['changes']): StatusDocu
   );
 }
 
-/** The worst open alert is the verdict, as on the dashboard; without one, the state of the instances and sinks. */
-function verdict(status: StatusDocument, terminal: Terminal): string {
-  const [worst, ...others] = status.alerts.filter(isOpen);
-  if (!worst) return stateVerdict(status, terminal);
-  const [mark, style] = worst.severity === 'warning' ? (['!', 'yellow'] as const) : (['✗', 'red'] as const);
-  const more = others.length > 0 ? ` (and ${plural(others.length, 'more alert')})` : '';
-  return terminal.paint(style, `${mark} ${replaceControlCharacters(worst.message)}${more}`);
+/** The dashboard's verdict in one line. */
+function verdictText(status: StatusDocument, terminal: Terminal): string {
+  const { tone, headline, counts, notes } = verdictOf(status);
+  if (tone === 'bad') return terminal.paint('red', `✗ ${replaceControlCharacters(headline)}`);
+  if (tone === 'warn') return terminal.paint('yellow', `! ${replaceControlCharacters(headline)}`);
+  if (notes.length > 0) return terminal.paint('yellow', `✓ every service is served; ${counts}`);
+  return terminal.paint('green', `✓ ${counts}`);
 }
 
 const isOpen = ({ silenced, acknowledgedAt }: ApiAlert): boolean => !silenced && acknowledgedAt === null;
@@ -67,68 +68,6 @@ function alertsText({ alerts, at }: StatusDocument, terminal: Terminal): string 
   });
   const rest = alerts.length > MAX_ALERTS ? [`and ${alerts.length - MAX_ALERTS} more: acgs-lb alerts`] : [];
   return [terminal.paint('bold', 'Alerts'), ...lines, ...rest].join('\n');
-}
-
-function stateVerdict(status: StatusDocument, terminal: Terminal): string {
-  const instances = status.services.flatMap((service) => service.instances);
-  // An instance that the operator took out is down on purpose.
-  const inMaintenance = ({ state, admin }: StatusInstance) => state === 'down' && admin !== 'ready';
-  const failed = instances.filter((instance) => instance.state === 'down' && !inMaintenance(instance));
-  const withoutInstance = status.services.filter(
-    (service) => !service.instances.some((instance) => ['up', 'probation'].includes(instance.state)),
-  );
-  const sinks = Object.entries(status.sinks).filter(([, sink]) => sink.state !== 'ok');
-  if (withoutInstance.length > 0) {
-    return terminal.paint(
-      'red',
-      `✗ no instance serves ${withoutInstance.map((service) => service.id).join(', ')}`,
-    );
-  }
-  if (failed.length > 0) {
-    return terminal.paint(
-      'yellow',
-      `! ${plural(failed.length, 'instance')} of ${instances.length} down (${namesOf(failed)}); every service is served`,
-    );
-  }
-  const outliers = instances.filter(({ state, outlier }) => state === 'up' && outlier);
-  if (outliers.length > 0) {
-    const reasons = outliers.length === 1 ? `: ${outliers[0]?.reason}` : '';
-    return terminal.paint('yellow', `! worse than its peers: ${namesOf(outliers)}${reasons}`);
-  }
-  if (sinks.length > 0) {
-    return terminal.paint(
-      'yellow',
-      `! traffic is served; ${sinks.map(([name, sink]) => `${name} ${sink.state}`).join(', ')}`,
-    );
-  }
-  const services =
-    status.services.length === 1 ? status.services[0]?.id : plural(status.services.length, 'service');
-  const reduced = [
-    ['draining', instances.filter(({ state }) => state === 'draining')],
-    ['in maintenance', instances.filter(inMaintenance)],
-    ['on probation', instances.filter(({ state }) => state === 'probation')],
-  ] as const;
-  const reducedTexts = reduced
-    .filter(([, list]) => list.length > 0)
-    .map(([label, list]) => `${list.length} ${label}`);
-  if (reducedTexts.length > 0) {
-    const up = instances.filter((instance) => instance.state === 'up').length;
-    return terminal.paint(
-      'yellow',
-      `✓ every service is served; ${up} of ${plural(instances.length, 'instance')} of ${services} up, ${reducedTexts.join(', ')}`,
-    );
-  }
-  return terminal.paint(
-    'green',
-    instances.length === 1
-      ? `✓ 1 of 1 instance of ${services} up`
-      : `✓ all ${plural(instances.length, 'instance')} of ${services} up`,
-  );
-}
-
-function namesOf(instances: readonly StatusInstance[]): string {
-  const names = instances.slice(0, 3).map(({ id }) => id);
-  return [...names, ...(instances.length > 3 ? ['…'] : [])].join(', ');
 }
 
 function factsText(status: StatusDocument, terminal: Terminal): string {

@@ -81,8 +81,8 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
       '3 of 3 probes failed: connect refused 127.0.0.1:8004',
     );
     await heading(page, 'gs-1 is down');
-    await text(page, '#banner .alone').toMatch(
-      /3 of 3 probes failed: connect refused.*since .*\d\d:\d\d:\d\d/,
+    await text(page, '#banner .problem').toMatch(
+      /3 of 3 probes failed: connect refused.*Since.*\d\d:\d\d:\d\d.*Notified.*no alert yet.*Do.*Restart/,
     );
     await text(page, '#announce').toContain('gs-1 is down: 3 of 3 probes failed');
     await expect.poll(() => page.title(), soon).toBe('(1) acgs-lb main');
@@ -199,7 +199,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
       agent.changeInstance(`ac/ac-${number}`, { state: 'down', health: 'down' }, reason);
     }
     await heading(page, 'ac: 48 of 100 instances are down');
-    await page.locator('#banner .alone').getByText('3 of 3 probes failed: connect refused').waitFor();
+    await page.locator('#banner .problem').getByText('3 of 3 probes failed: connect refused').waitFor();
     await page.locator('#events').getByText('48 instances of ac').waitFor();
     await count(page, 'tr.instance.down').toBe(3);
     await page.locator('tr.rest').getByText('and 45 down, 52 up').waitFor();

@@ -1,5 +1,5 @@
 import { setAgentTime } from './agent-clock.js';
-import { token } from './api.js';
+import { call, token } from './api.js';
 import { drawAgentPanel } from './components/agent-panel.js';
 import { acknowledge, drawAlertsPanel } from './components/alerts.js';
 import { drawBanner } from './components/banner.js';
@@ -30,6 +30,8 @@ const PAUSE_FACTOR = 7;
 
 /** @type {StatusDocument | null} */
 let status = null;
+/** Names of the receivers that get alerts. @type {string[]} */
+let receivers = [];
 let lastMessageAt = 0;
 let disconnectReason = '';
 let drawScheduled = false;
@@ -50,7 +52,7 @@ function drawAll() {
   drawScheduled = false;
   if (!status) return;
   const started = performance.now();
-  drawBanner(status, silentMs());
+  drawBanner(status, silentMs(), receivers);
   if (document.visibilityState === 'hidden') return;
   byId('site').textContent = `site ${status.site}`;
   drawSummaryCards(status);
@@ -86,7 +88,7 @@ function drawConnection() {
   element.className = `connection ${live ? 'live' : 'lost'}`;
   element.title = live ? '' : disconnectReason;
   document.body.classList.toggle('stale', silence > 0);
-  if (silence > 0 && status) drawBanner(status, silence);
+  if (silence > 0 && status) drawBanner(status, silence, receivers);
 }
 
 /** @param {number} silence */
@@ -180,3 +182,7 @@ function poll(refresh, everyMs) {
   run();
 }
 poll(refreshSessions, 15_000);
+poll(async () => {
+  const answer = await call('GET', '/v1/alerts?limit=1').catch(() => null);
+  receivers = Object.keys(answer?.receivers ?? {});
+}, 60_000);

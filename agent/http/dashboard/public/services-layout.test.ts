@@ -1,6 +1,5 @@
 import { expect, test } from 'vitest';
 import type { StatusInstance, StatusService } from '../../schemas.ts';
-import { commonReasons, findings } from './findings.js';
 import { countText, layoutServices } from './services-layout.js';
 
 const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
@@ -81,43 +80,4 @@ test('the filter matches ids, addresses, states and reasons; at most 300 rows', 
   expect(
     layoutServices([service('gs', 100, { 7: down(1) })], { ...view, text: 'refused' })[0]?.rows,
   ).toHaveLength(1);
-});
-
-test('many instances with the same problem are one finding, with the most common reasons', () => {
-  const status = {
-    services: [service('gs', 100, { ...downs(48), 60: { state: 'down', reason: 'status 503', since: 90 } })],
-    sinks: {},
-    alerts: [],
-    snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
-  };
-  expect(findings(status as unknown as Parameters<typeof findings>[0])).toEqual([
-    {
-      tone: 'warn',
-      title: 'gs: 49 of 100 instances are down',
-      since: 0,
-      count: 49,
-      why: '48 × 3 of 3 probes failed: connect refused; 1 × status 503',
-    },
-  ]);
-  expect(commonReasons([{ reason: 'connect refused [::1]:80' }])).toBe('connect refused');
-});
-
-test('an instance that serves but is slow against its peers is a finding', () => {
-  const outlier = { cause: 'slow' as const, evidence: 'p50 804 ms, peers 1 ms', share: 0.05, since: 70 };
-  const status = {
-    services: [
-      service('gs', 2, { 1: { state: 'up', reason: 'slow: p50 804 ms, peers 1 ms', since: 5, outlier } }),
-    ],
-    sinks: {},
-    alerts: [],
-    snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
-  };
-  expect(findings(status as unknown as Parameters<typeof findings>[0])).toEqual([
-    {
-      tone: 'warn',
-      title: expect.stringMatching(/ is slow$/),
-      why: 'slow: p50 804 ms, peers 1 ms',
-      since: 70,
-    },
-  ]);
 });

@@ -1,27 +1,27 @@
 import { agentNow } from '../agent-clock.js';
 import { byId, h, patch } from '../dom.js';
-import { findings } from '../findings.js';
-import { ageText, plural, whenText } from '../format.js';
+import { ageText, whenText } from '../format.js';
+import { pageHref } from '../page-link.js';
+import { verdictOf } from '../verdict.js';
 import { icon } from './icons.js';
 
 /** @import { StatusDocument } from '../types.d.ts' */
-/** @import { Finding } from '../findings.js' */
+/** @import { Problem, Verdict } from '../verdict.js' */
 
-const MAX_FINDINGS = 6;
+const MAX_PROBLEMS = 6;
 const MAX_REASON_LENGTH = 240;
 
 /** A restart of the agent takes a second or two; report only a longer loss of connection. */
 const SILENCE_MS = 3_000;
 
-/** @param {StatusDocument} status @param {number} silentMs time without data; 0: connected */
-export function drawBanner(status, silentMs) {
-  const found = [...silenceFindings(status, silentMs), ...findings(status)];
-  const serious = found.filter(({ tone }) => tone !== 'note');
-  const title = titleOf(serious);
-  // A single problem is the heading; a list would repeat it.
-  const single = found.length === 1 ? serious[0] : undefined;
-  const listed = single ? [] : found.slice(0, MAX_FINDINGS);
-  const tone = found[0]?.tone ?? 'fine';
+/**
+ * The verdict: what is wrong, since when, who knows, what to do.
+ * @param {StatusDocument} status @param {number} silentMs time without data; 0: connected @param {readonly string[]} receivers
+ */
+export function drawBanner(status, silentMs, receivers) {
+  const verdict = verdictOf(status);
+  const problems = [...silenceProblem(status, silentMs), ...verdict.problems];
+  const tone = problems[0]?.tone ?? 'fine';
   byId('banner').className = `banner ${tone}`;
   patch(
     byId('banner'),
@@ -32,71 +32,124 @@ export function drawBanner(status, silentMs) {
       h(
         'div',
         {},
-        h('h1', {}, title),
-        single &&
-          h('p', { class: 'alone' }, h('span', { class: 'why' }, clip(single.why)), sinceText(single.since)),
-        h('p', {}, countsText(status), lastChangeText(status)),
+        h('h1', {}, titleOf(problems, verdict)),
+        h('p', {}, `${capitalized(verdict.counts)}.`, lastChangeText(status)),
       ),
     ),
-    listed.length > 0 && h('ul', { class: 'findings' }, listed.map(drawFinding)),
-    !single &&
-      found.length > listed.length &&
-      h('p', { class: 'muted' }, `and ${found.length - listed.length} more below`),
+    problems.length > 0 &&
+      h(
+        'ol',
+        { class: 'problems', 'aria-label': 'Problems, worst first' },
+        problems
+          .slice(0, MAX_PROBLEMS)
+          .map((problem) => drawProblem(problem, receivers, problems.length === 1)),
+      ),
+    problems.length > MAX_PROBLEMS &&
+      h('p', { class: 'muted' }, `and ${problems.length - MAX_PROBLEMS} more below`),
+    verdict.notes.length > 0 &&
+      h('ul', { class: 'notes' }, verdict.notes.slice(0, MAX_PROBLEMS).map(drawNote)),
   );
-  announce([title, ...found.slice(0, MAX_FINDINGS).map((finding) => `${finding.title}: ${finding.why}`)]);
-  document.title = `${serious.length === 0 ? '' : `(${serious.length}) `}acgs-lb ${status.site}`;
+  announce([titleOf(problems, verdict), ...problems.slice(0, MAX_PROBLEMS).map(({ message }) => message)]);
+  document.title = `${problems.length === 0 ? '' : `(${problems.length}) `}acgs-lb ${status.site}`;
 }
 
-/** @param {Finding[]} serious */
-function titleOf([first, ...others]) {
-  if (!first) return 'All services are healthy';
-  return others.length === 0 ? first.title : plural(others.length + 1, 'problem');
+/** @param {Pick<Problem, 'title'>[]} problems @param {Verdict} verdict */
+function titleOf([first, ...others], { headline }) {
+  if (!first) return headline;
+  return others.length === 0 ? first.title : `${others.length + 1} problems`;
 }
 
-/** @param {StatusDocument} status */
-function countsText({ services }) {
-  const instances = services.flatMap((service) => service.instances);
-  const up = instances.filter(({ state }) => state === 'up').length;
-  return `${up} of ${plural(instances.length, 'instance')} up, ${plural(services.length, 'service')}`;
-}
+/** @param {string} text */
+const capitalized = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-/** @param {StatusDocument} status @param {number} silentMs @returns {Finding[]} */
-function silenceFindings({ at }, silentMs) {
+/** @param {StatusDocument} status @param {number} silentMs @returns {Problem[]} */
+function silenceProblem({ at }, silentMs) {
   if (silentMs < SILENCE_MS) return [];
-  const why =
-    'This page shows the last known state. Traffic is not affected: it does not pass through the agent.';
-  return [{ tone: 'warn', title: 'No data from the agent', why, since: at }];
+  const title = 'No data from the agent';
+  return [
+    {
+      tone: 'warn',
+      place: 'agent',
+      service: '',
+      instances: [],
+      title,
+      why: 'This page shows the last known state. Traffic is not affected: it does not pass through the agent.',
+      message: title,
+      since: at,
+      notified: 'only this page knows',
+      action: 'Look at the agent’s process and its log: acgs-lb doctor.',
+      rule: '',
+      effects: [],
+    },
+  ];
 }
 
 /** @param {StatusDocument} status */
 function lastChangeText({ changes: [last] }) {
-  return last ? `; last change ${whenText(last.at)}` : '';
+  return last ? ` Last change ${whenText(last.at)}.` : '';
 }
 
 /** @param {string} why */
 const clip = (why) => (why.length > MAX_REASON_LENGTH ? `${why.slice(0, MAX_REASON_LENGTH)}…` : why);
 
-/** @param {Finding} finding */
-function drawFinding({ tone, title, why, since }) {
+/** @param {Problem} problem @param {readonly string[]} receivers @param {boolean} single the title is the heading already */
+function drawProblem(problem, receivers, single) {
+  const { tone, title, why, since, action, effects } = problem;
   return h(
     'li',
-    { class: `finding ${tone}`, 'data-key': title },
-    h('span', { class: 'finding-mark' }, icon(tone)),
-    h('span', {}, h('strong', {}, title), ' ', h('span', { class: 'why' }, clip(why))),
-    sinceText(since),
+    { class: `problem ${tone}`, 'data-key': title },
+    h(
+      'div',
+      { class: 'problem-what' },
+      !single && [h('span', { class: 'finding-mark' }, icon(tone)), h('strong', {}, title)],
+      why && h('span', { class: 'why' }, clip(why)),
+      effects.map((effect) => h('span', { class: 'effect' }, `Effect: ${clip(effect)}`)),
+      links(problem),
+    ),
+    h(
+      'dl',
+      { class: 'problem-facts' },
+      since !== null && fact('Since', whenText(since), h('small', {}, ageText(agentNow() - since))),
+      fact('Notified', notifiedText(problem, receivers)),
+      action && fact('Do', action),
+    ),
   );
 }
 
-/** @param {number | null} since */
-function sinceText(since) {
-  return (
-    since !== null &&
-    h(
-      'span',
-      { class: 'since' },
-      `since ${whenText(since)}`,
-      h('span', { class: 'age' }, ` · ${ageText(agentNow() - since)}`),
-    )
+/** @param {Problem} problem @param {readonly string[]} receivers */
+function notifiedText({ notified }, receivers) {
+  return notified.includes('sent') && !notified.includes('not sent') && receivers.length > 0
+    ? `${notified} to ${receivers.join(', ')}`
+    : notified;
+}
+
+/** @param {string} name @param {...(Node | string)} value */
+const fact = (name, ...value) => h('div', { 'data-key': name }, h('dt', {}, name), h('dd', {}, ...value));
+
+const MAX_LINKS = 4;
+
+/** Links to the pages of what is concerned. @param {Problem} problem */
+function links({ service, instances }) {
+  if (service === '') return null;
+  const pages = instances
+    .slice(0, MAX_LINKS)
+    .map((instance) => ({ text: instance, page: { service, instance } }));
+  return h(
+    'span',
+    { class: 'problem-links' },
+    [{ text: service, page: { service } }, ...pages].map(({ text, page }) =>
+      h('a', { href: pageHref(page), 'data-key': text }, text),
+    ),
+  );
+}
+
+/** @param {Problem} note */
+function drawNote({ title, why }) {
+  return h(
+    'li',
+    { class: 'note', 'data-key': title },
+    h('span', { class: 'finding-mark' }, icon('note')),
+    h('span', {}, h('strong', {}, title), ' ', h('span', { class: 'why' }, clip(why))),
   );
 }
 

@@ -1,6 +1,6 @@
 import { byId, h, patch } from '../dom.js';
-import { commonReasons } from '../findings.js';
 import { stateText, whenText } from '../format.js';
+import { commonReasons } from '../verdict.js';
 import { icon } from './icons.js';
 
 /** @import { ApiChange, StatusDocument } from '../types.d.ts' */

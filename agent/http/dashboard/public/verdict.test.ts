@@ -3,9 +3,9 @@ import { agentFindings } from '../../../cli/doctor/agent.ts';
 import { formatStatus } from '../../../cli/status-view.ts';
 import type { Terminal } from '../../../cli/terminal.ts';
 import type { ApiAlert, StatusDocument, StatusInstance } from '../../schemas.ts';
-import { findings } from './findings.js';
+import { commonReasons, verdictOf } from './verdict.js';
 
-/** The command, doctor and the dashboard say the same of one status: all well, a warning, or bad. */
+/** The command and the dashboard show one verdict; doctor agrees: all well, a warning, or bad. */
 
 const terminal: Terminal = {
   interactive: false,
@@ -92,11 +92,11 @@ const COMMAND = { '✓': 'well', '!': 'warning', '✗': 'bad' } as const;
 const sayings = (document: StatusDocument) => {
   const mark = formatStatus(document, terminal)[0] as keyof typeof COMMAND;
   const states = agentFindings(document).map(({ state }) => state);
-  const tones = findings(document).map(({ tone }) => tone);
+  const tone = verdictOf(document).tone;
   return {
     command: COMMAND[mark],
     doctor: states.includes('fail') ? 'bad' : states.includes('warn') ? 'warning' : 'well',
-    dashboard: tones.includes('bad') ? 'bad' : tones.includes('warn') ? 'warning' : 'well',
+    dashboard: { fine: 'well', warn: 'warning', bad: 'bad' }[tone],
   };
 };
 const all = (verdict: string) => ({ command: verdict, doctor: verdict, dashboard: verdict });
@@ -124,9 +124,20 @@ test.each<[string, StatusDocument, string]>([
   expect(sayings(document)).toEqual(all(verdict));
 });
 
-test('one cause is one problem: what an alert tells is not listed again', () => {
-  expect(findings(status([up, down], { alerts: [alert()] })).map(({ title }) => title)).toEqual([
-    alert().message,
+const problemsOf = (document: StatusDocument) => verdictOf(document).problems;
+
+test('one cause is one problem: a dead instance, its breaker, its probes and its alerts', () => {
+  const slowAlert = alert({ id: 'a3', ...slow, severity: 'warning' });
+  const document = status([up, { ...down, breaker: 'open' }], { alerts: [alert(), slowAlert] });
+  expect(problemsOf(document)).toEqual([
+    expect.objectContaining({
+      tone: 'bad',
+      title: 'gs: only gs-1 serves (1 of 2)',
+      why: 'gs-2: connect refused',
+      instances: ['gs-2'],
+      notified: 'critical alert, sent once',
+      effects: [slow.message],
+    }),
   ]);
   const text = formatStatus(
     status([up, down], { alerts: [alert(), alert({ id: 'a2', ...acknowledged })] }),
@@ -134,4 +145,65 @@ test('one cause is one problem: what an alert tells is not listed again', () => 
   );
   expect(text.split('\n')[0]).toBe(`✗ ${alert().message}`);
   expect(text).toContain('(acknowledged by ada)');
+});
+
+test('a critical effect makes its cause bad; an acknowledged cause says by whom', () => {
+  const [problem, ...others] = problemsOf(
+    status([up, down], { alerts: [alert(acknowledged), alert({ id: 'a2', ...slow })] }),
+  );
+  expect(others).toEqual([]);
+  expect(problem).toMatchObject({
+    tone: 'bad',
+    title: 'gs-2 is down',
+    notified: 'acknowledged by ada',
+    effects: [slow.message],
+  });
+});
+
+test('two causes in one service are two problems', () => {
+  const outlier = { cause: 'slow' as const, evidence: 'p50 804 ms, peers 1 ms', share: 0.05, since: 70 };
+  const reason = 'slow: p50 804 ms, peers 1 ms';
+  const document = status([up, down, { ...up, reason, outlier, since: 5 }], { alerts: [alert()] });
+  expect(problemsOf(document)).toMatchObject([
+    { rule: 'redundancyLost', instances: ['gs-2'] },
+    { title: 'gs-3 is slow', why: reason, since: 70, instances: ['gs-3'] },
+  ]);
+});
+
+test('a dead host is one problem, whatever services it had', () => {
+  const host = alert({
+    rule: 'instanceDown',
+    service: '',
+    subject: '10.0.0.7',
+    message: 'host 10.0.0.7: all 2 instances down; gs-2: timeout',
+  });
+  const document = status([up, { ...down, url: 'http://10.0.0.7:80' }], { alerts: [host] });
+  expect(problemsOf(document).map(({ title }) => title)).toEqual(['host 10.0.0.7: all 2 instances down']);
+});
+
+test('problems say where on the way of a request they are', () => {
+  const sinks = {
+    haproxy: { ...ok, state: 'down' as const },
+    postgres: { ...ok, state: 'retrying' as const },
+  };
+  const snapshot = { epoch: 1, seq: 1, publishedAt: 0, error: 'hub: 403' };
+  const places = problemsOf(status([up, down], { sinks, snapshot })).map(({ place }) => place);
+  expect(places.toSorted()).toEqual(['agent', 'edge', 'gateway', 'service']);
+});
+
+test('many instances with the same problem are one problem, with the most common reasons', () => {
+  const many = Array.from({ length: 49 }, (_, index) => ({
+    ...down,
+    since: index,
+    reason: index === 48 ? 'status 503' : `connect refused 127.0.0.${index}:80`,
+  }));
+  expect(problemsOf(status([up, ...many]))).toMatchObject([
+    {
+      tone: 'warn',
+      title: 'gs: 49 of 50 instances are down',
+      since: 0,
+      why: '48 × connect refused; 1 × status 503',
+    },
+  ]);
+  expect(commonReasons([{ reason: 'refused [::1]:80' }, { reason: 'refused [::2]:80' }])).toBe('refused');
 });
