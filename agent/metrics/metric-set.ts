@@ -4,7 +4,8 @@ import { createSketchHistogram } from './sketch-histogram.ts';
 /** Seconds. Fine steps around 0.5, the latency target of the original guide. */
 const LATENCY = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.4, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60];
 
-const INSTANCE = ['service', 'instance'] as const;
+/** `server` names the instance: Prometheus sets the label `instance` to the address that it scrapes. */
+const SERVER = ['service', 'server'] as const;
 
 function createFactory(registry: Registry) {
   const registers = [registry];
@@ -40,7 +41,7 @@ function guideMetrics({ counter, gauge }: MetricFactory) {
     requests: counter(
       'acgs_load_balancer_requests_total',
       'Attempts answered, by instance and outcome. A request may need several attempts.',
-      [...INSTANCE, 'status'],
+      [...SERVER, 'status'],
     ),
     failovers: counter(
       'acgs_failover_events_total',
@@ -50,9 +51,9 @@ function guideMetrics({ counter, gauge }: MetricFactory) {
     breaker: gauge(
       'acgs_circuit_breaker_status',
       'Circuit breaker: 0 closed, 0.5 half open, 1 open.',
-      INSTANCE,
+      SERVER,
     ),
-    health: gauge('acgs_backend_server_health', 'Active probes: 1 healthy, 0 not.', INSTANCE),
+    health: gauge('acgs_backend_server_health', 'Active probes: 1 healthy, 0 not.', SERVER),
     responseTime: createSketchHistogram(
       'acgs_load_balancer_response_time_seconds',
       'Response time of attempts by instance, measured by HAProxy or, for direct attempts, by the edge.',
@@ -96,24 +97,24 @@ function requestMetrics({ counter }: MetricFactory) {
 function instanceMetrics({ counter, gauge }: MetricFactory) {
   return {
     state: gauge('acgs_instance_state', 'State of the instance: 1 for the current state, 0 for the others.', [
-      ...INSTANCE,
+      ...SERVER,
       'state',
     ]),
     admin: gauge(
       'acgs_instance_admin',
       'State set by the operator: 1 for the current state, 0 for the others.',
-      [...INSTANCE, 'admin'],
+      [...SERVER, 'admin'],
     ),
-    inflight: gauge('acgs_instance_inflight', 'Requests in flight.', INSTANCE),
-    queued: gauge('acgs_instance_queued', 'Requests waiting for a connection.', INSTANCE),
-    weight: gauge('acgs_instance_weight', 'Configured weight.', INSTANCE),
+    inflight: gauge('acgs_instance_inflight', 'Requests in flight.', SERVER),
+    queued: gauge('acgs_instance_queued', 'Requests waiting for a connection.', SERVER),
+    weight: gauge('acgs_instance_weight', 'Configured weight.', SERVER),
     share: gauge(
       'acgs_instance_share',
-      'Share of its weight that an instance gets; below 1 for an outlier.',
-      INSTANCE,
+      'Share of its weight that the instance gets; below 1 for an outlier.',
+      SERVER,
     ),
     changes: counter('acgs_changes_total', 'Changes of instances, by kind.', ['service', 'kind']),
-    probes: counter('acgs_probes_total', 'Active probes, by result.', [...INSTANCE, 'result']),
+    probes: counter('acgs_probes_total', 'Active probes, by result.', [...SERVER, 'result']),
     probeDuration: createSketchHistogram(
       'acgs_probe_duration_seconds',
       'Probe duration.',
@@ -124,7 +125,11 @@ function instanceMetrics({ counter, gauge }: MetricFactory) {
 
 function agentMetrics({ counter, gauge }: MetricFactory) {
   return {
-    info: gauge('acgs_agent_info', 'Always 1; version and site are labels.', ['version', 'site']),
+    buildInfo: gauge('acgs_build_info', 'Always 1. The labels describe the agent.', [
+      'version',
+      'site',
+      'node',
+    ]),
     ready: gauge(
       'acgs_agent_ready',
       '1 once every configured instance has been probed, or five seconds after the start.',
@@ -141,7 +146,7 @@ function agentMetrics({ counter, gauge }: MetricFactory) {
     ),
     sinkUp: gauge('acgs_sink_up', '1 when the last delivery succeeded.', ['sink']),
     sinkPending: gauge('acgs_sink_pending', 'Updates or rows that wait, in memory and on disk.', ['sink']),
-    sinkDropped: gauge('acgs_sink_dropped', 'Updates or rows dropped since the start.', ['sink']),
+    sinkDropped: counter('acgs_sink_dropped_total', 'Updates or rows dropped.', ['sink']),
     sinkSuccess: gauge('acgs_sink_last_success_timestamp_seconds', 'Time of the last successful delivery.', [
       'sink',
     ]),
@@ -150,8 +155,8 @@ function agentMetrics({ counter, gauge }: MetricFactory) {
       'Updates that a part of the agent failed to process. A bug: see the log.',
       ['listener'],
     ),
-    cpu: gauge('acgs_host_cpu_percent', 'CPU use of the host; 100 means all processors are busy.'),
-    memory: gauge('acgs_host_memory_percent', 'Memory use of the host.'),
+    cpu: gauge('acgs_host_cpu_ratio', 'CPU use of the host; 1 means all processors are busy.'),
+    memory: gauge('acgs_host_memory_ratio', 'Memory use of the host; 1 means all memory is in use.'),
   };
 }
 

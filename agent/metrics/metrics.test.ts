@@ -52,7 +52,7 @@ function metrics() {
   });
   return { ...all, window };
 }
-const labels = 'service="gs",instance="gs-1"';
+const labels = 'service="gs",server="gs-1"';
 
 test('exports the metric names of the original guide', async () => {
   const all = metrics();
@@ -99,16 +99,19 @@ test('removes the series of a deregistered instance', async () => {
   all.accept(update([instance('gs-2')]));
   const page = await all.render(status);
   expect(page).not.toContain('gs-1');
-  expect(page).toContain('acgs_backend_server_health{service="gs",instance="gs-2"} 1');
+  expect(page).toContain('acgs_backend_server_health{service="gs",server="gs-2"} 1');
 });
 
 test('exports the state of the agent', async () => {
-  const page = await metrics().render(status);
-  expect(page).toContain('acgs_agent_info{version="1.2.3",site="main"} 1');
+  const all = metrics();
+  await all.render(status);
+  const page = await all.render(status);
+  expect(page).toContain(`acgs_build_info{version="1.2.3",site="main",node="${process.versions.node}"} 1`);
   expect(page).toContain('acgs_snapshot_seq 7');
   expect(page).toContain('acgs_snapshot_published_timestamp_seconds 1000');
   expect(page).toContain('acgs_sink_up{sink="postgres"} 0');
   expect(page).toContain('acgs_sink_pending{sink="postgres"} 12');
+  expect(page).toContain('acgs_sink_dropped_total{sink="postgres"} 1');
 });
 
 test('exports the figures of edge reports', async () => {
@@ -152,6 +155,14 @@ test('exports the figures of edge reports', async () => {
   expect(page).toContain('acgs_edge_rate_limited_total{service="gs",policy="per-ip",result="denied"} 3');
   expect(page).toContain('acgs_edge_request_duration_seconds_bucket{service="gs",le="0.5"} 1');
   expect(page).toContain('acgs_edge_snapshot_age_seconds 4');
+});
+
+test('no metric has the label instance: Prometheus sets it to the scraped address', async () => {
+  const all = metrics();
+  all.window.addTraffic(traffic(20));
+  all.accept(update([instance('gs-1')]));
+  all.probe({ kind: 'probe', service: 'gs', instance: 'gs-1', at: 0, ok: true, latencyMs: 2 });
+  expect(await all.render(status)).not.toMatch(/[{,]instance=/);
 });
 
 test('counts updates that a listener failed to process', async () => {

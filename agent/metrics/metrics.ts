@@ -48,7 +48,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
   // promtool rejects gauges that end in `_total`. The same numbers are exported by type.
   for (const kind of ['handles', 'requests', 'resources'])
     set.registry.removeSingleMetric(`nodejs_active_${kind}_total`);
-  set.info.set({ version, site }, 1);
+  set.buildInfo.set({ version, site, node: process.versions.node }, 1);
   for (const service of services) startRequestCounters(set, service);
   const sinceLastUpdate = window.accumulate();
   let known = new Set<string>();
@@ -62,14 +62,14 @@ export function createMetrics(options: MetricsOptions): Metrics {
       for (const [key, totals] of attempts) addAttempts(set, update.instances.get(key), totals);
       const host = update.metrics?.[0];
       if (host) {
-        set.cpu.set(host.cpuUsage);
-        set.memory.set(host.memoryUsage);
+        set.cpu.set(host.cpuUsage / 100);
+        set.memory.set(host.memoryUsage / 100);
       }
       for (const change of update.changes) countChange(set, change);
     },
     requests: (delta) => addRequests(set, delta),
     probe({ service, instance, ok, latencyMs }) {
-      set.probes.inc({ service, instance, result: ok ? 'ok' : 'failed' });
+      set.probes.inc({ service, server: instance, result: ok ? 'ok' : 'failed' });
       set.probeDuration.observe({ service }, latencyMs / 1000);
     },
     edgeReport(report) {
@@ -95,20 +95,20 @@ function removeGone(set: MetricSet, known: ReadonlySet<string>, now: Update['ins
   for (const key of known) {
     if (now.has(key)) continue;
     const [service = '', ...rest] = key.split('/');
-    const labels = { service, instance: rest.join('/') };
+    const labels = { service, server: rest.join('/') };
     for (const gauge of [set.breaker, set.health, set.inflight, set.queued, set.weight, set.share])
       gauge.remove(labels);
     for (const state of STATES) set.state.remove({ ...labels, state });
     for (const admin of ADMIN) set.admin.remove({ ...labels, admin });
     for (const status of ['success', 'failure']) set.requests.remove({ ...labels, status });
     for (const result of ['ok', 'failed']) set.probes.remove({ ...labels, result });
-    set.responseTime.remove((series) => series.service === service && series.instance === labels.instance);
+    set.responseTime.remove((series) => series.service === service && series.server === labels.server);
   }
   return new Set(now.keys());
 }
 
 function showInstance(set: MetricSet, instance: Instance): void {
-  const labels = { service: instance.service, instance: instance.id };
+  const labels = { service: instance.service, server: instance.id };
   set.health.set(labels, instance.health === 'up' ? 1 : 0);
   set.breaker.set(labels, BREAKER[instance.breaker]);
   set.inflight.set(labels, instance.inflight);
@@ -123,7 +123,7 @@ function showInstance(set: MetricSet, instance: Instance): void {
 
 function addAttempts(set: MetricSet, instance: Instance | undefined, totals: TrafficTotals): void {
   if (!instance) return;
-  const labels = { service: instance.service, instance: instance.id };
+  const labels = { service: instance.service, server: instance.id };
   set.requests.inc({ ...labels, status: 'success' }, totals.success);
   set.requests.inc({ ...labels, status: 'failure' }, totals.failure);
   if (totals.latency) set.responseTime.add(labels, totals.latency);
@@ -184,10 +184,12 @@ function showStatus(set: MetricSet, { ready, leader, snapshot, sinks }: MetricsS
   set.epoch.set(snapshot.epoch);
   set.seq.set(snapshot.seq);
   set.publishedAt.set((snapshot.publishedAt ?? 0) / 1000);
+  // The sinks keep the totals; the counter shows them.
+  set.sinkDropped.reset();
   for (const [sink, state] of Object.entries(sinks)) {
     set.sinkUp.set({ sink }, state.state === 'ok' ? 1 : 0);
     set.sinkPending.set({ sink }, state.pending);
-    set.sinkDropped.set({ sink }, state.dropped);
+    set.sinkDropped.inc({ sink }, state.dropped);
     set.sinkSuccess.set({ sink }, (state.lastSuccess ?? 0) / 1000);
   }
 }

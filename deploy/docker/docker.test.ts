@@ -13,7 +13,12 @@ interface Container {
   healthcheck?: object;
   environment?: Record<string, string>;
   network_mode?: string;
+  profiles?: string[];
   networks?: { default: { aliases: string[] } };
+}
+
+interface ScrapeTargets {
+  targets: string[];
 }
 
 interface Compose {
@@ -66,4 +71,32 @@ test('Redis requires a password, which the agent and the health check use', () =
   expect(command[command.indexOf('--requirepass') + 1]).toContain('${REDIS_PASSWORD:?');
   expect(environment?.REDISCLI_AUTH).toContain('${REDIS_PASSWORD:?');
   expect(services.agent?.environment?.REDIS_URL).toMatch(/^redis:\/\/:\$\{REDIS_PASSWORD:\?.*\}@redis:6379/);
+});
+
+test('the profile observability scrapes every container, with the jobs and rules of deploy/prometheus', () => {
+  const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
+  const [inContainers, onHost] = ['prometheus.yml', '../prometheus/prometheus.yml'].map(
+    (name) =>
+      parse(read(name)) as { scrape_configs: { job_name: string; static_configs: ScrapeTargets[] }[] },
+  );
+  const jobs = inContainers?.scrape_configs ?? [];
+  const withoutTargets = (job: object) => ({ ...job, static_configs: [] });
+  expect(jobs.map(withoutTargets)).toEqual(onHost?.scrape_configs.map(withoutTargets));
+  const scraped = new Map(
+    jobs.map(({ job_name: job, static_configs: groups }) => [job, groups.flatMap(({ targets }) => targets)]),
+  );
+  const config = parseConfig(read('acgs-lb.yaml'));
+  const instances = Object.values(config.services).flatMap((service) => service.instances);
+  expect(scraped.get('acgs-services')).toEqual(instances.map(({ url }) => new URL(url).host));
+  const gateway = new URL(config.site.gateways[0] ?? '').hostname;
+  expect(scraped.get('acgs-agent')).toEqual([config.agent.bind.replace('0.0.0.0', gateway)]);
+  expect(scraped.get('haproxy')).toEqual([config.haproxy.stats.replace('*', gateway)]);
+  for (const name of ['prometheus', 'grafana']) expect(services[name]?.profiles).toEqual(['observability']);
+});
+
+test('Grafana gets every variable that its provisioning uses', () => {
+  const { services } = parse(read('docker-compose.yml'), { merge: true }) as Compose;
+  const used = read('../grafana/provisioning/datasources/acgs.yml').match(/(?<=\$\{)\w+(?=\})/g) ?? [];
+  expect(used.length).toBeGreaterThan(2);
+  for (const name of used) expect(services.grafana?.environment?.[name], name).toBeTruthy();
 });

@@ -6,8 +6,8 @@ import { asPromql, asSql, panelQueries } from './panels.ts';
 
 export interface MonitoredStack {
   edge: string;
-  gateway: string;
-  haproxyStats: string;
+  gateway: string | null;
+  haproxyStats: string | null;
   agent: string;
   postgres: string | null;
   instances: { service: string; url: string }[];
@@ -56,20 +56,25 @@ function traffic({ edge, gateway, instances }: MonitoredStack): () => void {
   let turn = 0;
   const timer = setInterval(() => {
     const path = prefixes[services[turn % services.length] ?? ''] ?? '/';
-    for (const base of turn++ % 3 === 0 ? [edge] : [gateway]) {
-      fetch(`${base}${path}/panel-check`)
-        .then((response) => response.arrayBuffer())
-        .catch(() => {});
-    }
+    const base = turn++ % 3 === 0 || !gateway ? edge : gateway;
+    fetch(`${base}${path}/panel-check`)
+      .then((response) => response.arrayBuffer())
+      .catch(() => {});
   }, 200);
   return () => clearInterval(timer);
 }
 
-async function waitForAllPanels(stack: MonitoredStack, url: string, withinMs: number): Promise<PanelResult[]> {
+async function waitForAllPanels(
+  stack: MonitoredStack,
+  url: string,
+  withinMs: number,
+): Promise<PanelResult[]> {
   const deadline = Date.now() + withinMs;
   for (;;) {
     const results = await queryAll(stack, url);
-    const unanswered = results.filter(({ panel, found }) => !(Number(found) > 0) && !EMPTY_WITHOUT_INCIDENT.has(panel));
+    const unanswered = results.filter(
+      ({ panel, found }) => !(Number(found) > 0) && !EMPTY_WITHOUT_INCIDENT.has(panel),
+    );
     if (unanswered.length === 0 || Date.now() > deadline) return results;
     await sleep(2_000);
   }
@@ -100,8 +105,13 @@ async function queryAll(stack: MonitoredStack, url: string): Promise<PanelResult
 }
 
 async function queryPrometheus(url: string, query: string): Promise<number | string> {
-  const response = await fetch(`${url}/api/v1/query`, { method: 'POST', body: new URLSearchParams({ query }) });
-  const answer = (await response.json()) as { error?: string; data?: { result: { value?: [number, string] }[] };
+  const response = await fetch(`${url}/api/v1/query`, {
+    method: 'POST',
+    body: new URLSearchParams({ query }),
+  });
+  const answer = (await response.json()) as {
+    error?: string;
+    data?: { result: { value?: [number, string] }[] };
   };
   // A quantile without samples is NaN, which a panel does not draw.
   return answer.error ?? answer.data?.result.filter(({ value }) => value?.[1] !== 'NaN').length ?? 0;

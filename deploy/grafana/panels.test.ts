@@ -2,24 +2,44 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
-import { asPromql, asSql, panelQueries } from './panels.ts';
+import { asPromql, asSql } from './panels.ts';
 
-test('every panel uses a provisioned data source', () => {
-  const provisioned = parse(
-    readFileSync(join(import.meta.dirname, 'provisioning/datasources/acgs.yml'), 'utf8'),
-  ) as { datasources: { name: string; uid: string }[] };
-  expect(provisioned.datasources.map(({ name }) => name)).toContain('ACGS-PostgreSQL');
-  const uids = new Set(provisioned.datasources.map(({ uid }) => uid));
-  for (const file of ['acgs-load-balancing.json', 'acgs-history.json']) {
-    const board = JSON.parse(readFileSync(join(import.meta.dirname, 'dashboards', file), 'utf8')) as {
-      panels: { id: number; type: string; datasource?: { uid: string } }[];
-    };
-    expect(new Set(board.panels.map(({ id }) => id)).size).toBe(board.panels.length);
-    for (const panel of board.panels) {
-      if (panel.type !== 'row') expect(uids).toContain(panel.datasource?.uid);
-    }
-  }
-  expect(panelQueries().length).toBeGreaterThan(40);
+interface DataSource {
+  type: string;
+  uid: string;
+}
+interface Panel {
+  id: number;
+  type: string;
+  datasource?: DataSource;
+  targets?: { datasource: DataSource }[];
+}
+interface Dashboard {
+  panels: Panel[];
+  templating: { list: { name: string; type: string; query: unknown; datasource?: DataSource }[] };
+}
+
+const provisioned = parse(
+  readFileSync(join(import.meta.dirname, 'provisioning/datasources/acgs.yml'), 'utf8'),
+) as { datasources: { name: string; type: string }[] };
+
+test.each([
+  ['acgs-load-balancing.json', 'ACGS-Prometheus'],
+  ['acgs-history.json', 'ACGS-PostgreSQL'],
+])('%s can be imported anywhere: its data source is a variable, provisioned as %s', (file, name) => {
+  const { panels, templating } = JSON.parse(
+    readFileSync(join(import.meta.dirname, 'dashboards', file), 'utf8'),
+  ) as Dashboard;
+  const type = provisioned.datasources.find((one) => one.name === name)?.type;
+  expect(templating.list[0]).toMatchObject({ name: 'datasource', type: 'datasource', query: type });
+  expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
+  const used = [
+    ...panels.filter((panel) => panel.type !== 'row').map(({ datasource }) => datasource),
+    ...panels.flatMap(({ targets = [] }) => targets.map(({ datasource }) => datasource)),
+    ...templating.list.filter((one) => one.type === 'query').map(({ datasource }) => datasource),
+  ];
+  expect(used.length).toBeGreaterThan(15);
+  for (const each of used) expect(each).toEqual({ type, uid: `$\{datasource}` });
 });
 
 test('Grafana variables are replaced as Grafana does', () => {

@@ -19,7 +19,10 @@ export function panelQueries(folder: string = join(import.meta.dirname, 'dashboa
   return globSync('*.json', { cwd: folder })
     .sort()
     .flatMap((file) => {
-      const board = JSON.parse(readFileSync(join(folder, file), 'utf8')) as { title: string; panels: Panel[] };
+      const board = JSON.parse(readFileSync(join(folder, file), 'utf8')) as {
+        title: string;
+        panels: Panel[];
+      };
       return board.panels.flatMap(({ title, targets = [] }) =>
         targets.map(({ expr, rawSql }): PanelQuery => {
           const where = { dashboard: board.title, panel: title };

@@ -10,7 +10,9 @@ const here = import.meta.dirname;
 const promtool = spawnSync('promtool', ['--version']).status === 0;
 
 interface RuleFile {
-  groups: { rules: { alert?: string; record?: string; expr: string }[] }[];
+  groups: {
+    rules: { alert?: string; record?: string; expr: string; annotations?: Record<string, string> }[];
+  }[];
 }
 
 const rules = globSync('rules/*.yml', { cwd: here }).flatMap((file) =>
@@ -29,6 +31,34 @@ test.skipIf(!promtool)('promtool accepts the configuration and the rules', () =>
 test.skipIf(!promtool)('alerts fire only when they should', () => {
   const { status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', ...cases], { encoding: 'utf8' });
   expect(status, stdout + stderr).toBe(0);
+});
+
+test('every alert links to a section of the runbook', () => {
+  const headings = readFileSync(join(here, '../../docs/incident.md'), 'utf8').match(/^## .*$/gm) ?? [];
+  const sections = new Set(
+    headings.map((heading) =>
+      heading
+        .slice(3)
+        .toLowerCase()
+        .replaceAll(/[^\w -]/g, '')
+        .replaceAll(' ', '-'),
+    ),
+  );
+  const base = '{{ or $externalLabels.runbooks "docs/incident.md" }}#';
+  for (const { alert, annotations = {} } of rules) {
+    if (!alert) continue;
+    const { runbook_url: url = '' } = annotations;
+    expect(`${alert} ${url}`).toBe(`${alert} ${base}${url.split('#')[1]}`);
+    expect(sections, alert).toContain(url.split('#')[1]);
+  }
+});
+
+test('availability and error rules count requests, not attempts', () => {
+  const wrong = rules.filter(
+    ({ record = '', alert = '', expr }) =>
+      /error|availability/i.test(`${record}${alert}`) && expr.includes('acgs_load_balancer_'),
+  );
+  expect(wrong).toEqual([]);
 });
 
 test('every alert has a test case', () => {

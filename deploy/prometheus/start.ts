@@ -5,7 +5,7 @@ import { parse, stringify } from 'yaml';
 import { startChild, waitUntilReady } from '../../dev/servers/child.ts';
 
 interface ScrapeTargets {
-  haproxyStats: string;
+  haproxyStats: string | null;
   agent: string;
   instances: { service: string; url: string }[];
 }
@@ -60,7 +60,7 @@ function targetsOf(
 ): ScrapeConfig['scrape_configs'][0]['static_configs'] {
   switch (job) {
     case 'haproxy':
-      return [{ targets: [new URL(stack.haproxyStats).host] }];
+      return stack.haproxyStats ? [{ targets: [new URL(stack.haproxyStats).host] }] : [];
     case 'acgs-agent':
       return [{ targets: [new URL(stack.agent).host] }];
     case 'acgs-services':

@@ -1,10 +1,11 @@
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Report } from '../../agent/reports/report.ts';
+import { checkPanels, EMPTY_WITHOUT_INCIDENT } from '../../deploy/grafana/check.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
 
@@ -224,3 +225,17 @@ it('history: the summary of an hour, and the report', async () => {
     expect(found?.availability?.basis).toBe('requests');
   }
 }, 180_000);
+
+const hasPrometheus = spawnSync('prometheus', ['--version']).status === 0;
+it.skipIf(!hasPrometheus)(
+  'Grafana: every panel shows data from Prometheus or Postgres',
+  async () => {
+    const panels = await checkPanels(test.stack);
+    expect(panels.length).toBeGreaterThan(40);
+    const empty = panels.filter(({ panel, found }) =>
+      EMPTY_WITHOUT_INCIDENT.has(panel) ? typeof found === 'string' : !(Number(found) > 0),
+    );
+    expect(empty).toEqual([]);
+  },
+  90_000,
+);

@@ -22,7 +22,7 @@ export async function explainAndMetrics(testBed: TestBed, findings: ScenarioFind
     'acgs_edge_requests_total{service="robin",code="2xx"}',
     'acgs_edge_turned_away_total{service="limited-edge",reason="rate_limit"}',
     'acgs_edge_turned_away_total{service="guarded",reason="access"}',
-    'acgs_load_balancer_requests_total{service="robin",instance="robin-nginx",status="success"}',
+    'acgs_load_balancer_requests_total{service="robin",server="robin-nginx",status="success"}',
   ];
   const figures = await until(async () => {
     // The edge sends its report together with a request.
