@@ -5,6 +5,7 @@ import type { RequestUrl } from '../shared/request-url.ts';
 import { signerOf, verifySnapshot } from '../shared/snapshot/signature.ts';
 import type { SnapshotOrder } from '../shared/snapshot/snapshot.ts';
 import type { Edge } from './edge.ts';
+import { cacheStores } from './io/location-cache.ts';
 import type { SnapshotUpload } from './io/snapshot-uploads.ts';
 import { withTimeout } from './io/with-timeout.ts';
 import { problemResponse } from './problem.ts';
@@ -76,8 +77,8 @@ router.get('/__acgs/status', async (request, edge) => {
       { 'www-authenticate': 'Bearer' },
     );
   }
-  await edge.snapshots.refresh();
-  return Response.json(statusOf(edge), { headers: { 'cache-control': 'no-store' } });
+  const [hasCache] = await Promise.all([cacheStores(), edge.snapshots.refresh()]);
+  return Response.json(statusOf(edge, hasCache), { headers: { 'cache-control': 'no-store' } });
 });
 
 router.get('/__acgs/snapshot/:site', async (request, edge) => {
@@ -139,7 +140,7 @@ router.all('/__acgs/status', methodNotAllowed('GET, HEAD'));
 router.all('/__acgs/snapshot/:site', methodNotAllowed('GET, HEAD, PUT'));
 router.all('*', async () => problemResponse({ title: 'Not Found', status: 404 }));
 
-function statusOf(edge: Edge) {
+function statusOf(edge: Edge, hasCache: boolean) {
   const now = edge.now();
   const services = [...(edge.snapshots.view?.services.values() ?? [])].map((service) => ({
     id: service.id,
@@ -162,6 +163,9 @@ function statusOf(edge: Edge) {
     isolate: edge.counters.isolate,
     snapshots: edge.snapshots.status(now),
     gateways: edge.gateways.status(now),
+    privateSites: edge.settings.sites.filter((site) => edge.upstreams.isPrivate(site)),
+    // Without a cache there are no stale responses, and every isolate polls the Hub by itself.
+    hasCache,
     sharedIds: edge.snapshots.view?.duplicateInstanceIds ?? [],
     services,
   };

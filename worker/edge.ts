@@ -19,6 +19,7 @@ import { disabledHubFetcher, hubFetcher, kvFetcher } from './io/snapshot-fetcher
 import { SnapshotStore } from './io/snapshot-store.ts';
 import { SnapshotUploads } from './io/snapshot-uploads.ts';
 import { StaleCache } from './io/stale-cache.ts';
+import { Upstreams } from './io/upstreams.ts';
 import { RetryBudgets } from './retry-budgets.ts';
 import { type EdgeSettings, readSettings } from './settings.ts';
 import { FallbackLimit } from './steps/fallback-limit.ts';
@@ -34,6 +35,7 @@ export interface Edge {
   readonly affinityCookies: AffinityCookies;
   readonly limiters: Limiters;
   readonly gateways: Gateways;
+  readonly upstreams: Upstreams;
   readonly fallbackLimit: FallbackLimit;
   readonly clockGuard: ClockGuard;
   readonly inFlight: InFlightTracker;
@@ -81,6 +83,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     affinityCookies: new AffinityCookies(settings.cookieKeys),
     limiters: new Limiters(() => snapshots.view),
     gateways: new Gateways(),
+    upstreams: new Upstreams(env, settings.sites),
     fallbackLimit: new FallbackLimit(settings.fallbackLimit),
     clockGuard: new ClockGuard(),
     inFlight: new InFlightTracker(),

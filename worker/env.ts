@@ -10,4 +10,6 @@ export interface Env
   /** Only in the local stack. */
   SIMULATE_CLIENTS?: string;
   SNAPSHOT_LANES?: string;
+  /** Workers VPC bindings, one for each site whose gateways are in a private network. */
+  [vpc: `VPC_${string}`]: Fetcher | undefined;
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { CACHE_SERVICE } from './cache-service.ts';
 import { loadWorkerBundle, workerdProgram } from './worker-bundle.ts';
 import { EDGE_VARIABLES, workerdConfig } from './workerd-config.ts';
 
@@ -27,6 +28,7 @@ export async function prepareEdge(options: EdgeServeOptions): Promise<EdgeComman
   await mkdir(objectsDir, { recursive: true, mode: 0o700 });
   const { code, ...runtime } = await loadWorkerBundle(options.programDir);
   await writeFile(join(dir, 'index.js'), code);
+  await writeFile(join(dir, 'cache.js'), CACHE_SERVICE);
   if (options.tls) {
     // workerd embeds files only from the folder of its configuration, so these are copied.
     await writeFile(join(dir, 'tls.crt'), await readFile(options.tls.certificate));

@@ -27,7 +27,7 @@ export const EDGE_VARIABLES = [
 
 const OBJECTS = { SNAPSHOT_HUB: 'SnapshotHub', LIMITER: 'Limiter' } as const;
 
-/** A workerd configuration in Cap'n Proto's text form. `index.js`, the bundled Worker, is beside it. */
+/** A workerd configuration in Cap'n Proto's text form. `index.js`, the bundled Worker, and `cache.js` are beside it. */
 export function workerdConfig(options: WorkerdOptions): string {
   const { bind, compatibilityDate, compatibilityFlags, objectsDir, tls } = options;
   const socket = tls
@@ -51,6 +51,7 @@ using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
   services = [
     (name = "edge", worker = .edge),
+    (name = "cache", worker = .cache),
     # Gateways and instances are usually on private networks; cloud metadata services are blocked.
     (name = "internet", network = (
       allow = ["public", "private"],
@@ -62,10 +63,17 @@ const config :Workerd.Config = (
   sockets = [(name = "edge", address = ${capnpString(bind)}, service = "edge", ${socket})],
 );
 
+# Holds responses and snapshots for caches.default, in memory.
+const cache :Workerd.Worker = (
+  modules = [(name = "cache.js", esModule = embed "cache.js")],
+  compatibilityDate = ${capnpString(compatibilityDate)},
+);
+
 const edge :Workerd.Worker = (
   modules = [(name = "index.js", esModule = embed "index.js")],
   compatibilityDate = ${capnpString(compatibilityDate)},
   compatibilityFlags = [${compatibilityFlags.map(capnpString).join(', ')}],
+  cacheApiOutbound = "cache",
   # No KV: the Hub is on this disk. Without a snapshot, the edge sends requests to FALLBACK_ORIGIN.
   bindings = [
     ${[...bindings, ...variables].join(',\n    ')},

@@ -21,6 +21,12 @@ export interface LocalEdgeOptions {
   bundle?: string;
   kvLagMs?: number;
   kvDown?: boolean;
+  /** Other Workers by name, as JavaScript. */
+  otherWorkers?: Record<string, string>;
+  /** Service bindings: the name of the binding → the name of the other Worker. */
+  services?: Record<string, string>;
+  /** The other Worker that gets every upstream request in place of the network. */
+  outbound?: string;
   /** Receives each log line of the Worker; without it they go to this process's output. */
   onLog?: (line: { level: string; message: string }) => void;
 }
@@ -42,11 +48,19 @@ export async function startLocalEdge(edge: LocalEdgeOptions): Promise<Miniflare>
     modulesRoot: edge.buildDir,
     bindings: { ...(options.bindings as WorkerBindings), ...edge.vars },
     unsafeDirectSockets: [{ host: edge.host, port: edge.port }],
-    ...(lagging && {
-      kvNamespaces: otherKv,
-      serviceBindings: { ...(options.serviceBindings as WorkerBindings), SNAPSHOTS: 'lagging-kv' },
-    }),
+    serviceBindings: {
+      ...(options.serviceBindings as WorkerBindings),
+      ...edge.services,
+      ...(lagging && { SNAPSHOTS: 'lagging-kv' }),
+    },
+    ...(lagging && { kvNamespaces: otherKv }),
+    ...(edge.outbound && { outboundService: edge.outbound }),
   };
+  const others = Object.entries(edge.otherWorkers ?? {}).map(([name, contents]) => ({
+    name,
+    modules: [{ type: 'ESModule' as const, path: `${name}.mjs`, contents }],
+    compatibilityDate: String(options.compatibilityDate),
+  }));
   const kv = {
     name: 'lagging-kv',
     modules: [{ type: 'ESModule' as const, path: 'lagging-kv.mjs', contents: LAGGING_KV }],
@@ -62,7 +76,7 @@ export async function startLocalEdge(edge: LocalEdgeOptions): Promise<Miniflare>
       log: new Log(LogLevel.ERROR),
       ...(edge.onLog && { handleStructuredLogs: edge.onLog }),
       ...(edge.persist && { resourcePersistencePath: edge.persist }),
-      workers: [worker, ...(lagging ? [kv] : [])],
+      workers: [worker, ...others, ...(lagging ? [kv] : [])],
     }),
   );
   await miniflare.ready;

@@ -37,7 +37,12 @@ export interface TestEdge {
 }
 
 export interface TestEdgeOptions
-  extends Partial<Pick<LocalEdgeOptions, 'kvLagMs' | 'kvDown' | 'persist' | 'port' | 'onLog'>> {
+  extends Partial<
+    Pick<
+      LocalEdgeOptions,
+      'kvLagMs' | 'kvDown' | 'persist' | 'port' | 'onLog' | 'otherWorkers' | 'services' | 'outbound'
+    >
+  > {
   vars?: Record<string, string>;
   sites?: string[];
 }

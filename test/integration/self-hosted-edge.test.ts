@@ -6,6 +6,7 @@ import { bundleWorker } from '../../dev/edge/bundle.ts';
 import { freePort } from '../../dev/ports.ts';
 import { type Child, startChild, waitUntilReady } from '../../dev/servers/child.ts';
 import { signSnapshot, toBase64Url, type WebCryptoKey } from '../../shared/snapshot/signature.ts';
+import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { instance, service } from '../harness/snapshot.ts';
 
@@ -40,7 +41,7 @@ async function start(): Promise<Child> {
   return child;
 }
 
-async function publish(seq: number): Promise<number> {
+async function publish(seq: number, limit = 3): Promise<number> {
   const snapshot = {
     v: 1 as const,
     site: 'main',
@@ -52,7 +53,8 @@ async function publish(seq: number): Promise<number> {
       gs: service({
         path: 'direct',
         instances: [instance('gs-1', origin.url)],
-        rateLimits: [{ name: 'per-ip', key: 'ip', limit: 3, window: 60_000, scope: 'edge' }],
+        failover: { ...service({ instances: [] }).failover, staleIfError: 600_000 },
+        rateLimits: [{ name: 'per-ip', key: 'ip', limit, window: 60_000, scope: 'edge' }],
       }),
     },
   };
@@ -102,4 +104,19 @@ test('the client address is the address of the connection; headers cannot change
   expect(
     origin.requests.at(-1)?.headers['x-acgs-client'] ?? origin.requests.at(-1)?.headers['x-forwarded-for'],
   ).toBe('127.0.0.1');
+});
+
+test('serves a stored response, marked as stale, when no instance answers', async () => {
+  origin.answer((_, response) => {
+    response.setHeader('cache-control', 'public, max-age=1');
+    response.end('good');
+  });
+  // Without the limit of the test before.
+  expect(await publish(++published, 1_000)).toBe(200);
+  expect(await (await ask()).text()).toBe('good');
+  origin.answer((_, response) => response.socket?.destroy());
+  await eventually(async () => {
+    const stale = await ask();
+    expect([stale.status, stale.headers.get('x-acgs-stale'), await stale.text()]).toEqual([200, '1', 'good']);
+  });
 });

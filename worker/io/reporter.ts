@@ -4,6 +4,7 @@ import type { EdgeCounters } from '../counters.ts';
 import type { Gateways } from '../gateways.ts';
 import type { GatewayTokens } from './gateway-tokens.ts';
 import type { SnapshotStore } from './snapshot-store.ts';
+import type { Upstreams } from './upstreams.ts';
 
 const INTERVAL_MS = 10_000;
 const TIMEOUT_MS = 5_000;
@@ -16,6 +17,7 @@ interface ReporterContext {
   readonly gateways: Gateways;
   readonly snapshots: SnapshotStore;
   readonly gatewayTokens: GatewayTokens;
+  readonly upstreams: Upstreams;
   readonly settings: { readonly sites: readonly string[] };
   readonly now: () => number;
 }
@@ -143,7 +145,7 @@ async function send(report: EdgeReport, edge: ReporterContext): Promise<Delivery
   const gateway = gatewayOf(report.site, edge, edge.now());
   if (!gateway || token === null) return 'failed';
   try {
-    const response = await fetch(`${gateway}/__acgs/edge-reports`, {
+    const response = await edge.upstreams.fetch(report.site, `${gateway}/__acgs/edge-reports`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-acgs-edge': token },
       body: JSON.stringify(report),

@@ -3,6 +3,7 @@ import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import { acceptsStale, isStorable, servableMs } from '../../shared/stale-cache.ts';
 import type { IncomingRequest } from '../steps/guard.ts';
 import { BoundedCache } from './bounded-cache.ts';
+import { cacheStores } from './location-cache.ts';
 
 /** Headers of the stored copy that hold what `find` needs. */
 const STORED_AT = 'x-acgs-stored-at';
@@ -14,6 +15,7 @@ const STORE_INTERVAL_MS = 10_000;
 /** The last good responses, in the cache of the Cloudflare location. They are served when no instance can answer. */
 export class StaleCache {
   readonly #storedAt = new BoundedCache<number>(2_048);
+  #isProbed = false;
 
   /** Stores a copy of a cacheable response, in the background. Returns the response to send. */
   store(incoming: IncomingRequest, response: Response, maxAgeMs: number, ctx: ExecutionContext): Response {
@@ -39,8 +41,19 @@ export class StaleCache {
     copy.headers.set(STORED_AT, String(now));
     copy.headers.set(SERVABLE_UNTIL, String(now + keepMs));
     copy.headers.delete('vary');
-    ctx.waitUntil(put(key, copy));
+    ctx.waitUntil(this.#put(key, copy));
     return response;
+  }
+
+  /** A response that cannot be stored is tried again later. A runtime without a cache is reported once. */
+  async #put(key: string, copy: Response): Promise<void> {
+    await caches.default.put(key, copy).catch(() => {});
+    if (this.#isProbed) return;
+    this.#isProbed = true;
+    if (!(await cacheStores())) {
+      const detail = 'The Cache API stores nothing here, as on workers.dev: there are no stale responses.';
+      console.warn(JSON.stringify({ event: 'no-cache', detail }));
+    }
   }
 
   /** The stored response, marked as stale. Null: none is young enough, or the client refuses stale responses. */
@@ -63,15 +76,6 @@ export class StaleCache {
     response.headers.set('warning', '110 acgs-lb "Response is Stale"');
     response.headers.set('x-acgs-stale', '1');
     return response;
-  }
-}
-
-/** Ignores errors: a runtime without a cache throws. */
-async function put(key: string, copy: Response): Promise<void> {
-  try {
-    await caches.default.put(key, copy);
-  } catch {
-    // The response is stored again later.
   }
 }
 

@@ -36,7 +36,7 @@ export interface AttemptOptions {
   readonly incoming: IncomingRequest;
   readonly body: RequestBody;
   readonly plan: AttemptPlan;
-  readonly edge: Pick<Edge, 'now' | 'inFlight' | 'settings'>;
+  readonly edge: Pick<Edge, 'now' | 'inFlight' | 'settings' | 'upstreams'>;
   /** Aborts the attempt. */
   readonly controller?: AbortController;
   /** Called once when there is no response after `afterMs`. */
@@ -57,14 +57,18 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
     if (inFlight) edge.inFlight.end(inFlight);
   });
   try {
-    const response = await fetch(plan.route.origin + incoming.target, {
-      method: incoming.method,
-      headers: attemptHeaders(incoming, plan),
-      body: bodyInit(body, () => controller.abort()),
-      // The client follows redirects itself: following one here would send its cookies to another host.
-      redirect: 'manual',
-      signal: controller.signal,
-    });
+    const response = await edge.upstreams.fetch(
+      gatewaySite(plan, edge),
+      plan.route.origin + incoming.target,
+      {
+        method: incoming.method,
+        headers: attemptHeaders(incoming, plan),
+        body: bodyInit(body, () => controller.abort()),
+        // The client follows redirects itself: following one here would send its cookies to another host.
+        redirect: 'manual',
+        signal: controller.signal,
+      },
+    );
     const isGateway = plan.route.kind === 'gateway';
     return {
       plan,
@@ -93,6 +97,12 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
     if (inFlight) edge.inFlight.end(inFlight);
   }
 }
+
+/** The site whose gateway gets the attempt; the fallback gateway belongs to the first one. */
+const gatewaySite = (
+  { route, site }: AttemptPlan,
+  { settings }: Pick<Edge, 'settings'>,
+): string | undefined => (route.kind === 'gateway' ? (site?.site ?? settings.sites[0]) : undefined);
 
 /**
  * One timer in stages, which a fast request never reaches. First the client is watched, because from now on it may

@@ -40,11 +40,14 @@ function edge(answers: {
   put?: number;
   gateway?: number;
   date?: Date;
+  hasCache?: boolean;
 }): typeof globalThis.fetch {
   const { order = { epoch: 2, seq: 5 }, put = 409, gateway = 200, date = new Date(NOW) } = answers;
+  const { hasCache = true } = answers;
   return async (input, init) => {
     const { pathname } = new URL(String(input));
     if (pathname === '/__acgs/health') return Response.json({}, { headers: { date: date.toUTCString() } });
+    if (pathname === '/__acgs/status') return Response.json({ hasCache });
     if (init?.method === 'PUT') return Response.json({}, { status: put });
     if (pathname.startsWith('/__acgs/snapshot/')) return Response.json(order);
     const tries = [{ way: 'gateway', to: 'http://gw', result: gateway }];
@@ -59,11 +62,12 @@ const stateOf = async (over: Partial<DoctorInput>, name: string) =>
 
 test('a correct edge passes every check', async () => {
   const findings = await checkEdge(input({ fetch: edge({}) }), null);
-  expect(findings.map(({ state }) => state)).toEqual(Array(6).fill('ok'));
+  expect(findings.map(({ state }) => state)).toEqual(Array(7).fill('ok'));
 });
 
 test('each mismatch with the edge is a failure with a fix', async () => {
   expect(await stateOf({ fetch: edge({ put: 401 }) }, 'signature')).toBe('fail');
+  expect(await stateOf({ fetch: edge({ hasCache: false }) }, 'edge cache')).toBe('warn');
   expect(await stateOf({ fetch: edge({ gateway: 401 }) }, 'edge → gateway')).toBe('fail');
   expect(await stateOf({ fetch: edge({ order: { epoch: 0, seq: 0 } }) }, 'snapshot')).toBe('fail');
   expect(await stateOf({ fetch: edge({ date: new Date(NOW - 60_000) }) }, 'edge clock')).toBe('fail');

@@ -40,14 +40,46 @@ export async function checkEdge(input: DoctorInput, status: StatusDocument | nul
   }
   return [
     ok('edge', `${edge} answers`),
+    ...checkAddress(edge),
     ...(date ? [checkClock('edge clock', Date.parse(date) + 500, now())] : []),
     ...(await Promise.all([
       checkSnapshot(input, edge, status),
       checkSignature(input, edge),
       checkGatewayKeys(input),
       checkThrough(input, edge),
+      checkCache(input, edge),
     ])),
   ];
+}
+
+function checkAddress(edge: string): Finding[] {
+  if (!new URL(edge).hostname.endsWith('.workers.dev')) return [];
+  const mend = 'deploy onto your own domain: `acgs-lb edge deploy`';
+  return [warn('edge address', 'workers.dev is for trials: no cache, no rules in front of the Worker', mend)];
+}
+
+const edgeStatusSchema = z.looseObject({ hasCache: z.boolean() });
+
+async function checkCache({ env, fetch }: DoctorInput, edge: string): Promise<Finding> {
+  const NAME = 'edge cache';
+  if (!env.EDGE_TOKEN) return skip(NAME, 'EDGE_TOKEN is not set here; /__acgs/status needs it');
+  try {
+    const response = await fetch(`${edge}/__acgs/status`, {
+      headers: { authorization: `Bearer ${env.EDGE_TOKEN}` },
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (response.status === 401)
+      return fail(NAME, 'the edge rejects EDGE_TOKEN', 'set EDGE_TOKEN to the value of the Worker');
+    const { hasCache } = edgeStatusSchema.parse(await response.json());
+    if (hasCache) return ok(NAME, 'stale responses are stored for times without an instance');
+    return warn(
+      NAME,
+      'the Cache API stores nothing here: no stale responses, and every isolate polls the Hub by itself',
+      'deploy the Worker onto your own domain (`acgs-lb edge deploy`); `acgs-lb edge` has its own cache',
+    );
+  } catch (error) {
+    return warn(NAME, errorSummary(error), 'deploy the Worker of this version');
+  }
 }
 
 async function checkSnapshot(

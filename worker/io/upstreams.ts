@@ -1,0 +1,51 @@
+import type { Env } from '../env.ts';
+
+/**
+ * What `cache: 'no-store'` makes workerd tell Cloudflare, without the `Cache-Control` and `Pragma` fields that it would
+ * also add: the application must see the client's fields. The services behind one gateway share its URLs, so an answer in
+ * Cloudflare's cache could be served for another host or another client.
+ */
+const NOT_CACHED = { cacheTtl: -1, cacheLevel: 'bypass' };
+
+type Network = Pick<Fetcher, 'fetch'>;
+
+const INTERNET: Network = { fetch: (input, init) => fetch(input, init) };
+
+/** The name of the Workers VPC binding of a site. */
+export const vpcBinding = (site: string): `VPC_${string}` =>
+  `VPC_${site.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`;
+
+/**
+ * Sends requests past Cloudflare's cache: to the gateways of a site through its Workers VPC binding if it has one, and to
+ * everything else over the internet.
+ */
+export class Upstreams {
+  readonly #privateNetworks: ReadonlyMap<string, Network>;
+
+  /** Throws when two sites would use the same binding. */
+  constructor(env: Env, sites: readonly string[]) {
+    const siteOf = new Map<string, string>();
+    const networks = new Map<string, Network>();
+    for (const site of sites) {
+      const name = vpcBinding(site);
+      const network = env[name];
+      if (!network) continue;
+      const other = siteOf.get(name);
+      if (other !== undefined) throw new Error(`SITES: ${other} and ${site} both use the binding ${name}`);
+      siteOf.set(name, site);
+      networks.set(site, network);
+    }
+    this.#privateNetworks = networks;
+  }
+
+  /** Whether the gateways of the site are in a private network. */
+  isPrivate(site: string): boolean {
+    return this.#privateNetworks.has(site);
+  }
+
+  /** `site`: that of the gateway; undefined for an instance. */
+  fetch(site: string | undefined, url: string, init: RequestInit): Promise<Response> {
+    const network = (site !== undefined && this.#privateNetworks.get(site)) || INTERNET;
+    return network.fetch(url, { ...init, cf: NOT_CACHED });
+  }
+}
