@@ -25,7 +25,9 @@ const DERIVED_KEYS = [
   'edge.publish.kvApi',
   'haproxy.socket',
   'haproxy.masterSocket',
+  'haproxy.mode',
   'haproxy.file',
+  'haproxy.mainFile',
   'haproxy.peers',
   'haproxy.others',
   'registry.allowNetworks',
@@ -53,6 +55,9 @@ export function deriveConfig(text: string, config: Config, derivation: DeriveOpt
   set(['haproxy', 'socket'], join(runFolder, 'admin.sock'));
   set(['haproxy', 'masterSocket'], join(runFolder, 'master.sock'));
   set(['haproxy', 'file'], join(runFolder, 'haproxy.cfg'));
+  // The operator's own HAProxy configuration belongs to another machine.
+  document.deleteIn(['haproxy', 'mode']);
+  document.deleteIn(['haproxy', 'mainFile']);
   if (config.haproxy.tls) set(['haproxy', 'tls', 'bind'], config.haproxy.tls.bind.map(shift));
   // A client of the local API, such as a fuzzer, must not make the agent probe other hosts.
   set(['registry', 'allowNetworks'], ['127.0.0.0/8', '::1/128']);

@@ -11,7 +11,10 @@ import { valueAt } from '../../shared/config/problem.ts';
 const HOST_ONLY_KEYS = [
   'alerts.receivers',
   'alerts.heartbeat',
+  'haproxy.mode',
   'haproxy.file',
+  'haproxy.mainFile',
+  'haproxy.extra',
   'haproxy.socket',
   'haproxy.masterSocket',
   'haproxy.others',

@@ -1,3 +1,4 @@
+import { DEFAULT_FILES } from './haproxy.ts';
 import { SEVERITIES } from './monitor.ts';
 import type { ConfigFile } from './schema.ts';
 import { BUILT_IN, BUILT_IN_ACCESS, type FAILOVER_STRATEGIES, type STRATEGIES } from './service.ts';
@@ -67,14 +68,17 @@ export interface ServiceConfig {
 
 type AlertsSection = ConfigFile['alerts'];
 
-export interface Config extends Omit<ConfigFile, 'defaults' | 'services' | 'alerts'> {
+type HaproxySection = ConfigFile['haproxy'];
+
+export interface Config extends Omit<ConfigFile, 'defaults' | 'services' | 'alerts' | 'haproxy'> {
+  haproxy: Omit<HaproxySection, 'file'> & { file: string };
   services: Record<string, ServiceConfig>;
   alerts: Omit<AlertsSection, 'routes'> & { routes: NonNullable<AlertsSection['routes']> };
 }
 
 /** The service overrides `defaults`, which override the built-in values: key by key within a section, lists as a whole. */
 export function fillDefaults(file: ConfigFile): Config {
-  const { defaults, services, alerts, ...rest } = file;
+  const { defaults, services, alerts, haproxy, ...rest } = file;
   const filled = Object.entries(services).map(([id, service]): [string, ServiceConfig] => {
     const timeout = service.timeout ?? BUILT_IN.timeout;
     const slowCall = Math.max(timeout / 2, 5_000);
@@ -109,7 +113,12 @@ export function fillDefaults(file: ConfigFile): Config {
     Object.fromEntries(filled),
   );
   const toAll = { severities: [...SEVERITIES], to: Object.keys(alerts.receivers) };
-  return { ...rest, services: byName, alerts: { ...alerts, routes: alerts.routes ?? [toAll] } };
+  return {
+    ...rest,
+    services: byName,
+    haproxy: { ...haproxy, file: haproxy.file ?? DEFAULT_FILES[haproxy.mode] },
+    alerts: { ...alerts, routes: alerts.routes ?? [toAll] },
+  };
 }
 
 type OutlierSection = ConfigFile['defaults']['outlier'];

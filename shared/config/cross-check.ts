@@ -1,4 +1,5 @@
 import type { Config, RateLimitConfig, ServiceConfig } from './config.ts';
+import { extraProblems } from './extra.ts';
 import { listenerConflicts } from './listener-conflicts.ts';
 import { type ConfigProblem, valueAt } from './problem.ts';
 import { durationText } from './scalars.ts';
@@ -22,6 +23,9 @@ export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
     ...poolSizes(config),
     ...thresholdOrder(config),
     ...listenerConflicts(config),
+    ...extraProblems(config),
+    ...fileConflicts(config),
+    ...besideProblems(config, raw),
   ];
   const seen = new Set<string>();
   return problems.filter(({ path }) => {
@@ -136,6 +140,27 @@ function certificateTimes({ alerts }: Config): ConfigProblem[] {
       allowed: `at most warning (${durationText(warning)})`,
     },
   ];
+}
+
+/** HAProxy would read one file twice. */
+function fileConflicts({ haproxy }: Config): ConfigProblem[] {
+  const { mode, file, mainFile } = haproxy;
+  if (mode === 'whole' || file !== mainFile) return [];
+  return [
+    { path: ['haproxy', 'file'], value: file, allowed: 'a file of its own (haproxy.mainFile is this one)' },
+  ];
+}
+
+/** Keys that our file has no section for in mode `beside`. */
+function besideProblems({ haproxy }: Config, raw: unknown): ConfigProblem[] {
+  if (haproxy.mode === 'whole') return [];
+  return ['maxconn', 'threads', 'log', 'name'].flatMap((key) => {
+    const path = ['haproxy', key];
+    const value = valueAt(raw, path);
+    const allowed =
+      'no value with mode: beside; set it in the section global of your own file (haproxy.mainFile)';
+    return value === undefined ? [] : [{ path, value, allowed }];
+  });
 }
 
 function poolSizes({ postgres }: Config): ConfigProblem[] {

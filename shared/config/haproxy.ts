@@ -1,11 +1,42 @@
 import { z } from 'zod';
 import { bindAddress, duration, id, positiveInt, rate } from './scalars.ts';
 
+/** Defaults of `haproxy.file`. A folder is loaded in alphabetical order: ours comes last. */
+export const DEFAULT_FILES = {
+  whole: '/etc/haproxy/haproxy.cfg',
+  beside: '/etc/haproxy/haproxy.d/90-acgs-lb.cfg',
+} as const;
+
 /** 97 characters: the kernel's limit less the suffix that HAProxy appends while it binds. */
 const socketPath = z.string().max(97).regex(/^\//, 'an absolute path of at most 97 characters');
 
+const absolutePath = z.string().regex(/^\//, 'an absolute path');
+
+/** Lines of HAProxy's own language. */
+const snippet = z
+  .string()
+  .max(65_536)
+  .regex(/^[\P{Cc}\t\n\r]*$/u, "lines of HAProxy's configuration, without control characters");
+
+const extraSection = z.strictObject({
+  global: snippet.optional().meta({ title: 'Lines for the section `global`, after our own' }),
+  defaults: snippet.optional().meta({ title: 'Lines for the section `defaults`, after our own' }),
+  frontend: snippet
+    .optional()
+    .meta({ title: "Lines for the gateway's frontend, before it chooses the backend by route" }),
+  services: z
+    .record(id, snippet)
+    .default({})
+    .meta({ title: "Lines for the backend of one service, before its servers; the key is the service's id" }),
+  other: snippet.optional().meta({ title: 'Whole sections at the end of the file' }),
+});
+
 /** The `haproxy` section. Defaults are the values of the guide. */
 export const haproxySection = z.strictObject({
+  mode: z.enum(['whole', 'beside']).default('whole').meta({
+    title:
+      "whole: the agent writes HAProxy's whole configuration; beside: it writes a file that HAProxy loads after your own mainFile",
+  }),
   /** Only algorithms that accept weights and servers at run time. */
   balance: z.enum(['roundrobin', 'leastconn', 'source', 'uri', 'random']).optional().meta({
     title: "Algorithm for requests that name no instance; default: the one of the service's strategy",
@@ -45,11 +76,13 @@ export const haproxySection = z.strictObject({
   masterSocket: socketPath
     .default('/run/haproxy-master.sock')
     .meta({ title: "Socket of HAProxy's master process; the agent reloads HAProxy through it" }),
-  file: z
-    .string()
-    .regex(/^\//, 'an absolute path')
-    .default('/etc/haproxy/haproxy.cfg')
-    .meta({ title: 'Where the agent writes the generated configuration' }),
+  file: absolutePath.optional().meta({
+    title: `Where the agent writes its configuration; default: ${DEFAULT_FILES.whole}, with mode: beside ${DEFAULT_FILES.beside}`,
+  }),
+  mainFile: absolutePath.default('/etc/haproxy/haproxy.cfg').meta({
+    title: 'With mode: beside, your own configuration: the file or folder that HAProxy is started with',
+  }),
+  extra: extraSection.prefault({}),
   rateLimit: z
     .union([z.literal('off').transform(() => null), rate])
     .prefault('off')

@@ -5,6 +5,7 @@ import { type ConfigProblem, formatConfigPath, valueAt } from './problem.ts';
 import { SECRET_FORM } from './scalars.ts';
 import { type ConfigFile, fileSchema } from './schema.ts';
 import { schemaProblems } from './schema-problems.ts';
+import { rememberSnippetLines } from './snippet-lines.ts';
 import { readYaml } from './yaml-data.ts';
 
 /** The file is invalid. `message` lists all errors, one per line, each with its line and column. */
@@ -30,7 +31,14 @@ export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
     throw new ConfigError(yaml.errors.map(({ offset, message }) => located(offset, message)));
   }
   const { config, problems } = checkData(yaml.data ?? {});
-  if (config) return deepFreeze(config);
+  if (config) {
+    rememberSnippetLines(config.haproxy.extra, {
+      fileName,
+      text,
+      lineOf: (path) => Number(yaml.positionOf(yaml.offsetOf(path)).split(':')[0]),
+    });
+    return deepFreeze(config);
+  }
   const sorted = problems
     .map((problem) => ({ problem, offset: yaml.offsetOf(problem.path) }))
     .sort((a, b) => a.offset - b.offset);

@@ -9,7 +9,9 @@ const RESTART_ONLY_KEYS = [
   'edge',
   'haproxy.socket',
   'haproxy.masterSocket',
+  'haproxy.mode',
   'haproxy.file',
+  'haproxy.mainFile',
   'haproxy.agentCheck',
   'postgres',
 ];

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { errorMessage } from '../../../shared/error-message.ts';
 import { configInstances } from '../../haproxy/render/input.ts';
 import { HaproxyNotInstalled, validateHaproxyConfig } from '../../haproxy/render/install.ts';
-import { parseInfo } from '../../haproxy/socket/parse.ts';
-import { createRuntimeClient } from '../../haproxy/socket/runtime-client.ts';
+import { createRuntimeClient, type RuntimeClient } from '../../haproxy/socket/runtime-client.ts';
+import { readWorker } from '../../haproxy/socket/worker.ts';
 import { errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
 import type { DoctorInput } from './input.ts';
 
@@ -36,14 +36,13 @@ export async function checkHaproxySocket(input: DoctorInput): Promise<Finding[]>
   const { socket } = input.config.haproxy;
   const client = createRuntimeClient({ socket, timeoutMs: 3_000 });
   try {
-    const info = parseInfo(await client.execute('show info'));
+    const info = await readWorker(client);
     const answers = ok('HAProxy socket', `${socket} answers, version ${info.version}, pid ${info.pid}`);
-    if (!info.description.startsWith('acgs-lb:')) {
-      const mend =
-        'write the configuration with `acgs-lb render --install` and reload HAProxy, or correct haproxy.socket';
-      return [answers, fail('HAProxy runs', 'a configuration that acgs-lb did not write', mend)];
-    }
-    return [answers, await checkRunning(input, info.description)];
+    const level = await checkLevel(client, socket);
+    const running = info.description.startsWith('acgs-lb:')
+      ? await checkRunning(input, info.description)
+      : notLoaded(input.config.haproxy);
+    return [answers, ...level, running];
   } catch (error) {
     return [fail('HAProxy socket', errorSummary(error), socketMend(error, socket))];
   } finally {
@@ -51,11 +50,28 @@ export async function checkHaproxySocket(input: DoctorInput): Promise<Finding[]>
   }
 }
 
+/** A socket without level admin answers, but refuses every command that changes a server. */
+async function checkLevel(client: RuntimeClient, socket: string): Promise<Finding[]> {
+  const level = await client.execute('show cli level');
+  if (level === 'admin') return [];
+  const mend = `change the line in the section global of HAProxy's configuration to: stats socket ${socket} mode 660 group haproxy level admin expose-fd listeners`;
+  return [fail('HAProxy socket level', `${socket} has level ${level}; the agent needs admin`, mend)];
+}
+
+function notLoaded({ mode, file, mainFile }: DoctorInput['config']['haproxy']): Finding {
+  const mend =
+    mode === 'whole'
+      ? 'write the configuration with `acgs-lb render --install` and reload HAProxy, or correct haproxy.socket'
+      : `write it with \`acgs-lb render --install\`, then start HAProxy with -f ${mainFile} -f ${file}, or make ${mainFile} a folder with both files and reload HAProxy (docs/beside.md)`;
+  const detail = mode === 'whole' ? 'a configuration that acgs-lb did not write' : `without ${file}`;
+  return fail('HAProxy runs', detail, mend);
+}
+
 /** Compares the `description` of the running HAProxy with the file. They differ after a missed or rejected reload. */
 async function checkRunning({ config }: DoctorInput, running: string): Promise<Finding> {
   const { file } = config.haproxy;
   try {
-    const written = /^\s*description (\S+)/m.exec(await readFile(file, 'utf8'))?.[1];
+    const written = /^\s*(?:description|backend) (acgs-lb:\S+)/m.exec(await readFile(file, 'utf8'))?.[1];
     if (written === running) return ok('HAProxy runs', `the configuration in ${file}`);
     const mend =
       'a running agent reloads HAProxy within seconds; else see its log for a rejected reload, or run `systemctl reload haproxy`';

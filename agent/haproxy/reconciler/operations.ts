@@ -2,8 +2,9 @@ import type { Config } from '../../../shared/config/config.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
 import type { HaproxyFiles } from '../render/haproxy-files.ts';
 import { requestReload } from '../socket/master.ts';
-import { parseInfo, parseServersState, parseStat } from '../socket/parse.ts';
+import { parseServersState, parseStat } from '../socket/parse.ts';
 import { HaproxyUnreachable, type RuntimeClient } from '../socket/runtime-client.ts';
+import { readWorker } from '../socket/worker.ts';
 import { applyAction } from './actions.ts';
 import { actualServers } from './diff.ts';
 import type { ReconcilerEffect, ReconcilerEvent } from './state.ts';
@@ -80,11 +81,11 @@ export function createOperations({
 }
 
 /** An open connection keeps talking to the old worker after a reload: reconnect when that worker is stopping. */
-async function newestWorker(client: RuntimeClient): Promise<ReturnType<typeof parseInfo>> {
-  const first = parseInfo(await client.execute('show info'));
+async function newestWorker(client: RuntimeClient): ReturnType<typeof readWorker> {
+  const first = await readWorker(client);
   if (!first.stopping) return first;
   client.disconnect();
-  const second = parseInfo(await client.execute('show info'));
+  const second = await readWorker(client);
   if (second.stopping) throw new HaproxyUnreachable('HAProxy is stopping');
   return second;
 }

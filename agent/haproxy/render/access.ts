@@ -5,6 +5,15 @@ import { quoteArgument } from './quoting.ts';
 /** A `%` that starts no escape becomes an escaped one, because `url_dec` fails on it. */
 const LENIENT = `regsub("%(?![0-9a-fA-F]{2})","%25",g)`;
 
+/** Rejects invalid escapes, NUL and dot segments, raw or encoded: they could bypass rules that match the path. */
+export const PATH_CHECKS: readonly string[] = [
+  'http-request set-var(txn.path) path',
+  '# Reject invalid escapes, NUL and dot segments, raw or encoded: they could bypass rules that match the path.',
+  'http-request deny deny_status 400 if { var(txn.path) -m sub % } !{ var(txn.path),url_dec -m found }',
+  'http-request deny deny_status 400 if { var(txn.path) -m sub %00 %2500 }',
+  `http-request deny deny_status 400 if { var(txn.path) -m sub . % } { 'var(txn.path),url_dec,${LENIENT},url_dec' -m reg '(^|[/\\\\])\\.\\.?([/\\\\;]|$)' }`,
+];
+
 /**
  * Access rules match the path as an instance may read it: decoded twice, as some servers do, `\` as `/`, without `;x`
  * parameters, control bytes and trailing blanks, with merged slashes, in lower case. The frontend rejects paths with dot

@@ -1,6 +1,8 @@
 import type { Config, ServiceConfig } from '../../../shared/config/config.ts';
-import { accessLines } from './access.ts';
-import type { RenderInstance } from './input.ts';
+import { extraServiceLines } from '../../../shared/config/extra.ts';
+import { accessLines, PATH_CHECKS } from './access.ts';
+import { markExtraLines } from './extra-lines.ts';
+import { haproxyPaths, type RenderInstance } from './input.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
 import { checkLines, serverLine } from './server-line.ts';
 
@@ -18,14 +20,26 @@ export function backendLines(
       ? []
       : [`timeout check ${formatDuration(service.health.timeout)}`]),
     ...checkLines(service, instances),
+    ...(config.haproxy.mode === 'beside' ? besideLines(config, service) : []),
     ...accessLines(service.access),
     ...affinityLines(config, service),
     // The edge's choice. If it is unknown, full or down, HAProxy balances instead; x-acgs-instance names the server.
     'use-server %[var(txn.target)] if { var(txn.target) -m found }',
     ...backupLines(instances),
+    ...markExtraLines(extraServiceLines(config.haproxy.extra, service.id)),
     ...sorted(instances).map((instance) => serverLine(config, service, instance, count)),
   ];
 }
+
+/** What our own frontend does for its requests, for those of the operator's frontends. */
+const besideLines = (config: Config, service: ServiceConfig): string[] => [
+  `server-state-file-name ${quoteArgument(haproxyPaths(config).state)}`,
+  ...(service.access.length > 0 ? PATH_CHECKS : []),
+  'http-request del-header x-acgs- -m beg',
+  'http-request disable-l7-retry unless METH_GET',
+  'http-response del-header x-acgs- -m beg',
+  'http-response set-header x-acgs-instance %s',
+];
 
 /**
  * What each strategy is in HAProxy. `random(6)` draws six servers by weight and takes the one with the fewest requests per

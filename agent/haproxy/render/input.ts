@@ -38,6 +38,15 @@ export interface RenderedFile {
   path: string;
   content: string;
   mode: number;
+  /** In the configuration: the lines that come from `haproxy.extra`, by their line number from 1. */
+  extra?: ReadonlyMap<number, ExtraPlace>;
+}
+
+/** A line of `haproxy.extra`. */
+export interface ExtraPlace {
+  path: readonly string[];
+  /** From 0, within the snippet. */
+  index: number;
 }
 
 /** All files except the configuration are in one folder beside it, separate from the distribution's files. */

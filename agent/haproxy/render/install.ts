@@ -1,26 +1,18 @@
-import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { promisify } from 'node:util';
+import { mkdir, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Config } from '../../../shared/config/config.ts';
 import { writeFileAtomic } from '../../lib/atomic-file.ts';
+import { checkFiles, HaproxyConfigError } from './check.ts';
 import { haproxyPaths, type RenderedFile, type RenderInput } from './input.ts';
 import { renderHaproxyConfig } from './render.ts';
 
-/** HAProxy rejects the rendered configuration. `message` contains HAProxy's output. No file was replaced. */
-export class HaproxyConfigError extends Error {
-  override name = 'HaproxyConfigError';
-}
+export { HaproxyConfigError, HaproxyNotInstalled } from './check.ts';
 
 export interface InstallResult {
   files: RenderedFile[];
   /** False: every file already had this content. */
   changed: boolean;
 }
-
-/** The `haproxy` command is missing, so the configuration cannot be validated. */
-export class HaproxyNotInstalled extends HaproxyConfigError {}
 
 /**
  * Renders the files, validates a copy with HAProxy, then replaces the files that differ, the configuration last. The
@@ -47,44 +39,6 @@ const allFiles = async (input: RenderInput, fingerprint?: string): Promise<Rende
   ...renderHaproxyConfig(input, fingerprint),
   ...(await clientCertificates(input.config)),
 ];
-
-/** Runs `haproxy -c` on a copy in a private folder, so a rejected configuration never replaces the current one. */
-async function checkFiles(files: readonly RenderedFile[], config: Config): Promise<void> {
-  const copy = await mkdtemp(join(tmpdir(), 'acgs-hc-'));
-  try {
-    const from = haproxyPaths(config).folder;
-    const relocate = (text: string) => text.replaceAll(`${from}/`, `${copy}/acgs-lb/`);
-    for (const file of files) {
-      const path = file.path.startsWith(`${from}/`) ? relocate(file.path) : join(copy, 'haproxy.cfg');
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, relocate(file.content), { mode: 0o600 });
-    }
-    await writeFile(join(copy, 'acgs-lb', 'servers.state'), '1\n');
-    await checkHaproxy(join(copy, 'haproxy.cfg'));
-  } finally {
-    await rm(copy, { recursive: true, force: true });
-  }
-}
-
-async function checkHaproxy(file: string): Promise<void> {
-  try {
-    await promisify(execFile)('haproxy', ['-c', '-f', file], {
-      timeout: 30_000,
-      env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` },
-    });
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
-      throw new HaproxyNotInstalled('haproxy is not installed (no such command)');
-    }
-    const output = cause instanceof Error && 'stderr' in cause ? String(cause.stderr).trim() : String(cause);
-    throw new HaproxyConfigError(`haproxy rejects the generated configuration:\n${withoutSecrets(output)}`, {
-      cause,
-    });
-  }
-}
-
-/** HAProxy's error output quotes the invalid line. */
-const withoutSecrets = (text: string): string => text.replace(/(stats auth)\s+\S+/g, '$1 …');
 
 /** HAProxy reads a client certificate and its key from one file; the configuration names two. */
 async function clientCertificates(config: Config): Promise<RenderedFile[]> {

@@ -2,12 +2,15 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { Eta } from 'eta';
 import type { Config } from '../../../shared/config/config.ts';
+import { extraLines } from '../../../shared/config/extra.ts';
 import { HOP_BY_HOP, NEVER_LISTED } from '../../../shared/hop-by-hop.ts';
 import { HOST_PATTERN } from '../../../shared/request-url.ts';
 import { UNTRUSTED_FIELDS } from '../../../shared/untrusted-fields.ts';
 import { connectAddress, serverAddress } from '../socket/address.ts';
+import { PATH_CHECKS } from './access.ts';
 import { shippedErrorPages, shippedLua, shippedTemplate } from './assets.ts';
 import { backendLines } from './backend.ts';
+import { findExtraLines, markExtraLines } from './extra-lines.ts';
 import {
   configInstances,
   edgeKeyPems,
@@ -70,9 +73,10 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
     },
   });
   const readable = 0o644;
+  const { text, extra } = findExtraLines(content);
   return [
     // It contains the statistics password, so only its owner (and in production HAProxy's group) can read it.
-    { path: paths.config, content, mode: input.production ? 0o640 : 0o600 },
+    { path: paths.config, content: text, mode: input.production ? 0o640 : 0o600, extra },
     { path: paths.routes, content: maps.routes, mode: readable },
     { path: paths.hosts, content: maps.hosts, mode: readable },
     { path: paths.services, content: maps.services, mode: readable },
@@ -93,6 +97,14 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
   const services = Object.values(config.services);
   return {
     production,
+    beside: haproxy.mode === 'beside',
+    pathChecks: PATH_CHECKS,
+    extra: {
+      global: markExtraLines(extraLines(haproxy.extra, 'global')),
+      defaults: markExtraLines(extraLines(haproxy.extra, 'defaults')),
+      frontend: markExtraLines(extraLines(haproxy.extra, 'frontend')),
+      other: markExtraLines(extraLines(haproxy.extra, 'other')),
+    },
     maxconn: haproxy.maxconn,
     threads: haproxy.threads,
     socket: quoteArgument(haproxy.socket),

@@ -129,3 +129,7 @@ export function parseInfo(text: string) {
     description: field('description'),
   };
 }
+
+/** The fingerprint among the names of `show backend`. */
+export const parseFingerprint = (text: string): string | null =>
+  text.split('\n').find((name) => name.startsWith('acgs-lb:')) ?? null;
