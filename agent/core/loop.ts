@@ -20,7 +20,7 @@ export interface LoopOptions<R extends { readonly instance: Instance }> {
   initialRecords: Iterable<R>;
   policies: ServicePolicies;
   hostLoad(): HostLoad;
-  /** Receives all traffic, the host load, and an availability sample with every refresh. */
+  /** Receives all traffic, all probes, the host load, and an availability sample with every refresh. */
   window?: TrafficWindow;
   /** A listener threw, which is a bug. The other listeners still received the update. */
   onListenerError(listener: string, error: unknown): void;
@@ -61,6 +61,7 @@ export function createLoop<R extends { readonly instance: Instance }>(options: L
   function apply(event: JudgeEvent): Change[] {
     const at = now();
     if (event.kind === 'traffic') window.addTraffic(event);
+    if (event.kind === 'probe') window.addProbe(event);
     const result = step(records, event, policies, at);
     for (const record of result.records) store(record);
     for (const key of result.removed) {

@@ -1,4 +1,5 @@
 import { emptySketch, type Sketch } from '../../shared/sketch.ts';
+import type { StatusCounts } from './state.ts';
 
 /** Status classes of responses. 1xx counts as 2xx: the only one that ends a request is 101. */
 export const STATUS_CLASSES = ['2xx', '3xx', '4xx', '5xx'] as const;
@@ -15,7 +16,7 @@ export interface RequestDelta {
   /** Epoch milliseconds. */
   at: number;
   /** A response that broke off counts as 5xx. A client that left before the response counts as 4xx. */
-  statuses: Record<StatusClass, number>;
+  statuses: StatusCounts;
   /** Attempts after the first, because the one before failed. */
   retries: number;
   /** Copies sent to another instance because an attempt was late. */

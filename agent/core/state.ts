@@ -27,6 +27,14 @@ export interface ProbeResult {
   blind?: boolean;
 }
 
+/** Responses by status class. */
+export interface StatusCounts {
+  '2xx': number;
+  '3xx': number;
+  '4xx': number;
+  '5xx': number;
+}
+
 /** Real traffic of one instance since the last delta from the same source. */
 export interface TrafficDelta {
   kind: 'traffic';
@@ -41,6 +49,8 @@ export interface TrafficDelta {
   broken?: number;
   /** Attempts that the client gave up before the answer began; not among the failures. */
   abandoned?: number;
+  /** The responses, if the source knows their statuses. */
+  statuses?: StatusCounts;
   /** Calls slower than the service's `breaker.slowCall`. */
   slow: number;
   /** Latencies of single requests in milliseconds, if the source has them. */

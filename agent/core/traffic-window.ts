@@ -1,7 +1,13 @@
 import { mergeOptionalSketch, type Sketch } from '../../shared/sketch.ts';
 import type { HostLoad } from './host-load.ts';
-import { type RequestDelta, requestsIn } from './requests.ts';
-import { type Instance, instanceKey, type TrafficDelta } from './state.ts';
+import { type RequestDelta, requestsIn, STATUS_CLASSES } from './requests.ts';
+import {
+  type Instance,
+  instanceKey,
+  type ProbeResult,
+  type StatusCounts,
+  type TrafficDelta,
+} from './state.ts';
 
 /**
  * Totals of one instance, one service (`instance` is '') or the whole site (both are ''). `success`, `failure` and
@@ -12,6 +18,8 @@ export interface TrafficTotals {
   success: number;
   failure: number;
   latency: Sketch | null;
+  /** Requests of a service or the site; of an instance the responses that HAProxy got from it. */
+  statuses: StatusCounts;
   /** Attempts of the instance, or of all instances together. */
   attempts: number;
   /** Of a service or the site. */
@@ -25,6 +33,13 @@ export interface TrafficTotals {
   concurrencySum: number;
   /** The longest queue of any sample. */
   queuedMax: number;
+  /** Of an instance: samples that found its breaker not closed, and those that found it an outlier. */
+  breakerSamples: number;
+  outlierSamples: number;
+  /** Of an instance: probes, the failed ones, and the milliseconds of those that passed. */
+  probes: number;
+  probesFailed: number;
+  probeMsSum: number;
 }
 
 export interface HostTotals {
@@ -45,6 +60,8 @@ export interface TrafficAccumulator {
   takeEnded(now: number): TrafficPeriod[];
   /** Removes and returns everything. */
   takeAll(): TrafficPeriod[];
+  /** What has not been taken yet, oldest first. */
+  pending(): TrafficPeriod[];
 }
 
 /**
@@ -60,6 +77,8 @@ export interface TrafficWindow {
    * so here they are only shown.
    */
   addRequests(delta: RequestDelta, elsewhere?: boolean): void;
+  /** A probe of an instance. Ignores those that prove nothing and those that still wait. */
+  addProbe(result: ProbeResult): void;
   /** Takes one availability sample of every instance, every service and the site. */
   addSample(instances: Iterable<Instance>, at: number): void;
   addHostLoad(load: HostLoad, at: number): void;
@@ -87,6 +106,7 @@ export const emptyTotals = (): TrafficTotals => ({
   success: 0,
   failure: 0,
   latency: null,
+  statuses: { '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 },
   attempts: 0,
   retries: 0,
   hedges: 0,
@@ -95,6 +115,11 @@ export const emptyTotals = (): TrafficTotals => ({
   upSamples: 0,
   concurrencySum: 0,
   queuedMax: 0,
+  breakerSamples: 0,
+  outlierSamples: 0,
+  probes: 0,
+  probesFailed: 0,
+  probeMsSum: 0,
 });
 
 export function createTrafficWindow(retentionMs: () => number = () => 0): TrafficWindow {
@@ -119,33 +144,36 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
     return created;
   }
 
+  /** Adds to the bucket of the time, and to every accumulator unless `elsewhere`. */
+  function add(key: string, at: number, apply: (totals: TrafficTotals) => void, elsewhere = false): void {
+    apply(totalsOf(bucketAt(at).totals, key));
+    if (elsewhere) return;
+    for (const accumulator of accumulators) apply(accumulator.totals(key, at));
+  }
+
   return {
     addTraffic(delta) {
-      const { totals } = bucketAt(delta.at);
       const key = instanceKey(delta.service, delta.instance);
       const attempts = delta.success + delta.failure;
-      addOutcomes(totalsOf(totals, key), delta);
-      const keys = [key, instanceKey(delta.service, ''), instanceKey('', '')];
-      for (const each of keys) totalsOf(totals, each).attempts += attempts;
-      for (const { totals: period } of accumulators) {
-        addOutcomes(period(key, delta.at), delta);
-        for (const each of keys) period(each, delta.at).attempts += attempts;
+      add(key, delta.at, (totals) => addOutcomes(totals, delta));
+      for (const each of [key, instanceKey(delta.service, ''), instanceKey('', '')]) {
+        add(each, delta.at, (totals) => {
+          totals.attempts += attempts;
+        });
       }
     },
-    addRequests(delta, elsewhere = false) {
-      const { totals } = bucketAt(delta.at);
+    addRequests(delta, elsewhere) {
       for (const key of [instanceKey(delta.service, ''), instanceKey('', '')]) {
-        addRequestDelta(totalsOf(totals, key), delta);
-        if (elsewhere) continue;
-        for (const accumulator of accumulators) addRequestDelta(accumulator.totals(key, delta.at), delta);
+        add(key, delta.at, (totals) => addRequestDelta(totals, delta), elsewhere);
       }
+    },
+    addProbe(result) {
+      if (result.blind || result.early) return;
+      const key = instanceKey(result.service, result.instance);
+      add(key, result.at, (totals) => countProbe(totals, result));
     },
     addSample(instances, at) {
-      const { totals } = bucketAt(at);
-      for (const [key, sample] of samplesOf(instances)) {
-        countSample(totalsOf(totals, key), sample);
-        for (const accumulator of accumulators) countSample(accumulator.totals(key, at), sample);
-      }
+      for (const [key, sample] of samplesOf(instances)) add(key, at, (totals) => countSample(totals, sample));
     },
     addHostLoad({ cpuPercent, memoryPercent }, at) {
       const { host } = bucketAt(at);
@@ -199,6 +227,7 @@ function createAccumulator(periodMs: number): PeriodAccumulator {
     // A period that starts after `now` was written before the clock was set back.
     takeEnded: (now) => take((start) => start + periodMs <= now || start > now),
     takeAll: () => take(() => true),
+    pending: () => [...periods].sort(([a], [b]) => a - b).map(([start, totals]) => ({ start, totals })),
   };
 }
 
@@ -213,14 +242,26 @@ function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
   return created;
 }
 
-function addOutcomes(totals: TrafficTotals, { success, failure, latency }: TrafficDelta): void {
+function countProbe(totals: TrafficTotals, { ok, latencyMs }: ProbeResult): void {
+  totals.probes += 1;
+  if (ok) totals.probeMsSum += latencyMs;
+  else totals.probesFailed += 1;
+}
+
+function addStatuses(into: StatusCounts, other: StatusCounts): void {
+  for (const name of STATUS_CLASSES) into[name] += other[name];
+}
+
+function addOutcomes(totals: TrafficTotals, { success, failure, latency, statuses }: TrafficDelta): void {
   totals.success += success;
   totals.failure += failure;
   totals.latency = mergeOptionalSketch(totals.latency, latency);
+  if (statuses) addStatuses(totals.statuses, statuses);
 }
 
 function addRequestDelta(totals: TrafficTotals, delta: RequestDelta): void {
   const failed = delta.statuses['5xx'];
+  addStatuses(totals.statuses, delta.statuses);
   totals.success += requestsIn(delta) - failed;
   totals.failure += failed;
   totals.retries += delta.retries;
@@ -233,6 +274,7 @@ export function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
   into.success += other.success;
   into.failure += other.failure;
   into.latency = mergeOptionalSketch(into.latency, other.latency);
+  addStatuses(into.statuses, other.statuses);
   into.attempts += other.attempts;
   into.retries += other.retries;
   into.hedges += other.hedges;
@@ -241,10 +283,18 @@ export function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
   into.upSamples += other.upSamples;
   into.concurrencySum += other.concurrencySum;
   into.queuedMax = Math.max(into.queuedMax, other.queuedMax);
+  into.breakerSamples += other.breakerSamples;
+  into.outlierSamples += other.outlierSamples;
+  into.probes += other.probes;
+  into.probesFailed += other.probesFailed;
+  into.probeMsSum += other.probeMsSum;
 }
 
 interface AvailabilitySample {
   up: boolean;
+  /** Of an instance. */
+  breakerOpen?: boolean;
+  outlier?: boolean;
   concurrency: number;
   queued: number;
 }
@@ -253,9 +303,15 @@ interface AvailabilitySample {
 function samplesOf(instances: Iterable<Instance>): Map<string, AvailabilitySample> {
   const samples = new Map<string, AvailabilitySample>();
   const services = new Map<string, AvailabilitySample>();
-  for (const { service, id, health, state, inflight, queued } of instances) {
+  for (const { service, id, health, state, inflight, queued, breaker, outlier } of instances) {
     if (health === 'unknown') continue;
-    const own = { up: state !== 'down', concurrency: inflight + queued, queued };
+    const own = {
+      up: state !== 'down',
+      concurrency: inflight + queued,
+      queued,
+      breakerOpen: breaker !== 'closed',
+      outlier: outlier !== undefined,
+    };
     samples.set(instanceKey(service, id), own);
     const sum = services.get(instanceKey(service, ''));
     // A service can take traffic while one of its instances can.
@@ -277,9 +333,12 @@ function samplesOf(instances: Iterable<Instance>): Map<string, AvailabilitySampl
   return samples;
 }
 
-function countSample(totals: TrafficTotals, { up, concurrency, queued }: AvailabilitySample): void {
+function countSample(totals: TrafficTotals, sample: AvailabilitySample): void {
+  const { up, concurrency, queued, breakerOpen = false, outlier = false } = sample;
   totals.samples += 1;
   if (up) totals.upSamples += 1;
+  if (breakerOpen) totals.breakerSamples += 1;
+  if (outlier) totals.outlierSamples += 1;
   totals.concurrencySum += concurrency;
   totals.queuedMax = Math.max(totals.queuedMax, queued);
 }

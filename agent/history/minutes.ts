@@ -1,15 +1,18 @@
+import { sketchQuantile } from '../../shared/sketch.ts';
 import type { TrafficPeriod, TrafficTotals, TrafficWindow } from '../core/traffic-window.ts';
 import type { HistoryRecord } from './records.ts';
 
 /**
  * Turns the traffic window into rows per minute: `latency_minutes` has the availability samples of services and instances
- * and the latencies of attempts, `request_minutes` the requests of services as clients saw them.
+ * and the attempts and probes of instances, `request_minutes` the requests of services as clients saw them.
  */
-interface MinuteAggregator {
+export interface MinuteAggregator {
   /** Rows of the minutes that ended by `now`. */
   takeEnded(now: number): HistoryRecord[];
   /** Rows of everything collected so far, the current minute included. */
   takeAll(): HistoryRecord[];
+  /** Rows that would be written now, such as those of the current minute. */
+  pending(): HistoryRecord[];
 }
 
 const MINUTE_MS = 60_000;
@@ -27,6 +30,7 @@ export function createMinuteAggregator(window: TrafficWindow, site: string): Min
   return {
     takeEnded: (now) => accumulator.takeEnded(now).flatMap(toRecords),
     takeAll: () => accumulator.takeAll().flatMap(toRecords),
+    pending: () => accumulator.pending().flatMap(toRecords),
   };
 }
 
@@ -40,7 +44,8 @@ interface MinuteId {
 function latencyRecords({ service, instance, timestamp }: MinuteId, minute: TrafficTotals): HistoryRecord[] {
   // The latency of a service is in its requests.
   const latency = instance === '' ? null : minute.latency;
-  if (minute.samples === 0 && latency === null) return [];
+  const attempts = instance === '' ? 0 : minute.attempts;
+  if (minute.samples + minute.probes + attempts === 0 && latency === null) return [];
   const row = {
     service_type: service,
     instance_id: instance,
@@ -49,9 +54,27 @@ function latencyRecords({ service, instance, timestamp }: MinuteId, minute: Traf
     up_samples: minute.upSamples,
     queued_max: minute.queuedMax,
     latency,
+    attempts,
+    failures: instance === '' ? 0 : minute.failure,
+    ...(instance === '' ? {} : statusColumns(minute)),
+    concurrency_sum: minute.concurrencySum,
+    breaker_samples: minute.breakerSamples,
+    outlier_samples: minute.outlierSamples,
+    probes: minute.probes,
+    probes_failed: minute.probesFailed,
+    probe_ms_sum: minute.probeMsSum,
+    p50_ms: latency && sketchQuantile(latency, 0.5),
+    p95_ms: latency && sketchQuantile(latency, 0.95),
   };
   return [{ table: 'latency_minutes', row }];
 }
+
+const statusColumns = ({ statuses }: TrafficTotals) => ({
+  status_2xx: statuses['2xx'],
+  status_3xx: statuses['3xx'],
+  status_4xx: statuses['4xx'],
+  status_5xx: statuses['5xx'],
+});
 
 function requestRecords(
   site: string,
@@ -66,6 +89,7 @@ function requestRecords(
     timestamp,
     requests,
     failed: minute.failure,
+    ...statusColumns(minute),
     attempts: minute.attempts,
     retries: minute.retries,
     hedges: minute.hedges,

@@ -153,6 +153,7 @@ export class Gateway {
         inflight: served,
         limit: maxconn,
         responses: { ok, failed },
+        statuses: { '2xx': ok, '3xx': 0, '4xx': 0, '5xx': failed },
         ...rest,
       };
     });

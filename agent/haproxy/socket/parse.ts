@@ -1,5 +1,7 @@
 // Parsers of HAProxy's Runtime API responses. They find columns by name, because every HAProxy version adds some.
 
+import type { StatusCounts } from '../../core/state.ts';
+
 /** A server in `show stat`. Counters start with the worker process. */
 export interface ServerStat {
   service: string;
@@ -16,6 +18,8 @@ export interface ServerStat {
   /** `maxconn`; 0: no limit. */
   limit: number;
   responses: { ok: number; failed: number };
+  /** The responses by class; 1xx counts as 2xx. */
+  statuses: StatusCounts;
   /** Every request that HAProxy assigned to this server. */
   attempts: number;
   /** Requests that could not connect to this server. */
@@ -51,6 +55,12 @@ export function parseStat(text: string): ServerStat[] {
         responses: {
           ok: count('hrsp_1xx') + count('hrsp_2xx') + count('hrsp_3xx') + count('hrsp_4xx'),
           failed: count('hrsp_5xx') + count('hrsp_other'),
+        },
+        statuses: {
+          '2xx': count('hrsp_1xx') + count('hrsp_2xx'),
+          '3xx': count('hrsp_3xx'),
+          '4xx': count('hrsp_4xx'),
+          '5xx': count('hrsp_5xx') + count('hrsp_other'),
         },
         attempts: count('stot'),
         connectFailures: count('econ'),

@@ -13,6 +13,7 @@ const stat = (more: Partial<ServerStat> = {}): ServerStat => ({
   inflight: 0,
   limit: 0,
   responses: { ok: 0, failed: 0 },
+  statuses: { '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 },
   attempts: 0,
   connectFailures: 0,
   redispatches: 0,

@@ -75,6 +75,12 @@ export function computeCounterDeltas(
         failure,
         broken,
         slow: 0,
+        statuses: {
+          '2xx': since((each) => each.statuses['2xx']),
+          '3xx': since((each) => each.statuses['3xx']),
+          '4xx': since((each) => each.statuses['4xx']),
+          '5xx': since((each) => each.statuses['5xx']),
+        },
         inflight,
         queued,
       });
@@ -105,6 +111,7 @@ function continueTrack(known: CounterTrack | undefined, sameWorker: boolean, sta
 const ZERO_COUNTERS = {
   attempts: 0,
   responses: { ok: 0, failed: 0 },
+  statuses: { '2xx': 0, '3xx': 0, '4xx': 0, '5xx': 0 },
   connectFailures: 0,
   redispatches: 0,
   clientAborts: 0,

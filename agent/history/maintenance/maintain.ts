@@ -32,6 +32,8 @@ const PARTITIONED = ['load_balancing_metrics', 'service_health_history'] as cons
 const DAYS_AHEAD = 7;
 /** Roll-ups and events: a year, plus a month to compare with the year before. */
 const EVENT_RETENTION_DAYS = 400;
+/** Minutes of instances that their hourly roll-up contains. */
+const MINUTE_RETENTION_DAYS = 3;
 /** A spooled batch that is replayed later than this could be counted twice. */
 const BATCH_ID_RETENTION_DAYS = 90;
 
@@ -76,6 +78,10 @@ export async function maintain(database: Database, options: MaintainOptions): Pr
     Math.max(rawFrom, 0),
   ]);
   deleted.request_minutes = minutes.rowCount ?? 0;
+  const folded = await database.query('DELETE FROM latency_minutes WHERE folded AND timestamp < $1', [
+    now - MINUTE_RETENTION_DAYS * DAY_SECONDS,
+  ]);
+  deleted.latency_minutes = folded.rowCount ?? 0;
   const batches = await database.query('DELETE FROM spool_batches WHERE written_at < to_timestamp($1)', [
     now - BATCH_ID_RETENTION_DAYS * DAY_SECONDS,
   ]);

@@ -112,12 +112,38 @@ export const COUNT_HOUR = `
     peak_concurrency = excluded.peak_concurrency, cpu_mean = excluded.cpu_mean, cpu_max = excluded.cpu_max,
     memory_mean = excluded.memory_mean, memory_max = excluded.memory_max, means = excluded.means`;
 
-/** Moves the rows of latency_minutes of the hour at $1 into its roll-up; the deletion prevents counting a row twice. */
+const STATUSES = ['status_2xx', 'status_3xx', 'status_4xx', 'status_5xx'] as const;
+const PROBES = [
+  'concurrency_sum',
+  'breaker_samples',
+  'outlier_samples',
+  'probes',
+  'probes_failed',
+  'probe_ms_sum',
+];
+const sums = (columns: readonly string[]): string =>
+  columns.map((column) => `sum(${column}) AS ${column}`).join(', ');
+const excluded = (columns: readonly string[]): string =>
+  columns.map((column) => `${column} = excluded.${column}`).join(', ');
+/** Null plus a number is the number. */
+const added = (columns: readonly string[]): string =>
+  columns
+    .map(
+      (column) => `${column} = coalesce(m.${column} + excluded.${column}, excluded.${column}, m.${column})`,
+    )
+    .join(', ');
+
+const OF_INSTANCE = [...STATUSES, ...PROBES];
+
+/**
+ * Adds the new rows of latency_minutes of the hour at $1 to its roll-up. The mark `folded` prevents counting a row twice.
+ * $2: ln γ.
+ */
 export const FOLD_MINUTES = `
   WITH minutes AS (
-    DELETE FROM latency_minutes
-    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
-    RETURNING service_type, instance_id, samples, up_samples, queued_max, latency
+    UPDATE latency_minutes SET folded = true
+    WHERE NOT folded AND timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+    RETURNING service_type, instance_id, samples, up_samples, queued_max, latency, ${OF_INSTANCE.join(', ')}
   ),
   parts AS (
     SELECT service_type, instance_id, latency AS sketch FROM minutes WHERE latency IS NOT NULL
@@ -128,36 +154,44 @@ export const FOLD_MINUTES = `
   ${MERGE},
   gathered AS (
     SELECT service_type, instance_id, sum(samples) AS samples, sum(up_samples) AS up_samples,
-           max(queued_max) AS queued_max
+           max(queued_max) AS queued_max, ${sums(OF_INSTANCE)}
     FROM minutes GROUP BY 1, 2
   )
-  INSERT INTO metrics_hourly AS m (start, service_type, instance_id, samples, up_samples, queued_max, latency)
-  SELECT $1::bigint, service_type, instance_id, g.samples, g.up_samples, g.queued_max, sketch
+  INSERT INTO metrics_hourly AS m
+    (start, service_type, instance_id, samples, up_samples, queued_max, latency, p50_ms, p95_ms, ${OF_INSTANCE.join(', ')})
+  SELECT $1::bigint, service_type, instance_id, g.samples, g.up_samples, g.queued_max, sketch,
+         acgs_sketch_quantile(sketch, 0.5, $2::double precision), acgs_sketch_quantile(sketch, 0.95, $2::double precision),
+         ${OF_INSTANCE.map((column) => `g.${column}`).join(', ')}
   FROM gathered g LEFT JOIN merged USING (service_type, instance_id)
   ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
     samples = m.samples + excluded.samples, up_samples = m.up_samples + excluded.up_samples,
-    queued_max = greatest(m.queued_max, excluded.queued_max), latency = excluded.latency`;
+    queued_max = greatest(m.queued_max, excluded.queued_max), latency = excluded.latency,
+    p50_ms = excluded.p50_ms, p95_ms = excluded.p95_ms, ${added(OF_INSTANCE)}`;
 
 /** Rolls up the requests of the hour at $1. Does nothing without rows. */
 export const COUNT_REQUESTS = `
   WITH own AS (
-    SELECT service_type, '' AS instance_id, requests, failed, retries, hedges, limited, latency FROM request_minutes
+    SELECT service_type, '' AS instance_id, requests, failed, retries, hedges, limited, latency, ${STATUSES.join(', ')}
+    FROM request_minutes
     WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
   ),
   parts AS (SELECT service_type, instance_id, latency AS sketch FROM own WHERE latency IS NOT NULL),
   ${MERGE},
   summed AS (
     SELECT service_type, instance_id, sum(requests) AS requests, sum(failed) AS failed, sum(retries) AS retries,
-           sum(hedges) AS hedges, sum(limited) AS limited
+           sum(hedges) AS hedges, sum(limited) AS limited, ${sums(STATUSES)}
     FROM own GROUP BY 1, 2
   )
   INSERT INTO metrics_hourly AS m
-    (start, service_type, instance_id, client_requests, client_failed, retries, hedges, limited, client_latency)
-  SELECT $1::bigint, service_type, instance_id, s.requests, s.failed, s.retries, s.hedges, s.limited, sketch
+    (start, service_type, instance_id, client_requests, client_failed, retries, hedges, limited, client_latency,
+     ${STATUSES.join(', ')})
+  SELECT $1::bigint, service_type, instance_id, s.requests, s.failed, s.retries, s.hedges, s.limited, sketch,
+         ${STATUSES.map((column) => `s.${column}`).join(', ')}
   FROM summed s LEFT JOIN merged USING (service_type, instance_id)
   ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
     client_requests = excluded.client_requests, client_failed = excluded.client_failed, retries = excluded.retries,
-    hedges = excluded.hedges, limited = excluded.limited, client_latency = excluded.client_latency`;
+    hedges = excluded.hedges, limited = excluded.limited, client_latency = excluded.client_latency,
+    ${excluded(STATUSES)}`;
 
 /** Rolls up the day at $1 from its hours. */
 export const SUM_DAY = [
@@ -165,11 +199,12 @@ export const SUM_DAY = [
   `INSERT INTO metrics_daily
     (start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
      cpu_mean, cpu_max, memory_mean, memory_max, samples, up_samples, queued_max, client_requests, client_failed,
-     retries, hedges, limited)
+     retries, hedges, limited, ${OF_INSTANCE.join(', ')})
   SELECT $1::bigint, service_type, instance_id, sum(rows), sum(requests), sum(failures), sum(response_time_sum),
          max(peak_rate), max(peak_concurrency), sum(cpu_mean * rows) / nullif(sum(rows), 0), max(cpu_max),
          sum(memory_mean * rows) / nullif(sum(rows), 0), max(memory_max), sum(samples), sum(up_samples),
-         max(queued_max), sum(client_requests), sum(client_failed), sum(retries), sum(hedges), sum(limited)
+         max(queued_max), sum(client_requests), sum(client_failed), sum(retries), sum(hedges), sum(limited),
+         ${OF_INSTANCE.map((column) => `sum(${column})`).join(', ')}
   FROM metrics_hourly WHERE start >= $1::bigint AND start < $1::bigint + 86400
   GROUP BY service_type, instance_id`,
   ...(['latency', 'means', 'client_latency'] as const).map(
@@ -183,3 +218,9 @@ export const SUM_DAY = [
   WHERE d.start = $1::bigint AND d.service_type = merged.service_type AND d.instance_id = merged.instance_id`,
   ),
 ];
+
+/** The percentiles of the day at $1, to compare instances without reading their sketches. $2: ln γ. */
+export const DAY_PERCENTILES = `
+  UPDATE metrics_daily SET p50_ms = acgs_sketch_quantile(latency, 0.5, $2::double precision),
+                           p95_ms = acgs_sketch_quantile(latency, 0.95, $2::double precision)
+  WHERE start = $1::bigint AND latency IS NOT NULL`;

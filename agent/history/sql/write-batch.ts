@@ -14,6 +14,7 @@ const text = 'text';
 const number = 'double precision';
 const integer = 'integer';
 const subject = { service_type: text, instance_id: text, timestamp: number };
+const statuses = { status_2xx: integer, status_3xx: integer, status_4xx: integer, status_5xx: integer };
 const transition = { from_state: text, to_state: text, reason: text };
 
 const ALERT_COLUMNS = {
@@ -53,9 +54,27 @@ const TABLES: Record<HistoryTable, TableSpec> = {
     columns: { ...subject, is_healthy: 'boolean', response_time: number, error_message: text },
   },
   breaker_events: { columns: { ...subject, ...transition } },
-  state_events: { columns: { ...subject, kind: text, ...transition } },
+  state_events: { columns: { ...subject, kind: text, ...transition, actor: text } },
+  // Rows that an older agent left in the spool lack the newer columns.
   latency_minutes: {
-    columns: { ...subject, samples: integer, up_samples: integer, queued_max: number, latency: 'jsonb' },
+    columns: {
+      ...subject,
+      samples: integer,
+      up_samples: integer,
+      queued_max: number,
+      latency: 'jsonb',
+      attempts: integer,
+      failures: integer,
+      ...statuses,
+      concurrency_sum: number,
+      breaker_samples: integer,
+      outlier_samples: integer,
+      probes: integer,
+      probes_failed: integer,
+      probe_ms_sum: number,
+      p50_ms: 'real',
+      p95_ms: 'real',
+    },
   },
   request_minutes: {
     columns: {
@@ -64,6 +83,7 @@ const TABLES: Record<HistoryTable, TableSpec> = {
       timestamp: number,
       requests: integer,
       failed: integer,
+      ...statuses,
       attempts: integer,
       retries: integer,
       hedges: integer,
