@@ -109,7 +109,7 @@ export interface Change {
   at: number;
   service: string;
   instance: string;
-  /** `config`: `instance` is empty, and so is `service` when the change concerns the whole site. */
+  /** `config`: `instance` is empty, and so is `service` when the change concerns the whole site. `rollout`: a step of a deployment. */
   kind:
     | 'state'
     | 'health'
@@ -119,7 +119,8 @@ export interface Change {
     | 'weight'
     | 'registered'
     | 'deregistered'
-    | 'config';
+    | 'config'
+    | 'rollout';
   from?: string;
   to?: string;
   reason: string;

@@ -34,13 +34,13 @@ export function changeRecords(change: Change, instance: Instance | undefined): H
 }
 
 /** The audit record of a change of the configuration. */
-export function configAuditRecord({ at, by, reason, from, to }: Change): HistoryRecord {
+export function configAuditRecord({ at, by, service, reason, from, to }: Change): HistoryRecord {
   const row = {
     timestamp: at / 1000,
     actor: by ?? 'file',
     action: 'config',
     target: reason.slice(0, 200),
-    detail: { from: from ?? null, to: to ?? null },
+    detail: { service, from: from ?? null, to: to ?? null },
   };
   return { table: 'audit_log', row };
 }
@@ -67,6 +67,9 @@ function eventRecord(change: Change, instance: Instance | undefined): HistoryRec
     case 'breaker':
       return { table: 'breaker_events', row: { ...subject, ...transition } };
     default:
-      return { table: 'state_events', row: { ...subject, kind: change.kind, ...transition } };
+      return {
+        table: 'state_events',
+        row: { ...subject, kind: change.kind, ...transition, actor: change.by ?? null },
+      };
   }
 }

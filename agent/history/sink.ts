@@ -32,6 +32,8 @@ export interface HistorySink extends Sink {
   writer: HistoryWriter;
   /** How much waits on disk. */
   spoolSize: Spool<HistoryRecord[]>['size'];
+  /** Minutes that are not written yet. */
+  pendingMinutes(): HistoryRecord[];
 }
 
 /** Writes metrics and changes to Postgres. The caller closes the database after the sink. */
@@ -59,6 +61,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     name: 'postgres',
     writer,
     spoolSize: spool.size,
+    pendingMinutes: minutes.pending,
     accept(update) {
       const ended = minutes.takeEnded(update.at);
       if (!isLeader()) {

@@ -1,6 +1,13 @@
 import { z } from 'zod';
 import { SEVERITIES } from '../../shared/config/monitor.ts';
 import type { Instance } from '../core/state.ts';
+import { EVENT_KINDS } from '../history/events.ts';
+import {
+  INSTANCE_COLUMNS,
+  type InstanceColumn,
+  SERIES_COLUMNS,
+  type SeriesColumn,
+} from '../history/series/columns.ts';
 import { SESSION_STATES, WORKFLOW_TYPES } from '../sessions/session.ts';
 
 /**
@@ -96,6 +103,7 @@ export const changeSchema = z
         'registered',
         'deregistered',
         'config',
+        'rollout',
       ])
       .meta({ description: 'config: instance is empty, and service too when it concerns the whole site' }),
     from: z.string().optional(),
@@ -104,6 +112,66 @@ export const changeSchema = z
     by: z.string().optional().meta({ description: 'the requester; absent when the agent acted by itself' }),
   })
   .meta({ id: 'Change' });
+
+const figure = z.number().nullable();
+const column = z.array(figure);
+const columnsOf = <T extends z.ZodType>(type: T) =>
+  z.object({
+    ...(Object.fromEntries(SERIES_COLUMNS.map((name) => [name, type])) as { [name in SeriesColumn]: T }),
+    ...(Object.fromEntries(INSTANCE_COLUMNS.map((name) => [name, type.optional()])) as {
+      [name in InstanceColumn]: z.ZodOptional<T>;
+    }),
+  });
+const peerFigures = <T extends z.ZodType>(type: T) => ({ p50Ms: type, p95Ms: type, errorPercent: type });
+
+export const historySchema = z
+  .object({
+    site: z.string(),
+    service: z.string().optional(),
+    instance: z.string().optional(),
+    of: z
+      .enum(['requests', 'attempts'])
+      .meta({ description: 'requests as clients saw them; of an instance its attempts' }),
+    from: timestamp,
+    to: timestamp,
+    stepSeconds: z.number(),
+    source: z
+      .enum(['minutes', 'hours', 'days'])
+      .meta({ description: 'hours and days lag up to five minutes' }),
+    times: z
+      .array(timestamp)
+      .meta({ description: 'the start of each step; every column has as many values' }),
+    series: columnsOf(column).meta({
+      description:
+        'null: no data. concurrency: mean requests in flight plus queued; sessions: governance sessions; of an instance also probes, time with the breaker not closed and as an outlier, and its share of the attempts',
+    }),
+    totals: columnsOf(figure).meta({ description: 'the same figures of the whole range' }),
+    peers: z
+      .object({ count, ...peerFigures(column), totals: z.object(peerFigures(figure)) })
+      .nullable()
+      .meta({ description: 'of an instance: medians over the other instances of its service' }),
+  })
+  .meta({ id: 'History' });
+
+export const historyEventSchema = z
+  .object({
+    id: z.string(),
+    at: timestamp,
+    kind: z.enum(EVENT_KINDS),
+    service: z.string().meta({ description: 'empty when the event concerns the site' }),
+    instance: z.string(),
+    from: z.string().optional(),
+    to: z.string().optional(),
+    reason: z.string(),
+    by: z.string().optional().meta({ description: 'the requester; absent when the agent acted by itself' }),
+    alert: z.object({ id: z.string(), rule: z.string(), severity: z.string() }).optional(),
+  })
+  .meta({ id: 'HistoryEvent' });
+
+export const eventPageSchema = z.object({
+  events: z.array(historyEventSchema).meta({ description: 'newest first' }),
+  next: z.string().nullable().meta({ description: 'cursor of the next page; null at the end' }),
+});
 
 const perSecond = z.number().meta({ description: 'over ten seconds' });
 const errorPercent = z.number().nullable().meta({ description: 'last minute; null: none' });

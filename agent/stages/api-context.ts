@@ -9,6 +9,7 @@ import { explain } from '../http/explain.ts';
 import type { AgentStatus } from '../http/schemas.ts';
 import { snapshotStatus } from '../snapshot/open.ts';
 import type { Core } from './core.ts';
+import { createHistoryApi } from './history-api.ts';
 import { sinkStatuses } from './platform-facts.ts';
 import type { Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
@@ -89,11 +90,7 @@ export function createApiContext(setup: Setup, parts: Parts): ApiContext {
       snapshot?.publishNow();
       return snapshot?.published().order ?? null;
     },
-    audit({ at, actor, action, target }) {
-      log.info({ actor, action, target }, 'request');
-      const row = { timestamp: at / 1000, actor, action, target, detail: {} };
-      parts.history.sink.writer.write([{ table: 'audit_log', row }]);
-    },
+    ...createHistoryApi(setup, parts, parts),
     log,
     now: Date.now,
   };

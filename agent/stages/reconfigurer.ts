@@ -2,6 +2,7 @@ import { toConfigEvents } from '../configuration/events.ts';
 import { createReconfigurer, type Reconfigurer } from '../configuration/reconfigure.ts';
 import { configAuditRecord } from '../history/records.ts';
 import type { Core } from './core.ts';
+import { showChanges } from './history-api.ts';
 import type { Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
 import type { Subjects } from './subjects.ts';
@@ -21,8 +22,7 @@ export function createAgentReconfigurer(
     previous: setup.previousConfigs,
     onChanges(changes, by) {
       const events = toConfigEvents(changes, by, Date.now());
-      core.events.accept({ changes: events });
-      core.statusView.addChanges(events);
+      showChanges(core, events);
       history.sink.writer.write(events.map(configAuditRecord));
     },
     log: setup.log,

@@ -5,6 +5,7 @@ import {
   readRawCompleteFrom,
   rollUp,
 } from '../rollups/run.ts';
+import { MINUTE_RETENTION_DAYS } from '../series/range.ts';
 import type { Database } from '../sql/database.ts';
 
 interface MaintainOptions {
@@ -32,8 +33,6 @@ const PARTITIONED = ['load_balancing_metrics', 'service_health_history'] as cons
 const DAYS_AHEAD = 7;
 /** Roll-ups and events: a year, plus a month to compare with the year before. */
 const EVENT_RETENTION_DAYS = 400;
-/** Minutes of instances that their hourly roll-up contains. */
-const MINUTE_RETENTION_DAYS = 3;
 /** A spooled batch that is replayed later than this could be counted twice. */
 const BATCH_ID_RETENTION_DAYS = 90;
 

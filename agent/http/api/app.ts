@@ -14,6 +14,7 @@ import { registerControlRoutes } from './routes/control.ts';
 import { registerEdgeReportRoutes } from './routes/edge-reports.ts';
 import { registerEventRoutes } from './routes/events.ts';
 import { registerHealthRoutes } from './routes/health.ts';
+import { registerHistoryRoutes } from './routes/history.ts';
 import { registerInstanceRoutes } from './routes/instances.ts';
 import { registerServiceRoutes } from './routes/services.ts';
 import { describeIssue } from './zod-errors.ts';
@@ -31,7 +32,7 @@ const limitBodySize = limitBody(256);
 /** These set their own limit; the first accepts YAML. */
 const OTHER_BODY_PATHS = new Set(['/v1/config', '/v1/edge-reports']);
 /** These grow with the number of instances: megabytes for a few thousand. */
-const COMPRESSED_PATHS = ['/v1/status', '/v1/services', '/metrics'];
+const COMPRESSED_PATHS = ['/v1/status', '/v1/services', '/v1/history', '/metrics'];
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\s*(;|$)/i;
 
 /** CSRF protection: a page of another origin cannot send this content type without a CORS preflight. */
@@ -106,6 +107,7 @@ export function createApp({ context, tokens, version, extend }: AppOptions): Ope
   registerServiceRoutes(app, context);
   registerInstanceRoutes(app, context);
   registerEventRoutes(app, context);
+  registerHistoryRoutes(app, context);
   registerControlRoutes(app, context);
   registerEdgeReportRoutes(app, context);
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {

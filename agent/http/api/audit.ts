@@ -3,8 +3,8 @@ import { actorOf } from './actor.ts';
 import type { ApiContext } from './context.ts';
 
 const READ_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Changes of instances are audited with their effect. The other paths change nothing, or carry counters. */
-const NOT_AUDITED = /^\/v1\/(?:services\/|token$|edge-reports$)/;
+/** Changes of instances and deployments are recorded with their effect. The other paths change nothing, or carry counters. */
+const NOT_AUDITED = /^\/v1\/(?:services\/|token$|edge-reports$|events$)/;
 
 /** Records every other write that succeeded, with the token that authorised it. */
 export function auditWrites({ audit, now }: Pick<ApiContext, 'audit' | 'now'>): MiddlewareHandler {

@@ -3,12 +3,15 @@ import type { EdgeReport } from '../../../shared/edge-report.ts';
 import type { ApplyOptions, ReconfigureResult } from '../../configuration/reconfigure.ts';
 import type { EventLog } from '../../core/event-log.ts';
 import type { SinkStatus } from '../../core/sink.ts';
-import type { Instance } from '../../core/state.ts';
+import type { Change, Instance } from '../../core/state.ts';
 import type { EdgeTokenVerdict } from '../../edge/token.ts';
+import type { EventPage, EventQuery } from '../../history/events.ts';
+import type { History, HistoryQuery } from '../../history/series/series.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Registry } from '../../registry/registry.ts';
 import type { ExplainQuery } from '../explain.ts';
 import type { RouteExplanation } from '../schemas.ts';
+import type { QueryGate } from './query-gate.ts';
 
 export interface AuditRecord {
   /** Epoch milliseconds. */
@@ -39,6 +42,13 @@ export interface ApiContext {
   rollBackConfig(options: ApplyOptions): Promise<ReconfigureResult | null>;
   /** Publishes the snapshot now. Null when this agent does not publish. */
   publish(): { epoch: number; seq: number } | null;
+  /** Reads history. Rejects when the database is unavailable or too slow. */
+  readHistory(query: HistoryQuery): Promise<History>;
+  readEvents(query: EventQuery): Promise<EventPage>;
+  /** Limits the queries that read history. */
+  queries: QueryGate;
+  /** Shows and stores a change that happened outside the agent, such as a deployment. */
+  recordChange(change: Change): void;
   /** Writes one record of the audit log, and a line of the agent's log. */
   audit(record: AuditRecord): void;
   log: Log;

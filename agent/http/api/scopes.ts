@@ -17,7 +17,7 @@ const RULES: readonly Rule[] = [
   ['DELETE', new RegExp(`^${INSTANCE}$`), 'register'],
   ['PUT', new RegExp(`^${INSTANCE}/heartbeat$`), 'register'],
   ['PUT', new RegExp(`^${INSTANCE}/(?:admin|weight)$`), 'steer'],
-  ['POST', /^\/v1\/publish$/, 'steer'],
+  ['POST', /^\/v1\/(?:publish|events)$/, 'steer'],
   ['POST', /^\/v1\/alerts\/(?:test|silences|[^/]+\/ack)$/, 'steer'],
   ['DELETE', /^\/v1\/alerts\/silences\/[^/]+$/, 'steer'],
   ['POST', /^\/v1\/sessions(?:\/[^/]+\/[^/]+)?$/, 'steer'],

@@ -1,0 +1,129 @@
+import type { SeriesSource } from './range.ts';
+
+/** What a series is about: the site, a service, or an instance. */
+export type SubjectKind = 'site' | 'service' | 'instance';
+
+const REQUEST_MINUTES = `
+  SELECT timestamp AS at, requests, failed, attempts, retries, hedges, limited, status_2xx, status_3xx, status_4xx, status_5xx,
+         NULL::integer AS samples, NULL::integer AS up_samples, NULL::double precision AS concurrency_sum,
+         NULL::double precision AS queued_max, NULL::integer AS breaker_samples, NULL::integer AS outlier_samples,
+         NULL::integer AS probes, NULL::integer AS probes_failed, NULL::double precision AS probe_ms_sum, service_type,
+         latency
+  FROM request_minutes`;
+
+/** Of an instance its attempts; of a service ('') only samples. */
+const LATENCY_MINUTES = `
+  SELECT timestamp AS at, attempts AS requests, failures AS failed, attempts, NULL::integer AS retries,
+         NULL::integer AS hedges, NULL::integer AS limited, status_2xx, status_3xx, status_4xx, status_5xx,
+         samples, up_samples, concurrency_sum, queued_max, breaker_samples, outlier_samples, probes, probes_failed,
+         probe_ms_sum, service_type, latency
+  FROM latency_minutes`;
+
+/** Before requests were recorded, a service has the attempts of its instances. */
+const rollups = (table: string): string => `
+  SELECT start AS at, coalesce(client_requests, requests) AS requests, coalesce(client_failed, failures) AS failed,
+         requests AS attempts, retries, hedges, limited, status_2xx, status_3xx, status_4xx, status_5xx,
+         nullif(samples, 0) AS samples, up_samples, concurrency_sum, queued_max, breaker_samples, outlier_samples, probes,
+         probes_failed, probe_ms_sum, service_type, coalesce(client_latency, latency, means) AS latency
+  FROM ${table}`;
+
+const ROLLUP_TABLES = { hours: 'metrics_hourly', days: 'metrics_daily' } as const;
+
+/** Parameters of every statement: from, to, step in epoch seconds, service, instance. A service of the site: any. */
+const WHERE: Record<SubjectKind, string> = {
+  site: "$4::text = '' AND $5::text = ''",
+  service: "service_type = $4::text AND $5::text = ''",
+  instance: 'service_type = $4::text AND instance_id = $5::text',
+};
+
+function rowsOf(source: SeriesSource, kind: SubjectKind): string {
+  const ofSubject = kind === 'instance' ? WHERE.instance : `${WHERE[kind]} AND instance_id = ''`;
+  if (source !== 'minutes') {
+    return `${rollups(ROLLUP_TABLES[source])} WHERE start >= $1::bigint AND start < $2::bigint AND ${ofSubject}`;
+  }
+  const time = 'timestamp >= $1::double precision AND timestamp < $2::double precision';
+  const samples = `${LATENCY_MINUTES} WHERE ${time} AND ${ofSubject}`;
+  if (kind === 'instance') return samples;
+  return `${REQUEST_MINUTES} WHERE ${time} AND ${WHERE[kind]} UNION ALL ${samples}`;
+}
+
+const slotOf = (column: string): string => `floor((${column} - $1::bigint) / $3::integer)::integer`;
+
+const SUMS = [
+  ...[
+    'requests',
+    'failed',
+    'attempts',
+    'retries',
+    'hedges',
+    'limited',
+    'status_2xx',
+    'status_3xx',
+    'status_4xx',
+  ],
+  ...['status_5xx', 'samples', 'up_samples', 'breaker_samples', 'outlier_samples', 'probes', 'probes_failed'],
+  ...['probe_ms_sum', 'concurrency_sum'],
+] as const;
+
+/** The sums of each step, and its merged sketch. Of the site, concurrency is the sum over services of their means. */
+export const sumsPerStep = (source: SeriesSource, kind: SubjectKind): string => `
+  WITH rows AS (SELECT ${slotOf('at')} AS slot, own.* FROM (${rowsOf(source, kind)}) AS own),
+  summed AS (
+    SELECT slot, ${SUMS.map((column) => `sum(${column})::double precision AS ${column}`).join(', ')},
+           max(queued_max) AS queued_max,
+           sum(samples) FILTER (WHERE concurrency_sum IS NOT NULL)::double precision
+             / nullif(count(DISTINCT service_type), 0) AS concurrency_samples
+    FROM rows GROUP BY slot
+  ),
+  totals AS (
+    SELECT slot, sum((latency->>'count')::numeric) AS count, sum((latency->>'sum')::double precision) AS sum,
+           max((latency->>'max')::double precision) AS max
+    FROM rows WHERE latency IS NOT NULL GROUP BY slot
+  ),
+  buckets AS (
+    SELECT slot, jsonb_object_agg(key, times) AS buckets
+    FROM (
+      SELECT slot, key, sum(value::numeric) AS times FROM rows, jsonb_each_text(latency->'buckets')
+      WHERE latency IS NOT NULL GROUP BY slot, key
+    ) AS counted GROUP BY slot
+  )
+  SELECT s.*, CASE WHEN t.count > 0 THEN jsonb_build_object('count', t.count, 'sum', t.sum, 'max', t.max, 'buckets', b.buckets) END AS latency
+  FROM summed s LEFT JOIN totals t USING (slot) LEFT JOIN buckets b USING (slot)`;
+
+/** Attempts of the service in each step, and the medians over the other instances. slot −1: the whole range. */
+export function peersPerStep(source: SeriesSource): string {
+  const minutes = source === 'minutes';
+  const table = minutes ? 'latency_minutes' : ROLLUP_TABLES[source];
+  const at = minutes ? 'timestamp' : 'start';
+  const [attempts, failures] = minutes ? ['attempts', 'failures'] : ['requests', 'failures'];
+  const median = (column: string): string =>
+    `percentile_cont(0.5) WITHIN GROUP (ORDER BY ${column}) FILTER (WHERE instance_id <> $5::text)`;
+  return `
+  WITH rows AS (
+    SELECT ${slotOf(at)} AS slot, instance_id, ${attempts} AS attempts, ${failures} AS failures, p50_ms, p95_ms,
+           greatest(${attempts}, 1) AS weight
+    FROM ${table} WHERE ${at} >= $1::bigint AND ${at} < $2::bigint AND service_type = $4::text AND instance_id <> ''
+  ),
+  members AS (
+    SELECT coalesce(slot, -1) AS slot, instance_id, sum(attempts) AS attempts,
+           sum(p50_ms * weight) / nullif(sum(weight) FILTER (WHERE p50_ms IS NOT NULL), 0) AS p50,
+           sum(p95_ms * weight) / nullif(sum(weight) FILTER (WHERE p95_ms IS NOT NULL), 0) AS p95,
+           100.0 * sum(failures) / nullif(sum(attempts), 0) AS error_percent
+    FROM rows GROUP BY GROUPING SETS ((slot, instance_id), (instance_id))
+  )
+  SELECT slot, sum(attempts)::double precision AS attempts, count(*) FILTER (WHERE instance_id <> $5::text) AS peers,
+         ${median('p50')} AS p50, ${median('p95')} AS p95, ${median('error_percent::double precision')} AS error_percent
+  FROM members GROUP BY slot`;
+}
+
+/** Governance sessions by the steps of their first and last activity. */
+export const sessionsByStep = (kind: SubjectKind): string => {
+  const pinned = {
+    site: WHERE.site,
+    service: "pins ? $4::text AND $5::text = ''",
+    instance: 'pins->>$4::text = $5::text',
+  }[kind];
+  return `
+  SELECT ${slotOf('greatest(created_at, $1::bigint)')} AS first, ${slotOf('last_activity')} AS last, count(*) AS sessions
+  FROM governance_sessions WHERE last_activity >= $1::bigint AND created_at < $2::bigint AND ${pinned} GROUP BY 1, 2`;
+};
