@@ -226,6 +226,47 @@ test('registration: idempotent, conflicts rejected, addresses restricted, down u
   expect((await call('DELETE', `${instances}/gs-1`)).json.detail).toContain('configuration file');
 });
 
+test('history without a database is 503; an invalid query is 400 and names its parameter', async () => {
+  const get = (query: string) => call('GET', `/v1/history?${query}`);
+  expect(await get('service=gs&window=1h')).toMatchObject({
+    status: 503,
+    type: 'application/problem+json',
+    json: { title: 'History unavailable' },
+  });
+  expect((await call('GET', '/v1/events?since=1h')).status).toBe(503);
+  for (const [query, parameter] of [
+    ['window=1y', 'window'],
+    ['window=1m', 'window'],
+    ['since=yesterday', 'since'],
+    ['until=1h', 'until'],
+    ['window=1h&since=1h', 'window'],
+    ['instance=gs-1', 'instance'],
+  ]) {
+    const { status, json } = await get(query ?? '');
+    expect([query, status, json.detail]).toEqual([query, 400, expect.stringContaining(`${parameter}: `)]);
+  }
+  expect((await call('GET', '/v1/events?since=1h&kind=nope')).json.detail).toContain('kind: ');
+  expect((await call('GET', '/v1/events?since=1h&before=x')).json.detail).toContain('before: ');
+  expect((await call('GET', '/v1/events?limit=-1')).json.detail).toContain('limit: ');
+});
+
+test('a step of a deployment is an event; the stream is filtered by kind and instance', async () => {
+  const event = { kind: 'rollout', service: 'gs', instance: 'gs-1', to: 'started', reason: 'build 7' };
+  expect((await call('POST', '/v1/events', event, STEER)).status).toBe(202);
+  expect((await call('POST', '/v1/events', { ...event, service: 'nope' })).status).toBe(404);
+  expect((await call('POST', '/v1/events', { ...event, to: 'x' })).status).toBe(400);
+  const stream = async (query: string) =>
+    [
+      ...(await (await fetch(`${url}/v1/events?follow=false&limit=1000&${query}`)).text()).matchAll(
+        /^data: (.*)$/gm,
+      ),
+    ].map(([, data = '']) => JSON.parse(data));
+  expect(await stream('kind=rollout')).toEqual([{ ...event, at: expect.any(Number), by: 'oncall' }]);
+  expect(await stream('kind=rollout&instance=gs-2')).toEqual([]);
+  const kinds = new Set((await stream('instance=gs-1')).map(({ kind }) => kind));
+  expect(kinds).toContain('state');
+});
+
 test('a registration without heartbeats expires', async () => {
   const body = { id: 'gs-4', url: 'http://127.0.0.1:1', ttl: '1s' };
   // Retried, because on a slow machine the registration may expire before the heartbeat.

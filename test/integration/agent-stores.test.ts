@@ -99,6 +99,9 @@ test('stores that hang block neither the loop nor the shutdown, and are logged',
   expect(log()).not.toContain('hidden-word');
   expect(log()).not.toMatch(/"level":[56]0.*(redis|postgres)/i);
 
+  const history = await fetch(`${url}/v1/history?service=gs`);
+  expect(history.status).toBe(503);
+  expect(history.headers.get('retry-after')).toBeTruthy();
   const session = fetch(`${url}/v1/sessions`, {
     method: 'POST',
     headers: { authorization: 'Bearer stores-token', 'content-type': 'application/json' },
