@@ -1,3 +1,4 @@
+import type { EdgeTrace } from './edge-trace.ts';
 import type { Sketch } from './sketch.ts';
 
 /**
@@ -19,6 +20,10 @@ export interface EdgeReport {
   limits: { service: string; policy: string; allowed: number; denied: number; shadowDenied: number }[];
   /** Requests per service, each counted once with the response that the client got. */
   requests: EdgeRequests[];
+  /** Single requests in detail, a bounded number. Absent: none. */
+  traces?: EdgeTrace[];
+  /** Requests that were to be described but exceeded the bound. Absent: none. */
+  tracesDropped?: number;
 }
 
 export interface EdgeAttempts {

@@ -1,6 +1,8 @@
 import type { EdgeAttempts, EdgeReport, EdgeRequests } from '../shared/edge-report.ts';
+import type { EdgeTrace } from '../shared/edge-trace.ts';
 import type { CompiledRateLimit } from '../shared/limits/policy.ts';
 import { addToSketch, emptySketch, mergeSketch, type Sketch } from '../shared/sketch.ts';
+import { TraceLog } from './trace-log.ts';
 
 type LimitCounts = EdgeReport['limits'][number];
 
@@ -13,7 +15,7 @@ export interface RequestOutcome {
   /** Whether the last attempt used another instance than the first. */
   moved: boolean;
   /** `limited` and `forbidden`: rejected before an instance was picked. */
-  kind: 'answer' | 'stale' | 'shed' | 'unavailable' | 'limited' | 'forbidden';
+  kind: EdgeTrace['kind'];
   ms: number;
 }
 
@@ -34,6 +36,7 @@ export class EdgeCounters {
   /** By site and service; the site is '' for a request that no site served. */
   #requests = new Map<string, EdgeRequests & { site: string }>();
   #latencies = new Map<string, Sketch>();
+  readonly traces = new TraceLog();
 
   constructor(isolate: string, now: number) {
     this.isolate = isolate;
@@ -135,6 +138,8 @@ export class EdgeCounters {
     const reportOf = (site: string): string => (named.has(site) ? site : carrier);
     const isTaken = ({ site }: { site: string }): boolean => !waiting.has(site);
     const taken = Map.groupBy(requests.filter(isTaken), ({ site }) => reportOf(site));
+    const tracesDropped = this.traces.takeDropped();
+    const traces = this.traces.take(isTaken, reportOf);
     const reports = sites.map(
       ({ site, snapshot }): EdgeReport => ({
         v: 1,
@@ -147,6 +152,8 @@ export class EdgeCounters {
         tries: attempts.filter((one) => one.site === site).map(({ site: _, ...rest }) => rest),
         limits: site === carrier ? [...this.#limits.values()] : [],
         requests: sumByService(taken.get(site) ?? []),
+        ...(traces.has(site) && { traces: traces.get(site) ?? [] }),
+        ...(site === carrier && tracesDropped > 0 && { tracesDropped }),
       }),
     );
     this.#from = now;
@@ -157,7 +164,8 @@ export class EdgeCounters {
   }
 
   /** Puts back what a report counted, for the report of another site. The attempts tell only the report's own site something. */
-  putBack({ requests, limits }: Pick<EdgeReport, 'requests' | 'limits'>): void {
+  putBack({ requests, limits, traces }: Pick<EdgeReport, 'requests' | 'limits' | 'traces'>): void {
+    for (const trace of traces ?? []) this.traces.add('', trace);
     for (const one of requests) addRequests(this.#requestCounts('', one.service), one);
     for (const one of limits) {
       const counts = this.#limitCounts(one.service, one.policy);

@@ -19,6 +19,7 @@ import { disabledHubFetcher, hubFetcher, kvFetcher } from './io/snapshot-fetcher
 import { SnapshotStore } from './io/snapshot-store.ts';
 import { SnapshotUploads } from './io/snapshot-uploads.ts';
 import { StaleCache } from './io/stale-cache.ts';
+import { TraceIds } from './io/trace-ids.ts';
 import { Upstreams } from './io/upstreams.ts';
 import { RetryBudgets } from './retry-budgets.ts';
 import { type EdgeSettings, readSettings } from './settings.ts';
@@ -51,6 +52,7 @@ export interface Edge {
   readonly now: () => number;
   readonly random: () => number;
   readonly newRequestId: () => string;
+  readonly traceIds: TraceIds;
   readonly adminLimits: AdminLimits;
   /** `client` is the key for limits. */
   readonly isExplainAuthorized: (token: string | null, client: string) => boolean;
@@ -97,6 +99,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     reporter: new Reporter(),
     requestLog: new EdgeRequestLog(settings.logSample, Math.random),
     newRequestId: () => `${isolate}-${(requests++).toString(36)}`,
+    traceIds: new TraceIds(),
     adminLimits,
     isExplainAuthorized(token, client) {
       if (token === null || edgeToken === null || adminLimits.credentialWait(client, now()) > 0) return false;

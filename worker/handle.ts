@@ -19,7 +19,7 @@ import { currentView } from './steps/view.ts';
  */
 export async function handle(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> {
   const url = parseRequestUrl(request.url, request.headers.get('host'));
-  if (!url) return errors.invalidTarget();
+  if (!url) return errors.invalidTarget(edge.newRequestId());
   const admin = adminEndpoint(url, request, edge, ctx);
   if (admin !== null) return admin;
 
@@ -43,7 +43,11 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const limiting = applyLimits(context);
   const limits = limiting instanceof Promise ? await limiting : limiting;
   if (limits.violated.length > 0) {
-    return recordRequest(context, { response: errors.tooManyRequests(incoming, limits), kind: 'limited' });
+    return recordRequest(context, {
+      response: errors.tooManyRequests(incoming, limits),
+      kind: 'limited',
+      limitedBy: limits.violated,
+    });
   }
 
   const pinning = findPin(context);

@@ -30,6 +30,10 @@ export interface EdgeSettings {
   fallbackLimit: { limit: number; windowMs: number } | null;
   /** Share of requests without a problem that are logged, 0–1. */
   logSample: number;
+  /** Share of the traces that start here which are sampled, 0–1. */
+  traceSample: number;
+  /** Continue the traces of clients. */
+  trustTraceparent: boolean;
 }
 
 /** Throws an error that names the invalid variable and what it must be, without the value of a secret. */
@@ -43,7 +47,9 @@ export async function readSettings(env: Env): Promise<EdgeSettings> {
     sites,
     fallbackOrigin,
     clientAddressSource,
-    logSample: parseLogSample(env.LOG_SAMPLE),
+    logSample: parseShare('LOG_SAMPLE', env.LOG_SAMPLE, 0),
+    traceSample: parseShare('TRACE_SAMPLE', env.TRACE_SAMPLE, 0.01),
+    trustTraceparent: parseSwitch('TRUST_TRACEPARENT', env.TRUST_TRACEPARENT, true),
     maxHeaderBytes: parseMaxHeaderBytes(env.MAX_HEADER_BYTES),
     maxSlowUploads: parseMaxSlowUploads(env.MAX_SLOW_UPLOADS),
     fallbackLimit: parseFallbackLimit(env.FALLBACK_LIMIT),
@@ -74,10 +80,16 @@ function parseFallbackOrigin(text: string | undefined): string | null {
   return origin;
 }
 
-function parseLogSample(text: string | undefined): number {
-  const sample = Number(text || 0);
-  if (!(sample >= 0 && sample <= 1)) throw new Error('LOG_SAMPLE must be a number from 0 to 1');
-  return sample;
+function parseShare(name: string, text: string | undefined, byDefault: number): number {
+  const share = Number(text || byDefault);
+  if (!(share >= 0 && share <= 1)) throw new Error(`${name} is "${text}"; it must be a number from 0 to 1`);
+  return share;
+}
+
+function parseSwitch(name: string, text: string | undefined, byDefault: boolean): boolean {
+  if (!text) return byDefault;
+  if (text === '1' || text === '0') return text === '1';
+  throw new Error(`${name} is "${text}"; it must be 1 or 0`);
 }
 
 function parseMaxHeaderBytes(text: string | undefined): number {

@@ -14,6 +14,7 @@ import {
   haproxyAddressCheck,
   startAgentCheckServer,
 } from './socket/agent-check-server.ts';
+import type { LogFields } from './telemetry/log-line.ts';
 import { type LogListener, startLogListener } from './telemetry/log-listener.ts';
 
 export interface HaproxySinkOptions {
@@ -27,6 +28,8 @@ export interface HaproxySinkOptions {
   onRequests(deltas: RequestDelta[]): void;
   /** HAProxy could not connect to this instance: probe it now. */
   onConnectFailure(service: string, instance: string): void;
+  /** Every line of the request log. */
+  onLogLine?(line: string, fields: LogFields): void;
   now?: () => number;
 }
 
@@ -86,6 +89,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
         slowCall: (service) => config.services[service]?.breaker.slowCall,
         isKnown: (key) => desired.has(key),
         onConnectFailure: options.onConnectFailure,
+        ...(options.onLogLine && { onLine: options.onLogLine }),
       });
     },
     accept({ instances, changes }: Update) {

@@ -1,38 +1,13 @@
 import { z } from 'zod';
 import { SEVERITIES } from './monitor.ts';
-import {
-  duration,
-  durationOrZero,
-  headerName,
-  httpUrl,
-  id,
-  positiveInt,
-  SECRET_FORM,
-  secret,
-  urlOrSecret,
-  variableName,
-} from './scalars.ts';
+import { requestHeaders } from './request-headers.ts';
+import { duration, durationOrZero, httpUrl, id, positiveInt, secret, urlOrSecret } from './scalars.ts';
 import { templateProblem } from './template.ts';
-
-/** A header that authenticates has its secret from the environment, optionally after a scheme: `Bearer ${TOKEN}`. */
-const SECRET_HEADER = /auth|cookie|token|key|secret|password|signature/i;
-const isReference = (text: string): boolean => variableName(text.replace(/^[A-Za-z]+ /, '')) !== null;
-
-const headers = z
-  .record(headerName, z.string())
-  .default({})
-  .superRefine((fields, context) => {
-    for (const [name, value] of Object.entries(fields)) {
-      if (!SECRET_HEADER.test(name) || isReference(value)) continue;
-      context.addIssue({ code: 'custom', message: SECRET_FORM, path: [name], input: value });
-    }
-  })
-  .meta({ title: 'Header fields to send; a field that authenticates names an environment variable' });
 
 const webhook = z.strictObject({
   type: z.literal('webhook').meta({ title: 'Posts the alert as JSON' }),
   url: urlOrSecret.meta({ title: 'URL to post to' }),
-  headers,
+  headers: requestHeaders,
   secret: secret.optional().meta({ title: 'Key of the signature in `x-acgs-signature`' }),
   template: z
     .string()
@@ -78,7 +53,7 @@ const receiver = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('alertmanager').meta({ title: 'Posts alerts to Prometheus Alertmanager (API v2)' }),
     url: urlOrSecret.meta({ title: 'Address of Alertmanager, without /api/v2' }),
-    headers,
+    headers: requestHeaders,
   }),
   z.strictObject({
     type: z.literal('teams').meta({ title: 'Posts cards to Microsoft Teams (Workflows)' }),

@@ -4,6 +4,7 @@ import { haproxySection } from './haproxy.ts';
 import { monitorSection } from './monitor.ts';
 import { age, bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
 import { defaultsSection, rateLimit, serviceSection } from './service.ts';
+import { telemetrySection } from './telemetry.ts';
 
 /** The schema of acgs-lb.yaml. `crossCheck` holds the rules that compare values with each other. */
 export const fileSchema = z.strictObject({
@@ -85,6 +86,7 @@ export const fileSchema = z.strictObject({
     .prefault({}),
   monitor: monitorSection.prefault({}),
   alerts: alertsSection.prefault({}),
+  telemetry: telemetrySection.prefault({}),
   retention: age.default(30 * 86_400_000).meta({ title: 'How long raw history is kept' }),
   registry: z
     .strictObject({

@@ -1,7 +1,7 @@
 import type { Config } from './config.ts';
 import { formatConfigPath } from './problem.ts';
 
-/** An environment variable that the alerts section names as `${NAME}`. */
+/** An environment variable that the configuration names as `${NAME}`. */
 export interface SecretReference {
   /** Where: `alerts.receivers.pager.routingKey`. */
   path: string;
@@ -10,10 +10,13 @@ export interface SecretReference {
 }
 
 const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
-/** The keys of receivers and of the heartbeat that may name a variable. Commands and templates keep their text. */
+/** The keys of receivers, of the heartbeat and of the OTLP export that may name a variable. Commands and templates keep their text. */
 const KEYS = ['url', 'headers', 'secret', 'routingKey', 'apiKey'];
 
-export function secretReferences({ alerts }: Pick<Config, 'alerts'>): SecretReference[] {
+export function secretReferences({
+  alerts,
+  telemetry,
+}: Pick<Config, 'alerts' | 'telemetry'>): SecretReference[] {
   const found: SecretReference[] = [];
   const walk = (value: unknown, path: string[]): void => {
     if (typeof value === 'object' && value !== null) {
@@ -25,12 +28,16 @@ export function secretReferences({ alerts }: Pick<Config, 'alerts'>): SecretRefe
     }
   };
   const places: [string[], object][] = [
-    ...Object.entries(alerts.receivers).map(([name, one]): [string[], object] => [['receivers', name], one]),
-    ...(alerts.heartbeat ? [[['heartbeat'], alerts.heartbeat] as [string[], object]] : []),
+    ...Object.entries(alerts.receivers).map(([name, one]): [string[], object] => [
+      ['alerts', 'receivers', name],
+      one,
+    ]),
+    ...(alerts.heartbeat ? [[['alerts', 'heartbeat'], alerts.heartbeat] as [string[], object]] : []),
+    ...(telemetry.otlp ? [[['telemetry', 'otlp'], telemetry.otlp] as [string[], object]] : []),
   ];
   for (const [path, section] of places) {
     for (const [key, value] of Object.entries(section)) {
-      if (KEYS.includes(key)) walk(value, ['alerts', ...path, key]);
+      if (KEYS.includes(key)) walk(value, [...path, key]);
     }
   }
   return found;

@@ -176,7 +176,7 @@ describe('configuration archive', () => {
     writeFileSync(join(from, 'acgs-lb.yaml'), 'version: 1\n');
     writeFileSync(join(from, 'agent.env'), 'ACGS_TOKEN=x\n', { mode: 0o600 });
     mkdirSync(join(from, 'acgs-lb/errors'), { recursive: true });
-    writeFileSync(join(from, 'acgs-lb/errors/503.http'), 'gone');
+    writeFileSync(join(from, 'acgs-lb/errors/503.json'), 'gone');
     const { file, manifest } = await backupConfig({
       site: 'main',
       folder,
@@ -198,7 +198,7 @@ describe('configuration archive', () => {
     const root = mkdtempSync(join(folder, 'root-'));
     const { written } = await restoreConfig(file, { root });
     expect(written).toHaveLength(3);
-    expect(readFileSync(join(root, from, 'acgs-lb/errors/503.http'), 'utf8')).toBe('gone');
+    expect(readFileSync(join(root, from, 'acgs-lb/errors/503.json'), 'utf8')).toBe('gone');
     expect(statSync(join(root, from, 'agent.env')).mode & 0o777).toBe(0o600);
     await expect(restoreConfig(file, { root })).rejects.toThrow('files exist');
     await restoreConfig(file, { root, overwrite: true });

@@ -72,9 +72,6 @@ test('appends the client to the forwarding headers, last; passes Host in X-Forwa
   expect(headerValues(head, 'x-forwarded-proto')).toEqual(['http']);
   expect(headerValues(head, 'x-forwarded-host')).toEqual(['www.example']);
   expect(headerValues(head, 'host')).toEqual([new URL(origin.url).host]);
-  expect(headerValues(head, 'traceparent')).toEqual([
-    '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
-  ]);
 });
 
 test('the response keeps repeated Set-Cookie, unusual headers and its status text, and loses hop-by-hop headers', async () => {

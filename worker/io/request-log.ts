@@ -36,6 +36,7 @@ export class EdgeRequestLog {
     const line = JSON.stringify({
       event: 'request',
       requestId: incoming.requestId,
+      traceId: incoming.trace.traceId,
       method: incoming.method,
       host: incoming.host,
       path: incoming.path,

@@ -1,6 +1,7 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import { errorMessage } from '../../shared/error-message.ts';
 import { type AttemptResult, isFromPlatform } from '../../shared/retry.ts';
+import { formatTraceparent } from '../../shared/trace-context.ts';
 import type { SiteService } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { bodyInit, type RequestBody } from '../io/request-body.ts';
@@ -19,6 +20,10 @@ interface AttemptPlan {
   /** The instance to use. Null: the gateway picks. */
   readonly candidate: Candidate | null;
   readonly token: string | null;
+  /** The span of the attempt. */
+  readonly spanId: string;
+  /** A copy, sent because an earlier attempt is late. */
+  readonly hedge?: boolean;
   /** Until the response headers. */
   readonly timeoutMs: number;
 }
@@ -29,6 +34,7 @@ export interface CompletedAttempt {
   readonly response: Response | null;
   /** The id of the instance that answered: the one that HAProxy names, else the one in the plan. */
   readonly servedBy: string | null;
+  readonly startedAt: number;
   readonly ms: number;
 }
 
@@ -82,6 +88,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
       },
       response,
       servedBy: isGateway ? servedThroughGateway(response, plan) : (plan.candidate?.id ?? null),
+      startedAt,
       ms: edge.now() - startedAt,
     };
   } catch (error) {
@@ -90,6 +97,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
       result: timeout.timedOut ? { kind: 'timeout' } : { kind: 'thrown', message: errorMessage(error) },
       response: null,
       servedBy: plan.candidate?.id ?? null,
+      startedAt,
       ms: edge.now() - startedAt,
     };
   } finally {
@@ -164,9 +172,11 @@ function servedThroughGateway({ status, headers }: Response, { candidate }: Atte
  * An instance must not see the token.
  */
 function attemptHeaders(
-  { headers, clientAddress, service }: IncomingRequest,
-  { route, token, candidate }: AttemptPlan,
+  { headers, clientAddress, service, trace }: IncomingRequest,
+  { route, token, candidate, spanId }: AttemptPlan,
 ): Headers {
+  // `fetch` copies the headers at once, so that attempts can share them.
+  headers.set('traceparent', formatTraceparent(trace, spanId));
   if (route.kind === 'direct' || token === null) return headers;
   const forGateway = new Headers(headers);
   forGateway.set('x-acgs-edge', token);

@@ -8,32 +8,44 @@ import type { LimitResult } from './limit.ts';
 
 const QUOTA_EXCEEDED = 'https://iana.org/assignments/http-problem-types#quota-exceeded';
 
-export const invalidTarget = (): Response =>
-  problemResponse({
-    title: 'Bad Request',
-    status: 400,
-    detail: 'The request target must be a path, and Host a name or an address.',
-  });
+export const invalidTarget = (requestId: string): Response =>
+  errorResponse(
+    { requestId },
+    {
+      title: 'Bad Request',
+      status: 400,
+      detail: 'The request target must be a path, and Host a name or an address.',
+    },
+  );
 
-export const invalidField = (): Response =>
-  problemResponse({
-    title: 'Bad Request',
-    status: 400,
-    detail: 'A header field contains a control character.',
-  });
+export const invalidField = (requestId: string): Response =>
+  errorResponse(
+    { requestId },
+    {
+      title: 'Bad Request',
+      status: 400,
+      detail: 'A header field contains a control character.',
+    },
+  );
 
-export const headersTooLarge = (limit: number): Response =>
-  problemResponse({
-    title: 'Request Header Fields Too Large',
-    status: 431,
-    detail: `The header fields are limited to ${limit} bytes.`,
-  });
+export const headersTooLarge = (requestId: string, limit: number): Response =>
+  errorResponse(
+    { requestId },
+    {
+      title: 'Request Header Fields Too Large',
+      status: 431,
+      detail: `The header fields are limited to ${limit} bytes.`,
+    },
+  );
 
-export const methodRefused = (): Response =>
-  problemResponse({ title: 'Method Not Allowed', status: 405, detail: 'TRACE is not forwarded.' });
+export const methodRefused = (requestId: string): Response =>
+  errorResponse(
+    { requestId },
+    { title: 'Method Not Allowed', status: 405, detail: 'TRACE is not forwarded.' },
+  );
 
-export const misconfigured = (detail: string): Response =>
-  problemResponse({ title: 'Misconfigured edge', status: 500, detail });
+export const misconfigured = (requestId: string, detail: string): Response =>
+  errorResponse({ requestId }, { title: 'Misconfigured edge', status: 500, detail });
 
 /** Workers cannot send such a request on, and without its body it would be a different request. */
 export const bodyRefused = (incoming: IncomingRequest): Response =>
@@ -148,7 +160,7 @@ const unavailable = (incoming: IncomingRequest, detail: string): Response =>
   errorResponse(incoming, { title: 'Service Unavailable', status: 503, detail }, { 'retry-after': '1' });
 
 const errorResponse = (
-  { requestId }: IncomingRequest,
+  { requestId }: Pick<IncomingRequest, 'requestId'>,
   details: ProblemDetails,
   headers: Record<string, string> = {},
-): Response => problemResponse(details, { ...headers, 'x-request-id': requestId });
+): Response => problemResponse({ ...details, requestId }, { ...headers, 'x-request-id': requestId });

@@ -28,6 +28,7 @@ export async function sendToFallback(incoming: IncomingRequest, edge: Edge): Pro
     site: null,
     candidate: null,
     token,
+    spanId: edge.traceIds.span(),
     timeoutMs: TIMEOUT_MS,
   } as const;
   const attempt = await sendAttempt({ incoming, body, plan, edge });

@@ -2,10 +2,13 @@ import { clientKey } from '../../shared/address.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import type { RequestUrl } from '../../shared/request-url.ts';
 import { isIdempotent } from '../../shared/retry.ts';
+import { isRequestId, type TraceContext } from '../../shared/trace-context.ts';
 import { isUntrustedField } from '../../shared/untrusted-fields.ts';
+import type { TraceIds } from '../io/trace-ids.ts';
 import type { EdgeSettings } from '../settings.ts';
 import { readClientAddress } from './client-address.ts';
 import * as errors from './error-responses.ts';
+import { startTrace } from './trace.ts';
 
 /** A client's request, parsed once for all steps. */
 export interface IncomingRequest {
@@ -24,6 +27,7 @@ export interface IncomingRequest {
   /** The key for limits and placement: the address, or the /64 of an IPv6 address. */
   readonly clientKey: string;
   readonly requestId: string;
+  readonly trace: TraceContext;
   readonly idempotent: boolean;
   /** `x-governance-session`. */
   readonly governanceSessionId: string | null;
@@ -43,6 +47,8 @@ export interface IncomingRequest {
 interface GuardContext {
   readonly settings: EdgeSettings;
   readonly newRequestId: () => string;
+  readonly traceIds: TraceIds;
+  readonly random: () => number;
   readonly isExplainAuthorized: (token: string | null, client: string) => boolean;
 }
 
@@ -52,17 +58,20 @@ type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; refusa
 export function guard(url: RequestUrl, request: Request, edge: GuardContext, now: number): GuardResult {
   const { method } = request;
   const fields = [...request.headers];
-  const refusal = refusalOf(method, fields, edge.settings.maxHeaderBytes);
-  if (refusal) return { ok: false, refusal };
-  const address = readClientAddress(request, edge.settings);
-  if (!address.ok) return { ok: false, refusal: errors.misconfigured(address.why) };
-  const { proto, host, target } = url;
-  const query = target.indexOf('?');
   const names = fields.map(([name]) => name);
   /** Searching the list is cheaper than a call into the runtime. */
   const headerOf = (name: string): string | null => fields[names.indexOf(name)]?.[1] ?? null;
   const requestId = validRequestId(headerOf('x-request-id')) ?? edge.newRequestId();
+  const refusal = refusalOf({ method, requestId }, fields, edge.settings.maxHeaderBytes);
+  if (refusal) return { ok: false, refusal };
+  const address = readClientAddress(request, edge.settings);
+  if (!address.ok) return { ok: false, refusal: errors.misconfigured(requestId, address.why) };
+  const { proto, host, target } = url;
+  const query = target.indexOf('?');
   const headers = forwardedHeaders(request, names, headerOf);
+  const trace = startTrace(headerOf('traceparent'), edge);
+  // The state belongs to the parent.
+  if (trace.parentId === null && names.includes('tracestate')) headers.delete('tracestate');
   addProxyHeaders(headers, { client: address.address, host, proto, requestId });
   const explain =
     headerOf('x-acgs-explain') !== null &&
@@ -78,6 +87,7 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
     clientAddress: address.address,
     clientKey: clientKey(address.address),
     requestId,
+    trace,
     idempotent: isIdempotent(method, Boolean(headerOf('idempotency-key'))),
     governanceSessionId: headerOf('x-governance-session'),
     cookieHeader: headerOf('cookie'),
@@ -95,18 +105,18 @@ const CONTROL_CHARACTER = /[^\t -~\u0080-\uffff]/;
 
 /** What the gateway refuses too; docs/security.md has the table. */
 function refusalOf(
-  method: string,
+  { method, requestId }: Pick<IncomingRequest, 'method' | 'requestId'>,
   fields: readonly [name: string, value: string][],
   maxHeaderBytes: number,
 ): Response | null {
-  if (method === 'TRACE') return errors.methodRefused();
+  if (method === 'TRACE') return errors.methodRefused(requestId);
   let bytes = 0;
   for (const [name, value] of fields) {
-    if (CONTROL_CHARACTER.test(value)) return errors.invalidField();
+    if (CONTROL_CHARACTER.test(value)) return errors.invalidField(requestId);
     // As on the wire: `name: value` and a line end.
     bytes += name.length + value.length + 4;
   }
-  return bytes > maxHeaderBytes ? errors.headersTooLarge(maxHeaderBytes) : null;
+  return bytes > maxHeaderBytes ? errors.headersTooLarge(requestId, maxHeaderBytes) : null;
 }
 
 /** Workers cannot send a GET or HEAD with a body. */
@@ -167,5 +177,5 @@ function addProxyHeaders(headers: Headers, { client, host, proto, requestId }: P
 
 /** A client's request id ends up in logs, so it is kept only when it is short and has no unusual characters. */
 function validRequestId(id: string | null): string | null {
-  return id !== null && /^[A-Za-z0-9._:/+=-]{1,128}$/.test(id) ? id : null;
+  return id !== null && isRequestId(id) ? id : null;
 }

@@ -6,10 +6,11 @@ const ROUTE = { kind: 'direct', origin: 'http://a' } as const;
 const DELAY_MS = 100;
 
 const attempt = (status: number): CompletedAttempt => ({
-  plan: { route: ROUTE, site: null, candidate: null, token: null, timeoutMs: 1_000 },
+  plan: { route: ROUTE, site: null, candidate: null, token: null, spanId: '', timeoutMs: 1_000 },
   result: { kind: 'response', status, via: 'direct', unsentMark: false },
   response: null,
   servedBy: null,
+  startedAt: 0,
   ms: 1,
 });
 
@@ -17,6 +18,9 @@ const attempt = (status: number): CompletedAttempt => ({
 class ControlledAttempt implements PendingAttempt {
   readonly route = ROUTE;
   readonly candidate = null;
+  readonly site = null;
+  readonly spanId = '';
+  readonly hedge = false;
   readonly startedAt = 0;
   cancelled = false;
   readonly #ended = Promise.withResolvers<CompletedAttempt>();

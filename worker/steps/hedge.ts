@@ -6,6 +6,9 @@ export interface PendingAttempt {
   readonly route: Route;
   /** The instance that was named; null: the gateway picks. */
   readonly candidate: Candidate | null;
+  readonly site: string | null;
+  readonly spanId: string;
+  readonly hedge: boolean;
   /** Epoch milliseconds. */
   readonly startedAt: number;
   /** Also resolves after `cancel`. */

@@ -1,22 +1,28 @@
 import type { RequestOutcome } from '../counters.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
+import { describeRequest } from './describe-request.ts';
 import type { FailoverOutcome } from './failover-context.ts';
 import { servedCandidate } from './record-attempt.ts';
 
-const NOT_SENT = { attempts: [], hedges: 0 };
+const NOT_SENT: SentRequest = { attempts: [], cancelled: [], hedges: 0, picked: null };
+
+type SentRequest = Pick<FailoverOutcome, 'attempts' | 'cancelled' | 'hedges' | 'picked'>;
 
 export interface ClientResponse {
   readonly response: Response;
   readonly kind: RequestOutcome['kind'];
+  /** The rate limits that rejected the request. */
+  readonly limitedBy?: readonly string[];
 }
 
 /** Counts and logs the request, and sends an edge report when one is due. Returns the response. */
 export function recordRequest(
   { incoming, service, edge, ctx }: RequestContext,
-  { response, kind }: ClientResponse,
-  { attempts, hedges }: Pick<FailoverOutcome, 'attempts' | 'hedges'> = NOT_SENT,
+  { response, kind, limitedBy = [] }: ClientResponse,
+  sent: SentRequest = NOT_SENT,
 ): Response {
+  const { attempts, hedges } = sent;
   const [first] = attempts;
   const last = attempts.at(-1);
   const outcome: RequestOutcome = {
@@ -28,6 +34,11 @@ export function recordRequest(
     ms: edge.now() - incoming.startedAt,
   };
   edge.counters.countRequest(service.id, last?.plan.site?.site ?? null, outcome);
+  const traced = edge.counters.traces.admit(outcome, incoming.trace.flags);
+  if (traced) {
+    const trace = describeRequest(incoming, { service: service.id, outcome, limitedBy, sent });
+    edge.counters.traces.add(last?.plan.site?.site ?? '', trace);
+  }
   edge.requestLog.log({
     incoming,
     service: service.id,

@@ -56,7 +56,7 @@ function sendCopy(
   const retryBudget = edge.retryBudgets.forService(service);
   if (!retryBudget.canWithdraw(now) || !edge.hedging.forService(service).budget.tryHedge(now)) return null;
   retryBudget.tryWithdraw(now);
-  const copy = startAttempt(context, other, { named: true });
+  const copy = startAttempt(context, other, { named: true, hedge: true });
   sent.push(copy);
   return copy;
 }
@@ -91,7 +91,7 @@ function isOutOfService({ service, edge }: FailoverContext, { key }: Candidate, 
 function startAttempt(
   context: FailoverContext,
   picked: PickedInstance,
-  { named, late }: { named: boolean; late?: AttemptOptions['late'] },
+  { named, hedge = false, late }: { named: boolean; hedge?: boolean; late?: AttemptOptions['late'] },
 ): PendingAttempt {
   const { incoming, service, edge, body, deadlineAt } = context;
   const { site } = picked;
@@ -102,13 +102,17 @@ function startAttempt(
   const token = route.kind === 'gateway' ? edge.gatewayTokens.tokenFor(site.site, now) : null;
   const gatewayPicks = route.kind === 'gateway' && !named && !isBinding(picked);
   const candidate = gatewayPicks ? null : picked.candidate;
+  const spanId = edge.traceIds.span();
   const start = (signed: string | null): Promise<CompletedAttempt> => {
-    const plan = { route, site, candidate, token: signed, timeoutMs };
+    const plan = { route, site, candidate, token: signed, spanId, hedge, timeoutMs };
     return sendAttempt({ incoming, body, plan, edge, controller, ...(late && { late }) });
   };
   return {
     route,
     candidate,
+    site: site.site,
+    spanId,
+    hedge,
     startedAt: now,
     result: token instanceof Promise ? token.then(start) : start(token),
     cancel: () => controller.abort(),

@@ -29,8 +29,8 @@ export function registerEdge(program: Command): void {
       'after',
       `
 The edge reads SITES SNAPSHOT_PUBLIC_KEYS FALLBACK_ORIGIN COOKIE_KEYS
-GATEWAY_JWT_KEY EDGE_TOKEN LOG_SAMPLE MAX_HEADER_BYTES MAX_SLOW_UPLOADS
-FALLBACK_LIMIT from the environment.
+GATEWAY_JWT_KEY EDGE_TOKEN LOG_SAMPLE TRACE_SAMPLE TRUST_TRACEPARENT
+MAX_HEADER_BYTES MAX_SLOW_UPLOADS FALLBACK_LIMIT from the environment.
 They have the same meaning as the variables and secrets of the deployed Worker.
 The client address is the address of the connection; headers cannot change it.
 

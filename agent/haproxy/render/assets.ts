@@ -16,11 +16,11 @@ export const shippedTemplate = (): string => readFileSync(join(folder(), 'haprox
 /** Removes the fields that Connection lists. */
 export const shippedLua = (): string => readFileSync(join(folder(), 'hop-by-hop.lua.eta'), 'utf8');
 
-/** Complete HTTP responses by status, in the format of HAProxy's `errorfile`. */
+/** Bodies of error responses by status, in HAProxy's log format: it fills in the request id. */
 export function shippedErrorPages(): { status: number; content: string }[] {
   const errors = join(folder(), 'errors');
   return readdirSync(errors)
-    .filter((name) => /^\d{3}\.http$/.test(name))
+    .filter((name) => /^\d{3}\.json$/.test(name))
     .sort()
     .map((name) => ({ status: Number(name.slice(0, 3)), content: readFileSync(join(errors, name), 'utf8') }));
 }

@@ -141,7 +141,7 @@ test('beside another file: only our sections, checked together with that file, a
   expect(sectionOf(content, 'global')).toMatch(/^global\n {4}lua-load-per-thread \S+\n\n#/);
   expect(content).toMatch(/^backend acgs-lb:[0-9a-f]{16}\n {4}disabled$/m);
   expect(content).not.toMatch(/^ +(?:description|stats socket|nbthread|chroot) /m);
-  expect(sectionOf(content, 'defaults')).not.toContain('errorfile');
+  expect(sectionOf(content, 'defaults')).not.toContain('http-error');
   expect(sectionOf(content, 'backend gs')).toContain('http-request del-header x-acgs- -m beg\n');
   await validateHaproxyConfig(beside);
 

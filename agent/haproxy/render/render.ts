@@ -5,6 +5,7 @@ import type { Config } from '../../../shared/config/config.ts';
 import { extraLines } from '../../../shared/config/extra.ts';
 import { HOP_BY_HOP, NEVER_LISTED } from '../../../shared/hop-by-hop.ts';
 import { HOST_PATTERN } from '../../../shared/request-url.ts';
+import { REQUEST_ID_PATTERN, TRACEPARENT_PATTERN } from '../../../shared/trace-context.ts';
 import { UNTRUSTED_FIELDS } from '../../../shared/untrusted-fields.ts';
 import { connectAddress, serverAddress } from '../socket/address.ts';
 import { PATH_CHECKS } from './access.ts';
@@ -21,6 +22,14 @@ import {
 } from './input.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
 import { routeMaps } from './routes.ts';
+
+const ERROR_HEADERS = 'content-type application/problem+json hdr Cache-Control no-store';
+/** A malformed or late request leaves the connection in an unknown state. */
+const MORE_ERROR_HEADERS: Partial<Record<number, string>> = {
+  400: ' hdr Connection close',
+  408: ' hdr Connection close',
+  503: ' hdr Retry-After 5',
+};
 
 const eta = new Eta({ autoEscape: false, autoTrim: false });
 
@@ -63,10 +72,10 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
   const content = eta.renderString(template, {
     ...view,
     fingerprint: quoteArgument(fingerprint),
-    errorPages: pages.map(({ status }) => ({
-      status,
-      path: quoteArgument(join(paths.errors, `${status}.http`)),
-    })),
+    errorPages: pages.map(({ status }) => {
+      const file = quoteArgument(join(paths.errors, `${status}.json`));
+      return `http-error status ${status} ${ERROR_HEADERS}${MORE_ERROR_HEADERS[status] ?? ''} lf-file ${file}`;
+    }),
     edge: keys.length > 0 && {
       audience: quoteArgument(config.site.id),
       keys: keys.map(({ kid }) => ({ kid: quoteArgument(kid), path: quoteArgument(paths.edgeKey(kid)) })),
@@ -82,7 +91,7 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
     { path: paths.services, content: maps.services, mode: readable },
     { path: paths.lua, content: luaScript(), mode: readable },
     ...pages.map(({ status, content }) => ({
-      path: join(paths.errors, `${status}.http`),
+      path: join(paths.errors, `${status}.json`),
       content,
       mode: readable,
     })),
@@ -116,6 +125,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     hostsFile: quoteArgument(paths.hosts),
     servicesFile: quoteArgument(paths.services),
     ...strictness(haproxy.maxHeaderBytes, paths.lua),
+    trace: traceSettings(config),
     timeouts: Object.fromEntries(
       Object.entries(haproxy.timeouts).map(([name, ms]) => [name, formatDuration(ms)]),
     ),
@@ -150,7 +160,20 @@ function strictness(maxHeaderBytes: number, luaFile: string) {
     hopByHop: `^(${hopByHop.join('|')})$`,
     untrusted: UNTRUSTED_FIELDS,
     hostPattern: HOST_PATTERN,
-    problem: (status: number, title: string) => JSON.stringify({ type: 'about:blank', title, status }),
+    problem: (status: number, title: string) =>
+      JSON.stringify({ type: 'about:blank', title, status, requestId: '%[var(txn.id)]' }),
+  };
+}
+
+/** HAProxy compares a random number below `outOf` with `sampled`. */
+function traceSettings({ telemetry }: Config) {
+  const outOf = 1_000_000;
+  return {
+    requestId: REQUEST_ID_PATTERN,
+    traceparent: TRACEPARENT_PATTERN,
+    trusted: telemetry.trustClients ? '' : 'edge ',
+    outOf,
+    sampled: Math.round(telemetry.sample * outOf),
   };
 }
 
