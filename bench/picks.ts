@@ -1,5 +1,6 @@
 import { type Candidate, newIsolateState, toCandidate } from '../shared/balance/candidate.ts';
 import { rendezvous } from '../shared/balance/consistent-hash.ts';
+import type { PoolMember } from '../shared/balance/picker.ts';
 import { PointRing } from '../shared/balance/point-ring.ts';
 import { buildPool, pickFrom } from '../shared/balance/pool.ts';
 import type { Strategy } from '../shared/config/config.ts';
@@ -31,6 +32,7 @@ export async function benchPicks(): Promise<BenchTable[]> {
     tables.push(
       await compareInterleaved(`One pick among ${size} instances of mixed weight`, 'ns', {
         ...variants,
+        'consistent_hash, first pick of a slot': () => nanosOfFirstPicks(members),
         'rendezvous hashing (sessions)': scan,
       }),
     );
@@ -58,6 +60,19 @@ function nanosPerCall(call: (key: number) => unknown, times: number): number {
     for (let i = 0; i < times; i++) call(KEYS[i & 4_095] ?? 0);
   };
   return (Math.min(...Array.from({ length: 5 }, () => micros(batch))) * 1_000) / times;
+}
+
+/** The time of a pick, in ns, when its slot was not asked for before. */
+function nanosOfFirstPicks(members: readonly Pick<PoolMember, 'candidate' | 'weight'>[]): number {
+  const ring = new PointRing(members);
+  const slots = 2 ** 14;
+  return (
+    (micros(() => {
+      for (let slot = 0; slot < slots; slot++) ring.find(slot << 18);
+    }) *
+      1_000) /
+    slots
+  );
 }
 
 function micros(work: () => unknown): number {

@@ -9,6 +9,10 @@ const PROBES = 8;
 const GOLDEN = 0x9e3779b9;
 /** Small, to keep the index of the buckets in the processor's cache. */
 const POINTS_PER_BUCKET = 4;
+/** Keys with equal high bits form a slot and have the same member: 2²⁰ slots, about 100 of each of 10,000 members. */
+const SLOT_SHIFT = 12;
+/** With fewer members a search costs less than the 2 MB of memory that would replace it. */
+const REMEMBER_FROM = 64;
 
 type SkipMember = PickInput['skip'];
 
@@ -26,7 +30,8 @@ interface Search {
  * 8 positions and takes the member with the smallest distance ÷ weight of any point behind them. So it has two
  * properties of rendezvous hashing exactly; a Maglev table only approximates them: a member that leaves, or whose
  * weight falls, moves only its own keys; a member that joins, or whose weight grows, takes keys and moves no others. A
- * pick visits about 8 points, whatever the number of members.
+ * pick visits about 8 points, whatever the number of members. Keys fall into fixed slots, and the ring remembers the member
+ * of each slot after its first search, so most picks are one read.
  */
 export class PointRing {
   readonly #candidates: readonly Candidate[];
@@ -37,6 +42,8 @@ export class PointRing {
   /** The first point of each bucket, as an index in `#points`; a bucket is a range of positions with equal high bits. */
   readonly #starts: Uint32Array;
   readonly #shift: number;
+  /** The member of each slot plus 1; 0: not searched yet. Null with few members. */
+  readonly #remembered: Uint16Array | Uint32Array | null;
 
   constructor(members: readonly Pick<PoolMember, 'candidate' | 'weight'>[]) {
     this.#candidates = members.map(({ candidate }) => candidate);
@@ -47,6 +54,7 @@ export class PointRing {
     this.#starts = new Uint32Array(2 ** (32 - this.#shift) + 1);
     this.#points = new Uint32Array(2 * count);
     this.#sort(this.#countPoints());
+    this.#remembered = members.length < REMEMBER_FROM ? null : slotTable(members.length);
   }
 
   /** The position of every point, and the start of each bucket. */
@@ -89,7 +97,12 @@ export class PointRing {
 
   /** The member of a key; null when there are no members. */
   find(keyHash: number): Candidate | null {
-    return this.findAmongRest(keyHash, null, 0) ?? null;
+    const slot = keyHash >>> SLOT_SHIFT;
+    const remembered = this.#remembered?.[slot] ?? 0;
+    if (remembered > 0) return this.#candidates[remembered - 1] ?? null;
+    const search = this.#search(slot, null, 0);
+    if (this.#remembered) this.#remembered[slot] = search.best + 1;
+    return this.#candidates[search.best] ?? null;
   }
 
   /**
@@ -97,14 +110,18 @@ export class PointRing {
    * met `maxSkips` points of skipped members, so nearly all are skipped.
    */
   findAmongRest(keyHash: number, skip: SkipMember | null, maxSkips: number): Candidate | null | undefined {
+    const search = this.#search(keyHash >>> SLOT_SHIFT, skip, maxSkips);
+    return search.skipsLeft < 0 ? undefined : (this.#candidates[search.best] ?? null);
+  }
+
+  #search(slot: number, skip: SkipMember | null, maxSkips: number): Search {
     const search: Search = { best: -1, score: Number.POSITIVE_INFINITY, skip, skipsLeft: maxSkips };
     for (let probe = 0; probe < PROBES; probe++) {
-      this.#probe(mix(keyHash + Math.imul(probe, GOLDEN)), search);
-      if (search.skipsLeft < 0) return undefined;
-      // A whole turn without a member that is not skipped.
-      if (search.best < 0) return null;
+      this.#probe(mix(slot + Math.imul(probe, GOLDEN)), search);
+      // No members, a whole turn of skipped ones, or too many of them.
+      if (search.best < 0 || search.skipsLeft < 0) break;
     }
-    return this.#candidates[search.best] ?? null;
+    return search;
   }
 
   /** Searches from a position on, until no point can have a smaller score. */
@@ -141,3 +158,6 @@ export class PointRing {
     return at === this.#points.length ? 0 : at;
   }
 }
+
+const slotTable = (members: number): Uint16Array | Uint32Array =>
+  new (members < 2 ** 16 ? Uint16Array : Uint32Array)(2 ** (32 - SLOT_SHIFT));
