@@ -28,6 +28,8 @@ export interface CommandContext {
    * CliUsageError when there is no terminal to ask on.
    */
   confirm(question: string): Promise<void>;
+  /** Asks for a value that no option gives. Throws CliUsageError with `missing` when there is no terminal to ask on. */
+  ask(question: string, missing: string): Promise<string>;
 }
 
 interface GlobalOptions {
@@ -63,20 +65,32 @@ export function contextOf(command: Command): CommandContext {
       if (process.stderr.isTTY !== true || process.stdin.isTTY !== true) {
         throw new CliUsageError(`${question} Not a terminal: confirm with --yes.`);
       }
-      const prompt = createInterface({ input: process.stdin, output: process.stderr });
-      try {
-        // Ctrl-C and Ctrl-D close the prompt without an answer.
-        const closed = new Promise<string>((resolve) =>
-          prompt.once('close', () => {
-            process.stderr.write('\n');
-            resolve('');
-          }),
-        );
-        const answer = await Promise.race([prompt.question(`${question} [y/N] `), closed]);
-        if (!/^y(es)?$/i.test(answer.trim())) throw new CommandFailed('cancelled; nothing was changed');
-      } finally {
-        prompt.close();
+      const answer = await promptLine(`${question} [y/N] `);
+      if (!/^y(es)?$/i.test(answer)) throw new CommandFailed('cancelled; nothing was changed');
+    },
+    ask: async (question, missing) => {
+      if (options.json || process.stderr.isTTY !== true || process.stdin.isTTY !== true) {
+        throw new CliUsageError(missing);
       }
+      const answer = await promptLine(`${question}: `);
+      if (answer === '') throw new CommandFailed('cancelled; nothing was changed');
+      return answer;
     },
   };
+}
+
+/** One line from the terminal; empty after Ctrl-C and Ctrl-D, which close the prompt without an answer. */
+async function promptLine(question: string): Promise<string> {
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const closed = new Promise<string>((resolve) =>
+      prompt.once('close', () => {
+        process.stderr.write('\n');
+        resolve('');
+      }),
+    );
+    return (await Promise.race([prompt.question(question), closed])).trim();
+  } finally {
+    prompt.close();
+  }
 }

@@ -44,7 +44,7 @@ function section(command: Command, depth: number): string {
   return [
     `${'#'.repeat(depth)} ${name.replace(/^acgs-lb /, '')}\n`,
     `${capitalize(command.description())}.\n`,
-    ...(subcommands.length === 0 ? [`\`\`\`\n${name} ${usage}\n\`\`\`\n`] : []),
+    ...(subcommands.length === 0 || rows.length > 0 ? [`\`\`\`\n${name} ${usage}\n\`\`\`\n`] : []),
     ...(rows.length > 0 ? [`| option | description |\n|---|---|\n${rows.join('\n')}\n`] : []),
     ...notesAndExamples(command),
     ...subcommands.map((candidate) => section(candidate, depth + 1)),

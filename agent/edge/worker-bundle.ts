@@ -6,7 +6,12 @@ import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { z } from 'zod';
 
-const runtimeSchema = z.object({ compatibilityDate: z.string(), compatibilityFlags: z.array(z.string()) });
+const runtimeSchema = z.object({
+  compatibilityDate: z.string(),
+  compatibilityFlags: z.array(z.string()),
+  /** What else a deployment to Cloudflare needs, in the form of wrangler's configuration. */
+  deployment: z.looseObject({ vars: z.record(z.string(), z.string()) }),
+});
 
 export interface WorkerBundle extends z.output<typeof runtimeSchema> {
   code: Buffer;
@@ -56,4 +61,11 @@ export function workerdProgram(programDir: string): string {
     ...(checkout ? [join(checkout, 'node_modules/workerd/bin/workerd')] : []),
   ];
   return paths.find((path) => existsSync(path)) ?? 'workerd';
+}
+
+/** The command line of wrangler: of the packages of the checkout, or on the PATH. */
+export function wranglerProgram(programDir: string): [program: string, ...args: string[]] {
+  const checkout = findCheckout(programDir);
+  const script = checkout && join(checkout, 'node_modules/wrangler/bin/wrangler.js');
+  return script && existsSync(script) ? [process.execPath, script] : ['wrangler'];
 }

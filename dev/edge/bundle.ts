@@ -7,7 +7,7 @@ import { unstable_readConfig } from 'wrangler';
 
 /**
  * Bundles the Worker with `wrangler deploy --dry-run`, as for Cloudflare; nothing leaves the machine. Writes index.js and
- * worker.json (the runtime settings of wrangler.toml, for `acgs-lb edge`) into `outDir`. Returns the path of index.js.
+ * worker.json (the settings of wrangler.toml, for `acgs-lb edge` and its `deploy`) into `outDir`. Returns the path of index.js.
  */
 export async function bundleWorker(root: string, outDir: string): Promise<string> {
   const config = join(root, 'wrangler.toml');
@@ -21,8 +21,17 @@ export async function bundleWorker(root: string, outDir: string): Promise<string
       cause,
     });
   }
-  const { compatibility_date, compatibility_flags } = unstable_readConfig({ config });
-  const runtime = { compatibilityDate: compatibility_date, compatibilityFlags: compatibility_flags };
+  const settings = unstable_readConfig({ config });
+  const runtime = {
+    compatibilityDate: settings.compatibility_date,
+    compatibilityFlags: settings.compatibility_flags,
+    deployment: {
+      vars: settings.vars,
+      durable_objects: settings.durable_objects,
+      migrations: settings.migrations,
+      observability: settings.observability,
+    },
+  };
   await writeFile(join(outDir, 'worker.json'), `${JSON.stringify(runtime, null, 2)}\n`);
   return join(outDir, 'index.js');
 }

@@ -1,3 +1,4 @@
+import { vpcBinding } from '../../shared/vpc-binding.ts';
 import type { Env } from '../env.ts';
 
 /**
@@ -10,10 +11,6 @@ const NOT_CACHED = { cacheTtl: -1, cacheLevel: 'bypass' };
 type Network = Pick<Fetcher, 'fetch'>;
 
 const INTERNET: Network = { fetch: (input, init) => fetch(input, init) };
-
-/** The name of the Workers VPC binding of a site. */
-export const vpcBinding = (site: string): `VPC_${string}` =>
-  `VPC_${site.toUpperCase().replaceAll(/[^A-Z0-9]/g, '_')}`;
 
 /**
  * Sends requests past Cloudflare's cache: to the gateways of a site through its Workers VPC binding if it has one, and to

@@ -2,12 +2,11 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { Config } from '../../../shared/config/config.ts';
 import { resolveConfigPath, STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
-import { type CommandContext, contextOf } from '../context.ts';
+import { contextOf } from '../context.ts';
 import type { Finding } from '../doctor/finding.ts';
+import { findingsText } from '../doctor/findings-text.ts';
 import { CliUsageError } from '../errors.ts';
-import { plural } from '../format.ts';
 import type { ReportProgress } from '../progress.ts';
-import { wrapText } from '../terminal.ts';
 
 interface DoctorOptions {
   config?: string;
@@ -30,7 +29,7 @@ export function registerDoctor(program: Command): void {
         stateDir?: string;
       }>();
       const findings = await context.progress((report) => runChecks(stateDir, options, report));
-      context.print(findings, () => findingsText(findings, context));
+      context.print(findings, () => findingsText(findings, context.terminal));
       if (findings.some(({ state }) => state === 'fail')) process.exitCode = 1;
     });
 }
@@ -75,12 +74,13 @@ async function runAllChecks(
   input: import('../doctor/input.ts').DoctorInput,
   report: ReportProgress,
 ): Promise<Finding[]> {
-  const [host, haproxy, stores, agent, edge, kv, { packageVersion }] = await Promise.all([
+  const [host, haproxy, stores, agent, edge, cloudflare, kv, { packageVersion }] = await Promise.all([
     import('../doctor/host.ts'),
     import('../doctor/haproxy.ts'),
     import('../doctor/stores.ts'),
     import('../doctor/agent.ts'),
     import('../doctor/edge.ts'),
+    import('../doctor/cloudflare.ts'),
     import('../doctor/kv.ts'),
     import('../../lib/version.ts'),
   ]);
@@ -103,6 +103,7 @@ async function runAllChecks(
     stores.checkPostgres(input),
     agentCheck.then(({ findings }) => findings),
     agentCheck.then(({ status }) => edge.checkEdge(input, status)),
+    cloudflare.checkDeployment(input),
     kv.checkKv(input),
   ];
   let done = 0;
@@ -114,35 +115,4 @@ async function runAllChecks(
     }),
   );
   return groups.flat();
-}
-
-const MARKS = { ok: ['✓', 'green'], warn: ['!', 'yellow'], fail: ['✗', 'red'], skip: ['–', 'dim'] } as const;
-
-function findingsText(findings: readonly Finding[], { terminal }: CommandContext): string {
-  const width = Math.max(...findings.map(({ name }) => name.length));
-  const lines = findings.map(({ name, state, detail, mend }) => {
-    const [mark, style] = MARKS[state];
-    const indent = width + 4;
-    const newLine = `\n${' '.repeat(indent)}`;
-    const text = detail
-      .split('\n')
-      .map((line) => wrapText(line, indent, terminal))
-      .join(newLine);
-    const advice = mend
-      ? `${newLine}${terminal.paint('bold', '→')} ${wrapText(mend, indent + 2, terminal)}`
-      : '';
-    return `${terminal.paint(style, mark)} ${name.padEnd(width)}  ${state === 'skip' ? terminal.paint('dim', text) : text}${advice}`;
-  });
-  const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;
-  const [failed, warned] = [count('fail'), count('warn')];
-  const summary =
-    failed > 0
-      ? terminal.paint(
-          'red',
-          `${plural(failed, 'failure')}${warned > 0 ? `, ${plural(warned, 'warning')}` : ''}`,
-        )
-      : warned > 0
-        ? terminal.paint('yellow', `no failures, ${plural(warned, 'warning')}`)
-        : terminal.paint('green', 'no problems found');
-  return `${lines.join('\n')}\n\n${summary}`;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { bindAddress } from '../../../shared/config/scalars.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
+import { registerEdgeDeploy } from './edge-deploy.ts';
 
 interface EdgeOptions {
   bind: string;
@@ -18,7 +19,11 @@ function programDir(): string {
 }
 
 export function registerEdge(program: Command): void {
-  program
+  registerEdgeDeploy(registerServe(program), programDir);
+}
+
+function registerServe(program: Command): Command {
+  return program
     .command('edge')
     .description('run the edge on this host with workerd instead of Cloudflare, until Ctrl-C')
     .option('--bind <address>', 'address to listen on', '127.0.0.1:8787')

@@ -1,10 +1,10 @@
-import { mkdir, writeFile } from 'node:fs/promises';
 import { Argument, type Command } from 'commander';
 import { id as siteId } from '../../../shared/config/scalars.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
-import type { RotationStep, SiteSecrets } from '../../snapshot/signing-keys.ts';
-import { type CommandContext, contextOf } from '../context.ts';
+import type { RotationStep } from '../../snapshot/signing-keys.ts';
+import { contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
+import { formatEnvironment, formatSecrets, writeSecrets } from '../site-secrets.ts';
 
 export function registerKeys(program: Command): void {
   const keys = program
@@ -29,20 +29,19 @@ function registerNew(keys: Command): void {
     .addHelpText(
       'after',
       `
-Set COOKIE_KEYS, GATEWAY_JWT_KEY and EDGE_TOKEN with \`wrangler secret put\`. Put
-SNAPSHOT_PUBLIC_KEYS into wrangler.toml.
+\`acgs-lb edge deploy --keys FOLDER\` deploys a Worker with the secrets of edge.env.
 
 Example:
-  acgs-lb keys new --site main --out /etc/acgs-lb
-  wrangler secret put COOKIE_KEYS`,
+  acgs-lb keys new --site main --out /etc/acgs-lb`,
     )
     .action(async (options: { site: string; out?: string }, command: Command) => {
       requireSiteId(options.site);
       const { generateSiteSecrets } = await import('../../snapshot/signing-keys.ts');
       const secrets = generateSiteSecrets(options.site, new Date());
       const context = contextOf(command);
-      if (options.out) await writeSecrets(context, secrets, options.out);
-      else context.print(secrets, formatSecrets);
+      if (!options.out) return context.print(secrets, formatSecrets);
+      const files = await writeSecrets(secrets, options.out);
+      context.print({ files }, () => files.map((file) => `wrote ${file}`).join('\n'));
     });
 }
 
@@ -136,43 +135,4 @@ function orCommandFailed<T>(work: () => T): T {
     if (error instanceof CliUsageError) throw error;
     throw new CommandFailed(errorMessage(error), { cause: error });
   }
-}
-
-const formatEnvironment = (variables: Record<string, string | undefined>): string =>
-  Object.entries(variables)
-    .map(([name, value]) => `${name}=${value}`)
-    .join('\n');
-
-const AGENT_HEAD = '# Agents of the site: /etc/acgs-lb/agent.env, mode 0600';
-const EDGE_HEAD =
-  '# Edge: set with `wrangler secret put` (public keys: wrangler.toml), or in the environment of acgs-lb edge';
-
-const formatSecrets = ({ agent, edge }: SiteSecrets): string =>
-  `${AGENT_HEAD}\n${formatEnvironment(agent)}\n\n${EDGE_HEAD}\n${formatEnvironment(edge)}`;
-
-async function writeSecrets(
-  context: CommandContext,
-  { agent, edge }: SiteSecrets,
-  folder: string,
-): Promise<void> {
-  const files = [`${folder}/agent.env`, `${folder}/edge.env`] as const;
-  const texts = [
-    `${AGENT_HEAD}\n${formatEnvironment(agent)}\n`,
-    `${EDGE_HEAD}\n${formatEnvironment(edge)}\n`,
-  ];
-  await mkdir(folder, { recursive: true, mode: 0o700 }).catch((cause: Error) => {
-    throw new CommandFailed(cause.message, { cause });
-  });
-  for (const [index, file] of files.entries()) {
-    try {
-      // `wx` never overwrites keys that are in use.
-      await writeFile(file, texts[index] ?? '', { mode: 0o600, flag: 'wx' });
-    } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      throw new CommandFailed(code === 'EEXIST' ? `${file} exists already; it was not changed` : message, {
-        cause,
-      });
-    }
-  }
-  context.print({ files }, () => files.map((file) => `wrote ${file}`).join('\n'));
 }
