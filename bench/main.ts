@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { benchCli } from './cli.ts';
 import { benchEdge } from './edge.ts';
 import { benchEdgeToken } from './edge-token.ts';
 import { benchHaproxy } from './haproxy.ts';
@@ -16,6 +17,7 @@ const BENCHES: Record<string, () => Promise<BenchTable[] | undefined>> = {
   edge: benchEdge,
   picks: benchPicks,
   snapshot: benchSnapshot,
+  cli: benchCli,
   'edge-token': printed(benchEdgeToken),
   haproxy: printed(benchHaproxy),
   'global-limit': printed(benchGlobalLimit),

@@ -3,7 +3,7 @@
 // reading options such as --env-file, which it otherwise accepts anywhere.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { enableCompileCache } from 'node:module';
+import nodeModule from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,7 +13,7 @@ const main = join(root, 'agent/cli/main.ts');
 const [major = 0] = process.versions.node.split('.').map(Number);
 if (major >= 24) {
   // In the checkout: the default folder, below /tmp, is open to other users.
-  enableCompileCache(join(root, '.build/compile-cache'));
+  nodeModule.enableCompileCache(join(root, '.build/compile-cache'));
   process.argv[1] = main;
   const { runProcess } = await import(main);
   await runProcess();

@@ -1,4 +1,4 @@
-import wrapAnsi from 'wrap-ansi';
+import { wrapAnsi } from 'fast-wrap-ansi';
 
 /** The parts of an OpenAPI document that the page shows. */
 export interface OpenApiDocument {

@@ -1,5 +1,12 @@
-import { z } from 'zod';
+import type { z } from 'zod';
+import { packageVersion } from '../lib/version.ts';
 import { ApiError, CliUsageError, CommandFailed } from './errors.ts';
+import {
+  type HttpRequestOptions,
+  type HttpResponse,
+  type SendHttpRequest,
+  sendHttpRequest,
+} from './http-request.ts';
 import { type RunningStack, readStackFile } from './stack-file.ts';
 
 /** The agent's API address and the token for writes. */
@@ -34,26 +41,38 @@ export async function findAgentTarget(stateDir?: string, env = process.env): Pro
   return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null, stack };
 }
 
+type Schemas = typeof import('../http/schemas.ts');
+/** What the agent answers, by the name of its schema. */
+export type Answers = {
+  [Name in keyof Schemas as Schemas[Name] extends z.ZodType ? Name : never]: Schemas[Name] extends z.ZodType
+    ? z.output<Schemas[Name]>
+    : never;
+};
+
 export interface ApiClient {
-  get<Schema extends z.ZodType>(path: string, schema: Schema): Promise<z.output<Schema>>;
-  post<Schema extends z.ZodType>(path: string, schema: Schema, body?: unknown): Promise<z.output<Schema>>;
-  put<Schema extends z.ZodType>(path: string, schema: Schema, body?: unknown): Promise<z.output<Schema>>;
-  delete(path: string): Promise<void>;
+  get<Name extends keyof Answers>(path: string, schema: Name): Promise<Answers[Name]>;
+  post<Name extends keyof Answers>(path: string, schema: Name, body?: unknown): Promise<Answers[Name]>;
+  put<Name extends keyof Answers>(path: string, schema: Name, body?: unknown): Promise<Answers[Name]>;
+  /** Returns the answer, of any shape. */
+  send(method: string, path: string, body?: unknown): Promise<unknown>;
   /** Returns the raw response, for streams and text. Throws ApiError outside 2xx. */
-  open(path: string, init?: RequestInit): Promise<Response>;
+  open(path: string, options?: HttpRequestOptions): Promise<HttpResponse>;
 }
 
 /**
- * Validates a response and returns it unchanged, so that `--json` keeps the fields of a newer agent. Throws CommandFailed
- * when the response does not match the schema.
+ * Returns the answer unchanged, so that `--json` keeps the fields of a newer agent. The answer of an agent of another
+ * version is validated; the answer of this version has this shape, and loading the validator would take as long as all
+ * the rest of a command. Throws CommandFailed when the answer does not match the schema.
  */
-export function parseResponse<Schema extends z.ZodType>(
-  schema: Schema,
+export async function parseAnswer<Name extends keyof Answers>(
+  schema: Name,
   value: unknown,
-  request: string,
-): z.output<Schema> {
-  const parsed = schema.safeParse(value);
-  if (parsed.success) return value as z.output<Schema>;
+  { request, response }: { request: string; response: HttpResponse },
+): Promise<Answers[Name]> {
+  if (response.header('x-acgs-version') === packageVersion()) return value as Answers[Name];
+  const schemas: Record<string, unknown> = await import('../http/schemas.ts');
+  const parsed = (schemas[schema] as z.ZodType).safeParse(value);
+  if (parsed.success) return value as Answers[Name];
   const issue = parsed.error.issues[0];
   throw new CommandFailed(
     `unexpected response of the agent to ${request} (${issue?.path.join('.')}: ${issue?.message}); ` +
@@ -64,71 +83,59 @@ export function parseResponse<Schema extends z.ZodType>(
 const TIMEOUT_MS = 15_000;
 
 /** Client of the agent's API. Every failure is a CommandFailed with a message for the operator. */
-export function createApiClient(
-  target: AgentTarget,
-  fetch: typeof globalThis.fetch = globalThis.fetch,
-): ApiClient {
-  const open = async (path: string, init: RequestInit = {}): Promise<Response> => {
-    const headers = new Headers(init.headers);
-    if (target.token) headers.set('authorization', `Bearer ${target.token}`);
-    let response: Response;
+export function createApiClient(target: AgentTarget, send: SendHttpRequest = sendHttpRequest): ApiClient {
+  const open: ApiClient['open'] = async (path, options = {}) => {
+    const authorization = target.token ? { authorization: `Bearer ${target.token}` } : {};
+    const headers = { ...options.headers, ...authorization };
+    let response: HttpResponse;
     try {
-      response = await fetch(target.url + path, { ...init, headers });
+      response = await send(target.url + path, { ...options, headers });
     } catch (cause) {
-      throw new CommandFailed(`no answer from the agent at ${target.url}: ${fetchFailureReason(cause)}`, {
+      throw new CommandFailed(`no answer from the agent at ${target.url}: ${requestFailureReason(cause)}`, {
         cause,
       });
     }
-    if (!response.ok) throw await toApiError(response, target);
+    if (response.status < 200 || response.status > 299) throw await toApiError(response, target);
     return response;
   };
-  const call = async <Schema extends z.ZodType>(
-    method: string,
-    path: string,
-    schema: Schema,
-    body?: unknown,
-  ): Promise<z.output<Schema>> => {
-    const response = await open(path, {
-      method,
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      ...(body === undefined
-        ? {}
-        : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
-    });
-    let value: unknown;
+  const exchange = async (method: string, path: string, body: unknown) => {
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const json = { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+    const response = await open(path, { method, signal, ...(body !== undefined && json) });
     try {
-      value = JSON.parse((await response.text()) || 'null');
+      return { response, value: JSON.parse((await response.text()) || 'null') as unknown };
     } catch (cause) {
-      const reason = cause instanceof SyntaxError ? 'invalid JSON' : fetchFailureReason(cause);
+      const reason = cause instanceof SyntaxError ? 'invalid JSON' : requestFailureReason(cause);
       throw new CommandFailed(`the agent at ${target.url} sent an invalid response to ${path}: ${reason}`, {
         cause,
       });
     }
-    return parseResponse(schema, value, `${method} ${path}`);
   };
+  const call =
+    (method: string) =>
+    async <Name extends keyof Answers>(
+      path: string,
+      schema: Name,
+      body?: unknown,
+    ): Promise<Answers[Name]> => {
+      const { response, value } = await exchange(method, path, body);
+      return parseAnswer(schema, value, { request: `${method} ${path}`, response });
+    };
   return {
     open,
-    get: (path, schema) => call('GET', path, schema),
-    post: (path, schema, body) => call('POST', path, schema, body),
-    put: (path, schema, body) => call('PUT', path, schema, body),
-    delete: async (path) => void (await call('DELETE', path, z.unknown())),
+    get: call('GET'),
+    post: call('POST'),
+    put: call('PUT'),
+    send: async (method, path, body) => (await exchange(method, path, body)).value,
   };
 }
 
 /** Titles that only repeat the status. */
 const GENERIC_TITLES = new Set(['Bad request', 'Not found', 'Conflict']);
 
-const problemBody = z.looseObject({
-  title: z.string().optional(),
-  detail: z.string().optional(),
-  problems: z.array(z.string()).optional(),
-});
-
-async function toApiError(response: Response, { url, token }: AgentTarget): Promise<ApiError> {
+async function toApiError(response: HttpResponse, { url, token }: AgentTarget): Promise<ApiError> {
   const { status } = response;
-  // A response of a proxy is not problem+json: the message then names only the status.
-  const body: unknown = await response.json().catch(() => ({}));
-  const { title = '', detail = '', problems = [] } = problemBody.safeParse(body).data ?? {};
+  const { title, detail, problems } = parseProblem(await response.text().catch(() => ''));
   if (problems.length > 1) return new ApiError(status, [`${title}:`, ...problems].join('\n'));
   const texts = detail && GENERIC_TITLES.has(title) ? [detail] : [title, detail].filter(Boolean);
   const summary = [...new Set(texts)].join(': ').replaceAll('\n', ' ');
@@ -139,10 +146,32 @@ async function toApiError(response: Response, { url, token }: AgentTarget): Prom
   return new ApiError(status, summary || `the agent at ${url} answered ${status}`);
 }
 
-function fetchFailureReason(cause: unknown): string {
+/** Problem details (RFC 9457). A proxy's response may be anything else: then all parts are empty. */
+function parseProblem(text: string): { title: string; detail: string; problems: string[] } {
+  const body = parseJsonObject(text);
+  const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+  const { title, detail, problems } = body;
+  return {
+    title: textOf(title),
+    detail: textOf(detail),
+    problems: Array.isArray(problems) ? problems.map(textOf) : [],
+  };
+}
+
+function parseJsonObject(text: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
+  } catch {
+    return {};
+  }
+}
+
+function requestFailureReason(cause: unknown): string {
   if (!(cause instanceof Error)) return String(cause);
   if (cause.name === 'TimeoutError') return `timeout after ${TIMEOUT_MS / 1000} s`;
-  const inner = cause.cause instanceof Error ? cause.cause : cause;
+  // Node tries every address of a name and reports all failures together.
+  const inner = cause instanceof AggregateError && cause.errors[0] instanceof Error ? cause.errors[0] : cause;
   const code = (inner as NodeJS.ErrnoException).code;
   if (code === 'ECONNREFUSED') return 'connection refused (is it running?)';
   return inner.message || code || cause.message;

@@ -1,7 +1,7 @@
-import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import { type ApiClient, createApiClient, findAgentTarget } from './client.ts';
 import { CliUsageError, CommandFailed } from './errors.ts';
+import { sendHttpRequest } from './http-request.ts';
 import { type ReportProgress, withProgress } from './progress.ts';
 import type { RunningStack } from './stack-file.ts';
 import { createTerminal, type Terminal } from './terminal.ts';
@@ -48,10 +48,10 @@ export function contextOf(command: Command): CommandContext {
     terminal,
     client: async () => {
       const target = await findAgentTarget(options.stateDir);
-      return createApiClient(target, (input, init) =>
+      return createApiClient(target, (url, options) =>
         progress((report) => {
           report('waiting for the agent');
-          return fetch(input, init);
+          return sendHttpRequest(url, options);
         }),
       );
     },
@@ -81,6 +81,7 @@ export function contextOf(command: Command): CommandContext {
 
 /** One line from the terminal; empty after Ctrl-C and Ctrl-D, which close the prompt without an answer. */
 async function promptLine(question: string): Promise<string> {
+  const { createInterface } = await import('node:readline/promises');
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const closed = new Promise<string>((resolve) =>

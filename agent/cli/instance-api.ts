@@ -1,17 +1,16 @@
-import { z } from 'zod';
 import type { AdminState } from '../core/state.ts';
-import { type ApiInstance, instanceListSchema, instanceSchema } from '../http/schemas.ts';
+import type { ApiInstance } from '../http/schemas.ts';
 import type { ApiClient } from './client.ts';
 import { CliUsageError } from './errors.ts';
 
 const instancesPath = (service: string): string => `/v1/services/${encodeURIComponent(service)}/instances`;
 
 export async function readInstances(client: ApiClient, service: string): Promise<ApiInstance[]> {
-  return (await client.get(instancesPath(service), instanceListSchema)).instances;
+  return (await client.get(instancesPath(service), 'instanceListSchema')).instances;
 }
 
 export const readInstance = (client: ApiClient, service: string, id: string): Promise<ApiInstance> =>
-  client.get(`${instancesPath(service)}/${encodeURIComponent(id)}`, instanceSchema);
+  client.get(`${instancesPath(service)}/${encodeURIComponent(id)}`, 'instanceSchema');
 
 export interface InstanceSetting {
   setting: 'admin' | 'weight';
@@ -24,15 +23,11 @@ export const changeInstance = (
   id: string,
   { setting, body }: InstanceSetting,
 ): Promise<ApiInstance> =>
-  client.put(`${instancesPath(service)}/${encodeURIComponent(id)}/${setting}`, instanceSchema, body);
-
-const serviceIds = z.object({
-  services: z.array(z.object({ id: z.string(), instances: z.array(z.object({ id: z.string() })) })),
-});
+  client.put(`${instancesPath(service)}/${encodeURIComponent(id)}/${setting}`, 'instanceSchema', body);
 
 /** The service of an instance that is given by its id only. Throws CliUsageError unless exactly one has it. */
 export async function findService(client: ApiClient, instance: string): Promise<string> {
-  const { services } = await client.get('/v1/services', serviceIds);
+  const { services } = await client.get('/v1/services', 'serviceListSchema');
   const found = services.filter(({ instances }) => instances.some(({ id }) => id === instance));
   if (found.length === 1 && found[0]) return found[0].id;
   const known = services.find(({ id }) => id === instance);

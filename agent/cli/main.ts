@@ -1,5 +1,5 @@
 import { type Argument, Command, CommanderError } from 'commander';
-import wrapAnsi from 'wrap-ansi';
+import { wrapAnsi } from 'fast-wrap-ansi';
 import { errorMessage } from '../../shared/error-message.ts';
 import { StoreUrlError } from '../lib/store-url.ts';
 import { packageVersion } from '../lib/version.ts';

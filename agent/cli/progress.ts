@@ -1,4 +1,4 @@
-import stringWidth from 'string-width';
+import stringWidth from 'fast-string-width';
 import { formatAge } from './format.ts';
 import { type Terminal, truncate } from './terminal.ts';
 

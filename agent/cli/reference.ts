@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import wrapAnsi from 'wrap-ansi';
+import { wrapAnsi } from 'fast-wrap-ansi';
 import { AGENT_LOOKUP, buildProgram, EXIT_CODES } from './main.ts';
 
 const DOC_COLUMNS = 100;

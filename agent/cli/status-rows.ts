@@ -23,22 +23,30 @@ const MAX_PROBLEMS = 20;
 const MAX_HEALTHY_SERVICES = 20;
 const WORST_FIRST: readonly StatusInstance['state'][] = ['down', 'draining', 'probation', 'up'];
 
-const isHealthy = ({ state, admin }: StatusInstance): boolean => state === 'up' && admin === 'ready';
-const severity = (instance: StatusInstance): number => WORST_FIRST.indexOf(instance.state);
+/** `auto` folds healthy instances of a large fleet; `folded` always. */
+export type StatusListing = 'auto' | 'folded' | 'all';
+
+const isHealthy = ({ state, admin, outlier }: StatusInstance): boolean =>
+  state === 'up' && admin === 'ready' && !outlier;
+/** The smaller, the worse. An instance that is up and does worse than its peers comes before a healthy one. */
+const severity = ({ state, outlier }: StatusInstance): number =>
+  WORST_FIRST.indexOf(state) - (state === 'up' && outlier ? 0.5 : 0);
 
 /**
- * The lines of a status. In a large fleet the services with a problem come first, with their instances worst first;
- * healthy instances and services are folded.
+ * The lines of a status. In a large fleet, and with `folded`, the services with a problem come first, with their
+ * instances worst first; healthy instances and services are folded.
  */
-export function statusRows(services: readonly StatusService[], all: boolean): StatusRow[] {
+export function statusRows(services: readonly StatusService[], listing: StatusListing): StatusRow[] {
   const total = services.reduce((sum, { instances }) => sum + instances.length, 0);
-  if (all || total <= LIST_ALL_UP_TO) return services.flatMap(listed);
+  if (listing === 'all' || (listing === 'auto' && total <= LIST_ALL_UP_TO)) return services.flatMap(listed);
   const worstOf = ({ instances }: StatusService): number =>
     instances.length === 0 ? -1 : Math.min(...instances.map(severity));
   const sick = services
     .filter(({ instances }) => instances.length === 0 || !instances.every(isHealthy))
     .toSorted((a, b) => worstOf(a) - worstOf(b));
-  const healthy = services.filter((service) => !sick.includes(service));
+  const healthy = services
+    .filter((service) => !sick.includes(service))
+    .toSorted((a, b) => b.traffic.failed - a.traffic.failed);
   const rows: StatusRow[] = [];
   let left = MAX_PROBLEMS;
   for (const service of sick) {
@@ -64,7 +72,7 @@ function problemRows(service: StatusService, limit: number): StatusRow[] {
     const states = [...new Set(hidden.map(({ state }) => state))].join(', ');
     rows.push(folded(service, `${hidden.length} more`, states));
   }
-  if (healthy > 0) rows.push(folded(service, `${healthy} others`, 'up'));
+  if (healthy > 0) rows.push(folded(service, plural(healthy, 'other'), 'up'));
   return rows;
 }
 

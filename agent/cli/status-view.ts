@@ -1,7 +1,7 @@
 import { verdictOf } from '../http/dashboard/public/verdict.js';
 import type { ApiAlert, ApiChange, StatusDocument, StatusInstance } from '../http/schemas.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
-import { type StatusRow, statusRows } from './status-rows.ts';
+import { type StatusListing, type StatusRow, statusRows } from './status-rows.ts';
 import {
   formatTable,
   replaceControlCharacters,
@@ -10,27 +10,48 @@ import {
   wrapText,
 } from './terminal.ts';
 
+/** The parts of a status, each a text of one or more lines or empty. */
+export interface StatusParts {
+  verdict: string;
+  /** The figures of the requests, in one line. */
+  traffic: string;
+  alerts: string;
+  facts: string;
+  instances: string;
+  changes: string;
+}
+
 /**
  * Formats the status: the verdict, the main facts, the instances, the latest changes. The instances of a large fleet are
  * folded unless `all` is set.
  */
 export function formatStatus(status: StatusDocument, terminal: Terminal, all = false): string {
-  const parts = [
-    wrapText(verdictText(status, terminal), 2, terminal),
-    ...(status.alerts.length > 0 ? [alertsText(status, terminal)] : []),
-    factsText(status, terminal),
-    instancesText(status, terminal, all),
-  ];
+  const { verdict, alerts, facts, instances, changes } = statusParts(status, terminal, all ? 'all' : 'auto');
+  return [verdict, alerts, facts, instances, changes].filter((part) => part !== '').join('\n\n');
+}
+
+export function statusParts(status: StatusDocument, terminal: Terminal, listing: StatusListing): StatusParts {
   const recent = withoutDuplicateChanges(status.changes).slice(0, 5);
-  if (recent.length > 0) {
-    parts.push(
-      [
-        terminal.paint('bold', 'Recent changes'),
-        ...recent.map((change) => formatChange(change, terminal)),
-      ].join('\n'),
-    );
-  }
-  return parts.join('\n\n');
+  return {
+    verdict: wrapText(verdictText(status, terminal), 2, terminal),
+    traffic: `${terminal.paint('dim', 'traffic  ')}${wrapText(trafficText(figuresOf(status)), 9, terminal)}`,
+    alerts: status.alerts.length > 0 ? alertsText(status, terminal) : '',
+    facts: factsText(status, terminal),
+    instances: instancesText(status, terminal, listing),
+    changes:
+      recent.length === 0
+        ? ''
+        : [
+            terminal.paint('bold', 'Recent changes'),
+            ...recent.map((change) => formatChange(change, terminal)),
+          ].join('\n'),
+  };
+}
+
+/** The figures of the site; of the service when it is the only one. */
+function figuresOf({ total, services }: StatusDocument): StatusDocument['total'] {
+  const [only, other] = services;
+  return only && !other ? { ...only.traffic, inflight: only.inflight, queued: only.queued } : total;
 }
 
 /** Drops a health or breaker change that repeats a state change of the same instance, time and reason. */
@@ -71,10 +92,8 @@ function alertsText({ alerts, at }: StatusDocument, terminal: Terminal): string 
 }
 
 function factsText(status: StatusDocument, terminal: Terminal): string {
-  const { total, snapshot, edge } = status;
-  // With `status <service>` show the figures of that service.
-  const [only, other] = status.services;
-  const figures = only && !other ? { ...only.traffic, inflight: only.inflight, queued: only.queued } : total;
+  const { snapshot, edge } = status;
+  const figures = figuresOf(status);
   const lines: [string, string][] = [
     [
       'site',
@@ -136,8 +155,8 @@ function requestsText({
   return `${requests} in the last minute, ${failed} failed, ${limited} rate-limited; ${attempts} attempts, of them ${plural(retries, 'retry').replace('retrys', 'retries')} and ${plural(hedges, 'hedge')}`;
 }
 
-function instancesText(status: StatusDocument, terminal: Terminal, all: boolean): string {
-  const rows = statusRows(status.services, all);
+function instancesText(status: StatusDocument, terminal: Terminal, listing: StatusListing): string {
+  const rows = statusRows(status.services, listing);
   const of = (read: (instance: StatusInstance) => string) => (row: StatusRow) =>
     row.instance ? read(row.instance) : '';
   const traffic = (read: (traffic: StatusInstance['traffic']) => string) => (row: StatusRow) => {

@@ -5,6 +5,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { emptyRequests } from '../../agent/core/requests.ts';
 import type { AdminState, Change, Instance, TrafficDelta } from '../../agent/core/state.ts';
 import { createTrafficWindow } from '../../agent/core/traffic-window.ts';
+import { sendVersion } from '../../agent/http/api/app.ts';
 import { registerDashboard } from '../../agent/http/dashboard/routes.ts';
 import { createStatusView, type StatusView } from '../../agent/http/dashboard/status.ts';
 import type { AgentStatus, ApiAlert, RouteExplanation } from '../../agent/http/schemas.ts';
@@ -36,8 +37,16 @@ export interface FakeAgent {
 const TICK_MS = 1_000;
 const HISTORY_MS = 300_000;
 
-/** `fleet`: instances per service; 0 takes them from acgs-lb.yaml. */
-export async function startFakeAgent({ port = 0, history = true, fleet = 0 } = {}): Promise<FakeAgent> {
+/**
+ * `fleet`: instances per service; 0 takes them from acgs-lb.yaml. `version`: that of the answers; without it, the command
+ * validates them.
+ */
+export async function startFakeAgent({
+  port = 0,
+  history = true,
+  fleet = 0,
+  version = '',
+} = {}): Promise<FakeAgent> {
   const config = parseConfig(readFileSync(new URL('../../acgs-lb.yaml', import.meta.url), 'utf8'));
   const now = Date.now();
   const instances = makeInstances(config, fleet, now);
@@ -79,7 +88,8 @@ export async function startFakeAgent({ port = 0, history = true, fleet = 0 } = {
 
   const app = new OpenAPIHono();
   requireToken(app, state.token);
-  registerInstanceRoutes(app, Object.keys(config.services), state);
+  if (version) app.use('/v1/*', sendVersion(version));
+  registerInstanceRoutes(app, config, state);
   registerAlertRoutes(app, state);
   registerFakeSessions(app, state);
   app.get('/v1/explain', (context) => context.json(explain(instances)));
@@ -115,11 +125,17 @@ function requireToken(app: OpenAPIHono, token: string): void {
   });
 }
 
-function registerInstanceRoutes(app: OpenAPIHono, services: string[], state: FakeState): void {
+function registerInstanceRoutes(app: OpenAPIHono, { services }: Config, state: FakeState): void {
   const instancesOf = (service: string) =>
     [...state.instances.values()].filter((instance) => instance.service === service);
   app.get('/v1/services', (context) =>
-    context.json({ services: services.map((id) => ({ id, instances: instancesOf(id) })) }),
+    context.json({
+      services: Object.values(services).map(({ id, routes, strategy, timeout, maxconn }) => {
+        const instances = instancesOf(id);
+        const up = instances.filter(({ state }) => state === 'up').length;
+        return { id, routes, strategy, timeoutMs: timeout, maxconn, up, instances };
+      }),
+    }),
   );
   app.get('/v1/services/:service/instances', (context) =>
     context.json({ instances: instancesOf(context.req.param('service')) }),

@@ -1,13 +1,5 @@
 import type { Command } from 'commander';
-import {
-  type ApiAlert,
-  type ApiSilence,
-  alertListSchema,
-  alertSchema,
-  alertTestSchema,
-  silenceListSchema,
-  silenceSchema,
-} from '../../http/schemas.ts';
+import type { ApiAlert, ApiSilence } from '../../http/schemas.ts';
 import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
@@ -40,7 +32,7 @@ export function registerAlerts(program: Command): void {
         limit: String(options.limit),
       });
       const client = await context.client();
-      const response = await client.get(`/v1/alerts?${query}`, alertListSchema);
+      const response = await client.get(`/v1/alerts?${query}`, 'alertListSchema');
       context.print(response, ({ alerts: list }) => listText(list, context));
     });
   alerts
@@ -52,7 +44,7 @@ export function registerAlerts(program: Command): void {
       if (id === '') throw new CliUsageError('the id is empty; `acgs-lb alerts` lists the ids');
       const context = contextOf(command);
       const client = await context.client();
-      const { alerts: firing } = await client.get('/v1/alerts', alertListSchema);
+      const { alerts: firing } = await client.get('/v1/alerts', 'alertListSchema');
       const [first, second] = firing.filter((alert) => alert.id.startsWith(id));
       if (!first || second) {
         throw new CommandFailed(
@@ -62,7 +54,7 @@ export function registerAlerts(program: Command): void {
         );
       }
       const body = { by: currentUser() };
-      const acknowledged = await client.post(`/v1/alerts/${first.id}/ack`, alertSchema, body);
+      const acknowledged = await client.post(`/v1/alerts/${first.id}/ack`, 'alertSchema', body);
       context.print(acknowledged, ({ message }) => `acknowledged: ${message}`);
     });
   registerTest(alerts);
@@ -78,7 +70,7 @@ function registerTest(alerts: Command): void {
       const context = contextOf(command);
       const body = receiver === undefined ? {} : { receiver };
       const client = await context.client();
-      const { results } = await client.post('/v1/alerts/test', alertTestSchema, body);
+      const { results } = await client.post('/v1/alerts/test', 'alertTestSchema', body);
       context.print({ results }, () =>
         results.map(({ receiver: name, error }) => `${name}: ${error ?? 'delivered'}`).join('\n'),
       );
@@ -99,7 +91,7 @@ function registerSilences(alerts: Command): void {
       const context = contextOf(command);
       const body = { ...options, by: currentUser() };
       const client = await context.client();
-      const silence = await client.post('/v1/alerts/silences', silenceSchema, body);
+      const silence = await client.post('/v1/alerts/silences', 'silenceSchema', body);
       context.print(silence, () => silenceText(silence, context));
     });
   alerts
@@ -109,7 +101,7 @@ function registerSilences(alerts: Command): void {
       const context = contextOf(command);
       const client = await context.client();
       context.print(
-        await client.get('/v1/alerts/silences', silenceListSchema),
+        await client.get('/v1/alerts/silences', 'silenceListSchema'),
         ({ silences }) =>
           silences.map((silence) => silenceText(silence, context)).join('\n') || 'no silences',
       );
@@ -120,7 +112,7 @@ function registerSilences(alerts: Command): void {
     .argument('<id>', 'id that `acgs-lb alerts silences` shows')
     .action(async (id: string, _options: unknown, command: Command) => {
       const context = contextOf(command);
-      await (await context.client()).delete(`/v1/alerts/silences/${encodeURIComponent(id)}`);
+      await (await context.client()).send('DELETE', `/v1/alerts/silences/${encodeURIComponent(id)}`);
       context.print({ id }, () => `ended silence ${id}`);
     });
 }

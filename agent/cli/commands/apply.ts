@@ -1,9 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Command } from 'commander';
-import type { z } from 'zod';
-import { configChangesSchema } from '../../http/schemas.ts';
-import { type ApiClient, parseResponse } from '../client.ts';
+import { type Answers, type ApiClient, parseAnswer } from '../client.ts';
 import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
@@ -15,7 +13,7 @@ interface ApplyCommandOptions {
   rollback?: boolean;
 }
 
-type ConfigChanges = z.output<typeof configChangesSchema>;
+type ConfigChanges = Answers['configChangesSchema'];
 /** Sends the configuration; `query` is `?dryRun=true` or empty. */
 type SendConfig = (query: string) => Promise<ConfigChanges>;
 
@@ -57,7 +55,8 @@ async function sendRequest(
 ): Promise<ConfigChanges> {
   const body = text !== undefined && { body: text, headers: { 'content-type': 'application/yaml' } };
   const response = await client.open(path, { method, ...body });
-  return parseResponse(configChangesSchema, await response.json(), `${method} ${path}`);
+  const value: unknown = JSON.parse(await response.text());
+  return parseAnswer('configChangesSchema', value, { request: `${method} ${path}`, response });
 }
 
 async function applyAfterPreview(

@@ -1,7 +1,8 @@
 import { Argument, type Command } from 'commander';
-import { z } from 'zod';
+import type { ApiClient } from '../client.ts';
 import { complete, SCRIPTS, SHELLS } from '../completion.ts';
 import { type CommandContext, contextOf } from '../context.ts';
+import { readInstances } from '../instance-api.ts';
 
 export function registerCompletion(program: Command): void {
   program
@@ -28,21 +29,17 @@ export function registerCompletion(program: Command): void {
     });
 }
 
-const namesSchema = z.record(z.string(), z.array(z.looseObject({ id: z.string() })));
-
 /** Names from the running agent. Empty when the agent does not answer: completion never fails. */
 function namesOf(context: CommandContext) {
-  const names = async (path: string, list: string): Promise<string[]> => {
+  const names = async (read: (client: ApiClient) => Promise<{ id: string }[]>): Promise<string[]> => {
     try {
-      const response = await (await context.client()).get(path, namesSchema);
-      return (response[list] ?? []).map(({ id }) => id);
+      return (await read(await context.client())).map(({ id }) => id);
     } catch {
       return [];
     }
   };
   return {
-    services: () => names('/v1/services', 'services'),
-    instances: (service: string) =>
-      names(`/v1/services/${encodeURIComponent(service)}/instances`, 'instances'),
+    services: () => names(async (client) => (await client.get('/v1/services', 'serviceListSchema')).services),
+    instances: (service: string) => names((client) => readInstances(client, service)),
   };
 }

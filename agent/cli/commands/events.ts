@@ -1,7 +1,6 @@
 import type { Command } from 'commander';
-import { changeSchema } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
-import { parseResponse } from '../client.ts';
+import { parseAnswer } from '../client.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
 import { readEventStream } from '../event-stream.ts';
@@ -22,10 +21,10 @@ export function registerEvents(program: Command): void {
         ...(options.follow ? {} : { follow: 'false' }),
       });
       const response = await client.open(`/v1/events?${query}`);
-      if (!response.body) throw new CommandFailed('the agent sent an empty response');
       for await (const message of readEventStream(response.body)) {
         if (message.event !== 'change') continue;
-        const change = parseResponse(changeSchema, JSON.parse(message.data), 'GET /v1/events');
+        const value: unknown = JSON.parse(message.data);
+        const change = await parseAnswer('changeSchema', value, { request: 'GET /v1/events', response });
         context.terminal.write(
           context.json ? JSON.stringify(change) : formatChange(change, context.terminal),
         );

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Command } from 'commander';
-import { explanationSchema, type RouteExplanation } from '../../http/schemas.ts';
+import type { RouteExplanation } from '../../http/schemas.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { formatNumber, stateStyle } from '../format.ts';
@@ -40,7 +40,7 @@ export function registerExplain(program: Command): void {
           ...(host ? { host } : {}),
         });
         const apiClient = await context.client();
-        const explanation = await apiClient.get(`/v1/explain?${query}`, explanationSchema);
+        const explanation = await apiClient.get(`/v1/explain?${query}`, 'explanationSchema');
         context.print(explanation, () => formatExplanation(path, explanation, context.terminal));
         if (explanation.chosen === null) process.exitCode = 1;
       },

@@ -1,5 +1,4 @@
 import type { Command } from 'commander';
-import { snapshotOrderSchema } from '../../http/schemas.ts';
 import { contextOf } from '../context.ts';
 
 export function registerPublish(program: Command): void {
@@ -11,7 +10,7 @@ export function registerPublish(program: Command): void {
       const context = contextOf(command);
       const client = await context.client();
       context.print(
-        await client.post('/v1/publish', snapshotOrderSchema),
+        await client.post('/v1/publish', 'snapshotOrderSchema'),
         ({ epoch, seq }) => `publishing; the last published snapshot is epoch ${epoch} seq ${seq}`,
       );
     });

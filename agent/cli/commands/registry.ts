@@ -1,7 +1,5 @@
 import type { Command } from 'commander';
-import { z } from 'zod';
-import { parseDuration } from '../../../shared/config/scalars.ts';
-import { instanceSchema } from '../../http/schemas.ts';
+import { parseDuration } from '../../../shared/config/duration.ts';
 import { integerBetween } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
@@ -50,7 +48,7 @@ function registerRegister(program: Command): void {
       const client = await context.client();
       const { id, url, weight, priority, publicUrl, ttl, metadata } = options;
       const body = { id, url, weight, priority, publicUrl, ttl, metadata };
-      const instance = await client.post(instancesPath(service), instanceSchema, body);
+      const instance = await client.post(instancesPath(service), 'instanceSchema', body);
       context.print(
         instance,
         () => `${service}/${instance.id} registered: ${instance.state} (${instance.reason})`,
@@ -68,7 +66,8 @@ function registerDeregister(program: Command): void {
     .action(async (service: string, instance: string, _options: unknown, command: Command) => {
       const context = contextOf(command);
       await context.confirm(`Remove ${service}/${instance}? Its sessions move to other instances.`);
-      await (await context.client()).delete(`${instancesPath(service)}/${encodeURIComponent(instance)}`);
+      const path = `${instancesPath(service)}/${encodeURIComponent(instance)}`;
+      await (await context.client()).send('DELETE', path);
       context.print({ service, instance, deregistered: true }, () => `${service}/${instance} removed`);
     });
 }
@@ -92,7 +91,7 @@ function registerHeartbeat(program: Command): void {
       }
       do {
         const path = `${instancesPath(service)}/${encodeURIComponent(instance)}/heartbeat`;
-        context.print(await client.put(path, z.unknown()), () => `${service}/${instance}: heartbeat sent`);
+        context.print(await client.send('PUT', path), () => `${service}/${instance}: heartbeat sent`);
         if (everyMs) await new Promise((resolve) => setTimeout(resolve, everyMs));
       } while (everyMs);
     });

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
-import { parseDuration } from '../../../shared/config/scalars.ts';
+import { parseDuration } from '../../../shared/config/duration.ts';
 import type { ApiInstance } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import type { ApiClient } from '../client.ts';

@@ -1,5 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
-import { type ApiSession, sessionListSchema, sessionSchema, sessionStatsSchema } from '../../http/schemas.ts';
+import type { ApiSession } from '../../http/schemas.ts';
 import { SESSION_STATES, WORKFLOW_TYPES } from '../../sessions/session.ts';
 import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
 import type { ApiClient } from '../client.ts';
@@ -46,7 +46,7 @@ function registerList(sessions: Command): void {
       const context = contextOf(command);
       const query = new URLSearchParams({ ...options, limit: String(options.limit) });
       const client = await context.client();
-      const response = await client.get(`/v1/sessions?${query}`, sessionListSchema);
+      const response = await client.get(`/v1/sessions?${query}`, 'sessionListSchema');
       context.print(response, ({ sessions: list }) => listText(list, context));
     });
 }
@@ -57,7 +57,7 @@ function registerGet(sessions: Command): void {
     .description('show one session with its steps, pins and moves')
     .argument('<id>')
     .action((id: string, _options: unknown, command: Command) =>
-      printSession(command, (client) => client.get(sessionPath(id), sessionSchema)),
+      printSession(command, (client) => client.get(sessionPath(id), 'sessionSchema')),
     );
 }
 
@@ -68,7 +68,7 @@ function registerStats(sessions: Command): void {
     .action(async (_options: unknown, command: Command) => {
       const context = contextOf(command);
       const client = await context.client();
-      context.print(await client.get('/v1/sessions/stats', sessionStatsSchema), (stats) => {
+      context.print(await client.get('/v1/sessions/stats', 'sessionStatsSchema'), (stats) => {
         const age = stats.averageAge === null ? '' : `; average age ${formatDuration(stats.averageAge)}`;
         const open = `${formatCounts(stats.byWorkflow)}${age}`;
         const completed =
@@ -101,7 +101,7 @@ function registerCreate(sessions: Command): void {
       async (workflowType: string, userId: string, options: { metadata?: string }, command: Command) => {
         const metadata = parseObjectOption('metadata', options.metadata);
         const body = { workflowType, userId, metadata };
-        await printSession(command, (client) => client.post('/v1/sessions', sessionSchema, body));
+        await printSession(command, (client) => client.post('/v1/sessions', 'sessionSchema', body));
       },
     );
 }
@@ -155,12 +155,12 @@ function registerPin(sessions: Command): void {
     .argument('<instance>');
   command.action((id: string, service: string, instance: string) => {
     const path = `${sessionPath(id)}/pins/${encodeURIComponent(service)}`;
-    return printSession(command, (client) => client.put(path, sessionSchema, { instance }));
+    return printSession(command, (client) => client.put(path, 'sessionSchema', { instance }));
   });
 }
 
 const postTransition = (command: Command, id: string, name: string, body: object): Promise<void> =>
-  printSession(command, (client) => client.post(`${sessionPath(id)}/${name}`, sessionSchema, body));
+  printSession(command, (client) => client.post(`${sessionPath(id)}/${name}`, 'sessionSchema', body));
 
 async function printSession(
   command: Command,

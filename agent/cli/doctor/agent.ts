@@ -1,7 +1,6 @@
-import { z } from 'zod';
 import { isServingState } from '../../../shared/serving.ts';
 import { runbookSection } from '../../alerting/links.ts';
-import { type StatusDocument, statusSchema } from '../../http/schemas.ts';
+import type { StatusDocument } from '../../http/schemas.ts';
 import { type AgentTarget, createApiClient } from '../client.ts';
 import { formatAge, plural } from '../format.ts';
 import { errorSummary, type Finding, fail, ok, warn } from './finding.ts';
@@ -17,7 +16,7 @@ export async function checkAgent(target: AgentTarget, version: string): Promise<
   const client = createApiClient(target);
   let status: StatusDocument;
   try {
-    status = await client.get('/v1/status', statusSchema);
+    status = await client.get('/v1/status', 'statusSchema');
   } catch (error) {
     const mend =
       'start it (`npm start`, or `systemctl start acgs-lb-agent`), or set ACGS_AGENT_URL to its address';
@@ -48,7 +47,7 @@ async function checkToken(target: AgentTarget): Promise<Finding> {
   if (!target.token)
     return warn('token', 'not set: the agent will refuse commands that change anything', 'set ACGS_TOKEN');
   try {
-    await createApiClient(target).post('/v1/token', z.unknown());
+    await createApiClient(target).send('POST', '/v1/token');
     return ok('token', 'accepted by the agent');
   } catch (error) {
     return fail('token', errorSummary(error), 'set ACGS_TOKEN to the value in the environment of the agent');

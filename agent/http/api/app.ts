@@ -50,6 +50,14 @@ const requireJson: MiddlewareHandler = async ({ req }, next) => {
   return next();
 };
 
+/** With it, a command of the same version need not validate the answer. Placed after the check of the token. */
+export const sendVersion =
+  (version: string): MiddlewareHandler =>
+  async (context, next) => {
+    await next();
+    context.header('x-acgs-version', version);
+  };
+
 /** The agent's HTTP API. Every error is problem+json; /v1/openapi.json is generated from the routes. */
 export function createApp({ context, tokens, version, extend }: AppOptions): OpenAPIHono {
   const app = new OpenAPIHono({
@@ -96,6 +104,7 @@ export function createApp({ context, tokens, version, extend }: AppOptions): Ope
         context.log.warn({ address }, 'ten wrong tokens from this address: blocked for up to a minute'),
     }),
   );
+  app.use('/v1/*', sendVersion(version));
   for (const check of [limitBodySize, requireJson]) {
     app.use('/v1/*', async (request, next) =>
       OTHER_BODY_PATHS.has(request.req.path) ? next() : check(request, next),

@@ -323,4 +323,8 @@ function countsText(services) {
 }
 
 /** @param {number} count @param {string} noun */
-const plural = (count, noun) => `${count.toLocaleString('en-GB')} ${noun}${count === 1 ? '' : 's'}`;
+const plural = (count, noun) => {
+  // The first number that is formatted for a locale takes 15 ms, a tenth of what the command takes.
+  const figure = count < 1_000 ? String(count) : count.toLocaleString('en-GB');
+  return `${figure} ${noun}${count === 1 ? '' : 's'}`;
+};
