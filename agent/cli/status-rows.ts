@@ -1,3 +1,4 @@
+import { isServingState } from '../../shared/serving.ts';
 import type { StatusInstance, StatusService } from '../http/schemas.ts';
 import { plural } from './format.ts';
 
@@ -19,6 +20,8 @@ export interface StatusRow {
 const LIST_ALL_UP_TO = 30;
 /** Instances with a problem that are listed, over all services. */
 const MAX_PROBLEMS = 20;
+/** Of these, for one service. */
+const MIN_PROBLEMS = 5;
 /** Services without a problem that have a line of their own. */
 const MAX_HEALTHY_SERVICES = 20;
 const WORST_FIRST: readonly StatusInstance['state'][] = ['down', 'draining', 'probation', 'up'];
@@ -40,7 +43,7 @@ export function statusRows(services: readonly StatusService[], listing: StatusLi
   const total = services.reduce((sum, { instances }) => sum + instances.length, 0);
   if (listing === 'all' || (listing === 'auto' && total <= LIST_ALL_UP_TO)) return services.flatMap(listed);
   const worstOf = ({ instances }: StatusService): number =>
-    instances.length === 0 ? -1 : Math.min(...instances.map(severity));
+    instances.some(({ state }) => isServingState(state)) ? Math.min(...instances.map(severity)) : -1;
   const sick = services
     .filter(({ instances }) => instances.length === 0 || !instances.every(isHealthy))
     .toSorted((a, b) => worstOf(a) - worstOf(b));
@@ -48,10 +51,14 @@ export function statusRows(services: readonly StatusService[], listing: StatusLi
     .filter((service) => !sick.includes(service))
     .toSorted((a, b) => b.traffic.failed - a.traffic.failed);
   const rows: StatusRow[] = [];
+  // One service with many failed instances leaves lines for the others.
+  const perService = Math.max(MIN_PROBLEMS, Math.floor(MAX_PROBLEMS / sick.length));
   let left = MAX_PROBLEMS;
   for (const service of sick) {
-    rows.push(...problemRows(service, left));
-    left = Math.max(0, left - service.instances.filter((instance) => !isHealthy(instance)).length);
+    const limit = Math.min(left, perService);
+    rows.push(...problemRows(service, limit));
+    const problems = service.instances.filter((instance) => !isHealthy(instance)).length;
+    left -= Math.min(problems, limit);
   }
   return [...rows, ...healthyRows(healthy)];
 }
@@ -85,10 +92,10 @@ function healthyRows(services: readonly StatusService[]): StatusRow[] {
   const rest = services.slice(MAX_HEALTHY_SERVICES);
   if (rest.length === 0) return shown;
   const count = rest.reduce((sum, { instances }) => sum + instances.length, 0);
-  const label = `all ${count} of ${plural(rest.length, 'more service')}`;
+  const service = `${rest.length} more`;
   return [
     ...shown,
-    { service: '…', first: true, instance: null, label, state: 'up', traffic: null, failed: '' },
+    { service, first: true, instance: null, label: `all ${count}`, state: 'up', traffic: null, failed: '' },
   ];
 }
 

@@ -1,5 +1,6 @@
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
+import { quietTraffic, sampleStatus, sampleStatusService } from '../../test/harness/status-document.ts';
 import type { StatusDocument, StatusInstance } from '../http/schemas.ts';
 import { formatStatus } from './status-view.ts';
 import type { Terminal } from './terminal.ts';
@@ -14,56 +15,9 @@ const terminal: Terminal = {
   progressLine() {},
   paint: (_, text) => text,
 };
-const noHistory = { history: { perSecond: [], errorPercent: [], p95: [] } };
-const rates = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
-const none = { requests: 0, failed: 0, attempts: 0, retries: 0, hedges: 0, limited: 0 };
-const quiet = { ...rates, ...none, ...noHistory, inflight: 0, queued: 0 };
-const instance = (id: string, state: StatusInstance['state']): StatusInstance => ({
-  id,
-  service: 'gs',
-  url: 'http://127.0.0.1:1',
-  origin: 'file',
-  state,
-  reason: 'as it is',
-  health: 'up',
-  breaker: 'closed',
-  admin: 'ready',
-  weight: 100,
-  priority: 1,
-  since: 0,
-  latencyMs: null,
-  traffic: rates,
-  trafficPercent: null,
-  inflight: 0,
-  queued: 0,
-});
-const status = (states: StatusInstance['state'][], more: Partial<StatusDocument> = {}): StatusDocument => ({
-  at: 60_000,
-  version: '1',
-  site: 'main',
-  startedAt: 0,
-  ready: true,
-  leader: { role: 'single', holder: null },
-  snapshot: { epoch: 1, seq: 2, publishedAt: 0, error: null },
-  alerts: [],
-  sinks: {},
-  total: quiet,
-  services: [
-    {
-      id: 'gs',
-      routes: ['/'],
-      timeoutMs: 1,
-      maxconn: 1,
-      traffic: quiet,
-      inflight: 0,
-      queued: 0,
-      instances: states.map((state, index) => instance(`gs-${index + 1}`, state)),
-    },
-  ],
-  edge: { isolates: 0, lastReport: null, oldest: null, newest: null, requests: [], limits: [] },
-  changes: [],
-  ...more,
-});
+const status = (states: StatusInstance['state'][], more: Partial<StatusDocument> = {}): StatusDocument =>
+  sampleStatus([sampleStatusService('gs', states)], more);
+const quiet = { ...quietTraffic, inflight: 0, queued: 0 };
 const verdict = (states: StatusInstance['state'][]) => formatStatus(status(states), terminal).split('\n')[0];
 
 test('the verdict names what is reduced or failed', () => {
@@ -130,17 +84,12 @@ test('a health change with the same reason as a state change is not repeated', (
 });
 
 test('a large fleet: worst first, healthy services folded, all with --all', () => {
-  const service = (id: string, states: StatusInstance['state'][]) => ({
-    ...(status([]).services[0] ?? expect.unreachable()),
-    id,
-    instances: states.map((state, index) => ({ ...instance(`${id}-${index + 1}`, state), service: id })),
-  });
   const up = (count: number) => Array.from({ length: count }, () => 'up' as const);
   const services = [
-    service('calm', up(1_000)),
-    service('slow', [...up(998), 'probation']),
-    service('sick', ['up', 'draining', 'down', ...up(997)]),
-    service(
+    sampleStatusService('calm', up(1_000)),
+    sampleStatusService('slow', [...up(998), 'probation']),
+    sampleStatusService('sick', ['up', 'draining', 'down', ...up(997)]),
+    sampleStatusService(
       'dead',
       Array.from({ length: 50 }, () => 'down' as const),
     ),
@@ -150,27 +99,29 @@ test('a large fleet: worst first, healthy services folded, all with --all', () =
   expect(lines.length).toBeLessThan(40);
   const table = lines.slice(lines.findIndex((line) => line.startsWith('SERVICE')) + 1);
   const cells = table.map((line) => line.trim().split(/\s{2,}/));
-  expect(cells[0]?.[0]).toBe('sick');
-  expect(cells[1]?.slice(0, 2)).toEqual(['sick-3', 'down']);
-  expect(cells[2]?.slice(0, 2)).toEqual(['sick-2', 'draining']);
-  expect(cells[3]?.slice(0, 2)).toEqual(['998 others', 'up']);
-  expect(cells[4]?.[0]).toBe('dead');
-  expect(cells[5]?.[0]).toBe('dead-1');
-  expect(cells.find(([first]) => first === '32 more')).toEqual(['32 more', 'down']);
+  // A service without any serving instance is the worst.
+  expect(cells[0]?.[0]).toBe('dead');
+  expect(cells[1]?.[0]).toBe('dead-1');
+  expect(cells.find(([first]) => first === '44 more')).toEqual(['44 more', 'down']);
+  const sick = cells.slice(cells.findIndex(([first]) => first === 'sick'));
+  expect(sick.slice(1, 4).map((row) => row.slice(0, 2))).toEqual([
+    ['sick-3', 'down'],
+    ['sick-2', 'draining'],
+    ['998 others', 'up'],
+  ]);
+  expect(sick[5]?.slice(0, 2)).toEqual(['slow-999', 'probation']);
   expect(cells.at(-1)?.slice(0, 3)).toEqual(['calm', 'all 1000', 'up']);
   expect(formatStatus(large, terminal, true).split('\n').length).toBeGreaterThan(3_050);
-  const many = Array.from({ length: 500 }, (_, n) => service(`s${n}`, up(6)));
+  const many = Array.from({ length: 500 }, (_, n) => sampleStatusService(`s${n}`, up(6)));
   const folded = formatStatus(status([], { services: many }), terminal);
   expect(folded.split('\n').length).toBeLessThan(40);
-  expect(folded).toContain('all 2880 of 480 more services');
+  expect(folded).toMatch(/^480 more +all 2880 +up\b/m);
 });
 
 test('requests that failed show for their service, also when no instance has an attempt', () => {
   const [service] = status(['down', 'down']).services;
   const dead = {
-    ...rates,
-    ...noHistory,
-    ...none,
+    ...quietTraffic,
     requests: 908,
     failed: 54,
     perSecond: 15.1,

@@ -10,13 +10,13 @@ import {
   wrapText,
 } from './terminal.ts';
 
+type FactName = 'site' | 'traffic' | 'requests' | 'snapshot' | 'edge' | 'sinks';
+
 /** The parts of a status, each a text of one or more lines or empty. */
 export interface StatusParts {
   verdict: string;
-  /** The figures of the requests, in one line. */
-  traffic: string;
   alerts: string;
-  facts: string;
+  facts: Readonly<Record<FactName, string>>;
   instances: string;
   changes: string;
 }
@@ -27,16 +27,17 @@ export interface StatusParts {
  */
 export function formatStatus(status: StatusDocument, terminal: Terminal, all = false): string {
   const { verdict, alerts, facts, instances, changes } = statusParts(status, terminal, all ? 'all' : 'auto');
-  return [verdict, alerts, facts, instances, changes].filter((part) => part !== '').join('\n\n');
+  return [verdict, alerts, Object.values(facts).join('\n'), instances, changes]
+    .filter((part) => part !== '')
+    .join('\n\n');
 }
 
 export function statusParts(status: StatusDocument, terminal: Terminal, listing: StatusListing): StatusParts {
   const recent = withoutDuplicateChanges(status.changes).slice(0, 5);
   return {
     verdict: wrapText(verdictText(status, terminal), 2, terminal),
-    traffic: `${terminal.paint('dim', 'traffic  ')}${wrapText(trafficText(figuresOf(status)), 9, terminal)}`,
     alerts: status.alerts.length > 0 ? alertsText(status, terminal) : '',
-    facts: factsText(status, terminal),
+    facts: formatFacts(status, terminal),
     instances: instancesText(status, terminal, listing),
     changes:
       recent.length === 0
@@ -77,9 +78,13 @@ function verdictText(status: StatusDocument, terminal: Terminal): string {
 const isOpen = ({ silenced, acknowledgedAt }: ApiAlert): boolean => !silenced && acknowledgedAt === null;
 
 const MAX_ALERTS = 5;
+const SEVERITY_ORDER: readonly ApiAlert['severity'][] = ['warning', 'critical', 'emergency'];
 
 function alertsText({ alerts, at }: StatusDocument, terminal: Terminal): string {
-  const lines = alerts.slice(0, MAX_ALERTS).map((alert) => {
+  const worstFirst = alerts.toSorted(
+    (a, b) => SEVERITY_ORDER.indexOf(b.severity) - SEVERITY_ORDER.indexOf(a.severity),
+  );
+  const lines = worstFirst.slice(0, MAX_ALERTS).map((alert) => {
     const { severity, startedAt, message, acknowledgedBy, silenced } = alert;
     const note =
       acknowledgedBy !== null ? ` (acknowledged by ${acknowledgedBy})` : silenced ? ' (silenced)' : '';
@@ -91,31 +96,31 @@ function alertsText({ alerts, at }: StatusDocument, terminal: Terminal): string 
   return [terminal.paint('bold', 'Alerts'), ...lines, ...rest].join('\n');
 }
 
-function factsText(status: StatusDocument, terminal: Terminal): string {
-  const { snapshot, edge } = status;
+function formatFacts(status: StatusDocument, terminal: Terminal): StatusParts['facts'] {
+  const { snapshot, edge, at } = status;
   const figures = figuresOf(status);
-  const lines: [string, string][] = [
-    [
+  const line = (name: FactName, text: string): string =>
+    `${terminal.paint('dim', name.padEnd(9))}${wrapText(text, 9, terminal)}`;
+  const published =
+    snapshot.publishedAt === null
+      ? 'never published'
+      : `published ${formatAge(at - snapshot.publishedAt)} ago`;
+  const problem = snapshot.error ? ` (${snapshot.error})` : '';
+  return {
+    site: line(
       'site',
-      `${status.site}, ${status.leader.role}, up ${formatAge(status.at - status.startedAt)}, version ${status.version}`,
-    ],
-    ['traffic', trafficText(figures)],
-    ['requests', requestsText(figures)],
-    [
-      'snapshot',
-      `epoch ${snapshot.epoch} seq ${snapshot.seq}, ` +
-        (snapshot.publishedAt === null
-          ? 'never published'
-          : `published ${formatAge(status.at - snapshot.publishedAt)} ago`) +
-        (snapshot.error ? ` (${snapshot.error})` : ''),
-    ],
-    [
+      `${status.site}, ${status.leader.role}, up ${formatAge(at - status.startedAt)}, version ${status.version}`,
+    ),
+    traffic: line('traffic', trafficText(figures)),
+    requests: line('requests', requestsText(figures)),
+    snapshot: line('snapshot', `epoch ${snapshot.epoch} seq ${snapshot.seq}, ${published}${problem}`),
+    edge: line(
       'edge',
       edge.isolates === 0
         ? 'no report in the last five minutes'
         : `${plural(edge.isolates, 'isolate')}, oldest snapshot in use ${edge.oldest ? `${edge.oldest.epoch}.${edge.oldest.seq} (${edge.oldest.source})` : 'none'}`,
-    ],
-    [
+    ),
+    sinks: line(
       'sinks',
       Object.entries(status.sinks)
         .map(([name, sink]) => {
@@ -123,11 +128,8 @@ function factsText(status: StatusDocument, terminal: Terminal): string {
           return `${name} ${terminal.paint(stateStyle(sink.state), sink.state)}${waiting}`;
         })
         .join('  '),
-    ],
-  ];
-  return lines
-    .map(([name, text]) => `${terminal.paint('dim', name.padEnd(9))}${wrapText(text, 9, terminal)}`)
-    .join('\n');
+    ),
+  };
 }
 
 function trafficText(total: StatusDocument['total']): string {
@@ -201,7 +203,8 @@ function instancesText(status: StatusDocument, terminal: Terminal, listing: Stat
       title: 'WHY',
       value: ({ instance, failed }) => (instance ? reasonText(instance) : failed),
       shrinkFactor: 1,
-      minWidth: 16,
+      // The reason helps more than the figures that are dropped for it.
+      minWidth: 28,
     },
   ];
   return formatTable(rows, columns, terminal);

@@ -1,7 +1,7 @@
 import stringWidth from 'fast-string-width';
 import type { StatusDocument } from '../../http/schemas.ts';
 import { formatAge } from '../format.ts';
-import { statusParts } from '../status-view.ts';
+import { type StatusParts, statusParts } from '../status-view.ts';
 import { type Terminal, truncate, wrapText } from '../terminal.ts';
 
 /** What a person sees of the status, and which part of it. */
@@ -66,17 +66,21 @@ function layOut({ status, error, all }: WatchState, terminal: Terminal, now: num
   const age = status ? `; showing the state of ${formatAge(now - status.at)} ago` : '';
   const trouble = error ? [terminal.paint('red', wrapText(`${error}; retrying${age}`, 2, terminal))] : [];
   const parts = status && statusParts(status, terminal, all ? 'all' : 'folded');
-  const header = linesOf([...trouble, ...(parts ? [parts.verdict, parts.traffic] : [])]).slice(
+  const header = linesOf([...trouble, ...(parts ? [parts.verdict, parts.facts.traffic] : [])]).slice(
     0,
     MAX_HEADER_LINES,
   );
-  const sections = parts ? [parts.alerts, parts.instances, parts.changes, parts.facts] : [];
+  const sections = parts ? [parts.alerts, parts.instances, parts.changes, otherFacts(parts.facts)] : [];
   const body = sections
     .filter((section) => section !== '')
     .flatMap((section, index) => linesOf([...(index > 0 ? [''] : []), section]));
   const height = Math.max(1, terminal.rows - header.length - 2);
   return { header: [...header, ''], body, height };
 }
+
+/** The header has the traffic already. */
+const otherFacts = ({ site, requests, snapshot, edge, sinks }: StatusParts['facts']): string =>
+  [site, requests, snapshot, edge, sinks].join('\n');
 
 const linesOf = (texts: readonly string[]): string[] => texts.flatMap((text) => text.split('\n'));
 

@@ -4,7 +4,7 @@ import type { WatchKey } from './frame.ts';
 
 /** The alternate screen of a terminal, and its keyboard. */
 export interface Screen {
-  /** Replaces what is shown. Each line is cleared to its end, which avoids flicker. */
+  /** Replaces what is shown, line by line in one write, which avoids flicker. */
   draw(lines: readonly string[]): void;
 }
 
@@ -93,7 +93,8 @@ export function openScreen(
   enter();
   return {
     draw: (lines) => {
-      stdout.write(`\x1b[H${lines.map((line) => `${line}\x1b[K`).join('\r\n')}\x1b[J`);
+      // Clear before the text: after a line that fills the width, the cursor is still on its last character.
+      stdout.write(`\x1b[H${lines.map((line) => `\x1b[K${line}`).join('\r\n')}`);
     },
   };
 }
