@@ -78,7 +78,7 @@ test.skipIf(!hasScript)('scrolls, lists all instances, and reconnects', async ()
   one.process.stdin?.write('\x1b[6~');
   await shown(() => / 1\d–\d+ of \d+/.test(one.output()));
   agent.dropConnections();
-  await until(() => one.output().includes('retrying; showing the state of'));
+  await shown(() => one.output().includes('retrying; showing the state of'));
   const before = one.output().length;
   await shown(() => {
     const frames = one.output().slice(before).split('\x1b[H').slice(1);

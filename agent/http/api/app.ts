@@ -55,7 +55,7 @@ export const sendVersion =
   (version: string): MiddlewareHandler =>
   async (context, next) => {
     await next();
-    context.header('x-acgs-version', version);
+    if (context.res.ok) context.header('x-acgs-version', version);
   };
 
 /** The agent's HTTP API. Every error is problem+json; /v1/openapi.json is generated from the routes. */
@@ -112,13 +112,7 @@ export function createApp({ context, tokens, version, extend }: AppOptions): Ope
   }
   app.use('/v1/*', auditWrites(context));
   for (const path of COMPRESSED_PATHS) app.use(path, compressLarge);
-  registerHealthRoutes(app, context);
-  registerServiceRoutes(app, context);
-  registerInstanceRoutes(app, context);
-  registerEventRoutes(app, context);
-  registerHistoryRoutes(app, context);
-  registerControlRoutes(app, context);
-  registerEdgeReportRoutes(app, context);
+  registerRoutes(app, context);
   for (const [name, scheme] of Object.entries(SECURITY_SCHEMES)) {
     app.openAPIRegistry.registerComponent('securitySchemes', name, scheme);
   }
@@ -132,4 +126,14 @@ export function createApp({ context, tokens, version, extend }: AppOptions): Ope
     request.json(completeDocument(app.getOpenAPI31Document({ openapi: '3.1.0', info }))),
   );
   return app;
+}
+
+function registerRoutes(app: OpenAPIHono, context: ApiContext): void {
+  registerHealthRoutes(app, context);
+  registerServiceRoutes(app, context);
+  registerInstanceRoutes(app, context);
+  registerEventRoutes(app, context);
+  registerHistoryRoutes(app, context);
+  registerControlRoutes(app, context);
+  registerEdgeReportRoutes(app, context);
 }
