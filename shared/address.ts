@@ -7,12 +7,12 @@ function parse(text: string): Address | null {
   return ipaddr.isValid(text) ? ipaddr.process(text) : null;
 }
 
-/** The canonical address of `ip:port`, `[v6]:port` or an address without a port; null for other text. */
+/** The canonical address of `ip:port`, `[v6]:port` or an address without a port, without a zone; null for other text. */
 export function parseClientAddress(text: string): string | null {
   const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1];
   const colon = text.lastIndexOf(':');
   const bare = bracketed ?? (colon > 0 && text.indexOf(':') === colon ? text.slice(0, colon) : text);
-  return parse(bare)?.toString() ?? null;
+  return parse(bare.replace(/%.*$/, ''))?.toString() ?? null;
 }
 
 /** Identifies a client for limits and placement: the IPv4 address, or the /64 network of an IPv6 address. */

@@ -7,7 +7,13 @@ import { requireStrategy } from './balance/strategies.ts';
 import { FAILOVER_RULES } from './failover.ts';
 import { type CompiledRateLimit, compileRateLimit } from './limits/policy.ts';
 import { compileRoutes, type Router } from './route.ts';
-import type { Snapshot, SnapshotInstance, SnapshotService } from './snapshot/snapshot.ts';
+import {
+  DEFAULT_HEADERS,
+  type Snapshot,
+  type SnapshotHeaders,
+  type SnapshotInstance,
+  type SnapshotService,
+} from './snapshot/snapshot.ts';
 
 /** What the edge routes from: the snapshots of all sites, merged and compiled. */
 export interface View {
@@ -38,6 +44,8 @@ export interface ServiceView {
   readonly sessions: SessionPlacer;
   /** The sites that run the service. */
   readonly sites: readonly SiteService[];
+  /** Which fields edge and gateway add. */
+  readonly headers: Readonly<SnapshotHeaders>;
 }
 
 /** A service at one site. */
@@ -100,6 +108,7 @@ function buildService(id: string, snapshots: readonly Snapshot[], options: ViewO
     byKey,
     sessions: lazyPlacer(candidates),
     sites,
+    headers: { ...DEFAULT_HEADERS, ...freshest.headers },
   };
 }
 

@@ -50,6 +50,8 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
     });
   }
 
+  if (service.headers.rateLimit) incoming.rateLimitFields = limits.headers;
+
   const pinning = findPin(context);
   const session = pinning instanceof Promise ? await pinning : pinning;
   const outcome = shedOutcome(context) ?? (await failOver(context, session));

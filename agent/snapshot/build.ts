@@ -1,10 +1,12 @@
 import type { Config, RateLimitConfig, ServiceConfig } from '../../shared/config/config.ts';
-import type {
-  Snapshot,
-  SnapshotInstance,
-  SnapshotOrder,
-  SnapshotPins,
-  SnapshotService,
+import {
+  DEFAULT_HEADERS,
+  type Snapshot,
+  type SnapshotHeaders,
+  type SnapshotInstance,
+  type SnapshotOrder,
+  type SnapshotPins,
+  type SnapshotService,
 } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
 
@@ -32,6 +34,7 @@ export function buildSnapshot({ config, instances, order, issuedAt, pins }: Buil
     gateways,
     ...(weight === 100 ? {} : { weight }),
     ...(near.length === 0 ? {} : { near }),
+    ...headersSection(config.headers),
     services: Object.fromEntries(
       Object.values(config.services).map((service) => [
         service.id,
@@ -40,6 +43,13 @@ export function buildSnapshot({ config, instances, order, issuedAt, pins }: Buil
     ),
     ...(pins && Object.keys(pins).length > 0 ? { pins } : {}),
   };
+}
+
+function headersSection(headers: SnapshotHeaders): Pick<Snapshot, 'headers'> {
+  const names = Object.keys(DEFAULT_HEADERS) as (keyof SnapshotHeaders)[];
+  const changed = names.filter((name) => headers[name] !== DEFAULT_HEADERS[name]);
+  if (changed.length === 0) return {};
+  return { headers: Object.fromEntries(changed.map((name) => [name, headers[name]])) };
 }
 
 function serviceSection(

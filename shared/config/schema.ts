@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { alertsSection } from './alerts.ts';
 import { haproxySection } from './haproxy.ts';
+import { headersSection } from './headers.ts';
 import { monitorSection } from './monitor.ts';
 import { age, bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } from './scalars.ts';
 import { defaultsSection, rateLimit, serviceSection } from './service.ts';
@@ -68,6 +69,7 @@ export const fileSchema = z.strictObject({
   rateLimits: z.array(rateLimit).max(32).default([]).meta({
     title: 'Limits that count requests to all services together, in addition to the limits of each service',
   }),
+  headers: headersSection.prefault({}),
   defaults: defaultsSection.prefault({}),
   services: z.record(id, serviceSection).refine((services) => Object.keys(services).length > 0, {
     error: 'at least one service',

@@ -88,6 +88,23 @@ export interface SnapshotService {
   instances: SnapshotInstance[];
 }
 
+/** Which fields edge and gateway add. See `headers` in the configuration. */
+export interface SnapshotHeaders {
+  security: boolean;
+  rateLimit: boolean;
+  via: boolean;
+  forwarded: boolean;
+  serverTiming: boolean;
+}
+
+export const DEFAULT_HEADERS: SnapshotHeaders = {
+  security: true,
+  rateLimit: true,
+  via: true,
+  forwarded: false,
+  serverTiming: false,
+};
+
 /** Recorded moves of governance sessions: session id → service → instance. Only pins that differ from rendezvous hashing. */
 export type SnapshotPins = Record<string, Record<string, string>>;
 
@@ -100,6 +117,8 @@ export interface Snapshot {
   gateways: string[];
   weight?: number;
   near?: string[];
+  /** Only what differs from the default. */
+  headers?: Partial<SnapshotHeaders>;
   services: Record<string, SnapshotService>;
   pins?: SnapshotPins;
 }

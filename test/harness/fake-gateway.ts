@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { ENVELOPE_HEADER, type EnvelopeFields, parseEnvelope } from '../../shared/envelope.ts';
 import { type Origin, startOrigin } from './origin.ts';
 
 /** How an instance behind the gateway behaves; a number is the status it answers with. `unsent`: HAProxy's own 503. */
@@ -40,9 +41,9 @@ export async function startFakeGateway(name: string, wanted?: number): Promise<F
       origin.answer((request, response, body) => {
         const { method = '', url = '', headers } = request;
         if (url === '/__acgs/edge-reports') return void response.end();
-        const wantedInstance = headers['x-acgs-instance'];
-        const named = typeof wantedInstance === 'string';
-        const instance = named ? wantedInstance : (instances[next++ % instances.length] ?? '');
+        const target = envelopeOf(headers)?.target ?? null;
+        const instance = target ?? instances[next++ % instances.length] ?? '';
+        const named = target !== null;
         const attempt = { instance, named, method, url, headers, body, cancelled: false };
         attempts.push(attempt);
         response.once('close', () => {
@@ -52,6 +53,11 @@ export async function startFakeGateway(name: string, wanted?: number): Promise<F
       });
     },
   };
+}
+
+/** What the edge tells the gateway; null without an edge token. */
+export function envelopeOf(headers: IncomingMessage['headers']): EnvelopeFields | null {
+  return parseEnvelope(String(headers[ENVELOPE_HEADER] ?? ''))?.fields ?? null;
 }
 
 function behave(response: ServerResponse, instance: string, outcome: Behaviour): void {

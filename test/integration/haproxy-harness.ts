@@ -12,6 +12,7 @@ import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startHaproxy } from '../../dev/servers/haproxy.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
+import { ENVELOPE_HEADER, type EnvelopeFields, encodeEnvelope } from '../../shared/envelope.ts';
 import { haproxyCommand } from '../harness/haproxy.ts';
 import { sampleInstance } from '../harness/instance.ts';
 
@@ -27,6 +28,8 @@ export interface HaproxyHarness {
   execute(command: string): Promise<string>;
   /** An edge token; `claims` replace the valid ones. */
   token(claims?: Record<string, unknown>, key?: EdgeKey): string;
+  /** The headers of a request that the edge forwards; `fields` replace the default ones. */
+  edgeHeaders(fields?: Partial<EnvelopeFields>, token?: string): Record<string, string>;
   restart(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -52,12 +55,29 @@ export function signToken(claims: Record<string, unknown>, key: EdgeKey): string
   return `${signed}.${signature.toString('base64url')}`;
 }
 
+/** The header value for a request of 192.0.2.1 to www.example; `fields` replace the default ones. */
+export const envelope = (token: string, fields: Partial<EnvelopeFields> = {}): string =>
+  encodeEnvelope(token, {
+    client: '192.0.2.1',
+    proto: 'http',
+    host: 'www.example',
+    requestId: 'request-1',
+    service: null,
+    target: null,
+    traceparent: null,
+    rateLimit: null,
+    rateLimitPolicy: null,
+    ...fields,
+  });
+
 export interface HaproxyHarnessOptions {
   /** The `services:` section as YAML without indentation. */
   services: string;
   /** More keys of `haproxy:` as YAML flow entries: `rateLimit: off, requireEdge: true`. */
   haproxy?: string;
   keys?: EdgeKey[];
+  /** More sections of the file as YAML. */
+  sections?: string;
   agentBind?: string;
   /** Default: a free port on 127.0.0.1. */
   bind?: string[];
@@ -67,6 +87,7 @@ export async function startHaproxyHarness({
   services,
   haproxy = '',
   keys,
+  sections = '',
   agentBind,
   bind,
 }: HaproxyHarnessOptions): Promise<HaproxyHarness> {
@@ -79,6 +100,7 @@ export async function startHaproxyHarness({
 version: 1
 site: { id: main }
 defaults: { health: { timeout: 60s } }
+${sections}
 agent: { bind: "${agentBind ?? `127.0.0.1:${agent}`}" }
 services:
 ${services.replaceAll(/^/gm, '  ')}
@@ -117,6 +139,7 @@ haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}
     secrets,
     execute: (command) => haproxyCommand(config.haproxy.socket, command),
     token: (claims = {}, key = edgeKeys[0] ?? edgeKey('none')) => signToken(claims, key),
+    edgeHeaders: (fields = {}, token = harness.token()) => ({ [ENVELOPE_HEADER]: envelope(token, fields) }),
     async restart() {
       await server.stop();
       server = await start();

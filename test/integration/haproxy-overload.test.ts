@@ -48,7 +48,7 @@ test('requests that time out in the queue of full instances are no failures and 
     Array.from({ length: CLIENTS }, async () => {
       // As the edge sends a session's request: only a named instance has a queue of its own.
       const response = await fetch(`${harness.gateway}/x`, {
-        headers: { 'x-acgs-edge': harness.token(), 'x-acgs-instance': 'gs-1', 'x-acgs-client': '192.0.2.1' },
+        headers: harness.edgeHeaders({ target: 'gs-1' }),
       });
       await response.arrayBuffer();
       return response.status;

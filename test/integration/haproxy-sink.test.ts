@@ -158,7 +158,7 @@ test('an instance that is deregistered while busy and registered again serves; a
   expect(await becomes('gs-3', (it) => it?.agentUp && it.admin === 'ready')).toBe(true);
   const held = fetch(`${harness.gateway}/x`, {
     method: 'POST',
-    headers: { 'x-acgs-edge': harness.token(), 'x-acgs-instance': 'gs-3', 'x-acgs-client': '192.0.2.1' },
+    headers: harness.edgeHeaders({ target: 'gs-3' }),
   }).catch(() => undefined);
   expect(await becomes('gs-3', (it) => it?.inflight === 1)).toBe(true);
   reconciled.change({ 'gs/gs-3': null });

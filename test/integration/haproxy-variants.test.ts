@@ -62,9 +62,7 @@ test('TLS with HTTP/2; plain requests are redirected to it, except those of the 
   });
   expect(plain.status).toBe(308);
   expect(plain.headers.get('location')).toMatch(/^https:\/\/.*\/x\?y=1$/);
-  expect((await fetch(`${harness.gateway}/x`, { headers: { 'x-acgs-edge': harness.token() } })).status).toBe(
-    200,
-  );
+  expect((await fetch(`${harness.gateway}/x`, { headers: harness.edgeHeaders() })).status).toBe(200);
 
   const session = connect(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
   const headers = await new Promise<Record<string, unknown>>((resolve, reject) => {

@@ -36,11 +36,7 @@ hosted:
   sink = await startSink(harness);
 });
 
-const edgeHeaders = (more: Record<string, string> = {}) => ({
-  'x-acgs-edge': harness.token(),
-  'x-acgs-client': '198.51.100.7',
-  ...more,
-});
+const edgeHeaders = (service: string | null = null) => harness.edgeHeaders({ service });
 
 async function send(path: string, times: number, headers: Record<string, string> = {}): Promise<number> {
   let status = 0;
@@ -65,13 +61,13 @@ function counted(service: string) {
 
 test('requests without the edge count for their service; those of the edge do not, unless it has no snapshot and names no service', async () => {
   expect(await send('/x', 5)).toBe(200);
-  expect(await send('/x', 4, edgeHeaders({ 'x-acgs-service': 'gs' }))).toBe(200);
+  expect(await send('/x', 4, edgeHeaders('gs'))).toBe(200);
   expect(await send('/x', 3, edgeHeaders())).toBe(200);
   // Anyone can name a service; only a token makes it count.
   expect(await send('/x', 2, { 'x-acgs-service': 'gs' })).toBe(200);
   expect(await send('/dead/x', 6)).toBe(503);
   expect(await send('/empty/x', 3)).toBe(503);
-  expect(await send('/dead/x', 2, edgeHeaders({ 'x-acgs-service': 'dead' }))).toBe(503);
+  expect(await send('/dead/x', 2, edgeHeaders('dead'))).toBe(503);
   expect(await send('/__acgs/x', 2)).toBe(404);
   expect(await until(() => counted('empty').requests === 3)).toBe(true);
   expect(counted('gs')).toEqual({ requests: 10, failed: 0, limited: 0, timed: 10 });

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { parseEnvelope } from '../../shared/envelope.ts';
 import { classifyAttempt } from '../../shared/retry.ts';
 import { toBase64Url, type WebCryptoKey } from '../../shared/snapshot/signature.ts';
 import type { SnapshotService } from '../../shared/snapshot/snapshot.ts';
@@ -70,9 +71,16 @@ const post = (body = 'x', headers: Record<string, string> = {}) =>
 test('through the gateway: sends the client and a valid token, and leaves the pick to the gateway', async () => {
   await publish();
   const response = await get('/', { 'x-acgs-sim-client': '203.0.113.8' });
-  const headers = attempts()[0]?.headers ?? {};
-  expect(headers['x-acgs-client']).toBe('203.0.113.8');
-  const [head = '', claims = '', signature = ''] = String(headers['x-acgs-edge']).split('.');
+  const header = String(attempts()[0]?.headers['x-acgs-edge']);
+  const envelope = parseEnvelope(header);
+  expect(envelope?.fields).toMatchObject({
+    client: '203.0.113.8',
+    proto: 'http',
+    host: new URL(edge.url).host,
+    service: `gs${run}`,
+    target: null,
+  });
+  const [head = '', claims = '', signature = ''] = envelope?.token.split('.') ?? [];
   const decode = (part: string): Record<string, unknown> =>
     JSON.parse(Buffer.from(part, 'base64url').toString());
   expect(decode(head)).toEqual({ alg: 'ES256', typ: 'JWT', kid: 'g1' });
@@ -89,7 +97,8 @@ test('through the gateway: sends the client and a valid token, and leaves the pi
   expect(attempts().map(({ named }) => named)).toEqual([false, false]);
   // The answer names the instance that the gateway picked.
   expect([response, second].map((one) => one.headers.get('x-acgs-instance'))).toEqual([`a${run}`, `b${run}`]);
-  expect(attempts()[1]?.headers['x-acgs-edge']).toBe(headers['x-acgs-edge']);
+  const again = parseEnvelope(String(attempts()[1]?.headers['x-acgs-edge']));
+  expect(again?.token).toBe(envelope?.token);
 });
 
 test('retries any method when unsent; when ambiguous only idempotent requests or those with an Idempotency-Key', async () => {

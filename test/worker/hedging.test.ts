@@ -46,7 +46,8 @@ async function publish(part: Partial<SnapshotService> = {}, down: readonly strin
     instance(id, 'http://127.0.0.1:1', { state: down.includes(id) ? 'down' : 'up' }),
   );
   const services = { [`gs${run}`]: service({ instances, failover: hedged, ...part }) };
-  expect((await edge.publish({ gateways: [gateway.url], services })).status).toBe(200);
+  const headers = { serverTiming: true };
+  expect((await edge.publish({ gateways: [gateway.url], headers, services })).status).toBe(200);
 }
 
 /** Publishes a new service, so that the isolate's state of earlier instances has no effect. `a` is picked first. */
@@ -152,7 +153,8 @@ test('with a single instance there is no copy', async () => {
   run++;
   const only = `a${run}`;
   const services = { [`gs${run}`]: service({ instances: [instance(only, gateway.url)], failover: hedged }) };
-  expect((await edge.publish({ gateways: [gateway.url], services })).status).toBe(200);
+  const headers = { serverTiming: true };
+  expect((await edge.publish({ gateways: [gateway.url], headers, services })).status).toBe(200);
   gateway.serve([only], () => ({ afterMs: 500 }));
   expect((await get()).status).toBe(200);
   expect(attempts()).toHaveLength(1);

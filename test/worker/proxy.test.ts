@@ -13,6 +13,7 @@ let origin: RawOrigin;
 beforeAll(async () => {
   [edge, origin] = await Promise.all([startEdge(), startRawOrigin()]);
   const published = await edge.publish({
+    headers: { forwarded: true },
     services: { gs: service({ path: 'direct', instances: [instance('raw-1', origin.url)] }) },
   });
   expect(published.status).toBe(200);

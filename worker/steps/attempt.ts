@@ -1,7 +1,6 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import { errorMessage } from '../../shared/error-message.ts';
 import { type AttemptResult, isFromPlatform } from '../../shared/retry.ts';
-import { formatTraceparent } from '../../shared/trace-context.ts';
 import type { SiteService } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { bodyInit, type RequestBody } from '../io/request-body.ts';
@@ -19,7 +18,9 @@ interface AttemptPlan {
   readonly site: SiteService | null;
   /** The instance to use. Null: the gateway picks. */
   readonly candidate: Candidate | null;
-  readonly token: string | null;
+  /** The gateway trusts the edge and sets what a proxy adds, to the request and to the answer. */
+  readonly enveloped: boolean;
+  readonly headers: Headers;
   /** The span of the attempt. */
   readonly spanId: string;
   /** A copy, sent because an earlier attempt is late. */
@@ -68,7 +69,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
       plan.route.origin + incoming.target,
       {
         method: incoming.method,
-        headers: attemptHeaders(incoming, plan),
+        headers: plan.headers,
         body: bodyInit(body, () => controller.abort()),
         // The client follows redirects itself: following one here would send its cookies to another host.
         redirect: 'manual',
@@ -165,23 +166,4 @@ const hasFinalMark = ({ status, headers }: Response): boolean =>
  */
 function servedThroughGateway({ status, headers }: Response, { candidate }: AttemptPlan): string | null {
   return headers.get('x-acgs-instance') ?? (status === 503 ? null : (candidate?.id ?? null));
-}
-
-/**
- * A gateway learns the client's address, the service and the instance, with a token that proves they come from the edge.
- * An instance must not see the token.
- */
-function attemptHeaders(
-  { headers, clientAddress, service, trace }: IncomingRequest,
-  { route, token, candidate, spanId }: AttemptPlan,
-): Headers {
-  // `fetch` copies the headers at once, so that attempts can share them.
-  headers.set('traceparent', formatTraceparent(trace, spanId));
-  if (route.kind === 'direct' || token === null) return headers;
-  const forGateway = new Headers(headers);
-  forGateway.set('x-acgs-edge', token);
-  forGateway.set('x-acgs-client', clientAddress);
-  if (service !== null) forGateway.set('x-acgs-service', service);
-  if (candidate) forGateway.set('x-acgs-instance', candidate.id);
-  return forGateway;
 }

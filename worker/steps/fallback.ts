@@ -1,3 +1,4 @@
+import { DEFAULT_HEADERS } from '../../shared/snapshot/snapshot.ts';
 import type { Edge } from '../edge.ts';
 import { readBody } from '../io/request-body.ts';
 import { upstreamResponse } from './answer.ts';
@@ -5,6 +6,7 @@ import { sendAttempt } from './attempt.ts';
 import { failureResponse, tooManyRequests } from './error-responses.ts';
 import { clientFailure } from './fail-over.ts';
 import type { IncomingRequest } from './guard.ts';
+import { directHeaders, gatewayHeaders } from './upstream-headers.ts';
 
 /** HAProxy has its own timeouts; this one is for a host that does not answer at all. */
 const TIMEOUT_MS = 75_000;
@@ -23,17 +25,24 @@ export async function sendToFallback(incoming: IncomingRequest, edge: Edge): Pro
   // A token is for the gateways of one site. The fallback belongs to the first one.
   const [site] = edge.settings.sites;
   const token = site === undefined ? null : await edge.gatewayTokens.tokenFor(site, edge.now());
+  const spanId = edge.traceIds.span();
   const plan = {
     route: { kind: 'gateway', origin },
     site: null,
     candidate: null,
-    token,
-    spanId: edge.traceIds.span(),
+    spanId,
+    enveloped: token !== null,
+    headers:
+      token === null
+        ? directHeaders(incoming, spanId, DEFAULT_HEADERS)
+        : gatewayHeaders(incoming, { token, spanId, target: null }),
     timeoutMs: TIMEOUT_MS,
   } as const;
   const attempt = await sendAttempt({ incoming, body, plan, edge });
-  if (attempt.response)
-    return upstreamResponse(attempt.response, { attempts: [attempt], hedges: 0 }, incoming, edge.now());
+  if (attempt.response) {
+    const options = { incoming, headers: DEFAULT_HEADERS, added: [] };
+    return upstreamResponse(attempt.response, { attempts: [attempt] }, options);
+  }
   const failure = clientFailure(attempt, incoming, body) ?? (incoming.idempotent ? 'exhausted' : 'ambiguous');
   return failureResponse(incoming, failure, [attempt]);
 }

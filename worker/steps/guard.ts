@@ -34,14 +34,24 @@ export interface IncomingRequest {
   readonly cookieHeader: string | null;
   /** `x-acgs-explain` with a valid token. */
   readonly explainRequested: boolean;
-  /** Headers for the upstream: the client's without hop-by-hop, `x-acgs-*` and untrusted ones, plus those a proxy adds. */
-  readonly headers: Headers;
+  /** Names of the client's fields, in lower case. */
+  readonly fieldNames: readonly string[];
+  /** Those that are not passed on: hop-by-hop, `x-acgs-*` and untrusted ones. */
+  readonly droppedFields: readonly string[];
+  readonly isWebSocket: boolean;
   /** The service that the edge chose; null until then. */
   service: string | null;
+  /** Values of `RateLimit` and `RateLimit-Policy` for the answer; null: none. */
+  rateLimitFields: RateLimitFields | null;
   /** The client has disconnected. */
   clientGone: boolean;
   /** Called when the client disconnects. */
   readonly abortCallbacks: (() => void)[];
+}
+
+export interface RateLimitFields {
+  readonly limit: string;
+  readonly policy: string;
 }
 
 interface GuardContext {
@@ -68,11 +78,9 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
   if (!address.ok) return { ok: false, refusal: errors.misconfigured(requestId, address.why) };
   const { proto, host, target } = url;
   const query = target.indexOf('?');
-  const headers = forwardedHeaders(request, names, headerOf);
+  // The runtime sends every WebSocket handshake as a GET, whatever its method was.
+  const isWebSocket = method === 'GET' && headerOf('upgrade')?.toLowerCase() === 'websocket';
   const trace = startTrace(headerOf('traceparent'), edge);
-  // The state belongs to the parent.
-  if (trace.parentId === null && names.includes('tracestate')) headers.delete('tracestate');
-  addProxyHeaders(headers, { client: address.address, host, proto, requestId });
   const explain =
     headerOf('x-acgs-explain') !== null &&
     edge.isExplainAuthorized(headerOf('x-acgs-token'), clientKey(address.address));
@@ -92,8 +100,15 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
     governanceSessionId: headerOf('x-governance-session'),
     cookieHeader: headerOf('cookie'),
     explainRequested: explain,
-    headers,
+    fieldNames: names,
+    droppedFields: droppedFields(names, {
+      connection: headerOf('connection'),
+      isWebSocket,
+      startsTrace: trace.parentId === null,
+    }),
+    isWebSocket,
     service: null,
+    rateLimitFields: null,
     clientGone: false,
     abortCallbacks: [],
   };
@@ -137,42 +152,17 @@ export function watchClientDisconnect(incoming: IncomingRequest): void {
   };
 }
 
-/**
- * The client's headers that may be passed on. The runtime copies them and the unwanted ones are deleted: setting them one
- * by one would cost as much as the rest of the request.
- */
-function forwardedHeaders(
-  { method, headers: sent }: Request,
+function droppedFields(
   names: readonly string[],
-  headerOf: (name: string) => string | null,
-): Headers {
-  const headers = new Headers(sent);
-  const unwanted = names.filter((name) => name.startsWith('x-acgs-') || isUntrustedField(name));
-  // The runtime sends every WebSocket handshake as a GET, whatever its method was.
-  const isWebSocket = method === 'GET' && headerOf('upgrade')?.toLowerCase() === 'websocket';
-  for (const name of [...unwanted, ...hopByHopFields(names, headerOf('connection'))]) {
-    if (name !== 'upgrade' || !isWebSocket) headers.delete(name);
-  }
-  return headers;
-}
-
-interface ProxyHeaderValues {
-  client: string;
-  host: string;
-  proto: string;
-  requestId: string;
-}
-
-function addProxyHeaders(headers: Headers, { client, host, proto, requestId }: ProxyHeaderValues): void {
-  const node = client.includes(':') ? `"[${client}]"` : client;
-  // Appended to the client's own entries: a reader may trust only the last one.
-  headers.append('x-forwarded-for', client);
-  headers.append('forwarded', `for=${node};host="${host}";proto=${proto}`);
-  headers.append('via', '1.1 acgs-lb');
-  // These replace the client's own.
-  headers.set('x-forwarded-proto', proto);
-  headers.set('x-forwarded-host', host);
-  headers.set('x-request-id', requestId);
+  request: { connection: string | null; isWebSocket: boolean; startsTrace: boolean },
+): readonly string[] {
+  // `tracestate` belongs to the parent.
+  const unwanted = names.filter(
+    (name) =>
+      name.startsWith('x-acgs-') || isUntrustedField(name) || (name === 'tracestate' && request.startsTrace),
+  );
+  const hopByHop = hopByHopFields(names, request.connection);
+  return [...unwanted, ...(request.isWebSocket ? hopByHop.filter((name) => name !== 'upgrade') : hopByHop)];
 }
 
 /** A client's request id ends up in logs, so it is kept only when it is short and has no unusual characters. */

@@ -6,7 +6,15 @@ const ROUTE = { kind: 'direct', origin: 'http://a' } as const;
 const DELAY_MS = 100;
 
 const attempt = (status: number): CompletedAttempt => ({
-  plan: { route: ROUTE, site: null, candidate: null, token: null, spanId: '', timeoutMs: 1_000 },
+  plan: {
+    route: ROUTE,
+    site: null,
+    candidate: null,
+    enveloped: false,
+    spanId: '',
+    headers: new Headers(),
+    timeoutMs: 1_000,
+  },
   result: { kind: 'response', status, via: 'direct', unsentMark: false },
   response: null,
   servedBy: null,

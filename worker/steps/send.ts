@@ -6,6 +6,7 @@ import { type AttemptOptions, type CompletedAttempt, type Route, sendAttempt } f
 import type { FailoverContext } from './failover-context.ts';
 import { type PendingAttempt, type SendResult, sendWithHedges, sentOnce } from './hedge.ts';
 import { type PickedInstance, pick } from './pick.ts';
+import { directHeaders, gatewayHeaders } from './upstream-headers.ts';
 
 /** Copies of one request. With two, at least one goes to another instance than the gateway picked for the original. */
 const MAX_COPIES = 2;
@@ -48,7 +49,7 @@ function sendCopy(
   if (incoming.clientGone) return null;
   if (edge.snapshots.isRefreshDue(now)) ctx.waitUntil(edge.snapshots.refresh());
   // A WebSocket handshake opens a new connection. A copy would open a second session.
-  if (incoming.headers.has('upgrade')) return null;
+  if (incoming.isWebSocket) return null;
   // The session's state is on its instance, so another instance may answer wrongly. Copy only when its instance is out.
   if (isBinding(picked) && !isOutOfService(context, picked.candidate, now)) return null;
   const other = pickOther(context, sent, now);
@@ -104,7 +105,11 @@ function startAttempt(
   const candidate = gatewayPicks ? null : picked.candidate;
   const spanId = edge.traceIds.span();
   const start = (signed: string | null): Promise<CompletedAttempt> => {
-    const plan = { route, site, candidate, token: signed, spanId, hedge, timeoutMs };
+    const enveloped = signed !== null;
+    const headers = enveloped
+      ? gatewayHeaders(incoming, { token: signed, spanId, target: candidate?.id ?? null })
+      : directHeaders(incoming, spanId, service.headers);
+    const plan = { route, site, candidate, enveloped, headers, spanId, hedge, timeoutMs };
     return sendAttempt({ incoming, body, plan, edge, controller, ...(late && { late }) });
   };
   return {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { Eta } from 'eta';
 import type { Config } from '../../../shared/config/config.ts';
 import { extraLines } from '../../../shared/config/extra.ts';
+import { ENVELOPE_PATTERN, envelopeIndex, MAX_ENVELOPE_BYTES } from '../../../shared/envelope.ts';
 import { HOP_BY_HOP, NEVER_LISTED } from '../../../shared/hop-by-hop.ts';
 import { HOST_PATTERN } from '../../../shared/request-url.ts';
 import { REQUEST_ID_PATTERN, TRACEPARENT_PATTERN } from '../../../shared/trace-context.ts';
@@ -30,6 +31,12 @@ const MORE_ERROR_HEADERS: Partial<Record<number, string>> = {
   408: ' hdr Connection close',
   503: ' hdr Retry-After 5',
 };
+
+/**
+ * Signatures that one address may make HAProxy verify in vain in 10 s. An ES256 signature takes about 60 µs, so that is
+ * below a thousandth of a core. An edge needs one per isolate and minute.
+ */
+const MAX_REFUSED_TOKENS = 100;
 
 const eta = new Eta({ autoEscape: false, autoTrim: false });
 
@@ -79,6 +86,9 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
     edge: keys.length > 0 && {
       audience: quoteArgument(config.site.id),
       keys: keys.map(({ kid }) => ({ kid: quoteArgument(kid), path: quoteArgument(paths.edgeKey(kid)) })),
+      pattern: ENVELOPE_PATTERN,
+      at: envelopeIndex,
+      maxRefused: MAX_REFUSED_TOKENS,
     },
   });
   const readable = 0o644;
@@ -137,6 +147,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     tls: haproxy.tls !== undefined,
     tlsRedirect: haproxy.tls?.redirect ?? false,
     requireEdge: haproxy.requireEdge,
+    headers: config.headers,
     agent: connectAddress(config.agent.bind).text,
     stats: {
       bind: quoteArgument(haproxy.stats),
@@ -156,6 +167,7 @@ function strictness(maxHeaderBytes: number, luaFile: string) {
   const hopByHop = [...HOP_BY_HOP].filter((name) => name !== 'transfer-encoding');
   return {
     maxHeaderBytes,
+    maxEnvelopeBytes: MAX_ENVELOPE_BYTES,
     luaFile: quoteArgument(luaFile),
     hopByHop: `^(${hopByHop.join('|')})$`,
     untrusted: UNTRUSTED_FIELDS,
