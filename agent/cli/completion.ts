@@ -43,7 +43,10 @@ export async function complete(
     if (command.commands.length > 0) {
       return command.commands
         .filter((candidate) => !candidate.name().startsWith('_'))
-        .map((candidate) => ({ value: candidate.name(), description: candidate.description() }));
+        .map((candidate) => ({
+          value: candidate.name(),
+          description: candidate.summary() || candidate.description(),
+        }));
     }
     if (wanted === 'service') return plain(await live.services());
     if (wanted === 'instance' && positionals[0]) return plain(await live.instances(positionals[0]));

@@ -15,8 +15,8 @@ export const EXIT_CODES =
 
 const HELP_COLUMNS = 78;
 
-/** The program with the command that the arguments name, or with all commands. */
-export async function buildProgram(argv: readonly string[] = []): Promise<Command> {
+/** The program with the command that the arguments name; with all commands when there are no arguments to look at. */
+export async function buildProgram(argv?: readonly string[]): Promise<Command> {
   const program = new Command('acgs-lb')
     .description('Load balancing and high availability for HTTP services.')
     .option('--json', 'print JSON instead of text')
@@ -28,10 +28,15 @@ export async function buildProgram(argv: readonly string[] = []): Promise<Comman
       showGlobalOptions: true,
       sortSubcommands: false,
       // Omit `[options]`: it appears on nearly every line and takes space from the description.
+      // The list of all commands has one line each, without arguments.
       subcommandTerm: (command) =>
-        [command.name(), ...command.registeredArguments.map(argumentTerm)].join(' '),
+        [
+          command.name(),
+          ...(command.parent?.parent ? command.registeredArguments.map(argumentTerm) : []),
+        ].join(' '),
       minWidthToWrap: 20,
     })
+    .helpCommand(false)
     .addHelpText(
       'after',
       `

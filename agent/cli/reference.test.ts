@@ -27,8 +27,8 @@ test('each command alone is the same as among all', async () => {
   }
 });
 
-test('help and unknown names load all commands', async () => {
-  const all = (await buildProgram()).commands.length;
+test('help and unknown names list all commands, in one line each', async () => {
+  const all = (await buildProgram()).commands.filter((one) => !one.name().startsWith('_')).length;
   for (const argv of [
     [],
     ['--help'],
@@ -38,4 +38,8 @@ test('help and unknown names load all commands', async () => {
     ['--state-dir', 'x'],
   ])
     expect((await buildProgram(argv)).commands.length, argv.join(' ')).toBe(all);
+  const help = helpOf(await buildProgram([]));
+  const lines = help.slice(help.indexOf('See what happens:'), help.indexOf('The command finds')).split('\n');
+  expect(lines.filter((line) => /^ {2}\S/.test(line))).toHaveLength(all);
+  for (const line of lines) expect(line).toMatch(/^(?:| {2}[a-z]+ {2,}\S.*|[A-Z].*:)$/);
 });
