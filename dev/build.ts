@@ -11,7 +11,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
+import { build, type Metafile } from 'esbuild';
 import { bundleWorker } from './edge/bundle.ts';
 
 /**
@@ -27,15 +27,22 @@ const PGLITE = join(ROOT, 'node_modules/@electric-sql/pglite/dist');
 rmSync(DIST, { recursive: true, force: true });
 mkdirSync(join(DIST, 'edge'), { recursive: true });
 
-// Some packages are CommonJS and call `require`, which an ES module does not have.
+// Some packages are CommonJS and use `require`, `__filename` and `__dirname`, which an ES module does not have.
 const REQUIRE = `import { createRequire as acgsCreateRequire } from 'node:module';
-const require = acgsCreateRequire(import.meta.url);`;
+const require = acgsCreateRequire(import.meta.url);
+const { filename: acgsFilename, dirname: acgsDirname } = import.meta;`;
+const COMMONJS_GLOBALS = { __filename: 'acgsFilename', __dirname: 'acgsDirname' };
 const program = `${REQUIRE}\nprocess.env.ACGS_PROGRAM_DIR ??= import.meta.dirname;`;
-await Promise.all([
+const [agent, embedded] = await Promise.all([
   bundle({ program: 'agent/cli/main.ts' }, program),
   bundle({ 'embedded-worker': 'agent/history/sql/embedded-worker.ts' }, REQUIRE),
   bundleWorker(ROOT, join(DIST, 'edge')),
 ]);
+const worker = JSON.parse(readFileSync(join(DIST, 'edge/bundle-meta.json'), 'utf8')) as Metafile;
+const bundled = bundledPackages([agent, embedded, worker]);
+// For the software bill of materials (deploy/packages/sbom.ts).
+writeFileSync(join(ROOT, '.build/bundled-packages.json'), `${JSON.stringify(bundled, null, 2)}\n`);
+writeFileSync(join(DIST, 'THIRD-PARTY-LICENSES.txt'), licenseTexts(bundled));
 // Compiled code is kept where only this user can write: the default folder, below /tmp, is open to others.
 writeFileSync(
   join(DIST, 'acgs-lb.mjs'),
@@ -57,7 +64,7 @@ cpSync(join(ROOT, 'agent/history/sql/migrations'), join(DIST, 'migrations'), { r
 cpSync(join(ROOT, 'haproxy'), join(DIST, 'haproxy'), { recursive: true });
 cpSync(join(ROOT, 'agent/http/dashboard/public'), join(DIST, 'dashboard'), {
   recursive: true,
-  filter: (path) => !path.endsWith('.test.ts'),
+  filter: (path) => !/\.test\.ts$|\.d\.ts$|tsconfig\.json$/.test(path),
 });
 for (const name of ['acgs-lb.yaml', 'acgs-lb.schema.json', 'deploy/agent.env.example', 'LICENSE']) {
   copyFileSync(join(ROOT, name), join(DIST, basename(name)));
@@ -71,15 +78,41 @@ writeFileSync(
   `${JSON.stringify({ name, version, license, type: 'module' }, null, 2)}\n`,
 );
 for (const name of readdirSync(join(DIST, 'edge'))) {
-  if (!/^(index\.js|worker\.json)/.test(name)) rmSync(join(DIST, 'edge', name));
+  if (!['index.js', 'worker.json'].includes(name)) rmSync(join(DIST, 'edge', name));
 }
 rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
 renameSync(DIST, join(ROOT, 'dist'));
 process.stdout.write(`built ${name} ${version} into dist/\n`);
 
+/** Folders of the npm packages with code in the bundles, relative to the checkout. */
+function bundledPackages(metafiles: Metafile[]): string[] {
+  const folders = metafiles
+    .flatMap(({ inputs }) => Object.keys(inputs))
+    .flatMap((path) => /(?:^|\/)(node_modules\/.*)/.exec(path)?.[1] ?? [])
+    .flatMap((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []);
+  return [...new Set(folders)].sort();
+}
+
+/** The licence of each package in the bundles. */
+function licenseTexts(folders: readonly string[]): string {
+  const texts = folders.map((folder) => {
+    const manifest = JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')) as {
+      name: string;
+      version: string;
+      license?: string;
+    };
+    const file = readdirSync(join(ROOT, folder)).find((entry) => /^(licen[cs]e|copying)\b/i.test(entry));
+    const text = file ? readFileSync(join(ROOT, folder, file), 'utf8').trim() : '';
+    return `${manifest.name} ${manifest.version} (${manifest.license ?? 'see below'})\n\n${text}`.trim();
+  });
+  return `${texts.join(`\n\n${'-'.repeat(80)}\n\n`)}\n`;
+}
+
 /** All files in one folder, because the program finds its other files beside itself. */
-async function bundle(entryPoints: Record<string, string>, banner: string): Promise<void> {
-  await build({
+async function bundle(entryPoints: Record<string, string>, banner: string): Promise<Metafile> {
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    metafile: true,
     entryPoints: Object.fromEntries(
       Object.entries(entryPoints).map(([out, entry]) => [out, join(ROOT, entry)]),
     ),
@@ -92,9 +125,11 @@ async function bundle(entryPoints: Record<string, string>, banner: string): Prom
     target: 'node24',
     format: 'esm',
     banner: { js: banner },
+    define: COMMONJS_GLOBALS,
     legalComments: 'linked',
     // Optional dependency of pg.
     external: ['pg-native'],
     logLevel: 'warning',
   });
+  return metafile;
 }

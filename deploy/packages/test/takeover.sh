@@ -1,0 +1,27 @@
+# An edited haproxy.cfg stays until the operator hands it over, and comes back unchanged.
+config=/etc/haproxy/haproxy.cfg
+apt-get -qq remove acgs-lb
+[ "$(acgs-lb-takeover --status 2>/dev/null || echo gone)" = gone ]
+[ ! -e $config.before-acgs-lb ]
+[ "$(stat -c '%U:%G %a' /etc/haproxy)" = 'root:root 755' ]
+printf '\nfrontend mine\n    bind 127.0.0.1:7777\n    http-request return status 204\n' >>$config
+mine=$(cat $config)
+dpkg --install /root/packages/new.deb | grep -q 'changes nothing yet'
+[ "$(acgs-lb-takeover --status)" = custom ]
+[ "$(cat $config)" = "$mine" ]
+not systemctl --quiet is-enabled acgs-lb-agent.service
+acgs-lb-takeover
+[ "$(acgs-lb-takeover --status)" = acgs-lb ]
+systemctl --quiet is-enabled acgs-lb-agent.service
+acgs-lb-takeover --undo
+[ "$(cat $config)" = "$mine" ]
+[ ! -e /etc/haproxy/acgs-lb ]
+not systemctl --quiet is-enabled acgs-lb-agent.service
+# An invalid acgs-lb.yaml changes nothing.
+cp /etc/acgs-lb/acgs-lb.yaml /root/valid.yaml
+echo 'nonsense: 1' >>/etc/acgs-lb/acgs-lb.yaml
+not acgs-lb-takeover 2>/dev/null
+[ "$(cat $config)" = "$mine" ]
+[ ! -e $config.before-acgs-lb ]
+cp /root/valid.yaml /etc/acgs-lb/acgs-lb.yaml
+rm /root/valid.yaml
