@@ -12,7 +12,17 @@ import { unstable_readConfig } from 'wrangler';
 export async function bundleWorker(root: string, outDir: string): Promise<string> {
   const config = join(root, 'wrangler.toml');
   const wrangler = join(root, 'node_modules/wrangler/bin/wrangler.js');
-  const args = [wrangler, 'deploy', '--dry-run', '--env=', '--outdir', outDir, '--metafile', '--config', config];
+  const args = [
+    wrangler,
+    'deploy',
+    '--dry-run',
+    '--env=',
+    '--outdir',
+    outDir,
+    '--metafile',
+    '--config',
+    config,
+  ];
   try {
     await promisify(execFile)(process.execPath, args, { cwd: root, env: quietWranglerEnv(outDir) });
   } catch (cause) {

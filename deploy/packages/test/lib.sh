@@ -24,9 +24,9 @@ start_instance() {
 start_agent() {
     mkdir -p /run/acgs-lb
     chown acgs-lb:acgs-lb /run/acgs-lb
+    # The command reads agent.env itself.
     # shellcheck disable=SC2046
-    setpriv --reuid=acgs-lb --regid=acgs-lb --init-groups \
-        env $(grep '^[A-Z]' /etc/acgs-lb/agent.env) HOME=/var/lib/acgs-lb TMPDIR=/run/acgs-lb \
+    setpriv --reuid=acgs-lb --regid=acgs-lb --init-groups env HOME=/var/lib/acgs-lb TMPDIR=/run/acgs-lb \
         $(sed -n 's/^ExecStart=//p' $units/acgs-lb-agent.service) >>/var/log/acgs-lb-agent.log 2>&1 &
     agent=$!
 }
