@@ -33,6 +33,7 @@ const AGENT_LAYERS: readonly (readonly string[])[] = [
     'reports',
     'sessions',
     'snapshot',
+    'tracing',
   ],
   ['env.ts'],
   ['http', 'cli'],

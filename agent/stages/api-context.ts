@@ -52,7 +52,7 @@ export function createApiContext(setup: Setup, parts: Parts): ApiContext {
       contentType: metrics.contentType,
     }),
     checkEdgeToken: (token, address) => checkEdgeToken(token, address, Date.now()),
-    acceptEdgeReport(report) {
+    acceptEdgeReport({ traces = [], ...report }) {
       const figures = parts.reportReader.read(report, Date.now());
       if (!figures) return;
       for (const delta of figures.evidence) loop.apply(delta);
@@ -60,6 +60,7 @@ export function createApiContext(setup: Setup, parts: Parts): ApiContext {
       statusView.edgeReport(report);
       metrics.edgeReport(report);
       parts.edgeWatch.accept(report, Date.now());
+      parts.traces.addTraces(traces);
     },
     explain: (query) =>
       explain(

@@ -5,6 +5,7 @@ import { listen } from '../http/api/listen.ts';
 import { registerAlertRoutes } from '../http/api/routes/alerts.ts';
 import { registerSessionRoutes } from '../http/api/routes/sessions.ts';
 import { registerSummaryRoutes } from '../http/api/routes/summary.ts';
+import { registerTraceRoutes } from '../http/api/routes/trace.ts';
 import { registerDashboard } from '../http/dashboard/routes.ts';
 import { every } from '../lib/every.ts';
 import { agentStatus, createApiContext, type Parts } from './api-context.ts';
@@ -39,6 +40,7 @@ export async function serve(setup: Setup, parts: Parts) {
         rules: () => [...Object.keys(config().monitor.thresholds), ...CONDITION_RULES],
         services: () => Object.keys(config().services),
       });
+      registerTraceRoutes(app, { find: parts.traces.find, site: () => config().site.id });
       registerDashboard(app, { view: parts.statusView, status });
     },
   });

@@ -85,7 +85,8 @@ export async function attachSinks(setup: Setup, stores: Stores, core: Core) {
   return { sessions, alerting, snapshot, haproxy, sinks, ...registry };
 }
 
-function createAgentHaproxySink({ config, env, log }: Setup, { loop, prober, countRequests }: Core) {
+function createAgentHaproxySink({ config, env, log }: Setup, core: Core) {
+  const { loop, prober, countRequests, traces } = core;
   return createHaproxySink({
     config: config(),
     secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
@@ -96,6 +97,7 @@ function createAgentHaproxySink({ config, env, log }: Setup, { loop, prober, cou
     },
     onRequests: (deltas) => countRequests(deltas),
     onConnectFailure: (service, instance) => prober.probeNow(instanceKey(service, instance)),
+    onLogLine: (line, fields) => void traces.addLine(line, fields, Date.now()),
   });
 }
 

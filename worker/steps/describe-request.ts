@@ -7,6 +7,8 @@ import type { IncomingRequest } from './guard.ts';
 import type { PendingAttempt } from './hedge.ts';
 
 const MAX_ERROR = 200;
+const MAX_METHOD = 32;
+const MAX_HOST = 255;
 
 interface RequestEnd {
   readonly service: string;
@@ -34,9 +36,9 @@ export function describeRequest(
     sampled: isSampled(flags),
     at: incoming.startedAt,
     ms: outcome.ms,
-    method: incoming.method,
+    method: incoming.method.slice(0, MAX_METHOD),
     scheme: incoming.proto,
-    host: incoming.host,
+    host: incoming.host.slice(0, MAX_HOST),
     path: incoming.path.slice(0, MAX_TRACE_PATH),
     client: incoming.clientAddress,
     service,

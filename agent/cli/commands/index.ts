@@ -27,6 +27,10 @@ const SEE: CommandGroup = {
       register: async (program) => (await import('./explain.ts')).registerExplain(program),
     },
     {
+      lines: { trace: 'what happened to a request' },
+      register: async (program) => (await import('./trace.ts')).registerTrace(program),
+    },
+    {
       lines: { alerts: 'list, acknowledge and silence alerts; test the receivers' },
       register: async (program) => (await import('./alerts.ts')).registerAlerts(program),
     },

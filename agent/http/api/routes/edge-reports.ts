@@ -2,6 +2,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import type { EdgeReport } from '../../../../shared/edge-report.ts';
+import { edgeTraceSchema } from '../../edge-trace-schema.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
 import { problemContent } from '../openapi-helpers.ts';
@@ -64,6 +65,9 @@ export const reportSchema = z.object({
       }),
     )
     .max(5_000),
+  // A trace that does not fit must not cost the counters.
+  traces: z.array(edgeTraceSchema).max(1_000).catch([]),
+  tracesDropped: count.catch(0),
 });
 
 /** POST /v1/edge-reports: counters of the edge. HAProxy checks the token too; this check covers direct access. */

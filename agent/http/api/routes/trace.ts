@@ -1,0 +1,47 @@
+import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { isRequestId } from '../../../../shared/trace-context.ts';
+import { tellRequests } from '../../../tracing/story.ts';
+import type { FoundTrace } from '../../../tracing/trace-store.ts';
+import { tracedRequestsSchema } from '../../trace-schema.ts';
+import { jsonContent, problemContent } from '../openapi-helpers.ts';
+import { ProblemError } from '../problem.ts';
+
+export interface TraceRouteDeps {
+  find: (id: string) => FoundTrace;
+  site: () => string;
+}
+
+const route = createRoute({
+  method: 'get',
+  path: '/v1/trace/{id}',
+  summary: 'What happened to a request, by its request id or trace id',
+  request: {
+    params: z.object({
+      id: z
+        .string()
+        .refine(isRequestId, '1 to 128 characters of A-Z a-z 0-9 . _ : / + = -')
+        .openapi({ description: 'x-request-id, or the trace id in traceparent' }),
+    }),
+  },
+  responses: {
+    200: jsonContent(tracedRequestsSchema, 'every request with this id that the agent knows, oldest first'),
+    404: problemContent('the agent knows no such request'),
+  },
+});
+
+/** GET /v1/trace/:id */
+export function registerTraceRoutes(app: OpenAPIHono, { find, site }: TraceRouteDeps): void {
+  app.openapi(route, (request) => {
+    const { id } = request.req.valid('param');
+    const requests = tellRequests(find(id), site());
+    if (requests.length === 0) {
+      throw new ProblemError(
+        404,
+        'Not found',
+        `no request with the id ${id}: it did not come to this site, or the agent holds it no longer; ` +
+          'the edge reports up to 20 s later',
+      );
+    }
+    return request.json({ id, requests }, 200);
+  });
+}
