@@ -14,6 +14,7 @@ export interface Agent {
 }
 
 const CLOSE_TIMEOUT_MS = 5_000;
+const SPANS_TIMEOUT_MS = 2_000;
 
 /** Starts the agent in stages. Each stage uses only the parts of earlier stages. */
 export async function startAgent(options: AgentOptions): Promise<Agent> {
@@ -55,6 +56,7 @@ async function close(service: Service, subjects: Subjects, core: Core, stores: S
   await subjects.alerting.close(CLOSE_TIMEOUT_MS);
   await subjects.sessions.close();
   await Promise.all(subjects.sinks.map((sink) => sink.close(CLOSE_TIMEOUT_MS)));
+  await core.tracing.close(SPANS_TIMEOUT_MS);
   await core.stateFile.close();
   await subjects.registry.close();
   await stores.history.close();

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
 
 const name = z.string().max(64);

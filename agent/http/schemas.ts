@@ -10,6 +10,8 @@ import {
 } from '../history/series/columns.ts';
 import { SESSION_STATES, WORKFLOW_TYPES } from '../sessions/session.ts';
 
+export { tracedRequestsSchema } from './trace-schema.ts';
+
 /**
  * What the agent answers. The API builds its answers and /v1/openapi.json from these schemas, the command parses answers
  * with them, and the dashboard takes its types from them.

@@ -1,4 +1,4 @@
-import { z } from '@hono/zod-openapi';
+import { z } from 'zod';
 import { edgeTraceSchema } from './edge-trace-schema.ts';
 
 const ms = z.number();
@@ -7,7 +7,7 @@ const maybe = z.string().nullable();
 
 export const tracedRequestsSchema = z
   .object({
-    id: text.openapi({ description: 'the request id or trace id of the query' }),
+    id: text.meta({ description: 'the request id or trace id of the query' }),
     requests: z.array(
       z.object({
         requestId: text,
@@ -17,9 +17,9 @@ export const tracedRequestsSchema = z
         path: text,
         client: text,
         service: text,
-        status: z.number().nullable().openapi({ description: 'what the client got; null: no response' }),
+        status: z.number().nullable().meta({ description: 'what the client got; null: no response' }),
         steps: z.array(z.object({ offsetMs: ms, by: z.enum(['edge', 'gateway']), text })),
-        unknown: z.array(text).openapi({ description: 'what this agent does not know, and why' }),
+        unknown: z.array(text).meta({ description: 'what this agent does not know, and why' }),
         edge: edgeTraceSchema.nullable(),
         gateway: z.array(
           z.object({
@@ -50,6 +50,6 @@ export const tracedRequestsSchema = z
       }),
     ),
   })
-  .openapi('TracedRequests');
+  .meta({ id: 'TracedRequests' });
 
 export type TracedRequests = z.infer<typeof tracedRequestsSchema>;

@@ -150,6 +150,11 @@ function agentMetrics({ counter, gauge }: MetricFactory) {
     sinkSuccess: gauge('acgs_sink_last_success_timestamp_seconds', 'Time of the last successful delivery.', [
       'sink',
     ]),
+    spans: counter(
+      'acgs_spans_total',
+      'Spans for telemetry.otlp: exported, or dropped because the collector did not accept them or the queue was full.',
+      ['result'],
+    ),
     listenerFaults: counter(
       'acgs_listener_faults_total',
       'Updates that a part of the agent failed to process. A bug: see the log.',

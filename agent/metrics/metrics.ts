@@ -28,6 +28,9 @@ export interface Metrics {
   edgeReport(report: EdgeReport): void;
   /** A listener of the loop threw. */
   listenerError(listener: string): void;
+  /** Spans that a collector accepted, and spans that were lost. */
+  spansExported(count: number): void;
+  spansDropped(count: number): void;
   /** The page for `/metrics`. */
   render(status: MetricsStatus): Promise<string>;
 }
@@ -78,6 +81,8 @@ export function createMetrics(options: MetricsOptions): Metrics {
       if (report.snapshot) edgeAges.push({ at: now(), ageMs: report.snapshot.ageMs });
     },
     listenerError: (listener) => set.listenerFaults.inc({ listener }),
+    spansExported: (count) => set.spans.inc({ result: 'exported' }, count),
+    spansDropped: (count) => set.spans.inc({ result: 'dropped' }, count),
     async render(status) {
       showStatus(set, status);
       const recent = edgeAges.filter(({ at }) => now() - at < EDGE_AGE_WINDOW_MS);

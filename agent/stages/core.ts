@@ -13,7 +13,8 @@ import { createMetrics } from '../metrics/metrics.ts';
 import { probeIntervalFor } from '../probes/interval.ts';
 import { createProber } from '../probes/scheduler.ts';
 import { probeTargetsOf } from '../probes/targets.ts';
-import { createTraceStore } from '../tracing/trace-store.ts';
+import { createSpanExporter } from '../tracing/otlp/exporter.ts';
+import { createTracing } from '../tracing/tracing.ts';
 import { createRequestCounting } from './request-counting.ts';
 import { logError, type Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
@@ -66,7 +67,18 @@ export function createCore({ config, env, version, stateDir, startedAt, log }: S
     stateFile,
     edgeWatch: createEdgeWatch(),
     refusedConfig: createRefusedConfig(),
-    traces: createTraceStore(),
+    tracing: createTracing({
+      site: () => config().site.id,
+      onDropped: metrics.spansDropped,
+      exporter: createSpanExporter({
+        config,
+        variable: env.variable,
+        version,
+        log,
+        onExported: metrics.spansExported,
+        onDropped: metrics.spansDropped,
+      }),
+    }),
     probeAll: () => prober.sync(probeTargetsOf(loop.instances().values(), config())),
     ...createRequestCounting({ config, env, log }, stores, metrics),
     /** File instances without a health result, which delay readiness for at most READY_AFTER_MS. */

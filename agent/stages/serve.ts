@@ -40,7 +40,7 @@ export async function serve(setup: Setup, parts: Parts) {
         rules: () => [...Object.keys(config().monitor.thresholds), ...CONDITION_RULES],
         services: () => Object.keys(config().services),
       });
-      registerTraceRoutes(app, { find: parts.traces.find, site: () => config().site.id });
+      registerTraceRoutes(app, { find: parts.tracing.find, site: () => config().site.id });
       registerDashboard(app, { view: parts.statusView, status });
     },
   });

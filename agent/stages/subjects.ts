@@ -86,7 +86,7 @@ export async function attachSinks(setup: Setup, stores: Stores, core: Core) {
 }
 
 function createAgentHaproxySink({ config, env, log }: Setup, core: Core) {
-  const { loop, prober, countRequests, traces } = core;
+  const { loop, prober, countRequests, tracing } = core;
   return createHaproxySink({
     config: config(),
     secrets: { ...env, edgePublicKeys: env.edgeJwtPublicKeys },
@@ -97,7 +97,7 @@ function createAgentHaproxySink({ config, env, log }: Setup, core: Core) {
     },
     onRequests: (deltas) => countRequests(deltas),
     onConnectFailure: (service, instance) => prober.probeNow(instanceKey(service, instance)),
-    onLogLine: (line, fields) => void traces.addLine(line, fields, Date.now()),
+    onLogLine: (line, fields) => tracing.addLine(line, fields, Date.now()),
   });
 }
 

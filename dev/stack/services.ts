@@ -144,6 +144,8 @@ export function edgeService({ layout, derived, secrets, options }: StackContext)
     EDGE_TOKEN: secrets.EDGE_TOKEN,
     // wrangler dev uses Miniflare's entry, which sets the client address as Cloudflare does.
     CLIENT_ADDRESS_FROM: options.edge === 'wrangler' ? 'cloudflare' : 'local',
+    // Every request can be looked up with `acgs-lb trace`.
+    TRACE_SAMPLE: '1',
     ...(options.simulateClients && { SIMULATE_CLIENTS: '1' }),
   };
   const persist = join(layout.stateDir, 'edge');

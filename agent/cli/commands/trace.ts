@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { isRequestId } from '../../../shared/trace-context.ts';
-import { type TracedRequests, tracedRequestsSchema } from '../../http/trace-schema.ts';
+import type { TracedRequests } from '../../http/trace-schema.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { formatClock } from '../format.ts';
@@ -29,7 +29,7 @@ Examples:
       }
       const context = contextOf(command);
       const client = await context.client();
-      const traced = await client.get(`/v1/trace/${encodeURIComponent(id)}`, tracedRequestsSchema);
+      const traced = await client.get(`/v1/trace/${encodeURIComponent(id)}`, 'tracedRequestsSchema');
       context.print(traced, () => formatTrace(traced, context.terminal));
     });
 }
