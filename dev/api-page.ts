@@ -42,9 +42,11 @@ this page from \`/v1/openapi.json\` and overwrites manual edits.
 Writes need \`Authorization: Bearer $ACGS_TOKEN\`, or another token with the scope that the operation
 names ([scopes](security.md#tokens-of-the-api)). Reads under \`/v1\` need a token too unless the API
 listens on loopback only. Errors are \`application/problem+json\`. An address that guesses tokens gets
-429 with \`Retry-After\` for up to a minute ([security](security.md)).
+429 with \`Retry-After\` for up to a minute ([security](security.md)). \`x-acgs-version\` on answers
+under \`/v1\` is the version of the agent.
 
-\`GET /\` serves the [dashboard](dashboard.md).
+\`GET /\` serves the [dashboard](dashboard.md); the metrics of \`GET /metrics\` are in
+[observability](observability.md#metrics).
 `;
 
 /** Renders docs/api.md. */

@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { packageVersion } from '../../agent/lib/version.ts';
 import { type FakeAgent, startFakeAgent } from '../browser/fake-agent.ts';
 
 const BIN = new URL('../../bin/acgs-lb.mjs', import.meta.url).pathname;
@@ -251,4 +252,30 @@ test('keys are written once, readable by the owner only, and never overwritten',
   expect((await run(args)).code).toBe(0);
   expect(statSync(join(output, 'agent.env')).mode & 0o777).toBe(0o600);
   expect(await run(args)).toMatchObject({ code: 1, err: expect.stringContaining('was not changed') });
+});
+
+/** Prints which of the slow packages a process loads. */
+const REPORT_SLOW_PACKAGES = `data:text/javascript,${encodeURIComponent(`
+  import { registerHooks } from 'node:module';
+  const loaded = new Set();
+  registerHooks({ resolve: (name, context, next) => (loaded.add(name), next(name, context)) });
+  process.on('exit', () => {
+    for (const name of ['zod', 'undici', 'yaml', 'string-width']) if (loaded.has(name)) console.error('loaded', name);
+    if (process.moduleLoadList.some((one) => one.includes('undici'))) console.error('loaded undici');
+  });
+`)}`;
+
+test('status and the list of commands load neither zod nor undici: each takes as long as starting Node', async () => {
+  const light = await startFakeAgent({ version: packageVersion() });
+  try {
+    for (const args of [['status'], ['--help'], ['events', '--no-follow'], ['alerts']]) {
+      const { code, err } = await run(args, {
+        ACGS_AGENT_URL: light.url,
+        NODE_OPTIONS: `--import=${REPORT_SLOW_PACKAGES}`,
+      });
+      expect(`${args.join(' ')}: ${code} ${err}`).toBe(`${args.join(' ')}: 0 `);
+    }
+  } finally {
+    await light.close();
+  }
 });
