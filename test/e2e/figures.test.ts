@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import type { TracedRequests } from '../../agent/http/trace-schema.ts';
 import type { Report } from '../../agent/reports/report.ts';
 import { checkPanels, EMPTY_WITHOUT_INCIDENT } from '../../deploy/grafana/check.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
@@ -43,7 +44,11 @@ const counts: Record<Service, Count> = {
   ec: { requests: 0, failed: 0, limited: 0, latencies: [] },
 };
 
+let sent = 0;
+
+/** Every request has its own id. */
 function send(base: string, service: Service): Promise<void> {
+  const id = `${service}-${sent++}`;
   const startedAt = performance.now();
   const count = counts[service];
   return new Promise((resolve) => {
@@ -54,7 +59,8 @@ function send(base: string, service: Service): Promise<void> {
       else count.latencies.push(performance.now() - startedAt);
       resolve();
     };
-    request(`${base}${PREFIX[service]}/figures`, { agent: false }, (response) => {
+    const options = { agent: false, headers: { 'x-request-id': id } };
+    request(`${base}${PREFIX[service]}/figures`, options, (response) => {
       finish(response.statusCode ?? 599);
       response.resume();
     })
@@ -66,13 +72,13 @@ function send(base: string, service: Service): Promise<void> {
 /** `rate` requests a second to each service, three of four through the edge. */
 async function run(seconds: number, rate: number): Promise<void> {
   const { edge, gateway } = test.stack;
-  const sent: Promise<void>[] = [];
+  const pending: Promise<void>[] = [];
   for (let index = 0; index < seconds * rate; index++) {
     const base = index % 4 === 3 && gateway ? gateway : edge;
-    for (const service of ['auth', 'pgc', 'ec'] as const) sent.push(send(base, service));
+    for (const service of ['auth', 'pgc', 'ec'] as const) pending.push(send(base, service));
     await sleep(1000 / rate);
   }
-  await Promise.all(sent);
+  await Promise.all(pending);
 }
 
 function kill(id: string): void {
@@ -130,6 +136,8 @@ const services = ['auth', 'pgc', 'ec'] as const;
 it('the failed requests of a dead service, through the edge and past it, show everywhere; one kill raises no alert', async () => {
   const before = await summary('5m');
   await run(8, 25);
+  // The first request to the dead service. It goes through the edge, and to `auth` first.
+  const failedId = `auth-${sent}`;
   kill('auth-1');
   kill('auth-2');
   kill('pgc-1');
@@ -154,6 +162,7 @@ it('the failed requests of a dead service, through the edge and past it, show ev
   const shown = await summary('5m');
   for (const service of services) expectNear('summary 5m', shown[service], service);
   expect(complete).toBe(true);
+  await expectTrace(failedId);
   const alerts = await get<{ alerts: { rule: string; service: string }[] }>('/v1/alerts?state=firing');
   const firing = alerts.alerts.map(({ rule, service }) => `${service} ${rule}`);
   expect(firing).toContain('auth errorPercent');
@@ -204,6 +213,21 @@ it('the status page and the command, whose history covers five minutes', async (
     }
   }
 }, 60_000);
+
+/** The command tells of a failed request what the edge did, and what HAProxy saw of each attempt. */
+async function expectTrace(id: string): Promise<void> {
+  const { requests } = await cli<TracedRequests>('trace', id);
+  const [request] = requests;
+  expect(requests).toHaveLength(1);
+  expect(request).toMatchObject({ requestId: id, service: 'auth', status: 503, unknown: [] });
+  expect(request?.edge?.attempts.length).toBeGreaterThan(1);
+  const attempts = request?.edge?.attempts.map(({ spanId }) => spanId);
+  expect(request?.gateway.map(({ parentId }) => parentId)).toEqual(attempts);
+  const texts = request?.steps.map(({ by, text }) => `${by}: ${text}`).join('\n');
+  expect(texts).toContain('edge: attempt 2 (a retry): through the gateway');
+  expect(texts).toMatch(/^gateway: HAProxy answered 503.*\(SC\)$/m);
+  expect(texts).toMatch(/^edge: the client got 503/m);
+}
 
 interface StatusLike {
   services: {
