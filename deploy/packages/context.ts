@@ -14,8 +14,16 @@ export interface PackageContext {
   work: string;
   version: string;
   architecture: DebianArchitecture;
+  /** Instead of the Dockerfile's, such as one in a registry of your own. */
+  baseImage?: string;
   /** The time of every file in the packages, in seconds since 1970. */
   epoch: number;
+}
+
+export interface PackageOptions {
+  out: string;
+  version?: string;
+  baseImage?: string;
 }
 
 /** A package cannot be built here. `message` says what to do. */
@@ -29,7 +37,7 @@ const ARCHITECTURES: Partial<Record<NodeJS.Architecture, DebianArchitecture>> = 
 };
 
 /** Throws a PackageError on an architecture without packages or an invalid SOURCE_DATE_EPOCH. */
-export function packageContext(root: string, options: { out: string; version?: string }): PackageContext {
+export function packageContext(root: string, options: PackageOptions): PackageContext {
   const architecture = ARCHITECTURES[process.arch];
   if (!architecture) {
     throw new PackageError(`architecture ${process.arch}: packages exist for x64 and arm64 only`);
@@ -41,6 +49,7 @@ export function packageContext(root: string, options: { out: string; version?: s
     version: options.version ?? versionOf(root),
     architecture,
     epoch: sourceDateEpoch(root),
+    ...(options.baseImage !== undefined && { baseImage: options.baseImage }),
   };
 }
 

@@ -2,8 +2,15 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type PackageContext, PackageError, packageContext, runTool } from './context.ts';
+import {
+  type PackageContext,
+  PackageError,
+  type PackageOptions,
+  packageContext,
+  runTool,
+} from './context.ts';
 import { buildDeb } from './deb.ts';
+import { buildImage } from './image.ts';
 import { buildNpm } from './npm.ts';
 
 /**
@@ -14,8 +21,9 @@ const ROOT = dirname(dirname(import.meta.dirname));
 const BUILDERS: Record<string, (context: PackageContext) => string[]> = {
   deb: buildDeb,
   npm: buildNpm,
+  image: buildImage,
 };
-const USAGE = `usage: npm run package -- [${Object.keys(BUILDERS).join('] [')}] [--out DIR]\n`;
+const USAGE = `usage: npm run package -- [${Object.keys(BUILDERS).join('] [')}] [--out DIR] [--base-image IMAGE]\n`;
 
 function main(): void {
   const request = readArguments();
@@ -36,13 +44,14 @@ function main(): void {
 }
 
 /** Null when there is nothing to build. */
-function readArguments(): { kinds: string[]; out: string; version?: string } | null {
+function readArguments(): ({ kinds: string[] } & PackageOptions) | null {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
       out: { type: 'string', default: join(ROOT, 'packages') },
       // For the test of an upgrade.
       version: { type: 'string' },
+      'base-image': { type: 'string' },
       help: { type: 'boolean' },
     },
   });
@@ -58,6 +67,7 @@ function readArguments(): { kinds: string[]; out: string; version?: string } | n
     kinds,
     out: resolve(values.out),
     ...(values.version !== undefined && { version: values.version }),
+    ...(values['base-image'] !== undefined && { baseImage: values['base-image'] }),
   };
 }
 

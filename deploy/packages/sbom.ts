@@ -16,7 +16,7 @@ const bomSchema = z.looseObject({
   components: z.array(componentSchema),
   dependencies: z.array(z.object({ ref: z.string(), dependsOn: z.array(z.string()) })),
 });
-type Component = z.output<typeof componentSchema>;
+export type Component = z.output<typeof componentSchema>;
 
 export interface SbomOptions {
   /** What the document describes, such as `acgs-lb_1.2.3_amd64.deb`. */

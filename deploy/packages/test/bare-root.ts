@@ -38,7 +38,9 @@ export function openBareRoot(cache: string): BareRoot {
     run: (script) => run('chroot', [...chroot, script]),
     runIsolated: (script) =>
       run('unshare', [
-        ...['--net', '--pid', '--fork', '--kill-child', '--mount', 'chroot', ...chroot],
+        ...ISOLATED,
+        'chroot',
+        ...chroot,
         `mount -t proc proc /proc; ${LOOPBACK_UP}; ${script}`,
       ]),
     close: () => {
@@ -46,6 +48,32 @@ export function openBareRoot(cache: string): BareRoot {
       rmSync(path, { recursive: true, force: true });
     },
   };
+}
+
+const ISOLATED = ['--net', '--pid', '--fork', '--kill-child', '--mount'];
+
+/**
+ * Runs a shell script in the root folder of an image, read-only but for /tmp and `volumes`, in namespaces of its own.
+ * Volumes begin empty, with the owner and mode of their folder.
+ */
+export function runInImage(root: string, volumes: readonly string[], script: string): string {
+  const mounts = volumes.map(
+    (path) =>
+      `set -- $(stat -c '%u %g %a' ${root}/${path}); mount -t tmpfs -o uid=$1,gid=$2,mode=$3 tmpfs ${root}/${path}`,
+  );
+  const setUp = [
+    ...[`mount --bind ${root} ${root}`, `mount -o remount,bind,ro ${root}`],
+    ...[
+      `mount -t proc proc ${root}/proc`,
+      `mount --rbind /dev ${root}/dev`,
+      `mount -t tmpfs tmpfs ${root}/tmp`,
+    ],
+    ...mounts,
+    LOOPBACK_UP,
+  ];
+  const inside = `${setUp.join('; ')}; exec chroot ${root} sh -euc '. /tmp/test/lib.sh; . /tmp/test/${script}.sh'`;
+  const copy = `cp -r ${import.meta.dirname} ${root}/tmp/test`;
+  return run('unshare', [...ISOLATED, 'sh', '-euc', inside.replace('; exec', `; ${copy}; exec`)]);
 }
 
 // minbase has no `ip`.

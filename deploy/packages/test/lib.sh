@@ -1,6 +1,7 @@
 # Starts what systemd would start, with the commands of the installed units. Sourced by the scenarios in this folder, which
 # run in a bare Debian root with network and process namespaces of their own.
 units=/usr/lib/systemd/system
+logs=${logs:-/var/log}
 node=/usr/lib/acgs-lb/bin/node
 
 # `set -e` ignores a failed `! COMMAND`.
@@ -12,7 +13,7 @@ start_haproxy() {
     mkdir -p /run/haproxy
     EXTRAOPTS=$(sed -n 's/^Environment="EXTRAOPTS=\(.*\)"$/\1/p' $units/haproxy.service.d/acgs-lb.conf)
     # shellcheck disable=SC2086
-    haproxy -Ws -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid $EXTRAOPTS >>/var/log/haproxy.err 2>&1 &
+    haproxy -Ws -f /etc/haproxy/haproxy.cfg -p /run/haproxy.pid $EXTRAOPTS >>$logs/haproxy.err 2>&1 &
 }
 
 # start_instance PORT: sets $instance to its process id.
@@ -27,7 +28,7 @@ start_agent() {
     # The command reads agent.env itself.
     # shellcheck disable=SC2046
     setpriv --reuid=acgs-lb --regid=acgs-lb --init-groups env HOME=/var/lib/acgs-lb TMPDIR=/run/acgs-lb \
-        $(sed -n 's/^ExecStart=//p' $units/acgs-lb-agent.service) >>/var/log/acgs-lb-agent.log 2>&1 &
+        $(sed -n 's/^ExecStart=//p' $units/acgs-lb-agent.service) >>$logs/acgs-lb-agent.log 2>&1 &
     agent=$!
 }
 
@@ -38,7 +39,7 @@ wait_for() {
         tries=$((tries + 1))
         if [ $tries -ge 300 ]; then
             echo "never true: $1"
-            tail -n 20 /var/log/acgs-lb-agent.log /var/log/haproxy.err
+            tail -n 20 $logs/acgs-lb-agent.log $logs/haproxy.err
             acgs-lb status || true
             exit 1
         fi

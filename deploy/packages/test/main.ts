@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { copyFileSync, cpSync, globSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { type BareRoot, openBareRoot } from './bare-root.ts';
+import { parseArgs } from 'node:util';
+import { type BareRoot, openBareRoot, runInImage } from './bare-root.ts';
 
 /**
  * `npm run package:test`, as root: builds every package twice and compares the bytes, then installs them in a bare Debian
  * root: the .deb to a steered HAProxy, an upgrade, a takeover of an edited haproxy.cfg and back, purge; the npm package.
- * Needs debootstrap and a Debian mirror.
+ * Needs debootstrap and a Debian mirror; for the image buildah, and --base-image IMAGE where Docker Hub is out of reach.
  */
 const ROOT = dirname(dirname(dirname(import.meta.dirname)));
 const WORK = join(ROOT, '.build/package-test');
@@ -103,12 +104,26 @@ function testNpm(root: BareRoot): void {
   );
 }
 
-function main(): void {
-  const [only] = process.argv.slice(2);
-  if (only !== '--installed') {
-    step('the same commit gives the same bytes, with any umask', testReproducible);
-    step('the package of an older version', () => build(join(WORK, 'old'), 'deb', '--version', OLD_VERSION));
+/** As in docker-compose.yml: no root, no capability, a read-only root folder. */
+function testImage(baseImage: string | undefined): void {
+  const base = baseImage === undefined ? [] : ['--base-image', baseImage];
+  for (const folder of ['image', 'image-again']) build(join(WORK, folder), 'image', ...base);
+  const sums = (folder: string) => readFileSync(join(WORK, folder, 'SHA256SUMS'), 'utf8');
+  assert.equal(sums('image-again'), sums('image'), 'the same commit gives another image');
+  const buildah = (...args: string[]) => execFileSync('buildah', args, { encoding: 'utf8' }).trim();
+  const container = buildah('from', `oci-archive:${find('image/acgs-lb-image_*.oci.tar')}`);
+  try {
+    const volumes = ['etc/acgs-lb', 'etc/haproxy', 'run/haproxy', 'var/lib/acgs-lb'];
+    runInImage(buildah('mount', container), volumes, 'image');
+  } finally {
+    buildah('rm', container);
   }
+}
+
+function main(): void {
+  const { values } = parseArgs({ options: { 'base-image': { type: 'string' } } });
+  step('the same commit gives the same bytes, with any umask', testReproducible);
+  step('the package of an older version', () => build(join(WORK, 'old'), 'deb', '--version', OLD_VERSION));
   const root = step('a bare Debian 12', () => openBareRoot(WORK));
   try {
     prepare(root);
@@ -124,6 +139,9 @@ function main(): void {
   } finally {
     root.close();
   }
+  if (spawnSync('buildah', ['--version']).status === 0) {
+    step('the image: reproducible, without root, read-only', () => testImage(values['base-image']));
+  } else process.stdout.write('skipped: the image, because buildah is not installed\n');
 }
 
 main();
