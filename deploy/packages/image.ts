@@ -38,7 +38,7 @@ export function buildImage(context: PackageContext): string[] {
 function systemPackages(context: PackageContext, tag: string): Component[] {
   const container = runTool(context, 'buildah', ['from', tag]).trim();
   try {
-    const format = ['Package', 'Version', 'Architecture'].map((field) => `\${${field}}`).join(' ');
+    const format = '\u0024{Package} \u0024{Version} \u0024{Architecture}\n';
     const list = runTool(context, 'buildah', [
       'run',
       container,
