@@ -27,6 +27,7 @@ agent=$!
 (with_secrets edge.env SITES=main FALLBACK_ORIGIN=http://127.0.0.1:8090 \
     acgs-lb edge --bind 127.0.0.1:8787 --data-dir /var/lib/acgs-lb/edge) >/tmp/edge.log 2>&1 &
 wait_for 'server_is web-1 UP && server_is web-2 UP'
+wait_for 'fetch http://127.0.0.1:9400/health'
 wait_for 'fetch http://127.0.0.1:8787/'
 (with_secrets agent.env acgs-lb drain web web-1 --yes)
 wait_for 'server_is web-1 DRAIN'

@@ -5,6 +5,7 @@ start_instance 7001
 start_instance 7002
 start_agent
 wait_for 'server_is web-1 UP && server_is web-2 UP'
+wait_for 'fetch http://127.0.0.1:9400/health'
 wait_for 'fetch http://127.0.0.1:8090/'
 acgs-lb drain web web-1 --yes
 wait_for 'server_is web-1 DRAIN'
