@@ -15,7 +15,7 @@ const absolutePath = z.string().regex(/^\//, 'an absolute path');
 /** Lines of HAProxy's own language. */
 const snippet = z
   .string()
-  .max(65_536)
+  .max(262_144)
   .regex(/^[\P{Cc}\t\n\r]*$/u, "lines of HAProxy's configuration, without control characters");
 
 const extraSection = z.strictObject({

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest';
 import { createEdgeReportReader } from '../../agent/edge/reports.ts';
+import { proposeConfig } from '../../agent/haproxy/import/proposal.ts';
+import { parseSections } from '../../agent/haproxy/import/sections.ts';
 import { formatAgentReply } from '../../agent/haproxy/socket/agent-check-server.ts';
 import { parseInfo, parseServersState, parseStat } from '../../agent/haproxy/socket/parse.ts';
 import { attemptOf, splitLogLine } from '../../agent/haproxy/telemetry/log-line.ts';
@@ -82,6 +84,27 @@ test('affinity cookie: a forged one is ignored; what was sealed has the document
     for (const instance of Object.values(pins.instances)) expect(typeof instance).toBe('string');
     const text = encodePins(pins);
     if (text !== null) expect(decodePins(text, NOW)).toEqual(pins);
+  });
+});
+
+test('haproxy.cfg: a valid configuration or none, and one fate for every statement', async () => {
+  await fuzz('haproxy-cfg', (input) => {
+    const text = utf8(input);
+    const { sections, stray } = parseSections(text);
+    const statements = [...stray, ...sections.flatMap(({ head, body }) => [head, ...body])];
+    for (const mode of ['whole', 'beside'] as const) {
+      const proposal = proposeConfig(text, { mode, fileName: 'f.cfg', rejected: new Map() });
+      expect(proposal.yaml === null).toBe(proposal.config === null);
+      const lines = new Set(proposal.lines.map(({ line }) => line));
+      for (const { line } of statements) expect(lines.has(line)).toBe(true);
+      // The second reading finds no server of a service in the operator's own file.
+      const own =
+        proposal.ownFile === null
+          ? null
+          : proposeConfig(proposal.ownFile, { mode, fileName: 'f.cfg', rejected: new Map() });
+      for (const service of Object.keys(proposal.config?.services ?? {}))
+        expect(own?.config?.services[service]).toBeUndefined();
+    }
   });
 });
 

@@ -84,6 +84,10 @@ const CONFIGURE: CommandGroup = {
   heading: 'Configure',
   modules: [
     {
+      lines: { import: 'propose an acgs-lb.yaml for an existing haproxy.cfg' },
+      register: async (program) => (await import('./import.ts')).registerImport(program),
+    },
+    {
       lines: { apply: 'apply a configuration to the running agent, or go back' },
       register: async (program) => (await import('./apply.ts')).registerApply(program),
     },

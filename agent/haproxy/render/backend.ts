@@ -23,10 +23,10 @@ export function backendLines(
     ...(config.haproxy.mode === 'beside' ? besideLines(config, service) : []),
     ...accessLines(service.access),
     ...affinityLines(config, service),
+    ...markExtraLines(extraServiceLines(config.haproxy.extra, service.id)),
     // The edge's choice. If it is unknown, full or down, HAProxy balances instead; x-acgs-instance names the server.
     'use-server %[var(txn.target)] if { var(txn.target) -m found }',
     ...backupLines(instances),
-    ...markExtraLines(extraServiceLines(config.haproxy.extra, service.id)),
     ...sorted(instances).map((instance) => serverLine(config, service, instance, count)),
   ];
 }

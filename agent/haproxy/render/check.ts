@@ -121,7 +121,11 @@ function rejected(output: string, { copy, files, config }: CheckedCopy): Haproxy
   return new HaproxyConfigError(`haproxy rejects ${subject}:\n${text}`);
 }
 
-const withoutNotices = (text: string): string => text.replaceAll(/^\[NOTICE\].*\n/gm, '');
+/** Only the lines that name a problem. */
+const withoutNotices = (text: string): string =>
+  text
+    .replaceAll(/^\[NOTICE\].*\n|^.*(?:Error\(s\)|Fatal errors) found in configuration.*(?:\n|$)/gm, '')
+    .trim() || text;
 
 /** HAProxy's error output quotes the invalid line. */
 const withoutSecrets = (text: string): string => text.replace(/(stats auth)\s+\S+/g, '$1 …');

@@ -1,0 +1,74 @@
+import type { ImportPlan } from './plan.ts';
+import type { ParsedFile, Section } from './sections.ts';
+import { contentEnd, frontendLines } from './verbatim.ts';
+
+/**
+ * The operator's file for mode `beside`: without the backends that are services now, with listen sections as frontends,
+ * and with the lines that the agent needs in `global`.
+ */
+export function besideFile(file: ParsedFile, plan: ImportPlan, haproxy: Record<string, unknown>): string {
+  const partOf = new Map(plan.frontends.map((part) => [part.proxy.section, part]));
+  const starts = new Map(file.sections.map((section) => [section.start, section]));
+  const lines: string[] = [];
+  for (let at = 1; at <= file.lines.length; ) {
+    const section = starts.get(at);
+    const moves =
+      section && section.kind !== 'frontend' && plan.services.has(section.name) && plan.proxyOf.has(section);
+    if (section && moves) {
+      const part = section.kind === 'listen' ? partOf.get(section) : undefined;
+      if (part) lines.push(...frontendLines(part.proxy, part.statements).map(({ text }) => text));
+      at = contentEnd(file, section);
+      continue;
+    }
+    lines.push(file.lines[at - 1] ?? '');
+    if (section?.kind === 'global') lines.push(...missingGlobalLines(file, section, haproxy));
+    at += 1;
+  }
+  if (!file.sections.some(({ kind }) => kind === 'global'))
+    lines.unshift('global', ...missingGlobalLines(file, null, haproxy), '');
+  return `${lines
+    .join('\n')
+    .replaceAll(/\n{3,}/g, '\n\n')
+    .trim()}\n`;
+}
+
+/** The lines that the agent needs in the first `global` section. */
+function missingGlobalLines(
+  file: ParsedFile,
+  section: Section | null,
+  haproxy: Record<string, unknown>,
+): string[] {
+  const globals = file.sections.filter(({ kind }) => kind === 'global');
+  if (section && section !== globals[0]) return [];
+  const statements = globals.flatMap(({ body }) => body);
+  return requiredGlobalLines({
+    socket: typeof haproxy.socket === 'string' ? haproxy.socket : '/run/haproxy/admin.sock',
+    agentCheck: typeof haproxy.agentCheck === 'string' ? haproxy.agentCheck : '127.0.0.1:9401',
+  })
+    .filter(({ isMet }) => !statements.some(({ words }) => isMet(words)))
+    .map(({ text }) => `    ${text}`);
+}
+
+export interface RequiredLine {
+  text: string;
+  isMet(words: readonly string[]): boolean;
+}
+
+/** What the agent needs in the `global` section of the operator's file. */
+export const requiredGlobalLines = ({
+  socket,
+  agentCheck,
+}: {
+  socket: string;
+  agentCheck: string;
+}): RequiredLine[] => [
+  {
+    text: `stats socket ${socket} mode 660 group haproxy level admin expose-fd listeners`,
+    isMet: (words) =>
+      words[0] === 'stats' && words[1] === 'socket' && words[2] === socket && words.includes('admin'),
+  },
+  {
+    text: `log ${agentCheck} len 512 format raw local1 info`,
+    isMet: (words) => words[0] === 'log' && words[1] === agentCheck && words.includes('raw'),
+  },
+];

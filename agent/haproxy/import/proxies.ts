@@ -1,0 +1,117 @@
+import { keywordOf, type Section, type Statement } from './sections.ts';
+
+/** A frontend, backend or listen section with the `defaults` section that applies to it. */
+export interface ProxySection {
+  section: Section;
+  name: string;
+  defaults: Section | null;
+  mode: string;
+}
+
+const PROXY_KINDS = new Set(['frontend', 'backend', 'listen']);
+
+export function proxiesOf(sections: readonly Section[]): ProxySection[] {
+  let latest: Section | null = null;
+  const named = new Map<string, Section>();
+  const proxies: ProxySection[] = [];
+  for (const section of sections) {
+    if (section.kind === 'defaults') {
+      latest = section;
+      named.set(section.name, section);
+    }
+    if (!PROXY_KINDS.has(section.kind)) continue;
+    const defaults = section.from === null ? latest : (named.get(section.from) ?? null);
+    proxies.push({ section, name: section.name, defaults, mode: modeOf(section, defaults) });
+  }
+  return proxies;
+}
+
+/** HAProxy's own default is tcp. */
+const modeOf = (section: Section, defaults: Section | null): string =>
+  lastOf(section.body, 'mode')?.words[1] ?? lastOf(defaults?.body ?? [], 'mode')?.words[1] ?? 'tcp';
+
+export const lastOf = (statements: readonly Statement[], keyword: string): Statement | undefined =>
+  statements.findLast((statement) => keywordOf(statement) === keyword);
+
+/** The proxy's own statement, or the one of its defaults. */
+export const effective = ({ section, defaults }: ProxySection, keyword: string): Statement | undefined =>
+  lastOf(section.body, keyword) ?? lastOf(defaults?.body ?? [], keyword);
+
+const FRONTEND_KEYWORDS = new Set([
+  'bind',
+  'capture',
+  'default_backend',
+  'id',
+  'maxconn',
+  'monitor-net',
+  'monitor-uri',
+  'monitor',
+  'timeout client',
+  'timeout client-fin',
+  'timeout http-keep-alive',
+  'timeout http-request',
+  'unique-id-format',
+  'unique-id-header',
+  'use_backend',
+  'log-format',
+  'log',
+  'option httplog',
+  'option dontlognull',
+  'option logasap',
+  'option dontlog-normal',
+]);
+
+/** In a listen section, the statements about clients; all others are about servers. */
+export const isFrontendStatement = (statement: Statement): boolean => {
+  const keyword = keywordOf(statement);
+  return (
+    FRONTEND_KEYWORDS.has(keyword) || /^tcp-request (?:connection|session)/.test(statement.words.join(' '))
+  );
+};
+
+/** A listen section with servers only, which is a frontend and a backend of the same name. */
+export const isPlainListen = ({ section: { kind, body } }: ProxySection): boolean =>
+  kind === 'listen' &&
+  body.some(({ words }) => words[0] === 'server') &&
+  !body.some((statement) => ['use_backend', 'default_backend'].includes(keywordOf(statement)));
+
+/** The second word of `timeout …` for each name of HAProxy 1.x. */
+export const LEGACY_TIMEOUTS: Readonly<Record<string, string>> = {
+  contimeout: 'connect',
+  clitimeout: 'client',
+  srvtimeout: 'server',
+};
+
+/** Keywords that HAProxy 2.6 no longer knows, with what replaced them. */
+export const OBSOLETE: Readonly<Record<string, string>> = {
+  appsession: 'cookie, or stick on',
+  block: 'http-request deny',
+  nbproc: 'nbthread',
+  'option forceclose': 'option httpclose',
+  'option http-tunnel': 'nothing',
+  'option http-use-htx': 'nothing',
+  reqadd: 'http-request add-header',
+  reqallow: 'http-request allow',
+  reqdel: 'http-request del-header',
+  reqdeny: 'http-request deny',
+  reqiallow: 'http-request allow',
+  reqidel: 'http-request del-header',
+  reqideny: 'http-request deny',
+  reqirep: 'http-request replace-header or replace-path',
+  reqpass: 'http-request allow',
+  reqrep: 'http-request replace-header or replace-path',
+  reqtarpit: 'http-request tarpit',
+  rspadd: 'http-response add-header',
+  rspdel: 'http-response del-header',
+  rspdeny: 'http-response deny',
+  rspidel: 'http-response del-header',
+  rspirep: 'http-response replace-header',
+  rsprep: 'http-response replace-header',
+};
+
+/** Why a statement is in no configuration of HAProxy 2.6; null for every other one. */
+export function obsoleteReason(statement: Statement): string | null {
+  if (statement.problem !== null) return `HAProxy rejects the line: ${statement.problem}`;
+  const replacement = OBSOLETE[keywordOf(statement)];
+  return replacement === undefined ? null : `HAProxy no longer knows it; use ${replacement}`;
+}
