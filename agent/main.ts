@@ -4,28 +4,31 @@ import { parseArgs } from 'node:util';
 import { ConfigError, parseConfig } from '../shared/config/load.ts';
 import { errorMessage } from '../shared/error-message.ts';
 import { type Agent, startAgent } from './agent.ts';
+import { watchFile } from './configuration/watch.ts';
 import { EnvironmentError, readEnvironment } from './env.ts';
 import { createLog, type Log } from './lib/log.ts';
 import { makeFolder } from './lib/make-folder.ts';
 import { createSystemd, type Systemd } from './lib/systemd.ts';
 import { packageVersion } from './lib/version.ts';
 
-const USAGE = `usage: node agent/main.ts --config FILE [--state-dir DIR]
+const USAGE = `usage: node agent/main.ts --config FILE [--state-dir DIR] [--watch-config]
 
   --config FILE     configuration file (default: acgs-lb.yaml)
   --state-dir DIR   folder for state that must survive a restart (default: .acgs)
+  --watch-config    reload the configuration file when it changes
 
 Secrets come from the environment. SIGHUP reloads the configuration file, SIGTERM stops the agent.`;
 
 /** Wrong command-line arguments: printed without a stack, exit code 2. */
 class AgentUsageError extends Error {}
 
-function parseOptions(): { configPath: string; stateDir: string } {
+function parseOptions(): { configPath: string; stateDir: string; watchConfig: boolean } {
   try {
     const { values } = parseArgs({
       options: {
         config: { type: 'string', default: 'acgs-lb.yaml' },
         'state-dir': { type: 'string', default: '.acgs' },
+        'watch-config': { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     });
@@ -33,7 +36,11 @@ function parseOptions(): { configPath: string; stateDir: string } {
       console.log(USAGE);
       process.exit(0);
     }
-    return { configPath: values.config, stateDir: values['state-dir'] };
+    return {
+      configPath: values.config,
+      stateDir: values['state-dir'],
+      watchConfig: values['watch-config'],
+    };
   } catch (error) {
     throw new AgentUsageError(`${errorMessage(error)}\n\n${USAGE}`);
   }
@@ -56,7 +63,7 @@ function requireWritableFolder(path: string): void {
 }
 
 async function main(): Promise<void> {
-  const { configPath, stateDir } = parseOptions();
+  const { configPath, stateDir, watchConfig } = parseOptions();
   const configText = await readConfigText(configPath);
   const config = parseConfig(configText, configPath);
   const env = readEnvironment(process.env, config);
@@ -80,6 +87,24 @@ async function main(): Promise<void> {
   // The new handlers come first, so that no signal is lost.
   handleSignals(agent, configPath, log, systemd);
   process.off('SIGHUP', ignoreHangup);
+  if (!watchConfig) return;
+  watchFile({
+    text: configText,
+    read: () => readConfigText(configPath),
+    onChange: (text) => reload(agent, text, log),
+    onUnreadable: (reason) => log.warn({ reason }, 'configuration file not readable; it stays watched'),
+  });
+}
+
+/** Never rejects. */
+async function reload(agent: Agent, text: string, log: Log): Promise<void> {
+  try {
+    const { changes } = await agent.reload(text);
+    log.info({ changes: changes.length }, 'configuration reloaded');
+  } catch (error) {
+    const problems = errorMessage(error).split('\n');
+    log.error({ problems }, 'configuration refused; the old one stays in effect');
+  }
 }
 
 function handleSignals(agent: Agent, configPath: string, log: Log, systemd: Systemd): void {
@@ -100,15 +125,10 @@ function handleSignals(agent: Agent, configPath: string, log: Log, systemd: Syst
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
   process.on('SIGHUP', () => {
-    readConfigText(configPath)
-      .then((text) => agent.reload(text))
-      .then(({ changes }) => log.info({ changes: changes.length }, 'configuration reloaded'))
-      .catch((error: unknown) =>
-        log.error(
-          { problems: errorMessage(error).split('\n') },
-          'configuration refused; the old one stays in effect',
-        ),
-      );
+    readConfigText(configPath).then(
+      (text) => reload(agent, text, log),
+      (error: unknown) => log.error({ problems: [errorMessage(error)] }, 'configuration file not readable'),
+    );
   });
 }
 

@@ -8,7 +8,12 @@ import { EDGE_VARIABLES } from './edge/variables.ts';
 
 /** The edge under `wrangler dev`: slower, but with inspector and reload on change. */
 const { values } = parseArgs({
-  options: { port: { type: 'string' }, persist: { type: 'string' }, 'run-dir': { type: 'string' } },
+  options: {
+    port: { type: 'string' },
+    'inspector-port': { type: 'string', default: '0' },
+    persist: { type: 'string' },
+    'run-dir': { type: 'string' },
+  },
 });
 const { port = '', persist = '', 'run-dir': runDir = '' } = values;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -20,7 +25,8 @@ const child = spawn(
   process.execPath,
   [
     ...[join(root, 'node_modules/wrangler/bin/wrangler.js'), 'dev', '--config', join(root, 'wrangler.toml')],
-    ...['--env=', '--ip', '127.0.0.1', '--port', port, '--inspector-port', '0', '--persist-to', persist],
+    ...['--env=', '--ip', '127.0.0.1', '--port', port, '--persist-to', persist],
+    ...['--inspector-ip', '127.0.0.1', '--inspector-port', values['inspector-port']],
     ...['--env-file', envFile, '--show-interactive-dev-session', 'false'],
   ],
   { cwd: root, env: { ...process.env, ...quietWranglerEnv(runDir) }, stdio: 'inherit' },

@@ -33,6 +33,8 @@ export interface ReconfigureDeps {
   onActivated(): void;
   /** Reports the changes of a configuration that is in effect. `by`: the requester; absent: the operator's file. */
   onChanges(changes: readonly ConfigChange[], by?: string): void;
+  /** Reports that the operator's file was refused. `problem` has one line for each error. */
+  onRefused(problem: string): void;
   previous: PreviousConfigs;
   /** The operator's file. */
   path: string;
@@ -124,7 +126,10 @@ export function createReconfigurer(deps: ReconfigureDeps): Reconfigurer {
       }),
     applyFile: (text) =>
       queue.add(async () => {
-        const changes = await apply(text, { kind: 'file' });
+        const changes = await apply(text, { kind: 'file' }).catch((error: unknown) => {
+          deps.onRefused(errorMessage(error));
+          throw error;
+        });
         await remember(text, changes);
         return { ...summary(changes), saved: true };
       }),

@@ -1,5 +1,6 @@
-import { toConfigEvents } from '../configuration/events.ts';
+import { toConfigEvents, toRefusedEvent } from '../configuration/events.ts';
 import { createReconfigurer, type Reconfigurer } from '../configuration/reconfigure.ts';
+import type { Change } from '../core/state.ts';
 import { configAuditRecord } from '../history/records.ts';
 import type { Core } from './core.ts';
 import { showChanges } from './history-api.ts';
@@ -16,15 +17,16 @@ export function createAgentReconfigurer(
 ): Reconfigurer {
   const { loop, probeAll, stateFile } = core;
   const { haproxy, registry, snapshot } = subjects;
+  const record = (events: Change[]): void => {
+    showChanges(core, events);
+    history.sink.writer.write(events.map(configAuditRecord));
+  };
   return createReconfigurer({
     current: setup.config,
     path: setup.configPath,
     previous: setup.previousConfigs,
-    onChanges(changes, by) {
-      const events = toConfigEvents(changes, by, Date.now());
-      showChanges(core, events);
-      history.sink.writer.write(events.map(configAuditRecord));
-    },
+    onChanges: (changes, by) => record(toConfigEvents(changes, by, Date.now())),
+    onRefused: (problem) => record([toRefusedEvent(problem, Date.now())]),
     log: setup.log,
     apply: loop.apply,
     async check(next) {

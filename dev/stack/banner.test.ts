@@ -27,6 +27,7 @@ const input: BannerInput = {
   firstResponder: 'a',
   seconds: 1,
   stateDir: '.acgs',
+  inspector: null,
 };
 
 test('the suggested commands find this stack in any state folder', () => {

@@ -7,6 +7,8 @@ import type { StackFile } from './stack-file.ts';
 export interface BannerInput {
   stack: StackFile;
   stateDir: string;
+  /** Address of the Worker's inspector, under wrangler dev. */
+  inspector: string | null;
   services: number;
   demo: DemoInstance[];
   /** A path of the first service. */
@@ -23,6 +25,9 @@ export function banner(input: BannerInput): string {
   const { stack } = input;
   const rows: BannerRow[] = [
     ['edge', stack.edge, 'send requests here'],
+    ...(input.inspector
+      ? [['inspector', input.inspector, 'add it at chrome://inspect → Configure'] as BannerRow]
+      : []),
     ['gateway', stack.gateway ?? 'not running', stack.gateway ? 'HAProxy' : 'HAProxy not installed'],
     ['dashboard', `${stack.agent}/`, 'live view'],
     ['', stack.adminToken, 'token for changes'],

@@ -14,10 +14,13 @@ export interface StackLayout {
   logs: string;
   redisPort: number;
   postgresPort: number;
+  /** Of the Worker under `wrangler dev`. */
+  inspectorPort: number;
 }
 
 const REDIS_PORT = 6390;
 const POSTGRES_PORT = 5442;
+const INSPECTOR_PORT = 9229;
 
 export function layoutOf(root: string, options: StackOptions, runFolder: string): StackLayout {
   const stateDir = resolve(options.stateDir);
@@ -29,6 +32,7 @@ export function layoutOf(root: string, options: StackOptions, runFolder: string)
     logs: join(stateDir, 'logs'),
     redisPort: REDIS_PORT + options.portOffset,
     postgresPort: POSTGRES_PORT + options.portOffset,
+    inspectorPort: INSPECTOR_PORT + options.portOffset,
   };
 }
 
@@ -84,7 +88,7 @@ export function requiredPorts(
   derived: DerivedConfig,
   layout: StackLayout,
   demo: boolean,
-  servers: { haproxy: boolean; redis: boolean; postgres: boolean },
+  servers: { haproxy: boolean; redis: boolean; postgres: boolean; inspector: boolean },
 ): RequiredPort[] {
   const { haproxy, agent } = derived.config;
   const gateway = [
@@ -94,6 +98,7 @@ export function requiredPorts(
   ];
   return [
     { port: derived.edge.port, usedBy: 'the edge' },
+    ...(servers.inspector ? [{ port: layout.inspectorPort, usedBy: "the Worker's inspector" }] : []),
     ...(servers.haproxy ? gateway : []),
     { port: portOf(agent.bind), usedBy: 'the agent' },
     { port: portOf(haproxy.agentCheck), usedBy: "the agent's HAProxy agent check" },

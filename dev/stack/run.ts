@@ -43,7 +43,11 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
       redis: !options.embedded && !missing.includes('redis'),
       postgres: !options.embedded && !missing.includes('postgres'),
     };
-    await requireFreePorts(requiredPorts(derived, layout, options.demo, servers), options);
+    const ports = requiredPorts(derived, layout, options.demo, {
+      ...servers,
+      inspector: options.edge === 'wrangler',
+    });
+    await requireFreePorts(ports, options);
     const secrets = loadSecrets(join(stateDir, 'secrets.env'), config.site.id);
     const record = new ProcessRecord(recordFile);
     record.addFolder(runFolder);

@@ -152,7 +152,10 @@ export function edgeService({ layout, derived, secrets, options }: StackContext)
   mkdirSync(persist, { recursive: true });
   const args =
     options.edge === 'wrangler'
-      ? ['dev/edge-wrangler.ts', '--port', String(port), '--persist', persist, '--run-dir', layout.runFolder]
+      ? [
+          ...['dev/edge-wrangler.ts', '--port', String(port), '--persist', persist],
+          ...['--inspector-port', String(layout.inspectorPort), '--run-dir', layout.runFolder],
+        ]
       : [
           ...['dev/edge.ts', '--port', String(port), '--persist', persist],
           ...['--build-dir', join(layout.runFolder, 'worker'), '--kv-lag-ms', String(options.kvLagMs)],

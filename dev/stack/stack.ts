@@ -6,6 +6,7 @@ import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
 import { errorMessage } from '../../shared/error-message.ts';
 import { banner, pathOf } from './banner.ts';
 import { printLine } from './console.ts';
+import { developerLine, followLog } from './follow-log.ts';
 import { type DemoInstance, demoInstances } from './layout.ts';
 import type { ProcessRecord } from './process-record.ts';
 import { type FirstResponse, waitForFirstResponse } from './readiness.ts';
@@ -30,6 +31,7 @@ export class LocalStack {
   readonly #demo: DemoInstance[];
   readonly #startedAt = Date.now();
   #readyAt: Date | null = null;
+  #stopFollowing = (): void => {};
 
   constructor(context: services.StackContext, servers: StackServers, record: ProcessRecord) {
     this.#context = context;
@@ -46,6 +48,7 @@ export class LocalStack {
     if (failure === null) await stopSignal;
     else if (typeof failure === 'string')
       process.stderr.write(`${failure}\nlogs: ${this.#context.layout.logs}\n`);
+    this.#stopFollowing();
     printLine('stopping …');
     rmSync(this.#stackFile, { force: true });
     await this.#supervisor.stop([
@@ -62,6 +65,7 @@ export class LocalStack {
     mkdirSync(layout.logs, { recursive: true });
     writeFileAtomic.sync(layout.configFile, derived.text, { mode: 0o600 });
     const supervisor = this.#supervisor;
+    if (this.#context.options.edge === 'wrangler') this.#showEdgeLog();
     await Promise.all([
       ...this.#demo.map((instance) => supervisor.start(services.instanceService(this.#context, instance))),
       this.#servers.redis &&
@@ -81,6 +85,14 @@ export class LocalStack {
       stopping: () => supervisor.stopping,
     });
     if (!supervisor.stopping) this.#printBanner(firstResponse);
+  }
+
+  /** For a developer: build errors, reloads, and what the Worker logs. */
+  #showEdgeLog(): void {
+    this.#stopFollowing = followLog(join(this.#context.layout.logs, 'edge.log'), (line) => {
+      const shown = developerLine(line);
+      if (shown !== null) printLine(`  edge │ ${shown}`);
+    });
   }
 
   async #startHaproxy(): Promise<void> {
@@ -104,7 +116,7 @@ export class LocalStack {
 
   /** No response is not fatal: with `--no-demo` the instances can start later. */
   #printBanner(firstResponse: FirstResponse | null): void {
-    const { layout, derived } = this.#context;
+    const { layout, derived, options } = this.#context;
     this.#readyAt = new Date();
     const stack = this.#writeStackFile();
     if (!stack) return;
@@ -113,6 +125,7 @@ export class LocalStack {
       banner({
         stack,
         stateDir: shortPath(layout.stateDir),
+        inspector: options.edge === 'wrangler' ? `127.0.0.1:${layout.inspectorPort}` : null,
         services: configured.length,
         demo: this.#demo,
         firstPath: configured[0] ? pathOf(configured[0]) : '/',

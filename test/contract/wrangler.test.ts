@@ -8,3 +8,9 @@ test.each([undefined, 'staging'])(
     expect(observability).toMatchObject({ enabled: true, logs: { invocation_logs: false } });
   },
 );
+
+test('staging has every variable: wrangler does not inherit them', () => {
+  const variables = (env?: string) =>
+    Object.keys(unstable_readConfig({ config: 'wrangler.toml', ...(env && { env }) }).vars);
+  expect(variables('staging').toSorted()).toEqual(variables().toSorted());
+});

@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { constants } from 'node:fs';
-import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -60,6 +60,52 @@ test('SIGHUP is ignored while the agent starts, and reloads the file afterwards'
     await eventually(() => expect(output).toContain('configuration reloaded'));
     child.kill('SIGTERM');
     expect(await ended).toBe(0);
+  } finally {
+    child.kill('SIGKILL');
+    await ended;
+    await rm(folder, { recursive: true, force: true });
+  }
+}, 120_000);
+
+test('--watch-config: a changed file is applied, an invalid one is refused with an event and changes nothing', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'acgs-watch-'));
+  const file = await configFile(folder);
+  const config = JSON.parse(await readFile(file, 'utf8')) as { agent: { bind: string } };
+  const args = ['agent/main.ts', '--config', file, '--state-dir', join(folder, 'state'), '--watch-config'];
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: {
+      PATH: process.env.PATH,
+      TMPDIR: process.env.TMPDIR,
+      ACGS_TOKEN: 'x',
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+    },
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const url = `http://${config.agent.bind}`;
+  let events = '';
+  const follow = async () => {
+    const decoder = new TextDecoder();
+    for await (const chunk of (await fetch(`${url}/v1/events`)).body ?? []) events += decoder.decode(chunk);
+  };
+  try {
+    await eventually(() => expect(output).toContain('"agent started"'));
+    follow().catch(() => {});
+    await eventually(() => expect(events).not.toBe(''));
+    // Replaced by a rename, as editors and deployment tools do.
+    const replace = async (text: string) => {
+      await writeFile(`${file}.new`, text);
+      await rename(`${file}.new`, file);
+    };
+    await replace(JSON.stringify({ ...config, services: { gs: { routes: ['/'], timeout: '7s' } } }));
+    await eventually(() => expect(events).toContain('gs.timeout: 30s → 7s'));
+    await replace(JSON.stringify({ ...config, services: { gs: { routes: ['/'], timeout: 'soon' } } }));
+    await eventually(() => expect(events).toMatch(/file refused: .*timeout/));
+    expect(child.exitCode).toBeNull();
+    await replace(JSON.stringify({ ...config, services: { gs: { routes: ['/'], timeout: '9s' } } }));
+    await eventually(() => expect(events).toContain('gs.timeout: 7s → 9s'));
   } finally {
     child.kill('SIGKILL');
     await ended;

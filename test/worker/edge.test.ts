@@ -25,6 +25,24 @@ test('without a snapshot or a fallback: 503, and the health endpoint answers', a
   expect(await (await fetch(`${edge.url}/__acgs/health`)).json()).toMatchObject({ snapshot: false });
 });
 
+test('an edge without keys and fallback says what is missing, to browsers as a page', async () => {
+  const bare = await startEdge({ vars: { SNAPSHOT_PUBLIC_KEYS: '', FALLBACK_ORIGIN: '' } });
+  try {
+    const problem = await fetch(bare.url);
+    expect([problem.status, await problem.json()]).toMatchObject([
+      503,
+      {
+        detail: expect.stringMatching(/SNAPSHOT_PUBLIC_KEYS and FALLBACK_ORIGIN are empty.*npm run dev:edge/),
+      },
+    ]);
+    const page = await fetch(bare.url, { headers: { accept: 'text/html,*/*' } });
+    expect([page.status, page.headers.get('content-type')]).toEqual([503, 'text/html; charset=utf-8']);
+    expect(await page.text()).toContain('<code>npm run dev:edge</code>');
+  } finally {
+    await bare.stop();
+  }
+});
+
 test('accepts a signed snapshot; refuses an older and a forged one', async () => {
   seq += 5;
   const published = await edge.publish({

@@ -6,6 +6,7 @@ import { sendAttempt } from './attempt.ts';
 import { failureResponse, tooManyRequests } from './error-responses.ts';
 import { clientFailure } from './fail-over.ts';
 import type { IncomingRequest } from './guard.ts';
+import { missingSetUp, notSetUp } from './not-set-up.ts';
 import { directHeaders, gatewayHeaders } from './upstream-headers.ts';
 
 /** HAProxy has its own timeouts; this one is for a host that does not answer at all. */
@@ -17,7 +18,10 @@ const TIMEOUT_MS = 75_000;
  */
 export async function sendToFallback(incoming: IncomingRequest, edge: Edge): Promise<Response> {
   const origin = edge.settings.fallbackOrigin;
-  if (!origin) return failureResponse(incoming, 'no-instance', []);
+  if (!origin) {
+    const missing = missingSetUp(edge.settings);
+    return missing ? notSetUp(incoming.request, missing) : failureResponse(incoming, 'no-instance', []);
+  }
   const denied = edge.fallbackLimit.deniedBy(incoming);
   if (denied) return tooManyRequests(incoming, denied);
   const body = await readBody(incoming, edge);

@@ -9,15 +9,17 @@ export function registerRun(program: Command): void {
     .command('agent')
     .description('run the agent in the foreground until SIGTERM or Ctrl-C')
     .option('-c, --config <file>', 'configuration file', 'acgs-lb.yaml')
+    .option('--watch-config', 'reload the configuration file when it changes; an invalid one changes nothing')
     .addHelpText(
       'after',
       '\nSecrets and URLs come from the environment. SIGHUP reloads the configuration.\n\nExample:\n  acgs-lb agent --config /etc/acgs-lb/acgs-lb.yaml --state-dir /var/lib/acgs-lb',
     )
-    .action(async (options: { config: string }, command: Command) => {
+    .action(async (options: { config: string; watchConfig?: true }, command: Command) => {
       const { stateDir = process.env.ACGS_STATE_DIR } = command.optsWithGlobals<{ stateDir?: string }>();
       const [node = process.execPath, script = ''] = process.argv;
       const stateDirArgs = stateDir ? ['--state-dir', stateDir] : [];
       process.argv = [node, script, '--config', options.config, ...stateDirArgs];
+      if (options.watchConfig) process.argv.push('--watch-config');
       // The agent runs in this process, so that signals, notifications and limits of systemd apply to it.
       await import('../../main.ts');
     });
