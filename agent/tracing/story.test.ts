@@ -45,7 +45,7 @@ test('a retried request: decision, each attempt with the view of HAProxy, and th
         '0 edge: the session is pinned to gs-1',
         '1 edge: attempt 1: through the gateway http://10.0.0.1:8090 to gs-1',
         '21 gateway: HAProxy answered 502 for gs-1; queue 1 ms, connect 2 ms, total 20 ms; the instance closed the connection before its response headers were complete (SH)',
-        '21 edge: attempt 1: gs-1 answered 502 after 20 ms',
+        '21 edge: attempt 1: HAProxy, for gs-1, answered 502 after 20 ms',
         '30 edge: attempt 2 (a retry): through the gateway http://10.0.0.1:8090 to gs-2',
         '38 gateway: gs-2 answered 200; queue 0 ms, connect 1 ms, response headers 5 ms, total 6 ms, 1 retry, the last on another instance',
         '38 edge: attempt 2: gs-2 answered 200 after 8 ms',
@@ -102,6 +102,14 @@ test.each([
   store.addTraces([sampleTrace({ attempts: [attempt] })]);
   expect(textsOf(store, 'r-1')[0]?.steps.map((step) => step.replace(/^\d+ /, ''))).toContain(
     `edge: attempt 1: ${text}`,
+  );
+});
+
+test('HAProxy may go on with an attempt that the edge has cancelled', () => {
+  const store = storeOf([gatewayLine({ timers: '0/0/1/400/401' })]);
+  store.addTraces([sampleTrace({ attempts: [sampleAttempt({ result: 'cancelled', status: null })] })]);
+  expect(textsOf(store, 'r-1')[0]?.steps.at(-1)).toBe(
+    '402 gateway: gs-1 answered 200; queue 0 ms, connect 1 ms, response headers 400 ms, total 401 ms',
   );
 });
 

@@ -128,15 +128,21 @@ function attemptSteps(
       : `directly to ${target} at ${attempt.origin}`;
   return [
     edgeStep(startedAt, `${name}${role}: ${way}`),
-    ...records.map(
-      (record): TraceStep => ({ offsetMs: endedAt, by: 'gateway', text: describeRecord(record) }),
-    ),
-    edgeStep(endedAt, `${name}: ${resultOf(attempt)}`),
+    ...records.map((record) => gatewayStep(recordEnd(attempt, startedAt, record), describeRecord(record))),
+    edgeStep(endedAt, `${name}: ${resultOf(attempt, records)}`),
   ];
 }
 
-function resultOf({ result, status, unsent, instance, ms, error, route }: EdgeTraceAttempt): string {
-  const who = instance ?? (route === 'gateway' ? 'HAProxy' : 'the instance');
+/** By the edge's clock. HAProxy may go on with an attempt that the edge has cancelled. */
+function recordEnd({ result, ms }: EdgeTraceAttempt, startedAt: number, { totalMs }: GatewayRecord): number {
+  return startedAt + (result === 'cancelled' ? Math.max(ms, totalMs) : ms);
+}
+
+function resultOf(attempt: EdgeTraceAttempt, records: readonly GatewayRecord[]): string {
+  const { result, status, unsent, instance, ms, error, route } = attempt;
+  const isGatewayAnswer = records.some(({ responseMs }) => responseMs === null);
+  const gateway = instance === null ? 'HAProxy' : `HAProxy, for ${instance},`;
+  const who = isGatewayAnswer ? gateway : (instance ?? (route === 'gateway' ? 'HAProxy' : 'the instance'));
   switch (result) {
     case 'response':
       return unsent

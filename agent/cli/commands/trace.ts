@@ -49,7 +49,7 @@ function formatRequest(request: ShownRequest, terminal: Terminal): string {
   const lines = steps.map(({ offsetMs, by, text }) => {
     const start = `${String(offsetMs).padStart(width)} ms  ${by.padEnd(7)}  `;
     return (
-      terminal.paint(by === 'edge' ? 'reset' : 'cyan', start) + wrapText(shown(text), start.length, terminal)
+      (by === 'edge' ? start : terminal.paint('cyan', start)) + wrapText(shown(text), start.length, terminal)
     );
   });
   const missing = unknown.map((text) => `  ${wrapText(text, 2, terminal)}`);

@@ -66,8 +66,12 @@ export const reportSchema = z.object({
     )
     .max(5_000),
   // A trace that does not fit must not cost the counters.
-  traces: z.array(edgeTraceSchema).max(1_000).catch([]),
-  tracesDropped: count.catch(0),
+  traces: z
+    .array(edgeTraceSchema)
+    .max(1_000)
+    .catch([])
+    .openapi({ type: 'array', items: { type: 'object' } }),
+  tracesDropped: count.default(0),
 });
 
 /** POST /v1/edge-reports: counters of the edge. HAProxy checks the token too; this check covers direct access. */
