@@ -89,8 +89,14 @@ function makeBase(base: string): void {
     mirror ?? 'http://deb.debian.org/debian',
   ]);
   // How this machine reaches its mirror.
-  rmSync(join(base, 'etc/apt'), { recursive: true });
-  for (const path of ['etc/apt', 'usr/share/keyrings', 'etc/ssl/certs', 'usr/local/share/ca-certificates']) {
+  const isBookworm = /^VERSION_CODENAME=bookworm$/m.test(readFileSync('/etc/os-release', 'utf8'));
+  if (isBookworm) rmSync(join(base, 'etc/apt'), { recursive: true });
+  for (const path of [
+    ...(isBookworm ? ['etc/apt'] : []),
+    'usr/share/keyrings',
+    'etc/ssl/certs',
+    'usr/local/share/ca-certificates',
+  ]) {
     if (existsSync(`/${path}`)) cpSync(`/${path}`, join(base, path), { recursive: true, force: true });
   }
   cpSync('/etc/resolv.conf', join(base, 'etc/resolv.conf'), { dereference: true });
