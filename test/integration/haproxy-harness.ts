@@ -164,7 +164,9 @@ export interface ReconciledHaproxy {
   change(changes: Record<string, Partial<Instance> | null>): void;
 }
 
-export async function startSink(harness: HaproxyHarness): Promise<ReconciledHaproxy> {
+export async function startSink(
+  harness: Pick<HaproxyHarness, 'config' | 'secrets'>,
+): Promise<ReconciledHaproxy> {
   const traffic: TrafficDelta[] = [];
   const requests: RequestDelta[] = [];
   const connectFailures: string[] = [];
