@@ -96,6 +96,7 @@ async function runAllChecks(
     host.checkStateDir(input),
     host.checkHaproxyVersion(),
     haproxy.checkHaproxyConfig(input),
+    haproxy.checkOwnFile(input),
     haproxy.checkHaproxySocket(input),
     haproxy.checkStatsPage(input),
     haproxy.checkGateways(input),

@@ -1,5 +1,7 @@
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { errorMessage } from '../../../shared/error-message.ts';
+import { ownFileProblems } from '../../haproxy/import/own-file.ts';
 import { configInstances } from '../../haproxy/render/input.ts';
 import { HaproxyNotInstalled, validateHaproxyConfig } from '../../haproxy/render/install.ts';
 import { createRuntimeClient, type RuntimeClient } from '../../haproxy/socket/runtime-client.ts';
@@ -29,6 +31,30 @@ export async function checkHaproxyConfig(input: DoctorInput): Promise<Finding> {
     const detail = errorMessage(error);
     return fail('HAProxy config', detail, 'correct the setting of acgs-lb.yaml that generates this line');
   }
+}
+
+/** With mode `beside`: checks that the operator's own file has what the agent needs. */
+export async function checkOwnFile({ config }: DoctorInput): Promise<Finding[]> {
+  const { mode, mainFile, file } = config.haproxy;
+  if (mode === 'whole') return [];
+  const name = 'own HAProxy file';
+  try {
+    const problems = ownFileProblems(await readOwnFiles(mainFile, file), config);
+    if (problems.length === 0) return [ok(name, `${mainFile} has the lines that the agent needs`)];
+    return problems.map(({ severity, detail, mend }) =>
+      severity === 'fail' ? fail(name, detail, mend) : warn(name, detail, mend),
+    );
+  } catch (error) {
+    const mend = 'correct haproxy.mainFile, or give this user the right to read it';
+    return [fail(name, `${mainFile} cannot be read: ${errorSummary(error)}`, mend)];
+  }
+}
+
+/** The text of the file, or of all files in the folder but ours. */
+async function readOwnFiles(mainFile: string, file: string): Promise<string> {
+  if (!(await stat(mainFile)).isDirectory()) return readFile(mainFile, 'utf8');
+  const names = (await readdir(mainFile)).filter((name) => name.endsWith('.cfg') && name !== basename(file));
+  return (await Promise.all(names.sort().map((name) => readFile(join(mainFile, name), 'utf8')))).join('\n');
 }
 
 /** Checks that the admin socket answers and that this HAProxy runs the generated configuration. */

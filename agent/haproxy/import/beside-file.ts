@@ -51,6 +51,8 @@ function missingGlobalLines(
 
 export interface RequiredLine {
   text: string;
+  /** What the agent does with it. */
+  purpose: string;
   isMet(words: readonly string[]): boolean;
 }
 
@@ -64,11 +66,13 @@ export const requiredGlobalLines = ({
 }): RequiredLine[] => [
   {
     text: `stats socket ${socket} mode 660 group haproxy level admin expose-fd listeners`,
+    purpose: 'the agent controls the servers through this socket',
     isMet: (words) =>
       words[0] === 'stats' && words[1] === 'socket' && words[2] === socket && words.includes('admin'),
   },
   {
     text: `log ${agentCheck} len 512 format raw local1 info`,
+    purpose: 'the agent reads latencies and request counts from this log',
     isMet: (words) => words[0] === 'log' && words[1] === agentCheck && words.includes('raw'),
   },
 ];
