@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
@@ -33,7 +33,8 @@ let server: Awaited<ReturnType<typeof startCloudflareApi>>;
 
 beforeAll(async () => {
   // Below the checkout, where the command finds its wrangler.
-  programDir = mkdtempSync(join(ROOT, '.build-deploy-'));
+  mkdirSync(join(ROOT, '.build'), { recursive: true });
+  programDir = mkdtempSync(join(ROOT, '.build/deploy-'));
   await bundleWorker(ROOT, join(programDir, 'edge'));
 });
 afterAll(() => rmSync(programDir, { recursive: true, force: true }));
@@ -88,6 +89,7 @@ function deploy(part: Partial<EdgeDeployment> = {}, token = API_TOKEN): Promise<
       fetch: edge,
       wait: async () => {},
       report: () => {},
+      onFinding: () => {},
     },
   );
 }

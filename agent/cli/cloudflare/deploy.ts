@@ -17,13 +17,15 @@ import { uploadByWrangler } from './wrangler.ts';
  */
 export async function deployEdge(wanted: EdgeDeployment, deps: DeployDeps): Promise<Finding[]> {
   const findings: Finding[] = [];
+  const done = (finding: Finding): void => {
+    findings.push(finding);
+    deps.onFinding(finding);
+  };
   try {
-    await runSteps(wanted, deps, (finding) => {
-      findings.push(finding);
-    });
+    await runSteps(wanted, deps, done);
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
-    findings.push(fail(error.step, error.message, error.mend));
+    done(fail(error.step, error.message, error.mend));
   }
   return findings;
 }

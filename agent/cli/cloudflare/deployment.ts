@@ -1,3 +1,4 @@
+import type { Finding } from '../doctor/finding.ts';
 import type { CloudflareApi } from './api.ts';
 
 /** What an operator wants to have on Cloudflare. */
@@ -26,6 +27,8 @@ export interface DeployDeps {
   /** For the requests to the deployed edge. */
   fetch: typeof globalThis.fetch;
   wait: (ms: number) => Promise<void>;
+  /** Called for each finding, at once. */
+  onFinding: (finding: Finding) => void;
   /** Shows which step runs. */
   report: (step: string) => void;
 }

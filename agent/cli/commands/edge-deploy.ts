@@ -22,6 +22,8 @@ interface EdgeDeployOptions {
   vpcService?: string;
 }
 
+/** Of the longest name of a step. */
+const NAME_COLUMNS = 'host name'.length;
 const DEFAULT_API = 'https://api.cloudflare.com/client/v4';
 
 export function registerEdgeDeploy(edge: Command, programDir: () => string): void {
@@ -67,33 +69,37 @@ Example:
   CLOUDFLARE_API_TOKEN=… acgs-lb edge deploy --host api.example.com \\
     --gateway https://gateway.example.com --keys ~/acgs-keys`,
     )
-    .action(async (options: EdgeDeployOptions, command: Command) => {
-      const context = contextOf(command);
-      const { createCloudflareApi } = await import('../cloudflare/api.ts');
-      const token = process.env.CLOUDFLARE_API_TOKEN;
-      if (!token) throw new CliUsageError('set CLOUDFLARE_API_TOKEN in the environment (see --help)');
-      const baseUrl = (process.env.CLOUDFLARE_API_BASE_URL ?? DEFAULT_API).replace(/\/$/, '');
-      const api = createCloudflareApi({ token, baseUrl, fetch: globalThis.fetch });
-      const deployment = await resolveDeployment(options, context, api);
-      const { deployEdge } = await import('../cloudflare/deploy.ts');
-      const findings = await context.progress((report) =>
-        deployEdge(deployment, {
-          api,
-          env: process.env,
-          programDir: programDir(),
-          fetch: globalThis.fetch,
-          wait,
-          report,
-        }),
-      );
-      const { findingsText } = await import('../doctor/findings-text.ts');
-      const isDone = findings.every(({ state }) => state !== 'fail');
-      context.print(findings, () => {
-        const text = findingsText(findings, context.terminal);
-        return isDone ? `${text}\n\n${nextSteps(deployment)}` : text;
-      });
-      if (!isDone) process.exitCode = 1;
-    });
+    .action((options: EdgeDeployOptions, command: Command) => run(options, contextOf(command), programDir()));
+}
+
+/** Shows each step as soon as it is done. */
+async function run(options: EdgeDeployOptions, context: CommandContext, programDir: string): Promise<void> {
+  const token = process.env.CLOUDFLARE_API_TOKEN;
+  if (!token) throw new CliUsageError('set CLOUDFLARE_API_TOKEN in the environment (see --help)');
+  const { createCloudflareApi } = await import('../cloudflare/api.ts');
+  const baseUrl = (process.env.CLOUDFLARE_API_BASE_URL ?? DEFAULT_API).replace(/\/$/, '');
+  const api = createCloudflareApi({ token, baseUrl, fetch: globalThis.fetch });
+  const deployment = await resolveDeployment(options, context, api);
+  const { deployEdge } = await import('../cloudflare/deploy.ts');
+  const { findingText } = await import('../doctor/findings-text.ts');
+  const { json, terminal } = context;
+  const findings = await context.progress((report) =>
+    deployEdge(deployment, {
+      api,
+      env: process.env,
+      programDir,
+      fetch: globalThis.fetch,
+      wait,
+      report,
+      onFinding: (finding) => {
+        if (!json) terminal.write(findingText(finding, NAME_COLUMNS, terminal));
+      },
+    }),
+  );
+  const failed = findings.some(({ state }) => state === 'fail');
+  if (failed) process.exitCode = 1;
+  if (json) context.print(findings, () => '');
+  else if (!failed) terminal.write(`\n${nextSteps(deployment)}`);
 }
 
 /** The options; what is missing comes from the configuration, the token, or the person at the terminal. */
