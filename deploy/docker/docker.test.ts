@@ -1,4 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { parse } from 'yaml';
@@ -124,3 +126,33 @@ test('every image from a registry is pinned by digest', () => {
   const base = /^ARG DEBIAN=(.*)$/m.exec(read('Dockerfile'))?.[1] ?? '';
   for (const image of [...images, base]) expect(image).toMatch(/^docker\.io\/.*@sha256:[0-9a-f]{64}$/);
 });
+/** The plugin of docker, else the older program. */
+const composeCommand = [['docker', 'compose'], ['docker-compose']].find(
+  ([command = '', ...args]) => spawnSync(command, [...args, 'version']).status === 0,
+);
+
+test.skipIf(!composeCommand)(
+  'docker compose accepts the file; only the profile starts Prometheus and Grafana',
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), 'acgs-compose-'));
+    try {
+      cpSync(join(import.meta.dirname, 'docker-compose.yml'), join(folder, 'docker-compose.yml'));
+      for (const name of ['agent.env', 'edge.env']) writeFileSync(join(folder, name), '');
+      const [command = '', ...before] = composeCommand ?? [];
+      const run = (...args: string[]) =>
+        spawnSync(command, [...before, '-f', 'docker-compose.yml', ...args], {
+          cwd: folder,
+          encoding: 'utf8',
+          env: { ...process.env, POSTGRES_PASSWORD: 'p', REDIS_PASSWORD: 'r' },
+        });
+      expect(run('config').stderr).not.toMatch(/error|invalid|unsupported/i);
+      const { status, stdout, stderr } = run('--profile', 'observability', 'config');
+      expect(status, stderr).toBe(0);
+      const { services } = parse(stdout) as Compose;
+      expect(services).toHaveProperty('grafana.environment.ACGS_PG_PASSWORD', 'p');
+      expect(services).toHaveProperty('prometheus.profiles', ['observability']);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);

@@ -54,11 +54,15 @@ export function openScreen(
   const rawMode = (on: boolean): void => {
     if (stdin.isTTY) stdin.setRawMode(on);
   };
+  // After a suspension, a status can arrive before SIGCONT: it must not be drawn on the main screen.
+  let isShown = false;
   const enter = (): void => {
     rawMode(true);
     stdout.write(ENTER);
+    isShown = true;
   };
   const leave = (): void => {
+    isShown = false;
     stdout.write(LEAVE);
     rawMode(false);
   };
@@ -93,6 +97,7 @@ export function openScreen(
   enter();
   return {
     draw: (lines) => {
+      if (!isShown) return;
       // Clear before the text: after a line that fills the width, the cursor is still on its last character.
       stdout.write(`\x1b[H${lines.map((line) => `\x1b[K${line}`).join('\r\n')}`);
     },
