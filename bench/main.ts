@@ -5,6 +5,7 @@ import { benchCli } from './cli.ts';
 import { benchEdge } from './edge.ts';
 import { benchEdgeToken } from './edge-token.ts';
 import { benchHaproxy } from './haproxy.ts';
+import { benchHistory } from './history/series.ts';
 import { benchLargeBodies } from './large-bodies.ts';
 import { benchGlobalLimit, benchMillionClients } from './limits.ts';
 import { benchPicks } from './picks.ts';
@@ -18,6 +19,7 @@ const BENCHES: Record<string, () => Promise<BenchTable[] | undefined>> = {
   picks: benchPicks,
   snapshot: benchSnapshot,
   cli: benchCli,
+  history: benchHistory,
   'edge-token': printed(benchEdgeToken),
   haproxy: printed(benchHaproxy),
   'global-limit': printed(benchGlobalLimit),
