@@ -14,7 +14,7 @@ function rowsOf(...times: number[]) {
     return minutes.takeEnded(at);
   });
   return [...records, ...minutes.takeAll()]
-    .filter(({ row }) => row.instance_id === '')
+    .filter(({ row }) => row.service_type === 'gs' && row.instance_id === '')
     .map(({ row }) => [row.timestamp, row.samples]);
 }
 

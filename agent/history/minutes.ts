@@ -20,13 +20,11 @@ const MINUTE_MS = 60_000;
 export function createMinuteAggregator(window: TrafficWindow, site: string): MinuteAggregator {
   const accumulator = window.accumulate(MINUTE_MS);
   const toRecords = ({ start, totals }: TrafficPeriod): HistoryRecord[] =>
-    [...totals]
-      .filter(([key]) => key !== '/')
-      .flatMap(([key, minute]) => {
-        const slash = key.indexOf('/');
-        const id = { service: key.slice(0, slash), instance: key.slice(slash + 1), timestamp: start / 1000 };
-        return [...latencyRecords(id, minute), ...requestRecords(site, id, minute)];
-      });
+    [...totals].flatMap(([key, minute]) => {
+      const slash = key.indexOf('/');
+      const id = { service: key.slice(0, slash), instance: key.slice(slash + 1), timestamp: start / 1000 };
+      return [...latencyRecords(id, minute), ...requestRecords(site, id, minute)];
+    });
   return {
     takeEnded: (now) => accumulator.takeEnded(now).flatMap(toRecords),
     takeAll: () => accumulator.takeAll().flatMap(toRecords),
@@ -34,7 +32,7 @@ export function createMinuteAggregator(window: TrafficWindow, site: string): Min
   };
 }
 
-/** `instance` '' is the service as a whole. */
+/** `instance` '' is the service as a whole; without a service it is the site. */
 interface MinuteId {
   service: string;
   instance: string;
@@ -42,8 +40,8 @@ interface MinuteId {
 }
 
 function latencyRecords({ service, instance, timestamp }: MinuteId, minute: TrafficTotals): HistoryRecord[] {
-  // The latency of a service is in its requests.
-  const latency = instance === '' ? null : minute.latency;
+  // The latency of a service is in its requests. That of the site is here, so that its history needs no merge of all services.
+  const latency = instance === '' && service !== '' ? null : minute.latency;
   const attempts = instance === '' ? 0 : minute.attempts;
   if (minute.samples + minute.probes + attempts === 0 && latency === null) return [];
   const row = {
@@ -82,7 +80,7 @@ function requestRecords(
   minute: TrafficTotals,
 ): HistoryRecord[] {
   const requests = minute.success + minute.failure;
-  if (instance !== '' || requests + minute.attempts + minute.retries === 0) return [];
+  if (service === '' || instance !== '' || requests + minute.attempts + minute.retries === 0) return [];
   const row = {
     site,
     service_type: service,
@@ -99,10 +97,14 @@ function requestRecords(
   return [{ table: 'request_minutes', row }];
 }
 
-/** Rows that an agent writes whether or not it leads: each request reaches one agent, but all see the attempts. */
+/** Rows that an agent writes whether or not it leads: each request reaches one agent, but all see attempts and samples. */
 export const requestsOnly = (records: readonly HistoryRecord[]): HistoryRecord[] =>
-  records.flatMap(({ table, row }) =>
-    table === 'request_minutes' && Number(row.requests) + Number(row.retries) > 0
-      ? [{ table, row: { ...row, attempts: 0 } }]
-      : [],
-  );
+  records.flatMap(({ table, row }): HistoryRecord[] => {
+    if (table === 'request_minutes' && Number(row.requests) + Number(row.retries) > 0) {
+      return [{ table, row: { ...row, attempts: 0 } }];
+    }
+    if (table !== 'latency_minutes' || row.service_type !== '' || row.latency === null) return [];
+    const { service_type, instance_id, timestamp, latency } = row;
+    const counts = { samples: 0, up_samples: 0, queued_max: 0 };
+    return [{ table, row: { service_type, instance_id, timestamp, ...counts, latency } }];
+  });

@@ -56,7 +56,7 @@ async function knownHours(database: Queryable, from: number, to: number) {
   }>(
     `SELECT service_type AS service, instance_id AS instance, count(*) AS known,
             count(*) FILTER (WHERE samples > 0) AS sampled
-     FROM metrics_hourly WHERE start >= $1 AND start < $2 GROUP BY 1, 2`,
+     FROM metrics_hourly WHERE start >= $1 AND start < $2 AND service_type <> '' GROUP BY 1, 2`,
     [from, Math.ceil(to)],
   );
   return rows;

@@ -43,9 +43,13 @@ export async function benchHistory(): Promise<BenchTable[]> {
     );
     const tables: BenchTable[] = [];
     for (const [name, subject] of Object.entries(SUBJECTS)) {
-      tables.push(await measure(name, (seconds) => read(database, subject, to, seconds)));
+      tables.push(
+        await measure(`History of ${name === 'site' ? 'the site' : `one ${name}`}`, (seconds) =>
+          read(database, subject, to, seconds),
+        ),
+      );
     }
-    return [...tables, await measure('100 events', (seconds) => events(database, to, seconds))];
+    return [...tables, await measure('The latest 100 events', (seconds) => events(database, to, seconds))];
   } finally {
     await database.close();
     await server.stop();
@@ -60,7 +64,7 @@ async function measure(name: string, run: (seconds: number) => Promise<number>):
     for (let round = 0; round < ROUNDS; round++) rounds.push(await run(seconds));
     rows.push({ what, rounds });
   }
-  return tableOf(`History of ${name === 'site' ? 'the' : 'one'} ${name}, by range`, 'ms', rows);
+  return tableOf(`${name}, by range`, 'ms', rows);
 }
 
 const subjectOf = { site: 'main' };
@@ -128,6 +132,12 @@ async function fill(database: Database, to: number): Promise<void> {
     [end - MINUTE_DAYS * DAY, end],
   );
   await database.query(
+    `INSERT INTO latency_minutes (service_type, instance_id, timestamp, samples, up_samples, queued_max, latency, folded)
+     SELECT '', '', at, 12, 12, 0, sketch, true FROM generate_series($1::bigint, $2::bigint - 60, 60) AS at
+     JOIN bench_sketches ON size = 'minute' AND n = at / 60 % 50`,
+    [end - MINUTE_DAYS * DAY, end],
+  );
+  await database.query(
     `INSERT INTO request_minutes (site, service_type, timestamp, requests, failed, attempts, retries, hedges, limited, latency,
        status_2xx, status_3xx, status_4xx, status_5xx)
      SELECT 'main', 's' || s, at, 3000, 1, 3001, 1, 1, 0, sketch, 2999, 0, 0, 1
@@ -150,6 +160,10 @@ async function fill(database: Database, to: number): Promise<void> {
        ${members}, generate_series($1::bigint, $2::bigint - ${seconds}, ${seconds}) AS at
        JOIN bench_sketches ON size = '${size}' AND n = at / ${seconds} % 50`,
       [Math.floor(end / seconds) * seconds - DAYS * DAY, Math.floor(end / seconds) * seconds],
+    );
+    await database.query(
+      `INSERT INTO ${table} (start, service_type, samples, up_samples, latency)
+       SELECT start, '', 720, 720, latency FROM ${table} WHERE service_type = 's1' AND instance_id = 's1-1'`,
     );
   }
   await database.query(

@@ -121,7 +121,12 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
         .reduce((sum, { row }) => sum + Number(column(row) ?? 0), 0);
     const latencyCount = ({ latency }: Record<string, unknown>) =>
       (latency as { count: number } | null)?.count;
-    expect(sumRows('latency_minutes', latencyCount)).toBe(timed);
+    const ofSite = (row: Record<string, unknown>) => (row.service_type === '' ? latencyCount(row) : 0);
+    const ofInstances = (row: Record<string, unknown>) => (row.service_type === '' ? 0 : latencyCount(row));
+    expect(sumRows('latency_minutes', ofSite)).toBe(latencySamples);
+    expect(sumRows('latency_minutes', ofInstances)).toBe(timed);
+    expect(sumRows('latency_minutes', (row) => row.attempts)).toBe(attempts);
+    expect(sumRows('latency_minutes', (row) => row.failures)).toBe(failure);
     expect(sumRows('request_minutes', latencyCount)).toBe(latencySamples);
     expect(sumRows('request_minutes', (row) => row.requests)).toBe(requests);
     expect(sumRows('request_minutes', (row) => row.failed)).toBe(failed);

@@ -199,7 +199,7 @@ describe.each([
       { kind: 'admin', to_state: 'drain', reason: 'release' },
     ]);
     const minutes = await of(
-      'SELECT instance_id, samples, up_samples, queued_max, latency FROM latency_minutes ORDER BY timestamp, instance_id',
+      "SELECT instance_id, samples, up_samples, queued_max, latency FROM latency_minutes WHERE service_type = 'gs' ORDER BY timestamp, instance_id",
     );
     expect(minutes).toEqual([
       { instance_id: '', samples: 2, up_samples: 1, queued_max: 2, latency: null },

@@ -101,26 +101,22 @@ function addRow(into: SeriesTotals | undefined, row: Record<string, unknown>): v
 function addPending(
   steps: readonly SeriesTotals[],
   range: SeriesRange,
-  subject: SeriesSubject,
+  { service, instance }: SeriesSubject,
   { table, row }: HistoryRecord,
 ): void {
   const into = steps[Math.floor((Number(row.timestamp) - range.from) / range.step)];
-  const isRequests = table === 'request_minutes';
-  const { service_type: service, instance_id: instance = '' } = row;
-  if (!into || (!isRequests && table !== 'latency_minutes')) return;
-  if (subject.service !== undefined && service !== subject.service) return;
-  if (subject.instance !== undefined && instance !== '' && typeof row.attempts === 'number') {
+  if (!into) return;
+  const isOfService = row.service_type === service;
+  if (table === 'request_minutes' && instance === undefined && (isOfService || service === undefined)) {
+    addRow(into, service === undefined ? { ...row, latency: null } : row);
+  }
+  if (table !== 'latency_minutes') return;
+  if (isOfService && instance !== undefined && typeof row.attempts === 'number') {
     addSeriesTotals(into, { serviceAttempts: row.attempts });
   }
-  if (instance !== (subject.instance ?? '') || (isRequests && subject.instance !== undefined)) return;
-  const { samples } = row;
-  addRow(into, {
-    ...row,
-    ...(instance !== '' && { requests: row.attempts }),
-    // Attempts of a service are among its requests.
-    ...(!isRequests && instance === '' && { attempts: null, failures: null }),
-    concurrency_samples: samples,
-  });
+  if (row.service_type === (service ?? '') && row.instance_id === (instance ?? '')) {
+    addRow(into, { ...row, requests: row.attempts, concurrency_samples: row.samples });
+  }
 }
 
 interface PeersRow extends Record<string, unknown> {

@@ -3,48 +3,59 @@ import type { SeriesSource } from './range.ts';
 /** What a series is about: the site, a service, or an instance. */
 export type SubjectKind = 'site' | 'service' | 'instance';
 
-const REQUEST_MINUTES = `
-  SELECT timestamp AS at, requests, failed, attempts, retries, hedges, limited, status_2xx, status_3xx, status_4xx, status_5xx,
-         NULL::integer AS samples, NULL::integer AS up_samples, NULL::double precision AS concurrency_sum,
-         NULL::double precision AS queued_max, NULL::integer AS breaker_samples, NULL::integer AS outlier_samples,
-         NULL::integer AS probes, NULL::integer AS probes_failed, NULL::double precision AS probe_ms_sum, service_type,
-         latency
+const NO_SAMPLES = `NULL::integer AS samples, NULL::integer AS up_samples, NULL::double precision AS concurrency_sum,
+  NULL::double precision AS queued_max, NULL::integer AS breaker_samples, NULL::integer AS outlier_samples,
+  NULL::integer AS probes, NULL::integer AS probes_failed, NULL::double precision AS probe_ms_sum`;
+const STATUSES = 'status_2xx, status_3xx, status_4xx, status_5xx';
+
+const requestMinutes = (latency: string): string => `
+  SELECT timestamp AS at, requests, failed, attempts, retries, hedges, limited, ${STATUSES}, ${NO_SAMPLES}, ${latency} AS latency
   FROM request_minutes`;
 
-/** Of an instance its attempts; of a service ('') only samples. */
+/** Of an instance its attempts; of a service and the site samples. */
 const LATENCY_MINUTES = `
   SELECT timestamp AS at, attempts AS requests, failures AS failed, attempts, NULL::integer AS retries,
-         NULL::integer AS hedges, NULL::integer AS limited, status_2xx, status_3xx, status_4xx, status_5xx,
-         samples, up_samples, concurrency_sum, queued_max, breaker_samples, outlier_samples, probes, probes_failed,
-         probe_ms_sum, service_type, latency
+         NULL::integer AS hedges, NULL::integer AS limited, ${STATUSES}, samples, up_samples, concurrency_sum, queued_max,
+         breaker_samples, outlier_samples, probes, probes_failed, probe_ms_sum, latency
   FROM latency_minutes`;
 
 /** Before requests were recorded, a service has the attempts of its instances. */
-const rollups = (table: string): string => `
-  SELECT start AS at, coalesce(client_requests, requests) AS requests, coalesce(client_failed, failures) AS failed,
-         requests AS attempts, retries, hedges, limited, status_2xx, status_3xx, status_4xx, status_5xx,
-         nullif(samples, 0) AS samples, up_samples, concurrency_sum, queued_max, breaker_samples, outlier_samples, probes,
-         probes_failed, probe_ms_sum, service_type, coalesce(client_latency, latency, means) AS latency
-  FROM ${table}`;
+const ROLLUP_COUNTS = `start AS at, coalesce(client_requests, requests) AS requests,
+  coalesce(client_failed, failures) AS failed, requests AS attempts, retries, hedges, limited, ${STATUSES}`;
+const ROLLUP_SAMPLES = `nullif(samples, 0) AS samples, up_samples, concurrency_sum, queued_max, breaker_samples, outlier_samples,
+  probes, probes_failed, probe_ms_sum, coalesce(client_latency, latency, means) AS latency`;
 
 const ROLLUP_TABLES = { hours: 'metrics_hourly', days: 'metrics_daily' } as const;
 
-/** Parameters of every statement: from, to, step in epoch seconds, service, instance. A service of the site: any. */
-const WHERE: Record<SubjectKind, string> = {
-  site: "$4::text = '' AND $5::text = ''",
-  service: "service_type = $4::text AND $5::text = ''",
-  instance: 'service_type = $4::text AND instance_id = $5::text',
-};
+/** Parameters of every statement: from, to, step in epoch seconds, service, instance. */
+const OF_SITE = "$4::text = '' AND $5::text = ''";
+const OF_SERVICE = "service_type = $4::text AND $5::text = ''";
+/** Also the whole service, with instance '', and the site, with both ''. */
+const OF_INSTANCE = 'service_type = $4::text AND instance_id = $5::text';
 
+/** The site has the counts of its services, and samples and latencies of its own. */
 function rowsOf(source: SeriesSource, kind: SubjectKind): string {
-  const ofSubject = kind === 'instance' ? WHERE.instance : `${WHERE[kind]} AND instance_id = ''`;
-  if (source !== 'minutes') {
-    return `${rollups(ROLLUP_TABLES[source])} WHERE start >= $1::bigint AND start < $2::bigint AND ${ofSubject}`;
-  }
+  if (source === 'minutes') return minutesOf(kind);
+  const table = ROLLUP_TABLES[source];
+  const time = 'start >= $1::bigint AND start < $2::bigint';
+  const own = `SELECT ${ROLLUP_COUNTS}, ${ROLLUP_SAMPLES} FROM ${table} WHERE ${time} AND ${OF_INSTANCE}`;
+  if (kind !== 'site') return own;
+  return `${own} UNION ALL
+    SELECT ${ROLLUP_COUNTS}, ${NO_SAMPLES}, NULL::jsonb AS latency
+    FROM ${table} WHERE ${time} AND service_type <> '' AND instance_id = ''`;
+}
+
+function minutesOf(kind: SubjectKind): string {
   const time = 'timestamp >= $1::double precision AND timestamp < $2::double precision';
-  const samples = `${LATENCY_MINUTES} WHERE ${time} AND ${ofSubject}`;
-  if (kind === 'instance') return samples;
-  return `${REQUEST_MINUTES} WHERE ${time} AND ${WHERE[kind]} UNION ALL ${samples}`;
+  const samples = `${LATENCY_MINUTES} WHERE ${time} AND ${OF_INSTANCE}`;
+  switch (kind) {
+    case 'instance':
+      return samples;
+    case 'service':
+      return `${requestMinutes('latency')} WHERE ${time} AND ${OF_SERVICE} UNION ALL ${samples}`;
+    case 'site':
+      return `${requestMinutes('NULL::jsonb')} WHERE ${time} AND ${OF_SITE} UNION ALL ${samples}`;
+  }
 }
 
 const slotOf = (column: string): string => `floor((${column} - $1::bigint) / $3::integer)::integer`;
@@ -65,14 +76,13 @@ const SUMS = [
   ...['probe_ms_sum', 'concurrency_sum'],
 ] as const;
 
-/** The sums of each step, and its merged sketch. Of the site, concurrency is the sum over services of their means. */
+/** The sums of each step, and its merged sketch. */
 export const sumsPerStep = (source: SeriesSource, kind: SubjectKind): string => `
   WITH rows AS (SELECT ${slotOf('at')} AS slot, own.* FROM (${rowsOf(source, kind)}) AS own),
   summed AS (
     SELECT slot, ${SUMS.map((column) => `sum(${column})::double precision AS ${column}`).join(', ')},
            max(queued_max) AS queued_max,
-           sum(samples) FILTER (WHERE concurrency_sum IS NOT NULL)::double precision
-             / nullif(count(DISTINCT service_type), 0) AS concurrency_samples
+           sum(samples) FILTER (WHERE concurrency_sum IS NOT NULL)::double precision AS concurrency_samples
     FROM rows GROUP BY slot
   ),
   totals AS (
@@ -119,7 +129,7 @@ export function peersPerStep(source: SeriesSource): string {
 /** Governance sessions by the steps of their first and last activity. */
 export const sessionsByStep = (kind: SubjectKind): string => {
   const pinned = {
-    site: WHERE.site,
+    site: OF_SITE,
     service: "pins ? $4::text AND $5::text = ''",
     instance: 'pins->>$4::text = $5::text',
   }[kind];
