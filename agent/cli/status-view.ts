@@ -1,5 +1,12 @@
+import type { z } from 'zod';
 import { verdictOf } from '../http/dashboard/public/verdict.js';
-import type { ApiAlert, ApiChange, StatusDocument, StatusInstance } from '../http/schemas.ts';
+import type {
+  ApiAlert,
+  ApiChange,
+  historyEventSchema,
+  StatusDocument,
+  StatusInstance,
+} from '../http/schemas.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
 import { type StatusListing, type StatusRow, statusRows } from './status-rows.ts';
 import {
@@ -9,6 +16,7 @@ import {
   type Terminal,
   wrapText,
 } from './terminal.ts';
+import { utcMinute } from './time-options.ts';
 
 type FactName = 'site' | 'traffic' | 'requests' | 'snapshot' | 'edge' | 'sinks';
 
@@ -227,15 +235,28 @@ function formatWeight({ weight, outlier, latencyShare = 1 }: StatusInstance): st
   return share === 1 ? String(weight) : `${weight} × ${Math.round(share * 100)} %`;
 }
 
-export function formatChange(change: ApiChange, terminal: Terminal): string {
-  const indent = 10;
-  if (change.kind === 'config') {
-    const by = change.by === undefined ? '' : `  (${change.by})`;
-    const line = `${terminal.paint('cyan', 'config')}  ${replaceControlCharacters(change.reason + by)}`;
-    return `${terminal.paint('dim', formatClock(change.at))}  ${wrapText(line, indent, terminal)}`;
-  }
-  const move = change.to === undefined ? '' : ` ${change.from ?? '?'} → ${change.to}`;
-  const style = stateStyle(change.to ?? '');
-  const text = `${change.service}/${change.instance}  ${terminal.paint(style, `${change.kind}${move}`)}  ${replaceControlCharacters(change.reason)}`;
-  return `${terminal.paint('dim', formatClock(change.at))}  ${wrapText(text, indent, terminal)}`;
+export const formatChange = (change: ApiChange, terminal: Terminal): string =>
+  changeLine(change, formatClock(change.at), terminal);
+
+/** With the date, in UTC. */
+export const formatHistoryEvent = (event: z.output<typeof historyEventSchema>, terminal: Terminal): string =>
+  changeLine(event, utcMinute(event.at), terminal);
+
+type ShownChange = Pick<ApiChange, 'service' | 'instance' | 'from' | 'to' | 'reason' | 'by'> & {
+  kind: string;
+};
+
+function changeLine(change: ShownChange, time: string, terminal: Terminal): string {
+  const { service, instance, kind, from, to, reason, by } = change;
+  const move = to === undefined ? '' : from === undefined ? ` ${to}` : ` ${from} → ${to}`;
+  const subject = [service, instance].filter(Boolean).join('/');
+  const text = [
+    ...(subject && kind !== 'config' ? [subject] : []),
+    terminal.paint(
+      kind === 'config' ? 'cyan' : stateStyle(to ?? ''),
+      kind === 'config' ? kind : `${kind}${move}`,
+    ),
+    replaceControlCharacters(by === undefined ? reason : `${reason}  (${by})`),
+  ].join('  ');
+  return `${terminal.paint('dim', time)}  ${wrapText(text, time.length + 2, terminal)}`;
 }

@@ -1,6 +1,6 @@
 import type { Sketch } from '../../shared/sketch.ts';
 import { emptyTotals, type TrafficTotals } from '../core/traffic-window.ts';
-import { MERGE } from './rollups/statements.ts';
+import { mergeBy } from './rollups/statements.ts';
 import type { Queryable } from './sql/database.ts';
 
 interface RequestRow extends Record<string, unknown> {
@@ -20,7 +20,7 @@ const SUMS = `
     FROM request_minutes WHERE site = $1 AND timestamp >= $2 AND timestamp < $3
   ),
   parts AS (SELECT service_type, instance_id, latency AS sketch FROM own WHERE latency IS NOT NULL),
-  ${MERGE},
+  ${mergeBy('service_type', 'instance_id')},
   summed AS (
     SELECT service_type, sum(requests) AS requests, sum(failed) AS failed, sum(attempts) AS attempts,
            sum(retries) AS retries, sum(hedges) AS hedges, sum(limited) AS limited

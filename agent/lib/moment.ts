@@ -1,4 +1,4 @@
-import { parseDuration } from '../../shared/config/scalars.ts';
+import { parseDuration } from '../../shared/config/duration.ts';
 
 export const MOMENT_FORMS =
   'a duration such as 6h, meaning that long ago, a time such as 2026-11-28T14:00Z, or epoch milliseconds';

@@ -1,6 +1,7 @@
 import { mergeOptionalSketch, type Sketch } from '../../shared/sketch.ts';
 import { addRollup, emptyRollup, type Rollup } from '../history/rollups/rollup.ts';
 import { DAY_SECONDS, HOUR_SECONDS } from '../history/rollups/run.ts';
+import { seriesRange } from '../history/series/range.ts';
 import { toFigures, toPoint } from './figures.ts';
 import { findIncidents, type Incident, type StateEvent } from './incidents.ts';
 import type {
@@ -24,8 +25,10 @@ export interface ReportInput {
   /** Hours, or days with hours at the edges. */
   rollups: readonly Rollup[];
   bucket: number;
-  /** For each service (instance '') and instance: hours with data, and hours with availability samples. */
-  hours: readonly { service: string; instance: string; known: number; sampled: number }[];
+  /** Seconds of the periods that history has or lacks: a minute or an hour. */
+  unit: number;
+  /** For each service (instance '') and instance: periods with data, and periods with availability samples. */
+  known: readonly { service: string; instance: string; known: number; sampled: number }[];
   events: readonly StateEvent[];
   breakers: readonly { service: string; instance: string; at: number; reason: string }[];
   alerts: readonly AlertReport[];
@@ -33,8 +36,18 @@ export interface ReportInput {
   adoptedUntil: number | null;
 }
 
-/** Hours up to two weeks, days beyond: about 300 points per chart at most. */
-export const bucketFor = (days: number): number => (days <= 14 ? HOUR_SECONDS : DAY_SECONDS);
+/**
+ * Seconds of a point of a chart, about 300 points at most: minutes below a day while history has them, hours up to two weeks,
+ * days beyond.
+ */
+export function bucketFor(from: number, to: number, now: number): { bucket: number; unit: number } {
+  const { source, step } = seriesRange(from, to, now);
+  if (source === 'minutes' && to - from < DAY_SECONDS) return { bucket: step, unit: MINUTE_SECONDS };
+  const isLong = to - from > 14 * DAY_SECONDS;
+  return { bucket: isLong ? DAY_SECONDS : HOUR_SECONDS, unit: HOUR_SECONDS };
+}
+
+const MINUTE_SECONDS = 60;
 
 type SeriesOf = (rollups: readonly Rollup[]) => ReportPoint[];
 
@@ -112,12 +125,18 @@ function membersOf(wholes: readonly Rollup[]): Map<string, Set<string>> {
 }
 
 /** Figures of one service or instance from its totals of the period. */
-function figuresReader({ from, to, targets, hours }: ReportInput): (whole: Rollup) => ReportFigures {
+function figuresReader({
+  from,
+  to,
+  targets,
+  known: periods,
+  unit,
+}: ReportInput): (whole: Rollup) => ReportFigures {
   const seconds = to - from;
-  const byKey = new Map(hours.map((one) => [`${one.service}/${one.instance}`, one]));
+  const byKey = new Map(periods.map((one) => [`${one.service}/${one.instance}`, one]));
   return (whole) => {
     const { known = 0, sampled = 0 } = byKey.get(`${whole.service}/${whole.instance}`) ?? {};
-    const span = { whole, known, sampled, hours: Math.ceil(seconds / HOUR_SECONDS) };
+    const span = { whole, known, sampled, periods: Math.ceil(seconds / unit), unit };
     return toFigures(span, seconds, targets.availability);
   };
 }
@@ -180,15 +199,15 @@ function totalOf(
   rollups: readonly Rollup[],
   services: readonly ServiceReport[],
   seriesOf: SeriesOf,
-  { from, to, targets }: ReportInput,
+  { from, to, targets, unit }: ReportInput,
 ): Report['total'] {
   const own = rollups.filter(({ instance }) => instance === '');
   const series = seriesOf(own);
   const whole = [...grouped(own, () => '').values()][0] ?? emptyRollup(from, '', '');
   const coverage = Math.max(0, ...services.map((service) => service.coverage));
-  const hours = Math.ceil((to - from) / HOUR_SECONDS);
-  const known = Math.round(coverage * hours);
-  const total = toFigures({ whole, known, sampled: known, hours }, to - from, targets.availability);
+  const periods = Math.ceil((to - from) / unit);
+  const known = Math.round(coverage * periods);
+  const total = toFigures({ whole, known, sampled: known, periods, unit }, to - from, targets.availability);
   return { ...total, peakRate: Math.max(0, ...series.map(({ meanRate }) => meanRate ?? 0)), series };
 }
 

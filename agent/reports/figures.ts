@@ -1,6 +1,5 @@
 import { type Sketch, sketchQuantile } from '../../shared/sketch.ts';
 import type { Rollup } from '../history/rollups/rollup.ts';
-import { HOUR_SECONDS } from '../history/rollups/run.ts';
 import type { AvailabilityFigure, LatencyFigure, ReportFigures, ReportPoint } from './report.ts';
 
 /** Percentiles come from single requests when at least this share of them was timed. */
@@ -58,15 +57,16 @@ function budget(
 export interface RollupSpan {
   /** Totals of the period. */
   whole: Rollup;
-  /** Hours with data, and hours with availability samples. */
+  /** Periods with data, and periods with availability samples. */
   known: number;
   sampled: number;
-  /** Hours of the period. */
-  hours: number;
+  /** All periods, and the seconds of each. */
+  periods: number;
+  unit: number;
 }
 
 export function toFigures(
-  { whole, known, sampled, hours }: RollupSpan,
+  { whole, known, sampled, periods, unit }: RollupSpan,
   seconds: number,
   target: number,
 ): ReportFigures {
@@ -78,12 +78,12 @@ export function toFigures(
     hedges: whole.client?.hedges ?? 0,
     limited: whole.client?.limited ?? 0,
     errorRate: whole.requests > 0 ? whole.failures / whole.requests : null,
-    meanRate: known > 0 ? whole.requests / Math.min(known * HOUR_SECONDS, seconds) : 0,
+    meanRate: known > 0 ? whole.requests / Math.min(known * unit, seconds) : 0,
     peakRate: whole.peakRate,
     peakConcurrency: whole.peakConcurrency,
     latency: percentiles(whole),
-    availability: availability(whole, Math.min(sampled * HOUR_SECONDS, seconds), target),
-    coverage: hours > 0 ? Math.min(1, known / hours) : 0,
+    availability: availability(whole, Math.min(sampled * unit, seconds), target),
+    coverage: periods > 0 ? Math.min(1, known / periods) : 0,
   };
 }
 

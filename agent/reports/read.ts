@@ -1,5 +1,6 @@
 import type { Config } from '../../shared/config/config.ts';
 import { readRollups } from '../history/rollups/read.ts';
+import { knownMinutes, readMinutes } from '../history/rollups/read-minutes.ts';
 import { DAY_SECONDS, HOUR_SECONDS } from '../history/rollups/run.ts';
 import type { Queryable } from '../history/sql/database.ts';
 import { bucketFor, buildReport } from './build.ts';
@@ -7,8 +8,9 @@ import type { StateEvent } from './incidents.ts';
 import type { AlertReport, Report, ReportTargets } from './report.ts';
 
 export interface ReportOptions {
-  days: number;
-  /** Epoch seconds; the end of the period. */
+  /** Epoch seconds. */
+  from: number;
+  to: number;
   now: number;
   site: string;
   targets: ReportTargets;
@@ -24,12 +26,16 @@ export function targetsOf(config: Config): ReportTargets {
   };
 }
 
-/** Reads rollups and events, no raw rows. The period starts at a full hour. */
+/**
+ * Reads minutes, where history still has all of them, else roll-ups and no raw rows. The period starts at a full minute, or
+ * at a full hour.
+ */
 export async function readReport(database: Queryable, options: ReportOptions): Promise<Report> {
-  const { days, now, site, targets } = options;
-  const bucket = bucketFor(days);
-  const to = now;
-  const from = Math.floor((now - days * DAY_SECONDS) / HOUR_SECONDS) * HOUR_SECONDS;
+  const { now, site, targets } = options;
+  const { bucket, unit } = bucketFor(options.from, options.to, now);
+  const from = Math.floor(options.from / unit) * unit;
+  const to = Math.max(options.to, from + unit);
+  const ofMinutes = unit < HOUR_SECONDS;
   const by = bucket === DAY_SECONDS ? 'day' : 'hour';
   return buildReport({
     site,
@@ -38,8 +44,11 @@ export async function readReport(database: Queryable, options: ReportOptions): P
     generatedAt: now,
     targets,
     bucket,
-    rollups: await readRollups(database, { from, to, by }),
-    hours: await knownHours(database, from, to),
+    unit,
+    rollups: ofMinutes
+      ? await readMinutes(database, { from, to, step: bucket })
+      : await readRollups(database, { from, to, by }),
+    known: await (ofMinutes ? knownMinutes : knownHours)(database, from, to),
     events: await stateEvents(database, from, to),
     breakers: await breakerOpenings(database, from, to),
     alerts: await alertsIn(database, from, to),

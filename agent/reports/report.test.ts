@@ -49,7 +49,8 @@ const input = (change: Partial<ReportInput> = {}): ReportInput => ({
   targets: { availability: 0.999, p95Ms: 500, errorRate: 0.02 },
   // The third hour is missing.
   rollups: [0, 1, 3].flatMap((index) => [hour(index, ''), hour(index, 'gs-1')]),
-  hours: ['', 'gs-1'].map((instance) => ({ service: 'gs', instance, known: 3, sampled: 3 })),
+  unit: HOUR,
+  known: ['', 'gs-1'].map((instance) => ({ service: 'gs', instance, known: 3, sampled: 3 })),
   events: [],
   breakers: [],
   alerts: [],
@@ -127,7 +128,7 @@ test('the page fetches nothing and runs nothing, even with hostile names', () =>
 test('shows no NaN, whatever data is missing', () => {
   const nothing = { rows: 0, requests: 0, failures: 0, samples: 0, upSamples: 0, latency: null };
   const cases: Partial<ReportInput>[] = [
-    { rollups: [], hours: [] },
+    { rollups: [], known: [] },
     { rollups: [hour(0, '', nothing), hour(0, 'gs-1', nothing)] },
     // Samples, but no requests.
     {
@@ -161,7 +162,7 @@ test('neutralizes formulas in CSV, but not numbers', () => {
     ...hour(0, ''),
     service,
   }));
-  const lines = reportCsv(buildReport(input({ rollups, hours: [] }))).split('\r\n');
+  const lines = reportCsv(buildReport(input({ rollups, known: [] }))).split('\r\n');
   const names = new Set(
     lines.slice(1, -1).map((line) => line.slice(0, line.indexOf(',2026')).replace(/,total.*/, '')),
   );

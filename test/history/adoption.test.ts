@@ -105,7 +105,8 @@ describe('a database of the original', () => {
     expect(rows[0]?.id).toBe(Object.keys(NAMES).length * 4 + 1);
     await rollUp(database);
     const report = await readReport(database, {
-      days: 1,
+      from: AT + 7_200 - 86_400,
+      to: AT + 7_200,
       now: AT + 7_200,
       site: 'main',
       targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
@@ -147,7 +148,8 @@ describe('a database of the original', () => {
       [AT + 5],
     );
     const { incidents } = await readReport(database, {
-      days: 1,
+      from: AT + 7_200 - 86_400,
+      to: AT + 7_200,
       now: AT + 7_200,
       site: 'main',
       targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },

@@ -11,6 +11,7 @@ import { type History, readHistory } from '../../agent/history/series/series.ts'
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
 import { writeBatch } from '../../agent/history/sql/write-batch.ts';
+import { readReport } from '../../agent/reports/read.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { sampleInstance } from '../harness/instance.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
@@ -170,6 +171,26 @@ describe.each(['postgres', 'pglite'] as const)('series and events in %s', (kind)
   it('the site is the sum of its services', async () => {
     const { totals } = await read({});
     expect(totals).toMatchObject({ requests: (24 * 6 + 4) * 30, concurrency: 5 });
+  });
+
+  it('a report of minutes has exact ends, and the same figures', async () => {
+    const figures = await readReport(database, {
+      from: START / 1000,
+      to: START / 1000 + 9 * 60,
+      now: NOW / 1000,
+      site: 'main',
+      targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
+    });
+    expect(figures).toMatchObject({ from: START / 1000, to: START / 1000 + 540, bucket: 60 });
+    expect(figures.services).toMatchObject([
+      { service: 'gs', requests: 9 * 180, failures: 54, retries: 108, limited: 54, coverage: 1 },
+    ]);
+    expect(figures.services[0]?.series.map(({ requests }) => requests)).toEqual(new Array(9).fill(180));
+    expect(within(figures.services[0]?.latency?.p95, 100)).toBe(true);
+    expect(figures.total.requests).toBe(9 * 180);
+    const slowest = figures.instances[0];
+    expect(slowest).toMatchObject({ instance: 'gs-1', availability: { basis: 'time', ratio: 1 } });
+    expect(within(slowest?.latency?.p95, 400)).toBe(true);
   });
 
   it('hours and days have the same totals, without what is not written', async () => {

@@ -19,8 +19,12 @@ const SEE: CommandGroup = {
       register: async (program) => (await import('./status.ts')).registerStatus(program),
     },
     {
-      lines: { events: 'changes of instances and configuration, as they happen' },
+      lines: { events: 'changes of instances and configuration, now or in the past' },
       register: async (program) => (await import('./events.ts')).registerEvents(program),
+    },
+    {
+      lines: { history: 'figures of a service or an instance over time' },
+      register: async (program) => (await import('./history.ts')).registerHistory(program),
     },
     {
       lines: { explain: 'which instance a request would get, and why' },
@@ -35,7 +39,7 @@ const SEE: CommandGroup = {
       register: async (program) => (await import('./alerts.ts')).registerAlerts(program),
     },
     {
-      lines: { report: 'the last days: availability, latency, budget, incidents' },
+      lines: { report: 'the last days or hours: availability, latency, budget, incidents' },
       register: async (program) => (await import('./report.ts')).registerReport(program),
     },
     {

@@ -1,37 +1,45 @@
 import { writeFile } from 'node:fs/promises';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Database } from '../../history/sql/database.ts';
+import { formatDuration } from '../../reports/format.ts';
 import type { Report } from '../../reports/report.ts';
 import { STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { type CommandContext, contextOf } from '../context.ts';
-import { CommandFailed } from '../errors.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
 import { plural } from '../format.ts';
 import { type ReportProgress, rollUpProgress } from '../progress.ts';
+import { withSinceUntil } from '../time-options.ts';
 
 const FORMATS = ['table', 'json', 'csv', 'html'] as const;
 type Format = (typeof FORMATS)[number];
 
 interface ReportCommandOptions {
-  days: number;
+  days?: number;
+  since?: number;
+  until?: number;
   format?: Format;
   output?: string;
   config?: string;
 }
 
 export function registerReport(program: Command): void {
-  program
+  const command = program
     .command('report')
-    .description('report on the last days: latency, availability, error budget, traffic, incidents, breakers')
-    .option('-d, --days <n>', 'number of days, 1 to 400', days, 7)
+    .description(
+      'report on the last days or hours: latency, availability, error budget, traffic, incidents, breakers',
+    )
+    .option('-d, --days <n>', 'number of days, 1 to 400 (default: 7)', days);
+  withSinceUntil(command, 'start instead of --days; a duration such as 1h (that long ago) or a time')
     .addOption(new Option('-f, --format <format>', 'output format').choices(FORMATS))
     .option('-o, --output <file>', 'output file; the extension .html, .csv or .json sets the format')
     .option('-c, --config <file>', `${STACK_CONFIG_DESCRIPTION}; gives the targets`)
     .addHelpText(
       'after',
-      '\nExamples:\n  acgs-lb report --days 7\n  acgs-lb report --days 30 -o report.html\n  acgs-lb report --format csv > report.csv',
+      '\nExamples:\n  acgs-lb report --days 7\n  acgs-lb report --since 1h\n  acgs-lb report --days 30 -o report.html\n  acgs-lb report --format csv > report.csv',
     )
     .action(async (options: ReportCommandOptions, command: Command) => {
       const context = contextOf(command);
+      const range = rangeOf(options);
       const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
       const { config } = await loadCommandConfig(command, options.config);
       const report = await context.progress(async (report) => {
@@ -39,10 +47,10 @@ export function registerReport(program: Command): void {
         const history = await openCommandHistory(command);
         try {
           await rollUpBeforeReport(context, history.database, report);
-          report(`reading ${plural(options.days, 'day')} of history`);
+          report(`reading ${formatDuration(range.to - range.from)} of history`);
           const { readReport, targetsOf } = await import('../../reports/read.ts');
           return await readReport(history.database, {
-            days: options.days,
+            ...range,
             now: Math.floor(Date.now() / 1000),
             site: config.site.id,
             targets: targetsOf(config),
@@ -101,6 +109,24 @@ async function textOf(format: Format, { terminal }: CommandContext, report: Repo
     case 'table':
       return (await import('../report-text.ts')).formatReport(report, terminal);
   }
+}
+
+const DEFAULT_DAYS = 7;
+const MAX_SECONDS = 400 * 86_400;
+
+/** Epoch seconds. */
+function rangeOf({ days, since, until }: ReportCommandOptions): { from: number; to: number } {
+  if (days !== undefined && (since !== undefined || until !== undefined)) {
+    throw new CliUsageError('--days: not together with --since or --until');
+  }
+  const now = Date.now();
+  const to = Math.floor(Math.min(until ?? now, now) / 1000);
+  if (until !== undefined && since === undefined) throw new CliUsageError('--until: needs --since');
+  const from = since === undefined ? to - (days ?? DEFAULT_DAYS) * 86_400 : Math.floor(since / 1000);
+  if (to - from < 60 || to - from > MAX_SECONDS) {
+    throw new CliUsageError('--since: expected a period of 1m to 400d before --until');
+  }
+  return { from, to };
 }
 
 const formatOf = (output: string | undefined): Format | undefined =>

@@ -1,6 +1,8 @@
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Command } from 'commander';
 import { parseDuration } from '../../../shared/config/duration.ts';
+import { errorMessage } from '../../../shared/error-message.ts';
 import type { ApiInstance } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import type { ApiClient } from '../client.ts';
@@ -123,6 +125,34 @@ interface RolloutRun {
   options: RolloutOptions;
 }
 
+/** Charts mark the deployment. The rollout does not depend on that: an agent that refuses the event is only reported. */
+async function announce(
+  { context, client }: RolloutRun,
+  event: { service: string; instance?: string; to: 'started' | 'finished' | 'failed'; reason: string },
+): Promise<void> {
+  const body = { kind: 'rollout', ...event, reason: event.reason.slice(0, 500) };
+  await client.post('/v1/events', 'changeSchema', body).catch((error: unknown) => {
+    context.terminal.error(`the rollout is not marked in the history: ${errorMessage(error)}`);
+  });
+}
+
+/** The arguments of the command may contain secrets. */
+const startOf = ({ service, command }: RolloutRecord) => ({
+  service,
+  to: 'started' as const,
+  reason: `rollout with ${basename(command[0] ?? '')}`,
+});
+
+const endOf = (service: string, { done, failure }: RolloutEnd) =>
+  failure
+    ? {
+        service,
+        instance: failure.instance,
+        to: 'failed' as const,
+        reason: `rollout stopped: ${failure.reason}`,
+      }
+    : { service, to: 'finished' as const, reason: `rollout complete: ${done.join(', ') || 'no instance'}` };
+
 async function run(parts: RolloutRun, record: RolloutRecord): Promise<void> {
   const { context, file, options } = parts;
   const controller = new AbortController();
@@ -130,6 +160,7 @@ async function run(parts: RolloutRun, record: RolloutRecord): Promise<void> {
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   try {
+    await announce(parts, startOf(record));
     const end = await runRollout({
       io: createIo(parts, record, controller.signal),
       settings: {
@@ -143,6 +174,7 @@ async function run(parts: RolloutRun, record: RolloutRecord): Promise<void> {
       signal: controller.signal,
     });
     await (end.failure ? file.save(record) : file.remove());
+    await announce(parts, endOf(record.service, end));
     context.print({ service: record.service, ...end }, () => describeEnd(record.service, end));
     if (end.failure) process.exitCode = controller.signal.aborted ? EXIT_INTERRUPTED : EXIT_FAILED;
   } finally {

@@ -3,7 +3,7 @@ import type { Queryable } from '../sql/database.ts';
 import type { Rollup } from './rollup.ts';
 import { DAY_SECONDS, HOUR_SECONDS } from './run.ts';
 
-interface RollupRow {
+export interface RollupRow {
   start: number;
   service_type: string;
   instance_id: string;
@@ -61,7 +61,7 @@ export async function readRollups(
   ];
 }
 
-const toRollup = (row: RollupRow): Rollup => ({
+export const toRollup = (row: RollupRow): Rollup => ({
   start: row.start,
   service: row.service_type,
   instance: row.instance_id,

@@ -3,27 +3,32 @@
  * shared/sketch.ts: ceil(ln(ms) / ln γ). ln γ and the smallest value are parameters.
  */
 
-/** Merges the sketches of the relation `parts (service_type, instance_id, sketch)` into `merged (…, sketch)`. */
-export const MERGE = `
+/** Merges the sketches of the relation `parts (…, sketch)` by the other columns into `merged (…, sketch)`. */
+export function mergeBy(...columns: string[]): string {
+  const key = columns.join(', ');
+  return `
   totals AS (
-    SELECT service_type, instance_id,
+    SELECT ${key},
            sum((sketch->>'count')::numeric) AS count,
            sum((sketch->>'sum')::double precision) AS sum,
            max((sketch->>'max')::double precision) AS max
-    FROM parts GROUP BY 1, 2
+    FROM parts GROUP BY ${key}
   ),
   buckets AS (
-    SELECT service_type, instance_id, jsonb_object_agg(key, times) AS buckets
+    SELECT ${key}, jsonb_object_agg(bucket, times) AS buckets
     FROM (
-      SELECT service_type, instance_id, key, sum(value::numeric) AS times
-      FROM parts, jsonb_each_text(sketch->'buckets') GROUP BY 1, 2, 3
-    ) AS summed GROUP BY 1, 2
+      SELECT ${key}, part.key AS bucket, sum(part.value::numeric) AS times
+      FROM parts, jsonb_each_text(sketch->'buckets') AS part GROUP BY ${key}, part.key
+    ) AS summed GROUP BY ${key}
   ),
   merged AS (
-    SELECT t.service_type, t.instance_id,
+    SELECT ${columns.map((column) => `t.${column}`).join(', ')},
            jsonb_build_object('count', count, 'sum', sum, 'max', max, 'buckets', coalesce(buckets, '{}')) AS sketch
-    FROM totals t LEFT JOIN buckets b USING (service_type, instance_id)
+    FROM totals t LEFT JOIN buckets b USING (${key})
   )`;
+}
+
+const MERGE = mergeBy('service_type', 'instance_id');
 
 /**
  * Rolls up the rows of load_balancing_metrics of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4:

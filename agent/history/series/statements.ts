@@ -1,3 +1,4 @@
+import { mergeBy } from '../rollups/statements.ts';
 import type { SeriesSource } from './range.ts';
 
 /** What a series is about: the site, a service, or an instance. */
@@ -85,20 +86,9 @@ export const sumsPerStep = (source: SeriesSource, kind: SubjectKind): string => 
            sum(samples) FILTER (WHERE concurrency_sum IS NOT NULL)::double precision AS concurrency_samples
     FROM rows GROUP BY slot
   ),
-  totals AS (
-    SELECT slot, sum((latency->>'count')::numeric) AS count, sum((latency->>'sum')::double precision) AS sum,
-           max((latency->>'max')::double precision) AS max
-    FROM rows WHERE latency IS NOT NULL GROUP BY slot
-  ),
-  buckets AS (
-    SELECT slot, jsonb_object_agg(key, times) AS buckets
-    FROM (
-      SELECT slot, key, sum(value::numeric) AS times FROM rows, jsonb_each_text(latency->'buckets')
-      WHERE latency IS NOT NULL GROUP BY slot, key
-    ) AS counted GROUP BY slot
-  )
-  SELECT s.*, CASE WHEN t.count > 0 THEN jsonb_build_object('count', t.count, 'sum', t.sum, 'max', t.max, 'buckets', b.buckets) END AS latency
-  FROM summed s LEFT JOIN totals t USING (slot) LEFT JOIN buckets b USING (slot)`;
+  parts AS (SELECT slot, latency AS sketch FROM rows WHERE latency IS NOT NULL),
+  ${mergeBy('slot')}
+  SELECT s.*, sketch AS latency FROM summed s LEFT JOIN merged USING (slot)`;
 
 /** Attempts of the service in each step, and the medians over the other instances. slot −1: the whole range. */
 export function peersPerStep(source: SeriesSource): string {

@@ -1,5 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { parseDuration } from '../../../shared/config/scalars.ts';
+import { parseDuration } from '../../../shared/config/duration.ts';
 import { MOMENT_FORMS, parseMoment } from '../../lib/moment.ts';
 import { ProblemError } from './problem.ts';
 
