@@ -39,7 +39,7 @@ const SEE: CommandGroup = {
       register: async (program) => (await import('./alerts.ts')).registerAlerts(program),
     },
     {
-      lines: { report: 'the last days or hours: availability, latency, budget, incidents' },
+      lines: { report: 'a period: availability, latency, budget, incidents' },
       register: async (program) => (await import('./report.ts')).registerReport(program),
     },
     {
