@@ -3,7 +3,8 @@ import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/
 /**
  * Leader election as a pure state machine. Redis decides by a lease. While the lease is unavailable, each agent keeps
  * its role: the leader publishes a heartbeat to the edge, and a standby that reads the edge and sees nothing new there
- * for 15 seconds becomes leader. If both lead, the edge accepts only the snapshots with the greater epoch.
+ * for 15 seconds becomes leader. If several lead, the edge accepts only the snapshots with the greatest epoch, and the
+ * others become standby.
  */
 export type LeaderState =
   | {

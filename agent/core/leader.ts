@@ -61,7 +61,7 @@ export interface LeaderOptions {
   clock?: () => number;
 }
 
-/** One of two agents; renews the lease every second. */
+/** One of several agents; renews the lease every second. */
 export function createLeader(options: LeaderOptions): Leader {
   const { owner, lease, log, clock = () => performance.now() } = options;
   let state: LeaderState = initialLeaderState;

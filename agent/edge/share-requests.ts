@@ -8,7 +8,7 @@ import type { LiveState } from '../live/live-state.ts';
 /**
  * Shows the requests that one agent of a site received to the others, so that the leader's alerts and every dashboard see
  * all of them. Each agent writes only its own to history and metrics. What is lost while the store is unavailable is
- * missing from the other agent's views only.
+ * missing from the other agents' views only.
  */
 export interface RequestSharing {
   /** `report`: the edge report that had them. */
@@ -93,7 +93,7 @@ export function startRequestSharing(options: RequestSharingOptions): RequestShar
     live
       .publish(event)
       .catch((error: unknown) =>
-        log.debug({ error: errorMessage(error) }, 'requests not shared with the other agent'),
+        log.debug({ error: errorMessage(error) }, 'requests not shared with the other agents'),
       );
   }, SHARE_MS);
   timer.unref();

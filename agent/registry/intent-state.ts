@@ -4,11 +4,11 @@ import { hasNewerHeartbeat, type Intent, intentAfterChange, sameRegistration, su
 /**
  * The intent for one instance as a pure state machine. Its state is `none` (no intent), `active` (a registration, an
  * admin state, or a weight is requested), `removed` (deregistered, remembered for a day), or `expired` (removed by an
- * agent that received no heartbeat; a newer heartbeat of the other agent restores it).
+ * agent that received no heartbeat; a newer heartbeat of another agent restores it).
  */
 export interface IntentState {
   readonly intent: Intent | undefined;
-  /** The last heartbeat reached the other agent, so a missing heartbeat here does not count. */
+  /** The last heartbeat reached another agent, so a missing heartbeat here does not count. */
   readonly heardElsewhere: boolean;
 }
 
@@ -20,7 +20,7 @@ export type IntentEvent =
   | { kind: 'heartbeat' }
   /** The judge changed the instance by itself: a registration expired, or a drain became maint. */
   | { kind: 'changed'; change: Change }
-  /** The intent of the other agent. */
+  /** The intent of another agent. */
   | { kind: 'merged'; theirs: Intent };
 
 export type IntentEffect =
@@ -115,7 +115,7 @@ function merged(state: IntentState, theirs: Intent): IntentStep {
   const effects: IntentEffect[] = [{ kind: 'apply', intent, previous: ours }, { kind: 'save' }];
   const { registration } = intent;
   if (registration && ours?.registration && !sameRegistration(ours.registration, registration)) {
-    // The other agent deregistered it and registered it again since the last comparison.
+    // Another agent deregistered it and registered it again since the last comparison.
     effects.unshift({ kind: 'deregister', reason: 'registered again', by: intent.by });
   }
   return { state: { intent, heardElsewhere }, effects };

@@ -40,7 +40,7 @@ const intentSchema = z.object({
     .optional(),
   /** The instance was deregistered. */
   removed: z.boolean().optional(),
-  /** Removed because this agent received no heartbeat; the other agent may have received one. */
+  /** Removed because this agent received no heartbeat; another agent may have received one. */
   expired: z.boolean().optional(),
   admin: z.object({ state: z.enum(['ready', 'drain', 'maint']), deadline: instant.optional() }).optional(),
   weight: weight.optional(),
@@ -63,7 +63,7 @@ export const hasNewerHeartbeat = (theirs: Intent, ours: Intent): boolean =>
 const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
   expired ? beatenAt : Math.max(updatedAt, beatenAt);
 
-/** A removal is kept this long, so that the other agent receives it. */
+/** A removal is kept this long, so that every agent receives it. */
 const KEEP_REMOVAL_MS = 86_400_000;
 
 export const isExpiredRemoval = ({ removed, updatedAt }: Intent, now: number): boolean =>

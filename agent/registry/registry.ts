@@ -12,14 +12,14 @@ import { createIntentDriver, type RegistryDeps } from './intent-driver.ts';
 import { openIntentStore } from './intent-store.ts';
 import { conflictDetail, conflictsWith } from './result.ts';
 
-/** Keeps the intents of operators and programs: it saves them, applies them, and shares them with the other agent. */
+/** Keeps the intents of operators and programs: it saves them, applies them, and shares them with the other agents. */
 export interface Registry extends RegistryCommands {
   /** Takes in what the judge changed by itself: an expired registration, a drain that became maint. */
   accept(update: { changes: readonly Change[] }): void;
-  /** Takes in the intents of the other agent of the site. */
+  /** Takes in the intents of another agent of the site. */
   merge(theirs: ReadonlyMap<string, Intent>): void;
   /**
-   * Extends registrations whose heartbeats could not arrive: those that go to the other agent while it is unreachable,
+   * Extends registrations whose heartbeats could not arrive: those that go to another agent while it is unreachable,
    * and all of them after this process was stopped. Call it before every tick.
    */
   creditMissedHeartbeats(otherUnreachable: boolean): void;

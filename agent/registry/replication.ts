@@ -79,7 +79,7 @@ export function startReplication({
     }
     comparing = compare()
       .catch((error: unknown) =>
-        log.debug({ error: errorMessage(error) }, 'intents not compared with the other agent'),
+        log.debug({ error: errorMessage(error) }, 'intents not compared with the other agents'),
       )
       .finally(() => {
         comparing = undefined;

@@ -9,10 +9,10 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
 
-/** Older requests of the other agent are not shown. */
+/** Older requests of another agent are not shown. */
 const MAX_SHARED_AGE_MS = 10_000;
 
-/** Requests as clients saw them, from the edge's reports and HAProxy's log, and from the other agent of the site. */
+/** Requests as clients saw them, from the edge's reports and HAProxy's log, and from the other agents of the site. */
 export function createRequestCounting(
   { config, env, log }: Pick<Setup, 'config' | 'env' | 'log'>,
   { live, owner, window }: Stores,
@@ -26,7 +26,7 @@ export function createRequestCounting(
         site: config().site.id,
         owner,
         onRequests(deltas) {
-          // The clock of the other agent may differ.
+          // The clock of another agent may differ.
           const now = Date.now();
           for (const delta of deltas) {
             const at = Math.min(Math.max(delta.at, now - MAX_LATENESS_MS), now);

@@ -93,8 +93,8 @@ it.each([
   ],
   [
     'a number out of range',
-    MINIMAL.replace('main }', 'main, agents: 3 }'),
-    'site.agents: 3 is not allowed; expected at most 2',
+    MINIMAL.replace('main }', 'main, agents: 10 }'),
+    'site.agents: 10 is not allowed; expected at most 9',
   ],
   [
     'a missing key',

@@ -8,6 +8,9 @@ import { defaultsSection, rateLimit, serviceSection } from './service.ts';
 import { telemetrySection } from './telemetry.ts';
 
 /** The schema of acgs-lb.yaml. `crossCheck` holds the rules that compare values with each other. */
+/** Each agent of a site controls and probes everything, so more agents cost more than they add. */
+const MAX_AGENTS = 9;
+
 export const fileSchema = z.strictObject({
   version: z.literal(1).meta({ title: 'Version of the file format' }),
   site: z.strictObject({
@@ -20,9 +23,9 @@ export const fileSchema = z.strictObject({
     agents: z
       .int()
       .min(1)
-      .max(2)
+      .max(MAX_AGENTS)
       .default(1)
-      .meta({ title: 'Number of agents at the site; one of two leads' }),
+      .meta({ title: 'Number of agents at the site; one of them leads' }),
     weight: z
       .int()
       .min(1)

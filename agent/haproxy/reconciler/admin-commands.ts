@@ -2,7 +2,7 @@ import { type AdminState, type Change, instanceKey } from '../../core/state.ts';
 import type { DesiredServers } from './desired.ts';
 
 /**
- * The drains and maints that were requested through the agent, as `service/instance state`. The site's other agent may
+ * The drains and maints that were requested through the agent, as `service/instance state`. Another agent of the site may
  * set and undo one of them between two polls: it is still a requested state and no manual socket command.
  */
 export interface RequestedAdmin {

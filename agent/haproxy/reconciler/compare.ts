@@ -81,7 +81,7 @@ const rememberWanted = (
   actual: ActualServers,
 ): Set<string> => new Set([...desired.keys(), ...[...before].filter((key) => actual.has(key))]);
 
-/** The server belongs to the other agent: it was registered there, and this agent has not learned of it. */
+/** The server belongs to another agent: it was registered there, and this agent has not learned of it. */
 const isForeignRemoval = (action: ServerAction, wanted: ReadonlySet<string>): boolean =>
   action.type === 'remove' && !wanted.has(instanceKey(action.service, action.instance));
 
