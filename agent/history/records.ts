@@ -13,6 +13,7 @@ export type HistoryTable =
   | 'state_events'
   | 'latency_minutes'
   | 'request_minutes'
+  | 'request_traces'
   | 'alerts'
   | 'alert_acks'
   | 'audit_log';

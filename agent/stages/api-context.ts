@@ -60,7 +60,7 @@ export function createApiContext(setup: Setup, parts: Parts): ApiContext {
       statusView.edgeReport(report);
       metrics.edgeReport(report);
       parts.edgeWatch.accept(report, Date.now());
-      parts.tracing.addTraces(traces);
+      parts.tracing.addTraces(traces, Date.now());
     },
     explain: (query) =>
       explain(

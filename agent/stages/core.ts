@@ -14,6 +14,7 @@ import { probeIntervalFor } from '../probes/interval.ts';
 import { createProber } from '../probes/scheduler.ts';
 import { probeTargetsOf } from '../probes/targets.ts';
 import { createSpanExporter } from '../tracing/otlp/exporter.ts';
+import { createTraceHistory } from '../tracing/trace-history.ts';
 import { createTracing } from '../tracing/tracing.ts';
 import { createRequestCounting } from './request-counting.ts';
 import { logError, type Setup } from './setup.ts';
@@ -26,7 +27,7 @@ export type Core = ReturnType<typeof createCore>;
 
 /** Stage 2: the loop, the probes that feed it, and its passive listeners. */
 export function createCore({ config, env, version, stateDir, startedAt, log }: Setup, stores: Stores) {
-  const { saved, window } = stores;
+  const { saved, window, history } = stores;
   const events = createEventLog();
   const statusView = createStatusView({ config, window });
   const metrics = createMetrics({
@@ -68,6 +69,7 @@ export function createCore({ config, env, version, stateDir, startedAt, log }: S
     edgeWatch: createEdgeWatch(),
     refusedConfig: createRefusedConfig(),
     tracing: createTracing({
+      history: createTraceHistory({ write: history.sink.writer.write, database: history.database }),
       site: () => config().site.id,
       onDropped: metrics.spansDropped,
       exporter: createSpanExporter({

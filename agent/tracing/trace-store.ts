@@ -11,7 +11,7 @@ export interface FoundTrace {
 
 /** Requests in memory, to be found by request id or trace id. */
 export interface TraceStore {
-  /** A line of HAProxy's log. Returns it when it is worth keeping: sampled, failed or slow. */
+  /** A line of HAProxy's log. Returns it when it is kept for longer: sampled, failed or slow. */
   addLine(line: string, fields: LogFields, now: number): KeptLine | null;
   addTraces(traces: readonly EdgeTrace[]): void;
   find(id: string): FoundTrace;
@@ -24,6 +24,8 @@ export interface KeptLine {
   readonly traceId: string;
   readonly text: string;
   readonly at: number;
+  /** Failed or slow. */
+  readonly isProblem: boolean;
   /** Its span was exported. */
   exported: boolean;
 }
@@ -50,10 +52,11 @@ export function createTraceStore(): TraceStore {
     addLine(text, fields, now) {
       const start = traceStart(fields.rest);
       const traceId = start < 0 ? '' : fields.rest.slice(start, start + TRACE_DIGITS);
-      const line = { traceId, text, at: now, exported: false };
-      const isOther = isSlow(fields) || (traceId !== '' && isSampledLine(fields.rest, start));
-      if (isFailed(fields)) failedLines.push(line);
-      else if (isOther) otherLines.push(line);
+      const failed = isFailed(fields);
+      const isProblem = failed || isSlow(fields);
+      const line = { traceId, text, at: now, isProblem, exported: false };
+      if (failed) failedLines.push(line);
+      else if (isProblem || (traceId !== '' && isSampledLine(fields.rest, start))) otherLines.push(line);
       else {
         recent.push(line);
         return null;
@@ -85,7 +88,7 @@ function traceStart(rest: string): number {
   return at < 0 || at > rest.indexOf('}') ? -1 : at + TRACE_START.length;
 }
 
-const isFailedTrace = ({ kind, status, attempts }: EdgeTrace): boolean =>
+export const isFailedTrace = ({ kind, status, attempts }: EdgeTrace): boolean =>
   status >= 500 || attempts.length > 1 || kind === 'unavailable' || kind === 'stale';
 
 /** A 5xx answer, none, or one that broke off. Requests that HAProxy refused with 4xx are no failures. */

@@ -1,59 +1,83 @@
-import type { EdgeTrace } from '../../shared/edge-trace.ts';
+import { type EdgeTrace, SLOW_REQUEST_MS } from '../../shared/edge-trace.ts';
 import { parseGatewayRecord } from '../haproxy/telemetry/gateway-record.ts';
 import type { LogFields } from '../haproxy/telemetry/log-line.ts';
 import type { SpanExporter } from './otlp/exporter.ts';
 import { edgeSpans, gatewaySpan } from './otlp/spans.ts';
-import { createTraceStore, type FoundTrace, type KeptLine } from './trace-store.ts';
+import type { TraceHistory } from './trace-history.ts';
+import { createTraceStore, type FoundTrace, isFailedTrace, type KeptLine } from './trace-store.ts';
 
-/** Traces of requests: held in memory, and exported as spans. */
+/** Traces of requests: held in memory, exported as spans, and in history when the request failed or was slow. */
 export interface Tracing {
   /** A line of HAProxy's log. */
   addLine(line: string, fields: LogFields, now: number): void;
   /** Requests that the edge described. */
-  addTraces(traces: readonly EdgeTrace[]): void;
-  find(id: string): FoundTrace;
+  addTraces(traces: readonly EdgeTrace[], now: number): void;
+  /** From memory, else from history. Rejects when history does not answer. */
+  find(id: string): Promise<FoundTrace>;
   close(timeoutMs: number): Promise<void>;
 }
 
 export interface TracingOptions {
   exporter: SpanExporter;
+  history: TraceHistory;
   site: () => string;
   /** Spans that were not exported because the queue is full. */
   onDropped(count: number): void;
 }
 
-export function createTracing({ exporter, site, onDropped }: TracingOptions): Tracing {
+export function createTracing({ exporter, history, site, onDropped }: TracingOptions): Tracing {
   const store = createTraceStore();
 
   function exportLine(line: KeptLine): void {
     line.exported = true;
-    const record = parseGatewayRecord(line.text, line.at);
+    const record = recordOf(line);
     const span = record && gatewaySpan(record, site());
     if (span) exporter.add([span]);
+  }
+
+  /** A failed request may have an attempt whose line was not worth exporting alone. */
+  function exportTrace(trace: EdgeTrace, lines: readonly KeptLine[]): void {
+    exporter.add(edgeSpans(trace));
+    for (const line of lines) if (!line.exported) exportLine(line);
+  }
+
+  function keepProblem(trace: EdgeTrace, lines: readonly KeptLine[], now: number): void {
+    if (!isFailedTrace(trace) && trace.ms < SLOW_REQUEST_MS) return;
+    history.keep({ edge: [trace], gateway: lines.flatMap((line) => recordOf(line) ?? []) }, now);
   }
 
   return {
     addLine(text, fields, now) {
       const kept = store.addLine(text, fields, now);
-      if (kept && exporter.isOn()) {
-        if (exporter.hasRoom()) exportLine(kept);
-        else onDropped(1);
+      if (!kept) return;
+      // The edge describes its own requests.
+      if (kept.isProblem && !fields.countedByEdge && history.hasRoom(now)) {
+        const record = recordOf(kept);
+        if (record) history.keep({ edge: [], gateway: [record] }, now);
       }
+      if (!exporter.isOn()) return;
+      if (exporter.hasRoom()) exportLine(kept);
+      else onDropped(1);
     },
-    addTraces(traces) {
+    addTraces(traces, now) {
       store.addTraces(traces);
-      if (traces.length === 0 || !exporter.isOn()) return;
-      const lines = store.linesByTrace();
+      if (traces.length === 0) return;
+      const byTrace = store.linesByTrace();
       for (const trace of traces) {
-        exporter.add(edgeSpans(trace));
-        // A failed attempt of an edge trace may have had a good line, which was not worth exporting alone.
-        const spans = trace.attempts.map(({ spanId }) => spanId);
-        for (const line of lines.get(trace.traceId) ?? []) {
-          if (!line.exported && spans.some((spanId) => line.text.includes(`|${spanId}}`))) exportLine(line);
-        }
+        const lines = (byTrace.get(trace.traceId) ?? []).filter((line) => isOfAttempt(line, trace));
+        keepProblem(trace, lines, now);
+        if (exporter.isOn()) exportTrace(trace, lines);
       }
     },
-    find: store.find,
+    async find(id) {
+      const held = store.find(id);
+      return held.edge.length > 0 || held.gateway.length > 0 ? held : history.find(id);
+    },
     close: exporter.close,
   };
 }
+
+const recordOf = ({ text, at }: KeptLine) => parseGatewayRecord(text, at);
+
+const isOfAttempt = ({ text }: KeptLine, { attempts }: EdgeTrace): boolean =>
+  attempts.some(({ spanId }) => text.includes(`|${spanId}}`));

@@ -14,8 +14,9 @@ export function registerTrace(program: Command): void {
     .addHelpText(
       'after',
       `
-The agent holds the last requests that HAProxy logged; longer those that failed,
-were slow or are sampled. The edge reports its part up to 20 s later.
+The agent holds the last requests that HAProxy logged; longer those that are
+sampled; and in history those that failed or were slow. The edge reports its
+part up to 20 s later.
 
 Examples:
   acgs-lb trace 456f4be3-cd74-433c-1q

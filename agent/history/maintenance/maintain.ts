@@ -71,6 +71,10 @@ export async function maintain(database: Database, options: MaintainOptions): Pr
       (await database.query(`DELETE FROM ${table} WHERE ${column} < $1 AND ${only}`, [deleteBefore]))
         .rowCount ?? 0;
   }
+  const traces = await database.query('DELETE FROM request_traces WHERE timestamp < $1', [
+    now - retentionMs / 1000,
+  ]);
+  deleted.request_traces = traces.rowCount ?? 0;
   // Like raw rows, which are dropped by whole days: a late row must not replace the roll-up of its hour.
   const rawFrom = await readRawCompleteFrom(database);
   const minutes = await database.query('DELETE FROM request_minutes WHERE timestamp < $1', [

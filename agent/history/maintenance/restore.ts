@@ -117,6 +117,7 @@ export const SCHEMA_TABLES = [
   'metrics_daily',
   'metrics_hourly',
   'request_minutes',
+  'request_traces',
   'service_health_history',
   'spool_batches',
   'state_events',

@@ -76,6 +76,9 @@ const TABLES: Record<HistoryTable, TableSpec> = {
       p95_ms: 'real',
     },
   },
+  request_traces: {
+    columns: { timestamp: number, request_id: text, trace_id: text, service_type: text, detail: 'jsonb' },
+  },
   request_minutes: {
     columns: {
       site: text,

@@ -70,6 +70,12 @@ async function startCollector(status = 200) {
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`, requests, spans };
 }
 
+const history = {
+  hasRoom: () => false,
+  keep: () => undefined,
+  find: async () => ({ edge: [], gateway: [] }),
+};
+
 function startTracing(url: string) {
   const counts = { exported: 0, dropped: 0 };
   const onDropped = (count: number): void => {
@@ -86,7 +92,7 @@ function startTracing(url: string) {
     },
     onDropped,
   });
-  const tracing = createTracing({ exporter, site: () => 'main', onDropped });
+  const tracing = createTracing({ exporter, history, site: () => 'main', onDropped });
   const addLine = (line: string): void => {
     const fields = splitLogLine(line);
     if (fields) tracing.addLine(line, fields, 1_000_040);
@@ -99,15 +105,18 @@ test('request, attempts and gateway are one tree, with the names of the semantic
   const { tracing, addLine, counts } = startTracing(collector.url);
   addLine(gatewayLine({ status: 502, end: 'SH--', timers: '0/1/2/-1/20' }));
   addLine(gatewayLine({ parentId: 'c'.repeat(16), spanId: 'd'.repeat(16), target: 'gs/gs-2' }));
-  tracing.addTraces([
-    sampleTrace({
-      parentId: 'f'.repeat(16),
-      attempts: [
-        sampleAttempt({ status: 502 }),
-        sampleAttempt({ spanId: 'c'.repeat(16), at: 1_000_021, ms: 3, instance: 'gs-2' }),
-      ],
-    }),
-  ]);
+  tracing.addTraces(
+    [
+      sampleTrace({
+        parentId: 'f'.repeat(16),
+        attempts: [
+          sampleAttempt({ status: 502 }),
+          sampleAttempt({ spanId: 'c'.repeat(16), at: 1_000_021, ms: 3, instance: 'gs-2' }),
+        ],
+      }),
+    ],
+    0,
+  );
   await tracing.close(5_000);
   const spans = collector.spans();
   expect(counts).toEqual({ exported: 5, dropped: 0 });
@@ -165,7 +174,7 @@ test('a request without the edge is exported when it is sampled, failed or slow'
 test('a collector that refuses costs only the spans, which are counted', async () => {
   const collector = await startCollector(400);
   const { tracing, counts } = startTracing(collector.url);
-  tracing.addTraces([sampleTrace()]);
+  tracing.addTraces([sampleTrace()], 0);
   await tracing.close(5_000);
   expect(collector.requests).toHaveLength(1);
   expect(counts).toEqual({ exported: 0, dropped: 2 });

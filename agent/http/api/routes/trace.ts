@@ -1,4 +1,5 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
+import { errorMessage } from '../../../../shared/error-message.ts';
 import { isRequestId } from '../../../../shared/trace-context.ts';
 import { tellRequests } from '../../../tracing/story.ts';
 import type { FoundTrace } from '../../../tracing/trace-store.ts';
@@ -7,7 +8,8 @@ import { jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 
 export interface TraceRouteDeps {
-  find: (id: string) => FoundTrace;
+  /** Rejects when history does not answer. */
+  find: (id: string) => Promise<FoundTrace>;
   site: () => string;
 }
 
@@ -26,19 +28,27 @@ const route = createRoute({
   responses: {
     200: jsonContent(tracedRequestsSchema, 'every request with this id that the agent knows, oldest first'),
     404: problemContent('the agent knows no such request'),
+    503: problemContent('not in memory, and history does not answer'),
   },
 });
 
 /** GET /v1/trace/:id */
 export function registerTraceRoutes(app: OpenAPIHono, { find, site }: TraceRouteDeps): void {
-  app.openapi(route, (request) => {
+  app.openapi(route, async (request) => {
     const { id } = request.req.valid('param');
-    const requests = tellRequests(find(id), site());
+    const found = await find(id).catch((error: unknown) => {
+      throw new ProblemError(
+        503,
+        'History unavailable',
+        `the agent holds no request with the id ${id}, and history does not answer: ${errorMessage(error)}`,
+      );
+    });
+    const requests = tellRequests(found, site());
     if (requests.length === 0) {
       throw new ProblemError(
         404,
         'Not found',
-        `no request with the id ${id}: it did not come to this site, or the agent holds it no longer; ` +
+        `no request with the id ${id}: it did not come to this site, or it was not kept; ` +
           'the edge reports up to 20 s later',
       );
     }
