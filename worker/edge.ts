@@ -85,7 +85,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     affinityCookies: new AffinityCookies(settings.cookieKeys),
     limiters: new Limiters(() => snapshots.view),
     gateways: new Gateways(),
-    upstreams: new Upstreams(env, settings.sites),
+    upstreams: new Upstreams(env, settings),
     fallbackLimit: new FallbackLimit(settings.fallbackLimit),
     clockGuard: new ClockGuard(),
     inFlight: new InFlightTracker(),

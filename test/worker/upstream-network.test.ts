@@ -51,13 +51,15 @@ test('no response comes from Cloudflare’s cache or gets into it, and the appli
   const { edge, origin } = await start({
     otherWorkers: { 'cloudflare-cache': CLOUDFLARE_CACHE((await gateway).url) },
     outbound: 'cloudflare-cache',
+    vars: { CLIENT_ADDRESS_FROM: 'cloudflare' },
   });
   let served = 0;
   origin.answer((_, response) => {
     response.setHeader('cache-control', 'public, max-age=600');
     response.end(String(++served));
   });
-  const get = async (path: string) => (await fetch(edge.url + path)).text();
+  const headers = { 'cf-connecting-ip': '203.0.113.1' };
+  const get = async (path: string) => (await fetch(edge.url + path, { headers })).text();
   expect([await get('/app.js'), await get('/app.js'), await get('/visited.js')]).toEqual(['1', '2', '3']);
   expect(origin.requests.at(-1)?.headers).not.toHaveProperty('cache-control');
   expect(origin.requests.at(-1)?.headers).not.toHaveProperty('pragma');
