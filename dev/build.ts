@@ -12,6 +12,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile } from 'esbuild';
+import { loadAssets } from '../agent/http/dashboard/assets.ts';
 import { bundleWorker } from './edge/bundle.ts';
 
 /**
@@ -62,10 +63,11 @@ for (const name of ['pglite.wasm', 'pglite.data', 'initdb.wasm'])
   copyFileSync(join(PGLITE, name), join(DIST, name));
 cpSync(join(ROOT, 'agent/history/sql/migrations'), join(DIST, 'migrations'), { recursive: true });
 cpSync(join(ROOT, 'haproxy'), join(DIST, 'haproxy'), { recursive: true });
-cpSync(join(ROOT, 'agent/http/dashboard/public'), join(DIST, 'dashboard'), {
-  recursive: true,
-  filter: (path) => !/\.test\.ts$|\.d\.ts$|tsconfig\.json$/.test(path),
-});
+for (const [name, { body }] of loadAssets()) {
+  const file = join(DIST, 'dashboard', name);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, body);
+}
 for (const name of ['acgs-lb.yaml', 'acgs-lb.schema.json', 'deploy/agent.env.example', 'LICENSE']) {
   copyFileSync(join(ROOT, name), join(DIST, basename(name)));
 }

@@ -187,6 +187,7 @@ const trafficSchema = ratesSchema
   .extend({
     history: z
       .object({
+        until: timestamp.meta({ description: 'end of the last step' }),
         perSecond: z.array(z.number()),
         errorPercent: z.array(z.number().nullable()),
         p95: z.array(z.number().nullable()),

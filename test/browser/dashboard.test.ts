@@ -285,6 +285,85 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await page.locator('#explain-result .chosen').getByText('gs-2').waitFor();
   });
 
+  test('from the overview to a service, an instance, another period, and back by a shared link', async () => {
+    agent.changeInstance('gs/gs-1', { state: 'down', health: 'down' }, 'connect refused');
+    const page = await open();
+    const problem = page.locator('#banner .problem');
+    await problem.getByText('Restart the failed instance').waitFor();
+    await page.locator('#strip').getByRole('link', { name: /^gs/ }).click();
+    await page.getByRole('heading', { name: 'Service gs' }).waitFor();
+    await page.locator('#subject .members').getByText('50.0 %').first().waitFor();
+    await count(page, '#plots canvas').toBe(3);
+    await page.getByRole('link', { name: '24 hours' }).click();
+    await count(page, '#plots canvas').toBe(8);
+    await page.locator('#subject').getByRole('link', { name: 'gs-1' }).click();
+    await page.getByRole('heading', { name: 'Instance gs-1' }).waitFor();
+    await page.locator('#subject').getByText('failed, 2.4 ms').waitFor();
+    await page.locator('#plots').getByText('Latency against peers').waitFor();
+    expect(await page.title()).toBe('gs-1 · (1) acgs-lb main');
+
+    await page.getByRole('link', { name: '7 days' }).click();
+    await expect.poll(() => page.url(), soon).toMatch(/#\/gs\/gs-1\?range=7d$/);
+    // With the date: the lane of the week, no longer the one of the day.
+    await text(page, '.lane-ends').toMatch(/^\S+ \S+ \d\d:\d\d/);
+    const mark = page.locator('.mark-button.bad').first();
+    await mark.focus();
+    await page.locator('#tip.shown').getByText('gs-1 down 3 of 3 probes failed').waitFor();
+    await mark.press('Enter');
+    await text(page, '#event-list li:focus').toContain('gs-1 down 3 of 3 probes failed');
+    await page.getByLabel('Kind').selectOption('rollout');
+    await count(page, '#event-list li').toBe(1);
+
+    await page.locator('#plots .plot-area').first().press('ArrowLeft');
+    await text(page, '#plots .plot:first-child .plot-when').toMatch(/\d\d:\d\d/);
+    const { x, y, width } = (await page.locator('#plots .u-over').first().boundingBox()) ?? {
+      x: 0,
+      y: 0,
+      width: 0,
+    };
+    await page.mouse.move(x + width * 0.5, y + 40);
+    await page.mouse.down();
+    await page.mouse.move(x + width * 0.75, y + 40, { steps: 4 });
+    await page.mouse.up();
+    await expect.poll(() => page.url(), soon).toMatch(/#\/gs\/gs-1\?since=\d+&until=\d+$/);
+    const shared = page.url();
+
+    const other = await open();
+    await other.goto(shared);
+    await other.getByRole('heading', { name: 'Instance gs-1' }).waitFor();
+    await other.locator('.custom-range').waitFor();
+    await count(other, '#plots canvas').toBe(10);
+    await other.goBack();
+    await other.getByRole('button', { name: 'Manage gs-2' }).waitFor();
+  });
+
+  test('without a database the page says so, and live figures go on', async () => {
+    agent.unavailable.postgres = true;
+    const page = await open();
+    await page.getByRole('link', { name: '1 hour' }).click();
+    await page.locator('#history-state').getByText('Postgres does not answer').waitFor();
+    agent.changeInstance('gs/gs-1', { state: 'down', health: 'down' }, 'connect refused');
+    await heading(page, 'gs-1 is down');
+    await page.getByRole('link', { name: 'Live 5 min' }).click();
+    await count(page, '#plots canvas').toBe(3);
+  });
+
+  test('a page left open keeps its charts and its size', async () => {
+    const page = await open();
+    await count(page, '#plots canvas').toBe(3);
+    const elements = () => page.evaluate<number>('document.querySelectorAll("*").length');
+    const before = await elements();
+    const day = 86_400_000;
+    for (let at = 0; at < 20; at++) {
+      await page.goto(`${agent.url}/#/gs?since=${at * day + 1}&until=${at * day + day}`);
+      await page.locator('#event-list li').first().waitFor();
+    }
+    await page.goto(`${agent.url}/#/`);
+    await page.getByRole('button', { name: 'Manage gs-1' }).waitFor();
+    await count(page, '#plots canvas').toBe(3);
+    expect(await elements()).toBeLessThan(before + 100);
+  });
+
   test('text from the network stays text', async () => {
     const page = await open();
     agent.changeInstance(
@@ -316,6 +395,14 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
         await expect.poll(() => accessibilityViolations(page), soon).toEqual([]);
         await page.getByRole('button', { name: 'Manage gs-1' }).click();
         await expect.poll(() => accessibilityViolations(page), soon).toEqual([]);
+        for (const hash of ['#/gs?range=1h', '#/gs/gs-1?range=7d']) {
+          const subject = await visit({ colorScheme, viewport: { width, height: 900 }, bypassCSP: true });
+          await subject.goto(`${agent.url}/${hash}`);
+          await subject.locator('#event-list li').first().waitFor();
+          const wide = await subject.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+          expect(wide, `${hash}, ${width} px wide`).toBeLessThanOrEqual(0);
+          await expect.poll(() => accessibilityViolations(subject), soon).toEqual([]);
+        }
       }
     },
   );

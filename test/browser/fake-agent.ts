@@ -12,6 +12,7 @@ import type { AgentStatus, ApiAlert, RouteExplanation } from '../../agent/http/s
 import type { Config } from '../../shared/config/config.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { registerFakeHistory } from './fake-history.ts';
 import { type GovernanceSession, registerFakeSessions } from './fake-sessions.ts';
 
 /**
@@ -93,13 +94,7 @@ export async function startFakeAgent({
   registerAlertRoutes(app, state);
   registerFakeSessions(app, state);
   app.get('/v1/explain', (context) => context.json(explain(instances)));
-  app.get('/v1/events', (context) =>
-    context.body(
-      changes.map((change) => `event: change\ndata: ${JSON.stringify(change)}\n\n`).join(''),
-      200,
-      { 'content-type': 'text/event-stream' },
-    ),
-  );
+  registerFakeHistory(app, state, changes);
   registerDashboard(app, { view, status: () => state.agent });
   const server = await listen(app, port);
   const timer = setInterval(() => tick(Date.now()), TICK_MS);
@@ -140,6 +135,13 @@ function registerInstanceRoutes(app: OpenAPIHono, { services }: Config, state: F
   app.get('/v1/services/:service/instances', (context) =>
     context.json({ instances: instancesOf(context.req.param('service')) }),
   );
+  app.get('/v1/services/:service/instances/:id', (context) => {
+    const { service, id } = context.req.param();
+    const instance = state.instances.get(`${service}/${id}`);
+    if (!instance) return context.json({ title: 'Not found', detail: `no instance ${id}`, status: 404 }, 404);
+    const lastProbe = { at: Date.now() - 2_000, ok: instance.health === 'up', latencyMs: 2.4 };
+    return context.json({ ...instance, lastProbe });
+  });
   app.put('/v1/services/:service/instances/:id/:what', async (context) => {
     const { service, id, what } = context.req.param();
     const body = (await context.req.json()) as { state?: AdminState; weight?: number };

@@ -10,7 +10,7 @@ export const quietTraffic: StatusService['traffic'] = {
   retries: 0,
   hedges: 0,
   limited: 0,
-  history: { perSecond: [], errorPercent: [], p95: [] },
+  history: { until: 0, perSecond: [], errorPercent: [], p95: [] },
 };
 
 export const sampleStatusInstance = (

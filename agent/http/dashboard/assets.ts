@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
 
 const TYPES: Record<string, string> = {
   html: 'text/html; charset=utf-8',
@@ -14,22 +16,33 @@ export interface Asset {
   etag: string;
 }
 
-/** In a checkout the files are in `public/`; next to the built bundle they are in `dashboard/`. */
-function assetFolder(): URL {
+/** Files of packages that the page loads. The build copies them beside the page's own files. */
+const PACKAGE_FILES: Record<string, string> = {
+  'vendor/uplot.js': 'uplot/dist/uPlot.esm.js',
+  'vendor/uplot.css': 'uplot/dist/uPlot.min.css',
+};
+
+/** The page's files by name: in a checkout those in `public/` and of packages, next to the built bundle those in `dashboard/`. */
+export function loadAssets(): Map<string, Asset> {
   const own = new URL('./public/', import.meta.url);
-  return existsSync(own) ? own : new URL('./dashboard/', import.meta.url);
+  if (!existsSync(own)) return new Map(filesIn(new URL('./dashboard/', import.meta.url)));
+  const { resolve } = createRequire(import.meta.url);
+  const ofPackages = Object.entries(PACKAGE_FILES).map(
+    ([name, file]) => [name, readAsset(name, pathToFileURL(resolve(file)))] as const,
+  );
+  return new Map([...filesIn(own), ...ofPackages]);
 }
 
-/** Reads the page's files, by name. */
-export function loadAssets(folder: URL = assetFolder()): Map<string, Asset> {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' });
-  return new Map(
-    names.flatMap((name) => {
-      const type = TYPES[name.split('.').at(-1) ?? ''];
-      if (!type) return [];
-      const body = readFileSync(new URL(name, folder), 'utf8');
-      const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
-      return [[name, { body, type, etag }] as const];
-    }),
-  );
+function filesIn(folder: URL): (readonly [string, Asset])[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => typeOf(name) !== undefined)
+    .map((name) => [name, readAsset(name, new URL(name, folder))] as const);
+}
+
+const typeOf = (name: string): string | undefined => TYPES[name.split('.').at(-1) ?? ''];
+
+function readAsset(name: string, file: URL): Asset {
+  const body = readFileSync(file, 'utf8');
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  return { body, type: typeOf(name) ?? 'application/octet-stream', etag };
 }

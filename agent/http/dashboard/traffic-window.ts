@@ -22,6 +22,7 @@ export function summariseTraffic(window: TrafficWindow, key: string, completeUnt
     hedges: sum('hedges'),
     limited: sum('limited'),
     history: {
+      until: Math.floor(completeUntil / BUCKET_MS) * BUCKET_MS,
       perSecond: history.map((bucket) => (countOf([bucket]) * 1000) / BUCKET_MS),
       errorPercent: history.map((bucket) => errorPercentOf([bucket])),
       p95: history.map((bucket) => rounded(bucket?.latency ? sketchQuantile(bucket.latency, 0.95) : null)),

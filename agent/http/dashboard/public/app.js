@@ -1,5 +1,5 @@
 import { setAgentTime } from './agent-clock.js';
-import { call, token } from './api.js';
+import { call, latestOnly, token } from './api.js';
 import { drawAgentPanel } from './components/agent-panel.js';
 import { acknowledge, drawAlertsPanel } from './components/alerts.js';
 import { drawBanner } from './components/banner.js';
@@ -7,21 +7,27 @@ import { watchCharts } from './components/chart.js';
 import { drawEdgePanel } from './components/edge-panel.js';
 import { drawEvents } from './components/events.js';
 import { setUpExplain } from './components/explain.js';
+import { refreshHistory, setUpHistory, showHistory, updateHistory } from './components/history-panel.js';
 import {
   openInstanceDialog,
   setUpInstanceDialog,
   updateInstanceDialog,
 } from './components/instance-dialog.js';
+import { drawInstancePage } from './components/instance-page.js';
 import { openLogin, setUpLogin } from './components/login-dialog.js';
+import { drawServicePage } from './components/service-page.js';
 import { drawServices, toggleExpanded } from './components/services-table.js';
 import { refreshSessions, setUpSessions } from './components/sessions-table.js';
-import { drawSummaryCards } from './components/summary-cards.js';
+import { drawStrip } from './components/strip.js';
+import { setUpTips } from './components/tip.js';
 import { byId } from './dom.js';
 import { followEventStream } from './event-stream.js';
 import { ageText } from './format.js';
+import { parseHash } from './page-link.js';
 import { setUpTheme } from './theme.js';
 
-/** @import { StatusDocument } from './types.d.ts' */
+/** @import { Page } from './page-link.js' */
+/** @import { ApiInstance, StatusDocument } from './types.d.ts' */
 
 /** Data is late after this long without a message. */
 const SILENCE_MS = 8_000;
@@ -32,6 +38,11 @@ const PAUSE_FACTOR = 7;
 let status = null;
 /** Names of the receivers that get alerts. @type {string[]} */
 let receivers = [];
+/** The page that is shown. @type {Page} */
+let page = {};
+/** @type {{ shares: Map<string, number>, details: ApiInstance | null }} */
+let loaded = { shares: new Map(), details: null };
+const beginSubject = latestOnly();
 let lastMessageAt = 0;
 let disconnectReason = '';
 let drawScheduled = false;
@@ -55,15 +66,72 @@ function drawAll() {
   drawBanner(status, silentMs(), receivers);
   if (document.visibilityState === 'hidden') return;
   byId('site').textContent = `site ${status.site}`;
-  drawSummaryCards(status);
+  drawStrip(status, page);
+  if (page.service === undefined) drawOverview(status);
+  else drawSubject(status);
+  updateHistory(status);
+  updateInstanceDialog(status);
+  const finished = performance.now();
+  pauseUntil = finished + PAUSE_FACTOR * (finished - started);
+}
+
+/** @param {StatusDocument} status */
+function drawOverview(status) {
   drawAlertsPanel(status.alerts);
   drawServices(status, { text: filterText.value, onlyBad: filterBad.checked });
   drawEvents(status);
   drawEdgePanel(status);
   drawAgentPanel(status);
-  updateInstanceDialog(status);
-  const finished = performance.now();
-  pauseUntil = finished + PAUSE_FACTOR * (finished - started);
+}
+
+/** @param {StatusDocument} status */
+function drawSubject(status) {
+  const { service = '', instance } = page;
+  if (instance === undefined) drawServicePage(byId('subject'), status, service, loaded.shares);
+  else drawInstancePage(byId('subject'), status, { service, instance }, loaded);
+  document.title = `${instance ?? service} · ${document.title}`;
+}
+
+/** Shows the page that the address names. */
+function openPage() {
+  // A link to a part of the page is no change of page.
+  if (location.hash !== '' && !location.hash.startsWith('#/')) return;
+  const before = page;
+  page = parseHash(location.hash);
+  const moved = before.service !== page.service || before.instance !== page.instance;
+  if (moved) loaded = { shares: new Map(), details: null };
+  const overview = page.service === undefined;
+  byId('overview').hidden = !overview;
+  byId('subject').hidden = overview;
+  /** @type {HTMLDetailsElement} */ (byId('event-details')).open = !overview;
+  showHistory(page);
+  drawNow();
+  if (moved) scrollTo(0, 0);
+  if (moved && !overview) void loadSubject();
+}
+
+/** Loads what the status document does not contain: intended shares and the last probe. */
+async function loadSubject() {
+  const { service, instance } = page;
+  if (service === undefined) return;
+  const isNewest = beginSubject();
+  const route = status?.services.find(({ id }) => id === service)?.routes[0] ?? '/';
+  const [explanation, details] = await Promise.all([
+    call('GET', `/v1/explain?path=${encodeURIComponent(route)}`).catch(() => null),
+    instance === undefined
+      ? null
+      : call(
+          'GET',
+          `/v1/services/${encodeURIComponent(service)}/instances/${encodeURIComponent(instance)}`,
+        ).catch(() => null),
+  ]);
+  if (!isNewest()) return;
+  const candidates = explanation?.service === service ? explanation.candidates : [];
+  loaded = {
+    shares: new Map(candidates.map((/** @type {any} */ { id, sharePercent }) => [id, sharePercent])),
+    details,
+  };
+  draw();
 }
 
 /** Draws without a pause, because the user waits for it. */
@@ -117,8 +185,6 @@ const stream = followEventStream('/v1/live', {
   },
 });
 
-// The link of a notification names the service.
-filterText.value = new URLSearchParams(location.search).get('service') ?? '';
 setInterval(drawConnection, 1_000);
 document.addEventListener('visibilitychange', drawNow);
 filterText.addEventListener('input', drawNow);
@@ -143,7 +209,7 @@ document.addEventListener('keydown', (event) => {
   const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
   if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('dialog[open]'))
     return;
-  if (event.key === '/') {
+  if (event.key === '/' && page.service === undefined) {
     event.preventDefault();
     filterText.focus();
   }
@@ -172,7 +238,15 @@ setUpLogin(() => {
 setUpInstanceDialog();
 setUpExplain();
 setUpSessions();
+setUpHistory();
 watchCharts(byId('tip'));
+setUpTips(byId('tip'));
+addEventListener('hashchange', openPage);
+openPage();
+byId('skip').addEventListener('click', (event) => {
+  event.preventDefault();
+  byId('main').focus();
+});
 drawSignButton();
 
 /** Runs `refresh` now and periodically while the page is visible. @param {() => Promise<void>} refresh @param {number} everyMs */
@@ -182,6 +256,8 @@ function poll(refresh, everyMs) {
   run();
 }
 poll(refreshSessions, 15_000);
+poll(refreshHistory, 5_000);
+poll(loadSubject, 5_000);
 poll(async () => {
   const answer = await call('GET', '/v1/alerts?limit=1').catch(() => null);
   receivers = Object.keys(answer?.receivers ?? {});

@@ -20,6 +20,15 @@ export function whenText(at) {
   return day + clockText(at);
 }
 
+/** A label of a time axis. @param {number} at epoch milliseconds @param {boolean} days whether the labels are days */
+export function plotTimeText(at, days) {
+  const date = new Date(at);
+  const midnight = date.getHours() === 0 && date.getMinutes() === 0 && date.getSeconds() === 0;
+  if (days || midnight) return date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' });
+  const seconds = date.getSeconds() === 0 ? '' : `:${String(date.getSeconds()).padStart(2, '0')}`;
+  return `${String(date.getHours()).padStart(2, '0')}:${String(date.getMinutes()).padStart(2, '0')}${seconds}`;
+}
+
 /** One decimal below 10, none above. @param {number | null | undefined} value */
 export function numberText(value) {
   if (value === null || value === undefined) return '–';

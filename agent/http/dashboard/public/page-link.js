@@ -32,7 +32,7 @@ export function parseHash(hash) {
   return {
     ...(service ? { service } : {}),
     ...(service && instance ? { instance } : {}),
-    ...(range === LIVE || range in RANGES ? { range } : {}),
+    ...(range === LIVE || Object.hasOwn(RANGES, range) ? { range } : {}),
     ...(since > 0 && until > since && Number.isFinite(until) ? { since, until } : {}),
   };
 }

@@ -25,22 +25,30 @@ const TONES = { bad: 0, warn: 1, fine: 2 };
 export const serving = ({ state }) => state === 'up' || state === 'probation';
 
 /** Urgency, 0 is the most urgent. @param {StatusInstance} instance */
-function rank({ state, admin, breaker, traffic }) {
+function rank({ state, admin, breaker, traffic, outlier }) {
   if (state === 'down' && admin === 'ready') return 0;
-  if (breaker !== 'closed') return 1;
+  if (breaker !== 'closed' || outlier) return 1;
   if (state === 'probation') return 2;
   if ((traffic.errorPercent ?? 0) >= 1) return 3;
   if (state === 'draining') return 4;
   return state === 'up' && admin === 'ready' ? 6 : 5;
 }
 
+/** @param {readonly StatusInstance[]} instances */
+export const worstFirst = (instances) =>
+  instances.toSorted((a, b) => rank(a) - rank(b) || (isNormal(a) ? 0 : b.since - a.since));
+
 /** @param {StatusInstance} instance */
 const isNormal = (instance) => rank(instance) === 6;
+
+/** @param {StatusService} service */
+const worstRank = ({ instances }) => Math.min(...instances.map(rank));
 
 /** @param {StatusService} service @returns {ServiceGroup['tone']} */
 export function toneOf({ instances }) {
   const count = instances.filter(serving).length;
-  return count === 0 ? 'bad' : count < instances.length ? 'warn' : 'fine';
+  if (count === 0) return 'bad';
+  return instances.every(isNormal) ? 'fine' : 'warn';
 }
 
 /**
@@ -55,7 +63,7 @@ export function layoutServices(services, { text, onlyBad, expanded }) {
     const matches = matching(service, query, onlyBad);
     if (matches.length === 0 && (query || onlyBad)) return [];
     const all = !large || query !== '' || expanded.has(service.id);
-    const sorted = large ? matches.toSorted((a, b) => rank(a) - rank(b) || b.since - a.since) : matches;
+    const sorted = worstFirst(matches);
     const candidates = all ? sorted : sorted.filter((instance) => !isNormal(instance));
     const rows = candidates.slice(0, Math.min(all ? SERVICE_ROWS : WORST_ROWS, rowsLeft));
     rowsLeft -= rows.length;
@@ -69,7 +77,9 @@ export function layoutServices(services, { text, onlyBad, expanded }) {
       },
     ];
   });
-  return large ? groups.toSorted((a, b) => TONES[a.tone] - TONES[b.tone]) : groups;
+  return groups.toSorted(
+    (a, b) => TONES[a.tone] - TONES[b.tone] || worstRank(a.service) - worstRank(b.service),
+  );
 }
 
 /** @param {readonly StatusService[]} services */

@@ -4,7 +4,7 @@ import { countText, layoutServices } from './services-layout.js';
 
 const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
 const none = { requests: 0, failed: 0, attempts: 0, retries: 0, hedges: 0, limited: 0 };
-const traffic = { ...quiet, ...none, history: { perSecond: [], errorPercent: [], p95: [] } };
+const traffic = { ...quiet, ...none, history: { until: 0, perSecond: [], errorPercent: [], p95: [] } };
 const instance = (service: string, id: string, more: Partial<StatusInstance> = {}): StatusInstance => ({
   id,
   service,
@@ -50,9 +50,10 @@ const downs = (count: number) =>
 const view = { text: '', onlyBad: false, expanded: new Set<string>() };
 const idsOf = (rows: readonly StatusInstance[] = []) => rows.map(({ id }) => id);
 
-test('a small installation shows every instance, in configuration order', () => {
-  const [group] = layoutServices([service('gs', 4, { 2: down(1) })], view);
-  expect(idsOf(group?.rows)).toEqual(['gs-0', 'gs-1', 'gs-2', 'gs-3']);
+test('a small installation shows every instance, worst first', () => {
+  const [group, other] = layoutServices([service('ac', 2), service('gs', 4, { 2: down(1) })], view);
+  expect(idsOf(group?.rows)).toEqual(['gs-2', 'gs-0', 'gs-1', 'gs-3']);
+  expect(other?.service.id).toBe('ac');
 });
 
 test('a large one shows rows only for unhealthy instances, worst service first, unless a service is expanded', () => {

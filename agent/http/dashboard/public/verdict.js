@@ -16,6 +16,7 @@
  * @property {string} notified who knows about it
  * @property {string} action what to do
  * @property {string} rule the alert rule, '' without an alert
+ * @property {boolean} clients whether clients notice it
  * @property {string[]} effects messages of other alerts that this cause explains
  */
 /** @typedef {{ tone: 'bad' | 'warn' | 'fine', headline: string, counts: string, problems: Problem[], notes: Problem[] }} Verdict */
@@ -106,6 +107,7 @@ function serviceProblems(service, alerts, explained) {
   const [worst, ...rest] = figures;
   if (!first) return worst ? [...causes, { ...alertProblem(worst, []), effects: messagesOf(rest) }] : causes;
   first.effects = messagesOf(figures);
+  first.clients ||= figures.length > 0;
   if (figures.some(({ severity }) => severity !== 'warning')) first.tone = 'bad';
   return causes;
 }
@@ -144,6 +146,7 @@ function alertProblem({ rule, service, subject, severity, message, startedAt, no
     notified: `${severity} alert, ${notified === 0 ? 'not sent yet' : `sent ${timesText(notified)}`}`,
     action: ACTIONS[rule] ?? 'See docs/incident.md.',
     rule,
+    clients: rule === 'serviceDown' || FIGURE_RULES.includes(rule),
     effects: [],
   };
 }
@@ -166,7 +169,8 @@ function stateProblems(service, explained) {
   const { id, instances } = service;
   if (instances.length === 0) {
     const why = 'none configured, none registered';
-    return [{ ...problemOf(service, 'down', [], { title: `${id} has no instances`, why }), tone: 'bad' }];
+    const found = problemOf(service, 'down', [], { title: `${id} has no instances`, why });
+    return [{ ...found, tone: 'bad', clients: true }];
   }
   const affected = instances.filter(({ state, outlier }) => state !== 'up' || outlier);
   const visible = affected.filter(({ url }) => !explained.has(hostOf(url)));
@@ -177,6 +181,7 @@ function stateProblems(service, explained) {
       {
         ...found,
         tone: 'bad',
+        clients: true,
         since: Math.max(...instances.map(({ since }) => since)),
         action: ACTIONS.serviceDown ?? '',
       },
@@ -218,6 +223,7 @@ function problemOf({ id }, kind, members, { title, why }) {
     notified: kind === 'note' ? '' : 'no alert yet',
     action: kind === 'note' ? '' : (ACTIONS[kind === 'outlier' ? 'outlier' : 'instanceDown'] ?? ''),
     rule: '',
+    clients: false,
     effects: [],
   };
 }
@@ -304,6 +310,7 @@ function siteProblem(title, why, since) {
     notified: 'no alert yet',
     action: '',
     rule: '',
+    clients: false,
     effects: [],
   };
 }

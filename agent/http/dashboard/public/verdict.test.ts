@@ -18,7 +18,12 @@ const terminal: Terminal = {
   paint: (_, text) => text,
 };
 const rates = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
-const quiet = { ...rates, history: { perSecond: [], errorPercent: [], p95: [] }, inflight: 0, queued: 0 };
+const quiet = {
+  ...rates,
+  history: { until: 0, perSecond: [], errorPercent: [], p95: [] },
+  inflight: 0,
+  queued: 0,
+};
 const up: Partial<StatusInstance> = { state: 'up', health: 'up' };
 const down: Partial<StatusInstance> = { state: 'down', health: 'down', reason: 'connect refused' };
 const instance = (id: string, more: Partial<StatusInstance>) =>

@@ -79,6 +79,7 @@ function silenceProblem({ at }, silentMs) {
       notified: 'only this page knows',
       action: 'Look at the agent’s process and its log: acgs-lb doctor.',
       rule: '',
+      clients: false,
       effects: [],
     },
   ];

@@ -13,7 +13,7 @@ export function factRow(name, value, { wrong = false, title = null } = {}) {
   );
 }
 
-/** A table head. @param {readonly string[]} names @param {(index: number) => string | null} [classOf] */
+/** A table head. An empty name is the column of buttons. @param {readonly string[]} names @param {(index: number) => string | null} [classOf] */
 export function tableHead(names, classOf = () => null) {
   return h(
     'thead',
@@ -21,7 +21,9 @@ export function tableHead(names, classOf = () => null) {
     h(
       'tr',
       {},
-      names.map((name, index) => h('th', { scope: 'col', class: classOf(index) }, name)),
+      names.map((name, index) =>
+        h('th', { scope: 'col', class: classOf(index) }, name || h('span', { class: 'hidden' }, 'Actions')),
+      ),
     ),
   );
 }

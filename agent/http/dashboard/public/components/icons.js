@@ -10,6 +10,7 @@ const SHAPES = /** @type {Record<string, string>} */ ({
   warn: 'M8 3.5v5.5M8 12v.3',
   bad: 'M4 4l8 8M12 4l-8 8',
   note: 'M8 7v5M8 4v.3',
+  accent: 'M8 3v10M4 7l4-4 4 4',
 });
 
 /** @param {string} name */

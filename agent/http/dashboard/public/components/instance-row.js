@@ -1,5 +1,6 @@
 import { h } from '../dom.js';
 import { ageText, msText, numberText, percentText, stateText, whenText } from '../format.js';
+import { pageHref } from '../page-link.js';
 import { pill } from './icons.js';
 
 /** @import { StatusInstance } from '../types.d.ts' */
@@ -13,7 +14,7 @@ export function drawInstance(instance, at) {
     h(
       'th',
       { scope: 'row' },
-      h('span', { class: 'instance-name' }, id),
+      h('a', { class: 'instance-name', href: pageHref({ service, instance: id }) }, id),
       h('span', { class: 'url' }, instance.url.replace(/^https?:\/\//, '')),
     ),
     h('td', { class: 'state' }, pill(state, stateText(state)), marks(instance)),
@@ -54,7 +55,7 @@ export function drawInstance(instance, at) {
 }
 
 /** Breaker, admin state and origin when they are not the default. @param {StatusInstance} instance */
-function marks({ breaker, admin, origin }) {
+export function marks({ breaker, admin, origin }) {
   return [
     breaker !== 'closed' &&
       h(
@@ -79,7 +80,7 @@ export const isHighErrorRate = (percent) => percent !== null && percent >= 1;
  * The operator's weight, and the share of it that the agent leaves to a slow or failing instance.
  * @param {StatusInstance} instance
  */
-function weightText({ weight, outlier, latencyShare = 1 }) {
+export function weightText({ weight, outlier, latencyShare = 1 }) {
   const share = Math.min(outlier?.share ?? 1, latencyShare);
   return share === 1 ? String(weight) : `${weight} × ${Math.round(share * 100)} %`;
 }
@@ -88,7 +89,7 @@ function weightText({ weight, outlier, latencyShare = 1 }) {
  * Of an instance that does worse than its peers: against what, and how much of the traffic it really gets.
  * @param {StatusInstance} instance
  */
-function reasonText({ reason, outlier, trafficPercent }) {
+export function reasonText({ reason, outlier, trafficPercent }) {
   if (!outlier) return reason;
   const evidence = reason.includes(outlier.evidence)
     ? reason

@@ -1,5 +1,6 @@
 import { byId, h, patch } from '../dom.js';
 import { msText, numberText, percentText, plural } from '../format.js';
+import { pageHref } from '../page-link.js';
 import { countText, isLarge, layoutServices, serving } from '../services-layout.js';
 import { chart } from './chart.js';
 import { instanceMap } from './instance-map.js';
@@ -81,7 +82,7 @@ function drawServiceRow({ service, tone }, large, compact) {
     h(
       'th',
       { scope: 'rowgroup', colspan: 3 },
-      h('span', { class: 'service-name' }, id),
+      h('a', { class: 'service-name', href: pageHref({ service: id }) }, id),
       h('span', { class: 'routes' }, service.routes.join('  ')),
       h(
         'span',
