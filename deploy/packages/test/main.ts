@@ -64,6 +64,18 @@ function testInstall(root: BareRoot): void {
   assert(seconds < MAX_SECONDS_TO_STEERED, `${seconds.toFixed(0)} s from the .deb to a steered HAProxy`);
 }
 
+/** As the installation script of earlier versions left it. */
+function testFormerInstaller(root: BareRoot): void {
+  const files =
+    '/etc/systemd/system/acgs-lb-agent.service /etc/systemd/system/haproxy.service.d/acgs-lb.conf /usr/lib/acgs-lb/part.mjs';
+  root.run(`mkdir -p /etc/systemd/system/haproxy.service.d /usr/lib/acgs-lb /etc/acgs-lb; touch ${files}
+    echo 'ACGS_TOKEN=the-token-of-the-script' >/etc/acgs-lb/agent.env
+    apt-get -qq install --no-install-recommends /root/packages/new.deb
+    for file in ${files}; do [ ! -e $file ]; done
+    grep -qx 'ACGS_TOKEN=the-token-of-the-script' /etc/acgs-lb/agent.env
+    systemctl --quiet is-enabled acgs-lb-agent`);
+}
+
 /** Every path outside /root and what runs there, and every user. */
 const SYSTEM_STATE = `find / -xdev \\( -path /root -o -path /tmp -o -path /var/cache/apt -o -path /var/lib/apt \\
   -o -path /var/log -o -path /run -o -path /var/lib/dpkg \\) -prune -o -printf '%p %U:%G %m\\n' | sort; getent passwd; getent group`;
@@ -135,6 +147,7 @@ function main(): void {
     step('upgrade', () => scenario(root, 'upgrade'));
     step('takeover of an edited haproxy.cfg, and back', () => scenario(root, 'takeover'));
     step('purge leaves nothing', () => testPurge(root, before));
+    step('a host of the former installation script', () => testFormerInstaller(root));
     step('npx acgs-lb', () => testNpm(root));
   } finally {
     root.close();
