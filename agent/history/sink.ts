@@ -61,7 +61,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     name: 'postgres',
     writer,
     spoolSize: spool.size,
-    pendingMinutes: minutes.pending,
+    pendingMinutes: () => (isLeader() ? minutes.pending() : requestsOnly(minutes.pending())),
     accept(update) {
       const ended = minutes.takeEnded(update.at);
       if (!isLeader()) {
