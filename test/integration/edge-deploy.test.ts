@@ -10,6 +10,8 @@ import type { EdgeDeployment } from '../../agent/cli/cloudflare/deployment.ts';
 import { checkDeployment } from '../../agent/cli/doctor/cloudflare.ts';
 import type { Finding } from '../../agent/cli/doctor/finding.ts';
 import { bundleWorker } from '../../dev/edge/bundle.ts';
+import { startLocalEdge } from '../../dev/edge/miniflare.ts';
+import { freePort } from '../../dev/ports.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import {
   ACCOUNT_ID,
@@ -19,6 +21,7 @@ import {
   ZONE_ID,
 } from '../harness/cloudflare-api.ts';
 import { doctorFacts } from '../harness/doctor-facts.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
 
 // `acgs-lb edge deploy` with the real wrangler, against an API server in place of Cloudflare's.
 
@@ -27,6 +30,7 @@ const HOST = 'api.example.com';
 const WORKER = 'acgs-lb-edge';
 
 let programDir: string;
+let gateway: Origin;
 let folder: string;
 let account: CloudflareAccount;
 let server: Awaited<ReturnType<typeof startCloudflareApi>>;
@@ -36,8 +40,12 @@ beforeAll(async () => {
   mkdirSync(join(ROOT, '.build'), { recursive: true });
   programDir = mkdtempSync(join(ROOT, '.build/deploy-'));
   await bundleWorker(ROOT, join(programDir, 'edge'));
+  gateway = await startOrigin('gateway');
 });
-afterAll(() => rmSync(programDir, { recursive: true, force: true }));
+afterAll(async () => {
+  await gateway.stop();
+  rmSync(programDir, { recursive: true, force: true });
+});
 
 beforeEach(async () => {
   folder = mkdtempSync(join(tmpdir(), 'acgs-deploy-test-'));
@@ -50,21 +58,40 @@ afterEach(async () => {
   expect(account.violations).toEqual([]);
 });
 
-/** The edge at the host name: it answers once the host name is attached, and checks the token that was deployed. */
-const edge: typeof globalThis.fetch = async (input, init) => {
+/** The Workers that answer at their host names, by the number of their upload. */
+const running = new Map<number, { url: string; stop: () => Promise<void> }>();
+afterEach(async () => {
+  await Promise.all([...running.values()].map(({ stop }) => stop()));
+  running.clear();
+});
+
+/** The Worker that is attached to the host name, with its variables and secrets, in workerd. */
+const cloudflare: typeof globalThis.fetch = async (input, init) => {
   const { hostname, pathname } = new URL(String(input));
   const route = account.routes.find(({ pattern }) => pattern === `${hostname}/*`);
   const script = account.scripts.get(account.domains.get(hostname) ?? route?.script ?? '');
   if (!script) throw new TypeError('fetch failed');
-  if (pathname === '/__acgs/health') return Response.json({ status: 'ok', snapshot: false });
-  const token = script.bindings.find(({ name }) => name === 'EDGE_TOKEN');
-  const given = new Headers(init?.headers).get('authorization');
-  if (pathname === '/__acgs/status')
-    return new Response(null, {
-      status: token?.type === 'secret_text' && given === `Bearer ${token.text}` ? 200 : 401,
-    });
-  return new Response(null, { status: 404 });
+  const worker = running.get(script.uploads) ?? (await runWorker(script.bindings));
+  running.set(script.uploads, worker);
+  const headers = new Headers(init?.headers);
+  headers.set('cf-connecting-ip', '203.0.113.1');
+  return fetch(worker.url + pathname, { ...init, headers });
 };
+
+async function runWorker(bindings: readonly { type: string; name: string; text?: string }[]) {
+  const port = await freePort();
+  const edge = await startLocalEdge({
+    root: ROOT,
+    host: '127.0.0.1',
+    port,
+    vars: Object.fromEntries(
+      bindings.flatMap(({ name, text }) => (text === undefined ? [] : [[name, text]])),
+    ),
+    buildDir: join(programDir, 'edge'),
+    bundle: join(programDir, 'edge/index.js'),
+  });
+  return { url: `http://127.0.0.1:${port}`, stop: () => edge.dispose() };
+}
 
 function deploy(part: Partial<EdgeDeployment> = {}, token = API_TOKEN): Promise<Finding[]> {
   const env = { ...process.env, CLOUDFLARE_API_BASE_URL: server.url, CLOUDFLARE_API_TOKEN: token };
@@ -74,7 +101,7 @@ function deploy(part: Partial<EdgeDeployment> = {}, token = API_TOKEN): Promise<
       zoneName: null,
       host: HOST,
       site: 'main',
-      gateway: 'https://gateway.example.com',
+      gateway: gateway.url,
       worker: WORKER,
       keysFolder: join(folder, 'keys'),
       attachment: 'domain',
@@ -86,7 +113,7 @@ function deploy(part: Partial<EdgeDeployment> = {}, token = API_TOKEN): Promise<
       api: createCloudflareApi({ token, baseUrl: server.url, fetch }),
       env,
       programDir,
-      fetch: edge,
+      fetch: cloudflare,
       wait: async () => {},
       report: () => {},
       onFinding: () => {},
@@ -122,7 +149,7 @@ test('a new edge; a run that fails half-way is completed by the next one, which 
   const keys = edgeEnv();
   expect(bindingsOf()).toMatchObject({
     SITES: { text: 'main' },
-    FALLBACK_ORIGIN: { text: 'https://gateway.example.com' },
+    FALLBACK_ORIGIN: { text: gateway.url },
     CLIENT_ADDRESS_FROM: { text: 'cloudflare' },
     SNAPSHOT_PUBLIC_KEYS: { text: keys.SNAPSHOT_PUBLIC_KEYS },
     COOKIE_KEYS: { type: 'secret_text', text: keys.COOKIE_KEYS },
@@ -138,6 +165,7 @@ test('a new edge; a run that fails half-way is completed by the next one, which 
   expect(states(await deploy({ vpcService: 'service-1' }))).toEqual(
     ['zone', 'keys', 'KV', 'worker', 'host name', 'edge', 'secrets', 'request'].map((name) => `${name} ok`),
   );
+  expect(gateway.requests.at(-1)?.headers['x-acgs-edge']).toBeDefined();
   expect(edgeEnv()).toEqual(keys);
   expect(bindingsOf()).toMatchObject({
     LOG_SAMPLE: { text: '0.5' },
