@@ -39,23 +39,18 @@ function systemPackages(context: PackageContext, tag: string): Component[] {
   const container = runTool(context, 'buildah', ['from', tag]).trim();
   try {
     const format = '\u0024{Package} \u0024{Version} \u0024{Architecture}\n';
-    const list = runTool(context, 'buildah', [
-      'run',
-      container,
-      '--',
-      'dpkg-query',
-      '-W',
-      '-f',
-      `${format}\n`,
-    ]);
-    return list
-      .trim()
-      .split('\n')
-      .map((line) => {
-        const [name = '', version = '', architecture = ''] = line.split(' ');
-        const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture}&distro=debian-12`;
-        return { 'bom-ref': purl, type: 'library', name, version, purl };
-      });
+    const list = runTool(context, 'buildah', ['run', container, '--', 'dpkg-query', '-W', '-f', format]);
+    return (
+      list
+        .trim()
+        // A terminal of its own may change the ends of lines.
+        .split(/[\r\n]+/)
+        .map((line) => {
+          const [name = '', version = '', architecture = ''] = line.split(' ');
+          const purl = `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture}&distro=debian-12`;
+          return { 'bom-ref': purl, type: 'library', name, version, purl };
+        })
+    );
   } finally {
     runTool(context, 'buildah', ['rm', container]);
   }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -18,16 +19,24 @@ import { buildNpm } from './npm.ts';
  * SHA256SUMS. The same commit gives the same bytes: every time in them is SOURCE_DATE_EPOCH, by default that of the commit.
  */
 const ROOT = dirname(dirname(import.meta.dirname));
-const BUILDERS: Record<string, (context: PackageContext) => string[]> = {
-  deb: buildDeb,
-  npm: buildNpm,
-  image: buildImage,
+
+interface Builder {
+  /** The program that it needs. */
+  tool: string;
+  build: (context: PackageContext) => string[];
+}
+
+const BUILDERS: Record<string, Builder> = {
+  deb: { tool: 'dpkg-deb', build: buildDeb },
+  npm: { tool: 'npm', build: buildNpm },
+  image: { tool: 'buildah', build: buildImage },
 };
 const USAGE = `usage: npm run package -- [${Object.keys(BUILDERS).join('] [')}] [--out DIR] [--base-image IMAGE]\n`;
 
 function main(): void {
   const request = readArguments();
   if (!request) return;
+  checkTools(request.kinds);
   const context = packageContext(ROOT, request);
   runTool(context, process.execPath, [join(ROOT, 'dev/build.ts')]);
   rmSync(context.out, { recursive: true, force: true });
@@ -35,12 +44,24 @@ function main(): void {
   mkdirSync(context.work, { recursive: true });
   const files: string[] = [];
   for (const kind of request.kinds) {
-    const built = BUILDERS[kind]?.(context) ?? [];
+    const built = BUILDERS[kind]?.build(context) ?? [];
     for (const path of built) process.stdout.write(`${path}\n`);
     files.push(...built);
   }
   const sums = files.map((path) => `${sha256(path)}  ${basename(path)}\n`);
   writeFileSync(join(context.out, 'SHA256SUMS'), sums.join(''));
+}
+
+/** Throws a PackageError that says how to build the rest. */
+function checkTools(kinds: readonly string[]): void {
+  const isMissing = (kind: string) =>
+    spawnSync(BUILDERS[kind]?.tool ?? '', ['--version']).error !== undefined;
+  const missing = kinds.filter(isMissing);
+  if (missing.length === 0) return;
+  const tools = missing.map((kind) => `${kind} needs ${BUILDERS[kind]?.tool}`).join(', ');
+  const others = Object.keys(BUILDERS).filter((kind) => !isMissing(kind));
+  const advice = others.length > 0 ? `, or build only: npm run package -- ${others.join(' ')}` : '';
+  throw new PackageError(`${tools}. Install it${advice}`);
 }
 
 /** Null when there is nothing to build. */

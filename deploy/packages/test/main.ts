@@ -41,6 +41,8 @@ function testReproducible(): void {
   process.umask(umask);
   const sums = (folder: string) => readFileSync(join(WORK, folder, 'SHA256SUMS'), 'utf8');
   assert.equal(sums('second'), sums('first'), 'the same commit gives other bytes');
+  checkSbom('first/*.deb.cdx.json', ['hono', 'node', 'workerd']);
+  checkSbom('first/*.tgz.cdx.json', ['@electric-sql/pglite', 'hono', 'itty-router']);
   execFileSync('sha256sum', ['--check', '--quiet', 'SHA256SUMS'], { cwd: join(WORK, 'first') });
 }
 
@@ -116,12 +118,28 @@ function testNpm(root: BareRoot): void {
   );
 }
 
+/** Every package is named, and `names` are among them. */
+function checkSbom(pattern: string, names: readonly string[]): void {
+  const { components } = JSON.parse(readFileSync(find(pattern), 'utf8')) as {
+    components: { name: string; version: string }[];
+  };
+  for (const { name, version } of components)
+    assert(name && version, `${pattern}: a package without name or version`);
+  const listed = new Set(components.map(({ name }) => name));
+  assert.deepEqual(
+    names.filter((name) => !listed.has(name)),
+    [],
+    pattern,
+  );
+}
+
 /** As in docker-compose.yml: no root, no capability, a read-only root folder. */
 function testImage(baseImage: string | undefined): void {
   const base = baseImage === undefined ? [] : ['--base-image', baseImage];
   for (const folder of ['image', 'image-again']) build(join(WORK, folder), 'image', ...base);
   const sums = (folder: string) => readFileSync(join(WORK, folder, 'SHA256SUMS'), 'utf8');
   assert.equal(sums('image-again'), sums('image'), 'the same commit gives another image');
+  checkSbom('image/*.cdx.json', ['haproxy', 'hono', 'node', 'workerd']);
   const buildah = (...args: string[]) => execFileSync('buildah', args, { encoding: 'utf8' }).trim();
   const container = buildah('from', `oci-archive:${find('image/acgs-lb-image_*.oci.tar')}`);
   try {
