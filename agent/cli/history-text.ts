@@ -77,7 +77,15 @@ function linesOf({ series, totals, peers, of }: ApiHistory): Line[] {
     line('p50 ms', 'p50Ms', milliseconds),
     line('p95 ms', 'p95Ms', milliseconds),
     ...(peers
-      ? [{ title: 'p95 peers', values: peers.p95Ms, whole: peers.totals.p95Ms, format: milliseconds }]
+      ? [
+          {
+            title: 'p95 peers',
+            values: peers.p95Ms,
+            whole: peers.totals.p95Ms,
+            format: milliseconds,
+            optional: true,
+          },
+        ]
       : []),
     line('p99 ms', 'p99Ms', milliseconds),
     line('retries', 'retries', count, true),
