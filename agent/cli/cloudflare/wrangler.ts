@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
@@ -23,16 +23,16 @@ export interface WranglerUpload {
 }
 
 /**
- * Uploads the Worker with its secrets by `wrangler deploy`. The secrets are in a file that only this user can read, never on
- * a command line. Throws a StepFailed with wrangler's message.
+ * Uploads the Worker with its secrets by `wrangler deploy`. The secrets come from standard input, never from a command
+ * line. Throws a StepFailed with wrangler's message.
  */
 export async function uploadByWrangler(upload: WranglerUpload): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-deploy-'));
   try {
     await writeFile(join(folder, 'index.js'), upload.code);
     await writeFile(join(folder, 'wrangler.json'), JSON.stringify(upload.config));
-    await writeFile(join(folder, 'secrets.json'), JSON.stringify(upload.secrets), { mode: 0o600 });
-    const { code, output } = await runWrangler(folder, upload);
+    await using secrets = await openSecrets(join(folder, 'secrets.json'), upload.secrets);
+    const { code, output } = await runWrangler(folder, secrets.fd, upload);
     if (code === 0) return;
     const values = [...Object.values(upload.secrets), upload.env.CLOUDFLARE_API_TOKEN ?? ''];
     throw new StepFailed(
@@ -45,18 +45,28 @@ export async function uploadByWrangler(upload: WranglerUpload): Promise<void> {
   }
 }
 
+/** A file that has no name any more, so that nothing is left of it, however this process ends. */
+async function openSecrets(file: string, secrets: WranglerUpload['secrets']): Promise<FileHandle> {
+  await writeFile(file, JSON.stringify(secrets), { mode: 0o600 });
+  const handle = await open(file);
+  await rm(file);
+  return handle;
+}
+
 function runWrangler(
   folder: string,
+  secretsFd: number,
   { programDir, accountId, env }: WranglerUpload,
 ): Promise<{ code: number; output: string }> {
   const [program, ...before] = wranglerProgram(programDir);
-  const args = [...before, 'deploy', '--config', 'wrangler.json', '--secrets-file', 'secrets.json'];
+  const args = [...before, 'deploy', '--config', 'wrangler.json', '--secrets-file', '/dev/stdin'];
   const passedOn = Object.entries(env).filter(([name]) => PASSED_ON.test(name));
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
       cwd: folder,
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: TIMEOUT_MS,
+      stdio: [secretsFd, 'pipe', 'pipe'],
+      // The option `timeout` would keep this process alive when there is no wrangler.
+      signal: AbortSignal.timeout(TIMEOUT_MS),
       env: {
         ...Object.fromEntries(passedOn),
         CLOUDFLARE_ACCOUNT_ID: accountId,
@@ -72,14 +82,25 @@ function runWrangler(
     const add = (chunk: Buffer): void => {
       output = (output + chunk.toString()).slice(-MAX_OUTPUT);
     };
-    child.stdout.on('data', add);
-    child.stderr.on('data', add);
+    child.stdout?.on('data', add);
+    child.stderr?.on('data', add);
     child.once('error', (error: NodeJS.ErrnoException) => {
-      const missing = new StepFailed(STEP, 'wrangler was not found', 'run `npm install --global wrangler`');
-      reject(error.code === 'ENOENT' ? missing : error);
+      reject(startFailure(error));
     });
     child.once('close', (code) => resolve({ code: code ?? 1, output }));
   });
+}
+
+function startFailure(error: NodeJS.ErrnoException): Error {
+  if (error.code === 'ENOENT')
+    return new StepFailed(STEP, 'wrangler was not found', 'run `npm install --global wrangler`');
+  if (error.name === 'AbortError')
+    return new StepFailed(
+      STEP,
+      `wrangler ran for more than ${TIMEOUT_MS / 1_000} s`,
+      'run the command again',
+    );
+  return error;
 }
 
 /** wrangler's error without its frames, colours and advice to report a bug. */
