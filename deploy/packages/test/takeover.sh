@@ -17,8 +17,21 @@ acgs-lb-takeover --undo
 [ "$(cat $config)" = "$mine" ]
 [ ! -e /etc/haproxy/acgs-lb ]
 not systemctl --quiet is-enabled acgs-lb-agent.service
-# An invalid acgs-lb.yaml changes nothing.
+# Beside it: only our own file is written.
 cp /etc/acgs-lb/acgs-lb.yaml /root/valid.yaml
+sed -i '/^haproxy:/,$d' /etc/acgs-lb/acgs-lb.yaml
+echo 'haproxy: { mode: beside }' >>/etc/acgs-lb/acgs-lb.yaml
+owner=$(stat -c %U:%G $config)
+acgs-lb-takeover
+[ "$(cat $config)" = "$mine" ]
+[ "$(stat -c %U:%G $config)" = "$owner" ]
+[ ! -e $config.before-acgs-lb ]
+[ "$(stat -c %U /etc/haproxy/haproxy.d/90-acgs-lb.cfg)" = acgs-lb ]
+acgs-lb-takeover --undo
+[ "$(cat $config)" = "$mine" ]
+cp /root/valid.yaml /etc/acgs-lb/acgs-lb.yaml
+rm -r /etc/haproxy/haproxy.d
+# An invalid acgs-lb.yaml changes nothing.
 echo 'nonsense: 1' >>/etc/acgs-lb/acgs-lb.yaml
 not acgs-lb-takeover 2>/dev/null
 [ "$(cat $config)" = "$mine" ]
