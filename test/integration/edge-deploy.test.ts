@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -282,4 +283,24 @@ test('an invalid token, and keys that would lock out the agents', async () => {
     'SNAPSHOT_PUBLIC_KEYS=main:k1:AA\nGATEWAY_JWT_KEY=a\nCOOKIE_KEYS=b\nEDGE_TOKEN=c\n',
   );
   expect(failure(await deploy({ keysFolder: folder }))?.detail).toContain('serves site eu');
+});
+
+test.each([
+  [['--host', 'x.workers.dev'], /^--host: x\.workers\.dev is for trials/],
+  [['--host', 'no host'], /^--host: no host is not a host name such as/],
+  [['--host', HOST], /^--gateway: Cloudflare cannot reach http:\/\/127\.0\.0\.1:8090: set site\.gateways/],
+  [['--host', HOST, '--when-limited', 'open'], /^--when-limited open needs --route/],
+  [
+    ['--host', HOST, '--gateway', 'https://gw.example.com', '--account', '12'],
+    /^--account: 12 is not an account id/,
+  ],
+  [['--gateway', 'https://gw.example.com'], /^--host is missing, and edge\.url is not set/],
+])('wrong usage %j: exit code 2 and a message that names the option', (args, expected) => {
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ['agent/cli/main.ts', 'edge', 'deploy', '--config', 'acgs-lb.yaml', ...args],
+    { cwd: ROOT, encoding: 'utf8', env: { PATH: process.env.PATH, CLOUDFLARE_API_TOKEN: API_TOKEN } },
+  );
+  expect(stderr).toMatch(expected);
+  expect(status).toBe(2);
 });
