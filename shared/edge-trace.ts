@@ -16,10 +16,11 @@ export interface EdgeTrace {
   /** Without query, shortened to MAX_TRACE_PATH characters. */
   path: string;
   client: string;
+  /** Empty without a service for the path. */
   service: string;
   /** The status that the client got. */
   status: number;
-  kind: 'answer' | 'stale' | 'shed' | 'unavailable' | 'limited' | 'forbidden';
+  kind: 'answer' | 'stale' | 'shed' | 'unavailable' | 'limited' | 'forbidden' | 'unrouted';
   /** The rate limits that rejected the request. */
   limitedBy: string[];
   /** How the first instance was picked; null when the request was sent to none. */

@@ -15,7 +15,7 @@ export interface RequestOutcome {
   /** Whether the last attempt used another instance than the first. */
   moved: boolean;
   /** `limited` and `forbidden`: rejected before an instance was picked. */
-  kind: EdgeTrace['kind'];
+  kind: Exclude<EdgeTrace['kind'], 'unrouted'>;
   ms: number;
 }
 
@@ -110,7 +110,7 @@ export class EdgeCounters {
   }
 
   get isEmpty(): boolean {
-    return this.#requests.size === 0 && this.#limits.size === 0;
+    return this.#requests.size === 0 && this.#limits.size === 0 && this.traces.isEmpty;
   }
 
   get since(): number {

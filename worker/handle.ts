@@ -9,7 +9,7 @@ import { sendToFallback } from './steps/fallback.ts';
 import { guard, hasForbiddenBody } from './steps/guard.ts';
 import { applyLimits } from './steps/limit.ts';
 import { findPin } from './steps/pin.ts';
-import { recordRequest } from './steps/record-request.ts';
+import { recordRequest, recordUnrouted } from './steps/record-request.ts';
 import { shedOutcome } from './steps/shed.ts';
 import { currentView } from './steps/view.ts';
 
@@ -33,7 +33,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const view = loading instanceof Promise ? await loading : loading;
   if (!view) return sendToFallback(incoming, edge);
   const service = view.route(hostName(incoming.host), incoming.path);
-  if (!service) return errors.notFound(incoming);
+  if (!service) return recordUnrouted(incoming, edge, ctx);
   incoming.service = service.id;
   const context: RequestContext = { incoming, view, service, edge, ctx };
 

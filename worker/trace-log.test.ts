@@ -25,6 +25,7 @@ test.each([
   ['no instance', outcome({ kind: 'unavailable', status: 503 }), '00', true],
   ['a slow request', outcome({ ms: 1_000 }), '00', true],
   ['a rejected request', outcome({ kind: 'limited', status: 429 }), '00', true],
+  ['a request for no service', { status: 404, attempts: 0, kind: 'unrouted', ms: 0 } as const, '00', true],
   ['a sampled request', outcome(), '01', true],
   ['an ordinary request', outcome({ status: 404 }), '00', false],
 ])('%s', (_, one, flags, described) => {

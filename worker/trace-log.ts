@@ -1,11 +1,14 @@
 import { type EdgeTrace, SLOW_REQUEST_MS } from '../shared/edge-trace.ts';
 import { isSampled } from '../shared/trace-context.ts';
-import type { RequestOutcome } from './counters.ts';
 
 /** How many requests of each class one report describes in detail. */
 const LIMITS = { failed: 40, slow: 20, rejected: 20, sampled: 40 };
 /** Traces of reports that did not arrive are kept up to this number. */
 const MAX_TRACES = 240;
+
+const REJECTED: ReadonlySet<EdgeTrace['kind']> = new Set(['limited', 'forbidden', 'shed', 'unrouted']);
+
+type TracedOutcome = Pick<EdgeTrace, 'kind' | 'status' | 'ms'> & { readonly attempts: number };
 
 interface SiteTrace {
   /** '' for a request that no site served. */
@@ -19,8 +22,12 @@ export class TraceLog {
   #admitted = new Map<keyof typeof LIMITS, number>();
   #dropped = 0;
 
+  get isEmpty(): boolean {
+    return this.#traces.length === 0;
+  }
+
   /** Whether to describe the request. Takes one place of its class; without a free place the request is counted as dropped. */
-  admit(outcome: RequestOutcome, flags: string): boolean {
+  admit(outcome: TracedOutcome, flags: string): boolean {
     const found = traceClassOf(outcome, flags);
     if (found === null) return false;
     const admitted = this.#admitted.get(found) ?? 0;
@@ -60,9 +67,9 @@ export class TraceLog {
   }
 }
 
-function traceClassOf(outcome: RequestOutcome, flags: string): keyof typeof LIMITS | null {
+function traceClassOf(outcome: TracedOutcome, flags: string): keyof typeof LIMITS | null {
   const { kind, status, attempts, ms } = outcome;
-  if (kind === 'limited' || kind === 'forbidden' || kind === 'shed') return 'rejected';
+  if (REJECTED.has(kind)) return 'rejected';
   if (kind !== 'answer' || status >= 500 || attempts > 1) return 'failed';
   if (ms >= SLOW_REQUEST_MS) return 'slow';
   return isSampled(flags) ? 'sampled' : null;

@@ -23,7 +23,7 @@ export const edgeTraceSchema = z.object({
   client: name,
   service: name,
   status: z.number(),
-  kind: z.enum(['answer', 'stale', 'shed', 'unavailable', 'limited', 'forbidden']),
+  kind: z.enum(['answer', 'stale', 'shed', 'unavailable', 'limited', 'forbidden', 'unrouted']),
   limitedBy: z.array(name).max(32),
   pick: z.enum(['pinned', 'placed', 'picked', 'panic', 'ejected']).nullable(),
   attempts: z

@@ -64,6 +64,10 @@ test.each([
     sampleTrace({ kind: 'limited', status: 429, limitedBy: ['per-ip'], attempts: [], pick: null }),
     'rejected by the rate limit per-ip',
   ],
+  [
+    sampleTrace({ kind: 'unrouted', status: 404, service: '', attempts: [], pick: null }),
+    'no service is configured for this path',
+  ],
   [sampleTrace({ kind: 'forbidden', status: 403, attempts: [], pick: null }), 'rejected by an access rule'],
   [
     sampleTrace({ kind: 'shed', status: 503, attempts: [], pick: null }),

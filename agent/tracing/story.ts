@@ -83,7 +83,10 @@ function arrival(edge: EdgeTrace): TraceStep[] {
   const trace = parentId === null ? '' : "; continues the client's trace";
   const decision = decisionOf(edge);
   return [
-    edgeStep(0, `${method} ${scheme}://${host}${path} from ${client}, for service ${service}${trace}`),
+    edgeStep(
+      0,
+      `${method} ${scheme}://${host}${path} from ${client}${service ? `, for service ${service}` : ''}${trace}`,
+    ),
     ...(decision ? [edgeStep(0, decision)] : []),
   ];
 }
@@ -91,6 +94,7 @@ function arrival(edge: EdgeTrace): TraceStep[] {
 function decisionOf({ kind, limitedBy, pick, attempts }: EdgeTrace): string | null {
   if (kind === 'limited') return `rejected by the rate limit ${limitedBy.join(', ')}`;
   if (kind === 'forbidden') return 'rejected by an access rule';
+  if (kind === 'unrouted') return 'no service is configured for this path';
   if (kind === 'shed') return 'rejected to shed load: the service is overloaded';
   const instance = attempts[0]?.named ?? attempts[0]?.instance;
   switch (pick) {

@@ -1,6 +1,5 @@
 import { type EdgeTrace, type EdgeTraceAttempt, MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
 import { isSampled } from '../../shared/trace-context.ts';
-import type { RequestOutcome } from '../counters.ts';
 import type { CompletedAttempt } from './attempt.ts';
 import type { FailoverOutcome } from './failover-context.ts';
 import type { IncomingRequest } from './guard.ts';
@@ -12,7 +11,7 @@ const MAX_HOST = 255;
 
 interface RequestEnd {
   readonly service: string;
-  readonly outcome: RequestOutcome;
+  readonly outcome: Pick<EdgeTrace, 'kind' | 'status' | 'ms'>;
   readonly limitedBy: readonly string[];
   readonly sent: Pick<FailoverOutcome, 'attempts' | 'cancelled' | 'picked'>;
 }

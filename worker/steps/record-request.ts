@@ -1,8 +1,11 @@
 import type { RequestOutcome } from '../counters.ts';
+import type { Edge } from '../edge.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
 import { describeRequest } from './describe-request.ts';
+import { notFound } from './error-responses.ts';
 import type { FailoverOutcome } from './failover-context.ts';
+import type { IncomingRequest } from './guard.ts';
 import { servedCandidate } from './record-attempt.ts';
 
 const NOT_SENT: SentRequest = { attempts: [], cancelled: [], hedges: 0, picked: null };
@@ -45,6 +48,23 @@ export function recordRequest(
     instance: last?.servedBy ?? null,
     outcome,
   });
+  edge.reporter.flushIfDue(edge, ctx);
+  return response;
+}
+
+/** A request for no service is in no figure, but it can be traced. */
+export function recordUnrouted(incoming: IncomingRequest, edge: Edge, ctx: ExecutionContext): Response {
+  const response = notFound(incoming);
+  const outcome = {
+    status: response.status,
+    kind: 'unrouted',
+    attempts: 0,
+    ms: edge.now() - incoming.startedAt,
+  } as const;
+  if (edge.counters.traces.admit(outcome, incoming.trace.flags)) {
+    const trace = describeRequest(incoming, { service: '', outcome, limitedBy: [], sent: NOT_SENT });
+    edge.counters.traces.add('', trace);
+  }
   edge.reporter.flushIfDue(edge, ctx);
   return response;
 }
