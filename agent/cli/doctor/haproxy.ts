@@ -29,7 +29,10 @@ export async function checkHaproxyConfig(input: DoctorInput): Promise<Finding> {
   } catch (error) {
     if (error instanceof HaproxyNotInstalled) return skip('HAProxy config', 'HAProxy is not installed here');
     const detail = errorMessage(error);
-    return fail('HAProxy config', detail, 'correct the setting of acgs-lb.yaml that generates this line');
+    const mend = detail.includes('has the same name as')
+      ? 'remove the section from your own file: `acgs-lb import --mode beside --cfg-out` writes the file without it'
+      : 'correct the line that HAProxy names: in acgs-lb.yaml, or in your own file';
+    return fail('HAProxy config', detail, mend);
   }
 }
 

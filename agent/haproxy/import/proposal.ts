@@ -1,5 +1,7 @@
+import { isAbsolute } from 'node:path';
 import { Document, type Node, Scalar } from 'yaml';
 import type { Config } from '../../../shared/config/config.ts';
+import { DEFAULT_FILES } from '../../../shared/config/haproxy.ts';
 import { ConfigError, parseConfig } from '../../../shared/config/load.ts';
 import { besideFile } from './beside-file.ts';
 import { type GatewayDraft, readGateway } from './gateway.ts';
@@ -98,7 +100,7 @@ interface ProposalDraft extends Pick<Proposal, 'ownFile' | 'lines' | 'sourceLine
 function draftProposal(file: ParsedFile, options: DraftOptions): ProposalDraft {
   const plan = planImport(file, options);
   const { report, services } = plan;
-  const parts = options.mode === 'whole' ? wholeParts(file, plan, options) : besideParts(file, plan);
+  const parts = options.mode === 'whole' ? wholeParts(file, plan, options) : besideParts(file, plan, options);
   reportRest(file, plan, options);
   for (const statement of statementsOf(file)) {
     const why = options.rejected.get(statement.line);
@@ -115,7 +117,7 @@ function draftProposal(file: ParsedFile, options: DraftOptions): ProposalDraft {
           // acgs-lb would protect /admin; the imported file decides about access.
           defaults: { access: [] },
           services: servicesData(services, parts.routes),
-          haproxy: { ...parts.haproxy, extra: extraData(snippets) },
+          haproxy: { ...parts.haproxy, ...extraData(snippets) },
         };
   return {
     data,
@@ -242,7 +244,7 @@ function keptSections(file: ParsedFile, plan: ImportPlan): KeptSection[] {
   });
 }
 
-function besideParts(file: ParsedFile, plan: ImportPlan): ProposalParts {
+function besideParts(file: ParsedFile, plan: ImportPlan, { fileName }: DraftOptions): ProposalParts {
   const { report } = plan;
   const process = emptyProcess();
   const global = emptyProcess();
@@ -257,6 +259,7 @@ function besideParts(file: ParsedFile, plan: ImportPlan): ProposalParts {
   return {
     haproxy: {
       mode: 'beside',
+      ...(isAbsolute(fileName) && fileName !== DEFAULT_FILES.whole ? { mainFile: fileName } : {}),
       ...(socket === undefined ? {} : { socket }),
       bind: [`127.0.0.1:${ports.gateway}`],
       ...ports.haproxy,
@@ -355,7 +358,8 @@ function extraData(snippets: Snippets): Record<string, unknown> {
     if (name.startsWith('services.')) services[name.slice('services.'.length)] = block;
     else extra[name] = block;
   }
-  return { ...extra, ...(Object.keys(services).length > 0 && { services }) };
+  const all = { ...extra, ...(Object.keys(services).length > 0 && { services }) };
+  return Object.keys(all).length > 0 ? { extra: all } : {};
 }
 
 function writeYaml(data: Record<string, unknown>, { fileName }: ImportOptions): string {
