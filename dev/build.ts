@@ -12,7 +12,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type Metafile } from 'esbuild';
-import { loadAssets } from '../agent/http/dashboard/assets.ts';
+import { loadAssets, PACKAGE_FILES } from '../agent/http/dashboard/assets.ts';
 import { bundleWorker } from './edge/bundle.ts';
 
 /**
@@ -40,7 +40,11 @@ const [agent, embedded] = await Promise.all([
   bundleWorker(ROOT, join(DIST, 'edge')),
 ]);
 const worker = JSON.parse(readFileSync(join(DIST, 'edge/bundle-meta.json'), 'utf8')) as Metafile;
-const bundled = bundledPackages([agent, embedded, worker]);
+const page = Object.values(PACKAGE_FILES).map((file) => `node_modules/${file}`);
+const bundled = bundledPackages([
+  ...[agent, embedded, worker].flatMap(({ inputs }) => Object.keys(inputs)),
+  ...page,
+]);
 // For the software bill of materials (deploy/packages/sbom.ts).
 writeFileSync(join(ROOT, '.build/bundled-packages.json'), `${JSON.stringify(bundled, null, 2)}\n`);
 writeFileSync(join(DIST, 'THIRD-PARTY-LICENSES.txt'), licenseTexts(bundled));
@@ -86,10 +90,9 @@ rmSync(join(ROOT, 'dist'), { recursive: true, force: true });
 renameSync(DIST, join(ROOT, 'dist'));
 process.stdout.write(`built ${name} ${version} into dist/\n`);
 
-/** Folders of the npm packages with code in the bundles, relative to the checkout. */
-function bundledPackages(metafiles: Metafile[]): string[] {
-  const folders = metafiles
-    .flatMap(({ inputs }) => Object.keys(inputs))
+/** Folders of the npm packages that these files belong to, relative to the checkout. */
+function bundledPackages(files: readonly string[]): string[] {
+  const folders = files
     .flatMap((path) => /(?:^|\/)(node_modules\/.*)/.exec(path)?.[1] ?? [])
     .flatMap((path) => /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path)?.[0] ?? []);
   return [...new Set(folders)].sort();

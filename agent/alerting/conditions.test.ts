@@ -177,8 +177,6 @@ test('every rule has a section in docs/incident.md, and messages link to it and 
   expect(runbookLink({ runbookUrl: 'https://wiki.example/lb' }, 'outlier')).toBe(
     'https://wiki.example/lb#alert-outlier',
   );
-  expect(dashboardLink({ dashboardUrl: 'https://lb.example/ui/' }, 'gs')).toBe(
-    'https://lb.example/ui/?service=gs#alerts',
-  );
+  expect(dashboardLink({ dashboardUrl: 'https://lb.example/ui/' }, 'gs')).toBe('https://lb.example/ui/#/gs');
   expect(dashboardLink({}, 'gs')).toBeNull();
 });

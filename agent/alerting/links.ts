@@ -31,12 +31,11 @@ export const RUNBOOK_SECTIONS: Readonly<Record<AlertRule, string>> = {
 export const runbookSection = (rule: string): string =>
   new Map(Object.entries(RUNBOOK_SECTIONS)).get(rule) ?? 'incident';
 
-/** The dashboard, with the service selected. */
+/** The dashboard's page of the service, or its overview. */
 export function dashboardLink({ dashboardUrl }: AlertLinks, service: string): string | null {
   if (!dashboardUrl) return null;
   const url = new URL(dashboardUrl);
-  if (service) url.searchParams.set('service', service);
-  url.hash = 'alerts';
+  url.hash = `/${encodeURIComponent(service)}`;
   return url.href;
 }
 

@@ -127,7 +127,7 @@ test('a killed instance sends one "raised", its return one "resolved"; a restart
   await origins[1]?.stop();
   await eventually(() => expect(received()).toEqual(['raised redundancyLost critical']));
   expect(posts.at(-1)).toMatchObject({
-    url: 'https://lb.example/?service=gs#alerts',
+    url: 'https://lb.example/#/gs',
     runbook: 'docs/incident.md#alert-instance-down',
     message: expect.stringMatching(/^gs: only gs-1 serves \(1 of 2\); gs-2: /),
   });

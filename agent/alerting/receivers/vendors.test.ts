@@ -34,7 +34,7 @@ const message = (more: Partial<AlertMessage> = {}): AlertMessage => ({
   startedAt: '2027-01-01T00:00:20.000Z',
   resolvedAt: null,
   notified: 1,
-  url: 'https://lb.example/?service=gs#alerts',
+  url: 'https://lb.example/#/gs',
   runbook: 'https://wiki.example/incident#alert-instance-down',
   ...more,
 });

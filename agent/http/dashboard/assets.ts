@@ -17,7 +17,7 @@ export interface Asset {
 }
 
 /** Files of packages that the page loads. The build copies them beside the page's own files. */
-const PACKAGE_FILES: Record<string, string> = {
+export const PACKAGE_FILES: Record<string, string> = {
   'vendor/uplot.js': 'uplot/dist/uPlot.esm.js',
   'vendor/uplot.css': 'uplot/dist/uPlot.min.css',
 };

@@ -55,8 +55,9 @@ export function historyCharts(answer) {
 }
 
 /** @param {HistoryAnswer} answer */
-function requestCharts({ series, stepSeconds }) {
-  const rate = perSecond(series, stepSeconds);
+function requestCharts(answer) {
+  const { series } = answer;
+  const rate = perSecond(answer);
   return [
     chartOf('rate', 'Requests', { unit: '/s', minTop: 2 }, [
       { label: 'requests', tone: 'accent', filled: true, values: rate('requests') },
@@ -66,7 +67,7 @@ function requestCharts({ series, stepSeconds }) {
       { label: 'failed', tone: 'bad', filled: true, values: series.errorPercent ?? [] },
     ]),
     latencyChart(series),
-    statusChart(series, stepSeconds),
+    statusChart(rate),
     chartOf('attempts', 'Attempts', { unit: '/s', minTop: 2 }, [
       { label: 'attempts', tone: 'accent', values: rate('attempts') },
       { label: 'retries', tone: 'bad', values: rate('retries') },
@@ -79,8 +80,9 @@ function requestCharts({ series, stepSeconds }) {
 }
 
 /** @param {HistoryAnswer} answer */
-function instanceCharts({ series, stepSeconds, peers }) {
-  const rate = perSecond(series, stepSeconds);
+function instanceCharts(answer) {
+  const { series, peers } = answer;
+  const rate = perSecond(answer);
   return [
     chartOf('rate', 'Attempts', { unit: '/s', minTop: 2 }, [
       { label: 'attempts', tone: 'accent', filled: true, values: rate('attempts') },
@@ -106,7 +108,7 @@ function instanceCharts({ series, stepSeconds, peers }) {
       { label: 'breaker not closed', tone: 'warn', values: series.breakerOpenPercent ?? [] },
       { label: 'outlier', tone: 'violet', values: series.outlierPercent ?? [] },
     ]),
-    statusChart(series, stepSeconds),
+    statusChart(rate),
     loadChart(series),
     servingChart(series),
     sessionChart(series),
@@ -127,9 +129,8 @@ const latencyChart = ({ p50Ms = [], p95Ms = [], p99Ms = [] }) =>
     { label: 'p99', tone: 'note', values: p99Ms },
   ]);
 
-/** @param {Series} series @param {number} stepSeconds */
-function statusChart(series, stepSeconds) {
-  const rate = perSecond(series, stepSeconds);
+/** @param {(name: keyof Series) => Column} rate */
+function statusChart(rate) {
   return chartOf('statuses', 'Status codes', { unit: '/s', minTop: 2 }, [
     { label: '2xx', tone: 'fine', values: rate('status2xx') },
     { label: '3xx', tone: 'accent', values: rate('status3xx') },
@@ -157,9 +158,16 @@ const sessionChart = ({ sessions = [] }) =>
     { label: 'active', tone: 'violet', filled: true, values: sessions },
   ]);
 
-/** Counts of a step as a rate. @param {Series} series @param {number} stepSeconds */
-const perSecond = (series, stepSeconds) => (/** @type {keyof Series} */ name) =>
-  (series[name] ?? []).map((value) => (value === null ? null : value / stepSeconds));
+/**
+ * Counts of a step as a rate. The last step may still be going on.
+ * @param {HistoryAnswer} answer @returns {(name: keyof Series) => Column}
+ */
+function perSecond({ series, stepSeconds, times, to }) {
+  const secondsOf = (/** @type {number} */ index) =>
+    Math.min(stepSeconds, Math.max(1, (to - (times[index] ?? 0)) / 1_000));
+  return (name) =>
+    (series[name] ?? []).map((value, index) => (value === null ? null : value / secondsOf(index)));
+}
 
 /** @param {Column} [part] @param {Column} [whole] */
 const percentOf = (part = [], whole = []) =>
