@@ -76,9 +76,59 @@ async function run(seconds: number, rate: number): Promise<void> {
   for (let index = 0; index < seconds * rate; index++) {
     const base = index % 4 === 3 && gateway ? gateway : edge;
     for (const service of ['auth', 'pgc', 'ec'] as const) pending.push(send(base, service));
+    pending.push(sendDirectly());
     await sleep(1000 / rate);
   }
   await Promise.all(pending);
+}
+
+/** How long pgc takes to answer. */
+let delayMs = 0;
+/** Milliseconds that requests take longer here than the instance: connecting, and the event loop of this process. */
+const ownMs: number[] = [];
+
+async function setDelay(ms: number): Promise<void> {
+  delayMs = ms;
+  const body = JSON.stringify({ delayMs: ms });
+  for (const id of ['pgc-1', 'pgc-2']) {
+    await fetch(`${urlOf(id)}/__demo`, { method: 'POST', body }).catch(() => undefined);
+  }
+}
+
+/** Past the edge and the gateway. */
+function sendDirectly(): Promise<void> {
+  const [startedAt, delay] = [performance.now(), delayMs];
+  return new Promise((resolve, reject) => {
+    request(`${urlOf('pgc-2')}${PREFIX.pgc}/figures`, { agent: false }, (response) => {
+      ownMs.push(performance.now() - startedAt - delay);
+      response.resume();
+      resolve();
+    })
+      .on('error', reject)
+      .end();
+  });
+}
+
+function urlOf(id: string): string {
+  const url = test.stack.instances.find((one) => one.id === id)?.url;
+  if (!url) throw new Error(`${id} is not in the stack`);
+  return url;
+}
+
+const quantile = (values: readonly number[], q: number): number =>
+  values.toSorted((a, b) => a - b)[Math.floor(q * (values.length - 1))] ?? Number.NaN;
+
+/**
+ * A percentile as the client measured it and as shown: edge and gateway see neither the client's connecting nor its event
+ * loop. The rest may differ by 1 %, the error of a sketch.
+ */
+function expectNearMs(place: string, shown: number | null | undefined, q: number): void {
+  const client = quantile(counts.pgc.latencies, q);
+  const own = quantile(ownMs, 0.95);
+  const of = `${place}, p${q * 100} of pgc: shown ${shown}, client ${client}, of which its own up to ${own}`;
+  console.log(of);
+  expect(shown, of).toBeGreaterThan(client * 0.99 - own);
+  expect(shown, of).toBeLessThan(client * 1.01);
 }
 
 function kill(id: string): void {
@@ -93,6 +143,7 @@ interface Figures {
   failed: number;
   errorPercent: number;
   availabilityPercent: number;
+  p50Ms: number;
   p95Ms: number;
   limited: number;
   attempts: number;
@@ -135,13 +186,16 @@ const services = ['auth', 'pgc', 'ec'] as const;
 
 it('the failed requests of a dead service, through the edge and past it, show everywhere; one kill raises no alert', async () => {
   const before = await summary('5m');
+  await setDelay(200);
   await run(8, 25);
   // The first request to the dead service. It goes through the edge, and to `auth` first.
   const failedId = `auth-${sent}`;
   kill('auth-1');
   kill('auth-2');
   kill('pgc-1');
-  await run(12, 25);
+  await run(6, 25);
+  await setDelay(400);
+  await run(6, 25);
   expect(counts.auth.failed).toBeGreaterThan(100);
   expect(counts.pgc.failed).toBe(0);
   expect(counts.ec.limited).toBeGreaterThan(50);
@@ -169,11 +223,8 @@ it('the failed requests of a dead service, through the edge and past it, show ev
   expect(firing).toContain('auth availabilityPercent');
   expect(firing).not.toContain('pgc errorPercent');
   expect(firing).not.toContain('pgc availabilityPercent');
-  for (const service of services) {
-    const sorted = counts[service].latencies.toSorted((a, b) => a - b);
-    const p95 = sorted[Math.floor(sorted.length * 0.95)] ?? 0;
-    console.log(`${service}: p95 of the client ${p95.toFixed(1)} ms, shown ${shown[service]?.p95Ms} ms`);
-  }
+  expectNearMs('summary 5m', shown.pgc?.p50Ms, 0.5);
+  expectNearMs('summary 5m', shown.pgc?.p95Ms, 0.95);
 }, 120_000);
 
 it('metrics', async () => {
@@ -222,7 +273,8 @@ async function expectTrace(id: string): Promise<void> {
   expect(request).toMatchObject({ requestId: id, service: 'auth', status: 503, unknown: [] });
   expect(request?.edge?.attempts.length).toBeGreaterThan(1);
   const attempts = request?.edge?.attempts.map(({ spanId }) => spanId);
-  expect(request?.gateway.map(({ parentId }) => parentId)).toEqual(attempts);
+  // workerd sends a GET again by itself when a kept connection was reset: then HAProxy sees an attempt twice.
+  expect([...new Set(request?.gateway.map(({ parentId }) => parentId))]).toEqual(attempts);
   const texts = request?.steps.map(({ by, text }) => `${by}: ${text}`).join('\n');
   expect(texts).toContain('edge: attempt 2 (a retry): through the gateway');
   expect(texts).toMatch(/^gateway: HAProxy answered 503.*\(SC\)$/m);
@@ -242,6 +294,20 @@ it('history: the summary of an hour, and the report', async () => {
   await sleep(95_000);
   const hour = await summary('1h');
   for (const service of services) expectNear('summary 1h', hour[service], service);
+  for (const service of services) {
+    const { totals } = await get<{ totals: Figures }>(`/v1/history?service=${service}&window=15m`);
+    expectNear('history', totals, service);
+    if (service !== 'pgc') continue;
+    expectNearMs('history', totals.p50Ms, 0.5);
+    expectNearMs('history', totals.p95Ms, 0.95);
+  }
+  const { events } = await get<{ events: object[] }>('/v1/events?since=10m&kind=state&service=pgc');
+  expect(events).toContainEqual(expect.objectContaining({ instance: 'pgc-1', to: 'down' }));
+  const minutes = await cli<Report>('report', '--since', '15m');
+  for (const service of services) {
+    const found = minutes.services.find((one) => one.service === service);
+    expectNear('report of minutes', found && { requests: found.requests, failed: found.failures }, service);
+  }
   const report = await cli<Report>('report', '--days', '1');
   for (const service of services) {
     const found = report.services.find((one) => one.service === service);
