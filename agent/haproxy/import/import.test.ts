@@ -196,6 +196,23 @@ backend web
   expect(haproxy.stats).toBe('127.0.0.1:8081');
 });
 
+test('references to the frontend name the gateway', async () => {
+  const text = `${HEAD}frontend www.1
+    bind 127.0.0.1:10080
+    stick-table type ip size 1m expire 30s store http_req_rate(30s)
+    acl abuse src_http_req_rate(www.1) gt 100
+    http-request track-sc0 src table www.1 if { path_beg /www.1 }
+    http-request deny if abuse
+    default_backend web
+backend web
+    server a 127.0.0.1:1
+`;
+  const { config, haproxyError } = await importConfig(text, { mode: 'whole', fileName: 'haproxy.cfg' });
+  expect(haproxyError).toBeNull();
+  expect(config?.haproxy.extra.frontend).toContain('src_http_req_rate(_gateway) gt 100\n');
+  expect(config?.haproxy.extra.frontend).toContain('table _gateway if { path_beg /www.1 }\n');
+});
+
 const MIXED = `global
     maxconn 5000
     stats socket /run/h.sock mode 600 level admin

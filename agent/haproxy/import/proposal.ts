@@ -17,7 +17,7 @@ import {
 import type { ImportedLine, ImportReport } from './report.ts';
 import { type RouteTable, readRoutes } from './routes.ts';
 import { keywordOf, type ParsedFile, parseSections, type Section, type Statement } from './sections.ts';
-import { COVERED, type ExtraStatement, type ServiceDraft } from './service.ts';
+import { COVERED, type ExtraStatement } from './service.ts';
 import { servicesData } from './services-data.ts';
 import { type KeptSection, otherLines, type SnippetLine } from './verbatim.ts';
 
@@ -106,7 +106,7 @@ function draftProposal(file: ParsedFile, options: DraftOptions): ProposalDraft {
     const why = options.rejected.get(statement.line);
     if (why !== undefined) report.refuse(statement, why);
   }
-  const snippets = snippetsOf(parts, services, options.rejected);
+  const snippets = snippetsOf(parts, plan, options);
   const data =
     services.size === 0
       ? null
@@ -320,8 +320,8 @@ type Snippets = Map<string, SnippetLine[]>;
 
 function snippetsOf(
   { process, gateway, other }: ProposalParts,
-  services: ReadonlyMap<string, ServiceDraft>,
-  rejected: ReadonlyMap<number, string>,
+  plan: ImportPlan,
+  { mode, rejected }: DraftOptions,
 ): Snippets {
   const toLines = (extra: readonly ExtraStatement[]): SnippetLine[] =>
     extra.flatMap(({ text, statement }) =>
@@ -331,21 +331,31 @@ function snippetsOf(
     ['global', toLines(process.global)],
     ['defaults', toLines(process.defaults)],
     ['frontend', toLines(gateway?.extra ?? [])],
-    ...[...services].map(([name, { extra }]): [string, SnippetLine[]] => [
+    ...[...plan.services].map(([name, { extra }]): [string, SnippetLine[]] => [
       `services.${name}`,
       toLines(extra),
     ]),
     ['other', other],
   ]);
+  const rename = mode === 'whole' ? gatewayRenamer(plan) : (text: string) => text;
   for (const [name, lines] of snippets) {
     const kept = lines.filter(({ line }) => line === null || !rejected.has(line));
     // A control character can only be in a comment or in a conditional block.
     snippets.set(
       name,
-      kept.map(({ text, line }) => ({ text: text.replaceAll(/[^\P{Cc}\t]/gu, ''), line })),
+      kept.map(({ text, line }) => ({ text: rename(text.replaceAll(/[^\P{Cc}\t]/gu, '')), line })),
     );
   }
   return snippets;
+}
+
+/** Arguments such as `src_http_req_rate(www)` and `table www` name the frontend that is `_gateway` now. */
+function gatewayRenamer({ gateway, services, kept }: ImportPlan): (text: string) => string {
+  const name = gateway?.proxy.name ?? '';
+  if (name === '' || services.has(name) || kept.has(name)) return (text) => text;
+  const escaped = name.replaceAll(/[^A-Za-z0-9]/g, '\\$&');
+  const reference = new RegExp(`([(,]|\\btable\\s+)${escaped}(?=[),\\s]|$)`, 'g');
+  return (text) => text.replaceAll(reference, '$1_gateway');
 }
 
 function extraData(snippets: Snippets): Record<string, unknown> {
