@@ -10,8 +10,29 @@ dpkg --install /root/packages/new.deb | grep -q 'changes nothing yet'
 [ "$(acgs-lb-takeover --status)" = custom ]
 [ "$(cat $config)" = "$mine" ]
 not systemctl --quiet is-enabled acgs-lb-agent.service
+# HAProxy as Debian starts it: only root may use its master socket.
+mkdir -p /run/haproxy
+haproxy -Ws -f $config -p /run/haproxy.pid -S /run/haproxy-master.sock >/var/log/haproxy.err 2>&1 &
+wait_for '[ -s /run/haproxy.pid ] && [ -S /run/haproxy-master.sock ]'
+cp /etc/acgs-lb/acgs-lb.yaml /root/valid.yaml
 acgs-lb-takeover
 [ "$(acgs-lb-takeover --status)" = acgs-lb ]
+# systemctl reload haproxy
+haproxy=$(cat /run/haproxy.pid)
+kill -USR2 "$haproxy"
+for port in 7001 7002 7003; do start_instance $port; done
+start_agent
+wait_for 'server_is web-1 UP && server_is web-2 UP'
+wait_for 'fetch http://127.0.0.1:9400/health'
+# The agent, which is not root, can now reload that HAProxy.
+sed -i "s#.*id: web-2.*#&\n      - { id: web-3, url: 'http://127.0.0.1:7003' }#" /etc/acgs-lb/acgs-lb.yaml
+kill -HUP $agent
+wait_for 'server_is web-3 UP'
+[ "$(cat /run/haproxy.pid)" = "$haproxy" ]
+kill $agent
+wait $agent || true
+kill "$haproxy"
+cp /root/valid.yaml /etc/acgs-lb/acgs-lb.yaml
 systemctl --quiet is-enabled acgs-lb-agent.service
 acgs-lb-takeover --undo
 [ "$(cat $config)" = "$mine" ]
