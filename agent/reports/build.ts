@@ -148,8 +148,9 @@ const openingsPerBucket = ({ breakers, to }: ReportInput, starts: readonly numbe
   }));
 
 /**
- * The figures of a service are those of its clients where they were recorded. Elsewhere they are the sums of its
- * instances, and its latency is theirs.
+ * The figures of a service are those of its clients from their first record on. Before it they are the sums of its
+ * instances, and its latency is theirs. A later step without a record had no requests: attempts in it belong to requests
+ * of the step before.
  */
 function withClientFigures(rollups: readonly Rollup[]): Rollup[] {
   const inner = Map.groupBy(
@@ -161,12 +162,21 @@ function withClientFigures(rollups: readonly Rollup[]): Rollup[] {
       (sum, { latency }) => mergeOptionalSketch(sum, latency),
       null,
     );
+  const recordedFrom = new Map<string, number>();
+  for (const { start, service, client } of rollups) {
+    if (client) recordedFrom.set(service, Math.min(start, recordedFrom.get(service) ?? start));
+  }
   return rollups.map((rollup) => {
     const { client } = rollup;
     if (rollup.instance !== '') return rollup;
-    if (!client) return { ...rollup, latency: latencyOfInstances(rollup) ?? rollup.latency };
-    const { requests, failed: failures, latency } = client;
-    return { ...rollup, requests, failures, latency };
+    if (client) {
+      const { requests, failed: failures, latency } = client;
+      return { ...rollup, requests, failures, latency };
+    }
+    if (rollup.start > (recordedFrom.get(rollup.service) ?? Number.POSITIVE_INFINITY)) {
+      return { ...rollup, requests: 0, failures: 0, latency: null };
+    }
+    return { ...rollup, latency: latencyOfInstances(rollup) ?? rollup.latency };
   });
 }
 

@@ -90,6 +90,13 @@ test('a service shows what its clients saw, an instance its attempts', () => {
   expect(report.instances[0]).toMatchObject({ requests: 100, failures: 1, availability: { basis: 'time' } });
 });
 
+test('attempts without requests count only before the first record of requests', () => {
+  const client = { requests: 500, failed: 5, retries: 0, hedges: 0, limited: 0, latency: null };
+  const rollups = [hour(0, ''), hour(1, '', { client }), hour(2, ''), hour(3, '')];
+  const [gs] = buildReport(input({ rollups })).services;
+  expect(gs).toMatchObject({ requests: 600, failures: 6 });
+});
+
 test('counts the error budget in time where uptime was sampled and requests were not', () => {
   const down = [hour(0, '', { upSamples: 90 }), hour(0, 'gs-1')];
   const report = buildReport(input({ rollups: [...input().rollups.slice(2), ...down] }));
