@@ -78,11 +78,14 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
       gateway: service(backend, { routes: ['/gateway'], path: 'gateway' }),
     },
   });
-  const variants: [string, string][] = [
-    ['pass-through Worker', `${rig.passThroughUrl}/direct/x?y=1`],
-    ['Worker that rewrites the same header fields', `${rig.rewritingUrl}/direct/x?y=1`],
-    ['edge, all features, direct', `${rig.edgeUrl}/direct/x?y=1`],
-    ['edge, all features, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`],
+  // As browsers do, the client returns the affinity cookie of its first answers.
+  const cookie = [`cookie: ${await sessionCookie(rig.edgeUrl, ['/direct/x', '/gateway/x'])}`];
+  const variants: [what: string, url: string, headers: string[]][] = [
+    ['pass-through Worker', `${rig.passThroughUrl}/direct/x?y=1`, cookie],
+    ['Worker that rewrites the same header fields', `${rig.rewritingUrl}/direct/x?y=1`, cookie],
+    ['edge, all features, direct', `${rig.edgeUrl}/direct/x?y=1`, cookie],
+    ['edge, all features, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`, cookie],
+    ['edge, all features, through HAProxy, each request a new client', `${rig.edgeUrl}/gateway/x?y=1`, []],
   ];
   const rows: EdgeBenchRow[] = variants.map(([what]) => ({
     what,
@@ -91,11 +94,11 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
     p99: [],
     gatewayMicros: [],
   }));
-  for (const [, url] of variants) await wrk(url, 1);
+  for (const [, url, headers] of variants) await wrk(url, 1, headers);
   for (let round = 0; round < ROUNDS; round++) {
-    for (const [index, [, url]] of variants.entries()) {
+    for (const [index, [, url, headers]] of variants.entries()) {
       const before = { workerd: rig.workerdCpuMicros(), haproxy: gateway.cpuMicros() };
-      const result = await wrk(url, SECONDS);
+      const result = await wrk(url, SECONDS, headers);
       if (result.failed > 0) throw new Error(`${url}: ${result.failed} responses were not 2xx`);
       const row = rows[index];
       row?.perSecond.push(result.perSecond);
@@ -116,6 +119,19 @@ async function throughput(rig: Rig, backend: string, gateway: Gateway): Promise<
     table('Edge, p99', 'ms', 'p99'),
     table('Edge, processor time of HAProxy', 'µs per request', 'gatewayMicros'),
   ];
+}
+
+/** The affinity cookie of a client that has a session with the service of each path. */
+export async function sessionCookie(edgeUrl: string, paths: readonly string[]): Promise<string> {
+  let cookie = '';
+  for (const path of paths) {
+    const response = await fetch(edgeUrl + path, { headers: { cookie } });
+    await response.text();
+    cookie = response.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+    if (!cookie.startsWith('acgs_affinity='))
+      throw new Error(`${path}: no affinity cookie, ${response.status}`);
+  }
+  return cookie;
 }
 
 function isolateLimit(): BenchTable {

@@ -6,6 +6,7 @@ import { benchEdge } from './edge.ts';
 import { benchEdgeToken } from './edge-token.ts';
 import { benchHaproxy } from './haproxy.ts';
 import { benchHistory } from './history/series.ts';
+import { benchInstructions } from './instructions.ts';
 import { benchLargeBodies } from './large-bodies.ts';
 import { benchGlobalLimit, benchMillionClients } from './limits.ts';
 import { benchPicks } from './picks.ts';
@@ -16,6 +17,7 @@ import { type BenchTable, printTable } from './table.ts';
 /** `npm run bench [name …] [-- --json FILE]`: the benchmarks by name. */
 const BENCHES: Record<string, () => Promise<BenchTable[] | undefined>> = {
   edge: benchEdge,
+  instructions: benchInstructions,
   picks: benchPicks,
   snapshot: benchSnapshot,
   cli: benchCli,

@@ -55,6 +55,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const pinning = findPin(context);
   const session = pinning instanceof Promise ? await pinning : pinning;
   const outcome = shedOutcome(context) ?? (await failOver(context, session));
-  const answered = await answer(context, { limits, session, outcome });
+  const answering = answer(context, { limits, session, outcome });
+  const answered = answering instanceof Promise ? await answering : answering;
   return recordRequest(context, answered, outcome);
 }

@@ -20,33 +20,52 @@ type ResponseHeader = readonly [name: string, value: string];
  * The response to the client: the upstream's; else, when the service is out, the last good one from the stale cache; else
  * an error.
  */
-export async function answer(context: RequestContext, results: StepResults): Promise<ClientResponse> {
-  const { incoming, service, edge, ctx } = context;
+export function answer(
+  context: RequestContext,
+  results: StepResults,
+): ClientResponse | Promise<ClientResponse> {
+  const added = responseHeaders(context, results);
+  const { response } = results.outcome;
+  const isGood = response !== null && response.status < 500;
+  if (isGood && !(added instanceof Promise)) return passOn(response, context, { ...results, added });
+  return answerLater(context, results, added);
+}
+
+/** The response when something has to be waited for: sealing a cookie, or the stale cache. */
+async function answerLater(
+  context: RequestContext,
+  results: StepResults,
+  gathering: readonly ResponseHeader[] | Promise<readonly ResponseHeader[]>,
+): Promise<ClientResponse> {
+  const { incoming, service, edge } = context;
   const { outcome } = results;
   const { response: upstream, attempts } = outcome;
-  const { staleIfError } = service.policy.failover;
-  const gathering = responseHeaders(context, results);
-  const added: readonly ResponseHeader[] = gathering instanceof Promise ? await gathering : gathering;
-  const passOn = (response: Response): ClientResponse => {
-    const options = { incoming, headers: service.headers, added };
-    return { response: upstreamResponse(response, outcome, options), kind: 'answer' };
-  };
-  if (upstream && upstream.status < 500) {
-    return passOn(edge.staleCache.store(incoming, upstream, staleIfError, ctx));
-  }
+  const added = await gathering;
+  if (upstream && upstream.status < 500) return passOn(upstream, context, { ...results, added });
   const stale =
-    !upstream || isOutage(attempts.at(-1)) ? await edge.staleCache.find(incoming, staleIfError) : null;
+    !upstream || isOutage(attempts.at(-1))
+      ? await edge.staleCache.find(incoming, service.policy.failover.staleIfError)
+      : null;
+  const own = [...rateLimitHeaders(incoming), ...added];
   if (stale) {
     if (upstream?.body) await upstream.body.cancel();
-    const own = [...rateLimitHeaders(incoming), ...added];
     return { response: withHeaders(staleResponse(stale, context), own), kind: 'stale' };
   }
-  if (upstream) return passOn(upstream);
-  const failure = withHeaders(failureResponse(incoming, outcome.failure, attempts), [
-    ...rateLimitHeaders(incoming),
-    ...added,
-  ]);
-  return { response: failure, kind: KIND_BY_FAILURE[outcome.failure] };
+  if (upstream) return passOn(upstream, context, { ...results, added });
+  const failure = failureResponse(incoming, outcome.failure, attempts);
+  return { response: withHeaders(failure, own), kind: KIND_BY_FAILURE[outcome.failure] };
+}
+
+/** The upstream's response. A good one is also kept in case that the service is out later. */
+function passOn(
+  upstream: Response,
+  { incoming, service, edge, ctx }: RequestContext,
+  { outcome, added }: StepResults & { added: readonly ResponseHeader[] },
+): ClientResponse {
+  const { staleIfError } = service.policy.failover;
+  const stored = edge.staleCache.store(incoming, upstream, staleIfError, ctx);
+  const options = { incoming, headers: service.headers, added };
+  return { response: upstreamResponse(stored, outcome, options), kind: 'answer' };
 }
 
 const isOutage = (last: CompletedAttempt | undefined): boolean =>
@@ -108,8 +127,6 @@ function affinityCookie(
   { session, outcome }: StepResults,
 ): string | null | Promise<string | null> {
   if (session.by !== 'cookie' || !edge.affinityCookies.enabled || !outcome.picked) return null;
-  // A shared cache would give the cookie to other clients. The next other response carries it.
-  if (outcome.response && isSharedCacheable(outcome.response.headers, edge.now())) return null;
   const instance = servingInstance(outcome);
   if (!instance) return null;
   const { ttl } = service.policy.affinity;
@@ -117,6 +134,8 @@ function affinityCookie(
   const { pins } = session;
   const isCurrent = pins?.instances[service.id] === instance && pins.expires - now > ttl / 2;
   if (isCurrent && !edge.affinityCookies.needsResealing(pins)) return null;
+  // A shared cache would give the cookie to other clients. The next other response carries it.
+  if (outcome.response && isSharedCacheable(outcome.response.headers, edge.now())) return null;
   const expires = Math.max(pinExpiry(now, ttl), pins?.expires ?? 0);
   const newPins = withPin(pins, service.id, instance, expires);
   return edge.affinityCookies.seal(newPins, incoming.proto === 'https', now);
