@@ -106,9 +106,10 @@ export function parseEnvelope(text: string): { token: string; fields: EnvelopeFi
   const [token = '', ...values] = text.split(';');
   if (values.length === 0) return { token, fields: null };
   const [client = '', proto = '', host = '', requestId = '', ...optional] = values;
-  const [service, target, traceparent, rateLimit, rateLimitPolicy] = optional.map((value) =>
-    value === '' ? null : decodeURIComponent(value),
-  );
+  const [service, target, traceparent, rateLimit, rateLimitPolicy] = optional
+    // A later version may append fields in another form.
+    .slice(0, NAMES.length - REQUIRED)
+    .map((value) => (value === '' ? null : decodeURIComponent(value)));
   return {
     token,
     fields: {

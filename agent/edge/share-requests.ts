@@ -78,7 +78,8 @@ export function startRequestSharing(options: RequestSharingOptions): RequestShar
     const signedAt = signer.verify([site, sender, body], signature, Date.now());
     if (signedAt === null || signedAt <= (newest.get(sender) ?? 0)) return;
     newest.set(sender, signedAt);
-    const content = bodySchema.parse(JSON.parse(body));
+    const content = readBody(body);
+    if (!content) return;
     for (const report of content.reports) onReport(report);
     onRequests(content.deltas);
   });
@@ -108,4 +109,13 @@ export function startRequestSharing(options: RequestSharingOptions): RequestShar
       unsubscribe();
     },
   };
+}
+
+/** Null for a body in another form: an agent of another version signed it. */
+function readBody(text: string): z.output<typeof bodySchema> | null {
+  try {
+    return bodySchema.safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
 }

@@ -4,8 +4,10 @@ import { MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
 const name = z.string().max(64);
 const line = z.string().max(256);
 const spanId = z.string().regex(/^[0-9a-f]{16}$/);
-const at = z.number();
-const ms = z.number().nonnegative();
+/** The agent adds up such numbers and writes them as dates. */
+const MAX_MS = 1e14;
+const at = z.number().nonnegative().max(MAX_MS);
+const ms = z.number().nonnegative().max(MAX_MS);
 
 /** One request in detail, as the edge reports it. Every text has a bound: the agent keeps it in memory. */
 export const edgeTraceSchema = z.object({
@@ -22,7 +24,7 @@ export const edgeTraceSchema = z.object({
   path: z.string().max(MAX_TRACE_PATH),
   client: name,
   service: name,
-  status: z.number(),
+  status: z.int().min(0).max(999),
   kind: z.enum(['answer', 'stale', 'shed', 'unavailable', 'limited', 'forbidden', 'unrouted']),
   limitedBy: z.array(name).max(32),
   pick: z.enum(['pinned', 'placed', 'picked', 'panic', 'ejected']).nullable(),

@@ -4,6 +4,7 @@ import type { RouteTable } from './routes.ts';
 import { keywordOf, type Statement } from './sections.ts';
 import { COVERED, type ExtraStatement } from './service.ts';
 import { toHostPort } from './values.ts';
+import { wordTable } from './word-table.ts';
 
 /** The frontend that becomes the gateway. */
 export interface GatewayDraft {
@@ -75,7 +76,7 @@ function plainAddresses({ words, usesEnvironment }: Statement): string[] | null 
   return places.map((place) => `${place?.host === '' ? '*' : place?.host}:${place?.port}`);
 }
 
-const PLAIN_BIND_OPTIONS: Readonly<Record<string, number>> = { ssl: 0, crt: 1, alpn: 1, name: 1 };
+const PLAIN_BIND_OPTIONS = wordTable<number>({ ssl: 0, crt: 1, alpn: 1, name: 1 });
 
 const optionOf = ({ words }: Statement, name: string): string | undefined => {
   const at = words.indexOf(name, 2);

@@ -1,5 +1,6 @@
 import type { ImportReport } from './report.ts';
 import { keywordOf, type Statement } from './sections.ts';
+import { wordTable } from './word-table.ts';
 
 /** What the check statements of a backend say, for the key `health`. */
 export interface HealthDraft {
@@ -58,11 +59,11 @@ const OTHER_CHECKS = new Set([
 
 type HealthReader = (words: readonly string[], draft: HealthDraft) => string | null;
 
-const READERS: Readonly<Record<string, HealthReader>> = {
+const READERS = wordTable<HealthReader>({
   'option httpchk': readHttpchk,
   'http-check send': readSend,
   'http-check expect': readExpect,
-};
+});
 
 function readHttpchk(words: readonly string[], draft: HealthDraft): string | null {
   if (words[0] === 'no') {

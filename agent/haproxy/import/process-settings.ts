@@ -3,6 +3,7 @@ import type { ImportReport } from './report.ts';
 import { keywordOf, type Section, type Statement } from './sections.ts';
 import { COVERED, type ExtraStatement } from './service.ts';
 import { isId, toDuration, toInteger } from './values.ts';
+import { wordTable } from './word-table.ts';
 
 /** Keys of the section `haproxy`, and lines that stay as they are. */
 export interface ProcessDraft {
@@ -20,7 +21,7 @@ const note =
   () =>
     text;
 
-const GLOBAL_READERS: Readonly<Record<string, GlobalReader>> = {
+const GLOBAL_READERS = wordTable<GlobalReader>({
   maxconn: numberFor('maxconn', 1_000_000),
   nbthread: numberFor('threads', 64),
   'stats socket': readSocket,
@@ -32,14 +33,14 @@ const GLOBAL_READERS: Readonly<Record<string, GlobalReader>> = {
   pidfile: note('the service manager starts HAProxy'),
   'server-state-file': note('acgs-lb keeps the server states'),
   'server-state-base': note('acgs-lb keeps the server states'),
-};
+});
 
 /** Settings that HAProxy accepts once, with the values that acgs-lb sets with ENVIRONMENT=production. */
-const FIXED: Readonly<Record<string, string>> = {
+const FIXED = wordTable<string>({
   user: 'haproxy',
   group: 'haproxy',
   chroot: '/var/lib/haproxy',
-};
+});
 
 /** Settings that acgs-lb always writes, and their keys. */
 const ONCE: ReadonlyMap<string, string> = new Map([
@@ -124,7 +125,7 @@ function readBuffer({ words }: Statement, draft: ProcessDraft): string | null {
   return 'haproxy.maxHeaderBytes, half of it';
 }
 
-const TIMEOUTS: Readonly<Record<string, string>> = {
+const TIMEOUTS = wordTable<string>({
   connect: 'connect',
   client: 'client',
   queue: 'queue',
@@ -132,7 +133,7 @@ const TIMEOUTS: Readonly<Record<string, string>> = {
   'http-request': 'request',
   'http-keep-alive': 'keepAlive',
   tunnel: 'tunnel',
-};
+});
 
 /** Reads the `defaults` section of the gateway. `serviceTimeouts`: each service has its own server timeout. */
 export function readDefaults(section: Section, draft: ProcessDraft, report: ImportReport): void {

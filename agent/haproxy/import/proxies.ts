@@ -1,4 +1,5 @@
 import { keywordOf, type Section, type Statement } from './sections.ts';
+import { wordTable } from './word-table.ts';
 
 /** A frontend, backend or listen section with the `defaults` section that applies to it. */
 export interface ProxySection {
@@ -76,14 +77,14 @@ export const isPlainListen = ({ section: { kind, body } }: ProxySection): boolea
   !body.some((statement) => ['use_backend', 'default_backend'].includes(keywordOf(statement)));
 
 /** The second word of `timeout …` for each name of HAProxy 1.x. */
-export const LEGACY_TIMEOUTS: Readonly<Record<string, string>> = {
+export const LEGACY_TIMEOUTS = wordTable<string>({
   contimeout: 'connect',
   clitimeout: 'client',
   srvtimeout: 'server',
-};
+});
 
 /** Keywords that HAProxy 2.6 no longer knows, with what replaced them. */
-export const OBSOLETE: Readonly<Record<string, string>> = {
+export const OBSOLETE = wordTable<string>({
   appsession: 'cookie, or stick on',
   block: 'http-request deny',
   nbproc: 'nbthread',
@@ -107,11 +108,12 @@ export const OBSOLETE: Readonly<Record<string, string>> = {
   rspidel: 'http-response del-header',
   rspirep: 'http-response replace-header',
   rsprep: 'http-response replace-header',
-};
+});
 
 /** Why a statement is in no configuration of HAProxy 2.6; null for every other one. */
 export function obsoleteReason(statement: Statement): string | null {
-  if (statement.problem !== null) return `HAProxy rejects the line: ${statement.problem}`;
+  const { problem, lines } = statement;
+  if (problem !== null) return lines > 1 ? problem : `HAProxy rejects the line: ${problem}`;
   const replacement = OBSOLETE[keywordOf(statement)];
   return replacement === undefined ? null : `HAProxy no longer knows it; use ${replacement}`;
 }

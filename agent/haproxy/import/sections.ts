@@ -55,10 +55,20 @@ const isConditional = (text: string): boolean => /^\s*\.if\b/.test(text);
 
 function startsSection({ words: [first = ''], text }: Statement): boolean {
   if (first !== '') return SECTION_KEYWORDS.has(first);
-  return (
-    isConditional(text) &&
-    text.split('\n').some((line) => SECTION_KEYWORDS.has(splitWords(line).words[0] ?? ''))
-  );
+  const [firstLine = ''] = isConditional(text) ? linesOfBlock(text) : [];
+  return startsWithKeyword(firstLine);
+}
+
+const startsWithKeyword = (line: string): boolean => SECTION_KEYWORDS.has(splitWords(line).words[0] ?? '');
+
+/** The lines of a conditional block that HAProxy reads as configuration. */
+const linesOfBlock = (text: string): string[] =>
+  text.split('\n').filter((line) => !/^\s*(?:[#.]|$)/.test(line));
+
+/** A block that goes on with one section and starts another: it belongs to neither. */
+function isMixed(text: string): boolean {
+  const [firstLine = '', ...others] = linesOfBlock(text);
+  return !startsWithKeyword(firstLine) && others.some(startsWithKeyword);
 }
 
 function newSection(head: Statement, end: number): Section {
@@ -89,16 +99,18 @@ function statementsOf(lines: readonly string[]): Statement[] {
   for (let at = 0; at < lines.length; ) {
     const text = lines[at] ?? '';
     const length = isConditional(text) ? blockLength(lines, at) : 1;
-    const statement =
-      length > 1
-        ? blockStatement(lines, at, length)
-        : { ...splitWords(text), line: at + 1, lines: 1, text: text.trim() };
-    if (length === 1 && CONTROL.test(statement.text)) statement.problem ??= 'a control character';
+    const statement = length > 1 ? blockStatement(lines, at, length) : lineStatement(text, at + 1);
     if (statement.problem !== null) statement.words = [];
     if (statement.words.length > 0 || statement.problem !== null || length > 1) statements.push(statement);
     at += length;
   }
   return statements;
+}
+
+function lineStatement(text: string, line: number): Statement {
+  const statement = { ...splitWords(text), line, lines: 1, text: text.trim() };
+  if (CONTROL.test(statement.text)) statement.problem ??= 'a control character';
+  return statement;
 }
 
 /** The lines from `.if` to its `.endif`, or to the end of the file. */
@@ -113,18 +125,18 @@ function blockLength(lines: readonly string[], start: number): number {
   return lines.length - start;
 }
 
-const blockStatement = (lines: readonly string[], start: number, length: number): Statement => ({
-  line: start + 1,
-  lines: length,
-  text: lines
-    .slice(start, start + length)
-    .map((line) => line.trimEnd())
-    .join('\n')
-    .trim(),
-  words: [],
-  usesEnvironment: true,
-  problem: null,
-});
+function blockStatement(lines: readonly string[], start: number, length: number): Statement {
+  const block = lines.slice(start, start + length).map((line) => line.trimEnd());
+  const text = block.join('\n').trim();
+  return {
+    line: start + 1,
+    lines: length,
+    text,
+    words: [],
+    usesEnvironment: true,
+    problem: isMixed(text) ? 'an .if block that goes on with one section and starts another' : null,
+  };
+}
 
 /** The first word, with the second one for keywords that have many meanings: `timeout server`, `option httpchk`. */
 export function keywordOf({ words }: Statement): string {

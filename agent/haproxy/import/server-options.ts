@@ -1,3 +1,4 @@
+import { wordTable } from './word-table.ts';
 /** What becomes of an option of a `server` line. */
 export interface ServerOption {
   /** Number of words after the option. */
@@ -14,7 +15,7 @@ const used = (words = 0): ServerOption => ({ words, fate: 'used' });
 const lost = (words = 0): ServerOption => ({ words, fate: 'lost' });
 const blocks = (words = 0): ServerOption => ({ words, fate: 'blocks' });
 
-export const SERVER_OPTIONS: Readonly<Record<string, ServerOption>> = {
+export const SERVER_OPTIONS = wordTable<ServerOption>({
   addr: blocks(1),
   'agent-addr': lost(1),
   'agent-check': lost(),
@@ -95,7 +96,7 @@ export const SERVER_OPTIONS: Readonly<Record<string, ServerOption>> = {
   verifyhost: used(1),
   weight: used(1),
   ws: blocks(1),
-};
+});
 
 export interface ReadOptions {
   /** By name; the last one counts. `true` for an option without a word. */

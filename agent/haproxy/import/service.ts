@@ -5,6 +5,7 @@ import { ImportReport } from './report.ts';
 import { keywordOf, type Statement } from './sections.ts';
 import { readServer, type ServerDraft } from './server.ts';
 import { isId, toDuration } from './values.ts';
+import { wordTable } from './word-table.ts';
 
 /** A backend that becomes a service. */
 export interface ServiceDraft {
@@ -117,13 +118,13 @@ function readSettings(proxy: ProxySection, context: SettingsContext): void {
   for (const statement of statements) if (!report.has(statement)) readOther(statement, context);
 }
 
-const STRATEGIES: Readonly<Record<string, string>> = {
+const STRATEGIES = wordTable<string>({
   roundrobin: 'round_robin',
   'static-rr': 'round_robin',
   leastconn: 'least_connections',
   source: 'consistent_hash',
   random: 'random',
-};
+});
 
 /** HAProxy's check settings are per server, those of acgs-lb per service: the first server's count. */
 function healthSettings(
@@ -199,7 +200,7 @@ function readStickiness({ draft, report, statements }: SettingsContext): void {
 }
 
 /** What acgs-lb does by itself. */
-export const COVERED: Readonly<Record<string, string>> = {
+export const COVERED = wordTable<string>({
   mode: 'acgs-lb serves HTTP',
   log: "acgs-lb's own log settings",
   'timeout server': 'services.<id>.timeout',
@@ -214,7 +215,7 @@ export const COVERED: Readonly<Record<string, string>> = {
   retries: 'acgs-lb sets 2; the edge retries within its own budget',
   'retry-on': 'acgs-lb retries what is safe to retry',
   'load-server-state-from-file': 'acgs-lb keeps the server states',
-};
+});
 
 function readOther(statement: Statement, { draft, report, onlyGateway }: SettingsContext): void {
   const keyword = keywordOf(statement);

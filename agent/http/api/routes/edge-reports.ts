@@ -12,8 +12,9 @@ import { describeIssue } from '../zod-errors.ts';
 const count = z.number().int().nonnegative().max(1e9);
 const sketch = z.object({
   count,
-  sum: z.number().nonnegative(),
-  max: z.number().nonnegative(),
+  // Reports are added up: the total must stay a number.
+  sum: z.number().nonnegative().max(1e18),
+  max: z.number().nonnegative().max(1e15),
   buckets: z.record(z.string().regex(/^-?\d{1,5}$/), count),
 });
 const name = z.string().max(64);
@@ -23,8 +24,8 @@ export const reportSchema = z.object({
   site: name,
   isolate: z.string().max(64),
   seq: count,
-  from: z.number(),
-  to: z.number(),
+  from: z.number().nonnegative().max(1e15),
+  to: z.number().nonnegative().max(1e15),
   snapshot: z
     .object({ epoch: z.number(), seq: z.number(), ageMs: z.number(), source: z.string().max(32) })
     .nullable(),

@@ -1,65 +1,18 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import fc from 'fast-check';
+import { keptInputs } from './corpus.ts';
+import { TOKENS } from './engine/mutate.ts';
+import type { FuzzTarget } from './target.ts';
 
-const CORPUS = join(import.meta.dirname, 'corpus');
-/** Inputs per parser. `FUZZ_RUNS=1000000 npx vitest run test/fuzz` runs for hours. */
+/** Changed inputs per parser. `npm run fuzz` runs for longer, and follows coverage. */
 const RUNS = Number(process.env.FUZZ_RUNS ?? 300);
 /** A fixed seed makes CI repeatable; `FUZZ_SEED=random` explores. */
 const SEED = process.env.FUZZ_SEED === 'random' ? Date.now() : Number(process.env.FUZZ_SEED ?? 14);
-
-/** Bytes that parsers treat specially. */
-const TOKENS = [
-  ...[
-    '\0',
-    '\n',
-    '\r\n',
-    '\t',
-    ' ',
-    ',',
-    ';',
-    ':',
-    '/',
-    '\\',
-    '"',
-    "'",
-    '%',
-    '%00',
-    '%25',
-    '#',
-    '=',
-    '|',
-    '.',
-    '..',
-  ],
-  ...[
-    '-',
-    '-1',
-    '0',
-    '1e999',
-    '9007199254740993',
-    'NaN',
-    'null',
-    'true',
-    '{}',
-    '[]',
-    '__proto__',
-    'constructor',
-  ],
-  ...['*a', '&a ', '<<', '? ', '- ', '!!binary ', '\u{feff}', '\u{d800}', 'é', '\u{1f600}'],
-];
 
 interface Mutation {
   at: number;
   remove: number;
   insert: string;
 }
-
-/** The kept inputs of a parser, one a file. */
-export const corpusOf = (name: string): string[] =>
-  readdirSync(join(CORPUS, name))
-    .sort()
-    .map((file) => readFileSync(join(CORPUS, name, file), 'latin1'));
 
 /** Inputs of the corpus with some bytes changed, and any text. Both are strings of bytes (`latin1`). */
 function mutated(inputs: readonly string[]): fc.Arbitrary<string> {
@@ -83,11 +36,12 @@ function apply(text: string, { at, remove, insert }: Mutation): string {
 }
 
 /**
- * Runs `check` on the corpus, on changed inputs of it and on any text. `check` throws when the parser breaks its
- * contract. The error shows the input: keep it as a file of the corpus when the parser is mended.
+ * Runs a target on the inputs in the repository, on changed ones and on any text. The error shows the input: keep it as a
+ * file of the corpus when the parser is mended.
  */
-export async function fuzz(name: string, check: (input: string) => void | Promise<void>): Promise<void> {
-  const inputs = corpusOf(name);
+export async function fuzz({ name, start }: FuzzTarget): Promise<void> {
+  const check = await start();
+  const inputs = keptInputs(name);
   for (const input of inputs) await check(input);
   const anything = fc.oneof(
     { arbitrary: mutated(inputs), weight: 5 },
