@@ -1,19 +1,24 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { costsPage, monthlyBill, monthlyUse, TRAFFIC } from './costs.ts';
+import { costsPage, dailyUse, freePlanLacks, monthlyBill, TRAFFIC } from './costs.ts';
 
-const [quiet, busy] = TRAFFIC;
+const quiet = TRAFFIC[0] ?? expect.unreachable();
+const busy = TRAFFIC[1] ?? expect.unreachable();
 
 test('docs/costs.md is current (regenerate it with `node dev/costs.ts`)', () => {
   expect(readFileSync(new URL('../docs/costs.md', import.meta.url), 'utf8')).toBe(costsPage());
 });
 
-test('a busy location polls each site 43,200 times a day: three fill the free plan', () => {
-  const perDay = (colos: number) => monthlyUse(1, colos, busy ?? expect.unreachable())['Hub requests'] / 30;
-  expect(perDay(1)).toBe(43_200);
-  expect(perDay(3)).toBeGreaterThan(100_000);
+test('a busy location polls at most a seventh as often as every 2 s', () => {
+  const polls = (sites: number) =>
+    dailyUse(sites, 2, busy)['Hub requests'] - dailyUse(sites, 1, busy)['Hub requests'];
+  expect(polls(1)).toBeLessThan(43_200 / 7);
+  // One request tells of all sites; only their more frequent changes count.
+  expect(polls(100)).toBeLessThan(43_200);
 });
 
-test('one quiet site in one location costs the base fee', () => {
-  expect(monthlyBill(monthlyUse(1, 1, quiet ?? expect.unreachable()))).toEqual({ total: 5, snapshots: 0 });
+test('one quiet site in 30 locations fits the free plan, and costs the base fee on the paid one', () => {
+  const use = dailyUse(1, 30, quiet);
+  expect(freePlanLacks(use)).toBeNull();
+  expect(Math.round(monthlyBill(use).total)).toBe(5);
 });

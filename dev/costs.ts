@@ -1,31 +1,43 @@
 import { writeFileSync } from 'node:fs';
-import { COLO_FRESH_MS, KV_INTERVAL_MS } from '../worker/polling.ts';
+import { MAX_POLL_MS, MIN_POLL_MS, pollIntervalMs, REQUESTS_PER_POLL } from '../worker/polling.ts';
 
 /**
  * `node dev/costs.ts` writes docs/costs.md: the monthly bill of the edge at Cloudflare's list prices, computed from the
  * intervals in the code. A test checks that the page is current.
  */
 
-/** Workers Paid, USD: the price of a million, and what the base fee includes per month. */
+/** When the prices below were compared with Cloudflare's pages, which are named in the page. */
+const PRICES_CHECKED = '2026-11-28';
+/** Workers Paid, USD: the price of a million, what the base fee includes per month, and what the free plan allows per day. */
 const BASE_FEE = 5;
 const PRICES = {
-  'Worker requests': { perMillion: 0.3, included: 10e6 },
-  'Worker CPU (ms)': { perMillion: 0.02, included: 30e6 },
-  'Hub requests': { perMillion: 0.15, included: 1e6 },
-  'Hub duration (GB-s)': { perMillion: 12.5, included: 400e3 },
-  'KV reads': { perMillion: 0.5, included: 10e6 },
-  'KV writes': { perMillion: 5, included: 1e6 },
+  'Worker requests': { perMillion: 0.3, included: 10e6, freePerDay: 100e3 },
+  'Worker CPU (ms)': { perMillion: 0.02, included: 30e6, freePerDay: Number.POSITIVE_INFINITY },
+  'Hub requests': { perMillion: 0.15, included: 1e6, freePerDay: 100e3 },
+  'Hub duration (GB-s)': { perMillion: 12.5, included: 400e3, freePerDay: 13e3 },
+  'Hub rows written': { perMillion: 1, included: 50e6, freePerDay: 100e3 },
+  'KV reads': { perMillion: 0.5, included: 10e6, freePerDay: 100e3 },
+  'KV writes': { perMillion: 5, included: 1e6, freePerDay: 1e3 },
 } as const;
 type Item = keyof typeof PRICES;
+const ITEMS = Object.keys(PRICES) as Item[];
+/** Everything but what clients cause. */
+const SNAPSHOT_ITEMS = ITEMS.filter((item) => !item.startsWith('Worker'));
 
-const MONTH_SECONDS = 30 * 86_400;
-const FREE_HUB_REQUESTS_PER_DAY = 100_000;
+const DAY_SECONDS = 86_400;
+const MONTH_DAYS = 30;
 /** Processor time of one request (docs/edge.md), and time the Hub, with 128 MB, needs for one answer. */
 const CPU_MS = 0.4;
 const HUB_SECONDS = 0.001;
 const HUB_GB = 0.125;
-/** Default of `edge.publish.kvWritesPerDay`. */
-const KV_WRITES_PER_DAY = 900;
+/** Default of `edge.publish.kvWritesPerDay`: as many snapshots a day as an agent writes to KV at most. */
+const PUBLICATIONS_PER_DAY = 900;
+/** The snapshot, the list of orders, and twice the list of sites that KV lacks. */
+const ROWS_PER_PUBLICATION = 4;
+/** Of one site: deployments, drains and failures. */
+const STATE_CHANGES_PER_DAY = 20;
+/** A new isolate reads each site from KV at most once. */
+const ISOLATE_STARTS_PER_DAY = 24;
 
 interface Traffic {
   name: string;
@@ -41,56 +53,81 @@ export const TRAFFIC: readonly Traffic[] = [
 const SITES = [1, 10, 100];
 const COLOS = [1, 30, 300];
 
-/** What a month uses. Every location polls the Hub of every site while it has requests. */
-export function monthlyUse(sites: number, colos: number, traffic: Traffic): Record<Item, number> {
+/**
+ * Polls per second of a location whose sites change at random times: the mean of `1 / interval(age)`, where the age of the
+ * last change is exponentially distributed. Of several isolates, the one with the most jitter polls for all.
+ */
+function pollsPerSecond(sites: number): number {
+  const changesPerSecond = (sites * STATE_CHANGES_PER_DAY) / DAY_SECONDS;
+  const shares = 2_000;
+  const rates = Array.from({ length: shares }, (_, index) => {
+    const ageSeconds = -Math.log(1 - (index + 0.5) / shares) / changesPerSecond;
+    const pace = { changeAgeMs: ageSeconds * 1_000, hasDirectService: false, random: 1 };
+    return 1_000 / pollIntervalMs(pace);
+  });
+  return rates.reduce((sum, rate) => sum + rate, 0) / shares;
+}
+
+/** What a day uses. Every location polls the Hub for all sites together while it has requests. */
+export function dailyUse(sites: number, colos: number, traffic: Traffic): Record<Item, number> {
   const { requestsPerSecond, isolates } = traffic;
-  const requests = colos * requestsPerSecond * MONTH_SECONDS;
-  const pollsPerSecond = Math.min(requestsPerSecond, 1_000 / COLO_FRESH_MS);
-  const hub = colos * sites * pollsPerSecond * MONTH_SECONDS;
-  const kvReadsPerSecond = Math.min(requestsPerSecond, (isolates * 1_000) / KV_INTERVAL_MS);
+  const publications = sites * PUBLICATIONS_PER_DAY;
+  const requests = colos * requestsPerSecond * DAY_SECONDS + publications;
+  const byTraffic = requestsPerSecond / isolates / REQUESTS_PER_POLL;
+  const polls = colos * Math.min(requestsPerSecond, Math.max(pollsPerSecond(sites), byTraffic)) * DAY_SECONDS;
+  // Each publication is one request, and one alarm that writes KV.
+  const hub = polls + 2 * publications;
   return {
     'Worker requests': requests,
     'Worker CPU (ms)': requests * CPU_MS,
     'Hub requests': hub,
     'Hub duration (GB-s)': hub * HUB_SECONDS * HUB_GB,
-    'KV reads': colos * sites * kvReadsPerSecond * MONTH_SECONDS,
-    'KV writes': sites * KV_WRITES_PER_DAY * 30,
+    'Hub rows written': publications * ROWS_PER_PUBLICATION,
+    'KV reads': colos * isolates * sites * ISOLATE_STARTS_PER_DAY,
+    'KV writes': publications,
   };
 }
 
-const costOf = (item: Item, used: number): number =>
-  (Math.max(0, used - PRICES[item].included) / 1e6) * PRICES[item].perMillion;
+function costOf(item: Item, usedPerDay: number): number {
+  const { included, perMillion } = PRICES[item];
+  return (Math.max(0, usedPerDay * MONTH_DAYS - included) / 1e6) * perMillion;
+}
 
-/** USD per month for all of it, and for reading snapshots alone. */
+/** USD per month for all of it, and for snapshots alone. */
 export function monthlyBill(use: Record<Item, number>): { total: number; snapshots: number } {
-  const items = Object.keys(PRICES) as Item[];
-  const costs = new Map(items.map((item) => [item, costOf(item, use[item])]));
-  const sum = (list: readonly Item[]): number =>
-    list.reduce((total, item) => total + (costs.get(item) ?? 0), 0);
-  return {
-    total: BASE_FEE + sum(items),
-    snapshots: sum(['Hub requests', 'Hub duration (GB-s)', 'KV reads', 'KV writes']),
-  };
+  const sum = (items: readonly Item[]): number =>
+    items.reduce((total, item) => total + costOf(item, use[item]), 0);
+  return { total: BASE_FEE + sum(ITEMS), snapshots: sum(SNAPSHOT_ITEMS) };
 }
+
+/** What exceeds the free plan first; null: it suffices. */
+export const freePlanLacks = (use: Record<Item, number>): Item | null =>
+  ITEMS.find((item) => use[item] > PRICES[item].freePerDay) ?? null;
 
 const money = (usd: number): string => `$${Math.round(usd).toLocaleString('en-US')}`;
+const count = (value: number): string => Math.round(value).toLocaleString('en-US');
 
 function row(sites: number, colos: number, traffic: Traffic): string {
-  const use = monthlyUse(sites, colos, traffic);
+  const use = dailyUse(sites, colos, traffic);
   const bill = monthlyBill(use);
-  const perDay = use['Hub requests'] / 30;
-  const free = perDay <= FREE_HUB_REQUESTS_PER_DAY ? 'yes' : 'no';
+  const lacking = freePlanLacks(use);
   const cells = [
     String(sites),
     String(colos),
     traffic.name,
-    Math.round(perDay).toLocaleString('en-US'),
-    free,
+    count(use['Hub requests']),
+    lacking === null ? 'yes' : `no: ${lacking}`,
     money(bill.snapshots),
     money(bill.total),
   ];
   return `| ${cells.join(' | ')} |`;
 }
+
+const priceRow = (item: Item): string => {
+  const { perMillion, included, freePerDay } = PRICES[item];
+  const free = Number.isFinite(freePerDay) ? count(freePerDay) : '10 ms a request';
+  return `| ${item} | $${perMillion} | ${count(included)} | ${free} |`;
+};
 
 export function costsPage(): string {
   const [quiet, busy] = TRAFFIC;
@@ -101,23 +138,37 @@ export function costsPage(): string {
 # What the edge costs
 
 The monthly bill of one Worker on the Workers Paid plan, at Cloudflare's list prices, without tax. A
-test computes this page from the intervals in the code. Check the prices before you rely on it.
+test computes this page from the intervals in the code.
 
-- A location (colo) polls the Hub of each site at most every ${COLO_FRESH_MS / 1_000} seconds, and only while it has
-  requests. Its isolates share the answer in the location's cache.
-- Each isolate reads each site from KV at most every ${KV_INTERVAL_MS / 1_000} seconds.
-- Quiet: ${Math.round((quiet?.requestsPerSecond ?? 0) * 60)} request a minute in each location. Busy: ${busy?.requestsPerSecond} requests a second in each location.
-- A request takes ${CPU_MS} ms of processor time. The agent writes KV ${KV_WRITES_PER_DAY} times a day for each site.
+- A location (colo) polls the Hub once for all sites, and only while it has requests. Its isolates
+  share the answer in the location's cache. The interval grows from ${MIN_POLL_MS / 1_000} s after a change of an
+  instance's state to ${MAX_POLL_MS / 1_000} s. Each site has ${STATE_CHANGES_PER_DAY} such changes a day.
+- Without a cache, on workers.dev, each isolate polls by itself. Multiply the polls by the isolates.
+- Signs of trouble, such as a late answer, add at most two polls a minute for each isolate.
+- A new isolate reads each site from KV at most once. Each isolate is replaced ${ISOLATE_STARTS_PER_DAY} times a day.
+- Quiet: ${count((quiet?.requestsPerSecond ?? 0) * 60)} request a minute in each location. Busy: ${busy?.requestsPerSecond} requests a second and ${busy?.isolates} isolates.
+- A request takes ${CPU_MS} ms of processor time. An agent publishes ${PUBLICATIONS_PER_DAY} times a day, also to KV.
 - Limits with \`scope: global\` are not included: each lease is one more Durable Object request.
 
-The free column compares the Hub requests alone with the ${FREE_HUB_REQUESTS_PER_DAY.toLocaleString('en-US')} of the free plan.
-
-| sites | colos | traffic | Hub requests a day | fits the free plan | snapshots | total |
+| sites | colos | traffic | Hub requests a day | free plan | snapshots | total |
 |---|---|---|---|---|---|---|
 ${rows.join('\n')}
 
-The cost of snapshots grows with the number of sites, because every location polls every site. A
-fleet of many small sites is cheaper as one Worker per region with its own \`SITES\`.
+The free plan allows 1,000 KV writes a day for the whole account: with n sites, set
+\`edge.publish.kvWritesPerDay\` to less than 1,000 / n on each. Changes past that go to the Hub alone.
+
+## Prices
+
+Compared on ${PRICES_CHECKED} with copies of Cloudflare's pages on
+[Workers](https://developers.cloudflare.com/workers/platform/pricing/),
+[Durable Objects](https://developers.cloudflare.com/durable-objects/platform/pricing/) and
+[KV](https://developers.cloudflare.com/kv/platform/pricing/). Storage is left out: the included
+5 GB hold over ten thousand snapshots of 1,000 instances.
+
+| item | a million | included per month | free plan, per day |
+|---|---|---|---|
+${ITEMS.map(priceRow).join('\n')}
+| Workers Paid plan | | | $${BASE_FEE} a month |
 `;
 }
 

@@ -5,6 +5,7 @@ import type { RequestUrl } from '../shared/request-url.ts';
 import { signerOf, verifySnapshot } from '../shared/snapshot/signature.ts';
 import type { SnapshotOrder } from '../shared/snapshot/snapshot.ts';
 import type { Edge } from './edge.ts';
+import { HUB_NAME } from './hub-name.ts';
 import { cacheStores } from './io/location-cache.ts';
 import type { SnapshotUpload } from './io/snapshot-uploads.ts';
 import { withTimeout } from './io/with-timeout.ts';
@@ -85,11 +86,7 @@ router.get('/__acgs/snapshot/:site', async (request, edge) => {
   const site = String(request.params.site);
   if (!edge.settings.sites.includes(site)) return unknownSite(site);
   try {
-    const order = await withTimeout(
-      Promise.resolve(hubOf(edge, site).order()),
-      HUB_TIMEOUT_MS,
-      'SnapshotHub',
-    );
+    const order = await withTimeout(Promise.resolve(hubOf(edge).order(site)), HUB_TIMEOUT_MS, 'SnapshotHub');
     return Response.json({ site, ...order });
   } catch (error) {
     return unavailable(error);
@@ -113,12 +110,12 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   const { sealed } = upload;
   const opened = await verifySnapshot(sealed, site, verifyKeys);
   if (!opened.ok) return notSigned(opened.why);
-  const prepared = edge.snapshots.prepare(opened.snapshot);
+  const prepared = edge.snapshots.prepare([opened.snapshot]);
   if (!prepared.ok)
     return problemResponse({ title: 'Unprocessable Content', status: 422, detail: prepared.why });
   const { epoch, seq } = opened.snapshot;
   const toKv = request.query.kv !== '0';
-  const accepting = Promise.resolve(hubOf(edge, site).accept({ site, epoch, seq, sealed }, toKv));
+  const accepting = Promise.resolve(hubOf(edge).accept({ site, epoch, seq, sealed }, toKv));
   try {
     const { accepted, current } = await withTimeout(accepting, HUB_TIMEOUT_MS, 'SnapshotHub');
     if (!accepted) return outdated(site, { epoch, seq }, current);
@@ -162,6 +159,7 @@ function statusOf(edge: Edge, hasCache: boolean) {
   return {
     isolate: edge.counters.isolate,
     snapshots: edge.snapshots.status(now),
+    polling: edge.snapshots.polling,
     gateways: edge.gateways.status(now),
     privateSites: edge.settings.sites.filter((site) => edge.upstreams.isPrivate(site)),
     // Without a cache there are no stale responses, and every isolate polls the Hub by itself.
@@ -171,7 +169,7 @@ function statusOf(edge: Edge, hasCache: boolean) {
   };
 }
 
-const hubOf = (edge: Edge, site: string) => edge.env.SNAPSHOT_HUB.getByName(site);
+const hubOf = (edge: Edge) => edge.env.SNAPSHOT_HUB.getByName(HUB_NAME);
 
 const outdated = (site: string, given: SnapshotOrder, current: SnapshotOrder): Response =>
   problemResponse({

@@ -1,4 +1,3 @@
-import { unverifiedOrder } from '../shared/snapshot/signature.ts';
 import { AdaptiveThrottle } from '../shared/throttle.ts';
 import { ClockGuard } from './clock-guard.ts';
 import { EdgeCounters } from './counters.ts';
@@ -70,7 +69,8 @@ export async function createEdge(env: Env): Promise<Edge> {
   const snapshots = new SnapshotStore({
     settings,
     now,
-    hub: settings.kvOnly ? disabledHubFetcher : withColoCache(hubFetcher(env), { orderOf: unverifiedOrder }),
+    random: Math.random,
+    hub: settings.kvOnly ? disabledHubFetcher : withColoCache(hubFetcher(env)),
     kv: kvFetcher(env),
     view: { newPickerState, directOrigin: directOrigin(settings) },
   });

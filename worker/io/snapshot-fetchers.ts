@@ -1,12 +1,33 @@
 import { type SnapshotOrder, snapshotKey } from '../../shared/snapshot/snapshot.ts';
 import type { Env } from '../env.ts';
+import { HUB_NAME } from '../hub-name.ts';
 import { withTimeout } from './with-timeout.ts';
 
 /** A signed snapshot as bytes, not yet verified. */
-export type FetchedSnapshot = Uint8Array<ArrayBuffer>;
+export type SealedSnapshot = Uint8Array<ArrayBuffer>;
 
-/** Fetches a site's snapshot. Null: there is none newer than `known`. Rejects when the source is down. */
-export type SnapshotFetcher = (site: string, known: SnapshotOrder) => Promise<FetchedSnapshot | null>;
+/** Site → order. */
+export type SnapshotOrders = ReadonlyMap<string, SnapshotOrder>;
+
+/** What the Hub holds. Nothing of it is verified yet. */
+export interface HubAnswer {
+  readonly orders: SnapshotOrders;
+  /** The snapshots that are newer than the known ones; not necessarily all of them. */
+  readonly newer: ReadonlyMap<string, SealedSnapshot>;
+  /** `cache`: another isolate of the location asked the Hub. */
+  readonly from: 'hub' | 'cache';
+  /** How long ago the Hub said so. */
+  readonly ageMs: number;
+}
+
+/**
+ * Fetches what is newer than `known`, for all its sites together. The answer may come from a cache if it is at most
+ * `maxAgeMs` old. Rejects when the source is down.
+ */
+export type HubFetcher = (known: SnapshotOrders, maxAgeMs: number) => Promise<HubAnswer>;
+
+/** Fetches a site's snapshot; null: there is none. Rejects when the source is down. */
+export type KvFetcher = (site: string) => Promise<SealedSnapshot | null>;
 
 const HUB_TIMEOUT_MS = 1_500;
 const KV_TIMEOUT_MS = 3_000;
@@ -14,20 +35,20 @@ const KV_TIMEOUT_MS = 3_000;
 const KV_CACHE_SECONDS = 60;
 
 export const hubFetcher =
-  (env: Env): SnapshotFetcher =>
-  async (site, known) => {
-    const hub = env.SNAPSHOT_HUB.getByName(site);
-    const found = await withTimeout(Promise.resolve(hub.read(known)), HUB_TIMEOUT_MS, 'SnapshotHub');
-    return found === null || found === 'unchanged' ? null : found.sealed;
+  (env: Env): HubFetcher =>
+  async (known) => {
+    const reading = Promise.resolve(env.SNAPSHOT_HUB.getByName(HUB_NAME).read(known));
+    const { orders, newer } = await withTimeout(reading, HUB_TIMEOUT_MS, 'SnapshotHub');
+    return { orders, newer, from: 'hub', ageMs: 0 };
   };
 
 /** Behaves like a Hub that is down. */
-export const disabledHubFetcher: SnapshotFetcher = async () => {
+export const disabledHubFetcher: HubFetcher = async () => {
   throw new Error('SnapshotHub is switched off');
 };
 
 export const kvFetcher =
-  (env: Env): SnapshotFetcher =>
+  (env: Env): KvFetcher =>
   async (site) => {
     if (!env.SNAPSHOTS) return null;
     const read = env.SNAPSHOTS.get(snapshotKey(site), { type: 'arrayBuffer', cacheTtl: KV_CACHE_SECONDS });

@@ -1,83 +1,279 @@
 import { expect, test } from 'vitest';
 import { signSnapshot, unverifiedOrder } from '../../shared/snapshot/signature.ts';
-import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
-import { type CachedSnapshot, withColoCache } from './colo-cache.ts';
-import type { FetchedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
+import type { Snapshot, SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
+import { instance, service } from '../../test/harness/snapshot.ts';
+import { type SnapshotCache, withColoCache } from './colo-cache.ts';
+import type { HubFetcher, KvFetcher, SealedSnapshot } from './snapshot-fetchers.ts';
 import { SnapshotStore } from './snapshot-store.ts';
 
 const pair = (await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair;
 
-const sealed = (seq: number, site = 'main'): Promise<FetchedSnapshot> => {
-  const snapshot: Snapshot = { v: 1, site, epoch: 1, seq, issuedAt: 0, gateways: [], services: {} };
-  return signSnapshot(snapshot, { kid: `k-${site}`, privateKey: pair.privateKey });
-};
+const NOW = 1_000_000_000;
 
-const HANGS: SnapshotFetcher = () => new Promise(() => {});
-const DOWN: SnapshotFetcher = async () => {
+function sealed(seq: number, part: Partial<Snapshot> = {}): Promise<SealedSnapshot> {
+  const base: Snapshot = { v: 1, site: 'main', epoch: 1, seq, issuedAt: NOW, gateways: [], services: {} };
+  const snapshot = { ...base, ...part };
+  return signSnapshot(snapshot, { kid: `k-${snapshot.site}`, privateKey: pair.privateKey });
+}
+
+/** One service whose instance has had its state since then. */
+const unchangedSince = (since: number, site = 'main') => ({
+  services: { gs: service({ instances: [instance(`${site}-1`, 'http://192.0.2.1', { since })] }) },
+});
+
+const orderOf = (bytes: SealedSnapshot): SnapshotOrder => unverifiedOrder(bytes) ?? expect.unreachable();
+
+/** A Hub that holds these snapshots, and counts the requests. */
+function hubOf(content: Record<string, SealedSnapshot>) {
+  const requests = { count: 0, content };
+  const fetcher: HubFetcher = async (known) => {
+    requests.count += 1;
+    const held = Object.entries(requests.content).filter(([site]) => known.has(site));
+    const isNewer = ([site, bytes]: [string, SealedSnapshot]): boolean =>
+      orderOf(bytes).seq > (known.get(site)?.seq ?? 0);
+    return {
+      orders: new Map(held.map(([site, bytes]) => [site, orderOf(bytes)])),
+      newer: new Map(held.filter(isNewer)),
+      from: 'hub',
+      ageMs: 0,
+    };
+  };
+  return { requests, fetcher };
+}
+
+const HANGS = (): Promise<never> => new Promise(() => {});
+const DOWN = async (): Promise<never> => {
   throw new Error('down');
 };
+const EMPTY: KvFetcher = async () => null;
 
-function storeOf(hub: SnapshotFetcher, kv: SnapshotFetcher, sites = ['main']): SnapshotStore {
+interface Isolate {
+  hub: HubFetcher;
+  kv?: KvFetcher;
+  sites?: string[];
+  now?: () => number;
+}
+
+function storeOf({ hub, kv = EMPTY, sites = ['main'], now = () => NOW }: Isolate): SnapshotStore {
   const verifyKeys = sites.map((site) => ({ kid: `k-${site}`, site, publicKey: pair.publicKey }));
   return new SnapshotStore({
     settings: { sites, verifyKeys },
     hub,
     kv,
-    now: () => 1_000_000,
+    now,
+    random: () => 0,
     view: { newPickerState: () => ({ cursor: 0 }), directOrigin: () => null },
   });
 }
 
-test.each<[string, SnapshotFetcher, SnapshotFetcher]>([
-  ['KV hangs', () => sealed(1), HANGS],
+const later = <T>(value: T): Promise<T> => new Promise((resolve) => setTimeout(() => resolve(value), 50));
+
+test.each<[string, HubFetcher, KvFetcher]>([
+  ['KV hangs', hubOf({ main: await sealed(1) }).fetcher, HANGS],
   ['the Hub hangs', HANGS, () => sealed(1)],
   [
     'KV hangs and the Hub answers late',
-    () => new Promise((resolve) => setTimeout(() => resolve(sealed(1)), 50)),
+    async (known, age) => later(await hubOf({ main: await sealed(1) }).fetcher(known, age)),
     HANGS,
   ],
 ])(
   'a cold isolate waits for the first valid snapshot only: %s',
   async (_, hub, kv) => {
-    const store = storeOf(hub, kv);
+    const store = storeOf({ hub, kv });
     await store.refresh();
     expect(store.view).not.toBeNull();
-    expect(store.isRefreshDue(1_002_000)).toBe(true);
+    expect(store.isRefreshDue(NOW + 40_000)).toBe(true);
   },
   2_000,
 );
 
 test('an invalid snapshot is not the first valid one', async () => {
-  const forged = async (): Promise<FetchedSnapshot> => Uint8Array.from(Buffer.from('k-main.AAAA\n{}'));
-  const late = async (): Promise<FetchedSnapshot> => {
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    return sealed(2);
-  };
-  const store = storeOf(forged, late);
+  const forged = Uint8Array.from(Buffer.from('k-main.AAAA\n{"epoch":1,"seq":9}'));
+  const store = storeOf({ hub: hubOf({ main: forged }).fetcher, kv: async () => later(await sealed(2)) });
   await store.refresh();
   expect(store.forSite('main')?.source).toBe('kv');
 });
 
 test('each site waits for its own first snapshot', async () => {
-  const store = storeOf(
-    (site) => (site === 'east' ? sealed(1, site) : HANGS(site, { epoch: 0, seq: 0 })),
-    (site) => (site === 'west' ? sealed(1, site) : HANGS(site, { epoch: 0, seq: 0 })),
-    ['east', 'west'],
-  );
+  const store = storeOf({
+    sites: ['east', 'west'],
+    hub: hubOf({ east: await sealed(1, { site: 'east' }) }).fetcher,
+    kv: (site) => (site === 'west' ? sealed(1, { site }) : HANGS()),
+  });
   await store.refresh();
   expect(['east', 'west'].map((site) => store.forSite(site)?.source)).toEqual(['hub', 'kv']);
 }, 2_000);
 
+/** The cache of one location, in memory. */
+function memoryCache(now: () => number): SnapshotCache {
+  const snapshots = new Map<string, Awaited<ReturnType<SnapshotCache['read']>>>();
+  let cached: { orders: Parameters<SnapshotCache['writeOrders']>[0]; at: number } | null = null;
+  return {
+    readOrders: async () => cached && { orders: cached.orders, ageMs: now() - cached.at },
+    writeOrders: async (orders) => {
+      cached = { orders, at: now() };
+    },
+    read: async (site) => snapshots.get(site) ?? null,
+    write: async (site, snapshot) => {
+      snapshots.set(site, snapshot);
+    },
+  };
+}
+
 test('while Hub and KV are down, a cold isolate uses the last snapshot of its location, however old', async () => {
-  const cached: CachedSnapshot = { epoch: 1, seq: 3, ageMs: 3_600_000, sealed: await sealed(3) };
-  const cache = { read: async () => cached, write: async () => {} };
-  const store = storeOf(withColoCache(DOWN, { orderOf: unverifiedOrder, cache }), DOWN);
+  const cache = memoryCache(() => NOW);
+  await cache.write('main', { order: { epoch: 1, seq: 3 }, sealed: await sealed(3) });
+  const store = storeOf({ hub: withColoCache(DOWN, cache), kv: DOWN });
   await store.refresh();
   expect(store.forSite('main')?.snapshot.seq).toBe(3);
+  expect(store.isRefreshDue(NOW + 3_000)).toBe(true);
 });
 
-test('a cache that hangs delays a snapshot by a quarter of a second at most', async () => {
-  const cache = { read: () => new Promise<null>(() => {}), write: () => new Promise<void>(() => {}) };
-  const hub = withColoCache(() => sealed(1), { orderOf: unverifiedOrder, cache });
-  expect(await hub('main', { epoch: 0, seq: 0 })).toHaveLength((await sealed(1)).length);
+test('a cache that hangs delays a snapshot by half a second at most', async () => {
+  const cache = { readOrders: HANGS, writeOrders: HANGS, read: HANGS, write: HANGS };
+  const hub = withColoCache(hubOf({ main: await sealed(1) }).fetcher, cache);
+  const { newer } = await hub(new Map([['main', { epoch: 0, seq: 0 }]]), 0);
+  expect([...newer.keys()]).toEqual(['main']);
 }, 2_000);
+
+test('a snapshot that the cache has lost is fetched from the Hub again', async () => {
+  const cache = memoryCache(() => NOW);
+  await cache.writeOrders(new Map([['main', { epoch: 1, seq: 1 }]]));
+  const { requests, fetcher } = hubOf({ main: await sealed(1) });
+  const store = storeOf({ hub: withColoCache(fetcher, cache) });
+  await store.refresh();
+  expect([store.forSite('main')?.snapshot.seq, requests.count]).toEqual([1, 1]);
+});
+
+/** Runs isolates of one location for a time, each with this many requests a second, and returns what they know last. */
+async function runLocation(options: {
+  isolates: number;
+  perSecond: number;
+  seconds: number;
+  hub: HubFetcher;
+  kv?: KvFetcher;
+  sites?: string[];
+  onSecond?: (second: number, stores: readonly SnapshotStore[]) => Promise<void>;
+}): Promise<readonly SnapshotStore[]> {
+  let now = NOW;
+  const hub = withColoCache(
+    options.hub,
+    memoryCache(() => now),
+  );
+  const { kv = EMPTY, sites = ['main'] } = options;
+  const stores = Array.from({ length: options.isolates }, () => storeOf({ hub, kv, sites, now: () => now }));
+  for (let second = 0; second < options.seconds; second++) {
+    now = NOW + second * 1_000;
+    await options.onSecond?.(second, stores);
+    for (const store of stores) {
+      const due = Array.from({ length: options.perSecond }, () => store.countRequest(now)).some(Boolean);
+      if (due) await store.refresh();
+    }
+  }
+  return stores;
+}
+
+test('a location asks once for all sites and all isolates: every 30 s while nothing changes, and never KV', async () => {
+  const sites = Array.from({ length: 100 }, (_, i) => `s${i}`);
+  const content = await Promise.all(
+    sites.map(
+      async (site) => [site, await sealed(1, { site, ...unchangedSince(NOW - 86_400_000, site) })] as const,
+    ),
+  );
+  const { requests, fetcher } = hubOf(Object.fromEntries(content));
+  const kvReads: string[] = [];
+  const kv: KvFetcher = async (site) => {
+    kvReads.push(site);
+    return null;
+  };
+  await runLocation({ isolates: 4, perSecond: 5, seconds: 300, hub: fetcher, kv, sites });
+  expect(requests.count).toBeGreaterThanOrEqual(9);
+  expect(requests.count).toBeLessThanOrEqual(11);
+  expect(kvReads).toEqual([]);
+});
+
+test('after a change the location polls every 2 s, then more and more rarely', async () => {
+  const { requests, fetcher } = hubOf({ main: await sealed(1, unchangedSince(NOW)) });
+  const counts: number[] = [];
+  await runLocation({
+    isolates: 3,
+    perSecond: 1,
+    seconds: 601,
+    hub: fetcher,
+    onSecond: async (second) => {
+      if ([20, 120, 600].includes(second)) counts.push(requests.count);
+    },
+  });
+  const [first = 0, second = 0, third = 0] = counts;
+  expect(first).toBeGreaterThanOrEqual(6);
+  expect(second - first).toBeLessThanOrEqual(16);
+  // 480 s, at nearly 30 s each.
+  expect(third - second).toBeLessThanOrEqual(20);
+});
+
+test('every isolate learns of a change within the longest interval, and of the next one within 3 s', async () => {
+  const { requests, fetcher } = hubOf({ main: await sealed(1, unchangedSince(NOW - 86_400_000)) });
+  const seen: number[][] = [];
+  await runLocation({
+    isolates: 3,
+    perSecond: 1,
+    seconds: 200,
+    hub: fetcher,
+    onSecond: async (second, stores) => {
+      if (second === 101) requests.content = { main: await sealed(2, unchangedSince(NOW + 101_000)) };
+      if (second === 150) requests.content = { main: await sealed(3, unchangedSince(NOW + 150_000)) };
+      if (second === 132 || second === 158)
+        seen.push(stores.map((store) => store.forSite('main')?.snapshot.seq ?? 0));
+    },
+  });
+  expect(seen).toEqual([
+    [2, 2, 2],
+    [3, 3, 3],
+  ]);
+});
+
+test('many requests make an isolate poll earlier', async () => {
+  const { requests, fetcher } = hubOf({ main: await sealed(1, unchangedSince(NOW - 86_400_000)) });
+  await runLocation({ isolates: 1, perSecond: 250, seconds: 60, hub: fetcher });
+  expect(requests.count).toBeGreaterThanOrEqual(18);
+  expect(requests.count).toBeLessThanOrEqual(31);
+});
+
+test('signs of trouble make an isolate poll at once, within a budget', async () => {
+  const { requests, fetcher } = hubOf({ main: await sealed(1, unchangedSince(NOW - 86_400_000)) });
+  await runLocation({
+    isolates: 1,
+    perSecond: 1,
+    seconds: 600,
+    hub: fetcher,
+    onSecond: async (second, [store]) => store?.expectChange(NOW + second * 1_000),
+  });
+  // 20 regular polls, 10 early ones at once, and two a minute.
+  expect(requests.count).toBeGreaterThanOrEqual(25);
+  expect(requests.count).toBeLessThanOrEqual(52);
+});
+
+test('KV is read while the Hub is behind it, and while a snapshot is overdue', async () => {
+  const old = unchangedSince(NOW - 86_400_000);
+  const { requests, fetcher } = hubOf({ main: await sealed(1, old) });
+  let inKv = await sealed(1, old);
+  const reads: number[] = [];
+  const stores = await runLocation({
+    isolates: 1,
+    perSecond: 1,
+    seconds: 600,
+    hub: fetcher,
+    kv: async () => {
+      reads.push(0);
+      return inKv;
+    },
+    onSecond: async (second) => {
+      // The agent reaches KV only.
+      if (second === 10) inKv = await sealed(2, { ...old, issuedAt: NOW + 10_000 });
+      if (second === 320) expect(reads).toHaveLength(0);
+    },
+  });
+  expect(stores[0]?.forSite('main')).toMatchObject({ source: 'kv', snapshot: { seq: 2 } });
+  expect(requests.count).toBeLessThanOrEqual(30);
+  expect(reads.length).toBeGreaterThan(5);
+});

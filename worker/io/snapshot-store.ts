@@ -1,11 +1,26 @@
 import { elapsedMs } from '../../shared/elapsed.ts';
 import { errorMessage } from '../../shared/error-message.ts';
+import { Gcra } from '../../shared/limits/gcra.ts';
 import { verifySnapshot } from '../../shared/snapshot/signature.ts';
 import { compareSnapshotOrder, type Snapshot, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type View, type ViewOptions } from '../../shared/view.ts';
-import { KV_INTERVAL_MS } from '../polling.ts';
+import {
+  KV_OVERDUE_MS,
+  KV_WITHOUT_HUB_MS,
+  MAX_POLL_MS,
+  MIN_POLL_MS,
+  OVERDUE_AFTER_MS,
+  pollIntervalMs,
+  REQUESTS_PER_POLL,
+} from '../polling.ts';
 import type { EdgeSettings } from '../settings.ts';
-import type { FetchedSnapshot, SnapshotFetcher } from './snapshot-fetchers.ts';
+import type {
+  HubAnswer,
+  HubFetcher,
+  KvFetcher,
+  SealedSnapshot,
+  SnapshotOrders,
+} from './snapshot-fetchers.ts';
 
 /** How a snapshot reached this isolate: fetched from the Hub or KV, or sent to it by the agent. */
 type SnapshotSource = 'hub' | 'kv' | 'put';
@@ -15,10 +30,10 @@ interface AcceptedSnapshot {
   readonly source: SnapshotSource;
 }
 
-/** A verified snapshot and the view built from it. */
-interface PreparedSnapshot {
+/** Verified snapshots and the view built from them. */
+interface PreparedSnapshots {
   readonly ok: true;
-  readonly snapshot: Snapshot;
+  readonly snapshots: readonly Snapshot[];
   /** The view at the time of the build. */
   readonly base: View | null;
   readonly view: View;
@@ -31,17 +46,21 @@ interface SiteState {
   lastError: string | null;
 }
 
-const NONE: SnapshotOrder = { epoch: 0, seq: 0 };
-const REFRESH_INTERVAL_MS = 1_000;
 /** A refresh that takes longer was cancelled together with its request. */
 const REFRESH_TIMEOUT_MS = 6_000;
-const KV_INTERVAL_WITHOUT_HUB_MS = 5_000;
+/** A new isolate has an answer of its location's cache, or of a near Hub, within this time. */
+const KV_AFTER_MS = 100;
+/** Polls because of signs of trouble: two a minute on average, and ten at once. */
+const EARLY_POLL_WINDOW_MS = 60_000;
+const EARLY_POLLS_PER_WINDOW = 2;
+const EARLY_POLL_BURST = 10;
 
 interface SnapshotStoreOptions {
   settings: Pick<EdgeSettings, 'sites' | 'verifyKeys'>;
-  hub: SnapshotFetcher;
-  kv: SnapshotFetcher;
+  hub: HubFetcher;
+  kv: KvFetcher;
   now: () => number;
+  random: () => number;
   view: Omit<ViewOptions, 'previous'>;
 }
 
@@ -49,9 +68,17 @@ interface SnapshotStoreOptions {
 export class SnapshotStore {
   readonly #options: SnapshotStoreOptions;
   readonly #sites: Map<string, SiteState>;
+  readonly #earlyPolls = new Gcra(EARLY_POLL_WINDOW_MS, EARLY_POLL_BURST, 1);
   #view: View | null = null;
-  #refreshedAt = 0;
+  #refreshStartedAt = 0;
   #isRefreshing = false;
+  /** When the Hub said what this isolate knows. */
+  #hubReadAt = 0;
+  #pollIntervalMs = 0;
+  #requestsSincePoll = 0;
+  readonly #reads = { hub: 0, cache: 0, kv: 0 };
+  /** When an instance of any site last changed its state. */
+  #changedAt = 0;
   #loggedSharedIds = '';
 
   constructor(options: SnapshotStoreOptions) {
@@ -64,6 +91,11 @@ export class SnapshotStore {
   /** The view to route by; null until the first snapshot is accepted. */
   get view(): View | null {
     return this.#view;
+  }
+
+  /** How often this isolate polls now, and how often it has read each source. */
+  get polling() {
+    return { intervalMs: Math.round(this.#pollIntervalMs), reads: { ...this.#reads } };
   }
 
   status(now: number) {
@@ -81,97 +113,184 @@ export class SnapshotStore {
     return this.#sites.get(site)?.accepted ?? null;
   }
 
+  /** Counts a request, and says whether the snapshots should be refreshed now. */
+  countRequest(now: number): boolean {
+    this.#requestsSincePoll += 1;
+    return this.isRefreshDue(now);
+  }
+
   isRefreshDue(now: number): boolean {
-    const interval = this.#isRefreshing ? REFRESH_TIMEOUT_MS : REFRESH_INTERVAL_MS;
-    return elapsedMs(this.#refreshedAt, now) > interval;
+    if (this.#isRefreshing) return elapsedMs(this.#refreshStartedAt, now) > REFRESH_TIMEOUT_MS;
+    const elapsed = elapsedMs(this.#hubReadAt, now);
+    const interval = this.#requestsSincePoll >= REQUESTS_PER_POLL ? MIN_POLL_MS : this.#pollIntervalMs;
+    return elapsed > interval;
+  }
+
+  /** Something is wrong with an instance or a gateway, so a change is likely: the next poll is early, within a budget. */
+  expectChange(now: number): void {
+    if (this.#pollIntervalMs <= MIN_POLL_MS || elapsedMs(this.#hubReadAt, now) < MIN_POLL_MS) return;
+    if (this.#earlyPolls.take('', EARLY_POLLS_PER_WINDOW, 1, now).allowed) this.#pollIntervalMs = MIN_POLL_MS;
   }
 
   /** Fetches from the Hub, and from KV when that is due. Never rejects. */
   async refresh(): Promise<void> {
     this.#isRefreshing = true;
-    this.#refreshedAt = this.#options.now();
-    await Promise.all([...this.#sites].map(([site, state]) => this.#refreshSite(site, state)));
+    this.#refreshStartedAt = this.#options.now();
+    const reading = this.#readHub();
+    await Promise.all(
+      [...this.#sites].map(([site, state]) =>
+        state.accepted === null ? this.#firstOf(site, state, reading) : this.#update(site, state, reading),
+      ),
+    );
     this.#isRefreshing = false;
   }
 
-  #refreshSite(site: string, state: SiteState): Promise<void> {
-    return state.accepted === null ? this.#firstOf(site, state) : this.#update(site, state);
+  /** Reads the Hub and accepts what is newer. Returns the orders it holds; null: it failed. Sets the time of the next poll. */
+  async #readHub(): Promise<SnapshotOrders | null> {
+    const { hub, now } = this.#options;
+    const known = new Map([...this.#sites].map(([site, state]) => [site, orderOf(state)]));
+    // Only an answer that is clearly newer than the last one is worth using.
+    const maxAgeMs = Math.min(MAX_POLL_MS, elapsedMs(this.#hubReadAt, now())) / 2;
+    this.#requestsSincePoll = 0;
+    try {
+      const answer = await hub(known, maxAgeMs);
+      this.#reads[answer.from] += 1;
+      if (answer.newer.size > 0) await this.offer(answer.newer, 'hub');
+      this.#setNextPoll(answer);
+      return answer.orders;
+    } catch (error) {
+      for (const state of this.#sites.values()) state.lastError = `hub: ${errorMessage(error)}`;
+      this.#hubReadAt = now();
+      this.#pollIntervalMs = MIN_POLL_MS;
+      return null;
+    }
   }
 
-  /** Asks both sources at once. The first valid snapshot is enough; what the other one brings later is accepted, too. */
-  async #firstOf(site: string, state: SiteState): Promise<void> {
+  #setNextPoll({ orders, ageMs }: HubAnswer): void {
+    const now = this.#options.now();
+    this.#hubReadAt = now - ageMs;
+    const isIncomplete = [...this.#sites].some(([site, state]) => isBehind(state, orders.get(site)));
+    this.#pollIntervalMs = isIncomplete
+      ? MIN_POLL_MS
+      : pollIntervalMs({
+          changeAgeMs: now - this.#changedAt,
+          hasDirectService: hasDirectService(this.#view),
+          random: this.#options.random(),
+        });
+  }
+
+  /**
+   * Asks KV as well when the Hub takes long. The first valid snapshot is enough; what the other one brings later is
+   * accepted, too.
+   */
+  async #firstOf(site: string, state: SiteState, reading: Promise<unknown>): Promise<void> {
     const found = Promise.withResolvers<void>();
-    const sources = (['hub', 'kv'] as const).map((source) =>
-      this.#fetch(source, site, state).then(() => {
+    const fromKv = async (): Promise<void> => {
+      await Promise.race([reading, delay(KV_AFTER_MS)]);
+      if (!state.accepted) await this.#fetchFromKv(site, state);
+    };
+    const sources = [reading, fromKv()].map((source) =>
+      source.then(() => {
         if (state.accepted) found.resolve();
       }),
     );
     await Promise.race([found.promise, Promise.all(sources)]);
   }
 
-  async #update(site: string, state: SiteState): Promise<void> {
-    const hubAnswered = await this.#fetch('hub', site, state);
-    const hubWorks = hubAnswered && state.accepted?.source !== 'kv';
-    const interval = hubWorks ? KV_INTERVAL_MS : KV_INTERVAL_WITHOUT_HUB_MS;
-    if (elapsedMs(state.kvFetchedAt, this.#options.now()) > interval) await this.#fetch('kv', site, state);
+  async #update(site: string, state: SiteState, reading: Promise<SnapshotOrders | null>): Promise<void> {
+    const orders = await reading;
+    const now = this.#options.now();
+    const interval = kvIntervalMs(state, orders?.get(site), now);
+    if (elapsedMs(state.kvFetchedAt, now) > interval) await this.#fetchFromKv(site, state);
   }
 
-  /** Whether the source answered. */
-  async #fetch(source: 'hub' | 'kv', site: string, state: SiteState): Promise<boolean> {
-    if (source === 'kv') state.kvFetchedAt = this.#options.now();
+  async #fetchFromKv(site: string, state: SiteState): Promise<void> {
+    state.kvFetchedAt = this.#options.now();
     try {
-      const sealed = await this.#options[source](site, state.accepted?.snapshot ?? NONE);
-      if (sealed) await this.offer(site, sealed, source);
-      return true;
+      const sealed = await this.#options.kv(site);
+      this.#reads.kv += 1;
+      if (sealed) await this.offer(new Map([[site, sealed]]), 'kv');
     } catch (error) {
-      state.lastError = `${source}: ${errorMessage(error)}`;
-      return false;
+      state.lastError = `kv: ${errorMessage(error)}`;
     }
   }
 
-  /** Accepts a sealed snapshot when its signature is valid, it is newer, and a view can be built from it. */
-  async offer(site: string, sealed: FetchedSnapshot, source: SnapshotSource): Promise<void> {
-    const state = this.#sites.get(site);
-    if (!state) return;
-    const opened = await verifySnapshot(sealed, site, this.#options.settings.verifyKeys);
+  /** Accepts sealed snapshots whose signatures are valid, that are newer, and from which a view can be built. */
+  async offer(sealed: ReadonlyMap<string, SealedSnapshot>, source: SnapshotSource): Promise<void> {
+    const opened = await Promise.all([...sealed].map(([site, bytes]) => this.#open(site, bytes, source)));
     // Compared after the await: another request may have brought a newer one in the meantime.
-    if (opened.ok && !this.#isNewer(opened.snapshot)) return;
-    const built = opened.ok ? this.prepare(opened.snapshot) : opened;
-    if (built.ok) this.accept(built, source);
-    else state.lastError = `${source}: ${built.why}`;
+    const snapshots = opened.flat().filter((snapshot) => this.#isNewer(snapshot));
+    if (snapshots.length === 0) return;
+    const built = this.prepare(snapshots);
+    if (built.ok) return this.accept(built, source);
+    // One that the edge cannot route by must not keep the others out.
+    for (const snapshot of snapshots) {
+      const alone = this.prepare([snapshot]);
+      if (alone.ok) this.accept(alone, source);
+      else this.#setError(snapshot.site, `${source}: ${alone.why}`);
+    }
   }
 
-  /** Builds the view with this snapshot in place of its site's current one, or says why that is impossible. */
-  prepare(snapshot: Snapshot): PreparedSnapshot | { ok: false; why: string } {
-    const snapshots = [...this.#sites].flatMap(([site, { accepted }]) =>
-      site === snapshot.site ? [snapshot] : (accepted?.snapshot ?? []),
+  async #open(site: string, sealed: SealedSnapshot, source: SnapshotSource): Promise<Snapshot[]> {
+    const opened = await verifySnapshot(sealed, site, this.#options.settings.verifyKeys);
+    if (opened.ok) return [opened.snapshot];
+    this.#setError(site, `${source}: ${opened.why}`);
+    return [];
+  }
+
+  #setError(site: string, why: string): void {
+    const state = this.#sites.get(site);
+    if (state) state.lastError = why;
+  }
+
+  /** Builds the view with these snapshots in place of their sites' current ones, or says why that is impossible. */
+  prepare(replacements: readonly Snapshot[]): PreparedSnapshots | { ok: false; why: string } {
+    const bySite = new Map(replacements.map((snapshot) => [snapshot.site, snapshot]));
+    const snapshots = [...this.#sites].flatMap(
+      ([site, { accepted }]) => bySite.get(site) ?? accepted?.snapshot ?? [],
     );
     const base = this.#view;
     try {
       const view = buildView(snapshots, { ...this.#options.view, previous: base });
-      return { ok: true, snapshot, base, view };
+      return { ok: true, snapshots: replacements, base, view };
     } catch (error) {
       return { ok: false, why: `cannot route by this snapshot: ${errorMessage(error)}` };
     }
   }
 
-  /** Routes by a verified snapshot from now on, unless a newer one has been accepted. */
-  accept(prepared: PreparedSnapshot, source: SnapshotSource): void {
-    const { snapshot } = prepared;
-    const state = this.#sites.get(snapshot.site);
-    if (!state || !this.#isNewer(snapshot)) return;
+  /** Routes by verified snapshots from now on, except those that are not newer than the accepted ones. */
+  accept(prepared: PreparedSnapshots, source: SnapshotSource): void {
+    const newer = prepared.snapshots.filter((snapshot) => this.#isNewer(snapshot));
+    if (newer.length === 0) return;
     // Another view may have been accepted since: its isolate state and the snapshots of its sites must be kept.
-    const built = prepared.base === this.#view ? prepared : this.prepare(snapshot);
+    const isCurrent = prepared.base === this.#view && newer.length === prepared.snapshots.length;
+    const built = isCurrent ? prepared : this.prepare(newer);
     if (!built.ok) return;
-    state.accepted = { snapshot, source };
-    state.lastError = null;
+    for (const snapshot of newer) this.#setAccepted(snapshot, source);
     this.#view = built.view;
     this.#logSharedIds(built.view.duplicateInstanceIds);
   }
 
+  #setAccepted(snapshot: Snapshot, source: SnapshotSource): void {
+    const state = this.#sites.get(snapshot.site);
+    if (!state) return;
+    state.accepted = { snapshot, source };
+    state.lastError = null;
+    this.#noteChange(snapshot);
+  }
+
   #isNewer(snapshot: Snapshot): boolean {
-    const accepted = this.#sites.get(snapshot.site)?.accepted;
+    const state = this.#sites.get(snapshot.site);
+    if (!state) return false;
+    const { accepted } = state;
     return !accepted || compareSnapshotOrder(snapshot, accepted.snapshot) > 0;
+  }
+
+  #noteChange(snapshot: Snapshot): void {
+    const changedAt = lastStateChange(snapshot);
+    if (changedAt <= this.#changedAt) return;
+    this.#changedAt = changedAt;
+    this.#pollIntervalMs = MIN_POLL_MS;
   }
 
   /** Two sites may use one instance id, but then `x-acgs-instance` and the logs are ambiguous. */
@@ -181,4 +300,35 @@ export class SnapshotStore {
     this.#loggedSharedIds = ids;
     console.warn(JSON.stringify({ event: 'shared-instance-ids', sharedIds }));
   }
+}
+
+const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Whether the Hub has a newer snapshot than this isolate. Undefined: the Hub failed, so that is unknown. */
+const isBehind = (state: SiteState, order: SnapshotOrder | undefined): boolean =>
+  order === undefined || compareSnapshotOrder(order, orderOf(state)) > 0;
+
+function orderOf({ accepted }: SiteState): SnapshotOrder {
+  return accepted ? { epoch: accepted.snapshot.epoch, seq: accepted.snapshot.seq } : { epoch: 0, seq: 0 };
+}
+
+/** `hubOrder`: what the Hub holds for the site; undefined: it failed, or it does not know the site. */
+function kvIntervalMs({ accepted }: SiteState, hubOrder: SnapshotOrder | undefined, now: number): number {
+  if (!accepted || !hubOrder || compareSnapshotOrder(hubOrder, accepted.snapshot) < 0) {
+    return KV_WITHOUT_HUB_MS;
+  }
+  const isOverdue = now - accepted.snapshot.issuedAt > OVERDUE_AFTER_MS;
+  return isOverdue ? KV_OVERDUE_MS : Number.POSITIVE_INFINITY;
+}
+
+function hasDirectService(view: View | null): boolean {
+  return [...(view?.services.values() ?? [])].some(({ policy }) => policy.path === 'direct');
+}
+
+/** Epoch milliseconds; 0: there are no instances. */
+function lastStateChange({ services }: Snapshot): number {
+  return Object.values(services).reduce(
+    (latest, { instances }) => instances.reduce((newest, { since }) => Math.max(newest, since), latest),
+    0,
+  );
 }

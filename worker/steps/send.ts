@@ -47,6 +47,8 @@ function sendCopy(
   const { incoming, service, edge, ctx } = context;
   const now = edge.now();
   if (incoming.clientGone) return null;
+  // The attempt is late: the agent may have found out why.
+  edge.snapshots.expectChange(now);
   if (edge.snapshots.isRefreshDue(now)) ctx.waitUntil(edge.snapshots.refresh());
   // A WebSocket handshake opens a new connection. A copy would open a second session.
   if (incoming.isWebSocket) return null;

@@ -13,7 +13,7 @@ export function currentView(
 ): View | null | Promise<View | null> {
   const { snapshots } = edge;
   if (snapshots.view) {
-    if (snapshots.isRefreshDue(incoming.startedAt)) {
+    if (snapshots.countRequest(incoming.startedAt)) {
       ctx.waitUntil(snapshots.refresh());
       watchClientDisconnect(incoming);
     }
