@@ -1,5 +1,5 @@
 import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
-import type { HubAnswer, HubFetcher, SealedSnapshot, SnapshotOrders } from './snapshot-fetchers.ts';
+import type { HubAnswer, HubFetcher, SealedBytes, SnapshotOrders } from './snapshot-fetchers.ts';
 import { withTimeout } from './with-timeout.ts';
 
 /** How long a location keeps the last snapshots for isolates that start while the Hub is down. */
@@ -14,7 +14,7 @@ interface CachedOrders {
 
 interface CachedSnapshot {
   readonly order: SnapshotOrder;
-  readonly sealed: SealedSnapshot;
+  readonly sealed: SealedBytes;
 }
 
 /** Any method may reject; then the cache is ignored. */
@@ -83,7 +83,7 @@ export function withColoCache(fetchFromHub: HubFetcher, cache: SnapshotCache = l
 
 const NONE: SnapshotOrder = { epoch: 0, seq: 0 };
 
-const sealedOf = (snapshots: ReadonlyMap<string, CachedSnapshot>): Map<string, SealedSnapshot> =>
+const sealedOf = (snapshots: ReadonlyMap<string, CachedSnapshot>): Map<string, SealedBytes> =>
   new Map([...snapshots].map(([site, { sealed }]) => [site, sealed]));
 
 const ORIGIN = 'https://snapshot.acgs-lb.invalid';

@@ -4,7 +4,7 @@ import { HUB_NAME } from '../hub-name.ts';
 import { withTimeout } from './with-timeout.ts';
 
 /** A signed snapshot as bytes, not yet verified. */
-export type SealedSnapshot = Uint8Array<ArrayBuffer>;
+export type SealedBytes = Uint8Array<ArrayBuffer>;
 
 /** Site → order. */
 export type SnapshotOrders = ReadonlyMap<string, SnapshotOrder>;
@@ -13,7 +13,7 @@ export type SnapshotOrders = ReadonlyMap<string, SnapshotOrder>;
 export interface HubAnswer {
   readonly orders: SnapshotOrders;
   /** The snapshots that are newer than the known ones; not necessarily all of them. */
-  readonly newer: ReadonlyMap<string, SealedSnapshot>;
+  readonly newer: ReadonlyMap<string, SealedBytes>;
   /** `cache`: another isolate of the location asked the Hub. */
   readonly from: 'hub' | 'cache';
   /** How long ago the Hub said so. */
@@ -27,7 +27,7 @@ export interface HubAnswer {
 export type HubFetcher = (known: SnapshotOrders, maxAgeMs: number) => Promise<HubAnswer>;
 
 /** Fetches a site's snapshot; null: there is none. Rejects when the source is down. */
-export type KvFetcher = (site: string) => Promise<SealedSnapshot | null>;
+export type KvFetcher = (site: string) => Promise<SealedBytes | null>;
 
 const HUB_TIMEOUT_MS = 1_500;
 const KV_TIMEOUT_MS = 3_000;

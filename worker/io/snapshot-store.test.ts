@@ -3,14 +3,14 @@ import { signSnapshot, unverifiedOrder } from '../../shared/snapshot/signature.t
 import type { Snapshot, SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { instance, service } from '../../test/harness/snapshot.ts';
 import { type SnapshotCache, withColoCache } from './colo-cache.ts';
-import type { HubFetcher, KvFetcher, SealedSnapshot } from './snapshot-fetchers.ts';
+import type { HubFetcher, KvFetcher, SealedBytes } from './snapshot-fetchers.ts';
 import { SnapshotStore } from './snapshot-store.ts';
 
 const pair = (await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair;
 
 const NOW = 1_000_000_000;
 
-function sealed(seq: number, part: Partial<Snapshot> = {}): Promise<SealedSnapshot> {
+function sealed(seq: number, part: Partial<Snapshot> = {}): Promise<SealedBytes> {
   const base: Snapshot = { v: 1, site: 'main', epoch: 1, seq, issuedAt: NOW, gateways: [], services: {} };
   const snapshot = { ...base, ...part };
   return signSnapshot(snapshot, { kid: `k-${snapshot.site}`, privateKey: pair.privateKey });
@@ -21,15 +21,15 @@ const unchangedSince = (since: number, site = 'main') => ({
   services: { gs: service({ instances: [instance(`${site}-1`, 'http://192.0.2.1', { since })] }) },
 });
 
-const orderOf = (bytes: SealedSnapshot): SnapshotOrder => unverifiedOrder(bytes) ?? expect.unreachable();
+const orderOf = (bytes: SealedBytes): SnapshotOrder => unverifiedOrder(bytes) ?? expect.unreachable();
 
 /** A Hub that holds these snapshots, and counts the requests. */
-function hubOf(content: Record<string, SealedSnapshot>) {
+function hubOf(content: Record<string, SealedBytes>) {
   const requests = { count: 0, content };
   const fetcher: HubFetcher = async (known) => {
     requests.count += 1;
     const held = Object.entries(requests.content).filter(([site]) => known.has(site));
-    const isNewer = ([site, bytes]: [string, SealedSnapshot]): boolean =>
+    const isNewer = ([site, bytes]: [string, SealedBytes]): boolean =>
       orderOf(bytes).seq > (known.get(site)?.seq ?? 0);
     return {
       orders: new Map(held.map(([site, bytes]) => [site, orderOf(bytes)])),

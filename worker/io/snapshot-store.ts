@@ -14,13 +14,7 @@ import {
   REQUESTS_PER_POLL,
 } from '../polling.ts';
 import type { EdgeSettings } from '../settings.ts';
-import type {
-  HubAnswer,
-  HubFetcher,
-  KvFetcher,
-  SealedSnapshot,
-  SnapshotOrders,
-} from './snapshot-fetchers.ts';
+import type { HubAnswer, HubFetcher, KvFetcher, SealedBytes, SnapshotOrders } from './snapshot-fetchers.ts';
 
 /** How a snapshot reached this isolate: fetched from the Hub or KV, or sent to it by the agent. */
 type SnapshotSource = 'hub' | 'kv' | 'put';
@@ -216,7 +210,7 @@ export class SnapshotStore {
   }
 
   /** Accepts sealed snapshots whose signatures are valid, that are newer, and from which a view can be built. */
-  async offer(sealed: ReadonlyMap<string, SealedSnapshot>, source: SnapshotSource): Promise<void> {
+  async offer(sealed: ReadonlyMap<string, SealedBytes>, source: SnapshotSource): Promise<void> {
     const opened = await Promise.all([...sealed].map(([site, bytes]) => this.#open(site, bytes, source)));
     // Compared after the await: another request may have brought a newer one in the meantime.
     const snapshots = opened.flat().filter((snapshot) => this.#isNewer(snapshot));
@@ -231,7 +225,7 @@ export class SnapshotStore {
     }
   }
 
-  async #open(site: string, sealed: SealedSnapshot, source: SnapshotSource): Promise<Snapshot[]> {
+  async #open(site: string, sealed: SealedBytes, source: SnapshotSource): Promise<Snapshot[]> {
     const opened = await verifySnapshot(sealed, site, this.#options.settings.verifyKeys);
     if (opened.ok) return [opened.snapshot];
     this.#setError(site, `${source}: ${opened.why}`);
