@@ -4,7 +4,7 @@ import { accessLines, PATH_CHECKS } from './access.ts';
 import { markExtraLines } from './extra-lines.ts';
 import { haproxyPaths, type RenderInstance } from './input.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
-import { checkLines, serverLine } from './server-line.ts';
+import { checkLines, queueLimit, serverLine } from './server-line.ts';
 
 /** The lines of one service's backend. `count` is the number of servers of all services. */
 export function backendLines(
@@ -22,6 +22,7 @@ export function backendLines(
     ...checkLines(service, instances),
     ...(config.haproxy.mode === 'beside' ? besideLines(config, service) : []),
     ...accessLines(service.access),
+    ...overloadLines(service, instances),
     ...affinityLines(config, service),
     ...markExtraLines(extraServiceLines(config.haproxy.extra, service.id)),
     // The edge's choice. If it is unknown, full or down, HAProxy balances instead; x-acgs-instance names the server.
@@ -40,6 +41,16 @@ const besideLines = (config: Config, service: ServiceConfig): string[] => [
   'http-response del-header x-acgs- -m beg',
   'http-response set-header x-acgs-instance %s',
 ];
+
+/**
+ * HAProxy sets no limit to a backend's own queue. Without a limit, an overloaded service holds every request for `timeout
+ * queue`: answers and errors are late, and the waiting requests take connections from the other services. `avg_queue` is
+ * the queue for each serving server.
+ */
+const overloadLines = (service: ServiceConfig, instances: readonly RenderInstance[]): string[] => {
+  const maxconn = Math.max(service.maxconn, ...instances.map((instance) => instance.maxconn ?? 0));
+  return [`http-request deny deny_status 503 if { avg_queue gt ${queueLimit(maxconn)} }`];
+};
 
 /**
  * What each strategy is in HAProxy. `random(6)` draws six servers by weight and takes the one with the fewest requests per

@@ -37,7 +37,7 @@ export function serverOptions(
     `weight ${instance.weight}`,
     `maxconn ${maxconn}`,
     // With a full queue HAProxy redispatches a targeted request instead of letting it time out.
-    `maxqueue ${Math.max(16, maxconn)}`,
+    `maxqueue ${queueLimit(maxconn)}`,
     'check',
     `inter ${formatDuration(health.interval)}`,
     `fastinter ${formatDuration(health.fastInterval)}`,
@@ -55,6 +55,9 @@ export function serverOptions(
     ...tlsOptions(config, service, instance),
   ];
 }
+
+/** Requests that may wait for an instance: about as many as it serves at a time, so the wait is short. */
+export const queueLimit = (maxconn: number): number => Math.max(16, maxconn);
 
 /**
  * Milliseconds between two agent-checks of a server. All servers together get about 100 checks a second at most, because
