@@ -62,6 +62,7 @@ export const ENVELOPE_PATTERN = `^${TOKEN}(?:;${NAMES.map((name, index) =>
 export const envelopeIndex = (name: keyof EnvelopeFields): number => NAMES.indexOf(name) + 1;
 
 const UNSAFE = /[^A-Za-z0-9"=,.:_ -]/g;
+const UNSAFE_BESIDES = /[^A-Za-z0-9"=,.:_; -]/;
 /** Of each escaped field. */
 const MAX_TEXT = 1_024;
 /** Maximum bytes of the header field: a token of 512, two escaped fields, and the rest. */
@@ -70,7 +71,9 @@ export const MAX_ENVELOPE_BYTES = 3_328;
 /** Escaped, or empty when it is too long: the answer then lacks the field. */
 function escaped(text: string | null): string {
   if (text === null) return '';
-  const safe = text.replace(UNSAFE, percentEncoded);
+  // Ordinary values have no other unsafe character, and a callback for each `;` would cost four times as much.
+  const isOrdinary = !UNSAFE_BESIDES.test(text);
+  const safe = isOrdinary ? text.replaceAll(';', '%3B') : text.replace(UNSAFE, percentEncoded);
   return safe.length > MAX_TEXT ? '' : safe;
 }
 
