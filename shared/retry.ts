@@ -14,6 +14,8 @@ export type AttemptResult =
       status: number;
       via: 'gateway' | 'direct';
       unsentMark: boolean;
+      /** `x-acgs-full`, on a gateway's own 503: the instances are at their limit of connections. It is no failure. */
+      fullMark?: boolean;
       /** Cloudflare made the response itself, because it did not reach the gateway or got no answer. */
       fromPlatform?: boolean;
       /** `x-acgs-final`: the instance answered with a response that no gateway can pass on. */
@@ -55,6 +57,10 @@ export function isFailure(result: AttemptResult): boolean {
   if (result.finalMark) return false;
   return result.status >= 500 && result.status !== 501 && result.status !== 505;
 }
+
+/** Whether the instances have too many connections already. */
+export const isFull = (result: AttemptResult): boolean =>
+  result.kind === 'response' && result.fullMark === true;
 
 /** Whether the site accepted the request, for adaptive throttling: it responded, and not with an overload status. */
 export function isAccepted(result: AttemptResult): boolean {

@@ -35,8 +35,17 @@ export interface StatusCounts {
   '5xx': number;
 }
 
+/** Gauges of one instance at the time of the delta. `inflightLimit` and `longLivedLimit`: of all HAProxies together; 0: none. */
+export interface TrafficGauges {
+  inflight?: number;
+  queued?: number;
+  inflightLimit?: number;
+  longLived?: number;
+  longLivedLimit?: number;
+}
+
 /** Real traffic of one instance since the last delta from the same source. */
-export interface TrafficDelta {
+export interface TrafficDelta extends TrafficGauges {
   kind: 'traffic';
   source: 'haproxy' | 'edge';
   service: string;
@@ -55,9 +64,6 @@ export interface TrafficDelta {
   slow: number;
   /** Latencies of single requests in milliseconds, if the source has them. */
   latency?: Sketch;
-  /** Gauges at `at`. */
-  inflight?: number;
-  queued?: number;
 }
 
 /** How an instance does worse than its peers. */
@@ -98,6 +104,11 @@ export interface Instance {
   latencyMs: number | null;
   inflight: number;
   queued: number;
+  /** The most requests that HAProxy sends to it at a time. Absent: unknown, as before HAProxy was read. */
+  inflightLimit?: number;
+  /** Open WebSockets, event streams and held answers. They are not in flight. */
+  longLived?: number;
+  longLivedLimit?: number;
   lastProbe?: ProbeResult;
   /** When the registration expires without a heartbeat; absent: never. */
   expiresAt?: number;

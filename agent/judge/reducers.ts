@@ -122,7 +122,7 @@ export function afterTraffic(
     timed,
     slow: delta.slow,
   };
-  const { latencyMs, inflight, queued } = record.instance;
+  const { latencyMs, inflight } = record.instance;
   const mean = delta.latency?.count ? delta.latency.sum / delta.latency.count : null;
   const { broken = 0, abandoned = 0 } = delta;
   const evidence = { calls, failures: delta.failure, broken, abandoned, latency: delta.latency ?? null };
@@ -142,11 +142,19 @@ export function afterTraffic(
     instance: {
       ...record.instance,
       latencyMs: mean === null ? latencyMs : movingAverage(latencyMs, mean),
-      inflight: delta.inflight ?? inflight,
-      queued: delta.queued ?? queued,
+      ...gaugesIn(delta),
     },
   };
 }
+
+/** Each delta has the gauges that its source counts. */
+const gaugesIn = ({ inflight, queued, inflightLimit, longLived, longLivedLimit }: TrafficDelta) => ({
+  ...(inflight !== undefined && { inflight }),
+  ...(queued !== undefined && { queued }),
+  ...(inflightLimit !== undefined && { inflightLimit }),
+  ...(longLived !== undefined && { longLived }),
+  ...(longLivedLimit !== undefined && { longLivedLimit }),
+});
 
 export function withAdmin(record: InstanceRecord, admin: AdminState, deadline?: number): InstanceRecord {
   const { drainDeadline: _, ...rest } = record.instance;

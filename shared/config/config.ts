@@ -10,7 +10,9 @@ export type AccessRuleConfig = NonNullable<ConfigFile['defaults']['access']>[num
 export type InstanceConfig = ConfigFile['services'][string]['instances'][number];
 
 type HealthSection = NonNullable<ConfigFile['defaults']['health']>;
-type Group<K extends 'breaker' | 'failover' | 'affinity'> = NonNullable<ConfigFile['defaults'][K]>;
+type Group<K extends 'breaker' | 'failover' | 'affinity' | 'longLived'> = NonNullable<
+  ConfigFile['defaults'][K]
+>;
 
 /** How an instance is probed. Times in milliseconds. */
 export interface HealthCheck {
@@ -38,6 +40,8 @@ type Filled<T> = { [K in keyof T]-?: NonNullable<T[K]> };
 export type BreakerPolicy = Filled<Group<'breaker'>>;
 type FailoverPolicy = Filled<Group<'failover'>>;
 type AffinityPolicy = Filled<Omit<Group<'affinity'>, 'header'>> & Pick<Group<'affinity'>, 'header'>;
+/** `maxconn`: per HAProxy and instance. `idle`: the longest silence within an answer, in milliseconds. */
+type LongLivedPolicy = Filled<Group<'longLived'>>;
 /** When an instance counts as worse than its peers. Times in milliseconds, shares 0–1. */
 export type OutlierPolicy = Filled<Exclude<NonNullable<ConfigFile['defaults']['outlier']>, 'off'>>;
 
@@ -60,6 +64,8 @@ export interface ServiceConfig {
   outlier: OutlierPolicy | null;
   failover: FailoverPolicy;
   affinity: AffinityPolicy;
+  /** Connections that stay open for long: WebSockets, event streams, and answers of these paths. */
+  longLived: LongLivedPolicy;
   rateLimits: RateLimitConfig[];
   access: AccessRuleConfig[];
   slowStart: number;
@@ -82,7 +88,7 @@ export function fillDefaults(file: ConfigFile): Config {
   const filled = Object.entries(services).map(([id, service]): [string, ServiceConfig] => {
     const timeout = service.timeout ?? BUILT_IN.timeout;
     const slowCall = Math.max(timeout / 2, 5_000);
-    const group = <K extends 'breaker' | 'failover' | 'affinity'>(key: K): Group<K> =>
+    const group = <K extends 'breaker' | 'failover' | 'affinity' | 'longLived'>(key: K): Group<K> =>
       ({ ...defaults[key], ...service[key] }) as Group<K>;
     return [
       id,
@@ -100,6 +106,7 @@ export function fillDefaults(file: ConfigFile): Config {
         outlier: fillOutlier(defaults.outlier, service.outlier),
         failover: { ...BUILT_IN.failover, ...group('failover') } as FailoverPolicy,
         affinity: { ...BUILT_IN.affinity, ...group('affinity') } as AffinityPolicy,
+        longLived: { ...BUILT_IN.longLived, ...group('longLived') } as LongLivedPolicy,
         rateLimits: service.rateLimits ?? defaults.rateLimits ?? [],
         access: service.access ?? defaults.access ?? structuredClone(BUILT_IN_ACCESS),
         slowStart: service.slowStart ?? defaults.slowStart ?? BUILT_IN.slowStart,

@@ -168,6 +168,22 @@ const affinity = z.strictObject({
   ttl: age.optional().meta({ title: 'Lifetime of the affinity' }),
 });
 
+const longLived = z.strictObject({
+  maxconn: positiveInt.max(1_000_000).optional().meta({
+    title:
+      'Maximum long-lived connections of HAProxy to each instance: WebSockets, event streams, and the paths below',
+  }),
+  idle: duration.optional().meta({
+    title:
+      'Longest silence within an event stream or an answer of one of the paths; WebSockets have timeouts.tunnel',
+  }),
+  paths: z
+    .array(pathPrefix)
+    .max(100)
+    .optional()
+    .meta({ title: 'Path prefixes whose answers are held on purpose, such as long polls' }),
+});
+
 const rateLimitKey = z.string().refine((key) => /^(ip|session|global|header:[A-Za-z0-9-]{1,64})$/.test(key), {
   error: 'ip, session, global or header:<name>',
 });
@@ -221,6 +237,9 @@ const policySections = {
   }),
   failover: failover.optional(),
   affinity: affinity.optional(),
+  longLived: longLived.optional().meta({
+    title: 'Connections that stay open for long: HAProxy counts and limits them apart from ordinary requests',
+  }),
   rateLimits: z.array(rateLimit).max(32).optional(),
   access: z.array(accessRule).max(128).optional(),
   slowStart: durationOrZero.optional().meta({
@@ -319,6 +338,7 @@ export const BUILT_IN = {
     staleIfError: 300_000,
   },
   affinity: { by: 'cookie', ttl: 3_600_000 },
+  longLived: { maxconn: 1_000, idle: 300_000, paths: [] as string[] },
   slowStart: 30_000,
 } as const;
 

@@ -2,8 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { ENVELOPE_HEADER, type EnvelopeFields, parseEnvelope } from '../../shared/envelope.ts';
 import { type Origin, startOrigin } from './origin.ts';
 
-/** How an instance behind the gateway behaves; a number is the status it answers with. `unsent`: HAProxy's own 503. */
-export type Behaviour = 'ok' | 'unsent' | 'reset' | 'hang' | number | { readonly afterMs: number };
+/**
+ * How an instance behind the gateway behaves; a number is the status it answers with. `unsent`: HAProxy's own 503. `full`:
+ * that of an instance at its limit of connections.
+ */
+export type Behaviour = 'ok' | 'unsent' | 'full' | 'reset' | 'hang' | number | { readonly afterMs: number };
 
 /** One request as it reached an instance. */
 export interface GatewayAttempt {
@@ -65,6 +68,10 @@ function behave(response: ServerResponse, instance: string, outcome: Behaviour):
   if (outcome === 'reset') return void response.socket?.destroy();
   // Only an instance's answer has its name.
   if (outcome === 'unsent') return void response.writeHead(503, { 'x-acgs-unsent': '1' }).end();
+  if (outcome === 'full') {
+    const headers = { 'x-acgs-unsent': '1', 'x-acgs-full': '1', 'x-acgs-instance': instance };
+    return void response.writeHead(503, headers).end();
+  }
   const answer = (status: number): void => {
     response.writeHead(status, { 'x-acgs-instance': instance });
     response.end(JSON.stringify({ name: instance }));

@@ -51,6 +51,7 @@ test('requests that time out in the queue of full instances are no failures and 
         headers: harness.edgeHeaders({ target: 'gs-1' }),
       });
       await response.arrayBuffer();
+      expect(response.headers.get('x-acgs-full')).toBe(response.status === 503 ? '1' : null);
       return response.status;
     }),
   );

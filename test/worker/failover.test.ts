@@ -139,6 +139,24 @@ test('replays a small chunked body; does not retry a large body', async () => {
   expect(statuses.sort()).toEqual([200, 503]);
 });
 
+test('full is not broken: one wait in the queue, an answer that says why, and no ejection', async () => {
+  await publish({ affinity: { by: 'header', header: 'x-s', ttl: 1e6 } });
+  const home = (await get('/', { 'x-s': 's' })).headers.get('x-acgs-instance');
+  gatewayAnswers(() => 'full');
+  for (let i = 0; i < 8; i++) {
+    gateway.attempts.length = 0;
+    const answer = await get('/', { 'x-s': 's' });
+    expect(answer.status).toBe(503);
+    expect(await answer.json()).toMatchObject({
+      detail: 'Every instance of the service is at its limit of connections.',
+    });
+    // First the instance of the session, then one that the gateway picks among all.
+    expect(attempts().map(({ named }) => named)).toEqual([true, false]);
+  }
+  gatewayAnswers(() => 'ok');
+  expect((await get('/', { 'x-s': 's' })).headers.get('x-acgs-instance')).toBe(home);
+});
+
 test('answers 503 problem+json with Retry-After when all maxAttempts attempts fail', async () => {
   await publish();
   gatewayAnswers(() => 'unsent');

@@ -74,6 +74,7 @@ const isOutage = (last: CompletedAttempt | undefined): boolean =>
 const KIND_BY_FAILURE: Record<FailoverFailure, RequestOutcome['kind']> = {
   'no-instance': 'unavailable',
   exhausted: 'unavailable',
+  full: 'unavailable',
   ambiguous: 'unavailable',
   shed: 'shed',
   broken: 'answer',

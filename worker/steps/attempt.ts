@@ -84,6 +84,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
         status: response.status,
         via: plan.route.kind,
         unsentMark: isGateway && hasUnsentMark(response),
+        ...(isGateway && hasFullMark(response) && { fullMark: true }),
         ...(isGateway && hasFinalMark(response) && { finalMark: true }),
         ...(response.status >= 520 && { fromPlatform: fromPlatform(response, plan, edge.settings) }),
       },
@@ -156,6 +157,9 @@ const fromPlatform = (
 
 const hasUnsentMark = ({ status, headers }: Response): boolean =>
   (status === 503 || status === 401) && headers.get('x-acgs-unsent') === '1';
+
+const hasFullMark = ({ status, headers }: Response): boolean =>
+  status === 503 && headers.get('x-acgs-full') === '1';
 
 const hasFinalMark = ({ status, headers }: Response): boolean =>
   status === 502 && headers.get('x-acgs-final') === '1';

@@ -131,6 +131,9 @@ export function failureResponse(
       return ambiguousFailure(incoming, attempts.at(-1)?.result.kind === 'timeout');
     case 'shed':
       return unavailable(incoming, 'Service overloaded: requests of this class are rejected for now.');
+    case 'full':
+      if (isOnlyIfCached(incoming.request.headers)) return notCached(incoming);
+      return unavailable(incoming, 'Every instance of the service is at its limit of connections.');
     case 'no-instance':
     case 'exhausted':
       if (isOnlyIfCached(incoming.request.headers)) return notCached(incoming);

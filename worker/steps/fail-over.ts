@@ -1,5 +1,5 @@
 import { backoffMs, FAILOVER_RULES } from '../../shared/failover.ts';
-import { classifyAttempt, isAccepted } from '../../shared/retry.ts';
+import { classifyAttempt, isAccepted, isFull } from '../../shared/retry.ts';
 import { canSend, missingBodyPart, type RequestBody, readBody } from '../io/request-body.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
@@ -48,7 +48,8 @@ async function sendUntilFinal(context: FailoverContext): Promise<FailoverOutcome
     if (clientFault) return failed(context, picked, clientFault);
     if (sent.hedges > 0) recordHedges(context, sent);
     recordResult(context, attempt);
-    if (!mayRepeat(attempt, incoming) || !takeRetry(context)) return finalOutcome(context, picked, attempt);
+    if (!mayRepeat(attempt, incoming) || isEverySiteFull(context, attempt) || !takeRetry(context))
+      return finalOutcome(context, picked, attempt);
     if (isFirst && picked.why === 'pinned') allowSameInstance(context, attempt);
     await prepareRetry(context, attempt);
   }
@@ -70,8 +71,13 @@ function finalOutcome(
   const { attempts, cancelled, hedges, incoming } = context;
   const isUnsent = classifyAttempt(attempt.result) === 'unsent';
   if (response && !isUnsent) return { attempts, cancelled, hedges, picked, response, failure: null };
+  if (isUnsent && isFull(attempt.result)) return failed(context, picked, 'full');
   return failed(context, picked, isUnsent || incoming.idempotent ? 'exhausted' : 'ambiguous');
 }
+
+/** Repeating the request would only make it wait in the same queue again. */
+const isEverySiteFull = ({ service, tried }: FailoverContext, { result }: CompletedAttempt): boolean =>
+  isFull(result) && tried.length >= service.candidates.length;
 
 const failed = (
   { attempts, cancelled, hedges }: FailoverContext,
@@ -125,7 +131,10 @@ function recordResult(context: FailoverContext, attempt: CompletedAttempt): void
   edge.throttle.onAttempt(now);
   if (isAccepted(attempt.result)) edge.throttle.onAccept(now);
   recordAttempt(attempt, service, edge);
+  const { site, candidate: named } = attempt.plan;
   if (gatewayFailed(attempt)) context.failedGateways.push(attempt.plan.route.origin);
+  // The gateway could choose from all its instances.
+  else if (isFull(attempt.result) && !named && site) context.tried.push(...site.byId.values());
   else {
     const candidate = servedCandidate(attempt) ?? attempt.plan.candidate;
     if (candidate) context.tried.push(candidate);

@@ -1,7 +1,7 @@
 import { type Candidate, countServing } from '../../shared/balance/candidate.ts';
 import { recordFailure, recordSuccess } from '../../shared/ejection.ts';
 import { recordLatency, recordLatencyBound } from '../../shared/latency.ts';
-import { isFailure } from '../../shared/retry.ts';
+import { isFailure, isFull } from '../../shared/retry.ts';
 import type { ServiceView } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import type { CompletedAttempt } from './attempt.ts';
@@ -19,6 +19,8 @@ export function recordAttempt(attempt: CompletedAttempt, service: ServiceView, e
     }
     if (result.kind === 'response') edge.gateways.onResponse(plan.route.origin);
   }
+  // Full is not broken: the instance has not seen the request.
+  if (isFull(result)) return;
   const candidate = servedCandidate(attempt);
   if (!candidate) return;
   const success = !isFailure(result);

@@ -1,6 +1,6 @@
 import { type Candidate, isServing } from '../../shared/balance/candidate.ts';
 import { isEjected } from '../../shared/ejection.ts';
-import { isSafe } from '../../shared/retry.ts';
+import { isFull, isSafe } from '../../shared/retry.ts';
 import { uploadAllowanceMs } from '../io/request-body.ts';
 import { type AttemptOptions, type CompletedAttempt, type Route, sendAttempt } from './attempt.ts';
 import type { FailoverContext } from './failover-context.ts';
@@ -103,7 +103,10 @@ function startAttempt(
   const route = chooseRoute(context, picked, now);
   const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now)) + uploadAllowanceMs(body);
   const token = route.kind === 'gateway' ? edge.gatewayTokens.tokenFor(site.site, now) : null;
-  const gatewayPicks = route.kind === 'gateway' && !named && !isBinding(picked);
+  const last = context.attempts.at(-1);
+  // When an instance was full, the gateway knows best which one is not.
+  const wasFull = last !== undefined && isFull(last.result) && !hedge;
+  const gatewayPicks = route.kind === 'gateway' && (wasFull || (!named && !isBinding(picked)));
   const candidate = gatewayPicks ? null : picked.candidate;
   const spanId = edge.traceIds.span();
   const start = (signed: string | null): Promise<CompletedAttempt> => {

@@ -1,8 +1,9 @@
 import { lookup } from 'node:dns/promises';
 import type { Config } from '../../../shared/config/config.ts';
 import { instanceKey } from '../../core/state.ts';
+import { isLongLivedBackend, serviceOfBackend } from '../long-lived.ts';
 import { toRenderInstance } from '../render/input.ts';
-import { serverOptions } from '../render/server-line.ts';
+import { longLivedServerOptions, serverOptions } from '../render/server-line.ts';
 import { serverAddress } from '../socket/address.ts';
 import type { RuntimeClient } from '../socket/runtime-client.ts';
 import type { DesiredServer } from './desired.ts';
@@ -68,7 +69,7 @@ async function addServer(
   count: number,
 ): Promise<string[]> {
   const { service, instance, url, verdict } = desired;
-  const serviceConfig = config.services[service];
+  const serviceConfig = config.services[serviceOfBackend(service)];
   if (!serviceConfig) return [];
   const name = instanceKey(service, instance);
   const { host, port, named } = serverAddress(url);
@@ -76,7 +77,8 @@ async function addServer(
   const address = named ? await resolve(host) : host;
   if (!address) return [`${host} does not resolve`];
   const server = toRenderInstance({ ...desired, id: instance });
-  const options = serverOptions(config, serviceConfig, server, count).join(' ');
+  const optionsOf = isLongLivedBackend(service) ? longLivedServerOptions : serverOptions;
+  const options = optionsOf(config, serviceConfig, server, count).join(' ');
   const added = await client.execute(`add server ${name} ${bracketed(address)}:${port} ${options}`);
   if (!added.includes('New server registered')) return [added];
   const commands = [

@@ -1,4 +1,5 @@
 import { type AdminState, instanceKey } from '../../core/state.ts';
+import { isLongLivedBackend } from '../long-lived.ts';
 import { type CounterDeltas, computeCounterDeltas } from '../telemetry/counter-deltas.ts';
 import { finishPoll, wasRequested } from './admin-commands.ts';
 import { applyCommandBackoff } from './command-backoff.ts';
@@ -26,7 +27,8 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
   const ownAdmin = claimAdminStates(current, desired, poll.actual);
   const wanted = rememberWanted(state.wanted, desired, poll.actual);
   const diff = diffServers(desired, poll.actual, ownAdmin).filter(
-    (action) => state.role === 'own' || !isForeignRemoval(action, wanted),
+    (action) =>
+      state.role === 'own' || !(isForeignRemoval(action, wanted) || lacksBackend(action, poll.actual)),
   );
   const backoff =
     state.role === 'shared'
@@ -60,7 +62,7 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
       {
         type: 'apply',
         actions: backoff.allowed,
-        count: desired.size,
+        count: instanceCount(desired),
         saveStates: save ? poll.serverStates : null,
       },
     ],
@@ -84,6 +86,15 @@ const rememberWanted = (
 /** The server belongs to another agent: it was registered there, and this agent has not learned of it. */
 const isForeignRemoval = (action: ServerAction, wanted: ReadonlySet<string>): boolean =>
   action.type === 'remove' && !wanted.has(instanceKey(action.service, action.instance));
+
+/** Every instance has two servers. */
+const instanceCount = (desired: DesiredServers): number => desired.size / 2;
+
+/** A HAProxy of an older version has no backends for long-lived connections. */
+const lacksBackend = (action: ServerAction, actual: ActualServers): boolean =>
+  action.type === 'add' &&
+  isLongLivedBackend(action.desired.service) &&
+  !actual.values().some(({ service }) => service === action.desired.service);
 
 /** A new worker has each server as in its files, whatever is desired by now. */
 const forNewWorker = (state: ReconcilerState, poll: HaproxyPoll): ReconcilerState => ({

@@ -5,7 +5,9 @@ import { computeDesiredServers } from './desired.ts';
 
 const instance = (id: string, more: Partial<Instance> = {}) => sampleInstance({ id, service: 's', ...more });
 const verdicts = (instances: Instance[], initial: string[] = []) =>
-  [...computeDesiredServers(instances, new Set(initial)).values()].map(({ verdict }) => verdict);
+  [...computeDesiredServers(instances, new Set(initial)).values()]
+    .filter(({ service }) => service === 's')
+    .map(({ verdict }) => verdict);
 const down: Partial<Instance> = { state: 'down', health: 'down' };
 const broken: Partial<Instance> = { state: 'down', breaker: 'open' };
 
@@ -36,4 +38,13 @@ test('maintenance does not change the verdict', () => {
   const maint: Partial<Instance> = { admin: 'maint', state: 'down' };
   expect(verdicts([instance('a', maint), instance('b')])).toEqual(['up', 'up']);
   expect(verdicts([instance('a', { ...maint, health: 'down' }), instance('b')])).toEqual(['down', 'up']);
+});
+
+test('every instance has a second server for its long-lived connections, with the same verdict and admin state', () => {
+  const desired = computeDesiredServers([instance('a', { ...down, admin: 'drain' })], new Set());
+  const server = { instance: 'a', verdict: 'down', admin: 'drain' };
+  expect([...desired]).toMatchObject([
+    ['s/a', { ...server, service: 's' }],
+    ['s:long/a', { ...server, service: 's:long' }],
+  ]);
 });

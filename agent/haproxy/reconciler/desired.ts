@@ -1,8 +1,10 @@
 import { slowStartShare } from '../../../shared/balance/pool.ts';
 import { type AdminState, type Instance, instanceKey } from '../../core/state.ts';
+import { longLivedBackend } from '../long-lived.ts';
 
 /** The desired state of one HAProxy server. Verdict, admin state and weight are set by separate commands. */
 export interface DesiredServer {
+  /** The backend: a service, or its backend for long-lived connections. */
   service: string;
   instance: string;
   url: string;
@@ -21,7 +23,7 @@ export interface DesiredContext {
   services: Readonly<Record<string, { slowStart: number }>>;
 }
 
-/** By `service/instance`. */
+/** By `backend/instance`: two servers for each instance. */
 export type DesiredServers = ReadonlyMap<string, DesiredServer>;
 
 /**
@@ -43,7 +45,7 @@ export function computeDesiredServers(
     const serving = members.some((member, index) => member.admin === 'ready' && verdicts[index] !== 'down');
     for (const [index, member] of members.entries()) {
       const keepIn = !serving && member.health === 'up' && member.admin === 'ready';
-      desired.set(instanceKey(service, member.id), {
+      const server: DesiredServer = {
         service,
         instance: member.id,
         url: member.url,
@@ -53,7 +55,10 @@ export function computeDesiredServers(
         weight: effectiveWeight(member, services[service]?.slowStart ?? 0, now),
         priority: member.priority,
         ...(member.maxconn === undefined ? {} : { maxconn: member.maxconn }),
-      });
+      };
+      const longLived = longLivedBackend(service);
+      desired.set(instanceKey(service, member.id), server);
+      desired.set(instanceKey(longLived, member.id), { ...server, service: longLived });
     }
   }
   return desired;

@@ -28,6 +28,7 @@ const have = (more: Partial<ActualServer> = {}): Map<string, ActualServer> =>
         service: 's',
         instance: 'a',
         admin: 'ready',
+        hasAgentCheck: true,
         agentUp: true,
         weight: 100,
         address: '10.0.0.1',

@@ -9,7 +9,7 @@ export interface ActualServer extends ServerState {
   weight: number;
 }
 
-/** By `service/instance`. */
+/** By `backend/instance`. */
 export type ActualServers = ReadonlyMap<string, ActualServer>;
 
 export type ServerAction =
@@ -18,18 +18,18 @@ export type ServerAction =
   | { type: 'add'; desired: DesiredServer }
   | { type: 'remove'; service: string; instance: string };
 
-/** Joins `show stat` and `show servers state`; other backends are left out. */
+/** Joins `show stat` and `show servers state`; backends other than these are left out. */
 export function actualServers(
   stats: readonly ServerStat[],
   states: readonly ServerState[],
-  services: ReadonlySet<string>,
+  backends: ReadonlySet<string>,
 ): Map<string, ActualServer> {
   const byKey = new Map(stats.map((stat) => [instanceKey(stat.service, stat.instance), stat]));
   const actual = new Map<string, ActualServer>();
   for (const state of states) {
     const key = instanceKey(state.service, state.instance);
     const stat = byKey.get(key);
-    if (!stat || !services.has(state.service)) continue;
+    if (!stat || !backends.has(state.service)) continue;
     actual.set(key, { ...state, agentUp: stat.agentUp, weight: stat.weight });
   }
   return actual;
@@ -80,8 +80,9 @@ function setAction(
     commands.push(`${server} addr ${host} port ${port}`);
   }
   // `agent up` makes HAProxy use the server at once, even if its check fails: send it only to cancel `agent down`.
-  if (want.verdict === 'down' && have.agentUp) commands.push(`${server} agent down`);
-  if (want.verdict === 'up' && !have.agentUp) commands.push(`${server} agent up`);
+  const verdict = have.hasAgentCheck ? want.verdict : null;
+  if (verdict === 'down' && have.agentUp) commands.push(`${server} agent down`);
+  if (verdict === 'up' && !have.agentUp) commands.push(`${server} agent up`);
   if (want.weight !== have.weight) commands.push(`${server} weight ${want.weight}`);
   const admin = adminCommand(want.admin, have.admin, ownAdmin);
   if (admin) commands.push(`${server} state ${admin}`);

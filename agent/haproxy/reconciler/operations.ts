@@ -1,5 +1,6 @@
 import type { Config } from '../../../shared/config/config.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
+import { backendsOf } from '../long-lived.ts';
 import type { HaproxyFiles } from '../render/haproxy-files.ts';
 import { requestReload } from '../socket/master.ts';
 import { parseServersState, parseStat } from '../socket/parse.ts';
@@ -43,8 +44,8 @@ export function createOperations({
         client.execute('show stat -1 4 -1'),
         client.execute('show servers state'),
       ]);
-      const services = new Set(Object.keys(config().services));
-      const stats = parseStat(stat).filter(({ service }) => services.has(service));
+      const backends = backendsOf(Object.keys(config().services));
+      const stats = parseStat(stat).filter(({ service }) => backends.has(service));
       return {
         type: 'polled',
         poll: {
@@ -52,7 +53,7 @@ export function createOperations({
           description,
           at: now(),
           stats,
-          actual: actualServers(stats, parseServersState(serverStates), services),
+          actual: actualServers(stats, parseServersState(serverStates), backends),
           serverStates,
           writtenServers: files?.writtenServers() ?? [],
           fileError,

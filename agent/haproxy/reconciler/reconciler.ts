@@ -1,5 +1,6 @@
 import { errorMessage } from '../../../shared/error-message.ts';
 import type { Change, TrafficDelta } from '../../core/state.ts';
+import { backendsOf } from '../long-lived.ts';
 import { createRuntimeClient } from '../socket/runtime-client.ts';
 import type { DesiredServers } from './desired.ts';
 import { createOperations, type ReconcilerOperationsOptions } from './operations.ts';
@@ -95,7 +96,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
     reconfigured: () => send({ type: 'reconfigured' }),
     stop,
     release: async () =>
-      void (await releaseVerdicts(client, new Set(Object.keys(options.config().services)))),
+      void (await releaseVerdicts(client, backendsOf(Object.keys(options.config().services)))),
     close() {
       void stop();
       client.close();

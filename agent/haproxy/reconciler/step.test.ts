@@ -339,6 +339,7 @@ const pollOf = (haproxy: {
         service: 's',
         instance: 'a',
         admin: haproxy.admin,
+        hasAgentCheck: true,
         agentUp: haproxy.agentUp,
         weight: 100,
         address: '127.0.0.1',

@@ -22,9 +22,9 @@ import type {
  */
 
 const INTERVAL_MS = 1_000;
-/** Requests that hang are noticed sooner. A poll of this many servers takes a few milliseconds. */
+/** Requests that hang are noticed sooner. A poll of this many servers takes a few milliseconds; an instance has two. */
 const WATCH_INTERVAL_MS = 250;
-const MAX_WATCHED_SERVERS = 200;
+const MAX_WATCHED_SERVERS = 400;
 const MAX_BACKOFF_MS = 5_000;
 const RELOAD_POLL_MS = 50;
 const RELOAD_TIMEOUT_MS = 15_000;

@@ -4,33 +4,84 @@ import { accessLines, PATH_CHECKS } from './access.ts';
 import { markExtraLines } from './extra-lines.ts';
 import { haproxyPaths, type RenderInstance } from './input.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
-import { checkLines, queueLimit, serverLine } from './server-line.ts';
+import { checkLines, longLivedServerLine, queueLimit, serverLine } from './server-line.ts';
 
-/** The lines of one service's backend. `count` is the number of servers of all services. */
-export function backendLines(
-  config: Config,
-  service: ServiceConfig,
-  instances: readonly RenderInstance[],
-  count: number,
-): string[] {
+export interface BackendInput {
+  config: Config;
+  service: ServiceConfig;
+  instances: readonly RenderInstance[];
+  /** The servers of all services. */
+  count: number;
+}
+
+/** The lines of a service's backend for ordinary requests. */
+export function backendLines(input: BackendInput): string[] {
+  const { config, service, instances, count } = input;
   return [
     ...balanceLines(config, service),
     `timeout server ${formatDuration(service.timeout)}`,
+    ...policyLines(input, { stickTable: stickTableLines(config, service), table: '' }),
+    ...sorted(instances).map((instance) => serverLine(config, service, instance, count)),
+  ];
+}
+
+/**
+ * The lines of a service's backend for long-lived connections: the same rules and servers, whose health comes from the
+ * servers of the backend for ordinary requests.
+ */
+export function longLivedBackendLines(input: BackendInput): string[] {
+  const { config, service, instances, count } = input;
+  return [
+    // They add up, so the exact number counts.
+    ...(service.strategy === 'consistent_hash' ? balanceLines(config, service) : ['balance leastconn']),
+    `timeout server ${formatDuration(service.longLived.idle)}`,
+    // After the handshake a WebSocket has `timeout tunnel`.
+    `http-request set-timeout server ${formatDuration(service.timeout)} if { var(txn.websocket) -m bool }`,
+    ...policyLines(input, { stickTable: [], table: ` table ${service.id}` }),
+    ...sorted(instances).map((instance) => longLivedServerLine(config, service, instance, count)),
+  ];
+}
+
+/** What both backends of a service have in common. `table`: where the sessions are, if not here. */
+function policyLines(
+  { config, service, instances }: BackendInput,
+  { stickTable, table }: { stickTable: readonly string[]; table: string },
+): string[] {
+  return [
     ...(service.health.timeout === config.haproxy.timeouts.check
       ? []
       : [`timeout check ${formatDuration(service.health.timeout)}`]),
     ...checkLines(service, instances),
     ...(config.haproxy.mode === 'beside' ? besideLines(config, service) : []),
     ...accessLines(service.access),
-    ...overloadLines(service, instances),
-    ...affinityLines(config, service),
+    ...rejectWhenFull(table === '' ? queueIsFull(service, instances) : NONE_IS_FREE),
+    ...stickTable,
+    ...stickLines(config, service, table),
     ...markExtraLines(extraServiceLines(config.haproxy.extra, service.id)),
     // The edge's choice. If it is unknown, full or down, HAProxy balances instead; x-acgs-instance names the server.
     'use-server %[var(txn.target)] if { var(txn.target) -m found }',
     ...backupLines(instances),
-    ...sorted(instances).map((instance) => serverLine(config, service, instance, count)),
   ];
 }
+
+/**
+ * HAProxy sets no limit to a backend's own queue. Without a limit, an overloaded service holds every request for `timeout
+ * queue`: answers and errors are late, and the waiting requests take connections from the other services. `avg_queue` is
+ * the queue for each serving server.
+ */
+function queueIsFull(service: ServiceConfig, instances: readonly RenderInstance[]): string {
+  const maxconn = Math.max(service.maxconn, ...instances.map((instance) => instance.maxconn ?? 0));
+  return `{ avg_queue gt ${queueLimit(maxconn)} }`;
+}
+
+/** Long-lived connections rarely end, so it is useless to wait for a free one in a queue. */
+const NONE_IS_FREE = '{ be_conn_free eq 0 } { nbsrv gt 0 }';
+
+/** Rejects a request at once, marked as no failure. */
+const rejectWhenFull = (condition: string): string[] => [
+  `http-request set-var(txn.full) bool(true) if ${condition}`,
+  'http-request deny deny_status 503 if { var(txn.full) -m bool }',
+];
 
 /** What our own frontend does for its requests, for those of the operator's frontends. */
 const besideLines = (config: Config, service: ServiceConfig): string[] => [
@@ -41,16 +92,6 @@ const besideLines = (config: Config, service: ServiceConfig): string[] => [
   'http-response del-header x-acgs- -m beg',
   'http-response set-header x-acgs-instance %s',
 ];
-
-/**
- * HAProxy sets no limit to a backend's own queue. Without a limit, an overloaded service holds every request for `timeout
- * queue`: answers and errors are late, and the waiting requests take connections from the other services. `avg_queue` is
- * the queue for each serving server.
- */
-const overloadLines = (service: ServiceConfig, instances: readonly RenderInstance[]): string[] => {
-  const maxconn = Math.max(service.maxconn, ...instances.map((instance) => instance.maxconn ?? 0));
-  return [`http-request deny deny_status 503 if { avg_queue gt ${queueLimit(maxconn)} }`];
-};
 
 /**
  * What each strategy is in HAProxy. `random(6)` draws six servers by weight and takes the one with the fewest requests per
@@ -84,18 +125,24 @@ function backupLines(instances: readonly RenderInstance[]): string[] {
  * The stick-table of the original guide. A request with a session id stays with its instance. Requests without one are
  * balanced, so an office behind one address does not load a single instance.
  */
-function affinityLines(config: Config, service: ServiceConfig): string[] {
-  const { by, header } = service.affinity;
-  if (!config.haproxy.affinity || by === 'none') return [];
+function stickTableLines(config: Config, service: ServiceConfig): string[] {
+  if (!isSticky(config, service)) return [];
   const peers = config.haproxy.peers.length > 0 ? ' peers _site' : '';
+  return [`stick-table type ipv6 size 100k expire 30s${peers}`];
+}
+
+const isSticky = ({ haproxy }: Config, { affinity }: ServiceConfig): boolean =>
+  haproxy.affinity && affinity.by !== 'none';
+
+function stickLines(config: Config, service: ServiceConfig, table: string): string[] {
+  if (!isSticky(config, service)) return [];
+  const { by, header } = service.affinity;
   const session = {
+    none: [],
     ip: [],
     header: [`${quoteArgument(`req.hdr(${header ?? 'x-governance-session'})`)} -m found`],
     cookie: ['req.cook(acgs_affinity) -m found', 'req.hdr(x-governance-session) -m found'],
   }[by];
   const anyOf = session.map((test) => `!{ var(txn.target) -m found } { ${test} }`).join(' || ');
-  return [
-    `stick-table type ipv6 size 100k expire 30s${peers}`,
-    `stick on src if ${anyOf || '!{ var(txn.target) -m found }'}`,
-  ];
+  return [`stick on src${table} if ${anyOf || '!{ var(txn.target) -m found }'}`];
 }

@@ -58,6 +58,7 @@ export function haproxyPaths(config: Config) {
     routes: join(folder, 'routes.map'),
     hosts: join(folder, 'hosts.map'),
     services: join(folder, 'services.map'),
+    longLived: join(folder, 'long-lived.map'),
     lua: join(folder, 'hop-by-hop.lua'),
     errors: join(folder, 'errors'),
     state: join(folder, 'servers.state'),

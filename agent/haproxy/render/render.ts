@@ -8,10 +8,11 @@ import { HOP_BY_HOP, NEVER_LISTED } from '../../../shared/hop-by-hop.ts';
 import { HOST_PATTERN } from '../../../shared/request-url.ts';
 import { REQUEST_ID_PATTERN, TRACEPARENT_PATTERN } from '../../../shared/trace-context.ts';
 import { UNTRUSTED_FIELDS } from '../../../shared/untrusted-fields.ts';
+import { longLivedBackend } from '../long-lived.ts';
 import { connectAddress, serverAddress } from '../socket/address.ts';
 import { PATH_CHECKS } from './access.ts';
 import { shippedErrorPages, shippedLua, shippedTemplate } from './assets.ts';
-import { backendLines } from './backend.ts';
+import { backendLines, longLivedBackendLines } from './backend.ts';
 import { findExtraLines, markExtraLines } from './extra-lines.ts';
 import {
   configInstances,
@@ -99,6 +100,7 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
     { path: paths.routes, content: maps.routes, mode: readable },
     { path: paths.hosts, content: maps.hosts, mode: readable },
     { path: paths.services, content: maps.services, mode: readable },
+    { path: paths.longLived, content: maps.longLived, mode: readable },
     { path: paths.lua, content: luaScript(), mode: readable },
     ...pages.map(({ status, content }) => ({
       path: join(paths.errors, `${status}.json`),
@@ -134,6 +136,10 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     routesFile: quoteArgument(paths.routes),
     hostsFile: quoteArgument(paths.hosts),
     servicesFile: quoteArgument(paths.services),
+    longLivedFile: quoteArgument(paths.longLived),
+    heldPaths: services.some(({ longLived }) => longLived.paths.length > 0),
+    // A request that waited this long has timed out in a queue.
+    queueTimeoutMs: haproxy.timeouts.queue - 1,
     ...strictness(haproxy.maxHeaderBytes, paths.lua),
     trace: traceSettings(config),
     timeouts: Object.fromEntries(
@@ -153,10 +159,13 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
       bind: quoteArgument(haproxy.stats),
       auth: quoteArgument(`${secrets.statsUser}:${secrets.statsPassword}`),
     },
-    services: services.map((service) => ({
-      id: service.id,
-      lines: backendLines(config, service, of(service.id, all), all.length),
-    })),
+    backends: services.flatMap((service) => {
+      const input = { config, service, instances: of(service.id, all), count: all.length };
+      return [
+        { id: service.id, lines: backendLines(input) },
+        { id: longLivedBackend(service.id), lines: longLivedBackendLines(input) },
+      ];
+    }),
     health: { ids: services.map(({ id }) => id), none: services.length === 0, body: healthBody(services) },
   };
 }

@@ -8,6 +8,8 @@ export function routeMaps(config: Config): {
   routes: string;
   hosts: string;
   services: string;
+  /** `service/prefix/` of the paths whose answers are held. */
+  longLived: string;
   anyHost: boolean;
 } {
   const services = Object.values(config.services);
@@ -28,11 +30,16 @@ export function routeMaps(config: Config): {
     routes: text([...lines].map(([prefix, service]) => `${prefix} ${service}`)),
     hosts: text(hosts.map((host) => `${host} 1`)),
     services: text(services.map(({ id }) => `${id} 1`)),
+    longLived: text(
+      services.flatMap(({ id, longLived }) => longLived.paths.map((path) => `${id}${prefixOf(path)} 1`)),
+    ),
     anyHost: hosts.length > 0,
   };
 }
 
 const routesOf = (service: ServiceConfig) =>
-  service.routes.map((route) => ({ prefix: route === '/' ? '/' : `${route}/`, service: service.id }));
+  service.routes.map((route) => ({ prefix: prefixOf(route), service: service.id }));
+
+const prefixOf = (route: string): string => (route === '/' ? '/' : `${route}/`);
 
 const text = (lines: string[]): string => lines.map((line) => `${line}\n`).join('');

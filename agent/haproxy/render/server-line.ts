@@ -7,20 +7,37 @@ import { formatDuration, quoteArgument, quoteLogFormat } from './quoting.ts';
  * The `server` line of one instance. Every server carries all its settings, because `add server` ignores
  * `default-server`.
  */
-export function serverLine(
+export const serverLine = (
+  config: Config,
+  service: ServiceConfig,
+  instance: RenderInstance,
+  count: number,
+): string => lineOf(instance, serverOptions(config, service, instance, count));
+
+/**
+ * The same server in the backend for long-lived connections. It has the health of the first one. HAProxy cannot delete a
+ * server that another one depends on, so an instance that was registered at run time has two independent servers.
+ */
+export function longLivedServerLine(
   config: Config,
   service: ServiceConfig,
   instance: RenderInstance,
   count: number,
 ): string {
+  const isConfigured = service.instances.some(({ id }) => id === instance.id);
+  if (!isConfigured) return lineOf(instance, longLivedServerOptions(config, service, instance, count));
+  return lineOf(instance, [
+    ...longLivedLimits(service, instance),
+    `track ${service.id}/${instance.id}`,
+    ...backupOption(instance),
+    ...tlsOptions(config, service, instance),
+  ]);
+}
+
+function lineOf(instance: RenderInstance, options: readonly string[]): string {
   const address = serverAddress(instance.url);
-  return [
-    'server',
-    instance.id,
-    address.text,
-    ...serverOptions(config, service, instance, count),
-    ...(address.named ? ['resolvers _dns', 'init-addr last,libc,none'] : []),
-  ].join(' ');
+  const names = address.named ? ['resolvers _dns', 'init-addr last,libc,none'] : [];
+  return ['server', instance.id, address.text, ...options, ...names].join(' ');
 }
 
 /** The options that the file and `add server` share: all except name resolution. */
@@ -31,13 +48,48 @@ export function serverOptions(
   count: number,
 ): string[] {
   const maxconn = instance.maxconn ?? service.maxconn;
-  const { health } = service;
-  const agent = connectAddress(config.haproxy.agentCheck);
   return [
     `weight ${instance.weight}`,
     `maxconn ${maxconn}`,
     // With a full queue HAProxy redispatches a targeted request instead of letting it time out.
     `maxqueue ${queueLimit(maxconn)}`,
+    ...checkOptions(config, service, instance, count),
+    ...backupOption(instance),
+    ...tlsOptions(config, service, instance),
+  ];
+}
+
+/** The options of a server with checks of its own in the backend for long-lived connections. */
+export const longLivedServerOptions = (
+  config: Config,
+  service: ServiceConfig,
+  instance: RenderInstance,
+  count: number,
+): string[] => [
+  ...longLivedLimits(service, instance),
+  ...checkOptions(config, service, instance, count),
+  ...backupOption(instance),
+  ...tlsOptions(config, service, instance),
+];
+
+const longLivedLimits = ({ longLived }: ServiceConfig, { weight }: RenderInstance): string[] => [
+  `weight ${weight}`,
+  `maxconn ${longLived.maxconn}`,
+  // The shortest queue: when it is not empty, HAProxy sends a session to another server.
+  'maxqueue 1',
+];
+
+const backupOption = ({ priority }: RenderInstance): string[] => (priority > 1 ? ['backup'] : []);
+
+function checkOptions(
+  config: Config,
+  service: ServiceConfig,
+  instance: RenderInstance,
+  count: number,
+): string[] {
+  const { health } = service;
+  const agent = connectAddress(config.haproxy.agentCheck);
+  return [
     'check',
     `inter ${formatDuration(health.interval)}`,
     `fastinter ${formatDuration(health.fastInterval)}`,
@@ -51,8 +103,6 @@ export function serverOptions(
     `agent-port ${agent.port}`,
     `agent-inter ${formatDuration(agentInterval(count))}`,
     `agent-send ${quoteArgument(`${service.id}/${instance.id}\n`)}`,
-    ...(instance.priority > 1 ? ['backup'] : []),
-    ...tlsOptions(config, service, instance),
   ];
 }
 

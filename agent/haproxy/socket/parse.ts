@@ -90,6 +90,8 @@ export interface ServerState {
   service: string;
   instance: string;
   admin: 'ready' | 'drain' | 'maint';
+  /** False: it follows the health of another server and takes no verdict. */
+  hasAgentCheck: boolean;
   address: string;
   port: number;
 }
@@ -122,6 +124,7 @@ export function parseServersState(text: string): ServerState[] {
         service: cell('be_name'),
         instance,
         admin: flags & MAINT ? 'maint' : flags & DRAIN ? 'drain' : 'ready',
+        hasAgentCheck: cell('srv_agent_state') !== '0',
         address: cell('srv_addr'),
         port: parseCount(cell('srv_port')),
       },

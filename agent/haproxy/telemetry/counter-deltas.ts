@@ -1,4 +1,5 @@
-import { instanceKey, type TrafficDelta } from '../../core/state.ts';
+import { instanceKey, type TrafficDelta, type TrafficGauges } from '../../core/state.ts';
+import { isLongLivedBackend, serviceOfBackend } from '../long-lived.ts';
 import type { ServerStat } from '../socket/parse.ts';
 
 /**
@@ -47,8 +48,9 @@ export function computeCounterDeltas(
   const deltas: TrafficDelta[] = [];
   const connectFailures: CounterDeltas['connectFailures'] = [];
   for (const stat of stats) {
-    const { service, instance, inflight, queued } = stat;
-    const key = instanceKey(service, instance);
+    const { instance } = stat;
+    const service = serviceOfBackend(stat.service);
+    const key = instanceKey(stat.service, instance);
     const known = baseline?.servers.get(key);
     const track = baseline
       ? continueTrack(known, baseline.pid === pid, stat)
@@ -63,7 +65,7 @@ export function computeCounterDeltas(
     const success = Math.max(0, since((each) => each.responses.ok) - aborted);
     const broken = aborted + unanswered - track.unanswered;
     const failure = since((each) => each.responses.failed) + broken;
-    const gaugesChanged = known?.last.inflight !== inflight || known.last.queued !== queued;
+    const gaugesChanged = known?.last.inflight !== stat.inflight || known.last.queued !== stat.queued;
     if (success + failure > 0 || (baseline && gaugesChanged)) {
       deltas.push({
         kind: 'traffic',
@@ -81,14 +83,19 @@ export function computeCounterDeltas(
           '4xx': since((each) => each.statuses['4xx']),
           '5xx': since((each) => each.statuses['5xx']),
         },
-        inflight,
-        queued,
+        ...gaugesOf(stat),
       });
     }
     if (!isExcused && since(connectionFailures) > 0) connectFailures.push({ service, instance });
   }
   return { baseline: { pid, servers }, deltas, connectFailures };
 }
+
+/** A long-lived connection is no load: the instance may be idle. */
+const gaugesOf = ({ service, inflight, queued, limit }: ServerStat): TrafficGauges =>
+  isLongLivedBackend(service)
+    ? { longLived: inflight, longLivedLimit: limit }
+    : { inflight, queued, inflightLimit: limit };
 
 const difference =
   (from: ServerStat, to: ServerStat) =>

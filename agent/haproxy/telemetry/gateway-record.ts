@@ -1,4 +1,5 @@
 import { isSampled, parseTraceparent } from '../../../shared/trace-context.ts';
+import { serviceOfBackend } from '../long-lived.ts';
 
 /** All that HAProxy's log says about one request. Times in milliseconds; null: the phase was not reached. */
 export interface GatewayRecord {
@@ -68,7 +69,7 @@ export function parseGatewayRecord(line: string, receivedAt: number): GatewayRec
     sampled: trace !== null && isSampled(trace.flags),
     at: receivedAt - totalMs,
     client,
-    service: backend.startsWith('_') ? withoutDash(routed) : backend,
+    service: backend.startsWith('_') ? withoutDash(routed) : serviceOfBackend(backend),
     instance: server.startsWith('<') ? null : server,
     fromEdge: counted === '1',
     method,

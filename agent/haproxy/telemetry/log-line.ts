@@ -1,3 +1,5 @@
+import { isLongLivedBackend, serviceOfBackend } from '../long-lived.ts';
+
 /** One request from HAProxy's log: the instance, the latency and how the request ended. */
 export interface LogLine {
   service: string;
@@ -18,8 +20,10 @@ export type LogLineEnd = 'answered' | 'connect-failed' | 'queue-timeout' | 'aban
 
 /** The fields of a log line that HAProxy itself wrote. */
 export interface LogFields {
-  /** `backend/server`; the server is `<NOSRV>` when none was selected. */
+  /** `service/server`; the server is `<NOSRV>` when none was selected. */
   target: string;
+  /** From the backend for long-lived connections: its times say nothing about the instance. */
+  longLived: boolean;
   timers: string;
   status: number;
   /** `1` when the edge counts the request. */
@@ -49,10 +53,13 @@ export function splitLogLine(line: string): LogFields | null {
     fields.push(line.slice(at, end));
     at = end + 1;
   }
-  const [, , , target = '', timers = '', status = '', , counted, routed = '-', flags = '', counts = ''] =
+  const [, , , backend = '', timers = '', status = '', , counted, routed = '-', flags = '', counts = ''] =
     fields;
+  const slash = backend.indexOf('/');
+  const longLived = isLongLivedBackend(backend.slice(0, Math.max(0, slash)));
   return {
-    target,
+    target: longLived ? serviceOfBackend(backend.slice(0, slash)) + backend.slice(slash) : backend,
+    longLived,
     timers,
     status: Number(status),
     countedByEdge: counted === '1',

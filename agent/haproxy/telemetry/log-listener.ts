@@ -84,7 +84,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
       return;
     }
     // A tunnel has no response time, and the time of a held answer depends on the service.
-    if (line.status === SWITCHING_PROTOCOLS) return;
+    if (fields.longLived || line.status === SWITCHING_PROTOCOLS) return;
     if (line.end === 'answered' && heldAnswers.observe(service, line.request, latencyMs)) return;
     const sample = samples.get(key) ?? { service, instance, slow: 0, abandoned: 0, sketch: emptySketch() };
     samples.set(key, sample);

@@ -31,7 +31,7 @@ export function createRequestCounter(isService: (name: string) => boolean): Requ
       const isRejected = line.flags.startsWith('PR') && line.status < 500;
       if (isRejected && line.status === TOO_MANY_REQUESTS) delta.limited += 1;
       const latencyMs = clientLatency(line.timers);
-      if (!isRejected && latencyMs !== null) addToSketch(delta.latency, latencyMs);
+      if (!isRejected && !line.longLived && latencyMs !== null) addToSketch(delta.latency, latencyMs);
     },
     take(now) {
       const taken = [...counts.values()].map((delta) => ({ ...delta, at: now }));

@@ -1,0 +1,19 @@
+/*
+ * HAProxy has a second backend for each service, with the same servers and limits of their own. It gets the connections
+ * that stay open for long: they are no load, and must not take the places of ordinary requests.
+ */
+
+/** No service id contains a colon. */
+const SUFFIX = ':long';
+
+export const longLivedBackend = (service: string): string => `${service}${SUFFIX}`;
+
+export const isLongLivedBackend = (backend: string): boolean => backend.endsWith(SUFFIX);
+
+/** The service whose connections the backend gets. */
+export const serviceOfBackend = (backend: string): string =>
+  isLongLivedBackend(backend) ? backend.slice(0, -SUFFIX.length) : backend;
+
+/** The backends of these services. */
+export const backendsOf = (services: Iterable<string>): Set<string> =>
+  new Set([...services].flatMap((service) => [service, longLivedBackend(service)]));

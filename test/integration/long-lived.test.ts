@@ -1,0 +1,124 @@
+import { type ClientRequest, get as httpGet, type IncomingMessage } from 'node:http';
+import { beforeAll, expect, test } from 'vitest';
+import { type Origin, startOrigin } from '../harness/origin.ts';
+import { until } from '../harness/until.ts';
+import {
+  type HaproxyHarness,
+  type ReconciledHaproxy,
+  releaseAfterTests,
+  startHaproxyHarness,
+  startSink,
+} from './haproxy-harness.ts';
+
+let harness: HaproxyHarness;
+let reconciled: ReconciledHaproxy;
+const origins: Origin[] = [];
+const MAXCONN = 4;
+const LONG_LIVED = 20;
+
+beforeAll(async () => {
+  for (const name of ['gs-1', 'gs-2']) {
+    const origin = await startOrigin(name);
+    releaseAfterTests(origin.stop);
+    origin.answer(({ url }, response) => {
+      // An event stream, or a held answer without headers.
+      if (url === '/events')
+        response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n');
+      else if (url !== '/poll') response.end(name);
+    });
+    origins.push(origin);
+  }
+  harness = await startHaproxyHarness({
+    services: `gs:
+  routes: [/]
+  maxconn: ${MAXCONN}
+  longLived: { maxconn: ${LONG_LIVED}, paths: [/poll] }
+  instances:
+    - { id: gs-1, url: "${origins[0]?.url}" }
+    - { id: gs-2, url: "${origins[1]?.url}" }`,
+    haproxy: 'rateLimit: off',
+  });
+  reconciled = await startSink(harness);
+  await until(async () => (await harness.execute('show servers state')).includes('gs-2'));
+});
+
+/** Opens connections that stay open; each promise resolves with the response headers, if there are any. */
+const held: ClientRequest[] = [];
+releaseAfterTests(async () => {
+  for (const one of held) one.destroy();
+});
+
+function hold(path: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
+  return new Promise((resolve, reject) => {
+    const client = httpGet(`${harness.gateway}${path}`, { headers, agent: false }, resolve);
+    client.on('error', reject);
+    client.on('upgrade', resolve);
+    held.push(client);
+  });
+}
+
+/** The newest gauge of each instance. */
+const gauges = (of: 'longLived' | 'inflight') =>
+  ['gs-1', 'gs-2'].map(
+    (id) => reconciled.traffic.findLast((d) => d.instance === id && d[of] !== undefined)?.[of],
+  );
+
+test('held answers and event streams are no load: new requests go to both instances alike', async () => {
+  for (let i = 0; i < 10; i++) hold('/poll', harness.edgeHeaders({ target: 'gs-1' })).catch(() => {});
+  for (let i = 0; i < 5; i++)
+    await hold('/events', { accept: 'text/event-stream', ...harness.edgeHeaders({ target: 'gs-1' }) });
+  expect(await until(async () => gauges('longLived')[0] === 15)).toBe(true);
+  const counts = new Map<string, number>();
+  for (let i = 0; i < 100; i++) {
+    const name = await (await fetch(`${harness.gateway}/x`)).text();
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  // With equal weights each gets half; 25 is five standard deviations below.
+  expect(Math.min(counts.get('gs-1') ?? 0, counts.get('gs-2') ?? 0)).toBeGreaterThan(25);
+  expect(gauges('inflight').every((count) => (count ?? 0) <= 1)).toBe(true);
+});
+
+test('more than the limit of long-lived connections gets a quick 503 that says so, and blames no instance', async () => {
+  const free = 2 * LONG_LIVED - 15;
+  for (let i = 0; i < free; i++) await hold('/events', { accept: 'text/event-stream' });
+  const answer = await fetch(`${harness.gateway}/events`, { headers: { accept: 'text/event-stream' } });
+  await answer.arrayBuffer();
+  expect(answer.status).toBe(503);
+  expect(answer.headers.get('x-acgs-full')).toBe('1');
+  expect(answer.headers.get('x-acgs-unsent')).toBe('1');
+  // Ordinary requests have places of their own.
+  expect((await fetch(`${harness.gateway}/x`)).status).toBe(200);
+  expect(await until(async () => gauges('longLived').join() === `${LONG_LIVED},${LONG_LIVED}`)).toBe(true);
+  expect(reconciled.traffic.reduce((sum, { failure }) => sum + failure, 0)).toBe(0);
+});
+
+test('long-lived connections follow the health and the admin state of the instance', async () => {
+  for (const one of held.splice(0)) one.destroy();
+  expect(await until(async () => gauges('longLived').join() === '0,0')).toBe(true);
+  const served = async () => {
+    const answer = await hold('/events', { accept: 'text/event-stream' });
+    return answer.headers['x-acgs-instance'];
+  };
+  for (const change of [{ admin: 'drain' }, { admin: 'ready', health: 'down', state: 'down' }] as const) {
+    reconciled.change({ 'gs/gs-1': change });
+    await until(async () => !(await upServers()).includes('gs:long/gs-1'));
+    for (let i = 0; i < 4; i++) expect(await served()).toBe('gs-2');
+  }
+  reconciled.change({ 'gs/gs-1': { health: 'up', state: 'up' } });
+  expect(await until(async () => (await upServers()).includes('gs:long/gs-1'))).toBe(true);
+});
+
+test('a registered instance serves long-lived connections too, and can be removed', async () => {
+  const origin = origins[0];
+  reconciled.change({
+    'gs/gs-3': { id: 'gs-3', service: 'gs', url: origin?.url ?? '', state: 'up', health: 'up' },
+  });
+  expect(await until(async () => (await upServers()).includes('gs:long/gs-3'))).toBe(true);
+  reconciled.change({ 'gs/gs-3': null });
+  expect(await until(async () => !(await harness.execute('show servers state')).includes('gs-3'))).toBe(true);
+});
+
+async function upServers(): Promise<string[]> {
+  const rows = (await harness.execute('show stat -1 4 -1')).split('\n').map((row) => row.split(','));
+  return rows.flatMap(([backend, server, ...rest]) => (rest[15] === 'UP' ? [`${backend}/${server}`] : []));
+}
