@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from '../../dev/ports.ts';
-import type { InstanceCommand, InstanceFault, ServedReport } from './instance.ts';
+import type { InstanceFault, ReceivedPost } from './instance.ts';
 import type { FaultyHost } from './namespace.ts';
 
 /** The instances of one contender. Instance 0 is the one that faults strike first. */
@@ -17,7 +17,7 @@ export interface Fleet {
   /** Ends a process as a deployment does: SIGTERM, wait for its end. */
   end(index: number): Promise<void>;
   /** How many POSTs have been received more than once since the last call. */
-  repeatedPosts(): Promise<number>;
+  repeatedPosts(): number;
   stop(): Promise<void>;
 }
 
@@ -50,6 +50,7 @@ export async function startFleet({ name, size, faultyHost }: FleetOptions): Prom
         : [process.execPath, ...args];
     const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     await once(child, 'message');
+    child.on('message', ({ post }: ReceivedPost) => posts.set(post, (posts.get(post) ?? 0) + 1));
     processes[index] = child;
   }
   await Promise.all(places.map((_, index) => start(index)));
@@ -61,18 +62,9 @@ export async function startFleet({ name, size, faultyHost }: FleetOptions): Prom
   };
   const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
 
-  async function collectPosts(index: number): Promise<void> {
-    const child = processAt(index);
-    if (hasEnded(child) || !child.connected) return;
-    child.send({ kind: 'served' } satisfies InstanceCommand);
-    const [report] = (await once(child, 'message')) as [ServedReport];
-    for (const id of report.posts) posts.set(id, (posts.get(id) ?? 0) + 1);
-  }
-
   return {
     instances: places,
-    setFault: (index, fault) =>
-      void processAt(index).send({ kind: 'fault', fault } satisfies InstanceCommand),
+    setFault: (index, fault) => void processAt(index).send(fault),
     signal: (index, signal) => void processAt(index).kill(signal),
     restart: (index) => start(index),
     async end(index) {
@@ -82,8 +74,7 @@ export async function startFleet({ name, size, faultyHost }: FleetOptions): Prom
       child.kill('SIGTERM');
       await ended;
     },
-    async repeatedPosts() {
-      for (const index of places.keys()) await collectPosts(index);
+    repeatedPosts() {
       const repeated = [...posts.values()].filter((count) => count > 1).length;
       posts.clear();
       return repeated;

@@ -54,7 +54,7 @@ async function timeHang(hung: Fleet, index: number, agent: string): Promise<numb
   hung.signal(index, 'SIGSTOP');
   const startedAt = performance.now();
   for (;;) {
-    const response = await fetch(`${agent}/v1/instances`);
+    const response = await fetch(`${agent}/v1/services/edge/instances`);
     const { instances } = (await response.json()) as { instances: { id: string; state: string }[] };
     const elapsed = performance.now() - startedAt;
     if (instances.find((instance) => instance.id === id)?.state === 'down' || elapsed > GIVE_UP_MS) {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTcpServer, type Server, type Socket } from 'node:net';
 
@@ -22,13 +23,14 @@ export interface InstanceFault {
   acceptDelayMs?: number;
   /** Closes the listening socket and every connection. */
   refuse?: boolean;
+  /** Capacity: requests that are served at the same time, each for `serviceMs`; the others wait. */
+  slots?: number;
+  serviceMs?: number;
 }
 
-export type InstanceCommand = { kind: 'fault'; fault: InstanceFault } | { kind: 'served' };
-/** How many requests the instance has served, and the ids of the POSTs since the last report. */
-export interface ServedReport {
-  requests: number;
-  posts: string[];
+/** Sent to the parent for each POST as it arrives, so that a killed instance has reported what it received. */
+export interface ReceivedPost {
+  post: string;
 }
 
 const SERVICE_TIME_MS = 5;
@@ -36,8 +38,8 @@ const BODY = Buffer.from(`${'x'.repeat(1023)}\n`);
 
 const [id = '', host = '127.0.0.1', portText = '0'] = process.argv.slice(2);
 let fault: InstanceFault = {};
-let requests = 0;
-const posts: string[] = [];
+let serving = 0;
+const waiting: (() => void)[] = [];
 const sockets = new Set<Socket>();
 
 const http = createServer({ keepAliveTimeout: 0, requestTimeout: 0 }, (request, response) => {
@@ -56,20 +58,36 @@ const listener: Server = createTcpServer({ pauseOnConnect: true }, (socket) => {
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { errorShare = 0, resetShare = 0, stallShare = 0, truncateShare = 0 } = fault;
-  request.resume();
-  requests++;
+  const received = createHash('sha256');
+  request.on('data', (chunk: Buffer) => received.update(chunk));
   const requestId = request.headers['x-compare-id'];
-  if (request.method === 'POST' && typeof requestId === 'string') posts.push(requestId);
+  if (request.method === 'POST' && typeof requestId === 'string')
+    process.send?.({ post: requestId } satisfies ReceivedPost);
   const isHealthCheck = request.url === '/health';
   if (!isHealthCheck && Math.random() < resetShare) return void request.socket.resetAndDestroy();
   const stalls = !isHealthCheck && Math.random() < stallShare;
-  await pause(
-    (stalls ? (fault.stallMs ?? 0) : 0) + (fault.delayMs ?? 0) + (isHealthCheck ? 0 : SERVICE_TIME_MS),
-  );
+  await pause((stalls ? (fault.stallMs ?? 0) : 0) + (fault.delayMs ?? 0));
+  if (!isHealthCheck) await serve();
   if (!isHealthCheck && Math.random() < errorShare) return void response.writeHead(500).end('error\n');
-  response.writeHead(200, { 'content-type': 'text/plain', 'content-length': BODY.length, 'x-served-by': id });
+  response.writeHead(200, {
+    'content-type': 'text/plain',
+    'content-length': BODY.length,
+    'x-served-by': id,
+    'x-received-sha256': request.complete ? received.digest('hex') : '',
+  });
   if (isHealthCheck || Math.random() >= truncateShare) return void response.end(BODY);
   response.write(BODY.subarray(0, 100), () => request.socket.destroy());
+}
+
+/** Takes a slot for the time that serving a request takes. */
+async function serve(): Promise<void> {
+  if (serving >= (fault.slots ?? Number.POSITIVE_INFINITY)) {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+  }
+  serving++;
+  await pause(fault.serviceMs ?? SERVICE_TIME_MS);
+  serving--;
+  waiting.shift()?.();
 }
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -82,10 +100,7 @@ function setFault(next: InstanceFault): void {
   if (!next.refuse && wasRefusing) listener.listen(Number(portText), host);
 }
 
-process.on('message', (command: InstanceCommand) => {
-  if (command.kind === 'fault') setFault(command.fault);
-  else process.send?.({ requests, posts: posts.splice(0) } satisfies ServedReport);
-});
+process.on('message', setFault);
 process.once('disconnect', () => process.exit(0));
 process.once('SIGTERM', () => {
   listener.close();

@@ -9,13 +9,18 @@ export interface Sample {
   readonly failed: boolean;
 }
 
-export interface LoadOptions {
-  url: string;
+export interface PoissonOptions {
   /** Requests a second; arrivals are a Poisson process, so a slow answer never holds the next request back. */
   rate: number;
+  durationMs: number;
+  /** Ends the load before `durationMs`. */
+  signal?: AbortSignal;
+}
+
+export interface LoadOptions extends PoissonOptions {
+  url: string;
   /** Share of POSTs, 0–1. */
   postShare: number;
-  durationMs: number;
 }
 
 const CLIENT_TIMEOUT_MS = 10_000;
@@ -23,21 +28,29 @@ const BODY = 'y'.repeat(256);
 let sequence = 0;
 
 /** Sends the load and resolves when the last request has ended. */
-export async function runLoad({ url, rate, postShare, durationMs }: LoadOptions): Promise<Sample[]> {
+export async function runLoad(options: LoadOptions): Promise<Sample[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY });
   const began = performance.now();
-  const running: Promise<Sample>[] = [];
+  const samples = await poisson(options, () =>
+    sendOne(options.url, Math.random() < options.postShare ? 'POST' : 'GET', agent, began),
+  );
+  agent.destroy();
+  return samples;
+}
+
+/** Calls `send` at the arrivals of a Poisson process and resolves with all its results. */
+export async function poisson<T>({ rate, durationMs, signal }: PoissonOptions, send: () => Promise<T>): Promise<T[]> {
+  const began = performance.now();
+  const running: Promise<T>[] = [];
   let due = 0;
   for (;;) {
     due += (-Math.log(1 - Math.random()) / rate) * 1_000;
-    if (due > durationMs) break;
+    if (due > durationMs || signal?.aborted) break;
     const wait = due - (performance.now() - began);
     if (wait > 0) await sleep(wait);
-    running.push(sendOne(url, Math.random() < postShare ? 'POST' : 'GET', agent, began));
+    running.push(send());
   }
-  const samples = await Promise.all(running);
-  agent.destroy();
-  return samples;
+  return Promise.all(running);
 }
 
 function sendOne(url: string, method: Sample['method'], agent: Agent, began: number): Promise<Sample> {

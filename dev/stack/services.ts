@@ -104,7 +104,12 @@ export function instanceService({ layout }: StackContext, instance: DemoInstance
   };
 }
 
-export function agentService({ layout, derived, secrets }: StackContext, urls: StoreUrls): StackService {
+/** `more` is added to the environment of the process. */
+export function agentService(
+  { layout, derived, secrets }: StackContext,
+  urls: StoreUrls,
+  more: NodeJS.ProcessEnv = {},
+): StackService {
   const env = {
     ENVIRONMENT: 'development',
     ACGS_TOKEN: secrets.ACGS_TOKEN,
@@ -126,14 +131,24 @@ export function agentService({ layout, derived, secrets }: StackContext, urls: S
       startNode(layout, {
         name: 'agent',
         args,
-        env: { ...env, REDIS_URL: urls.redis ?? undefined, DATABASE_URL: urls.postgres ?? undefined },
+        env: {
+          ...env,
+          REDIS_URL: urls.redis ?? undefined,
+          DATABASE_URL: urls.postgres ?? undefined,
+          ...more,
+        },
         onSpawn,
         ready: async () => (await fetch(url)).ok,
       }),
   };
 }
 
-export function edgeService({ layout, derived, secrets, options }: StackContext): StackService {
+/** `more` overrides the Worker's variables; `args` are added to the command. */
+export function edgeService(
+  { layout, derived, secrets, options }: StackContext,
+  more: NodeJS.ProcessEnv = {},
+  moreArgs: readonly string[] = [],
+): StackService {
   const { port } = derived.edge;
   const env = {
     SITES: derived.config.site.id,
@@ -147,6 +162,7 @@ export function edgeService({ layout, derived, secrets, options }: StackContext)
     // Every request can be looked up with `acgs-lb trace`.
     TRACE_SAMPLE: '1',
     ...(options.simulateClients && { SIMULATE_CLIENTS: '1' }),
+    ...more,
   };
   const persist = join(layout.stateDir, 'edge');
   mkdirSync(persist, { recursive: true });
@@ -166,7 +182,7 @@ export function edgeService({ layout, derived, secrets, options }: StackContext)
     start: (onSpawn) =>
       startNode(layout, {
         name: 'edge',
-        args,
+        args: [...args, ...moreArgs],
         env,
         onSpawn,
         ready: async () => (await fetch(`http://127.0.0.1:${port}/__acgs/health`)).ok,

@@ -30,7 +30,7 @@ const ROOT = join(import.meta.dirname, '../../..');
 const STACK_PORTS = [8787, 8090, 8080, 9400, 9401, 6390, 5442];
 
 /** Above the ports that the fleets and the peers use. */
-async function freeOffset(): Promise<number> {
+export async function freeOffset(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
     const offset = randomInt(190, 233) * 100;
     const free = await Promise.all(STACK_PORTS.map((port) => isPortFree(port + offset)));

@@ -1,0 +1,102 @@
+import { rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { requestReload } from '../../../agent/haproxy/socket/master.ts';
+import { haproxyCommand } from '../../../dev/servers/haproxy.ts';
+import type { Bed } from '../bed.ts';
+import { killVictim, type MatrixFault, restartVictim, sinkReported } from '../matrix-fault.ts';
+import { limitDescriptors, openDescriptorCount } from '../processes.ts';
+
+const SENT_POST =
+  'A POST without an `Idempotency-Key` always goes through a gateway and is never sent twice; without a gateway it fails.';
+
+async function workerPid({ node }: Bed): Promise<number> {
+  return Number(/^Pid: (\d+)/m.exec(await haproxyCommand(node.socket, 'show info'))?.[1]);
+}
+
+export const GATEWAY_FAULTS: readonly MatrixFault[] = [
+  {
+    name: 'haproxy-killed',
+    area: 'HAProxy',
+    title: 'killed, started again after 8 s',
+    start: ({ node }) => node.haproxy.kill(),
+    stop: async ({ node }) => void (await node.haproxy.start()),
+    detected: sinkReported('haproxy'),
+    allowed: { other: 200 },
+    reason: SENT_POST,
+  },
+  {
+    name: 'haproxy-paused',
+    area: 'HAProxy',
+    title: 'hung (SIGSTOP)',
+    async start(bed) {
+      process.kill(await workerPid(bed), 'SIGSTOP');
+    },
+    stop: ({ node }) => void process.kill(-node.haproxy.pid, 'SIGCONT'),
+    detected: sinkReported('haproxy'),
+    allowed: { repeatable: 10, other: 200 },
+    reason: SENT_POST,
+  },
+  {
+    name: 'haproxy-reloaded',
+    area: 'HAProxy',
+    title: 'reloaded five times, once a second',
+    forMs: 0,
+    async start({ node }) {
+      for (let times = 0; times < 5; times++) {
+        await requestReload(node.masterSocket);
+        await sleep(1_000);
+      }
+    },
+    stop: () => {},
+  },
+  {
+    name: 'haproxy-socket-gone',
+    area: 'HAProxy',
+    title: 'admin socket removed while an instance is killed',
+    strikes: 'victim',
+    async start(bed, victim) {
+      rmSync(bed.node.socket, { force: true });
+      await killVictim(bed, victim);
+    },
+    async stop(bed, victim) {
+      await restartVictim(bed, victim);
+      await requestReload(bed.node.masterSocket);
+    },
+    detected: sinkReported('haproxy'),
+    allowed: { other: 5 },
+    reason: 'A POST that the killed instance had received.',
+  },
+  {
+    name: 'haproxy-connections-used-up',
+    area: 'HAProxy',
+    title: 'accepts five connections at most',
+    start: async ({ node }) => void (await haproxyCommand(node.socket, 'set maxconn frontend _gateway 5')),
+    stop: async ({ node }) => void (await haproxyCommand(node.socket, 'set maxconn frontend _gateway 4096')),
+    allowed: { repeatable: 20, other: 200 },
+    reason: 'The connections wait in the kernel until HAProxy accepts them.',
+  },
+  {
+    name: 'haproxy-descriptors-used-up',
+    area: 'HAProxy',
+    title: 'no file descriptor left',
+    async start(bed) {
+      const pid = await workerPid(bed);
+      limitDescriptors(pid, openDescriptorCount(pid));
+    },
+    async stop(bed) {
+      limitDescriptors(await workerPid(bed), 65_536);
+    },
+    allowed: { repeatable: 20, other: 200 },
+    reason: 'HAProxy cannot open a connection to an instance.',
+  },
+  {
+    name: 'haproxy-servers-drained-by-hand',
+    area: 'HAProxy',
+    title: 'a person sets one server to maint on the socket',
+    strikes: 'victim',
+    start: async ({ node }, { service, id }) =>
+      void (await haproxyCommand(node.socket, `set server ${service}/${id} state maint`)),
+    stop: async ({ node }, { service, id }) =>
+      void (await haproxyCommand(node.socket, `set server ${service}/${id} state ready`)),
+  },
+];

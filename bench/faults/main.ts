@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { createFaultyHost } from '../compare/namespace.ts';
+import { type Bed, type BedOptions, startBed } from './bed.ts';
+import { AGENT_FAULTS, SNAPSHOT_FAULTS } from './catalogue/agent.ts';
+import { GATEWAY_FAULTS } from './catalogue/gateway.ts';
+import { INSTANCE_FAULTS } from './catalogue/instances.ts';
+import { STORE_FAULTS } from './catalogue/stores.ts';
+import type { BedKind, MatrixFault } from './matrix-fault.ts';
+import { CAPACITY, measureCurve } from './overload.ts';
+import { writeOverload } from './overload-page.ts';
+import { mergeRows, writeFaultsPage } from './page.ts';
+import { type MatrixRow, runFault } from './run-fault.ts';
+
+const FAULTS: readonly MatrixFault[] = [
+  ...INSTANCE_FAULTS,
+  ...GATEWAY_FAULTS,
+  ...STORE_FAULTS,
+  ...AGENT_FAULTS,
+  ...SNAPSHOT_FAULTS,
+];
+
+const HELP = `npm run chaos -- [options]     break a running system under load and check every answer
+
+  --list             print the names of the faults
+  --only A,B         run these faults only; a name may end in *
+  --page             write the results to docs/faults.md, and keep those of faults that did not run
+  --overload         draw the curve of overload instead: × 0.5 to × 10 of a service's capacity
+  --help             print this text
+`;
+
+class UsageError extends Error {}
+
+interface ChaosOptions {
+  faults: readonly MatrixFault[];
+  page: boolean;
+  list: boolean;
+  overload: boolean;
+  help: boolean;
+}
+
+function parseOptions(args: string[]): ChaosOptions {
+  const { values } = parseArgs({
+    args,
+    options: {
+      list: { type: 'boolean', default: false },
+      only: { type: 'string', default: '*' },
+      page: { type: 'boolean', default: false },
+      overload: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false },
+    },
+  });
+  const patterns = values.only.split(',');
+  const faults = FAULTS.filter(({ name }) => patterns.some((pattern) => matches(name, pattern)));
+  for (const pattern of patterns) {
+    if (!FAULTS.some(({ name }) => matches(name, pattern)))
+      throw new UsageError(`--only ${pattern}: no fault has this name; --list prints the names`);
+  }
+  return { ...values, faults };
+}
+
+const matches = (name: string, pattern: string): boolean =>
+  pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+
+async function main(args: string[]): Promise<number> {
+  const options = parseOptions(args);
+  if (options.help || options.list) {
+    process.stdout.write(options.help ? HELP : `${FAULTS.map(({ name }) => name).join('\n')}\n`);
+    return 0;
+  }
+  if (options.overload) {
+    const curve = await measureCurve((row) => process.stdout.write(`${JSON.stringify(row)}\n`));
+    if (options.page) writeOverload(curve, CAPACITY);
+    return 0;
+  }
+  const rows: MatrixRow[] = [];
+  for (const [kind, faults] of Map.groupBy(options.faults, ({ bed = 'plain' }) => bed)) {
+    await runInBed(kind, faults, (row) => {
+      rows.push(row);
+      if (options.page)
+        writeFaultsPage(
+          mergeRows(
+            [row],
+            FAULTS.map(({ name }) => name),
+          ),
+        );
+    });
+  }
+  const broken = rows.filter((row) => row.broken.length > 0).length;
+  process.stdout.write(`${rows.length} faults, ${broken} not as expected\n`);
+  return broken > 0 || rows.length < options.faults.length ? 1 : 0;
+}
+
+async function runInBed(
+  kind: BedKind,
+  faults: readonly MatrixFault[],
+  onRow: (row: MatrixRow) => void,
+): Promise<void> {
+  const faultyHost = (kind === 'faulty-host' ? createFaultyHost(0) : null) ?? undefined;
+  if (kind === 'faulty-host' && !faultyHost) {
+    process.stderr.write(`${faults.map(({ name }) => name).join(', ')}: needs root and iproute2, left out\n`);
+    return;
+  }
+  const bed = await startBed(bedOptions(kind, faultyHost));
+  try {
+    // The first seconds belong to slow start.
+    await sleep(3_000);
+    for (const [turn, fault] of faults.entries()) await runOne(fault, bed, turn, onRow);
+  } finally {
+    await bed.stop();
+    faultyHost?.remove();
+  }
+}
+
+function bedOptions(kind: BedKind, faultyHost: BedOptions['faultyHost']): BedOptions {
+  if (kind === 'two-agents') return { nodes: 2 };
+  if (kind === 'faketime') return { movableClock: true };
+  return { faultyHost };
+}
+
+async function runOne(
+  fault: MatrixFault,
+  bed: Bed,
+  turn: number,
+  onRow: (row: MatrixRow) => void,
+): Promise<void> {
+  // Each fault strikes another instance, because the last one is still recovering.
+  const victim = bed.faultyHost ? bed.instances[0] : bed.instances[(turn * 4) % bed.instances.length];
+  if (!victim) throw new Error('the bed has no instances');
+  try {
+    const row = await runFault(fault, bed, victim);
+    onRow(row);
+    process.stdout.write(`${lineOf(row)}\n`);
+  } catch (error) {
+    process.stdout.write(`${fault.name}: did not run: ${error instanceof Error ? error.message : error}\n`);
+  }
+}
+
+function lineOf(row: MatrixRow): string {
+  const { name, requests, failed, repeatableFailed, worstMs, detectMs, recoverMs, broken, failures } = row;
+  const detected =
+    detectMs === undefined ? '' : `, detected ${detectMs === null ? 'never' : `${detectMs.toFixed(0)} ms`}`;
+  const verdict = broken.length > 0 ? `BROKEN ${broken.join('; ')}` : 'ok';
+  return `${name}: ${failed} of ${requests} failed (${repeatableFailed} repeatable), worst ${worstMs.toFixed(0)} ms${detected}, recovered ${recoverMs.toFixed(0)} ms: ${verdict}${failures && ` [${failures}]`}`;
+}
+
+process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+  const isUsage = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
+  if (!isUsage) throw error;
+  process.stderr.write(`${error.message}\n\n${HELP}`);
+  return 2;
+});
