@@ -76,3 +76,35 @@ test('requests that time out in the queue of full instances are no failures and 
   }
   expect([...records.values()].map(({ breaker }) => breaker.state)).toEqual(['closed', 'closed']);
 });
+
+test('a service whose queue is full rejects further requests at once, and serves those that wait', async () => {
+  let release = (): void => {};
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  for (const origin of origins)
+    origin.answer((_, response) => void released.then(() => response.end('late')));
+  // Both instances serve 3 each, and 16 wait for each of them.
+  const requests = Array.from({ length: 60 }, async () => {
+    const response = await fetch(`${harness.gateway}/x`);
+    await response.arrayBuffer();
+    return response.status;
+  });
+  const denied = async () => {
+    const [backend] = parseCsv(await harness.execute('show stat gs 2 -1'));
+    return Number(backend?.dreq);
+  };
+  expect(await until(async () => (await denied()) >= 15)).toBe(true);
+  release();
+  const statuses = await Promise.all(requests);
+  expect(statuses.filter((status) => status === 503).length).toBeGreaterThanOrEqual(await denied());
+  expect(statuses).toContain(200);
+});
+
+function parseCsv(text: string): Record<string, string>[] {
+  const [header = '', ...rows] = text.replace(/^# /, '').trim().split('\n');
+  const columns = header.split(',');
+  return rows.map((row) =>
+    Object.fromEntries(row.split(',').map((value, index) => [columns[index] ?? '', value])),
+  );
+}
