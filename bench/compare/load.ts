@@ -39,7 +39,10 @@ export async function runLoad(options: LoadOptions): Promise<Sample[]> {
 }
 
 /** Calls `send` at the arrivals of a Poisson process and resolves with all its results. */
-export async function poisson<T>({ rate, durationMs, signal }: PoissonOptions, send: () => Promise<T>): Promise<T[]> {
+export async function poisson<T>(
+  { rate, durationMs, signal }: PoissonOptions,
+  send: () => Promise<T>,
+): Promise<T[]> {
   const began = performance.now();
   const running: Promise<T>[] = [];
   let due = 0;

@@ -39,6 +39,7 @@ export interface Bed {
   readonly faultyHost: FaultyHost | undefined;
   /** Its text moves the clock of the agent: `+3600`. */
   readonly clockFile: string | null;
+  edgePid(): number;
   /** Where clients send their requests. */
   target(): string;
   fleet(service: string): Fleet;
@@ -111,6 +112,7 @@ async function assemble({ options, fleets, relay, site, edgePort }: BedParts): P
     edgeFolder: storageOf(node, 'edge-0'),
     faultyHost: options.faultyHost,
     clockFile: options.movableClock && existsSync(FAKETIME) ? site.clockFile : null,
+    edgePid: () => edge.pid,
     target: () => target,
     fleet(service) {
       const fleet = fleets.get(service);

@@ -11,6 +11,8 @@ import { CAPACITY, measureCurve } from './overload.ts';
 import { writeOverload } from './overload-page.ts';
 import { mergeRows, writeFaultsPage } from './page.ts';
 import { type MatrixRow, runFault } from './run-fault.ts';
+import { type SoakMinute, soak } from './soak.ts';
+import { writeSoak } from './soak-page.ts';
 
 const FAULTS: readonly MatrixFault[] = [
   ...INSTANCE_FAULTS,
@@ -26,6 +28,7 @@ const HELP = `npm run chaos -- [options]     break a running system under load a
   --only A,B         run these faults only; a name may end in *
   --page             write the results to docs/faults.md, and keep those of faults that did not run
   --overload         draw the curve of overload instead: × 0.5 to × 10 of a service's capacity
+  --soak MINUTES     moderate load with a random fault in each minute
   --help             print this text
 `;
 
@@ -36,6 +39,7 @@ interface ChaosOptions {
   page: boolean;
   list: boolean;
   overload: boolean;
+  soakMinutes: number | null;
   help: boolean;
 }
 
@@ -47,6 +51,7 @@ function parseOptions(args: string[]): ChaosOptions {
       only: { type: 'string', default: '*' },
       page: { type: 'boolean', default: false },
       overload: { type: 'boolean', default: false },
+      soak: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -56,7 +61,13 @@ function parseOptions(args: string[]): ChaosOptions {
     if (!FAULTS.some(({ name }) => matches(name, pattern)))
       throw new UsageError(`--only ${pattern}: no fault has this name; --list prints the names`);
   }
-  return { ...values, faults };
+  return { ...values, faults, soakMinutes: values.soak === undefined ? null : minutesOf(values.soak) };
+}
+
+function minutesOf(text: string): number {
+  const minutes = Number(text);
+  if (Number.isInteger(minutes) && minutes >= 1 && minutes <= 1_440) return minutes;
+  throw new UsageError(`--soak ${text}: expected a whole number of minutes, 1 to 1440`);
 }
 
 const matches = (name: string, pattern: string): boolean =>
@@ -68,11 +79,28 @@ async function main(args: string[]): Promise<number> {
     process.stdout.write(options.help ? HELP : `${FAULTS.map(({ name }) => name).join('\n')}\n`);
     return 0;
   }
-  if (options.overload) {
-    const curve = await measureCurve((row) => process.stdout.write(`${JSON.stringify(row)}\n`));
-    if (options.page) writeOverload(curve, CAPACITY);
-    return 0;
-  }
+  if (options.overload) return drawOverload(options);
+  if (options.soakMinutes !== null) return runSoak(options.soakMinutes, options);
+  return runMatrix(options);
+}
+
+async function drawOverload({ page }: ChaosOptions): Promise<number> {
+  const curve = await measureCurve((row) => process.stdout.write(`${JSON.stringify(row)}\n`));
+  if (page) writeOverload(curve, CAPACITY);
+  return 0;
+}
+
+async function runSoak(minutes: number, { faults, page }: ChaosOptions): Promise<number> {
+  const done: SoakMinute[] = [];
+  await soak(minutes, faults, (minute) => {
+    done.push(minute);
+    process.stdout.write(`${JSON.stringify(minute)}\n`);
+    if (page) writeSoak(done);
+  });
+  return done.some(({ wrong, calmFailed }) => wrong + calmFailed > 0) ? 1 : 0;
+}
+
+async function runMatrix(options: ChaosOptions): Promise<number> {
   const rows: MatrixRow[] = [];
   for (const [kind, faults] of Map.groupBy(options.faults, ({ bed = 'plain' }) => bed)) {
     await runInBed(kind, faults, (row) => {
