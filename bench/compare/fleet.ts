@@ -5,9 +5,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from '../../dev/ports.ts';
 import type { InstanceFault, ReceivedPost } from './instance.ts';
 import type { FaultyHost } from './namespace.ts';
+import { PostCounter } from './post-counter.ts';
 
 /** The instances of one contender. Instance 0 is the one that faults strike first. */
 export interface Fleet {
+  readonly posts: PostCounter;
   readonly instances: readonly { id: string; host: string; port: number }[];
   /** Applies a fault inside the process. */
   setFault(index: number, fault: InstanceFault): void;
@@ -16,8 +18,6 @@ export interface Fleet {
   restart(index: number): Promise<void>;
   /** Ends a process as a deployment does: SIGTERM, wait for its end. */
   end(index: number): Promise<void>;
-  /** How many POSTs have been received more than once since the last call. */
-  repeatedPosts(): number;
   stop(): Promise<void>;
 }
 
@@ -26,11 +26,17 @@ export interface FleetOptions {
   size: number;
   /** A network namespace for instance 0, for faults below TCP. */
   faultyHost?: FaultyHost | undefined;
+  posts?: PostCounter;
 }
 
 const PROGRAM = join(import.meta.dirname, 'instance.ts');
 
-export async function startFleet({ name, size, faultyHost }: FleetOptions): Promise<Fleet> {
+export async function startFleet({
+  name,
+  size,
+  faultyHost,
+  posts = new PostCounter(),
+}: FleetOptions): Promise<Fleet> {
   const ports = await freePorts(size);
   const places = ports.map((port, index) => ({
     id: `${name}-${index + 1}`,
@@ -38,7 +44,6 @@ export async function startFleet({ name, size, faultyHost }: FleetOptions): Prom
     port,
   }));
   const processes: ChildProcess[] = [];
-  const posts = new Map<string, number>();
 
   async function start(index: number): Promise<void> {
     const place = places[index];
@@ -50,7 +55,7 @@ export async function startFleet({ name, size, faultyHost }: FleetOptions): Prom
         : [process.execPath, ...args];
     const child = spawn(command, rest, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
     await once(child, 'message');
-    child.on('message', ({ post }: ReceivedPost) => posts.set(post, (posts.get(post) ?? 0) + 1));
+    child.on('message', ({ post }: ReceivedPost) => posts.add(post));
     processes[index] = child;
   }
   await Promise.all(places.map((_, index) => start(index)));
@@ -63,6 +68,7 @@ export async function startFleet({ name, size, faultyHost }: FleetOptions): Prom
   const hasEnded = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null;
 
   return {
+    posts,
     instances: places,
     setFault: (index, fault) => void processAt(index).send(fault),
     signal: (index, signal) => void processAt(index).kill(signal),
@@ -73,11 +79,6 @@ export async function startFleet({ name, size, faultyHost }: FleetOptions): Prom
       const ended = once(child, 'exit');
       child.kill('SIGTERM');
       await ended;
-    },
-    repeatedPosts() {
-      const repeated = [...posts.values()].filter((count) => count > 1).length;
-      posts.clear();
-      return repeated;
     },
     async stop() {
       for (const child of processes) {

@@ -140,7 +140,7 @@ async function runFault(fault: Fault, contender: Contender, options: CompareOpti
   await sleep(WARM_UP_MS);
   await fault.run(contender.fleet, durationMs, contender.host);
   const samples = await load;
-  const summary = summarize(samples, WARM_UP_MS, contender.fleet.repeatedPosts());
+  const summary = summarize(samples, WARM_UP_MS, contender.fleet.posts.takeRepeated());
   return {
     fault: fault.id,
     faultTitle: fault.title,

@@ -3,6 +3,8 @@ import { spawnSync } from 'node:child_process';
 /** A host of its own for one instance: a network namespace behind a veth pair, whose packets can be dropped. */
 export interface FaultyHost {
   readonly address: string;
+  /** The address of this side. */
+  readonly gateway: string;
   /** The command line that runs `command` inside. */
   command(command: readonly string[]): string[];
   /** From now on packets to the host are lost without a word. */
@@ -43,6 +45,7 @@ export function createFaultyHost(index: number): FaultyHost | null {
   if (mac) ip(['neigh', 'replace', address, 'lladdr', mac, 'dev', outer, 'nud', 'permanent']);
   return {
     address,
+    gateway,
     command: (command) => ['ip', 'netns', 'exec', name, ...command],
     drop: () => void ip(['-n', name, 'link', 'set', inner, 'address', '02:00:00:00:00:99']),
     restore: () => void (mac && ip(['-n', name, 'link', 'set', inner, 'address', mac])),

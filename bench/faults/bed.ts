@@ -5,8 +5,10 @@ import { freePort } from '../../dev/ports.ts';
 import * as services from '../../dev/stack/services.ts';
 import { type Fleet, startFleet } from '../compare/fleet.ts';
 import type { FaultyHost } from '../compare/namespace.ts';
+import { PostCounter } from '../compare/post-counter.ts';
 import { Part } from './part.ts';
 import { type Relay, startRelay } from './relay.ts';
+import { type SecondSite, startSecondSite } from './second-site.ts';
 import { type ServiceSettings, type Site, type SiteNode, startSite } from './site.ts';
 
 export interface BedOptions {
@@ -18,6 +20,8 @@ export interface BedOptions {
   faultyHost?: FaultyHost | undefined;
   /** A fault may move the clock of the agent (Debian package faketime). */
   movableClock?: boolean;
+  /** A second site in a network namespace. */
+  twoSites?: boolean;
 }
 
 export interface BedInstance {
@@ -37,6 +41,8 @@ export interface Bed {
   /** Storage of the edge. */
   readonly edgeFolder: string;
   readonly faultyHost: FaultyHost | undefined;
+  readonly secondSite: SecondSite | null;
+  readonly posts: PostCounter;
   /** Its text moves the clock of the agent: `+3600`. */
   readonly clockFile: string | null;
   edgePid(): number;
@@ -56,11 +62,12 @@ const FAKETIME = '/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1';
 
 export async function startBed(options: BedOptions = {}): Promise<Bed> {
   const { sizes = DEFAULT_SIZES, faultyHost } = options;
+  const posts = new PostCounter();
   const fleets = new Map(
     await Promise.all(
       Object.entries(sizes).map(async ([name, size]) => {
         const host = name === 'red' ? faultyHost : undefined;
-        return [name, await startFleet({ name, size, faultyHost: host })] as const;
+        return [name, await startFleet({ name, size, faultyHost: host, posts })] as const;
       }),
     ),
   );
@@ -75,7 +82,12 @@ export async function startBed(options: BedOptions = {}): Promise<Bed> {
     ...(options.nodes && { nodes: options.nodes }),
     ...(options.movableClock && { clockLibrary: FAKETIME }),
   });
-  const bed = await assemble({ options, fleets, relay, site, edgePort });
+  const { GATEWAY_JWT_KEY, EDGE_JWT_PUBLIC_KEYS } = site.secrets;
+  const shared = { GATEWAY_JWT_KEY, EDGE_JWT_PUBLIC_KEYS };
+  const secondSite = options.twoSites
+    ? await startSecondSite(`http://127.0.0.1:${edgePort}`, shared, posts)
+    : null;
+  const bed = await assemble({ options, fleets, posts, relay, site, secondSite, edgePort });
   try {
     await waitUntilServing(bed);
     return bed;
@@ -88,15 +100,22 @@ export async function startBed(options: BedOptions = {}): Promise<Bed> {
 interface BedParts {
   options: BedOptions;
   fleets: ReadonlyMap<string, Fleet>;
+  posts: PostCounter;
   relay: Relay;
   site: Site;
+  secondSite: SecondSite | null;
   edgePort: number;
 }
 
-async function assemble({ options, fleets, relay, site, edgePort }: BedParts): Promise<Bed> {
+async function assemble(parts: BedParts): Promise<Bed> {
+  const { options, fleets, posts, relay, site, secondSite, edgePort } = parts;
   const [node] = site.nodes;
   if (!node) throw new Error('the site has no node');
-  const edge = await edgePart(node, edgePort, 'edge-0').start();
+  const sites = secondSite && {
+    SITES: `${site.id},west`,
+    SNAPSHOT_PUBLIC_KEYS: `${site.secrets.SNAPSHOT_PUBLIC_KEYS},${secondSite.publicKeys}`,
+  };
+  const edge = await edgePart(node, edgePort, 'edge-0', { env: sites ?? {} }).start();
   const edgeUrl = `http://127.0.0.1:${edgePort}`;
   let target = edgeUrl;
   let cold: Part | null = null;
@@ -111,6 +130,8 @@ async function assemble({ options, fleets, relay, site, edgePort }: BedParts): P
     edgeUrl,
     edgeFolder: storageOf(node, 'edge-0'),
     faultyHost: options.faultyHost,
+    secondSite,
+    posts,
     clockFile: options.movableClock && existsSync(FAKETIME) ? site.clockFile : null,
     edgePid: () => edge.pid,
     target: () => target,
@@ -127,7 +148,7 @@ async function assemble({ options, fleets, relay, site, edgePort }: BedParts): P
       const port = await freePort();
       const name = `edge-${port}`;
       mkdirSync(storageOf(node, name), { recursive: true });
-      cold = await edgePart(node, port, name, prepare(storageOf(node, name))).start();
+      cold = await edgePart(node, port, name, { args: prepare(storageOf(node, name)) }).start();
       target = `http://127.0.0.1:${port}`;
     },
     async moveBack() {
@@ -140,6 +161,7 @@ async function assemble({ options, fleets, relay, site, edgePort }: BedParts): P
     async stop() {
       await cold?.stop();
       await edge.stop();
+      await secondSite?.stop();
       await site.stop();
       await relay.stop();
       await Promise.all([...fleets.values()].map((fleet) => fleet.stop()));
@@ -155,7 +177,17 @@ async function roleOf({ api }: SiteNode): Promise<string> {
 const storageOf = ({ context }: SiteNode, name: string): string =>
   join(context.layout.stateDir, name, 'edge');
 
-function edgePart({ context }: SiteNode, port: number, name: string, args: readonly string[] = []): Part {
+interface EdgeProcess {
+  args?: readonly string[];
+  env?: NodeJS.ProcessEnv;
+}
+
+function edgePart(
+  { context }: SiteNode,
+  port: number,
+  name: string,
+  { args = [], env = {} }: EdgeProcess,
+): Part {
   const runFolder = join(context.layout.stateDir, name);
   mkdirSync(runFolder, { recursive: true });
   const own = {
@@ -163,7 +195,7 @@ function edgePart({ context }: SiteNode, port: number, name: string, args: reado
     layout: { ...context.layout, runFolder, stateDir: runFolder },
     derived: { ...context.derived, edge: { host: '127.0.0.1', port } },
   };
-  return new Part(services.edgeService(own, { TRACE_SAMPLE: '0.01' }, args));
+  return new Part(services.edgeService(own, { TRACE_SAMPLE: '0.01', ...env }, args));
 }
 
 /** Overwrites every stored value in a copy of the edge's KV. */

@@ -5,6 +5,7 @@ import { type Bed, type BedOptions, startBed } from './bed.ts';
 import { AGENT_FAULTS, SNAPSHOT_FAULTS } from './catalogue/agent.ts';
 import { GATEWAY_FAULTS } from './catalogue/gateway.ts';
 import { INSTANCE_FAULTS } from './catalogue/instances.ts';
+import { SITE_FAULTS } from './catalogue/sites.ts';
 import { STORE_FAULTS } from './catalogue/stores.ts';
 import type { BedKind, MatrixFault } from './matrix-fault.ts';
 import { CAPACITY, measureCurve } from './overload.ts';
@@ -20,6 +21,7 @@ const FAULTS: readonly MatrixFault[] = [
   ...STORE_FAULTS,
   ...AGENT_FAULTS,
   ...SNAPSHOT_FAULTS,
+  ...SITE_FAULTS,
 ];
 
 const HELP = `npm run chaos -- [options]     break a running system under load and check every answer
@@ -142,6 +144,7 @@ async function runInBed(
 
 function bedOptions(kind: BedKind, faultyHost: BedOptions['faultyHost']): BedOptions {
   if (kind === 'two-agents') return { nodes: 2 };
+  if (kind === 'two-sites') return { twoSites: true };
   if (kind === 'faketime') return { movableClock: true };
   return { faultyHost };
 }

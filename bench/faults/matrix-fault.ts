@@ -12,10 +12,10 @@ export interface MatrixFault {
   readonly title: string;
   /** Faults with the same bed run one after another in one bed. Default: the plain one. */
   readonly bed?: BedKind;
-  /** How long it lasts. Default 8 s. */
+  /** How long it lasts. Default 6 s. */
   readonly forMs?: number;
   /** The fault strikes instances, so sessions may move away from them. */
-  readonly strikes?: 'victim' | 'victim-service';
+  readonly strikes?: 'victim' | 'victim-service' | 'second-site';
   start(bed: Bed, victim: Victim): Promise<void> | void;
   stop(bed: Bed, victim: Victim): Promise<void> | void;
   /** True while the system reports the fault. Absent: no part of it can. */
@@ -26,7 +26,7 @@ export interface MatrixFault {
   readonly reason?: string;
 }
 
-export type BedKind = 'plain' | 'faulty-host' | 'two-agents' | 'faketime' | 'overload';
+export type BedKind = 'plain' | 'faulty-host' | 'two-agents' | 'faketime' | 'two-sites';
 
 /** The agent reports that the victim is out or gets less traffic. */
 export async function victimReported({ node }: Bed, { id }: Victim): Promise<boolean> {

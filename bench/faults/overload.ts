@@ -3,7 +3,7 @@ import { type Bed, type BedOptions, instanceStates, startBed } from './bed.ts';
 import { type CheckedSample, countEndings, isFailed, isShed, runCheckedLoad } from './checked-load.ts';
 
 /** Two services on instances of a known capacity: `slots` requests at a time, each for `serviceMs`. */
-const SLOTS = 4;
+const SLOTS = 2;
 const SERVICE_MS = 200;
 const INSTANCES = 2;
 /** Requests a second that one service can answer. */

@@ -32,14 +32,14 @@ export interface MatrixRow {
 const RATE = 40;
 const POST_SHARE = 0.3;
 const SESSIONS = 20;
-const WARM_UP_MS = 2_000;
-const AFTER_MS = 5_000;
-const DEFAULT_MS = 8_000;
+const WARM_UP_MS = 1_500;
+const AFTER_MS = 3_500;
+const DEFAULT_MS = 6_000;
 const SLOW_MS = 500;
 
 export async function runFault(fault: MatrixFault, bed: Bed, victim: Victim): Promise<MatrixRow> {
   await waitUntilServing(bed);
-  for (const fleet of bed.fleets.values()) fleet.repeatedPosts();
+  bed.posts.takeRepeated();
   const began = performance.now();
   const load = startLoad(bed);
   await sleep(WARM_UP_MS);
@@ -119,8 +119,8 @@ function summarizeFault(run: FaultRun): MatrixRow {
   const repeatableFailed = failed.filter(({ repeatable }) => repeatable);
   const wrong = samples.filter((one) => one.wrong !== null);
   const struck = struckInstances(run);
-  const lost = samples.filter(({ movedFrom }) => movedFrom !== null && !struck.has(movedFrom));
-  const postsRepeated = [...bed.fleets.values()].reduce((sum, fleet) => sum + fleet.repeatedPosts(), 0);
+  const lost = samples.filter(({ movedFrom }) => movedFrom !== null && !struck(movedFrom));
+  const postsRepeated = bed.posts.takeRepeated();
   const hurt = samples.filter((one) => one.startedAt > startedAt && (isFailed(one) || one.ms > SLOW_MS));
   const { repeatable = 0, other = 0 } = fault.allowed ?? {};
   const otherFailed = failed.length - repeatableFailed.length;
@@ -151,10 +151,11 @@ function summarizeFault(run: FaultRun): MatrixRow {
   };
 }
 
-/** Sessions may leave the instances that the fault strikes. */
-function struckInstances({ fault, bed, victim }: FaultRun): ReadonlySet<string> {
-  const { strikes } = fault;
-  if (strikes === undefined) return new Set();
-  if (strikes === 'victim') return new Set([victim.id]);
-  return new Set(bed.instances.filter(({ service }) => service === victim.service).map(({ id }) => id));
+/** Whether sessions may leave the instance, because the fault strikes it. */
+function struckInstances({ fault: { strikes }, bed, victim }: FaultRun): (id: string) => boolean {
+  if (strikes === 'victim') return (id) => id === victim.id;
+  if (strikes === 'second-site') return (id) => id.includes('-west-');
+  const service = strikes === 'victim-service' ? victim.service : '';
+  const all = new Set(bed.instances.filter((one) => one.service === service).map(({ id }) => id));
+  return (id) => all.has(id);
 }

@@ -75,7 +75,10 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   if (!first) throw new Error('a site needs a node');
   const redis = new Part(services.redisService(first, urls));
   const postgres = new Part(
-    services.postgresService({ ...first, layout: { ...first.layout, stateDir: join(folder, 'pg') } }, urls),
+    services.postgresService(
+      { ...first, layout: { ...first.layout, stateDir: join(folder, 'pg'), runFolder: join(folder, 'pg') } },
+      urls,
+    ),
   );
   if (options.stores !== false) await Promise.all([redis.start(), postgres.start()]);
   const smallStateDir = mountSmallDisk(join(first.layout.stateDir, 'agent'), '24m');

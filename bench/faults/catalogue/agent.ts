@@ -80,7 +80,7 @@ export const AGENT_FAULTS: readonly MatrixFault[] = [
   {
     name: 'agent-killed',
     area: 'agent',
-    title: 'killed, started again after 8 s',
+    title: 'killed, started again after 6 s',
     start: ({ node }) => node.agent.kill(),
     stop: async ({ node }) => void (await node.agent.start()),
   },

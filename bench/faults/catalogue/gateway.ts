@@ -17,7 +17,7 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
   {
     name: 'haproxy-killed',
     area: 'HAProxy',
-    title: 'killed, started again after 8 s',
+    title: 'killed, started again after 6 s',
     start: ({ node }) => node.haproxy.kill(),
     stop: async ({ node }) => void (await node.haproxy.start()),
     detected: sinkReported('haproxy'),

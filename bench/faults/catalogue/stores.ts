@@ -84,7 +84,7 @@ function fillDisk(folder: string): void {
 }
 
 export const STORE_FAULTS: readonly MatrixFault[] = [
-  redisFault('redis-killed', 'killed, started again after 8 s', {
+  redisFault('redis-killed', 'killed, started again after 6 s', {
     start: ({ site }) => site.redis.kill(),
     stop: async ({ site }) => void (await site.redis.start()),
   }),
@@ -170,7 +170,7 @@ export const STORE_FAULTS: readonly MatrixFault[] = [
     allowed: { other: 5 },
     reason: 'A POST that the killed instance had received.',
   }),
-  postgresFault('postgres-killed', 'killed, started again after 8 s', {
+  postgresFault('postgres-killed', 'killed, started again after 6 s', {
     start: ({ site }) => site.postgres.kill(),
     stop: async ({ site }) => void (await site.postgres.start()),
   }),
