@@ -231,7 +231,7 @@ async function isServing({ fleets, instances, edgeUrl, node }: Bed): Promise<boo
   return (await Promise.all(answers)).every(Boolean);
 }
 
-export interface InstanceState {
+export interface BedInstanceState {
   id: string;
   service: string;
   state: string;
@@ -240,8 +240,8 @@ export interface InstanceState {
   outlier?: { cause: string; share: number };
 }
 
-export async function instanceStates(api: string): Promise<InstanceState[]> {
+export async function instanceStates(api: string): Promise<BedInstanceState[]> {
   const response = await fetch(`${api}/v1/services`, { signal: AbortSignal.timeout(1_000) });
-  const { services: all } = (await response.json()) as { services: { instances: InstanceState[] }[] };
+  const { services: all } = (await response.json()) as { services: { instances: BedInstanceState[] }[] };
   return all.flatMap(({ instances }) => instances);
 }

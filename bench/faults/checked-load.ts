@@ -119,7 +119,7 @@ function sendChecked({ options, agent, began, session }: CheckedRequest): Promis
   });
 }
 
-interface SentRequest {
+interface CheckedExchange {
   service: string;
   session: ClientSession | null;
   pinnedTo: string;
@@ -129,7 +129,7 @@ interface SentRequest {
 function checkResponse(
   { statusCode: status = 0, headers }: IncomingMessage,
   text: string,
-  { service, session, pinnedTo, sent }: SentRequest,
+  { service, session, pinnedTo, sent }: CheckedExchange,
 ): Partial<CheckedSample> {
   if (status >= 400) return { status };
   const servedBy = String(headers['x-served-by'] ?? '');

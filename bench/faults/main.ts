@@ -34,7 +34,7 @@ const HELP = `npm run chaos -- [options]     break a running system under load a
   --help             print this text
 `;
 
-class UsageError extends Error {}
+class ChaosUsageError extends Error {}
 
 interface ChaosOptions {
   faults: readonly MatrixFault[];
@@ -61,7 +61,7 @@ function parseOptions(args: string[]): ChaosOptions {
   const faults = FAULTS.filter(({ name }) => patterns.some((pattern) => matches(name, pattern)));
   for (const pattern of patterns) {
     if (!FAULTS.some(({ name }) => matches(name, pattern)))
-      throw new UsageError(`--only ${pattern}: no fault has this name; --list prints the names`);
+      throw new ChaosUsageError(`--only ${pattern}: no fault has this name; --list prints the names`);
   }
   return { ...values, faults, soakMinutes: values.soak === undefined ? null : minutesOf(values.soak) };
 }
@@ -69,7 +69,7 @@ function parseOptions(args: string[]): ChaosOptions {
 function minutesOf(text: string): number {
   const minutes = Number(text);
   if (Number.isInteger(minutes) && minutes >= 1 && minutes <= 1_440) return minutes;
-  throw new UsageError(`--soak ${text}: expected a whole number of minutes, 1 to 1440`);
+  throw new ChaosUsageError(`--soak ${text}: expected a whole number of minutes, 1 to 1440`);
 }
 
 const matches = (name: string, pattern: string): boolean =>
@@ -176,7 +176,7 @@ function lineOf(row: MatrixRow): string {
 }
 
 process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
-  const isUsage = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
+  const isUsage = error instanceof ChaosUsageError || (error instanceof TypeError && 'code' in error);
   if (!isUsage) throw error;
   process.stderr.write(`${error.message}\n\n${HELP}`);
   return 2;

@@ -19,7 +19,8 @@ export function writeOverload(rows: readonly OverloadRow[], capacity: number): v
 
 function overloadTable(rows: readonly OverloadRow[], capacity: number): string {
   return [
-    `The capacity of the overloaded service is ${capacity} requests a second; goodput is its share that was answered.`,
+    `The capacity of the overloaded service is ${capacity} requests a second.`,
+    'Goodput is the share of the capacity that was answered.',
     '',
     '| offered load | goodput | answered, p50 / p99 ms | 503 and 429, p99 ms | other failures | neighbour failed | taken out | recovered after |',
     '|---|---|---|---|---|---|---|---|',

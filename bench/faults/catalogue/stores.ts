@@ -88,7 +88,8 @@ export const STORE_FAULTS: readonly MatrixFault[] = [
     start: ({ site }) => site.redis.kill(),
     stop: async ({ site }) => void (await site.redis.start()),
   }),
-  redisFault('redis-hung', 'hung (SIGSTOP)', {
+  redisFault('redis-hung', 'hung (SIGSTOP) for 15 s', {
+    forMs: 15_000,
     start: ({ site }) => site.redis.signal('SIGSTOP'),
     stop: ({ site }) => site.redis.signal('SIGCONT'),
   }),
@@ -174,7 +175,8 @@ export const STORE_FAULTS: readonly MatrixFault[] = [
     start: ({ site }) => site.postgres.kill(),
     stop: async ({ site }) => void (await site.postgres.start()),
   }),
-  postgresFault('postgres-hung', 'hung (SIGSTOP, every backend)', {
+  postgresFault('postgres-hung', 'hung (SIGSTOP, every backend) for 15 s', {
+    forMs: 15_000,
     start: (bed) => signalTree(bed.site.postgres.pid, 'SIGSTOP'),
     stop: (bed) => signalTree(bed.site.postgres.pid, 'SIGCONT'),
   }),
