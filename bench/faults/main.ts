@@ -34,6 +34,14 @@ const HELP = `npm run chaos -- [options]     break a running system under load a
   --help             print this text
 `;
 
+/** After Ctrl-C the current fault ends, and everything is stopped. */
+let interrupted = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    interrupted = true;
+  });
+}
+
 class ChaosUsageError extends Error {}
 
 interface ChaosOptions {
@@ -135,7 +143,9 @@ async function runInBed(
   try {
     // The first seconds belong to slow start.
     await sleep(3_000);
-    for (const [turn, fault] of faults.entries()) await runOne(fault, bed, turn, onRow);
+    for (const [turn, fault] of faults.entries()) {
+      if (!interrupted) await runOne(fault, bed, turn, onRow);
+    }
   } finally {
     await bed.stop();
     faultyHost?.remove();
@@ -175,9 +185,11 @@ function lineOf(row: MatrixRow): string {
   return `${name}: ${failed} of ${requests} failed (${repeatableFailed} repeatable), worst ${worstMs.toFixed(0)} ms${detected}, recovered ${recoverMs.toFixed(0)} ms: ${verdict}${failures && ` [${failures}]`}`;
 }
 
-process.exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
+const exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
   const isUsage = error instanceof ChaosUsageError || (error instanceof TypeError && 'code' in error);
   if (!isUsage) throw error;
   process.stderr.write(`${error.message}\n\n${HELP}`);
   return 2;
 });
+// A program that a fault has killed may leave a connection open.
+process.exit(exitCode);
