@@ -49,6 +49,7 @@ async function close(service: Service, subjects: Subjects, core: Core, stores: S
   await service.server.close();
   // Deliver the last changes.
   core.loop.refresh(false);
+  await subjects.discovery.close();
   await stores.leader.close();
   await subjects.replication?.close();
   core.requestSharing?.close();

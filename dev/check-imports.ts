@@ -23,6 +23,7 @@ const AGENT_LAYERS: readonly (readonly string[])[] = [
   [
     'alerting',
     'configuration',
+    'discovery',
     'edge',
     'haproxy',
     'history',

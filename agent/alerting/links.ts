@@ -23,6 +23,8 @@ export const RUNBOOK_SECTIONS: Readonly<Record<AlertRule, string>> = {
   edgeSilent: 'alert-the-edge-is-silent',
   snapshotNotTaken: 'alert-snapshot-not-taken',
   configRefused: 'alert-configuration-refused',
+  sourceFailing: 'alert-a-source-of-instances-fails',
+  listRefused: 'alert-a-source-of-instances-fails',
   certificateExpiry: 'certificate-expiry',
   spoolDisk: 'alert-spool-or-disk-nearly-full',
 };

@@ -18,7 +18,7 @@ import {
 } from './terminal.ts';
 import { utcMinute } from './time-options.ts';
 
-type FactName = 'site' | 'traffic' | 'requests' | 'snapshot' | 'edge' | 'sinks';
+type FactName = 'site' | 'traffic' | 'requests' | 'snapshot' | 'edge' | 'sinks' | 'sources';
 
 /** The parts of a status, each a text of one or more lines or empty. */
 export interface StatusParts {
@@ -35,7 +35,7 @@ export interface StatusParts {
  */
 export function formatStatus(status: StatusDocument, terminal: Terminal, all = false): string {
   const { verdict, alerts, facts, instances, changes } = statusParts(status, terminal, all ? 'all' : 'auto');
-  return [verdict, alerts, Object.values(facts).join('\n'), instances, changes]
+  return [verdict, alerts, Object.values(facts).filter(Boolean).join('\n'), instances, changes]
     .filter((part) => part !== '')
     .join('\n\n');
 }
@@ -137,7 +137,21 @@ function formatFacts(status: StatusDocument, terminal: Terminal): StatusParts['f
         })
         .join('  '),
     ),
+    sources: status.sources.length > 0 ? line('sources', sourcesText(status, terminal)) : '',
   };
+}
+
+/** What lists the instances of services, with its problem. */
+function sourcesText({ sources, at }: StatusDocument, terminal: Terminal): string {
+  return sources
+    .map(({ service, source, state, problem, readAt }) => {
+      const style = state === 'failing' ? 'red' : state === 'refused' ? 'yellow' : 'green';
+      const shown = state === 'ok' || state === 'failing' || state === 'refused';
+      const age = readAt === null ? '' : `, read ${formatAge(at - readAt)} ago`;
+      const detail = problem === '' ? '' : `: ${replaceControlCharacters(problem)}`;
+      return `${service} from ${source} ${shown ? terminal.paint(style, state) : state}${age}${detail}`;
+    })
+    .join('; ');
 }
 
 function trafficText(total: StatusDocument['total']): string {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Config } from '../../shared/config/config.ts';
+import type { Config, ServiceConfig } from '../../shared/config/config.ts';
+import type { DiscoveryConfig } from '../../shared/config/discovery.ts';
 import { ConfigError } from '../../shared/config/load.ts';
 import { valueAt } from '../../shared/config/problem.ts';
 
@@ -24,12 +25,23 @@ const HOST_ONLY_KEYS = [
 
 /** Throws a ConfigError that names every key that the API may not change. */
 export function refuseHostOnlyChanges(current: Config, next: Config): void {
-  const problems = HOST_ONLY_KEYS.filter((key) => {
+  const changed = HOST_ONLY_KEYS.filter((key) => {
     const path = key.split('.');
     return !isDeepStrictEqual(valueAt(current, path), valueAt(next, path));
-  }).map(
+  });
+  const ids = new Set([...Object.keys(current.services), ...Object.keys(next.services)]);
+  const sources = [...ids].filter(
+    (id) => !isDeepStrictEqual(hostSource(current.services[id]), hostSource(next.services[id])),
+  );
+  const problems = [...changed, ...sources.map((id) => `services.${id}.instancesFrom`)].map(
     (key) =>
       `${key}: cannot be changed through the API; change the file on the agent's host and reload the agent`,
   );
   if (problems.length > 0) throw new ConfigError(problems);
+}
+
+/** A source that reads files, uses sockets, or sends requests and secrets; null: none, or only the system's DNS. */
+function hostSource(service: ServiceConfig | undefined): DiscoveryConfig | null {
+  const source = service?.instancesFrom ?? null;
+  return source?.dns !== undefined && source.server === undefined ? null : source;
 }

@@ -1,10 +1,12 @@
 import type { InstanceConfig, ServiceConfig } from '../../shared/config/config.ts';
-import type { AdminState, Change, Evidence, Instance } from './state.ts';
+import type { AdminState, Change, Evidence, Instance, InstanceOrigin } from './state.ts';
 
-/** Where an instance comes from: the configuration file, or a registration through the API. */
+/** Where an instance comes from, and its settings there. */
 export interface InstanceSource extends InstanceConfig {
   service: string;
-  origin: 'file' | 'api';
+  origin: InstanceOrigin;
+  /** The source that lists it, such as "dns web.internal". */
+  source?: string;
   /** Milliseconds after which a registration without a heartbeat expires. */
   ttl?: number;
 }

@@ -5,6 +5,9 @@ import type { BreakerState, InstanceState } from '../../shared/snapshot/snapshot
 /** The types that all parts of the agent share: evidence comes in, the judge decides, changes go out. */
 
 export type Health = 'unknown' | 'up' | 'down';
+/** In the configuration file, registered through the API, or listed by the source of its service. */
+export const INSTANCE_ORIGINS = ['file', 'api', 'discovered'] as const;
+export type InstanceOrigin = (typeof INSTANCE_ORIGINS)[number];
 export type AdminState = 'ready' | 'drain' | 'maint';
 
 /** One observation of an instance. Times are epoch milliseconds. */
@@ -82,8 +85,9 @@ export interface Instance {
   service: string;
   url: string;
   publicUrl?: string;
-  /** From the configuration file, or registered through the API. */
-  origin: 'file' | 'api';
+  origin: InstanceOrigin;
+  /** The source that lists it, such as "dns web.internal"; only with origin `discovered`. */
+  source?: string;
   state: InstanceState;
   reason: string;
   since: number;
@@ -120,7 +124,7 @@ export interface Change {
   at: number;
   service: string;
   instance: string;
-  /** `config`: `instance` is empty, and so is `service` when the change concerns the whole site. `rollout`: a step of a deployment. */
+  /** `config`: `instance` is empty, and so is `service` when the change concerns the whole site. `rollout`: a step of a deployment. `discovery`: the source of a service fails, recovers, or lists something refused. */
   kind:
     | 'state'
     | 'health'
@@ -131,7 +135,8 @@ export interface Change {
     | 'registered'
     | 'deregistered'
     | 'config'
-    | 'rollout';
+    | 'rollout'
+    | 'discovery';
   from?: string;
   to?: string;
   reason: string;
@@ -141,6 +146,8 @@ export interface Change {
 
 export interface Registration extends Omit<InstanceConfig, 'metadata'> {
   service: string;
+  /** The source that lists it; absent: registered through the API. */
+  source?: string;
   ttl?: number;
   metadata?: Record<string, string>;
 }

@@ -2,7 +2,7 @@ import type { Queryable } from './sql/database.ts';
 
 export const EVENT_KINDS = [
   ...(['state', 'health', 'breaker', 'outlier', 'admin', 'weight', 'registered', 'deregistered'] as const),
-  ...(['config', 'alert', 'rollout', 'command'] as const),
+  ...(['config', 'alert', 'rollout', 'command', 'discovery'] as const),
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
@@ -90,7 +90,7 @@ const alert = (id: string, at: string, [from, to]: [string, string], where: stri
 const SOURCES: readonly EventSource[] = [
   {
     ...subject,
-    kinds: ['state', 'outlier', 'admin', 'weight', 'registered', 'deregistered', 'rollout'],
+    kinds: ['state', 'outlier', 'admin', 'weight', 'registered', 'deregistered', 'rollout', 'discovery'],
     columns: `'s' || id AS id, timestamp, kind, service_type AS service, instance_id AS instance, from_state, to_state, reason, actor, ${NO_ALERT}`,
     from: 'state_events WHERE true',
     kind: 'kind',

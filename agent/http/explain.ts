@@ -6,7 +6,7 @@ import { hashText } from '../../shared/hash.ts';
 import { compilePathRules, coversPath } from '../../shared/path.ts';
 import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type ServiceView } from '../../shared/view.ts';
-import type { Instance } from '../core/state.ts';
+import { type Instance, instanceKey } from '../core/state.ts';
 import { buildSnapshot } from '../snapshot/build.ts';
 import type { RouteExplanation } from './schemas.ts';
 
@@ -45,9 +45,11 @@ interface Decision {
  * as it would be published now.
  */
 export function explain(query: ExplainQuery, input: ExplainInput, now: number): RouteExplanation {
+  const instances = [...input.instances];
+  const sourceOf = new Map(instances.map(({ service, id, source }) => [instanceKey(service, id), source]));
   const snapshot = buildSnapshot({
     config: input.config,
-    instances: input.instances,
+    instances,
     order: { epoch: 0, seq: 0 },
     issuedAt: now,
     pins: input.pins,
@@ -77,6 +79,7 @@ export function explain(query: ExplainQuery, input: ExplainInput, now: number): 
     why,
     candidates: service.candidates.map((candidate, index) => ({
       id: candidate.id,
+      source: sourceOf.get(instanceKey(service.id, candidate.id)) ?? null,
       state: candidate.state,
       reason: candidate.reason,
       weight: candidate.weight,

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { SEVERITIES } from '../../shared/config/monitor.ts';
-import type { Instance } from '../core/state.ts';
+import { INSTANCE_ORIGINS, type Instance } from '../core/state.ts';
+import { SOURCE_STATES } from '../discovery/status.ts';
 import { EVENT_KINDS } from '../history/events.ts';
 import {
   INSTANCE_COLUMNS,
@@ -45,7 +46,13 @@ export const instanceSchema = z
     service: z.string(),
     url: z.string(),
     publicUrl: z.string().optional(),
-    origin: z.enum(['file', 'api']).meta({ description: 'configuration file or registered at run time' }),
+    origin: z
+      .enum(INSTANCE_ORIGINS)
+      .meta({ description: 'configuration file, registered through the API, or listed by the source' }),
+    source: z
+      .string()
+      .optional()
+      .meta({ description: 'the source that lists it', example: 'dns web.internal' }),
     state: stateSchema,
     reason: z.string(),
     since: timestamp,
@@ -106,6 +113,7 @@ export const changeSchema = z
         'deregistered',
         'config',
         'rollout',
+        'discovery',
       ])
       .meta({ description: 'config: instance is empty, and service too when it concerns the whole site' }),
     from: z.string().optional(),
@@ -213,6 +221,7 @@ const instanceStatusSchema = instanceSchema
     service: true,
     url: true,
     origin: true,
+    source: true,
     state: true,
     reason: true,
     since: true,
@@ -324,6 +333,20 @@ export const alertSchema = z
   })
   .meta({ id: 'Alert' });
 
+const sourceStatusSchema = z
+  .object({
+    service: z.string(),
+    source: z.string().meta({ example: 'dns web.internal' }),
+    state: z.enum(SOURCE_STATES).meta({
+      description:
+        'refused: its list removes no instance; failing: its last list stays; standby: the leader reads it',
+    }),
+    problem: z.string().meta({ description: 'empty: none' }),
+    since: timestamp,
+    readAt: timestamp.nullable(),
+  })
+  .meta({ id: 'Source' });
+
 /** What the agent says about itself. */
 const agentStatusSchema = z.object({
   version: z.string(),
@@ -339,6 +362,10 @@ const agentStatusSchema = z.object({
   }),
   sinks: z.record(z.string(), sinkSchema),
   alerts: z.array(alertSchema).default([]).meta({ description: 'firing alerts, worst first' }),
+  sources: z
+    .array(sourceStatusSchema)
+    .default([])
+    .meta({ description: 'the sources of instances, one for each service with instancesFrom' }),
 });
 
 export const statusSchema = agentStatusSchema
@@ -365,6 +392,11 @@ export const explanationSchema = z
     candidates: z.array(
       z.object({
         id: z.string(),
+        source: z
+          .string()
+          .nullable()
+          .default(null)
+          .meta({ description: 'the source that lists it; null: the file or the API' }),
         state: z.string(),
         reason: z.string(),
         weight: z.number(),

@@ -29,7 +29,7 @@ export function initialRecords(
     return before?.source.url === source.url ? resume(before, source, now) : newRecord(source, true, now);
   });
   const registered = [...(saved?.values() ?? [])]
-    .filter(({ source }) => source.origin === 'api' && config.services[source.service])
+    .filter(({ source }) => source.origin !== 'file' && config.services[source.service])
     .filter(({ source }) => !fromFile.some((record) => record.source.id === source.id))
     .map((record) => resume(record, record.source, now));
   return [...fromFile, ...registered];

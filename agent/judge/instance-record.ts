@@ -46,6 +46,7 @@ export function newRecord(source: InstanceSource, known: boolean, now: number): 
     url,
     ...(publicUrl === undefined ? {} : { publicUrl }),
     origin,
+    ...(source.source === undefined ? {} : { source: source.source }),
     state: 'down',
     reason: tally.because,
     since: now,
@@ -93,7 +94,8 @@ export const newTrafficState = (
  * is now in the file no longer expires.
  */
 export function withSource(record: InstanceRecord, source: InstanceSource, now: number): InstanceRecord {
-  const { admin, drainDeadline, expiresAt, publicUrl: _, maxconn: __, ...rest } = record.instance;
+  const { admin, drainDeadline, expiresAt, ...before } = record.instance;
+  const { publicUrl: _, maxconn: __, source: ___, ...rest } = before;
   const weight = record.source.weight === source.weight ? rest.weight : source.weight;
   const operatorSettings = { admin, weight, ...(drainDeadline === undefined ? {} : { drainDeadline }) };
   if (record.source.url !== source.url) {
@@ -104,6 +106,7 @@ export function withSource(record: InstanceRecord, source: InstanceSource, now: 
     ...rest,
     ...operatorSettings,
     origin: source.origin,
+    ...(source.source === undefined ? {} : { source: source.source }),
     priority: source.priority,
     metadata: source.metadata,
     ...(source.publicUrl === undefined ? {} : { publicUrl: source.publicUrl }),

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import type { InstanceSource } from '../core/judge-event.ts';
-import { instanceKey } from '../core/state.ts';
+import { INSTANCE_ORIGINS, instanceKey } from '../core/state.ts';
 import { type InstanceRecord, newTrafficState, withSource } from './instance-record.ts';
 
 /** The saved part of a record, from which a restarted agent resumes. */
@@ -11,7 +11,8 @@ const savedRecordSchema = z.object({
   source: z.object({
     id: z.string(),
     service: z.string(),
-    origin: z.enum(['file', 'api']),
+    origin: z.enum(INSTANCE_ORIGINS),
+    source: z.string().optional(),
     url: z.string(),
     publicUrl: z.string().optional(),
     weight: z.number(),
@@ -73,12 +74,13 @@ export function parseSavedRecord(raw: unknown, now = 0): InstanceRecord | null {
   const parsed = savedRecordSchema.safeParse(raw);
   if (!parsed.success) return null;
   const { source, instance, tally, ...rest } = parsed.data;
-  const { publicUrl, maxconn, ttl, ...plain } = source;
+  const { publicUrl, maxconn, ttl, source: from, ...plain } = source;
   const instanceSource: InstanceSource = {
     ...plain,
     ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(maxconn === undefined ? {} : { maxconn }),
     ...(ttl === undefined ? {} : { ttl }),
+    ...(from === undefined ? {} : { source: from }),
   };
   return {
     ...rest,
@@ -92,6 +94,7 @@ export function parseSavedRecord(raw: unknown, now = 0): InstanceRecord | null {
       service: instanceSource.service,
       url: instanceSource.url,
       origin: instanceSource.origin,
+      ...(from === undefined ? {} : { source: from }),
       priority: instanceSource.priority,
       metadata: instanceSource.metadata,
       ...(publicUrl === undefined ? {} : { publicUrl }),

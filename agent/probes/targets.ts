@@ -18,7 +18,7 @@ export function probeTargetsOf(instances: Iterable<Instance>, config: Config): P
   return Array.from(instances).flatMap(({ service, id, url, origin }) => {
     const check = checks.get(service);
     if (!check) return [];
-    const allowNetworks = origin === 'api' && { allowNetworks: config.registry.allowNetworks };
+    const allowNetworks = origin !== 'file' && { allowNetworks: config.registry.allowNetworks };
     return [{ key: instanceKey(service, id), service, instance: id, url, check, ...allowNetworks }];
   });
 }

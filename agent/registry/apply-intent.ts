@@ -1,8 +1,8 @@
 import type { Config } from '../../shared/config/config.ts';
-import type { JudgeCommand, Reason } from '../core/judge-event.ts';
+import type { InstanceSource, JudgeCommand, Reason } from '../core/judge-event.ts';
 import type { Change, Instance } from '../core/state.ts';
 import { addressPolicyViolation } from './address-policy.ts';
-import type { Intent } from './intent.ts';
+import { DISCOVERY, type Intent } from './intent.ts';
 import { conflictDetail, conflictsWith } from './result.ts';
 
 export interface ApplyIntentDeps {
@@ -17,10 +17,11 @@ export interface ApplyIntentDeps {
  */
 export function applyIntent(deps: ApplyIntentDeps, key: string, intent: Intent, previous?: Intent): void {
   const [service = '', instance = ''] = key.split('/');
-  const reason: Reason = { reason: `requested by ${intent.by}`, by: intent.by };
   const existing = deps.instances().get(key);
+  const reason = reasonFor(intent, existing);
   if (intent.removed) {
-    if (existing?.origin === 'api') deps.apply({ kind: 'deregister', service, instance, ...reason });
+    if (existing && existing.origin !== 'file')
+      deps.apply({ kind: 'deregister', service, instance, ...reason });
     return;
   }
   const { registration } = intent;
@@ -36,12 +37,24 @@ export function applyIntent(deps: ApplyIntentDeps, key: string, intent: Intent, 
   if (present) applySettings(deps, present, reason, { intent, previous });
 }
 
+function reasonFor(intent: Intent, existing: Instance | undefined): Reason {
+  const { by, registration, leaving, removed } = intent;
+  const source = registration?.source ?? existing?.source;
+  if (by !== DISCOVERY || source === undefined) return { reason: `requested by ${by}`, by };
+  return { reason: removed || leaving ? `no longer listed by ${source}` : `listed by ${source}`, by };
+}
+
 function applyRegistration(
   deps: ApplyIntentDeps,
-  { ttl, ...rest }: NonNullable<Intent['registration']>,
+  { ttl, source: from, ...rest }: NonNullable<Intent['registration']>,
   reason: Reason,
 ): void {
-  const source = { ...rest, origin: 'api' as const, ...(ttl !== undefined && { ttl }) };
+  const source: InstanceSource = {
+    ...rest,
+    origin: from === undefined ? 'api' : 'discovered',
+    ...(from !== undefined && { source: from }),
+    ...(ttl !== undefined && { ttl }),
+  };
   deps.apply({ kind: 'register', source, known: false, ...reason });
   if (ttl !== undefined) deps.apply({ kind: 'heartbeat', service: rest.service, instance: rest.id });
 }

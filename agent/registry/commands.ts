@@ -1,4 +1,4 @@
-import { type AdminState, instanceKey, type Registration } from '../core/state.ts';
+import { type AdminState, type Instance, instanceKey, type Registration } from '../core/state.ts';
 import { createSerialQueue } from '../lib/serial-queue.ts';
 import { urlPolicyViolation } from './address-policy.ts';
 import { CLEARED_INTENT, type Intent, sameRegistration } from './intent.ts';
@@ -35,9 +35,8 @@ export function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver)
       inTurn(async () => {
         const instance = find(service, id);
         if (!instance) return unknownInstance(service, id);
-        if (instance.origin === 'file') {
-          return conflict(`${id} is in the configuration file: remove it there, or set it to maint`);
-        }
+        const kept = keptBy(instance);
+        if (kept) return conflict(`${id} ${kept}: remove it there, or set it to maint`);
         await driver.request(instanceKey(service, id), by, { ...CLEARED_INTENT, removed: true });
         return { ok: true, instance, created: false };
       }),
@@ -48,14 +47,19 @@ export function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver)
       const instance = find(service, id);
       if (!instance) return unknownInstance(service, id);
       if (instance.expiresAt === undefined) {
-        const why =
-          instance.origin === 'file' ? 'is in the configuration file' : 'was registered without a ttl';
+        const why = keptBy(instance) ?? 'was registered without a ttl';
         return conflict(`${id} ${why}: it needs no heartbeat`);
       }
       driver.dispatch(instanceKey(service, id), { kind: 'heartbeat' });
       return success(service, id);
     },
   };
+}
+
+/** Why the registry cannot remove the instance; null: it can. */
+function keptBy({ origin, source }: Instance): string | null {
+  if (origin === 'api') return null;
+  return origin === 'file' ? 'is in the configuration file' : `is listed by ${source ?? 'its source'}`;
 }
 
 type RegistryCommandContext = ReturnType<typeof createContext>;

@@ -16,6 +16,9 @@ export interface RegistryDeps extends ApplyIntentDeps {
   now?: () => number;
 }
 
+/** Changes to the intent for an instance. */
+export type IntentRequest = readonly [key: string, changes: Partial<Intent>];
+
 /** An intent could not be saved, so it was not applied. */
 export class UnsavedIntentError extends Error {}
 
@@ -85,6 +88,11 @@ export function createIntentDriver(
       if (changedMeanwhile && removedMeanwhile && !changes.registration) return;
       dispatch(key, { kind: 'requested', changes, by }, at);
       if (changedMeanwhile) save().catch(deps.onError);
+    },
+    /** Applies all requests, then saves them: what a source lists is read again after a crash. */
+    requestAll(requests: readonly IntentRequest[], by: string): void {
+      for (const [key, changes] of requests) dispatch(key, { kind: 'requested', changes, by });
+      if (requests.length > 0) save().catch(deps.onError);
     },
     replicateTo(next: typeof publish) {
       publish = next;

@@ -69,7 +69,7 @@ export function requestedIntent(
   { changes, by }: { changes: Partial<Intent>; by: string },
   now: number,
 ): Intent {
-  const { removed: _, expired: __, ...before } = last ?? {};
+  const { removed: _, expired: __, unlisted: ___, ...before } = last ?? {};
   return { ...before, ...changes, by, updatedAt: nextVersion(last, now) };
 }
 

@@ -6,6 +6,7 @@ import { INSTANCE_ID, MAX_MAXCONN, METADATA_LENGTH, PRIORITY, TTL_MS, WEIGHT } f
 /** The greatest valid date, in epoch milliseconds (ECMA-262 §21.4.1.1). */
 const MAX_DATE_MS = 8.64e15;
 const MAX_AUTHOR_LENGTH = 200;
+const MAX_SOURCE_LENGTH = 300;
 
 const instant = z.number().nonnegative().max(MAX_DATE_MS);
 const weight = z.int().min(WEIGHT.min).max(WEIGHT.max);
@@ -36,8 +37,14 @@ const intentSchema = z.object({
       maxconn: z.int().min(1).max(MAX_MAXCONN).optional(),
       ttl: z.number().min(TTL_MS.min).max(TTL_MS.max).optional(),
       metadata: z.record(z.string().max(METADATA_LENGTH.name), z.string().max(METADATA_LENGTH.value)),
+      /** The source that lists it; absent: registered through the API. */
+      source: z.string().max(MAX_SOURCE_LENGTH).optional(),
     })
     .optional(),
+  /** Its source no longer lists it. `drained`: set to drain for that reason, not by an operator. */
+  leaving: z.object({ since: instant, drained: z.boolean() }).optional(),
+  /** Removed after its source no longer listed it. */
+  unlisted: z.boolean().optional(),
   /** The instance was deregistered. */
   removed: z.boolean().optional(),
   /** Removed because this agent received no heartbeat; another agent may have received one. */
@@ -65,9 +72,11 @@ const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
 
 /** A removal is kept this long, so that every agent receives it. */
 const KEEP_REMOVAL_MS = 86_400_000;
+/** Shorter, because sources may list new addresses all day. If an agent misses the removal, it is removed again. */
+const KEEP_UNLISTED_MS = 600_000;
 
-export const isExpiredRemoval = ({ removed, updatedAt }: Intent, now: number): boolean =>
-  removed === true && now - updatedAt > KEEP_REMOVAL_MS;
+export const isExpiredRemoval = ({ removed, unlisted, updatedAt }: Intent, now: number): boolean =>
+  removed === true && now - updatedAt > (unlisted ? KEEP_UNLISTED_MS : KEEP_REMOVAL_MS);
 
 export function parseIntents(raw: unknown): Map<string, Intent> {
   const parsed = z.record(z.string(), z.unknown()).safeParse(raw ?? {});
@@ -82,12 +91,16 @@ export function parseIntents(raw: unknown): Map<string, Intent> {
   return intents;
 }
 
+/** The author of intents that follow the source of a service. */
+export const DISCOVERY = 'discovery';
+
 /** Resets every request. */
 export const CLEARED_INTENT = {
   registration: undefined,
   admin: undefined,
   weight: undefined,
   beatenAt: undefined,
+  leaving: undefined,
 } as const;
 
 /** The intent after the judge changed the instance by itself; null if the intent stays as it is. */

@@ -7,8 +7,8 @@ import { fileSources } from '../judge/initial.ts';
 import { addressPolicyViolation } from './address-policy.ts';
 import { applyIntent } from './apply-intent.ts';
 import { createRegistryCommands, type RegistryCommands } from './commands.ts';
-import type { Intent } from './intent.ts';
-import { createIntentDriver, type RegistryDeps } from './intent-driver.ts';
+import { DISCOVERY, type Intent } from './intent.ts';
+import { createIntentDriver, type IntentRequest, type RegistryDeps } from './intent-driver.ts';
 import { openIntentStore } from './intent-store.ts';
 import { conflictDetail, conflictsWith } from './result.ts';
 
@@ -25,6 +25,8 @@ export interface Registry extends RegistryCommands {
   creditMissedHeartbeats(otherUnreachable: boolean): void;
   /** Throws ConfigError if a registration has the id or address of an instance in this configuration. */
   checkFile(config: Config): void;
+  /** Applies what the sources of services list: changes of intents by `service/instance`, saved in one write. */
+  discover(requests: readonly IntentRequest[]): void;
   /** Deregisters instances whose address is outside registry.allowNetworks. */
   enforceAddressPolicy(): void;
   intents(): ReadonlyMap<string, Intent>;
@@ -68,10 +70,11 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     enforceAddressPolicy() {
       const { allowNetworks } = deps.config().registry;
       for (const { origin, service, id: instance, url } of [...deps.instances().values()]) {
-        const reason = origin === 'api' ? addressPolicyViolation(url, allowNetworks) : null;
+        const reason = origin !== 'file' ? addressPolicyViolation(url, allowNetworks) : null;
         if (reason) deps.apply({ kind: 'deregister', service, instance, reason });
       }
     },
+    discover: (requests) => driver.requestAll(requests, DISCOVERY),
     intents: () => store.intents,
     replicateTo: driver.replicateTo,
     close: store.whenIdle,
@@ -82,7 +85,7 @@ function applySavedIntents(deps: RegistryDeps, intents: ReadonlyMap<string, Inte
   for (const [key, intent] of intents) applyIntent(deps, key, intent);
   const reason = 'its registration is not in the registry';
   for (const [key, { origin, service, id: instance }] of deps.instances()) {
-    if (origin !== 'api' || intents.get(key)?.registration) continue;
+    if (origin === 'file' || intents.get(key)?.registration) continue;
     deps.apply({ kind: 'deregister', service, instance, reason });
   }
 }

@@ -20,13 +20,13 @@ export const conflictsWith = (a: InstanceAddress, b: InstanceAddress): boolean =
   a.id === b.id ? a.service !== b.service : a.service === b.service && a.url === b.url;
 
 export function conflictDetail(other: Instance, { service, id, url }: InstanceAddress): string {
-  const fromFile = other.origin === 'file';
-  if (other.id !== id) {
-    const origin = fromFile ? 'is in the configuration file' : 'is registered';
-    return `${url} is the address of ${other.id} of ${other.service}, which ${origin}`;
-  }
+  const listed = `is listed by ${other.source ?? 'its source'}`;
+  const origin = { file: 'is in the configuration file', api: 'is registered', discovered: listed }[
+    other.origin
+  ];
+  if (other.id !== id) return `${url} is the address of ${other.id} of ${other.service}, which ${origin}`;
   if (other.service !== service) return `the id ${id} is in use by an instance of ${other.service}`;
-  return fromFile
-    ? `${id} of ${service} is in the configuration file, with the address ${other.url}`
+  return other.origin !== 'api'
+    ? `${id} of ${service} ${origin}, with the address ${other.url}`
     : `${id} of ${service} is registered with a different body (${other.url}); deregister it first`;
 }

@@ -27,6 +27,7 @@ export function agentStatus({ config, version, startedAt }: Setup, parts: Parts)
     snapshot: snapshotStatus(parts.snapshot),
     sinks: sinkStatuses(parts.sinks),
     alerts: firingAlerts(parts.alerting.alerts),
+    sources: parts.discovery.statuses().map(({ reportedAt: _, ...status }) => status),
   };
 }
 

@@ -2,6 +2,7 @@ import { createOrderHistory } from '../alerting/conditions/edge-watch.ts';
 import type { PlatformFacts } from '../alerting/conditions/platform.ts';
 import type { Sink } from '../core/sink.ts';
 import { instanceKey } from '../core/state.ts';
+import type { Discovery } from '../discovery/discovery.ts';
 import type { SnapshotSink } from '../snapshot/sink.ts';
 import type { Core } from './core.ts';
 import type { Setup } from './setup.ts';
@@ -15,7 +16,11 @@ export function createPlatformFacts(
   { config }: Setup,
   { window }: Stores,
   { edgeWatch, refusedConfig }: Core,
-  { sinks, snapshot }: { sinks: readonly Sink[]; snapshot: SnapshotSink | null },
+  {
+    sinks,
+    snapshot,
+    discovery,
+  }: { sinks: readonly Sink[]; snapshot: SnapshotSink | null; discovery: Discovery },
 ): () => PlatformFacts {
   const expectedOrder = createOrderHistory();
   return () => {
@@ -35,6 +40,7 @@ export function createPlatformFacts(
       edge: edgeWatch.facts(),
       recentRequests: site?.attempts ?? 0,
       refusedConfig: refusedConfig.get(),
+      sources: discovery.statuses(),
       now,
     };
   };

@@ -16,7 +16,7 @@ export function createAgentReconfigurer(
   subjects: Subjects,
 ): Reconfigurer {
   const { loop, probeAll, stateFile } = core;
-  const { haproxy, registry, snapshot } = subjects;
+  const { discovery, haproxy, registry, snapshot } = subjects;
   const record = (events: Change[]): void => {
     showChanges(core, events);
     history.sink.writer.write(events.map(configAuditRecord));
@@ -42,6 +42,7 @@ export function createAgentReconfigurer(
     },
     onActivated() {
       registry.enforceAddressPolicy();
+      discovery.sync();
       probeAll();
       snapshot?.publishNow();
       stateFile.scheduleWrite();

@@ -2,7 +2,9 @@ import { randomBytes } from 'node:crypto';
 import { startAlerting } from '../alerting/open.ts';
 import type { Sink } from '../core/sink.ts';
 import { instanceKey } from '../core/state.ts';
+import { type Discovery, startDiscovery } from '../discovery/discovery.ts';
 import { createHaproxySink } from '../haproxy/sink.ts';
+import { changeRecords } from '../history/records.ts';
 import { withStatementTimeout } from '../history/sql/database.ts';
 import { createMessageSigner } from '../lib/message-signer.ts';
 import { createSignal } from '../lib/signal.ts';
@@ -15,6 +17,7 @@ import { createSessions } from '../sessions/sessions.ts';
 import { createSessionStore } from '../sessions/store.ts';
 import { openSnapshotSink } from '../snapshot/open.ts';
 import type { Core } from './core.ts';
+import { showChanges } from './history-api.ts';
 import { createPlatformFacts } from './platform-facts.ts';
 import { sharesIntents } from './request-counting.ts';
 import { logError, type Setup } from './setup.ts';
@@ -67,13 +70,14 @@ export async function attachSinks(setup: Setup, stores: Stores, core: Core) {
   for (const sink of sinks) loop.addListener(sink);
   addPassiveListeners(setup, core);
   const registry = await attachRegistry(setup, stores, core);
+  const discovery = attachDiscovery(setup, stores, core, registry);
   const alerting = startAlerting({
     config,
     env,
     history,
     window,
     instances,
-    platform: createPlatformFacts(setup, stores, core, { sinks, snapshot }),
+    platform: createPlatformFacts(setup, stores, core, { sinks, snapshot, discovery }),
     stateDir,
     log,
     isLeader,
@@ -82,7 +86,7 @@ export async function attachSinks(setup: Setup, stores: Stores, core: Core) {
     hub: snapshot ?? undefined,
     onChange: (leading) => leading && snapshot?.claimEpoch(),
   });
-  return { sessions, alerting, snapshot, haproxy, sinks, ...registry };
+  return { sessions, alerting, snapshot, haproxy, sinks, discovery, ...registry };
 }
 
 function createAgentHaproxySink({ config, env, log }: Setup, core: Core) {
@@ -136,4 +140,26 @@ async function attachRegistry({ config, env, stateDir, log }: Setup, { live }: S
   });
   registry.replicateTo(replication.publish);
   return { registry, replication };
+}
+
+type AttachedRegistry = Awaited<ReturnType<typeof attachRegistry>>;
+
+/** Without replication every agent reads the sources itself; ids come from the addresses, so they agree. */
+function attachDiscovery(
+  { config, env }: Setup,
+  { leader, history }: Stores,
+  core: Core,
+  { registry, replication }: AttachedRegistry,
+): Discovery {
+  return startDiscovery({
+    config,
+    view: () => ({ intents: registry.intents(), instances: core.loop.instances() }),
+    isReading: () => replication === null || leader.isLeader(),
+    variable: env.variable,
+    apply: registry.discover,
+    onEvent(change) {
+      showChanges(core, [change]);
+      history.sink.writer.write(changeRecords(change, undefined));
+    },
+  });
 }

@@ -21,6 +21,7 @@ const TEST_TOOLS = {
   socat: { find: () => findProgram('socat'), apt: 'socat', dnf: 'socat' },
   jq: { find: () => findProgram('jq'), apt: 'jq', dnf: 'jq' },
   nginx: { find: () => findProgram('nginx'), apt: 'nginx-light', dnf: 'nginx' },
+  dnsmasq: { find: () => findProgram('dnsmasq'), apt: 'dnsmasq-base', dnf: 'dnsmasq' },
 };
 /** The load balancers that `npm run compare` runs beside ours. */
 const PEERS = {

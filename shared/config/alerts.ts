@@ -87,6 +87,11 @@ const rules = z
     edgeSilent: condition('the edge sends no report although the site has traffic', 2 * MINUTE),
     snapshotNotTaken: condition('the edge does not take the snapshot', 2 * MINUTE),
     configRefused: condition('the agent refused the configuration file', 0),
+    sourceFailing: condition('a source of instances cannot be read', 30_000),
+    listRefused: condition(
+      'a source lists too few instances, too many, or some that are not allowed',
+      10_000,
+    ),
     certificateExpiry: z
       .strictObject({
         enabled: z.boolean().default(true).meta({ title: 'Whether to alert before a certificate expires' }),

@@ -1,3 +1,4 @@
+import type { DiscoveryConfig } from './discovery.ts';
 import { DEFAULT_FILES } from './haproxy.ts';
 import { SEVERITIES } from './monitor.ts';
 import type { ConfigFile } from './schema.ts';
@@ -70,6 +71,8 @@ export interface ServiceConfig {
   access: AccessRuleConfig[];
   slowStart: number;
   instances: InstanceConfig[];
+  /** Null: only the instances of the file and those registered through the API. */
+  instancesFrom: DiscoveryConfig | null;
 }
 
 type AlertsSection = ConfigFile['alerts'];
@@ -111,6 +114,7 @@ export function fillDefaults(file: ConfigFile): Config {
         access: service.access ?? defaults.access ?? structuredClone(BUILT_IN_ACCESS),
         slowStart: service.slowStart ?? defaults.slowStart ?? BUILT_IN.slowStart,
         instances: service.instances,
+        instancesFrom: service.instancesFrom ?? null,
       },
     ];
   });

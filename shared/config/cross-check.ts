@@ -1,4 +1,5 @@
 import type { Config, RateLimitConfig, ServiceConfig } from './config.ts';
+import { discoveryProblems } from './discovery.ts';
 import { extraProblems } from './extra.ts';
 import { listenerConflicts } from './listener-conflicts.ts';
 import { type ConfigProblem, valueAt } from './problem.ts';
@@ -15,6 +16,9 @@ export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
       ...affinityHeader(service, raw),
       ...rateLimits(service, raw),
       ...clientCertificate(service, raw),
+      ...(service.instancesFrom
+        ? discoveryProblems(service.instancesFrom, ['services', service.id, 'instancesFrom'])
+        : []),
     ]),
     ...limitProblems(config.rateLimits, ['rateLimits']),
     ...unknownReceivers(config),

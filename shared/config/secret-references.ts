@@ -10,13 +10,14 @@ export interface SecretReference {
 }
 
 const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
-/** The keys of receivers, of the heartbeat and of the OTLP export that may name a variable. Commands and templates keep their text. */
-const KEYS = ['url', 'headers', 'secret', 'routingKey', 'apiKey'];
+/** The keys of receivers, the heartbeat, the OTLP export and sources of instances that may name a variable. Commands and templates keep their text. */
+const KEYS = ['url', 'headers', 'secret', 'routingKey', 'apiKey', 'token'];
 
 export function secretReferences({
   alerts,
   telemetry,
-}: Pick<Config, 'alerts' | 'telemetry'>): SecretReference[] {
+  services,
+}: Pick<Config, 'alerts' | 'telemetry' | 'services'>): SecretReference[] {
   const found: SecretReference[] = [];
   const walk = (value: unknown, path: string[]): void => {
     if (typeof value === 'object' && value !== null) {
@@ -34,6 +35,9 @@ export function secretReferences({
     ]),
     ...(alerts.heartbeat ? [[['alerts', 'heartbeat'], alerts.heartbeat] as [string[], object]] : []),
     ...(telemetry.otlp ? [[['telemetry', 'otlp'], telemetry.otlp] as [string[], object]] : []),
+    ...Object.values(services).flatMap(({ id, instancesFrom }): [string[], object][] =>
+      instancesFrom ? [[['services', id, 'instancesFrom'], instancesFrom]] : [],
+    ),
   ];
   for (const [path, section] of places) {
     for (const [key, value] of Object.entries(section)) {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { discoverySection } from './discovery.ts';
 import {
   age,
   ageOrZero,
@@ -293,6 +294,9 @@ export const serviceSection = z.strictObject({
     .meta({ title: 'Maximum HAProxy connections to each instance' }),
   ...policySections,
   instances: z.array(instanceSection).default([]),
+  instancesFrom: discoverySection
+    .optional()
+    .meta({ title: 'A source that lists instances while the agent runs, in addition to instances' }),
 });
 
 /** Values for keys that neither the service nor `defaults` sets. `deadline` and `breaker.slowCall` derive from `timeout`. */

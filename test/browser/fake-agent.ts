@@ -230,6 +230,7 @@ function makeAgentStatus(config: Config, now: number): AgentStatus {
     leader: { role: 'single', holder: null },
     snapshot: { epoch: 4, seq: 127, publishedAt: now - 42_000, error: null },
     alerts: [],
+    sources: [],
     sinks: { haproxy: ok, redis: ok, postgres: ok, snapshot: ok },
   };
 }
@@ -302,6 +303,7 @@ function explain(instances: Map<string, Instance>): RouteExplanation {
     why: 'power of two choices by response time',
     candidates: candidates.map(({ id, state, reason, weight, priority }) => ({
       id,
+      source: null,
       state,
       reason,
       weight,

@@ -162,6 +162,7 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
       leader: { role: 'single', holder: null },
       snapshot: { epoch: 0, seq: 0, publishedAt: null, error: null },
       alerts: [],
+      sources: [],
       sinks: {},
     });
     const shown = total.history.perSecond.reduce((sum, rate) => sum + (rate * BUCKET_MS) / 1000, 0);

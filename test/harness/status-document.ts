@@ -64,6 +64,7 @@ export const sampleStatus = (
   leader: { role: 'single', holder: null },
   snapshot: { epoch: 1, seq: 2, publishedAt: 0, error: null },
   alerts: [],
+  sources: [],
   sinks: {},
   total: { ...quietTraffic, inflight: 0, queued: 0 },
   services,

@@ -10,6 +10,8 @@ export const CONDITION_RULES = [
   'edgeSilent',
   'snapshotNotTaken',
   'configRefused',
+  'sourceFailing',
+  'listRefused',
   'certificateExpiry',
   'spoolDisk',
 ] as const;

@@ -12,6 +12,8 @@ const SETTINGS: Readonly<Record<ConditionRule, keyof RuleSettings>> = {
   edgeSilent: 'edgeSilent',
   snapshotNotTaken: 'snapshotNotTaken',
   configRefused: 'configRefused',
+  sourceFailing: 'sourceFailing',
+  listRefused: 'listRefused',
   certificateExpiry: 'certificateExpiry',
   spoolDisk: 'spoolDisk',
 };

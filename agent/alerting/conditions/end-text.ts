@@ -18,6 +18,10 @@ export function conditionEndText(
       return 'the edge takes snapshots again';
     case 'configRefused':
       return 'the agent accepted a configuration';
+    case 'sourceFailing':
+      return `${service}: the source of its instances is read again`;
+    case 'listRefused':
+      return `${service}: the list of its source is applied in full again`;
     case 'certificateExpiry':
       return `certificate ${subject} is no longer about to expire`;
     case 'spoolDisk':

@@ -20,6 +20,7 @@ const facts = (more: Partial<PlatformFacts> = {}): PlatformFacts => ({
   edge: { lastReport: NOW - 1_000, newest: { epoch: 1, seq: 5 } },
   recentRequests: 100,
   refusedConfig: null,
+  sources: [],
   now: NOW,
   ...more,
 });

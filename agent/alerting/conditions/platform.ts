@@ -1,5 +1,6 @@
 import type { SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
 import type { SinkStatus } from '../../core/sink.ts';
+import { type SourceStatus, sourceText } from '../../discovery/status.ts';
 import type { Condition } from './condition.ts';
 import { isBefore } from './edge-watch.ts';
 
@@ -24,6 +25,8 @@ export interface PlatformFacts {
   recentRequests: number;
   /** The last refused configuration file; null when the file in force is the last one read. */
   refusedConfig: { at: number; problem: string } | null;
+  /** The sources of instances of services. */
+  sources: readonly SourceStatus[];
   now: number;
 }
 
@@ -35,13 +38,14 @@ const SNAPSHOT_OLD_MS = 660_000;
 const REPORTING_MS = 30_000;
 const SITE = { service: '', subject: '' } as const;
 
-/** Sinks that fail, a silent edge, a snapshot that is not taken, a refused configuration file. */
+/** Sinks that fail, a silent edge, a snapshot that is not taken, a refused configuration file, sources that fail. */
 export function platformConditions(facts: PlatformFacts): Condition[] {
   return [
     ...sinkConditions(facts),
     ...edgeConditions(facts),
     ...snapshotConditions(facts),
     ...configConditions(facts),
+    ...sourceConditions(facts),
   ];
 }
 
@@ -124,4 +128,19 @@ function configConditions({ refusedConfig }: PlatformFacts): Condition[] {
       since: refusedConfig.at,
     },
   ];
+}
+
+function sourceConditions({ sources, now }: PlatformFacts): Condition[] {
+  return sources
+    .filter(({ state }) => state === 'failing' || state === 'refused')
+    .map((status) => ({
+      rule: status.state === 'failing' ? 'sourceFailing' : 'listRefused',
+      service: status.service,
+      subject: '',
+      severity: 'warning',
+      value: seconds(now - status.since),
+      threshold: 0,
+      message: `${status.service}: ${sourceText(status)}`,
+      since: status.since,
+    }));
 }

@@ -47,6 +47,8 @@ export function registerExplain(program: Command): void {
     );
 }
 
+type CandidateRow = RouteExplanation['candidates'][number];
+
 export function formatExplanation(path: string, explanation: RouteExplanation, terminal: Terminal): string {
   const { service, route, strategy, chosen, why, limits, candidates } = explanation;
   const head = chosen
@@ -57,7 +59,7 @@ export function formatExplanation(path: string, explanation: RouteExplanation, t
     ...(service ? [['service', `${service}, by route ${route ?? '?'}, ${strategy ?? ''}`]] : []),
     ...(limits.length > 0 ? [['limited', `by ${limits.join(', ')}`]] : []),
   ].map(([name = '', text = '']) => `${name.padEnd(10)}${wrapText(text, 10, terminal)}`);
-  const columns: TableColumn<RouteExplanation['candidates'][number]>[] = [
+  const columns: TableColumn<CandidateRow>[] = [
     { title: '', value: (row) => (row.chosen ? '→' : ' ') },
     { title: 'CANDIDATE', value: (row) => row.id, shrinkFactor: 0.6, minWidth: 16 },
     { title: 'STATE', value: (row) => row.state, style: (row) => stateStyle(row.state) },
@@ -70,6 +72,9 @@ export function formatExplanation(path: string, explanation: RouteExplanation, t
     },
     { title: 'WEIGHT', value: (row) => String(row.weight), align: 'right', dropPriority: 2 },
     { title: 'PRIORITY', value: (row) => String(row.priority), align: 'right', dropPriority: 3 },
+    ...(candidates.some(({ source }) => source !== null)
+      ? [{ title: 'FROM', value: (row: CandidateRow) => row.source ?? '', dropPriority: 1 }]
+      : []),
     { title: 'WHY', value: (row) => row.reason, shrinkFactor: 1, minWidth: 16 },
   ];
   return [

@@ -79,8 +79,8 @@ function layOut({ status, error, all }: WatchState, terminal: Terminal, now: num
 }
 
 /** The header has the traffic already. */
-const otherFacts = ({ site, requests, snapshot, edge, sinks }: StatusParts['facts']): string =>
-  [site, requests, snapshot, edge, sinks].join('\n');
+const otherFacts = ({ site, requests, snapshot, edge, sinks, sources }: StatusParts['facts']): string =>
+  [site, requests, snapshot, edge, sinks, sources].filter(Boolean).join('\n');
 
 const linesOf = (texts: readonly string[]): string[] => texts.flatMap((text) => text.split('\n'));
 

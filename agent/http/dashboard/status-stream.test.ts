@@ -15,6 +15,7 @@ const agent: AgentStatus = {
   leader: { role: 'single', holder: null },
   snapshot: { epoch: 1, seq: 1, publishedAt: null, error: null },
   alerts: [],
+  sources: [],
   sinks: {},
 };
 

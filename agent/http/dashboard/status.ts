@@ -106,6 +106,7 @@ function toStatusInstance(
     service: instance.service,
     url: instance.url,
     origin: instance.origin,
+    ...(instance.source === undefined ? {} : { source: instance.source }),
     state: instance.state,
     reason: instance.reason,
     since: instance.since,

@@ -8,6 +8,9 @@ import { stateText } from './format.js';
 const TONES = /** @type {Record<string, MarkTone>} */ ({
   up: 'fine',
   ready: 'fine',
+  ok: 'fine',
+  failing: 'bad',
+  refused: 'warn',
   closed: 'fine',
   resolved: 'fine',
   down: 'bad',
@@ -18,7 +21,7 @@ const TONES = /** @type {Record<string, MarkTone>} */ ({
 });
 const WORST_FIRST = /** @type {const} */ (['bad', 'warn', 'accent', 'fine', 'note']);
 /** Kinds that explain a change of the curves. Health and weight have no mark: a change of state follows. */
-const MARKED = ['state', 'breaker', 'outlier', 'admin', 'config', 'alert', 'rollout'];
+const MARKED = ['state', 'breaker', 'outlier', 'admin', 'config', 'alert', 'rollout', 'discovery'];
 /** Events closer than this part of the axis share one mark. */
 const CLOSE = 0.012;
 
@@ -63,6 +66,7 @@ export function textOfEvent({ kind, to = '', by }) {
   if (kind === 'weight') return `weight ${to}${author}`;
   if (kind === 'config') return `changed${author}:`;
   if (kind === 'rollout') return `deploy ${to}${author}`;
+  if (kind === 'discovery') return `source ${to}`;
   if (kind === 'command') return `command${author}:`;
   if (kind === 'alert' || kind === 'registered' || kind === 'deregistered')
     return kind === 'alert' ? to : kind;

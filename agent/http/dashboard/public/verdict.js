@@ -46,6 +46,8 @@ const ACTIONS = /** @type {Record<string, string>} */ ({
   edgeSilent: 'Check that clients come through the edge, its gateway key, and both clocks.',
   snapshotNotTaken: 'Publish again: acgs-lb publish. Then run acgs-lb doctor.',
   configRefused: 'List the errors of the file: acgs-lb check.',
+  sourceFailing: 'The last list stays in force. Bring the source back: acgs-lb status names it.',
+  listRefused: 'No instance is removed. Correct what the source lists.',
   certificateExpiry: 'Renew the certificate and reload HAProxy.',
   spoolDisk: 'Bring Postgres back, or free disk space.',
 });

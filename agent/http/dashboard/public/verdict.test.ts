@@ -75,6 +75,7 @@ const status = (instances: Partial<StatusInstance>[], more: Partial<StatusDocume
     snapshot: { epoch: 1, seq: 1, publishedAt: 0, error: null },
     sinks: { haproxy: ok, redis: ok },
     alerts: [],
+    sources: [],
     total: quiet,
     services: [
       {

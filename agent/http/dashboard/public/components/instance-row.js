@@ -55,7 +55,7 @@ export function drawInstance(instance, at) {
 }
 
 /** Breaker, admin state and origin when they are not the default. @param {StatusInstance} instance */
-export function marks({ breaker, admin, origin }) {
+export function marks({ breaker, admin, origin, source }) {
   return [
     breaker !== 'closed' &&
       h(
@@ -65,6 +65,7 @@ export function marks({ breaker, admin, origin }) {
       ),
     admin !== 'ready' && h('span', { class: 'mark note' }, `admin: ${admin}`),
     origin === 'api' && h('span', { class: 'mark note' }, 'registered'),
+    origin === 'discovered' && h('span', { class: 'mark note', title: `listed by ${source}` }, 'discovered'),
   ];
 }
 

@@ -1,0 +1,51 @@
+/** One instance as a source lists it, not yet checked against the site. */
+export interface ListedInstance {
+  /** Absent: made from the address. */
+  id?: string;
+  /** An http:// or https:// origin. */
+  url: string;
+  publicUrl?: string;
+  weight: number;
+  priority: number;
+  maxconn?: number;
+  metadata?: Record<string, string>;
+}
+
+export interface SourceList {
+  instances: ListedInstance[];
+  /** Entries that cannot be used, each with its value. */
+  problems: string[];
+  /** When to read again; absent: after the interval of the configuration. Milliseconds. */
+  readAgainMs?: number;
+}
+
+/** Reads the list of one service. Knows nothing about other instances. */
+export interface InstanceSourceReader {
+  /** How long a read may take, milliseconds. */
+  readonly deadlineMs: number;
+  /** Throws a SourceError with the cause. */
+  read(signal: AbortSignal): Promise<SourceList>;
+  /** Resolves when the list has changed since the last read, or rejects. Absent: the source sends no changes. */
+  changed?(signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+/** A source cannot be read, or its answer has another form. The message names the value. */
+export class SourceError extends Error {
+  override name = 'SourceError';
+}
+
+/** Answers with more entries are refused. */
+export const MAX_LISTED = 2_000;
+export const MAX_ANSWER_BYTES = 4 * 1_048_576;
+
+const MAX_VALUE_LENGTH = 80;
+
+/** A value for a message, short. */
+export function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH - 3)}...` : text;
+}
+
+export const originOf = (scheme: string, address: string, port: number): string =>
+  new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`).origin;
