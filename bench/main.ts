@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
+import { benchAgent } from './agent.ts';
 import { benchCli } from './cli.ts';
 import { benchEdge } from './edge.ts';
 import { benchEdgeToken } from './edge-token.ts';
@@ -27,6 +28,7 @@ const BENCHES: Record<string, () => Promise<BenchTable[] | undefined>> = {
   'global-limit': printed(benchGlobalLimit),
   'million-clients': printed(benchMillionClients),
   'large-bodies': printed(benchLargeBodies),
+  agent: printed(benchAgent),
   probes: printed(async () => console.log(`\n${formatProbes(await benchProbes())}`)),
 };
 

@@ -49,7 +49,7 @@ interface FleetResult {
   failed: number;
   cpuPercent: number;
   rssMb: number;
-  latenessMs: { mean: number; max: number };
+  latenessMs: { mean: number; p99: number; max: number };
 }
 
 export async function benchProbes(): Promise<ProbesResult> {

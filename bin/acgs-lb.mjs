@@ -1,6 +1,7 @@
-#!/usr/bin/env -S node --
+#!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=25 --
 // `acgs-lb`: in a checkout the CLI from its source, in the npm package the built one. The `--` keeps Node from reading
-// options such as --env-file, which it otherwise accepts anywhere. Node 18 can read this file, to say what is missing.
+// options such as --env-file, which it otherwise accepts anywhere. docs/agent.md explains the options of the heap. Node 18
+// can read this file, to say what is missing.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import nodeModule from 'node:module';
@@ -30,9 +31,13 @@ function runWithPinnedNode() {
     process.stderr.write(`acgs-lb: Node ${process.versions.node} is too old, 24 is needed: ${advice}\n`);
     process.exit(1);
   }
-  const child = spawn(pinned, ['--', fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
-    stdio: 'inherit',
-  });
+  const child = spawn(
+    pinned,
+    [...process.execArgv, '--', fileURLToPath(import.meta.url), ...process.argv.slice(2)],
+    {
+      stdio: 'inherit',
+    },
+  );
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
   child.once('exit', (code, signal) => process.exit(code ?? (signal === 'SIGINT' ? 130 : 1)));
 }

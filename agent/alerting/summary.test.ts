@@ -52,7 +52,7 @@ function summaryOf(refreshes: Refresh[], now: number) {
   for (const { at, instances, requests = [], traffic = [] } of refreshes) {
     for (const one of requests) window.addRequests({ ...one, at });
     for (const one of traffic) window.addTraffic({ ...one, at });
-    window.addSample(instances.values(), at);
+    window.addSample(instances, at);
   }
   return summarizeTraffic({ config, window, instances: both().values(), now, since: 0 });
 }

@@ -92,7 +92,7 @@ export function createLoop<R extends { readonly instance: Instance }>(options: L
     tick: () => void apply({ kind: 'tick' }),
     refresh(withMetrics) {
       const at = now();
-      window.addSample(instances.values(), at);
+      window.addSample(instances, at);
       delivery.deliver(at, withMetrics ? takeMetricsRows(at) : undefined);
     },
     addListener: delivery.addListener,

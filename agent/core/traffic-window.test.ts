@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { sampleInstance } from '../../test/harness/instance.ts';
 import { requestsOf } from '../../test/harness/requests.ts';
 import type { TrafficDelta } from './state.ts';
 import { BUCKET_MS, createTrafficWindow } from './traffic-window.ts';
@@ -42,6 +43,22 @@ test('requests count for their service and the site, attempts for their instance
       limited: 1,
     });
   }
+});
+
+test('idle instances share their totals until one of them gets a request', () => {
+  const window = createTrafficWindow();
+  const instances = ['gs-1', 'gs-2', 'gs-3'].map(
+    (id) => [`gs/${id}`, sampleInstance({ id, state: id === 'gs-3' ? 'down' : 'up' })] as const,
+  );
+  window.addSample(instances, START);
+  const before = window.buckets('gs/gs-1', START + BUCKET_MS, 1);
+  expect(window.buckets('gs/gs-2', START + BUCKET_MS, 1)[0]).toBe(before[0]);
+  window.addTraffic(delta(START, 3));
+  window.addSample(instances, START + 1);
+  const { totals } = window.read(START, 60_000);
+  expect(totals.get('gs/gs-1')).toMatchObject({ success: 3, samples: 2, upSamples: 2 });
+  expect(totals.get('gs/gs-2')).toMatchObject({ success: 0, samples: 2, upSamples: 2 });
+  expect(totals.get('gs/gs-3')).toMatchObject({ success: 0, samples: 2, upSamples: 0 });
 });
 
 test('requests that another agent received are shown, but handed to no accumulator', () => {

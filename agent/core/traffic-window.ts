@@ -67,7 +67,8 @@ export interface TrafficAccumulator {
 /**
  * The traffic of the last minutes, in buckets of five seconds. The monitor, the dashboard, the metrics, the rows of
  * `load_balancing_metrics` and the minutes of history all read this window, so their numbers agree. Keys are
- * `service/instance`, `service/` and `/`. Memory depends on the number of instances, not on the traffic.
+ * `service/instance`, `service/` and `/`. Memory depends on the number of instances, not on the traffic. The buckets leave
+ * out what only accumulators are read for: probes, breaker samples and outlier samples.
  */
 export interface TrafficWindow {
   /** Attempts of an instance. */
@@ -79,8 +80,8 @@ export interface TrafficWindow {
   addRequests(delta: RequestDelta, elsewhere?: boolean): void;
   /** A probe of an instance. Ignores those that prove nothing and those that still wait. */
   addProbe(result: ProbeResult): void;
-  /** Takes one availability sample of every instance, every service and the site. */
-  addSample(instances: Iterable<Instance>, at: number): void;
+  /** Takes one availability sample of every instance (by its key), every service and the site. */
+  addSample(instances: Iterable<readonly [key: string, Instance]>, at: number): void;
   addHostLoad(load: HostLoad, at: number): void;
   /** Totals of the last `spanMs`, rounded up to whole buckets. */
   read(now: number, spanMs: number): { totals: ReadonlyMap<string, TrafficTotals>; host: HostTotals };
@@ -170,16 +171,17 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
     addProbe(result) {
       if (result.blind || result.early) return;
       const key = instanceKey(result.service, result.instance);
-      add(key, result.at, (totals) => countProbe(totals, result));
+      for (const accumulator of accumulators) countProbe(accumulator.totals(key, result.at), result);
     },
     addSample(instances, at) {
-      for (const [key, sample] of samplesOf(instances)) add(key, at, (totals) => countSample(totals, sample));
+      const { totals } = bucketAt(at);
+      for (const [key, sample] of samplesOf(instances)) {
+        keepSample(totals, key, sample);
+        for (const accumulator of accumulators) countSample(accumulator.totals(key, at), sample);
+      }
     },
     addHostLoad({ cpuPercent, memoryPercent }, at) {
-      const { host } = bucketAt(at);
-      host.samples += 1;
-      host.cpuSum += cpuPercent;
-      host.memorySum += memoryPercent;
+      addHost(bucketAt(at).host, { samples: 1, cpuSum: cpuPercent, memorySum: memoryPercent });
     },
     read(now, spanMs) {
       const totals = new Map<string, TrafficTotals>();
@@ -187,9 +189,7 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
       for (const bucket of kept) {
         if (bucket.start + BUCKET_MS <= now - spanMs) continue;
         for (const [key, one] of bucket.totals) mergeTotals(totalsOf(totals, key), one);
-        host.samples += bucket.host.samples;
-        host.cpuSum += bucket.host.cpuSum;
-        host.memorySum += bucket.host.memorySum;
+        addHost(host, bucket.host);
       }
       return { totals, host };
     },
@@ -204,6 +204,12 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
       return accumulator;
     },
   };
+}
+
+function addHost(into: HostTotals, other: HostTotals): void {
+  into.samples += other.samples;
+  into.cpuSum += other.cpuSum;
+  into.memorySum += other.memorySum;
 }
 
 interface PeriodAccumulator extends TrafficAccumulator {
@@ -234,12 +240,23 @@ function createAccumulator(periodMs: number): PeriodAccumulator {
 const startOf = (at: number, periodMs: number): number =>
   Number.isFinite(periodMs) ? Math.floor(at / periodMs) * periodMs : 0;
 
+/** The totals of a key, to be changed. */
 function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
   const found = map.get(key);
-  if (found) return found;
-  const created = emptyTotals();
-  map.set(key, created);
-  return created;
+  if (found && !IDLE.has(found)) return found;
+  const own = found ? { ...found, statuses: { ...found.statuses } } : emptyTotals();
+  map.set(key, own);
+  return own;
+}
+
+/** Instances without requests share these totals, so that ten thousand of them need no totals of their own per bucket. */
+const IDLE_UP: TrafficTotals = Object.freeze({ ...emptyTotals(), samples: 1, upSamples: 1 });
+const IDLE_DOWN: TrafficTotals = Object.freeze({ ...emptyTotals(), samples: 1 });
+const IDLE: ReadonlySet<TrafficTotals> = new Set([IDLE_UP, IDLE_DOWN]);
+
+function keepSample(map: Map<string, TrafficTotals>, key: string, sample: AvailabilitySample): void {
+  if (!map.has(key) && sample.concurrency === 0) map.set(key, sample.up ? IDLE_UP : IDLE_DOWN);
+  else countSample(totalsOf(map, key), sample);
 }
 
 function countProbe(totals: TrafficTotals, { ok, latencyMs }: ProbeResult): void {
@@ -300,10 +317,10 @@ interface AvailabilitySample {
 }
 
 /** Instances that no probe has judged yet are left out: the start of an agent is no outage. */
-function samplesOf(instances: Iterable<Instance>): Map<string, AvailabilitySample> {
+function samplesOf(instances: Iterable<readonly [string, Instance]>): Map<string, AvailabilitySample> {
   const samples = new Map<string, AvailabilitySample>();
   const services = new Map<string, AvailabilitySample>();
-  for (const { service, id, health, state, inflight, queued, breaker, outlier } of instances) {
+  for (const [key, { service, health, state, inflight, queued, breaker, outlier }] of instances) {
     if (health === 'unknown') continue;
     const own = {
       up: state !== 'down',
@@ -312,7 +329,7 @@ function samplesOf(instances: Iterable<Instance>): Map<string, AvailabilitySampl
       breakerOpen: breaker !== 'closed',
       outlier: outlier !== undefined,
     };
-    samples.set(instanceKey(service, id), own);
+    samples.set(key, own);
     const sum = services.get(instanceKey(service, ''));
     // A service can take traffic while one of its instances can.
     services.set(instanceKey(service, ''), {

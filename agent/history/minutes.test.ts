@@ -10,7 +10,7 @@ function rowsOf(...times: number[]) {
   const window = createTrafficWindow();
   const minutes = createMinuteAggregator(window, 'main');
   const records = times.flatMap((at) => {
-    window.addSample([sampleInstance({ id: 'gs-1' })], at);
+    window.addSample([['gs/gs-1', sampleInstance({ id: 'gs-1' })]], at);
     return minutes.takeEnded(at);
   });
   return [...records, ...minutes.takeAll()]

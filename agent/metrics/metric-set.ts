@@ -1,11 +1,9 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import { createInstanceMetrics } from './instance-metrics.ts';
 import { createSketchHistogram } from './sketch-histogram.ts';
 
 /** Seconds. Fine steps around 0.5, the latency target of the original guide. */
 const LATENCY = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.4, 0.5, 0.75, 1, 2.5, 5, 10, 30, 60];
-
-/** `server` names the instance: Prometheus sets the label `instance` to the address that it scrapes. */
-const SERVER = ['service', 'server'] as const;
 
 function createFactory(registry: Registry) {
   const registers = [registry];
@@ -36,24 +34,13 @@ export function createMetricSet() {
 export type MetricSet = ReturnType<typeof createMetricSet>;
 
 /** The names that the original guide's dashboards use. */
-function guideMetrics({ counter, gauge }: MetricFactory) {
+function guideMetrics({ counter }: MetricFactory) {
   return {
-    requests: counter(
-      'acgs_load_balancer_requests_total',
-      'Attempts answered, by instance and outcome. A request may need several attempts.',
-      [...SERVER, 'status'],
-    ),
     failovers: counter(
       'acgs_failover_events_total',
       'Requests the edge moved to another instance (kind request) and instances that stopped serving (kind instance).',
       ['service', 'kind'],
     ),
-    breaker: gauge(
-      'acgs_circuit_breaker_status',
-      'Circuit breaker: 0 closed, 0.5 half open, 1 open.',
-      SERVER,
-    ),
-    health: gauge('acgs_backend_server_health', 'Active probes: 1 healthy, 0 not.', SERVER),
     responseTime: createSketchHistogram(
       'acgs_load_balancer_response_time_seconds',
       'Response time of attempts by instance, measured by HAProxy or, for direct attempts, by the edge.',
@@ -94,27 +81,10 @@ function requestMetrics({ counter }: MetricFactory) {
   };
 }
 
-function instanceMetrics({ counter, gauge }: MetricFactory) {
+function instanceMetrics({ counter }: MetricFactory) {
   return {
-    state: gauge('acgs_instance_state', 'State of the instance: 1 for the current state, 0 for the others.', [
-      ...SERVER,
-      'state',
-    ]),
-    admin: gauge(
-      'acgs_instance_admin',
-      'State set by the operator: 1 for the current state, 0 for the others.',
-      [...SERVER, 'admin'],
-    ),
-    inflight: gauge('acgs_instance_inflight', 'Requests in flight.', SERVER),
-    queued: gauge('acgs_instance_queued', 'Requests waiting for a connection.', SERVER),
-    weight: gauge('acgs_instance_weight', 'Configured weight.', SERVER),
-    share: gauge(
-      'acgs_instance_share',
-      'Share of its weight that the instance gets; below 1 for an outlier.',
-      SERVER,
-    ),
+    instances: createInstanceMetrics(),
     changes: counter('acgs_changes_total', 'Changes of instances, by kind.', ['service', 'kind']),
-    probes: counter('acgs_probes_total', 'Active probes, by result.', [...SERVER, 'result']),
     probeDuration: createSketchHistogram(
       'acgs_probe_duration_seconds',
       'Probe duration.',

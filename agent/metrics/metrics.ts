@@ -2,13 +2,10 @@ import { collectDefaultMetrics } from 'prom-client';
 import type { EdgeReport } from '../../shared/edge-report.ts';
 import { type RequestDelta, STATUS_CLASSES } from '../core/requests.ts';
 import type { SinkStatus, Update } from '../core/sink.ts';
-import type { Change, Instance, ProbeResult } from '../core/state.ts';
+import { type Change, type Instance, instanceKey, type ProbeResult } from '../core/state.ts';
 import type { TrafficTotals, TrafficWindow } from '../core/traffic-window.ts';
 import { createMetricSet, type MetricSet } from './metric-set.ts';
 
-const STATES = ['up', 'probation', 'draining', 'down'] as const;
-const ADMIN = ['ready', 'drain', 'maint'] as const;
-const BREAKER = { closed: 0, half_open: 0.5, open: 1 } as const;
 /** How long a reported snapshot age is used. */
 const EDGE_AGE_WINDOW_MS = 60_000;
 
@@ -54,13 +51,12 @@ export function createMetrics(options: MetricsOptions): Metrics {
   set.buildInfo.set({ version, site, node: process.versions.node }, 1);
   for (const service of services) startRequestCounters(set, service);
   const sinceLastUpdate = window.accumulate();
-  let known = new Set<string>();
   let edgeAges: { at: number; ageMs: number }[] = [];
   return {
     contentType: set.registry.contentType,
     accept(update) {
-      known = removeGone(set, known, update.instances);
-      for (const instance of update.instances.values()) showInstance(set, instance);
+      set.instances.accept(update.instances);
+      set.responseTime.remove((labels) => !update.instances.has(keyOfLabels(labels)));
       const attempts = sinceLastUpdate.takeAll().flatMap(({ totals }) => [...totals]);
       for (const [key, totals] of attempts) addAttempts(set, update.instances.get(key), totals);
       const host = update.metrics?.[0];
@@ -72,7 +68,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     },
     requests: (delta) => addRequests(set, delta),
     probe({ service, instance, ok, latencyMs }) {
-      set.probes.inc({ service, server: instance, result: ok ? 'ok' : 'failed' });
+      set.instances.probe(instanceKey(service, instance), ok);
       set.probeDuration.observe({ service }, latencyMs / 1000);
     },
     edgeReport(report) {
@@ -90,48 +86,19 @@ export function createMetrics(options: MetricsOptions): Metrics {
       const own = [set.responseTime, set.clientDuration, set.probeDuration, set.edgeDuration].map(
         (histogram) => histogram.text(),
       );
-      return [await set.registry.metrics(), ...own].join('\n');
+      return [await set.registry.metrics(), set.instances.text(), ...own].join('\n');
     },
   };
 }
 
-/** Removes the series of deregistered instances: their last value would remain and look like a failed instance. */
-function removeGone(set: MetricSet, known: ReadonlySet<string>, now: Update['instances']): Set<string> {
-  for (const key of known) {
-    if (now.has(key)) continue;
-    const [service = '', ...rest] = key.split('/');
-    const labels = { service, server: rest.join('/') };
-    for (const gauge of [set.breaker, set.health, set.inflight, set.queued, set.weight, set.share])
-      gauge.remove(labels);
-    for (const state of STATES) set.state.remove({ ...labels, state });
-    for (const admin of ADMIN) set.admin.remove({ ...labels, admin });
-    for (const status of ['success', 'failure']) set.requests.remove({ ...labels, status });
-    for (const result of ['ok', 'failed']) set.probes.remove({ ...labels, result });
-    set.responseTime.remove((series) => series.service === service && series.server === labels.server);
-  }
-  return new Set(now.keys());
-}
-
-function showInstance(set: MetricSet, instance: Instance): void {
-  const labels = { service: instance.service, server: instance.id };
-  set.health.set(labels, instance.health === 'up' ? 1 : 0);
-  set.breaker.set(labels, BREAKER[instance.breaker]);
-  set.inflight.set(labels, instance.inflight);
-  set.queued.set(labels, instance.queued);
-  set.weight.set(labels, instance.weight);
-  set.share.set(labels, Math.min(instance.outlier?.share ?? 1, instance.latencyShare ?? 1));
-  for (const state of STATES) set.state.set({ ...labels, state }, instance.state === state ? 1 : 0);
-  for (const admin of ADMIN) set.admin.set({ ...labels, admin }, instance.admin === admin ? 1 : 0);
-  // Both counters start at zero: a counter that appears with its first failure has no rate for that failure.
-  for (const status of ['success', 'failure']) set.requests.inc({ ...labels, status }, 0);
-}
+const keyOfLabels = ({ service = '', server = '' }: Readonly<Record<string, string>>): string =>
+  instanceKey(service, server);
 
 function addAttempts(set: MetricSet, instance: Instance | undefined, totals: TrafficTotals): void {
   if (!instance) return;
-  const labels = { service: instance.service, server: instance.id };
-  set.requests.inc({ ...labels, status: 'success' }, totals.success);
-  set.requests.inc({ ...labels, status: 'failure' }, totals.failure);
-  if (totals.latency) set.responseTime.add(labels, totals.latency);
+  const { service, id } = instance;
+  if (totals.success + totals.failure > 0) set.instances.addAttempts(instanceKey(service, id), totals);
+  if (totals.latency) set.responseTime.add({ service, server: id }, totals.latency);
 }
 
 /** A counter that appears with its first failure has no rate for that failure. */

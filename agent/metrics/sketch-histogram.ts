@@ -75,5 +75,6 @@ export function createSketchHistogram(
   };
 }
 
-const quoted = (value: string): string =>
+/** A label's value in Prometheus' text format. */
+export const quoted = (value: string): string =>
   `"${value.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;

@@ -2,7 +2,7 @@ import net, { type Socket } from 'node:net';
 import tls, { TLSSocket } from 'node:tls';
 import { Client } from 'undici';
 import { guardedLookup } from './guarded-lookup.ts';
-import { type ProbeTarget, readProbeTlsOptions } from './target.ts';
+import { type ProbeTarget, type ProbeTlsOptions, readProbeTlsOptions } from './target.ts';
 
 /** One kept-alive HTTP connection to an instance. */
 export interface ProbeConnection {
@@ -22,38 +22,79 @@ export interface ProbeConnection {
 /** Longer than any interval: the connection stays open between probes, so that a close is noticed. */
 const KEEP_OPEN_MS = 3_600_000;
 
-/** Creates connections to one instance. Throws if a certificate file cannot be read. */
-export function createConnectionFactory(
-  target: ProbeTarget,
-  onClosed: () => void,
-  clock: () => number,
-): () => ProbeConnection {
-  const url = new URL(target.url);
-  const secure = url.protocol === 'https:';
-  const host = url.hostname.replace(/^\[|\]$/g, '');
-  const address = {
-    host,
-    port: Number(url.port) || (secure ? 443 : 80),
-    noDelay: true,
-    ...(target.allowNetworks ? { lookup: guardedLookup(target.allowNetworks) } : {}),
-  };
-  let files = secure ? readProbeTlsOptions(target.check.tls ?? {}) : undefined;
-  const servername = files?.servername ?? (net.isIP(host) ? undefined : host);
+type Connected = (...result: [error: null, socket: Socket] | [error: Error, socket: null]) => void;
 
-  /** Reads the certificates again, which may have been renewed. If that fails, the last ones stay in use. */
-  function secureAddress(): tls.ConnectionOptions {
+/**
+ * Opens connections to one instance. The agent keeps one of these, with one connection, for every instance: classes, because
+ * closures would cost each instance several kilobytes.
+ */
+export class ConnectionOpener {
+  readonly clock: () => number;
+  /** The instance closed a connection between two probes. */
+  readonly onClosed: () => void;
+  readonly #target: ProbeTarget;
+  #files: ProbeTlsOptions | undefined;
+
+  /** Throws if a certificate file cannot be read. */
+  constructor(target: ProbeTarget, onClosed: () => void, clock: () => number) {
+    this.#target = target;
+    this.onClosed = onClosed;
+    this.clock = clock;
+    this.#files = target.url.startsWith('https:') ? readProbeTlsOptions(target.check.tls ?? {}) : undefined;
+  }
+
+  open(): ProbeConnection {
+    return new ClientConnection(this, new URL(this.#target.url).origin);
+  }
+
+  connect(): Socket {
+    const { url, allowNetworks } = this.#target;
+    const { protocol, hostname, port } = new URL(url);
+    const secure = protocol === 'https:';
+    const host = hostname.replace(/^\[|\]$/g, '');
+    const address = {
+      host,
+      port: Number(port) || (secure ? 443 : 80),
+      noDelay: true,
+      ...(allowNetworks ? { lookup: guardedLookup(allowNetworks) } : {}),
+    };
+    if (!secure) return net.connect(address);
+    this.#readFilesAgain();
+    const servername = this.#files?.servername ?? (net.isIP(host) ? undefined : host);
+    return tls.connect({
+      ...address,
+      ...this.#files,
+      ALPNProtocols: ['http/1.1'],
+      ...(servername ? { servername } : {}),
+    });
+  }
+
+  /** The certificates may have been renewed. If they cannot be read, the last ones stay in use. */
+  #readFilesAgain(): void {
     try {
-      files = readProbeTlsOptions(target.check.tls ?? {});
+      this.#files = readProbeTlsOptions(this.#target.check.tls ?? {});
     } catch {
       // The error is reported at the next restart or change of the configuration.
     }
-    return { ...address, ...files, ALPNProtocols: ['http/1.1'], ...(servername ? { servername } : {}) };
   }
+}
 
-  return () => {
-    let socket: Socket | undefined;
-    let destroyed = false;
-    const client = new Client(url.origin, {
+class ClientConnection implements ProbeConnection {
+  readonly client: Client;
+  busy = false;
+  used = false;
+  startedAt: number;
+  declare connectMs?: number;
+  declare tlsMs?: number;
+  expectClose = false;
+  readonly #opener: ConnectionOpener;
+  #socket: Socket | undefined;
+  #destroyed = false;
+
+  constructor(opener: ConnectionOpener, origin: string) {
+    this.#opener = opener;
+    this.startedAt = opener.clock();
+    this.client = new Client(origin, {
       allowH2: false,
       connectTimeout: 0,
       headersTimeout: 0,
@@ -63,30 +104,25 @@ export function createConnectionFactory(
       // Extends the server's Keep-Alive hint, so that the server closes the connection and the close is seen.
       keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
       connect: (_, done) => {
-        socket = secure ? tls.connect(secureAddress()) : net.connect(address);
-        awaitConnection(socket, connection, clock, done);
+        this.#socket = opener.connect();
+        awaitConnection(this.#socket, this, opener.clock, done);
       },
     });
-    const connection: ProbeConnection = {
-      client,
-      busy: false,
-      used: false,
-      startedAt: clock(),
-      expectClose: false,
-      destroy() {
-        destroyed = true;
-        client.destroy().catch(() => {});
-        // undici leaves the socket open if the client is destroyed while it connects.
-        socket?.destroy();
-      },
-    };
-    client.on('disconnect', () => {
-      const unexpected = !connection.busy && !connection.expectClose && !destroyed;
-      connection.expectClose = false;
-      if (unexpected) onClosed();
-    });
-    return connection;
-  };
+    this.client.on('disconnect', () => this.#onDisconnect());
+  }
+
+  destroy(): void {
+    this.#destroyed = true;
+    this.client.destroy().catch(() => {});
+    // undici leaves the socket open if the client is destroyed while it connects.
+    this.#socket?.destroy();
+  }
+
+  #onDisconnect(): void {
+    const unexpected = !this.busy && !this.expectClose && !this.#destroyed;
+    this.expectClose = false;
+    if (unexpected) this.#opener.onClosed();
+  }
 }
 
 /** Calls `done` once when the socket is ready or has failed, and records the times of its phases. */
@@ -94,27 +130,33 @@ function awaitConnection(
   socket: Socket,
   connection: ProbeConnection,
   clock: () => number,
-  done: (...result: [error: null, socket: Socket] | [error: Error, socket: null]) => void,
+  done: Connected,
 ): void {
   const startedAt = clock();
   connection.startedAt = startedAt;
   connection.used = false;
   delete connection.tlsMs;
-  let settled = false;
   const settle = (error: Error | null) => {
-    if (settled) return;
-    settled = true;
+    socket.off('connect', onConnect).off('secureConnect', onSecureConnect).off('close', onClose);
+    socket.off('error', settle).on('error', ignoreError);
     if (error) done(error, null);
     else done(null, socket);
   };
-  socket.once('connect', () => {
+  const onConnect = () => {
     connection.connectMs = clock() - startedAt;
     if (!(socket instanceof TLSSocket)) settle(null);
-  });
-  socket.once('secureConnect', () => {
+  };
+  const onSecureConnect = () => {
     connection.tlsMs = clock() - startedAt - (connection.connectMs ?? 0);
     settle(null);
-  });
-  socket.on('error', settle);
-  socket.once('close', () => settle(new Error('connection closed')));
+  };
+  const onClose = () => settle(new Error('connection closed'));
+  socket
+    .on('connect', onConnect)
+    .on('secureConnect', onSecureConnect)
+    .on('error', settle)
+    .on('close', onClose);
 }
+
+/** A socket without a listener would end the process. undici reports the errors of a connected socket. */
+const ignoreError = (): void => {};

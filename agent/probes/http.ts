@@ -1,4 +1,4 @@
-import { createConnectionFactory, type ProbeConnection } from './connection.ts';
+import { ConnectionOpener, type ProbeConnection } from './connection.ts';
 import { sendProbe } from './http-exchange.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 
@@ -8,67 +8,74 @@ import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
  */
 const MAX_CONNECTION_AGE_MS = 60_000;
 
+const monotonicMs = (): number => performance.now();
+
 /**
  * HTTP and HTTPS probes over one kept-alive connection. `onClosed` is called when the instance closes that connection
  * between two probes, which is a reason to probe at once. Redirects are not followed.
  */
-export function createHttpProbe(
-  target: ProbeTarget,
-  onClosed: () => void,
-  clock = () => performance.now(),
-): Probe {
-  const { check } = target;
-  const { host } = new URL(target.url);
-  const headers = { 'user-agent': 'acgs-lb-agent', accept: '*/*', ...check.headers };
-  const request = { path: check.path, method: check.method, headers };
-  const open = createConnectionFactory(target, onClosed, clock);
-  const extraConnections = new Set<ProbeConnection>();
-  let main = open();
-  let closed = false;
+export const createHttpProbe = (target: ProbeTarget, onClosed: () => void, clock = monotonicMs): Probe =>
+  new HttpProbe(target, new ConnectionOpener(target, onClosed, clock));
 
-  async function run(): Promise<ProbeObservation> {
+class HttpProbe implements Probe {
+  readonly #target: ProbeTarget;
+  readonly #opener: ConnectionOpener;
+  readonly #extraConnections: ProbeConnection[] = [];
+  #main: ProbeConnection;
+  #closed = false;
+
+  constructor(target: ProbeTarget, opener: ConnectionOpener) {
+    this.#target = target;
+    this.#opener = opener;
+    this.#main = opener.open();
+  }
+
+  async run(): Promise<ProbeObservation> {
+    const main = this.#main;
     if (!main.busy) {
-      if (main.used && clock() - main.startedAt > MAX_CONNECTION_AGE_MS) replaceMain();
-      return attempt(main, true);
+      if (main.used && this.#opener.clock() - main.startedAt > MAX_CONNECTION_AGE_MS) this.#replaceMain();
+      return this.#attempt(this.#main, true);
     }
     // The previous probe still waits for its response, so this one uses an extra connection to keep the interval.
-    const extra = open();
-    extraConnections.add(extra);
-    const observation = await attempt(extra, false);
-    extraConnections.delete(extra);
+    const extra = this.#opener.open();
+    this.#extraConnections.push(extra);
+    const observation = await this.#attempt(extra, false);
+    this.#extraConnections.splice(this.#extraConnections.indexOf(extra), 1);
     extra.destroy();
     return observation;
   }
 
-  async function attempt(connection: ProbeConnection, mayRetry: boolean): Promise<ProbeObservation> {
+  close(): void {
+    this.#closed = true;
+    for (const connection of [this.#main, ...this.#extraConnections]) connection.destroy();
+  }
+
+  async #attempt(connection: ProbeConnection, mayRetry: boolean): Promise<ProbeObservation> {
+    const { check, url } = this.#target;
     const reused = connection.used;
     connection.busy = true;
-    const { observation, unanswered } = await sendProbe(request, {
-      connection,
-      check,
-      host,
-      clock,
-      onConnectTimeout() {
-        // There is no request to abort yet, so the connection is destroyed.
-        if (connection === main && !closed) replaceMain();
-        else connection.destroy();
+    const headers = { 'user-agent': 'acgs-lb-agent', accept: '*/*', ...check.headers };
+    const { observation, unanswered } = await sendProbe(
+      { path: check.path, method: check.method, headers },
+      {
+        connection,
+        check,
+        host: new URL(url).host,
+        clock: this.#opener.clock,
+        onConnectTimeout: () => {
+          // There is no request to abort yet, so the connection is destroyed.
+          if (connection === this.#main && !this.#closed) this.#replaceMain();
+          else connection.destroy();
+        },
       },
-    });
+    );
     connection.busy = false;
     // RFC 9112 §9.3.1: a reused connection may close just as the request is sent, which says nothing about the instance.
-    return unanswered && reused && mayRetry && !closed ? attempt(main, false) : observation;
+    return unanswered && reused && mayRetry && !this.#closed ? this.#attempt(this.#main, false) : observation;
   }
 
-  function replaceMain(): void {
-    main.destroy();
-    main = open();
+  #replaceMain(): void {
+    this.#main.destroy();
+    this.#main = this.#opener.open();
   }
-
-  return {
-    run,
-    close() {
-      closed = true;
-      for (const connection of [main, ...extraConnections]) connection.destroy();
-    },
-  };
 }

@@ -1,5 +1,6 @@
 import { elapsedMs } from '../../shared/elapsed.ts';
 import { errorMessage } from '../../shared/error-message.ts';
+import { addToSketch, emptySketch, sketchQuantile } from '../../shared/sketch.ts';
 import type { ProbeResult } from '../core/state.ts';
 import { isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
@@ -26,7 +27,7 @@ export interface ProberStats {
   hints: number;
   running: number;
   /** How late probes started since the previous call, in milliseconds. */
-  latenessMs: { mean: number; max: number };
+  latenessMs: { mean: number; p99: number; max: number };
 }
 
 interface ScheduledTarget {
@@ -81,7 +82,7 @@ class ProbeScheduler implements Prober {
   readonly #createProbe: (target: ProbeTarget, onClosed: () => void) => Probe;
   readonly #entries = new Map<string, ScheduledTarget>();
   readonly #counters = { added: 0, started: 0, failed: 0, hints: 0 };
-  #lateness = { sumMs: 0, maxMs: 0, count: 0 };
+  #lateness = emptySketch();
 
   constructor({ onResult, now = Date.now, random = Math.random, createProbe = defaultProbe }: ProberOptions) {
     this.#onResult = onResult;
@@ -123,15 +124,19 @@ class ProbeScheduler implements Prober {
 
   stats(): ProberStats {
     const { started, failed, hints } = this.#counters;
-    const { sumMs, maxMs, count } = this.#lateness;
-    this.#lateness = { sumMs: 0, maxMs: 0, count: 0 };
+    const lateness = this.#lateness;
+    this.#lateness = emptySketch();
     return {
       targets: this.#entries.size,
       started,
       failed,
       hints,
       running: this.#entries.values().reduce((sum, entry) => sum + entry.running, 0),
-      latenessMs: { mean: count > 0 ? sumMs / count : 0, max: maxMs },
+      latenessMs: {
+        mean: lateness.count > 0 ? lateness.sum / lateness.count : 0,
+        p99: sketchQuantile(lateness, 0.99) ?? 0,
+        max: lateness.max,
+      },
     };
   }
 
@@ -181,9 +186,7 @@ class ProbeScheduler implements Prober {
   #fire(entry: ScheduledTarget): void {
     const instant = this.#now();
     const lateMs = Math.max(0, instant - entry.due);
-    this.#lateness.sumMs += lateMs;
-    this.#lateness.count++;
-    this.#lateness.maxMs = Math.max(this.#lateness.maxMs, lateMs);
+    addToSketch(this.#lateness, lateMs);
     entry.due = nextDue(entry, instant, this.#random());
     this.#arm(entry);
     // If this process is overloaded, a second concurrent probe would only add to the load.

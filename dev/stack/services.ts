@@ -104,6 +104,9 @@ export function instanceService({ layout }: StackContext, instance: DemoInstance
   };
 }
 
+/** As in bin/acgs-lb.mjs. */
+export const AGENT_HEAP_OPTIONS = ['--max-semi-space-size=4', '--heap-growing-percent=25'];
+
 /** `more` is added to the environment of the process. */
 export function agentService(
   { layout, derived, secrets }: StackContext,
@@ -123,7 +126,14 @@ export function agentService(
     CF_ACCOUNT_ID: undefined,
     CF_KV_NAMESPACE_ID: undefined,
   };
-  const args = ['agent/main.ts', '--config', layout.configFile, '--state-dir', layout.stateDir];
+  const args = [
+    ...AGENT_HEAP_OPTIONS,
+    'agent/main.ts',
+    '--config',
+    layout.configFile,
+    '--state-dir',
+    layout.stateDir,
+  ];
   const url = `http://127.0.0.1:${portOf(derived.config.agent.bind)}/health`;
   return {
     name: 'agent',

@@ -64,7 +64,7 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     const minuteRows: ReturnType<typeof minutes.takeAll> = [];
     const refresh = () => {
       const update = { at: now, instances, changes: [] };
-      window.addSample(instances.values(), now);
+      window.addSample(instances, now);
       const host = { cpuPercent: 0, memoryPercent: 0 };
       rows.push(...metricsRows(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, now));
       minuteRows.push(...minutes.takeEnded(now));

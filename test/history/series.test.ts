@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { instanceKey } from '../../agent/core/state.ts';
 import { createTrafficWindow, type TrafficWindow } from '../../agent/core/traffic-window.ts';
 import { EVENT_KINDS, type EventCursor, type EventQuery, readEvents } from '../../agent/history/events.ts';
 import { createMinuteAggregator } from '../../agent/history/minutes.ts';
@@ -82,7 +83,10 @@ function recordTraffic(): { written: HistoryRecord[]; pending: HistoryRecord[] }
       sampleInstance({ service: 'gs', id: 'gs-2', inflight: 1 }),
       sampleInstance({ service: 'gs', id: 'gs-3', inflight: 1, state }),
     ];
-    window.addSample(samples, at);
+    window.addSample(
+      samples.map((one) => [instanceKey('gs', one.id), one] as const),
+      at,
+    );
     written.push(...minutes.takeEnded(at));
   }
   return { written, pending: minutes.pending() };

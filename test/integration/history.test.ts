@@ -157,7 +157,7 @@ describe.each([
       latency,
     });
     const refresh = (update: ReturnType<typeof tick>) => {
-      window.addSample(update.instances.values(), update.at);
+      window.addSample(update.instances, update.at);
       sink.accept(update);
     };
     const about = { at: 600_000, service: 'gs', instance: 'gs-1', reason: 'probe failed' };

@@ -1,0 +1,215 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { freePorts } from '../dev/ports.ts';
+import { startPostgres } from '../dev/servers/postgres.ts';
+import { cpuMicros, rssBytes } from './process-stats.ts';
+
+/**
+ * What an instance costs the agent: the whole agent as a process of its own, with Postgres, and real HTTP servers on as many
+ * loopback addresses as there are instances. HAProxy and Redis are left out, because their clients cost the same for any
+ * number of instances.
+ */
+
+const ROOT = join(import.meta.dirname, '..');
+/** Every instance is probed this often: 10,000 of them 2,500 times a second. */
+const INTERVAL_MS = 4_000;
+const INSTANCES_PER_SERVICE = 50;
+const FLEETS = [14, 1_000, 10_000];
+const SETTLE_MS = 45_000;
+const MEASURE_MS = 30_000;
+/** A server listens on this many ports of one address. */
+const PORTS = 50;
+
+/** One process that answers every instance. 127.0.0.0/8 is the loopback interface. */
+const SERVERS = `
+import { createServer } from 'node:http';
+import { createServer as createListener } from 'node:net';
+const http = createServer({ keepAliveTimeout: 600_000 }, (_, response) => {
+  response.writeHead(200, { 'content-type': 'application/json', 'content-length': 15 });
+  response.end('{"status":"ok"}');
+});
+let open = 0;
+const { addresses, ports } = JSON.parse(process.argv[1]);
+for (const host of addresses) for (const port of ports) {
+  createListener((socket) => http.emit('connection', socket)).listen({ host, port, backlog: 16 }, () => {
+    if (++open === addresses.length * ports.length) process.send('ready');
+  });
+}
+process.on('disconnect', () => process.exit(0));
+`;
+
+interface AgentCost {
+  instances: number;
+  rssMiB: number;
+  heapMiB: number;
+  externalMiB: number;
+  perSecond: number;
+  failed: number;
+  cpuPercent: number;
+  lateMs: { mean: number; p99: number; max: number };
+}
+
+export async function benchAgent(): Promise<void> {
+  const postgres = await startPostgres();
+  try {
+    const costs: AgentCost[] = [];
+    for (const instances of FLEETS) costs.push(await measureAgent(instances, postgres.url));
+    print(costs);
+  } finally {
+    await postgres.stop();
+  }
+}
+
+async function measureAgent(instances: number, databaseUrl: string): Promise<AgentCost> {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-bench-agent-'));
+  const fleet = await startFleet(instances);
+  const [api = 0, check = 0] = await freePorts(2);
+  writeFileSync(join(folder, 'acgs-lb.yaml'), configuration(fleet.urls, { api, check, folder }));
+  // By its first line, which sets the options of Node.
+  const agent = spawn(
+    join(ROOT, 'bin/acgs-lb.mjs'),
+    ['--state-dir', folder, 'agent', '--config', join(folder, 'acgs-lb.yaml')],
+    {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env: {
+        PATH: process.env.PATH,
+        HOME: folder,
+        DATABASE_URL: databaseUrl,
+        ACGS_TOKEN: 'bench-0123456789abcdef',
+      },
+    },
+  );
+  try {
+    return await observe(agent, instances, `http://127.0.0.1:${api}`);
+  } finally {
+    agent.kill('SIGKILL');
+    await fleet.stop();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function startFleet(count: number): Promise<{ urls: string[]; stop(): Promise<void> }> {
+  const ports = await freePorts(Math.min(count, PORTS));
+  const addresses = Array.from(
+    { length: Math.ceil(count / ports.length) },
+    (_, index) => `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`,
+  );
+  const child = spawn(
+    process.execPath,
+    ['--input-type=module', '--eval', SERVERS, JSON.stringify({ addresses, ports })],
+    {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    },
+  );
+  await once(child, 'message');
+  const urls = addresses.flatMap((host) => ports.map((port) => `http://${host}:${port}`));
+  return {
+    urls: urls.slice(0, count),
+    async stop() {
+      const exited = once(child, 'exit');
+      child.kill();
+      await exited;
+    },
+  };
+}
+
+function configuration(urls: readonly string[], at: { api: number; check: number; folder: string }): string {
+  const services = Array.from({ length: Math.ceil(urls.length / INSTANCES_PER_SERVICE) }, (_, index) => {
+    const own = urls.slice(index * INSTANCES_PER_SERVICE, (index + 1) * INSTANCES_PER_SERVICE);
+    return `  s${index}:
+    routes: [/s${index}]
+    health: { interval: ${INTERVAL_MS}ms, fastInterval: 1s }
+    instances:
+${own.map((url, n) => `      - { id: s${index}-${n}, url: "${url}" }`).join('\n')}`;
+  });
+  return `version: 1
+site: { id: bench }
+agent: { bind: 127.0.0.1:${at.api} }
+haproxy: { socket: ${at.folder}/none.sock, file: ${at.folder}/haproxy.cfg, agentCheck: 127.0.0.1:${at.check} }
+services:
+${services.join('\n')}
+`;
+}
+
+async function observe(agent: ChildProcess, instances: number, url: string): Promise<AgentCost> {
+  const exited = once(agent, 'exit').then(() => {
+    throw new Error('the agent ended');
+  });
+  const pid = agent.pid ?? 0;
+  const measured = async (): Promise<AgentCost> => {
+    await untilReady(url);
+    await sleep(SETTLE_MS);
+    const before = { probes: await readProbes(url), cpu: cpuMicros(pid), at: performance.now() };
+    await sleep(MEASURE_MS);
+    const after = { probes: await readProbes(url), cpu: cpuMicros(pid), at: performance.now() };
+    const seconds = (after.at - before.at) / 1000;
+    const memory = await readMemory(url);
+    return {
+      instances,
+      rssMiB: rssBytes(pid) / 2 ** 20,
+      ...memory,
+      perSecond: (after.probes.started - before.probes.started) / seconds,
+      failed: after.probes.failed - before.probes.failed,
+      cpuPercent: (after.cpu - before.cpu) / 1e4 / seconds,
+      lateMs: after.probes.latenessMs,
+    };
+  };
+  return Promise.race([measured(), exited]);
+}
+
+async function untilReady(url: string): Promise<void> {
+  for (;;) {
+    const ready = await fetch(`${url}/health`).then(
+      (response) => response.ok,
+      () => false,
+    );
+    if (ready) return;
+    await sleep(200);
+  }
+}
+
+interface ProbeStats {
+  started: number;
+  failed: number;
+  latenessMs: { mean: number; p99: number; max: number };
+}
+
+const readProbes = async (url: string): Promise<ProbeStats> => {
+  const health = (await (await fetch(`${url}/health`)).json()) as { probes: ProbeStats };
+  return health.probes;
+};
+
+async function readMemory(url: string): Promise<{ heapMiB: number; externalMiB: number }> {
+  const page = await (await fetch(`${url}/metrics`)).text();
+  const bytes = (name: string) => Number(new RegExp(`^${name} (.*)$`, 'm').exec(page)?.[1]) / 2 ** 20;
+  return {
+    heapMiB: bytes('nodejs_heap_size_used_bytes'),
+    externalMiB: bytes('nodejs_external_memory_bytes'),
+  };
+}
+
+function print(costs: readonly AgentCost[]): void {
+  const [rest] = costs;
+  console.table(
+    costs.map(({ instances, lateMs, ...cost }) => ({
+      instances,
+      'RSS MiB': Math.round(cost.rssMiB),
+      'heap MiB': Math.round(cost.heapMiB),
+      'external MiB': Math.round(cost.externalMiB),
+      'KiB an instance':
+        rest && instances > rest.instances
+          ? Math.round(((cost.rssMiB - rest.rssMiB) * 1024) / (instances - rest.instances))
+          : '',
+      'probes/s': Math.round(cost.perSecond),
+      failed: cost.failed,
+      'CPU %': Math.round(cost.cpuPercent),
+      'late ms mean': Number(lateMs.mean.toFixed(1)),
+      'late ms p99': Number(lateMs.p99.toFixed(1)),
+      'late ms max': Math.round(lateMs.max),
+    })),
+  );
+}
