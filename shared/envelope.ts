@@ -35,7 +35,7 @@ const TEXT = '(?:[A-Za-z0-9"=,.:_ -]|%(?:[2-6][0-9A-F]|7[0-9A-E]))*';
 const FIELD_PATTERNS: Record<keyof EnvelopeFields, string> = {
   client: '[0-9a-fA-F.:]{2,45}',
   proto: 'https?',
-  host: '(?:[A-Za-z0-9._-]{1,255}|\\[[0-9A-Fa-f:.]{2,45}\\])(?::[0-9]{0,5})?',
+  host: '(?:[A-Za-z0-9._-]{1,255}|\\[[0-9A-Fa-f:.]{2,45}\\])(?::[0-9]{1,5})?',
   requestId: '[A-Za-z0-9._:/+=-]{1,128}',
   service: ID,
   target: ID,

@@ -2,7 +2,7 @@
  * The `Host` field that both ends accept: a name or an address, and a port. Narrower than RFC 3986 §3.2.2: a list, an
  * encoded name or user information could mean one host here and another one elsewhere.
  */
-export const HOST_PATTERN = '^([A-Za-z0-9._-]{1,255}|\\[[0-9A-Fa-f:.]{2,45}\\])(:[0-9]{0,5})?$';
+export const HOST_PATTERN = '^([A-Za-z0-9._-]{1,255}|\\[[0-9A-Fa-f:.]{2,45}\\])(:[0-9]{1,5})?$';
 const HOST = new RegExp(HOST_PATTERN);
 
 /** Printable ASCII. A backslash, which `fetch` reads as a slash, and the other characters that RFC 3986 excludes are not in a path. */

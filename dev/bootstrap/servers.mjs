@@ -22,6 +22,13 @@ const TEST_TOOLS = {
   jq: { find: () => findProgram('jq'), apt: 'jq', dnf: 'jq' },
   nginx: { find: () => findProgram('nginx'), apt: 'nginx-light', dnf: 'nginx' },
   dnsmasq: { find: () => findProgram('dnsmasq'), apt: 'dnsmasq-base', dnf: 'dnsmasq' },
+  apache: {
+    find: () => findProgram('apache2') ?? findProgram('httpd'),
+    apt: 'apache2-bin',
+    dnf: 'httpd',
+  },
+  php: { find: () => findProgram('php'), apt: 'php-cli', dnf: 'php-cli' },
+  python3: { find: () => findProgram('python3'), apt: 'python3', dnf: 'python3' },
 };
 /** The load balancers that `npm run compare` runs beside ours. */
 const PEERS = {

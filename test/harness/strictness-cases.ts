@@ -46,6 +46,7 @@ export const HOST_CASES: readonly StrictnessCase[] = [
   refused('`Host: user@x`', withHost('user@x')),
   refused('`Host: %61.example`', withHost('%61.example')),
   refused('`Host: x:port`', withHost('x:port')),
+  refused('`Host: x:` (an empty port)', withHost('x:')),
   refused('`Host` with bytes above 127', withHost('b\xc3\xbccher')),
 ];
 

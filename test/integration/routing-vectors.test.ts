@@ -1,22 +1,16 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findProgram } from '../../dev/bootstrap/run.mjs';
-import { freePort } from '../../dev/ports.ts';
-import { startChild, waitUntilReady } from '../../dev/servers/child.ts';
-import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { compileAccess } from '../../shared/access.ts';
 import { hostName, parseRequestUrl } from '../../shared/request-url.ts';
 import { compileRoutes } from '../../shared/route.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { rawExchange } from '../harness/raw-tcp.ts';
-import { startRecordingInstance } from '../harness/recording-instance.ts';
 import { instance, service } from '../harness/snapshot.ts';
+import { UPSTREAM_KINDS, type Upstreams } from '../harness/upstreams.ts';
 import { edgeKey, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 /**
- * The same request lines through the edge's router alone, the edge, HAProxy, and HAProxy behind the edge, with Node and
- * nginx as instances: same service, same access decision, same path. Where one end refuses what the other resolves, the
+ * The same request lines through the edge's router alone, the edge, HAProxy, and HAProxy behind the edge, with Node, nginx,
+ * Apache, Python and PHP as instances: same service, same access decision, same path. Where one end refuses what the other resolves, the
  * row says so.
  */
 
@@ -54,7 +48,6 @@ const VECTORS: Vector[] = [
     'INTERNAL.example',
     'Internal.Example:8443',
     'internal.example.',
-    'internal.example:',
   ].flatMap((host): Vector[] => [
     { host, target: '/', expected: 'internal /' },
     { host, target: '/api/x', expected: 'internal /api/x' },
@@ -68,6 +61,7 @@ const VECTORS: Vector[] = [
     'a@internal.example',
     'internal%2eexample',
     'internal.example:x',
+    'internal.example:',
     'internal.example#',
     'internal.example?',
     'internal.example\\',
@@ -129,52 +123,6 @@ test.each(VECTORS)("edge's router: $host $target", (vector) => {
   expect(routed(vector)).toBe(vector.edge ?? vector.expected);
 });
 
-/** Instances that answer `<service> <request target>`. */
-type Upstreams = Record<ServiceId, string>;
-
-async function nodeUpstreams(): Promise<Upstreams> {
-  const started = await Promise.all(
-    SERVICE_IDS.map(async (id) => {
-      const one = await startRecordingInstance(id);
-      releaseAfterTests(one.stop);
-      return [id, one.url] as const;
-    }),
-  );
-  return Object.fromEntries(started) as Upstreams;
-}
-
-async function nginxUpstreams(): Promise<Upstreams> {
-  const folder = createPrivateFolder('acgs-rv');
-  const ports = await Promise.all(SERVICE_IDS.map(async (id) => [id, await freePort()] as const));
-  const file = join(folder, 'nginx.conf');
-  // $uri is the path as nginx reads it: decoded, with merged slashes.
-  const servers = ports.map(
-    ([id, port]) =>
-      `server { listen 127.0.0.1:${port}; default_type text/plain; location / { return 200 "${id} $request_uri"; } location ^~ /admin { add_header x-read-as admin; return 200 "${id} $request_uri"; } }`,
-  );
-  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
-    (name) => `${name}_temp_path ${folder}/${name};`,
-  );
-  writeFileSync(
-    file,
-    `daemon off; master_process off; pid ${folder}/pid; error_log stderr; events {}
-http { access_log off; ${temporary.join(' ')} ${servers.join('\n')} }\n`,
-  );
-  const command = findProgram('nginx') ?? 'nginx';
-  const child = await startChild({
-    name: 'nginx',
-    command,
-    args: ['-e', 'stderr', '-c', file],
-    logFile: join(folder, 'log'),
-  });
-  releaseAfterTests(async () => {
-    await child.stop();
-    removeFolder(folder);
-  });
-  await waitUntilReady(child, async () => (await fetch(`http://127.0.0.1:${ports[0]?.[1]}/`)).ok);
-  return Object.fromEntries(ports.map(([id, port]) => [id, `http://127.0.0.1:${port}`])) as Upstreams;
-}
-
 const key = edgeKey('k1');
 const gatewayKey = `${key.kid}:${key.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64url')}`;
 let edge: TestEdge;
@@ -183,22 +131,26 @@ beforeAll(async () => {
 });
 afterAll(() => edge?.stop());
 
-const yamlOf = (upstreams: Upstreams): string =>
+const yamlOf = (urls: Upstreams['urls']): string =>
   SERVICE_IDS.map((id) => {
-    const instances = [{ id: `${id}-1`, url: upstreams[id] }];
+    const instances = [{ id: `${id}-1`, url: urls[id] }];
     return `${id}: ${JSON.stringify({ ...SERVICES[id], instances, health: { type: 'tcp' } })}`;
   }).join('\n');
 
-async function publish(upstreams: Upstreams, path: 'direct' | 'gateway', gateways: string[]): Promise<void> {
+async function publish(
+  urls: Upstreams['urls'],
+  path: 'direct' | 'gateway',
+  gateways: string[],
+): Promise<void> {
   const services = SERVICE_IDS.map((id) => {
-    const instances = [instance(`${id}-1`, upstreams[id])];
+    const instances = [instance(`${id}-1`, urls[id] ?? '')];
     return [id, service({ ...SERVICES[id], path, instances })] as const;
   });
   const answer = await edge.publish({ gateways, services: Object.fromEntries(services) });
   expect(answer.status).toBe(200);
 }
 
-/** The answer of an instance, or the status of a refusal. */
+/** What the instance saw, or the status of a refusal. */
 async function ask(url: string, { host, target }: Vector): Promise<string> {
   const answer = await rawExchange(
     url,
@@ -207,31 +159,30 @@ async function ask(url: string, { host, target }: Vector): Promise<string> {
   );
   const status = answer.slice(9, 12);
   if (status !== '200') return status;
-  // An instance that reads the path as one that a rule protects must never have received it.
-  const readsAdmin = /\r\nx-read-as: admin\r\n/i.test(answer) && !/internal|administrator/.test(answer);
-  const body = answer.slice(answer.indexOf('\r\n\r\n') + 4);
-  const text = /transfer-encoding: chunked/i.test(answer) ? (body.split('\r\n')[1] ?? '') : body;
-  return readsAdmin ? `instance reads /admin: ${text}` : text;
-}
-
-const nginx = findProgram('nginx');
-if (!nginx) {
-  process.stderr.write(
-    'nginx is not installed, its part is skipped: node dev/bootstrap.mjs --with-test-tools\n',
+  // Apache shows its whole request line.
+  const saw = (/\r\nx-saw: (.*)\r\n/i.exec(answer)?.[1] ?? 'nothing').replace(
+    / GET (\S+) HTTP\/1\.[01]$/,
+    ' $1',
   );
+  // An instance that reads the path as one that a rule protects must never have received it.
+  const readsAdmin = /\r\nx-read-as: admin\r\n/i.test(answer) && !/^internal |administrator/.test(saw);
+  return readsAdmin ? `instance reads /admin: ${saw}` : saw;
 }
 
-for (const [name, start] of [
-  ['Node', nodeUpstreams],
-  ['nginx', nginxUpstreams],
-] as const) {
-  describe.skipIf(name === 'nginx' && !nginx)(name, () => {
+for (const { name, program, start } of UPSTREAM_KINDS) {
+  if (program === null)
+    process.stderr.write(
+      `${name} is not installed, its part is skipped: node dev/bootstrap.mjs --with-test-tools\n`,
+    );
+  describe.skipIf(program === null)(name, () => {
     let gateway: string;
-    let upstreams: Upstreams;
+    let urls: Upstreams['urls'];
     beforeAll(async () => {
-      upstreams = await start();
+      const upstreams = await start(SERVICE_IDS, program ?? '');
+      releaseAfterTests(upstreams.stop);
+      ({ urls } = upstreams);
       gateway = (
-        await startHaproxyHarness({ services: yamlOf(upstreams), haproxy: 'rateLimit: off', keys: [key] })
+        await startHaproxyHarness({ services: yamlOf(urls), haproxy: 'rateLimit: off', keys: [key] })
       ).gateway;
     });
     const all = async (url: () => string, ofEdge: boolean): Promise<void> => {
@@ -245,11 +196,11 @@ for (const [name, start] of [
     };
     test('HAProxy', () => all(() => gateway, false));
     test('edge, directly', async () => {
-      await publish(upstreams, 'direct', []);
+      await publish(urls, 'direct', []);
       await all(() => edge.url, true);
     });
     test('edge, through HAProxy', async () => {
-      await publish(upstreams, 'gateway', [gateway]);
+      await publish(urls, 'gateway', [gateway]);
       await all(() => edge.url, true);
     });
   });

@@ -10,13 +10,17 @@ import { ProblemError } from '../problem.ts';
 import { describeIssue } from '../zod-errors.ts';
 
 const count = z.number().int().nonnegative().max(1e9);
-const sketch = z.object({
-  count,
-  // Reports are added up: the total must stay a number.
-  sum: z.number().nonnegative().max(1e18),
-  max: z.number().nonnegative().max(1e15),
-  buckets: z.record(z.string().regex(/^-?\d{1,5}$/), count),
-});
+const sketch = z
+  .object({
+    count,
+    // Reports are added up: the total must stay a number.
+    sum: z.number().nonnegative().max(1e18),
+    max: z.number().nonnegative().max(1e15),
+    buckets: z.record(z.string().regex(/^-?\d{1,5}$/), count),
+  })
+  .refine(({ count: all, buckets }) => all === Object.values(buckets).reduce((sum, one) => sum + one, 0), {
+    error: 'must count the values of all buckets',
+  });
 const name = z.string().max(64);
 
 export const reportSchema = z.object({
