@@ -79,6 +79,22 @@ export function rawExchange(url: string, bytes: string, until?: RegExp): Promise
   });
 }
 
+/** Sends bytes and returns what arrives until the other side closes or sends nothing for a while. */
+export function exchangeUntilQuiet(url: string, bytes: string, quietMs = 150): Promise<string> {
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect(Number(port), hostname, () => socket.write(bytes, 'latin1'));
+    let text = '';
+    socket.setTimeout(quietMs, () => socket.destroy());
+    socket.on('data', (chunk: Buffer) => {
+      text += chunk.toString('latin1');
+    });
+    // A refusal may reset the connection while bytes are on the way.
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+  });
+}
+
 /** The values of a header in a raw head, in order. */
 export function headerValues(head: string, name: string): string[] {
   return head

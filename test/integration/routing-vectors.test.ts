@@ -43,16 +43,13 @@ interface Vector {
 
 const X = 'x.example';
 const VECTORS: Vector[] = [
-  ...[
-    'internal.example',
-    'INTERNAL.example',
-    'Internal.Example:8443',
-    'internal.example.',
-  ].flatMap((host): Vector[] => [
-    { host, target: '/', expected: 'internal /' },
-    { host, target: '/api/x', expected: 'internal /api/x' },
-    { host, target: '/admin', expected: 'internal /admin' },
-  ]),
+  ...['internal.example', 'INTERNAL.example', 'Internal.Example:8443', 'internal.example.'].flatMap(
+    (host): Vector[] => [
+      { host, target: '/', expected: 'internal /' },
+      { host, target: '/api/x', expected: 'internal /api/x' },
+      { host, target: '/admin', expected: 'internal /admin' },
+    ],
+  ),
   ...[
     'x,internal.example',
     'internal.example,x',
