@@ -3,6 +3,7 @@ import { clientKey } from '../shared/address.ts';
 import { errorMessage } from '../shared/error-message.ts';
 import type { RequestUrl } from '../shared/request-url.ts';
 import { signerOf, verifySnapshot } from '../shared/snapshot/signature.ts';
+import { openSiteDirectory, SITE_DIRECTORY } from '../shared/snapshot/site-directory.ts';
 import type { SnapshotOrder } from '../shared/snapshot/snapshot.ts';
 import type { Edge } from './edge.ts';
 import { HUB_NAME } from './hub-name.ts';
@@ -17,6 +18,8 @@ const PREFIX = '/__acgs/';
 /** A Durable Object stores values up to 2 MB: about 8,000 instances. */
 const MAX_SNAPSHOT_BYTES = 2_000_000;
 const HUB_TIMEOUT_MS = 5_000;
+/** Of the computer that signs the site directory. */
+const MAX_CLOCK_AHEAD_MS = 3_600_000;
 /** For any of the endpoints. */
 const DEADLINE_MS = 20_000;
 
@@ -84,7 +87,7 @@ router.get('/__acgs/status', async (request, edge) => {
 
 router.get('/__acgs/snapshot/:site', async (request, edge) => {
   const site = String(request.params.site);
-  if (!edge.settings.sites.includes(site)) return unknownSite(site);
+  if (!(await isServed(edge, site))) return unknownSite(site);
   try {
     const order = await withTimeout(Promise.resolve(hubOf(edge).order(site)), HUB_TIMEOUT_MS, 'SnapshotHub');
     return Response.json({ site, ...order });
@@ -96,11 +99,11 @@ router.get('/__acgs/snapshot/:site', async (request, edge) => {
 /** Needs no token: the signature proves that the sender may publish for the site. */
 router.put('/__acgs/snapshot/:site', async (request, edge) => {
   const site = String(request.params.site);
-  if (!edge.settings.sites.includes(site)) return unknownSite(site);
+  if (!(await isServed(edge, site))) return unknownSite(site);
   const length = declaredLength(request);
   if (length === null) return lengthRequired();
   if (length > MAX_SNAPSHOT_BYTES) return uploadRefused('too-large');
-  const { verifyKeys } = edge.settings;
+  const { verifyKeys } = edge.snapshots;
   const upload = await edge.snapshotUploads.read({
     body: request.body,
     length,
@@ -111,8 +114,7 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   const opened = await verifySnapshot(sealed, site, verifyKeys);
   if (!opened.ok) return notSigned(opened.why);
   const prepared = edge.snapshots.prepare([opened.snapshot]);
-  if (!prepared.ok)
-    return problemResponse({ title: 'Unprocessable Content', status: 422, detail: prepared.why });
+  if (!prepared.ok) return unprocessable(prepared.why);
   const { epoch, seq } = opened.snapshot;
   const toKv = request.query.kv !== '0';
   const accepting = Promise.resolve(hubOf(edge).accept({ site, epoch, seq, sealed }, toKv));
@@ -126,6 +128,36 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   return Response.json({ site, epoch, seq, kv: toKv ? 'scheduled' : 'skipped' });
 });
 
+/** Needs no token either: it is signed with a key of SITE_DIRECTORY_KEYS. */
+router.put('/__acgs/sites', async (request, edge) => {
+  const { directoryKeys, kvOnly } = edge.settings;
+  if (directoryKeys.length === 0) return noDirectory();
+  const length = declaredLength(request);
+  if (length === null) return lengthRequired();
+  if (length > MAX_SNAPSHOT_BYTES) return uploadRefused('too-large');
+  const upload = await edge.snapshotUploads.read({
+    body: request.body,
+    length,
+    isKnownKey: (firstLine) => signerOf(firstLine, SITE_DIRECTORY, directoryKeys) !== null,
+  });
+  if (!upload.ok) return uploadRefused(upload.why);
+  const { sealed } = upload;
+  const opened = await openSiteDirectory(sealed, directoryKeys);
+  if (!opened.ok) return opened.signed ? unprocessable(opened.why) : notSigned(opened.why);
+  const order = { epoch: 0, seq: opened.seq };
+  if (opened.seq > edge.now() + MAX_CLOCK_AHEAD_MS)
+    return unprocessable('seq is in the future: check the clock');
+  const accepting = Promise.resolve(hubOf(edge).accept({ site: SITE_DIRECTORY, ...order, sealed }, true));
+  try {
+    const { accepted, current } = await withTimeout(accepting, HUB_TIMEOUT_MS, 'SnapshotHub');
+    if (!accepted) return outdated(SITE_DIRECTORY, order, current);
+  } catch (error) {
+    return unavailable(error);
+  }
+  if (!kvOnly) edge.snapshots.acceptDirectory(opened);
+  return Response.json({ seq: opened.seq, sites: edge.snapshots.sites });
+});
+
 const methodNotAllowed = (methods: string) => async (): Promise<Response> =>
   problemResponse(
     { title: 'Method Not Allowed', status: 405, detail: `Allowed: ${methods}.` },
@@ -134,6 +166,7 @@ const methodNotAllowed = (methods: string) => async (): Promise<Response> =>
 
 router.all('/__acgs/health', methodNotAllowed('GET, HEAD'));
 router.all('/__acgs/status', methodNotAllowed('GET, HEAD'));
+router.all('/__acgs/sites', methodNotAllowed('PUT'));
 router.all('/__acgs/snapshot/:site', methodNotAllowed('GET, HEAD, PUT'));
 router.all('*', async () => problemResponse({ title: 'Not Found', status: 404 }));
 
@@ -161,6 +194,7 @@ function statusOf(edge: Edge, hasCache: boolean) {
     snapshots: edge.snapshots.status(now),
     polling: edge.snapshots.polling,
     gateways: edge.gateways.status(now),
+    siteDirectory: edge.snapshots.directory,
     privateSites: edge.settings.sites.filter((site) => edge.upstreams.isPrivate(site)),
     // Without a cache there are no stale responses, and every isolate polls the Hub by itself.
     hasCache,
@@ -180,8 +214,27 @@ const outdated = (site: string, given: SnapshotOrder, current: SnapshotOrder): R
     ...current,
   });
 
+/** An isolate that does not know the site yet asks for the newest site directory, when a poll is due. */
+async function isServed({ snapshots, settings, now }: Edge, site: string): Promise<boolean> {
+  const isKnown = (): boolean => snapshots.sites.includes(site);
+  if (isKnown() || settings.directoryKeys.length === 0) return isKnown();
+  snapshots.expectChange(now());
+  if (snapshots.isRefreshDue(now())) await snapshots.refresh();
+  return isKnown();
+}
+
 const unknownSite = (site: string): Response =>
-  problemResponse({ title: 'Not Found', status: 404, detail: `Site "${site}" is not in SITES.` });
+  problemResponse({
+    title: 'Not Found',
+    status: 404,
+    detail: `Site "${site}" is neither in SITES nor in the site directory.`,
+  });
+
+const noDirectory = (): Response =>
+  problemResponse({ title: 'Not Found', status: 404, detail: 'This edge has no SITE_DIRECTORY_KEYS.' });
+
+const unprocessable = (detail: string): Response =>
+  problemResponse({ title: 'Unprocessable Content', status: 422, detail });
 
 function unavailable(error: unknown): Response {
   return problemResponse(

@@ -2,6 +2,7 @@ import { parseOrigin } from '../shared/config/origin.ts';
 import { SlidingLog } from '../shared/limits/sliding-log.ts';
 import { importVerifyKeys, parseEncodedKey, parseKeyList } from '../shared/snapshot/keys.ts';
 import type { SnapshotVerifyKey } from '../shared/snapshot/signature.ts';
+import { SITE_DIRECTORY } from '../shared/snapshot/site-directory.ts';
 import type { Env } from './env.ts';
 
 type ClientAddressSource = 'cloudflare' | 'workerd' | 'local';
@@ -10,6 +11,8 @@ type ClientAddressSource = 'cloudflare' | 'workerd' | 'local';
 export interface EdgeSettings {
   sites: readonly string[];
   verifyKeys: readonly SnapshotVerifyKey[];
+  /** Verify the site directory. Empty: only the sites of `SITES` are served. */
+  directoryKeys: readonly SnapshotVerifyKey[];
   /** The gateway that receives every request while there is no snapshot. */
   fallbackOrigin: string | null;
   /** The first key seals, all keys open. Empty: no affinity cookies. */
@@ -54,6 +57,7 @@ export async function readSettings(env: Env): Promise<EdgeSettings> {
     maxSlowUploads: parseMaxSlowUploads(env.MAX_SLOW_UPLOADS),
     fallbackLimit: parseFallbackLimit(env.FALLBACK_LIMIT),
     verifyKeys: await importVerifyKeys(env.SNAPSHOT_PUBLIC_KEYS ?? ''),
+    directoryKeys: await importDirectoryKeys(env.SITE_DIRECTORY_KEYS ?? ''),
     cookieKeys: await importCookieKeys(env.COOKIE_KEYS ?? ''),
     gatewayKey: env.GATEWAY_JWT_KEY ? await importGatewayKey(env.GATEWAY_JWT_KEY) : null,
     edgeToken: env.EDGE_TOKEN || null,
@@ -119,6 +123,16 @@ function parseFallbackLimit(text: string | undefined): EdgeSettings['fallbackLim
     );
   }
   return parsed;
+}
+
+async function importDirectoryKeys(text: string): Promise<SnapshotVerifyKey[]> {
+  const keys = text.split(',').filter((part) => part.trim());
+  const entries = keys.map((part) => `${SITE_DIRECTORY}:${part.trim()}`).join(',');
+  try {
+    return await importVerifyKeys(entries, 'SITE_DIRECTORY_KEYS');
+  } catch (cause) {
+    throw new Error('SITE_DIRECTORY_KEYS must be <kid>:<base64url raw Ed25519 key>[,…]', { cause });
+  }
 }
 
 async function importCookieKeys(text: string): Promise<{ kid: string; key: CryptoKey }[]> {

@@ -14,6 +14,7 @@ export interface WorkerdOptions {
 export const EDGE_VARIABLES = [
   'SITES',
   'SNAPSHOT_PUBLIC_KEYS',
+  'SITE_DIRECTORY_KEYS',
   'FALLBACK_ORIGIN',
   'COOKIE_KEYS',
   'GATEWAY_JWT_KEY',

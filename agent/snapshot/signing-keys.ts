@@ -33,6 +33,13 @@ export function snapshotPublicKey(site: string, signingKey: string): string {
   return `${site}:${kid}:${spki.subarray(-32).toString('base64url')}`;
 }
 
+/** SITE_DIRECTORY_SIGNING_KEY and the entry of SITE_DIRECTORY_KEYS. */
+export function generateDirectoryKey(now: Date) {
+  const signingKey = generateSigningKey(generateKeyId(now));
+  const [, ...publicKey] = snapshotPublicKey('-', signingKey).split(':');
+  return { SITE_DIRECTORY_SIGNING_KEY: signingKey, SITE_DIRECTORY_KEYS: publicKey.join(':') };
+}
+
 /** The entry of EDGE_JWT_PUBLIC_KEYS for a gateway key. */
 export function gatewayPublicKey(gatewayKey: string): string {
   const { kid, spki } = publicHalf('GATEWAY_JWT_KEY', gatewayKey);

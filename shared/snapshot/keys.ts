@@ -4,6 +4,7 @@ import { fromBase64Url, type SnapshotVerifyKey, type WebCryptoKey } from './sign
  * Keys in environment variables, one line each:
  *   SNAPSHOT_SIGNING_KEY   `<kid>:<base64url pkcs8>`                     (Ed25519 private, agent)
  *   SNAPSHOT_PUBLIC_KEYS   `<site>:<kid>:<base64url raw>[,…]`            (Ed25519 public, edge; two while rotating)
+ *   SITE_DIRECTORY_KEYS    `<kid>:<base64url raw>[,…]`                   (Ed25519 public, edge; two while rotating)
  *   GATEWAY_JWT_KEY        `<kid>:<base64url pkcs8>`                     (ES256 private, edge)
  *   EDGE_JWT_PUBLIC_KEYS   `<kid>:<base64url spki>[,…]`                  (ES256 public, HAProxy)
  *   COOKIE_KEYS            `<kid>:<base64url 32 bytes>[,…]`              (the first seals, all open)
@@ -33,8 +34,11 @@ export async function importSigningKey(text: string): Promise<{ kid: string; pri
   return { kid, privateKey: await crypto.subtle.importKey('pkcs8', bytes, 'Ed25519', false, ['sign']) };
 }
 
-/** The public keys of the Worker. A kid may sign for one site only. */
-export async function importVerifyKeys(text: string): Promise<SnapshotVerifyKey[]> {
+/** The public keys of the Worker. A kid may sign for one site only. `source` is named in errors. */
+export async function importVerifyKeys(
+  text: string,
+  source = 'SNAPSHOT_PUBLIC_KEYS',
+): Promise<SnapshotVerifyKey[]> {
   const keys = await Promise.all(
     text
       .split(',')
@@ -42,8 +46,8 @@ export async function importVerifyKeys(text: string): Promise<SnapshotVerifyKey[
       .map(async (part) => {
         const colon = part.indexOf(':');
         const site = part.slice(0, colon).trim();
-        if (colon < 1) throw new Error('SNAPSHOT_PUBLIC_KEYS must be <site>:<kid>:<base64url key>[,…]');
-        const { kid, bytes } = parseEncodedKey('SNAPSHOT_PUBLIC_KEYS', part.slice(colon + 1));
+        if (colon < 1) throw new Error(`${source} must be <site>:<kid>:<base64url key>[,…]`);
+        const { kid, bytes } = parseEncodedKey(source, part.slice(colon + 1));
         return {
           site,
           kid,
@@ -53,7 +57,7 @@ export async function importVerifyKeys(text: string): Promise<SnapshotVerifyKey[
   );
   for (const key of keys) {
     if (keys.some((other) => other.kid === key.kid && other.site !== key.site)) {
-      throw new Error(`SNAPSHOT_PUBLIC_KEYS: key "${key.kid}" is listed for two sites`);
+      throw new Error(`${source}: key "${key.kid}" is listed for two sites`);
     }
   }
   return keys;

@@ -7,11 +7,16 @@ export type WebCryptoKey = Parameters<typeof crypto.subtle.verify>[1];
  * Signs a snapshot. The result is `<kid>.<base64url Ed25519 signature>`, a newline, and the signed JSON bytes. The
  * verifier checks these bytes, so the JSON needs no canonical form.
  */
-export async function signSnapshot(
+export const signSnapshot = (
   snapshot: Snapshot,
   key: { kid: string; privateKey: WebCryptoKey },
+): Promise<Uint8Array<ArrayBuffer>> => signDocument(snapshot, key);
+
+export async function signDocument(
+  document: object,
+  key: { kid: string; privateKey: WebCryptoKey },
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const body = new TextEncoder().encode(JSON.stringify(snapshot));
+  const body = new TextEncoder().encode(JSON.stringify(document));
   const signature = await crypto.subtle.sign('Ed25519', key.privateKey, body);
   const head = new TextEncoder().encode(`${key.kid}.${toBase64Url(new Uint8Array(signature))}\n`);
   const sealed = new Uint8Array(head.length + body.length);
@@ -29,12 +34,22 @@ export interface SnapshotVerifyKey {
 
 type SnapshotVerification = { ok: true; snapshot: Snapshot } | { ok: false; why: string };
 
-/** Verifies, then parses. The body is not read before its signature is verified. */
+/** Verifies, then parses and checks. */
 export async function verifySnapshot(
   sealed: Uint8Array<ArrayBuffer>,
   site: string,
   keys: readonly SnapshotVerifyKey[],
 ): Promise<SnapshotVerification> {
+  const verified = await verifyDocument(sealed, site, keys);
+  return verified.ok ? checked(verified.document as Snapshot, site) : verified;
+}
+
+/** The JSON document, if a key of the site has signed it. The body is not read before its signature is verified. */
+export async function verifyDocument(
+  sealed: Uint8Array<ArrayBuffer>,
+  site: string,
+  keys: readonly SnapshotVerifyKey[],
+): Promise<{ ok: true; document: unknown } | { ok: false; why: string }> {
   const newline = sealed.indexOf(10);
   if (newline < 0 || newline > 256) return { ok: false, why: 'no signature line' };
   const firstLine = new TextDecoder().decode(sealed.subarray(0, newline));
@@ -47,7 +62,11 @@ export async function verifySnapshot(
   if (signature?.length !== 64 || !(await crypto.subtle.verify('Ed25519', key.publicKey, signature, body))) {
     return { ok: false, why: 'the signature is invalid' };
   }
-  return checked(body, site);
+  try {
+    return { ok: true, document: JSON.parse(new TextDecoder().decode(body)) };
+  } catch (cause) {
+    return { ok: false, why: `signed body is not JSON: ${String(cause)}` };
+  }
 }
 
 /** The key that the first line of a sealed snapshot names; null when it may not sign for the site. */
@@ -60,13 +79,7 @@ export function signerOf(
   return keys.find((one) => one.kid === kid && one.site === site) ?? null;
 }
 
-function checked(body: Uint8Array, site: string): SnapshotVerification {
-  let snapshot: Snapshot;
-  try {
-    snapshot = JSON.parse(new TextDecoder().decode(body)) as Snapshot;
-  } catch (cause) {
-    return { ok: false, why: `signed body is not JSON: ${String(cause)}` };
-  }
+function checked(snapshot: Snapshot | null, site: string): SnapshotVerification {
   if (snapshot?.v !== 1) return { ok: false, why: `version ${String(snapshot?.v)}, expected 1` };
   if (snapshot.site !== site) return { ok: false, why: `for site "${snapshot.site}", expected "${site}"` };
   if (!Number.isSafeInteger(snapshot.epoch) || !Number.isSafeInteger(snapshot.seq))

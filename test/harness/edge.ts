@@ -12,7 +12,7 @@ const ROOT = join(import.meta.dirname, '../..');
 /** The deployable bundle, built once per test process. */
 let bundle: Promise<{ dir: string; path: string }> | undefined;
 
-function bundleOnce(): Promise<{ dir: string; path: string }> {
+export function bundleOnce(): Promise<{ dir: string; path: string }> {
   bundle ??= (async () => {
     const dir = mkdtempSync(join(tmpdir(), 'acgs-bundle-'));
     process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
@@ -106,7 +106,7 @@ export async function startEdge(options: TestEdgeOptions = {}): Promise<TestEdge
   };
 }
 
-async function signingPair() {
+export async function signingPair() {
   const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
   if (!('privateKey' in pair)) throw new Error('Ed25519 makes a pair');
   const raw = await crypto.subtle.exportKey('raw', pair.publicKey);

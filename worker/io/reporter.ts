@@ -18,7 +18,6 @@ interface ReporterContext {
   readonly snapshots: SnapshotStore;
   readonly gatewayTokens: GatewayTokens;
   readonly upstreams: Upstreams;
-  readonly settings: { readonly sites: readonly string[] };
   readonly now: () => number;
 }
 
@@ -91,8 +90,8 @@ export class Reporter {
 
   /** New reports for the sites within reach, and those that did not arrive before. */
   #collect(edge: ReporterContext, now: number): EdgeReport[] {
-    const { counters, settings } = edge;
-    const reachable = settings.sites.filter((site) => this.#isReachable(site, edge, now));
+    const { counters, snapshots } = edge;
+    const reachable = snapshots.sites.filter((site) => this.#isReachable(site, edge, now));
     for (const [site, report] of this.#undelivered) {
       if (reachable.includes(site) || reachable.length === 0) continue;
       counters.putBack(report);

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { signSnapshot, unverifiedOrder } from '../../shared/snapshot/signature.ts';
+import { signSnapshot, toBase64Url, unverifiedOrder } from '../../shared/snapshot/signature.ts';
+import { SITE_DIRECTORY, signSiteDirectory } from '../../shared/snapshot/site-directory.ts';
 import type { Snapshot, SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { instance, service } from '../../test/harness/snapshot.ts';
 import { type SnapshotCache, withColoCache } from './colo-cache.ts';
@@ -21,7 +22,11 @@ const unchangedSince = (since: number, site = 'main') => ({
   services: { gs: service({ instances: [instance(`${site}-1`, 'http://192.0.2.1', { since })] }) },
 });
 
-const orderOf = (bytes: SealedBytes): SnapshotOrder => unverifiedOrder(bytes) ?? expect.unreachable();
+/** A directory has no epoch. */
+function orderOf(bytes: SealedBytes): SnapshotOrder {
+  const seq = /"seq":(\d+)/.exec(new TextDecoder().decode(bytes))?.[1];
+  return unverifiedOrder(bytes) ?? { epoch: 0, seq: Number(seq) };
+}
 
 /** A Hub that holds these snapshots, and counts the requests. */
 function hubOf(content: Record<string, SealedBytes>) {
@@ -32,7 +37,10 @@ function hubOf(content: Record<string, SealedBytes>) {
     const isNewer = ([site, bytes]: [string, SealedBytes]): boolean =>
       orderOf(bytes).seq > (known.get(site)?.seq ?? 0);
     return {
-      orders: new Map(held.map(([site, bytes]) => [site, orderOf(bytes)])),
+      orders: new Map([
+        ...[...known.keys()].map((site) => [site, { epoch: 0, seq: 0 }] as const),
+        ...held.map(([site, bytes]) => [site, orderOf(bytes)] as const),
+      ]),
       newer: new Map(held.filter(isNewer)),
       from: 'hub',
       ageMs: 0,
@@ -47,6 +55,18 @@ const DOWN = async (): Promise<never> => {
 };
 const EMPTY: KvFetcher = async () => null;
 
+const directoryKeys = () => [{ kid: 'd1', site: SITE_DIRECTORY, publicKey: pair.publicKey }];
+
+/** A site directory whose sites are signed for by the key of the tests. */
+async function directoryOf(seq: number, sites: string[]): Promise<SealedBytes> {
+  const raw = toBase64Url(
+    new Uint8Array((await crypto.subtle.exportKey('raw', pair.publicKey)) as ArrayBuffer),
+  );
+  const entries = sites.map((site) => `${site}:k-${site}:${raw}`);
+  const signing = { kid: 'd1', privateKey: pair.privateKey };
+  return signSiteDirectory({ v: 1, kind: 'site-directory', seq, entries }, signing);
+}
+
 interface Isolate {
   hub: HubFetcher;
   kv?: KvFetcher;
@@ -57,7 +77,7 @@ interface Isolate {
 function storeOf({ hub, kv = EMPTY, sites = ['main'], now = () => NOW }: Isolate): SnapshotStore {
   const verifyKeys = sites.map((site) => ({ kid: `k-${site}`, site, publicKey: pair.publicKey }));
   return new SnapshotStore({
-    settings: { sites, verifyKeys },
+    settings: { sites, verifyKeys, directoryKeys: directoryKeys() },
     hub,
     kv,
     now,
@@ -276,4 +296,51 @@ test('KV is read while the Hub is behind it, and while a snapshot is overdue', a
   expect(stores[0]?.forSite('main')).toMatchObject({ source: 'kv', snapshot: { seq: 2 } });
   expect(requests.count).toBeLessThanOrEqual(30);
   expect(reads.length).toBeGreaterThan(5);
+});
+
+test('a cold isolate serves the sites of the directory from its first refresh on', async () => {
+  const { fetcher, requests } = hubOf({
+    main: await sealed(1, unchangedSince(1)),
+    west: await sealed(1, { site: 'west', ...unchangedSince(1, 'west') }),
+    [SITE_DIRECTORY]: await directoryOf(1, ['west']),
+  });
+  const store = storeOf({ hub: fetcher });
+  await store.refresh();
+  expect(store.sites).toEqual(['main', 'west']);
+  expect([store.forSite('west')?.source, requests.count]).toEqual(['hub', 2]);
+});
+
+test('a newer directory removes a site and its instances; an older one and a forged one change nothing', async () => {
+  const { fetcher, requests } = hubOf({
+    main: await sealed(1, unchangedSince(1)),
+    west: await sealed(1, { site: 'west', ...unchangedSince(1, 'west') }),
+    [SITE_DIRECTORY]: await directoryOf(5, ['west']),
+  });
+  const store = storeOf({ hub: fetcher });
+  await store.refresh();
+  const instances = () => store.view?.services.get('gs')?.candidates.map(({ id }) => id);
+  expect(instances()).toEqual(['main-1', 'west-1']);
+  await store.offer(new Map([[SITE_DIRECTORY, await directoryOf(4, [])]]), 'hub');
+  const forged = await directoryOf(9, []);
+  forged[forged.length - 2] = 0x20;
+  await store.offer(new Map([[SITE_DIRECTORY, forged]]), 'hub');
+  expect(store.sites).toEqual(['main', 'west']);
+  expect(store.directory?.lastError).toMatch(/signature/);
+  requests.content[SITE_DIRECTORY] = await directoryOf(6, []);
+  await store.refresh();
+  expect([store.sites, instances()]).toEqual([['main'], ['main-1']]);
+});
+
+test('while the Hub is down, the directory comes from KV', async () => {
+  const inKv: Record<string, SealedBytes> = {
+    [SITE_DIRECTORY]: await directoryOf(1, ['west']),
+    west: await sealed(1, { site: 'west' }),
+  };
+  let now = NOW;
+  const store = storeOf({ hub: DOWN, kv: async (site) => inKv[site] ?? null, now: () => now });
+  await store.refresh();
+  now += 3_000;
+  expect(store.isRefreshDue(now)).toBe(true);
+  await store.refresh();
+  expect(store.forSite('west')?.source).toBe('kv');
 });

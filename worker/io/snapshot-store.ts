@@ -1,7 +1,13 @@
 import { elapsedMs } from '../../shared/elapsed.ts';
 import { errorMessage } from '../../shared/error-message.ts';
 import { Gcra } from '../../shared/limits/gcra.ts';
-import { verifySnapshot } from '../../shared/snapshot/signature.ts';
+import { type SnapshotVerifyKey, verifySnapshot } from '../../shared/snapshot/signature.ts';
+import {
+  type OpenedSiteDirectory,
+  openSiteDirectory,
+  SITE_DIRECTORY,
+  usableKeys,
+} from '../../shared/snapshot/site-directory.ts';
 import { compareSnapshotOrder, type Snapshot, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type View, type ViewOptions } from '../../shared/view.ts';
 import {
@@ -50,7 +56,7 @@ const EARLY_POLLS_PER_WINDOW = 2;
 const EARLY_POLL_BURST = 10;
 
 interface SnapshotStoreOptions {
-  settings: Pick<EdgeSettings, 'sites' | 'verifyKeys'>;
+  settings: Pick<EdgeSettings, 'sites' | 'verifyKeys' | 'directoryKeys'>;
   hub: HubFetcher;
   kv: KvFetcher;
   now: () => number;
@@ -62,6 +68,11 @@ interface SnapshotStoreOptions {
 export class SnapshotStore {
   readonly #options: SnapshotStoreOptions;
   readonly #sites: Map<string, SiteState>;
+  #verifyKeys: readonly SnapshotVerifyKey[];
+  /** The accepted site directory. */
+  #directorySeq = 0;
+  #directoryError: string | null = null;
+  #directoryKvAt = 0;
   readonly #earlyPolls = new Gcra(EARLY_POLL_WINDOW_MS, EARLY_POLL_BURST, 1);
   #view: View | null = null;
   #refreshStartedAt = 0;
@@ -77,9 +88,8 @@ export class SnapshotStore {
 
   constructor(options: SnapshotStoreOptions) {
     this.#options = options;
-    this.#sites = new Map(
-      options.settings.sites.map((site) => [site, { accepted: null, kvFetchedAt: 0, lastError: null }]),
-    );
+    this.#verifyKeys = options.settings.verifyKeys;
+    this.#sites = new Map(options.settings.sites.map((site) => [site, newSiteState()]));
   }
 
   /** The view to route by; null until the first snapshot is accepted. */
@@ -101,6 +111,21 @@ export class SnapshotStore {
       source: accepted?.source ?? null,
       lastError,
     }));
+  }
+
+  /** The served sites: those of `SITES`, and those of the site directory. */
+  get sites(): readonly string[] {
+    return [...this.#sites.keys()];
+  }
+
+  get verifyKeys(): readonly SnapshotVerifyKey[] {
+    return this.#verifyKeys;
+  }
+
+  /** Null: the edge has no key for a site directory. */
+  get directory() {
+    if (this.#options.settings.directoryKeys.length === 0) return null;
+    return { seq: this.#directorySeq, lastError: this.#directoryError };
   }
 
   forSite(site: string): AcceptedSnapshot | null {
@@ -141,26 +166,50 @@ export class SnapshotStore {
 
   /** Reads the Hub and accepts what is newer. Returns the orders it holds; null: it failed. Sets the time of the next poll. */
   async #readHub(): Promise<SnapshotOrders | null> {
-    const { hub, now } = this.#options;
-    const known = new Map([...this.#sites].map(([site, state]) => [site, orderOf(state)]));
+    const { now } = this.#options;
+    const directorySeq = this.#directorySeq;
     // Only an answer that is clearly newer than the last one is worth using.
     const maxAgeMs = Math.min(MAX_POLL_MS, elapsedMs(this.#hubReadAt, now())) / 2;
     this.#requestsSincePoll = 0;
     try {
-      const answer = await hub(known, maxAgeMs);
-      this.#reads[answer.from] += 1;
-      if (answer.newer.size > 0) await this.offer(answer.newer, 'hub');
-      this.#setNextPoll(answer);
-      return answer.orders;
+      const answer = await this.#askHub(maxAgeMs);
+      // A new directory names sites that this answer does not have.
+      const isComplete = this.#directorySeq === directorySeq;
+      const { orders, ageMs } = isComplete ? answer : await this.#askHub(MAX_POLL_MS);
+      this.#setNextPoll(orders, ageMs);
+      return orders;
     } catch (error) {
       for (const state of this.#sites.values()) state.lastError = `hub: ${errorMessage(error)}`;
       this.#hubReadAt = now();
       this.#pollIntervalMs = MIN_POLL_MS;
+      await this.#readDirectoryFromKv();
       return null;
     }
   }
 
-  #setNextPoll({ orders, ageMs }: HubAnswer): void {
+  async #askHub(maxAgeMs: number): Promise<HubAnswer> {
+    const known = new Map([...this.#sites].map(([site, state]) => [site, orderOf(state)]));
+    if (this.directory) known.set(SITE_DIRECTORY, { epoch: 0, seq: this.#directorySeq });
+    const answer = await this.#options.hub(known, maxAgeMs);
+    this.#reads[answer.from] += 1;
+    if (answer.newer.size > 0) await this.offer(answer.newer, 'hub');
+    return answer;
+  }
+
+  async #readDirectoryFromKv(): Promise<void> {
+    const now = this.#options.now();
+    if (!this.directory || elapsedMs(this.#directoryKvAt, now) < KV_WITHOUT_HUB_MS) return;
+    this.#directoryKvAt = now;
+    try {
+      const sealed = await this.#options.kv(SITE_DIRECTORY);
+      this.#reads.kv += 1;
+      if (sealed) await this.#offerDirectory(sealed, 'kv');
+    } catch (error) {
+      this.#directoryError = `kv: ${errorMessage(error)}`;
+    }
+  }
+
+  #setNextPoll(orders: SnapshotOrders, ageMs: number): void {
     const now = this.#options.now();
     this.#hubReadAt = now - ageMs;
     const isIncomplete = [...this.#sites].some(([site, state]) => isBehind(state, orders.get(site)));
@@ -211,7 +260,11 @@ export class SnapshotStore {
 
   /** Accepts sealed snapshots whose signatures are valid, that are newer, and from which a view can be built. */
   async offer(sealed: ReadonlyMap<string, SealedBytes>, source: SnapshotSource): Promise<void> {
-    const opened = await Promise.all([...sealed].map(([site, bytes]) => this.#open(site, bytes, source)));
+    const directory = sealed.get(SITE_DIRECTORY);
+    // First, because it says whose snapshots are valid.
+    if (directory) await this.#offerDirectory(directory, source);
+    const bySite = [...sealed].filter(([name]) => name !== SITE_DIRECTORY);
+    const opened = await Promise.all(bySite.map(([site, bytes]) => this.#open(site, bytes, source)));
     // Compared after the await: another request may have brought a newer one in the meantime.
     const snapshots = opened.flat().filter((snapshot) => this.#isNewer(snapshot));
     if (snapshots.length === 0) return;
@@ -225,8 +278,32 @@ export class SnapshotStore {
     }
   }
 
+  async #offerDirectory(sealed: SealedBytes, source: SnapshotSource): Promise<void> {
+    const opened = await openSiteDirectory(sealed, this.#options.settings.directoryKeys);
+    if (opened.ok) this.acceptDirectory(opened);
+    else this.#directoryError = `${source}: ${opened.why}`;
+  }
+
+  /** Serves the sites of a verified directory beside those of `SITES`, unless a newer one has been accepted. */
+  acceptDirectory({ seq, keys }: OpenedSiteDirectory): void {
+    if (seq <= this.#directorySeq) return;
+    const { settings } = this.#options;
+    const added = usableKeys(keys, settings);
+    const sites = new Set([...settings.sites, ...added.map(({ site }) => site)]);
+    this.#directorySeq = seq;
+    this.#directoryError = null;
+    this.#verifyKeys = [...settings.verifyKeys, ...added];
+    const removed = [...this.#sites.keys()].filter((site) => !sites.has(site));
+    for (const site of removed) this.#sites.delete(site);
+    for (const site of sites) if (!this.#sites.has(site)) this.#sites.set(site, newSiteState());
+    const built = this.prepare([]);
+    if (removed.length > 0 && built.ok) this.#view = built.view;
+    // The next poll brings the snapshots of new sites.
+    this.#pollIntervalMs = 0;
+  }
+
   async #open(site: string, sealed: SealedBytes, source: SnapshotSource): Promise<Snapshot[]> {
-    const opened = await verifySnapshot(sealed, site, this.#options.settings.verifyKeys);
+    const opened = await verifySnapshot(sealed, site, this.#verifyKeys);
     if (opened.ok) return [opened.snapshot];
     this.#setError(site, `${source}: ${opened.why}`);
     return [];
@@ -295,6 +372,8 @@ export class SnapshotStore {
     console.warn(JSON.stringify({ event: 'shared-instance-ids', sharedIds }));
   }
 }
+
+const newSiteState = (): SiteState => ({ accepted: null, kvFetchedAt: 0, lastError: null });
 
 const delay = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

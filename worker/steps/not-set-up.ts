@@ -2,8 +2,8 @@ import { problemResponse } from '../problem.ts';
 import type { EdgeSettings } from '../settings.ts';
 
 /** Why this edge can never route anything, and what to do; null: it has keys for snapshots or a fallback. */
-export function missingSetUp({ verifyKeys, fallbackOrigin }: EdgeSettings): string | null {
-  if (verifyKeys.length > 0 || fallbackOrigin !== null) return null;
+export function missingSetUp({ verifyKeys, directoryKeys, fallbackOrigin }: EdgeSettings): string | null {
+  if (verifyKeys.length + directoryKeys.length > 0 || fallbackOrigin !== null) return null;
   return (
     'This edge is not set up: SNAPSHOT_PUBLIC_KEYS and FALLBACK_ORIGIN are empty. In a checkout, `npm run dev:edge` ' +
     'starts the whole system with this Worker under wrangler dev. For `npx wrangler dev` alone, copy .dev.vars.example ' +

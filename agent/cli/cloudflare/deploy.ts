@@ -53,6 +53,7 @@ async function runSteps(
     site: wanted.site,
     gateway: wanted.gateway,
     publicKeys: keys.publicKeys,
+    directoryKeys: keys.directoryKeys,
     defaults: bundle.deployment.vars,
     deployed,
   });

@@ -11,6 +11,8 @@ const SECRETS = ['COOKIE_KEYS', 'GATEWAY_JWT_KEY', 'EDGE_TOKEN'] as const;
 export interface EdgeKeys {
   created: boolean;
   publicKeys: string;
+  /** SITE_DIRECTORY_KEYS; null: edge.env does not set it. */
+  directoryKeys: string | null;
   edgeToken: string;
   /** The secrets of the Worker. */
   secrets: Record<(typeof SECRETS)[number], string>;
@@ -56,6 +58,7 @@ function keysOf(variables: NodeJS.Dict<string>, file: string, created: boolean):
   return {
     created,
     publicKeys: value('SNAPSHOT_PUBLIC_KEYS'),
+    directoryKeys: variables.SITE_DIRECTORY_KEYS ?? null,
     edgeToken: value('EDGE_TOKEN'),
     secrets: {
       COOKIE_KEYS: value('COOKIE_KEYS'),

@@ -50,6 +50,8 @@ interface WorkerVariablesInput {
   gateway: string;
   /** SNAPSHOT_PUBLIC_KEYS of edge.env: it names every site of the Worker. */
   publicKeys: string;
+  /** SITE_DIRECTORY_KEYS of edge.env; null keeps those on Cloudflare. */
+  directoryKeys: string | null;
   defaults: Readonly<Record<string, string>>;
   deployed: DeployedWorker | null;
 }
@@ -59,7 +61,7 @@ interface WorkerVariablesInput {
  * Throws a StepFailed when a site would be lost.
  */
 export function workerVariables(input: WorkerVariablesInput): Record<string, string> {
-  const { site, gateway, publicKeys, defaults, deployed } = input;
+  const { site, gateway, publicKeys, directoryKeys, defaults, deployed } = input;
   const keyed = [...new Set(splitList(publicKeys).map((entry) => entry.split(':')[0] ?? ''))];
   if (!keyed.includes(site)) {
     const mend = `add the entry of site ${site} (\`acgs-lb keys public --site ${site}\`)`;
@@ -82,6 +84,7 @@ export function workerVariables(input: WorkerVariablesInput): Record<string, str
     ...deployed?.vars,
     SITES: sites.join(','),
     SNAPSHOT_PUBLIC_KEYS: publicKeys,
+    ...(directoryKeys === null ? {} : { SITE_DIRECTORY_KEYS: directoryKeys }),
     FALLBACK_ORIGIN: sites[0] === site ? gateway : (deployed?.vars.FALLBACK_ORIGIN ?? ''),
     CLIENT_ADDRESS_FROM: 'cloudflare',
   };

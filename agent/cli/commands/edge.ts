@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { bindAddress } from '../../../shared/config/scalars.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 import { registerEdgeDeploy } from './edge-deploy.ts';
+import { registerEdgeSites } from './edge-sites.ts';
 
 interface EdgeOptions {
   bind: string;
@@ -19,7 +20,9 @@ function programDir(): string {
 }
 
 export function registerEdge(program: Command): void {
-  registerEdgeDeploy(registerServe(program), programDir);
+  const edge = registerServe(program);
+  registerEdgeDeploy(edge, programDir);
+  registerEdgeSites(edge);
 }
 
 function registerServe(program: Command): Command {
@@ -33,9 +36,10 @@ function registerServe(program: Command): Command {
     .addHelpText(
       'after',
       `
-The edge reads SITES SNAPSHOT_PUBLIC_KEYS FALLBACK_ORIGIN COOKIE_KEYS
-GATEWAY_JWT_KEY EDGE_TOKEN LOG_SAMPLE TRACE_SAMPLE TRUST_TRACEPARENT
-MAX_HEADER_BYTES MAX_SLOW_UPLOADS FALLBACK_LIMIT from the environment.
+The edge reads SITES SNAPSHOT_PUBLIC_KEYS SITE_DIRECTORY_KEYS FALLBACK_ORIGIN
+COOKIE_KEYS GATEWAY_JWT_KEY EDGE_TOKEN LOG_SAMPLE TRACE_SAMPLE
+TRUST_TRACEPARENT MAX_HEADER_BYTES MAX_SLOW_UPLOADS FALLBACK_LIMIT from the
+environment.
 They have the same meaning as the variables and secrets of the deployed Worker.
 The client address is the address of the connection; headers cannot change it.
 

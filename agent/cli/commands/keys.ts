@@ -13,6 +13,7 @@ export function registerKeys(program: Command): void {
   registerNew(keys);
   registerRotate(keys);
   registerPublic(keys);
+  registerDirectory(keys);
 }
 
 function registerNew(keys: Command): void {
@@ -92,6 +93,25 @@ function registerPublic(keys: Command): void {
         ...(GATEWAY_JWT_KEY ? { EDGE_JWT_PUBLIC_KEYS: gatewayPublicKey(GATEWAY_JWT_KEY) } : {}),
       }));
       contextOf(command).print(publicKeys, formatEnvironment);
+    });
+}
+
+function registerDirectory(keys: Command): void {
+  keys
+    .command('directory')
+    .description('create a key for the site directory, which adds sites to the edge without a new deployment')
+    .addHelpText(
+      'after',
+      `
+Put SITE_DIRECTORY_KEYS into edge.env and deploy the edge once. Keep
+SITE_DIRECTORY_SIGNING_KEY away from all agents: \`acgs-lb edge sites\` needs it.
+
+Example:
+  acgs-lb keys directory`,
+    )
+    .action(async (_options: unknown, command: Command) => {
+      const { generateDirectoryKey } = await import('../../snapshot/signing-keys.ts');
+      contextOf(command).print(generateDirectoryKey(new Date()), formatEnvironment);
     });
 }
 
