@@ -2,27 +2,25 @@ import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { refuseHostOnlyChanges } from './host-only.ts';
 
-const BASE = 'version: 1\nsite: { id: main }\nservices: { gs: { routes: [/] } }\n';
-const current = parseConfig(BASE);
-const apply = (more: string) => refuseHostOnlyChanges(current, parseConfig(BASE + more));
+const configOf = (web: object) =>
+  parseConfig(
+    JSON.stringify({ version: 1, site: { id: 'main' }, services: { web: { routes: ['/'], ...web } } }),
+  );
 
-test.each([
-  ['alerts.receivers', 'alerts: { receivers: { log: { type: command, argv: [sh, -c, id] } } }'],
-  ['alerts.receivers', 'alerts: { receivers: { other: { type: log } } }'],
-  ['alerts.heartbeat', "alerts: { heartbeat: { url: 'https://attacker.example/' } }"],
-  ['haproxy.mode', 'haproxy: { mode: beside, file: /etc/haproxy/haproxy.cfg, mainFile: /m }'],
-  ['haproxy.mainFile', 'haproxy: { mainFile: /etc/shadow }'],
-  ['haproxy.extra', 'haproxy: { extra: { global: external-check } }'],
-  ['haproxy.file', 'haproxy: { file: /etc/cron.d/x }'],
-  ['haproxy.socket', 'haproxy: { socket: /tmp/other.sock }'],
-  ['haproxy.masterSocket', 'haproxy: { masterSocket: /tmp/other.sock }'],
-  ['haproxy.others', "haproxy: { others: [{ name: x, socket: '192.0.2.1:1' }] }"],
-  ['haproxy.log', "haproxy: { log: '192.0.2.1:514' }"],
-  ['haproxy.tls.crt', 'haproxy: { tls: { crt: /etc/shadow } }'],
-])('%s cannot be changed through the API', (key, more) => {
-  expect(() => apply(more)).toThrow(`${key}: cannot be changed through the API`);
-});
-
-test('other keys can', () => {
-  expect(() => apply('haproxy: { maxconn: 2000 }\nmonitor: { window: 30s }')).not.toThrow();
+test('a source that reads files, uses sockets or sends secrets is set in the file only', () => {
+  const dns = { dns: 'web.internal', port: 80 };
+  const change = (before: object, after: object) => () =>
+    refuseHostOnlyChanges(configOf(before), configOf(after));
+  const key = /services\.web\.instancesFrom: cannot be changed through the API/;
+  for (const source of [
+    { file: '/etc/shadow' },
+    { consul: 'web', server: 'http://10.0.0.1' },
+    { docker: { app: 'web' } },
+    { ...dns, server: '10.0.0.1:53' },
+  ]) {
+    expect(change({}, { instancesFrom: source })).toThrow(key);
+    expect(change({ instancesFrom: source }, {})).toThrow(key);
+    expect(change({ instancesFrom: source }, { instancesFrom: source, maxconn: 5 })).not.toThrow();
+  }
+  expect(change({}, { instancesFrom: dns })).not.toThrow();
 });

@@ -57,7 +57,7 @@ export function startDiscovery(deps: DiscoveryDeps): Discovery {
       if (event) deps.onEvent(event);
     };
     const watcher = startWatcher({
-      reader: createReader(settings),
+      reader: createReader(settings, deps.variable),
       intervalMs: settings.interval,
       isReading,
       async onList(answer) {

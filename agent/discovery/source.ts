@@ -49,3 +49,10 @@ export function shown(value: unknown): string {
 
 export const originOf = (scheme: string, address: string, port: number): string =>
   new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`).origin;
+
+/** The weight that stands for the greatest one of a list, and for the weight of lists without weights. */
+export const FULL_WEIGHT = 100;
+
+/** Keeps the ratio of the weights of a list. If all are zero, they are equal. */
+export const relativeWeight = (weight: number, greatest: number): number =>
+  greatest > 0 ? Math.max(1, Math.round((weight / greatest) * FULL_WEIGHT)) : FULL_WEIGHT;

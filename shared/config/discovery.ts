@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { ConfigProblem } from './problem.ts';
-import { duration, positiveInt } from './scalars.ts';
+import { duration, positiveInt, secret } from './scalars.ts';
 
 /** The sources that a service may take its instances from. */
-export const DISCOVERY_KINDS = ['dns', 'file'] as const;
+export const DISCOVERY_KINDS = ['dns', 'file', 'consul', 'docker'] as const;
 export type DiscoveryKind = (typeof DISCOVERY_KINDS)[number];
 
 const name = z
@@ -19,11 +19,38 @@ export const discoverySection = z.strictObject({
     .regex(/^\/[^\0\r\n]*$/, 'an absolute path')
     .optional()
     .meta({ title: 'YAML or JSON file with a list of instances; read again when it changes' }),
+  consul: z
+    .string()
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, 'the name of a Consul service')
+    .optional()
+    .meta({ title: 'Service in the catalog of Consul; instances with a critical check are left out' }),
+  docker: z
+    .record(
+      z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$/, 'a label'),
+      z
+        .string()
+        .max(256)
+        .regex(/^[^\0\r\n]*$/, 'text without line breaks'),
+    )
+    .refine((labels) => Object.keys(labels).length > 0, { error: 'at least one label' })
+    .optional()
+    .meta({ title: 'Running Docker containers with all of these labels' }),
   server: z.string().min(1).max(200).optional().meta({
-    title: "Address of the DNS server; default: the system's",
+    title:
+      "Where the source answers: a DNS server (default: the system's), Consul (http://127.0.0.1:8500), or Docker (unix:///var/run/docker.sock)",
   }),
+  token: secret
+    .optional()
+    .meta({ title: `Variable with the ACL token of Consul, such as $\{CONSUL_HTTP_TOKEN}` }),
+  tag: z.string().min(1).max(128).optional().meta({ title: 'Only Consul instances with this tag' }),
+  network: z
+    .string()
+    .min(1)
+    .max(128)
+    .optional()
+    .meta({ title: 'Docker network whose addresses are used; required for containers in several networks' }),
   port: positiveInt.max(65_535).optional().meta({
-    title: 'Port of the instances; required for A and AAAA records',
+    title: 'Port of the instances; required for A and AAAA records, and for containers with several ports',
   }),
   scheme: z.enum(['http', 'https']).default('http').meta({ title: 'Protocol of the instances' }),
   interval: duration.default(10_000).meta({
@@ -56,13 +83,23 @@ const isPresent = (value: unknown): boolean => value !== undefined;
 /** The one source of a checked section, with the value of its key as text. */
 export function discoverySource(config: DiscoveryConfig): { kind: DiscoveryKind; text: string } {
   const kind = DISCOVERY_KINDS.find((each) => isPresent(config[each])) ?? 'dns';
-  return { kind, text: `${kind} ${config[kind] ?? ''}`.slice(0, MAX_TEXT_LENGTH) };
+  const value = config[kind];
+  const text =
+    typeof value === 'object'
+      ? Object.entries(value)
+          .map(([label, wanted]) => `${label}=${wanted}`)
+          .join(',')
+      : (value ?? '');
+  return { kind, text: `${kind} ${text}`.slice(0, MAX_TEXT_LENGTH) };
 }
 
 /** The keys that only some sources have. */
 const ONLY_FOR: readonly (readonly [keyof DiscoveryConfig, readonly DiscoveryKind[]])[] = [
-  ['server', ['dns']],
-  ['port', ['dns']],
+  ['server', ['dns', 'consul', 'docker']],
+  ['token', ['consul']],
+  ['tag', ['consul']],
+  ['network', ['docker']],
+  ['port', ['dns', 'docker']],
 ];
 
 export function discoveryProblems(config: DiscoveryConfig, path: ConfigProblem['path']): ConfigProblem[] {
@@ -102,7 +139,16 @@ const SERVER_FORM: Readonly<
     allowed: 'the IP address of a DNS server, with a port if it is not 53, such as 127.0.0.1:8600',
     test: (text) => /^(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?$/.test(text),
   },
+  consul: { allowed: 'an http:// or https:// origin such as http://127.0.0.1:8500', test: isOrigin },
+  docker: {
+    allowed: 'unix:// with the path of the socket, or an http:// or https:// origin',
+    test: (text) => /^unix:\/\/\/[^\0\r\n]+$/.test(text) || isOrigin(text),
+  },
 };
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && /^https?:\/\/[^/@]+\/?$/.test(text);
+}
 
 function serverProblems(
   kind: DiscoveryKind,

@@ -2,10 +2,12 @@ import { promises, type RecordWithTtl, type SrvRecord } from 'node:dns';
 import type { DiscoveryConfig } from '../../../shared/config/discovery.ts';
 import { PRIORITY } from '../../registry/limits.ts';
 import {
+  FULL_WEIGHT,
   type InstanceSourceReader,
   type ListedInstance,
   MAX_LISTED,
   originOf,
+  relativeWeight,
   SourceError,
   type SourceList,
 } from '../source.ts';
@@ -15,8 +17,6 @@ const TRIES = 2;
 const DEADLINE_MS = 10_000;
 /** A shorter TTL is read as this. */
 const MIN_TTL_MS = 1_000;
-/** The weight of the target with the greatest weight of its priority. */
-const FULL_WEIGHT = 100;
 
 interface Addresses {
   addresses: string[];
@@ -94,7 +94,7 @@ export function serviceInstances(
     const full = greatest.get(priority) ?? 0;
     return addresses.map((address) => ({
       url: originOf(scheme, address, port),
-      weight: full === 0 ? FULL_WEIGHT : Math.max(1, Math.round((weight / full) * FULL_WEIGHT)),
+      weight: relativeWeight(weight, full),
       priority: Math.min(levels.indexOf(priority) + PRIORITY.min, PRIORITY.max),
       metadata: { 'dns.target': name },
     }));
