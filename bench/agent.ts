@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { freePorts } from '../dev/ports.ts';
 import { startPostgres } from '../dev/servers/postgres.ts';
 import { cpuMicros, rssBytes } from './process-stats.ts';
+import { type BenchGoal, type BenchTable, tableOf } from './table.ts';
 
 /**
  * What an instance costs the agent: the whole agent as a process of its own, with Postgres, and real HTTP servers on as many
@@ -18,9 +19,9 @@ const ROOT = join(import.meta.dirname, '..');
 /** Every instance is probed this often: 10,000 of them 2,500 times a second. */
 const INTERVAL_MS = 4_000;
 const INSTANCES_PER_SERVICE = 50;
-const FLEETS = [14, 1_000, 10_000];
-const SETTLE_MS = 45_000;
-const MEASURE_MS = 30_000;
+const FLEETS = [14, 10_000];
+const SETTLE_MS = 20_000;
+const MEASURE_MS = 10_000;
 /** A server listens on this many ports of one address. */
 const PORTS = 50;
 
@@ -53,12 +54,12 @@ interface AgentCost {
   lateMs: { mean: number; p99: number; max: number };
 }
 
-export async function benchAgent(): Promise<void> {
+export async function benchAgent(): Promise<BenchTable[]> {
   const postgres = await startPostgres();
   try {
     const costs: AgentCost[] = [];
     for (const instances of FLEETS) costs.push(await measureAgent(instances, postgres.url));
-    print(costs);
+    return tablesOf(costs);
   } finally {
     await postgres.stop();
   }
@@ -192,24 +193,42 @@ async function readMemory(url: string): Promise<{ heapMiB: number; externalMiB: 
   };
 }
 
-function print(costs: readonly AgentCost[]): void {
-  const [rest] = costs;
-  console.table(
-    costs.map(({ instances, lateMs, ...cost }) => ({
-      instances,
-      'RSS MiB': Math.round(cost.rssMiB),
-      'heap MiB': Math.round(cost.heapMiB),
-      'external MiB': Math.round(cost.externalMiB),
-      'KiB an instance':
-        rest && instances > rest.instances
-          ? Math.round(((cost.rssMiB - rest.rssMiB) * 1024) / (instances - rest.instances))
-          : '',
-      'probes/s': Math.round(cost.perSecond),
-      failed: cost.failed,
-      'CPU %': Math.round(cost.cpuPercent),
-      'late ms mean': Number(lateMs.mean.toFixed(1)),
-      'late ms p99': Number(lateMs.p99.toFixed(1)),
-      'late ms max': Math.round(lateMs.max),
-    })),
-  );
+function tablesOf(costs: readonly AgentCost[]): BenchTable[] {
+  const nameOf = ({ instances }: AgentCost): string => `${instances.toLocaleString('en')} instances`;
+  const [rest, most] = [costs[0], costs.at(-1)];
+  if (!rest || !most) throw new Error('no fleet was measured');
+  const table = (
+    title: string,
+    unit: string,
+    of: (cost: AgentCost) => number,
+    goals: BenchGoal[] = [],
+  ): BenchTable =>
+    tableOf(
+      title,
+      unit,
+      costs.map((cost) => ({ what: nameOf(cost), rounds: [of(cost)] })),
+      goals,
+    );
+  const each = ((most.rssMiB - rest.rssMiB) * 1_024) / (most.instances - rest.instances);
+  const perInstance = `each instance above ${rest.instances}`;
+  return [
+    table('Memory (RSS)', 'MiB', ({ rssMiB }) => rssMiB, [
+      { what: nameOf(rest), figure: 'value', atMost: 120 },
+    ]),
+    table('Memory (heap)', 'MiB', ({ heapMiB }) => heapMiB),
+    table('Memory (external)', 'MiB', ({ externalMiB }) => externalMiB),
+    tableOf(
+      'Memory of an instance',
+      'KiB',
+      [{ what: perInstance, rounds: [each] }],
+      [{ what: perInstance, figure: 'value', atMost: 20 }],
+    ),
+    table('Probes', 'probes/s', ({ perSecond }) => perSecond),
+    table('Failed probes', 'probes', ({ failed }) => failed),
+    table('Processor time', '% of a core', ({ cpuPercent }) => cpuPercent),
+    table('Lateness of probes, p99', 'ms', ({ lateMs }) => lateMs.p99, [
+      { what: nameOf(most), figure: 'value', atMost: 50 },
+    ]),
+    table('Lateness of probes, worst', 'ms', ({ lateMs }) => lateMs.max),
+  ];
 }

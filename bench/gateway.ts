@@ -1,4 +1,6 @@
+import { spawn } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { configInstances } from '../agent/haproxy/render/input.ts';
@@ -19,9 +21,17 @@ export interface Gateway {
   stop(): Promise<void>;
 }
 
+export interface GatewayOptions {
+  requireEdge?: boolean;
+  /** Default: the shipped template. */
+  template?: string;
+  /** As `haproxy.rateLimit` in acgs-lb.yaml. Default: off. */
+  rateLimit?: string;
+}
+
 export async function startGateway(
   backendUrl: string,
-  { requireEdge = true, template }: { requireEdge?: boolean; template?: string } = {},
+  { requireEdge = true, template, rateLimit }: GatewayOptions = {},
 ): Promise<Gateway> {
   const folder = createPrivateFolder('acgs-b');
   const [port = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
@@ -34,9 +44,10 @@ agent: { bind: "127.0.0.1:${agent}" }
 services:
   gateway:
     routes: [/gateway]
+    maxconn: 2000
     instances: [{ id: bench-1, url: "${backendUrl}" }, { id: bench-2, url: "${secondUrl}" }]
 haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}",
-  threads: 1, rateLimit: off, requireEdge: ${requireEdge}, log: "127.0.0.1:9", socket: ${join(folder, 'admin.sock')},
+  threads: 1, maxconn: 8192, rateLimit: ${rateLimit ?? 'off'}, requireEdge: ${requireEdge}, log: "127.0.0.1:${check}", socket: ${join(folder, 'admin.sock')},
   masterSocket: ${join(folder, 'master.sock')}, file: ${join(folder, 'haproxy.cfg')} }
 `);
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -53,18 +64,38 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
     ...(template === undefined ? {} : { template }),
   });
   const { file: configFile, masterSocket } = config.haproxy;
+  const sink = await startLogSink(check);
   const haproxy = await startHaproxy({ configFile, masterSocket });
-  const { pid } = haproxy.child;
-  const workers = readdirSync('/proc')
-    .map(Number)
-    .filter((one) => one > 0 && parentOf(one) === pid);
   return {
     url: `http://127.0.0.1:${port}`,
     jwtKey: encode(privateKey.export({ type: 'pkcs8', format: 'der' })),
-    cpuMicros: () => [pid, ...workers].reduce((sum, one) => sum + cpuMicros(one), 0),
+    cpuMicros: cpuMeterOf(haproxy.child.pid),
     async stop() {
       await haproxy.stop();
+      sink.stop();
       removeFolder(folder);
     },
   };
+}
+
+/** Reads the CPU time of a process and its present children, microseconds. */
+export function cpuMeterOf(pid: number): () => number {
+  const children = readdirSync('/proc')
+    .map(Number)
+    .filter((one) => one > 0 && parentOf(one) === pid);
+  return () => [pid, ...children].reduce((sum, one) => sum + cpuMicros(one), 0);
+}
+
+/** A bound UDP port that nothing reads: without it every log line would also cost an ICMP error. */
+export async function startLogSink(port: number): Promise<{ stop(): void }> {
+  const program = `
+    const socket = require('node:dgram').createSocket('udp4');
+    socket.bind(${port}, '127.0.0.1', () => process.send('bound'));
+    process.on('disconnect', () => process.exit(0));`;
+  const child = spawn(process.execPath, ['--eval', program], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  await once(child, 'message');
+  child.kill('SIGSTOP');
+  return { stop: () => void child.kill('SIGKILL') };
 }

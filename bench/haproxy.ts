@@ -13,43 +13,44 @@ import { haproxyCommand, startHaproxy, validateHaproxyConfig } from '../dev/serv
 import { parseConfig } from '../shared/config/load.ts';
 import { until } from '../test/harness/until.ts';
 import { rssBytes } from './process-stats.ts';
-import { median } from './wrk.ts';
+import { type BenchTable, tableOf } from './table.ts';
 
 const SERVICES = 100;
 const EACH = 10;
 const RELOADS = 5;
 
+/** Each figure with its rounds. */
 interface HaproxyBenchRow {
   what: string;
-  fileKb: number;
-  renderMs: number | null;
-  checkMs: number;
-  reloadMs: number;
-  workerMb: number;
+  fileKb: number[];
+  checkMs: number[];
+  reloadMs: number[];
+  workerMb: number[];
 }
 
 /** The cost of a thousand instances in HAProxy, compared with a minimal configuration of the same checked servers. */
-export async function benchHaproxy(): Promise<void> {
+export async function benchHaproxy(): Promise<BenchTable[]> {
   const folder = createPrivateFolder('acgs-bf');
   // One server for all instances, each at its own loopback address.
   const server = createServer((_, response) => response.end('ok'));
   await new Promise<void>((resolve) => server.listen(0, '0.0.0.0', resolve));
   try {
     const { port } = server.address() as AddressInfo;
-    const rows = [await bareRow(folder, port), await ourRow(folder, port)];
-    console.log(
-      `\nHAProxy: ${SERVICES * EACH} instances of ${SERVICES} services, median of ${RELOADS} reloads`,
-    );
-    console.table(
-      rows.map(({ what, fileKb, renderMs, checkMs, reloadMs, workerMb }) => ({
-        what,
-        'file KB': Math.round(fileKb),
-        'render ms': renderMs === null ? '' : Math.round(renderMs),
-        'haproxy -c ms': Math.round(checkMs),
-        'reload ms': Math.round(reloadMs),
-        'worker MB': Math.round(workerMb),
-      })),
-    );
+    const { row: ours, renderMs } = await ourRow(folder, port);
+    const rows = [await bareRow(folder, port), ours];
+    const table = (title: string, unit: string, of: keyof Omit<HaproxyBenchRow, 'what'>): BenchTable =>
+      tableOf(
+        title,
+        unit,
+        rows.map((row) => ({ what: row.what, rounds: row[of] })),
+      );
+    return [
+      table('Configuration file', 'KB', 'fileKb'),
+      table('`haproxy -c`', 'ms', 'checkMs'),
+      table("From the reload request to the new worker's response", 'ms', 'reloadMs'),
+      table('Memory of the worker', 'MB', 'workerMb'),
+      tableOf('Rendering the file in the agent', 'ms', [{ what: 'acgs-lb', rounds: renderMs }]),
+    ];
   } finally {
     server.closeAllConnections();
     server.close();
@@ -60,7 +61,7 @@ export async function benchHaproxy(): Promise<void> {
 const addressOf = (service: number, index: number): string => `127.1.${service}.${index + 1}`;
 const numbers = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-async function ourRow(folder: string, port: number): Promise<HaproxyBenchRow> {
+async function ourRow(folder: string, port: number): Promise<{ row: HaproxyBenchRow; renderMs: number[] }> {
   const [bind = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
   const [socket, masterSocket] = [join(folder, 'a.sock'), join(folder, 'm.sock')];
   const config = parseConfig(
@@ -94,10 +95,10 @@ async function ourRow(folder: string, port: number): Promise<HaproxyBenchRow> {
   );
   const secrets = { statsUser: 'admin', statsPassword: 'bench', edgePublicKeys: '' };
   const input: RenderInput = { config, instances: configInstances(config), secrets };
-  const times = numbers(RELOADS).map(() => millisecondsOf(() => renderHaproxyConfig(input)));
+  const renderMs = numbers(RELOADS).map(() => millisecondsOf(() => renderHaproxyConfig(input)));
   await installHaproxyConfig(input);
   const row = await measured(config.haproxy.file, socket, masterSocket);
-  return { what: 'acgs-lb, as rendered', renderMs: median(times), ...row };
+  return { row: { what: 'acgs-lb, as rendered', ...row }, renderMs };
 }
 
 async function bareRow(folder: string, port: number): Promise<HaproxyBenchRow> {
@@ -127,28 +128,28 @@ ${backends.join('')}`,
   );
   return {
     what: 'minimal file, same servers',
-    renderMs: null,
     ...(await measured(file, socket, masterSocket)),
   };
 }
 
 /** Validates, starts and reloads HAProxy while it checks all servers. */
 async function measured(configFile: string, socket: string, masterSocket: string) {
-  const checkMs = millisecondsOf(() => validateHaproxyConfig(configFile));
+  const checkMs = numbers(RELOADS).map(() => millisecondsOf(() => validateHaproxyConfig(configFile)));
   const haproxy = await startHaproxy({ configFile, masterSocket });
   const worker = async () => parseInfo(await haproxyCommand(socket, 'show info').catch(() => '')).pid;
   try {
-    const times: number[] = [];
+    const reloadMs: number[] = [];
+    const workerMb: number[] = [];
     for (let reload = 0; reload < RELOADS; reload++) {
       const before = await worker();
       const began = performance.now();
       await requestReload(masterSocket);
       const isNew = async () => ![0, before].includes(await worker());
       if (!(await until(isNew, { withinMs: 20_000 }))) throw new Error('no new worker');
-      times.push(performance.now() - began);
+      reloadMs.push(performance.now() - began);
+      workerMb.push(rssBytes(await worker()) / 2 ** 20);
     }
-    const workerMb = rssBytes(await worker()) / 2 ** 20;
-    return { fileKb: statSync(configFile).size / 1024, checkMs, reloadMs: median(times), workerMb };
+    return { fileKb: [statSync(configFile).size / 1024], checkMs, reloadMs, workerMb };
   } finally {
     await haproxy.stop();
   }

@@ -3,13 +3,14 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { service } from './edge.ts';
 import { startRig } from './rig.ts';
+import { type BenchTable, tableOf } from './table.ts';
 
 const MEBIBYTE = 1024 * 1024;
 const SIZE = 1024 * MEBIBYTE;
 const CHUNK = Buffer.alloc(256 * 1024, 'x');
 
 /** Memory of workerd while 1 GiB goes up and 1 GiB comes down through the edge. */
-export async function benchLargeBodies(): Promise<void> {
+export async function benchLargeBodies(): Promise<BenchTable[]> {
   const origin = createServer((incoming, response) => {
     let received = 0;
     incoming.on('data', (chunk: Buffer) => {
@@ -35,10 +36,13 @@ export async function benchLargeBodies(): Promise<void> {
     const down = await transfer(rig.edgeUrl, 'GET');
     const up = await transfer(rig.edgeUrl, 'PUT');
     clearInterval(sampler);
-    const mib = (bytes: number): number => Math.round(bytes / MEBIBYTE);
-    console.log(
-      `\n1 GiB down ${mib(down)} MiB received, up ${mib(up)} MiB received; workerd ${mib(before)} MiB before, at most ${mib(peak)} MiB`,
-    );
+    if (down !== SIZE || up !== SIZE) throw new Error(`only ${down} bytes came down and ${up} went up`);
+    return [
+      tableOf('Memory of workerd', 'MiB', [
+        { what: 'before', rounds: [before / MEBIBYTE] },
+        { what: 'at most, 1 GiB down and 1 GiB up', rounds: [peak / MEBIBYTE] },
+      ]),
+    ];
   } finally {
     await rig.stop();
     origin.close();

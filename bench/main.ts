@@ -1,79 +1,114 @@
-import { writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { benchAgent } from './agent.ts';
-import { benchCli } from './cli.ts';
-import { benchEdge } from './edge.ts';
-import { benchEdgeToken } from './edge-token.ts';
-import { benchHaproxy } from './haproxy.ts';
-import { benchHistory } from './history/series.ts';
-import { benchInstructions } from './instructions.ts';
-import { benchLargeBodies } from './large-bodies.ts';
-import { benchGlobalLimit, benchMillionClients } from './limits.ts';
-import { benchPicks } from './picks.ts';
-import { benchProbes, formatProbes } from './probes.ts';
-import { benchSnapshot } from './snapshot.ts';
+import { BENCHES } from './benches.ts';
+import { type BenchResult, type BenchResults, publish, readResults } from './page.ts';
 import { type BenchTable, printTable } from './table.ts';
 
-/** `npm run bench [name …] [-- --json FILE]`: the benchmarks by name. */
-const BENCHES: Record<string, () => Promise<BenchTable[] | undefined>> = {
-  edge: benchEdge,
-  instructions: benchInstructions,
-  picks: benchPicks,
-  snapshot: benchSnapshot,
-  cli: benchCli,
-  history: benchHistory,
-  'edge-token': printed(benchEdgeToken),
-  haproxy: printed(benchHaproxy),
-  'global-limit': printed(benchGlobalLimit),
-  'million-clients': printed(benchMillionClients),
-  'large-bodies': printed(benchLargeBodies),
-  agent: printed(benchAgent),
-  probes: printed(async () => console.log(`\n${formatProbes(await benchProbes())}`)),
-};
+const HELP = `npm run bench [NAME …] [-- options]
 
-/** A benchmark that prints its own result. */
-function printed(run: () => Promise<void>): () => Promise<undefined> {
-  return async () => {
-    await run();
-    return undefined;
-  };
-}
+  --json FILE   write all figures to FILE
+  --page        store the figures in bench/results.json and write docs/performance.md and its charts;
+                sections that are not measured keep their last figures
+  --resume      skip what --page has stored within the last hour
+  --help        this text
 
-/** The file of `--json`: what was measured, on which machine. */
-interface BenchReport {
-  at: string;
-  machine: string;
-  node: string;
-  benches: Record<string, BenchTable[]>;
-}
+Without a NAME all of them: ${Object.keys(BENCHES).join(', ')}.
+`;
+
+/** A benchmark that takes longer has failed. */
+const DEADLINE_MS = 420_000;
+const FRESH_MS = 3_600_000;
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: { json: { type: 'string' } },
-  });
-  const unknown = positionals.filter((name) => !(name in BENCHES));
-  if (unknown.length > 0) {
-    process.stderr.write(
-      `unknown benchmark ${unknown.join(', ')}; expected ${Object.keys(BENCHES).join(', ')}\n`,
-    );
+  const { values, positionals } = readArguments();
+  const results: BenchResults = {};
+  const failed: string[] = [];
+  for (const name of selected(positionals, values.resume ?? false)) {
+    const result = await measure(name);
+    if (!result) {
+      failed.push(name);
+      continue;
+    }
+    result.tables.forEach(printTable);
+    results[name] = result;
+    if (values.page) publish(name, result, BENCHES);
+  }
+  if (values.json) writeFileSync(values.json, `${JSON.stringify(results, null, 2)}\n`);
+  if (failed.length > 0) {
+    process.stderr.write(`\nfailed: ${failed.join(', ')}. To repeat: npm run bench ${failed.join(' ')}\n`);
+    process.exitCode = 1;
+  }
+}
+
+function readArguments() {
+  try {
+    const parsed = parseArgs({
+      allowPositionals: true,
+      options: {
+        json: { type: 'string' },
+        page: { type: 'boolean' },
+        resume: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+      },
+    });
+    const unknown = parsed.positionals.filter((name) => !(name in BENCHES));
+    if (unknown.length > 0) {
+      throw new Error(`unknown benchmark ${unknown.join(', ')}; expected ${Object.keys(BENCHES).join(', ')}`);
+    }
+    if (!parsed.values.help) return parsed;
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(2);
   }
-  const report: BenchReport = {
-    at: new Date().toISOString(),
-    machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown'}`,
-    node: process.version,
-    benches: {},
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+
+function selected(names: readonly string[], resume: boolean): string[] {
+  const stored = readResults();
+  const isFresh = (name: string): boolean =>
+    resume && Date.now() - Date.parse(stored[name]?.at ?? '1970-01-01') < FRESH_MS;
+  return Object.keys(BENCHES).filter(
+    (name) => (names.length === 0 || names.includes(name)) && !isFresh(name),
+  );
+}
+
+/** Runs one benchmark in a process of its own, so that nothing of it affects the next. Null when it fails. */
+async function measure(name: string): Promise<BenchResult | null> {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-bench-run-'));
+  const file = join(folder, 'tables.json');
+  process.stdout.write(`\n${name} …\n`);
+  const startedAt = performance.now();
+  const child = spawn(process.execPath, [join(import.meta.dirname, 'run-one.ts'), name, file], {
+    stdio: ['ignore', 'inherit', 'inherit'],
+    detached: true,
+  });
+  const end = (): void => void (child.pid && process.kill(-child.pid, 'SIGKILL'));
+  const timer = setTimeout(end, DEADLINE_MS);
+  const interrupt = (): void => {
+    end();
+    process.exit(130);
   };
-  for (const [name, run] of Object.entries(BENCHES)) {
-    if (positionals.length > 0 && !positionals.includes(name)) continue;
-    const tables = await run();
-    if (!tables) continue;
-    tables.forEach(printTable);
-    report.benches[name] = tables;
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt);
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code !== 0) return null;
+    return {
+      at: new Date().toISOString(),
+      machine: `${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}`,
+      node: process.version,
+      seconds: (performance.now() - startedAt) / 1_000,
+      tables: JSON.parse(readFileSync(file, 'utf8')) as BenchTable[],
+    };
+  } finally {
+    clearTimeout(timer);
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
+    rmSync(folder, { recursive: true, force: true });
   }
-  if (values.json) writeFileSync(values.json, `${JSON.stringify(report, null, 2)}\n`);
 }
 
 await main();

@@ -8,6 +8,7 @@ import { createHttpProbe } from '../agent/probes/http.ts';
 import { createProber } from '../agent/probes/scheduler.ts';
 import { probeTargetsOf } from '../agent/probes/targets.ts';
 import { parseConfig } from '../shared/config/load.ts';
+import { type BenchTable, compareInterleaved, tableOf } from './table.ts';
 
 /**
  * Two measurements of probing: probes and judgements per CPU second, compared with a loop that only sends the same request
@@ -15,9 +16,8 @@ import { parseConfig } from '../shared/config/load.ts';
  */
 
 const CONNECTIONS = 64;
-const MEASURE_MS = 4_000;
-const WARM_UP_MS = 1_000;
-const ROUNDS = 3;
+const MEASURE_MS = 1_500;
+const WARM_UP_MS = 500;
 const FLEET = { instances: 5_000, intervalMs: 2_000, measureMs: 16_000, servers: 4 };
 
 /** The servers run in another process, so that the measurement covers the prober only. */
@@ -37,13 +37,6 @@ for (let i = 0; i < ${FLEET.servers}; i++) {
 process.on('disconnect', () => process.exit(0));
 `;
 
-interface ProbesResult {
-  bare: number;
-  ours: number;
-  ratio: number;
-  fleet: FleetResult;
-}
-
 interface FleetResult {
   perSecond: number;
   failed: number;
@@ -52,22 +45,40 @@ interface FleetResult {
   latenessMs: { mean: number; p99: number; max: number };
 }
 
-export async function benchProbes(): Promise<ProbesResult> {
+export async function benchProbes(): Promise<BenchTable[]> {
   const { child, ports } = await startServers();
   try {
     const url = `http://127.0.0.1:${ports[0]}`;
-    const bare: number[] = [];
-    const ours: number[] = [];
-    // Alternating rounds, so that other load on the machine affects both equally.
-    for (let round = 0; round < ROUNDS; round++) {
-      bare.push(await throughput(bareClients(url)));
-      ours.push(await throughput(judgedProbes(url)));
-    }
-    const best = { bare: Math.max(...bare), ours: Math.max(...ours) };
-    return { ...best, ratio: best.ours / best.bare, fleet: await fleet(ports) };
+    const judged = 'probe and judgement';
+    const compared = await compareInterleaved(
+      `Probes per second of processor time, ${CONNECTIONS} connections`,
+      'probes/s',
+      {
+        'undici requests alone': () => throughput(bareClients(url)),
+        [judged]: () => throughput(judgedProbes(url)),
+      },
+    );
+    return [{ ...compared, goals: [{ what: judged, atLeast: 0.7 }] }, ...fleetTables(await fleet(ports))];
   } finally {
     child.kill();
   }
+}
+
+function fleetTables({ perSecond, failed, cpuPercent, rssMb, latenessMs }: FleetResult): BenchTable[] {
+  if (failed > 0) throw new Error(`${failed} probes failed`);
+  const due = (FLEET.instances / FLEET.intervalMs) * 1_000;
+  const single = (title: string, unit: string, rows: Record<string, number>): BenchTable =>
+    tableOf(
+      title,
+      unit,
+      Object.entries(rows).map(([what, value]) => ({ what, rounds: [value] })),
+    );
+  return [
+    single('Probes of the fleet', 'probes/s', { due, sent: perSecond }),
+    single('Lateness', 'ms', { mean: latenessMs.mean, worst: latenessMs.max }),
+    single('Processor time of the prober', '% of a core', { 'the whole fleet': cpuPercent }),
+    single('Memory of the prober', 'MB', { 'the whole fleet': rssMb }),
+  ];
 }
 
 async function startServers(): Promise<{ child: ChildProcess; ports: number[] }> {
@@ -206,18 +217,3 @@ services: { gs: { routes: [/], health: { interval: ${FLEET.intervalMs}ms, fastIn
 }
 
 const wait = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
-
-export function formatProbes({ bare, ours, ratio, fleet }: ProbesResult): string {
-  return [
-    `probes per CPU second, ${CONNECTIONS} connections, best of ${ROUNDS} alternating rounds`,
-    `  bare undici request loop     ${Math.round(bare).toLocaleString('en')}`,
-    `  probe and judgement          ${Math.round(ours).toLocaleString('en')}   (${ratio.toFixed(2)} of the loop; goal 0.70)`,
-    `${FLEET.instances.toLocaleString('en')} instances, each every ${FLEET.intervalMs / 1000} s, for ${FLEET.measureMs / 1000} s`,
-    `  probes per second            ${Math.round(fleet.perSecond).toLocaleString('en')}   (due: ${(FLEET.instances / FLEET.intervalMs) * 1000}), failed ${fleet.failed}`,
-    `  lateness                     mean ${fleet.latenessMs.mean.toFixed(1)} ms, worst ${fleet.latenessMs.max.toFixed(0)} ms`,
-    `  CPU                          ${fleet.cpuPercent.toFixed(0)} % of a core`,
-    `  memory (whole process)       ${Math.round(fleet.rssMb)} MB`,
-  ].join('\n');
-}
-
-if (import.meta.main) console.log(formatProbes(await benchProbes()));

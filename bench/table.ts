@@ -7,6 +7,7 @@ export interface BenchTable {
   /** `what` of the row that the ratios refer to. */
   baseline: string;
   rows: BenchRow[];
+  goals: BenchGoal[];
 }
 
 export interface BenchRow {
@@ -16,6 +17,15 @@ export interface BenchRow {
   /** Median of the ratios to the baseline, round by round. */
   ratio: number;
   rounds: number[];
+}
+
+/** A limit for the ratio of a row to the baseline, or for its value. */
+export interface BenchGoal {
+  what: string;
+  /** Default: ratio. */
+  figure?: 'ratio' | 'value';
+  atLeast?: number;
+  atMost?: number;
 }
 
 type Measure = () => Promise<number> | number;
@@ -52,6 +62,7 @@ export function tableOf(
   title: string,
   unit: string,
   rows: readonly { what: string; rounds: number[] }[],
+  goals: BenchGoal[] = [],
 ): BenchTable {
   const base = rows[0];
   return {
@@ -62,16 +73,32 @@ export function tableOf(
       what,
       rounds,
       value: median(rounds),
-      ratio: median(rounds.map((value, round) => value / (base?.rounds[round] ?? value))),
+      ratio: median(ratiosTo(base?.rounds ?? [], rounds)),
     })),
+    goals,
   };
 }
 
-export function printTable({ title, unit, baseline, rows }: BenchTable): void {
+/** Ratios round by round; 1 where the baseline has no value. */
+export const ratiosTo = (base: readonly number[], rounds: readonly number[]): number[] =>
+  rounds.map((value, round) => (base[round] ? value / base[round] : 1));
+
+export function printTable({ title, unit, baseline, rows, goals }: BenchTable): void {
   console.log(`\n${title} (${unit}, median of ${rows[0]?.rounds.length ?? 0}; ratio to ${baseline})`);
   console.table(
     rows.map(({ what, value, ratio }) => ({ what, [unit]: readable(value), ratio: readable(ratio) })),
   );
+  for (const goal of goals) console.log(goalText(goal, rows));
+}
+
+/** For example "goal: edge ≥ 0.85: 0.79, missed". */
+export function goalText(goal: BenchGoal, rows: readonly BenchRow[]): string {
+  const { what, figure = 'ratio', atLeast, atMost } = goal;
+  const measured = rows.find((row) => row.what === what)?.[figure] ?? Number.NaN;
+  const limits = [atLeast === undefined ? '' : `≥ ${atLeast}`, atMost === undefined ? '' : `≤ ${atMost}`];
+  const reached =
+    measured >= (atLeast ?? Number.NEGATIVE_INFINITY) && measured <= (atMost ?? Number.POSITIVE_INFINITY);
+  return `goal: ${what} ${limits.filter(Boolean).join(', ')}: ${readable(measured)}, ${reached ? 'reached' : 'missed'}`;
 }
 
 /** Three significant digits. */

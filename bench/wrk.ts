@@ -1,32 +1,105 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 export const CONNECTIONS = 32;
 
 export const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
-/** Sends GET requests with one thread of wrk. `p99` is in milliseconds. */
-export async function wrk(
-  url: string,
-  seconds: number,
-  headers: readonly string[] = [],
-): Promise<{ requests: number; perSecond: number; p99: number; failed: number }> {
+export interface WrkLoad {
+  seconds: number;
+  connections?: number;
+  headers?: readonly string[];
+  /** Length of the body of a POST. Without it wrk sends GET. */
+  bodyBytes?: number;
+  /**
+   * Mean requests per second of all connections together. Each connection waits an exponentially distributed time before
+   * each request. Without it every connection sends at once again.
+   */
+  rate?: number;
+}
+
+/** Times in milliseconds. */
+export interface WrkResult {
+  requests: number;
+  perSecond: number;
+  /** Without responses of another status than 2xx or 3xx. */
+  succeededPerSecond: number;
+  p50: number;
+  p99: number;
+  /** Responses with another status than 2xx or 3xx, connection errors and timeouts. */
+  failed: number;
+}
+
+/** Sends requests with one thread of wrk. */
+export async function runWrk(url: string, load: WrkLoad): Promise<WrkResult> {
+  const { seconds, connections = CONNECTIONS, headers = [] } = load;
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-wrk-'));
+  const script = join(folder, 'load.lua');
+  writeFileSync(script, scriptOf(load, connections));
   const headerArgs = headers.flatMap((header) => ['-H', header]);
-  const args = ['-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--latency', ...headerArgs, url];
-  const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let text = '';
-  child.stdout.on('data', (chunk) => {
-    text += String(chunk);
-  });
-  await once(child, 'close');
-  const find = (pattern: RegExp): string => pattern.exec(text)?.[1] ?? '0';
-  const p99 = /99%\s+([\d.]+)(us|ms|s)/.exec(text);
-  const unit = { us: 0.001, ms: 1, s: 1000 }[p99?.[2] ?? 'ms'] ?? 1;
+  const args = ['-t1', `-c${connections}`, `-d${seconds}s`, '--latency', '-s', script, ...headerArgs, url];
+  try {
+    const child = spawn('wrk', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    let text = '';
+    child.stdout.on('data', (chunk) => {
+      text += String(chunk);
+    });
+    await once(child, 'close');
+    return parseWrk(text);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Sends GET requests; throws when one of them fails. */
+export async function wrk(url: string, seconds: number, headers: readonly string[] = []): Promise<WrkResult> {
+  return wrkOrThrow(url, { seconds, headers });
+}
+
+export async function wrkOrThrow(url: string, load: WrkLoad): Promise<WrkResult> {
+  const result = await runWrk(url, load);
+  if (result.requests === 0) throw new Error(`${url}: no responses`);
+  if (result.failed > 0) throw new Error(`${url}: ${result.failed} of ${result.requests} requests failed`);
+  return result;
+}
+
+function scriptOf({ bodyBytes, rate }: WrkLoad, connections: number): string {
+  const lines: string[] = [];
+  if (bodyBytes !== undefined) {
+    lines.push(`wrk.method = "POST"`, `wrk.body = string.rep("x", ${bodyBytes})`);
+  }
+  if (rate !== undefined) {
+    const pauseMs = (connections / rate) * 1_000;
+    lines.push(
+      'math.randomseed(os.time())',
+      `function delay() return math.floor(0.5 - math.log(1 - math.random()) * ${pauseMs.toFixed(3)}) end`,
+    );
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+export function parseWrk(text: string): WrkResult {
+  const find = (pattern: RegExp): number => Number(pattern.exec(text)?.[1] ?? 0);
+  const percentile = (name: string): number => {
+    const [, value = '0', unit = 'ms'] =
+      new RegExp(`\\b${name}%\\s+([\\d.]+)(us|ms|s|m)\\b`).exec(text) ?? [];
+    return Number(value) * ({ us: 0.001, ms: 1, s: 1_000, m: 60_000 }[unit] ?? 1);
+  };
+  const [, ...errors] =
+    /Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)/.exec(text) ?? [];
+  const requests = find(/(\d+) requests in/);
+  const perSecond = find(/Requests\/sec:\s+([\d.]+)/);
+  const refused = find(/Non-2xx or 3xx responses: (\d+)/);
   return {
-    requests: Number(find(/(\d+) requests in/)),
-    perSecond: Number(find(/Requests\/sec:\s+([\d.]+)/)),
-    failed: Number(find(/Non-2xx or 3xx responses: (\d+)/)),
-    p99: Number(p99?.[1] ?? 0) * unit,
+    requests,
+    perSecond,
+    succeededPerSecond: perSecond * (1 - refused / (requests || 1)),
+    p50: percentile('50'),
+    p99: percentile('99'),
+    failed: refused + errors.reduce((sum, count) => sum + Number(count), 0),
   };
 }

@@ -30,11 +30,13 @@ const TEST_TOOLS = {
   php: { find: () => findProgram('php'), apt: 'php-cli', dnf: 'php-cli' },
   python3: { find: () => findProgram('python3'), apt: 'python3', dnf: 'python3' },
 };
-/** The load balancers that `npm run compare` runs beside ours. */
+/** The load balancers that `npm run compare` and `npm run bench` run beside ours, and their tools. */
 const PEERS = {
   nginx: TEST_TOOLS.nginx,
   caddy: { find: () => findProgram('caddy'), apt: 'caddy', dnf: 'caddy' },
   iproute2: { find: () => findProgram('ip'), apt: 'iproute2', dnf: 'iproute' },
+  wrk: { find: () => findProgram('wrk'), apt: 'wrk', dnf: 'wrk' },
+  valgrind: { find: () => findProgram('valgrind'), apt: 'valgrind', dnf: 'valgrind' },
 };
 const PACKAGES = { ...SERVERS, ...TEST_TOOLS, ...PEERS };
 

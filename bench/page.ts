@@ -1,0 +1,104 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { barChart } from './chart.ts';
+import { type BenchRow, type BenchTable, goalText, ratiosTo, readable } from './table.ts';
+
+/** The last result of one benchmark, with its machine and time. */
+export interface BenchResult {
+  at: string;
+  machine: string;
+  node: string;
+  seconds: number;
+  tables: BenchTable[];
+}
+
+export type BenchResults = Record<string, BenchResult>;
+
+/** What the page says about one benchmark. */
+export interface BenchSection {
+  title: string;
+  about: string;
+}
+
+const ROOT = join(import.meta.dirname, '..');
+/** The figures behind docs/performance.md. */
+const RESULTS = join(ROOT, 'bench/results.json');
+
+export const readResults = (): BenchResults =>
+  existsSync(RESULTS) ? (JSON.parse(readFileSync(RESULTS, 'utf8')) as BenchResults) : {};
+
+/** Stores one result and writes docs/performance.md with its charts from all stored results. */
+export function publish(
+  name: string,
+  result: BenchResult,
+  sections: Readonly<Record<string, BenchSection>>,
+): void {
+  const results = { ...readResults(), [name]: result };
+  const known = Object.fromEntries(Object.entries(results).filter(([one]) => one in sections));
+  writeFileSync(RESULTS, `${JSON.stringify(known, null, 1)}\n`);
+  mkdirSync(join(ROOT, 'docs/images'), { recursive: true });
+  const parts = Object.entries(sections).flatMap(([one, section]) => {
+    const found = known[one];
+    if (!found) return [];
+    const chart = `images/performance-${one}.svg`;
+    writeFileSync(join(ROOT, 'docs', chart), barChart(section.title, found.tables));
+    return [sectionText(one, section, found, chart)];
+  });
+  writeFileSync(join(ROOT, 'docs/performance.md'), [INTRODUCTION, ...parts].join('\n'));
+}
+
+const INTRODUCTION = `# Performance
+
+\`npm run bench -- --page\` measures everything on this page and writes it again; it takes about ten
+minutes. \`npm run bench -- NAME --page\` measures one section again and keeps the others. The
+figures, with every round, are in \`bench/results.json\`.
+
+How to read it: all variants of a section run on one machine in the same run, one after another,
+round after round, so that other work on the machine affects all of them alike. A figure is the
+median of the rounds. The ratio is the median of the ratios to the first row, round by round; the
+numbers in brackets are the lowest and the highest. Absolute figures depend on the machine: compare
+ratios. In the charts a bar is the ratio, the thin line on it spans all rounds, and the dashed line
+is the first row.
+`;
+
+function sectionText(
+  name: string,
+  { title, about }: BenchSection,
+  result: BenchResult,
+  chart: string,
+): string {
+  const when = result.at.slice(0, 16).replace('T', ' ');
+  return `## ${title}
+
+${about}
+
+\`npm run bench ${name}\`: ${when} UTC, ${result.machine}, Node ${result.node}, ${Math.round(result.seconds)} s.
+
+![${title}](${chart})
+
+${result.tables.map(tableText).join('\n\n')}
+`;
+}
+
+function tableText(table: BenchTable): string {
+  const { title, unit, baseline, rows, goals } = table;
+  const base = rows.find(({ what }) => what === baseline)?.rounds ?? [];
+  return [
+    `**${title}**`,
+    '',
+    `| | ${unit} | ratio |`,
+    '|---|---|---|',
+    ...rows.map(
+      (row) => `| ${row.what} | ${readable(row.value).toLocaleString('en')} | ${ratioText(row, base)} |`,
+    ),
+    ...goals.flatMap((goal) => ['', `${capital(goalText(goal, rows))}.`]),
+  ].join('\n');
+}
+
+function ratioText({ ratio, rounds }: BenchRow, base: readonly number[]): string {
+  const ratios = ratiosTo(base, rounds);
+  const [low, high] = [Math.min(...ratios).toFixed(2), Math.max(...ratios).toFixed(2)];
+  return low === high ? ratio.toFixed(2) : `${ratio.toFixed(2)} (${low}–${high})`;
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
