@@ -1,6 +1,7 @@
 import type { FuzzTarget } from '../target.ts';
 import { AGENT_TARGETS } from './agent.ts';
 import { CONFIGURATION_TARGETS } from './configuration.ts';
+import { DISCOVERY_TARGETS } from './discovery.ts';
 import { EDGE_TARGETS } from './edge.ts';
 import { GATEWAY_TARGETS } from './gateway.ts';
 
@@ -10,4 +11,5 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...EDGE_TARGETS,
   ...GATEWAY_TARGETS,
   ...AGENT_TARGETS,
+  ...DISCOVERY_TARGETS,
 ];
