@@ -46,6 +46,8 @@ export interface Bed {
   /** Its text moves the clock of the agent: `+3600`. */
   readonly clockFile: string | null;
   edgePid(): number;
+  /** The end of the log of the edge that clients used last. */
+  edgeLog(): string;
   /** Where clients send their requests. */
   target(): string;
   fleet(service: string): Fleet;
@@ -119,6 +121,7 @@ async function assemble(parts: BedParts): Promise<Bed> {
   const edgeUrl = `http://127.0.0.1:${edgePort}`;
   let target = edgeUrl;
   let cold: Part | null = null;
+  let coldLog = '';
   return {
     fleets,
     instances: [...fleets].flatMap(([service, fleet]) =>
@@ -134,6 +137,7 @@ async function assemble(parts: BedParts): Promise<Bed> {
     posts,
     clockFile: options.movableClock && existsSync(FAKETIME) ? site.clockFile : null,
     edgePid: () => edge.pid,
+    edgeLog: () => coldLog || edge.tail(),
     target: () => target,
     fleet(service) {
       const fleet = fleets.get(service);
@@ -155,6 +159,7 @@ async function assemble(parts: BedParts): Promise<Bed> {
       target = edgeUrl;
       // Its last requests end first.
       await sleep(1_000);
+      coldLog = cold?.tail() ?? '';
       await cold?.stop();
       cold = null;
     },

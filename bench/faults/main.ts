@@ -113,6 +113,7 @@ async function runSoak(minutes: number, { faults, page }: ChaosOptions): Promise
 async function runMatrix(options: ChaosOptions): Promise<number> {
   const rows: MatrixRow[] = [];
   for (const [kind, faults] of Map.groupBy(options.faults, ({ bed = 'plain' }) => bed)) {
+    if (interrupted) break;
     await runInBed(kind, faults, (row) => {
       rows.push(row);
       if (options.page)
@@ -172,9 +173,19 @@ async function runOne(
     const row = await runFault(fault, bed, victim);
     onRow(row);
     process.stdout.write(`${lineOf(row)}\n`);
+    if (row.broken.length > 0) process.stderr.write(`${await diagnosis(bed)}\n`);
   } catch (error) {
     process.stdout.write(`${fault.name}: did not run: ${error instanceof Error ? error.message : error}\n`);
   }
+}
+
+/** The latest decisions of the agent, and the log of the edge that clients used. */
+async function diagnosis(bed: Bed): Promise<string> {
+  const response = await fetch(`${bed.node.api}/v1/status`, { signal: AbortSignal.timeout(1_000) }).catch(
+    () => null,
+  );
+  const { changes = [] } = ((await response?.json()) ?? {}) as { changes?: object[] };
+  return [...changes.slice(0, 12).map((change) => JSON.stringify(change)), bed.edgeLog()].join('\n');
 }
 
 function lineOf(row: MatrixRow): string {

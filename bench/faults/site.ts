@@ -6,6 +6,7 @@ import { configInstances } from '../../agent/haproxy/render/input.ts';
 import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
 import { freePorts } from '../../dev/ports.ts';
 import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
+import { newPassword } from '../../dev/servers/password.ts';
 import { loadSecrets, type StackSecrets } from '../../dev/stack/secrets.ts';
 import * as services from '../../dev/stack/services.ts';
 import { parseConfig } from '../../shared/config/load.ts';
@@ -83,7 +84,11 @@ export async function startSite(options: SiteOptions): Promise<Site> {
   if (options.stores !== false) await Promise.all([redis.start(), postgres.start()]);
   const smallStateDir = mountSmallDisk(join(first.layout.stateDir, 'agent'), '24m');
   const env = options.clockLibrary ? clockEnvironment(options.clockLibrary, clockFile) : {};
-  const nodes = await Promise.all(contexts.map((context) => startNode(context, urls, env)));
+  // The agents of a site sign what they exchange through Redis.
+  const intents = (options.nodes ?? 1) > 1 ? { INTENT_KEY: newPassword() } : {};
+  const nodes = await Promise.all(
+    contexts.map((context) => startNode(context, urls, { ...env, ...intents })),
+  );
   return {
     id: options.id,
     folder,

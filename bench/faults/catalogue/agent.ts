@@ -9,7 +9,7 @@ import {
   sinkReported,
   victimReported,
 } from '../matrix-fault.ts';
-import { limitDescriptors, openDescriptorCount } from '../processes.ts';
+import { useUpDescriptors } from '../processes.ts';
 
 const KILLED_POST = 'A POST that the killed instance had received.';
 
@@ -76,6 +76,8 @@ function copyKv(bed: Bed, folder: string): void {
   cpSync(join(bed.edgeFolder, 'kv'), join(folder, 'kv'), { recursive: true });
 }
 
+let giveBack = (): void => {};
+
 export const AGENT_FAULTS: readonly MatrixFault[] = [
   {
     name: 'agent-killed',
@@ -103,8 +105,10 @@ export const AGENT_FAULTS: readonly MatrixFault[] = [
     name: 'agent-descriptors-used-up',
     area: 'agent',
     title: 'no file descriptor left',
-    start: ({ node }) => limitDescriptors(node.agent.pid, openDescriptorCount(node.agent.pid)),
-    stop: ({ node }) => limitDescriptors(node.agent.pid, 65_536),
+    start: ({ node }) => {
+      giveBack = useUpDescriptors(node.agent.pid);
+    },
+    stop: () => giveBack(),
   }),
   whileKilled({
     name: 'agent-disk-full',

@@ -4,7 +4,7 @@ import { requestReload } from '../../../agent/haproxy/socket/master.ts';
 import { haproxyCommand } from '../../../dev/servers/haproxy.ts';
 import type { Bed } from '../bed.ts';
 import { killVictim, type MatrixFault, restartVictim, sinkReported } from '../matrix-fault.ts';
-import { limitDescriptors, openDescriptorCount } from '../processes.ts';
+import { useUpDescriptors } from '../processes.ts';
 
 const SENT_POST =
   'A POST without an `Idempotency-Key` always goes through a gateway and is never sent twice; without a gateway it fails.';
@@ -12,6 +12,8 @@ const SENT_POST =
 async function workerPid({ node }: Bed): Promise<number> {
   return Number(/^Pid: (\d+)/m.exec(await haproxyCommand(node.socket, 'show info'))?.[1]);
 }
+
+let giveBack = (): void => {};
 
 export const GATEWAY_FAULTS: readonly MatrixFault[] = [
   {
@@ -82,12 +84,9 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
     area: 'HAProxy',
     title: 'no file descriptor left',
     async start(bed) {
-      const pid = await workerPid(bed);
-      limitDescriptors(pid, openDescriptorCount(pid));
+      giveBack = useUpDescriptors(await workerPid(bed));
     },
-    async stop(bed) {
-      limitDescriptors(await workerPid(bed), 65_536);
-    },
+    stop: () => giveBack(),
     allowed: { repeatable: 20, other: 200 },
     reason: 'HAProxy cannot open a connection to an instance.',
   },

@@ -48,8 +48,9 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     '10 % of requests stall for 12 s',
     { stallShare: 0.1, stallMs: 12_000 },
     {
-      allowed: { other: 10 },
-      reason: 'A POST that stalls longer than its client waits (10 s) cannot be moved.',
+      allowed: { repeatable: 5, other: 10 },
+      reason:
+        'A POST is sent again only when its attempt has ended. The clients give up after 10 s, before `timeout` (30 s).',
     },
   ),
   insideVictim(

@@ -67,7 +67,14 @@ const postgresFault = (
   name: string,
   title: string,
   fault: Pick<MatrixFault, 'start' | 'stop'> & Partial<MatrixFault>,
-): MatrixFault => ({ name, title, area: 'Postgres', detected: sinkReported('postgres'), ...fault });
+): MatrixFault => ({
+  name,
+  title,
+  area: 'Postgres',
+  forMs: 15_000,
+  detected: sinkReported('postgres'),
+  ...fault,
+});
 
 function signalTree(postmaster: number, signal: NodeJS.Signals): void {
   const children = readFileSync(`/proc/${postmaster}/task/${postmaster}/children`, 'utf8').trim().split(' ');
@@ -171,12 +178,11 @@ export const STORE_FAULTS: readonly MatrixFault[] = [
     allowed: { other: 5 },
     reason: 'A POST that the killed instance had received.',
   }),
-  postgresFault('postgres-killed', 'killed, started again after 6 s', {
+  postgresFault('postgres-killed', 'killed, started again after 15 s', {
     start: ({ site }) => site.postgres.kill(),
     stop: async ({ site }) => void (await site.postgres.start()),
   }),
-  postgresFault('postgres-hung', 'hung (SIGSTOP, every backend) for 15 s', {
-    forMs: 15_000,
+  postgresFault('postgres-hung', 'hung (SIGSTOP, every backend)', {
     start: (bed) => signalTree(bed.site.postgres.pid, 'SIGSTOP'),
     stop: (bed) => signalTree(bed.site.postgres.pid, 'SIGCONT'),
   }),
