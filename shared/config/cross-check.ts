@@ -17,7 +17,7 @@ export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
       ...rateLimits(service, raw),
       ...clientCertificate(service, raw),
       ...(service.instancesFrom
-        ? discoveryProblems(service.instancesFrom, ['services', service.id, 'instancesFrom'])
+        ? discoveryProblems(service.instancesFrom, ['services', service.id, 'instancesFrom'], raw)
         : []),
     ]),
     ...limitProblems(config.rateLimits, ['rateLimits']),

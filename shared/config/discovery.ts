@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { ConfigProblem } from './problem.ts';
+import { type ConfigProblem, valueAt } from './problem.ts';
 import { duration, positiveInt, secret } from './scalars.ts';
 
 /** The sources that a service may take its instances from. */
@@ -102,8 +102,13 @@ const ONLY_FOR: readonly (readonly [keyof DiscoveryConfig, readonly DiscoveryKin
   ['port', ['dns', 'docker']],
 ];
 
-export function discoveryProblems(config: DiscoveryConfig, path: ConfigProblem['path']): ConfigProblem[] {
-  const [kind, ...more] = DISCOVERY_KINDS.filter((each) => isPresent(config[each]));
+/** `raw` is the data of the text: a source whose value has an error is a source too. */
+export function discoveryProblems(
+  config: DiscoveryConfig,
+  path: ConfigProblem['path'],
+  raw: unknown,
+): ConfigProblem[] {
+  const [kind, ...more] = DISCOVERY_KINDS.filter((each) => isPresent(valueAt(raw, [...path, each])));
   if (kind === undefined || more.length > 0) {
     const value = kind === undefined ? undefined : [kind, ...more].join(', ');
     return [{ path, value, allowed: `exactly one of ${DISCOVERY_KINDS.join(', ')}` }];
