@@ -19,6 +19,7 @@ export const RUNBOOK_SECTIONS: Readonly<Record<AlertRule, string>> = {
   redundancyLost: 'alert-instance-down',
   serviceDown: 'alert-instance-down',
   outlier: 'alert-outlier',
+  instanceFull: 'alert-full',
   sinkFailing: 'alert-a-store-or-haproxy-takes-no-updates',
   edgeSilent: 'alert-the-edge-is-silent',
   snapshotNotTaken: 'alert-snapshot-not-taken',

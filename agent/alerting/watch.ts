@@ -12,6 +12,7 @@ import {
 } from './conditions/certificates.ts';
 import type { Condition } from './conditions/condition.ts';
 import { createDueFilter } from './conditions/due.ts';
+import { fullConditions } from './conditions/full.ts';
 import { outlierConditions } from './conditions/outlier.ts';
 import { type PlatformFacts, platformConditions } from './conditions/platform.ts';
 import { servingConditions } from './conditions/serving.ts';
@@ -63,6 +64,7 @@ export function createWatch(options: WatchOptions): Watch {
         now: at,
       }),
       ...outlierConditions(instances().values()),
+      ...fullConditions(instances().values()),
       ...platformConditions(options.platform()),
       ...certificateConditions(certificates, alerts.rules.certificateExpiry, at),
       ...spoolConditions({ ...options.spool(), disk }),

@@ -220,6 +220,7 @@ function instancesText(status: StatusDocument, terminal: Terminal, listing: Stat
       align: 'right',
       dropPriority: 4,
     },
+    { title: 'OPEN', value: of(formatOpen), align: 'right', dropPriority: 5 },
     { title: 'WEIGHT', value: of(formatWeight), align: 'right', dropPriority: 5 },
     {
       title: 'WHY',
@@ -242,6 +243,9 @@ function reasonText({ reason, outlier, trafficPercent }: StatusInstance): string
     ? evidence
     : `${evidence}; gets ${formatNumber(trafficPercent, 1)} % of the traffic`;
 }
+
+/** Open connections: requests in flight and long-lived ones. */
+const formatOpen = ({ inflight, longLived = 0 }: StatusInstance): string => String(inflight + longLived);
 
 /** The operator's weight, and the share of it that the agent leaves to a slow or failing instance. */
 function formatWeight({ weight, outlier, latencyShare = 1 }: StatusInstance): string {

@@ -72,6 +72,11 @@ export const instanceSchema = z
     latencyMs: z.number().nullable(),
     inflight: count,
     queued: count,
+    inflightLimit: count.optional().meta({ description: 'of all HAProxies together; absent: unknown' }),
+    longLived: count
+      .optional()
+      .meta({ description: 'open WebSockets, event streams and held answers; absent: unknown' }),
+    longLivedLimit: count.optional(),
     expiresAt: timestamp.optional(),
     metadata: z.record(z.string(), z.string()),
     lastProbe: z
@@ -236,6 +241,7 @@ const instanceStatusSchema = instanceSchema
     latencyMs: true,
     inflight: true,
     queued: true,
+    longLived: true,
     expiresAt: true,
   })
   .extend({

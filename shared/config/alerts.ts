@@ -83,6 +83,7 @@ const rules = z
   .strictObject({
     instanceDown: condition('an instance or a service is down', 1_000),
     outlier: condition('an instance does clearly worse than its peers', MINUTE),
+    instanceFull: condition('an instance is at its limit of connections', 10_000),
     sinkFailing: condition('HAProxy, Redis or Postgres does not take updates', MINUTE),
     edgeSilent: condition('the edge sends no report although the site has traffic', 2 * MINUTE),
     snapshotNotTaken: condition('the edge does not take the snapshot', 2 * MINUTE),

@@ -1,4 +1,5 @@
-import { type ClientRequest, get as httpGet, type IncomingMessage } from 'node:http';
+import { type ClientRequest, get as httpGet, type IncomingMessage, request } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
@@ -35,7 +36,11 @@ beforeAll(async () => {
   longLived: { maxconn: ${LONG_LIVED}, paths: [/poll] }
   instances:
     - { id: gs-1, url: "${origins[0]?.url}" }
-    - { id: gs-2, url: "${origins[1]?.url}" }`,
+    - { id: gs-2, url: "${origins[1]?.url}" }
+up:
+  routes: [/up]
+  timeout: 1s
+  instances: [ { id: up-1, url: "${origins[0]?.url}" } ]`,
     haproxy: 'rateLimit: off',
   });
   reconciled = await startSink(harness);
@@ -108,6 +113,31 @@ test('long-lived connections follow the health and the admin state of the instan
   expect(await until(async () => (await upServers()).includes('gs:long/gs-1'))).toBe(true);
 });
 
+test('maintenance ends the long-lived connections of the instance, and only those', async () => {
+  for (const one of held.splice(0)) one.destroy();
+  expect(await until(async () => gauges('longLived').join() === '0,0')).toBe(true);
+  const open = new Map([
+    ['gs-1', 0],
+    ['gs-2', 0],
+  ]);
+  for (const target of open.keys()) {
+    for (let i = 0; i < 15; i++) {
+      const answer = await hold('/events', {
+        accept: 'text/event-stream',
+        ...harness.edgeHeaders({ target }),
+      });
+      open.set(target, (open.get(target) ?? 0) + 1);
+      answer.on('error', () => {});
+      answer.once('close', () => open.set(target, (open.get(target) ?? 0) - 1));
+    }
+  }
+  reconciled.change({ 'gs/gs-1': { admin: 'maint', state: 'down' } });
+  expect(await until(async () => open.get('gs-1') === 0)).toBe(true);
+  expect(open.get('gs-2')).toBe(15);
+  reconciled.change({ 'gs/gs-1': { admin: 'ready', state: 'up' } });
+  expect(await until(async () => (await upServers()).includes('gs:long/gs-1'))).toBe(true);
+});
+
 test('a registered instance serves long-lived connections too, and can be removed', async () => {
   const origin = origins[0];
   reconciled.change({
@@ -116,6 +146,20 @@ test('a registered instance serves long-lived connections too, and can be remove
   expect(await until(async () => (await upServers()).includes('gs:long/gs-3'))).toBe(true);
   reconciled.change({ 'gs/gs-3': null });
   expect(await until(async () => !(await harness.execute('show servers state')).includes('gs-3'))).toBe(true);
+});
+
+test('an upload may take longer than the timeout while its bytes flow', async () => {
+  const client = request(`${harness.gateway}/up`, { method: 'PUT', agent: false });
+  const answer = new Promise<IncomingMessage>((resolve, reject) => {
+    client.on('response', resolve).on('error', reject);
+  });
+  for (let i = 0; i < 12; i++) {
+    client.write(Buffer.alloc(10_000));
+    await sleep(250);
+  }
+  client.end();
+  expect((await answer).statusCode).toBe(200);
+  expect(origins[0]?.requests.findLast(({ url }) => url === '/up')?.body.length).toBe(120_000);
 });
 
 async function upServers(): Promise<string[]> {

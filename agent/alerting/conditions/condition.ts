@@ -6,6 +6,7 @@ export const CONDITION_RULES = [
   'redundancyLost',
   'serviceDown',
   'outlier',
+  'instanceFull',
   'sinkFailing',
   'edgeSilent',
   'snapshotNotTaken',

@@ -8,6 +8,7 @@ const SETTINGS: Readonly<Record<ConditionRule, keyof RuleSettings>> = {
   redundancyLost: 'instanceDown',
   serviceDown: 'instanceDown',
   outlier: 'outlier',
+  instanceFull: 'instanceFull',
   sinkFailing: 'sinkFailing',
   edgeSilent: 'edgeSilent',
   snapshotNotTaken: 'snapshotNotTaken',

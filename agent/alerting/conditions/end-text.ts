@@ -10,6 +10,8 @@ export function conditionEndText(
   switch (rule) {
     case 'outlier':
       return `${service}: no serving instance does worse than its peers`;
+    case 'instanceFull':
+      return `${service}: every serving instance has free connections`;
     case 'sinkFailing':
       return `${subject} takes updates again`;
     case 'edgeSilent':

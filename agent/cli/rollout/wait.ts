@@ -23,8 +23,8 @@ export async function waitForDrain(watch: InstanceWatch, limitMs: number | null)
   const startedAt = watch.now();
   let quietSince: number | null = null;
   for (;;) {
-    const { inflight, queued } = await watch.read();
-    const left = inflight + queued;
+    const { inflight, queued, longLived = 0 } = await watch.read();
+    const left = inflight + queued + longLived;
     const now = watch.now();
     watch.report(`${left} in flight`);
     quietSince = left === 0 ? (quietSince ?? now) : null;

@@ -5,6 +5,7 @@ import { isLongLivedBackend, serviceOfBackend } from '../long-lived.ts';
 import { toRenderInstance } from '../render/input.ts';
 import { longLivedServerOptions, serverOptions } from '../render/server-line.ts';
 import { serverAddress } from '../socket/address.ts';
+import { parseSessions } from '../socket/parse.ts';
 import type { RuntimeClient } from '../socket/runtime-client.ts';
 import type { DesiredServer } from './desired.ts';
 import type { ServerAction } from './diff.ts';
@@ -35,6 +36,10 @@ export async function applyAction(
     case 'remove': {
       const { errors, removed } = await removeServer(client, action.service, action.instance);
       return actionResult(action.service, action.instance, errors, { removed });
+    }
+    case 'close': {
+      await closeConnections(client, action);
+      return actionResult(action.service, action.instance, []);
     }
     case 'set': {
       const { service, instance, commands } = action;
@@ -106,6 +111,16 @@ async function removeServer(
   const removed = response.includes('deleted');
   const busy = response.includes('still has') || response.includes('connections');
   return { removed, errors: removed || busy ? [] : [response] };
+}
+
+/** The client sees the end of the connection, and connects again. */
+async function closeConnections(
+  client: RuntimeClient,
+  { service, instance, count }: Extract<ServerAction, { type: 'close' }>,
+): Promise<void> {
+  const ids = parseSessions(await client.execute('show sess'), service, instance).slice(0, count);
+  // A connection that has just ended by itself is no error.
+  await Promise.all(ids.map((id) => client.execute(`shutdown session ${id}`)));
 }
 
 async function resolve(host: string): Promise<string | null> {

@@ -7,6 +7,7 @@ import type { DesiredServers } from './desired.ts';
 import {
   type ActualServers,
   adminStatesInPlace,
+  closeLongLived,
   diffServers,
   reloadOnlySettings,
   type ServerAction,
@@ -30,10 +31,11 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
     (action) =>
       state.role === 'own' || !(isForeignRemoval(action, wanted) || lacksBackend(action, poll.actual)),
   );
+  const closing = state.role === 'own' ? closeLongLived(desired, poll.stats) : [];
   const backoff =
     state.role === 'shared'
       ? applyCommandBackoff(current.commandHistory, diff, actionText, now)
-      : { allowed: diff, history: current.commandHistory };
+      : { allowed: [...diff, ...closing], history: current.commandHistory };
   const loaded = compareLoadedSettings(current.loadedSettings, desired, poll.actual);
   const settings = settingsText(poll.actual);
   const reloading = state.condition.name === 'reloading';
@@ -127,7 +129,7 @@ function withSentAdmin(
 ): Map<string, AdminState> {
   const ownAdmin = new Map(before);
   for (const action of actions) {
-    if (action.type === 'add') continue;
+    if (action.type === 'add' || action.type === 'close') continue;
     const admin = action.type === 'remove' ? 'maint' : action.admin;
     if (admin && admin !== 'ready') ownAdmin.set(instanceKey(action.service, action.instance), admin);
   }
@@ -159,6 +161,8 @@ function actionText(action: ServerAction): string {
       return `add ${action.desired.service}/${action.desired.instance}`;
     case 'remove':
       return `remove ${action.service}/${action.instance}`;
+    case 'close':
+      return `close ${action.service}/${action.instance}`;
     case 'set':
       return action.commands.join();
   }

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { AdminState } from '../../core/state.ts';
+import type { ServerStat } from '../socket/parse.ts';
 import type { DesiredServer } from './desired.ts';
-import { type ActualServer, adminStatesInPlace, diffServers } from './diff.ts';
+import { type ActualServer, adminStatesInPlace, closeLongLived, diffServers } from './diff.ts';
 
 const want = (more: Partial<DesiredServer> = {}): Map<string, DesiredServer> =>
   new Map([
@@ -78,4 +79,20 @@ test('a manual maint stays; a maint of the agent is undone, also one from before
   expect(commands(want({ admin: 'drain' }), have({ admin: 'maint' }), held)).toEqual([
     'set server s/a state drain',
   ]);
+});
+
+test('under maintenance the long-lived connections end, a tenth of them in each round', () => {
+  const [server] = want({ admin: 'maint' }).values();
+  const wanted = new Map([['s:long/a', { ...server, service: 's:long' } as DesiredServer]]);
+  const open = (service: string, inflight: number) => ({ service, instance: 'a', inflight }) as ServerStat;
+  const counts = (stats: ServerStat[], of = wanted) => closeLongLived(of, stats);
+  expect(counts([open('s:long', 260)])).toEqual([
+    { type: 'close', service: 's:long', instance: 'a', count: 26 },
+  ]);
+  expect(counts([open('s:long', 3)])).toMatchObject([{ count: 10 }]);
+  // Requests end by themselves.
+  expect(counts([open('s', 3), open('s:long', 0)])).toEqual([]);
+  expect(
+    counts([open('s:long', 3)], new Map([['s:long/a', { ...server, admin: 'drain' } as DesiredServer]])),
+  ).toEqual([]);
 });

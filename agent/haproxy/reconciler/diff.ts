@@ -1,4 +1,5 @@
 import { type AdminState, instanceKey } from '../../core/state.ts';
+import { isLongLivedBackend } from '../long-lived.ts';
 import { serverAddress } from '../socket/address.ts';
 import type { ServerStat, ServerState } from '../socket/parse.ts';
 import type { DesiredServer, DesiredServers } from './desired.ts';
@@ -16,7 +17,9 @@ export type ServerAction =
   /** `commands` change one server at run time; `admin` is the admin state that they set. */
   | { type: 'set'; service: string; instance: string; commands: string[]; admin?: AdminState }
   | { type: 'add'; desired: DesiredServer }
-  | { type: 'remove'; service: string; instance: string };
+  | { type: 'remove'; service: string; instance: string }
+  /** Ends some of the open connections of a server. */
+  | { type: 'close'; service: string; instance: string; count: number };
 
 /** Joins `show stat` and `show servers state`; backends other than these are left out. */
 export function actualServers(
@@ -59,6 +62,22 @@ export function diffServers(
   }
   return actions;
 }
+
+/** Rounds follow each other by a quarter of a second, so the connections of one instance end within some seconds. */
+const CLOSED_SHARE = 0.1;
+const MIN_CLOSED = 10;
+
+/**
+ * Ends the long-lived connections of instances under maintenance: they would end only with the instance. They end spread
+ * over some seconds, so that the clients do not all connect again at the same time.
+ */
+export const closeLongLived = (desired: DesiredServers, stats: readonly ServerStat[]): ServerAction[] =>
+  stats.flatMap(({ service, instance, inflight }): ServerAction[] => {
+    if (inflight === 0 || !isLongLivedBackend(service)) return [];
+    if (desired.get(instanceKey(service, instance))?.admin !== 'maint') return [];
+    const count = Math.max(MIN_CLOSED, Math.ceil(inflight * CLOSED_SHARE));
+    return [{ type: 'close', service, instance, count }];
+  });
 
 /** Desired admin states that HAProxy already has, for example from before an agent restart. */
 export function adminStatesInPlace(desired: DesiredServers, actual: ActualServers): [string, AdminState][] {

@@ -132,6 +132,15 @@ export function parseServersState(text: string): ServerState[] {
   });
 }
 
+/** The ids of the connections to one server in `show sess`: `0x…: proto=tcpv4 src=… fe=… be=gs:long srv=gs-1 …`. */
+export const parseSessions = (text: string, backend: string, server: string): string[] =>
+  text.split('\n').flatMap((line) => {
+    const fields = line.split(' ');
+    const [id = ''] = fields;
+    if (!fields.includes(`be=${backend}`) || !fields.includes(`srv=${server}`)) return [];
+    return /^0x[0-9a-f]+:$/.test(id) ? [id.slice(0, -1)] : [];
+  });
+
 /** The worker that answers, and whether a reload has replaced it. */
 export function parseInfo(text: string) {
   const field = (name: string): string => new RegExp(`^${name}: (.*)$`, 'm').exec(text)?.[1] ?? '';

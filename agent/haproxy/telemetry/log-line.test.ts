@@ -43,3 +43,10 @@ test('no server and a malformed line give null', () => {
     expect(parseLogLine(text)).toBeNull();
   }
 });
+
+test('a line from the backend for long-lived connections belongs to the service, and is marked', () => {
+  const line =
+    '127.0.0.1:1 [28/Nov/2026:10:00:00.000] _gateway gs:long/gs-1 0/0/0/1/9000 200 10 - gs ---- 1/1/0/0/0 0/0 {a|b|c} "GET /events HTTP/1.1"';
+  expect(splitLogLine(line)).toMatchObject({ target: 'gs/gs-1', longLived: true });
+  expect(splitLogLine(line.replace('gs:long', 'gs'))).toMatchObject({ target: 'gs/gs-1', longLived: false });
+});

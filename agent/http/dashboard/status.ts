@@ -1,5 +1,7 @@
 import type { Config } from '../../../shared/config/config.ts';
 import type { EdgeReport } from '../../../shared/edge-report.ts';
+import { isServingState } from '../../../shared/serving.ts';
+import { fullText } from '../../core/fullness.ts';
 import type { Update } from '../../core/sink.ts';
 import { type Change, type Instance, instanceKey } from '../../core/state.ts';
 import type { TrafficWindow } from '../../core/traffic-window.ts';
@@ -100,7 +102,8 @@ function toStatusInstance(
   traffic: TrafficRates,
   trafficPercent: number | null,
 ): StatusInstance {
-  const { drainDeadline, expiresAt, outlier, latencyShare } = instance;
+  const { drainDeadline, expiresAt, outlier, latencyShare, longLived } = instance;
+  const full = isServingState(instance.state) ? fullText(instance) : null;
   return {
     id: instance.id,
     service: instance.service,
@@ -108,7 +111,7 @@ function toStatusInstance(
     origin: instance.origin,
     ...(instance.source === undefined ? {} : { source: instance.source }),
     state: instance.state,
-    reason: instance.reason,
+    reason: full ?? instance.reason,
     since: instance.since,
     health: instance.health,
     breaker: instance.breaker,
@@ -118,6 +121,7 @@ function toStatusInstance(
     latencyMs: instance.latencyMs,
     inflight: instance.inflight,
     queued: instance.queued,
+    ...(longLived !== undefined && { longLived }),
     traffic,
     trafficPercent,
     ...(outlier && { outlier }),

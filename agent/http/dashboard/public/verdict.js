@@ -35,6 +35,7 @@ const ACTIONS = /** @type {Record<string, string>} */ ({
   redundancyLost: 'Restore the failed instance before the last one fails too.',
   instanceDown: 'Restart the failed instance; read its log and the log of its host.',
   outlier: 'Look at its host and its last deploy. To take it out: set it to maintenance.',
+  instanceFull: 'Raise maxconn or longLived.maxconn if the instance can do more; else add instances.',
   p95Ms: 'Compare the instances: one slow instance, or something that all of them share.',
   availabilityPercent:
     'Find the instance that fails. If all fail: a database, the last deploy, a certificate.',

@@ -82,13 +82,16 @@ function probeFacts({ health, breaker, admin, drainDeadline, priority, expiresAt
 }
 
 /** @param {StatusInstance} instance */
-function trafficFacts({ traffic, inflight, queued, latencyMs }) {
+function trafficFacts({ traffic, inflight, queued, longLived = 0, latencyMs }) {
   return [
     factRow('Attempts', `${numberText(traffic.perSecond)}/s`),
     factRow('Failed', percentText(traffic.errorPercent), { wrong: isHighErrorRate(traffic.errorPercent) }),
     factRow('Latency', `p50 ${msText(traffic.p50)}, p95 ${msText(traffic.p95)}, p99 ${msText(traffic.p99)}`),
     factRow('Latency now', msText(latencyMs)),
-    factRow('Connections', `${numberText(inflight)} in flight, ${numberText(queued)} queued`),
+    factRow(
+      'Connections',
+      `${numberText(inflight)} in flight, ${numberText(queued)} queued, ${numberText(longLived)} long-lived`,
+    ),
   ];
 }
 

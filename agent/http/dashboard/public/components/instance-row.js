@@ -29,7 +29,7 @@ export function drawInstance(instance, at) {
     numberCell('p95', msText(traffic.p95)),
     numberCell(
       'In flight',
-      `${numberText(instance.inflight)}${instance.queued > 0 ? ` +${instance.queued}` : ''}`,
+      `${numberText(instance.inflight)}${instance.queued > 0 ? ` +${instance.queued}` : ''}${longLivedText(instance)}`,
     ),
     numberCell(
       'Weight',
@@ -85,6 +85,9 @@ export function weightText({ weight, outlier, latencyShare = 1 }) {
   const share = Math.min(outlier?.share ?? 1, latencyShare);
   return share === 1 ? String(weight) : `${weight} × ${Math.round(share * 100)} %`;
 }
+
+/** Open WebSockets, event streams and long polls. @param {StatusInstance} instance */
+export const longLivedText = ({ longLived = 0 }) => (longLived > 0 ? ` · ${numberText(longLived)} long` : '');
 
 /**
  * Of an instance that does worse than its peers: against what, and how much of the traffic it really gets.

@@ -4,7 +4,7 @@ import { pageHref } from '../page-link.js';
 import { serving, toneOf, worstFirst } from '../services-layout.js';
 import { factRow, tableHead } from './facts.js';
 import { pill } from './icons.js';
-import { isHighErrorRate, marks, numberCell, reasonText } from './instance-row.js';
+import { isHighErrorRate, longLivedText, marks, numberCell, reasonText } from './instance-row.js';
 
 /** @import { StatusDocument, StatusInstance, StatusService } from '../types.d.ts' */
 /** @typedef {ReadonlyMap<string, number>} Shares intended share of new traffic by instance, percent */
@@ -130,7 +130,7 @@ function row(instance, shares, at) {
     numberCell('Errors', percentText(traffic.errorPercent), isHighErrorRate(traffic.errorPercent)),
     numberCell('p50', msText(traffic.p50)),
     numberCell('p95', msText(traffic.p95)),
-    numberCell('In flight', numberText(instance.inflight)),
+    numberCell('In flight', `${numberText(instance.inflight)}${longLivedText(instance)}`),
     numberCell('Measured', percentText(trafficPercent)),
     numberCell('Intended', percentText(shares.get(id))),
     h('td', { class: 'manage' }, manageButton(service, id)),
