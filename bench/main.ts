@@ -14,6 +14,7 @@ const HELP = `npm run bench [NAME …] [-- options]
   --page        store the figures in bench/results.json and write docs/performance.md and its charts;
                 sections that are not measured keep their last figures
   --resume      skip what --page has stored within the last hour
+  --rounds N    measure N times, 1 to 99; default 5, the least that --page accepts
   --help        this text
 
 Without a NAME all of them: ${Object.keys(BENCHES).join(', ')}.
@@ -52,6 +53,7 @@ function readArguments() {
         json: { type: 'string' },
         page: { type: 'boolean' },
         resume: { type: 'boolean' },
+        rounds: { type: 'string', default: '5' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -59,7 +61,13 @@ function readArguments() {
     if (unknown.length > 0) {
       throw new Error(`unknown benchmark ${unknown.join(', ')}; expected ${Object.keys(BENCHES).join(', ')}`);
     }
-    if (!parsed.values.help) return parsed;
+    const { help, page, rounds } = parsed.values;
+    const least = page ? 5 : 1;
+    if (!/^[1-9]\d?$/.test(rounds) || Number(rounds) < least) {
+      throw new Error(`--rounds ${rounds}: expected a whole number from ${least} to 99`);
+    }
+    process.env.ACGS_BENCH_ROUNDS = rounds;
+    if (!help) return parsed;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
     process.exit(2);

@@ -30,7 +30,8 @@ export interface BenchGoal {
 
 type Measure = () => Promise<number> | number;
 
-export const ROUNDS = 5;
+/** `npm run bench -- --rounds N` sets the variable. */
+export const ROUNDS = Number(process.env.ACGS_BENCH_ROUNDS ?? 5);
 
 /**
  * Measures all variants in turn, round after round, so that other load on the machine affects all of them. The first

@@ -4,14 +4,14 @@ import { type Database, openDatabase } from '../../agent/history/sql/database.ts
 import { migrate } from '../../agent/history/sql/migrate.ts';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
-import { type BenchTable, tableOf } from '../table.ts';
+import { type BenchTable, ROUNDS, tableOf } from '../table.ts';
 import { normal, seeded } from './generate.ts';
 
 const SERVICES = 10;
 const INSTANCES_PER_SERVICE = 10;
 const DAYS = 30;
 const MINUTE_DAYS = 3;
-const ROUNDS = 5;
+
 const HOUR = 3_600;
 const DAY = 86_400;
 
