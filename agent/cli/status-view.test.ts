@@ -152,3 +152,15 @@ test('a slow instance shows against what, and its measured share of the traffic'
   const text = formatStatus(status([], { services }), { ...terminal, columns: 160 });
   expect(text).toContain('slow: p50 812 ms, peers 5 ms; gets 2.1 % of the traffic');
 });
+
+test('each source of instances has a line with its problem; without sources there is none', () => {
+  const source = { service: 'web', source: 'dns web.internal', since: 0 };
+  const sources: StatusDocument['sources'] = [
+    { ...source, state: 'ok', problem: '', readAt: 57_000 },
+    { ...source, service: 'api', source: 'file /x', state: 'failing', problem: '/x: ENOENT', readAt: null },
+  ];
+  expect(formatStatus(status(['up'], { sources }), terminal)).toContain(
+    'sources  web from dns web.internal ok, read 3s ago\n         api from file /x failing: /x: ENOENT\n',
+  );
+  expect(formatStatus(status(['up']), terminal)).not.toContain('sources');
+});

@@ -107,7 +107,7 @@ function alertsText({ alerts, at }: StatusDocument, terminal: Terminal): string 
 function formatFacts(status: StatusDocument, terminal: Terminal): StatusParts['facts'] {
   const { snapshot, edge, at } = status;
   const figures = figuresOf(status);
-  const line = (name: FactName, text: string): string =>
+  const line = (name: FactName | '', text: string): string =>
     `${terminal.paint('dim', name.padEnd(9))}${wrapText(text, 9, terminal)}`;
   const published =
     snapshot.publishedAt === null
@@ -137,21 +137,29 @@ function formatFacts(status: StatusDocument, terminal: Terminal): StatusParts['f
         })
         .join('  '),
     ),
-    sources: status.sources.length > 0 ? line('sources', sourcesText(status, terminal)) : '',
+    sources: status.sources
+      .map((source, index) => line(index === 0 ? 'sources' : '', sourceText(source, status.at, terminal)))
+      .join('\n'),
   };
 }
 
-/** What lists the instances of services, with its problem. */
-function sourcesText({ sources, at }: StatusDocument, terminal: Terminal): string {
-  return sources
-    .map(({ service, source, state, problem, readAt }) => {
-      const style = state === 'failing' ? 'red' : state === 'refused' ? 'yellow' : 'green';
-      const shown = state === 'ok' || state === 'failing' || state === 'refused';
-      const age = readAt === null ? '' : `, read ${formatAge(at - readAt)} ago`;
-      const detail = problem === '' ? '' : `: ${replaceControlCharacters(problem)}`;
-      return `${service} from ${source} ${shown ? terminal.paint(style, state) : state}${age}${detail}`;
-    })
-    .join('; ');
+const SOURCE_STYLES = {
+  starting: 'dim',
+  standby: 'dim',
+  ok: 'green',
+  refused: 'yellow',
+  failing: 'red',
+} as const;
+
+/** What lists the instances of a service, with its problem. */
+function sourceText(
+  { service, source, state, problem, readAt }: StatusDocument['sources'][number],
+  at: number,
+  terminal: Terminal,
+): string {
+  const age = readAt === null ? '' : `, read ${formatAge(at - readAt)} ago`;
+  const detail = problem === '' ? '' : `: ${replaceControlCharacters(problem)}`;
+  return `${service} from ${source} ${terminal.paint(SOURCE_STYLES[state], state)}${age}${detail}`;
 }
 
 function trafficText(total: StatusDocument['total']): string {

@@ -24,10 +24,12 @@ const containerSchema = z.object({
     .nullable()
     .default([]),
   NetworkSettings: z.object({
-    Networks: z.record(
-      z.string(),
-      z.object({ IPAddress: z.string().default(''), GlobalIPv6Address: z.string().default('') }),
-    ),
+    Networks: z
+      .record(
+        z.string(),
+        z.object({ IPAddress: z.string().default(''), GlobalIPv6Address: z.string().default('') }),
+      )
+      .nullable(),
   }),
 });
 type Container = z.output<typeof containerSchema>;
@@ -120,17 +122,19 @@ function containerInstance(container: Container, scope: ContainerScope): ListedI
 }
 
 function addressOf(
-  { NetworkSettings: { Networks } }: Container,
+  { NetworkSettings }: Container,
   { network, isLocal }: ContainerScope,
 ): { ip: string } | { problem: string } {
-  const names = Object.keys(Networks);
+  const networks = NetworkSettings.Networks ?? {};
+  const names = Object.keys(networks);
   const [only = '', another] = names;
   if (network === undefined && another !== undefined) {
     return { problem: `it is in the networks ${names.join(', ')}; set instancesFrom.network` };
   }
+  if (names.length === 0) return { problem: 'it is in no network' };
   const name = network ?? only;
-  const { IPAddress = '', GlobalIPv6Address = '' } = Networks[name] ?? {};
+  const { IPAddress = '', GlobalIPv6Address = '' } = networks[name] ?? {};
   const ip =
-    IPAddress || GlobalIPv6Address || (name === 'host' && name in Networks && isLocal ? '127.0.0.1' : '');
+    IPAddress || GlobalIPv6Address || (name === 'host' && name in networks && isLocal ? '127.0.0.1' : '');
   return ip ? { ip } : { problem: `it has no address in the network ${shown(name)}` };
 }

@@ -165,6 +165,9 @@ test('Docker: the address and the port of a container', () => {
   const host = container('a', networks({ host: { IPAddress: '' } }));
   expect(read(host)).toBe('http://127.0.0.1:8080');
   expect(read(host, { isLocal: false })).toBe('container a: it has no address in the network "host"');
+  // As podman answers for a container without a network.
+  const none = { NetworkSettings: { Networks: null } };
+  expect(read(container('a', none))).toBe('container a: it is in no network');
   expect(read({ Id: 7 })).toMatch(/^container \{"Id":7\}: /);
 });
 
