@@ -5,7 +5,7 @@ import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
 import { backoffMs } from './failover.ts';
 import { pathReadings } from './path.ts';
 import { compileRoutes } from './route.ts';
-import { acceptsStale, isSharedCacheable, isStorable, servableMs } from './stale-cache.ts';
+import { acceptsStale, isSharedCacheable, isStorable, servableMs, wantsStoredOnly } from './stale-cache.ts';
 import { AdaptiveThrottle } from './throttle.ts';
 
 test('routes: the longest prefix at a segment boundary wins, then the one with a host', () => {
@@ -161,4 +161,16 @@ test('which responses a shared cache may keep', () => {
     expect(kept({ 'cache-control': control })).toBe(false);
   expect(kept({ expires: 'Thu, 01 Jan 2099 00:00:00 GMT' })).toBe(true);
   expect(kept({})).toBe(false);
+});
+
+test('only-if-cached stops a request that a cache may answer, and no other one (RFC 9111 §5.2.1.7)', () => {
+  const wants = (method: string, control: string) =>
+    wantsStoredOnly({ method, headers: new Headers(control ? { 'cache-control': control } : {}) });
+  expect(['GET', 'HEAD'].map((method) => wants(method, 'max-stale, only-if-cached'))).toEqual([true, true]);
+  expect(['POST', 'PUT', 'DELETE'].map((method) => wants(method, 'only-if-cached'))).toEqual([
+    false,
+    false,
+    false,
+  ]);
+  expect([wants('GET', ''), wants('GET', 'no-cache')]).toEqual([false, false]);
 });

@@ -62,6 +62,10 @@ export function acceptsStale(request: { method: string; headers: Fields }): bool
   return !/\b(?:no-cache|no-store|max-age=0|only-if-cached)\b/i.test(control);
 }
 
+/** Whether a cache must not forward the request (RFC 9111 §5.2.1.7). It forwards requests that change something (§4). */
+export const wantsStoredOnly = ({ method, headers }: { method: string; headers: Fields }): boolean =>
+  (method === 'GET' || method === 'HEAD') && isOnlyIfCached(headers);
+
 export const isOnlyIfCached = (headers: Fields): boolean =>
   /\bonly-if-cached\b/i.test(headers.get('cache-control') ?? '');
 

@@ -8,9 +8,9 @@ import { failOver } from './steps/fail-over.ts';
 import { sendToFallback } from './steps/fallback.ts';
 import { guard, hasForbiddenBody } from './steps/guard.ts';
 import { applyLimits } from './steps/limit.ts';
+import { notSentOutcome } from './steps/not-sent.ts';
 import { findPin } from './steps/pin.ts';
 import { recordRequest, recordUnrouted } from './steps/record-request.ts';
-import { shedOutcome } from './steps/shed.ts';
 import { currentView } from './steps/view.ts';
 
 /**
@@ -54,7 +54,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
 
   const pinning = findPin(context);
   const session = pinning instanceof Promise ? await pinning : pinning;
-  const outcome = shedOutcome(context) ?? (await failOver(context, session));
+  const outcome = notSentOutcome(context) ?? (await failOver(context, session));
   const answering = answer(context, { limits, session, outcome });
   const answered = answering instanceof Promise ? await answering : answering;
   return recordRequest(context, answered, outcome);

@@ -77,6 +77,7 @@ const KIND_BY_FAILURE: Record<FailoverFailure, RequestOutcome['kind']> = {
   full: 'unavailable',
   ambiguous: 'unavailable',
   shed: 'shed',
+  'not-cached': 'answer',
   broken: 'answer',
   slow: 'answer',
   crowded: 'limited',

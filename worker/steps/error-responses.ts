@@ -129,6 +129,8 @@ export function failureResponse(
       );
     case 'ambiguous':
       return ambiguousFailure(incoming, attempts.at(-1)?.result.kind === 'timeout');
+    case 'not-cached':
+      return notCached(incoming);
     case 'shed':
       return unavailable(incoming, 'Service overloaded: requests of this class are rejected for now.');
     case 'full':
@@ -141,12 +143,12 @@ export function failureResponse(
   }
 }
 
-/** RFC 9111 §5.2.1.7. */
+/** RFC 9111 §5.2.1.7. The edge keeps responses only for outages, so it has none to send. */
 const notCached = (incoming: IncomingRequest): Response =>
   errorResponse(incoming, {
     title: 'Gateway Timeout',
     status: 504,
-    detail: 'The request is only for a stored response, and no instance can answer.',
+    detail: 'The request accepts only a stored response, and the edge has none.',
   });
 
 /** Has no `Retry-After`: the request may have been processed, so a client must not simply send it again. */

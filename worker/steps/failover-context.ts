@@ -23,7 +23,14 @@ export type FailoverOutcome = {
   | { readonly response: null; readonly failure: FailoverFailure }
 );
 
-export type FailoverFailure = 'no-instance' | 'exhausted' | 'full' | 'ambiguous' | 'shed' | ClientFailure;
+export type FailoverFailure =
+  | 'no-instance'
+  | 'exhausted'
+  | 'full'
+  | 'ambiguous'
+  | 'shed'
+  | 'not-cached'
+  | ClientFailure;
 
 /** The client caused the failure: its body did not arrive, or it hung up. */
 export type ClientFailure = UploadFailure | 'gone';
