@@ -3,6 +3,7 @@ import type { Config } from '../../shared/config/config.ts';
 import type { Environment } from '../core/environment.ts';
 import type { TrafficWindow } from '../core/traffic-window.ts';
 import type { Log } from '../lib/log.ts';
+import { rowIntervalMs } from './row-interval.ts';
 import { createHistorySink, type HistorySink } from './sink.ts';
 import { type Database, openDatabase } from './sql/database.ts';
 import { startEmbeddedPostgres } from './sql/embedded.ts';
@@ -18,7 +19,7 @@ export interface HistoryStore {
 }
 
 export async function openHistoryStore(options: {
-  config: Config;
+  config(): Config;
   env: Environment;
   stateDir: string;
   window: TrafficWindow;
@@ -29,12 +30,13 @@ export async function openHistoryStore(options: {
   const embedded = env.databaseUrl ? null : await startEmbeddedPostgres(join(stateDir, 'pglite'));
   const url = env.databaseUrl ?? embedded?.url ?? '';
   const removeSavedUrl = embedded ? saveEmbeddedUrl(stateDir, url) : () => {};
-  const database = openDatabase(url, config.postgres.pool);
+  const database = openDatabase(url, config().postgres.pool);
   const sink = await createHistorySink({
     database,
     migrateUrl: url,
     stateDir,
-    site: config.site.id,
+    site: config().site.id,
+    rowInterval: (instances) => rowIntervalMs(config(), instances),
     window,
     log,
     isLeader,

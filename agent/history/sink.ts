@@ -1,11 +1,12 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { metricsColumns } from '../core/metrics-rows.ts';
-import type { Sink } from '../core/sink.ts';
+import type { MetricsRow, Sink } from '../core/sink.ts';
 import { instanceKey } from '../core/state.ts';
 import { createTrafficWindow, type TrafficWindow } from '../core/traffic-window.ts';
 import { createMinuteAggregator, requestsOnly } from './minutes.ts';
 import { changeRecords, type HistoryRecord } from './records.ts';
+import { createRowMerger, MIN_ROW_INTERVAL_MS } from './row-interval.ts';
 import { openSpool, type Spool } from './spool.ts';
 import type { Database } from './sql/database.ts';
 import { migrate } from './sql/migrate.ts';
@@ -24,6 +25,8 @@ interface HistorySinkOptions {
   window?: TrafficWindow;
   /** Only the leader writes history, except for requests: each reaches only one agent of the site. */
   isLeader?: () => boolean;
+  /** Time that one row of `load_balancing_metrics` covers, for this number of instances. Default: rows as they come. */
+  rowInterval?: (instances: number) => number;
   flushMs?: number;
 }
 
@@ -39,7 +42,7 @@ export interface HistorySink extends Sink {
 /** Writes metrics and changes to Postgres. The caller closes the database after the sink. */
 export async function createHistorySink(options: HistorySinkOptions): Promise<HistorySink> {
   const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
-  const { window = createTrafficWindow(), site = 'main' } = options;
+  const { window = createTrafficWindow(), site = 'main', rowInterval = () => MIN_ROW_INTERVAL_MS } = options;
   const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
   const prepare = migrateUrl
     ? async () => {
@@ -54,6 +57,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     ...(prepare && { prepareSchema: prepare }),
   });
   const minutes = createMinuteAggregator(window, site);
+  const rows = createRowMerger();
   // Replay what an earlier run left in the spool.
   if (spool.size().rows > 0) writer.write([]);
 
@@ -65,6 +69,8 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     accept(update) {
       const ended = minutes.takeEnded(update.at);
       if (!isLeader()) {
+        // The leader before it wrote them.
+        rows.takeAll();
         const own = requestsOnly(ended);
         if (own.length > 0) writer.write(own);
         return;
@@ -72,18 +78,21 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
       const changes = update.changes.flatMap((change) =>
         changeRecords(change, update.instances.get(instanceKey(change.service, change.instance))),
       );
-      const metrics = (update.metrics ?? []).map(
-        (row): HistoryRecord => ({ table: 'load_balancing_metrics', row: metricsColumns(row) }),
-      );
-      const records = [...changes, ...metrics, ...ended];
+      const metrics = update.metrics ? rows.add(update.metrics, rowInterval(update.instances.size)) : [];
+      const records = [...changes, ...metrics.map(metricsRecord), ...ended];
       if (records.length > 0) writer.write(records);
     },
     status: () => writer.status(),
     async close(timeoutMs) {
       const all = minutes.takeAll();
-      const last = isLeader() ? all : requestsOnly(all);
+      const last = isLeader() ? [...rows.takeAll().map(metricsRecord), ...all] : requestsOnly(all);
       if (last.length > 0) writer.write(last);
       await writer.close(timeoutMs);
     },
   };
 }
+
+const metricsRecord = (row: MetricsRow): HistoryRecord => ({
+  table: 'load_balancing_metrics',
+  row: metricsColumns(row),
+});

@@ -20,7 +20,7 @@ export async function openStores({ config, env, stateDir, log }: Setup) {
   const leader = agents > 1 ? createLeader({ owner, lease: live, log }) : singleAgent;
   const window = createTrafficWindow(() => config().monitor.window);
   const history = await openHistoryStore({
-    config: config(),
+    config,
     env,
     stateDir,
     window,

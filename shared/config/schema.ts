@@ -87,6 +87,15 @@ export const fileSchema = z.strictObject({
           idle: duration.default(300_000).meta({ title: 'Time after which an idle connection is closed' }),
         })
         .prefault({}),
+      rowInterval: duration
+        .refine((ms) => ms >= 10_000 && ms <= 300_000 && ms % 10_000 === 0, {
+          error: 'a multiple of 10s, from 10s to 5m',
+        })
+        .optional()
+        .meta({
+          title:
+            'Time that one row of load_balancing_metrics covers; default: 10s, with more than 150 instances 5m',
+        }),
     })
     .prefault({}),
   monitor: monitorSection.prefault({}),

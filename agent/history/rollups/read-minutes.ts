@@ -2,30 +2,31 @@ import type { Queryable } from '../sql/database.ts';
 import { type RollupRow, toRollup } from './read.ts';
 import type { Rollup } from './rollup.ts';
 import { ROW_SECONDS } from './run.ts';
-import { mergeBy } from './statements.ts';
+import { mergeBy, spanOf } from './statements.ts';
 
-/** Parameters: from, to, seconds of a step, seconds of a raw row. A step of a service; of an instance the whole range. */
+/** Parameters: from, to, seconds of a step, the fewest seconds of a raw row. A step of a service; of an instance the whole range. */
 const MINUTES = `
   WITH raw AS (
     SELECT service_type, instance_id, timestamp, greatest(total_requests, 0) AS requests, greatest(failure_count, 0) AS failures,
            CASE WHEN response_time >= 0 AND response_time < 86400 THEN response_time END AS response_time,
-           current_connections, cpu_usage, memory_usage
+           current_connections, cpu_usage, memory_usage, ${spanOf('$4')} AS span
     FROM load_balancing_metrics
     WHERE timestamp >= $1::double precision AND timestamp < $2::double precision AND instance_id <> ''
       AND id > (SELECT coalesce(max(last_id), 0) FROM adopted_tables WHERE name = 'load_balancing_metrics')
+    WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp)
   ),
   counted AS (
     SELECT $1::bigint AS start, service_type, instance_id, timestamp, 1 AS rows, requests, failures, response_time,
-           current_connections, cpu_usage, memory_usage FROM raw
+           current_connections, cpu_usage, memory_usage, span FROM raw
     UNION ALL
-    SELECT step_of(timestamp), service_type, '', floor(timestamp / $4::integer), count(*), sum(requests), sum(failures),
-           sum(response_time * requests) / nullif(sum(requests), 0), sum(current_connections), max(cpu_usage), max(memory_usage)
+    SELECT step_of(timestamp), service_type, '', floor(timestamp / span), count(*), sum(requests), sum(failures),
+           sum(response_time * requests) / nullif(sum(requests), 0), sum(current_connections), max(cpu_usage), max(memory_usage), max(span)
     FROM raw GROUP BY 1, 2, 4
   ),
   figures AS (
     SELECT start, service_type, instance_id, sum(rows)::integer AS rows, sum(requests)::double precision AS requests,
            sum(failures)::double precision AS failures, coalesce(sum(response_time * requests), 0) AS response_time_sum,
-           max(requests)::double precision / $4::integer AS peak_rate, max(current_connections)::double precision AS peak_concurrency,
+           max(requests / span)::double precision AS peak_rate, max(current_connections)::double precision AS peak_concurrency,
            max(cpu_usage) AS cpu_max, max(memory_usage) AS memory_max
     FROM counted GROUP BY 1, 2, 3
   ),

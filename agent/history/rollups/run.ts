@@ -4,7 +4,7 @@ import { COUNT_HOUR, COUNT_REQUESTS, DAY_PERCENTILES, FOLD_MINUTES, SUM_DAY } fr
 
 export const HOUR_SECONDS = 3_600;
 export const DAY_SECONDS = 86_400;
-/** The period that one row of load_balancing_metrics covers. */
+/** The shortest period that one row of load_balancing_metrics covers. */
 export const ROW_SECONDS = 10;
 
 export interface RollUpOptions {

@@ -28,11 +28,19 @@ export function mergeBy(...columns: string[]): string {
   )`;
 }
 
+/**
+ * The seconds that a row of load_balancing_metrics covers: its distance to the nearer row of the same instance in the window
+ * `w`, in whole tens of seconds, because `postgres.rowInterval` may have changed.
+ */
+export const spanOf = (fewest: string): string =>
+  `least(greatest(round(least(timestamp - lag(timestamp) OVER w, lead(timestamp) OVER w - timestamp) / 10) * 10,
+         ${fewest}::double precision), 300)`;
+
 const MERGE = mergeBy('service_type', 'instance_id');
 
 /**
  * Rolls up the rows of load_balancing_metrics of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4:
- * seconds that one row covers.
+ * the fewest seconds that one row covers.
  *
  * Rows adopted from the guide's original hold running totals every 30 s. Such a row counts the difference to the row
  * before, or its whole total when the total fell (the process restarted). The first row counts nothing, because its period
@@ -56,11 +64,12 @@ export const COUNT_HOUR = `
   counts AS (
     SELECT service_type, instance_id, timestamp, response_time, current_connections AS connections, cpu_usage AS cpu,
            memory_usage AS memory, greatest(total_requests, success_count::bigint + failure_count, 0) AS requests,
-           greatest(failure_count, 0)::bigint AS failures, $4::double precision AS span,
+           greatest(failure_count, 0)::bigint AS failures, ${spanOf('$4')} AS span,
            greatest(total_requests, success_count::bigint + failure_count) AS weight
     FROM load_balancing_metrics
     WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600 AND instance_id <> ''
       AND id > (SELECT last_id FROM adopted)
+    WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp)
     UNION ALL
     SELECT service_type, instance_id, timestamp, response_time, current_connections, cpu_usage, memory_usage,
            coalesce(CASE WHEN total >= total_before THEN total - total_before

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { lockFolder } from '../../lib/folder-lock.ts';
 
@@ -22,6 +23,8 @@ export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgr
   const release = await lockFolder(dir);
   // A short path: the kernel refuses socket paths longer than 107 bytes, and the state folder may be nested deeply.
   const folder = mkdtempSync(join(tmpdir(), 'acgs-pglite-'));
+  // One compiler thread of WebAssembly instead of several: each keeps a hundred megabytes after the start.
+  setFlagsFromString('--wasm-num-compilation-tasks=1');
   const worker = new Worker(workerFile(), { workerData: { dir, folder } });
   const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()));
   try {
