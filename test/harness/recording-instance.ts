@@ -54,8 +54,9 @@ export async function startRecordingInstance(name: string): Promise<RecordingIns
       });
     },
   );
-  http.on('clientError', (_, socket) => {
-    refused++;
+  http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    // A connection that was reset is no request.
+    if (error.code?.startsWith('HPE_')) refused++;
     socket.destroy();
   });
   const tcp = createTcpServer((socket) => {
