@@ -25,7 +25,7 @@ export async function benchGatewayConfig(): Promise<BenchTable[]> {
   const guide = await startGuide(backend.url);
   const ours = await startGateway(backend.url, {
     requireEdge: false,
-    rateLimit: `{ limit: ${NO_LIMIT}, window: 10s }`,
+    rateLimit: `${NO_LIMIT}/10s`,
   });
   const contenders: [what: string, haproxy: MeteredHaproxy][] = [
     ["the guide's configuration", guide],

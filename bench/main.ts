@@ -95,7 +95,7 @@ async function measure(name: string): Promise<BenchResult | null> {
     stdio: ['ignore', 'inherit', 'inherit'],
     detached: true,
   });
-  const end = (): void => void (child.pid && process.kill(-child.pid, 'SIGKILL'));
+  const end = (): void => killGroup(child.pid);
   const timer = setTimeout(end, DEADLINE_MS);
   const interrupt = (): void => {
     end();
@@ -114,8 +114,18 @@ async function measure(name: string): Promise<BenchResult | null> {
     };
   } finally {
     clearTimeout(timer);
+    // What a failed benchmark has left running.
+    end();
     process.off('SIGINT', interrupt).off('SIGTERM', interrupt);
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid) process.kill(-pid, 'SIGKILL');
+  } catch {
+    // The group is empty.
   }
 }
 
