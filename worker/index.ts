@@ -10,19 +10,22 @@ export { SnapshotHub } from './snapshot-hub.ts';
 let edge: Edge | undefined;
 
 export default {
-  async fetch(request, env, ctx): Promise<Response> {
-    try {
-      if (!edge) {
-        const made = await createEdge(env);
-        // Concurrent first requests each create one. The first is kept.
-        edge ??= made;
-      }
-    } catch (error) {
-      // Names the invalid variable or secret and what it must be, never its value.
-      const detail = errorMessage(error);
-      console.error(JSON.stringify({ event: 'misconfigured', detail }));
-      return problemResponse({ title: 'Misconfigured edge', status: 500, detail });
-    }
-    return handle(request, edge, ctx);
+  fetch(request, env, ctx): Promise<Response> {
+    return edge ? handle(request, edge, ctx) : handleFirst(request, env, ctx);
   },
 } satisfies ExportedHandler<Env>;
+
+/** A request of a new isolate. */
+async function handleFirst(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+  try {
+    const made = await createEdge(env);
+    // Concurrent first requests each create one. The first is kept.
+    edge ??= made;
+  } catch (error) {
+    // Names the invalid variable or secret and what it must be, never its value.
+    const detail = errorMessage(error);
+    console.error(JSON.stringify({ event: 'misconfigured', detail }));
+    return problemResponse({ title: 'Misconfigured edge', status: 500, detail });
+  }
+  return handle(request, edge, ctx);
+}

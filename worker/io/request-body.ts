@@ -15,13 +15,15 @@ const NO_BODY: RequestBody = { kind: 'none' };
 
 /** Waits for a whole short body, and for the start of a long one: until then no instance is kept busy. */
 export function readBody(
-  { request, clientKey }: Pick<IncomingRequest, 'request' | 'clientKey'>,
+  { request, method, clientKey }: Pick<IncomingRequest, 'request' | 'method' | 'clientKey'>,
   { slowUploads, now }: Pick<Edge, 'slowUploads' | 'now'>,
 ): RequestBody | Promise<RequestBody> {
+  // `handle` has refused one with a body.
+  if (method === 'GET' || method === 'HEAD') return NO_BODY;
   const stream = request.body;
   if (!stream) return NO_BODY;
   const declared = request.headers.get('content-length');
-  // A GET with this header has a stream nevertheless, and must be sent without one.
+  // The runtime makes a stream of it nevertheless.
   if (declared === '0') return NO_BODY;
   const length = declared === null ? null : Number(declared);
   const upload = new Upload(stream, { client: clientKey, length, slowUploads, now });

@@ -158,8 +158,8 @@ const SECURITY_HEADERS: readonly ResponseHeader[] = [
 const TRANSPORT_SECURITY: ResponseHeader = ['strict-transport-security', 'max-age=31536000'];
 
 /** The runtime can make such a response. A 101 without a WebSocket is a response that the client did not request. */
-const isValidStatus = ({ status, webSocket }: Response): boolean =>
-  webSocket ? status === 101 : status >= 200 && status <= 599;
+const isValidStatus = (status: number, upstream: Response): boolean =>
+  status === 101 ? upstream.webSocket !== null : status >= 200 && status <= 599;
 
 interface ResponseOptions {
   readonly incoming: IncomingRequest;
@@ -179,16 +179,18 @@ export function upstreamResponse(
   options: ResponseOptions,
 ): Response {
   const { incoming, added } = options;
-  if (!isValidStatus(upstream)) {
+  const { status } = upstream;
+  if (!isValidStatus(status, upstream)) {
     void upstream.body?.cancel();
-    return invalidStatus(incoming, upstream.status);
+    return invalidStatus(incoming, status);
   }
   const last = attempts.at(-1);
   const enveloped = last?.plan.enveloped ?? false;
   if (enveloped && added.length === 0) return upstream;
-  const response = upstream.webSocket
-    ? new Response(null, { status: 101, webSocket: upstream.webSocket, headers: upstream.headers })
-    : new Response(upstream.body, upstream);
+  const response =
+    status === 101
+      ? new Response(null, { status: 101, webSocket: upstream.webSocket, headers: upstream.headers })
+      : new Response(upstream.body, upstream);
   if (!enveloped) setProxyHeaders(response.headers, last, options);
   return withHeaders(response, added);
 }

@@ -76,20 +76,12 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
         signal: controller.signal,
       },
     );
-    const isGateway = plan.route.kind === 'gateway';
+    const result = resultOf(response, plan, edge.settings);
     return {
       plan,
-      result: {
-        kind: 'response',
-        status: response.status,
-        via: plan.route.kind,
-        unsentMark: isGateway && hasUnsentMark(response),
-        ...(isGateway && hasFullMark(response) && { fullMark: true }),
-        ...(isGateway && hasFinalMark(response) && { finalMark: true }),
-        ...(response.status >= 520 && { fromPlatform: fromPlatform(response, plan, edge.settings) }),
-      },
+      result,
       response,
-      servedBy: isGateway ? servedThroughGateway(response, plan) : (plan.candidate?.id ?? null),
+      servedBy: servedBy(response.headers, result.status, plan),
       startedAt,
       ms: edge.now() - startedAt,
     };
@@ -122,10 +114,16 @@ const gatewaySite = (
 function startTimeout({ incoming, plan, late }: AttemptOptions, controller: AbortController) {
   const { timeoutMs } = plan;
   const lateAfterMs = late && late.afterMs < timeoutMs ? late.afterMs : Number.POSITIVE_INFINITY;
-  const watchAfterMs = Math.min(WATCH_CLIENT_AFTER_MS, lateAfterMs);
+  const watchAfterMs = Math.min(WATCH_CLIENT_AFTER_MS, lateAfterMs, timeoutMs);
+  let isOver = false;
+  let isWatching = false;
   const timeout = {
     timedOut: false,
-    clear: () => clearTimeout(timer),
+    // The first timer may still fire, soon, and then does nothing: to clear it would cost every request.
+    clear: (): void => {
+      isOver = true;
+      if (isWatching) clearTimeout(timer);
+    },
   };
   const abort = (): void => {
     timeout.timedOut = true;
@@ -136,38 +134,50 @@ function startTimeout({ incoming, plan, late }: AttemptOptions, controller: Abor
     late?.onLate();
   };
   const watch = (): void => {
+    if (isOver) return;
+    if (watchAfterMs === timeoutMs) {
+      abort();
+      return;
+    }
+    isWatching = true;
     watchClientDisconnect(incoming);
     if (lateAfterMs === watchAfterMs) onLate();
     else if (lateAfterMs < timeoutMs) timer = setTimeout(onLate, lateAfterMs - watchAfterMs);
     else timer = setTimeout(abort, timeoutMs - watchAfterMs);
   };
-  let timer = timeoutMs <= watchAfterMs ? setTimeout(abort, timeoutMs) : setTimeout(watch, watchAfterMs);
+  let timer = setTimeout(watch, watchAfterMs);
   return timeout;
 }
 
-const fromPlatform = (
+type ResponseResult = Extract<AttemptResult, { kind: 'response' }>;
+
+/** Reads each property of the response once, because a read is a call into the runtime. Only a gateway can set marks. */
+function resultOf(
   { status, headers }: Response,
   { route }: AttemptPlan,
   { clientAddressSource }: Edge['settings'],
-): boolean =>
-  isFromPlatform(
-    { status, instance: headers.get('x-acgs-instance') },
-    { onCloudflare: clientAddressSource === 'cloudflare', via: route.kind },
-  );
-
-const hasUnsentMark = ({ status, headers }: Response): boolean =>
-  (status === 503 || status === 401) && headers.get('x-acgs-unsent') === '1';
-
-const hasFullMark = ({ status, headers }: Response): boolean =>
-  status === 503 && headers.get('x-acgs-full') === '1';
-
-const hasFinalMark = ({ status, headers }: Response): boolean =>
-  status === 502 && headers.get('x-acgs-final') === '1';
+): ResponseResult {
+  const via = route.kind;
+  if (status < 400) return { kind: 'response', status, via, unsentMark: false };
+  const hasMark = (name: string): boolean => via === 'gateway' && headers.get(name) === '1';
+  const instance = headers.get('x-acgs-instance');
+  const onCloudflare = clientAddressSource === 'cloudflare';
+  return {
+    kind: 'response',
+    status,
+    via,
+    unsentMark: (status === 503 || status === 401) && hasMark('x-acgs-unsent'),
+    ...(status === 503 && hasMark('x-acgs-full') && { fullMark: true }),
+    ...(status === 502 && hasMark('x-acgs-final') && { finalMark: true }),
+    ...(status >= 520 && { fromPlatform: isFromPlatform({ status, instance }, { onCloudflare, via }) }),
+  };
+}
 
 /**
  * HAProxy names the instance whose answer it passes on. Its own 503 means that no instance took the request: the queue was
  * full, or no connection succeeded. Its other errors come from the instance that the edge named.
  */
-function servedThroughGateway({ status, headers }: Response, { candidate }: AttemptPlan): string | null {
+function servedBy(headers: Headers, status: number, { candidate, route }: AttemptPlan): string | null {
+  if (route.kind === 'direct') return candidate?.id ?? null;
   return headers.get('x-acgs-instance') ?? (status === 503 ? null : (candidate?.id ?? null));
 }

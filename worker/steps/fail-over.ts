@@ -13,14 +13,28 @@ import { send } from './send.ts';
 import { unreachableCandidates } from './unreachable.ts';
 
 /** Sends the request, and again elsewhere as far as the retry table, the retry budget and the deadline allow. */
-export async function failOver(request: RequestContext, session: AffinitySession): Promise<FailoverOutcome> {
+export function failOver(request: RequestContext, session: AffinitySession): Promise<FailoverOutcome> {
   const { incoming, service, edge } = request;
   edge.retryBudgets.forService(service).deposit(incoming.startedAt);
   edge.hedging.forService(service).budget.onRequest();
   const reading = readBody(incoming, edge);
-  const body = reading instanceof Promise ? await reading : reading;
-  const context: FailoverContext = {
-    ...request,
+  return reading instanceof Promise
+    ? reading.then((body) => sendUntilFinal(newContext(request, session, body)))
+    : sendUntilFinal(newContext(request, session, reading));
+}
+
+const newContext = (
+  request: RequestContext,
+  session: AffinitySession,
+  body: RequestBody,
+): FailoverContext => {
+  const { incoming, view, service, edge, ctx } = request;
+  return {
+    incoming,
+    view,
+    service,
+    edge,
+    ctx,
     session,
     body,
     // Starts when a short body is complete: the time that a slow client takes does not count.
@@ -31,12 +45,11 @@ export async function failOver(request: RequestContext, session: AffinitySession
     tried: [],
     failedGateways: [],
   };
-  if (body.kind === 'failed') return failed(context, null, body.failure);
-  return sendUntilFinal(context);
-}
+};
 
 async function sendUntilFinal(context: FailoverContext): Promise<FailoverOutcome> {
   const { attempts, body, incoming } = context;
+  if (body.kind === 'failed') return failed(context, null, body.failure);
   for (;;) {
     const isFirst = attempts.length === 0;
     const picked = nextTarget(context);
