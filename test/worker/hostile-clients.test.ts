@@ -15,7 +15,13 @@ let origin: Origin;
 beforeAll(async () => {
   [edge, origin] = await Promise.all([startEdge({ vars: { MAX_SLOW_UPLOADS: '4' } }), startOrigin('a')]);
   const gs = service({ path: 'direct', instances: [instance('a', origin.url)] });
-  expect((await edge.publish({ services: { gs } })).status).toBe(200);
+  const impatient = service({
+    routes: ['/impatient'],
+    path: 'direct',
+    timeout: 1_500,
+    instances: [instance('i', origin.url)],
+  });
+  expect((await edge.publish({ services: { gs, impatient } })).status).toBe(200);
 });
 afterAll(async () => {
   await Promise.all([edge.stop(), origin.stop()]);
@@ -83,6 +89,34 @@ test('a body that arrives slowly but steadily passes', async () => {
   }
   expect(await answer).toMatch(/^HTTP\/1\.1 200/);
   expect(origin.requests.at(-1)?.body.length).toBe(30_000);
+  socket.destroy();
+});
+
+/** Sends `bytes` every 250 ms, as one chunk. */
+async function sendChunks(socket: Socket, { count, bytes }: { count: number; bytes: number }): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    await sleep(250);
+    socket.write(`${bytes.toString(16)}\r\n${'x'.repeat(bytes)}\r\n`);
+  }
+}
+
+const CHUNKED_PUT = 'PUT /impatient HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n';
+
+test('a long chunked body may take longer than the timeout while its bytes flow', async () => {
+  const { socket, answer } = startUpload(CHUNKED_PUT);
+  await sendChunks(socket, { count: 16, bytes: 50_000 });
+  socket.write('0\r\n\r\n');
+  expect(await answer).toMatch(/^HTTP\/1\.1 200/);
+  expect(origin.requests.at(-1)?.body.length).toBe(800_000);
+  socket.destroy();
+});
+
+test('a client that sends a long chunked body too slowly gets 408', async () => {
+  const { socket, answer } = startUpload(CHUNKED_PUT);
+  await sendChunks(socket, { count: 2, bytes: 40_000 });
+  const trickle = setInterval(() => socket.write('1\r\nx\r\n'), 200);
+  expect(await answer).toMatch(/^HTTP\/1\.1 408/);
+  clearInterval(trickle);
   socket.destroy();
 });
 

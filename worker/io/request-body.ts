@@ -1,6 +1,6 @@
 import type { Edge } from '../edge.ts';
 import type { IncomingRequest } from '../steps/guard.ts';
-import { PREFIX_BYTES, Upload, type UploadFailure } from './upload.ts';
+import { Upload, type UploadFailure } from './upload.ts';
 
 /** A client's request body. `kind` says how often it can be sent. */
 export type RequestBody =
@@ -33,14 +33,9 @@ export function readBody(
   });
 }
 
-/** A client may send a long body no slower than this: 64 KB per second. */
-const MIN_UPLOAD_BYTES_PER_MS = 64;
-
-/** Added to the attempt's timeout: the time a client may take to send a long body. */
-export const uploadAllowanceMs = (body: RequestBody): number =>
-  body.kind === 'stream' && body.length !== null && body.length > PREFIX_BYTES
-    ? Math.ceil(body.length / MIN_UPLOAD_BYTES_PER_MS)
-    : 0;
+/** When an attempt has timed out, epoch ms. The time that a long body takes is not the instance's. */
+export const timesOutAt = (body: RequestBody, startedAt: number, timeoutMs: number): number =>
+  body.kind === 'stream' ? body.upload.timesOutAt(startedAt, timeoutMs) : startedAt + timeoutMs;
 
 export const canSend = (body: RequestBody): boolean => body.kind !== 'stream' || !body.used;
 

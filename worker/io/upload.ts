@@ -19,6 +19,8 @@ const TICK_MS = 1_000;
 const GRACE_MS = 10_000;
 /** 1 KB per second. */
 const MIN_BYTES_PER_MS = 1;
+/** A body that occupies an instance must arrive faster: 16 KB per second. */
+const MIN_STREAM_BYTES_PER_MS = 16;
 
 /**
  * A client's body. Its deadline moves while bytes arrive at a minimum rate. Only time in which the client keeps the edge
@@ -34,6 +36,8 @@ export class Upload {
   #failure: UploadFailure | null = null;
   /** The read that the client keeps waiting. */
   #pending: PromiseWithResolvers<Uint8Array | null> | null = null;
+  #progressAt: number;
+  #ended = false;
   #waitedMs = 0;
   #stalledMs = 0;
   #slow: ReturnType<SlowUploads['begin']> = null;
@@ -41,6 +45,7 @@ export class Upload {
 
   constructor(body: ReadableStream, options: UploadOptions) {
     this.#options = options;
+    this.#progressAt = options.now();
     this.#bytesPerRead = (options.length ?? 0) > PREFIX_BYTES ? PREFIX_BYTES : 1;
     this.#reader = body.getReader({ mode: 'byob' });
     this.#timer = setInterval(() => this.#onTick(), TICK_MS);
@@ -52,6 +57,16 @@ export class Upload {
 
   get isReadPending(): boolean {
     return this.#pending !== null;
+  }
+
+  /**
+   * When an attempt that sends the body has timed out, with `timeoutMs` for the instance. While bytes flow that time moves
+   * on, as long as they arrive at a minimum rate. Epoch ms.
+   */
+  timesOutAt(startedAt: number, timeoutMs: number): number {
+    const stalled = this.#progressAt + timeoutMs;
+    if (this.#ended) return stalled;
+    return Math.min(stalled, startedAt + timeoutMs + this.#received / MIN_STREAM_BYTES_PER_MS);
   }
 
   /** Reads the prefix. Returns the whole body when it ends there; null: there is more, or it failed. */
@@ -103,6 +118,7 @@ export class Upload {
     try {
       const chunk = await pending.promise;
       this.#stalledMs = 0;
+      this.#progressAt = this.#options.now();
       this.#received += chunk?.length ?? 0;
       if (!chunk) this.#onEnd();
       return chunk;
@@ -116,6 +132,7 @@ export class Upload {
 
   #onEnd(): void {
     const { length } = this.#options;
+    this.#ended = true;
     if (!this.#failure && length !== null && this.#received !== length) this.#fail('broken');
     this.#release();
   }

@@ -3,7 +3,7 @@ import { errorMessage } from '../../shared/error-message.ts';
 import { type AttemptResult, isFromPlatform } from '../../shared/retry.ts';
 import type { SiteService } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import { bodyInit, type RequestBody } from '../io/request-body.ts';
+import { bodyInit, type RequestBody, timesOutAt } from '../io/request-body.ts';
 import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
 
 /** How one attempt reaches an instance. `origin` is the gateway's or the instance's. */
@@ -25,7 +25,7 @@ interface AttemptPlan {
   readonly spanId: string;
   /** A copy, sent because an earlier attempt is late. */
   readonly hedge?: boolean;
-  /** Until the response headers. */
+  /** Until the response headers; the time in which a long body flows does not count. */
   readonly timeoutMs: number;
 }
 
@@ -111,8 +111,9 @@ const gatewaySite = (
  * disconnect; doing so from the start would cost too much. After the delay the attempt counts as late. At the timeout
  * it is aborted.
  */
-function startTimeout({ incoming, plan, late }: AttemptOptions, controller: AbortController) {
+function startTimeout({ incoming, body, plan, late, edge }: AttemptOptions, controller: AbortController) {
   const { timeoutMs } = plan;
+  const startedAt = edge.now();
   const lateAfterMs = late && late.afterMs < timeoutMs ? late.afterMs : Number.POSITIVE_INFINITY;
   const watchAfterMs = Math.min(WATCH_CLIENT_AFTER_MS, lateAfterMs, timeoutMs);
   let isOver = false;
@@ -126,6 +127,11 @@ function startTimeout({ incoming, plan, late }: AttemptOptions, controller: Abor
     },
   };
   const abort = (): void => {
+    const leftMs = timesOutAt(body, startedAt, timeoutMs) - edge.now();
+    if (body.kind === 'stream' && leftMs > 0) {
+      timer = setTimeout(abort, leftMs);
+      return;
+    }
     timeout.timedOut = true;
     controller.abort();
   };

@@ -1,7 +1,6 @@
 import { type Candidate, isServing } from '../../shared/balance/candidate.ts';
 import { isEjected } from '../../shared/ejection.ts';
 import { isFull, isSafe } from '../../shared/retry.ts';
-import { uploadAllowanceMs } from '../io/request-body.ts';
 import { type AttemptOptions, type CompletedAttempt, type Route, sendAttempt } from './attempt.ts';
 import type { FailoverContext } from './failover-context.ts';
 import { type PendingAttempt, type SendResult, sendWithHedges, sentOnce } from './hedge.ts';
@@ -101,7 +100,7 @@ function startAttempt(
   const controller = new AbortController();
   const now = edge.now();
   const route = chooseRoute(context, picked, now);
-  const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now)) + uploadAllowanceMs(body);
+  const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now));
   const token = route.kind === 'gateway' ? edge.gatewayTokens.tokenFor(site.site, now) : null;
   const last = context.attempts.at(-1);
   // When an instance was full, the gateway knows best which one is not.
