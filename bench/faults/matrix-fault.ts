@@ -20,8 +20,11 @@ export interface MatrixFault {
   stop(bed: Bed, victim: Victim): Promise<void> | void;
   /** True while the system reports the fault. Absent: no part of it can. */
   detected?(bed: Bed, victim: Victim): Promise<boolean>;
-  /** Requests that may fail, of those that no client can repeat without risk and of all others. Default: none. */
-  readonly allowed?: { repeatable?: number; other?: number };
+  /**
+   * Requests that may fail: those that a client can repeat without risk, and all others. `pins`: answers that may come
+   * from another instance than the session's. Default: none.
+   */
+  readonly allowed?: { repeatable?: number; other?: number; pins?: number };
   /** Why requests may fail. */
   readonly reason?: string;
 }

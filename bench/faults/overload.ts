@@ -46,7 +46,7 @@ export function limitCapacity(bed: Bed): void {
 
 /** The first seconds of an instance belong to slow start. */
 const SETTLE_MS = 5_000;
-const DURATION_MS = 10_000;
+const DURATION_MS = 8_000;
 const AFTER_MS = 6_000;
 
 export async function measureOverload(bed: Bed, factor: number, durationMs: number): Promise<OverloadRow> {

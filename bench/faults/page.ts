@@ -30,8 +30,8 @@ export function replaceBetween(page: string, start: string, end: string, text: s
 }
 
 const HEADER = [
-  '| fault | requests | failed | of these repeatable | worst ms | detected after | recovered after | as expected |',
-  '|---|---|---|---|---|---|---|---|',
+  '| fault | requests | failed | of these repeatable | sessions moved | worst ms | detected after | recovered after | as expected |',
+  '|---|---|---|---|---|---|---|---|---|',
 ];
 
 export function faultsTable(rows: readonly MatrixRow[]): string {
@@ -55,6 +55,7 @@ function rowText(row: MatrixRow): string {
     row.requests,
     row.failed,
     row.repeatableFailed,
+    row.pinsLost,
     row.worstMs.toFixed(0),
     row.detectMs === undefined ? '–' : row.detectMs === null ? 'not reported' : seconds(row.detectMs),
     seconds(row.recoverMs),
@@ -67,7 +68,7 @@ const seconds = (ms: number): string => (ms === 0 ? 'at once' : `${(ms / 1_000).
 
 /** Why requests failed, for the faults of one area. */
 function reasons(rows: readonly MatrixRow[]): string[] {
-  const failed = rows.filter((row) => row.failed > 0 && row.reason);
+  const failed = rows.filter((row) => row.failed + row.pinsLost > 0 && row.reason);
   if (failed.length === 0) return [];
   const byReason = Map.groupBy(failed, ({ reason }) => reason ?? '');
   return [

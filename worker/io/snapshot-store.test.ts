@@ -107,6 +107,20 @@ test.each<[string, HubFetcher, KvFetcher]>([
   2_000,
 );
 
+test.each<[string, HubFetcher]>([
+  ['the Hub is empty', hubOf({}).fetcher],
+  ['the Hub is down', DOWN],
+])('without any snapshot, requests do not search again for two seconds: %s', async (_, hub) => {
+  const store = storeOf({ hub });
+  expect(store.isSearchDue(NOW)).toBe(true);
+  const searching = store.refresh();
+  expect(store.isSearchDue(NOW)).toBe(true);
+  await searching;
+  expect(store.view).toBeNull();
+  expect(store.isSearchDue(NOW + 2_000)).toBe(false);
+  expect(store.isSearchDue(NOW + 2_001)).toBe(true);
+});
+
 test('an invalid snapshot is not the first valid one', async () => {
   const forged = Uint8Array.from(Buffer.from('k-main.AAAA\n{"epoch":1,"seq":9}'));
   const store = storeOf({ hub: hubOf({ main: forged }).fetcher, kv: async () => later(await sealed(2)) });

@@ -145,6 +145,14 @@ export class SnapshotStore {
     return elapsed > interval;
   }
 
+  /**
+   * Without a snapshot: whether a request looks for one. A search without result is not repeated at once: every request
+   * would wait for the Hub and KV, and load them.
+   */
+  isSearchDue(now: number): boolean {
+    return this.#isRefreshing || elapsedMs(this.#hubReadAt, now) > MIN_POLL_MS;
+  }
+
   /** Something is wrong with an instance or a gateway, so a change is likely: the next poll is early, within a budget. */
   expectChange(now: number): void {
     if (this.#pollIntervalMs <= MIN_POLL_MS || elapsedMs(this.#hubReadAt, now) < MIN_POLL_MS) return;

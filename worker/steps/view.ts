@@ -4,7 +4,7 @@ import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
 
 /**
  * The view in this isolate's memory. When a refresh is due, it runs in the background; only the first requests of a new
- * isolate wait for it. Null: there is no snapshot.
+ * isolate wait for it, and without any snapshot those of one search every two seconds. Null: there is no snapshot.
  */
 export function currentView(
   incoming: IncomingRequest,
@@ -19,6 +19,7 @@ export function currentView(
     }
     return snapshots.view;
   }
+  if (!snapshots.isSearchDue(incoming.startedAt)) return null;
   // Not shared between requests: the runtime ends a refresh together with the request that started it.
   return snapshots.refresh().then(() => snapshots.view);
 }

@@ -64,13 +64,21 @@ const coldEdge = (
   name: string,
   title: string,
   prepare: (bed: Bed, folder: string) => readonly string[],
+  more: Partial<MatrixFault> = {},
 ): MatrixFault => ({
   name,
   area: 'cold isolates',
   title,
   start: (bed) => bed.moveToColdEdge((folder) => prepare(bed, folder)),
   stop: (bed) => bed.moveBack(),
+  ...more,
 });
+
+const WITHOUT_SNAPSHOT: Partial<MatrixFault> = {
+  allowed: { pins: 1_000 },
+  reason:
+    'Without a snapshot the edge does not know the instances. HAProxy balances, so sessions move until a snapshot arrives.',
+};
 
 function copyKv(bed: Bed, folder: string): void {
   cpSync(join(bed.edgeFolder, 'kv'), join(folder, 'kv'), { recursive: true });
@@ -183,20 +191,30 @@ export const SNAPSHOT_FAULTS: readonly MatrixFault[] = [
   publishing('publish-slow', 'publishing takes 3 s', { kind: 'slow', ms: 3_000 }),
   publishing('publish-corrupted', 'snapshots are corrupted on their way', { kind: 'corrupted' }),
   publishing('publish-replayed', 'an old snapshot is replayed after each new one', { kind: 'replayed' }),
-  coldEdge('edge-cold-empty', 'no snapshot in KV and Hub', () => []),
+  coldEdge('edge-cold-empty', 'no snapshot in KV and Hub', () => [], WITHOUT_SNAPSHOT),
   coldEdge('edge-cold-kv', 'snapshot in KV alone', (bed, folder) => {
     copyKv(bed, folder);
     return [];
   }),
-  coldEdge('edge-cold-kv-down', 'KV fails, the Hub is empty', (bed, folder) => {
-    copyKv(bed, folder);
-    return ['--kv-down'];
-  }),
-  coldEdge('edge-cold-kv-corrupted', 'the snapshot in KV is corrupted, the Hub is empty', (bed, folder) => {
-    copyKv(bed, folder);
-    corruptFiles(folder);
-    return [];
-  }),
+  coldEdge(
+    'edge-cold-kv-down',
+    'KV fails, the Hub is empty',
+    (bed, folder) => {
+      copyKv(bed, folder);
+      return ['--kv-down'];
+    },
+    WITHOUT_SNAPSHOT,
+  ),
+  coldEdge(
+    'edge-cold-kv-corrupted',
+    'the snapshot in KV is corrupted, the Hub is empty',
+    (bed, folder) => {
+      copyKv(bed, folder);
+      corruptFiles(folder);
+      return [];
+    },
+    WITHOUT_SNAPSHOT,
+  ),
   coldEdge('edge-cold-kv-stale', 'KV returns what it has for 60 s', (bed, folder) => {
     copyKv(bed, folder);
     return ['--kv-lag-ms', '60000'];
