@@ -18,9 +18,16 @@ export function mergeRows(rows: readonly MatrixRow[], names: readonly string[]):
 }
 
 /** Writes the table into docs/faults.md, between its two marks. */
-export function writeFaultsPage(rows: readonly MatrixRow[]): void {
-  writeFileSync(PAGE, replaceBetween(readFileSync(PAGE, 'utf8'), START, END, faultsTable(rows)));
+export function writeFaultsPage(rows: readonly MatrixRow[], names: readonly string[]): void {
+  const missing = names.filter((name) => !rows.some((row) => row.name === name));
+  const text = [faultsTable(rows), ...notMeasured(missing)].join('\n\n');
+  writeFileSync(PAGE, replaceBetween(readFileSync(PAGE, 'utf8'), START, END, text));
 }
+
+const notMeasured = (names: readonly string[]): string[] =>
+  names.length === 0
+    ? []
+    : [['### Not measured yet', '', ...names.map((name) => `- \`${name}\``)].join('\n')];
 
 export function replaceBetween(page: string, start: string, end: string, text: string): string {
   const from = page.indexOf(start);

@@ -82,7 +82,9 @@ export async function startSite(options: SiteOptions): Promise<Site> {
     ),
   );
   if (options.stores !== false) await Promise.all([redis.start(), postgres.start()]);
-  const smallStateDir = mountSmallDisk(join(first.layout.stateDir, 'agent'), '24m');
+  // Without a server, the agent's own database needs more space.
+  const smallStateDir =
+    options.stores === false ? null : mountSmallDisk(join(first.layout.stateDir, 'agent'), '24m');
   const env = options.clockLibrary ? clockEnvironment(options.clockLibrary, clockFile) : {};
   // The agents of a site sign what they exchange through Redis.
   const intents = (options.nodes ?? 1) > 1 ? { INTENT_KEY: newPassword() } : {};
