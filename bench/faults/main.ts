@@ -24,6 +24,8 @@ const FAULTS: readonly MatrixFault[] = [
   ...SITE_FAULTS,
 ];
 
+const NAMES = FAULTS.map(({ name }) => name);
+
 const HELP = `npm run chaos -- [options]     break a running system under load and check every answer
 
   --list             print the names of the faults
@@ -116,13 +118,7 @@ async function runMatrix(options: ChaosOptions): Promise<number> {
     if (interrupted) break;
     await runInBed(kind, faults, (row) => {
       rows.push(row);
-      if (options.page)
-        writeFaultsPage(
-          mergeRows(
-            [row],
-            FAULTS.map(({ name }) => name),
-          ),
-        );
+      if (options.page) writeFaultsPage(mergeRows([row], NAMES), NAMES);
     });
   }
   const broken = rows.filter((row) => row.broken.length > 0).length;
