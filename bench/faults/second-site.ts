@@ -48,9 +48,11 @@ export async function startSecondSite(
   child.on('message', (report: RemoteReport) => {
     if (report.kind === 'post') posts.add(report.id);
   });
+  const ended = new AbortController();
+  child.once('exit', () => ended.abort(new Error('the second site ended')));
   const next = async <Kind extends RemoteReport['kind']>(kind: Kind) => {
     for (;;) {
-      const [report] = (await once(child, 'message')) as [RemoteReport];
+      const [report] = (await once(child, 'message', { signal: ended.signal })) as [RemoteReport];
       if (report.kind === kind) return report as Extract<RemoteReport, { kind: Kind }>;
     }
   };
@@ -66,9 +68,9 @@ export async function startSecondSite(
       await done;
     },
     async stop() {
-      const ended = once(child, 'exit');
+      const exit = once(child, 'exit');
       child.disconnect();
-      await ended;
+      await exit;
       await relay.stop();
       host.remove();
     },
