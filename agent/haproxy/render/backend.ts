@@ -55,6 +55,7 @@ function policyLines(
     ...(config.haproxy.mode === 'beside' ? besideLines(config, service) : []),
     ...accessLines(service.access),
     ...rejectWhenFull(table === '' ? queueIsFull(service, instances) : NONE_IS_FREE),
+    ...cookieLines(config, service),
     ...stickTable,
     ...stickLines(config, service, table),
     ...markExtraLines(extraServiceLines(config.haproxy.extra, service.id)),
@@ -133,6 +134,28 @@ function stickTableLines(config: Config, service: ServiceConfig): string[] {
 
 const isSticky = ({ haproxy }: Config, { affinity }: ServiceConfig): boolean =>
   haproxy.affinity && affinity.by !== 'none';
+
+/**
+ * The cookie of a client that does not come through the edge. It names the instance, so every HAProxy of the site knows it
+ * and it also works for instances that were registered at run time. Caches share public answers, so those get none.
+ */
+function cookieLines(config: Config, service: ServiceConfig): string[] {
+  const { by, ttl } = service.affinity;
+  if (by !== 'cookie' || !isSticky(config, service)) return [];
+  const name = gatewayCookie(service.id);
+  const attributes = `Path=/; Max-Age=${Math.round(ttl / 1000)}; HttpOnly; SameSite=Lax`;
+  const set = (value: string, condition: string): string =>
+    `http-response add-header Set-Cookie ${value} if !{ var(txn.relayed) -m bool } !{ srv_name,strcmp(txn.cookie) eq 0 } !{ res.hdr(cache-control) -m reg -i public|s-maxage } ${condition}`;
+  return [
+    `http-request set-var(txn.cookie) req.cook(${name}) if !{ var(txn.relayed) -m bool }`,
+    'http-request set-var(txn.target) var(txn.cookie) if !{ var(txn.target) -m found } { var(txn.cookie) -m found }',
+    set(`'${name}=%s; ${attributes}; Secure'`, '{ var(txn.proto) -m str https }'),
+    set(`'${name}=%s; ${attributes}'`, '!{ var(txn.proto) -m str https }'),
+  ];
+}
+
+/** One for each service, because a browser sends the cookies of a host to all services. */
+const gatewayCookie = (service: string): string => `acgs_${service}`;
 
 function stickLines(config: Config, service: ServiceConfig, table: string): string[] {
   if (!isSticky(config, service)) return [];
