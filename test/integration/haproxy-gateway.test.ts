@@ -292,36 +292,3 @@ test('statistics require the password; health and metrics do not', async () => {
     { status: 'degraded', services: { a: 2, stats: 1, 'h.x': 1, empty: 0 } },
   ]);
 });
-
-test('a client that comes without the edge keeps its instance by a cookie, also for long-lived connections', async () => {
-  // Each request has an address of its own, so the stick-table has no part in it.
-  let address = 0;
-  const direct = (headers: Record<string, string> = {}) =>
-    call('/', { 'x-forwarded-for': `192.0.2.${++address}`, ...headers });
-  const first = await direct();
-  const cookie = first.headers.get('set-cookie') ?? '';
-  const home = first.headers.get('x-acgs-instance');
-  expect(cookie).toBe(`acgs_a=${home}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax`);
-  const [pair = ''] = cookie.split(';');
-  for (let i = 0; i < 8; i++) {
-    const next = await direct({ cookie: pair });
-    expect(next.headers.get('x-acgs-instance')).toBe(home);
-    expect(next.headers.get('set-cookie')).toBeNull();
-  }
-  const stream = await direct({ cookie: pair, accept: 'text/event-stream' });
-  expect(stream.headers.get('x-acgs-instance')).toBe(home);
-  // An instance that does not exist: a new one, and a new cookie.
-  expect((await direct({ cookie: 'acgs_a=gone' })).headers.get('set-cookie')).toMatch(/^acgs_a=a-[12];/);
-  // The edge has its own cookie.
-  expect((await call('/')).headers.get('set-cookie')).toBeNull();
-});
-
-test('a response that caches share gets no cookie', async () => {
-  for (const name of ['a-1', 'a-2']) {
-    origin(name).answer((_, response) => {
-      response.setHeader('cache-control', 'public, max-age=60');
-      response.end(name);
-    });
-  }
-  expect((await call('/', {})).headers.get('set-cookie')).toBeNull();
-});

@@ -25,6 +25,8 @@ beforeAll(async () => {
       // An event stream, or a held answer without headers.
       if (url === '/events')
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n');
+      else if (url === '/public')
+        response.writeHead(200, { 'cache-control': 'public, max-age=60' }).end(name);
       else if (url !== '/poll') response.end(name);
     });
     origins.push(origin);
@@ -160,6 +162,30 @@ test('an upload may take longer than the timeout while its bytes flow', async ()
   client.end();
   expect((await answer).statusCode).toBe(200);
   expect(origins[0]?.requests.findLast(({ url }) => url === '/up')?.body.length).toBe(120_000);
+});
+
+test('a client that comes without the edge keeps its instance by a cookie', async () => {
+  const call = (path: string, headers: Record<string, string> = {}) =>
+    fetch(`${harness.gateway}${path}`, { headers });
+  const first = await call('/x');
+  const home = first.headers.get('x-acgs-instance');
+  const cookie = first.headers.get('set-cookie') ?? '';
+  expect(cookie).toBe(`acgs_gs=${home}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax`);
+  const [pair = ''] = cookie.split(';');
+  for (let i = 0; i < 8; i++) {
+    const next = await call('/x', { cookie: pair });
+    expect(next.headers.get('x-acgs-instance')).toBe(home);
+    expect(next.headers.get('set-cookie')).toBeNull();
+  }
+  const stream = await hold('/events', { cookie: pair, accept: 'text/event-stream' });
+  expect(stream.headers['x-acgs-instance']).toBe(home);
+  // An instance that does not exist: another one, and its cookie.
+  expect((await call('/x', { cookie: 'acgs_gs=gone' })).headers.get('set-cookie')).toMatch(
+    /^acgs_gs=gs-[12];/,
+  );
+  // The edge has its own cookie, and caches share public answers.
+  expect((await call('/x', harness.edgeHeaders())).headers.get('set-cookie')).toBeNull();
+  expect((await call('/public')).headers.get('set-cookie')).toBeNull();
 });
 
 async function upServers(): Promise<string[]> {
