@@ -14,17 +14,20 @@ let origin: Origin;
 
 beforeAll(async () => {
   [edge, origin] = await Promise.all([startEdge({ vars: { MAX_SLOW_UPLOADS: '4' } }), startOrigin('a')]);
-  const gs = service({ path: 'direct', instances: [instance('a', origin.url)] });
-  const impatient = service({
+  expect((await edge.publish({ services: services() })).status).toBe(200);
+});
+afterAll(async () => {
+  await Promise.all([edge.stop(), origin.stop()]);
+});
+
+const services = () => ({
+  gs: service({ path: 'direct', instances: [instance('a', origin.url)] }),
+  impatient: service({
     routes: ['/impatient'],
     path: 'direct',
     timeout: 1_500,
     instances: [instance('i', origin.url)],
-  });
-  expect((await edge.publish({ services: { gs, impatient } })).status).toBe(200);
-});
-afterAll(async () => {
-  await Promise.all([edge.stop(), origin.stop()]);
+  }),
 });
 
 /** The bytes stay unanswered until the promise resolves with the first bytes of the response. */
@@ -61,8 +64,7 @@ test('slow uploads of snapshots end: the oldest when there are many, each after 
   }
   const displaced = await Promise.all(uploads.slice(0, 4).map(({ answer }) => answer));
   for (const answer of displaced) expect(answer).toMatch(/^HTTP\/1\.1 503/);
-  const gs = service({ path: 'direct', instances: [instance('a', origin.url)] });
-  expect((await edge.publish({ services: { gs } })).status).toBe(200);
+  expect((await edge.publish({ services: services() })).status).toBe(200);
   const last = await Promise.all(uploads.slice(5).map(({ answer }) => answer));
   for (const answer of last) expect(answer).toMatch(/^HTTP\/1\.1 408/);
   for (const { socket } of uploads) socket.destroy();
