@@ -162,6 +162,7 @@ export const BODY_CASES: readonly StrictnessCase[] = [
   refused('`Content-Length: +2`', post('Content-Length: +2\r\n', 'hi')),
   refused('`Content-Length: -1`', post('Content-Length: -1\r\n', 'hi')),
   refused('`Content-Length:` (empty)', post('Content-Length:\r\n', 'hi')),
+  refused('`Content-Length` of 2⁶⁴', post('Content-Length: 18446744073709551616\r\n', 'hi')),
   refused('a chunk of size `0x5`', post(CHUNKED, `0x5\r\nhello\r\n0\r\n\r\n`)),
   refused('a chunk size of 17 digits', post(CHUNKED, `fffffffffffffffff5\r\nhello\r\n0\r\n\r\n`)),
   refused('a bare LF in a chunk extension', post(CHUNKED, `5;a\nxx\r\nhello\r\n0\r\n\r\n`)),

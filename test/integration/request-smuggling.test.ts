@@ -8,8 +8,8 @@ import { instance, service } from '../harness/snapshot.ts';
 import { edgeKey, type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 /**
- * Request smuggling over raw sockets at the edge with HAProxy behind it: the instance sees at most one request, never the
- * hidden one, and the next client gets its own answer.
+ * Request smuggling over raw sockets at HAProxy, the edge, and HAProxy behind the edge: the instance sees at most one
+ * request, never the hidden one, and the next client gets its own answer.
  */
 
 const access = [{ path: '/admin', deny: ['0.0.0.0/0', '::/0'] }];
@@ -31,6 +31,14 @@ beforeAll(async () => {
 });
 afterAll(() => edge?.stop());
 
+const publish = async (path: 'direct' | 'gateway', gateways: string[]): Promise<void> => {
+  const services = { a: service({ path, access, instances: [instance('a-1', one.url)] }) };
+  expect((await edge.publish({ gateways, services })).status).toBe(200);
+};
+
+/** HAProxy before 3.2 passes trailers on. An instance that refuses them takes them for no request. */
+const isTrailer = (name: string): boolean => /^chunks "0\\r\\n[A-Z]/.test(name);
+
 /** What went wrong with one form; null when nothing did. */
 async function problemOf(url: string, { name, send }: SmugglingCase): Promise<string | null> {
   one.forget();
@@ -44,14 +52,25 @@ async function problemOf(url: string, { name, send }: SmugglingCase): Promise<st
   const seen = one.requests.map((request) => request.url);
   const others = seen.filter((target) => target !== '/next');
   if (others.length > 1 || others.some((target) => target !== '/p')) return `${name}: saw ${seen.join(', ')}`;
-  if (one.refused() > 0) return `${name}: the instance received bytes that are no request`;
+  if (one.refused() > 0 && !(url === harness.gateway && isTrailer(name)))
+    return `${name}: the instance received bytes that are no request`;
   return answer.includes('one /next') ? null : `${name}: the next client got ${JSON.stringify(answer)}`;
 }
 
-test('HAProxy behind the edge', async () => {
-  const services = { a: service({ path: 'gateway', access, instances: [instance('a-1', one.url)] }) };
-  expect((await edge.publish({ gateways: [harness.gateway], services })).status).toBe(200);
+async function checkAll(url: string): Promise<void> {
   const problems = [];
-  for (const form of SMUGGLING_CASES) problems.push(await problemOf(edge.url, form));
+  for (const form of SMUGGLING_CASES) problems.push(await problemOf(url, form));
   expect(problems.filter((problem) => problem !== null)).toEqual([]);
+}
+
+test('HAProxy', () => checkAll(harness.gateway));
+
+test('the edge, directly', async () => {
+  await publish('direct', []);
+  await checkAll(edge.url);
+});
+
+test('HAProxy behind the edge', async () => {
+  await publish('gateway', [harness.gateway]);
+  await checkAll(edge.url);
 });
