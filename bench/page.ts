@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { wrapAnsi } from 'fast-wrap-ansi';
 import { barChart } from './chart.ts';
 import { type BenchRow, type BenchTable, goalText, ratiosTo, readable } from './table.ts';
 
@@ -70,7 +71,7 @@ function sectionText(
   const when = result.at.slice(0, 16).replace('T', ' ');
   return `## ${title}
 
-${about}
+${wrapAnsi(about.replaceAll('\n', ' '), 100)}
 
 \`npm run bench ${name}\`: ${when} UTC, ${result.machine}, Node ${result.node}, ${Math.round(result.seconds)} s.
 
