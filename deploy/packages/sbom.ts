@@ -71,7 +71,7 @@ const npm = 'npm';
 const bundledSchema = z.array(z.string());
 const manifestSchema = z.object({ name: z.string(), version: z.string() });
 
-/** `name@version` of every npm package that is part of a package of ours. */
+/** `name@version` of every npm package that one of the built packages contains. */
 function shippedPackages({ root }: PackageContext, programs: readonly string[]): Set<string> {
   const bundled = bundledSchema.parse(
     JSON.parse(readFileSync(join(root, '.build/bundled-packages.json'), 'utf8')),

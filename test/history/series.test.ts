@@ -240,16 +240,19 @@ describe.each(['postgres', 'pglite'] as const)('series and events in %s', (kind)
     const change = { service: 'gs', instance: 'gs-1', reason: 'why' };
     const kinds = ['state', 'health', 'breaker', 'outlier', 'admin', 'weight', 'rollout'] as const;
     const alert = {
-      ...{
-        id: 'x',
-        rule: 'p95Ms',
-        service_type: 'gs',
-        instance_id: '',
-        severity: 'critical',
-        state: 'resolved',
-      },
-      ...{ value: 1, threshold: 1, message: 'slow', started_at: START / 1000 + 20, changed_at: 0 },
-      ...{ resolved_at: START / 1000 + 21, notified: 0 },
+      id: 'x',
+      rule: 'p95Ms',
+      service_type: 'gs',
+      instance_id: '',
+      severity: 'critical',
+      state: 'resolved',
+      value: 1,
+      threshold: 1,
+      message: 'slow',
+      started_at: START / 1000 + 20,
+      changed_at: 0,
+      resolved_at: START / 1000 + 21,
+      notified: 0,
     };
     await write([
       ...kinds.flatMap((each, index) =>

@@ -61,7 +61,7 @@ for (const [columns, rows] of [
   }
 }
 
-test('worst first: the service that nobody serves, then the one with an instance down; the others are folded', () => {
+test('worst first: a service without a serving instance, then one with an instance down; the others are folded', () => {
   const status = statusOf(7, { 'service-3': ['up', 'down'], 'service-5': ['down', 'down'] });
   const frame = watchFrame(watching(status), terminal(80, 24), 60_000);
   const first = frame.flatMap((line) => /^service-\d/.exec(line)?.[0] ?? []);

@@ -5,7 +5,7 @@ import { pressKey, type WatchState, watchFrame } from './frame.ts';
 import { openScreen } from './screen.ts';
 
 const RETRY_MS = 1_000;
-/** Ages are drawn anew while no status arrives. */
+/** How often ages are drawn again while no status arrives. */
 const REDRAW_MS = 1_000;
 
 /** Shows the status on the whole terminal until a key or a signal ends the process. Reconnects after errors. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { lockFolder } from '../../lib/folder-lock.ts';
 
 export interface EmbeddedPostgres {
@@ -31,12 +32,12 @@ export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgr
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve());
       worker.once('error', reject);
-      worker.once('exit', () => reject(new Error(`the embedded database in ${dir} did not start`)));
+      worker.once('exit', () => reject(new Error('its thread ended')));
     });
   } catch (error) {
     release();
     rmSync(folder, { recursive: true, force: true });
-    throw error;
+    throw new Error(`the embedded database in ${dir} did not start: ${errorMessage(error)}`);
   }
   return {
     url: `postgresql://postgres@/postgres?host=${encodeURIComponent(folder)}`,

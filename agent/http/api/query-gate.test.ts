@@ -4,7 +4,7 @@ import { createQueryGate } from './query-gate.ts';
 const idle = new AbortController().signal;
 const limits = { perClient: 2, all: 3, running: 2 };
 
-/** A query that ends when it is told to. */
+/** A query that the test ends. */
 function held() {
   const { promise, resolve } = Promise.withResolvers<void>();
   let started = false;

@@ -3,8 +3,8 @@ import { ageText, msText, numberText, percentText, stateText, whenText } from '.
 import { peerFigures } from '../peers.js';
 import { factRow, tableHead } from './facts.js';
 import { pill } from './icons.js';
-import { isHighErrorRate, marks, reasonText, weightText } from './instance-row.js';
-import { crumbs, manageButton } from './service-page.js';
+import { isHighErrorRate, manageButton, marks, reasonText, weightText } from './instance-row.js';
+import { crumbs } from './service-page.js';
 
 /** @import { ApiInstance, StatusDocument, StatusInstance, StatusService } from '../types.d.ts' */
 /** @import { Shares } from './service-page.js' */

@@ -5,6 +5,21 @@ import { pill } from './icons.js';
 
 /** @import { StatusInstance } from '../types.d.ts' */
 
+/** @param {string} service @param {string} id */
+export const manageButton = (service, id) =>
+  h(
+    'button',
+    {
+      type: 'button',
+      class: 'quiet small',
+      'data-action': 'manage',
+      'data-service': service,
+      'data-instance': id,
+    },
+    'Manage',
+    h('span', { class: 'hidden' }, ` ${id}`),
+  );
+
 /** @param {StatusInstance} instance @param {number} at */
 export function drawInstance(instance, at) {
   const { id, service, state, since, traffic } = instance;
@@ -35,22 +50,7 @@ export function drawInstance(instance, at) {
       'Weight',
       `${weightText(instance)}${instance.priority > 1 ? ` (backup ${instance.priority})` : ''}`,
     ),
-    h(
-      'td',
-      { class: 'manage' },
-      h(
-        'button',
-        {
-          type: 'button',
-          class: 'quiet small',
-          'data-action': 'manage',
-          'data-service': service,
-          'data-instance': id,
-        },
-        'Manage',
-        h('span', { class: 'hidden' }, ` ${id}`),
-      ),
-    ),
+    h('td', { class: 'manage' }, manageButton(service, id)),
   );
 }
 

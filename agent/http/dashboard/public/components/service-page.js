@@ -4,7 +4,14 @@ import { pageHref } from '../page-link.js';
 import { serving, toneOf, worstFirst } from '../services-layout.js';
 import { factRow, tableHead } from './facts.js';
 import { pill } from './icons.js';
-import { isHighErrorRate, longLivedText, marks, numberCell, reasonText } from './instance-row.js';
+import {
+  isHighErrorRate,
+  longLivedText,
+  manageButton,
+  marks,
+  numberCell,
+  reasonText,
+} from './instance-row.js';
 
 /** @import { StatusDocument, StatusInstance, StatusService } from '../types.d.ts' */
 /** @typedef {ReadonlyMap<string, number>} Shares intended share of new traffic by instance, percent */
@@ -136,18 +143,3 @@ function row(instance, shares, at) {
     h('td', { class: 'manage' }, manageButton(service, id)),
   );
 }
-
-/** @param {string} service @param {string} id */
-export const manageButton = (service, id) =>
-  h(
-    'button',
-    {
-      type: 'button',
-      class: 'quiet small',
-      'data-action': 'manage',
-      'data-service': service,
-      'data-instance': id,
-    },
-    'Manage',
-    h('span', { class: 'hidden' }, ` ${id}`),
-  );
