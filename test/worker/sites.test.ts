@@ -114,6 +114,17 @@ test('a site dies unannounced: no GET fails, and POSTs fail only until its gatew
   expect(await countAnswers(FRANKFURT, 5, 'POST')).toEqual({ east: 5 });
 });
 
+test('a site dies whose instances have direct addresses: one of them is tried, then the other site', async () => {
+  // By name: on Cloudflare an instance with an IP address has no direct one.
+  const refused = 'http://localhost:1';
+  const instances = ['east-1', 'east-2', 'east-3'].map((id) => instance(id, refused));
+  await publish('east', { near: ['DE'] }, { instances });
+  await publish('west', { near: ['US'] });
+  expect(await countAnswers(FRANKFURT, 3)).toEqual({ east: 3 });
+  await east.stop();
+  expect(await countAnswers(FRANKFURT, 20)).toEqual({ west: 20 });
+});
+
 test('sessions of a dead site move to the other site', async () => {
   const affinity = { by: 'cookie' as const, ttl: 3_600_000 };
   await publish('east', { near: ['DE'] }, { affinity });
