@@ -24,6 +24,8 @@ export interface Fleet {
 export interface FleetOptions {
   name: string;
   size: number;
+  /** Address of the instances. Default: 127.0.0.1. */
+  host?: string;
   /** A network namespace for instance 0, for faults below TCP. */
   faultyHost?: FaultyHost | undefined;
   posts?: PostCounter;
@@ -34,13 +36,14 @@ const PROGRAM = join(import.meta.dirname, 'instance.ts');
 export async function startFleet({
   name,
   size,
+  host = '127.0.0.1',
   faultyHost,
   posts = new PostCounter(),
 }: FleetOptions): Promise<Fleet> {
   const ports = await freePorts(size);
   const places = ports.map((port, index) => ({
     id: `${name}-${index + 1}`,
-    host: index === 0 && faultyHost ? faultyHost.address : '127.0.0.1',
+    host: index === 0 && faultyHost ? faultyHost.address : host,
     port,
   }));
   const processes: ChildProcess[] = [];

@@ -58,13 +58,13 @@ const listener: Server = createTcpServer({ pauseOnConnect: true }, (socket) => {
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { errorShare = 0, resetShare = 0, stallShare = 0, truncateShare = 0 } = fault;
-  const received = createHash('sha256');
-  request.on('data', (chunk: Buffer) => received.update(chunk));
   const requestId = request.headers['x-compare-id'];
   if (request.method === 'POST' && typeof requestId === 'string')
     process.send?.({ post: requestId } satisfies ReceivedPost);
   const isHealthCheck = request.url === '/health';
   if (!isHealthCheck && Math.random() < resetShare) return void request.socket.resetAndDestroy();
+  const received = await hashOfBody(request);
+  if (received === null) return;
   const stalls = !isHealthCheck && Math.random() < stallShare;
   await pause((stalls ? (fault.stallMs ?? 0) : 0) + (fault.delayMs ?? 0));
   if (!isHealthCheck) await serve();
@@ -73,10 +73,21 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     'content-type': 'text/plain',
     'content-length': BODY.length,
     'x-served-by': id,
-    'x-received-sha256': request.complete ? received.digest('hex') : '',
+    'x-received-sha256': received,
   });
   if (isHealthCheck || Math.random() >= truncateShare) return void response.end(BODY);
   response.write(BODY.subarray(0, 100), () => request.socket.destroy());
+}
+
+/** Null when the body never arrives in full: its segments may be lost on the way. */
+async function hashOfBody(request: IncomingMessage): Promise<string | null> {
+  const hash = createHash('sha256');
+  try {
+    for await (const chunk of request) hash.update(chunk as Buffer);
+    return hash.digest('hex');
+  } catch {
+    return null;
+  }
 }
 
 /** Takes a slot for the time that serving a request takes. */

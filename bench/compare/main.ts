@@ -99,9 +99,7 @@ function numberOf(flag: string, text: string, min: number, max: number): number 
 async function startContenders(options: CompareOptions, folder: string): Promise<Contender[]> {
   const contenders: Contender[] = [];
   const needsNamespace = options.faults.some((fault) => fault.needsNamespace);
-  const hosts = options.peers.map(
-    (_, index) => (needsNamespace ? createFaultyHost(index) : null) ?? undefined,
-  );
+  const hosts = options.peers.map(() => (needsNamespace ? createFaultyHost() : null) ?? undefined);
   const fleets = await Promise.all(
     options.peers.map((name, index) =>
       startFleet({ name, size: options.instances, faultyHost: hosts[index] }),

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
 
 /** A host of its own for one instance: a network namespace behind a veth pair, whose packets can be dropped. */
 export interface FaultyHost {
@@ -16,16 +17,38 @@ export interface FaultyHost {
 /** Addresses of RFC 2544, set aside for benchmarks of network devices: no real host has one. */
 const NETWORK = '198.18';
 
+/** Several runs may have hosts at the same time. */
+const MAX_HOSTS = 250;
+
 /** Null where namespaces cannot be made: without root or without iproute2. */
-export function createFaultyHost(index: number): FaultyHost | null {
-  const name = `acgs-cmp-${process.pid}-${index}`;
-  const [outer, inner] = [`acgsc${index}o`, `acgsc${index}i`];
-  const [gateway, address] = [`${NETWORK}.${index}.1`, `${NETWORK}.${index}.2`];
-  const remove = (): void => {
-    ip(['link', 'del', outer]);
-    ip(['netns', 'del', name]);
-  };
+export function createFaultyHost(): FaultyHost | null {
+  for (let index = 0; index < MAX_HOSTS; index++) {
+    if (isDeviceFree(index)) return createHost(index);
+  }
+  return null;
+}
+
+const nameOf = (index: number): { outer: string; inner: string } => ({
+  outer: `acgsc${index}o`,
+  inner: `acgsc${index}i`,
+});
+
+/** A run that was killed leaves its namespace behind. */
+function isDeviceFree(index: number): boolean {
+  const { outer } = nameOf(index);
+  if (!existsSync(`/sys/class/net/${outer}`)) return true;
+  const { stdout } = spawnSync('ip', ['netns', 'list'], { encoding: 'utf8' });
+  const owner = new RegExp(`^acgs-cmp-(\\d+)-${index}\\b`, 'm').exec(stdout)?.[1];
+  if (owner && existsSync(`/proc/${owner}`)) return false;
   ip(['link', 'del', outer]);
+  if (owner) ip(['netns', 'del', `acgs-cmp-${owner}-${index}`]);
+  return true;
+}
+
+function createHost(index: number): FaultyHost | null {
+  const name = `acgs-cmp-${process.pid}-${index}`;
+  const { outer, inner } = nameOf(index);
+  const [gateway, address] = [`${NETWORK}.${index}.1`, `${NETWORK}.${index}.2`];
   const steps = [
     ['netns', 'add', name],
     ['link', 'add', outer, 'type', 'veth', 'peer', 'name', inner, 'netns', name],
@@ -37,7 +60,8 @@ export function createFaultyHost(index: number): FaultyHost | null {
   ];
   for (const step of steps) {
     if (ip(step)) continue;
-    remove();
+    // The end of the pair outside may belong to another run.
+    ip(['netns', 'del', name]);
     return null;
   }
   const mac = hardwareAddress(name, inner);
@@ -49,7 +73,10 @@ export function createFaultyHost(index: number): FaultyHost | null {
     command: (command) => ['ip', 'netns', 'exec', name, ...command],
     drop: () => void ip(['-n', name, 'link', 'set', inner, 'address', '02:00:00:00:00:99']),
     restore: () => void (mac && ip(['-n', name, 'link', 'set', inner, 'address', mac])),
-    remove,
+    remove() {
+      ip(['link', 'del', outer]);
+      ip(['netns', 'del', name]);
+    },
   };
 }
 

@@ -216,11 +216,17 @@ export function corruptFiles(folder: string): void {
 
 /** Until each service answers through the edge and the agent has every instance in service. */
 export async function waitUntilServing(bed: Bed): Promise<void> {
-  for (let tries = 0; tries < 600; tries++) {
-    if (await isServing(bed)) return;
-    await sleep(100);
-  }
+  if (await servesWithin(bed, 60_000)) return;
   throw new Error(`not every instance serves after a minute:\n${bed.node.agent.tail()}`);
+}
+
+export async function servesWithin(bed: Bed, ms: number): Promise<boolean> {
+  const deadline = performance.now() + ms;
+  do {
+    if (await isServing(bed)) return true;
+    await sleep(100);
+  } while (performance.now() < deadline);
+  return false;
 }
 
 async function isServing({ fleets, instances, edgeUrl, node }: Bed): Promise<boolean> {

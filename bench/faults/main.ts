@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { createFaultyHost } from '../compare/namespace.ts';
-import { type Bed, type BedOptions, startBed } from './bed.ts';
+import { type Bed, type BedOptions, servesWithin, startBed } from './bed.ts';
 import { AGENT_FAULTS, SNAPSHOT_FAULTS } from './catalogue/agent.ts';
 import { GATEWAY_FAULTS } from './catalogue/gateway.ts';
 import { INSTANCE_FAULTS } from './catalogue/instances.ts';
@@ -131,22 +131,33 @@ async function runInBed(
   faults: readonly MatrixFault[],
   onRow: (row: MatrixRow) => void,
 ): Promise<void> {
-  const faultyHost = (kind === 'faulty-host' ? createFaultyHost(0) : null) ?? undefined;
+  const faultyHost = (kind === 'faulty-host' ? createFaultyHost() : null) ?? undefined;
   if (kind === 'faulty-host' && !faultyHost) {
     process.stderr.write(`${faults.map(({ name }) => name).join(', ')}: needs root and iproute2, left out\n`);
     return;
   }
-  const bed = await startBed(bedOptions(kind, faultyHost));
+  let bed = await startWarmBed(kind, faultyHost);
   try {
-    // The first seconds belong to slow start.
-    await sleep(3_000);
     for (const [turn, fault] of faults.entries()) {
-      if (!interrupted) await runOne(fault, bed, turn, onRow);
+      if (interrupted) break;
+      // Instances that fell several times are held down for minutes.
+      if (!(await servesWithin(bed, 20_000))) {
+        await bed.stop();
+        bed = await startWarmBed(kind, faultyHost);
+      }
+      await runOne(fault, bed, turn, onRow);
     }
   } finally {
     await bed.stop();
     faultyHost?.remove();
   }
+}
+
+async function startWarmBed(kind: BedKind, faultyHost: BedOptions['faultyHost']): Promise<Bed> {
+  const bed = await startBed(bedOptions(kind, faultyHost));
+  // The first seconds belong to slow start.
+  await sleep(3_000);
+  return bed;
 }
 
 function bedOptions(kind: BedKind, faultyHost: BedOptions['faultyHost']): BedOptions {

@@ -14,9 +14,10 @@ async function start({ address, publishUrl, shared }: RemoteStart): Promise<Site
   const names = ['red', 'blue'];
   const fleets = new Map(
     await Promise.all(
-      names.map(
-        async (name) => [name, await startFleet({ name: `${name}-west`, size: SIZE, posts })] as const,
-      ),
+      names.map(async (name) => {
+        const fleet = await startFleet({ name: `${name}-west`, size: SIZE, host: address, posts });
+        return [name, fleet] as const;
+      }),
     ),
   );
   const site = await startSite({ id: 'west', host: address, fleets, publishUrl, shared, stores: false });

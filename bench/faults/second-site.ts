@@ -29,15 +29,13 @@ export interface SecondSite {
   stop(): Promise<void>;
 }
 
-const NAMESPACE_INDEX = 9;
-
 /** Null without root or iproute2. */
 export async function startSecondSite(
   edgeUrl: string,
   shared: Partial<StackSecrets>,
   posts: PostCounter,
 ): Promise<SecondSite | null> {
-  const host = createFaultyHost(NAMESPACE_INDEX);
+  const host = createFaultyHost();
   if (!host) return null;
   const relay = await startRelay(edgeUrl, host.gateway);
   const [command = '', ...args] = host.command([

@@ -48,9 +48,10 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     '10 % of requests stall for 12 s',
     { stallShare: 0.1, stallMs: 12_000 },
     {
-      allowed: { repeatable: 5, other: 10 },
+      forMs: 20_000,
+      allowed: { repeatable: 20, other: 20 },
       reason:
-        'A POST is sent again only when its attempt has ended. The clients give up after 10 s, before `timeout` (30 s).',
+        'A POST, and a request of a session, waits for its instance. The clients give up after 10 s, before `timeout` (30 s).',
     },
   ),
   insideVictim(
