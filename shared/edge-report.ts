@@ -58,3 +58,20 @@ export interface EdgeRequests {
   /** Of all requests that were not rejected. */
   latency: Sketch;
 }
+
+/** What can be added up over reports. */
+export const REQUEST_COUNTS = [
+  'total',
+  'status2xx',
+  'status3xx',
+  'status4xx',
+  'status5xx',
+  'retries',
+  'failovers',
+  'hedges',
+  'stale',
+  'shed',
+  'unavailable',
+  'limited',
+  'forbidden',
+] as const satisfies readonly (keyof EdgeRequests)[];

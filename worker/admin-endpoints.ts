@@ -81,7 +81,7 @@ router.get('/__acgs/status', async (request, edge) => {
       { 'www-authenticate': 'Bearer' },
     );
   }
-  const [hasCache] = await Promise.all([cacheStores(), edge.snapshots.refresh()]);
+  const [hasCache] = await Promise.all([cacheStores(), edge.refresher.refresh()]);
   return Response.json(statusOf(edge, hasCache), { headers: { 'cache-control': 'no-store' } });
 });
 
@@ -192,7 +192,7 @@ function statusOf(edge: Edge, hasCache: boolean) {
   return {
     isolate: edge.counters.isolate,
     snapshots: edge.snapshots.status(now),
-    polling: edge.snapshots.polling,
+    polling: edge.refresher.polling,
     gateways: edge.gateways.status(now),
     siteDirectory: edge.snapshots.directory,
     privateSites: edge.settings.sites.filter((site) => edge.upstreams.isPrivate(site)),
@@ -215,11 +215,14 @@ const outdated = (site: string, given: SnapshotOrder, current: SnapshotOrder): R
   });
 
 /** An isolate that does not know the site yet asks for the newest site directory, when a poll is due. */
-async function isServed({ snapshots, settings, now }: Edge, site: string): Promise<boolean> {
+async function isServed(
+  { snapshots, polls, refresher, settings, now }: Edge,
+  site: string,
+): Promise<boolean> {
   const isKnown = (): boolean => snapshots.sites.includes(site);
   if (isKnown() || settings.directoryKeys.length === 0) return isKnown();
-  snapshots.expectChange(now());
-  if (snapshots.isRefreshDue(now())) await snapshots.refresh();
+  polls.expectChange(now());
+  if (polls.isDue(now())) await refresher.refresh();
   return isKnown();
 }
 

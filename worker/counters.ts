@@ -1,4 +1,9 @@
-import type { EdgeAttempts, EdgeReport, EdgeRequests } from '../shared/edge-report.ts';
+import {
+  type EdgeAttempts,
+  type EdgeReport,
+  type EdgeRequests,
+  REQUEST_COUNTS,
+} from '../shared/edge-report.ts';
 import type { EdgeTrace } from '../shared/edge-trace.ts';
 import type { CompiledRateLimit } from '../shared/limits/policy.ts';
 import { addToSketch, emptySketch, mergeSketch, type Sketch } from '../shared/sketch.ts';
@@ -186,24 +191,8 @@ function sumByService(requests: readonly EdgeRequests[]): EdgeRequests[] {
   return [...sums.values()];
 }
 
-const COUNTS = [
-  'total',
-  'status2xx',
-  'status3xx',
-  'status4xx',
-  'status5xx',
-  'retries',
-  'failovers',
-  'hedges',
-  'stale',
-  'shed',
-  'unavailable',
-  'limited',
-  'forbidden',
-] as const satisfies readonly (keyof EdgeRequests)[];
-
 function addRequests(into: EdgeRequests, other: EdgeRequests): void {
-  for (const name of COUNTS) into[name] += other[name];
+  for (const name of REQUEST_COUNTS) into[name] += other[name];
   mergeSketch(into.latency, other.latency);
 }
 

@@ -15,11 +15,13 @@ import { Reporter } from './io/reporter.ts';
 import { EdgeRequestLog } from './io/request-log.ts';
 import { SlowUploads } from './io/slow-uploads.ts';
 import { disabledHubFetcher, hubFetcher, kvFetcher } from './io/snapshot-fetchers.ts';
+import { SnapshotRefresher } from './io/snapshot-refresher.ts';
 import { SnapshotStore } from './io/snapshot-store.ts';
 import { SnapshotUploads } from './io/snapshot-uploads.ts';
 import { StaleCache } from './io/stale-cache.ts';
 import { TraceIds } from './io/trace-ids.ts';
 import { Upstreams } from './io/upstreams.ts';
+import { PollSchedule } from './poll-schedule.ts';
 import { RetryBudgets } from './retry-budgets.ts';
 import { type EdgeSettings, readSettings } from './settings.ts';
 import { FallbackLimit } from './steps/fallback-limit.ts';
@@ -30,6 +32,8 @@ export interface Edge {
   readonly env: Env;
   readonly settings: EdgeSettings;
   readonly snapshots: SnapshotStore;
+  readonly polls: PollSchedule;
+  readonly refresher: SnapshotRefresher;
   readonly snapshotUploads: SnapshotUploads;
   readonly gatewayTokens: GatewayTokens;
   readonly affinityCookies: AffinityCookies;
@@ -66,13 +70,16 @@ export async function createEdge(env: Env): Promise<Edge> {
   const adminLimits = new AdminLimits();
   const isolate = crypto.randomUUID().slice(0, 18);
   let requests = 0;
-  const snapshots = new SnapshotStore({
-    settings,
-    now,
-    random: Math.random,
+  const polls = new PollSchedule();
+  const view = { newPickerState, directOrigin: directOrigin(settings) };
+  const snapshots = new SnapshotStore({ settings, polls, view });
+  const refresher = new SnapshotRefresher({
+    store: snapshots,
+    polls,
     hub: settings.kvOnly ? disabledHubFetcher : withColoCache(hubFetcher(env)),
     kv: kvFetcher(env),
-    view: { newPickerState, directOrigin: directOrigin(settings) },
+    now,
+    random: Math.random,
   });
   return {
     env,
@@ -80,6 +87,8 @@ export async function createEdge(env: Env): Promise<Edge> {
     now,
     random: Math.random,
     snapshots,
+    polls,
+    refresher,
     snapshotUploads: new SnapshotUploads(),
     gatewayTokens: new GatewayTokens(settings.gatewayKey),
     affinityCookies: new AffinityCookies(settings.cookieKeys),

@@ -282,6 +282,9 @@ const edgeSummarySchema = z
       z.object({
         service: z.string(),
         total: count,
+        status2xx: count,
+        status3xx: count,
+        status4xx: count,
         status5xx: count,
         retries: count,
         failovers: count,

@@ -3,8 +3,10 @@ import { signSnapshot, toBase64Url, unverifiedOrder } from '../../shared/snapsho
 import { SITE_DIRECTORY, signSiteDirectory } from '../../shared/snapshot/site-directory.ts';
 import type { Snapshot, SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import { instance, service } from '../../test/harness/snapshot.ts';
+import { PollSchedule } from '../poll-schedule.ts';
 import { type SnapshotCache, withColoCache } from './colo-cache.ts';
 import type { HubFetcher, KvFetcher, SealedBytes } from './snapshot-fetchers.ts';
+import { SnapshotRefresher } from './snapshot-refresher.ts';
 import { SnapshotStore } from './snapshot-store.ts';
 
 const pair = (await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair;
@@ -67,23 +69,29 @@ async function directoryOf(seq: number, sites: string[]): Promise<SealedBytes> {
   return signSiteDirectory({ v: 1, kind: 'site-directory', seq, entries }, signing);
 }
 
+/** What an isolate has for its snapshots. */
 interface Isolate {
+  store: SnapshotStore;
+  polls: PollSchedule;
+  refresher: SnapshotRefresher;
+}
+
+interface IsolateOptions {
   hub: HubFetcher;
   kv?: KvFetcher;
   sites?: string[];
   now?: () => number;
 }
 
-function storeOf({ hub, kv = EMPTY, sites = ['main'], now = () => NOW }: Isolate): SnapshotStore {
+function isolateOf({ hub, kv = EMPTY, sites = ['main'], now = () => NOW }: IsolateOptions): Isolate {
   const verifyKeys = sites.map((site) => ({ kid: `k-${site}`, site, publicKey: pair.publicKey }));
-  return new SnapshotStore({
+  const polls = new PollSchedule();
+  const store = new SnapshotStore({
     settings: { sites, verifyKeys, directoryKeys: directoryKeys() },
-    hub,
-    kv,
-    now,
-    random: () => 0,
+    polls,
     view: { newPickerState: () => ({ cursor: 0 }), directOrigin: () => null },
   });
+  return { store, polls, refresher: new SnapshotRefresher({ store, polls, hub, kv, now, random: () => 0 }) };
 }
 
 const later = <T>(value: T): Promise<T> => new Promise((resolve) => setTimeout(() => resolve(value), 50));
@@ -99,10 +107,10 @@ test.each<[string, HubFetcher, KvFetcher]>([
 ])(
   'a cold isolate waits for the first valid snapshot only: %s',
   async (_, hub, kv) => {
-    const store = storeOf({ hub, kv });
-    await store.refresh();
+    const { store, polls, refresher } = isolateOf({ hub, kv });
+    await refresher.refresh();
     expect(store.view).not.toBeNull();
-    expect(store.isRefreshDue(NOW + 40_000)).toBe(true);
+    expect(polls.isDue(NOW + 40_000)).toBe(true);
   },
   2_000,
 );
@@ -111,30 +119,33 @@ test.each<[string, HubFetcher]>([
   ['the Hub is empty', hubOf({}).fetcher],
   ['the Hub is down', DOWN],
 ])('without any snapshot, requests do not search again for two seconds: %s', async (_, hub) => {
-  const store = storeOf({ hub });
-  expect(store.isSearchDue(NOW)).toBe(true);
-  const searching = store.refresh();
-  expect(store.isSearchDue(NOW)).toBe(true);
+  const { store, polls, refresher } = isolateOf({ hub });
+  expect(polls.isSearchDue(NOW)).toBe(true);
+  const searching = refresher.refresh();
+  expect(polls.isSearchDue(NOW)).toBe(true);
   await searching;
   expect(store.view).toBeNull();
-  expect(store.isSearchDue(NOW + 2_000)).toBe(false);
-  expect(store.isSearchDue(NOW + 2_001)).toBe(true);
+  expect(polls.isSearchDue(NOW + 2_000)).toBe(false);
+  expect(polls.isSearchDue(NOW + 2_001)).toBe(true);
 });
 
 test('an invalid snapshot is not the first valid one', async () => {
   const forged = Uint8Array.from(Buffer.from('k-main.AAAA\n{"epoch":1,"seq":9}'));
-  const store = storeOf({ hub: hubOf({ main: forged }).fetcher, kv: async () => later(await sealed(2)) });
-  await store.refresh();
+  const { store, refresher } = isolateOf({
+    hub: hubOf({ main: forged }).fetcher,
+    kv: async () => later(await sealed(2)),
+  });
+  await refresher.refresh();
   expect(store.forSite('main')?.source).toBe('kv');
 });
 
 test('each site waits for its own first snapshot', async () => {
-  const store = storeOf({
+  const { store, refresher } = isolateOf({
     sites: ['east', 'west'],
     hub: hubOf({ east: await sealed(1, { site: 'east' }) }).fetcher,
     kv: (site) => (site === 'west' ? sealed(1, { site }) : HANGS()),
   });
-  await store.refresh();
+  await refresher.refresh();
   expect(['east', 'west'].map((site) => store.forSite(site)?.source)).toEqual(['hub', 'kv']);
 }, 2_000);
 
@@ -157,10 +168,10 @@ function memoryCache(now: () => number): SnapshotCache {
 test('while Hub and KV are down, a cold isolate uses the last snapshot of its location, however old', async () => {
   const cache = memoryCache(() => NOW);
   await cache.write('main', { order: { epoch: 1, seq: 3 }, sealed: await sealed(3) });
-  const store = storeOf({ hub: withColoCache(DOWN, cache), kv: DOWN });
-  await store.refresh();
+  const { store, polls, refresher } = isolateOf({ hub: withColoCache(DOWN, cache), kv: DOWN });
+  await refresher.refresh();
   expect(store.forSite('main')?.snapshot.seq).toBe(3);
-  expect(store.isRefreshDue(NOW + 3_000)).toBe(true);
+  expect(polls.isDue(NOW + 3_000)).toBe(true);
 });
 
 test('a cache that hangs delays a snapshot by half a second at most', async () => {
@@ -174,8 +185,8 @@ test('a snapshot that the cache has lost is fetched from the Hub again', async (
   const cache = memoryCache(() => NOW);
   await cache.writeOrders(new Map([['main', { epoch: 1, seq: 1 }]]));
   const { requests, fetcher } = hubOf({ main: await sealed(1) });
-  const store = storeOf({ hub: withColoCache(fetcher, cache) });
-  await store.refresh();
+  const { store, refresher } = isolateOf({ hub: withColoCache(fetcher, cache) });
+  await refresher.refresh();
   expect([store.forSite('main')?.snapshot.seq, requests.count]).toEqual([1, 1]);
 });
 
@@ -187,24 +198,26 @@ async function runLocation(options: {
   hub: HubFetcher;
   kv?: KvFetcher;
   sites?: string[];
-  onSecond?: (second: number, stores: readonly SnapshotStore[]) => Promise<void>;
-}): Promise<readonly SnapshotStore[]> {
+  onSecond?: (second: number, isolates: readonly Isolate[]) => Promise<void>;
+}): Promise<readonly Isolate[]> {
   let now = NOW;
   const hub = withColoCache(
     options.hub,
     memoryCache(() => now),
   );
   const { kv = EMPTY, sites = ['main'] } = options;
-  const stores = Array.from({ length: options.isolates }, () => storeOf({ hub, kv, sites, now: () => now }));
+  const isolates = Array.from({ length: options.isolates }, () =>
+    isolateOf({ hub, kv, sites, now: () => now }),
+  );
   for (let second = 0; second < options.seconds; second++) {
     now = NOW + second * 1_000;
-    await options.onSecond?.(second, stores);
-    for (const store of stores) {
-      const due = Array.from({ length: options.perSecond }, () => store.countRequest(now)).some(Boolean);
-      if (due) await store.refresh();
+    await options.onSecond?.(second, isolates);
+    for (const { polls, refresher } of isolates) {
+      const due = Array.from({ length: options.perSecond }, () => polls.countRequest(now)).some(Boolean);
+      if (due) await refresher.refresh();
     }
   }
-  return stores;
+  return isolates;
 }
 
 test('a location asks once for all sites and all isolates: every 30 s while nothing changes, and never KV', async () => {
@@ -253,11 +266,11 @@ test('every isolate learns of a change within the longest interval, and of the n
     perSecond: 1,
     seconds: 200,
     hub: fetcher,
-    onSecond: async (second, stores) => {
+    onSecond: async (second, isolates) => {
       if (second === 101) requests.content = { main: await sealed(2, unchangedSince(NOW + 101_000)) };
       if (second === 150) requests.content = { main: await sealed(3, unchangedSince(NOW + 150_000)) };
       if (second === 132 || second === 158)
-        seen.push(stores.map((store) => store.forSite('main')?.snapshot.seq ?? 0));
+        seen.push(isolates.map(({ store }) => store.forSite('main')?.snapshot.seq ?? 0));
     },
   });
   expect(seen).toEqual([
@@ -280,7 +293,7 @@ test('signs of trouble make an isolate poll at once, within a budget', async () 
     perSecond: 1,
     seconds: 600,
     hub: fetcher,
-    onSecond: async (second, [store]) => store?.expectChange(NOW + second * 1_000),
+    onSecond: async (second, [isolate]) => isolate?.polls.expectChange(NOW + second * 1_000),
   });
   // 20 regular polls, 10 early ones at once, and two a minute.
   expect(requests.count).toBeGreaterThanOrEqual(25);
@@ -292,7 +305,7 @@ test('KV is read while the Hub is behind it, and while a snapshot is overdue', a
   const { requests, fetcher } = hubOf({ main: await sealed(1, old) });
   let inKv = await sealed(1, old);
   const reads: number[] = [];
-  const stores = await runLocation({
+  const isolates = await runLocation({
     isolates: 1,
     perSecond: 1,
     seconds: 600,
@@ -307,7 +320,7 @@ test('KV is read while the Hub is behind it, and while a snapshot is overdue', a
       if (second === 320) expect(reads).toHaveLength(0);
     },
   });
-  expect(stores[0]?.forSite('main')).toMatchObject({ source: 'kv', snapshot: { seq: 2 } });
+  expect(isolates[0]?.store.forSite('main')).toMatchObject({ source: 'kv', snapshot: { seq: 2 } });
   expect(requests.count).toBeLessThanOrEqual(30);
   expect(reads.length).toBeGreaterThan(5);
 });
@@ -318,8 +331,8 @@ test('a cold isolate serves the sites of the directory from its first refresh on
     west: await sealed(1, { site: 'west', ...unchangedSince(1, 'west') }),
     [SITE_DIRECTORY]: await directoryOf(1, ['west']),
   });
-  const store = storeOf({ hub: fetcher });
-  await store.refresh();
+  const { store, refresher } = isolateOf({ hub: fetcher });
+  await refresher.refresh();
   expect(store.sites).toEqual(['main', 'west']);
   expect([store.forSite('west')?.source, requests.count]).toEqual(['hub', 2]);
 });
@@ -330,8 +343,8 @@ test('a newer directory removes a site and its instances; an older one and a for
     west: await sealed(1, { site: 'west', ...unchangedSince(1, 'west') }),
     [SITE_DIRECTORY]: await directoryOf(5, ['west']),
   });
-  const store = storeOf({ hub: fetcher });
-  await store.refresh();
+  const { store, refresher } = isolateOf({ hub: fetcher });
+  await refresher.refresh();
   const instances = () => store.view?.services.get('gs')?.candidates.map(({ id }) => id);
   expect(instances()).toEqual(['main-1', 'west-1']);
   await store.offer(new Map([[SITE_DIRECTORY, await directoryOf(4, [])]]), 'hub');
@@ -341,7 +354,7 @@ test('a newer directory removes a site and its instances; an older one and a for
   expect(store.sites).toEqual(['main', 'west']);
   expect(store.directory?.lastError).toMatch(/signature/);
   requests.content[SITE_DIRECTORY] = await directoryOf(6, []);
-  await store.refresh();
+  await refresher.refresh();
   expect([store.sites, instances()]).toEqual([['main'], ['main-1']]);
 });
 
@@ -351,10 +364,14 @@ test('while the Hub is down, the directory comes from KV', async () => {
     west: await sealed(1, { site: 'west' }),
   };
   let now = NOW;
-  const store = storeOf({ hub: DOWN, kv: async (site) => inKv[site] ?? null, now: () => now });
-  await store.refresh();
+  const { store, polls, refresher } = isolateOf({
+    hub: DOWN,
+    kv: async (site) => inKv[site] ?? null,
+    now: () => now,
+  });
+  await refresher.refresh();
   now += 3_000;
-  expect(store.isRefreshDue(now)).toBe(true);
-  await store.refresh();
+  expect(polls.isDue(now)).toBe(true);
+  await refresher.refresh();
   expect(store.forSite('west')?.source).toBe('kv');
 });

@@ -11,7 +11,7 @@ import type { PendingAttempt } from './hedge.ts';
 export function recordAttempt(attempt: CompletedAttempt, service: ServiceView, edge: Edge): void {
   const now = edge.now();
   const { plan, result, ms } = attempt;
-  if (result.kind !== 'response' || result.unsentMark) edge.snapshots.expectChange(now);
+  if (result.kind !== 'response' || result.unsentMark) edge.polls.expectChange(now);
   if (plan.route.kind === 'gateway') {
     if (gatewayFailed(attempt)) {
       edge.gateways.onFailure(plan.route.origin, now);

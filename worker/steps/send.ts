@@ -47,8 +47,8 @@ function sendCopy(
   const now = edge.now();
   if (incoming.clientGone) return null;
   // The attempt is late: the agent may have found out why.
-  edge.snapshots.expectChange(now);
-  if (edge.snapshots.isRefreshDue(now)) ctx.waitUntil(edge.snapshots.refresh());
+  edge.polls.expectChange(now);
+  if (edge.polls.isDue(now)) ctx.waitUntil(edge.refresher.refresh());
   // A WebSocket handshake opens a new connection. A copy would open a second session.
   if (incoming.isWebSocket) return null;
   // The session's state is on its instance, so another instance may answer wrongly. Copy only when its instance is out.

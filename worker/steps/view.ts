@@ -11,15 +11,15 @@ export function currentView(
   edge: Edge,
   ctx: ExecutionContext,
 ): View | null | Promise<View | null> {
-  const { snapshots } = edge;
+  const { snapshots, polls, refresher } = edge;
   if (snapshots.view) {
-    if (snapshots.countRequest(incoming.startedAt)) {
-      ctx.waitUntil(snapshots.refresh());
+    if (polls.countRequest(incoming.startedAt)) {
+      ctx.waitUntil(refresher.refresh());
       watchClientDisconnect(incoming);
     }
     return snapshots.view;
   }
-  if (!snapshots.isSearchDue(incoming.startedAt)) return null;
+  if (!polls.isSearchDue(incoming.startedAt)) return null;
   // Not shared between requests: the runtime ends a refresh together with the request that started it.
-  return snapshots.refresh().then(() => snapshots.view);
+  return refresher.refresh().then(() => snapshots.view);
 }

@@ -1,4 +1,4 @@
-import type { EdgeReport } from '../../../shared/edge-report.ts';
+import { type EdgeReport, REQUEST_COUNTS } from '../../../shared/edge-report.ts';
 import type { EdgeSummary } from '../schemas.ts';
 
 const KEEP_MS = 300_000;
@@ -32,18 +32,7 @@ export function summariseEdgeReports(log: EdgeReportLog, now: number): EdgeSumma
     requests: sumBy(
       reports.flatMap((report) => report.requests),
       (row) => row.service,
-      [
-        'total',
-        'status5xx',
-        'retries',
-        'failovers',
-        'hedges',
-        'stale',
-        'shed',
-        'unavailable',
-        'limited',
-        'forbidden',
-      ],
+      REQUEST_COUNTS,
     ).map(({ row, sums }) => ({ service: row.service, ...sums })),
     limits: sumBy(
       reports.flatMap((report) => report.limits),
