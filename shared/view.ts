@@ -6,6 +6,7 @@ import { buildPool, type Pool } from './balance/pool.ts';
 import { requireStrategy } from './balance/strategies.ts';
 import { FAILOVER_RULES } from './failover.ts';
 import { type CompiledRateLimit, compileRateLimit } from './limits/policy.ts';
+import { compileLongLived, type LongLivedRules } from './long-lived.ts';
 import { compileRoutes, type Router } from './route.ts';
 import {
   DEFAULT_HEADERS,
@@ -39,6 +40,7 @@ export interface ServiceView {
   readonly policy: Omit<SnapshotService, 'instances'>;
   readonly limits: readonly CompiledRateLimit[];
   readonly access: AccessCheck;
+  readonly longLived: LongLivedRules;
   readonly candidates: readonly Candidate[];
   readonly byKey: ReadonlyMap<string, Candidate>;
   readonly sessions: SessionPlacer;
@@ -104,6 +106,7 @@ function buildService(id: string, snapshots: readonly Snapshot[], options: ViewO
     hosts: policy.hosts ?? [],
     limits: policy.rateLimits.map(compileRateLimit),
     access: compileAccess(policy.access),
+    longLived: compileLongLived(policy),
     candidates,
     byKey,
     sessions: lazyPlacer(candidates),

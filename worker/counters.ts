@@ -22,6 +22,8 @@ export interface RequestOutcome {
   /** `limited` and `forbidden`: rejected before an instance was picked. */
   kind: Exclude<EdgeTrace['kind'], 'unrouted'>;
   ms: number;
+  /** The service holds such an answer on purpose, so its time is no latency. */
+  longLived?: boolean;
 }
 
 /** The sites that get a report now. */
@@ -48,10 +50,11 @@ export class EdgeCounters {
     this.#from = now;
   }
 
+  /** `ms`: null when the time says nothing about the instance. */
   countAttempt(
     target: { site: string; service: string; instance: string; path: 'gateway' | 'direct' },
     success: boolean,
-    ms: number,
+    ms: number | null,
   ): void {
     const key = `${target.site} ${target.service} ${target.instance} ${target.path}`;
     let attempts = this.#attempts.get(key);
@@ -61,7 +64,7 @@ export class EdgeCounters {
     }
     if (success) attempts.success++;
     else attempts.failure++;
-    addToSketch(attempts.latency, ms);
+    if (ms !== null) addToSketch(attempts.latency, ms);
   }
 
   countLimitDecision(service: string, policy: CompiledRateLimit, allowed: boolean): void {
@@ -104,7 +107,7 @@ export class EdgeCounters {
     requests.hedges += outcome.hedges;
     if (outcome.kind !== 'answer') requests[outcome.kind]++;
     // A rejected request takes no time: counting it would make the service look faster than it is.
-    if (outcome.kind === 'limited' || outcome.kind === 'forbidden') return;
+    if (outcome.kind === 'limited' || outcome.kind === 'forbidden' || outcome.longLived) return;
     addToSketch(requests.latency, outcome.ms);
     let latency = this.#latencies.get(service);
     if (!latency) {

@@ -35,6 +35,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const service = view.route(hostName(incoming.host), incoming.path);
   if (!service) return recordUnrouted(incoming, edge, ctx);
   incoming.service = service.id;
+  incoming.longLived = service.longLived.covers(incoming);
   const context: RequestContext = { incoming, view, service, edge, ctx };
 
   if (!service.access(incoming.path, incoming.clientAddress).allowed) {

@@ -24,6 +24,7 @@ test.each([
   ['a retried request', outcome({ attempts: 2 }), '00', true],
   ['no instance', outcome({ kind: 'unavailable', status: 503 }), '00', true],
   ['a slow request', outcome({ ms: 1_000 }), '00', true],
+  ['a held answer', outcome({ ms: 1_000, longLived: true }), '00', false],
   ['a rejected request', outcome({ kind: 'limited', status: 429 }), '00', true],
   ['a request for no service', { status: 404, attempts: 0, kind: 'unrouted', ms: 0 } as const, '00', true],
   ['a sampled request', outcome(), '01', true],

@@ -8,7 +8,10 @@ const MAX_TRACES = 240;
 
 const REJECTED: ReadonlySet<EdgeTrace['kind']> = new Set(['limited', 'forbidden', 'shed', 'unrouted']);
 
-type TracedOutcome = Pick<EdgeTrace, 'kind' | 'status' | 'ms'> & { readonly attempts: number };
+type TracedOutcome = Pick<EdgeTrace, 'kind' | 'status' | 'ms'> & {
+  readonly attempts: number;
+  readonly longLived?: boolean;
+};
 
 interface SiteTrace {
   /** '' for a request that no site served. */
@@ -68,9 +71,9 @@ export class TraceLog {
 }
 
 function traceClassOf(outcome: TracedOutcome, flags: string): keyof typeof LIMITS | null {
-  const { kind, status, attempts, ms } = outcome;
+  const { kind, status, attempts, ms, longLived } = outcome;
   if (REJECTED.has(kind)) return 'rejected';
   if (kind !== 'answer' || status >= 500 || attempts > 1) return 'failed';
-  if (ms >= SLOW_REQUEST_MS) return 'slow';
+  if (ms >= SLOW_REQUEST_MS && !longLived) return 'slow';
   return isSampled(flags) ? 'sampled' : null;
 }

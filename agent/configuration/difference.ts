@@ -85,6 +85,7 @@ const DURATION_KEYS = new Set([
   'backoff',
   'deadline',
   'fastInterval',
+  'idle',
   'interval',
   'maxOpenFor',
   'openFor',

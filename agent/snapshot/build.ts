@@ -1,4 +1,5 @@
 import type { Config, RateLimitConfig, ServiceConfig } from '../../shared/config/config.ts';
+import { DEFAULT_IDLE_MS } from '../../shared/long-lived.ts';
 import {
   DEFAULT_HEADERS,
   type Snapshot,
@@ -66,6 +67,7 @@ function serviceSection(
     strategy,
     failover,
     affinity,
+    longLived,
     rateLimits,
     access,
     slowStart,
@@ -79,6 +81,7 @@ function serviceSection(
     strategy,
     failover,
     affinity: { by: affinity.by, ttl: affinity.ttl, ...(affinity.header ? { header: affinity.header } : {}) },
+    ...longLivedSection(longLived),
     rateLimits: [
       ...shared.map((policy) => ({ ...withoutUndefined(policy), shared: true })),
       ...rateLimits.map(withoutUndefined),
@@ -87,6 +90,14 @@ function serviceSection(
     slowStart,
     instances: instances.map(instanceEntry),
   };
+}
+
+function longLivedSection({ idle, paths }: ServiceConfig['longLived']): Pick<SnapshotService, 'longLived'> {
+  const section = {
+    ...(idle === DEFAULT_IDLE_MS ? {} : { idle }),
+    ...(paths.length === 0 ? {} : { paths: [...paths] }),
+  };
+  return Object.keys(section).length === 0 ? {} : { longLived: section };
 }
 
 function instanceEntry(instance: Instance): SnapshotInstance {

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DEFAULT_IDLE_MS } from '../long-lived.ts';
 import { discoverySection } from './discovery.ts';
 import {
   age,
@@ -176,7 +177,7 @@ const longLived = z.strictObject({
   }),
   idle: duration.optional().meta({
     title:
-      'Longest silence within an event stream or an answer of one of the paths; WebSockets have timeouts.tunnel',
+      'Longest silence before or within an event stream or an answer of one of the paths; WebSockets have timeouts.tunnel',
   }),
   paths: z
     .array(pathPrefix)
@@ -342,7 +343,7 @@ export const BUILT_IN = {
     staleIfError: 300_000,
   },
   affinity: { by: 'cookie', ttl: 3_600_000 },
-  longLived: { maxconn: 1_000, idle: 300_000, paths: [] as string[] },
+  longLived: { maxconn: 1_000, idle: DEFAULT_IDLE_MS, paths: [] as string[] },
   slowStart: 30_000,
 } as const;
 

@@ -82,6 +82,8 @@ export interface SnapshotService {
     staleIfError: number;
   };
   affinity: { by: 'none' | 'cookie' | 'header' | 'ip'; header?: string; ttl: number };
+  /** Only what differs from the defaults: 5 minutes, no paths. */
+  longLived?: { idle?: number; paths?: string[] };
   rateLimits: SnapshotRateLimit[];
   access: SnapshotAccessRule[];
   slowStart: number;

@@ -149,6 +149,24 @@ test('requests that are not safe are never copied, nor are WebSockets', async ()
   expect(attempts()).toHaveLength(1);
 });
 
+test('a held answer is not copied, and has its own time limit', async () => {
+  // The longest time that an answer of the service may take.
+  const limits = { timeout: 400, deadline: 800, longLived: { idle: 20_000, paths: ['/poll'] } };
+  await publishNew(() => ({ afterMs: 1_500 }), limits);
+  for (const [path, headers] of [
+    ['/poll?since=1', {}],
+    ['/events', { accept: 'text/event-stream' }],
+  ] as const) {
+    gateway.attempts.length = 0;
+    const answer = await fetch(edge.url + path, { headers });
+    expect([answer.status, attempts().length], path).toEqual([200, 1]);
+  }
+  gateway.attempts.length = 0;
+  const other = await fetch(`${edge.url}/pollster`);
+  expect(other.status).toBe(503);
+  expect(attempts().length).toBeGreaterThan(1);
+});
+
 test('with a single instance there is no copy', async () => {
   run++;
   const only = `a${run}`;

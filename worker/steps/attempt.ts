@@ -56,7 +56,8 @@ const WATCH_CLIENT_AFTER_MS = 100;
 export async function sendAttempt(options: AttemptOptions): Promise<CompletedAttempt> {
   const { incoming, body, plan, edge, controller = new AbortController() } = options;
   const timeout = startTimeout(options, controller);
-  const local = plan.candidate?.local;
+  // A held answer is no load.
+  const local = incoming.longLived ? undefined : plan.candidate?.local;
   const startedAt = edge.now();
   const inFlight = local && edge.inFlight.begin(local, plan.timeoutMs, startedAt);
   incoming.abortCallbacks.push(() => {

@@ -38,7 +38,7 @@ const newContext = (
     session,
     body,
     // Starts when a short body is complete: the time that a slow client takes does not count.
-    deadlineAt: edge.now() + service.policy.deadline,
+    deadlineAt: edge.now() + deadlineMs(request),
     attempts: [],
     cancelled: [],
     hedges: 0,
@@ -46,6 +46,12 @@ const newContext = (
     failedGateways: [],
   };
 };
+
+/** A held answer may take longer than the deadline of other requests. */
+const deadlineMs = ({ incoming, service }: RequestContext): number =>
+  incoming.longLived
+    ? Math.max(service.policy.deadline, service.longLived.headersTimeout(incoming))
+    : service.policy.deadline;
 
 async function sendUntilFinal(context: FailoverContext): Promise<FailoverOutcome> {
   const { attempts, body, incoming } = context;
@@ -138,12 +144,12 @@ function recordHedges(context: FailoverContext, sent: SendResult): void {
 }
 
 function recordResult(context: FailoverContext, attempt: CompletedAttempt): void {
-  const { edge, service } = context;
+  const { edge } = context;
   context.attempts.push(attempt);
   const now = edge.now();
   edge.throttle.onAttempt(now);
   if (isAccepted(attempt.result)) edge.throttle.onAccept(now);
-  recordAttempt(attempt, service, edge);
+  recordAttempt(attempt, context);
   const { site, candidate: named } = attempt.plan;
   if (gatewayFailed(attempt)) context.failedGateways.push(attempt.plan.route.origin);
   // The gateway could choose from all its instances.

@@ -1,5 +1,6 @@
 import { clientKey } from '../../shared/address.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
+import { acceptsEventStream } from '../../shared/long-lived.ts';
 import type { RequestUrl } from '../../shared/request-url.ts';
 import { isIdempotent } from '../../shared/retry.ts';
 import { isRequestId, type TraceContext } from '../../shared/trace-context.ts';
@@ -39,6 +40,9 @@ export interface IncomingRequest {
   /** Those that are not passed on: hop-by-hop, `x-acgs-*` and untrusted ones. */
   readonly droppedFields: readonly string[];
   readonly isWebSocket: boolean;
+  readonly wantsEventStream: boolean;
+  /** The connection may stay open for long, by the rules of the service. */
+  longLived: boolean;
   /** The service that the edge chose; null until then. */
   service: string | null;
   /** Values of `RateLimit` and `RateLimit-Policy` for the answer; null: none. */
@@ -107,6 +111,8 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
       startsTrace: trace.parentId === null,
     }),
     isWebSocket,
+    wantsEventStream: method === 'GET' && acceptsEventStream(headerOf('accept')),
+    longLived: false,
     service: null,
     rateLimitFields: null,
     clientGone: false,

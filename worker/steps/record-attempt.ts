@@ -2,13 +2,12 @@ import { type Candidate, countServing } from '../../shared/balance/candidate.ts'
 import { recordFailure, recordSuccess } from '../../shared/ejection.ts';
 import { recordLatency, recordLatencyBound } from '../../shared/latency.ts';
 import { isFailure, isFull } from '../../shared/retry.ts';
-import type { ServiceView } from '../../shared/view.ts';
-import type { Edge } from '../edge.ts';
+import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
 import type { PendingAttempt } from './hedge.ts';
 
 /** Updates what this isolate knows about the gateway that was used and the instance that answered. */
-export function recordAttempt(attempt: CompletedAttempt, service: ServiceView, edge: Edge): void {
+export function recordAttempt(attempt: CompletedAttempt, { incoming, service, edge }: RequestContext): void {
   const now = edge.now();
   const { plan, result, ms } = attempt;
   if (result.kind !== 'response' || result.unsentMark) edge.polls.expectChange(now);
@@ -27,12 +26,16 @@ export function recordAttempt(attempt: CompletedAttempt, service: ServiceView, e
   const { local } = candidate;
   if (success) {
     recordSuccess(local.ejection);
-    recordLatency(local.latency, ms, now);
+    if (!incoming.longLived) recordLatency(local.latency, ms, now);
   } else {
     recordFailure(local.ejection, now, () => countServing(service.candidates, candidate, now));
   }
   const { site, id: instance } = candidate;
-  edge.counters.countAttempt({ site, service: service.id, instance, path: plan.route.kind }, success, ms);
+  edge.counters.countAttempt(
+    { site, service: service.id, instance, path: plan.route.kind },
+    success,
+    incoming.longLived ? null : ms,
+  );
 }
 
 /**

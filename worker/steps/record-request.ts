@@ -35,6 +35,7 @@ export function recordRequest(
     hedges,
     moved: first !== undefined && last !== undefined && first !== last && !isSameInstance(first, last),
     ms: edge.now() - incoming.startedAt,
+    ...(incoming.longLived && { longLived: true }),
   };
   edge.counters.countRequest(service.id, last?.plan.site?.site ?? null, outcome);
   const traced = edge.counters.traces.admit(outcome, incoming.trace.flags);

@@ -31,8 +31,13 @@ export function send(context: FailoverContext, picked: PickedInstance): Promise<
   return sendWithHedges(start, { everyMs, maxCopies: MAX_COPIES - context.hedges, sendCopy: sendOneCopy });
 }
 
+/** A long-lived connection is no late answer, and a copy of it would open a second session. */
 const isHedgeable = ({ incoming, service, body, hedges }: FailoverContext): boolean =>
-  service.policy.failover.hedge && isSafe(incoming.method) && hedges < MAX_COPIES && body.kind !== 'stream';
+  service.policy.failover.hedge &&
+  !incoming.longLived &&
+  isSafe(incoming.method) &&
+  hedges < MAX_COPIES &&
+  body.kind !== 'stream';
 
 /** The session decides the instance, so the gateway must not. */
 const isBinding = ({ why }: PickedInstance): boolean => why === 'pinned' || why === 'placed';
@@ -49,8 +54,6 @@ function sendCopy(
   // The attempt is late: the agent may have found out why.
   edge.polls.expectChange(now);
   if (edge.polls.isDue(now)) ctx.waitUntil(edge.refresher.refresh());
-  // A WebSocket handshake opens a new connection. A copy would open a second session.
-  if (incoming.isWebSocket) return null;
   // The session's state is on its instance, so another instance may answer wrongly. Copy only when its instance is out.
   if (isBinding(picked) && !isOutOfService(context, picked.candidate, now)) return null;
   const other = pickOther(context, sent, now);
@@ -100,7 +103,10 @@ function startAttempt(
   const controller = new AbortController();
   const now = edge.now();
   const route = chooseRoute(context, picked, now);
-  const timeoutMs = Math.max(1, Math.min(service.policy.timeout, deadlineAt - now));
+  const headersTimeout = incoming.longLived
+    ? service.longLived.headersTimeout(incoming)
+    : service.policy.timeout;
+  const timeoutMs = Math.max(1, Math.min(headersTimeout, deadlineAt - now));
   const token = route.kind === 'gateway' ? edge.gatewayTokens.tokenFor(site.site, now) : null;
   const last = context.attempts.at(-1);
   // When an instance was full, the gateway knows best which one is not.
