@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Snapshot, SnapshotInstance } from './snapshot/snapshot.ts';
+import type { Snapshot, SnapshotInstance, SnapshotService } from './snapshot/snapshot.ts';
 import { buildView, type View } from './view.ts';
 
 const instance = (id: string): SnapshotInstance => ({
@@ -97,4 +97,16 @@ test('a strategy of a newer version is an error of the snapshot, not of the requ
   const one = snapshot('a', {}, ['gs-1']);
   const service = { ...one.services.gs, strategy: 'best' } as unknown as Snapshot['services'][string];
   expect(() => view([{ ...one, services: { gs: service } }])).toThrow('unknown strategy "best"');
+});
+
+test('the edge cannot send HTTP/2 to an instance, so it reaches such a service only through gateways', () => {
+  const directOrigin = ({ url }: SnapshotInstance) => url;
+  const directOf = (protocol: Pick<SnapshotService, 'protocol'>) => {
+    const one = snapshot('a', {}, ['gs-1']);
+    Object.assign(one.services.gs ?? {}, protocol);
+    const built = buildView([one], { previous: null, newPickerState: () => ({ cursor: 0 }), directOrigin });
+    return gs(built).candidates[0]?.direct;
+  };
+  expect(directOf({})).toBe('http://x');
+  expect(directOf({ protocol: 'http2' })).toBeNull();
 });

@@ -134,7 +134,8 @@ function siteService(
   const before = previous?.services.get(id)?.sites.find((one) => one.site === site);
   const candidates = (snapshot.services[id]?.instances ?? []).map((instance) => {
     const key = byKey.has(instance.id) ? `${instance.id}@${site}` : instance.id;
-    const place = { service: id, site, direct: directOrigin(instance), key };
+    const direct = policy.protocol === 'http2' ? null : directOrigin(instance);
+    const place = { service: id, site, direct, key };
     const candidate = toCandidate(instance, place, before?.byId.get(instance.id)?.local ?? newIsolateState());
     byKey.set(key, candidate);
     return candidate;

@@ -28,6 +28,7 @@ export async function handle(request: Request, edge: Edge, ctx: ExecutionContext
   const { incoming } = guarded;
   edge.clockGuard.observe(incoming.startedAt, edge);
   if (hasForbiddenBody(incoming)) return errors.bodyRefused(incoming);
+  if (incoming.isGrpc) return errors.grpcRefused(incoming);
 
   const loading = currentView(incoming, edge, ctx);
   const view = loading instanceof Promise ? await loading : loading;

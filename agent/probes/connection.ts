@@ -44,11 +44,12 @@ export class ConnectionOpener {
   }
 
   open(): ProbeConnection {
-    return new ClientConnection(this, new URL(this.#target.url).origin);
+    const { url, http2 = false } = this.#target;
+    return new ClientConnection(this, { origin: new URL(url).origin, http2 });
   }
 
   connect(): Socket {
-    const { url, allowNetworks } = this.#target;
+    const { url, allowNetworks, http2 = false } = this.#target;
     const { protocol, hostname, port } = new URL(url);
     const secure = protocol === 'https:';
     const host = hostname.replace(/^\[|\]$/g, '');
@@ -58,13 +59,17 @@ export class ConnectionOpener {
       noDelay: true,
       ...(allowNetworks ? { lookup: guardedLookup(allowNetworks) } : {}),
     };
-    if (!secure) return net.connect(address);
+    if (!secure) {
+      const socket = net.connect(address);
+      // undici reads the protocol from here. Without TLS it is by prior knowledge.
+      return http2 ? Object.assign(socket, { alpnProtocol: 'h2' }) : socket;
+    }
     this.#readFilesAgain();
     const servername = this.#files?.servername ?? (net.isIP(host) ? undefined : host);
     return tls.connect({
       ...address,
       ...this.#files,
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: [http2 ? 'h2' : 'http/1.1'],
       ...(servername ? { servername } : {}),
     });
   }
@@ -91,11 +96,11 @@ class ClientConnection implements ProbeConnection {
   #socket: Socket | undefined;
   #destroyed = false;
 
-  constructor(opener: ConnectionOpener, origin: string) {
+  constructor(opener: ConnectionOpener, { origin, http2 }: { origin: string; http2: boolean }) {
     this.#opener = opener;
     this.startedAt = opener.clock();
     this.client = new Client(origin, {
-      allowH2: false,
+      allowH2: http2,
       connectTimeout: 0,
       headersTimeout: 0,
       bodyTimeout: 0,

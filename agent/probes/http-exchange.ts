@@ -4,6 +4,7 @@ import type { HealthCheck } from '../../shared/config/config.ts';
 import type { ProbeConnection } from './connection.ts';
 import { errorCode, probeError } from './errors.ts';
 import { checkBody, checkStatus, needsBody } from './expectation.ts';
+import { grpcHealthError } from './grpc.ts';
 import type { ProbeObservation } from './target.ts';
 
 /** At most this much of a body is read. */
@@ -37,6 +38,11 @@ export function sendProbe(
   });
 }
 
+type ProbeFields = Readonly<Record<string, string | string[] | undefined>>;
+
+const fieldOf = (fields: ProbeFields, name: string): string | undefined =>
+  fields[name] === undefined ? undefined : String(fields[name]);
+
 class ProbeExchange implements Dispatcher.DispatchHandler {
   readonly #options: ExchangeOptions;
   readonly #resolve: (result: ExchangeResult) => void;
@@ -48,7 +54,8 @@ class ProbeExchange implements Dispatcher.DispatchHandler {
   #firstByteMs: number | undefined;
   #body = '';
   #receivedBytes = 0;
-  #statusError: string | null = null;
+  #status = 0;
+  #grpcStatus: string | undefined;
   #settled = false;
 
   constructor(options: ExchangeOptions, resolve: (result: ExchangeResult) => void) {
@@ -56,7 +63,8 @@ class ProbeExchange implements Dispatcher.DispatchHandler {
     this.#resolve = resolve;
     this.#startedAt = options.clock();
     this.#isNewConnection = !options.connection.used;
-    this.#decoder = needsBody(options.check.expect) ? new TextDecoder() : null;
+    const { type, expect } = options.check;
+    this.#decoder = type === 'grpc' || needsBody(expect) ? new TextDecoder() : null;
     // After a stall of this process the response may be in the socket, so pending data is read first.
     this.#timer = setTimeout(setImmediate, options.check.timeout, () => this.#timeOut());
   }
@@ -65,14 +73,11 @@ class ProbeExchange implements Dispatcher.DispatchHandler {
     this.#controller = controller;
   }
 
-  onResponseStart(
-    _: Dispatcher.DispatchController,
-    status: number,
-    headers: Readonly<Record<string, string | string[] | undefined>>,
-  ): void {
-    const { connection, check } = this.#options;
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ProbeFields): void {
+    const { connection } = this.#options;
     this.#firstByteMs = this.#elapsedMs();
-    this.#statusError = checkStatus(check.expect, status);
+    this.#status = status;
+    this.#grpcStatus = fieldOf(headers, 'grpc-status');
     connection.used = true;
     if (String(headers.connection).toLowerCase() === 'close') connection.expectClose = true;
   }
@@ -87,7 +92,8 @@ class ProbeExchange implements Dispatcher.DispatchHandler {
     controller.abort(new Error('read enough'));
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(_: Dispatcher.DispatchController, trailers: ProbeFields): void {
+    this.#grpcStatus ??= fieldOf(trailers, 'grpc-status');
     this.#finish(this.#responseError());
   }
 
@@ -102,7 +108,15 @@ class ProbeExchange implements Dispatcher.DispatchHandler {
   }
 
   #responseError(): string | null {
-    return this.#statusError ?? (this.#decoder ? checkBody(this.#options.check.expect, this.#body) : null);
+    const { type, expect } = this.#options.check;
+    if (type === 'grpc') {
+      return grpcHealthError({
+        httpStatus: this.#status,
+        grpcStatus: this.#grpcStatus,
+        body: this.#body,
+      });
+    }
+    return checkStatus(expect, this.#status) ?? (this.#decoder ? checkBody(expect, this.#body) : null);
   }
 
   #timeOut(): void {

@@ -1,4 +1,5 @@
 import { ConnectionOpener, type ProbeConnection } from './connection.ts';
+import { grpcHealthRequest } from './grpc.ts';
 import { sendProbe } from './http-exchange.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
 
@@ -56,7 +57,9 @@ class HttpProbe implements Probe {
     connection.busy = true;
     const headers = { 'user-agent': 'acgs-lb-agent', accept: '*/*', ...check.headers };
     const { observation, unanswered } = await sendProbe(
-      { path: check.path, method: check.method, headers },
+      check.type === 'grpc'
+        ? grpcHealthRequest(headers)
+        : { path: check.path, method: check.method, headers },
       {
         connection,
         check,

@@ -254,6 +254,7 @@ const nextHintGap = (gap: number, since: number, fastInterval: number): number =
 
 const isSameTarget = (a: ProbeTarget, b: ProbeTarget): boolean =>
   a.url === b.url &&
+  a.http2 === b.http2 &&
   a.allowNetworks === b.allowNetworks &&
   (a.check === b.check || JSON.stringify(a.check) === JSON.stringify(b.check));
 

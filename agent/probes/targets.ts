@@ -13,12 +13,15 @@ function healthCheckOf({ health, hosts }: ServiceConfig): HealthCheck {
 /** The targets of all instances whose service is configured. */
 export function probeTargetsOf(instances: Iterable<Instance>, config: Config): ProbeTarget[] {
   const checks = new Map(
-    Object.values(config.services).map((service) => [service.id, healthCheckOf(service)]),
+    Object.values(config.services).map((service) => [
+      service.id,
+      { check: healthCheckOf(service), http2: service.protocol === 'http2' },
+    ]),
   );
   return Array.from(instances).flatMap(({ service, id, url, origin }) => {
-    const check = checks.get(service);
-    if (!check) return [];
+    const how = checks.get(service);
+    if (!how) return [];
     const allowNetworks = origin !== 'file' && { allowNetworks: config.registry.allowNetworks };
-    return [{ key: instanceKey(service, id), service, instance: id, url, check, ...allowNetworks }];
+    return [{ key: instanceKey(service, id), service, instance: id, url, ...how, ...allowNetworks }];
   });
 }

@@ -2,7 +2,13 @@ import type { DiscoveryConfig } from './discovery.ts';
 import { DEFAULT_FILES } from './haproxy.ts';
 import { SEVERITIES } from './monitor.ts';
 import type { ConfigFile } from './schema.ts';
-import { BUILT_IN, BUILT_IN_ACCESS, type FAILOVER_STRATEGIES, type STRATEGIES } from './service.ts';
+import {
+  BUILT_IN,
+  BUILT_IN_ACCESS,
+  type FAILOVER_STRATEGIES,
+  type PROTOCOLS,
+  type STRATEGIES,
+} from './service.ts';
 
 export type Strategy = (typeof STRATEGIES)[number];
 export type FailoverStrategy = (typeof FAILOVER_STRATEGIES)[number];
@@ -17,7 +23,7 @@ type Group<K extends 'breaker' | 'failover' | 'affinity' | 'longLived'> = NonNul
 
 /** How an instance is probed. Times in milliseconds. */
 export interface HealthCheck {
-  type: 'http' | 'tcp';
+  type: 'http' | 'tcp' | 'grpc';
   method: string;
   path: string;
   headers: Record<string, string>;
@@ -57,6 +63,8 @@ export interface ServiceConfig {
   deadline: number;
   /** Maximum HAProxy connections to each instance. */
   maxconn: number;
+  /** Between HAProxy and the instances. */
+  protocol: (typeof PROTOCOLS)[number];
   path: 'gateway' | 'direct';
   strategy: Strategy;
   health: HealthCheck;
@@ -102,6 +110,7 @@ export function fillDefaults(file: ConfigFile): Config {
         timeout,
         deadline: service.deadline ?? timeout + 10_000,
         maxconn: service.maxconn ?? BUILT_IN.maxconn,
+        protocol: service.protocol ?? BUILT_IN.protocol,
         path: service.path ?? defaults.path ?? BUILT_IN.path,
         strategy: service.strategy ?? defaults.strategy ?? BUILT_IN.strategy,
         health: fillHealth(defaults.health, service.health),

@@ -16,6 +16,7 @@ export function crossCheck(config: Config, raw: unknown): ConfigProblem[] {
       ...affinityHeader(service, raw),
       ...rateLimits(service, raw),
       ...clientCertificate(service, raw),
+      ...protocolProblems(service, raw),
       ...(service.instancesFrom
         ? discoveryProblems(service.instancesFrom, ['services', service.id, 'instancesFrom'], raw)
         : []),
@@ -109,6 +110,27 @@ function clientCertificate(service: ServiceConfig, raw: unknown): ConfigProblem[
   const [missing, given] = cert ? ['key', 'cert'] : ['cert', 'key'];
   const path = [...sectionPath(service, raw, 'health', ['tls']), 'tls', missing];
   return [{ path, value: undefined, allowed: `a file: ${given} is set, and each requires the other` }];
+}
+
+/** gRPC needs HTTP/2, and the edge itself speaks only HTTP/1.1 to an instance. */
+function protocolProblems({ id, protocol, path, health }: ServiceConfig, raw: unknown): ConfigProblem[] {
+  const problems: ConfigProblem[] = [];
+  if (protocol === 'http2' && path === 'direct') {
+    const own = valueAt(raw, ['services', id, 'path']) !== undefined;
+    problems.push({
+      path: own ? ['services', id, 'path'] : ['defaults', 'path'],
+      value: path,
+      allowed: `gateway: ${id} has protocol: http2, which only HAProxy can send`,
+    });
+  }
+  if (protocol === 'http1' && health.type === 'grpc') {
+    problems.push({
+      path: ['services', id, 'protocol'],
+      value: undefined,
+      allowed: 'http2, because health.type is grpc',
+    });
+  }
+  return problems;
 }
 
 function unknownReceivers({ alerts }: Config): ConfigProblem[] {

@@ -436,3 +436,13 @@ it.each([false, true])(
   },
   60_000,
 );
+
+it('gRPC health needs HTTP/2, and HTTP/2 needs the gateway', () => {
+  expect(problemsOf(`${MINIMAL}    health: { type: grpc }\n`)).toEqual([
+    'f.yaml:4:3: services.web.protocol: missing; expected http2, because health.type is grpc',
+  ]);
+  expect(problemsOf(`${MINIMAL}    protocol: http2\n    path: direct\n`)).toEqual([
+    'f.yaml:7:5: services.web.path: "direct" is not allowed; expected gateway: web has protocol: http2, which only HAProxy can send',
+  ]);
+  expect(problemsOf(`${MINIMAL}    protocol: http2\n    health: { type: grpc }\n`)).toEqual([]);
+});

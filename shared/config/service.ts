@@ -30,10 +30,14 @@ export const STRATEGIES = [
   'consistent_hash',
   'random',
 ] as const;
+export const PROTOCOLS = ['http1', 'http2'] as const;
 export const FAILOVER_STRATEGIES = ['graceful', 'immediate', 'circuit_break', 'load_shed'] as const;
 
 const health = z.strictObject({
-  type: z.enum(['http', 'tcp']).optional().meta({ title: 'Probe type; tcp only opens a connection' }),
+  type: z.enum(['http', 'tcp', 'grpc']).optional().meta({
+    title:
+      'Probe type; tcp only opens a connection, grpc calls grpc.health.v1.Health/Check and requires protocol: http2',
+  }),
   method: z
     .enum(['GET', 'HEAD', 'OPTIONS', 'POST'])
     .optional()
@@ -293,6 +297,10 @@ export const serviceSection = z.strictObject({
     .max(1_000_000)
     .optional()
     .meta({ title: 'Maximum HAProxy connections to each instance' }),
+  protocol: z.enum(PROTOCOLS).optional().meta({
+    title:
+      'Protocol between HAProxy and the instances; http2 is for gRPC: with TLS at an https url, without (h2c) at an http url',
+  }),
   ...policySections,
   instances: z.array(instanceSection).default([]),
   instancesFrom: discoverySection
@@ -304,6 +312,7 @@ export const serviceSection = z.strictObject({
 export const BUILT_IN = {
   timeout: 30_000,
   maxconn: 100,
+  protocol: 'http1',
   path: 'gateway',
   strategy: 'least_response_time',
   health: {

@@ -64,6 +64,8 @@ export interface SnapshotService {
   /** For the whole client request. */
   deadline: number;
   path: 'gateway' | 'direct';
+  /** Absent: HTTP/1.1. The edge cannot send HTTP/2 to an instance, so it uses only gateways. */
+  protocol?: 'http2';
   strategy:
     | 'least_response_time'
     | 'round_robin'

@@ -55,6 +55,18 @@ export const bodyRefused = (incoming: IncomingRequest): Response =>
     detail: `A ${incoming.method} request must not have a body.`,
   });
 
+/** The runtime drops trailers, and gRPC has its status there. An error in gRPC's own form: UNIMPLEMENTED, so no retry. */
+export const grpcRefused = ({ requestId }: IncomingRequest): Response =>
+  new Response(null, {
+    headers: {
+      'content-type': 'application/grpc',
+      'grpc-status': '12',
+      'grpc-message': 'gRPC cannot pass the edge, which has no HTTP trailers; connect to the gateway',
+      'cache-control': 'no-store',
+      'x-request-id': requestId,
+    },
+  });
+
 export const forbidden = (incoming: IncomingRequest): Response =>
   errorResponse(incoming, {
     title: 'Forbidden',

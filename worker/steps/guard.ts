@@ -43,6 +43,7 @@ export interface IncomingRequest {
   readonly wantsEventStream: boolean;
   /** The connection may stay open for long, by the rules of the service. */
   longLived: boolean;
+  readonly isGrpc: boolean;
   /** The service that the edge chose; null until then. */
   service: string | null;
   /** Values of `RateLimit` and `RateLimit-Policy` for the answer; null: none. */
@@ -113,6 +114,7 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
     isWebSocket,
     wantsEventStream: method === 'GET' && acceptsEventStream(headerOf('accept')),
     longLived: false,
+    isGrpc: method === 'POST' && GRPC_TYPE.test(headerOf('content-type') ?? ''),
     service: null,
     rateLimitFields: null,
     clientGone: false,
@@ -120,6 +122,9 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
   };
   return { ok: true, incoming };
 }
+
+/** With any encoding of the messages. gRPC-Web (`application/grpc-web`) has its trailers in the body and may pass. */
+const GRPC_TYPE = /^application\/grpc(?:$|[+;\s])/i;
 
 /** All but the tab. Bytes above 127 may be UTF-8. */
 const CONTROL_CHARACTER = /[^\t -~\u0080-\uffff]/;

@@ -54,6 +54,8 @@ function policyLines(
     ...checkLines(service, instances),
     ...(config.haproxy.mode === 'beside' ? besideLines(config, service) : []),
     ...accessLines(service.access),
+    // gRPC servers require it: they send their status in trailers.
+    ...(service.protocol === 'http2' ? ['http-request set-header TE trailers'] : []),
     ...rejectWhenFull(table === '' ? queueIsFull(service, instances) : NONE_IS_FREE),
     ...cookieLines(config, service),
     ...stickTable,

@@ -137,6 +137,8 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     hostsFile: quoteArgument(paths.hosts),
     servicesFile: quoteArgument(paths.services),
     longLivedFile: quoteArgument(paths.longLived),
+    // gRPC has its status in trailers.
+    http2Instances: services.some(({ protocol }) => protocol === 'http2'),
     heldPaths: services.some(({ longLived }) => longLived.paths.length > 0),
     // A request that waited this long has timed out in a queue.
     queueTimeoutMs: haproxy.timeouts.queue - 1,

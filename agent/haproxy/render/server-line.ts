@@ -1,5 +1,6 @@
 import type { Config, HealthCheck, ServiceConfig } from '../../../shared/config/config.ts';
 import { connectAddress, serverAddress } from '../socket/address.ts';
+import { GRPC_ANSWER, GRPC_SERVING, grpcCheckBytes } from './grpc-check.ts';
 import { haproxyPaths, type RenderInstance } from './input.ts';
 import { formatDuration, quoteArgument, quoteLogFormat } from './quoting.ts';
 
@@ -30,7 +31,7 @@ export function longLivedServerLine(
     ...longLivedLimits(service, instance),
     `track ${service.id}/${instance.id}`,
     ...backupOption(instance),
-    ...tlsOptions(config, service, instance),
+    ...connectionOptions(config, service, instance),
   ]);
 }
 
@@ -55,7 +56,7 @@ export function serverOptions(
     `maxqueue ${queueLimit(maxconn)}`,
     ...checkOptions(config, service, instance, count),
     ...backupOption(instance),
-    ...tlsOptions(config, service, instance),
+    ...connectionOptions(config, service, instance),
   ];
 }
 
@@ -69,7 +70,7 @@ export const longLivedServerOptions = (
   ...longLivedLimits(service, instance),
   ...checkOptions(config, service, instance, count),
   ...backupOption(instance),
-  ...tlsOptions(config, service, instance),
+  ...connectionOptions(config, service, instance),
 ];
 
 const longLivedLimits = ({ longLived }: ServiceConfig, { weight }: RenderInstance): string[] => [
@@ -115,9 +116,18 @@ export const queueLimit = (maxconn: number): number => Math.max(16, maxconn);
  */
 const agentInterval = (count: number): number => Math.max(2_000, Math.ceil(count / 100) * 1000);
 
+/** How HAProxy speaks to the server. Its checks do the same. */
+function connectionOptions(config: Config, service: ServiceConfig, instance: RenderInstance): string[] {
+  const secure = new URL(instance.url).protocol === 'https:';
+  const http2 = service.protocol === 'http2';
+  return [
+    ...(secure ? tlsOptions(config, service, instance) : []),
+    ...(secure && http2 ? ['alpn h2', 'check-alpn h2'] : []),
+    ...(http2 ? ['proto h2'] : []),
+  ];
+}
+
 function tlsOptions(config: Config, service: ServiceConfig, instance: RenderInstance): string[] {
-  const url = new URL(instance.url);
-  if (url.protocol !== 'https:') return [];
   const tls = service.health.tls;
   const { host, named } = serverAddress(instance.url);
   const name = tls?.serverName ?? (named ? host : undefined);
@@ -137,6 +147,7 @@ function tlsOptions(config: Config, service: ServiceConfig, instance: RenderInst
 export function checkLines(service: ServiceConfig, instances: readonly RenderInstance[]): string[] {
   const { health } = service;
   if (health.type === 'tcp') return [];
+  if (health.type === 'grpc') return grpcCheckLines(service, instances);
   const { host, ...headers } = health.headers;
   const fields = { Host: host ?? checkHost(service, instances), ...headers, 'User-Agent': 'acgs-lb-haproxy' };
   const sent = Object.entries(fields).map(
@@ -147,6 +158,18 @@ export function checkLines(service: ServiceConfig, instances: readonly RenderIns
     // HTTP/1.1, as clients use it.
     `http-check send ver HTTP/1.1 ${sent.join(' ')}`,
     `http-check expect status ${statusList(health)}`,
+  ];
+}
+
+function grpcCheckLines(service: ServiceConfig, instances: readonly RenderInstance[]): string[] {
+  const host = service.health.headers.host ?? checkHost(service, instances);
+  const secure = instances.some(({ url }) => url.startsWith('https:'));
+  return [
+    'option tcp-check',
+    `tcp-check send-binary ${grpcCheckBytes({ host, secure })}`,
+    `tcp-check expect rbinary ${GRPC_ANSWER}`,
+    // With `min-recv` HAProxy does not wait for more bytes when there is no match.
+    `tcp-check expect min-recv 1 on-error 'gRPC health is not SERVING' rbinary ${GRPC_SERVING}`,
   ];
 }
 
