@@ -74,17 +74,56 @@ test('backoff doubles up to its maximum, with 50 % jitter', () => {
   expect(backoffMs(30, 20, () => 0.999)).toBeLessThanOrEqual(1_000);
 });
 
-test('the throttle passes all while the site accepts, rejects class 9 first, and expires', () => {
+test('the throttle passes all while the service accepts, rejects class 9 first, and expires', () => {
   const throttle = new AdaptiveThrottle();
   for (let i = 0; i < 100; i++) {
-    throttle.onAttempt(1_000_000);
+    throttle.onRequest(1_000_000);
     throttle.onAccept(1_000_000);
   }
   expect(throttle.rejectProbability(9, 1_000_000)).toBe(0);
-  for (let i = 0; i < 60; i++) throttle.onAttempt(1_000_000);
+  for (let i = 0; i < 60; i++) throttle.onRequest(1_000_000);
   expect(throttle.rejectProbability(0, 1_000_000)).toBe(0);
   expect(throttle.rejectProbability(9, 1_000_000)).toBeGreaterThan(0.15);
-  expect(throttle.rejectProbability(9, 1_000_000 + 130_000)).toBe(0);
+  expect(throttle.rejectProbability(9, 1_004_000)).toBe(0);
+});
+
+/** A service that accepts `capacity` requests a second, in 100 ms steps. Returns what was sent and what was rejected. */
+function overload(
+  throttle: AdaptiveThrottle,
+  load: { class: number; rate: number; from: number; to: number },
+) {
+  const capacity = 20;
+  const result = { sent: 0, rejected: 0 };
+  for (let now = load.from; now < load.to; now += 100) {
+    const probability = throttle.rejectProbability(load.class, now);
+    const rejected = Math.floor((load.rate / 10) * probability);
+    const sent = load.rate / 10 - rejected;
+    for (let i = 0; i < load.rate / 10; i++) throttle.onRequest(now);
+    for (let i = 0; i < Math.min(sent, capacity / 10); i++) throttle.onAccept(now);
+    result.sent += sent;
+    result.rejected += rejected;
+  }
+  return result;
+}
+
+test('at ten times the capacity the throttle sends little more than is accepted, and less of class 9', () => {
+  const [low, high] = [new AdaptiveThrottle(), new AdaptiveThrottle()];
+  for (const throttle of [low, high]) overload(throttle, { class: 5, rate: 200, from: 0, to: 4_000 });
+  const sentOf9 = overload(low, { class: 9, rate: 200, from: 4_000, to: 14_000 }).sent;
+  const sentOf0 = overload(high, { class: 0, rate: 200, from: 4_000, to: 14_000 }).sent;
+  // 200 fit into the ten seconds.
+  expect(sentOf9).toBeGreaterThan(200);
+  expect(sentOf9).toBeLessThan(350);
+  expect(sentOf0).toBeGreaterThan(1.8 * sentOf9);
+  expect(sentOf0).toBeLessThan(700);
+});
+
+test('the throttle rejects nothing four seconds after an overload', () => {
+  const throttle = new AdaptiveThrottle();
+  overload(throttle, { class: 9, rate: 200, from: 0, to: 30_000 });
+  overload(throttle, { class: 9, rate: 10, from: 30_000, to: 34_000 });
+  expect(overload(throttle, { class: 9, rate: 10, from: 34_000, to: 60_000 }).rejected).toBe(0);
+  expect(throttle.rejectProbability(9, 34_000)).toBe(0);
 });
 
 test('stores only responses that allow caching', () => {

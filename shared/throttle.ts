@@ -1,11 +1,14 @@
 /**
- * Adaptive throttling ("Handling Overload", Site Reliability Engineering): reject with probability
+ * Adaptive throttling ("Handling Overload", Site Reliability Engineering) for one service: reject with probability
  *   max(0, (requests − K·accepts) / (requests + 1))
- * over the last two minutes; both count attempts. `K` decreases from class 0 to class 9, so class 9 is rejected first.
+ * Rejected requests count as requests, so that what is sent stays near K·accepts at any load. `K` decreases from class 0
+ * to class 9, so class 9 is rejected first. The book counts over two minutes; then an overload of a few seconds would
+ * cause rejections for two minutes after its end.
  */
-const WINDOW_SECONDS = 120;
-const SLOTS = 12;
-const SLOT_MS = (WINDOW_SECONDS / SLOTS) * 1000;
+const SLOTS = 8;
+const SLOT_MS = 500;
+/** Fewer in four seconds are no overload. */
+const MIN_REQUESTS = 10;
 
 /** `K` of a class, 0–9. */
 const throttleMultiplier = (priorityClass: number): number => 2 + (5 - priorityClass) * 0.18;
@@ -17,7 +20,8 @@ export class AdaptiveThrottle {
   #totalRequests = 0;
   #totalAccepts = 0;
 
-  onAttempt(now: number): void {
+  /** For every attempt, and for every request that is rejected. */
+  onRequest(now: number): void {
     this.#roll(now);
     const index = this.#slot % SLOTS;
     this.#requests[index] = (this.#requests[index] ?? 0) + 1;
@@ -33,6 +37,7 @@ export class AdaptiveThrottle {
 
   rejectProbability(priorityClass: number, now: number): number {
     this.#roll(now);
+    if (this.#totalRequests < MIN_REQUESTS) return 0;
     const allowed = throttleMultiplier(priorityClass) * this.#totalAccepts;
     return Math.max(0, (this.#totalRequests - allowed) / (this.#totalRequests + 1));
   }

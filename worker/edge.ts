@@ -1,4 +1,3 @@
-import { AdaptiveThrottle } from '../shared/throttle.ts';
 import { ClockGuard } from './clock-guard.ts';
 import { EdgeCounters } from './counters.ts';
 import type { Env } from './env.ts';
@@ -25,6 +24,7 @@ import { PollSchedule } from './poll-schedule.ts';
 import { RetryBudgets } from './retry-budgets.ts';
 import { type EdgeSettings, readSettings } from './settings.ts';
 import { FallbackLimit } from './steps/fallback-limit.ts';
+import { Throttles } from './throttles.ts';
 import { timingSafeEqual } from './timing-safe-equal.ts';
 
 /** What all requests of an isolate share. */
@@ -48,7 +48,7 @@ export interface Edge {
   readonly hedging: Hedging;
   readonly counters: EdgeCounters;
   readonly leases: LimitLeases;
-  readonly throttle: AdaptiveThrottle;
+  readonly throttles: Throttles;
   readonly staleCache: StaleCache;
   readonly reporter: Reporter;
   readonly requestLog: EdgeRequestLog;
@@ -103,7 +103,7 @@ export async function createEdge(env: Env): Promise<Edge> {
     hedging: new Hedging(),
     counters: new EdgeCounters(isolate, now()),
     leases: new LimitLeases(leaseRequester(env), isolate),
-    throttle: new AdaptiveThrottle(),
+    throttles: new Throttles(),
     staleCache: new StaleCache(),
     reporter: new Reporter(),
     requestLog: new EdgeRequestLog(settings.logSample, Math.random),

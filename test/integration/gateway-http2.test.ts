@@ -57,14 +57,10 @@ test('an extended CONNECT for a WebSocket becomes a handshake', async () => {
   });
 });
 
-test.each(['h2c', 'connect-udp', 'foo'])(
-  'an extended CONNECT for %s never becomes an upgrade',
-  async (protocol) => {
-    one.answer((_, response) => response.end('no upgrade'));
-    await extendedConnect(protocol);
-    expect(one.bytes().toLowerCase()).not.toContain('upgrade');
-  },
-);
+test.each(['h2c', 'connect-udp', 'foo'])('an extended CONNECT for %s is refused', async (protocol) => {
+  expect(await extendedConnect(protocol)).toBe('501');
+  expect(one.requests).toEqual([]);
+});
 
 test('a plain CONNECT is refused', async () => {
   expect(await ask({ ':method': 'CONNECT' })).toBe('405');

@@ -324,16 +324,28 @@ test('skips a gateway that refuses the edge’s token, for every method; passes 
   expect([(await get()).status, (await post()).status]).toEqual([401, 401]);
 });
 
-test('load_shed rejects the lowest class while the site is overloaded', async () => {
-  await publish({
-    failover: { ...service({ instances: [] }).failover, strategy: 'load_shed', class: 9, maxAttempts: 1 },
+test('load_shed rejects the requests of an overloaded service, and none of another one', async () => {
+  const shedding: SnapshotService['failover'] = {
+    ...service({ instances: [] }).failover,
+    strategy: 'load_shed',
+    class: 9,
+    maxAttempts: 1,
+  };
+  await edge.publish({
+    gateways: [gateway.url],
+    services: {
+      gs: service({ instances: [instance('over', a.url)], failover: shedding }),
+      well: service({ instances: [instance('well', b.url)], failover: shedding, routes: ['/well'] }),
+    },
   });
-  gatewayAnswers(() => 503);
-  // First send more requests than the earlier tests had accepted.
-  const until = Date.now() + 90_000;
-  let shed = false;
-  while (!shed && Date.now() < until) shed = (await (await get()).text()).includes('this class');
-  expect(shed).toBe(true);
+  gateway.answer((request, response) =>
+    response.writeHead(request.url?.startsWith('/well') ? 200 : 503).end(),
+  );
+  const isShed = async (path: string) =>
+    (await (await fetch(`${edge.url}${path}`)).text()).includes('this class');
+  await eventually(async () => expect(await isShed('/x')).toBe(true));
+  const others = await Promise.all(Array.from({ length: 20 }, () => isShed('/well')));
+  expect(others).toEqual(Array(20).fill(false));
 });
 
 test('classifies what workerd throws for a refused connection as ambiguous', () => {

@@ -144,11 +144,14 @@ function recordHedges(context: FailoverContext, sent: SendResult): void {
 }
 
 function recordResult(context: FailoverContext, attempt: CompletedAttempt): void {
-  const { edge } = context;
+  const { edge, service } = context;
   context.attempts.push(attempt);
   const now = edge.now();
-  edge.throttle.onAttempt(now);
-  if (isAccepted(attempt.result)) edge.throttle.onAccept(now);
+  if (FAILOVER_RULES[service.policy.failover.strategy].shed) {
+    const throttle = edge.throttles.forService(service);
+    throttle.onRequest(now);
+    if (isAccepted(attempt.result)) throttle.onAccept(now);
+  }
   recordAttempt(attempt, context);
   const { site, candidate: named } = attempt.plan;
   if (gatewayFailed(attempt)) context.failedGateways.push(attempt.plan.route.origin);

@@ -23,10 +23,13 @@ export function notSentOutcome(context: RequestContext): FailoverOutcome | null 
   return shedOutcome(context);
 }
 
-/** Load shedding: the site is overloaded. */
+/** Load shedding: the service is overloaded. */
 function shedOutcome({ incoming, service, edge }: RequestContext): FailoverOutcome | null {
   const { strategy, class: priorityClass } = service.policy.failover;
   if (!FAILOVER_RULES[strategy].shed) return null;
-  const probability = edge.throttle.rejectProbability(priorityClass, incoming.startedAt);
-  return edge.random() < probability ? SHED : null;
+  const throttle = edge.throttles.forService(service);
+  const { startedAt } = incoming;
+  if (edge.random() >= throttle.rejectProbability(priorityClass, startedAt)) return null;
+  throttle.onRequest(startedAt);
+  return SHED;
 }
