@@ -57,3 +57,16 @@ test.each([
   expect(found).toHaveLength(1);
   expect(found[0]).toContain(problem);
 });
+
+test('a frontend that uses the counter of the rate limit is named', () => {
+  const limited = { ...config, haproxy: { ...config.haproxy, rateLimit: { limit: 20, windowMs: 10_000 } } };
+  const tracking = COMPLETE.replace('bind :80', 'bind :80\n    http-request track-sc2 src table mine');
+  expect(ownFileProblems(tracking, config)).toEqual([]);
+  expect(ownFileProblems(COMPLETE, limited)).toEqual([]);
+  expect(ownFileProblems(tracking, limited)).toMatchObject([
+    {
+      severity: 'warn',
+      detail: 'frontend www uses track-sc2, so haproxy.rateLimit does not apply to its requests',
+    },
+  ]);
+});

@@ -33,6 +33,7 @@ export function ownFileProblems(text: string, { haproxy, services }: Config): Ow
   return [
     ...missing,
     ...users.flatMap(unloggedFrontend),
+    ...(haproxy.rateLimit ? users.flatMap(unlimitedFrontend) : []),
     ...(bytes < wanted
       ? [
           {
@@ -61,6 +62,19 @@ const targetsOf = ({ section }: ProxySection): string[] =>
 
 const usesService = (proxy: ProxySection, services: Config['services']): boolean =>
   targetsOf(proxy).some((name) => services[name] !== undefined);
+
+/** Our backends count requests with the stick counter 2, unless the frontend already tracks something with it. */
+function unlimitedFrontend({ section }: ProxySection): OwnFileProblem[] {
+  const tracks = section.body.some(({ words }) => words.includes('track-sc2'));
+  if (!tracks) return [];
+  return [
+    {
+      severity: 'warn',
+      detail: `${section.kind} ${section.name} uses track-sc2, so haproxy.rateLimit does not apply to its requests`,
+      mend: 'use track-sc0 or track-sc1 there; the backends of acgs-lb count with sc2',
+    },
+  ];
+}
 
 /** The agent reads latencies and requests from the log of the frontends. */
 function unloggedFrontend(proxy: ProxySection): OwnFileProblem[] {

@@ -90,11 +90,26 @@ const rejectWhenFull = (condition: string): string[] => [
 const besideLines = (config: Config, service: ServiceConfig): string[] => [
   `server-state-file-name ${quoteArgument(haproxyPaths(config).state)}`,
   ...(service.access.length > 0 ? PATH_CHECKS : []),
+  ...besideLimitLines(config),
   'http-request del-header x-acgs- -m beg',
   'http-request disable-l7-retry unless METH_GET',
   'http-response del-header x-acgs- -m beg',
   'http-response set-header x-acgs-instance %s',
 ];
+
+/**
+ * `haproxy.rateLimit` for a request that a frontend of the operator sends here; our own frontend has counted its requests.
+ * The counter 2 is the one that configurations rarely use.
+ */
+function besideLimitLines({ haproxy: { rateLimit } }: Config): string[] {
+  if (!rateLimit) return [];
+  const problem = JSON.stringify({ type: 'about:blank', title: 'Too Many Requests', status: 429 });
+  const retryAfter = Math.ceil(rateLimit.windowMs / 1000);
+  return [
+    'http-request track-sc2 src,ipmask(32,64) table _limit unless { fe_name _gateway }',
+    `http-request deny status 429 content-type application/problem+json hdr Cache-Control no-store hdr Retry-After ${retryAfter} string '${problem}' if !{ fe_name _gateway } { sc2_http_req_rate(_limit) gt ${rateLimit.limit} }`,
+  ];
+}
 
 /**
  * What each strategy is in HAProxy. `random(6)` draws six servers by weight and takes the one with the fewest requests per
