@@ -47,6 +47,20 @@ export function advanceBreaker(breaker: Breaker, now: number): Breaker {
   return { state: 'half_open', since: now, openings, cause, counts: NOTHING };
 }
 
+/** The same breaker after the wall clock was set by `ms`. `window` is the policy's. */
+export function shiftBreaker(breaker: Breaker, ms: number, window: number): Breaker {
+  switch (breaker.state) {
+    case 'closed': {
+      const slices = Math.round(ms / (window / SLICES));
+      return { ...breaker, buckets: breaker.buckets.map((one) => ({ ...one, slice: one.slice + slices })) };
+    }
+    case 'open':
+      return { ...breaker, openedAt: breaker.openedAt + ms, until: breaker.until + ms };
+    case 'half_open':
+      return { ...breaker, since: breaker.since + ms };
+  }
+}
+
 /** Adds finished calls and decides the next state. Calls that finish while the breaker is open are ignored. */
 export function recordCalls(
   before: Breaker,

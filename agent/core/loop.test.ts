@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
+import { shiftRecord } from '../judge/shift.ts';
 import { step } from '../judge/step.ts';
 import { createLoop, type UpdateListener } from './loop.ts';
 import type { Update } from './sink.ts';
@@ -13,6 +14,7 @@ function start(before: UpdateListener[] = []) {
   const window = createTrafficWindow();
   const loop = createLoop({
     step,
+    shift: shiftRecord,
     initialRecords: [],
     policies: config.services,
     onListenerError: (listener, error) => errors.push(`${listener}: ${(error as Error).message}`),
@@ -101,4 +103,51 @@ test('only a refresh takes an availability sample, not an update between two ref
   expect(samples()).toBeUndefined();
   loop.refresh(false);
   expect(samples()).toBe(1);
+});
+
+test('a wall clock that is set moves every instant of a record with it', () => {
+  const times = { wall: 1_700_000_000_000, monotonic: 0 };
+  const pass = (ms: number) => {
+    times.wall += ms;
+    times.monotonic += ms;
+  };
+  const loop = createLoop({
+    step,
+    shift: shiftRecord,
+    initialRecords: [],
+    policies: config.services,
+    onListenerError: (_, error) => {
+      throw error;
+    },
+    hostLoad: () => ({ cpuPercent: 1, memoryPercent: 2 }),
+    now: () => times.wall,
+    clock: () => times.monotonic,
+  });
+  const source = {
+    id: 'gs-1',
+    service: 'gs',
+    url: 'http://gs-1',
+    origin: 'api',
+    weight: 100,
+    priority: 1,
+    ttl: 30_000,
+    metadata: {},
+  } as const;
+  loop.apply({ kind: 'register', known: true, reason: 'test', source });
+  const left = () => (loop.instances().get('gs/gs-1')?.expiresAt ?? 0) - times.wall;
+  pass(10_000);
+  times.wall += 3_600_000;
+  loop.tick();
+  expect(left()).toBe(20_000);
+  times.wall -= 7_200_000;
+  pass(10_000);
+  loop.tick();
+  expect(left()).toBe(10_000);
+  // A correction of a clock that runs a little fast is no step.
+  times.wall += 100;
+  loop.tick();
+  expect(left()).toBe(9_900);
+  pass(9_900);
+  loop.tick();
+  expect(loop.instances().size).toBe(0);
 });

@@ -1,3 +1,4 @@
+import { createClockSteps } from './clock-steps.ts';
 import type { HostLoad } from './host-load.ts';
 import type { JudgeEvent, JudgeStep, ServicePolicies } from './judge-event.ts';
 import { metricsRows } from './metrics-rows.ts';
@@ -16,6 +17,8 @@ export type RecordWatcher<R> = (record: R, now: number) => void;
 
 export interface LoopOptions<R extends { readonly instance: Instance }> {
   step: JudgeStep<R>;
+  /** The same record after the wall clock was set by `ms`. */
+  shift(record: R, ms: number, policies: ServicePolicies): R;
   /** Records from before a restart. */
   initialRecords: Iterable<R>;
   policies: ServicePolicies;
@@ -25,6 +28,8 @@ export interface LoopOptions<R extends { readonly instance: Instance }> {
   /** A listener threw, which is a bug. The other listeners still received the update. */
   onListenerError(listener: string, error: unknown): void;
   now?: () => number;
+  /** Milliseconds of a monotonic clock. */
+  clock?: () => number;
 }
 
 /** Feeds events to `step` and reports the changes. A change takes effect at once; listeners never delay it. */
@@ -43,7 +48,9 @@ export interface Loop<R> {
 }
 
 export function createLoop<R extends { readonly instance: Instance }>(options: LoopOptions<R>): Loop<R> {
-  const { step, hostLoad, window = createTrafficWindow(), now = Date.now } = options;
+  const { step, shift, hostLoad, window = createTrafficWindow() } = options;
+  const { now = Date.now, clock = () => performance.now() } = options;
+  const clockSteps = createClockSteps(now, clock);
   const records = new Map<string, R>();
   const instances = new Map<string, Instance>();
   const sinceLastRows = window.accumulate();
@@ -58,7 +65,14 @@ export function createLoop<R extends { readonly instance: Instance }>(options: L
     instances.set(key, record.instance);
   }
 
+  function followClock(): void {
+    const ms = clockSteps.take();
+    if (ms === 0) return;
+    for (const record of [...records.values()]) store(shift(record, ms, policies));
+  }
+
   function apply(event: JudgeEvent): Change[] {
+    followClock();
     const at = now();
     if (event.kind === 'traffic') window.addTraffic(event);
     if (event.kind === 'probe') window.addProbe(event);

@@ -3,6 +3,7 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { createLoop } from '../core/loop.ts';
 import { instanceKey } from '../core/state.ts';
 import { initialRecords } from '../judge/initial.ts';
+import { shiftRecord } from '../judge/shift.ts';
 import { step } from '../judge/step.ts';
 import { applyIntent } from '../registry/apply-intent.ts';
 import type { Intent } from '../registry/intent.ts';
@@ -31,11 +32,13 @@ function site(service: object = { instancesFrom: source }) {
   const intents = new Map<string, Intent>();
   const loop = createLoop({
     step,
+    shift: shiftRecord,
     initialRecords: initialRecords(config, null, now),
     policies: config.services,
     hostLoad: () => ({ cpuPercent: 0, memoryPercent: 0 }),
     onListenerError() {},
     now: () => now,
+    clock: () => now,
   });
   const deps = { config: () => config, instances: loop.instances, apply: loop.apply };
   const view = () => ({ intents, instances: loop.instances() });

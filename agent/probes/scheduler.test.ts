@@ -94,6 +94,20 @@ test('slow probes do not change the interval, and jitter does not accumulate', a
   expect(begun.length).toBeLessThanOrEqual(32);
 });
 
+test('a wall clock that is set changes neither the interval nor the count of late probes', async () => {
+  start(1);
+  await vi.advanceTimersByTimeAsync(30_000);
+  prober.stats();
+  begun = [];
+  for (const hours of [1, -2, 1]) {
+    vi.setSystemTime(Date.now() + hours * 3_600_000);
+    prober.setProbeInterval('gs/gs-0', 'fast');
+    await vi.advanceTimersByTimeAsync(30_000);
+  }
+  expect(begun.length).toBeGreaterThanOrEqual(9);
+  expect(prober.stats().latenessMs.max).toBeLessThan(1_000);
+});
+
 test('a hint causes a probe at once; frequent hints are limited', async () => {
   start(1);
   await vi.advanceTimersByTimeAsync(30_000);

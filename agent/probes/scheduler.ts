@@ -1,4 +1,3 @@
-import { elapsedMs } from '../../shared/elapsed.ts';
 import { errorMessage } from '../../shared/error-message.ts';
 import { addToSketch, emptySketch, sketchQuantile } from '../../shared/sketch.ts';
 import type { ProbeResult } from '../core/state.ts';
@@ -36,6 +35,7 @@ interface ScheduledTarget {
   /** The offset of this target's normal probes within the interval, in milliseconds. */
   phase: number;
   interval: ProbeInterval;
+  /** `due` and `lastHint` are milliseconds of the monotonic clock. */
   due: number;
   timer: NodeJS.Timeout | undefined;
   running: number;
@@ -48,6 +48,8 @@ interface ScheduledTarget {
 export interface ProberOptions {
   onResult(result: ProbeResult): void;
   now?: () => number;
+  /** Milliseconds of a monotonic clock, for the schedule. */
+  clock?: () => number;
   random?: () => number;
   createProbe?: (target: ProbeTarget, onClosed: () => void) => Probe;
 }
@@ -78,15 +80,19 @@ export const createProber = (options: ProberOptions): Prober => new ProbeSchedul
 class ProbeScheduler implements Prober {
   readonly #onResult: (result: ProbeResult) => void;
   readonly #now: () => number;
+  readonly #clock: () => number;
   readonly #random: () => number;
   readonly #createProbe: (target: ProbeTarget, onClosed: () => void) => Probe;
   readonly #entries = new Map<string, ScheduledTarget>();
   readonly #counters = { added: 0, started: 0, failed: 0, hints: 0 };
   #lateness = emptySketch();
 
-  constructor({ onResult, now = Date.now, random = Math.random, createProbe = defaultProbe }: ProberOptions) {
+  constructor(options: ProberOptions) {
+    const { onResult, now = Date.now, clock = () => performance.now() } = options;
+    const { random = Math.random, createProbe = defaultProbe } = options;
     this.#onResult = onResult;
     this.#now = now;
+    this.#clock = clock;
     this.#random = random;
     this.#createProbe = createProbe;
   }
@@ -104,8 +110,8 @@ class ProbeScheduler implements Prober {
   probeNow(key: string): void {
     const entry = this.#entries.get(key);
     if (!entry) return;
-    const instant = this.#now();
-    const since = elapsedMs(entry.lastHint, instant);
+    const instant = this.#clock();
+    const since = instant - entry.lastHint;
     if (since < entry.hintGap) return;
     entry.hintGap = nextHintGap(entry.hintGap, since, entry.target.check.fastInterval);
     entry.lastHint = instant;
@@ -118,7 +124,7 @@ class ProbeScheduler implements Prober {
     const entry = this.#entries.get(key);
     if (!entry || entry.interval === interval) return;
     entry.interval = interval;
-    entry.due = interval === 'urgent' ? this.#now() : nextDue(entry, this.#now(), this.#random());
+    entry.due = interval === 'urgent' ? this.#clock() : nextDue(entry, this.#clock(), this.#random());
     this.#arm(entry);
   }
 
@@ -152,11 +158,11 @@ class ProbeScheduler implements Prober {
       probe: this.#openProbe(target),
       phase: ((this.#counters.added++ * GOLDEN_RATIO) % 1) * target.check.interval,
       interval: 'fast',
-      due: this.#now() + (index / Math.max(1, batch)) * spread,
+      due: this.#clock() + (index / Math.max(1, batch)) * spread,
       timer: undefined,
       running: 0,
       passTimes: [],
-      lastHint: 0,
+      lastHint: Number.NEGATIVE_INFINITY,
       hintGap: MIN_HINT_GAP_MS,
     };
     this.#entries.set(target.key, entry);
@@ -179,12 +185,12 @@ class ProbeScheduler implements Prober {
 
   #arm(entry: ScheduledTarget): void {
     clearTimeout(entry.timer);
-    const delay = Math.min(Math.max(0, entry.due - this.#now()), MAX_TIMER_MS);
+    const delay = Math.min(Math.max(0, entry.due - this.#clock()), MAX_TIMER_MS);
     entry.timer = setTimeout(() => this.#fire(entry), delay);
   }
 
   #fire(entry: ScheduledTarget): void {
-    const instant = this.#now();
+    const instant = this.#clock();
     const lateMs = Math.max(0, instant - entry.due);
     addToSketch(this.#lateness, lateMs);
     entry.due = nextDue(entry, instant, this.#random());

@@ -7,6 +7,7 @@ import { createLoop, type Loop } from '../core/loop.ts';
 import type { Change } from '../core/state.ts';
 import { initialRecords } from '../judge/initial.ts';
 import type { InstanceRecord } from '../judge/instance-record.ts';
+import { shiftRecord } from '../judge/shift.ts';
 import { step } from '../judge/step.ts';
 import { parseIntents } from './intent.ts';
 import { openRegistry, type Registry, registryPath } from './registry.ts';
@@ -45,6 +46,7 @@ async function open(): Promise<Registry> {
   reported = [];
   loop = createLoop({
     step,
+    shift: shiftRecord,
     initialRecords: initialRecords(config, null, 0),
     policies: config.services,
     onListenerError(_, error) {
@@ -52,6 +54,7 @@ async function open(): Promise<Registry> {
     },
     hostLoad: () => ({ cpuPercent: 0, memoryPercent: 0 }),
     now: () => clock,
+    clock: () => clock,
   });
   loop.addListener({ name: 'test', accept: ({ changes }) => void reported.push(...changes) });
   return openRegistry({

@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { createLoop } from '../core/loop.ts';
 import { initialRecords } from '../judge/initial.ts';
+import { shiftRecord } from '../judge/shift.ts';
 import { step } from '../judge/step.ts';
 import { openRegistry, type Registry } from './registry.ts';
 
@@ -35,11 +36,13 @@ async function open(now: () => number) {
   stateDirs.push(folder);
   const loop = createLoop({
     step,
+    shift: shiftRecord,
     initialRecords: initialRecords(config, null, 0),
     policies: config.services,
     hostLoad: () => ({ cpuPercent: 0, memoryPercent: 0 }),
     onListenerError() {},
     now,
+    clock: now,
   });
   const registry = await openRegistry({
     config: () => config,

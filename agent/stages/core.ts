@@ -8,6 +8,7 @@ import { instanceKey } from '../core/state.ts';
 import { createStateFile } from '../core/state-file.ts';
 import { createStatusView } from '../http/dashboard/status.ts';
 import { initialRecords } from '../judge/initial.ts';
+import { shiftRecord } from '../judge/shift.ts';
 import { step } from '../judge/step.ts';
 import { createMetrics } from '../metrics/metrics.ts';
 import { probeIntervalFor } from '../probes/interval.ts';
@@ -38,6 +39,7 @@ export function createCore({ config, env, version, stateDir, startedAt, log }: S
   });
   const loop = createLoop({
     step,
+    shift: shiftRecord,
     initialRecords: initialRecords(config(), saved, startedAt),
     policies: config().services,
     hostLoad: createHostLoad(),

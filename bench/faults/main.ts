@@ -137,15 +137,16 @@ async function runInBed(
     return;
   }
   let bed = await startWarmBed(kind, faultyHost);
+  let isBroken = false;
   try {
     for (const [turn, fault] of faults.entries()) {
       if (interrupted) break;
       // Instances that fell several times are held down for minutes.
-      if (!(await servesWithin(bed, 20_000))) {
+      if (isBroken || !(await servesWithin(bed, 20_000))) {
         await bed.stop();
         bed = await startWarmBed(kind, faultyHost);
       }
-      await runOne(fault, bed, turn, onRow);
+      isBroken = !(await runOne(fault, bed, turn, onRow));
     }
   } finally {
     await bed.stop();
@@ -167,12 +168,13 @@ function bedOptions(kind: BedKind, faultyHost: BedOptions['faultyHost']): BedOpt
   return { faultyHost };
 }
 
+/** False when the fault could not be started or removed. */
 async function runOne(
   fault: MatrixFault,
   bed: Bed,
   turn: number,
   onRow: (row: MatrixRow) => void,
-): Promise<void> {
+): Promise<boolean> {
   // Each fault strikes another instance, because the last one is still recovering.
   const victim = bed.faultyHost ? bed.instances[0] : bed.instances[(turn * 4) % bed.instances.length];
   if (!victim) throw new Error('the bed has no instances');
@@ -181,8 +183,10 @@ async function runOne(
     onRow(row);
     process.stdout.write(`${lineOf(row)}\n`);
     if (row.broken.length > 0) process.stderr.write(`${await diagnosis(bed)}\n`);
+    return true;
   } catch (error) {
     process.stdout.write(`${fault.name}: did not run: ${error instanceof Error ? error.message : error}\n`);
+    return false;
   }
 }
 

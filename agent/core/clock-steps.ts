@@ -1,0 +1,23 @@
+/** A wall clock that is corrected gradually moves less than this between two readings. */
+const SMALLEST_STEP_MS = 500;
+
+export interface ClockSteps {
+  /** By how many milliseconds the wall clock was set since the last call; 0: it was not. */
+  take(): number;
+}
+
+/**
+ * Compares the wall clock with a monotonic one. Suspending the host counts as a step too, because the monotonic clock
+ * stands still meanwhile.
+ */
+export function createClockSteps(wall: () => number, monotonic: () => number): ClockSteps {
+  let offset = wall() - monotonic();
+  return {
+    take() {
+      const previous = offset;
+      offset = wall() - monotonic();
+      const step = offset - previous;
+      return Math.abs(step) < SMALLEST_STEP_MS ? 0 : step;
+    },
+  };
+}
