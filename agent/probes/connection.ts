@@ -1,167 +1,123 @@
-import net, { type Socket } from 'node:net';
-import tls, { TLSSocket } from 'node:tls';
-import { Client } from 'undici';
-import { guardedLookup } from './guarded-lookup.ts';
-import { type ProbeTarget, type ProbeTlsOptions, readProbeTlsOptions } from './target.ts';
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { ConnectionOpener } from './opener.ts';
 
-/** One kept-alive HTTP connection to an instance. */
-export interface ProbeConnection {
-  readonly client: Client;
-  busy: boolean;
-  /** A response was received on the current socket, so a failure may come from the age of the socket. */
-  used: boolean;
-  /** When the current socket was opened, in milliseconds of `clock`. */
-  startedAt: number;
-  connectMs?: number;
-  tlsMs?: number;
-  /** The next close is caused by the prober, or was announced by the instance. */
-  expectClose: boolean;
-  destroy(): void;
+/** What a connection tells the request that waits for its response. */
+export interface ConnectionUser {
+  onBytes(bytes: Buffer): void;
+  /** Null: the instance closed the connection. */
+  onClose(error: Error | null): void;
 }
-
-/** Longer than any interval: the connection stays open between probes, so that a close is noticed. */
-const KEEP_OPEN_MS = 3_600_000;
-
-type Connected = (...result: [error: null, socket: Socket] | [error: Error, socket: null]) => void;
 
 /**
- * Opens connections to one instance. The agent keeps one of these, with one connection, for every instance: classes, because
- * closures would cost each instance several kilobytes.
+ * All sockets read into this buffer: Node hands the bytes over before it reads the next socket. A buffer for each socket, or
+ * for each read, would be most of the memory of ten thousand connections.
  */
-export class ConnectionOpener {
-  readonly clock: () => number;
-  /** The instance closed a connection between two probes. */
-  readonly onClosed: () => void;
-  readonly #target: ProbeTarget;
-  #files: ProbeTlsOptions | undefined;
+const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-  /** Throws if a certificate file cannot be read. */
-  constructor(target: ProbeTarget, onClosed: () => void, clock: () => number) {
-    this.#target = target;
-    this.onClosed = onClosed;
-    this.clock = clock;
-    this.#files = target.url.startsWith('https:') ? readProbeTlsOptions(target.check.tls ?? {}) : undefined;
-  }
-
-  open(): ProbeConnection {
-    const { url, http2 = false } = this.#target;
-    return new ClientConnection(this, { origin: new URL(url).origin, http2 });
-  }
-
-  connect(): Socket {
-    const { url, allowNetworks, http2 = false } = this.#target;
-    const { protocol, hostname, port } = new URL(url);
-    const secure = protocol === 'https:';
-    const host = hostname.replace(/^\[|\]$/g, '');
-    const address = {
-      host,
-      port: Number(port) || (secure ? 443 : 80),
-      noDelay: true,
-      ...(allowNetworks ? { lookup: guardedLookup(allowNetworks) } : {}),
-    };
-    if (!secure) {
-      const socket = net.connect(address);
-      // undici reads the protocol from here. Without TLS it is by prior knowledge.
-      return http2 ? Object.assign(socket, { alpnProtocol: 'h2' }) : socket;
-    }
-    this.#readFilesAgain();
-    const servername = this.#files?.servername ?? (net.isIP(host) ? undefined : host);
-    return tls.connect({
-      ...address,
-      ...this.#files,
-      ALPNProtocols: [http2 ? 'h2' : 'http/1.1'],
-      ...(servername ? { servername } : {}),
-    });
-  }
-
-  /** The certificates may have been renewed. If they cannot be read, the last ones stay in use. */
-  #readFilesAgain(): void {
-    try {
-      this.#files = readProbeTlsOptions(this.#target.check.tls ?? {});
-    } catch {
-      // The error is reported at the next restart or change of the configuration.
-    }
-  }
-}
-
-class ClientConnection implements ProbeConnection {
-  readonly client: Client;
-  busy = false;
-  used = false;
-  startedAt: number;
+/** One connection to an instance, opened again when it is needed and closed. It carries one request at a time. */
+export class ProbeConnection {
+  /** When the current socket was opened, in milliseconds of the opener's clock. */
+  startedAt = 0;
   declare connectMs?: number;
   declare tlsMs?: number;
-  expectClose = false;
   readonly #opener: ConnectionOpener;
-  #socket: Socket | undefined;
-  #destroyed = false;
+  #socket: Socket | null = null;
+  #user: ConnectionUser | null = null;
 
-  constructor(opener: ConnectionOpener, { origin, http2 }: { origin: string; http2: boolean }) {
+  constructor(opener: ConnectionOpener) {
     this.#opener = opener;
-    this.startedAt = opener.clock();
-    this.client = new Client(origin, {
-      allowH2: http2,
-      connectTimeout: 0,
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: KEEP_OPEN_MS,
-      keepAliveMaxTimeout: KEEP_OPEN_MS,
-      // Extends the server's Keep-Alive hint, so that the server closes the connection and the close is seen.
-      keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
-      connect: (_, done) => {
-        this.#socket = opener.connect();
-        awaitConnection(this.#socket, this, opener.clock, done);
-      },
-    });
-    this.client.on('disconnect', () => this.#onDisconnect());
   }
 
-  destroy(): void {
-    this.#destroyed = true;
-    this.client.destroy().catch(() => {});
-    // undici leaves the socket open if the client is destroyed while it connects.
+  get isOpen(): boolean {
+    return this.#socket !== null;
+  }
+
+  get busy(): boolean {
+    return this.#user !== null;
+  }
+
+  /** Sends the request, on a new socket if none is open. `user` is told until it calls `release`, or the socket closes. */
+  send(request: string, user: ConnectionUser): void {
+    this.#user = user;
+    if (this.#socket) this.#socket.write(request);
+    else this.#open(request);
+  }
+
+  /** The response is complete; the socket stays open. */
+  release(): void {
+    this.#user = null;
+  }
+
+  /** Closes the socket without a word to anybody. */
+  drop(): void {
+    this.#user = null;
     this.#socket?.destroy();
+    this.#socket = null;
   }
 
-  #onDisconnect(): void {
-    const unexpected = !this.busy && !this.expectClose && !this.#destroyed;
-    this.expectClose = false;
-    if (unexpected) this.#opener.onClosed();
+  #open(request: string): void {
+    delete this.connectMs;
+    delete this.tlsMs;
+    this.startedAt = this.#opener.clock();
+    try {
+      const socket = this.#opener.connect({
+        alpn: 'http/1.1',
+        onread: {
+          buffer: READ_BUFFER,
+          callback: (length) => {
+            if (this.#socket === socket) this.#read(length);
+            return true;
+          },
+        },
+      });
+      this.#socket = socket;
+      this.#awaitClose(socket);
+      this.#writeWhenOpen(socket, request);
+    } catch (error) {
+      // For example, the file of a client certificate holds something else.
+      this.#onClose(toError(error));
+    }
+  }
+
+  #writeWhenOpen(socket: Socket, request: string): void {
+    const { clock } = this.#opener;
+    const secure = socket instanceof TLSSocket;
+    socket.once('connect', () => {
+      this.connectMs = clock() - this.startedAt;
+      if (!secure) socket.write(request);
+    });
+    if (!secure) return;
+    socket.once('secureConnect', () => {
+      this.tlsMs = clock() - this.startedAt - (this.connectMs ?? 0);
+      socket.write(request);
+    });
+  }
+
+  /** These listeners live as long as the socket, so they keep nothing else alive. */
+  #awaitClose(socket: Socket): void {
+    let failure: Error | null = null;
+    socket.on('error', (error) => {
+      failure = error;
+    });
+    socket.on('close', () => {
+      if (this.#socket === socket) this.#onClose(failure);
+    });
+  }
+
+  #read(length: number): void {
+    // Bytes that no request asked for, such as a 408 before the instance closes an idle connection.
+    if (this.#user === null) this.#socket?.destroy();
+    else this.#user.onBytes(READ_BUFFER.subarray(0, length));
+  }
+
+  #onClose(error: Error | null): void {
+    const user = this.#user;
+    this.#socket = null;
+    this.#user = null;
+    if (user) user.onClose(error);
+    else this.#opener.onClosed();
   }
 }
 
-/** Calls `done` once when the socket is ready or has failed, and records the times of its phases. */
-function awaitConnection(
-  socket: Socket,
-  connection: ProbeConnection,
-  clock: () => number,
-  done: Connected,
-): void {
-  const startedAt = clock();
-  connection.startedAt = startedAt;
-  connection.used = false;
-  delete connection.tlsMs;
-  const settle = (error: Error | null) => {
-    socket.off('connect', onConnect).off('secureConnect', onSecureConnect).off('close', onClose);
-    socket.off('error', settle).on('error', ignoreError);
-    if (error) done(error, null);
-    else done(null, socket);
-  };
-  const onConnect = () => {
-    connection.connectMs = clock() - startedAt;
-    if (!(socket instanceof TLSSocket)) settle(null);
-  };
-  const onSecureConnect = () => {
-    connection.tlsMs = clock() - startedAt - (connection.connectMs ?? 0);
-    settle(null);
-  };
-  const onClose = () => settle(new Error('connection closed'));
-  socket
-    .on('connect', onConnect)
-    .on('secureConnect', onSecureConnect)
-    .on('error', settle)
-    .on('close', onClose);
-}
-
-/** A socket without a listener would end the process. undici reports the errors of a connected socket. */
-const ignoreError = (): void => {};
+const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));

@@ -1,4 +1,5 @@
 import { errorMessage } from '../../shared/error-message.ts';
+import { HttpSyntaxError } from './response-reader.ts';
 
 /** Texts for system errors. An error that is not listed keeps its own message. */
 const ERROR_TEXT: { [code: string]: string } = {
@@ -32,7 +33,7 @@ export function probeError(error: unknown, host: string): string {
   const code = errorCode(error);
   const known = code ? ERROR_TEXT[code] : undefined;
   if (known) return `${known} ${host}`;
-  if (code?.startsWith('HPE_')) return `response of ${host} is not HTTP (${code})`;
+  if (error instanceof HttpSyntaxError) return `response of ${host} is not HTTP (${error.message})`;
   return `${errorMessage(error)} ${host}`.slice(0, 200);
 }
 

@@ -1,16 +1,14 @@
-import { TextDecoder } from 'node:util';
-import type { Dispatcher } from 'undici';
 import type { HealthCheck } from '../../shared/config/config.ts';
-import type { ProbeConnection } from './connection.ts';
+import type { ConnectionUser, ProbeConnection } from './connection.ts';
 import { errorCode, probeError } from './errors.ts';
 import { checkBody, checkStatus, needsBody } from './expectation.ts';
-import { grpcHealthError } from './grpc.ts';
+import { ResponseReader } from './response-reader.ts';
 import type { ProbeObservation } from './target.ts';
 
 /** At most this much of a body is read. */
 const MAX_BODY_BYTES = 64 * 1024;
 /** Errors that an old connection may cause before the first byte of a response. */
-const CLOSED_CODES = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE']);
+const CLOSED_CODES = new Set(['ECONNRESET', 'EPIPE']);
 
 export interface ExchangeResult {
   observation: ProbeObservation;
@@ -21,86 +19,84 @@ export interface ExchangeResult {
 export interface ExchangeOptions {
   connection: ProbeConnection;
   check: HealthCheck;
-  /** For error texts. */
+  /** With its port, as in the URL of the instance. */
   host: string;
   clock: () => number;
-  /** The timeout was reached while the connection was being opened. */
-  onConnectTimeout(): void;
 }
 
 /** Sends one request over a connection and checks the response. Never rejects. */
-export function sendProbe(
-  request: Dispatcher.DispatchOptions,
-  options: ExchangeOptions,
-): Promise<ExchangeResult> {
+export function sendProbe(options: ExchangeOptions): Promise<ExchangeResult> {
   return new Promise((resolve) => {
-    options.connection.client.dispatch(request, new ProbeExchange(options, resolve));
+    new ProbeExchange(options, resolve).start();
   });
 }
 
-type ProbeFields = Readonly<Record<string, string | string[] | undefined>>;
+/** The request of a check. A field of the configuration replaces the default one. */
+export function requestText({ method, path, headers }: HealthCheck, host: string): string {
+  const fields = {
+    host,
+    'user-agent': 'acgs-lb-agent',
+    accept: '*/*',
+    ...(method === 'POST' && { 'content-length': '0' }),
+    ...headers,
+  };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}\r\n`);
+  return `${method} ${path} HTTP/1.1\r\n${lines.join('')}\r\n`;
+}
 
-const fieldOf = (fields: ProbeFields, name: string): string | undefined =>
-  fields[name] === undefined ? undefined : String(fields[name]);
-
-class ProbeExchange implements Dispatcher.DispatchHandler {
+class ProbeExchange implements ConnectionUser {
   readonly #options: ExchangeOptions;
   readonly #resolve: (result: ExchangeResult) => void;
   readonly #startedAt: number;
   readonly #isNewConnection: boolean;
-  readonly #decoder: TextDecoder | null;
+  readonly #reader: ResponseReader;
   readonly #timer: NodeJS.Timeout;
-  #controller: Dispatcher.DispatchController | undefined;
   #firstByteMs: number | undefined;
-  #body = '';
-  #receivedBytes = 0;
-  #status = 0;
-  #grpcStatus: string | undefined;
   #settled = false;
 
   constructor(options: ExchangeOptions, resolve: (result: ExchangeResult) => void) {
+    const { check, clock, connection } = options;
     this.#options = options;
     this.#resolve = resolve;
-    this.#startedAt = options.clock();
-    this.#isNewConnection = !options.connection.used;
-    const { type, expect } = options.check;
-    this.#decoder = type === 'grpc' || needsBody(expect) ? new TextDecoder() : null;
+    this.#startedAt = clock();
+    this.#isNewConnection = !connection.isOpen;
+    this.#reader = new ResponseReader(check.method, needsBody(check.expect));
     // After a stall of this process the response may be in the socket, so pending data is read first.
-    this.#timer = setTimeout(setImmediate, options.check.timeout, () => this.#timeOut());
+    this.#timer = setTimeout(setImmediate, check.timeout, () => this.#timeOut());
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller;
+  start(): void {
+    const { check, connection, host } = this.#options;
+    connection.send(requestText(check, host), this);
   }
 
-  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: ProbeFields): void {
-    const { connection } = this.#options;
-    this.#firstByteMs = this.#elapsedMs();
-    this.#status = status;
-    this.#grpcStatus = fieldOf(headers, 'grpc-status');
-    connection.used = true;
-    if (String(headers.connection).toLowerCase() === 'close') connection.expectClose = true;
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Uint8Array): void {
-    if (this.#decoder) this.#body += this.#decoder.decode(chunk, { stream: true });
-    this.#receivedBytes += chunk.length;
-    if (this.#receivedBytes <= MAX_BODY_BYTES) return;
+  onBytes(bytes: Buffer): void {
+    const reader = this.#reader;
+    this.#firstByteMs ??= this.#elapsedMs();
+    try {
+      reader.read(bytes);
+    } catch (error) {
+      this.#options.connection.drop();
+      this.#finish(probeError(error, this.#options.host));
+      return;
+    }
     // The first part of a large body decides.
-    this.#finish(this.#responseError());
-    this.#options.connection.expectClose = true;
-    controller.abort(new Error('read enough'));
-  }
-
-  onResponseEnd(_: Dispatcher.DispatchController, trailers: ProbeFields): void {
-    this.#grpcStatus ??= fieldOf(trailers, 'grpc-status');
+    if (!reader.ended && reader.bodyBytes <= MAX_BODY_BYTES) return;
+    if (reader.ended && reader.reusable) this.#options.connection.release();
+    else this.#options.connection.drop();
     this.#finish(this.#responseError());
   }
 
-  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
-    const code = errorCode(error);
-    const unanswered = this.#firstByteMs === undefined && code !== undefined && CLOSED_CODES.has(code);
-    this.#finish(probeError(error, this.#options.host), unanswered);
+  onClose(error: Error | null): void {
+    const { host } = this.#options;
+    if (error === null && this.#reader.close()) {
+      this.#finish(this.#responseError());
+      return;
+    }
+    const answered = this.#firstByteMs !== undefined;
+    const unanswered = !answered && (error === null || CLOSED_CODES.has(errorCode(error) ?? ''));
+    const closed = `connection closed before the ${answered ? 'end of the ' : ''}response ${host}`;
+    this.#finish(error === null ? closed : probeError(error, host), unanswered);
   }
 
   #elapsedMs(): number {
@@ -108,24 +104,16 @@ class ProbeExchange implements Dispatcher.DispatchHandler {
   }
 
   #responseError(): string | null {
-    const { type, expect } = this.#options.check;
-    if (type === 'grpc') {
-      return grpcHealthError({
-        httpStatus: this.#status,
-        grpcStatus: this.#grpcStatus,
-        body: this.#body,
-      });
-    }
-    return checkStatus(expect, this.#status) ?? (this.#decoder ? checkBody(expect, this.#body) : null);
+    const { expect } = this.#options.check;
+    const { status, body } = this.#reader;
+    return checkStatus(expect, status) ?? (needsBody(expect) ? checkBody(expect, body) : null);
   }
 
   #timeOut(): void {
     if (this.#settled) return;
-    const { connection, check, host, onConnectTimeout } = this.#options;
+    const { connection, check, host } = this.#options;
+    connection.drop();
     this.#finish(`no response from ${host} within ${check.timeout} ms`);
-    connection.expectClose = true;
-    if (this.#controller) this.#controller.abort(new Error('probe timed out'));
-    else onConnectTimeout();
   }
 
   #finish(error: string | null, unanswered = false): void {

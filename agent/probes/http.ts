@@ -1,15 +1,7 @@
-import { ConnectionOpener, type ProbeConnection } from './connection.ts';
-import { grpcHealthRequest } from './grpc.ts';
+import { ProbeConnection } from './connection.ts';
 import { sendProbe } from './http-exchange.ts';
+import { ConnectionOpener, MAX_CONNECTION_AGE_MS, monotonicMs } from './opener.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
-
-/**
- * A connection is replaced after this time. An old connection would not notice that the instance accepts no new ones, or
- * that the host name resolves to another address.
- */
-const MAX_CONNECTION_AGE_MS = 60_000;
-
-const monotonicMs = (): number => performance.now();
 
 /**
  * HTTP and HTTPS probes over one kept-alive connection. `onClosed` is called when the instance closes that connection
@@ -20,65 +12,51 @@ export const createHttpProbe = (target: ProbeTarget, onClosed: () => void, clock
 
 class HttpProbe implements Probe {
   readonly #target: ProbeTarget;
+  readonly #host: string;
   readonly #opener: ConnectionOpener;
-  readonly #extraConnections: ProbeConnection[] = [];
-  #main: ProbeConnection;
+  readonly #main: ProbeConnection;
+  /** Null while there are none, which is nearly always. */
+  #extraConnections: Set<ProbeConnection> | null = null;
   #closed = false;
 
   constructor(target: ProbeTarget, opener: ConnectionOpener) {
     this.#target = target;
+    this.#host = new URL(target.url).host;
     this.#opener = opener;
-    this.#main = opener.open();
+    this.#main = new ProbeConnection(opener);
   }
 
   async run(): Promise<ProbeObservation> {
     const main = this.#main;
     if (!main.busy) {
-      if (main.used && this.#opener.clock() - main.startedAt > MAX_CONNECTION_AGE_MS) this.#replaceMain();
-      return this.#attempt(this.#main, true);
+      if (main.isOpen && this.#opener.clock() - main.startedAt > MAX_CONNECTION_AGE_MS) main.drop();
+      return this.#attempt(main, true);
     }
     // The previous probe still waits for its response, so this one uses an extra connection to keep the interval.
-    const extra = this.#opener.open();
-    this.#extraConnections.push(extra);
+    const extra = new ProbeConnection(this.#opener);
+    this.#extraConnections ??= new Set();
+    this.#extraConnections.add(extra);
     const observation = await this.#attempt(extra, false);
-    this.#extraConnections.splice(this.#extraConnections.indexOf(extra), 1);
-    extra.destroy();
+    this.#extraConnections?.delete(extra);
+    if (this.#extraConnections?.size === 0) this.#extraConnections = null;
+    extra.drop();
     return observation;
   }
 
   close(): void {
     this.#closed = true;
-    for (const connection of [this.#main, ...this.#extraConnections]) connection.destroy();
+    for (const connection of [this.#main, ...(this.#extraConnections ?? [])]) connection.drop();
   }
 
   async #attempt(connection: ProbeConnection, mayRetry: boolean): Promise<ProbeObservation> {
-    const { check, url } = this.#target;
-    const reused = connection.used;
-    connection.busy = true;
-    const headers = { 'user-agent': 'acgs-lb-agent', accept: '*/*', ...check.headers };
-    const { observation, unanswered } = await sendProbe(
-      check.type === 'grpc'
-        ? grpcHealthRequest(headers)
-        : { path: check.path, method: check.method, headers },
-      {
-        connection,
-        check,
-        host: new URL(url).host,
-        clock: this.#opener.clock,
-        onConnectTimeout: () => {
-          // There is no request to abort yet, so the connection is destroyed.
-          if (connection === this.#main && !this.#closed) this.#replaceMain();
-          else connection.destroy();
-        },
-      },
-    );
-    connection.busy = false;
+    const reused = connection.isOpen;
+    const { observation, unanswered } = await sendProbe({
+      connection,
+      check: this.#target.check,
+      host: this.#host,
+      clock: this.#opener.clock,
+    });
     // RFC 9112 §9.3.1: a reused connection may close just as the request is sent, which says nothing about the instance.
-    return unanswered && reused && mayRetry && !this.#closed ? this.#attempt(this.#main, false) : observation;
-  }
-
-  #replaceMain(): void {
-    this.#main.destroy();
-    this.#main = this.#opener.open();
+    return unanswered && reused && mayRetry && !this.#closed ? this.#attempt(connection, false) : observation;
   }
 }

@@ -3,6 +3,7 @@ import { addToSketch, emptySketch, sketchQuantile } from '../../shared/sketch.ts
 import type { ProbeResult } from '../core/state.ts';
 import { isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
+import { createHttp2Probe } from './http2/probe.ts';
 import { type ProbeInterval, probeIntervalMs } from './interval.ts';
 import { addPassTime, isOwnDelay, lateAfterMs } from './lateness.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
@@ -68,8 +69,10 @@ const GOLDEN_RATIO = 0.618033988749895;
  */
 const MIN_HINT_GAP_MS = 100;
 
-const defaultProbe = (target: ProbeTarget, onClosed: () => void): Probe =>
-  target.check.type === 'tcp' ? createTcpProbe(target) : createHttpProbe(target, onClosed);
+function defaultProbe(target: ProbeTarget, onClosed: () => void): Probe {
+  if (target.check.type === 'tcp') return createTcpProbe(target);
+  return target.http2 ? createHttp2Probe(target, onClosed) : createHttpProbe(target, onClosed);
+}
 
 export const createProber = (options: ProberOptions): Prober => new ProbeScheduler(options);
 

@@ -207,6 +207,35 @@ test('a close that the server announced is not a hint', async () => {
   expect(hints).toBe(0);
 });
 
+test('HTTP that ends with the connection passes; a response that is cut off, or is not HTTP, fails with the cause', async () => {
+  const answers = [
+    'HTTP/1.0 200 OK\r\n\r\nok',
+    'HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nok',
+    'SSH-2.0-OpenSSH_9.2\r\n',
+    '',
+  ];
+  const requests: string[] = [];
+  const server = createTcpServer((socket) => {
+    socket.on('error', () => {});
+    socket.once('data', (request) => {
+      requests.push(request.toString());
+      socket.end(answers.shift() ?? '');
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => server.close());
+  const host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const probe = probeOf(target(`http://${host}`, { method: 'POST', headers: { accept: 'text/plain' } }));
+  expect((await probe.run()).ok).toBe(true);
+  expect((await probe.run()).error).toBe(`connection closed before the end of the response ${host}`);
+  expect((await probe.run()).error).toBe(`response of ${host} is not HTTP (no status line)`);
+  expect((await probe.run()).error).toBe(`connection closed before the response ${host}`);
+  expect(requests[0]).toBe(
+    `POST /health HTTP/1.1\r\nhost: ${host}\r\nuser-agent: acgs-lb-agent\r\n` +
+      'accept: text/plain\r\ncontent-length: 0\r\n\r\n',
+  );
+});
+
 test('HTTPS: the authority is verified, the client certificate is sent, and the timing has its phases', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-probe-'));
   cleanups.push(() => rmSync(folder, { recursive: true }));
@@ -230,6 +259,13 @@ test('HTTPS: the authority is verified, the client certificate is sent, and the 
     ok: true,
     timing: { tlsMs: expect.any(Number), firstByteMs: expect.any(Number) },
   });
+  let hint = () => {};
+  const hinted = new Promise<void>((resolve) => {
+    hint = resolve;
+  });
+  await probeOf(target(url, { tls }), () => hint()).run();
+  server.closeAllConnections();
+  await hinted;
   expect((await probeOf(target(url, { tls: { ...tls, serverName: 'other.test' } })).run()).error).toContain(
     'another name',
   );

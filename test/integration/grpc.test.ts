@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createHttpProbe } from '../../agent/probes/http.ts';
+import { createHttp2Probe } from '../../agent/probes/http2/probe.ts';
 import { probeTargetsOf } from '../../agent/probes/targets.ts';
 import { makeCertificates } from '../harness/certificates.ts';
 import { startEdge } from '../harness/edge.ts';
@@ -95,7 +95,7 @@ test("the agent's probe reads the health over HTTP/2, and names what is wrong", 
     ),
     harness.config,
   );
-  const probes = targets.map((target) => createHttpProbe(target, () => {}));
+  const probes = targets.map((target) => createHttp2Probe(target, () => {}));
   const [plain, secure, http] = probes;
   const errorOf = async (probe = plain) => (await probe?.run())?.error;
   expect(await errorOf()).toBeUndefined();
@@ -107,7 +107,7 @@ test("the agent's probe reads the health over HTTP/2, and names what is wrong", 
   expect(await errorOf()).toBe('grpc-status 5 of grpc.health.v1.Health/Check');
   servers['plain-1']?.setHealth('serving');
   expect(await errorOf()).toBeUndefined();
-  const bare = createHttpProbe({ ...targets[0], url: servers['bare-1']?.url } as never, () => {});
+  const bare = createHttp2Probe({ ...targets[0], url: servers['bare-1']?.url } as never, () => {});
   expect(await errorOf(bare)).toBe('grpc-status 12: the server has no service grpc.health.v1.Health');
   for (const probe of [...probes, bare]) probe.close();
 });
