@@ -7,6 +7,7 @@ import {
   installCommand,
   installServers,
   mayInstall,
+  missingApplications,
   missingPeers,
   missingServers,
   missingTestTools,
@@ -27,9 +28,11 @@ export async function bootstrap({
   embedded = false,
   withTestTools = false,
   withPeers = false,
+  withApplications = false,
 } = {}) {
   const ready = (await packages(noInstall)) && (await servers({ requireServers, noInstall, embedded }));
-  if (ready && withTestTools) await testTools(noInstall);
+  if (ready && withTestTools) await testTools(noInstall, missingTestTools);
+  if (ready && withApplications) await testTools(noInstall, missingApplications);
   const missing = withPeers ? missingPeers() : [];
   if (ready && missing.length > 0 && !noInstall && mayInstall()) await installServers(missing);
   return ready;
@@ -68,15 +71,15 @@ async function servers({ requireServers, noInstall, embedded }) {
   return true;
 }
 
-/** Chromium and Prometheus are large, so they are installed only on request. Tests that need them are skipped without them. */
-async function testTools(noInstall) {
-  const missing = missingTestTools();
+/** Some are large, so they are installed only on request. Tests that need one are skipped without it. */
+async function testTools(noInstall, missingTools) {
+  const missing = missingTools();
   if (missing.length === 0) return;
   if (!noInstall && mayInstall()) {
     say(`Installing ${missing.join(', ')} for the tests …`);
     await installServers(missing);
   }
-  const left = missingTestTools();
+  const left = missingTools();
   if (left.length > 0) say(`Missing: ${left.join(', ')}. Tests that need them are skipped.`);
 }
 
@@ -87,6 +90,7 @@ if (process.argv[1] && import.meta.url === pathToFileURL(process.argv[1]).href) 
     '--embedded': 'embedded',
     '--with-test-tools': 'withTestTools',
     '--with-peers': 'withPeers',
+    '--with-applications': 'withApplications',
   };
   const unknown = process.argv.slice(2).filter((arg) => !(arg in known));
   if (unknown.length > 0) {

@@ -38,7 +38,24 @@ const PEERS = {
   wrk: { find: () => findProgram('wrk'), apt: 'wrk', dnf: 'wrk' },
   valgrind: { find: () => findProgram('valgrind'), apt: 'valgrind', dnf: 'valgrind' },
 };
-const PACKAGES = { ...SERVERS, ...TEST_TOOLS, ...PEERS };
+/** What `npm run apps` runs behind the edge and HAProxy. */
+const APPLICATIONS = {
+  nginx: TEST_TOOLS.nginx,
+  apache: TEST_TOOLS.apache,
+  php: TEST_TOOLS.php,
+  flask: { find: findFlaskPython, apt: 'python3-flask', dnf: 'python3-flask' },
+  git: { find: () => findProgram('git'), apt: 'git', dnf: 'git' },
+};
+const PACKAGES = { ...SERVERS, ...TEST_TOOLS, ...PEERS, ...APPLICATIONS };
+
+/** A Python that has Flask. The one of a version manager often comes first on the PATH. */
+export function findFlaskPython() {
+  const pythons = [findProgram('python3'), findProgram('python3', ['/usr/bin'])].filter(Boolean);
+  const hasFlask = (python) => spawnSync(python, ['-c', 'import flask'], { stdio: 'ignore' }).status === 0;
+  return pythons.find(hasFlask) ?? null;
+}
+
+export const missingApplications = () => missingTestTools(APPLICATIONS);
 
 export const missingPeers = () => Object.keys(PEERS).filter((name) => !PEERS[name].find());
 
