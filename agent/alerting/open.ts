@@ -56,7 +56,7 @@ export function startAlerting(options: AlertingOptions): Alerting {
     instances,
     log,
     evaluate: alerts.evaluate,
-    readRequests: (range) => readRequests(database, config().site.id, range),
+    readRequests: (range) => readRequests(database, range),
     isFiring: () => alerts.firing().some(({ rule }) => !isConditionRule(rule)),
   });
   const watch = createWatch({

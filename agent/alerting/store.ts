@@ -45,13 +45,16 @@ export function createAlertStore(database: Database, writer: Pick<HistoryWriter,
       writer.write([{ table: 'alert_acks', row: { id, severity, acknowledged_at, acknowledged_by } }]);
     },
     async firing() {
-      const { rows } = await database.query<AlertRow>("SELECT * FROM alerts WHERE state = 'firing'");
+      const { rows } = await database.query<AlertRow>(
+        "SELECT * FROM alerts WHERE site = $1 AND state = 'firing'",
+        [database.site],
+      );
       return rows.map(fromRow);
     },
     async recent(limit) {
       const { rows } = await database.query<AlertRow>(
-        'SELECT * FROM alerts ORDER BY started_at DESC LIMIT $1',
-        [limit],
+        'SELECT * FROM alerts WHERE site = $2 ORDER BY started_at DESC LIMIT $1',
+        [limit, database.site],
       );
       return rows.map(fromRow);
     },
@@ -63,7 +66,10 @@ export function createAlertStore(database: Database, writer: Pick<HistoryWriter,
         until_at: number;
         reason: string;
         created_by: string;
-      }>('SELECT * FROM alert_silences WHERE until_at > $1 ORDER BY until_at', [now / 1000]);
+      }>('SELECT * FROM alert_silences WHERE site = $2 AND until_at > $1 ORDER BY until_at', [
+        now / 1000,
+        database.site,
+      ]);
       return rows.map((row) => ({
         id: row.id,
         rule: row.rule,
@@ -75,13 +81,13 @@ export function createAlertStore(database: Database, writer: Pick<HistoryWriter,
     },
     async saveSilence({ id, rule, service, until, reason, createdBy }) {
       await database.query(
-        `INSERT INTO alert_silences (id, rule, service_type, until_at, reason, created_by)
-         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING`,
-        [id, rule, service, until / 1000, reason, createdBy],
+        `INSERT INTO alert_silences (id, rule, service_type, until_at, reason, created_by, site)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
+        [id, rule, service, until / 1000, reason, createdBy, database.site],
       );
     },
     async removeSilence(id) {
-      await database.query('DELETE FROM alert_silences WHERE id = $1', [id]);
+      await database.query('DELETE FROM alert_silences WHERE id = $1 AND site = $2', [id, database.site]);
     },
   };
 }

@@ -23,17 +23,14 @@ async function oneMinute(): Promise<ApiHistory> {
     probes_failed: 6,
   };
   const database = {
+    site: 'main',
     query: async (text: string) => ({
       rows: (text.includes('queued_max') ? [row] : []) as never[],
       rowCount: 0,
     }),
   };
   const range = { from: FROM, to: FROM + 1_800_000, now: FROM + 1_800_000 };
-  const history = await readHistory(
-    database,
-    { site: 'main', service: 'gs', instance: 'gs-1', ...range },
-    [],
-  );
+  const history = await readHistory(database, { service: 'gs', instance: 'gs-1', ...range }, []);
   return historySchema.parse(history);
 }
 

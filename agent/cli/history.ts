@@ -9,7 +9,7 @@ import { loadConfigFile } from './config-file.ts';
 import { resolveConfigPath } from './config-path.ts';
 import { CommandFailed } from './errors.ts';
 
-/** A direct connection to the history database. It works without a running agent. */
+/** A direct connection to the history database, for the rows of one site. It works without a running agent. */
 export interface OpenHistory {
   database: Database;
   url: string;
@@ -31,12 +31,13 @@ export const stateDirOf = (command: Command): string =>
  */
 export async function openCommandHistory(
   command: Command,
+  { site }: Pick<Config, 'site'>,
   { create = false }: { create?: boolean } = {},
 ): Promise<OpenHistory> {
   const stateDir = stateDirOf(command);
   const url = findDatabaseUrl({ env: process.env, stateDir });
   if (url) {
-    const database = openDatabase(url, { min: 0, max: 2, idle: 1_000 }, STATEMENT_MS);
+    const database = openDatabase(url, site.id, { min: 0, max: 2, idle: 1_000 }, STATEMENT_MS);
     const failure = await database.query('SELECT 1').then(
       () => null,
       (error: Error) => error,
@@ -62,7 +63,7 @@ export async function openCommandHistory(
   }
   const { startEmbeddedPostgres } = await import('../history/sql/embedded.ts');
   const server = await startEmbeddedPostgres(folder);
-  const database = openDatabase(server.url, { min: 0, max: 1, idle: 1_000 }, STATEMENT_MS);
+  const database = openDatabase(server.url, site.id, { min: 0, max: 1, idle: 1_000 }, STATEMENT_MS);
   return {
     database,
     url: server.url,

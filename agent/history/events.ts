@@ -143,6 +143,7 @@ export async function readEvents(database: Queryable, query: EventQuery): Promis
       before?.id ?? null,
       limit + 1,
       kinds.length > 0 ? kinds : null,
+      database.site,
     ],
   );
   const page = rows.slice(0, limit);
@@ -155,7 +156,7 @@ export async function readEvents(database: Queryable, query: EventQuery): Promis
 
 function pageOf({ columns, from, kind, at, service, instance }: EventSource): string {
   return `SELECT page.* FROM (SELECT ${columns} FROM ${from}
-    AND ${at} >= $1::double precision AND ${at} <= least($2::double precision, coalesce($5::double precision, $2))
+    AND site = $9::text AND ${at} >= $1::double precision AND ${at} <= least($2::double precision, coalesce($5::double precision, $2))
     AND ($3::text IS NULL OR ${service} = $3) AND ($4::text IS NULL OR ${instance} = $4)
     AND ($8::text[] IS NULL OR ${kind} = ANY($8))) AS page (id, timestamp, kind, service, instance, from_state, to_state, reason, actor, alert_id, rule, severity)
     WHERE $5::double precision IS NULL OR (timestamp, id) < ($5, $6::text)

@@ -8,7 +8,7 @@ const MINUTE = 60_000;
 /** [timestamp, samples] of the service's rows, after samples at the given times. */
 function rowsOf(...times: number[]) {
   const window = createTrafficWindow();
-  const minutes = createMinuteAggregator(window, 'main');
+  const minutes = createMinuteAggregator(window);
   const records = times.flatMap((at) => {
     window.addSample([['gs/gs-1', sampleInstance({ id: 'gs-1' })]], at);
     return minutes.takeEnded(at);

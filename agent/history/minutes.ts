@@ -17,13 +17,13 @@ export interface MinuteAggregator {
 
 const MINUTE_MS = 60_000;
 
-export function createMinuteAggregator(window: TrafficWindow, site: string): MinuteAggregator {
+export function createMinuteAggregator(window: TrafficWindow): MinuteAggregator {
   const accumulator = window.accumulate(MINUTE_MS);
   const toRecords = ({ start, totals }: TrafficPeriod): HistoryRecord[] =>
     [...totals].flatMap(([key, minute]) => {
       const slash = key.indexOf('/');
       const id = { service: key.slice(0, slash), instance: key.slice(slash + 1), timestamp: start / 1000 };
-      return [...latencyRecords(id, minute), ...requestRecords(site, id, minute)];
+      return [...latencyRecords(id, minute), ...requestRecords(id, minute)];
     });
   return {
     takeEnded: (now) => accumulator.takeEnded(now).flatMap(toRecords),
@@ -74,15 +74,10 @@ const statusColumns = ({ statuses }: TrafficTotals) => ({
   status_5xx: statuses['5xx'],
 });
 
-function requestRecords(
-  site: string,
-  { service, instance, timestamp }: MinuteId,
-  minute: TrafficTotals,
-): HistoryRecord[] {
+function requestRecords({ service, instance, timestamp }: MinuteId, minute: TrafficTotals): HistoryRecord[] {
   const requests = minute.success + minute.failure;
   if (service === '' || instance !== '' || requests + minute.attempts + minute.retries === 0) return [];
   const row = {
-    site,
     service_type: service,
     timestamp,
     requests,

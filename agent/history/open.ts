@@ -30,12 +30,11 @@ export async function openHistoryStore(options: {
   const embedded = env.databaseUrl ? null : await startEmbeddedPostgres(join(stateDir, 'pglite'));
   const url = env.databaseUrl ?? embedded?.url ?? '';
   const removeSavedUrl = embedded ? saveEmbeddedUrl(stateDir, url) : () => {};
-  const database = openDatabase(url, config().postgres.pool);
+  const database = openDatabase(url, config().site.id, config().postgres.pool);
   const sink = await createHistorySink({
     database,
     migrateUrl: url,
     stateDir,
-    site: config().site.id,
     rowInterval: (instances) => rowIntervalMs(config(), instances),
     window,
     log,

@@ -33,10 +33,9 @@ const SUMS = `
 /** The requests of each service of the site in the whole minutes that start in [from, to), in epoch seconds. */
 export async function readRequests(
   database: Queryable,
-  site: string,
   { from, to }: { from: number; to: number },
 ): Promise<Map<string, TrafficTotals>> {
-  const { rows } = await database.query<RequestRow>(SUMS, [site, from, to]);
+  const { rows } = await database.query<RequestRow>(SUMS, [database.site, from, to]);
   return new Map(
     rows.map(({ service, requests, failed, attempts, retries, hedges, limited, latency }) => [
       service,

@@ -19,8 +19,6 @@ interface HistorySinkOptions {
   /** The spool is in `<stateDir>/spool`. */
   stateDir: string;
   log: Logger;
-  /** The site in `request_minutes`. */
-  site?: string;
   /** Source of `latency_minutes` and `request_minutes`. */
   window?: TrafficWindow;
   /** Only the leader writes history, except for requests: each reaches only one agent of the site. */
@@ -42,11 +40,11 @@ export interface HistorySink extends Sink {
 /** Writes metrics and changes to Postgres. The caller closes the database after the sink. */
 export async function createHistorySink(options: HistorySinkOptions): Promise<HistorySink> {
   const { database, migrateUrl, stateDir, log, isLeader = () => true, flushMs = 500 } = options;
-  const { window = createTrafficWindow(), site = 'main', rowInterval = () => MIN_ROW_INTERVAL_MS } = options;
+  const { window = createTrafficWindow(), rowInterval = () => MIN_ROW_INTERVAL_MS } = options;
   const spool = await openSpool<HistoryRecord[]>({ folder: join(stateDir, 'spool') });
   const prepare = migrateUrl
     ? async () => {
-        for (const warning of (await migrate(migrateUrl)).warnings) log.warn(warning);
+        for (const warning of (await migrate(migrateUrl, database.site)).warnings) log.warn(warning);
       }
     : undefined;
   const writer = createHistoryWriter({
@@ -56,7 +54,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     flushMs,
     ...(prepare && { prepareSchema: prepare }),
   });
-  const minutes = createMinuteAggregator(window, site);
+  const minutes = createMinuteAggregator(window);
   const rows = createRowMerger();
   // Replay what an earlier run left in the spool.
   if (spool.size().rows > 0) writer.write([]);

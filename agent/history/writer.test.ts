@@ -54,7 +54,7 @@ function database(): Database {
   const known = new Set<unknown>();
   const runStatement: RunStatement = async (transaction, text, values) => {
     if (text.includes('spool_batches')) {
-      transaction.batch = values?.[0];
+      transaction.batch = values?.[1];
       return { rows: [], rowCount: known.has(transaction.batch) ? 0 : 1 };
     }
     const rows = JSON.parse(String(values?.[0])) as { kind: string }[];
@@ -63,12 +63,16 @@ function database(): Database {
     return { rows: [], rowCount: rows.length };
   };
   return {
+    site: 'main',
     query: () => Promise.reject(new Error('not expected')),
     close: async () => {},
     async transaction(work) {
       if (answer === 'no') throw new Error('connect ECONNREFUSED');
       const transaction = { batch: undefined as unknown, names: [] as string[] };
-      const result = await work({ query: (text, values) => runStatement(transaction, text, values) });
+      const result = await work({
+        site: 'main',
+        query: (text, values) => runStatement(transaction, text, values),
+      });
       if (answer === 'never') hanging += 1;
       while (answer === 'never') await new Promise((resolve) => setTimeout(resolve, 10));
       known.add(transaction.batch);

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Instance } from '../core/state.ts';
 import { liveEntries } from './entries.ts';
+import { liveKeys } from './keys.ts';
 
 const instance: Instance = {
   id: 'gs-1',
@@ -36,6 +37,7 @@ test('writes the live state in the format of the original', () => {
     memoryUsage: 40,
   };
   const entries = liveEntries({
+    keys: liveKeys('main'),
     update: { at: 6_000, instances: new Map([['gs/gs-1', instance]]), changes: [] },
     services: ['gs', 'ec'],
     rows: new Map([['gs/gs-1', row]]),
@@ -45,7 +47,7 @@ test('writes the live state in the format of the original', () => {
     entries.map(({ key, value, ttlSeconds }) => [key, { ttlSeconds, value: JSON.parse(value) as unknown }]),
   );
   expect(byKey).toEqual({
-    'lb:instances:gs': {
+    'lb:instances:main:gs': {
       ttlSeconds: 300,
       value: [
         {
@@ -63,16 +65,16 @@ test('writes the live state in the format of the original', () => {
         },
       ],
     },
-    'lb:instances:ec': { ttlSeconds: 300, value: [] },
-    'lb:health:gs:gs-1': {
+    'lb:instances:main:ec': { ttlSeconds: 300, value: [] },
+    'lb:health:main:gs:gs-1': {
       ttlSeconds: 60,
       value: { is_healthy: true, response_time: 0.012, timestamp: 5 },
     },
-    'lb:breaker:gs:gs-1': {
+    'lb:breaker:main:gs:gs-1': {
       ttlSeconds: 600,
       value: { state: 'open', reason: 'breaker open', timestamp: 6 },
     },
-    'lb:metrics:gs:gs-1': {
+    'lb:metrics:main:gs:gs-1': {
       ttlSeconds: 600,
       value: {
         service_type: 'gs',

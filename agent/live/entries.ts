@@ -2,13 +2,14 @@ import { isServingState } from '../../shared/serving.ts';
 import { metricsColumns } from '../core/metrics-rows.ts';
 import type { MetricsRow, Update } from '../core/sink.ts';
 import type { Instance } from '../core/state.ts';
-import { liveKeys, TTL_SECONDS } from './keys.ts';
+import { type LiveKeys, TTL_SECONDS } from './keys.ts';
 import type { LiveEntry } from './live-state.ts';
 
 /** Requests since the agent started, by instance key. */
 export type RequestTotals = Map<string, { requests: number; failures: number }>;
 
 interface LiveEntriesInput {
+  keys: LiveKeys;
   update: Update;
   /** All services. A service without instances gets an empty list. */
   services: readonly string[];
@@ -19,7 +20,7 @@ interface LiveEntriesInput {
 const seconds = (ms: number | null | undefined): number | null => (ms == null ? null : ms / 1000);
 
 /** The live state in the original's format: snake_case JSON, durations in seconds, instants in epoch seconds. */
-export function liveEntries({ update, services, rows, totals }: LiveEntriesInput): LiveEntry[] {
+export function liveEntries({ keys, update, services, rows, totals }: LiveEntriesInput): LiveEntry[] {
   const byService = new Map<string, [string, Instance][]>(services.map((id) => [id, []]));
   for (const entry of update.instances) {
     const list = byService.get(entry[1].service) ?? [];
@@ -27,14 +28,14 @@ export function liveEntries({ update, services, rows, totals }: LiveEntriesInput
     byService.set(entry[1].service, list);
   }
   const lists = [...byService].map(([service, list]) => ({
-    key: liveKeys.instances(service),
+    key: keys.instances(service),
     ttlSeconds: TTL_SECONDS.instances,
     value: JSON.stringify(list.map(([key, instance]) => listItem(instance, totals.get(key)))),
   }));
   return [
     ...lists,
     ...[...update.instances].flatMap(([key, instance]) =>
-      instanceEntries(instance, update.at, rows.get(key)),
+      instanceEntries(keys, instance, update.at, rows.get(key)),
     ),
   ];
 }
@@ -61,7 +62,12 @@ function statusOf(instance: Instance): 'healthy' | 'unhealthy' | 'unknown' {
   return instance.health === 'unknown' ? 'unknown' : 'unhealthy';
 }
 
-function instanceEntries(instance: Instance, at: number, row: MetricsRow | undefined): LiveEntry[] {
+function instanceEntries(
+  keys: LiveKeys,
+  instance: Instance,
+  at: number,
+  row: MetricsRow | undefined,
+): LiveEntry[] {
   const { service, id } = instance;
   const health = {
     is_healthy: instance.health === 'up',
@@ -70,13 +76,10 @@ function instanceEntries(instance: Instance, at: number, row: MetricsRow | undef
   };
   const breaker = { state: instance.breaker, reason: instance.reason, timestamp: at / 1000 };
   const entries = [
-    { key: liveKeys.health(service, id), ttlSeconds: TTL_SECONDS.health, value: JSON.stringify(health) },
-    { key: liveKeys.breaker(service, id), ttlSeconds: TTL_SECONDS.breaker, value: JSON.stringify(breaker) },
+    { key: keys.health(service, id), ttlSeconds: TTL_SECONDS.health, value: JSON.stringify(health) },
+    { key: keys.breaker(service, id), ttlSeconds: TTL_SECONDS.breaker, value: JSON.stringify(breaker) },
   ];
   if (!row) return entries;
   const metrics = JSON.stringify(metricsColumns(row));
-  return [
-    ...entries,
-    { key: liveKeys.metrics(service, id), ttlSeconds: TTL_SECONDS.metrics, value: metrics },
-  ];
+  return [...entries, { key: keys.metrics(service, id), ttlSeconds: TTL_SECONDS.metrics, value: metrics }];
 }

@@ -8,17 +8,20 @@ export const TTL_SECONDS = {
   session: 3600,
 } as const;
 
-export const EVENTS_CHANNEL = 'lb:events';
-
-export const liveKeys = {
-  instances: (service: string) => `lb:instances:${service}`,
-  health: (service: string, instance: string) => `lb:health:${service}:${instance}`,
-  metrics: (service: string, instance: string) => `lb:metrics:${service}:${instance}`,
-  breaker: (service: string, instance: string) => `lb:breaker:${service}:${instance}`,
+/** The names of the site's keys and of its channel: the site follows the kind, so that sites can share one Redis. */
+export const liveKeys = (site: string) => ({
+  instances: (service: string) => `lb:instances:${site}:${service}`,
+  health: (service: string, instance: string) => `lb:health:${site}:${service}:${instance}`,
+  metrics: (service: string, instance: string) => `lb:metrics:${site}:${service}:${instance}`,
+  breaker: (service: string, instance: string) => `lb:breaker:${site}:${service}:${instance}`,
   /** The instance that a session is pinned to. */
-  pin: (session: string, service: string) => `lb:session:${session}:${service}`,
-  session: (id: string) => `governance_session:${id}`,
-  leader: (site: string) => `lb:leader:${site}`,
+  pin: (session: string, service: string) => `lb:session:${site}:${session}:${service}`,
+  session: (id: string) => `governance_session:${site}:${id}`,
+  leader: `lb:leader:${site}`,
   /** A hash of operators' orders and run-time registrations, shared by the agents of a site. */
-  intents: (site: string) => `lb:intents:${site}`,
-} as const;
+  intents: `lb:intents:${site}`,
+  /** The channel of changes and of messages between the agents of a site. */
+  events: `lb:events:${site}`,
+});
+
+export type LiveKeys = ReturnType<typeof liveKeys>;

@@ -1,4 +1,5 @@
 import type { SinkStatus } from '../core/sink.ts';
+import type { LiveKeys } from './keys.ts';
 
 export interface LiveEntry {
   key: string;
@@ -19,6 +20,8 @@ export interface LeaseResult {
  */
 export interface LiveState {
   readonly kind: 'memory' | 'redis';
+  /** The names of the site's keys. */
+  readonly keys: LiveKeys;
   /** Overwrites each key and its TTL. */
   put(entries: readonly LiveEntry[]): Promise<void>;
   get(key: string): Promise<string | null>;

@@ -1,6 +1,8 @@
+import { liveKeys } from './keys.ts';
 import type { LeaseResult, LiveEntry, LiveState } from './live-state.ts';
 
 interface MemoryLiveStateOptions {
+  site?: string;
   now?: () => number;
   /** Above this number of keys the oldest ones are evicted. */
   maxKeys?: number;
@@ -8,6 +10,7 @@ interface MemoryLiveStateOptions {
 
 /** Live state of a single agent without Redis; lost when the process ends. */
 export function createMemoryLiveState({
+  site = 'main',
   now = Date.now,
   maxKeys = 100_000,
 }: MemoryLiveStateOptions = {}): LiveState {
@@ -23,6 +26,7 @@ export function createMemoryLiveState({
 
   return {
     kind: 'memory',
+    keys: liveKeys(site),
     async put(list: readonly LiveEntry[]) {
       for (const { key, value, ttlSeconds } of list) {
         entries.delete(key);

@@ -10,5 +10,5 @@ export function openLiveState(options: {
   log: Logger;
 }): LiveState {
   const { redisUrl, site, log } = options;
-  return redisUrl ? createRedisLiveState({ url: redisUrl, site, log }) : createMemoryLiveState();
+  return redisUrl ? createRedisLiveState({ url: redisUrl, site, log }) : createMemoryLiveState({ site });
 }

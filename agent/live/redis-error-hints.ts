@@ -12,7 +12,7 @@ const HINTS: readonly [RegExp, string][] = [
   [/WRONGPASS|NOAUTH|invalid password|without any password/, 'correct the user or password in REDIS_URL'],
   [
     /NOPERM/,
-    'grant the user of REDIS_URL these rights: ~lb:* ~governance_session:* &lb:events +@all -@dangerous +info',
+    'grant the user of REDIS_URL these rights: ~lb:* ~governance_session:* &lb:events:* +@all -@dangerous +info',
   ],
   [/sentinel/i, 'check the hosts and the name of the master in REDIS_URL'],
 ];

@@ -1,7 +1,7 @@
 import type { Cluster, Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { errorMessage } from '../../shared/error-message.ts';
-import { EVENTS_CHANNEL, liveKeys } from './keys.ts';
+import { liveKeys } from './keys.ts';
 import type { LiveState } from './live-state.ts';
 import { createRedisClient } from './redis-client.ts';
 import { clusterNodeError, redisErrorHint } from './redis-error-hints.ts';
@@ -47,6 +47,7 @@ export function createRedisLiveState({
   log,
   timeoutMs = TIMEOUT_MS,
 }: RedisLiveStateOptions): LiveState {
+  const keys = liveKeys(site);
   const state = { lastError: null as string | null };
   const handlers = new Set<(event: unknown) => void>();
   const redis = createRedisClient(url, {
@@ -63,25 +64,26 @@ export function createRedisLiveState({
   redis.on('ready', connectionLog.ready);
   redis.connect().catch(connectionLog.error);
 
-  const listener = lazily(() => listen(url, timeoutMs, handlers, log));
+  const listener = lazily(() => listen({ url, channel: keys.events, timeoutMs, handlers, log }));
 
   return {
     kind: 'redis',
+    keys,
     async put(entries) {
       await allSettled(entries.map(({ key, value, ttlSeconds }) => redis.set(key, value, 'EX', ttlSeconds)));
     },
     get: (key) => redis.get(key),
-    async remove(keys) {
-      await allSettled(keys.map((key) => redis.del(key)));
+    async remove(names) {
+      await allSettled(names.map((key) => redis.del(key)));
     },
-    readIntents: () => redis.hgetall(liveKeys.intents(site)),
+    readIntents: () => redis.hgetall(keys.intents),
     async writeIntent(field, json) {
-      if (json === null) await redis.hdel(liveKeys.intents(site), field);
-      else await redis.hset(liveKeys.intents(site), field, json);
-      await redis.publish(EVENTS_CHANNEL, JSON.stringify({ kind: 'intent', field }));
+      if (json === null) await redis.hdel(keys.intents, field);
+      else await redis.hset(keys.intents, field, json);
+      await redis.publish(keys.events, JSON.stringify({ kind: 'intent', field }));
     },
     async publish(event) {
-      await redis.publish(EVENTS_CHANNEL, JSON.stringify(event));
+      await redis.publish(keys.events, JSON.stringify(event));
     },
     subscribe(handler) {
       handlers.add(handler);
@@ -89,11 +91,11 @@ export function createRedisLiveState({
       return () => handlers.delete(handler);
     },
     async acquireLease(owner, ttlMs) {
-      const holder = await redis.eval(ACQUIRE, 1, liveKeys.leader(site), owner, ttlMs);
+      const holder = await redis.eval(ACQUIRE, 1, keys.leader, owner, ttlMs);
       return { held: holder === owner, holder: typeof holder === 'string' ? holder : null };
     },
     async releaseLease(owner) {
-      await redis.eval(RELEASE, 1, liveKeys.leader(site), owner);
+      await redis.eval(RELEASE, 1, keys.leader, owner);
     },
     status: () => ({
       state: redis.status === 'ready' ? 'ok' : 'retrying',
@@ -117,12 +119,14 @@ async function allSettled(commands: Promise<unknown>[]): Promise<void> {
 }
 
 /** Subscribes on a connection of its own: a subscribed connection accepts no other commands. */
-function listen(
-  url: string,
-  timeoutMs: number,
-  handlers: Set<(event: unknown) => void>,
-  log: Logger,
-): Redis | Cluster {
+function listen(options: {
+  url: string;
+  channel: string;
+  timeoutMs: number;
+  handlers: ReadonlySet<(event: unknown) => void>;
+  log: Logger;
+}): Redis | Cluster {
+  const { url, channel, timeoutMs, handlers, log } = options;
   const redis = createRedisClient(url, {
     ...connection(timeoutMs),
     maxRetriesPerRequest: null,
@@ -141,11 +145,11 @@ function listen(
     for (const handler of handlers) handler(event);
   });
   redis
-    .subscribe(EVENTS_CHANNEL)
+    .subscribe(channel)
     .catch((error: Error) => log.warn(`cannot subscribe to Redis events: ${error.message}`));
   // Subscribing again changes nothing, but detects a Redis that hangs: without a reply the socket times out.
   const probe = setInterval(() => {
-    if (redis.status === 'ready') redis.subscribe(EVENTS_CHANNEL).catch(() => {});
+    if (redis.status === 'ready') redis.subscribe(channel).catch(() => {});
   }, SUBSCRIPTION_PROBE_MS).unref();
   redis.once('end', () => clearInterval(probe));
   return redis;

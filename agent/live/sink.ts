@@ -117,7 +117,7 @@ function createDelivery({ live, config }: LiveSinkOptions) {
     async deliver(): Promise<void> {
       if (!latest) return;
       const services = Object.keys(config().services);
-      const entries = liveEntries({ update: latest, services, rows, totals });
+      const entries = liveEntries({ keys: live.keys, update: latest, services, rows, totals });
       const keys = new Set(entries.map((entry) => entry.key));
       await live.put(entries);
       await live.remove([...writtenKeys].filter((key) => !keys.has(key)));

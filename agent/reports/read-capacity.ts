@@ -19,13 +19,13 @@ export async function readCapacity(
   const { to } = reviewedMonth(month, now);
   const { rows } = await database.query<{ service: string; instances: number }>(
     `SELECT service_type AS service, count(DISTINCT instance_id) AS instances FROM metrics_hourly
-     WHERE instance_id <> '' AND rows > 0 AND start >= $1 AND start < $2 GROUP BY 1`,
-    [Math.floor(to) - DAY_SECONDS, Math.ceil(to)],
+     WHERE site = $3 AND instance_id <> '' AND rows > 0 AND start >= $1 AND start < $2 GROUP BY 1`,
+    [Math.floor(to) - DAY_SECONDS, Math.ceil(to), database.site],
   );
   const seen = new Map(rows.map(({ service, instances }) => [service, instances]));
   const all = await readRollups(database, { from: to - HISTORY, to, by: 'hour', sketches: false });
   return reviewCapacity({
-    site: config.site.id,
+    site: database.site,
     month,
     now,
     ...(onService && { onService }),

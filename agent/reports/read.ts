@@ -12,7 +12,6 @@ export interface ReportOptions {
   from: number;
   to: number;
   now: number;
-  site: string;
   targets: ReportTargets;
 }
 
@@ -31,14 +30,14 @@ export function targetsOf(config: Config): ReportTargets {
  * at a full hour.
  */
 export async function readReport(database: Queryable, options: ReportOptions): Promise<Report> {
-  const { now, site, targets } = options;
+  const { now, targets } = options;
   const { bucket, unit } = bucketFor(options.from, options.to, now);
   const from = Math.floor(options.from / unit) * unit;
   const to = Math.max(options.to, from + unit);
   const ofMinutes = unit < HOUR_SECONDS;
   const by = bucket === DAY_SECONDS ? 'day' : 'hour';
   return buildReport({
-    site,
+    site: database.site,
     from,
     to,
     generatedAt: now,
@@ -65,8 +64,8 @@ async function knownHours(database: Queryable, from: number, to: number) {
   }>(
     `SELECT service_type AS service, instance_id AS instance, count(*) AS known,
             count(*) FILTER (WHERE samples > 0) AS sampled
-     FROM metrics_hourly WHERE start >= $1 AND start < $2 AND service_type <> '' GROUP BY 1, 2`,
-    [from, Math.ceil(to)],
+     FROM metrics_hourly WHERE start >= $1 AND start < $2 AND site = $3 AND service_type <> '' GROUP BY 1, 2`,
+    [from, Math.ceil(to), database.site],
   );
   return rows;
 }
@@ -79,19 +78,20 @@ async function knownHours(database: Queryable, from: number, to: number) {
 async function stateEvents(database: Queryable, from: number, to: number): Promise<StateEvent[]> {
   const { rows } = await database.query<StateEvent & Record<string, unknown>>(
     `WITH first AS (
-       SELECT service_type, instance_id, min(timestamp) AS at FROM state_events WHERE kind = 'state' GROUP BY 1, 2
+       SELECT service_type, instance_id, min(timestamp) AS at FROM state_events WHERE site = $3 AND kind = 'state' GROUP BY 1, 2
      ),
      events AS (
        SELECT id, service_type, instance_id, timestamp, reason, kind = 'admin' AS asked,
               CASE WHEN kind = 'registered' THEN 'registered' WHEN kind = 'deregistered' THEN 'gone'
                    WHEN kind = 'admin' THEN CASE WHEN to_state = 'maint' THEN 'maint' ELSE 'ready' END
                    WHEN to_state = 'down' THEN 'down' ELSE 'serving' END AS what
-       FROM state_events WHERE kind IN ('state', 'admin', 'registered', 'deregistered') AND timestamp < $2
+       FROM state_events
+       WHERE site = $3 AND kind IN ('state', 'admin', 'registered', 'deregistered') AND timestamp < $2
        UNION ALL
        SELECT id, service_type, instance_id, timestamp, coalesce(error_message, ''), false,
               CASE WHEN is_healthy THEN 'serving' ELSE 'down' END
        FROM service_health_history LEFT JOIN first USING (service_type, instance_id)
-       WHERE timestamp < $2 AND (first.at IS NULL OR timestamp < first.at)
+       WHERE site = $3 AND timestamp < $2 AND (first.at IS NULL OR timestamp < first.at)
      ),
      lives AS (
        SELECT *, max(timestamp) FILTER (WHERE what IN ('registered', 'gone'))
@@ -109,7 +109,7 @@ async function stateEvents(database: Queryable, from: number, to: number): Promi
        SELECT id, service_type, instance_id, timestamp, reason, what FROM events WHERE timestamp >= $1
      ) AS both_
      ORDER BY timestamp, id`,
-    [from, to],
+    [from, to, database.site],
   );
   return rows;
 }
@@ -117,8 +117,8 @@ async function stateEvents(database: Queryable, from: number, to: number): Promi
 async function breakerOpenings(database: Queryable, from: number, to: number) {
   const { rows } = await database.query<{ service: string; instance: string; at: number; reason: string }>(
     `SELECT service_type AS service, instance_id AS instance, timestamp AS at, reason
-     FROM breaker_events WHERE to_state = 'open' AND timestamp >= $1 AND timestamp < $2 ORDER BY timestamp`,
-    [from, to],
+     FROM breaker_events WHERE site = $3 AND to_state = 'open' AND timestamp >= $1 AND timestamp < $2 ORDER BY timestamp`,
+    [from, to, database.site],
   );
   return rows;
 }
@@ -127,15 +127,16 @@ async function alertsIn(database: Queryable, from: number, to: number): Promise<
   const { rows } = await database.query<AlertReport & Record<string, unknown>>(
     `SELECT id, rule, service_type AS service, instance_id AS instance, severity, message,
             started_at AS "startedAt", resolved_at AS "resolvedAt"
-     FROM alerts WHERE started_at < $2 AND coalesce(resolved_at, $2) >= $1 ORDER BY started_at DESC LIMIT 200`,
-    [from, to],
+     FROM alerts WHERE site = $3 AND started_at < $2 AND coalesce(resolved_at, $2) >= $1 ORDER BY started_at DESC LIMIT 200`,
+    [from, to, database.site],
   );
   return rows;
 }
 
 async function adoptedUntil(database: Queryable): Promise<number | null> {
   const { rows } = await database.query<{ until: number | null }>(
-    "SELECT until FROM adopted_tables WHERE name = 'load_balancing_metrics'",
+    "SELECT until FROM adopted_tables WHERE site = $1 AND name = 'load_balancing_metrics'",
+    [database.site],
   );
   return rows[0]?.until ?? null;
 }

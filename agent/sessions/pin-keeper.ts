@@ -72,7 +72,7 @@ export function createPinKeeper(options: PinKeeperOptions): PinKeeper {
         report(error);
         return batch.slice(index);
       }
-      await live.put(pinEntries(id, pins)).catch(() => {});
+      await live.put(pinEntries(live.keys, id, pins)).catch(() => {});
     }
     return [];
   }

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import type { MessageSigner } from '../lib/message-signer.ts';
-import { liveKeys, TTL_SECONDS } from '../live/keys.ts';
+import { type LiveKeys, TTL_SECONDS } from '../live/keys.ts';
 import type { LiveEntry } from '../live/live-state.ts';
 import { type GovernanceSession, type PinMove, SESSION_STATES, WORKFLOW_TYPES } from './session.ts';
 import { fromRow, toRow } from './session-row.ts';
 
-/** The value of `governance_session:<id>`: the original program's fields, then ours. Instants in epoch seconds. */
+/** The value of `governance_session:<site>:<id>`: the original program's fields, then ours. Instants in epoch seconds. */
 const cachedShape = z.object({
   session_id: z.string(),
   workflow_type: z.enum(WORKFLOW_TYPES),
@@ -26,20 +26,24 @@ const cachedShape = z.object({
   version: z.number(),
 });
 
-export const pinEntries = (id: string, pins: Readonly<Record<string, string>>): LiveEntry[] =>
+export const pinEntries = (keys: LiveKeys, id: string, pins: Readonly<Record<string, string>>): LiveEntry[] =>
   Object.entries(pins).map(([service, instance]) => ({
-    key: liveKeys.pin(id, service),
+    key: keys.pin(id, service),
     value: instance,
     ttlSeconds: TTL_SECONDS.pin,
   }));
 
-export const sessionEntries = (session: GovernanceSession, signing: CopySigning): LiveEntry[] => [
+export const sessionEntries = (
+  keys: LiveKeys,
+  session: GovernanceSession,
+  signing: CopySigning,
+): LiveEntry[] => [
   {
-    key: liveKeys.session(session.id),
+    key: keys.session(session.id),
     value: serializeSession(session, signing),
     ttlSeconds: TTL_SECONDS.session,
   },
-  ...pinEntries(session.id, session.pins),
+  ...pinEntries(keys, session.id, session.pins),
 ];
 
 /** Signs the copies, because others can write to Redis. `now` is epoch milliseconds. */

@@ -4,7 +4,6 @@ import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
 import type { Instance } from '../core/state.ts';
 import type { MessageSigner } from '../lib/message-signer.ts';
 import { uuid7 } from '../lib/uuid7.ts';
-import { liveKeys } from '../live/keys.ts';
 import type { LiveState } from '../live/live-state.ts';
 import { createPinKeeper } from './pin-keeper.ts';
 import { createPlacement, placePins } from './placement.ts';
@@ -135,13 +134,13 @@ function createCopies({ live, copySigner, log, now = Date.now }: SessionsOptions
   return {
     async write(session: GovernanceSession): Promise<void> {
       await live
-        .put(sessionEntries(session, signing()))
+        .put(sessionEntries(live.keys, session, signing()))
         .catch((error: unknown) =>
           log.debug({ error: errorMessage(error) }, 'session not copied to live state'),
         );
     },
     async read(id: string): Promise<GovernanceSession | null> {
-      const text = await live.get(liveKeys.session(id)).catch(() => null);
+      const text = await live.get(live.keys.session(id)).catch(() => null);
       const session = text === null ? null : parseSession(text, signing());
       return session?.id === id ? session : null;
     },

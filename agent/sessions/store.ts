@@ -40,9 +40,10 @@ export interface SessionStats {
 }
 
 export function createSessionStore(database: Database): SessionStore {
+  const { site } = database;
   return {
     async insert(session) {
-      const columns = toColumns(toRow(session));
+      const columns = [...toColumns(toRow(session)), ['site', site] as const];
       const names = columns.map(([name]) => name).join(', ');
       const places = columns.map((_, index) => `$${index + 1}`).join(', ');
       await database.query(
@@ -51,43 +52,45 @@ export function createSessionStore(database: Database): SessionStore {
       );
     },
     async get(id) {
-      const { rows } = await database.query<SessionRow>('SELECT * FROM governance_sessions WHERE id = $1', [
-        id,
-      ]);
+      const { rows } = await database.query<SessionRow>(
+        'SELECT * FROM governance_sessions WHERE id = $1 AND site = $2',
+        [id, site],
+      );
       return rows[0] ? fromRow(rows[0]) : null;
     },
     async update(session) {
       // Only `savePins` writes pins and moves; it does not change the version.
       const { id, pins: _pins, moves: _moves, ...row } = toRow(session);
       const columns = toColumns(row);
-      const assignments = columns.map(([name], index) => `${name} = $${index + 3}`).join(', ');
+      const assignments = columns.map(([name], index) => `${name} = $${index + 4}`).join(', ');
       const { rows } = await database.query<SessionRow>(
-        `UPDATE governance_sessions SET ${assignments} WHERE id = $1 AND version = $2 RETURNING *`,
-        [id, session.version - 1, ...columns.map(([, value]) => value)],
+        `UPDATE governance_sessions SET ${assignments} WHERE id = $1 AND version = $2 AND site = $3 RETURNING *`,
+        [id, session.version - 1, site, ...columns.map(([, value]) => value)],
       );
       return rows[0] ? fromRow(rows[0]) : null;
     },
     async list({ user, state, limit }) {
       const { rows } = await database.query<SessionRow>(
         `SELECT * FROM governance_sessions
-         WHERE ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR state = $2)
+         WHERE site = $4 AND ($1::text IS NULL OR user_id = $1) AND ($2::text IS NULL OR state = $2)
          ORDER BY created_at DESC LIMIT $3`,
-        [user ?? null, state ?? null, limit],
+        [user ?? null, state ?? null, limit, site],
       );
       return rows.map(fromRow);
     },
     async listOpen(limit) {
       const { rows } = await database.query<Pick<SessionRow, 'id' | 'pins'>>(
-        `SELECT id, pins FROM governance_sessions WHERE state IN ('active', 'suspended')
+        `SELECT id, pins FROM governance_sessions WHERE site = $2 AND state IN ('active', 'suspended')
          ORDER BY created_at DESC LIMIT $1`,
-        [limit],
+        [limit, site],
       );
       return rows.reverse();
     },
     async savePins(id, pins, moves) {
       await database.query(
-        'UPDATE governance_sessions SET pins = pins || $2::jsonb, moves = moves || $3::jsonb WHERE id = $1',
-        [id, JSON.stringify(pins), JSON.stringify(moves)],
+        `UPDATE governance_sessions SET pins = pins || $2::jsonb, moves = moves || $3::jsonb
+         WHERE id = $1 AND site = $4`,
+        [id, JSON.stringify(pins), JSON.stringify(moves), site],
       );
     },
     async expire(idle, now) {
@@ -96,8 +99,8 @@ export function createSessionStore(database: Database): SessionStore {
         const { rows } = await database.query<{ id: string }>(
           `UPDATE governance_sessions
            SET state = 'expired', reason = 'idle too long', version = version + 1, total_duration = $3 - created_at
-           WHERE state = $1 AND last_activity <= $2 RETURNING id`,
-          [state, before / 1000, now / 1000],
+           WHERE site = $4 AND state = $1 AND last_activity <= $2 RETURNING id`,
+          [state, before / 1000, now / 1000, site],
         );
         expired.push(...rows.map(({ id }) => id));
       }
@@ -108,16 +111,20 @@ export function createSessionStore(database: Database): SessionStore {
 }
 
 async function readStats(database: Database): Promise<SessionStats> {
+  const { site } = database;
   const { rows: states } = await database.query<{ state: string; sessions: number; moves: number }>(
     `SELECT state, count(*) AS sessions, coalesce(sum(jsonb_array_length(moves)), 0) AS moves
-     FROM governance_sessions GROUP BY state`,
+     FROM governance_sessions WHERE site = $1 GROUP BY state`,
+    [site],
   );
   const { rows: workflows } = await database.query<{ workflow_type: string; sessions: number; age: number }>(
     `SELECT workflow_type, count(*) AS sessions, sum(extract(epoch FROM now())::float8 - created_at) AS age
-     FROM governance_sessions WHERE state IN ('active', 'suspended') GROUP BY workflow_type`,
+     FROM governance_sessions WHERE site = $1 AND state IN ('active', 'suspended') GROUP BY workflow_type`,
+    [site],
   );
   const { rows: done } = await database.query<{ duration: number | null }>(
-    "SELECT avg(total_duration) AS duration FROM governance_sessions WHERE state = 'completed'",
+    "SELECT avg(total_duration) AS duration FROM governance_sessions WHERE site = $1 AND state = 'completed'",
+    [site],
   );
   const open = workflows.reduce((sum, { sessions }) => sum + sessions, 0);
   return {

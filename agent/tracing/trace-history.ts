@@ -51,9 +51,9 @@ export function createTraceHistory({ write, database }: TraceHistoryOptions): Tr
     },
     async find(id) {
       const found = await database.query<{ detail: FoundTrace }>(
-        `SELECT detail FROM request_traces WHERE request_id = $1 OR trace_id = $1
+        `SELECT detail FROM request_traces WHERE site = $2 AND (request_id = $1 OR trace_id = $1)
          ORDER BY timestamp DESC LIMIT ${MAX_FOUND}`,
-        [id],
+        [id, database.site],
         { timeoutMs: QUERY_TIMEOUT_MS },
       );
       return {

@@ -20,7 +20,7 @@ const MAX_ERROR_PERCENT = 1;
 export async function benchReport(): Promise<BenchTable[]> {
   const server = await startPostgres();
   const folder = mkdtempSync(join(tmpdir(), 'acgs-history-'));
-  const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 }, 600_000);
+  const database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 }, 600_000);
   const report = (...args: string[]): string =>
     execFileSync(process.execPath, ['agent/cli/main.ts', 'report', '--days', String(DAYS), ...args], {
       cwd: join(import.meta.dirname, '../..'),
@@ -30,7 +30,7 @@ export async function benchReport(): Promise<BenchTable[]> {
       maxBuffer: 1 << 28,
     });
   try {
-    await migrate(server.url);
+    await migrate(server.url, 'main');
     const to = Math.floor(Date.now() / 10_000) * 10;
     const from = to - DAYS * DAY;
     await database.query('SELECT acgs_ensure_days($1, $2)', [from, to]);

@@ -32,9 +32,9 @@ const SUBJECTS = {
 /** GET /v1/history without HTTP: every range of an instance, a service and the site, on 30 days of 100 instances. */
 export async function benchHistory(): Promise<BenchTable[]> {
   const server = await startPostgres();
-  const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 }, 600_000);
+  const database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 }, 600_000);
   try {
-    await migrate(server.url);
+    await migrate(server.url, 'main');
     const to = Math.floor(Date.now() / 1000);
     const begun = performance.now();
     await fill(database, to);

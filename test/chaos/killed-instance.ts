@@ -83,7 +83,9 @@ async function detectionTimes({ stack }: TestStack, since: number): Promise<Reco
     const [haproxy, snapshot, live, history] = await Promise.all([
       after(async () => !(await serverStat(stack, 'auth', 'auth-1')).status?.startsWith('UP')),
       after(async () => /"id":"auth-1"[^}]*"state":"down"/.test(await edgeStatus(stack))),
-      after(async () => (await redis.get('lb:health:auth:auth-1'))?.includes('"is_healthy":false') ?? false),
+      after(
+        async () => (await redis.get('lb:health:main:auth:auth-1'))?.includes('"is_healthy":false') ?? false,
+      ),
       after(async () => {
         const { rows } = await postgres.query(
           `SELECT error_message FROM service_health_history WHERE instance_id = 'auth-1' AND NOT is_healthy AND timestamp >= $1`,

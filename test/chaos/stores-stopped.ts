@@ -63,7 +63,7 @@ async function checkLiveState(url: string, instances: number, findings: Scenario
   const redis = new Redis(url);
   const count = await until(
     async () => {
-      const keys = await redis.keys('lb:health:*');
+      const keys = await redis.keys('lb:health:main:*');
       const values = keys.length > 0 ? await redis.mget(keys) : [];
       const fresh = values.filter((value) => {
         const { timestamp } = JSON.parse(value ?? '{}') as { timestamp?: number };

@@ -1,6 +1,5 @@
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { liveKeys } from '../../agent/live/keys.ts';
 import type { LiveState } from '../../agent/live/live-state.ts';
 import { createMemoryLiveState } from '../../agent/live/memory.ts';
 import { createRedisLiveState } from '../../agent/live/redis.ts';
@@ -83,7 +82,7 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
     stop();
     const before = heard.length;
     await one.publish({ kind: 'late' });
-    expect(await two.get(liveKeys.leader('main'))).toBeNull();
+    expect(await two.get(two.keys.leader)).toBeNull();
     expect(heard.length).toBe(before);
   });
 

@@ -57,7 +57,7 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     let now = START;
     const window = createTrafficWindow(() => config.monitor.window);
     const sinceLastRows = window.accumulate();
-    const minutes = createMinuteAggregator(window, 'main');
+    const minutes = createMinuteAggregator(window);
     const metrics = createMetrics({ version: '', site: 'main', window });
     const dashboard = createStatusView({ config: () => config, window, now: () => now });
     const rows: ReturnType<typeof metricsRows> = [];

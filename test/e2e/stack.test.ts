@@ -217,7 +217,7 @@ async function killAndWaitUntilKnown(stack: StackFile, pid: number | null | unde
       return status && !status.startsWith('UP');
     }),
     until(async () => /"id":"fv-2"[^}]*"state":"down"/.test(await edgeStatus(stack))),
-    until(async () => (await redis.get('lb:health:fv:fv-2'))?.includes('"is_healthy":false')),
+    until(async () => (await redis.get('lb:health:main:fv:fv-2'))?.includes('"is_healthy":false')),
     until(async () => {
       const { rows } = await postgres.query(
         "SELECT error_message FROM service_health_history WHERE instance_id = 'fv-2' AND NOT is_healthy AND timestamp > $1",

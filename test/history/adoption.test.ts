@@ -42,9 +42,9 @@ describe('a database of the original', () => {
 
   beforeAll(async () => {
     server = await startPostgres();
-    database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+    database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
     await database.query(ORIGINAL);
-    const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
+    const admin = openDatabase(server.adminUrl, 'main', { min: 0, max: 1, idle: 1_000 });
     await admin.query('CREATE ROLE grafana_reader');
     await admin.close();
     await database.query('GRANT SELECT ON load_balancing_metrics TO grafana_reader');
@@ -78,7 +78,7 @@ describe('a database of the original', () => {
     const rows =
       'SELECT id, instance_id, timestamp, response_time, success_count, failure_count, total_requests, created_at';
     const before = (await database.query(`${rows} FROM load_balancing_metrics ORDER BY id`)).rows;
-    expect((await migrate(server.url)).applied.length).toBeGreaterThan(0);
+    expect((await migrate(server.url, 'main')).applied.length).toBeGreaterThan(0);
     expect((await database.query(`${rows} FROM load_balancing_metrics ORDER BY id`)).rows).toEqual(before);
     const { rows: services } = await database.query(
       "SELECT split_part(instance_id, '-', 1) AS original, service_type AS ours FROM load_balancing_metrics GROUP BY 1, 2",
@@ -93,7 +93,7 @@ describe('a database of the original', () => {
       "SELECT has_table_privilege('grafana_reader', 'load_balancing_metrics', 'SELECT') AS read",
     );
     expect(may).toEqual([{ read: true }]);
-    expect((await migrate(server.url)).applied).toEqual([]);
+    expect((await migrate(server.url, 'main')).applied).toEqual([]);
   });
 
   it('continues with new ids, and its running totals count as differences', async () => {
@@ -108,7 +108,6 @@ describe('a database of the original', () => {
       from: AT + 7_200 - 86_400,
       to: AT + 7_200,
       now: AT + 7_200,
-      site: 'main',
       targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
     });
     // 60 between the first two, 7 after the restart, and 11 of our own row.
@@ -151,7 +150,6 @@ describe('a database of the original', () => {
       from: AT + 7_200 - 86_400,
       to: AT + 7_200,
       now: AT + 7_200,
-      site: 'main',
       targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
     });
     const of = (service: string) =>
@@ -174,7 +172,7 @@ describe('a database of the original', () => {
 
 it('a database of the original with views, indexes and grants of others is adopted too', async () => {
   const server = await startPostgres();
-  const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+  const database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
   try {
     await database.query(ORIGINAL);
     await database.query(`
@@ -183,7 +181,7 @@ it('a database of the original with views, indexes and grants of others is adopt
       CREATE INDEX idx_load_balancing_metrics_by_service_and_by_instance_one ON load_balancing_metrics (service_type);
       CREATE INDEX idx_load_balancing_metrics_by_service_and_by_instance_two ON load_balancing_metrics (instance_id);
       GRANT SELECT ON service_health_history TO PUBLIC`);
-    const { warnings } = await migrate(server.url);
+    const { warnings } = await migrate(server.url, 'main');
     expect(warnings).toEqual([
       expect.stringMatching(
         /^a view or a foreign key references load_balancing_metrics_original, which is kept/,

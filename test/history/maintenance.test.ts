@@ -28,7 +28,7 @@ async function fresh(
   const server =
     kind === 'postgres' ? await startPostgres() : await startEmbedded(mkdtempSync(join(folder, 'db-')));
   releases.push(() => server.stop());
-  const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+  const database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
   return { url: server.url, database, disconnectTimeoutMs: 60_000 };
 }
@@ -46,7 +46,7 @@ describe.each(['postgres', 'pglite'] as const)('maintenance of %s', (kind) => {
 
   beforeAll(async () => {
     ({ url, database } = await fresh(kind));
-    await migrate(url);
+    await migrate(url, 'main');
     await database.query('SELECT acgs_ensure_days($1, $2)', [NOW - 40 * DAY, NOW]);
     for (const age of [40, 31, 29, 0]) await insert(database, NOW - age * DAY);
     await database.query(
@@ -104,7 +104,7 @@ describe.each(['postgres', 'pglite'] as const)('maintenance of %s', (kind) => {
     // The restored database is usable: ids continue, triggers work, no migration is pending.
     await insert(empty.database, NOW + 60);
     expect(await rollUp(empty.database)).toMatchObject({ hours: 1 });
-    expect((await migrate(empty.url)).applied).toEqual([]);
+    expect((await migrate(empty.url, 'main')).applied).toEqual([]);
     await expect(restoreDatabase(backup.file, empty)).rejects.toThrow('not empty');
   });
 });
@@ -114,7 +114,7 @@ describe('restoring where migrate has run', () => {
   let dump: string;
   beforeAll(async () => {
     const source = await fresh('postgres');
-    await migrate(source.url);
+    await migrate(source.url, 'main');
     await source.database.query('SELECT acgs_ensure_days($1, $1)', [NOW]);
     await insert(source.database, NOW);
     ({ file: dump } = await backupDatabase({
@@ -124,7 +124,7 @@ describe('restoring where migrate has run', () => {
       now: new Date(NOW * 1000),
     }));
     migrated = await fresh('postgres');
-    await migrate(migrated.url);
+    await migrate(migrated.url, 'main');
     await migrated.database.query('CREATE TABLE somebody_elses AS SELECT 1 AS one');
   });
 
@@ -152,13 +152,13 @@ describe('restoring where migrate has run', () => {
       { timestamp: NOW },
     ]);
     expect((await database.query('SELECT one FROM somebody_elses')).rows).toEqual([{ one: 1 }]);
-    expect((await migrate(url)).applied).toEqual([]);
+    expect((await migrate(url, 'main')).applied).toEqual([]);
   });
 });
 
 it('restores our own dump into Postgres as well', async () => {
   const source = await fresh('pglite');
-  await migrate(source.url);
+  await migrate(source.url, 'main');
   await source.database.query('SELECT acgs_ensure_days($1, $1)', [NOW]);
   await insert(source.database, NOW);
   const out = mkdtempSync(join(folder, 'out-'));

@@ -20,8 +20,8 @@ const releases: (() => unknown)[] = [];
 beforeAll(async () => {
   const server = await startPostgres();
   releases.push(() => server.stop());
-  await migrate(server.url);
-  database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+  await migrate(server.url, 'main');
+  database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
 });
 afterAll(async () => {

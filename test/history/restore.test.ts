@@ -26,8 +26,8 @@ let dump: string;
 async function fresh(): Promise<Open> {
   const server = await startPostgres();
   releases.push(() => server.stop());
-  await migrate(server.url);
-  const database = openDatabase(server.url, { min: 0, max: 1, idle: 1_000 });
+  await migrate(server.url, 'main');
+  const database = openDatabase(server.url, 'main', { min: 0, max: 1, idle: 1_000 });
   releases.push(() => database.close());
   return { url: server.url, database };
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readRequests } from '../../agent/history/requests.ts';
 import { readRollups } from '../../agent/history/rollups/read.ts';
 import { rollUp } from '../../agent/history/rollups/run.ts';
+import { readHistory } from '../../agent/history/series/series.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
 import { writeBatch } from '../../agent/history/sql/write-batch.ts';
@@ -21,8 +22,8 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
   beforeAll(async () => {
     const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
     releases.push(() => server.stop());
-    await migrate(server.url);
-    database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+    await migrate(server.url, 'main');
+    database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
     releases.push(() => database.close());
     await database.query('SELECT acgs_ensure_days($1, $2)', [START, START + 86_400]);
   });
@@ -96,54 +97,65 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect(rows[0]?.p50_ms).toBeCloseTo(exact ?? 0, 3);
   });
 
-  it('sums the requests of a service, whichever agents and sites wrote them, and reads them by site', async () => {
+  it('sums the requests of a service, whichever agents wrote them', async () => {
     const at = START + 2 * HOUR;
-    const write = (site: string, second: number, [requests, failed]: [number, number], ms: number) => {
+    const write = (second: number, [requests, failed]: [number, number], ms: number) => {
       const latency = emptySketch();
       addToSketch(latency, ms, requests);
-      const row = { site, service_type: 'gs', timestamp: at + second, requests, failed, latency };
+      const row = { service_type: 'gs', timestamp: at + second, requests, failed, latency };
       const counts = { attempts: requests + 2, retries: 2, hedges: 1, limited: 0 };
       return database.transaction((client) =>
-        writeBatch(client, `${site} ${second}`, [{ table: 'request_minutes', row: { ...row, ...counts } }]),
+        writeBatch(client, `${second} ${ms}`, [{ table: 'request_minutes', row: { ...row, ...counts } }]),
       );
     };
-    await write('main', 0, [90, 9], 10);
-    await write('main', 60, [10, 0], 30);
+    await write(0, [90, 9], 10);
+    await write(60, [10, 0], 30);
     await rollUp(database);
-    await write('far', 60, [100, 1], 500);
+    await write(60, [100, 1], 500);
     await rollUp(database);
     await rollUp(database);
     const service = (await hour(at)).find(({ instance }) => instance === '');
-    expect(service).toMatchObject({
-      rows: 0,
-      client: {
-        requests: 200,
-        failed: 10,
-        retries: 6,
-        hedges: 3,
-        limited: 0,
-        latency: { count: 200, max: 500 },
-      },
-    });
+    const client = { requests: 200, failed: 10, retries: 6, hedges: 3, limited: 0 };
+    expect(service).toMatchObject({ rows: 0, client: { ...client, latency: { count: 200, max: 500 } } });
     const [day] = await readRollups(database, { from: day0, to: day0 + 86_400, by: 'day' });
     expect(day?.client).toMatchObject({ requests: 200, failed: 10, latency: { count: 200 } });
-    const requests = await readRequests(database, 'main', { from: at, to: at + HOUR });
+    const requests = await readRequests(database, { from: at, to: at + HOUR });
     expect(requests.get('gs')).toMatchObject({
-      success: 91,
-      failure: 9,
-      attempts: 104,
-      retries: 4,
-      hedges: 2,
+      success: 190,
+      failure: 10,
+      attempts: 206,
+      retries: 6,
+      hedges: 3,
     });
-    expect(requests.get('gs')?.latency).toMatchObject({ count: 100, max: 30 });
-    expect((await readRequests(database, 'main', { from: at + 60, to: at + HOUR })).get('gs')?.success).toBe(
-      10,
-    );
+    expect(requests.get('gs')?.latency).toMatchObject({ count: 200, max: 500 });
+    const later = await readRequests(database, { from: at + 60, to: at + HOUR });
+    expect(later.get('gs')?.success).toBe(109);
+  });
+
+  it('knows an hour without requests from one whose requests nobody recorded', async () => {
+    const at = START + 12 * HOUR;
+    // Attempts alone, such as those of a program that calls the instances directly, are no requests.
+    await insert('gs-1', at + 30, { seconds: 0.2, requests: 4, failures: 4 });
+    await rollUp(database);
+    const clientOf = async () => (await hour(at)).find(({ instance }) => instance === '')?.client;
+    const figuresOf = async () => {
+      const ms = { from: at * 1000, to: (at + HOUR) * 1000, now: (at + 40 * 86_400) * 1000 };
+      return (await readHistory(database, { service: 'gs', ...ms }, [])).totals;
+    };
+    expect(await clientOf()).toBeNull();
+    expect(await figuresOf()).toMatchObject({ requests: 4, failed: 4, p50Ms: expect.closeTo(200, -1) });
+
+    const samples = { samples: 12, up_samples: 12, queued_max: 0, attempts: 0, failures: 0 };
+    const row = { service_type: 'gs', instance_id: '', timestamp: at + 60, ...samples };
+    await database.transaction((client) => writeBatch(client, 'idle', [{ table: 'latency_minutes', row }]));
+    await rollUp(database);
+    expect(await clientOf()).toMatchObject({ requests: 0, failed: 0, latency: null });
+    expect(await figuresOf()).toMatchObject({ requests: 0, failed: 0, attempts: 4, p50Ms: null });
   });
 
   it('keeps the counts of an hour whose raw rows are dropped', async () => {
     const [before] = await hour(START);
-    await database.query("INSERT INTO upkeep_state VALUES ('raw_from', $1)", [START + HOUR]);
+    await database.query("INSERT INTO upkeep_state (name, value) VALUES ('raw_from', $1)", [START + HOUR]);
     await insert('gs-1', START + 30, { seconds: 1, requests: 1, failures: 1 });
     await rollUp(database);
     expect((await hour(START))[0]).toEqual(before);

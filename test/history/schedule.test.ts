@@ -49,7 +49,7 @@ it('rolls up every hour and day, and creates and drops partitions each night, ac
   const server = await startBerlinPostgres();
   const stateDir = mkdtempSync(join(tmpdir(), 'acgs-schedule-'));
   releases.push(() => rmSync(stateDir, { recursive: true, force: true }));
-  const database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+  const database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
   const sink = await createHistorySink({ database, migrateUrl: server.url, stateDir, log, flushMs: 1 });
   releases.push(() => sink.close(1_000));
@@ -109,7 +109,7 @@ it('rolls up every hour and day, and creates and drops partitions each night, ac
 async function startBerlinPostgres() {
   const server = await startPostgres();
   releases.push(() => server.stop());
-  const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
+  const admin = openDatabase(server.adminUrl, 'main', { min: 0, max: 1, idle: 1_000 });
   await admin.query("ALTER ROLE acgs_lb_user SET timezone = 'Europe/Berlin'");
   await admin.close();
   return server;

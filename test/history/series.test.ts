@@ -68,7 +68,7 @@ function addTraffic(window: TrafficWindow, at: number): void {
 /** From minute 10 to 14 nothing happens; the last minute is not written. */
 function recordTraffic(): { written: HistoryRecord[]; pending: HistoryRecord[] } {
   const window = createTrafficWindow();
-  const minutes = createMinuteAggregator(window, 'main');
+  const minutes = createMinuteAggregator(window);
   const written: HistoryRecord[] = [];
   const times = Array.from({ length: 30 * 6 }, (_, index) => START + index * 10_000).filter(
     (at) => at <= NOW,
@@ -100,8 +100,8 @@ describe.each(['postgres', 'pglite'] as const)('series and events in %s', (kind)
   beforeAll(async () => {
     const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
     releases.push(() => server.stop());
-    await migrate(server.url);
-    database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+    await migrate(server.url, 'main');
+    database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
     releases.push(() => database.close());
     await write(written);
   });
@@ -113,7 +113,7 @@ describe.each(['postgres', 'pglite'] as const)('series and events in %s', (kind)
   const write = (records: readonly HistoryRecord[]) =>
     database.transaction((client) => writeBatch(client, `batch ${++batches}`, records));
   const read = (subject: { service?: string; instance?: string }, from = START, to = NOW): Promise<History> =>
-    readHistory(database, { site: 'main', ...subject, from, to, now: NOW }, pending);
+    readHistory(database, { ...subject, from, to, now: NOW }, pending);
 
   it('minutes of a service: requests as clients saw them, the current minute included, gaps as null', async () => {
     const history = await read({ service: 'gs' });
@@ -182,7 +182,6 @@ describe.each(['postgres', 'pglite'] as const)('series and events in %s', (kind)
       from: START / 1000,
       to: START / 1000 + 9 * 60,
       now: NOW / 1000,
-      site: 'main',
       targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
     });
     expect(figures).toMatchObject({ from: START / 1000, to: START / 1000 + 540, bucket: 60 });

@@ -33,8 +33,8 @@ let database: Database;
 let writer: HistoryWriter;
 beforeAll(async () => {
   server = await startPostgres();
-  await migrate(server.url);
-  database = openDatabase(server.url, { min: 0, max: 4, idle: 1_000 });
+  await migrate(server.url, 'main');
+  database = openDatabase(server.url, 'main', { min: 0, max: 4, idle: 1_000 });
   const spool = await openSpool<HistoryRecord[]>({ folder });
   writer = createHistoryWriter({ database, spool, log, flushMs: 1 });
 });

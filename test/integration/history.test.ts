@@ -84,8 +84,8 @@ describe.each([
   let database: Database;
   beforeAll(async () => {
     server = await start();
-    database = openDatabase(server.url, pool);
-    await migrate(server.url);
+    database = openDatabase(server.url, 'main', pool);
+    await migrate(server.url, 'main');
   });
   beforeEach(() =>
     database.query(
@@ -239,7 +239,7 @@ test('an outage of Postgres across a restart of the agent loses and duplicates n
   chmodSync(parent, 0o711);
   const dataDir = join(parent, 'data');
   const first = await startPostgres({ dataDir, password: 'secret' });
-  const database = openDatabase(first.url, pool);
+  const database = openDatabase(first.url, 'main', pool);
   const open = () => createHistorySink({ database, migrateUrl: first.url, stateDir, log, flushMs: 1 });
   const from = 86_400 * 1_000;
   let sink = await open();

@@ -52,25 +52,25 @@ test('init creates database, role and privileges, is idempotent, and the role ca
     'database fresh',
   ]);
   expect((await initialiseDatabase(server.adminUrl, target)).made).toEqual([]);
-  expect((await migrate(target)).applied.length).toBeGreaterThan(3);
-  expect((await migrate(target)).applied).toEqual([]);
+  expect((await migrate(target, 'main')).applied.length).toBeGreaterThan(3);
+  expect((await migrate(target, 'main')).applied).toEqual([]);
 });
 
 test('the newest schema is the same from an empty database and from every earlier version', async () => {
   await create('whole');
-  const { applied } = await migrate(at('whole'));
+  const { applied } = await migrate(at('whole'), 'main');
   const whole = await ask(at('whole'), SCHEMA);
   for (let count = 1; count < applied.length; count++) {
     await create(`v${count}`);
-    expect((await migrate(at(`v${count}`), { count })).applied).toEqual(applied.slice(0, count));
-    expect((await migrate(at(`v${count}`))).applied).toEqual(applied.slice(count));
+    expect((await migrate(at(`v${count}`), 'main', { count })).applied).toEqual(applied.slice(0, count));
+    expect((await migrate(at(`v${count}`), 'main')).applied).toEqual(applied.slice(count));
     expect(await ask(at(`v${count}`), SCHEMA)).toEqual(whole);
   }
 }, 120_000);
 
 test('two concurrent migrators run each migration once', async () => {
   await create('twice');
-  const both = await Promise.all([migrate(at('twice')), migrate(at('twice'))]);
+  const both = await Promise.all([migrate(at('twice'), 'main'), migrate(at('twice'), 'main')]);
   expect(both.map(({ applied }) => applied.length).sort()[0]).toBe(0);
 });
 
@@ -78,9 +78,9 @@ test('missing privileges, a missing database and an unreachable server each give
   await ask(server.adminUrl, 'DROP ROLE IF EXISTS poor');
   await ask(server.adminUrl, "CREATE ROLE poor LOGIN PASSWORD 'not@simple'");
   await create('rich');
-  await expect(migrate(at('rich', 'poor'))).rejects.toThrow(/schema public.*migrate --init/);
-  await expect(migrate(at('nowhere'))).rejects.toThrow(/migrate --init/);
-  await expect(migrate('postgres://u:p@127.0.0.1:1/x')).rejects.toThrow(/ECONNREFUSED/);
+  await expect(migrate(at('rich', 'poor'), 'main')).rejects.toThrow(/schema public.*migrate --init/);
+  await expect(migrate(at('nowhere'), 'main')).rejects.toThrow(/migrate --init/);
+  await expect(migrate('postgres://u:p@127.0.0.1:1/x', 'main')).rejects.toThrow(/ECONNREFUSED/);
   await expect(initialiseDatabase(server.adminUrl, 'postgres://localhost/x')).rejects.toThrow(
     /role and password/,
   );

@@ -41,7 +41,7 @@ async function end(): Promise<void> {
 }
 
 const database = (url: string): Database => {
-  const opened = openDatabase(url, pool);
+  const opened = openDatabase(url, 'main', pool);
   open.push(opened);
   return opened;
 };
@@ -117,7 +117,9 @@ test('with only a standby no history is written, and doctor gives a hint', async
     mend: expect.stringContaining('name the primary in DATABASE_URL, or all hosts'),
   });
   await eventually(() =>
-    expect(migrate(`${urlOf(standby.port)}?target_session_attrs=read-write`)).rejects.toThrow(/standby/),
+    expect(migrate(`${urlOf(standby.port)}?target_session_attrs=read-write`, 'main')).rejects.toThrow(
+      /standby/,
+    ),
   );
   await doctorSays(`${urlOf(primary.port)}?sslmode=require`, {
     state: 'fail',

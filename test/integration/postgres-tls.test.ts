@@ -22,7 +22,7 @@ hostnossl acgs_lb plain 127.0.0.1/32 scram-sha-256
 beforeAll(async () => {
   files = makeCertificates('certified');
   server = await startPostgres({ access: ACCESS, tls: { ca: files.ca, ...files.server } });
-  const admin = openDatabase(server.adminUrl, { min: 0, max: 1, idle: 1_000 });
+  const admin = openDatabase(server.adminUrl, 'main', { min: 0, max: 1, idle: 1_000 });
   await admin.query('CREATE ROLE certified LOGIN');
   await admin.query("CREATE ROLE plain LOGIN PASSWORD 'plain-secret'");
   await admin.close();
@@ -106,6 +106,6 @@ test.each([
     printed += JSON.stringify(found);
     expect(found).toMatchObject({ name: 'Postgres', state: 'fail', mend: expect.stringMatching(mend) });
   });
-  await eventually(() => expect(migrate(url())).rejects.toThrow(mend));
+  await eventually(() => expect(migrate(url(), 'main')).rejects.toThrow(mend));
   expect(printed).not.toMatch(new RegExp(`secret|${new URL(server.url).password}`));
 });

@@ -82,7 +82,7 @@ version: 1
 site: { id: main }
 services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
 `);
-const keys = Array.from({ length: 30 }, (_, index) => `lb:health:gs:gs-${index}`);
+const keys = Array.from({ length: 30 }, (_, index) => `lb:health:main:gs:gs-${index}`);
 const LEASE_MS = 600_000;
 const entries = keys.map((key) => ({ key, value: key, ttlSeconds: 600 }));
 const read = () => Promise.all(keys.map((key) => two.get(key)));

@@ -54,8 +54,13 @@ const metrics = [
 const both = new Map(['gs-1', 'gs-2'].map((id) => [`gs/${id}`, instance(id)]));
 const one = new Map([['gs/gs-1', instance('gs-1')]]);
 const ALL = [
-  ...['lb:breaker:gs:gs-1', 'lb:breaker:gs:gs-2', 'lb:health:gs:gs-1', 'lb:health:gs:gs-2'],
-  ...['lb:instances:gs', 'lb:metrics:gs:gs-1'],
+  ...[
+    'lb:breaker:main:gs:gs-1',
+    'lb:breaker:main:gs:gs-2',
+    'lb:health:main:gs:gs-1',
+    'lb:health:main:gs:gs-2',
+  ],
+  ...['lb:instances:main:gs', 'lb:metrics:main:gs:gs-1'],
 ];
 
 let server: LocalRedis;
@@ -85,7 +90,9 @@ test('writes the whole live state, each key with its TTL', async () => {
   // A slow machine may read too late: write again.
   await eventually(async () => {
     sink.accept({ at: 1_000, instances: both, changes: [] });
-    const found = await Promise.all(['lb:instances:gs', 'lb:health:gs:gs-1', 'lb:metrics:gs:gs-1'].map(ttl));
+    const found = await Promise.all(
+      ['lb:instances:main:gs', 'lb:health:main:gs:gs-1', 'lb:metrics:main:gs:gs-1'].map(ttl),
+    );
     expect(found).toEqual([300, 60, 600]);
   });
 });
@@ -103,7 +110,7 @@ test('after an outage the state is restored and events are published again', asy
   listener.on('message', (_channel, text: string) =>
     heard.push((JSON.parse(text) as { reason: string }).reason),
   );
-  await listener.subscribe('lb:events');
+  await listener.subscribe('lb:events:main');
   const { port } = server;
   await server.stop();
   for (const reason of ['first', 'second']) {

@@ -21,7 +21,7 @@ let sentinelPort: number;
 let folder: string;
 
 /** The rights that docs/operations.md lists. */
-const RIGHTS = ['~lb:*', '~governance_session:*', '&lb:events', '+@all', '-@dangerous', '+info'];
+const RIGHTS = ['~lb:*', '~governance_session:*', '&lb:events:*', '+@all', '-@dangerous', '+info'];
 
 beforeAll(async () => {
   files = makeCertificates('agent');

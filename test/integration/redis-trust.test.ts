@@ -107,10 +107,10 @@ describe.each([
 
   test('intents that no agent signed change nothing', async () => {
     // The agent is connected to Redis and compares after a message.
-    await eventually(async () => expect(await client.exists('lb:instances:gs')).toBe(1));
+    await eventually(async () => expect(await client.exists('lb:instances:main:gs')).toBe(1));
     for (const [field, intent] of Object.entries(FORGED)) {
       await client.hset(INTENTS, field, JSON.stringify(intent));
-      await client.publish('lb:events', JSON.stringify({ kind: 'intent', field }));
+      await client.publish('lb:events:main', JSON.stringify({ kind: 'intent', field }));
     }
     // Without the defence both take effect within 0.2 s, and after 10 s at the latest without the message.
     await sleep(2_000);

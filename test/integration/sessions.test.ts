@@ -43,8 +43,8 @@ let app: OpenAPIHono;
 const live = createMemoryLiveState();
 beforeAll(async () => {
   server = await startPostgres();
-  await migrate(server.url);
-  database = openDatabase(server.url, { min: 0, max: 4, idle: 1_000 });
+  await migrate(server.url, 'main');
+  database = openDatabase(server.url, 'main', { min: 0, max: 4, idle: 1_000 });
 });
 afterAll(async () => {
   await database.close();
@@ -256,7 +256,7 @@ test('a failed instance moves its session once, in the response, the database an
       version: 1,
     });
   });
-  await eventually(async () => expect(await live.get(`lb:session:${id}:gs`)).toBe(second));
+  await eventually(async () => expect(await live.get(`lb:session:main:${id}:gs`)).toBe(second));
   kill(first, 'up', Date.now());
   await call('POST', `/v1/sessions/${id}/advance`, { step: 'draft', version: 1 });
   const after = (await call('GET', `/v1/sessions/${id}`)).body;
@@ -328,7 +328,7 @@ test('the sweep expires an idle session', async () => {
 
 test('without Postgres, reads use the copy and writes get 503 with Retry-After', async () => {
   const { id } = await begin();
-  const away = openDatabase('postgres://nobody@127.0.0.1:1/none', { min: 0, max: 1, idle: 1_000 });
+  const away = openDatabase('postgres://nobody@127.0.0.1:1/none', 'main', { min: 0, max: 1, idle: 1_000 });
   const store = createSessionStore(away);
   const cut = createSessions({
     copySigner,
@@ -346,7 +346,7 @@ test('without Postgres, reads use the copy and writes get 503 with Retry-After',
   expect(write.response.status).toBe(503);
   expect(Number(write.response.headers.get('retry-after'))).toBeGreaterThan(0);
   // Without a copy, reads get 503 too.
-  await live.remove([`governance_session:${id}`]);
+  await live.remove([`governance_session:main:${id}`]);
   expect((await call('GET', `/v1/sessions/${id}`)).response.status).toBe(503);
   await cut.close();
   await away.close();

@@ -103,12 +103,13 @@ async function backUpConfig({ command, context, options, folder, now }: Backup) 
   };
 }
 
-async function backUpDatabase({ command, context, folder, now }: Backup) {
+async function backUpDatabase({ command, context, options, folder, now }: Backup) {
   const { backupDatabase } = await import('../../history/maintenance/backup.ts');
-  const { openCommandHistory } = await import('../history.ts');
+  const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
+  const { config } = await loadCommandConfig(command, options.config);
   const backup = await context.progress(async (report) => {
     report('opening the history');
-    const history = await openCommandHistory(command);
+    const history = await openCommandHistory(command, config);
     try {
       report('writing the history');
       const onRows = (done: number, total: number) => report('writing the history', done, total, 'rows');

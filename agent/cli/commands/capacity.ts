@@ -23,7 +23,7 @@ export function registerCapacity(program: Command): void {
       const { config } = await loadCommandConfig(command, options.config);
       const capacity = await context.progress(async (report) => {
         report('opening the history');
-        const history = await openCommandHistory(command);
+        const history = await openCommandHistory(command, config);
         try {
           await rollUpBeforeReport(context, history.database, report);
           report('reading a year of history');

@@ -16,7 +16,7 @@ export function registerMaintain(program: Command): void {
       const { config } = await loadCommandConfig(command, options.config);
       const done = await context.progress(async (report) => {
         report('opening the history');
-        const history = await openCommandHistory(command);
+        const history = await openCommandHistory(command, config);
         try {
           const { maintain } = await import('../../history/maintenance/maintain.ts');
           return await maintain(history.database, {

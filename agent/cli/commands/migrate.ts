@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 
@@ -6,6 +7,7 @@ interface MigrateOptions {
   init?: boolean;
   adminUrl?: string;
   databaseUrl?: string;
+  config?: string;
 }
 
 export function registerMigrate(program: Command): void {
@@ -15,6 +17,10 @@ export function registerMigrate(program: Command): void {
     .option('--init', 'first create the database and the role, and grant the role its privileges')
     .option('--admin-url <url>', 'URL of a superuser, for --init (default: ADMIN_DATABASE_URL)')
     .option('--database-url <url>', 'URL of the database (default: DATABASE_URL, else the running stack)')
+    .option(
+      '-c, --config <file>',
+      `${STACK_CONFIG_DESCRIPTION}; rows from before sites could share a database get its site`,
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb migrate\n' +
@@ -25,12 +31,14 @@ export function registerMigrate(program: Command): void {
       const context = contextOf(command);
       const { migrate, MigrationError } = await import('../../history/sql/migrate.ts');
       const { stateDir } = command.optsWithGlobals<{ stateDir?: string }>();
+      const { loadCommandConfig } = await import('../history.ts');
+      const { config } = await loadCommandConfig(command, options.config);
       const url = options.databaseUrl ?? (await findUrl(stateDir));
       try {
         const { created, applied, warnings } = await context.progress(async (report) => {
           report('migrating');
           const created = options.init ? await init(options, url) : [];
-          return { created, ...(await migrate(url)) };
+          return { created, ...(await migrate(url, config.site.id)) };
         });
         context.print({ made: created, applied, warnings }, () =>
           [

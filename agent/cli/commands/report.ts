@@ -44,7 +44,7 @@ export function registerReport(program: Command): void {
       const { config } = await loadCommandConfig(command, options.config);
       const report = await context.progress(async (report) => {
         report('opening the history');
-        const history = await openCommandHistory(command);
+        const history = await openCommandHistory(command, config);
         try {
           await rollUpBeforeReport(context, history.database, report);
           report(`reading ${formatDuration(range.to - range.from)} of history`);
@@ -52,7 +52,6 @@ export function registerReport(program: Command): void {
           return await readReport(history.database, {
             ...range,
             now: Math.floor(Date.now() / 1000),
-            site: config.site.id,
             targets: targetsOf(config),
           });
         } finally {

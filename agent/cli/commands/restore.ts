@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Command } from 'commander';
+import { STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 import { type ReportProgress, toMiB } from '../progress.ts';
@@ -8,6 +9,7 @@ import { type ReportProgress, toMiB } from '../progress.ts';
 interface RestoreOptions {
   root: string;
   overwrite?: boolean;
+  config?: string;
 }
 
 export function registerRestore(program: Command): void {
@@ -17,6 +19,7 @@ export function registerRestore(program: Command): void {
     .argument('<file...>', 'acgs-lb-config-….tar.gz, acgs_lb_backup_….sql, or both')
     .option('--root <folder>', 'restore files below this folder', '/')
     .option('--overwrite', 'replace existing files')
+    .option('-c, --config <file>', `${STACK_CONFIG_DESCRIPTION}; rows of old backups get its site`)
     .addHelpText(
       'after',
       '\nExample, on a new machine:\n  acgs-lb restore acgs-lb-config-20261124.tar.gz\n  acgs-lb migrate --init --admin-url …\n  acgs-lb restore acgs_lb_backup_20261124.sql',
@@ -30,7 +33,7 @@ export function registerRestore(program: Command): void {
       const { restoreConfig, restoreDatabase, RestoreError } = await import(
         '../../history/maintenance/restore.ts'
       );
-      const { openCommandHistory } = await import('../history.ts');
+      const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
       const done: { file: string; written?: string[]; by?: string; statements?: number }[] = [];
       const restoreOne = async (file: string, report: ReportProgress) => {
         if (!file.endsWith('.sql')) {
@@ -42,7 +45,8 @@ export function registerRestore(program: Command): void {
         }
         const step = `replaying ${basename(file)}`;
         report('opening the history');
-        const history = await openCommandHistory(command, { create: true });
+        const { config } = await loadCommandConfig(command, options.config);
+        const history = await openCommandHistory(command, config, { create: true });
         try {
           if (history.shared) {
             throw new RestoreError('a running agent uses this embedded database; stop the agent first');

@@ -68,12 +68,12 @@ async function redisFindings(redis: RedisClient, now: () => number): Promise<Fin
   return findings;
 }
 
-export async function checkPostgres({ env, stateDir, now }: DoctorInput): Promise<Finding[]> {
+export async function checkPostgres({ env, config, stateDir, now }: DoctorInput): Promise<Finding[]> {
   const url = findDatabaseUrl({ env, stateDir });
   if (!url) return [skip('Postgres', 'DATABASE_URL is not set; history is kept in the embedded database')];
   let database: Database;
   try {
-    database = openDatabase(url, { min: 0, max: 1, idle: 1_000 }, 5_000);
+    database = openDatabase(url, config.site.id, { min: 0, max: 1, idle: 1_000 }, 5_000);
   } catch (error) {
     return [fail('Postgres', errorSummary(error), postgresErrorHint(error))];
   }

@@ -6,7 +6,7 @@ import {
   rollUp,
 } from '../rollups/run.ts';
 import { MINUTE_RETENTION_DAYS } from '../series/range.ts';
-import type { Database } from '../sql/database.ts';
+import type { Database, Queryable } from '../sql/database.ts';
 
 interface MaintainOptions {
   /** How long raw rows are kept, in milliseconds: `retention` of the configuration. */
@@ -59,71 +59,100 @@ export async function maintain(database: Database, options: MaintainOptions): Pr
   onStep('creating partitions for the next days');
   await database.query('SELECT acgs_ensure_days($1, $2)', [now, now + DAYS_AHEAD * DAY_SECONDS]);
   onStep('dropping old partitions');
-  const dropped = await dropOldPartitions(database, now - retentionMs / 1000, (done, total) =>
+  const retainedFrom = now - retentionMs / 1000;
+  const old = await dropOldPartitions(database, retainedFrom, (done, total) =>
     onStep('dropping old partitions', done, total, 'partitions'),
   );
   onStep('deleting old rows');
-  const deleted: Record<string, number> = {};
-  // Whole seconds: some of the columns are bigint.
-  const deleteBefore = Math.floor(now) - EVENT_RETENTION_DAYS * DAY_SECONDS;
-  for (const [table, { column, only = 'true' }] of Object.entries(EVENT_TABLES)) {
-    deleted[table] =
-      (await database.query(`DELETE FROM ${table} WHERE ${column} < $1 AND ${only}`, [deleteBefore]))
-        .rowCount ?? 0;
-  }
-  const traces = await database.query('DELETE FROM request_traces WHERE timestamp < $1', [
-    now - retentionMs / 1000,
-  ]);
-  deleted.request_traces = traces.rowCount ?? 0;
-  // Like raw rows, which are dropped by whole days: a late row must not replace the roll-up of its hour.
-  const rawFrom = await readRawCompleteFrom(database);
-  const minutes = await database.query('DELETE FROM request_minutes WHERE timestamp < $1', [
-    Math.max(rawFrom, 0),
-  ]);
-  deleted.request_minutes = minutes.rowCount ?? 0;
-  const folded = await database.query('DELETE FROM latency_minutes WHERE folded AND timestamp < $1', [
-    now - MINUTE_RETENTION_DAYS * DAY_SECONDS,
-  ]);
-  deleted.latency_minutes = folded.rowCount ?? 0;
-  const batches = await database.query('DELETE FROM spool_batches WHERE written_at < to_timestamp($1)', [
-    now - BATCH_ID_RETENTION_DAYS * DAY_SECONDS,
-  ]);
-  deleted.spool_batches = batches.rowCount ?? 0;
+  const deleted = { ...old.deleted, ...(await deleteOldRows(database, now, retainedFrom)) };
   const vacuumed = await vacuum(database, (done, total) =>
     onStep('vacuuming and analyzing', done, total, 'tables'),
   );
   await saveState(database, 'maintained_at', now);
-  return { rolledUp, dropped, deleted, partitionsAhead: DAYS_AHEAD, vacuumed };
+  return { rolledUp, dropped: old.dropped, deleted, partitionsAhead: DAYS_AHEAD, vacuumed };
+}
+
+/** Deletes the site's rows that have outlived their retention from the tables without partitions. Times are epoch seconds. */
+async function deleteOldRows(
+  database: Database,
+  now: number,
+  retainedFrom: number,
+): Promise<Record<string, number>> {
+  // Whole seconds: some of the columns are bigint.
+  const eventsFrom = Math.floor(now) - EVENT_RETENTION_DAYS * DAY_SECONDS;
+  const conditions: Record<string, [condition: string, before: number]> = {
+    ...Object.fromEntries(
+      Object.entries(EVENT_TABLES).map(([table, { column, only = 'true' }]) => [
+        table,
+        [`${column} < $2 AND ${only}`, eventsFrom],
+      ]),
+    ),
+    request_traces: ['timestamp < $2', retainedFrom],
+    // Like raw rows, which are dropped by whole days: a late row must not replace the roll-up of its hour.
+    request_minutes: ['timestamp < $2', Math.max(await readRawCompleteFrom(database), 0)],
+    latency_minutes: ['folded AND timestamp < $2', now - MINUTE_RETENTION_DAYS * DAY_SECONDS],
+    spool_batches: ['written_at < to_timestamp($2)', now - BATCH_ID_RETENTION_DAYS * DAY_SECONDS],
+  };
+  const deleted: Record<string, number> = {};
+  for (const [table, [condition, before]] of Object.entries(conditions)) {
+    const sql = `DELETE FROM ${table} WHERE site = $1 AND ${condition}`;
+    deleted[table] = (await database.query(sql, [database.site, before])).rowCount ?? 0;
+  }
+  return deleted;
 }
 
 /**
- * Drops the partitions of whole days that ended before `before` (epoch seconds). First stores from when raw rows are
- * complete, so that a late row of a dropped day does not replace the roll-up of its hour.
+ * Drops the partitions of whole days that ended before `before` (epoch seconds). From a partition that also holds rows of
+ * other sites, which may keep them longer, it deletes the site's rows: the last of the sites drops it. First stores from
+ * when raw rows are complete, so that a late row of a dropped day does not replace the roll-up of its hour.
  */
 async function dropOldPartitions(
   database: Database,
   before: number,
   onProgress: OnProgress,
-): Promise<string[]> {
+): Promise<{ dropped: string[]; deleted: Record<string, number> }> {
   const firstKept = Math.floor(before / DAY_SECONDS) * DAY_SECONDS;
-  const { rows } = await database.query<{ name: string; day: string }>(
-    `SELECT relid::regclass::text AS name, right(relid::regclass::text, 8) AS day
+  const { rows } = await database.query<{ name: string; parent: string; day: string }>(
+    `SELECT relid::regclass::text AS name, parent, right(relid::regclass::text, 8) AS day
      FROM unnest($1::text[]) AS parent, pg_partition_tree(parent::regclass)
-     WHERE isleaf AND relid <> parent::regclass ORDER BY 2, 1`,
+     WHERE isleaf AND relid <> parent::regclass ORDER BY 3, 1`,
     [[...PARTITIONED]],
   );
   const old = rows.filter(({ day }) => dayStart(day) < firstKept);
-  if (old.length === 0) return [];
+  const dropped: string[] = [];
+  const deleted: Record<string, number> = {};
+  if (old.length === 0) return { dropped, deleted };
   await saveState(database, 'raw_from', Math.max(firstKept, await readRawCompleteFrom(database)));
-  for (const [done, { name }] of old.entries()) {
+  for (const [done, { name, parent }] of old.entries()) {
     onProgress(done, old.length);
-    await database.transaction(async (client) => {
+    const rowsOfSite = await dropPartition(database, name);
+    if (rowsOfSite === 'dropped') dropped.push(name);
+    else deleted[parent] = (deleted[parent] ?? 0) + rowsOfSite;
+  }
+  return { dropped, deleted };
+}
+
+/** Drops a partition, or deletes the site's rows while it holds rows of other sites. Returns their number. */
+async function dropPartition(database: Database, name: string): Promise<'dropped' | number> {
+  const hasOthers = async (client: Queryable): Promise<boolean> => {
+    // By the index on (site, timestamp), which answers at once.
+    const { rows } = await client.query<{ lowest: string | null; highest: string | null }>(
+      `SELECT min(site) AS lowest, max(site) AS highest FROM ${name}`,
+    );
+    return [rows[0]?.lowest, rows[0]?.highest].some((site) => site != null && site !== client.site);
+  };
+  if (!(await hasOthers(database))) {
+    const isDropped = await database.transaction(async (client) => {
       // The lock is short. But while it waits for a long report, every writer waits behind it.
       await client.query("SET LOCAL lock_timeout = '5s'");
-      await client.query(`DROP TABLE IF EXISTS ${name}`);
+      await client.query(`LOCK TABLE ${name} IN ACCESS EXCLUSIVE MODE`);
+      if (await hasOthers(client)) return false;
+      await client.query(`DROP TABLE ${name}`);
+      return true;
     });
+    if (isDropped) return 'dropped';
   }
-  return old.map(({ name }) => name);
+  return (await database.query(`DELETE FROM ${name} WHERE site = $1`, [database.site])).rowCount ?? 0;
 }
 
 /** `20261124` → epoch seconds; NaN for a partition with another name, which is never dropped. */
@@ -155,6 +184,7 @@ async function vacuum(database: Database, onProgress: OnProgress): Promise<strin
 
 const saveState = (database: Database, name: string, value: number) =>
   database.query(
-    'INSERT INTO upkeep_state VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value',
-    [name, value],
+    `INSERT INTO upkeep_state (site, name, value) VALUES ($1, $2, $3)
+     ON CONFLICT (site, name) DO UPDATE SET value = excluded.value`,
+    [database.site, name, value],
   );

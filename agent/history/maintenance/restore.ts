@@ -192,7 +192,7 @@ export async function restoreDatabase(
     });
     return { by: 'psql' };
   }
-  await migrate(url);
+  await migrate(url, database.site);
   return { by: 'acgs-lb', statements: await replay(file, database, onBytes) };
 }
 

@@ -122,7 +122,8 @@ async function sizeOf(database: Database): Promise<DatabaseSize> {
 
 async function lastMaintained(database: Database): Promise<number | null> {
   const { rows } = await database.query<{ value: number }>(
-    "SELECT value FROM upkeep_state WHERE name = 'maintained_at'",
+    "SELECT value FROM upkeep_state WHERE site = $1 AND name = 'maintained_at'",
+    [database.site],
   );
   return rows[0] ? rows[0].value * 1000 : null;
 }

@@ -4,15 +4,15 @@ import type { Rollup } from './rollup.ts';
 import { ROW_SECONDS } from './run.ts';
 import { mergeBy, spanOf } from './statements.ts';
 
-/** Parameters: from, to, seconds of a step, the fewest seconds of a raw row. A step of a service; of an instance the whole range. */
+/** Parameters: from, to, seconds of a step, the fewest seconds of a raw row, site. A step of a service; of an instance the whole range. */
 const MINUTES = `
   WITH raw AS (
     SELECT service_type, instance_id, timestamp, greatest(total_requests, 0) AS requests, greatest(failure_count, 0) AS failures,
            CASE WHEN response_time >= 0 AND response_time < 86400 THEN response_time END AS response_time,
            current_connections, cpu_usage, memory_usage, ${spanOf('$4')} AS span
     FROM load_balancing_metrics
-    WHERE timestamp >= $1::double precision AND timestamp < $2::double precision AND instance_id <> ''
-      AND id > (SELECT coalesce(max(last_id), 0) FROM adopted_tables WHERE name = 'load_balancing_metrics')
+    WHERE timestamp >= $1::double precision AND timestamp < $2::double precision AND site = $5::text AND instance_id <> ''
+      AND id > (SELECT coalesce(max(last_id), 0) FROM adopted_tables WHERE site = $5::text AND name = 'load_balancing_metrics')
     WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp)
   ),
   counted AS (
@@ -33,7 +33,8 @@ const MINUTES = `
   minutes AS (
     SELECT CASE WHEN instance_id = '' THEN step_of(timestamp) ELSE $1::bigint END AS start, service_type, instance_id,
            samples, up_samples, queued_max, latency
-    FROM latency_minutes WHERE timestamp >= $1::double precision AND timestamp < $2::double precision AND service_type <> ''
+    FROM latency_minutes WHERE timestamp >= $1::double precision AND timestamp < $2::double precision AND site = $5::text
+      AND service_type <> ''
   ),
   sampled AS (
     SELECT start, service_type, instance_id, sum(samples)::integer AS samples, sum(up_samples)::integer AS up_samples,
@@ -42,7 +43,7 @@ const MINUTES = `
   ),
   clients AS (
     SELECT step_of(timestamp) AS start, service_type, '' AS instance_id, requests, failed, retries, hedges, limited, latency
-    FROM request_minutes WHERE timestamp >= $1::double precision AND timestamp < $2::double precision
+    FROM request_minutes WHERE timestamp >= $1::double precision AND timestamp < $2::double precision AND site = $5::text
   ),
   requested AS (
     SELECT start, service_type, instance_id, sum(requests)::double precision AS client_requests,
@@ -82,6 +83,7 @@ export async function readMinutes(
     to,
     step,
     ROW_SECONDS,
+    database.site,
   ]);
   return rows.map(toRollup);
 }
@@ -96,8 +98,8 @@ export async function knownMinutes(database: Queryable, from: number, to: number
   }>(
     `SELECT service_type AS service, instance_id AS instance, count(DISTINCT timestamp) AS known,
             count(DISTINCT timestamp) FILTER (WHERE samples > 0) AS sampled
-     FROM latency_minutes WHERE timestamp >= $1 AND timestamp < $2 AND service_type <> '' GROUP BY 1, 2`,
-    [from, to],
+     FROM latency_minutes WHERE timestamp >= $1 AND timestamp < $2 AND site = $3 AND service_type <> '' GROUP BY 1, 2`,
+    [from, to, database.site],
   );
   return rows;
 }

@@ -45,8 +45,8 @@ export async function readRollups(
   const read = async (table: string, start: number, end: number): Promise<Rollup[]> => {
     if (end <= start) return [];
     const { rows } = await database.query<RollupRow & Record<string, unknown>>(
-      `SELECT ${columns} FROM ${table} WHERE start >= $1 AND start < $2 AND service_type <> '' ORDER BY start, service_type, instance_id`,
-      [start, end],
+      `SELECT ${columns} FROM ${table} WHERE start >= $1 AND start < $2 AND site = $3 AND service_type <> '' ORDER BY start, service_type, instance_id`,
+      [start, end, database.site],
     );
     return rows.map(toRollup);
   };

@@ -31,30 +31,31 @@ export async function rollUp(database: Database, options: RollUpOptions = {}): P
     // The raw rows of this hour are dropped: counting late rows alone would replace the counts of all rows.
     if (start >= rawFrom) {
       await countHour(client, start);
-      await client.query(COUNT_REQUESTS, [start]);
+      await client.query(COUNT_REQUESTS, [start, database.site]);
     }
-    await client.query(FOLD_MINUTES, [start, SKETCH_LOG_GAMMA]);
+    await client.query(FOLD_MINUTES, [start, SKETCH_LOG_GAMMA, database.site]);
     await client.query(
-      `INSERT INTO dirty_days AS d (start) VALUES ($1)
-       ON CONFLICT (start) DO UPDATE SET touched = d.touched + 1`,
-      [Math.floor(start / DAY_SECONDS) * DAY_SECONDS],
+      `INSERT INTO dirty_days AS d (site, start) VALUES ($2, $1)
+       ON CONFLICT (site, start) DO UPDATE SET touched = d.touched + 1`,
+      [Math.floor(start / DAY_SECONDS) * DAY_SECONDS, database.site],
     );
   });
   const days = await forEachDirty(database, 'dirty_days', options, async (client, start) => {
-    for (const statement of SUM_DAY) await client.query(statement, [start]);
-    await client.query(DAY_PERCENTILES, [start, SKETCH_LOG_GAMMA]);
+    for (const statement of SUM_DAY) await client.query(statement, [start, database.site]);
+    await client.query(DAY_PERCENTILES, [start, SKETCH_LOG_GAMMA, database.site]);
   });
   const uncounted = hours.failed ?? days.failed;
   return { hours: hours.done, days: days.done, ...(uncounted !== undefined && { uncounted }) };
 }
 
 const countHour = (client: Queryable, start: number) =>
-  client.query(COUNT_HOUR, [start, SKETCH_LOG_GAMMA, SKETCH_MIN_VALUE, ROW_SECONDS]);
+  client.query(COUNT_HOUR, [start, SKETCH_LOG_GAMMA, SKETCH_MIN_VALUE, ROW_SECONDS, client.site]);
 
 /** Epoch seconds from when load_balancing_metrics is complete: earlier rows are dropped. */
 export async function readRawCompleteFrom(database: Queryable): Promise<number> {
   const { rows } = await database.query<{ value: number }>(
-    "SELECT value FROM upkeep_state WHERE name = 'raw_from'",
+    "SELECT value FROM upkeep_state WHERE site = $1 AND name = 'raw_from'",
+    [database.site],
   );
   return rows[0]?.value ?? Number.NEGATIVE_INFINITY;
 }
@@ -74,7 +75,10 @@ async function forEachDirty(
   { onProgress, signal }: RollUpOptions,
   work: (client: Queryable, start: number) => Promise<void>,
 ): Promise<{ done: number; failed: string | undefined }> {
-  const { rows } = await database.query<{ start: number }>(`SELECT start FROM ${table} ORDER BY start`);
+  const { rows } = await database.query<{ start: number }>(
+    `SELECT start FROM ${table} WHERE site = $1 ORDER BY start`,
+    [database.site],
+  );
   let done = 0;
   let failed: string | undefined;
   for (const [index, { start }] of rows.entries()) {
@@ -83,8 +87,9 @@ async function forEachDirty(
     onProgress?.(table === 'dirty_hours' ? { hours: left, days: 0 } : { hours: 0, days: left });
     const processed = database.transaction(async (client) => {
       const deleted = await client.query(
-        `DELETE FROM ${table} WHERE start = (SELECT start FROM ${table} WHERE start = $1 FOR UPDATE SKIP LOCKED)`,
-        [start],
+        `DELETE FROM ${table} WHERE site = $2 AND start =
+           (SELECT start FROM ${table} WHERE site = $2 AND start = $1 FOR UPDATE SKIP LOCKED)`,
+        [start, database.site],
       );
       if (deleted.rowCount === 0) return 0;
       await work(client, start);

@@ -40,7 +40,7 @@ const MERGE = mergeBy('service_type', 'instance_id');
 
 /**
  * Rolls up the rows of load_balancing_metrics of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4:
- * the fewest seconds that one row covers.
+ * the fewest seconds that one row covers, $5: site.
  *
  * Rows adopted from the guide's original hold running totals every 30 s. Such a row counts the difference to the row
  * before, or its whole total when the total fell (the process restarted). The first row counts nothing, because its period
@@ -50,7 +50,7 @@ const MERGE = mergeBy('service_type', 'instance_id');
  * counts as not measured, a negative count as 0, and a row without an instance id is skipped ('' is the whole service).
  */
 export const COUNT_HOUR = `
-  WITH adopted AS (SELECT coalesce(max(last_id), 0) AS last_id FROM adopted_tables WHERE name = 'load_balancing_metrics'),
+  WITH adopted AS (SELECT coalesce(max(last_id), 0) AS last_id FROM adopted_tables WHERE site = $5::text AND name = 'load_balancing_metrics'),
   stepped AS (
     SELECT service_type, instance_id, timestamp, response_time, current_connections, cpu_usage, memory_usage,
            timestamp - lag(timestamp) OVER w AS gap,
@@ -58,7 +58,8 @@ export const COUNT_HOUR = `
            failure_count AS failed, lag(failure_count) OVER w AS failed_before
     FROM load_balancing_metrics
     WHERE (SELECT last_id FROM adopted) > 0 AND id <= (SELECT last_id FROM adopted)
-      AND timestamp >= $1::double precision - 86400 AND timestamp < $1::double precision + 3600 AND instance_id <> ''
+      AND timestamp >= $1::double precision - 86400 AND timestamp < $1::double precision + 3600 AND site = $5::text
+      AND instance_id <> ''
     WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp, id)
   ),
   counts AS (
@@ -67,8 +68,8 @@ export const COUNT_HOUR = `
            greatest(failure_count, 0)::bigint AS failures, ${spanOf('$4')} AS span,
            greatest(total_requests, success_count::bigint + failure_count) AS weight
     FROM load_balancing_metrics
-    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600 AND instance_id <> ''
-      AND id > (SELECT last_id FROM adopted)
+    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600 AND site = $5::text
+      AND instance_id <> '' AND id > (SELECT last_id FROM adopted)
     WINDOW w AS (PARTITION BY service_type, instance_id ORDER BY timestamp)
     UNION ALL
     SELECT service_type, instance_id, timestamp, response_time, current_connections, cpu_usage, memory_usage,
@@ -113,14 +114,14 @@ export const COUNT_HOUR = `
     ) AS counted GROUP BY service_type, coalesce(instance_id, '')
   )
   INSERT INTO metrics_hourly AS m
-    (start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
+    (site, start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
      cpu_mean, cpu_max, memory_mean, memory_max, means)
-  SELECT $1::bigint, g.service_type, g.instance_id, g.rows, g.requests, g.failures, g.response_time_sum,
+  SELECT $5::text, $1::bigint, g.service_type, g.instance_id, g.rows, g.requests, g.failures, g.response_time_sum,
          CASE WHEN g.instance_id = '' THEN s.peak_rate ELSE g.peak_rate END,
          CASE WHEN g.instance_id = '' THEN s.peak_concurrency ELSE g.peak_concurrency END,
          g.cpu_mean, g.cpu_max, g.memory_mean, g.memory_max, p.sketch
   FROM grouped g JOIN spans s USING (service_type) LEFT JOIN parts p USING (service_type, instance_id)
-  ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
+  ON CONFLICT (site, start, service_type, instance_id) DO UPDATE SET
     rows = excluded.rows, requests = excluded.requests, failures = excluded.failures,
     response_time_sum = excluded.response_time_sum, peak_rate = excluded.peak_rate,
     peak_concurrency = excluded.peak_concurrency, cpu_mean = excluded.cpu_mean, cpu_max = excluded.cpu_max,
@@ -151,19 +152,19 @@ const OF_INSTANCE = [...STATUSES, ...PROBES];
 
 /**
  * Adds the new rows of latency_minutes of the hour at $1 to its roll-up. The mark `folded` prevents counting a row twice.
- * $2: ln γ.
+ * $2: ln γ, $3: site.
  */
 export const FOLD_MINUTES = `
   WITH minutes AS (
     UPDATE latency_minutes SET folded = true
-    WHERE NOT folded AND timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+    WHERE site = $3::text AND NOT folded AND timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
     RETURNING service_type, instance_id, samples, up_samples, queued_max, latency, ${OF_INSTANCE.join(', ')}
   ),
   parts AS (
     SELECT service_type, instance_id, latency AS sketch FROM minutes WHERE latency IS NOT NULL
     UNION ALL
     SELECT service_type, instance_id, latency FROM metrics_hourly
-    WHERE start = $1::bigint AND latency IS NOT NULL AND EXISTS (SELECT FROM minutes)
+    WHERE site = $3::text AND start = $1::bigint AND latency IS NOT NULL AND EXISTS (SELECT FROM minutes)
   ),
   ${MERGE},
   gathered AS (
@@ -172,22 +173,30 @@ export const FOLD_MINUTES = `
     FROM minutes GROUP BY 1, 2
   )
   INSERT INTO metrics_hourly AS m
-    (start, service_type, instance_id, samples, up_samples, queued_max, latency, p50_ms, p95_ms, ${OF_INSTANCE.join(', ')})
-  SELECT $1::bigint, service_type, instance_id, g.samples, g.up_samples, g.queued_max, sketch,
+    (site, start, service_type, instance_id, samples, up_samples, queued_max, latency, p50_ms, p95_ms, ${OF_INSTANCE.join(', ')})
+  SELECT $3::text, $1::bigint, service_type, instance_id, g.samples, g.up_samples, g.queued_max, sketch,
          acgs_sketch_quantile(sketch, 0.5, $2::double precision), acgs_sketch_quantile(sketch, 0.95, $2::double precision),
          ${OF_INSTANCE.map((column) => `g.${column}`).join(', ')}
   FROM gathered g LEFT JOIN merged USING (service_type, instance_id)
-  ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
+  ON CONFLICT (site, start, service_type, instance_id) DO UPDATE SET
     samples = m.samples + excluded.samples, up_samples = m.up_samples + excluded.up_samples,
     queued_max = greatest(m.queued_max, excluded.queued_max), latency = excluded.latency,
     p50_ms = excluded.p50_ms, p95_ms = excluded.p95_ms, ${added(OF_INSTANCE)}`;
 
-/** Rolls up the requests of the hour at $1. Does nothing without rows. */
+/**
+ * Rolls up the requests of the hour at $1 of the site $2. A service that the agent sampled in that hour, but that has no
+ * row, had no requests. Without either its requests are unknown, as in hours of older agents.
+ */
 export const COUNT_REQUESTS = `
   WITH own AS (
     SELECT service_type, '' AS instance_id, requests, failed, retries, hedges, limited, latency, ${STATUSES.join(', ')}
     FROM request_minutes
-    WHERE timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+    WHERE site = $2::text AND timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+    UNION ALL
+    SELECT DISTINCT service_type, '', 0, 0, 0, 0, 0, NULL::jsonb, 0, 0, 0, 0
+    FROM latency_minutes
+    WHERE site = $2::text AND timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
+      AND service_type <> '' AND instance_id = '' AND attempts IS NOT NULL
   ),
   parts AS (SELECT service_type, instance_id, latency AS sketch FROM own WHERE latency IS NOT NULL),
   ${MERGE},
@@ -197,44 +206,44 @@ export const COUNT_REQUESTS = `
     FROM own GROUP BY 1, 2
   )
   INSERT INTO metrics_hourly AS m
-    (start, service_type, instance_id, client_requests, client_failed, retries, hedges, limited, client_latency,
+    (site, start, service_type, instance_id, client_requests, client_failed, retries, hedges, limited, client_latency,
      ${STATUSES.join(', ')})
-  SELECT $1::bigint, service_type, instance_id, s.requests, s.failed, s.retries, s.hedges, s.limited, sketch,
+  SELECT $2::text, $1::bigint, service_type, instance_id, s.requests, s.failed, s.retries, s.hedges, s.limited, sketch,
          ${STATUSES.map((column) => `s.${column}`).join(', ')}
   FROM summed s LEFT JOIN merged USING (service_type, instance_id)
-  ON CONFLICT (start, service_type, instance_id) DO UPDATE SET
+  ON CONFLICT (site, start, service_type, instance_id) DO UPDATE SET
     client_requests = excluded.client_requests, client_failed = excluded.client_failed, retries = excluded.retries,
     hedges = excluded.hedges, limited = excluded.limited, client_latency = excluded.client_latency,
     ${excluded(STATUSES)}`;
 
-/** Rolls up the day at $1 from its hours. */
+/** Rolls up the day at $1 of the site $2 from its hours. */
 export const SUM_DAY = [
-  'DELETE FROM metrics_daily WHERE start = $1::bigint',
+  'DELETE FROM metrics_daily WHERE site = $2::text AND start = $1::bigint',
   `INSERT INTO metrics_daily
-    (start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
+    (site, start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
      cpu_mean, cpu_max, memory_mean, memory_max, samples, up_samples, queued_max, client_requests, client_failed,
      retries, hedges, limited, ${OF_INSTANCE.join(', ')})
-  SELECT $1::bigint, service_type, instance_id, sum(rows), sum(requests), sum(failures), sum(response_time_sum),
+  SELECT $2::text, $1::bigint, service_type, instance_id, sum(rows), sum(requests), sum(failures), sum(response_time_sum),
          max(peak_rate), max(peak_concurrency), sum(cpu_mean * rows) / nullif(sum(rows), 0), max(cpu_max),
          sum(memory_mean * rows) / nullif(sum(rows), 0), max(memory_max), sum(samples), sum(up_samples),
          max(queued_max), sum(client_requests), sum(client_failed), sum(retries), sum(hedges), sum(limited),
          ${OF_INSTANCE.map((column) => `sum(${column})`).join(', ')}
-  FROM metrics_hourly WHERE start >= $1::bigint AND start < $1::bigint + 86400
+  FROM metrics_hourly WHERE site = $2::text AND start >= $1::bigint AND start < $1::bigint + 86400
   GROUP BY service_type, instance_id`,
   ...(['latency', 'means', 'client_latency'] as const).map(
     (column) => `
   WITH parts AS (
     SELECT service_type, instance_id, ${column} AS sketch FROM metrics_hourly
-    WHERE start >= $1::bigint AND start < $1::bigint + 86400 AND ${column} IS NOT NULL
+    WHERE site = $2::text AND start >= $1::bigint AND start < $1::bigint + 86400 AND ${column} IS NOT NULL
   ),
   ${MERGE}
   UPDATE metrics_daily AS d SET ${column} = merged.sketch FROM merged
-  WHERE d.start = $1::bigint AND d.service_type = merged.service_type AND d.instance_id = merged.instance_id`,
+  WHERE d.site = $2::text AND d.start = $1::bigint AND d.service_type = merged.service_type AND d.instance_id = merged.instance_id`,
   ),
 ];
 
-/** The percentiles of the day at $1, to compare instances without reading their sketches. $2: ln γ. */
+/** The percentiles of the day at $1, to compare instances without reading their sketches. $2: ln γ, $3: site. */
 export const DAY_PERCENTILES = `
   UPDATE metrics_daily SET p50_ms = acgs_sketch_quantile(latency, 0.5, $2::double precision),
                            p95_ms = acgs_sketch_quantile(latency, 0.95, $2::double precision)
-  WHERE start = $1::bigint AND latency IS NOT NULL`;
+  WHERE site = $3::text AND start = $1::bigint AND latency IS NOT NULL`;

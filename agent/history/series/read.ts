@@ -7,7 +7,6 @@ import { addSeriesTotals, emptySeriesTotals, type SeriesTotals } from './totals.
 
 /** The whole site without `service`. */
 export interface SeriesSubject {
-  site: string;
   service?: string;
   /** Needs `service`. */
   instance?: string;
@@ -47,7 +46,7 @@ export async function readSeries(
 ): Promise<SeriesData> {
   const kind = kindOf(subject);
   const { source, from, to, step } = range;
-  const values = [from, Math.ceil(to), step, subject.service ?? '', subject.instance ?? ''];
+  const values = [from, Math.ceil(to), step, subject.service ?? '', subject.instance ?? '', database.site];
   const steps = stepsOf(range).map(emptySeriesTotals);
   const { rows } = await database.query<SumsRow>(sumsPerStep(source, kind), values);
   for (const { slot, ...row } of rows) addRow(steps[slot], row);

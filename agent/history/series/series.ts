@@ -42,6 +42,7 @@ export async function readHistory(
   const rows = data.steps.map((sums, index) => figuresOf(sums, data.sessions[index] ?? 0, isInstance));
   const columns = isInstance ? [...SERIES_COLUMNS, ...INSTANCE_COLUMNS] : SERIES_COLUMNS;
   return {
+    site: database.site,
     ...subject,
     of: isInstance ? 'attempts' : 'requests',
     from: range.from * 1000,

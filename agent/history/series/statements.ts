@@ -20,19 +20,19 @@ const LATENCY_MINUTES = `
          breaker_samples, outlier_samples, probes, probes_failed, probe_ms_sum, latency
   FROM latency_minutes`;
 
-/** Before requests were recorded, a service has the attempts of its instances. */
+/** In hours of agents that recorded no requests, a service has the attempts of its instances. */
 const ROLLUP_COUNTS = `start AS at, coalesce(client_requests, requests) AS requests,
   coalesce(client_failed, failures) AS failed, requests AS attempts, retries, hedges, limited, ${STATUSES}`;
 const ROLLUP_SAMPLES = `nullif(samples, 0) AS samples, up_samples, concurrency_sum, queued_max, breaker_samples, outlier_samples,
-  probes, probes_failed, probe_ms_sum, coalesce(client_latency, latency, means) AS latency`;
+  probes, probes_failed, probe_ms_sum, CASE WHEN client_requests IS NULL THEN coalesce(latency, means) ELSE client_latency END AS latency`;
 
 const ROLLUP_TABLES = { hours: 'metrics_hourly', days: 'metrics_daily' } as const;
 
-/** Parameters of every statement: from, to, step in epoch seconds, service, instance. */
-const OF_SITE = "$4::text = '' AND $5::text = ''";
-const OF_SERVICE = "service_type = $4::text AND $5::text = ''";
+/** Parameters of every statement: from, to, step in epoch seconds, service, instance, site. */
+const OF_SITE = "site = $6::text AND $4::text = '' AND $5::text = ''";
+const OF_SERVICE = "site = $6::text AND service_type = $4::text AND $5::text = ''";
 /** Also the whole service, with instance '', and the site, with both ''. */
-const OF_INSTANCE = 'service_type = $4::text AND instance_id = $5::text';
+const OF_INSTANCE = 'site = $6::text AND service_type = $4::text AND instance_id = $5::text';
 
 /** The site has the counts of its services, and samples and latencies of its own. */
 function rowsOf(source: SeriesSource, kind: SubjectKind): string {
@@ -43,7 +43,7 @@ function rowsOf(source: SeriesSource, kind: SubjectKind): string {
   if (kind !== 'site') return own;
   return `${own} UNION ALL
     SELECT ${ROLLUP_COUNTS}, ${NO_SAMPLES}, NULL::jsonb AS latency
-    FROM ${table} WHERE ${time} AND service_type <> '' AND instance_id = ''`;
+    FROM ${table} WHERE ${time} AND site = $6::text AND service_type <> '' AND instance_id = ''`;
 }
 
 function minutesOf(kind: SubjectKind): string {
@@ -102,7 +102,7 @@ export function peersPerStep(source: SeriesSource): string {
   WITH rows AS (
     SELECT ${slotOf(at)} AS slot, instance_id, ${attempts} AS attempts, ${failures} AS failures, p50_ms, p95_ms,
            greatest(${attempts}, 1) AS weight
-    FROM ${table} WHERE ${at} >= $1::bigint AND ${at} < $2::bigint AND service_type = $4::text AND instance_id <> ''
+    FROM ${table} WHERE ${at} >= $1::bigint AND ${at} < $2::bigint AND site = $6::text AND service_type = $4::text AND instance_id <> ''
   ),
   members AS (
     SELECT coalesce(slot, -1) AS slot, instance_id, sum(attempts) AS attempts,
@@ -120,8 +120,8 @@ export function peersPerStep(source: SeriesSource): string {
 export const sessionsByStep = (kind: SubjectKind): string => {
   const pinned = {
     site: OF_SITE,
-    service: "pins ? $4::text AND $5::text = ''",
-    instance: 'pins->>$4::text = $5::text',
+    service: "site = $6::text AND pins ? $4::text AND $5::text = ''",
+    instance: 'site = $6::text AND pins->>$4::text = $5::text',
   }[kind];
   return `
   SELECT ${slotOf('greatest(created_at, $1::bigint)')} AS first, ${slotOf('last_activity')} AS last, count(*) AS sessions

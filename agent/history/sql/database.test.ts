@@ -25,7 +25,7 @@ test('a server that dies during a statement fails the statement and does not end
   const others = process.listeners('uncaughtException');
   process.removeAllListeners('uncaughtException').on('uncaughtException', (error) => uncaught.push(error));
   const url = `postgresql://u@127.0.0.1:${port}/d?sslmode=disable`;
-  const database = openDatabase(url, { min: 0, max: 2, idle: 1_000 });
+  const database = openDatabase(url, 'main', { min: 0, max: 2, idle: 1_000 });
   try {
     await expect(database.query('SELECT 1')).rejects.toThrow();
     await expect(database.transaction(({ query }) => query('SELECT 1'))).rejects.toThrow();

@@ -5,6 +5,8 @@ import { type PostgresTarget, parsePostgresUrl } from './postgres-url.ts';
 
 /** Runs statements: a pool or one of its connections. */
 export interface Queryable {
+  /** Sites may share a database: statements read and write rows of this site only. */
+  readonly site: string;
   query<R extends pg.QueryResultRow = pg.QueryResultRow>(
     text: string,
     values?: readonly unknown[],
@@ -48,12 +50,14 @@ const types = {
  */
 export function openDatabase(
   url: string,
+  site: string,
   pool: PoolOptions,
   statementTimeoutMs = STATEMENT_TIMEOUT_MS,
 ): Database {
   const embedded = isEmbedded(url);
   const { connect, close } = createPools(url, pool, statementTimeoutMs);
   return {
+    site,
     async query<R extends pg.QueryResultRow>(
       text: string,
       values?: readonly unknown[],
@@ -70,7 +74,11 @@ export function openDatabase(
       }
     },
     async transaction(work, { timeoutMs } = {}) {
-      return runTransaction(await connect(), work, embedded ? undefined : timeoutMs);
+      return runTransaction(
+        await connect(),
+        (client) => work({ site, query: (text, values) => runStatement(client, text, values) }),
+        embedded ? undefined : timeoutMs,
+      );
     },
     close,
   };
@@ -125,7 +133,7 @@ function createPools(url: string, pool: PoolOptions, statementTimeoutMs: number)
 
 async function runTransaction<T>(
   client: pg.PoolClient,
-  work: (client: Queryable) => Promise<T>,
+  work: (client: pg.PoolClient) => Promise<T>,
   timeoutMs: number | undefined,
 ): Promise<T> {
   let broken = false;
@@ -141,7 +149,7 @@ async function runTransaction<T>(
   const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
   try {
     await client.query('BEGIN');
-    const result = await work({ query: (text, values) => runStatement(client, text, values) });
+    const result = await work(client);
     await client.query('COMMIT');
     return result;
   } catch (error) {

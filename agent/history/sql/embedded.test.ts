@@ -14,7 +14,7 @@ let server: EmbeddedPostgres;
 let database: Database;
 beforeAll(async () => {
   server = await startEmbedded(dir);
-  database = openDatabase(server.url, { min: 0, max: 2, idle: 1_000 });
+  database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
   await database.query('CREATE TABLE kept (n integer)');
 });
 afterAll(async () => {

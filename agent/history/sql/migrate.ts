@@ -28,14 +28,19 @@ export function migrationsFolder(): string {
 /**
  * Migrates a database to the newest schema. Migrations are numbered, go forward only and run in one transaction; other
  * migrators wait for its lock. A database of the guide's original is adopted with its rows. Throws MigrationError, whose
- * message includes a hint.
+ * message includes a hint. `site` gets the rows that exist without a site: those from before sites could share a database.
  */
-export async function migrate(databaseUrl: string, options: { count?: number } = {}): Promise<MigrateResult> {
+export async function migrate(
+  databaseUrl: string,
+  site: string,
+  options: { count?: number } = {},
+): Promise<MigrateResult> {
   const { runner } = await import('node-pg-migrate');
   let client: pg.Client | undefined;
   const warnings: string[] = [];
   try {
     client = await connectPostgres(databaseUrl);
+    await client.query("SELECT set_config('acgs_lb.site', $1, false)", [site]);
     client.on('notice', ({ severity, message }) => {
       if (severity === 'WARNING' && message) warnings.push(message);
     });

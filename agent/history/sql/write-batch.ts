@@ -1,9 +1,7 @@
 import type { HistoryRecord, HistoryTable } from '../records.ts';
 import type { Queryable } from './database.ts';
 
-/**
- * The columns of a table with their SQL types. `suffix` follows the INSERT; `statement` replaces it.
- */
+/** The columns of a table with their SQL types, beside `site`. `suffix` follows the INSERT; `statement` replaces it. */
 interface TableSpec {
   columns: Record<string, string>;
   suffix?: string;
@@ -81,7 +79,6 @@ const TABLES: Record<HistoryTable, TableSpec> = {
   },
   request_minutes: {
     columns: {
-      site: text,
       service_type: text,
       timestamp: number,
       requests: integer,
@@ -99,7 +96,7 @@ const TABLES: Record<HistoryTable, TableSpec> = {
     suffix: `ON CONFLICT (id) DO UPDATE SET ${Object.keys(ALERT_COLUMNS)
       .filter((column) => column !== 'id')
       .map((column) => `${column} = excluded.${column}`)
-      .join(', ')} WHERE alerts.changed_at <= excluded.changed_at`,
+      .join(', ')} WHERE alerts.site = excluded.site AND alerts.changed_at <= excluded.changed_at`,
   },
   // Only the acknowledgement: the agent that received it may know an older state of the alert than the leader. It applies
   // only while the alert fires with the severity that was acknowledged.
@@ -108,7 +105,7 @@ const TABLES: Record<HistoryTable, TableSpec> = {
     statement: (rows) =>
       `UPDATE alerts AS a SET acknowledged_at = r.acknowledged_at, acknowledged_by = r.acknowledged_by,
               changed_at = greatest(a.changed_at, r.acknowledged_at)
-       FROM ${rows} WHERE a.id = r.id AND a.severity = r.severity AND a.state = 'firing'`,
+       FROM ${rows} WHERE a.site = $2 AND a.id = r.id AND a.severity = r.severity AND a.state = 'firing'`,
   },
   audit_log: { columns: { timestamp: number, actor: text, action: text, target: text, detail: 'jsonb' } },
 };
@@ -122,9 +119,10 @@ export async function writeBatch(
   id: string,
   records: readonly HistoryRecord[],
 ): Promise<'written' | 'known'> {
-  const inserted = await client.query('INSERT INTO spool_batches (id) VALUES ($1) ON CONFLICT DO NOTHING', [
-    id,
-  ]);
+  const inserted = await client.query(
+    'INSERT INTO spool_batches (site, id) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+    [client.site, id],
+  );
   if (inserted.rowCount === 0) return 'known';
   const byTable = Map.groupBy(records, (record) => record.table);
   await ensurePartitions(client, byTable);
@@ -135,8 +133,9 @@ export async function writeBatch(
     const source = `jsonb_to_recordset($1::jsonb) AS r(${typed.join(', ')})`;
     const rows = table === 'alerts' ? latestById(list) : list.map((record) => record.row);
     await client.query(
-      statement?.(source) ?? `INSERT INTO ${table} (${names}) SELECT ${names} FROM ${source} ${suffix}`,
-      [JSON.stringify(rows)],
+      statement?.(source) ??
+        `INSERT INTO ${table} (site, ${names}) SELECT $2::text, ${names} FROM ${source} ${suffix}`,
+      [JSON.stringify(rows), client.site],
     );
   }
   return 'written';

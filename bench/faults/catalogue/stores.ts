@@ -157,8 +157,8 @@ export const STORE_FAULTS: readonly MatrixFault[] = [
       for (const { service, id } of bed.instances) {
         await redisCommands(
           bed,
-          ['SET', `lb:health:${service}:${id}`, '{"is_healthy":false}'],
-          ['SET', `lb:breaker:${service}:${id}`, '{"state":"open"}'],
+          ['SET', `lb:health:main:${service}:${id}`, '{"is_healthy":false}'],
+          ['SET', `lb:breaker:main:${service}:${id}`, '{"state":"open"}'],
           ['HSET', 'lb:intents:main', `${service}/${id}`, '{"admin":"maint"}'],
         );
       }

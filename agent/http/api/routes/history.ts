@@ -37,7 +37,6 @@ export function registerHistoryRoutes(app: OpenAPIHono, context: ApiContext): vo
     const range = parseRange(times, context.now());
     const history = await queryHistory(context, request, () =>
       context.readHistory({
-        site: context.config().site.id,
         ...(service !== undefined && { service }),
         ...(instance !== undefined && { instance }),
         ...range,
