@@ -1,0 +1,277 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createAlertStore } from '../../agent/alerting/store.ts';
+import { readEvents } from '../../agent/history/events.ts';
+import { maintain } from '../../agent/history/maintenance/maintain.ts';
+import type { HistoryRecord } from '../../agent/history/records.ts';
+import { readRequests } from '../../agent/history/requests.ts';
+import { readRollups } from '../../agent/history/rollups/read.ts';
+import { rollUp } from '../../agent/history/rollups/run.ts';
+import { readHistory } from '../../agent/history/series/series.ts';
+import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
+import { migrate } from '../../agent/history/sql/migrate.ts';
+import { writeBatch } from '../../agent/history/sql/write-batch.ts';
+import { readReport } from '../../agent/reports/read.ts';
+import type { GovernanceSession } from '../../agent/sessions/session.ts';
+import { createSessionStore } from '../../agent/sessions/store.ts';
+import { createTraceHistory } from '../../agent/tracing/trace-history.ts';
+import { startEmbedded, startPostgres } from '../harness/postgres.ts';
+
+const [HOUR, DAY] = [3_600, 86_400];
+const AT = Date.UTC(2026, 2, 10, 5) / 1000;
+const TO = AT + HOUR;
+/** The migrations before sites could share a database. */
+const BEFORE_SITES = 9;
+
+const SITE_TABLES = `SELECT table_name AS name FROM information_schema.columns
+  JOIN pg_class ON relname = table_name AND NOT relispartition
+  WHERE table_schema = 'public' AND column_name = 'site' ORDER BY 1`;
+
+describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => {
+  const releases: (() => unknown)[] = [];
+  let near: Database;
+  let far: Database;
+
+  beforeAll(async () => {
+    const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
+    releases.push(() => server.stop());
+    await migrate(server.url, 'near', { count: BEFORE_SITES });
+    await writeAsBeforeSites(server.url);
+    await migrate(server.url, 'near');
+    // An agent of the former version goes on during a rolling upgrade.
+    await writeAsBeforeSites(server.url, 60);
+    await migrate(server.url, 'far');
+    [near, far] = ['near', 'far'].map((site) =>
+      openDatabase(server.url, site, { min: 0, max: 1, idle: 500 }),
+    ) as [Database, Database];
+    releases.push(() => Promise.all([near.close(), far.close()]));
+  });
+  afterAll(async () => {
+    for (const release of releases.reverse()) await release();
+  });
+
+  const contents = async ({ site }: Database): Promise<Record<string, unknown>> => {
+    const { rows } = await near.query<{ name: string }>(SITE_TABLES);
+    const tables: Record<string, unknown> = {};
+    for (const { name } of rows) {
+      const sql = `SELECT to_jsonb(t) AS row FROM ${name} AS t WHERE site = $1 ORDER BY to_jsonb(t)::text`;
+      tables[name] = (await near.query(sql, [site])).rows;
+    }
+    return tables;
+  };
+
+  it('rows from before, and of an agent of the former version, belong to the site that migrated first', async () => {
+    const { rows } = await near.query(
+      `SELECT site, count(*)::integer AS rows, (SELECT count(*)::integer FROM alerts WHERE site = 'near') AS alerts,
+              (SELECT array_agg(DISTINCT site) FROM spool_batches) AS batches
+       FROM load_balancing_metrics GROUP BY 1`,
+    );
+    expect(rows).toEqual([{ site: 'near', rows: 2, alerts: 1, batches: ['near'] }]);
+    expect(await rollUp(near)).toMatchObject({ hours: 1, days: 1 });
+    expect(await readRollups(near, { from: AT, to: TO, by: 'hour' })).toMatchObject([
+      { instance: '', requests: 20 },
+      { instance: 'gs-1', requests: 20 },
+    ]);
+    expect(await readRollups(far, { from: AT, to: TO, by: 'hour' })).toEqual([]);
+  });
+
+  it('each reads its own rows only, though services and instances have the same names', async () => {
+    await write(near, 100);
+    await write(far, 7);
+    // The second site finds no hour of the first one.
+    expect(await rollUp(near)).toMatchObject({ hours: 1, days: 1 });
+    expect(await rollUp(near)).toMatchObject({ hours: 0, days: 0 });
+    expect(await rollUp(far)).toMatchObject({ hours: 1, days: 1 });
+    expect(await view(near)).toEqual(viewOf('near', 100, 20));
+    expect(await view(far)).toEqual(viewOf('far', 7, 0));
+  });
+
+  it('one changes no row of the other', async () => {
+    const before = await contents(far);
+    expect(Object.keys(before)).toHaveLength(18);
+    const sessions = createSessionStore(near);
+    await sessions.savePins('session of far', { gs: 'gs-2' }, []);
+    expect(await sessions.update({ ...session(far.site), version: 2 })).toBeNull();
+    await sessions.expire([{ state: 'active', before: (TO + HOUR) * 1000 }], TO * 1000);
+    await createAlertStore(near, { write: () => {} }).removeSilence('silence of far');
+    const ack = { id: 'alert of far', severity: 'warning', acknowledged_at: TO, acknowledged_by: 'x' };
+    const alert = { ...alertOf(far.site), message: 'changed', changed_at: TO + 1 };
+    await near.transaction((client) =>
+      writeBatch(client, 'foreign', [
+        { table: 'alert_acks', row: ack },
+        { table: 'alerts', row: alert },
+      ]),
+    );
+    expect(await contents(far)).toEqual(before);
+  });
+
+  it('retention of one leaves the other its rows; the last one drops the partition', async () => {
+    const before = await contents(far);
+    const done = await maintain(near, { retentionMs: DAY * 1000, now: AT + 500 * DAY });
+    expect(done.dropped.filter((name) => /metrics_20260310$/.test(name))).toEqual([]);
+    expect(done.deleted).toMatchObject({ load_balancing_metrics: 3, metrics_hourly: 2, request_traces: 1 });
+    expect(await contents(far)).toEqual(before);
+    expect(await contents(near)).toMatchObject({ load_balancing_metrics: [], state_events: [] });
+
+    const last = await maintain(far, { retentionMs: DAY * 1000, now: AT + 500 * DAY });
+    expect(last.dropped).toContain('load_balancing_metrics_20260310');
+    expect(await contents(far)).toMatchObject({ load_balancing_metrics: [], latency_minutes: [] });
+  });
+});
+
+/** The statements of the version before, for two rows and an alert. */
+async function writeAsBeforeSites(url: string, second = 0): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    await client.query('INSERT INTO spool_batches (id) VALUES ($1) ON CONFLICT DO NOTHING', [
+      `old ${second}`,
+    ]);
+    await client.query("SELECT acgs_ensure_day('load_balancing_metrics', $1)", [AT]);
+    await client.query(
+      `INSERT INTO load_balancing_metrics (service_type, instance_id, timestamp, response_time, success_count, total_requests)
+       VALUES ('gs', 'gs-1', $1, 0.1, 10, 10)`,
+      [AT + second],
+    );
+    await client.query(
+      `INSERT INTO alerts (id, rule, service_type, severity, state, message, started_at, changed_at, resolved_at)
+       VALUES ('old', 'instanceDown', 'gs', 'warning', 'resolved', 'm', 0, $1, 1)
+       ON CONFLICT (id) DO UPDATE SET changed_at = excluded.changed_at WHERE alerts.changed_at <= excluded.changed_at`,
+      [second],
+    );
+  } finally {
+    await client.end();
+  }
+}
+
+const alertOf = (site: string) => ({
+  id: `alert of ${site}`,
+  rule: 'instanceDown',
+  service_type: 'gs',
+  instance_id: 'gs-1',
+  severity: 'warning',
+  state: 'firing',
+  message: site,
+  started_at: AT + 30,
+  changed_at: AT + 30,
+  notified: 0,
+});
+
+const session = (site: string): GovernanceSession => ({
+  id: `session of ${site}`,
+  workflowType: 'policy_creation',
+  userId: 'u',
+  state: 'active',
+  currentStep: 's',
+  completedSteps: [],
+  stepDurations: {},
+  stepStartedAt: AT * 1000,
+  data: {},
+  metadata: {},
+  pins: { gs: 'gs-1' },
+  moves: [],
+  createdAt: AT * 1000,
+  lastActivity: (AT + 60) * 1000,
+  totalDuration: null,
+  reason: null,
+  version: 1,
+});
+
+/** One row in each table, with names that all sites have in common. */
+async function write(database: Database, requests: number): Promise<void> {
+  const { site } = database;
+  const subject = { service_type: 'gs', instance_id: 'gs-1', timestamp: AT + 120 };
+  const metrics = { response_time: 0.1, success_count: requests, failure_count: 0, total_requests: requests };
+  const samples = { samples: 12, up_samples: 12, queued_max: 0, attempts: requests, failures: 0 };
+  const { instance_id: _, ...service } = subject;
+  const records: HistoryRecord[] = [
+    { table: 'load_balancing_metrics', row: { ...subject, ...metrics, current_connections: 1 } },
+    { table: 'service_health_history', row: { ...subject, is_healthy: false, error_message: site } },
+    { table: 'breaker_events', row: { ...subject, from_state: 'closed', to_state: 'open', reason: site } },
+    { table: 'state_events', row: { ...subject, kind: 'state', to_state: 'down', reason: site } },
+    { table: 'latency_minutes', row: { ...subject, ...samples } },
+    {
+      table: 'request_minutes',
+      row: { ...service, requests, failed: 0, attempts: 0, retries: 0, hedges: 0, limited: 0 },
+    },
+    { table: 'alerts', row: alertOf(site) },
+    {
+      table: 'audit_log',
+      row: { timestamp: AT, actor: site, action: 'post', target: '/v1/publish', detail: {} },
+    },
+  ];
+  createTraceHistory({ write: (rows) => records.push(...rows), database }).keep(
+    { edge: [{ at: AT * 1000, requestId: 'r', traceId: 't', service: site } as never], gateway: [] },
+    AT * 1000,
+  );
+  await database.transaction((client) => writeBatch(client, `new ${site}`, records));
+  await createSessionStore(database).insert(session(site));
+  const silence = { rule: '', service: '', until: (TO + HOUR) * 1000, reason: site, createdBy: site };
+  await createAlertStore(database, { write: () => {} }).saveSilence({ id: `silence of ${site}`, ...silence });
+}
+
+/** What each way of reading finds. */
+async function view(database: Database) {
+  const range = { from: AT * 1000, to: TO * 1000, now: TO * 1000 };
+  const store = createAlertStore(database, { write: () => {} });
+  const report = await readReport(database, {
+    from: AT,
+    to: TO,
+    now: AT + 40 * DAY,
+    targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
+  });
+  const days = { ...range, from: (AT - 10 * DAY) * 1000, now: (AT + 40 * DAY) * 1000 };
+  const events = await readEvents(database, {
+    kinds: [],
+    since: AT * 1000 - 1,
+    until: TO * 1000,
+    limit: 100,
+  });
+  const requests = await readRequests(database, { from: AT, to: TO });
+  const sessions = createSessionStore(database);
+  const { edge } = await createTraceHistory({ write: () => {}, database }).find('r');
+  const history = await readHistory(database, { service: 'gs', ...range }, []);
+  return {
+    site: history.site,
+    minutes: history.totals.requests,
+    instance: (await readHistory(database, { service: 'gs', instance: 'gs-1', ...range }, [])).totals
+      .requests,
+    hours: (await readHistory(database, { ...days }, [])).totals.requests,
+    sessions: (await readHistory(database, { ...range }, [])).totals.sessions,
+    recent: requests.get('gs')?.success,
+    report: [report.site, report.total.requests, report.alerts.map(({ message }) => message)],
+    rows: (await readRollups(database, { from: AT, to: TO, by: 'hour' })).map(({ requests }) => requests),
+    events: events.events.map(({ kind, reason }) => `${kind} ${reason}`).sort(),
+    alerts: [...(await store.firing()), ...(await store.recent(1))].map(({ message }) => message),
+    silences: (await store.silences(AT * 1000)).map(({ reason }) => reason),
+    open: [...(await sessions.list({ limit: 9 })), ...(await sessions.listOpen(9))].map(({ id }) => id),
+    sessionTotal: (await sessions.stats()).total,
+    trace: edge.map(({ service }) => service),
+  };
+}
+
+const viewOf = (site: string, requests: number, earlier: number) => ({
+  site,
+  minutes: requests,
+  instance: requests,
+  hours: requests,
+  sessions: 1,
+  recent: requests,
+  report: [site, requests, [site]],
+  rows: [requests + earlier, requests + earlier],
+  events: [`alert ${site}`, `breaker ${site}`, 'command post /v1/publish', `health ${site}`, `state ${site}`],
+  alerts: [site, site],
+  silences: [site],
+  open: [`session of ${site}`, `session of ${site}`],
+  sessionTotal: 1,
+  trace: [site],
+});
+
+async function embedded(releases: (() => unknown)[]) {
+  const folder = mkdtempSync(join(tmpdir(), 'acgs-sites-'));
+  releases.push(() => rmSync(folder, { recursive: true, force: true }));
+  return startEmbedded(join(folder, 'db'));
+}
