@@ -56,6 +56,10 @@ CREATE INDEX governance_sessions_state ON governance_sessions (site, state, last
 CREATE INDEX governance_sessions_activity ON governance_sessions (site, last_activity);
 CREATE INDEX request_traces_time ON request_traces (site, timestamp);
 
+-- A roll-up updates these rows, and the updated row takes new space: vacuum soon, so that later rows reuse the old space.
+ALTER TABLE latency_minutes SET (autovacuum_vacuum_scale_factor = 0.02);
+ALTER TABLE metrics_hourly SET (autovacuum_vacuum_scale_factor = 0.02);
+
 CREATE OR REPLACE FUNCTION acgs_mark_dirty() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   INSERT INTO dirty_hours AS d (site, start)
