@@ -41,7 +41,7 @@ const TABLES = [
   'request_minutes',
 ];
 
-interface Fleet {
+interface VolumeRun {
   instances: Map<string, Instance>;
   window: TrafficWindow;
   sink: HistorySink;
@@ -49,7 +49,7 @@ interface Fleet {
   random: () => number;
 }
 
-async function withFleet(count: number, work: (fleet: Fleet) => Promise<void>): Promise<void> {
+async function withFleet(count: number, work: (fleet: VolumeRun) => Promise<void>): Promise<void> {
   const server = await startPostgres();
   const stateDir = mkdtempSync(join(tmpdir(), 'acgs-volume-'));
   const database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 }, 3_600_000);
@@ -74,7 +74,7 @@ async function withFleet(count: number, work: (fleet: Fleet) => Promise<void>): 
 }
 
 /** Writes `hours`, each rolled up when it has ended, and prints the bytes of each table. */
-async function measureRows(fleet: Fleet, hours: number): Promise<void> {
+async function measureRows(fleet: VolumeRun, hours: number): Promise<void> {
   const { database, instances } = fleet;
   for (let hour = 0; hour < hours; hour++) {
     await writeHour(fleet, START + hour * HOUR);
@@ -104,7 +104,7 @@ async function measureRows(fleet: Fleet, hours: number): Promise<void> {
 }
 
 /** Writes `days` with nightly maintenance and prints the size after each night. */
-async function measureGrowth(fleet: Fleet, days: number, retention: string): Promise<void> {
+async function measureGrowth(fleet: VolumeRun, days: number, retention: string): Promise<void> {
   const { database } = fleet;
   const retentionMs = Number.parseInt(retention, 10) * DAY * 1000;
   say(`${fleet.instances.size} instances, retention ${retention}, size after each night:`);
@@ -120,7 +120,7 @@ async function measureGrowth(fleet: Fleet, days: number, retention: string): Pro
 }
 
 /** Feeds a minute of every instance at a time, as the loop does, and waits until Postgres has it. */
-async function writeHour({ instances, window, sink, random }: Fleet, from: number): Promise<void> {
+async function writeHour({ instances, window, sink, random }: VolumeRun, from: number): Promise<void> {
   for (let minute = from; minute < from + HOUR; minute += MINUTE) {
     for (const { service, id } of instances.values())
       addMinute(window, { service, instance: id, minute }, random);
