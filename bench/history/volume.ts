@@ -256,6 +256,7 @@ if (import.meta.main) {
       retention: { type: 'string', default: '5d' },
     },
   });
-  await withFleet(Number(values.instances), (fleet) => measureRows(fleet, Number(values.hours)));
-  await withFleet(10, (fleet) => measureGrowth(fleet, Number(values.days), values.retention));
+  const [instances, hours, days] = [Number(values.instances), Number(values.hours), Number(values.days)];
+  if (hours > 0) await withFleet(instances, (fleet) => measureRows(fleet, hours));
+  if (days > 0) await withFleet(10, (fleet) => measureGrowth(fleet, days, values.retention));
 }
