@@ -36,11 +36,12 @@ export function panelQueries(folder: string = join(import.meta.dirname, 'dashboa
 
 /** The query that Grafana sends to Prometheus, with a rate interval of `seconds`. */
 export const asPromql = (query: string, seconds: number): string =>
-  query.replaceAll('$__rate_interval', `${seconds}s`).replaceAll('$service', '.*');
+  query.replaceAll('$__rate_interval', `${seconds}s`).replaceAll(/\$(?:site|service)\b/g, '.*');
 
-/** The query that Grafana sends to Postgres for the time from `from` to `to` (epoch seconds), in steps of `step` seconds. */
+/** The query that Grafana sends to Postgres for the time from `from` to `to` (epoch seconds), in steps of `step` seconds. Of all sites. */
 export function asSql(query: string, from: number, to: number, step: number): string {
   return query
+    .replaceAll('$site', 'SELECT site FROM upkeep_state UNION SELECT site FROM dirty_hours')
     .replaceAll(/\$__unixEpochFilter\((\w+)\)/g, `$1 >= ${from} AND $1 <= ${to}`)
     .replaceAll(/\$__unixEpochGroup\((\w+),\s*\$__interval\)/g, `floor($1 / ${step}) * ${step}`);
 }
