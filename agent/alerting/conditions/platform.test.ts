@@ -48,7 +48,7 @@ test('each part that fails is a condition with its own subject', () => {
       rule: 'sinkFailing',
       subject: 'redis',
       severity: 'warning',
-      message: 'redis takes no updates: ECONNREFUSED; 7 waiting; last success 9 s ago',
+      message: 'redis: ECONNREFUSED; 7 waiting; last success 9 s ago',
     },
   ]);
 });

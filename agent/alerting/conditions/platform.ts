@@ -62,7 +62,7 @@ function sinkConditions({ sinks, now }: PlatformFacts): Condition[] {
       value: pending,
       threshold: 0,
       message:
-        `${name} takes no updates: ${lastError ?? 'no success yet'}` +
+        `${name}: ${lastError ?? 'no update has succeeded yet'}` +
         `${pending > 0 ? `; ${pending} waiting` : ''}` +
         `${lastSuccess === null ? '' : `; last success ${seconds(now - lastSuccess)} s ago`}`,
     }));

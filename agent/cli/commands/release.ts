@@ -19,10 +19,11 @@ export function registerRelease(program: Command): void {
       const { releaseVerdicts } = await import('../../haproxy/reconciler/release.ts');
       const { config } = await loadCommandConfig(command, options.config);
       const services = new Set(Object.keys(config.services));
-      const sockets = [config.haproxy.socket, ...config.haproxy.others.map(({ socket }) => socket)];
+      const { socket: own, masterSocket, others } = config.haproxy;
+      const sockets = [{ socket: own, masterSocket }, ...others.map(({ socket }) => ({ socket }))];
       const outcomes = await Promise.allSettled(
-        sockets.map(async (socket) => {
-          const client = createRuntimeClient({ socket });
+        sockets.map(async (target) => {
+          const client = createRuntimeClient(target);
           try {
             return await releaseVerdicts(client, services);
           } finally {

@@ -62,11 +62,14 @@ async function readOwnFiles(mainFile: string, file: string): Promise<string> {
 
 /** Checks that the admin socket answers and that this HAProxy runs the generated configuration. */
 export async function checkHaproxySocket(input: DoctorInput): Promise<Finding[]> {
-  const { socket } = input.config.haproxy;
-  const client = createRuntimeClient({ socket, timeoutMs: 3_000 });
+  const { socket, masterSocket } = input.config.haproxy;
+  const client = createRuntimeClient({ socket, masterSocket, timeoutMs: 3_000 });
   try {
     const info = await readWorker(client);
-    const answers = ok('HAProxy socket', `${socket} answers, version ${info.version}, pid ${info.pid}`);
+    const answers =
+      client.problem() === null
+        ? ok('HAProxy socket', `${socket} answers, version ${info.version}, pid ${info.pid}`)
+        : warn('HAProxy socket', `${socket} is gone; commands take ${masterSocket}`, SOCKET_GONE_MEND);
     const level = await checkLevel(client, socket);
     const running = info.description.startsWith('acgs-lb:')
       ? await checkRunning(input, info.description)
@@ -78,6 +81,9 @@ export async function checkHaproxySocket(input: DoctorInput): Promise<Finding[]>
     client.close();
   }
 }
+
+const SOCKET_GONE_MEND =
+  'restart HAProxy (`systemctl restart haproxy`) to create the file again: a reload does not';
 
 /** A socket without level admin answers, but refuses every command that changes a server. */
 async function checkLevel(client: RuntimeClient, socket: string): Promise<Finding[]> {

@@ -36,7 +36,10 @@ export interface Reconciler {
 }
 
 export function createReconciler(options: ReconcilerOptions): Reconciler {
-  const client = createRuntimeClient({ socket: options.socket });
+  const { socket, files, config } = options;
+  // Only the own HAProxy runs on this host.
+  const masterSocket = files ? config().haproxy.masterSocket : undefined;
+  const client = createRuntimeClient({ socket, masterSocket });
   const operations = createOperations({ ...options, client });
   let state = initialState(options.files ? 'own' : 'shared');
   let timer: NodeJS.Timeout | undefined;
@@ -72,7 +75,7 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         for (const { service, instance } of effect.servers) options.onConnectFailure(service, instance);
         return;
       case 'report-round':
-        options.onRound(effect.problems);
+        options.onRound([...effect.problems, client.problem()].filter((problem) => problem !== null));
         return;
       case 'report-reload':
         options.onReload(effect.from);

@@ -9,6 +9,8 @@ export class HaproxyUnreachable extends Error {
 export interface RuntimeClient {
   /** The response to one command without its prompt; '' means success. Rejects with HaproxyUnreachable. */
   execute(command: string): Promise<string>;
+  /** Why the commands take the master socket; null: they take the admin socket. */
+  problem(): string | null;
   /** Closes the connection. The next command opens a new one, which the newest worker accepts. */
   disconnect(): void;
   close(): void;
@@ -17,95 +19,186 @@ export interface RuntimeClient {
 export interface RuntimeClientOptions {
   /** Path of the admin socket, or host:port. */
   socket: string;
+  /** The socket of the master process. It forwards commands to the worker when the admin socket's file is gone. */
+  masterSocket?: string | undefined;
   timeoutMs?: number;
   /** Commands that may wait for their response; further commands are rejected. */
   maxPending?: number;
 }
 
 interface Pending {
+  command: string;
   resolve(response: string): void;
   reject(error: Error): void;
 }
 
 const PROMPT = '\n> ';
+/** The master's prompt names the process that answers. */
+const MASTER_PROMPT = /(?:^|\n)(?:master|\d+)> $/;
+const MASTER_PROMPT_LENGTH = 24;
+const SOCKET_GONE = 'commands take the master socket. Restart HAProxy to create it again: a reload does not';
+const NOT_LISTENING: ReadonlySet<unknown> = new Set(['ENOENT', 'ECONNREFUSED']);
 
 /**
  * A client of HAProxy's Runtime API over one connection in interactive mode. HAProxy answers commands in order and ends
  * every response with a prompt. A timeout closes the connection and rejects every waiting command; the next command
  * reconnects.
  */
-export function createRuntimeClient(options: RuntimeClientOptions): RuntimeClient {
-  const { socket: address, timeoutMs = 3_000, maxPending = 10_000 } = options;
-  let connection: Socket | null = null;
-  let pending: Pending[] = [];
-  let received = '';
-  let closed = false;
+export const createRuntimeClient = (options: RuntimeClientOptions): RuntimeClient =>
+  new HaproxyConnection(options);
 
-  const unreachable = (why: string) => new HaproxyUnreachable(`HAProxy socket ${address}: ${why}`);
+class HaproxyConnection implements RuntimeClient {
+  readonly #options: RuntimeClientOptions;
+  readonly #timeoutMs: number;
+  #connection: Socket | null = null;
+  #route: 'admin' | 'master' = 'admin';
+  #adminError = '';
+  #problem: string | null = null;
+  /** Oldest first. The first `#sent` of them are written. */
+  #pending: Pending[] = [];
+  #sent = 0;
+  #received = '';
+  #closed = false;
 
-  function fail(why: string): void {
-    const waiting = pending;
-    const old = connection;
-    connection = null;
-    pending = [];
-    received = '';
-    old?.destroy();
-    for (const { reject } of waiting) reject(unreachable(why));
+  constructor(options: RuntimeClientOptions) {
+    this.#options = options;
+    this.#timeoutMs = options.timeoutMs ?? 3_000;
   }
 
-  function open(): Socket {
-    const socket = connect(socketAddress(address));
+  execute(command: string): Promise<string> {
+    const { maxPending = 10_000 } = this.#options;
+    if (this.#closed) return Promise.reject(new HaproxyUnreachable('the HAProxy client is closed'));
+    if (this.#pending.length >= maxPending) {
+      return Promise.reject(this.#unreachable(`${maxPending} commands are already waiting`));
+    }
+    return new Promise((resolve, reject) => {
+      if (!this.#connection) this.#open('admin');
+      this.#pending.push({ command, resolve, reject });
+      this.#flush();
+    });
+  }
+
+  problem(): string | null {
+    return this.#problem;
+  }
+
+  disconnect(): void {
+    this.#fail('disconnected');
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#fail('closed');
+  }
+
+  #unreachable(why: string): HaproxyUnreachable {
+    return new HaproxyUnreachable(`HAProxy socket ${this.#options.socket}: ${why}`);
+  }
+
+  #fail(why: string): void {
+    this.#problem = null;
+    const waiting = this.#pending;
+    const old = this.#connection;
+    this.#connection = null;
+    this.#pending = [];
+    this.#received = '';
+    old?.destroy();
+    for (const { reject } of waiting) reject(this.#unreachable(why));
+  }
+
+  #open(route: 'admin' | 'master'): void {
+    const { socket: address, masterSocket = address } = this.#options;
+    const socket = connect(socketAddress(route === 'master' ? masterSocket : address));
     socket.setEncoding('utf8');
-    socket.setTimeout(timeoutMs);
-    const current = () => socket === connection;
+    socket.setTimeout(this.#timeoutMs);
+    const current = () => socket === this.#connection;
     socket.on('timeout', () => {
-      if (pending.length === 0) return;
+      if (this.#pending.length === 0) return;
       const before = socket.bytesRead;
       // If this process was blocked, the response may already be in the socket: read it before giving up.
       setImmediate(() => {
         const silent = current() && socket.bytesRead === before;
-        if (silent && pending.length > 0) fail(`no response within ${timeoutMs} ms`);
+        if (silent && this.#pending.length > 0) this.#fail(`no response within ${this.#timeoutMs} ms`);
       });
     });
-    socket.on('error', (error) => current() && fail(error.message));
-    socket.on('close', () => current() && fail('closed by HAProxy'));
-    socket.on('data', (text: string) => current() && receive(text));
-    connection = socket;
-    // The first prompt is the response to this command.
-    pending.push({ resolve: () => undefined, reject: () => undefined });
-    socket.write('prompt\n');
-    return socket;
+    socket.on('error', (error) => current() && this.#onError(error));
+    socket.on('close', () => current() && this.#fail('closed by HAProxy'));
+    socket.on('data', (text: string) => current() && this.#receive(text));
+    this.#connection = socket;
+    this.#route = route;
+    this.#sent = 0;
+    this.#pending.unshift(...this.#greeting(route));
   }
 
-  function receive(text: string): void {
-    // Search only from just before the new text: a response of megabytes arrives in many chunks.
-    let from = Math.max(0, received.length - PROMPT.length);
-    received += text;
-    for (let end = received.indexOf(PROMPT, from); end >= 0; end = received.indexOf(PROMPT, from)) {
-      const response = received.slice(0, end);
-      received = received.slice(end + PROMPT.length);
-      from = 0;
-      pending.shift()?.resolve(response.trim());
+  /** The first commands of a connection. The master forwards the rest to its newest worker. */
+  #greeting(route: 'admin' | 'master'): Pending[] {
+    const ignore = (): void => {};
+    const prompt = { command: 'prompt', resolve: ignore, reject: ignore };
+    const selected = (answer: string): void => {
+      if (answer === '') this.#problem = `${this.#options.socket} is gone; ${SOCKET_GONE}`;
+      else this.#fail(answer);
+    };
+    if (route === 'master') return [prompt, { command: '@1', resolve: selected, reject: ignore }];
+    return [
+      {
+        ...prompt,
+        resolve: () => {
+          this.#problem = null;
+        },
+      },
+    ];
+  }
+
+  #onError(error: Error): void {
+    const isGone = 'code' in error && NOT_LISTENING.has(error.code);
+    if (!isGone || this.#route === 'master' || !this.#options.masterSocket) {
+      this.#fail(this.#route === 'master' ? this.#adminError : error.message);
+      return;
+    }
+    this.#adminError = error.message;
+    // Nothing was sent: the master gets the same commands.
+    this.#pending.shift();
+    this.#connection?.destroy();
+    this.#open('master');
+    this.#flush();
+  }
+
+  /** The master takes one command at a time. */
+  #flush(): void {
+    const limit = this.#route === 'master' ? 1 : Number.POSITIVE_INFINITY;
+    while (this.#sent < Math.min(this.#pending.length, limit)) {
+      // A line break would start a second command.
+      const command = this.#pending[this.#sent]?.command.replaceAll(/[\r\n]+/g, ' ');
+      this.#connection?.write(`${command}\n`);
+      this.#sent++;
     }
   }
 
-  return {
-    execute(command) {
-      if (closed) return Promise.reject(new HaproxyUnreachable('the HAProxy client is closed'));
-      if (pending.length >= maxPending) {
-        return Promise.reject(unreachable(`${maxPending} commands are already waiting`));
-      }
-      return new Promise((resolve, reject) => {
-        const socket = connection ?? open();
-        pending.push({ resolve, reject });
-        // A line break would start a second command.
-        socket.write(`${command.replaceAll(/[\r\n]+/g, ' ')}\n`);
-      });
-    },
-    disconnect: () => fail('disconnected'),
-    close() {
-      closed = true;
-      fail('closed');
-    },
-  };
+  #receive(text: string): void {
+    // Search only from just before the new text: a response of megabytes arrives in many chunks.
+    let from = Math.max(0, this.#received.length - PROMPT.length);
+    this.#received += text;
+    if (this.#route === 'master') {
+      const prompt = MASTER_PROMPT.exec(this.#received.slice(-MASTER_PROMPT_LENGTH))?.[0];
+      if (prompt !== undefined) this.#finish(this.#received.length - prompt.length, prompt.length);
+      return;
+    }
+    for (
+      let end = this.#received.indexOf(PROMPT, from);
+      end >= 0;
+      end = this.#received.indexOf(PROMPT, from)
+    ) {
+      this.#finish(end, PROMPT.length);
+      from = 0;
+    }
+  }
+
+  /** The response to the oldest command ends at `end`. */
+  #finish(end: number, promptLength: number): void {
+    const response = this.#received.slice(0, end);
+    this.#received = this.#received.slice(end + promptLength);
+    this.#sent--;
+    this.#pending.shift()?.resolve(response.trim());
+    this.#flush();
+  }
 }
