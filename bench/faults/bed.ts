@@ -229,17 +229,31 @@ export async function servesWithin(bed: Bed, ms: number): Promise<boolean> {
   return false;
 }
 
-async function isServing({ fleets, instances, edgeUrl, node }: Bed): Promise<boolean> {
-  const states = await instanceStates(node.api).catch(() => []);
+async function isServing(bed: Bed): Promise<boolean> {
+  const states = await instanceStates(bed.node.api).catch(() => []);
   const serving = states.filter(({ state }) => state === 'up' || state === 'probation');
-  if (serving.length < instances.length) return false;
-  const answers = [...fleets.keys()].map((name) =>
-    fetch(`${edgeUrl}/${name}/x`, { signal: AbortSignal.timeout(2_000) }).then(
-      ({ ok }) => ok,
-      () => false,
-    ),
+  if (serving.length < bed.instances.length) return false;
+  const answers = await Promise.all([...bed.fleets.keys()].map((service) => servedBy(bed, service)));
+  return answers.every((name) => name !== null) && (!bed.secondSite || (await usesBothSites(bed)));
+}
+
+/** The instance that answers through the edge; null: none does. */
+async function servedBy({ edgeUrl }: Bed, service: string): Promise<string | null> {
+  const response = await fetch(`${edgeUrl}/${service}/x`, { signal: AbortSignal.timeout(2_000) }).catch(
+    () => null,
   );
-  return (await Promise.all(answers)).every(Boolean);
+  await response?.body?.cancel();
+  return response?.ok ? response.headers.get('x-served-by') : null;
+}
+
+const SITE_SAMPLES = 12;
+
+/** The edge picks each site for half of the requests. */
+async function usesBothSites(bed: Bed): Promise<boolean> {
+  const [service = ''] = bed.fleets.keys();
+  const names = await Promise.all(Array.from({ length: SITE_SAMPLES }, () => servedBy(bed, service)));
+  const isWest = (name: string | null): boolean => name?.includes('-west-') === true;
+  return names.some(isWest) && !names.every(isWest);
 }
 
 export interface BedInstanceState {
