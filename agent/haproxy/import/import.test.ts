@@ -303,3 +303,17 @@ test('without an HTTP backend there is no proposal, and a report all the same', 
   expect(proposal.yaml).toBeNull();
   expect(proposal.lines).toHaveLength(4);
 });
+
+test('servers that speak HTTP/2 become protocol: http2; a mixture or a choice of protocols stays in HAProxy', () => {
+  for (const option of ['proto h2', 'ssl verify none alpn h2', 'proto h2 check-proto h2']) {
+    expect(serviceOf(`server a 10.0.0.1:50051 check ${option}`)?.protocol).toBe('http2');
+  }
+  expect(serviceOf('server a 10.0.0.1:80 check')?.protocol).toBe('http1');
+  for (const servers of [
+    'server a 10.0.0.1:80 proto h2\n    server b 10.0.0.2:80',
+    'server a 10.0.0.1:443 ssl alpn h2,http/1.1',
+    'server a 10.0.0.1:80 proto fcgi',
+  ]) {
+    expect(propose(`${HEAD}backend web\n    ${servers}\n`).config?.services.web).toBeUndefined();
+  }
+});

@@ -17,6 +17,8 @@ export interface ServerDraft {
   /** HAProxy checks it. */
   checked: boolean;
   health: ServerHealth;
+  /** HAProxy speaks HTTP/2 to it. */
+  http2: boolean;
   tls: ServerTls | null;
   slowStart: string | null;
   /** Options without an equal. */
@@ -48,7 +50,7 @@ export function readServer(statement: Statement, defaults: readonly Statement[])
     ...defaults.map(({ words }) => words.slice(1)),
     options,
   ]);
-  const blocked = blockedBy ?? (/\bh2\b/.test(values.get('alpn') ?? '') ? 'alpn with h2' : null);
+  const blocked = blockedBy ?? unknownProtocol(values);
   if (blocked !== null) return `the server option ${blocked} has no equal in acgs-lb.yaml`;
   const ssl = values.has('ssl') && !values.has('no-ssl');
   const weight = toInteger(values.get('weight') ?? '1', 0, 256) ?? 1;
@@ -62,6 +64,7 @@ export function readServer(statement: Statement, defaults: readonly Statement[])
     off: offReason(values, weight),
     checked: values.has('check') && !values.has('no-check'),
     health: readServerHealth(values),
+    http2: isHttp2(values),
     tls: ssl ? readTls(values) : null,
     slowStart: toDuration(values.get('slowstart')),
     lost,
@@ -78,6 +81,20 @@ const readServerHealth = (values: ReadonlyMap<string, string>): ServerHealth => 
 function serverPlace(address: string): ListenPlace | null {
   const place = toHostPort(address);
   return place && place.host !== '' && place.host !== '*' ? place : null;
+}
+
+const isHttp2 = (values: ReadonlyMap<string, string>): boolean =>
+  values.get('proto') === 'h2' || values.get('alpn') === 'h2';
+
+/** The option with a protocol, or a choice of protocols, that acgs-lb.yaml cannot express. */
+function unknownProtocol(values: ReadonlyMap<string, string>): string | null {
+  for (const option of ['proto', 'check-proto']) {
+    const value = values.get(option) ?? 'h1';
+    if (value !== 'h1' && value !== 'h2') return `${option} ${value}`;
+  }
+  if (isHttp2(values)) return values.get('check-proto') === 'h1' ? 'check-proto h1 with HTTP/2' : null;
+  if (values.get('check-proto') === 'h2') return 'check-proto h2 with HTTP/1.1';
+  return /\bh2\b/.test(values.get('alpn') ?? '') ? 'alpn with h2 and others' : null;
 }
 
 function offReason(values: ReadonlyMap<string, string>, weight: number): string | null {

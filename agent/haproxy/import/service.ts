@@ -57,6 +57,9 @@ export function readService(
     extra: [],
   };
   if (draft.servers.length === 0) return 'it has no server that takes traffic';
+  if (new Set(draft.servers.map(({ http2 }) => http2)).size > 1)
+    return 'some of its servers use HTTP/2, others do not';
+  if (draft.servers[0]?.http2) draft.settings.protocol = 'http2';
   for (const server of servers) reportServer(server, report);
   readSettings(proxy, { draft, report, statements, onlyGateway });
   return { draft, report };
