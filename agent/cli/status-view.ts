@@ -18,7 +18,7 @@ import {
 } from './terminal.ts';
 import { utcMinute } from './time-options.ts';
 
-type FactName = 'site' | 'traffic' | 'requests' | 'snapshot' | 'edge' | 'sinks' | 'sources';
+type FactName = 'site' | 'traffic' | 'requests' | 'snapshot' | 'edge' | 'sinks' | 'sources' | 'advice';
 
 /** The parts of a status, each a text of one or more lines or empty. */
 export interface StatusParts {
@@ -139,6 +139,11 @@ function formatFacts(status: StatusDocument, terminal: Terminal): StatusParts['f
     ),
     sources: status.sources
       .map((source, index) => line(index === 0 ? 'sources' : '', sourceText(source, status.at, terminal)))
+      .join('\n'),
+    advice: (status.advice ?? [])
+      .map(({ service, message, action }, index) =>
+        line(index === 0 ? 'advice' : '', replaceControlCharacters(`${service}: ${message}. ${action}`)),
+      )
       .join('\n'),
   };
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../../shared/config/config.ts';
 import { errorMessage } from '../../shared/error-message.ts';
+import type { Advice } from '../core/advice.ts';
 import type { RequestDelta } from '../core/requests.ts';
 import type { Sink, SinkStatus, Update } from '../core/sink.ts';
 import type { TrafficDelta } from '../core/state.ts';
@@ -16,6 +17,7 @@ import {
 } from './socket/agent-check-server.ts';
 import type { LogFields } from './telemetry/log-line.ts';
 import { type LogListener, startLogListener } from './telemetry/log-listener.ts';
+import { trafficAdvice } from './telemetry/traffic-advice.ts';
 
 export interface HaproxySinkOptions {
   config: Config;
@@ -41,6 +43,8 @@ export interface HaproxySink extends Sink {
   check(config: Config): Promise<void>;
   /** Writes the files, then reloads. Call `check` first. */
   reconfigure(config: Config): void;
+  /** Settings that do not fit the traffic. */
+  advice(): Advice[];
 }
 
 /** Keeps every HAProxy of the site in the state that the judged instances require. */
@@ -105,6 +109,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
       files.markStale();
       fleet.reconfigured();
     },
+    advice: () => (logListener ? trafficAdvice(config, logListener.findings(now())) : []),
     status: status.current,
     async close(timeoutMs) {
       if (closing) return;

@@ -356,6 +356,14 @@ const sourceStatusSchema = z
   })
   .meta({ id: 'Source' });
 
+const adviceSchema = z
+  .object({
+    service: z.string(),
+    message: z.string().meta({ example: 'answers of /poll are held while its other answers are quick' }),
+    action: z.string().meta({ description: 'what to set, as a sentence' }),
+  })
+  .meta({ id: 'Advice' });
+
 /** What the agent says about itself. */
 const agentStatusSchema = z.object({
   version: z.string(),
@@ -375,6 +383,10 @@ const agentStatusSchema = z.object({
     .array(sourceStatusSchema)
     .default([])
     .meta({ description: 'the sources of instances, one for each service with instancesFrom' }),
+  advice: z
+    .array(adviceSchema)
+    .optional()
+    .meta({ description: 'settings of services that do not fit their traffic' }),
 });
 
 export const statusSchema = agentStatusSchema

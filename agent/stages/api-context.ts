@@ -28,6 +28,7 @@ export function agentStatus({ config, version, startedAt }: Setup, parts: Parts)
     sinks: sinkStatuses(parts.sinks),
     alerts: firingAlerts(parts.alerting.alerts),
     sources: parts.discovery.statuses().map(({ reportedAt: _, ...status }) => status),
+    advice: parts.haproxy?.advice() ?? [],
   };
 }
 

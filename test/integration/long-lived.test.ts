@@ -27,6 +27,8 @@ beforeAll(async () => {
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n');
       else if (url === '/public')
         response.writeHead(200, { 'cache-control': 'public, max-age=60' }).end(name);
+      else if (url === '/session/other') response.writeHead(400).end();
+      else if (url === '/held') setTimeout(() => response.end(name), 1_100);
       else if (url !== '/poll') response.end(name);
     });
     origins.push(origin);
@@ -186,6 +188,22 @@ test('a client that comes without the edge keeps its instance by a cookie', asyn
   // The edge has its own cookie, and caches share public answers.
   expect((await call('/x', harness.edgeHeaders())).headers.get('set-cookie')).toBeNull();
   expect((await call('/public')).headers.get('set-cookie')).toBeNull();
+});
+
+test('clients that keep no cookies, and held answers that the file does not name, give advice', async () => {
+  const call = async (path: string) => (await fetch(`${harness.gateway}${path}`)).arrayBuffer();
+  await call('/session/other');
+  await Promise.all(Array.from({ length: 12 }, () => call('/held')));
+  // Later than the first requests of a browser.
+  await sleep(1_000);
+  for (let i = 0; i < 120; i++) await call('/session/other');
+  const advice = () => reconciled.sink.advice().map(({ service, action }) => `${service}: ${action}`);
+  const expected = [
+    'gs: If its instances keep sessions, set services.gs.affinity to { by: ip }.',
+    'gs: If that is intended, set services.gs.longLived.paths to [/held].',
+  ];
+  await until(async () => advice().length === 2);
+  expect(advice()).toEqual(expected);
 });
 
 async function upServers(): Promise<string[]> {

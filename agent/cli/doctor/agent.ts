@@ -59,6 +59,7 @@ export const agentFindings = (status: StatusDocument): Finding[] => [
   ...alerts(status),
   ...sinks(status),
   ...instances(status),
+  ...advice(status),
 ];
 
 function alerts(status: StatusDocument): Finding[] {
@@ -84,6 +85,9 @@ function sinks(status: StatusDocument): Finding[] {
     );
   });
 }
+
+const advice = ({ advice: all = [] }: StatusDocument): Finding[] =>
+  all.map(({ service, message, action }) => warn(`settings of ${service}`, message, action));
 
 function instances(status: StatusDocument): Finding[] {
   return status.services.map(({ id, instances: all }) => {

@@ -166,6 +166,8 @@ function cookieLines(config: Config, service: ServiceConfig): string[] {
   return [
     `http-request set-var(txn.cookie) req.cook(${name}) if !{ var(txn.relayed) -m bool }`,
     'http-request set-var(txn.target) var(txn.cookie) if !{ var(txn.target) -m found } { var(txn.cookie) -m found }',
+    // For the log: whether the client keeps cookies.
+    'http-request set-var(txn.sessionless) bool(true) if !{ var(txn.target) -m found } !{ req.cook(acgs_affinity) -m found } !{ req.hdr(x-governance-session) -m found }',
     set(`'${name}=%s; ${attributes}; Secure'`, '{ var(txn.proto) -m str https }'),
     set(`'${name}=%s; ${attributes}'`, '!{ var(txn.proto) -m str https }'),
   ];

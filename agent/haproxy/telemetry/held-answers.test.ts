@@ -1,28 +1,51 @@
 import { expect, test } from 'vitest';
-import { createHeldAnswers } from './held-answers.ts';
+import { createHeldAnswers, type HeldAnswers } from './held-answers.ts';
+
+const observe = (held: HeldAnswers, service: string, path: string, latencyMs: number) =>
+  held.observe(service, { request: `GET ${path} HTTP/1.1`, latencyMs, isStream: false }, 0);
 
 test('answers of a class that usually takes long are held; those of others are not', () => {
   const held = createHeldAnswers();
-  const poll = (latencyMs: number) => held.observe('gs', 'GET /events/poll?since=7 HTTP/1.1', latencyMs);
+  const poll = (latencyMs: number) => observe(held, 'gs', '/events/poll?since=7', latencyMs);
   for (let count = 0; count < 4; count++) expect(poll(25_000)).toBe(false);
   expect(poll(25_000)).toBe(true);
   expect(poll(5)).toBe(true);
-  expect(held.observe('gs', 'GET /items/1 HTTP/1.1', 25_000)).toBe(false);
-  expect(held.observe('other', 'GET /events/poll HTTP/1.1', 25_000)).toBe(false);
+  expect(observe(held, 'gs', '/items/1', 25_000)).toBe(false);
+  expect(observe(held, 'other', '/events/poll', 25_000)).toBe(false);
 });
 
 test('one slow instance of three does not make its answers held', () => {
   const held = createHeldAnswers();
   const results = Array.from({ length: 300 }, (_, index) =>
-    held.observe('gs', 'GET /items/1 HTTP/1.1', index % 3 === 0 ? 12_000 : 5),
+    observe(held, 'gs', '/items/1', index % 3 === 0 ? 12_000 : 5),
   );
   expect(results).not.toContain(true);
 });
 
 test('a class that becomes quick is ordinary again', () => {
   const held = createHeldAnswers();
-  const answer = (latencyMs: number) => held.observe('gs', 'GET /poll HTTP/1.1', latencyMs);
+  const answer = (latencyMs: number) => observe(held, 'gs', '/poll', latencyMs);
   for (let count = 0; count < 100; count++) answer(5_000);
   for (let count = 0; count < 300; count++) answer(5);
   expect(answer(5)).toBe(false);
+});
+
+test('held classes and streams are listed when the rest of their service is quick', () => {
+  const held = createHeldAnswers();
+  const stream = { request: 'POST /chat HTTP/1.1', latencyMs: 20, isStream: true };
+  for (let count = 0; count < 12; count++) {
+    observe(held, 'gs', '/poll?since=1', 25_000);
+    held.observe('gs', stream, 0);
+    observe(held, 'slow', '/report', 25_000);
+  }
+  expect(held.list(0)).toEqual([]);
+  for (let count = 0; count < 30; count++) {
+    observe(held, 'gs', `/items/${count % 3}`, 5);
+    observe(held, 'slow', '/', count % 2 === 0 ? 3_000 : 5);
+  }
+  expect(held.list(0)).toEqual([
+    { service: 'gs', path: '/poll' },
+    { service: 'gs', path: '/chat' },
+  ]);
+  expect(held.list(20 * 60_000)).toEqual([]);
 });

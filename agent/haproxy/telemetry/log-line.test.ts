@@ -16,6 +16,7 @@ test('the latency is the time to connect and to receive headers, without the que
     request: 'GET / HTTP/1.1" id',
     status: 200,
     latencyMs: 42,
+    totalMs: 950,
     end: 'answered',
   });
 });
@@ -49,4 +50,18 @@ test('a line from the backend for long-lived connections belongs to the service,
     '127.0.0.1:1 [28/Nov/2026:10:00:00.000] _gateway gs:long/gs-1 0/0/0/1/9000 200 10 - gs ---- 1/1/0/0/0 0/0 {a|b|c} "GET /events HTTP/1.1"';
   expect(splitLogLine(line)).toMatchObject({ target: 'gs/gs-1', longLived: true });
   expect(splitLogLine(line.replace('gs:long', 'gs'))).toMatchObject({ target: 'gs/gs-1', longLived: false });
+});
+
+test.each([
+  ['1-', true, false],
+  ['11', true, true],
+  ['-1', false, true],
+  ['--', false, false],
+  // Of a frontend with option httplog, and of an older configuration.
+  ['-', false, null],
+  ['1', true, null],
+])('marks %s', (marks, countedByEdge, isWithoutSession) => {
+  const text = line('auth/auth-1', '0/900/2/40/950').replace('200 180 - -', `200 180 ${marks} auth`);
+  const read = { client: '10.0.0.1', bytes: 180, countedByEdge, isWithoutSession };
+  expect(splitLogLine(text)).toMatchObject(read);
 });

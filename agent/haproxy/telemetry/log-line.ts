@@ -9,6 +9,8 @@ export interface LogLine {
   status: number;
   /** Time to connect and to receive the response headers, without the queue. Without headers: the whole wait. */
   latencyMs: number;
+  /** Until the last byte. */
+  totalMs: number;
   end: LogLineEnd;
 }
 
@@ -28,6 +30,11 @@ export interface LogFields {
   status: number;
   /** `1` when the edge counts the request. */
   countedByEdge: boolean;
+  /** The client's address. */
+  client: string;
+  /** The service has affinity by cookie, and the request had no session. Null: unknown. */
+  isWithoutSession: boolean | null;
+  bytes: number;
   /** The service of the route; empty when the request was rejected before routing. */
   routed: string;
   /** The termination state. */
@@ -40,7 +47,7 @@ export interface LogFields {
 const FIELDS = 11;
 
 /**
- * Splits `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes counted service flags ac/fc/bc/sc/rc queues
+ * Splits `client [date] frontend backend/server TR/Tw/Tc/Tr/Ta status bytes marks service flags ac/fc/bc/sc/rc queues
  * "request" …`, our log-format. Null for any other line.
  */
 export function splitLogLine(line: string): LogFields | null {
@@ -53,8 +60,19 @@ export function splitLogLine(line: string): LogFields | null {
     fields.push(line.slice(at, end));
     at = end + 1;
   }
-  const [, , , backend = '', timers = '', status = '', , counted, routed = '-', flags = '', counts = ''] =
-    fields;
+  const [
+    from = '',
+    ,
+    ,
+    backend = '',
+    timers = '',
+    status = '',
+    bytes,
+    marks = '',
+    routed = '-',
+    flags = '',
+    counts = '',
+  ] = fields;
   const slash = backend.indexOf('/');
   const longLived = isLongLivedBackend(backend.slice(0, Math.max(0, slash)));
   return {
@@ -62,7 +80,10 @@ export function splitLogLine(line: string): LogFields | null {
     longLived,
     timers,
     status: Number(status),
-    countedByEdge: counted === '1',
+    client: from.slice(0, Math.max(0, from.lastIndexOf(':'))),
+    countedByEdge: marks.startsWith('1'),
+    isWithoutSession: marks.length < 2 ? null : marks[1] === '1',
+    bytes: Number(bytes),
     routed: routed === '-' ? '' : routed,
     flags,
     retries: retriesOf(counts),
@@ -90,6 +111,7 @@ export function attemptOf({ target, timers, status, flags, rest }: LogFields): L
     request: quote < 0 ? '' : rest.slice(quote + 1),
     status,
     latencyMs: response < 0 ? total : Math.max(0, connect) + response,
+    totalMs: total,
     end: endOf(flags, response >= 0),
   };
 }

@@ -4,8 +4,9 @@ import type { RequestDelta } from '../../core/requests.ts';
 import { instanceKey, type TrafficDelta } from '../../core/state.ts';
 import { listenError } from '../../lib/listen-error.ts';
 import { connectAddress } from '../socket/address.ts';
-import { createHeldAnswers } from './held-answers.ts';
+import { createHeldAnswers, type HeldClass } from './held-answers.ts';
 import { attemptOf, type LogFields, type LogLine, splitLogLine } from './log-line.ts';
+import { createLostCookies, type LostCookieService } from './lost-cookies.ts';
 import { createRequestCounter } from './request-counter.ts';
 
 /**
@@ -17,6 +18,8 @@ export interface LogListener {
   takeLatencies(now: number): TrafficDelta[];
   /** Requests since the last call: one delta per service. */
   takeRequests(now: number): RequestDelta[];
+  /** What the lines say about the settings of services. */
+  findings(now: number): { held: HeldClass[]; lostCookies: LostCookieService[] };
   close(): void;
 }
 
@@ -59,6 +62,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
   const samples = new Map<string, LatencySample>();
   const withinRate = createRateGuard();
   const heldAnswers = createHeldAnswers();
+  const lostCookies = createLostCookies();
   const requests = createRequestCounter((name) => options.slowCall(name) !== undefined);
 
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
@@ -83,12 +87,20 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
       options.onConnectFailure(service, instance);
       return;
     }
+    const now = Date.now();
+    observeCookie(fields, line, now);
     // A tunnel has no response time, and the time of a held answer depends on the service.
     if (fields.longLived || line.status === SWITCHING_PROTOCOLS) return;
-    if (line.end === 'answered' && heldAnswers.observe(service, line.request, latencyMs)) return;
+    const answer = { request: line.request, latencyMs, isStream: isStream(fields, line) };
+    if (line.end === 'answered' && heldAnswers.observe(service, answer, now)) return;
     const sample = samples.get(key) ?? { service, instance, slow: 0, abandoned: 0, sketch: emptySketch() };
     samples.set(key, sample);
     addSample(sample, line, slowCall);
+  }
+
+  function observeCookie({ client, isWithoutSession }: LogFields, { service, status }: LogLine, now: number) {
+    if (isWithoutSession === null) return;
+    lostCookies.observe({ service, client, isWithoutSession, status }, now);
   }
 
   await new Promise<void>((resolve, reject) => {
@@ -103,29 +115,37 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
 
   return {
     takeLatencies(now) {
-      const deltas = [...samples.values()].map(
-        ({ service, instance, slow, abandoned, sketch }): TrafficDelta => {
-          return {
-            kind: 'traffic',
-            source: 'haproxy',
-            service,
-            instance,
-            at: now,
-            success: 0,
-            failure: 0,
-            slow,
-            abandoned,
-            ...(sketch.count > 0 && { latency: sketch }),
-          };
-        },
-      );
+      const deltas = [...samples.values()].map((sample) => toDelta(sample, now));
       samples.clear();
       return deltas;
     },
     takeRequests: requests.take,
+    findings: (now) => ({ held: heldAnswers.list(now), lostCookies: lostCookies.list() }),
     close: () => socket.close(),
   };
 }
+
+const toDelta = (
+  { service, instance, slow, abandoned, sketch }: LatencySample,
+  at: number,
+): TrafficDelta => ({
+  kind: 'traffic',
+  source: 'haproxy',
+  service,
+  instance,
+  at,
+  success: 0,
+  failure: 0,
+  slow,
+  abandoned,
+  ...(sketch.count > 0 && { latency: sketch }),
+});
+
+/** Open for at least five seconds after the headers, with fewer bytes than a download has. */
+const isStream = ({ bytes }: LogFields, { latencyMs, totalMs }: LogLine): boolean => {
+  const openMs = totalMs - latencyMs;
+  return openMs >= 5_000 && bytes < openMs;
+};
 
 function addSample(sample: LatencySample, { end, latencyMs }: LogLine, slowCall: number): void {
   if (end === 'abandoned') {

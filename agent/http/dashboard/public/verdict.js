@@ -84,6 +84,7 @@ function findProblems(status) {
     ...status.services.flatMap((service) => serviceProblems(service, status.alerts, explained)),
     ...sinkProblems(status).filter(({ subject }) => !known('sinkFailing', subject)),
     ...(known('snapshotNotTaken') ? [] : snapshotProblems(status)),
+    ...(status.advice ?? []).map(adviceNote),
   ].sort((a, b) => ORDER[a.tone] - ORDER[b.tone] || b.instances.length - a.instances.length);
 }
 
@@ -298,6 +299,16 @@ function snapshotProblems({ snapshot }) {
     },
   ];
 }
+
+/** A setting that does not fit the traffic. @param {{ service: string, message: string, action: string }} advice @returns {Problem} */
+const adviceNote = ({ service, message, action }) => ({
+  ...siteProblem(`Settings of ${service}`, message, null),
+  tone: 'note',
+  place: 'service',
+  service,
+  notified: '',
+  action,
+});
 
 /** @param {string} title @param {string} why @param {number | null} since @returns {Problem} */
 function siteProblem(title, why, since) {

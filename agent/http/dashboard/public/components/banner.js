@@ -145,12 +145,19 @@ function links({ service, instances }) {
 }
 
 /** @param {Problem} note */
-function drawNote({ title, why }) {
+function drawNote({ title, why, action }) {
   return h(
     'li',
     { class: 'note', 'data-key': title },
     h('span', { class: 'finding-mark' }, icon('note')),
-    h('span', {}, h('strong', {}, title), ' ', h('span', { class: 'why' }, clip(why))),
+    h(
+      'span',
+      {},
+      h('strong', {}, title),
+      ' ',
+      h('span', { class: 'why' }, clip(why)),
+      action && ` ${action}`,
+    ),
   );
 }
 
