@@ -144,13 +144,14 @@ async function send(report: EdgeReport, edge: ReporterContext): Promise<Delivery
   const gateway = gatewayOf(report.site, edge, edge.now());
   if (!gateway || token === null) return 'failed';
   try {
-    const response = await edge.upstreams.fetch(report.site, `${gateway}/__acgs/edge-reports`, {
+    const request = edge.upstreams.newRequest(`${gateway}/__acgs/edge-reports`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', 'x-acgs-edge': token },
       body: JSON.stringify(report),
       redirect: 'manual',
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
+    const response = await edge.upstreams.fetch(report.site, request);
     await response.body?.cancel();
     if (response.ok) return 'delivered';
     return response.status === 400 || response.status === 413 ? 'refused' : 'failed';

@@ -11,7 +11,7 @@ const NOT_CACHED = { cacheTtl: -1, cacheLevel: 'bypass' };
 
 type Network = Pick<Fetcher, 'fetch'>;
 
-const INTERNET: Network = { fetch: (input, init) => fetch(input, init) };
+const INTERNET: Network = { fetch: (request) => fetch(request) };
 
 /**
  * Sends requests past Cloudflare's cache: to the gateways of a site through its Workers VPC binding if it has one, and to
@@ -44,9 +44,15 @@ export class Upstreams {
     return this.#privateNetworks.has(site);
   }
 
-  /** `site`: that of the gateway; undefined for an instance. */
-  fetch(site: string | undefined, url: string, init: RequestInit): Promise<Response> {
+  /** A request that passes Cloudflare's cache. Its header fields can be changed. */
+  newRequest(url: string, init: RequestInit): Request {
+    return new Request(url, this.#options ? { ...init, ...this.#options } : init);
+  }
+
+  /** `site`: that of the gateway; undefined for an instance. `request` must come from `newRequest`. */
+  fetch(site: string | undefined, request: Request): Promise<Response> {
     const network = (site !== undefined && this.#privateNetworks.get(site)) || INTERNET;
-    return network.fetch(url, this.#options ? { ...init, ...this.#options } : init);
+    // Without options `fetch` takes the request as it is. With any it would copy all fields again.
+    return network.fetch(request);
   }
 }

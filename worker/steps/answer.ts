@@ -185,7 +185,7 @@ export function upstreamResponse(
     return invalidStatus(incoming, status);
   }
   const last = attempts.at(-1);
-  const enveloped = last?.plan.enveloped ?? false;
+  const enveloped = last !== undefined && last.plan.token !== null;
   if (enveloped && added.length === 0) return upstream;
   const response =
     status === 101

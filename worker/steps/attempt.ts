@@ -1,10 +1,12 @@
 import type { Candidate } from '../../shared/balance/candidate.ts';
 import { errorMessage } from '../../shared/error-message.ts';
 import { type AttemptResult, isFromPlatform } from '../../shared/retry.ts';
+import type { SnapshotHeaders } from '../../shared/snapshot/snapshot.ts';
 import type { SiteService } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { bodyInit, type RequestBody, timesOutAt } from '../io/request-body.ts';
 import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
+import { addEnvelope, addProxyFields } from './upstream-headers.ts';
 
 /** How one attempt reaches an instance. `origin` is the gateway's or the instance's. */
 export interface Route {
@@ -18,9 +20,9 @@ interface AttemptPlan {
   readonly site: SiteService | null;
   /** The instance to use. Null: the gateway picks. */
   readonly candidate: Candidate | null;
-  /** The gateway trusts the edge and sets what a proxy adds, to the request and to the answer. */
-  readonly enveloped: boolean;
-  readonly headers: Headers;
+  /** The gateway trusts the edge and sets what a proxy adds, to the request and to the answer. Null: the edge sets it. */
+  readonly token: string | null;
+  readonly wanted: SnapshotHeaders;
   /** The span of the attempt. */
   readonly spanId: string;
   /** A copy, sent because an earlier attempt is late. */
@@ -54,7 +56,7 @@ const WATCH_CLIENT_AFTER_MS = 100;
 
 /** Sends the request once. Aborts it when the response headers take longer than `timeoutMs`. Never rejects. */
 export async function sendAttempt(options: AttemptOptions): Promise<CompletedAttempt> {
-  const { incoming, body, plan, edge, controller = new AbortController() } = options;
+  const { incoming, plan, edge, controller = new AbortController() } = options;
   const timeout = startTimeout(options, controller);
   // A held answer is no load.
   const local = incoming.longLived ? undefined : plan.candidate?.local;
@@ -65,18 +67,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
     if (inFlight) edge.inFlight.end(inFlight);
   });
   try {
-    const response = await edge.upstreams.fetch(
-      gatewaySite(plan, edge),
-      plan.route.origin + incoming.target,
-      {
-        method: incoming.method,
-        headers: plan.headers,
-        body: bodyInit(body, () => controller.abort()),
-        // The client follows redirects itself: following one here would send its cookies to another host.
-        redirect: 'manual',
-        signal: controller.signal,
-      },
-    );
+    const response = await edge.upstreams.fetch(gatewaySite(plan, edge), newRequest(options, controller));
     const result = resultOf(response, plan, edge.settings);
     return {
       plan,
@@ -99,6 +90,24 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
     timeout.clear();
     if (inFlight) edge.inFlight.end(inFlight);
   }
+}
+
+/** The runtime copies the client's fields at once: to copy them one by one would cost much more. */
+function newRequest({ incoming, body, plan, edge }: AttemptOptions, controller: AbortController): Request {
+  const { token, spanId, candidate, wanted } = plan;
+  const request = edge.upstreams.newRequest(plan.route.origin + incoming.target, {
+    method: incoming.method,
+    headers: incoming.request.headers,
+    body: bodyInit(body, () => controller.abort()),
+    // The client follows redirects itself: following one here would send its cookies to another host.
+    redirect: 'manual',
+    signal: controller.signal,
+  });
+  const { headers } = request;
+  for (const name of incoming.droppedFields) headers.delete(name);
+  if (token === null) addProxyFields(headers, incoming, { spanId, wanted });
+  else addEnvelope(headers, incoming, { token, spanId, target: candidate?.id ?? null });
+  return request;
 }
 
 /** The site whose gateway gets the attempt; the fallback gateway belongs to the first one. */

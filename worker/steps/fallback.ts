@@ -7,7 +7,6 @@ import { failureResponse, tooManyRequests } from './error-responses.ts';
 import { clientFailure } from './fail-over.ts';
 import type { IncomingRequest } from './guard.ts';
 import { missingSetUp, notSetUp } from './not-set-up.ts';
-import { directHeaders, gatewayHeaders } from './upstream-headers.ts';
 
 /** HAProxy has its own timeouts; this one is for a host that does not answer at all. */
 const TIMEOUT_MS = 75_000;
@@ -35,11 +34,8 @@ export async function sendToFallback(incoming: IncomingRequest, edge: Edge): Pro
     site: null,
     candidate: null,
     spanId,
-    enveloped: token !== null,
-    headers:
-      token === null
-        ? directHeaders(incoming, spanId, DEFAULT_HEADERS)
-        : gatewayHeaders(incoming, { token, spanId, target: null }),
+    token,
+    wanted: DEFAULT_HEADERS,
     timeoutMs: TIMEOUT_MS,
   } as const;
   const attempt = await sendAttempt({ incoming, body, plan, edge });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { DEFAULT_HEADERS } from '../../shared/snapshot/snapshot.ts';
 import type { CompletedAttempt } from './attempt.ts';
 import { type PendingAttempt, type SendResult, sendWithHedges } from './hedge.ts';
 
@@ -10,9 +11,9 @@ const attempt = (status: number): CompletedAttempt => ({
     route: ROUTE,
     site: null,
     candidate: null,
-    enveloped: false,
+    token: null,
+    wanted: DEFAULT_HEADERS,
     spanId: '',
-    headers: new Headers(),
     timeoutMs: 1_000,
   },
   result: { kind: 'response', status, via: 'direct', unsentMark: false },

@@ -5,7 +5,6 @@ import { type AttemptOptions, type CompletedAttempt, type Route, sendAttempt } f
 import type { FailoverContext } from './failover-context.ts';
 import { type PendingAttempt, type SendResult, sendWithHedges, sentOnce } from './hedge.ts';
 import { type PickedInstance, pick } from './pick.ts';
-import { directHeaders, gatewayHeaders } from './upstream-headers.ts';
 
 /** Copies of one request. With two, at least one goes to another instance than the gateway picked for the original. */
 const MAX_COPIES = 2;
@@ -115,11 +114,16 @@ function startAttempt(
   const candidate = gatewayPicks ? null : picked.candidate;
   const spanId = edge.traceIds.span();
   const start = (signed: string | null): Promise<CompletedAttempt> => {
-    const enveloped = signed !== null;
-    const headers = enveloped
-      ? gatewayHeaders(incoming, { token: signed, spanId, target: candidate?.id ?? null })
-      : directHeaders(incoming, spanId, service.headers);
-    const plan = { route, site, candidate, enveloped, headers, spanId, hedge, timeoutMs };
+    const plan = {
+      route,
+      site,
+      candidate,
+      token: signed,
+      wanted: service.headers,
+      spanId,
+      hedge,
+      timeoutMs,
+    };
     return sendAttempt({ incoming, body, plan, edge, controller, ...(late && { late }) });
   };
   return {

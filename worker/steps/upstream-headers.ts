@@ -11,15 +11,21 @@ interface GatewayMessage {
   readonly target: string | null;
 }
 
+/** What an attempt tells an instance. */
+interface ProxyFields {
+  readonly spanId: string;
+  readonly wanted: Pick<SnapshotHeaders, 'via' | 'forwarded'>;
+}
+
 /**
- * The header fields for a gateway that trusts the edge: the client's, and the envelope. The gateway sets what a proxy adds,
- * because a field that the Worker sets costs 2 % of its throughput.
+ * Adds the envelope, for a gateway that trusts the edge. The gateway sets what a proxy adds, because a field that the Worker
+ * sets costs 2 % of its throughput.
  */
-export function gatewayHeaders(
+export function addEnvelope(
+  headers: Headers,
   incoming: IncomingRequest,
   { token, spanId, target }: GatewayMessage,
-): Headers {
-  const headers = forwardedHeaders(incoming);
+): void {
   const { clientAddress, proto, host, requestId, service, trace, rateLimitFields } = incoming;
   const envelope = encodeEnvelope(token, {
     client: clientAddress,
@@ -33,16 +39,14 @@ export function gatewayHeaders(
     rateLimitPolicy: rateLimitFields?.policy ?? null,
   });
   headers.set(ENVELOPE_HEADER, envelope);
-  return headers;
 }
 
-/** The header fields for an instance, or for a gateway that does not know the edge. */
-export function directHeaders(
+/** Adds what a proxy adds, for an instance, or for a gateway that does not know the edge. */
+export function addProxyFields(
+  headers: Headers,
   incoming: IncomingRequest,
-  spanId: string,
-  wanted: Pick<SnapshotHeaders, 'via' | 'forwarded'>,
-): Headers {
-  const headers = forwardedHeaders(incoming);
+  { spanId, wanted }: ProxyFields,
+): void {
   const { clientAddress: client, proto, host, requestId, trace } = incoming;
   // Appended to the client's own entries: a reader may trust only the last one.
   headers.append('x-forwarded-for', client);
@@ -56,12 +60,4 @@ export function directHeaders(
   headers.set('x-forwarded-host', host);
   headers.set('x-request-id', requestId);
   headers.set('traceparent', formatTraceparent(trace, spanId));
-  return headers;
-}
-
-/** The runtime copies all fields and the dropped ones are deleted: setting them one by one would cost much more. */
-function forwardedHeaders({ request, droppedFields }: IncomingRequest): Headers {
-  const headers = new Headers(request.headers);
-  for (const name of droppedFields) headers.delete(name);
-  return headers;
 }
