@@ -204,7 +204,7 @@ test('which responses a shared cache may keep', () => {
 
 test('only-if-cached stops a request that a cache may answer, and no other one (RFC 9111 §5.2.1.7)', () => {
   const wants = (method: string, control: string) =>
-    wantsStoredOnly({ method, headers: new Headers(control ? { 'cache-control': control } : {}) });
+    wantsStoredOnly(method, new Headers(control ? { 'cache-control': control } : {}));
   expect(['GET', 'HEAD'].map((method) => wants(method, 'max-stale, only-if-cached'))).toEqual([true, true]);
   expect(['POST', 'PUT', 'DELETE'].map((method) => wants(method, 'only-if-cached'))).toEqual([
     false,

@@ -29,7 +29,8 @@ export function parseRequestUrl(raw: string, hostField: string | null): RequestU
   const host = raw.slice(schemeEnd + 3, slash);
   const target = raw.slice(slash);
   // Both: a slash in the field moves the rest of it into the path of the URL.
-  if (slash < 0 || !HOST.test(host) || !HOST.test(hostField ?? host) || !TARGET.test(target)) return null;
+  if (slash < 0 || !HOST.test(host) || !TARGET.test(target)) return null;
+  if (hostField !== null && hostField !== host && !HOST.test(hostField)) return null;
   return {
     proto: raw.slice(0, schemeEnd),
     host: host.toLowerCase(),
@@ -42,9 +43,9 @@ function resolved(target: string): string {
   return pathname + search;
 }
 
-/** The name that routes match: without port and without the dots that end a fully qualified name. */
+/** The name that routes match, in lower case: without port and without the dots that end a fully qualified name. */
 export function hostName(host: string): string {
   const colon = host.lastIndexOf(':');
   const name = colon < 0 || host.endsWith(']') ? host : host.slice(0, colon);
-  return name.replace(/\.+$/, '').toLowerCase();
+  return (name.endsWith('.') ? name.replace(/\.+$/, '') : name).toLowerCase();
 }

@@ -63,7 +63,7 @@ export function acceptsStale(request: { method: string; headers: Fields }): bool
 }
 
 /** Whether a cache must not forward the request (RFC 9111 §5.2.1.7). It forwards requests that change something (§4). */
-export const wantsStoredOnly = ({ method, headers }: { method: string; headers: Fields }): boolean =>
+export const wantsStoredOnly = (method: string, headers: Fields): boolean =>
   (method === 'GET' || method === 'HEAD') && isOnlyIfCached(headers);
 
 export const isOnlyIfCached = (headers: Fields): boolean =>

@@ -49,7 +49,7 @@ async function answerWithinLimits(
   answer: () => Promise<Response>,
 ): Promise<Response> {
   const { adminLimits, settings, now } = edge;
-  const address = readClientAddress(request, settings);
+  const address = readClientAddress(request, request.headers, settings);
   const client = address.ok ? clientKey(address.address) : '';
   const requestWait = adminLimits.takeRequest(client, now());
   if (requestWait > 0) return tooManyRequests(requestWait, 'Too many requests to this endpoint.');

@@ -1,6 +1,7 @@
 import { hostName, parseRequestUrl } from '../shared/request-url.ts';
 import { adminEndpoint } from './admin-endpoints.ts';
 import type { Edge } from './edge.ts';
+import { ClientFields } from './io/client-fields.ts';
 import type { RequestContext } from './request-context.ts';
 import { answer } from './steps/answer.ts';
 import * as errors from './steps/error-responses.ts';
@@ -18,12 +19,14 @@ import { currentView } from './steps/view.ts';
  * when it has to wait: an `await` of a plain value costs every request one more turn of the event loop.
  */
 export async function handle(request: Request, edge: Edge, ctx: ExecutionContext): Promise<Response> {
-  const url = parseRequestUrl(request.url, request.headers.get('host'));
+  const { headers } = request;
+  const fields = new ClientFields(headers);
+  const url = parseRequestUrl(request.url, fields.get('host'));
   if (!url) return errors.invalidTarget(edge.newRequestId());
   const admin = adminEndpoint(url, request, edge, ctx);
   if (admin !== null) return admin;
 
-  const guarded = guard(url, request, edge, edge.now());
+  const guarded = guard({ url, request, headers, fields }, edge, edge.now());
   if (!guarded.ok) return guarded.refusal;
   const { incoming } = guarded;
   edge.clockGuard.observe(incoming.startedAt, edge);

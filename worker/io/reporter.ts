@@ -45,8 +45,7 @@ export class Reporter {
   readonly #missed = new Map<string, MissedReports>();
 
   /** Call at the end of each request. Sends reports in the background once per interval, also when no request follows. */
-  flushIfDue(edge: ReporterContext, ctx: ExecutionContext): void {
-    const now = edge.now();
+  flushIfDue(edge: ReporterContext, ctx: ExecutionContext, now: number): void {
     this.#startedAt ??= edge.counters.since;
     const elapsed = elapsedMs(this.#startedAt, now);
     if (elapsed >= INTERVAL_MS) {

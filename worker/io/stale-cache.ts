@@ -19,10 +19,7 @@ export class StaleCache {
 
   /** Stores a copy of a cacheable response, in the background. Returns the response to send. */
   store(incoming: IncomingRequest, response: Response, maxAgeMs: number, ctx: ExecutionContext): Response {
-    if (
-      maxAgeMs <= 0 ||
-      !isStorable({ method: incoming.method, headers: incoming.request.headers }, response)
-    ) {
+    if (maxAgeMs <= 0 || !isStorable({ method: incoming.method, headers: incoming.fields }, response)) {
       return response;
     }
     const keepMs = servableMs(response.headers, maxAgeMs);
@@ -58,8 +55,7 @@ export class StaleCache {
 
   /** The stored response, marked as stale. Null: none is young enough, or the client refuses stale responses. */
   async find(incoming: IncomingRequest, maxAgeMs: number): Promise<Response | null> {
-    if (maxAgeMs <= 0 || !acceptsStale({ method: incoming.method, headers: incoming.request.headers }))
-      return null;
+    if (maxAgeMs <= 0 || !acceptsStale({ method: incoming.method, headers: incoming.fields })) return null;
     const stored = await match(keyOf(incoming));
     const now = Date.now();
     const ageMs = now - Number(stored?.headers.get(STORED_AT));
@@ -88,7 +84,7 @@ async function match(key: string): Promise<Response | undefined> {
 }
 
 function keyOf(incoming: IncomingRequest): string {
-  const accepted = incoming.request.headers.get('accept-encoding') ?? '';
+  const accepted = incoming.fields.get('accept-encoding') ?? '';
   // A stored response suits only clients that accept the same codings.
   const codings = encodeURIComponent(accepted.replaceAll(' ', '').toLowerCase().slice(0, 100));
   return `https://stale.acgs-lb.invalid/~${codings}/${incoming.host}${incoming.target}`;

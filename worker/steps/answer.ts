@@ -5,7 +5,7 @@ import type { SnapshotHeaders } from '../../shared/snapshot/snapshot.ts';
 import { isSharedCacheable } from '../../shared/stale-cache.ts';
 import type { RequestOutcome } from '../counters.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { CompletedAttempt } from './attempt.ts';
+import { type CompletedAttempt, statusOf } from './attempt.ts';
 import { failureResponse, invalidStatus } from './error-responses.ts';
 import { explain } from './explain.ts';
 import type { FailoverFailure, FailoverOutcome } from './failover-context.ts';
@@ -25,8 +25,8 @@ export function answer(
   results: StepResults,
 ): ClientResponse | Promise<ClientResponse> {
   const added = responseHeaders(context, results);
-  const { response } = results.outcome;
-  const isGood = response !== null && response.status < 500;
+  const { response, attempts } = results.outcome;
+  const isGood = response !== null && (statusOf(attempts.at(-1)) ?? 500) < 500;
   if (isGood && !(added instanceof Promise)) return passOn(response, context, { ...results, added });
   return answerLater(context, results, added);
 }
@@ -146,7 +146,7 @@ function affinityCookie(
 /** HAProxy may have used another instance than the edge named. The pin follows the session's state. */
 function servingInstance({ response, attempts }: FailoverOutcome): string | null {
   const last = attempts.at(-1);
-  if (!last || !response || response.status >= 500) return null;
+  if (!last || !response || (statusOf(last) ?? 500) >= 500) return null;
   return servedCandidate(last)?.key ?? last.servedBy;
 }
 
@@ -179,12 +179,12 @@ export function upstreamResponse(
   options: ResponseOptions,
 ): Response {
   const { incoming, added } = options;
-  const { status } = upstream;
+  const last = attempts.at(-1);
+  const status = statusOf(last) ?? upstream.status;
   if (!isValidStatus(status, upstream)) {
     void upstream.body?.cancel();
     return invalidStatus(incoming, status);
   }
-  const last = attempts.at(-1);
   const enveloped = last !== undefined && last.plan.token !== null;
   if (enveloped && added.length === 0) return upstream;
   const response =

@@ -41,6 +41,10 @@ export interface CompletedAttempt {
   readonly ms: number;
 }
 
+/** Cheaper than that of the response, which is a call into the runtime. Null: there is no response. */
+export const statusOf = (attempt: CompletedAttempt | undefined): number | null =>
+  attempt?.result.kind === 'response' ? attempt.result.status : null;
+
 export interface AttemptOptions {
   readonly incoming: IncomingRequest;
   readonly body: RequestBody;
@@ -57,10 +61,10 @@ const WATCH_CLIENT_AFTER_MS = 100;
 /** Sends the request once. Aborts it when the response headers take longer than `timeoutMs`. Never rejects. */
 export async function sendAttempt(options: AttemptOptions): Promise<CompletedAttempt> {
   const { incoming, plan, edge, controller = new AbortController() } = options;
-  const timeout = startTimeout(options, controller);
+  const startedAt = edge.now();
+  const timeout = startTimeout(options, controller, startedAt);
   // A held answer is no load.
   const local = incoming.longLived ? undefined : plan.candidate?.local;
-  const startedAt = edge.now();
   const inFlight = local && edge.inFlight.begin(local, plan.timeoutMs, startedAt);
   incoming.abortCallbacks.push(() => {
     controller.abort();
@@ -68,12 +72,13 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
   });
   try {
     const response = await edge.upstreams.fetch(gatewaySite(plan, edge), newRequest(options, controller));
-    const result = resultOf(response, plan, edge.settings);
+    // Each is read once, because a read is a call into the runtime.
+    const { status, headers } = response;
     return {
       plan,
-      result,
+      result: resultOf(status, headers, plan, edge.settings),
       response,
-      servedBy: servedBy(response.headers, result.status, plan),
+      servedBy: servedBy(headers, status, plan),
       startedAt,
       ms: edge.now() - startedAt,
     };
@@ -97,7 +102,7 @@ function newRequest({ incoming, body, plan, edge }: AttemptOptions, controller: 
   const { token, spanId, candidate, wanted } = plan;
   const request = edge.upstreams.newRequest(plan.route.origin + incoming.target, {
     method: incoming.method,
-    headers: incoming.request.headers,
+    headers: incoming.headers,
     body: bodyInit(body, () => controller.abort()),
     // The client follows redirects itself: following one here would send its cookies to another host.
     redirect: 'manual',
@@ -121,9 +126,12 @@ const gatewaySite = (
  * disconnect; doing so from the start would cost too much. After the delay the attempt counts as late. At the timeout
  * it is aborted.
  */
-function startTimeout({ incoming, body, plan, late, edge }: AttemptOptions, controller: AbortController) {
+function startTimeout(
+  { incoming, body, plan, late, edge }: AttemptOptions,
+  controller: AbortController,
+  startedAt: number,
+) {
   const { timeoutMs } = plan;
-  const startedAt = edge.now();
   const lateAfterMs = late && late.afterMs < timeoutMs ? late.afterMs : Number.POSITIVE_INFINITY;
   const watchAfterMs = Math.min(WATCH_CLIENT_AFTER_MS, lateAfterMs, timeoutMs);
   let isOver = false;
@@ -167,9 +175,10 @@ function startTimeout({ incoming, body, plan, late, edge }: AttemptOptions, cont
 
 type ResponseResult = Extract<AttemptResult, { kind: 'response' }>;
 
-/** Reads each property of the response once, because a read is a call into the runtime. Only a gateway can set marks. */
+/** Only a gateway can set marks. */
 function resultOf(
-  { status, headers }: Response,
+  status: number,
+  headers: Headers,
   { route }: AttemptPlan,
   { clientAddressSource }: Edge['settings'],
 ): ResponseResult {

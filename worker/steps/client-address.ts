@@ -3,16 +3,24 @@ import type { EdgeSettings } from '../settings.ts';
 
 type ClientAddressResult = { ok: true; address: string } | { ok: false; why: string };
 
+interface Fields {
+  get(name: string): string | null;
+}
+
 const LOOPBACK = '127.0.0.1';
 
 /**
  * The client's address, from the one source in CLIENT_ADDRESS_FROM and no other. A header is trusted only where the
  * platform overwrites it.
  */
-export function readClientAddress(request: Request, settings: EdgeSettings): ClientAddressResult {
+export function readClientAddress(
+  request: Request,
+  fields: Fields,
+  settings: EdgeSettings,
+): ClientAddressResult {
   switch (settings.clientAddressSource) {
     case 'cloudflare': {
-      const header = request.headers.get('cf-connecting-ip');
+      const header = fields.get('cf-connecting-ip');
       return parsed(header, 'Cloudflare sent no valid cf-connecting-ip header');
     }
     case 'workerd': {
@@ -20,14 +28,13 @@ export function readClientAddress(request: Request, settings: EdgeSettings): Cli
       return parsed(clientIp, 'workerd set no valid cf.clientIp');
     }
     case 'local':
-      return localAddress(request, settings.simulateClients);
+      return localAddress(request, settings.simulateClients ? fields.get('x-acgs-sim-client') : null);
   }
 }
 
-function localAddress(request: Request, simulateClients: boolean): ClientAddressResult {
+function localAddress(request: Request, simulated: string | null): ClientAddressResult {
   // A deployed Worker always has `cf`. There a client must not choose its own address.
   if (request.cf) return { ok: false, why: 'CLIENT_ADDRESS_FROM=local is for the local stack only' };
-  const simulated = simulateClients ? request.headers.get('x-acgs-sim-client') : null;
   if (simulated === null) return { ok: true, address: LOOPBACK };
   return parsed(simulated, `x-acgs-sim-client is not an IP address: ${simulated.slice(0, 64)}`);
 }

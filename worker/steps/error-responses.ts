@@ -146,11 +146,11 @@ export function failureResponse(
     case 'shed':
       return unavailable(incoming, 'Service overloaded: requests of this class are rejected for now.');
     case 'full':
-      if (isOnlyIfCached(incoming.request.headers)) return notCached(incoming);
+      if (isOnlyIfCached(incoming.fields)) return notCached(incoming);
       return unavailable(incoming, 'Every instance of the service is at its limit of connections.');
     case 'no-instance':
     case 'exhausted':
-      if (isOnlyIfCached(incoming.request.headers)) return notCached(incoming);
+      if (isOnlyIfCached(incoming.fields)) return notCached(incoming);
       return unavailable(incoming, 'No instance of the service can answer now.');
   }
 }

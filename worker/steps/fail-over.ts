@@ -146,7 +146,7 @@ function recordHedges(context: FailoverContext, sent: SendResult): void {
 function recordResult(context: FailoverContext, attempt: CompletedAttempt): void {
   const { edge, service } = context;
   context.attempts.push(attempt);
-  const now = edge.now();
+  const now = attempt.startedAt + attempt.ms;
   if (FAILOVER_RULES[service.policy.failover.strategy].shed) {
     const throttle = edge.throttles.forService(service);
     throttle.onRequest(now);

@@ -5,6 +5,7 @@ import type { RequestUrl } from '../../shared/request-url.ts';
 import { isIdempotent } from '../../shared/retry.ts';
 import { isRequestId, type TraceContext } from '../../shared/trace-context.ts';
 import { isUntrustedField } from '../../shared/untrusted-fields.ts';
+import type { ClientFields } from '../io/client-fields.ts';
 import type { TraceIds } from '../io/trace-ids.ts';
 import type { EdgeSettings } from '../settings.ts';
 import { readClientAddress } from './client-address.ts';
@@ -35,8 +36,10 @@ export interface IncomingRequest {
   readonly cookieHeader: string | null;
   /** `x-acgs-explain` with a valid token. */
   readonly explainRequested: boolean;
-  /** Names of the client's fields, in lower case. */
-  readonly fieldNames: readonly string[];
+  /** The client's fields, for the runtime to copy. */
+  readonly headers: Headers;
+  /** The same fields, for everything else. */
+  readonly fields: ClientFields;
   /** Those that are not passed on: hop-by-hop, `x-acgs-*` and untrusted ones. */
   readonly droppedFields: readonly string[];
   readonly isWebSocket: boolean;
@@ -67,28 +70,35 @@ interface GuardContext {
   readonly isExplainAuthorized: (token: string | null, client: string) => boolean;
 }
 
+interface ClientRequest {
+  readonly url: RequestUrl;
+  readonly request: Request;
+  readonly headers: Headers;
+  readonly fields: ClientFields;
+}
+
 type GuardResult = { ok: true; incoming: IncomingRequest } | { ok: false; refusal: Response };
 
 /** Determines the client and what it requests, and which of its headers may be passed on. */
-export function guard(url: RequestUrl, request: Request, edge: GuardContext, now: number): GuardResult {
+export function guard(
+  { url, request, headers, fields }: ClientRequest,
+  edge: GuardContext,
+  now: number,
+): GuardResult {
   const { method } = request;
-  const fields = [...request.headers];
-  const names = fields.map(([name]) => name);
-  /** Searching the list is cheaper than a call into the runtime. */
-  const headerOf = (name: string): string | null => fields[names.indexOf(name)]?.[1] ?? null;
-  const requestId = validRequestId(headerOf('x-request-id')) ?? edge.newRequestId();
+  const requestId = validRequestId(fields.get('x-request-id')) ?? edge.newRequestId();
   const refusal = refusalOf({ method, requestId }, fields, edge.settings.maxHeaderBytes);
   if (refusal) return { ok: false, refusal };
-  const address = readClientAddress(request, edge.settings);
+  const address = readClientAddress(request, fields, edge.settings);
   if (!address.ok) return { ok: false, refusal: errors.misconfigured(requestId, address.why) };
   const { proto, host, target } = url;
   const query = target.indexOf('?');
   // The runtime sends every WebSocket handshake as a GET, whatever its method was.
-  const isWebSocket = method === 'GET' && headerOf('upgrade')?.toLowerCase() === 'websocket';
-  const trace = startTrace(headerOf('traceparent'), edge);
+  const isWebSocket = method === 'GET' && fields.get('upgrade')?.toLowerCase() === 'websocket';
+  const trace = startTrace(fields.get('traceparent'), edge);
   const explain =
-    headerOf('x-acgs-explain') !== null &&
-    edge.isExplainAuthorized(headerOf('x-acgs-token'), clientKey(address.address));
+    fields.get('x-acgs-explain') !== null &&
+    edge.isExplainAuthorized(fields.get('x-acgs-token'), clientKey(address.address));
   const incoming: IncomingRequest = {
     request,
     method,
@@ -101,13 +111,14 @@ export function guard(url: RequestUrl, request: Request, edge: GuardContext, now
     clientKey: clientKey(address.address),
     requestId,
     trace,
-    idempotent: isIdempotent(method, Boolean(headerOf('idempotency-key'))),
-    governanceSessionId: headerOf('x-governance-session'),
-    cookieHeader: headerOf('cookie'),
+    idempotent: isIdempotent(method, Boolean(fields.get('idempotency-key'))),
+    governanceSessionId: fields.get('x-governance-session'),
+    cookieHeader: fields.get('cookie'),
     explainRequested: explain,
-    fieldNames: names,
-    droppedFields: droppedFields(names, {
-      connection: headerOf('connection'),
+    headers,
+    fields,
+    droppedFields: droppedFields(fields.names, {
+      connection: fields.get('connection'),
       isWebSocket,
       startsTrace: trace.parentId === null,
     }),
@@ -132,24 +143,17 @@ const CONTROL_CHARACTER = /[^\t -~\u0080-\uffff]/;
 /** What the gateway refuses too; docs/security.md has the table. */
 function refusalOf(
   { method, requestId }: Pick<IncomingRequest, 'method' | 'requestId'>,
-  fields: readonly [name: string, value: string][],
+  fields: ClientFields,
   maxHeaderBytes: number,
 ): Response | null {
   if (method === 'TRACE') return errors.methodRefused(requestId);
-  let bytes = 0;
-  for (const [name, value] of fields) {
-    if (CONTROL_CHARACTER.test(value)) return errors.invalidField(requestId);
-    // As on the wire: `name: value` and a line end.
-    bytes += name.length + value.length + 4;
-  }
-  return bytes > maxHeaderBytes ? errors.headersTooLarge(requestId, maxHeaderBytes) : null;
+  if (fields.values.some((value) => CONTROL_CHARACTER.test(value))) return errors.invalidField(requestId);
+  return fields.bytes > maxHeaderBytes ? errors.headersTooLarge(requestId, maxHeaderBytes) : null;
 }
 
 /** Workers cannot send a GET or HEAD with a body. */
-export const hasForbiddenBody = ({ method, request }: IncomingRequest): boolean =>
-  (method === 'GET' || method === 'HEAD') &&
-  request.body !== null &&
-  request.headers.get('content-length') !== '0';
+export const hasForbiddenBody = ({ method, request, fields }: IncomingRequest): boolean =>
+  (method === 'GET' || method === 'HEAD') && request.body !== null && fields.get('content-length') !== '0';
 
 /**
  * Aborts the attempts when the client disconnects, and takes them out of the in-flight count. Without this the runtime

@@ -109,11 +109,11 @@ function rateLimitInput({ incoming, service }: RequestContext): RateLimitInput {
   return {
     path: incoming.path,
     clientKey: incoming.clientKey,
-    header: (name) => incoming.request.headers.get(name),
+    header: (name) => incoming.fields.get(name),
     sessionKey: () => {
       if (incoming.governanceSessionId) return incoming.governanceSessionId;
       const { by, header } = service.policy.affinity;
-      return (by === 'header' && header && incoming.request.headers.get(header)) || incoming.clientKey;
+      return (by === 'header' && header && incoming.fields.get(header)) || incoming.clientKey;
     },
   };
 }

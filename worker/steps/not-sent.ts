@@ -19,7 +19,8 @@ const NOT_CACHED = notSent('not-cached');
 export function notSentOutcome(context: RequestContext): FailoverOutcome | null {
   const { incoming, service } = context;
   // With `staleIfError` the edge is a cache for the service.
-  if (service.policy.failover.staleIfError > 0 && wantsStoredOnly(incoming.request)) return NOT_CACHED;
+  if (service.policy.failover.staleIfError > 0 && wantsStoredOnly(incoming.method, incoming.fields))
+    return NOT_CACHED;
   return shedOutcome(context);
 }
 

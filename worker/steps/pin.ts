@@ -26,7 +26,7 @@ export function findPin(context: RequestContext): AffinitySession | Promise<Affi
   if (incoming.governanceSessionId) return placedSession(context, 'governance', incoming.governanceSessionId);
   if (by === 'ip') return placedSession(context, 'ip', incoming.clientKey);
   if (by === 'header') {
-    const id = header ? incoming.request.headers.get(header) : null;
+    const id = header ? incoming.fields.get(header) : null;
     return id ? placedSession(context, 'header', id) : NO_SESSION;
   }
   if (!incoming.cookieHeader) return NEW_COOKIE_SESSION;

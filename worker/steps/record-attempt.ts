@@ -8,8 +8,8 @@ import type { PendingAttempt } from './hedge.ts';
 
 /** Updates what this isolate knows about the gateway that was used and the instance that answered. */
 export function recordAttempt(attempt: CompletedAttempt, { incoming, service, edge }: RequestContext): void {
-  const now = edge.now();
   const { plan, result, ms } = attempt;
+  const now = attempt.startedAt + ms;
   if (result.kind !== 'response' || result.unsentMark) edge.polls.expectChange(now);
   if (plan.route.kind === 'gateway') {
     if (gatewayFailed(attempt)) {

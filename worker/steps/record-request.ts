@@ -1,7 +1,7 @@
 import type { RequestOutcome } from '../counters.ts';
 import type { Edge } from '../edge.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { CompletedAttempt } from './attempt.ts';
+import { type CompletedAttempt, statusOf } from './attempt.ts';
 import { describeRequest } from './describe-request.ts';
 import { notFound } from './error-responses.ts';
 import type { FailoverOutcome } from './failover-context.ts';
@@ -28,13 +28,15 @@ export function recordRequest(
   const { attempts, hedges } = sent;
   const [first] = attempts;
   const last = attempts.at(-1);
+  const now = edge.now();
+  const isUpstreams = last !== undefined && response === last.response;
   const outcome: RequestOutcome = {
-    status: response.status,
+    status: (isUpstreams ? statusOf(last) : null) ?? response.status,
     kind,
     attempts: attempts.length,
     hedges,
     moved: first !== undefined && last !== undefined && first !== last && !isSameInstance(first, last),
-    ms: edge.now() - incoming.startedAt,
+    ms: now - incoming.startedAt,
     ...(incoming.longLived && { longLived: true }),
   };
   edge.counters.countRequest(service.id, last?.plan.site?.site ?? null, outcome);
@@ -49,7 +51,7 @@ export function recordRequest(
     instance: last?.servedBy ?? null,
     outcome,
   });
-  edge.reporter.flushIfDue(edge, ctx);
+  edge.reporter.flushIfDue(edge, ctx, now);
   return response;
 }
 
@@ -66,7 +68,7 @@ export function recordUnrouted(incoming: IncomingRequest, edge: Edge, ctx: Execu
     const trace = describeRequest(incoming, { service: '', outcome, limitedBy: [], sent: NOT_SENT });
     edge.counters.traces.add('', trace);
   }
-  edge.reporter.flushIfDue(edge, ctx);
+  edge.reporter.flushIfDue(edge, ctx, edge.now());
   return response;
 }
 

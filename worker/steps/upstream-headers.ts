@@ -53,7 +53,7 @@ export function addProxyFields(
   if (wanted.forwarded) {
     const node = client.includes(':') ? `"[${client}]"` : client;
     headers.append('forwarded', `for=${node};host="${host}";proto=${proto}`);
-  } else if (incoming.fieldNames.includes('forwarded')) headers.delete('forwarded');
+  } else if (incoming.fields.names.includes('forwarded')) headers.delete('forwarded');
   if (wanted.via) headers.append('via', '1.1 acgs-lb');
   // These replace the client's own.
   headers.set('x-forwarded-proto', proto);
