@@ -3,10 +3,6 @@ import type { EdgeSettings } from '../settings.ts';
 
 type ClientAddressResult = { ok: true; address: string } | { ok: false; why: string };
 
-interface Fields {
-  get(name: string): string | null;
-}
-
 const LOOPBACK = '127.0.0.1';
 
 /**
@@ -15,7 +11,7 @@ const LOOPBACK = '127.0.0.1';
  */
 export function readClientAddress(
   request: Request,
-  fields: Fields,
+  fields: Pick<Headers, 'get'>,
   settings: EdgeSettings,
 ): ClientAddressResult {
   switch (settings.clientAddressSource) {
