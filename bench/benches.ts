@@ -6,7 +6,7 @@ import { benchGatewayConfig } from './gateway-config.ts';
 import { benchHaproxy } from './haproxy.ts';
 import { benchReport } from './history/report.ts';
 import { benchHistory } from './history/series.ts';
-import { benchInstructions } from './instructions.ts';
+import { benchEdgeFloor, benchInstructions } from './instructions.ts';
 import { benchLargeBodies } from './large-bodies.ts';
 import { benchGlobalLimit, benchMillionClients } from './limits.ts';
 import type { BenchSection } from './page.ts';
@@ -48,6 +48,12 @@ edge served through HAProxy.`,
     about:
       'Instructions that workerd executes per request, under callgrind, without the kernel: repeatable on a busy\nmachine.',
     run: benchInstructions,
+  },
+  'edge-floor': {
+    title: 'What a Worker costs at least',
+    about:
+      'A Worker that passes a request on and does one thing more. Instructions, as above. E is the least that a request\nto a gateway needs.',
+    run: benchEdgeFloor,
   },
   'edge-token': {
     title: 'The edge token in HAProxy',

@@ -5,27 +5,53 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { service, sessionCookie } from './edge.ts';
+import { FLOOR_VARIANTS } from './floor-worker.ts';
 import { startGateway } from './gateway.ts';
-import { startBackend, startRig } from './rig.ts';
+import { type Rig, startBackend, startRig } from './rig.ts';
 import { type BenchTable, tableOf } from './table.ts';
 
-const WARM_UP = 3_000;
+const WARM_UP = 1_500;
 /** Few, because an isolate also refreshes its snapshot once a second. */
-const REQUESTS = 20;
-const BATCHES = 10;
+const REQUESTS = 40;
+const BATCHES = 4;
+/** End of the name of its dumps. */
+const MAIN_THREAD = '-01';
+
+interface InstructionVariant {
+  readonly what: string;
+  readonly url: string;
+}
+
+/** Instructions per request of the edge and of the Workers that it is compared with. Needs valgrind. */
+export const benchInstructions = (): Promise<BenchTable[]> =>
+  countInstructions('Edge, instructions of workerd', (rig) => [
+    { what: 'pass-through Worker', url: `${rig.passThroughUrl}/direct/x?y=1` },
+    { what: 'Worker that rewrites the same header fields', url: `${rig.rewritingUrl}/direct/x?y=1` },
+    { what: 'edge, all features, direct', url: `${rig.edgeUrl}/direct/x?y=1` },
+    { what: 'edge, all features, through HAProxy', url: `${rig.edgeUrl}/gateway/x?y=1` },
+  ]);
+
+/** What each call into the runtime costs, in Workers that do nothing else. Needs valgrind. */
+export const benchEdgeFloor = (): Promise<BenchTable[]> =>
+  countInstructions('A Worker that passes on, and', (rig) =>
+    FLOOR_VARIANTS.map(({ what }, index) => ({ what, url: `${rig.floorUrl}/${index}/direct/x?y=1` })),
+  );
 
 /**
- * Instructions of workerd per request, under callgrind and without the kernel: repeatable on a busy machine, unlike
- * times. Needs valgrind.
+ * Under callgrind and without the kernel: repeatable on a busy machine, unlike times. Counts the thread of the isolates
+ * only, because compilation and garbage collection on other threads vary.
  */
-export async function benchInstructions(): Promise<BenchTable[]> {
+async function countInstructions(
+  title: string,
+  variantsOf: (rig: Rig) => readonly InstructionVariant[],
+): Promise<BenchTable[]> {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-cg-'));
   const wrapper = join(folder, 'workerd');
   const workerd = createRequire(import.meta.url).resolve('workerd/bin/workerd');
   writeFileSync(
     wrapper,
     `#!/bin/sh
-exec valgrind --tool=callgrind --instr-atstart=no --smc-check=all-non-file --callgrind-out-file=${folder}/out.%p ${workerd} "$@"\n`,
+exec valgrind --tool=callgrind --instr-atstart=no --separate-threads=yes --smc-check=all-non-file --callgrind-out-file=${folder}/out.%p ${workerd} "$@"\n`,
   );
   chmodSync(wrapper, 0o755);
   process.env.MINIFLARE_WORKERD_PATH = wrapper;
@@ -41,14 +67,8 @@ exec valgrind --tool=callgrind --instr-atstart=no --smc-check=all-non-file --cal
       },
     });
     const cookie = await sessionCookie(rig.edgeUrl, ['/direct/x', '/gateway/x']);
-    const variants = [
-      ['pass-through Worker', `${rig.passThroughUrl}/direct/x?y=1`],
-      ['Worker that rewrites the same header fields', `${rig.rewritingUrl}/direct/x?y=1`],
-      ['edge, all features, direct', `${rig.edgeUrl}/direct/x?y=1`],
-      ['edge, all features, through HAProxy', `${rig.edgeUrl}/gateway/x?y=1`],
-    ] as const;
     const rows = [];
-    for (const [what, url] of variants) {
+    for (const { what, url } of variantsOf(rig)) {
       const client = newClient(url, { cookie });
       await client(WARM_UP);
       const rounds: number[] = [];
@@ -58,7 +78,7 @@ exec valgrind --tool=callgrind --instr-atstart=no --smc-check=all-non-file --cal
       // The lowest: the others include background work.
       rows.push({ what, rounds: [Math.min(...rounds)] });
     }
-    return [tableOf('Edge, instructions of workerd', 'thousand per request', rows)];
+    return [tableOf(title, 'thousand per request', rows)];
   } finally {
     await rig.stop();
     await gateway.stop();
@@ -92,7 +112,7 @@ async function instructionsOf(folder: string, work: () => Promise<void>): Promis
   control('--instr=off', pid);
   const before = new Set(readdirSync(folder));
   control('--dump', pid);
-  const dumps = readdirSync(folder).filter((name) => !before.has(name));
+  const dumps = readdirSync(folder).filter((name) => !before.has(name) && name.endsWith(MAIN_THREAD));
   const totals = dumps.map((name) => /^totals: (\d+)/m.exec(readFileSync(join(folder, name), 'utf8'))?.[1]);
   return totals.reduce((sum, total) => sum + Number(total ?? 0), 0);
 }

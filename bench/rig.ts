@@ -10,6 +10,7 @@ import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { signSnapshot, toBase64Url } from '../shared/snapshot/signature.ts';
 import type { Snapshot } from '../shared/snapshot/snapshot.ts';
 import { headerRewritingWorker, passThroughWorker } from './baseline-workers.ts';
+import { floorWorker } from './floor-worker.ts';
 import { cpuMicros, readProcessStat, rssBytes } from './process-stats.ts';
 
 /** The test rig of the edge benchmarks: one workerd with the edge and the baseline Workers, and one backend. */
@@ -17,6 +18,8 @@ export interface Rig {
   edgeUrl: string;
   passThroughUrl: string;
   rewritingUrl: string;
+  /** The Worker of floor-worker.ts. */
+  floorUrl: string;
   /** CPU time of workerd, microseconds. */
   workerdCpuMicros(): number;
   workerdRssBytes(): number;
@@ -43,7 +46,7 @@ export async function startRig(
   const bundle = worker ? await bundleBenchWorker(worker, dir) : await bundleWorker(ROOT, dir);
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, 'wrangler.toml'));
   const { modulesRules: _written, ...options } = workerOptions;
-  const [edgePort = 0, passPort = 0, rewritePort = 0] = await freePorts(3);
+  const [edgePort = 0, passPort = 0, rewritePort = 0, floorPort = 0] = await freePorts(4);
   const plain = (name: string, contents: string, port: number) => ({
     name,
     modules: [{ type: 'ESModule' as const, path: `${name}.mjs`, contents }],
@@ -81,6 +84,7 @@ export async function startRig(
         },
         plain('pass-through', passThroughWorker(backendUrl), passPort),
         plain('rewriting', headerRewritingWorker(backendUrl), rewritePort),
+        plain('floor', floorWorker(backendUrl), floorPort),
       ],
     }),
   );
@@ -92,6 +96,7 @@ export async function startRig(
     edgeUrl,
     passThroughUrl: `http://127.0.0.1:${passPort}`,
     rewritingUrl: `http://127.0.0.1:${rewritePort}`,
+    floorUrl: `http://127.0.0.1:${floorPort}`,
     workerdRssBytes: () => pids.reduce((sum, pid) => sum + rssBytes(pid), 0),
     workerdCpuMicros: () => pids.reduce((sum, pid) => sum + cpuMicros(pid), 0),
     async publish(part) {
