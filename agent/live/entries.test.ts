@@ -36,13 +36,15 @@ test('writes the live state in the format of the original', () => {
     cpuUsage: 5,
     memoryUsage: 40,
   };
-  const entries = liveEntries({
-    keys: liveKeys('main'),
-    update: { at: 6_000, instances: new Map([['gs/gs-1', instance]]), changes: [] },
-    services: ['gs', 'ec'],
-    rows: new Map([['gs/gs-1', row]]),
-    totals: new Map([['gs/gs-1', { requests: 100, failures: 7 }]]),
-  });
+  const entries = [
+    ...liveEntries({
+      keys: liveKeys('main'),
+      update: { at: 6_000, instances: new Map([['gs/gs-1', instance]]), changes: [] },
+      services: ['gs', 'ec'],
+      rows: new Map([['gs/gs-1', row]]),
+      totals: new Map([['gs/gs-1', { requests: 100, failures: 7 }]]),
+    }),
+  ].flat();
   const byKey = Object.fromEntries(
     entries.map(({ key, value, ttlSeconds }) => [key, { ttlSeconds, value: JSON.parse(value) as unknown }]),
   );

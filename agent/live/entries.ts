@@ -17,27 +17,40 @@ interface LiveEntriesInput {
   totals: RequestTotals;
 }
 
+const BATCH_INSTANCES = 100;
+
 const seconds = (ms: number | null | undefined): number | null => (ms == null ? null : ms / 1000);
 
-/** The live state in the original's format: snake_case JSON, durations in seconds, instants in epoch seconds. */
-export function liveEntries({ keys, update, services, rows, totals }: LiveEntriesInput): LiveEntry[] {
+/**
+ * The live state in the original's format: snake_case JSON, durations in seconds, instants in epoch seconds. In batches of at
+ * most 300 entries.
+ */
+export function* liveEntries({
+  keys,
+  update,
+  services,
+  rows,
+  totals,
+}: LiveEntriesInput): Generator<LiveEntry[]> {
   const byService = new Map<string, [string, Instance][]>(services.map((id) => [id, []]));
   for (const entry of update.instances) {
     const list = byService.get(entry[1].service) ?? [];
     list.push(entry);
     byService.set(entry[1].service, list);
   }
-  const lists = [...byService].map(([service, list]) => ({
-    key: keys.instances(service),
-    ttlSeconds: TTL_SECONDS.instances,
-    value: JSON.stringify(list.map(([key, instance]) => listItem(instance, totals.get(key)))),
-  }));
-  return [
-    ...lists,
-    ...[...update.instances].flatMap(([key, instance]) =>
-      instanceEntries(keys, instance, update.at, rows.get(key)),
-    ),
-  ];
+  for (const [service, members] of byService) {
+    const list = {
+      key: keys.instances(service),
+      ttlSeconds: TTL_SECONDS.instances,
+      value: JSON.stringify(members.map(([key, instance]) => listItem(instance, totals.get(key)))),
+    };
+    yield [list];
+    for (let start = 0; start < members.length; start += BATCH_INSTANCES) {
+      yield members
+        .slice(start, start + BATCH_INSTANCES)
+        .flatMap(([key, instance]) => instanceEntries(keys, instance, update.at, rows.get(key)));
+    }
+  }
 }
 
 function listItem(instance: Instance, total = { requests: 0, failures: 0 }) {

@@ -1,14 +1,15 @@
 import type { Logger } from 'pino';
 import type { LiveState } from './live-state.ts';
 import { createMemoryLiveState } from './memory.ts';
-import { createRedisLiveState } from './redis.ts';
 
-/** Live state in Redis, or in memory when `redisUrl` is undefined. */
-export function openLiveState(options: {
+/** Live state in Redis, or in memory when `redisUrl` is undefined. Only Redis needs its client, which takes 15 MiB. */
+export async function openLiveState(options: {
   redisUrl: string | undefined;
   site: string;
   log: Logger;
-}): LiveState {
+}): Promise<LiveState> {
   const { redisUrl, site, log } = options;
-  return redisUrl ? createRedisLiveState({ url: redisUrl, site, log }) : createMemoryLiveState({ site });
+  if (!redisUrl) return createMemoryLiveState({ site });
+  const { createRedisLiveState } = await import('./redis.ts');
+  return createRedisLiveState({ url: redisUrl, site, log });
 }

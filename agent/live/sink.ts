@@ -22,7 +22,8 @@ const MAX_EVENTS = 1_000;
 const DOWN_AFTER_FAILURES = 3;
 
 /**
- * Writes the whole live state each time, so that one write restores what was evicted, flushed or lost in an outage. Only
+ * Without Redis it writes nothing, because nothing in the agent reads these keys. It writes the whole live state each time, so
+ * that one write restores what was evicted, flushed or lost in an outage. Only
  * the newest update waits; its changes are published on the events channel.
  */
 export function createLiveSink(options: LiveSinkOptions): Sink {
@@ -80,6 +81,10 @@ export function createLiveSink(options: LiveSinkOptions): Sink {
   return {
     name: 'redis',
     accept(update) {
+      if (live.kind === 'memory') {
+        status.lastSuccess = now();
+        return;
+      }
       status.dropped += delivery.add(update);
       status.pending = 1;
       if (failures === 0) write();
@@ -117,9 +122,12 @@ function createDelivery({ live, config }: LiveSinkOptions) {
     async deliver(): Promise<void> {
       if (!latest) return;
       const services = Object.keys(config().services);
-      const entries = liveEntries({ keys: live.keys, update: latest, services, rows, totals });
-      const keys = new Set(entries.map((entry) => entry.key));
-      await live.put(entries);
+      const keys = new Set<string>();
+      // In batches, because one write of thousands of instances would delay probes and requests.
+      for (const batch of liveEntries({ keys: live.keys, update: latest, services, rows, totals })) {
+        for (const { key } of batch) keys.add(key);
+        await live.put(batch);
+      }
       await live.remove([...writtenKeys].filter((key) => !keys.has(key)));
       writtenKeys = keys;
       for (let event = events[0]; event; event = events[0]) {

@@ -3,7 +3,6 @@ import { addToSketch, emptySketch, sketchQuantile } from '../../shared/sketch.ts
 import type { ProbeResult } from '../core/state.ts';
 import { isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
-import { createHttp2Probe } from './http2/probe.ts';
 import { type ProbeInterval, probeIntervalMs } from './interval.ts';
 import { addPassTime, isOwnDelay, lateAfterMs } from './lateness.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
@@ -71,7 +70,30 @@ const MIN_HINT_GAP_MS = 100;
 
 function defaultProbe(target: ProbeTarget, onClosed: () => void): Probe {
   if (target.check.type === 'tcp') return createTcpProbe(target);
-  return target.http2 ? createHttp2Probe(target, onClosed) : createHttpProbe(target, onClosed);
+  return target.http2 ? openHttp2Probe(target, onClosed) : createHttpProbe(target, onClosed);
+}
+
+/** Only HTTP/2 probes need undici, which takes over 10 MiB. */
+function openHttp2Probe(target: ProbeTarget, onClosed: () => void): Probe {
+  let closed = false;
+  const opening = import('./http2/probe.ts').then(({ createHttp2Probe }) =>
+    createHttp2Probe(target, onClosed),
+  );
+  opening.catch(() => {});
+  return {
+    async run() {
+      try {
+        const probe = await opening;
+        return closed ? { ok: false, latencyMs: 0, error: 'closed' } : await probe.run();
+      } catch (error) {
+        return { ok: false, latencyMs: 0, error: errorMessage(error) };
+      }
+    },
+    close() {
+      closed = true;
+      opening.then((probe) => probe.close()).catch(() => {});
+    },
+  };
 }
 
 export const createProber = (options: ProberOptions): Prober => new ProbeScheduler(options);

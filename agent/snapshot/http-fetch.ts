@@ -1,8 +1,8 @@
-import { request } from 'undici';
 import type { HttpFetch } from './publisher.ts';
 
 /** Does not follow redirects: a signed document goes only to the configured address. */
 export const httpFetch: HttpFetch = async (url, { method, headers, body, signal }) => {
+  const { request } = await import('undici');
   const response = await request(url, {
     method: method as 'PUT',
     signal,

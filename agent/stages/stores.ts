@@ -14,7 +14,7 @@ export type Stores = Awaited<ReturnType<typeof openStores>>;
 export async function openStores({ config, env, stateDir, log }: Setup) {
   const { id: site, agents } = config().site;
   const saved = await loadSavedRecords(stateDir, logError(log, 'saved state not used'));
-  const live = openLiveState({ redisUrl: env.redisUrl, site, log });
+  const live = await openLiveState({ redisUrl: env.redisUrl, site, log });
   // Two containers may have the same host name and process id.
   const owner = `${hostname()}/${process.pid}/${randomBytes(3).toString('hex')}`;
   const leader = agents > 1 ? createLeader({ owner, lease: live, log }) : singleAgent;

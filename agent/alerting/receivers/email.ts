@@ -1,16 +1,20 @@
-import { createTransport } from 'nodemailer';
 import { bodyText, headline } from '../message.ts';
 import { type DeliverAlert, RECEIVER_TIMEOUT_MS } from './receiver.ts';
 
 /** Sends mail over SMTP. `smtpUrl` is smtp://user:password@host:587, or smtps:// for TLS from the start. */
 export function emailReceiver(smtpUrl: string, from: string, to: readonly string[]): DeliverAlert {
-  const transport = createTransport({
-    url: smtpUrl,
-    connectionTimeout: RECEIVER_TIMEOUT_MS,
-    greetingTimeout: RECEIVER_TIMEOUT_MS,
-    socketTimeout: RECEIVER_TIMEOUT_MS,
-  });
+  // Most agents send no mail, and nodemailer takes over 10 MiB.
+  const openTransport = async () => {
+    const { createTransport } = await import('nodemailer');
+    return createTransport({
+      url: smtpUrl,
+      connectionTimeout: RECEIVER_TIMEOUT_MS,
+      greetingTimeout: RECEIVER_TIMEOUT_MS,
+      socketTimeout: RECEIVER_TIMEOUT_MS,
+    });
+  };
   return async (message) => {
+    const transport = await openTransport();
     await transport.sendMail({
       from,
       to: [...to],

@@ -1,4 +1,4 @@
-import { Agent, type Dispatcher, request } from 'undici';
+import type { Agent, Dispatcher } from 'undici';
 import { errorMessage } from '../../../shared/error-message.ts';
 import { MAX_ANSWER_BYTES, SourceError, shown } from '../source.ts';
 
@@ -25,15 +25,19 @@ export function createSourceClient(server: string): SourceClient {
   const socketPath = server.startsWith('unix://') ? server.slice('unix://'.length) : undefined;
   const origin = socketPath === undefined ? new URL(server).origin : 'http://localhost';
   // The signal of each request is the only deadline: an answer of Consul may take as long as nothing changes.
-  const dispatcher = new Agent({
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    connect: { timeout: 5_000, ...(socketPath !== undefined && { socketPath }) },
-  });
+  const openDispatcher = async (): Promise<Agent> =>
+    new (await import('undici')).Agent({
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      connect: { timeout: 5_000, ...(socketPath !== undefined && { socketPath }) },
+    });
+  let dispatcher: Promise<Agent> | null = null;
 
   async function get(path: string, { signal, headers = {} }: GetOptions): Promise<Dispatcher.ResponseData> {
     try {
-      return await request(`${origin}${path}`, { dispatcher, signal, headers });
+      dispatcher ??= openDispatcher();
+      const { request } = await import('undici');
+      return await request(`${origin}${path}`, { dispatcher: await dispatcher, signal, headers });
     } catch (error) {
       throw new SourceError(`${server}: ${errorMessage(error)}`, { cause: error });
     }
@@ -66,7 +70,7 @@ export function createSourceClient(server: string): SourceClient {
       }
       throw new SourceError(`${server}: the stream ended`);
     },
-    close: () => void dispatcher.destroy(),
+    close: () => void dispatcher?.then((opened) => opened.destroy()),
   };
 }
 

@@ -45,7 +45,6 @@ export function createHaproxyFiles({
   let servers: RenderInstance[] = configInstances(config());
   let written = servers;
   let cachedFingerprint = '';
-  let lastInstances = '';
   let stale = true;
 
   const fingerprint = (): string => {
@@ -56,11 +55,8 @@ export function createHaproxyFiles({
 
   return {
     setInstances(instances) {
-      const next = instances.map(toRenderInstance);
-      const text = JSON.stringify(next);
-      if (text === lastInstances) return;
-      lastInstances = text;
-      servers = next;
+      if (isSameList(instances, servers)) return;
+      servers = instances.map(toRenderInstance);
       stale = true;
     },
     markStale() {
@@ -99,3 +95,16 @@ export function createHaproxyFiles({
       replaceFile({ path: haproxyPaths(config()).state, content: `${states.trim()}\n`, mode: 0o644 }),
   };
 }
+
+/** Compares only what HAProxy's files depend on. */
+const isSameList = (instances: readonly Instance[], servers: readonly RenderInstance[]): boolean =>
+  instances.length === servers.length &&
+  instances.every((instance, index) => isSameServer(instance, servers[index]));
+
+const isSameServer = (instance: Instance, server: RenderInstance | undefined): boolean =>
+  instance.service === server?.service &&
+  instance.id === server.id &&
+  instance.url === server.url &&
+  instance.weight === server.weight &&
+  instance.priority === server.priority &&
+  instance.maxconn === server.maxconn;
