@@ -94,7 +94,8 @@ edge served through HAProxy.`,
   agent: {
     title: 'The agent',
     about: `The whole agent as a process of its own with Postgres, and an HTTP server for every instance. Each
-instance is probed every 4 s, 10,000 of them 2,500 times a second.`,
+instance is probed every 4 s, 10,000 of them 2,500 times a second. Lateness is the time from the
+moment when a probe was due to the moment when the agent started it.`,
     run: benchAgent,
   },
   probes: {

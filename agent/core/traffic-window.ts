@@ -288,6 +288,12 @@ function addRequestDelta(totals: TrafficTotals, delta: RequestDelta): void {
 }
 
 export function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
+  // Nearly all of the 600,000 totals that ten thousand instances have in five minutes.
+  if (IDLE.has(other)) {
+    into.samples += other.samples;
+    into.upSamples += other.upSamples;
+    return;
+  }
   into.success += other.success;
   into.failure += other.failure;
   into.latency = mergeOptionalSketch(into.latency, other.latency);

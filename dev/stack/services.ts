@@ -121,6 +121,8 @@ export function agentService(
     EDGE_JWT_PUBLIC_KEYS: secrets.EDGE_JWT_PUBLIC_KEYS,
     HAPROXY_STATS_USER: secrets.HAPROXY_STATS_USER,
     HAPROXY_STATS_PASSWORD: secrets.HAPROXY_STATS_PASSWORD,
+    // As in bin/acgs-lb.mjs.
+    NODE_COMPILE_CACHE: join(layout.root, '.build/compile-cache'),
     // The local stack must not use the operator's cloud account.
     CF_API_TOKEN: undefined,
     CF_ACCOUNT_ID: undefined,
