@@ -213,3 +213,18 @@ test('many instances with the same problem are one problem, with the most common
   ]);
   expect(commonReasons([{ reason: 'refused [::1]:80' }, { reason: 'refused [::2]:80' }])).toBe('refused');
 });
+
+test('advice about a setting: the same text in the command, in doctor and in the banner, and no problem', () => {
+  const advice = [{ service: 'gs', message: 'answers of /poll are held', action: 'Set longLived.paths.' }];
+  const shown = status([instance('gs-1', up)], { advice });
+  const { tone, notes } = verdictOf(shown);
+  expect(tone).toBe('fine');
+  expect(notes).toMatchObject([{ title: 'Settings of gs', why: 'answers of /poll are held' }]);
+  expect(formatStatus(shown, terminal)).toContain('gs: answers of /poll are held. Set longLived.paths.');
+  expect(agentFindings(shown)).toContainEqual({
+    name: 'settings of gs',
+    state: 'warn',
+    detail: 'answers of /poll are held',
+    mend: 'Set longLived.paths.',
+  });
+});
