@@ -43,6 +43,8 @@ export interface Application {
   needs: string;
   /** Takes long to start, so it is not part of a short run. */
   slow?: boolean;
+  /** Default: `TIMEOUT_MS`. */
+  timeoutMs?: number;
   /** More keys of the service as YAML flow entries. */
   service?: string;
   /** The program that is missing, or null. */

@@ -94,14 +94,16 @@ async function startInstances(application: Application, folder: string) {
 function serviceLine({ application, hosts, instances }: StartedApplication): string {
   const list = instances.map(({ id, url }) => `{ id: ${id}, url: "${url}" }`).join(', ');
   const more = application.service === undefined ? '' : `${application.service}, `;
-  return `${application.id}: { routes: [/], hosts: [${hosts.edge}, ${hosts.gateway}], timeout: ${TIMEOUT_MS / 1000}s, health: { type: tcp }, ${more}instances: [${list}] }`;
+  return `${application.id}: { routes: [/], hosts: [${hosts.edge}, ${hosts.gateway}], timeout: ${timeoutOf(application)}ms, health: { type: tcp }, ${more}instances: [${list}] }`;
 }
 
-const snapshotService = ({ hosts, instances }: StartedApplication, way: ApplicationWay) =>
+const timeoutOf = ({ timeoutMs = TIMEOUT_MS }: Application): number => timeoutMs;
+
+const snapshotService = ({ application, hosts, instances }: StartedApplication, way: ApplicationWay) =>
   service({
     hosts: [hosts[way]],
     path: way === 'direct' ? 'direct' : 'gateway',
-    timeout: TIMEOUT_MS,
+    timeout: timeoutOf(application),
     affinity: { by: 'cookie', ttl: 3_600_000 },
     instances: instances.map(({ id, url }) => instance(id, url)),
   });

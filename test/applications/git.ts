@@ -65,7 +65,10 @@ async function pushAndClone({ url, way, folder, short }: CheckContext): Promise<
 export const GIT: Application = {
   id: 'git',
   name: 'git over HTTP (`git http-backend`)',
-  needs: 'instances that share the repositories',
+  needs:
+    'instances that share the repositories; a `timeout` above the time that git packs or unpacks a push without sending a byte',
+  // `git http-backend` sends its header fields at once. From then on HAProxy counts the silence of both sides.
+  timeoutMs: 60_000,
   missing: missingProgram('git'),
   start: (_, folder) => listen((request, response) => answer(folder, request, response)),
   checks: [{ what: 'push (in chunks) and clone of a pack of 40 MB', run: pushAndClone }],
