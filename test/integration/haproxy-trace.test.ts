@@ -89,7 +89,7 @@ test('starts a trace and makes a request id when the client has none, or invalid
     expect(trace?.traceId).not.toBe(TRACE);
     expect(isSampled(trace?.flags ?? '')).toBe(trace?.flags === '01');
     expect(sent?.tracestate).toBeUndefined();
-    expect(sent?.['x-request-id']).toMatch(/^[0-9a-f-]{36}$/);
+    expect(sent?.['x-request-id']).toMatch(/^[0-9a-f]{32}$/);
     expect(await recordOf(String(sent?.['x-request-id']))).toMatchObject({
       traceId: trace?.traceId,
       parentId: null,

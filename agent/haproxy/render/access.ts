@@ -5,13 +5,17 @@ import { quoteArgument } from './quoting.ts';
 /** A `%` that starts no escape becomes an escaped one, because `url_dec` fails on it. */
 const LENIENT = `regsub("%(?![0-9a-fA-F]{2})","%25",g)`;
 
-/** Rejects invalid escapes, NUL and dot segments, raw or encoded: they could bypass rules that match the path. */
+/** Conditions for invalid escapes, NUL and dot segments, raw or encoded: they could bypass rules that match the path. */
+export const PATH_FAULTS: readonly string[] = [
+  '{ var(txn.path) -m sub % } !{ var(txn.path),url_dec -m found }',
+  '{ var(txn.path) -m sub %00 %2500 }',
+  `{ var(txn.path) -m sub . % } { 'var(txn.path),url_dec,${LENIENT},url_dec' -m reg '(^|[/\\\\])\\.\\.?([/\\\\;]|$)' }`,
+];
+
+/** Rejects such paths in a backend without our frontend. */
 export const PATH_CHECKS: readonly string[] = [
   'http-request set-var(txn.path) path',
-  '# Reject invalid escapes, NUL and dot segments, raw or encoded: they could bypass rules that match the path.',
-  'http-request deny deny_status 400 if { var(txn.path) -m sub % } !{ var(txn.path),url_dec -m found }',
-  'http-request deny deny_status 400 if { var(txn.path) -m sub %00 %2500 }',
-  `http-request deny deny_status 400 if { var(txn.path) -m sub . % } { 'var(txn.path),url_dec,${LENIENT},url_dec' -m reg '(^|[/\\\\])\\.\\.?([/\\\\;]|$)' }`,
+  ...PATH_FAULTS.map((fault) => `http-request deny deny_status 400 if ${fault}`),
 ];
 
 /**
@@ -23,7 +27,7 @@ export function accessLines(rules: readonly AccessRuleConfig[]): string[] {
   if (rules.length === 0) return [];
   return [
     'http-request set-var(txn.plain) path,lower,concat(/)',
-    `http-request set-var(txn.plain) 'path,url_dec,${LENIENT},url_dec,regsub(" *([;\\x01-\\x1f\\x7f][^/]*)?([/\\x5c]|$)",/,g),regsub("/+",/,g),lower,concat(/)' if { path -m sub % ; // '\\' }`,
+    `http-request set-var(txn.plain) 'path,url_dec,${LENIENT},url_dec,regsub(" *([;\\x01-\\x1f\\x7f][^/]*)?([/\\x5c]|$)",/,g),regsub("/+",/,g),lower,concat(/)' if !{ var(txn.ordinary) -m bool } { path -m sub % ; // '\\' }`,
     ...rules.flatMap((rule) => {
       const path = rulePrefix(rule.path);
       const prefix = path === '/' ? '/' : `${path}/`;

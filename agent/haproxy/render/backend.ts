@@ -162,7 +162,7 @@ function cookieLines(config: Config, service: ServiceConfig): string[] {
   const name = gatewayCookie(service.id);
   const attributes = `Path=/; Max-Age=${Math.round(ttl / 1000)}; HttpOnly; SameSite=Lax`;
   const set = (value: string, condition: string): string =>
-    `http-response add-header Set-Cookie ${value} if !{ var(txn.relayed) -m bool } !{ srv_name,strcmp(txn.cookie) eq 0 } !{ res.hdr(cache-control) -m reg -i public|s-maxage } ${condition}`;
+    `http-response add-header Set-Cookie ${value} if ${condition} !{ var(txn.relayed) -m bool } !{ srv_name,strcmp(txn.cookie) eq 0 } !{ res.hdr(cache-control) -m reg -i public|s-maxage }`;
   return [
     `http-request set-var(txn.cookie) req.cook(${name}) if !{ var(txn.relayed) -m bool }`,
     'http-request set-var(txn.target) var(txn.cookie) if !{ var(txn.target) -m found } { var(txn.cookie) -m found }',

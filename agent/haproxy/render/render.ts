@@ -7,10 +7,10 @@ import { ENVELOPE_PATTERN, envelopeIndex, MAX_ENVELOPE_BYTES } from '../../../sh
 import { HOP_BY_HOP, NEVER_LISTED } from '../../../shared/hop-by-hop.ts';
 import { HOST_PATTERN } from '../../../shared/request-url.ts';
 import { REQUEST_ID_PATTERN, TRACEPARENT_PATTERN } from '../../../shared/trace-context.ts';
-import { UNTRUSTED_FIELDS } from '../../../shared/untrusted-fields.ts';
+import { UNTRUSTED_NAMES } from '../../../shared/untrusted-fields.ts';
 import { longLivedBackend } from '../long-lived.ts';
 import { connectAddress, serverAddress } from '../socket/address.ts';
-import { PATH_CHECKS } from './access.ts';
+import { PATH_FAULTS } from './access.ts';
 import { shippedErrorPages, shippedLua, shippedTemplate } from './assets.ts';
 import { backendLines, longLivedBackendLines } from './backend.ts';
 import { findExtraLines, markExtraLines } from './extra-lines.ts';
@@ -22,6 +22,7 @@ import {
   type RenderInput,
   type RenderInstance,
 } from './input.ts';
+import { OWN_ANSWER_FIELDS, OWN_REQUEST_FIELDS, ordinaryPatterns } from './ordinary.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
 import { routeMaps } from './routes.ts';
 
@@ -38,6 +39,9 @@ const MORE_ERROR_HEADERS: Partial<Record<number, string>> = {
  * below a thousandth of a core. An edge needs one per isolate and minute.
  */
 const MAX_REFUSED_TOKENS = 100;
+
+/** More than twice the size of the edge's tokens. `MAX_ENVELOPE_BYTES` counts with it. */
+const MAX_TOKEN_BYTES = 512;
 
 const eta = new Eta({ autoEscape: false, autoTrim: false });
 
@@ -90,6 +94,7 @@ function renderFiles(input: RenderInput, fingerprint: string): RenderedFile[] {
       pattern: ENVELOPE_PATTERN,
       at: envelopeIndex,
       maxRefused: MAX_REFUSED_TOKENS,
+      maxToken: MAX_TOKEN_BYTES,
     },
   });
   const readable = 0o644;
@@ -119,7 +124,9 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
   return {
     production,
     beside: haproxy.mode === 'beside',
-    pathChecks: PATH_CHECKS,
+    pathFaults: PATH_FAULTS,
+    // `accept` would also skip the operator's rules of this kind.
+    mayAccept: !/^\s*tcp-request\s+content\b/m.test(haproxy.extra.frontend ?? ''),
     extra: {
       global: markExtraLines(extraLines(haproxy.extra, 'global')),
       defaults: markExtraLines(extraLines(haproxy.extra, 'defaults')),
@@ -142,7 +149,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     heldPaths: services.some(({ longLived }) => longLived.paths.length > 0),
     // A request that waited this long has timed out in a queue.
     queueTimeoutMs: haproxy.timeouts.queue - 1,
-    ...strictness(haproxy.maxHeaderBytes, paths.lua),
+    ...strictness(config, paths.lua),
     trace: traceSettings(config),
     timeouts: Object.fromEntries(
       Object.entries(haproxy.timeouts).map(([name, ms]) => [name, formatDuration(ms)]),
@@ -173,7 +180,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
 }
 
 /** What the gateway refuses or removes, from the same lists as the edge. */
-function strictness(maxHeaderBytes: number, luaFile: string) {
+function strictness({ haproxy: { maxHeaderBytes }, headers }: Config, luaFile: string) {
   // HAProxy itself writes Transfer-Encoding, by how it sends the body.
   const hopByHop = [...HOP_BY_HOP].filter((name) => name !== 'transfer-encoding');
   return {
@@ -181,7 +188,9 @@ function strictness(maxHeaderBytes: number, luaFile: string) {
     maxEnvelopeBytes: MAX_ENVELOPE_BYTES,
     luaFile: quoteArgument(luaFile),
     hopByHop: `^(${hopByHop.join('|')})$`,
-    untrusted: UNTRUSTED_FIELDS,
+    untrusted: `_|^(${[...hopByHop, ...OWN_REQUEST_FIELDS, ...(headers.forwarded ? [] : ['forwarded']), UNTRUSTED_NAMES].join('|')})$`,
+    ownAnswerFields: `^(${OWN_ANSWER_FIELDS.join('|')})$`,
+    ordinary: ordinaryPatterns(maxHeaderBytes),
     hostPattern: HOST_PATTERN,
     problem: (status: number, title: string) =>
       JSON.stringify({ type: 'about:blank', title, status, requestId: '%[var(txn.id)]' }),
@@ -195,6 +204,8 @@ function traceSettings({ telemetry }: Config) {
     requestId: REQUEST_ID_PATTERN,
     traceparent: TRACEPARENT_PATTERN,
     trusted: telemetry.trustClients ? '' : 'edge ',
+    // A half of 32 random bits as hex digits: HAProxy writes 64 bits.
+    digits: 'hex,bytes(8,8),lower',
     outOf,
     sampled: Math.round(telemetry.sample * outOf),
   };
