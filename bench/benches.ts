@@ -4,6 +4,7 @@ import { benchEdge } from './edge.ts';
 import { benchEdgeToken } from './edge-token.ts';
 import { benchGatewayConfig } from './gateway-config.ts';
 import { benchHaproxy } from './haproxy.ts';
+import { benchHaproxyRules } from './haproxy-rules.ts';
 import { benchReport } from './history/report.ts';
 import { benchHistory } from './history/series.ts';
 import { benchEdgeFloor, benchInstructions } from './instructions.ts';
@@ -36,6 +37,13 @@ directly at the origin in the same round.`,
     about: `The same HAProxy, one thread, the same origin, with request logs and limits on both sides (limits
 high enough to let the load pass). docs/haproxy.md says what the difference buys.`,
     run: benchGatewayConfig,
+  },
+  'haproxy-rules': {
+    title: 'Instructions of HAProxy',
+    about: `Instructions that HAProxy executes per request, under callgrind, without the kernel: repeatable on a
+busy machine. Our configuration is the one for the shipped acgs-lb.yaml; a log with two receivers,
+where the guide's has one.`,
+    run: benchHaproxyRules,
   },
   edge: {
     title: 'The edge and a Worker that only passes on',

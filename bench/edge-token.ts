@@ -61,7 +61,7 @@ export async function benchEdgeToken(): Promise<BenchTable[]> {
 }
 
 /** A token with the longest lifetime that HAProxy accepts. */
-function edgeToken(jwtKey: string): Promise<string> {
+export function edgeToken(jwtKey: string): Promise<string> {
   const [kid = '', der = ''] = jwtKey.split(':');
   const key = createPrivateKey({ key: Buffer.from(der, 'base64url'), format: 'der', type: 'pkcs8' });
   return new SignJWT()

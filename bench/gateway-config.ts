@@ -70,15 +70,35 @@ export async function benchGatewayConfig(): Promise<BenchTable[]> {
   }
 }
 
-/** The settings that the guide shows, and a log, which it reads. */
 async function startGuide(backendUrl: string): Promise<MeteredHaproxy> {
   const folder = createPrivateFolder('acgs-bg');
   const [port, log] = [await freePort(), await freePort()];
   const configFile = join(folder, 'haproxy.cfg');
+  writeFileSync(configFile, guideConfig({ port, log, backendUrl }));
+  const sink = await startLogSink(log);
+  const haproxy = await startHaproxy({ configFile });
+  return {
+    url: `http://127.0.0.1:${port}`,
+    cpuMicros: cpuMeterOf(haproxy.child.pid),
+    async stop() {
+      await haproxy.stop();
+      sink.stop();
+      removeFolder(folder);
+    },
+  };
+}
+
+export interface GuidePorts {
+  port: number;
+  /** UDP. */
+  log: number;
+  backendUrl: string;
+}
+
+/** The settings that the guide shows, and a log, which it reads. `more`: lines for the frontend. */
+export const guideConfig = ({ port, log, backendUrl }: GuidePorts, more: readonly string[] = []): string => {
   const { host } = new URL(backendUrl);
-  writeFileSync(
-    configFile,
-    `global
+  return `global
     maxconn 8192
     nbthread 1
     log 127.0.0.1:${log} local0
@@ -97,7 +117,7 @@ frontend acgs_frontend
     stick-table type ip size 100k expire 30s store http_req_rate(10s)
     http-request track-sc0 src
     http-request reject if { sc_http_req_rate(0) gt ${NO_LIMIT} }
-    use_backend gateway if { path_beg /gateway }
+${more.map((line) => `    ${line}\n`).join('')}    use_backend gateway if { path_beg /gateway }
 backend gateway
     balance roundrobin
     hash-type consistent
@@ -106,17 +126,5 @@ backend gateway
     http-check expect status 200
     server bench-1 ${host} check maxconn 2000
     server bench-2 ${host} check maxconn 2000
-`,
-  );
-  const sink = await startLogSink(log);
-  const haproxy = await startHaproxy({ configFile });
-  return {
-    url: `http://127.0.0.1:${port}`,
-    cpuMicros: cpuMeterOf(haproxy.child.pid),
-    async stop() {
-      await haproxy.stop();
-      sink.stop();
-      removeFolder(folder);
-    },
-  };
-}
+`;
+};
