@@ -237,6 +237,13 @@ test('an address that sends many invalid tokens gets no more signatures verified
   expect((await send(harness.edgeHeaders({}, fresh), { from: '127.0.2.2' })).status).toBe(200);
 });
 
+test('a token that is too long for the table of verified tokens is refused', async () => {
+  const [short, long] = [100, 400].map((length) => harness.token({ pad: 'x'.repeat(length) }));
+  expect(long?.length).toBeGreaterThan(512);
+  expect((await send(harness.edgeHeaders({}, short))).status).toBe(200);
+  expect((await send(harness.edgeHeaders({}, long))).status).toBe(401);
+});
+
 test('an edge of version 0.1, with header fields of its own, is understood', async () => {
   const answer = await send({
     'x-acgs-edge': harness.token(),

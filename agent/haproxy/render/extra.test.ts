@@ -96,6 +96,12 @@ test.each([
   );
 });
 
+test("the operator's tcp-request content rules apply to every request", () => {
+  const end = 'tcp-request content accept if ordinary\n';
+  expect(contentOf(inputOf('extra: { frontend: "acl blog path_beg /blog" }'))).toContain(end);
+  expect(contentOf(inputOf('extra: { frontend: "tcp-request content reject if TRUE" }'))).not.toContain(end);
+});
+
 test('the position is not a part of the configuration', () => {
   expect(parseConfig(`# moved\n${text(EXTRA)}`)).toEqual(parseConfig(text(EXTRA)));
 });
