@@ -121,8 +121,7 @@ const phpApplication = (variant: Variant): Application => ({
       args: ['-S', `127.0.0.1:${port}`, scriptPath('router.php')],
       folder,
       port,
-      // Without workers it serves one connection at a time, and idle ones count.
-      env: { PHP_CLI_SERVER_WORKERS: '4', ...envOf(variant) },
+      env: envOf(variant),
     });
   },
   checks: checksOf(variant),
