@@ -9,6 +9,7 @@ import { SITE_FAULTS } from './catalogue/sites.ts';
 import { STORE_FAULTS } from './catalogue/stores.ts';
 import type { BedKind, MatrixFault } from './matrix-fault.ts';
 import { CAPACITY, measureCurve } from './overload.ts';
+import { measureClasses } from './overload-classes.ts';
 import { writeOverload } from './overload-page.ts';
 import { mergeRows, writeFaultsPage } from './page.ts';
 import { type MatrixRow, runFault } from './run-fault.ts';
@@ -97,8 +98,10 @@ async function main(args: string[]): Promise<number> {
 }
 
 async function drawOverload({ page }: ChaosOptions): Promise<number> {
-  const curve = await measureCurve((row) => process.stdout.write(`${JSON.stringify(row)}\n`));
-  if (page) writeOverload(curve, CAPACITY);
+  const print = (row: object): void => void process.stdout.write(`${JSON.stringify(row)}\n`);
+  const curve = await measureCurve(print);
+  const classes = await measureClasses(print);
+  if (page) writeOverload(curve, classes, CAPACITY);
   return 0;
 }
 

@@ -58,7 +58,9 @@ export const haproxySection = z.strictObject({
       client: duration.default(60_000).meta({ title: 'Inactivity on the client side' }),
       queue: duration.default(5_000).meta({ title: 'Time a request waits for a free connection' }),
       check: duration.default(3_000).meta({ title: 'Time limit of a health check' }),
-      request: duration.default(10_000).meta({ title: 'Time to receive the complete request headers' }),
+      request: duration.default(10_000).meta({
+        title: 'Time for a client to send the request headers, and then the body or its first 16 KiB',
+      }),
       keepAlive: duration.default(60_000).meta({ title: 'Idle time between two requests of a connection' }),
       tunnel: duration.default(3_600_000).meta({ title: 'Inactivity on a WebSocket' }),
     })

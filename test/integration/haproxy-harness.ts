@@ -81,6 +81,8 @@ export interface HaproxyHarnessOptions {
   agentBind?: string;
   /** Default: a free port on 127.0.0.1. */
   bind?: string[];
+  /** Time for the header fields, and for the start of the body. */
+  requestTimeout?: string;
 }
 
 export async function startHaproxyHarness({
@@ -90,6 +92,7 @@ export async function startHaproxyHarness({
   sections = '',
   agentBind,
   bind,
+  requestTimeout = '60s',
 }: HaproxyHarnessOptions): Promise<HaproxyHarness> {
   const folder = createPrivateFolder('acgs-t');
   const [gateway = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
@@ -105,7 +108,7 @@ agent: { bind: "${agentBind ?? `127.0.0.1:${agent}`}" }
 services:
 ${services.replaceAll(/^/gm, '  ')}
 haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}", threads: 2,
-  timeouts: { connect: 30s, request: 60s },
+  timeouts: { connect: 30s, request: ${requestTimeout} },
   socket: ${join(folder, 'admin.sock')}, masterSocket: ${join(folder, 'master.sock')},
   file: ${join(folder, 'haproxy.cfg')}, log: "127.0.0.1:9", ${haproxy} }
 `);

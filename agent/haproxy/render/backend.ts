@@ -56,6 +56,8 @@ function policyLines(
     ...accessLines(service.access),
     // gRPC servers require it: they send their status in trailers.
     ...(service.protocol === 'http2' ? ['http-request set-header TE trailers'] : []),
+    // After the wait, because the queue may have filled meanwhile.
+    ...(table === '' ? waitForBody(config, service) : []),
     ...rejectWhenFull(table === '' ? queueIsFull(service, instances) : NONE_IS_FREE),
     ...cookieLines(config, service),
     ...stickTable,
@@ -75,6 +77,30 @@ function policyLines(
 function queueIsFull(service: ServiceConfig, instances: readonly RenderInstance[]): string {
   const maxconn = Math.max(service.maxconn, ...instances.map((instance) => instance.maxconn ?? 0));
   return `{ avg_queue gt ${queueLimit(maxconn)} }`;
+}
+
+/** Or as much as fits into HAProxy's buffer. The rest of a longer body is sent while an instance reads it. */
+const AWAITED_BYTES = 16_384;
+/** Longer bodies that one address may send at the same time. */
+const LONG_UPLOADS = 16;
+
+/**
+ * A client that sends its body slowly would take an instance's place for as long as it likes. So the body comes first, or
+ * its start; the edge does the same for its requests. gRPC answers before the body of a stream ends.
+ */
+function waitForBody({ haproxy }: Config, { protocol }: ServiceConfig): string[] {
+  if (haproxy.mode === 'beside' || protocol === 'http2') return [];
+  const unlessRelayed = '!{ var(txn.relayed) -m bool }';
+  return [
+    `http-request wait-for-body time ${formatDuration(haproxy.timeouts.request)} at-least ${AWAITED_BYTES} if ${unlessRelayed}`,
+    // Without a limit per address, one address may stand for many clients.
+    ...(haproxy.rateLimit
+      ? [
+          `http-request track-sc2 src,ipmask(32,64) table _uploads if ${unlessRelayed} { req.body_size gt ${AWAITED_BYTES} }`,
+          `http-request deny deny_status 429 if ${unlessRelayed} { sc2_conn_cur(_uploads) gt ${LONG_UPLOADS} }`,
+        ]
+      : []),
+  ];
 }
 
 /** Long-lived connections rarely end, so it is useless to wait for a free one in a queue. */

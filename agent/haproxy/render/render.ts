@@ -185,6 +185,8 @@ function strictness({ haproxy: { maxHeaderBytes }, headers }: Config, luaFile: s
   const hopByHop = [...HOP_BY_HOP].filter((name) => name !== 'transfer-encoding');
   return {
     maxHeaderBytes,
+    // HAProxy accepts at most 32,767.
+    maxFields: Math.min(32_767, Math.floor(maxHeaderBytes / 4)),
     maxEnvelopeBytes: MAX_ENVELOPE_BYTES,
     luaFile: quoteArgument(luaFile),
     hopByHop: `^(${hopByHop.join('|')})$`,
