@@ -10,7 +10,7 @@ import { normal, seeded } from './generate.ts';
 const SERVICES = 10;
 const INSTANCES_PER_SERVICE = 10;
 const DAYS = 30;
-const MINUTE_DAYS = 3;
+const MINUTE_DAYS = 2;
 
 const HOUR = 3_600;
 const DAY = 86_400;
@@ -100,7 +100,7 @@ async function sizes(database: Database): Promise<string> {
 const SKETCHES = { minute: 300, hour: 18_000, day: 40_000 };
 
 /**
- * Fills the tables that history reads, in SQL: minutes of instances for three days, of requests for thirty, hours, days, and
+ * Fills the tables that history reads, in SQL: minutes of instances for two days, of requests for thirty, hours, days, and
  * 100,000 events. Raw rows are left out, because history never reads them.
  */
 async function fill(database: Database, to: number): Promise<void> {

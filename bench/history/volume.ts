@@ -97,8 +97,8 @@ async function measureRows(fleet: VolumeRun, hours: number): Promise<void> {
   const perDay = (table: string): number => (of(table) / hours) * 24;
   const month =
     30 * (perDay('load_balancing_metrics') + perDay('metrics_hourly') + perDay('request_minutes')) +
-    // Three days after their roll-up, and the day that is not yet deleted.
-    4 * perDay('latency_minutes') +
+    // Two days and two hours (`deleteOldMinutes`, and the hour that is not rolled up).
+    (50 / 24) * perDay('latency_minutes') +
     30 * of('metrics_daily');
   say(`  30 days: ${(month / 1e9).toFixed(2)} GB\n`);
 }

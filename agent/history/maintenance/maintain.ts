@@ -1,5 +1,6 @@
 import {
   DAY_SECONDS,
+  HOUR_SECONDS,
   type RollUpOptions,
   type RollUpResult,
   readRawCompleteFrom,
@@ -90,7 +91,6 @@ async function deleteOldRows(
     request_traces: ['timestamp < $2', retainedFrom],
     // Like raw rows, which are dropped by whole days: a late row must not replace the roll-up of its hour.
     request_minutes: ['timestamp < $2', Math.max(await readRawCompleteFrom(database), 0)],
-    latency_minutes: ['folded AND timestamp < $2', now - MINUTE_RETENTION_DAYS * DAY_SECONDS],
     spool_batches: ['written_at < to_timestamp($2)', now - BATCH_ID_RETENTION_DAYS * DAY_SECONDS],
   };
   const deleted: Record<string, number> = {};
@@ -98,7 +98,16 @@ async function deleteOldRows(
     const sql = `DELETE FROM ${table} WHERE site = $1 AND ${condition}`;
     deleted[table] = (await database.query(sql, [database.site, before])).rowCount ?? 0;
   }
+  deleted.latency_minutes = await deleteOldMinutes(database, now);
   return deleted;
+}
+
+/** Deletes minutes that no series reads any more. They take the most space by far. Returns their number. */
+export async function deleteOldMinutes(database: Database, now: number): Promise<number> {
+  // The first step of a series begins before the oldest minute.
+  const before = now - MINUTE_RETENTION_DAYS * DAY_SECONDS - HOUR_SECONDS;
+  const sql = 'DELETE FROM latency_minutes WHERE site = $1 AND folded AND timestamp < $2';
+  return (await database.query(sql, [database.site, before])).rowCount ?? 0;
 }
 
 /**

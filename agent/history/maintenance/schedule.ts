@@ -2,7 +2,7 @@ import type { Config } from '../../../shared/config/config.ts';
 import type { Log } from '../../lib/log.ts';
 import { DAY_SECONDS, rollUp } from '../rollups/run.ts';
 import type { Database } from '../sql/database.ts';
-import { maintain } from './maintain.ts';
+import { deleteOldMinutes, maintain } from './maintain.ts';
 
 interface MaintenanceScheduleOptions {
   database: Database;
@@ -26,7 +26,10 @@ const EVERY_MS = 5 * 60_000;
 /** The hour (UTC) of nightly maintenance. */
 const NIGHTLY_HOUR = 3;
 
-/** Runs roll-ups every five minutes and full maintenance once a night; retries while the database is unavailable. */
+/**
+ * Every five minutes rolls up and deletes old minutes, and once a night runs full maintenance; retries while the database is
+ * unavailable.
+ */
 export function createMaintenanceSchedule(options: MaintenanceScheduleOptions): MaintenanceSchedule {
   const { database, config, log, isLeader = () => true, now = Date.now, everyMs = EVERY_MS } = options;
   const status: ReturnType<MaintenanceSchedule['status']> = {
@@ -43,6 +46,7 @@ export function createMaintenanceSchedule(options: MaintenanceScheduleOptions): 
     const at = now();
     try {
       const { uncounted = null } = await rollUp(database, { signal: stopping.signal });
+      await deleteOldMinutes(database, at / 1000);
       const last = status.lastMaintained ?? (await lastMaintained(database));
       const due = !stopping.signal.aborted && isMaintenanceDue(last, at);
       if (due) {

@@ -71,7 +71,7 @@ const MINUTES = `
 );
 
 /**
- * The figures of [from, to), in epoch seconds, from raw rows and minutes, which history keeps for three days: of each
+ * The figures of [from, to), in epoch seconds, from raw rows and minutes, which history keeps for two days: of each
  * service one per `step` seconds, of each instance one of the whole range.
  */
 export async function readMinutes(

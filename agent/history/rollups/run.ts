@@ -86,9 +86,6 @@ async function forEachDirty(
     const left = rows.length - index;
     onProgress?.(table === 'dirty_hours' ? { hours: left, days: 0 } : { hours: 0, days: left });
     const processed = database.transaction(async (client) => {
-      // Every statement joins whole sets. Without statistics of the new hour the planner expects single rows, and its nested
-      // loops take minutes for a thousand instances.
-      await client.query('SET LOCAL enable_nestloop = off');
       const deleted = await client.query(
         `DELETE FROM ${table} WHERE site = $2 AND start =
            (SELECT start FROM ${table} WHERE site = $2 AND start = $1 FOR UPDATE SKIP LOCKED)`,
