@@ -99,6 +99,12 @@ test('keys move within the body and stop at its ends; the header stays', () => {
   expect(watchFrame(press(all, 'end'), screen, 60_000).at(-1)).toMatch(/of 9\d\d$/);
 });
 
+test('all facts of the status are shown, advice included', () => {
+  const advice = [{ service: 'web', message: 'no client returns its cookie', action: 'Set by: ip.' }];
+  const text = watchFrame(watching({ ...statusOf(2, {}), advice }), terminal(120, 40), 60_000).join('\n');
+  expect(text).toMatch(/^advice +web: no client returns its cookie\. Set by: ip\.$/m);
+});
+
 test('a smaller body or window never leaves an empty page', () => {
   const end = pressKey(watching(statusOf(300, {})), 'end', terminal(80, 24));
   const frame = watchFrame({ ...end, status: statusOf(2, {}) }, terminal(80, 40), 60_000);

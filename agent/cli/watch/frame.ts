@@ -4,13 +4,13 @@ import { formatAge } from '../format.ts';
 import { type StatusParts, statusParts } from '../status-view.ts';
 import { type Terminal, truncate, wrapText } from '../terminal.ts';
 
-/** What a person sees of the status, and which part of it. */
+/** What the screen shows: the status and the scroll position. */
 export interface WatchState {
   /** Null until the first status. */
   status: StatusDocument | null;
   /** Why no newer status arrives; empty while they arrive. */
   error: string;
-  /** List healthy instances, too. */
+  /** Also list healthy instances. */
   all: boolean;
   /** The first line of the body that is shown. */
   top: number;
@@ -28,7 +28,7 @@ interface FrameLayout {
   height: number;
 }
 
-/** The lines of one frame, as many as the terminal has: the verdict, a part of the details, the keys. */
+/** The lines of one frame, one for each line of the terminal: the verdict, a part of the details, the keys. */
 export function watchFrame(state: WatchState, terminal: Terminal, now: number): string[] {
   const { header, body, height } = layOut(state, terminal, now);
   const top = clampTop(state.top, body.length, height);
@@ -42,7 +42,7 @@ export function watchFrame(state: WatchState, terminal: Terminal, now: number): 
   ];
 }
 
-/** The state after a key. */
+/** Returns the state after a key press. */
 export function pressKey(state: WatchState, key: WatchKey, terminal: Terminal): WatchState {
   if (key === 'toggleAll') return { ...state, all: !state.all, top: 0 };
   const { body, height } = layOut(state, terminal, 0);
@@ -79,8 +79,8 @@ function layOut({ status, error, all }: WatchState, terminal: Terminal, now: num
 }
 
 /** The header has the traffic already. */
-const otherFacts = ({ site, requests, snapshot, edge, sinks, sources }: StatusParts['facts']): string =>
-  [site, requests, snapshot, edge, sinks, sources].filter(Boolean).join('\n');
+const otherFacts = ({ traffic: _traffic, ...others }: StatusParts['facts']): string =>
+  Object.values(others).filter(Boolean).join('\n');
 
 const linesOf = (texts: readonly string[]): string[] => texts.flatMap((text) => text.split('\n'));
 
