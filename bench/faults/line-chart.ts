@@ -10,8 +10,6 @@ export interface ChartOptions {
   xTitle: string;
   yTitle: string;
   series: readonly ChartSeries[];
-  /** Vertical marks with a text, such as the fault of each minute. */
-  marks?: readonly { x: number; text: string }[];
 }
 
 const WIDTH = 760;
@@ -22,18 +20,19 @@ const TOP = 44;
 const BOTTOM = 44;
 
 /** A line chart with axes and a legend, as SVG. Both axes begin at 0. */
-export function lineChart({ title, xTitle, yTitle, series, marks = [] }: ChartOptions): string {
+export function lineChart({ title, xTitle, yTitle, series }: ChartOptions): string {
   const points = series.flatMap((one) => one.points);
-  const maxX = niceMaximum(Math.max(1e-9, ...points.map(([x]) => x)));
-  const maxY = niceMaximum(Math.max(1e-9, ...points.map(([, y]) => y)));
+  const ticksX = ticksTo(Math.max(1e-9, ...points.map(([x]) => x)));
+  const ticksY = ticksTo(Math.max(1e-9, ...points.map(([, y]) => y)));
+  const [maxX, maxY] = [ticksX.at(-1) ?? 1, ticksY.at(-1) ?? 1];
   const x = (value: number): string => (LEFT + (value / maxX) * (WIDTH - LEFT - RIGHT)).toFixed(1);
   const y = (value: number): string =>
     (HEIGHT - BOTTOM - (value / maxY) * (HEIGHT - TOP - BOTTOM)).toFixed(1);
-  const grid = ticks(maxY).map(
+  const grid = ticksY.map(
     (tick) =>
       `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${y(tick)}" y2="${y(tick)}" stroke="#e3e5e8"/><text x="${LEFT - 6}" y="${Number(y(tick)) + 4}" text-anchor="end">${label(tick)}</text>`,
   );
-  const labels = ticks(maxX).map(
+  const labels = ticksX.map(
     (tick) => `<text x="${x(tick)}" y="${HEIGHT - BOTTOM + 16}" text-anchor="middle">${label(tick)}</text>`,
   );
   const lines = series.map(
@@ -44,25 +43,20 @@ export function lineChart({ title, xTitle, yTitle, series, marks = [] }: ChartOp
     (one, index) =>
       `<text x="${LEFT + index * 190}" y="34" fill="${one.color}">■ ${escapeXml(one.name)}</text>`,
   );
-  const notes = marks.map(
-    ({ x: at, text }) =>
-      `<text transform="translate(${x(at)} ${HEIGHT - BOTTOM - 4}) rotate(-90)" fill="#8a8f98" font-size="9">${escapeXml(text)}</text>`,
-  );
   const titles = [
     `<text x="${LEFT}" y="16" font-weight="bold">${escapeXml(title)}</text>`,
     `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 8}" text-anchor="middle">${escapeXml(xTitle)}</text>`,
     `<text transform="translate(12 ${(TOP + HEIGHT - BOTTOM) / 2}) rotate(-90)" text-anchor="middle">${escapeXml(yTitle)}</text>`,
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="11"><title>${escapeXml(title)}</title><rect width="100%" height="100%" fill="#fff"/>${[...grid, ...labels, ...notes, ...lines, ...legend, ...titles].join('')}</svg>\n`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" viewBox="0 0 ${WIDTH} ${HEIGHT}" font-family="sans-serif" font-size="11"><title>${escapeXml(title)}</title><rect width="100%" height="100%" fill="#fff"/>${[...grid, ...labels, ...lines, ...legend, ...titles].join('')}</svg>\n`;
 }
 
-/** The next of 1, 2, 5 × a power of ten at or above the value. */
-function niceMaximum(value: number): number {
-  const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 5, 10].find((step) => step * power >= value) ?? 10) * power;
+/** From 0 to the first tick at or above the value, in steps of 1, 2 or 5 × a power of ten: at most six ticks. */
+function ticksTo(value: number): number[] {
+  const power = 10 ** Math.floor(Math.log10(value / 5));
+  const step = ([1, 2, 5].find((factor) => factor * power >= value / 5) ?? 10) * power;
+  return Array.from({ length: Math.ceil(value / step - 1e-9) + 1 }, (_, index) => index * step);
 }
-
-const ticks = (max: number): number[] => Array.from({ length: 6 }, (_, index) => (max * index) / 5);
 
 const label = (value: number): string => String(Number(value.toPrecision(3)));
 

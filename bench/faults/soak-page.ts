@@ -30,7 +30,6 @@ function soakChart(minutes: readonly SoakMinute[], what: keyof ProgramUse): stri
       color: PROGRAMS[name],
       points: minutes.map((one) => [one.minute + 1, one[name][what]] as const),
     })),
-    marks: minutes.map(({ minute, fault }) => ({ x: minute + 1, text: fault })),
   });
 }
 
@@ -56,6 +55,10 @@ function soakText(minutes: readonly SoakMinute[]): string {
     '![Memory during the soak](images/soak-memory.svg)',
     '',
     '![Open file descriptors during the soak](images/soak-descriptors.svg)',
+    '',
+    '| fault | minutes | failed requests |',
+    '|---|---|---|',
+    ...faultRows(minutes),
   ].join('\n');
 }
 
@@ -65,4 +68,16 @@ function quarters(minutes: readonly SoakMinute[], name: Program, what: keyof Pro
   const median = (part: readonly SoakMinute[]): string =>
     (part.map((one) => one[name][what]).sort((a, b) => a - b)[Math.floor(part.length / 2)] ?? 0).toFixed(0);
   return `${median(minutes.slice(0, size))} / ${median(minutes.slice(-size))}`;
+}
+
+/** The faults of the soak, those with the most failed requests first. */
+function faultRows(minutes: readonly SoakMinute[]): string[] {
+  const byFault = [...Map.groupBy(minutes, ({ fault }) => fault)].map(([fault, rows]) => ({
+    fault,
+    minutes: rows.map(({ minute }) => minute + 1).join(', '),
+    failed: rows.reduce((total, { failed }) => total + failed, 0),
+  }));
+  return byFault
+    .sort((a, b) => b.failed - a.failed || a.fault.localeCompare(b.fault))
+    .map((row) => `| ${row.fault} | ${row.minutes} | ${row.failed} |`);
 }
