@@ -1,3 +1,5 @@
+import { ID_PATTERN } from '../../shared/config/scalars.ts';
+
 /** What a token may do with the API. */
 export type ApiScope =
   /** Reads everything under /v1. */
@@ -20,7 +22,6 @@ export interface ApiToken {
 export const ADMIN_TOKEN_NAME = 'admin';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$/;
-const SERVICE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** RFC 6750 §2.1, without the characters that separate entries. */
 const SECRET = /^[A-Za-z0-9._~+/=-]{16,512}$/;
 
@@ -59,5 +60,5 @@ function problemOf(
 function parseScope(text: string): ApiScope | null {
   if (text === 'read' || text === 'steer' || text === 'admin') return { kind: text };
   const service = /^register\/(.+)$/.exec(text)?.[1];
-  return service !== undefined && SERVICE.test(service) ? { kind: 'register', service } : null;
+  return service !== undefined && ID_PATTERN.test(service) ? { kind: 'register', service } : null;
 }

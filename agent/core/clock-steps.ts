@@ -2,13 +2,13 @@
 const SMALLEST_STEP_MS = 500;
 
 export interface ClockSteps {
-  /** By how many milliseconds the wall clock was set since the last call; 0: it was not. */
+  /** By how much the wall clock was set since the last call, in milliseconds; 0 if it was not set. */
   take(): number;
 }
 
 /**
- * Compares the wall clock with a monotonic one. Suspending the host counts as a step too, because the monotonic clock
- * stands still meanwhile.
+ * Compares the wall clock with a monotonic one. A suspended host counts as a step too, because its monotonic clock stands
+ * still.
  */
 export function createClockSteps(wall: () => number, monotonic: () => number): ClockSteps {
   let offset = wall() - monotonic();

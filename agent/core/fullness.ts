@@ -2,7 +2,10 @@ import type { Instance } from './state.ts';
 
 type Gauges = Pick<Instance, 'inflight' | 'inflightLimit' | 'longLived' | 'longLivedLimit'>;
 
-/** "full: 100 of 100 connections" when HAProxy may open no more connections to the instance; else null. Full is no failure. */
+/**
+ * "full: 100 of 100 connections" when HAProxy may open no more connections to the instance; otherwise null. A full
+ * instance has not failed.
+ */
 export function fullText({
   inflight,
   inflightLimit = 0,

@@ -50,7 +50,7 @@ test('while the lease is unavailable, the leader stays leader and publishes a he
   expect(effects).toEqual(['role-changed', 'lease-lost', 'publish-heartbeat', 'publish-heartbeat']);
 });
 
-test('a standby takes over only after the edge answered without news for fifteen seconds', () => {
+test('a standby takes over only after the edge has had nothing newer for fifteen seconds', () => {
   const silent = play([
     [0, standby],
     [1_000, failed],

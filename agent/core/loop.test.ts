@@ -105,7 +105,7 @@ test('only a refresh takes an availability sample, not an update between two ref
   expect(samples()).toBe(1);
 });
 
-test('a wall clock that is set moves every instant of a record with it', () => {
+test('setting the wall clock moves every instant of a record with it', () => {
   const times = { wall: 1_700_000_000_000, monotonic: 0 };
   const pass = (ms: number) => {
     times.wall += ms;
@@ -143,7 +143,7 @@ test('a wall clock that is set moves every instant of a record with it', () => {
   pass(10_000);
   loop.tick();
   expect(left()).toBe(10_000);
-  // A correction of a clock that runs a little fast is no step.
+  // A small correction of the clock is not a step.
   times.wall += 100;
   loop.tick();
   expect(left()).toBe(9_900);

@@ -38,7 +38,7 @@ export interface StatusCounts {
   '5xx': number;
 }
 
-/** Gauges of one instance at the time of the delta. `inflightLimit` and `longLivedLimit`: of all HAProxies together; 0: none. */
+/** Gauges of one instance at the time of the delta. The limits are those of all HAProxies together; 0: no limit. */
 export interface TrafficGauges {
   inflight?: number;
   queued?: number;
@@ -108,7 +108,7 @@ export interface Instance {
   latencyMs: number | null;
   inflight: number;
   queued: number;
-  /** The most requests that HAProxy sends to it at a time. Absent: unknown, as before HAProxy was read. */
+  /** The most requests that HAProxy sends to it at a time. Absent: HAProxy was not polled yet. */
   inflightLimit?: number;
   /** Open WebSockets, event streams and held answers. They are not in flight. */
   longLived?: number;
@@ -124,7 +124,11 @@ export interface Change {
   at: number;
   service: string;
   instance: string;
-  /** `config`: `instance` is empty, and so is `service` when the change concerns the whole site. `rollout`: a step of a deployment. `discovery`: the source of a service fails, recovers, or lists something refused. */
+  /**
+   * `config`: `instance` is empty, and so is `service` when the change concerns the whole site.
+   * `rollout`: a step of a deployment.
+   * `discovery`: the source of a service fails, recovers, or lists something that is refused.
+   */
   kind:
     | 'state'
     | 'health'

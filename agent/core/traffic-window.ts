@@ -67,8 +67,8 @@ export interface TrafficAccumulator {
 /**
  * The traffic of the last minutes, in buckets of five seconds. The monitor, the dashboard, the metrics, the rows of
  * `load_balancing_metrics` and the minutes of history all read this window, so their numbers agree. Keys are
- * `service/instance`, `service/` and `/`. Memory depends on the number of instances, not on the traffic. The buckets leave
- * out what only accumulators are read for: probes, breaker samples and outlier samples.
+ * `service/instance`, `service/` and `/`. Memory depends on the number of instances, not on the traffic. Only accumulators
+ * hold probes, breaker samples and outlier samples; the buckets leave them out.
  */
 export interface TrafficWindow {
   /** Attempts of an instance. */
@@ -78,7 +78,7 @@ export interface TrafficWindow {
    * so here they are only shown.
    */
   addRequests(delta: RequestDelta, elsewhere?: boolean): void;
-  /** A probe of an instance. Ignores those that prove nothing and those that still wait. */
+  /** Counts a probe of an instance. Ignores probes that prove nothing and probes that still wait. */
   addProbe(result: ProbeResult): void;
   /** Takes one availability sample of every instance (by its key), every service and the site. */
   addSample(instances: Iterable<readonly [key: string, Instance]>, at: number): void;
@@ -240,7 +240,7 @@ function createAccumulator(periodMs: number): PeriodAccumulator {
 const startOf = (at: number, periodMs: number): number =>
   Number.isFinite(periodMs) ? Math.floor(at / periodMs) * periodMs : 0;
 
-/** The totals of a key, to be changed. */
+/** The totals of a key, which the caller may change. */
 function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
   const found = map.get(key);
   if (found && !IDLE.has(found)) return found;
@@ -249,7 +249,7 @@ function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
   return own;
 }
 
-/** Instances without requests share these totals, so that ten thousand of them need no totals of their own per bucket. */
+/** Instances without requests share these totals, so that ten thousand of them need no memory per bucket. */
 const IDLE_UP: TrafficTotals = Object.freeze({ ...emptyTotals(), samples: 1, upSamples: 1 });
 const IDLE_DOWN: TrafficTotals = Object.freeze({ ...emptyTotals(), samples: 1 });
 const IDLE: ReadonlySet<TrafficTotals> = new Set([IDLE_UP, IDLE_DOWN]);
@@ -288,7 +288,7 @@ function addRequestDelta(totals: TrafficTotals, delta: RequestDelta): void {
 }
 
 export function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
-  // Nearly all of the 600,000 totals that ten thousand instances have in five minutes.
+  // The fast path for nearly all of the 600,000 totals that ten thousand instances have in five minutes.
   if (IDLE.has(other)) {
     into.samples += other.samples;
     into.upSamples += other.upSamples;
@@ -322,7 +322,7 @@ interface AvailabilitySample {
   queued: number;
 }
 
-/** Instances that no probe has judged yet are left out: the start of an agent is no outage. */
+/** Leaves out instances that no probe has judged yet: the start of an agent is not an outage. */
 function samplesOf(instances: Iterable<readonly [string, Instance]>): Map<string, AvailabilitySample> {
   const samples = new Map<string, AvailabilitySample>();
   const services = new Map<string, AvailabilitySample>();

@@ -13,11 +13,11 @@ import { newSourceStatus, type SourceOutcome, type SourceStatus, stepSourceStatu
 import { startWatcher, type Watcher } from './watcher.ts';
 
 /**
- * Follows the sources of services. One agent of the site reads them, the leader; the registry saves what they list and
- * replicates it, so every agent has the same instances, also while a source or the leader is away.
+ * Follows the sources of services. Only the leader of the site reads them. The registry saves and replicates what they
+ * list, so every agent has the same instances, even while a source or the leader is unavailable.
  */
 export interface Discovery {
-  /** Starts, restarts and ends sources after a change of the configuration. */
+  /** Starts, restarts and stops watching sources after a change of the configuration. */
   sync(): void;
   /** By service, in the order of the configuration. */
   statuses(): SourceStatus[];
@@ -27,7 +27,7 @@ export interface Discovery {
 export interface DiscoveryDeps {
   config(): Config;
   view(): DiscoveryView;
-  /** Whether this agent reads the sources: it leads, or shares no registry with another one. */
+  /** Whether this agent reads the sources: it is the leader, or the site has no replication. */
   isReading(): boolean;
   variable(name: string): string | undefined;
   apply(requests: readonly IntentRequest[]): void;
@@ -105,7 +105,7 @@ export function startDiscovery(deps: DiscoveryDeps): Discovery {
   };
 }
 
-/** Returns why the list removes no instance; empty: it is applied in full. */
+/** Returns why the list removes no instance; empty if it is applied in full. */
 async function applyList(
   { config, view, apply, now = Date.now }: DiscoveryDeps,
   { service, settings, source }: { service: string; settings: DiscoveryConfig; source: string },

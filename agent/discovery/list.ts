@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
+import { valueText } from '../../shared/config/problem.ts';
+import { ID_PATTERN } from '../../shared/config/scalars.ts';
 import type { Registration } from '../core/state.ts';
-import { INSTANCE_ID } from '../registry/limits.ts';
-import { type ListedInstance, shown } from './source.ts';
+import type { ListedInstance } from './source.ts';
 
 /** What a source lists, as registrations. A list with problems is incomplete: it adds instances and removes none. */
 export interface InstanceList {
@@ -29,7 +30,7 @@ export function toInstanceList(
     const before = byId.get(id);
     const other = idByUrl.get(entry.url);
     if (before && before.url !== entry.url) {
-      found.push(`the id ${shown(id)} is listed twice, with ${before.url} and ${entry.url}`);
+      found.push(`the id ${valueText(id)} is listed twice, with ${before.url} and ${entry.url}`);
     } else if (other !== undefined && other !== id) {
       found.push(`${entry.url} is listed twice, as ${other} and ${id}`);
     } else if (!before) {
@@ -51,7 +52,7 @@ export function instanceId(service: string, url: string): string {
   const { hostname, port, protocol } = new URL(url);
   const address = hostname.replace(/^\[|\]$/g, '').replaceAll(':', '-');
   const id = `${service}-${address}-${port || (protocol === 'https:' ? 443 : 80)}`;
-  if (INSTANCE_ID.test(id)) return id;
+  if (ID_PATTERN.test(id)) return id;
   const hash = createHash('sha256').update(id).digest('hex').slice(0, 16);
   return `${service.slice(0, 40)}-${hash}`;
 }

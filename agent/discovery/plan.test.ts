@@ -146,10 +146,10 @@ test('an instance that comes back serves again; the drain of an operator stays',
 test('a list below the minimum adds, removes nothing, and says so', () => {
   const one = site();
   one.list([1, 2]);
-  expect(one.list([3])).toEqual(['it lists 1 instances, minimum is 2']);
+  expect(one.list([3])).toEqual(['it lists 1 instances; the minimum is 2']);
   one.pass(60);
   expect(one.ids()).toEqual([ID(1), ID(2), ID(3)]);
-  expect(one.list([])).toEqual(['it lists 0 instances, minimum is 2']);
+  expect(one.list([])).toEqual(['it lists 0 instances; the minimum is 2']);
   expect(one.list([2, 3])).toEqual([]);
   one.pass(4);
   expect(one.ids()).toEqual([ID(2), ID(3)]);
@@ -165,7 +165,7 @@ test('a list with an entry that cannot be used removes nothing', () => {
 test('no more instances than the maximum', () => {
   const one = site();
   one.list([1, 2]);
-  expect(one.list([1, 2, 3, 4, 5, 6])).toEqual(['it lists 6 instances, maximum is 4']);
+  expect(one.list([1, 2, 3, 4, 5, 6])).toEqual(['it lists 6 instances; the maximum is 4']);
   expect(one.ids()).toEqual([ID(1), ID(2), ID(3), ID(4)]);
 });
 

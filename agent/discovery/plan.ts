@@ -14,11 +14,11 @@ export interface DiscoveryView {
 
 export interface ListPlan {
   requests: IntentRequest[];
-  /** Why the list removes no instance; empty: it is applied in full. */
+  /** Why the list removes no instance; empty if it is applied in full. */
   refusals: string[];
 }
 
-/** How long an idle instance waits before it is removed: HAProxy and the edge learn of the drain within this time. */
+/** An idle instance is removed only after this time, in which HAProxy and the edge learn of its drain. */
 const SETTLE_MS = 3_000;
 
 type Limits = Pick<DiscoveryConfig, 'minimum' | 'maximum'>;
@@ -56,11 +56,11 @@ export function planList(
 }
 
 function boundProblems(count: number, { minimum, maximum }: Limits): string[] {
-  if (count < minimum) return [`it lists ${count} instances, minimum is ${minimum}`];
-  return count > maximum ? [`it lists ${count} instances, maximum is ${maximum}`] : [];
+  if (count < minimum) return [`it lists ${count} instances; the minimum is ${minimum}`];
+  return count > maximum ? [`it lists ${count} instances; the maximum is ${maximum}`] : [];
 }
 
-/** Leaves out what the configuration file already has, and what another instance uses. */
+/** Leaves out instances that the configuration file already has, and addresses or ids that another instance uses. */
 function withoutConflicts(
   registrations: readonly Registration[],
   instances: ReadonlyMap<string, Instance>,
@@ -74,7 +74,7 @@ function withoutConflicts(
       accepted.push(registration);
       continue;
     }
-    // An address that has a new id follows when the old id is removed.
+    // An address with a new id is added after its old id is removed.
     const renamed = other.origin === 'discovered' && !ids.has(other.id);
     const ours = other.service === registration.service && (other.origin === 'file' || renamed);
     if (!ours) {
@@ -96,7 +96,7 @@ function conflicting(
   return undefined;
 }
 
-/** Null: the intent is as listed. An operator's drain, maintenance and weight stay. */
+/** Null if the intent already matches the list. Keeps an operator's drain, maintenance and weight. */
 function listedChanges(intent: Intent | undefined, registration: Registration): Partial<Intent> | null {
   const body = { ...registration, metadata: registration.metadata ?? {} };
   if (!intent) return { ...CLEARED_INTENT, registration: body };
@@ -117,8 +117,8 @@ function leavingChanges({ admin }: Intent, now: number): Partial<Intent> {
 const REMOVED: Partial<Intent> = { ...CLEARED_INTENT, removed: true, unlisted: true };
 
 /**
- * Removes instances that left their list: once they are idle, at the latest after `drain`. Removes at once the instances
- * of a service without a source, and those that the configuration file replaces.
+ * Removes an instance that left its list when it is idle, at the latest after `drain`. An instance is removed at once if
+ * its service has no source any more, or if the configuration file replaces it.
  */
 export function planRemovals(
   services: Config['services'],
@@ -143,7 +143,7 @@ export function planRemovals(
 }
 
 function hasDrained(since: number, instance: Instance | undefined, drainMs: number, now: number): boolean {
-  // The clock of another agent may be ahead.
+  // Another agent may have written `since`, and its clock may be ahead.
   const elapsed = Math.abs(now - since);
   const idle = !instance || instance.inflight + instance.queued === 0;
   return elapsed >= drainMs || (idle && elapsed >= SETTLE_MS);

@@ -1,6 +1,6 @@
 /** One instance as a source lists it, not yet checked against the site. */
 export interface ListedInstance {
-  /** Absent: made from the address. */
+  /** Absent: derived from the address. */
   id?: string;
   /** An http:// or https:// origin. */
   url: string;
@@ -30,7 +30,7 @@ export interface InstanceSourceReader {
   close(): void;
 }
 
-/** A source cannot be read, or its answer has another form. The message names the value. */
+/** A source cannot be read, or its answer is invalid. The message names the value. */
 export class SourceError extends Error {
   override name = 'SourceError';
 }
@@ -39,20 +39,12 @@ export class SourceError extends Error {
 export const MAX_LISTED = 2_000;
 export const MAX_ANSWER_BYTES = 4 * 1_048_576;
 
-const MAX_VALUE_LENGTH = 80;
-
-/** A value for a message, short. */
-export function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > MAX_VALUE_LENGTH ? `${text.slice(0, MAX_VALUE_LENGTH - 3)}...` : text;
-}
-
 export const originOf = (scheme: string, address: string, port: number): string =>
   new URL(`${scheme}://${address.includes(':') ? `[${address}]` : address}:${port}`).origin;
 
-/** The weight that stands for the greatest one of a list, and for the weight of lists without weights. */
+/** The weight of the heaviest instance of a list, and of every instance of a list without weights. */
 export const FULL_WEIGHT = 100;
 
-/** Keeps the ratio of the weights of a list. If all are zero, they are equal. */
+/** Scales a weight so that the weights of a list keep their ratio. If all are zero, all are equal. */
 export const relativeWeight = (weight: number, greatest: number): number =>
   greatest > 0 ? Math.max(1, Math.round((weight / greatest) * FULL_WEIGHT)) : FULL_WEIGHT;

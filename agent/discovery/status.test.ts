@@ -15,10 +15,10 @@ const read: SourceOutcome = { kind: 'read', refusals: [] };
 const failed = (problem: string): SourceOutcome => ({ kind: 'failed', problem });
 const standby: SourceOutcome = { kind: 'standby' };
 
-test('a failure and the recovery are news; a start, a standby and a repeated failure are none', () => {
+test('a failure and the recovery are reported; a start, a standby and a repeated failure are not', () => {
   expect(eventsOf([standby, read, read, standby, read])).toEqual([]);
   expect(eventsOf([read, failed('SERVFAIL'), failed('SERVFAIL'), read])).toEqual([
-    'failing dns web.internal cannot be read, its last list stays: SERVFAIL',
+    'failing dns web.internal cannot be read; its last list stays in use: SERVFAIL',
     'ok dns web.internal is read',
   ]);
 });

@@ -1,6 +1,6 @@
 import type { Change } from '../core/state.ts';
 
-/** How a source does. `standby`: another agent of the site leads and reads it. */
+/** `refused`: the list removes no instance. `standby`: another agent of the site is the leader and reads the source. */
 export const SOURCE_STATES = ['starting', 'ok', 'refused', 'failing', 'standby'] as const;
 export type SourceState = (typeof SOURCE_STATES)[number];
 
@@ -14,7 +14,7 @@ export interface SourceStatus {
   since: number;
   /** When the list was last read, epoch ms; null: never since the agent started. */
   readAt: number | null;
-  /** When its last event was reported. */
+  /** When its last event was reported, epoch ms. */
   reportedAt: number;
 }
 
@@ -23,7 +23,7 @@ export type SourceOutcome =
   | { kind: 'failed'; problem: string }
   | { kind: 'standby' };
 
-/** The same state with another problem is reported this often at most. */
+/** While the state stays the same, a new problem is reported at most this often. */
 const REPORT_EVERY_MS = 60_000;
 const MAX_PROBLEMS = 3;
 
@@ -37,13 +37,13 @@ export const newSourceStatus = (service: string, source: string, now: number): S
   reportedAt: 0,
 });
 
-/** The status after a read, and the event for people, if it is news. */
+/** The status after a read, and the event for people; null if there is nothing to report. */
 export function stepSourceStatus(
   before: SourceStatus,
   outcome: SourceOutcome,
   now: number,
 ): { status: SourceStatus; event: Change | null } {
-  const { state, problem } = describe(outcome);
+  const { state, problem } = stateOf(outcome);
   const changed = state !== before.state;
   const status = {
     ...before,
@@ -52,10 +52,10 @@ export function stepSourceStatus(
     since: changed ? now : before.since,
     readAt: outcome.kind === 'read' ? now : before.readAt,
   };
-  const isNews = changed
-    ? isReported(before.state, state)
+  const isReported = changed
+    ? isReportedChange(before.state, state)
     : problem !== before.problem && now - before.reportedAt >= REPORT_EVERY_MS;
-  if (!isNews) return { status, event: null };
+  if (!isReported) return { status, event: null };
   const event: Change = {
     at: now,
     service: before.service,
@@ -67,11 +67,11 @@ export function stepSourceStatus(
   return { status: { ...status, reportedAt: now }, event };
 }
 
-/** A start that succeeds and a change of the leader are no news. */
-const isReported = (from: SourceState, to: SourceState): boolean =>
+/** A successful start and a change of the leader are not reported. */
+const isReportedChange = (from: SourceState, to: SourceState): boolean =>
   to === 'failing' || to === 'refused' || (to === 'ok' && (from === 'failing' || from === 'refused'));
 
-function describe(outcome: SourceOutcome): Pick<SourceStatus, 'state' | 'problem'> {
+function stateOf(outcome: SourceOutcome): Pick<SourceStatus, 'state' | 'problem'> {
   switch (outcome.kind) {
     case 'failed':
       return { state: 'failing', problem: outcome.problem };
@@ -90,13 +90,13 @@ function describe(outcome: SourceOutcome): Pick<SourceStatus, 'state' | 'problem
 export function sourceText({ source, state, problem }: SourceStatus): string {
   switch (state) {
     case 'failing':
-      return `${source} cannot be read, its last list stays: ${problem}`;
+      return `${source} cannot be read; its last list stays in use: ${problem}`;
     case 'refused':
       return `the list of ${source} removes no instance: ${problem}`;
     case 'standby':
       return `the leader reads ${source}`;
     case 'starting':
-      return `${source} was not read yet`;
+      return `${source} has not been read yet`;
     case 'ok':
       return `${source} is read`;
   }

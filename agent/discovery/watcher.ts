@@ -17,8 +17,8 @@ export interface Watcher {
   close(): Promise<void>;
 }
 
-/** No source is read more often, whatever it answers. */
-const MIN_DISTANCE_MS = 1_000;
+/** The shortest time between two reads of a source. */
+const MIN_INTERVAL_MS = 1_000;
 
 /** Reads one source for as long as the agent runs. A read that hangs ends at its deadline. */
 export function startWatcher(options: WatcherOptions): Watcher {
@@ -39,19 +39,19 @@ async function run(options: WatcherOptions, closing: AbortSignal): Promise<void>
   while (!closing.aborted) {
     if (!options.isReading()) {
       options.onStandby();
-      await pause(MIN_DISTANCE_MS, closing);
+      await pause(MIN_INTERVAL_MS, closing);
       continue;
     }
     const waitMs = await readOnce(options, closing);
     if (closing.aborted) return;
     failures = waitMs === null ? failures + 1 : 0;
-    await pause(MIN_DISTANCE_MS, closing);
+    await pause(MIN_INTERVAL_MS, closing);
     if (waitMs === null) await pause(backoffMs(failures, options.intervalMs), closing);
-    else await untilDue(options, waitMs - MIN_DISTANCE_MS, closing);
+    else await untilDue(options, waitMs - MIN_INTERVAL_MS, closing);
   }
 }
 
-/** How long the list is valid; null: it could not be read. */
+/** Milliseconds until the next read is due; null if the list could not be read. */
 async function readOnce(
   { reader, intervalMs, isReading, onList, onFailure }: WatcherOptions,
   closing: AbortSignal,
@@ -70,18 +70,18 @@ async function readOnce(
 }
 
 const backoffMs = (failures: number, intervalMs: number): number =>
-  Math.min(MIN_DISTANCE_MS * 2 ** Math.min(failures, 10), intervalMs);
+  Math.min(MIN_INTERVAL_MS * 2 ** Math.min(failures, 10), intervalMs);
 
 /** Waits until the list must be read again, or until the source reports a change. */
 async function untilDue({ reader }: WatcherOptions, waitMs: number, closing: AbortSignal): Promise<void> {
   if (waitMs <= 0) return;
   if (!reader.changed) return pause(waitMs, closing);
-  const over = new AbortController();
-  const signal = AbortSignal.any([closing, over.signal]);
-  // A source that sends no changes now is read after the interval.
+  const done = new AbortController();
+  const signal = AbortSignal.any([closing, done.signal]);
+  // If the source cannot send changes now, it is read after the interval.
   const changed = reader.changed(signal).catch(() => pause(waitMs, signal));
   await Promise.race([changed, pause(waitMs, signal)]);
-  over.abort();
+  done.abort();
   await changed;
 }
 

@@ -6,7 +6,7 @@ import { createMessageSigner } from '../lib/message-signer.ts';
 import { createMemoryLiveState } from '../live/memory.ts';
 import { type ReportId, startRequestSharing } from './share-requests.ts';
 
-test('the other agent of the site sees the requests and knows the report; the own agent, other sites and forgers do not count', async () => {
+test('another agent of the site receives the requests and the report id; events of the same agent, other sites and forgers are ignored', async () => {
   const live = createMemoryLiveState();
   const agent = (site: string, owner: string, key = 'k'.repeat(32)) => {
     const requests: RequestDelta[] = [];

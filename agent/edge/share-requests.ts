@@ -7,8 +7,8 @@ import type { LiveState } from '../live/live-state.ts';
 
 /**
  * Shows the requests that one agent of a site received to the others, so that the leader's alerts and every dashboard see
- * all of them. Each agent writes only its own to history and metrics. What is lost while the store is unavailable is
- * missing from the other agents' views only.
+ * all of them. Each agent writes only its own to history and metrics. While the store is unavailable, only the views of
+ * the other agents miss requests.
  */
 export interface RequestSharing {
   /** `report`: the edge report that had them. */
@@ -111,7 +111,7 @@ export function startRequestSharing(options: RequestSharingOptions): RequestShar
   };
 }
 
-/** Null for a body in another form: an agent of another version signed it. */
+/** Null if the body has an unknown form, because an agent of another version signed it. */
 function readBody(text: string): z.output<typeof bodySchema> | null {
   try {
     return bodySchema.safeParse(JSON.parse(text)).data ?? null;

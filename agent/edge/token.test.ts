@@ -29,7 +29,7 @@ test.each([
   expect(await verify(await sign(payload), NOW_MS)).toBe(false);
 });
 
-test('refused: an unknown key, a wrong signature, another algorithm, and text that is no token', async () => {
+test('refused: an unknown key, a wrong signature, another algorithm, and text that is not a token', async () => {
   expect(await verify(await sign(claims, known.privateKey, 'k2'), NOW_MS)).toBe(false);
   expect(await verify(await sign(claims, other.privateKey), NOW_MS)).toBe(false);
   const hs256 = await new SignJWT(claims)

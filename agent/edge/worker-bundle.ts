@@ -9,7 +9,7 @@ import { z } from 'zod';
 const runtimeSchema = z.object({
   compatibilityDate: z.string(),
   compatibilityFlags: z.array(z.string()),
-  /** What else a deployment to Cloudflare needs, in the form of wrangler's configuration. */
+  /** The rest of what a deployment to Cloudflare needs, in the form of wrangler's configuration. */
   deployment: z.looseObject({ vars: z.record(z.string(), z.string()) }),
 });
 
@@ -63,7 +63,7 @@ export function workerdProgram(programDir: string): string {
   return paths.find((path) => existsSync(path)) ?? 'workerd';
 }
 
-/** The command line of wrangler: of the packages of the checkout, or on the PATH. */
+/** The command line of wrangler: from node_modules of the checkout, otherwise from the PATH. */
 export function wranglerProgram(programDir: string): [program: string, ...args: string[]] {
   const checkout = findCheckout(programDir);
   const script = checkout && join(checkout, 'node_modules/wrangler/bin/wrangler.js');

@@ -147,7 +147,7 @@ export function afterTraffic(
   };
 }
 
-/** Each delta has the gauges that its source counts. */
+/** The gauges of a delta; each source counts only some of them. */
 const gaugesIn = ({ inflight, queued, inflightLimit, longLived, longLivedLimit }: TrafficDelta) => ({
   ...(inflight !== undefined && { inflight }),
   ...(queued !== undefined && { queued }),

@@ -112,20 +112,20 @@ type Command = (typeof commands extends fc.Arbitrary<infer All extends readonly 
   ? All
   : never)[number];
 
-function obey(judge: ReturnType<typeof startJudge>, command: Command): void {
+function run(judge: ReturnType<typeof startJudge>, command: Command): void {
   if (command.kind === 'wait') judge.wait(command.ms);
   else if (command.kind === 'set') judge.setClock(command.hours * HOUR);
   else if (command.kind === 'probe') judge.probe(command.id, command.ok, command.early);
   else judge.traffic(command.id, command.success, command.failure, command.inflight);
 }
 
-test('a clock that is set by hours changes no decision', () => {
+test('setting the clock by hours changes no decision', () => {
   fc.assert(
     fc.property(commands, (all) => {
       const [steady, moved] = [startJudge(), startJudge()];
       for (const command of all) {
-        if (command.kind !== 'set') obey(steady, command);
-        obey(moved, command);
+        if (command.kind !== 'set') run(steady, command);
+        run(moved, command);
         expect(moved.states()).toEqual(steady.states());
       }
     }),

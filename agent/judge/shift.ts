@@ -6,8 +6,8 @@ import type { InstanceRecord } from './instance-record.ts';
 import type { Outlier } from './outlier/outlier.ts';
 
 /**
- * The same record after the wall clock was set by `ms`: every instant moves with it, so waits go on as if nothing had
- * happened. An operator's drain deadline stays, because it is an instant that the agents of a site share.
+ * The same record after the wall clock was set by `ms`. Every instant moves with the clock, so all waits keep their
+ * remaining time. An operator's drain deadline stays, because the agents of a site share it.
  */
 export function shiftRecord(record: InstanceRecord, ms: number, policies: ServicePolicies): InstanceRecord {
   const { tally, breaker, provedAt, progress, suspicion, evidence } = record;

@@ -258,7 +258,7 @@ test('an instance that falls repeatedly is held down until its penalty has decay
   expect(s.instance('gs-1').state).toBe('up');
 });
 
-test('restarts under maintenance are no falls', () => {
+test('restarts under maintenance do not count as falls', () => {
   const s = bothUp();
   const setAdmin = (admin: 'maint' | 'ready') =>
     s.apply({ kind: 'admin', service: 'gs', instance: 'gs-1', admin, reason: 'test' });

@@ -11,7 +11,7 @@ export interface Suspicion {
   readonly lateProbes: number;
 }
 
-/** A pause shorter than this, such as a garbage collection, is no hang. */
+/** A pause shorter than this, such as a garbage collection, is not a hang. */
 const MIN_SILENCE_MS = 1_000;
 
 export function addLateProbe(

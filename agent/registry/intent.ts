@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { parseOrigin } from '../../shared/config/origin.ts';
+import { ID_PATTERN } from '../../shared/config/scalars.ts';
 import { type Change, instanceKey, type Registration } from '../core/state.ts';
-import { INSTANCE_ID, MAX_MAXCONN, METADATA_LENGTH, PRIORITY, TTL_MS, WEIGHT } from './limits.ts';
+import { MAX_MAXCONN, METADATA_LENGTH, PRIORITY, TTL_MS, WEIGHT } from './limits.ts';
 
 /** The greatest valid date, in epoch milliseconds (ECMA-262 §21.4.1.1). */
 const MAX_DATE_MS = 8.64e15;
@@ -28,8 +29,8 @@ const intentSchema = z.object({
   registration: z
     .object({
       // These become arguments of HAProxy commands, so stored data must meet the rules of the API.
-      id: z.string().regex(INSTANCE_ID),
-      service: z.string().regex(INSTANCE_ID),
+      id: z.string().regex(ID_PATTERN),
+      service: z.string().regex(ID_PATTERN),
       url: origin,
       publicUrl: origin.optional(),
       weight,

@@ -1,5 +1,4 @@
 /** The rules for what a client registers. They hold for the API and for everything read from a file or from Redis. */
-export const INSTANCE_ID = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 export const WEIGHT = { min: 1, max: 256 } as const;
 export const PRIORITY = { min: 1, max: 16 } as const;
 export const MAX_MAXCONN = 1_000_000;

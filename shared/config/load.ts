@@ -1,7 +1,7 @@
 import { type Config, fillDefaults } from './config.ts';
 import { crossCheck } from './cross-check.ts';
 import { findDuplicates } from './duplicates.ts';
-import { type ConfigProblem, formatConfigPath, valueAt } from './problem.ts';
+import { type ConfigProblem, formatConfigPath, valueAt, valueText } from './problem.ts';
 import { SECRET_FORM } from './scalars.ts';
 import { type ConfigFile, fileSchema } from './schema.ts';
 import { schemaProblems } from './schema-problems.ts';
@@ -97,11 +97,6 @@ function describe({ path, value, allowed }: ConfigProblem): string {
   }
   const found = value === undefined ? 'missing' : `${valueText(value)} is not allowed`;
   return `${formatConfigPath(path)}: ${found}; expected ${allowed}`;
-}
-
-function valueText(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
 function deepFreeze<T>(value: T): T {

@@ -11,6 +11,12 @@ export function formatConfigPath(path: readonly PropertyKey[]): string {
   return text.replace(/^\./, '') || 'the file';
 }
 
+/** A value as JSON for an error message, cut off after 80 characters. */
+export function valueText(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+}
+
 /** The value at a path of plain data; undefined when there is none. */
 export function valueAt(data: unknown, path: readonly PropertyKey[]): unknown {
   let value = data;

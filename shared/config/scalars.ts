@@ -90,10 +90,12 @@ export const cidr = scalar('an address or network such as 10.0.0.0/8 or 2001:db8
   isCidr(text) ? text : null,
 );
 
-/** Ids are used in HAProxy's configuration, Redis keys, URLs and cookies; none of these characters is special there. */
+/** Ids are used in HAProxy's configuration, Redis keys, URLs and cookies. None of these characters is special there. */
+export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+
 export const id = scalar(
   '1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit',
-  (text) => (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text) ? text : null),
+  (text) => (ID_PATTERN.test(text) ? text : null),
 );
 
 export const origin = scalar(

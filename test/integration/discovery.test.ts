@@ -178,7 +178,7 @@ describe('a list in a file', () => {
 
   test('an empty, a wrong, and a missing list remove nothing and are named', async () => {
     writeList([]);
-    await sourceSays('listed', { state: 'refused', problem: 'it lists 0 instances, minimum is 1' });
+    await sourceSays('listed', { state: 'refused', problem: 'it lists 0 instances; the minimum is 1' });
     writeList([origin(3), 'http://192.0.2.1']);
     await sourceSays('listed', {
       state: 'refused',

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { DiscoveryConfig } from '../../../shared/config/discovery.ts';
+import { valueText } from '../../../shared/config/problem.ts';
 import {
   type InstanceSourceReader,
   type ListedInstance,
@@ -8,7 +9,6 @@ import {
   relativeWeight,
   SourceError,
   type SourceList,
-  shown,
 } from '../source.ts';
 import { createSourceClient } from './http.ts';
 
@@ -17,7 +17,7 @@ const DEFAULT_SERVER = 'http://127.0.0.1:8500';
 const JITTER = 1 / 16;
 const ANSWER_MS = 5_000;
 
-/** What we read of an entry of GET /v1/health/service/:service. */
+/** The fields that we read from an entry of GET /v1/health/service/:service. */
 const entrySchema = z.object({
   Node: z.object({ Address: z.string() }),
   Service: z.object({
@@ -55,21 +55,21 @@ export function createConsulReader(
       });
       const list = parseConsulEntries(answer.body, scheme);
       index = nextIndex(before, answer.headers['x-consul-index']);
-      // The next query waits at the server; without an index it would not.
+      // With an index, the next query waits at the server.
       return index > 0 ? { ...list, readAgainMs: 0 } : list;
     },
     close: client.close,
   };
 }
 
-/** The index for the next query. One that is missing, invalid or goes back starts over, as Consul's documentation says. */
+/** The index for the next query. A missing or invalid index, or one that goes back, starts over, as Consul documents. */
 export function nextIndex(before: number, header: string | string[] | undefined): number {
   const index = Number(header);
   return Number.isSafeInteger(index) && index > 0 && index >= before ? index : 0;
 }
 
 export function parseConsulEntries(body: unknown, scheme: string): SourceList {
-  if (!Array.isArray(body)) throw new SourceError(`Consul answered ${shown(body)}; expected a list`);
+  if (!Array.isArray(body)) throw new SourceError(`Consul answered ${valueText(body)}; expected a list`);
   if (body.length > MAX_LISTED) {
     throw new SourceError(`Consul lists ${body.length} instances; at most ${MAX_LISTED} are read`);
   }
@@ -79,13 +79,14 @@ export function parseConsulEntries(body: unknown, scheme: string): SourceList {
     const entry = entrySchema.safeParse(raw);
     const issue = entry.error?.issues[0];
     if (entry.success) entries.push(entry.data);
-    else problems.push(`entry ${position + 1}: ${shown(raw)}: ${issue?.path.join('.')}: ${issue?.message}`);
+    else
+      problems.push(`entry ${position + 1}: ${valueText(raw)}: ${issue?.path.join('.')}: ${issue?.message}`);
   }
   const passing = entries.filter(({ Checks }) => !Checks.some(({ Status }) => Status === 'critical'));
   const greatest = Math.max(0, ...passing.map(weightOf));
   const instances = passing.flatMap((entry): ListedInstance[] => {
     const url = urlOf(entry, scheme);
-    if (url === null) problems.push(`${entry.Service.ID}: ${shown(addressOf(entry))} is no address`);
+    if (url === null) problems.push(`${entry.Service.ID}: ${valueText(addressOf(entry))} is not an address`);
     const weight = relativeWeight(weightOf(entry), greatest);
     return url === null ? [] : [{ url, weight, priority: 1, metadata: { 'consul.id': entry.Service.ID } }];
   });
@@ -96,7 +97,7 @@ export function parseConsulEntries(body: unknown, scheme: string): SourceList {
 const weightOf = ({ Service: { Weights }, Checks }: ConsulEntry): number =>
   (Checks.some(({ Status }) => Status === 'warning') ? Weights?.Warning : Weights?.Passing) ?? 1;
 
-/** A service without an address has that of its node. */
+/** A service without an address has the address of its node. */
 const addressOf = ({ Node, Service }: ConsulEntry): string => Service.Address || Node.Address;
 
 function urlOf(entry: ConsulEntry, scheme: string): string | null {

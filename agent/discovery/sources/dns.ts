@@ -15,7 +15,7 @@ import {
 const QUERY_TIMEOUT_MS = 2_000;
 const TRIES = 2;
 const DEADLINE_MS = 10_000;
-/** A shorter TTL is read as this. */
+/** The lower bound of a TTL. */
 const MIN_TTL_MS = 1_000;
 
 interface Addresses {
@@ -54,7 +54,7 @@ export function createDnsReader({ name, server, port, scheme, interval }: DnsSet
       targets.map(async (target) => [target, await resolveAddresses(resolver, target)] as const),
     );
     const byName = new Map(found);
-    // Node's resolver does not report the TTL of SRV records: those of the targets stand for it.
+    // Node's resolver does not report the TTL of SRV records, so the TTLs of the targets are used instead.
     const ttlMs = Math.min(...found.map(([, { ttlMs: each }]) => each));
     return { ...serviceInstances(records, byName, scheme), readAgainMs: readAgain(ttlMs) };
   }
@@ -74,7 +74,7 @@ export function createDnsReader({ name, server, port, scheme, interval }: DnsSet
   };
 }
 
-/** The instances of SRV records. Priorities keep their order, weights their ratio within a priority. */
+/** The instances of SRV records. Priorities keep their order. Weights keep their ratio within a priority. */
 export function serviceInstances(
   records: readonly SrvRecord[],
   addressesOf: ReadonlyMap<string, Pick<Addresses, 'addresses'>>,
@@ -102,7 +102,7 @@ export function serviceInstances(
   return { instances, problems };
 }
 
-/** The IPv4 addresses of a name; the IPv6 addresses if it has no others. A host with both is one instance. */
+/** The IPv4 addresses of a name; its IPv6 addresses if it has no IPv4 address. A host with both is one instance. */
 async function resolveAddresses(resolver: promises.Resolver, name: string): Promise<Addresses> {
   const v4 = await query(name, 'A', () => resolver.resolve4(name, { ttl: true }));
   if (v4.length > 0) return toAddresses(v4);
@@ -114,10 +114,10 @@ const toAddresses = (records: readonly RecordWithTtl[]): Addresses => ({
   ttlMs: records.length === 0 ? 0 : Math.min(...records.map(({ ttl }) => ttl)) * 1_000,
 });
 
-/** No record is an empty list. Anything else is an error: a server that fails says nothing about the records. */
-async function query<T>(name: string, type: string, ask: () => Promise<T[]>): Promise<T[]> {
+/** A name without records gives an empty list. Every other failure is an error, because it says nothing about the records. */
+async function query<T>(name: string, type: string, resolve: () => Promise<T[]>): Promise<T[]> {
   try {
-    return await ask();
+    return await resolve();
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     if (code === 'ENODATA' || code === 'ENOTFOUND') return [];

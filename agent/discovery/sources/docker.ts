@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { DiscoveryConfig } from '../../../shared/config/discovery.ts';
+import { valueText } from '../../../shared/config/problem.ts';
 import {
   FULL_WEIGHT,
   type InstanceSourceReader,
@@ -8,14 +9,13 @@ import {
   originOf,
   SourceError,
   type SourceList,
-  shown,
 } from '../source.ts';
 import { createSourceClient } from './http.ts';
 
 const DEFAULT_SERVER = 'unix:///var/run/docker.sock';
 const DEADLINE_MS = 5_000;
 
-/** What we read of a container of GET /containers/json. */
+/** The fields that we read from a container of GET /containers/json. */
 const containerSchema = z.object({
   Id: z.string(),
   Names: z.array(z.string()).default([]),
@@ -38,7 +38,7 @@ type DockerSettings = Pick<DiscoveryConfig, 'server' | 'network' | 'port' | 'sch
   labels: Record<string, string>;
 };
 
-/** Running containers with labels. The list is read when an event of such a container arrives, and after `interval`. */
+/** Running containers with all labels. The list is read after an event of such a container, and after `interval`. */
 export function createDockerReader({
   labels,
   server = DEFAULT_SERVER,
@@ -57,7 +57,7 @@ export function createDockerReader({
       const { body } = await client.getJson(path, { signal });
       return parseContainers(body, { ...settings, isLocal: server.startsWith('unix:') });
     },
-    // Events from the start of the read: one that happened during the read is not lost.
+    // Events since the start of the last read, so that an event during the read is not lost.
     changed(signal) {
       const since = (readFrom / 1_000).toFixed(3);
       const event = ['start', 'unpause', 'die', 'pause'];
@@ -78,7 +78,7 @@ export interface ContainerScope {
 }
 
 export function parseContainers(body: unknown, scope: ContainerScope): SourceList {
-  if (!Array.isArray(body)) throw new SourceError(`Docker answered ${shown(body)}; expected a list`);
+  if (!Array.isArray(body)) throw new SourceError(`Docker answered ${valueText(body)}; expected a list`);
   if (body.length > MAX_LISTED) {
     throw new SourceError(`Docker lists ${body.length} containers; at most ${MAX_LISTED} are read`);
   }
@@ -87,7 +87,7 @@ export function parseContainers(body: unknown, scope: ContainerScope): SourceLis
     const container = containerSchema.safeParse(raw);
     if (!container.success) {
       const issue = container.error.issues[0];
-      problems.push(`container ${shown(raw)}: ${issue?.path.join('.')}: ${issue?.message}`);
+      problems.push(`container ${valueText(raw)}: ${issue?.path.join('.')}: ${issue?.message}`);
       return [];
     }
     const found = containerInstance(container.data, scope);
@@ -100,7 +100,7 @@ export function parseContainers(body: unknown, scope: ContainerScope): SourceLis
 
 const nameOf = ({ Id, Names }: Container): string => Names[0]?.replace(/^\//, '') ?? Id.slice(0, 12);
 
-/** The instance, or why the container is none. */
+/** The instance, or why the container cannot be an instance. */
 function containerInstance(container: Container, scope: ContainerScope): ListedInstance | string {
   const ports = new Set(
     container.Ports?.filter(({ Type }) => Type === 'tcp').map(({ PrivatePort }) => PrivatePort),
@@ -117,7 +117,7 @@ function containerInstance(container: Container, scope: ContainerScope): ListedI
     const url = originOf(scope.scheme, address.ip, port);
     return { url, weight: FULL_WEIGHT, priority: 1, metadata: { 'docker.name': nameOf(container) } };
   } catch {
-    return `${shown(address.ip)} is no address`;
+    return `${valueText(address.ip)} is not an address`;
   }
 }
 
@@ -136,5 +136,5 @@ function addressOf(
   const { IPAddress = '', GlobalIPv6Address = '' } = networks[name] ?? {};
   const ip =
     IPAddress || GlobalIPv6Address || (name === 'host' && name in networks && isLocal ? '127.0.0.1' : '');
-  return ip ? { ip } : { problem: `it has no address in the network ${shown(name)}` };
+  return ip ? { ip } : { problem: `it has no address in the network ${valueText(name)}` };
 }

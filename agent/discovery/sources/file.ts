@@ -1,17 +1,17 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { z } from 'zod';
-import { parseOrigin } from '../../../shared/config/origin.ts';
+import { valueText } from '../../../shared/config/problem.ts';
+import { id, origin } from '../../../shared/config/scalars.ts';
 import { readYaml } from '../../../shared/config/yaml-data.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
-import { INSTANCE_ID, MAX_MAXCONN, METADATA_LENGTH, PRIORITY, WEIGHT } from '../../registry/limits.ts';
+import { MAX_MAXCONN, METADATA_LENGTH, PRIORITY, WEIGHT } from '../../registry/limits.ts';
 import {
   type InstanceSourceReader,
   type ListedInstance,
   MAX_LISTED,
   SourceError,
   type SourceList,
-  shown,
 } from '../source.ts';
 
 const NON_BLOCKING = constants.O_RDONLY | constants.O_NONBLOCK;
@@ -19,15 +19,8 @@ const READ_EVERY_MS = 1_000;
 const DEADLINE_MS = 5_000;
 const MAX_FILE_BYTES = 1_048_576;
 
-const origin = z.string().transform((text, context) => {
-  const url = parseOrigin(text);
-  if (url !== null) return url;
-  context.addIssue({ code: 'custom', message: 'an http:// or https:// origin', input: text });
-  return z.NEVER;
-});
-
 const entrySchema = z.strictObject({
-  id: z.string().regex(INSTANCE_ID, '1 to 63 letters, digits, "-", "_" or "."').optional(),
+  id: id.optional(),
   url: origin,
   publicUrl: origin.optional(),
   weight: z.int().min(WEIGHT.min).max(WEIGHT.max).default(100),
@@ -36,7 +29,7 @@ const entrySchema = z.strictObject({
   metadata: z.record(z.string().max(METADATA_LENGTH.name), z.string().max(METADATA_LENGTH.value)).optional(),
 });
 
-/** A list in a file, in the form of `instances` in acgs-lb.yaml or of URLs alone. */
+/** A list in a file. Its entries have the form of `instances` in acgs-lb.yaml, or are URLs. */
 export function createFileReader(path: string): InstanceSourceReader {
   return {
     deadlineMs: DEADLINE_MS,
@@ -47,13 +40,13 @@ export function createFileReader(path: string): InstanceSourceReader {
   };
 }
 
-/** Reads a regular file of limited size. A pipe would block. */
+/** Reads a regular file of limited size. A pipe could block. */
 async function readText(path: string): Promise<string> {
   let file: Awaited<ReturnType<typeof open>> | undefined;
   try {
     file = await open(path, NON_BLOCKING);
     const stat = await file.stat();
-    if (!stat.isFile()) throw new SourceError('is no regular file');
+    if (!stat.isFile()) throw new SourceError('is not a regular file');
     if (stat.size > MAX_FILE_BYTES) {
       throw new SourceError(`has ${stat.size} bytes; at most ${MAX_FILE_BYTES} are read`);
     }
@@ -70,7 +63,7 @@ export function parseInstanceFile(text: string): SourceList {
   const [first] = errors;
   if (first) throw new SourceError(`line ${positionOf(first.offset)}: ${first.message}`);
   if (!Array.isArray(data)) {
-    throw new SourceError(`the file holds ${shown(data ?? null)}; expected a list of instances`);
+    throw new SourceError(`the file holds ${valueText(data ?? null)}; expected a list of instances`);
   }
   if (data.length > MAX_LISTED) {
     throw new SourceError(`the file lists ${data.length} instances; at most ${MAX_LISTED} are read`);
@@ -88,7 +81,7 @@ export function parseInstanceFile(text: string): SourceList {
 function entryProblem(raw: unknown, { issues }: z.ZodError): string {
   const [issue] = issues;
   const key = issue?.path.join('.');
-  return `${shown(raw)} is not allowed: ${key ? `${key}: ` : ''}${issue?.message ?? 'invalid'}`;
+  return `${valueText(raw)} is not allowed: ${key ? `${key}: ` : ''}${issue?.message ?? 'invalid'}`;
 }
 
 function withoutUndefined({

@@ -60,7 +60,7 @@ test('Consul: addresses, weights, and checks', () => {
   ]);
   expect(problems).toEqual([
     expect.stringMatching(/^entry 4: \{.*Service\.Port: /),
-    'e: "no address" is no address',
+    'e: "no address" is not an address',
   ]);
   expect(() => parseConsulEntries({ error: 'x' }, 'http')).toThrow('Consul answered {"error":"x"}');
 });
@@ -88,7 +88,7 @@ test('Consul: blocking queries with the index, the tag, and the token', async ()
   reader.close();
 });
 
-test('Consul: an index that goes back or is no number starts over', () => {
+test('Consul: an index that goes back or is not a number starts over', () => {
   expect([
     nextIndex(0, '5'),
     nextIndex(5, '5'),
@@ -98,7 +98,7 @@ test('Consul: an index that goes back or is no number starts over', () => {
   ]).toEqual([5, 5, 0, 0, 0]);
 });
 
-test('an answer with another status, that is no JSON, or too large', async () => {
+test('an answer with another status, one that is not JSON, and one that is too large are errors', async () => {
   let answer: Handler = () => {};
   const server = await serve((...request) => answer(...request));
   const reader = createConsulReader({ name: 'web', server, scheme: 'http', interval: 7_000 }, undefined);
@@ -108,7 +108,7 @@ test('an answer with another status, that is no JSON, or too large', async () =>
     `${server}: status 403: "rpc error: Permission denied"`,
   );
   answer = (_, response) => void response.end('<html>');
-  await expect(reader.read(signal())).rejects.toThrow(`${server}: the answer "<html>" is no JSON`);
+  await expect(reader.read(signal())).rejects.toThrow(`${server}: the answer "<html>" is not JSON`);
   answer = (_, response) => void response.end(Buffer.alloc(4 * 1_048_576 + 1, ' '));
   await expect(reader.read(signal())).rejects.toThrow('the answer is larger than 4194304 bytes');
   answer = (request) => void request.socket.destroy();

@@ -1,12 +1,13 @@
 import type { Agent, Dispatcher } from 'undici';
+import { valueText } from '../../../shared/config/problem.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
-import { MAX_ANSWER_BYTES, SourceError, shown } from '../source.ts';
+import { MAX_ANSWER_BYTES, SourceError } from '../source.ts';
 
 /** Requests to one server: an origin, or `unix://` with the path of a socket. */
 export interface SourceClient {
   /** The parsed JSON of a 200 answer, with its header fields. Throws a SourceError. */
   getJson(path: string, options: GetOptions): Promise<JsonAnswer>;
-  /** Resolves with the first bytes of a 200 answer that goes on. */
+  /** Resolves when the first bytes of a 200 answer arrive; then closes it. */
   firstBytes(path: string, options: GetOptions): Promise<void>;
   close(): void;
 }
@@ -24,7 +25,7 @@ export interface GetOptions {
 export function createSourceClient(server: string): SourceClient {
   const socketPath = server.startsWith('unix://') ? server.slice('unix://'.length) : undefined;
   const origin = socketPath === undefined ? new URL(server).origin : 'http://localhost';
-  // The signal of each request is the only deadline: an answer of Consul may take as long as nothing changes.
+  // The signal of each request is the only deadline: Consul answers a blocking query only when the list changes.
   const openDispatcher = async (): Promise<Agent> =>
     new (await import('undici')).Agent({
       headersTimeout: 0,
@@ -43,27 +44,27 @@ export function createSourceClient(server: string): SourceClient {
     }
   }
 
-  async function refuse({ statusCode, body }: Dispatcher.ResponseData): Promise<never> {
+  async function throwStatus({ statusCode, body }: Dispatcher.ResponseData): Promise<never> {
     const text = await readText(body).catch(() => '');
-    throw new SourceError(`${server}: status ${statusCode}${text ? `: ${shown(text.trim())}` : ''}`);
+    throw new SourceError(`${server}: status ${statusCode}${text ? `: ${valueText(text.trim())}` : ''}`);
   }
 
   return {
     async getJson(path, options) {
       const response = await get(path, options);
-      if (response.statusCode !== 200) return refuse(response);
+      if (response.statusCode !== 200) return throwStatus(response);
       const text = await readText(response.body).catch((error: unknown) => {
         throw new SourceError(`${server}: ${errorMessage(error)}`, { cause: error });
       });
       try {
         return { body: JSON.parse(text), headers: response.headers };
       } catch {
-        throw new SourceError(`${server}: the answer ${shown(text)} is no JSON`);
+        throw new SourceError(`${server}: the answer ${valueText(text)} is not JSON`);
       }
     },
     async firstBytes(path, options) {
       const response = await get(path, options);
-      if (response.statusCode !== 200) return refuse(response);
+      if (response.statusCode !== 200) return throwStatus(response);
       for await (const _ of response.body) {
         response.body.destroy();
         return;

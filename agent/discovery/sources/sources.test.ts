@@ -28,14 +28,14 @@ test('an entry that cannot be used is named with its value; the others are read'
   );
   expect(instances).toHaveLength(1);
   expect(problems).toEqual([
-    'entry 2: "10.0.0.2:80" is not allowed: url: an http:// or https:// origin',
+    'entry 2: "10.0.0.2:80" is not allowed: url: an http:// or https:// origin without path, credentials or port 0',
     expect.stringContaining('entry 3: {"url":"http://10.0.0.3","weight":999} is not allowed: weight: '),
     expect.stringContaining('entry 4: {"url":"http://10.0.0.4","x":1} is not allowed: '),
     expect.stringContaining('entry 5: 7 is not allowed: '),
   ]);
 });
 
-test('a file that is no list is an error, not an empty list', () => {
+test('a file without a list is an error, not an empty list', () => {
   expect(() => parseInstanceFile('')).toThrow('the file holds null; expected a list of instances');
   expect(() => parseInstanceFile('{"a":1}')).toThrow('the file holds {"a":1}; expected a list of instances');
   expect(() => parseInstanceFile('- [')).toThrow(/^line 1:/);
@@ -47,7 +47,7 @@ test('a file that is missing, a pipe, or too large', async () => {
   const read = () => createFileReader(path).read(signal);
   await expect(read()).rejects.toThrow(`${path}: ENOENT`);
   execFileSync('mkfifo', [path]);
-  await expect(read()).rejects.toThrow('is no regular file');
+  await expect(read()).rejects.toThrow('is not a regular file');
   rmSync(path);
   writeFileSync(path, ' '.repeat(1_048_577));
   await expect(read()).rejects.toThrow('has 1048577 bytes; at most 1048576 are read');

@@ -1,4 +1,4 @@
-import { durationText } from '../../../shared/config/scalars.ts';
+import { durationText, ID_PATTERN } from '../../../shared/config/scalars.ts';
 
 const UNITS: Readonly<Record<string, number>> = {
   us: 0.001,
@@ -25,7 +25,7 @@ export function toInteger(text: string | undefined, min: number, max: number): n
 }
 
 /** An id in acgs-lb.yaml. */
-export const isId = (text: string): boolean => /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(text);
+export const isId = (text: string): boolean => ID_PATTERN.test(text);
 
 export interface ListenPlace {
   host: string;

@@ -1,13 +1,6 @@
 import { z } from '@hono/zod-openapi';
-import { parseDuration, parseOrigin } from '../../../shared/config/scalars.ts';
-import {
-  INSTANCE_ID,
-  MAX_MAXCONN,
-  METADATA_LENGTH,
-  PRIORITY,
-  TTL_MS,
-  WEIGHT,
-} from '../../registry/limits.ts';
+import { ID_PATTERN, parseDuration, parseOrigin } from '../../../shared/config/scalars.ts';
+import { MAX_MAXCONN, METADATA_LENGTH, PRIORITY, TTL_MS, WEIGHT } from '../../registry/limits.ts';
 
 /** Bodies and parameters of requests. Answers are in ../schemas.ts. */
 
@@ -42,10 +35,7 @@ export const registrationSchema = z
   .strictObject({
     id: z
       .string()
-      .regex(
-        INSTANCE_ID,
-        'must be 1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit',
-      ),
+      .regex(ID_PATTERN, 'must be 1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit'),
     url: origin,
     publicUrl: origin.optional(),
     weight: z.int().min(WEIGHT.min).max(WEIGHT.max).default(100),
