@@ -143,3 +143,12 @@ test('UTF-8 in a field value passes both ends', async () => {
     expect(one.bytes(), url).toContain('\xc3\x89\xe2\x80\x93\tz\r\n');
   }
 });
+
+test('gateway: what came before on a connection does not make a request ordinary', async () => {
+  const ordinary = 'GET /first HTTP/1.1\r\nHost: a.example\r\n\r\n';
+  const hostile = 'GET /%00 HTTP/1.1\r\nHost: a.example\r\nProxy: x\r\n\r\n';
+  one.forget();
+  const answer = await rawExchange(harness.gateway, ordinary + hostile, /HTTP.*\r\n\r\n.*HTTP.*\r\n\r\n/s);
+  expect([...answer.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual(['200', '400']);
+  expect(one.requests).toHaveLength(1);
+});
