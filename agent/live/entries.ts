@@ -22,8 +22,8 @@ const BATCH_INSTANCES = 100;
 const seconds = (ms: number | null | undefined): number | null => (ms == null ? null : ms / 1000);
 
 /**
- * The live state in the original's format: snake_case JSON, durations in seconds, instants in epoch seconds. In batches of at
- * most 300 entries.
+ * The live state in the original's format: snake_case JSON, durations in seconds, instants in epoch seconds. Yields batches
+ * of at most 300 entries.
  */
 export function* liveEntries({
   keys,

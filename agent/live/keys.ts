@@ -8,7 +8,7 @@ export const TTL_SECONDS = {
   session: 3600,
 } as const;
 
-/** The names of the site's keys and of its channel: the site follows the kind, so that sites can share one Redis. */
+/** The names of the site's keys and of its channel. Each contains the site, so that sites can share one Redis. */
 export const liveKeys = (site: string) => ({
   instances: (service: string) => `lb:instances:${site}:${service}`,
   health: (service: string, instance: string) => `lb:health:${site}:${service}:${instance}`,
@@ -18,7 +18,7 @@ export const liveKeys = (site: string) => ({
   pin: (session: string, service: string) => `lb:session:${site}:${session}:${service}`,
   session: (id: string) => `governance_session:${site}:${id}`,
   leader: `lb:leader:${site}`,
-  /** A hash of operators' orders and run-time registrations, shared by the agents of a site. */
+  /** A hash with all intents, shared by the agents of the site. */
   intents: `lb:intents:${site}`,
   /** The channel of changes and of messages between the agents of a site. */
   events: `lb:events:${site}`,

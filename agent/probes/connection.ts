@@ -10,12 +10,12 @@ export interface ConnectionUser {
 }
 
 /**
- * All sockets read into this buffer: Node hands the bytes over before it reads the next socket. A buffer for each socket, or
- * for each read, would be most of the memory of ten thousand connections.
+ * All sockets read into this buffer, because Node passes the bytes on before it reads the next socket. With a buffer for
+ * each socket or each read, buffers would take most of the memory of ten thousand connections.
  */
 const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 
-/** One connection to an instance, opened again when it is needed and closed. It carries one request at a time. */
+/** One connection to an instance. It carries one request at a time, and opens a new socket when the old one is closed. */
 export class ProbeConnection {
   /** When the current socket was opened, in milliseconds of the opener's clock. */
   startedAt = 0;
@@ -37,7 +37,7 @@ export class ProbeConnection {
     return this.#user !== null;
   }
 
-  /** Sends the request, on a new socket if none is open. `user` is told until it calls `release`, or the socket closes. */
+  /** Sends the request, on a new socket if none is open. `user` gets the bytes until `release` or the end of the socket. */
   send(request: string, user: ConnectionUser): void {
     this.#user = user;
     if (this.#socket) this.#socket.write(request);
@@ -49,7 +49,7 @@ export class ProbeConnection {
     this.#user = null;
   }
 
-  /** Closes the socket without a word to anybody. */
+  /** Closes the socket and calls nothing back. */
   drop(): void {
     this.#user = null;
     this.#socket?.destroy();
@@ -75,7 +75,7 @@ export class ProbeConnection {
       this.#awaitClose(socket);
       this.#writeWhenOpen(socket, request);
     } catch (error) {
-      // For example, the file of a client certificate holds something else.
+      // For example, the file of a client certificate holds no certificate.
       this.#onClose(toError(error));
     }
   }
@@ -94,7 +94,7 @@ export class ProbeConnection {
     });
   }
 
-  /** These listeners live as long as the socket, so they keep nothing else alive. */
+  /** These listeners live as long as the socket, so they must keep nothing else in memory. */
   #awaitClose(socket: Socket): void {
     let failure: Error | null = null;
     socket.on('error', (error) => {
@@ -106,7 +106,7 @@ export class ProbeConnection {
   }
 
   #read(length: number): void {
-    // Bytes that no request asked for, such as a 408 before the instance closes an idle connection.
+    // Bytes without a request, such as a 408 before the instance closes an idle connection.
     if (this.#user === null) this.#socket?.destroy();
     else this.#user.onBytes(READ_BUFFER.subarray(0, length));
   }

@@ -4,7 +4,7 @@ import type { Dispatcher } from 'undici';
 
 export const GRPC_HEALTH_PATH = '/grpc.health.v1.Health/Check';
 
-/** A message in gRPC's framing: a byte for the compression, four for the length. The request message is empty. */
+/** The empty request message in gRPC's framing: one byte for the compression, four for the length. */
 const EMPTY_MESSAGE = Buffer.alloc(5);
 const FRAME_BYTES = 5;
 
@@ -22,15 +22,15 @@ export const grpcHealthRequest = (headers: Record<string, string>): Dispatcher.D
 
 export interface GrpcAnswer {
   httpStatus: number;
-  /** From the trailers, or from the header of an answer without a message. */
+  /** From the trailers, or from the header of a response without a message. */
   grpcStatus: string | undefined;
   /** The framed message. */
   body: string;
 }
 
-/** Why the answer is not that of a serving server, or null. */
+/** Why the server does not serve; null if it does. */
 export function grpcHealthError({ httpStatus, grpcStatus, body }: GrpcAnswer): string | null {
-  if (httpStatus !== 200) return `status ${httpStatus}, expected 200 of a gRPC server`;
+  if (httpStatus !== 200) return `status ${httpStatus}, expected 200 from a gRPC server`;
   if (grpcStatus === undefined) return 'the response has no grpc-status';
   if (grpcStatus === UNIMPLEMENTED) return 'grpc-status 12: the server has no service grpc.health.v1.Health';
   if (grpcStatus !== '0') return `grpc-status ${grpcStatus} of grpc.health.v1.Health/Check`;

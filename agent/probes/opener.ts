@@ -12,15 +12,15 @@ export const MAX_CONNECTION_AGE_MS = 60_000;
 export const monotonicMs = (): number => performance.now();
 
 interface ConnectOptions {
-  /** The protocol that a TLS connection is for. */
+  /** The protocol to negotiate on a TLS connection. */
   alpn: 'http/1.1' | 'h2';
-  /** Where the bytes go, instead of into buffers of their own. */
+  /** The buffer that receives the bytes, instead of one per read. */
   onread?: net.OnReadOpts;
 }
 
 /**
- * Opens connections to one instance. The agent keeps one of these, with one connection, for every instance: classes, because
- * closures would cost each instance several kilobytes.
+ * Opens connections to one instance. The agent keeps an opener and a connection for every instance. They are classes,
+ * because closures would cost several kilobytes for each instance.
  */
 export class ConnectionOpener {
   readonly clock: () => number;

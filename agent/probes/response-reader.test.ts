@@ -13,7 +13,7 @@ function readIn(size: number, text: string, { method = 'GET', closes = false } =
   const reader = new ResponseReader(method, true);
   const bytes = Buffer.from(text);
   for (let offset = 0; offset < bytes.length; offset += size) {
-    // As the buffer of the sockets, the piece is overwritten afterwards.
+    // Overwrites the piece afterwards, like the shared buffer of the sockets.
     const piece = Buffer.from(bytes.subarray(offset, offset + size));
     reader.read(piece);
     piece.fill(0);

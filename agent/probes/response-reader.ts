@@ -28,11 +28,11 @@ interface ResponseFields {
 }
 
 /**
- * Reads one HTTP/1.1 response from the bytes of a connection (RFC 9112). It is strict: what a proxy could read in another
- * way is an error. Keeps the text of the body only if `keepsBody`.
+ * Reads one HTTP/1.1 response from the bytes of a connection (RFC 9112). It is strict: everything that a proxy could read
+ * in another way is an error. Keeps the text of the body only if `keepsBody`.
  */
 export class ResponseReader {
-  /** Of the final response; 0 until its head was read. */
+  /** The status of the final response; 0 until its head was read. */
   status = 0;
   /** The connection may carry another request after this response. */
   reusable = false;
@@ -41,9 +41,9 @@ export class ResponseReader {
   readonly #headOnly: boolean;
   readonly #decoder: TextDecoder | null;
   #part: ResponsePart = 'head';
-  /** The beginning of a line or head of which the rest has not arrived. */
+  /** The beginning of an incomplete line or head. */
   #pending = '';
-  /** Bytes that are left of a body with a length, or of a chunk. */
+  /** Bytes left of a body with a length, or of a chunk. */
   #left = 0;
 
   constructor(method: string, keepsBody: boolean) {
@@ -59,7 +59,7 @@ export class ResponseReader {
   read(bytes: Buffer): void {
     let offset = 0;
     while (offset < bytes.length && this.#part !== 'end') offset = this.#readPart(bytes, offset);
-    // A response that nobody asked for: which request would the next one answer?
+    // More bytes than one response: the next request could get the wrong answer.
     if (offset < bytes.length) this.reusable = false;
   }
 
@@ -94,7 +94,7 @@ export class ResponseReader {
       throw new HttpSyntaxError(`head larger than ${MAX_HEAD_BYTES} bytes`);
     }
     if (end < 0) {
-      // Text that is not HTTP need not have an end.
+      // Text that is not HTTP may have no end.
       if (!'HTTP/1.'.startsWith(text.slice(0, 7))) throw new HttpSyntaxError('no status line');
       this.#pending = text;
       return bytes.length;

@@ -94,7 +94,7 @@ test('slow probes do not change the interval, and jitter does not accumulate', a
   expect(begun.length).toBeLessThanOrEqual(32);
 });
 
-test('a wall clock that is set changes neither the interval nor the count of late probes', async () => {
+test('setting the wall clock changes neither the interval nor the lateness of probes', async () => {
   start(1);
   await vi.advanceTimersByTimeAsync(30_000);
   prober.stats();

@@ -9,7 +9,7 @@ export interface ProbeTarget {
   instance: string;
   url: string;
   check: HealthCheck;
-  /** The instance speaks HTTP/2, without TLS by prior knowledge. */
+  /** The instance speaks HTTP/2; without TLS by prior knowledge. */
   http2?: boolean;
   /** Networks to which the host name may resolve. Absent for instances of the file, which are trusted. */
   allowNetworks?: readonly string[];

@@ -89,7 +89,7 @@ export function createIntentDriver(
       dispatch(key, { kind: 'requested', changes, by }, at);
       if (changedMeanwhile) save().catch(deps.onError);
     },
-    /** Applies all requests, then saves them: what a source lists is read again after a crash. */
+    /** Applies all requests, then saves them once. A crash before that loses nothing: the source is read again. */
     requestAll(requests: readonly IntentRequest[], by: string): void {
       for (const [key, changes] of requests) dispatch(key, { kind: 'requested', changes, by });
       if (requests.length > 0) save().catch(deps.onError);

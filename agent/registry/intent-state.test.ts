@@ -44,7 +44,7 @@ test('a request is newer than the previous one, even if that came from an agent 
   expect(step(ahead, requested({ weight: 5 }), 1_000).next.intent?.updatedAt).toBe(9_001);
 });
 
-test('an expired registration is restored by a newer heartbeat of the other agent, and by nothing older', () => {
+test('only a newer heartbeat of another agent restores an expired registration', () => {
   expect(intentStatus(expired.intent)).toBe('expired');
   const theirs = { ...active.intent, by: 'ada', updatedAt: 1_000 };
   expect(step(expired, { kind: 'merged', theirs: { ...theirs, beatenAt: 900 } }, 21_000)).toMatchObject({

@@ -42,7 +42,7 @@ const intentSchema = z.object({
       source: z.string().max(MAX_SOURCE_LENGTH).optional(),
     })
     .optional(),
-  /** Its source no longer lists it. `drained`: set to drain for that reason, not by an operator. */
+  /** Its source no longer lists it. `drained`: discovery set it to drain, not an operator. */
   leaving: z.object({ since: instant, drained: z.boolean() }).optional(),
   /** Removed after its source no longer listed it. */
   unlisted: z.boolean().optional(),
@@ -73,7 +73,7 @@ const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
 
 /** A removal is kept this long, so that every agent receives it. */
 const KEEP_REMOVAL_MS = 86_400_000;
-/** Shorter, because sources may list new addresses all day. If an agent misses the removal, it is removed again. */
+/** Shorter, because sources may list new addresses all day. If an agent misses the removal, discovery repeats it. */
 const KEEP_UNLISTED_MS = 600_000;
 
 export const isExpiredRemoval = ({ removed, unlisted, updatedAt }: Intent, now: number): boolean =>
@@ -92,7 +92,7 @@ export function parseIntents(raw: unknown): Map<string, Intent> {
   return intents;
 }
 
-/** The author of intents that follow the source of a service. */
+/** The author of intents that discovery requests. */
 export const DISCOVERY = 'discovery';
 
 /** Resets every request. */

@@ -25,7 +25,7 @@ export interface Registry extends RegistryCommands {
   creditMissedHeartbeats(otherUnreachable: boolean): void;
   /** Throws ConfigError if a registration has the id or address of an instance in this configuration. */
   checkFile(config: Config): void;
-  /** Applies what the sources of services list: changes of intents by `service/instance`, saved in one write. */
+  /** Applies what the sources of services list: changes of intents by `service/instance`. Saves them in one write. */
   discover(requests: readonly IntentRequest[]): void;
   /** Deregisters instances whose address is outside registry.allowNetworks. */
   enforceAddressPolicy(): void;

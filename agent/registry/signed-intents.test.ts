@@ -59,7 +59,7 @@ test.each([
   ['a weight of 0', { weight: 0 }],
   ['a priority of 0', { registration: { ...registration, priority: 0 } }],
   ['a registration with a fraction as its weight', { registration: { ...registration, weight: 1.5 } }],
-  ['a publicUrl that is no origin', { registration: { ...registration, publicUrl: 'http://a/b' } }],
+  ['a publicUrl that is not an origin', { registration: { ...registration, publicUrl: 'http://a/b' } }],
   ['a ttl of years', { registration: { ...registration, ttl: 1e12 } }],
   ['a long value of metadata', { registration: { ...registration, metadata: { a: 'x'.repeat(1_025) } } }],
   ['an id with a space', { registration: { ...registration, id: 'a b' } }],

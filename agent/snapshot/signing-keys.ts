@@ -33,7 +33,7 @@ export function snapshotPublicKey(site: string, signingKey: string): string {
   return `${site}:${kid}:${spki.subarray(-32).toString('base64url')}`;
 }
 
-/** SITE_DIRECTORY_SIGNING_KEY and the entry of SITE_DIRECTORY_KEYS. */
+/** Creates SITE_DIRECTORY_SIGNING_KEY and its entry of SITE_DIRECTORY_KEYS. */
 export function generateDirectoryKey(now: Date) {
   const signingKey = generateSigningKey(generateKeyId(now));
   const [, ...publicKey] = snapshotPublicKey('-', signingKey).split(':');

@@ -3,8 +3,8 @@ import type { ParsedFile, Section } from './sections.ts';
 import { contentEnd, frontendLines } from './verbatim.ts';
 
 /**
- * The operator's file for mode `beside`: without the backends that are services now, with listen sections as frontends,
- * and with the lines that the agent needs in `global`.
+ * The operator's file for mode `beside`. It lacks the backends that became services, has frontends in place of listen
+ * sections, and has the lines that the agent needs in `global`.
  */
 export function besideFile(file: ParsedFile, plan: ImportPlan, haproxy: Record<string, unknown>): string {
   const partOf = new Map(plan.frontends.map((part) => [part.proxy.section, part]));

@@ -69,7 +69,7 @@ function readBinds(statements: readonly Statement[], draft: GatewayDraft, report
   }
 }
 
-/** The addresses of `bind *:80,10.0.0.1:80`; null when one is no plain address. */
+/** The addresses of `bind *:80,10.0.0.1:80`; null when one is not a plain address. */
 function plainAddresses({ words, usesEnvironment }: Statement): string[] | null {
   const places = (words[1] ?? '').split(',').map(toHostPort);
   if (usesEnvironment || places.some((place) => place === null)) return null;
@@ -83,7 +83,7 @@ const optionOf = ({ words }: Statement, name: string): string | undefined => {
   return at < 0 ? undefined : words[at + 1];
 };
 
-/** Undefined: plain HTTP. Null: options without an equal. */
+/** Undefined: plain HTTP. Null: options without an equivalent. */
 function certificateOf(statement: Statement): string | undefined | null {
   const { words } = statement;
   let certificates = 0;

@@ -2,7 +2,7 @@ import type { ImportReport } from './report.ts';
 import { keywordOf, type Statement } from './sections.ts';
 import { wordTable } from './word-table.ts';
 
-/** What the check statements of a backend say, for the key `health`. */
+/** The check statements of a backend, for the key `health`. */
 export interface HealthDraft {
   http: boolean;
   method: string;
@@ -28,7 +28,7 @@ export function readHealth(statements: readonly Statement[], report: ImportRepor
   };
   for (const statement of statements) {
     const read = READERS[keywordOf(statement)];
-    const problem = read ? read(statement.words, draft) : 'acgs-lb opens a TCP connection as the check';
+    const problem = read ? read(statement.words, draft) : 'acgs-lb checks with a TCP connection instead';
     if (problem === null) report.take(statement, NOTE);
     else report.refuse(statement, problem);
   }
@@ -115,14 +115,14 @@ function readSend(words: readonly string[], draft: HealthDraft): string | null {
 function readSent(name: string, value: string, draft: HealthDraft): string | null {
   if (name === 'meth') return setRequest(draft, { method: value });
   if (name === 'uri') return setRequest(draft, { uri: value });
-  return name === 'ver' ? null : `http-check send ${name} has no equal in acgs-lb.yaml`;
+  return name === 'ver' ? null : `http-check send ${name} has no equivalent in acgs-lb.yaml`;
 }
 
 function readExpect(words: readonly string[], draft: HealthDraft): string | null {
   const rest = words.slice(2);
   const negated = rest[0] === '!';
   const [kind = '', value = ''] = negated ? rest.slice(1) : rest;
-  const unsupported = `http-check expect ${rest.slice(0, 2).join(' ')} has no equal in acgs-lb.yaml`;
+  const unsupported = `http-check expect ${rest.slice(0, 2).join(' ')} has no equivalent in acgs-lb.yaml`;
   if (kind === 'string' && !negated) {
     draft.body = value;
     return value === '' ? unsupported : null;
@@ -142,7 +142,7 @@ function statusTest(text: string): ((status: number) => boolean) | null {
     ranges.some((range) => status >= Number(range?.[1]) && status <= Number(range?.[2] ?? range?.[1]));
 }
 
-/** The text is short, and so are the three digits that it is applied to. */
+/** The pattern and the text that it is applied to are short, so matching takes no long time. */
 function patternTest(text: string): ((status: number) => boolean) | null {
   if (text.length > 100) return null;
   try {

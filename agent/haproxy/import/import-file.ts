@@ -15,10 +15,10 @@ export interface CheckedImportOptions {
   fileName: string;
 }
 
-/** Each round takes out the lines that HAProxy rejects; it names many at once. */
+/** Each round removes the lines that HAProxy rejects. HAProxy names many of them at once. */
 const MAX_ROUNDS = 12;
 
-/** Proposes a configuration and checks it with HAProxy. Lines with a keyword that HAProxy no longer knows are left out. */
+/** Proposes a configuration and checks it with HAProxy. Leaves out lines whose keyword HAProxy no longer knows. */
 export async function importConfig(text: string, options: CheckedImportOptions): Promise<CheckedProposal> {
   const rejected = new Map<number, string>();
   for (let round = 1; ; round++) {
@@ -33,7 +33,7 @@ export async function importConfig(text: string, options: CheckedImportOptions):
   }
 }
 
-/** Both files together with mode `beside`. */
+/** With mode `beside`, checks both files together. Null: accepted; undefined: not checked. */
 async function checkProposal(
   { config, ownFile }: Proposal,
   fileName: string,

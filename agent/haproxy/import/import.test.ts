@@ -40,7 +40,7 @@ test('environment variables count in double quotes only; a line cannot continue'
   expect(splitWords('x y\\').words).toEqual(['x', 'y\\']);
 });
 
-test('servers become instances: address, TLS, weight, backup, check times, and no server that is off', () => {
+test('servers become instances with address, TLS, weight, backup and check times; disabled servers are left out', () => {
   const web = serviceOf(`default-server inter 3s fall 4 ssl verify none
 balance leastconn
 server a 10.0.0.1:80 check weight 10 maxconn 30
@@ -160,7 +160,7 @@ test.each([
   ['a negated condition', 'use_backend api if !{ path_beg /x }'],
   ['another sample', 'use_backend api if { src 10.0.0.0/8 }'],
   ['a name from the request', 'use_backend %[req.hdr(x-backend)]'],
-])('rules stay as they are when routes cannot say the same: %s', (_, rules) => {
+])('rules stay as they are when routes cannot express them: %s', (_, rules) => {
   const { of, extra } = routesOf(`${rules}\ndefault_backend web`);
   expect(extra?.trim()).toBe(rules);
   expect(of('web').routes).toEqual(['/']);
@@ -288,7 +288,7 @@ test('beside: the own file keeps all but the servers of the services, and HAProx
   expect(own).toContain('listen db\n    mode tcp\n');
 });
 
-test('a line that only HAProxy knows to be wrong is left out and named', async () => {
+test('a line that only HAProxy recognizes as invalid is left out and reported', async () => {
   const text = `${HEAD}frontend www\n    bind 127.0.0.1:10080\n    nonsense 1\n    default_backend web\nbackend web\n    server a 127.0.0.1:1\n`;
   const proposal = await importConfig(text, { mode: 'whole', fileName: 'haproxy.cfg' });
   expect(proposal.haproxyError).toBeNull();
@@ -298,7 +298,7 @@ test('a line that only HAProxy knows to be wrong is left out and named', async (
   });
 });
 
-test('without an HTTP backend there is no proposal, and a report all the same', () => {
+test('without an HTTP backend there is a report but no proposal', () => {
   const proposal = propose('listen db\n    mode tcp\n    bind :1\n    server a 10.0.0.1:1\n');
   expect(proposal.yaml).toBeNull();
   expect(proposal.lines).toHaveLength(4);

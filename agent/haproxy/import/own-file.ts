@@ -3,7 +3,7 @@ import { requiredGlobalLines } from './beside-file.ts';
 import { effective, lastOf, type ProxySection, proxiesOf } from './proxies.ts';
 import { keywordOf, parseSections } from './sections.ts';
 
-/** What the operator's own file lacks for mode `beside`. */
+/** Something that the operator's own file lacks for mode `beside`. */
 export interface OwnFileProblem {
   severity: 'fail' | 'warn';
   detail: string;
@@ -38,7 +38,7 @@ export function ownFileProblems(text: string, { haproxy, services }: Config): Ow
       ? [
           {
             severity: 'warn' as const,
-            detail: `tune.bufsize is ${bytes}: the gateway refuses header fields below haproxy.maxHeaderBytes (${haproxy.maxHeaderBytes})`,
+            detail: `tune.bufsize is ${bytes}, so HAProxy refuses header fields that haproxy.maxHeaderBytes (${haproxy.maxHeaderBytes}) allows`,
             mend: `add to the section global: tune.bufsize ${wanted}`,
           },
         ]
@@ -63,7 +63,7 @@ const targetsOf = ({ section }: ProxySection): string[] =>
 const usesService = (proxy: ProxySection, services: Config['services']): boolean =>
   targetsOf(proxy).some((name) => services[name] !== undefined);
 
-/** Our backends count requests with the stick counter 2, unless the frontend already tracks something with it. */
+/** Our backends count requests with stick counter 2, unless the frontend already uses it. */
 function unlimitedFrontend({ section }: ProxySection): OwnFileProblem[] {
   const tracks = section.body.some(({ words }) => words.includes('track-sc2'));
   if (!tracks) return [];

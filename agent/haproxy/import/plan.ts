@@ -4,7 +4,7 @@ import { ImportReport } from './report.ts';
 import { keywordOf, type ParsedFile, type Section, type Statement } from './sections.ts';
 import { readService, type ServiceDraft } from './service.ts';
 
-/** A part of a proxy: of a listen section either the client's part or the servers' part. */
+/** A proxy, or one half of a listen section: the client's part or the servers' part. */
 export interface ProxyPart {
   proxy: ProxySection;
   statements: readonly Statement[];
@@ -15,7 +15,7 @@ export interface ImportPlan {
   services: Map<string, ServiceDraft>;
   /** Backends that stay as they are, with the reason. */
   kept: Map<string, string>;
-  /** Null: no frontend leads to a service. */
+  /** Null if no frontend sends requests to a service. */
   gateway: ProxyPart | null;
   /** Frontends whose addresses the gateway takes over: they only redirect to https. */
   redirects: ProxyPart[];
@@ -98,7 +98,7 @@ export function targetsOf({ proxy, statements }: ProxyPart): string[] {
   return proxy.section.kind === 'listen' ? [proxy.name] : named;
 }
 
-/** The frontend that leads to the most services; the first one among equals. */
+/** The frontend that names the most services; the first one if several name as many. */
 function chooseGateway(
   frontends: readonly ProxyPart[],
   services: ReadonlyMap<string, ServiceDraft>,

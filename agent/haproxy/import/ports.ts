@@ -10,7 +10,7 @@ export interface ChosenPorts {
   agent: string | null;
 }
 
-/** Ports for acgs-lb's own listeners that nothing in the file uses. */
+/** Chooses ports that the file does not use, for acgs-lb's own listeners. */
 export function choosePorts(
   file: ParsedFile,
   services: ReadonlyMap<string, ServiceDraft>,

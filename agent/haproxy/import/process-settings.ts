@@ -13,7 +13,7 @@ export interface ProcessDraft {
   defaults: ExtraStatement[];
 }
 
-/** How a statement of `global` is taken over: a note, or null when it stays as it is. */
+/** Takes over a statement of `global` and returns a note; null if the statement stays as it is. */
 type GlobalReader = (statement: Statement, draft: ProcessDraft, report: ImportReport) => string | null;
 
 const note =
@@ -35,7 +35,7 @@ const GLOBAL_READERS = wordTable<GlobalReader>({
   'server-state-base': note('acgs-lb keeps the server states'),
 });
 
-/** Settings that HAProxy accepts once, with the values that acgs-lb sets with ENVIRONMENT=production. */
+/** Settings that HAProxy accepts only once, with the values that acgs-lb sets with ENVIRONMENT=production. */
 const FIXED = wordTable<string>({
   user: 'haproxy',
   group: 'haproxy',
@@ -66,9 +66,9 @@ function refusedGlobal(statement: Statement): string | null {
   const keyword = keywordOf(statement);
   const fixed = FIXED[keyword];
   if (fixed !== undefined && fixed !== statement.words[1])
-    return `acgs-lb sets ${keyword} ${fixed} in production, and HAProxy accepts one`;
+    return `acgs-lb sets ${keyword} ${fixed} in production, and HAProxy accepts only one`;
   if (ONCE.has(keyword) && statement.usesEnvironment)
-    return `HAProxy accepts one, and acgs-lb writes it; set haproxy.${ONCE.get(keyword)}`;
+    return `acgs-lb writes it, and HAProxy accepts only one; set haproxy.${ONCE.get(keyword)}`;
   return keyword === 'description' ? 'acgs-lb keeps its fingerprint there' : obsoleteReason(statement);
 }
 
@@ -82,7 +82,7 @@ function takenGlobal(statement: Statement, draft: ProcessDraft, report: ImportRe
 function numberFor(key: string, max: number): GlobalReader {
   return ({ words }, draft) => {
     const value = toInteger(words[1], 1, max);
-    // HAProxy rejects a second one.
+    // HAProxy rejects a second value.
     if (key in draft.settings) return `haproxy.${key} has the first value`;
     if (value === null) return `haproxy.${key} keeps its default: ${words[1] ?? 'no value'} is not allowed`;
     draft.settings[key] = value;
@@ -90,7 +90,7 @@ function numberFor(key: string, max: number): GlobalReader {
   };
 }
 
-/** The admin socket. A second one stays beside it. */
+/** The first socket becomes the admin socket. Others stay as they are. */
 function readSocket({ words }: Statement, draft: ProcessDraft): string | null {
   const path = words[2] ?? '';
   const level = words.indexOf('level');
@@ -100,7 +100,7 @@ function readSocket({ words }: Statement, draft: ProcessDraft): string | null {
   return 'haproxy.socket';
 }
 
-/** The first log. acgs-lb writes it with facility local0 and level info. */
+/** Takes over the first log. acgs-lb writes it with facility local0 and level info. */
 function readLog({ words }: Statement, draft: ProcessDraft): string | null {
   const [, address = '', ...rest] = words;
   const isPlain = /^(?:\/\S+|[A-Za-z0-9.-]+(?::\d+)?|stdout)$/.test(address);
@@ -135,7 +135,7 @@ const TIMEOUTS = wordTable<string>({
   tunnel: 'tunnel',
 });
 
-/** Reads the `defaults` section of the gateway. `serviceTimeouts`: each service has its own server timeout. */
+/** Reads the `defaults` section of the gateway. */
 export function readDefaults(section: Section, draft: ProcessDraft, report: ImportReport): void {
   report.take(section.head, 'acgs-lb writes the section');
   for (const statement of section.body) {
@@ -169,7 +169,7 @@ function takenDefault(statement: Statement, draft: ProcessDraft): string | null 
   return first !== 'no' ? (COVERED[keyword] ?? null) : null;
 }
 
-/** Settings that each service carries itself. */
+/** Settings that each service has itself. */
 const PER_SERVICE = new Set([
   'balance',
   'default-server',

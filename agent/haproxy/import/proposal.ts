@@ -33,7 +33,7 @@ export interface Proposal {
   /** The text of acgs-lb.yaml, which our own parser accepts; null when no backend can be a service. */
   yaml: string | null;
   config: Config | null;
-  /** With mode `beside`: the operator's file without the backends that are services now. */
+  /** With mode `beside`: the operator's file without the backends that became services. */
   ownFile: string | null;
   /** What became of each line. */
   lines: ImportedLine[];
@@ -41,10 +41,10 @@ export interface Proposal {
   sourceLine(path: readonly string[], index: number): number | null;
 }
 
-/** More rounds never help: each round keeps at least one backend more as it is. */
+/** A limit against endless rounds: each round keeps at least one more backend as it is. */
 const MAX_ROUNDS = 1_000;
 
-/** Proposes an acgs-lb.yaml for a haproxy.cfg. Never throws for any text. */
+/** Proposes an acgs-lb.yaml for a haproxy.cfg. Any text gives a proposal or a report; an error thrown here is a bug. */
 export function proposeConfig(text: string, options: ImportOptions): Proposal {
   const file = parseSections(text);
   const keep = new Map<string, string>();
@@ -186,7 +186,7 @@ function keepBinds({ gateway, redirects, report }: ImportPlan, draft: GatewayDra
   }
 }
 
-/** The default backend as a rule before acgs-lb's own routes, when it is no service. */
+/** A default backend that is not a service becomes a rule before acgs-lb's own routes. */
 function withFallback(
   gateway: GatewayDraft,
   { gateway: part, services, report }: ImportPlan,
@@ -279,7 +279,7 @@ const statementsOf = ({ sections, stray }: ParsedFile): Statement[] => [
   ...sections.flatMap(({ head, body }) => [head, ...body]),
 ];
 
-/** Every statement that no part of the proposal has named. */
+/** Reports the statements that no part of the proposal has reported. */
 function reportRest(file: ParsedFile, plan: ImportPlan, { mode }: DraftOptions): void {
   const { report } = plan;
   for (const statement of file.stray)
@@ -349,7 +349,7 @@ function snippetsOf(
   return snippets;
 }
 
-/** Arguments such as `src_http_req_rate(www)` and `table www` name the frontend that is `_gateway` now. */
+/** Renames the frontend to `_gateway` in arguments such as `src_http_req_rate(www)` and `table www`. */
 function gatewayRenamer({ gateway, services, kept }: ImportPlan): (text: string) => string {
   const name = gateway?.proxy.name ?? '';
   if (name === '' || services.has(name) || kept.has(name)) return (text) => text;

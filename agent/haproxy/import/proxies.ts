@@ -76,14 +76,14 @@ export const isPlainListen = ({ section: { kind, body } }: ProxySection): boolea
   body.some(({ words }) => words[0] === 'server') &&
   !body.some((statement) => ['use_backend', 'default_backend'].includes(keywordOf(statement)));
 
-/** The second word of `timeout …` for each name of HAProxy 1.x. */
+/** The second word of `timeout …` for the old keywords of HAProxy 1.x. */
 export const LEGACY_TIMEOUTS = wordTable<string>({
   contimeout: 'connect',
   clitimeout: 'client',
   srvtimeout: 'server',
 });
 
-/** Keywords that HAProxy 2.6 no longer knows, with what replaced them. */
+/** Keywords that HAProxy 2.6 no longer knows, with their replacements. */
 export const OBSOLETE = wordTable<string>({
   appsession: 'cookie, or stick on',
   block: 'http-request deny',
@@ -110,7 +110,7 @@ export const OBSOLETE = wordTable<string>({
   rsprep: 'http-response replace-header',
 });
 
-/** Why a statement is in no configuration of HAProxy 2.6; null for every other one. */
+/** Why HAProxy 2.6 rejects a statement; null if it may accept it. */
 export function obsoleteReason(statement: Statement): string | null {
   const { problem, lines } = statement;
   if (problem !== null) return lines > 1 ? problem : `HAProxy rejects the line: ${problem}`;

@@ -1,7 +1,7 @@
 import type { Statement } from './sections.ts';
 
 /**
- * - `taken`: a key of acgs-lb.yaml has its meaning, or acgs-lb does the same by itself
+ * - `taken`: a key of acgs-lb.yaml replaces it, or acgs-lb does the same by itself
  * - `verbatim`: kept as it is, in `haproxy.extra` or in the operator's own file
  * - `cannot`: not part of the proposal
  */
@@ -16,7 +16,7 @@ export interface ImportedLine {
   note: string;
 }
 
-/** What became of each line. The last word about a line counts. */
+/** What became of each line. A later entry for a line replaces an earlier one. */
 export class ImportReport {
   readonly #lines = new Map<number, ImportedLine>();
 

@@ -21,8 +21,8 @@ interface BackendRule {
 }
 
 /**
- * The routes that send every request to the same service as the frontend's rules do; null when there are none. HAProxy
- * takes the first rule that matches, acgs-lb the longest prefix.
+ * The routes that send every request to the same service as the frontend's rules do; null when routes cannot do that.
+ * HAProxy takes the first rule that matches, acgs-lb takes the longest prefix.
  */
 export function readRoutes(
   statements: readonly Statement[],
@@ -52,7 +52,7 @@ export function readRoutes(
 
 type RouteCondition = { kind: 'host' | 'prefix'; values: string[] };
 
-/** The ACLs that compare the host or the beginning of the path; null for a name with other meanings. */
+/** The ACLs that compare the host or the beginning of the path; null for an ACL with any other test. */
 function aclsOf(statements: readonly Statement[]): Map<string, RouteCondition | null> {
   const acls = new Map<string, RouteCondition | null>();
   for (const { words, usesEnvironment } of statements.filter(({ words: [first] }) => first === 'acl')) {
@@ -109,7 +109,7 @@ function readTest(words: readonly string[]): RouteCondition | null {
   if (!test) return null;
   const { fetched, matches, ignoresCase, values } = test;
   if (HOST_TESTS.has(fetched)) return matches === 'str' ? hostCondition(values) : null;
-  // Paths have a case.
+  // Paths are case-sensitive.
   const isPrefix = (PREFIX_TESTS.has(fetched) || fetched === 'path') && matches === 'beg' && !ignoresCase;
   return isPrefix ? prefixCondition(values) : null;
 }
@@ -126,7 +126,7 @@ function prefixCondition(values: readonly string[]): RouteCondition | null {
     : null;
 }
 
-/** The alternatives of one `use_backend`; null when a condition has no equal. */
+/** The alternatives of one `use_backend`; null when a condition has no equivalent. */
 function readRule(
   { words, usesEnvironment }: Statement,
   acls: ReadonlyMap<string, RouteCondition | null>,
@@ -207,7 +207,7 @@ function mergeRules(rules: readonly BackendRule[]): Map<string, ServiceRoutes> {
   return merged;
 }
 
-/** HAProxy compares each request with at most this many rules, so the comparison below stays small. */
+/** Larger rule sets are not compared, so that the import stays quick. */
 const MAX_COMPARISONS = 2_000_000;
 
 function isEquivalent(rules: readonly BackendRule[], services: ReadonlyMap<string, ServiceRoutes>): boolean {
@@ -237,7 +237,7 @@ interface ExpandedRoute {
   hosts: string[];
 }
 
-/** As the gateway's map: the longest prefix wins; at equal length the host's own route. */
+/** Like the gateway's map: the longest prefix wins; at equal length the route of the host wins. */
 function longestRoute(routes: readonly ExpandedRoute[], host: string, path: string): string | null {
   let best: ExpandedRoute | null = null;
   for (const route of routes) {
@@ -254,7 +254,7 @@ const appliesTo = (hosts: readonly string[], host: string): boolean =>
 const covers = (prefix: string, path: string): boolean =>
   prefix === '/' || path === prefix || path.startsWith(`${prefix}/`);
 
-/** Another statement uses the ACL. */
+/** Whether a statement that stays uses the ACL. */
 function isNeeded(acl: Statement, statements: readonly Statement[], replaced: readonly Statement[]): boolean {
   const name = acl.words[1] ?? '';
   return statements.some(

@@ -65,7 +65,7 @@ const startsWithKeyword = (line: string): boolean => SECTION_KEYWORDS.has(splitW
 const linesOfBlock = (text: string): string[] =>
   text.split('\n').filter((line) => !/^\s*(?:[#.]|$)/.test(line));
 
-/** A block that goes on with one section and starts another: it belongs to neither. */
+/** Whether a block continues one section and starts another. Such a block belongs to neither. */
 function isMixed(text: string): boolean {
   const [firstLine = '', ...others] = linesOfBlock(text);
   return !startsWithKeyword(firstLine) && others.some(startsWithKeyword);
@@ -90,7 +90,7 @@ function newSection(head: Statement, end: number): Section {
   };
 }
 
-/** HAProxy reads such a byte as a part of a word, acgs-lb.yaml refuses it. */
+/** HAProxy accepts such a byte as a part of a word; acgs-lb.yaml refuses it. */
 const CONTROL = /[^\P{Cc}\t]/u;
 
 /** The statements of the file without comments and empty lines. */
@@ -134,7 +134,7 @@ function blockStatement(lines: readonly string[], start: number, length: number)
     text,
     words: [],
     usesEnvironment: true,
-    problem: isMixed(text) ? 'an .if block that goes on with one section and starts another' : null,
+    problem: isMixed(text) ? 'an .if block that continues one section and starts another' : null,
   };
 }
 

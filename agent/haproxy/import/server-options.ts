@@ -1,4 +1,5 @@
 import { wordTable } from './word-table.ts';
+
 /** What becomes of an option of a `server` line. */
 export interface ServerOption {
   /** Number of words after the option. */
@@ -6,7 +7,7 @@ export interface ServerOption {
   /**
    * - `used`: it has a key in acgs-lb.yaml, or acgs-lb does the same
    * - `lost`: the server works without it; the report names it
-   * - `blocks`: without it the server would be reached differently, so the whole backend stays as it is
+   * - `blocks`: HAProxy would reach the server in another way without it, so the whole backend stays as it is
    */
   fate: 'used' | 'lost' | 'blocks';
 }
@@ -99,7 +100,7 @@ export const SERVER_OPTIONS = wordTable<ServerOption>({
 });
 
 export interface ReadOptions {
-  /** By name; the last one counts. `true` for an option without a word. */
+  /** By name. A later value replaces an earlier one. The value of an option without arguments has no meaning. */
   values: Map<string, string>;
   lost: string[];
   /** The option that keeps the backend as it is, as it is in the file. */

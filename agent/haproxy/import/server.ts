@@ -21,7 +21,7 @@ export interface ServerDraft {
   http2: boolean;
   tls: ServerTls | null;
   slowStart: string | null;
-  /** Options without an equal. */
+  /** Options without an equivalent, which are left out. */
   lost: string[];
 }
 
@@ -41,7 +41,7 @@ export interface ServerTls {
 /** The server, or why the backend stays as it is. */
 export function readServer(statement: Statement, defaults: readonly Statement[]): ServerDraft | string {
   if (statement.usesEnvironment || statement.words[2]?.includes('$'))
-    return 'a server with an environment variable: its value is known only where HAProxy runs';
+    return 'a server has an environment variable, whose value is known only where HAProxy runs';
   const [, name = '', address = '', ...options] = statement.words;
   const place = serverPlace(address);
   if (!place) return `the server's address ${address || '(missing)'} is not host:port`;
@@ -51,7 +51,7 @@ export function readServer(statement: Statement, defaults: readonly Statement[])
     options,
   ]);
   const blocked = blockedBy ?? unknownProtocol(values);
-  if (blocked !== null) return `the server option ${blocked} has no equal in acgs-lb.yaml`;
+  if (blocked !== null) return `the server option ${blocked} has no equivalent in acgs-lb.yaml`;
   const ssl = values.has('ssl') && !values.has('no-ssl');
   const weight = toInteger(values.get('weight') ?? '1', 0, 256) ?? 1;
   return {
@@ -107,7 +107,7 @@ function readTls(values: ReadonlyMap<string, string>): ServerTls {
   const sni = /^str\(([^()]+)\)$/.exec(values.get('sni') ?? '')?.[1];
   const serverName = values.get('verifyhost') ?? sni ?? values.get('check-sni');
   return {
-    // Without `verify`, HAProxy verifies by default since 1.5.
+    // Without `verify`, HAProxy verifies certificates by default.
     verify: values.get('verify') !== 'none',
     ...(ca !== undefined && { ca }),
     ...(serverName !== undefined && { serverName }),

@@ -75,16 +75,16 @@ const BLOCKING = new Set([
 ]);
 
 function blockedReason({ name, mode }: ProxySection, statements: readonly Statement[]): string | null {
-  if (mode !== 'http') return `mode ${mode}: acgs-lb steers HTTP services`;
+  if (mode !== 'http') return `mode ${mode}: acgs-lb balances HTTP services only`;
   if (!isId(name)) return `the name ${name || '(empty)'} is not a valid service id`;
   const blocking = statements.find((statement) => BLOCKING.has(keywordOf(statement)));
-  if (blocking) return `${keywordOf(blocking)} has no equal in acgs-lb.yaml`;
+  if (blocking) return `${keywordOf(blocking)} has no equivalent in acgs-lb.yaml`;
   if (statements.some(({ lines }) => lines > 1)) return 'it has a conditional block';
   return statements.some(({ words }) => words[0] === 'server') ? null : 'it has no server';
 }
 
 function reportServer({ statement, off, lost, url }: ServerDraft, report: ImportReport): void {
-  if (off !== null) report.refuse(statement, `${off}; add the instance when it is to serve`);
+  if (off !== null) report.refuse(statement, `${off}; add the instance when it should serve`);
   else
     report.take(statement, `an instance at ${url}${lost.length > 0 ? `, without ${lost.join(', ')}` : ''}`);
 }
@@ -107,7 +107,7 @@ function readSettings(proxy: ProxySection, context: SettingsContext): void {
   draft.strategy = STRATEGIES[balance?.words[1] ?? 'roundrobin'] ?? null;
   draft.settings.strategy = draft.strategy ?? 'round_robin';
   if (balance && draft.strategy !== null) report.take(balance, 'services.<id>.strategy');
-  // An inherited algorithm without an equal goes into the backend.
+  // An inherited algorithm without an equivalent goes into the backend.
   else if (balance && !statements.includes(balance))
     draft.extra.push({ text: balance.text, statement: balance });
   draft.settings.health = healthSettings(
@@ -176,12 +176,12 @@ function readStickiness({ draft, report, statements }: SettingsContext): void {
     draft.settings.affinity = { by: 'none' };
     draft.extra.push({ text: `${cookie.text}${isDynamic ? '' : ' dynamic'}`, statement: cookie });
     if (!isDynamic) draft.extra.push({ text: 'dynamic-cookie-key acgs-lb', statement: cookie });
-    report.keep(cookie, `${place}, with values that HAProxy derives; clients get a new cookie once`);
+    report.keep(cookie, `${place}, with values that HAProxy derives; each client gets a new cookie once`);
   } else if (cookie) {
     draft.settings.affinity = { by: 'ip' };
     report.refuse(
       cookie,
-      'only cookies with insert stay; the client address keeps the session (affinity.by: ip)',
+      'acgs-lb keeps only cookies with insert; affinity.by: ip keeps the session by client address instead',
     );
   }
   if (sticks.length === 0) return;

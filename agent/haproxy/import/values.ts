@@ -10,7 +10,7 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 const MAX_MS = 24 * 86_400_000;
 
-/** HAProxy's duration (`10s`, `5000` in milliseconds) as acgs-lb.yaml writes it; null when it has no equal there. */
+/** HAProxy's duration (`10s`, `5000` in milliseconds) as acgs-lb.yaml writes it; null when it has no equivalent there. */
 export function toDuration(text: string | undefined): string | null {
   const match = /^(\d{1,12})(us|ms|s|m|h|d)?$/.exec(text ?? '');
   if (!match) return null;

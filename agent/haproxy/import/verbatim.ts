@@ -2,13 +2,13 @@ import { LEGACY_TIMEOUTS, obsoleteReason, type ProxySection } from './proxies.ts
 import type { ImportReport } from './report.ts';
 import type { ParsedFile, Section, Statement } from './sections.ts';
 
-/** A line of a snippet; `line` is its place in the operator's file, null for a line that is new or a comment. */
+/** A line of a snippet. `line` is its line in the operator's file; null for a new line or a comment. */
 export interface SnippetLine {
   text: string;
   line: number | null;
 }
 
-/** The last line of a section that is not a comment or blank: comments below it belong to the next section. */
+/** The line after the last statement of a section: comments below it belong to the next section. */
 export function contentEnd({ lines }: ParsedFile, { start, end }: Section): number {
   let last = end;
   while (last > start + 1 && /^\s*(?:#.*)?$/.test(lines[last - 2] ?? '')) last -= 1;
@@ -36,7 +36,7 @@ export function rawLines(file: ParsedFile, section: Section): SnippetLine[] {
   ];
 }
 
-/** The timeouts of HAProxy 1.x under their names of today. */
+/** The timeouts of HAProxy 1.x with their current names. */
 const modernText = (text: string): string =>
   text.replace(
     /^(\s*)(contimeout|clitimeout|srvtimeout)\b/,
@@ -60,9 +60,9 @@ export const frontendLines = (
 
 export interface KeptSection {
   section: Section;
-  /** Null for a section that is no proxy. */
+  /** Null for a section that is not a proxy. */
   proxy: ProxySection | null;
-  /** Of a listen section whose servers are a service: the client's part. */
+  /** The client's part of a listen section whose servers became a service; otherwise null. */
   frontend: readonly Statement[] | null;
 }
 

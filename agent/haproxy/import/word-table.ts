@@ -1,3 +1,3 @@
-/** A table that is indexed by words of a file. Without a prototype, so that it has no entry `constructor`. */
+/** A table indexed by words of a file. It has no prototype, so that a word such as `constructor` finds nothing. */
 export const wordTable = <T>(entries: Readonly<Record<string, T>>): Readonly<Record<string, T>> =>
   Object.assign(Object.create(null), entries);

@@ -113,13 +113,13 @@ async function removeServer(
   return { removed, errors: removed || busy ? [] : [response] };
 }
 
-/** The client sees the end of the connection, and connects again. */
+/** The client sees the connection end, and connects again. */
 async function closeConnections(
   client: RuntimeClient,
   { service, instance, count }: Extract<ServerAction, { type: 'close' }>,
 ): Promise<void> {
   const ids = parseSessions(await client.execute('show sess'), service, instance).slice(0, count);
-  // A connection that has just ended by itself is no error.
+  // A connection that has ended by itself in the meantime is not an error.
   await Promise.all(ids.map((id) => client.execute(`shutdown session ${id}`)));
 }
 

@@ -3,7 +3,7 @@ import type { DesiredServers } from './desired.ts';
 
 /**
  * The drains and maints that were requested through the agent, as `service/instance state`. Another agent of the site may
- * set and undo one of them between two polls: it is still a requested state and no manual socket command.
+ * set and undo one of them between two polls: it is still a requested state, not a manual socket command.
  */
 export interface RequestedAdmin {
   /** Since the start of the poll before, until the start of the last poll. */

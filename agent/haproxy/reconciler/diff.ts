@@ -21,7 +21,7 @@ export type ServerAction =
   /** Ends some of the open connections of a server. */
   | { type: 'close'; service: string; instance: string; count: number };
 
-/** Joins `show stat` and `show servers state`; backends other than these are left out. */
+/** Joins `show stat` and `show servers state`. Leaves out all other backends. */
 export function actualServers(
   stats: readonly ServerStat[],
   states: readonly ServerState[],
@@ -63,13 +63,13 @@ export function diffServers(
   return actions;
 }
 
-/** Rounds follow each other by a quarter of a second, so the connections of one instance end within some seconds. */
+/** A round follows every quarter of a second, so the connections of one instance end within some seconds. */
 const CLOSED_SHARE = 0.1;
 const MIN_CLOSED = 10;
 
 /**
- * Ends the long-lived connections of instances under maintenance: they would end only with the instance. They end spread
- * over some seconds, so that the clients do not all connect again at the same time.
+ * Ends the long-lived connections of instances under maintenance, which would otherwise last as long as the instance. They
+ * end over some seconds, so that the clients do not all connect again at the same time.
  */
 export const closeLongLived = (desired: DesiredServers, stats: readonly ServerStat[]): ServerAction[] =>
   stats.flatMap(({ service, instance, inflight }): ServerAction[] => {

@@ -172,7 +172,7 @@ test('a manual drain stays after the response to the end of an earlier drain was
   expect(round()).toEqual([]);
 });
 
-test('a drain that came and went between two polls, set by the other agent, is undone', () => {
+test('a drain that another agent set and ended between two polls is undone', () => {
   const { haproxy, want, round } = machine('shared');
   want();
   round();

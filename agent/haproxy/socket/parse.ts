@@ -72,7 +72,7 @@ export function parseStat(text: string): ServerStat[] {
   });
 }
 
-/** 0 for text that is no counter. */
+/** 0 for text that is not a counter. */
 const parseCount = (text: string): number => (/^\d{1,15}$/.test(text) ? Number(text) : 0);
 
 /** Values contain commas only inside quotes. */
@@ -98,7 +98,7 @@ export interface ServerState {
 
 /**
  * Bits of srv_admin_state: forced and inherited maintenance; forced and inherited drain. The maintenance bit of an
- * address that does not resolve (0x20) is no admin state.
+ * address that does not resolve (0x20) is not an admin state.
  */
 const MAINT = 0x01 | 0x02;
 const DRAIN = 0x08 | 0x10;

@@ -9,7 +9,7 @@ export class HaproxyUnreachable extends Error {
 export interface RuntimeClient {
   /** The response to one command without its prompt; '' means success. Rejects with HaproxyUnreachable. */
   execute(command: string): Promise<string>;
-  /** Why the commands take the master socket; null: they take the admin socket. */
+  /** Why commands go through the master socket; null while they use the admin socket. */
   problem(): string | null;
   /** Closes the connection. The next command opens a new one, which the newest worker accepts. */
   disconnect(): void;
@@ -33,10 +33,11 @@ interface Pending {
 }
 
 const PROMPT = '\n> ';
-/** The master's prompt names the process that answers. */
+/** The master's prompt names the process that answers, such as `1234> `. */
 const MASTER_PROMPT = /(?:^|\n)(?:master|\d+)> $/;
 const MASTER_PROMPT_LENGTH = 24;
-const SOCKET_GONE = 'commands take the master socket. Restart HAProxy to create it again: a reload does not';
+const SOCKET_GONE =
+  'commands go through the master socket. Restart HAProxy to create the file again: a reload is not enough';
 const NOT_LISTENING: ReadonlySet<unknown> = new Set(['ENOENT', 'ECONNREFUSED']);
 
 /**

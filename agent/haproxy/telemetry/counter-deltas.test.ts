@@ -76,7 +76,7 @@ test('failed connections are failures and cause a probe; broken responses are fa
   });
 });
 
-test('queue timeouts and redispatches of a full server are no failures', () => {
+test('queue timeouts and redispatches of a full server do not count as failures', () => {
   const full = { ...answered(5), limit: 30, inflight: 30, attempts: 35 };
   const timedOut = { ...full, connectFailures: 4, redispatches: 2 };
   expect(poll([1, { ...full, queued: 9 }], [1, { ...timedOut, queued: 5 }])).toEqual({

@@ -91,7 +91,7 @@ export function computeCounterDeltas(
   return { baseline: { pid, servers }, deltas, connectFailures };
 }
 
-/** A long-lived connection is no load: the instance may be idle. */
+/** A long-lived connection does not count as load: the instance may be idle. */
 const gaugesOf = ({ service, inflight, queued, limit }: ServerStat): TrafficGauges =>
   isLongLivedBackend(service)
     ? { longLived: inflight, longLivedLimit: limit }

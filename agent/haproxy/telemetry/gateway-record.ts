@@ -1,11 +1,11 @@
 import { isSampled, parseTraceparent } from '../../../shared/trace-context.ts';
 import { serviceOfBackend } from '../long-lived.ts';
 
-/** All that HAProxy's log says about one request. Times in milliseconds; null: the phase was not reached. */
+/** What HAProxy's log says about one request. Times are in milliseconds; null if the phase was not reached. */
 export interface GatewayRecord {
   requestId: string;
   traceId: string | null;
-  /** HAProxy's own span, the parent of the instance's. */
+  /** HAProxy's own span, the parent of the instance's span. */
   spanId: string | null;
   /** The span of the caller: an attempt of the edge, or a client. */
   parentId: string | null;
@@ -21,7 +21,7 @@ export interface GatewayRecord {
   /** The edge counts the request. */
   fromEdge: boolean;
   method: string;
-  /** Without query; cut off where the line was. */
+  /** Without query. Cut off if the log line was. */
   path: string;
   scheme: 'http' | 'https';
   /** Null: HAProxy sent no response. */
@@ -41,7 +41,7 @@ export interface GatewayRecord {
 const LINE =
   /^(\S+):\d+ \[[^\]]*\] (\S+) ([^/\s]+)\/(\S+) (-?\d+)\/(-?\d+)\/(-?\d+)\/(-?\d+)\/\+?(-?\d+) (-?\d+) \S+ (\S+) (\S+) (\S{2})\S* \d+\/\d+\/\d+\/\d+\/(\+?)(\d+) \S+ \{([^|}]*)\|([^|}]*)\|([^|}]*)\} "(\S+) ?([^\s"]*)/;
 
-/** `receivedAt`: when the line arrived; HAProxy writes it at the end of the request. Null for any other line. */
+/** `receivedAt`: when the line arrived, because HAProxy writes it at the end of the request. Null for any other line. */
 export function parseGatewayRecord(line: string, receivedAt: number): GatewayRecord | null {
   const match = LINE.exec(line);
   if (!match) return null;
@@ -69,7 +69,7 @@ export function parseGatewayRecord(line: string, receivedAt: number): GatewayRec
     sampled: trace !== null && isSampled(trace.flags),
     at: receivedAt - totalMs,
     client,
-    service: backend.startsWith('_') ? withoutDash(routed) : serviceOfBackend(backend),
+    service: backend.startsWith('_') ? serviceName(routed) : serviceOfBackend(backend),
     instance: server.startsWith('<') ? null : server,
     fromEdge: counted === '1',
     method,
@@ -87,6 +87,7 @@ export function parseGatewayRecord(line: string, receivedAt: number): GatewayRec
   };
 }
 
-const withoutDash = (text: string): string => (text === '-' || text.startsWith('_') ? '' : text);
+/** Empty for `-` and for the gateway's own backends. */
+const serviceName = (text: string): string => (text === '-' || text.startsWith('_') ? '' : text);
 
 const phase = (ms = -1): number | null => (ms < 0 ? null : ms);

@@ -5,7 +5,7 @@
 export interface HeldAnswers {
   /** Records an answer and returns whether answers of this class are held. */
   observe(service: string, answer: ObservedAnswer, now: number): boolean;
-  /** The classes of the last minutes that look like long polls or streams, because the rest of their service is quick. */
+  /** The recent classes that look like long polls or streams, in services whose other classes are quick. */
   list(now: number): HeldClass[];
 }
 
@@ -46,7 +46,7 @@ const CLASS_SEGMENTS = 3;
 /** A class is listed for this long after its last answer. */
 const LISTED_MS = 15 * 60_000;
 const MIN_LISTED_ANSWERS = 10;
-/** The other classes of the service need this many answers, of which at most this share is long. Else the service is slow. */
+/** The other classes of the service must have this many answers, at most this share of them long. Otherwise the service is slow. */
 const MIN_OTHER_ANSWERS = 20;
 const MAX_OTHER_LONG = 0.1;
 
@@ -90,6 +90,7 @@ function heldOf(classes: readonly AnswerClass[]): HeldClass[] {
     .map(({ service, path }) => ({ service, path }));
 }
 
+/** More than half of its answers are late, or streams. */
 const isOpenForLong = ({ answers, long, streams }: AnswerClass): boolean => long + streams > answers / 2;
 
 /** Method and first segments of the path, because ids usually come later. */

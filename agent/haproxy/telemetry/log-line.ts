@@ -24,7 +24,7 @@ export type LogLineEnd = 'answered' | 'connect-failed' | 'queue-timeout' | 'aban
 export interface LogFields {
   /** `service/server`; the server is `<NOSRV>` when none was selected. */
   target: string;
-  /** From the backend for long-lived connections: its times say nothing about the instance. */
+  /** The line is from the backend for long-lived connections, so its times say nothing about the instance. */
   longLived: boolean;
   timers: string;
   status: number;

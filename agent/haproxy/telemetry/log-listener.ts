@@ -18,7 +18,7 @@ export interface LogListener {
   takeLatencies(now: number): TrafficDelta[];
   /** Requests since the last call: one delta per service. */
   takeRequests(now: number): RequestDelta[];
-  /** What the lines say about the settings of services. */
+  /** What the lines show about the settings of services. */
   findings(now: number): { held: HeldClass[]; lostCookies: LostCookieService[] };
   close(): void;
 }
@@ -37,7 +37,7 @@ export interface LogListenerOptions {
 /** Reading latencies takes about 5 µs a line, so this limit is 5 % of a core. A sample gives the same percentiles. */
 const LINES_PER_SLICE = 1_000;
 const SLICE_MS = 100;
-/** Enough for all fields before the path, which the client controls. */
+/** Long enough for all fields before the path; the client controls the length of the path. */
 const MAX_LINE = 640;
 const SWITCHING_PROTOCOLS = 101;
 /**
@@ -141,7 +141,7 @@ const toDelta = (
   ...(sketch.count > 0 && { latency: sketch }),
 });
 
-/** Open for at least five seconds after the headers, with fewer bytes than a download has. */
+/** Open for at least five seconds after the headers, with less than one byte per millisecond: slower than a download. */
 const isStream = ({ bytes }: LogFields, { latencyMs, totalMs }: LogLine): boolean => {
   const openMs = totalMs - latencyMs;
   return openMs >= 5_000 && bytes < openMs;

@@ -18,15 +18,15 @@ function listAfter({ cookie, status }: Client) {
   return lost.list();
 }
 
-test('clients without cookies are found when the instances reject their requests', () => {
+test('clients without cookies are reported when the instances reject their requests', () => {
   expect(listAfter({ cookie: false, status: 400 })).toEqual([{ service: 'gs', lost: 0.9, rejected: 1 }]);
   expect(listAfter({ cookie: true, status: 400 })).toEqual([]);
-  // Without harm there is nothing to say: most APIs have such clients.
+  // Clients without cookies are normal for an API while its requests succeed.
   expect(listAfter({ cookie: false, status: 200 })).toEqual([]);
   expect(listAfter({ cookie: false, status: 429 })).toEqual([]);
 });
 
-test('many clients that come once are no finding', () => {
+test('many clients with one request each are not reported', () => {
   const lost = createLostCookies();
   for (let at = 0; at < 10_000; at++)
     lost.observe({ service: 'gs', client: `c${at}`, isWithoutSession: true, status: 404 }, at * SECOND);

@@ -1,6 +1,6 @@
 /**
- * Finds services whose clients do not return the affinity cookie: each of their requests may reach another instance. That
- * matters only if the instances then reject them.
+ * Finds services whose clients do not return the affinity cookie, so that each request may reach another instance. Reports
+ * them only if the instances reject such requests.
  */
 export interface LostCookies {
   observe(answer: CookieAnswer, now: number): void;
@@ -19,9 +19,9 @@ interface CookieAnswer {
 
 export interface LostCookieService {
   service: string;
-  /** The share of requests that came without a cookie from an address that had got one, 0 to 1. */
+  /** The share of requests without a cookie from an address that had already received one, 0 to 1. */
   lost: number;
-  /** The share of these that got a 4xx, 0 to 1. */
+  /** The share of these requests that got a 4xx, 0 to 1. */
   rejected: number;
 }
 
@@ -45,11 +45,11 @@ const isRejection = (status: number): boolean =>
   status >= 400 && status < 500 && status !== TOO_MANY_REQUESTS;
 
 export function createLostCookies(): LostCookies {
-  /** When an address got its first cookie of a service. */
+  /** When an address received its first cookie, by service and address. */
   const clients = new Map<string, number>();
   const services = new Map<string, CookieCounts>();
 
-  /** Whether the client got a cookie before. If not, it gets one now. */
+  /** Whether the client received a cookie before. If not, it receives one now. */
   function hasLostCookie(key: string, now: number): boolean {
     const givenAt = clients.get(key);
     if (givenAt !== undefined) return now - givenAt >= FIRST_REQUESTS_MS;

@@ -19,7 +19,9 @@ test('one advice for each service and kind, with what to set', () => {
   expect(trafficAdvice(config(''), { held, lostCookies })).toEqual([
     {
       service: 'gs',
-      message: expect.stringMatching(/^90 % of the requests come back .* and 42 % of those get a 4xx/),
+      message: expect.stringMatching(
+        /^90 % of the requests come from clients .* and 42 % of those get a 4xx/,
+      ),
       action: 'If its instances keep sessions, set services.gs.affinity to { by: ip }.',
     },
     {

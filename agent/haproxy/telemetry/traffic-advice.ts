@@ -9,7 +9,7 @@ interface TrafficFindings {
   lostCookies: readonly LostCookieService[];
 }
 
-/** Settings that do not fit the traffic, one advice of each kind for a service. Leaves out what the file already sets. */
+/** Settings that do not fit the traffic: per service at most one advice of each kind. Leaves out what the file already sets. */
 export function trafficAdvice({ services }: Config, { held, lostCookies }: TrafficFindings): Advice[] {
   const open = held.filter(({ service, path }) => {
     const declared = services[service]?.longLived.paths;
@@ -28,15 +28,15 @@ const percent = (share: number): string => `${Math.round(share * 100)} %`;
 
 const lostCookieAdvice = ({ service, lost, rejected }: LostCookieService): Advice => ({
   service,
-  message: `${percent(lost)} of the requests come back without the affinity cookie, and ${percent(rejected)} of those get a 4xx: these clients keep no cookies, so each request may reach another instance`,
+  message: `${percent(lost)} of the requests come from clients that do not return the affinity cookie, and ${percent(rejected)} of those get a 4xx: each of these requests may reach another instance`,
   action: `If its instances keep sessions, set services.${service}.affinity to { by: ip }.`,
 });
 
-/** More paths make the advice hard to read. */
+/** More paths would make the advice hard to read. */
 const MAX_PATHS = 5;
 
 const heldAdvice = (service: string, paths: readonly string[]): Advice => ({
   service,
-  message: `answers of ${paths.slice(0, MAX_PATHS).join(', ')} are held or streamed while its other answers are quick: they count as load and end after a silence of timeout`,
+  message: `answers of ${paths.slice(0, MAX_PATHS).join(', ')} are held or streamed, while the other answers of the service are quick: they count as load, and HAProxy ends them after the service's timeout without data`,
   action: `If that is intended, set services.${service}.longLived.paths to [${paths.slice(0, MAX_PATHS).join(', ')}].`,
 });

@@ -51,7 +51,7 @@ class ClientConnection implements Http2Connection {
       // Extends the server's Keep-Alive hint, so that the server closes the connection and the close is seen.
       keepAliveTimeoutThreshold: -KEEP_OPEN_MS,
       connect: (_, done) => {
-        // undici reads the protocol from here. Without TLS it is by prior knowledge.
+        // undici reads the protocol from this property. Without TLS this means prior knowledge.
         this.#socket = Object.assign(opener.connect({ alpn: 'h2' }), { alpnProtocol: 'h2' });
         awaitConnection(this.#socket, this, opener.clock, done);
       },
