@@ -42,7 +42,7 @@ export async function findAgentTarget(stateDir?: string, env = process.env): Pro
 }
 
 type Schemas = typeof import('../http/schemas.ts');
-/** What the agent answers, by the name of its schema. */
+/** The agent's answers, by the name of their schema. */
 export type Answers = {
   [Name in keyof Schemas as Schemas[Name] extends z.ZodType ? Name : never]: Schemas[Name] extends z.ZodType
     ? z.output<Schemas[Name]>
@@ -53,16 +53,16 @@ export interface ApiClient {
   get<Name extends keyof Answers>(path: string, schema: Name): Promise<Answers[Name]>;
   post<Name extends keyof Answers>(path: string, schema: Name, body?: unknown): Promise<Answers[Name]>;
   put<Name extends keyof Answers>(path: string, schema: Name, body?: unknown): Promise<Answers[Name]>;
-  /** Returns the answer, of any shape. */
+  /** Returns the answer without validation. */
   send(method: string, path: string, body?: unknown): Promise<unknown>;
   /** Returns the raw response, for streams and text. Throws ApiError outside 2xx. */
   open(path: string, options?: HttpRequestOptions): Promise<HttpResponse>;
 }
 
 /**
- * Returns the answer unchanged, so that `--json` keeps the fields of a newer agent. The answer of an agent of another
- * version is validated; the answer of this version has this shape, and loading the validator would take as long as all
- * the rest of a command. Throws CommandFailed when the answer does not match the schema.
+ * Returns the answer unchanged, so that `--json` keeps the fields of a newer agent. Validates only answers of agents of
+ * another version: loading the validator takes as long as the rest of a command. Throws CommandFailed when the answer
+ * does not match the schema.
  */
 export async function parseAnswer<Name extends keyof Answers>(
   schema: Name,
@@ -146,7 +146,7 @@ async function toApiError(response: HttpResponse, { url, token }: AgentTarget): 
   return new ApiError(status, summary || `the agent at ${url} answered ${status}`);
 }
 
-/** Problem details (RFC 9457). A proxy's response may be anything else: then all parts are empty. */
+/** Problem details (RFC 9457). All parts are empty for any other body, such as a proxy's error page. */
 function parseProblem(text: string): { title: string; detail: string; problems: string[] } {
   const body = parseJsonObject(text);
   const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');

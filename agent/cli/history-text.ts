@@ -13,9 +13,9 @@ type Name = keyof ApiHistory['series'];
 interface Line {
   title: string;
   values: readonly (number | null)[];
-  whole: number | null;
+  overall: number | null;
   format(value: number | null): string;
-  /** Of a count: shown only if one is above 0. */
+  /** Shown only if a value is above 0. */
   optional?: boolean;
 }
 
@@ -45,7 +45,7 @@ export function formatHistory(
     rows,
     [
       { title: history.of.toUpperCase(), value: ({ title }) => title },
-      { title: 'WHOLE', align: 'right', value: ({ whole, format }) => format(whole) },
+      { title: 'OVERALL', align: 'right', value: ({ overall, format }) => format(overall) },
       { title: 'HIGHEST', align: 'right', value: ({ values, format }) => format(highest(values)) },
       {
         title: `${utcMinute(from).slice(11)} to ${utcMinute(to).slice(11)} UTC`,
@@ -65,7 +65,7 @@ function linesOf({ series, totals, peers, of }: ApiHistory): Line[] {
   const line = (title: string, name: Name, format: Line['format'], optional = false): Line => ({
     title,
     values: series[name] ?? [],
-    whole: totals[name] ?? null,
+    overall: totals[name] ?? null,
     format,
     optional,
   });
@@ -81,7 +81,7 @@ function linesOf({ series, totals, peers, of }: ApiHistory): Line[] {
           {
             title: 'p95 peers',
             values: peers.p95Ms,
-            whole: peers.totals.p95Ms,
+            overall: peers.totals.p95Ms,
             format: milliseconds,
             optional: true,
           },

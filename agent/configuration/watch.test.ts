@@ -15,7 +15,7 @@ test('a change is reported once, when two reads agree', () => {
   expect(reported(['old', 'new', 'new', 'new'])).toEqual(['new']);
 });
 
-test('a file that is being written, is gone for a moment, or returns to the old text is no change', () => {
+test('reports no change while the file is being written, is missing for a moment, or returns to the old text', () => {
   expect(reported(['', 'ne', 'new', 'old', 'old'])).toEqual([]);
   expect(reported(['new', null, 'old', null, null])).toEqual([]);
   expect(reported(['new', null, 'new', 'new'])).toEqual(['new']);

@@ -1,8 +1,8 @@
 import { errorMessage } from '../../shared/error-message.ts';
 
 /**
- * A watched file: the text that was reported last, and one that has been read once. A text counts when two reads agree,
- * because a file may be read while it is being written.
+ * A watched file: the text that was reported last, and a new text that has been read once. A text is reported when two
+ * reads agree, because a file may be read while it is being written.
  */
 export interface WatchedFile {
   reported: string;
@@ -32,8 +32,7 @@ interface FileWatchOptions {
 const EVERY_MS = 1_000;
 
 /**
- * Reads the file again and again, because change notifications miss symlinks and network file systems. Returns a function
- * that stops it.
+ * Polls the file, because change notifications miss symlinks and network file systems. Returns a function that stops it.
  */
 export function watchFile(options: FileWatchOptions): () => void {
   const { read, onChange, onUnreadable, everyMs = EVERY_MS } = options;

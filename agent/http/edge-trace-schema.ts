@@ -4,7 +4,7 @@ import { MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
 const name = z.string().max(64);
 const line = z.string().max(256);
 const spanId = z.string().regex(/^[0-9a-f]{16}$/);
-/** The agent adds up such numbers and writes them as dates. */
+/** The agent adds these numbers and formats them as dates. */
 const MAX_MS = 1e14;
 const at = z.number().nonnegative().max(MAX_MS);
 const ms = z.number().nonnegative().max(MAX_MS);

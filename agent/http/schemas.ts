@@ -72,7 +72,7 @@ export const instanceSchema = z
     latencyMs: z.number().nullable(),
     inflight: count,
     queued: count,
-    inflightLimit: count.optional().meta({ description: 'of all HAProxies together; absent: unknown' }),
+    inflightLimit: count.optional().meta({ description: 'the sum of all HAProxies; absent: unknown' }),
     longLived: count
       .optional()
       .meta({ description: 'open WebSockets, event streams and held answers; absent: unknown' }),

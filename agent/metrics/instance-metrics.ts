@@ -96,7 +96,7 @@ const METRICS: readonly InstanceMetric[] = [
 ];
 
 export interface InstanceMetrics {
-  /** Forgets the counts of deregistered instances: their last value would remain and look like a failed instance. */
+  /** Drops the counts of deregistered instances. Their last value would look like a failed instance. */
   accept(instances: Update['instances']): void;
   addAttempts(key: string, counts: { success: number; failure: number }): void;
   probe(key: string, ok: boolean): void;

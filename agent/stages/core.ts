@@ -21,7 +21,7 @@ import { createRequestCounting } from './request-counting.ts';
 import { logError, type Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
 
-/** After this long the agent is ready even if an instance never answered a probe. */
+/** After this time the agent is ready even if an instance never answered a probe. */
 const READY_AFTER_MS = 5_000;
 
 export type Core = ReturnType<typeof createCore>;

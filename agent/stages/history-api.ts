@@ -8,12 +8,12 @@ import type { Core } from './core.ts';
 import type { Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
 
-/** A request of history fails after this long. */
+/** A query of history fails after this time. */
 const QUERY_TIMEOUT_MS = 10_000;
 
 type HistoryApi = Pick<ApiContext, 'readHistory' | 'readEvents' | 'queries' | 'recordChange' | 'audit'>;
 
-/** What the API reads from history and writes to it. */
+/** The API's access to history. */
 export function createHistoryApi({ log }: Setup, { history }: Stores, core: Core): HistoryApi {
   const { database, sink } = history;
   const timeout = { timeoutMs: QUERY_TIMEOUT_MS };

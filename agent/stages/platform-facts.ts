@@ -8,10 +8,10 @@ import type { Core } from './core.ts';
 import type { Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
 
-/** Traffic this recent makes an edge that sends no report suspicious. */
+/** If there was traffic within this time, an edge without reports is suspicious. */
 const EDGE_TRAFFIC_MS = 60_000;
 
-/** What the alerts watch besides instances and figures. */
+/** The facts that alert conditions use besides instances and figures. */
 export function createPlatformFacts(
   { config }: Setup,
   { window }: Stores,

@@ -9,7 +9,7 @@ import type { Metrics } from '../metrics/metrics.ts';
 import type { Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
 
-/** Older requests of another agent are not shown. */
+/** Requests that another agent shared are ignored above this age. */
 const MAX_SHARED_AGE_MS = 10_000;
 
 /** Requests as clients saw them, from the edge's reports and HAProxy's log, and from the other agents of the site. */
@@ -50,6 +50,6 @@ export function createRequestCounting(
   };
 }
 
-/** A single agent takes nothing from Redis. `haproxy.others` means that another agent may exist. */
+/** Whether intents come from Redis. A single agent ignores Redis; `haproxy.others` means that another agent may exist. */
 export const sharesIntents = ({ site, haproxy }: Config, { intentKeys }: Environment): boolean =>
   (site.agents > 1 || haproxy.others.length > 0) && intentKeys.length > 0;

@@ -23,7 +23,7 @@ import { sharesIntents } from './request-counting.ts';
 import { logError, type Setup } from './setup.ts';
 import type { Stores } from './stores.ts';
 
-/** A session request fails after this long if the database does not answer. */
+/** A session request fails after this time if the database does not answer. */
 const SESSION_QUERY_TIMEOUT_MS = 5_000;
 
 export type Subjects = Awaited<ReturnType<typeof attachSinks>>;

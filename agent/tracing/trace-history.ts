@@ -6,7 +6,7 @@ import type { FoundTrace } from './trace-store.ts';
 export interface TraceHistory {
   /** Whether this minute has room for one more row. */
   hasRoom(now: number): boolean;
-  /** `trace`: one request. */
+  /** Writes the trace of one request. */
   keep(trace: FoundTrace, now: number): void;
   /** The newest requests with this request id or trace id. Rejects when the database does not answer. */
   find(id: string): Promise<FoundTrace>;

@@ -3,13 +3,13 @@ import { type GatewayRecord, parseGatewayRecord } from '../haproxy/telemetry/gat
 import type { LogFields } from '../haproxy/telemetry/log-line.ts';
 import { Ring } from './ring.ts';
 
-/** What the edge and HAProxy said about the requests with one request id or trace id. */
+/** What the edge and HAProxy reported about the requests with one request id or trace id. */
 export interface FoundTrace {
   edge: EdgeTrace[];
   gateway: GatewayRecord[];
 }
 
-/** Requests in memory, to be found by request id or trace id. */
+/** Requests in memory, searchable by request id or trace id. */
 export interface TraceStore {
   /** A line of HAProxy's log. Returns it when it is kept for longer: sampled, failed or slow. */
   addLine(line: string, fields: LogFields, now: number): KeptLine | null;
@@ -82,7 +82,7 @@ export function createTraceStore(): TraceStore {
   };
 }
 
-/** Where the trace id begins; -1 for a request without. The client controls what follows the brace. */
+/** Index of the trace id; -1 for a request without one. The client controls the text after the closing brace. */
 function traceStart(rest: string): number {
   const at = rest.indexOf(TRACE_START);
   return at < 0 || at > rest.indexOf('}') ? -1 : at + TRACE_START.length;
@@ -91,7 +91,7 @@ function traceStart(rest: string): number {
 export const isFailedTrace = ({ kind, status, attempts }: EdgeTrace): boolean =>
   status >= 500 || attempts.length > 1 || kind === 'unavailable' || kind === 'stale';
 
-/** A 5xx answer, none, or one that broke off. Requests that HAProxy refused with 4xx are no failures. */
+/** A 5xx answer, no answer, or an incomplete one. A request that HAProxy refused with 4xx is not a failure. */
 const isFailed = ({ status, flags }: LogFields): boolean =>
   status >= 500 || status < 100 || (flags[1] === 'D' && /^[Ss]/.test(flags));
 

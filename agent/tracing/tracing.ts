@@ -6,7 +6,7 @@ import { edgeSpans, gatewaySpan } from './otlp/spans.ts';
 import type { TraceHistory } from './trace-history.ts';
 import { createTraceStore, type FoundTrace, isFailedTrace, type KeptLine } from './trace-store.ts';
 
-/** Traces of requests: held in memory, exported as spans, and in history when the request failed or was slow. */
+/** Traces of requests: kept in memory, exported as spans, and written to history when the request failed or was slow. */
 export interface Tracing {
   /** A line of HAProxy's log. */
   addLine(line: string, fields: LogFields, now: number): void;
@@ -35,7 +35,7 @@ export function createTracing({ exporter, history, site, onDropped }: TracingOpt
     if (span) exporter.add([span]);
   }
 
-  /** A failed request may have an attempt whose line was not worth exporting alone. */
+  /** Exports the lines of all attempts, including those that were not exported on their own. */
   function exportTrace(trace: EdgeTrace, lines: readonly KeptLine[]): void {
     exporter.add(edgeSpans(trace));
     for (const line of lines) if (!line.exported) exportLine(line);

@@ -244,7 +244,7 @@ test.each<[what: string, prepare: () => void, part: Partial<EdgeDeployment>, exp
     'another Worker of this name',
     () => account.scripts.set(WORKER, { bindings: [], migrationTag: null, subdomain: true, uploads: 1 }),
     {},
-    /is no acgs-lb edge/,
+    /is not an acgs-lb edge/,
   ],
   [
     'taken KV title',

@@ -23,7 +23,7 @@ export function conditionEndText(
     case 'sourceFailing':
       return `${service}: the source of its instances is read again`;
     case 'listRefused':
-      return `${service}: the list of its source is applied in full again`;
+      return `${service}: the list of its source is accepted again`;
     case 'certificateExpiry':
       return `certificate ${subject} is no longer about to expire`;
     case 'spoolDisk':

@@ -4,7 +4,7 @@ import { fullConditions } from './full.ts';
 
 const full = { inflight: 100, inflightLimit: 100 };
 
-test('a full instance is a warning that names its connections; critical when no other one has room', () => {
+test('a full instance is a warning that names its connections; critical when no other instance has room', () => {
   const [one, two] = [
     sampleInstance({ id: 'gs-1', ...full }),
     sampleInstance({ id: 'gs-2', inflightLimit: 100 }),

@@ -30,7 +30,7 @@ export function servingConditions({ services, instances, open, now }: ServingInp
   const all = [...instances];
   const byService = Map.groupBy(all, ({ service }) => service);
   const views = new Map(services.map((id) => [id, viewOf(id, byService.get(id) ?? [])]));
-  // Usually all serve, and the hosts of ten thousand instances need not be read.
+  // Without a failed instance, the hosts of ten thousand instances need not be parsed.
   const suspects = all.some(hasFailed) ? all : [];
   const hosts = hostsOf(suspects, open);
   const covered = new Set(hosts.flatMap(({ failed }) => failed));

@@ -3,7 +3,7 @@ import { type DeliverAlert, RECEIVER_TIMEOUT_MS } from './receiver.ts';
 
 /** Sends mail over SMTP. `smtpUrl` is smtp://user:password@host:587, or smtps:// for TLS from the start. */
 export function emailReceiver(smtpUrl: string, from: string, to: readonly string[]): DeliverAlert {
-  // Most agents send no mail, and nodemailer takes over 10 MiB.
+  // Loaded on first use: nodemailer takes over 10 MiB, and most agents send no mail.
   const openTransport = async () => {
     const { createTransport } = await import('nodemailer');
     return createTransport({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type CloudflareApi, CloudflareError } from './api.ts';
 
-/** What an edge consists of on Cloudflare. The shapes are the published ones, reduced to what is used. */
+/** The parts of an edge on Cloudflare. The schemas are Cloudflare's published ones, reduced to the fields in use. */
 
 const account = z.object({ id: z.string(), name: z.string() });
 const zone = z.object({ id: z.string(), name: z.string() });
@@ -73,7 +73,7 @@ export async function workerBindings(
   }
 }
 
-/** The Worker that a custom domain belongs to; null: the host name is no custom domain. */
+/** The Worker that a custom domain belongs to; null: the host name is not a custom domain. */
 export async function domainOwner(
   api: CloudflareApi,
   accountId: string,

@@ -28,6 +28,9 @@ interface CloudflareApiOptions {
   fetch: typeof globalThis.fetch;
 }
 
+export const cloudflareApiUrl = (env: NodeJS.ProcessEnv): string =>
+  (env.CLOUDFLARE_API_BASE_URL ?? 'https://api.cloudflare.com/client/v4').replace(/\/$/, '');
+
 const TIMEOUT_MS = 20_000;
 const MAX_PAGES = 50;
 const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
@@ -65,36 +68,40 @@ export function createCloudflareApi({ token, baseUrl, fetch }: CloudflareApiOpti
         cause instanceof Error ? String((cause.cause as Error | undefined)?.message ?? cause.message) : '';
       throw new CloudflareError(`Cloudflare's API cannot be reached at ${baseUrl}: ${reason}`, 0, []);
     }
-    return answerOf(name, status, text);
+    return parseEnvelope(name, status, text);
   }
 
   return {
-    get: async (path, result) => shaped(path, result, (await call('GET', path)).result),
+    get: async (path, result) => parseResult(path, result, (await call('GET', path)).result),
     async list(path, item) {
       const items = [];
       for (let page = 1; page <= MAX_PAGES; page++) {
         const query = page === 1 ? '' : `${path.includes('?') ? '&' : '?'}page=${page}`;
         const answer = await call('GET', path + query);
-        items.push(...shaped(path, z.array(item), answer.result ?? []));
+        items.push(...parseResult(path, z.array(item), answer.result ?? []));
         if (page >= pageCount(answer)) break;
       }
       return items;
     },
     send: async (method, path, { body, result }) =>
-      shaped(path, result, (await call(method, path, body)).result),
+      parseResult(path, result, (await call(method, path, body)).result),
   };
 }
 
-function shaped<T>(path: string, schema: z.ZodType<T>, value: unknown): T {
+function parseResult<T>(path: string, schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw new CloudflareError(`${path}: an answer of another form than Cloudflare publishes`, 200, []);
+  throw new CloudflareError(`${path}: the answer does not match Cloudflare's published schema`, 200, []);
 }
 
-function answerOf(name: string, status: number, text: string): Envelope {
+function parseEnvelope(name: string, status: number, text: string): Envelope {
   const answer = envelope.safeParse(text.length <= MAX_ANSWER_BYTES ? parseJson(text) : null);
   if (!answer.success) {
-    throw new CloudflareError(`${name}: status ${status} without an answer of Cloudflare's API`, status, []);
+    throw new CloudflareError(
+      `${name}: status ${status}, and the body is not an answer of Cloudflare's API`,
+      status,
+      [],
+    );
   }
   const { success, errors } = answer.data;
   if (success) return answer.data;

@@ -8,7 +8,7 @@ const STEP = 'host name';
 
 type HostWanted = Pick<EdgeDeployment, 'accountId' | 'host' | 'worker' | 'attachment' | 'whenLimited'>;
 
-/** Throws a StepFailed when the host name belongs to something else, so that nothing is taken from it. */
+/** Throws a StepFailed when another Worker or a DNS record uses the host name. */
 export async function requireFreeHost(api: CloudflareApi, wanted: HostWanted, zoneId: string): Promise<void> {
   const { accountId, host, worker, attachment } = wanted;
   const owner = await domainOwner(api, accountId, host);

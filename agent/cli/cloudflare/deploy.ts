@@ -12,8 +12,8 @@ import { type DeployedWorker, readDeployed, workerVariables, wranglerConfig } fr
 import { uploadByWrangler } from './wrangler.ts';
 
 /**
- * Puts the edge onto Cloudflare in steps, each of which may have been done before. First everything is read and checked;
- * the host name comes last, so that no client reaches an incomplete Worker. Stops at the first step that fails.
+ * Deploys the edge to Cloudflare in steps. A step that an earlier run has done changes nothing. First everything is read
+ * and checked; the host name comes last, so that no client reaches an incomplete Worker. Stops at the first failed step.
  */
 export async function deployEdge(wanted: EdgeDeployment, deps: DeployDeps): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -57,7 +57,7 @@ async function runSteps(
     defaults: bundle.deployment.vars,
     deployed,
   });
-  done(ok('keys', `${wanted.keysFolder}/ ${keys.created ? 'created' : 'as they were'}`));
+  done(ok('keys', `${wanted.keysFolder}/ ${keys.created ? 'created' : 'unchanged'}`));
   const namespaceId = await step('KV', () => namespaceOf(api, wanted, deployed));
   done(ok('KV', `namespace ${namespaceId}`));
   report('uploading the Worker');
@@ -86,7 +86,7 @@ async function requireZone(api: CloudflareApi, { accountId, host, zoneName }: Ed
   );
 }
 
-/** The namespace that the Worker has; else the one with its title; else a new one. */
+/** The namespace of the Worker, else the one with its title, else a new one. */
 async function namespaceOf(
   api: CloudflareApi,
   { accountId, worker }: EdgeDeployment,

@@ -1,7 +1,7 @@
 import type { Finding } from '../doctor/finding.ts';
 import type { CloudflareApi } from './api.ts';
 
-/** What an operator wants to have on Cloudflare. */
+/** The edge that the operator wants on Cloudflare. */
 export interface EdgeDeployment {
   accountId: string;
   /** Null: the zone that contains the host. */
@@ -14,7 +14,7 @@ export interface EdgeDeployment {
   keysFolder: string;
   /** A custom domain, or a route in front of an existing DNS record. */
   attachment: 'domain' | 'route';
-  /** What Cloudflare does with requests to a route past the account's limit: to the origin, or an error. */
+  /** What a route does past the account's limit: send requests to the origin, or answer with an error. */
   whenLimited: 'open' | 'closed';
   /** A Workers VPC service through which the Worker reaches the gateways of the site. */
   vpcService: string | null;

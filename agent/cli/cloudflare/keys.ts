@@ -6,7 +6,7 @@ import { writeSecrets } from '../site-secrets.ts';
 import { StepFailed } from './step.ts';
 
 const STEP = 'keys';
-const SECRETS = ['COOKIE_KEYS', 'GATEWAY_JWT_KEY', 'EDGE_TOKEN'] as const;
+export const EDGE_SECRETS = ['COOKIE_KEYS', 'GATEWAY_JWT_KEY', 'EDGE_TOKEN'] as const;
 
 export interface EdgeKeys {
   created: boolean;
@@ -15,7 +15,7 @@ export interface EdgeKeys {
   directoryKeys: string | null;
   edgeToken: string;
   /** The secrets of the Worker. */
-  secrets: Record<(typeof SECRETS)[number], string>;
+  secrets: Record<(typeof EDGE_SECRETS)[number], string>;
 }
 
 interface EdgeKeysOptions {

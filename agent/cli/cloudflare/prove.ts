@@ -14,7 +14,7 @@ interface DeployedEdge {
   keysFolder: string;
 }
 
-/** Waits until the edge answers at its host name, then proves its secrets and sends one request through. */
+/** Waits until the edge answers at its host name, then checks its secrets and sends one request. */
 export async function proveEdge(
   { host, edgeToken, keysFolder }: DeployedEdge,
   { fetch, wait }: Pick<DeployDeps, 'fetch' | 'wait'>,

@@ -1,6 +1,6 @@
 import { CloudflareError } from './api.ts';
 
-/** A step of the deployment that cannot be done: what is wrong and how to fix it. */
+/** A failed step of the deployment: what is wrong and how to fix it. */
 export class StepFailed extends Error {
   override name = 'StepFailed';
   readonly step: string;
@@ -13,7 +13,7 @@ export class StepFailed extends Error {
   }
 }
 
-/** Runs one step. An error of Cloudflare becomes a StepFailed with advice. */
+/** Runs one step. Turns a CloudflareError into a StepFailed with advice. */
 export async function step<T>(name: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();

@@ -14,13 +14,13 @@ export interface DeployedWorker {
   networks: { binding: string; service_id: string }[];
 }
 
-/** Reads the bindings of the Worker. Throws a StepFailed when it is another program. Null: there is no Worker. */
+/** Reads the bindings of the Worker. Throws a StepFailed when it is not an edge. Null: there is no Worker. */
 export function readDeployed(name: string, bindings: readonly WorkerBinding[] | null): DeployedWorker | null {
   if (bindings === null) return null;
   if (!bindings.some((one) => one.type === 'durable_object_namespace' && one.name === 'SNAPSHOT_HUB')) {
     throw new StepFailed(
       STEP,
-      `a Worker ${name} exists and is no acgs-lb edge`,
+      `the Worker ${name} exists and is not an acgs-lb edge`,
       'give another name with --name',
     );
   }

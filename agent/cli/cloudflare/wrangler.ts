@@ -45,7 +45,7 @@ export async function uploadByWrangler(upload: WranglerUpload): Promise<void> {
   }
 }
 
-/** A file that has no name any more, so that nothing is left of it, however this process ends. */
+/** An open file without a name: no secret stays on disk, even if this process is killed. */
 async function openSecrets(file: string, secrets: WranglerUpload['secrets']): Promise<FileHandle> {
   await writeFile(file, JSON.stringify(secrets), { mode: 0o600 });
   const handle = await open(file);

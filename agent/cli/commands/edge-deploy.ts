@@ -22,15 +22,14 @@ interface EdgeDeployOptions {
   vpcService?: string;
 }
 
-/** Of the longest name of a step. */
+/** Length of the longest step name. */
 const NAME_COLUMNS = 'host name'.length;
-const DEFAULT_API = 'https://api.cloudflare.com/client/v4';
 
 export function registerEdgeDeploy(edge: Command, programDir: () => string): void {
   edge
     .command('deploy')
-    .description('deploy the edge onto a host name of your own domain on Cloudflare')
-    // Those of the program: the options of `acgs-lb edge` itself do not apply.
+    .description('deploy the edge to Cloudflare, on a host name of your own domain')
+    // The options of `acgs-lb edge` itself do not apply, those of the program do.
     .configureHelp({
       ...edge.configureHelp(),
       visibleGlobalOptions: () => edge.parent?.options.slice() ?? [],
@@ -41,7 +40,7 @@ export function registerEdgeDeploy(edge: Command, programDir: () => string): voi
     .option('--zone <name>', 'zone of the host name (default: the one that contains it)')
     .option(
       '--gateway <url>',
-      'gateway without a snapshot, FALLBACK_ORIGIN (default: the first of site.gateways)',
+      'gateway while there is no snapshot, FALLBACK_ORIGIN (default: the first of site.gateways)',
     )
     .option('--keys <folder>', 'folder of edge.env and agent.env; created for a new Worker', 'acgs-keys')
     .option('--name <worker>', 'name of the Worker', 'acgs-lb-edge')
@@ -62,7 +61,7 @@ CLOUDFLARE_API_TOKEN holds an API token with these permissions:
 Account: Workers Scripts Edit, Workers KV Storage Edit;
 Zone: Workers Routes Edit, Zone Read, DNS Read.
 
-The command may be repeated: it keeps keys, KV namespace, variables and sites,
+You may run the command again: it keeps keys, KV namespace, variables and sites,
 and takes no host name from another Worker or DNS record.
 
 Example:
@@ -76,9 +75,8 @@ Example:
 async function run(options: EdgeDeployOptions, context: CommandContext, programDir: string): Promise<void> {
   const token = process.env.CLOUDFLARE_API_TOKEN;
   if (!token) throw new CliUsageError('set CLOUDFLARE_API_TOKEN in the environment (see --help)');
-  const { createCloudflareApi } = await import('../cloudflare/api.ts');
-  const baseUrl = (process.env.CLOUDFLARE_API_BASE_URL ?? DEFAULT_API).replace(/\/$/, '');
-  const api = createCloudflareApi({ token, baseUrl, fetch: globalThis.fetch });
+  const { cloudflareApiUrl, createCloudflareApi } = await import('../cloudflare/api.ts');
+  const api = createCloudflareApi({ token, baseUrl: cloudflareApiUrl(process.env), fetch: globalThis.fetch });
   const deployment = await resolveDeployment(options, context, api);
   const { deployEdge } = await import('../cloudflare/deploy.ts');
   const { findingText } = await import('../doctor/findings-text.ts');
@@ -102,7 +100,7 @@ async function run(options: EdgeDeployOptions, context: CommandContext, programD
   else if (!failed) terminal.write(`\n${nextSteps(deployment)}`);
 }
 
-/** The options; what is missing comes from the configuration, the token, or the person at the terminal. */
+/** Missing options come from the configuration, the token, or a question on the terminal. */
 async function resolveDeployment(
   options: EdgeDeployOptions,
   context: CommandContext,
@@ -146,7 +144,7 @@ function refuseOpenConflicts({ whenLimited, route }: EdgeDeployOptions, config: 
     );
   if (config.haproxy.requireEdge)
     throw new CliUsageError(
-      '--when-limited open has no effect with haproxy.requireEdge: true: HAProxy rejects requests that pass no edge',
+      '--when-limited open has no effect with haproxy.requireEdge: true: HAProxy rejects requests that bypass the edge',
     );
 }
 

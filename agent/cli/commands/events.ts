@@ -86,7 +86,7 @@ async function printPast(context: CommandContext, client: ApiClient, options: Ev
       context.json ? JSON.stringify(event) : formatHistoryEvent(event, context.terminal),
     );
   }
-  if (events.length === 0) context.terminal.error('no such event in this time');
+  if (events.length === 0) context.terminal.error('no matching event in this period');
   if (next !== null)
     context.terminal.error(`the newest ${events.length} events; for more: --limit, up to 1000`);
 }

@@ -13,7 +13,7 @@ interface ImportCommandOptions {
   force?: boolean;
 }
 
-/** HAProxy itself has no limit; a larger file is no configuration. */
+/** Larger than any real configuration. HAProxy itself has no limit. */
 const MAX_BYTES = 256 * 1024;
 
 export function registerImport(program: Command): void {
@@ -36,7 +36,7 @@ export function registerImport(program: Command): void {
     .option('--force', 'overwrite existing files')
     .addHelpText(
       'after',
-      '\nThe report names for each line what became of it: taken over, kept verbatim, or\nnot possible with the reason. Without --out the report goes to standard error.\nThe command changes neither HAProxy nor its file.\n\nExamples:\n  acgs-lb import /etc/haproxy/haproxy.cfg --out acgs-lb.yaml\n  acgs-lb import /etc/haproxy/haproxy.cfg --mode beside --out acgs-lb.yaml \\\n    --cfg-out 10-haproxy.cfg',
+      '\nThe report says for each line whether it was taken over, kept verbatim, or is\nnot possible, and why. Without --out the report goes to standard error.\nThe command changes neither HAProxy nor its file.\n\nExamples:\n  acgs-lb import /etc/haproxy/haproxy.cfg --out acgs-lb.yaml\n  acgs-lb import /etc/haproxy/haproxy.cfg --mode beside --out acgs-lb.yaml \\\n    --cfg-out 10-haproxy.cfg',
     )
     .action(async (file: string, options: ImportCommandOptions, command: Command) => {
       const context = contextOf(command);

@@ -171,8 +171,8 @@ const GROUPS = [SEE, STEER, CONFIGURE, RUN, CHECK];
 const NEED_ALL = new Set(['completion', '__complete']);
 
 /**
- * Registers the command that the arguments name. For the list of commands, and to suggest one for an unknown name, all
- * others have only their line: to load all of them takes several times as long as starting Node. Without `argv`,
+ * Registers the command that the arguments name. The others get only their line, for the list of commands and for
+ * suggestions when a name is unknown: loading all of them takes several times as long as starting Node. Without `argv`,
  * registers all commands.
  */
 export async function registerCommands(program: Command, argv?: readonly string[]): Promise<void> {
@@ -198,7 +198,7 @@ function describe(program: Command, { lines }: CommandModule, heading: string): 
   }
 }
 
-/** The arguments that are no program options; none after `--help`, which then belongs to the program. */
+/** The arguments without the program's options. Empty after `--help`, which then belongs to the program. */
 function commandNames(argv: readonly string[]): string[] {
   const names = argv.filter((one, at) => !one.startsWith('-') && argv[at - 1] !== '--state-dir');
   const before = argv.slice(0, names[0] === undefined ? argv.length : argv.indexOf(names[0]));

@@ -17,10 +17,7 @@ export function registerMigrate(program: Command): void {
     .option('--init', 'first create the database and the role, and grant the role its privileges')
     .option('--admin-url <url>', 'URL of a superuser, for --init (default: ADMIN_DATABASE_URL)')
     .option('--database-url <url>', 'URL of the database (default: DATABASE_URL, else the running stack)')
-    .option(
-      '-c, --config <file>',
-      `${STACK_CONFIG_DESCRIPTION}; rows from before sites could share a database get its site`,
-    )
+    .option('-c, --config <file>', `${STACK_CONFIG_DESCRIPTION}; rows without a site get its site`)
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb migrate\n' +

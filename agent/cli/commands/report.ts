@@ -116,7 +116,7 @@ const MAX_SECONDS = 400 * 86_400;
 /** Epoch seconds. */
 function rangeOf({ days, since, until }: ReportCommandOptions): { from: number; to: number } {
   if (days !== undefined && (since !== undefined || until !== undefined)) {
-    throw new CliUsageError('--days: not together with --since or --until');
+    throw new CliUsageError('--days: cannot be combined with --since or --until');
   }
   const now = Date.now();
   const to = Math.floor(Math.min(until ?? now, now) / 1000);

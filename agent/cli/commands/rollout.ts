@@ -125,8 +125,8 @@ interface RolloutRun {
   options: RolloutOptions;
 }
 
-/** Charts mark the deployment. The rollout does not depend on that: an agent that refuses the event is only reported. */
-async function announce(
+/** Records a step, which charts mark. If the agent refuses it, the rollout prints a warning and continues. */
+async function recordStep(
   { context, client }: RolloutRun,
   event: { service: string; instance?: string; to: 'started' | 'finished' | 'failed'; reason: string },
 ): Promise<void> {
@@ -160,7 +160,7 @@ async function run(parts: RolloutRun, record: RolloutRecord): Promise<void> {
   process.on('SIGINT', interrupt);
   process.on('SIGTERM', interrupt);
   try {
-    await announce(parts, startOf(record));
+    await recordStep(parts, startOf(record));
     const end = await runRollout({
       io: createIo(parts, record, controller.signal),
       settings: {
@@ -174,7 +174,7 @@ async function run(parts: RolloutRun, record: RolloutRecord): Promise<void> {
       signal: controller.signal,
     });
     await (end.failure ? file.save(record) : file.remove());
-    await announce(parts, endOf(record.service, end));
+    await recordStep(parts, endOf(record.service, end));
     context.print({ service: record.service, ...end }, () => describeEnd(record.service, end));
     if (end.failure) process.exitCode = controller.signal.aborted ? EXIT_INTERRUPTED : EXIT_FAILED;
   } finally {

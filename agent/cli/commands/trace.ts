@@ -9,14 +9,14 @@ import { replaceControlCharacters, type Terminal, wrapText } from '../terminal.t
 export function registerTrace(program: Command): void {
   program
     .command('trace')
-    .description('tell what happened to a request')
+    .description('show what happened to a request')
     .argument('<id>', 'x-request-id of the response, or a trace id')
     .addHelpText(
       'after',
       `
-The agent holds the last requests that HAProxy logged; longer those that are
-sampled; and in history those that failed or were slow. The edge reports its
-part up to 20 s later.
+The agent keeps the last requests that HAProxy logged. It keeps sampled ones
+longer, and failed and slow ones in history. The edge reports its part up to
+20 s later.
 
 Examples:
   acgs-lb trace 456f4be3-cd74-433c-1q

@@ -8,14 +8,14 @@ import {
   type WorkerRoute,
   workerBindings,
 } from '../cloudflare/account.ts';
-import { type CloudflareApi, createCloudflareApi } from '../cloudflare/api.ts';
+import { type CloudflareApi, cloudflareApiUrl, createCloudflareApi } from '../cloudflare/api.ts';
+import { EDGE_SECRETS } from '../cloudflare/keys.ts';
 import { StepFailed, step } from '../cloudflare/step.ts';
 import { type DeployedWorker, readDeployed } from '../cloudflare/worker-plan.ts';
 import { type Finding, fail, ok, skip, warn } from './finding.ts';
 import type { DoctorInput } from './input.ts';
 
 const DEPLOY = 'run `acgs-lb edge deploy`';
-const SECRETS = ['COOKIE_KEYS', 'GATEWAY_JWT_KEY', 'EDGE_TOKEN'];
 
 /** Checks what `acgs-lb edge deploy` does, step by step, without changing anything. */
 export async function checkDeployment(input: DoctorInput): Promise<Finding[]> {
@@ -27,8 +27,7 @@ export async function checkDeployment(input: DoctorInput): Promise<Finding[]> {
     return [
       skip('Cloudflare', 'CLOUDFLARE_API_TOKEN is not set here: zone, route, secrets were not checked'),
     ];
-  const baseUrl = env.CLOUDFLARE_API_BASE_URL ?? 'https://api.cloudflare.com/client/v4';
-  const api = createCloudflareApi({ token, baseUrl, fetch });
+  const api = createCloudflareApi({ token, baseUrl: cloudflareApiUrl(env), fetch });
   try {
     return await checkSteps(api, input, host);
   } catch (error) {
@@ -76,7 +75,7 @@ function checkRoute(route: WorkerRoute, host: string, requireEdge: boolean): Fin
   if (!failsOpen || !requireEdge) return ok(NAME, detail);
   return warn(
     NAME,
-    `${detail}, but HAProxy rejects requests that pass no edge (haproxy.requireEdge)`,
+    `${detail}, but HAProxy rejects requests that bypass the edge (haproxy.requireEdge)`,
     'deploy with --when-limited closed, or set haproxy.requireEdge: false',
   );
 }
@@ -90,8 +89,8 @@ function checkWorker({ sites, namespaceId }: DeployedWorker, site: string): Find
 }
 
 function checkSecrets(names: readonly string[]): Finding {
-  const missing = SECRETS.filter((name) => !names.includes(name));
-  if (missing.length === 0) return ok('Cloudflare secrets', SECRETS.join(', '));
+  const missing = EDGE_SECRETS.filter((name) => !names.includes(name));
+  if (missing.length === 0) return ok('Cloudflare secrets', EDGE_SECRETS.join(', '));
   return fail(
     'Cloudflare secrets',
     `${missing.join(', ')} not set`,

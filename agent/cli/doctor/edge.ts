@@ -54,7 +54,7 @@ export async function checkEdge(input: DoctorInput, status: StatusDocument | nul
 
 function checkAddress(edge: string): Finding[] {
   if (!new URL(edge).hostname.endsWith('.workers.dev')) return [];
-  const mend = 'deploy onto your own domain: `acgs-lb edge deploy`';
+  const mend = 'deploy to your own domain: `acgs-lb edge deploy`';
   return [warn('edge address', 'workers.dev is for trials: no cache, no rules in front of the Worker', mend)];
 }
 
@@ -71,11 +71,11 @@ async function checkCache({ env, fetch }: DoctorInput, edge: string): Promise<Fi
     if (response.status === 401)
       return fail(NAME, 'the edge rejects EDGE_TOKEN', 'set EDGE_TOKEN to the value of the Worker');
     const { hasCache } = edgeStatusSchema.parse(await response.json());
-    if (hasCache) return ok(NAME, 'stale responses are stored for times without an instance');
+    if (hasCache) return ok(NAME, 'responses are stored, to serve them while no instance answers');
     return warn(
       NAME,
       'the Cache API stores nothing here: no stale responses, and every isolate polls the Hub by itself',
-      'deploy the Worker onto your own domain (`acgs-lb edge deploy`); `acgs-lb edge` has its own cache',
+      'deploy the Worker to your own domain (`acgs-lb edge deploy`); `acgs-lb edge` has its own cache',
     );
   } catch (error) {
     return warn(NAME, errorSummary(error), 'deploy the Worker of this version');

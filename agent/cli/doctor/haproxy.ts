@@ -53,7 +53,7 @@ export async function checkOwnFile({ config }: DoctorInput): Promise<Finding[]> 
   }
 }
 
-/** The text of the file, or of all files in the folder but ours. */
+/** The text of the file, or of all files in the folder except the agent's. */
 async function readOwnFiles(mainFile: string, file: string): Promise<string> {
   if (!(await stat(mainFile)).isDirectory()) return readFile(mainFile, 'utf8');
   const names = (await readdir(mainFile)).filter((name) => name.endsWith('.cfg') && name !== basename(file));

@@ -43,8 +43,8 @@ const keyName = ({ name = '', ctrl, meta, shift }: Key): string =>
   `${ctrl ? 'ctrl-' : ''}${meta ? 'meta-' : ''}${shift ? 'shift-' : ''}${name}`;
 
 /**
- * Switches to the alternate screen. However the process ends, it restores the terminal: by a key, a signal, an error that
- * nothing caught. `q` ends the process with 0, Ctrl-C with 130.
+ * Switches to the alternate screen. Restores the terminal when a key, a signal or an uncaught error ends the process.
+ * `q` ends the process with 0, Ctrl-C with 130.
  */
 export function openScreen(
   events: ScreenEvents,

@@ -50,7 +50,7 @@ const requireJson: MiddlewareHandler = async ({ req }, next) => {
   return next();
 };
 
-/** With it, a command of the same version need not validate the answer. Placed after the check of the token. */
+/** Lets a command of the same version skip validation of the answer. Runs after the token check. */
 export const sendVersion =
   (version: string): MiddlewareHandler =>
   async (context, next) => {

@@ -3,7 +3,7 @@ import { actorOf } from './actor.ts';
 import type { ApiContext } from './context.ts';
 
 const READ_METHODS = new Set(['GET', 'HEAD', 'OPTIONS']);
-/** Changes of instances and deployments are recorded with their effect. The other paths change nothing, or carry counters. */
+/** Changes of instances and deployments are recorded where they take effect. The other paths change nothing, or carry counters. */
 const NOT_AUDITED = /^\/v1\/(?:services\/|token$|edge-reports$|events$)/;
 
 /** Records every other write that succeeded, with the token that authorised it. */

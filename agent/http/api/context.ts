@@ -47,7 +47,7 @@ export interface ApiContext {
   readEvents(query: EventQuery): Promise<EventPage>;
   /** Limits the queries that read history. */
   queries: QueryGate;
-  /** Shows and stores a change that happened outside the agent, such as a deployment. */
+  /** Publishes and stores a change made outside the agent, such as a deployment. */
   recordChange(change: Change): void;
   /** Writes one record of the audit log, and a line of the agent's log. */
   audit(record: AuditRecord): void;

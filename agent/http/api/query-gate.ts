@@ -5,7 +5,7 @@ import { ProblemError } from './problem.ts';
  * past the limits a request gets 429.
  */
 export interface QueryGate {
-  /** `signal`: the client has gone, so its waiting query is dropped. */
+  /** When `signal` is aborted (the client has gone), a waiting query is dropped at its turn. */
   run<T>(client: string, signal: AbortSignal, query: () => Promise<T>): Promise<T>;
 }
 

@@ -34,7 +34,7 @@ interface RangeTexts {
 /** Epoch milliseconds of `window`, or of `since` and `until`. */
 export function parseRange({ window, since, until }: RangeTexts, now: number): { from: number; to: number } {
   if (window !== undefined && (since !== undefined || until !== undefined)) {
-    throw badRequest('window: not together with since or until');
+    throw badRequest('window: cannot be combined with since or until');
   }
   if (until !== undefined && since === undefined) throw badRequest('until: needs since');
   const to = Math.min(momentOf('until', until, now) ?? now, now);

@@ -16,21 +16,21 @@ export interface Asset {
   etag: string;
 }
 
-/** Files of packages that the page loads. The build copies them beside the page's own files. */
+/** Files of npm packages that the page loads. The build copies them beside the page's own files. */
 export const PACKAGE_FILES: Record<string, string> = {
   'vendor/uplot.js': 'uplot/dist/uPlot.esm.js',
   'vendor/uplot.css': 'uplot/dist/uPlot.min.css',
 };
 
-/** The page's files by name: in a checkout those in `public/` and of packages, next to the built bundle those in `dashboard/`. */
+/** The page's files by name. In a checkout they are in `public/` and in packages, beside the built bundle in `dashboard/`. */
 export function loadAssets(): Map<string, Asset> {
   const own = new URL('./public/', import.meta.url);
   if (!existsSync(own)) return new Map(filesIn(new URL('./dashboard/', import.meta.url)));
   const { resolve } = createRequire(import.meta.url);
-  const ofPackages = Object.entries(PACKAGE_FILES).map(
+  const packageFiles = Object.entries(PACKAGE_FILES).map(
     ([name, file]) => [name, readAsset(name, pathToFileURL(resolve(file)))] as const,
   );
-  return new Map([...filesIn(own), ...ofPackages]);
+  return new Map([...filesIn(own), ...packageFiles]);
 }
 
 function filesIn(folder: URL): (readonly [string, Asset])[] {

@@ -6,8 +6,8 @@ import type { SpanSender } from './send.ts';
 import type { SpanData } from './spans.ts';
 
 /**
- * Exports spans to the collector of `telemetry.otlp`, in batches from a bounded queue. A collector that is slow or gone
- * costs spans, which are counted, and nothing else.
+ * Exports spans to the collector of `telemetry.otlp`, in batches from a bounded queue. When the collector is slow or
+ * unavailable, spans are dropped and counted; nothing else is affected.
  */
 export interface SpanExporter {
   isOn(): boolean;
@@ -40,7 +40,7 @@ export function createSpanExporter(options: SpanExporterOptions): SpanExporter {
   const senders = createSenders(options);
   let lastError: string | null = null;
 
-  function settle(error: string | null): void {
+  function noteResult(error: string | null): void {
     if (error !== null && error !== lastError) log.warn({ error }, 'spans not exported');
     if (error === null && lastError !== null) log.info('spans are exported again');
     lastError = error;
@@ -57,10 +57,10 @@ export function createSpanExporter(options: SpanExporterOptions): SpanExporter {
     try {
       await (await senders.senderFor(otlp)).send(batch);
       options.onExported(batch.length);
-      settle(null);
+      noteResult(null);
     } catch (error) {
       options.onDropped(batch.length);
-      settle(errorMessage(error));
+      noteResult(errorMessage(error));
     }
   }
 
@@ -74,7 +74,7 @@ export function createSpanExporter(options: SpanExporterOptions): SpanExporter {
     });
   }
 
-  /** A full batch is sent at once, a smaller one after a while. */
+  /** A full batch is sent at once, a smaller one after INTERVAL_MS. */
   function schedule(): void {
     if (queue.length >= MAX_BATCH) flush();
     else if (queue.length > 0 && timer === undefined) timer = setTimeout(flush, INTERVAL_MS).unref();

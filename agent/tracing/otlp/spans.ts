@@ -91,7 +91,7 @@ function attemptSpan(trace: EdgeTrace, attempt: EdgeTraceAttempt, index: number)
   };
 }
 
-/** For a client's span, 4xx is an error as well. A cancelled attempt is none. */
+/** For a client span, 4xx is an error as well. A cancelled attempt is not. */
 function errorType({ result, status }: EdgeTraceAttempt): string | null {
   if (result === 'timeout') return 'timeout';
   if (result === 'broken') return 'connection_broken';

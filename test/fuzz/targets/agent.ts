@@ -26,7 +26,7 @@ import { parseSession, serializeSession } from '../../../agent/sessions/session-
 import { kvErrorText } from '../../../agent/snapshot/kv-rest.ts';
 import { parseOrder, parseRetryAfter } from '../../../agent/snapshot/publisher.ts';
 import { edgeSpans } from '../../../agent/tracing/otlp/spans.ts';
-import { tellRequests } from '../../../agent/tracing/story.ts';
+import { describeRequests } from '../../../agent/tracing/describe-request.ts';
 import { parseConfig } from '../../../shared/config/load.ts';
 import { parseOrigin } from '../../../shared/config/origin.ts';
 import type { EdgeTrace } from '../../../shared/edge-trace.ts';
@@ -43,7 +43,7 @@ function checkTrace(trace: EdgeTrace): void {
     assert(span.endMs >= span.startMs);
     for (const ms of [span.startMs, span.endMs]) new Date(ms).toISOString();
   }
-  assertFinite(tellRequests({ edge: [trace], gateway: [] }, 'main'));
+  assertFinite(describeRequests({ edge: [trace], gateway: [] }, 'main'));
 }
 
 const edgeReport: FuzzTarget = {

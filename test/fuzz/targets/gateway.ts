@@ -10,7 +10,7 @@ import { parseGatewayRecord } from '../../../agent/haproxy/telemetry/gateway-rec
 import { attemptOf, splitLogLine } from '../../../agent/haproxy/telemetry/log-line.ts';
 import { createRequestCounter } from '../../../agent/haproxy/telemetry/request-counter.ts';
 import { gatewaySpan } from '../../../agent/tracing/otlp/spans.ts';
-import { tellRequests } from '../../../agent/tracing/story.ts';
+import { describeRequests } from '../../../agent/tracing/describe-request.ts';
 import { createTraceStore } from '../../../agent/tracing/trace-store.ts';
 import { assertFinite, type FuzzTarget, utf8 } from '../target.ts';
 
@@ -49,7 +49,7 @@ const record: FuzzTarget = {
     const store = createTraceStore();
     store.addLine(input, fields, NOW);
     const id = found.requestId || (found.traceId ?? '');
-    for (const request of tellRequests(store.find(id), 'main')) {
+    for (const request of describeRequests(store.find(id), 'main')) {
       assertFinite(request);
       for (const { text } of request.steps) assert.equal(typeof text, 'string');
     }

@@ -43,13 +43,13 @@ const list = createRoute({
   path: '/v1/events',
   summary: 'Events: a stream of changes, or a page of history',
   description:
-    'Without since, until, before and `Accept: application/json`: changes of instances and the configuration as server-sent events named `change`, where `Last-Event-ID` resumes after that event. With one of them: a page of all events from the database, newest first.',
+    'With since, until, before or `Accept: application/json`: a page of all events from the database, newest first. Otherwise: changes of instances and the configuration as server-sent events named `change`; `Last-Event-ID` resumes after that event.',
   tags: ['history'],
   request: {
     query: z.object({
       ...streamQuery,
       ...sinceUntil,
-      before: z.string().max(100).optional().openapi({ description: '`next` of the page before' }),
+      before: z.string().max(100).optional().openapi({ description: '`next` of the previous page' }),
     }),
   },
   responses: {
@@ -69,7 +69,7 @@ const list = createRoute({
 const record = createRoute({
   method: 'post',
   path: '/v1/events',
-  summary: 'Record a step of a deployment, which charts then mark',
+  summary: 'Record a step of a deployment; charts mark it',
   tags: ['history'],
   request: jsonBody(
     z.strictObject({
@@ -145,7 +145,7 @@ function parseKinds(text: string | undefined): EventKind[] {
   const unknown = kinds.find((kind) => !isKind(kind));
   if (unknown !== undefined) {
     const allowed = EVENT_KINDS.join(', ');
-    throw new ProblemError(400, 'Bad request', `kind: ${JSON.stringify(unknown)} is none of ${allowed}`);
+    throw new ProblemError(400, 'Bad request', `kind: ${JSON.stringify(unknown)} is not one of ${allowed}`);
   }
   return kinds.filter(isKind);
 }
@@ -188,7 +188,7 @@ async function readPage(
 function parseCursor(text: string): EventCursor {
   const [, timestamp, id] = /^(\d+(?:\.\d+)?)_([a-z][\w./-]+)$/i.exec(text) ?? [];
   if (timestamp === undefined || id === undefined) {
-    throw new ProblemError(400, 'Bad request', 'before: expected the next of an earlier page');
+    throw new ProblemError(400, 'Bad request', 'before: expected `next` of a previous page');
   }
   return { timestamp: Number(timestamp), id };
 }

@@ -15,7 +15,7 @@ const route = createRoute({
   path: '/v1/history',
   summary: 'Figures over time of the site, a service or an instance, in at most 300 steps',
   description:
-    'Read from minutes, hours or days by the length of the range. Counts are per step. A client runs one query at a time; eight may wait.',
+    'The length of the range decides whether minutes, hours or days are read. Counts are per step. Each client may run one query, and eight more may wait.',
   tags: ['history'],
   request: { query: historyQuery },
   responses: {
@@ -32,7 +32,7 @@ export function registerHistoryRoutes(app: OpenAPIHono, context: ApiContext): vo
   app.openapi(route, async (request) => {
     const { service, instance, ...times } = request.req.valid('query');
     if (instance !== undefined && service === undefined) {
-      throw new ProblemError(400, 'Bad request', 'instance: name its service as well');
+      throw new ProblemError(400, 'Bad request', 'instance: needs service');
     }
     const range = parseRange(times, context.now());
     const history = await queryHistory(context, request, () =>
@@ -48,7 +48,7 @@ export function registerHistoryRoutes(app: OpenAPIHono, context: ApiContext): vo
   });
 }
 
-/** Runs a query of the database within the limits. A failure is 503: Postgres is unavailable or too slow. */
+/** Runs a database query within the limits. Throws 503 when it fails: Postgres is unavailable or too slow. */
 export async function queryHistory<T>(
   { queries, log }: Pick<ApiContext, 'queries' | 'log'>,
   request: Context,
@@ -66,7 +66,7 @@ export async function queryHistory<T>(
   }
 }
 
-/** A name that nothing knows is a typing error. An instance that is gone still has history. */
+/** Throws 404 for a name that is neither configured nor in history. A removed instance still has history. */
 function requireKnown(context: ApiContext, { service, instance, totals }: History): void {
   if (service === undefined) return;
   const isKnown =

@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { errorMessage } from '../../../../shared/error-message.ts';
 import { isRequestId } from '../../../../shared/trace-context.ts';
-import { tellRequests } from '../../../tracing/story.ts';
+import { describeRequests } from '../../../tracing/describe-request.ts';
 import type { FoundTrace } from '../../../tracing/trace-store.ts';
 import { tracedRequestsSchema } from '../../trace-schema.ts';
 import { jsonContent, problemContent } from '../openapi-helpers.ts';
@@ -40,10 +40,10 @@ export function registerTraceRoutes(app: OpenAPIHono, { find, site }: TraceRoute
       throw new ProblemError(
         503,
         'History unavailable',
-        `the agent holds no request with the id ${id}, and history does not answer: ${errorMessage(error)}`,
+        `the agent has no request with the id ${id} in memory, and history does not answer: ${errorMessage(error)}`,
       );
     });
-    const requests = tellRequests(found, site());
+    const requests = describeRequests(found, site());
     if (requests.length === 0) {
       throw new ProblemError(
         404,

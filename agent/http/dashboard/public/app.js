@@ -94,7 +94,7 @@ function drawSubject(status) {
 
 /** Shows the page that the address names. */
 function openPage() {
-  // A link to a part of the page is no change of page.
+  // A link to a part of the page does not change the page.
   if (location.hash !== '' && !location.hash.startsWith('#/')) return;
   const before = page;
   page = parseHash(location.hash);

@@ -41,7 +41,7 @@ export function liveCharts({ history }, at) {
   };
 }
 
-/** The charts of a range; without those that have no data. @param {HistoryAnswer} answer @returns {Charts} */
+/** The charts of a range that have data. @param {HistoryAnswer} answer @returns {Charts} */
 export function historyCharts(answer) {
   const charts = answer.of === 'attempts' ? instanceCharts(answer) : requestCharts(answer);
   return {
@@ -159,7 +159,7 @@ const sessionChart = ({ sessions = [] }) =>
   ]);
 
 /**
- * Counts of a step as a rate. The last step may still be going on.
+ * Counts of a step as a rate. The last step may be incomplete.
  * @param {HistoryAnswer} answer @returns {(name: keyof Series) => Column}
  */
 function perSecond({ series, stepSeconds, times, to }) {
@@ -179,7 +179,7 @@ const percentOf = (part = [], whole = []) =>
 /** @param {Column} values */
 const hasData = (values) => values.some((value) => value !== null);
 
-/** What a screen reader says of a chart. @param {ChartSpec} spec @param {(value: number) => string} format */
+/** The text of a chart for screen readers. @param {ChartSpec} spec @param {(value: number) => string} format */
 export function chartSummary({ title, lines }, format) {
   const texts = lines.map(({ label, values }) => {
     const known = values.filter((value) => value !== null);

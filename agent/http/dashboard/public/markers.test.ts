@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { EVENT_KINDS } from '../../../history/events.ts';
 import { marksOf, markText, textOfEvent } from './markers.js';
 import type { LoggedEvent } from './types.d.ts';
 
@@ -39,4 +41,11 @@ test('a mark says what happened, at most four lines', () => {
   expect(lines).toHaveLength(5);
   expect(lines[4]).toBe('and 2 more');
   expect(textOfEvent(event(1, 'admin', { to: 'drain', by: 'ada' }))).toBe('set to drain by ada');
+});
+
+test('the page can filter by every kind of event', () => {
+  const page = readFileSync(new URL('./index.html', import.meta.url), 'utf8');
+  const [select = ''] = /<select id="event-kind">[\s\S]*?<\/select>/.exec(page) ?? [];
+  const options = [...select.matchAll(/<option>(\w+)/g)].map(([, kind]) => kind);
+  expect(options).toEqual([...EVENT_KINDS]);
 });

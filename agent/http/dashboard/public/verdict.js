@@ -1,8 +1,8 @@
-// What is wrong, since when, who knows, and what to do: one verdict for the dashboard and for `acgs-lb status`.
+// What is wrong, since when, who was notified, and what to do: one verdict for the dashboard and for `acgs-lb status`.
 // Pure, and without imports: Node and the browser load this file as it is.
 
 /** @import { ApiAlert, StatusDocument, StatusInstance, StatusService } from './types.d.ts' */
-/** @typedef {'edge' | 'gateway' | 'service' | 'agent'} Place where on the way of a request */
+/** @typedef {'edge' | 'gateway' | 'service' | 'agent'} Place where on the path of a request */
 /**
  * @typedef {object} Problem One cause, with everything that follows from it.
  * @property {'bad' | 'warn' | 'note'} tone `note`: a person did it, or it ends by itself
@@ -13,7 +13,7 @@
  * @property {string} why
  * @property {string} message title and cause in one line
  * @property {number | null} since
- * @property {string} notified who knows about it
+ * @property {string} notified whether an alert was sent, or who silenced it
  * @property {string} action what to do
  * @property {string} rule the alert rule, '' without an alert
  * @property {boolean} clients whether clients notice it
@@ -47,7 +47,7 @@ const ACTIONS = /** @type {Record<string, string>} */ ({
   edgeSilent: 'Check that clients come through the edge, its gateway key, and both clocks.',
   snapshotNotTaken: 'Publish again: acgs-lb publish. Then run acgs-lb doctor.',
   configRefused: 'List the errors of the file: acgs-lb check.',
-  sourceFailing: 'The last list stays in force. Bring the source back: acgs-lb status names it.',
+  sourceFailing: 'The last list stays in force. Repair the source: acgs-lb status names it.',
   listRefused: 'No instance is removed. Correct what the source lists.',
   certificateExpiry: 'Renew the certificate and reload HAProxy.',
   spoolDisk: 'Bring Postgres back, or free disk space.',
@@ -125,7 +125,7 @@ function namesFor({ rule }, states) {
   return states.filter((state) => state.kind === kind).flatMap(({ instances }) => instances);
 }
 
-/** Who holds back the notification of a state. @param {readonly ApiAlert[]} alerts @param {StateProblem['kind']} kind */
+/** Why no notification of a state is sent. @param {readonly ApiAlert[]} alerts @param {StateProblem['kind']} kind */
 function quietText(alerts, kind) {
   const rules = kind === 'outlier' ? ['outlier'] : SERVING_RULES;
   const alert = alerts.find(({ rule }) => rules.includes(rule));

@@ -187,7 +187,7 @@ test('a dead host is one problem, whatever services it had', () => {
   expect(problemsOf(document).map(({ title }) => title)).toEqual(['host 10.0.0.7: all 2 instances down']);
 });
 
-test('problems say where on the way of a request they are', () => {
+test('problems say where on the path of a request they are', () => {
   const sinks = {
     haproxy: { ...ok, state: 'down' as const },
     postgres: { ...ok, state: 'retrying' as const },

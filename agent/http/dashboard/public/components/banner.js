@@ -15,7 +15,7 @@ const MAX_REASON_LENGTH = 240;
 const SILENCE_MS = 3_000;
 
 /**
- * The verdict: what is wrong, since when, who knows, what to do.
+ * The verdict: what is wrong, since when, who was notified, what to do.
  * @param {StatusDocument} status @param {number} silentMs time without data; 0: connected @param {readonly string[]} receivers
  */
 export function drawBanner(status, silentMs, receivers) {
@@ -76,7 +76,7 @@ function silenceProblem({ at }, silentMs) {
       why: 'This page shows the last known state. Traffic is not affected: it does not pass through the agent.',
       message: title,
       since: at,
-      notified: 'only this page knows',
+      notified: 'no: only this page shows it',
       action: 'Look at the agent’s process and its log: acgs-lb doctor.',
       rule: '',
       clients: false,
@@ -129,7 +129,7 @@ const fact = (name, ...value) => h('div', { 'data-key': name }, h('dt', {}, name
 
 const MAX_LINKS = 4;
 
-/** Links to the pages of what is concerned. @param {Problem} problem */
+/** Links to the pages of the service and its instances. @param {Problem} problem */
 function links({ service, instances }) {
   if (service === '') return null;
   const pages = instances

@@ -13,9 +13,9 @@ import { drawEventList, drawLane } from './timeline.js';
 /** @import { HistoryAnswer, LoggedEvent, StatusDocument } from '../types.d.ts' */
 
 const PAGE_OF_EVENTS = 200;
-/** Events kept in memory; the period can be narrowed to see others. */
+/** Most events in memory. A shorter period shows the others. */
 const MAX_EVENTS = 1_000;
-/** The shortest period that the agent answers. */
+/** The shortest period that the agent accepts. */
 const MIN_PERIOD_MS = 300_000;
 const LABELS = /** @type {Record<string, string>} */ ({
   [LIVE]: 'Live 5 min',
@@ -68,8 +68,7 @@ export function setUpHistory() {
     if (event.target instanceof Element && event.target.closest('[data-action="older-events"]'))
       void loadOlder();
   });
-  for (const query of ['(prefers-color-scheme: dark)'])
-    matchMedia(query).addEventListener('change', () => plots.redraw());
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => plots.redraw());
   new MutationObserver(() => plots.redraw()).observe(document.documentElement, {
     attributeFilter: ['data-theme'],
   });
@@ -84,7 +83,7 @@ function goToEvent(key) {
   if (line instanceof HTMLElement) line.focus();
 }
 
-/** What the page is about, without its period. */
+/** The service and instance of the page. */
 function subject() {
   const { service, instance } = page;
   return { ...(service ? { service } : {}), ...(service && instance ? { instance } : {}) };
@@ -228,7 +227,7 @@ function draw() {
   const { charts, error } = shown;
   patch(
     byId('history-state'),
-    error !== '' && h('p', { class: 'error', role: 'alert' }, `${error}. Live figures go on.`),
+    error !== '' && h('p', { class: 'error', role: 'alert' }, `${error}. Live figures continue.`),
     error === '' && charts === null && h('p', { class: 'empty' }, 'Loading…'),
     charts?.charts.length === 0 && h('p', { class: 'empty' }, 'No data in this period.'),
   );

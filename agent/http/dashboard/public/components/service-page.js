@@ -76,21 +76,26 @@ function head(service) {
 
 /** @param {StatusService} service */
 function figures({ traffic, inflight, queued, maxconn, timeoutMs }) {
-  const tall = (/** @type {number} */ count) => numberText(count);
   return h(
     'dl',
     { class: 'facts-list wide-facts' },
-    factRow('Requests', `${tall(traffic.requests)} in the last minute, ${numberText(traffic.perSecond)}/s`),
-    factRow('Failed', `${tall(traffic.failed)}, ${percentText(traffic.errorPercent)}`, {
+    factRow(
+      'Requests',
+      `${numberText(traffic.requests)} in the last minute, ${numberText(traffic.perSecond)}/s`,
+    ),
+    factRow('Failed', `${numberText(traffic.failed)}, ${percentText(traffic.errorPercent)}`, {
       wrong: isHighErrorRate(traffic.errorPercent),
     }),
     factRow('Latency', `p50 ${msText(traffic.p50)}, p95 ${msText(traffic.p95)}, p99 ${msText(traffic.p99)}`),
     factRow(
       'Attempts',
-      `${tall(traffic.attempts)}, ${tall(traffic.retries)} retries, ${tall(traffic.hedges)} hedges`,
+      `${numberText(traffic.attempts)}, ${numberText(traffic.retries)} retries, ${numberText(traffic.hedges)} hedges`,
     ),
-    factRow('Rate-limited', tall(traffic.limited)),
-    factRow('In flight', `${tall(inflight)}, ${tall(queued)} queued; ${tall(maxconn)} per instance`),
+    factRow('Rate-limited', numberText(traffic.limited)),
+    factRow(
+      'In flight',
+      `${numberText(inflight)}, ${numberText(queued)} queued; ${numberText(maxconn)} per instance`,
+    ),
     factRow('Timeout', `${ageText(timeoutMs)} per attempt`),
   );
 }

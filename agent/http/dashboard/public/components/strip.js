@@ -14,7 +14,7 @@ const MAX_SERVICES = 24;
 const ORDER = { bad: 0, warn: 1, note: 2, fine: 3 };
 const TONE_TEXTS = { bad: 'trouble', warn: 'attention', fine: 'healthy', note: 'planned' };
 
-/** The way of a request, and where on it the trouble is. @param {StatusDocument} status @param {Page} page */
+/** The path of a request, and where on it the problems are. @param {StatusDocument} status @param {Page} page */
 export function drawStrip(status, page) {
   const { problems, notes } = verdictOf(status);
   const at = (/** @type {Problem['place']} */ place) =>

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { gatewayLine, sampleAttempt, sampleTrace } from '../../test/harness/traces.ts';
 import { splitLogLine } from '../haproxy/telemetry/log-line.ts';
-import { tellRequests } from './story.ts';
+import { describeRequests } from './describe-request.ts';
 import { describeTermination } from './termination.ts';
 import { createTraceStore } from './trace-store.ts';
 
@@ -16,7 +16,7 @@ function storeOf(lines: readonly string[]) {
 }
 
 const textsOf = (store: ReturnType<typeof createTraceStore>, id: string) =>
-  tellRequests(store.find(id), 'main').map(({ steps, unknown, status }) => ({
+  describeRequests(store.find(id), 'main').map(({ steps, unknown, status }) => ({
     steps: steps.map(({ offsetMs, by, text }) => `${offsetMs} ${by}: ${text}`),
     unknown,
     status,
@@ -109,7 +109,7 @@ test.each([
   );
 });
 
-test('HAProxy may go on with an attempt that the edge has cancelled', () => {
+test('HAProxy may continue an attempt that the edge has cancelled', () => {
   const store = storeOf([gatewayLine({ timers: '0/0/1/400/401' })]);
   store.addTraces([sampleTrace({ attempts: [sampleAttempt({ result: 'cancelled', status: null })] })]);
   expect(textsOf(store, 'r-1')[0]?.steps.at(-1)).toBe(
@@ -117,7 +117,7 @@ test('HAProxy may go on with an attempt that the edge has cancelled', () => {
   );
 });
 
-test('says what is unknown: no report of the edge, another site, a lost log line', () => {
+test('lists what is unknown: no report of the edge, another site, a lost log line', () => {
   expect(textsOf(storeOf([gatewayLine()]), 'r-1')[0]?.unknown).toEqual([
     expect.stringContaining('TRACE_SAMPLE'),
   ]);
@@ -142,7 +142,7 @@ test('failed and slow requests outlive thousands of good ones', () => {
   expect(store.find('good').gateway).toEqual([]);
 });
 
-test('an unusual termination state is composed of who and when', () => {
+test('an unusual termination state names who ended the request, and when', () => {
   expect(describeTermination('--')).toBeNull();
   expect(describeTermination('DH')).toBe(
     'HAProxy ended the connection because the instance was marked down before the response headers',

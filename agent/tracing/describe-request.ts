@@ -3,7 +3,7 @@ import type { GatewayRecord } from '../haproxy/telemetry/gateway-record.ts';
 import { describeTermination } from './termination.ts';
 import type { FoundTrace } from './trace-store.ts';
 
-/** One request in words, as far as this agent knows it. */
+/** One request, described by what this agent knows. */
 export interface TracedRequest {
   requestId: string;
   traceId: string | null;
@@ -32,28 +32,30 @@ export interface TraceStep {
 
 const NO_EDGE_REPORT =
   'What the edge did. It reports requests that failed, were slow or were rejected, and the share TRACE_SAMPLE of all ' +
-  'others, up to 20 s later. This request is not among them, or its report went to another site or agent.';
+  'others, up to 20 s later. It did not report this request, or reported it to another site or agent.';
 
-/** The requests of a trace, oldest first. `site`: of this agent. */
-export function tellRequests({ edge, gateway }: FoundTrace, site: string): TracedRequest[] {
+/** The requests of a trace, oldest first. `site`: the site of this agent. */
+export function describeRequests({ edge, gateway }: FoundTrace, site: string): TracedRequest[] {
   const left = new Set(gateway);
-  const told = edge.map((trace) => {
+  const reported = edge.map((trace) => {
     const spans = new Set(trace.attempts.map(({ spanId }) => spanId));
     const own = gateway.filter(({ parentId }) => parentId !== null && spans.has(parentId));
     for (const record of own) left.delete(record);
-    return tellEdgeRequest(trace, own, site);
+    return describeEdgeRequest(trace, own, site);
   });
-  const direct = [...left].filter(({ fromEdge }) => !fromEdge).map((record) => tellGatewayRequest([record]));
+  const direct = [...left]
+    .filter(({ fromEdge }) => !fromEdge)
+    .map((record) => describeGatewayRequest([record]));
   const unreported = Map.groupBy(
     [...left].filter(({ fromEdge }) => fromEdge),
     ({ requestId, traceId }) => `${requestId} ${traceId}`,
   );
-  return [...told, ...direct, ...[...unreported.values()].map(tellGatewayRequest)].sort(
+  return [...reported, ...direct, ...[...unreported.values()].map(describeGatewayRequest)].sort(
     (a, b) => a.at - b.at,
   );
 }
 
-function tellEdgeRequest(edge: EdgeTrace, gateway: GatewayRecord[], site: string): TracedRequest {
+function describeEdgeRequest(edge: EdgeTrace, gateway: GatewayRecord[], site: string): TracedRequest {
   const { requestId, traceId, at, method, path, client, service, status } = edge;
   const attempts = edge.attempts.flatMap((attempt, index) => {
     const records = gateway.filter(({ parentId }) => parentId === attempt.spanId);
@@ -121,23 +123,23 @@ function attemptSteps(
   const startedAt = Math.max(0, attempt.at - edge.at);
   const endedAt = startedAt + attempt.ms;
   const role = attempt.hedge
-    ? ' (a copy, because an earlier attempt is late)'
+    ? ' (a hedge, because an earlier attempt is late)'
     : index > 0
       ? ' (a retry)'
       : '';
   const target = attempt.named ?? 'the instance that HAProxy picks';
-  const way =
+  const path =
     attempt.route === 'gateway'
       ? `through the gateway ${attempt.origin} to ${target}`
       : `directly to ${target} at ${attempt.origin}`;
   return [
-    edgeStep(startedAt, `${name}${role}: ${way}`),
+    edgeStep(startedAt, `${name}${role}: ${path}`),
     ...records.map((record) => gatewayStep(recordEnd(attempt, startedAt, record), describeRecord(record))),
     edgeStep(endedAt, `${name}: ${resultOf(attempt, records)}`),
   ];
 }
 
-/** By the edge's clock. HAProxy may go on with an attempt that the edge has cancelled. */
+/** By the edge's clock. HAProxy may continue an attempt that the edge has cancelled. */
 function recordEnd({ result, ms }: EdgeTraceAttempt, startedAt: number, { totalMs }: GatewayRecord): number {
   return startedAt + (result === 'cancelled' ? Math.max(ms, totalMs) : ms);
 }
@@ -178,11 +180,11 @@ function missingView(
   if (route !== 'gateway' || gateway.some(({ parentId }) => parentId === spanId)) return [];
   if (of !== null && of !== site)
     return [`HAProxy's view of attempt ${index + 1}: ask the agent of site ${of}.`];
-  return [`HAProxy's view of attempt ${index + 1}: this agent got no log line of it, or holds it no longer.`];
+  return [`HAProxy's view of attempt ${index + 1}: this agent got no log line of it, or has dropped it.`];
 }
 
-/** `records`: of one request, at least one. */
-function tellGatewayRequest(records: GatewayRecord[]): TracedRequest {
+/** `records`: one or more, all of one request. */
+function describeGatewayRequest(records: GatewayRecord[]): TracedRequest {
   const sorted = records.toSorted((a, b) => a.at - b.at);
   const [first, last] = [sorted[0], sorted.at(-1)];
   if (!first || !last) throw new Error('a request without a record');
