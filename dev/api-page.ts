@@ -42,8 +42,8 @@ this page from \`/v1/openapi.json\` and overwrites manual edits.
 Writes need \`Authorization: Bearer $ACGS_TOKEN\`, or another token with the scope that the operation
 names ([scopes](security.md#tokens-of-the-api)). Reads under \`/v1\` need a token too unless the API
 listens on loopback only. Errors are \`application/problem+json\`. An address that guesses tokens gets
-429 with \`Retry-After\` for up to a minute ([security](security.md)). \`x-acgs-version\` on answers
-under \`/v1\` is the version of the agent.
+429 with \`Retry-After\` for up to a minute ([security](security.md)). Answers under \`/v1\` carry the
+version of the agent in \`x-acgs-version\`.
 
 \`GET /\` serves the [dashboard](dashboard.md); the metrics of \`GET /metrics\` are in
 [observability](observability.md#metrics).

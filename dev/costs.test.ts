@@ -13,7 +13,7 @@ test('a busy location polls at most a seventh as often as every 2 s', () => {
   const polls = (sites: number) =>
     dailyUse(sites, 2, busy)['Hub requests'] - dailyUse(sites, 1, busy)['Hub requests'];
   expect(polls(1)).toBeLessThan(43_200 / 7);
-  // One request tells of all sites; only their more frequent changes count.
+  // One poll covers all sites; only their more frequent changes add polls.
   expect(polls(100)).toBeLessThan(43_200);
 });
 

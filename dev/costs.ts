@@ -6,7 +6,7 @@ import { MAX_POLL_MS, MIN_POLL_MS, pollIntervalMs, REQUESTS_PER_POLL } from '../
  * intervals in the code. A test checks that the page is current.
  */
 
-/** When the prices below were compared with Cloudflare's pages, which are named in the page. */
+/** Date of the last comparison with Cloudflare's price pages, which docs/costs.md links. */
 const PRICES_CHECKED = '2026-11-28';
 /** Workers Paid, USD: the price of a million, what the base fee includes per month, and what the free plan allows per day. */
 const BASE_FEE = 5;
@@ -100,7 +100,7 @@ export function monthlyBill(use: Record<Item, number>): { total: number; snapsho
   return { total: BASE_FEE + sum(ITEMS), snapshots: sum(SNAPSHOT_ITEMS) };
 }
 
-/** What exceeds the free plan first; null: it suffices. */
+/** The first item that exceeds the free plan; null: none does. */
 export const freePlanLacks = (use: Record<Item, number>): Item | null =>
   ITEMS.find((item) => use[item] > PRICES[item].freePerDay) ?? null;
 

@@ -1,7 +1,7 @@
 import { parseDuration } from '../../shared/config/duration.ts';
 
 export const MOMENT_FORMS =
-  'a duration such as 6h (that long ago), a time such as 2026-11-28T14:00Z, or epoch milliseconds';
+  'how long ago, such as 6h; a time such as 2026-11-28T14:00Z; or epoch milliseconds';
 
 /** Epoch milliseconds of MOMENT_FORMS; null for any other text. A time without a zone is UTC. */
 export function parseMoment(text: string, now: number): number | null {

@@ -126,7 +126,8 @@ test('every image from a registry is pinned by digest', () => {
   const base = /^ARG DEBIAN=(.*)$/m.exec(read('Dockerfile'))?.[1] ?? '';
   for (const image of [...images, base]) expect(image).toMatch(/^docker\.io\/.*@sha256:[0-9a-f]{64}$/);
 });
-/** The plugin of docker, else the older program. */
+
+/** Docker's plugin, else the older program. */
 const composeCommand = [['docker', 'compose'], ['docker-compose']].find(
   ([command = '', ...args]) => spawnSync(command, [...args, 'version']).status === 0,
 );

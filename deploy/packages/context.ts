@@ -14,7 +14,7 @@ export interface PackageContext {
   work: string;
   version: string;
   architecture: DebianArchitecture;
-  /** Instead of the Dockerfile's, such as one in a registry of your own. */
+  /** Replaces the Dockerfile's base image, for example with one in your own registry. */
   baseImage?: string;
   /** The time of every file in the packages, in seconds since 1970. */
   epoch: number;
@@ -26,7 +26,7 @@ export interface PackageOptions {
   baseImage?: string;
 }
 
-/** A package cannot be built here. `message` says what to do. */
+/** A package cannot be built on this machine. `message` says what to do. */
 export class PackageError extends Error {
   override name = 'PackageError';
 }
@@ -73,7 +73,9 @@ function commitTime(root: string): string {
   try {
     return execFileSync('git', ['log', '-1', '--format=%ct'], { cwd: root, encoding: 'utf8' }).trim();
   } catch (cause) {
-    throw new PackageError('this is no Git checkout: set SOURCE_DATE_EPOCH (seconds since 1970)', { cause });
+    throw new PackageError('this is not a Git checkout: set SOURCE_DATE_EPOCH (seconds since 1970)', {
+      cause,
+    });
   }
 }
 

@@ -32,7 +32,7 @@ export interface SbomOptions {
  * esbuild lists them, with licences and hashes from `npm sbom`. Returns its path.
  */
 export function writeSbom(context: PackageContext, { file, programs, system = [] }: SbomOptions): string {
-  const bom = bomSchema.parse(JSON.parse(runTool(context, npm, ['sbom', '--sbom-format', 'cyclonedx'])));
+  const bom = bomSchema.parse(JSON.parse(runTool(context, 'npm', ['sbom', '--sbom-format', 'cyclonedx'])));
   const shipped = shippedPackages(context, programs);
   const components = bom.components.filter(({ name, version }) => shipped.has(`${name}@${version}`));
   const root = `acgs-lb@${context.version}`;
@@ -66,8 +66,6 @@ export function writeSbom(context: PackageContext, { file, programs, system = []
   return path;
 }
 
-const npm = 'npm';
-
 const bundledSchema = z.array(z.string());
 const manifestSchema = z.object({ name: z.string(), version: z.string() });
 
@@ -86,7 +84,7 @@ function shippedPackages({ root }: PackageContext, programs: readonly string[]):
   return new Set(shipped);
 }
 
-/** npm marks them as development packages, because bundled code is no dependency of the package. */
+/** npm marks them as development packages, because bundled code is not a dependency of the package. */
 function asShipped(component: Component): Component {
   const { properties = [], ...rest } = component;
   const kept = properties.filter(({ name }) => name !== 'cdx:npm:package:development');

@@ -30,7 +30,7 @@ const TEST_TOOLS = {
   php: { find: () => findProgram('php'), apt: 'php-cli', dnf: 'php-cli' },
   python3: { find: () => findProgram('python3'), apt: 'python3', dnf: 'python3' },
 };
-/** The load balancers that `npm run compare` and `npm run bench` run beside ours, and their tools. */
+/** The load balancers that `npm run compare` and `npm run bench` run beside acgs-lb, and their tools. */
 const PEERS = {
   nginx: TEST_TOOLS.nginx,
   caddy: { find: () => findProgram('caddy'), apt: 'caddy', dnf: 'caddy' },

@@ -24,8 +24,8 @@ export function followLog(file: string, onLine: (line: string) => void): () => v
   const timer = setInterval(() => {
     if (isReading) return;
     isReading = true;
-    // The file does not exist yet.
     void read()
+      // The file may not exist yet.
       .catch(() => {})
       .finally(() => {
         isReading = false;
@@ -38,7 +38,7 @@ export function followLog(file: string, onLine: (line: string) => void): () => v
 const NOISE =
   /^(?:\[wrangler:info\] (?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) |\[wrangler:warn\] Unable to fetch the `Request\.cf`|Error: getaddrinfo |\s+at GetAddrInfoReqWrap|env\.\w+ |Binding\s+Resource|Your Worker has access|─+$|\s*⛅)/u;
 
-/** The line as a developer needs it; null: it says nothing. */
+/** The line without control characters; null for an empty line and noise. */
 export function developerLine(line: string): string | null {
   const text = stripVTControlCharacters(line).trimEnd();
   return text === '' || NOISE.test(text) ? null : text;

@@ -51,7 +51,7 @@ fetch() {
     $node -e 'fetch(process.argv[1]).then(async (r) => { console.log(await r.text()); process.exit(r.ok ? 0 : 1) }, () => process.exit(1))' "$1"
 }
 
-# server_is SERVER STATE: HAProxy's own word.
+# server_is SERVER STATE: as HAProxy reports it.
 server_is() {
     fetch http://127.0.0.1:8080/stats/prometheus | grep -q "^haproxy_server_status{proxy=\"web\",server=\"$1\",state=\"$2\"} 1"
 }

@@ -66,7 +66,7 @@ function testInstall(root: BareRoot): void {
   assert(seconds < MAX_SECONDS_TO_STEERED, `${seconds.toFixed(0)} s from the .deb to a steered HAProxy`);
 }
 
-/** As the installation script of earlier versions left it. */
+/** A host as the installation script of earlier versions left it. */
 function testFormerInstaller(root: BareRoot): void {
   const files =
     '/etc/systemd/system/acgs-lb-agent.service /etc/systemd/system/haproxy.service.d/acgs-lb.conf /usr/lib/acgs-lb/part.mjs';
@@ -78,7 +78,7 @@ function testFormerInstaller(root: BareRoot): void {
     systemctl --quiet is-enabled acgs-lb-agent`);
 }
 
-/** Every path outside /root and what runs there, and every user. */
+/** Every path outside temporary and package folders, and every user. */
 const SYSTEM_STATE = `find / -xdev \\( -path /root -o -path /tmp -o -path /var/cache/apt -o -path /var/lib/apt \\
   -o -path /var/log -o -path /run -o -path /var/lib/dpkg \\) -prune -o -printf '%p %U:%G %m\\n' | sort; getent passwd; getent group`;
 

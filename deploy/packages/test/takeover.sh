@@ -38,7 +38,7 @@ acgs-lb-takeover --undo
 [ "$(cat $config)" = "$mine" ]
 [ ! -e /etc/haproxy/acgs-lb ]
 not systemctl --quiet is-enabled acgs-lb-agent.service
-# Beside it: only our own file is written.
+# With mode beside, only the agent's own file is written.
 cp /etc/acgs-lb/acgs-lb.yaml /root/valid.yaml
 sed -i '/^haproxy:/,$d' /etc/acgs-lb/acgs-lb.yaml
 echo 'haproxy: { mode: beside }' >>/etc/acgs-lb/acgs-lb.yaml

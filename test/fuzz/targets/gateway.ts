@@ -9,8 +9,8 @@ import {
 import { parseGatewayRecord } from '../../../agent/haproxy/telemetry/gateway-record.ts';
 import { attemptOf, splitLogLine } from '../../../agent/haproxy/telemetry/log-line.ts';
 import { createRequestCounter } from '../../../agent/haproxy/telemetry/request-counter.ts';
-import { gatewaySpan } from '../../../agent/tracing/otlp/spans.ts';
 import { describeRequests } from '../../../agent/tracing/describe-request.ts';
+import { gatewaySpan } from '../../../agent/tracing/otlp/spans.ts';
 import { createTraceStore } from '../../../agent/tracing/trace-store.ts';
 import { assertFinite, type FuzzTarget, utf8 } from '../target.ts';
 
