@@ -7,7 +7,7 @@ function parse(text: string): Address | null {
   return ipaddr.isValid(text) ? ipaddr.process(text) : null;
 }
 
-/** The canonical address of `ip:port`, `[v6]:port` or an address without a port, without a zone; null for other text. */
+/** The canonical address, without port and zone, of `ip:port`, `[v6]:port` or an address alone; null for other text. */
 export function parseClientAddress(text: string): string | null {
   const bracketed = /^\[([^\]]+)\](?::\d+)?$/.exec(text)?.[1];
   const colon = text.lastIndexOf(':');

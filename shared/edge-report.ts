@@ -22,7 +22,7 @@ export interface EdgeReport {
   requests: EdgeRequests[];
   /** Single requests in detail, a bounded number. Absent: none. */
   traces?: EdgeTrace[];
-  /** Requests that were to be described but exceeded the bound. Absent: none. */
+  /** Requests that are missing from `traces` because of the bound. Absent: none. */
   tracesDropped?: number;
 }
 
@@ -59,7 +59,7 @@ export interface EdgeRequests {
   latency: Sketch;
 }
 
-/** What can be added up over reports. */
+/** The counts that can be added up over reports. */
 export const REQUEST_COUNTS = [
   'total',
   'status2xx',

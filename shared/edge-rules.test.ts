@@ -74,7 +74,7 @@ test('backoff doubles up to its maximum, with 50 % jitter', () => {
   expect(backoffMs(30, 20, () => 0.999)).toBeLessThanOrEqual(1_000);
 });
 
-test('the throttle passes all while the service accepts, rejects class 9 first, and expires', () => {
+test('the throttle passes all requests while the service accepts them, rejects class 9 first, and recovers', () => {
   const throttle = new AdaptiveThrottle();
   for (let i = 0; i < 100; i++) {
     throttle.onRequest(1_000_000);
@@ -106,7 +106,7 @@ function overload(
   return result;
 }
 
-test('at ten times the capacity the throttle sends little more than is accepted, and less of class 9', () => {
+test('at ten times the capacity the throttle sends little more than the service accepts, and less of class 9', () => {
   const [low, high] = [new AdaptiveThrottle(), new AdaptiveThrottle()];
   for (const throttle of [low, high]) overload(throttle, { class: 5, rate: 200, from: 0, to: 4_000 });
   const sentOf9 = overload(low, { class: 9, rate: 200, from: 4_000, to: 14_000 }).sent;
@@ -202,7 +202,7 @@ test('which responses a shared cache may keep', () => {
   expect(kept({})).toBe(false);
 });
 
-test('only-if-cached stops a request that a cache may answer, and no other one (RFC 9111 §5.2.1.7)', () => {
+test('only-if-cached stops only requests that a cache may answer (RFC 9111 §5.2.1.7)', () => {
   const wants = (method: string, control: string) =>
     wantsStoredOnly(method, new Headers(control ? { 'cache-control': control } : {}));
   expect(['GET', 'HEAD'].map((method) => wants(method, 'max-stale, only-if-cached'))).toEqual([true, true]);

@@ -1,4 +1,4 @@
-/** What the edge did with one request. A report carries those that failed, were slow, were rejected, or are sampled. */
+/** What the edge did with one request. A report has such a trace for requests that failed, were slow, rejected, or sampled. */
 export interface EdgeTrace {
   requestId: string;
   traceId: string;
@@ -16,7 +16,7 @@ export interface EdgeTrace {
   /** Without query, shortened to MAX_TRACE_PATH characters. */
   path: string;
   client: string;
-  /** Empty without a service for the path. */
+  /** Empty if no service has the path. */
   service: string;
   /** The status that the client got. */
   status: number;
@@ -40,7 +40,7 @@ export interface EdgeTraceAttempt {
   site: string | null;
   /** The instance that the edge named; null: the gateway picked. */
   named: string | null;
-  /** The instance that answered, as far as it is known. */
+  /** The instance that answered; null if it is not known. */
   instance: string | null;
   /** A copy, sent because an earlier attempt was late. */
   hedge: boolean;

@@ -37,7 +37,7 @@ const fields: fc.Arbitrary<EnvelopeFields> = fc.record({
   rateLimitPolicy: orNull(text),
 });
 
-test('what the edge encodes is what a gateway reads', () => {
+test('a gateway reads the values that the edge encodes', () => {
   fc.assert(
     fc.property(fields, (sent) => {
       expect(parseEnvelope(encodeEnvelope(TOKEN, sent))).toEqual({ token: TOKEN, fields: sent });
@@ -45,7 +45,7 @@ test('what the edge encodes is what a gateway reads', () => {
   );
 });
 
-test('no value can end its field or its line, or make the gateway refuse the envelope', () => {
+test('a value can neither end its field or line nor make the gateway refuse the envelope', () => {
   const anything = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 3_000 }),
     fc.constantFrom('a;b', 'a\r\nx-injected: 1', '%0d%0aX: 1', '\0', 'é', '\u{d800}', 'x'.repeat(5_000)),

@@ -1,7 +1,7 @@
 /**
- * The envelope: everything that the edge tells a gateway, in the one header field `x-acgs-edge`. It is the edge token,
- * then the fields below in this order, separated by `;`. An absent field is empty. HAProxy verifies the token and reads
- * the fields (haproxy/haproxy.cfg.eta).
+ * The envelope: everything that the edge sends to a gateway about a request, in one header field, `x-acgs-edge`. It is the
+ * edge token, then the fields below in this order, separated by `;`. An absent field is empty. HAProxy verifies the token
+ * and reads the fields (haproxy/haproxy.cfg.eta).
  *
  * New fields go to the end: a gateway ignores fields that it does not know and treats missing ones as empty.
  */
@@ -31,7 +31,7 @@ const ID = '[A-Za-z0-9._-]{1,63}';
 /** Escaped text: no `;`, and no escape of a control byte, so that it cannot end a field or a line. */
 const TEXT = '(?:[A-Za-z0-9"=,.:_ -]|%(?:[2-6][0-9A-F]|7[0-9A-E]))*';
 
-/** What a gateway accepts in each field. HAProxy bounds the whole by its limit on header fields. */
+/** What a gateway accepts in each field. HAProxy limits the size of the whole header field. */
 const FIELD_PATTERNS: Record<keyof EnvelopeFields, string> = {
   client: '[0-9a-fA-F.:]{2,45}',
   proto: 'https?',
@@ -45,14 +45,14 @@ const FIELD_PATTERNS: Record<keyof EnvelopeFields, string> = {
 };
 
 const NAMES = Object.keys(FIELD_PATTERNS) as readonly (keyof EnvelopeFields)[];
-/** Without these fields there is no request to forward. */
+/** The number of required fields, which come first. */
 const REQUIRED = 4;
 
 const TOKEN = '[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+';
 
 /**
- * The whole header field, as a regular expression for HAProxy and JavaScript. A token alone is the edge's own request,
- * such as a report.
+ * The whole header field, as a regular expression for HAProxy and JavaScript. The edge's own requests, such as reports,
+ * have a token alone.
  */
 export const ENVELOPE_PATTERN = `^${TOKEN}(?:;${NAMES.map((name, index) =>
   index < REQUIRED ? FIELD_PATTERNS[name] : `(?:${FIELD_PATTERNS[name]})?`,
@@ -63,15 +63,15 @@ export const envelopeIndex = (name: keyof EnvelopeFields): number => NAMES.index
 
 const UNSAFE = /[^A-Za-z0-9"=,.:_ -]/g;
 const UNSAFE_BESIDES = /[^A-Za-z0-9"=,.:_; -]/;
-/** Of each escaped field. */
+/** The maximum length of an escaped field. */
 const MAX_TEXT = 1_024;
 /** Maximum bytes of the header field: a token of 512, two escaped fields, and the rest. */
 export const MAX_ENVELOPE_BYTES = 3_328;
 
-/** Escaped, or empty when it is too long: the answer then lacks the field. */
+/** The escaped text; empty if it is too long, so that the answer lacks the field. */
 function escaped(text: string | null): string {
   if (text === null) return '';
-  // Ordinary values have no other unsafe character, and a callback for each `;` would cost four times as much.
+  // Most values have only `;` to escape. A callback for each `;` would cost four times as much.
   const isOrdinary = !UNSAFE_BESIDES.test(text);
   const safe = isOrdinary ? text.replaceAll(';', '%3B') : text.replace(UNSAFE, percentEncoded);
   return safe.length > MAX_TEXT ? '' : safe;
@@ -79,7 +79,7 @@ function escaped(text: string | null): string {
 
 const percentEncoded = (char: string): string => {
   const code = char.charCodeAt(0);
-  // Fields for answers are printable ASCII (RFC 9651). Anything else is dropped, never sent on.
+  // Fields for answers are printable ASCII (RFC 9651). All other characters are dropped.
   return code < 0x20 || code > 0x7e ? '' : `%${code.toString(16).toUpperCase()}`;
 };
 
@@ -90,8 +90,8 @@ const wholeId = new RegExp(`^${ID}$`);
 const wholeTraceparent = new RegExp(`^${TRACEPARENT}$`);
 
 /**
- * The header field. `client`, `proto`, `host` and `requestId` must be valid; `guard` ensures it. Other values that a
- * gateway would refuse are left out: the gateway then decides itself.
+ * The header field. `client`, `proto`, `host` and `requestId` must be valid, which `guard` ensures. Other values that a
+ * gateway would refuse are left out, so the gateway decides itself.
  */
 export function encodeEnvelope(token: string, fields: EnvelopeFields): string {
   const service = ifMatches(wholeId, fields.service);
@@ -103,7 +103,7 @@ export function encodeEnvelope(token: string, fields: EnvelopeFields): string {
 
 const whole = new RegExp(ENVELOPE_PATTERN);
 
-/** What HAProxy reads from the header field; null: it refuses it. `fields` is null for a token alone. */
+/** What HAProxy reads from the header field; null if it refuses the field. `fields` is null for a token alone. */
 export function parseEnvelope(text: string): { token: string; fields: EnvelopeFields | null } | null {
   if (!whole.test(text)) return null;
   const [token = '', ...values] = text.split(';');

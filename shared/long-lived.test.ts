@@ -3,7 +3,7 @@ import { acceptsEventStream, compileLongLived } from './long-lived.ts';
 
 const plain = { isWebSocket: false, wantsEventStream: false };
 
-test('WebSockets, event streams and the named paths are long-lived, with times of their own', () => {
+test('WebSockets, event streams and the named paths are long-lived and have their own timeouts', () => {
   const rules = compileLongLived({ timeout: 30_000, longLived: { idle: 60_000, paths: ['/poll'] } });
   expect(['/poll', '/poll/1', '/pollster', '/'].map((path) => rules.covers({ ...plain, path }))).toEqual([
     true,
@@ -21,7 +21,7 @@ test('WebSockets, event streams and the named paths are long-lived, with times o
 test.each([
   ['text/event-stream', true],
   ['text/html, Text/Event-Stream', true],
-  // HAProxy compares it in the same way.
+  // HAProxy compares in the same way.
   ['text/event-stream;q=0.9', false],
   ['text/event-stream-x', false],
   [null, false],

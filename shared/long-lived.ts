@@ -1,7 +1,7 @@
 import { coversPath } from './path.ts';
 import type { SnapshotService } from './snapshot/snapshot.ts';
 
-/** Milliseconds of silence after which an event stream or a held answer ends, when the service sets no other. */
+/** The default of `longLived.idle`: milliseconds of silence after which an event stream or a held answer ends. */
 export const DEFAULT_IDLE_MS = 300_000;
 
 /** A request by its path without query, and whether it asks for an event stream or a WebSocket. */
@@ -30,7 +30,7 @@ export function compileLongLived({
   };
 }
 
-/** Whether an Accept field names event streams, as HAProxy compares it: without parameters. */
+/** Whether an Accept field names event streams. Like HAProxy, it does not match a type with parameters. */
 export const acceptsEventStream = (accept: string | null): boolean =>
   accept?.toLowerCase().includes(EVENT_STREAM) === true &&
   accept.split(',').some((type) => type.trim().toLowerCase() === EVENT_STREAM);

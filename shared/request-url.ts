@@ -43,7 +43,7 @@ function resolved(target: string): string {
   return pathname + search;
 }
 
-/** The name that routes match, in lower case: without port and without the dots that end a fully qualified name. */
+/** The name that routes match, in lower case, without port and without the dots that end a fully qualified name. */
 export function hostName(host: string): string {
   const colon = host.lastIndexOf(':');
   const name = colon < 0 || host.endsWith(']') ? host : host.slice(0, colon);

@@ -14,7 +14,7 @@ export type AttemptResult =
       status: number;
       via: 'gateway' | 'direct';
       unsentMark: boolean;
-      /** `x-acgs-full`, on a gateway's own 503: the instances are at their limit of connections. It is no failure. */
+      /** `x-acgs-full`, on a gateway's own 503: the instances are at their limit of connections. It does not count as a failure. */
       fullMark?: boolean;
       /** Cloudflare made the response itself, because it did not reach the gateway or got no answer. */
       fromPlatform?: boolean;
@@ -58,7 +58,7 @@ export function isFailure(result: AttemptResult): boolean {
   return result.status >= 500 && result.status !== 501 && result.status !== 505;
 }
 
-/** Whether the instances have too many connections already. */
+/** Whether the gateway rejected the request because the instances are full. */
 export const isFull = (result: AttemptResult): boolean =>
   result.kind === 'response' && result.fullMark === true;
 

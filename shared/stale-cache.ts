@@ -62,7 +62,7 @@ export function acceptsStale(request: { method: string; headers: Fields }): bool
   return !/\b(?:no-cache|no-store|max-age=0|only-if-cached)\b/i.test(control);
 }
 
-/** Whether a cache must not forward the request (RFC 9111 §5.2.1.7). It forwards requests that change something (§4). */
+/** Whether a cache must not forward the request (RFC 9111 §5.2.1.7). It always forwards unsafe requests (§4). */
 export const wantsStoredOnly = (method: string, headers: Fields): boolean =>
   (method === 'GET' || method === 'HEAD') && isOnlyIfCached(headers);
 

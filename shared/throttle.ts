@@ -1,13 +1,13 @@
 /**
  * Adaptive throttling ("Handling Overload", Site Reliability Engineering) for one service: reject with probability
  *   max(0, (requests − K·accepts) / (requests + 1))
- * Rejected requests count as requests, so that what is sent stays near K·accepts at any load. `K` decreases from class 0
- * to class 9, so class 9 is rejected first. The book counts over two minutes; then an overload of a few seconds would
- * cause rejections for two minutes after its end.
+ * Rejected requests count as requests, so that the requests sent stay near K·accepts at any load. `K` decreases from class
+ * 0 to class 9, so class 9 is rejected first. The window is four seconds. With the two minutes of the book, an overload of a
+ * few seconds would cause rejections for two minutes after its end.
  */
 const SLOTS = 8;
 const SLOT_MS = 500;
-/** Fewer in four seconds are no overload. */
+/** Fewer requests in four seconds do not count as overload. */
 const MIN_REQUESTS = 10;
 
 /** `K` of a class, 0–9. */
@@ -20,7 +20,7 @@ export class AdaptiveThrottle {
   #totalRequests = 0;
   #totalAccepts = 0;
 
-  /** For every attempt, and for every request that is rejected. */
+  /** Counts an attempt, or a request that is rejected. */
   onRequest(now: number): void {
     this.#roll(now);
     const index = this.#slot % SLOTS;

@@ -5,7 +5,7 @@ export interface TraceContext {
   readonly traceId: string;
   /** The caller's span; null when the trace starts here. */
   readonly parentId: string | null;
-  /** The span of this request here. */
+  /** The span of this program for the request. */
   readonly spanId: string;
   /** Two digits. Bit 0: the trace is sampled, so every part of it records its spans. */
   readonly flags: string;

@@ -99,7 +99,7 @@ test('a strategy of a newer version is an error of the snapshot, not of the requ
   expect(() => view([{ ...one, services: { gs: service } }])).toThrow('unknown strategy "best"');
 });
 
-test('the edge cannot send HTTP/2 to an instance, so it reaches such a service only through gateways', () => {
+test('the edge reaches an HTTP/2 service only through gateways, because it cannot send HTTP/2 to an instance', () => {
   const directOrigin = ({ url }: SnapshotInstance) => url;
   const directOf = (protocol: Pick<SnapshotService, 'protocol'>) => {
     const one = snapshot('a', {}, ['gs-1']);

@@ -85,7 +85,7 @@ test('shares of 1,000 members of mixed weight are within 35 % of their weight, a
   expect(Math.sqrt(errors.reduce((sum, error) => sum + error * error, 0) / errors.length)).toBeLessThan(0.07);
 });
 
-test('a remembered slot has the member that a search finds', () => {
+test('a slot remembers the member that a search finds', () => {
   for (const count of [10, 100, 70_000]) {
     const ring = new PointRing(Array.from({ length: count }, (_, i) => member(`i${i}`)));
     const searched = keys.map((key) => ring.findAmongRest(key, () => false, 0));

@@ -9,9 +9,9 @@ const PROBES = 8;
 const GOLDEN = 0x9e3779b9;
 /** Small, to keep the index of the buckets in the processor's cache. */
 const POINTS_PER_BUCKET = 4;
-/** Keys with equal high bits form a slot and have the same member: 2²⁰ slots, about 100 of each of 10,000 members. */
+/** Keys with equal high bits form a slot and have the same member. There are 2²⁰ slots: about 100 for each of 10,000 members. */
 const SLOT_SHIFT = 12;
-/** With fewer members a search costs less than the 2 MB of memory that would replace it. */
+/** With fewer members a search is so short that it does not justify a table of 2 MB. */
 const REMEMBER_FROM = 64;
 
 type SkipMember = PickInput['skip'];
@@ -30,8 +30,8 @@ interface Search {
  * 8 positions and takes the member with the smallest distance ÷ weight of any point behind them. So it has two
  * properties of rendezvous hashing exactly; a Maglev table only approximates them: a member that leaves, or whose
  * weight falls, moves only its own keys; a member that joins, or whose weight grows, takes keys and moves no others. A
- * pick visits about 8 points, whatever the number of members. Keys fall into fixed slots, and the ring remembers the member
- * of each slot after its first search, so most picks are one read.
+ * pick visits about 8 points, whatever the number of members. Keys fall into fixed slots. The ring remembers the member of
+ * each slot after its first search, so most picks read one number.
  */
 export class PointRing {
   readonly #candidates: readonly Candidate[];
@@ -42,7 +42,7 @@ export class PointRing {
   /** The first point of each bucket, as an index in `#points`; a bucket is a range of positions with equal high bits. */
   readonly #starts: Uint32Array;
   readonly #shift: number;
-  /** The member of each slot plus 1; 0: not searched yet. Null with few members. */
+  /** The member of each slot plus 1; 0 before the first search. Null with few members. */
   readonly #remembered: Uint16Array | Uint32Array | null;
 
   constructor(members: readonly Pick<PoolMember, 'candidate' | 'weight'>[]) {
@@ -118,7 +118,7 @@ export class PointRing {
     const search: Search = { best: -1, score: Number.POSITIVE_INFINITY, skip, skipsLeft: maxSkips };
     for (let probe = 0; probe < PROBES; probe++) {
       this.#probe(mix(slot + Math.imul(probe, GOLDEN)), search);
-      // No members, a whole turn of skipped ones, or too many of them.
+      // No members, a whole turn of skipped members, or too many skipped members.
       if (search.best < 0 || search.skipsLeft < 0) break;
     }
     return search;

@@ -47,7 +47,7 @@ type Filled<T> = { [K in keyof T]-?: NonNullable<T[K]> };
 export type BreakerPolicy = Filled<Group<'breaker'>>;
 type FailoverPolicy = Filled<Group<'failover'>>;
 type AffinityPolicy = Filled<Omit<Group<'affinity'>, 'header'>> & Pick<Group<'affinity'>, 'header'>;
-/** `maxconn`: per HAProxy and instance. `idle`: the longest silence within an answer, in milliseconds. */
+/** `maxconn`: for each HAProxy and instance. `idle`: the longest silence before or within an answer, in milliseconds. */
 type LongLivedPolicy = Filled<Group<'longLived'>>;
 /** When an instance counts as worse than its peers. Times in milliseconds, shares 0–1. */
 export type OutlierPolicy = Filled<Exclude<NonNullable<ConfigFile['defaults']['outlier']>, 'off'>>;
@@ -79,7 +79,7 @@ export interface ServiceConfig {
   access: AccessRuleConfig[];
   slowStart: number;
   instances: InstanceConfig[];
-  /** Null: only the instances of the file and those registered through the API. */
+  /** Null: the service has only instances of the file and instances registered through the API. */
   instancesFrom: DiscoveryConfig | null;
 }
 

@@ -112,7 +112,7 @@ function clientCertificate(service: ServiceConfig, raw: unknown): ConfigProblem[
   return [{ path, value: undefined, allowed: `a file: ${given} is set, and each requires the other` }];
 }
 
-/** gRPC needs HTTP/2, and the edge itself speaks only HTTP/1.1 to an instance. */
+/** gRPC needs HTTP/2, and the edge speaks only HTTP/1.1 to an instance. */
 function protocolProblems({ id, protocol, path, health }: ServiceConfig, raw: unknown): ConfigProblem[] {
   const problems: ConfigProblem[] = [];
   if (protocol === 'http2' && path === 'direct') {
@@ -172,12 +172,10 @@ function certificateTimes({ alerts }: Config): ConfigProblem[] {
 function fileConflicts({ haproxy }: Config): ConfigProblem[] {
   const { mode, file, mainFile } = haproxy;
   if (mode === 'whole' || file !== mainFile) return [];
-  return [
-    { path: ['haproxy', 'file'], value: file, allowed: 'a file of its own (haproxy.mainFile is this one)' },
-  ];
+  return [{ path: ['haproxy', 'file'], value: file, allowed: 'another file than haproxy.mainFile' }];
 }
 
-/** Keys that our file has no section for in mode `beside`. */
+/** Keys of the section `global`, which our file does not have in mode `beside`. */
 function besideProblems({ haproxy }: Config, raw: unknown): ConfigProblem[] {
   if (haproxy.mode === 'whole') return [];
   return ['maxconn', 'threads', 'log', 'name'].flatMap((key) => {

@@ -80,7 +80,7 @@ const MAX_TEXT_LENGTH = 200;
 
 const isPresent = (value: unknown): boolean => value !== undefined;
 
-/** The one source of a checked section, with the value of its key as text. */
+/** The only source of a checked section, and a text such as "dns web.internal". */
 export function discoverySource(config: DiscoveryConfig): { kind: DiscoveryKind; text: string } {
   const kind = DISCOVERY_KINDS.find((each) => isPresent(config[each])) ?? 'dns';
   const value = config[kind];
@@ -102,7 +102,7 @@ const ONLY_FOR: readonly (readonly [keyof DiscoveryConfig, readonly DiscoveryKin
   ['port', ['dns', 'docker']],
 ];
 
-/** `raw` is the data of the text: a source whose value has an error is a source too. */
+/** `raw` is the unchecked data, which also has sources whose values are invalid. */
 export function discoveryProblems(
   config: DiscoveryConfig,
   path: ConfigProblem['path'],
@@ -133,7 +133,7 @@ function portProblems({ dns, port }: DiscoveryConfig, path: ConfigProblem['path'
   if (isService === (port === undefined)) return [];
   const allowed = isService
     ? 'no value: SRV records hold the port'
-    : 'a port: A and AAAA records hold none (a name of SRV records starts with "_")';
+    : 'a port: A and AAAA records hold none (the name of SRV records starts with "_")';
   return [{ path: [...path, 'port'], value: port, allowed }];
 }
 

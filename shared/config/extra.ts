@@ -29,7 +29,7 @@ export const extraLines = (
 export const extraServiceLines = (extra: Extra, service: string): ExtraLine[] =>
   splitSnippet([...ROOT, 'services', service], extra.services[service]);
 
-/** The first words that start a section in HAProxy 2.6 to 3.3. */
+/** The keywords that start a section in HAProxy 2.6 to 3.3. */
 export const SECTION_KEYWORDS: ReadonlySet<string> = new Set([
   'acme',
   'backend',
@@ -53,7 +53,7 @@ export const SECTION_KEYWORDS: ReadonlySet<string> = new Set([
   'userlist',
 ]);
 
-/** A section in a snippet for the middle of the file would end the section that the snippet belongs to. */
+/** A section keyword in a snippet would end the section that the snippet belongs to. */
 export function extraProblems({ haproxy, services }: Config): ConfigProblem[] {
   const { extra, mode } = haproxy;
   const inside = [
@@ -65,7 +65,7 @@ export function extraProblems({ haproxy, services }: Config): ConfigProblem[] {
     .map(({ path, text }) => ({
       path,
       value: text.trim(),
-      allowed: 'a line that starts no section (haproxy.extra.other holds whole sections)',
+      allowed: 'a line that does not start a section (haproxy.extra.other holds whole sections)',
     }));
   const unknown = Object.keys(extra.services)
     .filter((service) => services[service] === undefined)
@@ -91,12 +91,12 @@ export function extraProblems({ haproxy, services }: Config): ConfigProblem[] {
           {
             path: other.path,
             value: other.text.trim(),
-            allowed: 'whole sections, the first line starts one such as `listen db`',
+            allowed: 'whole sections; the first line must start one, such as `listen db`',
           },
         ]
       : [];
   return [...sections, ...unknown, ...besides, ...headless];
 }
 
-/** HAProxy removes quotes and escapes from the first word as well. */
+/** HAProxy also removes quotes and escapes from the first word. */
 const firstWord = (text: string): string => (/^\s*(\S*)/.exec(text)?.[1] ?? '').replaceAll(/["'\\]/g, '');

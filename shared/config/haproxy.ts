@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { bindAddress, duration, id, positiveInt, rate } from './scalars.ts';
 
-/** Defaults of `haproxy.file`. A folder is loaded in alphabetical order: ours comes last. */
+/** Defaults of `haproxy.file`. HAProxy loads a folder in alphabetical order, so our file comes last. */
 export const DEFAULT_FILES = {
   whole: '/etc/haproxy/haproxy.cfg',
   beside: '/etc/haproxy/haproxy.d/90-acgs-lb.cfg',
@@ -35,7 +35,7 @@ const extraSection = z.strictObject({
 export const haproxySection = z.strictObject({
   mode: z.enum(['whole', 'beside']).default('whole').meta({
     title:
-      "whole: the agent writes HAProxy's whole configuration; beside: it writes a file that HAProxy loads after your own mainFile",
+      "whole: the agent writes HAProxy's whole configuration; beside: it writes a file that HAProxy loads after your mainFile",
   }),
   /** Only algorithms that accept weights and servers at run time. */
   balance: z.enum(['roundrobin', 'leastconn', 'source', 'uri', 'random']).optional().meta({

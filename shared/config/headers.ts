@@ -1,6 +1,6 @@
 import { z } from 'zod';
 
-/** The `headers` section: fields that edge and gateway add, and that a site may not want. Off costs nothing. */
+/** The `headers` section: header fields that edge and gateway add. A field that is off costs nothing. */
 export const headersSection = z.strictObject({
   security: z.boolean().default(true).meta({
     title:
@@ -15,8 +15,7 @@ export const headersSection = z.strictObject({
     .boolean()
     .default(false)
     .meta({ title: 'Add Forwarded (RFC 7239) to requests, beside the X-Forwarded fields' }),
-  serverTiming: z
-    .boolean()
-    .default(false)
-    .meta({ title: 'Add Server-Timing to responses: time in the edge and behind it, and copies sent' }),
+  serverTiming: z.boolean().default(false).meta({
+    title: 'Add Server-Timing to responses: time in the edge, time behind it, and the number of copies sent',
+  }),
 });

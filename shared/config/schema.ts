@@ -7,10 +7,10 @@ import { age, bindAddress, cidr, duration, httpUrl, id, origin, positiveInt } fr
 import { defaultsSection, rateLimit, serviceSection } from './service.ts';
 import { telemetrySection } from './telemetry.ts';
 
-/** The schema of acgs-lb.yaml. `crossCheck` holds the rules that compare values with each other. */
 /** Each agent of a site controls and probes everything, so more agents cost more than they add. */
 const MAX_AGENTS = 9;
 
+/** The schema of acgs-lb.yaml. `crossCheck` holds the rules that compare values with each other. */
 export const fileSchema = z.strictObject({
   version: z.literal(1).meta({ title: 'Version of the file format' }),
   site: z.strictObject({

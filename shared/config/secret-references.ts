@@ -10,7 +10,10 @@ export interface SecretReference {
 }
 
 const REFERENCE = /\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
-/** The keys of receivers, the heartbeat, the OTLP export and sources of instances that may name a variable. Commands and templates keep their text. */
+/**
+ * The keys of receivers, the heartbeat, the OTLP export and sources of instances that may name a variable. Commands and
+ * templates keep their text.
+ */
 const KEYS = ['url', 'headers', 'secret', 'routingKey', 'apiKey', 'token'];
 
 export function secretReferences({

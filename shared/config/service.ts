@@ -181,7 +181,7 @@ const longLived = z.strictObject({
   }),
   idle: duration.optional().meta({
     title:
-      'Longest silence before or within an event stream or an answer of one of the paths; WebSockets have timeouts.tunnel',
+      'Longest silence before or within an event stream or an answer of one of the paths; for WebSockets it is haproxy.timeouts.tunnel',
   }),
   paths: z
     .array(pathPrefix)
@@ -299,7 +299,7 @@ export const serviceSection = z.strictObject({
     .meta({ title: 'Maximum HAProxy connections to each instance' }),
   protocol: z.enum(PROTOCOLS).optional().meta({
     title:
-      'Protocol between HAProxy and the instances; http2 is for gRPC: with TLS at an https url, without (h2c) at an http url',
+      'Protocol between HAProxy and the instances; gRPC needs http2, which is with TLS at an https url and without (h2c) at an http url',
   }),
   ...policySections,
   instances: z.array(instanceSection).default([]),

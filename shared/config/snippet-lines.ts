@@ -2,8 +2,8 @@
 export type FindSnippetLine = (path: readonly string[], index: number) => string | null;
 
 /**
- * Where the snippets of a configuration are in its text. Kept beside the configuration: a moved snippet is no change of
- * the configuration.
+ * Where the snippets of a configuration are in its text. It is not a part of the configuration, because moving a snippet
+ * does not change the configuration.
  */
 const byExtra = new WeakMap<object, FindSnippetLine>();
 

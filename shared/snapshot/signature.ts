@@ -34,7 +34,7 @@ export interface SnapshotVerifyKey {
 
 type SnapshotVerification = { ok: true; snapshot: Snapshot } | { ok: false; why: string };
 
-/** Verifies, then parses and checks. */
+/** Verifies the signature, then parses and checks the snapshot. */
 export async function verifySnapshot(
   sealed: Uint8Array<ArrayBuffer>,
   site: string,
@@ -44,7 +44,7 @@ export async function verifySnapshot(
   return verified.ok ? checked(verified.document as Snapshot, site) : verified;
 }
 
-/** The JSON document, if a key of the site has signed it. The body is not read before its signature is verified. */
+/** The JSON document, if a key of the site has signed it. Parses the body only after the signature is verified. */
 export async function verifyDocument(
   sealed: Uint8Array<ArrayBuffer>,
   site: string,

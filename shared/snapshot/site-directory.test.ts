@@ -28,7 +28,7 @@ test('a directory names sites and their keys', async () => {
   expect(opened).toMatchObject({ ok: true, seq: 5, keys: [{ site: 'west', kid: 'w1' }] });
 });
 
-test('the key of a site cannot sign a directory, and the key of the directory no snapshot', async () => {
+test('the key of a site cannot sign a directory, and the key of the directory cannot sign a snapshot', async () => {
   const byWest = await signSiteDirectory(directory(), west.signing);
   expect(await openSiteDirectory(byWest, root.verify)).toMatchObject({ ok: false, signed: false });
   const snapshot = {
@@ -52,14 +52,14 @@ test.each<[string, unknown]>([
   ['a number that is not whole', directory({ seq: 1.5 })],
   ['one key id for two sites', directory({ entries: [west.entry, west.entry.replace('west', 'north')] })],
   ['an entry with a comma', directory({ entries: [`${west.entry},${east.entry}`] })],
-  ['a key that is no key', directory({ entries: ['west:w1:AAAA'] })],
+  ['an invalid key', directory({ entries: ['west:w1:AAAA'] })],
   ['too many entries', directory({ entries: Array.from({ length: 1_001 }, () => west.entry) })],
 ])('refuses %s', async (_, document) => {
   const sealed = await signDocument(document as object, root.signing);
   expect(await openSiteDirectory(sealed, root.verify)).toMatchObject({ ok: false, signed: true });
 });
 
-test('sites of SITES keep the keys of the environment, and a key id stays with its site', async () => {
+test('sites in SITES keep the keys of the environment, and a key id stays with its site', async () => {
   const foreign = await newKey('e2', 'east');
   const stolen = await newKey('e1', 'north');
   const keys = [...west.verify, ...foreign.verify, ...stolen.verify];

@@ -2,8 +2,8 @@ import { importVerifyKeys } from './keys.ts';
 import { type SnapshotVerifyKey, signDocument, verifyDocument, type WebCryptoKey } from './signature.ts';
 
 /**
- * The site directory: the sites that the edge serves beside those in `SITES`, and the public keys of each. It is signed
- * with a key that no agent has, so a site cannot add or change another one.
+ * The site directory: the sites that the edge serves in addition to those in `SITES`, and the public keys of each. It is
+ * signed with a key that no agent has, so a site cannot add or change another site.
  */
 export interface SiteDirectory {
   v: 1;
@@ -14,7 +14,7 @@ export interface SiteDirectory {
   entries: readonly string[];
 }
 
-/** The name under which Hub and KV store it. No site id starts with "@". */
+/** The name under which Hub and KV store the directory. No site id starts with "@". */
 export const SITE_DIRECTORY = '@sites';
 export const MAX_DIRECTORY_ENTRIES = 1_000;
 
@@ -29,7 +29,7 @@ export interface OpenedSiteDirectory {
   readonly keys: readonly SnapshotVerifyKey[];
 }
 
-/** Verifies, then parses. `directoryKeys`: keys of SITE_DIRECTORY_KEYS. */
+/** Verifies, then parses. `directoryKeys`: keys of SITE_DIRECTORY_KEYS. `signed`: the signature was valid. */
 export async function openSiteDirectory(
   sealed: Uint8Array<ArrayBuffer>,
   directoryKeys: readonly SnapshotVerifyKey[],

@@ -84,7 +84,7 @@ export interface SnapshotService {
     staleIfError: number;
   };
   affinity: { by: 'none' | 'cookie' | 'header' | 'ip'; header?: string; ttl: number };
-  /** Only what differs from the defaults: 5 minutes, no paths. */
+  /** Only what differs from the defaults, which are 5 minutes and no paths. */
   longLived?: { idle?: number; paths?: string[] };
   rateLimits: SnapshotRateLimit[];
   access: SnapshotAccessRule[];

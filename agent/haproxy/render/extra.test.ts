@@ -109,7 +109,7 @@ test('the position is not a part of the configuration', () => {
 test.each([
   [
     'extra: { global: "frontend x" }',
-    'haproxy.extra.global: "frontend x" is not allowed; expected a line that starts',
+    'haproxy.extra.global: "frontend x" is not allowed; expected a line that does not start',
   ],
   ['extra: { global: "back\\\\end x" }', 'haproxy.extra.global'],
   ['extra: { other: "mode tcp" }', 'haproxy.extra.other: "mode tcp" is not allowed; expected whole sections'],
@@ -121,7 +121,7 @@ test.each([
   ['{ mode: beside, extra: { global: "a" } }', 'haproxy.extra.global: "a" is not allowed; expected no value'],
   [
     '{ mode: beside, file: /a, mainFile: /a }',
-    'haproxy.file: "/a" is not allowed; expected a file of its own',
+    'haproxy.file: "/a" is not allowed; expected another file than haproxy.mainFile',
   ],
 ])('%s is refused', (haproxy, message) => {
   expect(() => parseConfig(text(haproxy), 'site.yaml')).toThrow(message);
