@@ -10,8 +10,8 @@ import { cpuMicros, rssBytes } from './process-stats.ts';
 import { type BenchGoal, type BenchTable, tableOf } from './table.ts';
 
 /**
- * What an instance costs the agent: the whole agent as a process of its own, with Postgres, and real HTTP servers on as many
- * loopback addresses as there are instances. HAProxy and Redis are left out, because their clients cost the same for any
+ * The cost of an instance in the agent: the whole agent as a separate process with Postgres, and a real HTTP server for each
+ * instance on a loopback address. HAProxy and Redis are left out, because their clients cost the same for any
  * number of instances.
  */
 
@@ -76,7 +76,7 @@ async function measureAgent(instances: number, databaseUrl: string, times = TIME
   const fleet = await startFleet(instances);
   const [api = 0, check = 0] = await freePorts(2);
   writeFileSync(join(folder, 'acgs-lb.yaml'), configuration(fleet.urls, { api, check, folder }));
-  // By its first line, which sets the options of Node.
+  // The first line of the launcher sets the options of Node.
   const agent = spawn(
     join(ROOT, 'bin/acgs-lb.mjs'),
     ['--state-dir', folder, 'agent', '--config', join(folder, 'acgs-lb.yaml')],
@@ -147,7 +147,7 @@ async function observe(
   { instances, url, settleMs, measureMs }: ObservationTimes & { instances: number; url: string },
 ): Promise<AgentCost> {
   const exited = once(agent, 'exit').then(() => {
-    throw new Error('the agent ended');
+    throw new Error('the agent exited');
   });
   const pid = agent.pid ?? 0;
   const measured = async (): Promise<AgentCost> => {

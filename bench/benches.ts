@@ -24,7 +24,7 @@ export interface Bench extends BenchSection {
 /** All benchmarks, in the order of docs/performance.md. */
 export const BENCHES: Readonly<Record<string, Bench>> = {
   proxies: {
-    title: 'The whole way, beside other proxies',
+    title: 'The whole path, compared with other proxies',
     about: `Every proxy has one thread and the same origin behind it, an nginx with one worker. acgs-lb runs
 with every feature on: the edge in workerd, HAProxy with the shipped template. The other proxies
 only forward, with connections kept open and no log. "Half load" is half of what the slowest of them
@@ -33,9 +33,9 @@ directly at the origin in the same round.`,
     run: benchProxies,
   },
   'gateway-config': {
-    title: "HAProxy with our configuration and with the guide's",
+    title: "HAProxy with acgs-lb's configuration and with the guide's",
     about: `The same HAProxy, one thread, the same origin, with request logs and limits on both sides (limits
-high enough to let the load pass). docs/haproxy.md says what the difference buys.`,
+high enough to let the load pass). docs/haproxy.md explains the difference.`,
     run: benchGatewayConfig,
   },
   'haproxy-rules': {
@@ -46,7 +46,7 @@ where the guide's has one.`,
     run: benchHaproxyRules,
   },
   edge: {
-    title: 'The edge and a Worker that only passes on',
+    title: 'The edge compared with a pass-through Worker',
     about: `In one workerd, with one isolate thread. At half load all receive the same rate: half of what the
 edge served through HAProxy.`,
     run: benchEdge,
@@ -58,7 +58,7 @@ edge served through HAProxy.`,
     run: benchInstructions,
   },
   'edge-floor': {
-    title: 'What a Worker costs at least',
+    title: 'Lower bound of the cost of a Worker',
     about:
       'A Worker that passes a request on and does one thing more. Instructions, as above. E is the least that a request\nto a gateway needs.',
     run: benchEdgeFloor,
@@ -96,7 +96,7 @@ edge served through HAProxy.`,
   },
   snapshot: {
     title: 'A snapshot of 1,000 instances',
-    about: 'The processor time until an isolate can route by it.',
+    about: 'The processor time until an isolate can route with it.',
     run: benchSnapshot,
   },
   agent: {
@@ -119,12 +119,12 @@ moment when a probe was due to the moment when the agent started it.`,
   },
   report: {
     title: 'Reports',
-    about: 'Raw rows of 14 instances every 10 s for 3 days, and the report that the command makes of them.',
+    about: 'Raw rows of 14 instances every 10 s for 3 days, and the report on them.',
     run: benchReport,
   },
   cli: {
     title: 'The command',
-    about: '`acgs-lb status` from start to exit, in starts of Node that do nothing.',
+    about: '`acgs-lb status` from start to exit, compared with the start of Node without a program.',
     run: benchCli,
   },
 };

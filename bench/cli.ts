@@ -12,8 +12,8 @@ const ROUNDS = 15;
 const run = promisify(execFile);
 
 /**
- * How long `acgs-lb status` takes, in starts of Node that do nothing. The agent is a fake in this process, so that only
- * the command counts.
+ * How long `acgs-lb status` takes, compared with the start of bare Node. The agent is a fake in this process, so that only
+ * the command is measured.
  */
 export async function benchCli(): Promise<BenchTable[]> {
   const folder = mkdtempSync(join(tmpdir(), 'acgs-bench-cli-'));

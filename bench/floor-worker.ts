@@ -1,4 +1,4 @@
-/** A Worker that passes a request on and does one thing more: what that thing costs at least. */
+/** A pass-through Worker with one additional operation, to measure the least cost of that operation. */
 interface FloorVariant {
   readonly what: string;
   /** Statements before `fetch`. */
@@ -9,7 +9,7 @@ interface FloorVariant {
   readonly after?: string;
 }
 
-/** As long as a real one. */
+/** As long as a real envelope. */
 const ENVELOPE = `${'h'.repeat(36)}.${'c'.repeat(80)}.${'s'.repeat(86)};127.0.0.1;http;127.0.0.1:8787;4e3c1cf8-3f0e-4d5f-1a2b;api;;00-${'0'.repeat(32)}-${'0'.repeat(16)}-00;"per-ip"%3Br=999999999%3Bt=10;"per-ip"%3Bq=1000000000%3Bw=10`;
 
 const WITH_ENVELOPE = `const sent = new Request(url, { method: request.method, headers: request.headers, redirect: 'manual' });

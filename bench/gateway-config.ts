@@ -19,7 +19,7 @@ interface MeteredHaproxy {
   stop(): Promise<void>;
 }
 
-/** HAProxy with our configuration, compared with HAProxy with the settings of the original guide. */
+/** HAProxy with acgs-lb's configuration, compared with HAProxy with the settings of the original guide. */
 export async function benchGatewayConfig(): Promise<BenchTable[]> {
   // An instance sends no field of ours.
   const backend = await startBackend({ named: false });

@@ -86,7 +86,7 @@ export function cpuMeterOf(pid: number): () => number {
   return () => [pid, ...children].reduce((sum, one) => sum + cpuMicros(one), 0);
 }
 
-/** A bound UDP port that nothing reads: without it every log line would also cost an ICMP error. */
+/** Binds a UDP port without reading it: on a closed port, every log line would also cost an ICMP error. */
 export async function startLogSink(port: number): Promise<{ stop(): void }> {
   const program = `
     const socket = require('node:dgram').createSocket('udp4');

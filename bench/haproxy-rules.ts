@@ -136,7 +136,7 @@ function tablesOf(counts: readonly RulesCount[]): BenchTable[] {
       tableOf(`${what}: parts`, unit, [
         { what: 'all', rounds: [total] },
         ...NAMES.map((part, index) => ({ what: part, rounds: [parts[index] ?? 0] })),
-        { what: "the whole of the guide's configuration", rounds: [guide?.total ?? 0] },
+        { what: "the guide's whole configuration", rounds: [guide?.total ?? 0] },
       ]),
     ),
   ];

@@ -14,7 +14,7 @@ const WARM_UP = 1_500;
 /** Few, because an isolate also refreshes its snapshot once a second. */
 const REQUESTS = 40;
 const BATCHES = 4;
-/** End of the name of its dumps. */
+/** Suffix of the dumps of the thread that runs the isolates. */
 const MAIN_THREAD = '-01';
 
 interface InstructionVariant {
@@ -31,9 +31,9 @@ export const benchInstructions = (): Promise<BenchTable[]> =>
     { what: 'edge, all features, through HAProxy', url: `${rig.edgeUrl}/gateway/x?y=1` },
   ]);
 
-/** What each call into the runtime costs, in Workers that do nothing else. Needs valgrind. */
+/** The cost of each call into the runtime, in Workers that do nothing else. Needs valgrind. */
 export const benchEdgeFloor = (): Promise<BenchTable[]> =>
-  countInstructions('A Worker that passes on, and', (rig) =>
+  countInstructions('A pass-through Worker, and', (rig) =>
     FLOOR_VARIANTS.map(({ what }, index) => ({ what, url: `${rig.floorUrl}/${index}/direct/x?y=1` })),
   );
 

@@ -15,7 +15,7 @@ export interface BenchResult {
 
 export type BenchResults = Record<string, BenchResult>;
 
-/** What the page says about one benchmark. */
+/** Title and introduction of a benchmark on the page. */
 export interface BenchSection {
   title: string;
   about: string;
@@ -55,7 +55,7 @@ minutes. \`npm run bench -- NAME --page\` measures one section again and keeps t
 figures, with every round, are in \`bench/results.json\`.
 
 How to read it: all variants of a section run on one machine in the same run, one after another,
-round after round, so that other work on the machine affects all of them alike. A figure is the
+round after round, so that other work on the machine affects all of them equally. A figure is the
 median of the rounds. The ratio is the median of the ratios to the first row, round by round; the
 numbers in brackets are the lowest and the highest. Absolute figures depend on the machine: compare
 ratios. In the charts a bar is the ratio, the thin line on it spans all rounds, and the dashed line

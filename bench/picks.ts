@@ -62,7 +62,7 @@ function nanosPerCall(call: (key: number) => unknown, times: number): number {
   return (Math.min(...Array.from({ length: 5 }, () => micros(batch))) * 1_000) / times;
 }
 
-/** The time of a pick, in ns, when its slot was not asked for before. */
+/** Nanoseconds of a pick whose slot is used for the first time. */
 function nanosOfFirstPicks(members: readonly Pick<PoolMember, 'candidate' | 'weight'>[]): number {
   const ring = new PointRing(members);
   const slots = 2 ** 14;

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 export const CONNECTIONS = 32;
-/** Share of failed requests with which a figure still counts. */
+/** Largest share of failed requests with which a figure is valid. */
 const MAX_FAILED = 0.001;
 
 export const median = (values: readonly number[]): number =>
@@ -19,7 +19,7 @@ export interface WrkLoad {
   bodyBytes?: number;
   /**
    * Mean requests per second of all connections together. Each connection waits an exponentially distributed time before
-   * each request. Without it every connection sends at once again.
+   * each request. Without it every connection sends its next request at once.
    */
   rate?: number;
 }
@@ -28,7 +28,7 @@ export interface WrkLoad {
 export interface WrkResult {
   requests: number;
   perSecond: number;
-  /** Without responses of another status than 2xx or 3xx. */
+  /** Only responses with status 2xx or 3xx. */
   succeededPerSecond: number;
   p50: number;
   p99: number;

@@ -79,7 +79,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   response.write(BODY.subarray(0, 100), () => request.socket.destroy());
 }
 
-/** Null when the body never arrives in full: its segments may be lost on the way. */
+/** Null when the body does not arrive in full, for example because packets are lost. */
 async function hashOfBody(request: IncomingMessage): Promise<string | null> {
   const hash = createHash('sha256');
   try {
@@ -90,7 +90,7 @@ async function hashOfBody(request: IncomingMessage): Promise<string | null> {
   }
 }
 
-/** Takes a slot for the time that serving a request takes. */
+/** Occupies a slot while a request is served. */
 async function serve(): Promise<void> {
   if (serving >= (fault.slots ?? Number.POSITIVE_INFINITY)) {
     await new Promise<void>((resolve) => waiting.push(resolve));

@@ -10,7 +10,7 @@ export interface Sample {
 }
 
 export interface PoissonOptions {
-  /** Requests a second; arrivals are a Poisson process, so a slow answer never holds the next request back. */
+  /** Requests a second; arrivals are a Poisson process, so a slow answer does not delay the next request. */
   rate: number;
   durationMs: number;
   /** Ends the load before `durationMs`. */

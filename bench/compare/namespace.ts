@@ -17,7 +17,7 @@ export interface FaultyHost {
 /** Addresses of RFC 2544, set aside for benchmarks of network devices: no real host has one. */
 const NETWORK = '198.18';
 
-/** Several runs may have hosts at the same time. */
+/** Several runs may create hosts at the same time. */
 const MAX_HOSTS = 250;
 
 /** Null where namespaces cannot be made: without root or without iproute2. */
@@ -60,7 +60,7 @@ function createHost(index: number): FaultyHost | null {
   ];
   for (const step of steps) {
     if (ip(step)) continue;
-    // The end of the pair outside may belong to another run.
+    // The outer end of the pair may belong to another run.
     ip(['netns', 'del', name]);
     return null;
   }

@@ -43,10 +43,10 @@ export interface Bed {
   readonly faultyHost: FaultyHost | undefined;
   readonly secondSite: SecondSite | null;
   readonly posts: PostCounter;
-  /** Its text moves the clock of the agent: `+3600`. */
+  /** Contains the offset of the agent's clock in seconds: `+3600`. */
   readonly clockFile: string | null;
   edgePid(): number;
-  /** The end of the log of the edge that clients used last. */
+  /** The last lines of the log of the edge that clients used last. */
   edgeLog(): string;
   /** Where clients send their requests. */
   target(): string;
@@ -157,7 +157,7 @@ async function assemble(parts: BedParts): Promise<Bed> {
     },
     async moveBack() {
       target = edgeUrl;
-      // Its last requests end first.
+      // The last requests of the cold edge end first.
       await sleep(1_000);
       coldLog = cold?.tail() ?? '';
       await cold?.stop();
@@ -214,7 +214,7 @@ export function corruptFiles(folder: string): void {
   }
 }
 
-/** Until each service answers through the edge and the agent has every instance in service. */
+/** Waits until each service answers through the edge and the agent has every instance in service. */
 export async function waitUntilServing(bed: Bed): Promise<void> {
   if (await servesWithin(bed, 60_000)) return;
   throw new Error(`not every instance serves after a minute:\n${bed.node.agent.tail()}`);

@@ -6,7 +6,7 @@ import { type PoissonOptions, poisson } from '../compare/load.ts';
 export interface CheckedSample {
   readonly service: string;
   readonly method: 'GET' | 'POST';
-  /** Repeating it cannot do harm: a GET, or a POST with an Idempotency-Key. */
+  /** It can be repeated without risk: a GET, or a POST with an Idempotency-Key. */
   readonly repeatable: boolean;
   readonly startedAt: number;
   readonly ms: number;
@@ -77,7 +77,7 @@ function sendChecked({ options, agent, began, session }: CheckedRequest): Promis
   const id = `${process.pid}-${sequence++}`;
   const body = method === 'POST' ? `${id}:${'y'.repeat(200 + Math.floor(Math.random() * 2_000))}` : '';
   const headers: Record<string, string> = {
-    // Only a POST without a key must not be executed twice: the instances report those ids alone.
+    // A POST without a key must not be executed twice: the instances report only those ids.
     ...(method === 'POST' && repeatable ? { 'idempotency-key': id } : { 'x-compare-id': id }),
     ...(session?.cookie ? { cookie: session.cookie } : {}),
     ...(body ? { 'content-length': String(body.length) } : {}),

@@ -32,7 +32,7 @@ const HELP = `npm run chaos -- [options]     break a running system under load a
   --list             print the names of the faults
   --only A,B         run these faults only; a name may end in *
   --page             write the results to docs/faults.md, and keep those of faults that did not run
-  --overload         draw the curve of overload instead: × 0.5 to × 10 of a service's capacity
+  --overload         measure the overload curve instead: × 0.5 to × 10 of a service's capacity
   --soak MINUTES     moderate load with a random fault in each minute
   --help             print this text
 `;
@@ -136,7 +136,7 @@ async function runInBed(
 ): Promise<void> {
   const faultyHost = (kind === 'faulty-host' ? createFaultyHost() : null) ?? undefined;
   if (kind === 'faulty-host' && !faultyHost) {
-    process.stderr.write(`${faults.map(({ name }) => name).join(', ')}: needs root and iproute2, left out\n`);
+    process.stderr.write(`${faults.map(({ name }) => name).join(', ')}: skipped: needs root and iproute2\n`);
     return;
   }
   let bed = await startWarmBed(kind, faultyHost);
@@ -216,5 +216,5 @@ const exitCode = await main(process.argv.slice(2)).catch((error: unknown) => {
   process.stderr.write(`${error.message}\n\n${HELP}`);
   return 2;
 });
-// A program that a fault has killed may leave a connection open.
+// A killed program may leave a connection open.
 process.exit(exitCode);

@@ -64,7 +64,7 @@ export const insideVictim = (
   ...more,
 });
 
-/** Kills the victim and starts it again. For faults of other parts: they must not hide it. */
+/** Kills the victim. Faults of other parts use it too: the system must still notice. */
 export const killVictim = (bed: Bed, { service, index }: Victim): void =>
   bed.fleet(service).signal(index, 'SIGKILL');
 

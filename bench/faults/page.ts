@@ -50,7 +50,7 @@ export function faultsTable(rows: readonly MatrixRow[]): string {
   const wrong = rows.reduce((sum, row) => sum + row.wrong, 0);
   const repeated = rows.reduce((sum, row) => sum + row.postsRepeated, 0);
   const summary = [
-    `${rows.length} faults, ${total} requests: ${wrong} wrong answers, ${repeated} POSTs done twice,`,
+    `${rows.length} faults, ${total} requests: ${wrong} wrong answers, ${repeated} POSTs executed twice,`,
     `${rows.length - broken.length} faults as expected.`,
   ].join('\n');
   return [summary, ...parts].join('\n\n');

@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 
 export const openDescriptorCount = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 
-/** Takes away the free file descriptors of a running process. The returned function gives them back. */
+/** Limits a running process to the file descriptors that it has open. The returned function restores the limit. */
 export function useUpDescriptors(pid: number): () => void {
   const set = (soft: string): void =>
     void execFileSync('prlimit', ['--pid', String(pid), `--nofile=${soft}:`]);

@@ -34,7 +34,7 @@ async function start({ address, publishUrl, shared }: RemoteStart): Promise<Site
   return site;
 }
 
-async function obey(site: Site, command: RemoteCommand): Promise<void> {
+async function runCommand(site: Site, command: RemoteCommand): Promise<void> {
   const [node] = site.nodes;
   if (command.kind === 'kill') await node?.[command.part].kill();
   if (command.kind === 'start') await node?.[command.part].start();
@@ -43,6 +43,6 @@ async function obey(site: Site, command: RemoteCommand): Promise<void> {
 
 process.once('message', (first: RemoteStart) => {
   const starting = start(first);
-  process.on('message', (command: RemoteCommand) => void starting.then((site) => obey(site, command)));
+  process.on('message', (command: RemoteCommand) => void starting.then((site) => runCommand(site, command)));
 });
 process.once('disconnect', () => void stop().finally(() => process.exit(0)));

@@ -15,7 +15,7 @@ export interface MatrixRow {
   wrong: number;
   /** POSTs without a key that instances received more than once. */
   postsRepeated: number;
-  /** Sessions that moved away from an instance that was well. */
+  /** Sessions that moved away from a healthy instance. */
   pinsLost: number;
   worstMs: number;
   /** Null: not reported. Undefined: no part of the system can report it. */
@@ -59,7 +59,7 @@ export async function runFault(fault: MatrixFault, bed: Bed, victim: Victim): Pr
   return { ...row, ...(await detection.end()) };
 }
 
-/** The load runs in slices until it is ended, because a fault ends when it has been removed. */
+/** The load runs until `end` is called, because the time to remove a fault varies. */
 function startLoad(bed: Bed): { end(): Promise<CheckedSample[]> } {
   const stopping = new AbortController();
   const running = [...bed.fleets.keys()].map((service) =>
@@ -126,8 +126,8 @@ function summarizeFault(run: FaultRun): MatrixRow {
   const otherFailed = failed.length - repeatableFailed.length;
   const broken = [
     ...(wrong.length > 0 ? [`${wrong.length} wrong answers: ${wrong[0]?.wrong}`] : []),
-    ...(postsRepeated > 0 ? [`${postsRepeated} POSTs done twice`] : []),
-    ...(lost.length > pins ? [`${lost.length} sessions left an instance that was well`] : []),
+    ...(postsRepeated > 0 ? [`${postsRepeated} POSTs executed twice`] : []),
+    ...(lost.length > pins ? [`${lost.length} sessions left a healthy instance`] : []),
     ...(repeatableFailed.length > repeatable
       ? [`${repeatableFailed.length} requests failed that can be repeated (allowed: ${repeatable})`]
       : []),

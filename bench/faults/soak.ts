@@ -20,7 +20,7 @@ export interface SoakMinute {
   failed: number;
   /** Failed while no fault was active. */
   calmFailed: number;
-  /** Wrong answers and POSTs done twice. */
+  /** Wrong answers and POSTs executed twice. */
   wrong: number;
   /** Instances that left service although no fault struck them. */
   flaps: string[];
@@ -89,7 +89,7 @@ async function calmLoad(bed: Bed, durationMs: number): Promise<CheckedSample[]> 
   return (await Promise.all(loads)).flat();
 }
 
-/** Records instances that leave service although they are well. `struck`: an instance or a service to leave out. */
+/** Records instances that leave service although they are healthy. `struck`: an instance or a service to leave out. */
 function watchFlaps({ node }: Bed, struck: string | null): () => Promise<string[]> {
   const serving = new Map<string, boolean>();
   const flaps: string[] = [];

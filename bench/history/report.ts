@@ -13,7 +13,7 @@ import { copyLines, fourteenInstances, SERVICES, seeded } from './generate.ts';
 const DAYS = 3;
 const DAY = 86_400;
 const REPORTS = 3;
-/** What docs/reports.md promises. */
+/** The limit that docs/reports.md states. */
 const MAX_ERROR_PERCENT = 1;
 
 /** Raw rows of 14 instances every 10 s: loading, rolling up, reporting, and the error of the report's p99. */

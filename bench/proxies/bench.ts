@@ -12,7 +12,7 @@ import {
   startOrigin,
 } from './servers.ts';
 
-/** One way to the origin. */
+/** One path to the origin. */
 interface ProxyVariant {
   what: string;
   /** Base URL of its requests. */
@@ -92,7 +92,7 @@ async function startAll(folder: string, stops: (() => Promise<void>)[]) {
   const headers = [`cookie: ${await sessionCookie(rig.edgeUrl, ['/direct/x', '/gateway/x'])}`];
   const contenders: ProxyVariant[] = [
     ...peers,
-    { what: 'a Worker that only passes on (workerd)', url: rig.passThroughUrl, headers },
+    { what: 'pass-through Worker (workerd)', url: rig.passThroughUrl, headers },
     { what: 'acgs-lb: HAProxy alone', url: `${open.url}/gateway`, headers: [] },
     { what: 'acgs-lb: edge and HAProxy', url: `${rig.edgeUrl}/gateway`, headers },
     { what: 'acgs-lb: edge, directly', url: `${rig.edgeUrl}/direct`, headers },
@@ -118,7 +118,7 @@ async function throughput(
   return tableOf(title, 'requests/s', rows);
 }
 
-/** What a request takes longer than directly at the origin in the same round. */
+/** How much longer a request takes than directly at the origin in the same round. */
 async function addedTime(
   rate: number,
   origin: string,

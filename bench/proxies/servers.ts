@@ -13,7 +13,7 @@ export interface RunningProxy {
   stop(): Promise<void>;
 }
 
-/** What one server gets to run: its name, for files, and its folder. */
+/** The command of one server. `name` is also the name of its files. */
 interface ServerProgram {
   name: string;
   command: string;
@@ -56,7 +56,7 @@ async function startNginx(
   const port = await freePort();
   const configFile = join(folder, `${name}.conf`);
   const { uid, username } = userInfo();
-  // By default nginx's workers give up root, and then cannot read this private folder.
+  // By default nginx's workers drop root, and then cannot read this private folder.
   const user = uid === 0 ? `user ${username};\n` : '';
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (kind) => `  ${kind}_temp_path ${join(folder, `${name}-${kind}`)};`,

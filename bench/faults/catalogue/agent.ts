@@ -13,7 +13,7 @@ import { useUpDescriptors } from '../processes.ts';
 
 const KILLED_POST = 'A POST that the killed instance had received.';
 
-/** An instance dies while another part has failed: the part must not hide it from the clients. */
+/** An instance dies while another part has failed. Clients must be protected all the same. */
 const whileKilled = (
   fault: Pick<MatrixFault, 'name' | 'area' | 'title' | 'start' | 'stop'> & Partial<MatrixFault>,
 ): MatrixFault => ({
@@ -153,7 +153,7 @@ export const AGENT_FAULTS: readonly MatrixFault[] = [
   {
     name: 'agents-two-leaders',
     area: 'two agents',
-    title: 'the leader is paused until the other has taken over, and runs on',
+    title: 'the leader is paused until the other has taken over, then resumed',
     bed: 'two-agents',
     forMs: 20_000,
     async start(bed) {
@@ -215,7 +215,7 @@ export const SNAPSHOT_FAULTS: readonly MatrixFault[] = [
     },
     WITHOUT_SNAPSHOT,
   ),
-  coldEdge('edge-cold-kv-stale', 'KV returns what it has for 60 s', (bed, folder) => {
+  coldEdge('edge-cold-kv-stale', 'KV returns old values for 60 s', (bed, folder) => {
     copyKv(bed, folder);
     return ['--kv-lag-ms', '60000'];
   }),

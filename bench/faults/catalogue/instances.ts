@@ -17,7 +17,7 @@ const instancesOf = (bed: Bed, { service }: Victim, leave = 0): number[] =>
   [...bed.fleet(service).instances.keys()].slice(leave);
 
 const SENT_POST =
-  'A POST without an `Idempotency-Key` that an instance may have received is never sent twice, so it fails with it.';
+  'A POST without an `Idempotency-Key` that an instance may have received is never sent twice, so it fails with the instance.';
 
 export const INSTANCE_FAULTS: readonly MatrixFault[] = [
   {
@@ -115,7 +115,7 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
   {
     name: 'instance-flapping',
     area: 'instance',
-    title: 'hung for 1 s, well for 1 s, four times',
+    title: 'hung for 1 s, healthy for 1 s, four times',
     strikes: 'victim',
     forMs: 0,
     async start(bed, victim) {
@@ -155,7 +155,7 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
       for (const index of instancesOf(bed, victim, 1)) bed.fleet(victim.service).signal(index, 'SIGCONT');
     },
     allowed: { repeatable: 10, other: 20 },
-    reason: `${SENT_POST} The copies of a late GET may reach the other hung instance.`,
+    reason: `${SENT_POST} The hedges of a late GET may reach the other hung instance.`,
   },
   {
     name: 'instances-all-killed',

@@ -152,7 +152,7 @@ export const STORE_FAULTS: readonly MatrixFault[] = [
     forMs: 0,
     stop: () => {},
   }),
-  redisFault('redis-forged', 'a stranger writes that every instance is down', {
+  redisFault('redis-forged', 'a client without the key writes that every instance is down', {
     async start(bed) {
       for (const { service, id } of bed.instances) {
         await redisCommands(
