@@ -21,7 +21,7 @@ interface MeteredHaproxy {
 
 /** HAProxy with acgs-lb's configuration, compared with HAProxy with the settings of the original guide. */
 export async function benchGatewayConfig(): Promise<BenchTable[]> {
-  // An instance sends no field of ours.
+  // An instance sends none of acgs-lb's fields.
   const backend = await startBackend({ named: false });
   const guide = await startGuide(backend.url);
   const ours = await startGateway(backend.url, {

@@ -15,7 +15,7 @@ export interface EventQuery {
   since: number;
   until: number;
   limit: number;
-  /** `next` of the page before. */
+  /** `next` of the previous page. */
   before?: EventCursor;
 }
 
@@ -116,7 +116,7 @@ const SOURCES: readonly EventSource[] = [
     kinds: ['config', 'command'],
     columns: `'u' || id, timestamp, CASE action WHEN 'config' THEN 'config' ELSE 'command' END, coalesce(detail->>'service', ''), '',
       detail->>'from', detail->>'to', CASE action WHEN 'config' THEN target ELSE action || ' ' || target END, actor, ${NO_ALERT}`,
-    // The others are events of their own.
+    // The other tables have the events of these actions.
     from: `audit_log WHERE action NOT IN ('admin', 'weight', 'registered', 'deregistered') AND target NOT LIKE '/v1/config%'`,
     kind: "CASE action WHEN 'config' THEN 'config' ELSE 'command' END",
     at: 'timestamp',

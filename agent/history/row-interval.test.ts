@@ -39,7 +39,7 @@ test('rows of one interval become one row of their sums, the mean of their reque
   expect(merger.takeAll()).toEqual([]);
 });
 
-test('a shorter interval writes what the longer one has collected', () => {
+test('a shorter interval writes the rows that the longer one has collected', () => {
   const merger = createRowMerger();
   merger.add([row(1_200, 1)], 120_000);
   expect(merger.add([row(1_210, 2)], 10_000)).toEqual([row(1_200, 1), row(1_210, 2)]);

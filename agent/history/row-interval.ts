@@ -2,7 +2,7 @@ import type { Config } from '../../shared/config/config.ts';
 import type { MetricsRow } from '../core/sink.ts';
 import { instanceKey } from '../core/state.ts';
 
-/** The loop makes a row of every instance this often. */
+/** How often the loop creates a row for every instance. */
 export const MIN_ROW_INTERVAL_MS = 10_000;
 /** With more instances, rows of ten seconds would take more than 10 GB in 30 days (docs/history.md). */
 const MANY_INSTANCES = 150;
@@ -13,7 +13,7 @@ export const rowIntervalMs = ({ postgres }: Pick<Config, 'postgres'>, instances:
 
 /** Merges the rows of every instance until the interval that they belong to has ended. */
 export interface RowMerger {
-  /** Returns the merged rows of the interval before, if these rows begin a new one. */
+  /** Returns the merged rows of the previous interval, if these rows begin a new one. */
   add(rows: readonly MetricsRow[], intervalMs: number): MetricsRow[];
   takeAll(): MetricsRow[];
 }

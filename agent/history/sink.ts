@@ -67,7 +67,7 @@ export async function createHistorySink(options: HistorySinkOptions): Promise<Hi
     accept(update) {
       const ended = minutes.takeEnded(update.at);
       if (!isLeader()) {
-        // The leader before it wrote them.
+        // The previous leader has written them.
         rows.takeAll();
         const own = requestsOnly(ended);
         if (own.length > 0) writer.write(own);

@@ -25,7 +25,7 @@ export interface ReportInput {
   /** Hours, or days with hours at the edges. */
   rollups: readonly Rollup[];
   bucket: number;
-  /** Seconds of the periods that history has or lacks: a minute or an hour. */
+  /** Seconds of a period in which coverage is counted: a minute or an hour. */
   unit: number;
   /** For each service (instance '') and instance: periods with data, and periods with availability samples. */
   known: readonly { service: string; instance: string; known: number; sampled: number }[];
@@ -37,8 +37,8 @@ export interface ReportInput {
 }
 
 /**
- * Seconds of a point of a chart, about 300 points at most: minutes below a day while history has them, hours up to two weeks,
- * days beyond.
+ * Seconds per point of a chart, for about 300 points at most: minutes below a day while history has them, hours up to two
+ * weeks, days beyond.
  */
 export function bucketFor(from: number, to: number, now: number): { bucket: number; unit: number } {
   const { source, step } = seriesRange(from, to, now);
@@ -148,9 +148,8 @@ const openingsPerBucket = ({ breakers, to }: ReportInput, starts: readonly numbe
   }));
 
 /**
- * The figures of a service are those of its clients from their first record on. Before it they are the sums of its
- * instances, and its latency is theirs. A later step without a record had no requests: attempts in it belong to requests
- * of the step before.
+ * A service has the figures of its clients from their first record on, and before it the sums and the latency of its
+ * instances. A later step without a record had no requests: its attempts belong to requests of the previous step.
  */
 function withClientFigures(rollups: readonly Rollup[]): Rollup[] {
   const inner = Map.groupBy(

@@ -1,4 +1,5 @@
 import { readEvents } from '../../agent/history/events.ts';
+import { MINUTE_RETENTION_DAYS } from '../../agent/history/series/range.ts';
 import { readHistory } from '../../agent/history/series/series.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
@@ -10,7 +11,6 @@ import { normal, seeded } from './generate.ts';
 const SERVICES = 10;
 const INSTANCES_PER_SERVICE = 10;
 const DAYS = 30;
-const MINUTE_DAYS = 2;
 
 const HOUR = 3_600;
 const DAY = 86_400;
@@ -129,13 +129,13 @@ async function fill(database: Database, to: number): Promise<void> {
      SELECT ${names}, at, 12, 12, 0, CASE WHEN i > 0 THEN sketch END, 300, 1, 299, 0, 0, 1, 24, 0, 0, 6, 0, 30, 40, 126, true
      ${members}, generate_series($1::bigint, $2::bigint - 60, 60) AS at
      JOIN bench_sketches ON size = 'minute' AND n = at / 60 % 50`,
-    [end - MINUTE_DAYS * DAY, end],
+    [end - MINUTE_RETENTION_DAYS * DAY, end],
   );
   await database.query(
     `INSERT INTO latency_minutes (service_type, instance_id, timestamp, samples, up_samples, queued_max, latency, folded)
      SELECT '', '', at, 12, 12, 0, sketch, true FROM generate_series($1::bigint, $2::bigint - 60, 60) AS at
      JOIN bench_sketches ON size = 'minute' AND n = at / 60 % 50`,
-    [end - MINUTE_DAYS * DAY, end],
+    [end - MINUTE_RETENTION_DAYS * DAY, end],
   );
   await database.query(
     `INSERT INTO request_minutes (site, service_type, timestamp, requests, failed, attempts, retries, hedges, limited, latency,

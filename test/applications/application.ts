@@ -16,7 +16,7 @@ export interface CheckContext {
   way: ApplicationWay;
   /** Where a client sends its requests; without a trailing slash. */
   url: string;
-  /** A folder of the check's own. */
+  /** A private folder of the check. */
   folder: string;
   /** A short run moves less data and does not wait for silences. */
   short: boolean;

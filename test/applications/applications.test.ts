@@ -48,6 +48,6 @@ async function runCheck(
   else await expect(running).rejects.toThrow(known.error);
 }
 
-test('docs/applications.md says what the suite found', async () => {
+test('docs/applications.md matches the results of the suite', async () => {
   await expect(applicationsPage(APPLICATIONS)).toMatchFileSnapshot('../../docs/applications.md');
 });

@@ -337,7 +337,7 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
     await other.getByRole('button', { name: 'Manage gs-2' }).waitFor();
   });
 
-  test('without a database the page says so, and live figures go on', async () => {
+  test('without a database the page says so, and live figures continue', async () => {
     agent.unavailable.postgres = true;
     const page = await open();
     await page.getByRole('link', { name: '1 hour' }).click();

@@ -265,7 +265,7 @@ it('the status page and the command, whose history covers five minutes', async (
   }
 }, 60_000);
 
-/** The command tells of a failed request what the edge did, and what HAProxy saw of each attempt. */
+/** The command shows what the edge did with a failed request, and HAProxy's view of each attempt. */
 async function expectTrace(id: string): Promise<void> {
   const { requests } = await cli<TracedRequests>('trace', id);
   const [request] = requests;

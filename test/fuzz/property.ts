@@ -37,7 +37,7 @@ function apply(text: string, { at, remove, insert }: Mutation): string {
 
 /**
  * Runs a target on the inputs in the repository, on changed ones and on any text. The error shows the input: keep it as a
- * file of the corpus when the parser is mended.
+ * file of the corpus when the parser is fixed.
  */
 export async function fuzz({ name, start }: FuzzTarget): Promise<void> {
   const check = await start();

@@ -55,7 +55,7 @@ export async function startRecordingInstance(name: string): Promise<RecordingIns
     },
   );
   http.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    // A connection that was reset is no request.
+    // A connection that was reset is not a request.
     if (error.code?.startsWith('HPE_')) refused++;
     socket.destroy();
   });

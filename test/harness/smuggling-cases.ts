@@ -1,6 +1,6 @@
 /**
- * Requests that two HTTP parsers may divide differently (RFC 9112 §11.2). Behind each one hides `GET /admin`, which an
- * access rule denies: whatever the first parser makes of the bytes, an instance must not see it.
+ * Requests that two HTTP parsers may divide differently (RFC 9112 §11.2). Each one hides `GET /admin`, which an
+ * access rule denies. However the parsers divide the bytes, an instance must not see it.
  */
 export interface SmugglingCase {
   readonly name: string;

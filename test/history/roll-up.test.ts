@@ -132,9 +132,9 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
     expect(later.get('gs')?.success).toBe(109);
   });
 
-  it('knows an hour without requests from one whose requests nobody recorded', async () => {
+  it('tells an hour without requests from an hour whose requests were not recorded', async () => {
     const at = START + 12 * HOUR;
-    // Attempts alone, such as those of a program that calls the instances directly, are no requests.
+    // Attempts alone, such as those of a program that calls the instances directly, are not requests.
     await insert('gs-1', at + 30, { seconds: 0.2, requests: 4, failures: 4 });
     await rollUp(database);
     const clientOf = async () => (await hour(at)).find(({ instance }) => instance === '')?.client;

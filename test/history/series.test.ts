@@ -29,7 +29,7 @@ const sketchOf = (ms: number, times: number) => {
   return sketch;
 };
 
-/** gs-1 fails each tenth attempt, is slow, and its probes fail; gs-2 and gs-3 are well. */
+/** gs-1 fails each tenth attempt, is slow, and its probes fail; gs-2 and gs-3 are healthy. */
 const INSTANCES = [
   { instance: 'gs-1', success: 9, failure: 1, ms: 400, ok: false },
   { instance: 'gs-2', success: 10, failure: 0, ms: 20, ok: true },

@@ -41,7 +41,7 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
     await migrate(server.url, 'near', { count: BEFORE_SITES });
     await writeAsBeforeSites(server.url);
     await migrate(server.url, 'near');
-    // An agent of the former version goes on during a rolling upgrade.
+    // An agent of the former version keeps writing during a rolling upgrade.
     await writeAsBeforeSites(server.url, 60);
     await migrate(server.url, 'far');
     [near, far] = ['near', 'far'].map((site) =>
@@ -63,7 +63,7 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
     return tables;
   };
 
-  it('rows from before, and of an agent of the former version, belong to the site that migrated first', async () => {
+  it('rows from before the migration, and of an agent of the former version, belong to the site that migrated first', async () => {
     const { rows } = await near.query(
       `SELECT site, count(*)::integer AS rows, (SELECT count(*)::integer FROM alerts WHERE site = 'near') AS alerts,
               (SELECT array_agg(DISTINCT site) FROM spool_batches) AS batches
@@ -122,7 +122,7 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
   });
 });
 
-/** The statements of the version before, for two rows and an alert. */
+/** The statements of the former version, for two rows and an alert. */
 async function writeAsBeforeSites(url: string, second = 0): Promise<void> {
   const client = new pg.Client({ connectionString: url });
   await client.connect();
@@ -213,7 +213,7 @@ async function write(database: Database, requests: number): Promise<void> {
   await createAlertStore(database, { write: () => {} }).saveSilence({ id: `silence of ${site}`, ...silence });
 }
 
-/** What each way of reading finds. */
+/** The results of every read function. */
 async function view(database: Database) {
   const range = { from: AT * 1000, to: TO * 1000, now: TO * 1000 };
   const store = createAlertStore(database, { write: () => {} });

@@ -63,7 +63,7 @@ async function startInstance(host: number): Promise<Server> {
   return server;
 }
 
-/** As a program that does it well: the agent never reads half a list. */
+/** Replaces the file by a rename, so that the agent never reads half a list. */
 function writeList(list: unknown): void {
   writeFileSync(`${listFile}.new`, JSON.stringify(list));
   renameSync(`${listFile}.new`, listFile);
@@ -139,7 +139,7 @@ const inHaproxy = (service: string, wanted: string[]) =>
     expect(found.map(({ instance }) => instance).sort()).toEqual(wanted);
   });
 
-/** What the leader says about a source. */
+/** The leader's status of a source. */
 const sourceSays = (service: string, wanted: object) =>
   eventually(async () => {
     const found = await Promise.all(agents.map(status));
@@ -157,7 +157,7 @@ describe('a list in a file', () => {
     expect(await answer.text()).toMatch(/^host [23]$/);
   });
 
-  test('an instance that comes is proved first; one that goes is drained and removed', async () => {
+  test('a new instance is probed first; one that left is drained and removed', async () => {
     writeList([origin(3), { id: 'third', url: origin(4), weight: 50 }]);
     await onEveryAgent('listed', [`${id('listed', 3)} up`, 'third up']);
     await inHaproxy('listed', [id('listed', 3), 'third']);
@@ -176,7 +176,7 @@ describe('a list in a file', () => {
     expect(kinds('third')).toContainEqual(expect.stringMatching(/^health up /));
   });
 
-  test('an empty, a wrong, and a missing list remove nothing and are named', async () => {
+  test('an empty, invalid or missing list removes nothing and is reported', async () => {
     writeList([]);
     await sourceSays('listed', { state: 'refused', problem: 'it lists 0 instances; the minimum is 1' });
     writeList([origin(3), 'http://192.0.2.1']);

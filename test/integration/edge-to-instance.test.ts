@@ -11,7 +11,7 @@ import { headerValues, type RawOrigin, rawExchange, startRawOrigin } from '../ha
 import { instance, service } from '../harness/snapshot.ts';
 import { edgeKey, type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
 
-/** The whole way: the deployed Worker in workerd, HAProxy as rendered, and an application. */
+/** The whole path: the deployed Worker in workerd, HAProxy as rendered, and an application. */
 
 const HOST = 'www.example';
 const key = edgeKey('k1');
@@ -126,7 +126,7 @@ describe.each(entries)('%s', (_, url) => {
   );
 });
 
-test('a client that half-closes gets its response through the edge; the gateway takes it for a client that has gone', async () => {
+test('a client that half-closes gets its response through the edge; the gateway treats it as a client that has gone', async () => {
   origin.onRequest((socket) => {
     setTimeout(() => socket.end('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'), 300);
   });

@@ -13,7 +13,7 @@ import {
   startHaproxyHarness,
 } from './haproxy-harness.ts';
 
-/** What the edge writes into the envelope is what HAProxy makes of it: for the instance, and for the client. */
+/** HAProxy reads from the envelope what the edge wrote into it: for the instance, and for the client. */
 
 const key = edgeKey('k1');
 const RUNS = Number(process.env.FUZZ_RUNS ?? 300);
@@ -201,7 +201,7 @@ test('the fields for the answer are also on responses that HAProxy itself makes'
   });
 });
 
-test('what is off in the configuration is not added; without an edge the gateway is the first proxy', async () => {
+test('fields that are off in the configuration are not added; without an edge the gateway is the first proxy', async () => {
   const { headers } = await send(bare.edgeHeaders({ proto: 'https' }), { gateway: bare });
   for (const name of ['via', 'forwarded']) expect(seen()[name], name).toBeUndefined();
   for (const name of [
@@ -222,7 +222,7 @@ test('what is off in the configuration is not added; without an edge the gateway
   expect(seen().forwarded).toBeUndefined();
 });
 
-test('an address that sends many invalid tokens gets no more signatures verified; verified tokens still work', async () => {
+test('after many invalid tokens from an address, its signatures are not verified; verified tokens still work', async () => {
   const from = '127.0.2.1';
   const known = harness.token();
   expect((await send(harness.edgeHeaders({}, known), { from })).status).toBe(200);

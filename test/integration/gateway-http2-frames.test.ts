@@ -176,7 +176,7 @@ const send = (request: Omit<Http2Case, 'name' | 'outcome'>): Promise<string> =>
 
 test.each(REFUSED)('refused: $name', async ({ outcome, ...request }) => {
   expect(await send(request)).toBe(outcome);
-  // A POST whose body turns out wrong may have reached the instance as an incomplete request.
+  // A POST with an invalid body may have reached the instance as an incomplete request.
   expect([...one.requests, ...internal.requests]).toEqual([]);
   expect(one.bytes() + internal.bytes()).not.toMatch(/admin|x-b: 2|x-upper/i);
 });

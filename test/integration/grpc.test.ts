@@ -119,7 +119,7 @@ test('the edge answers a gRPC call with an error that the client understands', a
   await edge.publish({
     services: { plain: service({ protocol: 'http2', instances: [instance('plain-2', url)] }) },
   });
-  // The runtime takes only HTTP/1.1 here. On Cloudflare, and in front of an edge of one's own, a proxy takes HTTP/2.
+  // The runtime takes only HTTP/1.1 here. On Cloudflare, and in front of a self-hosted edge, a proxy takes HTTP/2.
   const front = await startHaproxyHarness({
     services: `edge: { routes: [/], health: { type: tcp }, instances: [{ id: e-1, url: "${edge.url}" }] }`,
   });

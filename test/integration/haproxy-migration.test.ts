@@ -149,7 +149,7 @@ test('to the whole file and back under load: no request and no connection is los
   expect(load.failures).toEqual([]);
 });
 
-test('beside the own file and back under load: steered, measured, and nothing is lost', async () => {
+test('beside the operator’s file and back under load: controlled, measured, and nothing is lost', async () => {
   const { folder, file, text, socket, gateway, www, propose, reload, traffic } = await startOwnHaproxy();
   const conf = join(folder, 'haproxy.d');
   const target = join(conf, '90-acgs-lb.cfg');
@@ -167,7 +167,7 @@ test('beside the own file and back under load: steered, measured, and nothing is
   expect(readFileSync(target, 'utf8')).toContain(`backend ${fingerprint}\n`);
 
   const reconciled = await startSink({ config, secrets: SECRETS });
-  // The drain goes over the socket, and the frontend of the operator obeys it.
+  // The drain goes over the socket and applies to the operator's frontend.
   reconciled.change({ 'web/w1': { admin: 'drain', state: 'draining' } });
   const instanceOf = async (url: string) => (await fetch(url)).headers.get('x-acgs-instance');
   const answers = async (url: string) =>

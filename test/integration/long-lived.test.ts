@@ -72,7 +72,7 @@ const gauges = (of: 'longLived' | 'inflight') =>
     (id) => reconciled.traffic.findLast((d) => d.instance === id && d[of] !== undefined)?.[of],
   );
 
-test('held answers and event streams are no load: new requests go to both instances alike', async () => {
+test('held answers and event streams do not count as load: new requests go to both instances alike', async () => {
   for (let i = 0; i < 10; i++) hold('/poll', harness.edgeHeaders({ target: 'gs-1' })).catch(() => {});
   for (let i = 0; i < 5; i++)
     await hold('/events', { accept: 'text/event-stream', ...harness.edgeHeaders({ target: 'gs-1' }) });
@@ -87,7 +87,7 @@ test('held answers and event streams are no load: new requests go to both instan
   expect(gauges('inflight').every((count) => (count ?? 0) <= 1)).toBe(true);
 });
 
-test('more than the limit of long-lived connections gets a quick 503 that says so, and blames no instance', async () => {
+test('long-lived connections above the limit get a 503 at once that names the cause, and no instance is blamed', async () => {
   const free = 2 * LONG_LIVED - 15;
   for (let i = 0; i < free; i++) await hold('/events', { accept: 'text/event-stream' });
   const answer = await fetch(`${harness.gateway}/events`, { headers: { accept: 'text/event-stream' } });
@@ -190,7 +190,7 @@ test('a client that comes without the edge keeps its instance by a cookie', asyn
   expect((await call('/public')).headers.get('set-cookie')).toBeNull();
 });
 
-test('clients that keep no cookies, and held answers that the file does not name, give advice', async () => {
+test('clients without cookies, and held answers that the file does not name, cause advice', async () => {
   const call = async (path: string) => (await fetch(`${harness.gateway}${path}`)).arrayBuffer();
   await call('/session/other');
   await Promise.all(Array.from({ length: 12 }, () => call('/held')));

@@ -36,7 +36,7 @@ const publish = async (path: 'direct' | 'gateway', gateways: string[]): Promise<
   expect((await edge.publish({ gateways, services })).status).toBe(200);
 };
 
-/** HAProxy before 3.2 passes trailers on. An instance that refuses them takes them for no request. */
+/** HAProxy before 3.2 passes trailers on. An instance that refuses them does not treat them as a request. */
 const isTrailer = (name: string): boolean => /^chunks "0\\r\\n[A-Z]/.test(name);
 
 /** What went wrong with one form; null when nothing did. */

@@ -119,7 +119,7 @@ const weightOf = async ({ agents: [{ live }] }: SiteStores): Promise<number | un
 };
 const leaders = ({ agents }: SiteStores): number => agents.filter(({ leader }) => leader.isLeader()).length;
 
-test('each site has a leader, keys, orders and events of its own', async () => {
+test('each site has its own leader, keys, intents and events', async () => {
   await eventually(() => expect([leaders(near), leaders(far)]).toEqual([1, 1]));
   accept(near, DAY);
   accept(far, DAY);

@@ -4,7 +4,10 @@ import type { Rollup } from './rollup.ts';
 import { ROW_SECONDS } from './run.ts';
 import { mergeBy, spanOf } from './statements.ts';
 
-/** Parameters: from, to, seconds of a step, the fewest seconds of a raw row, site. A step of a service; of an instance the whole range. */
+/**
+ * Parameters: from, to, seconds of a step, the fewest seconds of a raw row, site. A service has one row per step, an
+ * instance one row for the whole range.
+ */
 const MINUTES = `
   WITH raw AS (
     SELECT service_type, instance_id, timestamp, greatest(total_requests, 0) AS requests, greatest(failure_count, 0) AS failures,
@@ -71,8 +74,8 @@ const MINUTES = `
 );
 
 /**
- * The figures of [from, to), in epoch seconds, from raw rows and minutes, which history keeps for two days: of each
- * service one per `step` seconds, of each instance one of the whole range.
+ * The figures of [from, to), in epoch seconds, from raw rows and minutes, which history keeps for two days: one for
+ * each service and `step` seconds, one for each instance and the whole range.
  */
 export async function readMinutes(
   database: Queryable,

@@ -3,7 +3,7 @@ import type { SeriesTotals } from './totals.ts';
 
 type Figure = number | null;
 
-/** The names of the columns with how each follows from the sums of a step. */
+/** Each column, and how it is computed from the sums of a step. */
 const COMMON = {
   requests: ({ requests }) => requests,
   failed: ({ failed }) => failed,

@@ -32,7 +32,7 @@ export async function startEmbeddedPostgres(dir: string): Promise<EmbeddedPostgr
     await new Promise<void>((resolve, reject) => {
       worker.once('message', () => resolve());
       worker.once('error', reject);
-      worker.once('exit', () => reject(new Error('its thread ended')));
+      worker.once('exit', () => reject(new Error('its thread exited')));
     });
   } catch (error) {
     release();

@@ -17,7 +17,7 @@ export interface CoverageCounter {
   stop(): void;
 }
 
-/** Our code, and the libraries that parse for us. */
+/** The project's code, and the libraries that it parses with. */
 const COUNTED = /\/(?:shared|worker|agent)\/|\/node_modules\/(?:yaml|ipaddr\.js)\//;
 const OWN = /\/(?:shared|worker|agent)\/[^?]*\.ts$/;
 const LITERAL = /'([^'\\\n]{1,40})'|"([^"\\\n]{1,40})"/g;
