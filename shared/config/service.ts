@@ -157,7 +157,7 @@ const failover = z.strictObject({
     .min(0)
     .max(9)
     .optional()
-    .meta({ title: 'Priority class for load_shed: 9 is rejected first, 0 last' }),
+    .meta({ title: 'Priority class: under overload 9 is rejected first, 0 last' }),
   staleIfError: ageOrZero.optional().meta({
     title: 'Maximum age of a cached response that is served when no instance responds; 0s disables it',
   }),

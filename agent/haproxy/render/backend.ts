@@ -3,8 +3,9 @@ import { extraServiceLines } from '../../../shared/config/extra.ts';
 import { accessLines, PATH_CHECKS } from './access.ts';
 import { markExtraLines } from './extra-lines.ts';
 import { haproxyPaths, type RenderInstance } from './input.ts';
+import { longLivedOverloadLines, overloadLines, type PriorityClasses } from './overload.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
-import { checkLines, longLivedServerLine, queueLimit, serverLine } from './server-line.ts';
+import { checkLines, longLivedServerLine, serverLine } from './server-line.ts';
 
 export interface BackendInput {
   config: Config;
@@ -12,6 +13,7 @@ export interface BackendInput {
   instances: readonly RenderInstance[];
   /** The servers of all services. */
   count: number;
+  classes: PriorityClasses;
 }
 
 /** The lines of a service's backend for ordinary requests. */
@@ -44,9 +46,10 @@ export function longLivedBackendLines(input: BackendInput): string[] {
 
 /** What both backends of a service have in common. `table`: where the sessions are, if not here. */
 function policyLines(
-  { config, service, instances }: BackendInput,
+  input: BackendInput,
   { stickTable, table }: { stickTable: readonly string[]; table: string },
 ): string[] {
+  const { config, service, instances } = input;
   return [
     ...(service.health.timeout === config.haproxy.timeouts.check
       ? []
@@ -58,7 +61,7 @@ function policyLines(
     ...(service.protocol === 'http2' ? ['http-request set-header TE trailers'] : []),
     // After the wait, because the queue may have filled meanwhile.
     ...(table === '' ? waitForBody(config, service) : []),
-    ...rejectWhenFull(table === '' ? queueIsFull(service, instances) : NONE_IS_FREE),
+    ...(table === '' ? overloadLines : longLivedOverloadLines)(input),
     ...cookieLines(config, service),
     ...stickTable,
     ...stickLines(config, service, table),
@@ -67,16 +70,6 @@ function policyLines(
     'use-server %[var(txn.target)] if { var(txn.target) -m found }',
     ...backupLines(instances),
   ];
-}
-
-/**
- * HAProxy sets no limit to a backend's own queue. Without a limit, an overloaded service holds every request for `timeout
- * queue`: answers and errors are late, and the waiting requests take connections from the other services. `avg_queue` is
- * the queue for each serving server.
- */
-function queueIsFull(service: ServiceConfig, instances: readonly RenderInstance[]): string {
-  const maxconn = Math.max(service.maxconn, ...instances.map((instance) => instance.maxconn ?? 0));
-  return `{ avg_queue gt ${queueLimit(maxconn)} }`;
 }
 
 /** Or as much as fits into HAProxy's buffer. The rest of a longer body is sent while an instance reads it. */
@@ -102,15 +95,6 @@ function waitForBody({ haproxy }: Config, { protocol }: ServiceConfig): string[]
       : []),
   ];
 }
-
-/** Long-lived connections rarely end, so it is useless to wait for a free one in a queue. */
-const NONE_IS_FREE = '{ be_conn_free eq 0 } { nbsrv gt 0 }';
-
-/** Rejects a request at once, marked as no failure. */
-const rejectWhenFull = (condition: string): string[] => [
-  `http-request set-var(txn.full) bool(true) if ${condition}`,
-  'http-request deny deny_status 503 if { var(txn.full) -m bool }',
-];
 
 /** What our own frontend does for its requests, for those of the operator's frontends. */
 const besideLines = (config: Config, service: ServiceConfig): string[] => [

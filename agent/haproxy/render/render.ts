@@ -23,6 +23,7 @@ import {
   type RenderInstance,
 } from './input.ts';
 import { OWN_ANSWER_FIELDS, OWN_REQUEST_FIELDS, ordinaryPatterns } from './ordinary.ts';
+import { priorityClasses } from './overload.ts';
 import { formatDuration, quoteArgument } from './quoting.ts';
 import { routeMaps } from './routes.ts';
 
@@ -121,6 +122,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
   const all = [...instances];
   const paths = haproxyPaths(config);
   const services = Object.values(config.services);
+  const classes = priorityClasses(config);
   return {
     production,
     beside: haproxy.mode === 'beside',
@@ -169,7 +171,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
       auth: quoteArgument(`${secrets.statsUser}:${secrets.statsPassword}`),
     },
     backends: services.flatMap((service) => {
-      const input = { config, service, instances: of(service.id, all), count: all.length };
+      const input = { config, service, instances: of(service.id, all), count: all.length, classes };
       return [
         { id: service.id, lines: backendLines(input) },
         { id: longLivedBackend(service.id), lines: longLivedBackendLines(input) },

@@ -2,6 +2,7 @@ import type { Config, HealthCheck, ServiceConfig } from '../../../shared/config/
 import { connectAddress, serverAddress } from '../socket/address.ts';
 import { GRPC_ANSWER, GRPC_SERVING, grpcCheckBytes } from './grpc-check.ts';
 import { haproxyPaths, type RenderInstance } from './input.ts';
+import { queueLimit } from './overload.ts';
 import { formatDuration, quoteArgument, quoteLogFormat } from './quoting.ts';
 
 /**
@@ -106,9 +107,6 @@ function checkOptions(
     `agent-send ${quoteArgument(`${service.id}/${instance.id}\n`)}`,
   ];
 }
-
-/** Requests that may wait for an instance: about as many as it serves at a time, so the wait is short. */
-export const queueLimit = (maxconn: number): number => Math.max(16, maxconn);
 
 /**
  * Milliseconds between two agent-checks of a server. All servers together get about 100 checks a second at most, because
