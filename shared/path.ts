@@ -3,14 +3,17 @@ const MAX_DECODINGS = 2;
 /** What makes a path readable in more than one way. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a control byte is one of them
 const AMBIGUOUS = /[%;\\\x00-\x20\x7f]|\/\/|\/\./;
-/** A path parameter (`;x=1`) or a control byte ends a segment for some instances; blanks before the end are ignored. */
+/**
+ * A path parameter (`;x=1`), a control byte, or a decoded `?` or `#` ends a segment for some instances; blanks before the
+ * end are ignored.
+ */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a control byte ends the segment
-const SEGMENT_END = / *(?:[;\x00-\x1f\x7f].*)?$/s;
+const SEGMENT_END = / *(?:[;?#\x00-\x1f\x7f].*)?$/s;
 
 /**
  * Every way in which an instance may read the request's path: as sent, decoded once or twice, with `\` as `/`, without
- * path parameters and what follows a control byte, with empty and dot segments kept or resolved, in lower case (ASCII).
- * Only for matching rules: a rule applies when it covers one of the readings. The request keeps its path.
+ * path parameters and what follows a control byte or a decoded `?` or `#`, with empty and dot segments kept or resolved,
+ * in lower case (ASCII). Only for matching rules: a rule applies when it covers one of the readings. The request keeps its path.
  */
 export function pathReadings(path: string): readonly string[] {
   if (!AMBIGUOUS.test(path)) return [foldCase(path)];

@@ -63,14 +63,12 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   const fleet = createHaproxyFleet({
     config: () => config,
     files,
+    takeMalformed: () => logListener?.takeMalformed() ?? new Map(),
     log,
     onTraffic: options.onTraffic,
     onConnectFailure: options.onConnectFailure,
     onRound(problems) {
-      const latencies = logListener?.takeLatencies(now()) ?? [];
-      if (latencies.length > 0) options.onTraffic(latencies);
-      const requests = logListener?.takeRequests(now()) ?? [];
-      if (requests.length > 0) options.onRequests(requests);
+      if (logListener) reportLogged(logListener, options, now());
       status.report(problems);
     },
     now,
@@ -123,6 +121,17 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
       fleet.close();
     },
   };
+}
+
+function reportLogged(
+  listener: LogListener,
+  { onTraffic, onRequests }: HaproxySinkOptions,
+  at: number,
+): void {
+  const latencies = listener.takeLatencies(at);
+  if (latencies.length > 0) onTraffic(latencies);
+  const requests = listener.takeRequests(at);
+  if (requests.length > 0) onRequests(requests);
 }
 
 function createStatus(log: Log, now: () => number) {

@@ -299,6 +299,8 @@ it('throws nothing but a ConfigError, whatever value a section has', () => {
 it.each([
   '/admin;x',
   '/a%3Bb',
+  '/a%3Fb',
+  '/a%23b',
   '/a%2Fb',
   '/a%5Cb',
   '/a%25b',

@@ -147,7 +147,7 @@ function parsePathPrefix(text: string): string | null {
  * byte never occurs in those, so a rule with one would never apply.
  */
 export const rulePath = scalar(
-  'a path prefix such as /admin or /caf%C3%A9 (like those of routes, but without ";"; %XX only for characters in UTF-8, not for "/", "\\", "%", ";", dot segments or control bytes)',
+  'a path prefix such as /admin or /caf%C3%A9 (like those of routes, but without ";"; %XX only for characters in UTF-8, not for "/", "\\", "%", ";", "?", "#", dot segments or control bytes)',
   (text) => (parsePathPrefix(text) !== null && isMatchable(text) ? text : null),
 );
 
@@ -160,7 +160,7 @@ function isMatchable(prefix: string): boolean {
   }
   const unchanged = decoded.split('/').length === prefix.split('/').length;
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they end a path for some instances
-  return unchanged && !/[;%\\\x00-\x1f\x7f]| (?:\/|$)|\/\.{1,2}(?:\/|$)/.test(decoded);
+  return unchanged && !/[;?#%\\\x00-\x1f\x7f]| (?:\/|$)|\/\.{1,2}(?:\/|$)/.test(decoded);
 }
 
 /** `host:port`, `:port`, `*:port`, `[v6]:port`. */

@@ -34,6 +34,7 @@ async function startFleet() {
       write: () => withHook('write', files.write()),
       saveServerStates: (states) => withHook('saveStates', files.saveServerStates(states)),
     },
+    takeMalformed: () => new Map(),
     log: pino({ level: 'silent' }),
     onTraffic() {},
     onConnectFailure() {},

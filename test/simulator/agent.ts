@@ -142,7 +142,10 @@ export class SimulatedAgent {
     });
     if (!this.#running) return;
     const stats = gateway.stats(service.id);
-    const { baseline, deltas } = computeCounterDeltas(this.#baseline, HAPROXY_PID, stats, this.#now);
+    const { baseline, deltas } = computeCounterDeltas(this.#baseline, HAPROXY_PID, stats, {
+      at: this.#now,
+      malformed: new Map(),
+    });
     this.#baseline = baseline;
     for (const delta of deltas) this.#apply(delta);
     for (const { instance, abandoned, latency } of logs) {

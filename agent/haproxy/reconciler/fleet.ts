@@ -19,6 +19,8 @@ export interface HaproxyFleet {
 export interface HaproxyFleetOptions {
   config: () => Config;
   files: HaproxyFiles;
+  /** Of this agent's own HAProxy; see `HaproxyPoll.malformed`. */
+  takeMalformed(): ReadonlyMap<string, number>;
   log: Log;
   onTraffic(deltas: TrafficDelta[]): void;
   onConnectFailure(service: string, instance: string): void;
@@ -33,6 +35,8 @@ interface FleetMember {
   reconciler: Reconciler;
   problems: readonly string[];
 }
+
+const NONE: ReadonlyMap<string, number> = new Map();
 
 const ownFirst = (a: FleetMember, b: FleetMember): number =>
   Number(a.name !== null) - Number(b.name !== null);
@@ -49,6 +53,7 @@ export function createHaproxyFleet(options: HaproxyFleetOptions): HaproxyFleet {
       socket,
       config,
       files: name === null ? files : null,
+      takeMalformed: name === null ? options.takeMalformed : () => NONE,
       onTraffic: (deltas) => options.onTraffic(gauges.sumOverSources(socket, deltas)),
       onConnectFailure: options.onConnectFailure,
       onRound(problems) {

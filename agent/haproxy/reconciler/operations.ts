@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import type { Config } from '../../../shared/config/config.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
 import { backendsOf } from '../long-lived.ts';
@@ -24,6 +25,8 @@ export interface ReconcilerOperationsOptions {
   config: () => Config;
   /** The files of this agent's own HAProxy; null for a HAProxy that has its own agent. */
   files: HaproxyFiles | null;
+  /** See `HaproxyPoll.malformed`. */
+  takeMalformed(): ReadonlyMap<string, number>;
   /** Wall clock, epoch milliseconds. */
   now(): number;
 }
@@ -32,6 +35,7 @@ export function createOperations({
   client,
   config,
   files,
+  takeMalformed,
   now,
 }: ReconcilerOperationsOptions): ReconcilerOperations {
   return {
@@ -44,6 +48,8 @@ export function createOperations({
         client.execute('show stat -1 4 -1'),
         client.execute('show servers state'),
       ]);
+      // HAProxy writes a request's line before it counts it as ended: read the lines that have arrived.
+      await setImmediate();
       const backends = backendsOf(Object.keys(config().services));
       const stats = parseStat(stat).filter(({ service }) => backends.has(service));
       return {
@@ -53,6 +59,7 @@ export function createOperations({
           description,
           at: now(),
           stats,
+          malformed: takeMalformed(),
           actual: actualServers(stats, parseServersState(serverStates), backends),
           serverStates,
           writtenServers: files?.writtenServers() ?? [],

@@ -79,6 +79,8 @@ export interface HaproxyPoll extends HaproxyWorker {
   /** Epoch milliseconds. */
   at: number;
   stats: readonly ServerStat[];
+  /** Malformed requests since the last poll, by `backend/server`; empty for a shared HAProxy, which has its own log. */
+  malformed: ReadonlyMap<string, number>;
   actual: ActualServers;
   /** The response to `show servers state`. */
   serverStates: string;

@@ -332,6 +332,7 @@ const pollOf = (haproxy: {
   description: haproxy.description,
   at: 0,
   stats: [],
+  malformed: new Map(),
   actual: new Map([
     [
       's/a',

@@ -20,14 +20,14 @@ export const PATH_CHECKS: readonly string[] = [
 
 /**
  * Access rules match the path as an instance may read it: decoded twice, as some servers do, `\` as `/`, without `;x`
- * parameters, control bytes and trailing blanks, with merged slashes, in lower case. The frontend rejects paths with dot
- * segments or invalid escapes. `pathReadings` is the same rule at the edge.
+ * parameters, what follows a control byte or a decoded `?` or `#`, and trailing blanks, with merged slashes, in lower
+ * case. The frontend rejects paths with dot segments or invalid escapes. `pathReadings` is the same rule at the edge.
  */
 export function accessLines(rules: readonly AccessRuleConfig[]): string[] {
   if (rules.length === 0) return [];
   return [
     'http-request set-var(txn.plain) path,lower,concat(/)',
-    `http-request set-var(txn.plain) 'path,url_dec,${LENIENT},url_dec,regsub(" *([;\\x01-\\x1f\\x7f][^/]*)?([/\\x5c]|$)",/,g),regsub("/+",/,g),lower,concat(/)' if !{ var(txn.ordinary) -m bool } { path -m sub % ; // '\\' }`,
+    `http-request set-var(txn.plain) 'path,url_dec,${LENIENT},url_dec,regsub(" *([;?#\\x01-\\x1f\\x7f][^/]*)?([/\\x5c]|$)",/,g),regsub("/+",/,g),lower,concat(/)' if !{ var(txn.ordinary) -m bool } { path -m sub % ; // '\\' }`,
     ...rules.flatMap((rule) => {
       const path = rulePrefix(rule.path);
       const prefix = path === '/' ? '/' : `${path}/`;

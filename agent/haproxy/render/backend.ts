@@ -93,6 +93,8 @@ function waitForBody({ haproxy }: Config, { protocol }: ServiceConfig): string[]
           `http-request deny deny_status 429 if ${unlessRelayed} { sc2_conn_cur(_uploads) gt ${LONG_UPLOADS} }`,
         ]
       : []),
+    // For the log: the instance may have to wait for the rest of the body. The edge sends 64 KiB at once.
+    `http-request set-var(txn.upload) bool(true) if { req.body_size gt ${AWAITED_BYTES} } || !{ var(txn.ordinary) -m bool } { req.fhdr(transfer-encoding) -m found } { var(txn.relayed) -m bool }`,
   ];
 }
 

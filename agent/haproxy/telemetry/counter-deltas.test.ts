@@ -23,11 +23,12 @@ const stat = (more: Partial<ServerStat> = {}): ServerStat => ({
 });
 
 /** The result of the last of several polls, each with the pid of its worker. */
-function poll(...polls: [pid: number, stat: Partial<ServerStat>][]) {
+function poll(...polls: [pid: number, stat: Partial<ServerStat>, malformed?: number][]) {
   let baseline: CounterBaseline | null = null;
   let last: ReturnType<typeof computeCounterDeltas> | null = null;
-  for (const [pid, parts] of polls) {
-    last = computeCounterDeltas(baseline, pid, [stat(parts)], 0);
+  for (const [pid, parts, malformed = 0] of polls) {
+    const context = { at: 0, malformed: new Map([['s/a', malformed]]) };
+    last = computeCounterDeltas(baseline, pid, [stat(parts)], context);
     baseline = last.baseline;
   }
   const { success = 0, failure = 0 } = last?.deltas[0] ?? {};
@@ -60,6 +61,18 @@ test('attempts without a response are failures; attempts in progress and client 
     failure: 0,
     connectFailures: 0,
   });
+});
+
+test('requests that HAProxy ended because they were malformed are no failures', () => {
+  const sent = { ...answered(5), attempts: 9 };
+  expect(poll([1, answered(5)], [1, sent, 3]).failure).toBe(1);
+  // The log line may come before the counter, or after it.
+  expect(poll([1, answered(5)], [1, { ...sent, inflight: 4 }, 4], [1, sent]).failure).toBe(0);
+  expect(poll([1, answered(5)], [1, sent], [1, sent, 4], [1, { ...answered(5), attempts: 12 }]).failure).toBe(
+    0,
+  );
+  // A new worker counts from zero.
+  expect(poll([1, answered(5)], [1, sent, 4], [2, { attempts: 2 }]).failure).toBe(2);
 });
 
 test('no failure counts twice, whatever the gauges do', () => {

@@ -6,7 +6,9 @@ import type { ServerStat } from '../socket/parse.ts';
  * HAProxy has no counter for attempts that got no response: `eresp` and `wretr` count some of them twice or not at all
  * (2.6, measured with servers that refuse, reset, close and time out). `stot` counts every attempt, so
  *
- *   unanswered = attempts − responses − attempts in progress − client aborts
+ *   unanswered = attempts − responses − attempts in progress − client aborts − malformed requests
+ *
+ * The malformed ones, of which HAProxy noticed the fault after it had sent the start, are counted from its log.
  *
  * Attempts in progress include responses still being sent, and clients can abort those too, so this formula gives a
  * lower bound. The estimate is the highest value seen so far, and at least the certain part: connection failures and
@@ -19,12 +21,20 @@ interface CounterTrack {
   unanswered: number;
   /** Connection failures and redispatches of a full server: HAProxy counts its own queue timeouts among them. */
   excused: number;
+  malformed: number;
 }
 
 /** The counters at the last poll and the worker they belong to. */
 export interface CounterBaseline {
   pid: number;
   servers: ReadonlyMap<string, CounterTrack>;
+}
+
+export interface CounterContext {
+  /** Epoch milliseconds. */
+  at: number;
+  /** Malformed requests since the last poll, by `backend/server`. */
+  malformed: ReadonlyMap<string, number>;
 }
 
 export interface CounterDeltas {
@@ -42,7 +52,7 @@ export function computeCounterDeltas(
   baseline: CounterBaseline | null,
   pid: number,
   stats: readonly ServerStat[],
-  now: number,
+  { at: now, malformed }: CounterContext,
 ): CounterDeltas {
   const servers = new Map<string, CounterTrack>();
   const deltas: TrafficDelta[] = [];
@@ -54,12 +64,14 @@ export function computeCounterDeltas(
     const known = baseline?.servers.get(key);
     const track = baseline
       ? continueTrack(known, baseline.pid === pid, stat)
-      : { base: stat, last: stat, unanswered: 0, excused: 0 };
+      : { base: stat, last: stat, unanswered: 0, excused: 0, malformed: 0 };
     const since = difference(track.last, stat);
     const isExcused = isFull(track.last) || isFull(stat);
     const excused = track.excused + (isExcused ? since(connectionFailures) : 0);
-    const unanswered = Math.max(track.unanswered, estimateUnanswered(track.base, stat, excused));
-    servers.set(key, { base: track.base, last: stat, unanswered, excused });
+    const rejected = track.malformed + (malformed.get(key) ?? 0);
+    const estimate = estimateUnanswered({ ...track, last: stat, excused, malformed: rejected });
+    const unanswered = Math.max(track.unanswered, estimate);
+    servers.set(key, { base: track.base, last: stat, unanswered, excused, malformed: rejected });
 
     const aborted = since((each) => each.serverAborts);
     const success = Math.max(0, since((each) => each.responses.ok) - aborted);
@@ -112,7 +124,7 @@ function continueTrack(known: CounterTrack | undefined, sameWorker: boolean, sta
   const cleared = known !== undefined && stat.attempts < known.last.attempts;
   if (known && sameWorker && !cleared) return known;
   const zero = { ...stat, ...ZERO_COUNTERS };
-  return { base: zero, last: zero, unanswered: 0, excused: 0 };
+  return { base: zero, last: zero, unanswered: 0, excused: 0, malformed: 0 };
 }
 
 const ZERO_COUNTERS = {
@@ -125,10 +137,10 @@ const ZERO_COUNTERS = {
   serverAborts: 0,
 };
 
-function estimateUnanswered(base: ServerStat, stat: ServerStat, excused: number): number {
-  const since = difference(base, stat);
+function estimateUnanswered({ base, last, excused, malformed }: CounterTrack): number {
+  const since = difference(base, last);
   const responses = since((each) => each.responses.ok + each.responses.failed);
   const clientAborts = since((each) => each.clientAborts);
-  const lowerBound = since((each) => each.attempts) - responses - stat.inflight - clientAborts;
+  const lowerBound = since((each) => each.attempts) - responses - last.inflight - clientAborts - malformed;
   return Math.max(lowerBound, since(connectionFailures) - excused, 0);
 }

@@ -34,8 +34,14 @@ test.each([
   ['CH--', '0/0/1/-1/800', 'abandoned'],
   ['CD--', '0/0/1/9/800', 'answered'],
   ['SH--', '0/0/1/-1/8', 'answered'],
-])('termination state %s', (flags, timers, end) => {
-  expect(parseLogLine(line('auth/auth-1', timers, flags))?.end).toBe(end);
+  // HAProxy's own 400 for the rest of a body; its 502 for an invalid response; the instance's 400.
+  ['PH--', '0/0/1/-1/8', 'malformed', 400],
+  ['PH--', '0/0/1/-1/8', 'answered', 502],
+  ['PH--', '0/0/1/3/8', 'answered', 400],
+  ['----', '0/0/1/3/8', 'answered', 400],
+])('termination state %s', (flags, timers, end, status = 200) => {
+  const text = line('auth/auth-1', timers, flags).replace(' 200 180', ` ${status} 180`);
+  expect(parseLogLine(text)?.end).toBe(end);
 });
 
 test('no server and a malformed line give null', () => {
@@ -60,8 +66,10 @@ test.each([
   // Of a frontend with option httplog, and of an older configuration.
   ['-', false, null],
   ['1', true, null],
-])('marks %s', (marks, countedByEdge, isWithoutSession) => {
+  ['--1', false, false, true],
+  ['111', true, true, true],
+])('marks %s', (marks, countedByEdge, isWithoutSession, isUpload = false) => {
   const text = line('auth/auth-1', '0/900/2/40/950').replace('200 180 - -', `200 180 ${marks} auth`);
-  const read = { client: '10.0.0.1', bytes: 180, countedByEdge, isWithoutSession };
+  const read = { client: '10.0.0.1', bytes: 180, countedByEdge, isWithoutSession, isUpload };
   expect(splitLogLine(text)).toMatchObject(read);
 });

@@ -17,8 +17,9 @@ export interface LogLine {
 /**
  * `answered`: with headers, or with a failure of the instance. `connect-failed`: HAProxy could not connect to it.
  * `queue-timeout`: the request never left HAProxy's queue. `abandoned`: the client gave up before the headers.
+ * `malformed`: HAProxy ended the request because of the rest of its body or its trailers.
  */
-export type LogLineEnd = 'answered' | 'connect-failed' | 'queue-timeout' | 'abandoned';
+export type LogLineEnd = 'answered' | 'connect-failed' | 'queue-timeout' | 'abandoned' | 'malformed';
 
 /** The fields of a log line that HAProxy itself wrote. */
 export interface LogFields {
@@ -34,6 +35,8 @@ export interface LogFields {
   client: string;
   /** The service has affinity by cookie, and the request had no session. Null: unknown. */
   isWithoutSession: boolean | null;
+  /** The instance may have been waiting for the client's body, so the times say nothing about the instance. */
+  isUpload: boolean;
   bytes: number;
   /** The service of the route; empty when the request was rejected before routing. */
   routed: string;
@@ -83,6 +86,7 @@ export function splitLogLine(line: string): LogFields | null {
     client: from.slice(0, Math.max(0, from.lastIndexOf(':'))),
     countedByEdge: marks.startsWith('1'),
     isWithoutSession: marks.length < 2 ? null : marks[1] === '1',
+    isUpload: marks[2] === '1',
     bytes: Number(bytes),
     routed: routed === '-' ? '' : routed,
     flags,
@@ -112,14 +116,15 @@ export function attemptOf({ target, timers, status, flags, rest }: LogFields): L
     status,
     latencyMs: response < 0 ? total : Math.max(0, connect) + response,
     totalMs: total,
-    end: endOf(flags, response >= 0),
+    end: endOf(flags, status, response >= 0),
   };
 }
 
 /** From HAProxy's termination state: who ended the request, and in which phase. */
-function endOf(flags: string, hasHeaders: boolean): LogLineEnd {
+function endOf(flags: string, status: number, hasHeaders: boolean): LogLineEnd {
   if (hasHeaders) return 'answered';
   if (flags.startsWith('SC')) return 'connect-failed';
   if (flags[1] === 'Q') return 'queue-timeout';
+  if (flags.startsWith('P') && status === 400) return 'malformed';
   return flags.startsWith('C') || flags.startsWith('c') ? 'abandoned' : 'answered';
 }

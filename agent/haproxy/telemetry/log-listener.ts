@@ -5,8 +5,9 @@ import { instanceKey, type TrafficDelta } from '../../core/state.ts';
 import { listenError } from '../../lib/listen-error.ts';
 import { connectAddress } from '../socket/address.ts';
 import { createHeldAnswers, type HeldClass } from './held-answers.ts';
-import { attemptOf, type LogFields, type LogLine, splitLogLine } from './log-line.ts';
+import { attemptOf, type LogFields, type LogLine, type LogLineEnd, splitLogLine } from './log-line.ts';
 import { createLostCookies, type LostCookieService } from './lost-cookies.ts';
+import { createMalformedCounter } from './malformed-counter.ts';
 import { createRequestCounter } from './request-counter.ts';
 
 /**
@@ -16,6 +17,8 @@ import { createRequestCounter } from './request-counter.ts';
 export interface LogListener {
   /** Latencies since the last call: one delta per instance, with zero successes and failures. */
   takeLatencies(now: number): TrafficDelta[];
+  /** Attempts since the last call that ended because the client's body or trailers were malformed, by `backend/server`. */
+  takeMalformed(): ReadonlyMap<string, number>;
   /** Requests since the last call: one delta per service. */
   takeRequests(now: number): RequestDelta[];
   /** What the lines show about the settings of services. */
@@ -40,6 +43,8 @@ const SLICE_MS = 100;
 /** Long enough for all fields before the path; the client controls the length of the path. */
 const MAX_LINE = 640;
 const SWITCHING_PROTOCOLS = 101;
+/** What the instance did not cause. */
+const HAS_NO_TIME: ReadonlySet<LogLineEnd> = new Set(['queue-timeout', 'malformed']);
 /**
  * A client that leaves sooner does not leave because of the wait. The edge waits at least this long for a first answer.
  */
@@ -60,6 +65,7 @@ interface LatencySample {
 export async function startLogListener(options: LogListenerOptions): Promise<LogListener> {
   const { host, port } = connectAddress(options.bind);
   const samples = new Map<string, LatencySample>();
+  const malformed = createMalformedCounter(options.isKnown);
   const withinRate = createRateGuard();
   const heldAnswers = createHeldAnswers();
   const lostCookies = createLostCookies();
@@ -73,6 +79,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
     if (!fields) return;
     options.onLine?.(line, fields);
     requests.count(fields);
+    malformed.count(fields);
     if (withinRate()) record(fields);
   });
 
@@ -82,15 +89,15 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
     const { service, instance, latencyMs } = line;
     const key = instanceKey(service, instance);
     const slowCall = options.slowCall(service);
-    if (slowCall === undefined || !options.isKnown(key) || line.end === 'queue-timeout') return;
+    if (slowCall === undefined || !options.isKnown(key) || HAS_NO_TIME.has(line.end)) return;
     if (line.end === 'connect-failed') {
       options.onConnectFailure(service, instance);
       return;
     }
     const now = Date.now();
     observeCookie(fields, line, now);
-    // A tunnel has no response time, and the time of a held answer depends on the service.
-    if (fields.longLived || line.status === SWITCHING_PROTOCOLS) return;
+    // A tunnel has no response time, that of an upload depends on the client, and that of a held answer on the service.
+    if (fields.longLived || fields.isUpload || line.status === SWITCHING_PROTOCOLS) return;
     const answer = { request: line.request, latencyMs, isStream: isStream(fields, line) };
     if (line.end === 'answered' && heldAnswers.observe(service, answer, now)) return;
     const sample = samples.get(key) ?? { service, instance, slow: 0, abandoned: 0, sketch: emptySketch() };
@@ -119,6 +126,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
       samples.clear();
       return deltas;
     },
+    takeMalformed: malformed.take,
     takeRequests: requests.take,
     findings: (now) => ({ held: heldAnswers.list(now), lostCookies: lostCookies.list() }),
     close: () => socket.close(),
