@@ -180,7 +180,7 @@ function trafficText(total: StatusDocument['total']): string {
   return `${formatNumber(perSecond, 1)}/s, errors ${formatNumber(errorPercent, 2)} %, ${latency}, ${waiting}`;
 }
 
-/** The requests of the last minute, and what it took to answer them. */
+/** The requests of the last minute, with their attempts, retries and hedges. */
 function requestsText({
   requests,
   failed,
@@ -189,7 +189,7 @@ function requestsText({
   hedges,
   limited,
 }: StatusDocument['total']): string {
-  return `${requests} in the last minute, ${failed} failed, ${limited} rate-limited; ${attempts} attempts, of them ${plural(retries, 'retry').replace('retrys', 'retries')} and ${plural(hedges, 'hedge')}`;
+  return `${requests} in the last minute, ${failed} failed, ${limited} rate-limited; ${attempts} attempts, ${retries} retries, ${hedges} hedges`;
 }
 
 function instancesText(status: StatusDocument, terminal: Terminal, listing: StatusListing): string {

@@ -63,7 +63,7 @@ export const agentFindings = (status: StatusDocument): Finding[] => [
 ];
 
 function alerts(status: StatusDocument): Finding[] {
-  if (status.alerts.length === 0) return [ok('alerts', 'none fires')];
+  if (status.alerts.length === 0) return [ok('alerts', 'no alert is firing')];
   return status.alerts.map(({ id, rule, severity, message, silenced, acknowledgedBy }) => {
     if (acknowledgedBy !== null) return ok(`alert ${rule}`, `acknowledged by ${acknowledgedBy}: ${message}`);
     if (silenced) return ok(`alert ${rule}`, `silenced: ${message}`);
