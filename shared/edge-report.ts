@@ -29,7 +29,10 @@ export interface EdgeReport {
 export interface EdgeAttempts {
   service: string;
   instance: string;
-  /** HAProxy counts `gateway` attempts as well, so the agent takes only their latency. `direct` attempts reach the edge only. */
+  /**
+   * HAProxy counts `gateway` attempts as well, so the agent takes only their latency. `direct` attempts reach the edge
+   * only.
+   */
   path: 'gateway' | 'direct';
   success: number;
   failure: number;

@@ -1,4 +1,7 @@
-/** What the edge did with one request. A report has such a trace for requests that failed, were slow, rejected, or sampled. */
+/**
+ * What the edge did with one request. A report has such a trace for requests that failed, were slow, rejected, or
+ * sampled.
+ */
 export interface EdgeTrace {
   requestId: string;
   traceId: string;

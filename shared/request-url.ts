@@ -5,7 +5,10 @@
 export const HOST_PATTERN = '^([A-Za-z0-9._-]{1,255}|\\[[0-9A-Fa-f:.]{2,45}\\])(:[0-9]{1,5})?$';
 const HOST = new RegExp(HOST_PATTERN);
 
-/** Printable ASCII. A backslash, which `fetch` reads as a slash, and the other characters that RFC 3986 excludes are not in a path. */
+/**
+ * Printable ASCII. A backslash, which `fetch` reads as a slash, and the other characters that RFC 3986 excludes are not
+ * in a path.
+ */
 const TARGET = /^\/[!$-;=@-Z[\]_a-z~]*(?:\?[!"$-~]*)?$/;
 
 /** A segment that may be `.` or `..`, which the URL parser of `fetch` resolves. */

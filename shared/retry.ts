@@ -14,7 +14,10 @@ export type AttemptResult =
       status: number;
       via: 'gateway' | 'direct';
       unsentMark: boolean;
-      /** `x-acgs-full`, on a gateway's own 503: the instances are at their limit of connections. It does not count as a failure. */
+      /**
+       * `x-acgs-full`, on a gateway's own 503: the instances are at their limit of connections. It does not count as a
+       * failure.
+       */
       fullMark?: boolean;
       /** Cloudflare made the response itself, because it did not reach the gateway or got no answer. */
       fromPlatform?: boolean;

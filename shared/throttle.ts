@@ -1,9 +1,9 @@
 /**
  * Adaptive throttling ("Handling Overload", Site Reliability Engineering) for one service: reject with probability
- *   max(0, (requests − K·accepts) / (requests + 1))
- * Rejected requests count as requests, so that the requests sent stay near K·accepts at any load. `K` decreases from class
- * 0 to class 9, so class 9 is rejected first. The window is four seconds. With the two minutes of the book, an overload of a
- * few seconds would cause rejections for two minutes after its end.
+ * max(0, (requests − K·accepts) / (requests + 1)) Rejected requests count as requests, so that the requests sent stay
+ * near K·accepts at any load. `K` decreases from class 0 to class 9, so class 9 is rejected first. The window is four
+ * seconds. With the two minutes of the book, an overload of a few seconds would cause rejections for two minutes after
+ * its end.
  */
 const SLOTS = 8;
 const SLOT_MS = 500;

@@ -18,7 +18,7 @@ const PREFIX = '/__acgs/';
 /** A Durable Object stores values up to 2 MB: about 8,000 instances. */
 const MAX_SNAPSHOT_BYTES = 2_000_000;
 const HUB_TIMEOUT_MS = 5_000;
-/** Of the computer that signs the site directory. */
+/** How far the clock of the computer that signs the site directory may be ahead. */
 const MAX_CLOCK_AHEAD_MS = 3_600_000;
 /** For any of the endpoints. */
 const DEADLINE_MS = 20_000;
@@ -128,7 +128,7 @@ router.put('/__acgs/snapshot/:site', async (request, edge) => {
   return Response.json({ site, epoch, seq, kv: toKv ? 'scheduled' : 'skipped' });
 });
 
-/** Needs no token either: it is signed with a key of SITE_DIRECTORY_KEYS. */
+/** Needs no token: the directory is signed with a key of SITE_DIRECTORY_KEYS. */
 router.put('/__acgs/sites', async (request, edge) => {
   const { directoryKeys, kvOnly } = edge.settings;
   if (directoryKeys.length === 0) return noDirectory();
@@ -214,7 +214,9 @@ const outdated = (site: string, given: SnapshotOrder, current: SnapshotOrder): R
     ...current,
   });
 
-/** An isolate that does not know the site yet asks for the newest site directory, when a poll is due. */
+/**
+ * Whether the site is served. An isolate that does not know it fetches the newest site directory, when a poll is due.
+ */
 async function isServed(
   { snapshots, polls, refresher, settings, now }: Edge,
   site: string,

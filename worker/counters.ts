@@ -22,7 +22,7 @@ export interface RequestOutcome {
   /** `limited` and `forbidden`: rejected before an instance was picked. */
   kind: Exclude<EdgeTrace['kind'], 'unrouted'>;
   ms: number;
-  /** The service holds such an answer on purpose, so its time is no latency. */
+  /** The service holds such an answer on purpose, so its time does not count as latency. */
   longLived?: boolean;
 }
 
@@ -50,7 +50,7 @@ export class EdgeCounters {
     this.#from = now;
   }
 
-  /** `ms`: null when the time says nothing about the instance. */
+  /** `ms`: null if the time says nothing about the instance. */
   countAttempt(
     target: { site: string; service: string; instance: string; path: 'gateway' | 'direct' },
     success: boolean,
@@ -131,9 +131,9 @@ export class EdgeCounters {
   }
 
   /**
-   * One report per site of the plan: its attempts and the requests that it served, each request in exactly one report. The
-   * first report also has the limits, and the requests of every site that is neither in the plan nor waiting. Removes what
-   * is in the reports.
+   * One report per site of the plan: its attempts and the requests that it served, each request in exactly one report.
+   * The first report also has the limits, and the requests of every site that is neither in the plan nor waiting.
+   * Removes what is in the reports.
    */
   takeReports({ sites, waiting }: ReportPlan, now: number): EdgeReport[] {
     const carrier = sites[0]?.site;
@@ -171,7 +171,10 @@ export class EdgeCounters {
     return reports;
   }
 
-  /** Puts back what a report counted, for the report of another site. The attempts tell only the report's own site something. */
+  /**
+   * Puts back what a report counted, for the report of another site. The attempts tell only the report's own site
+   * something.
+   */
   putBack({ requests, limits, traces }: Pick<EdgeReport, 'requests' | 'limits' | 'traces'>): void {
     for (const trace of traces ?? []) this.traces.add('', trace);
     for (const one of requests) addRequests(this.#requestCounts('', one.service), one);

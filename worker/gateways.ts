@@ -55,7 +55,7 @@ export class Gateways {
         this.#takeOut(gateway, Math.min(state.backoffMs * 2, MAX_BACKOFF_MS), now);
         break;
       case 'out':
-        // The request was sent before the gateway was taken out, so its failure is no news.
+        // The request was sent before the gateway was taken out, so its failure changes nothing.
         break;
     }
   }

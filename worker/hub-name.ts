@@ -1,2 +1,5 @@
-/** The name of the only `SnapshotHub`. Objects of earlier versions are named after their sites, which cannot contain `*`. */
+/**
+ * The name of the only `SnapshotHub`. Objects of earlier versions have the names of their sites, which never contain
+ * `*`.
+ */
 export const HUB_NAME = '*';

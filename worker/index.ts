@@ -15,7 +15,7 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
-/** A request of a new isolate. */
+/** Handles a request of a new isolate, which has no `edge` yet. */
 async function handleFirst(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
   try {
     const made = await createEdge(env);

@@ -4,7 +4,7 @@ import { MAX_POLL_MS, MIN_POLL_MS, pollIntervalMs, REQUESTS_PER_POLL } from './p
 
 /** A poll that takes longer was cancelled together with its request. */
 const POLL_TIMEOUT_MS = 6_000;
-/** Polls because of signs of trouble: two a minute on average, and ten at once. */
+/** Polls because of signs of trouble: two a minute on average, at most ten in a row. */
 const EARLY_POLL_WINDOW_MS = 60_000;
 const EARLY_POLLS_PER_WINDOW = 2;
 const EARLY_POLL_BURST = 10;
@@ -25,7 +25,7 @@ export class PollSchedule {
   readonly #earlyPolls = new Gcra(EARLY_POLL_WINDOW_MS, EARLY_POLL_BURST, 1);
   #isPolling = false;
   #startedAt = 0;
-  /** When the Hub said what this isolate knows. */
+  /** When the Hub gave its last answer that this isolate knows. */
   #readAt = 0;
   #intervalMs = 0;
   #requests = 0;
@@ -49,32 +49,32 @@ export class PollSchedule {
   }
 
   /**
-   * Without a snapshot: whether a request looks for one. A search without result is not repeated at once: every request
-   * would wait for the Hub and KV, and load them.
+   * Without a snapshot: whether a request searches Hub and KV. After a search without a result, requests do not search
+   * for a while: each would wait for Hub and KV, and load them.
    */
   isSearchDue(now: number): boolean {
     return this.#isPolling || elapsedMs(this.#readAt, now) > MIN_POLL_MS;
   }
 
-  /** Something is wrong with an instance or a gateway, so a change is likely: the next poll is early, within a budget. */
+  /** Something is wrong with an instance or a gateway, so a change is likely. Makes a poll due, within a budget. */
   expectChange(now: number): void {
     if (this.#intervalMs <= MIN_POLL_MS || elapsedMs(this.#readAt, now) < MIN_POLL_MS) return;
     if (this.#earlyPolls.take('', EARLY_POLLS_PER_WINDOW, 1, now).allowed) this.#intervalMs = MIN_POLL_MS;
   }
 
-  /** One change is often followed by others. */
+  /** An instance changed its state. Other changes often follow, so the next polls are soon. */
   noteChange(changedAt: number): void {
     if (changedAt <= this.#changedAt) return;
     this.#changedAt = changedAt;
     this.#intervalMs = MIN_POLL_MS;
   }
 
-  /** The next request polls: there are sites whose snapshots this isolate lacks. */
+  /** The next request polls, because this isolate lacks the snapshots of some sites. */
   pollAtOnce(): void {
     this.#intervalMs = 0;
   }
 
-  /** Returns the age from which an answer kept by this location's cache is no better than the last one. */
+  /** Returns the maximum age of a cached answer: an older one is hardly newer than the last answer. */
   start(now: number): number {
     this.#isPolling = true;
     this.#startedAt = now;

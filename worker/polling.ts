@@ -2,24 +2,26 @@
 
 /** The shortest time between two polls of the Hub. */
 export const MIN_POLL_MS = 2_000;
-/** The longest one while there is traffic. */
+/** The longest time between two polls while there is traffic. */
 export const MAX_POLL_MS = 30_000;
-/** The longest one when a service has `path: direct`: there the edge picks the instance, so it must know its state sooner. */
+/**
+ * The longest time if a service has `path: direct`: there the edge picks the instance, so it must know states sooner.
+ */
 export const MAX_DIRECT_POLL_MS = 10_000;
-/** After this many requests of an isolate it polls earlier, so that few requests are routed by an old snapshot. */
+/** After this many requests an isolate polls earlier, so that few requests are routed by an old snapshot. */
 export const REQUESTS_PER_POLL = 500;
-/** A state that has not changed for a time T is polled every T / 8: one change is often followed by others. */
+/** If no state has changed for a time T, the interval is T / 8, because one change is often followed by others. */
 const CHANGE_AGE_PER_POLL = 8;
 /** Jitter shortens an interval by up to a fifth, so that isolates do not poll at the same moment. */
 const JITTER = 0.2;
 
 /**
- * KV has what the Hub has, but later. An isolate reads it only when the Hub may be missing something: while the Hub fails
- * or is behind, and while the site's snapshot is overdue.
+ * KV gets the same snapshots as the Hub, but later. An isolate reads KV only when the Hub may lack something: while the
+ * Hub fails or is behind, and while the site's snapshot is overdue.
  */
 export const KV_WITHOUT_HUB_MS = 5_000;
 export const KV_OVERDUE_MS = 30_000;
-/** An agent publishes at least every five minutes. */
+/** A snapshot of this age is overdue, because an agent publishes at least every five minutes. */
 export const OVERDUE_AFTER_MS = 330_000;
 
 interface PollPace {

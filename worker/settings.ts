@@ -33,7 +33,7 @@ export interface EdgeSettings {
   fallbackLimit: { limit: number; windowMs: number } | null;
   /** Share of requests without a problem that are logged, 0–1. */
   logSample: number;
-  /** Share of the traces that start here which are sampled, 0–1. */
+  /** The sampled share of the traces that start at the edge, 0–1. */
   traceSample: number;
   /** Continue the traces of clients. */
   trustTraceparent: boolean;

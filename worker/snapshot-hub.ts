@@ -22,18 +22,18 @@ interface HubContent {
 /** KV accepts one write per second and key. */
 const KV_WRITE_INTERVAL_MS = 1_000;
 const KV_RETRY_MS = 5_000;
-/** A reader asks again for the rest. */
+/** A larger answer is cut off, and the reader asks again for the rest. */
 const MAX_ANSWER_BYTES = 4_000_000;
 const NONE: SnapshotOrder = { epoch: 0, seq: 0 };
 
 /**
- * One object for all sites, so that one request tells an isolate what changed anywhere. It decides which (epoch, seq) of
- * a site is newest, and isolates learn of a change here sooner than from KV, which may take a minute. The Worker verifies
- * the signature before it calls, and every reader verifies it again. The Hub also writes KV, because one writer can keep
- * to KV's rate limit.
+ * One object for all sites, so that an isolate gets all changes with one request. It decides which (epoch, seq) of a
+ * site is newest, and isolates learn of a change here sooner than from KV, which may take a minute. The Worker verifies
+ * the signature before it calls, and every reader verifies it again. The Hub also writes KV, because one writer can
+ * keep to KV's rate limit.
  */
 export class SnapshotHub extends DurableObject<HubBindings> {
-  /** Of each known site. `NONE`: no snapshot yet. */
+  /** The order of each known site. `NONE`: no snapshot yet. */
   readonly #orders: Map<string, SnapshotOrder>;
   /** Sites whose newest snapshot is not in KV yet. */
   readonly #kvPending: Set<string>;
@@ -64,7 +64,7 @@ export class SnapshotHub extends DurableObject<HubBindings> {
     const orders = new Map<string, SnapshotOrder>();
     const newer: HubContent['newer'] = new Map();
     let bytes = 0;
-    // A site that cannot be taken over now counts as one without a snapshot.
+    // If taking over a site fails now, the site counts as one without a snapshot.
     await Promise.allSettled([...known.keys()].map((site) => this.order(site)));
     for (const [site, knownOrder] of known) {
       const order = this.#orders.get(site) ?? NONE;
@@ -78,7 +78,7 @@ export class SnapshotHub extends DurableObject<HubBindings> {
     return { orders, newer };
   }
 
-  /** What an object of an earlier version, one per site, stored. */
+  /** The snapshot that this object stored if it is one of an earlier version, which had one object per site. */
   legacySnapshot(): StoredSnapshot | null {
     return this.ctx.storage.kv.get<StoredSnapshot>('held') ?? null;
   }
@@ -87,7 +87,10 @@ export class SnapshotHub extends DurableObject<HubBindings> {
     await this.#writeKv();
   }
 
-  /** Takes over the snapshot of the site's own object. Else the first new one could be older than what isolates hold. */
+  /**
+   * Takes over the snapshot of the site's former object. Otherwise the Hub could accept one that isolates refuse as
+   * older.
+   */
   async #adopt(site: string): Promise<void> {
     const legacy = await this.env.SNAPSHOT_HUB.getByName(site).legacySnapshot();
     // Another request may have been faster.

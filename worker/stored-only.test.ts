@@ -44,14 +44,14 @@ async function send(method: string, control: string): Promise<Response> {
   return handle(request as never, edge, ctx as never);
 }
 
-test('only-if-cached gets 504 from an edge that keeps responses, and reaches no instance', async () => {
+test('only-if-cached gets 504 from an edge that stores responses, and reaches no instance', async () => {
   publish(300_000);
   for (const method of ['GET', 'HEAD'])
     expect((await send(method, 'max-stale, only-if-cached')).status).toBe(504);
   expect(received).toBe(0);
-  // It changes something, so no cache may answer it.
+  // A cache must not answer a DELETE.
   expect((await send('DELETE', 'only-if-cached')).status).toBe(200);
-  // An edge that keeps nothing is no cache: one behind it may answer.
+  // An edge that stores nothing is not a cache: a cache behind it may answer.
   publish(0);
   expect((await send('GET', 'only-if-cached')).status).toBe(200);
 });

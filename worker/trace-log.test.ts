@@ -45,7 +45,7 @@ test('each class has its own bound, so rejected requests never crowd out failed 
   expect(admitted(outcome({ status: 503 }))).toBe(40);
 });
 
-test('a report takes the traces of its site; those of a site whose report is on its way stay', () => {
+test('a report takes the traces of its site; the traces of a site whose report is not delivered yet stay', () => {
   const log = new TraceLog();
   log.add('a', sampleTrace({ requestId: '1' }));
   log.add('b', sampleTrace({ requestId: '2' }));

@@ -14,12 +14,12 @@ type TracedOutcome = Pick<EdgeTrace, 'kind' | 'status' | 'ms'> & {
 };
 
 interface SiteTrace {
-  /** '' for a request that no site served. */
+  /** Empty for a request that no site served. */
   readonly site: string;
   readonly trace: EdgeTrace;
 }
 
-/** Requests in detail for the next reports: all that failed, were slow or rejected, and the sampled ones, within bounds. */
+/** Traces for the next reports: of requests that failed, were slow, rejected or sampled, within bounds. */
 export class TraceLog {
   #traces: SiteTrace[] = [];
   #admitted = new Map<keyof typeof LIMITS, number>();
@@ -29,7 +29,7 @@ export class TraceLog {
     return this.#traces.length === 0;
   }
 
-  /** Whether to describe the request. Takes one place of its class; without a free place the request is counted as dropped. */
+  /** Whether to trace the request. Takes a place of its class; if none is free, the request counts as dropped. */
   admit(outcome: TracedOutcome, flags: string): boolean {
     const found = traceClassOf(outcome, flags);
     if (found === null) return false;
@@ -47,7 +47,7 @@ export class TraceLog {
     else this.#traces.push({ site, trace });
   }
 
-  /** Removes and returns, by the site of their report, the traces whose report is made now. Starts a new period. */
+  /** Removes and returns the traces whose report is made now, by the site of the report. Starts a new period. */
   take(
     isTaken: (one: { site: string }) => boolean,
     reportOf: (site: string) => string,

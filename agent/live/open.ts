@@ -2,7 +2,10 @@ import type { Logger } from 'pino';
 import type { LiveState } from './live-state.ts';
 import { createMemoryLiveState } from './memory.ts';
 
-/** Live state in Redis, or in memory when `redisUrl` is undefined. Loads the client of Redis, which takes 15 MiB, only when it is needed. */
+/**
+ * Live state in Redis, or in memory when `redisUrl` is undefined. Loads the client of Redis, which takes 15 MiB, only
+ * when it is needed.
+ */
 export async function openLiveState(options: {
   redisUrl: string | undefined;
   site: string;

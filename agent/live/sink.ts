@@ -22,9 +22,9 @@ const MAX_EVENTS = 1_000;
 const DOWN_AFTER_FAILURES = 3;
 
 /**
- * Writes the whole live state each time, so that one write restores what was evicted, flushed or lost in an outage. Only the
- * newest update waits. Its changes are published on the events channel. Without Redis it writes nothing, because nothing in
- * the agent reads these keys.
+ * Writes the whole live state each time, so that one write restores what was evicted, flushed or lost in an outage.
+ * Only the newest update waits. Its changes are published on the events channel. Without Redis it writes nothing,
+ * because nothing in the agent reads these keys.
  */
 export function createLiveSink(options: LiveSinkOptions): Sink {
   const { live, log, now = Date.now } = options;

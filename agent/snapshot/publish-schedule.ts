@@ -1,6 +1,7 @@
 /**
  * When the snapshot is published: one write at a time, at most one a second, always the newest state. Changes that
- * arrive in the meantime are combined into the next write, so there is no queue. Instants are milliseconds of a monotonic clock.
+ * arrive in the meantime are combined into the next write, so there is no queue. Instants are milliseconds of a
+ * monotonic clock.
  */
 
 /**

@@ -9,7 +9,10 @@ const PROBES = 8;
 const GOLDEN = 0x9e3779b9;
 /** Small, to keep the index of the buckets in the processor's cache. */
 const POINTS_PER_BUCKET = 4;
-/** Keys with equal high bits form a slot and have the same member. There are 2²⁰ slots: about 100 for each of 10,000 members. */
+/**
+ * Keys with equal high bits form a slot and have the same member. There are 2²⁰ slots: about 100 for each of 10,000
+ * members.
+ */
 const SLOT_SHIFT = 12;
 /** With fewer members a search is so short that it does not justify a table of 2 MB. */
 const REMEMBER_FROM = 64;
@@ -30,8 +33,8 @@ interface Search {
  * 8 positions and takes the member with the smallest distance ÷ weight of any point behind them. So it has two
  * properties of rendezvous hashing exactly; a Maglev table only approximates them: a member that leaves, or whose
  * weight falls, moves only its own keys; a member that joins, or whose weight grows, takes keys and moves no others. A
- * pick visits about 8 points, whatever the number of members. Keys fall into fixed slots. The ring remembers the member of
- * each slot after its first search, so most picks read one number.
+ * pick visits about 8 points, whatever the number of members. Keys fall into fixed slots. The ring remembers the member
+ * of each slot after its first search, so most picks read one number.
  */
 export class PointRing {
   readonly #candidates: readonly Candidate[];
@@ -106,8 +109,8 @@ export class PointRing {
   }
 
   /**
-   * The member that a key would have if the skipped ones did not exist; null when all are skipped. `undefined`: the search
-   * met `maxSkips` points of skipped members, so nearly all are skipped.
+   * The member that a key would have if the skipped ones did not exist; null when all are skipped. `undefined`: the
+   * search met `maxSkips` points of skipped members, so nearly all are skipped.
    */
   findAmongRest(keyHash: number, skip: SkipMember | null, maxSkips: number): Candidate | null | undefined {
     const search = this.#search(keyHash >>> SLOT_SHIFT, skip, maxSkips);

@@ -109,7 +109,10 @@ export const DEFAULT_HEADERS: SnapshotHeaders = {
   serverTiming: false,
 };
 
-/** Recorded moves of governance sessions: session id → service → instance. Only pins that differ from rendezvous hashing. */
+/**
+ * Recorded moves of governance sessions: session id → service → instance. Only pins that differ from rendezvous
+ * hashing.
+ */
 export type SnapshotPins = Record<string, Record<string, string>>;
 
 export interface Snapshot {

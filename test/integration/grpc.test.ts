@@ -125,7 +125,7 @@ test('the edge answers a gRPC call with an error that the client understands', a
   });
   const client = grpcClient(front.gateway);
   expect(await client.call('/test.Echo/Name')).toBe(
-    '12 gRPC cannot pass the edge, which has no HTTP trailers; connect to the gateway',
+    '12 gRPC cannot pass the edge, which cannot forward HTTP trailers; connect to the gateway',
   );
   client.close();
   // gRPC-Web has its trailers in the body, so it may pass.

@@ -1,4 +1,4 @@
-/** The header fields of a request, read once: every other read would be a call into the runtime. */
+/** The header fields of a request, read once, because every read from `Headers` is a call into the runtime. */
 export class ClientFields {
   /** In lower case. */
   readonly names: string[] = [];
@@ -11,7 +11,7 @@ export class ClientFields {
     }
   }
 
-  /** `name` is in lower case. Null: there is no such field. */
+  /** `name` must be in lower case. Null if there is no such field. */
   get(name: string): string | null {
     return this.values[this.names.indexOf(name)] ?? null;
   }
@@ -20,7 +20,7 @@ export class ClientFields {
     return this.names;
   }
 
-  /** As on the wire: `name: value` and a line end. */
+  /** The size on the wire, with `: ` and a line end for each field. */
   get bytes(): number {
     return this.names.reduce((sum, name, at) => sum + name.length + (this.values[at] ?? '').length + 4, 0);
   }

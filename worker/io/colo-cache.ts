@@ -6,7 +6,7 @@ import { withTimeout } from './with-timeout.ts';
 const KEEP_SECONDS = 7 * 86_400;
 const TIMEOUT_MS = 250;
 
-/** What the Hub held when an isolate of the location last asked it. */
+/** The orders that the Hub gave in its last answer to an isolate of the location. */
 interface CachedOrders {
   readonly orders: SnapshotOrders;
   readonly ageMs: number;
@@ -45,7 +45,7 @@ export function withColoCache(fetchFromHub: HubFetcher, cache: SnapshotCache = l
     return new Map(found.flat());
   };
 
-  /** Null: too old, or not everything that it names is in the cache. */
+  /** Null if the answer is too old, or if the cache lacks a snapshot that it names. */
   const fromCache = async (known: SnapshotOrders, maxAgeMs: number): Promise<HubAnswer | null> => {
     const cached = await within(cache.readOrders());
     if (!cached || cached.ageMs > maxAgeMs) return null;

@@ -4,8 +4,8 @@ const KEY = 'https://probe.acgs-lb.invalid/';
 const TIMEOUT_MS = 1_000;
 
 /**
- * Whether the Cache API stores anything. It does nothing on workers.dev, and it throws in a workerd without a cache
- * service. Never rejects.
+ * Whether the Cache API stores anything. On workers.dev it stores nothing, and in a workerd without a cache service it
+ * throws. Never rejects.
  */
 export async function cacheStores(): Promise<boolean> {
   const probe = async (): Promise<boolean> => {

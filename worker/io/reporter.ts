@@ -31,20 +31,24 @@ interface MissedReports {
 }
 
 /**
- * Sends the counters to each site's agent through its gateway. A report that did not arrive is kept and sent again as it
- * is, so that the agent recognizes it if it had arrived after all. When the site stays out of reach, its requests go into
- * the report of another site. Memory is bounded: one report per site, and the counters.
+ * Sends the counters to each site's agent through its gateway. A report that did not arrive is kept and sent again as
+ * it is, so that the agent recognizes it if it had arrived after all. When the site stays out of reach, its requests go
+ * into the report of another site. Memory is bounded: one report per site, and the counters.
  */
 export class Reporter {
   /** When the last round of reports started; null: none has. */
   #startedAt: number | null = null;
-  /** A request context can end without a word, so what it has begun counts as over after a while. Null: nothing pending. */
+  /**
+   * A request context can end without notice, so its work counts as finished after a while. Null: nothing is pending.
+   */
   #sendingSince: number | null = null;
   #waitingSince: number | null = null;
   readonly #undelivered = new Map<string, EdgeReport>();
   readonly #missed = new Map<string, MissedReports>();
 
-  /** Call at the end of each request. Sends reports in the background once per interval, also when no request follows. */
+  /**
+   * Call at the end of each request. Sends reports in the background once per interval, also when no request follows.
+   */
   flushIfDue(edge: ReporterContext, ctx: ExecutionContext, now: number): void {
     this.#startedAt ??= edge.counters.since;
     const elapsed = elapsedMs(this.#startedAt, now);

@@ -18,12 +18,12 @@ export function readBody(
   { request, method, clientKey }: Pick<IncomingRequest, 'request' | 'method' | 'clientKey'>,
   { slowUploads, now }: Pick<Edge, 'slowUploads' | 'now'>,
 ): RequestBody | Promise<RequestBody> {
-  // `handle` has refused one with a body.
+  // `handle` refuses a GET or HEAD with a body.
   if (method === 'GET' || method === 'HEAD') return NO_BODY;
   const stream = request.body;
   if (!stream) return NO_BODY;
   const declared = request.headers.get('content-length');
-  // The runtime makes a stream of it nevertheless.
+  // The runtime makes a stream even of an empty body.
   if (declared === '0') return NO_BODY;
   const length = declared === null ? null : Number(declared);
   const upload = new Upload(stream, { client: clientKey, length, slowUploads, now });
@@ -33,7 +33,7 @@ export function readBody(
   });
 }
 
-/** When an attempt has timed out, epoch ms. The time that a long body takes is not the instance's. */
+/** When an attempt times out, epoch ms. The time in which the client sends a long body does not count. */
 export const timesOutAt = (body: RequestBody, startedAt: number, timeoutMs: number): number =>
   body.kind === 'stream' ? body.upload.timesOutAt(startedAt, timeoutMs) : startedAt + timeoutMs;
 

@@ -9,10 +9,10 @@ export type SealedBytes = Uint8Array<ArrayBuffer>;
 /** Site → order. */
 export type SnapshotOrders = ReadonlyMap<string, SnapshotOrder>;
 
-/** What the Hub holds. Nothing of it is verified yet. */
+/** The answer of the Hub, not yet verified. */
 export interface HubAnswer {
   readonly orders: SnapshotOrders;
-  /** The snapshots that are newer than the known ones; not necessarily all of them. */
+  /** Snapshots that are newer than the known ones; possibly not all of them. */
   readonly newer: ReadonlyMap<string, SealedBytes>;
   /** `cache`: another isolate of the location asked the Hub. */
   readonly from: 'hub' | 'cache';

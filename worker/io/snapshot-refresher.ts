@@ -8,7 +8,7 @@ import { KV_OVERDUE_MS, KV_WITHOUT_HUB_MS, MAX_POLL_MS, OVERDUE_AFTER_MS } from 
 import type { HubAnswer, HubFetcher, KvFetcher, SnapshotOrders } from './snapshot-fetchers.ts';
 import type { AcceptedSnapshot, SnapshotStore } from './snapshot-store.ts';
 
-/** A new isolate has an answer of its location's cache, or of a near Hub, within this time. */
+/** A new isolate reads KV as well if neither the cache of its location nor the Hub has answered within this time. */
 const KV_AFTER_MS = 100;
 
 interface SnapshotRefresherOptions {
@@ -18,6 +18,8 @@ interface SnapshotRefresherOptions {
   kv: KvFetcher;
   now: () => number;
   random: () => number;
+  /** Resolves after that many milliseconds. */
+  wait?: (ms: number) => Promise<void>;
 }
 
 /** Fetches snapshots and the site directory from the Hub and KV, and offers them to the store. */
@@ -49,13 +51,16 @@ export class SnapshotRefresher {
     polls.end();
   }
 
-  /** Reads the Hub and accepts what is newer. Returns the orders it holds; null: it failed. Sets the time of the next poll. */
+  /**
+   * Reads the Hub, accepts what is newer, and sets the time of the next poll. Returns the orders of the Hub; null if it
+   * failed.
+   */
   async #readHub(maxAgeMs: number): Promise<SnapshotOrders | null> {
     const { store } = this.#options;
     const directorySeq = store.directory?.seq;
     try {
       const answer = await this.#askHub(maxAgeMs);
-      // A new directory names sites that this answer does not have.
+      // A new directory names sites that this answer lacks.
       const isComplete = store.directory?.seq === directorySeq;
       const { orders, ageMs } = isComplete ? answer : await this.#askHub(MAX_POLL_MS);
       this.#setNextPoll(orders, ageMs);
@@ -95,14 +100,14 @@ export class SnapshotRefresher {
   }
 
   /**
-   * Asks KV as well when the Hub takes long. The first valid snapshot is enough; what the other one brings later is
+   * Asks KV as well when the Hub takes long. The first valid snapshot is enough; a later one from the other source is
    * accepted, too.
    */
   async #firstOf(site: string, reading: Promise<unknown>): Promise<void> {
-    const { store } = this.#options;
+    const { store, wait = delay } = this.#options;
     const found = Promise.withResolvers<void>();
     const fromKv = async (): Promise<void> => {
-      await Promise.race([reading, delay(KV_AFTER_MS)]);
+      await Promise.race([reading, wait(KV_AFTER_MS)]);
       if (!store.forSite(site)) await this.#fetchFromKv(site);
     };
     const sources = [reading, fromKv()].map((source) =>
@@ -149,7 +154,7 @@ function orderOf(accepted: AcceptedSnapshot | null): SnapshotOrder {
   return accepted ? { epoch: accepted.snapshot.epoch, seq: accepted.snapshot.seq } : { epoch: 0, seq: 0 };
 }
 
-/** `hubOrder`: what the Hub holds for the site; undefined: it failed, or it does not know the site. */
+/** `hubOrder`: the order of the site at the Hub; undefined if the Hub failed or does not know the site. */
 function kvIntervalMs(
   accepted: AcceptedSnapshot | null,
   hubOrder: SnapshotOrder | undefined,

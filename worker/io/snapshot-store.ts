@@ -37,12 +37,12 @@ interface SiteState {
 
 interface SnapshotStoreOptions {
   settings: Pick<EdgeSettings, 'sites' | 'verifyKeys' | 'directoryKeys'>;
-  /** Told what calls for an early poll: a new site, an instance whose state changed. */
+  /** Polls early after a new site directory and after a change of the state of an instance. */
   polls: PollSchedule;
   view: Omit<ViewOptions, 'previous'>;
 }
 
-/** The snapshots in this isolate's memory, and the view built from them. Verifies every snapshot, whatever its source. */
+/** The snapshots in this isolate's memory, and the view built from them. Verifies the snapshots of every source. */
 export class SnapshotStore {
   readonly #options: SnapshotStoreOptions;
   readonly #sites: Map<string, SiteState>;
@@ -97,7 +97,7 @@ export class SnapshotStore {
   /** Accepts sealed snapshots whose signatures are valid, that are newer, and from which a view can be built. */
   async offer(sealed: ReadonlyMap<string, SealedBytes>, source: SnapshotSource): Promise<void> {
     const directory = sealed.get(SITE_DIRECTORY);
-    // First, because it says whose snapshots are valid.
+    // First, because it contains the keys that verify snapshots.
     if (directory) await this.#offerDirectory(directory, source);
     const bySite = [...sealed].filter(([name]) => name !== SITE_DIRECTORY);
     const opened = await Promise.all(bySite.map(([site, bytes]) => this.#open(site, bytes, source)));
@@ -106,7 +106,7 @@ export class SnapshotStore {
     if (snapshots.length === 0) return;
     const built = this.prepare(snapshots);
     if (built.ok) return this.accept(built, source);
-    // One that the edge cannot route by must not keep the others out.
+    // A snapshot without a valid view must not keep the others out.
     for (const snapshot of snapshots) {
       const alone = this.prepare([snapshot]);
       if (alone.ok) this.accept(alone, source);

@@ -42,7 +42,7 @@ export class StaleCache {
     return response;
   }
 
-  /** A response that cannot be stored is tried again later. A runtime without a cache is reported once. */
+  /** Ignores errors: the response is stored again later. Logs once if the runtime has no cache. */
   async #put(key: string, copy: Response): Promise<void> {
     await caches.default.put(key, copy).catch(() => {});
     if (this.#isProbed) return;

@@ -45,10 +45,10 @@ async function upload10s(bytes: number): Promise<Upload> {
   return upload;
 }
 
-test('the time of an attempt moves on while the bytes of a long chunked body flow', async () => {
+test('the timeout of an attempt moves on while the bytes of a long chunked body flow', async () => {
   expect((await upload10s(PREFIX_BYTES)).timesOutAt(0, TIMEOUT_MS)).toBe(10_000 + TIMEOUT_MS);
 });
 
-test('a client below 16 KB per second does not move it: its attempt has timed out', async () => {
+test('a client below 16 KB per second does not move the timeout', async () => {
   expect((await upload10s(1)).timesOutAt(0, TIMEOUT_MS)).toBe(TIMEOUT_MS + (2 * PREFIX_BYTES + 10) / 16);
 });

@@ -60,8 +60,8 @@ export class Upload {
   }
 
   /**
-   * When an attempt that sends the body has timed out, with `timeoutMs` for the instance. While bytes flow that time moves
-   * on, as long as they arrive at a minimum rate. Epoch ms.
+   * When an attempt that sends the body times out, epoch ms. `timeoutMs` is the time of the instance. While bytes
+   * arrive at a minimum rate, the timeout moves on.
    */
   timesOutAt(startedAt: number, timeoutMs: number): number {
     const stalled = this.#progressAt + timeoutMs;

@@ -3,9 +3,9 @@ import type { Env } from '../env.ts';
 import type { EdgeSettings } from '../settings.ts';
 
 /**
- * What `cache: 'no-store'` makes workerd tell Cloudflare, without the `Cache-Control` and `Pragma` fields that it would
- * also add: the application must see the client's fields. The services behind one gateway share its URLs, so an answer in
- * Cloudflare's cache could be served for another host or another client.
+ * The options that workerd sends to Cloudflare for `cache: 'no-store'`. That would also add `Cache-Control` and
+ * `Pragma` to the request, but the application must see the client's own fields. The services behind one gateway share
+ * its URLs, so an answer in Cloudflare's cache could be served for another host or another client.
  */
 const NOT_CACHED = { cacheTtl: -1, cacheLevel: 'bypass' };
 
@@ -14,8 +14,8 @@ type Network = Pick<Fetcher, 'fetch'>;
 const INTERNET: Network = { fetch: (request) => fetch(request) };
 
 /**
- * Sends requests past Cloudflare's cache: to the gateways of a site through its Workers VPC binding if it has one, and to
- * everything else over the internet.
+ * Sends requests past Cloudflare's cache: to the gateways of a site through its Workers VPC binding if it has one, and
+ * to everything else over the internet.
  */
 export class Upstreams {
   readonly #options: RequestInit | null;
@@ -23,7 +23,7 @@ export class Upstreams {
 
   /** Throws when two sites would use the same binding. */
   constructor(env: Env, { sites, clientAddressSource }: Pick<EdgeSettings, 'sites' | 'clientAddressSource'>) {
-    // Elsewhere there is no such cache, and the option costs a tenth of the throughput.
+    // There is no such cache outside Cloudflare, and the option costs a tenth of the throughput.
     this.#options = clientAddressSource === 'cloudflare' ? { cf: NOT_CACHED } : null;
     const siteOf = new Map<string, string>();
     const networks = new Map<string, Network>();
@@ -44,15 +44,15 @@ export class Upstreams {
     return this.#privateNetworks.has(site);
   }
 
-  /** A request that passes Cloudflare's cache. Its header fields can be changed. */
+  /** A request that bypasses Cloudflare's cache. Its header fields can be changed. */
   newRequest(url: string, init: RequestInit): Request {
     return new Request(url, this.#options ? { ...init, ...this.#options } : init);
   }
 
-  /** `site`: that of the gateway; undefined for an instance. `request` must come from `newRequest`. */
+  /** `site`: the site of the gateway; undefined for an instance. `request` must come from `newRequest`. */
   fetch(site: string | undefined, request: Request): Promise<Response> {
     const network = (site !== undefined && this.#privateNetworks.get(site)) || INTERNET;
-    // Without options `fetch` takes the request as it is. With any it would copy all fields again.
+    // Without options, `fetch` takes the request as it is. With options it would copy all fields again.
     return network.fetch(request);
   }
 }

@@ -17,8 +17,8 @@ import type { StepResults } from './step-results.ts';
 type ResponseHeader = readonly [name: string, value: string];
 
 /**
- * The response to the client: the upstream's; else, when the service is out, the last good one from the stale cache; else
- * an error.
+ * The response to the client: the upstream's; else, when the service is out, the last good one from the stale cache;
+ * else an error.
  */
 export function answer(
   context: RequestContext,
@@ -31,7 +31,7 @@ export function answer(
   return answerLater(context, results, added);
 }
 
-/** The response when something has to be waited for: sealing a cookie, or the stale cache. */
+/** The response when it must wait for a sealed cookie or for the stale cache. */
 async function answerLater(
   context: RequestContext,
   results: StepResults,
@@ -56,7 +56,7 @@ async function answerLater(
   return { response: withHeaders(failure, own), kind: KIND_BY_FAILURE[outcome.failure] };
 }
 
-/** The upstream's response. A good one is also kept in case that the service is out later. */
+/** The upstream's response. Stores a good one for later outages of the service. */
 function passOn(
   upstream: Response,
   { incoming, service, edge, ctx }: RequestContext,
@@ -169,9 +169,9 @@ interface ResponseOptions {
 }
 
 /**
- * The upstream's response with its body untouched, and the headers that every proxied response has. A gateway that trusts
- * the edge has set them, so its response is usually returned as it came: a copy costs 6 % of the edge's throughput, and
- * each header 2 %.
+ * The upstream's response with its body untouched, and the headers that every proxied response has. A gateway that
+ * trusts the edge has set them, so its response is usually returned as it came: a copy costs 6 % of the edge's
+ * throughput, and each header 2 %.
  */
 export function upstreamResponse(
   upstream: Response,

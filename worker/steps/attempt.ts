@@ -20,14 +20,14 @@ interface AttemptPlan {
   readonly site: SiteService | null;
   /** The instance to use. Null: the gateway picks. */
   readonly candidate: Candidate | null;
-  /** The gateway trusts the edge and sets what a proxy adds, to the request and to the answer. Null: the edge sets it. */
+  /** With a token, the gateway adds the fields of a proxy to the request and the answer. Null: the edge adds them. */
   readonly token: string | null;
   readonly wanted: SnapshotHeaders;
   /** The span of the attempt. */
   readonly spanId: string;
   /** A copy, sent because an earlier attempt is late. */
   readonly hedge?: boolean;
-  /** Until the response headers; the time in which a long body flows does not count. */
+  /** Until the response headers. The time in which a long body is sent does not count. */
   readonly timeoutMs: number;
 }
 
@@ -41,7 +41,7 @@ export interface CompletedAttempt {
   readonly ms: number;
 }
 
-/** Cheaper than that of the response, which is a call into the runtime. Null: there is no response. */
+/** The status of the response; null without one. Reading it from the response would be a call into the runtime. */
 export const statusOf = (attempt: CompletedAttempt | undefined): number | null =>
   attempt?.result.kind === 'response' ? attempt.result.status : null;
 
@@ -63,7 +63,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
   const { incoming, plan, edge, controller = new AbortController() } = options;
   const startedAt = edge.now();
   const timeout = startTimeout(options, controller, startedAt);
-  // A held answer is no load.
+  // A held answer does not count as load.
   const local = incoming.longLived ? undefined : plan.candidate?.local;
   const inFlight = local && edge.inFlight.begin(local, plan.timeoutMs, startedAt);
   incoming.abortCallbacks.push(() => {
@@ -72,7 +72,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
   });
   try {
     const response = await edge.upstreams.fetch(gatewaySite(plan, edge), newRequest(options, controller));
-    // Each is read once, because a read is a call into the runtime.
+    // Read once, because each read is a call into the runtime.
     const { status, headers } = response;
     return {
       plan,
@@ -97,7 +97,7 @@ export async function sendAttempt(options: AttemptOptions): Promise<CompletedAtt
   }
 }
 
-/** The runtime copies the client's fields at once: to copy them one by one would cost much more. */
+/** Lets the runtime copy all fields of the client at once, because copying them one by one would cost much more. */
 function newRequest({ incoming, body, plan, edge }: AttemptOptions, controller: AbortController): Request {
   const { token, spanId, candidate, wanted } = plan;
   const request = edge.upstreams.newRequest(plan.route.origin + incoming.target, {
@@ -115,7 +115,7 @@ function newRequest({ incoming, body, plan, edge }: AttemptOptions, controller: 
   return request;
 }
 
-/** The site whose gateway gets the attempt; the fallback gateway belongs to the first one. */
+/** The site whose gateway gets the attempt. The fallback gateway belongs to the first site. */
 const gatewaySite = (
   { route, site }: AttemptPlan,
   { settings }: Pick<Edge, 'settings'>,
@@ -138,7 +138,7 @@ function startTimeout(
   let isWatching = false;
   const timeout = {
     timedOut: false,
-    // The first timer may still fire, soon, and then does nothing: to clear it would cost every request.
+    // The first timer may still fire soon, but then does nothing. Clearing it would cost time in every request.
     clear: (): void => {
       isOver = true;
       if (isWatching) clearTimeout(timer);
@@ -199,8 +199,8 @@ function resultOf(
 }
 
 /**
- * HAProxy names the instance whose answer it passes on. Its own 503 means that no instance took the request: the queue was
- * full, or no connection succeeded. Its other errors come from the instance that the edge named.
+ * HAProxy names the instance whose answer it passes on. Its own 503 means that no instance took the request: the queue
+ * was full, or no connection succeeded. Its other errors come from the instance that the edge named.
  */
 function servedBy(headers: Headers, status: number, { candidate, route }: AttemptPlan): string | null {
   if (route.kind === 'direct') return candidate?.id ?? null;

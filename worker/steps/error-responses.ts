@@ -55,13 +55,16 @@ export const bodyRefused = (incoming: IncomingRequest): Response =>
     detail: `A ${incoming.method} request must not have a body.`,
   });
 
-/** The runtime drops trailers, and gRPC has its status there. An error in gRPC's own form: UNIMPLEMENTED, so no retry. */
+/**
+ * The runtime drops trailers, where gRPC has its status. The error has gRPC's own form; clients do not retry
+ * UNIMPLEMENTED.
+ */
 export const grpcRefused = ({ requestId }: IncomingRequest): Response =>
   new Response(null, {
     headers: {
       'content-type': 'application/grpc',
       'grpc-status': '12',
-      'grpc-message': 'gRPC cannot pass the edge, which has no HTTP trailers; connect to the gateway',
+      'grpc-message': 'gRPC cannot pass the edge, which cannot forward HTTP trailers; connect to the gateway',
       'cache-control': 'no-store',
       'x-request-id': requestId,
     },

@@ -36,11 +36,11 @@ export interface IncomingRequest {
   readonly cookieHeader: string | null;
   /** `x-acgs-explain` with a valid token. */
   readonly explainRequested: boolean;
-  /** The client's fields, for the runtime to copy. */
+  /** The client's header fields, for the runtime to copy. */
   readonly headers: Headers;
-  /** The same fields, for everything else. */
+  /** The same fields as a list, which is cheaper to read. */
   readonly fields: ClientFields;
-  /** Those that are not passed on: hop-by-hop, `x-acgs-*` and untrusted ones. */
+  /** The names of fields that are not passed on: hop-by-hop, `x-acgs-*` and untrusted ones. */
   readonly droppedFields: readonly string[];
   readonly isWebSocket: boolean;
   readonly wantsEventStream: boolean;
@@ -134,7 +134,7 @@ export function guard(
   return { ok: true, incoming };
 }
 
-/** With any encoding of the messages. gRPC-Web (`application/grpc-web`) has its trailers in the body and may pass. */
+/** gRPC with any message encoding. gRPC-Web (`application/grpc-web`) has its trailers in the body and may pass. */
 const GRPC_TYPE = /^application\/grpc(?:$|[+;\s])/i;
 
 /** All but the tab. Bytes above 127 may be UTF-8. */

@@ -18,7 +18,7 @@ const NOT_CACHED = notSent('not-cached');
 /** The outcome of a request that reaches no instance, or null to send it. */
 export function notSentOutcome(context: RequestContext): FailoverOutcome | null {
   const { incoming, service } = context;
-  // With `staleIfError` the edge is a cache for the service.
+  // The edge is a cache for the service if `staleIfError` is not 0.
   if (service.policy.failover.staleIfError > 0 && wantsStoredOnly(incoming.method, incoming.fields))
     return NOT_CACHED;
   return shedOutcome(context);

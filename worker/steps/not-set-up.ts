@@ -1,7 +1,7 @@
 import { problemResponse } from '../problem.ts';
 import type { EdgeSettings } from '../settings.ts';
 
-/** Why this edge can never route anything, and what to do; null: it has keys for snapshots or a fallback. */
+/** Why this edge cannot route anything, and what to do; null if it has keys for snapshots or a fallback. */
 export function missingSetUp({ verifyKeys, directoryKeys, fallbackOrigin }: EdgeSettings): string | null {
   if (verifyKeys.length + directoryKeys.length > 0 || fallbackOrigin !== null) return null;
   return (

@@ -18,7 +18,7 @@ export function recordAttempt(attempt: CompletedAttempt, { incoming, service, ed
     }
     if (result.kind === 'response') edge.gateways.onResponse(plan.route.origin);
   }
-  // Full is not broken: the instance has not seen the request.
+  // A full instance has not failed: it has not received the request.
   if (isFull(result)) return;
   const candidate = servedCandidate(attempt);
   if (!candidate) return;
@@ -39,8 +39,8 @@ export function recordAttempt(attempt: CompletedAttempt, { incoming, service, ed
 }
 
 /**
- * A cancelled attempt is no failure, but its instance took at least that long. Direct picks then avoid an instance that
- * loses to its copies. Which instance a gateway picked is unknown.
+ * A cancelled attempt does not count as a failure, but its instance took at least that long. Direct picks then avoid an
+ * instance that loses to its copies. Which instance a gateway picked is unknown.
  */
 export function recordCancelled({ candidate, startedAt }: PendingAttempt, now: number): void {
   if (!candidate) return;

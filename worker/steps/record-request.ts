@@ -55,7 +55,7 @@ export function recordRequest(
   return response;
 }
 
-/** A request for no service is in no figure, but it can be traced. */
+/** A request that no service serves is not counted, but it can be traced. */
 export function recordUnrouted(incoming: IncomingRequest, edge: Edge, ctx: ExecutionContext): Response {
   const response = notFound(incoming);
   const outcome = {

@@ -30,7 +30,7 @@ export function send(context: FailoverContext, picked: PickedInstance): Promise<
   return sendWithHedges(start, { everyMs, maxCopies: MAX_COPIES - context.hedges, sendCopy: sendOneCopy });
 }
 
-/** A long-lived connection is no late answer, and a copy of it would open a second session. */
+/** A long-lived connection is not late, and a copy of it would open a second session. */
 const isHedgeable = ({ incoming, service, body, hedges }: FailoverContext): boolean =>
   service.policy.failover.hedge &&
   !incoming.longLived &&

@@ -3,7 +3,7 @@ import type { SnapshotHeaders } from '../../shared/snapshot/snapshot.ts';
 import { formatTraceparent } from '../../shared/trace-context.ts';
 import type { IncomingRequest } from './guard.ts';
 
-/** What an attempt tells the gateway. */
+/** What an attempt sends to the gateway, besides the request. */
 interface GatewayMessage {
   readonly token: string;
   readonly spanId: string;
@@ -11,15 +11,15 @@ interface GatewayMessage {
   readonly target: string | null;
 }
 
-/** What an attempt tells an instance. */
+/** What an attempt sends to an instance, besides the request. */
 interface ProxyFields {
   readonly spanId: string;
   readonly wanted: Pick<SnapshotHeaders, 'via' | 'forwarded'>;
 }
 
 /**
- * Adds the envelope, for a gateway that trusts the edge. The gateway sets what a proxy adds, because a field that the Worker
- * sets costs 2 % of its throughput.
+ * Adds the envelope, for a gateway that trusts the edge. The gateway adds the fields of a proxy, because each field
+ * that the Worker adds costs 2 % of its throughput.
  */
 export function addEnvelope(
   headers: Headers,
@@ -41,7 +41,7 @@ export function addEnvelope(
   headers.set(ENVELOPE_HEADER, envelope);
 }
 
-/** Adds what a proxy adds, for an instance, or for a gateway that does not know the edge. */
+/** Adds the fields of a proxy, for an instance, or for a gateway that does not know the edge. */
 export function addProxyFields(
   headers: Headers,
   incoming: IncomingRequest,

@@ -114,7 +114,10 @@ const toAddresses = (records: readonly RecordWithTtl[]): Addresses => ({
   ttlMs: records.length === 0 ? 0 : Math.min(...records.map(({ ttl }) => ttl)) * 1_000,
 });
 
-/** A name without records gives an empty list. Every other failure is an error, because it says nothing about the records. */
+/**
+ * A name without records gives an empty list. Every other failure is an error, because it says nothing about the
+ * records.
+ */
 async function query<T>(name: string, type: string, resolve: () => Promise<T[]>): Promise<T[]> {
   try {
     return await resolve();

@@ -46,7 +46,10 @@ const CLASS_SEGMENTS = 3;
 /** A class is listed for this long after its last answer. */
 const LISTED_MS = 15 * 60_000;
 const MIN_LISTED_ANSWERS = 10;
-/** The other classes of the service must have this many answers, at most this share of them long. Otherwise the service is slow. */
+/**
+ * The other classes of the service must have this many answers, at most this share of them long. Otherwise the service
+ * is slow.
+ */
 const MIN_OTHER_ANSWERS = 20;
 const MAX_OTHER_LONG = 0.1;
 

@@ -9,7 +9,10 @@ interface TrafficFindings {
   lostCookies: readonly LostCookieService[];
 }
 
-/** Settings that do not fit the traffic: per service at most one advice of each kind. Leaves out what the file already sets. */
+/**
+ * Settings that do not fit the traffic: per service at most one advice of each kind. Leaves out what the file already
+ * sets.
+ */
 export function trafficAdvice({ services }: Config, { held, lostCookies }: TrafficFindings): Advice[] {
   const open = held.filter(({ service, path }) => {
     const declared = services[service]?.longLived.paths;
