@@ -40,7 +40,7 @@ test('the API reads no hidden request', async () => {
   expect(problems).toEqual([]);
 });
 
-test('slow and idle connections end, and others than the first ones are not accepted', async () => {
+test('slow and idle connections are closed, and connections above the limit are not accepted', async () => {
   const port = await freePort();
   const strict = await listen(() => new Response('ok'), `127.0.0.1:${port}`, {
     maxConnections: 2,

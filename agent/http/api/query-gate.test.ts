@@ -38,7 +38,7 @@ test('one query of a client at a time, and few in all', async () => {
   await Promise.all(runs);
 });
 
-test('a query beyond the limit is refused; one whose client has gone does not run', async () => {
+test('a query beyond the limit is refused; the query of a client that has gone does not run', async () => {
   const gate = createQueryGate(limits);
   const [first, gone, third] = [held(), held(), held()];
   const controller = new AbortController();

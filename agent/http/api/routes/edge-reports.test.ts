@@ -19,7 +19,7 @@ test('a report of an edge without traces is valid', () => {
   expect(reportSchema.parse(report)).toMatchObject({ traces: [], tracesDropped: 0 });
 });
 
-test('a trace that does not fit costs no counters', () => {
+test('a report with an invalid trace keeps its counters', () => {
   expect(reportSchema.parse({ ...report, traces: [sampleTrace()] }).traces).toEqual([sampleTrace()]);
   for (const traces of [[sampleTrace({ path: 'x'.repeat(300) })], Array(1_001).fill(sampleTrace()), 7]) {
     expect(reportSchema.parse({ ...report, traces })).toMatchObject({ seq: 1, traces: [] });

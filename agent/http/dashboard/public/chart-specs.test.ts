@@ -23,12 +23,12 @@ test('counts become rates, gaps stay gaps, and a chart without data is left out'
   expect(charts[0]?.lines.map(({ label, values }) => [label, values])).toEqual([['requests', [1, null, 0]]]);
 });
 
-test('the step that goes on shows no false drop', () => {
+test('an incomplete last step shows no false drop', () => {
   const { charts } = historyCharts(answer({ to: 135_000, series: { requests: [60, 60, 15] } }));
   expect(charts[0]?.lines[0]?.values).toEqual([1, 1, 1]);
 });
 
-test('an instance is drawn against its peers, and probes as the share that failed', () => {
+test('an instance is compared with its peers, and probes as the share that failed', () => {
   const { charts } = historyCharts(
     answer({
       of: 'attempts',
