@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, type HelpConfiguration, InvalidArgumentError } from 'commander';
 import { CliUsageError } from './errors.ts';
 
 /** Parser for commander: an integer from `min` to `max`. */
@@ -20,3 +20,9 @@ export function rejectUnknownSubcommand(command: Command): void {
     `acgs-lb ${parent}: unknown command ${unknown}; expected one of ${known.join(', ')}`,
   );
 }
+
+/** For a subcommand: its help shows the program's options, which apply to it, without those of `parent`. */
+export const helpWithoutParentOptions = (parent: Command): HelpConfiguration => ({
+  ...parent.configureHelp(),
+  visibleGlobalOptions: () => parent.parent?.options.slice() ?? [],
+});

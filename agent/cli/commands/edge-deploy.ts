@@ -3,6 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { type Command, Option } from 'commander';
 import type { Config } from '../../../shared/config/config.ts';
 import { parseOrigin } from '../../../shared/config/origin.ts';
+import { helpWithoutParentOptions } from '../arguments.ts';
 import type { CloudflareApi } from '../cloudflare/api.ts';
 import type { EdgeDeployment } from '../cloudflare/deployment.ts';
 import { CONFIG_DESCRIPTION, CONFIG_OPTION, resolveConfigPath } from '../config-path.ts';
@@ -29,11 +30,7 @@ export function registerEdgeDeploy(edge: Command, programDir: () => string): voi
   edge
     .command('deploy')
     .description('deploy the edge to Cloudflare, on a host name of your own domain')
-    // The options of `acgs-lb edge` itself do not apply, those of the program do.
-    .configureHelp({
-      ...edge.configureHelp(),
-      visibleGlobalOptions: () => edge.parent?.options.slice() ?? [],
-    })
+    .configureHelp(helpWithoutParentOptions(edge))
     .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
     .option('--host <name>', 'host name of the edge (default: that of edge.url)')
     .option('--account <id>', 'account id (default: CLOUDFLARE_ACCOUNT_ID, else the only one of the token)')

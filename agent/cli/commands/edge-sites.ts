@@ -4,6 +4,7 @@ import { parseOrigin } from '../../../shared/config/origin.ts';
 import { id as siteId } from '../../../shared/config/scalars.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
 import { errorWithCause } from '../../snapshot/publisher.ts';
+import { helpWithoutParentOptions } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 
@@ -23,10 +24,7 @@ export function registerEdgeSites(edge: Command): void {
   edge
     .command('sites')
     .description('tell the edge which sites it serves beside SITES, without a new deployment')
-    .configureHelp({
-      ...edge.configureHelp(),
-      visibleGlobalOptions: () => edge.parent?.options.slice() ?? [],
-    })
+    .configureHelp(helpWithoutParentOptions(edge))
     .argument(
       '<file>',
       'file with one entry per line, as `acgs-lb keys public` prints them; # starts a comment',

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import {
+  type CloudflareZone,
   domainOwner,
   findRoute,
   findZone,
@@ -38,10 +39,8 @@ export async function checkDeployment(input: DoctorInput): Promise<Finding[]> {
 
 async function checkSteps(api: CloudflareApi, input: DoctorInput, host: string): Promise<Finding[]> {
   const { config, env } = input;
-  const accountId =
-    env.CLOUDFLARE_ACCOUNT_ID ?? (await step('account', () => listAccounts(api))).at(0)?.id ?? '';
-  const zone = await step('zone', () => findZone(api, { accountId, host }));
-  if (!zone)
+  const found = await findAccountAndZone(api, env.CLOUDFLARE_ACCOUNT_ID, host);
+  if (!found)
     return [
       fail(
         'Cloudflare zone',
@@ -49,6 +48,7 @@ async function checkSteps(api: CloudflareApi, input: DoctorInput, host: string):
         'give the token the zone, or set edge.url',
       ),
     ];
+  const { accountId, zone } = found;
   const owner = await step('host name', () => domainOwner(api, accountId, host));
   const route = owner ? null : await step('host name', () => findRoute(api, zone.id, host));
   const worker = owner ?? route?.script;
@@ -66,6 +66,20 @@ async function checkSteps(api: CloudflareApi, input: DoctorInput, host: string):
     checkWorker(deployed, config.site.id),
     checkSecrets(secrets),
   ];
+}
+
+/** Looks for the zone of the host name in the given account, else in every account that the token sees. */
+async function findAccountAndZone(
+  api: CloudflareApi,
+  given: string | undefined,
+  host: string,
+): Promise<{ accountId: string; zone: CloudflareZone } | null> {
+  const ids = given ? [given] : (await step('account', () => listAccounts(api))).map((account) => account.id);
+  for (const accountId of ids) {
+    const zone = await step('zone', () => findZone(api, { accountId, host }));
+    if (zone) return { accountId, zone };
+  }
+  return null;
 }
 
 function checkRoute(route: WorkerRoute, host: string, requireEdge: boolean): Finding {
