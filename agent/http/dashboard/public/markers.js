@@ -27,6 +27,7 @@ const CLOSE = 0.012;
 
 /** @param {LoggedEvent} event @returns {MarkTone} */
 export function toneOfEvent({ kind, to = '' }) {
+  if (kind === 'rollout' && to === 'failed') return 'bad';
   if (kind === 'config' || kind === 'rollout') return 'accent';
   return TONES[to] ?? 'note';
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { EVENT_KINDS } from '../../../history/events.ts';
-import { marksOf, markText, textOfEvent } from './markers.js';
+import { marksOf, markText, textOfEvent, toneOfEvent } from './markers.js';
 import type { LoggedEvent } from './types.d.ts';
 
 const event = (at: number, kind: LoggedEvent['kind'], more: Partial<LoggedEvent> = {}): LoggedEvent => ({
@@ -41,6 +41,14 @@ test('a mark says what happened, at most four lines', () => {
   expect(lines).toHaveLength(5);
   expect(lines[4]).toBe('and 2 more');
   expect(textOfEvent(event(1, 'admin', { to: 'drain', by: 'ada' }))).toBe('set to drain by ada');
+});
+
+test('a failed rollout has the tone of a problem, other steps of a rollout are neutral', () => {
+  expect(['started', 'finished', 'failed'].map((to) => toneOfEvent(event(0, 'rollout', { to })))).toEqual([
+    'accent',
+    'accent',
+    'bad',
+  ]);
 });
 
 test('the page can filter by every kind of event', () => {
