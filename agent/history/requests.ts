@@ -1,7 +1,7 @@
 import type { Sketch } from '../../shared/sketch.ts';
 import { emptyTotals, type TrafficTotals } from '../core/traffic-window.ts';
-import { mergeBy } from './rollups/statements.ts';
 import type { Queryable } from './sql/database.ts';
+import { parseSketch } from './sql/sketch-column.ts';
 
 interface RequestRow extends Record<string, unknown> {
   service: string;
@@ -11,24 +11,15 @@ interface RequestRow extends Record<string, unknown> {
   retries: number;
   hedges: number;
   limited: number;
-  latency: Sketch | null;
+  latency: string | Sketch | null;
 }
 
 const SUMS = `
-  WITH own AS (
-    SELECT service_type, '' AS instance_id, requests, failed, attempts, retries, hedges, limited, latency
-    FROM request_minutes WHERE site = $1 AND timestamp >= $2 AND timestamp < $3
-  ),
-  parts AS (SELECT service_type, instance_id, latency AS sketch FROM own WHERE latency IS NOT NULL),
-  ${mergeBy('service_type', 'instance_id')},
-  summed AS (
-    SELECT service_type, sum(requests) AS requests, sum(failed) AS failed, sum(attempts) AS attempts,
-           sum(retries) AS retries, sum(hedges) AS hedges, sum(limited) AS limited
-    FROM own GROUP BY 1
-  )
-  SELECT service_type AS service, requests::double precision, failed::double precision, attempts::double precision,
-         retries::double precision, hedges::double precision, limited::double precision, sketch AS latency
-  FROM summed LEFT JOIN merged USING (service_type)`;
+  SELECT service_type AS service, sum(requests)::double precision AS requests, sum(failed)::double precision AS failed,
+         sum(attempts)::double precision AS attempts, sum(retries)::double precision AS retries,
+         sum(hedges)::double precision AS hedges, sum(limited)::double precision AS limited,
+         acgs_merge_sketches(array_agg(latency)) AS latency
+  FROM request_minutes WHERE site = $1 AND timestamp >= $2 AND timestamp < $3 GROUP BY 1`;
 
 /** The requests of each service of the site in the whole minutes that start in [from, to), in epoch seconds. */
 export async function readRequests(
@@ -43,7 +34,7 @@ export async function readRequests(
         ...emptyTotals(),
         success: requests - failed,
         failure: failed,
-        latency,
+        latency: parseSketch(latency),
         attempts,
         retries,
         hedges,

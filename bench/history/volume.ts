@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -47,6 +47,8 @@ interface VolumeRun {
   sink: HistorySink;
   database: Database;
   random: () => number;
+  /** Of all processes of the server. */
+  cpuSeconds: () => number;
 }
 
 async function withFleet(count: number, work: (fleet: VolumeRun) => Promise<void>): Promise<void> {
@@ -64,7 +66,14 @@ async function withFleet(count: number, work: (fleet: VolumeRun) => Promise<void
     rowInterval: (instances) => rowIntervalMs(config, instances),
   });
   try {
-    await work({ instances: makeInstances(count), window, sink, database, random: seeded(1) });
+    await work({
+      instances: makeInstances(count),
+      window,
+      sink,
+      database,
+      random: seeded(1),
+      cpuSeconds: () => cpuSecondsOf(server.dataDir),
+    });
   } finally {
     await sink.close(60_000);
     await database.close();
@@ -75,15 +84,18 @@ async function withFleet(count: number, work: (fleet: VolumeRun) => Promise<void
 
 /** Writes `hours`, each rolled up when it has ended, and prints the bytes of each table. */
 async function measureRows(fleet: VolumeRun, hours: number): Promise<void> {
-  const { database, instances } = fleet;
+  const { database, instances, cpuSeconds } = fleet;
   for (let hour = 0; hour < hours; hour++) {
     await writeHour(fleet, START + hour * HOUR);
-    const { seconds } = await timed(() => rollUp(database));
+    const before = cpuSeconds();
+    await rollUp(database);
+    const seconds = cpuSeconds() - before;
     // As autovacuum does about once an hour (migration 0010), which does not know virtual time.
     await database.query('VACUUM latency_minutes');
     await database.query('VACUUM metrics_hourly');
+    await database.query('VACUUM metrics_daily');
     const sizes = (await tableSizes(database)).map(({ name, bytes }) => `${name} ${mb(bytes)}`);
-    say(`hour ${hour + 1} of ${hours}, rolled up in ${seconds.toFixed(1)} s: ${sizes.join(', ')} MB`);
+    say(`hour ${hour + 1} of ${hours}, rolled up in ${seconds.toFixed(1)} s of CPU: ${sizes.join(', ')} MB`);
   }
   await database.query('VACUUM ANALYZE');
   say(`\n${instances.size} instances, ${hours} h:`);
@@ -97,8 +109,8 @@ async function measureRows(fleet: VolumeRun, hours: number): Promise<void> {
   const perDay = (table: string): number => (of(table) / hours) * 24;
   const month =
     30 * (perDay('load_balancing_metrics') + perDay('metrics_hourly') + perDay('request_minutes')) +
-    // Two days and two hours (`deleteOldMinutes`, and the hour that is not rolled up).
-    (50 / 24) * perDay('latency_minutes') +
+    // Three days and two hours (`deleteOldMinutes`, and the hour that is not rolled up).
+    (74 / 24) * perDay('latency_minutes') +
     30 * of('metrics_daily');
   say(`  30 days: ${(month / 1e9).toFixed(2)} GB\n`);
 }
@@ -238,11 +250,29 @@ async function tableSizes(database: Database): Promise<TableSize[]> {
   return sizes;
 }
 
-async function timed<T>(work: () => Promise<T>): Promise<{ seconds: number; result: T }> {
-  const before = performance.now();
-  const result = await work();
-  return { seconds: (performance.now() - before) / 1_000, result };
+/** The CPU time that the processes of the server in `dataDir` have taken, those that have ended included. */
+function cpuSecondsOf(dataDir: string): number {
+  const postmaster = readFileSync(join(dataDir, 'postmaster.pid'), 'utf8').split('\n', 1)[0];
+  let ticks = 0;
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    const fields = statOf(pid);
+    const [parent, own, ended] = [fields[1], sum(fields.slice(11, 13)), sum(fields.slice(13, 15))];
+    if (pid === postmaster) ticks += own + ended;
+    else if (parent === postmaster) ticks += own;
+  }
+  return ticks / 100;
 }
+
+/** Fields of /proc/PID/stat after the name; none when the process has ended. */
+function statOf(pid: string): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/.*\) /, '').split(' ');
+  } catch {
+    return [];
+  }
+}
+
+const sum = (values: readonly string[]): number => values.reduce((total, value) => total + Number(value), 0);
 
 const mb = (bytes: number): string => (bytes / 1e6).toFixed(1);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);

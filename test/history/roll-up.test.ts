@@ -8,6 +8,7 @@ import { rollUp } from '../../agent/history/rollups/run.ts';
 import { readHistory } from '../../agent/history/series/series.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
+import { formatSketch } from '../../agent/history/sql/sketch-column.ts';
 import { writeBatch } from '../../agent/history/sql/write-batch.ts';
 import { addToSketch, emptySketch, type Sketch, sketchQuantile } from '../../shared/sketch.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
@@ -72,22 +73,29 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
       for (const value of values) addToSketch(made, value);
       return made;
     };
-    const minute = (latency: Sketch | null, up: number) =>
+    const minute = (latency: Sketch | string | null, up: number) =>
       database.query(
         `INSERT INTO latency_minutes (service_type, instance_id, timestamp, samples, up_samples, queued_max, latency)
          VALUES ('gs', 'gs-1', $1, 10, $2, 3, $3)`,
         [START + 60, up, latency && JSON.stringify(latency)],
       );
+    // An agent of an earlier version writes objects, and merges of the new form without their values.
     await minute(sketch(10, 20), 10);
-    await minute(sketch(30), 5);
+    await minute(formatSketch(sketch(30)), 5);
+    await minute({ count: null, sum: null, max: null, buckets: {} } as never, 0);
     await rollUp(database);
-    await minute(sketch(40), 10);
+    await minute(formatSketch(sketch(40)), 10);
     await minute(null, 10);
     await rollUp(database);
     await rollUp(database);
     const one = (await hour(START)).find(({ instance }) => instance === 'gs-1');
-    expect(one).toMatchObject({ samples: 40, upSamples: 35, queuedMax: 3, rows: 101 });
+    expect(one).toMatchObject({ samples: 50, upSamples: 35, queuedMax: 3, rows: 101 });
     expect(one?.latency).toEqual(sketch(10, 20, 30, 40));
+    const stored = await database.query(
+      "SELECT latency #>> '{}' AS latency FROM metrics_hourly WHERE start = $1 AND instance_id = 'gs-1'",
+      [START],
+    );
+    expect(stored.rows).toEqual([{ latency: formatSketch(sketch(10, 20, 30, 40)) }]);
     expect((await database.query('SELECT 1 FROM latency_minutes WHERE NOT folded')).rowCount).toBe(0);
     const exact = sketchQuantile(sketch(10, 20, 30, 40), 0.5);
     const { rows } = await database.query<{ p50_ms: number }>(

@@ -128,7 +128,8 @@ export const SCHEMA_TABLES = [
 export const SCHEMA_FUNCTIONS = [
   ...['acgs_ensure_day(text,double precision)', 'acgs_ensure_days(double precision,double precision)'],
   ...['acgs_mark_dirty()', 'acgs_short_service(text)'],
-  'acgs_sketch_quantile(jsonb,double precision,double precision)',
+  ...['acgs_make_sketch(numeric,double precision,double precision,text)', 'acgs_merge_sketches(jsonb[])'],
+  ...['acgs_sketch_quantile(jsonb,double precision,double precision)', 'acgs_sketch_text(jsonb)'],
 ];
 
 /**

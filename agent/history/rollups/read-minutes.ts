@@ -2,7 +2,7 @@ import type { Queryable } from '../sql/database.ts';
 import { type RollupRow, toRollup } from './read.ts';
 import type { Rollup } from './rollup.ts';
 import { ROW_SECONDS } from './run.ts';
-import { mergeBy, spanOf } from './statements.ts';
+import { spanOf } from './statements.ts';
 
 /**
  * Parameters: from, to, seconds of a step, the fewest seconds of a raw row, site. A service has one row per step, an
@@ -41,7 +41,7 @@ const MINUTES = `
   ),
   sampled AS (
     SELECT start, service_type, instance_id, sum(samples)::integer AS samples, sum(up_samples)::integer AS up_samples,
-           max(queued_max) AS queued_max
+           max(queued_max) AS queued_max, acgs_merge_sketches(array_agg(latency)) AS latency
     FROM minutes GROUP BY 1, 2, 3
   ),
   clients AS (
@@ -51,30 +51,25 @@ const MINUTES = `
   requested AS (
     SELECT start, service_type, instance_id, sum(requests)::double precision AS client_requests,
            sum(failed)::double precision AS client_failed, sum(retries)::double precision AS retries,
-           sum(hedges)::double precision AS hedges, sum(limited)::double precision AS limited
+           sum(hedges)::double precision AS hedges, sum(limited)::double precision AS limited,
+           acgs_merge_sketches(array_agg(latency)) AS client_latency
     FROM clients GROUP BY 1, 2, 3
-  ),
-  parts AS (
-    SELECT start, service_type, instance_id, latency AS sketch FROM minutes WHERE latency IS NOT NULL
-    UNION ALL
-    SELECT start, service_type, instance_id, latency FROM clients WHERE latency IS NOT NULL
-  ),
-  ${mergeBy('start', 'service_type', 'instance_id')}
+  )
   SELECT start, service_type, instance_id, coalesce(rows, 0) AS rows, coalesce(requests, 0) AS requests,
          coalesce(failures, 0) AS failures, coalesce(response_time_sum, 0) AS response_time_sum,
          coalesce(peak_rate, 0) AS peak_rate, coalesce(peak_concurrency, 0) AS peak_concurrency,
          coalesce(queued_max, 0) AS queued_max, cpu_max, memory_max, coalesce(samples, 0) AS samples,
          coalesce(up_samples, 0) AS up_samples, client_requests, client_failed, retries, hedges, limited,
-         CASE WHEN instance_id = '' THEN sketch END AS client_latency, CASE WHEN instance_id <> '' THEN sketch END AS latency
+         client_latency, CASE WHEN instance_id <> '' THEN latency END AS latency
   FROM figures FULL JOIN sampled USING (start, service_type, instance_id)
-  FULL JOIN requested USING (start, service_type, instance_id) LEFT JOIN merged USING (start, service_type, instance_id)
+  FULL JOIN requested USING (start, service_type, instance_id)
   ORDER BY start, service_type, instance_id`.replaceAll(
   'step_of(timestamp)',
   'floor(timestamp / $3::integer)::bigint * $3::integer',
 );
 
 /**
- * The figures of [from, to), in epoch seconds, from raw rows and minutes, which history keeps for two days: one for
+ * The figures of [from, to), in epoch seconds, from raw rows and minutes, which history keeps for three days: one for
  * each service and `step` seconds, one for each instance and the whole range.
  */
 export async function readMinutes(

@@ -1,5 +1,6 @@
 import type { Sketch } from '../../../shared/sketch.ts';
 import type { Queryable } from '../sql/database.ts';
+import { parseSketch } from '../sql/sketch-column.ts';
 import type { Rollup } from './rollup.ts';
 import { DAY_SECONDS, HOUR_SECONDS } from './run.ts';
 
@@ -23,9 +24,9 @@ export interface RollupRow {
   retries: number | null;
   hedges: number | null;
   limited: number | null;
-  client_latency?: Sketch | null;
-  latency?: Sketch | null;
-  means?: Sketch | null;
+  client_latency?: string | Sketch | null;
+  latency?: string | Sketch | null;
+  means?: string | Sketch | null;
 }
 
 const COUNTS = `start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate,
@@ -78,7 +79,7 @@ export const toRollup = (row: RollupRow): Rollup => ({
           retries: row.retries ?? 0,
           hedges: row.hedges ?? 0,
           limited: row.limited ?? 0,
-          latency: row.client_latency ?? null,
+          latency: parseSketch(row.client_latency),
         },
   responseTimeSum: row.response_time_sum,
   peakRate: row.peak_rate,
@@ -88,6 +89,6 @@ export const toRollup = (row: RollupRow): Rollup => ({
   memoryMax: row.memory_max,
   samples: row.samples,
   upSamples: row.up_samples,
-  latency: row.latency ?? null,
-  means: row.means ?? null,
+  latency: parseSketch(row.latency),
+  means: parseSketch(row.means),
 });

@@ -1,6 +1,6 @@
 import { SKETCH_LOG_GAMMA, SKETCH_MIN_VALUE } from '../../../shared/sketch.ts';
 import type { Database, Queryable } from '../sql/database.ts';
-import { COUNT_HOUR, COUNT_REQUESTS, DAY_PERCENTILES, FOLD_MINUTES, SUM_DAY } from './statements.ts';
+import { COUNT_HOUR, COUNT_REQUESTS, FOLD_MINUTES, SUM_DAY } from './statements.ts';
 
 export const HOUR_SECONDS = 3_600;
 export const DAY_SECONDS = 86_400;
@@ -41,8 +41,7 @@ export async function rollUp(database: Database, options: RollUpOptions = {}): P
     );
   });
   const days = await forEachDirty(database, 'dirty_days', options, async (client, start) => {
-    for (const statement of SUM_DAY) await client.query(statement, [start, database.site]);
-    await client.query(DAY_PERCENTILES, [start, SKETCH_LOG_GAMMA, database.site]);
+    await client.query(SUM_DAY, [start, SKETCH_LOG_GAMMA, database.site]);
   });
   const uncounted = hours.failed ?? days.failed;
   return { hours: hours.done, days: days.done, ...(uncounted !== undefined && { uncounted }) };

@@ -1,32 +1,7 @@
 /**
- * The roll-ups in SQL: the rows of an hour, some five thousand, stay in the database. Bucket indexes are those of
- * shared/sketch.ts: ceil(ln(ms) / ln γ). ln γ and the smallest value are parameters.
+ * The roll-ups in SQL: the rows of an hour, 60,000 of a thousand instances, stay in the database. Bucket indexes are those
+ * of shared/sketch.ts: ceil(ln(ms) / ln γ). ln γ and the smallest value are parameters.
  */
-
-/** Merges the sketches of the relation `parts (…, sketch)` by the other columns into `merged (…, sketch)`. */
-export function mergeBy(...columns: string[]): string {
-  const key = columns.join(', ');
-  return `
-  totals AS (
-    SELECT ${key},
-           sum((sketch->>'count')::numeric) AS count,
-           sum((sketch->>'sum')::double precision) AS sum,
-           max((sketch->>'max')::double precision) AS max
-    FROM parts GROUP BY ${key}
-  ),
-  buckets AS (
-    SELECT ${key}, jsonb_object_agg(bucket, times) AS buckets
-    FROM (
-      SELECT ${key}, part.key AS bucket, sum(part.value::numeric) AS times
-      FROM parts, jsonb_each_text(sketch->'buckets') AS part GROUP BY ${key}, part.key
-    ) AS summed GROUP BY ${key}
-  ),
-  merged AS (
-    SELECT ${columns.map((column) => `t.${column}`).join(', ')},
-           jsonb_build_object('count', count, 'sum', sum, 'max', max, 'buckets', coalesce(buckets, '{}')) AS sketch
-    FROM totals t LEFT JOIN buckets b USING (${key})
-  )`;
-}
 
 /**
  * The seconds that a row of load_balancing_metrics covers: its distance to the nearer row of the same instance in the window
@@ -35,8 +10,6 @@ export function mergeBy(...columns: string[]): string {
 export const spanOf = (fewest: string): string =>
   `least(greatest(round(least(timestamp - lag(timestamp) OVER w, lead(timestamp) OVER w - timestamp) / 10) * 10,
          ${fewest}::double precision), 300)`;
-
-const MERGE = mergeBy('service_type', 'instance_id');
 
 /**
  * Rolls up the rows of load_balancing_metrics of the hour at $1 (epoch seconds). $2: ln γ, $3: smallest value in ms, $4:
@@ -102,8 +75,8 @@ export const COUNT_HOUR = `
   ),
   parts AS (
     SELECT service_type, coalesce(instance_id, '') AS instance_id,
-           jsonb_build_object('count', sum(times), 'sum', sum(total), 'max', max(top),
-                              'buckets', jsonb_object_agg(bucket, times)) AS sketch
+           acgs_make_sketch(sum(times), sum(total), max(top),
+                            string_agg(CASE times WHEN 1 THEN bucket::text ELSE bucket || ':' || times END, ' ' ORDER BY bucket)) AS sketch
     FROM (
       SELECT service_type, instance_id, bucket, sum(weight) AS times, sum(ms * weight) AS total, max(ms) AS top
       FROM (
@@ -149,6 +122,14 @@ const added = (columns: readonly string[]): string =>
     .join(', ');
 
 const OF_INSTANCE = [...STATUSES, ...PROBES];
+const SKETCHES = ['latency', 'means', 'client_latency'] as const;
+const DAY_COLUMNS = [
+  ...['rows', 'requests', 'failures', 'response_time_sum', 'peak_rate', 'peak_concurrency'],
+  ...['cpu_mean', 'cpu_max', 'memory_mean', 'memory_max', 'samples', 'up_samples', 'queued_max'],
+  ...['client_requests', 'client_failed', 'retries', 'hedges', 'limited'],
+  ...OF_INSTANCE,
+  ...SKETCHES,
+];
 
 /**
  * Adds the new rows of latency_minutes of the hour at $1 to its roll-up. The mark `folded` prevents counting a row twice.
@@ -160,24 +141,25 @@ export const FOLD_MINUTES = `
     WHERE site = $3::text AND NOT folded AND timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
     RETURNING service_type, instance_id, samples, up_samples, queued_max, latency, ${OF_INSTANCE.join(', ')}
   ),
-  parts AS (
-    SELECT service_type, instance_id, latency AS sketch FROM minutes WHERE latency IS NOT NULL
-    UNION ALL
-    SELECT service_type, instance_id, latency FROM metrics_hourly
-    WHERE site = $3::text AND start = $1::bigint AND latency IS NOT NULL AND EXISTS (SELECT FROM minutes)
-  ),
-  ${MERGE},
   gathered AS (
     SELECT service_type, instance_id, sum(samples) AS samples, sum(up_samples) AS up_samples,
-           max(queued_max) AS queued_max, ${sums(OF_INSTANCE)}
+           max(queued_max) AS queued_max, array_agg(latency) AS latencies, ${sums(OF_INSTANCE)}
     FROM minutes GROUP BY 1, 2
+  ),
+  merged AS MATERIALIZED (
+    -- A subquery, because a join without current statistics may compare all with all.
+    SELECT g.*, acgs_merge_sketches(latencies || (
+      SELECT latency FROM metrics_hourly h
+      WHERE h.site = $3::text AND h.start = $1::bigint AND h.service_type = g.service_type AND h.instance_id = g.instance_id
+    )) AS sketch
+    FROM gathered g
   )
   INSERT INTO metrics_hourly AS m
     (site, start, service_type, instance_id, samples, up_samples, queued_max, latency, p50_ms, p95_ms, ${OF_INSTANCE.join(', ')})
-  SELECT $3::text, $1::bigint, service_type, instance_id, g.samples, g.up_samples, g.queued_max, sketch,
+  SELECT $3::text, $1::bigint, service_type, instance_id, samples, up_samples, queued_max, sketch,
          acgs_sketch_quantile(sketch, 0.5, $2::double precision), acgs_sketch_quantile(sketch, 0.95, $2::double precision),
-         ${OF_INSTANCE.map((column) => `g.${column}`).join(', ')}
-  FROM gathered g LEFT JOIN merged USING (service_type, instance_id)
+         ${OF_INSTANCE.join(', ')}
+  FROM merged
   ON CONFLICT (site, start, service_type, instance_id) DO UPDATE SET
     samples = m.samples + excluded.samples, up_samples = m.up_samples + excluded.up_samples,
     queued_max = greatest(m.queued_max, excluded.queued_max), latency = excluded.latency,
@@ -198,52 +180,39 @@ export const COUNT_REQUESTS = `
     WHERE site = $2::text AND timestamp >= $1::double precision AND timestamp < $1::double precision + 3600
       AND service_type <> '' AND instance_id = '' AND attempts IS NOT NULL
   ),
-  parts AS (SELECT service_type, instance_id, latency AS sketch FROM own WHERE latency IS NOT NULL),
-  ${MERGE},
   summed AS (
     SELECT service_type, instance_id, sum(requests) AS requests, sum(failed) AS failed, sum(retries) AS retries,
-           sum(hedges) AS hedges, sum(limited) AS limited, ${sums(STATUSES)}
+           sum(hedges) AS hedges, sum(limited) AS limited, acgs_merge_sketches(array_agg(latency)) AS latency, ${sums(STATUSES)}
     FROM own GROUP BY 1, 2
   )
   INSERT INTO metrics_hourly AS m
     (site, start, service_type, instance_id, client_requests, client_failed, retries, hedges, limited, client_latency,
      ${STATUSES.join(', ')})
-  SELECT $2::text, $1::bigint, service_type, instance_id, s.requests, s.failed, s.retries, s.hedges, s.limited, sketch,
-         ${STATUSES.map((column) => `s.${column}`).join(', ')}
-  FROM summed s LEFT JOIN merged USING (service_type, instance_id)
+  SELECT $2::text, $1::bigint, service_type, instance_id, requests, failed, retries, hedges, limited, latency,
+         ${STATUSES.join(', ')}
+  FROM summed
   ON CONFLICT (site, start, service_type, instance_id) DO UPDATE SET
     client_requests = excluded.client_requests, client_failed = excluded.client_failed, retries = excluded.retries,
     hedges = excluded.hedges, limited = excluded.limited, client_latency = excluded.client_latency,
     ${excluded(STATUSES)}`;
 
-/** Rolls up the day at $1 of the site $2 from its hours. */
-export const SUM_DAY = [
-  'DELETE FROM metrics_daily WHERE site = $2::text AND start = $1::bigint',
-  `INSERT INTO metrics_daily
-    (site, start, service_type, instance_id, rows, requests, failures, response_time_sum, peak_rate, peak_concurrency,
-     cpu_mean, cpu_max, memory_mean, memory_max, samples, up_samples, queued_max, client_requests, client_failed,
-     retries, hedges, limited, ${OF_INSTANCE.join(', ')})
-  SELECT $2::text, $1::bigint, service_type, instance_id, sum(rows), sum(requests), sum(failures), sum(response_time_sum),
-         max(peak_rate), max(peak_concurrency), sum(cpu_mean * rows) / nullif(sum(rows), 0), max(cpu_max),
-         sum(memory_mean * rows) / nullif(sum(rows), 0), max(memory_max), sum(samples), sum(up_samples),
-         max(queued_max), sum(client_requests), sum(client_failed), sum(retries), sum(hedges), sum(limited),
-         ${OF_INSTANCE.map((column) => `sum(${column})`).join(', ')}
-  FROM metrics_hourly WHERE site = $2::text AND start >= $1::bigint AND start < $1::bigint + 86400
-  GROUP BY service_type, instance_id`,
-  ...(['latency', 'means', 'client_latency'] as const).map(
-    (column) => `
-  WITH parts AS (
-    SELECT service_type, instance_id, ${column} AS sketch FROM metrics_hourly
-    WHERE site = $2::text AND start >= $1::bigint AND start < $1::bigint + 86400 AND ${column} IS NOT NULL
-  ),
-  ${MERGE}
-  UPDATE metrics_daily AS d SET ${column} = merged.sketch FROM merged
-  WHERE d.site = $2::text AND d.start = $1::bigint AND d.service_type = merged.service_type AND d.instance_id = merged.instance_id`,
-  ),
-];
-
-/** The percentiles of the day at $1, to compare instances without reading their sketches. $2: ln γ, $3: site. */
-export const DAY_PERCENTILES = `
-  UPDATE metrics_daily SET p50_ms = acgs_sketch_quantile(latency, 0.5, $2::double precision),
-                           p95_ms = acgs_sketch_quantile(latency, 0.95, $2::double precision)
-  WHERE site = $3::text AND start = $1::bigint AND latency IS NOT NULL`;
+/** Rolls up the day at $1 from its hours. $2: ln γ, $3: site. */
+export const SUM_DAY = `
+  WITH summed AS MATERIALIZED (
+    SELECT service_type, instance_id, sum(rows) AS rows, sum(requests) AS requests, sum(failures) AS failures,
+           sum(response_time_sum) AS response_time_sum, max(peak_rate) AS peak_rate,
+           max(peak_concurrency) AS peak_concurrency, sum(cpu_mean * rows) / nullif(sum(rows), 0) AS cpu_mean,
+           max(cpu_max) AS cpu_max, sum(memory_mean * rows) / nullif(sum(rows), 0) AS memory_mean,
+           max(memory_max) AS memory_max, sum(samples) AS samples, sum(up_samples) AS up_samples,
+           max(queued_max) AS queued_max, sum(client_requests) AS client_requests, sum(client_failed) AS client_failed,
+           sum(retries) AS retries, sum(hedges) AS hedges, sum(limited) AS limited, ${sums(OF_INSTANCE)},
+           ${SKETCHES.map((column) => `acgs_merge_sketches(array_agg(${column})) AS ${column}`).join(', ')}
+    FROM metrics_hourly WHERE site = $3::text AND start >= $1::bigint AND start < $1::bigint + 86400
+    GROUP BY service_type, instance_id
+  )
+  INSERT INTO metrics_daily AS m (site, start, service_type, instance_id, ${DAY_COLUMNS.join(', ')}, p50_ms, p95_ms)
+  SELECT $3::text, $1::bigint, service_type, instance_id, ${DAY_COLUMNS.join(', ')},
+         acgs_sketch_quantile(latency, 0.5, $2::double precision), acgs_sketch_quantile(latency, 0.95, $2::double precision)
+  FROM summed
+  ON CONFLICT (site, start, service_type, instance_id) DO UPDATE SET
+    ${excluded(DAY_COLUMNS)}, p50_ms = excluded.p50_ms, p95_ms = excluded.p95_ms`;

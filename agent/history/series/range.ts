@@ -11,7 +11,7 @@ export interface SeriesRange {
 
 export const MAX_POINTS = 300;
 /** How long minutes of instances are kept after their hour is rolled up. */
-export const MINUTE_RETENTION_DAYS = 2;
+export const MINUTE_RETENTION_DAYS = 3;
 
 const MINUTE = 60;
 const HOUR = 3_600;

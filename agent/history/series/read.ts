@@ -1,6 +1,7 @@
 import type { Sketch } from '../../../shared/sketch.ts';
 import type { HistoryRecord } from '../records.ts';
 import type { Queryable } from '../sql/database.ts';
+import { parseSketch } from '../sql/sketch-column.ts';
 import { type SeriesRange, stepsOf } from './range.ts';
 import { peersPerStep, type SubjectKind, sessionsByStep, sumsPerStep } from './statements.ts';
 import { addSeriesTotals, emptySeriesTotals, type SeriesTotals } from './totals.ts';
@@ -31,7 +32,7 @@ export interface SeriesData {
 
 interface SumsRow extends Record<string, unknown> {
   slot: number;
-  latency: Sketch | null;
+  latency: string | Sketch | null;
 }
 
 /**
@@ -49,7 +50,8 @@ export async function readSeries(
   const values = [from, Math.ceil(to), step, subject.service ?? '', subject.instance ?? '', database.site];
   const steps = stepsOf(range).map(emptySeriesTotals);
   const { rows } = await database.query<SumsRow>(sumsPerStep(source, kind), values);
-  for (const { slot, ...row } of rows) addRow(steps[slot], row);
+  for (const { slot, latency, ...row } of rows)
+    addRow(steps[slot], { ...row, latency: parseSketch(latency) });
   const peers = kind === 'instance' ? await readPeers(database, range, values, steps) : null;
   const sessions = await readSessions(database, kind, values, steps.length);
   if (source === 'minutes') {

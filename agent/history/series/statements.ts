@@ -1,4 +1,3 @@
-import { mergeBy } from '../rollups/statements.ts';
 import type { SeriesSource } from './range.ts';
 
 /** What a series is about: the site, a service, or an instance. */
@@ -79,16 +78,11 @@ const SUMS = [
 
 /** The sums of each step, and its merged sketch. */
 export const sumsPerStep = (source: SeriesSource, kind: SubjectKind): string => `
-  WITH rows AS (SELECT ${slotOf('at')} AS slot, own.* FROM (${rowsOf(source, kind)}) AS own),
-  summed AS (
-    SELECT slot, ${SUMS.map((column) => `sum(${column})::double precision AS ${column}`).join(', ')},
-           max(queued_max) AS queued_max,
-           sum(samples) FILTER (WHERE concurrency_sum IS NOT NULL)::double precision AS concurrency_samples
-    FROM rows GROUP BY slot
-  ),
-  parts AS (SELECT slot, latency AS sketch FROM rows WHERE latency IS NOT NULL),
-  ${mergeBy('slot')}
-  SELECT s.*, sketch AS latency FROM summed s LEFT JOIN merged USING (slot)`;
+  SELECT ${slotOf('at')} AS slot, ${SUMS.map((column) => `sum(${column})::double precision AS ${column}`).join(', ')},
+         max(queued_max) AS queued_max,
+         sum(samples) FILTER (WHERE concurrency_sum IS NOT NULL)::double precision AS concurrency_samples,
+         acgs_merge_sketches(array_agg(latency)) AS latency
+  FROM (${rowsOf(source, kind)}) AS own GROUP BY 1`;
 
 /** Attempts of the service in each step, and the medians over the other instances. slot −1: the whole range. */
 export function peersPerStep(source: SeriesSource): string {

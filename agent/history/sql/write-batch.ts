@@ -1,5 +1,7 @@
+import type { Sketch } from '../../../shared/sketch.ts';
 import type { HistoryRecord, HistoryTable } from '../records.ts';
 import type { Queryable } from './database.ts';
+import { formatSketch } from './sketch-column.ts';
 
 /** The columns of a table with their SQL types, beside `site`. `suffix` follows the INSERT; `statement` replaces it. */
 interface TableSpec {
@@ -131,7 +133,7 @@ export async function writeBatch(
     const names = Object.keys(columns).join(', ');
     const typed = Object.entries(columns).map(([name, type]) => `${name} ${type}`);
     const source = `jsonb_to_recordset($1::jsonb) AS r(${typed.join(', ')})`;
-    const rows = table === 'alerts' ? latestById(list) : list.map((record) => record.row);
+    const rows = table === 'alerts' ? latestById(list) : list.map(toColumns);
     await client.query(
       statement?.(source) ??
         `INSERT INTO ${table} (site, ${names}) SELECT $2::text, ${names} FROM ${source} ${suffix}`,
@@ -139,6 +141,11 @@ export async function writeBatch(
     );
   }
   return 'written';
+}
+
+/** Sketches are objects in memory and in the spool. */
+function toColumns({ row }: HistoryRecord): Record<string, unknown> {
+  return row.latency ? { ...row, latency: formatSketch(row.latency as Sketch) } : row;
 }
 
 /** One upsert must not affect a row twice. */
