@@ -10,6 +10,7 @@ import { createHistorySink } from '../../agent/history/sink.ts';
 import { openSpool } from '../../agent/history/spool.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
+import { formatSketch } from '../../agent/history/sql/sketch-column.ts';
 import { writeBatch } from '../../agent/history/sql/write-batch.ts';
 import { createHistoryWriter } from '../../agent/history/writer.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
@@ -203,7 +204,7 @@ describe.each([
     );
     expect(minutes).toEqual([
       { instance_id: '', samples: 2, up_samples: 1, queued_max: 2, latency: null },
-      { instance_id: 'gs-1', samples: 2, up_samples: 1, queued_max: 2, latency },
+      { instance_id: 'gs-1', samples: 2, up_samples: 1, queued_max: 2, latency: formatSketch(latency) },
       { instance_id: '', samples: 1, up_samples: 1, queued_max: 2, latency: null },
       { instance_id: 'gs-1', samples: 1, up_samples: 1, queued_max: 2, latency: null },
     ]);
