@@ -25,6 +25,14 @@ export const changeInstance = (
 ): Promise<ApiInstance> =>
   client.put(`${instancesPath(service)}/${encodeURIComponent(id)}/${setting}`, 'instanceSchema', body);
 
+/** Prints a warning when the agent does not control HAProxy: drains may not be in force, and counts may be old. */
+export async function warnIfNotControlled(client: ApiClient, warn: (text: string) => void): Promise<void> {
+  const { haproxy } = (await client.get('/v1/status', 'statusSchema')).sinks;
+  if (!haproxy || haproxy.state === 'ok') return;
+  const why = haproxy.lastError ?? 'no answer yet';
+  warn(`the agent does not control HAProxy (${why}): it may send requests that are not counted here`);
+}
+
 /** The service of an instance that is given by its id only. Throws CliUsageError unless exactly one has it. */
 export async function findService(client: ApiClient, instance: string): Promise<string> {
   const { services } = await client.get('/v1/services', 'serviceListSchema');

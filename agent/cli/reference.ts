@@ -40,7 +40,8 @@ function section(command: Command, depth: number): string {
       .filter((argument) => argument.description)
       .map((argument) => `| \`<${argument.name()}>\` | ${cell(argument.description)} |`),
     ...command.options.map(
-      (option) => `| \`${option.flags}\` | ${cell(option.description)}${defaultOf(option.defaultValue)} |`,
+      (option) =>
+        `| \`${option.flags}\` | ${cell(option.description)}${defaultOf(option.defaultValueDescription ?? option.defaultValue)} |`,
     ),
   ];
   const usage = command.usage().replace('[options] ', rows.length > 0 ? '[options] ' : '');

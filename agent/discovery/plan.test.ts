@@ -146,7 +146,7 @@ test('an instance that comes back serves again; the drain of an operator stays',
 test('a list below the minimum adds, removes nothing, and says so', () => {
   const one = site();
   one.list([1, 2]);
-  expect(one.list([3])).toEqual(['it lists 1 instances; the minimum is 2']);
+  expect(one.list([3])).toEqual(['it lists 1 instance; the minimum is 2']);
   one.pass(60);
   expect(one.ids()).toEqual([ID(1), ID(2), ID(3)]);
   expect(one.list([])).toEqual(['it lists 0 instances; the minimum is 2']);

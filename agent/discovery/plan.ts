@@ -56,8 +56,9 @@ export function planList(
 }
 
 function boundProblems(count: number, { minimum, maximum }: Limits): string[] {
-  if (count < minimum) return [`it lists ${count} instances; the minimum is ${minimum}`];
-  return count > maximum ? [`it lists ${count} instances; the maximum is ${maximum}`] : [];
+  const instances = `${count} ${count === 1 ? 'instance' : 'instances'}`;
+  if (count < minimum) return [`it lists ${instances}; the minimum is ${minimum}`];
+  return count > maximum ? [`it lists ${instances}; the maximum is ${maximum}`] : [];
 }
 
 /** Leaves out instances that the configuration file already has, and addresses or ids that another instance uses. */

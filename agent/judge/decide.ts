@@ -31,7 +31,7 @@ export function decide(record: InstanceRecord, circumstances: DecisionContext): 
   if (instance.admin === 'ready') return verdict;
   return verdict.state === 'down'
     ? { state: 'down', reason: `${verdict.reason} (a drain is also requested)` }
-    : { state: 'draining', reason: `drain requested by an operator${until(instance.drainDeadline)}` };
+    : { state: 'draining', reason: `drain requested${until(instance.drainDeadline)}` };
 }
 
 function automaticVerdict(

@@ -87,9 +87,9 @@ async function writeFiles(
       // The operator's file may contain passwords.
       await writeFile(path, content, { mode: 0o600, flag: options.force ? 'w' : 'wx' });
     } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
+      const { code } = cause as NodeJS.ErrnoException;
       if (code === 'EEXIST') throw new CliUsageError(`${path} exists; overwrite it with --force`, { cause });
-      throw new CommandFailed(message, { cause });
+      throw new CliUsageError(`cannot write ${path}: ${code}`, { cause });
     }
   }
 }

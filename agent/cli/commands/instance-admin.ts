@@ -12,6 +12,7 @@ import {
   type InstanceSetting,
   readInstance,
   readInstances,
+  warnIfNotControlled,
 } from '../instance-api.ts';
 import { waitForDrain } from '../rollout/wait.ts';
 
@@ -113,6 +114,7 @@ async function waitAndPrint(
       deadline === undefined ? null : parseDuration(deadline),
     ),
   );
+  await warnIfNotControlled(client, (text) => context.terminal.error(text));
   context.print({ service, instance, drained: left === 0, inflight: left }, () =>
     left === 0
       ? `${service}/${instance}: no request in flight`

@@ -1,14 +1,15 @@
 import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../../shared/config/duration.ts';
+import { durationText } from '../../../shared/config/scalars.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
 import type { ApiInstance } from '../../http/schemas.ts';
 import { integerBetween } from '../arguments.ts';
 import type { ApiClient } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { ApiError, CliUsageError, CommandFailed, EXIT_FAILED } from '../errors.ts';
-import { changeInstance, readInstances } from '../instance-api.ts';
+import { changeInstance, readInstances, warnIfNotControlled } from '../instance-api.ts';
 import { openRolloutRecord, type RolloutRecordFile } from '../rollout/record-file.ts';
 import { type RolloutEnd, type RolloutIo, type RolloutRecord, runRollout } from '../rollout/rollout.ts';
 import { runCommand } from '../rollout/run-command.ts';
@@ -39,19 +40,15 @@ export function registerRollout(program: Command): void {
       integerBetween(1, 1_000),
       1,
     )
-    .option(
-      '--deadline <duration>',
-      'how long to wait for sessions, then for requests',
-      durationOption,
-      60_000,
+    .addOption(
+      durationOption('--deadline <duration>', 'how long to wait for sessions, then for requests', 60_000),
     )
-    .option(
-      '--healthy-within <duration>',
-      'time for the new build to pass its probes',
-      durationOption,
-      120_000,
+    .addOption(
+      durationOption('--healthy-within <duration>', 'time for the new build to pass its probes', 120_000),
     )
-    .option('--settle <duration>', 'how long it must serve well before the next one', durationOption, 30_000)
+    .addOption(
+      durationOption('--settle <duration>', 'how long it must serve well before the next one', 30_000),
+    )
     .option('--cut-remaining', 'at the deadline, run the command although requests are in flight')
     .option('--resume', 'continue the rollout that stopped, with the instance where it stopped')
     .addHelpText('after', HELP)
@@ -59,6 +56,7 @@ export function registerRollout(program: Command): void {
       const context = contextOf(command);
       const client = await context.quietClient();
       await requireEnoughInstances(client, service, options.maxUnavailable);
+      await warnIfNotControlled(client, (text) => context.terminal.error(text));
       const file = await openRolloutRecord(context.stateDir, service);
       try {
         const record = await prepareRecord(context, file, {
@@ -84,10 +82,13 @@ Examples:
   acgs-lb rollout gs --max-unavailable 2 -- sh -c 'ssh "$ACGS_INSTANCE" systemctl restart gs'
   acgs-lb rollout gs --resume`;
 
-function durationOption(text: string): number {
+const durationOption = (flags: string, description: string, defaultMs: number): Option =>
+  new Option(flags, description).argParser(parseDurationOption).default(defaultMs, durationText(defaultMs));
+
+function parseDurationOption(text: string): number {
   const ms = parseDuration(text);
   if (ms !== null) return ms;
-  throw new CliUsageError(`${JSON.stringify(text)} is not a duration such as 30s, 5m or 1h`);
+  throw new InvalidArgumentError('Expected a duration such as 30s, 5m or 1h.');
 }
 
 async function requireEnoughInstances(client: ApiClient, service: string, out: number): Promise<void> {

@@ -66,10 +66,11 @@ export async function checkHaproxySocket(input: DoctorInput): Promise<Finding[]>
   const client = createRuntimeClient({ socket, masterSocket, timeoutMs: 3_000 });
   try {
     const info = await readWorker(client);
+    const problem = client.problem();
     const answers =
-      client.problem() === null
+      problem === null
         ? ok('HAProxy socket', `${socket} answers, version ${info.version}, pid ${info.pid}`)
-        : warn('HAProxy socket', `${socket} is gone; commands take ${masterSocket}`, SOCKET_GONE_MEND);
+        : warn('HAProxy socket', problem, `\`systemctl restart haproxy\`; until then: ${masterSocket}`);
     const level = await checkLevel(client, socket);
     const running = info.description.startsWith('acgs-lb:')
       ? await checkRunning(input, info.description)
@@ -81,9 +82,6 @@ export async function checkHaproxySocket(input: DoctorInput): Promise<Finding[]>
     client.close();
   }
 }
-
-const SOCKET_GONE_MEND =
-  'restart HAProxy (`systemctl restart haproxy`) to create the file again: a reload does not';
 
 /** A socket without level admin answers, but refuses every command that changes a server. */
 async function checkLevel(client: RuntimeClient, socket: string): Promise<Finding[]> {

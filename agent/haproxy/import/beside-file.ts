@@ -9,6 +9,7 @@ import { contentEnd, frontendLines } from './verbatim.ts';
 export function besideFile(file: ParsedFile, plan: ImportPlan, haproxy: Record<string, unknown>): string {
   const partOf = new Map(plan.frontends.map((part) => [part.proxy.section, part]));
   const starts = new Map(file.sections.map((section) => [section.start, section]));
+  const socket = socketOf(haproxy);
   const lines: string[] = [];
   for (let at = 1; at <= file.lines.length; ) {
     const section = starts.get(at);
@@ -20,7 +21,7 @@ export function besideFile(file: ParsedFile, plan: ImportPlan, haproxy: Record<s
       at = contentEnd(file, section);
       continue;
     }
-    lines.push(file.lines[at - 1] ?? '');
+    lines.push(withGroupAccess(file.lines[at - 1] ?? '', socket));
     if (section?.kind === 'global') lines.push(...missingGlobalLines(file, section, haproxy));
     at += 1;
   }
@@ -30,6 +31,23 @@ export function besideFile(file: ParsedFile, plan: ImportPlan, haproxy: Record<s
     .join('\n')
     .replaceAll(/\n{3,}/g, '\n\n')
     .trim()}\n`;
+}
+
+const socketOf = (haproxy: Record<string, unknown>): string =>
+  typeof haproxy.socket === 'string' ? haproxy.socket : '/run/haproxy/admin.sock';
+
+const isSocketLine = (words: readonly string[], socket: string): boolean =>
+  words[0] === 'stats' && words[1] === 'socket' && words[2] === socket;
+
+/** The mode keeps the agent out: it is not root, but in the group `haproxy`. */
+export const excludesGroup = (words: readonly string[], socket: string): boolean =>
+  isSocketLine(words, socket) && /^0?[0-7][0-57][0-7]$/.test(words[words.indexOf('mode') + 1] ?? '');
+
+/** The line of the agent's socket, open to the group `haproxy`; any other line unchanged. */
+function withGroupAccess(line: string, socket: string): string {
+  if (!excludesGroup(line.trim().split(/\s+/), socket)) return line;
+  const rest = line.replace(/\s+group\s+\S+/, '');
+  return rest.replace(/(\smode\s+)\S+/, '$1660 group haproxy');
 }
 
 /** The lines that the agent needs in the first `global` section. */
@@ -42,7 +60,7 @@ function missingGlobalLines(
   if (section && section !== globals[0]) return [];
   const statements = globals.flatMap(({ body }) => body);
   return requiredGlobalLines({
-    socket: typeof haproxy.socket === 'string' ? haproxy.socket : '/run/haproxy/admin.sock',
+    socket: socketOf(haproxy),
     agentCheck: typeof haproxy.agentCheck === 'string' ? haproxy.agentCheck : '127.0.0.1:9401',
   })
     .filter(({ isMet }) => !statements.some(({ words }) => isMet(words)))
@@ -67,8 +85,7 @@ export const requiredGlobalLines = ({
   {
     text: `stats socket ${socket} mode 660 group haproxy level admin expose-fd listeners`,
     purpose: 'the agent controls the servers through this socket',
-    isMet: (words) =>
-      words[0] === 'stats' && words[1] === 'socket' && words[2] === socket && words.includes('admin'),
+    isMet: (words) => isSocketLine(words, socket) && words.includes('admin'),
   },
   {
     text: `log ${agentCheck} len 512 format raw local1 info`,

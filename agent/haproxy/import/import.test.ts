@@ -281,11 +281,19 @@ test('beside: the own file keeps all but the servers of the services, and HAProx
   expect(proposal.config?.haproxy).toMatchObject({ mode: 'beside', socket: '/run/h.sock' });
   const own = proposal.ownFile ?? '';
   expect(own).toContain('global\n    log 127.0.0.1:9401 len 512 format raw local1 info\n    maxconn 5000\n');
+  // The agent is not root.
+  expect(own).toContain('    stats socket /run/h.sock mode 660 group haproxy level admin\n');
   expect(own).not.toContain('stats socket /run/haproxy/admin.sock');
   expect(own).toContain('# about www\nfrontend www\n');
   expect(own).toContain('frontend app\n    bind 127.0.0.1:10081\n    default_backend app\n# about web\n');
   expect(own).not.toMatch(/^backend web$|server web1|server app1/m);
   expect(own).toContain('listen db\n    mode tcp\n');
+});
+
+test('a file with a section `program` is checked as the service starts HAProxy', async () => {
+  const text = `${HEAD}frontend www\n    bind 127.0.0.1:10080\n    default_backend web\nbackend web\n    server a 127.0.0.1:1\nprogram sidecar\n    command /bin/true\n`;
+  const proposal = await importConfig(text, { mode: 'whole', fileName: 'haproxy.cfg' });
+  expect(proposal.haproxyError).toBeNull();
 });
 
 test('a line that only HAProxy recognizes as invalid is left out and reported', async () => {

@@ -39,6 +39,11 @@ test.each([
     'fail: the section global lacks: stats socket /run/haproxy/admin.sock mode 660 group haproxy level admin expose-fd listeners → add the line',
   ],
   [
+    'mode 660',
+    'mode 600',
+    'warn: the group of HAProxy may not use the socket: stats socket /run/haproxy/admin.sock mode 600 level admin → write in this line: mode 660 group haproxy',
+  ],
+  [
     'format raw',
     '',
     'fail: the section global lacks: log 127.0.0.1:9401 len 512 format raw local1 info → add the line',

@@ -1,7 +1,7 @@
 import type { Config } from '../../../shared/config/config.ts';
-import { requiredGlobalLines } from './beside-file.ts';
+import { excludesGroup, requiredGlobalLines } from './beside-file.ts';
 import { effective, lastOf, type ProxySection, proxiesOf } from './proxies.ts';
-import { keywordOf, parseSections } from './sections.ts';
+import { keywordOf, parseSections, type Statement } from './sections.ts';
 
 /** Something that the operator's own file lacks for mode `beside`. */
 export interface OwnFileProblem {
@@ -32,6 +32,7 @@ export function ownFileProblems(text: string, { haproxy, services }: Config): Ow
   );
   return [
     ...missing,
+    ...global.filter(({ words }) => excludesGroup(words, haproxy.socket)).map(closedSocket),
     ...users.flatMap(unloggedFrontend),
     ...(haproxy.rateLimit ? users.flatMap(unlimitedFrontend) : []),
     ...(bytes < wanted
@@ -54,6 +55,12 @@ export function ownFileProblems(text: string, { haproxy, services }: Config): Ow
       : []),
   ];
 }
+
+const closedSocket = ({ text }: Statement): OwnFileProblem => ({
+  severity: 'warn',
+  detail: `the group of HAProxy may not use the socket: ${text}`,
+  mend: 'write in this line: mode 660 group haproxy; then restart HAProxy, because a reload keeps the mode of the file',
+});
 
 const targetsOf = ({ section }: ProxySection): string[] =>
   section.body

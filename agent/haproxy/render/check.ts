@@ -81,7 +81,8 @@ async function sameFolder(a: string, b: string): Promise<boolean> {
 /** The output of a failed check; null when HAProxy accepts the files. */
 async function runCheck(files: readonly string[]): Promise<string | null> {
   try {
-    await promisify(execFile)('haproxy', ['-c', ...files.flatMap((file) => ['-f', file])], {
+    // As the service starts it: without -W, HAProxy rejects a section `program`.
+    await promisify(execFile)('haproxy', ['-W', '-c', ...files.flatMap((file) => ['-f', file])], {
       timeout: 30_000,
       env: { ...process.env, PATH: `${process.env.PATH ?? ''}:/usr/sbin:/usr/local/sbin` },
     });

@@ -144,8 +144,9 @@ test('beside another file: only our sections, checked together with that file, a
   writeFileSync(single, USER);
   const beside = inputOf(`mode: beside\nmainFile: ${single}\nfile: ${join(folder, 'acgs.cfg')}`);
   const content = contentOf(beside);
-  expect(sectionOf(content, 'global')).toMatch(/^global\n {4}lua-load-per-thread \S+\n\n#/);
-  expect(content).toMatch(/^backend acgs-lb:[0-9a-f]{16}\n {4}disabled$/m);
+  expect(sectionOf(content, 'global')).toMatch(/^global\n {4}lua-load-per-thread \S+\n$/);
+  // After our own defaults: it must not inherit those of the other file.
+  expect(content).toMatch(/^defaults$[\s\S]*^backend acgs-lb:[0-9a-f]{16}\n {4}disabled$/m);
   expect(content).not.toMatch(/^ +(?:description|stats socket|nbthread|chroot) /m);
   expect(sectionOf(content, 'defaults')).not.toContain('http-error');
   expect(sectionOf(content, 'backend gs')).toContain('http-request del-header x-acgs- -m beg\n');

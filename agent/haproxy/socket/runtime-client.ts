@@ -19,7 +19,7 @@ export interface RuntimeClient {
 export interface RuntimeClientOptions {
   /** Path of the admin socket, or host:port. */
   socket: string;
-  /** The socket of the master process. It forwards commands to the worker when the admin socket's file is gone. */
+  /** The socket of the master process. It forwards commands to the worker when the admin socket cannot be used. */
   masterSocket?: string | undefined;
   timeoutMs?: number;
   /** Commands that may wait for their response; further commands are rejected. */
@@ -36,9 +36,14 @@ const PROMPT = '\n> ';
 /** The master's prompt names the process that answers, such as `1234> `. */
 const MASTER_PROMPT = /(?:^|\n)(?:master|\d+)> $/;
 const MASTER_PROMPT_LENGTH = 24;
-const SOCKET_GONE =
+const VIA_MASTER =
   'commands go through the master socket. Restart HAProxy to create the file again: a reload is not enough';
-const NOT_LISTENING: ReadonlySet<unknown> = new Set(['ENOENT', 'ECONNREFUSED']);
+/** Why the admin socket cannot be used, by the error of `connect`. A reload keeps the owner and mode of its file. */
+const UNUSABLE: ReadonlyMap<unknown, string> = new Map([
+  ['ENOENT', 'is gone'],
+  ['ECONNREFUSED', 'is gone'],
+  ['EACCES', 'may not be used by this user'],
+]);
 
 /**
  * A client of HAProxy's Runtime API over one connection in interactive mode. HAProxy answers commands in order and ends
@@ -54,6 +59,7 @@ class HaproxyConnection implements RuntimeClient {
   #connection: Socket | null = null;
   #route: 'admin' | 'master' = 'admin';
   #adminError = '';
+  #unusable = '';
   #problem: string | null = null;
   /** Oldest first. The first `#sent` of them are written. */
   #pending: Pending[] = [];
@@ -136,7 +142,7 @@ class HaproxyConnection implements RuntimeClient {
     const ignore = (): void => {};
     const prompt = { command: 'prompt', resolve: ignore, reject: ignore };
     const selected = (answer: string): void => {
-      if (answer === '') this.#problem = `${this.#options.socket} is gone; ${SOCKET_GONE}`;
+      if (answer === '') this.#problem = `${this.#options.socket} ${this.#unusable}; ${VIA_MASTER}`;
       else this.#fail(answer);
     };
     if (route === 'master') return [prompt, { command: '@1', resolve: selected, reject: ignore }];
@@ -151,12 +157,13 @@ class HaproxyConnection implements RuntimeClient {
   }
 
   #onError(error: Error): void {
-    const isGone = 'code' in error && NOT_LISTENING.has(error.code);
-    if (!isGone || this.#route === 'master' || !this.#options.masterSocket) {
+    const unusable = 'code' in error ? UNUSABLE.get(error.code) : undefined;
+    if (unusable === undefined || this.#route === 'master' || !this.#options.masterSocket) {
       this.#fail(this.#route === 'master' ? this.#adminError : error.message);
       return;
     }
     this.#adminError = error.message;
+    this.#unusable = unusable;
     // Nothing was sent: the master gets the same commands.
     this.#pending.shift();
     this.#connection?.destroy();

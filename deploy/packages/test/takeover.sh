@@ -5,6 +5,9 @@ apt-get -qq remove acgs-lb
 [ ! -e $config.before-acgs-lb ]
 [ "$(stat -c '%U:%G %a' /etc/haproxy)" = 'root:root 755' ]
 printf '\nfrontend mine\n    bind 127.0.0.1:7777\n    http-request return status 204\n' >>$config
+# An old configuration often keeps the socket to root.
+sed -i 's/admin.sock mode 660/admin.sock mode 600/' $config
+grep -q 'admin.sock mode 600' $config
 mine=$(cat $config)
 dpkg --install /root/packages/new.deb | grep -q 'changes nothing yet'
 [ "$(acgs-lb-takeover --status)" = custom ]
@@ -15,8 +18,9 @@ mkdir -p /run/haproxy
 haproxy -Ws -f $config -p /run/haproxy.pid -S /run/haproxy-master.sock >/var/log/haproxy.err 2>&1 &
 wait_for '[ -s /run/haproxy.pid ] && [ -S /run/haproxy-master.sock ]'
 cp /etc/acgs-lb/acgs-lb.yaml /root/valid.yaml
-acgs-lb-takeover
+acgs-lb-takeover | grep -q 'Until HAProxy is restarted'
 [ "$(acgs-lb-takeover --status)" = acgs-lb ]
+[ "$(stat -c '%G %a' /run/haproxy/admin.sock)" = 'haproxy 660' ]
 # systemctl reload haproxy
 haproxy=$(cat /run/haproxy.pid)
 kill -USR2 "$haproxy"
@@ -24,11 +28,23 @@ for port in 7001 7002 7003; do start_instance $port; done
 start_agent
 wait_for 'server_is web-1 UP && server_is web-2 UP'
 wait_for 'fetch http://127.0.0.1:9400/health'
-# The agent, which is not root, can now reload that HAProxy.
+# The agent, which is not root, controls that HAProxy.
 sed -i "s#.*id: web-2.*#&\n      - { id: web-3, url: 'http://127.0.0.1:7003' }#" /etc/acgs-lb/acgs-lb.yaml
 kill -HUP $agent
 wait_for 'server_is web-3 UP'
 [ "$(cat /run/haproxy.pid)" = "$haproxy" ]
+kill $agent
+wait $agent || true
+# Without access to the admin socket, the agent uses the master socket.
+chgrp haproxy /run/haproxy-master.sock
+chmod 660 /run/haproxy-master.sock
+chmod 600 /run/haproxy/admin.sock
+chown root:root /run/haproxy/admin.sock
+start_agent
+wait_for 'fetch http://127.0.0.1:9400/health'
+acgs-lb drain web web-3
+wait_for 'server_is web-3 DRAIN'
+acgs-lb ready web web-3
 kill $agent
 wait $agent || true
 kill "$haproxy"

@@ -47,7 +47,10 @@ const getInstance = createRoute({
 export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): void {
   const serviceOf = (id: string): ServiceConfig => {
     const service = Object.hasOwn(context.config().services, id) ? context.config().services[id] : undefined;
-    if (!service) throw new ProblemError(404, 'Not found', `unknown service "${id}"`);
+    if (!service) {
+      const known = Object.keys(context.config().services).join(', ');
+      throw new ProblemError(404, 'Not found', `unknown service "${id}"; expected one of ${known}`);
+    }
     return service;
   };
   const instancesOf = (service: string) =>
@@ -80,7 +83,15 @@ export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): vo
   app.openapi(getInstance, (request) => {
     const { service, id } = request.req.valid('param');
     const instance = context.instances().get(`${serviceOf(service).id}/${id}`);
-    if (!instance) throw new ProblemError(404, 'Not found', `service "${service}" has no instance "${id}"`);
+    if (!instance) {
+      const known = instancesOf(service).map((each) => each.id);
+      const detail = `service "${service}" has no instance "${id}"; expected one of ${known.join(', ')}`;
+      throw new ProblemError(
+        404,
+        'Not found',
+        known.length > 0 ? detail : `service "${service}" has no instance`,
+      );
+    }
     return request.json(toApiInstance(instance), 200);
   });
 }
