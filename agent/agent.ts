@@ -48,7 +48,7 @@ async function close(service: Service, subjects: Subjects, core: Core, stores: S
   core.prober.close();
   await service.server.close();
   // Deliver the last changes.
-  core.loop.refresh(false);
+  await core.loop.refresh(false);
   await subjects.discovery.close();
   await stores.leader.close();
   await subjects.replication?.close();

@@ -32,13 +32,13 @@ export function summarizeWithHistory(
   { to }: HistoryRange,
   history: ReadonlyMap<string, TrafficTotals>,
 ): SiteSummary {
-  const recent = window.read(now, Math.max(0, now - to * 1000)).totals;
+  const recentMs = Math.max(0, now - to * 1000);
   const seconds = spanMs / 1000;
   const total = emptyTotals();
   const members = Map.groupBy(instances, ({ service }) => service);
   const services = Object.keys(config.services).map((id) => {
     const sum = emptyTotals();
-    const parts = [history.get(id), requestsOnly(recent.get(instanceKey(id, '')))];
+    const parts = [history.get(id), requestsOnly(window.readOne(instanceKey(id, ''), now, recentMs))];
     for (const part of parts) if (part) mergeTotals(sum, part);
     mergeTotals(total, sum);
     const list = members.get(id) ?? [];
@@ -60,5 +60,10 @@ export function summarizeWithHistory(
   };
 }
 
-const requestsOnly = (totals: TrafficTotals | undefined): TrafficTotals | undefined =>
-  totals && { ...totals, samples: 0, upSamples: 0, concurrencySum: 0, queuedMax: 0 };
+const requestsOnly = (totals: TrafficTotals): TrafficTotals => ({
+  ...totals,
+  samples: 0,
+  upSamples: 0,
+  concurrencySum: 0,
+  queuedMax: 0,
+});

@@ -2,12 +2,13 @@ import type { Config } from '../../shared/config/config.ts';
 import type { Instance } from '../core/state.ts';
 import { MIN_RETENTION_MS, type TrafficTotals, type TrafficWindow } from '../core/traffic-window.ts';
 import type { Log } from '../lib/log.ts';
+import { inSlices } from '../lib/slices.ts';
 import { historyRange, summarizeWithHistory } from './long-summary.ts';
-import { type SiteSummary, summarizeTraffic } from './summary.ts';
+import { type SiteSummary, summarySteps } from './summary.ts';
 
 /** Summarizes the traffic window every `monitor.interval` and passes the summary to `evaluate`. */
 export interface Monitor {
-  summary(): SiteSummary;
+  summary(): Promise<SiteSummary>;
   /** The figures of the last `windowMs`. What memory no longer holds comes from the database, so it may reject. */
   figures(windowMs: number): Promise<SiteSummary>;
   start(): void;
@@ -35,18 +36,24 @@ export function createMonitor(options: MonitorOptions): Monitor {
   let timer: NodeJS.Timeout | undefined;
   let evaluation: Promise<void> | null = null;
 
-  function summary(spanMs = config().monitor.window): SiteSummary {
+  function summary(spanMs = config().monitor.window): Promise<SiteSummary> {
     const at = now();
     // The clock may be set back.
     since = Math.min(since, at);
-    return summarizeTraffic({
-      config: config(),
-      spanMs,
-      window,
-      instances: instances().values(),
-      now: at,
-      since,
-    });
+    return inSlices(
+      summarySteps({
+        config: config(),
+        spanMs,
+        window,
+        instances: instances().values(),
+        now: at,
+        since,
+      }),
+    );
+  }
+
+  async function evaluateNow(): Promise<void> {
+    await evaluate(await summary(), await summary(newestMs(config().monitor)));
   }
 
   async function figures(windowMs: number): Promise<SiteSummary> {
@@ -54,7 +61,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
     const input = { config: config(), window, now: at, since, spanMs: windowMs };
     const held = Math.max(config().monitor.window, MIN_RETENTION_MS);
     const isInMemory = windowMs <= Math.min(held, at - since);
-    if (isInMemory) return summarizeTraffic({ ...input, instances: instances().values() });
+    if (isInMemory) return inSlices(summarySteps({ ...input, instances: instances().values() }));
     const range = historyRange(at, windowMs, since);
     return summarizeWithHistory(
       { ...input, instances: instances().values() },
@@ -67,7 +74,7 @@ export function createMonitor(options: MonitorOptions): Monitor {
     timer = setTimeout(
       () => {
         // One evaluation at a time, even when the database hangs.
-        evaluation ??= evaluate(summary(), summary(newestMs(config().monitor)))
+        evaluation ??= evaluateNow()
           .catch((error: Error) => log.error({ error: error.message }, 'alert evaluation failed'))
           .finally(() => {
             evaluation = null;

@@ -3,6 +3,7 @@ import { isServingState } from '../../shared/serving.ts';
 import { sketchQuantile } from '../../shared/sketch.ts';
 import { type Instance, instanceKey } from '../core/state.ts';
 import { emptyTotals, type TrafficTotals, type TrafficWindow } from '../core/traffic-window.ts';
+import { finish } from '../lib/slices.ts';
 
 /**
  * Null where nothing was measured. Of a service and the site, `requests` to `p99Ms` are requests as clients saw them, each
@@ -67,13 +68,41 @@ export interface SiteSummaryInput {
   since: number;
 }
 
-export function summarizeTraffic(input: SiteSummaryInput): SiteSummary {
+const STEP_INSTANCES = 100;
+
+export const summarizeTraffic = (input: SiteSummaryInput): SiteSummary => finish(summarySteps(input));
+
+/** The same in small steps. */
+export function* summarySteps(input: SiteSummaryInput): Generator<void, SiteSummary> {
   const { config, window, instances, now, since, spanMs = config.monitor.window } = input;
-  const { totals, host } = window.read(now, spanMs);
+  const { totals, host } = yield* window.readSteps(now, spanMs);
   const windowSeconds = Math.max(1, Math.min(spanMs, now - since) / 1000);
   const totalsFor = (service: string, instance = '') =>
     totals.get(instanceKey(service, instance)) ?? emptyTotals();
   const byService = Map.groupBy(instances, (instance) => instance.service);
+  yield;
+  const services: ServiceSummary[] = [];
+  for (const id of Object.keys(config.services)) {
+    const list = byService.get(id) ?? [];
+    const members: InstanceSummary[] = [];
+    for (const { id: instance, state, reason } of list) {
+      members.push({
+        id: instance,
+        state,
+        reason,
+        ...measureInstance(totalsFor(id, instance), windowSeconds),
+      });
+      if (members.length % STEP_INSTANCES === 0) yield;
+    }
+    services.push({
+      id,
+      up: list.filter(({ state }) => isServingState(state)).length,
+      of: list.length,
+      ...measure(totalsFor(id), windowSeconds),
+      instances: members,
+    });
+    yield;
+  }
   return {
     at: now,
     site: config.site.id,
@@ -84,21 +113,7 @@ export function summarizeTraffic(input: SiteSummaryInput): SiteSummary {
       memoryPercent: host.samples > 0 ? host.memorySum / host.samples : null,
       samples: host.samples,
     },
-    services: Object.keys(config.services).map((id) => {
-      const list = byService.get(id) ?? [];
-      return {
-        id,
-        up: list.filter(({ state }) => isServingState(state)).length,
-        of: list.length,
-        ...measure(totalsFor(id), windowSeconds),
-        instances: list.map(({ id: instance, state, reason }) => ({
-          id: instance,
-          state,
-          reason,
-          ...measureInstance(totalsFor(id, instance), windowSeconds),
-        })),
-      };
-    }),
+    services,
   };
 }
 

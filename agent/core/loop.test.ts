@@ -64,18 +64,19 @@ test('a refresh delivers pending changes once, with a metrics row per instance',
     failure: 1,
     slow: 0,
   });
-  loop.refresh(true);
+  await loop.refresh(true);
   await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(updates).toHaveLength(1);
-  expect(updates[0]).toMatchObject({
-    changes: [{ kind: 'registered' }],
+  expect(updates).toHaveLength(2);
+  expect(updates[0]).toMatchObject({ changes: [{ kind: 'registered' }] });
+  expect(updates[1]).toMatchObject({
+    changes: [],
     metrics: [{ instanceId: 'gs-1', successCount: 3, failureCount: 1, totalRequests: 4 }],
   });
-  loop.refresh(true);
-  expect(updates[1]).toMatchObject({ changes: [], metrics: [{ totalRequests: 0 }] });
+  await loop.refresh(true);
+  expect(updates[2]).toMatchObject({ changes: [], metrics: [{ totalRequests: 0 }] });
 });
 
-test('a listener that throws is reported, and the others still receive the update', () => {
+test('a listener that throws is reported, and the others still receive the update', async () => {
   const broken = {
     name: 'broken',
     accept() {
@@ -84,8 +85,7 @@ test('a listener that throws is reported, and the others still receive the updat
   };
   const { loop, updates, errors, register } = start([broken]);
   register('gs-1');
-  loop.refresh(false);
-  loop.refresh(false);
+  await loop.refresh(false);
   expect(updates.map(({ changes }) => changes.length)).toEqual([1, 0]);
   expect(errors).toEqual(['broken: boom', 'broken: boom']);
 });
@@ -101,8 +101,22 @@ test('only a refresh takes an availability sample, not an update between two ref
   expect(updates.length).toBeGreaterThan(0);
   const samples = () => window.read(Date.now(), 60_000).totals.get('gs/gs-1')?.samples;
   expect(samples()).toBeUndefined();
-  loop.refresh(false);
+  await loop.refresh(false);
   expect(samples()).toBe(1);
+});
+
+test('changes are handled between the listeners of a refresh', async () => {
+  const order: string[] = [];
+  const { loop, register } = start([
+    { name: 'first', accept: ({ changes }) => order.push(`first ${changes.length}`) },
+    { name: 'second', accept: ({ changes }) => order.push(`second ${changes.length}`) },
+  ]);
+  const refresh = loop.refresh(false);
+  setImmediate(() => register('gs-1'));
+  await refresh;
+  await loop.refresh(false);
+  expect(order.slice(0, 2)).toEqual(['first 0', 'second 0']);
+  expect(order.filter((entry) => entry.endsWith('1'))).toEqual(['first 1', 'second 1']);
 });
 
 test('setting the wall clock moves every instant of a record with it', () => {

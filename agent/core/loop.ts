@@ -1,7 +1,9 @@
+import { createSerialQueue } from '../lib/serial-queue.ts';
+import { inSlices, nextTurn } from '../lib/slices.ts';
 import { createClockSteps } from './clock-steps.ts';
 import type { HostLoad } from './host-load.ts';
 import type { JudgeEvent, JudgeStep, ServicePolicies } from './judge-event.ts';
-import { metricsRows } from './metrics-rows.ts';
+import { metricsRowSteps } from './metrics-rows.ts';
 import type { MetricsRow, Update } from './sink.ts';
 import { type Change, type Instance, instanceKey } from './state.ts';
 import { createTrafficWindow, type TrafficWindow } from './traffic-window.ts';
@@ -40,8 +42,11 @@ export interface Loop<R> {
   setPolicies(policies: ServicePolicies): void;
   /** Applies the passage of time. */
   tick(): void;
-  /** Sends the current state to every listener, with one metrics row per instance if `withMetrics`. */
-  refresh(withMetrics: boolean): void;
+  /**
+   * Sends the changes at once, then the current state to every listener, with one metrics row per instance if `withMetrics`.
+   * Other events are handled meanwhile. One refresh at a time.
+   */
+  refresh(withMetrics: boolean): Promise<void>;
   /** Listeners receive updates in the order in which they were added. */
   addListener(listener: UpdateListener): void;
   watchRecords(watcher: RecordWatcher<R>): void;
@@ -56,6 +61,7 @@ export function createLoop<R extends { readonly instance: Instance }>(options: L
   const sinceLastRows = window.accumulate();
   const watchers: RecordWatcher<R>[] = [];
   const delivery = createDelivery(instances, options.onListenerError, now);
+  const refreshes = createSerialQueue();
   let { policies } = options;
   for (const record of options.initialRecords) store(record);
 
@@ -89,10 +95,10 @@ export function createLoop<R extends { readonly instance: Instance }>(options: L
     return result.changes;
   }
 
-  function takeMetricsRows(at: number): MetricsRow[] {
+  function takeMetricsRows(at: number): Promise<MetricsRow[]> {
     const host = hostLoad();
     window.addHostLoad(host, at);
-    return metricsRows(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, at);
+    return inSlices(metricsRowSteps(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, at));
   }
 
   return {
@@ -105,9 +111,12 @@ export function createLoop<R extends { readonly instance: Instance }>(options: L
     },
     tick: () => void apply({ kind: 'tick' }),
     refresh(withMetrics) {
-      const at = now();
-      window.addSample(instances, at);
-      delivery.deliver(at, withMetrics ? takeMetricsRows(at) : undefined);
+      delivery.deliverChanges(now());
+      return refreshes.add(async () => {
+        const at = now();
+        await inSlices(window.sampleSteps(instances, at));
+        await delivery.refresh(at, withMetrics ? await takeMetricsRows(at) : undefined);
+      });
     },
     addListener: delivery.addListener,
     watchRecords: (watcher) => void watchers.push(watcher),
@@ -128,28 +137,39 @@ function createDelivery(
   let timer: NodeJS.Timeout | undefined;
   let lastDurationMs = 0;
 
-  function deliver(at: number, metrics?: MetricsRow[]): void {
+  function send(listener: UpdateListener, update: Update): void {
+    try {
+      listener.accept(update);
+    } catch (error) {
+      onListenerError(listener.name, error);
+    }
+  }
+
+  function deliverChanges(at: number): void {
     clearTimeout(timer);
     timer = undefined;
-    const update = { at, changes, instances, ...(metrics && { metrics }) };
+    if (changes.length === 0) return;
+    const update = { at, changes, instances };
     changes = [];
     const startedAt = performance.now();
-    for (const listener of listeners) {
-      try {
-        listener.accept(update);
-      } catch (error) {
-        onListenerError(listener.name, error);
-      }
-    }
+    for (const listener of listeners) send(listener, update);
     lastDurationMs = performance.now() - startedAt;
   }
 
   return {
-    deliver,
+    deliverChanges,
+    /** Without changes: the listeners receive it in turns, so a change may overtake it. */
+    async refresh(at: number, metrics?: MetricsRow[]): Promise<void> {
+      const update = { at, changes: [], instances, ...(metrics && { metrics }) };
+      for (const listener of listeners) {
+        send(listener, update);
+        await nextTurn();
+      }
+    },
     addChanges(more: readonly Change[]) {
       if (more.length === 0) return;
       changes.push(...more);
-      timer ??= setTimeout(() => deliver(now()), 4 * lastDurationMs);
+      timer ??= setTimeout(() => deliverChanges(now()), 4 * lastDurationMs);
     },
     addListener: (listener: UpdateListener) => void listeners.push(listener),
   };

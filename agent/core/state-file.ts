@@ -8,13 +8,17 @@ import { createSerialQueue } from '../lib/serial-queue.ts';
  * second to pass their checks again.
  */
 export interface StateFile {
-  /** Writes the file within a second. */
+  /** Writes the file within a second, or later if the file is large. */
   scheduleWrite(): void;
   /** Writes the file once more. */
   close(): Promise<void>;
 }
 
 const WRITE_DELAY_MS = 1_000;
+/** Ten thousand records are 13 MB: the agent writes a twentieth of the time at most. */
+const WRITE_PAUSE = 20;
+/** Records in one part of the file. Their serialization takes about a millisecond. */
+const PART_RECORDS = 50;
 const pathIn = (stateDir: string): string => join(stateDir, 'judged.json');
 
 const savedStateSchema = z.object({ v: z.literal(1), savedAt: z.number(), records: z.array(z.unknown()) });
@@ -42,20 +46,31 @@ export function createStateFile(options: {
   const { stateDir, records, onError, now = Date.now } = options;
   const queue = createSerialQueue();
   let timer: NodeJS.Timeout | undefined;
+  let durationMs = 0;
 
   const write = (): Promise<void> => {
     clearTimeout(timer);
     timer = undefined;
     return queue.add(async () => {
-      const document = { v: 1, savedAt: now(), records: [...records()] };
-      await writeFileAtomic(pathIn(stateDir), JSON.stringify(document)).catch(onError);
+      const startedAt = performance.now();
+      await writeFileAtomic(pathIn(stateDir), documentParts([...records()], now())).catch(onError);
+      durationMs = performance.now() - startedAt;
     });
   };
 
   return {
     scheduleWrite() {
-      timer ??= setTimeout(() => void write(), WRITE_DELAY_MS);
+      timer ??= setTimeout(() => void write(), Math.max(WRITE_DELAY_MS, WRITE_PAUSE * durationMs));
     },
     close: write,
   };
+}
+
+function* documentParts(records: readonly unknown[], savedAt: number): Generator<string> {
+  yield `{"v":1,"savedAt":${savedAt},"records":[`;
+  for (let start = 0; start < records.length; start += PART_RECORDS) {
+    const part = records.slice(start, start + PART_RECORDS).map((record) => JSON.stringify(record));
+    yield `${start > 0 ? ',' : ''}${part.join()}`;
+  }
+  yield ']}';
 }

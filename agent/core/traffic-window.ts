@@ -1,4 +1,6 @@
 import { mergeOptionalSketch, type Sketch } from '../../shared/sketch.ts';
+import { finish } from '../lib/slices.ts';
+import { type AvailabilitySample, takeSamples } from './availability-samples.ts';
 import type { HostLoad } from './host-load.ts';
 import { type RequestDelta, requestsIn, STATUS_CLASSES } from './requests.ts';
 import {
@@ -82,13 +84,24 @@ export interface TrafficWindow {
   addProbe(result: ProbeResult): void;
   /** Takes one availability sample of every instance (by its key), every service and the site. */
   addSample(instances: Iterable<readonly [key: string, Instance]>, at: number): void;
+  /** The same in small steps. */
+  sampleSteps(instances: Iterable<readonly [key: string, Instance]>, at: number): Generator<void, void>;
   addHostLoad(load: HostLoad, at: number): void;
   /** Totals of the last `spanMs`, rounded up to whole buckets. */
-  read(now: number, spanMs: number): { totals: ReadonlyMap<string, TrafficTotals>; host: HostTotals };
+  read(now: number, spanMs: number): WindowTotals;
+  /** The same in small steps. */
+  readSteps(now: number, spanMs: number): Generator<void, WindowTotals>;
+  /** Like `read`, for one key. */
+  readOne(key: string, now: number, spanMs: number): TrafficTotals;
   /** The last `count` whole buckets that ended by `end`, oldest first; undefined where nothing happened. */
   buckets(key: string, end: number, count: number): (TrafficTotals | undefined)[];
   /** Collects from now on, in periods of `periodMs`. */
   accumulate(periodMs?: number): TrafficAccumulator;
+}
+
+export interface WindowTotals {
+  totals: ReadonlyMap<string, TrafficTotals>;
+  host: HostTotals;
 }
 
 interface TrafficBucket {
@@ -98,6 +111,8 @@ interface TrafficBucket {
 }
 
 export const BUCKET_MS = 5_000;
+/** Totals that are read in one step. */
+const STEP_TOTALS = 1_000;
 /** What the dashboard draws; the monitor may need more. */
 export const MIN_RETENTION_MS = 310_000;
 /** Entries may arrive this late. A step further back than this means that the clock was set back. */
@@ -152,6 +167,17 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
     for (const accumulator of accumulators) apply(accumulator.totals(key, at));
   }
 
+  const bucketsSince = (since: number): TrafficBucket[] =>
+    kept.filter(({ start }) => start + BUCKET_MS > since);
+
+  function sampleSteps(instances: Iterable<readonly [string, Instance]>, at: number): Generator<void, void> {
+    const { totals } = bucketAt(at);
+    return takeSamples(instances, (key, sample) => {
+      keepSample(totals, key, sample);
+      for (const accumulator of accumulators) countSample(accumulator.totals(key, at), sample);
+    });
+  }
+
   return {
     addTraffic(delta) {
       const key = instanceKey(delta.service, delta.instance);
@@ -173,37 +199,59 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
       const key = instanceKey(result.service, result.instance);
       for (const accumulator of accumulators) countProbe(accumulator.totals(key, result.at), result);
     },
-    addSample(instances, at) {
-      const { totals } = bucketAt(at);
-      for (const [key, sample] of samplesOf(instances)) {
-        keepSample(totals, key, sample);
-        for (const accumulator of accumulators) countSample(accumulator.totals(key, at), sample);
-      }
-    },
+    addSample: (instances, at) => finish(sampleSteps(instances, at)),
+    sampleSteps,
     addHostLoad({ cpuPercent, memoryPercent }, at) {
       addHost(bucketAt(at).host, { samples: 1, cpuSum: cpuPercent, memorySum: memoryPercent });
     },
-    read(now, spanMs) {
-      const totals = new Map<string, TrafficTotals>();
-      const host = { samples: 0, cpuSum: 0, memorySum: 0 };
-      for (const bucket of kept) {
-        if (bucket.start + BUCKET_MS <= now - spanMs) continue;
-        for (const [key, one] of bucket.totals) mergeTotals(totalsOf(totals, key), one);
-        addHost(host, bucket.host);
-      }
-      return { totals, host };
-    },
-    buckets(key, end, count) {
-      const last = startOf(end, BUCKET_MS) - BUCKET_MS;
-      const byStart = new Map(kept.map((bucket) => [bucket.start, bucket.totals.get(key)]));
-      return Array.from({ length: count }, (_, index) => byStart.get(last - (count - 1 - index) * BUCKET_MS));
-    },
+    read: (now, spanMs) => finish(sumBuckets(bucketsSince(now - spanMs))),
+    readSteps: (now, spanMs) => sumBuckets(bucketsSince(now - spanMs)),
+    readOne: (key, now, spanMs) => sumOfKey(bucketsSince(now - spanMs), key),
+    buckets: (key, end, count) => lastBuckets(kept, key, end, count),
     accumulate(periodMs = Number.POSITIVE_INFINITY) {
       const accumulator = createAccumulator(periodMs);
       accumulators.push(accumulator);
       return accumulator;
     },
   };
+}
+
+function* sumBuckets(buckets: readonly TrafficBucket[]): Generator<void, WindowTotals> {
+  const totals = new Map<string, TrafficTotals>();
+  const host = { samples: 0, cpuSum: 0, memorySum: 0 };
+  let count = 0;
+  for (const bucket of buckets) {
+    addHost(host, bucket.host);
+    for (const [key, one] of bucket.totals) {
+      mergeTotals(totalsOf(totals, key), one);
+      if (++count % STEP_TOTALS === 0) yield;
+    }
+  }
+  return { totals, host };
+}
+
+function sumOfKey(buckets: readonly TrafficBucket[], key: string): TrafficTotals {
+  const sum = emptyTotals();
+  for (const { totals } of buckets) {
+    const one = totals.get(key);
+    if (one) mergeTotals(sum, one);
+  }
+  return sum;
+}
+
+function lastBuckets(
+  buckets: readonly TrafficBucket[],
+  key: string,
+  end: number,
+  count: number,
+): (TrafficTotals | undefined)[] {
+  const last = startOf(end, BUCKET_MS) - BUCKET_MS;
+  const first = last - (count - 1) * BUCKET_MS;
+  const found = new Array<TrafficTotals | undefined>(count).fill(undefined);
+  for (const { start, totals } of buckets) {
+    if (start >= first && start <= last) found[(start - first) / BUCKET_MS] = totals.get(key);
+  }
+  return found;
 }
 
 function addHost(into: HostTotals, other: HostTotals): void {
@@ -311,49 +359,6 @@ export function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
   into.probes += other.probes;
   into.probesFailed += other.probesFailed;
   into.probeMsSum += other.probeMsSum;
-}
-
-interface AvailabilitySample {
-  up: boolean;
-  /** Of an instance. */
-  breakerOpen?: boolean;
-  outlier?: boolean;
-  concurrency: number;
-  queued: number;
-}
-
-/** Leaves out instances that no probe has judged yet: the start of an agent is not an outage. */
-function samplesOf(instances: Iterable<readonly [string, Instance]>): Map<string, AvailabilitySample> {
-  const samples = new Map<string, AvailabilitySample>();
-  const services = new Map<string, AvailabilitySample>();
-  for (const [key, { service, health, state, inflight, queued, breaker, outlier }] of instances) {
-    if (health === 'unknown') continue;
-    const own = {
-      up: state !== 'down',
-      concurrency: inflight + queued,
-      queued,
-      breakerOpen: breaker !== 'closed',
-      outlier: outlier !== undefined,
-    };
-    samples.set(key, own);
-    const sum = services.get(instanceKey(service, ''));
-    // A service can take traffic while one of its instances can.
-    services.set(instanceKey(service, ''), {
-      up: own.up || (sum?.up ?? false),
-      concurrency: own.concurrency + (sum?.concurrency ?? 0),
-      queued: own.queued + (sum?.queued ?? 0),
-    });
-  }
-  if (services.size === 0) return samples;
-  const all = [...services.values()];
-  for (const [key, sample] of services) samples.set(key, sample);
-  // The site is available while all its services are.
-  samples.set(instanceKey('', ''), {
-    up: all.every(({ up }) => up),
-    concurrency: all.reduce((sum, { concurrency }) => sum + concurrency, 0),
-    queued: all.reduce((sum, { queued }) => sum + queued, 0),
-  });
-  return samples;
 }
 
 function countSample(totals: TrafficTotals, sample: AvailabilitySample): void {

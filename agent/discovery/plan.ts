@@ -127,11 +127,13 @@ export function planRemovals(
   now: number,
 ): IntentRequest[] {
   const requests: IntentRequest[] = [];
+  const listed = [...intents].filter(([, intent]) => isListed(intent));
+  if (listed.length === 0) return requests;
   const fileUrls = new Set(
     Object.values(services).flatMap(({ id, instances: members }) => members.map(({ url }) => `${id} ${url}`)),
   );
-  for (const [key, intent] of intents) {
-    if (!intent.registration || !isListed(intent)) continue;
+  for (const [key, intent] of listed) {
+    if (!intent.registration) continue;
     const { registration, leaving } = intent;
     const source = services[registration.service]?.instancesFrom;
     const instance = instances.get(key);

@@ -6,11 +6,13 @@ import type { RequestDelta } from '../core/requests.ts';
 import type { Sink, SinkStatus, Update } from '../core/sink.ts';
 import type { TrafficDelta } from '../core/state.ts';
 import type { Log } from '../lib/log.ts';
-import { computeDesiredServers, type DesiredServers } from './reconciler/desired.ts';
+import type { DesiredServer, DesiredServers } from './reconciler/desired.ts';
+import { createDesiredUpdates } from './reconciler/desired-updates.ts';
 import { createHaproxyFleet } from './reconciler/fleet.ts';
 import { createHaproxyFiles } from './render/haproxy-files.ts';
 import type { HaproxySecrets } from './render/input.ts';
 import {
+  type AgentCheckLookup,
   type AgentCheckServer,
   haproxyAddressCheck,
   startAgentCheckServer,
@@ -52,8 +54,6 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   const { log, now = Date.now } = options;
   let config = options.config;
   let desired: DesiredServers = new Map();
-  /** The instances without a health result at the first update. */
-  let initial: ReadonlySet<string> | null = null;
   let agentCheck: AgentCheckServer | null = null;
   let logListener: LogListener | null = null;
   let closing = false;
@@ -73,6 +73,14 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     },
     now,
   });
+  const updates = createDesiredUpdates({
+    services: () => config.services,
+    now,
+    onDesired(servers, changes) {
+      desired = servers;
+      fleet.update(servers, changes);
+    },
+  });
 
   return {
     name: 'haproxy',
@@ -81,10 +89,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
       agentCheck = await startAgentCheckServer({
         bind,
         isHaproxy: haproxyAddressCheck(config.haproxy.others.map(({ socket }) => socket)),
-        lookup: (server) => {
-          const want = desired.get(server);
-          return want?.verdict ? { verdict: want.verdict, reason: want.reason } : null;
-        },
+        lookup: (server) => verdictOf(desired.get(server)),
       });
       logListener = await startLogListener({
         bind,
@@ -94,12 +99,9 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
         ...(options.onLogLine && { onLine: options.onLogLine }),
       });
     },
-    accept({ instances, changes }: Update) {
-      initial ??= new Set([...instances].filter(([, each]) => each.health === 'unknown').map(([key]) => key));
-      const values = [...instances.values()];
-      desired = computeDesiredServers(values, initial, config.services, now());
-      files.setInstances(values);
-      fleet.update(desired, changes);
+    accept(update: Update) {
+      files.setInstances([...update.instances.values()]);
+      updates.accept(update);
     },
     check: (next) => files.validate(next),
     reconfigure(next) {
@@ -133,6 +135,9 @@ function reportLogged(
   const requests = listener.takeRequests(at);
   if (requests.length > 0) onRequests(requests);
 }
+
+const verdictOf = (want: DesiredServer | undefined): ReturnType<AgentCheckLookup> =>
+  want?.verdict ? { verdict: want.verdict, reason: want.reason } : null;
 
 function createStatus(log: Log, now: () => number) {
   let status: SinkStatus = { state: 'retrying', pending: 0, dropped: 0, lastSuccess: null, lastError: null };

@@ -1,8 +1,15 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import writeAtomic from 'write-file-atomic';
 
-/** Replaces a file durably, or leaves it as it was. By default only its owner can read it. Follows symbolic links. */
-export async function writeFileAtomic(path: string, text: string, mode = 0o600): Promise<void> {
+/**
+ * Replaces a file durably, or leaves it as it was. By default only its owner can read it. Follows symbolic links. The parts of
+ * `text` are read one after another, each after the one before it was written.
+ */
+export async function writeFileAtomic(
+  path: string,
+  text: string | Iterable<string>,
+  mode = 0o600,
+): Promise<void> {
   await writeAtomic(path, '', {
     mode,
     // write-file-atomic ignores a short write, which a full disk causes; Node's own writeFile reports it.

@@ -106,12 +106,12 @@ test('a property that every object inherits is not a service', async () => {
 test('an instance outside the new allowNetworks is deregistered, and does not come back', async () => {
   await registry.register({ ...registration('far', 2), url: 'http://10.0.0.7:8004' }, 'test');
   await registry.register(registration('near', 3), 'test');
-  loop.refresh(false);
+  void loop.refresh(false);
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1', 'gs/far', 'gs/near']);
 
   config = configWith('registry: { allowNetworks: [127.0.0.0/8] }');
   registry.enforceAddressPolicy();
-  loop.refresh(false);
+  void loop.refresh(false);
   registry.accept({ changes: reported });
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1', 'gs/near']);
   const reason = '10.0.0.7 is outside registry.allowNetworks (127.0.0.0/8; never link-local)';
@@ -173,7 +173,7 @@ test('a request and a change during its write both take effect', async () => {
   await nextTurn();
   clock += 200;
   loop.tick();
-  loop.refresh(false);
+  void loop.refresh(false);
   registry.accept({ changes: reported });
   await ready;
   expect(loop.instances().get('gs/gs-1')?.admin).toBe('ready');

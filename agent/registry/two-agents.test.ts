@@ -73,7 +73,7 @@ async function pair() {
     clocks.b += seconds;
     for (const { loop } of awake === 'a' ? [a] : [a, b]) {
       loop.tick();
-      loop.refresh(false);
+      void loop.refresh(false);
     }
   };
   return { a: a.registry, b: b.registry, clocks, exchange, adminStates, advance };

@@ -25,8 +25,7 @@ export function createPlatformFacts(
   const expectedOrder = createOrderHistory();
   return () => {
     const now = Date.now();
-    const { totals } = window.read(now, Math.min(EDGE_TRAFFIC_MS, config().monitor.window));
-    const site = totals.get(instanceKey('', ''));
+    const spanMs = Math.min(EDGE_TRAFFIC_MS, config().monitor.window);
     const published = snapshot?.published();
     return {
       sinks: sinkStatuses(sinks),
@@ -38,7 +37,7 @@ export function createPlatformFacts(
           }
         : null,
       edge: edgeWatch.facts(),
-      recentRequests: site?.attempts ?? 0,
+      recentRequests: window.readOne(instanceKey('', ''), now, spanMs).attempts,
       refusedConfig: refusedConfig.get(),
       sources: discovery.statuses(),
       now,

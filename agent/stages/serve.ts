@@ -61,9 +61,9 @@ export async function serve(setup: Setup, parts: Parts) {
       loop.tick();
       if (parts.instancesWithoutState().length === 0) snapshot?.enable();
     }),
-    every(REFRESH_MS, () => loop.refresh(++refreshes % (METRICS_MS / REFRESH_MS) === 0)),
+    every(REFRESH_MS, () => void loop.refresh(++refreshes % (METRICS_MS / REFRESH_MS) === 0)),
   ];
-  loop.refresh(false);
+  void loop.refresh(false);
   log.info({ bind: config().agent.bind, instances: loop.instances().size }, 'agent started');
   return { server, maintenance, stopTimers };
 }

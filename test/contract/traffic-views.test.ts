@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { summarizeTraffic } from '../../agent/alerting/summary.ts';
-import { metricsRows } from '../../agent/core/metrics-rows.ts';
+import { metricsRowSteps } from '../../agent/core/metrics-rows.ts';
+import type { MetricsRow } from '../../agent/core/sink.ts';
 import { instanceKey } from '../../agent/core/state.ts';
 import { BUCKET_MS, createTrafficWindow } from '../../agent/core/traffic-window.ts';
 import { createMinuteAggregator } from '../../agent/history/minutes.ts';
 import { createStatusView } from '../../agent/http/dashboard/status.ts';
+import { finish } from '../../agent/lib/slices.ts';
 import { createMetrics } from '../../agent/metrics/metrics.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
@@ -60,13 +62,15 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     const minutes = createMinuteAggregator(window);
     const metrics = createMetrics({ version: '', site: 'main', window });
     const dashboard = createStatusView({ config: () => config, window, now: () => now });
-    const rows: ReturnType<typeof metricsRows> = [];
+    const rows: MetricsRow[] = [];
     const minuteRows: ReturnType<typeof minutes.takeAll> = [];
     const refresh = () => {
       const update = { at: now, instances, changes: [] };
       window.addSample(instances, now);
       const host = { cpuPercent: 0, memoryPercent: 0 };
-      rows.push(...metricsRows(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, now));
+      rows.push(
+        ...finish(metricsRowSteps(instances.values(), sinceLastRows.takeAll()[0]?.totals, host, now)),
+      );
       minuteRows.push(...minutes.takeEnded(now));
       metrics.accept(update);
       dashboard.accept(update);

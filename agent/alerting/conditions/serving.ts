@@ -1,5 +1,6 @@
 import { isServingState } from '../../../shared/serving.ts';
 import type { Instance } from '../../core/state.ts';
+import { memoize } from '../../lib/memoize.ts';
 import { type Severity, WORST_FIRST } from '../severity.ts';
 import { alertKey, type Condition } from './condition.ts';
 
@@ -30,8 +31,9 @@ export function servingConditions({ services, instances, open, now }: ServingInp
   const all = [...instances];
   const byService = Map.groupBy(all, ({ service }) => service);
   const views = new Map(services.map((id) => [id, viewOf(id, byService.get(id) ?? [])]));
-  // Without a failed instance, the hosts of ten thousand instances need not be parsed.
-  const suspects = all.some(hasFailed) ? all : [];
+  // Usually all serve, and only hosts with a failed instance matter.
+  const failedHosts = new Set(all.filter(hasFailed).map(hostOf));
+  const suspects = failedHosts.size > 0 ? all.filter((each) => failedHosts.has(hostOf(each))) : [];
   const hosts = hostsOf(suspects, open);
   const covered = new Set(hosts.flatMap(({ failed }) => failed));
   const settling = settlingInstances(suspects, now);
@@ -69,7 +71,8 @@ function viewOf(id: string, all: Instance[]): ServingView {
 const hasFailed = ({ state, admin, health, breaker }: Instance): boolean =>
   state === 'down' && admin === 'ready' && (health !== 'unknown' || breaker === 'open');
 
-const hostOf = ({ url }: Instance): string => new URL(url).hostname;
+const hostname = memoize((url) => new URL(url).hostname);
+const hostOf = ({ url }: Instance): string => hostname(url);
 
 interface FailedHost {
   host: string;

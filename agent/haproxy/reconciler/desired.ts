@@ -38,30 +38,43 @@ export function computeDesiredServers(
   services: DesiredContext['services'] = {},
   now = 0,
 ): Map<string, DesiredServer> {
-  const byService = Map.groupBy(instances, (instance) => instance.service);
   const desired = new Map<string, DesiredServer>();
-  for (const [service, members] of byService) {
-    const verdicts = members.map((member) => verdictOf(member, initial.has(instanceKey(service, member.id))));
-    const serving = members.some((member, index) => member.admin === 'ready' && verdicts[index] !== 'down');
-    for (const [index, member] of members.entries()) {
-      const keepIn = !serving && member.health === 'up' && member.admin === 'ready';
-      const server: DesiredServer = {
-        service,
-        instance: member.id,
-        url: member.url,
-        verdict: keepIn ? 'up' : (verdicts[index] ?? null),
-        reason: member.reason,
-        admin: member.admin,
-        weight: effectiveWeight(member, services[service]?.slowStart ?? 0, now),
-        priority: member.priority,
-        ...(member.maxconn === undefined ? {} : { maxconn: member.maxconn }),
-      };
-      const longLived = longLivedBackend(service);
-      desired.set(instanceKey(service, member.id), server);
-      desired.set(instanceKey(longLived, member.id), { ...server, service: longLived });
+  for (const [service, members] of Map.groupBy(instances, (instance) => instance.service)) {
+    const slowStartMs = services[service]?.slowStart ?? 0;
+    for (const server of serversOfService(members, initial, slowStartMs, now)) {
+      desired.set(instanceKey(server.service, server.instance), server);
     }
   }
   return desired;
+}
+
+/** The desired servers of all instances of one service, two of each. */
+export function serversOfService(
+  members: readonly Instance[],
+  initial: ReadonlySet<string>,
+  slowStartMs: number,
+  now: number,
+): DesiredServer[] {
+  const verdicts = members.map((member) =>
+    verdictOf(member, initial.has(instanceKey(member.service, member.id))),
+  );
+  const serving = members.some((member, index) => member.admin === 'ready' && verdicts[index] !== 'down');
+  return members.flatMap((member, index) => {
+    const { service, id, url, reason, admin, priority, maxconn } = member;
+    const keepIn = !serving && member.health === 'up' && admin === 'ready';
+    const server: DesiredServer = {
+      service,
+      instance: id,
+      url,
+      verdict: keepIn ? 'up' : (verdicts[index] ?? null),
+      reason,
+      admin,
+      weight: effectiveWeight(member, slowStartMs, now),
+      priority,
+      ...(maxconn !== undefined && { maxconn }),
+    };
+    return [server, { ...server, service: longLivedBackend(service) }];
+  });
 }
 
 /** The largest weight that HAProxy accepts, and the smallest that still gets traffic. */

@@ -114,8 +114,8 @@ export function reloadOnlySettings({
   priority,
   maxconn,
 }: Pick<DesiredServer, 'url' | 'priority' | 'maxconn'>): string {
-  const { text, named } = serverAddress(url);
-  return [new URL(url).protocol, named ? text : '', priority, maxconn ?? ''].join(' ');
+  const { text, named, protocol } = serverAddress(url);
+  return `${protocol} ${named ? text : ''} ${priority} ${maxconn ?? ''}`;
 }
 
 /** `ready` and `drain` would cancel a manual maint: replace a maint only when this agent set it. */

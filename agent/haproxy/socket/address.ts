@@ -1,3 +1,5 @@
+import { memoize } from '../../lib/memoize.ts';
+
 export interface HostPort {
   host: string;
   port: number;
@@ -20,17 +22,25 @@ export function connectAddress(bind: string): HostPort {
   return toAddress(host === '::' ? '::1' : host, port);
 }
 
-/** The address HAProxy connects to for an instance's URL. `localhost` becomes 127.0.0.1 without a DNS lookup. */
-export function serverAddress(url: string): HostPort & {
+export interface ServerAddress extends Readonly<HostPort> {
+  readonly protocol: string;
   /** The host is a name that DNS must resolve. */
-  named: boolean;
-} {
+  readonly named: boolean;
+}
+
+/**
+ * The address HAProxy connects to for an instance's URL. `localhost` becomes 127.0.0.1 without a DNS lookup. Every round asks
+ * for the address of every server.
+ */
+export const serverAddress = memoize(parseServerAddress);
+
+function parseServerAddress(url: string): ServerAddress {
   const { hostname, port: given, protocol } = new URL(url);
   const port = Number(given || (protocol === 'https:' ? 443 : 80));
   const bare = hostname.replace(/^\[|\]$/g, '');
   const host = bare === 'localhost' ? '127.0.0.1' : bare;
   const literal = host.includes(':') || /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
-  return { ...toAddress(host, port), named: !literal };
+  return { ...toAddress(host, port), protocol, named: !literal };
 }
 
 /** Options of `net.connect` for a HAProxy socket: a path or `host:port`. */

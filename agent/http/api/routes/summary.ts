@@ -11,7 +11,7 @@ import { ProblemError } from '../problem.ts';
 
 export interface SummaryRouteDeps {
   config: () => Config;
-  summary: () => SiteSummary;
+  summary: () => Promise<SiteSummary>;
   figures: (windowMs: number) => Promise<SiteSummary>;
   firing: () => readonly AlertRecord[];
 }
@@ -103,7 +103,7 @@ const worst = (list: readonly (Severity | null)[]): Severity | 'ok' =>
 export function registerSummaryRoutes(app: OpenAPIHono, deps: SummaryRouteDeps): void {
   app.openapi(route, async (request) => {
     const { window } = request.req.valid('query');
-    const current = deps.summary();
+    const current = await deps.summary();
     const summary = window === undefined ? current : await figuresOf(deps, window);
     const { thresholds, minimumSamples } = deps.config().monitor;
     const severities = readRules(current, minimumSamples).map(({ rule, service, value }) => ({
