@@ -34,7 +34,7 @@ export function backendLines(input: BackendInput): string[] {
 export function longLivedBackendLines(input: BackendInput): string[] {
   const { config, service, instances, count } = input;
   return [
-    // They add up, so the exact number counts.
+    // Connections that stay open add up, so balance by their number.
     ...(service.strategy === 'consistent_hash' ? balanceLines(config, service) : ['balance leastconn']),
     `timeout server ${formatDuration(service.longLived.idle)}`,
     // After the handshake a WebSocket has `timeout tunnel`.
@@ -44,7 +44,7 @@ export function longLivedBackendLines(input: BackendInput): string[] {
   ];
 }
 
-/** What both backends of a service have in common. `table`: where the sessions are, if not here. */
+/** The lines that both backends of a service share. `table`: the stick table of the other backend; empty for its own. */
 function policyLines(
   input: BackendInput,
   { stickTable, table }: { stickTable: readonly string[]; table: string },
@@ -98,7 +98,7 @@ function waitForBody({ haproxy }: Config, { protocol }: ServiceConfig): string[]
   ];
 }
 
-/** What our own frontend does for its requests, for those of the operator's frontends. */
+/** What our own frontend does for its requests, here for requests of the operator's frontends. */
 const besideLines = (config: Config, service: ServiceConfig): string[] => [
   `server-state-file-name ${quoteArgument(haproxyPaths(config).state)}`,
   ...(service.access.length > 0 ? PATH_CHECKS : []),
@@ -110,8 +110,8 @@ const besideLines = (config: Config, service: ServiceConfig): string[] => [
 ];
 
 /**
- * `haproxy.rateLimit` for a request that a frontend of the operator sends here; our own frontend has counted its requests.
- * The counter 2 is the one that configurations rarely use.
+ * `haproxy.rateLimit` for a request that a frontend of the operator sends here. Our own frontend has already counted its
+ * requests. Configurations rarely use counter 2.
  */
 function besideLimitLines({ haproxy: { rateLimit } }: Config): string[] {
   if (!rateLimit) return [];
@@ -165,8 +165,9 @@ const isSticky = ({ haproxy }: Config, { affinity }: ServiceConfig): boolean =>
   haproxy.affinity && affinity.by !== 'none';
 
 /**
- * The cookie of a client that does not come through the edge. It names the instance, so every HAProxy of the site knows it
- * and it also works for instances that were registered at run time. Caches share public answers, so those get none.
+ * The cookie of a client that does not come through the edge. It names the instance, so every HAProxy of the site
+ * understands it, also for instances that were registered at run time. Public answers get no cookie, because caches share
+ * them.
  */
 function cookieLines(config: Config, service: ServiceConfig): string[] {
   const { by, ttl } = service.affinity;

@@ -13,7 +13,7 @@ export class HaproxyConfigError extends Error {
   override name = 'HaproxyConfigError';
 }
 
-/** The `haproxy` command is missing, so the configuration cannot be validated. */
+/** The `haproxy` command is missing, so the configuration cannot be checked. */
 export class HaproxyNotInstalled extends HaproxyConfigError {}
 
 /** Runs `haproxy -c` on a copy in a private folder, so a rejected configuration never replaces the current one. */
@@ -39,7 +39,7 @@ async function checkCopy(copy: string, files: readonly RenderedFile[], config: C
   const output = await runCheck(together);
   if (output === null) return;
   const isOwn = (text: string) => text.includes(copy);
-  // The agent's user may be unable to read what the operator's file names, such as keys. HAProxy's master reads them.
+  // The agent's user may be unable to read files that the operator's file names, such as keys. HAProxy's master can.
   const unreadable = /permission denied|unable to (?:load|stat)|cannot open|no such file/i.test(output);
   if (config.haproxy.mode === 'beside' && unreadable && !isOwn(output)) {
     const alone = await runCheck([copy]);
@@ -49,7 +49,7 @@ async function checkCopy(copy: string, files: readonly RenderedFile[], config: C
   throw rejected(output, { copy, files, config });
 }
 
-/** What HAProxy is started with. A folder is read in alphabetical order. */
+/** The files that HAProxy is started with, in its order. It reads a folder in alphabetical order. */
 async function filesInOrder(copy: string, { haproxy }: Config): Promise<string[]> {
   const { mode, mainFile, file } = haproxy;
   if (mode === 'whole') return [copy];
@@ -101,7 +101,7 @@ interface CheckedCopy {
   config: Config;
 }
 
-/** HAProxy's output, with the lines of `haproxy.extra` where the operator wrote them. */
+/** The error with HAProxy's output. A line from `haproxy.extra` has its position in the operator's file. */
 function rejected(output: string, { copy, files, config }: CheckedCopy): HaproxyConfigError {
   const own = files.find(({ path }) => path === config.haproxy.file);
   const text = withoutSecrets(withoutNotices(output)).replaceAll(

@@ -4,7 +4,7 @@ import type { ExtraPlace } from './input.ts';
 /** Ends a line of `haproxy.extra` while the template is rendered. The schema refuses this character in the file. */
 const MARK = '\u0001';
 
-/** The lines with their place, for the template. */
+/** The lines for the template, each with a mark that holds its place. */
 export const markExtraLines = (lines: readonly ExtraLine[]): string[] =>
   lines.map(
     ({ path, index, text }) =>

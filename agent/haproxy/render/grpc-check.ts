@@ -1,5 +1,5 @@
 /**
- * HAProxy's check of a gRPC server. HAProxy cannot send the null bytes of a gRPC message with `http-check`, so these are the
+ * HAProxy's check of a gRPC server. `http-check` cannot send the null bytes of a gRPC message. So HAProxy sends the
  * bytes of an HTTP/2 connection with one call of grpc.health.v1.Health/Check, in hexadecimal (RFC 9113, RFC 7541).
  */
 
@@ -16,9 +16,9 @@ const SCHEME = { http: 0x86, https: 0x87 };
 const NAME = { authority: [0x01], path: [0x04], contentType: [0x0f, 0x10], userAgent: [0x0f, 0x2b] };
 const NEW_NAME = [0x00];
 
-/** The answer: a message of two bytes, of which the first names the field. They may arrive in two frames. */
+/** Any answer: a message of two bytes, the tag of the field and the status. They may arrive in two frames. */
 export const GRPC_ANSWER = '0000000002(.{18})?08..';
-/** The answer of a server that serves. */
+/** The answer of a server with the status SERVING. */
 export const GRPC_SERVING = '0000000002(.{18})?0801';
 
 export function grpcCheckBytes({ host, secure }: { host: string; secure: boolean }): string {
@@ -39,7 +39,7 @@ export function grpcCheckBytes({ host, secure }: { host: string; secure: boolean
   ]).toString('hex');
 }
 
-/** A literal field without indexing. `texts` are its value, or a new name and its value. */
+/** A literal field without indexing. `texts` holds its value, or a new name and its value. */
 const field = (name: readonly number[], ...texts: string[]): Buffer =>
   Buffer.concat([Buffer.from(name), ...texts.map(text)]);
 

@@ -96,7 +96,7 @@ export function createHaproxyFiles({
   };
 }
 
-/** Compares only what HAProxy's files depend on. */
+/** Compares only the properties that HAProxy's files depend on. */
 const isSameList = (instances: readonly Instance[], servers: readonly RenderInstance[]): boolean =>
   instances.length === servers.length &&
   instances.every((instance, index) => isSameServer(instance, servers[index]));

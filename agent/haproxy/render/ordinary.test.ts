@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { STRICTNESS_CASES } from '../../../test/harness/strictness-cases.ts';
 import { ordinaryPatterns } from './ordinary.ts';
 
-/** JavaScript has no possessive quantifiers. They only save time. */
+/** JavaScript has no possessive quantifiers, which only save time here. */
 const compile = (pattern: string): RegExp => new RegExp(pattern.replaceAll(/([*+])\+/g, '$1'));
 const patterns = ordinaryPatterns(16_384);
 const target = compile(patterns.target);

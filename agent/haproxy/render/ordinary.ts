@@ -3,8 +3,8 @@ import { HOST_PATTERN } from '../../../shared/request-url.ts';
 import { UNTRUSTED_NAMES } from '../../../shared/untrusted-fields.ts';
 
 /**
- * Patterns (PCRE) for ordinary messages: those that no rule of the gateway refuses or cleans. HAProxy matches them once
- * and skips these rules. Each pattern must be narrower than the rules: a message that does not match is only slower.
+ * Patterns (PCRE) for ordinary messages, which no rule of the gateway refuses or cleans. HAProxy matches a pattern once and
+ * skips these rules. A pattern may match too little, which only costs time, but never too much.
  */
 export interface OrdinaryPatterns {
   /** Path and query. */
@@ -15,16 +15,16 @@ export interface OrdinaryPatterns {
   readonly answer: string;
 }
 
-/** Of a PCRE quantifier. */
+/** The limit of a PCRE quantifier. */
 const MAX_REPEATS = 65_535;
 const LINE_END = '\\r\\n';
-/** No control byte except the tab. */
+/** A value without control bytes, except tabs. */
 const VALUE = `[^\\x00-\\x08\\x0a-\\x1f\\x7f]*+`;
 
-/** A segment is no dot segment, is not empty except at the end, and contains no escape and no parameters. */
+/** No segment is a dot segment, has an escape or parameters, or is empty, except the last one. */
 const TARGET = '(?!/__acgs/)(?:/(?![/.])[A-Za-z0-9_~!$&()*+,=:@.-]*+)++(?:\\?[!"$-&(-~]*+)?$';
 
-/** What the gateway sets itself, after it has removed the client's. */
+/** Fields that the gateway sets itself, after it has removed the client's fields. */
 export const OWN_REQUEST_FIELDS = [
   'x-forwarded-proto',
   'x-forwarded-host',

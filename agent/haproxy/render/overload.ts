@@ -2,15 +2,15 @@ import type { Config, ServiceConfig } from '../../../shared/config/config.ts';
 import { serverAddress } from '../socket/address.ts';
 import type { RenderInstance } from './input.ts';
 
-/** What a service rejects under overload. A rejected request gets 503 at once, marked as no failure of an instance. */
+/** What a service rejects under overload. A rejected request gets 503 at once, with a mark: no instance has failed. */
 
-/** Requests that may wait for an instance. Above 16 that is about one response time. */
+/** How many requests may wait for an instance. From 16 connections up, the last one waits about one response time. */
 export const queueLimit = (maxconn: number): number => Math.max(SMALL, maxconn);
 const SMALL = 16;
 
 /**
- * Below 16 connections the queue is longer than one response time, so that a burst fits in. Then this is the longest
- * expected wait: after an overload, at half of the capacity, the queue is empty after twice this time.
+ * Below 16 connections the queue may hold more than one response time, so that a burst fits in. The expected wait in it is
+ * limited to this time. After an overload, at half of the capacity, such a queue is empty after twice this time.
  */
 const MAX_WAIT_MS = 1_000;
 
@@ -23,7 +23,7 @@ export interface OverloadInput {
 
 interface OverloadRule {
   lines: readonly string[];
-  /** Reject the request if one is true. */
+  /** The request is rejected if one of them is true. */
   conditions: readonly string[];
 }
 
@@ -34,7 +34,7 @@ export const overloadLines = (input: OverloadInput): string[] => [
   ...(largestMaxconn(input.service, input.instances) < SMALL ? responseTimeLines(input.service) : []),
 ];
 
-/** Long-lived connections rarely end, so it is useless to wait for a free one in a queue. */
+/** Long-lived connections rarely end, so waiting in a queue is useless. */
 export const longLivedOverloadLines = (input: OverloadInput): string[] =>
   rejectIf([scarceConnections(input), { lines: [], conditions: ['{ be_conn_free eq 0 } { nbsrv gt 0 }'] }]);
 
@@ -62,11 +62,11 @@ const largestMaxconn = (
   instances: readonly { maxconn?: number | undefined }[],
 ): number => Math.max(maxconn, ...instances.map((instance) => instance.maxconn ?? 0));
 
-/** A variable of the process. Names of variables have no `-`, so that character is written as `_2d`. */
+/** A variable of the process. Its name cannot contain `-`, which becomes `_2d`. */
 const responseTime = ({ id }: ServiceConfig): string =>
   `proc.ms_${id.replaceAll(/[^A-Za-z0-9]/g, (character) => `_${character.charCodeAt(0).toString(16)}`)}`;
 
-/** Little's law. Until a response time is known, the condition is false. */
+/** By Little's law. Until a response time is known, conditions on it are false. */
 const expectedWait = (service: ServiceConfig, maxconn: number): string =>
   `avg_queue,mul(${responseTime(service)}),div(${maxconn})`;
 
@@ -80,7 +80,7 @@ function responseTimeLines(service: ServiceConfig): string[] {
   ];
 }
 
-/** Which services go first when they compete. */
+/** Which services have precedence when they compete. */
 export interface PriorityClasses {
   /** The most important class in use. */
   readonly first: number;
@@ -110,13 +110,13 @@ export function priorityClasses({ services }: Pick<Config, 'services'>): Priorit
 const addressesOf = ({ instances }: ServiceConfig): ReadonlySet<string> =>
   new Set(instances.map(({ url }) => serverAddress(url).text));
 
-/** Share of the gateway's connections that each class leaves to the one before it. */
+/** The share of the gateway's connections that each class leaves to the class before it. */
 const RESERVED_SHARE = 0.025;
 
 /**
- * The gateway's own connections. When they are used up, new ones of every service wait in the kernel. So all but the most
- * important class in use get 503 before, which also closes their connection. In mode `beside` the operator's frontends
- * have the connections.
+ * Protects the connections of the gateway. When all are in use, new connections wait in the kernel, whatever their service.
+ * So all but the most important class get 503 before, which also closes their connections. In mode `beside` the
+ * connections belong to the operator's frontends.
  */
 function scarceConnections({ config, service, classes }: OverloadInput): OverloadRule {
   const below = service.failover.class - classes.first;
@@ -129,9 +129,8 @@ function scarceConnections({ config, service, classes }: OverloadInput): Overloa
 }
 
 /**
- * HAProxy counts the connections to an instance for each service, so services that share instances can exceed what these
- * serve at a time. While a more important service is in use, a less important one gets only what that one leaves, and no
- * queue.
+ * HAProxy counts the connections to an instance per service, so services that share instances can together exceed the limit
+ * of the instances. While a more important service has requests, a less important one gets only the rest, and no queue.
  */
 function sharedInstances({ service, classes }: OverloadInput): OverloadRule {
   const competitors = classes.competitorsOf(service);
@@ -148,8 +147,11 @@ function sharedInstances({ service, classes }: OverloadInput): OverloadRule {
   };
 }
 
-/** Adds the requests for each serving instance, in hundredths, because HAProxy has whole numbers only. */
+/**
+ * Adds the requests for each serving instance, in hundredths, because HAProxy has whole numbers only. A division by zero
+ * would give 2^63 − 1, so a service without a serving instance adds nothing.
+ */
 const addLoad = (service: string, variable: 'others' | 'load'): string[] => [
   `http-request set-var(txn.serving) nbsrv(${service})`,
-  `http-request set-var(txn.${variable}) be_conn(${service}),mul(100),div(txn.serving),add(txn.${variable})`,
+  `http-request set-var(txn.${variable}) be_conn(${service}),mul(100),div(txn.serving),add(txn.${variable}) if { var(txn.serving) -m int gt 0 }`,
 ];

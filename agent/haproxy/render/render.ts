@@ -36,12 +36,12 @@ const MORE_ERROR_HEADERS: Partial<Record<number, string>> = {
 };
 
 /**
- * Signatures that one address may make HAProxy verify in vain in 10 s. An ES256 signature takes about 60 µs, so that is
- * below a thousandth of a core. An edge needs one per isolate and minute.
+ * How many invalid signatures of one address HAProxy verifies in 10 s. A verification (ES256) takes about 60 µs, so this
+ * takes less than a thousandth of a core. An edge needs one verification per isolate and minute.
  */
 const MAX_REFUSED_TOKENS = 100;
 
-/** More than twice the size of the edge's tokens. `MAX_ENVELOPE_BYTES` counts with it. */
+/** More than twice the size of the edge's tokens. `MAX_ENVELOPE_BYTES` includes it. */
 const MAX_TOKEN_BYTES = 512;
 
 const eta = new Eta({ autoEscape: false, autoTrim: false });
@@ -127,7 +127,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     production,
     beside: haproxy.mode === 'beside',
     pathFaults: PATH_FAULTS,
-    // `accept` would also skip the operator's rules of this kind.
+    // `accept` would also skip the operator's `tcp-request content` rules.
     mayAccept: !/^\s*tcp-request\s+content\b/m.test(haproxy.extra.frontend ?? ''),
     extra: {
       global: markExtraLines(extraLines(haproxy.extra, 'global')),
@@ -149,7 +149,7 @@ function settings({ config, instances, secrets, production = false }: RenderInpu
     // gRPC has its status in trailers.
     http2Instances: services.some(({ protocol }) => protocol === 'http2'),
     heldPaths: services.some(({ longLived }) => longLived.paths.length > 0),
-    // A request that waited this long has timed out in a queue.
+    // A request that waited longer has timed out in a queue.
     queueTimeoutMs: haproxy.timeouts.queue - 1,
     ...strictness(config, paths.lua),
     trace: traceSettings(config),
@@ -208,7 +208,7 @@ function traceSettings({ telemetry }: Config) {
     requestId: REQUEST_ID_PATTERN,
     traceparent: TRACEPARENT_PATTERN,
     trusted: telemetry.trustClients ? '' : 'edge ',
-    // A half of 32 random bits as hex digits: HAProxy writes 64 bits.
+    // 32 random bits as eight hex digits: `hex` writes 64 bits.
     digits: 'hex,bytes(8,8),lower',
     outOf,
     sampled: Math.round(telemetry.sample * outOf),
@@ -240,7 +240,10 @@ function tables({ haproxy }: Config) {
   };
 }
 
-/** JSON with the available servers per service. Above 100 services only the status: a response must fit HAProxy's buffer. */
+/**
+ * JSON with the available servers per service. Above 100 services only the status: a response must fit HAProxy's
+ * buffer.
+ */
 function healthBody(services: readonly { id: string }[]) {
   const counts = services.map(({ id }) => `"${id}":%[nbsrv(${id})]`).join(',');
   return (status: string): string =>

@@ -8,7 +8,7 @@ export function routeMaps(config: Config): {
   routes: string;
   hosts: string;
   services: string;
-  /** `service/prefix/` of the paths whose answers are held. */
+  /** One line `service/prefix/ 1` for each path whose answers are held. */
   longLived: string;
   anyHost: boolean;
 } {

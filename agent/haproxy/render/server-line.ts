@@ -17,8 +17,8 @@ export const serverLine = (
 ): string => lineOf(instance, serverOptions(config, service, instance, count));
 
 /**
- * The same server in the backend for long-lived connections. It has the health of the first one. HAProxy cannot delete a
- * server that another one depends on, so an instance that was registered at run time has two independent servers.
+ * The same server in the backend for long-lived connections. It follows the health of the first server. HAProxy cannot
+ * delete a server that another server follows, so an instance that was registered at run time has two independent servers.
  */
 export function longLivedServerLine(
   config: Config,
@@ -61,7 +61,7 @@ export function serverOptions(
   ];
 }
 
-/** The options of a server with checks of its own in the backend for long-lived connections. */
+/** The options of a server in the backend for long-lived connections that has its own checks. */
 export const longLivedServerOptions = (
   config: Config,
   service: ServiceConfig,
@@ -77,7 +77,7 @@ export const longLivedServerOptions = (
 const longLivedLimits = ({ longLived }: ServiceConfig, { weight }: RenderInstance): string[] => [
   `weight ${weight}`,
   `maxconn ${longLived.maxconn}`,
-  // The shortest queue: when it is not empty, HAProxy sends a session to another server.
+  // The shortest queue: when it is full, HAProxy sends even a request with a session to another server.
   'maxqueue 1',
 ];
 
