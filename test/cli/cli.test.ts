@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -278,4 +278,19 @@ test('status and the list of commands load neither zod nor undici: each takes as
   } finally {
     await light.close();
   }
+});
+
+test('import shows no passwords in its lines; the proposed file keeps them', async () => {
+  const file = join(folder, 'haproxy.cfg');
+  const users = 'userlist operators\n  user op insecure-password not-shown\n';
+  const web = 'frontend web\n  bind 127.0.0.1:80\n  mode http\n  default_backend app\n';
+  writeFileSync(file, `${users}${web}backend app\n  mode http\n  server a 127.0.0.1:9001\n`);
+  const out = join(folder, 'proposal.yaml');
+  const text = await run(['import', file, '--out', out]);
+  expect(text.out).toContain('user op insecure-password …');
+  expect(text.out + text.err).not.toContain('not-shown');
+  expect(readFileSync(out, 'utf8')).toContain('not-shown');
+  const { lines, yaml } = JSON.parse((await run(['--json', 'import', file])).out);
+  expect(JSON.stringify(lines)).not.toContain('not-shown');
+  expect(yaml).toContain('not-shown');
 });

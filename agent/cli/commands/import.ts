@@ -99,8 +99,9 @@ function print(
   proposal: CheckedProposal,
   { file, options }: { file: string; options: ImportCommandOptions },
 ): void {
-  const { yaml, ownFile, lines, haproxyError } = proposal;
-  const text = reportText(proposal, file, context);
+  const { yaml, ownFile, haproxyError } = proposal;
+  const lines = proposal.lines.map((one) => ({ ...one, text: withoutSecret(one.text) }));
+  const text = reportText({ ...proposal, lines }, file, context);
   if (context.json) context.print({ yaml, ownFile, lines, counts: countsOf(lines), haproxyError }, () => '');
   else if (options.out !== undefined) context.print(null, () => text);
   else {
@@ -130,12 +131,13 @@ function reportText(
   const counts = countsOf(lines);
   const rows = lines.map(({ line, text, fate, note }) => {
     const shown = text.length > 60 ? `${text.slice(0, 59)}…` : text;
-    return `${String(line).padStart(5)}  ${terminal.paint(STYLES[fate], NAMES[fate].padEnd(12))}  ${withoutSecret(shown)}\n${' '.repeat(21)}${terminal.paint('dim', `→ ${note}`)}`;
+    return `${String(line).padStart(5)}  ${terminal.paint(STYLES[fate], NAMES[fate].padEnd(12))}  ${shown}\n${' '.repeat(21)}${terminal.paint('dim', `→ ${note}`)}`;
   });
   const summary = `${file}: ${plural(lines.length, 'line')}: ${counts.taken} taken over, ${counts.verbatim} verbatim, ${counts.cannot} not possible`;
   return [...rows, '', summary, ...(yaml === null ? [] : [haproxyText(haproxyError)])].join('\n');
 }
 
+/** The report of lines is for eyes and logs; only the proposed files keep passwords. */
 const withoutSecret = (text: string): string =>
   text.replace(/((?:stats auth|password|insecure-password)\s+)\S+/g, '$1…');
 
