@@ -172,8 +172,8 @@ export class EdgeCounters {
   }
 
   /**
-   * Puts back what a report counted, for the report of another site. The attempts tell only the report's own site
-   * something.
+   * Puts back what a report counted, for the report of another site. Attempts matter only to the
+   * report's own site.
    */
   putBack({ requests, limits, traces }: Pick<EdgeReport, 'requests' | 'limits' | 'traces'>): void {
     for (const trace of traces ?? []) this.traces.add('', trace);

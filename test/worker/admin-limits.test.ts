@@ -24,7 +24,7 @@ test('guesses of EDGE_TOKEN and forged snapshots are refused with 429 before the
   expect((await fetch(`${url}/__acgs/health`)).status).toBe(200);
 });
 
-test('one client cannot flood the own endpoints', async () => {
+test('one client cannot flood the edge’s own endpoints', async () => {
   edge = await startEdge();
   const { url } = edge;
   const answers = await Promise.all(Array.from({ length: 400 }, () => fetch(`${url}/__acgs/health`)));

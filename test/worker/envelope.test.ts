@@ -73,7 +73,7 @@ test('through a gateway: one field is added to the request, and the answer is re
   expect(headerValues(answer, 'x-request-id')).toEqual(['from-gateway']);
 });
 
-test('Server-Timing, and no RateLimit fields, when the configuration says so', async () => {
+test('the configuration can add Server-Timing and leave out the RateLimit fields', async () => {
   await publish('gateway', { rateLimit: false, serverTiming: true });
   const { sent, answer } = await exchange('', FROM_GATEWAY);
   expect(parseEnvelope(headerValues(sent, 'x-acgs-edge')[0] ?? '')?.fields).toMatchObject({
@@ -113,7 +113,7 @@ test('directly: the edge itself adds the fields of a proxy, as configured', asyn
   expect(namesIn(least.answer)).toEqual(['content-length', 'x-acgs-instance', 'x-request-id']);
 });
 
-test('a host that the envelope cannot hold is refused, and no gateway is blamed', async () => {
+test('a host that the envelope cannot hold is refused, and counts against no gateway', async () => {
   await publish('gateway');
   origin.onRequest((socket) => socket.write(FROM_GATEWAY));
   const long = `GET /x HTTP/1.1\r\nHost: ${'h'.repeat(300)}\r\n\r\n`;

@@ -139,7 +139,7 @@ test('replays a small chunked body; does not retry a large body', async () => {
   expect(statuses.sort()).toEqual([200, 503]);
 });
 
-test('full is not broken: one wait in the queue, an answer that says why, and no ejection', async () => {
+test('a full service: the request waits in one queue only, the answer says why, and nothing is ejected', async () => {
   await publish({ affinity: { by: 'header', header: 'x-s', ttl: 1e6 } });
   const home = (await get('/', { 'x-s': 's' })).headers.get('x-acgs-instance');
   gatewayAnswers(() => 'full');
@@ -245,7 +245,7 @@ test('direct: an instance is ejected after five consecutive failures, unless it 
   expect([a.requests.length, b.requests.length]).toEqual([5, 0]);
 });
 
-test('a status of Cloudflare from an application is final, and says nothing about the gateway', async () => {
+test('a status of Cloudflare from an application is final, and does not count against the gateway', async () => {
   await publish();
   for (const status of [521, 523, 529, 529, 529, 530]) {
     gatewayAnswers(() => status);
@@ -324,7 +324,7 @@ test('skips a gateway that refuses the edge’s token, for every method; passes 
   expect([(await get()).status, (await post()).status]).toEqual([401, 401]);
 });
 
-test('load_shed rejects the requests of an overloaded service, and none of another one', async () => {
+test('load_shed rejects requests of an overloaded service only', async () => {
   const shedding: SnapshotService['failover'] = {
     ...service({ instances: [] }).failover,
     strategy: 'load_shed',

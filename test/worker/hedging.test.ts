@@ -193,7 +193,7 @@ test('a new session is pinned to the instance that the gateway picked', async ()
   expect(picked).toEqual([...ids(), ...ids()]);
 });
 
-test('a session is copied only once a newer snapshot has its instance down; then it moves', async () => {
+test('a session is copied only after a newer snapshot marks its instance as down; then it moves', async () => {
   await publishNew(() => 'ok', byCookie);
   const pinned = await get();
   const own = pinned.headers.get('x-acgs-instance') ?? '';

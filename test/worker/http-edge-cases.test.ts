@@ -77,7 +77,7 @@ function connectToEdge(): Socket {
   return connect(Number(port), hostname).on('error', () => {});
 }
 
-test('refuses a GET with a body, and blames no instance', async () => {
+test('refuses a GET with a body, and counts it against no instance', async () => {
   origin.onRequest((socket) => socket.write(OK));
   const before = origin.heads.length;
   const answer = await rawExchange(
@@ -310,7 +310,7 @@ test('a long body extends the timeout', async () => {
   await answering.stop();
 });
 
-test('a client that breaks off a long body is not blamed on the gateway; a dead gateway is', async () => {
+test('a client that breaks off a long body does not count against the gateway; a dead gateway does', async () => {
   const published = async (upstream: RawOrigin): Promise<void> => {
     const up = service({ routes: ['/up'], instances: [instance('up-1', upstream.url)] });
     expect((await edge.publish({ gateways: [upstream.url], services: { up } })).status).toBe(200);

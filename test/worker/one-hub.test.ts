@@ -13,7 +13,7 @@ import { instance, service } from '../harness/snapshot.ts';
 /** Two isolates of the deployable Worker that share one Hub, which counts its requests. There is no KV. */
 
 const SITES = Array.from({ length: 20 }, (_, i) => `s${i}`);
-/** Exported beside the Worker's own classes: counts reads, and can be what an earlier version stored. */
+/** A Hub that counts reads, and can store a snapshot in the form of an earlier version. */
 const COUNTING_HUB = `
 import edge, { Limiter, SnapshotHub as Hub } from './index.js';
 export { Limiter };
@@ -122,7 +122,7 @@ test('the Hub takes over what the former object of a site stored', async () => {
   expect((await get('a', '/s0')).status).toBe(200);
 });
 
-test('one request brings a cold isolate the snapshots of all sites', async () => {
+test('a cold isolate gets the snapshots of all sites with one request', async () => {
   for (const site of SITES.slice(1)) expect(await publish(unchangedSince(site, 1))).toBe(200);
   const before = await hubReads();
   const statuses = async () => {
@@ -131,7 +131,7 @@ test('one request brings a cold isolate the snapshots of all sites', async () =>
   };
   // The cache of the location may hold an answer from before the other sites published.
   await expect.poll(statuses, { timeout: 90_000, interval: 100 }).toEqual(SITES.map(() => 200));
-  // Requests that arrive together at a cold isolate each ask, because none may wait for another one's request.
+  // At a cold isolate, each of several simultaneous requests asks the Hub, because a request must not wait for another.
   expect((await hubReads()) - before).toBeLessThanOrEqual(SITES.length);
   for (const site of SITES) await get('b', `/${site}`);
   const settled = await hubReads();
@@ -139,7 +139,7 @@ test('one request brings a cold isolate the snapshots of all sites', async () =>
   expect((await hubReads()) - settled).toBeLessThanOrEqual(1);
 });
 
-test('an isolate learns of a change that another one accepted, with few requests', async () => {
+test('an isolate learns of a change that another isolate accepted, with few requests', async () => {
   const startedAt = Date.now();
   const before = await hubReads();
   const moved = { ...unchangedSince('s1', startedAt), seq: 2 };

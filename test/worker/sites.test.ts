@@ -114,7 +114,7 @@ test('a site dies unannounced: no GET fails, and POSTs fail only until its gatew
   expect(await countAnswers(FRANKFURT, 5, 'POST')).toEqual({ east: 5 });
 });
 
-test('a site dies whose instances have direct addresses: one of them is tried, then the other site', async () => {
+test('when a site with direct addresses dies, one instance is tried directly, then the other site serves', async () => {
   // By name: on Cloudflare an instance with an IP address has no direct one.
   const refused = 'http://localhost:1';
   const instances = ['east-1', 'east-2', 'east-3'].map((id) => instance(id, refused));

@@ -47,7 +47,7 @@ async function start(
   return { edge, origin };
 }
 
-test('no response comes from Cloudflare’s cache or gets into it, and the application sees the request as it was', async () => {
+test('no response comes from Cloudflare’s cache or gets into it, and the application sees the client’s own fields', async () => {
   const { edge, origin } = await start({
     otherWorkers: { 'cloudflare-cache': CLOUDFLARE_CACHE((await gateway).url) },
     outbound: 'cloudflare-cache',

@@ -39,9 +39,9 @@ const socketOf = (haproxy: Record<string, unknown>): string =>
 const isSocketLine = (words: readonly string[], socket: string): boolean =>
   words[0] === 'stats' && words[1] === 'socket' && words[2] === socket;
 
-/** The mode keeps the agent out: it is not root, but in the group `haproxy`. */
+/** Whether the mode keeps out the group `haproxy`, to which the agent belongs. */
 export const excludesGroup = (words: readonly string[], socket: string): boolean =>
-  isSocketLine(words, socket) && /^0?[0-7][0-57][0-7]$/.test(words[words.indexOf('mode') + 1] ?? '');
+  isSocketLine(words, socket) && /^0?[0-7][0-5][0-7]$/.test(words[words.indexOf('mode') + 1] ?? '');
 
 /** The line of the agent's socket, open to the group `haproxy`; any other line unchanged. */
 function withGroupAccess(line: string, socket: string): string {

@@ -30,6 +30,7 @@ const detailsOf = (text: string) =>
 
 test('a file with all lines has no problem', () => {
   expect(detailsOf(COMPLETE)).toEqual([]);
+  expect(detailsOf(COMPLETE.replace('mode 660', 'mode 0770'))).toEqual([]);
 });
 
 test.each([

@@ -8,7 +8,7 @@ import type { ServerStat } from '../socket/parse.ts';
  *
  *   unanswered = attempts − responses − attempts in progress − client aborts − malformed requests
  *
- * The malformed ones, of which HAProxy noticed the fault after it had sent the start, are counted from its log.
+ * Malformed requests are those whose fault HAProxy noticed only after it had sent their start. Its log counts them.
  *
  * Attempts in progress include responses still being sent, and clients can abort those too, so this formula gives a
  * lower bound. The estimate is the highest value seen so far, and at least the certain part: connection failures and

@@ -43,7 +43,7 @@ const SLICE_MS = 100;
 /** Long enough for all fields before the path; the client controls the length of the path. */
 const MAX_LINE = 640;
 const SWITCHING_PROTOCOLS = 101;
-/** What the instance did not cause. */
+/** Ends that the instance did not cause, so their times say nothing about it. */
 const HAS_NO_TIME: ReadonlySet<LogLineEnd> = new Set(['queue-timeout', 'malformed']);
 /**
  * A client that leaves sooner does not leave because of the wait. The edge waits at least this long for a first answer.
