@@ -34,8 +34,12 @@ export const NEVER_LISTED: ReadonlySet<string> = new Set([
   'via',
 ]);
 
-/** The hop-by-hop names that a Connection field lists, without `upgrade`, which the caller handles. */
+/** The usual values of a Connection field. They list no further name. */
+const USUAL = /^(?:keep-alive|close|upgrade)$/i;
+
+/** The names that a Connection field adds to the hop-by-hop ones, without `upgrade`, which the caller handles. */
 function listed(connection: string): ReadonlySet<string> {
+  if (USUAL.test(connection)) return NONE;
   const names = connection.split(',').map((name) => name.trim().toLowerCase());
   return new Set(names.filter((name) => name !== 'upgrade' && !NEVER_LISTED.has(name)));
 }

@@ -13,7 +13,9 @@ export class ClientFields {
 
   /** `name` must be in lower case. Null if there is no such field. */
   get(name: string): string | null {
-    return this.values[this.names.indexOf(name)] ?? null;
+    const at = this.names.indexOf(name);
+    // To read at -1 would look for a property named "-1", by a slow call into the engine.
+    return at < 0 ? null : (this.values[at] ?? null);
   }
 
   keys(): Iterable<string> {

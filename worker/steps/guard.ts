@@ -171,13 +171,14 @@ function droppedFields(
   names: readonly string[],
   request: { connection: string | null; isWebSocket: boolean; startsTrace: boolean },
 ): readonly string[] {
-  // `tracestate` belongs to the parent.
-  const unwanted = names.filter(
-    (name) =>
-      name.startsWith('x-acgs-') || isUntrustedField(name) || (name === 'tracestate' && request.startsTrace),
-  );
   const hopByHop = hopByHopFields(names, request.connection);
-  return [...unwanted, ...(request.isWebSocket ? hopByHop.filter((name) => name !== 'upgrade') : hopByHop)];
+  const dropped = request.isWebSocket ? hopByHop.filter((name) => name !== 'upgrade') : hopByHop;
+  for (const name of names) {
+    // `tracestate` belongs to the parent.
+    const isOrphan = request.startsTrace && name === 'tracestate';
+    if (isOrphan || name.startsWith('x-acgs-') || isUntrustedField(name)) dropped.push(name);
+  }
+  return dropped;
 }
 
 /** A client's request id ends up in logs, so it is kept only when it is short and has no unusual characters. */
