@@ -7,9 +7,11 @@ import {
 import type { EdgeTrace } from '../shared/edge-trace.ts';
 import type { CompiledRateLimit } from '../shared/limits/policy.ts';
 import { addToSketch, emptySketch, mergeSketch, type Sketch } from '../shared/sketch.ts';
+import { PairMap } from './pair-map.ts';
 import { TraceLog } from './trace-log.ts';
 
 type LimitCounts = EdgeReport['limits'][number];
+type AttemptCounts = EdgeAttempts & { site: string };
 
 /** How a request ended, as seen by the client. */
 export interface RequestOutcome {
@@ -38,10 +40,12 @@ export class EdgeCounters {
   readonly isolate: string;
   #seq = 0;
   #from: number;
-  #attempts = new Map<string, EdgeAttempts & { site: string }>();
-  #limits = new Map<string, LimitCounts>();
-  /** By site and service; the site is '' for a request that no site served. */
-  #requests = new Map<string, EdgeRequests & { site: string }>();
+  /** By service and instance: an entry for each of its sites and paths, nearly always one. */
+  readonly #attempts = new PairMap<AttemptCounts[]>();
+  /** By service and policy. */
+  #limits = new PairMap<LimitCounts>();
+  /** By service and site; the site is '' for a request that no site served. */
+  readonly #requests = new PairMap<EdgeRequests & { site: string }>();
   #latencies = new Map<string, Sketch>();
   readonly traces = new TraceLog();
 
@@ -56,11 +60,12 @@ export class EdgeCounters {
     success: boolean,
     ms: number | null,
   ): void {
-    const key = `${target.site} ${target.service} ${target.instance} ${target.path}`;
-    let attempts = this.#attempts.get(key);
+    const { site, service, instance, path } = target;
+    const entries = this.#attempts.getOrAdd(service, instance, () => []);
+    let attempts = entries.find((one) => one.site === site && one.path === path);
     if (!attempts) {
       attempts = { ...target, success: 0, failure: 0, latency: emptySketch() };
-      this.#attempts.set(key, attempts);
+      entries.push(attempts);
     }
     if (success) attempts.success++;
     else attempts.failure++;
@@ -75,23 +80,12 @@ export class EdgeCounters {
   }
 
   #limitCounts(service: string, policy: string): LimitCounts {
-    const key = `${service} ${policy}`;
-    let counts = this.#limits.get(key);
-    if (!counts) {
-      counts = { service, policy, allowed: 0, denied: 0, shadowDenied: 0 };
-      this.#limits.set(key, counts);
-    }
-    return counts;
+    const create = (): LimitCounts => ({ service, policy, allowed: 0, denied: 0, shadowDenied: 0 });
+    return this.#limits.getOrAdd(service, policy, create);
   }
 
   #requestCounts(site: string, service: string): EdgeRequests {
-    const key = `${site} ${service}`;
-    let requests = this.#requests.get(key);
-    if (!requests) {
-      requests = { site, ...newRequests(service) };
-      this.#requests.set(key, requests);
-    }
-    return requests;
+    return this.#requests.getOrAdd(service, site, () => ({ site, ...newRequests(service) }));
   }
 
   /** `site`: the one that answered, or was asked last; null when the request was sent to none. */
@@ -118,7 +112,7 @@ export class EdgeCounters {
   }
 
   get isEmpty(): boolean {
-    return this.#requests.size === 0 && this.#limits.size === 0 && this.traces.isEmpty;
+    return this.#requests.isEmpty && this.#limits.isEmpty && this.traces.isEmpty;
   }
 
   get since(): number {
@@ -140,8 +134,8 @@ export class EdgeCounters {
     this.#latencies = new Map();
     if (carrier === undefined) return [];
     this.#seq++;
-    const attempts = [...this.#attempts.values()];
-    const requests = [...this.#requests.values()];
+    const attempts = this.#attempts.values().flat();
+    const requests = this.#requests.values();
     const named = new Set(sites.map(({ site }) => site));
     const reportOf = (site: string): string => (named.has(site) ? site : carrier);
     const isTaken = ({ site }: { site: string }): boolean => !waiting.has(site);
@@ -158,16 +152,19 @@ export class EdgeCounters {
         to: now,
         snapshot,
         tries: attempts.filter((one) => one.site === site).map(({ site: _, ...rest }) => rest),
-        limits: site === carrier ? [...this.#limits.values()] : [],
+        limits: site === carrier ? this.#limits.values() : [],
         requests: sumByService(taken.get(site) ?? []),
         ...(traces.has(site) && { traces: traces.get(site) ?? [] }),
         ...(site === carrier && tracesDropped > 0 && { tracesDropped }),
       }),
     );
     this.#from = now;
-    this.#limits = new Map();
-    this.#attempts = new Map([...this.#attempts].filter(([, one]) => !isTaken(one)));
-    this.#requests = new Map([...this.#requests].filter(([, one]) => !isTaken(one)));
+    this.#limits = new PairMap();
+    this.#attempts.retain((entries) => {
+      entries.splice(0, entries.length, ...entries.filter((one) => !isTaken(one)));
+      return entries.length > 0;
+    });
+    this.#requests.retain((one) => !isTaken(one));
     return reports;
   }
 

@@ -15,14 +15,15 @@ const PIN_CHECK_MS = 250;
 export function send(context: FailoverContext, picked: PickedInstance): Promise<SendResult> {
   const { service, edge } = context;
   const named = context.attempts.length > 0;
-  if (!isHedgeable(context)) return startAttempt(context, picked, { named }).result.then(sentOnce);
+  const now = edge.now();
+  if (!isHedgeable(context)) return startAttempt(context, picked, { named, now }).result.then(sentOnce);
   const everyMs = edge.hedging
     .forService(service)
-    .delayMs(service, edge.counters.latencySketch(service.id), edge.now());
+    .delayMs(service, edge.counters.latencySketch(service.id), now);
   const afterMs = isBinding(picked) ? PIN_CHECK_MS : everyMs;
   const sent: PendingAttempt[] = [];
   const start = (onLate: () => void): PendingAttempt => {
-    const first = startAttempt(context, picked, { named, late: { afterMs, onLate } });
+    const first = startAttempt(context, picked, { named, now, late: { afterMs, onLate } });
     sent.push(first);
     return first;
   };
@@ -60,7 +61,7 @@ function sendCopy(
   const retryBudget = edge.retryBudgets.forService(service);
   if (!retryBudget.canWithdraw(now) || !edge.hedging.forService(service).budget.tryHedge(now)) return null;
   retryBudget.tryWithdraw(now);
-  const copy = startAttempt(context, other, { named: true, hedge: true });
+  const copy = startAttempt(context, other, { named: true, now, hedge: true });
   sent.push(copy);
   return copy;
 }
@@ -91,16 +92,22 @@ function isOutOfService({ service, edge }: FailoverContext, { key }: Candidate, 
   return !candidate || candidate.state === 'down' || isEjected(candidate.local.ejection, now);
 }
 
+interface StartOptions {
+  readonly named: boolean;
+  readonly now: number;
+  readonly hedge?: boolean;
+  readonly late?: AttemptOptions['late'];
+}
+
 /** `named`: the gateway must use the picked instance. Otherwise it picks, because it sees all traffic of its site. */
 function startAttempt(
   context: FailoverContext,
   picked: PickedInstance,
-  { named, hedge = false, late }: { named: boolean; hedge?: boolean; late?: AttemptOptions['late'] },
+  { named, now, hedge = false, late }: StartOptions,
 ): PendingAttempt {
   const { incoming, service, edge, body, deadlineAt } = context;
   const { site } = picked;
   const controller = new AbortController();
-  const now = edge.now();
   const route = chooseRoute(context, picked, now);
   const headersTimeout = incoming.longLived
     ? service.longLived.headersTimeout(incoming)
