@@ -92,7 +92,7 @@ function isOutOfService({ service, edge }: FailoverContext, { key }: Candidate, 
   return !candidate || candidate.state === 'down' || isEjected(candidate.local.ejection, now);
 }
 
-interface StartOptions {
+interface AttemptStart {
   readonly named: boolean;
   readonly now: number;
   readonly hedge?: boolean;
@@ -103,7 +103,7 @@ interface StartOptions {
 function startAttempt(
   context: FailoverContext,
   picked: PickedInstance,
-  { named, now, hedge = false, late }: StartOptions,
+  { named, now, hedge = false, late }: AttemptStart,
 ): PendingAttempt {
   const { incoming, service, edge, body, deadlineAt } = context;
   const { site } = picked;
