@@ -35,18 +35,6 @@ wait_for 'server_is web-3 UP'
 [ "$(cat /run/haproxy.pid)" = "$haproxy" ]
 kill $agent
 wait $agent || true
-# Without access to the admin socket, the agent uses the master socket.
-chgrp haproxy /run/haproxy-master.sock
-chmod 660 /run/haproxy-master.sock
-chmod 600 /run/haproxy/admin.sock
-chown root:root /run/haproxy/admin.sock
-start_agent
-wait_for 'fetch http://127.0.0.1:9400/health'
-acgs-lb drain web web-3
-wait_for 'server_is web-3 DRAIN'
-acgs-lb ready web web-3
-kill $agent
-wait $agent || true
 kill "$haproxy"
 cp /root/valid.yaml /etc/acgs-lb/acgs-lb.yaml
 systemctl --quiet is-enabled acgs-lb-agent.service
