@@ -2,13 +2,17 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import pino from 'pino';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createAlertStore } from '../../agent/alerting/store.ts';
 import { readEvents } from '../../agent/history/events.ts';
 import { maintain } from '../../agent/history/maintenance/maintain.ts';
+import { createMaintenanceSchedule } from '../../agent/history/maintenance/schedule.ts';
 import type { HistoryRecord } from '../../agent/history/records.ts';
 import { readRequests } from '../../agent/history/requests.ts';
 import { readRollups } from '../../agent/history/rollups/read.ts';
+import { knownMinutes, readMinutes } from '../../agent/history/rollups/read-minutes.ts';
+import type { Rollup } from '../../agent/history/rollups/rollup.ts';
 import { rollUp } from '../../agent/history/rollups/run.ts';
 import { readHistory } from '../../agent/history/series/series.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
@@ -18,11 +22,13 @@ import { readReport } from '../../agent/reports/read.ts';
 import type { GovernanceSession } from '../../agent/sessions/session.ts';
 import { createSessionStore } from '../../agent/sessions/store.ts';
 import { createTraceHistory } from '../../agent/tracing/trace-history.ts';
+import { parseConfig } from '../../shared/config/load.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
 
 const [HOUR, DAY] = [3_600, 86_400];
 const AT = Date.UTC(2026, 2, 10, 5) / 1000;
 const TO = AT + HOUR;
+const DAY_START = AT - 5 * HOUR;
 /** The migrations before sites could share a database. */
 const BEFORE_SITES = 9;
 
@@ -34,6 +40,8 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
   const releases: (() => unknown)[] = [];
   let near: Database;
   let far: Database;
+  /** Has adopted a table of the original, and has no rows. */
+  let adopter: Database;
 
   beforeAll(async () => {
     const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
@@ -44,10 +52,16 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
     // An agent of the former version keeps writing during a rolling upgrade.
     await writeAsBeforeSites(server.url, 60);
     await migrate(server.url, 'far');
-    [near, far] = ['near', 'far'].map((site) =>
+    [near, far, adopter] = ['near', 'far', 'adopter'].map((site) =>
       openDatabase(server.url, site, { min: 0, max: 1, idle: 500 }),
-    ) as [Database, Database];
-    releases.push(() => Promise.all([near.close(), far.close()]));
+    ) as [Database, Database, Database];
+    releases.push(() => Promise.all([near.close(), far.close(), adopter.close()]));
+    await adopter.query(
+      `INSERT INTO adopted_tables (site, name, last_id, rows, until)
+       VALUES ('adopter', 'load_balancing_metrics', 1000000, 0, $1)`,
+      [TO],
+    );
+    await adopter.query("INSERT INTO dirty_hours (site, start) VALUES ('adopter', $1)", [AT]);
   });
   afterAll(async () => {
     for (const release of releases.reverse()) await release();
@@ -81,12 +95,22 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
   it('each reads its own rows only, though services and instances have the same names', async () => {
     await write(near, 100);
     await write(far, 7);
-    // The second site finds no hour of the first one.
-    expect(await rollUp(near)).toMatchObject({ hours: 1, days: 1 });
+    // A site finds no hour of another one.
+    const found: unknown[] = [];
+    expect(await rollUp(near, { onProgress: (left) => found.push(left) })).toMatchObject({
+      hours: 1,
+      days: 1,
+    });
+    expect(found).toEqual([
+      { hours: 1, days: 0 },
+      { hours: 0, days: 1 },
+    ]);
     expect(await rollUp(near)).toMatchObject({ hours: 0, days: 0 });
     expect(await rollUp(far)).toMatchObject({ hours: 1, days: 1 });
     expect(await view(near)).toEqual(viewOf('near', 100, 20));
     expect(await view(far)).toEqual(viewOf('far', 7, 0));
+    expect(await rollUp(adopter)).toMatchObject({ hours: 1 });
+    expect(await readRollups(adopter, { from: AT, to: TO, by: 'hour' })).toEqual([]);
   });
 
   it('one changes no row of the other', async () => {
@@ -112,15 +136,50 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
     const before = await contents(far);
     const done = await maintain(near, { retentionMs: DAY * 1000, now: AT + 500 * DAY });
     expect(done.dropped.filter((name) => /metrics_20260310$/.test(name))).toEqual([]);
-    expect(done.deleted).toMatchObject({ load_balancing_metrics: 3, metrics_hourly: 2, request_traces: 1 });
+    expect(done.deleted).toMatchObject({ load_balancing_metrics: 3, metrics_hourly: 3, request_traces: 1 });
     expect(await contents(far)).toEqual(before);
     expect(await contents(near)).toMatchObject({ load_balancing_metrics: [], state_events: [] });
 
-    const last = await maintain(far, { retentionMs: DAY * 1000, now: AT + 500 * DAY });
-    expect(last.dropped).toContain('load_balancing_metrics_20260310');
+    // The raw rows of the other are complete, so that a late row is counted with them.
+    const late = { service_type: 'gs', instance_id: 'gs-1', timestamp: AT + 600, response_time: 0.1 };
+    await far.transaction((client) =>
+      writeBatch(client, 'late', [
+        {
+          table: 'load_balancing_metrics',
+          row: { ...late, success_count: 10, failure_count: 0, current_connections: 1, total_requests: 10 },
+        },
+      ]),
+    );
+    await rollUp(far);
+    const hours = await readRollups(far, { from: AT, to: TO, by: 'hour' });
+    expect(hours.map(figuresOf)).toEqual(rollupsOf('far', 17));
+
+    const now = (AT + 500 * DAY + 60) * 1000;
+    expect(await maintainAsScheduled(far, now)).toMatchObject({ lastMaintained: now, lastError: null });
+    const dropped = "SELECT to_regclass('load_balancing_metrics_20260310') AS name";
+    expect((await far.query(dropped)).rows).toEqual([{ name: null }]);
     expect(await contents(far)).toMatchObject({ load_balancing_metrics: [], latency_minutes: [] });
   });
 });
+
+/** Runs the schedule of a site once. */
+async function maintainAsScheduled(database: Database, now: number) {
+  const config = parseConfig(
+    `version: 1\nsite: { id: ${database.site} }\nretention: 1d\nservices: { gs: { routes: [/] } }\n`,
+  );
+  const log = pino({ level: 'silent' });
+  const schedule = createMaintenanceSchedule({
+    database,
+    config: () => config,
+    log,
+    now: () => now,
+    everyMs: 2,
+  });
+  schedule.start();
+  await vi.waitFor(() => expect(schedule.status().lastRollUp).toBe(now), { timeout: 60_000, interval: 5 });
+  await schedule.stop();
+  return schedule.status();
+}
 
 /** The statements of the former version, for two rows and an alert. */
 async function writeAsBeforeSites(url: string, second = 0): Promise<void> {
@@ -183,7 +242,8 @@ const session = (site: string): GovernanceSession => ({
 /** One row in each table, with names that all sites have in common. */
 async function write(database: Database, requests: number): Promise<void> {
   const { site } = database;
-  const subject = { service_type: 'gs', instance_id: 'gs-1', timestamp: AT + 120 };
+  const timestamp = AT + (site === 'near' ? 120 : 180);
+  const subject = { service_type: 'gs', instance_id: 'gs-1', timestamp };
   const metrics = { response_time: 0.1, success_count: requests, failure_count: 0, total_requests: requests };
   const samples = { samples: 12, up_samples: 12, queued_max: 0, attempts: requests, failures: 0 };
   const { instance_id: _, ...service } = subject;
@@ -193,6 +253,10 @@ async function write(database: Database, requests: number): Promise<void> {
     { table: 'breaker_events', row: { ...subject, from_state: 'closed', to_state: 'open', reason: site } },
     { table: 'state_events', row: { ...subject, kind: 'state', to_state: 'down', reason: site } },
     { table: 'latency_minutes', row: { ...subject, ...samples } },
+    {
+      table: 'latency_minutes',
+      row: { ...subject, ...samples, service_type: `idle-${site}`, instance_id: '' },
+    },
     {
       table: 'request_minutes',
       row: { ...service, requests, failed: 0, attempts: 0, retries: 0, hedges: 0, limited: 0 },
@@ -234,40 +298,66 @@ async function view(database: Database) {
   const sessions = createSessionStore(database);
   const { edge } = await createTraceHistory({ write: () => {}, database }).find('r');
   const history = await readHistory(database, { service: 'gs', ...range }, []);
+  const instance = await readHistory(database, { service: 'gs', instance: 'gs-1', ...range }, []);
+  const whole = await readHistory(database, { ...range }, []);
+  const minutes = await readMinutes(database, { from: AT, to: TO, step: HOUR });
+  const known = await knownMinutes(database, AT, TO);
   return {
     site: history.site,
     minutes: history.totals.requests,
-    instance: (await readHistory(database, { service: 'gs', instance: 'gs-1', ...range }, [])).totals
-      .requests,
+    instance: [instance.totals.requests, instance.totals.trafficPercent],
     hours: (await readHistory(database, { ...days }, [])).totals.requests,
-    sessions: (await readHistory(database, { ...range }, [])).totals.sessions,
+    sessions: [whole, history, instance].map(({ totals }) => totals.sessions),
     recent: requests.get('gs')?.success,
     report: [report.site, report.total.requests, report.alerts.map(({ message }) => message)],
-    rows: (await readRollups(database, { from: AT, to: TO, by: 'hour' })).map(({ requests }) => requests),
+    hourly: (await readRollups(database, { from: AT, to: TO, by: 'hour' })).map(figuresOf),
+    daily: (await readRollups(database, { from: DAY_START, to: DAY_START + DAY, by: 'day' })).map(figuresOf),
     events: events.events.map(({ kind, reason }) => `${kind} ${reason}`).sort(),
     alerts: [...(await store.firing()), ...(await store.recent(1))].map(({ message }) => message),
     silences: (await store.silences(AT * 1000)).map(({ reason }) => reason),
     open: [...(await sessions.list({ limit: 9 })), ...(await sessions.listOpen(9))].map(({ id }) => id),
     sessionTotal: (await sessions.stats()).total,
     trace: edge.map(({ service }) => service),
+    byMinutes: minutes.map(({ requests, client, samples }) => [requests, client?.requests, samples]),
+    knownMinutes: known.map(({ instance, known: count }) => [instance, count]),
+    isAdopted: report.notes.some((note) => note.includes('original system')),
   };
 }
+
+const figuresOf = ({ service, instance, requests, samples }: Rollup) =>
+  `${service}/${instance}: ${requests} requests, ${samples} samples`;
+const rollupsOf = (site: string, requests: number) => [
+  `gs/: ${requests} requests, 0 samples`,
+  `gs/gs-1: ${requests} requests, 12 samples`,
+  `idle-${site}/: 0 requests, 12 samples`,
+];
 
 const viewOf = (site: string, requests: number, earlier: number) => ({
   site,
   minutes: requests,
-  instance: requests,
+  instance: [requests, 100],
   hours: requests,
-  sessions: 1,
+  sessions: [1, 1, 1],
   recent: requests,
   report: [site, requests, [site]],
-  rows: [requests + earlier, requests + earlier],
+  hourly: rollupsOf(site, requests + earlier),
+  daily: rollupsOf(site, requests + earlier),
   events: [`alert ${site}`, `breaker ${site}`, 'command post /v1/publish', `health ${site}`, `state ${site}`],
   alerts: [site, site],
   silences: [site],
   open: [`session of ${site}`, `session of ${site}`],
   sessionTotal: 1,
   trace: [site],
+  byMinutes: [
+    [requests + earlier, requests, 0],
+    [requests + earlier, undefined, 12],
+    [0, undefined, 12],
+  ],
+  knownMinutes: [
+    ['gs-1', 1],
+    ['', 1],
+  ],
+  isAdopted: false,
 });
 
 async function embedded(releases: (() => unknown)[]) {
