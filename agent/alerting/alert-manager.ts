@@ -24,7 +24,7 @@ export interface AlertManager {
   /** Compares the figures of the window with the thresholds; `newest` summarizes the newest part of the window. */
   evaluate(summary: SiteSummary, newest?: SiteSummary): Promise<void>;
   /** Applies the conditions that hold now. `read` gets the keys of the alerts that are open. */
-  evaluateConditions(read: (open: ReadonlySet<string>) => Condition[]): Promise<void>;
+  evaluateConditions(read: (open: ReadonlySet<string>) => Promise<Condition[]>): Promise<void>;
   firing(): AlertRecord[];
   recent(limit: number): Promise<AlertRecord[]>;
   /** Null when no such alert fires. */
@@ -102,7 +102,7 @@ export function createAlertManager(options: AlertManagerOptions): AlertManager {
         if (!isLeader()) return;
         if (!(await follower.follow(follower.isLoaded() ? Number.POSITIVE_INFINITY : RELOAD_MS))) return;
         const open = new Set(state.firing().map(alertKey));
-        publish(state.evaluateConditions(read(open), now()), now());
+        publish(state.evaluateConditions(await read(open), now()), now());
       }),
     firing: state.firing,
     recent: store.recent,

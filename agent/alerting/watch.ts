@@ -3,6 +3,7 @@ import { errorMessage } from '../../shared/error-message.ts';
 import type { Instance } from '../core/state.ts';
 import { every } from '../lib/every.ts';
 import type { Log } from '../lib/log.ts';
+import { nextTurn } from '../lib/slices.ts';
 import type { AlertManager } from './alert-manager.ts';
 import {
   type CertificateExpiry,
@@ -52,19 +53,25 @@ export function createWatch(options: WatchOptions): Watch {
   let running: Promise<void> | null = null;
   let lastEvaluation: number | null = null;
 
-  function read(open: ReadonlySet<string>): Condition[] {
+  async function read(open: ReadonlySet<string>): Promise<Condition[]> {
     const at = now();
     const { alerts, services } = config();
     const { certificates, disk } = files.current();
+    const serving = servingConditions({
+      services: Object.keys(services),
+      instances: instances().values(),
+      open,
+      now: at,
+    });
+    // Each pass over thousands of instances takes milliseconds.
+    await nextTurn();
+    const outliers = outlierConditions(instances().values());
+    await nextTurn();
+    const full = fullConditions(instances().values());
     const found = [
-      ...servingConditions({
-        services: Object.keys(services),
-        instances: instances().values(),
-        open,
-        now: at,
-      }),
-      ...outlierConditions(instances().values()),
-      ...fullConditions(instances().values()),
+      ...serving,
+      ...outliers,
+      ...full,
       ...platformConditions(options.platform()),
       ...certificateConditions(certificates, alerts.rules.certificateExpiry, at),
       ...spoolConditions({ ...options.spool(), disk }),
