@@ -14,6 +14,7 @@ import type { BenchSection } from './page.ts';
 import { benchPicks } from './picks.ts';
 import { benchProbes } from './probes.ts';
 import { benchProxies } from './proxies/bench.ts';
+import { benchSlowUploads } from './slow-uploads.ts';
 import { benchSnapshot } from './snapshot.ts';
 import type { BenchTable } from './table.ts';
 
@@ -88,6 +89,12 @@ edge served through HAProxy.`,
     title: 'Large bodies',
     about: '1 GiB up and 1 GiB down through the edge: memory of workerd.',
     run: benchLargeBodies,
+  },
+  'slow-uploads': {
+    title: 'Slow uploads of snapshots',
+    about:
+      '200 clients without credentials each upload a snapshot of 2 MB and hold back the last byte. The edge closes all of\nthem.',
+    run: benchSlowUploads,
   },
   picks: {
     title: 'Picking an instance',

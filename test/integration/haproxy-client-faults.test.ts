@@ -94,3 +94,18 @@ test.each([
   await sleep(600);
   expect([sum('failure'), sum('slow')]).toEqual([0, 0]);
 });
+
+test('responses with 5xx to one URL do not make HAProxy take the server out', async () => {
+  one.answer((request, response) => {
+    response.writeHead(request.url === '/broken' ? 500 : 200);
+    response.end();
+  });
+  for (let round = 0; round < 10; round++) {
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, () => fetch(`${harness.gateway}/broken`).then(({ status }) => status)),
+    );
+    expect(new Set(answers)).toEqual(new Set([500]));
+    expect((await fetch(harness.gateway)).status).toBe(200);
+    await sleep(100);
+  }
+});

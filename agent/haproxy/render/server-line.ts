@@ -99,7 +99,8 @@ function checkOptions(
     `downinter ${formatDuration(Math.min(health.interval, Math.max(health.fastInterval, 2_000)))}`,
     `rise ${health.rise}`,
     `fall ${health.fall}`,
-    'observe layer7 error-limit 10 on-error fail-check',
+    // Not the status of responses: one URL with an error would let a client take out every server, the last one too.
+    'observe layer4 error-limit 10 on-error fail-check',
     'agent-check',
     `agent-addr ${agent.host}`,
     `agent-port ${agent.port}`,
