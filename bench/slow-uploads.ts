@@ -8,7 +8,7 @@ const BYTES = 2_000_000;
 const SECONDS = 12;
 const MEBIBYTE = 1024 * 1024;
 
-interface SlowUpload {
+interface HeldUpload {
   socket: Socket;
   isAnswered: boolean;
 }
@@ -55,7 +55,7 @@ async function attack(
   return { peak, open };
 }
 
-function startUpload(url: string, kid: string): SlowUpload {
+function startUpload(url: string, kid: string): HeldUpload {
   const { hostname, port } = new URL(url);
   const head = `PUT /__acgs/snapshot/main HTTP/1.1\r\nHost: x\r\nContent-Length: ${BYTES}\r\n\r\n`;
   const line = `${kid}.AAAA\n`;
@@ -63,7 +63,7 @@ function startUpload(url: string, kid: string): SlowUpload {
     socket.write(head + line);
     socket.write(Buffer.alloc(BYTES - line.length - 1, 'x'));
   });
-  const upload: SlowUpload = { socket, isAnswered: false };
+  const upload: HeldUpload = { socket, isAnswered: false };
   const finish = (): void => {
     upload.isAnswered = true;
   };
