@@ -19,6 +19,7 @@ import { type Database, openDatabase } from '../../agent/history/sql/database.ts
 import { migrate } from '../../agent/history/sql/migrate.ts';
 import { writeBatch } from '../../agent/history/sql/write-batch.ts';
 import { readReport } from '../../agent/reports/read.ts';
+import { readCapacity } from '../../agent/reports/read-capacity.ts';
 import type { GovernanceSession } from '../../agent/sessions/session.ts';
 import { createSessionStore } from '../../agent/sessions/store.ts';
 import { createTraceHistory } from '../../agent/tracing/trace-history.ts';
@@ -111,6 +112,9 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
     expect(await view(far)).toEqual(viewOf('far', 7, 0));
     expect(await rollUp(adopter)).toMatchObject({ hours: 1 });
     expect(await readRollups(adopter, { from: AT, to: TO, by: 'hour' })).toEqual([]);
+    const capacity = await readCapacity(adopter, { config: configOf('adopter'), month: 3, now: TO });
+    expect(capacity.services).toMatchObject([{ service: 'gs', instances: 0 }]);
+    expect(await createSessionStore(adopter).get('session of far')).toBeNull();
   });
 
   it('one changes no row of the other', async () => {
@@ -162,11 +166,12 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
   });
 });
 
+const configOf = (site: string) =>
+  parseConfig(`version: 1\nsite: { id: ${site} }\nretention: 1d\nservices: { gs: { routes: [/] } }\n`);
+
 /** Runs the schedule of a site once. */
 async function maintainAsScheduled(database: Database, now: number) {
-  const config = parseConfig(
-    `version: 1\nsite: { id: ${database.site} }\nretention: 1d\nservices: { gs: { routes: [/] } }\n`,
-  );
+  const config = configOf(database.site);
   const log = pino({ level: 'silent' });
   const schedule = createMaintenanceSchedule({
     database,
@@ -249,7 +254,10 @@ async function write(database: Database, requests: number): Promise<void> {
   const { instance_id: _, ...service } = subject;
   const records: HistoryRecord[] = [
     { table: 'load_balancing_metrics', row: { ...subject, ...metrics, current_connections: 1 } },
-    { table: 'service_health_history', row: { ...subject, is_healthy: false, error_message: site } },
+    {
+      table: 'service_health_history',
+      row: { ...subject, timestamp: timestamp - 30, is_healthy: false, error_message: site },
+    },
     { table: 'breaker_events', row: { ...subject, from_state: 'closed', to_state: 'open', reason: site } },
     { table: 'state_events', row: { ...subject, kind: 'state', to_state: 'down', reason: site } },
     { table: 'latency_minutes', row: { ...subject, ...samples } },
@@ -272,7 +280,10 @@ async function write(database: Database, requests: number): Promise<void> {
     AT * 1000,
   );
   await database.transaction((client) => writeBatch(client, `new ${site}`, records));
-  await createSessionStore(database).insert(session(site));
+  const sessions = createSessionStore(database);
+  await sessions.insert(session(site));
+  const done = { state: 'completed', pins: {}, totalDuration: requests } as const;
+  await sessions.insert({ ...session(site), ...done, id: `done of ${site}` });
   const silence = { rule: '', service: '', until: (TO + HOUR) * 1000, reason: site, createdBy: site };
   await createAlertStore(database, { write: () => {} }).saveSilence({ id: `silence of ${site}`, ...silence });
 }
@@ -282,7 +293,7 @@ async function view(database: Database) {
   const range = { from: AT * 1000, to: TO * 1000, now: TO * 1000 };
   const store = createAlertStore(database, { write: () => {} });
   const report = await readReport(database, {
-    from: AT,
+    from: AT - HOUR,
     to: TO,
     now: AT + 40 * DAY,
     targets: { availability: 0.999, p95Ms: 500, errorRate: 0.01 },
@@ -296,6 +307,7 @@ async function view(database: Database) {
   });
   const requests = await readRequests(database, { from: AT, to: TO });
   const sessions = createSessionStore(database);
+  const stats = await sessions.stats();
   const { edge } = await createTraceHistory({ write: () => {}, database }).find('r');
   const history = await readHistory(database, { service: 'gs', ...range }, []);
   const instance = await readHistory(database, { service: 'gs', instance: 'gs-1', ...range }, []);
@@ -310,13 +322,21 @@ async function view(database: Database) {
     sessions: [whole, history, instance].map(({ totals }) => totals.sessions),
     recent: requests.get('gs')?.success,
     report: [report.site, report.total.requests, report.alerts.map(({ message }) => message)],
+    incidents: report.incidents.map(({ kind, start, reason }) => `${kind} ${start - AT} ${reason}`),
+    coverage: report.services.map(({ service, coverage, breakerOpenings }) => [
+      service,
+      coverage,
+      breakerOpenings,
+    ]),
     hourly: (await readRollups(database, { from: AT, to: TO, by: 'hour' })).map(figuresOf),
     daily: (await readRollups(database, { from: DAY_START, to: DAY_START + DAY, by: 'day' })).map(figuresOf),
     events: events.events.map(({ kind, reason }) => `${kind} ${reason}`).sort(),
     alerts: [...(await store.firing()), ...(await store.recent(1))].map(({ message }) => message),
     silences: (await store.silences(AT * 1000)).map(({ reason }) => reason),
-    open: [...(await sessions.list({ limit: 9 })), ...(await sessions.listOpen(9))].map(({ id }) => id),
-    sessionTotal: (await sessions.stats()).total,
+    open: [...(await sessions.list({ limit: 9 })), ...(await sessions.listOpen(9))]
+      .map(({ id }) => id)
+      .sort(),
+    sessionStats: [stats.total, stats.byWorkflow, stats.averageDuration],
     trace: edge.map(({ service }) => service),
     byMinutes: minutes.map(({ requests, client, samples }) => [requests, client?.requests, samples]),
     knownMinutes: known.map(({ instance, known: count }) => [instance, count]),
@@ -337,7 +357,15 @@ const viewOf = (site: string, requests: number, earlier: number) => ({
   minutes: requests,
   instance: [requests, 100],
   hours: requests,
-  sessions: [1, 1, 1],
+  sessions: [2, 1, 1],
+  incidents: [
+    `down ${site === 'near' ? 90 : 150} ${site}`,
+    `outage ${site === 'near' ? 90 : 150} no instance left; the last was gs-1: ${site}`,
+  ],
+  coverage: [
+    ['gs', 0.5, 1],
+    [`idle-${site}`, 0.5, 0],
+  ],
   recent: requests,
   report: [site, requests, [site]],
   hourly: rollupsOf(site, requests + earlier),
@@ -345,8 +373,8 @@ const viewOf = (site: string, requests: number, earlier: number) => ({
   events: [`alert ${site}`, `breaker ${site}`, 'command post /v1/publish', `health ${site}`, `state ${site}`],
   alerts: [site, site],
   silences: [site],
-  open: [`session of ${site}`, `session of ${site}`],
-  sessionTotal: 1,
+  open: [`done of ${site}`, `session of ${site}`, `session of ${site}`],
+  sessionStats: [2, { policy_creation: 1 }, requests],
   trace: [site],
   byMinutes: [
     [requests + earlier, requests, 0],
