@@ -6,12 +6,13 @@ import type { Condition } from './condition.ts';
 /** One condition for each service with serving instances at their limit of connections: critical when all are. */
 export function fullConditions(instances: Iterable<Instance>): Condition[] {
   const serving = [...instances].filter(({ state }) => isServingState(state));
-  return [...Map.groupBy(serving, ({ service }) => service)].flatMap(([service, members]) => {
-    const texts = members.flatMap((member) => {
-      const text = fullText(member);
-      return text === null ? [] : [`${member.id} is ${text}`];
-    });
-    if (texts.length === 0) return [];
+  const full = serving.flatMap((instance) => {
+    const text = fullText(instance);
+    return text === null ? [] : [{ service: instance.service, text: `${instance.id} is ${text}` }];
+  });
+  return [...Map.groupBy(full, ({ service }) => service)].map(([service, found]) => {
+    const texts = found.map(({ text }) => text);
+    const members = serving.filter((instance) => instance.service === service);
     const condition: Condition = {
       rule: 'instanceFull',
       service,
@@ -21,6 +22,6 @@ export function fullConditions(instances: Iterable<Instance>): Condition[] {
       threshold: 1,
       message: `${service}: ${texts.join('; ')}`,
     };
-    return [condition];
+    return condition;
   });
 }
