@@ -13,6 +13,7 @@ import {
   type RawFields,
 } from '../harness/http2-frames.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
+import { until } from '../harness/until.ts';
 import { releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 /** HTTP/2 requests that no library sends, as frames at the gateway, and what the instances receive of them. */
@@ -40,6 +41,7 @@ internal:
   routes: [/]
   hosts: [internal.example]
   instances: [ { id: i-1, url: "${internal.url}" } ]`,
+    idleTimeout: '3s',
     haproxy: `rateLimit: off, tls: { crt: ${pem}, bind: ["127.0.0.1:${port}"] }`,
   });
   url = `https://127.0.0.1:${port}`;
@@ -235,4 +237,20 @@ test('requests that are reset at once leave the gateway in service', async () =>
     expect(await connection.outcome(last, 30_000)).toBe('200');
   });
   expect(await send({})).toBe('200');
+});
+
+test('PING frames do not keep a connection open whose client receives nothing', async () => {
+  one.answer((_, response) => response.end('x'.repeat(500_000)));
+  await withConnection(async (connection) => {
+    const noWindow = Buffer.from([0, 4, 0, 0, 0, 0]);
+    connection.send(
+      frame(FRAME.settings, 0, 0, noWindow),
+      frame(FRAME.headers, FLAG.endStream | FLAG.endHeaders, 1, headerBlock({})),
+    );
+    const closed = async () => {
+      connection.send(frame(FRAME.ping, 0, 0, Buffer.alloc(8)));
+      return connection.isClosed;
+    };
+    expect(await until(closed)).toBe(true);
+  });
 });

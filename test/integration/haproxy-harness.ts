@@ -83,6 +83,8 @@ export interface HaproxyHarnessOptions {
   bind?: string[];
   /** Time for the header fields, and for the start of the body. */
   requestTimeout?: string;
+  /** For clients that neither send nor receive. */
+  idleTimeout?: string;
 }
 
 export async function startHaproxyHarness({
@@ -93,6 +95,7 @@ export async function startHaproxyHarness({
   agentBind,
   bind,
   requestTimeout = '60s',
+  idleTimeout = '60s',
 }: HaproxyHarnessOptions): Promise<HaproxyHarness> {
   const folder = createPrivateFolder('acgs-t');
   const [gateway = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
@@ -108,7 +111,7 @@ agent: { bind: "${agentBind ?? `127.0.0.1:${agent}`}" }
 services:
 ${services.replaceAll(/^/gm, '  ')}
 haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}", threads: 2,
-  timeouts: { connect: 30s, request: ${requestTimeout} },
+  timeouts: { connect: 30s, request: ${requestTimeout}, client: ${idleTimeout}, keepAlive: ${idleTimeout} },
   socket: ${join(folder, 'admin.sock')}, masterSocket: ${join(folder, 'master.sock')},
   file: ${join(folder, 'haproxy.cfg')}, log: "127.0.0.1:9", ${haproxy} }
 `);
