@@ -19,6 +19,8 @@ export type AttemptResult =
        * failure.
        */
       fullMark?: boolean;
+      /** `x-acgs-exhausted`, on a gateway's own 503: it cannot open connections. No instance is to blame. */
+      exhaustedMark?: boolean;
       /** Cloudflare made the response itself, because it did not reach the gateway or got no answer. */
       fromPlatform?: boolean;
       /** `x-acgs-final`: the instance answered with a response that no gateway can pass on. */

@@ -19,6 +19,7 @@ import {
 } from './socket/agent-check-server.ts';
 import type { LogFields } from './telemetry/log-line.ts';
 import { type LogListener, startLogListener } from './telemetry/log-listener.ts';
+import { SHORTAGE_MS, shortageProblem } from './telemetry/shortage.ts';
 import { trafficAdvice } from './telemetry/traffic-advice.ts';
 
 export interface HaproxySinkOptions {
@@ -58,6 +59,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   let logListener: LogListener | null = null;
   let closing = false;
   const status = createStatus(log, now);
+  const shortage = createShortage();
 
   const files = createHaproxyFiles({ ...options, config: () => config });
   const fleet = createHaproxyFleet({
@@ -67,9 +69,10 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     log,
     onTraffic: options.onTraffic,
     onConnectFailure: options.onConnectFailure,
+    isShort: shortage.isShort,
     onRound(problems) {
       if (logListener) reportLogged(logListener, options, now());
-      status.report(problems);
+      status.report([...shortage.problems(), ...problems]);
     },
     now,
   });
@@ -85,17 +88,17 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   return {
     name: 'haproxy',
     async start() {
-      const bind = config.haproxy.agentCheck;
       agentCheck = await startAgentCheckServer({
-        bind,
+        bind: config.haproxy.agentCheck,
         isHaproxy: haproxyAddressCheck(config.haproxy.others.map(({ socket }) => socket)),
         lookup: (server) => verdictOf(desired.get(server)),
       });
       logListener = await startLogListener({
-        bind,
+        bind: config.haproxy.agentCheck,
         slowCall: (service) => config.services[service]?.breaker.slowCall,
         isKnown: (key) => desired.has(key),
         onConnectFailure: options.onConnectFailure,
+        onShortage: shortage.onShortage,
         ...(options.onLogLine && { onLine: options.onLogLine }),
       });
     },
@@ -138,6 +141,19 @@ function reportLogged(
 
 const verdictOf = (want: DesiredServer | undefined): ReturnType<AgentCheckLookup> =>
   want?.verdict ? { verdict: want.verdict, reason: want.reason } : null;
+
+/** Whether HAProxy has reached a limit of its own. */
+function createShortage() {
+  let last = { limit: '', at: Number.NEGATIVE_INFINITY };
+  const isShort = (): boolean => performance.now() - last.at < SHORTAGE_MS;
+  return {
+    onShortage(limit: string): void {
+      last = { limit, at: performance.now() };
+    },
+    isShort,
+    problems: (): string[] => (isShort() ? [shortageProblem(last.limit)] : []),
+  };
+}
 
 function createStatus(log: Log, now: () => number) {
   let status: SinkStatus = { state: 'retrying', pending: 0, dropped: 0, lastSuccess: null, lastError: null };

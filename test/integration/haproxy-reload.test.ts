@@ -38,6 +38,7 @@ async function startFleet() {
     log: pino({ level: 'silent' }),
     onTraffic() {},
     onConnectFailure() {},
+    isShort: () => false,
     onRound: () => {
       rounds += 1;
     },

@@ -32,6 +32,7 @@ dead:
     slowCall: () => 1_000,
     isKnown: () => true,
     onConnectFailure: () => undefined,
+    onShortage: () => undefined,
     onLine: (line) => lines.push(line),
   });
   releaseAfterTests(async () => listener.close());

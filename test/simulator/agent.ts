@@ -142,9 +142,12 @@ export class SimulatedAgent {
     });
     if (!this.#running) return;
     const stats = gateway.stats(service.id);
-    const { baseline, deltas } = computeCounterDeltas(this.#baseline, HAPROXY_PID, stats, {
+    const { baseline, deltas } = computeCounterDeltas(this.#baseline, {
+      pid: HAPROXY_PID,
+      stats,
       at: this.#now,
       malformed: new Map(),
+      isShort: false,
     });
     this.#baseline = baseline;
     for (const delta of deltas) this.#apply(delta);

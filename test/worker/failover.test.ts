@@ -324,6 +324,28 @@ test('skips a gateway that refuses the edge’s token, for every method; passes 
   expect([(await get()).status, (await post()).status]).toEqual([401, 401]);
 });
 
+test('skips a gateway that cannot open connections, for every method', async () => {
+  const exhausted = await startOrigin('exhausted');
+  exhausted.answer((request, response) =>
+    response
+      .writeHead(503, {
+        'x-acgs-instance': 'a-1',
+        'x-acgs-exhausted': '1',
+        ...(request.method === 'POST' && { 'x-acgs-unsent': '1' }),
+      })
+      .end(),
+  );
+  await publish({}, [exhausted.url, gateway.url]);
+  gatewayAnswers(() => 'ok');
+  for (let i = 0; i < 5; i++) expect((await post()).status).toBe(200);
+  for (let i = 0; i < 5; i++) expect((await get()).status).toBe(200);
+  // It failed three times in a row, and then is not used for a second.
+  expect(exhausted.requests.length).toBeGreaterThan(0);
+  expect(exhausted.requests.length).toBeLessThan(6);
+  await exhausted.stop();
+  await publish();
+});
+
 test('load_shed rejects requests of an overloaded service only', async () => {
   const shedding: SnapshotService['failover'] = {
     ...service({ instances: [] }).failover,

@@ -193,6 +193,7 @@ function resultOf(
     via,
     unsentMark: (status === 503 || status === 401) && hasMark('x-acgs-unsent'),
     ...(status === 503 && hasMark('x-acgs-full') && { fullMark: true }),
+    ...(status === 503 && hasMark('x-acgs-exhausted') && { exhaustedMark: true }),
     ...(status === 502 && hasMark('x-acgs-final') && { finalMark: true }),
     ...(status >= 520 && { fromPlatform: isFromPlatform({ status, instance }, { onCloudflare, via }) }),
   };

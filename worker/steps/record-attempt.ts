@@ -57,7 +57,7 @@ export function servedCandidate({ plan, servedBy }: CompletedAttempt): Candidate
 /** Whether the gateway itself failed, rather than the instance behind it. */
 export function gatewayFailed({ plan, result }: CompletedAttempt): boolean {
   if (plan.route.kind !== 'gateway' || result.kind === 'timeout') return false;
-  if (result.kind === 'thrown' || result.fromPlatform) return true;
+  if (result.kind === 'thrown' || result.fromPlatform || result.exhaustedMark) return true;
   // The gateway refuses the edge's token: it lacks the edge's key, or its clock is wrong.
   return result.status === 401 && result.unsentMark;
 }

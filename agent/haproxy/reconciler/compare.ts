@@ -24,7 +24,7 @@ import type {
 export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number): ReconcilerStep {
   const desired = state.desired ?? new Map();
   const current = state.counters?.pid === poll.pid ? state : forNewWorker(state, poll);
-  const traffic = computeCounterDeltas(state.counters, poll.pid, poll.stats, poll);
+  const traffic = computeCounterDeltas(state.counters, poll);
   const ownAdmin = claimAdminStates(current, desired, poll.actual);
   const wanted = rememberWanted(state.wanted, desired, poll.actual);
   const diff = diffServers(desired, poll.actual, ownAdmin).filter(

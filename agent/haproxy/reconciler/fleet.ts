@@ -24,6 +24,8 @@ export interface HaproxyFleetOptions {
   log: Log;
   onTraffic(deltas: TrafficDelta[]): void;
   onConnectFailure(service: string, instance: string): void;
+  /** The own HAProxy has reached a limit of its own. Those in `haproxy.others` report theirs to their own agents. */
+  isShort(): boolean;
   /** After every round, with the current problems of all HAProxies, those of the own one first. */
   onRound(problems: readonly string[]): void;
   now(): number;
@@ -56,6 +58,7 @@ export function createHaproxyFleet(options: HaproxyFleetOptions): HaproxyFleet {
       takeMalformed: name === null ? options.takeMalformed : () => NONE,
       onTraffic: (deltas) => options.onTraffic(gauges.sumOverSources(socket, deltas)),
       onConnectFailure: options.onConnectFailure,
+      isShort: () => name === null && options.isShort(),
       onRound(problems) {
         member.problems = name === null ? problems : problems.map((problem) => `${name}: ${problem}`);
         options.onRound([...members.values()].sort(ownFirst).flatMap((each) => each.problems));

@@ -27,6 +27,8 @@ export interface ReconcilerOperationsOptions {
   files: HaproxyFiles | null;
   /** See `HaproxyPoll.malformed`. */
   takeMalformed(): ReadonlyMap<string, number>;
+  /** HAProxy has reached a limit of its own, such as that of open files. */
+  isShort(): boolean;
   /** Wall clock, epoch milliseconds. */
   now(): number;
 }
@@ -36,6 +38,7 @@ export function createOperations({
   config,
   files,
   takeMalformed,
+  isShort,
   now,
 }: ReconcilerOperationsOptions): ReconcilerOperations {
   return {
@@ -60,6 +63,7 @@ export function createOperations({
           at: now(),
           stats,
           malformed: takeMalformed(),
+          isShort: isShort(),
           actual: actualServers(stats, parseServersState(serverStates), backends),
           serverStates,
           writtenServers: files?.writtenServers() ?? [],

@@ -81,6 +81,8 @@ export interface HaproxyPoll extends HaproxyWorker {
   stats: readonly ServerStat[];
   /** Malformed requests since the last poll, by `backend/server`; empty for a shared HAProxy, which has its own log. */
   malformed: ReadonlyMap<string, number>;
+  /** HAProxy has reached a limit of its own, such as that of open files. */
+  isShort: boolean;
   actual: ActualServers;
   /** The response to `show servers state`. */
   serverStates: string;

@@ -333,6 +333,7 @@ const pollOf = (haproxy: {
   at: 0,
   stats: [],
   malformed: new Map(),
+  isShort: false,
   actual: new Map([
     [
       's/a',

@@ -23,12 +23,19 @@ const stat = (more: Partial<ServerStat> = {}): ServerStat => ({
 });
 
 /** The result of the last of several polls, each with the pid of its worker. */
-function poll(...polls: [pid: number, stat: Partial<ServerStat>, malformed?: number][]) {
+function poll(
+  ...polls: [pid: number, stat: Partial<ServerStat> & { isShort?: boolean }, malformed?: number][]
+) {
   let baseline: CounterBaseline | null = null;
   let last: ReturnType<typeof computeCounterDeltas> | null = null;
   for (const [pid, parts, malformed = 0] of polls) {
-    const context = { at: 0, malformed: new Map([['s/a', malformed]]) };
-    last = computeCounterDeltas(baseline, pid, [stat(parts)], context);
+    last = computeCounterDeltas(baseline, {
+      pid,
+      stats: [stat(parts)],
+      at: 0,
+      malformed: new Map([['s/a', malformed]]),
+      isShort: parts.isShort ?? false,
+    });
     baseline = last.baseline;
   }
   const { success = 0, failure = 0 } = last?.deltas[0] ?? {};
@@ -105,4 +112,21 @@ test('queue timeouts and redispatches of a full server do not count as failures'
     failure: 2,
     connectFailures: 1,
   });
+});
+
+test('while HAProxy has reached a limit of its own, its connection failures are not those of the instance', () => {
+  const failing = { ...answered(5), attempts: 9, connectFailures: 4 };
+  expect(poll([1, answered(5)], [1, { ...failing, isShort: true }])).toEqual({
+    success: 0,
+    failure: 0,
+    connectFailures: 0,
+  });
+  const later = { ...answered(5), attempts: 10, connectFailures: 5 };
+  expect(poll([1, answered(5)], [1, { ...failing, isShort: true }], [1, later])).toEqual({
+    success: 0,
+    failure: 1,
+    connectFailures: 1,
+  });
+  const response = { ...failing, responses: { ok: 5, failed: 1 }, attempts: 10, isShort: true };
+  expect(poll([1, answered(5)], [1, response]).failure).toBe(1);
 });

@@ -30,11 +30,15 @@ export interface CounterBaseline {
   servers: ReadonlyMap<string, CounterTrack>;
 }
 
-export interface CounterContext {
+export interface CounterPoll {
+  pid: number;
+  stats: readonly ServerStat[];
   /** Epoch milliseconds. */
   at: number;
   /** Malformed requests since the last poll, by `backend/server`. */
   malformed: ReadonlyMap<string, number>;
+  /** HAProxy has reached a limit of its own. It counts these attempts as connection failures of the instances. */
+  isShort: boolean;
 }
 
 export interface CounterDeltas {
@@ -50,21 +54,18 @@ export interface CounterDeltas {
  */
 export function computeCounterDeltas(
   baseline: CounterBaseline | null,
-  pid: number,
-  stats: readonly ServerStat[],
-  { at: now, malformed }: CounterContext,
+  { pid, stats, at, malformed, isShort }: CounterPoll,
 ): CounterDeltas {
   const servers = new Map<string, CounterTrack>();
   const deltas: TrafficDelta[] = [];
   const connectFailures: CounterDeltas['connectFailures'] = [];
+  const blamedShare = isShort ? 0 : 1;
   for (const stat of stats) {
     const { instance } = stat;
     const service = serviceOfBackend(stat.service);
     const key = instanceKey(stat.service, instance);
     const known = baseline?.servers.get(key);
-    const track = baseline
-      ? continueTrack(known, baseline.pid === pid, stat)
-      : { base: stat, last: stat, unanswered: 0, excused: 0, malformed: 0 };
+    const track = continueTrack(baseline, known, pid, stat);
     const since = difference(track.last, stat);
     const isExcused = isFull(track.last) || isFull(stat);
     const excused = track.excused + (isExcused ? since(connectionFailures) : 0);
@@ -75,7 +76,7 @@ export function computeCounterDeltas(
 
     const aborted = since((each) => each.serverAborts);
     const success = Math.max(0, since((each) => each.responses.ok) - aborted);
-    const broken = aborted + unanswered - track.unanswered;
+    const broken = aborted + blamedShare * (unanswered - track.unanswered);
     const failure = since((each) => each.responses.failed) + broken;
     const gaugesChanged = known?.last.inflight !== stat.inflight || known.last.queued !== stat.queued;
     if (success + failure > 0 || (baseline && gaugesChanged)) {
@@ -84,7 +85,7 @@ export function computeCounterDeltas(
         source: 'haproxy',
         service,
         instance,
-        at: now,
+        at,
         success,
         failure,
         broken,
@@ -98,7 +99,7 @@ export function computeCounterDeltas(
         ...gaugesOf(stat),
       });
     }
-    if (!isExcused && since(connectionFailures) > 0) connectFailures.push({ service, instance });
+    if (!(isExcused || isShort) && since(connectionFailures) > 0) connectFailures.push({ service, instance });
   }
   return { baseline: { pid, servers }, deltas, connectFailures };
 }
@@ -120,9 +121,15 @@ const isFull = ({ queued, inflight, limit }: ServerStat): boolean =>
 
 const connectionFailures = (stat: ServerStat): number => stat.connectFailures + stat.redispatches;
 
-function continueTrack(known: CounterTrack | undefined, sameWorker: boolean, stat: ServerStat): CounterTrack {
+function continueTrack(
+  baseline: CounterBaseline | null,
+  known: CounterTrack | undefined,
+  pid: number,
+  stat: ServerStat,
+): CounterTrack {
+  if (!baseline) return { base: stat, last: stat, unanswered: 0, excused: 0, malformed: 0 };
   const cleared = known !== undefined && stat.attempts < known.last.attempts;
-  if (known && sameWorker && !cleared) return known;
+  if (known && baseline.pid === pid && !cleared) return known;
   const zero = { ...stat, ...ZERO_COUNTERS };
   return { base: zero, last: zero, unanswered: 0, excused: 0, malformed: 0 };
 }

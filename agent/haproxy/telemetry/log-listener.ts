@@ -9,6 +9,7 @@ import { attemptOf, type LogFields, type LogLine, type LogLineEnd, splitLogLine 
 import { createLostCookies, type LostCookieService } from './lost-cookies.ts';
 import { createMalformedCounter } from './malformed-counter.ts';
 import { createRequestCounter } from './request-counter.ts';
+import { shortageOf } from './shortage.ts';
 
 /**
  * From HAProxy's request log: the latencies of attempts per instance, and the requests of clients that do not use the edge.
@@ -33,6 +34,8 @@ export interface LogListenerOptions {
   slowCall(service: string): number | undefined;
   isKnown(key: string): boolean;
   onConnectFailure(service: string, instance: string): void;
+  /** HAProxy reached a limit of its own, such as `process FD limit`. */
+  onShortage(limit: string): void;
   /** Every line, for traces. */
   onLine?(line: string, fields: LogFields): void;
 }
@@ -75,6 +78,12 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
   socket.on('message', (message, { address }) => {
     if (address !== host) return;
     const line = message.toString('latin1', 0, MAX_LINE);
+    // A line of a request starts with the client's address.
+    if (line.startsWith('Proxy ')) {
+      const limit = shortageOf(line);
+      if (limit !== null) options.onShortage(limit);
+      return;
+    }
     const fields = splitLogLine(line);
     if (!fields) return;
     options.onLine?.(line, fields);
