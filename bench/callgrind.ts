@@ -20,11 +20,11 @@ export const callgrindArguments = (folder: string): string[] => [
   `--callgrind-out-file=${folder}/out.%p`,
 ];
 
-/** `functions`: names as in the program's symbol table. */
+/** `functions`: names as in the program's symbol table. `thread`: counts only this one, as `--separate-threads` numbers it. */
 export async function countInstructions(
   folder: string,
   work: () => Promise<void>,
-  functions: readonly string[] = [],
+  { functions = [], thread }: { functions?: readonly string[]; thread?: number } = {},
 ): Promise<InstructionCount> {
   const pid = pidIn(folder);
   control('--zero', pid);
@@ -33,7 +33,10 @@ export async function countInstructions(
   control('--instr=off', pid);
   const before = new Set(readdirSync(folder));
   control('--dump', pid);
-  const dumps = readdirSync(folder).filter((name) => name.startsWith('out.') && !before.has(name));
+  const suffix = thread === undefined ? '' : `-${String(thread).padStart(2, '0')}`;
+  const dumps = readdirSync(folder).filter(
+    (name) => name.startsWith('out.') && name.endsWith(suffix) && !before.has(name),
+  );
   const counts = dumps.map((name) => readDump(join(folder, name), functions));
   const sum = (of: (count: InstructionCount) => number): number =>
     counts.reduce((total, count) => total + of(count), 0);

@@ -149,7 +149,9 @@ async function countVariant(folder: string, { what, configFile, url, headers }: 
     await client(WARM_UP);
     const counts: RulesCount[] = [];
     for (let batch = 0; batch < BATCHES; batch++) {
-      const count = await countInstructions(folder, () => client(REQUESTS), Object.values(PARTS));
+      const count = await countInstructions(folder, () => client(REQUESTS), {
+        functions: Object.values(PARTS),
+      });
       const perRequest = (instructions: number): number => instructions / REQUESTS / 1_000;
       counts.push({ what, total: perRequest(count.total), parts: count.inclusive.map(perRequest) });
     }
