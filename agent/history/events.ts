@@ -77,15 +77,25 @@ interface EventSource {
 }
 
 const subject = { at: 'timestamp', service: 'service_type', instance: 'instance_id' };
-const alert = (id: string, at: string, [from, to]: [string, string], where: string): EventSource => ({
+const alert = (options: {
+  id: string;
+  at: string;
+  change: [string, string];
+  message: string;
+  where: string;
+}): EventSource => ({
   kinds: ['alert'],
-  columns: `'a' || id || '/${id}', ${at}, 'alert', service_type, instance_id, ${from}, ${to}, message, NULL, id, rule, severity`,
-  from: `alerts WHERE ${where}`,
+  columns: `'a' || id || '/${options.id}', ${options.at}, 'alert', service_type, instance_id, ${options.change.join(', ')}, ${options.message}, NULL, id, rule, severity`,
+  from: `alerts WHERE ${options.where}`,
   kind: "'alert'",
   service: 'service_type',
   instance: 'instance_id',
-  at,
+  at: options.at,
 });
+
+/** An alert's message describes its end once it has ended, so the start then tells rule and duration. */
+const STARTED = `CASE WHEN resolved_at IS NULL THEN message
+  ELSE rule || ' (' || severity || '), ended after ' || round((resolved_at - started_at)::numeric) || ' s' END`;
 
 const SOURCES: readonly EventSource[] = [
   {
@@ -110,8 +120,14 @@ const SOURCES: readonly EventSource[] = [
     from: 'service_health_history WHERE true',
     kind: "'health'",
   },
-  alert('firing', 'started_at', ['NULL', "'firing'"], 'true'),
-  alert('resolved', 'resolved_at', ["'firing'", "'resolved'"], 'resolved_at IS NOT NULL'),
+  alert({ id: 'firing', at: 'started_at', change: ['NULL', "'firing'"], message: STARTED, where: 'true' }),
+  alert({
+    id: 'resolved',
+    at: 'resolved_at',
+    change: ["'firing'", "'resolved'"],
+    message: 'message',
+    where: 'resolved_at IS NOT NULL',
+  }),
   {
     kinds: ['config', 'command'],
     columns: `'u' || id, timestamp, CASE action WHEN 'config' THEN 'config' ELSE 'command' END, coalesce(detail->>'service', ''), '',

@@ -280,8 +280,10 @@ describe.each(['postgres', 'pglite'] as const)('series and events in %s', (kind)
       service: 'gs',
       from: 'firing',
       to: 'resolved',
+      reason: 'slow',
       alert: { id: 'x', rule: 'p95Ms', severity: 'critical' },
     });
+    expect(events[2]?.reason).toBe('p95Ms (critical), ended after 1 s');
     const pages: string[] = [];
     let before: EventCursor | null | undefined;
     do {
