@@ -16,7 +16,7 @@ import {
   type Terminal,
   wrapText,
 } from './terminal.ts';
-import { utcMinute } from './time-options.ts';
+import { utcSecond } from './time-options.ts';
 
 type FactName = 'site' | 'traffic' | 'requests' | 'snapshot' | 'edge' | 'sinks' | 'sources' | 'advice';
 
@@ -271,7 +271,7 @@ export const formatChange = (change: ApiChange, terminal: Terminal): string =>
 
 /** With the date, in UTC. */
 export const formatHistoryEvent = (event: z.output<typeof historyEventSchema>, terminal: Terminal): string =>
-  changeLine(event, utcMinute(event.at), terminal);
+  changeLine(event, utcSecond(event.at), terminal);
 
 type ShownChange = Pick<ApiChange, 'service' | 'instance' | 'from' | 'to' | 'reason' | 'by'> & {
   kind: string;

@@ -15,3 +15,6 @@ export const withSinceUntil = (command: Command, since: string): Command =>
 
 /** `2026-11-28 14:05` in UTC. */
 export const utcMinute = (at: number): string => new Date(at).toISOString().slice(0, 16).replace('T', ' ');
+
+/** With seconds, for single events. */
+export const utcSecond = (at: number): string => new Date(at).toISOString().slice(0, 19).replace('T', ' ');
