@@ -49,5 +49,7 @@ test('fits 80 columns, shows only what happened, and the events oldest first', a
   expect(text).toMatch(/^available +50\.00 % /m);
   expect(text).toMatch(/^probes failed +6 /m);
   expect(text).not.toMatch(/^(retries|limited|breaker)/m);
-  expect(text).toMatch(/2026-11-28 12:00 {2}gs\/gs-1 {2}state down {2}first\n2026-11-28 12:01 .* second$/);
+  expect(text).toMatch(
+    /2026-11-28 12:00:00 {2}gs\/gs-1 {2}state down {2}first\n2026-11-28 12:01:00 .* second$/,
+  );
 });
