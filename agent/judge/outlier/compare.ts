@@ -21,7 +21,7 @@ export type OutlierCause = 'broken' | 'failing' | 'stalling' | 'slow';
 
 /** One instance against its peers. */
 export type Comparison =
-  /** Too little traffic, here or at the peers, for a judgement. */
+  /** Too little traffic, here or at the peers, for a judgement. Few bad results are neither proof nor recovery. */
   | { kind: 'unknown' }
   | { kind: 'alike' }
   /** `evidence` is for a person: "p50 812 ms, peers 5 ms". */
@@ -173,10 +173,11 @@ function compareOne(one: Measured, peers: PeerSummary, limits: OutlierLimits): C
     const evidence = `${percent(failures)} failed, peers ${percent(peers.failures)}`;
     return worse('failing', evidence, isSevere(failures));
   }
+  if (isMostlyBad(failures, peers.failures)) return { kind: 'unknown' };
   return compareMedian(one, peers, limits) ?? compareTail(one.counts, peers, limits);
 }
 
-/** Null: not slow. With few samples nearly all of them must be slow, because a median of five is mostly chance. */
+/** Null: not slow. Unknown: the median is slow, but may be so by chance. With few samples nearly all of them must be slow, because a median of five is mostly chance. */
 function compareMedian(
   { counts, p50 }: Measured,
   peers: PeerSummary,
@@ -185,7 +186,7 @@ function compareMedian(
   if (p50 === null || peers.p50 === null || peers.p50AtMost === null || !counts.latency) return null;
   const limit = latencyLimit(peers.p50AtMost, limits);
   const p50AtLeast = quantileOf(counts, Math.max(0, 0.5 - 1 / Math.sqrt(counts.latency.count))) ?? 0;
-  if (p50AtLeast < limit) return null;
+  if (p50AtLeast < limit) return p50 < limit ? null : { kind: 'unknown' };
   const evidence = `p50 ${milliseconds(p50)}, peers ${milliseconds(peers.p50)}`;
   return worse('slow', evidence, p50AtLeast >= SEVERE_SLOWNESS * limit);
 }
@@ -198,7 +199,9 @@ function compareTail(counts: EvidenceCounts, peers: PeerSummary, limits: Outlier
   const stalled = { events: late + counts.abandoned, of: endedOf(counts) };
   const isStalling = stalled.events >= MIN_BAD && stalled.events / stalled.of >= STALL_SHARE;
   // One slow request can be abandoned by two attempts, so half as many events are independent.
-  if (!isStalling || !exceeds(halved(stalled), halved(peers.stalled))) return { kind: 'alike' };
+  if (!isStalling || !exceeds(halved(stalled), halved(peers.stalled))) {
+    return { kind: isMostlyBad(stalled, peers.stalled) ? 'unknown' : 'alike' };
+  }
   const usual = peers.p99 === null ? '' : `, peers' p99 ${milliseconds(peers.p99)}`;
   return worse('stalling', `${percent(stalled)} of requests stalled${usual}`, false);
 }
@@ -220,6 +223,11 @@ function exceeds(own: EventRate, peers: EventRate): boolean {
   const expected = (own.of * (peers.events + PRIOR_EVENTS)) / (peers.of + PRIOR_CALLS);
   return own.events >= expected + SIGMAS * Math.sqrt(expected) + MARGIN;
 }
+
+/** Half of its attempts, and five times as often as at the peers: when chance explains that, the attempts are too few. */
+const isMostlyBad = (own: EventRate, peers: EventRate): boolean =>
+  own.events > 0 &&
+  own.events / own.of >= Math.max(0.5, RATIO * (peers.of === 0 ? 0 : peers.events / peers.of));
 
 const isBusy = ({ calls }: EvidenceCounts): boolean => calls >= MIN_CALLS;
 const quantileOf = ({ latency }: EvidenceCounts, q: number): number | null =>
