@@ -149,7 +149,7 @@ test.each([
   [['rollout', 'gs'], 'name the command after --'],
   [['rollout', 'gs', '--resume'], 'no rollout of gs to resume'],
   [['rollout', 'gs', '--max-unavailable', '2', '--', 'true'], 'one must go on serving'],
-  [['rollout', 'gs', '--settle', 'soon', '--', 'true'], 'is not a duration'],
+  [['rollout', 'gs', '--settle', 'soon', '--', 'true'], "'--settle <duration>' argument 'soon' is invalid"],
   [['apply', '--rollback', '--config', 'x.yaml'], 'leave --config away'],
   [['drain', 'gs', 'gs-1', '--deadline', 'soon'], 'is not a duration'],
   [['check', '--config', '/nowhere.yaml'], 'cannot read /nowhere.yaml'],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FAULTS, type Fault, type FaultResult, runFault } from './faults.ts';
+import { Simulation, WARM_UP_MS } from './simulation.ts';
 
 /** Requests a second; a hundred instances get less each, because only the time of the test depends on it. */
 const rateOf = (instances: number): number => (instances === 100 ? 2_000 : instances * 50);
@@ -91,3 +92,29 @@ describe.each([1, 200, 10_000])('the edge picks, %i isolates', (isolates) => {
     expect(wronged).toEqual([]);
   });
 });
+
+test.each([
+  [14, 1],
+  [14, 2],
+  [30, 1],
+  [30, 2],
+])(
+  'one of 2 is slow at %i requests/s, seed %i: its share falls, stays low, and returns after the fault',
+  (rate, seed) => {
+    const simulation = new Simulation({ instances: 2, rate, seed, postShare: 0 });
+    const instance = simulation.instance(0);
+    const endsAt = WARM_UP_MS + 120_000;
+    simulation.clock.after(WARM_UP_MS, () => FAULTS.slow.begin(instance));
+    simulation.clock.after(endsAt, () => FAULTS.slow.end(instance));
+    simulation.runUntil(endsAt + 30_000);
+    const shares = simulation.agent.changes.filter(
+      ({ kind, trueAt }) => kind === 'outlier' && trueAt >= WARM_UP_MS,
+    );
+    const during = shares
+      .filter(({ trueAt }) => trueAt < endsAt)
+      .map(({ to }) => Number.parseInt(String(to), 10));
+    expect(during).toEqual(during.toSorted((a, b) => b - a));
+    expect(during.at(-1)).toBeLessThanOrEqual(6);
+    expect(shares.at(-1)?.to).toBe('100 %');
+  },
+);

@@ -53,16 +53,18 @@ test('when all are slow together none is an outlier', () => {
 test('a median of few samples is chance unless nearly all are slow', () => {
   const half = counts([5, 5, 900, 900, 900, 900]);
   // With so few answers the peers have no tail to compare with either.
-  expect(kinds(compare(half, fine(20), fine(20)))[0]).toBe('unknown');
+  expect(kinds(compare(half, fine(20), fine(20)))[0]).toBe('doubtful');
   expect(kinds(compare(counts(answers(6, 900)), fine(20), fine(20)))[0]).toBe('slow');
 });
 
 test('a few attempts that are nearly all bad are no sign of recovery', () => {
   // What is left of the traffic of an instance at its smallest share, when hedges win.
   const abandoned = { ...NO_COUNTS, abandoned: 6 };
-  expect(kinds(compare(abandoned, fine(200)))[0]).toBe('unknown');
+  expect(kinds(compare(abandoned, fine(200)))[0]).toBe('doubtful');
+  expect(kinds(compare({ ...abandoned, abandoned: 1 }, fine(200)))[0]).toBe('doubtful');
+  expect(kinds(compare({ ...abandoned, abandoned: 0 }, fine(200)))[0]).toBe('unknown');
   expect(kinds(compare({ ...abandoned, abandoned: 12 }, fine(200)))[0]).toBe('stalling');
-  expect(kinds(compare(counts(answers(6, 5), { failures: 4 }), fine(20)))[0]).toBe('unknown');
+  expect(kinds(compare(counts(answers(6, 5), { failures: 4 }), fine(20)))[0]).toBe('doubtful');
   expect(kinds(compare(counts(answers(6, 5), { abandoned: 1 }), fine(200)))[0]).toBe('alike');
 });
 

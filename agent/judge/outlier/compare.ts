@@ -21,8 +21,10 @@ export type OutlierCause = 'broken' | 'failing' | 'stalling' | 'slow';
 
 /** One instance against its peers. */
 export type Comparison =
-  /** Too little traffic, here or at the peers, for a judgement. Few bad results are neither proof nor recovery. */
+  /** Too little traffic, here or at the peers, for a judgement. */
   | { kind: 'unknown' }
+  /** Mostly bad, but so rarely that chance may explain it: no proof, and no sign of recovery. */
+  | { kind: 'doubtful' }
   | { kind: 'alike' }
   /** `evidence` is for a person: "p50 812 ms, peers 5 ms". */
   | {
@@ -167,17 +169,20 @@ function compareOne(one: Measured, peers: PeerSummary, limits: OutlierLimits): C
     const evidence = `${broken.events} of ${broken.of} connections broken, peers ${percent(peers.broken)}`;
     return worse('broken', evidence, true);
   }
-  if (endedOf(one.counts) < MIN_CALLS) return { kind: 'unknown' };
+  if (endedOf(one.counts) < MIN_CALLS) {
+    const bad = { events: one.counts.failures + one.counts.abandoned, of: endedOf(one.counts) };
+    return { kind: isMostlyBad(bad, NEVER) ? 'doubtful' : 'unknown' };
+  }
   const isFailing = failures.events >= MIN_BAD && failures.events / failures.of >= limits.failureRate;
   if (isFailing && exceeds(failures, peers.failures)) {
     const evidence = `${percent(failures)} failed, peers ${percent(peers.failures)}`;
     return worse('failing', evidence, isSevere(failures));
   }
-  if (isMostlyBad(failures, peers.failures)) return { kind: 'unknown' };
+  if (isMostlyBad(failures, peers.failures)) return { kind: 'doubtful' };
   return compareMedian(one, peers, limits) ?? compareTail(one.counts, peers, limits);
 }
 
-/** Null: not slow. Unknown: the median is slow, but may be so by chance. With few samples nearly all of them must be slow, because a median of five is mostly chance. */
+/** Null: not slow. Doubtful: the median is slow, but may be so by chance. With few samples nearly all of them must be slow, because a median of five is mostly chance. */
 function compareMedian(
   { counts, p50 }: Measured,
   peers: PeerSummary,
@@ -186,7 +191,7 @@ function compareMedian(
   if (p50 === null || peers.p50 === null || peers.p50AtMost === null || !counts.latency) return null;
   const limit = latencyLimit(peers.p50AtMost, limits);
   const p50AtLeast = quantileOf(counts, Math.max(0, 0.5 - 1 / Math.sqrt(counts.latency.count))) ?? 0;
-  if (p50AtLeast < limit) return p50 < limit ? null : { kind: 'unknown' };
+  if (p50AtLeast < limit) return p50 < limit ? null : { kind: 'doubtful' };
   const evidence = `p50 ${milliseconds(p50)}, peers ${milliseconds(peers.p50)}`;
   return worse('slow', evidence, p50AtLeast >= SEVERE_SLOWNESS * limit);
 }
@@ -200,7 +205,7 @@ function compareTail(counts: EvidenceCounts, peers: PeerSummary, limits: Outlier
   const isStalling = stalled.events >= MIN_BAD && stalled.events / stalled.of >= STALL_SHARE;
   // One slow request can be abandoned by two attempts, so half as many events are independent.
   if (!isStalling || !exceeds(halved(stalled), halved(peers.stalled))) {
-    return { kind: isMostlyBad(stalled, peers.stalled) ? 'unknown' : 'alike' };
+    return { kind: isMostlyBad(stalled, peers.stalled) ? 'doubtful' : 'alike' };
   }
   const usual = peers.p99 === null ? '' : `, peers' p99 ${milliseconds(peers.p99)}`;
   return worse('stalling', `${percent(stalled)} of requests stalled${usual}`, false);
@@ -224,7 +229,7 @@ function exceeds(own: EventRate, peers: EventRate): boolean {
   return own.events >= expected + SIGMAS * Math.sqrt(expected) + MARGIN;
 }
 
-/** Half of its attempts, and five times as often as at the peers: when chance explains that, the attempts are too few. */
+/** Half of its attempts, and five times as often as at the peers. */
 const isMostlyBad = (own: EventRate, peers: EventRate): boolean =>
   own.events > 0 &&
   own.events / own.of >= Math.max(0.5, RATIO * (peers.of === 0 ? 0 : peers.events / peers.of));

@@ -12,6 +12,7 @@ import {
 const FLOOR = 0.05;
 const alike: Comparison = { kind: 'alike' };
 const unknown: Comparison = { kind: 'unknown' };
+const doubtful: Comparison = { kind: 'doubtful' };
 const slow: Comparison = { kind: 'worse', cause: 'slow', evidence: 'p50 812 ms, peers 5 ms', severe: false };
 const verySlow: Comparison = { ...slow, severe: true };
 const broken: Comparison = { kind: 'worse', cause: 'broken', evidence: '9 of 10 broken', severe: true };
@@ -68,6 +69,13 @@ test('three healthy judgements double the share until it is whole', () => {
   expect(shareOf(judge(times(3, alike), reduced))).toBe(0.5);
   expect(judge(times(20, alike), reduced).state).toBe('normal');
   expect(shareOf(judge([...times(3, alike), slow], reduced))).toBe(0.25);
+});
+
+test('a few bad attempts are neither a strike nor recovery', () => {
+  const reduced = judge([slow, slow, slow]);
+  expect(shareOf(judge(times(100, doubtful), reduced))).toBe(0.25);
+  expect(shareOf(judge([alike, alike, doubtful, alike], reduced))).toBe(0.25);
+  expect(judge(times(100, doubtful)).state).toBe('normal');
 });
 
 test('a relapse needs twice as many healthy judgements', () => {

@@ -135,6 +135,7 @@ function stepReduced(
       judgedAt: now,
     };
   }
+  if (comparison.kind === 'doubtful') return { ...outlier, clears: 0, judgedAt: now };
   if (comparison.kind === 'unknown') {
     // A clock that was set back counts as time without traffic too.
     if (Math.abs(now - outlier.judgedAt) < SILENCE_MS) return outlier;
