@@ -144,7 +144,7 @@ test('a broken build stops the rollout by itself with 0 failed requests; --resum
   expect(code).toBe(1);
   expect(Object.keys(answers)).toEqual(['200']);
   expect(IDS.filter((id) => running.get(id) === 'broken')).toEqual(['web-1']);
-  expect(await instance('web-1')).toMatchObject({ admin: 'ready', state: 'down' });
+  expect(await instance('web-1')).toMatchObject({ admin: 'maint', state: 'down' });
   const record = join(stack.stateDir, 'rollouts/web.json');
   expect(JSON.parse(readFileSync(record, 'utf8'))).toMatchObject({ done: [], current: ['web-1'] });
   expect(statSync(record).mode & 0o777).toBe(0o600);
@@ -162,7 +162,9 @@ test('a build that passes its probes and fails its requests is stopped as an out
   expect(code).toBe(1);
   expect(Object.keys(answers)).toEqual(['200']);
   expect(IDS.filter((id) => running.get(id) === 'failing')).toEqual(['web-1']);
+  expect(await instance('web-1')).toMatchObject({ admin: 'maint' });
   await restart('web-1', 'v3');
+  await acgs(['ready', 'web', 'web-1']);
   // Its breaker is half-open until there is traffic again.
   expect(await until(async () => (await instance('web-1')).state !== 'down')).toBe(true);
 });

@@ -74,8 +74,9 @@ export function registerRollout(program: Command): void {
 const HELP = `
 The command gets ACGS_SERVICE, ACGS_INSTANCE and ACGS_URL. The instance is in maintenance meanwhile.
 After it, the instance must pass its probes, and serve without being an outlier for the settle time.
-On any failure the rollout stops, and the instances that are out get ready again. The last serving
-instance is never drained. Instances that an operator has drained before are left out.
+On any failure the rollout stops. An instance whose command has begun stays in maintenance, the
+others get ready again. The last serving instance is never drained. Instances that an operator has
+drained before are left out.
 
 Examples:
   acgs-lb rollout gs -- ./deploy.sh
@@ -116,7 +117,7 @@ async function prepareRecord(
       `an earlier rollout of ${service} stopped after ${earlier.done.length} instances; this one starts over`,
     );
   }
-  return { service, command: words, done: [], current: [] };
+  return { service, command: words, done: [], current: [], changed: [] };
 }
 
 interface RolloutRun {

@@ -21,6 +21,8 @@ const recordSchema = z.object({
   command: z.array(z.string()).min(1),
   done: z.array(z.string()),
   current: z.array(z.string()),
+  // Records of older versions do not have it.
+  changed: z.array(z.string()).default([]),
 });
 
 /** Throws CommandFailed when another process rolls out this service with the same state folder. */
@@ -39,8 +41,7 @@ export async function openRolloutRecord(stateDir: string, service: string): Prom
       if (!parsed.success) throw new CommandFailed(`${path} is damaged: delete it`);
       return parsed.data;
     },
-    save: ({ service: id, command, done, current }) =>
-      writeFileAtomic(path, `${JSON.stringify({ v: 1, service: id, command, done, current }, null, 2)}\n`),
+    save: (record) => writeFileAtomic(path, `${JSON.stringify({ v: 1, ...record }, null, 2)}\n`),
     remove: () => rm(path, { force: true }),
     close,
   };

@@ -76,7 +76,13 @@ const settings: RolloutSettings = {
   settleMs: 5_000,
   cutRemaining: false,
 };
-const newRecord = (): RolloutRecord => ({ service: 'gs', command: ['true'], done: [], current: [] });
+const newRecord = (): RolloutRecord => ({
+  service: 'gs',
+  command: ['true'],
+  done: [],
+  current: [],
+  changed: [],
+});
 const { signal } = new AbortController();
 
 test('one instance after another: drain, maintenance, command, ready', async () => {
@@ -88,25 +94,30 @@ test('one instance after another: drain, maintenance, command, ready', async () 
   expect(agent.minServing()).toBe(1);
   expect(agent.saved.map(({ done, current }) => [done, current])).toEqual([
     [[], ['gs-1']],
+    [[], ['gs-1']],
     [['gs-1'], []],
+    [['gs-1'], ['gs-2']],
     [['gs-1'], ['gs-2']],
     [['gs-1', 'gs-2'], []],
   ]);
 });
 
-test('a build that fails its probes stops the rollout at the first instance, which gets ready again', async () => {
+test('a build that fails its probes stops the rollout at the first instance, which stays out', async () => {
   const agent = simulate(['gs-1', 'gs-2', 'gs-3']);
   agent.builds.set('gs-1', { health: 'down' });
   const record = newRecord();
   const { done, failure } = await runRollout({ io: agent.io, settings, record, signal });
   expect(done).toEqual([]);
   expect(failure).toEqual({ instance: 'gs-1', reason: 'not healthy within 20s: status 503' });
-  expect(agent.log).toEqual(['drain gs-1', 'maint gs-1', 'run gs-1', 'ready gs-1']);
+  expect(agent.log).toEqual(['drain gs-1', 'maint gs-1', 'run gs-1', 'maint gs-1']);
   // The repaired build goes to the same instance first.
   agent.change('gs-1', { health: 'up' });
   agent.builds.clear();
   const resumed = await runRollout({ io: agent.io, settings, record, signal });
   expect(resumed).toMatchObject({ done: ['gs-1', 'gs-2', 'gs-3'], failure: null });
+  expect(record.changed).toEqual([]);
+  // Without a drain, which would let sessions return.
+  expect(agent.log.slice(4, 7)).toEqual(['maint gs-1', 'run gs-1', 'ready gs-1']);
 });
 
 test('a build that does worse than its peers stops the rollout; an earlier outlier may recover', async () => {
@@ -124,7 +135,20 @@ test('a build that does worse than its peers stops the rollout; an earlier outli
   const { done, failure } = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
   expect(done).toEqual(['gs-1']);
   expect(failure?.reason).toBe('outlier against its peers: failing, 12 % failed, peers 0 %');
-  expect(agent.log.at(-1)).toBe('ready gs-2');
+  expect(agent.log.at(-1)).toBe('maint gs-2');
+});
+
+test('a failed command leaves its instance ready when no other one serves any more', async () => {
+  const agent = simulate(['gs-1', 'gs-2']);
+  agent.failAt('gs-1');
+  const run = agent.io.run;
+  agent.io.run = async (instance) => {
+    agent.change('gs-2', { health: 'down', state: 'down' });
+    return run(instance);
+  };
+  const { failure } = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  expect(failure).toMatchObject({ instance: 'gs-1' });
+  expect(agent.log.at(-1)).toBe('ready gs-1');
 });
 
 test('the last serving instance is never drained', async () => {
@@ -150,7 +174,7 @@ test('several at a time, and never all of them', async () => {
   expect(agent.minServing()).toBe(1);
 });
 
-test('a failed command takes the whole batch back; those without a command stay as they were', async () => {
+test('after a failed command its instance stays out; those whose command has not begun get ready again', async () => {
   const agent = simulate(['gs-1', 'gs-2', 'gs-3'], { 'gs-2': { inflight: 1 } });
   agent.failAt('gs-1');
   const record = newRecord();
@@ -162,7 +186,7 @@ test('a failed command takes the whole batch back; those without a command stay 
   });
   expect(failure).toEqual({ instance: 'gs-1', reason: 'the command failed with exit code 3' });
   expect(agent.log).not.toContain('run gs-2');
-  expect(agent.log.slice(-2)).toEqual(['ready gs-1', 'ready gs-2']);
+  expect(agent.log.slice(-2)).toEqual(['maint gs-1', 'ready gs-2']);
   expect(record).toMatchObject({ done: [], current: ['gs-1', 'gs-2'] });
 });
 

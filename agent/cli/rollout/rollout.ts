@@ -12,6 +12,8 @@ export interface RolloutRecord {
   done: string[];
   /** Instances that are taken out, or where the rollout stopped. A resumed rollout begins with them. */
   current: string[];
+  /** Of these, the instances whose command has begun: they may run a broken build. */
+  changed: string[];
 }
 
 export interface RolloutSettings {
@@ -58,7 +60,10 @@ interface Rollout {
   signal: AbortSignal;
 }
 
-/** One batch of instances after another. Stops at the first failure and makes the instances that are out ready again. */
+/**
+ * One batch of instances after another. Stops at the first failure: instances whose command has begun stay out, the others
+ * get ready again.
+ */
 export async function runRollout(rollout: Rollout): Promise<RolloutEnd> {
   const { io, settings, record } = rollout;
   for (;;) {
@@ -126,7 +131,8 @@ async function takeOut(
   }
   if (!record.current.includes(id)) record.current.push(id);
   await io.save(record);
-  await io.setAdmin(id, 'drain');
+  // Where an earlier run stopped, sessions must not return to a build that failed.
+  if (instance.admin !== 'maint') await io.setAdmin(id, 'drain');
   return instance;
 }
 
@@ -150,6 +156,8 @@ async function rollInstance({ io, settings, record, signal }: Rollout, before: A
     check(`${left} requests in flight at the deadline; --cut-remaining ends them`);
   }
   io.step(id, left > 0 ? `running the command; cuts ${left} requests` : 'drained; running the command');
+  if (!record.changed.includes(id)) record.changed.push(id);
+  await io.save(record);
   check(await io.run(await watch.read()));
   io.step(id, 'command succeeded; waiting for passed probes');
   check(await waitUntilHealthy(watch, settings.healthyWithinMs));
@@ -159,24 +167,32 @@ async function rollInstance({ io, settings, record, signal }: Rollout, before: A
   check(await waitUntilSettled(watch, before, limits));
   record.done.push(id);
   record.current = record.current.filter((other) => other !== id);
+  record.changed = record.changed.filter((other) => other !== id);
   await io.save(record);
   io.step(id, 'done');
 }
 
-/** The agent still sends no traffic to an instance whose probes fail. */
-async function takeBack(io: RolloutIo, record: RolloutRecord): Promise<void> {
-  for (const id of record.current) {
+/** A build that failed gets no traffic, unless nothing else serves. The agent judges an instance that is ready by its probes. */
+async function takeBack(io: RolloutIo, { service, current, changed }: RolloutRecord): Promise<void> {
+  for (const id of current) {
     try {
-      await io.setAdmin(id, 'ready');
-      io.step(id, 'ready again; gets traffic when its probes pass');
-    } catch (error) {
+      const others = (await io.instances()).filter((instance) => instance.id !== id);
+      const isNeeded = !others.some(({ state }) => isServingState(state));
+      const admin = changed.includes(id) && !isNeeded ? 'maint' : 'ready';
+      await io.setAdmin(id, admin);
       io.step(
         id,
-        `could not be made ready (${messageOf(error)}): run \`acgs-lb ready ${record.service} ${id}\``,
+        admin === 'ready'
+          ? READY_AGAIN
+          : `stays out; after a repair: acgs-lb ready ${service} ${id}, or --resume`,
       );
+    } catch (error) {
+      io.step(id, `its state is unknown (${messageOf(error)}): see \`acgs-lb status ${service}\``);
     }
   }
 }
+
+const READY_AGAIN = 'ready again; gets traffic when its probes pass';
 
 function findInstance(instances: readonly ApiInstance[], id: string): ApiInstance {
   const instance = instances.find((each) => each.id === id);
