@@ -2,6 +2,7 @@ import type { HealthCheck } from '../../shared/config/config.ts';
 import type { ConnectionUser, ProbeConnection } from './connection.ts';
 import { errorCode, probeError } from './errors.ts';
 import { checkBody, checkStatus, needsBody } from './expectation.ts';
+import { observationOf } from './observation.ts';
 import { ResponseReader } from './response-reader.ts';
 import type { ProbeObservation } from './target.ts';
 
@@ -120,17 +121,12 @@ class ProbeExchange implements ConnectionUser {
     if (this.#settled) return;
     this.#settled = true;
     clearTimeout(this.#timer);
-    const { connectMs, tlsMs } = this.#isNewConnection ? this.#options.connection : {};
-    const observation = {
-      ok: error === null,
+    const observation = observationOf({
+      error,
       latencyMs: this.#elapsedMs(),
-      timing: {
-        ...(connectMs !== undefined && { connectMs }),
-        ...(tlsMs !== undefined && { tlsMs }),
-        ...(this.#firstByteMs !== undefined && { firstByteMs: this.#firstByteMs }),
-      },
-      ...(error !== null && { error }),
-    };
+      firstByteMs: this.#firstByteMs,
+      opened: this.#isNewConnection ? this.#options.connection : {},
+    });
     this.#resolve({ observation, unanswered });
   }
 }

@@ -47,7 +47,7 @@ test('a running agent has written its compile cache, and loaded no client that i
         TMPDIR: process.env.TMPDIR,
         NODE_COMPILE_CACHE: cache,
         ACGS_TOKEN: 'x',
-        DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+        DATABASE_URL: 'postgres://absent@127.0.0.1:1/none',
       },
     },
   );

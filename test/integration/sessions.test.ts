@@ -328,7 +328,7 @@ test('the sweep expires an idle session', async () => {
 
 test('without Postgres, reads use the copy and writes get 503 with Retry-After', async () => {
   const { id } = await begin();
-  const away = openDatabase('postgres://nobody@127.0.0.1:1/none', 'main', { min: 0, max: 1, idle: 1_000 });
+  const away = openDatabase('postgres://absent@127.0.0.1:1/none', 'main', { min: 0, max: 1, idle: 1_000 });
   const store = createSessionStore(away);
   const cut = createSessions({
     copySigner,

@@ -23,7 +23,7 @@ export type OutlierCause = 'broken' | 'failing' | 'stalling' | 'slow';
 export type Comparison =
   /** Too little traffic, here or at the peers, for a judgement. */
   | { kind: 'unknown' }
-  /** Mostly bad, but so rarely that chance may explain it: no proof, and no sign of recovery. */
+  /** Mostly bad, in so few attempts that chance may explain it: no proof, and no sign of recovery. */
   | { kind: 'doubtful' }
   | { kind: 'alike' }
   /** `evidence` is for a person: "p50 812 ms, peers 5 ms". */
@@ -182,7 +182,10 @@ function compareOne(one: Measured, peers: PeerSummary, limits: OutlierLimits): C
   return compareMedian(one, peers, limits) ?? compareTail(one.counts, peers, limits);
 }
 
-/** Null: not slow. Doubtful: the median is slow, but may be so by chance. With few samples nearly all of them must be slow, because a median of five is mostly chance. */
+/**
+ * Null: not slow. Doubtful: the median is slow, but perhaps by chance. With few samples nearly all of them must be slow,
+ * because a median of five is mostly chance.
+ */
 function compareMedian(
   { counts, p50 }: Measured,
   peers: PeerSummary,
@@ -229,10 +232,11 @@ function exceeds(own: EventRate, peers: EventRate): boolean {
   return own.events >= expected + SIGMAS * Math.sqrt(expected) + MARGIN;
 }
 
-/** Half of its attempts, and five times as often as at the peers. */
+/** At least half of its attempts, and five times as often as at the peers. */
 const isMostlyBad = (own: EventRate, peers: EventRate): boolean =>
-  own.events > 0 &&
-  own.events / own.of >= Math.max(0.5, RATIO * (peers.of === 0 ? 0 : peers.events / peers.of));
+  own.events > 0 && own.events / own.of >= Math.max(0.5, RATIO * rateOf(peers));
+
+const rateOf = ({ events, of }: EventRate): number => (of === 0 ? 0 : events / of);
 
 const isBusy = ({ calls }: EvidenceCounts): boolean => calls >= MIN_CALLS;
 const quantileOf = ({ latency }: EvidenceCounts, q: number): number | null =>

@@ -5,6 +5,7 @@ import { errorCode, probeError } from '../errors.ts';
 import { checkBody, checkStatus, needsBody } from '../expectation.ts';
 import { grpcHealthError } from '../grpc.ts';
 import type { ExchangeResult } from '../http-exchange.ts';
+import { observationOf } from '../observation.ts';
 import type { Http2Connection } from './connection.ts';
 
 /** At most this much of a body is read. */
@@ -126,17 +127,12 @@ class Http2Exchange implements Dispatcher.DispatchHandler {
     if (this.#settled) return;
     this.#settled = true;
     clearTimeout(this.#timer);
-    const { connectMs, tlsMs } = this.#isNewConnection ? this.#options.connection : {};
-    const observation = {
-      ok: error === null,
+    const observation = observationOf({
+      error,
       latencyMs: this.#elapsedMs(),
-      timing: {
-        ...(connectMs !== undefined && { connectMs }),
-        ...(tlsMs !== undefined && { tlsMs }),
-        ...(this.#firstByteMs !== undefined && { firstByteMs: this.#firstByteMs }),
-      },
-      ...(error !== null && { error }),
-    };
+      firstByteMs: this.#firstByteMs,
+      opened: this.#isNewConnection ? this.#options.connection : {},
+    });
     this.#resolve({ observation, unanswered });
   }
 }
