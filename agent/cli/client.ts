@@ -41,7 +41,7 @@ export async function findAgentTarget(stateDir?: string, env = process.env): Pro
   return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null, stack };
 }
 
-type Schemas = typeof import('../http/schemas.ts');
+type Schemas = typeof import('../http/schemas/answers.ts');
 /** The agent's answers, by the name of their schema. */
 export type Answers = {
   [Name in keyof Schemas as Schemas[Name] extends z.ZodType ? Name : never]: Schemas[Name] extends z.ZodType
@@ -70,7 +70,7 @@ export async function parseAnswer<Name extends keyof Answers>(
   { request, response }: { request: string; response: HttpResponse },
 ): Promise<Answers[Name]> {
   if (response.header('x-acgs-version') === packageVersion()) return value as Answers[Name];
-  const schemas: Record<string, unknown> = await import('../http/schemas.ts');
+  const schemas: Record<string, unknown> = await import('../http/schemas/answers.ts');
   const parsed = (schemas[schema] as z.ZodType).safeParse(value);
   if (parsed.success) return value as Answers[Name];
   const issue = parsed.error.issues[0];

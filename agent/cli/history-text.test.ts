@@ -1,8 +1,8 @@
 import stringWidth from 'fast-string-width';
 import { expect, test } from 'vitest';
 import { readHistory } from '../history/series/series.ts';
-import { historySchema } from '../http/schemas.ts';
-import { type ApiHistory, formatHistory } from './history-text.ts';
+import { type ApiHistory, historySchema } from '../http/schemas/history.ts';
+import { formatHistory } from './history-text.ts';
 import { createTerminal } from './terminal.ts';
 
 const FROM = Date.UTC(2026, 10, 28, 12);

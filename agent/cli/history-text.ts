@@ -1,13 +1,11 @@
-import type { z } from 'zod';
-import type { historyEventSchema, historySchema } from '../http/schemas.ts';
+import type { ApiHistoryEvent } from '../http/schemas/events.ts';
+import type { ApiHistory } from '../http/schemas/history.ts';
 import { amount, count, formatDuration, milliseconds, NONE } from '../reports/format.ts';
 import { sparkline } from './sparkline.ts';
 import { formatHistoryEvent } from './status-view.ts';
 import { formatTable, replaceControlCharacters, type Terminal } from './terminal.ts';
 import { utcMinute } from './time-options.ts';
 
-export type ApiHistory = z.output<typeof historySchema>;
-export type ApiHistoryEvent = z.output<typeof historyEventSchema>;
 type Name = keyof ApiHistory['series'];
 
 interface Line {

@@ -1,5 +1,5 @@
 import type { AdminState } from '../core/state.ts';
-import type { ApiInstance } from '../http/schemas.ts';
+import type { ApiInstance } from '../http/schemas/instances.ts';
 import type { ApiClient } from './client.ts';
 import { CliUsageError } from './errors.ts';
 

@@ -1,5 +1,5 @@
 import { isServingState } from '../../shared/serving.ts';
-import type { StatusInstance, StatusService } from '../http/schemas.ts';
+import type { StatusInstance, StatusService } from '../http/schemas/status.ts';
 import { plural } from './format.ts';
 
 /** A line of the table: a service with its requests, one instance with its attempts, or several instances in one line. */

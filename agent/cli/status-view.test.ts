@@ -1,7 +1,7 @@
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
 import { quietTraffic, sampleStatus, sampleStatusService } from '../../test/harness/status-document.ts';
-import type { StatusDocument, StatusInstance } from '../http/schemas.ts';
+import type { StatusDocument, StatusInstance } from '../http/schemas/status.ts';
 import { formatStatus } from './status-view.ts';
 import type { Terminal } from './terminal.ts';
 

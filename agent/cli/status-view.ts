@@ -1,12 +1,7 @@
-import type { z } from 'zod';
 import { verdictOf } from '../http/dashboard/public/verdict.js';
-import type {
-  ApiAlert,
-  ApiChange,
-  historyEventSchema,
-  StatusDocument,
-  StatusInstance,
-} from '../http/schemas.ts';
+import type { ApiAlert } from '../http/schemas/alerts.ts';
+import type { ApiChange, ApiHistoryEvent } from '../http/schemas/events.ts';
+import type { StatusDocument, StatusInstance } from '../http/schemas/status.ts';
 import { formatAge, formatClock, formatNumber, plural, stateStyle } from './format.ts';
 import { type StatusListing, type StatusRow, statusRows } from './status-rows.ts';
 import {
@@ -270,7 +265,7 @@ export const formatChange = (change: ApiChange, terminal: Terminal): string =>
   changeLine(change, formatClock(change.at), terminal);
 
 /** With the date, in UTC. */
-export const formatHistoryEvent = (event: z.output<typeof historyEventSchema>, terminal: Terminal): string =>
+export const formatHistoryEvent = (event: ApiHistoryEvent, terminal: Terminal): string =>
   changeLine(event, utcSecond(event.at), terminal);
 
 type ShownChange = Pick<ApiChange, 'service' | 'instance' | 'from' | 'to' | 'reason' | 'by'> & {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { TracedRequests } from '../../agent/http/trace-schema.ts';
+import type { TracedRequests } from '../../agent/http/schemas/trace.ts';
 import type { Report } from '../../agent/reports/report.ts';
 import { checkPanels, EMPTY_WITHOUT_INCIDENT } from '../../deploy/grafana/check.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';

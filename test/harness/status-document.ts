@@ -1,4 +1,4 @@
-import type { StatusDocument, StatusInstance, StatusService } from '../../agent/http/schemas.ts';
+import type { StatusDocument, StatusInstance, StatusService } from '../../agent/http/schemas/status.ts';
 
 const rates = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };
 /** No request in the last minute. */

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { parseStat } from '../../agent/haproxy/socket/parse.ts';
-import { statusSchema } from '../../agent/http/schemas.ts';
+import { statusSchema } from '../../agent/http/schemas/status.ts';
 import { findProgram } from '../../dev/bootstrap/run.mjs';
 import { freePort, freePorts } from '../../dev/ports.ts';
 import { type Child, startChild } from '../../dev/servers/child.ts';

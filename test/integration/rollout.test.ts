@@ -5,7 +5,7 @@ import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import type { ApiInstance } from '../../agent/http/schemas.ts';
+import type { ApiInstance } from '../../agent/http/schemas/instances.ts';
 import { freePort } from '../../dev/ports.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';

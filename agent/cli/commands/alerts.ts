@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { ApiAlert, ApiSilence } from '../../http/schemas.ts';
+import type { ApiAlert, ApiSilence } from '../../http/schemas/alerts.ts';
 import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';

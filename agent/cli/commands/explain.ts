@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import type { Command } from 'commander';
-import type { RouteExplanation } from '../../http/schemas.ts';
+import type { RouteExplanation } from '../../http/schemas/control.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { formatNumber, stateStyle } from '../format.ts';

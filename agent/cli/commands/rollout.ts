@@ -4,7 +4,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../../../shared/config/duration.ts';
 import { durationText } from '../../../shared/config/scalars.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
-import type { ApiInstance } from '../../http/schemas.ts';
+import type { ApiInstance } from '../../http/schemas/instances.ts';
 import { integerBetween } from '../arguments.ts';
 import type { ApiClient } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';

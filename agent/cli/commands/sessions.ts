@@ -1,5 +1,5 @@
 import { Argument, type Command, Option } from 'commander';
-import type { ApiSession } from '../../http/schemas.ts';
+import type { ApiSession } from '../../http/schemas/sessions.ts';
 import { SESSION_STATES, WORKFLOW_TYPES } from '../../sessions/session.ts';
 import { integerBetween, rejectUnknownSubcommand } from '../arguments.ts';
 import type { ApiClient } from '../client.ts';

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { StatusDocument } from '../../http/schemas.ts';
+import type { StatusDocument } from '../../http/schemas/status.ts';
 import { type ApiClient, parseAnswer } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
 import { isRequestId } from '../../../shared/trace-context.ts';
-import type { TracedRequests } from '../../http/trace-schema.ts';
+import type { TracedRequests } from '../../http/schemas/trace.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
 import { formatClock } from '../format.ts';

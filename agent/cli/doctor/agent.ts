@@ -1,6 +1,6 @@
 import { isServingState } from '../../../shared/serving.ts';
 import { runbookSection } from '../../alerting/links.ts';
-import type { StatusDocument } from '../../http/schemas.ts';
+import type { StatusDocument } from '../../http/schemas/status.ts';
 import { type AgentTarget, createApiClient } from '../client.ts';
 import { formatAge, plural } from '../format.ts';
 import { errorSummary, type Finding, fail, ok, warn } from './finding.ts';

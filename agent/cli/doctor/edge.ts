@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { importSigningKey } from '../../../shared/snapshot/keys.ts';
 import { signSnapshot } from '../../../shared/snapshot/signature.ts';
-import { type StatusDocument, snapshotOrderSchema } from '../../http/schemas.ts';
+import { snapshotOrderSchema } from '../../http/schemas/control.ts';
+import type { StatusDocument } from '../../http/schemas/status.ts';
 import { gatewayPublicKey } from '../../snapshot/signing-keys.ts';
 import { checkClock, errorSummary, type Finding, fail, ok, skip, warn } from './finding.ts';
 import type { DoctorInput } from './input.ts';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { sampleInstance } from '../../../test/harness/instance.ts';
 import type { AdminState } from '../../core/state.ts';
-import { type ApiInstance, toApiInstance } from '../../http/schemas.ts';
+import { type ApiInstance, toApiInstance } from '../../http/schemas/instances.ts';
 import { type RolloutRecord, type RolloutSettings, runRollout } from './rollout.ts';
 import { waitForDrain } from './wait.ts';
 

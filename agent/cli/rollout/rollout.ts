@@ -1,6 +1,6 @@
 import { isLastServing, isServingState } from '../../../shared/serving.ts';
 import type { AdminState } from '../../core/state.ts';
-import type { ApiInstance } from '../../http/schemas.ts';
+import type { ApiInstance } from '../../http/schemas/instances.ts';
 import { CommandFailed } from '../errors.ts';
 import { type InstanceWatch, waitForDrain, waitUntilHealthy, waitUntilSettled } from './wait.ts';
 

@@ -1,6 +1,6 @@
 import { durationText } from '../../../shared/config/scalars.ts';
 import { isServingState } from '../../../shared/serving.ts';
-import type { ApiInstance } from '../../http/schemas.ts';
+import type { ApiInstance } from '../../http/schemas/instances.ts';
 
 /** Waits for one instance. Each function polls the agent, and ends by its limit at the latest. */
 export interface InstanceWatch {

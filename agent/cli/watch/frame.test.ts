@@ -1,7 +1,8 @@
 import stringWidth from 'string-width';
 import { expect, test } from 'vitest';
 import { sampleStatus, sampleStatusService } from '../../../test/harness/status-document.ts';
-import type { ApiAlert, StatusDocument } from '../../http/schemas.ts';
+import type { ApiAlert } from '../../http/schemas/alerts.ts';
+import type { StatusDocument } from '../../http/schemas/status.ts';
 import type { Terminal } from '../terminal.ts';
 import { pressKey, type WatchState, watchFrame } from './frame.ts';
 

@@ -1,5 +1,5 @@
 import stringWidth from 'fast-string-width';
-import type { StatusDocument } from '../../http/schemas.ts';
+import type { StatusDocument } from '../../http/schemas/status.ts';
 import { formatAge } from '../format.ts';
 import { type StatusParts, statusParts } from '../status-view.ts';
 import { type Terminal, truncate, wrapText } from '../terminal.ts';

@@ -1,5 +1,5 @@
 import { errorMessage } from '../../../shared/error-message.ts';
-import type { StatusDocument } from '../../http/schemas.ts';
+import type { StatusDocument } from '../../http/schemas/status.ts';
 import type { Terminal } from '../terminal.ts';
 import { pressKey, type WatchState, watchFrame } from './frame.ts';
 import { openScreen } from './screen.ts';

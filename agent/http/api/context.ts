@@ -9,8 +9,8 @@ import type { EventPage, EventQuery } from '../../history/events.ts';
 import type { History, HistoryQuery } from '../../history/series/series.ts';
 import type { Log } from '../../lib/log.ts';
 import type { Registry } from '../../registry/registry.ts';
-import type { ExplainQuery } from '../explain.ts';
-import type { RouteExplanation } from '../schemas.ts';
+import type { RouteExplanation } from '../schemas/control.ts';
+import type { ExplainQuery } from './explain.ts';
 import type { QueryGate } from './query-gate.ts';
 
 export interface AuditRecord {

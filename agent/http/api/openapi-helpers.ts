@@ -1,5 +1,13 @@
-import type { z } from '@hono/zod-openapi';
-import { problemSchema } from '../schemas.ts';
+import { z } from '@hono/zod-openapi';
+
+const problemSchema = z
+  .object({
+    type: z.string(),
+    title: z.string(),
+    status: z.number(),
+    detail: z.string(),
+  })
+  .meta({ id: 'Problem', description: 'RFC 9457 problem details' });
 
 export const jsonContent = <T extends z.ZodType>(schema: T, description: string) => ({
   description,

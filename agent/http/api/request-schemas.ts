@@ -2,7 +2,7 @@ import { z } from '@hono/zod-openapi';
 import { ID_PATTERN, parseDuration, parseOrigin } from '../../../shared/config/scalars.ts';
 import { MAX_MAXCONN, METADATA_LENGTH, PRIORITY, TTL_MS, WEIGHT } from '../../registry/limits.ts';
 
-/** Bodies and parameters of requests. Answers are in ../schemas.ts. */
+/** Bodies and parameters of requests. Answers are in ../schemas/. */
 
 const origin = z
   .string()

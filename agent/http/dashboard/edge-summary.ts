@@ -1,5 +1,5 @@
 import { type EdgeReport, REQUEST_COUNTS } from '../../../shared/edge-report.ts';
-import type { EdgeSummary } from '../schemas.ts';
+import type { EdgeSummary } from '../schemas/edge-summary.ts';
 
 const KEEP_MS = 300_000;
 const MAX_REPORTS = 2_000;

@@ -2,7 +2,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { streamSSE } from 'hono/streaming';
 import { z } from 'zod';
 import { jsonContent, problemContent } from '../api/openapi-helpers.ts';
-import { type AgentStatus, statusSchema } from '../schemas.ts';
+import { type AgentStatus, statusSchema } from '../schemas/status.ts';
 import { loadAssets } from './assets.ts';
 import type { StatusView } from './status.ts';
 import { createStatusStream } from './status-stream.ts';

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../../shared/config/load.ts';
 import { createTrafficWindow } from '../../core/traffic-window.ts';
-import type { AgentStatus } from '../schemas.ts';
+import type { AgentStatus } from '../schemas/status.ts';
 import { createStatusView } from './status.ts';
 import { createStatusStream, messageIntervalMs } from './status-stream.ts';
 

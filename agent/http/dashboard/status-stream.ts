@@ -1,4 +1,4 @@
-import type { StatusDocument } from '../schemas.ts';
+import type { StatusDocument } from '../schemas/status.ts';
 
 /** One status document, serialized once for every viewer. */
 export interface StatusMessage {

@@ -7,7 +7,7 @@ import { requestsOf } from '../../../test/harness/requests.ts';
 import { spreadRequests } from '../../core/requests.ts';
 import type { Instance, TrafficDelta } from '../../core/state.ts';
 import { BUCKET_MS, createTrafficWindow } from '../../core/traffic-window.ts';
-import type { AgentStatus } from '../schemas.ts';
+import type { AgentStatus } from '../schemas/status.ts';
 import { createStatusView } from './status.ts';
 
 const config = parseConfig(readFileSync(new URL('../../../acgs-lb.yaml', import.meta.url), 'utf8'));

@@ -5,7 +5,8 @@ import { fullText } from '../../core/fullness.ts';
 import type { Update } from '../../core/sink.ts';
 import { type Change, type Instance, instanceKey } from '../../core/state.ts';
 import type { TrafficWindow } from '../../core/traffic-window.ts';
-import type { AgentStatus, StatusDocument, StatusInstance, TrafficRates } from '../schemas.ts';
+import type { AgentStatus, StatusDocument, StatusInstance } from '../schemas/status.ts';
+import type { TrafficRates } from '../schemas/traffic.ts';
 import { type EdgeReportLog, recordEdgeReport, summariseEdgeReports } from './edge-summary.ts';
 import { createRateReader, summariseTraffic, trafficShares } from './traffic-window.ts';
 

@@ -1,6 +1,6 @@
 import { emptySketch, mergeSketch, sketchQuantile } from '../../../shared/sketch.ts';
 import { BUCKET_MS, type TrafficTotals, type TrafficWindow } from '../../core/traffic-window.ts';
-import type { TrafficRates, TrafficSummary } from '../schemas.ts';
+import type { TrafficRates, TrafficSummary } from '../schemas/traffic.ts';
 
 export const HISTORY_BUCKETS = 60;
 /** Rates cover the last two whole buckets, percentiles and errors the last minute. */

@@ -11,7 +11,7 @@ import {
   alertTestSchema,
   silenceListSchema,
   silenceSchema,
-} from '../../schemas.ts';
+} from '../../schemas/alerts.ts';
 import { actorOf } from '../actor.ts';
 import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';

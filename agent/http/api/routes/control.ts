@@ -1,7 +1,7 @@
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import { ConfigError } from '../../../../shared/config/load.ts';
 import { redactSecrets } from '../../../configuration/secrets.ts';
-import { configChangesSchema, explanationSchema, snapshotOrderSchema } from '../../schemas.ts';
+import { configChangesSchema, explanationSchema, snapshotOrderSchema } from '../../schemas/control.ts';
 import { actorOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';

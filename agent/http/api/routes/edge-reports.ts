@@ -2,7 +2,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { type OpenAPIHono, z } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import type { EdgeReport } from '../../../../shared/edge-report.ts';
-import { edgeTraceSchema } from '../../edge-trace-schema.ts';
+import { edgeTraceSchema } from '../../schemas/edge-trace.ts';
 import type { ApiContext } from '../context.ts';
 import { limitBody } from '../limit-body.ts';
 import { problemContent } from '../openapi-helpers.ts';

@@ -4,7 +4,7 @@ import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
 import type { EventLog, LoggedChange } from '../../../core/event-log.ts';
 import type { Change } from '../../../core/state.ts';
 import { EVENT_KINDS, type EventCursor, type EventKind, type EventQuery } from '../../../history/events.ts';
-import { changeSchema, eventPageSchema } from '../../schemas.ts';
+import { changeSchema, eventPageSchema } from '../../schemas/events.ts';
 import { actorOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
 import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';

@@ -1,6 +1,6 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { z } from 'zod';
-import { sinkSchema } from '../../schemas.ts';
+import { sinkSchema } from '../../schemas/status.ts';
 import type { ApiContext } from '../context.ts';
 import { jsonContent } from '../openapi-helpers.ts';
 

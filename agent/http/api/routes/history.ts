@@ -4,7 +4,7 @@ import type { Context } from 'hono';
 import { errorMessage } from '../../../../shared/error-message.ts';
 import { instanceKey } from '../../../core/state.ts';
 import type { History } from '../../../history/series/series.ts';
-import { historySchema } from '../../schemas.ts';
+import { historySchema } from '../../schemas/history.ts';
 import type { ApiContext } from '../context.ts';
 import { jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';

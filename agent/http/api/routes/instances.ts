@@ -1,6 +1,6 @@
 import { createRoute, type OpenAPIHono, type z } from '@hono/zod-openapi';
 import type { RegistryResult } from '../../../registry/result.ts';
-import { instanceSchema, toApiInstance } from '../../schemas.ts';
+import { instanceSchema, toApiInstance } from '../../schemas/instances.ts';
 import { actorOf } from '../actor.ts';
 import type { ApiContext } from '../context.ts';
 import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';

@@ -7,7 +7,7 @@ import {
   serviceListSchema,
   serviceSchema,
   toApiInstance,
-} from '../../schemas.ts';
+} from '../../schemas/instances.ts';
 import type { ApiContext } from '../context.ts';
 import { jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';

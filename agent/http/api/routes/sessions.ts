@@ -4,7 +4,7 @@ import type { Instance } from '../../../core/state.ts';
 import { isPermanentError } from '../../../history/sql/permanent-error.ts';
 import { type GovernanceSession, SESSION_STATES, type SessionCommand } from '../../../sessions/session.ts';
 import type { Sessions } from '../../../sessions/sessions.ts';
-import { sessionListSchema, sessionSchema, sessionStatsSchema } from '../../schemas.ts';
+import { sessionListSchema, sessionSchema, sessionStatsSchema } from '../../schemas/sessions.ts';
 import { jsonBody, jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 import * as schemas from './session-schemas.ts';

@@ -3,7 +3,7 @@ import { errorMessage } from '../../../../shared/error-message.ts';
 import { isRequestId } from '../../../../shared/trace-context.ts';
 import { describeRequests } from '../../../tracing/describe-request.ts';
 import type { FoundTrace } from '../../../tracing/trace-store.ts';
-import { tracedRequestsSchema } from '../../trace-schema.ts';
+import { tracedRequestsSchema } from '../../schemas/trace.ts';
 import { jsonContent, problemContent } from '../openapi-helpers.ts';
 import { ProblemError } from '../problem.ts';
 

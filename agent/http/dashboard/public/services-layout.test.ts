@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { StatusInstance, StatusService } from '../../schemas.ts';
+import type { StatusInstance, StatusService } from '../../schemas/status.ts';
 import { countText, layoutServices } from './services-layout.js';
 
 const quiet = { perSecond: 0, errorPercent: null, p50: null, p95: null, p99: null };

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 import { agentFindings } from '../../../cli/doctor/agent.ts';
 import { formatStatus } from '../../../cli/status-view.ts';
 import type { Terminal } from '../../../cli/terminal.ts';
-import type { ApiAlert, StatusDocument, StatusInstance } from '../../schemas.ts';
+import type { ApiAlert } from '../../schemas/alerts.ts';
+import type { StatusDocument, StatusInstance } from '../../schemas/status.ts';
 import { commonReasons, verdictOf } from './verdict.js';
 
 /** The command and the dashboard show one verdict; doctor agrees: all well, a warning, or bad. */

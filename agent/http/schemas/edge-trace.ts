@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
+import { MAX_TRACE_PATH } from '../../../shared/edge-trace.ts';
 
 const name = z.string().max(64);
 const line = z.string().max(256);

@@ -1,14 +1,14 @@
-import { uuid7Time } from '../../shared/affinity/uuid7.ts';
-import type { Candidate } from '../../shared/balance/candidate.ts';
-import { type PriorityLevel, pickFrom } from '../../shared/balance/pool.ts';
-import type { Config } from '../../shared/config/config.ts';
-import { hashText } from '../../shared/hash.ts';
-import { compilePathRules, coversPath } from '../../shared/path.ts';
-import type { SnapshotPins } from '../../shared/snapshot/snapshot.ts';
-import { buildView, type ServiceView } from '../../shared/view.ts';
-import { type Instance, instanceKey } from '../core/state.ts';
-import { buildSnapshot } from '../snapshot/build.ts';
-import type { RouteExplanation } from './schemas.ts';
+import { uuid7Time } from '../../../shared/affinity/uuid7.ts';
+import type { Candidate } from '../../../shared/balance/candidate.ts';
+import { type PriorityLevel, pickFrom } from '../../../shared/balance/pool.ts';
+import type { Config } from '../../../shared/config/config.ts';
+import { hashText } from '../../../shared/hash.ts';
+import { compilePathRules, coversPath } from '../../../shared/path.ts';
+import type { SnapshotPins } from '../../../shared/snapshot/snapshot.ts';
+import { buildView, type ServiceView } from '../../../shared/view.ts';
+import { type Instance, instanceKey } from '../../core/state.ts';
+import { buildSnapshot } from '../../snapshot/build.ts';
+import type { RouteExplanation } from '../schemas/control.ts';
 
 export interface ExplainQuery {
   path: string;

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest';
-import { parseConfig } from '../../shared/config/load.ts';
-import type { Instance } from '../core/state.ts';
-import { initialRecords } from '../judge/initial.ts';
-import { buildSnapshot } from '../snapshot/build.ts';
+import { parseConfig } from '../../../shared/config/load.ts';
+import type { Instance } from '../../core/state.ts';
+import { initialRecords } from '../../judge/initial.ts';
+import { buildSnapshot } from '../../snapshot/build.ts';
 import { explain } from './explain.ts';
 
 const config = parseConfig(`

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { edgeTraceSchema } from './edge-trace-schema.ts';
+import { edgeTraceSchema } from './edge-trace.ts';
 
 const ms = z.number();
 const text = z.string();
