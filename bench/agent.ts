@@ -23,8 +23,10 @@ const FLEETS = [14, 10_000] as const;
 const TIMES: ObservationTimes = { settleMs: 20_000, measureMs: 10_000 };
 /** A server listens on this many ports of one address. */
 const PORTS = 50;
+/** Of one process. An instance takes two file descriptors, and a process often has no more than 20,000. */
+const INSTANCES_PER_PROCESS = 2_500;
 
-/** One process that answers every instance. 127.0.0.0/8 is the loopback interface. */
+/** A process that answers for some of the instances. 127.0.0.0/8 is the loopback interface. */
 const SERVERS = `
 import { createServer } from 'node:http';
 import { createServer as createListener } from 'node:net';
@@ -54,6 +56,8 @@ interface AgentCost {
   externalMiB: number;
   perSecond: number;
   failed: number;
+  /** The failed probes by kind. */
+  failures: { [kind: string]: number };
   cpuPercent: number;
   lateMs: { mean: number; p99: number; max: number };
 }
@@ -64,7 +68,12 @@ export async function benchAgent(): Promise<BenchTable[]> {
     // The first start of a checkout compiles TypeScript, and keeps the compiler in memory.
     await measureAgent(FLEETS[0], postgres.url, { settleMs: 1_000, measureMs: 1_000 });
     const costs: AgentCost[] = [];
-    for (const instances of FLEETS) costs.push(await measureAgent(instances, postgres.url));
+    for (const instances of FLEETS) {
+      const cost = await measureAgent(instances, postgres.url);
+      for (const [kind, count] of Object.entries(cost.failures))
+        console.log(`${count} probes failed: ${kind}`);
+      costs.push(cost);
+    }
     return tablesOf(costs);
   } finally {
     await postgres.stop();
@@ -105,24 +114,30 @@ async function startFleet(count: number): Promise<{ urls: string[]; stop(): Prom
     { length: Math.ceil(count / ports.length) },
     (_, index) => `127.0.${1 + Math.floor(index / 250)}.${1 + (index % 250)}`,
   );
-  const child = spawn(
-    process.execPath,
-    ['--input-type=module', '--eval', SERVERS, JSON.stringify({ addresses, ports })],
-    {
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
-    },
+  const perProcess = INSTANCES_PER_PROCESS / PORTS;
+  const processes = Array.from({ length: Math.ceil(addresses.length / perProcess) }, (_, index) =>
+    startServers(addresses.slice(index * perProcess, (index + 1) * perProcess), ports),
   );
-  await once(child, 'message');
+  await Promise.all(processes.map((child) => once(child, 'message')));
   const urls = addresses.flatMap((host) => ports.map((port) => `http://${host}:${port}`));
   return {
     urls: urls.slice(0, count),
     async stop() {
-      const exited = once(child, 'exit');
-      child.kill();
-      await exited;
+      await Promise.all(
+        processes.map(async (child) => {
+          const exited = once(child, 'exit');
+          child.kill();
+          await exited;
+        }),
+      );
     },
   };
 }
+
+const startServers = (addresses: readonly string[], ports: readonly number[]): ChildProcess =>
+  spawn(process.execPath, ['--input-type=module', '--eval', SERVERS, JSON.stringify({ addresses, ports })], {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
 
 function configuration(urls: readonly string[], at: { api: number; check: number; folder: string }): string {
   const services = Array.from({ length: Math.ceil(urls.length / INSTANCES_PER_SERVICE) }, (_, index) => {
@@ -164,6 +179,7 @@ async function observe(
       ...memory,
       perSecond: (after.probes.started - before.probes.started) / seconds,
       failed: after.probes.failed - before.probes.failed,
+      failures: failuresBetween(before.probes, after.probes),
       cpuPercent: (after.cpu - before.cpu) / 1e4 / seconds,
       lateMs: after.probes.latenessMs,
     };
@@ -185,6 +201,7 @@ async function untilReady(url: string): Promise<void> {
 interface ProbeStats {
   started: number;
   failed: number;
+  failures: { [kind: string]: number };
   latenessMs: { mean: number; p99: number; max: number };
 }
 
@@ -192,6 +209,13 @@ const readProbes = async (url: string): Promise<ProbeStats> => {
   const health = (await (await fetch(`${url}/health`)).json()) as { probes: ProbeStats };
   return health.probes;
 };
+
+function failuresBetween(before: ProbeStats, after: ProbeStats): AgentCost['failures'] {
+  const grown = Object.entries(after.failures).map(
+    ([kind, count]) => [kind, count - (before.failures[kind] ?? 0)] as const,
+  );
+  return Object.fromEntries(grown.filter(([, count]) => count > 0));
+}
 
 async function readMemory(url: string): Promise<{ heapMiB: number; externalMiB: number }> {
   const page = await (await fetch(`${url}/metrics`)).text();
@@ -233,7 +257,9 @@ function tablesOf(costs: readonly AgentCost[]): BenchTable[] {
       [{ what: perInstance, figure: 'value', atMost: 20 }],
     ),
     table('Probes', 'probes/s', ({ perSecond }) => perSecond),
-    table('Failed probes', 'probes', ({ failed }) => failed),
+    table('Failed probes', 'probes', ({ failed }) => failed, [
+      { what: nameOf(most), figure: 'value', atMost: 0 },
+    ]),
     table('Processor time', '% of a core', ({ cpuPercent }) => cpuPercent),
     table('Lateness of probes, p99', 'ms', ({ lateMs }) => lateMs.p99, [
       { what: nameOf(most), figure: 'value', atMost: 50 },

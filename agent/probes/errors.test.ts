@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import type { ProbeResult } from '../core/state.ts';
-import { probeError } from './errors.ts';
+import { failureKind, probeError } from './errors.ts';
 import { createProber } from './scheduler.ts';
 
 const config = parseConfig('version: 1\nsite: { id: main }\nservices: { gs: { routes: [/] } }');
@@ -28,4 +28,21 @@ test('a shortage on the agent host differs from an error of the instance', async
   const refused = await resultOf('ECONNREFUSED');
   expect(refused.error).toBe('connect refused 127.0.0.1:8004');
   expect(refused.blind).toBeUndefined();
+});
+
+test('failed probes are counted by kind, without names and values', () => {
+  const kinds = {
+    'connect refused 127.0.0.1:8004': 'connect refused',
+    'connection closed before the end of the response 127.0.0.1:8004': 'connection closed',
+    'no response from gs.internal:8004 within 5000 ms': 'timed out',
+    'no connection to gs.internal:8004 within 5000 ms': 'timed out',
+    'status 503, expected 200-399': 'status 503',
+    'response of gs.internal:8004 is not HTTP (no status line)': 'not HTTP',
+    '$.status is "degraded", expected "ok"': 'unexpected body',
+    'body does not contain "ready"': 'unexpected body',
+    'gRPC health is NOT_SERVING, expected SERVING': 'gRPC health',
+    'this agent has no file descriptor left 127.0.0.1:8004': 'this agent has no file descriptor left',
+    'anything else': 'other',
+  };
+  for (const [error, kind] of Object.entries(kinds)) expect(failureKind(error)).toBe(kind);
 });

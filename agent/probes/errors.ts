@@ -24,6 +24,8 @@ const ERROR_TEXT: { [code: string]: string } = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'certificate is for another name',
 };
 
+const FAILURE_KINDS = ['connection closed', ...new Set(Object.values(ERROR_TEXT))];
+
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }
@@ -44,3 +46,17 @@ export const isLocalShortage = (error: string | undefined): boolean =>
 /** The instance refused or closed the connection at once, so the next probe can follow after 0.1 s. */
 export const isImmediateRefusal = (error: string | undefined): boolean =>
   error !== undefined && /^connect(ion)? (refused|reset|closed)/.test(error);
+
+/**
+ * The kind of a failed probe, without the names and values of its text: "connect refused", "status 503". There are few
+ * kinds, so counts by kind stay small.
+ */
+export function failureKind(error: string): string {
+  const status = /^status \d{3}/.exec(error)?.[0];
+  if (status !== undefined) return status;
+  if (/^no (response|connection) /.test(error)) return 'timed out';
+  if (/^response of /.test(error)) return 'not HTTP';
+  if (/grpc/i.test(error)) return 'gRPC health';
+  if (/^body |, expected /.test(error)) return 'unexpected body';
+  return FAILURE_KINDS.find((kind) => error.startsWith(kind)) ?? 'other';
+}

@@ -1,7 +1,7 @@
 import { errorMessage } from '../../shared/error-message.ts';
 import { addToSketch, emptySketch, sketchQuantile } from '../../shared/sketch.ts';
 import type { ProbeResult } from '../core/state.ts';
-import { isLocalShortage } from './errors.ts';
+import { failureKind, isLocalShortage } from './errors.ts';
 import { createHttpProbe } from './http.ts';
 import { type ProbeInterval, probeIntervalMs } from './interval.ts';
 import { addPassTime, isOwnDelay, lateAfterMs } from './lateness.ts';
@@ -23,6 +23,8 @@ export interface ProberStats {
   targets: number;
   started: number;
   failed: number;
+  /** The failed probes by kind, such as "timed out" or "status 503". */
+  failures: { [kind: string]: number };
   hints: number;
   running: number;
   /** How late probes started since the previous call, in milliseconds. */
@@ -110,6 +112,7 @@ class ProbeScheduler implements Prober {
   readonly #createProbe: (target: ProbeTarget, onClosed: () => void) => Probe;
   readonly #entries = new Map<string, ScheduledTarget>();
   readonly #counters = { added: 0, started: 0, failed: 0, hints: 0 };
+  readonly #failures: ProberStats['failures'] = {};
   #lateness = emptySketch();
 
   constructor(options: ProberOptions) {
@@ -161,6 +164,7 @@ class ProbeScheduler implements Prober {
       targets: this.#entries.size,
       started,
       failed,
+      failures: { ...this.#failures },
       hints,
       running: this.#entries.values().reduce((sum, entry) => sum + entry.running, 0),
       latenessMs: {
@@ -234,7 +238,7 @@ class ProbeScheduler implements Prober {
     clearTimeout(lateTimer);
     entry.running--;
     if (observation.ok) entry.passTimes = addPassTime(entry.passTimes, observation.latencyMs);
-    else this.#counters.failed++;
+    else this.#countFailure(observation.error ?? '');
     if (this.#entries.get(target.key) !== entry) return;
     this.#onResult({
       kind: 'probe',
@@ -244,6 +248,12 @@ class ProbeScheduler implements Prober {
       ...observation,
       ...(isLocalShortage(observation.error) && { blind: true }),
     });
+  }
+
+  #countFailure(error: string): void {
+    const kind = failureKind(error);
+    this.#counters.failed++;
+    this.#failures[kind] = (this.#failures[kind] ?? 0) + 1;
   }
 
   /** Reports a probe that takes far longer than usual, while it goes on. */
