@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { MAX_POLL_MS, MIN_POLL_MS, pollIntervalMs, REQUESTS_PER_POLL } from '../worker/polling.ts';
+import { MAX_POLL_MS, MIN_POLL_MS, pollIntervalMs, REQUESTS_PER_POLL } from '../worker/snapshots/polling.ts';
 
 /**
  * `node dev/costs.ts` writes docs/costs.md: the monthly bill of the edge at Cloudflare's list prices, computed from the

@@ -6,11 +6,11 @@ import { signerOf, verifySnapshot } from '../shared/snapshot/signature.ts';
 import { openSiteDirectory, SITE_DIRECTORY } from '../shared/snapshot/site-directory.ts';
 import type { SnapshotOrder } from '../shared/snapshot/snapshot.ts';
 import type { Edge } from './edge.ts';
-import { HUB_NAME } from './hub-name.ts';
 import { cacheStores } from './io/location-cache.ts';
-import type { SnapshotUpload } from './io/snapshot-uploads.ts';
 import { withTimeout } from './io/with-timeout.ts';
 import { problemResponse } from './problem.ts';
+import { HUB_NAME } from './snapshots/hub-name.ts';
+import type { SnapshotUpload } from './snapshots/uploads.ts';
 import { readClientAddress } from './steps/client-address.ts';
 import { timingSafeEqual } from './timing-safe-equal.ts';
 

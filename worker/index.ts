@@ -5,7 +5,7 @@ import { handle } from './handle.ts';
 import { problemResponse } from './problem.ts';
 
 export { Limiter } from './limiter.ts';
-export { SnapshotHub } from './snapshot-hub.ts';
+export { SnapshotHub } from './snapshots/hub.ts';
 
 let edge: Edge | undefined;
 

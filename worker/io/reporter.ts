@@ -2,8 +2,8 @@ import type { EdgeReport } from '../../shared/edge-report.ts';
 import { elapsedMs } from '../../shared/elapsed.ts';
 import type { EdgeCounters } from '../counters.ts';
 import type { Gateways } from '../gateways.ts';
+import type { SnapshotStore } from '../snapshots/store.ts';
 import type { GatewayTokens } from './gateway-tokens.ts';
-import type { SnapshotStore } from './snapshot-store.ts';
 import type { Upstreams } from './upstreams.ts';
 
 const INTERVAL_MS = 10_000;

@@ -1,5 +1,5 @@
 import { DurableObject } from 'cloudflare:workers';
-import { compareSnapshotOrder, type SnapshotOrder, snapshotKey } from '../shared/snapshot/snapshot.ts';
+import { compareSnapshotOrder, type SnapshotOrder, snapshotKey } from '../../shared/snapshot/snapshot.ts';
 
 interface HubBindings {
   SNAPSHOTS?: KVNamespace;

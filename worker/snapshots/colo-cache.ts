@@ -1,6 +1,6 @@
 import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
-import type { HubAnswer, HubFetcher, SealedBytes, SnapshotOrders } from './snapshot-fetchers.ts';
-import { withTimeout } from './with-timeout.ts';
+import { withTimeout } from '../io/with-timeout.ts';
+import type { HubAnswer, HubFetcher, SealedBytes, SnapshotOrders } from './fetchers.ts';
 
 /** How long a location keeps the last snapshots for isolates that start while the Hub is down. */
 const KEEP_SECONDS = 7 * 86_400;

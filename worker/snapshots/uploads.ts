@@ -1,4 +1,4 @@
-import { GrowingBuffer } from './growing-buffer.ts';
+import { GrowingBuffer } from '../io/growing-buffer.ts';
 
 /** The body of a `PUT` of a snapshot, or why it was not read. */
 export type SnapshotUpload =

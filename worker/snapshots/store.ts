@@ -8,9 +8,9 @@ import {
 } from '../../shared/snapshot/site-directory.ts';
 import { compareSnapshotOrder, type Snapshot } from '../../shared/snapshot/snapshot.ts';
 import { buildView, type View, type ViewOptions } from '../../shared/view.ts';
-import type { PollSchedule } from '../poll-schedule.ts';
 import type { EdgeSettings } from '../settings.ts';
-import type { SealedBytes } from './snapshot-fetchers.ts';
+import type { SealedBytes } from './fetchers.ts';
+import type { PollSchedule } from './poll-schedule.ts';
 
 /** How a snapshot reached this isolate: fetched from the Hub or KV, or sent to it by the agent. */
 type SnapshotSource = 'hub' | 'kv' | 'put';

@@ -1,7 +1,7 @@
 import { type SnapshotOrder, snapshotKey } from '../../shared/snapshot/snapshot.ts';
 import type { Env } from '../env.ts';
-import { HUB_NAME } from '../hub-name.ts';
-import { withTimeout } from './with-timeout.ts';
+import { withTimeout } from '../io/with-timeout.ts';
+import { HUB_NAME } from './hub-name.ts';
 
 /** A signed snapshot as bytes, not yet verified. */
 export type SealedBytes = Uint8Array<ArrayBuffer>;

@@ -1,5 +1,5 @@
-import { elapsedMs } from '../shared/elapsed.ts';
-import { Gcra } from '../shared/limits/gcra.ts';
+import { elapsedMs } from '../../shared/elapsed.ts';
+import { Gcra } from '../../shared/limits/gcra.ts';
 import { MAX_POLL_MS, MIN_POLL_MS, pollIntervalMs, REQUESTS_PER_POLL } from './polling.ts';
 
 /** A poll that takes longer was cancelled together with its request. */

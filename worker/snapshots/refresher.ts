@@ -3,10 +3,10 @@ import { errorMessage } from '../../shared/error-message.ts';
 import { SITE_DIRECTORY } from '../../shared/snapshot/site-directory.ts';
 import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import type { View } from '../../shared/view.ts';
-import type { PollSchedule } from '../poll-schedule.ts';
-import { KV_OVERDUE_MS, KV_WITHOUT_HUB_MS, MAX_POLL_MS, OVERDUE_AFTER_MS } from '../polling.ts';
-import type { HubAnswer, HubFetcher, KvFetcher, SnapshotOrders } from './snapshot-fetchers.ts';
-import type { AcceptedSnapshot, SnapshotStore } from './snapshot-store.ts';
+import type { HubAnswer, HubFetcher, KvFetcher, SnapshotOrders } from './fetchers.ts';
+import type { PollSchedule } from './poll-schedule.ts';
+import { KV_OVERDUE_MS, KV_WITHOUT_HUB_MS, MAX_POLL_MS, OVERDUE_AFTER_MS } from './polling.ts';
+import type { AcceptedSnapshot, SnapshotStore } from './store.ts';
 
 /** A new isolate reads KV as well if neither the cache of its location nor the Hub has answered within this time. */
 const KV_AFTER_MS = 100;
