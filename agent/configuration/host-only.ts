@@ -21,6 +21,7 @@ const HOST_ONLY_KEYS = [
   'haproxy.others',
   'haproxy.log',
   'haproxy.tls.crt',
+  'telemetry.otlp',
 ];
 
 /** Throws a ConfigError that names every key that the API may not change. */
@@ -30,15 +31,30 @@ export function refuseHostOnlyChanges(current: Config, next: Config): void {
     return !isDeepStrictEqual(valueAt(current, path), valueAt(next, path));
   });
   const ids = new Set([...Object.keys(current.services), ...Object.keys(next.services)]);
-  const sources = [...ids].filter(
-    (id) => !isDeepStrictEqual(hostSource(current.services[id]), hostSource(next.services[id])),
-  );
-  const problems = [...changed, ...sources.map((id) => `services.${id}.instancesFrom`)].map(
+  const ofServices = [...ids].flatMap((id) => {
+    const [before, after] = [current.services[id], next.services[id]];
+    return HOST_ONLY_OF_SERVICE.filter(({ read }) => !isDeepStrictEqual(read(before), read(after))).map(
+      ({ key }) => `services.${id}.${key}`,
+    );
+  });
+  const problems = [...changed, ...ofServices].map(
     (key) =>
       `${key}: cannot be changed through the API; change the file on the agent's host and reload the agent`,
   );
   if (problems.length > 0) throw new ConfigError(problems);
 }
+
+interface HostOnlyValue {
+  key: string;
+  read(service: ServiceConfig | undefined): unknown;
+}
+
+const HOST_ONLY_OF_SERVICE: readonly HostOnlyValue[] = [
+  { key: 'instancesFrom', read: hostSource },
+  { key: 'health.tls.ca', read: (service) => service?.health.tls?.ca },
+  { key: 'health.tls.cert', read: (service) => service?.health.tls?.cert },
+  { key: 'health.tls.key', read: (service) => service?.health.tls?.key },
+];
 
 /** A source that reads files, uses sockets, or sends requests and secrets; null: none, or only the system's DNS. */
 function hostSource(service: ServiceConfig | undefined): DiscoveryConfig | null {

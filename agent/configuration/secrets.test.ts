@@ -13,6 +13,7 @@ alerts:
   receivers:
     hook: { type: webhook, url: "https://hooks.example/${secret}", headers: { X-Caller: ${secret} } }
   routes: [ { severities: [critical], to: [hook] } ]
+telemetry: { otlp: { url: "https://otlp.example/${secret}", headers: { X-Team: ${secret} } } }
 `);
 
 test('secrets in the file are hidden', () => {
@@ -28,6 +29,8 @@ test('a change of a secret is reported without its values', () => {
     'alerts.receivers.hook.headers.x-caller: "(hidden)" → "(hidden)"',
     'alerts.receivers.hook.url: "https://hooks.example/(hidden)" → "https://hooks.example/(hidden)"',
     'gs.health.headers.authorization: "(hidden)" → "(hidden)"',
+    'telemetry.otlp.headers.x-team: "(hidden)" → "(hidden)"',
+    'telemetry.otlp.url: "https://otlp.example/(hidden)" → "https://otlp.example/(hidden)"',
   ]);
   const withoutSecrets = parseConfig('version: 1\nsite: { id: main }\nservices: { fv: { routes: [/] } }');
   expect(JSON.stringify(configChanges(withoutSecrets, config('s3cret-1')))).not.toContain('s3cret');

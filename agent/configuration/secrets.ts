@@ -1,6 +1,8 @@
 const HIDDEN = '(hidden)';
 /** Probe headers that are not secret. */
 const PUBLIC_HEADERS = new Set(['host', 'accept', 'user-agent']);
+/** The sections with requests to services of others. */
+const SENDS_TO_OTHERS = /^(?:alerts\.(?:receivers|heartbeat)|telemetry\.otlp)\./;
 
 /**
  * Hides secrets that operators put into the configuration file, so that no response or log contains them. `path` is the
@@ -25,8 +27,8 @@ function redactText(text: string, path: readonly string[]): string {
   if (section === 'services' && group === 'health' && name === 'headers') {
     return PUBLIC_HEADERS.has(header ?? '') ? text : HIDDEN;
   }
-  if (section !== 'alerts' || !['receivers', 'heartbeat'].includes(path[1] ?? '')) return text;
-  if (name === 'headers') return HIDDEN;
+  if (!SENDS_TO_OTHERS.test(path.join('.'))) return text;
+  if (path.includes('headers')) return HIDDEN;
   // Everyone who knows the URL of a webhook can post to it.
   return path.at(-1) === 'url' && URL.canParse(text) ? `${new URL(text).origin}/${HIDDEN}` : text;
 }
