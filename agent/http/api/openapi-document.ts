@@ -37,7 +37,8 @@ export function completeDocument(document: ApiDocument): ApiDocument {
 function complete(operation: Operation, method: string, path: string): void {
   const common: { [status: string]: string } = { 500: 'internal error; see the log of the agent' };
   if (operation.requestBody || (operation.parameters ?? []).length > 0) common[400] = 'invalid request';
-  if (operation.requestBody) {
+  // Also for a write that needs no body: a client may send one.
+  if (method !== 'get') {
     common[413] = 'the body is too large';
     if (path !== '/v1/config') common[415] = 'the body is not JSON';
   }

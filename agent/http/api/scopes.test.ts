@@ -135,6 +135,14 @@ test('other writes are audited with the name of the token when they succeed', as
   expect(audited).toEqual([{ at: 5, actor: 'oncall/ada', action: 'post', target: '/v1/publish' }]);
 });
 
+const commonStatuses = (method: string, path: string, hasBody: boolean): number[] => [
+  ...(path.startsWith('/v1/') ? [401, 429, 500] : [500]),
+  ...(path !== '/v1/edge-reports' ? [403] : []),
+  ...(hasBody ? [400] : []),
+  ...(method === 'get' ? [] : [413]),
+  ...(method === 'get' || path === '/v1/config' ? [] : [415]),
+];
+
 test('the OpenAPI document states who may call each operation and every status it can answer', async () => {
   const { json } = await call('oncall-secret', 'GET', '/v1/openapi.json');
   const operations = Object.entries(json.paths).flatMap(([path, item]) =>
@@ -151,11 +159,7 @@ test('the OpenAPI document states who may call each operation and every status i
     for (const each of security) {
       for (const name of Object.keys(each)) expect(schemes, label).toContain(name);
     }
-    const wanted = [
-      ...(path.startsWith('/v1/') ? [401, 429, 500] : [500]),
-      ...(path !== '/v1/edge-reports' ? [403] : []),
-      ...(requestBody ? [400, 413] : []),
-    ];
+    const wanted = commonStatuses(method, path, requestBody !== undefined);
     expect(Object.keys(responses), label).toEqual(expect.arrayContaining(wanted.map(String)));
   }
   const securityOf = (path: string, method: string) => json.paths[path]?.[method]?.security;
