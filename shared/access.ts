@@ -1,5 +1,5 @@
 import { compileNetworks, type NetworkMatcher } from './address.ts';
-import { coversReading, pathReadings, rulePrefix } from './path.ts';
+import { coversReading, pathReadings, rulePrefixes } from './path.ts';
 import type { SnapshotAccessRule } from './snapshot/snapshot.ts';
 
 export type AccessCheck = (
@@ -17,14 +17,14 @@ export function compileAccess(rules: readonly SnapshotAccessRule[]): AccessCheck
   if (rules.length === 0) return () => ALLOWED;
   const compiled = rules.map((rule) => ({
     path: rule.path,
-    prefix: rulePrefix(rule.path),
+    prefixes: rulePrefixes(rule.path),
     allow: rule.allow ? compileNetworks(rule.allow) : null,
     deny: rule.deny ? compileNetworks(rule.deny) : null,
   }));
   return (rawPath, address) => {
     const readings = pathReadings(rawPath);
     for (const rule of compiled) {
-      if (coversReading(rule.prefix, readings) && !passes(rule, address))
+      if (coversReading(rule.prefixes, readings) && !passes(rule, address))
         return { allowed: false, rule: rule.path };
     }
     return ALLOWED;

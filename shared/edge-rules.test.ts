@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { ADMIN_PATHS, RULE_PATHS } from '../test/vectors/access.ts';
+import { ADMIN_PATHS, OTHER_PATHS, RULE_PATHS } from '../test/vectors/access.ts';
 import { compileAccess } from './access.ts';
 import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
 import { backoffMs } from './failover.ts';
@@ -37,6 +37,10 @@ test.each(RULE_PATHS)('a rule for %s covers %s', (path, request) => {
     allowed: false,
     rule: path,
   });
+});
+
+test.each(OTHER_PATHS)('a rule for %s does not cover %s', (path, request) => {
+  expect(compileAccess([{ path, deny: ['0.0.0.0/0'] }])(request, '203.0.113.1').allowed).toBe(true);
 });
 
 test('deny overrides allow; invalid escapes do not bypass a rule', () => {

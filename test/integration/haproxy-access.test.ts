@@ -1,6 +1,6 @@
 import { request } from 'node:http';
 import { beforeAll, expect, test } from 'vitest';
-import { ADMIN_PATHS, RULE_PATHS } from '../vectors/access.ts';
+import { ADMIN_PATHS, OTHER_PATHS, RULE_PATHS } from '../vectors/access.ts';
 import { type HaproxyHarness, startHaproxyHarness } from './haproxy-harness.ts';
 
 /** No instance listens there: a request that may pass gets 503. */
@@ -30,7 +30,12 @@ const statusOf = (path: string): Promise<number | undefined> =>
 
 test('HAProxy denies every path that the edge denies, and no other', async () => {
   const wrong: string[] = [];
-  for (const [path, covered] of [...ADMIN_PATHS, ...RULE_PATHS.map(([, path]) => [path, true] as const)]) {
+  const vectors = [
+    ...ADMIN_PATHS,
+    ...RULE_PATHS.map(([, path]) => [path, true] as const),
+    ...OTHER_PATHS.map(([, path]) => [path, false] as const),
+  ];
+  for (const [path, covered] of vectors) {
     const status = await statusOf(path);
     // 400: rejected before the rules, for a dot segment or an invalid escape.
     const denied = status === 403 || status === 400;

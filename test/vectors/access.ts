@@ -44,8 +44,22 @@ export const RULE_PATHS: [rule: string, path: string][] = [
   ['/caf%C3%A9', '/CAF%c3%a9/menu'],
   ['/caf%C3%A9', '/caf%25C3%25A9'],
   ['/caf%C3%89', '/caf%C3%89/x'],
+  ['/caf%C3%A9', '/caf%E9'],
+  ['/caf%C3%A9', '/caf%25E9/menu'],
+  ['/caf%C3%A9', '/caf%C3%A9%2F%FF'],
+  ['/caf%C3%A9', '/caf%C3%A9%3B%FF'],
+  ['/caf%C3%A9', '/caf%C3%A9%00%FF'],
+  ['/%E2%82%AC', '/%E2%82%AC/1'],
   ['/a%20b', '/a%20b/c'],
   ['/a%20b', '/a%2520b'],
   ['/%61dmin', '/admin'],
   ['/Admin', '/admin/x'],
+];
+
+/** Paths of rules, and a request path that each does not cover. */
+export const OTHER_PATHS: [rule: string, path: string][] = [
+  ['/caf%C3%A9', '/caf%C3'],
+  ['/caf%C3%A9', '/caf%C3%A9%FF'],
+  ['/%E2%82%AC', '/%AC'],
+  ['/%E2%82%AC', '/%80'],
 ];

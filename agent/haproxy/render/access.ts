@@ -1,6 +1,6 @@
 import type { AccessRuleConfig } from '../../../shared/config/config.ts';
-import { rulePrefix } from '../../../shared/path.ts';
-import { quoteArgument } from './quoting.ts';
+import { rulePrefixes } from '../../../shared/path.ts';
+import { quoteBytes } from './quoting.ts';
 
 /** A `%` that starts no escape becomes an escaped one, because `url_dec` fails on it. */
 const LENIENT = `regsub("%(?![0-9a-fA-F]{2})","%25",g)`;
@@ -29,9 +29,8 @@ export function accessLines(rules: readonly AccessRuleConfig[]): string[] {
     'http-request set-var(txn.plain) path,lower,concat(/)',
     `http-request set-var(txn.plain) 'path,url_dec,${LENIENT},url_dec,regsub(" *([;?#\\x01-\\x1f\\x7f][^/]*)?([/\\x5c]|$)",/,g),regsub("/+",/,g),lower,concat(/)' if !{ var(txn.ordinary) -m bool } { path -m sub % ; // '\\' }`,
     ...rules.flatMap((rule) => {
-      const path = rulePrefix(rule.path);
-      const prefix = path === '/' ? '/' : `${path}/`;
-      const here = `{ var(txn.plain) -m beg ${quoteArgument(prefix)} }`;
+      const prefixes = rulePrefixes(rule.path).map((path) => (path === '/' ? '/' : `${path}/`));
+      const here = `{ var(txn.plain) -m beg ${prefixes.map((prefix) => quoteBytes(Buffer.from(prefix, 'latin1'))).join(' ')} }`;
       return [
         ...chunks(rule.deny ?? []).map(
           (networks) => `http-request deny deny_status 403 if ${here} { src ${networks} }`,

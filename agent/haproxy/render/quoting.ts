@@ -6,9 +6,13 @@ const PLAIN = /^[A-Za-z0-9_.:/@%+=,~*()[\]{}!?&;<>|^-]+$/;
  */
 export function quoteArgument(text: string): string {
   if (text === '') return '""';
-  if (PLAIN.test(text)) return text;
+  return PLAIN.test(text) ? text : quoteBytes(new TextEncoder().encode(text));
+}
+
+/** As `quoteArgument`, for bytes that need not be UTF-8. */
+export function quoteBytes(bytes: Uint8Array): string {
   let out = '';
-  for (const byte of new TextEncoder().encode(text)) {
+  for (const byte of bytes) {
     const char = String.fromCharCode(byte);
     out += PLAIN.test(char) ? char : `\\x${byte.toString(16).padStart(2, '0')}`;
   }
