@@ -9,7 +9,7 @@ const HOST = new RegExp(HOST_PATTERN);
  * Printable ASCII. A backslash, which `fetch` reads as a slash, and the other characters that RFC 3986 excludes are not
  * in a path.
  */
-const TARGET = /^\/[!$-;=@-Z[\]_a-z~]*(?:\?[!"$-~]*)?$/;
+const TARGET = /^\/[!$-;=@-Z[\]_a-z|~]*(?:\?[!"$-~]*)?$/;
 
 /** A segment that may be `.` or `..`, which the URL parser of `fetch` resolves. */
 const DOT_SEGMENT = /\/(?:\.|%2e)/i;

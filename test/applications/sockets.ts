@@ -184,11 +184,17 @@ export const EVENTS: Application = {
       slow: true,
       run: (context) => events(context, '/silent'),
     },
+    {
+      what: 'a stream that a POST starts, with such a silence',
+      slow: true,
+      run: (context) => events(context, '/silent', 'POST'),
+    },
   ],
 };
 
-async function events({ url }: CheckContext, path: string): Promise<void> {
+async function events({ url }: CheckContext, path: string, method = 'GET'): Promise<void> {
   const response = await fetch(`${url}${path}`, {
+    method,
     headers: { accept: 'text/event-stream', 'last-event-id': '7' },
   });
   mustEqual(await response.text(), 'id: 1\ndata: after 7\n\ndata: two\n\n', 'events');

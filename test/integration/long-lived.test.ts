@@ -1,4 +1,4 @@
-import { type ClientRequest, get as httpGet, type IncomingMessage, request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, expect, test } from 'vitest';
 import { type Origin, startOrigin } from '../harness/origin.ts';
@@ -57,9 +57,10 @@ releaseAfterTests(async () => {
   for (const one of held) one.destroy();
 });
 
-function hold(path: string, headers: Record<string, string> = {}): Promise<IncomingMessage> {
+function hold(path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
-    const client = httpGet(`${harness.gateway}${path}`, { headers, agent: false }, resolve);
+    const client = request(`${harness.gateway}${path}`, { method, headers, agent: false }, resolve);
+    client.end();
     client.on('error', reject);
     client.on('upgrade', resolve);
     held.push(client);
@@ -74,8 +75,10 @@ const gauges = (of: 'longLived' | 'inflight') =>
 
 test('held answers and event streams do not count as load: new requests go to both instances alike', async () => {
   for (let i = 0; i < 10; i++) hold('/poll', harness.edgeHeaders({ target: 'gs-1' })).catch(() => {});
-  for (let i = 0; i < 5; i++)
-    await hold('/events', { accept: 'text/event-stream', ...harness.edgeHeaders({ target: 'gs-1' }) });
+  for (const method of ['GET', 'GET', 'GET', 'POST', 'POST']) {
+    const accept = method === 'GET' ? 'text/event-stream' : 'application/json, text/event-stream';
+    await hold('/events', { accept, ...harness.edgeHeaders({ target: 'gs-1' }) }, method);
+  }
   expect(await until(async () => gauges('longLived')[0] === 15)).toBe(true);
   const counts = new Map<string, number>();
   for (let i = 0; i < 100; i++) {

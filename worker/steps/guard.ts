@@ -123,7 +123,7 @@ export function guard(
       startsTrace: trace.parentId === null,
     }),
     isWebSocket,
-    wantsEventStream: method === 'GET' && acceptsEventStream(fields.get('accept')),
+    wantsEventStream: acceptsEventStream(fields.get('accept')),
     longLived: false,
     isGrpc: method === 'POST' && GRPC_TYPE.test(fields.get('content-type') ?? ''),
     service: null,
