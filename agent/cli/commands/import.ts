@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import type { ImportedLine, LineFate } from '../../haproxy/import/file/report.ts';
 import type { CheckedProposal } from '../../haproxy/import/import-file.ts';
-import type { ImportedLine, LineFate } from '../../haproxy/import/report.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 import { plural } from '../format.ts';

@@ -1,5 +1,5 @@
+import type { ParsedFile, Section } from './file/sections.ts';
 import type { ImportPlan } from './plan.ts';
-import type { ParsedFile, Section } from './sections.ts';
 import { contentEnd, frontendLines } from './verbatim.ts';
 
 /**

@@ -3,23 +3,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { configInstances } from '../render/input.ts';
 import { HaproxyConfigError, HaproxyNotInstalled, validateHaproxyConfig } from '../render/install.ts';
-import { type Proposal, proposeConfig } from './proposal.ts';
+import { type ImportOptions, type Proposal, proposeConfig } from './proposal.ts';
 
 export interface CheckedProposal extends Proposal {
   /** What HAProxy says about the proposal; null: accepted; undefined: HAProxy is not installed here. */
   haproxyError: string | null | undefined;
 }
 
-export interface CheckedImportOptions {
-  mode: 'whole' | 'beside';
-  fileName: string;
-}
-
 /** Each round removes the lines that HAProxy rejects. HAProxy names many of them at once. */
 const MAX_ROUNDS = 12;
 
 /** Proposes a configuration and checks it with HAProxy. Leaves out lines whose keyword HAProxy no longer knows. */
-export async function importConfig(text: string, options: CheckedImportOptions): Promise<CheckedProposal> {
+export async function importConfig(
+  text: string,
+  options: Omit<ImportOptions, 'rejected'>,
+): Promise<CheckedProposal> {
   const rejected = new Map<number, string>();
   for (let round = 1; ; round++) {
     const proposal = proposeConfig(text, { ...options, rejected });

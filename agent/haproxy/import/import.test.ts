@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
+import { splitWords } from './file/lexer.ts';
 import { importConfig } from './import-file.ts';
-import { splitWords } from './lexer.ts';
 import { type Proposal, proposeConfig } from './proposal.ts';
 
 const HEAD = `defaults

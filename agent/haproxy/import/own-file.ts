@@ -1,7 +1,7 @@
 import type { Config } from '../../../shared/config/config.ts';
 import { excludesGroup, requiredGlobalLines } from './beside-file.ts';
-import { effective, lastOf, type ProxySection, proxiesOf } from './proxies.ts';
-import { keywordOf, parseSections, type Statement } from './sections.ts';
+import { effective, lastOf, type ProxySection, proxiesOf } from './file/proxies.ts';
+import { keywordOf, parseSections, type Statement } from './file/sections.ts';
 
 /** Something that the operator's own file lacks for mode `beside`. */
 export interface OwnFileProblem {

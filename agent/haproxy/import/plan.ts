@@ -1,8 +1,8 @@
-import { hasPlainBinds, hasPlainTls, isRedirectOnly } from './gateway.ts';
-import { isFrontendStatement, isPlainListen, type ProxySection, proxiesOf } from './proxies.ts';
-import { ImportReport } from './report.ts';
-import { keywordOf, type ParsedFile, type Section, type Statement } from './sections.ts';
-import { readService, type ServiceDraft } from './service.ts';
+import { isFrontendStatement, isPlainListen, type ProxySection, proxiesOf } from './file/proxies.ts';
+import { ImportReport } from './file/report.ts';
+import { keywordOf, type ParsedFile, type Section, type Statement } from './file/sections.ts';
+import { hasPlainBinds, hasPlainTls, isRedirectOnly } from './gateway/gateway.ts';
+import { readService, type ServiceDraft } from './services/service.ts';
 
 /** A proxy, or one half of a listen section: the client's part or the servers' part. */
 export interface ProxyPart {
@@ -25,8 +25,11 @@ export interface ImportPlan {
   report: ImportReport;
 }
 
+/** As `haproxy.mode`. */
+export type ImportMode = 'whole' | 'beside';
+
 export interface PlanOptions {
-  mode: 'whole' | 'beside';
+  mode: ImportMode;
   /** Backends that must stay as they are, with the reason. */
   keep: ReadonlyMap<string, string>;
 }

@@ -1,9 +1,9 @@
-import { LEGACY_TIMEOUTS, lastOf, obsoleteReason } from './proxies.ts';
-import type { ImportReport } from './report.ts';
-import { keywordOf, type Section, type Statement } from './sections.ts';
-import { COVERED, type ExtraStatement } from './service.ts';
-import { isId, toDuration, toInteger } from './values.ts';
-import { wordTable } from './word-table.ts';
+import { LEGACY_TIMEOUTS, lastOf, obsoleteReason } from './file/proxies.ts';
+import type { ImportReport } from './file/report.ts';
+import { keywordOf, type Section, type Statement } from './file/sections.ts';
+import { isId, toDuration, toInteger } from './file/values.ts';
+import { wordTable } from './file/word-table.ts';
+import { COVERED, type ExtraStatement } from './services/service.ts';
 
 /** Keys of the section `haproxy`, and lines that stay as they are. */
 export interface ProcessDraft {

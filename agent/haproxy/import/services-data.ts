@@ -1,6 +1,6 @@
-import type { RouteTable } from './routes.ts';
-import type { ServerDraft } from './server.ts';
-import type { ServiceDraft } from './service.ts';
+import type { RouteTable } from './gateway/routes.ts';
+import type { ServerDraft } from './services/server.ts';
+import type { ServiceDraft } from './services/service.ts';
 
 /** The section `services`. A service without a route gets a host name that no client can ask for. */
 export function servicesData(

@@ -1,6 +1,6 @@
-import { LEGACY_TIMEOUTS, obsoleteReason, type ProxySection } from './proxies.ts';
-import type { ImportReport } from './report.ts';
-import type { ParsedFile, Section, Statement } from './sections.ts';
+import { LEGACY_TIMEOUTS, obsoleteReason, type ProxySection } from './file/proxies.ts';
+import type { ImportReport } from './file/report.ts';
+import type { ParsedFile, Section, Statement } from './file/sections.ts';
 
 /** A line of a snippet. `line` is its line in the operator's file; null for a new line or a comment. */
 export interface SnippetLine {

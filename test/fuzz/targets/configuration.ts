@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import { parseSections } from '../../../agent/haproxy/import/file/sections.ts';
 import { proposeConfig } from '../../../agent/haproxy/import/proposal.ts';
-import { parseSections } from '../../../agent/haproxy/import/sections.ts';
 import { ConfigError, parseConfig } from '../../../shared/config/load.ts';
 import { type FuzzTarget, utf8 } from '../target.ts';
 

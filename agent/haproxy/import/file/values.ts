@@ -1,4 +1,4 @@
-import { durationText, ID_PATTERN } from '../../../shared/config/scalars.ts';
+import { durationText, ID_PATTERN } from '../../../../shared/config/scalars.ts';
 
 const UNITS: Readonly<Record<string, number>> = {
   us: 0.001,

@@ -1,4 +1,4 @@
-import { SECTION_KEYWORDS } from '../../../shared/config/extra.ts';
+import { SECTION_KEYWORDS } from '../../../../shared/config/extra.ts';
 import { splitWords } from './lexer.ts';
 
 /** A line, or a block from `.if` to `.endif`, which stays together. */
@@ -146,3 +146,8 @@ export function keywordOf({ words }: Statement): string {
 }
 
 const PREFIXES = new Set(['timeout', 'option', 'http-check', 'stats']);
+
+export const allStatements = ({ sections, stray }: ParsedFile): Statement[] => [
+  ...stray,
+  ...sections.flatMap(({ head, body }) => [head, ...body]),
+];

@@ -1,6 +1,6 @@
-import type { Statement } from './sections.ts';
+import type { Statement } from '../file/sections.ts';
+import { isId, type ListenPlace, toDuration, toHostPort, toInteger } from '../file/values.ts';
 import { readServerOptions } from './server-options.ts';
-import { isId, type ListenPlace, toDuration, toHostPort, toInteger } from './values.ts';
 
 /** A `server` line as an instance, with the settings that acgs-lb.yaml holds per service. */
 export interface ServerDraft {

@@ -1,4 +1,4 @@
-import { wordTable } from './word-table.ts';
+import { wordTable } from '../file/word-table.ts';
 
 /** What becomes of an option of a `server` line. */
 export interface ServerOption {

@@ -1,5 +1,5 @@
-import { pathPrefix } from '../../../shared/config/scalars.ts';
-import { keywordOf, type Statement } from './sections.ts';
+import { pathPrefix } from '../../../../shared/config/scalars.ts';
+import { keywordOf, type Statement } from '../file/sections.ts';
 
 /** Prefixes and hosts of one service; without hosts it serves every host. */
 export interface ServiceRoutes {

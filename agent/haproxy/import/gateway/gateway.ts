@@ -1,10 +1,10 @@
-import { obsoleteReason, type ProxySection } from './proxies.ts';
-import type { ImportReport } from './report.ts';
+import { obsoleteReason, type ProxySection } from '../file/proxies.ts';
+import type { ImportReport } from '../file/report.ts';
+import { keywordOf, type Statement } from '../file/sections.ts';
+import { toHostPort } from '../file/values.ts';
+import { wordTable } from '../file/word-table.ts';
+import { COVERED, type ExtraStatement } from '../services/service.ts';
 import type { RouteTable } from './routes.ts';
-import { keywordOf, type Statement } from './sections.ts';
-import { COVERED, type ExtraStatement } from './service.ts';
-import { toHostPort } from './values.ts';
-import { wordTable } from './word-table.ts';
 
 /** The frontend that becomes the gateway. */
 export interface GatewayDraft {

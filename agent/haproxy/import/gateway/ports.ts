@@ -1,5 +1,5 @@
-import type { ParsedFile } from './sections.ts';
-import type { ServiceDraft } from './service.ts';
+import type { ParsedFile } from '../file/sections.ts';
+import type { ServiceDraft } from '../services/service.ts';
 
 export interface ChosenPorts {
   /** For a gateway without an address in the file. */

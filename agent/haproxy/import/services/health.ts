@@ -1,6 +1,6 @@
-import type { ImportReport } from './report.ts';
-import { keywordOf, type Statement } from './sections.ts';
-import { wordTable } from './word-table.ts';
+import type { ImportReport } from '../file/report.ts';
+import { keywordOf, type Statement } from '../file/sections.ts';
+import { wordTable } from '../file/word-table.ts';
 
 /** The check statements of a backend, for the key `health`. */
 export interface HealthDraft {

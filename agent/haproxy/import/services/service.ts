@@ -1,11 +1,11 @@
-import { durationText, parseDuration } from '../../../shared/config/scalars.ts';
+import { durationText, parseDuration } from '../../../../shared/config/scalars.ts';
+import { effective, lastOf, obsoleteReason, type ProxySection } from '../file/proxies.ts';
+import { ImportReport } from '../file/report.ts';
+import { keywordOf, type Statement } from '../file/sections.ts';
+import { isId, toDuration } from '../file/values.ts';
+import { wordTable } from '../file/word-table.ts';
 import { type HealthDraft, isHealthStatement, readHealth } from './health.ts';
-import { effective, lastOf, obsoleteReason, type ProxySection } from './proxies.ts';
-import { ImportReport } from './report.ts';
-import { keywordOf, type Statement } from './sections.ts';
 import { readServer, type ServerDraft } from './server.ts';
-import { isId, toDuration } from './values.ts';
-import { wordTable } from './word-table.ts';
 
 /** A backend that becomes a service. */
 export interface ServiceDraft {
