@@ -58,7 +58,7 @@ export function createLoop<R extends { readonly instance: Instance }>(options: L
   const clockSteps = createClockSteps(now, clock);
   const records = new Map<string, R>();
   const instances = new Map<string, Instance>();
-  const sinceLastRows = window.accumulate();
+  const sinceLastRows = window.accumulateTraffic();
   const watchers: RecordWatcher<R>[] = [];
   const delivery = createDelivery(instances, options.onListenerError, now);
   const refreshes = createSerialQueue();

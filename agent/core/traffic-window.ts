@@ -2,6 +2,7 @@ import { mergeOptionalSketch, type Sketch } from '../../shared/sketch.ts';
 import { finish } from '../lib/slices.ts';
 import { type AvailabilitySample, takeSamples } from './availability-samples.ts';
 import type { HostLoad } from './host-load.ts';
+import { IdleSamples, IdleSums, KeyList, type SampleCounts } from './idle-samples.ts';
 import { type RequestDelta, requestsIn, STATUS_CLASSES } from './requests.ts';
 import {
   type Instance,
@@ -97,6 +98,8 @@ export interface TrafficWindow {
   buckets(key: string, end: number, count: number): (TrafficTotals | undefined)[];
   /** Collects from now on, in periods of `periodMs`. */
   accumulate(periodMs?: number): TrafficAccumulator;
+  /** The same without probes and samples: an instance without requests takes no memory. */
+  accumulateTraffic(): TrafficAccumulator;
 }
 
 export interface WindowTotals {
@@ -107,6 +110,8 @@ export interface WindowTotals {
 interface TrafficBucket {
   start: number;
   totals: Map<string, TrafficTotals>;
+  /** Samples that found no request. They come on top of the totals. */
+  idle: IdleSamples;
   host: HostTotals;
 }
 
@@ -139,43 +144,33 @@ export const emptyTotals = (): TrafficTotals => ({
 });
 
 export function createTrafficWindow(retentionMs: () => number = () => 0): TrafficWindow {
-  let kept: TrafficBucket[] = [];
+  const buckets = createBuckets(retentionMs);
   const accumulators: PeriodAccumulator[] = [];
-
-  function bucketAt(at: number): TrafficBucket {
-    const start = startOf(at, BUCKET_MS);
-    // After the clock was set back, buckets from the future would count until the clock reaches them again.
-    if ((kept.at(-1)?.start ?? start) > start + MAX_LATENESS_MS) {
-      kept = kept.filter((bucket) => bucket.start <= start);
-    }
-    const found = kept.findLast((bucket) => bucket.start <= start);
-    if (found?.start === start) return found;
-    const created: TrafficBucket = {
-      start,
-      totals: new Map(),
-      host: { samples: 0, cpuSum: 0, memorySum: 0 },
-    };
-    const oldest = start - Math.max(retentionMs(), MIN_RETENTION_MS) - BUCKET_MS;
-    kept = [...kept.filter((bucket) => bucket.start > oldest), created].sort((a, b) => a.start - b.start);
-    return created;
-  }
+  /** Those that also collect probes and samples. */
+  const sampled: PeriodAccumulator[] = [];
 
   /** Adds to the bucket of the time, and to every accumulator unless `elsewhere`. */
   function add(key: string, at: number, apply: (totals: TrafficTotals) => void, elsewhere = false): void {
-    apply(totalsOf(bucketAt(at).totals, key));
+    apply(totalsOf(buckets.at(at).totals, key));
     if (elsewhere) return;
     for (const accumulator of accumulators) apply(accumulator.totals(key, at));
   }
 
-  const bucketsSince = (since: number): TrafficBucket[] =>
-    kept.filter(({ start }) => start + BUCKET_MS > since);
-
-  function sampleSteps(instances: Iterable<readonly [string, Instance]>, at: number): Generator<void, void> {
-    const { totals } = bucketAt(at);
-    return takeSamples(instances, (key, sample) => {
-      keepSample(totals, key, sample);
-      for (const accumulator of accumulators) countSample(accumulator.totals(key, at), sample);
+  function* sampleSteps(instances: Iterable<readonly [string, Instance]>, at: number): Generator<void, void> {
+    const bucket = buckets.at(at);
+    let count = 0;
+    yield* takeSamples(instances, (key, sample) => {
+      count++;
+      keepSample(bucket, key, sample);
+      for (const accumulator of sampled) countSample(accumulator.totals(key, at), sample);
     });
+    buckets.sampled(count);
+  }
+
+  function accumulate(periodMs: number): PeriodAccumulator {
+    const accumulator = createAccumulator(periodMs);
+    accumulators.push(accumulator);
+    return accumulator;
   }
 
   return {
@@ -197,21 +192,54 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
     addProbe(result) {
       if (result.blind || result.early) return;
       const key = instanceKey(result.service, result.instance);
-      for (const accumulator of accumulators) countProbe(accumulator.totals(key, result.at), result);
+      for (const accumulator of sampled) countProbe(accumulator.totals(key, result.at), result);
     },
     addSample: (instances, at) => finish(sampleSteps(instances, at)),
     sampleSteps,
     addHostLoad({ cpuPercent, memoryPercent }, at) {
-      addHost(bucketAt(at).host, { samples: 1, cpuSum: cpuPercent, memorySum: memoryPercent });
+      addHost(buckets.at(at).host, { samples: 1, cpuSum: cpuPercent, memorySum: memoryPercent });
     },
-    read: (now, spanMs) => finish(sumBuckets(bucketsSince(now - spanMs))),
-    readSteps: (now, spanMs) => sumBuckets(bucketsSince(now - spanMs)),
-    readOne: (key, now, spanMs) => sumOfKey(bucketsSince(now - spanMs), key),
-    buckets: (key, end, count) => lastBuckets(kept, key, end, count),
+    read: (now, spanMs) => finish(sumBuckets(buckets.since(now - spanMs))),
+    readSteps: (now, spanMs) => sumBuckets(buckets.since(now - spanMs)),
+    readOne: (key, now, spanMs) => sumOfKey(buckets.since(now - spanMs), key),
+    buckets: (key, end, count) => lastBuckets(buckets.all(), key, end, count),
     accumulate(periodMs = Number.POSITIVE_INFINITY) {
-      const accumulator = createAccumulator(periodMs);
-      accumulators.push(accumulator);
+      const accumulator = accumulate(periodMs);
+      sampled.push(accumulator);
       return accumulator;
+    },
+    accumulateTraffic: () => accumulate(Number.POSITIVE_INFINITY),
+  };
+}
+
+/** The buckets, oldest first. */
+function createBuckets(retentionMs: () => number) {
+  let kept: TrafficBucket[] = [];
+  let keys = new KeyList();
+  return {
+    all: (): readonly TrafficBucket[] => kept,
+    since: (since: number): TrafficBucket[] => kept.filter(({ start }) => start + BUCKET_MS > since),
+    /** `count` instances, services and the site were sampled. */
+    sampled(count: number): void {
+      if (keys.isStale(count)) keys = new KeyList();
+    },
+    at(instant: number): TrafficBucket {
+      const start = startOf(instant, BUCKET_MS);
+      // After the clock was set back, buckets from the future would count until the clock reaches them again.
+      if ((kept.at(-1)?.start ?? start) > start + MAX_LATENESS_MS) {
+        kept = kept.filter((bucket) => bucket.start <= start);
+      }
+      const found = kept.findLast((bucket) => bucket.start <= start);
+      if (found?.start === start) return found;
+      const created: TrafficBucket = {
+        start,
+        totals: new Map(),
+        idle: new IdleSamples(keys),
+        host: { samples: 0, cpuSum: 0, memorySum: 0 },
+      };
+      const oldest = start - Math.max(retentionMs(), MIN_RETENTION_MS) - BUCKET_MS;
+      kept = [...kept.filter((bucket) => bucket.start > oldest), created].sort((a, b) => a.start - b.start);
+      return created;
     },
   };
 }
@@ -219,21 +247,28 @@ export function createTrafficWindow(retentionMs: () => number = () => 0): Traffi
 function* sumBuckets(buckets: readonly TrafficBucket[]): Generator<void, WindowTotals> {
   const totals = new Map<string, TrafficTotals>();
   const host = { samples: 0, cpuSum: 0, memorySum: 0 };
+  const idle = new IdleSums();
   let count = 0;
   for (const bucket of buckets) {
     addHost(host, bucket.host);
+    bucket.idle.addTo(idle);
     for (const [key, one] of bucket.totals) {
       mergeTotals(totalsOf(totals, key), one);
       if (++count % STEP_TOTALS === 0) yield;
     }
+    yield;
+  }
+  for (const [key, counts] of idle.entries()) {
+    totals.set(key, withIdle(totals.get(key), counts));
+    if (++count % STEP_TOTALS === 0) yield;
   }
   return { totals, host };
 }
 
 function sumOfKey(buckets: readonly TrafficBucket[], key: string): TrafficTotals {
   const sum = emptyTotals();
-  for (const { totals } of buckets) {
-    const one = totals.get(key);
+  for (const bucket of buckets) {
+    const one = totalsIn(bucket, key);
     if (one) mergeTotals(sum, one);
   }
   return sum;
@@ -248,10 +283,16 @@ function lastBuckets(
   const last = startOf(end, BUCKET_MS) - BUCKET_MS;
   const first = last - (count - 1) * BUCKET_MS;
   const found = new Array<TrafficTotals | undefined>(count).fill(undefined);
-  for (const { start, totals } of buckets) {
-    if (start >= first && start <= last) found[(start - first) / BUCKET_MS] = totals.get(key);
+  for (const bucket of buckets) {
+    const { start } = bucket;
+    if (start >= first && start <= last) found[(start - first) / BUCKET_MS] = totalsIn(bucket, key);
   }
   return found;
+}
+
+function totalsIn({ totals, idle }: TrafficBucket, key: string): TrafficTotals | undefined {
+  const counts = idle.get(key);
+  return counts ? withIdle(totals.get(key), counts) : totals.get(key);
 }
 
 function addHost(into: HostTotals, other: HostTotals): void {
@@ -291,20 +332,39 @@ const startOf = (at: number, periodMs: number): number =>
 /** The totals of a key, which the caller may change. */
 function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
   const found = map.get(key);
-  if (found && !IDLE.has(found)) return found;
-  const own = found ? { ...found, statuses: { ...found.statuses } } : emptyTotals();
-  map.set(key, own);
-  return own;
+  if (found) return found;
+  const created = emptyTotals();
+  map.set(key, created);
+  return created;
 }
 
-/** Instances without requests share these totals, so that ten thousand of them need no memory per bucket. */
-const IDLE_UP: TrafficTotals = Object.freeze({ ...emptyTotals(), samples: 1, upSamples: 1 });
-const IDLE_DOWN: TrafficTotals = Object.freeze({ ...emptyTotals(), samples: 1 });
-const IDLE: ReadonlySet<TrafficTotals> = new Set([IDLE_UP, IDLE_DOWN]);
+/** Instances without requests share their totals, so that reading ten thousand of them creates few objects. */
+const IDLE_TOTALS = new Map<string, TrafficTotals>();
+const MAX_IDLE_TOTALS = 1_000;
 
-function keepSample(map: Map<string, TrafficTotals>, key: string, sample: AvailabilitySample): void {
-  if (!map.has(key) && sample.concurrency === 0) map.set(key, sample.up ? IDLE_UP : IDLE_DOWN);
-  else countSample(totalsOf(map, key), sample);
+function idleTotals({ samples, upSamples }: SampleCounts): TrafficTotals {
+  const name = `${upSamples}/${samples}`;
+  const found = IDLE_TOTALS.get(name);
+  if (found) return found;
+  const created = Object.freeze({ ...emptyTotals(), samples, upSamples });
+  if (IDLE_TOTALS.size === MAX_IDLE_TOTALS) IDLE_TOTALS.clear();
+  IDLE_TOTALS.set(name, created);
+  return created;
+}
+
+/** The totals with the samples that found no request. */
+const withIdle = (totals: TrafficTotals | undefined, counts: SampleCounts): TrafficTotals =>
+  totals
+    ? {
+        ...totals,
+        samples: totals.samples + counts.samples,
+        upSamples: totals.upSamples + counts.upSamples,
+      }
+    : idleTotals(counts);
+
+function keepSample({ totals, idle }: TrafficBucket, key: string, sample: AvailabilitySample): void {
+  const isIdle = sample.concurrency === 0;
+  if (!isIdle || !idle.add(key, sample.up)) countSample(totalsOf(totals, key), sample);
 }
 
 function countProbe(totals: TrafficTotals, { ok, latencyMs }: ProbeResult): void {
@@ -336,12 +396,6 @@ function addRequestDelta(totals: TrafficTotals, delta: RequestDelta): void {
 }
 
 export function mergeTotals(into: TrafficTotals, other: TrafficTotals): void {
-  // The fast path for nearly all of the 600,000 totals that ten thousand instances have in five minutes.
-  if (IDLE.has(other)) {
-    into.samples += other.samples;
-    into.upSamples += other.upSamples;
-    return;
-  }
   into.success += other.success;
   into.failure += other.failure;
   into.latency = mergeOptionalSketch(into.latency, other.latency);

@@ -50,7 +50,7 @@ export function createMetrics(options: MetricsOptions): Metrics {
     set.registry.removeSingleMetric(`nodejs_active_${kind}_total`);
   set.buildInfo.set({ version, site, node: process.versions.node }, 1);
   for (const service of services) startRequestCounters(set, service);
-  const sinceLastUpdate = window.accumulate();
+  const sinceLastUpdate = window.accumulateTraffic();
   let edgeAges: { at: number; ageMs: number }[] = [];
   return {
     contentType: set.registry.contentType,

@@ -19,8 +19,8 @@ const READ_BUFFER = Buffer.allocUnsafeSlow(64 * 1024);
 export class ProbeConnection {
   /** When the current socket was opened, in milliseconds of the opener's clock. */
   startedAt = 0;
-  declare connectMs?: number;
-  declare tlsMs?: number;
+  connectMs: number | undefined;
+  tlsMs: number | undefined;
   readonly #opener: ConnectionOpener;
   #socket: Socket | null = null;
   #user: ConnectionUser | null = null;
@@ -57,8 +57,8 @@ export class ProbeConnection {
   }
 
   #open(request: string): void {
-    delete this.connectMs;
-    delete this.tlsMs;
+    this.connectMs = undefined;
+    this.tlsMs = undefined;
     this.startedAt = this.#opener.clock();
     try {
       const socket = this.#opener.connect({
