@@ -5,7 +5,14 @@ import { clientKey, compileNetworks, parseClientAddress } from './address.ts';
 import { backoffMs } from './failover.ts';
 import { pathReadings } from './path.ts';
 import { compileRoutes } from './route.ts';
-import { acceptsStale, isSharedCacheable, isStorable, servableMs, wantsStoredOnly } from './stale-cache.ts';
+import {
+  acceptsStale,
+  isPrivate,
+  isSharedCacheable,
+  isStorable,
+  servableMs,
+  wantsStoredOnly,
+} from './stale-cache.ts';
 import { AdaptiveThrottle } from './throttle.ts';
 
 test('routes: the longest prefix at a segment boundary wins, then the one with a host', () => {
@@ -148,11 +155,27 @@ test('stores only responses that allow caching', () => {
     'max-age=60',
     'stale-if-error=60',
     's-maxage=0',
+    's-maxage="0"',
+    's-maxage=-60',
+    's-maxage=60, s-maxage=0',
+    'max-age=60, not-public',
+    'max-age=60, public-ish=1',
+    'max-age=60, ext="a, public, b"',
+    'max-age=60, ext="a\\", s-maxage=60, b"',
+    'max-age=60, ext="a, public',
+    'PUBLIC, NO-STORE',
+    'public, private="set-cookie"',
   ]) {
     expect(isStorable(request, response({ 'cache-control': control })), control).toBe(false);
   }
+  for (const control of ['max-age=60,\tPublic', 'x="a, b",public', 's-maxage="60"', 'public, x="open'])
+    expect(isStorable(request, response({ 'cache-control': control })), control).toBe(true);
   const cacheable = { 'cache-control': 's-maxage=60' };
   expect(isStorable(request, response(cacheable))).toBe(true);
+  for (const name of ['cdn-cache-control', 'cloudflare-cdn-cache-control', 'surrogate-control']) {
+    expect(isStorable(request, response({ ...cacheable, [name]: 'no-store' })), name).toBe(false);
+    expect(isStorable(request, response({ ...cacheable, [name]: 'max-age=9' })), name).toBe(true);
+  }
   for (const field of [
     'cookie',
     'authorization',
@@ -189,6 +212,9 @@ test.each<[string, string | null, number]>([
   ['s-maxage=5', null, 5_000],
   ['public, max-age=900, s-maxage="5"', '3', 2_000],
   ['s-maxage=5', '9', 0],
+  ['s-maxage=5', '9, 9', 0],
+  ['s-maxage=5', '-500', 5_000],
+  ['s-maxage=5, s-maxage=3', null, 3_000],
   ['public, max-age=5, stale-if-error=10', null, 15_000],
   ['public, stale-if-error=9999', null, 600_000],
 ])('%s with age %s may be served for %i ms', (control, age, ms) => {
@@ -204,6 +230,10 @@ test('which responses a shared cache may keep', () => {
     expect(kept({ 'cache-control': control })).toBe(false);
   expect(kept({ expires: 'Thu, 01 Jan 2099 00:00:00 GMT' })).toBe(true);
   expect(kept({})).toBe(false);
+  const isMarked = (control?: string) =>
+    isPrivate(new Headers(control === undefined ? {} : { 'cache-control': control }));
+  expect([undefined, '', 'no-cache', 'max-age=0'].map(isMarked)).toEqual([false, false, false, false]);
+  expect(['private', 'max-age=5, Private', 'no-store'].map(isMarked)).toEqual([true, true, true]);
 });
 
 test('only-if-cached stops only requests that a cache may answer (RFC 9111 §5.2.1.7)', () => {

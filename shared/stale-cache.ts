@@ -19,6 +19,12 @@ export const hasCredentials = (headers: Fields): boolean =>
     name === 'cookie' ? !ONLY_AFFINITY.test(headers.get('cookie') ?? '') : !HARMLESS_FIELD.test(name),
   );
 
+/** What forbids to store a response, or to serve it stale. Also as a part of another directive: better not stored. */
+const FORBIDS_STORING = /\b(?:no-store|private|no-cache|must-revalidate|proxy-revalidate)\b/i;
+
+/** What the response says to caches like this one only (RFC 9213 §2.1, and the older Surrogate-Control). */
+const TARGETED_FIELDS = ['cdn-cache-control', 'cloudflare-cdn-cache-control', 'surrogate-control'];
+
 /**
  * Whether a response may be stored: it says that it is for everyone, a shared cache may store it, it is at most 1 MiB, and
  * the request has no credentials.
@@ -30,8 +36,9 @@ export function isStorable(
   // Fast path: most API responses have no Cache-Control.
   const control = response.headers.get('cache-control');
   if (control === null || request.method !== 'GET' || response.status !== 200) return false;
-  if (/\b(?:no-store|private|no-cache|must-revalidate|proxy-revalidate)\b/i.test(control)) return false;
-  if (!/\bpublic\b/i.test(control) && !(seconds(control, 's-maxage') ?? 0)) return false;
+  if (FORBIDS_STORING.test(control)) return false;
+  if (TARGETED_FIELDS.some((name) => FORBIDS_STORING.test(response.headers.get(name) ?? ''))) return false;
+  if (!isPublic(control) && !(seconds(control, 's-maxage') ?? 0)) return false;
   if (request.headers.get('range') !== null || hasCredentials(request.headers)) return false;
   if (response.headers.get('set-cookie') !== null) return false;
   const vary = response.headers.get('vary');
@@ -50,9 +57,13 @@ export function servableMs(headers: Fields, maxMs: number): number {
   const stale = seconds(control, 'stale-if-error');
   const allowed = shared ?? (stale === null ? null : (seconds(control, 'max-age') ?? 0) + stale);
   if (allowed === null) return maxMs;
-  const age = Number(headers.get('age') ?? 0) || 0;
+  const age = ageSeconds(headers);
   return Math.max(0, Math.min(maxMs, (allowed - age) * 1_000));
 }
+
+/** The first value of `Age`; an invalid one is ignored (RFC 9111 §5.1). */
+export const ageSeconds = (headers: Fields): number =>
+  Number(/^\s*(\d{1,10})\s*(?:,|$)/.exec(headers.get('age') ?? '')?.[1] ?? 0);
 
 /** Whether the request accepts a stale response: it does not demand a fresh one, a range or authorization. */
 export function acceptsStale(request: { method: string; headers: Fields }): boolean {
@@ -73,14 +84,26 @@ export const isOnlyIfCached = (headers: Fields): boolean =>
 export function isSharedCacheable(headers: Fields, now: number): boolean {
   const control = headers.get('cache-control');
   if (control === null) return Date.parse(headers.get('expires') ?? '') > now;
-  if (/\b(?:no-store|private)\b/i.test(control)) return false;
-  return (
-    /\bpublic\b/i.test(control) || (seconds(control, 's-maxage') ?? seconds(control, 'max-age') ?? 0) > 0
-  );
+  if (FORBIDS_SHARING.test(control)) return false;
+  return isPublic(control) || (seconds(control, 's-maxage') ?? seconds(control, 'max-age') ?? 0) > 0;
 }
 
-/** The value of a directive, quoted or not; null: it is absent or invalid. */
+const FORBIDS_SHARING = /\b(?:no-store|private)\b/i;
+
+/** Whether no shared cache keeps the response, not even one that guesses for how long (RFC 9111 §4.2.2). */
+export const isPrivate = (headers: Fields): boolean =>
+  FORBIDS_SHARING.test(headers.get('cache-control') ?? '');
+
+/** The directives of `Cache-Control` (RFC 9111 §5.2), in lower case. A comma in quotes does not end a directive. */
+const directives = (control: string): string[] =>
+  (control.match(/(?:[^,"]|"(?:[^"\\]|\\.)*(?:"|$))+/g) ?? []).map((one) => one.trim().toLowerCase());
+
+const isPublic = (control: string): boolean => directives(control).includes('public');
+
+/** The value of a directive, quoted or not, and the smallest of several; null: it is absent or invalid. */
 function seconds(control: string, directive: string): number | null {
-  const found = new RegExp(`(?:^|[,\\s])${directive}="?(\\d{1,10})"?(?=[,\\s]|$)`, 'i').exec(control);
-  return found ? Number(found[1]) : null;
+  const form = new RegExp(`^${directive}="?(\\d{1,10})"?$`);
+  const values = directives(control).map((one) => form.exec(one)?.[1]);
+  const valid = values.filter((value) => value !== undefined).map(Number);
+  return valid.length > 0 ? Math.min(...valid) : null;
 }

@@ -78,6 +78,9 @@ function parse(message) {
   const control = headers.find(([name]) => name.toLowerCase() === 'cache-control')?.[1] ?? '';
   const seconds = Number(/(?:^|[,\\s])max-age=(\\d{1,10})/.exec(control)?.[1] ?? 0);
   const body = message.slice(end + 4);
+  const length = headers.find(([name]) => name.toLowerCase() === 'content-length')?.[1];
+  // The instance died before the end of the body.
+  if (length !== undefined && Number(length) !== body.byteLength) return null;
   return { status, headers, body, bytes: message.byteLength + 1024, expiresAt: Date.now() + seconds * 1000 };
 }
 `;

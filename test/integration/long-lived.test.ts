@@ -176,11 +176,13 @@ test('a client that comes without the edge keeps its instance by a cookie', asyn
   const home = first.headers.get('x-acgs-instance');
   const cookie = first.headers.get('set-cookie') ?? '';
   expect(cookie).toBe(`acgs_gs=${home}; Path=/; Max-Age=3600; HttpOnly; SameSite=Lax`);
+  // A cache may keep a response even without Cache-Control.
+  expect(first.headers.get('cache-control')).toBe('private');
   const [pair = ''] = cookie.split(';');
   for (let i = 0; i < 8; i++) {
     const next = await call('/x', { cookie: pair });
     expect(next.headers.get('x-acgs-instance')).toBe(home);
-    expect(next.headers.get('set-cookie')).toBeNull();
+    expect([next.headers.get('set-cookie'), next.headers.get('cache-control')]).toEqual([null, null]);
   }
   const stream = await hold('/events', { cookie: pair, accept: 'text/event-stream' });
   expect(stream.headers['x-acgs-instance']).toBe(home);

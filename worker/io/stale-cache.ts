@@ -1,6 +1,6 @@
 import { elapsedMs } from '../../shared/elapsed.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
-import { acceptsStale, isStorable, servableMs } from '../../shared/stale-cache.ts';
+import { acceptsStale, ageSeconds, isStorable, servableMs } from '../../shared/stale-cache.ts';
 import type { IncomingRequest } from '../steps/guard.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { cacheStores } from './location-cache.ts';
@@ -9,6 +9,8 @@ import { cacheStores } from './location-cache.ts';
 const STORED_AT = 'x-acgs-stored-at';
 const SERVABLE_UNTIL = 'x-acgs-servable-until';
 const ORIGINAL_CACHE_CONTROL = 'x-acgs-cache-control';
+/** They describe the client whose response is stored. The gateway adds them to the instance's own. */
+const PER_CLIENT_FIELDS = ['ratelimit', 'ratelimit-policy', 'traceparent'];
 /** A response is stored again at most this often. */
 const STORE_INTERVAL_MS = 10_000;
 
@@ -31,8 +33,8 @@ export class StaleCache {
     const copy = new Response(response.clone().body, response);
     const names = [...copy.headers.keys()];
     const own = names.filter((name) => name.startsWith('x-acgs-'));
-    for (const name of [...own, ...hopByHopFields(names, copy.headers.get('connection'))])
-      copy.headers.delete(name);
+    const hopByHop = hopByHopFields(names, copy.headers.get('connection'));
+    for (const name of [...own, ...hopByHop, ...PER_CLIENT_FIELDS]) copy.headers.delete(name);
     copy.headers.set(ORIGINAL_CACHE_CONTROL, copy.headers.get('cache-control') ?? '');
     copy.headers.set('cache-control', `public, max-age=${Math.ceil(keepMs / 1000)}`);
     copy.headers.set(STORED_AT, String(now));
@@ -44,7 +46,9 @@ export class StaleCache {
 
   /** Ignores errors: the response is stored again later. Logs once if the runtime has no cache. */
   async #put(key: string, copy: Response): Promise<void> {
-    await caches.default.put(key, copy).catch(() => {});
+    const whole = await withWholeBody(copy).catch(() => null);
+    if (!whole) return;
+    await caches.default.put(key, whole).catch(() => {});
     if (this.#isProbed) return;
     this.#isProbed = true;
     if (!(await cacheStores())) {
@@ -66,13 +70,26 @@ export class StaleCache {
     response.headers.delete(STORED_AT);
     response.headers.delete(SERVABLE_UNTIL);
     response.headers.delete('cf-cache-status');
-    response.headers.set('age', String(Number(response.headers.get('age') ?? 0) + Math.floor(ageMs / 1000)));
+    response.headers.set('age', String(ageSeconds(response.headers) + Math.floor(ageMs / 1000)));
     // RFC 9211: a stale hit, served because forwarding failed.
     response.headers.set('cache-status', 'acgs-lb; hit; detail=stale-if-error');
     response.headers.set('warning', '110 acgs-lb "Response is Stale"');
     response.headers.set('x-acgs-stale', '1');
     return response;
   }
+}
+
+/**
+ * The response with its whole body. Null if the body broke off: some caches would keep the part that arrived and serve it
+ * as a complete response. A body with a content coding is not read, because that would decode it; a decoder notices the
+ * missing end.
+ */
+async function withWholeBody(response: Response): Promise<Response | null> {
+  if (response.headers.get('content-encoding') !== null) return response;
+  const body = await response.arrayBuffer();
+  return body.byteLength === Number(response.headers.get('content-length'))
+    ? new Response(body, response)
+    : null;
 }
 
 async function match(key: string): Promise<Response | undefined> {
@@ -86,6 +103,6 @@ async function match(key: string): Promise<Response | undefined> {
 function keyOf(incoming: IncomingRequest): string {
   const accepted = incoming.fields.get('accept-encoding') ?? '';
   // A stored response suits only clients that accept the same codings.
-  const codings = encodeURIComponent(accepted.replaceAll(' ', '').toLowerCase().slice(0, 100));
+  const codings = encodeURIComponent(accepted.replaceAll(' ', '').toLowerCase()).slice(0, 300);
   return `https://stale.acgs-lb.invalid/~${codings}/${incoming.host}${incoming.target}`;
 }

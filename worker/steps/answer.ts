@@ -2,7 +2,7 @@ import { pinExpiry, withPin } from '../../shared/affinity/pins.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import { classifyAttempt } from '../../shared/retry.ts';
 import type { SnapshotHeaders } from '../../shared/snapshot/snapshot.ts';
-import { isSharedCacheable } from '../../shared/stale-cache.ts';
+import { isPrivate, isSharedCacheable } from '../../shared/stale-cache.ts';
 import type { RequestOutcome } from '../counters.ts';
 import type { RequestContext } from '../request-context.ts';
 import { type CompletedAttempt, statusOf } from './attempt.ts';
@@ -104,7 +104,7 @@ function withDiagnostics(
   const last = attempts.at(-1);
   if (cookie === null && !service.headers.serverTiming && !incoming.explainRequested) return NONE;
   const headers: ResponseHeader[] = [];
-  if (cookie !== null) headers.push(['set-cookie', cookie]);
+  if (cookie !== null) headers.push(...cookieHeaders(cookie, results.outcome.response));
   if (service.headers.serverTiming && last) {
     headers.push(['server-timing', serverTiming(edge.now() - incoming.startedAt, last.ms, hedges)]);
   }
@@ -113,6 +113,13 @@ function withDiagnostics(
 }
 
 const NONE: readonly ResponseHeader[] = [];
+
+/** A response with the cookie of one client is private, because a cache may keep it even without `Cache-Control`. */
+const cookieHeaders = (cookie: string, response: Response | null): ResponseHeader[] => {
+  const headers: ResponseHeader[] = [['set-cookie', cookie]];
+  if (response && !isPrivate(response.headers)) headers.push(['cache-control', 'private']);
+  return headers;
+};
 
 /** A gateway that trusts the edge sets these itself, by the envelope. */
 function rateLimitHeaders({ rateLimitFields }: IncomingRequest): readonly ResponseHeader[] {

@@ -167,22 +167,24 @@ const isSticky = ({ haproxy }: Config, { affinity }: ServiceConfig): boolean =>
 /**
  * The cookie of a client that does not come through the edge. It names the instance, so every HAProxy of the site
  * understands it, also for instances that were registered at run time. Public answers get no cookie, because caches share
- * them.
+ * them. Any other answer with the cookie is marked `private`, because a cache may keep it even without `Cache-Control`
+ * (RFC 9111 §4.2.2 and §7.3).
  */
 function cookieLines(config: Config, service: ServiceConfig): string[] {
   const { by, ttl } = service.affinity;
   if (by !== 'cookie' || !isSticky(config, service)) return [];
   const name = gatewayCookie(service.id);
   const attributes = `Path=/; Max-Age=${Math.round(ttl / 1000)}; HttpOnly; SameSite=Lax`;
-  const set = (value: string, condition: string): string =>
-    `http-response add-header Set-Cookie ${value} if ${condition} !{ var(txn.relayed) -m bool } !{ srv_name,strcmp(txn.cookie) eq 0 } !{ res.hdr(cache-control) -m reg -i public|s-maxage }`;
+  const set = (field: string, condition: string, except = 'public|s-maxage'): string =>
+    `http-response add-header ${field} if ${condition}!{ var(txn.relayed) -m bool } !{ srv_name,strcmp(txn.cookie) eq 0 } !{ res.hdr(cache-control) -m reg -i ${except} }`;
   return [
     `http-request set-var(txn.cookie) req.cook(${name}) if !{ var(txn.relayed) -m bool }`,
     'http-request set-var(txn.target) var(txn.cookie) if !{ var(txn.target) -m found } { var(txn.cookie) -m found }',
     // For the log: whether the client keeps cookies.
     'http-request set-var(txn.sessionless) bool(true) if !{ var(txn.target) -m found } !{ req.cook(acgs_affinity) -m found } !{ req.hdr(x-governance-session) -m found }',
-    set(`'${name}=%s; ${attributes}; Secure'`, '{ var(txn.proto) -m str https }'),
-    set(`'${name}=%s; ${attributes}'`, '!{ var(txn.proto) -m str https }'),
+    set(`Set-Cookie '${name}=%s; ${attributes}; Secure'`, '{ var(txn.proto) -m str https } '),
+    set(`Set-Cookie '${name}=%s; ${attributes}'`, '!{ var(txn.proto) -m str https } '),
+    set('Cache-Control private', '', 'public|s-maxage|private|no-store'),
   ];
 }
 
