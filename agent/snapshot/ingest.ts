@@ -1,4 +1,4 @@
-import type { SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
+import { compareSnapshotOrder, type SnapshotOrder } from '../../shared/snapshot/snapshot.ts';
 import {
   errorWithCause,
   type HttpFetch,
@@ -16,7 +16,7 @@ export function createIngestPublisher(edgeUrl: string, site: string, fetch: Http
   return {
     name: 'ingest',
     arbitrates: true,
-    async publish(sealed, _, kv): Promise<PublishResult> {
+    async publish(sealed, order, kv): Promise<PublishResult> {
       const target = kv ? url.href : `${url.href}?kv=0`;
       try {
         const response = await fetch(target, {
@@ -26,13 +26,16 @@ export function createIngestPublisher(edgeUrl: string, site: string, fetch: Http
           signal: AbortSignal.timeout(TIMEOUT_MS),
         });
         const text = await response.text();
-        if (response.status >= 200 && response.status < 300) return { kind: 'accepted' };
-        const current = response.status === 409 ? parseOrder(parse(text)) : null;
+        const named = parseOrder(parse(text));
+        if (response.status === 200 && named && compareSnapshotOrder(named, order) === 0) {
+          return { kind: 'accepted' };
+        }
+        const current = response.status === 409 ? named : null;
         if (current) return { kind: 'superseded', current };
         const wait = parseRetryAfter(response.headers.get('retry-after'));
         return {
           kind: 'failed',
-          error: `${url.origin} answered ${response.status}: ${text.slice(0, 200)}`,
+          error: `${url.origin} answered ${unexpected(response.status)}: ${text.slice(0, 200)}`,
           ...(wait === undefined ? {} : { retryAfterMs: wait }),
         };
       } catch (error) {
@@ -48,6 +51,10 @@ export function createIngestPublisher(edgeUrl: string, site: string, fetch: Http
     },
   };
 }
+
+/** A proxy, a parked domain or a login page in front of the edge also answers 200. */
+const unexpected = (status: number): string =>
+  status === 200 ? '200, but does not confirm the snapshot' : String(status);
 
 function parse(text: string): unknown {
   try {

@@ -1,5 +1,5 @@
 import { type SnapshotOrder, snapshotKey } from '../../shared/snapshot/snapshot.ts';
-import { type KvNamespace, kvErrorText, kvNamespaceUrl } from './kv-rest.ts';
+import { isKvSuccess, type KvNamespace, kvErrorText, kvNamespaceUrl } from './kv-rest.ts';
 import {
   errorWithCause,
   type HttpFetch,
@@ -38,7 +38,7 @@ export function createKvApiPublisher(options: KvApiOptions, fetch: HttpFetch): S
           signal: AbortSignal.timeout(TIMEOUT_MS),
         });
         const text = await response.text();
-        if (response.status >= 200 && response.status < 300) return { kind: 'accepted' };
+        if (response.status === 200 && isKvSuccess(text)) return { kind: 'accepted' };
         const wait =
           parseRetryAfter(response.headers.get('retry-after')) ??
           (response.status === 429 ? BLOCKED_MS : undefined);

@@ -26,3 +26,12 @@ export function kvErrorText(text: string): string {
   }
   return text.slice(0, 200).replaceAll('\n', ' ');
 }
+
+/** Whether Cloudflare's API confirms success. A proxy or a login page in front of it also answers 200. */
+export function isKvSuccess(text: string): boolean {
+  try {
+    return (JSON.parse(text) as { success?: unknown } | null)?.success === true;
+  } catch {
+    return false;
+  }
+}

@@ -57,7 +57,14 @@ export function createPublication(options: PublicationOptions): Publication {
   let order: SnapshotOrder | null = null;
   let greatestEpoch = options.lastEpoch;
 
-  async function write(kind: WriteKind, instances: () => Iterable<Instance>): Promise<WriteOutcome> {
+  const write = (kind: WriteKind, instances: () => Iterable<Instance>): Promise<WriteOutcome> =>
+    attempt(kind, instances, MAX_REFUSALS);
+
+  async function attempt(
+    kind: WriteKind,
+    instances: () => Iterable<Instance>,
+    refusalsLeft: number,
+  ): Promise<WriteOutcome> {
     const current = order ? { epoch: order.epoch, seq: order.seq + 1 } : await claimNextEpoch();
     order = current;
     const kv = kind !== 'heartbeat' && budget.allows(kind, now());
@@ -70,7 +77,7 @@ export function createPublication(options: PublicationOptions): Publication {
     });
     const sealed = await seal(document, options.signing);
     const { outcome, writtenToKv } = await sendToAll({ publishers, pauses, sealed, order: current, kv });
-    if (outcome.kind === 'superseded') return onSuperseded(outcome.current, instances);
+    if (outcome.kind === 'superseded') return onSuperseded(outcome.current, instances, refusalsLeft - 1);
     if (writtenToKv) budget.spend(now());
     return outcome;
   }
@@ -78,10 +85,13 @@ export function createPublication(options: PublicationOptions): Publication {
   async function onSuperseded(
     current: SnapshotOrder,
     instances: () => Iterable<Instance>,
+    refusalsLeft: number,
   ): Promise<WriteOutcome> {
     greatestEpoch = Math.max(greatestEpoch, current.epoch);
     order = null;
-    if (await options.onSuperseded(current)) return write('change', instances);
+    if (await options.onSuperseded(current)) {
+      return refusalsLeft > 0 ? attempt('change', instances, refusalsLeft) : REFUSED;
+    }
     log.warn({ current }, 'another agent publishes for this site; this agent stops publishing');
     return { kind: 'yielded' };
   }
@@ -145,6 +155,10 @@ async function sendToAll(
   }
   return { outcome: failure ?? { kind: 'published' }, writtenToKv };
 }
+
+/** Two agents that start together refuse each other once or twice. The rest is a Hub that accepts no epoch. */
+const MAX_REFUSALS = 3;
+const REFUSED: PublishFailure = { kind: 'failed', error: 'refused as outdated, also with newer epochs' };
 
 const ASKED_TO_PAUSE: PublishFailure = { kind: 'failed', error: 'asked to pause' };
 

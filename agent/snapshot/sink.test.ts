@@ -77,6 +77,24 @@ test('publishes nothing until enabled, then claims an epoch greater than the one
   expect(hub.taken[0]?.snapshot.services.gs?.instances).toMatchObject([{ id: 'gs-1', state: 'down' }]);
 });
 
+test('a Hub that refuses every epoch is asked again at intervals, not at once', async () => {
+  const hub = new FakeHub();
+  let asked = 0;
+  hub.publish = async (_, { epoch, seq }) => {
+    // An error instead of a test that never ends.
+    if (++asked > 100) throw new Error('asked without end');
+    return { kind: 'superseded', current: { epoch: epoch + 1, seq } };
+  };
+  const sink = agent(hub);
+  sink.enable();
+  await pass(100);
+  expect(asked).toBe(3);
+  expect(sink.status()).toMatchObject({ state: 'retrying' });
+  await pass(5_000);
+  expect(asked).toBeGreaterThan(3);
+  expect(asked).toBeLessThan(60);
+});
+
 test('changes are combined into one write a second', async () => {
   const hub = new FakeHub();
   const sink = agent(hub);
