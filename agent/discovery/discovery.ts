@@ -111,11 +111,10 @@ async function applyList(
   { service, settings, source }: { service: string; settings: DiscoveryConfig; source: string },
   answer: SourceList,
 ): Promise<string[]> {
-  const { allowNetworks } = config().registry;
   const checked = await Promise.all(
     answer.instances.map(async (entry) => ({
       entry,
-      violation: await urlPolicyViolation(entry.url, allowNetworks),
+      violation: await urlPolicyViolation(entry, config()),
     })),
   );
   const allowed = checked.filter(({ violation }) => violation === null).map(({ entry }) => entry);

@@ -83,5 +83,5 @@ function refusalOf(deps: ApplyIntentDeps, registration: NonNullable<Intent['regi
     if (other.origin === 'file' && conflictsWith(other, registration))
       return conflictDetail(other, registration);
   }
-  return addressPolicyViolation(registration.url, deps.config().registry.allowNetworks);
+  return addressPolicyViolation(registration, deps.config());
 }

@@ -102,13 +102,13 @@ function createRegister(deps: RegistryDeps, driver: IntentDriver, context: Regis
   }
 
   return async function register(registration: Registration, by: string): Promise<RegistryResult> {
-    const { service, id, url } = registration;
+    const { service, id } = registration;
     if (!deps.config().services[service]) {
       return { ok: false, why: 'unknown', detail: `there is no service "${service}"` };
     }
     const early = existing(registration);
     if (early) return early;
-    const violation = await urlPolicyViolation(url, deps.config().registry.allowNetworks);
+    const violation = await urlPolicyViolation(registration, deps.config());
     if (violation) return { ok: false, why: 'invalid', detail: violation };
     return inTurn(async () => {
       // Another request may have registered it while the host name was resolved.

@@ -68,10 +68,10 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     },
     checkFile: (config) => checkFile(config, deps.instances().values()),
     enforceAddressPolicy() {
-      const { allowNetworks } = deps.config().registry;
-      for (const { origin, service, id: instance, url } of [...deps.instances().values()]) {
-        const reason = origin !== 'file' ? addressPolicyViolation(url, allowNetworks) : null;
-        if (reason) deps.apply({ kind: 'deregister', service, instance, reason });
+      for (const instance of [...deps.instances().values()]) {
+        const { origin, service, id } = instance;
+        const reason = origin !== 'file' ? addressPolicyViolation(instance, deps.config()) : null;
+        if (reason) deps.apply({ kind: 'deregister', service, instance: id, reason });
       }
     },
     discover: (requests) => driver.requestAll(requests, DISCOVERY),

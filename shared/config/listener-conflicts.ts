@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import type { Config } from './config.ts';
 import type { ConfigProblem } from './problem.ts';
 
@@ -39,7 +40,6 @@ function listenersOf({ haproxy, agent }: Config): ListenAddress[] {
 }
 
 const ANY = new Set(['', '*', '0.0.0.0', '[::]']);
-const LOCAL = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
 function overlap(a: ListenAddress, b: ListenAddress): boolean {
   return a.port === b.port && (a.host === b.host || ANY.has(a.host) || ANY.has(b.host));
@@ -68,12 +68,55 @@ function edgeConflicts({ edge }: Config, listeners: readonly ListenAddress[]): C
   return [{ path: ['edge', 'url'], value: edge.url, allowed }];
 }
 
-/** The listener that a loopback URL reaches. */
-function listenerAt(text: string, listeners: readonly ListenAddress[]): ListenAddress | undefined {
-  const { hostname, port, protocol } = new URL(text);
-  if (!LOCAL.has(hostname)) return undefined;
-  const number = Number(port || (protocol === 'https:' ? 443 : 80));
-  return listeners.find(
-    (listener) => listener.port === number && (ANY.has(listener.host) || LOCAL.has(listener.host)),
-  );
+interface UrlAddresses {
+  /** Those that the URL's host name has, when they are known. */
+  addresses?: readonly string[];
+  /** Those of this host besides loopback, when they are known. */
+  local?: readonly string[];
 }
+
+/**
+ * What listens at a URL: HAProxy, the agent, the edge, or a gateway of the site. Null: none of them. An instance there would
+ * send requests around in a circle, or publish the agent's API.
+ */
+export function ownListenerAt(url: string, config: Config, known: UrlAddresses = {}): string | null {
+  const { site, edge } = config;
+  const urls: [what: string, url: string][] = [
+    ...(edge.url ? [['the edge', edge.url] as [string, string]] : []),
+    ...site.gateways.map((gateway): [string, string] => ['a gateway of the site', gateway]),
+  ];
+  const others = urls.map(([what, text]) => ({ path: [], what, text, ...hostAndPort(text) }));
+  const found = listenerAt(url, [...listenersOf(config), ...others], known);
+  return found ? `${found.what} has ${found.text}` : null;
+}
+
+/** The listener that a URL reaches. */
+function listenerAt(
+  url: string,
+  listeners: readonly ListenAddress[],
+  { addresses = [], local = [] }: UrlAddresses = {},
+): ListenAddress | undefined {
+  const { host, port } = hostAndPort(url);
+  const hosts = [host, ...addresses].map(bareHost);
+  const isHere = hosts.some((one) => isLoopback(one) || local.includes(one));
+  return listeners.find((listener) => {
+    if (listener.port !== port) return false;
+    if (ANY.has(listener.host)) return isHere;
+    const own = bareHost(listener.host);
+    return hosts.includes(own) || (isLoopback(own) && hosts.some(isLoopback));
+  });
+}
+
+function hostAndPort(url: string): { host: string; port: number } {
+  const { hostname, port, protocol } = new URL(url);
+  return { host: hostname, port: Number(port || (protocol === 'https:' ? 443 : 80)) };
+}
+
+/** Without the brackets of IPv6, and IPv4 when IPv6 contains it. */
+function bareHost(host: string): string {
+  const bare = host.replace(/^\[|\]$/g, '');
+  return ipaddr.isValid(bare) ? ipaddr.process(bare).toString() : bare.toLowerCase();
+}
+
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || (ipaddr.isValid(host) && ipaddr.parse(host).range() === 'loopback');
