@@ -13,15 +13,17 @@ import type { HubFetcher, KvFetcher } from './fetchers.ts';
 test.each<[string, HubFetcher]>([
   ['the Hub is empty', hubOf({}).fetcher],
   ['the Hub is down', DOWN],
-])('without any snapshot, requests do not search again for two seconds: %s', async (_, hub) => {
+])('without any snapshot, one request searches every two seconds: %s', async (_, hub) => {
   const { store, polls, refresher } = isolateOf({ hub });
-  expect(polls.isSearchDue(NOW)).toBe(true);
+  expect(polls.searchDue(NOW)).toBe('first');
   const searching = refresher.refresh();
-  expect(polls.isSearchDue(NOW)).toBe(true);
+  expect(polls.searchDue(NOW)).toBe('first');
   await searching;
   expect(store.view).toBeNull();
-  expect(polls.isSearchDue(NOW + 2_000)).toBe(false);
-  expect(polls.isSearchDue(NOW + 2_001)).toBe(true);
+  expect(polls.searchDue(NOW + 2_000)).toBeNull();
+  expect(polls.searchDue(NOW + 2_001)).toBe('again');
+  void refresher.refresh();
+  expect(polls.searchDue(NOW + 2_001)).toBeNull();
 });
 
 test('a location asks once for all sites and all isolates: every 30 s while nothing changes, and never KV', async () => {

@@ -24,6 +24,7 @@ interface PollResult {
 export class PollSchedule {
   readonly #earlyPolls = new Gcra(EARLY_POLL_WINDOW_MS, EARLY_POLL_BURST, 1);
   #isPolling = false;
+  #hasSearched = false;
   #startedAt = 0;
   /** When the Hub gave its last answer that this isolate knows. */
   #readAt = 0;
@@ -43,17 +44,23 @@ export class PollSchedule {
   }
 
   isDue(now: number): boolean {
-    if (this.#isPolling) return elapsedMs(this.#startedAt, now) > POLL_TIMEOUT_MS;
+    if (this.#isBusy(now)) return false;
+    if (this.#isPolling) return true;
     const interval = this.#requests >= REQUESTS_PER_POLL ? MIN_POLL_MS : this.#intervalMs;
     return elapsedMs(this.#readAt, now) > interval;
   }
 
   /**
-   * Without a snapshot: whether a request searches Hub and KV. After a search without a result, requests do not search
-   * for a while: each would wait for Hub and KV, and load them.
+   * Without a snapshot: whether a request searches Hub and KV. The requests of a new isolate all do (`first`). After a
+   * search without a result one request does every two seconds (`again`), because Hub and KV may hang.
    */
-  isSearchDue(now: number): boolean {
-    return this.#isPolling || elapsedMs(this.#readAt, now) > MIN_POLL_MS;
+  searchDue(now: number): 'first' | 'again' | null {
+    if (!this.#hasSearched) return 'first';
+    return !this.#isBusy(now) && elapsedMs(this.#readAt, now) > MIN_POLL_MS ? 'again' : null;
+  }
+
+  #isBusy(now: number): boolean {
+    return this.#isPolling && elapsedMs(this.#startedAt, now) <= POLL_TIMEOUT_MS;
   }
 
   /** Something is wrong with an instance or a gateway, so a change is likely. Makes a poll due, within a budget. */
@@ -91,5 +98,6 @@ export class PollSchedule {
 
   end(): void {
     this.#isPolling = false;
+    this.#hasSearched = true;
   }
 }

@@ -2,14 +2,17 @@ import type { View } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
 import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
 
+/** A request waits this long for a repeated search. Then it uses the fallback, and the search goes on. */
+const SEARCH_PATIENCE_MS = 250;
+
 /**
  * The view in this isolate's memory. When a refresh is due, it runs in the background; only the first requests of a new
- * isolate wait for it, and without any snapshot those of one search every two seconds. Null: there is no snapshot.
+ * isolate wait for it. Without any snapshot one request searches every two seconds. Null: there is no snapshot.
  */
 export function currentView(
   incoming: IncomingRequest,
-  edge: Edge,
-  ctx: ExecutionContext,
+  edge: Pick<Edge, 'snapshots' | 'polls' | 'refresher'>,
+  ctx: Pick<ExecutionContext, 'waitUntil'>,
 ): View | null | Promise<View | null> {
   const { snapshots, polls, refresher } = edge;
   if (snapshots.view) {
@@ -19,7 +22,14 @@ export function currentView(
     }
     return snapshots.view;
   }
-  if (!polls.isSearchDue(incoming.startedAt)) return null;
+  const due = polls.searchDue(incoming.startedAt);
+  if (due === null) return null;
   // Not shared between requests: the runtime ends a refresh together with the request that started it.
-  return refresher.refresh().then(() => snapshots.view);
+  const searching = refresher.refresh().then(() => snapshots.view);
+  if (due === 'first') return searching;
+  ctx.waitUntil(searching);
+  return Promise.race([searching, afterPatience()]);
 }
+
+const afterPatience = (): Promise<null> =>
+  new Promise((resolve) => setTimeout(() => resolve(null), SEARCH_PATIENCE_MS));
