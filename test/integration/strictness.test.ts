@@ -137,6 +137,20 @@ test('a WebSocket handshake passes both ends', async () => {
   }
 });
 
+test('the edge refuses logins that are bound to a connection, which its clients share', async () => {
+  one.answer((_, response) => response.end('ok'));
+  const login = (credentials: string) =>
+    `GET /p HTTP/1.1\r\nHost: x.example\r\nAuthorization: ${credentials}\r\n\r\n`;
+  for (const scheme of ['NTLM TlRMTVNTUAAB', 'negotiate YII=', 'NTLM']) {
+    expect((await send(harness.gateway, login(scheme))).status, scheme).toBe(200);
+    expect((await send(edge.url, login(scheme))).status, scheme).toBe(501);
+    expect(one.requests, scheme).toHaveLength(0);
+  }
+  for (const scheme of ['Basic dTpw', 'Digest username="ntlm", realm="r"', 'NTLMish x']) {
+    expect((await send(edge.url, login(scheme))).status, scheme).toBe(200);
+  }
+});
+
 test('UTF-8 in a field value passes both ends', async () => {
   for (const url of [harness.gateway, edge.url]) {
     await send(url, 'GET /p HTTP/1.1\r\nHost: x.example\r\nX-Name: \xc3\x89\xe2\x80\x93\tz\r\n\r\n');

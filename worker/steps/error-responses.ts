@@ -44,6 +44,17 @@ export const methodRefused = (requestId: string): Response =>
     { title: 'Method Not Allowed', status: 405, detail: 'TRACE is not forwarded.' },
   );
 
+export const connectionLogin = (requestId: string): Response =>
+  errorResponse(
+    { requestId },
+    {
+      title: 'Not Implemented',
+      status: 501,
+      detail:
+        'NTLM and Negotiate log in a connection, and clients share the connections of the edge; connect to the gateway.',
+    },
+  );
+
 export const misconfigured = (requestId: string, detail: string): Response =>
   errorResponse({ requestId }, { title: 'Misconfigured edge', status: 500, detail });
 

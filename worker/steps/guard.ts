@@ -140,7 +140,10 @@ const GRPC_TYPE = /^application\/grpc(?:$|[+;\s])/i;
 /** All but the tab. Bytes above 127 may be UTF-8. */
 const CONTROL_CHARACTER = /[^\t -~\u0080-\uffff]/;
 
-/** What the gateway refuses too; docs/security.md has the table. */
+/** Schemes that log in a connection instead of a request (RFC 4559 §6). Clients share the edge's connections. */
+const CONNECTION_LOGIN = /^(?:ntlm|negotiate)(?: |$)/i;
+
+/** What the gateway refuses too, and logins that only it can pass on; docs/security.md has the tables. */
 function refusalOf(
   { method, requestId }: Pick<IncomingRequest, 'method' | 'requestId'>,
   fields: ClientFields,
@@ -148,6 +151,7 @@ function refusalOf(
 ): Response | null {
   if (method === 'TRACE') return errors.methodRefused(requestId);
   if (fields.values.some((value) => CONTROL_CHARACTER.test(value))) return errors.invalidField(requestId);
+  if (CONNECTION_LOGIN.test(fields.get('authorization') ?? '')) return errors.connectionLogin(requestId);
   return fields.bytes > maxHeaderBytes ? errors.headersTooLarge(requestId, maxHeaderBytes) : null;
 }
 
