@@ -247,7 +247,7 @@ test('explain prints the chosen instance and the reason', async () => {
 });
 
 test('keys are written once, readable by the owner only, and never overwritten', async () => {
-  const output = join(folder, 'made', 'here');
+  const output = join(mkdtempSync(join(folder, 'keys-')), 'made', 'here');
   const args = ['keys', 'new', '--out', output];
   expect((await run(args)).code).toBe(0);
   expect(statSync(join(output, 'agent.env')).mode & 0o777).toBe(0o600);
@@ -281,11 +281,12 @@ test('status and the list of commands load neither zod nor undici: each takes as
 });
 
 test('import shows no passwords in its lines; the proposed file keeps them', async () => {
-  const file = join(folder, 'haproxy.cfg');
+  const own = mkdtempSync(join(folder, 'import-'));
+  const file = join(own, 'haproxy.cfg');
   const users = 'userlist operators\n  user op insecure-password not-shown\n';
   const web = 'frontend web\n  bind 127.0.0.1:80\n  mode http\n  default_backend app\n';
   writeFileSync(file, `${users}${web}backend app\n  mode http\n  server a 127.0.0.1:9001\n`);
-  const out = join(folder, 'proposal.yaml');
+  const out = join(own, 'proposal.yaml');
   const text = await run(['import', file, '--out', out]);
   expect(text.out).toContain('user op insecure-password …');
   expect(text.out + text.err).not.toContain('not-shown');

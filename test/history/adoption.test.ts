@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { rollUp } from '../../agent/history/rollups/run.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
 import { readReport } from '../../agent/reports/read.ts';
 import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { startPostgres } from '../harness/postgres.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 const AT = Math.floor(Date.now() / 1000 / 3_600) * 3_600 - 7_200;
 
@@ -40,7 +41,7 @@ describe('a database of the original', () => {
   let server: LocalPostgres;
   let database: Database;
 
-  beforeAll(async () => {
+  useServers(async () => {
     server = await startPostgres();
     database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
     await database.query(ORIGINAL);
@@ -48,12 +49,12 @@ describe('a database of the original', () => {
     await admin.query('CREATE ROLE grafana_reader');
     await admin.close();
     await database.query('GRANT SELECT ON load_balancing_metrics TO grafana_reader');
-  });
+  }, stop);
 
-  afterAll(async () => {
+  async function stop(): Promise<void> {
     await database?.close();
     await server?.stop();
-  });
+  }
 
   it('is adopted once, with all rows and our service names', async () => {
     for (const name of Object.keys(NAMES)) {

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import { parseGatewayRecord } from '../../agent/haproxy/telemetry/gateway-record.ts';
 import { splitLogLine } from '../../agent/haproxy/telemetry/log-line.ts';
 import { maintain } from '../../agent/history/maintenance/maintain.ts';
@@ -10,6 +10,7 @@ import { createTraceHistory } from '../../agent/tracing/trace-history.ts';
 import { createTracing } from '../../agent/tracing/tracing.ts';
 import { startPostgres } from '../harness/postgres.ts';
 import { gatewayLine, sampleAttempt, sampleTrace, TRACE_ID } from '../harness/traces.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 const NOW = Date.UTC(2026, 2, 10, 5);
 
@@ -17,16 +18,17 @@ let database: Database;
 const records: HistoryRecord[] = [];
 const releases: (() => unknown)[] = [];
 
-beforeAll(async () => {
+useServers(async () => {
   const server = await startPostgres();
   releases.push(() => server.stop());
   await migrate(server.url, 'main');
   database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
   releases.push(() => database.close());
-});
-afterAll(async () => {
-  for (const release of releases.reverse()) await release();
-});
+}, releaseAll);
+
+async function releaseAll(): Promise<void> {
+  for (const release of releases.splice(0).reverse()) await release();
+}
 
 const noExporter = {
   isOn: () => false,

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readRequests } from '../../agent/history/requests.ts';
 import { readRollups } from '../../agent/history/rollups/read.ts';
 import { rollUp } from '../../agent/history/rollups/run.ts';
@@ -12,6 +12,7 @@ import { formatSketch } from '../../agent/history/sql/sketch-column.ts';
 import { writeBatch } from '../../agent/history/sql/write-batch.ts';
 import { addToSketch, emptySketch, type Sketch, sketchQuantile } from '../../shared/sketch.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 const HOUR = 3_600;
 const START = Date.UTC(2026, 2, 10, 5) / 1000;
@@ -20,18 +21,18 @@ describe.each(['postgres', 'pglite'] as const)('roll-ups in %s', (kind) => {
   let database: Database;
   const releases: (() => unknown)[] = [];
 
-  beforeAll(async () => {
+  useServers(async () => {
     const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
     releases.push(() => server.stop());
     await migrate(server.url, 'main');
     database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
     releases.push(() => database.close());
     await database.query('SELECT acgs_ensure_days($1, $2)', [START, START + 86_400]);
-  });
+  }, releaseAll);
 
-  afterAll(async () => {
-    for (const release of releases.reverse()) await release();
-  });
+  async function releaseAll(): Promise<void> {
+    for (const release of releases.splice(0).reverse()) await release();
+  }
 
   it('counts an hour exactly, and the service as the sum of its instances', async () => {
     const values = Array.from({ length: 200 }, (_, index) => ((index * 7919) % 200) / 400 + 0.001);

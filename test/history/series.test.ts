@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { instanceKey } from '../../agent/core/state.ts';
 import { createTrafficWindow, type TrafficWindow } from '../../agent/core/traffic-window.ts';
 import { EVENT_KINDS, type EventCursor, type EventQuery, readEvents } from '../../agent/history/events.ts';
@@ -16,6 +16,7 @@ import { readReport } from '../../agent/reports/read.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { sampleInstance } from '../harness/instance.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -97,17 +98,18 @@ describe.each(['postgres', 'pglite'] as const)('series and events in %s', (kind)
   const releases: (() => unknown)[] = [];
   const { written, pending } = recordTraffic();
 
-  beforeAll(async () => {
+  useServers(async () => {
     const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
     releases.push(() => server.stop());
     await migrate(server.url, 'main');
     database = openDatabase(server.url, 'main', { min: 0, max: 2, idle: 1_000 });
     releases.push(() => database.close());
     await write(written);
-  });
-  afterAll(async () => {
-    for (const release of releases.reverse()) await release();
-  });
+  }, releaseAll);
+
+  async function releaseAll(): Promise<void> {
+    for (const release of releases.splice(0).reverse()) await release();
+  }
 
   let batches = 0;
   const write = (records: readonly HistoryRecord[]) =>

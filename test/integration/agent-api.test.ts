@@ -4,12 +4,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { emptySketch } from '../../shared/sketch.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 /** One agent process as deployed, without Redis, Postgres or HAProxy: it must run without each of them. */
 
@@ -19,15 +20,18 @@ const TOKEN = 'api-test-token';
 const STEER = 'a-random-steer-token';
 const REGISTER = 'a-random-register-token';
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-const folder = mkdtempSync(join(tmpdir(), 'acgs-api-'));
-const configFile = join(folder, 'acgs-lb.yaml');
-const stateDir = join(folder, 'state');
+let folder: string;
+let configFile: string;
+let stateDir: string;
 let origins: Origin[];
 let url: string;
 let given: string;
 let child: ChildProcess;
 
-beforeAll(async () => {
+useServers(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'acgs-api-'));
+  configFile = join(folder, 'acgs-lb.yaml');
+  stateDir = join(folder, 'state');
   origins = [await startOrigin('gs-1'), await startOrigin('gs-2'), await startOrigin('gs-3')];
   const [port, check] = [await freePort(), await freePort()];
   url = `http://127.0.0.1:${port}`;
@@ -37,13 +41,13 @@ beforeAll(async () => {
   // /ready answers 200 after five seconds even without probe results.
   const judged = await until(async () => (await state('gs-1')) === 'up' && (await state('gs-2')) === 'up');
   if (!judged) throw new Error(readFileSync(join(folder, 'log'), 'utf8'));
-});
+}, stop);
 
-afterAll(async () => {
-  await end('SIGTERM');
+async function stop(): Promise<void> {
+  await end('SIGKILL');
   for (const origin of origins) await origin.stop();
   rmSync(folder, { recursive: true, force: true });
-});
+}
 
 function config(port: number, check: number, ids: string[]): string {
   const lines = ids.map((id) => `      - { id: ${id}, url: "${origins[Number(id.at(-1)) - 1]?.url}" }`);
@@ -86,6 +90,7 @@ async function start(): Promise<void> {
 }
 
 function end(signal: NodeJS.Signals): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve(child.exitCode);
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
   child.kill(signal);
   return ended;
@@ -203,8 +208,6 @@ const third = () => ({ id: 'gs-3', url: origins[2]?.url, metadata: { zone: 'a', 
 
 test('registration: idempotent, conflicts rejected, addresses restricted, down until probes pass', async () => {
   const body = third();
-  // A previous attempt of this test may have left it registered.
-  await call('DELETE', `${instances}/gs-3`);
   expect(await call('POST', instances, body)).toMatchObject({
     status: 201,
     json: { state: 'down', health: 'unknown' },
@@ -268,6 +271,7 @@ test('a step of a deployment is an event; the stream is filtered by kind and ins
 });
 
 test('a registration without heartbeats expires', async () => {
+  await call('POST', instances, third());
   const body = { id: 'gs-4', url: 'http://127.0.0.1:1', ttl: '1s' };
   // Retried, because on a slow machine the registration may expire before the heartbeat.
   const registerAndRenew = async () => {

@@ -2,29 +2,32 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type Server } from 'node:http';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { type AddressInfo, createServer, type Socket, type Server as TcpServer } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { createPrivateFolder } from '../../dev/servers/folder.ts';
 import { eventually } from '../harness/eventually.ts';
 import { until } from '../harness/until.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 /** Accepts connections and does not answer. */
 const sockets = new Set<Socket>();
-const hole = createServer((socket) => {
-  sockets.add(socket);
-  socket.on('error', () => {}).resume();
-});
+let hole: TcpServer;
 let origin: Server;
 let folder: string;
 let url: string;
 let child: ChildProcess;
 const log = () => readFileSync(join(folder, 'log'), 'utf8');
 
-beforeAll(async () => {
+useServers(start, stop);
+
+async function start(): Promise<void> {
   folder = createPrivateFolder('acgs-stores');
-  hole.listen(0, '127.0.0.1');
+  hole = createServer((socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {}).resume();
+  }).listen(0, '127.0.0.1');
   origin = createHttpServer((_request, response) => response.end('ok')).listen(0, '127.0.0.1');
   await Promise.all([once(hole, 'listening'), once(origin, 'listening')]);
   const port = await freePort();
@@ -61,14 +64,18 @@ services:
       DATABASE_URL: `postgres://agent:hidden-word@127.0.0.1:${nowhere}/none`,
     },
   });
-});
-afterAll(async () => {
-  child?.kill('SIGKILL');
+}
+
+async function stop(): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
   for (const socket of sockets) socket.destroy();
   hole.close();
-  origin?.close();
+  origin.close().closeAllConnections();
   rmSync(folder, { recursive: true, force: true });
-});
+}
 
 const read = async (path: string) => (await fetch(`${url}${path}`)).text();
 

@@ -4,19 +4,20 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { AlertMessage } from '../../agent/alerting/message.ts';
 import { freePort } from '../../dev/ports.ts';
 import { eventually } from '../harness/eventually.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 /** One agent process as deployed: the notifications when an instance dies and returns, and when the agent restarts. */
 
 vi.setConfig({ testTimeout: 180_000 });
 
-const folder = mkdtempSync(join(tmpdir(), 'acgs-alerts-agent-'));
-const configFile = join(folder, 'acgs-lb.yaml');
+let folder: string;
+let configFile: string;
 const posts: AlertMessage[] = [];
 const beats: { method: string; body: string }[] = [];
 let receiver: Server;
@@ -24,7 +25,10 @@ let origins: Origin[];
 let url: string;
 let child: ChildProcess;
 
-beforeAll(async () => {
+useServers(async () => {
+  posts.length = beats.length = 0;
+  folder = mkdtempSync(join(tmpdir(), 'acgs-alerts-agent-'));
+  configFile = join(folder, 'acgs-lb.yaml');
   receiver = createServer((request, response) => {
     let body = '';
     request.setEncoding('utf8').on('data', (part: string) => {
@@ -42,14 +46,15 @@ beforeAll(async () => {
   url = `http://127.0.0.1:${port}`;
   writeFileSync(configFile, config(port, check));
   await start();
-});
+}, stop);
 
-afterAll(async () => {
-  await end();
+async function stop(): Promise<void> {
+  await end('SIGKILL');
   for (const origin of origins) await origin.stop();
+  receiver.closeAllConnections();
   await new Promise((resolve) => receiver.close(resolve));
   rmSync(folder, { recursive: true, force: true });
-});
+}
 
 const config = (port: number, check: number): string => `version: 1
 site: { id: main }
@@ -97,6 +102,7 @@ async function start(): Promise<void> {
 const agentLog = () => readFileSync(join(folder, 'log'), 'utf8');
 
 function end(signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve();
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   child.kill(signal);
   return ended;

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { configInstances } from '../../agent/haproxy/render/input.ts';
 import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
 import { freePorts } from '../../dev/ports.ts';
@@ -8,7 +8,7 @@ import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startHaproxy } from '../../dev/servers/haproxy.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { startOrigin } from '../harness/origin.ts';
-import { releaseAfterTests } from './haproxy-harness.ts';
+import { releaseAfterTests, startBeforeTests } from './haproxy-harness.ts';
 
 /** With mode `beside`, the rules that also hold for the operator's own frontends. */
 
@@ -16,7 +16,7 @@ const LIMIT = 5;
 let own = '';
 let gateway = '';
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   const folder = createPrivateFolder('acgs-bs');
   const origin = await startOrigin('gs-1');
   const [www, gatewayPort, stats, check] = await freePorts(4);

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { findProgram } from '../../dev/bootstrap/run.mjs';
 import { freePort } from '../../dev/ports.ts';
 import { startChild, waitUntilReady } from '../../dev/servers/child.ts';
@@ -9,7 +9,13 @@ import { createPrivateFolder, removeFolder } from '../../dev/servers/folder.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { headerValues, type RawOrigin, rawExchange, startRawOrigin } from '../harness/raw-tcp.ts';
 import { instance, service } from '../harness/snapshot.ts';
-import { edgeKey, type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import {
+  edgeKey,
+  type HaproxyHarness,
+  releaseAfterTests,
+  startBeforeTests,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
 /** The whole path: the deployed Worker in workerd, HAProxy as rendered, and an application. */
 
@@ -21,7 +27,7 @@ let gateway: HaproxyHarness;
 let origin: RawOrigin;
 let files: { url: string; folder: string } | null = null;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   origin = await startRawOrigin();
   releaseAfterTests(() => origin.stop());
   files = nginx ? await startWebDav(nginx) : null;
@@ -34,6 +40,7 @@ beforeAll(async () => {
   gateway = await startHaproxyHarness({ services: services.join('\n'), keys: [key] });
   const der = key.privateKey.export({ type: 'pkcs8', format: 'der' });
   edge = await startEdge({ vars: { GATEWAY_JWT_KEY: `${key.kid}:${der.toString('base64url')}` } });
+  releaseAfterTests(edge.stop);
   const published = await edge.publish({
     gateways: [gateway.gateway],
     services: {
@@ -43,7 +50,6 @@ beforeAll(async () => {
   });
   expect(published.status).toBe(200);
 });
-afterAll(() => edge?.stop());
 
 /** nginx with WebDAV, which compares `Destination` with `Host` and redirects a folder to its absolute URL. */
 async function startWebDav(command: string) {

@@ -1,6 +1,6 @@
 import { Agent, type IncomingHttpHeaders, request } from 'node:http';
 import fc from 'fast-check';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { type EnvelopeFields, parseEnvelope } from '../../shared/envelope.ts';
 import { HOST_PATTERN } from '../../shared/request-url.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
@@ -10,6 +10,7 @@ import {
   type HaproxyHarness,
   releaseAfterTests,
   signToken,
+  startBeforeTests,
   startHaproxyHarness,
 } from './haproxy-harness.ts';
 
@@ -22,7 +23,7 @@ let harness: HaproxyHarness;
 let bare: HaproxyHarness;
 let origin: Origin;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   origin = await startOrigin('a-1');
   releaseAfterTests(origin.stop);
   const services = `web:

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { makeCertificates } from '../harness/certificates.ts';
 import {
@@ -14,7 +14,7 @@ import {
 } from '../harness/http2-frames.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
 import { until } from '../harness/until.ts';
-import { releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import { releaseAfterTests, startBeforeTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 /** HTTP/2 requests that no library sends, as frames at the gateway, and what the instances receive of them. */
 
@@ -23,7 +23,7 @@ let one: RecordingInstance;
 /** Serves the host `internal.example` alone. */
 let internal: RecordingInstance;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   [one, internal] = await Promise.all([startRecordingInstance('one'), startRecordingInstance('internal')]);
   releaseAfterTests(one.stop);
   releaseAfterTests(internal.stop);

@@ -1,18 +1,18 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:http2';
 import { join } from 'node:path';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { makeCertificates } from '../harness/certificates.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
-import { releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import { releaseAfterTests, startBeforeTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 /** HTTP/2 requests that HAProxy turns into HTTP/1.1 for the instance. */
 
 let url: string;
 let one: RecordingInstance;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   one = await startRecordingInstance('one');
   releaseAfterTests(one.stop);
   const { server, remove } = makeCertificates('client');

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createHttp2Probe } from '../../agent/probes/http2/probe.ts';
 import { probeTargetsOf } from '../../agent/probes/targets.ts';
 import { makeCertificates } from '../harness/certificates.ts';
@@ -11,6 +11,7 @@ import {
   type HaproxyHarness,
   type ReconciledHaproxy,
   releaseAfterTests,
+  startBeforeTests,
   startHaproxyHarness,
   startSink,
 } from './haproxy-harness.ts';
@@ -21,7 +22,7 @@ let harness: HaproxyHarness;
 let reconciled: ReconciledHaproxy;
 const servers: Record<string, GrpcServer> = {};
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   const certificates = makeCertificates('client');
   releaseAfterTests(async () => certificates.remove());
   for (const name of ['plain-1', 'plain-2', 'tls-1', 'bare-1', 'extra-1']) {
@@ -114,7 +115,7 @@ test("the agent's probe reads the health over HTTP/2, and names what is wrong", 
 
 test('the edge answers a gRPC call with an error that the client understands', async () => {
   const edge = await startEdge();
-  afterAll(() => edge.stop());
+  releaseAfterTests(edge.stop);
   const url = servers['plain-2']?.url ?? '';
   await edge.publish({
     services: { plain: service({ protocol: 'http2', instances: [instance('plain-2', url)] }) },

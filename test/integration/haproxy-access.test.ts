@@ -1,14 +1,14 @@
 import { request } from 'node:http';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { ADMIN_PATHS, OTHER_PATHS, RULE_PATHS } from '../vectors/access.ts';
-import { type HaproxyHarness, startHaproxyHarness } from './haproxy-harness.ts';
+import { type HaproxyHarness, startBeforeTests, startHaproxyHarness } from './haproxy-harness.ts';
 
 /** No instance listens there: a request that may pass gets 503. */
 const INSTANCE = 'http://127.0.0.1:9';
 const RULES = [...new Set(['/admin', ...RULE_PATHS.map(([rule]) => rule)])];
 
 let harness: HaproxyHarness;
-beforeAll(async () => {
+startBeforeTests(async () => {
   const rules = RULES.map((path) => `{ path: "${path}", deny: [127.0.0.0/8] }`);
   harness = await startHaproxyHarness({
     services: `web: { routes: [/], access: [${rules.join(', ')}], instances: [{ id: w, url: "${INSTANCE}" }] }`,

@@ -1,9 +1,14 @@
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
-import { beforeAll, expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
-import { type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import {
+  type HaproxyHarness,
+  releaseAfterTests,
+  startBeforeTests,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
 const GATEWAY_CONNECTIONS = 40;
 /** What class 9 leaves to class 0: 22.5 % of the connections. */
@@ -16,7 +21,7 @@ let release = (): void => {};
 /** With the client's side of HAProxy's connection kept open. */
 const agent = new Agent({ keepAlive: true });
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   shared = await startOrigin('shared');
   slow = await startOrigin('slow');
   for (const origin of [shared, slow]) releaseAfterTests(origin.stop);
@@ -40,11 +45,20 @@ slow-one:
   });
 });
 
-const send = async (path: string): Promise<number> => {
-  const response = await fetch(harness.gateway + path);
-  await response.arrayBuffer();
-  return response.status;
-};
+const sent: Promise<number>[] = [];
+function send(path: string): Promise<number> {
+  const answer = fetch(harness.gateway + path).then(async (response) => {
+    await response.arrayBuffer();
+    return response.status;
+  });
+  sent.push(answer);
+  return answer;
+}
+/** A failed test leaves no request in progress. */
+afterEach(async () => {
+  release();
+  await Promise.allSettled(sent.splice(0));
+});
 
 /** Requests in progress and in the queue of a service. */
 async function inProgress(service: string): Promise<number> {

@@ -1,12 +1,13 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
 import { until } from '../harness/until.ts';
 import {
   type HaproxyHarness,
   type ReconciledHaproxy,
   releaseAfterTests,
+  startBeforeTests,
   startHaproxyHarness,
   startSink,
 } from './haproxy-harness.ts';
@@ -19,7 +20,7 @@ let harness: HaproxyHarness;
 let reconciled: ReconciledHaproxy;
 let one: RecordingInstance;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   one = await startRecordingInstance('one');
   releaseAfterTests(one.stop);
   harness = await startHaproxyHarness({

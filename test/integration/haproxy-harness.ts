@@ -15,6 +15,7 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { ENVELOPE_HEADER, type EnvelopeFields, encodeEnvelope } from '../../shared/envelope.ts';
 import { haproxyCommand } from '../harness/haproxy.ts';
 import { sampleInstance } from '../harness/instance.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 /** A real HAProxy on free ports with a small configuration. */
 export interface HaproxyHarness {
@@ -85,6 +86,8 @@ export interface HaproxyHarnessOptions {
   requestTimeout?: string;
   /** For clients that neither send nor receive. */
   idleTimeout?: string;
+  /** Longest wait for a place at a full instance. */
+  queueTimeout?: string;
 }
 
 export async function startHaproxyHarness({
@@ -96,6 +99,7 @@ export async function startHaproxyHarness({
   bind,
   requestTimeout = '60s',
   idleTimeout = '60s',
+  queueTimeout = '60s',
 }: HaproxyHarnessOptions): Promise<HaproxyHarness> {
   const folder = createPrivateFolder('acgs-t');
   const [gateway = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
@@ -111,7 +115,8 @@ agent: { bind: "${agentBind ?? `127.0.0.1:${agent}`}" }
 services:
 ${services.replaceAll(/^/gm, '  ')}
 haproxy: { ${extra} stats: "127.0.0.1:${stats}", agentCheck: "127.0.0.1:${check}", threads: 2,
-  timeouts: { connect: 30s, request: ${requestTimeout}, client: ${idleTimeout}, keepAlive: ${idleTimeout} },
+  timeouts: { connect: 30s, request: ${requestTimeout}, client: ${idleTimeout}, keepAlive: ${idleTimeout},
+    queue: ${queueTimeout} },
   socket: ${join(folder, 'admin.sock')}, masterSocket: ${join(folder, 'master.sock')},
   file: ${join(folder, 'haproxy.cfg')}, log: "127.0.0.1:9", ${haproxy} }
 `);
@@ -235,6 +240,10 @@ const releases: (() => Promise<unknown>)[] = [];
 /** Registers a release that runs after the tests of the file, in reverse order. */
 export const releaseAfterTests = (release: () => Promise<unknown>): void => void releases.push(release);
 
-afterAll(async () => {
+async function releaseAll(): Promise<void> {
   for (const release of releases.splice(0).reverse()) await release();
-});
+}
+afterAll(releaseAll);
+
+/** `beforeAll` for what releases itself with `releaseAfterTests`. A test that runs again starts with everything new. */
+export const startBeforeTests = (start: () => Promise<unknown>): void => useServers(start, releaseAll);

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { initialRecords } from '../../agent/judge/initial.ts';
 import type { InstanceRecord } from '../../agent/judge/instance-record.ts';
 import { step } from '../../agent/judge/step.ts';
@@ -9,6 +9,7 @@ import {
   type HaproxyHarness,
   type ReconciledHaproxy,
   releaseAfterTests,
+  startBeforeTests,
   startHaproxyHarness,
   startSink,
 } from './haproxy-harness.ts';
@@ -18,10 +19,11 @@ let reconciled: ReconciledHaproxy;
 const origins: Origin[] = [];
 const MAXCONN = 3;
 const CLIENTS = 12;
-/** Longer than HAProxy's queue timeout of 5 s, so that half of the clients time out in the queue. */
-const SERVICE_MS = 6_000;
+/** Longer than HAProxy's queue timeout, so that most of the clients time out in the queue. */
+const SERVICE_MS = 2_000;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
+  origins.length = 0;
   for (const name of ['gs-1', 'gs-2']) {
     const origin = await startOrigin(name);
     releaseAfterTests(origin.stop);
@@ -42,6 +44,7 @@ bulk:
   failover: { class: 9 }
   instances: [{ id: bulk-1, url: "${origins[0]?.url}" }]`,
     haproxy: 'rateLimit: off',
+    queueTimeout: '1s',
   });
   reconciled = await startSink(harness);
 });
@@ -100,9 +103,13 @@ test('a service whose queue is full rejects further requests at once, and serves
     await response.arrayBuffer();
     return response.status;
   });
-  // `dreq` counts since HAProxy's start: earlier requests are in it.
-  expect(await until(async () => (await denied()) - deniedBefore >= 15)).toBe(true);
-  release();
+  try {
+    // `dreq` counts since HAProxy's start: earlier requests are in it.
+    expect(await until(async () => (await denied()) - deniedBefore >= 15)).toBe(true);
+  } finally {
+    release();
+    await Promise.allSettled(requests);
+  }
   const statuses = await Promise.all(requests);
   const rejected = statuses.filter((status) => status === 503).length;
   expect(rejected).toBeGreaterThanOrEqual((await denied()) - deniedBefore);

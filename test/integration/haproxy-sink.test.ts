@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rmdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { beforeAll, beforeEach, expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { haproxyPaths } from '../../agent/haproxy/render/input.ts';
 import { requestReload } from '../../agent/haproxy/socket/master.ts';
 import {
@@ -17,17 +17,17 @@ import {
   type HaproxyHarness,
   type ReconciledHaproxy,
   releaseAfterTests,
+  startBeforeTests,
   startHaproxyHarness,
   startSink,
 } from './haproxy-harness.ts';
 
 let harness: HaproxyHarness;
 let reconciled: ReconciledHaproxy;
-/** The sink is closed. */
-let closed = false;
 const origins: Origin[] = [];
 
-beforeAll(async () => {
+startBeforeTests(async () => {
+  origins.length = 0;
   for (const name of ['gs-1', 'gs-2', 'gs-3']) {
     const origin = await startOrigin(name);
     releaseAfterTests(origin.stop);
@@ -58,10 +58,8 @@ async function server(id: string): Promise<Server | null> {
 const becomes = (id: string, test: (server: Server | null) => boolean | undefined) =>
   until(async () => test(await server(id)));
 
-/** Each test starts with two instances in service, even if the test before it, or its own first try, failed. */
+/** Each test starts with two instances in service, even if the test before it failed. */
 beforeEach(async () => {
-  if (closed) reconciled = await startSink(harness);
-  closed = false;
   const healthy = { state: 'up', health: 'up', breaker: 'closed', admin: 'ready', weight: 100 } as const;
   reconciled.change({ 'gs/gs-1': healthy, 'gs/gs-2': healthy, 'gs/gs-3': null });
   for (const id of ['gs-1', 'gs-2']) {
@@ -242,7 +240,6 @@ test('verdict and maint are restored after a HAProxy restart; a closed agent rel
   expect(await becomes('gs-2', (it) => it?.agentUp === false)).toBe(true);
   expect((await server('gs-1'))?.agentUp).toBe(true);
   await harness.execute('set server gs/gs-2 state ready');
-  closed = true;
   await reconciled.sink.close(CLOSE_MS);
   expect(await becomes('gs-2', (it) => it?.agentUp && it.status.startsWith('UP'))).toBe(true);
 });

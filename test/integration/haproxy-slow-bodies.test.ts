@@ -1,10 +1,15 @@
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually } from '../harness/eventually.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
-import { type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import {
+  type HaproxyHarness,
+  releaseAfterTests,
+  startBeforeTests,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
 /** Clients that come to the gateway without the edge and send their bodies slowly. */
 
@@ -12,7 +17,7 @@ const MAXCONN = 4;
 let harness: HaproxyHarness;
 let one: RecordingInstance;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   one = await startRecordingInstance('one');
   releaseAfterTests(one.stop);
   harness = await startHaproxyHarness({

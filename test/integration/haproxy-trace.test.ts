@@ -1,10 +1,15 @@
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parseGatewayRecord } from '../../agent/haproxy/telemetry/gateway-record.ts';
 import { startLogListener } from '../../agent/haproxy/telemetry/log-listener.ts';
 import { isSampled, parseTraceparent } from '../../shared/trace-context.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
-import { type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import {
+  type HaproxyHarness,
+  releaseAfterTests,
+  startBeforeTests,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
 /** Request ids and traces at a real HAProxy without an edge. */
 
@@ -15,7 +20,8 @@ let harness: HaproxyHarness;
 let origin: Origin;
 const lines: string[] = [];
 
-beforeAll(async () => {
+startBeforeTests(async () => {
+  lines.length = 0;
   origin = await startOrigin('gs-1');
   releaseAfterTests(origin.stop);
   harness = await startHaproxyHarness({

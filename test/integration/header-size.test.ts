@@ -1,9 +1,15 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { rawExchange } from '../harness/raw-tcp.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
 import { instance, service } from '../harness/snapshot.ts';
-import { edgeKey, type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import {
+  edgeKey,
+  type HaproxyHarness,
+  releaseAfterTests,
+  startBeforeTests,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
 /** The limit on header fields: our own error page at both ends, one attempt, no failure of the instance. */
 
@@ -17,7 +23,7 @@ let edge: TestEdge;
 let one: RecordingInstance;
 let two: RecordingInstance;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   [one, two] = await Promise.all([startRecordingInstance('one'), startRecordingInstance('two')]);
   const services = `a:\n  routes: [/]\n  instances: [ { id: a-1, url: "${one.url}" }, { id: a-2, url: "${two.url}" } ]`;
   releaseAfterTests(one.stop);
@@ -26,10 +32,10 @@ beforeAll(async () => {
   wide = await startHaproxyHarness({ services, haproxy: 'rateLimit: off, maxHeaderBytes: 65536' });
   const pkcs8 = key.privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64url');
   edge = await startEdge({ vars: { GATEWAY_JWT_KEY: `${key.kid}:${pkcs8}` } });
+  releaseAfterTests(edge.stop);
   const instances = [instance('a-1', one.url), instance('a-2', two.url)];
   await edge.publish({ gateways: [harness.gateway], services: { a: service({ instances }) } });
 });
-afterAll(() => edge?.stop());
 
 async function withRequestBytes(url: string, bytes: number): Promise<string> {
   for (const each of [one, two]) each.forget();

@@ -1,4 +1,4 @@
-import { beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { requestsIn } from '../../agent/core/requests.ts';
 import { startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
@@ -6,6 +6,7 @@ import {
   type HaproxyHarness,
   type ReconciledHaproxy,
   releaseAfterTests,
+  startBeforeTests,
   startHaproxyHarness,
   startSink,
 } from './haproxy-harness.ts';
@@ -15,7 +16,7 @@ import {
 let harness: HaproxyHarness;
 let sink: ReconciledHaproxy;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   const origin = await startOrigin('gs-1');
   releaseAfterTests(origin.stop);
   harness = await startHaproxyHarness({

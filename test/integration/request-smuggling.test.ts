@@ -1,11 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { exchangeUntilQuiet, rawExchange } from '../harness/raw-tcp.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
 import { SMUGGLING_CASES, type SmugglingCase } from '../harness/smuggling-cases.ts';
 import { instance, service } from '../harness/snapshot.ts';
-import { edgeKey, type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import {
+  edgeKey,
+  type HaproxyHarness,
+  releaseAfterTests,
+  startBeforeTests,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
 /**
  * Request smuggling over raw sockets at HAProxy, the edge, and HAProxy behind the edge: the instance sees at most one
@@ -19,7 +25,7 @@ let harness: HaproxyHarness;
 let edge: TestEdge;
 let one: RecordingInstance;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   one = await startRecordingInstance('one');
   releaseAfterTests(one.stop);
   harness = await startHaproxyHarness({
@@ -28,8 +34,8 @@ beforeAll(async () => {
     keys: [key],
   });
   edge = await startEdge({ vars: { GATEWAY_JWT_KEY: gatewayKey } });
+  releaseAfterTests(edge.stop);
 });
-afterAll(() => edge?.stop());
 
 const publish = async (path: 'direct' | 'gateway', gateways: string[]): Promise<void> => {
   const services = { a: service({ path, access, instances: [instance('a-1', one.url)] }) };

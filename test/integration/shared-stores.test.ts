@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pino from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { createLeader, type Leader } from '../../agent/core/leader.ts';
 import type { Change } from '../../agent/core/state.ts';
 import { createHistorySink, type HistorySink } from '../../agent/history/sink.ts';
@@ -15,11 +15,12 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
 import { sampleInstance } from '../harness/instance.ts';
 import { startPostgres } from '../harness/postgres.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 /** Two sites with the same service and instance ids, two agents each, on one Redis and one Postgres. */
 
 const log = pino({ level: 'silent' });
-const folder = mkdtempSync(join(tmpdir(), 'acgs-shared-'));
+let folder: string;
 const DAY = 86_400 * 20_000;
 
 interface SiteAgent {
@@ -41,14 +42,16 @@ let postgres: Awaited<ReturnType<typeof startPostgres>>;
 let near: SiteStores;
 let far: SiteStores;
 
-beforeAll(async () => {
+useServers(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'acgs-shared-'));
   // The postgres user must be able to read the folder.
   chmodSync(folder, 0o711);
   redis = await startRedis();
   postgres = await startPostgres({ dataDir: join(folder, 'data') });
   [near, far] = [await openSite('near'), await openSite('far')];
-});
-afterAll(async () => {
+}, stop);
+
+async function stop(): Promise<void> {
   for (const { agents, history, liveSink, database } of [near, far]) {
     await history.close(5_000);
     await liveSink.close(1_000);
@@ -61,7 +64,7 @@ afterAll(async () => {
   await redis.stop();
   await postgres.stop();
   rmSync(folder, { recursive: true, force: true });
-});
+}
 
 function openAgent(site: string, owner: string): SiteAgent {
   const live = createRedisLiveState({ url: redis.url, site, log, timeoutMs: 10_000 });
@@ -109,9 +112,9 @@ function accept({ history, liveSink, site }: SiteStores, at: number): void {
   liveSink.accept(update);
 }
 
-const reasons = async ({ database }: SiteStores): Promise<unknown> => {
+const reasons = async ({ database }: SiteStores) => {
   const sql = 'SELECT reason, count(*)::integer AS rows FROM state_events WHERE site = $1 GROUP BY 1';
-  return (await database.query(sql, [database.site])).rows;
+  return (await database.query<{ reason: string; rows: number }>(sql, [database.site])).rows;
 };
 const weightOf = async ({ agents: [{ live }] }: SiteStores): Promise<number | undefined> => {
   const text = await live.get(live.keys.instances('gs'));
@@ -141,6 +144,7 @@ test('each site has its own leader, keys, intents and events', async () => {
 });
 
 test('a leader that ends is replaced at its site, and the other site keeps its leader', async () => {
+  await eventually(() => expect([leaders(near), leaders(far)]).toEqual([1, 1]));
   const holder = far.agents.find(({ leader }) => leader.isLeader());
   const ended = near.agents.find(({ leader }) => leader.isLeader());
   await ended?.leader.close();
@@ -150,6 +154,10 @@ test('a leader that ends is replaced at its site, and the other site keeps its l
 });
 
 test('both sites survive a killed Redis and a killed Postgres', async () => {
+  await eventually(() => expect([leaders(near), leaders(far)]).toEqual([1, 1]));
+  // The schema may not be there yet.
+  const [written] = await eventually(() => reasons(near));
+  const before = written?.rows ?? 0;
   await redis.stop();
   await postgres.stop();
   for (const second of [10, 20]) {
@@ -164,8 +172,8 @@ test('both sites survive a killed Redis and a killed Postgres', async () => {
   postgres = await startPostgres({ dataDir: join(folder, 'data'), port: postgres.port });
   await eventually(async () =>
     expect([await reasons(near), await reasons(far)]).toEqual([
-      [{ reason: 'near', rows: 3 }],
-      [{ reason: 'far', rows: 3 }],
+      [{ reason: 'near', rows: before + 2 }],
+      [{ reason: 'far', rows: before + 2 }],
     ]),
   );
   await eventually(async () => expect([await weightOf(near), await weightOf(far)]).toEqual([1, 2]));

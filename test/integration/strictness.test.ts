@@ -1,12 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { rawExchange } from '../harness/raw-tcp.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
 import { instance, service } from '../harness/snapshot.ts';
 import { STRICTNESS_CASES, type StrictnessCase } from '../harness/strictness-cases.ts';
-import { type HaproxyHarness, releaseAfterTests, startHaproxyHarness } from './haproxy-harness.ts';
+import {
+  type HaproxyHarness,
+  releaseAfterTests,
+  startBeforeTests,
+  startHaproxyHarness,
+} from './haproxy-harness.ts';
 
 /** The same bytes at the gateway and at the edge, and what an instance receives of them. */
 
@@ -14,7 +19,7 @@ let harness: HaproxyHarness;
 let edge: TestEdge;
 let one: RecordingInstance;
 
-beforeAll(async () => {
+startBeforeTests(async () => {
   one = await startRecordingInstance('one');
   releaseAfterTests(one.stop);
   harness = await startHaproxyHarness({
@@ -22,10 +27,9 @@ beforeAll(async () => {
     haproxy: 'rateLimit: off',
   });
   edge = await startEdge();
+  releaseAfterTests(edge.stop);
   await publish(one.url);
 });
-
-afterAll(() => edge?.stop());
 
 const publish = (url: string) =>
   edge.publish({ services: { a: service({ path: 'direct', instances: [instance('a-1', url)] }) } });

@@ -8,7 +8,7 @@ import { createFileReader, parseInstanceFile } from './file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'acgs-list-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-const signal = AbortSignal.timeout(10_000);
+const { signal } = new AbortController();
 
 test('a file holds URLs or instances, in YAML or JSON', () => {
   const instances = [
