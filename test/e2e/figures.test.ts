@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { TracedRequests } from '../../agent/http/schemas/trace.ts';
 import type { Report } from '../../agent/reports/report.ts';
 import { checkPanels, EMPTY_WITHOUT_INCIDENT } from '../../deploy/grafana/check.ts';
+import { eventually } from '../harness/eventually.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
 

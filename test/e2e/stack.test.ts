@@ -24,6 +24,8 @@ const PREFIXES = {
 
 let test: TestStack;
 let foldersBefore: string[];
+/** The instance that a test killed and started again. */
+let restarted: ChildProcess | undefined;
 let clients = 0;
 /** The address of a new client, with unused limits. */
 const newClient = () => `198.18.${Math.floor(clients / 250)}.${clients++ % 250}`;
@@ -40,7 +42,10 @@ beforeAll(async () => {
     },
   });
 });
-afterAll(() => test?.stop());
+afterAll(async () => {
+  restarted?.kill('SIGKILL');
+  await test?.stop();
+});
 
 it.each(Object.entries(PREFIXES))(
   '%s answers under its prefix through edge and gateway',
@@ -67,12 +72,13 @@ it('distributes requests over the instances and sends an unknown path to the def
 });
 
 it('keeps a client on one instance by its cookie', async () => {
-  const first = await requestEdge(test.stack, '/api/v1/integrity/x', { client: '198.51.100.4' });
+  const client = newClient();
+  const first = await requestEdge(test.stack, '/api/v1/integrity/x', { client });
   const cookie = first.headers.get('set-cookie')?.split(';')[0] ?? '';
   expect(cookie).toMatch(/^acgs_affinity=/);
   for (let call = 0; call < 10; call++) {
     const next = await requestEdge(test.stack, '/api/v1/integrity/x', {
-      client: '198.51.100.4',
+      client,
       headers: { cookie },
     });
     expect(next.instance).toBe(first.instance);
@@ -126,9 +132,8 @@ it('survives a killed instance: no request fails, all components know, traffic r
     }
   };
   const asked = Promise.all([loop(), loop(), loop(), loop()]);
-  let restarted: ChildProcess | undefined;
   try {
-    await killAndWaitUntilKnown(stack, victim?.pid);
+    await killAndWaitUntilKnown(stack, restarted?.pid ?? victim?.pid);
     const port = new URL(victim?.url ?? '').port;
     restarted = spawn(process.execPath, ['dev/instance.ts', 'fv', 'fv-2', port], {
       cwd: ROOT,
@@ -143,7 +148,6 @@ it('survives a killed instance: no request fails, all components know, traffic r
   } finally {
     asking = false;
     await asked;
-    restarted?.kill('SIGKILL');
   }
   expect(failures).toEqual([]);
   const hintPrinted = () => test.output().includes('node_modules/.bin/node dev/instance.ts fv fv-2');

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import pino from 'pino';
-import { describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { createAlertStore } from '../../agent/alerting/store.ts';
 import { readEvents } from '../../agent/history/events.ts';
 import { maintain } from '../../agent/history/maintenance/maintain.ts';
@@ -25,7 +25,6 @@ import { createSessionStore } from '../../agent/sessions/store.ts';
 import { createTraceHistory } from '../../agent/tracing/trace-history.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { startEmbedded, startPostgres } from '../harness/postgres.ts';
-import { useServers } from '../harness/use-servers.ts';
 
 const [HOUR, DAY] = [3_600, 86_400];
 const AT = Date.UTC(2026, 2, 10, 5) / 1000;
@@ -45,7 +44,7 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
   /** Has adopted a table of the original, and has no rows. */
   let adopter: Database;
 
-  useServers(async () => {
+  beforeAll(async () => {
     const server = kind === 'postgres' ? await startPostgres() : await embedded(releases);
     releases.push(() => server.stop());
     await migrate(server.url, 'near', { count: BEFORE_SITES });
@@ -64,11 +63,10 @@ describe.each(['postgres', 'pglite'] as const)('sites that share %s', (kind) => 
       [TO],
     );
     await adopter.query("INSERT INTO dirty_hours (site, start) VALUES ('adopter', $1)", [AT]);
-  }, releaseAll);
-
-  async function releaseAll(): Promise<void> {
-    for (const release of releases.splice(0).reverse()) await release();
-  }
+  });
+  afterAll(async () => {
+    for (const release of releases.reverse()) await release();
+  });
 
   const contents = async ({ site }: Database): Promise<Record<string, unknown>> => {
     const { rows } = await near.query<{ name: string }>(SITE_TABLES);

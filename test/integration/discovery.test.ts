@@ -198,6 +198,7 @@ describe('a list in a file', () => {
 
 describe.skipIf(!findProgram('dnsmasq'))('a DNS name', () => {
   test('A records, and a change of them', async () => {
+    await restartDns(hosts(2, 3));
     await onEveryAgent('web', [`${id('web', 2)} up`, `${id('web', 3)} up`]);
     await restartDns(hosts(3, 4));
     await onEveryAgent('web', [`${id('web', 3)} up`, `${id('web', 4)} up`]);
@@ -222,6 +223,8 @@ describe.skipIf(!findProgram('dnsmasq'))('a DNS name', () => {
   });
 
   test('a dead DNS server freezes the list, also when both agents start again', async () => {
+    await restartDns(hosts(3, 4));
+    await onEveryAgent('web', [`${id('web', 3)} up`, `${id('web', 4)} up`]);
     await dns.stop();
     await sourceSays('web', { state: 'failing', problem: expect.stringContaining('A records of web.test') });
     for (const agent of agents) await agent.child.stop();
