@@ -84,7 +84,6 @@ test.skipIf(!installed('rsyslogd') || !installed('logger') || process.getuid?.()
       rmSync(folder, { recursive: true, force: true });
     }
   },
-  90_000,
 );
 
 test.skipIf(!installed('redis-server'))('Redis accepts the settings of the original guide', async () => {

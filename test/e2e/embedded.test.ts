@@ -1,23 +1,25 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { stopLeftovers } from '../../dev/stack/process-record.ts';
 import { runStart, startStack, type TestStack } from '../harness/stack.ts';
 import { edgeStatus } from '../harness/status.ts';
 import { until } from '../harness/until.ts';
+import { useServers } from '../harness/use-servers.ts';
 import { requestEdge } from './edge-request.ts';
 
 let stateDir: string;
 let test: TestStack;
-beforeAll(async () => {
+useServers(async () => {
   stateDir = mkdtempSync(join(tmpdir(), 'acgs-e2e-'));
   test = await startStack({ stateDir, args: ['--embedded', '--simulate-clients', '--kv-down'] });
-});
-afterAll(async () => {
+}, stop);
+
+async function stop(): Promise<void> {
   await test?.stop();
   rmSync(stateDir, { recursive: true, force: true });
-});
+}
 
 describe('the stack without Redis and Postgres, with KV down', () => {
   it('answers, limits and survives a killed instance', async () => {

@@ -4,7 +4,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { emptySketch } from '../../shared/sketch.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -13,8 +13,6 @@ import { until } from '../harness/until.ts';
 import { useServers } from '../harness/use-servers.ts';
 
 /** One agent process as deployed, without Redis, Postgres or HAProxy: it must run without each of them. */
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const TOKEN = 'api-test-token';
 const STEER = 'a-random-steer-token';

@@ -65,7 +65,7 @@ test('SIGHUP is ignored while the agent starts, and reloads the file afterwards'
     await ended;
     await rm(folder, { recursive: true, force: true });
   }
-}, 120_000);
+});
 
 test('--watch-config: a changed file is applied, an invalid one is refused with an event and changes nothing', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-watch-'));
@@ -111,7 +111,7 @@ test('--watch-config: a changed file is applied, an invalid one is refused with 
     await ended;
     await rm(folder, { recursive: true, force: true });
   }
-}, 120_000);
+});
 
 test('a file or folder that cannot be used is reported in one line, and the agent does not start', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-signals-'));
@@ -134,4 +134,4 @@ test('a file or folder that cannot be used is reported in one line, and the agen
   expectRefused(join(file, 'state'), 'ENOTDIR');
   expectRefused('/proc/none/state', 'ENOENT');
   await rm(folder, { recursive: true });
-}, 120_000);
+});

@@ -69,4 +69,4 @@ test('a running agent has written its compile cache, and loaded no client that i
     await ended;
     await rm(folder, { recursive: true, force: true });
   }
-}, 120_000);
+});

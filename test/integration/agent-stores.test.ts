@@ -120,4 +120,4 @@ test('stores that hang block neither the loop nor the shutdown, and are logged',
 
   child.kill('SIGTERM');
   expect(await once(child, 'exit')).toEqual([0, null]);
-}, 180_000);
+});

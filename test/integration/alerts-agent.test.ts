@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { AlertMessage } from '../../agent/alerting/message.ts';
 import { freePort } from '../../dev/ports.ts';
 import { eventually } from '../harness/eventually.ts';
@@ -13,8 +13,6 @@ import { until } from '../harness/until.ts';
 import { useServers } from '../harness/use-servers.ts';
 
 /** One agent process as deployed: the notifications when an instance dies and returns, and when the agent restarts. */
-
-vi.setConfig({ testTimeout: 180_000 });
 
 let folder: string;
 let configFile: string;

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseStat } from '../../agent/haproxy/socket/parse.ts';
 import { statusSchema } from '../../agent/http/schemas/status.ts';
 import { findProgram } from '../../dev/bootstrap/run.mjs';
@@ -16,8 +16,6 @@ import { eventually } from '../harness/eventually.ts';
 import { until } from '../harness/until.ts';
 
 /** Two agents of one site that control one HAProxy; instances from a file and from a real DNS server. */
-
-vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
 
 const folders = ['a', 'b'].map((name) => mkdtempSync(join(tmpdir(), `acgs-list-${name}-`)));
 const [home = ''] = folders;

@@ -266,4 +266,4 @@ test('an outage of Postgres across a restart of the agent loses and duplicates n
   await database.close();
   await second.stop();
   rmSync(parent, { recursive: true, force: true });
-}, 240_000);
+});

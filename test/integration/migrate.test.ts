@@ -66,7 +66,7 @@ test('the newest schema is the same from an empty database and from every earlie
     expect((await migrate(at(`v${count}`), 'main')).applied).toEqual(applied.slice(count));
     expect(await ask(at(`v${count}`), SCHEMA)).toEqual(whole);
   }
-}, 120_000);
+});
 
 test('two concurrent migrators run each migration once', async () => {
   await create('twice');

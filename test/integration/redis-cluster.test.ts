@@ -143,4 +143,4 @@ test('after a master hangs or dies, its replica takes over and the live state is
   replica.child.signal('SIGKILL');
   await wholeAgain();
   await sink.close(60_000);
-}, 300_000);
+});

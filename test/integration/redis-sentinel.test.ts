@@ -85,4 +85,4 @@ test('live state follows the master that the Sentinels name, also when the old o
     master.child.signal('SIGCONT');
     await live.close();
   }
-}, 300_000);
+});

@@ -4,7 +4,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { freePort } from '../../dev/ports.ts';
 import { createPrivateFolder } from '../../dev/servers/folder.ts';
 import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
@@ -13,8 +13,6 @@ import { type Origin, startOrigin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 
 /** An attacker writes to Redis: the agent serves the same instances as before. */
-
-vi.setConfig({ testTimeout: 120_000 });
 
 const INTENTS = 'lb:intents:main';
 const updatedAt = Date.now() + 1_000;

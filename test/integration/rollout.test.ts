@@ -4,16 +4,15 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { expect, test } from 'vitest';
 import type { ApiInstance } from '../../agent/http/schemas/instances.ts';
 import { freePort } from '../../dev/ports.ts';
 import { type Origin, startOrigin } from '../harness/origin.ts';
 import { ROOT, startStack, type TestStack } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 /** Rolling deploys through the real agent, HAProxy and edge, under load. */
-
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const IDS = ['web-1', 'web-2', 'web-3'];
 const origins = new Map<string, Origin>();
@@ -22,7 +21,7 @@ let deployer: Server;
 let deployUrl: string;
 let stack: TestStack;
 
-beforeAll(async () => {
+useServers(async () => {
   for (const id of IDS) await startBuild(id, 'v1');
   // Restarts an instance with a build, as a deploy command on its host would.
   deployer = createServer((request, response) => {
@@ -36,12 +35,13 @@ beforeAll(async () => {
   await once(deployer.listen(port, '127.0.0.1'), 'listening');
   deployUrl = `http://127.0.0.1:${port}`;
   stack = await startStack({ configText: configText(), args: ['--no-demo', '--embedded'] });
-});
-afterAll(async () => {
+}, stop);
+
+async function stop(): Promise<void> {
   await stack?.stop();
   deployer?.close();
   for (const origin of origins.values()) await origin.stop();
-});
+}
 
 const configText = (more = '') => `version: 1
 site: { id: main, gateways: ["http://127.0.0.1:8090"] }

@@ -178,4 +178,4 @@ test('both sites survive a killed Redis and a killed Postgres', async () => {
   );
   await eventually(async () => expect([await weightOf(near), await weightOf(far)]).toEqual([1, 2]));
   await eventually(() => expect([leaders(near), leaders(far)]).toEqual([1, 1]));
-}, 120_000);
+});

@@ -15,8 +15,6 @@ import { until } from '../harness/until.ts';
 
 /** Three agents of one site, each with its HAProxy; a real Redis holds the lease, and a real edge runs the Hub. */
 
-vi.setConfig({ testTimeout: 300_000 });
-
 const TOKEN = 'site-agents-token';
 const INTENT_KEY = 'a-random-key-of-at-least-32-characters';
 let redis: LocalRedis;

@@ -62,8 +62,8 @@ async function ask(place: typeof FRANKFURT | typeof SAN_JOSE, times: number): Pr
 test('each site gets the requests that it served, without another request to trigger the report', async () => {
   await ask(FRANKFURT, 7);
   await ask(SAN_JOSE, 5);
-  await expect.poll(() => [counted(east), counted(west)], { timeout: 20_000 }).toEqual([7, 5]);
-}, 60_000);
+  await expect.poll(() => [counted(east), counted(west)], { timeout: 60_000 }).toEqual([7, 5]);
+});
 
 test('a report that arrived without an answer is sent again as it was, so it counts once', async () => {
   let answers = 0;
@@ -73,15 +73,15 @@ test('a report that arrived without an answer is sent again as it was, so it cou
     else response.writeHead(204).end();
   });
   await ask(FRANKFURT, 7);
-  await expect.poll(() => reportsAt(east).length, { timeout: 20_000 }).toBe(1);
+  await expect.poll(() => reportsAt(east).length, { timeout: 60_000 }).toBe(1);
   await ask(FRANKFURT, 4);
-  await expect.poll(() => reportsAt(east).length, { timeout: 20_000 }).toBeGreaterThan(1);
+  await expect.poll(() => reportsAt(east).length, { timeout: 60_000 }).toBeGreaterThan(1);
   await ask(FRANKFURT, 1);
-  await expect.poll(() => counted(east), { timeout: 20_000 }).toBe(12);
+  await expect.poll(() => counted(east), { timeout: 60_000 }).toBe(12);
   const [first, second] = reportsAt(east);
   expect(second).toEqual(first);
   expect(counted(west)).toBe(0);
-}, 90_000);
+});
 
 test('when the gateway of a site is gone, another site reports its requests: none lost, none twice', async () => {
   await ask(FRANKFURT, 6);
@@ -91,4 +91,4 @@ test('when the gateway of a site is gone, another site reports its requests: non
   await expect.poll(() => counted(west), { timeout: 60_000, interval: 1_000 }).toBeGreaterThan(0);
   await ask(SAN_JOSE, 2);
   await expect.poll(() => counted(west), { timeout: 60_000, interval: 1_000 }).toBe(20);
-}, 120_000);
+});
