@@ -182,6 +182,7 @@ test('the publisher writes, reads its order back, and explains a rejected write'
     );
   const sealed = new TextEncoder().encode('k1.signature\n{"v":1,"epoch":4,"seq":2}');
   const order = { epoch: 4, seq: 2 };
+  stored.clear();
   expect(await publisher(EDIT).readOrder?.()).toBeNull();
   expect(await publisher(EDIT).publish(sealed, order, true)).toEqual({ kind: 'accepted' });
   expect(stored.get('snapshot:main')).toContain('"epoch":4');

@@ -43,7 +43,7 @@ test('a file without a list is an error, not an empty list', () => {
 });
 
 test('a file that is missing, a pipe, or too large', async () => {
-  const path = join(folder, 'list');
+  const path = join(mkdtempSync(join(folder, 'read-')), 'list');
   const read = () => createFileReader(path).read(signal);
   await expect(read()).rejects.toThrow(`${path}: ENOENT`);
   execFileSync('mkfifo', [path]);

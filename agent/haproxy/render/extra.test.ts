@@ -153,7 +153,7 @@ test('beside another file: only our sections, checked together with that file, a
   await validateHaproxyConfig(beside);
 
   const conf = join(folder, 'conf.d');
-  mkdirSync(conf);
+  mkdirSync(conf, { recursive: true });
   writeFileSync(join(conf, '10-user.cfg'), USER);
   const inFolder = inputOf(`mode: beside\nmainFile: ${conf}\nfile: ${join(conf, '90-acgs.cfg')}`);
   await validateHaproxyConfig(inFolder);
