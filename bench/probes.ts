@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { Client } from 'undici';
 import { initialRecords } from '../agent/judge/initial.ts';
 import { step } from '../agent/judge/step.ts';
-import { createHttpProbe } from '../agent/probes/http.ts';
+import { createHttpProbe } from '../agent/probes/http1/probe.ts';
 import { createProber } from '../agent/probes/scheduler.ts';
 import { probeTargetsOf } from '../agent/probes/targets.ts';
 import { parseConfig } from '../shared/config/load.ts';

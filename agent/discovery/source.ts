@@ -1,3 +1,5 @@
+import { valueText } from '../../shared/config/problem.ts';
+
 /** One instance as a source lists it, not yet checked against the site. */
 export interface ListedInstance {
   /** Absent: derived from the address. */
@@ -37,6 +39,16 @@ export class SourceError extends Error {
 
 /** Answers with more entries are refused. */
 export const MAX_LISTED = 2_000;
+
+/** The entries of a list. `given`: where it comes from, such as `Consul answered`. Throws a SourceError. */
+export function entriesOf(value: unknown, given: string): unknown[] {
+  if (!Array.isArray(value))
+    throw new SourceError(`${given} ${valueText(value ?? null)}; expected a list of instances`);
+  if (value.length > MAX_LISTED)
+    throw new SourceError(`${given} ${value.length} entries; at most ${MAX_LISTED} are read`);
+  return value;
+}
+
 export const MAX_ANSWER_BYTES = 4 * 1_048_576;
 
 export const originOf = (scheme: string, address: string, port: number): string =>

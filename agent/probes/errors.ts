@@ -1,5 +1,7 @@
 import { errorMessage } from '../../shared/error-message.ts';
-import { HttpSyntaxError } from './response-reader.ts';
+
+/** The instance sent something that is not HTTP/1.1. The message says what. */
+export class HttpSyntaxError extends Error {}
 
 /** Texts for system errors. An error that is not listed keeps its own message. */
 const ERROR_TEXT: { [code: string]: string } = {

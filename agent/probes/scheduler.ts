@@ -2,7 +2,7 @@ import { errorMessage } from '../../shared/error-message.ts';
 import { addToSketch, emptySketch, sketchQuantile } from '../../shared/sketch.ts';
 import type { ProbeResult } from '../core/state.ts';
 import { failureKind, isLocalShortage } from './errors.ts';
-import { createHttpProbe } from './http.ts';
+import { createHttpProbe } from './http1/probe.ts';
 import { type ProbeInterval, probeIntervalMs } from './interval.ts';
 import { addPassTime, isOwnDelay, lateAfterMs } from './lateness.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test, vi } from 'vitest';
 import { initialRecords } from '../../agent/judge/initial.ts';
-import { createHttpProbe } from '../../agent/probes/http.ts';
+import { createHttpProbe } from '../../agent/probes/http1/probe.ts';
 import { createProber } from '../../agent/probes/scheduler.ts';
 import type { Probe, ProbeTarget } from '../../agent/probes/target.ts';
 import { probeTargetsOf } from '../../agent/probes/targets.ts';

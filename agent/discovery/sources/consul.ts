@@ -2,12 +2,10 @@ import { z } from 'zod';
 import type { DiscoveryConfig } from '../../../shared/config/discovery.ts';
 import { valueText } from '../../../shared/config/problem.ts';
 import {
+  entriesOf,
   type InstanceSourceReader,
-  type ListedInstance,
-  MAX_LISTED,
   originOf,
   relativeWeight,
-  SourceError,
   type SourceList,
 } from '../source.ts';
 import { createSourceClient } from './http.ts';
@@ -69,13 +67,9 @@ export function nextIndex(before: number, header: string | string[] | undefined)
 }
 
 export function parseConsulEntries(body: unknown, scheme: string): SourceList {
-  if (!Array.isArray(body)) throw new SourceError(`Consul answered ${valueText(body)}; expected a list`);
-  if (body.length > MAX_LISTED) {
-    throw new SourceError(`Consul lists ${body.length} instances; at most ${MAX_LISTED} are read`);
-  }
   const problems: string[] = [];
   const entries: ConsulEntry[] = [];
-  for (const [position, raw] of body.entries()) {
+  for (const [position, raw] of entriesOf(body, 'Consul answered').entries()) {
     const entry = entrySchema.safeParse(raw);
     const issue = entry.error?.issues[0];
     if (entry.success) entries.push(entry.data);
@@ -84,7 +78,7 @@ export function parseConsulEntries(body: unknown, scheme: string): SourceList {
   }
   const passing = entries.filter(({ Checks }) => !Checks.some(({ Status }) => Status === 'critical'));
   const greatest = Math.max(0, ...passing.map(weightOf));
-  const instances = passing.flatMap((entry): ListedInstance[] => {
+  const instances = passing.flatMap((entry): SourceList['instances'] => {
     const url = urlOf(entry, scheme);
     if (url === null) problems.push(`${entry.Service.ID}: ${valueText(addressOf(entry))} is not an address`);
     const weight = relativeWeight(weightOf(entry), greatest);

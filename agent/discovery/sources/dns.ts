@@ -4,7 +4,6 @@ import { PRIORITY } from '../../registry/limits.ts';
 import {
   FULL_WEIGHT,
   type InstanceSourceReader,
-  type ListedInstance,
   MAX_LISTED,
   originOf,
   relativeWeight,
@@ -86,7 +85,7 @@ export function serviceInstances(
     greatest.set(priority, Math.max(weight, greatest.get(priority) ?? 0));
   }
   const problems: string[] = [];
-  const instances = records.flatMap(({ name, port, priority, weight }): ListedInstance[] => {
+  const instances = records.flatMap(({ name, port, priority, weight }): SourceList['instances'] => {
     const addresses = addressesOf.get(name)?.addresses ?? [];
     if (addresses.length === 0) problems.push(`the SRV target ${name} has no address`);
     if (port === 0) problems.push(`the SRV record of ${name} has port 0`);

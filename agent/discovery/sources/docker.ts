@@ -2,12 +2,11 @@ import { z } from 'zod';
 import type { DiscoveryConfig } from '../../../shared/config/discovery.ts';
 import { valueText } from '../../../shared/config/problem.ts';
 import {
+  entriesOf,
   FULL_WEIGHT,
   type InstanceSourceReader,
   type ListedInstance,
-  MAX_LISTED,
   originOf,
-  SourceError,
   type SourceList,
 } from '../source.ts';
 import { createSourceClient } from './http.ts';
@@ -78,12 +77,8 @@ export interface ContainerScope {
 }
 
 export function parseContainers(body: unknown, scope: ContainerScope): SourceList {
-  if (!Array.isArray(body)) throw new SourceError(`Docker answered ${valueText(body)}; expected a list`);
-  if (body.length > MAX_LISTED) {
-    throw new SourceError(`Docker lists ${body.length} containers; at most ${MAX_LISTED} are read`);
-  }
   const problems: string[] = [];
-  const instances = body.flatMap((raw): ListedInstance[] => {
+  const instances = entriesOf(body, 'Docker answered').flatMap((raw): ListedInstance[] => {
     const container = containerSchema.safeParse(raw);
     if (!container.success) {
       const issue = container.error.issues[0];

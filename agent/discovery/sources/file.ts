@@ -6,13 +6,7 @@ import { id, origin } from '../../../shared/config/scalars.ts';
 import { readYaml } from '../../../shared/config/yaml-data.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
 import { MAX_MAXCONN, METADATA_LENGTH, PRIORITY, WEIGHT } from '../../registry/limits.ts';
-import {
-  type InstanceSourceReader,
-  type ListedInstance,
-  MAX_LISTED,
-  SourceError,
-  type SourceList,
-} from '../source.ts';
+import { entriesOf, type InstanceSourceReader, SourceError, type SourceList } from '../source.ts';
 
 const NON_BLOCKING = constants.O_RDONLY | constants.O_NONBLOCK;
 const READ_EVERY_MS = 1_000;
@@ -62,15 +56,9 @@ export function parseInstanceFile(text: string): SourceList {
   const { data, errors, positionOf } = readYaml(text);
   const [first] = errors;
   if (first) throw new SourceError(`line ${positionOf(first.offset)}: ${first.message}`);
-  if (!Array.isArray(data)) {
-    throw new SourceError(`the file holds ${valueText(data ?? null)}; expected a list of instances`);
-  }
-  if (data.length > MAX_LISTED) {
-    throw new SourceError(`the file lists ${data.length} instances; at most ${MAX_LISTED} are read`);
-  }
-  const instances: ListedInstance[] = [];
+  const instances: SourceList['instances'] = [];
   const problems: string[] = [];
-  for (const [index, raw] of data.entries()) {
+  for (const [index, raw] of entriesOf(data, 'the file holds').entries()) {
     const entry = entrySchema.safeParse(typeof raw === 'string' ? { url: raw } : raw);
     if (entry.success) instances.push(withoutUndefined(entry.data));
     else problems.push(`entry ${index + 1}: ${entryProblem(raw, entry.error)}`);
@@ -90,7 +78,7 @@ function withoutUndefined({
   maxconn,
   metadata,
   ...rest
-}: z.output<typeof entrySchema>): ListedInstance {
+}: z.output<typeof entrySchema>): SourceList['instances'][number] {
   return {
     ...rest,
     ...(id === undefined ? {} : { id }),

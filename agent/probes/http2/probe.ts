@@ -1,8 +1,8 @@
-import { grpcHealthRequest } from '../grpc.ts';
 import { ConnectionOpener, MAX_CONNECTION_AGE_MS, monotonicMs } from '../opener.ts';
 import type { Probe, ProbeObservation, ProbeTarget } from '../target.ts';
 import { type Http2Connection, openHttp2Connection } from './connection.ts';
 import { sendHttp2Probe } from './exchange.ts';
+import { grpcHealthRequest } from './grpc.ts';
 
 /**
  * HTTP/2 and gRPC probes over one kept-alive connection. `onClosed` is called when the instance closes that connection

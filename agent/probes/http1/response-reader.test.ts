@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { HttpSyntaxError, ResponseReader } from './response-reader.ts';
+import { HttpSyntaxError } from '../errors.ts';
+import { ResponseReader } from './response-reader.ts';
 
 interface ReadResult {
   status: number;

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
-import type { ConnectionOpener } from './opener.ts';
+import type { ConnectionOpener } from '../opener.ts';
 
 /** What a connection tells the request that waits for its response. */
 export interface ConnectionUser {

@@ -1,7 +1,5 @@
 import { TextDecoder } from 'node:util';
-
-/** The instance sent something that is not HTTP/1.1. The message says what. */
-export class HttpSyntaxError extends Error {}
+import { HttpSyntaxError } from '../errors.ts';
 
 /** The part of the response that comes next. */
 type ResponsePart =

@@ -1,7 +1,7 @@
+import { ConnectionOpener, MAX_CONNECTION_AGE_MS, monotonicMs } from '../opener.ts';
+import type { Probe, ProbeObservation, ProbeTarget } from '../target.ts';
 import { ProbeConnection } from './connection.ts';
-import { sendProbe } from './http-exchange.ts';
-import { ConnectionOpener, MAX_CONNECTION_AGE_MS, monotonicMs } from './opener.ts';
-import type { Probe, ProbeObservation, ProbeTarget } from './target.ts';
+import { sendProbe } from './exchange.ts';
 
 /**
  * HTTP and HTTPS probes over one kept-alive connection. `onClosed` is called when the instance closes that connection
