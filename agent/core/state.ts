@@ -156,4 +156,23 @@ export interface Registration extends Omit<InstanceConfig, 'metadata'> {
   metadata?: Record<string, string>;
 }
 
-export const instanceKey = (service: string, instance: string): string => `${service}/${instance}`;
+/** The keys by service and instance. A new string for every use would be kept by every map that has it as a key. */
+const keys = new Map<string, Map<string, string>>();
+const MAX_KEYS = 50_000;
+let keyCount = 0;
+
+/** `service/instance`; '' stands for the service as a whole, or the whole site. */
+export function instanceKey(service: string, instance: string): string {
+  const known = keys.get(service)?.get(instance);
+  if (known !== undefined) return known;
+  if (keyCount >= MAX_KEYS) {
+    keys.clear();
+    keyCount = 0;
+  }
+  // Unlike the sum of strings, `join` makes a string in one piece.
+  const key = [service, instance].join('/');
+  const ofService = keys.get(service) ?? new Map<string, string>();
+  keys.set(service, ofService.set(instance, key));
+  keyCount++;
+  return key;
+}

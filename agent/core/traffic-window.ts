@@ -339,16 +339,18 @@ function totalsOf(map: Map<string, TrafficTotals>, key: string): TrafficTotals {
 }
 
 /** Instances without requests share their totals, so that reading ten thousand of them creates few objects. */
-const IDLE_TOTALS = new Map<string, TrafficTotals>();
+const IDLE_TOTALS = new Map<number, TrafficTotals>();
 const MAX_IDLE_TOTALS = 1_000;
+/** More than the samples of any time span. */
+const MAX_SAMPLES = 2 ** 24;
 
 function idleTotals({ samples, upSamples }: SampleCounts): TrafficTotals {
-  const name = `${upSamples}/${samples}`;
-  const found = IDLE_TOTALS.get(name);
+  const both = samples * MAX_SAMPLES + upSamples;
+  const found = IDLE_TOTALS.get(both);
   if (found) return found;
   const created = Object.freeze({ ...emptyTotals(), samples, upSamples });
   if (IDLE_TOTALS.size === MAX_IDLE_TOTALS) IDLE_TOTALS.clear();
-  IDLE_TOTALS.set(name, created);
+  IDLE_TOTALS.set(both, created);
   return created;
 }
 

@@ -43,6 +43,7 @@ function latencyRecords({ service, instance, timestamp }: MinuteId, minute: Traf
   // The latency of a service is in its requests. That of the site is here, so that its history needs no merge of all services.
   const latency = instance === '' && service !== '' ? null : minute.latency;
   const attempts = instance === '' ? 0 : minute.attempts;
+  const statuses = instance === '' ? null : minute.statuses;
   if (minute.samples + minute.probes + attempts === 0 && latency === null) return [];
   const row = {
     service_type: service,
@@ -54,7 +55,11 @@ function latencyRecords({ service, instance, timestamp }: MinuteId, minute: Traf
     latency,
     attempts,
     failures: instance === '' ? 0 : minute.failure,
-    ...(instance === '' ? {} : statusColumns(minute)),
+    // One property per column: a spread would make each of ten thousand rows a third larger.
+    status_2xx: statuses?.['2xx'] ?? null,
+    status_3xx: statuses?.['3xx'] ?? null,
+    status_4xx: statuses?.['4xx'] ?? null,
+    status_5xx: statuses?.['5xx'] ?? null,
     concurrency_sum: minute.concurrencySum,
     breaker_samples: minute.breakerSamples,
     outlier_samples: minute.outlierSamples,

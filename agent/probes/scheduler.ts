@@ -40,6 +40,8 @@ interface ScheduledTarget {
   /** `due` and `lastHint` are milliseconds of the monotonic clock. */
   due: number;
   timer: NodeJS.Timeout | undefined;
+  /** Called by the timer. One function for all probes of the target. */
+  readonly fire: () => void;
   running: number;
   /** Durations of the last passed probes, milliseconds. */
   passTimes: readonly number[];
@@ -189,6 +191,7 @@ class ProbeScheduler implements Prober {
       interval: 'fast',
       due: this.#clock() + (index / Math.max(1, batch)) * spread,
       timer: undefined,
+      fire: () => this.#fire(entry),
       running: 0,
       passTimes: [],
       lastHint: Number.NEGATIVE_INFINITY,
@@ -215,7 +218,7 @@ class ProbeScheduler implements Prober {
   #arm(entry: ScheduledTarget): void {
     clearTimeout(entry.timer);
     const delay = Math.min(Math.max(0, entry.due - this.#clock()), MAX_TIMER_MS);
-    entry.timer = setTimeout(() => this.#fire(entry), delay);
+    entry.timer = setTimeout(entry.fire, delay);
   }
 
   #fire(entry: ScheduledTarget): void {

@@ -40,7 +40,8 @@ function parseServerAddress(url: string): ServerAddress {
   const bare = hostname.replace(/^\[|\]$/g, '');
   const host = bare === 'localhost' ? '127.0.0.1' : bare;
   const literal = host.includes(':') || /^\d{1,3}(\.\d{1,3}){3}$/.test(host);
-  return { ...toAddress(host, port), protocol, named: !literal };
+  // `protocol` is a string of its own for every URL.
+  return { ...toAddress(host, port), protocol: protocol === 'https:' ? 'https:' : 'http:', named: !literal };
 }
 
 /** Options of `net.connect` for a HAProxy socket: a path or `host:port`. */

@@ -72,7 +72,11 @@ export class ProbeConnection {
         },
       });
       this.#socket = socket;
-      this.#awaitClose(socket);
+      // These two listeners and `callback` live as long as the socket, so they keep nothing else in memory.
+      socket.on('error', readErrorAtClose);
+      socket.on('close', () => {
+        if (this.#socket === socket) this.#onClose(socket.errored);
+      });
       this.#writeWhenOpen(socket, request);
     } catch (error) {
       // For example, the file of a client certificate holds no certificate.
@@ -94,17 +98,6 @@ export class ProbeConnection {
     });
   }
 
-  /** These listeners live as long as the socket, so they must keep nothing else in memory. */
-  #awaitClose(socket: Socket): void {
-    let failure: Error | null = null;
-    socket.on('error', (error) => {
-      failure = error;
-    });
-    socket.on('close', () => {
-      if (this.#socket === socket) this.#onClose(failure);
-    });
-  }
-
   #read(length: number): void {
     // Bytes without a request, such as a 408 before the instance closes an idle connection.
     if (this.#user === null) this.#socket?.destroy();
@@ -119,5 +112,8 @@ export class ProbeConnection {
     else this.#opener.onClosed();
   }
 }
+
+/** An error without a listener would end the process. `close` follows, and the socket keeps the error until then. */
+const readErrorAtClose = (): void => {};
 
 const toError = (error: unknown): Error => (error instanceof Error ? error : new Error(String(error)));
