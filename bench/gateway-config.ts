@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { freePort } from '../dev/ports.ts';
 import { createPrivateFolder, removeFolder } from '../dev/servers/folder.ts';
 import { startHaproxy } from '../dev/servers/haproxy.ts';
-import { cpuMeterOf, startGateway, startLogSink } from './gateway.ts';
+import { cpuMeterOf, type MeteredHaproxy, startGateway, startLogSink } from './gateway.ts';
 import { startBackend } from './rig.ts';
 import { type BenchTable, ROUNDS, tableOf } from './table.ts';
 import { wrk, wrkOrThrow } from './wrk.ts';
@@ -12,12 +12,6 @@ const OURS = 'acgs-lb, as shipped';
 const CONNECTIONS = 64;
 const SECONDS = 1;
 const NO_LIMIT = 1_000_000_000;
-
-interface MeteredHaproxy {
-  url: string;
-  cpuMicros(): number;
-  stop(): Promise<void>;
-}
 
 /** HAProxy with acgs-lb's configuration, compared with HAProxy with the settings of the original guide. */
 export async function benchGatewayConfig(): Promise<BenchTable[]> {
@@ -71,7 +65,8 @@ export async function benchGatewayConfig(): Promise<BenchTable[]> {
   }
 }
 
-async function startGuide(backendUrl: string): Promise<MeteredHaproxy> {
+/** HAProxy with the settings that the guide shows. */
+export async function startGuide(backendUrl: string): Promise<MeteredHaproxy> {
   const folder = createPrivateFolder('acgs-bg');
   const [port, log] = [await freePort(), await freePort()];
   const configFile = join(folder, 'haproxy.cfg');

@@ -9,16 +9,20 @@ import { freePorts } from '../dev/ports.ts';
 import { createPrivateFolder, removeFolder } from '../dev/servers/folder.ts';
 import { startHaproxy } from '../dev/servers/haproxy.ts';
 import { parseConfig } from '../shared/config/load.ts';
+import type { SnapshotHeaders } from '../shared/snapshot/snapshot.ts';
 import { cpuMicros, parentOf } from './process-stats.ts';
 
-/** A gateway as deployed: the shipped template, verified edge tokens, one thread. */
-export interface Gateway {
+export interface MeteredHaproxy {
   url: string;
-  /** The edge's GATEWAY_JWT_KEY. */
-  jwtKey: string;
   /** CPU time of HAProxy, microseconds. */
   cpuMicros(): number;
   stop(): Promise<void>;
+}
+
+/** A gateway as deployed: the shipped template, verified edge tokens, one thread. */
+export interface Gateway extends MeteredHaproxy {
+  /** The edge's GATEWAY_JWT_KEY. */
+  jwtKey: string;
 }
 
 export interface GatewayOptions {
@@ -27,11 +31,31 @@ export interface GatewayOptions {
   template?: string;
   /** As `haproxy.rateLimit` in acgs-lb.yaml. Default: off. */
   rateLimit?: string;
+  /** As `headers` in acgs-lb.yaml. */
+  headers?: Partial<SnapshotHeaders>;
+  /** Default: new ones. */
+  keys?: GatewayKeys;
+}
+
+/** With the same keys, an edge can use several gateways in turn. */
+export interface GatewayKeys {
+  /** The edge's GATEWAY_JWT_KEY. */
+  jwtKey: string;
+  edgePublicKeys: string;
+}
+
+export function createGatewayKeys(): GatewayKeys {
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const encode = (der: Buffer): string => `k1:${der.toString('base64url')}`;
+  return {
+    jwtKey: encode(privateKey.export({ type: 'pkcs8', format: 'der' })),
+    edgePublicKeys: encode(publicKey.export({ type: 'spki', format: 'der' })),
+  };
 }
 
 export async function startGateway(
   backendUrl: string,
-  { requireEdge = true, template, rateLimit }: GatewayOptions = {},
+  { requireEdge = true, template, rateLimit, headers = {}, keys = createGatewayKeys() }: GatewayOptions = {},
 ): Promise<Gateway> {
   const folder = createPrivateFolder('acgs-b');
   const [port = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
@@ -41,6 +65,7 @@ export async function startGateway(
 version: 1
 site: { id: main }
 agent: { bind: "127.0.0.1:${agent}" }
+headers: ${JSON.stringify(headers)}
 services:
   gateway:
     routes: [/gateway]
@@ -50,12 +75,10 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
   threads: 1, maxconn: 8192, rateLimit: ${rateLimit ?? 'off'}, requireEdge: ${requireEdge}, log: "127.0.0.1:${check}", socket: ${join(folder, 'admin.sock')},
   masterSocket: ${join(folder, 'master.sock')}, file: ${join(folder, 'haproxy.cfg')} }
 `);
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const encode = (der: Buffer): string => `k1:${der.toString('base64url')}`;
   const secrets = {
     statsUser: 'admin',
     statsPassword: 'bench',
-    edgePublicKeys: encode(publicKey.export({ type: 'spki', format: 'der' })),
+    edgePublicKeys: keys.edgePublicKeys,
   };
   await installHaproxyConfig({
     config,
@@ -68,7 +91,7 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
   const haproxy = await startHaproxy({ configFile, masterSocket });
   return {
     url: `http://127.0.0.1:${port}`,
-    jwtKey: encode(privateKey.export({ type: 'pkcs8', format: 'der' })),
+    jwtKey: keys.jwtKey,
     cpuMicros: cpuMeterOf(haproxy.child.pid),
     async stop() {
       await haproxy.stop();

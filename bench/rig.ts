@@ -17,6 +17,8 @@ import { cpuMicros, readProcessStat, rssBytes } from './process-stats.ts';
 export interface Rig {
   edgeUrl: string;
   passThroughUrl: string;
+  /** A second pass-through Worker, whose origin is `RigOptions.proxyUrl`. */
+  passThroughProxyUrl: string;
   rewritingUrl: string;
   /** The Worker of floor-worker.ts. */
   floorUrl: string;
@@ -37,22 +39,24 @@ export interface BenchWorker {
   objects: Record<string, string>;
 }
 
+interface RigOptions {
+  inspectorPort?: number;
+  worker?: BenchWorker;
+  /** Default: there is no second pass-through Worker. */
+  proxyUrl?: string;
+}
+
 export async function startRig(
   backendUrl: string,
   vars: Record<string, string> = {},
-  { inspectorPort, worker }: { inspectorPort?: number; worker?: BenchWorker } = {},
+  { inspectorPort, worker, proxyUrl }: RigOptions = {},
 ): Promise<Rig> {
   const dir = mkdtempSync(join(tmpdir(), 'acgs-bench-'));
   const bundle = worker ? await bundleBenchWorker(worker, dir) : await bundleWorker(ROOT, dir);
   const { workerOptions } = unstable_getMiniflareWorkerOptions(join(ROOT, 'wrangler.toml'));
   const { modulesRules: _written, ...options } = workerOptions;
-  const [edgePort = 0, passPort = 0, rewritePort = 0, floorPort = 0] = await freePorts(4);
-  const plain = (name: string, contents: string, port: number) => ({
-    name,
-    modules: [{ type: 'ESModule' as const, path: `${name}.mjs`, contents }],
-    compatibilityDate: String(options.compatibilityDate),
-    unsafeDirectSockets: [{ host: '127.0.0.1', port }],
-  });
+  const [edgePort = 0, passPort = 0, proxyPort = 0, rewritePort = 0, floorPort = 0] = await freePorts(5);
+  const plain = plainWorker(String(options.compatibilityDate));
   const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
   if (!('privateKey' in pair)) throw new Error('expected an Ed25519 key pair');
   const raw = new Uint8Array(await crypto.subtle.exportKey('raw', pair.publicKey));
@@ -83,6 +87,9 @@ export async function startRig(
           unsafeDirectSockets: [{ host: '127.0.0.1', port: edgePort }],
         },
         plain('pass-through', passThroughWorker(backendUrl), passPort),
+        ...(proxyUrl === undefined
+          ? []
+          : [plain('pass-through-proxy', passThroughWorker(proxyUrl), proxyPort)]),
         plain('rewriting', headerRewritingWorker(backendUrl), rewritePort),
         plain('floor', floorWorker(backendUrl), floorPort),
       ],
@@ -95,6 +102,7 @@ export async function startRig(
   return {
     edgeUrl,
     passThroughUrl: `http://127.0.0.1:${passPort}`,
+    passThroughProxyUrl: `http://127.0.0.1:${proxyPort}`,
     rewritingUrl: `http://127.0.0.1:${rewritePort}`,
     floorUrl: `http://127.0.0.1:${floorPort}`,
     workerdRssBytes: () => pids.reduce((sum, pid) => sum + rssBytes(pid), 0),
@@ -111,6 +119,13 @@ export async function startRig(
     },
   };
 }
+
+const plainWorker = (compatibilityDate: string) => (name: string, contents: string, port: number) => ({
+  name,
+  modules: [{ type: 'ESModule' as const, path: `${name}.mjs`, contents }],
+  compatibilityDate,
+  unsafeDirectSockets: [{ host: '127.0.0.1', port }],
+});
 
 async function bundleBenchWorker({ entry }: BenchWorker, dir: string): Promise<string> {
   const outfile = join(dir, 'index.js');
