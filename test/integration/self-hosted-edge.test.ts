@@ -1,4 +1,4 @@
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -96,6 +96,17 @@ test('a restarted edge routes by the snapshot on disk', async () => {
     .poll(async () => (await ask()).headers.get('x-acgs-instance'), { timeout: 90_000, interval: 200 })
     .toBe('gs-1');
   expect(await publish(seq)).toBe(409);
+});
+
+test('workerd may use its per-CPU allocator cache', async () => {
+  const children = await readFile(`/proc/${edge.pid}/task/${edge.pid}/children`, 'utf8');
+  const environments = await Promise.all(
+    children
+      .trim()
+      .split(' ')
+      .map((pid) => readFile(`/proc/${pid}/environ`, 'utf8')),
+  );
+  expect(environments.join()).toContain('GLIBC_TUNABLES=glibc.pthread.rseq=0');
 });
 
 test('the client address is the address of the connection; headers cannot change it', async () => {
