@@ -191,6 +191,39 @@ it.each([
     MINIMAL.replace('[/]', '[/]\n    health: { tls: { cert: /c.pem } }'),
     'services.web.health.tls.key: missing',
   ],
+  ['a tag', MINIMAL.replace('[/]', '[/]\n    maxconn: !vault 5'), 'f.yaml:6:14: Unresolved tag: !vault'],
+  ['a directive', `%YAML 9.9\n---\n${MINIMAL}`, 'f.yaml:1:7: Unsupported YAML version 9.9'],
+  ['a second document', `${MINIMAL}---\nversion: 1\n`, 'a second document starts here'],
+  [
+    'NUL in a value',
+    MINIMAL.replace('[/]', '[/]\n    health: { path: "/a\\0b" }'),
+    'f.yaml:6:21: the character U+0000 is not allowed',
+  ],
+  [
+    'a control character in a key',
+    MINIMAL.replace('[/]', '[/]\n    instances: [ { id: a, url: "http://a", metadata: { "x\\x85": y } } ]'),
+    'the character U+0085 is not allowed',
+  ],
+  [
+    'half of a surrogate pair',
+    MINIMAL.replace('[/]', '[/]\n    health: { expect: { body: "\\ud800" } }'),
+    'the character U+D800 is not allowed',
+  ],
+  [
+    'characters that no request line holds',
+    MINIMAL.replace('[/]', '[/]\n    health: { path: /é }'),
+    'services.web.health.path: "/é" is not allowed',
+  ],
+  [
+    'characters that HAProxy and Node encode differently',
+    MINIMAL.replace('[/]', '[/]\n    health: { headers: { x: é } }'),
+    'services.web.health.headers.x: "é" is not allowed; expected printable ASCII text',
+  ],
+  [
+    'no number',
+    MINIMAL.replace('[/]', '[/]\n    maxconn: .nan'),
+    'services.web.maxconn: NaN is not allowed; expected a number',
+  ],
   [
     'two servers on one port',
     `${MINIMAL}haproxy: { stats: "*:8090" }\n`,

@@ -13,7 +13,8 @@ export function formatConfigPath(path: readonly PropertyKey[]): string {
 
 /** A value as JSON for an error message, cut off after 80 characters. */
 export function valueText(value: unknown): string {
-  const text = JSON.stringify(value) ?? String(value);
+  const isData = typeof value !== 'number' || Number.isFinite(value);
+  const text = (isData ? JSON.stringify(value) : undefined) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 

@@ -173,6 +173,11 @@ export const headerName = scalar('a header name', (text) =>
   /^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$/.test(text) ? text.toLowerCase() : null,
 );
 
+/** HAProxy sends text as UTF-8 and Node as ISO 8859-1, so only what is the same in both is allowed. */
+export const FIELD_VALUE = 'printable ASCII text';
+export const isFieldValue = (text: string): boolean => /^[\t -~]*$/.test(text);
+export const fieldValue = z.string().refine(isFieldValue, FIELD_VALUE);
+
 /** 200, `2xx` or `200-299` in the file; an inclusive range of status codes in the program. */
 export const statusRange = z
   .union([z.int().min(100).max(599), z.string()])

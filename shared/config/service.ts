@@ -7,6 +7,7 @@ import {
   cidr,
   duration,
   durationOrZero,
+  fieldValue,
   headerName,
   id,
   origin,
@@ -44,13 +45,13 @@ const health = z.strictObject({
     .meta({ title: 'Method of the probe request' }),
   path: z
     .string()
-    .regex(/^\/[^\s#]*$/, 'a path that starts with "/"')
+    .regex(
+      /^\/[!"$-~]*$/,
+      'a path that starts with "/", of printable ASCII characters without blanks and "#"',
+    )
     .optional()
     .meta({ title: 'Path of the probe request, with its query' }),
-  headers: z
-    .record(headerName, z.string().regex(/^[^\r\n\0]*$/, 'text without line breaks'))
-    .optional()
-    .meta({ title: 'Header fields of the probe request' }),
+  headers: z.record(headerName, fieldValue).optional().meta({ title: 'Header fields of the probe request' }),
   interval: duration.optional().meta({ title: 'Time between two probes' }),
   fastInterval: duration.optional().meta({
     title: 'Time between two probes while health is undecided, and in the minute after an instance went down',

@@ -47,7 +47,11 @@ export function readYaml(text: string): YamlData {
       schema: 'core',
       uniqueKeys: false,
     });
-    const errors = document.errors.map(({ pos, message }) => ({ offset: pos[0], message }));
+    // A warning is a tag or a directive that the library ignores.
+    const errors = [...document.errors, ...document.warnings].map(({ pos, code, message }) => ({
+      offset: pos[0],
+      message: MESSAGES[code] ?? message,
+    }));
     const tooDeep = errors.filter(({ message }) => STACK_OVERFLOW.test(message));
     if (tooDeep.length > 0)
       return failed(tooDeep.slice(-1).map(({ offset }) => ({ offset, message: TOO_DEEP })));
@@ -68,8 +72,16 @@ export function readYaml(text: string): YamlData {
 
 const TOO_DEEP = `nested too deeply; at most ${MAX_DEPTH} levels are allowed`;
 
+/** Instead of the library's messages, which address programmers. */
+const MESSAGES: { readonly [code: string]: string } = {
+  MULTIPLE_DOCS: 'a second document starts here; the file must contain one',
+};
+
 /** The library reports its own stack overflow as an error of the text. */
 const STACK_OVERFLOW = /^Maximum call stack|: Stack overflow$/;
+
+/** Control characters end a text for HAProxy and in file names; half a surrogate pair has no UTF-8. */
+const FORBIDDEN_CHARACTER = /(?![\t\n\r])[\p{Cc}\p{Cs}]/u;
 
 type Offsets = Map<PropertyKey, number>;
 
@@ -118,7 +130,7 @@ class Converter {
   }
 
   #value(node: Node, depth: number): unknown {
-    if (isScalar(node)) return node.value;
+    if (isScalar(node)) return this.#text(node, node.value);
     const offsets: Offsets = new Map();
     if (isSeq(node)) {
       const list = node.items.map((item, index) => {
@@ -139,13 +151,20 @@ class Converter {
       this.#fail(key, 'a key must be text');
       return;
     }
-    const name = String(key.value ?? '');
+    const name = String(this.#text(key, key.value) ?? '');
     if (name === '__proto__') this.#fail(key, '__proto__ is not allowed as a key');
     else if (offsets.has(name)) this.#fail(key, 'Map keys must be unique');
     else {
       offsets.set(name, offsetOfNode(key));
       map[name] = this.convert(value, depth + 1);
     }
+  }
+
+  #text(node: Node, value: unknown): unknown {
+    const found = typeof value === 'string' ? FORBIDDEN_CHARACTER.exec(value)?.[0] : undefined;
+    if (found === undefined) return value;
+    const code = found.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0');
+    return this.#fail(node, `the character U+${code} is not allowed`);
   }
 
   #alias(source: string, offset: number): unknown {
