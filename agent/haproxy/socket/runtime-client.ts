@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { socketAddress } from './address.ts';
+import { ADMIN_DIALECT, MASTER_DIALECT, type SocketPrompt } from './dialects.ts';
 
 /** HAProxy does not answer: it is not running, it closed the connection, or it timed out. */
 export class HaproxyUnreachable extends Error {
@@ -32,10 +33,6 @@ interface Pending {
   reject(error: Error): void;
 }
 
-const PROMPT = '\n> ';
-/** The master's prompt names the process that answers, such as `1234> `. */
-const MASTER_PROMPT = /(?:^|\n)(?:master|\d+)> $/;
-const MASTER_PROMPT_LENGTH = 24;
 const VIA_MASTER =
   'commands go through the master socket. Restart HAProxy to create the file again: a reload is not enough';
 /** Why the admin socket cannot be used, by the error of `connect`. A reload keeps the owner and mode of its file. */
@@ -53,11 +50,13 @@ const UNUSABLE: ReadonlyMap<unknown, string> = new Map([
 export const createRuntimeClient = (options: RuntimeClientOptions): RuntimeClient =>
   new HaproxyConnection(options);
 
+const ignore = (): void => {};
+
 class HaproxyConnection implements RuntimeClient {
   readonly #options: RuntimeClientOptions;
   readonly #timeoutMs: number;
   #connection: Socket | null = null;
-  #route: 'admin' | 'master' = 'admin';
+  #dialect = ADMIN_DIALECT;
   #adminError = '';
   #unusable = '';
   #problem: string | null = null;
@@ -79,7 +78,7 @@ class HaproxyConnection implements RuntimeClient {
       return Promise.reject(this.#unreachable(`${maxPending} commands are already waiting`));
     }
     return new Promise((resolve, reject) => {
-      if (!this.#connection) this.#open('admin');
+      if (!this.#connection) this.#open();
       this.#pending.push({ command, resolve, reject });
       this.#flush();
     });
@@ -113,9 +112,9 @@ class HaproxyConnection implements RuntimeClient {
     for (const { reject } of waiting) reject(this.#unreachable(why));
   }
 
-  #open(route: 'admin' | 'master'): void {
+  #open(dialect = ADMIN_DIALECT): void {
     const { socket: address, masterSocket = address } = this.#options;
-    const socket = connect(socketAddress(route === 'master' ? masterSocket : address));
+    const socket = connect(socketAddress(dialect === MASTER_DIALECT ? masterSocket : address));
     socket.setEncoding('utf8');
     socket.setTimeout(this.#timeoutMs);
     const current = () => socket === this.#connection;
@@ -132,49 +131,42 @@ class HaproxyConnection implements RuntimeClient {
     socket.on('close', () => current() && this.#fail('closed by HAProxy'));
     socket.on('data', (text: string) => current() && this.#receive(text));
     this.#connection = socket;
-    this.#route = route;
+    this.#dialect = dialect;
     this.#sent = 0;
-    this.#pending.unshift(...this.#greeting(route));
+    const last = dialect.greeting.length - 1;
+    this.#pending.unshift(
+      ...dialect.greeting.map((command, index) => ({
+        command,
+        resolve: index === last ? (answer: string) => this.#onGreeted(answer) : ignore,
+        reject: ignore,
+      })),
+    );
   }
 
-  /** The first commands of a connection. The master forwards the rest to its newest worker. */
-  #greeting(route: 'admin' | 'master'): Pending[] {
-    const ignore = (): void => {};
-    const prompt = { command: 'prompt', resolve: ignore, reject: ignore };
-    const selected = (answer: string): void => {
-      if (answer === '') this.#problem = `${this.#options.socket} ${this.#unusable}; ${VIA_MASTER}`;
-      else this.#fail(answer);
-    };
-    if (route === 'master') return [prompt, { command: '@1', resolve: selected, reject: ignore }];
-    return [
-      {
-        ...prompt,
-        resolve: () => {
-          this.#problem = null;
-        },
-      },
-    ];
+  #onGreeted(answer: string): void {
+    if (this.#dialect === ADMIN_DIALECT) this.#problem = null;
+    else if (answer !== '') this.#fail(answer);
+    else this.#problem = `${this.#options.socket} ${this.#unusable}; ${VIA_MASTER}`;
   }
 
   #onError(error: Error): void {
     const unusable = 'code' in error ? UNUSABLE.get(error.code) : undefined;
-    if (unusable === undefined || this.#route === 'master' || !this.#options.masterSocket) {
-      this.#fail(this.#route === 'master' ? this.#adminError : error.message);
+    const isMaster = this.#dialect === MASTER_DIALECT;
+    if (unusable === undefined || isMaster || !this.#options.masterSocket) {
+      this.#fail(isMaster ? this.#adminError : error.message);
       return;
     }
     this.#adminError = error.message;
     this.#unusable = unusable;
     // Nothing was sent: the master gets the same commands.
-    this.#pending.shift();
+    this.#pending.splice(0, this.#dialect.greeting.length);
     this.#connection?.destroy();
-    this.#open('master');
+    this.#open(MASTER_DIALECT);
     this.#flush();
   }
 
-  /** The master takes one command at a time. */
   #flush(): void {
-    const limit = this.#route === 'master' ? 1 : Number.POSITIVE_INFINITY;
-    while (this.#sent < Math.min(this.#pending.length, limit)) {
+    while (this.#sent < Math.min(this.#pending.length, this.#dialect.maxSent)) {
       // A line break would start a second command.
       const command = this.#pending[this.#sent]?.command.replaceAll(/[\r\n]+/g, ' ');
       this.#connection?.write(`${command}\n`);
@@ -183,28 +175,20 @@ class HaproxyConnection implements RuntimeClient {
   }
 
   #receive(text: string): void {
-    // Search only from just before the new text: a response of megabytes arrives in many chunks.
-    let from = Math.max(0, this.#received.length - PROMPT.length);
+    let from = this.#received.length;
     this.#received += text;
-    if (this.#route === 'master') {
-      const prompt = MASTER_PROMPT.exec(this.#received.slice(-MASTER_PROMPT_LENGTH))?.[0];
-      if (prompt !== undefined) this.#finish(this.#received.length - prompt.length, prompt.length);
-      return;
-    }
-    for (
-      let end = this.#received.indexOf(PROMPT, from);
-      end >= 0;
-      end = this.#received.indexOf(PROMPT, from)
-    ) {
-      this.#finish(end, PROMPT.length);
+    for (;;) {
+      const prompt = this.#dialect.findPrompt(this.#received, from);
+      if (!prompt) return;
+      this.#finish(prompt);
       from = 0;
     }
   }
 
-  /** The response to the oldest command ends at `end`. */
-  #finish(end: number, promptLength: number): void {
-    const response = this.#received.slice(0, end);
-    this.#received = this.#received.slice(end + promptLength);
+  /** The response to the oldest command ends at the prompt. */
+  #finish({ start, length }: SocketPrompt): void {
+    const response = this.#received.slice(0, start);
+    this.#received = this.#received.slice(start + length);
     this.#sent--;
     this.#pending.shift()?.resolve(response.trim());
     this.#flush();
