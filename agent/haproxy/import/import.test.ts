@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { splitWords } from './file/lexer.ts';
+import { modernLine } from './file/modern.ts';
 import { importConfig } from './import-file.ts';
 import { type Proposal, proposeConfig } from './proposal.ts';
 
@@ -100,7 +101,7 @@ test.each([
   expect(proposal.config?.haproxy.extra.other).toContain('backend web\n');
 });
 
-test('cookies with insert stay, with values that HAProxy derives; other stickiness is by address', () => {
+test('cookies stay, with values that HAProxy derives; stickiness by address is a key, and there is no other', () => {
   const { haproxy, services } = configOf(`${HEAD}backend web
     cookie SRV insert indirect nocache
     server a 10.0.0.1:80 cookie a
@@ -111,14 +112,18 @@ backend old
 backend prefix
     cookie S prefix
     server c 10.0.0.3:80 cookie c
+backend plain
+    server d 10.0.0.4:80
 `);
+  expect(haproxy.extra.services.prefix).toBe('cookie S prefix dynamic\ndynamic-cookie-key acgs-lb\n');
   expect(haproxy.extra.services.web).toBe(
     'cookie SRV insert indirect nocache dynamic\ndynamic-cookie-key acgs-lb\n',
   );
-  expect([services.web, services.old, services.prefix].map((each) => each?.affinity.by)).toEqual([
-    'none',
-    'ip',
-    'ip',
+  expect(Object.values(services).map(({ id, affinity }) => [id, affinity.by])).toEqual([
+    ['web', 'none'],
+    ['old', 'ip'],
+    ['prefix', 'none'],
+    ['plain', 'none'],
   ]);
 });
 
@@ -255,7 +260,10 @@ test('every line has one fate, and HAProxy accepts the whole configuration', asy
   );
   expect(proposal.lines.map(({ line }) => line)).toEqual(statements);
   expect(fateOf(proposal, 'description mine')).toBe('cannot');
-  expect(fateOf(proposal, 'reqadd X:\\ y')).toBe('cannot');
+  expect(proposal.lines.find(({ text }) => text === 'reqadd X:\\ y')).toMatchObject({
+    fate: 'taken',
+    note: 'haproxy.extra.services.app, as http-request add-header X y',
+  });
   expect(proposal.config?.haproxy).toMatchObject({
     maxconn: 5_000,
     socket: '/run/h.sock',
@@ -303,6 +311,96 @@ test('a line that only HAProxy recognizes as invalid is left out and reported', 
   expect(proposal.lines.find(({ text: line }) => line === 'nonsense 1')).toMatchObject({
     fate: 'cannot',
     line: 8,
+  });
+});
+
+test.each([
+  ['reqadd X-A:\\ b\\ c%d if { path /x }', 'http-request add-header X-A b\\ c%%d if { path /x }'],
+  ['rspadd X-A:\\ b', 'http-response add-header X-A b'],
+  ['rspidel ^Server:.*', 'http-response del-header Server'],
+  ['reqdel ^X-A:', 'http-request del-header X-A'],
+  ['reqirep ^Host:  Host:\\ app.test:80', 'http-request set-header Host app.test:80'],
+  ['  block if { path_beg /x }', '  http-request deny if { path_beg /x }'],
+  ['\tsrvtimeout 5000', '\ttimeout server 5000'],
+  ['bind *:80 process 1-2 name a', 'bind *:80 name a'],
+  ['stats socket /run/h.sock process 1 level admin', 'stats socket /run/h.sock level admin'],
+  // What one line cannot express stays, and the report says so.
+  ['reqrep ^GET\\ /a(.*) GET\\ /b\\1', 'reqrep ^GET\\ /a(.*) GET\\ /b\\1'],
+  ['rspdel ^X-.*:', 'rspdel ^X-.*:'],
+])('a line of HAProxy 1.x: %s', (line, current) => {
+  expect(modernLine(line)).toBe(current);
+});
+
+test('a section takes what its defaults inherit from others, and kept sections keep their defaults once', async () => {
+  const text = `defaults base
+    mode http
+    timeout connect 5s
+    timeout client 50s
+    timeout server 50s
+    option httpchk GET /up
+defaults slow from base
+    timeout server 5m
+    http-request set-header X-Base 1
+    default_backend web
+frontend www from slow
+    bind 127.0.0.1:10080
+backend web from slow
+    http-check expect status 204
+    id 7
+    server a 127.0.0.1:1 check
+backend one from slow
+    server u /run/one.sock
+backend two from base
+    server u /run/two.sock
+backend three from slow
+    server u /run/three.sock
+`;
+  const { config, haproxyError, lines } = await importConfig(text, {
+    mode: 'whole',
+    fileName: 'haproxy.cfg',
+  });
+  expect(haproxyError).toBeNull();
+  expect(config?.services.web).toMatchObject({
+    timeout: 300_000,
+    hosts: [],
+    health: { path: '/up', expect: { status: [[204, 204]] } },
+  });
+  expect(config?.haproxy.extra.frontend).toBe('http-request set-header X-Base 1\n');
+  expect(config?.haproxy.extra.other?.match(/^defaults .*/gm)).toEqual([
+    'defaults base',
+    'defaults slow from base',
+  ]);
+  expect(lines.find(({ text: line }) => line === 'id 7')?.fate).toBe('cannot');
+});
+
+test('error pages of the frontend apply to the services, and the client is forwarded once', () => {
+  const { haproxy, headers } = configOf(`${HEAD}    option forwardfor
+frontend www
+    bind 127.0.0.1:10080
+    errorfile 503 /dev/null
+    use_backend kept if { path_beg /kept }
+    default_backend web
+backend web
+    http-request add-header X-Forwarded-Proto https if { ssl_fc }
+    server a 127.0.0.1:1
+backend kept
+    http-request set-header X-Forwarded-Proto http
+    server u /run/kept.sock
+`);
+  expect(haproxy.extra.defaults).toBe('errorfile 503 /dev/null\n');
+  expect(haproxy.extra.services.web).toBeUndefined();
+  expect(haproxy.extra.other).not.toMatch(/forwardfor|Forwarded/);
+  expect(headers.security).toBe(false);
+});
+
+test('beside: what acgs-lb does not take from the defaults stays in the own file', () => {
+  const proposal = propose(
+    `${HEAD}    stats enable\nfrontend www\n    bind 127.0.0.1:10080\n    default_backend web\nbackend web\n    server a 127.0.0.1:1\n`,
+    'beside',
+  );
+  expect(proposal.lines.find(({ text }) => text === 'stats enable')).toMatchObject({
+    fate: 'verbatim',
+    note: 'your own file',
   });
 });
 

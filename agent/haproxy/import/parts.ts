@@ -36,7 +36,13 @@ export interface PartsOptions extends PlanOptions {
 export const readParts = (file: ParsedFile, plan: ImportPlan, options: PartsOptions): ProposalParts =>
   options.mode === 'whole' ? wholeParts(file, plan, options) : besideParts(file, plan, options);
 
-const emptyProcess = (): ProcessDraft => ({ settings: {}, timeouts: {}, global: [], defaults: [] });
+const emptyProcess = (): ProcessDraft => ({
+  settings: {},
+  timeouts: {},
+  global: [],
+  defaults: [],
+  rules: [],
+});
 
 function wholeParts(file: ParsedFile, plan: ImportPlan, options: PartsOptions): ProposalParts {
   const { report } = plan;
@@ -138,7 +144,8 @@ function keptSections(file: ParsedFile, plan: ImportPlan): KeptSection[] {
     const isService = plan.services.has(section.name) && section.kind !== 'frontend';
     if (isService && section.kind === 'backend') return [];
     const frontend = isService ? (partOf.get(section)?.statements ?? null) : null;
-    return [{ section, proxy, frontend }];
+    const viaGateway = section.kind === 'backend' && plan.isOnlyGateway(section.name);
+    return [{ section, proxy, frontend, viaGateway }];
   });
 }
 
@@ -151,6 +158,7 @@ function besideParts(file: ParsedFile, plan: ImportPlan, { fileName }: PartsOpti
     for (const statement of [section.head, ...section.body]) report.keep(statement, 'your own file');
   }
   readCommonDefaults(plan, process);
+  keepRest(plan);
   const routes = gatewayRoutes(plan);
   const ports = choosePorts(file, plan.services, []);
   const { socket } = global.settings;
@@ -170,4 +178,11 @@ function besideParts(file: ParsedFile, plan: ImportPlan, { fileName }: PartsOpti
     gateway: null,
     other: [],
   };
+}
+
+/** What acgs-lb does not take from the `defaults` still applies to the operator's own sections. */
+function keepRest({ frontends, report }: ImportPlan): void {
+  const defaults = new Set(frontends.map(({ proxy }) => proxy.defaults));
+  for (const statement of [...defaults].flatMap((section) => section?.body ?? []))
+    if (!report.isTaken(statement)) report.keep(statement, 'your own file');
 }

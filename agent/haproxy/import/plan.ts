@@ -1,4 +1,4 @@
-import { isFrontendStatement, isPlainListen, type ProxySection, proxiesOf } from './file/proxies.ts';
+import { isFrontendStatement, isPlainListen, lastOf, type ProxySection, proxiesOf } from './file/proxies.ts';
 import { ImportReport } from './file/report.ts';
 import { keywordOf, type ParsedFile, type Section, type Statement } from './file/sections.ts';
 import { hasPlainBinds, hasPlainTls, isRedirectOnly } from './gateway/gateway.ts';
@@ -22,6 +22,8 @@ export interface ImportPlan {
   /** All frontends, those of listen sections included. */
   frontends: ProxyPart[];
   proxyOf: Map<Section, ProxySection>;
+  /** No other frontend uses the backend. */
+  isOnlyGateway(backend: string): boolean;
   report: ImportReport;
 }
 
@@ -45,9 +47,10 @@ export function planImport(file: ParsedFile, { mode, keep }: PlanOptions): Impor
     gateway && mode === 'whole' && hasPlainTls(gateway.statements) ? mergedRedirects(frontends, gateway) : [];
   const merged = new Set([gateway, ...redirects].map((part) => part?.proxy));
   const elsewhere = new Set(frontends.filter(({ proxy }) => !merged.has(proxy)).flatMap(targetsOf));
-  const drafts = draftAll((name) => mode === 'whole' && !elsewhere.has(name));
+  const isOnlyGateway = (name: string): boolean => mode === 'whole' && !elsewhere.has(name);
   return {
-    ...drafts,
+    ...draftAll(isOnlyGateway),
+    isOnlyGateway,
     gateway,
     redirects,
     frontends,
@@ -58,8 +61,15 @@ export function planImport(file: ParsedFile, { mode, keep }: PlanOptions): Impor
 function frontendPart(proxy: ProxySection): ProxyPart[] {
   const { section, mode } = proxy;
   if (mode !== 'http') return [];
-  if (section.kind === 'frontend') return [{ proxy, statements: section.body }];
+  if (section.kind === 'frontend')
+    return [{ proxy, statements: [...section.body, ...inheritedTarget(proxy)] }];
   return isPlainListen(proxy) ? [{ proxy, statements: section.body.filter(isFrontendStatement) }] : [];
+}
+
+/** A `defaults` section can hold the `default_backend`. */
+function inheritedTarget({ section, defaults }: ProxySection): Statement[] {
+  const inherited = defaults && lastOf(defaults.body, 'default_backend');
+  return inherited && !lastOf(section.body, 'default_backend') ? [inherited] : [];
 }
 
 function backendPart(proxy: ProxySection): ProxyPart[] {

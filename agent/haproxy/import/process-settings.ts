@@ -1,9 +1,9 @@
-import { LEGACY_TIMEOUTS, lastOf, obsoleteReason } from './file/proxies.ts';
+import { lastOf, obsoleteReason } from './file/proxies.ts';
 import type { ImportReport } from './file/report.ts';
 import { keywordOf, type Section, type Statement } from './file/sections.ts';
 import { isId, toDuration, toInteger } from './file/values.ts';
 import { wordTable } from './file/word-table.ts';
-import { COVERED, type ExtraStatement } from './services/service.ts';
+import { COVERED, type ExtraStatement, forwardedReason } from './services/service.ts';
 
 /** Keys of the section `haproxy`, and lines that stay as they are. */
 export interface ProcessDraft {
@@ -11,6 +11,8 @@ export interface ProcessDraft {
   timeouts: Record<string, string>;
   global: ExtraStatement[];
   defaults: ExtraStatement[];
+  /** Rules of a `defaults` section. HAProxy refuses them in acgs-lb's own, which has no name. */
+  rules: ExtraStatement[];
 }
 
 /** Takes over a statement of `global` and returns a note; null if the statement stays as it is. */
@@ -148,23 +150,37 @@ export function readDefaults(section: Section, draft: ProcessDraft, report: Impo
       report.refuse(statement, 'the statistics page is at haproxy.stats');
     else if (keywordOf(statement) === 'log-format')
       report.refuse(statement, 'the agent reads the log, so the gateway has its own format');
-    else {
+    else if (RULES.has(keywordOf(statement))) {
+      draft.rules.push({ text: statement.text, statement });
+      report.keep(statement, 'haproxy.extra.frontend');
+    } else {
       draft.defaults.push({ text: statement.text, statement });
       report.keep(statement, 'haproxy.extra.defaults');
     }
   }
 }
 
+const RULES = new Set([
+  'acl',
+  'http-request',
+  'http-response',
+  'http-after-response',
+  'tcp-request',
+  'tcp-response',
+]);
+
 function takenDefault(statement: Statement, draft: ProcessDraft): string | null {
   const keyword = keywordOf(statement);
   const [first = '', second = '', third] = statement.words;
-  const key = TIMEOUTS[first === 'timeout' ? second : (LEGACY_TIMEOUTS[first] ?? '')];
-  const duration = toDuration(first === 'timeout' ? third : second);
+  const key = first === 'timeout' ? TIMEOUTS[second] : undefined;
+  const duration = toDuration(third);
   if (key !== undefined && duration !== null) {
     draft.timeouts[key] = duration;
     return `haproxy.timeouts.${key}`;
   }
-  if (keyword === 'option forwardfor') return 'the gateway sets X-Forwarded-For';
+  const forwarded = forwardedReason(statement);
+  if (forwarded !== null) return forwarded;
+  if (keyword === 'default_backend') return 'each frontend';
   if (PER_SERVICE.has(keyword)) return 'each service';
   return first !== 'no' ? (COVERED[keyword] ?? null) : null;
 }
@@ -176,7 +192,6 @@ const PER_SERVICE = new Set([
   'option httpchk',
   'http-check send',
   'http-check expect',
-  'srvtimeout',
 ]);
 
 /** The `defaults` that most of the given proxies use. */

@@ -97,8 +97,9 @@ function draftProposal(file: ParsedFile, options: ImportOptions & PartsOptions):
           version: 1,
           site: { id: 'main', gateways: [parts.gatewayUrl] },
           ...(parts.agent === null ? {} : { agent: { bind: parts.agent } }),
-          // acgs-lb would protect /admin; the imported file decides about access.
-          defaults: { access: [] },
+          // acgs-lb would protect /admin and give each client an affinity cookie; the imported file decides.
+          defaults: { access: [], affinity: { by: 'none' } },
+          ...(options.mode === 'whole' ? { headers: { security: false } } : {}),
           services: servicesData(services, parts.routes),
           haproxy: { ...parts.haproxy, ...extraData(snippets) },
         };

@@ -1,4 +1,5 @@
 import { type Node, Scalar } from 'yaml';
+import { modernLine } from './file/modern.ts';
 import type { ProposalParts } from './parts.ts';
 import type { ImportMode, ImportPlan } from './plan.ts';
 import type { ExtraStatement } from './services/service.ts';
@@ -20,12 +21,14 @@ export function snippetsOf(
 ): Snippets {
   const toLines = (extra: readonly ExtraStatement[]): SnippetLine[] =>
     extra.flatMap(({ text, statement }) =>
-      text.split('\n').map((line, index) => ({ text: line.trim(), line: statement.line + index })),
+      text
+        .split('\n')
+        .map((line, index) => ({ text: modernLine(line.trim()), line: statement.line + index })),
     );
   const snippets: Snippets = new Map([
     ['global', toLines(process.global)],
-    ['defaults', toLines(process.defaults)],
-    ['frontend', toLines(gateway?.extra ?? [])],
+    ['defaults', toLines([...process.defaults, ...(gateway?.errorPages ?? [])])],
+    ['frontend', toLines(gateway ? [...process.rules, ...gateway.extra] : [])],
     ...[...plan.services].map(([name, { extra }]): [string, SnippetLine[]] => [
       `services.${name}`,
       toLines(extra),

@@ -5,20 +5,31 @@ import { wordTable } from './word-table.ts';
 export interface ProxySection {
   section: Section;
   name: string;
-  defaults: Section | null;
+  defaults: DefaultsSection | null;
   mode: string;
 }
+
+/** A `defaults` section. Its body starts with the statements of the section that it names after `from`. */
+export interface DefaultsSection extends Section {
+  parent: DefaultsSection | null;
+}
+
+const withParent = (section: Section, parent: DefaultsSection | null): DefaultsSection => ({
+  ...section,
+  body: [...(parent?.body ?? []), ...section.body],
+  parent,
+});
 
 const PROXY_KINDS = new Set(['frontend', 'backend', 'listen']);
 
 export function proxiesOf(sections: readonly Section[]): ProxySection[] {
-  let latest: Section | null = null;
-  const named = new Map<string, Section>();
+  let latest: DefaultsSection | null = null;
+  const named = new Map<string, DefaultsSection>();
   const proxies: ProxySection[] = [];
   for (const section of sections) {
     if (section.kind === 'defaults') {
-      latest = section;
-      named.set(section.name, section);
+      latest = withParent(section, named.get(section.from ?? '') ?? null);
+      named.set(section.name, latest);
     }
     if (!PROXY_KINDS.has(section.kind)) continue;
     const defaults = section.from === null ? latest : (named.get(section.from) ?? null);
@@ -76,17 +87,10 @@ export const isPlainListen = ({ section: { kind, body } }: ProxySection): boolea
   body.some(({ words }) => words[0] === 'server') &&
   !body.some((statement) => ['use_backend', 'default_backend'].includes(keywordOf(statement)));
 
-/** The second word of `timeout …` for the old keywords of HAProxy 1.x. */
-export const LEGACY_TIMEOUTS = wordTable<string>({
-  contimeout: 'connect',
-  clitimeout: 'client',
-  srvtimeout: 'server',
-});
-
-/** Keywords that HAProxy 2.6 no longer knows, with their replacements. */
+/** Keywords that HAProxy 2.6 no longer knows, with their replacements; `modern.ts` translates simple lines. */
 export const OBSOLETE = wordTable<string>({
   appsession: 'cookie, or stick on',
-  block: 'http-request deny',
+  'bind-process': 'nothing',
   nbproc: 'nbthread',
   'option forceclose': 'option httpclose',
   'option http-tunnel': 'nothing',
@@ -115,5 +119,8 @@ export function obsoleteReason(statement: Statement): string | null {
   const { problem, lines } = statement;
   if (problem !== null) return lines > 1 ? problem : `HAProxy rejects the line: ${problem}`;
   const replacement = OBSOLETE[keywordOf(statement)];
-  return replacement === undefined ? null : `HAProxy no longer knows it; use ${replacement}`;
+  if (replacement === undefined) return null;
+  return replacement === 'nothing'
+    ? 'HAProxy no longer knows it and does not need it'
+    : `HAProxy no longer knows it; use ${replacement}`;
 }

@@ -1,3 +1,4 @@
+import { modernLine } from './modern.ts';
 import type { Statement } from './sections.ts';
 
 /**
@@ -25,7 +26,10 @@ export class ImportReport {
   }
 
   keep(statement: Statement, place: string): void {
-    this.#set(statement, 'verbatim', place);
+    const current = modernLine(statement.text);
+    const isTranslated = current !== statement.text && place.startsWith('haproxy.extra');
+    if (isTranslated) this.#set(statement, 'taken', `${place}, as ${current}`);
+    else this.#set(statement, 'verbatim', place);
   }
 
   refuse(statement: Statement, why: string): void {
@@ -34,6 +38,10 @@ export class ImportReport {
 
   has(statement: Statement): boolean {
     return this.#lines.has(statement.line);
+  }
+
+  isTaken({ line }: Statement): boolean {
+    return this.#lines.get(line)?.fate === 'taken';
   }
 
   merge(other: ImportReport): void {

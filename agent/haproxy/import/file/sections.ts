@@ -1,5 +1,6 @@
 import { SECTION_KEYWORDS } from '../../../../shared/config/extra.ts';
 import { splitWords } from './lexer.ts';
+import { modernLine } from './modern.ts';
 
 /** A line, or a block from `.if` to `.endif`, which stays together. */
 export interface Statement {
@@ -9,7 +10,7 @@ export interface Statement {
   lines: number;
   /** As it is in the file, without indentation. */
   text: string;
-  /** Empty for a conditional block and for a line that HAProxy rejects. */
+  /** As current HAProxy understands the line. Empty for a conditional block and for a line that HAProxy rejects. */
   words: string[];
   usesEnvironment: boolean;
   problem: string | null;
@@ -108,7 +109,7 @@ function statementsOf(lines: readonly string[]): Statement[] {
 }
 
 function lineStatement(text: string, line: number): Statement {
-  const statement = { ...splitWords(text), line, lines: 1, text: text.trim() };
+  const statement = { ...splitWords(modernLine(text)), line, lines: 1, text: text.trim() };
   if (CONTROL.test(statement.text)) statement.problem ??= 'a control character';
   return statement;
 }

@@ -3,7 +3,7 @@ import type { ImportReport } from '../file/report.ts';
 import { keywordOf, type Statement } from '../file/sections.ts';
 import { toHostPort } from '../file/values.ts';
 import { wordTable } from '../file/word-table.ts';
-import { COVERED, type ExtraStatement } from '../services/service.ts';
+import { COVERED, type ExtraStatement, forwardedReason } from '../services/service.ts';
 import type { RouteTable } from './routes.ts';
 
 /** The frontend that becomes the gateway. */
@@ -11,6 +11,8 @@ export interface GatewayDraft {
   bind: string[];
   tls: { crt: string; bind: string[]; redirect: boolean; http2: boolean } | null;
   extra: ExtraStatement[];
+  /** Error pages. In `haproxy.extra.defaults`, they apply to errors of the services as well. */
+  errorPages: ExtraStatement[];
 }
 
 export interface GatewayFrontend {
@@ -40,7 +42,7 @@ export function readGateway(
   redirects: readonly GatewayFrontend[],
   { routes, report }: { routes: RouteTable | null; report: ImportReport },
 ): GatewayDraft {
-  const draft: GatewayDraft = { bind: [], tls: null, extra: [] };
+  const draft: GatewayDraft = { bind: [], tls: null, extra: [], errorPages: [] };
   const all = [...main.statements, ...redirects.flatMap(({ statements }) => statements)];
   readBinds(all, draft, report);
   readRedirects(main, redirects, { draft, report });
@@ -110,20 +112,30 @@ function readRedirects(
   draft.tls.redirect = found.length > 0;
 }
 
-const FORWARDED_PROTO = /^http-request (?:set|add)-header x-forwarded-proto https? /i;
+/** acgs-lb has error pages of its own in its `defaults`, and those of a backend come before those of its frontend. */
+const ERROR_PAGES = new Set([
+  'errorfile',
+  'errorfiles',
+  'errorloc',
+  'errorloc302',
+  'errorloc303',
+  'http-error',
+]);
 
 function readStatement(statement: Statement, draft: GatewayDraft, report: ImportReport): void {
   const keyword = keywordOf(statement);
   const obsolete = obsoleteReason(statement);
+  const forwarded = forwardedReason(statement);
   if (obsolete !== null) report.refuse(statement, obsolete);
   else if (keyword in COVERED && statement.words[0] !== 'no') report.take(statement, COVERED[keyword] ?? '');
-  else if (keyword === 'option forwardfor') report.take(statement, 'the gateway sets X-Forwarded-For');
+  else if (forwarded !== null) report.take(statement, forwarded);
   else if (keyword === 'timeout client') report.take(statement, 'haproxy.timeouts.client');
-  else if (FORWARDED_PROTO.test(statement.words.join(' ')))
-    report.take(statement, 'the gateway sets X-Forwarded-Proto');
   else if (keyword === 'log-format')
     report.refuse(statement, 'the agent reads the log, so the gateway has its own format');
-  else {
+  else if (ERROR_PAGES.has(keyword)) {
+    draft.errorPages.push({ text: statement.text, statement });
+    report.keep(statement, 'haproxy.extra.defaults');
+  } else {
     draft.extra.push({ text: statement.text, statement });
     report.keep(statement, 'haproxy.extra.frontend');
   }

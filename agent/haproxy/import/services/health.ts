@@ -16,6 +16,17 @@ export interface HealthDraft {
 const METHODS = new Set(['GET', 'HEAD', 'OPTIONS', 'POST']);
 const NOTE = 'services.<id>.health';
 
+/** The statements of the check that applies: options and rules of the backend itself replace those of its `defaults`. */
+export function effectiveChecks(own: readonly Statement[], inherited: readonly Statement[]): Statement[] {
+  const pick = (isWanted: (statement: Statement) => boolean): Statement[] => {
+    const found = own.filter(isWanted);
+    return found.length > 0 ? found : inherited.filter(isWanted);
+  };
+  return [...pick((statement) => !isRule(statement)), ...pick(isRule)];
+}
+
+const isRule = ({ words: [first] }: Statement): boolean => first === 'http-check' || first === 'tcp-check';
+
 /** Reads `option httpchk` and `http-check`; other kinds of checks become a TCP check. */
 export function readHealth(statements: readonly Statement[], report: ImportReport): HealthDraft {
   const draft: HealthDraft = {
@@ -28,11 +39,16 @@ export function readHealth(statements: readonly Statement[], report: ImportRepor
   };
   for (const statement of statements) {
     const read = READERS[keywordOf(statement)];
-    const problem = read ? read(statement.words, draft) : 'acgs-lb checks with a TCP connection instead';
+    const problem = read ? read(statement.words, draft) : otherReason(statement);
     if (problem === null) report.take(statement, NOTE);
     else report.refuse(statement, problem);
   }
   return draft;
+}
+
+function otherReason(statement: Statement): string | null {
+  if (PLAIN_CHECKS.has(statement.words.join(' '))) return null;
+  return OTHER_RULES[keywordOf(statement)] ?? 'acgs-lb checks with a TCP connection instead';
 }
 
 export const isHealthStatement = (statement: Statement): boolean => {
@@ -44,6 +60,16 @@ export const isHealthStatement = (statement: Statement): boolean => {
     statement.words[0] === 'tcp-check'
   );
 };
+
+/** What acgs-lb's TCP check does, and the first step of its HTTP check. */
+const PLAIN_CHECKS = new Set(['option tcp-check', 'tcp-check connect', 'http-check connect']);
+
+const OTHER_RULES = wordTable<string>({
+  'http-check connect': 'acgs-lb checks the address that serves the requests',
+  'http-check disable-on-404':
+    'a status that health.expect.status lacks is a failed check; use acgs-lb drain',
+  'http-check send-state': 'the check has no such header field',
+});
 
 const OTHER_CHECKS = new Set([
   'option tcp-check',

@@ -4,7 +4,7 @@ import { ImportReport } from '../file/report.ts';
 import { keywordOf, type Statement } from '../file/sections.ts';
 import { isId, toDuration } from '../file/values.ts';
 import { wordTable } from '../file/word-table.ts';
-import { type HealthDraft, isHealthStatement, readHealth } from './health.ts';
+import { effectiveChecks, type HealthDraft, isHealthStatement, readHealth } from './health.ts';
 import { readServer, type ServerDraft } from './server.ts';
 
 /** A backend that becomes a service. */
@@ -98,10 +98,8 @@ function readSettings(proxy: ProxySection, context: SettingsContext): void {
   const { draft, report, statements } = context;
   const own = statements.filter(isHealthStatement);
   const inherited = (proxy.defaults?.body ?? []).filter(isHealthStatement);
-  const health = readHealth(own.length > 0 ? own : inherited, report);
-  const timeout = toDuration(
-    effective(proxy, 'timeout server')?.words[2] ?? effective(proxy, 'srvtimeout')?.words[1],
-  );
+  const health = readHealth(effectiveChecks(own, inherited), report);
+  const timeout = toDuration(effective(proxy, 'timeout server')?.words[2]);
   if (timeout !== null) draft.settings.timeout = timeout;
   const balance = effective(proxy, 'balance');
   draft.strategy = STRATEGIES[balance?.words[1] ?? 'roundrobin'] ?? null;
@@ -171,7 +169,7 @@ function readStickiness({ draft, report, statements }: SettingsContext): void {
   const cookie = lastOf(statements, 'cookie');
   const sticks = statements.filter(({ words: [first] }) => first === 'stick-table' || first === 'stick');
   const place = `haproxy.extra.services.${draft.name}`;
-  if (cookie?.words.includes('insert') && !cookie.usesEnvironment) {
+  if (cookie && !cookie.usesEnvironment) {
     const isDynamic = cookie.words.includes('dynamic');
     draft.settings.affinity = { by: 'none' };
     draft.extra.push({ text: `${cookie.text}${isDynamic ? '' : ' dynamic'}`, statement: cookie });
@@ -181,7 +179,7 @@ function readStickiness({ draft, report, statements }: SettingsContext): void {
     draft.settings.affinity = { by: 'ip' };
     report.refuse(
       cookie,
-      'acgs-lb keeps only cookies with insert; affinity.by: ip keeps the session by client address instead',
+      'acgs-lb cannot read an environment variable; affinity.by: ip keeps the session by client address instead',
     );
   }
   if (sticks.length === 0) return;
@@ -207,7 +205,6 @@ export const COVERED = wordTable<string>({
   mode: 'acgs-lb serves HTTP',
   log: "acgs-lb's own log settings",
   'timeout server': 'services.<id>.timeout',
-  srvtimeout: 'services.<id>.timeout',
   'timeout check': 'services.<id>.health.timeout',
   'option httplog': "acgs-lb's own log settings",
   'option tcplog': "acgs-lb's own log settings",
@@ -220,13 +217,24 @@ export const COVERED = wordTable<string>({
   'load-server-state-from-file': 'acgs-lb keeps the server states',
 });
 
+const FORWARDED_PROTO = /^http-request (?:set|add)-header x-forwarded-proto https?(?: |$)/i;
+
+/** What the gateway does in place of a statement about the client's address or scheme; otherwise null. */
+export function forwardedReason(statement: Statement): string | null {
+  const { words } = statement;
+  if (keywordOf(statement) === 'option forwardfor' && !words.includes('header'))
+    return 'the gateway sets X-Forwarded-For';
+  return FORWARDED_PROTO.test(words.join(' ')) ? 'the gateway sets X-Forwarded-Proto' : null;
+}
+
 function readOther(statement: Statement, { draft, report, onlyGateway }: SettingsContext): void {
   const keyword = keywordOf(statement);
   const obsolete = obsoleteReason(statement);
-  const covered =
-    keyword === 'option forwardfor' && onlyGateway ? 'the gateway sets X-Forwarded-For' : COVERED[keyword];
+  const covered = (onlyGateway ? forwardedReason(statement) : null) ?? COVERED[keyword];
   if (obsolete !== null) report.refuse(statement, obsolete);
   else if (covered !== undefined && statement.words[0] !== 'no') report.take(statement, covered);
+  // Both backends of a service have the lines of its snippet.
+  else if (keyword === 'id') report.refuse(statement, 'HAProxy numbers the backends itself');
   else if (keyword === 'hash-type' && draft.strategy !== null)
     report.take(statement, 'acgs-lb hashes consistently');
   else {
