@@ -29,16 +29,57 @@ const connection = (timeoutMs: number) => ({
   reconnectOnError: (error: Error) => error.message.startsWith('READONLY'),
 });
 
-/** Acquires the lease when it is free, renews it when ours; returns the holder. A script, because it must be atomic. */
+/**
+ * Acquires the lease when it is free, renews it when ours; returns the holder. A script, because it must be atomic. Agents
+ * set the lease with this ttl at most, so a key without one, with a longer one, or of another type is nobody's lease:
+ * somebody else wrote it, and no agent would lead until it goes.
+ */
 const ACQUIRE = `
-local holder = redis.call('GET', KEYS[1])
-if not holder or holder == ARGV[1] then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return ARGV[1]
+if redis.call('TYPE', KEYS[1]).ok == 'string' then
+  local holder = redis.call('GET', KEYS[1])
+  local ttl = redis.call('PTTL', KEYS[1])
+  if holder ~= ARGV[1] and ttl > 0 and ttl <= tonumber(ARGV[2]) then return holder end
 end
-return holder`;
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return ARGV[1]`;
 
 const RELEASE = `if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`;
+
+/** Far above what agents write: the instances of a site, and those removed within a day. */
+const MAX_INTENTS = 50_000;
+/** Agents ignore longer values. */
+const MAX_INTENT_LENGTH = 300_000;
+const MAX_INTENTS_LENGTH = 32 * 1024 * 1024;
+/** A copy of a session has less than 300 KB. */
+const MAX_VALUE_LENGTH = 4 * 1024 * 1024;
+/** The requests of one second, as one agent shares them. */
+const MAX_MESSAGE_LENGTH = 16 * 1024 * 1024;
+
+/**
+ * The fields and values of the intents, without those that are too long; false when the key is deleted, because it is no
+ * hash or far too large. Every agent has the intents in its own file, and writes them again.
+ */
+const READ_INTENTS = `
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then return {} end
+if kind ~= 'hash' or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then
+  redis.call('UNLINK', KEYS[1])
+  return false
+end
+local found, length = {}, 0
+for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do
+  local size = redis.call('HSTRLEN', KEYS[1], field)
+  if #field <= 1024 and size <= tonumber(ARGV[2]) then
+    length = length + #field + size
+    if length > tonumber(ARGV[3]) then
+      redis.call('UNLINK', KEYS[1])
+      return false
+    end
+    found[#found + 1] = field
+    found[#found + 1] = redis.call('HGET', KEYS[1], field)
+  end
+end
+return found`;
 
 /** Live state in Redis. Connects and reconnects in the background; commands fail at once while Redis is unavailable. */
 export function createRedisLiveState({
@@ -72,11 +113,12 @@ export function createRedisLiveState({
     async put(entries) {
       await allSettled(entries.map(({ key, value, ttlSeconds }) => redis.set(key, value, 'EX', ttlSeconds)));
     },
-    get: (key) => redis.get(key),
+    // Redis answers an empty text for a missing key, and no agent writes one.
+    get: async (key) => (await redis.getrange(key, 0, MAX_VALUE_LENGTH)) || null,
     async remove(names) {
       await allSettled(names.map((key) => redis.del(key)));
     },
-    readIntents: () => redis.hgetall(keys.intents),
+    readIntents: () => readIntents(redis, keys.intents, log),
     async writeIntent(field, json) {
       if (json === null) await redis.hdel(keys.intents, field);
       else await redis.hset(keys.intents, field, json);
@@ -108,6 +150,23 @@ export function createRedisLiveState({
   };
 }
 
+async function readIntents(
+  redis: Redis | Cluster,
+  key: string,
+  log: Logger,
+): Promise<{ [field: string]: string }> {
+  const limits = [MAX_INTENTS, MAX_INTENT_LENGTH, MAX_INTENTS_LENGTH];
+  const found: unknown = await redis.eval(READ_INTENTS, 1, key, ...limits);
+  if (!Array.isArray(found)) {
+    log.warn({ key }, 'deleted a key in Redis that no agent wrote like this; the agents write theirs again');
+    return {};
+  }
+  const values = found.map(String);
+  return Object.fromEntries(
+    values.flatMap((field, at) => (at % 2 === 0 ? [[field, values[at + 1] ?? '']] : [])),
+  );
+}
+
 /**
  * Waits for all commands, then throws the first error. Each command has one key, because the keys of a command must be on
  * the same node of a cluster.
@@ -135,6 +194,10 @@ function listen(options: {
   // The command connection logs the error.
   redis.on('error', () => {});
   redis.on('message', (_channel: string, text: string) => {
+    if (text.length > MAX_MESSAGE_LENGTH) {
+      log.debug('ignoring a message on the events channel that is too long');
+      return;
+    }
     let event: unknown;
     try {
       event = JSON.parse(text);

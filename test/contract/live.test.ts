@@ -1,3 +1,4 @@
+import { Redis } from 'ioredis';
 import pino from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LiveState } from '../../agent/live/live-state.ts';
@@ -97,6 +98,64 @@ describe.each(kinds)('live state in %s', (_kind, open) => {
       expect(await one.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' }),
     );
     await one.releaseLease('a');
+  });
+});
+
+describe('values in Redis that no agent wrote', () => {
+  let live: LiveState;
+  let attacker: Redis;
+  beforeAll(async () => {
+    live = createRedisLiveState({ url: redis.url, ...patient, site: 'attacked' });
+    attacker = new Redis(redis.url);
+    await eventually(() => expect(live.status().state).toBe('ok'));
+  });
+  afterAll(async () => {
+    attacker.disconnect();
+    await live.close();
+  });
+
+  const intents = () => live.keys.intents;
+  const fill = (script: string) => attacker.eval(script, 1, intents());
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['without a ttl', () => attacker.set(live.keys.leader, 'rogue')],
+    ['with a long ttl', () => attacker.set(live.keys.leader, 'rogue', 'EX', 3_600)],
+    ['of another type', () => attacker.lpush(live.keys.leader, 'rogue')],
+  ])('a lease %s does not keep the agents from leading', async (_, attack) => {
+    await attacker.del(live.keys.leader);
+    await attack();
+    expect(await live.acquireLease('a', 60_000)).toEqual({ held: true, holder: 'a' });
+    expect(await live.acquireLease('b', 60_000)).toEqual({ held: false, holder: 'a' });
+  });
+
+  test.each<[string, () => Promise<unknown>]>([
+    ['of another type', () => attacker.set(intents(), 'x')],
+    [
+      'with too many fields',
+      () => fill("for i = 1, 50001 do redis.call('HSET', KEYS[1], 'gs/' .. i, 'x') end"),
+    ],
+    [
+      'that are too large together',
+      () => fill("for i = 1, 140 do redis.call('HSET', KEYS[1], 'gs/' .. i, string.rep('x', 250000)) end"),
+    ],
+  ])('intents %s are deleted, and shared again', async (_, attack) => {
+    await attacker.del(intents());
+    await attack();
+    expect(await live.readIntents()).toEqual({});
+    expect(await attacker.exists(intents())).toBe(0);
+    await live.writeIntent('gs/gs-1', '{}');
+    expect(await live.readIntents()).toEqual({ 'gs/gs-1': '{}' });
+  });
+
+  test('too long a field, value or copy is not read', async () => {
+    await attacker.del(intents());
+    await fill(
+      "redis.call('HSET', KEYS[1], 'a', string.rep('x', 300001), string.rep('f', 1025), 'x', 'b', '1')",
+    );
+    expect(await live.readIntents()).toEqual({ b: '1' });
+    await attacker.eval("redis.call('SET', KEYS[1], string.rep('x', 5 * 1024 * 1024))", 1, 'lb:long');
+    expect((await live.get('lb:long'))?.length).toBeLessThan(5 * 1024 * 1024);
+    await attacker.del('lb:long');
   });
 });
 
