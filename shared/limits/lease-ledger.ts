@@ -75,15 +75,27 @@ export const ledgerExpiresAt = (ledger: LeaseLedger, windowMs: number): number =
   Math.max(0, ...Object.values(ledger.holders)) + 2 * windowMs + 60_000;
 
 function roll(ledger: LeaseLedger, bucket: number): void {
-  if (bucket < ledger.bucket - BUCKETS) {
-    // The clock was set back: the buckets are in the future and would count until then.
-    Object.assign(ledger, newLeaseLedger());
-  }
+  if (bucket < ledger.bucket - BUCKETS) setBack(ledger, bucket);
   for (let next = Math.max(ledger.bucket + 1, bucket - BUCKETS + 1); next <= bucket; next++) {
     ledger.counts[next % BUCKETS] = 0;
   }
   ledger.bucket = Math.max(ledger.bucket, bucket);
 }
+
+/**
+ * The clock was set back by more than a window: the buckets are in the future and would count until then. They keep their
+ * ages instead, so that the clock gives no second limit.
+ */
+function setBack(ledger: LeaseLedger, bucket: number): void {
+  const counts: number[] = new Array(BUCKETS).fill(0);
+  for (let age = 0; age < BUCKETS; age++) {
+    counts[indexOf(bucket - age)] = ledger.counts[indexOf(ledger.bucket - age)] ?? 0;
+  }
+  Object.assign(ledger, { bucket, counts, holders: {} });
+}
+
+/** The place of a bucket, also of one before 1970. */
+const indexOf = (bucket: number): number => ((bucket % BUCKETS) + BUCKETS) % BUCKETS;
 
 function countHolders(ledger: LeaseLedger, isolate: string, now: number, forMs: number): number {
   for (const [name, at] of Object.entries(ledger.holders)) {
@@ -98,7 +110,7 @@ function untilFree(ledger: LeaseLedger, missing: number, now: number, bucketMs: 
   let freed = 0;
   for (let age = BUCKETS - 1; age >= 0; age--) {
     const number = ledger.bucket - age;
-    freed += ledger.counts[((number % BUCKETS) + BUCKETS) % BUCKETS] ?? 0;
+    freed += ledger.counts[indexOf(number)] ?? 0;
     if (freed >= missing) return Math.max(1, (number + BUCKETS) * bucketMs - now);
   }
   return BUCKETS * bucketMs;

@@ -150,6 +150,28 @@ test('any window admits at most the limit, the units outstanding at its start, a
   });
 });
 
+test('isolates whose clocks differ by hours share one limit; a Limiter whose clock is set back grants no second one', async () => {
+  let offset = 0;
+  const ledger = newLeaseLedger();
+  const lease: RequestLease = async (_, request) => grantLease(ledger, request, Date.now() + offset);
+  const skews = [0, 3_600_000, -3_600_000, 86_400_000, -5_000];
+  const leases = isolates(skews.length, lease);
+  const burstOfAll = async (): Promise<number> => {
+    const decisions = leases.flatMap((one, index) =>
+      Array.from({ length: 20 }, async () => one.take(ID, LIMIT, Date.now() + (skews[index] ?? 0), ctx)),
+    );
+    await vi.advanceTimersByTimeAsync(500);
+    return (await Promise.all(decisions)).filter(({ allowed }) => allowed).length;
+  };
+  expect(await burstOfAll()).toBe(LIMIT);
+  for (offset of [-3_600_000, -86_400_000, -86_405_000]) {
+    for (const one of leases) one.reset();
+    expect(await burstOfAll(), String(offset)).toBe(0);
+  }
+  await vi.advanceTimersByTimeAsync(WINDOW * 2);
+  expect(await burstOfAll()).toBe(LIMIT);
+});
+
 test('parallel requests share one request to the Limiter', async () => {
   let asked = 0;
   const { lease } = startLimiter(() => 5);

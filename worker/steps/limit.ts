@@ -16,7 +16,9 @@ interface MatchedPolicy {
   key: string;
   /** The limit for this key, overrides included. */
   quota: number;
-  /** The decision of the lease of a global policy; null for other policies. */
+  /** The decision of this isolate's own counter of a policy with `scope: edge`; null for global policies. */
+  own: LimitDecision | null;
+  /** The decision of the lease of a global policy; null for other policies, and when no lease was requested. */
   leased: LimitDecision | null;
 }
 
@@ -24,33 +26,52 @@ const UNLIMITED: LimitResult = { violated: [], retryAfterSeconds: 0, headers: nu
 
 /**
  * Checks every policy that covers the request. A denied request is counted by no policy. Returns a promise only when a
- * global policy has to fetch a lease first.
+ * global policy has to fetch a lease first. Policies of the isolate decide first: a request that one of them denies must
+ * not cost a request to the Limiter, because clients may choose the key of a global policy.
  */
 export function applyLimits(request: RequestContext): LimitResult | Promise<LimitResult> {
-  const { incoming, service, edge, ctx } = request;
+  const { incoming, service } = request;
   if (service.limits.length === 0) return UNLIMITED;
   const input = rateLimitInput(request);
   const matched: MatchedPolicy[] = [];
-  const pendingLeases: Promise<void>[] = [];
+  let isDenied = false;
+  let hasGlobal = false;
   for (const policy of service.limits) {
     if (!policy.appliesTo(incoming.path) || policy.isExempt?.(incoming.clientAddress)) continue;
     const key = policy.keyOf(input);
-    const quota = policy.limitOf(key);
-    const match: MatchedPolicy = { policy, key, quota, leased: null };
+    const match: MatchedPolicy = { policy, key, quota: policy.limitOf(key), own: null, leased: null };
     matched.push(match);
+    if (policy.scope === 'global') {
+      hasGlobal = true;
+      continue;
+    }
+    match.own = takeOwn(match, request);
+    if (!match.own.allowed && !policy.shadow) isDenied = true;
+  }
+  if (matched.length === 0) return UNLIMITED;
+  const pending = hasGlobal && !isDenied ? takeLeases(matched, request) : [];
+  return pending.length === 0
+    ? decide(matched, request)
+    : Promise.all(pending).then(() => decide(matched, request));
+}
+
+/** Takes the units of the global policies. Returns the decisions that must be leased first. */
+function takeLeases(matched: readonly MatchedPolicy[], request: RequestContext): Promise<void>[] {
+  const { incoming, service, edge, ctx } = request;
+  const pending: Promise<void>[] = [];
+  for (const match of matched) {
+    const { policy, key, quota } = match;
     if (policy.scope === 'edge') continue;
     const leased = edge.leases.take({ service: service.id, policy, key }, quota, incoming.startedAt, ctx);
     if (!(leased instanceof Promise)) match.leased = leased;
     else
-      pendingLeases.push(
+      pending.push(
         leased.then((decision) => {
           match.leased = decision;
         }),
       );
   }
-  if (matched.length === 0) return UNLIMITED;
-  if (pendingLeases.length === 0) return decide(matched, request);
-  return Promise.all(pendingLeases).then(() => decide(matched, request));
+  return pending;
 }
 
 function decide(matched: readonly MatchedPolicy[], request: RequestContext): LimitResult {
@@ -87,14 +108,18 @@ function decide(matched: readonly MatchedPolicy[], request: RequestContext): Lim
 }
 
 /** The isolate's own counter always applies. A global policy also needs units of its lease. */
-function decidePolicy({ policy, key, quota, leased }: MatchedPolicy, request: RequestContext): LimitDecision {
-  const { edge, service } = request;
+function decidePolicy(match: MatchedPolicy, request: RequestContext): LimitDecision {
+  const { policy, key, own, leased } = match;
+  if (own) return own;
   if (leased && !leased.allowed) return leased;
-  const limiter = edge.limiters.forPolicy(service.id, policy);
-  const decision = limiter.take(key, quota, policy.cost, request.incoming.startedAt);
+  const decision = takeOwn(match, request);
   if (!leased) return decision;
-  if (!decision.allowed) edge.leases.refund({ service: service.id, policy, key });
+  if (!decision.allowed) request.edge.leases.refund({ service: request.service.id, policy, key });
   return { ...decision, remaining: Math.min(decision.remaining, leased.remaining) };
+}
+
+function takeOwn({ policy, key, quota }: MatchedPolicy, { edge, service, incoming }: RequestContext) {
+  return edge.limiters.forPolicy(service.id, policy).take(key, quota, policy.cost, incoming.startedAt);
 }
 
 /** Another policy denied the request, so these must not count it. */
