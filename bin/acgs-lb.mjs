@@ -1,7 +1,7 @@
-#!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=25 --
+#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=131072 node --max-semi-space-size=4 --heap-growing-percent=25 --
 // `acgs-lb`: in a checkout the CLI from its source, in the npm package the built one. The `--` keeps Node from reading
-// options such as --env-file, which it otherwise accepts anywhere. docs/agent.md explains the options of the heap. Node 18
-// can read this file, to say what is missing.
+// options such as --env-file, which it otherwise accepts anywhere. docs/agent.md explains the variable and the options of
+// the heap. Node 18 can read this file, to say what is missing.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import nodeModule from 'node:module';

@@ -51,7 +51,7 @@ writeFileSync(join(DIST, 'THIRD-PARTY-LICENSES.txt'), licenseTexts(bundled));
 // Compiled code is kept where only this user can write: the default folder, below /tmp, is open to others.
 writeFileSync(
   join(DIST, 'acgs-lb.mjs'),
-  `#!/usr/bin/env -S node --max-semi-space-size=4 --heap-growing-percent=25 --
+  `#!/usr/bin/env -S MALLOC_MMAP_THRESHOLD_=131072 node --max-semi-space-size=4 --heap-growing-percent=25 --
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 const { HOME, NODE_COMPILE_CACHE } = process.env;

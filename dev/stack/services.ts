@@ -105,6 +105,8 @@ export function instanceService({ layout }: StackContext, instance: DemoInstance
 }
 
 /** As in bin/acgs-lb.mjs. */
+export const AGENT_MALLOC = { MALLOC_MMAP_THRESHOLD_: '131072' };
+/** As in bin/acgs-lb.mjs. */
 export const AGENT_HEAP_OPTIONS = ['--max-semi-space-size=4', '--heap-growing-percent=25'];
 
 /** `more` is added to the environment of the process. */
@@ -123,6 +125,7 @@ export function agentService(
     HAPROXY_STATS_PASSWORD: secrets.HAPROXY_STATS_PASSWORD,
     // As in bin/acgs-lb.mjs.
     NODE_COMPILE_CACHE: join(layout.root, '.build/compile-cache'),
+    ...AGENT_MALLOC,
     // The local stack must not use the operator's cloud account.
     CF_API_TOKEN: undefined,
     CF_ACCOUNT_ID: undefined,
