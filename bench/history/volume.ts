@@ -15,6 +15,7 @@ import { type Database, openDatabase } from '../../agent/history/sql/database.ts
 import { startPostgres } from '../../dev/servers/postgres.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
+import { sampleInstance } from '../../test/harness/instance.ts';
 import { seeded } from './generate.ts';
 
 /**
@@ -197,24 +198,13 @@ function makeInstances(count: number): Map<string, Instance> {
     Array.from({ length: count }, (_, index): [string, Instance] => {
       const service = `service-${index % SERVICES}`;
       const id = `${service}-${Math.floor(index / SERVICES) + 1}`;
-      const instance: Instance = {
+      const instance = sampleInstance({
         id,
         service,
         url: 'http://10.0.0.1:8000',
-        origin: 'file',
-        state: 'up',
-        reason: '',
-        since: 0,
-        health: 'up',
-        breaker: 'closed',
-        admin: 'ready',
-        weight: 100,
-        priority: 1,
         latencyMs: MEDIAN_MS,
         inflight: 1,
-        queued: 0,
-        metadata: {},
-      };
+      });
       return [instanceKey(service, id), instance];
     }),
   );

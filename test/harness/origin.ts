@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { freePort } from '../../dev/ports.ts';
 
 export interface Origin {
+  name: string;
   url: string;
   port: number;
   requests: {
@@ -41,6 +42,7 @@ export async function startOrigin(name: string, wanted?: number): Promise<Origin
   const port = wanted ?? (await freePort());
   await once(server.listen(port, '127.0.0.1'), 'listening');
   return {
+    name,
     url: `http://127.0.0.1:${port}`,
     port,
     requests,

@@ -1,30 +1,11 @@
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { constants } from 'node:fs';
 import { mkdir, mkdtemp, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { freePort } from '../../dev/ports.ts';
+import { startAgentProcess, writeAgentConfig } from '../harness/agent-process.ts';
 import { eventually } from '../harness/eventually.ts';
-
-/** A configuration that needs no other program. */
-async function configFile(folder: string): Promise<string> {
-  const file = join(folder, 'acgs-lb.yaml');
-  const config = {
-    version: 1,
-    site: { id: 'main' },
-    agent: { bind: `127.0.0.1:${await freePort()}` },
-    haproxy: {
-      file: join(folder, 'haproxy.cfg'),
-      socket: join(folder, 'a.sock'),
-      masterSocket: join(folder, 'm.sock'),
-      agentCheck: `127.0.0.1:${await freePort()}`,
-    },
-    services: { gs: { routes: ['/'] } },
-  };
-  await writeFile(file, JSON.stringify(config));
-  return file;
-}
 
 test('SIGHUP is ignored while the agent starts, and reloads the file afterwards', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-signals-'));
@@ -33,57 +14,31 @@ test('SIGHUP is ignored while the agent starts, and reloads the file afterwards'
   // The agent reads this file first. Because it is a pipe, the agent waits until the test writes to it.
   const pipe = join(state, 'judged.json');
   execFileSync('mkfifo', [pipe]);
-  const child = spawn(
-    process.execPath,
-    ['agent/main.ts', '--config', await configFile(folder), '--state-dir', state],
-    {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      env: {
-        PATH: process.env.PATH,
-        TMPDIR: process.env.TMPDIR,
-        ACGS_TOKEN: 'x',
-        DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
-      },
-    },
-  );
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
-  const ended = new Promise((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+  const args = ['agent/main.ts', '--config', await writeAgentConfig(folder), '--state-dir', state];
+  const { child, output, ended, kill } = startAgentProcess(args);
   try {
     // Opening succeeds only while the agent reads.
     const held = await eventually(() => open(pipe, constants.O_WRONLY | constants.O_NONBLOCK));
     child.kill('SIGHUP');
-    await eventually(() => expect(output).toContain('SIGHUP ignored while starting'));
+    await eventually(() => expect(output()).toContain('SIGHUP ignored while starting'));
     await held.close();
-    await eventually(() => expect(output).toContain('"agent started"'));
+    await eventually(() => expect(output()).toContain('"agent started"'));
     child.kill('SIGHUP');
-    await eventually(() => expect(output).toContain('configuration reloaded'));
+    await eventually(() => expect(output()).toContain('configuration reloaded'));
     child.kill('SIGTERM');
     expect(await ended).toBe(0);
   } finally {
-    child.kill('SIGKILL');
-    await ended;
+    await kill();
     await rm(folder, { recursive: true, force: true });
   }
 });
 
 test('--watch-config: a changed file is applied, an invalid one is refused with an event and changes nothing', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-watch-'));
-  const file = await configFile(folder);
+  const file = await writeAgentConfig(folder);
   const config = JSON.parse(await readFile(file, 'utf8')) as { agent: { bind: string } };
   const args = ['agent/main.ts', '--config', file, '--state-dir', join(folder, 'state'), '--watch-config'];
-  const child = spawn(process.execPath, args, {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: {
-      PATH: process.env.PATH,
-      TMPDIR: process.env.TMPDIR,
-      ACGS_TOKEN: 'x',
-      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
-    },
-  });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
-  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const { child, output, kill } = startAgentProcess(args);
   const url = `http://${config.agent.bind}`;
   let events = '';
   const follow = async () => {
@@ -91,7 +46,7 @@ test('--watch-config: a changed file is applied, an invalid one is refused with 
     for await (const chunk of (await fetch(`${url}/v1/events`)).body ?? []) events += decoder.decode(chunk);
   };
   try {
-    await eventually(() => expect(output).toContain('"agent started"'));
+    await eventually(() => expect(output()).toContain('"agent started"'));
     follow().catch(() => {});
     await eventually(() => expect(events).not.toBe(''));
     // Replaced by a rename, as editors and deployment tools do.
@@ -107,15 +62,14 @@ test('--watch-config: a changed file is applied, an invalid one is refused with 
     await replace(JSON.stringify({ ...config, services: { gs: { routes: ['/'], timeout: '9s' } } }));
     await eventually(() => expect(events).toContain('gs.timeout: 7s → 9s'));
   } finally {
-    child.kill('SIGKILL');
-    await ended;
+    await kill();
     await rm(folder, { recursive: true, force: true });
   }
 });
 
 test('a file or folder that cannot be used is reported in one line, and the agent does not start', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'acgs-signals-'));
-  const file = await configFile(folder);
+  const file = await writeAgentConfig(folder);
   const run = (...args: string[]) => {
     const env = { PATH: process.env.PATH, ACGS_TOKEN: 'x' };
     const { status, stderr } = spawnSync(process.execPath, ['agent/main.ts', ...args], {

@@ -15,6 +15,7 @@ import { parseConfig } from '../../shared/config/load.ts';
 import { ENVELOPE_HEADER, type EnvelopeFields, encodeEnvelope } from '../../shared/envelope.ts';
 import { haproxyCommand } from '../harness/haproxy.ts';
 import { sampleInstance } from '../harness/instance.ts';
+import { type Origin, startOrigin } from '../harness/origin.ts';
 import { useServers } from '../harness/use-servers.ts';
 
 /** A real HAProxy on free ports with a small configuration. */
@@ -88,6 +89,13 @@ export interface HaproxyHarnessOptions {
   idleTimeout?: string;
   /** Longest wait for a place at a full instance. */
   queueTimeout?: string;
+}
+
+/** Origins with these names, which the end of the tests stops. */
+export async function startOrigins(...names: string[]): Promise<Origin[]> {
+  const origins = await Promise.all(names.map((name) => startOrigin(name)));
+  for (const { stop } of origins) releaseAfterTests(stop);
+  return origins;
 }
 
 export async function startHaproxyHarness({

@@ -3,33 +3,29 @@ import { expect, test } from 'vitest';
 import { initialRecords } from '../../agent/judge/initial.ts';
 import type { InstanceRecord } from '../../agent/judge/instance-record.ts';
 import { step } from '../../agent/judge/step.ts';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import type { Origin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 import {
   type HaproxyHarness,
   type ReconciledHaproxy,
-  releaseAfterTests,
   startBeforeTests,
   startHaproxyHarness,
+  startOrigins,
   startSink,
 } from './haproxy-harness.ts';
 
 let harness: HaproxyHarness;
 let reconciled: ReconciledHaproxy;
-const origins: Origin[] = [];
+let origins: Origin[] = [];
 const MAXCONN = 3;
 const CLIENTS = 12;
 /** Longer than HAProxy's queue timeout, so that most of the clients time out in the queue. */
 const SERVICE_MS = 2_000;
 
 startBeforeTests(async () => {
-  origins.length = 0;
-  for (const name of ['gs-1', 'gs-2']) {
-    const origin = await startOrigin(name);
-    releaseAfterTests(origin.stop);
-    origin.answer((_, response) => void setTimeout(() => response.end(name), SERVICE_MS));
-    origins.push(origin);
-  }
+  origins = await startOrigins('gs-1', 'gs-2');
+  for (const { name, answer } of origins)
+    answer((_, response) => void setTimeout(() => response.end(name), SERVICE_MS));
   harness = await startHaproxyHarness({
     services: `gs:
   routes: [/]

@@ -10,7 +10,7 @@ import {
   type ServerStat,
   type ServerState,
 } from '../../agent/haproxy/socket/parse.ts';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import type { Origin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 import {
   CLOSE_MS,
@@ -19,20 +19,16 @@ import {
   releaseAfterTests,
   startBeforeTests,
   startHaproxyHarness,
+  startOrigins,
   startSink,
 } from './haproxy-harness.ts';
 
 let harness: HaproxyHarness;
 let reconciled: ReconciledHaproxy;
-const origins: Origin[] = [];
+let origins: Origin[] = [];
 
 startBeforeTests(async () => {
-  origins.length = 0;
-  for (const name of ['gs-1', 'gs-2', 'gs-3']) {
-    const origin = await startOrigin(name);
-    releaseAfterTests(origin.stop);
-    origins.push(origin);
-  }
+  origins = await startOrigins('gs-1', 'gs-2', 'gs-3');
   harness = await startHaproxyHarness({
     services: `gs:
   routes: [/]

@@ -1,7 +1,7 @@
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
-import { type Origin, startOrigin } from '../harness/origin.ts';
+import type { Origin } from '../harness/origin.ts';
 import { until } from '../harness/until.ts';
 import {
   type HaproxyHarness,
@@ -9,21 +9,20 @@ import {
   releaseAfterTests,
   startBeforeTests,
   startHaproxyHarness,
+  startOrigins,
   startSink,
 } from './haproxy-harness.ts';
 
 let harness: HaproxyHarness;
 let reconciled: ReconciledHaproxy;
-const origins: Origin[] = [];
+let origins: Origin[] = [];
 const MAXCONN = 4;
 const LONG_LIVED = 20;
 
 startBeforeTests(async () => {
-  origins.length = 0;
-  for (const name of ['gs-1', 'gs-2']) {
-    const origin = await startOrigin(name);
-    releaseAfterTests(origin.stop);
-    origin.answer(({ url }, response) => {
+  origins = await startOrigins('gs-1', 'gs-2');
+  for (const { name, answer } of origins) {
+    answer(({ url }, response) => {
       // An event stream, or a held answer without headers.
       if (url === '/events')
         response.writeHead(200, { 'content-type': 'text/event-stream' }).write(': open\n\n');
@@ -33,7 +32,6 @@ startBeforeTests(async () => {
       else if (url === '/held') setTimeout(() => response.end(name), 1_100);
       else if (url !== '/poll') response.end(name);
     });
-    origins.push(origin);
   }
   harness = await startHaproxyHarness({
     services: `gs:

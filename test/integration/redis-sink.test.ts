@@ -9,6 +9,7 @@ import { createLiveSink } from '../../agent/live/sink.ts';
 import { type LocalRedis, startRedis } from '../../dev/servers/redis.ts';
 import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../harness/eventually.ts';
+import { sampleInstance } from '../harness/instance.ts';
 
 const log = pino({ level: 'silent' });
 const config = parseConfig(`
@@ -16,26 +17,7 @@ version: 1
 site: { id: main }
 services: { gs: { routes: [/], instances: [{ id: gs-1, url: 'http://127.0.0.1:1' }] } }
 `);
-const instance = (id: string): Instance => ({
-  id,
-  service: 'gs',
-  url: 'http://127.0.0.1:1',
-  origin: 'file',
-  state: 'up',
-  reason: '',
-  since: 0,
-
-  health: 'up',
-  breaker: 'closed',
-  admin: 'ready',
-  weight: 100,
-  priority: 1,
-  latencyMs: 1,
-
-  inflight: 0,
-  queued: 0,
-  metadata: {},
-});
+const instance = (id: string): Instance => sampleInstance({ id, url: 'http://127.0.0.1:1', latencyMs: 1 });
 const metrics = [
   {
     serviceType: 'gs',

@@ -12,28 +12,13 @@ import { createSessions, type Sessions } from '../../agent/sessions/sessions.ts'
 import { createSessionStore } from '../../agent/sessions/store.ts';
 import type { LocalPostgres } from '../../dev/servers/postgres.ts';
 import { eventually } from '../harness/eventually.ts';
+import { sampleInstance } from '../harness/instance.ts';
 import { startPostgres } from '../harness/postgres.ts';
 
 const log = pino({ level: 'silent' });
 const copySigner = createMessageSigner(['a-random-key-of-at-least-32-characters'], 3_600_000);
-const instance = (service: string, id: string): Instance => ({
-  id,
-  service,
-  url: `http://${id}:80`,
-  origin: 'file',
-  state: 'up',
-  reason: '',
-  since: 0,
-  health: 'up',
-  breaker: 'closed',
-  admin: 'ready',
-  weight: 100,
-  priority: 1,
-  latencyMs: 1,
-  inflight: 0,
-  queued: 0,
-  metadata: {},
-});
+const instance = (service: string, id: string): Instance =>
+  sampleInstance({ id, service, url: `http://${id}:80`, latencyMs: 1 });
 
 let server: LocalPostgres;
 let database: Database;
