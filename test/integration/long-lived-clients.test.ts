@@ -4,6 +4,7 @@ import { Server } from 'socket.io';
 import { io, type Socket } from 'socket.io-client';
 import { afterEach, expect, test } from 'vitest';
 import { fullText } from '../../agent/core/fullness.ts';
+import { eventually } from '../harness/eventually.ts';
 import { until } from '../harness/until.ts';
 import {
   type HaproxyHarness,
@@ -104,7 +105,7 @@ test('beyond the limit of long-lived connections: refused at once, named as full
       return gauges && fullText({ inflight: 0, ...gauges });
     });
   const full = `full: ${MAXCONN} of ${MAXCONN} long-lived connections`;
-  expect(await until(async () => texts().every((text) => text === full))).toBe(true);
+  await eventually(() => expect(texts()).toEqual([full, full]));
   expect(await statusOf(harness.gateway)).toBe(200);
   expect(failures(reconciled)).toBe(0);
 });

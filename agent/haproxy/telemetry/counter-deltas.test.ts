@@ -52,6 +52,15 @@ test('the first poll sets the baseline; later ones give the difference', () => {
   });
 });
 
+test('the first poll reports the requests in progress, also when their number does not change', () => {
+  const full = stat({ ...answered(50), inflight: 100, limit: 100 });
+  const pollOnce = (baseline: CounterBaseline | null) =>
+    computeCounterDeltas(baseline, { pid: 1, stats: [full], at: 0, malformed: new Map(), isShort: false });
+  const first = pollOnce(null);
+  expect(first.deltas).toMatchObject([{ success: 0, failure: 0, inflight: 100, inflightLimit: 100 }]);
+  expect(pollOnce(first.baseline).deltas).toEqual([]);
+});
+
 test('a new worker and cleared counters count from zero', () => {
   expect(poll([1, answered(50)], [2, answered(60)]).success).toBe(60);
   expect(poll([1, answered(50)], [1, answered(3)]).success).toBe(3);

@@ -50,7 +50,8 @@ export interface CounterDeltas {
 
 /**
  * The traffic since the last poll. A new worker and cleared counters start at zero, so their values are the difference.
- * Without a baseline the first poll only sets one: its values may be older than the agent.
+ * Without a baseline the first poll sets one: its counters may be older than the agent. Its gauges are current, so that an
+ * instance that is full when the agent starts is shown as full.
  */
 export function computeCounterDeltas(
   baseline: CounterBaseline | null,
@@ -79,7 +80,7 @@ export function computeCounterDeltas(
     const broken = aborted + blamedShare * (unanswered - track.unanswered);
     const failure = since((each) => each.responses.failed) + broken;
     const gaugesChanged = known?.last.inflight !== stat.inflight || known.last.queued !== stat.queued;
-    if (success + failure > 0 || (baseline && gaugesChanged)) {
+    if (success + failure > 0 || gaugesChanged) {
       deltas.push({
         kind: 'traffic',
         source: 'haproxy',
