@@ -252,7 +252,11 @@ it('metrics', async () => {
 });
 
 it('the status page and the command, whose history covers five minutes', async () => {
-  await sleep(16_000);
+  // A column of the history is shown when its seconds have passed.
+  await eventually(expectHistories, { timeout: 60_000, interval: 1_000 });
+});
+
+async function expectHistories(): Promise<void> {
   const documents = {
     dashboard: await get<StatusLike>('/v1/status'),
     command: await cli<StatusLike>('status'),
@@ -270,7 +274,7 @@ it('the status page and the command, whose history covers five minutes', async (
       expectNear(place, figures, id);
     }
   }
-});
+}
 
 /** The command shows what the edge did with a failed request, and HAProxy's view of each attempt. */
 async function expectTrace(id: string): Promise<void> {
@@ -297,8 +301,11 @@ interface StatusLike {
 const isService = (id: string): id is Service => (services as readonly string[]).includes(id);
 
 it('history: the summary of an hour, and the report', async () => {
-  // Every minute of the run has ended and is written.
-  await sleep(95_000);
+  // Every minute of the run has ended and is written after a minute and a half at most.
+  await eventually(expectHistory, { timeout: 180_000, interval: 3_000 });
+});
+
+async function expectHistory(): Promise<void> {
   const hour = await summary('1h');
   for (const service of services) expectNear('summary 1h', hour[service], service);
   for (const service of services) {
@@ -321,14 +328,18 @@ it('history: the summary of an hour, and the report', async () => {
     expectNear('report', found && { requests: found.requests, failed: found.failures }, service);
     expect(found?.availability?.basis).toBe('requests');
   }
-});
+}
 
 const hasPrometheus = spawnSync('prometheus', ['--version']).status === 0;
 it.skipIf(!hasPrometheus)('Grafana: every panel shows data from Prometheus or Postgres', async () => {
+  await eventually(expectPanels, { timeout: 180_000, interval: 3_000 });
+});
+
+async function expectPanels(): Promise<void> {
   const panels = await checkPanels(test.stack);
   expect(panels.length).toBeGreaterThan(40);
   const empty = panels.filter(({ panel, found }) =>
     EMPTY_WITHOUT_INCIDENT.has(panel) ? typeof found === 'string' : !(Number(found) > 0),
   );
   expect(empty).toEqual([]);
-});
+}

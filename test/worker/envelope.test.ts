@@ -1,27 +1,29 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { parseEnvelope } from '../../shared/envelope.ts';
 import type { Snapshot } from '../../shared/snapshot/snapshot.ts';
 import { startEdge, type TestEdge } from '../harness/edge.ts';
 import { headerValues, type RawOrigin, rawExchange, startRawOrigin } from '../harness/raw-tcp.ts';
 import { instance, service } from '../harness/snapshot.ts';
+import { useServers } from '../harness/use-servers.ts';
 
 /** What the edge sends to a gateway and to an instance, and what it makes of their answers, byte by byte. */
 
 let edge: TestEdge;
 let origin: RawOrigin;
 
-beforeAll(async () => {
+useServers(async () => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const key = privateKey.export({ type: 'pkcs8', format: 'der' }).toString('base64url');
   [edge, origin] = await Promise.all([
     startEdge({ vars: { GATEWAY_JWT_KEY: `g1:${key}` } }),
     startRawOrigin(),
   ]);
-});
-afterAll(async () => {
+}, stop);
+
+async function stop(): Promise<void> {
   await Promise.all([edge.stop(), origin.stop()]);
-});
+}
 
 const perIp = { name: 'per-ip', key: 'ip', limit: 100, window: 60_000, scope: 'edge' } as const;
 
