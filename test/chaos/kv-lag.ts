@@ -1,5 +1,6 @@
 import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { EdgeTraceAttempt } from '../../shared/edge-trace.ts';
 import { startStack, type TestStack, withoutLimits } from '../harness/stack.ts';
 import { until } from '../harness/until.ts';
 import { DemoInstances } from './demo-instances.ts';
@@ -93,7 +94,7 @@ async function demonstrate(
     `${label}: ${failedPosts.length} of ${posts.length} POSTs failed, ${unsafe.length} of them in flight at the kill (${countOccurrences(failedPosts.map(why))})`,
   );
   const after = sent.filter(({ at }) => at > killedAt);
-  const touched = after.filter(({ answer }) => tries(answer).some(({ asked }) => asked === VICTIM));
+  const touched = after.filter(({ answer }) => attemptsOf(answer).some(({ named }) => named === VICTIM));
   const last = Math.max(0, ...touched.map(({ at, answer }) => at + answer.ms - killedAt));
   findings.check(
     last < seconds * 1_000 - 5_000,
@@ -109,7 +110,7 @@ const failed = ({ answer }: Sent): boolean => answer.status !== 200;
 
 /** The status or connection error, and the result of each attempt. */
 function why({ answer }: Sent): string {
-  const each = tries(answer).map(({ asked, result }) => `${asked} → ${result}`);
+  const each = attemptsOf(answer).map(({ named, result, status }) => `${named} → ${status ?? result}`);
   return `${answer.error ?? answer.status}${each.length > 0 ? ` [${each.join('; ')}]` : ''}`;
 }
 
@@ -124,12 +125,12 @@ function sendTraced({ stack }: TestStack, method = 'GET', agent?: Agent): Promis
 
 interface Trace {
   candidates?: { id: string; state: string }[];
-  tries?: { asked: string | null; result: number | string }[];
+  attempts?: Pick<EdgeTraceAttempt, 'named' | 'result' | 'status'>[];
 }
 
 const trace = ({ headers }: RawResponse): Trace =>
   JSON.parse(String(headers['x-acgs-trace'] ?? '{}')) as Trace;
-const tries = (answer: RawResponse) => trace(answer).tries ?? [];
+const attemptsOf = (answer: RawResponse) => trace(answer).attempts ?? [];
 /** States in the snapshot that routed this request. */
 const states = (answer: RawResponse) =>
   (trace(answer).candidates ?? [{ id: '', state: 'none' }]).map(({ state }) => state);

@@ -94,10 +94,10 @@ test('a GET whose instance hangs is answered within a second through a copy', as
   expect(traceOf(response)).toMatchObject({
     hedges: copies.length,
     picked: { id: null, why: 'gateway' },
-    tries: [
-      { asked: null, served: null, result: 'cancelled' },
-      ...copies.map(({ instance: asked }) =>
-        asked === winner?.instance ? { asked, result: 200 } : { asked },
+    attempts: [
+      { named: null, instance: null, result: 'cancelled' },
+      ...copies.map(({ instance: named }) =>
+        named === winner?.instance ? { named, hedge: true, status: 200 } : { named, hedge: true },
       ),
     ],
   });

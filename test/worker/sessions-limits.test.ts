@@ -244,7 +244,7 @@ test('explain requires the token and returns the trace', async () => {
     // A refresh in the background may have fetched it first.
     snapshot: { site: 'main', source: expect.stringMatching(/^(put|hub|kv)$/) },
     picked: { why: 'picked' },
-    tries: [{ way: 'direct', result: 200 }],
+    attempts: [{ route: 'direct', result: 'response', status: 200 }],
   });
   expect(JSON.stringify(trace)).toContain('ünknown');
   // It is off by default.

@@ -1,11 +1,9 @@
-import { type EdgeTrace, type EdgeTraceAttempt, MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
+import { type EdgeTrace, MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
 import { isSampled } from '../../shared/trace-context.ts';
-import type { CompletedAttempt } from './attempt.ts';
+import { describeAttempts } from './describe-attempts.ts';
 import type { FailoverOutcome } from './failover-context.ts';
 import type { IncomingRequest } from './guard.ts';
-import type { PendingAttempt } from './hedge.ts';
 
-const MAX_ERROR = 200;
 const MAX_METHOD = 32;
 const MAX_HOST = 255;
 
@@ -22,11 +20,6 @@ export function describeRequest(
   { service, outcome, limitedBy, sent }: RequestEnd,
 ): EdgeTrace {
   const { traceId, parentId, spanId, flags } = incoming.trace;
-  const endedAt = incoming.startedAt + outcome.ms;
-  const attempts = [
-    ...sent.attempts.map(describeAttempt),
-    ...sent.cancelled.map((one) => describeCancelled(one, endedAt)),
-  ];
   return {
     requestId: incoming.requestId,
     traceId,
@@ -45,41 +38,6 @@ export function describeRequest(
     kind: outcome.kind,
     limitedBy: [...limitedBy],
     pick: sent.picked?.why ?? null,
-    attempts: attempts.sort((a, b) => a.at - b.at),
+    attempts: describeAttempts(sent, incoming.startedAt + outcome.ms),
   };
 }
-
-function describeAttempt({ plan, result, servedBy, startedAt, ms }: CompletedAttempt): EdgeTraceAttempt {
-  const isResponse = result.kind === 'response';
-  return {
-    spanId: plan.spanId,
-    at: startedAt,
-    ms,
-    route: plan.route.kind,
-    origin: plan.route.origin,
-    site: plan.site?.site ?? null,
-    named: plan.candidate?.id ?? null,
-    instance: servedBy,
-    hedge: plan.hedge ?? false,
-    result: result.kind === 'thrown' ? 'broken' : result.kind,
-    status: isResponse ? result.status : null,
-    unsent: isResponse && result.unsentMark,
-    error: result.kind === 'thrown' ? result.message.slice(0, MAX_ERROR) : '',
-  };
-}
-
-const describeCancelled = (pending: PendingAttempt, endedAt: number): EdgeTraceAttempt => ({
-  spanId: pending.spanId,
-  at: pending.startedAt,
-  ms: Math.max(0, endedAt - pending.startedAt),
-  route: pending.route.kind,
-  origin: pending.route.origin,
-  site: pending.site,
-  named: pending.candidate?.id ?? null,
-  instance: null,
-  hedge: pending.hedge,
-  result: 'cancelled',
-  status: null,
-  unsent: false,
-  error: '',
-});

@@ -1,16 +1,15 @@
 import { isEjected } from '../../shared/ejection.ts';
 import { currentLatency } from '../../shared/latency.ts';
 import type { RequestContext } from '../request-context.ts';
-import type { CompletedAttempt } from './attempt.ts';
+import { describeAttempts } from './describe-attempts.ts';
 import type { FailoverOutcome } from './failover-context.ts';
-import type { PendingAttempt } from './hedge.ts';
 import type { PickedInstance } from './pick.ts';
 import type { StepResults } from './step-results.ts';
 
 /** A header value must stay short: of a large service only the first instances are listed. */
 const MAX_CANDIDATES = 24;
 
-/** The value of `x-acgs-trace`: why the request went where it went, as one line of JSON. */
+/** The value of `x-acgs-trace`: why the request went where it went, as one line of JSON. Attempts are those of an EdgeTrace. */
 export function explain(
   { incoming, service, edge }: RequestContext,
   { limits, session, outcome }: StepResults,
@@ -48,10 +47,7 @@ export function explain(
     })),
     picked: outcome.picked && describePick(outcome.picked, outcome),
     hedges: outcome.hedges,
-    tries: [
-      ...outcome.cancelled.map((one) => describeCancelled(one, now)),
-      ...outcome.attempts.map(describeAttempt),
-    ],
+    attempts: describeAttempts(outcome, now),
     failure: outcome.failure,
     tookMs: now - incoming.startedAt,
   };
@@ -70,37 +66,4 @@ function describePick(
   const answered = attempts.find(({ plan }) => plan.candidate === null);
   const gatewayPicked = answered !== undefined || cancelled.some((one) => one.candidate === null);
   return gatewayPicked ? { id: answered?.servedBy ?? null, why: 'gateway' } : { id: candidate.key, why };
-}
-
-function describeCancelled({ route, candidate, startedAt }: PendingAttempt, now: number) {
-  return {
-    way: route.kind,
-    to: route.origin,
-    asked: candidate?.key ?? null,
-    served: null,
-    result: 'cancelled',
-    ms: now - startedAt,
-  };
-}
-
-function describeAttempt({ plan, result, ms, servedBy }: CompletedAttempt) {
-  return {
-    way: plan.route.kind,
-    to: plan.route.origin,
-    asked: plan.candidate?.key ?? null,
-    served: servedBy,
-    result: describeResult(result),
-    ms,
-  };
-}
-
-function describeResult(result: CompletedAttempt['result']): number | string {
-  switch (result.kind) {
-    case 'response':
-      return result.status;
-    case 'timeout':
-      return 'timeout';
-    case 'thrown':
-      return result.message;
-  }
 }

@@ -50,10 +50,10 @@ function edge(answers: {
     if (pathname === '/__acgs/status') return Response.json({ hasCache });
     if (init?.method === 'PUT') return Response.json({}, { status: put });
     if (pathname.startsWith('/__acgs/snapshot/')) return Response.json(order);
-    const tries = [{ way: 'gateway', to: 'http://gw', result: gateway }];
+    const attempts = [{ route: 'gateway', origin: 'http://gw', status: gateway }];
     return Response.json(
       {},
-      { headers: { 'x-acgs-trace': JSON.stringify({ tries }), 'x-acgs-instance': 'auth-1' } },
+      { headers: { 'x-acgs-trace': JSON.stringify({ attempts }), 'x-acgs-instance': 'auth-1' } },
     );
   };
 }

@@ -8,9 +8,7 @@ import { checkClock, errorSummary, type Finding, fail, ok, skip, warn } from './
 import type { DoctorInput } from './input.ts';
 
 const traceSchema = z.looseObject({
-  tries: z.array(
-    z.looseObject({ way: z.string(), to: z.string(), result: z.union([z.number(), z.string()]) }),
-  ),
+  attempts: z.array(z.looseObject({ route: z.string(), origin: z.string(), status: z.number().nullable() })),
 });
 
 /** Checks that the edge answers, holds the latest snapshot and accepts our signature, and that HAProxy accepts its token. */
@@ -205,21 +203,21 @@ async function checkThrough({ config, env, fetch }: DoctorInput, edge: string): 
         `status ${response.status} without x-acgs-trace`,
         'set EDGE_TOKEN to the value of the Worker',
       );
-    const { tries } = traceSchema.parse(JSON.parse(header));
-    const refused = tries.find((attempt) => attempt.way === 'gateway' && attempt.result === 401);
+    const { attempts } = traceSchema.parse(JSON.parse(header));
+    const refused = attempts.find(({ route, status }) => route === 'gateway' && status === 401);
     if (refused)
       return fail(
         'edge → gateway',
-        `${refused.to} rejects the edge's token`,
+        `${refused.origin} rejects the edge's token`,
         'GATEWAY_JWT_KEY (edge) and EDGE_JWT_PUBLIC_KEYS (agent) must be one key pair, and both clocks must agree',
       );
-    const last = tries.at(-1);
+    const last = attempts.at(-1);
     const by = response.headers.get('x-acgs-instance') ?? 'no instance';
-    if (last?.way === 'gateway')
-      return ok('edge → gateway', `status ${response.status} by ${by} through ${last.to}`);
+    if (last?.route === 'gateway')
+      return ok('edge → gateway', `status ${response.status} by ${by} through ${last.origin}`);
     return warn(
       'edge → gateway',
-      `status ${response.status} by ${by}, path ${last?.way ?? 'unknown'}`,
+      `status ${response.status} by ${by}, path ${last?.route ?? 'unknown'}`,
       'the edge could not use the gateway; see the checks of gateway and HAProxy',
     );
   } catch (error) {

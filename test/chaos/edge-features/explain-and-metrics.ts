@@ -9,14 +9,14 @@ export async function explainAndMetrics(testBed: TestBed, findings: ScenarioFind
   const explained = await testBed.request('/robin/', { headers: explain });
   const trace = JSON.parse(String(explained.headers['x-acgs-trace'] ?? '{}')) as {
     candidates?: unknown[];
-    tries?: { way: string; result: unknown }[];
+    attempts?: { route: string; status: unknown }[];
   };
   const withoutToken = await testBed.request('/robin/', { headers: { ...explain, 'x-acgs-token': 'wrong' } });
   findings.check(
     trace.candidates?.length === 3 &&
-      trace.tries?.[0]?.result === 200 &&
+      trace.attempts?.[0]?.status === 200 &&
       !withoutToken.headers['x-acgs-trace'],
-    `explain: ${trace.candidates?.length} candidates, tried ${trace.tries?.map(({ way }) => way).join(', ')}; no trace with a wrong token`,
+    `explain: ${trace.candidates?.length} candidates, tried ${trace.attempts?.map(({ route }) => route).join(', ')}; no trace with a wrong token`,
   );
   const wanted = [
     'acgs_edge_requests_total{service="robin",code="2xx"}',
