@@ -11,6 +11,7 @@ import {
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { type PackageContext, runTool } from './context.ts';
+import { type ManPage, writeManPage } from './man.ts';
 import { copyRuntime } from './runtime.ts';
 import { writeSbom } from './sbom.ts';
 
@@ -45,6 +46,40 @@ function stageProgram(context: PackageContext, tree: string): void {
   const target = join(tree, 'usr/share/bash-completion/completions/acgs-lb');
   makeFolder(dirname(target));
   writeFileSync(target, completion);
+  stageManPages(context, tree);
+}
+
+function stageManPages(context: PackageContext, tree: string): void {
+  const { root, version, epoch } = context;
+  const help = runTool(context, process.execPath, [join(root, 'dist/acgs-lb.mjs'), '--help']);
+  const script = readFileSync(join(import.meta.dirname, 'debian/acgs-lb-takeover'), 'utf8');
+  const [, ...lines] = script.split('\n');
+  const usage = lines.slice(
+    0,
+    lines.findIndex((line) => !line.startsWith('# ')),
+  );
+  const pages: Omit<ManPage, 'version' | 'epoch'>[] = [
+    {
+      name: 'acgs-lb',
+      section: 1,
+      summary: 'load balancing and high availability behind HAProxy',
+      text: `${help}\nacgs-lb help COMMAND describes a command.`,
+    },
+    {
+      name: 'acgs-lb-takeover',
+      section: 8,
+      summary: "let acgs-lb write HAProxy's configuration, and back",
+      text: usage.map((line) => line.slice(2)).join('\n'),
+    },
+  ];
+  for (const page of pages) {
+    const folder = makeFolder(join(tree, `usr/share/man/man${page.section}`));
+    writeManPage(join(folder, `${page.name}.${page.section}.gz`), { ...page, version, epoch });
+  }
+  place(
+    join(import.meta.dirname, 'debian/lintian-overrides'),
+    join(tree, 'usr/share/lintian/overrides/acgs-lb'),
+  );
 }
 
 function stageUnits({ root }: PackageContext, tree: string): void {
