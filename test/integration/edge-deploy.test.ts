@@ -179,6 +179,9 @@ test('a new edge; a run that fails half-way is completed by the next one, which 
   expect(states(await doctor())).toEqual(
     ['zone', 'host name', 'worker', 'secrets'].map((name) => `Cloudflare ${name} ok`),
   );
+  account.routes = [{ id: 'r', pattern: '*example.com/*', script: 'shop', request_limit_fail_open: false }];
+  expect(failure(await doctor())?.detail).toContain('runs the Worker shop before the custom domain');
+  account.routes = [];
   account.domains.clear();
   expect(failure(await doctor())?.mend).toContain('acgs-lb edge deploy');
 });
@@ -232,6 +235,18 @@ test.each<[what: string, prepare: () => void, part: Partial<EdgeDeployment>, exp
       account.routes.push({ id: 'r', pattern: `${HOST}/*`, script: 'shop', request_limit_fail_open: false }),
     {},
     /runs the Worker shop/,
+  ],
+  [
+    'route of another Worker for all subdomains',
+    () =>
+      account.routes.push({
+        id: 'r',
+        pattern: '*.example.com/*',
+        script: 'shop',
+        request_limit_fail_open: false,
+      }),
+    {},
+    /route \*\.example\.com\/\* runs the Worker shop before a custom domain → deploy with --route/,
   ],
   [
     'existing DNS record',

@@ -101,9 +101,30 @@ export const findRoute = async (
   zoneId: string,
   host: string,
 ): Promise<WorkerRoute | null> =>
-  (await api.list(`/zones/${zoneId}/workers/routes`, route)).find(
-    ({ pattern }) => pattern === routePattern(host),
+  (await listRoutes(api, zoneId)).find(({ pattern }) => pattern === routePattern(host)) ?? null;
+
+const listRoutes = (api: CloudflareApi, zoneId: string): Promise<WorkerRoute[]> =>
+  api.list(`/zones/${zoneId}/workers/routes`, route);
+
+/**
+ * A route that sends all requests for a custom domain to another Worker; null: there is none. Cloudflare applies routes
+ * before custom domains.
+ */
+export const findRouteBefore = async (
+  api: CloudflareApi,
+  zoneId: string,
+  { host, worker }: { host: string; worker: string },
+): Promise<WorkerRoute | null> =>
+  (await listRoutes(api, zoneId)).find(
+    ({ pattern, script }) => script && script !== worker && coversHost(pattern, host),
   ) ?? null;
+
+/** A pattern may have a scheme, and `*` at the start of the host name and at the end of the path. */
+export function coversHost(pattern: string, host: string): boolean {
+  const [, wanted = '', path = ''] = /^(?:https?:\/\/)?([^/]*)(.*)$/.exec(pattern) ?? [];
+  if (path !== '/*') return false;
+  return wanted.startsWith('*') ? host.endsWith(wanted.slice(1)) : wanted === host;
+}
 
 export async function putRoute(
   api: CloudflareApi,

@@ -1,5 +1,13 @@
 import { type Finding, ok, warn } from '../doctor/finding.ts';
-import { addressRecords, attachDomain, domainOwner, findRoute, putRoute, routePattern } from './account.ts';
+import {
+  addressRecords,
+  attachDomain,
+  domainOwner,
+  findRoute,
+  findRouteBefore,
+  putRoute,
+  routePattern,
+} from './account.ts';
 import type { CloudflareApi } from './api.ts';
 import type { EdgeDeployment } from './deployment.ts';
 import { StepFailed } from './step.ts';
@@ -20,13 +28,7 @@ export async function requireFreeHost(api: CloudflareApi, wanted: HostWanted, zo
       `${host} is a custom domain of this Worker, and has no origin for a route`,
       'leave out --route, or detach the domain in the dashboard first',
     );
-  const route = await findRoute(api, zoneId, host);
-  if (route?.script && route.script !== worker)
-    throw new StepFailed(
-      STEP,
-      `the route ${routePattern(host)} runs the Worker ${route.script}`,
-      'delete the route first, or use another host name',
-    );
+  await requireFreeRoute(api, wanted, zoneId);
   if (owner !== null) return;
   const records = await addressRecords(api, zoneId, host);
   if (records === null) return;
@@ -42,6 +44,27 @@ export async function requireFreeHost(api: CloudflareApi, wanted: HostWanted, zo
       `${host} has no proxied DNS record, so Cloudflare gets no requests for a route`,
       'create a proxied record with the address of the gateway',
     );
+}
+
+/** A route of another Worker for the same host name, or before a custom domain. */
+async function requireFreeRoute(
+  api: CloudflareApi,
+  { host, worker, attachment }: HostWanted,
+  zoneId: string,
+): Promise<void> {
+  const route =
+    attachment === 'domain'
+      ? await findRouteBefore(api, zoneId, { host, worker })
+      : await findRoute(api, zoneId, host);
+  if (!route?.script || route.script === worker) return;
+  const isOwn = route.pattern === routePattern(host);
+  throw new StepFailed(
+    STEP,
+    `the route ${route.pattern} runs the Worker ${route.script}${isOwn ? '' : ' before a custom domain'}`,
+    isOwn
+      ? 'delete the route first, or use another host name'
+      : 'deploy with --route, which is more specific, or delete the route',
+  );
 }
 
 /** Connects the host name with the Worker. */

@@ -3,6 +3,7 @@ import {
   type CloudflareZone,
   domainOwner,
   findRoute,
+  findRouteBefore,
   findZone,
   listAccounts,
   routePattern,
@@ -55,7 +56,7 @@ async function checkSteps(api: CloudflareApi, input: DoctorInput, host: string):
   if (!worker) return [fail('Cloudflare host name', `no custom domain or route for ${host}`, DEPLOY)];
   const attached = route
     ? checkRoute(route, host, config.haproxy.requireEdge)
-    : ok('Cloudflare host name', `${host} is a custom domain of ${worker}; past the limits it fails closed`);
+    : await step('host name', () => checkDomain(api, zone.id, { host, worker }));
   const bindings = await step('worker', () => workerBindings(api, accountId, worker));
   const deployed = readDeployed(worker, bindings);
   if (!deployed) return [attached, fail('Cloudflare worker', `there is no Worker ${worker}`, DEPLOY)];
@@ -80,6 +81,21 @@ async function findAccountAndZone(
     if (zone) return { accountId, zone };
   }
   return null;
+}
+
+async function checkDomain(
+  api: CloudflareApi,
+  zoneId: string,
+  { host, worker }: { host: string; worker: string },
+): Promise<Finding> {
+  const NAME = 'Cloudflare host name';
+  const before = await findRouteBefore(api, zoneId, { host, worker });
+  if (!before) return ok(NAME, `${host} is a custom domain of ${worker}; past the limits it fails closed`);
+  return fail(
+    NAME,
+    `the route ${before.pattern} runs the Worker ${before.script} before the custom domain of ${worker}`,
+    'delete the route, or deploy with --route, which is more specific',
+  );
 }
 
 function checkRoute(route: WorkerRoute, host: string, requireEdge: boolean): Finding {
