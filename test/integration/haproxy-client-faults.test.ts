@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
+import { eventually } from '../harness/eventually.ts';
 import { type RecordingInstance, startRecordingInstance } from '../harness/recording-instance.ts';
 import { until } from '../harness/until.ts';
 import {
@@ -34,10 +35,11 @@ startBeforeTests(async () => {
   reconciled = await startSink(harness);
   await until(async () => (await harness.execute('show servers state')).includes('a-1'));
 });
-beforeEach(() => {
+function forget(): void {
   reconciled.traffic.length = 0;
   one.forget();
-});
+}
+beforeEach(forget);
 
 const sum = (of: 'success' | 'failure' | 'slow'): number =>
   reconciled.traffic.reduce((total, delta) => total + delta[of], 0);
@@ -66,18 +68,22 @@ function sendParts(parts: readonly string[]): Promise<string> {
   });
 }
 
+// Repeated: a busy machine may pause client and instance, which share this process, for longer than the timeout.
 test.each([
   ['a chunk without a size', [CHUNKED + START, 'zz\r\n']],
   ['a malformed trailer', [CHUNKED + START, '0\r\nbad trailer\0\r\n\r\n']],
 ])('%s after the request has reached the instance gets 400 and is no failure', async (_, parts) => {
-  const answers = await Promise.all(Array.from({ length: REQUESTS }, () => sendParts(parts)));
-  for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 400/);
-  expect(one.bytes().match(/POST \/chunks/g)).toHaveLength(REQUESTS);
-  expect((await fetch(harness.gateway)).status).toBe(200);
-  expect(await until(async () => sum('success') === 1)).toBe(true);
-  // Late counters would arrive with the next polls.
-  await sleep(600);
-  expect([sum('failure'), sum('slow')]).toEqual([0, 0]);
+  await eventually(async () => {
+    forget();
+    const answers = await Promise.all(Array.from({ length: REQUESTS }, () => sendParts(parts)));
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 400/);
+    expect(one.bytes().match(/POST \/chunks/g)).toHaveLength(REQUESTS);
+    expect((await fetch(harness.gateway)).status).toBe(200);
+    expect(await until(async () => sum('success') === 1)).toBe(true);
+    // Late counters would arrive with the next polls.
+    await sleep(600);
+    expect([sum('failure'), sum('slow')]).toEqual([0, 0]);
+  });
 });
 
 test.each([
@@ -87,13 +93,16 @@ test.each([
   const chunked = head === CHUNKED;
   const bytes = Array.from({ length: 8 }, () => (chunked ? '1\r\ny\r\n' : 'y'));
   const start = chunked ? START : 'x'.repeat(0x8000);
-  const answers = await Promise.all(
-    Array.from({ length: REQUESTS }, () => sendParts([head + start, ...bytes, chunked ? '0\r\n\r\n' : ''])),
-  );
-  for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200/);
-  expect(await until(async () => sum('success') === REQUESTS)).toBe(true);
-  await sleep(600);
-  expect([sum('failure'), sum('slow')]).toEqual([0, 0]);
+  await eventually(async () => {
+    forget();
+    const answers = await Promise.all(
+      Array.from({ length: REQUESTS }, () => sendParts([head + start, ...bytes, chunked ? '0\r\n\r\n' : ''])),
+    );
+    for (const answer of answers) expect(answer).toMatch(/^HTTP\/1\.1 200/);
+    expect(await until(async () => sum('success') === REQUESTS)).toBe(true);
+    await sleep(600);
+    expect([sum('failure'), sum('slow')]).toEqual([0, 0]);
+  });
 });
 
 test('responses with 5xx to one URL do not make HAProxy take the server out', async () => {

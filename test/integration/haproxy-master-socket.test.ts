@@ -65,7 +65,7 @@ test('without the file of the admin socket, commands take the master socket unti
   await requestReload(haproxy.masterSocket);
   await expect
     .poll(async () => pidOf(await client.execute('show info').catch(() => `Pid: ${before}`)), {
-      timeout: 10_000,
+      timeout: 60_000,
     })
     .not.toBe(before);
   expect(existsSync(socket)).toBe(false);
