@@ -2,6 +2,7 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeEach, expect, test } from 'vitest';
 import type { Origin } from '../harness/origin.ts';
+import { eventually } from '../harness/eventually.ts';
 import { until } from '../harness/until.ts';
 import {
   type HaproxyHarness,
