@@ -37,6 +37,8 @@ export function longLivedBackendLines(input: BackendInput): string[] {
     // Connections that stay open add up, so balance by their number.
     ...(service.strategy === 'consistent_hash' ? balanceLines(config, service) : ['balance leastconn']),
     `timeout server ${formatDuration(service.longLived.idle)}`,
+    // Without it the kernel holds back the first bytes of an event stream for 200 ms, in case more follow.
+    'option http-no-delay',
     // After the handshake a WebSocket has `timeout tunnel`.
     `http-request set-timeout server ${formatDuration(service.timeout)} if { var(txn.websocket) -m bool }`,
     ...policyLines(input, { stickTable: [], table: ` table ${service.id}` }),
