@@ -22,6 +22,10 @@ const one = (what: string, before: string, after?: string): FloorVariant => ({
   ...(after === undefined ? {} : { after }),
 });
 
+/** As many fields as the edge sets on a direct request and on its answer. */
+const fields = (count: number): string =>
+  Array.from({ length: count }, (_, n) => `headers.set('x-field-${n}', '${'v'.repeat(24)}');`).join(' ');
+
 export const FLOOR_VARIANTS: readonly FloorVariant[] = [
   { what: 'nothing else', args: 'url, request' },
   {
@@ -48,6 +52,17 @@ export const FLOOR_VARIANTS: readonly FloorVariant[] = [
     '',
     "const copy = new Response(upstream.body, upstream); copy.headers.set('x-a', 'b'); return copy;",
   ),
+  {
+    what: 'a new Request with six fields',
+    before: `const sent = new Request(url, { method: request.method, headers: request.headers, redirect: 'manual' });
+const { headers } = sent; ${fields(6)}`,
+    args: 'sent',
+  },
+  {
+    what: 'a copy of the answer with seven fields',
+    args: 'url, request',
+    after: `const copy = new Response(upstream.body, upstream); const { headers } = copy; ${fields(7)} return copy;`,
+  },
 ];
 
 /** One module, because valgrind has address space for a few isolates only. The first path segment is the variant's index. */
