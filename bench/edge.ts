@@ -19,7 +19,7 @@ const FIELDS_OFF = 'default fields off';
 const SECONDS = 1;
 
 /** The fields that the edge and the gateway add by default. */
-export const NO_FIELDS: Partial<SnapshotHeaders> = {
+const NO_FIELDS: Partial<SnapshotHeaders> = {
   security: false,
   rateLimit: false,
   via: false,
@@ -90,7 +90,7 @@ async function startSite(
 }
 
 /** A service that the edge reaches directly, and one that it reaches through the gateway. */
-export const bothWays = (
+const bothWays = (
   backend: string,
   gateway: Pick<Gateway, 'url'>,
   headers: Partial<SnapshotHeaders> = {},

@@ -33,29 +33,11 @@ export interface GatewayOptions {
   rateLimit?: string;
   /** As `headers` in acgs-lb.yaml. */
   headers?: Partial<SnapshotHeaders>;
-  /** Default: new ones. */
-  keys?: GatewayKeys;
-}
-
-/** With the same keys, an edge can use several gateways in turn. */
-export interface GatewayKeys {
-  /** The edge's GATEWAY_JWT_KEY. */
-  jwtKey: string;
-  edgePublicKeys: string;
-}
-
-export function createGatewayKeys(): GatewayKeys {
-  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const encode = (der: Buffer): string => `k1:${der.toString('base64url')}`;
-  return {
-    jwtKey: encode(privateKey.export({ type: 'pkcs8', format: 'der' })),
-    edgePublicKeys: encode(publicKey.export({ type: 'spki', format: 'der' })),
-  };
 }
 
 export async function startGateway(
   backendUrl: string,
-  { requireEdge = true, template, rateLimit, headers = {}, keys = createGatewayKeys() }: GatewayOptions = {},
+  { requireEdge = true, template, rateLimit, headers = {} }: GatewayOptions = {},
 ): Promise<Gateway> {
   const folder = createPrivateFolder('acgs-b');
   const [port = 0, stats = 0, check = 0, agent = 0] = await freePorts(4);
@@ -75,10 +57,12 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
   threads: 1, maxconn: 8192, rateLimit: ${rateLimit ?? 'off'}, requireEdge: ${requireEdge}, log: "127.0.0.1:${check}", socket: ${join(folder, 'admin.sock')},
   masterSocket: ${join(folder, 'master.sock')}, file: ${join(folder, 'haproxy.cfg')} }
 `);
+  const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const encode = (der: Buffer): string => `k1:${der.toString('base64url')}`;
   const secrets = {
     statsUser: 'admin',
     statsPassword: 'bench',
-    edgePublicKeys: keys.edgePublicKeys,
+    edgePublicKeys: encode(publicKey.export({ type: 'spki', format: 'der' })),
   };
   await installHaproxyConfig({
     config,
@@ -91,7 +75,7 @@ haproxy: { bind: ["127.0.0.1:${port}"], stats: "127.0.0.1:${stats}", agentCheck:
   const haproxy = await startHaproxy({ configFile, masterSocket });
   return {
     url: `http://127.0.0.1:${port}`,
-    jwtKey: keys.jwtKey,
+    jwtKey: encode(privateKey.export({ type: 'pkcs8', format: 'der' })),
     cpuMicros: cpuMeterOf(haproxy.child.pid),
     async stop() {
       await haproxy.stop();
