@@ -70,6 +70,9 @@ interface Import {
   dynamic: boolean;
 }
 
+/** From → to → the place of an import, as an example. */
+type ImportGraph = Map<string, Map<string, string>>;
+
 const violations: string[] = [];
 /** Type name → the file that declares it. */
 const typeNames = new Map<string, string>();
@@ -77,7 +80,9 @@ const files = globSync(['{shared,worker,agent,dev,bench}/**/*.ts'], { cwd: ROOT 
   .filter((file) => !file.includes('/public/') && file !== 'worker/wrangler-env.d.ts')
   .sort();
 /** For each room of agent/: the rooms that it imports, each with one import as an example. */
-const roomImports = new Map<string, Map<string, string>>();
+const roomImports: ImportGraph = new Map();
+/** For each file but tests: the files that it imports, also for types only. */
+const fileImports: ImportGraph = new Map();
 
 for (const file of files) {
   const text = readCode(file);
@@ -86,10 +91,13 @@ for (const file of files) {
   checkPackedKeys(file, text);
   if (file.endsWith('.test.ts')) continue;
   checkTypeNames(file, text);
+  for (const { line, target, dynamic } of imports)
+    if (target !== null && !dynamic) addImport(fileImports, [file, target], `${file}:${line}`);
   if (file.startsWith('agent/')) checkLayers(file, imports);
   checkPurity(file, text);
 }
-checkCycles();
+checkCycles(roomImports);
+checkCycles(fileImports);
 checkWorkerBundle('worker/index.ts');
 for (const violation of violations) process.stderr.write(`${violation}\n`);
 process.exitCode = violations.length > 0 ? 1 : 0;
@@ -148,29 +156,32 @@ function checkLayers(file: string, imports: readonly Import[]): void {
         `${file}:${line}: agent/${room} must not import the higher layer ${targetRoom} (${source})`,
       );
     }
-    const targets = roomImports.get(room) ?? new Map<string, string>();
-    targets.set(targetRoom, `${file}:${line}`);
-    roomImports.set(room, targets);
+    addImport(roomImports, [room, targetRoom], `${file}:${line}`);
   }
 }
 
-/** Reports every cycle between rooms of agent/ once, at an import that closes it. */
-function checkCycles(): void {
+function addImport(graph: ImportGraph, [from, to]: [string, string], place: string): void {
+  const targets = graph.get(from) ?? new Map<string, string>();
+  graph.set(from, targets.set(to, place));
+}
+
+/** Reports every cycle once, at an import that closes it. */
+function checkCycles(graph: ImportGraph): void {
   const done = new Set<string>();
-  const visit = (room: string, path: readonly string[]): void => {
-    if (done.has(room)) return;
-    for (const [target, example] of roomImports.get(room) ?? []) {
-      const start = [...path, room].indexOf(target);
+  const visit = (node: string, path: readonly string[]): void => {
+    if (done.has(node)) return;
+    for (const [target, example] of graph.get(node) ?? []) {
+      const start = [...path, node].indexOf(target);
       if (start >= 0) {
-        const cycle = [...path, room].slice(start);
+        const cycle = [...path, node].slice(start);
         violations.push(`${example}: cycle ${[...cycle, target].join(' → ')}`);
       } else {
-        visit(target, [...path, room]);
+        visit(target, [...path, node]);
       }
     }
-    done.add(room);
+    done.add(node);
   };
-  for (const room of roomImports.keys()) visit(room, []);
+  for (const node of graph.keys()) visit(node, []);
 }
 
 function checkPurity(file: string, text: string): void {

@@ -7,10 +7,10 @@ import { compileRateLimit } from '../shared/limits/policy.ts';
 import type { SnapshotRateLimit } from '../shared/snapshot/snapshot.ts';
 import type { ServiceView } from '../shared/view.ts';
 import { ClockGuard } from './clock-guard.ts';
+import { FallbackLimit } from './fallback-limit.ts';
 import { Gateways } from './gateways.ts';
 import { LimitLeases } from './io/limit-leases.ts';
 import { Limiters } from './io/limiters.ts';
-import { FallbackLimit } from './steps/fallback-limit.ts';
 
 const START = 1_800_000_000_000;
 const HOUR = 3_600_000;

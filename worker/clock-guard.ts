@@ -1,16 +1,16 @@
 import { newEjection } from '../shared/ejection.ts';
 import { newLatencyEstimate } from '../shared/latency.ts';
 import type { View } from '../shared/view.ts';
-import type { Gateways } from './gateways.ts';
-import type { LimitLeases } from './io/limit-leases.ts';
-import type { Limiters } from './io/limiters.ts';
-import type { FallbackLimit } from './steps/fallback-limit.ts';
+
+interface Resettable {
+  reset(): void;
+}
 
 interface ClockDependents {
-  readonly limiters: Pick<Limiters, 'reset'>;
-  readonly fallbackLimit: Pick<FallbackLimit, 'reset'>;
-  readonly leases: Pick<LimitLeases, 'reset'>;
-  readonly gateways: Pick<Gateways, 'reset'>;
+  readonly limiters: Resettable;
+  readonly fallbackLimit: Resettable;
+  readonly leases: Resettable;
+  readonly gateways: Resettable;
   readonly snapshots: { readonly view: Pick<View, 'services'> | null };
 }
 

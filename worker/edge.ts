@@ -1,6 +1,7 @@
 import { ClockGuard } from './clock-guard.ts';
 import { EdgeCounters } from './counters.ts';
 import type { Env } from './env.ts';
+import { FallbackLimit } from './fallback-limit.ts';
 import { Gateways } from './gateways.ts';
 import { Hedging } from './hedging.ts';
 import { AdminLimits } from './io/admin-limits.ts';
@@ -23,7 +24,6 @@ import { PollSchedule } from './snapshots/poll-schedule.ts';
 import { SnapshotRefresher } from './snapshots/refresher.ts';
 import { SnapshotStore } from './snapshots/store.ts';
 import { SnapshotUploads } from './snapshots/uploads.ts';
-import { FallbackLimit } from './steps/fallback-limit.ts';
 import { Throttles } from './throttles.ts';
 import { timingSafeEqual } from './timing-safe-equal.ts';
 

@@ -1,13 +1,14 @@
 import { hostName, parseRequestUrl } from '../shared/request-url.ts';
 import { adminEndpoint } from './admin-endpoints.ts';
 import type { Edge } from './edge.ts';
+import { hasForbiddenBody } from './incoming-request.ts';
 import { ClientFields } from './io/client-fields.ts';
 import type { RequestContext } from './request-context.ts';
 import { answer } from './steps/answer.ts';
 import * as errors from './steps/error-responses.ts';
 import { failOver } from './steps/fail-over.ts';
 import { sendToFallback } from './steps/fallback.ts';
-import { guard, hasForbiddenBody } from './steps/guard.ts';
+import { guard } from './steps/guard.ts';
 import { applyLimits } from './steps/limit.ts';
 import { notSentOutcome } from './steps/not-sent.ts';
 import { findPin } from './steps/pin.ts';

@@ -1,5 +1,5 @@
-import type { Edge } from '../edge.ts';
-import type { IncomingRequest } from '../steps/guard.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
+import type { SlowUploads } from './slow-uploads.ts';
 import { Upload, type UploadFailure } from './upload.ts';
 
 /** A client's request body. `kind` says how often it can be sent. */
@@ -16,7 +16,7 @@ const NO_BODY: RequestBody = { kind: 'none' };
 /** Waits for a whole short body, and for the start of a long one: until then no instance is kept busy. */
 export function readBody(
   { request, method, clientKey }: Pick<IncomingRequest, 'request' | 'method' | 'clientKey'>,
-  { slowUploads, now }: Pick<Edge, 'slowUploads' | 'now'>,
+  { slowUploads, now }: { slowUploads: SlowUploads; now: () => number },
 ): RequestBody | Promise<RequestBody> {
   // `handle` refuses a GET or HEAD with a body.
   if (method === 'GET' || method === 'HEAD') return NO_BODY;

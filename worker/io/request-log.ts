@@ -1,5 +1,5 @@
 import type { RequestOutcome } from '../counters.ts';
-import type { IncomingRequest } from '../steps/guard.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 
 const MAX_PROBLEMS_PER_SECOND = 5;
 

@@ -1,7 +1,7 @@
 import { elapsedMs } from '../../shared/elapsed.ts';
 import { hopByHopFields } from '../../shared/hop-by-hop.ts';
 import { acceptsStale, ageSeconds, isStorable, servableMs } from '../../shared/stale-cache.ts';
-import type { IncomingRequest } from '../steps/guard.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 import { BoundedCache } from './bounded-cache.ts';
 import { cacheStores } from './location-cache.ts';
 

@@ -4,8 +4,8 @@ import { type AttemptResult, isFromPlatform } from '../../shared/retry.ts';
 import type { SnapshotHeaders } from '../../shared/snapshot/snapshot.ts';
 import type { SiteService } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
+import { type IncomingRequest, watchClientDisconnect } from '../incoming-request.ts';
 import { bodyInit, type RequestBody, timesOutAt } from '../io/request-body.ts';
-import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
 import { addEnvelope, addProxyFields } from './upstream-headers.ts';
 
 /** How one attempt reaches an instance. `origin` is the gateway's or the instance's. */

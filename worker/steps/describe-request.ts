@@ -1,8 +1,8 @@
 import { type EdgeTrace, MAX_TRACE_PATH } from '../../shared/edge-trace.ts';
 import { isSampled } from '../../shared/trace-context.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 import { describeAttempts } from './describe-attempts.ts';
 import type { FailoverOutcome } from './failover-context.ts';
-import type { IncomingRequest } from './guard.ts';
 
 const MAX_METHOD = 32;
 const MAX_HOST = 255;

@@ -1,7 +1,7 @@
 import { isOnlyIfCached } from '../../shared/stale-cache.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 import { type ProblemDetails, problemResponse } from '../problem.ts';
 import type { FailoverFailure, FailoverOutcome } from './failover-context.ts';
-import type { IncomingRequest } from './guard.ts';
 import type { LimitResult } from './limit.ts';
 
 /** The responses that the edge itself makes when it does not pass one on. */

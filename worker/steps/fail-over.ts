@@ -1,10 +1,10 @@
 import { backoffMs, FAILOVER_RULES } from '../../shared/failover.ts';
 import { classifyAttempt, isAccepted, isFull } from '../../shared/retry.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 import { canSend, missingBodyPart, type RequestBody, readBody } from '../io/request-body.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
 import type { ClientFailure, FailoverContext, FailoverFailure, FailoverOutcome } from './failover-context.ts';
-import type { IncomingRequest } from './guard.ts';
 import type { SendResult } from './hedge.ts';
 import { type PickedInstance, pick } from './pick.ts';
 import type { AffinitySession } from './pin.ts';

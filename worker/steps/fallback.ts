@@ -1,11 +1,11 @@
 import { DEFAULT_HEADERS } from '../../shared/snapshot/snapshot.ts';
 import type { Edge } from '../edge.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 import { readBody } from '../io/request-body.ts';
 import { upstreamResponse } from './answer.ts';
 import { sendAttempt } from './attempt.ts';
 import { failureResponse, tooManyRequests } from './error-responses.ts';
 import { clientFailure } from './fail-over.ts';
-import type { IncomingRequest } from './guard.ts';
 import { missingSetUp, notSetUp } from './not-set-up.ts';
 
 /** HAProxy has its own timeouts; this one is for a host that does not answer at all. */

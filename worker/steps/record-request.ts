@@ -1,11 +1,11 @@
 import type { RequestOutcome } from '../counters.ts';
 import type { Edge } from '../edge.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 import type { RequestContext } from '../request-context.ts';
 import { type CompletedAttempt, statusOf } from './attempt.ts';
 import { describeRequest } from './describe-request.ts';
 import { notFound } from './error-responses.ts';
 import type { FailoverOutcome } from './failover-context.ts';
-import type { IncomingRequest } from './guard.ts';
 import { servedCandidate } from './record-attempt.ts';
 
 const NOT_SENT: SentRequest = { attempts: [], cancelled: [], hedges: 0, picked: null };

@@ -1,7 +1,7 @@
 import { ENVELOPE_HEADER, encodeEnvelope } from '../../shared/envelope.ts';
 import type { SnapshotHeaders } from '../../shared/snapshot/snapshot.ts';
 import { formatTraceparent } from '../../shared/trace-context.ts';
-import type { IncomingRequest } from './guard.ts';
+import type { IncomingRequest } from '../incoming-request.ts';
 
 /** What an attempt sends to the gateway, besides the request. */
 interface GatewayMessage {

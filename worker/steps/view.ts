@@ -1,6 +1,6 @@
 import type { View } from '../../shared/view.ts';
 import type { Edge } from '../edge.ts';
-import { type IncomingRequest, watchClientDisconnect } from './guard.ts';
+import { type IncomingRequest, watchClientDisconnect } from '../incoming-request.ts';
 
 /** A request waits this long for a repeated search. Then it uses the fallback, and the search goes on. */
 const SEARCH_PATIENCE_MS = 250;

@@ -1,5 +1,5 @@
 import type { EdgeReport } from '../../../shared/edge-report.ts';
-import type { SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
+import { compareSnapshotOrder, type SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
 import type { PlatformFacts } from './platform.ts';
 
 /** What the edge's reports show about the edge itself. */
@@ -14,7 +14,7 @@ export function createEdgeWatch(): EdgeWatch {
   return {
     accept({ snapshot }, now) {
       lastReport = now;
-      if (snapshot && (!newest || isBefore(newest, snapshot))) newest = snapshot;
+      if (snapshot && (!newest || compareSnapshotOrder(newest, snapshot) < 0)) newest = snapshot;
     },
     facts: () => ({ lastReport, newest }),
   };
@@ -25,12 +25,9 @@ export function createOrderHistory(keepMs = 60_000) {
   let orders: { at: number; order: SnapshotOrder }[] = [];
   return (order: SnapshotOrder | null, now: number): SnapshotOrder | null => {
     const last = orders.at(-1)?.order;
-    if (order && (!last || isBefore(last, order))) orders.push({ at: now, order });
+    if (order && (!last || compareSnapshotOrder(last, order) < 0)) orders.push({ at: now, order });
     const old = orders.findLastIndex(({ at }) => at <= now - keepMs);
     if (old > 0) orders = orders.slice(old);
     return old >= 0 ? (orders[0]?.order ?? null) : null;
   };
 }
-
-export const isBefore = (a: SnapshotOrder, b: SnapshotOrder): boolean =>
-  a.epoch < b.epoch || (a.epoch === b.epoch && a.seq < b.seq);

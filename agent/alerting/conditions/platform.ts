@@ -1,8 +1,7 @@
-import type { SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
+import { compareSnapshotOrder, type SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
 import type { SinkStatus } from '../../core/sink.ts';
 import { type SourceStatus, sourceText } from '../../discovery/status.ts';
 import type { Condition } from './condition.ts';
-import { isBefore } from './edge-watch.ts';
 
 /** What the agent knows about itself and the edge. */
 export interface PlatformFacts {
@@ -110,7 +109,7 @@ function snapshotProblem(
     return `the last one was published ${seconds(now - publishedAt)} s ago`;
   }
   const reports = lastReport !== null && now - lastReport < REPORTING_MS;
-  if (!reports || !expected || !newest || !isBefore(newest, expected)) return null;
+  if (!reports || !expected || !newest || compareSnapshotOrder(newest, expected) >= 0) return null;
   return `it uses ${newest.epoch}.${newest.seq} a minute after ${expected.epoch}.${expected.seq} was published`;
 }
 

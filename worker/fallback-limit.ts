@@ -1,10 +1,9 @@
-import { compileNetworks } from '../../shared/address.ts';
-import { rateLimitHeaderItem, rateLimitPolicyHeaderItem, resetSeconds } from '../../shared/limits/headers.ts';
-import { compileRateLimit } from '../../shared/limits/policy.ts';
-import { SlidingLog } from '../../shared/limits/sliding-log.ts';
-import type { EdgeSettings } from '../settings.ts';
-import type { IncomingRequest } from './guard.ts';
-import type { LimitResult } from './limit.ts';
+import { compileNetworks } from '../shared/address.ts';
+import { rateLimitHeaderItem, rateLimitPolicyHeaderItem, resetSeconds } from '../shared/limits/headers.ts';
+import { compileRateLimit } from '../shared/limits/policy.ts';
+import { SlidingLog } from '../shared/limits/sliding-log.ts';
+import type { IncomingRequest } from './incoming-request.ts';
+import type { EdgeSettings } from './settings.ts';
 
 const isLoopback = compileNetworks(['127.0.0.0/8', '::1']);
 
@@ -18,7 +17,7 @@ export class FallbackLimit {
   }
 
   /** Null: the request may pass. */
-  deniedBy({ clientAddress, clientKey, startedAt }: IncomingRequest): LimitResult | null {
+  deniedBy({ clientAddress, clientKey, startedAt }: IncomingRequest) {
     if (!this.#settings || isLoopback(clientAddress)) return null;
     const { limit, windowMs } = this.#settings;
     this.#log ??= new SlidingLog(limit, windowMs);
