@@ -67,7 +67,8 @@ test('setting the clock back an hour resets limits, ejections and gateways', asy
   expect(await taken()).toEqual([0, 0, 0, 0]);
 
   now = START - HOUR;
-  expect(await taken()).toEqual([10, 1_000, 10, 10]);
+  // The units of a global limit are counted outside the isolate, where the clock gives no second limit.
+  expect(await taken()).toEqual([10, 1_000, 10, 0]);
   expect([gateways.isInUse('http://g', now), isEjected(local.ejection, now)]).toEqual([true, false]);
   recordLatency(local.latency, 3, now);
   expect(local.latency.estimate).toBe(3);
