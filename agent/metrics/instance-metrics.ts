@@ -100,9 +100,11 @@ export interface InstanceMetrics {
   accept(instances: Update['instances']): void;
   addAttempts(key: string, counts: { success: number; failure: number }): void;
   probe(key: string, ok: boolean): void;
-  /** In Prometheus' text format. */
-  text(): string;
+  /** In Prometheus' text format, in parts that take less than a millisecond each. */
+  parts(): Iterable<string>;
 }
+
+const PART_INSTANCES = 250;
 
 /**
  * The metrics with one series per instance. Only the counters are kept; the gauges are written from the instances when
@@ -133,22 +135,21 @@ export function createInstanceMetrics(): InstanceMetrics {
       if (ok) own.probesPassed += 1;
       else own.probesFailed += 1;
     },
-    text() {
-      const all = [...instances.values()].map((instance) => ({
-        instance,
-        labels: `service=${quoted(instance.service)},server=${quoted(instance.id)}`,
-        counts: countsOf(instanceKey(instance.service, instance.id)),
-      }));
-      const lines = METRICS.flatMap(({ name, type, help, samples }) => [
-        `# HELP ${name} ${help}`,
-        `# TYPE ${name} ${type}`,
-        ...all.flatMap((each) =>
-          samples(each.instance, each.counts).map(
-            ([more, value]) => `${name}{${each.labels}${more}} ${value}`,
-          ),
-        ),
-      ]);
-      return `${lines.join('\n')}\n`;
+    *parts() {
+      const all = [...instances.values()];
+      for (const { name, type, help, samples } of METRICS) {
+        yield `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`;
+        for (let start = 0; start < all.length; start += PART_INSTANCES) {
+          const lines = all.slice(start, start + PART_INSTANCES).map((instance) => {
+            const { service, id } = instance;
+            const labels = `${name}{service=${quoted(service)},server=${quoted(id)}`;
+            return samples(instance, countsOf(instanceKey(service, id)))
+              .map(([more, value]) => `${labels}${more}} ${value}\n`)
+              .join('');
+          });
+          yield lines.join('');
+        }
+      }
     },
   };
 }

@@ -64,7 +64,7 @@ test('exports the metric names of the original guide', async () => {
       ],
     }),
   );
-  const page = await all.render(status);
+  const page = String(await all.render(status));
   expect(page).toContain(`acgs_load_balancer_requests_total{${labels},status="success"} 2`);
   expect(page).toContain(`acgs_load_balancer_requests_total{${labels},status="failure"} 1`);
   expect(page).toContain(`acgs_load_balancer_response_time_seconds_bucket{${labels},le="0.025"} 1`);
@@ -86,7 +86,7 @@ test.skipIf(!promtool)('promtool accepts the page', async () => {
     stdout,
     stderr,
   } = spawnSync('promtool', ['check', 'metrics'], {
-    input: await all.render(status),
+    input: String(await all.render(status)),
     encoding: 'utf8',
   });
   expect(`${stdout}${stderr}`).toBe('');
@@ -97,7 +97,7 @@ test('removes the series of a deregistered instance', async () => {
   const all = metrics();
   all.accept(update([instance('gs-1'), instance('gs-2')]));
   all.accept(update([instance('gs-2')]));
-  const page = await all.render(status);
+  const page = String(await all.render(status));
   expect(page).not.toContain('gs-1');
   expect(page).toContain('acgs_backend_server_health{service="gs",server="gs-2"} 1');
 });
@@ -105,7 +105,7 @@ test('removes the series of a deregistered instance', async () => {
 test('exports the state of the agent', async () => {
   const all = metrics();
   await all.render(status);
-  const page = await all.render(status);
+  const page = String(await all.render(status));
   expect(page).toContain(`acgs_build_info{version="1.2.3",site="main",node="${process.versions.node}"} 1`);
   expect(page).toContain('acgs_snapshot_seq 7');
   expect(page).toContain('acgs_snapshot_published_timestamp_seconds 1000');
@@ -146,7 +146,7 @@ test('exports the figures of edge reports', async () => {
       },
     ],
   });
-  const page = await all.render(status);
+  const page = String(await all.render(status));
   expect(page).toContain('acgs_edge_requests_total{service="gs",code="5xx"} 1');
   expect(page).toContain('acgs_edge_requests_total{service="gs",code="4xx"} 4');
   expect(page).toContain('acgs_edge_turned_away_total{service="gs",reason="rate_limit"} 3');
@@ -162,12 +162,34 @@ test('no metric has the label instance: Prometheus sets it to the scraped addres
   all.window.addTraffic(traffic(20));
   all.accept(update([instance('gs-1')]));
   all.probe({ kind: 'probe', service: 'gs', instance: 'gs-1', at: 0, ok: true, latencyMs: 2 });
-  expect(await all.render(status)).not.toMatch(/[{,]instance=/);
+  expect(String(await all.render(status))).not.toMatch(/[{,]instance=/);
 });
 
 test('counts updates that a listener failed to process', async () => {
   const all = metrics();
   all.listenerError('redis');
   all.listenerError('redis');
-  expect(await all.render(status)).toContain('acgs_listener_faults_total{listener="redis"} 2');
+  expect(String(await all.render(status))).toContain('acgs_listener_faults_total{listener="redis"} 2');
+});
+
+test('other work runs while the page of many instances is written', async () => {
+  const all = metrics();
+  const instances = new Map(
+    Array.from({ length: 3_000 }, (_, index) => [
+      `gs/gs-${index}`,
+      sampleInstance({ service: 'gs', id: `gs-${index}` }),
+    ]),
+  );
+  all.accept({ at: 0, changes: [], instances });
+  let turns = 0;
+  let written = false;
+  const count = () => {
+    turns++;
+    if (!written) setImmediate(count);
+  };
+  setImmediate(count);
+  const page = String(await all.render(status));
+  written = true;
+  expect(page.match(/^acgs_instance_inflight\{/gm)).toHaveLength(3_000);
+  expect(turns).toBeGreaterThan(1);
 });

@@ -50,7 +50,7 @@ export function createApiContext(setup: Setup, parts: Parts): ApiContext {
     }),
     instancesWithoutState: parts.instancesWithoutState,
     metrics: async () => ({
-      text: await metrics.render(agentStatus(setup, parts)),
+      page: await metrics.render(agentStatus(setup, parts)),
       contentType: metrics.contentType,
     }),
     checkEdgeToken: (token, address) => checkEdgeToken(token, address, Date.now()),

@@ -3,6 +3,7 @@ import { MINUTE_RETENTION_DAYS } from '../../agent/history/series/range.ts';
 import { readHistory } from '../../agent/history/series/series.ts';
 import { type Database, openDatabase } from '../../agent/history/sql/database.ts';
 import { migrate } from '../../agent/history/sql/migrate.ts';
+import { formatSketch } from '../../agent/history/sql/sketch-column.ts';
 import { startPostgres } from '../../dev/servers/postgres.ts';
 import { addToSketch, emptySketch } from '../../shared/sketch.ts';
 import { type BenchTable, ROUNDS, tableOf } from '../table.ts';
@@ -115,7 +116,7 @@ async function fill(database: Database, to: number): Promise<void> {
       await database.query('INSERT INTO bench_sketches VALUES ($1, $2, $3)', [
         size,
         n,
-        JSON.stringify(sketch),
+        JSON.stringify(formatSketch(sketch)),
       ]);
     }
   }

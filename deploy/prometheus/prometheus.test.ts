@@ -78,7 +78,7 @@ test('rules use only metrics that the agent exports or other rules record', asyn
     snapshot: { epoch: 0, seq: 0, publishedAt: null },
     sinks: {},
   });
-  const served = new Set([...page.matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]));
+  const served = new Set([...String(page).matchAll(/^# TYPE (\S+)/gm)].map((match) => match[1]));
   const recorded = new Set(rules.map(({ record }) => record));
   const unknown = rules
     .flatMap(({ expr }) => [...expr.matchAll(/\b(?:service:)?acgs_[a-z0-9_:]+\b/g)].map(([name]) => name))

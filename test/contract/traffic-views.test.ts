@@ -137,12 +137,14 @@ test('monitor, dashboard, metrics, history rows and minutes count the same reque
     expect(sumRows('request_minutes', (row) => row.limited)).toBe(limited);
     expect(sumRows('request_minutes', (row) => row.attempts)).toBe(attempts);
 
-    const page = await metrics.render({
-      ready: true,
-      leader: { role: 'single' },
-      snapshot: { epoch: 0, seq: 0, publishedAt: null },
-      sinks: {},
-    });
+    const page = String(
+      await metrics.render({
+        ready: true,
+        leader: { role: 'single' },
+        snapshot: { epoch: 0, seq: 0, publishedAt: null },
+        sinks: {},
+      }),
+    );
     const counted = (name: string, only = '') =>
       [...page.matchAll(new RegExp(`^${name}{.*${only}.*} (\\d+)$`, 'gm'))].reduce(
         (sum, [, value]) => sum + Number(value),

@@ -31,7 +31,7 @@ export interface ApiContext {
   health(): { version: string; uptimeSeconds: number; sinks: { [name: string]: SinkStatus } };
   /** Instances of the file without a probe result. Empty once the agent is ready: five seconds after start at the latest. */
   instancesWithoutState(): string[];
-  metrics(): Promise<{ text: string; contentType: string }>;
+  metrics(): Promise<{ page: Buffer<ArrayBuffer>; contentType: string }>;
   /** `address`: of the peer that sent the token. */
   checkEdgeToken(token: string, address: string): Promise<EdgeTokenVerdict>;
   acceptEdgeReport(report: EdgeReport): void;

@@ -55,7 +55,7 @@ export function registerHealthRoutes(app: OpenAPIHono, context: ApiContext): voi
     responses: { 200: { description: 'the metrics', content: { 'text/plain': { schema: z.string() } } } },
   });
   app.get('/metrics', async (request) => {
-    const { text, contentType } = await context.metrics();
-    return request.body(text, 200, { 'content-type': contentType });
+    const { page, contentType } = await context.metrics();
+    return request.body(page, 200, { 'content-type': contentType });
   });
 }
