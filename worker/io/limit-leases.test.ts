@@ -172,6 +172,28 @@ test('isolates whose clocks differ by hours share one limit; a Limiter whose clo
   expect(await burstOfAll()).toBe(LIMIT);
 });
 
+test.each<[string, unknown]>([
+  ['null', null],
+  ['no numbers', { units: Number.NaN, forMs: 'x', remaining: 0 }],
+  ['negative units', { units: -5, forMs: 1_000, remaining: 9 }],
+  ['fewer units than needed', { units: 3, forMs: 1_000, remaining: 9 }],
+  ['a lease without end', { units: 20, forMs: 1e15, remaining: 9 }],
+])('an unusable answer of the Limiter counts as no answer: %s', async (_, answer) => {
+  let asked = 0;
+  const leases = new LimitLeases(async () => {
+    asked++;
+    return answer as never;
+  }, 'a');
+  const id = leaseId(4);
+  const allowed = async (): Promise<boolean> => {
+    const decision = leases.take(id, LIMIT, Date.now(), ctx);
+    await vi.advanceTimersByTimeAsync(200);
+    return (await decision).allowed;
+  };
+  expect([await allowed(), await allowed(), await allowed()]).toEqual([true, false, false]);
+  expect(asked).toBe(1);
+});
+
 test('parallel requests share one request to the Limiter', async () => {
   let asked = 0;
   const { lease } = startLimiter(() => 5);

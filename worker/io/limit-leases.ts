@@ -55,6 +55,8 @@ const TIMEOUT_MS = 150;
  * load.
  */
 const REST_MS = 1_000;
+/** A denial lasts until enough units have left the window, and a window may last 30 days. */
+const MAX_LEASE_MS = 31 * 86_400_000;
 /** The share of the limit that an isolate admits per window while the Limiter does not answer; at least one request. */
 const UNAIDED_SHARE = 0.1;
 
@@ -133,7 +135,10 @@ export class LimitLeases {
       windowMs,
       need: cost,
       want: Math.max(cost, lease.awaited, 2 * lease.used, Math.ceil(limit / 20)),
-    }).then((granted) => addGrant(lease, granted, now));
+    }).then((granted) => {
+      if (!isUsable(granted, cost)) throw new Error('the Limiter sent an unusable answer');
+      addGrant(lease, granted, now);
+    });
     const asking = {
       // An answer after the timeout still counts: the Limiter has counted its units.
       answer: withTimeout(work, TIMEOUT_MS, 'Limiter')
@@ -233,6 +238,17 @@ function admitUnaided(
   unaided.lastAt = now;
   return { allowed: true, remaining: allowance - unaided.units, resetMs };
 }
+
+/**
+ * Whether the answer is a denial or has the units that were needed. Anything else, perhaps from another version of the
+ * Limiter, counts as no answer.
+ */
+const isUsable = (granted: QuotaLease | null, need: number): granted is QuotaLease =>
+  granted !== null &&
+  (granted.units === 0 || granted.units >= need) &&
+  granted.forMs > 0 &&
+  granted.forMs <= MAX_LEASE_MS &&
+  Number.isFinite(granted.remaining);
 
 function addGrant(lease: HeldLease, granted: QuotaLease, now: number): void {
   lease.unleased = Math.max(0, granted.remaining);
