@@ -9,7 +9,11 @@ const RULES = [...new Set(['/admin', ...RULE_PATHS.map(([rule]) => rule)])];
 
 let harness: HaproxyHarness;
 startBeforeTests(async () => {
-  const rules = RULES.map((path) => `{ path: "${path}", deny: [127.0.0.0/8] }`);
+  const rules = [
+    ...RULES.map((path) => `{ path: "${path}", deny: [127.0.0.0/8] }`),
+    '{ path: /only-here, allow: [127.0.0.0/8] }',
+    '{ path: /not-there, deny: [192.0.2.0/24] }',
+  ];
   harness = await startHaproxyHarness({
     services: `web: { routes: [/], access: [${rules.join(', ')}], instances: [{ id: w, url: "${INSTANCE}" }] }`,
     haproxy: 'rateLimit: off',
@@ -17,10 +21,10 @@ startBeforeTests(async () => {
 });
 
 /** `fetch` would resolve dot segments. */
-const statusOf = (path: string): Promise<number | undefined> =>
+const statusOf = (path: string, headers = {}): Promise<number | undefined> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(harness.gateway);
-    request({ hostname, port, path, agent: false }, (response) => {
+    request({ hostname, port, path, headers, agent: false }, (response) => {
       response.resume();
       resolve(response.statusCode);
     })
@@ -42,4 +46,12 @@ test('HAProxy denies every path that the edge denies, and no other', async () =>
     if (denied !== covered) wrong.push(`${path}: ${status}`);
   }
   expect(wrong).toEqual([]);
+});
+
+test('paths with rules are closed to the clients of an edge that has neither a snapshot nor a key', async () => {
+  const fromEdge = { 'x-acgs-fallback': '1' };
+  for (const path of ['/only-here', '/only-here/x', '/%6fnly-here', '/not-there']) {
+    expect([path, await statusOf(path), await statusOf(path, fromEdge)]).toEqual([path, 503, 403]);
+  }
+  expect(await statusOf('/elsewhere', fromEdge)).toBe(503);
 });

@@ -110,6 +110,8 @@ test('without a snapshot every request goes to the fallback, without naming an i
   expect(await response.json()).toEqual({ name: 'fallback' });
   expect(fallback.requests[0]).toMatchObject({ method: 'POST', url: '/any?q=1', body: 'hello' });
   expect(fallback.requests[0]?.headers['x-acgs-instance']).toBeUndefined();
+  // The gateway sees the address of this edge, so it must not open what is open to that address.
+  expect(fallback.requests[0]?.headers['x-acgs-fallback']).toBe('1');
   await edge.publish(to(a));
   expect(await nameAt(edge)).toBe('a');
 });

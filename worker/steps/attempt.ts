@@ -110,8 +110,13 @@ function newRequest({ incoming, body, plan, edge }: AttemptOptions, controller: 
   });
   const { headers } = request;
   for (const name of incoming.droppedFields) headers.delete(name);
-  if (token === null) addProxyFields(headers, incoming, { spanId, wanted });
-  else addEnvelope(headers, incoming, { token, spanId, target: candidate?.id ?? null });
+  if (token !== null) {
+    addEnvelope(headers, incoming, { token, spanId, target: candidate?.id ?? null });
+    return request;
+  }
+  addProxyFields(headers, incoming, { spanId, wanted });
+  // Without a snapshot the edge cannot check access rules, and this gateway sees the edge's address as the client's.
+  if (plan.site === null) headers.set('x-acgs-fallback', '1');
   return request;
 }
 

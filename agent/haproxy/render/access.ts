@@ -21,7 +21,8 @@ export const PATH_CHECKS: readonly string[] = [
 /**
  * Access rules match the path as an instance may read it: decoded twice, as some servers do, `\` as `/`, without `;x`
  * parameters, what follows a control byte or a decoded `?` or `#`, and trailing blanks, with merged slashes, in lower
- * case. The frontend rejects paths with dot segments or invalid escapes. `pathReadings` is the same rule at the edge.
+ * case. A path with a rule is closed to an unknown client, which an edge without a key sends while it has no snapshot:
+ * the address would be that of the edge. The frontend rejects paths with dot segments or invalid escapes. `pathReadings` is the same rule at the edge.
  */
 export function accessLines(rules: readonly AccessRuleConfig[]): string[] {
   if (rules.length === 0) return [];
@@ -32,6 +33,7 @@ export function accessLines(rules: readonly AccessRuleConfig[]): string[] {
       const prefixes = rulePrefixes(rule.path).map((path) => (path === '/' ? '/' : `${path}/`));
       const here = `{ var(txn.plain) -m beg ${prefixes.map((prefix) => quoteBytes(Buffer.from(prefix, 'latin1'))).join(' ')} }`;
       return [
+        `http-request deny deny_status 403 if { var(txn.unknown_client) -m bool } ${here}`,
         ...chunks(rule.deny ?? []).map(
           (networks) => `http-request deny deny_status 403 if ${here} { src ${networks} }`,
         ),
