@@ -22,7 +22,7 @@ export interface AgentTarget {
  * local stack runs there, and CliUsageError when ACGS_AGENT_URL is not a URL.
  */
 export async function findAgentTarget(stateDir?: string, env = process.env): Promise<AgentTarget> {
-  if (!stateDir && env.ACGS_AGENT_URL) {
+  if (stateDir === undefined && env.ACGS_AGENT_URL) {
     if (!/^https?:$/.test(URL.parse(env.ACGS_AGENT_URL)?.protocol ?? '')) {
       throw new CliUsageError(
         `ACGS_AGENT_URL: ${JSON.stringify(env.ACGS_AGENT_URL)} is not a URL such as http://127.0.0.1:9400`,
@@ -30,12 +30,16 @@ export async function findAgentTarget(stateDir?: string, env = process.env): Pro
     }
     return { url: env.ACGS_AGENT_URL.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? null };
   }
+  if (stateDir === '') throw new CliUsageError('--state-dir: "" is not a folder');
   const folder = stateDir ?? env.ACGS_STATE_DIR ?? '.acgs';
   const stack = await readStackFile(folder);
   if (!stack) {
+    const hint =
+      stateDir !== undefined && env.ACGS_AGENT_URL
+        ? 'leave out --state-dir, which is used instead of ACGS_AGENT_URL'
+        : 'set ACGS_AGENT_URL and ACGS_TOKEN for a remote agent';
     throw new CommandFailed(
-      `no running stack in ${folder}/: start one with \`npm start\`, give its state folder with --state-dir, ` +
-        'or set ACGS_AGENT_URL and ACGS_TOKEN for a remote agent',
+      `no running stack in ${folder}/: start one with \`npm start\`, give its state folder with --state-dir, or ${hint}`,
     );
   }
   return { url: stack.agent.replace(/\/+$/, ''), token: env.ACGS_TOKEN ?? stack.adminToken ?? null, stack };

@@ -91,8 +91,9 @@ function reportError(error: unknown): number {
     return EXIT_USAGE;
   }
   process.stderr.write(`acgs-lb: ${errorMessage(error)}\n`);
-  // The agent rejected the request or the configuration: wrong usage, as if the command had found it.
-  if (error instanceof ApiError && error.status === 400) return EXIT_USAGE;
+  // The agent rejected the request or the configuration, or does not know a name in it: wrong usage, as if the command
+  // had found it.
+  if (error instanceof ApiError && (error.status === 400 || error.status === 404)) return EXIT_USAGE;
   if (rootOf(error) instanceof StoreUrlError) return EXIT_USAGE;
   // An unexpected error is a bug: print the stack trace on request.
   if (!(error instanceof CommandFailed) && error instanceof Error && process.env.ACGS_DEBUG) {

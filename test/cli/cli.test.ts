@@ -44,7 +44,7 @@ test('status prints the verdict first, as text or JSON; the agent is found by fo
   expect(JSON.parse(data.out).services.map(({ id }: { id: string }) => id)).toEqual(['gs']);
   expect((await run(['status'], { ACGS_AGENT_URL: agent.url })).code).toBe(0);
   expect(await run(['status', 'nope'], stackEnv())).toMatchObject({
-    code: 1,
+    code: 2,
     err: expect.stringContaining('unknown service nope; expected one of auth'),
   });
 });
@@ -62,6 +62,8 @@ test('an unreachable agent is one line with advice, exit 1', async () => {
   const { code, err } = await run(['status', '--state-dir', '/nowhere']);
   expect(code).toBe(1);
   expect(err).toMatch(/^acgs-lb: no running stack in \/nowhere\/: .*npm start.*ACGS_AGENT_URL.*\n$/);
+  const both = await run(['status', '--state-dir', '/nowhere'], { ACGS_AGENT_URL: 'http://127.0.0.1:2' });
+  expect(both).toMatchObject({ code: 1, err: expect.stringContaining('instead of ACGS_AGENT_URL') });
   expect(await run(['status'], { ACGS_AGENT_URL: 'http://127.0.0.1:2' })).toMatchObject({
     code: 1,
     err: expect.stringContaining('connection refused'),
@@ -156,6 +158,7 @@ test.each([
   [['keys', 'rotate', 'snapshot'], 'SNAPSHOT_SIGNING_KEY is not set'],
   [['completion', 'powershell'], 'bash, zsh, fish'],
   [['explain', 'nowhere'], 'is not a path'],
+  [['status', '--state-dir', ''], '--state-dir: "" is not a folder'],
   [['sessions', 'nope'], 'unknown command nope; expected one of list'],
   [['sessions', 'create', 'nope', 'ada'], 'policy_creation'],
   [['sessions', 'advance', 'x', 'draft'], '`acgs-lb sessions get <id>` shows the current version'],
@@ -213,7 +216,7 @@ test('a 400 of the agent is a usage error; other errors are failures', async () 
     err: 'acgs-lb: Address in use: gs-1 has this address\n',
   });
   expect(await publishWithStatus('404')).toMatchObject({
-    code: 1,
+    code: 2,
     err: 'acgs-lb: there is no service "x"\n',
   });
   server.closeAllConnections();

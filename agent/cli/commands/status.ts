@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import type { StatusDocument } from '../../http/schemas/status.ts';
 import { type ApiClient, parseAnswer } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';
-import { CommandFailed } from '../errors.ts';
+import { CliUsageError, CommandFailed } from '../errors.ts';
 import { readEventStream } from '../event-stream.ts';
 import { formatStatus } from '../status-view.ts';
 
@@ -35,7 +35,7 @@ function selectService(status: StatusDocument, service: string | undefined): Sta
   const services = status.services.filter((candidate) => candidate.id === service);
   if (services.length === 0) {
     const known = status.services.map((candidate) => candidate.id).join(', ');
-    throw new CommandFailed(`unknown service ${service}; expected one of ${known}`);
+    throw new CliUsageError(`unknown service ${service}; expected one of ${known}`);
   }
   return {
     ...status,

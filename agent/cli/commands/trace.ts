@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { isRequestId } from '../../../shared/trace-context.ts';
 import type { TracedRequests } from '../../http/schemas/trace.ts';
 import { contextOf } from '../context.ts';
-import { CliUsageError } from '../errors.ts';
+import { ApiError, CliUsageError, CommandFailed } from '../errors.ts';
 import { formatClock } from '../format.ts';
 import { replaceControlCharacters, type Terminal, wrapText } from '../terminal.ts';
 
@@ -30,7 +30,12 @@ Examples:
       }
       const context = contextOf(command);
       const client = await context.client();
-      const traced = await client.get(`/v1/trace/${encodeURIComponent(id)}`, 'tracedRequestsSchema');
+      const path = `/v1/trace/${encodeURIComponent(id)}`;
+      const traced = await client.get(path, 'tracedRequestsSchema').catch((error: unknown) => {
+        // The id may be right, and the request not kept.
+        if (!(error instanceof ApiError && error.status === 404)) throw error;
+        throw new CommandFailed(error.message);
+      });
       context.print(traced, () => formatTrace(traced, context.terminal));
     });
 }

@@ -1,6 +1,7 @@
 import { getConnInfo } from '@hono/node-server/conninfo';
 import { OpenAPIHono } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
+import { valueAt, valueText } from '../../../shared/config/problem.ts';
 import type { ApiToken } from '../../core/api-token.ts';
 import { auditWrites } from './audit.ts';
 import { bearerAuth, isLoopback } from './auth.ts';
@@ -50,6 +51,14 @@ const requireJson: MiddlewareHandler = async ({ req }, next) => {
   return next();
 };
 
+/** `; found "ftp://x"`; empty when the value is missing, or not a single one. */
+function foundText(data: unknown, path: readonly PropertyKey[]): string {
+  const value = path.length > 0 ? valueAt(data, path) : undefined;
+  return value === undefined || (typeof value === 'object' && value !== null)
+    ? ''
+    : `; found ${valueText(value)}`;
+}
+
 /** Lets a command of the same version skip validation of the answer. Runs after the token check. */
 export const sendVersion =
   (version: string): MiddlewareHandler =>
@@ -65,7 +74,7 @@ export function createApp({ context, tokens, version, extend }: AppOptions): Ope
       if (result.success) return;
       const errors = result.error.issues.map((issue) => ({
         path: issue.path,
-        message: describeIssue(issue),
+        message: describeIssue(issue) + foundText((result as { data?: unknown }).data, issue.path),
       }));
       const text = errors.map(({ path, message }) => `${path.join('.') || result.target}: ${message}`);
       throw new ProblemError(400, 'Bad request', text.join('; '), { extensions: { errors } });

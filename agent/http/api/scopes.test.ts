@@ -108,6 +108,11 @@ async function call(token: string, method: string, path: string, { body, actor }
 test('a token registers instances of its service only and learns which scope it lacks', async () => {
   const body = { id: 'gs-9', url: 'http://127.0.0.1:9' };
   expect((await call('gs-secret', 'POST', GS, { body })).status).toBe(404);
+  const invalid = await call('gs-secret', 'POST', GS, { body: { ...body, url: 'ftp://x', weight: 0 } });
+  expect(invalid).toMatchObject({
+    status: 400,
+    json: { detail: expect.stringMatching(/^url: must be .*; found "ftp:\/\/x"; weight: .*; found 0$/) },
+  });
   const other = await call('gs-secret', 'POST', '/v1/services/pgc/instances', { body });
   expect(other).toMatchObject({
     status: 403,
