@@ -25,12 +25,11 @@ export const changeInstance = (
 ): Promise<ApiInstance> =>
   client.put(`${instancesPath(service)}/${encodeURIComponent(id)}/${setting}`, 'instanceSchema', body);
 
-/** Prints a warning when the agent does not control HAProxy: drains may not be in force, and counts may be old. */
-export async function warnIfNotControlled(client: ApiClient, warn: (text: string) => void): Promise<void> {
+/** Why the agent does not control HAProxy: drains may not be in force, and counts may be old. Null: it does. */
+export async function whyUncontrolled(client: ApiClient): Promise<string | null> {
   const { haproxy } = (await client.get('/v1/status', 'statusSchema')).sinks;
-  if (!haproxy || haproxy.state === 'ok') return;
-  const why = haproxy.lastError ?? 'no answer yet';
-  warn(`the agent does not control HAProxy (${why}): it may send requests that are not counted here`);
+  if (haproxy?.state === 'ok') return null;
+  return haproxy?.lastError ?? 'no answer yet';
 }
 
 /** The service of an instance that is given by its id only. Throws CliUsageError unless exactly one has it. */

@@ -12,9 +12,9 @@ import {
   type InstanceSetting,
   readInstance,
   readInstances,
-  warnIfNotControlled,
+  whyUncontrolled,
 } from '../instance-api.ts';
-import { waitForDrain } from '../rollout/wait.ts';
+import { drainText, waitForDrain } from '../rollout/wait.ts';
 
 interface DrainOptions {
   deadline?: string;
@@ -33,7 +33,10 @@ export function registerInstanceAdmin(program: Command): void {
       'switch to maintenance after this time, for example 5m',
       parseDeadlineOption,
     )
-    .option('--wait', 'return when no request is in flight, or at the deadline with the number left (exit 1)')
+    .option(
+      '--wait',
+      'return when no request is in flight; exit 1 at the deadline, or if the agent does not control HAProxy',
+    )
     .addHelpText(
       'after',
       '\nExamples:\n  acgs-lb drain gs gs-1 --deadline 5m\n  acgs-lb drain gs-1 --wait --deadline 2m',
@@ -103,10 +106,11 @@ async function waitAndPrint(
   deadline: string | undefined,
 ): Promise<void> {
   const client = await context.quietClient();
-  const left = await context.progress((report) =>
+  const end = await context.progress((report) =>
     waitForDrain(
       {
         read: () => readInstance(client, service, instance),
+        uncontrolled: () => whyUncontrolled(client),
         now: Date.now,
         sleep,
         report: (text) => report(`${service}/${instance}: ${text}`),
@@ -114,13 +118,13 @@ async function waitAndPrint(
       deadline === undefined ? null : parseDuration(deadline),
     ),
   );
-  await warnIfNotControlled(client, (text) => context.terminal.error(text));
-  context.print({ service, instance, drained: left === 0, inflight: left }, () =>
-    left === 0
-      ? `${service}/${instance}: no request in flight`
-      : `${service}/${instance}: ${left} in flight at the deadline`,
-  );
-  if (left > 0) process.exitCode = EXIT_FAILED;
+  const drained = end.kind === 'drained';
+  const inflight = end.kind === 'left' ? end.count : drained ? 0 : null;
+  context.print({ service, instance, drained, inflight }, () => {
+    const left = end.kind === 'left' ? ' at the deadline' : '';
+    return `${service}/${instance}: ${drainText(end)}${left}`;
+  });
+  if (!drained) process.exitCode = EXIT_FAILED;
 }
 
 /** Draining the last serving instance is an outage for new sessions. */

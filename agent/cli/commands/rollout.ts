@@ -9,9 +9,15 @@ import { integerBetween } from '../arguments.ts';
 import type { ApiClient } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { ApiError, CliUsageError, CommandFailed, EXIT_FAILED } from '../errors.ts';
-import { changeInstance, readInstances, warnIfNotControlled } from '../instance-api.ts';
+import { changeInstance, readInstances, whyUncontrolled } from '../instance-api.ts';
 import { openRolloutRecord, type RolloutRecordFile } from '../rollout/record-file.ts';
-import { type RolloutEnd, type RolloutIo, type RolloutRecord, runRollout } from '../rollout/rollout.ts';
+import {
+  newRecord,
+  type RolloutEnd,
+  type RolloutIo,
+  type RolloutRecord,
+  runRollout,
+} from '../rollout/rollout.ts';
 import { runCommand } from '../rollout/run-command.ts';
 import { replaceControlCharacters } from '../terminal.ts';
 
@@ -20,6 +26,7 @@ interface RolloutOptions {
   deadline: number;
   healthyWithin: number;
   settle: number;
+  commandTimeout?: number;
   cutRemaining?: boolean;
   resume?: boolean;
 }
@@ -49,14 +56,19 @@ export function registerRollout(program: Command): void {
     .addOption(
       durationOption('--settle <duration>', 'how long it must serve well before the next one', 30_000),
     )
-    .option('--cut-remaining', 'at the deadline, run the command although requests are in flight')
+    .addOption(
+      new Option(
+        '--command-timeout <duration>',
+        'end a command that runs longer, which stops the rollout (default: never)',
+      ).argParser(parseDurationOption),
+    )
+    .option('--cut-remaining', 'at the deadline, run the command although requests are or may be in flight')
     .option('--resume', 'continue the rollout that stopped, with the instance where it stopped')
     .addHelpText('after', HELP)
     .action(async (service: string, words: string[], options: RolloutOptions, command: Command) => {
       const context = contextOf(command);
       const client = await context.quietClient();
       await requireEnoughInstances(client, service, options.maxUnavailable);
-      await warnIfNotControlled(client, (text) => context.terminal.error(text));
       const file = await openRolloutRecord(context.stateDir, service);
       try {
         const record = await prepareRecord(context, file, {
@@ -117,7 +129,7 @@ async function prepareRecord(
       `an earlier rollout of ${service} stopped after ${earlier.done.length} instances; this one starts over`,
     );
   }
-  return { service, command: words, done: [], current: [], changed: [] };
+  return newRecord(service, words, earlier);
 }
 
 interface RolloutRun {
@@ -186,7 +198,7 @@ async function run(parts: RolloutRun, record: RolloutRecord): Promise<void> {
 }
 
 function createIo(
-  { context, client, file }: RolloutRun,
+  { context, client, file, options }: RolloutRun,
   record: RolloutRecord,
   signal: AbortSignal,
 ): RolloutIo {
@@ -203,6 +215,7 @@ function createIo(
       total = instances.length;
       return instances;
     },
+    uncontrolled: () => withPatience(() => whyUncontrolled(client), signal),
     setAdmin: async (id, state) => {
       await changeInstance(client, service, id, { setting: 'admin', body: { state } });
     },
@@ -211,6 +224,7 @@ function createIo(
         command: record.command,
         env: environmentOf(instance),
         signal,
+        timeoutMs: options.commandTimeout ?? null,
         onLine: (line) => write(`${instance.id} | ${line}`),
       }),
     save: file.save,

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { sampleInstance } from '../../../test/harness/instance.ts';
 import type { AdminState } from '../../core/state.ts';
 import { type ApiInstance, toApiInstance } from '../../http/schemas/instances.ts';
-import { type RolloutRecord, type RolloutSettings, runRollout } from './rollout.ts';
+import { newRecord, type RolloutRecord, type RolloutSettings, runRollout } from './rollout.ts';
 import { waitForDrain } from './wait.ts';
 
 /** An agent whose clock moves only while the rollout sleeps. */
@@ -40,6 +40,7 @@ function simulate(ids: string[], changes: { [id: string]: Partial<ApiInstance> }
     get: (id: string) => instances.get(id) as ApiInstance,
     io: {
       instances: async () => [...instances.values()],
+      uncontrolled: async () => null,
       async setAdmin(id: string, state: AdminState) {
         log.push(`${state} ${id}`);
         const states = { ready: 'up', drain: 'draining', maint: 'down' } as const;
@@ -76,18 +77,11 @@ const settings: RolloutSettings = {
   settleMs: 5_000,
   cutRemaining: false,
 };
-const newRecord = (): RolloutRecord => ({
-  service: 'gs',
-  command: ['true'],
-  done: [],
-  current: [],
-  changed: [],
-});
 const { signal } = new AbortController();
 
 test('one instance after another: drain, maintenance, command, ready', async () => {
   const agent = simulate(['gs-1', 'gs-2']);
-  const end = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  const end = await runRollout({ io: agent.io, settings, record: newRecord('gs', ['true']), signal });
   expect(end).toEqual({ done: ['gs-1', 'gs-2'], skipped: [], failure: null });
   const steps = (id: string) => ['drain', 'maint', 'run', 'ready'].map((step) => `${step} ${id}`);
   expect(agent.log).toEqual([...steps('gs-1'), ...steps('gs-2')]);
@@ -105,7 +99,7 @@ test('one instance after another: drain, maintenance, command, ready', async () 
 test('a build that fails its probes stops the rollout at the first instance, which stays out', async () => {
   const agent = simulate(['gs-1', 'gs-2', 'gs-3']);
   agent.builds.set('gs-1', { health: 'down' });
-  const record = newRecord();
+  const record = newRecord('gs', ['true']);
   const { done, failure } = await runRollout({ io: agent.io, settings, record, signal });
   expect(done).toEqual([]);
   expect(failure).toEqual({ instance: 'gs-1', reason: 'not healthy within 20s: status 503' });
@@ -132,7 +126,12 @@ test('a build that does worse than its peers stops the rollout; an earlier outli
     const { outlier: _, ...recovered } = agent.get('gs-1');
     agent.change('gs-1', { ...recovered, outlier: undefined as never });
   };
-  const { done, failure } = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  const { done, failure } = await runRollout({
+    io: agent.io,
+    settings,
+    record: newRecord('gs', ['true']),
+    signal,
+  });
   expect(done).toEqual(['gs-1']);
   expect(failure?.reason).toBe('outlier against its peers: failing, 12 % failed, peers 0 %');
   expect(agent.log.at(-1)).toBe('maint gs-2');
@@ -146,15 +145,15 @@ test('a failed command leaves its instance ready when no other one serves any mo
     agent.change('gs-2', { health: 'down', state: 'down' });
     return run(instance);
   };
-  const { failure } = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  const { failure } = await runRollout({ io: agent.io, settings, record: newRecord('gs', ['true']), signal });
   expect(failure).toMatchObject({ instance: 'gs-1' });
   expect(agent.log.at(-1)).toBe('ready gs-1');
 });
 
 test('the last serving instance is never drained', async () => {
   const agent = simulate(['gs-1', 'gs-2'], { 'gs-2': { health: 'down', state: 'down' } });
-  const { failure } = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
-  expect(failure).toEqual({ instance: 'gs-1', reason: 'it is the last serving instance' });
+  const { failure } = await runRollout({ io: agent.io, settings, record: newRecord('gs', ['true']), signal });
+  expect(failure).toEqual({ instance: 'gs-1', reason: 'it is the last serving instance; register another one first' });
   expect(agent.log).toEqual([]);
 });
 
@@ -164,7 +163,7 @@ test('several at a time, and never all of them', async () => {
   const end = await runRollout({
     io: agent.io,
     settings: { ...settings, maxUnavailable: 3 },
-    record: newRecord(),
+    record: newRecord('gs', ['true']),
     signal,
   });
   expect(end.failure).toBeNull();
@@ -177,7 +176,7 @@ test('several at a time, and never all of them', async () => {
 test('after a failed command its instance stays out; those whose command has not begun get ready again', async () => {
   const agent = simulate(['gs-1', 'gs-2', 'gs-3'], { 'gs-2': { inflight: 1 } });
   agent.failAt('gs-1');
-  const record = newRecord();
+  const record = newRecord('gs', ['true']);
   const { failure } = await runRollout({
     io: agent.io,
     settings: { ...settings, maxUnavailable: 2 },
@@ -192,18 +191,20 @@ test('after a failed command its instance stays out; those whose command has not
 
 test('requests that do not end stop the rollout, unless they may be cut', async () => {
   const agent = simulate(['gs-1', 'gs-2'], { 'gs-1': { inflight: 3 } });
-  const stopped = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
-  expect(stopped.failure?.reason).toMatch(/^3 requests in flight at the deadline/);
+  const stopped = await runRollout({ io: agent.io, settings, record: newRecord('gs', ['true']), signal });
+  expect(stopped.failure?.reason).toMatch(/^3 requests in flight; --cut-remaining/);
   expect(agent.log).toEqual(['drain gs-1', 'maint gs-1', 'ready gs-1']);
   const cut = { ...settings, cutRemaining: true };
-  expect(await runRollout({ io: agent.io, settings: cut, record: newRecord(), signal })).toMatchObject({
+  expect(
+    await runRollout({ io: agent.io, settings: cut, record: newRecord('gs', ['true']), signal }),
+  ).toMatchObject({
     failure: null,
   });
 });
 
 test('an instance that an operator has taken out is left alone', async () => {
   const agent = simulate(['gs-1', 'gs-2', 'gs-3'], { 'gs-2': { admin: 'maint', state: 'down' } });
-  const end = await runRollout({ io: agent.io, settings, record: newRecord(), signal });
+  const end = await runRollout({ io: agent.io, settings, record: newRecord('gs', ['true']), signal });
   expect(end).toEqual({ done: ['gs-1', 'gs-3'], skipped: ['gs-2'], failure: null });
 });
 
@@ -218,37 +219,58 @@ test('an interruption takes the instance back', async () => {
   const end = await runRollout({
     io: agent.io,
     settings,
-    record: newRecord(),
+    record: newRecord('gs', ['true']),
     signal: controller.signal,
   });
   expect(end.failure).toEqual({ instance: 'gs-1', reason: 'interrupted' });
   expect(agent.log).toEqual(['drain gs-1', 'ready gs-1']);
 });
 
-test('a drain waits until zero has held for two readings, or returns what is left', async () => {
+test('a rollout that starts over gives the new build first to what the earlier one left out', async () => {
+  const agent = simulate(['gs-1', 'gs-2', 'gs-3'], { 'gs-2': { admin: 'maint', state: 'down' } });
+  const earlier = { ...newRecord('gs', ['false']), current: ['gs-2'], changed: ['gs-2'], done: ['gs-1'] };
+  const record = newRecord('gs', ['true'], earlier);
+  const end = await runRollout({ io: agent.io, settings, record, signal });
+  expect(end).toEqual({ done: ['gs-2', 'gs-1', 'gs-3'], skipped: [], failure: null });
+});
+
+test('while the agent does not control HAProxy, no command runs', async () => {
+  const agent = simulate(['gs-1', 'gs-2']);
+  const io = { ...agent.io, uncontrolled: async () => 'connect ECONNREFUSED' };
+  const { failure } = await runRollout({ io, settings, record: newRecord('gs', ['true']), signal });
+  expect(failure?.reason).toContain('does not control HAProxy (connect ECONNREFUSED)');
+  expect(agent.log).toEqual(['drain gs-1', 'maint gs-1', 'ready gs-1']);
+});
+
+test('a drain ends when zero has held for two readings, at the limit, or when the number stays unknown', async () => {
   let now = 0;
-  const watch = (inflight: (at: number) => number) => ({
-    read: async () => toApiInstance(sampleInstance({ id: 'gs-1', inflight: inflight(now) })),
-    now: () => now,
-    sleep: async (ms: number) => {
-      now += ms;
-    },
-    report: () => {},
-  });
+  const drain = (inflight: (at: number) => number, limitMs: number | null, uncontrolledUntil = 0) => {
+    now = 0;
+    return waitForDrain(
+      {
+        read: async () => toApiInstance(sampleInstance({ id: 'gs-1', inflight: inflight(now) })),
+        uncontrolled: async () => (now < uncontrolledUntil ? 'no answer' : null),
+        now: () => now,
+        sleep: async (ms: number) => {
+          now += ms;
+        },
+        report: () => {},
+      },
+      limitMs,
+    );
+  };
   // Idle for a moment between two requests of a session.
-  expect(
-    await waitForDrain(
-      watch((at) => (at < 1_000 || at === 2_000 ? 1 : 0)),
-      null,
-    ),
-  ).toBe(0);
+  expect(await drain((at) => (at < 1_000 || at === 2_000 ? 1 : 0), null)).toEqual({ kind: 'drained' });
   expect(now).toBe(5_000);
-  now = 0;
-  expect(
-    await waitForDrain(
-      watch(() => 7),
-      3_000,
-    ),
-  ).toBe(7);
+  expect(await drain(() => 7, 3_000)).toEqual({ kind: 'left', count: 7 });
   expect(now).toBe(3_000);
+  // HAProxy reloads.
+  expect(await drain(() => 0, null, 5_000)).toEqual({ kind: 'drained' });
+  expect(now).toBe(7_500);
+  expect(await drain(() => 0, null, Number.POSITIVE_INFINITY)).toEqual({
+    kind: 'unknown',
+    reason: 'no answer',
+  });
+  expect(now).toBe(30_000);
+  expect(await drain(() => 0, 2_000, Number.POSITIVE_INFINITY)).toMatchObject({ kind: 'unknown' });
 });

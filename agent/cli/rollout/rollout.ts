@@ -2,7 +2,7 @@ import { isLastServing, isServingState } from '../../../shared/serving.ts';
 import type { AdminState } from '../../core/state.ts';
 import type { ApiInstance } from '../../http/schemas/instances.ts';
 import { CommandFailed } from '../errors.ts';
-import { type InstanceWatch, waitForDrain, waitUntilHealthy, waitUntilSettled } from './wait.ts';
+import { type DrainWatch, drainText, waitForDrain, waitUntilHealthy, waitUntilSettled } from './wait.ts';
 
 /** A rollout that can be resumed, as saved on disk. */
 export interface RolloutRecord {
@@ -15,6 +15,19 @@ export interface RolloutRecord {
   /** Of these, the instances whose command has begun: they may run a broken build. */
   changed: string[];
 }
+
+/** A rollout that starts over begins with what the earlier one left out: it may run a broken build. */
+export const newRecord = (
+  service: string,
+  command: readonly string[],
+  earlier?: RolloutRecord | null,
+): RolloutRecord => ({
+  service,
+  command,
+  done: [],
+  current: [...(earlier?.current ?? [])],
+  changed: [...(earlier?.changed ?? [])],
+});
 
 export interface RolloutSettings {
   /** How many instances may be out at the same time. */
@@ -29,6 +42,8 @@ export interface RolloutSettings {
 
 export interface RolloutIo {
   instances(): Promise<readonly ApiInstance[]>;
+  /** Null: the agent controls HAProxy; else why not. */
+  uncontrolled(): Promise<string | null>;
   setAdmin(id: string, state: AdminState): Promise<void>;
   /** Runs the command for one instance. Null: success; else how it failed. */
   run(instance: ApiInstance): Promise<string | null>;
@@ -127,7 +142,7 @@ async function takeOut(
   const instance = findInstance(instances, id);
   if (isServingState(instance.state) && isLastServing(instance, instances)) {
     if (othersAreOut) return null;
-    throw new CommandFailed('it is the last serving instance');
+    throw new CommandFailed('it is the last serving instance; register another one first');
   }
   if (!record.current.includes(id)) record.current.push(id);
   await io.save(record);
@@ -138,8 +153,9 @@ async function takeOut(
 
 async function rollInstance({ io, settings, record, signal }: Rollout, before: ApiInstance): Promise<void> {
   const { id } = before;
-  const watch: InstanceWatch = {
+  const watch: DrainWatch = {
     read: async () => findInstance(await io.instances(), id),
+    uncontrolled: io.uncontrolled,
     now: io.now,
     sleep: (ms) => io.sleep(ms, signal),
     report: (text) => io.progress(id, text),
@@ -151,11 +167,10 @@ async function rollInstance({ io, settings, record, signal }: Rollout, before: A
   await waitForDrain(watch, settings.deadlineMs);
   // Sessions move to other instances now.
   await io.setAdmin(id, 'maint');
-  const left = await waitForDrain(watch, settings.deadlineMs);
-  if (left > 0 && !settings.cutRemaining) {
-    check(`${left} requests in flight at the deadline; --cut-remaining ends them`);
-  }
-  io.step(id, left > 0 ? `running the command; cuts ${left} requests` : 'drained; running the command');
+  const end = await waitForDrain(watch, settings.deadlineMs);
+  const isDrained = end.kind === 'drained';
+  if (!isDrained && !settings.cutRemaining) check(`${drainText(end)}; --cut-remaining continues anyway`);
+  io.step(id, isDrained ? 'drained; running the command' : `running the command; ${drainText(end)}`);
   if (!record.changed.includes(id)) record.changed.push(id);
   await io.save(record);
   check(await io.run(await watch.read()));

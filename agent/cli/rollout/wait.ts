@@ -12,25 +12,58 @@ export interface InstanceWatch {
   report(text: string): void;
 }
 
+export interface DrainWatch extends InstanceWatch {
+  /** Null: the agent controls HAProxy and so knows its requests; else why not. */
+  uncontrolled(): Promise<string | null>;
+}
+
+export type DrainEnd =
+  | { kind: 'drained' }
+  | { kind: 'left'; count: number }
+  | { kind: 'unknown'; reason: string };
+
 const POLL_MS = 500;
 /** The agent reads HAProxy's counters once a second: zero must hold for two readings. */
 const QUIET_MS = 2_500;
 /** A process that restarts between two probes may answer one probe with its old build. */
 const PASSES = 2;
 
-/** Resolves with the number of requests that are left: 0, or more when the limit has passed. Null: no limit. */
-export async function waitForDrain(watch: InstanceWatch, limitMs: number | null): Promise<number> {
+/** HAProxy that reloads or restarts is back within this time. */
+const UNKNOWN_MS = 30_000;
+
+/** Ends when no request is in flight, at the limit with what is left, or when that stays unknown. Null: no limit. */
+export async function waitForDrain(watch: DrainWatch, limitMs: number | null): Promise<DrainEnd> {
   const startedAt = watch.now();
-  let quietSince: number | null = null;
+  let since = startedAt;
+  let kind: DrainEnd['kind'] | null = null;
   for (;;) {
-    const { inflight, queued, longLived = 0 } = await watch.read();
-    const left = inflight + queued + longLived;
+    const end = await readDrain(watch);
     const now = watch.now();
-    watch.report(`${left} in flight`);
-    quietSince = left === 0 ? (quietSince ?? now) : null;
-    if (quietSince !== null && now - quietSince >= QUIET_MS) return 0;
-    if (limitMs !== null && now - startedAt >= limitMs) return left;
+    watch.report(drainText(end));
+    if (end.kind !== kind) since = now;
+    kind = end.kind;
+    const isFinal = kind !== 'left' && now - since >= (kind === 'drained' ? QUIET_MS : UNKNOWN_MS);
+    if (isFinal || (limitMs !== null && now - startedAt >= limitMs)) return end;
     await watch.sleep(POLL_MS);
+  }
+}
+
+async function readDrain(watch: DrainWatch): Promise<DrainEnd> {
+  const { inflight, queued, longLived = 0 } = await watch.read();
+  const count = inflight + queued + longLived;
+  if (count > 0) return { kind: 'left', count };
+  const reason = await watch.uncontrolled();
+  return reason === null ? { kind: 'drained' } : { kind: 'unknown', reason };
+}
+
+export function drainText(end: DrainEnd): string {
+  switch (end.kind) {
+    case 'drained':
+      return 'no request in flight';
+    case 'left':
+      return `${end.count} ${end.count === 1 ? 'request' : 'requests'} in flight`;
+    case 'unknown':
+      return `requests in flight are unknown, because the agent does not control HAProxy (${end.reason})`;
   }
 }
 
