@@ -153,7 +153,10 @@ test('a failed command leaves its instance ready when no other one serves any mo
 test('the last serving instance is never drained', async () => {
   const agent = simulate(['gs-1', 'gs-2'], { 'gs-2': { health: 'down', state: 'down' } });
   const { failure } = await runRollout({ io: agent.io, settings, record: newRecord('gs', ['true']), signal });
-  expect(failure).toEqual({ instance: 'gs-1', reason: 'it is the last serving instance; register another one first' });
+  expect(failure).toEqual({
+    instance: 'gs-1',
+    reason: 'it is the last serving instance; register another one first',
+  });
   expect(agent.log).toEqual([]);
 });
 
