@@ -25,6 +25,8 @@ export interface SourceList {
 export interface InstanceSourceReader {
   /** How long a read may take, milliseconds. */
   readonly deadlineMs: number;
+  /** The longest time between two reads that fail, milliseconds. Absent: the interval of the source. */
+  readonly retryWithinMs?: number;
   /** Throws a SourceError with the cause. */
   read(signal: AbortSignal): Promise<SourceList>;
   /** Resolves when the list has changed since the last read, or rejects. Absent: the source sends no changes. */

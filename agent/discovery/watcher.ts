@@ -35,6 +35,7 @@ export function startWatcher(options: WatcherOptions): Watcher {
 }
 
 async function run(options: WatcherOptions, closing: AbortSignal): Promise<void> {
+  const { reader } = options;
   let failures = 0;
   while (!closing.aborted) {
     if (!options.isReading()) {
@@ -46,7 +47,7 @@ async function run(options: WatcherOptions, closing: AbortSignal): Promise<void>
     if (closing.aborted) return;
     failures = waitMs === null ? failures + 1 : 0;
     await pause(MIN_INTERVAL_MS, closing);
-    if (waitMs === null) await pause(backoffMs(failures, options.intervalMs), closing);
+    if (waitMs === null) await pause(backoffMs(failures, reader.retryWithinMs ?? options.intervalMs), closing);
     else await untilDue(options, waitMs - MIN_INTERVAL_MS, closing);
   }
 }

@@ -99,7 +99,7 @@ export const id = scalar(
 );
 
 export const origin = scalar(
-  'an http:// or https:// origin without path, credentials or port 0',
+  'an http:// or https:// origin without path, credentials, abbreviated address or port 0',
   parseOrigin,
 );
 

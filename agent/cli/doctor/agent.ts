@@ -89,14 +89,21 @@ function sinks(status: StatusDocument): Finding[] {
 const advice = ({ advice: all = [] }: StatusDocument): Finding[] =>
   all.map(({ service, message, action }) => warn(`settings of ${service}`, message, action));
 
+/** More would make the line hard to read. */
+const MAX_NAMED = 3;
+
+function failuresOf(instances: StatusDocument['services'][number]['instances']): string {
+  const down = instances.filter(({ state }) => state === 'down');
+  const named = down.slice(0, MAX_NAMED).map(({ id, reason }) => `${id}: ${reason}`);
+  const more = down.length - named.length;
+  return [...named, ...(more > 0 ? [`${more} more`] : [])].join('; ');
+}
+
 function instances(status: StatusDocument): Finding[] {
   return status.services.map(({ id, instances: all }) => {
     const serving = all.filter(({ state }) => isServingState(state)).length;
     const failed = all.filter(({ state, admin }) => state === 'down' && admin === 'ready');
-    const failures = all
-      .filter(({ state }) => state === 'down')
-      .map((instance) => `${instance.id}: ${instance.reason}`)
-      .join('; ');
+    const failures = failuresOf(all);
     const detail = `${serving} of ${plural(all.length, 'instance')} serving${failures ? ` (${failures})` : ''}`;
     if (all.length === 0)
       return fail(`service ${id}`, 'no instance', 'add one to acgs-lb.yaml or with `acgs-lb register`');

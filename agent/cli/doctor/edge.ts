@@ -203,7 +203,14 @@ async function checkThrough({ config, env, fetch }: DoctorInput, edge: string): 
         `status ${response.status} without x-acgs-trace`,
         'set EDGE_TOKEN to the value of the Worker',
       );
-    const { attempts } = traceSchema.parse(JSON.parse(header));
+    const trace = traceSchema.safeParse(JSON.parse(header));
+    if (!trace.success)
+      return warn(
+        'edge → gateway',
+        `status ${response.status}, but the edge's trace has an unknown form`,
+        'run this command in the version of the edge, or deploy the edge again',
+      );
+    const { attempts } = trace.data;
     const refused = attempts.find(({ route, status }) => route === 'gateway' && status === 401);
     if (refused)
       return fail(

@@ -27,6 +27,7 @@ const entrySchema = z.strictObject({
 export function createFileReader(path: string): InstanceSourceReader {
   return {
     deadlineMs: DEADLINE_MS,
+    retryWithinMs: READ_EVERY_MS,
     async read() {
       return { ...parseInstanceFile(await readText(path)), readAgainMs: READ_EVERY_MS };
     },

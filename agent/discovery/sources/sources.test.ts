@@ -24,14 +24,15 @@ test('a file holds URLs or instances, in YAML or JSON', () => {
 
 test('an entry that cannot be used is named with its value; the others are read', () => {
   const { instances, problems } = parseInstanceFile(
-    '["http://10.0.0.1", "10.0.0.2:80", { "url": "http://10.0.0.3", "weight": 999 }, { "url": "http://10.0.0.4", "x": 1 }, 7]',
+    '["http://10.0.0.1", "10.0.0.2:80", { "url": "http://10.0.0.3", "weight": 999 }, { "url": "http://10.0.0.4", "x": 1 }, 7, "http://10.0.5"]',
   );
   expect(instances).toHaveLength(1);
   expect(problems).toEqual([
-    'entry 2: "10.0.0.2:80" is not allowed: url: an http:// or https:// origin without path, credentials or port 0',
+    'entry 2: "10.0.0.2:80" is not allowed: url: an http:// or https:// origin without path, credentials, abbreviated address or port 0',
     expect.stringContaining('entry 3: {"url":"http://10.0.0.3","weight":999} is not allowed: weight: '),
     expect.stringContaining('entry 4: {"url":"http://10.0.0.4","x":1} is not allowed: '),
     expect.stringContaining('entry 5: 7 is not allowed: '),
+    expect.stringContaining('entry 6: "http://10.0.5" is not allowed: '),
   ]);
 });
 

@@ -5,7 +5,7 @@
 export interface HeldAnswers {
   /** Records an answer and returns whether answers of this class are held. */
   observe(service: string, answer: ObservedAnswer, now: number): boolean;
-  /** The recent classes that look like long polls or streams, in services whose other classes are quick. */
+  /** The recent classes that look like streams, or like long polls in services whose other classes are quick. */
   list(now: number): HeldClass[];
 }
 
@@ -45,10 +45,10 @@ const CLASS_SEGMENTS = 3;
 
 /** A class is listed for this long after its last answer. */
 const LISTED_MS = 15 * 60_000;
-const MIN_LISTED_ANSWERS = 10;
+const MIN_LISTED_ANSWERS = 5;
 /**
- * The other classes of the service must have this many answers, at most this share of them long. Otherwise the service
- * is slow.
+ * For late answers: the other classes of the service must have this many answers, at most this share of them long.
+ * Otherwise the service is slow.
  */
 const MIN_OTHER_ANSWERS = 20;
 const MAX_OTHER_LONG = 0.1;
@@ -87,8 +87,10 @@ function heldOf(classes: readonly AnswerClass[]): HeldClass[] {
   const { held = [], other = [] } = Object.groupBy(classes, (one) => (isOpenForLong(one) ? 'held' : 'other'));
   const answers = other.reduce((sum, one) => sum + one.answers, 0);
   const long = other.reduce((sum, one) => sum + one.long, 0);
-  if (answers < MIN_OTHER_ANSWERS || long > answers * MAX_OTHER_LONG) return [];
+  const isQuick = answers >= MIN_OTHER_ANSWERS && long <= answers * MAX_OTHER_LONG;
+  // The headers of a stream arrive at once, so the service is not slow.
   return held
+    .filter((one) => isQuick || one.streams > one.answers / 2)
     .filter((one) => one.answers >= MIN_LISTED_ANSWERS)
     .map(({ service, path }) => ({ service, path }));
 }

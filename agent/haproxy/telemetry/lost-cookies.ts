@@ -34,7 +34,7 @@ interface CookieCounts {
 const MAX_CLIENTS = 4_096;
 /** A browser sends its first requests at the same time. */
 const FIRST_REQUESTS_MS = 2_000;
-const MIN_LOST = 50;
+const MIN_LOST = 20;
 const MIN_LOST_SHARE = 0.5;
 const MIN_REJECTED_SHARE = 0.2;
 /** At this count all numbers are halved, so that a service can change. */

@@ -40,6 +40,6 @@ const MAX_PATHS = 5;
 
 const heldAdvice = (service: string, paths: readonly string[]): Advice => ({
   service,
-  message: `answers of ${paths.slice(0, MAX_PATHS).join(', ')} are held or streamed, while the other answers of the service are quick: they count as load, and HAProxy ends them after the service's timeout without data`,
+  message: `answers of ${paths.slice(0, MAX_PATHS).join(', ')} are held or streamed: they count as load, and HAProxy ends them after the service's timeout without data`,
   action: `If that is intended, set services.${service}.longLived.paths to [${paths.slice(0, MAX_PATHS).join(', ')}].`,
 });
