@@ -47,7 +47,8 @@ async function run(options: WatcherOptions, closing: AbortSignal): Promise<void>
     if (closing.aborted) return;
     failures = waitMs === null ? failures + 1 : 0;
     await pause(MIN_INTERVAL_MS, closing);
-    if (waitMs === null) await pause(backoffMs(failures, reader.retryWithinMs ?? options.intervalMs), closing);
+    if (waitMs === null)
+      await pause(backoffMs(failures, reader.retryWithinMs ?? options.intervalMs), closing);
     else await untilDue(options, waitMs - MIN_INTERVAL_MS, closing);
   }
 }

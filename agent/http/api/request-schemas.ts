@@ -11,7 +11,8 @@ const origin = z
     if (value !== null) return value;
     context.addIssue({
       code: 'custom',
-      message: 'must be an http:// or https:// origin without path, credentials, abbreviated address or port 0',
+      message:
+        'must be an http:// or https:// origin without path, credentials, abbreviated address or port 0',
     });
     return z.NEVER;
   })
