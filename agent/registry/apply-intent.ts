@@ -73,7 +73,15 @@ function applySettings(
   const admin = intent.admin ?? (previous?.admin && { state: 'ready', deadline: undefined });
   if (admin && (admin.state !== present.admin || admin.deadline !== present.drainDeadline)) {
     const deadline = admin.deadline !== undefined && { deadline: admin.deadline };
-    deps.apply({ kind: 'admin', service, instance, admin: admin.state, ...deadline, ...reason });
+    const author = intent.admin?.by;
+    deps.apply({
+      kind: 'admin',
+      service,
+      instance,
+      admin: admin.state,
+      ...deadline,
+      ...(author === undefined ? reason : { reason: `requested by ${author}`, by: author }),
+    });
   }
 }
 

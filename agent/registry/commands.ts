@@ -8,7 +8,13 @@ import { conflict, conflictDetail, conflictsWith, type RegistryResult, unknownIn
 /** The requests of the API. `by` names the requester. */
 export interface RegistryCommands {
   register(registration: Registration, by: string): Promise<RegistryResult>;
-  deregister(service: string, id: string, by: string): Promise<RegistryResult>;
+  /** `settings`: whether the admin state and the weight that an operator set are kept for the next registration. */
+  deregister(
+    service: string,
+    id: string,
+    by: string,
+    settings: 'keep-settings' | 'clear-settings',
+  ): Promise<RegistryResult>;
   setAdmin(service: string, id: string, admin: AdminRequest, by: string): Promise<RegistryResult>;
   setWeight(service: string, id: string, weight: number, by: string): Promise<RegistryResult>;
   heartbeat(service: string, id: string): RegistryResult;
@@ -31,17 +37,19 @@ export function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver)
     });
   return {
     register: createRegister(deps, driver, context),
-    deregister: (service, id, by) =>
+    deregister: (service, id, by, settings) =>
       inTurn(async () => {
         const instance = find(service, id);
         if (!instance) return unknownInstance(service, id);
-        const kept = keptBy(instance);
-        if (kept) return conflict(`${id} ${kept}: remove it there, or set it to maint`);
-        await driver.request(instanceKey(service, id), by, { ...CLEARED_INTENT, removed: true });
+        const listed = keptBy(instance);
+        if (listed) return conflict(`${id} ${listed}: remove it there, or set it to maint`);
+        const key = instanceKey(service, id);
+        const kept = settings === 'keep-settings' ? driver.settingsOf(key) : {};
+        await driver.request(key, by, { ...CLEARED_INTENT, ...kept, removed: true });
         return { ok: true, instance, created: false };
       }),
     setAdmin: (service, id, { state, deadline }, by) =>
-      request(service, id, by, { admin: { state, ...(deadline !== undefined && { deadline }) } }),
+      request(service, id, by, { admin: { state, by, ...(deadline !== undefined && { deadline }) } }),
     setWeight: (service, id, weight, by) => request(service, id, by, { weight }),
     heartbeat(service, id) {
       const instance = find(service, id);

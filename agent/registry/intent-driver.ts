@@ -1,6 +1,6 @@
 import { errorMessage } from '../../shared/error-message.ts';
 import { type ApplyIntentDeps, applyIntent } from './apply-intent.ts';
-import type { Intent } from './intent.ts';
+import { type Intent, settingsOf } from './intent.ts';
 import {
   type IntentEffect,
   type IntentEvent,
@@ -72,6 +72,11 @@ export function createIntentDriver(
       if (unsaved.includes(true)) save().catch(deps.onError);
     },
     isHeardElsewhere: (key: string) => heardElsewhere.has(key),
+    /** What a removal of the instance keeps. */
+    settingsOf(key: string): Pick<Intent, 'admin' | 'weight'> {
+      const intent = intents.get(key);
+      return intent ? settingsOf(intent) : {};
+    },
     registrationOf: (key: string) => intents.get(key)?.registration,
     /** Saves the intent before it takes effect, so that an acknowledged request survives a crash. */
     async request(key: string, by: string, changes: Partial<Intent>): Promise<void> {

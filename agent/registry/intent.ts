@@ -50,7 +50,15 @@ const intentSchema = z.object({
   removed: z.boolean().optional(),
   /** Removed because this agent received no heartbeat; another agent may have received one. */
   expired: z.boolean().optional(),
-  admin: z.object({ state: z.enum(['ready', 'drain', 'maint']), deadline: instant.optional() }).optional(),
+  /** A removed intent may keep `admin` and `weight` for the next registration of the id. */
+  admin: z
+    .object({
+      state: z.enum(['ready', 'drain', 'maint']),
+      deadline: instant.optional(),
+      /** Who set it; absent: the author of the intent. */
+      by: z.string().max(MAX_AUTHOR_LENGTH).optional(),
+    })
+    .optional(),
   weight: weight.optional(),
 });
 
@@ -75,9 +83,16 @@ const lastSign = ({ updatedAt, beatenAt = 0, expired }: Intent): number =>
 const KEEP_REMOVAL_MS = 86_400_000;
 /** Shorter, because sources may list new addresses all day. If an agent misses the removal, discovery repeats it. */
 const KEEP_UNLISTED_MS = 600_000;
+/** A removal that keeps what an operator set. */
+const KEEP_SETTINGS_MS = 30 * 86_400_000;
 
-export const isExpiredRemoval = ({ removed, unlisted, updatedAt }: Intent, now: number): boolean =>
-  removed === true && now - updatedAt > (unlisted ? KEEP_UNLISTED_MS : KEEP_REMOVAL_MS);
+export const isExpiredRemoval = (intent: Intent, now: number): boolean =>
+  intent.removed === true && now - intent.updatedAt > keepRemovalMs(intent);
+
+function keepRemovalMs({ unlisted, admin, weight }: Intent): number {
+  if (unlisted) return KEEP_UNLISTED_MS;
+  return admin || weight !== undefined ? KEEP_SETTINGS_MS : KEEP_REMOVAL_MS;
+}
 
 export function parseIntents(raw: unknown): Map<string, Intent> {
   const parsed = z.record(z.string(), z.unknown()).safeParse(raw ?? {});
@@ -104,15 +119,33 @@ export const CLEARED_INTENT = {
   leaving: undefined,
 } as const;
 
+/** What an operator set and a removal keeps, so that an instance cannot undo it by registering again. */
+export function settingsOf({ admin, weight, by }: Intent): Pick<Intent, 'admin' | 'weight'> {
+  return {
+    ...(admin && admin.state !== 'ready' && { admin: { ...admin, by: admin.by ?? by } }),
+    ...(weight !== undefined && { weight }),
+  };
+}
+
 /** The intent after the judge changed the instance by itself; null if the intent stays as it is. */
 export function intentAfterChange(intent: Intent, change: Change, now: number): Intent | null {
   if (intent.removed || change.by !== undefined) return null;
   const { weight: _, ...rest } = intent;
   switch (change.kind) {
     case 'deregistered':
-      return { by: 'agent', updatedAt: now, beatenAt: lastSign(intent), removed: true, expired: true };
-    case 'admin':
-      return intent.admin ? { ...intent, updatedAt: now, admin: { state: 'maint' } } : null;
+      return {
+        ...settingsOf(intent),
+        by: 'agent',
+        updatedAt: now,
+        beatenAt: lastSign(intent),
+        removed: true,
+        expired: true,
+      };
+    case 'admin': {
+      if (!intent.admin) return null;
+      const { deadline: __, ...admin } = intent.admin;
+      return { ...intent, updatedAt: now, admin: { ...admin, state: 'maint' } };
+    }
     case 'weight':
       // The weight in the file changed, which overrides the requested one.
       return intent.weight === undefined ? null : { ...rest, updatedAt: now };

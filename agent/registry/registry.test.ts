@@ -131,6 +131,57 @@ test('after allowNetworks was narrowed, a restart does not restore an instance o
   expect([...loop.instances().keys()]).toEqual(['gs/gs-1']);
 });
 
+const DAY_MS = 86_400_000;
+
+test('an instance that deregisters and registers again stays in maint, with its weight, also after a restart', async () => {
+  await registry.register(registration('a', 2), 'app');
+  await registry.setAdmin('gs', 'a', { state: 'maint' }, 'ada');
+  await registry.setWeight('gs', 'a', 7, 'ada');
+  await registry.deregister('gs', 'a', 'app', 'keep-settings');
+  expect(loop.instances().has('gs/a')).toBe(false);
+  clock += 29 * DAY_MS;
+  await registry.close();
+  registry = await open();
+  await registry.register(registration('a', 3), 'app');
+  void loop.refresh(false);
+  expect(loop.instances().get('gs/a')).toMatchObject({ admin: 'maint', weight: 7 });
+  expect(reported).toContainEqual(
+    expect.objectContaining({ instance: 'a', kind: 'admin', reason: 'requested by ada' }),
+  );
+
+  await registry.setAdmin('gs', 'a', { state: 'ready' }, 'ada');
+  await registry.deregister('gs', 'a', 'app', 'keep-settings');
+  await registry.register(registration('a', 3), 'app');
+  expect(loop.instances().get('gs/a')).toMatchObject({ admin: 'ready', weight: 7 });
+
+  await registry.setAdmin('gs', 'a', { state: 'maint' }, 'ada');
+  await registry.deregister('gs', 'a', 'ada', 'clear-settings');
+  await registry.register(registration('a', 3), 'app');
+  expect(loop.instances().get('gs/a')).toMatchObject({ admin: 'ready', weight: 100 });
+});
+
+test('a drain goes on while its instance is not registered: by deregistration, and for lack of heartbeats', async () => {
+  const expiring = { ...registration('a', 2), ttl: 5_000 };
+  const drain = { state: 'drain', deadline: clock + 60_000 } as const;
+  await registry.register(expiring, 'app');
+  await registry.setAdmin('gs', 'a', drain, 'ada');
+  await registry.deregister('gs', 'a', 'app', 'keep-settings');
+  await registry.register(expiring, 'app');
+  expect(loop.instances().get('gs/a')).toMatchObject({ admin: 'drain', drainDeadline: drain.deadline });
+
+  for (let passed = 0; passed < 5_000; passed += 250) {
+    clock += 250;
+    tick();
+  }
+  void loop.refresh(false);
+  registry.accept({ changes: reported });
+  expect(loop.instances().has('gs/a')).toBe(false);
+  clock = drain.deadline + 1;
+  await registry.register(expiring, 'app');
+  tick();
+  expect(loop.instances().get('gs/a')?.admin).toBe('maint');
+});
+
 test('a request that cannot be saved is refused and has no effect', async () => {
   rmSync(stateDir, { recursive: true });
   onError = () => {};
@@ -177,7 +228,7 @@ test('a request and a change during its write both take effect', async () => {
   registry.accept({ changes: reported });
   await ready;
   expect(loop.instances().get('gs/gs-1')?.admin).toBe('ready');
-  expect(registry.intents().get('gs/gs-1')?.admin).toEqual({ state: 'ready' });
+  expect(registry.intents().get('gs/gs-1')?.admin).toEqual({ state: 'ready', by: 'test' });
 
   const weightSet = registry.setWeight('gs', 'gs-1', 7, 'test');
   await nextTurn();

@@ -155,7 +155,7 @@ test('an instance deregistered and registered again between two exchanges starts
   await a.setAdmin('gs', 's', { state: 'maint' }, 'test');
   exchange();
   expect(adminStates('s')).toEqual(['maint', 'maint']);
-  await a.deregister('gs', 's', 'test');
+  await a.deregister('gs', 's', 'test', 'clear-settings');
   await a.register(registration('s', 2), 'test');
   exchange();
   expect(adminStates('s')).toEqual(['ready', 'ready']);

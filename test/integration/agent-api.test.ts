@@ -389,7 +389,14 @@ test('a token with a scope does what its scope allows, and its name is in the ev
   expect((await call('POST', instances, body, REGISTER)).status).toBe(201);
   expect((await call('PUT', `${instances}/gs-7/admin`, { state: 'maint' }, REGISTER)).status).toBe(403);
   expect((await call('PUT', `${instances}/gs-7/admin`, { state: 'maint' }, STEER)).status).toBe(200);
-  expect((await call('DELETE', `${instances}/gs-7`, undefined, REGISTER)).status).toBe(204);
+  const remove = (token: string) => call('DELETE', `${instances}/gs-7`, undefined, token);
+  // A token that cannot set maint cannot end it either.
+  expect((await remove(REGISTER)).status).toBe(204);
+  const again = await call('POST', instances, body, REGISTER);
+  expect(again).toMatchObject({ status: 201, json: { admin: 'maint' } });
+  expect((await remove(TOKEN)).status).toBe(204);
+  expect((await call('POST', instances, body, REGISTER)).json).toMatchObject({ admin: 'ready' });
+  expect((await remove(REGISTER)).status).toBe(204);
   await eventually(async () => {
     const events = await (await fetch(`${url}/v1/events?limit=100&follow=false`)).text();
     expect(events).toContain('"by":"gs-deploy"');

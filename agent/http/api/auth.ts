@@ -1,7 +1,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Context, MiddlewareHandler } from 'hono';
 import ipaddr from 'ipaddr.js';
-import type { ApiToken } from '../../core/api-token.ts';
+import type { ApiScope, ApiToken } from '../../core/api-token.ts';
 import { createAuthThrottle } from '../../core/auth-throttle.ts';
 import { ProblemError } from './problem.ts';
 import { isAllowed, requiredScope, scopeName } from './scopes.ts';
@@ -12,6 +12,8 @@ declare module 'hono' {
   interface ContextVariableMap {
     /** The name of the token that authorised the request; undefined for a read without a token. */
     tokenName: string | undefined;
+    /** The scope of that token. */
+    tokenScope: ApiScope | undefined;
   }
 }
 
@@ -94,6 +96,7 @@ export function bearerAuth(options: BearerAuthOptions): MiddlewareHandler {
     const required = requiredScope(method, path);
     if (!isAllowed(token.scope, required)) throw insufficientScope(token, scopeName(required));
     context.set('tokenName', token.name);
+    context.set('tokenScope', token.scope);
     return next();
   };
 }

@@ -39,6 +39,8 @@ const deregister = createRoute({
   method: 'delete',
   path: '/v1/services/{service}/instances/{id}',
   summary: 'Deregister an instance',
+  description:
+    'With a token of the scope register, the id keeps the admin state and the weight that an operator set.',
   request: { params: instanceParams },
   responses: { 204: { description: 'deregistered' }, ...writeErrors },
 });
@@ -83,7 +85,9 @@ export function registerInstanceRoutes(app: OpenAPIHono, context: ApiContext): v
 
   app.openapi(deregister, async (request) => {
     const { service, id } = request.req.valid('param');
-    unwrapResult(await registry.deregister(service, id, actorOf(request)));
+    // A token that cannot set them cannot reset them either.
+    const settings = request.get('tokenScope')?.kind === 'admin' ? 'clear-settings' : 'keep-settings';
+    unwrapResult(await registry.deregister(service, id, actorOf(request), settings));
     return request.body(null, 204);
   });
 
