@@ -4,11 +4,12 @@ import { errorMessage } from '../../shared/error-message.ts';
 import type { Advice } from '../core/advice.ts';
 import type { RequestDelta } from '../core/requests.ts';
 import type { Sink, SinkStatus, Update } from '../core/sink.ts';
-import type { TrafficDelta } from '../core/state.ts';
+import type { Change, TrafficDelta } from '../core/state.ts';
 import type { Log } from '../lib/log.ts';
 import type { DesiredServer, DesiredServers } from './reconciler/desired.ts';
 import { createDesiredUpdates } from './reconciler/desired-updates.ts';
 import { createHaproxyFleet } from './reconciler/fleet.ts';
+import { createManualAdmins } from './reconciler/manual-admin.ts';
 import { createHaproxyFiles } from './render/haproxy-files.ts';
 import type { HaproxySecrets } from './render/input.ts';
 import {
@@ -33,6 +34,8 @@ export interface HaproxySinkOptions {
   onRequests(deltas: RequestDelta[]): void;
   /** HAProxy could not connect to this instance: probe it now. */
   onConnectFailure(service: string, instance: string): void;
+  /** An admin state was set in HAProxy, not through the agent. */
+  onManualAdmin?(change: Change): void;
   /** Every line of the request log. */
   onLogLine?(line: string, fields: LogFields): void;
   now?: () => number;
@@ -46,7 +49,7 @@ export interface HaproxySink extends Sink {
   check(config: Config): Promise<void>;
   /** Writes the files, then reloads. Call `check` first. */
   reconfigure(config: Config): void;
-  /** Settings that do not fit the traffic. */
+  /** Settings that do not fit the traffic, and admin states that were not set through the agent. */
   advice(): Advice[];
 }
 
@@ -60,6 +63,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
   let closing = false;
   const status = createStatus(log, now);
   const shortage = createShortage();
+  const manual = createManualAdmins(options.onManualAdmin, now);
 
   const files = createHaproxyFiles({ ...options, config: () => config });
   const fleet = createHaproxyFleet({
@@ -70,8 +74,9 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     onTraffic: options.onTraffic,
     onConnectFailure: options.onConnectFailure,
     isShort: shortage.isShort,
-    onRound(problems) {
+    onRound(problems, manualAdmins) {
       if (logListener) reportLogged(logListener, options, now());
+      manual.report(manualAdmins);
       status.report([...shortage.problems(), ...problems]);
     },
     now,
@@ -93,13 +98,10 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
         isHaproxy: haproxyAddressCheck(config.haproxy.others.map(({ socket }) => socket)),
         lookup: (server) => verdictOf(desired.get(server)),
       });
-      logListener = await startLogListener({
-        bind: config.haproxy.agentCheck,
-        slowCall: (service) => config.services[service]?.breaker.slowCall,
+      logListener = await openLogListener(options, {
+        config: () => config,
         isKnown: (key) => desired.has(key),
-        onConnectFailure: options.onConnectFailure,
         onShortage: shortage.onShortage,
-        ...(options.onLogLine && { onLine: options.onLogLine }),
       });
     },
     accept(update: Update) {
@@ -112,7 +114,7 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
       files.markStale();
       fleet.reconfigured();
     },
-    advice: () => (logListener ? trafficAdvice(config, logListener.findings(now())) : []),
+    advice: () => [...manual.advice(), ...loggedAdvice(config, logListener, now())],
     status: status.current,
     async close(timeoutMs) {
       if (closing) return;
@@ -127,6 +129,25 @@ export function createHaproxySink(options: HaproxySinkOptions): HaproxySink {
     },
   };
 }
+
+/** On the port of the agent-check server. */
+const openLogListener = (
+  { onConnectFailure, onLogLine }: HaproxySinkOptions,
+  {
+    config,
+    ...own
+  }: { config: () => Config; isKnown: (key: string) => boolean; onShortage: (limit: string) => void },
+): Promise<LogListener> =>
+  startLogListener({
+    ...own,
+    bind: config().haproxy.agentCheck,
+    slowCall: (service) => config().services[service]?.breaker.slowCall,
+    onConnectFailure,
+    ...(onLogLine && { onLine: onLogLine }),
+  });
+
+const loggedAdvice = (config: Config, listener: LogListener | null, at: number): Advice[] =>
+  listener ? trafficAdvice(config, listener.findings(at)) : [];
 
 function reportLogged(
   listener: LogListener,

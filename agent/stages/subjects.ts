@@ -58,7 +58,7 @@ export async function attachSinks(setup: Setup, stores: Stores, core: Core) {
     pins: sessions.snapshotPins,
   });
   pinsChanged.subscribe(() => snapshot?.publishNow());
-  const haproxy = createAgentHaproxySink(setup, core);
+  const haproxy = createAgentHaproxySink(setup, stores, core);
   const sinks: Sink[] = [
     haproxy,
     createLiveSink({ live, config, log }),
@@ -89,7 +89,7 @@ export async function attachSinks(setup: Setup, stores: Stores, core: Core) {
   return { sessions, alerting, snapshot, haproxy, sinks, discovery, ...registry };
 }
 
-function createAgentHaproxySink({ config, env, log }: Setup, core: Core) {
+function createAgentHaproxySink({ config, env, log }: Setup, { history }: Stores, core: Core) {
   const { loop, prober, countRequests, tracing } = core;
   return createHaproxySink({
     config: config(),
@@ -101,6 +101,11 @@ function createAgentHaproxySink({ config, env, log }: Setup, core: Core) {
     },
     onRequests: (deltas) => countRequests(deltas),
     onConnectFailure: (service, instance) => prober.probeNow(instanceKey(service, instance)),
+    onManualAdmin(change) {
+      log.warn(change, 'admin state set in HAProxy, not through the agent');
+      showChanges(core, [change]);
+      history.sink.writer.write(changeRecords(change, undefined));
+    },
     onLogLine: (line, fields) => tracing.addLine(line, fields, Date.now()),
   });
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll } from 'vitest';
 import type { RequestDelta } from '../../agent/core/requests.ts';
-import { type Instance, instanceKey, type TrafficDelta } from '../../agent/core/state.ts';
+import { type Change, type Instance, instanceKey, type TrafficDelta } from '../../agent/core/state.ts';
 import { configInstances } from '../../agent/haproxy/render/input.ts';
 import { installHaproxyConfig } from '../../agent/haproxy/render/install.ts';
 import { createHaproxySink, type HaproxySink } from '../../agent/haproxy/sink.ts';
@@ -178,6 +178,8 @@ export interface ReconciledHaproxy {
   traffic: TrafficDelta[];
   requests: RequestDelta[];
   connectFailures: string[];
+  /** Admin states that were not set through the agent. */
+  manualChanges: Change[];
   instances: Map<string, Instance>;
   /** Changes some instances (null removes one) and updates the sink. */
   change(changes: Record<string, Partial<Instance> | null>): void;
@@ -189,6 +191,7 @@ export async function startSink(
   const traffic: TrafficDelta[] = [];
   const requests: RequestDelta[] = [];
   const connectFailures: string[] = [];
+  const manualChanges: Change[] = [];
   const sink = createHaproxySink({
     config: harness.config,
     secrets: harness.secrets,
@@ -196,6 +199,7 @@ export async function startSink(
     onTraffic: (deltas) => traffic.push(...deltas),
     onRequests: (deltas) => requests.push(...deltas),
     onConnectFailure: (service, instance) => connectFailures.push(instanceKey(service, instance)),
+    onManualAdmin: (change) => manualChanges.push(change),
   });
   await sink.start();
   const instances = new Map(
@@ -216,6 +220,7 @@ export async function startSink(
     traffic,
     requests,
     connectFailures,
+    manualChanges,
     instances,
     change(changes) {
       for (const [key, change] of Object.entries(changes)) {

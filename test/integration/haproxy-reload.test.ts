@@ -32,7 +32,7 @@ async function startFleet() {
     files: {
       ...files,
       write: () => withHook('write', files.write()),
-      saveServerStates: (states) => withHook('saveStates', files.saveServerStates(states)),
+      saveStateFile: (text) => withHook('saveStates', files.saveStateFile(text)),
     },
     takeMalformed: () => new Map(),
     log: pino({ level: 'silent' }),

@@ -1,5 +1,6 @@
 import { type AdminState, instanceKey } from '../../core/state.ts';
 import { isLongLivedBackend } from '../long-lived.ts';
+import { stateFileText } from '../render/state-file.ts';
 import { type CounterDeltas, computeCounterDeltas } from '../telemetry/counter-deltas.ts';
 import { finishPoll, wasRequested } from './admin-commands.ts';
 import { applyCommandBackoff } from './command-backoff.ts';
@@ -12,6 +13,7 @@ import {
   reloadOnlySettings,
   type ServerAction,
 } from './diff.ts';
+import { findManualAdmins } from './manual-admin.ts';
 import type {
   HaproxyPoll,
   ReconcilerEffect,
@@ -25,7 +27,7 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
   const desired = state.desired ?? new Map();
   const current = state.counters?.pid === poll.pid ? state : forNewWorker(state, poll);
   const traffic = computeCounterDeltas(state.counters, poll);
-  const ownAdmin = claimAdminStates(current, desired, poll.actual);
+  const ownAdmin = claimAdminStates(current, desired, poll);
   const wanted = rememberWanted(state.wanted, desired, poll.actual);
   const diff = diffServers(desired, poll.actual, ownAdmin).filter(
     (action) =>
@@ -37,12 +39,14 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
       ? applyCommandBackoff(current.commandHistory, diff, actionText, now)
       : { allowed: [...diff, ...closing], history: current.commandHistory };
   const loaded = compareLoadedSettings(current.loadedSettings, desired, poll.actual);
-  const settings = settingsText(poll.actual);
+  const sentAdmin = withSentAdmin(ownAdmin, backoff.allowed);
+  const stateFile = stateFileText(poll.serverStates, sentAdmin);
+  const settings = settingsText(poll.actual, sentAdmin);
   const reloading = state.condition.name === 'reloading';
   const save = state.role === 'own' && !reloading && settings !== state.savedSettings;
   const round: ReconcilerRound = {
     worker: { pid: poll.pid, description: poll.description },
-    serverStates: poll.serverStates,
+    stateFile,
     settings,
     fileError: poll.fileError,
     actionCount: backoff.allowed.length,
@@ -55,7 +59,8 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
       counters: traffic.baseline,
       requested: finishPoll(state.requested),
       wanted,
-      ownAdmin: withSentAdmin(ownAdmin, backoff.allowed),
+      ownAdmin: sentAdmin,
+      manual: findManualAdmins(state.manual, { desired, actual: poll.actual, ownAdmin }, now),
       commandHistory: backoff.history,
       loadedSettings: loaded.settings,
     },
@@ -65,7 +70,7 @@ export function compare(state: ReconcilerState, poll: HaproxyPoll, now: number):
         type: 'apply',
         actions: backoff.allowed,
         count: instanceCount(desired),
-        saveStates: save ? poll.serverStates : null,
+        saveStateFile: save ? stateFile : null,
       },
     ],
   };
@@ -111,9 +116,9 @@ const forNewWorker = (state: ReconcilerState, poll: HaproxyPoll): ReconcilerStat
 function claimAdminStates(
   state: ReconcilerState,
   desired: DesiredServers,
-  actual: ActualServers,
+  { actual, recordedAdmin }: HaproxyPoll,
 ): Map<string, AdminState> {
-  const ownAdmin = new Map([...state.ownAdmin, ...adminStatesInPlace(desired, actual)]);
+  const ownAdmin = new Map([...state.ownAdmin, ...recordedAdmin, ...adminStatesInPlace(desired, actual)]);
   for (const [key, { admin }] of actual) {
     if (wasRequested(state.requested, key, admin)) ownAdmin.set(key, admin);
     // The server is ready as desired, so the next drain or maint may be a manual command.
@@ -168,5 +173,9 @@ function actionText(action: ServerAction): string {
   }
 }
 
-const settingsText = (actual: ActualServers): string =>
-  [...actual].map(([key, { admin, weight, address }]) => `${key} ${admin} ${weight} ${address}`).join('\n');
+const settingsText = (actual: ActualServers, ownAdmin: ReadonlyMap<string, AdminState>): string =>
+  [...actual]
+    .map(([key, { admin, weight, address }]) =>
+      [key, admin, ownAdmin.get(key) ?? '', weight, address].join(' '),
+    )
+    .join('\n');

@@ -119,7 +119,7 @@ export function reloadOnlySettings({
 }
 
 /** `ready` and `drain` would cancel a manual maint: replace a maint only when this agent set it. */
-function adminCommand(
+export function adminCommand(
   want: AdminState,
   have: AdminState,
   ownAdmin: AdminState | undefined,

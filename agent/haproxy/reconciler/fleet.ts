@@ -4,6 +4,7 @@ import type { Log } from '../../lib/log.ts';
 import type { HaproxyFiles } from '../render/haproxy-files.ts';
 import { createSiteGauges } from '../telemetry/gauges.ts';
 import type { DesiredServers } from './desired.ts';
+import type { FoundManualAdmin } from './manual-admin.ts';
 import { createReconciler, type Reconciler } from './reconciler.ts';
 
 /** All HAProxies of the site: this agent's own one, whose files it writes, and those in `haproxy.others`. */
@@ -26,8 +27,8 @@ export interface HaproxyFleetOptions {
   onConnectFailure(service: string, instance: string): void;
   /** The own HAProxy has reached a limit of its own. Those in `haproxy.others` report theirs to their own agents. */
   isShort(): boolean;
-  /** After every round, with the current problems of all HAProxies, those of the own one first. */
-  onRound(problems: readonly string[]): void;
+  /** After every round, with the current problems and manual admin states of all HAProxies, those of the own one first. */
+  onRound(problems: readonly string[], manual: readonly FoundManualAdmin[]): void;
   now(): number;
 }
 
@@ -36,6 +37,7 @@ interface FleetMember {
   name: string | null;
   reconciler: Reconciler;
   problems: readonly string[];
+  manual: readonly FoundManualAdmin[];
 }
 
 const NONE: ReadonlyMap<string, number> = new Map();
@@ -59,14 +61,19 @@ export function createHaproxyFleet(options: HaproxyFleetOptions): HaproxyFleet {
       onTraffic: (deltas) => options.onTraffic(gauges.sumOverSources(socket, deltas)),
       onConnectFailure: options.onConnectFailure,
       isShort: () => name === null && options.isShort(),
-      onRound(problems) {
+      onRound(problems, manual) {
+        member.manual = manual.map((each) => ({ ...each, haproxy: name }));
         member.problems = name === null ? problems : problems.map((problem) => `${name}: ${problem}`);
-        options.onRound([...members.values()].sort(ownFirst).flatMap((each) => each.problems));
+        const all = [...members.values()].sort(ownFirst);
+        options.onRound(
+          all.flatMap((each) => each.problems),
+          all.flatMap((each) => each.manual),
+        );
       },
       onReload: (from) => log.info({ before: from, now: files.fingerprint() }, 'HAProxy reloaded'),
       now: options.now,
     });
-    const member: FleetMember = { name, reconciler, problems: [] };
+    const member: FleetMember = { name, reconciler, problems: [], manual: [] };
     members.set(socket, member);
   }
 

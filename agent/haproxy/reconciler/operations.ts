@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Config } from '../../../shared/config/config.ts';
 import { errorMessage } from '../../../shared/error-message.ts';
+import type { AdminState } from '../../core/state.ts';
 import { backendsOf } from '../long-lived.ts';
 import type { HaproxyFiles } from '../render/haproxy-files.ts';
 import { requestReload } from '../socket/master.ts';
@@ -17,6 +18,8 @@ export interface ReconcilerOperations {
   apply(effect: EffectOf<'apply'>): Promise<ReconcilerEvent>;
   reload(effect: EffectOf<'reload'>): Promise<ReconcilerEvent>;
 }
+
+const NONE: ReadonlyMap<string, AdminState> = new Map();
 
 type EffectOf<Type extends ReconcilerEffect['type']> = Extract<ReconcilerEffect, { type: Type }>;
 
@@ -41,12 +44,18 @@ export function createOperations({
   isShort,
   now,
 }: ReconcilerOperationsOptions): ReconcilerOperations {
+  /** The worker of the last poll; null: it failed. Another worker has loaded the state file. */
+  let polledPid: number | null = null;
+
   return {
     async poll({ writeFiles, newConnection }) {
       // A file error must not keep a verdict from a running HAProxy, so the round goes on.
       const fileError = files && writeFiles ? await errorOf(files.write()) : null;
       if (newConnection) client.disconnect();
+      const lastPid = polledPid;
+      polledPid = null;
       const { pid, description } = await newestWorker(client);
+      const recordedAdmin = pid === lastPid ? NONE : ((await files?.recordedAdmin()) ?? NONE);
       const [stat, serverStates] = await Promise.all([
         client.execute('show stat -1 4 -1'),
         client.execute('show servers state'),
@@ -55,6 +64,7 @@ export function createOperations({
       await setImmediate();
       const backends = backendsOf(Object.keys(config().services));
       const stats = parseStat(stat).filter(({ service }) => backends.has(service));
+      polledPid = pid;
       return {
         type: 'polled',
         poll: {
@@ -66,23 +76,24 @@ export function createOperations({
           isShort: isShort(),
           actual: actualServers(stats, parseServersState(serverStates), backends),
           serverStates,
+          recordedAdmin,
           writtenServers: files?.writtenServers() ?? [],
           fileError,
         },
       };
     },
-    async apply({ actions, count, saveStates }) {
+    async apply({ actions, count, saveStateFile }) {
       const results = await Promise.all(
         actions.map((action) => applyAction(client, config(), action, count)),
       );
       const saveError =
-        files && saveStates !== null ? await errorOf(files.saveServerStates(saveStates)) : null;
+        files && saveStateFile !== null ? await errorOf(files.saveStateFile(saveStateFile)) : null;
       const fileStatus = { stale: files?.isStale() ?? false, fingerprint: files?.fingerprint() ?? '' };
       return { type: 'applied', results, saveError, files: fileStatus };
     },
-    async reload({ serverStates }) {
+    async reload({ stateFile }) {
       try {
-        await files?.saveServerStates(serverStates);
+        await files?.saveStateFile(stateFile);
         await requestReload(config().haproxy.masterSocket);
         return { type: 'reload-requested' };
       } catch (error) {

@@ -3,6 +3,7 @@ import type { Change, TrafficDelta } from '../../core/state.ts';
 import { backendsOf } from '../long-lived.ts';
 import { createRuntimeClient } from '../socket/runtime-client.ts';
 import type { DesiredServers } from './desired.ts';
+import type { ManualAdmin } from './manual-admin.ts';
 import { createOperations, type ReconcilerOperationsOptions } from './operations.ts';
 import { releaseVerdicts } from './release.ts';
 import { initialState, type ReconcilerEffect, type ReconcilerEvent } from './state.ts';
@@ -14,7 +15,7 @@ export interface ReconcilerOptions extends Omit<ReconcilerOperationsOptions, 'cl
   onTraffic(deltas: TrafficDelta[]): void;
   onConnectFailure(service: string, instance: string): void;
   /** After every round. */
-  onRound(problems: readonly string[]): void;
+  onRound(problems: readonly string[], manual: readonly ManualAdmin[]): void;
   /** A new worker answers; `from` is the description of the old one. */
   onReload(from: string): void;
 }
@@ -75,7 +76,10 @@ export function createReconciler(options: ReconcilerOptions): Reconciler {
         for (const { service, instance } of effect.servers) options.onConnectFailure(service, instance);
         return;
       case 'report-round':
-        options.onRound([...effect.problems, client.problem()].filter((problem) => problem !== null));
+        options.onRound(
+          [...effect.problems, client.problem()].filter((problem) => problem !== null),
+          effect.manual,
+        );
         return;
       case 'report-reload':
         options.onReload(effect.from);

@@ -7,6 +7,7 @@ import { NOTHING_REQUESTED, type RequestedAdmin } from './admin-commands.ts';
 import type { CommandHistory } from './command-backoff.ts';
 import type { DesiredServers } from './desired.ts';
 import type { ActualServers, ServerAction } from './diff.ts';
+import type { ManualAdmin, ManualAdmins } from './manual-admin.ts';
 
 /**
  * What the last round found.
@@ -38,8 +39,9 @@ export interface HaproxyWorker {
 /** The part of the poll that a round needs after its commands. */
 export interface ReconcilerRound {
   worker: HaproxyWorker;
-  serverStates: string;
-  /** Admin states, weights and addresses: when they change, the state file is written. */
+  /** The state file. */
+  stateFile: string;
+  /** Admin states, who set them, weights and addresses: when they change, the state file is written. */
   settings: string;
   fileError: string | null;
   actionCount: number;
@@ -65,6 +67,7 @@ export interface ReconcilerState {
   wanted: ReadonlySet<string>;
   /** Admin states that this agent set, by server. */
   ownAdmin: ReadonlyMap<string, AdminState>;
+  manual: ManualAdmins;
   commandHistory: CommandHistory;
   counters: CounterBaseline | null;
   /** The reload-only settings that the current worker has, by server. */
@@ -86,6 +89,8 @@ export interface HaproxyPoll extends HaproxyWorker {
   actual: ActualServers;
   /** The response to `show servers state`. */
   serverStates: string;
+  /** The admin states that the agent set, as in the state file; empty unless HAProxy may have loaded it since the last poll. */
+  recordedAdmin: ReadonlyMap<string, AdminState>;
   /** The servers in the files; empty for a shared HAProxy. */
   writtenServers: readonly RenderInstance[];
   fileError: string | null;
@@ -111,12 +116,12 @@ export type ReconcilerEvent =
 export type ReconcilerEffect =
   /** `newConnection`: after a reload the open connection still belongs to the old worker. */
   | { type: 'poll'; writeFiles: boolean; newConnection: boolean }
-  | { type: 'apply'; actions: readonly ServerAction[]; count: number; saveStates: string | null }
-  | { type: 'reload'; serverStates: string }
+  | { type: 'apply'; actions: readonly ServerAction[]; count: number; saveStateFile: string | null }
+  | { type: 'reload'; stateFile: string }
   | { type: 'schedule'; delayMs: number }
   | { type: 'record-traffic'; deltas: TrafficDelta[] }
   | { type: 'report-connect-failures'; servers: readonly { service: string; instance: string }[] }
-  | { type: 'report-round'; problems: readonly string[] }
+  | { type: 'report-round'; problems: readonly string[]; manual: readonly ManualAdmin[] }
   | { type: 'report-reload'; from: string };
 
 export interface ReconcilerStep {
@@ -136,6 +141,7 @@ export function initialState(role: ReconcilerState['role']): ReconcilerState {
     requested: NOTHING_REQUESTED,
     wanted: new Set(),
     ownAdmin: new Map(),
+    manual: new Map(),
     commandHistory: new Map(),
     counters: null,
     loadedSettings: new Map(),

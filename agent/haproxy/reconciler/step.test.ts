@@ -18,7 +18,13 @@ const SERVER = { service: 's', instance: 'a', url: 'http://127.0.0.1:1', weight:
 function machine(role: ReconcilerState['role'] = 'own') {
   let state = initialState(role);
   let now = 0;
-  const haproxy = { pid: 1, description: FINGERPRINT, admin: 'ready' as AdminState, agentUp: true };
+  const haproxy = {
+    pid: 1,
+    description: FINGERPRINT,
+    admin: 'ready' as AdminState,
+    agentUp: true,
+    recordedAdmin: new Map<string, AdminState>(),
+  };
   const files = { stale: false, fingerprint: FINGERPRINT };
   let written = [{ service: 's', id: 'a', url: SERVER.url, weight: 100, priority: 1 }];
 
@@ -92,7 +98,7 @@ test('disconnected, syncing, steady: the conditions of a HAProxy that starts, an
   const { want, send, polled, applied, round, state } = machine();
   expect(want({ verdict: 'down' })).toEqual([{ type: 'poll', writeFiles: true, newConnection: false }]);
   expect(send({ type: 'unreachable', problem: 'refused' })).toEqual([
-    { type: 'report-round', problems: ['refused'] },
+    { type: 'report-round', problems: ['refused'], manual: [] },
     { type: 'schedule', delayMs: 1_000 },
   ]);
   expect(state().condition.name).toBe('disconnected');
@@ -172,6 +178,52 @@ test('a manual drain stays after the response to the end of an earlier drain was
   expect(round()).toEqual([]);
 });
 
+test('a restored drain is undone if the state file records it as set by the agent, also after a restart of HAProxy', () => {
+  const { haproxy, want, round } = machine();
+  haproxy.admin = 'drain';
+  haproxy.recordedAdmin.set('s/a', 'drain');
+  want();
+  expect(round()).toEqual(['set server s/a state ready']);
+  haproxy.recordedAdmin.clear();
+  haproxy.admin = 'ready';
+  round();
+  haproxy.pid = 2;
+  haproxy.admin = 'drain';
+  haproxy.recordedAdmin.set('s/a', 'drain');
+  expect(round()).toEqual(['set server s/a state ready']);
+});
+
+test('a manual admin state is reported after 3 s, until it ends or HAProxy does not answer', () => {
+  const { haproxy, want, send, polled, applied, advance } = machine();
+  const reported = () => {
+    send({ type: 'round-due' });
+    polled();
+    return manualIn(applied());
+  };
+  want();
+  polled();
+  applied();
+  for (const state of ['drain', 'maint'] as const) {
+    haproxy.admin = state;
+    expect(reported()).toEqual([]);
+    advance(3_000);
+    expect(reported()).toEqual([`s/a ${state} instead of ready`]);
+  }
+  send({ type: 'round-due' });
+  expect(manualIn(send({ type: 'unreachable', problem: 'refused' }))).toEqual([]);
+  haproxy.admin = 'ready';
+  expect(reported()).toEqual([]);
+});
+
+const manualIn = (effects: readonly ReconcilerEffect[]): string[] =>
+  effects.flatMap((effect) =>
+    effect.type === 'report-round'
+      ? effect.manual.map(
+          ({ service, instance, admin, wanted }) => `${service}/${instance} ${admin} instead of ${wanted}`,
+        )
+      : [],
+  );
+
 test('a drain that another agent set and ended between two polls is undone', () => {
   const { haproxy, want, round } = machine('shared');
   want();
@@ -214,7 +266,7 @@ test('another fingerprint reloads HAProxy; the reload ends when another worker a
   want();
   files.fingerprint = 'acgs-lb:2';
   polled();
-  expect(applied()).toEqual([{ type: 'reload', serverStates: 'states' }]);
+  expect(applied()).toEqual([{ type: 'reload', stateFile: 'states\n' }]);
   expect(send({ type: 'reload-requested' })).toEqual([
     { type: 'poll', writeFiles: false, newConnection: true },
   ]);
@@ -229,7 +281,7 @@ test('another fingerprint reloads HAProxy; the reload ends when another worker a
   expect(polled()).toEqual(['set server s/a agent down']);
   expect(applied()).toEqual([
     { type: 'report-reload', from: FINGERPRINT },
-    { type: 'report-round', problems: [] },
+    { type: 'report-round', problems: [], manual: [] },
     { type: 'poll', writeFiles: true, newConnection: false },
   ]);
 });
@@ -302,6 +354,13 @@ test('files that cannot be written or are stale prevent a reload, not the comman
   expect(state()).toMatchObject({ problems: [], phase: { name: 'waiting' } });
 });
 
+test('the state file records a drain of the agent in the round that sends it', () => {
+  const { haproxy, want, send } = machine();
+  want({ admin: 'drain' });
+  const [apply] = send({ type: 'polled', poll: pollOf(haproxy) });
+  expect(apply).toMatchObject({ type: 'apply', saveStateFile: 'states\n# acgs-lb drain s/a\n' });
+});
+
 test('the state file is saved when admin states, weights or addresses change', () => {
   const { haproxy, want, send, round } = machine();
   const saved = () => {
@@ -313,7 +372,7 @@ test('the state file is saved when admin states, weights or addresses change', (
       saveError: null,
       files: { stale: false, fingerprint: FINGERPRINT },
     });
-    return apply?.type === 'apply' && apply.saveStates !== null;
+    return apply?.type === 'apply' && apply.saveStateFile !== null;
   };
   want();
   round();
@@ -327,6 +386,7 @@ const pollOf = (haproxy: {
   description: string;
   admin: AdminState;
   agentUp: boolean;
+  recordedAdmin?: ReadonlyMap<string, AdminState>;
 }): HaproxyPoll => ({
   pid: haproxy.pid,
   description: haproxy.description,
@@ -350,6 +410,7 @@ const pollOf = (haproxy: {
     ],
   ]),
   serverStates: 'states',
+  recordedAdmin: haproxy.recordedAdmin ?? new Map(),
   writtenServers: [],
   fileError: null,
 });

@@ -2,6 +2,7 @@ import type { Change } from '../../core/state.ts';
 import { recordRequested, startPoll } from './admin-commands.ts';
 import { compare } from './compare.ts';
 import type { DesiredServers } from './desired.ts';
+import { lastingManualAdmins } from './manual-admin.ts';
 import type {
   HaproxyCondition,
   HaproxyWorker,
@@ -49,11 +50,11 @@ export function step(state: ReconcilerState, event: ReconcilerEvent, now: number
     case 'unreachable':
       return condition.name === 'reloading'
         ? awaitWorker(state, condition, null, now)
-        : endRound(state, { name: 'disconnected' }, [event.problem]);
+        : endRound(state, { name: 'disconnected' }, [event.problem], now);
     case 'reload-requested':
       return phase.name === 'requesting-reload' ? startReload(state, phase.from, now) : ignored;
     case 'reload-failed':
-      return endReload(state, { name: 'syncing' }, event.problem);
+      return endReload(state, { name: 'syncing' }, event.problem, now);
   }
 }
 
@@ -101,15 +102,15 @@ function finishRound(
   const errors = results.flatMap((result) => result.errors);
   const condition: HaproxyCondition =
     round.actionCount + errors.length > 0 ? { name: 'syncing' } : { name: 'steady' };
-  if (state.role === 'shared') return endRound(state, condition, errors);
+  if (state.role === 'shared') return endRound(state, condition, errors, now);
   const fileErrors = [round.fileError, saveError].filter((error) => error !== null);
-  if (fileErrors.length > 0) return endRound(state, { name: 'syncing' }, [...fileErrors, ...errors]);
+  if (fileErrors.length > 0) return endRound(state, { name: 'syncing' }, [...fileErrors, ...errors], now);
   const saved = { ...state, savedSettings: round.settings };
   // The next round writes the newer files; a reload now would load the old ones.
-  if (files.stale) return endRound(saved, { name: 'syncing' }, errors);
+  if (files.stale) return endRound(saved, { name: 'syncing' }, errors, now);
   const needsReload = round.changed.length > 0 || results.some((result) => result.needsReload);
   if (round.worker.description === files.fingerprint && !needsReload) {
-    return endRound({ ...saved, lastReload: withoutProblem(state.lastReload) }, condition, errors);
+    return endRound({ ...saved, lastReload: withoutProblem(state.lastReload) }, condition, errors, now);
   }
   const reason = [files.fingerprint, ...round.changed, ...errors].join('; ');
   return reload(saved, { round, reason, errors }, now);
@@ -123,7 +124,8 @@ function reload(
 ): ReconcilerStep {
   const last = state.lastReload;
   if (last?.reason === reason && now - last.at < RELOAD_PAUSE_MS) {
-    return endRound(state, { name: 'syncing' }, last.problem ? [last.problem, ...errors] : errors);
+    const problems = last.problem ? [last.problem, ...errors] : errors;
+    return endRound(state, { name: 'syncing' }, problems, now);
   }
   return {
     state: {
@@ -131,7 +133,7 @@ function reload(
       phase: { name: 'requesting-reload', from: round.worker },
       lastReload: { at: now, reason, problem: null },
     },
-    effects: [{ type: 'reload', serverStates: round.serverStates }],
+    effects: [{ type: 'reload', stateFile: round.stateFile }],
   };
 }
 
@@ -147,7 +149,7 @@ function awaitWorker(
   now: number,
 ): ReconcilerStep {
   if (worker && worker.pid !== from.pid) {
-    const { state: next, effects } = endReload(state, { name: 'syncing' }, null);
+    const { state: next, effects } = endReload(state, { name: 'syncing' }, null, now);
     return { state: next, effects: [{ type: 'report-reload', from: from.description }, ...effects] };
   }
   if (now < deadline) {
@@ -157,18 +159,19 @@ function awaitWorker(
     };
   }
   const condition: HaproxyCondition = worker ? { name: 'syncing' } : { name: 'disconnected' };
-  return endReload(state, condition, `no new worker within ${RELOAD_TIMEOUT_MS / 1000} s`);
+  return endReload(state, condition, `no new worker within ${RELOAD_TIMEOUT_MS / 1000} s`, now);
 }
 
 function endReload(
   state: ReconcilerState,
   condition: HaproxyCondition,
   problem: string | null,
+  now: number,
 ): ReconcilerStep {
-  if (problem === null) return endRound(state, condition, []);
+  if (problem === null) return endRound(state, condition, [], now);
   const text = `reload: ${problem}`;
   const lastReload = state.lastReload && { ...state.lastReload, problem: text };
-  return endRound({ ...state, lastReload }, condition, [text]);
+  return endRound({ ...state, lastReload }, condition, [text], now);
 }
 
 const withoutProblem = (last: ReconcilerState['lastReload']) => last && { ...last, problem: null };
@@ -178,10 +181,13 @@ function endRound(
   before: ReconcilerState,
   condition: HaproxyCondition,
   problems: readonly string[],
+  now: number,
 ): ReconcilerStep {
   const failures = problems.length > 0 ? before.failures + 1 : 0;
   const state: ReconcilerState = { ...before, condition, problems, failures, phase: { name: 'waiting' } };
-  const report: ReconcilerEffect = { type: 'report-round', problems };
+  // What a HAProxy that does not answer has is unknown.
+  const manual = condition.name === 'disconnected' ? [] : lastingManualAdmins(state.manual, now);
+  const report: ReconcilerEffect = { type: 'report-round', problems, manual };
   if (state.runAgain) {
     const next = startRound(state);
     return { state: next.state, effects: [report, ...next.effects] };

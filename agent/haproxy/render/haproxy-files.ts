@@ -1,5 +1,5 @@
 import type { Config } from '../../../shared/config/config.ts';
-import { type Instance, instanceKey } from '../../core/state.ts';
+import { type AdminState, type Instance, instanceKey } from '../../core/state.ts';
 import {
   configInstances,
   type HaproxySecrets,
@@ -8,8 +8,15 @@ import {
   type RenderInstance,
   toRenderInstance,
 } from './input.ts';
-import { HaproxyNotInstalled, installHaproxyConfig, replaceFile, validateHaproxyConfig } from './install.ts';
+import {
+  contentOf,
+  HaproxyNotInstalled,
+  installHaproxyConfig,
+  replaceFile,
+  validateHaproxyConfig,
+} from './install.ts';
 import { fingerprintOf } from './render.ts';
+import { recordedAdminStates } from './state-file.ts';
 
 /** The files of this agent's own HAProxy, rewritten when their input changes. */
 export interface HaproxyFiles {
@@ -28,7 +35,9 @@ export interface HaproxyFiles {
   /** The description that a HAProxy with these files shows. */
   fingerprint(): string;
   /** Saves the server states that HAProxy loads at its next start or reload. */
-  saveServerStates(states: string): Promise<void>;
+  saveStateFile(text: string): Promise<void>;
+  /** The admin states in the state file that the agent set, by `backend/instance`. */
+  recordedAdmin(): Promise<ReadonlyMap<string, AdminState>>;
 }
 
 export interface HaproxyFilesOptions {
@@ -91,8 +100,8 @@ export function createHaproxyFiles({
       );
     },
     fingerprint,
-    saveServerStates: (states) =>
-      replaceFile({ path: haproxyPaths(config()).state, content: `${states.trim()}\n`, mode: 0o644 }),
+    saveStateFile: (content) => replaceFile({ path: haproxyPaths(config()).state, content, mode: 0o644 }),
+    recordedAdmin: async () => recordedAdminStates((await contentOf(haproxyPaths(config()).state)) ?? ''),
   };
 }
 

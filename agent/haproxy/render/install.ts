@@ -59,7 +59,8 @@ async function readPem(configPath: string, path: string): Promise<string> {
   });
 }
 
-async function contentOf(path: string): Promise<string | null> {
+/** Null: the file does not exist. */
+export async function contentOf(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8');
   } catch (error) {

@@ -108,7 +108,10 @@ const agentStatusSchema = z.object({
   advice: z
     .array(adviceSchema)
     .optional()
-    .meta({ description: 'settings of services that do not fit their traffic' }),
+    .meta({
+      description:
+        'settings of services that do not fit their traffic, and admin states set in HAProxy, not through the agent',
+    }),
 });
 
 export const statusSchema = agentStatusSchema
