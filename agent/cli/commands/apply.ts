@@ -110,7 +110,11 @@ async function readConfig(
   try {
     const derived = deriveConfig(text, config, stack.derivation);
     const { notApplied } = derived;
-    const notes = notApplied.length > 0 ? [`not applied to the local stack: ${notApplied.join(', ')}`] : [];
+    const { portOffset } = stack.derivation;
+    const notes = [
+      ...(portOffset > 0 ? [`ports are moved by ${portOffset}, the --port-offset of the local stack`] : []),
+      ...(notApplied.length > 0 ? [`not applied to the local stack: ${notApplied.join(', ')}`] : []),
+    ];
     return { text: derived.text, notes };
   } catch (error) {
     if (error instanceof ConfigError) throw new CliUsageError(error.message, { cause: error });

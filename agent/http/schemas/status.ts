@@ -105,13 +105,10 @@ const agentStatusSchema = z.object({
     .array(sourceStatusSchema)
     .default([])
     .meta({ description: 'the sources of instances, one for each service with instancesFrom' }),
-  advice: z
-    .array(adviceSchema)
-    .optional()
-    .meta({
-      description:
-        'settings of services that do not fit their traffic, and admin states set in HAProxy, not through the agent',
-    }),
+  advice: z.array(adviceSchema).optional().meta({
+    description:
+      'settings of services that do not fit their traffic, and admin states set in HAProxy, not through the agent',
+  }),
 });
 
 export const statusSchema = agentStatusSchema
