@@ -36,7 +36,7 @@ directly at the origin in the same round.`,
   'gateway-config': {
     title: "HAProxy with acgs-lb's configuration and with the guide's",
     about: `The same HAProxy, one thread, the same origin, with request logs and limits on both sides (limits
-high enough to let the load pass). docs/haproxy.md explains the difference.`,
+high enough to let the load pass). The [decision](decisions/gateway-cost.md) explains the difference.`,
     run: benchGatewayConfig,
   },
   'haproxy-rules': {

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { wrapAnsi } from 'fast-wrap-ansi';
 import { barChart } from './chart.ts';
-import { type BenchRow, type BenchTable, goalText, ratiosTo, readable } from './table.ts';
+import { type BenchRow, type BenchTable, goalResult, goalText, ratiosTo, readable } from './table.ts';
 
 /** The last result of one benchmark, with its machine and time. */
 export interface BenchResult {
@@ -45,22 +45,51 @@ export function publish(
     writeFileSync(join(ROOT, 'docs', chart), barChart(section.title, found.tables));
     return [sectionText(one, section, found, chart)];
   });
-  writeFileSync(join(ROOT, 'docs/performance.md'), [INTRODUCTION, ...parts].join('\n'));
+  writeFileSync(
+    join(ROOT, 'docs/performance.md'),
+    [INTRODUCTION, goalsText(sections, known), ...parts].join('\n'),
+  );
 }
 
 const INTRODUCTION = `# Performance
 
-\`npm run bench -- --page\` measures everything on this page and writes it again; it takes about ten
-minutes. \`npm run bench -- NAME --page\` measures one section again and keeps the others. The
-figures, with every round, are in \`bench/results.json\`.
+Each section compares variants on one machine, in the same run, in alternating rounds. Compare
+ratios: absolute figures depend on the machine. A figure is the median of the rounds. The ratio is
+the median of the ratios to the first row, with the lowest and highest in brackets. In the charts a
+bar is the ratio, the thin line on it spans all rounds, and the dashed line is the first row.
 
-How to read it: all variants of a section run on one machine in the same run, one after another,
-round after round, so that other work on the machine affects all of them equally. A figure is the
-median of the rounds. The ratio is the median of the ratios to the first row, round by round; the
-numbers in brackets are the lowest and the highest. Absolute figures depend on the machine: compare
-ratios. In the charts a bar is the ratio, the thin line on it spans all rounds, and the dashed line
-is the first row.
+\`npm run bench -- --page\` measures everything again in about ten minutes,
+\`npm run bench -- NAME --page\` one section. \`bench/results.json\` has every round.
 `;
+
+/** One line for each goal, so that a reader sees at once which are missed. */
+function goalsText(sections: Readonly<Record<string, BenchSection>>, results: BenchResults): string {
+  const lines = Object.entries(sections).flatMap(([name, { title }]) =>
+    (results[name]?.tables ?? []).flatMap((table) =>
+      table.goals.map((goal) => {
+        const { what, limits, measured, isReached } = goalResult(goal, table.rows);
+        const link = `[${title}](#${headingId(title)})`;
+        const unit = goal.figure === 'value' ? ` ${table.unit}` : '';
+        return `| ${link} | ${table.title}: ${what} | ${limits}${unit} | ${measured} | ${isReached ? 'yes' : '**no**'} |`;
+      }),
+    ),
+  );
+  return [
+    '## Goals',
+    '',
+    '| section | figure | goal | measured | reached |',
+    '|---|---|---|---|---|',
+    ...lines,
+    '',
+  ].join('\n');
+}
+
+/** The id that GitHub gives a heading. */
+const headingId = (title: string): string =>
+  title
+    .toLowerCase()
+    .replace(/[^\w\- ]/g, '')
+    .replaceAll(' ', '-');
 
 function sectionText(
   name: string,

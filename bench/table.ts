@@ -92,14 +92,31 @@ export function printTable({ title, unit, baseline, rows, goals }: BenchTable): 
   for (const goal of goals) console.log(goalText(goal, rows));
 }
 
-/** For example "goal: edge ≥ 0.85: 0.79, missed". */
-export function goalText(goal: BenchGoal, rows: readonly BenchRow[]): string {
+export interface GoalResult {
+  what: string;
+  /** For example "≥ 0.85". */
+  limits: string;
+  measured: number;
+  isReached: boolean;
+}
+
+export function goalResult(goal: BenchGoal, rows: readonly BenchRow[]): GoalResult {
   const { what, figure = 'ratio', atLeast, atMost } = goal;
   const measured = rows.find((row) => row.what === what)?.[figure] ?? Number.NaN;
   const limits = [atLeast === undefined ? '' : `≥ ${atLeast}`, atMost === undefined ? '' : `≤ ${atMost}`];
-  const reached =
-    measured >= (atLeast ?? Number.NEGATIVE_INFINITY) && measured <= (atMost ?? Number.POSITIVE_INFINITY);
-  return `goal: ${what} ${limits.filter(Boolean).join(', ')}: ${readable(measured)}, ${reached ? 'reached' : 'missed'}`;
+  return {
+    what,
+    limits: limits.filter(Boolean).join(', '),
+    measured: readable(measured),
+    isReached:
+      measured >= (atLeast ?? Number.NEGATIVE_INFINITY) && measured <= (atMost ?? Number.POSITIVE_INFINITY),
+  };
+}
+
+/** For example "goal: edge ≥ 0.85: 0.79, missed". */
+export function goalText(goal: BenchGoal, rows: readonly BenchRow[]): string {
+  const { what, limits, measured, isReached } = goalResult(goal, rows);
+  return `goal: ${what} ${limits}: ${measured}, ${isReached ? 'reached' : 'missed'}`;
 }
 
 /** Three significant digits. */

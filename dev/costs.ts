@@ -159,7 +159,7 @@ The free plan allows 1,000 KV writes a day for the whole account: with n sites, 
 
 ## Prices
 
-Compared on ${PRICES_CHECKED} with copies of Cloudflare's pages on
+Prices as of ${PRICES_CHECKED}, from Cloudflare's pages on
 [Workers](https://developers.cloudflare.com/workers/platform/pricing/),
 [Durable Objects](https://developers.cloudflare.com/durable-objects/platform/pricing/) and
 [KV](https://developers.cloudflare.com/kv/platform/pricing/). Storage is left out: the included

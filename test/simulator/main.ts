@@ -67,7 +67,7 @@ function weatherRow(one: Parameters<typeof weather.runWeather>[0]): void {
 function shortestQueue(): void {
   print('\n## Uneven replicas against a true shortest queue\n');
   print('The shortest queue knows every request at every instance. No gateway knows that.');
-  head(['scenario', 'ours: p99.9, ms', 'shortest queue: p99.9, ms']);
+  head(['scenario', 'acgs-lb: p99.9, ms', 'shortest queue: p99.9, ms']);
   for (const one of [weather.halfSpeed, weather.pausing]) {
     const best = { balance: 'shortest', outlier: 'off', path: 'gateway-only' } as const;
     const ours = weather.runWeather(one).p999;
