@@ -13,6 +13,7 @@ alerts:
   receivers:
     hook: { type: webhook, url: "https://hooks.example/${secret}", headers: { X-Caller: ${secret} } }
   routes: [ { severities: [critical], to: [hook] } ]
+haproxy: { extra: { other: "userlist ops\\n  user op insecure-password ${secret}", services: { gs: "stats auth a:${secret}" } } }
 telemetry: { otlp: { url: "https://otlp.example/${secret}", headers: { X-Team: ${secret} } } }
 `);
 
@@ -29,6 +30,8 @@ test('a change of a secret is reported without its values', () => {
     'alerts.receivers.hook.headers.x-caller: "(hidden)" → "(hidden)"',
     'alerts.receivers.hook.url: "https://hooks.example/(hidden)" → "https://hooks.example/(hidden)"',
     'gs.health.headers.authorization: "(hidden)" → "(hidden)"',
+    String.raw`haproxy.extra.other: "userlist ops\n  user op insecure-password (hidden)" → "userlist ops\n  user op insecure-password (hidden)"`,
+    'haproxy.extra.services.gs: "stats auth (hidden)" → "stats auth (hidden)"',
     'telemetry.otlp.headers.x-team: "(hidden)" → "(hidden)"',
     'telemetry.otlp.url: "https://otlp.example/(hidden)" → "https://otlp.example/(hidden)"',
   ]);

@@ -1,4 +1,5 @@
-const HIDDEN = '(hidden)';
+import { HIDDEN, hideHaproxySecrets } from '../../shared/config/haproxy-secrets.ts';
+
 /** Probe headers that are not secret. */
 const PUBLIC_HEADERS = new Set(['host', 'accept', 'user-agent']);
 /** The sections with requests to services of others. */
@@ -27,6 +28,7 @@ function redactText(text: string, path: readonly string[]): string {
   if (section === 'services' && group === 'health' && name === 'headers') {
     return PUBLIC_HEADERS.has(header ?? '') ? text : HIDDEN;
   }
+  if (section === 'haproxy' && path[1] === 'extra') return hideHaproxySecrets(text);
   if (!SENDS_TO_OTHERS.test(path.join('.'))) return text;
   if (path.includes('headers')) return HIDDEN;
   // Everyone who knows the URL of a webhook can post to it.

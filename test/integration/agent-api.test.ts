@@ -190,7 +190,7 @@ test('errors say what is wrong: content type, query value, conflicting instance'
   expect((await call('POST', '/v1/publish')).status).not.toBe(415);
   expect(await call('GET', '/v1/explain?path=nowhere')).toMatchObject({
     status: 400,
-    json: { detail: 'path: must begin with /' },
+    json: { detail: expect.stringContaining('must begin with /') },
   });
   const url = origins[0]?.url;
   expect(await call('POST', instances, { id: 'gs-9', url })).toMatchObject({

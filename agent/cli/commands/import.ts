@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { type Command, Option } from 'commander';
+import { hideHaproxySecrets } from '../../../shared/config/haproxy-secrets.ts';
 import type { ImportedLine, LineFate } from '../../haproxy/import/file/report.ts';
 import type { CheckedProposal } from '../../haproxy/import/import-file.ts';
 import { type CommandContext, contextOf } from '../context.ts';
@@ -100,7 +101,8 @@ function print(
   { file, options }: { file: string; options: ImportCommandOptions },
 ): void {
   const { yaml, ownFile, haproxyError } = proposal;
-  const lines = proposal.lines.map((one) => ({ ...one, text: withoutSecret(one.text) }));
+  // The report is for eyes and logs; only the proposed files keep passwords.
+  const lines = proposal.lines.map((one) => ({ ...one, text: hideHaproxySecrets(one.text) }));
   const text = reportText({ ...proposal, lines }, file, context);
   if (context.json) context.print({ yaml, ownFile, lines, counts: countsOf(lines), haproxyError }, () => '');
   else if (options.out !== undefined) context.print(null, () => text);
@@ -136,10 +138,6 @@ function reportText(
   const summary = `${file}: ${plural(lines.length, 'line')}: ${counts.taken} taken over, ${counts.verbatim} verbatim, ${counts.cannot} not possible`;
   return [...rows, '', summary, ...(yaml === null ? [] : [haproxyText(haproxyError)])].join('\n');
 }
-
-/** The report of lines is for eyes and logs; only the proposed files keep passwords. */
-const withoutSecret = (text: string): string =>
-  text.replace(/((?:stats auth|password|insecure-password)\s+)\S+/g, '$1…');
 
 /** Certificates, error pages and scripts that exist on HAProxy's host only. */
 const lacksFilesOnly = (error: string): boolean => {
