@@ -6,7 +6,10 @@ export const GRPC_HEALTH_PATH = '/grpc.health.v1.Health/Check';
 
 /** The empty request message in gRPC's framing: one byte for the compression, four for the length. */
 const EMPTY_MESSAGE = Buffer.alloc(5);
-const FRAME_BYTES = 5;
+/** The frame of an uncompressed message of less than 256 bytes, before the last byte of its length. */
+const SHORT_FRAME = '\0\0\0\0';
+/** The tag of the only field of the answer. */
+const STATUS_TAG = '\b';
 
 const SERVING = 1;
 const STATUS_NAMES = ['UNKNOWN', 'SERVING', 'NOT_SERVING', 'SERVICE_UNKNOWN'];
@@ -34,7 +37,17 @@ export function grpcHealthError({ httpStatus, grpcStatus, body }: GrpcAnswer): s
   if (grpcStatus === undefined) return 'the response has no grpc-status';
   if (grpcStatus === UNIMPLEMENTED) return 'grpc-status 12: the server has no service grpc.health.v1.Health';
   if (grpcStatus !== '0') return `grpc-status ${grpcStatus} of grpc.health.v1.Health/Check`;
-  // The message has one field: a tag byte, and the status in one byte. Without it the status is 0.
-  const status = body.length > FRAME_BYTES + 1 ? body.charCodeAt(FRAME_BYTES + 1) : 0;
+  const status = healthStatus(body);
+  if (status === null) return 'the response is no message of grpc.health.v1.Health';
   return status === SERVING ? null : `gRPC health is ${STATUS_NAMES[status] ?? status}, expected SERVING`;
+}
+
+/** Null: the body is not the framed message. */
+function healthStatus(body: string): number | null {
+  if (body === '') return 0;
+  if (!body.startsWith(SHORT_FRAME) || body.length < SHORT_FRAME.length + 1) return null;
+  const message = body.slice(SHORT_FRAME.length + 1);
+  // The status in one byte after its tag; 0 if it is absent.
+  if (message === '') return 0;
+  return message.startsWith(STATUS_TAG) && message.length > 1 ? message.charCodeAt(1) : null;
 }

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { isIP } from 'node:net';
 import { toInstanceList } from '../../../agent/discovery/list.ts';
-import { type ListedInstance, SourceError } from '../../../agent/discovery/source.ts';
+import { type ListedInstance, SourceError, type SourceList } from '../../../agent/discovery/source.ts';
+import { nextIndex, parseConsulEntries } from '../../../agent/discovery/sources/consul.ts';
 import { serviceInstances } from '../../../agent/discovery/sources/dns.ts';
+import { parseContainers } from '../../../agent/discovery/sources/docker.ts';
 import { parseInstanceFile } from '../../../agent/discovery/sources/file.ts';
 import { parseIntents } from '../../../agent/registry/intent.ts';
-import { type FuzzTarget, utf8 } from '../target.ts';
+import { type FuzzTarget, jsonOf, utf8 } from '../target.ts';
 
 /** What a source lists must be what the agent's own store of intents accepts. */
 function checkListed(instances: readonly ListedInstance[], problems: readonly string[]): void {
@@ -15,23 +17,49 @@ function checkListed(instances: readonly ListedInstance[], problems: readonly st
   });
   const urls = registrations.map(({ url }) => url);
   assert.equal(new Set(urls).size, urls.length);
+  for (const problem of problems) assert(problem.length < 1_000, problem);
   for (const registration of registrations) {
     const intent = { updatedAt: 1, by: 'discovery', registration };
     assert.equal(parseIntents({ [`web/${registration.id}`]: intent }).size, 1, JSON.stringify(registration));
   }
 }
 
+/** A list, or a SourceError that says what is wrong with all of it. */
+function checkSource(read: () => SourceList): void {
+  try {
+    const { instances, problems } = read();
+    checkListed(instances, problems);
+  } catch (error) {
+    if (!(error instanceof SourceError)) throw error;
+  }
+}
+
 const file: FuzzTarget = {
   name: 'discovery-file',
   holds: 'a file of instances: an error, or instances that meet the rules of registration',
+  start: () => (input) => checkSource(() => parseInstanceFile(utf8(input))),
+};
+
+const consul: FuzzTarget = {
+  name: 'discovery-consul',
+  holds: "Consul's answers: an error, or instances that meet the rules of registration",
   start: () => (input) => {
-    try {
-      const { instances, problems } = parseInstanceFile(utf8(input));
-      for (const problem of problems) assert(problem.length < 1_000);
-      checkListed(instances, problems);
-    } catch (error) {
-      if (!(error instanceof SourceError)) throw error;
-    }
+    checkSource(() => parseConsulEntries(jsonOf(input), 'http'));
+    const index = nextIndex(7, input);
+    assert(index === 0 || (Number.isSafeInteger(index) && index >= 7));
+  },
+};
+
+const SCOPES = [
+  { scheme: 'http', isLocal: true },
+  { scheme: 'https', isLocal: false, network: 'web', port: 8080 },
+];
+
+const docker: FuzzTarget = {
+  name: 'discovery-docker',
+  holds: "Docker's answers: an error, or instances that meet the rules of registration",
+  start: () => (input) => {
+    for (const scope of SCOPES) checkSource(() => parseContainers(jsonOf(input), scope));
   },
 };
 
@@ -69,4 +97,4 @@ const dns: FuzzTarget = {
   },
 };
 
-export const DISCOVERY_TARGETS: readonly FuzzTarget[] = [file, dns];
+export const DISCOVERY_TARGETS: readonly FuzzTarget[] = [file, dns, consul, docker];

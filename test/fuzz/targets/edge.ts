@@ -13,9 +13,24 @@ import {
   unverifiedOrder,
   verifySnapshot,
 } from '../../../shared/snapshot/signature.ts';
+import {
+  openSiteDirectory,
+  SITE_DIRECTORY,
+  type SiteDirectory,
+  signSiteDirectory,
+  usableKeys,
+} from '../../../shared/snapshot/site-directory.ts';
+import {
+  acceptsStale,
+  ageSeconds,
+  isPrivate,
+  isSharedCacheable,
+  isStorable,
+  servableMs,
+} from '../../../shared/stale-cache.ts';
 import { formatTraceparent, isRequestId, parseTraceparent } from '../../../shared/trace-context.ts';
 import { AffinityCookies } from '../../../worker/io/affinity-cookie.ts';
-import { type FuzzTarget, utf8 } from '../target.ts';
+import { type FuzzTarget, jsonOf, utf8 } from '../target.ts';
 
 const NOW = 1_700_000_000_000;
 
@@ -40,6 +55,63 @@ const snapshot: FuzzTarget = {
       const sealed = await signSnapshot(opened.snapshot, { kid: 'k1', privateKey: pair.privateKey });
       assert.equal((await verifySnapshot(Uint8Array.from(sealed), 'main', keys)).ok, true);
     };
+  },
+};
+
+const siteDirectory: FuzzTarget = {
+  name: 'site-directory',
+  holds: 'site directory: refused, or keys for other sites than those of the environment',
+  async start() {
+    const pair = await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify']);
+    if (!('privateKey' in pair)) throw new Error('Ed25519 makes a pair');
+    const keys: SnapshotVerifyKey[] = [{ kid: 'd1', site: SITE_DIRECTORY, publicKey: pair.publicKey }];
+    const own: SnapshotVerifyKey[] = [{ kid: 'k1', site: 'main', publicKey: pair.publicKey }];
+    const signer = { kid: 'd1', privateKey: pair.privateKey };
+    return async (input) => {
+      assert.equal((await openSiteDirectory(Uint8Array.from(Buffer.from(input, 'latin1')), keys)).ok, false);
+      const document = jsonOf(input);
+      if (document === undefined) return;
+      // The signature says who wrote the document, not that it has the form.
+      const sealed = await signSiteDirectory(document as SiteDirectory, signer);
+      assert.equal((await openSiteDirectory(sealed, own)).ok, false);
+      const opened = await openSiteDirectory(sealed, keys);
+      if (!opened.ok) return assert(opened.signed && opened.why !== '');
+      assert(opened.seq > 0);
+      for (const { site, kid } of usableKeys(opened.keys, { sites: ['main'], verifyKeys: own })) {
+        assert.notEqual(site, 'main');
+        assert.notEqual(kid, 'k1');
+        assert.notEqual(site, SITE_DIRECTORY);
+      }
+    };
+  },
+};
+
+const FORBIDDEN = /\b(?:no-store|private)\b/i;
+
+/** A response whose `Cache-Control` is the input, and a request for it. */
+const cacheControl: FuzzTarget = {
+  name: 'cache-control',
+  holds: 'Cache-Control and Age: nothing private is stored or shared, and times are finite and bounded',
+  start: () => (input) => {
+    const [control = '', age = '', targeted = ''] = input.split('\n');
+    const fields = new Map([
+      ['cache-control', control],
+      ['age', age],
+      ['cdn-cache-control', targeted],
+      ['content-length', '2'],
+    ]);
+    const headers = { get: (name: string) => fields.get(name) ?? null, keys: () => fields.keys() };
+    const request = { method: 'GET', headers: { get: () => null, keys: () => [] } };
+    if (isStorable(request, { status: 200, headers })) {
+      assert.doesNotMatch(control, FORBIDDEN);
+      assert.doesNotMatch(targeted, FORBIDDEN);
+      assert.match(control, /public|s-maxage/i);
+    }
+    if (FORBIDDEN.test(control)) assert(!isSharedCacheable(headers, NOW) && isPrivate(headers));
+    const servable = servableMs(headers, 60_000);
+    assert(servable >= 0 && servable <= 60_000);
+    assert(ageSeconds(headers) >= 0);
+    acceptsStale({ method: 'GET', headers });
   },
 };
 
@@ -186,11 +258,13 @@ const path: FuzzTarget = {
 
 export const EDGE_TARGETS: readonly FuzzTarget[] = [
   snapshot,
+  siteDirectory,
   cookie,
   envelope,
   traceContext,
   requestUrl,
   clientAddress,
   rateLimitKey,
+  cacheControl,
   path,
 ];

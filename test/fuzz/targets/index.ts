@@ -1,5 +1,6 @@
 import type { FuzzTarget } from '../target.ts';
 import { AGENT_TARGETS } from './agent.ts';
+import { ANSWER_TARGETS } from './answers.ts';
 import { CONFIGURATION_TARGETS } from './configuration.ts';
 import { DISCOVERY_TARGETS } from './discovery.ts';
 import { EDGE_TARGETS } from './edge.ts';
@@ -12,4 +13,5 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   ...GATEWAY_TARGETS,
   ...AGENT_TARGETS,
   ...DISCOVERY_TARGETS,
+  ...ANSWER_TARGETS,
 ];
