@@ -1,9 +1,10 @@
 import ipaddr from 'ipaddr.js';
 import { z } from 'zod';
 import { durationText, parseDuration } from './duration.ts';
+import { ID_PATTERN } from './id-pattern.ts';
 import { parseOrigin } from './origin.ts';
 
-export { durationText, parseDuration, parseOrigin };
+export { durationText, ID_PATTERN, parseDuration, parseOrigin };
 
 const DAY_MS = 86_400_000;
 
@@ -89,9 +90,6 @@ export const rate = scalar('a rate such as 20/10s', parseRate);
 export const cidr = scalar('an address or network such as 10.0.0.0/8 or 2001:db8::/32', (text) =>
   isCidr(text) ? text : null,
 );
-
-/** Ids are used in HAProxy's configuration, Redis keys, URLs and cookies. None of these characters is special there. */
-export const ID_PATTERN = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 
 export const id = scalar(
   '1 to 63 letters, digits, "-", "_" or ".", starting with a letter or digit',

@@ -52,6 +52,7 @@ test.each<[string, unknown]>([
   ['a number that is not whole', directory({ seq: 1.5 })],
   ['one key id for two sites', directory({ entries: [west.entry, west.entry.replace('west', 'north')] })],
   ['an entry with a comma', directory({ entries: [`${west.entry},${east.entry}`] })],
+  ['a name that is not a site id', directory({ entries: [west.entry.replace('west', '@sites')] })],
   ['an invalid key', directory({ entries: ['west:w1:AAAA'] })],
   ['too many entries', directory({ entries: Array.from({ length: 1_001 }, () => west.entry) })],
 ])('refuses %s', async (_, document) => {

@@ -1,3 +1,4 @@
+import { ID_PATTERN } from '../config/id-pattern.ts';
 import { importVerifyKeys } from './keys.ts';
 import { type SnapshotVerifyKey, signDocument, verifyDocument, type WebCryptoKey } from './signature.ts';
 
@@ -46,7 +47,9 @@ export async function openSiteDirectory(
   }
   if (entries.length > MAX_DIRECTORY_ENTRIES) return refused(`more than ${MAX_DIRECTORY_ENTRIES} entries`);
   try {
-    return { ok: true, seq, keys: await importVerifyKeys(entries.join(','), 'the site directory') };
+    const keys = await importVerifyKeys(entries.join(','), 'the site directory');
+    const invalid = keys.find(({ site }) => !ID_PATTERN.test(site));
+    return invalid ? refused(`"${invalid.site.slice(0, 80)}" is not a site id`) : { ok: true, seq, keys };
   } catch (error) {
     return refused(error instanceof Error ? error.message : String(error));
   }

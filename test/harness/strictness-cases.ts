@@ -55,6 +55,8 @@ export const LINE_CASES: readonly StrictnessCase[] = [
   refused('a `#` in the target', line('/p#f'), 400, 200),
   refused('a backslash in the path', line('/p\\q')),
   refused('`"`, `<`, `>`, `^`, `{` or `}` in the path', line('/p^q')),
+  refused('`"`, `<` or `>` in the query', line('/p?"<>'), 200, 400),
+  refused('an absolute target without a host', line('http:///p'), 200, 400),
   refused('bytes above 127 in the target', line('/p\xc3\xa9')),
   refused('a control byte in the target', line('/p\x01')),
   refused('`TRACE`', `TRACE /p HTTP/1.1\r\n${HOST}\r\n`, 405),

@@ -61,13 +61,22 @@ async function startServers({ name, program, services, configure }: ServerProces
   return { urls: Object.fromEntries(urls), stop };
 }
 
+/** Frameworks answer 400 to a path that has no decoded form, or leave it as it is. */
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 async function startNode(services: readonly string[]): Promise<Upstreams> {
   const instances = await Promise.all(
     services.map(async (id) => ({ id, one: await startRecordingInstance(id) })),
   );
   for (const { id, one } of instances) {
     one.answer((request, response) => {
-      const path = decodeURIComponent(new URL(`http://x${request.url}`).pathname);
+      const path = decoded(new URL(`http://x${request.url}`).pathname);
       if (/^\/admin(?:\/|$)/.test(path)) response.setHeader('x-read-as', 'admin');
       response.setHeader('x-saw', `${id} ${request.url}`).end();
     });
@@ -85,7 +94,7 @@ function configureNginx(folder: string, upstreams: ServiceUpstream[]): string[][
   const file = join(folder, 'nginx.conf');
   const servers = upstreams.map(
     ({ id, port }) =>
-      `server { listen 127.0.0.1:${port}; add_header x-saw "${id} $request_uri"; location / { return 200; } location ^~ /admin { add_header x-saw "${id} $request_uri"; add_header x-read-as admin; return 200; } }`,
+      `server { listen 127.0.0.1:${port}; add_header x-saw "${id} $request_uri"; location / { return 200; } location ~ ^/admin(/|$) { add_header x-saw "${id} $request_uri"; add_header x-read-as admin; return 200; } }`,
   );
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(
     (name) => `${name}_temp_path ${folder}/${name};`,
