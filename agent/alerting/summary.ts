@@ -72,7 +72,7 @@ const STEP_INSTANCES = 100;
 
 export const summarizeTraffic = (input: SiteSummaryInput): SiteSummary => finish(summarySteps(input));
 
-/** The same in small steps. */
+/** Like `summarizeTraffic`, in small steps. */
 export function* summarySteps(input: SiteSummaryInput): Generator<void, SiteSummary> {
   const { config, window, instances, now, since, spanMs = config.monitor.window } = input;
   const { totals, host } = yield* window.readSteps(now, spanMs);

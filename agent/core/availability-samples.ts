@@ -5,7 +5,7 @@ const STEP_INSTANCES = 250;
 
 export interface AvailabilitySample {
   up: boolean;
-  /** Of an instance. */
+  /** Only in samples of an instance, like `outlier`. */
   breakerOpen?: boolean;
   outlier?: boolean;
   concurrency: number;

@@ -85,12 +85,12 @@ export interface TrafficWindow {
   addProbe(result: ProbeResult): void;
   /** Takes one availability sample of every instance (by its key), every service and the site. */
   addSample(instances: Iterable<readonly [key: string, Instance]>, at: number): void;
-  /** The same in small steps. */
+  /** Like `addSample`, in small steps. */
   sampleSteps(instances: Iterable<readonly [key: string, Instance]>, at: number): Generator<void, void>;
   addHostLoad(load: HostLoad, at: number): void;
   /** Totals of the last `spanMs`, rounded up to whole buckets. */
   read(now: number, spanMs: number): WindowTotals;
-  /** The same in small steps. */
+  /** Like `read`, in small steps. */
   readSteps(now: number, spanMs: number): Generator<void, WindowTotals>;
   /** Like `read`, for one key. */
   readOne(key: string, now: number, spanMs: number): TrafficTotals;
@@ -98,7 +98,7 @@ export interface TrafficWindow {
   buckets(key: string, end: number, count: number): (TrafficTotals | undefined)[];
   /** Collects from now on, in periods of `periodMs`. */
   accumulate(periodMs?: number): TrafficAccumulator;
-  /** The same without probes and samples: an instance without requests takes no memory. */
+  /** Like `accumulate`, without probes and samples: an instance without requests takes no memory. */
   accumulateTraffic(): TrafficAccumulator;
 }
 

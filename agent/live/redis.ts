@@ -30,9 +30,9 @@ const connection = (timeoutMs: number) => ({
 });
 
 /**
- * Acquires the lease when it is free, renews it when ours; returns the holder. A script, because it must be atomic. Agents
- * set the lease with this ttl at most, so a key without one, with a longer one, or of another type is nobody's lease:
- * somebody else wrote it, and no agent would lead until it goes.
+ * Acquires the lease when it is free, renews it when this agent holds it; returns the holder. A script, because it must be
+ * atomic. An agent sets the lease with this ttl at most. A key without a ttl, with a longer one, or of another type is
+ * therefore not a lease, and is replaced: otherwise no agent would lead while it exists.
  */
 const ACQUIRE = `
 if redis.call('TYPE', KEYS[1]).ok == 'string' then
@@ -56,8 +56,8 @@ const MAX_VALUE_LENGTH = 4 * 1024 * 1024;
 const MAX_MESSAGE_LENGTH = 16 * 1024 * 1024;
 
 /**
- * The fields and values of the intents, without those that are too long; false when the key is deleted, because it is no
- * hash or far too large. Every agent has the intents in its own file, and writes them again.
+ * The fields and values of the intents, without those that are too long. Deletes a key that is not a hash or is far too
+ * large, and returns false. Every agent has the intents in its own file, and writes them again.
  */
 const READ_INTENTS = `
 local kind = redis.call('TYPE', KEYS[1]).ok
@@ -158,7 +158,10 @@ async function readIntents(
   const limits = [MAX_INTENTS, MAX_INTENT_LENGTH, MAX_INTENTS_LENGTH];
   const found: unknown = await redis.eval(READ_INTENTS, 1, key, ...limits);
   if (!Array.isArray(found)) {
-    log.warn({ key }, 'deleted a key in Redis that no agent wrote like this; the agents write theirs again');
+    log.warn(
+      { key },
+      'deleted a Redis key that is not a hash of intents or is too large; the agents write it again',
+    );
     return {};
   }
   const values = found.map(String);

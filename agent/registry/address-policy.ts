@@ -34,7 +34,7 @@ export const isAddressAllowed = (address: string, networks: readonly string[]): 
 
 export interface InstanceUrls {
   url: string;
-  /** The edge requests it, from anywhere: registry.allowNetworks does not apply to it. */
+  /** Only the edge uses it, over the internet, so registry.allowNetworks does not apply. */
   publicUrl?: string | undefined;
 }
 

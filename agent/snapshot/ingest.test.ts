@@ -5,7 +5,7 @@ import { httpFetch } from './http-fetch.ts';
 import { createIngestPublisher } from './ingest.ts';
 import { createKvApiPublisher } from './kv-api.ts';
 
-// What is not an edge, or lies, answers the agent.
+// The agent gets answers of servers that are not the edge, and wrong answers of an edge.
 
 const ORDER = { epoch: 7, seq: 3 };
 const servers: Server[] = [];

@@ -158,7 +158,7 @@ async function sendToAll(
 
 /** Two agents that start together refuse each other once or twice. The rest is a Hub that accepts no epoch. */
 const MAX_REFUSALS = 3;
-const REFUSED: PublishFailure = { kind: 'failed', error: 'refused as outdated, also with newer epochs' };
+const REFUSED: PublishFailure = { kind: 'failed', error: 'the Hub refuses every epoch as outdated' };
 
 const ASKED_TO_PAUSE: PublishFailure = { kind: 'failed', error: 'asked to pause' };
 

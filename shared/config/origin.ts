@@ -11,6 +11,6 @@ export function parseOrigin(text: string): string | null {
   return bare && known && url.hostname && !text.includes('?') && !text.includes('#') ? url.origin : null;
 }
 
-/** The URL parser completes IPv4 addresses: 127.0 is 127.0.0.0. Such an address is rather one that was cut off. */
+/** The URL parser completes IPv4 addresses: 127.0 is 127.0.0.0. Such a text is more likely a half-written address. */
 const isAbbreviated = (hostname: string, text: string): boolean =>
   /^\d+(?:\.\d+){3}$/.test(hostname) && !text.includes(hostname);

@@ -57,7 +57,6 @@ export function registerEdgeDeploy(edge: Command, programDir: () => string): voi
 CLOUDFLARE_API_TOKEN holds an API token with these permissions:
 Account: Workers Scripts Edit, Workers KV Storage Edit;
 Zone: Workers Routes Edit, Zone Read, DNS Read.
-
 You may run the command again: it keeps keys, KV namespace, variables and sites,
 and takes no host name from another Worker or DNS record.
 

@@ -101,7 +101,7 @@ function print(
   { file, options }: { file: string; options: ImportCommandOptions },
 ): void {
   const { yaml, ownFile, haproxyError } = proposal;
-  // The report is for eyes and logs; only the proposed files keep passwords.
+  // The report may be kept in logs, so it hides passwords. The proposed files keep them.
   const lines = proposal.lines.map((one) => ({ ...one, text: hideHaproxySecrets(one.text) }));
   const text = reportText({ ...proposal, lines }, file, context);
   if (context.json) context.print({ yaml, ownFile, lines, counts: countsOf(lines), haproxyError }, () => '');

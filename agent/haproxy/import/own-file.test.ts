@@ -42,7 +42,7 @@ test.each([
   [
     'mode 660',
     'mode 600',
-    'warn: the group of HAProxy may not use the socket: stats socket /run/haproxy/admin.sock mode 600 level admin → write in this line: mode 660 group haproxy',
+    "warn: HAProxy's group cannot use the socket: stats socket /run/haproxy/admin.sock mode 600 level admin → write in this line: mode 660 group haproxy",
   ],
   [
     'format raw',

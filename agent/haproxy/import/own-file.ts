@@ -58,7 +58,7 @@ export function ownFileProblems(text: string, { haproxy, services }: Config): Ow
 
 const closedSocket = ({ text }: Statement): OwnFileProblem => ({
   severity: 'warn',
-  detail: `the group of HAProxy may not use the socket: ${text}`,
+  detail: `HAProxy's group cannot use the socket: ${text}`,
   mend: 'write in this line: mode 660 group haproxy; then restart HAProxy, because a reload keeps the mode of the file',
 });
 

@@ -4,7 +4,7 @@ import { serviceOfBackend } from '../long-lived.ts';
 import type { DesiredServers } from './desired.ts';
 import { type ActualServers, adminCommand } from './diff.ts';
 
-/** An admin state in HAProxy that nobody requested through the agent: a manual socket command, or from a restored file. */
+/** An admin state in HAProxy that was not set through the agent: by a manual socket command or a restored state file. */
 export interface ManualAdmin {
   service: string;
   instance: string;
@@ -74,7 +74,7 @@ function manualAdminAdvice(found: FoundManualAdmin): Advice {
   const undo = [admin, wanted].map((state) => `\`acgs-lb ${state} ${service} ${instance}\``).join(', then ');
   return {
     service,
-    message: `${instance} is in ${admin} in ${placeOf(found)}, set on its socket and not through the agent: ${EFFECT[admin]}, and the agent keeps it so`,
+    message: `${instance} is in ${admin} in ${placeOf(found)}, set on its socket and not through the agent: ${EFFECT[admin]}, and the agent does not change it`,
     action: `To end it, run ${undo}.`,
   };
 }

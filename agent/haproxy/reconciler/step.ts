@@ -185,7 +185,7 @@ function endRound(
 ): ReconcilerStep {
   const failures = problems.length > 0 ? before.failures + 1 : 0;
   const state: ReconcilerState = { ...before, condition, problems, failures, phase: { name: 'waiting' } };
-  // What a HAProxy that does not answer has is unknown.
+  // The admin states of a HAProxy that does not answer are unknown.
   const manual = condition.name === 'disconnected' ? [] : lastingManualAdmins(state.manual, now);
   const report: ReconcilerEffect = { type: 'report-round', problems, manual };
   if (state.runAgain) {

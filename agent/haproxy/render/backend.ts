@@ -80,7 +80,7 @@ const AWAITED_BYTES = 16_384;
 const LONG_UPLOADS = 16;
 
 /**
- * A client that sends its body slowly would take an instance's place for as long as it likes. So the body comes first, or
+ * A client that sends its body slowly could occupy an instance without limit. So HAProxy first waits for the body, or for
  * its start; the edge does the same for its requests. gRPC answers before the body of a stream ends.
  */
 function waitForBody({ haproxy }: Config, { protocol }: ServiceConfig): string[] {

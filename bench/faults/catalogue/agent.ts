@@ -13,7 +13,7 @@ import { useUpDescriptors } from '../processes.ts';
 
 const KILLED_POST = 'A POST that the killed instance had received.';
 
-/** An instance dies while another part has failed. Clients must be protected all the same. */
+/** An instance dies while another part has failed. The failover must still work. */
 const whileKilled = (
   fault: Pick<MatrixFault, 'name' | 'area' | 'title' | 'start' | 'stop'> & Partial<MatrixFault>,
 ): MatrixFault => ({
