@@ -298,3 +298,27 @@ test('import shows no passwords in its lines; the proposed file keeps them', asy
   expect(JSON.stringify(lines)).not.toContain('not-shown');
   expect(yaml).toContain('not-shown');
 });
+
+test('check runs haproxy -c where it is installed, and says when it does not', async () => {
+  const file = join(folder, 'snippet.yaml');
+  const write = (snippet: string) =>
+    writeFileSync(
+      file,
+      `version: 1
+site: { id: main }
+services:
+  gs: { routes: [/], instances: [{ id: gs-1, url: "http://127.0.0.1:1" }] }
+haproxy: { extra: { services: { gs: "${snippet}" } } }
+`,
+    );
+  const check = (...args: string[]) => run(['check', '--config', file, ...args], stackEnv());
+  write('timeout tunnel 2h');
+  expect(await check()).toMatchObject({ code: 0, out: expect.stringContaining('HAProxy accepts') });
+  write('nonsense');
+  const rejected = await check();
+  expect(rejected).toMatchObject({
+    code: 2,
+    err: expect.stringContaining(`[${file}:5: haproxy.extra.services.gs, line 1]`),
+  });
+  expect(await check('--no-haproxy')).toMatchObject({ code: 0, out: expect.stringContaining('not checked') });
+});

@@ -24,25 +24,14 @@ export function registerRender(program: Command): void {
     .action(async (options: RenderOptions, command: Command) => {
       const context = contextOf(command);
       const { loadConfigFile } = await import('../config-file.ts');
-      const { configInstances } = await import('../../haproxy/render/input.ts');
+      const { haproxyInput } = await import('../haproxy-input.ts');
       const config = await loadConfigFile(resolveConfigPath(options.config));
-      const { HAPROXY_STATS_USER, HAPROXY_STATS_PASSWORD, EDGE_JWT_PUBLIC_KEYS, ENVIRONMENT } = process.env;
-      const production = ENVIRONMENT === 'production';
-      if (options.install && production && !HAPROXY_STATS_PASSWORD) {
+      const input = haproxyInput(config);
+      if (options.install && input.production && !process.env.HAPROXY_STATS_PASSWORD) {
         throw new CliUsageError(
           'HAPROXY_STATS_PASSWORD is not set; production requires a password for the statistics page',
         );
       }
-      const input = {
-        config,
-        instances: configInstances(config),
-        production,
-        secrets: {
-          statsUser: HAPROXY_STATS_USER || 'admin',
-          statsPassword: HAPROXY_STATS_PASSWORD || 'admin',
-          edgePublicKeys: EDGE_JWT_PUBLIC_KEYS ?? '',
-        },
-      };
       if (options.install) {
         const { installHaproxyConfig } = await import('../../haproxy/render/install.ts');
         await context.confirm(`Write ${config.haproxy.file}?`);

@@ -104,7 +104,7 @@ interface CheckedCopy {
 /** The error with HAProxy's output. A line from `haproxy.extra` has its position in the operator's file. */
 function rejected(output: string, { copy, files, config }: CheckedCopy): HaproxyConfigError {
   const own = files.find(({ path }) => path === config.haproxy.file);
-  const text = withoutSecrets(withoutNotices(output)).replaceAll(
+  const located = withoutSecrets(withoutNotices(output)).replaceAll(
     /\[?(\/[^\s\][:]+):(\d+)\]?/g,
     (place, path, line) => {
       if (path !== copy) return place;
@@ -115,6 +115,8 @@ function rejected(output: string, { copy, files, config }: CheckedCopy): Haproxy
       return position === null ? `[${key}]` : `[${position}: ${key}]`;
     },
   );
+  // A snippet of a service is in both of its backends.
+  const text = [...new Set(located.split('\n'))].join('\n');
   const subject =
     config.haproxy.mode === 'beside' && !output.includes(copy)
       ? 'your own configuration (haproxy.mainFile), or a name that both files use'
@@ -122,10 +124,13 @@ function rejected(output: string, { copy, files, config }: CheckedCopy): Haproxy
   return new HaproxyConfigError(`haproxy rejects ${subject}:\n${text}`);
 }
 
-/** Only the lines that name a problem. */
+/** Only the lines that name a problem, without HAProxy's prefixes. */
 const withoutNotices = (text: string): string =>
   text
     .replaceAll(/^\[NOTICE\].*\n|^.*(?:Error\(s\)|Fatal errors) found in configuration.*(?:\n|$)/gm, '')
+    .replaceAll(/^\[(ALERT|WARNING)\]\s*\(\d+\) : (?:config : )?(?:parsing )?/gm, (_, level) =>
+      level === 'WARNING' ? 'warning: ' : '',
+    )
     .trim() || text;
 
 /** HAProxy's error output quotes the invalid line. */
