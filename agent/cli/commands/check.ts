@@ -22,9 +22,7 @@ const HAPROXY_TEXT: Readonly<Record<HaproxyResult, string>> = {
 export function registerCheck(program: Command): void {
   program
     .command('check')
-    .description(
-      'validate a configuration and list all errors with their positions; where haproxy is installed, also check the generated configuration with `haproxy -c`',
-    )
+    .description('validate a configuration, also with `haproxy -c`, and list all errors with positions')
     .option(CONFIG_OPTION, CONFIG_DESCRIPTION)
     .option('--no-haproxy', 'do not run `haproxy -c`')
     .addHelpText(
