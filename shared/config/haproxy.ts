@@ -19,8 +19,8 @@ const snippet = z
   .regex(/^[\P{Cc}\t\n\r]*$/u, "lines of HAProxy's configuration, without control characters");
 
 const extraSection = z.strictObject({
-  global: snippet.optional().meta({ title: 'Lines for the section `global`, after our own' }),
-  defaults: snippet.optional().meta({ title: 'Lines for the section `defaults`, after our own' }),
+  global: snippet.optional().meta({ title: "Lines for the section `global`, after acgs-lb's own" }),
+  defaults: snippet.optional().meta({ title: "Lines for the section `defaults`, after acgs-lb's own" }),
   frontend: snippet
     .optional()
     .meta({ title: "Lines for the gateway's frontend, before it chooses the backend by route" }),

@@ -303,7 +303,10 @@ export const serviceSection = z.strictObject({
       'Protocol between HAProxy and the instances; gRPC needs http2, which is with TLS at an https url and without (h2c) at an http url',
   }),
   ...policySections,
-  instances: z.array(instanceSection).default([]),
+  instances: z
+    .array(instanceSection)
+    .default([])
+    .meta({ title: 'Instances of the service; more can be registered through the API' }),
   instancesFrom: discoverySection
     .optional()
     .meta({ title: 'A source that lists instances while the agent runs, in addition to instances' }),
