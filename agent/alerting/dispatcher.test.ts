@@ -2,6 +2,7 @@ import pino from 'pino';
 import { expect, test } from 'vitest';
 import { parseConfig } from '../../shared/config/load.ts';
 import { eventually } from '../../test/harness/eventually.ts';
+import { receiverConditions } from './conditions/receivers.ts';
 import { createDispatcher } from './dispatcher.ts';
 import type { AlertMessage } from './message.ts';
 
@@ -85,4 +86,27 @@ test('a message queued just as the queue runs empty is delivered too', async () 
     dispatcher.send(message(2));
     await eventually(() => expect(dispatcher.status().well).toMatchObject({ pending: 0, delivered: 2 }));
   }
+});
+
+test('the result of a test delivery is the state of the receiver, until the next delivery', async () => {
+  let alive = false;
+  const fetch = async (): Promise<Response> => {
+    if (!alive) throw new TypeError('fetch failed', { cause: new Error('connect ECONNREFUSED') });
+    return new Response(null, { status: 204 });
+  };
+  const log = pino({ level: 'silent' });
+  const dispatcher = createDispatcher({
+    config: () => config.alerts,
+    deps: { log, fetch, variable: () => 'hush' },
+    log,
+  });
+  await dispatcher.test(message(1), 'well');
+  const found = receiverConditions(dispatcher.status(), config.alerts.receivers);
+  expect(found).toMatchObject([{ rule: 'receiverFailing', subject: 'well', severity: 'warning' }]);
+  expect(found[0]?.message).toContain('ECONNREFUSED');
+  expect(receiverConditions(dispatcher.status(), {})).toEqual([]);
+  alive = true;
+  await dispatcher.test(message(2), 'well');
+  expect(receiverConditions(dispatcher.status(), config.alerts.receivers)).toEqual([]);
+  expect(dispatcher.status().well).toMatchObject({ delivered: 0, failed: 0, pending: 0 });
 });

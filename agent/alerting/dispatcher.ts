@@ -10,6 +10,7 @@ export interface ReceiverStatus {
   pending: number;
   delivered: number;
   failed: number;
+  /** Null: the last delivery succeeded, or there was none. */
   lastError: string | null;
 }
 
@@ -17,7 +18,7 @@ export interface ReceiverStatus {
 export interface Dispatcher {
   /** Queues the message for every receiver routed for one of these severities, once per receiver. */
   send(message: AlertMessage, severities?: readonly AlertMessage['severity'][]): void;
-  /** Delivers at once, without retries, and reports the error of each receiver. */
+  /** Delivers at once, without retries, and reports the error of each receiver. It becomes the receiver's `lastError`. */
   test(message: AlertMessage, only?: string): Promise<{ receiver: string; error: string | null }[]>;
   status(): Record<string, ReceiverStatus>;
   /** Stops retrying and waits up to `timeoutMs` for the deliveries in progress. */
@@ -77,9 +78,14 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
     queue.running = null;
   }
 
-  function enqueue(name: string, message: AlertMessage): void {
+  function queueOf(name: string): ReceiverQueue {
     const queue = queues.get(name) ?? newQueue(name);
     queues.set(name, queue);
+    return queue;
+  }
+
+  function enqueue(name: string, message: AlertMessage): void {
+    const queue = queueOf(name);
     queue.messages.push(message);
     const dropped = queue.messages.length > MAX_QUEUE ? queue.messages.shift() : undefined;
     if (dropped) {
@@ -101,10 +107,11 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
     test(message, only) {
       const names = Object.keys(config().receivers).filter((name) => only === undefined || name === only);
       return Promise.all(
-        names.map(async (name) => ({
-          receiver: name,
-          error: await attempt(newQueue(name), receiver, message),
-        })),
+        names.map(async (name) => {
+          const error = await attempt(newQueue(name), receiver, message);
+          queueOf(name).counts.lastError = error;
+          return { receiver: name, error };
+        }),
       );
     },
     status: () =>

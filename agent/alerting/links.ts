@@ -26,6 +26,7 @@ export const RUNBOOK_SECTIONS: Readonly<Record<AlertRule, string>> = {
   configRefused: 'alert-configuration-refused',
   sourceFailing: 'alert-a-source-of-instances-fails',
   listRefused: 'alert-a-source-of-instances-fails',
+  receiverFailing: 'alert-a-receiver-fails',
   certificateExpiry: 'certificate-expiry',
   spoolDisk: 'alert-spool-or-disk-nearly-full',
 };

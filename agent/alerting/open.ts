@@ -62,6 +62,7 @@ export function startAlerting(options: AlertingOptions): Alerting {
   const watch = createWatch({
     ...options,
     spool: history.sink.spoolSize,
+    receivers: dispatcher.status,
     evaluate: alerts.evaluateConditions,
   });
   const heartbeat = openHeartbeat(options, alerts, watch);

@@ -16,14 +16,17 @@ import { createDueFilter } from './conditions/due.ts';
 import { fullConditions } from './conditions/full.ts';
 import { outlierConditions } from './conditions/outlier.ts';
 import { type PlatformFacts, platformConditions } from './conditions/platform.ts';
+import { receiverConditions } from './conditions/receivers.ts';
 import { servingConditions } from './conditions/serving.ts';
 import { readDisk, type SpoolFacts, spoolConditions } from './conditions/spool.ts';
+import type { Dispatcher } from './dispatcher.ts';
 
 export interface WatchOptions {
   config: () => Config;
   instances: () => ReadonlyMap<string, Instance>;
   platform: () => PlatformFacts;
   spool: () => Pick<SpoolFacts, 'bytes' | 'maxBytes'>;
+  receivers: Dispatcher['status'];
   stateDir: string;
   evaluate: AlertManager['evaluateConditions'];
   log: Log;
@@ -73,6 +76,7 @@ export function createWatch(options: WatchOptions): Watch {
       ...outliers,
       ...full,
       ...platformConditions(options.platform()),
+      ...receiverConditions(options.receivers(), alerts.receivers),
       ...certificateConditions(certificates, alerts.rules.certificateExpiry, at),
       ...spoolConditions({ ...options.spool(), disk }),
     ];

@@ -93,6 +93,7 @@ const rules = z
       'a source lists too few instances, too many, or some that are not allowed',
       10_000,
     ),
+    receiverFailing: condition('a receiver does not take alerts', MINUTE),
     certificateExpiry: z
       .strictObject({
         enabled: z.boolean().default(true).meta({ title: 'Whether to alert before a certificate expires' }),

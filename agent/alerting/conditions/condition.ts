@@ -13,6 +13,7 @@ export const CONDITION_RULES = [
   'configRefused',
   'sourceFailing',
   'listRefused',
+  'receiverFailing',
   'certificateExpiry',
   'spoolDisk',
 ] as const;

@@ -15,6 +15,7 @@ const SETTINGS: Readonly<Record<ConditionRule, keyof RuleSettings>> = {
   configRefused: 'configRefused',
   sourceFailing: 'sourceFailing',
   listRefused: 'listRefused',
+  receiverFailing: 'receiverFailing',
   certificateExpiry: 'certificateExpiry',
   spoolDisk: 'spoolDisk',
 };

@@ -24,6 +24,8 @@ export function conditionEndText(
       return `${service}: the source of its instances is read again`;
     case 'listRefused':
       return `${service}: the list of its source is accepted again`;
+    case 'receiverFailing':
+      return `the receiver ${subject} takes alerts again`;
     case 'certificateExpiry':
       return `certificate ${subject} is no longer about to expire`;
     case 'spoolDisk':

@@ -26,9 +26,22 @@ export const alertSchema = z
   })
   .meta({ id: 'Alert' });
 
+const receiverSchema = z
+  .object({
+    pending: z.number().meta({ description: 'messages that wait for their delivery' }),
+    delivered: z.number(),
+    failed: z.number().meta({ description: 'messages that were given up' }),
+    lastError: z.string().nullable().meta({ description: 'null: the last delivery succeeded' }),
+  })
+  .meta({ id: 'AlertReceiver' });
+
+const receiversSchema = z
+  .record(z.string(), receiverSchema)
+  .meta({ description: 'receivers to which this agent has sent a message' });
+
 export const alertListSchema = z.object({
   alerts: z.array(alertSchema),
-  receivers: z.record(z.string(), z.unknown()),
+  receivers: receiversSchema,
 });
 
 export const silenceSchema = z
@@ -49,4 +62,5 @@ export const alertTestSchema = z.object({
 });
 
 export type ApiAlert = z.output<typeof alertSchema>;
+export type Receivers = z.output<typeof receiversSchema>;
 export type ApiSilence = z.output<typeof silenceSchema>;

@@ -27,7 +27,7 @@ import { parseHash } from './page-link.js';
 import { setUpTheme } from './theme.js';
 
 /** @import { Page } from './page-link.js' */
-/** @import { ApiInstance, StatusDocument } from './types.d.ts' */
+/** @import { ApiInstance, Receivers, StatusDocument } from './types.d.ts' */
 
 /** Data is late after this long without a message. */
 const SILENCE_MS = 8_000;
@@ -36,8 +36,8 @@ const PAUSE_FACTOR = 7;
 
 /** @type {StatusDocument | null} */
 let status = null;
-/** Names of the receivers that get alerts. @type {string[]} */
-let receivers = [];
+/** What became of the last message to each receiver. @type {Receivers} */
+let receivers = {};
 /** The page that is shown. @type {Page} */
 let page = {};
 /** @type {{ shares: Map<string, number>, details: ApiInstance | null }} */
@@ -260,5 +260,5 @@ poll(refreshHistory, 5_000);
 poll(loadSubject, 5_000);
 poll(async () => {
   const answer = await call('GET', '/v1/alerts?limit=1').catch(() => null);
-  receivers = Object.keys(answer?.receivers ?? {});
-}, 60_000);
+  receivers = answer?.receivers ?? {};
+}, 15_000);

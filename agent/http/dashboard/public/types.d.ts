@@ -1,7 +1,7 @@
 import type { ApiHistoryEvent } from '../../schemas/events.ts';
 import type { ApiHistory } from '../../schemas/history.ts';
 
-export type { ApiAlert } from '../../schemas/alerts.ts';
+export type { ApiAlert, Receivers } from '../../schemas/alerts.ts';
 export type { RouteExplanation } from '../../schemas/control.ts';
 export type { ApiChange } from '../../schemas/events.ts';
 export type { ApiInstance } from '../../schemas/instances.ts';

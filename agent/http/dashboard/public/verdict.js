@@ -49,6 +49,7 @@ const ACTIONS = /** @type {Record<string, string>} */ ({
   configRefused: 'List the errors of the file: acgs-lb check.',
   sourceFailing: 'The last list stays in force. Repair the source: acgs-lb status names it.',
   listRefused: 'No instance is removed. Correct what the source lists.',
+  receiverFailing: 'Correct the receiver or its address, then run acgs-lb alerts test.',
   certificateExpiry: 'Renew the certificate and reload HAProxy.',
   spoolDisk: 'Bring Postgres back, or free disk space.',
 });

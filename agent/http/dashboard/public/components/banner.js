@@ -5,7 +5,7 @@ import { pageHref } from '../page-link.js';
 import { verdictOf } from '../verdict.js';
 import { icon } from './icons.js';
 
-/** @import { StatusDocument } from '../types.d.ts' */
+/** @import { Receivers, StatusDocument } from '../types.d.ts' */
 /** @import { Problem, Verdict } from '../verdict.js' */
 
 const MAX_PROBLEMS = 6;
@@ -16,7 +16,7 @@ const SILENCE_MS = 3_000;
 
 /**
  * The verdict: what is wrong, since when, who was notified, what to do.
- * @param {StatusDocument} status @param {number} silentMs time without data; 0: connected @param {readonly string[]} receivers
+ * @param {StatusDocument} status @param {number} silentMs time without data; 0: connected @param {Receivers} receivers
  */
 export function drawBanner(status, silentMs, receivers) {
   const verdict = verdictOf(status);
@@ -93,7 +93,7 @@ function lastChangeText({ changes: [last] }) {
 /** @param {string} why */
 const clip = (why) => (why.length > MAX_REASON_LENGTH ? `${why.slice(0, MAX_REASON_LENGTH)}…` : why);
 
-/** @param {Problem} problem @param {readonly string[]} receivers @param {boolean} single the title is the heading already */
+/** @param {Problem} problem @param {Receivers} receivers @param {boolean} single the title is the heading already */
 function drawProblem(problem, receivers, single) {
   const { tone, title, why, since, action, effects } = problem;
   return h(
@@ -117,11 +117,14 @@ function drawProblem(problem, receivers, single) {
   );
 }
 
-/** @param {Problem} problem @param {readonly string[]} receivers */
+/** @param {Problem} problem @param {Receivers} receivers */
 function notifiedText({ notified }, receivers) {
-  return notified.includes('sent') && !notified.includes('not sent') && receivers.length > 0
-    ? `${notified} to ${receivers.join(', ')}`
-    : notified;
+  if (!notified.includes('sent') || notified.includes('not sent')) return notified;
+  const names = Object.keys(receivers);
+  const failing = names.filter((name) => receivers[name]?.lastError);
+  const reached = names.filter((name) => !failing.includes(name));
+  const to = reached.length > 0 ? ` to ${reached.join(', ')}` : '';
+  return `${notified}${to}${failing.length > 0 ? `; does not reach ${failing.join(', ')}` : ''}`;
 }
 
 /** @param {string} name @param {...(Node | string)} value */

@@ -142,7 +142,8 @@ function makeChart(spec, element, area, context) {
       height: HEIGHT,
       ms: 1,
       legend: { show: false },
-      padding: [8, 10, 0, 0],
+      // The label of a time at the right end needs room for its half.
+      padding: [8, 22, 0, 0],
       cursor: { sync: { key: 'acgs' }, drag: { x: true, y: false, setScale: false }, points: { size: 6 } },
       scales: {
         x: { range: () => [context.range().from, context.range().to] },
