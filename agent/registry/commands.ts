@@ -1,9 +1,10 @@
 import { type AdminState, type Instance, instanceKey, type Registration } from '../core/state.ts';
+import { unknownInstanceText, unknownServiceText } from '../core/unknown-name.ts';
 import { createSerialQueue } from '../lib/serial-queue.ts';
 import { urlPolicyViolation } from './address-policy.ts';
 import { CLEARED_INTENT, type Intent, sameRegistration } from './intent.ts';
 import { type IntentDriver, type RegistryDeps, UnsavedIntentError } from './intent-driver.ts';
-import { conflict, conflictDetail, conflictsWith, type RegistryResult, unknownInstance } from './result.ts';
+import { conflict, conflictDetail, conflictsWith, type RegistryResult, unknownName } from './result.ts';
 
 /** The requests of the API. `by` names the requester. */
 export interface RegistryCommands {
@@ -28,10 +29,10 @@ export interface AdminRequest {
 
 export function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver): RegistryCommands {
   const context = createContext(deps);
-  const { find, success, inTurn } = context;
+  const { find, unknown, success, inTurn } = context;
   const request = (service: string, id: string, by: string, changes: Partial<Intent>) =>
     inTurn(async () => {
-      if (!find(service, id)) return unknownInstance(service, id);
+      if (!find(service, id)) return unknown(service, id);
       await driver.request(instanceKey(service, id), by, changes);
       return success(service, id);
     });
@@ -40,7 +41,7 @@ export function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver)
     deregister: (service, id, by, settings) =>
       inTurn(async () => {
         const instance = find(service, id);
-        if (!instance) return unknownInstance(service, id);
+        if (!instance) return unknown(service, id);
         const listed = keptBy(instance);
         if (listed) return conflict(`${id} ${listed}: remove it there, or set it to maint`);
         const key = instanceKey(service, id);
@@ -53,7 +54,7 @@ export function createRegistryCommands(deps: RegistryDeps, driver: IntentDriver)
     setWeight: (service, id, weight, by) => request(service, id, by, { weight }),
     heartbeat(service, id) {
       const instance = find(service, id);
-      if (!instance) return unknownInstance(service, id);
+      if (!instance) return unknown(service, id);
       if (instance.expiresAt === undefined) {
         const why = keptBy(instance) ?? 'was registered without a ttl';
         return conflict(`${id} ${why}: it needs no heartbeat`);
@@ -75,11 +76,16 @@ type RegistryCommandContext = ReturnType<typeof createContext>;
 function createContext(deps: RegistryDeps) {
   const queue = createSerialQueue();
   const find = (service: string, id: string) => deps.instances().get(instanceKey(service, id));
+  const unknown = (service: string, id: string): RegistryResult => {
+    const { services } = deps.config();
+    return unknownName(unknownInstanceText(service, id, { services, instances: deps.instances() }));
+  };
   return {
     find,
+    unknown,
     success(service: string, id: string, created = false): RegistryResult {
       const instance = find(service, id);
-      return instance ? { ok: true, instance, created } : unknownInstance(service, id);
+      return instance ? { ok: true, instance, created } : unknown(service, id);
     },
     /** One request at a time, so that the next one sees the effect of the previous one. */
     inTurn(task: () => Promise<RegistryResult>): Promise<RegistryResult> {
@@ -112,7 +118,7 @@ function createRegister(deps: RegistryDeps, driver: IntentDriver, context: Regis
   return async function register(registration: Registration, by: string): Promise<RegistryResult> {
     const { service, id } = registration;
     if (!deps.config().services[service]) {
-      return { ok: false, why: 'unknown', detail: `there is no service "${service}"` };
+      return unknownName(unknownServiceText(service, deps.config()));
     }
     const early = existing(registration);
     if (early) return early;

@@ -5,11 +5,8 @@ export type RegistryResult =
   | { ok: true; instance: Instance; created: boolean }
   | { ok: false; why: 'unknown' | 'conflict' | 'invalid' | 'unsaved'; detail: string };
 
-export const unknownInstance = (service: string, id: string): RegistryResult => ({
-  ok: false,
-  why: 'unknown',
-  detail: `service "${service}" has no instance "${id}"`,
-});
+/** `detail` names the service or the instance that does not exist. */
+export const unknownName = (detail: string): RegistryResult => ({ ok: false, why: 'unknown', detail });
 
 export const conflict = (detail: string): RegistryResult => ({ ok: false, why: 'conflict', detail });
 

@@ -5,6 +5,7 @@ import { type ApiClient, parseAnswer } from '../client.ts';
 import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 import { readEventStream } from '../event-stream.ts';
+import { readInstances } from '../instance-api.ts';
 import { formatChange, formatHistoryEvent } from '../status-view.ts';
 import { withSinceUntil } from '../time-options.ts';
 
@@ -41,6 +42,8 @@ export function registerEvents(program: Command): void {
         throw new CliUsageError('--until: needs --since');
       }
       const client = await context.client();
+      // A removed service still has events of the past.
+      if (options.follow && options.since === undefined) await requireService(client, options);
       await (options.since === undefined
         ? followEvents(context, client, options)
         : printPast(context, client, options));
@@ -56,6 +59,10 @@ function filterOf({ limit, service, instance, kind }: EventsOptions) {
   };
 }
 
+async function requireService(client: ApiClient, { service }: EventsOptions): Promise<void> {
+  if (service !== undefined) await readInstances(client, service);
+}
+
 async function followEvents(
   context: CommandContext,
   client: ApiClient,
@@ -63,13 +70,16 @@ async function followEvents(
 ): Promise<void> {
   const query = new URLSearchParams({ ...filterOf(options), ...(options.follow ? {} : { follow: 'false' }) });
   const response = await client.open(`/v1/events?${query}`);
+  let found = 0;
   for await (const message of readEventStream(response.body)) {
     if (message.event !== 'change') continue;
+    found++;
     const value: unknown = JSON.parse(message.data);
     const change = await parseAnswer('changeSchema', value, { request: 'GET /v1/events', response });
     context.terminal.write(context.json ? JSON.stringify(change) : formatChange(change, context.terminal));
   }
   if (options.follow) throw new CommandFailed('the agent closed the stream');
+  if (found === 0) await reportNone(context, client, options);
 }
 
 /** Events of history, oldest first, one per line. */
@@ -86,7 +96,13 @@ async function printPast(context: CommandContext, client: ApiClient, options: Ev
       context.json ? JSON.stringify(event) : formatHistoryEvent(event, context.terminal),
     );
   }
-  if (events.length === 0) context.terminal.error('no matching event in this period');
+  if (events.length === 0) await reportNone(context, client, options);
   if (next !== null)
     context.terminal.error(`the newest ${events.length} events; for more: --limit, up to 1000`);
+}
+
+/** Says that nothing was found, and whether the service is unknown. */
+async function reportNone(context: CommandContext, client: ApiClient, options: EventsOptions): Promise<void> {
+  await requireService(client, options);
+  context.terminal.error(`no matching event${options.since === undefined ? '' : ' in this period'}`);
 }

@@ -70,6 +70,7 @@ export function registerInstanceAdmin(program: Command): void {
     .addHelpText('after', '\nExample:\n  acgs-lb maint gs gs-1 --yes')
     .action(async (service: string, instance: string, _options: unknown, command: Command) => {
       const context = contextOf(command);
+      await readInstance(await context.client(), service, instance);
       await context.confirm(`Stop all traffic to ${service}/${instance} now and move its sessions?`);
       await putSetting(context, service, instance, { setting: 'admin', body: { state: 'maint' } });
     });

@@ -3,6 +3,7 @@ import { parseDuration } from '../../../shared/config/duration.ts';
 import { integerBetween } from '../arguments.ts';
 import { contextOf } from '../context.ts';
 import { CliUsageError } from '../errors.ts';
+import { readInstance } from '../instance-api.ts';
 
 interface RegisterOptions {
   id: string;
@@ -65,9 +66,11 @@ function registerDeregister(program: Command): void {
     .addHelpText('after', '\nExample:\n  acgs-lb deregister gs gs-3 --yes')
     .action(async (service: string, instance: string, _options: unknown, command: Command) => {
       const context = contextOf(command);
+      const client = await context.client();
+      await readInstance(client, service, instance);
       await context.confirm(`Remove ${service}/${instance}? Its sessions move to other instances.`);
       const path = `${instancesPath(service)}/${encodeURIComponent(instance)}`;
-      await (await context.client()).send('DELETE', path);
+      await client.send('DELETE', path);
       context.print({ service, instance, deregistered: true }, () => `${service}/${instance} removed`);
     });
 }

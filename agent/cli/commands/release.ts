@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { errorMessage } from '../../../shared/error-message.ts';
 import { STACK_CONFIG_DESCRIPTION } from '../config-path.ts';
 import { contextOf } from '../context.ts';
 import { CommandFailed } from '../errors.ts';
@@ -32,10 +33,13 @@ export function registerRelease(program: Command): void {
         }),
       );
       const released = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? outcome.value : []));
-      context.print({ released }, () =>
-        released.length > 0 ? `released: ${released.join(' ')}` : 'the agent held no server',
-      );
       const failed = outcomes.filter((outcome) => outcome.status === 'rejected');
-      if (failed.length > 0) throw new CommandFailed(failed.map(({ reason }) => String(reason)).join('; '));
+      if (failed.length === 0 || released.length > 0) {
+        context.print({ released }, () =>
+          released.length > 0 ? `released: ${released.join(' ')}` : 'the agent held no server',
+        );
+      }
+      if (failed.length > 0)
+        throw new CommandFailed(failed.map(({ reason }) => errorMessage(reason)).join('; '));
     });
 }

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { extname } from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Database } from '../../history/sql/database.ts';
 import { formatDuration } from '../../reports/format.ts';
@@ -31,7 +32,7 @@ export function registerReport(program: Command): void {
     .option('-d, --days <n>', 'number of days, 1 to 400 (default: 7)', days);
   withSinceUntil(command, 'start instead of --days; a duration such as 1h (that long ago) or a time')
     .addOption(new Option('-f, --format <format>', 'output format').choices(FORMATS))
-    .option('-o, --output <file>', 'output file; the extension .html, .csv or .json sets the format')
+    .option('-o, --output <file>', 'output file; the extension .html, .csv, .json or .txt sets the format')
     .option('-c, --config <file>', `${STACK_CONFIG_DESCRIPTION}; gives the targets`)
     .addHelpText(
       'after',
@@ -40,6 +41,7 @@ export function registerReport(program: Command): void {
     .action(async (options: ReportCommandOptions, command: Command) => {
       const context = contextOf(command);
       const range = rangeOf(options);
+      const format = options.format ?? formatOf(options.output) ?? (context.json ? 'json' : 'table');
       const { loadCommandConfig, openCommandHistory } = await import('../history.ts');
       const { config } = await loadCommandConfig(command, options.config);
       const report = await context.progress(async (report) => {
@@ -58,7 +60,7 @@ export function registerReport(program: Command): void {
           await history.close();
         }
       });
-      await deliver(context, options, report);
+      await deliver(context, { format, output: options.output }, report);
     });
 }
 
@@ -83,17 +85,16 @@ export async function rollUpBeforeReport(
 
 async function deliver(
   context: CommandContext,
-  { format, output }: ReportCommandOptions,
+  { format, output }: { format: Format; output: string | undefined },
   report: Report,
 ): Promise<void> {
-  const chosen = format ?? formatOf(output) ?? (context.json ? 'json' : 'table');
-  const text = await textOf(chosen, context, report);
+  const text = await textOf(format, context, report);
   if (!output) return context.terminal.write(text);
   await writeFile(output, text).catch((cause: Error) => {
     throw new CommandFailed(`cannot write ${output}: ${cause.message}`, { cause });
   });
   context.terminal.error(
-    `${chosen} report of ${plural(report.services.length, 'service')} written to ${output}`,
+    `${format} report of ${plural(report.services.length, 'service')} written to ${output}`,
   );
 }
 
@@ -128,8 +129,21 @@ function rangeOf({ days, since, until }: ReportCommandOptions): { from: number; 
   return { from, to };
 }
 
-const formatOf = (output: string | undefined): Format | undefined =>
-  FORMATS.find((format) => output?.endsWith(`.${format}`));
+const FORMAT_OF_EXTENSION: Readonly<Record<string, Format>> = {
+  '.html': 'html',
+  '.csv': 'csv',
+  '.json': 'json',
+  '.txt': 'table',
+};
+
+/** The format that the extension of the file names; undefined without a file. Throws CliUsageError. */
+function formatOf(output: string | undefined): Format | undefined {
+  if (output === undefined) return undefined;
+  const format = FORMAT_OF_EXTENSION[extname(output)];
+  if (format) return format;
+  const known = Object.keys(FORMAT_OF_EXTENSION).join(', ');
+  throw new CliUsageError(`--output: ${output} must end in one of ${known}, unless --format is given`);
+}
 
 function days(text: string): number {
   const value = Number(text);

@@ -40,6 +40,9 @@ export function parseRange({ window, since, until }: RangeTexts, now: number): {
   const to = Math.min(momentOf('until', until, now) ?? now, now);
   const from = momentOf('since', since, now) ?? to - spanOf(window);
   const span = to - from;
+  if (span < 0 && since !== undefined) {
+    throw badRequest(`since: must be before ${until === undefined ? 'now' : 'until'}`);
+  }
   if (span < MIN_SPAN_MS || span > MAX_SPAN_MS) {
     throw badRequest(`${window === undefined ? 'since' : 'window'}: expected a range of 5m to 400d`);
   }

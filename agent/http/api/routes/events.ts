@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
 import type { EventLog, LoggedChange } from '../../../core/event-log.ts';
 import type { Change } from '../../../core/state.ts';
+import { unknownServiceText } from '../../../core/unknown-name.ts';
 import { EVENT_KINDS, type EventCursor, type EventKind, type EventQuery } from '../../../history/events.ts';
 import { changeSchema, eventPageSchema } from '../../schemas/events.ts';
 import { actorOf } from '../actor.ts';
@@ -115,7 +116,7 @@ export function registerEventRoutes(app: OpenAPIHono, context: ApiContext): void
   app.openapi(record, (request) => {
     const { service, instance, to, reason } = request.req.valid('json');
     if (!Object.hasOwn(context.config().services, service)) {
-      throw new ProblemError(404, 'Not found', `unknown service "${service}"`);
+      throw new ProblemError(404, 'Not found', unknownServiceText(service, context.config()));
     }
     const change: Change = {
       at: context.now(),

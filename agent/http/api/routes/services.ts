@@ -2,6 +2,7 @@ import { createRoute, type OpenAPIHono } from '@hono/zod-openapi';
 import type { ServiceConfig } from '../../../../shared/config/config.ts';
 import { isServingState } from '../../../../shared/serving.ts';
 import type { Instance } from '../../../core/state.ts';
+import { unknownInstanceText, unknownServiceText } from '../../../core/unknown-name.ts';
 import {
   type ApiInstance,
   instanceListSchema,
@@ -56,8 +57,7 @@ export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): vo
   const serviceOf = (id: string): ServiceConfig => {
     const service = Object.hasOwn(context.config().services, id) ? context.config().services[id] : undefined;
     if (!service) {
-      const known = Object.keys(context.config().services).join(', ');
-      throw new ProblemError(404, 'Not found', `unknown service "${id}"; expected one of ${known}`);
+      throw new ProblemError(404, 'Not found', unknownServiceText(id, context.config()));
     }
     return service;
   };
@@ -98,13 +98,8 @@ export function registerServiceRoutes(app: OpenAPIHono, context: ApiContext): vo
     const { service, id } = request.req.valid('param');
     const instance = context.instances().get(`${serviceOf(service).id}/${id}`);
     if (!instance) {
-      const known = instancesOf(service).map((each) => each.id);
-      const detail = `service "${service}" has no instance "${id}"; expected one of ${known.join(', ')}`;
-      throw new ProblemError(
-        404,
-        'Not found',
-        known.length > 0 ? detail : `service "${service}" has no instance`,
-      );
+      const known = { services: context.config().services, instances: context.instances() };
+      throw new ProblemError(404, 'Not found', unknownInstanceText(service, id, known));
     }
     return request.json(toApiInstance(instance), 200);
   });
