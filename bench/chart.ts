@@ -1,4 +1,4 @@
-import { type BenchTable, ratiosTo, readable } from './table.ts';
+import { type BenchTable, baselineRounds, ratiosTo, readable } from './table.ts';
 
 const ROW = 18;
 const LABEL = 300;
@@ -33,8 +33,9 @@ ${parts.join('\n')}
 `;
 }
 
-function group({ title, unit, rows, baseline }: BenchTable, top: number): string[] {
-  const base = rows.find(({ what }) => what === baseline)?.rounds ?? [];
+function group(table: BenchTable, top: number): string[] {
+  const { title, unit, rows } = table;
+  const base = baselineRounds(table);
   const bars = rows.map((row) => ({ ...row, ratios: ratiosTo(base, row.rounds) }));
   const most = Math.max(1, ...bars.flatMap(({ ratio, ratios }) => [ratio * 1.15, Math.min(...ratios)]));
   const x = (ratio: number): number => LABEL + (Math.min(Math.max(ratio, 0), most) / most) * BAR;

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -57,16 +57,17 @@ function readArguments() {
         help: { type: 'boolean', short: 'h' },
       },
     });
-    const unknown = parsed.positionals.filter((name) => !(name in BENCHES));
+    const unknown = parsed.positionals.filter((name) => !Object.hasOwn(BENCHES, name));
     if (unknown.length > 0) {
       throw new Error(`unknown benchmark ${unknown.join(', ')}; expected ${Object.keys(BENCHES).join(', ')}`);
     }
-    const { help, page, rounds } = parsed.values;
+    const { help, json, page, rounds } = parsed.values;
     const least = page ? 5 : 1;
     if (!/^[1-9]\d?$/.test(rounds) || Number(rounds) < least) {
       throw new Error(`--rounds ${rounds}: expected a whole number from ${least} to 99`);
     }
     process.env.ACGS_BENCH_ROUNDS = rounds;
+    if (!help && json !== undefined) checkWritable(json);
     if (!help) return parsed;
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
@@ -74,6 +75,20 @@ function readArguments() {
   }
   process.stdout.write(HELP);
   process.exit(0);
+}
+
+/** Before the first measurement: a run takes minutes. */
+function checkWritable(file: string): void {
+  const isNew = !existsSync(file);
+  try {
+    closeSync(openSync(file, 'a'));
+    if (isNew) rmSync(file);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    throw new Error(`--json ${file}: cannot be written (${code}); expected a file in an existing folder`, {
+      cause,
+    });
+  }
 }
 
 function selected(names: readonly string[], resume: boolean): string[] {

@@ -2,7 +2,15 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { wrapAnsi } from 'fast-wrap-ansi';
 import { barChart } from './chart.ts';
-import { type BenchRow, type BenchTable, goalResult, goalText, ratiosTo, readable } from './table.ts';
+import {
+  type BenchRow,
+  type BenchTable,
+  baselineRounds,
+  goalResult,
+  goalText,
+  readable,
+  spreadText,
+} from './table.ts';
 
 /** The last result of one benchmark, with its machine and time. */
 export interface BenchResult {
@@ -45,20 +53,19 @@ export function publish(
     writeFileSync(join(ROOT, 'docs', chart), barChart(section.title, found.tables));
     return [sectionText(one, section, found, chart)];
   });
-  writeFileSync(
-    join(ROOT, 'docs/performance.md'),
-    [INTRODUCTION, goalsText(sections, known), ...parts].join('\n'),
-  );
+  const seconds = Object.values(known).reduce((sum, one) => sum + one.seconds, 0);
+  const page = [introduction(Math.ceil(seconds / 60)), goalsText(sections, known), ...parts];
+  writeFileSync(join(ROOT, 'docs/performance.md'), page.join('\n'));
 }
 
-const INTRODUCTION = `# Performance
+const introduction = (minutes: number): string => `# Performance
 
 Each section compares variants on one machine, in the same run, in alternating rounds. Compare
 ratios: absolute figures depend on the machine. A figure is the median of the rounds. The ratio is
 the median of the ratios to the first row, with the lowest and highest in brackets. In the charts a
 bar is the ratio, the thin line on it spans all rounds, and the dashed line is the first row.
 
-\`npm run bench -- --page\` measures everything again in about ten minutes,
+\`npm run bench -- --page\` measures everything again in about ${minutes} minutes,
 \`npm run bench -- NAME --page\` one section. \`bench/results.json\` has every round.
 `;
 
@@ -111,8 +118,8 @@ ${result.tables.map(tableText).join('\n\n')}
 }
 
 function tableText(table: BenchTable): string {
-  const { title, unit, baseline, rows, goals } = table;
-  const base = rows.find(({ what }) => what === baseline)?.rounds ?? [];
+  const { title, unit, rows, goals } = table;
+  const base = baselineRounds(table);
   return [
     `**${title}**`,
     '',
@@ -125,10 +132,9 @@ function tableText(table: BenchTable): string {
   ].join('\n');
 }
 
-function ratioText({ ratio, rounds }: BenchRow, base: readonly number[]): string {
-  const ratios = ratiosTo(base, rounds);
-  const [low, high] = [Math.min(...ratios).toFixed(2), Math.max(...ratios).toFixed(2)];
-  return low === high ? ratio.toFixed(2) : `${ratio.toFixed(2)} (${low}–${high})`;
+function ratioText(row: BenchRow, base: readonly number[]): string {
+  const spread = spreadText(row, base);
+  return spread ? `${row.ratio.toFixed(2)} (${spread})` : row.ratio.toFixed(2);
 }
 
 const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -5,7 +5,7 @@ import { PointRing } from '../shared/balance/point-ring.ts';
 import { buildPool, pickFrom } from '../shared/balance/pool.ts';
 import type { Strategy } from '../shared/config/config.ts';
 import { hashText } from '../shared/hash.ts';
-import { type BenchTable, compareInterleaved } from './table.ts';
+import { type BenchGoal, type BenchTable, compareInterleaved } from './table.ts';
 
 const SIZES = [2, 10, 100, 1_000, 10_000];
 const STRATEGIES: Strategy[] = [
@@ -16,6 +16,8 @@ const STRATEGIES: Strategy[] = [
   'least_response_time',
   'consistent_hash',
 ];
+const FIRST_PICK = 'consistent_hash, first pick of a slot';
+const GOAL_NS = 1_000;
 const KEYS = Array.from({ length: 4_096 }, (_, i) => hashText(`client-${i}`));
 
 /** The cost of a pick: each strategy compared with `random`, and consistent_hash with a scan (rendezvous hashing). */
@@ -29,13 +31,12 @@ export async function benchPicks(): Promise<BenchTable[]> {
     const members = candidates.map((candidate) => ({ candidate, weight: candidate.weight }));
     const place = rendezvous(members);
     const scan = () => nanosPerCall((key) => place(key, () => false), Math.max(50, Math.round(2e5 / size)));
-    tables.push(
-      await compareInterleaved(`One pick among ${size} instances of mixed weight`, 'ns', {
-        ...variants,
-        'consistent_hash, first pick of a slot': () => nanosOfFirstPicks(members),
-        'rendezvous hashing (sessions)': scan,
-      }),
-    );
+    const table = await compareInterleaved(`One pick among ${size} instances of mixed weight`, 'ns', {
+      ...variants,
+      [FIRST_PICK]: () => nanosOfFirstPicks(members),
+      'rendezvous hashing (sessions)': scan,
+    });
+    tables.push({ ...table, goals: ['consistent_hash', FIRST_PICK].map(withinGoal) });
   }
   const members = fleet(10_000).map((candidate) => ({ candidate, weight: candidate.weight }));
   tables.push(
@@ -46,6 +47,8 @@ export async function benchPicks(): Promise<BenchTable[]> {
   );
   return tables;
 }
+
+const withinGoal = (what: string): BenchGoal => ({ what, figure: 'value', atMost: GOAL_NS });
 
 function pickOf(strategy: Strategy, candidates: readonly Candidate[]): () => number {
   const pool = buildPool(candidates, { strategy, slowStart: 0, mayPanic: true }, { cursor: 0 }, 1);

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { barChart } from './chart.ts';
-import { goalText, tableOf } from './table.ts';
+import { baselineRounds, goalText, spreadText, tableOf } from './table.ts';
 import { parseWrk } from './wrk.ts';
 
 const table = tableOf('Throughput <GET>', 'requests/s', [
@@ -10,6 +10,11 @@ const table = tableOf('Throughput <GET>', 'requests/s', [
 
 test('ratios are medians of the ratios of each round, not ratios of medians', () => {
   expect(table.rows[1]).toMatchObject({ value: 160, ratio: 0.9 });
+});
+
+test('the spread is the lowest and the highest ratio of a round', () => {
+  const spreads = table.rows.map((row) => spreadText(row, baselineRounds(table)));
+  expect(spreads).toEqual(['', '0.80–0.95']);
 });
 
 test('a baseline of zero gives the ratio 1 instead of infinity', () => {

@@ -84,10 +84,28 @@ export function tableOf(
 export const ratiosTo = (base: readonly number[], rounds: readonly number[]): number[] =>
   rounds.map((value, round) => (base[round] ? value / base[round] : 1));
 
-export function printTable({ title, unit, baseline, rows, goals }: BenchTable): void {
+/** The lowest and the highest ratio of the rounds, such as "0.96–1.16"; empty when they are the same. */
+export function spreadText({ rounds }: BenchRow, base: readonly number[]): string {
+  const ratios = ratiosTo(base, rounds);
+  const [low, high] = [Math.min(...ratios).toFixed(2), Math.max(...ratios).toFixed(2)];
+  return low === high ? '' : `${low}–${high}`;
+}
+
+/** The rounds of the row that the ratios refer to. */
+export const baselineRounds = ({ baseline, rows }: BenchTable): readonly number[] =>
+  rows.find(({ what }) => what === baseline)?.rounds ?? [];
+
+export function printTable(table: BenchTable): void {
+  const { title, unit, baseline, rows, goals } = table;
+  const base = baselineRounds(table);
   console.log(`\n${title} (${unit}, median of ${rows[0]?.rounds.length ?? 0}; ratio to ${baseline})`);
   console.table(
-    rows.map(({ what, value, ratio }) => ({ what, [unit]: readable(value), ratio: readable(ratio) })),
+    rows.map((row) => ({
+      what: row.what,
+      [unit]: readable(row.value),
+      ratio: readable(row.ratio),
+      'lowest–highest ratio': spreadText(row, base),
+    })),
   );
   for (const goal of goals) console.log(goalText(goal, rows));
 }

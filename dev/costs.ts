@@ -32,8 +32,8 @@ const HUB_SECONDS = 0.001;
 const HUB_GB = 0.125;
 /** Default of `edge.publish.kvWritesPerDay`: as many snapshots a day as an agent writes to KV at most. */
 const PUBLICATIONS_PER_DAY = 900;
-/** The snapshot, the list of orders, and twice the list of sites that KV lacks. */
-const ROWS_PER_PUBLICATION = 4;
+/** The snapshot, the list of orders, twice the list of sites that KV lacks, and the alarm, which counts as one row. */
+const ROWS_PER_PUBLICATION = 5;
 /** Of one site: deployments, drains and failures. */
 const STATE_CHANGES_PER_DAY = 20;
 /** A new isolate reads each site from KV at most once. */

@@ -37,8 +37,16 @@ test('leaves small responses, errors and other clients alone', async () => {
 });
 
 test('reads Accept-Encoding', () => {
-  for (const field of ['gzip', 'GZIP', 'br;q=1, gzip;q=0.2', '*'])
+  for (const field of [
+    'gzip',
+    'GZIP',
+    'x-gzip',
+    'br;q=1, gzip;q=0.2',
+    '*',
+    'gzip, identity',
+    'identity;q=0.5, *;q=1',
+  ])
     expect(acceptsGzip(field), field).toBe(true);
-  for (const field of ['', 'identity', 'gzip; q=0', '*;q=0', 'br'])
+  for (const field of ['', 'identity', 'gzip; q=0', '*;q=0', 'br', 'gzip;q=0.5, identity', 'gzip;q=x'])
     expect(acceptsGzip(field), field).toBe(false);
 });

@@ -29,7 +29,7 @@ export const compressLarge: MiddlewareHandler = async (context, next) => {
   context.res = new Response(new Uint8Array(packed), { status: res.status, headers });
 };
 
-/** Whether an `Accept-Encoding` field allows gzip (RFC 9110 §12.5.3). */
+/** Whether an `Accept-Encoding` field allows gzip and does not prefer the body as it is (RFC 9110 §12.5.3). */
 export function acceptsGzip(field: string): boolean {
   const weights = new Map(
     field.split(',').map((item) => {
@@ -38,5 +38,7 @@ export function acceptsGzip(field: string): boolean {
       return [coding, q === undefined ? 1 : Number(q)] as const;
     }),
   );
-  return (weights.get('gzip') ?? weights.get('*') ?? 0) > 0;
+  // `x-gzip` is the old name of gzip (RFC 9110 §8.4.1.3).
+  const gzipWeight = weights.get('gzip') ?? weights.get('x-gzip') ?? weights.get('*') ?? 0;
+  return gzipWeight > 0 && gzipWeight >= (weights.get('identity') ?? 0);
 }
