@@ -19,9 +19,16 @@ function* chunks(megabytes: number): Generator<Buffer> {
   for (let i = 0; i < megabytes; i++) yield CHUNK;
 }
 
-/** `GET /<megabytes>` sends a file, also a part of it; PUT and POST answer with length, digest and framing of the body. */
+/**
+ * `GET /<megabytes>` sends a file, also a part of it; PUT answers with length, digest and framing
+ * of the body, and POST refuses the body without reading it.
+ */
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   if (request.method === 'GET') return send(request, response);
+  if (request.method === 'POST') {
+    response.writeHead(413).end('at most 1 MB');
+    return;
+  }
   const hash = createHash('sha256');
   let length = 0;
   for await (const chunk of request) {
@@ -53,6 +60,12 @@ async function download(context: CheckContext): Promise<void> {
   const hash = createHash('sha256');
   for await (const part of response.body ?? []) hash.update(part);
   mustEqual(hash.digest('hex'), digestOf(megabytes), 'digest');
+}
+
+/** Without the proxy's help a client that still sends gets a reset. */
+async function refused({ url }: CheckContext): Promise<void> {
+  const response = await fetch(url, { method: 'POST', body: Buffer.alloc(12 * MB) });
+  mustEqual([response.status, await response.text()], [413, 'at most 1 MB'], 'answer');
 }
 
 interface Upload {
@@ -110,6 +123,7 @@ export const FILES: Application = {
       what: 'chunked upload',
       run: (context) => upload(context, { megabytes: 3, chunked: { everyMs: 1, bytes: MB / 2 } }),
     },
+    { what: 'an early 413 reaches a client that still sends', run: refused },
     {
       what: "chunked upload of 80 MB at 2 MB/s, far longer than the service's timeout",
       slow: true,

@@ -62,3 +62,7 @@ export function bodyInit(
       return body.upload.open(abort);
   }
 }
+
+/** The response. An early refusal ends after the client has sent the body. */
+export const untilSent = (body: RequestBody, response: Response): Response =>
+  body.kind === 'stream' ? body.upload.untilSent(response) : response;

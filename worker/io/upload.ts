@@ -19,6 +19,8 @@ const TICK_MS = 1_000;
 const GRACE_MS = 10_000;
 /** 1 KB per second. */
 const MIN_BYTES_PER_MS = 1;
+/** How long the rest of a body that the upstream refused is read and dropped. */
+const LINGER_MS = 5_000;
 /** A body that occupies an instance must arrive faster: 16 KB per second. */
 const MIN_STREAM_BYTES_PER_MS = 16;
 
@@ -41,6 +43,8 @@ export class Upload {
   #waitedMs = 0;
   #stalledMs = 0;
   #slow: ReturnType<SlowUploads['begin']> = null;
+  /** Resolves when no more of the body is awaited. */
+  readonly #over = Promise.withResolvers<void>();
   readonly #timer: ReturnType<typeof setInterval>;
 
   constructor(body: ReadableStream, options: UploadOptions) {
@@ -97,6 +101,7 @@ export class Upload {
         if (chunk) controller.enqueue(chunk);
         else controller.close();
       },
+      cancel: () => this.#discardRest(),
     };
     const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 });
     const { length } = this.#options;
@@ -105,6 +110,39 @@ export class Upload {
     const fixed = new FixedLengthStream(length);
     stream.pipeTo(fixed.writable).catch(() => {});
     return fixed.readable;
+  }
+
+  /**
+   * An early refusal, such as 413. Its end waits some seconds for the client to send everything: after the end the runtime
+   * closes the connection, and a client that still sends would get a reset instead of the answer.
+   */
+  untilSent(response: Response): Response {
+    const isComplete = this.#ended || this.#received === this.#options.length;
+    const { headers, status, body } = response;
+    // The runtime would decode a compressed body.
+    if (isComplete || status < 400 || !body || headers.has('content-encoding')) return response;
+    const length = headers.get('content-length');
+    const held = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
+    body
+      .pipeTo(held.writable, { preventClose: true })
+      .then(() => this.#linger())
+      .then(() => held.writable.close())
+      .catch(() => {});
+    return new Response(held.readable, response);
+  }
+
+  #linger(): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, LINGER_MS);
+    this.#over.promise.then(resolve);
+    return promise.finally(() => clearTimeout(timer));
+  }
+
+  /** The upstream has stopped reading. */
+  async #discardRest(): Promise<void> {
+    const until = this.#options.now() + LINGER_MS;
+    while (!this.#ended && !this.#failure && this.#options.now() < until) await this.#read();
+    this.#release();
   }
 
   /** Null: the body has ended, or failed. */
@@ -157,6 +195,7 @@ export class Upload {
   }
 
   #release(): void {
+    this.#over.resolve();
     clearInterval(this.#timer);
     if (this.#slow) this.#options.slowUploads.end(this.#slow);
     this.#slow = null;

@@ -1,7 +1,7 @@
 import { backoffMs, FAILOVER_RULES } from '../../shared/failover.ts';
 import { classifyAttempt, isAccepted, isFull } from '../../shared/retry.ts';
 import type { IncomingRequest } from '../incoming-request.ts';
-import { canSend, missingBodyPart, type RequestBody, readBody } from '../io/request-body.ts';
+import { canSend, missingBodyPart, type RequestBody, readBody, untilSent } from '../io/request-body.ts';
 import type { RequestContext } from '../request-context.ts';
 import type { CompletedAttempt } from './attempt.ts';
 import type { ClientFailure, FailoverContext, FailoverFailure, FailoverOutcome } from './failover-context.ts';
@@ -86,10 +86,12 @@ function finalOutcome(
   picked: PickedInstance,
   attempt: CompletedAttempt,
 ): FailoverOutcome {
-  const { response } = attempt;
-  const { attempts, cancelled, hedges, incoming } = context;
+  const { attempts, cancelled, hedges, incoming, body } = context;
   const isUnsent = classifyAttempt(attempt.result) === 'unsent';
-  if (response && !isUnsent) return { attempts, cancelled, hedges, picked, response, failure: null };
+  if (attempt.response && !isUnsent) {
+    const response = untilSent(body, attempt.response);
+    return { attempts, cancelled, hedges, picked, response, failure: null };
+  }
   if (isUnsent && isFull(attempt.result)) return failed(context, picked, 'full');
   return failed(context, picked, isUnsent || incoming.idempotent ? 'exhausted' : 'ambiguous');
 }

@@ -1,7 +1,7 @@
 import { DEFAULT_HEADERS } from '../../shared/snapshot/snapshot.ts';
 import type { Edge } from '../edge.ts';
 import type { IncomingRequest } from '../incoming-request.ts';
-import { readBody } from '../io/request-body.ts';
+import { readBody, untilSent } from '../io/request-body.ts';
 import { upstreamResponse } from './answer.ts';
 import { sendAttempt } from './attempt.ts';
 import { failureResponse, tooManyRequests } from './error-responses.ts';
@@ -41,7 +41,7 @@ export async function sendToFallback(incoming: IncomingRequest, edge: Edge): Pro
   const attempt = await sendAttempt({ incoming, body, plan, edge });
   if (attempt.response) {
     const options = { incoming, headers: DEFAULT_HEADERS, added: [] };
-    return upstreamResponse(attempt.response, { attempts: [attempt] }, options);
+    return upstreamResponse(untilSent(body, attempt.response), { attempts: [attempt] }, options);
   }
   const failure = clientFailure(attempt, incoming, body) ?? (incoming.idempotent ? 'exhausted' : 'ambiguous');
   return failureResponse(incoming, failure, [attempt]);
