@@ -61,6 +61,8 @@ export interface TrafficDelta extends TrafficGauges {
   broken?: number;
   /** Attempts that the client gave up before the answer began; not among the failures. */
   abandoned?: number;
+  /** Answers whose body stopped for seconds. Of the answered attempts. */
+  stopped?: number;
   /** The responses, if the source knows their statuses. */
   statuses?: StatusCounts;
   /** Calls slower than the service's `breaker.slowCall`. */

@@ -33,3 +33,28 @@ test('another agent of the site receives the requests and the report id; events 
   expect([...a.requests, ...far.requests]).toEqual([]);
   for (const { sharing } of [a, b, far, forger]) sharing.close();
 });
+
+test('requests arrive also after the clock of their agent was set back', async () => {
+  const live = createMemoryLiveState();
+  const received: RequestDelta[] = [];
+  let offset = 0;
+  const start = (owner: string, onRequests: (deltas: readonly RequestDelta[]) => void) =>
+    startRequestSharing({
+      live,
+      signer: createMessageSigner(['k'.repeat(32)], 12 * 3_600_000),
+      site: 'main',
+      owner,
+      log: pino({ level: 'silent' }),
+      onRequests,
+      onReport: () => {},
+      now: () => Date.now() + (owner === 'a' ? offset : 0),
+    });
+  const [a, b] = [start('a', () => {}), start('b', (deltas) => received.push(...deltas))];
+  for (const hours of [0, -1]) {
+    offset = hours * 3_600_000;
+    a.share([requestsOf(5, 1_000)], { isolate: 'i', seq: hours + 1 });
+    await vi.waitFor(() => expect(received).toHaveLength(1), { timeout: 60_000 });
+    received.length = 0;
+  }
+  for (const sharing of [a, b]) sharing.close();
+});

@@ -33,6 +33,8 @@ export interface RequestSharingOptions {
   /** A report that another agent has read: the edge may send it here again. */
   onReport(report: ReportId): void;
   log: Log;
+  /** Epoch milliseconds. */
+  now?: () => number;
 }
 
 const count = z.number().nonnegative();
@@ -65,7 +67,7 @@ const SHARE_MS = 1_000;
 const MAX_WAITING = 10_000;
 
 export function startRequestSharing(options: RequestSharingOptions): RequestSharing {
-  const { live, signer, site, owner, onRequests, onReport, log } = options;
+  const { live, signer, site, owner, onRequests, onReport, log, now = Date.now } = options;
   let deltas: RequestDelta[] = [];
   let reports: ReportId[] = [];
   /** When the newest event of each agent was signed: an older one is a repetition. */
@@ -75,7 +77,7 @@ export function startRequestSharing(options: RequestSharingOptions): RequestShar
     const parsed = eventSchema.safeParse(event);
     if (!parsed.success || parsed.data.site !== site || parsed.data.owner === owner) return;
     const { owner: sender, body, signature } = parsed.data;
-    const signedAt = signer.verify([site, sender, body], signature, Date.now());
+    const signedAt = signer.verify([site, sender, body], signature, now());
     if (signedAt === null || signedAt <= (newest.get(sender) ?? 0)) return;
     newest.set(sender, signedAt);
     const content = readBody(body);
@@ -84,10 +86,14 @@ export function startRequestSharing(options: RequestSharingOptions): RequestShar
     onRequests(content.deltas);
   });
 
+  /** Receivers ignore what is not newer than the last event, so these instants never go back, whatever the clock does. */
+  let lastSignedAt = 0;
+
   const timer = setInterval(() => {
     if (deltas.length === 0) return;
     const body = JSON.stringify({ reports, deltas });
-    const signature = signer.sign([site, owner, body], Date.now());
+    lastSignedAt = Math.max(now(), lastSignedAt + 1);
+    const signature = signer.sign([site, owner, body], lastSignedAt);
     const event = { kind: 'requests', site, owner, body, signature };
     deltas = [];
     reports = [];

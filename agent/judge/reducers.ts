@@ -124,9 +124,9 @@ export function afterTraffic(
   };
   const { latencyMs, inflight } = record.instance;
   const mean = delta.latency?.count ? delta.latency.sum / delta.latency.count : null;
-  const { broken = 0, abandoned = 0 } = delta;
-  const evidence = { calls, failures: delta.failure, broken, abandoned, latency: delta.latency ?? null };
-  const isEvidence = calls + abandoned > 0 || evidence.latency !== null;
+  const { broken = 0, abandoned = 0, stopped = 0, latency = null } = delta;
+  const evidence = { calls, failures: delta.failure, broken, abandoned, stopped, latency };
+  const isEvidence = calls + abandoned + stopped > 0 || evidence.latency !== null;
   const progress = advanceProgress(
     record.progress,
     { inflight: delta.inflight ?? inflight, answered: calls > 0, abandoned: abandoned > 0 },

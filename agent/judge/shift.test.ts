@@ -161,3 +161,23 @@ test('an instance that flaps is released when its penalty has decayed', () => {
   judge.wait(60_000);
   expect(judge.states()[0]?.held).toBe(false);
 });
+
+test('a late probe and a clock that is set do not add up to a hang', () => {
+  for (const hours of [-2, -1, 1]) {
+    const judge = startJudge();
+    for (const id of IDS) for (let times = 0; times < 2; times++) judge.probe(id, true, false);
+    judge.wait(30_000);
+    judge.traffic('gs-1', 5, 0, 0);
+    judge.traffic('gs-1', 0, 0, 1);
+    judge.probe('gs-1', false, true);
+    judge.setClock(hours * HOUR);
+    for (let times = 0; times < 3; times++) {
+      judge.wait(60);
+      judge.probe('gs-1', false, true);
+    }
+    expect(judge.states()[0]?.state).not.toBe('down');
+    judge.wait(1_000);
+    judge.probe('gs-1', false, true);
+    expect(judge.states()[0]?.state).toBe('down');
+  }
+});

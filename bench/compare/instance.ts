@@ -19,6 +19,8 @@ export interface InstanceFault {
   errorShare?: number;
   /** Share of answers that end in the middle of the announced body. */
   truncateShare?: number;
+  /** Share of answers that stop for `stallMs` in the middle of the body. */
+  bodyStallShare?: number;
   /** Time between accepting a connection and reading from it; connections that exist are closed first. */
   acceptDelayMs?: number;
   /** Closes the listening socket and every connection. */
@@ -57,7 +59,7 @@ const listener: Server = createTcpServer({ pauseOnConnect: true }, (socket) => {
 });
 
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const { errorShare = 0, resetShare = 0, stallShare = 0, truncateShare = 0 } = fault;
+  const { errorShare = 0, resetShare = 0, stallShare = 0 } = fault;
   const requestId = request.headers['x-compare-id'];
   if (request.method === 'POST' && typeof requestId === 'string')
     process.send?.({ post: requestId } satisfies ReceivedPost);
@@ -75,8 +77,19 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     'x-served-by': id,
     'x-received-sha256': received,
   });
-  if (isHealthCheck || Math.random() >= truncateShare) return void response.end(BODY);
-  response.write(BODY.subarray(0, 100), () => request.socket.destroy());
+  if (isHealthCheck) return void response.end(BODY);
+  await sendBody(response);
+}
+
+async function sendBody(response: ServerResponse): Promise<void> {
+  const { truncateShare = 0, bodyStallShare = 0, stallMs = 0 } = fault;
+  if (Math.random() < bodyStallShare) {
+    response.write(BODY.subarray(0, 100));
+    await pause(stallMs);
+    return void response.end(BODY.subarray(100));
+  }
+  if (Math.random() >= truncateShare) return void response.end(BODY);
+  response.write(BODY.subarray(0, 100), () => response.socket?.destroy());
 }
 
 /** Null when the body does not arrive in full, for example because packets are lost. */

@@ -5,6 +5,8 @@
 export interface HeldAnswers {
   /** Records an answer and returns whether answers of this class are held. */
   observe(service: string, answer: ObservedAnswer, now: number): boolean;
+  /** False: most answers of this class end soon after their headers, so an answer that stays open has stopped. */
+  mayBeStream(service: string, request: string): boolean;
   /** The recent classes that look like streams, or like long polls in services whose other classes are quick. */
   list(now: number): HeldClass[];
 }
@@ -57,8 +59,8 @@ export function createHeldAnswers(): HeldAnswers {
   const classes = new Map<string, AnswerClass>();
   return {
     observe(service, { request, latencyMs, isStream }, now) {
-      const [method, path] = classOf(request);
-      const key = `${service} ${method} ${path}`;
+      const key = keyOf(service, request);
+      const path = classOf(request)[1];
       const known = classes.get(key) ?? { service, path, answers: 0, long: 0, streams: 0, lastAt: now };
       // Keeps the map in order of last use.
       classes.delete(key);
@@ -74,6 +76,10 @@ export function createHeldAnswers(): HeldAnswers {
         known.streams /= 2;
       }
       return known.answers >= MIN_ANSWERS && known.long > known.answers / 2;
+    },
+    mayBeStream(service, request) {
+      const known = classes.get(keyOf(service, request));
+      return known === undefined || known.answers < MIN_ANSWERS || known.streams > known.answers / 2;
     },
     list(now) {
       const recent = [...classes.values()].filter(({ lastAt }) => now - lastAt < LISTED_MS);
@@ -97,6 +103,8 @@ function heldOf(classes: readonly AnswerClass[]): HeldClass[] {
 
 /** More than half of its answers are late, or streams. */
 const isOpenForLong = ({ answers, long, streams }: AnswerClass): boolean => long + streams > answers / 2;
+
+const keyOf = (service: string, request: string): string => `${service} ${classOf(request).join(' ')}`;
 
 /** Method and first segments of the path, because ids usually come later. */
 function classOf(target: string): [method: string, path: string] {

@@ -1,4 +1,4 @@
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket } from 'node:dgram';
 import { addToSketch, emptySketch, type Sketch } from '../../../shared/sketch.ts';
 import type { RequestDelta } from '../../core/requests.ts';
 import { instanceKey, type TrafficDelta } from '../../core/state.ts';
@@ -58,6 +58,7 @@ interface LatencySample {
   instance: string;
   slow: number;
   abandoned: number;
+  stopped: number;
   sketch: Sketch;
 }
 
@@ -66,7 +67,7 @@ interface LatencySample {
  * beyond the kernel's socket buffer. Rejects when the port is taken.
  */
 export async function startLogListener(options: LogListenerOptions): Promise<LogListener> {
-  const { host, port } = connectAddress(options.bind);
+  const { host } = connectAddress(options.bind);
   const samples = new Map<string, LatencySample>();
   const malformed = createMalformedCounter(options.isKnown);
   const withinRate = createRateGuard();
@@ -95,7 +96,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
   function record(fields: LogFields): void {
     const line = attemptOf(fields);
     if (!line) return;
-    const { service, instance, latencyMs } = line;
+    const { service, instance } = line;
     const key = instanceKey(service, instance);
     const slowCall = options.slowCall(service);
     if (slowCall === undefined || !options.isKnown(key) || HAS_NO_TIME.has(line.end)) return;
@@ -103,15 +104,22 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
       options.onConnectFailure(service, instance);
       return;
     }
+    observeCookie(fields, line, Date.now());
+    if (hasOthersTime(fields, line)) return;
+    observeAnswer(fields, line, slowCall);
+  }
+
+  function observeAnswer(fields: LogFields, line: LogLine, slowCall: number): void {
+    const { service, instance, latencyMs } = line;
     const now = Date.now();
-    observeCookie(fields, line, now);
-    // A tunnel has no response time, that of an upload depends on the client, and that of a held answer on the service.
-    if (fields.longLived || fields.isUpload || line.status === SWITCHING_PROTOCOLS) return;
+    const key = instanceKey(service, instance);
     const answer = { request: line.request, latencyMs, isStream: isStream(fields, line) };
+    // The time of a held answer depends on the service.
     if (line.end === 'answered' && heldAnswers.observe(service, answer, now)) return;
-    const sample = samples.get(key) ?? { service, instance, slow: 0, abandoned: 0, sketch: emptySketch() };
+    const sample = samples.get(key) ?? noSample(service, instance);
     samples.set(key, sample);
     addSample(sample, line, slowCall);
+    if (answer.isStream && !heldAnswers.mayBeStream(service, line.request)) sample.stopped += 1;
   }
 
   function observeCookie({ client, isWithoutSession }: LogFields, { service, status }: LogLine, now: number) {
@@ -119,15 +127,7 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
     lostCookies.observe({ service, client, isWithoutSession, status }, now);
   }
 
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', (error: NodeJS.ErrnoException) =>
-      reject(listenError('haproxy.agentCheck (UDP)', options.bind, error)),
-    );
-    socket.bind({ address: host, port }, resolve);
-  });
-  socket.removeAllListeners('error');
-  // A UDP socket keeps working after an error.
-  socket.on('error', () => undefined);
+  await bindSocket(socket, options.bind);
 
   return {
     takeLatencies(now) {
@@ -142,8 +142,34 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
   };
 }
 
+async function bindSocket(socket: Socket, bind: string): Promise<void> {
+  const { host, port } = connectAddress(bind);
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      reject(listenError('haproxy.agentCheck (UDP)', bind, error)),
+    );
+    socket.bind({ address: host, port }, resolve);
+  });
+  socket.removeAllListeners('error');
+  // A UDP socket keeps working after an error.
+  socket.on('error', () => undefined);
+}
+
+/** A tunnel has no response time, and that of an upload depends on the client. */
+const hasOthersTime = ({ longLived, isUpload }: LogFields, { status }: LogLine): boolean =>
+  longLived || isUpload || status === SWITCHING_PROTOCOLS;
+
+const noSample = (service: string, instance: string): LatencySample => ({
+  service,
+  instance,
+  slow: 0,
+  abandoned: 0,
+  stopped: 0,
+  sketch: emptySketch(),
+});
+
 const toDelta = (
-  { service, instance, slow, abandoned, sketch }: LatencySample,
+  { service, instance, slow, abandoned, stopped, sketch }: LatencySample,
   at: number,
 ): TrafficDelta => ({
   kind: 'traffic',
@@ -155,6 +181,7 @@ const toDelta = (
   failure: 0,
   slow,
   abandoned,
+  stopped,
   ...(sketch.count > 0 && { latency: sketch }),
 });
 

@@ -110,6 +110,19 @@ test('a tenth of the answers far behind the slowest ones of the peers is a stall
   expect(kinds(compare(stalling, stalling, stalling))).toEqual(['alike', 'alike', 'alike']);
 });
 
+test('answers whose body stopped count as stalled, and each one is independent', () => {
+  const stopping = { ...fine(40), stopped: 6 };
+  expect(compare(stopping, fine(300), fine(300))[0]).toMatchObject({ cause: 'stalling', severe: false });
+  expect(kinds(compare(stopping, stopping, stopping))).toEqual(['alike', 'alike', 'alike']);
+  expect(kinds(compare({ ...fine(300), stopped: 6 }, fine(300), fine(300)))[0]).toBe('alike');
+});
+
+test('rare stalls show over a longer time than medians', () => {
+  const recent = [fine(70), fine(70), fine(70)];
+  const tails = [{ ...fine(200), abandoned: 20 }, fine(200), fine(200)];
+  expect(kinds(compareInstances(recent, limits, tails))).toEqual(['stalling', 'alike', 'alike']);
+});
+
 test('abandoned requests count as stalled, unless clients abandon requests everywhere', () => {
   const given = counts(answers(270, 5), { abandoned: 30 });
   expect(kinds(compare(given, fine(300), fine(300)))[0]).toBe('stalling');

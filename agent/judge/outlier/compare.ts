@@ -5,7 +5,7 @@ import {
   sketchQuantile,
 } from '../../../shared/sketch.ts';
 import { mediansOfOthers } from '../latency-weight.ts';
-import type { EvidenceCounts } from './evidence.ts';
+import { addCounts, type EvidenceCounts, NO_COUNTS } from './evidence.ts';
 
 /** Thresholds of the comparison. Times in milliseconds, rates 0–1. */
 export interface OutlierLimits {
@@ -63,12 +63,17 @@ interface EventRate {
   readonly of: number;
 }
 
+interface StallRate extends EventRate {
+  /** One slow request can be late or abandoned at two instances, so half as many of these are independent. */
+  readonly independent: number;
+}
+
 /** Summary of the peers of one instance. */
 interface PeerSummary {
   readonly failures: EventRate;
   readonly broken: EventRate;
-  /** Attempts given up, or far slower than the peers' slowest. */
-  readonly stalled: EventRate;
+  /** Attempts given up, stopped, or far slower than the peers' slowest. */
+  readonly stalled: StallRate;
   /** The medians of each peer's percentiles. */
   readonly p50: number | null;
   /** Upper bound of their medians, given the number of samples. */
@@ -78,6 +83,8 @@ interface PeerSummary {
 
 interface Measured {
   readonly counts: EvidenceCounts;
+  /** Over a longer time. */
+  readonly tail: EvidenceCounts;
   readonly p50: number | null;
   readonly p50AtMost: number | null;
   readonly p99: number | null;
@@ -85,31 +92,35 @@ interface Measured {
 
 /**
  * Compares every instance of one service with all the others. The median of the *others* is the yardstick, so a slow
- * instance cannot move it, and when all are slow together none is an outlier. O(n log n).
+ * instance cannot move it, and when all are slow together none is an outlier. `tails`: counts over a longer time, in
+ * which rare stalls show. O(n log n).
  */
-export function compareInstances(all: readonly EvidenceCounts[], limits: OutlierLimits): Comparison[] {
-  const measured = all.map(measure);
+export function compareInstances(
+  all: readonly EvidenceCounts[],
+  limits: OutlierLimits,
+  tails: readonly EvidenceCounts[] = all,
+): Comparison[] {
+  const measured = all.map((counts, index) => measure(counts, tails[index] ?? counts));
   const p50s = mediansOfOthers(measured.map(({ p50 }) => p50));
   const p50sAtMost = mediansOfOthers(measured.map(({ p50AtMost }) => p50AtMost));
   const p99s = mediansOfOthers(measured.map(({ p99 }) => p99));
   const failures = ratesOfOthers(all.map(failureRate));
   const broken = ratesOfOthers(all.map(brokenRate));
-  const total = all.reduce<Sketch | null>((sum, { latency }) => mergeOptionalSketch(sum, latency), null);
-  const ended = all.reduce((sum, counts) => sum + endedOf(counts), 0);
-  const abandoned = all.reduce((sum, counts) => sum + counts.abandoned, 0);
+  const total = tails.reduce<Sketch | null>((sum, { latency }) => mergeOptionalSketch(sum, latency), null);
+  const tail = tails.reduce((sum, counts) => addCounts(sum, { ...counts, latency: null }), NO_COUNTS);
   const busy = all.filter(isBusy).length;
   return measured.map((one, index) => {
     // Two peers to compare with, or the only one there is.
     const compared = busy - (isBusy(one.counts) ? 1 : 0);
     if (compared < Math.min(2, all.length - 1)) return { kind: 'unknown' };
     const p99 = p99s[index] ?? null;
-    const late = lateThan(total, p99, limits) - lateThan(one.counts.latency, p99, limits);
+    const late = lateThan(total, p99, limits) - lateThan(one.tail.latency, p99, limits);
     return compareOne(
       one,
       {
         failures: failures[index] ?? NEVER,
         broken: broken[index] ?? NEVER,
-        stalled: { events: abandoned - one.counts.abandoned + late, of: ended - endedOf(one.counts) },
+        stalled: difference(stallRate(tail, late), stallRate(one.tail, 0)),
         p50: p50s[index] ?? null,
         p50AtMost: p50sAtMost[index] ?? null,
         p99,
@@ -120,11 +131,12 @@ export function compareInstances(all: readonly EvidenceCounts[], limits: Outlier
 }
 
 /** The true median of few samples is uncertain: two deviations of the sign test lie 1/√n to either side. */
-function measure(counts: EvidenceCounts): Measured {
+function measure(counts: EvidenceCounts, tail: EvidenceCounts): Measured {
   const samples = counts.latency?.count ?? 0;
   const hasMedian = samples >= MIN_CALLS;
   return {
     counts,
+    tail,
     p50: hasMedian ? quantileOf(counts, 0.5) : null,
     p50AtMost: hasMedian ? quantileOf(counts, Math.min(1, 0.5 + 1 / Math.sqrt(samples))) : null,
     p99: samples >= MIN_TAIL ? quantileOf(counts, 0.99) : null,
@@ -179,7 +191,7 @@ function compareOne(one: Measured, peers: PeerSummary, limits: OutlierLimits): C
     return worse('failing', evidence, isSevere(failures));
   }
   if (isMostlyBad(failures, peers.failures)) return { kind: 'doubtful' };
-  return compareMedian(one, peers, limits) ?? compareTail(one.counts, peers, limits);
+  return compareMedian(one, peers, limits) ?? compareTail(one.tail, peers, limits);
 }
 
 /**
@@ -200,14 +212,14 @@ function compareMedian(
 }
 
 /**
- * Requests that took far longer than the peers' slowest ones, or that clients abandoned while peers answered in time.
+ * Requests that took far longer than the peers' slowest ones, that clients abandoned while peers answered in time, or
+ * whose body stopped.
  */
 function compareTail(counts: EvidenceCounts, peers: PeerSummary, limits: OutlierLimits): Comparison {
   const late = lateThan(counts.latency, peers.p99, limits);
-  const stalled = { events: late + counts.abandoned, of: endedOf(counts) };
+  const stalled = stallRate(counts, late);
   const isStalling = stalled.events >= MIN_BAD && stalled.events / stalled.of >= STALL_SHARE;
-  // One slow request can be abandoned by two attempts, so half as many events are independent.
-  if (!isStalling || !exceeds(halved(stalled), halved(peers.stalled))) {
+  if (!isStalling || !exceeds(independent(stalled), independent(peers.stalled))) {
     return { kind: isMostlyBad(stalled, peers.stalled) ? 'doubtful' : 'alike' };
   }
   const usual = peers.p99 === null ? '' : `, peers' p99 ${milliseconds(peers.p99)}`;
@@ -242,7 +254,19 @@ const isBusy = ({ calls }: EvidenceCounts): boolean => calls >= MIN_CALLS;
 const quantileOf = ({ latency }: EvidenceCounts, q: number): number | null =>
   latency ? sketchQuantile(latency, q) : null;
 
-const halved = ({ events, of }: EventRate): EventRate => ({ events: events / 2, of });
+const stallRate = (counts: EvidenceCounts, late: number): StallRate => ({
+  events: late + counts.abandoned + counts.stopped,
+  independent: (late + counts.abandoned) / 2 + counts.stopped,
+  of: endedOf(counts),
+});
+
+const difference = (all: StallRate, one: StallRate): StallRate => ({
+  events: all.events - one.events,
+  independent: all.independent - one.independent,
+  of: all.of - one.of,
+});
+
+const independent = ({ independent: events, of }: StallRate): EventRate => ({ events, of });
 
 const percent = ({ events, of }: EventRate): string =>
   of === 0 ? '0 %' : `${Math.round((events / of) * 100)} %`;

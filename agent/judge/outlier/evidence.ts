@@ -10,31 +10,59 @@ export interface EvidenceCounts {
   readonly broken: number;
   /** Attempts that the client gave up before the answer began. A hedge that lost is one of them. */
   readonly abandoned: number;
-  /** Times to the first byte of ordinary answers, milliseconds. */
+  /** Of `calls`, those whose body stopped for seconds. */
+  readonly stopped: number;
+  /** Times to the first byte of ordinary answers in the last ten seconds, milliseconds. */
   readonly latency: Sketch | null;
 }
 
-/** The counts of one second. */
+/** The counts of one second, or of five when older than ten seconds. */
 interface EvidenceSlice extends EvidenceCounts {
   /** `floor(epoch ms / 1000)`. */
   readonly second: number;
 }
 
-/** The evidence of the last ten seconds, oldest first. Replaced, never mutated. */
+/** The evidence of the last 30 seconds, oldest first. Replaced, never mutated. */
 export type EvidenceWindow = readonly EvidenceSlice[];
 
 export const WINDOW_SECONDS = 10;
+/** Rare events need more time than a median. Of the seconds before the last ten, the counts are kept. */
+export const TAIL_SECONDS = 30;
+const OLD_SLICE_SECONDS = 5;
 export const NO_EVIDENCE: EvidenceWindow = [];
-export const NO_COUNTS: EvidenceCounts = { calls: 0, failures: 0, broken: 0, abandoned: 0, latency: null };
+export const NO_COUNTS: EvidenceCounts = {
+  calls: 0,
+  failures: 0,
+  broken: 0,
+  abandoned: 0,
+  stopped: 0,
+  latency: null,
+};
 
 /** Adds one delta. Drops expired slices, and slices in the future after the clock was set back. */
 export function addEvidence(window: EvidenceWindow, counts: EvidenceCounts, now: number): EvidenceWindow {
   const second = Math.floor(now / 1_000);
-  const kept = window.filter((slice) => Math.abs(second - slice.second) < WINDOW_SECONDS);
-  const current = kept.find((slice) => slice.second === second);
+  const recent = window.filter((slice) => Math.abs(second - slice.second) < WINDOW_SECONDS);
+  const current = recent.find((slice) => slice.second === second);
   const sum = { second, ...addCounts(current ?? NO_COUNTS, counts) };
-  return [...kept.filter((slice) => slice !== current), sum];
+  return [...oldSlices(window, second), ...recent.filter((slice) => slice !== current), sum];
 }
+
+/** The counts of the seconds before the window of latencies. */
+function oldSlices(window: EvidenceWindow, second: number): EvidenceSlice[] {
+  const old: EvidenceSlice[] = [];
+  for (const slice of window) {
+    const age = second - slice.second;
+    if (age < WINDOW_SECONDS || age >= TAIL_SECONDS) continue;
+    const last = old.at(-1);
+    if (last && blockOf(last) === blockOf(slice)) {
+      old[old.length - 1] = { second: last.second, ...addCounts(last, { ...slice, latency: null }) };
+    } else old.push(slice.latency ? { ...slice, latency: null } : slice);
+  }
+  return old;
+}
+
+const blockOf = ({ second }: EvidenceSlice): number => Math.floor(second / OLD_SLICE_SECONDS);
 
 /** The sum of the last `seconds` seconds, the current one included. */
 export function recentEvidence(
@@ -48,12 +76,13 @@ export function recentEvidence(
   return recent.length === 1 && only ? only : recent.reduce<EvidenceCounts>(addCounts, NO_COUNTS);
 }
 
-function addCounts(a: EvidenceCounts, b: EvidenceCounts): EvidenceCounts {
+export function addCounts(a: EvidenceCounts, b: EvidenceCounts): EvidenceCounts {
   return {
     calls: a.calls + b.calls,
     failures: a.failures + b.failures,
     broken: a.broken + b.broken,
     abandoned: a.abandoned + b.abandoned,
+    stopped: a.stopped + b.stopped,
     latency: joined(a.latency, b.latency),
   };
 }

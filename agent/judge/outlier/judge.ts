@@ -5,7 +5,7 @@ import type { OutlierStatus } from '../../core/state.ts';
 import type { InstanceRecord } from '../instance-record.ts';
 import { mediansOfOthers, nextLatencyShare } from '../latency-weight.ts';
 import { compareInstances, latencyLimit } from './compare.ts';
-import { type EvidenceCounts, recentEvidence, WINDOW_SECONDS } from './evidence.ts';
+import { type EvidenceCounts, NO_COUNTS, recentEvidence, TAIL_SECONDS, WINDOW_SECONDS } from './evidence.ts';
 import { normalOutlier, type Outlier, outlierShare, stepOutlier } from './outlier.ts';
 
 /** Judgements of one service are this far apart; broken connections are judged at once. */
@@ -55,7 +55,8 @@ function stepOutliers(
   policy: OutlierPolicy,
   now: number,
 ): Outlier[] {
-  const comparisons = compareInstances(counts, policy);
+  const tails = members.map((record, index) => tailOf(record, now) ?? counts[index] ?? NO_COUNTS);
+  const comparisons = compareInstances(counts, policy, tails);
   const probeTimes = members.map(({ probeTimes: times }) => medianOf(times.slice(-PROBES_COMPARED)));
   const peerProbeTimes = mediansOfOthers(probeTimes);
   let serving = members.filter(({ instance }) => isServingState(instance.state)).length;
@@ -103,6 +104,17 @@ function evidenceOf({ evidence, outlier }: InstanceRecord, now: number): Evidenc
   const recent = recentEvidence(evidence, now, SHORT_SECONDS);
   if (recent.calls >= ENOUGH_CALLS) return recent;
   return recentEvidence(evidence, now, outlier.state === 'normal' ? WINDOW_SECONDS : RECOVERY_SECONDS);
+}
+
+/**
+ * Counts over the time in which rare stalls show, but not from before a recovery. Null: an outlier, which is judged by its
+ * newest traffic.
+ */
+function tailOf({ evidence, outlier }: InstanceRecord, now: number): EvidenceCounts | null {
+  if (outlier.state !== 'normal') return null;
+  const normalFor = Math.floor(elapsedMs(outlier.since, now) / 1_000);
+  const seconds = Math.min(TAIL_SECONDS, Math.max(RECOVERY_SECONDS, normalFor));
+  return recentEvidence(evidence, now, seconds);
 }
 
 const medianOf = (times: readonly number[]): number | null =>

@@ -55,6 +55,17 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     },
   ),
   insideVictim(
+    'instance-body-stalling',
+    '20 % of answers stop in mid-body for 12 s',
+    { bodyStallShare: 0.2, stallMs: 12_000 },
+    {
+      forMs: 30_000,
+      allowed: { repeatable: 60, other: 30 },
+      reason:
+        'The status and a part of the body have been passed on. Clients give up after 10 s, and only then the stall shows in the log.',
+    },
+  ),
+  insideVictim(
     'instance-resetting',
     'resets 30 % of its connections',
     { resetShare: 0.3 },
