@@ -458,7 +458,7 @@ it.each([false, true])('takes time linear in the file, with errors in each servi
   const cpuOf = (count: number): number => {
     const text = manyServices(count, broken);
     const started = process.cpuUsage();
-    expect(problemsOf(text)).toHaveLength(broken ? count : 0);
+    expect(problemsOf(text)).toHaveLength(broken ? Math.min(count, 1_001) : 0);
     const { user, system } = process.cpuUsage(started);
     return (user + system) / 1_000;
   };
@@ -476,4 +476,20 @@ it('gRPC health needs HTTP/2, and HTTP/2 needs the gateway', () => {
     'f.yaml:7:5: services.web.path: "direct" is not allowed; expected gateway: web has protocol: http2, which only HAProxy can send',
   ]);
   expect(problemsOf(`${MINIMAL}    protocol: http2\n    health: { type: grpc }\n`)).toEqual([]);
+});
+
+it('of many errors lists the first 1,000 and counts the others', () => {
+  const withRoutes = (routes: string) =>
+    problemsOf(`version: 1\nsite: { id: main }\nservices: { gs: { routes: [${routes}] } }`);
+  for (const routes of ['x,'.repeat(1_500), `/,${','.repeat(1_500)}`]) {
+    const problems = withRoutes(routes);
+    expect(problems.length).toBe(1_001);
+    expect(problems[0]).toMatch(/^f\.yaml:3:\d+: /);
+    expect(problems.at(-1)).toMatch(/^and \d+ more errors$/);
+  }
+  // Too many for the stack.
+  const wrong = `version: 1\nsite: { id: main }\nservices: { gs: { routes: [/], instances: [${'1,'.repeat(150_000)}] } }`;
+  expect(problemsOf(wrong)).toEqual([
+    expect.stringMatching(/^f\.yaml:1:1: the file: .* expected fewer than 100,000 wrong values$/),
+  ]);
 });

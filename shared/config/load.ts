@@ -28,7 +28,7 @@ export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
   const located = (offset: number, message: string): string =>
     `${fileName}:${yaml.positionOf(offset)}: ${message}`;
   if (yaml.errors.length > 0) {
-    throw new ConfigError(yaml.errors.map(({ offset, message }) => located(offset, message)));
+    throw new ConfigError(listed(yaml.errors, ({ offset, message }) => located(offset, message)));
   }
   const { config, problems } = checkData(yaml.data ?? {});
   if (config) {
@@ -42,11 +42,21 @@ export function parseConfig(text: string, fileName = 'acgs-lb.yaml'): Config {
   const sorted = problems
     .map((problem) => ({ problem, offset: yaml.offsetOf(problem.path) }))
     .sort((a, b) => a.offset - b.offset);
-  throw new ConfigError(sorted.map(({ problem, offset }) => located(offset, describe(problem))));
+  throw new ConfigError(listed(sorted, ({ problem, offset }) => located(offset, describe(problem))));
+}
+
+/** A file of the wrong kind has an error in every line. */
+const MAX_LISTED = 1_000;
+
+/** Describes the first errors, and counts the others. */
+function listed<T>(errors: readonly T[], text: (error: T) => string): string[] {
+  const more = errors.length - MAX_LISTED;
+  return [...errors.slice(0, MAX_LISTED).map(text), ...(more > 0 ? [`and ${more} more errors`] : [])];
 }
 
 function checkData(raw: unknown): { config: Config | null; problems: ConfigProblem[] } {
-  const parsed = fileSchema.safeParse(raw, { reportInput: true });
+  const parsed = checkSchema(raw);
+  if (parsed === null) return { config: null, problems: [{ path: [], value: raw, allowed: FEWER_ERRORS }] };
   const schemaErrors = parsed.success ? [] : parsed.error.issues.flatMap(schemaProblems);
   const file = parsed.success ? parsed.data : validPart(raw);
   const config = file && fillDefaults(file);
@@ -57,6 +67,18 @@ function checkData(raw: unknown): { config: Config | null; problems: ConfigProbl
   }));
   const problems = [...schemaErrors, ...findDuplicates(raw), ...crossErrors];
   return { config: problems.length > 0 ? null : config, problems };
+}
+
+const FEWER_ERRORS = 'fewer than 100,000 wrong values';
+
+/** Null when there are too many errors: Zod passes them as the arguments of one call, and these are on the stack. */
+function checkSchema(raw: unknown) {
+  try {
+    return fileSchema.safeParse(raw, { reportInput: true });
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 /** Placeholders for keys that every file needs. */

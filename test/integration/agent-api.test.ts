@@ -176,9 +176,9 @@ test('a body over the limit is rejected before it is read', async () => {
     type: 'application/problem+json',
     detail: 'the request body exceeds the limit of 256 KiB',
   });
-  expect(await sendFirstByte('PUT', '/v1/config', 4 * 1024 * 1024 + 1)).toMatchObject({
+  expect(await sendFirstByte('PUT', '/v1/config', 1024 * 1024 + 1)).toMatchObject({
     status: 413,
-    detail: 'the request body exceeds the limit of 4096 KiB',
+    detail: 'the request body exceeds the limit of 1024 KiB',
   });
 });
 

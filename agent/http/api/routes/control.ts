@@ -30,6 +30,7 @@ const putConfig = createRoute({
   method: 'put',
   path: '/v1/config',
   summary: 'Apply a configuration (the text of acgs-lb.yaml), completely or not at all',
+  description: 'At most 1 MiB. A larger file can be put on the host of the agent, which reads it on SIGHUP.',
   request: {
     query: z.object({
       dryRun: z
@@ -71,7 +72,8 @@ const publishRoute = createRoute({
   },
 });
 
-const CONFIG_KIB = 4 * 1024;
+/** A file of 20,000 instances. Parsing it stops everything else for a second. */
+const CONFIG_KIB = 1024;
 
 /** Routes that concern all services: explain, configuration, publish. */
 export function registerControlRoutes(app: OpenAPIHono, context: ApiContext): void {
