@@ -104,6 +104,66 @@ test('sliding counter: any window admits at most the limit; denies only when 33/
   );
 });
 
+test('sliding counter: the same bounds for millions of units, costs up to a third of the limit, and 30 days', () => {
+  const share = fc.double({ min: 0, max: 1, noNaN: true });
+  const steps = fc.array(fc.tuple(share, share), { minLength: 30, maxLength: 150 });
+  const windows = fc.constantFrom(1, 1_000, 30 * 86_400_000);
+  const limits = fc.integer({ min: 1_000_000, max: 1_000_000_000 });
+  fc.assert(
+    fc.property(steps, windows, limits, (list, window, limit) => {
+      const limiter = new SlidingCounter(window);
+      const admitted: Admitted[] = [];
+      let now = START;
+      for (const [gap, part] of list) {
+        now += Math.floor(gap ** 3 * window * 0.5);
+        const cost = Math.ceil(part * Math.min(limit / 3, 1_000_000));
+        const decision = limiter.take('k', limit, cost, now);
+        if (!decision.allowed) {
+          const held = unitsWithin(admitted, now - window - window / 32 - 1, now);
+          expect(held + cost).toBeGreaterThan(limit);
+          now += decision.resetMs;
+          expect(limiter.take('k', limit, cost, now).allowed).toBe(true);
+        }
+        admitted.push({ at: now, cost });
+        expect(unitsWithin(admitted, now - window, now)).toBeLessThanOrEqual(limit);
+      }
+    }),
+    SEEDED,
+  );
+});
+
+test('sliding log: costs, refunds, remaining and reset are exact, up to its largest limit and window', () => {
+  const steps = fc.array(
+    fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.integer({ min: 1, max: 256 }), fc.boolean()),
+    { minLength: 30, maxLength: 120 },
+  );
+  const windows = fc.constantFrom(1, 1_000, SlidingLog.MAX_WINDOW_MS);
+  fc.assert(
+    fc.property(steps, windows, fc.integer({ min: 1, max: SlidingLog.MAX_LIMIT }), (list, window, limit) => {
+      const limiter = new SlidingLog(limit, window);
+      const admitted: Admitted[] = [];
+      const fits = (cost: number, at: number) => unitsWithin(admitted, at - window, at) + cost <= limit;
+      let now = START;
+      for (const [gap, wanted, isRefunded] of list) {
+        now += Math.floor(gap ** 3 * window * 0.5);
+        const cost = Math.min(wanted, limit);
+        const left = limit - unitsWithin(admitted, now - window, now);
+        const { allowed, remaining, resetMs } = limiter.take('k', limit, cost, now);
+        expect({ allowed, remaining }).toEqual({
+          allowed: cost <= left,
+          remaining: cost <= left ? left - cost : left,
+        });
+        if (!allowed) {
+          expect(fits(cost, now + resetMs)).toBe(true);
+          expect(fits(cost, now + resetMs - 1)).toBe(false);
+        } else if (isRefunded) limiter.refund('k', limit, cost);
+        else admitted.push({ at: now, cost });
+      }
+    }),
+    SEEDED,
+  );
+});
+
 test('sliding counter: a steady client gets at least 32/33 of the limit', () => {
   const limiter = new SlidingCounter(WINDOW);
   let admitted = 0;
