@@ -1,6 +1,7 @@
 import { accessSync, chmodSync, constants, rmSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { deriveConfig } from '../../agent/cli/local-stack.ts';
+import { EnvironmentError, readEnvironment } from '../../agent/env.ts';
 import { makeFolder } from '../../agent/lib/make-folder.ts';
 import type { Config } from '../../shared/config/config.ts';
 import { missingServers } from '../bootstrap/servers.mjs';
@@ -9,6 +10,7 @@ import { createPrivateFolder, removeFolder } from '../servers/folder.ts';
 import { layoutOf, requiredPorts, requireFreePorts } from './layout.ts';
 import { ProcessRecord, stopLeftovers } from './process-record.ts';
 import { loadSecrets } from './secrets.ts';
+import { agentVariables, type StackContext } from './services.ts';
 import { LocalStack } from './stack.ts';
 
 export interface StackInput {
@@ -49,12 +51,23 @@ export async function runStack({ root, options, text, config }: StackInput): Pro
     });
     await requireFreePorts(ports, options);
     const secrets = loadSecrets(join(stateDir, 'secrets.env'), config.site.id);
+    checkEnvironment({ layout, secrets }, derived.config);
     const record = new ProcessRecord(recordFile);
     record.addFolder(runFolder);
     return await new LocalStack({ layout, derived, secrets, options }, servers, record).run();
   } finally {
     rmSync(recordFile, { force: true });
     removeFolder(runFolder);
+  }
+}
+
+/** The agent would refuse to start after the servers have started. */
+function checkEnvironment(context: Pick<StackContext, 'layout' | 'secrets'>, config: Config): void {
+  try {
+    readEnvironment({ ...process.env, ...agentVariables(context, { redis: null, postgres: null }) }, config);
+  } catch (error) {
+    if (error instanceof EnvironmentError) throw new UsageError(error.message, { cause: error });
+    throw error;
   }
 }
 

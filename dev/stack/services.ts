@@ -109,13 +109,12 @@ export const AGENT_MALLOC = { MALLOC_MMAP_THRESHOLD_: '131072' };
 /** As in bin/acgs-lb.mjs. */
 export const AGENT_HEAP_OPTIONS = ['--max-semi-space-size=4', '--heap-growing-percent=25'];
 
-/** `more` is added to the environment of the process. */
-export function agentService(
-  { layout, derived, secrets }: StackContext,
+/** What the agent's environment has instead of, and in addition to, the variables of `npm start`. */
+export function agentVariables(
+  { layout, secrets }: Pick<StackContext, 'layout' | 'secrets'>,
   urls: StoreUrls,
-  more: NodeJS.ProcessEnv = {},
-): StackService {
-  const env = {
+): NodeJS.ProcessEnv {
+  return {
     ENVIRONMENT: 'development',
     ACGS_TOKEN: secrets.ACGS_TOKEN,
     EDGE_TOKEN: secrets.EDGE_TOKEN,
@@ -130,7 +129,18 @@ export function agentService(
     CF_API_TOKEN: undefined,
     CF_ACCOUNT_ID: undefined,
     CF_KV_NAMESPACE_ID: undefined,
+    REDIS_URL: urls.redis ?? undefined,
+    DATABASE_URL: urls.postgres ?? undefined,
   };
+}
+
+/** `more` is added to the environment of the process. */
+export function agentService(
+  context: StackContext,
+  urls: StoreUrls,
+  more: NodeJS.ProcessEnv = {},
+): StackService {
+  const { layout, derived } = context;
   const args = [
     ...AGENT_HEAP_OPTIONS,
     'agent/main.ts',
@@ -146,12 +156,7 @@ export function agentService(
       startNode(layout, {
         name: 'agent',
         args,
-        env: {
-          ...env,
-          REDIS_URL: urls.redis ?? undefined,
-          DATABASE_URL: urls.postgres ?? undefined,
-          ...more,
-        },
+        env: { ...agentVariables(context, urls), ...more },
         onSpawn,
         ready: async () => (await fetch(url)).ok,
       }),

@@ -60,6 +60,20 @@ describe('npm start with wrong usage', () => {
     expect(stderr.trim().split('\n')).toHaveLength(1);
   });
 
+  it('names a variable that the configuration needs, before it starts anything', async () => {
+    const file = join(folder, 'receiver.yaml');
+    const receiver = { type: 'webhook', url: 'https://hook.example/', secret: '$' + '{ACGS_NOT_SET}' };
+    writeFileSync(
+      file,
+      editedConfig((document) => document.setIn(['alerts', 'receivers'], { hook: receiver })),
+    );
+    const offset = await freeOffset();
+    const { code, stderr, stdout } = await refused('--config', file, '--port-offset', String(offset));
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toBe('ACGS_NOT_SET: is not set; alerts.receivers.hook.secret names it\n');
+  });
+
   it('names the port in use, the server that needs it, and the option to shift ports', async () => {
     const offset = await freeOffset();
     const port = 8090 + offset;

@@ -5,6 +5,7 @@ import { type CommandContext, contextOf } from '../context.ts';
 import { CliUsageError, CommandFailed } from '../errors.ts';
 import { plural } from '../format.ts';
 import { formatTable, replaceControlCharacters, wrapText } from '../terminal.ts';
+import { utcSecond } from '../time-options.ts';
 
 /** Recorded as the author of an acknowledgement or a silence. */
 const currentUser = (): string => process.env.SUDO_USER ?? process.env.USER ?? 'cli';
@@ -126,7 +127,7 @@ function silenceText(silence: ApiSilence, { terminal }: CommandContext): string 
 function listText(list: readonly ApiAlert[], { terminal }: CommandContext): string {
   if (list.length === 0) return terminal.paint('green', 'no alerts');
   const note = (alert: ApiAlert): string => {
-    if (alert.resolvedAt !== null) return `resolved ${new Date(alert.resolvedAt).toISOString()}`;
+    if (alert.resolvedAt !== null) return `resolved ${utcSecond(alert.resolvedAt)}`;
     if (alert.acknowledgedBy !== null) return `acknowledged by ${alert.acknowledgedBy}`;
     return alert.silenced ? 'silenced' : `sent ${plural(alert.notified, 'time')}`;
   };
@@ -140,9 +141,9 @@ function listText(list: readonly ApiAlert[], { terminal }: CommandContext): stri
         style: ({ severity, state }) =>
           state === 'resolved' ? 'dim' : severity === 'warning' ? 'yellow' : 'red',
       },
-      { title: 'SINCE', value: ({ startedAt }) => new Date(startedAt).toISOString(), dropPriority: 2 },
-      { title: 'NOTE', value: note, dropPriority: 1 },
-      { title: 'MESSAGE', value: ({ message }) => message, shrinkFactor: 1 },
+      { title: 'SINCE (UTC)', value: ({ startedAt }) => utcSecond(startedAt), dropPriority: 1 },
+      { title: 'NOTE', value: note, dropPriority: 2 },
+      { title: 'MESSAGE', value: ({ message }) => message, shrinkFactor: 1, minWidth: 36 },
     ],
     terminal,
   );
