@@ -43,6 +43,8 @@ export class Upload {
   #waitedMs = 0;
   #stalledMs = 0;
   #slow: ReturnType<SlowUploads['begin']> = null;
+  /** The upstream has stopped reading. */
+  readonly #refused = Promise.withResolvers<void>();
   /** Resolves when no more of the body is awaited. */
   readonly #over = Promise.withResolvers<void>();
   readonly #timer: ReturnType<typeof setInterval>;
@@ -101,7 +103,7 @@ export class Upload {
         if (chunk) controller.enqueue(chunk);
         else controller.close();
       },
-      cancel: () => this.#discardRest(),
+      cancel: () => this.#refused.resolve(),
     };
     const stream = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 });
     const { length } = this.#options;
@@ -121,6 +123,7 @@ export class Upload {
     const { headers, status, body } = response;
     // The runtime would decode a compressed body.
     if (isComplete || status < 400 || !body || headers.has('content-encoding')) return response;
+    this.#refused.promise.then(() => this.#discardRest());
     const length = headers.get('content-length');
     const held = length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length));
     body
@@ -138,8 +141,9 @@ export class Upload {
     return promise.finally(() => clearTimeout(timer));
   }
 
-  /** The upstream has stopped reading. */
   async #discardRest(): Promise<void> {
+    // The upstream's last read may still wait for the client.
+    await this.#pending?.promise.catch(() => {});
     const until = this.#options.now() + LINGER_MS;
     while (!this.#ended && !this.#failure && this.#options.now() < until) await this.#read();
     this.#release();
