@@ -98,7 +98,7 @@ async function checkSnapshot(
     if (held.epoch === 0)
       return fail(
         'snapshot',
-        'the edge has no snapshot: it sends every request to FALLBACK_ORIGIN',
+        'the edge has no snapshot: it sends every request to FALLBACK_ORIGIN, where paths with access rules are closed unless the edge has GATEWAY_JWT_KEY',
         'run `acgs-lb publish`, and see agent → snapshot above',
       );
     if (!status) return ok('snapshot', detail);
