@@ -18,7 +18,11 @@ export const callgrindArguments = (folder: string): string[] => [
   '--instr-atstart=no',
   '--smc-check=all-non-file',
   `--callgrind-out-file=${folder}/out.%p`,
+  vgdbPrefix(folder),
 ];
+
+/** The pipes that callgrind_control uses: in the folder, because a program that is killed leaves them behind. */
+const vgdbPrefix = (folder: string): string => `--vgdb-prefix=${join(folder, 'vgdb')}`;
 
 /** `functions`: names as in the program's symbol table. `thread`: counts only this one, as `--separate-threads` numbers it. */
 export async function countInstructions(
@@ -27,12 +31,18 @@ export async function countInstructions(
   { functions = [], thread }: { functions?: readonly string[]; thread?: number } = {},
 ): Promise<InstructionCount> {
   const pid = pidIn(folder);
-  control('--zero', pid);
-  control('--instr=on', pid);
+  const control = (option: string): string =>
+    execFileSync('callgrind_control', [vgdbPrefix(folder), option, pid], {
+      encoding: 'utf8',
+      timeout: 60_000,
+      stdio: 'pipe',
+    });
+  control('--zero');
+  control('--instr=on');
   await work();
-  control('--instr=off', pid);
+  control('--instr=off');
   const before = new Set(readdirSync(folder));
-  control('--dump', pid);
+  control('--dump');
   const suffix = thread === undefined ? '' : `-${String(thread).padStart(2, '0')}`;
   const dumps = readdirSync(folder).filter(
     (name) => name.startsWith('out.') && name.endsWith(suffix) && !before.has(name),
@@ -79,9 +89,6 @@ export function sequentialClient(
     for (let index = 0; index < count; index++) await send();
   };
 }
-
-const control = (option: string, pid: string): string =>
-  execFileSync('callgrind_control', [option, pid], { encoding: 'utf8', timeout: 60_000, stdio: 'pipe' });
 
 /** Callgrind has the name of its output file among its arguments. */
 function pidIn(folder: string): string {

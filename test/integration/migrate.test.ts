@@ -79,6 +79,9 @@ test('missing privileges, a missing database and an unreachable server each give
   await ask(server.adminUrl, "CREATE ROLE poor LOGIN PASSWORD 'not@simple'");
   await create('rich');
   await expect(migrate(at('rich', 'poor'), 'main')).rejects.toThrow(/schema public.*migrate --init/);
+  await migrate(at('rich'), 'main');
+  await ask(at('rich'), 'GRANT SELECT ON ALL TABLES IN SCHEMA public TO poor');
+  await expect(migrate(at('rich', 'poor'), 'main')).rejects.toThrow(/must be owner.*does not own the tables/);
   await expect(migrate(at('nowhere'), 'main')).rejects.toThrow(/migrate --init/);
   await expect(migrate('postgres://u:p@127.0.0.1:1/x', 'main')).rejects.toThrow(/ECONNREFUSED/);
   await expect(initialiseDatabase(server.adminUrl, 'postgres://localhost/x')).rejects.toThrow(

@@ -19,6 +19,10 @@ const HINTS_BY_CODE: Readonly<Record<string, string>> = {
 
 const HINTS_BY_MESSAGE: readonly [RegExp, string][] = [
   [
+    /must be owner of/,
+    'the role does not own the tables: name the role that created them in DATABASE_URL (in psql, \\d lists the owners)',
+  ],
+  [
     /no encryption|SSL off/i,
     'the server requires TLS: add sslmode=require, or better verify-full, to DATABASE_URL',
   ],
