@@ -83,6 +83,8 @@ test('a connection that sends a byte now and then ends at the deadline of the ex
   const started = performance.now();
   const [slow] = await openIdle(port, 1, { localAddress: '127.0.0.1', everyMs: 50 });
   expect(((await slow?.closed) ?? 0) - started).toBeGreaterThan(250);
+  // The length of the request did not end it.
+  expect(slow?.socket.bytesWritten).toBeLessThan(200);
 });
 
 test.each(['127.0.0.1', '127.0.0.9'])(

@@ -57,6 +57,12 @@ test.each([
   }
 });
 
+test('on loopback, names are checked without agent.hosts too', async () => {
+  const port = await start(true, []);
+  expect(await statusOf(port, { host: 'localhost:9400' })).toBe(200);
+  expect(await statusOf(port, { host: 'attacker.example:9400' })).toBe(403);
+});
+
 test.each([
   ['http://127.0.0.1:9400', 200],
   ['https://lb.example', 200],
