@@ -27,7 +27,11 @@ export const extraLines = (
 ): ExtraLine[] => splitSnippet([...ROOT, section], extra[section]);
 
 export const extraServiceLines = (extra: Extra, service: string): ExtraLine[] =>
-  splitSnippet([...ROOT, 'services', service], extra.services[service]);
+  splitSnippet(
+    [...ROOT, 'services', service],
+    // A service may have the name of a property that every object has, such as constructor.
+    Object.hasOwn(extra.services, service) ? extra.services[service] : undefined,
+  );
 
 /** The keywords that start a section in HAProxy 2.6 to 3.3. */
 export const SECTION_KEYWORDS: ReadonlySet<string> = new Set([

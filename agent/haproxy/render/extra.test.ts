@@ -194,3 +194,11 @@ test('beside another file that names a key this user cannot read, our part alone
     'site.yaml:10: haproxy.extra.defaults',
   );
 });
+
+test('a service with the name of a property that every object has gets no lines', () => {
+  const config = parseConfig(
+    'version: 1\nsite: { id: main }\nservices: { constructor: { routes: [/] } }\nhaproxy: { extra: { global: "spread-checks 5" } }\n',
+  );
+  const content = contentOf({ config, instances: configInstances(config), secrets: SECRETS });
+  expect(sectionOf(content, 'backend constructor')).not.toContain('native code');
+});
