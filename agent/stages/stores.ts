@@ -17,6 +17,12 @@ export async function openStores({ config, env, stateDir, log }: Setup) {
   const live = await openLiveState({ redisUrl: env.redisUrl, site, log });
   // Two containers may have the same host name and process id.
   const owner = `${hostname()}/${process.pid}/${randomBytes(3).toString('hex')}`;
+  if (agents > 1 && live.kind === 'memory') {
+    log.warn(
+      { agents },
+      `REDIS_URL is not set, so each of the ${agents} agents of the site leads; set it on all of them`,
+    );
+  }
   const leader = agents > 1 ? createLeader({ owner, lease: live, log }) : singleAgent;
   const window = createTrafficWindow(() => config().monitor.window);
   const history = await openHistoryStore({

@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { freePort } from '../../dev/ports.ts';
 
 /** Writes a configuration that needs no other program, and returns its path. */
-export async function writeAgentConfig(folder: string): Promise<string> {
+export async function writeAgentConfig(folder: string, agents = 1): Promise<string> {
   const file = join(folder, 'acgs-lb.yaml');
   const config = {
     version: 1,
-    site: { id: 'main' },
+    site: { id: 'main', agents },
     agent: { bind: `127.0.0.1:${await freePort()}` },
     haproxy: {
       file: join(folder, 'haproxy.cfg'),

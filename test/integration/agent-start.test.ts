@@ -39,3 +39,15 @@ test('a running agent has written its compile cache, and loaded no client that i
     await rm(folder, { recursive: true, force: true });
   }
 });
+
+test('an agent of several without Redis warns that each of them leads', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'acgs-start-'));
+  const config = await writeAgentConfig(folder, 9);
+  const agent = startAgentProcess(['agent/main.ts', '--config', config, '--state-dir', folder]);
+  try {
+    await eventually(() => expect(agent.output()).toContain('each of the 9 agents of the site leads'));
+  } finally {
+    await agent.kill();
+    await rm(folder, { recursive: true, force: true });
+  }
+});
