@@ -12,6 +12,8 @@ export interface ReceiverStatus {
   failed: number;
   /** Null: the last delivery succeeded, or there was none. */
   lastError: string | null;
+  /** Epoch milliseconds of the last delivery that succeeded; null: none since the agent started. */
+  lastSuccess: number | null;
 }
 
 /** Delivers messages to receivers. Each receiver has its own queue and retries, so a dead one delays no other. */
@@ -109,7 +111,9 @@ export function createDispatcher({ config, deps, log, retryMs = RETRY_MS }: Disp
       return Promise.all(
         names.map(async (name) => {
           const error = await attempt(newQueue(name), receiver, message);
-          queueOf(name).counts.lastError = error;
+          const { counts } = queueOf(name);
+          counts.lastError = error;
+          if (error === null) counts.lastSuccess = Date.now();
           return { receiver: name, error };
         }),
       );
@@ -141,6 +145,7 @@ async function attempt(
     await receiver(name)(message);
     counts.delivered += 1;
     counts.lastError = null;
+    counts.lastSuccess = Date.now();
   } catch (error) {
     counts.lastError = describeError(error);
     queue.refused = error instanceof RefusedError;
@@ -151,7 +156,7 @@ async function attempt(
 const newQueue = (name: string): ReceiverQueue => ({
   name,
   messages: [],
-  counts: { delivered: 0, failed: 0, lastError: null },
+  counts: { delivered: 0, failed: 0, lastError: null, lastSuccess: null },
   refused: false,
   running: null,
 });

@@ -76,7 +76,7 @@ export function createWatch(options: WatchOptions): Watch {
       ...outliers,
       ...full,
       ...platformConditions(options.platform()),
-      ...receiverConditions(options.receivers(), alerts.receivers),
+      ...receiverConditions({ receivers: options.receivers(), configured: alerts.receivers, open }),
       ...certificateConditions(certificates, alerts.rules.certificateExpiry, at),
       ...spoolConditions({ ...options.spool(), disk }),
     ];

@@ -32,6 +32,9 @@ const receiverSchema = z
     delivered: z.number(),
     failed: z.number().meta({ description: 'messages that were given up' }),
     lastError: z.string().nullable().meta({ description: 'null: the last delivery succeeded' }),
+    lastSuccess: timestamp
+      .nullable()
+      .meta({ description: 'when a delivery last succeeded; null: none since the agent started' }),
   })
   .meta({ id: 'AlertReceiver' });
 

@@ -16,7 +16,7 @@ function clockText(at) {
 export function whenText(at) {
   const date = new Date(at);
   const today = new Date().toDateString() === date.toDateString();
-  const day = today ? '' : `${date.toLocaleDateString([], { day: 'numeric', month: 'short' })} `;
+  const day = today ? '' : `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} `;
   return day + clockText(at);
 }
 

@@ -21,7 +21,8 @@ const SILENCE_MS = 3_000;
 export function drawBanner(status, silentMs, receivers) {
   const verdict = verdictOf(status);
   const problems = [...silenceProblem(status, silentMs), ...verdict.problems];
-  const tone = problems[0]?.tone ?? 'fine';
+  // Without data the last known state is first, but a critical problem in it stays critical.
+  const tone = problems.some((problem) => problem.tone === 'bad') ? 'bad' : (problems[0]?.tone ?? 'fine');
   byId('banner').className = `banner ${tone}`;
   patch(
     byId('banner'),
