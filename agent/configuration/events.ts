@@ -1,11 +1,10 @@
 import type { Change } from '../core/state.ts';
+import { firstProblem } from '../lib/first-problem.ts';
 import type { ConfigChange } from './difference.ts';
 
 /** The operator's file was refused: the event names the first problem. */
 export function toRefusedEvent(problem: string, at: number): Change {
-  const [first = '', ...more] = problem.split('\n');
-  const others = more.length > 0 ? ` (and ${more.length} more)` : '';
-  return { at, service: '', instance: '', kind: 'config', reason: `file refused: ${first}${others}` };
+  return { at, service: '', instance: '', kind: 'config', reason: `file refused: ${firstProblem(problem)}` };
 }
 
 /** One event for each changed key. `by`: the requester; absent: the operator's file was read again. */

@@ -1,6 +1,7 @@
 import { compareSnapshotOrder, type SnapshotOrder } from '../../../shared/snapshot/snapshot.ts';
 import type { SinkStatus } from '../../core/sink.ts';
 import { type SourceStatus, sourceText } from '../../discovery/status.ts';
+import { firstProblem, splitProblems } from '../../lib/first-problem.ts';
 import type { Condition } from './condition.ts';
 
 /** What the agent knows about itself and the edge. */
@@ -115,16 +116,16 @@ function snapshotProblem(
 
 function configConditions({ refusedConfig }: PlatformFacts): Condition[] {
   if (!refusedConfig) return [];
-  const [first = '', ...more] = refusedConfig.problem.split('\n');
+  const { problem, at } = refusedConfig;
   return [
     {
       ...SITE,
       rule: 'configRefused',
       severity: 'warning',
-      value: 1 + more.length,
+      value: splitProblems(problem).length,
       threshold: 1,
-      message: `the configuration file was refused, the earlier one stays in force: ${first}${more.length > 0 ? ` (and ${more.length} more)` : ''}`,
-      since: refusedConfig.at,
+      message: `the configuration file was refused, the earlier one stays in force: ${firstProblem(problem)}`,
+      since: at,
     },
   ];
 }
