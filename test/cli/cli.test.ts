@@ -276,7 +276,8 @@ test('status and the list of commands load neither zod nor undici: each takes as
         ACGS_AGENT_URL: light.url,
         NODE_OPTIONS: `--import=${REPORT_SLOW_PACKAGES}`,
       });
-      expect(`${args.join(' ')}: ${code} ${err}`).toBe(`${args.join(' ')}: 0 `);
+      expect(`${args.join(' ')}: ${code}`).toBe(`${args.join(' ')}: 0`);
+      expect(err).not.toContain('loaded');
     }
   } finally {
     await light.close();
@@ -291,7 +292,7 @@ test('import shows no passwords in its lines; the proposed file keeps them', asy
   writeFileSync(file, `${users}${web}backend app\n  mode http\n  server a 127.0.0.1:9001\n`);
   const out = join(own, 'proposal.yaml');
   const text = await run(['import', file, '--out', out]);
-  expect(text.out).toContain('user op insecure-password …');
+  expect(text.out).toContain('user op insecure-password (hidden)');
   expect(text.out + text.err).not.toContain('not-shown');
   expect(readFileSync(out, 'utf8')).toContain('not-shown');
   const { lines, yaml } = JSON.parse((await run(['--json', 'import', file])).out);
