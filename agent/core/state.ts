@@ -61,7 +61,7 @@ export interface TrafficDelta extends TrafficGauges {
   broken?: number;
   /** Attempts that the client gave up before the answer began; not among the failures. */
   abandoned?: number;
-  /** Answers whose body stopped for seconds. Of the answered attempts. */
+  /** Attempts that waited for seconds: for the answer, or for the rest of its body. */
   stopped?: number;
   /** The responses, if the source knows their statuses. */
   statuses?: StatusCounts;

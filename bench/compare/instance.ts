@@ -23,6 +23,8 @@ export interface InstanceFault {
   bodyStallShare?: number;
   /** Time between accepting a connection and reading from it; connections that exist are closed first. */
   acceptDelayMs?: number;
+  /** Time from an answer to the end of its connection, without `Connection: close`: the next request may be lost. */
+  closeAfterMs?: number;
   /** Closes the listening socket and every connection. */
   refuse?: boolean;
   /** Capacity: requests that are served at the same time, each for `serviceMs`; the others wait. */
@@ -70,6 +72,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   const stalls = !isHealthCheck && Math.random() < stallShare;
   await pause((stalls ? (fault.stallMs ?? 0) : 0) + (fault.delayMs ?? 0));
   if (!isHealthCheck) await serve();
+  closeLater(request.socket);
   if (!isHealthCheck && Math.random() < errorShare) return void response.writeHead(500).end('error\n');
   response.writeHead(200, {
     'content-type': 'text/plain',
@@ -79,6 +82,11 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   });
   if (isHealthCheck) return void response.end(BODY);
   await sendBody(response);
+}
+
+function closeLater(socket: Socket): void {
+  const { closeAfterMs } = fault;
+  if (closeAfterMs !== undefined) setTimeout(() => socket.end(), closeAfterMs);
 }
 
 async function sendBody(response: ServerResponse): Promise<void> {

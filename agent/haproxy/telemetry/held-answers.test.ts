@@ -55,12 +55,12 @@ test('a class may be one of streams until most of its answers end soon after the
   const held = createHeldAnswers();
   const answer = (path: string, isStream: boolean) =>
     held.observe('gs', { request: `GET ${path} HTTP/1.1`, latencyMs: 5, isStream }, 0);
-  expect(held.mayBeStream('gs', 'GET /items/1 HTTP/1.1')).toBe(true);
+  expect(held.mayStayOpen('gs', 'GET /items/1 HTTP/1.1')).toBe(true);
   for (let count = 0; count < 20; count++) {
     answer('/items/1', count % 5 === 0);
     answer('/events', true);
   }
-  expect(held.mayBeStream('gs', 'GET /items/1 HTTP/1.1')).toBe(false);
-  expect(held.mayBeStream('gs', 'GET /events HTTP/1.1')).toBe(true);
-  expect(held.mayBeStream('other', 'GET /items/1 HTTP/1.1')).toBe(true);
+  expect(held.mayStayOpen('gs', 'GET /items/1 HTTP/1.1')).toBe(false);
+  expect(held.mayStayOpen('gs', 'GET /events HTTP/1.1')).toBe(true);
+  expect(held.mayStayOpen('other', 'GET /items/1 HTTP/1.1')).toBe(true);
 });

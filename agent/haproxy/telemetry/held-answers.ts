@@ -5,8 +5,8 @@
 export interface HeldAnswers {
   /** Records an answer and returns whether answers of this class are held. */
   observe(service: string, answer: ObservedAnswer, now: number): boolean;
-  /** False: most answers of this class end soon after their headers, so an answer that stays open has stopped. */
-  mayBeStream(service: string, request: string): boolean;
+  /** False: most answers of this class end soon, so an answer that takes seconds has stopped. */
+  mayStayOpen(service: string, request: string): boolean;
   /** The recent classes that look like streams, or like long polls in services whose other classes are quick. */
   list(now: number): HeldClass[];
 }
@@ -77,9 +77,9 @@ export function createHeldAnswers(): HeldAnswers {
       }
       return known.answers >= MIN_ANSWERS && known.long > known.answers / 2;
     },
-    mayBeStream(service, request) {
+    mayStayOpen(service, request) {
       const known = classes.get(keyOf(service, request));
-      return known === undefined || known.answers < MIN_ANSWERS || known.streams > known.answers / 2;
+      return known === undefined || known.answers < MIN_ANSWERS || isOpenForLong(known);
     },
     list(now) {
       const recent = [...classes.values()].filter(({ lastAt }) => now - lastAt < LISTED_MS);

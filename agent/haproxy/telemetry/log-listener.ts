@@ -119,7 +119,8 @@ export async function startLogListener(options: LogListenerOptions): Promise<Log
     const sample = samples.get(key) ?? noSample(service, instance);
     samples.set(key, sample);
     addSample(sample, line, slowCall);
-    if (answer.isStream && !heldAnswers.mayBeStream(service, line.request)) sample.stopped += 1;
+    const hasWaited = answer.isStream || latencyMs >= STOPPED_MS;
+    if (hasWaited && !heldAnswers.mayStayOpen(service, line.request)) sample.stopped += 1;
   }
 
   function observeCookie({ client, isWithoutSession }: LogFields, { service, status }: LogLine, now: number) {
@@ -185,10 +186,12 @@ const toDelta = (
   ...(sketch.count > 0 && { latency: sketch }),
 });
 
+const STOPPED_MS = 5_000;
+
 /** Open for at least five seconds after the headers, with less than one byte per millisecond: slower than a download. */
 const isStream = ({ bytes }: LogFields, { latencyMs, totalMs }: LogLine): boolean => {
   const openMs = totalMs - latencyMs;
-  return openMs >= 5_000 && bytes < openMs;
+  return openMs >= STOPPED_MS && bytes < openMs;
 };
 
 function addSample(sample: LatencySample, { end, latencyMs }: LogLine, slowCall: number): void {

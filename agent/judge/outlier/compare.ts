@@ -64,7 +64,10 @@ interface EventRate {
 }
 
 interface StallRate extends EventRate {
-  /** One slow request can be late or abandoned at two instances, so half as many of these are independent. */
+  /**
+   * One slow request can be late or abandoned at two instances, so half as many of these are independent. An attempt that
+   * waited for seconds was not hedged.
+   */
   readonly independent: number;
 }
 
@@ -120,7 +123,7 @@ export function compareInstances(
       {
         failures: failures[index] ?? NEVER,
         broken: broken[index] ?? NEVER,
-        stalled: difference(stallRate(tail, late), stallRate(one.tail, 0)),
+        stalled: stallRate(without(tail, one.tail), late),
         p50: p50s[index] ?? null,
         p50AtMost: p50sAtMost[index] ?? null,
         p99,
@@ -255,15 +258,17 @@ const quantileOf = ({ latency }: EvidenceCounts, q: number): number | null =>
   latency ? sketchQuantile(latency, q) : null;
 
 const stallRate = (counts: EvidenceCounts, late: number): StallRate => ({
-  events: late + counts.abandoned + counts.stopped,
-  independent: (late + counts.abandoned) / 2 + counts.stopped,
+  events: Math.max(late + counts.abandoned, counts.stopped),
+  independent: Math.max((late + counts.abandoned) / 2, counts.stopped),
   of: endedOf(counts),
 });
 
-const difference = (all: StallRate, one: StallRate): StallRate => ({
-  events: all.events - one.events,
-  independent: all.independent - one.independent,
-  of: all.of - one.of,
+/** The counts that the tail of the peers needs. */
+const without = (all: EvidenceCounts, one: EvidenceCounts): EvidenceCounts => ({
+  ...NO_COUNTS,
+  calls: all.calls - one.calls,
+  abandoned: all.abandoned - one.abandoned,
+  stopped: all.stopped - one.stopped,
 });
 
 const independent = ({ independent: events, of }: StallRate): EventRate => ({ events, of });

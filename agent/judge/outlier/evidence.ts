@@ -10,7 +10,7 @@ export interface EvidenceCounts {
   readonly broken: number;
   /** Attempts that the client gave up before the answer began. A hedge that lost is one of them. */
   readonly abandoned: number;
-  /** Of `calls`, those whose body stopped for seconds. */
+  /** Of `calls` and `abandoned`, those that waited for seconds: for the answer, or for the rest of its body. */
   readonly stopped: number;
   /** Times to the first byte of ordinary answers in the last ten seconds, milliseconds. */
   readonly latency: Sketch | null;

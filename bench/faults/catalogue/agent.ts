@@ -1,6 +1,7 @@
 import { cpSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { agentService } from '../../../dev/stack/services.ts';
 import { type Bed, corruptFiles } from '../bed.ts';
 import {
   killVictim,
@@ -9,6 +10,7 @@ import {
   sinkReported,
   victimReported,
 } from '../matrix-fault.ts';
+import { Part } from '../part.ts';
 import { useUpDescriptors } from '../processes.ts';
 
 const KILLED_POST = 'A POST that the killed instance had received.';
@@ -75,7 +77,7 @@ const coldEdge = (
 });
 
 const WITHOUT_SNAPSHOT: Partial<MatrixFault> = {
-  allowed: { pins: 1_000 },
+  allowed: { pins: 400 },
   reason:
     'Without a snapshot the edge does not know the instances. HAProxy balances, so sessions move until a snapshot arrives.',
 };
@@ -108,6 +110,23 @@ export const AGENT_FAULTS: readonly MatrixFault[] = [
     forMs: 59_000,
     start: ({ node }) => node.agent.signal('SIGSTOP'),
     stop: ({ node }) => node.agent.signal('SIGCONT'),
+  }),
+  whileKilled({
+    name: 'agent-started-twice',
+    area: 'agent',
+    title: 'started a second time',
+    async start({ node, site }) {
+      const { layout } = node.context;
+      const stateDir = join(layout.stateDir, 'agent');
+      const second = new Part(agentService({ ...node.context, layout: { ...layout, stateDir } }, site.urls));
+      // Its API seems ready because the first agent answers.
+      await second.start().catch(() => null);
+      await sleep(3_000);
+      if (!second.running) return;
+      await second.kill();
+      throw new Error('the second agent runs beside the first');
+    },
+    stop: () => {},
   }),
   whileKilled({
     name: 'agent-descriptors-used-up',
@@ -235,7 +254,7 @@ export const SNAPSHOT_FAULTS: readonly MatrixFault[] = [
       await bed.moveBack();
     },
     detected: sinkReported('haproxy'),
-    allowed: { other: 200 },
+    allowed: { other: 60 },
     reason: 'A POST without an `Idempotency-Key` always goes through a gateway.',
   },
 ];

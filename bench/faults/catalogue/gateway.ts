@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { requestReload } from '../../../agent/haproxy/socket/master.ts';
 import { haproxyCommand } from '../../../dev/servers/haproxy.ts';
@@ -14,6 +15,26 @@ async function workerPid({ node }: Bed): Promise<number> {
 }
 
 let giveBack = (): void => {};
+let muteSocket: Server | null = null;
+
+const SLOW_CLIENTS = 200;
+const slowClients: Socket[] = [];
+
+/** Each ends when its server closes it. */
+function startSlowClients(origins: readonly string[]): void {
+  for (const origin of origins) {
+    const { hostname, port } = new URL(origin);
+    for (let count = 0; count < SLOW_CLIENTS; count++) {
+      const client = connect(Number(port), hostname, () =>
+        client.write('GET /red/x HTTP/1.1\r\nHost: x\r\nx: '),
+      );
+      const timer = setInterval(() => client.write('y'), 1_000);
+      client.on('error', () => {});
+      client.once('close', () => clearInterval(timer));
+      slowClients.push(client);
+    }
+  }
+}
 
 export const GATEWAY_FAULTS: readonly MatrixFault[] = [
   {
@@ -23,7 +44,7 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
     start: ({ node }) => node.haproxy.kill(),
     stop: async ({ node }) => void (await node.haproxy.start()),
     detected: sinkReported('haproxy'),
-    allowed: { other: 200 },
+    allowed: { other: 20 },
     reason: SENT_POST,
   },
   {
@@ -35,7 +56,7 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
     },
     stop: ({ node }) => void process.kill(-node.haproxy.pid, 'SIGCONT'),
     detected: sinkReported('haproxy'),
-    allowed: { repeatable: 10, other: 200 },
+    allowed: { other: 20 },
     reason: SENT_POST,
   },
   {
@@ -70,8 +91,40 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
       await bed.node.haproxy.start();
     },
     detected: sinkReported('haproxy'),
-    allowed: { other: 200 },
+    allowed: { other: 20 },
     reason: 'A POST that the killed instance, or HAProxy at its restart, had received.',
+  },
+  {
+    name: 'haproxy-socket-mute',
+    area: 'HAProxy',
+    title: 'admin socket accepts and never answers, and an instance is killed; HAProxy is restarted',
+    strikes: 'victim',
+    async start(bed, victim) {
+      rmSync(bed.node.socket, { force: true });
+      muteSocket = createServer(() => {}).listen(bed.node.socket);
+      // The agent's open connection ends.
+      await requestReload(bed.node.masterSocket);
+      await sleep(1_000);
+      await killVictim(bed, victim);
+    },
+    async stop(bed, victim) {
+      await restartVictim(bed, victim);
+      muteSocket?.close();
+      await bed.node.haproxy.stop();
+      await bed.node.haproxy.start();
+    },
+    detected: sinkReported('haproxy'),
+    allowed: { other: 20 },
+    reason: 'A POST that the killed instance, or HAProxy at its restart, had received.',
+  },
+  {
+    name: 'clients-slow',
+    area: 'clients',
+    title: '400 clients send their request headers a byte a second, half to the edge, half to HAProxy',
+    start: ({ node, edgeUrl }) => startSlowClients([node.gateway, edgeUrl]),
+    stop: () => {
+      for (const client of slowClients.splice(0)) client.destroy();
+    },
   },
   {
     name: 'haproxy-connections-used-up',
@@ -83,7 +136,7 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
       await node.haproxy.kill();
       await node.haproxy.start();
     },
-    allowed: { repeatable: 20, other: 200 },
+    allowed: { other: 20 },
     reason:
       'The connections wait in the kernel until HAProxy accepts them. A POST that HAProxy had received at its restart fails.',
   },
@@ -96,7 +149,7 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
     },
     stop: () => giveBack(),
     detected: sinkReported('haproxy'),
-    allowed: { other: 20, pins: 50 },
+    allowed: { other: 10, pins: 20 },
     reason:
       'HAProxy cannot open a connection to an instance, and says so: the edge sends the requests to the instances itself. HAProxy first tries a server that it is still connected to, so some sessions move.',
   },

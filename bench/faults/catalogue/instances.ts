@@ -48,10 +48,10 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     '10 % of requests stall for 12 s',
     { stallShare: 0.1, stallMs: 12_000 },
     {
-      forMs: 20_000,
+      forMs: 30_000,
       allowed: { repeatable: 20, other: 20 },
       reason:
-        'A POST, and a request of a session, waits for its instance. The clients give up after 10 s, before `timeout` (30 s).',
+        'A POST, and a request of a session, waits for its instance. The clients give up after 10 s, before `timeout` (30 s), and only then the stall shows in the log.',
     },
   ),
   insideVictim(
@@ -70,7 +70,7 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     'resets 30 % of its connections',
     { resetShare: 0.3 },
     {
-      allowed: { other: 30 },
+      allowed: { other: 15 },
       reason: SENT_POST,
     },
   ),
@@ -79,9 +79,18 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     'answers 50 % with 500',
     { errorShare: 0.5 },
     {
-      allowed: { repeatable: 60, other: 30 },
+      allowed: { repeatable: 40, other: 20 },
       reason:
         'A 500 is the answer of the application and is passed on, until the comparison with its peers takes the instance out.',
+    },
+  ),
+  insideVictim(
+    'instance-closing-idle',
+    'closes each connection 20 ms after an answer, without announcing it',
+    { closeAfterMs: 20 },
+    {
+      allowed: { other: 20 },
+      reason: SENT_POST,
     },
   ),
   insideVictim(
@@ -107,7 +116,7 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     'truncates 30 % of its answers',
     { truncateShare: 0.3 },
     {
-      allowed: { repeatable: 60, other: 30 },
+      allowed: { repeatable: 30, other: 15 },
       reason: 'The status and a part of the body have been passed on before the connection breaks.',
     },
   ),
@@ -165,7 +174,7 @@ export const INSTANCE_FAULTS: readonly MatrixFault[] = [
     stop: (bed, victim) => {
       for (const index of instancesOf(bed, victim, 1)) bed.fleet(victim.service).signal(index, 'SIGCONT');
     },
-    allowed: { repeatable: 10, other: 20 },
+    allowed: { repeatable: 5, other: 20 },
     reason: `${SENT_POST} The hedges of a late GET may reach the other hung instance.`,
   },
   {
