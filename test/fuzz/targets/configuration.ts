@@ -19,8 +19,12 @@ const config: FuzzTarget = {
       assert.deepEqual(parseConfig(text, 'f.yaml'), parsed);
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
-      assert(error.problems.length > 0);
-      for (const problem of error.problems) assert.match(problem, /^f\.yaml:[1-9]\d*:[1-9]\d*: /);
+      const { problems } = error;
+      const counted = /^and [1-9]\d* more errors$/.test(problems.at(-1) ?? '')
+        ? problems.slice(0, -1)
+        : problems;
+      assert(counted.length > 0);
+      for (const problem of counted) assert.match(problem, /^f\.yaml:[1-9]\d*:[1-9]\d*: /);
     }
     assert(process.cpuUsage(started).user < MAX_CPU_MICROSECONDS, 'too slow');
   },
