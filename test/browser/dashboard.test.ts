@@ -139,11 +139,14 @@ describe.skipIf(!browserPath)('the dashboard in a real browser', { timeout: 120_
   test('works by keyboard alone, and warns when no instance would be left', async () => {
     agent.changeInstance('gs/gs-1', { state: 'down', health: 'down' }, 'gone');
     const page = await open();
+    await heading(page, 'gs-1 is down');
     await page.getByRole('button', { name: 'Sign in' }).press('Enter');
+    await page.locator('#login-token:focus').waitFor();
     await page.keyboard.type(agent.token);
     await page.keyboard.press('Enter');
     await page.getByRole('button', { name: 'Sign out' }).waitFor();
     await page.keyboard.press('/');
+    await page.locator('#filter-text:focus').waitFor();
     await page.keyboard.type('gs-2');
     await page.locator('tr[data-key="auth-1"]').waitFor({ state: 'detached' });
     await page.getByRole('button', { name: 'Manage gs-2' }).press('Enter');
