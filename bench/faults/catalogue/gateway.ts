@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { requestReload } from '../../../agent/haproxy/socket/master.ts';
 import { haproxyCommand } from '../../../dev/servers/haproxy.ts';
 import type { Bed } from '../bed.ts';
-import { killVictim, type MatrixFault, restartVictim, sinkReported } from '../matrix-fault.ts';
+import { killVictim, type MatrixFault, restartVictim, sinkReported, type Victim } from '../matrix-fault.ts';
 import { useUpDescriptors } from '../processes.ts';
 
 const SENT_POST =
@@ -34,6 +34,22 @@ function startSlowClients(origins: readonly string[]): void {
       slowClients.push(client);
     }
   }
+}
+
+const RESTART_POST = 'A POST that the killed instance, or HAProxy at its restart, had received.';
+
+/** After the reload, the agent's open connection to the admin socket ends. */
+async function reloadAndKill(bed: Bed, victim: Victim): Promise<void> {
+  await requestReload(bed.node.masterSocket);
+  await sleep(1_000);
+  await killVictim(bed, victim);
+}
+
+/** HAProxy, because a reload passes the listener on and does not create the socket's file again. */
+async function restartBoth(bed: Bed, victim: Victim): Promise<void> {
+  await restartVictim(bed, victim);
+  await bed.node.haproxy.stop();
+  await bed.node.haproxy.start();
 }
 
 export const GATEWAY_FAULTS: readonly MatrixFault[] = [
@@ -79,20 +95,12 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
     strikes: 'victim',
     async start(bed, victim) {
       rmSync(bed.node.socket, { force: true });
-      // The agent's open connection ends.
-      await requestReload(bed.node.masterSocket);
-      await sleep(1_000);
-      await killVictim(bed, victim);
+      await reloadAndKill(bed, victim);
     },
-    async stop(bed, victim) {
-      await restartVictim(bed, victim);
-      // The agent uses the master socket meanwhile. A reload passes the listener on and does not create the file again.
-      await bed.node.haproxy.stop();
-      await bed.node.haproxy.start();
-    },
+    stop: restartBoth,
     detected: sinkReported('haproxy'),
     allowed: { other: 20 },
-    reason: 'A POST that the killed instance, or HAProxy at its restart, had received.',
+    reason: RESTART_POST,
   },
   {
     name: 'haproxy-socket-mute',
@@ -102,20 +110,15 @@ export const GATEWAY_FAULTS: readonly MatrixFault[] = [
     async start(bed, victim) {
       rmSync(bed.node.socket, { force: true });
       muteSocket = createServer(() => {}).listen(bed.node.socket);
-      // The agent's open connection ends.
-      await requestReload(bed.node.masterSocket);
-      await sleep(1_000);
-      await killVictim(bed, victim);
+      await reloadAndKill(bed, victim);
     },
     async stop(bed, victim) {
-      await restartVictim(bed, victim);
       muteSocket?.close();
-      await bed.node.haproxy.stop();
-      await bed.node.haproxy.start();
+      await restartBoth(bed, victim);
     },
     detected: sinkReported('haproxy'),
     allowed: { other: 20 },
-    reason: 'A POST that the killed instance, or HAProxy at its restart, had received.',
+    reason: RESTART_POST,
   },
   {
     name: 'clients-slow',
